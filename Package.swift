@@ -1,0 +1,66 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// `ls Sources` is the glossary and this file the diagram: one target per noun, and the arrows are the dependencies below.
+// `Tests/LayerTests` matches every `import` against the same table, which docs/design.md prints with its reasons.
+
+/// Strictness shared by every target of ours. Warnings become errors where `RELATCH_STRICT` is set (CI sets it), so that
+/// a newer compiler's new warning never keeps a user from building.
+let strict: [SwiftSetting] =
+  [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+  ] + (Context.environment["RELATCH_STRICT"] == nil ? [] : [.treatAllWarnings(as: .error)])
+
+/// `Sodium` alone defines a value whose bytes may be borrowed but never outlive it.
+let lifetimes: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")]
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+  name: "relatch",
+  products: [
+    .executable(name: "relatch", targets: ["relatch"]),
+    .executable(name: "relatch-demo", targets: ["relatch-demo"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
+  ],
+  targets: [
+    // What Swift cannot import: a module map and a shim each, nothing else.
+    .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+    .target(name: "CCurl"),
+    .target(name: "CSystem"),
+
+    .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: strict + lifetimes),
+    .target(name: "JSON", swiftSettings: strict),
+    .target(name: "Age", dependencies: ["Sodium"], swiftSettings: strict),
+    .target(name: "Storage", swiftSettings: strict),
+    .target(name: "StorageSQLite", dependencies: ["Storage", "CSQLite"], swiftSettings: strict),
+    .target(name: "Audit", dependencies: ["Sodium", "JSON", "Storage"], swiftSettings: strict),
+    .target(name: "Vault", dependencies: ["Sodium", "JSON", "Age", "Storage", "Audit"], swiftSettings: strict),
+    .target(name: "Transport", dependencies: ["CCurl", "Sodium"], swiftSettings: strict),
+    .target(name: "OAuth", dependencies: ["Transport", "Sodium", "JSON"], swiftSettings: strict),
+    .target(name: "Rotation", dependencies: ["Vault", "Audit", "Storage", "Sodium", "JSON"], swiftSettings: strict),
+    .target(
+      name: "Providers", dependencies: ["Rotation", "OAuth", "Transport", "Sodium", "JSON", "Vault"],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "relatch",
+      dependencies: [
+        "Sodium", "JSON", "Age", "Storage", "StorageSQLite", "Audit", "Vault", "Transport", "OAuth", "Rotation",
+        "Providers", "CSystem", argumentParser,
+      ],
+      swiftSettings: strict),
+
+    // The hostile org shares no code with the client it tests, so that one misreading cannot hide in both.
+    .target(
+      name: "OrgSimulator", dependencies: ["CSodium", .product(name: "FlyingFox", package: "FlyingFox")],
+      swiftSettings: strict),
+    .executableTarget(name: "relatch-demo", dependencies: ["OrgSimulator", argumentParser], swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)

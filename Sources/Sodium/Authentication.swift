@@ -1,0 +1,66 @@
+import CSodium
+
+/// HMAC-SHA-256 (RFC 2104) with keys of any length.
+package enum HMACSHA256 {
+  package static let size = 32
+
+  /// The 32-byte code of the concatenated `parts`.
+  package static func code(of parts: [UInt8]..., key: RawSpan) -> [UInt8] {
+    makeBytes(size) { write(parts, key: key, to: $0) }
+  }
+
+  /// Whether `code` is the code of the concatenated `parts`, compared in constant time.
+  package static func isValid(_ code: [UInt8], of parts: [UInt8]..., key: RawSpan) -> Bool {
+    var expected = [UInt8](repeating: 0, count: size)
+    write(parts, key: key, to: &expected)
+    defer { sodium_memzero(&expected, size) }
+    return code.count == size && sodium_memcmp(code, expected, size) == 0
+  }
+
+  static func write(_ parts: [[UInt8]], key: RawSpan, to output: UnsafeMutablePointer<UInt8>) {
+    var state = crypto_auth_hmacsha256_state()
+    _ = key.withUnsafeBytes { crypto_auth_hmacsha256_init(&state, $0.uint8, $0.count) }
+    for part in parts { crypto_auth_hmacsha256_update(&state, part, UInt64(part.count)) }
+    crypto_auth_hmacsha256_final(&state, output)
+    // The state holds the key's inner and outer pads.
+    withUnsafeMutableBytes(of: &state) { sodium_memzero($0.baseAddress, $0.count) }
+  }
+}
+
+/// HKDF-SHA-256 (RFC 5869), built from HMAC because libsodium 1.0.18 has none.
+package enum HKDFSHA256 {
+  /// `count` (at most 8,160) bytes derived from `inputKey`, bound to `salt` and `info`.
+  package static func derive(inputKey: RawSpan, salt: [UInt8], info: String, count: Int = 32) throws -> SecretBytes {
+    guard (1...255 * HMACSHA256.size).contains(count) else {
+      throw SodiumError(.badParameters, "HKDF output of \(count) bytes, expected 1 to \(255 * HMACSHA256.size)")
+    }
+    let pseudorandomKey = try SecretBytes(count: HMACSHA256.size) { output in
+      // Extract hashes the input key as the message, and the message is secret: feed it without copying it to an array.
+      var state = crypto_auth_hmacsha256_state()
+      crypto_auth_hmacsha256_init(&state, salt, salt.count)
+      _ = inputKey.withUnsafeBytes { crypto_auth_hmacsha256_update(&state, $0.uint8, UInt64($0.count)) }
+      crypto_auth_hmacsha256_final(&state, output)
+      withUnsafeMutableBytes(of: &state) { sodium_memzero($0.baseAddress, $0.count) }
+    }
+    return try SecretBytes(count: count) { output in
+      var block = [UInt8](repeating: 0, count: HMACSHA256.size)
+      defer { sodium_memzero(&block, block.count) }
+      var written = 0
+      var counter: UInt8 = 1
+      while written < count {
+        var state = crypto_auth_hmacsha256_state()
+        pseudorandomKey.withUnsafeBytes { _ = crypto_auth_hmacsha256_init(&state, $0.uint8, $0.count) }
+        if counter > 1 { crypto_auth_hmacsha256_update(&state, block, UInt64(block.count)) }
+        crypto_auth_hmacsha256_update(&state, Array(info.utf8), UInt64(info.utf8.count))
+        crypto_auth_hmacsha256_update(&state, [counter], 1)
+        crypto_auth_hmacsha256_final(&state, &block)
+        withUnsafeMutableBytes(of: &state) { sodium_memzero($0.baseAddress, $0.count) }
+        let take = min(block.count, count - written)
+        for index in 0..<take { output[written + index] = block[index] }
+        written += take
+        // At most 255 blocks, checked above: the last increment may reach 255 and is not used.
+        counter = counter &+ 1
+      }
+    }
+  }
+}

@@ -1,0 +1,53 @@
+import CSodium
+
+/// A SHA-256 digest (FIPS 180-4): 32 bytes, not secret.
+package struct SHA256Digest: Hashable, Sendable {
+  package static let size = 32
+  package let bytes: [UInt8]
+
+  package init(_ bytes: [UInt8]) throws {
+    try requireSize(bytes.count, Self.size, "SHA-256 digest")
+    self.bytes = bytes
+  }
+
+  fileprivate init(unchecked bytes: [UInt8]) { self.bytes = bytes }
+}
+
+/// SHA-256, at once or piece by piece.
+package struct SHA256 {
+  private var state = crypto_hash_sha256_state()
+
+  package init() { crypto_hash_sha256_init(&state) }
+
+  package mutating func update(_ bytes: [UInt8]) { crypto_hash_sha256_update(&state, bytes, UInt64(bytes.count)) }
+
+  package mutating func update(_ bytes: RawSpan) {
+    _ = bytes.withUnsafeBytes { crypto_hash_sha256_update(&state, $0.uint8, UInt64($0.count)) }
+  }
+
+  package mutating func finalize() -> SHA256Digest {
+    SHA256Digest(
+      unchecked: makeBytes(SHA256Digest.size) { output in
+        crypto_hash_sha256_final(&state, output)
+      })
+  }
+
+  package static func hash(_ bytes: [UInt8]) -> SHA256Digest {
+    var hasher = SHA256()
+    hasher.update(bytes)
+    return hasher.finalize()
+  }
+}
+
+/// BLAKE2b (RFC 7693).
+package enum BLAKE2b {
+  /// The unkeyed digest of `bytes`, `size` (16 to 64) bytes long.
+  package static func hash(_ bytes: [UInt8], size: Int = 32) throws -> [UInt8] {
+    guard (16...64).contains(size) else {
+      throw SodiumError(.badParameters, "BLAKE2b digest of \(size) bytes, expected 16 to 64")
+    }
+    return makeBytes(size) { output in
+      crypto_generichash(output, size, bytes, UInt64(bytes.count), nil, 0)
+    }
+  }
+}

@@ -1,0 +1,18 @@
+/// An address for empty buffers: libsodium's functions want a pointer that is not null even where the length is 0.
+nonisolated(unsafe) private let emptyAddress = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
+
+extension UnsafeRawBufferPointer {
+  /// The bytes as C's `unsigned char *`, never null.
+  var uint8: UnsafePointer<UInt8> {
+    guard let baseAddress else { return UnsafePointer(emptyAddress) }
+    return baseAddress.assumingMemoryBound(to: UInt8.self)
+  }
+}
+
+/// An array of `count` bytes (more than 0) that a C function writes.
+func makeBytes(_ count: Int, _ write: (UnsafeMutablePointer<UInt8>) -> Void) -> [UInt8] {
+  [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+    if let base = buffer.baseAddress { write(base) }
+    initialized = count
+  }
+}

@@ -1,0 +1,88 @@
+import CSodium
+
+/// Bytes that must stay in this process: allocated by libsodium between guard pages, locked out of swap, left out of core
+/// dumps, read-only once filled, and wiped when the value ends.
+///
+/// It cannot be copied, printed, compared with `==`, encoded or thrown: the compiler refuses. Reading it takes
+/// `import Sodium`, so that "who imports Sodium" is the list of who can read a secret.
+///
+/// An allocation costs about 40 µs and at least four pages: keep one document in one value, not a value for each field.
+/// Locking may be refused by the kernel (`RLIMIT_MEMLOCK`) without `sodium_malloc` saying so; see `SecureMemory`.
+package struct SecretBytes: ~Copyable, @unchecked Sendable {
+  // Safe to send between threads: the pages are read-only after `init`, and only `deinit` ends them.
+  private let base: UnsafeMutableRawPointer
+  /// How many bytes the secret has.
+  package let count: Int
+
+  /// Allocates `capacity` bytes, lets `fill` append at most that many, and seals them read-only.
+  ///
+  /// If `fill` throws, what it wrote is wiped.
+  package init(capacity: Int, _ fill: (inout OutputRawSpan) throws -> Void) throws {
+    SodiumLibrary.start()
+    guard let pages = sodium_malloc(max(capacity, 1)) else {
+      throw SodiumError(.outOfSecureMemory, "cannot allocate \(capacity) bytes of guarded memory")
+    }
+    let buffer = UnsafeMutableRawBufferPointer(start: pages, count: capacity)
+    var output = OutputRawSpan(buffer: buffer, initializedCount: 0)
+    do {
+      try fill(&output)
+    } catch {
+      sodium_free(pages)
+      throw error
+    }
+    count = output.finalize(for: buffer)
+    base = pages
+    sodium_mprotect_readonly(pages)
+  }
+
+  /// A copy of `bytes`. The source stays where it is: use it for what is not secret, or is already guarded.
+  package init(copying bytes: RawSpan) throws {
+    try self.init(capacity: bytes.byteCount) { output in
+      for index in bytes.byteOffsets { output.append(bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)) }
+    }
+  }
+
+  /// A secret written by `body` into exactly `count` bytes of uninitialised guarded memory, for C functions.
+  init(count: Int, writing body: (UnsafeMutablePointer<UInt8>) throws -> Void) throws {
+    try self.init(capacity: count) { output in
+      try output.withUnsafeMutableBytes { buffer, initialized in
+        sodium_memzero(buffer.baseAddress, count)
+        if let base = buffer.baseAddress { try body(base.assumingMemoryBound(to: UInt8.self)) }
+        initialized = count
+      }
+    }
+  }
+
+  deinit { sodium_free(base) }
+
+  /// The bytes, for as long as this value is borrowed.
+  package var bytes: RawSpan {
+    @_lifetime(borrow self)
+    get {
+      let span = RawSpan(_unsafeStart: base, byteCount: count)
+      return _overrideLifetime(span, borrowing: self)
+    }
+  }
+
+  /// Calls `body` with the guarded pages themselves. The pointer is valid as long as this value lives, not only during the
+  /// call, which is what lets an object that owns the secret hand it to libcurl; it is never valid for writing.
+  package func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    try body(UnsafeRawBufferPointer(start: base, count: count))
+  }
+
+  /// Whether both hold the same bytes, in time that depends on the lengths alone.
+  package func isEqual(to other: borrowing SecretBytes) -> Bool {
+    count == other.count && sodium_memcmp(base, other.base, count) == 0
+  }
+
+  /// A second guarded copy.
+  package func clone() throws -> SecretBytes { try SecretBytes(copying: bytes) }
+}
+
+/// A secret that several owners hold: arrays, tasks and continuations cannot hold a `SecretBytes`. Wiped when the last
+/// owner lets go.
+package final class SharedSecret: Sendable {
+  package let secret: SecretBytes
+
+  package init(_ secret: consuming SecretBytes) { self.secret = secret }
+}
