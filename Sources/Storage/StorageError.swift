@@ -1,0 +1,37 @@
+/// A store that could not do what was asked.
+package struct StorageError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// What kind of failure this is; equality and callers' branches look at this alone.
+  package enum Code: Sendable {
+    /// There is no store at the place given.
+    case notFound
+    /// A store is already at the place given.
+    case alreadyExists
+    /// What is there is not a store, or its pages are damaged.
+    case corrupt
+    /// Made by a newer or foreign program.
+    case unsupportedFormat
+    /// The medium refused to read: permissions, input/output error.
+    case cannotRead
+    /// The medium refused to write: full, read-only, permissions, input/output error. Nothing was changed.
+    case cannotWrite
+    /// Another process held the store for longer than we wait.
+    case busy
+    /// Another holder has the lease.
+    case leaseHeld
+    /// The lease was taken by another holder since: its number is no longer the newest.
+    case leaseLost
+  }
+
+  package let code: Code
+  package let description: String
+
+  package init(_ code: Code, _ description: String) {
+    self.code = code
+    self.description = description
+  }
+
+  package static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+
+  /// Whether trying again later, with nothing changed, may succeed.
+  package var isTransient: Bool { code == .busy || code == .leaseHeld }
+}

@@ -1,0 +1,82 @@
+/// Where a vault lies: tables of opaque bytes, changed by transactions. It never sees a key or a secret in the clear.
+///
+/// Every engine passes the same contract suite (`Tests/Contracts/StoreContract.swift`), the in-memory one too.
+package protocol Store: Sendable {
+  /// Runs `body` on one consistent snapshot. `body` may run more than once, and must not keep the transaction.
+  ///
+  /// A reader never waits for a writer, and sees everything committed before the call.
+  func read<Result: Sendable>(
+    _ body: @Sendable (any ReadTransaction) throws -> Result
+  ) async throws -> Result
+
+  /// Runs `body` alone, then commits durably: when this returns, the change outlives a power cut. If `body` throws, or the
+  /// process dies before the return, nothing of it is seen by anyone, ever. Writers queue; none starves.
+  ///
+  /// Throws what `body` throws; `StorageError.cannotWrite` if the commit failed, with nothing changed.
+  func write<Result: Sendable>(
+    _ body: @Sendable (any WriteTransaction) throws -> Result
+  ) async throws -> Result
+}
+
+/// A consistent view of the tables. Valid only inside the closure it is handed to.
+package protocol ReadTransaction {
+  /// The value of `key`, or nil.
+  func value(in table: Table, for key: [UInt8]) throws -> [UInt8]?
+
+  /// Visits rows with `lower <= key < upper` (no upper bound if nil) in ascending byte order, descending if `reversed`,
+  /// until `visit` returns false.
+  func scan(
+    _ table: Table, from lower: [UInt8], to upper: [UInt8]?, reversed: Bool,
+    _ visit: (_ key: [UInt8], _ value: [UInt8]) throws -> Bool
+  ) throws
+}
+
+/// A view that can also change rows; it reads its own changes.
+package protocol WriteTransaction: ReadTransaction {
+  /// Inserts or replaces one row.
+  func set(_ value: [UInt8], in table: Table, for key: [UInt8]) throws
+
+  /// Removes one row; nothing happens if there is none. The engine overwrites what it frees.
+  func remove(_ key: [UInt8], from table: Table) throws
+}
+
+extension ReadTransaction {
+  /// All rows whose key begins with `prefix`, in ascending order.
+  package func rows(in table: Table, withPrefix prefix: [UInt8] = []) throws -> [Row] {
+    var rows: [Row] = []
+    try scan(table, from: prefix, to: prefix.successorOfPrefix, reversed: false) { key, value in
+      rows.append(Row(key: key, value: value))
+      return true
+    }
+    return rows
+  }
+
+  /// The row with the greatest key that begins with `prefix`, or nil.
+  package func lastRow(in table: Table, withPrefix prefix: [UInt8] = []) throws -> Row? {
+    var last: Row?
+    try scan(table, from: prefix, to: prefix.successorOfPrefix, reversed: true) { key, value in
+      last = Row(key: key, value: value)
+      return false
+    }
+    return last
+  }
+}
+
+extension [UInt8] {
+  /// The least key greater than every key that begins with this prefix; nil if there is none.
+  var successorOfPrefix: [UInt8]? {
+    guard let index = lastIndex(where: { $0 < 0xFF }) else { return nil }
+    return Array(self[..<index]) + [self[index] + 1]
+  }
+}
+
+extension FixedWidthInteger {
+  /// The big-endian bytes, so that the order of keys is the order of numbers.
+  package var bigEndianBytes: [UInt8] { withUnsafeBytes(of: bigEndian) { Array($0) } }
+
+  /// The number in big-endian `bytes`; nil unless the size is exact.
+  package init?(bigEndianBytes bytes: some Collection<UInt8>) {
+    guard bytes.count == Self.bitWidth / 8 else { return nil }
+    self = bytes.reduce(0) { $0 << 8 | Self(truncatingIfNeeded: $1) }
+  }
+}
