@@ -9,7 +9,9 @@ package enum XChaCha20Poly1305 {
   /// Seals `plaintext` and binds `associatedData`; returns ciphertext followed by the tag.
   ///
   /// A nonce must never seal twice under one key; 24 random bytes are safe to draw for each message.
-  package static func seal(_ plaintext: RawSpan, key: RawSpan, nonce: [UInt8], associatedData: [UInt8]) throws -> [UInt8] {
+  package static func seal(_ plaintext: RawSpan, key: RawSpan, nonce: [UInt8], associatedData: [UInt8]) throws
+    -> [UInt8]
+  {
     try requireSize(key.byteCount, keySize, "XChaCha20-Poly1305 key")
     try requireSize(nonce.count, nonceSize, "XChaCha20-Poly1305 nonce")
     let total = plaintext.byteCount + tagSize
@@ -25,7 +27,9 @@ package enum XChaCha20Poly1305 {
   }
 
   /// Opens what `seal` made into guarded memory. Throws `notAuthentic` if anything at all differs.
-  package static func open(_ sealed: RawSpan, key: RawSpan, nonce: [UInt8], associatedData: [UInt8]) throws -> SecretBytes {
+  package static func open(_ sealed: RawSpan, key: RawSpan, nonce: [UInt8], associatedData: [UInt8]) throws
+    -> SecretBytes
+  {
     try requireSize(key.byteCount, keySize, "XChaCha20-Poly1305 key")
     try requireSize(nonce.count, nonceSize, "XChaCha20-Poly1305 nonce")
     guard sealed.byteCount >= tagSize else {

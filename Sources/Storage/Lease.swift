@@ -84,13 +84,15 @@ extension WriteTransaction {
 
   private func store(_ lease: Lease, holder: String, expires: Int64) throws {
     try set(
-      lease.fencing.bigEndianBytes + expires.bigEndianBytes + Array(holder.utf8), in: .leases, for: Array(lease.name.utf8))
+      lease.fencing.bigEndianBytes + expires.bigEndianBytes + Array(holder.utf8), in: .leases,
+      for: Array(lease.name.utf8))
   }
 }
 
 extension LeaseHolder {
   init(row: [UInt8], name: String) throws {
-    guard row.count >= 16, let fencing = UInt64(bigEndianBytes: row[0..<8]), let expires = Int64(bigEndianBytes: row[8..<16]),
+    guard row.count >= 16, let fencing = UInt64(bigEndianBytes: row[0..<8]),
+      let expires = Int64(bigEndianBytes: row[8..<16]),
       let holder = String(validating: row[16...], as: UTF8.self)
     else { throw StorageError(.corrupt, "the lease on \(name) is not readable") }
     self.init(holder: holder, expires: expires, fencing: fencing)

@@ -1,0 +1,87 @@
+/// A moment in UTC, to the millisecond: what the log and the records write, and what decisions take as `now`.
+///
+/// Written as RFC 3339 with exactly three fraction digits and `Z`, so that the order of texts is the order of moments.
+package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible {
+  /// Milliseconds since 1970-01-01T00:00:00Z, within the years 0000 to 9999.
+  package let milliseconds: Int64
+
+  private static let range: ClosedRange<Int64> = -62_167_219_200_000...253_402_300_799_999
+
+  /// The moment nearest to `milliseconds` that has a four-digit year.
+  package init(milliseconds: Int64) {
+    self.milliseconds = min(max(milliseconds, Self.range.lowerBound), Self.range.upperBound)
+  }
+
+  /// Reads `2026-11-21T09:20:00.123Z`, and nothing else; nil for any other form or an impossible date.
+  package init?(_ text: String) {
+    let bytes = Array(text.utf8)
+    let pattern = Array("dddd-dd-ddTdd:dd:dd.dddZ".utf8)
+    guard bytes.count == pattern.count else { return nil }
+    for (byte, expected) in zip(bytes, pattern) {
+      guard expected == UInt8(ascii: "d") ? (48...57).contains(byte) : byte == expected else { return nil }
+    }
+    func number(_ range: Range<Int>) -> Int64 { bytes[range].reduce(0) { $0 * 10 + Int64($1 - 48) } }
+    let days = Self.days(year: number(0..<4), month: number(5..<7), day: number(8..<10))
+    let seconds = (number(11..<13) * 60 + number(14..<16)) * 60 + number(17..<19)
+    self.init(milliseconds: (days * 86_400 + seconds) * 1000 + number(20..<23))
+    // Writing it again catches the 31st of April, month 13, hour 24 and leap seconds at once.
+    guard description == text else { return nil }
+  }
+
+  package var description: String {
+    let days = milliseconds.floored(by: 86_400_000)
+    let rest = milliseconds - days * 86_400_000
+    let (year, month, day) = Self.date(days)
+    let second = rest / 1000
+    return Self.digits(year, 4) + "-" + Self.digits(month, 2) + "-" + Self.digits(day, 2) + "T"
+      + Self.digits(second / 3600, 2) + ":" + Self.digits(second / 60 % 60, 2) + ":" + Self.digits(second % 60, 2) + "."
+      + Self.digits(rest % 1000, 3) + "Z"
+  }
+
+  package static func < (left: Self, right: Self) -> Bool { left.milliseconds < right.milliseconds }
+
+  /// The moment `duration` later; fractions of a millisecond are dropped, and the result stays within year 9999.
+  package static func + (moment: Self, duration: Duration) -> Self {
+    let (seconds, attoseconds) = duration.components
+    let limited = min(max(seconds, -1_000_000_000_000), 1_000_000_000_000)
+    return Self(milliseconds: moment.milliseconds + limited * 1000 + attoseconds / 1_000_000_000_000_000)
+  }
+
+  /// How long after `right` this moment is; negative if before.
+  package static func - (left: Self, right: Self) -> Duration { .milliseconds(left.milliseconds - right.milliseconds) }
+
+  private static func digits(_ value: Int64, _ width: Int) -> String {
+    let text = String(value)
+    return String(repeating: "0", count: max(0, width - text.utf8.count)) + text
+  }
+
+  /// Days since 1970-01-01 of a date of the proleptic Gregorian calendar, counting years from March so that the leap day
+  /// comes last: 400 years have 146,097 days.
+  private static func days(year: Int64, month: Int64, day: Int64) -> Int64 {
+    let shifted = month <= 2 ? year - 1 : year
+    let era = shifted.floored(by: 400)
+    let yearOfEra = shifted - era * 400
+    let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
+    return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+  }
+
+  /// The inverse of `days(year:month:day:)`.
+  private static func date(_ days: Int64) -> (year: Int64, month: Int64, day: Int64) {
+    let shifted = days + 719_468
+    let era = shifted.floored(by: 146_097)
+    let dayOfEra = shifted - era * 146_097
+    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let month = (5 * dayOfYear + 2) / 153
+    let day = dayOfYear - (153 * month + 2) / 5 + 1
+    let year = yearOfEra + era * 400 + (month >= 10 ? 1 : 0)
+    return (year, month < 10 ? month + 3 : month - 9, day)
+  }
+}
+
+extension Int64 {
+  /// The quotient rounded towards negative infinity.
+  fileprivate func floored(by divisor: Int64) -> Int64 {
+    self >= 0 ? self / divisor : -((-self + divisor - 1) / divisor)
+  }
+}

@@ -1,0 +1,60 @@
+extension JSONValue {
+  /// The canonical text (RFC 8785, JSON Canonicalization Scheme): members sorted by UTF-16 code units, no space, the
+  /// shortest escapes. Equal values have equal bytes, so a digest of the bytes is a digest of the value.
+  package var canonicalBytes: [UInt8] {
+    var output: [UInt8] = []
+    append(to: &output)
+    return output
+  }
+
+  /// The canonical text as a string.
+  package var canonicalText: String { String(decoding: canonicalBytes, as: UTF8.self) }
+
+  private func append(to output: inout [UInt8]) {
+    switch self {
+    case .null: output += "null".utf8
+    case .bool(let value): output += (value ? "true" : "false").utf8
+    case .integer(let value): output += String(value).utf8
+    case .string(let text): Self.append(text, to: &output)
+    case .array(let elements):
+      output.append(UInt8(ascii: "["))
+      for (index, element) in elements.enumerated() {
+        if index > 0 { output.append(UInt8(ascii: ",")) }
+        element.append(to: &output)
+      }
+      output.append(UInt8(ascii: "]"))
+    case .object(let members):
+      output.append(UInt8(ascii: "{"))
+      let sorted = members.sorted { $0.key.utf16.lexicographicallyPrecedes($1.key.utf16) }
+      for (index, member) in sorted.enumerated() {
+        if index > 0 { output.append(UInt8(ascii: ",")) }
+        Self.append(member.key, to: &output)
+        output.append(UInt8(ascii: ":"))
+        member.value.append(to: &output)
+      }
+      output.append(UInt8(ascii: "}"))
+    }
+  }
+
+  /// RFC 8785 §3.2.2.2: only quote, backslash and control characters are escaped.
+  private static func append(_ text: String, to output: inout [UInt8]) {
+    output.append(UInt8(ascii: "\""))
+    for byte in text.utf8 {
+      switch byte {
+      case UInt8(ascii: "\""): output += "\\\"".utf8
+      case UInt8(ascii: "\\"): output += "\\\\".utf8
+      case 0x08: output += "\\b".utf8
+      case 0x09: output += "\\t".utf8
+      case 0x0A: output += "\\n".utf8
+      case 0x0C: output += "\\f".utf8
+      case 0x0D: output += "\\r".utf8
+      case 0x00...0x1F:
+        let digits = String(byte, radix: 16)
+        output += (digits.utf8.count == 1 ? "\\u000" : "\\u00").utf8
+        output += digits.utf8
+      default: output.append(byte)
+      }
+    }
+    output.append(UInt8(ascii: "\""))
+  }
+}

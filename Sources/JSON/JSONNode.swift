@@ -1,0 +1,52 @@
+/// The shape of a JSON text, with places instead of contents: ranges of byte offsets into the text it was read from.
+///
+/// Strings and numbers are not copied out, so reading a document that lies in guarded memory leaves nothing outside it.
+/// Member names are copied: they are the vocabulary of a protocol, not its secrets.
+package indirect enum JSONNode: Sendable {
+  case null
+  case bool(Bool)
+  /// The digits, as written.
+  case number(Range<Int>)
+  /// What stands between the quotes, escapes and all.
+  case string(Range<Int>)
+  case array([JSONNode])
+  case object([(name: String, value: JSONNode)])
+
+  /// The member `name` of an object; nil if this is no object or has no such member.
+  package subscript(name: String) -> JSONNode? {
+    guard case .object(let members) = self else { return nil }
+    return members.first { $0.name == name }?.value
+  }
+
+  /// Reads exactly one JSON text (RFC 8259) that fills `bytes`: valid UTF-8, no duplicate member, nested at most 32 deep.
+  package init(reading bytes: RawSpan) throws(JSONError) {
+    var scanner = JSONScanner(end: bytes.byteCount)
+    self = try scanner.document(in: bytes)
+  }
+
+  /// A string that is not secret, with its escapes resolved.
+  package func text(in bytes: RawSpan) throws(JSONError) -> String {
+    guard case .string(let range) = self else { throw JSONError(.wrongType, "expected a string") }
+    var result: [UInt8] = []
+    result.reserveCapacity(range.count)
+    try JSONScanner.unescape(range, in: bytes) { result.append($0) }
+    guard let text = String(validating: result, as: UTF8.self) else {
+      throw JSONError(.malformed, "a string is not UTF-8 at byte \(range.lowerBound)")
+    }
+    return text
+  }
+
+  /// An upper bound of the bytes that `write(to:in:)` appends: unescaping never lengthens a string.
+  package var capacity: Int {
+    switch self {
+    case .string(let range): range.count
+    case .null, .bool, .number, .array, .object: 0
+    }
+  }
+
+  /// Appends a string's bytes, escapes resolved, to guarded memory: the one way a secret leaves a document.
+  package func write(to output: inout OutputRawSpan, in bytes: RawSpan) throws(JSONError) {
+    guard case .string(let range) = self else { throw JSONError(.wrongType, "expected a string") }
+    try JSONScanner.unescape(range, in: bytes) { output.append($0) }
+  }
+}
