@@ -1,0 +1,50 @@
+/// Why a provider did not do what was asked, sorted by what the engine and the operator can do about it.
+///
+/// Texts are ours: never a response body, a header or a secret.
+package struct ProviderError: Error, Hashable, Sendable, CustomStringConvertible {
+  package enum Code: String, Sendable {
+    /// The pair itself is refused: unknown client, wrong secret.
+    case refused
+    /// A set-up step is missing at the provider; the hint names it.
+    case configuration
+    /// The account behind the pair may not: inactive, locked, outside its addresses or hours.
+    case principal
+    /// The administering token may not do this; the hint names the permission.
+    case notPermitted = "not-permitted"
+    /// Could not be reached, or is in trouble of its own; it did not act.
+    case unreachable
+    /// Too many requests; it did not act.
+    case limited
+    /// The answer is not what this kind of provider answers.
+    case malformed
+    /// What was to be acted on is not there.
+    case notFound = "not-found"
+    /// The place for a staged pair is taken.
+    case occupied
+  }
+
+  package let code: Code
+  package let description: String
+  package let hint: String?
+  /// Whether the provider may have acted all the same: the answer, not the request, was lost.
+  package let mayHaveActed: Bool
+  /// HTTP status of the answer, if there was one.
+  package let status: Int?
+  /// How long the provider asked to be left alone.
+  package let retryAfter: Duration?
+
+  package init(
+    _ code: Code, _ description: String, hint: String? = nil, mayHaveActed: Bool = false, status: Int? = nil,
+    retryAfter: Duration? = nil
+  ) {
+    self.code = code
+    self.description = description
+    self.hint = hint
+    self.mayHaveActed = mayHaveActed
+    self.status = status
+    self.retryAfter = retryAfter
+  }
+
+  /// Whether asking again, with nothing changed by an operator, may succeed.
+  package var isTransient: Bool { code == .unreachable || code == .limited }
+}

@@ -1,0 +1,37 @@
+package import Audit
+
+/// Why a run stopped before its goal. The vault holds all it held, and a later run continues.
+package struct RotationError: Error, Sendable, CustomStringConvertible {
+  package enum Code: Hashable, Sendable {
+    /// The provider's answer, sorted.
+    case provider(ProviderError.Code)
+    /// Another run has the credential.
+    case held
+    /// The replaced pair is in its grace and occupies the provider's staging slot until then.
+    case inGrace(until: Timestamp)
+    /// A staged pair that this vault did not make occupies the slot.
+    case foreignStagedPair
+    /// The provider's primary pair is none of the vault's.
+    case foreignPrimary
+    /// The provider did not do what it said it did, however often it was looked at.
+    case unresolved
+    /// The journal is not one that this engine writes.
+    case corruptJournal
+    /// There is nothing to retire.
+    case nothingOwed
+  }
+
+  package let code: Code
+  package let description: String
+  package let hint: String?
+
+  package init(_ code: Code, _ description: String, hint: String? = nil) {
+    self.code = code
+    self.description = description
+    self.hint = hint
+  }
+
+  init(_ error: ProviderError, while step: String, _ credential: String) {
+    self.init(.provider(error.code), "\(credential): \(step): \(error)", hint: error.hint)
+  }
+}

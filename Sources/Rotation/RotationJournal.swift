@@ -1,0 +1,54 @@
+import Audit
+import JSON
+import Vault
+
+/// One rotation as its journal tells it.
+package struct RotationJournal: Sendable {
+  package private(set) var machine = RotationMachine()
+  package let number: UInt64
+  /// How many entries there are, the one that began it included: the number of the next.
+  package private(set) var steps: UInt32
+  /// When the latest entry was written.
+  package private(set) var latest: Timestamp
+
+  static let prefix = "rotation."
+  static let begun = EventName("rotation.begun")
+
+  /// Folds the journal of `credential`'s newest rotation; nil before the first.
+  ///
+  /// Throws `RotationError.corruptJournal` if the entries are not a history that the engine can write.
+  package init?(_ view: VaultView, of credential: Credential) throws {
+    guard credential.rotation > 0 else { return nil }
+    let entries = try view.journal(of: credential, rotation: credential.rotation)
+    func corrupt(_ reason: String) -> RotationError {
+      RotationError(
+        .corruptJournal, "the journal of rotation \(credential.rotation) of \(credential.name) is damaged: \(reason)")
+    }
+    guard let first = entries.first, first.event == Self.begun.text else { throw corrupt("it does not begin") }
+    number = credential.rotation
+    steps = 1
+    latest = first.time
+    for entry in entries.dropFirst() {
+      guard entry.event.hasPrefix(Self.prefix),
+        let event = RotationEvent(name: String(entry.event.dropFirst(Self.prefix.count)))
+      else { throw corrupt("it has an entry \(entry.event)") }
+      var graceEnds: Timestamp?
+      if case .string(let text)? = entry.fields["grace_ends"] { graceEnds = Timestamp(text) }
+      do { try machine.apply(event, at: entry.time, graceEnds: graceEnds) } catch { throw corrupt("\(error)") }
+      steps += 1
+      latest = entry.time
+    }
+  }
+
+  init(beginning number: UInt64, at time: Timestamp) {
+    self.number = number
+    steps = 1
+    latest = time
+  }
+
+  mutating func append(_ event: RotationEvent, at time: Timestamp, graceEnds: Timestamp?) throws {
+    try machine.apply(event, at: time, graceEnds: graceEnds)
+    steps += 1
+    latest = time
+  }
+}

@@ -1,0 +1,125 @@
+import Audit
+
+/// The engine's decisions, as a value without any input or output: a fold of the journal, and the next thing to do.
+///
+/// docs/rotation.md prints the table of states × events; a test walks every cell of both.
+package struct RotationMachine: Hashable, Sendable {
+  package private(set) var state: RotationState = .ready
+  /// When the old pair may be retired; known once the new one was verified.
+  package private(set) var graceEnds: Timestamp?
+  /// When the new pair was last granted a token.
+  package private(set) var provedAt: Timestamp?
+
+  /// How long a proof is fresh: an older one is made again before promotion.
+  package static let proofLifetime: Duration = .seconds(600)
+
+  /// A rotation that has just begun.
+  package init() {}
+
+  /// An event that the journal cannot hold in this state: the journal is not one the engine wrote.
+  package struct IllegalTransition: Error, Hashable, CustomStringConvertible {
+    package let state: RotationState
+    package let event: RotationEvent
+
+    package var description: String { "a rotation that is \(state.rawValue) cannot take \(event.name)" }
+  }
+
+  /// Folds one journalled event. Throws `IllegalTransition`, and then changes nothing.
+  ///
+  /// `time` is when it was journalled; `graceEnds` belongs to `verified`, and is ignored elsewhere.
+  package mutating func apply(
+    _ event: RotationEvent, at time: Timestamp, graceEnds: Timestamp? = nil
+  ) throws(IllegalTransition) {
+    guard let next = state.after(event) else { throw IllegalTransition(state: state, event: event) }
+    state = next
+    if event == .validated { provedAt = time }
+    if event == .verified { self.graceEnds = graceEnds }
+  }
+
+  /// What to do next.
+  package enum Action: Hashable, Sendable {
+    /// Journal the intent, then ask the provider.
+    case ask(RotationStep)
+    /// The outcome of this step is unknown: look at the provider, and journal what is seen.
+    case observe(RotationStep)
+    /// Nothing until then.
+    case wait(until: Timestamp)
+    /// Nothing any more.
+    case finished
+  }
+
+  /// Decided by state and time alone. Asking twice changes nothing.
+  package func nextAction(now: Timestamp) -> Action {
+    switch state {
+    case .ready: .ask(.stage)
+    case .staging: .observe(.stage)
+    case .staged, .validating: .ask(.validate)
+    case .validated:
+      if let provedAt, provedAt <= now, now - provedAt <= Self.proofLifetime { .ask(.promote) } else { .ask(.validate) }
+    case .promoting: .observe(.promote)
+    case .promoted, .verifying: .ask(.verify)
+    case .owed:
+      if let graceEnds, graceEnds > now { .wait(until: graceEnds) } else { .ask(.retire) }
+    case .retiring: .observe(.retire)
+    case .deleted, .proving: .ask(.prove)
+    case .rejected: .ask(.discard)
+    case .discarding: .observe(.discard)
+    case .settled, .failed: .finished
+    }
+  }
+}
+
+extension RotationState {
+  /// The state after `event`, or nil if the event is illegal here.
+  package func after(_ event: RotationEvent) -> RotationState? {
+    switch (self, event) {
+    case (.ready, .intended(.stage)): .staging
+    case (.ready, .abandoned): .failed
+
+    case (.staging, .staged): .staged
+    case (.staging, .lost(.stage)): .staging
+    case (.staging, .postponed(.stage)): .ready
+
+    case (.staged, .intended(.validate)), (.validating, .intended(.validate)), (.validated, .intended(.validate)):
+      .validating
+    case (.staged, .abandoned), (.validated, .abandoned): .rejected
+
+    case (.validating, .validated): .validated
+    case (.validating, .rejected): .rejected
+    case (.validating, .postponed(.validate)): .staged
+
+    case (.validated, .intended(.promote)): .promoting
+
+    case (.promoting, .promoted): .promoted
+    case (.promoting, .lost(.promote)): .promoting
+    // Between the proof and now the proof has aged: the pair is proved again before it is promoted again.
+    case (.promoting, .postponed(.promote)): .staged
+    case (.promoting, .rejected): .rejected
+
+    case (.promoted, .intended(.verify)), (.verifying, .intended(.verify)): .verifying
+    case (.verifying, .verified): .owed
+    case (.verifying, .postponed(.verify)): .promoted
+
+    case (.owed, .intended(.retire)): .retiring
+
+    case (.retiring, .deleted): .deleted
+    case (.retiring, .lost(.retire)): .retiring
+    case (.retiring, .postponed(.retire)): .owed
+
+    case (.deleted, .intended(.prove)), (.proving, .intended(.prove)): .proving
+    case (.proving, .refused): .settled
+    case (.proving, .postponed(.prove)): .deleted
+
+    case (.rejected, .intended(.discard)): .discarding
+
+    case (.discarding, .discarded): .failed
+    case (.discarding, .lost(.discard)): .discarding
+    case (.discarding, .postponed(.discard)): .rejected
+
+    case (.ready, _), (.staging, _), (.staged, _), (.validating, _), (.validated, _), (.promoting, _), (.promoted, _),
+      (.verifying, _), (.owed, _), (.retiring, _), (.deleted, _), (.proving, _), (.rejected, _), (.discarding, _),
+      (.settled, _), (.failed, _):
+      nil
+    }
+  }
+}

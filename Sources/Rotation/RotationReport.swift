@@ -1,0 +1,32 @@
+package import Audit
+
+/// How a run ended, when it did not stop short.
+package enum RotationOutcome: Hashable, Sendable {
+  /// The new version is active; the old one is owed, and left alone until then.
+  case promoted(active: UInt64, previous: [UInt64], graceEnds: Timestamp)
+  /// The old pair was seen to be refused: nothing is owed.
+  case settled(active: UInt64)
+  /// The new pair was refused, and is removed again; the old one is still active.
+  case rejected(active: UInt64)
+  /// The old pair is deleted at the provider, which still accepts it.
+  case stillAccepted(active: UInt64, previous: [UInt64])
+}
+
+/// One journalled step, for people and programs who watch.
+package struct RotationProgress: Sendable {
+  package let credential: String
+  package let rotation: UInt64
+  package let time: Timestamp
+  /// The event as the log names it, without `rotation.`; `begun` at the start.
+  package let event: String
+  /// The version it is about, if any.
+  package let version: UInt64?
+
+  package init(credential: String, rotation: UInt64, time: Timestamp, event: String, version: UInt64?) {
+    self.credential = credential
+    self.rotation = rotation
+    self.time = time
+    self.event = event
+    self.version = version
+  }
+}

@@ -1,0 +1,289 @@
+import Audit
+import JSON
+import Sodium
+import Vault
+
+// What each step asks of the provider, and what its answers mean. The order within a step is always: look, journal the
+// intent, ask, journal the outcome. Nothing is deleted by a remembered name: it is looked up again and recognised first.
+extension RotationRun {
+  func perform(_ step: RotationStep) async throws {
+    switch step {
+    case .stage: try await stage()
+    case .validate: try await validate()
+    case .promote: try await promote()
+    case .verify: try await verify()
+    case .retire: try await retire()
+    case .prove: try await prove()
+    case .discard: try await discard()
+    }
+  }
+
+  // MARK: - Stage
+
+  private func stage() async throws {
+    let seen = try await observe(for: .stage)
+    guard let active = pairs[activeNumber] else {
+      throw RotationError(.corruptJournal, "\(name): the active pair is missing")
+    }
+    guard seen.primary.matches(active) else {
+      throw RotationError(
+        .foreignPrimary, "\(name): the provider's primary pair is not version \(activeNumber), the active one",
+        hint: "someone rotated it elsewhere: add that pair under a new name, or make version \(activeNumber) primary again")
+    }
+    for other in seen.others {
+      switch other.place {
+      case .expired, .primary:
+        continue
+      case .replaced:
+        throw RotationError(
+          .provider(.occupied),
+          "\(name): a replaced pair holds the staging slot\(other.expires.map { " until \($0)" } ?? "")",
+          hint: "it is not one this vault owes: delete it at the provider if nobody uses it, or wait until it expires")
+      case .staged:
+        throw RotationError(
+          .foreignStagedPair, "\(name): a staged pair that this vault did not make holds the staging slot",
+          hint: "someone else may be rotating this credential: delete the staged pair at the provider if not")
+      }
+    }
+    try await clearExpired(seen)
+    try await asking(.stage) { try await self.provider.stage(seen) } record: { try await self.save($0) }
+  }
+
+  /// A staged pair that expired occupies the slot and is of use to nobody.
+  private func clearExpired(_ seen: Observation) async throws {
+    for other in seen.others where other.place == .expired && !other.handle.isEmpty {
+      try await quietly(.stage) { try await self.provider.delete(handle: other.handle, seen) }
+    }
+  }
+
+  /// Law 1: the new pair is durable here before anything makes it primary there.
+  func save(_ made: ObservedPair) async throws {
+    guard let secret = made.clientSecret else {
+      throw RotationError(
+        .provider(.malformed), "\(name): the provider staged a pair and does not show its secret",
+        hint: "allow access to consumer secrets via REST API in the provider's set-up, then rotate again")
+    }
+    let pair = Pair(clientID: try made.clientID.secret.clone(), clientSecret: try secret.secret.clone())
+    try Pair.check(pair.clientID, "the staged client_id")
+    try Pair.check(pair.clientSecret, "the staged client_secret")
+    let now = timing.now()
+    var planned = credential
+    let number = try planned.addStaged(handle: made.handle, expires: made.expires, now: now)
+    let sealed = try await runner.vault.seal(pair, of: credential, version: number)
+    try await record(.staged, version: number) { credential, change in
+      let added = try credential.addStaged(handle: made.handle, expires: made.expires, now: now)
+      guard added == sealed.version else { throw RotationError(.held, "another run saved version \(added) meanwhile") }
+      try change.storePair(sealed)
+    }
+    pairs[number] = pair
+  }
+
+  // MARK: - Validate
+
+  private func validate() async throws {
+    let (number, pair) = try pair(in: .staged)
+    try await record(.intended(.validate), version: number)
+    let deadline = (credential.version(number)?.created ?? timing.now()) + credential.policy.propagation
+    var backoff = Backoff()
+    while true {
+      do {
+        let evidence = try await ask { try await self.provider.grant(pair) }
+        return try await record(.validated, version: number, evidence.members)
+      } catch let error as ProviderError {
+        let wait = backoff.next(timing.randomness, asked: error.retryAfter)
+        let mayWait = (error.code == .refused || error.isTransient) && timing.now() + wait <= deadline && asksLeft > 0
+        if mayWait {
+          try await pause(wait)
+          continue
+        }
+        guard error.code == .refused, timing.now() + wait > deadline else {
+          try await record(.postponed(.validate), version: number, error.members)
+          throw RotationError(error, while: "validating version \(number)", name)
+        }
+        return try await record(.rejected, version: number, error.members)
+      }
+    }
+  }
+
+  // MARK: - Promote
+
+  private func promote() async throws {
+    let (number, pair) = try pair(in: .staged)
+    let seen = try await observe(for: .promote)
+    guard let staged = seen.others.first(where: { $0.matches(pair) && $0.place == .staged }) else {
+      try await record(.intended(.promote), version: number)
+      return try await clearUp(.promote, seen)
+    }
+    try await asking(.promote, version: number) {
+      try await self.provider.promote(handle: staged.handle, seen)
+    } record: {
+      try await self.markPromoted(number)
+    }
+  }
+
+  func markPromoted(_ number: UInt64) async throws {
+    let now = timing.now()
+    try await record(.promoted, version: number) { credential, _ in try credential.promoteStaged(now: now) }
+  }
+
+  // MARK: - Verify
+
+  private func verify() async throws {
+    let (number, pair) = try pair(in: .active)
+    try await record(.intended(.verify), version: number)
+    var backoff = Backoff()
+    let deadline = timing.now() + credential.policy.propagation
+    while true {
+      do {
+        let seen = try await ask { try await self.provider.observe(known: Array(self.pairs.values)) }
+        guard seen.primary.matches(pair) else {
+          throw ProviderError(.malformed, "the primary pair is not version \(number), which was promoted")
+        }
+        let evidence = try await ask { try await self.provider.grant(pair) }
+        return try await markVerified(number, seen, evidence)
+      } catch let error as ProviderError {
+        let wait = backoff.next(timing.randomness, asked: error.retryAfter)
+        let mayPass = error.isTransient || error.code == .refused || error.code == .malformed
+        guard mayPass, timing.now() + wait <= deadline, asksLeft > 0 else {
+          try await record(.postponed(.verify), version: number, error.members)
+          throw RotationError(error, while: "verifying version \(number)", name)
+        }
+        try await pause(wait)
+      }
+    }
+  }
+
+  private func markVerified(_ number: UInt64, _ seen: Observation, _ evidence: GrantEvidence) async throws {
+    let debts = credential.debts.map(\.number)
+    let expiries = debts.map { debt in
+      (debt, pairs[debt].flatMap { pair in seen.others.first { $0.matches(pair) }?.expires })
+    }
+    try await record(
+      .verified, version: number, evidence.members, graceEnds: timing.now() + credential.policy.grace
+    ) { credential, _ in
+      for (debt, expires) in expiries { credential.setExpiry(of: debt, expires) }
+    }
+  }
+
+  // MARK: - Retire
+
+  private func retire() async throws {
+    let seen = try await observe(for: .retire)
+    guard let owed = try owedPairs(in: seen).first else {
+      try await record(.intended(.retire), version: credential.debts.last?.number)
+      return try await clearUp(.retire, seen)
+    }
+    try await asking(.retire, version: owed.number) {
+      try await self.provider.delete(handle: owed.seen.handle, seen)
+    } record: {
+      try await self.record(.deleted, version: owed.number)
+    }
+  }
+
+  /// The debts that the provider still has beside its primary pair. Throws if the primary pair is not the active one:
+  /// then nothing may be deleted, whatever the slot says.
+  func owedPairs(in seen: Observation) throws -> [(number: UInt64, seen: ObservedPair)] {
+    let (active, pair) = try pair(in: .active)
+    guard seen.primary.matches(pair) else {
+      throw RotationError(
+        .foreignPrimary, "\(name): the provider's primary pair is not version \(active), the active one; nothing is deleted",
+        hint: "someone rotated it elsewhere: see what is primary at the provider before anything is retired")
+    }
+    return credential.debts.compactMap { debt in
+      guard let pair = pairs[debt.number],
+        let other = seen.others.first(where: { $0.matches(pair) && ($0.place == .replaced || $0.place == .expired) })
+      else { return nil }
+      return (debt.number, other)
+    }
+  }
+
+  // MARK: - Prove
+
+  /// Refused old, accepted new, refused old again: a proxy or an outage that refuses everything proves nothing.
+  private func prove() async throws {
+    let (active, activePair) = try pair(in: .active)
+    let debts = credential.debts.map(\.number)
+    try await record(.intended(.prove), version: debts.last)
+    var backoff = Backoff()
+    let deadline = timing.now() + min(credential.policy.propagation, .seconds(60))
+    while true {
+      do {
+        var refusals: [JSONValue] = []
+        for debt in debts {
+          guard let old = pairs[debt] else { continue }
+          let first = try await refusal(of: old)
+          _ = try await ask { try await self.provider.grant(activePair) }
+          guard let first, let second = try await refusal(of: old) else {
+            throw ProviderError(.malformed, "version \(debt) is still accepted")
+          }
+          refusals.append(
+            .object([
+              "answers": .array([first, second].map { .string($0.description) }),
+              "status": .integer(second.status ?? 0), "version": .integer(Int(clamping: debt)),
+            ]))
+        }
+        let now = timing.now()
+        return try await record(
+          .refused, version: debts.last, ["accepted": .integer(Int(clamping: active)), "refused": .array(refusals)]
+        ) { credential, _ in
+          for debt in debts { try credential.retire(debt, now: now) }
+        }
+      } catch let error as ProviderError {
+        let wait = backoff.next(timing.randomness, asked: error.retryAfter)
+        if timing.now() + wait <= deadline, asksLeft > 0 {
+          try await pause(wait)
+          continue
+        }
+        try await record(.postponed(.prove), version: debts.last, error.members)
+        guard error.code == .malformed else { throw RotationError(error, while: "proving the refusal", name) }
+        lastProofFailed = true
+        return
+      }
+    }
+  }
+
+  /// How the provider refuses `pair`; nil if it accepts it. Other trouble is thrown: it says nothing about the pair.
+  private func refusal(of pair: Pair) async throws -> ProviderError? {
+    do {
+      _ = try await ask { try await self.provider.grant(pair) }
+      return nil
+    } catch let error as ProviderError where error.code == .refused {
+      return error
+    }
+  }
+
+  // MARK: - Discard
+
+  private func discard() async throws {
+    let (number, pair) = try pair(in: .staged)
+    let seen = try await observe(for: .discard)
+    guard let staged = seen.others.first(where: { $0.matches(pair) }), !seen.primary.matches(pair) else {
+      try await record(.intended(.discard), version: number)
+      return try await clearUp(.discard, seen)
+    }
+    try await asking(.discard, version: number) {
+      try await self.provider.delete(handle: staged.handle, seen)
+    } record: {
+      try await self.markDiscarded(number)
+    }
+  }
+
+  func markDiscarded(_ number: UInt64) async throws {
+    let now = timing.now()
+    try await record(.discarded, version: number) { credential, _ in try credential.retire(number, now: now) }
+  }
+}
+
+extension GrantEvidence {
+  var members: [String: JSONValue] {
+    ["signature": .string(signature.rawValue), "status": .integer(status)]
+  }
+}
+
+extension ProviderError {
+  var members: [String: JSONValue] {
+    var members: [String: JSONValue] = ["reason": .string(code.rawValue), "detail": .string(description)]
+    if let status { members["status"] = .integer(status) }
+    return members
+  }
+}

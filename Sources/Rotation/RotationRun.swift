@@ -1,0 +1,196 @@
+import Audit
+import JSON
+import Sodium
+import Storage
+import Vault
+
+/// One run of one credential: the lease, the journal as it grows, and the opened pairs.
+actor RotationRun {
+  let runner: RotationRunner
+  let name: String
+  let lease: Lease
+  let provider: any CredentialProvider
+  var credential: Credential
+  /// The newest rotation; nil before the first.
+  var journal: RotationJournal?
+  /// The pairs the provider may still accept, by version. Opened once a run, with a log entry that says so.
+  var pairs: [UInt64: Pair] = [:]
+  /// How many times the provider may still be asked for a step in this run: no fault makes a storm of requests.
+  var asksLeft = 60
+  /// How many times a passing trouble is waited out in this run.
+  var retriesLeft = 3
+  var transientBackoff = Backoff()
+
+  var timing: RotationTiming { runner.timing }
+
+  init(_ runner: RotationRunner, credential name: String, lease: Lease, provider: any CredentialProvider) async throws {
+    self.runner = runner
+    self.name = name
+    self.lease = lease
+    self.provider = provider
+    (credential, journal) = try await runner.vault.store.read { transaction in
+      let view = try VaultView(transaction)
+      let credential = try view.credential(name)
+      return (credential, try RotationJournal(view, of: credential))
+    }
+  }
+
+  func reach(_ goal: RotationRunner.Goal, wasInterrupted: Bool) async throws -> RotationOutcome {
+    switch goal {
+    case .retire:
+      guard let machine = journal?.machine, !credential.debts.isEmpty else {
+        throw RotationError(
+          .nothingOwed, "\(name): nothing is owed", hint: "`relatch status \(name)` shows where each version stands")
+      }
+      guard [.owed, .retiring, .deleted, .proving].contains(machine.state) else {
+        throw RotationError(
+          .unresolved, "\(name): a rotation is under way (\(machine.state.rawValue)); nothing can be retired before it ends",
+          hint: "`relatch rotate \(name)` continues it")
+      }
+      try await openPairs()
+      return try await drive(retiringNow: true)
+    case .rotate:
+      if let machine = journal?.machine, !machine.state.isFinal {
+        if case .wait(let until) = machine.nextAction(now: timing.now()) {
+          // The run that did the work died before it could say so: say it now, rather than begin another rotation.
+          if wasInterrupted { return promoted(until: until) }
+          throw RotationError(
+            .inGrace(until: until),
+            "\(name): the pair replaced at \(credential.debts.last?.since.description ?? "last") is left alone until \(until)"
+              + " and holds the provider's only staging slot",
+            hint: "`relatch retire \(name)` ends its grace now; then rotate again")
+        }
+        try await openPairs()
+        let wasOwed = [.owed, .retiring, .deleted, .proving].contains(machine.state)
+        let outcome = try await drive(retiringNow: false)
+        guard case .settled = outcome, wasOwed else { return outcome }
+      } else {
+        try await openPairs()
+      }
+      try await begin()
+      return try await drive(retiringNow: false)
+    }
+  }
+
+  /// Does the machine's next action until there is none, or none yet.
+  private func drive(retiringNow: Bool) async throws -> RotationOutcome {
+    while let machine = journal?.machine {
+      switch machine.nextAction(now: timing.now()) {
+      case .ask(let step): try await perform(step)
+      case .observe(let step): try await clearUp(step)
+      case .wait(let until):
+        guard retiringNow else { return promoted(until: until) }
+        try await perform(.retire)
+      case .finished:
+        guard machine.state == .settled else { return .rejected(active: activeNumber) }
+        return .settled(active: activeNumber)
+      }
+      if case .deleted? = journal?.machine.state, lastProofFailed {
+        return .stillAccepted(active: activeNumber, previous: credential.debts.map(\.number))
+      }
+    }
+    throw RotationError(.unresolved, "\(name): no rotation has begun")
+  }
+
+  /// Whether this run has just seen the deleted pair still accepted.
+  var lastProofFailed = false
+
+  private func promoted(until: Timestamp) -> RotationOutcome {
+    .promoted(active: activeNumber, previous: credential.debts.map(\.number), graceEnds: until)
+  }
+
+  var activeNumber: UInt64 { credential.version(in: .active)?.number ?? 0 }
+
+  /// The opened pair of the version in `stage`.
+  func pair(in stage: Stage) throws -> (number: UInt64, pair: Pair) {
+    guard let version = credential.version(in: stage), let pair = pairs[version.number] else {
+      throw RotationError(.corruptJournal, "\(name): the journal speaks of a \(stage.rawValue) version, and there is none")
+    }
+    return (version.number, pair)
+  }
+
+  private func openPairs() async throws {
+    let opened = try await runner.vault.pairs(
+      of: name, choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairUsed,
+      ["purpose": "rotation"], now: timing.now())
+    for (version, pair) in opened { pairs[version.number] = pair }
+  }
+
+  // MARK: - Journal
+
+  private func begin() async throws {
+    let now = timing.now()
+    let from = activeNumber
+    credential = try await change(now: now) { change, credential in
+      credential.rotation += 1
+      return try change.saveStep(
+        credential, step: 0, RotationJournal.begun, ["active": .integer(Int(clamping: from))])
+    }
+    journal = RotationJournal(beginning: credential.rotation, at: now)
+    report("begun", version: from, at: now)
+  }
+
+  /// Makes one event durable: journal, log entry and what it changes in the record, in one transaction that fails if the
+  /// lease is lost. `edit` may also store a sealed pair through the change.
+  func record(
+    _ event: RotationEvent, version: UInt64? = nil, _ fields: [String: JSONValue] = [:], graceEnds: Timestamp? = nil,
+    _ edit: @escaping @Sendable (inout Credential, VaultChange) throws -> Void = { _, _ in }
+  ) async throws {
+    guard var journal else { throw RotationError(.unresolved, "\(name): no rotation has begun") }
+    let now = max(timing.now(), journal.latest)
+    let step = journal.steps
+    try journal.append(event, at: now, graceEnds: graceEnds)
+    var details = fields
+    if let version { details["version"] = .integer(Int(clamping: version)) }
+    if let graceEnds { details["grace_ends"] = .string(graceEnds.description) }
+    let members = details
+    credential = try await change(now: now) { change, credential in
+      try edit(&credential, change)
+      return try change.saveStep(credential, step: step, EventName(RotationJournal.prefix + event.name), members)
+    }
+    self.journal = journal
+    report(event.name, version: version, at: now)
+  }
+
+  private func change(
+    now: Timestamp, _ body: @escaping @Sendable (VaultChange, inout Credential) throws -> Credential
+  ) async throws -> Credential {
+    let lease = lease
+    let name = name
+    let rotation = credential.rotation
+    return try await runner.vault.change(now: now) { change in
+      try change.leases.renew(lease, now: now.milliseconds, milliseconds: RotationRunner.leaseMilliseconds)
+      var credential = try change.view.credential(name)
+      guard credential.rotation == rotation else {
+        throw RotationError(.held, "\(name): another run began rotation \(credential.rotation) meanwhile")
+      }
+      return try body(change, &credential)
+    }
+  }
+
+  private func report(_ event: String, version: UInt64?, at time: Timestamp) {
+    runner.progress(
+      RotationProgress(
+        credential: name, rotation: credential.rotation, time: time, event: event, version: version))
+  }
+
+  /// Waits, keeping the lease.
+  func pause(_ duration: Duration) async throws {
+    let lease = lease
+    let now = timing.now()
+    try await runner.vault.store.write {
+      try $0.renew(lease, now: now.milliseconds, milliseconds: RotationRunner.leaseMilliseconds)
+    }
+    // A wait is at most 300 s by `Backoff`; the lease must not expire within it.
+    var left = duration
+    while left > .zero {
+      let slice = min(left, .seconds(60))
+      try await timing.sleep(slice)
+      left -= slice
+      let now = timing.now()
+      try await runner.vault.store.write {
+        try $0.renew(lease, now: now.milliseconds, milliseconds: RotationRunner.leaseMilliseconds)
+      }
+    }
+  }
+}

@@ -1,0 +1,74 @@
+package import Storage
+package import Vault
+
+/// Runs rotations: takes the lease, reads the journal, and does the machine's next action until the goal is reached.
+package struct RotationRunner: Sendable {
+  /// What a run is for.
+  package enum Goal: Sendable {
+    /// A new active pair; an unfinished rotation is finished instead of beginning another.
+    case rotate
+    /// The end of what is owed, its grace over or not.
+    case retire
+  }
+
+  let vault: UnlockedVault
+  let timing: RotationTiming
+  /// Who holds leases taken by this process, in words that `isGone` understands.
+  let holder: String
+  let isGone: @Sendable (_ holder: String) -> Bool
+  let progress: @Sendable (RotationProgress) -> Void
+
+  package init(
+    vault: UnlockedVault, timing: RotationTiming, holder: String, isGone: @escaping @Sendable (_ holder: String) -> Bool,
+    progress: @escaping @Sendable (RotationProgress) -> Void
+  ) {
+    self.vault = vault
+    self.timing = timing
+    self.holder = holder
+    self.isGone = isGone
+    self.progress = progress
+  }
+
+  /// How long a lease lasts without renewal. Longer than any single request; a run that waits renews it.
+  static let leaseMilliseconds: Int64 = 120_000
+
+  /// Brings `credential` to `goal`.
+  ///
+  /// Throws `RotationError`, `VaultError`, `StorageError` or `AuditError`. Whatever it throws, the vault holds every pair it
+  /// held, and the same call continues where this one stopped.
+  package func run(
+    _ credential: String, goal: Goal, provider: any CredentialProvider
+  ) async throws -> RotationOutcome {
+    let (lease, wasInterrupted) = try await acquireLease(credential)
+    let run = try await RotationRun(self, credential: credential, lease: lease, provider: provider)
+    let result: Result<RotationOutcome, any Error>
+    do {
+      result = .success(try await run.reach(goal, wasInterrupted: wasInterrupted))
+    } catch {
+      result = .failure(error)
+    }
+    // A lease that cannot be given back expires, or is taken over once this process is gone.
+    try? await vault.store.write { try $0.release(lease) }
+    return try result.get()
+  }
+
+  /// Takes the lease; also says whether the last holder never gave it back.
+  private func acquireLease(_ name: String) async throws -> (Lease, wasInterrupted: Bool) {
+    let now = timing.now()
+    let holder = holder
+    let isGone = isGone
+    do {
+      return try await vault.store.write { transaction in
+        let credential = try VaultView(transaction).credential(name)
+        let leaseName = "rotation/\(credential.id)"
+        let wasInterrupted = try transaction.leaseHolder(of: leaseName) != nil
+        let lease = try transaction.acquireLease(
+          leaseName, holder: holder, now: now.milliseconds, milliseconds: Self.leaseMilliseconds, isGone: isGone)
+        return (lease, wasInterrupted)
+      }
+    } catch let error as StorageError where error.code == .leaseHeld {
+      throw RotationError(
+        .held, "\(name): \(error)", hint: "wait for that run to end; if its process is gone, the next run takes over by itself")
+    }
+  }
+}

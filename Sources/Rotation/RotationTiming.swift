@@ -1,0 +1,32 @@
+package import Audit
+package import Sodium
+
+/// Where the engine takes time and chance from. Nothing below the executable reads a clock by itself.
+package struct RotationTiming: Sendable {
+  package let now: @Sendable () -> Timestamp
+  package let sleep: @Sendable (Duration) async throws -> Void
+  package let randomness: Randomness
+
+  package init(
+    now: @escaping @Sendable () -> Timestamp, sleep: @escaping @Sendable (Duration) async throws -> Void,
+    randomness: Randomness
+  ) {
+    self.now = now
+    self.sleep = sleep
+    self.randomness = randomness
+  }
+}
+
+/// How long to wait before asking again: 1, 2, 4, 8, 16, then 30 s, each shortened by up to half at random so that many
+/// clients do not come back at once. Elapsed at most: 1, 3, 7, 15, 31, 61 s …
+struct Backoff {
+  private var attempts = 0
+
+  /// The next wait; at least `asked`, if the provider asked for more.
+  mutating func next(_ randomness: Randomness, asked: Duration? = nil) -> Duration {
+    let seconds = min(30, 1 << min(attempts, 5))
+    attempts += 1
+    let wait = Duration.milliseconds(Int(Double(seconds) * 1000 * (1 - randomness.fraction() / 2)))
+    return max(wait, min(asked ?? .zero, .seconds(300)))
+  }
+}

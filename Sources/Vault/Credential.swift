@@ -1,0 +1,129 @@
+import Audit
+import JSON
+import Sodium
+
+/// A named thing to be rotated: provider, settings, policy and versions. Public metadata; the pairs lie elsewhere, sealed.
+///
+/// Authenticated by its digest in the log entry it names.
+package struct Credential: Hashable, Sendable {
+  package static let format = 1
+
+  package let id: Identifier
+  package let name: String
+  package let provider: String
+  package var settings: [String: String]
+  package var policy: Policy
+  /// The credential whose token drives the rotation; its own name if it drives its own.
+  package let admin: String
+  package let created: Timestamp
+  /// Ascending by number, which begins at 1 and is never used again.
+  package private(set) var versions: [Version]
+  /// The number of the newest rotation; 0 before the first.
+  package var rotation: UInt64
+  /// The newest log entry that carries this record's digest.
+  package var entry: UInt64
+
+  package init(
+    id: Identifier, name: String, provider: String, settings: [String: String], policy: Policy, admin: String,
+    created: Timestamp
+  ) {
+    self.id = id
+    self.name = name
+    self.provider = provider
+    self.settings = settings
+    self.policy = policy
+    self.admin = admin
+    self.created = created
+    versions = [Version(number: 1, stage: .active, created: created, since: created)]
+    rotation = 0
+    entry = 0
+  }
+
+  /// Whether its own token drives its rotation.
+  package var isSelfAdministered: Bool { admin == name }
+
+  /// The newest version in `stage`, or nil.
+  package func version(in stage: Stage) -> Version? { versions.last { $0.stage == stage } }
+
+  /// The version `number`, or nil.
+  package func version(_ number: UInt64) -> Version? { versions.first { $0.number == number } }
+
+  /// The pairs that must be refused by the provider and have not been seen to be.
+  package var debts: [Version] { versions.filter { $0.stage == .previous } }
+
+  /// Adds a staged version and returns its number. Throws if one is staged already.
+  package mutating func addStaged(handle: String?, expires: Timestamp?, now: Timestamp) throws(VaultError) -> UInt64 {
+    guard version(in: .staged) == nil else {
+      throw VaultError(.alreadyExists, "\(name) has a staged version already")
+    }
+    let number = (versions.last?.number ?? 0) + 1
+    versions.append(
+      Version(number: number, stage: .staged, created: now, since: now, handle: handle, expires: expires))
+    return number
+  }
+
+  /// Makes the staged version active, and the active one previous.
+  package mutating func promoteStaged(now: Timestamp) throws(VaultError) {
+    guard let staged = versions.firstIndex(where: { $0.stage == .staged }) else {
+      throw VaultError(.notFound, "\(name) has no staged version to promote")
+    }
+    for index in versions.indices where versions[index].stage == .active { versions[index].enter(.previous, now: now) }
+    versions[staged].enter(.active, now: now)
+  }
+
+  /// Ends version `number`: it was seen to be refused, or it never was in use and is gone.
+  package mutating func retire(_ number: UInt64, now: Timestamp) throws(VaultError) {
+    guard let index = versions.firstIndex(where: { $0.number == number && $0.stage != .active }) else {
+      throw VaultError(.notFound, "\(name) has no version \(number) that could be retired")
+    }
+    versions[index].enter(.retired, now: now)
+  }
+
+  /// Notes when the provider itself will end version `number`.
+  package mutating func setExpiry(of number: UInt64, _ expires: Timestamp?) {
+    for index in versions.indices where versions[index].number == number { versions[index].expires = expires }
+  }
+
+  /// The stored record. Its SHA-256 digest stands in log entry `entry`.
+  package var bytes: [UInt8] {
+    JSONValue.object([
+      "admin": .string(admin), "created": .string(created.description), "entry": .integer(Int(clamping: entry)),
+      "id": .string(id.description), "name": .string(name), "policy": policy.json, "provider": .string(provider),
+      "rotation": .integer(Int(clamping: rotation)), "settings": .object(settings.mapValues { .string($0) }),
+      "v": .integer(Self.format), "versions": .array(versions.map(\.json)),
+    ]).canonicalBytes
+  }
+
+  /// Reads a stored record, and checks that it is one: canonical, and with exactly one active version.
+  package init(decoding bytes: [UInt8], name: String) throws {
+    let what = "the record of \(Name.printable(name))"
+    self = try VaultError.rethrowingCorrupt(what) {
+      try Credential(members: JSONMembers(of: JSONValue(readingCanonical: bytes), "record"), name: name, what: what)
+    }
+  }
+
+  private init(members source: JSONMembers, name: String, what: String) throws {
+    var members = source
+    try VaultError.requireFormat(members.count("v"), Self.format, what)
+    guard let id = Identifier(try members.string("id")), try members.string("name") == name else {
+      throw VaultError(.corrupt, "\(what) is another's")
+    }
+    self.id = id
+    self.name = name
+    provider = try members.string("provider")
+    settings = try members.strings("settings")
+    do { policy = try Policy(members.strings("policy")) } catch let error as VaultError {
+      throw VaultError(.corrupt, "\(what): \(error)")
+    }
+    admin = try members.string("admin")
+    created = try members.timestamp("created")
+    rotation = UInt64(try members.count("rotation"))
+    entry = UInt64(try members.count("entry"))
+    versions = try members.array("versions").map { try Version($0) }
+    try members.finish()
+    let numbers = versions.map(\.number)
+    guard versions.filter({ $0.stage == .active }).count == 1, versions.filter({ $0.stage == .staged }).count <= 1,
+      zip(numbers, numbers.dropFirst()).allSatisfy({ $0 < $1 }), (numbers.first ?? 0) > 0
+    else { throw VaultError(.corrupt, "\(what): its versions contradict each other") }
+  }
+}

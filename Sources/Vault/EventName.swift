@@ -1,0 +1,16 @@
+/// The kinds of log entries a vault writes; vault/log.md documents the members of each.
+package struct EventName: Hashable, Sendable {
+  /// Dotted lower-case words, as the log has them.
+  package let text: String
+
+  package init(_ text: String) { self.text = text }
+
+  package static let vaultCreated = EventName("vault.created")
+  package static let memberAdded = EventName("member.added")
+  package static let credentialAdded = EventName("credential.added")
+  package static let credentialPolicy = EventName("credential.policy")
+  /// A pair was handed to someone.
+  package static let pairRead = EventName("pair.read")
+  /// A pair was opened to talk to its provider.
+  package static let pairUsed = EventName("pair.used")
+}

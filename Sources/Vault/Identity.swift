@@ -1,0 +1,22 @@
+import Age
+import Sodium
+
+/// Who acts: an age X25519 key, and the Ed25519 signing key derived from it, so that any age key can be a member.
+package final class Identity: Sendable {
+  package let age: AgeIdentity
+  package let signingKey: SigningKey
+
+  /// Binds the derived key to this use of the scalar; part of the format (vault/identity.md).
+  private static let signingInfo = "relatch/v1/signing-key"
+
+  package init(_ age: AgeIdentity) throws {
+    self.age = age
+    let seed = try HKDFSHA256.derive(inputKey: age.scalar.bytes, salt: [], info: Self.signingInfo)
+    signingKey = try SigningKey(seed: seed.bytes)
+  }
+
+  /// The public half, under the name the identity goes by.
+  package func card(named name: String) throws -> MemberCard {
+    try MemberCard(name: name, recipient: age.recipient, verifyingKey: signingKey.verifyingKey)
+  }
+}

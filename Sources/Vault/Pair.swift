@@ -1,0 +1,71 @@
+import JSON
+import Sodium
+
+/// `client_id` and `client_secret`, always one unit. Both live in guarded memory; the identifier is as secret as the
+/// secret to everyone who may not read the pair.
+package final class Pair: Sendable {
+  package let clientID: SecretBytes
+  package let clientSecret: SecretBytes
+
+  /// The greatest size of either part in bytes.
+  package static let greatestPart = 4096
+
+  package init(clientID: consuming SecretBytes, clientSecret: consuming SecretBytes) {
+    self.clientID = clientID
+    self.clientSecret = clientSecret
+  }
+
+  /// Reads `{"client_id":"…","client_secret":"…"}` from guarded memory: both parts present, 1 to 4,096 bytes, no control
+  /// character, nothing else beside them. Throws `JSONError`, or `VaultError.invalidInput`.
+  package convenience init(reading document: RawSpan) throws {
+    let node = try JSONNode(reading: document)
+    guard case .object(let members) = node else {
+      throw JSONError(.wrongType, "the pair: expected an object with client_id and client_secret")
+    }
+    guard members.allSatisfy({ $0.name == "client_id" || $0.name == "client_secret" }) else {
+      throw JSONError(.wrongType, "the pair: expected client_id and client_secret, and no other member")
+    }
+    self.init(
+      clientID: try Self.part("client_id", of: node, in: document),
+      clientSecret: try Self.part("client_secret", of: node, in: document))
+  }
+
+  private static func part(_ name: String, of node: JSONNode, in document: RawSpan) throws -> SecretBytes {
+    guard let member = node[name] else { throw JSONError(.missing, "the pair: member \"\(name)\" is missing") }
+    let part = try SecretBytes(capacity: member.capacity) { try member.write(to: &$0, in: document) }
+    try check(part, name)
+    return part
+  }
+
+  /// Fails unless `part` is fit for a header, a form and a log-safe comparison.
+  package static func check(_ part: borrowing SecretBytes, _ name: String) throws {
+    guard (1...greatestPart).contains(part.count) else {
+      throw VaultError(.invalidInput, "\(name) has \(part.count) bytes, expected 1 to \(greatestPart)")
+    }
+    let hasControl = part.withUnsafeBytes { bytes in bytes.contains { $0 < 0x20 || $0 == 0x7F } }
+    guard !hasControl else { throw VaultError(.invalidInput, "\(name) holds a control character") }
+  }
+
+  /// The canonical JSON text of the pair (RFC 8785), in guarded memory: what is sealed, and what `read` prints.
+  package func document() throws -> SecretBytes {
+    let open = Array(#"{"client_id":""#.utf8)
+    let middle = Array(#"","client_secret":""#.utf8)
+    let close = Array(#""}"#.utf8)
+    // Only quote and backslash can need escaping: control characters were refused.
+    let capacity = open.count + middle.count + close.count + 2 * (clientID.count + clientSecret.count)
+    return try SecretBytes(capacity: capacity) { output in
+      for byte in open { output.append(byte) }
+      clientID.withUnsafeBytes { Self.escape($0, to: &output) }
+      for byte in middle { output.append(byte) }
+      clientSecret.withUnsafeBytes { Self.escape($0, to: &output) }
+      for byte in close { output.append(byte) }
+    }
+  }
+
+  private static func escape(_ bytes: UnsafeRawBufferPointer, to output: inout OutputRawSpan) {
+    for byte in bytes {
+      if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { output.append(UInt8(ascii: "\\")) }
+      output.append(byte)
+    }
+  }
+}

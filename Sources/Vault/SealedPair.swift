@@ -1,0 +1,6 @@
+/// A pair as it is stored: sealed under its credential's key, for one version of one credential of one vault.
+package struct SealedPair: Sendable {
+  let credential: Identifier
+  package let version: UInt64
+  let record: [UInt8]
+}

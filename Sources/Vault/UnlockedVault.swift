@@ -1,0 +1,180 @@
+import Age
+import Audit
+import JSON
+import Sodium
+import Storage
+
+/// A vault opened by a member's identity: reads and seals pairs, and changes records with their log entries.
+///
+/// Opening and sealing happen outside transactions; a pair is released only after the entry that says so is durable.
+package struct UnlockedVault: Sendable {
+  package let store: any Store
+  package let header: VaultHeader
+  package let member: Member
+  private let identity: Identity
+  private let vaultKey: VaultKey?
+  private let randomness: Randomness
+
+  /// Opens the vault in `store` with `identity`; `keyFile` is the content of `keys/<key ID>.age`.
+  ///
+  /// Throws `notPermitted` if the identity is not a member, `corrupt` if anything does not authenticate.
+  package init(_ store: any Store, identity: Identity, keyFile: @Sendable (VaultHeader) throws -> [UInt8], randomness: Randomness)
+    async throws
+  {
+    let (header, members) = try await store.read { transaction in
+      let view = try VaultView(transaction)
+      return (view.header, try view.members())
+    }
+    guard
+      let member = members.first(where: {
+        $0.card.verifyingKey == identity.signingKey.verifyingKey && $0.card.recipient == identity.age.recipient
+      })
+    else {
+      throw VaultError(
+        .notPermitted,
+        "the identity \(identity.age.recipient) is not a member of this vault, expected one of \(members.map(\.name))")
+    }
+    self.store = store
+    self.header = header
+    self.member = member
+    self.identity = identity
+    self.randomness = randomness
+    vaultKey = member.role == .owner ? try Self.open(keyFile(header), header, identity) : nil
+  }
+
+  private static func open(_ keyFile: [UInt8], _ header: VaultHeader, _ identity: Identity) throws -> VaultKey {
+    let key: VaultKey
+    do {
+      key = try VaultKey(AgeFile.open(keyFile, with: [identity.age]))
+    } catch let error as AgeError {
+      throw VaultError(
+        error.code == .noMatchingIdentity ? .notPermitted : .corrupt, "the vault key does not open: \(error)")
+    }
+    guard key.id == header.keyID else {
+      throw VaultError(.corrupt, "the key file holds key \(key.id), expected \(header.keyID)")
+    }
+    return key
+  }
+
+  // MARK: - Keys and pairs
+
+  private func credentialKey(of credential: Credential) async throws -> SecretBytes {
+    let name = member.name
+    let (wrapped, grant) = try await store.read { transaction in
+      (
+        try transaction.value(in: .keys, for: credential.id.bytes),
+        try transaction.value(in: .grants, for: credential.id.bytes + Array(name.utf8))
+      )
+    }
+    if let vaultKey {
+      guard let wrapped else { throw VaultError(.corrupt, "the key of \(credential.name) is missing") }
+      return try vaultKey.unwrap(wrapped, of: credential.id, in: header.id)
+    }
+    guard let grant else {
+      throw VaultError(.notPermitted, "member \(name) holds no grant on \(credential.name)")
+    }
+    do { return try AgeFile.open(grant, with: [identity.age]) } catch let error as AgeError {
+      throw VaultError(.corrupt, "the grant of \(name) on \(credential.name) does not open: \(error)")
+    }
+  }
+
+  /// Seals `pair` as version `version` of `credential`, ready to be stored by a change.
+  package func seal(_ pair: Pair, of credential: Credential, version: UInt64) async throws -> SealedPair {
+    let key = try await credentialKey(of: credential)
+    return try seal(pair, of: credential, version: version, key: key.bytes)
+  }
+
+  private func seal(_ pair: Pair, of credential: Credential, version: UInt64, key: RawSpan) throws -> SealedPair {
+    let record = try SealedRecord.seal(
+      pair.document().bytes, key: key, purpose: .pair(credential.id, version: version), vault: header.id,
+      randomness: randomness)
+    return SealedPair(credential: credential.id, version: version, record: record)
+  }
+
+  /// Opens the chosen versions, after an entry `event` that names them is durable.
+  ///
+  /// Throws `notFound`, `notPermitted`, or `corrupt`.
+  package func pairs(
+    of name: String, choosing choose: @Sendable (Credential) throws -> [Version], event: EventName,
+    _ fields: [String: JSONValue] = [:], now: Timestamp
+  ) async throws -> [(version: Version, pair: Pair)] {
+    let (credential, sealed) = try await change(now: now) { change in
+      let credential = try change.view.credential(name)
+      let sealed = try choose(credential).map { version in
+        guard let record = try change.view.sealedPair(of: credential, version.number) else {
+          throw VaultError(.corrupt, "version \(version.number) of \(name) is missing")
+        }
+        return (version, record)
+      }
+      var fields = fields
+      fields["versions"] = .array(sealed.map { .integer(Int(clamping: $0.0.number)) })
+      try change.log(event, about: name, fields)
+      return (credential, sealed)
+    }
+    let key = try await credentialKey(of: credential)
+    return try sealed.map { version, record in
+      let document = try SealedRecord.open(
+        record, key: key.bytes, purpose: .pair(credential.id, version: version.number), vault: header.id)
+      do { return (version, try Pair(reading: document.bytes)) } catch let error as JSONError {
+        throw VaultError(.corrupt, "version \(version.number) of \(name) is not a pair: \(error)")
+      }
+    }
+  }
+
+  // MARK: - Changes
+
+  /// Runs `body` in one durable transaction: what it stores and what it logs become true together. If it throws, nothing
+  /// happened.
+  package func change<Result: Sendable>(
+    now: Timestamp, _ body: @Sendable (VaultChange) throws -> Result
+  ) async throws -> Result {
+    let signer = LogSigner(member: member.name, origin: header.origin, key: identity.signingKey)
+    let member = member
+    let header = header
+    return try await store.write { transaction in
+      let view = try VaultView(transaction)
+      guard view.header == header else { throw VaultError(.corrupt, "the vault was replaced by another while in use") }
+      guard try view.member(member.name) == member else {
+        throw VaultError(.notPermitted, "member \(member.name) was changed while in use")
+      }
+      let change = try VaultChange(transaction, view: view, member: member.name, now: now)
+      let result = try body(change)
+      try change.commit(by: signer)
+      return result
+    }
+  }
+
+  /// Adds a credential with `pair` as its active version 1. Throws `alreadyExists`.
+  package func add(
+    name: String, provider: String, settings: [String: String], policy: Policy, admin: String, pair: Pair, now: Timestamp
+  ) async throws -> Credential {
+    try Name.check(name, "credential name")
+    guard let vaultKey else { throw VaultError(.notPermitted, "member \(member.name) is no owner and cannot add credentials") }
+    let credential = Credential(
+      id: Identifier(drawnFrom: randomness), name: name, provider: provider, settings: settings, policy: policy,
+      admin: admin, created: now)
+    let key = try randomness.secret(VaultKey.size)
+    let wrapped = try vaultKey.wrap(key, of: credential.id, in: header.id, randomness)
+    let sealed = try seal(pair, of: credential, version: 1, key: key.bytes)
+    return try await change(now: now) { change in
+      guard try !change.view.hasCredential(name) else {
+        throw VaultError(.alreadyExists, "the vault has a credential \(Name.printable(name)) already")
+      }
+      if !credential.isSelfAdministered { _ = try change.view.credential(admin) }
+      try change.storeKey(wrapped, of: credential.id)
+      try change.storePair(sealed)
+      return try change.save(credential, .credentialAdded, ["provider": .string(provider), "version": 1])
+    }
+  }
+
+  /// Replaces a credential's policy.
+  package func setPolicy(of name: String, now: Timestamp, _ edit: @Sendable (inout Policy) throws -> Void) async throws
+    -> Credential
+  {
+    try await change(now: now) { change in
+      var credential = try change.view.credential(name)
+      try edit(&credential.policy)
+      return try change.save(credential, .credentialPolicy, ["policy": credential.policy.json])
+    }
+  }
+}

@@ -1,0 +1,85 @@
+import Audit
+import JSON
+import Sodium
+import Storage
+
+/// One change of a vault: records, journal and log entries that become durable together or not at all.
+///
+/// Valid only inside the closure it is handed to. Log entries are appended and signed when the closure ends.
+package final class VaultChange {
+  package let view: VaultView
+  package let now: Timestamp
+  private let transaction: any WriteTransaction
+  private let member: String
+  private let firstIndex: UInt64
+  private var entries: [LogEntry] = []
+
+  init(_ transaction: any WriteTransaction, view: VaultView, member: String, now: Timestamp) throws {
+    self.transaction = transaction
+    self.view = view
+    self.member = member
+    self.now = now
+    firstIndex = try view.log.size(in: transaction)
+  }
+
+  /// The index of the entry that is written next.
+  var nextIndex: UInt64 { firstIndex + UInt64(entries.count) }
+
+  /// Writes one log entry about `credential`, or about the vault if nil.
+  package func log(_ event: EventName, about credential: String? = nil, _ fields: [String: JSONValue] = [:]) throws {
+    var fields = fields
+    if let credential { fields["credential"] = .string(credential) }
+    entries.append(try LogEntry(time: now, member: member, event: event.text, fields: fields))
+  }
+
+  /// Stores `credential` as `event` leaves it, with an entry that carries the record's digest.
+  @discardableResult
+  package func save(
+    _ credential: Credential, _ event: EventName, _ fields: [String: JSONValue] = [:]
+  ) throws -> Credential {
+    var credential = credential
+    credential.entry = nextIndex
+    var fields = fields
+    fields["record"] = .string(SHA256.hash(credential.bytes).bytes.base64)
+    try log(event, about: credential.name, fields)
+    try transaction.set(credential.bytes, in: .credentials, for: Array(credential.name.utf8))
+    return credential
+  }
+
+  /// Stores `credential` with a journalled step of its newest rotation: the journal points at the log entry.
+  @discardableResult
+  package func saveStep(
+    _ credential: Credential, step: UInt32, _ event: EventName, _ fields: [String: JSONValue] = [:]
+  ) throws -> Credential {
+    let key = credential.id.bytes + credential.rotation.bigEndianBytes + step.bigEndianBytes
+    guard try transaction.value(in: .journal, for: key) == nil else {
+      throw VaultError(.alreadyExists, "step \(step) of rotation \(credential.rotation) of \(credential.name) is journalled")
+    }
+    try transaction.set(nextIndex.bigEndianBytes, in: .journal, for: key)
+    var fields = fields
+    fields["rotation"] = .integer(Int(clamping: credential.rotation))
+    return try save(credential, event, fields)
+  }
+
+  /// Stores the wrapped key of a new credential.
+  func storeKey(_ wrapped: [UInt8], of credential: Identifier) throws {
+    try transaction.set(wrapped, in: .keys, for: credential.bytes)
+  }
+
+  /// Stores the sealed pair of one version; a version is immutable, so a second one is refused.
+  package func storePair(_ sealed: SealedPair) throws {
+    let key = sealed.credential.bytes + sealed.version.bigEndianBytes
+    guard try transaction.value(in: .versions, for: key) == nil else {
+      throw VaultError(.alreadyExists, "version \(sealed.version) is stored already")
+    }
+    try transaction.set(sealed.record, in: .versions, for: key)
+  }
+
+  /// The transaction, for leases: they belong to storage.
+  package var leases: any WriteTransaction { transaction }
+
+  /// Appends and signs what was logged.
+  func commit(by signer: LogSigner) throws {
+    _ = try view.log.append(entries, by: signer, in: transaction)
+  }
+}

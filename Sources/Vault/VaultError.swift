@@ -1,0 +1,32 @@
+/// A vault that could not do what was asked.
+package struct VaultError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// What kind of failure this is; equality and callers' branches look at this alone.
+  package enum Code: Sendable {
+    /// There is no vault, credential, version or member of that name.
+    case notFound
+    /// One of that name is there already.
+    case alreadyExists
+    /// What is stored does not authenticate: damaged, altered, or moved from elsewhere.
+    case corrupt
+    /// Written by a newer version of the format.
+    case unsupportedFormat
+    /// The identity is not a member, or holds no grant on this.
+    case notPermitted
+    /// A name, setting, policy or pair given is not acceptable.
+    case invalidInput
+    /// A file or folder could not be read.
+    case cannotRead
+    /// A file or folder could not be written. Nothing was changed.
+    case cannotWrite
+  }
+
+  package let code: Code
+  package let description: String
+
+  package init(_ code: Code, _ description: String) {
+    self.code = code
+    self.description = description
+  }
+
+  package static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+}

@@ -1,0 +1,40 @@
+import Age
+import Sodium
+
+/// The key that wraps every credential's key: 32 random bytes, kept as an age file sealed to every owner.
+package final class VaultKey: Sendable {
+  package static let size = 32
+
+  private let key: SecretBytes
+  /// Names the key without telling it: an attacker who swaps the file cannot make another key pass for it.
+  package let id: String
+
+  private static let idInfo = "relatch/v1/vault-key-id"
+
+  package init(_ key: consuming SecretBytes) throws {
+    guard key.count == Self.size else {
+      throw VaultError(.corrupt, "the vault key has \(key.count) bytes, expected \(Self.size)")
+    }
+    let name = try HKDFSHA256.derive(inputKey: key.bytes, salt: [], info: Self.idInfo, count: 16)
+    id = name.withUnsafeBytes { Array($0) }.hex
+    self.key = key
+  }
+
+  /// The age file to keep: openable by each of `owners` with the `age` program.
+  package func sealed(to owners: [AgeRecipient], randomness: Randomness) throws -> [UInt8] {
+    try AgeFile.seal(key.bytes, to: owners, armored: true, randomness: randomness)
+  }
+
+  /// Wraps a credential's key.
+  func wrap(_ credentialKey: borrowing SecretBytes, of credential: Identifier, in vault: Identifier, _ randomness: Randomness)
+    throws -> [UInt8]
+  {
+    try SealedRecord.seal(
+      credentialKey.bytes, key: key.bytes, purpose: .credentialKey(credential), vault: vault, randomness: randomness)
+  }
+
+  /// Unwraps a credential's key. Throws `corrupt` if it is another's, or altered.
+  func unwrap(_ wrapped: [UInt8], of credential: Identifier, in vault: Identifier) throws -> SecretBytes {
+    try SealedRecord.open(wrapped, key: key.bytes, purpose: .credentialKey(credential), vault: vault)
+  }
+}
