@@ -11,6 +11,9 @@ package struct JSONMembers {
     self.what = what
   }
 
+  /// A member of any kind.
+  package mutating func value(_ name: String) throws(JSONError) -> JSONValue { try required(name) }
+
   /// A member that must be a string.
   package mutating func string(_ name: String) throws(JSONError) -> String {
     guard case .string(let text) = try required(name) else { throw wrongType(name, "a string") }

@@ -33,7 +33,7 @@ package struct RotationJournal: Sendable {
         let event = RotationEvent(name: String(entry.event.dropFirst(Self.prefix.count)))
       else { throw corrupt("it has an entry \(entry.event)") }
       var graceEnds: Timestamp?
-      if case .string(let text)? = entry.fields["grace_ends"] { graceEnds = Timestamp(text) }
+      if case .string(let text)? = entry.details["grace_ends"] { graceEnds = Timestamp(text) }
       do { try machine.apply(event, at: entry.time, graceEnds: graceEnds) } catch { throw corrupt("\(error)") }
       steps += 1
       latest = entry.time

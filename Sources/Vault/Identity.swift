@@ -1,5 +1,6 @@
-import Age
-import Sodium
+package import Age
+package import Audit
+package import Sodium
 
 /// Who acts: an age X25519 key, and the Ed25519 signing key derived from it, so that any age key can be a member.
 package final class Identity: Sendable {
@@ -11,12 +12,15 @@ package final class Identity: Sendable {
 
   package init(_ age: AgeIdentity) throws {
     self.age = age
-    let seed = try HKDFSHA256.derive(inputKey: age.scalar.bytes, salt: [], info: Self.signingInfo)
-    signingKey = try SigningKey(seed: seed.bytes)
+    signingKey = try age.withScalar { scalar in
+      let seed = try HKDFSHA256.derive(inputKey: scalar, salt: [], info: Self.signingInfo)
+      return try SigningKey(seed: seed.bytes)
+    }
   }
 
   /// The public half, under the name the identity goes by.
-  package func card(named name: String) throws -> MemberCard {
-    try MemberCard(name: name, recipient: age.recipient, verifyingKey: signingKey.verifyingKey)
+  package func card(named name: String, role: LogMember.Role) throws -> LogMember {
+    try Name.check(name, "member name")
+    return LogMember(name: name, age: age.recipient.description, signing: signingKey.verifyingKey, role: role)
   }
 }

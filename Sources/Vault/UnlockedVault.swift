@@ -23,23 +23,23 @@ package struct UnlockedVault: Sendable {
   {
     let (header, members) = try await store.read { transaction in
       let view = try VaultView(transaction)
-      return (view.header, try view.members())
+      return (view.header, view.members)
     }
     guard
       let member = members.first(where: {
-        $0.card.verifyingKey == identity.signingKey.verifyingKey && $0.card.recipient == identity.age.recipient
+        $0.card.signing == identity.signingKey.verifyingKey && $0.card.age == identity.age.recipient.description
       })
     else {
       throw VaultError(
         .notPermitted,
-        "the identity \(identity.age.recipient) is not a member of this vault, expected one of \(members.map(\.name))")
+        "the identity \(identity.age.recipient) is not one of this vault's, whose members are \(members.map(\.name).joined(separator: ", "))")
     }
     self.store = store
     self.header = header
     self.member = member
     self.identity = identity
     self.randomness = randomness
-    vaultKey = member.role == .owner ? try Self.open(keyFile(header), header, identity) : nil
+    vaultKey = member.card.role == .owner ? try Self.open(keyFile(header), header, identity) : nil
   }
 
   private static func open(_ keyFile: [UInt8], _ header: VaultHeader, _ identity: Identity) throws -> VaultKey {
@@ -134,7 +134,7 @@ package struct UnlockedVault: Sendable {
     return try await store.write { transaction in
       let view = try VaultView(transaction)
       guard view.header == header else { throw VaultError(.corrupt, "the vault was replaced by another while in use") }
-      guard try view.member(member.name) == member else {
+      guard view.members.contains(member) else {
         throw VaultError(.notPermitted, "member \(member.name) was changed while in use")
       }
       let change = try VaultChange(transaction, view: view, member: member.name, now: now)

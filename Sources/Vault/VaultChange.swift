@@ -19,7 +19,7 @@ package final class VaultChange {
     self.view = view
     self.member = member
     self.now = now
-    firstIndex = try view.log.size(in: transaction)
+    firstIndex = try AuditLog.size(in: transaction)
   }
 
   /// The index of the entry that is written next.
@@ -29,7 +29,7 @@ package final class VaultChange {
   package func log(_ event: EventName, about credential: String? = nil, _ fields: [String: JSONValue] = [:]) throws {
     var fields = fields
     if let credential { fields["credential"] = .string(credential) }
-    entries.append(try LogEntry(time: now, member: member, event: event.text, fields: fields))
+    entries.append(try LogEntry(time: now, member: member, event: event.text, details: fields))
   }
 
   /// Stores `credential` as `event` leaves it, with an entry that carries the record's digest.
@@ -80,6 +80,6 @@ package final class VaultChange {
 
   /// Appends and signs what was logged.
   func commit(by signer: LogSigner) throws {
-    _ = try view.log.append(entries, by: signer, in: transaction)
+    _ = try AuditLog.append(entries, by: signer, in: transaction, knowing: view.verifyingKey)
   }
 }

@@ -20,21 +20,22 @@ package enum VaultCreation {
   package static func create(
     _ header: VaultHeader, in store: any Store, owner identity: Identity, named name: String, now: Timestamp
   ) async throws {
-    let owner = Member(card: try identity.card(named: name), role: .owner, entry: 0)
+    let owner = Member(card: try identity.card(named: name, role: .owner), entry: 0)
     try await store.write { transaction in
       guard try transaction.value(in: .header, for: VaultHeader.row) == nil else {
         throw VaultError(.alreadyExists, "the store holds a vault already")
       }
       let created = try LogEntry(
         time: now, member: name, event: EventName.vaultCreated.text,
-        fields: [
-          "key": .string(header.keyID), "owner": owner.cardWithRole,
+        details: [
+          "key": .string(header.keyID), "owner": owner.card.json,
           "record": .string(SHA256.hash(owner.bytes).bytes.base64), "vault": .string(header.id.description),
         ])
       try transaction.set(header.bytes, in: .header, for: VaultHeader.row)
       try transaction.set(owner.bytes, in: .members, for: Array(name.utf8))
-      _ = try AuditLog(origin: header.origin).append(
-        [created], by: LogSigner(member: name, origin: header.origin, key: identity.signingKey), in: transaction)
+      _ = try AuditLog.append(
+        [created], by: LogSigner(member: name, origin: header.origin, key: identity.signingKey), in: transaction,
+        knowing: { _ in nil })
     }
   }
 }

@@ -1,49 +1,55 @@
-import Audit
+package import Audit
 import Sodium
-import Storage
+package import Storage
 
 /// A vault as one transaction sees it, with nothing unlocked. Every record it returns is authenticated: its digest stands
-/// in a log entry that a signed checkpoint covers.
+/// in a log entry that the newest checkpoint covers, and a member signed that.
 package struct VaultView {
   let transaction: any ReadTransaction
   package let header: VaultHeader
-  let log: AuditLog
+  /// Everyone the vault knows, by name.
+  package let members: [Member]
+  private let checkpoint: Checkpoint
 
-  /// Throws `notFound` if the store holds no vault.
+  /// Throws `notFound` if the store holds no vault; `VaultError.corrupt` or `AuditError` if it does not authenticate.
   package init(_ transaction: any ReadTransaction) throws {
     guard let bytes = try transaction.value(in: .header, for: VaultHeader.row) else {
       throw VaultError(.notFound, "the store holds no vault")
     }
     self.transaction = transaction
     header = try VaultHeader(decoding: bytes)
-    log = AuditLog(origin: header.origin)
-    let first = try log.authenticatedEntry(at: 0, in: transaction)
+    let members = try transaction.rows(in: .members).map { row in
+      try Member(decoding: row.value, name: String(decoding: row.key, as: UTF8.self))
+    }
+    self.members = members
+    let head = try AuditLog.authenticateHead(in: transaction) { name in
+      members.first { $0.name == name }?.card.signing
+    }
+    guard let checkpoint = head?.checkpoint.checkpoint, checkpoint.origin == header.origin else {
+      throw VaultError(.corrupt, "the vault's log is missing, or another vault's")
+    }
+    self.checkpoint = checkpoint
+    // The keys that vouched for the log stand in the log: a member's record that differs from its entry ends here.
+    for member in members {
+      try requireDigest(of: member.bytes, inEntry: member.entry, "member \(Name.printable(member.name))") { entry in
+        entry.event == EventName.vaultCreated.text || entry.event == EventName.memberAdded.text
+      }
+    }
+    let first = try authenticatedEntry(at: 0)
     guard first.event == EventName.vaultCreated.text, first.time == header.created,
-      first.fields["vault"] == .string(header.id.description), first.fields["key"] == .string(header.keyID)
+      first.details["vault"] == .string(header.id.description), first.details["key"] == .string(header.keyID)
     else { throw VaultError(.corrupt, "the vault's header is not the one its log begins with") }
   }
 
-  /// Everyone the vault knows, by name.
-  package func members() throws -> [Member] {
-    try transaction.rows(in: .members).map { row in
-      try member(decoding: row.value, name: String(decoding: row.key, as: UTF8.self))
-    }
-  }
+  /// The key of a member by name; nil if there is no such member.
+  func verifyingKey(of name: String) -> VerifyingKey? { members.first { $0.name == name }?.card.signing }
 
-  /// The member `name`. Throws `notFound`.
-  package func member(_ name: String) throws -> Member {
-    guard let bytes = try transaction.value(in: .members, for: Array(name.utf8)) else {
-      throw VaultError(.notFound, "the vault has no member \(Name.printable(name))")
-    }
-    return try member(decoding: bytes, name: name)
-  }
-
-  private func member(decoding bytes: [UInt8], name: String) throws -> Member {
-    let member = try Member(decoding: bytes, name: name)
-    try requireDigest(of: bytes, inEntry: member.entry, "member \(Name.printable(name))") { entry in
-      entry.event == EventName.vaultCreated.text || entry.event == EventName.memberAdded.text
-    }
-    return member
+  /// The log entry at `index`, proved to be covered by the newest checkpoint.
+  package func authenticatedEntry(at index: UInt64) throws -> LogEntry {
+    let entry = try AuditLog.entry(at: index, in: transaction)
+    try AuditLog.inclusionProof(of: index, size: checkpoint.size, in: transaction)
+      .verify(leafHash: MerkleTree.leafHash(entry.bytes), root: checkpoint.root)
+    return entry
   }
 
   /// All credentials, by name.
@@ -69,7 +75,7 @@ package struct VaultView {
   private func credential(decoding bytes: [UInt8], name: String) throws -> Credential {
     let credential = try Credential(decoding: bytes, name: name)
     try requireDigest(of: bytes, inEntry: credential.entry, "the record of \(Name.printable(name))") { entry in
-      entry.fields["credential"] == .string(name)
+      entry.details["credential"] == .string(name)
     }
     return credential
   }
@@ -85,9 +91,9 @@ package struct VaultView {
       guard let index = UInt64(bigEndianBytes: row.value) else {
         throw VaultError(.corrupt, "the journal of \(credential.name) is damaged")
       }
-      let entry = try log.authenticatedEntry(at: index, in: transaction)
-      guard entry.fields["credential"] == .string(credential.name),
-        entry.fields["rotation"] == .integer(Int(clamping: rotation))
+      let entry = try authenticatedEntry(at: index)
+      guard entry.details["credential"] == .string(credential.name),
+        entry.details["rotation"] == .integer(Int(clamping: rotation))
       else { throw VaultError(.corrupt, "the journal of \(credential.name) points at another's log entry \(index)") }
       return entry
     }
@@ -97,8 +103,8 @@ package struct VaultView {
   private func requireDigest(
     of bytes: [UInt8], inEntry index: UInt64, _ what: String, isAbout: (LogEntry) -> Bool
   ) throws {
-    let entry = try log.authenticatedEntry(at: index, in: transaction)
-    guard isAbout(entry), entry.fields["record"] == .string(SHA256.hash(bytes).bytes.base64) else {
+    let entry = try authenticatedEntry(at: index)
+    guard isAbout(entry), entry.details["record"] == .string(SHA256.hash(bytes).bytes.base64) else {
       throw VaultError(.corrupt, "\(what) is not the one that log entry \(index) speaks of: it was altered")
     }
   }
