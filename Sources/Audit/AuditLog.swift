@@ -1,0 +1,140 @@
+package import Sodium
+package import Storage
+
+/// The log of a vault in its store: entries, their tree, and a signed checkpoint where each run of one member's entries
+/// ends. Everything happens in the caller's transaction, so that an act and its entry are one commit.
+package enum AuditLog {
+  /// The key of a member by name; nil if there is no such member.
+  package typealias Keys = (_ member: String) throws -> VerifyingKey?
+
+  /// Index and bytes of an entry that a signed checkpoint was proved to cover.
+  package struct Authenticated: Hashable, Sendable {
+    package let entry: LogEntry
+    package let proof: InclusionProof
+    package let checkpoint: SignedCheckpoint
+  }
+
+  /// Stored sizes beyond this are refused before any arithmetic: no log has 2^62 entries.
+  private static let maximumSize = UInt64(1) << 62
+
+  /// How many entries the log has.
+  package static func size(in transaction: any ReadTransaction) throws -> UInt64 {
+    guard let last = try transaction.lastRow(in: .log) else { return 0 }
+    guard let index = UInt64(bigEndianBytes: last.key), index < maximumSize else {
+      throw AuditError(.corrupt, "the last entry of the log has no readable index")
+    }
+    return index + 1
+  }
+
+  /// The entry at `index`, whose leaf hash must be the stored one. Throws `notFound` if there is none, `corrupt` if either
+  /// was changed; both changed alike is found by `authenticate`.
+  package static func entry(at index: UInt64, in transaction: any ReadTransaction) throws -> LogEntry {
+    guard let bytes = try transaction.value(in: .log, for: index.bigEndianBytes) else {
+      throw AuditError(.notFound, "there is no entry \(index) in the log")
+    }
+    guard try StoredTree(transaction: transaction).leafHash(at: index) == MerkleTree.leafHash(bytes) else {
+      throw AuditError(.corrupt, entry: index, "found other bytes than the log's tree has the hash of")
+    }
+    do {
+      return try LogEntry(decoding: bytes)
+    } catch { throw error.at(index) }
+  }
+
+  /// The newest checkpoint, unverified; nil if the log is empty.
+  package static func latestCheckpoint(in transaction: any ReadTransaction) throws -> SignedCheckpoint? {
+    guard let row = try transaction.lastRow(in: .checkpoints) else { return nil }
+    let signed = try SignedCheckpoint(decoding: row.value)
+    guard UInt64(bigEndianBytes: row.key) == signed.checkpoint.size else {
+      throw AuditError(.corrupt, "the newest checkpoint is of size \(signed.checkpoint.size) but not stored as such")
+    }
+    return signed
+  }
+
+  /// Fails unless the newest checkpoint covers the whole log, its root is that of the stored frontier, its signature is of
+  /// the member who made the last entry, and that entry is in the tree. Reads O(log n) rows.
+  ///
+  /// Returns the checkpoint and the last entry; nil if the log is empty.
+  package static func authenticateHead(in transaction: any ReadTransaction, knowing keys: Keys) throws
+    -> (checkpoint: SignedCheckpoint, last: LogEntry, frontier: MerkleFrontier)?
+  {
+    let size = try size(in: transaction)
+    guard let signed = try latestCheckpoint(in: transaction) else {
+      guard size == 0 else { throw AuditError(.incomplete, "the log has \(size) entries and no checkpoint") }
+      return nil
+    }
+    guard signed.checkpoint.size == size, size > 0 else {
+      throw AuditError(
+        size < signed.checkpoint.size ? .incomplete : .corrupt, entry: min(size, signed.checkpoint.size),
+        "the log has \(size) entries, its newest checkpoint \(signed.checkpoint.size)")
+    }
+    let nodes = StoredTree(transaction: transaction)
+    let frontier = try MerkleFrontier(size: size, nodes.hash)
+    guard frontier.root == signed.checkpoint.root else {
+      throw AuditError(.corrupt, "the log's tree of \(size) entries has another root than its newest checkpoint")
+    }
+    let last = try entry(at: size - 1, in: transaction)
+    try InclusionProof(of: size - 1, size: size, nodes.hash)
+      .verify(leafHash: MerkleTree.leafHash(last.bytes), root: signed.checkpoint.root)
+    guard let key = try keys(last.member) else {
+      throw AuditError(
+        .unknownSigner, entry: size - 1, "the key of \"\(last.member)\", who signs the log, is not known")
+    }
+    try signed.verify(by: key)
+    return (signed, last, frontier)
+  }
+
+  /// Appends `entries`, all by `signer`, and signs a checkpoint of the new size. Returns their indices.
+  ///
+  /// What is there is checked first (`authenticateHead`), so that no member signs over a tampered log. There is one
+  /// checkpoint for each maximal run of one member's entries: a run that goes on replaces the checkpoint it had.
+  package static func append(
+    _ entries: [LogEntry], by signer: LogSigner, in transaction: any WriteTransaction, knowing keys: Keys
+  ) throws -> Range<UInt64> {
+    let head = try authenticateHead(in: transaction, knowing: keys)
+    var frontier = head?.frontier ?? MerkleFrontier()
+    let first = frontier.size
+    guard !entries.isEmpty else { return first..<first }
+    if head != nil, try keys(signer.member) != signer.key.verifyingKey {
+      throw AuditError(.unknownSigner, "the signer's key is not the one known of \"\(signer.member)\"")
+    }
+    try requireVerifiable(entries, by: signer, after: head?.checkpoint.checkpoint)
+    for entry in entries {
+      try transaction.set(entry.bytes, in: .log, for: frontier.size.bigEndianBytes)
+      try frontier.append(leafHash: MerkleTree.leafHash(entry.bytes)) { node, hash in
+        try transaction.set(hash.bytes, in: .tree, for: node.key)
+      }
+    }
+    if let head, head.last.member == signer.member {
+      try transaction.remove(first.bigEndianBytes, from: .checkpoints)
+    }
+    let signed = try SignedCheckpoint(
+      Checkpoint(origin: signer.origin, size: frontier.size, root: frontier.root), key: signer.key)
+    try transaction.set(signed.bytes, in: .checkpoints, for: frontier.size.bigEndianBytes)
+    return first..<frontier.size
+  }
+
+  /// Refuses what would make the log impossible to verify, as far as the newest checkpoint and the entries can tell.
+  private static func requireVerifiable(_ entries: [LogEntry], by signer: LogSigner, after head: Checkpoint?) throws {
+    if let stranger = entries.first(where: { $0.member != signer.member }) {
+      throw AuditError(.unknownSigner, "\"\(signer.member)\" cannot append an entry of \"\(stranger.member)\"")
+    }
+    var rest = entries[...]
+    if let head {
+      guard head.origin == signer.origin else {
+        throw AuditError(.inconsistent, "the log is \(head.origin), the signer's \(signer.origin)")
+      }
+    } else {
+      let genesis = try Membership(genesis: rest.removeFirst())
+      guard genesis.origin == signer.origin, try genesis.member(signer.member).signing == signer.key.verifyingKey else {
+        throw AuditError(.inconsistent, "vault.created names another vault or key than the signer's")
+      }
+    }
+    for entry in rest {
+      guard let change = try Membership.Change(entry) else { continue }
+      if case .created = change { throw AuditError(.notPermitted, "vault.created in a log that has begun") }
+      if case .removed(signer.member) = change {
+        throw AuditError(.notPermitted, "member.removed by \"\(signer.member)\" for the same member")
+      }
+    }
+  }
+}

@@ -1,0 +1,75 @@
+package import Sodium
+
+/// The log's size and root at one moment (c2sp.org/tlog-checkpoint): the text of the note that a member signs.
+package struct Checkpoint: Hashable, Sendable {
+  /// Which log: `relatch/` and the vault's identifier.
+  package let origin: String
+  package let size: UInt64
+  package let root: SHA256Digest
+  /// Lines that others may add. We write none and keep those we read, which are signed with the rest.
+  package let extensions: [String]
+
+  /// Throws `malformed` unless `origin` can be the name of a note's key, which it is too.
+  package init(origin: String, size: UInt64, root: SHA256Digest) throws(AuditError) {
+    guard NoteKey.isName(origin) else { throw AuditError(.malformed, "\"\(origin)\" cannot be the origin of a log") }
+    self.origin = origin
+    self.size = size
+    self.root = root
+    extensions = []
+  }
+
+  /// Reads the text of a note, and nothing else.
+  package init(text: String) throws(AuditError) {
+    // Split as scalars: a Swift character may join a newline with what stands before it.
+    let lines = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    guard lines.count >= 4, lines.last == "", lines.dropLast().allSatisfy({ !$0.isEmpty }) else {
+      throw AuditError(.malformed, "a checkpoint needs an origin, a size, a root and no empty line")
+    }
+    guard let size = strictDecimal(lines[1]) else {
+      throw AuditError(.malformed, "a checkpoint's size is not a decimal number without leading zeros")
+    }
+    guard let hash = Base64.decode(lines[2]), let root = try? SHA256Digest(hash) else {
+      throw AuditError(.malformed, "a checkpoint's root is not the base64 of 32 bytes")
+    }
+    origin = lines[0]
+    self.size = size
+    self.root = root
+    extensions = Array(lines[3...].dropLast())
+  }
+
+  /// What is signed.
+  package var text: String {
+    "\(origin)\n\(size)\n\(Base64.encode(root.bytes))\n" + extensions.map { $0 + "\n" }.joined()
+  }
+}
+
+/// A checkpoint with its signatures.
+package struct SignedCheckpoint: Hashable, Sendable {
+  package let checkpoint: Checkpoint
+  package let note: SignedNote
+
+  /// Signs `checkpoint`; the key's name is the origin, as tlog-checkpoint recommends, and its hash tells whose it is.
+  package init(_ checkpoint: Checkpoint, key: SigningKey) throws(AuditError) {
+    self.checkpoint = checkpoint
+    note = try SignedNote(signing: checkpoint.text, name: checkpoint.origin, key: key)
+  }
+
+  /// Reads a note whose text is a checkpoint. No signature is verified.
+  package init(decoding bytes: [UInt8]) throws(AuditError) {
+    note = try SignedNote(decoding: bytes)
+    checkpoint = try Checkpoint(text: note.text)
+  }
+
+  package var bytes: [UInt8] { note.bytes }
+
+  /// Fails with `unknownSigner` or `badSignature` unless `key` signed this in the name of the log.
+  package func verify(by key: VerifyingKey) throws(AuditError) {
+    try note.verify(by: NoteKey(name: checkpoint.origin, key: key))
+  }
+}
+
+/// The number in ASCII decimal without sign or leading zero; nil for any other text.
+func strictDecimal(_ text: some StringProtocol) -> UInt64? {
+  guard let value = UInt64(text), String(value).utf8.elementsEqual(text.utf8) else { return nil }
+  return value
+}

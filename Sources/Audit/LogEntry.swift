@@ -1,0 +1,77 @@
+package import JSON
+
+/// One act, as the log keeps it forever: a canonical JSON object (RFC 8785) that says when, who and what. Never a secret.
+///
+///     {"credential":"crm/prod","event":"version.staged","member":"ana","time":"2026-11-21T09:20:00.123Z","v":1,"version":2}
+package struct LogEntry: Hashable, Sendable {
+  /// The most bytes an entry may have.
+  package static let maximumSize = 64 * 1024
+  /// The members that every entry has; an event's own members have other names.
+  package static let reservedNames: Set<String> = ["v", "time", "member", "event"]
+
+  /// By the clock of whoever acted: it informs, and never decides an order.
+  package let time: Timestamp
+  /// The name of the member who acted.
+  package let member: String
+  /// Dotted lower-case words, such as `version.staged`.
+  package let event: String
+  /// The members that this event adds.
+  package let details: [String: JSONValue]
+  /// The canonical text: what is stored, hashed and signed.
+  package let bytes: [UInt8]
+
+  /// Throws `notCanonical` if reading the entry back would not give the same.
+  package init(time: Timestamp, member: String, event: String, details: [String: JSONValue] = [:]) throws(AuditError) {
+    if let name = details.keys.filter(Self.reservedNames.contains).min() {
+      throw AuditError(.notCanonical, "a log entry's detail \"\(name)\" has the name of a member that every entry has")
+    }
+    var members = details
+    members["v"] = 1
+    members["time"] = .string(time.description)
+    members["member"] = .string(member)
+    members["event"] = .string(event)
+    // Reading back enforces the size, the depth, the range of integers and the form of names in one place.
+    try self.init(decoding: JSONValue.object(members).canonicalBytes)
+  }
+
+  /// Reads an entry that fills `bytes` in its one canonical form.
+  package init(decoding bytes: [UInt8]) throws(AuditError) {
+    guard bytes.count <= Self.maximumSize else {
+      throw AuditError(
+        .notCanonical, "a log entry has \(bytes.count) bytes, expected at most \(Self.maximumSize)")
+    }
+    do throws(JSONError) {
+      let value = try JSONValue(readingCanonical: bytes)
+      var members = try JSONMembers(of: value, "a log entry")
+      let version = try members.count("v")
+      let moment = try members.string("time")
+      member = try members.string("member")
+      event = try members.string("event")
+      guard version == 1, let time = Timestamp(moment), Self.isMember(member), Self.isEvent(event) else {
+        throw JSONError(
+          .wrongType, "a log entry: \"v\", \"time\", \"member\" or \"event\" has not the form it must have")
+      }
+      self.time = time
+      guard case .object(let all) = value else { throw JSONError(.wrongType, "a log entry: expected an object") }
+      details = all.filter { !Self.reservedNames.contains($0.key) }
+      self.bytes = bytes
+    } catch {
+      throw AuditError(.notCanonical, error.description)
+    }
+  }
+
+  /// From 1 to 128 printable ASCII characters, no space: names that look alike are alike.
+  package static func isMember(_ name: String) -> Bool {
+    (1...128).contains(name.utf8.count) && name.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+  }
+
+  /// Two or more words of `[a-z0-9_-]`, each beginning with a letter, joined by dots; at most 128 characters.
+  package static func isEvent(_ name: String) -> Bool {
+    let words = name.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+    return name.utf8.count <= 128 && words.count > 1
+      && words.allSatisfy { word in
+        guard let first = word.first, (97...122).contains(first) else { return false }
+        return word.allSatisfy { (97...122).contains($0) || (48...57).contains($0) || $0 == 95 || $0 == 45 }
+      }
+  }
+}

@@ -1,0 +1,136 @@
+import Sodium
+
+/// The whole log, recomputed from nothing but its entries and checkpoints: in order, offline, in constant memory.
+///
+/// Each run of one member's entries must be closed by one checkpoint that this member signed, with the key that the log
+/// itself gave them, and whose root is that of all entries so far. Add entries and checkpoints in order, then `finish`.
+/// After an error the value is spent.
+package struct LogVerification {
+  /// Consecutive entries of one member, not closed by a checkpoint yet.
+  private struct Run {
+    let member: LogMember
+    let start: UInt64
+  }
+
+  private let expectations: LogExpectations
+  private var remembered: ArraySlice<Checkpoint>
+  private var frontier = MerkleFrontier()
+  private var membership: Membership?
+  private var run: Run?
+  private var lastActor: String?
+  private var checkpoint: SignedCheckpoint?
+  private var owner: LogMember?
+  private var runs: UInt64 = 0
+  private var firstTime: Timestamp?
+  private var lastTime: Timestamp?
+  private var clockStepsBack: UInt64 = 0
+
+  package init(expecting expectations: LogExpectations = LogExpectations()) {
+    self.expectations = expectations
+    remembered = expectations.remembered.sorted { $0.size < $1.size }[...]
+  }
+
+  /// How many entries were added.
+  package var size: UInt64 { frontier.size }
+
+  /// The first entry that no verified checkpoint covers, which is where to look when a checkpoint does not verify.
+  var firstUnsigned: UInt64 { run?.start ?? frontier.size }
+
+  /// Adds the next entry. Throws an error that names it if it cannot stand where it does.
+  package mutating func add(entry bytes: [UInt8]) throws(AuditError) {
+    let index = frontier.size
+    do throws(AuditError) {
+      let entry = try LogEntry(decoding: bytes)
+      try follow(entry)
+      if let lastTime, entry.time < lastTime { clockStepsBack += 1 }
+      if firstTime == nil { firstTime = entry.time }
+      lastTime = entry.time
+    } catch { throw error.at(index) }
+    frontier.append(leafHash: MerkleTree.leafHash(bytes))
+    try compareRemembered()
+  }
+
+  /// Adds the checkpoint that stands after the entries added so far.
+  package mutating func add(checkpoint bytes: [UInt8]) throws(AuditError) {
+    let firstUnsigned = firstUnsigned
+    do throws(AuditError) {
+      let signed = try SignedCheckpoint(decoding: bytes)
+      let found = signed.checkpoint
+      guard found.size <= frontier.size else {
+        throw AuditError(.incomplete, "found \(frontier.size) entries, expected the \(found.size) of a checkpoint")
+      }
+      guard let run, found.size == frontier.size else {
+        throw AuditError(.inconsistent, "a checkpoint of size \(found.size) where no run of one member's entries ends")
+      }
+      guard found.origin == membership?.origin else {
+        throw AuditError(
+          .inconsistent, "a checkpoint of \(found.origin), expected \(membership?.origin ?? "relatch/…")")
+      }
+      try signed.verify(by: run.member.signing)
+      guard found.root == frontier.root else {
+        throw AuditError(
+          .corrupt,
+          "entries \(run.start) to \(frontier.size - 1) by \"\(run.member.name)\" have root \(hexText(frontier.root.bytes)), "
+            + "expected the signed \(hexText(found.root.bytes))")
+      }
+      checkpoint = signed
+      self.run = nil
+      runs += 1
+    } catch { throw error.at(firstUnsigned) }
+  }
+
+  /// Fails with `incomplete` if the log ends too early; otherwise says what was verified.
+  package func finish() throws(AuditError) -> LogReport {
+    guard let membership, let owner, let firstTime, let lastTime else {
+      throw AuditError(.incomplete, entry: 0, "the log is empty, expected vault.created")
+    }
+    if let run { throw unsigned(run) }
+    if let missing = remembered.first {
+      throw AuditError(
+        .incomplete, entry: size, "found \(size) entries, expected the \(missing.size) of a remembered checkpoint")
+    }
+    // A closed run left a checkpoint, and the log is not empty.
+    guard let checkpoint else { throw AuditError(.incomplete, entry: 0, "the log has no checkpoint") }
+    return LogReport(
+      entries: size, runs: runs, root: frontier.root, checkpoint: checkpoint, vault: membership.vault, owner: owner,
+      members: membership.members, firstTime: firstTime, lastTime: lastTime, clockStepsBack: clockStepsBack)
+  }
+
+  /// Replays who may act, and opens a run where another member begins.
+  private mutating func follow(_ entry: LogEntry) throws(AuditError) {
+    if let run, run.member.name != entry.member { throw unsigned(run) }
+    if run == nil, lastActor == entry.member {
+      throw AuditError(.inconsistent, "\"\(entry.member)\" goes on after a checkpoint, which only ends a run")
+    }
+    let actor: LogMember
+    if membership == nil {
+      let genesis = try Membership(genesis: entry)
+      actor = try genesis.member(entry.member)
+      try expectations.check(origin: genesis.origin, owner: actor)
+      membership = genesis
+      owner = actor
+    } else {
+      guard let member = try membership?.member(entry.member) else { return }
+      actor = member
+      try membership?.apply(entry)
+    }
+    if run == nil { run = Run(member: actor, start: frontier.size) }
+    lastActor = entry.member
+  }
+
+  private mutating func compareRemembered() throws(AuditError) {
+    while let next = remembered.first, next.size == frontier.size {
+      guard next.root == frontier.root else {
+        throw AuditError(
+          .inconsistent, entry: 0, "the first \(next.size) entries are not those of the remembered checkpoint")
+      }
+      remembered.removeFirst()
+    }
+  }
+
+  private func unsigned(_ run: Run) -> AuditError {
+    AuditError(
+      .incomplete, entry: run.start,
+      "entries \(run.start) to \(frontier.size - 1) by \"\(run.member.name)\" end without this member's checkpoint")
+  }
+}
