@@ -8,7 +8,8 @@ package struct Table: Hashable, Sendable {
   package init(_ name: StaticString) {
     let text = name.description
     precondition(
-      !text.isEmpty && text.utf8.allSatisfy { (97...122).contains($0) || $0 == 95 }, "table name \(text) is not [a-z_]+")
+      !text.isEmpty && text.utf8.allSatisfy { (97...122).contains($0) || $0 == 95 }, "table name \(text) is not [a-z_]+"
+    )
     self.name = text
   }
 }
