@@ -65,6 +65,8 @@ let package = Package(
     // Suites that every implementation of a protocol passes, fakes included.
     .target(name: "Contracts", dependencies: ["Storage"], path: "Tests/Contracts", swiftSettings: strict),
     .testTarget(name: "StorageTests", dependencies: ["Storage", "Contracts"], swiftSettings: strict),
+    .testTarget(
+      name: "StorageSQLiteTests", dependencies: ["Storage", "StorageSQLite", "Contracts"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
