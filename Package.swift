@@ -61,6 +61,12 @@ let package = Package(
       name: "OrgSimulator", dependencies: ["CSodium", .product(name: "FlyingFox", package: "FlyingFox")],
       swiftSettings: strict),
     .executableTarget(name: "relatch-demo", dependencies: ["OrgSimulator", argumentParser], swiftSettings: strict),
+
+    // Suites that every implementation of a protocol passes, fakes included.
+    .target(name: "Contracts", dependencies: ["Storage"], path: "Tests/Contracts", swiftSettings: strict),
+    .testTarget(name: "StorageTests", dependencies: ["Storage", "Contracts"], swiftSettings: strict),
+    .testTarget(
+      name: "StorageSQLiteTests", dependencies: ["Storage", "StorageSQLite", "Contracts"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

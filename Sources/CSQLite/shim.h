@@ -1,2 +1,15 @@
 #pragma once
 #include <sqlite3.h>
+
+/* Swift can call neither C variadics nor the cast behind SQLITE_TRANSIENT. */
+
+/* Sets one of the SQLITE_DBCONFIG_ options that take an int and answer an int; `found` receives the answer. */
+static inline int relatch_sqlite3_db_config(sqlite3 *db, int option, int value, int *found) {
+  return sqlite3_db_config(db, option, value, found);
+}
+
+/* Binds a copy of `count` bytes as a BLOB; no bytes are an empty BLOB, not NULL. */
+static inline int relatch_sqlite3_bind_copy(
+    sqlite3_stmt *statement, int index, const void *bytes, sqlite3_uint64 count) {
+  return sqlite3_bind_blob64(statement, index, bytes ? bytes : "", count, SQLITE_TRANSIENT);
+}

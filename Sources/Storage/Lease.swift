@@ -64,8 +64,10 @@ extension WriteTransaction {
     if let last, !last.holder.isEmpty, last.expires > now, !isGone(last.holder) {
       throw StorageError(.leaseHeld, "\(name) is held by another run (\(last.holder))")
     }
-    let lease = Lease(name: name, fencing: (last?.fencing ?? 0) + 1)
-    try store(lease, holder: holder, expires: now + milliseconds)
+    let (fencing, isExhausted) = (last?.fencing ?? 0).addingReportingOverflow(1)
+    guard !isExhausted else { throw StorageError(.corrupt, "the lease on \(name) has the last number there is") }
+    let lease = Lease(name: name, fencing: fencing)
+    try store(lease, holder: holder, expires: now.saturatingAdd(milliseconds))
     return lease
   }
 
@@ -73,7 +75,7 @@ extension WriteTransaction {
   package func renew(_ lease: Lease, now: Int64, milliseconds: Int64) throws {
     try require(lease)
     guard let state = try leaseHolder(of: lease.name) else { return }
-    try store(lease, holder: state.holder, expires: now + milliseconds)
+    try store(lease, holder: state.holder, expires: now.saturatingAdd(milliseconds))
   }
 
   /// Gives `lease` back; its number is never used again. Throws `leaseLost` if it was taken over.
@@ -86,6 +88,14 @@ extension WriteTransaction {
     try set(
       lease.fencing.bigEndianBytes + expires.bigEndianBytes + Array(holder.utf8), in: .leases,
       for: Array(lease.name.utf8))
+  }
+}
+
+extension Int64 {
+  /// The sum, or the last time there is: a far expiry must not stop the process.
+  fileprivate func saturatingAdd(_ other: Int64) -> Int64 {
+    let (sum, overflows) = addingReportingOverflow(other)
+    return overflows ? (other > 0 ? .max : .min) : sum
   }
 }
 

@@ -9,10 +9,12 @@ package protocol Store: Sendable {
     _ body: @Sendable (any ReadTransaction) throws -> Result
   ) async throws -> Result
 
-  /// Runs `body` alone, then commits durably: when this returns, the change outlives a power cut. If `body` throws, or the
-  /// process dies before the return, nothing of it is seen by anyone, ever. Writers queue; none starves.
+  /// Runs `body` alone, then commits durably: when this returns, the change outlives a power cut. If `body` throws, nothing
+  /// of it is seen by anyone, ever. If the process dies before the return, either all of it is there or nothing: whoever
+  /// recovers must look. Writers queue; none starves.
   ///
-  /// Throws what `body` throws; `StorageError.cannotWrite` if the commit failed, with nothing changed.
+  /// Throws what `body` throws; `StorageError.cannotWrite` if the commit failed, with nothing changed. A change that an
+  /// engine refused cannot be swallowed: `write` throws the refusal even if `body` does not.
   func write<Result: Sendable>(
     _ body: @Sendable (any WriteTransaction) throws -> Result
   ) async throws -> Result
@@ -24,7 +26,7 @@ package protocol ReadTransaction {
   func value(in table: Table, for key: [UInt8]) throws -> [UInt8]?
 
   /// Visits rows with `lower <= key < upper` (no upper bound if nil) in ascending byte order, descending if `reversed`,
-  /// until `visit` returns false.
+  /// until `visit` returns false. Whether it meets rows that `visit` itself sets or removes is not defined.
   func scan(
     _ table: Table, from lower: [UInt8], to upper: [UInt8]?, reversed: Bool,
     _ visit: (_ key: [UInt8], _ value: [UInt8]) throws -> Bool

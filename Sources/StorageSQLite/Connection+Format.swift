@@ -1,0 +1,110 @@
+import CSQLite
+import Storage
+
+/// What makes a SQLite database a store of ours.
+enum StoreFormat {
+  /// SQLite's `application_id`: "RLTC".
+  static let applicationID = 0x524C_5443
+  /// SQLite's `user_version`: the layout of the tables. Raised when a program of before could misread them.
+  static let version = 1
+
+  static func definition(of table: Table) -> String {
+    "CREATE TABLE \(table.name) (key BLOB PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID"
+  }
+}
+
+extension Connection {
+  /// A connection to read on, with the format checked.
+  ///
+  /// SQLite makes a log and an index beside the database to read at all. Where the folder cannot be written and no log is
+  /// left to be read, the database file is the whole store, and is read as immutable: `isPassing` is then true and the
+  /// connection must not be used for a second read, since another user may begin to write meanwhile.
+  static func reading(_ file: StoreFile, _ tables: [Table]) throws -> (connection: Connection, isPassing: Bool) {
+    do {
+      let connection = try Connection(opening: file.path, flags: SQLITE_OPEN_READONLY, .reading)
+      try connection.prepareToRead(tables)
+      return (connection, false)
+    } catch let error as StorageError where error.code == .cannotRead && file.isWholeAndUnwritable {
+      let connection = try Connection(
+        opening: file.immutableURI, flags: SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, .reading)
+      try connection.prepareToRead(tables)
+      return (connection, true)
+    }
+  }
+
+  /// A connection to write on, whose settings are asked back: durability that was quietly lowered is no durability.
+  static func writing(_ file: StoreFile, _ tables: [Table]) throws -> Connection {
+    let connection = try Connection(opening: file.path, flags: SQLITE_OPEN_READWRITE, .writing)
+    try connection.prepareToRead(tables)
+    try connection.prepareToWrite()
+    return connection
+  }
+
+  /// Whether the file is empty, or a database that nobody has put anything in. Throws `corrupt` if it is no database.
+  func isBlank() throws -> Bool {
+    guard try mark("application_id") == 0, try mark("user_version") == 0 else { return false }
+    return try definitions().isEmpty
+  }
+
+  /// Puts the empty tables and the format's marks into a blank database, in one transaction.
+  /// Throws `alreadyExists` if another process was faster.
+  func format(_ tables: [Table]) throws {
+    try prepareToWrite()
+    try perform(.beginWriting)
+    guard try isBlank() else { throw StorageError(.alreadyExists, "another process has just created this store") }
+    let statements =
+      tables.map(StoreFormat.definition(of:)) + [
+        "PRAGMA application_id = \(StoreFormat.applicationID)", "PRAGMA user_version = \(StoreFormat.version)",
+      ]
+    try execute(statements.joined(separator: ";\n"), .writing, "creating the tables")
+    try perform(.commit)
+  }
+
+  /// Sets up a connection for writing, and throws `cannotWrite` unless SQLite says that it did as told.
+  func prepareToWrite() throws {
+    // In memory: what a rolled-back body overwrote would otherwise spill into a file of its own elsewhere.
+    try execute("PRAGMA temp_store = MEMORY; PRAGMA synchronous = FULL", .writing, "setting up SQLite")
+    // The log is read whole when the first of several processes opens the store: this bounds it to about 1 MiB.
+    try execute("PRAGMA wal_autocheckpoint = 256", .writing, "setting up SQLite")
+    let settings = [
+      ("PRAGMA journal_mode = WAL", "wal"), ("PRAGMA synchronous", "2"), ("PRAGMA secure_delete = ON", "1"),
+    ]
+    for (sql, expected) in settings {
+      let found = try answers(to: sql, "setting up SQLite").first?.first ?? ""
+      guard found == expected else {
+        throw StorageError(.cannotWrite, "setting up SQLite: \(sql) answered \(found), expected \(expected)")
+      }
+    }
+  }
+
+  private func prepareToRead(_ tables: [Table]) throws {
+    try execute("PRAGMA cell_size_check = ON", .reading, "setting up SQLite")
+    guard try !isBlank() else {
+      throw StorageError(.corrupt, "the store is empty: its creation was interrupted, or its content was lost")
+    }
+    let (application, version) = (try mark("application_id"), try mark("user_version"))
+    guard application == StoreFormat.applicationID else {
+      throw StorageError(
+        .unsupportedFormat, "the database has application id \(application), expected \(StoreFormat.applicationID)")
+    }
+    guard version == StoreFormat.version else {
+      throw StorageError(.unsupportedFormat, "the store has format \(version), expected \(StoreFormat.version)")
+    }
+    // To the letter, so that neither a lost table nor an added trigger or view goes unseen.
+    guard try definitions() == tables.map(StoreFormat.definition(of:)).sorted() else {
+      throw StorageError(.corrupt, "the tables of the store are not those of format \(version)")
+    }
+  }
+
+  private func mark(_ pragma: String) throws -> Int {
+    let answers = try answers(to: "PRAGMA \(pragma)", "reading the format of the store")
+    guard let text = answers.first?.first, let number = Int(text) else {
+      throw StorageError(.corrupt, "reading the format of the store: \(pragma) is not a number")
+    }
+    return number
+  }
+
+  private func definitions() throws -> [String] {
+    try answers(to: "SELECT sql FROM sqlite_schema", "reading the tables of the store").map { $0.first ?? "" }.sorted()
+  }
+}

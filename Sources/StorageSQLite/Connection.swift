@@ -1,0 +1,112 @@
+import CSQLite
+import Glibc
+import Storage
+
+/// One connection to the database: a handle, and the statements prepared on it so far.
+///
+/// Unchecked because SQLite's own mutex is left out: a connection is never used by two at a time. The writer's is confined
+/// to its actor, and a reader's is out of the pool while it is read.
+final class Connection: @unchecked Sendable {
+  private let handle: OpaquePointer
+  private var idleStatements: [Query: OpaquePointer] = [:]
+
+  /// `name` is an absolute path, or a `file:` URI where `flags` say so. Reads nothing yet.
+  init(opening name: String, flags: Int32, _ activity: Activity) throws {
+    var handle: OpaquePointer?
+    let code = sqlite3_open_v2(
+      name, &handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, nil)
+    guard code == SQLITE_OK, let handle else {
+      sqlite3_close_v2(handle)
+      throw StorageError(sqlite: code, activity, "opening the store")
+    }
+    self.handle = handle
+    sqlite3_busy_handler(handle, waitForOthers, nil)
+    // What a crafted file could otherwise make run: functions in its schema, writes to its schema. Connections come and go
+    // with short processes: the last one to close must not pay for a checkpoint each time.
+    try configure(SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+    try configure(SQLITE_DBCONFIG_DEFENSIVE, 1)
+    try configure(SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+  }
+
+  deinit {
+    for statement in idleStatements.values { sqlite3_finalize(statement) }
+    sqlite3_close_v2(handle)
+  }
+
+  /// Sets one of SQLite's switches, and asks it back.
+  func configure(_ option: Int32, _ value: Int32) throws {
+    var found: Int32 = -1
+    let code = relatch_sqlite3_db_config(handle, option, value, &found)
+    guard code == SQLITE_OK, found == value else {
+      throw StorageError(.cannotRead, "setting up SQLite: option \(option) is \(found), expected \(value)")
+    }
+  }
+
+  /// Whether a transaction is open; false too after SQLite rolled one back on its own.
+  var isInTransaction: Bool { sqlite3_get_autocommit(handle) == 0 }
+
+  /// Runs a query that has neither parameters nor rows.
+  func perform(_ query: Query) throws {
+    let statement = try Statement(query, on: self)
+    _ = try statement.step()
+  }
+
+  /// Runs statements that are used once, and so are not kept.
+  func execute(_ sql: String, _ activity: Activity, _ operation: String) throws {
+    let code = sqlite3_exec(handle, sql, nil, nil, nil)
+    guard code == SQLITE_OK else { throw StorageError(sqlite: code, activity, operation) }
+  }
+
+  /// The rows that `sql` answers, as text; a NULL is empty.
+  func answers(to sql: String, _ operation: String) throws -> [[String]] {
+    var statement: OpaquePointer?
+    let code = sqlite3_prepare_v2(handle, sql, -1, &statement, nil)
+    defer { sqlite3_finalize(statement) }
+    guard code == SQLITE_OK else { throw failure(code, operation) }
+    var rows: [[String]] = []
+    while true {
+      switch sqlite3_step(statement) {
+      case SQLITE_ROW:
+        rows.append(
+          (0..<sqlite3_column_count(statement)).map { column in
+            sqlite3_column_text(statement, column).map { String(cString: $0) } ?? ""
+          })
+      case SQLITE_DONE: return rows
+      case let code: throw failure(code, operation)
+      }
+    }
+  }
+
+  /// Moves the whole log into the database and empties it. Throws `busy` if a reader stands in the way for too long.
+  func emptyLog() throws {
+    let code = sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
+    guard code == SQLITE_OK else { throw StorageError(sqlite: code, .writing, "emptying the log of the store") }
+  }
+
+  /// What to throw for `code`. A connection that may not write has failed to read, whatever it was doing.
+  func failure(_ code: Int32, _ operation: String) -> StorageError {
+    StorageError(sqlite: code, sqlite3_db_readonly(handle, "main") == 1 ? .reading : .writing, operation)
+  }
+
+  /// An idle statement of `query`, or a new one; `keepStatement` takes it back.
+  func takeStatement(for query: Query) throws -> OpaquePointer {
+    if let idle = idleStatements.removeValue(forKey: query) { return idle }
+    var statement: OpaquePointer?
+    let code = sqlite3_prepare_v3(handle, query.sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &statement, nil)
+    guard code == SQLITE_OK, let statement else { throw failure(code, query.operation) }
+    return statement
+  }
+
+  func keepStatement(_ statement: OpaquePointer, for query: Query) {
+    // Nested scans had two of the same; one is enough to keep.
+    if let surplus = idleStatements.updateValue(statement, forKey: query) { sqlite3_finalize(surplus) }
+  }
+}
+
+/// SQLite's busy handler: looks every 2 ms, for about 5 s in all. SQLite's own sleeps up to 100 ms between looks, and a
+/// writer in a tight loop leaves the lock free for microseconds only: another process would hardly ever find it free.
+private func waitForOthers(_: UnsafeMutableRawPointer?, attempt: Int32) -> Int32 {
+  guard attempt < 2_500 else { return 0 }
+  usleep(attempt < 10 ? 200 : 2_000)
+  return 1
+}

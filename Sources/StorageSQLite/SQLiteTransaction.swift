@@ -1,0 +1,72 @@
+import Storage
+
+/// One transaction on one connection, for one body.
+final class SQLiteTransaction: WriteTransaction {
+  private let connection: Connection
+  /// The first refusal by SQLite. Some refusals (a full disk) make SQLite roll everything back on its own; a body that
+  /// swallowed one would go on outside any transaction, so nothing more is done after it.
+  private var refusal: (any Error)?
+
+  init(on connection: Connection) {
+    self.connection = connection
+  }
+
+  /// Throws the refusal that a body may have swallowed: a change with a hole in it must not be committed.
+  func requireWhole() throws {
+    if let refusal { throw refusal }
+  }
+
+  func value(in table: Table, for key: [UInt8]) throws -> [UInt8]? {
+    let statement = try use(.value(table))
+    try heed { try statement.bind(key, at: 1) }
+    return try heed { try statement.step() ? try statement.bytes(in: 0) : nil }
+  }
+
+  func scan(
+    _ table: Table, from lower: [UInt8], to upper: [UInt8]?, reversed: Bool,
+    _ visit: (_ key: [UInt8], _ value: [UInt8]) throws -> Bool
+  ) throws {
+    let statement = try use(.scan(table, bounded: upper != nil, reversed: reversed))
+    try heed {
+      try statement.bind(lower, at: 1)
+      if let upper { try statement.bind(upper, at: 2) }
+    }
+    while let row = try heed({ try statement.step() ? (try statement.bytes(in: 0), try statement.bytes(in: 1)) : nil })
+    {
+      guard try visit(row.0, row.1) else { return }
+      try requireWhole()
+    }
+  }
+
+  func set(_ value: [UInt8], in table: Table, for key: [UInt8]) throws {
+    let statement = try use(.set(table))
+    try heed {
+      try statement.bind(key, at: 1)
+      try statement.bind(value, at: 2)
+      _ = try statement.step()
+    }
+  }
+
+  func remove(_ key: [UInt8], from table: Table) throws {
+    let statement = try use(.remove(table))
+    try heed {
+      try statement.bind(key, at: 1)
+      _ = try statement.step()
+    }
+  }
+
+  private func use(_ query: Query) throws -> Statement {
+    try requireWhole()
+    return try heed { try Statement(query, on: connection) }
+  }
+
+  /// Remembers the refusal that `action` throws.
+  private func heed<Value: ~Copyable>(_ action: () throws -> Value) throws -> Value {
+    do {
+      return try action()
+    } catch {
+      refusal = error
+      throw error
+    }
+  }
+}

@@ -1,0 +1,138 @@
+import Storage
+import Synchronization
+
+/// The one writer of a store in this process: runs bodies one after another, and commits those that arrived together at once.
+///
+/// Each body has a savepoint of its own. After it, if other calls are already on their way to the actor, the commit is left
+/// to the last of them: one wait for the disk serves all. A lone writer finds nobody behind it and commits at once.
+actor SQLiteWriter {
+  /// Commits at the latest after this many bodies, so that an endless stream of calls delays nobody for long.
+  private static let groupLimit = 256
+
+  private let file: StoreFile
+  private let tables: [Table]
+  private let queue = QueueExecutor(label: "relatch.store.writer")
+  /// Calls that are on their way to the actor and have not begun.
+  private let arrivals = Atomic<Int>(0)
+
+  private var connection: Connection?
+  /// Those whose bodies are done and wait for the commit.
+  private var unsettled: [CheckedContinuation<Void, any Error>] = []
+  /// Arrivals that share the fate of one that waited for the lock in vain, instead of waiting as long, one by one.
+  private var refusals = 0
+
+  nonisolated var unownedExecutor: UnownedSerialExecutor { queue.asUnownedSerialExecutor() }
+
+  init(_ file: StoreFile, _ tables: [Table]) {
+    self.file = file
+    self.tables = tables
+  }
+
+  /// Runs `body` in a transaction of its own or shared, and returns when that is durable.
+  nonisolated func write<Result: Sendable>(
+    _ body: @Sendable (any WriteTransaction) throws -> Result
+  ) async throws -> Result {
+    arrivals.add(1, ordering: .relaxed)
+    return try await perform(body)
+  }
+
+  /// Commits what is waiting, then moves the log into the database and empties it.
+  func emptyLog() throws {
+    settle(Swift.Result { try commit() })
+    try opened().emptyLog()
+  }
+
+  /// What the writer's own connection answers to `PRAGMA name`; other connections have other settings.
+  func setting(_ name: String) throws -> String? {
+    try opened().answers(to: "PRAGMA \(name)", "asking SQLite").first?.first
+  }
+
+  private func perform<Result: Sendable>(
+    _ body: @Sendable (any WriteTransaction) throws -> Result
+  ) async throws -> Result {
+    arrivals.subtract(1, ordering: .relaxed)
+    let outcome = Swift.Result { try run(body) }
+    // Whoever is the last commits for all, also if its own body has thrown.
+    let isLast = arrivals.load(ordering: .relaxed) == 0 || unsettled.count + 1 >= Self.groupLimit
+    guard case .success(let result) = outcome else {
+      if isLast { settle(Swift.Result { try commit() }) }
+      return try outcome.get()
+    }
+    if isLast {
+      let end = Swift.Result { try commit() }
+      settle(end)
+      try end.get()
+    } else {
+      try await withCheckedThrowingContinuation { unsettled.append($0) }
+    }
+    return result
+  }
+
+  private func run<Result>(_ body: (any WriteTransaction) throws -> Result) throws -> Result {
+    let connection = try begin()
+    try connection.perform(.savepoint)
+    do {
+      let transaction = SQLiteTransaction(on: connection)
+      let result = try body(transaction)
+      try transaction.requireWhole()
+      try connection.perform(.release)
+      return result
+    } catch {
+      do {
+        // SQLite may have rolled back everything on its own, which throws here as well.
+        try connection.perform(.rollbackToSavepoint)
+        try connection.perform(.release)
+      } catch {
+        abandon()
+        let words = "the write was undone with another that failed and could not be undone alone"
+        settle(.failure(StorageError(.cannotWrite, words)))
+      }
+      throw error
+    }
+  }
+
+  /// The connection, with a transaction open.
+  private func begin() throws -> Connection {
+    if refusals > 0 {
+      refusals -= 1
+      throw StorageError(.busy, "beginning to write: another process holds the store")
+    }
+    let connection = try opened()
+    guard !connection.isInTransaction else { return connection }
+    do {
+      try connection.perform(.beginWriting)
+    } catch {
+      if (error as? StorageError)?.code == .busy { refusals = arrivals.load(ordering: .relaxed) }
+      abandon()
+      throw error
+    }
+    return connection
+  }
+
+  private func commit() throws {
+    guard let connection, connection.isInTransaction else { return }
+    do {
+      try connection.perform(.commit)
+    } catch {
+      abandon()
+      throw StorageError(.cannotWrite, "\(error)")
+    }
+  }
+
+  private func settle(_ end: Swift.Result<Void, any Error>) {
+    for continuation in unsettled { continuation.resume(with: end) }
+    unsettled = []
+  }
+
+  /// Gives the connection up after a failure: closing it rolls back, and the next call starts from the file as it is then.
+  private func abandon() {
+    connection = nil
+  }
+
+  private func opened() throws -> Connection {
+    if let connection { return connection }
+    let opened = try Connection.writing(file, tables)
+    connection = opened
+    return opened
+  }
+}

@@ -1,0 +1,53 @@
+import CSQLite
+import Storage
+
+/// A prepared statement, taken from its connection for one use and given back reset when it goes out of scope.
+///
+/// A scan whose visitor scans the same table takes a second one, so uses never share a cursor.
+struct Statement: ~Copyable {
+  private let connection: Connection
+  private let query: Query
+  private let handle: OpaquePointer
+
+  /// Throws `corrupt` if the file's schema does not have what `query` names.
+  init(_ query: Query, on connection: Connection) throws {
+    self.handle = try connection.takeStatement(for: query)
+    self.query = query
+    self.connection = connection
+  }
+
+  deinit {
+    sqlite3_reset(handle)
+    sqlite3_clear_bindings(handle)
+    connection.keepStatement(handle, for: query)
+  }
+
+  /// Binds a copy of `bytes` to the parameter `index`, counted from 1.
+  func bind(_ bytes: [UInt8], at index: Int32) throws {
+    let code = bytes.withUnsafeBytes { relatch_sqlite3_bind_copy(handle, index, $0.baseAddress, UInt64($0.count)) }
+    guard code == SQLITE_OK else { throw connection.failure(code, query.operation) }
+  }
+
+  /// Whether there is a next row; false when the statement is done.
+  func step() throws -> Bool {
+    switch sqlite3_step(handle) {
+    case SQLITE_ROW: return true
+    case SQLITE_DONE: return false
+    case let code: throw connection.failure(code, query.operation)
+    }
+  }
+
+  /// The bytes in `column`, counted from 0, of the present row. Throws `corrupt` if they are of another type, which our
+  /// tables do not allow: a damaged page can say so.
+  func bytes(in column: Int32) throws -> [UInt8] {
+    guard sqlite3_column_type(handle, column) == SQLITE_BLOB else {
+      throw StorageError(.corrupt, "\(query.operation): a field is not bytes")
+    }
+    // SQLite has no address for an empty BLOB, nor for one that it found no memory for: the count tells them apart.
+    let start = sqlite3_column_blob(handle, column)
+    let count = Int(sqlite3_column_bytes(handle, column))
+    guard count > 0 else { return [] }
+    guard let start else { throw connection.failure(SQLITE_NOMEM, query.operation) }
+    return Array(UnsafeRawBufferPointer(start: start, count: count))
+  }
+}

@@ -1,0 +1,56 @@
+import CSQLite
+import Storage
+
+/// What the engine was doing when SQLite refused: it decides whether a refusal of the medium is one to read or to write.
+enum Activity {
+  case reading
+  case writing
+}
+
+extension StorageError {
+  /// A refusal by SQLite with an extended result code. The text holds SQLite's fixed words for the code and its number; it
+  /// never holds what `sqlite3_errmsg` says, which may quote a statement.
+  init(sqlite code: Int32, _ activity: Activity, _ operation: String) {
+    let words = String(cString: sqlite3_errstr(code))
+    self.init(Self.code(sqlite: code, activity), "\(operation): \(words) (\(Self.name(sqlite: code)), code \(code))")
+  }
+
+  private static func code(sqlite code: Int32, _ activity: Activity) -> Code {
+    switch code {
+    case SQLITE_IOERR | (32 << 8), SQLITE_IOERR | (33 << 8): return .corrupt  // IOERR_DATA, IOERR_CORRUPTFS
+    default: break
+    }
+    switch code & 0xFF {
+    case SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_FORMAT: return .corrupt
+    // Our statements and tables are fixed, so these say that the file's schema is not the one we made.
+    case SQLITE_ERROR, SQLITE_SCHEMA, SQLITE_CONSTRAINT, SQLITE_MISMATCH: return .corrupt
+    case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_PROTOCOL: return .busy
+    case SQLITE_FULL, SQLITE_TOOBIG: return .cannotWrite
+    default: return activity == .reading ? .cannotRead : .cannotWrite
+    }
+  }
+
+  /// SQLite's name of the primary code, which its manual lists; SQLite has no function for it.
+  private static func name(sqlite code: Int32) -> String {
+    switch code & 0xFF {
+    case SQLITE_ERROR: "SQLITE_ERROR"
+    case SQLITE_PERM: "SQLITE_PERM"
+    case SQLITE_BUSY: "SQLITE_BUSY"
+    case SQLITE_LOCKED: "SQLITE_LOCKED"
+    case SQLITE_NOMEM: "SQLITE_NOMEM"
+    case SQLITE_READONLY: "SQLITE_READONLY"
+    case SQLITE_IOERR: "SQLITE_IOERR"
+    case SQLITE_CORRUPT: "SQLITE_CORRUPT"
+    case SQLITE_FULL: "SQLITE_FULL"
+    case SQLITE_CANTOPEN: "SQLITE_CANTOPEN"
+    case SQLITE_PROTOCOL: "SQLITE_PROTOCOL"
+    case SQLITE_SCHEMA: "SQLITE_SCHEMA"
+    case SQLITE_TOOBIG: "SQLITE_TOOBIG"
+    case SQLITE_CONSTRAINT: "SQLITE_CONSTRAINT"
+    case SQLITE_MISMATCH: "SQLITE_MISMATCH"
+    case SQLITE_MISUSE: "SQLITE_MISUSE"
+    case SQLITE_NOTADB: "SQLITE_NOTADB"
+    default: "SQLITE"
+    }
+  }
+}

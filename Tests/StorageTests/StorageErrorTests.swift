@@ -1,0 +1,29 @@
+import Storage
+import Testing
+
+@Suite("StorageError")
+struct StorageErrorTests {
+  @Test("equality looks at the code alone")
+  func equality() {
+    #expect(StorageError(.busy, "a") == StorageError(.busy, "b"))
+    #expect(StorageError(.busy, "a") != StorageError(.corrupt, "a"))
+  }
+
+  @Test("only what another's patience may cure is transient")
+  func transience() {
+    let all: [StorageError.Code] = [
+      .notFound, .alreadyExists, .corrupt, .unsupportedFormat, .cannotRead, .cannotWrite, .busy, .leaseHeld, .leaseLost,
+    ]
+    #expect(all.filter { StorageError($0, "").isTransient } == [.busy, .leaseHeld])
+  }
+
+  @Test("big-endian bytes keep the order of numbers and come back exactly")
+  func bigEndian() {
+    for number: UInt64 in [0, 1, 0xFF, 0x100, UInt64(UInt32.max), .max] {
+      #expect(UInt64(bigEndianBytes: number.bigEndianBytes) == number)
+    }
+    #expect(UInt64(255).bigEndianBytes.lexicographicallyPrecedes(UInt64(256).bigEndianBytes))
+    #expect(Int64(bigEndianBytes: Int64.min.bigEndianBytes) == .min)
+    #expect(UInt64(bigEndianBytes: [1, 2, 3]) == nil)
+  }
+}
