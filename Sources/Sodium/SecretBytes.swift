@@ -52,6 +52,13 @@ package struct SecretBytes: ~Copyable, @unchecked Sendable {
     }
   }
 
+  /// Takes over guarded `pages` whose first `count` bytes are the secret, and seals them.
+  init(adopting pages: UnsafeMutableRawPointer, count: Int) {
+    base = pages
+    self.count = count
+    sodium_mprotect_readonly(pages)
+  }
+
   deinit { sodium_free(base) }
 
   /// The bytes, for as long as this value is borrowed.

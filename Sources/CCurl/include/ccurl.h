@@ -1,1 +1,73 @@
 #pragma once
+
+// libcurl, loaded on demand: it brings 30 libraries and 4 ms, which commands that stay off the network must not pay.
+// Nothing links it. `<curl/curl.h>` is here for its types and constants; every call goes through the table that
+// `ccurl_load` fills. Wrappers of variadic functions come one per argument type, since Swift cannot call `...`.
+#define CURL_DISABLE_TYPECHECK
+#include <curl/curl.h>
+#include <stdbool.h>
+
+enum {
+  CCURL_READY = 0,
+  CCURL_LIBRARY_MISSING = 1,
+  CCURL_SYMBOL_MISSING = 2,
+  CCURL_TOO_OLD = 3,
+  CCURL_NOT_STARTED = 4,
+};
+
+/// Loads and starts libcurl, once for the process; later calls return the first answer. Safe from any thread.
+int ccurl_load(void);
+/// Whether this process has mapped libcurl through `ccurl_load`.
+bool ccurl_is_loaded(void);
+
+/// What is wiped when freed: bits of `ccurl_protections`, for tests and diagnostics.
+enum {
+  CCURL_WIPES_CURL = 1,
+  CCURL_WIPES_TLS = 2,
+  CCURL_CLEANSES_TLS_RECORDS = 4,
+};
+int ccurl_protections(void);
+
+// None of these may be called before `ccurl_load` has returned `CCURL_READY`.
+
+CURL *ccurl_easy_init(void);
+void ccurl_easy_cleanup(CURL *easy);
+CURLcode ccurl_set_long(CURL *easy, CURLoption option, long value);
+CURLcode ccurl_set_offset(CURL *easy, CURLoption option, curl_off_t value);
+/// libcurl copies the string.
+CURLcode ccurl_set_string(CURL *easy, CURLoption option, const char *value);
+/// libcurl keeps the pointer.
+CURLcode ccurl_set_pointer(CURL *easy, CURLoption option, const void *value);
+CURLcode ccurl_set_headers(CURL *easy, struct curl_slist *list);
+/// Makes OpenSSL wipe its record buffers as they are read, where the TLS library is OpenSSL.
+CURLcode ccurl_cleanse_tls_records(CURL *easy);
+
+typedef size_t (*ccurl_receive)(char *bytes, size_t size, size_t count, void *context);
+typedef int (*ccurl_before_request)(
+  void *context, char *remote_address, char *local_address, int remote_port, int local_port);
+CURLcode ccurl_on_body(CURL *easy, ccurl_receive receive, void *context);
+CURLcode ccurl_on_header(CURL *easy, ccurl_receive receive, void *context);
+CURLcode ccurl_on_request(CURL *easy, ccurl_before_request before, void *context);
+
+CURLcode ccurl_get_long(CURL *easy, CURLINFO info, long *value);
+/// The certificate verifier's fixed text for a result, or null where there is none.
+const char *ccurl_verify_text(long result);
+
+struct curl_slist *ccurl_slist_append(struct curl_slist *list, const char *line);
+void ccurl_slist_free(struct curl_slist *list);
+
+CURLM *ccurl_multi_init(void);
+CURLMcode ccurl_multi_cleanup(CURLM *multi);
+CURLMcode ccurl_multi_set_long(CURLM *multi, CURLMoption option, long value);
+CURLMcode ccurl_multi_add(CURLM *multi, CURL *easy);
+CURLMcode ccurl_multi_remove(CURLM *multi, CURL *easy);
+CURLMcode ccurl_multi_perform(CURLM *multi);
+CURLMcode ccurl_multi_poll(CURLM *multi, int timeout_ms);
+/// The only call that another thread may make while one is in `ccurl_multi_poll`.
+CURLMcode ccurl_multi_wakeup(CURLM *multi);
+/// The next finished transfer; false when there is none. `CURLMsg` holds a union, which Swift reads badly.
+bool ccurl_multi_next_done(CURLM *multi, CURL **easy, CURLcode *result);
+
+/// Wipes the dead part of the calling thread's stack, where libcurl and OpenSSL leave copies of what they sent.
+void ccurl_wipe_stack(void);
+void ccurl_name_thread(const char *name);

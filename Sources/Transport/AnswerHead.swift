@@ -1,0 +1,37 @@
+/// The head of an answer as it arrives, line by line: the few headers that are kept, within bounds.
+struct AnswerHead {
+  private static let kept: Set<String> = ["content-length", "content-type", "date", "retry-after"]
+  private static let byteLimit = 64 * 1024
+
+  private(set) var headers: [String: String] = [:]
+  private var byteCount = 0
+
+  /// The body's announced size, if there is a believable one.
+  var contentLength: Int? { headers["content-length"].flatMap { Int($0) }.flatMap { $0 >= 0 ? $0 : nil } }
+
+  /// Takes one line of a head; false if the heads of this answer are larger than any honest one.
+  mutating func append(_ line: UnsafeRawBufferPointer) -> Bool {
+    byteCount += line.count
+    guard byteCount <= Self.byteLimit else { return false }
+    // Each status line opens a new head: a 100 or 103 comes before the one that counts.
+    if line.starts(with: "HTTP/".utf8) {
+      headers = [:]
+      return true
+    }
+    guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return true }
+    let name = String(decoding: line[..<colon].map(lowercased), as: UTF8.self)
+    guard Self.kept.contains(name) else { return true }
+    // Printable ASCII: these values reach logs and terminals.
+    let value = line[(colon + 1)...].filter { (0x20...0x7E).contains($0) }
+    headers[name] = String(decoding: value.trimmingSpaces(), as: UTF8.self)
+    return true
+  }
+}
+
+extension [UInt8] {
+  fileprivate func trimmingSpaces() -> ArraySlice<UInt8> {
+    let space = UInt8(ascii: " ")
+    let tail = drop { $0 == space }
+    return tail.dropLast(tail.reversed().prefix { $0 == space }.count)
+  }
+}

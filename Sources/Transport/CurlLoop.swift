@@ -1,0 +1,217 @@
+internal import CCurl
+internal import Glibc
+
+/// libcurl's multi handle and the thread that alone touches it. Callers leave commands in an inbox and wake it.
+final class CurlLoop: Sendable {
+  typealias Ticket = UInt64
+  typealias Outcome = Result<HTTPResponse, TransportError>
+
+  struct Start {
+    let request: HTTPRequest
+    let ticket: Ticket
+    let caller: CheckedContinuation<Outcome, Never>
+  }
+
+  private enum Command {
+    case start(Start)
+    case cancel(Ticket)
+  }
+
+  /// Where a ticket stands: a cancellation may come before its start, or after its end, when there is no entry.
+  private enum Progress { case reserved, cancelled, started }
+
+  private enum Phase {
+    case unstarted
+    // Safe to hold: `curl_multi_wakeup` alone is called from other threads, and only while this case holds the handle.
+    case running(UnsafeMutableRawPointer)
+    case stopping(UnsafeMutableRawPointer)
+    case stopped
+  }
+
+  private struct Inbox {
+    var phase = Phase.unstarted
+    var commands: [Command] = []
+    var progress: [Ticket: Progress] = [:]
+    var stoppers: [CheckedContinuation<Void, Never>] = []
+    var nextTicket: Ticket = 0
+  }
+
+  private let configuration: TransportConfiguration
+  private let inbox = Locked(Inbox())
+
+  init(_ configuration: TransportConfiguration) { self.configuration = configuration }
+
+  // MARK: - From any thread
+
+  func reserveTicket() -> Ticket {
+    inbox.withLock { inbox in
+      inbox.nextTicket &+= 1
+      inbox.progress[inbox.nextTicket] = .reserved
+      return inbox.nextTicket
+    }
+  }
+
+  /// Resumes `caller` exactly once, here or on the thread.
+  func start(_ request: HTTPRequest, _ ticket: Ticket, _ caller: CheckedContinuation<Outcome, Never>) {
+    let host = request.endpoint.host
+    let refusal: TransportError? = inbox.withLock { inbox in
+      guard case .reserved = inbox.progress[ticket] else {
+        inbox.progress[ticket] = nil
+        return .cancelled(host, "cancelled")
+      }
+      if let failure = begin(&inbox, host) {
+        inbox.progress[ticket] = nil
+        return failure
+      }
+      inbox.progress[ticket] = .started
+      inbox.commands.append(.start(Start(request: request, ticket: ticket, caller: caller)))
+      wake(inbox)
+      return nil
+    }
+    if let refusal { caller.resume(returning: .failure(refusal)) }
+  }
+
+  func cancel(_ ticket: Ticket) {
+    inbox.withLock { inbox in
+      switch inbox.progress[ticket] {
+      case .reserved: inbox.progress[ticket] = .cancelled
+      case .started:
+        inbox.commands.append(.cancel(ticket))
+        wake(inbox)
+      case .cancelled, nil: break
+      }
+    }
+  }
+
+  func stop(_ stopper: CheckedContinuation<Void, Never>?) {
+    let isOver = inbox.withLock { inbox in
+      switch inbox.phase {
+      case .unstarted:
+        inbox.phase = .stopped
+        return true
+      case .stopped: return true
+      case .running(let multi), .stopping(let multi):
+        inbox.phase = .stopping(multi)
+        if let stopper { inbox.stoppers.append(stopper) }
+        wake(inbox)
+        return false
+      }
+    }
+    if isOver { stopper?.resume() }
+  }
+
+  private func wake(_ inbox: Inbox) {
+    switch inbox.phase {
+    case .running(let multi), .stopping(let multi): ccurl_multi_wakeup(multi)
+    case .unstarted, .stopped: break
+    }
+  }
+
+  /// Loads libcurl and starts the thread, if this is the first request. The error says why there can be none.
+  private func begin(_ inbox: inout Inbox, _ host: String) -> TransportError? {
+    switch inbox.phase {
+    case .running: return nil
+    case .stopping, .stopped: return .cancelled(host, "the transport is shut down")
+    case .unstarted: break
+    }
+    if let failure = LibcurlFailure(ccurl_load()) { return failure.error(host) }
+    guard let multi = ccurl_multi_init() else {
+      return TransportError(.outOfResources, host: host, "request to \(host): libcurl gave no multi handle")
+    }
+    // Without a fixed number libcurl keeps four connections per transfer under way, and closes the rest in each lull.
+    ccurl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, 256)
+    guard startThread(multi) else {
+      ccurl_multi_cleanup(multi)
+      return TransportError(.outOfResources, host: host, "request to \(host): no thread for libcurl")
+    }
+    inbox.phase = .running(multi)
+    return nil
+  }
+
+  private func startThread(_ multi: UnsafeMutableRawPointer) -> Bool {
+    let thread = Unmanaged.passRetained(ThreadStart(loop: self, multi: multi))
+    var id = pthread_t()
+    let status = pthread_create(&id, nil, { CurlLoop.threadMain($0) }, thread.toOpaque())
+    guard status == 0 else {
+      thread.release()
+      return false
+    }
+    pthread_detach(id)
+    return true
+  }
+
+  // MARK: - On the thread
+
+  private final class ThreadStart {
+    let loop: CurlLoop
+    let multi: UnsafeMutableRawPointer
+
+    init(loop: CurlLoop, multi: UnsafeMutableRawPointer) {
+      self.loop = loop
+      self.multi = multi
+    }
+  }
+
+  private static func threadMain(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard let context else { return nil }
+    let start = Unmanaged<ThreadStart>.fromOpaque(context).takeRetainedValue()
+    ccurl_name_thread("relatch-http")
+    // Signals are for the main thread; and a peer that hangs up must be an error here, never a SIGPIPE.
+    var all = sigset_t()
+    sigfillset(&all)
+    pthread_sigmask(SIG_BLOCK, &all, nil)
+    start.loop.run(start.multi)
+    return nil
+  }
+
+  private func run(_ multi: UnsafeMutableRawPointer) {
+    var transfers = TransferSet(multi: multi, configuration: configuration)
+    while true {
+      let (commands, isStopping) = inbox.withLock { inbox in
+        defer { inbox.commands.removeAll() }
+        if case .stopping = inbox.phase { return (inbox.commands, true) }
+        return (inbox.commands, false)
+      }
+      for command in commands {
+        switch command {
+        case .start(let start): deliver(transfers.add(start))
+        case .cancel(let ticket): deliver(transfers.cancel(ticket))
+        }
+      }
+      if isStopping { break }
+      for ended in transfers.perform() { deliver(ended) }
+      // A wake-up that came since the inbox was emptied is remembered, so none is lost.
+      ccurl_multi_poll(multi, 60_000)
+    }
+    for ended in transfers.cancelAll() { deliver(ended) }
+    end(multi)
+  }
+
+  private func end(_ multi: UnsafeMutableRawPointer) {
+    // Out of sight before it is freed: nobody may wake a handle that is gone.
+    let (left, stoppers) = inbox.withLock { inbox in
+      inbox.phase = .stopped
+      defer { (inbox.commands, inbox.stoppers) = ([], []) }
+      return (inbox.commands, inbox.stoppers)
+    }
+    for case .start(let start) in left {
+      let error = TransportError.cancelled(start.request.endpoint.host, "the transport is shut down")
+      deliver(TransferSet.Ended(start: start, outcome: .failure(error)))
+    }
+    ccurl_multi_cleanup(multi)
+    ccurl_wipe_stack()
+    for stopper in stoppers { stopper.resume() }
+  }
+
+  private func deliver(_ ended: TransferSet.Ended?) {
+    guard let ended else { return }
+    inbox.withLock { $0.progress[ended.start.ticket] = nil }
+    ended.start.caller.resume(returning: ended.outcome)
+  }
+}
+
+extension TransportError {
+  static func cancelled(_ host: String, _ why: String) -> TransportError {
+    TransportError(.cancelled, host: host, "request to \(host): \(why), nothing was sent")
+  }
+}

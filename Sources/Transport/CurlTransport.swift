@@ -1,0 +1,30 @@
+/// HTTP over libcurl: one thread, one multi handle, any number of callers.
+///
+/// libcurl is loaded and the thread started by the first `send`, so that a command which never sends pays for neither.
+package final class CurlTransport: HTTPTransport {
+  private let loop: CurlLoop
+
+  package init(_ configuration: TransportConfiguration = TransportConfiguration()) {
+    loop = CurlLoop(configuration)
+  }
+
+  deinit { loop.stop(nil) }
+
+  /// Sends `request` once a connection is ready. Cancelling the calling task ends the transfer within a millisecond or so.
+  package func send(_ request: HTTPRequest) async throws(TransportError) -> HTTPResponse {
+    try request.checkHeaders()
+    let ticket = loop.reserveTicket()
+    let result = await withTaskCancellationHandler {
+      await withCheckedContinuation { loop.start(request, ticket, $0) }
+    } onCancel: {
+      loop.cancel(ticket)
+    }
+    return try result.get()
+  }
+
+  /// Ends every transfer as cancelled, closes the connections, and returns when the thread has ended and wiped what it
+  /// leaves. Later sends fail as cancelled.
+  package func shutdown() async {
+    await withCheckedContinuation { loop.stop($0) }
+  }
+}

@@ -1,0 +1,95 @@
+internal import CCurl
+internal import Sodium
+
+extension HTTPRequest {
+  /// What libcurl writes itself, so that a second value cannot make two readers disagree about one request.
+  private static let reserved: Set<String> = [
+    "connection", "content-length", "content-type", "cookie", "expect", "host", "te", "trailer", "transfer-encoding",
+    "upgrade", "user-agent",
+  ]
+
+  /// Throws `invalidRequest` if a header could end its line early, or is one of the transport's own.
+  func checkHeaders() throws(TransportError) {
+    for header in headers { try check(header.name, header.value.utf8.allSatisfy(isValueByte)) }
+    for header in secretHeaders {
+      let isWhole = header.value.secret.withUnsafeBytes { $0.allSatisfy(isValueByte) }
+      try check(header.name, isWhole && header.prefix.utf8.allSatisfy(isValueByte))
+    }
+    guard let contentType else { return }
+    guard contentType.utf8.allSatisfy(isValueByte), !contentType.isEmpty else {
+      throw invalid("content type is empty or has bytes that do not belong in a header")
+    }
+  }
+
+  private func check(_ name: String, _ isValueWhole: Bool) throws(TransportError) {
+    guard !name.isEmpty, name.utf8.allSatisfy(isNameByte) else { throw invalid("header name is not a token") }
+    guard !Self.reserved.contains(name.lowercased()) else {
+      throw invalid("header \(name.lowercased()) is set by the transport, expected it not to be given")
+    }
+    guard isValueWhole else { throw invalid("header \(name.lowercased()) has bytes that do not belong in a header") }
+  }
+
+  private func invalid(_ what: String) -> TransportError {
+    TransportError(.invalidRequest, host: endpoint.host, "request to \(endpoint.host): \(what)")
+  }
+
+  var contentType: String? {
+    switch body {
+    case .none: nil
+    case .bytes(_, let type), .secret(_, let type): type
+    }
+  }
+}
+
+/// The header lines of one request in libcurl's list. The list copies them: its memory is wiped as it is freed.
+struct HeaderList: ~Copyable {
+  private(set) var list: UnsafeMutablePointer<curl_slist>?
+
+  /// Throws `SodiumError` or `OutOfMemory` if there is no room for the lines.
+  init(of request: HTTPRequest) throws {
+    // Named without a value, a header that libcurl would add is left out. "Expect" would cost a round trip and has a
+    // resend of its own.
+    try append("Expect:")
+    try append(request.contentType.map { "Content-Type: \($0)" } ?? "Content-Type:")
+    for header in request.headers {
+      try append(header.value.isEmpty ? "\(header.name);" : "\(header.name): \(header.value)")
+    }
+    for header in request.secretHeaders { try append(header) }
+  }
+
+  deinit { ccurl_slist_free(list) }
+
+  private mutating func append(_ line: UnsafePointer<CChar>) throws {
+    guard let longer = ccurl_slist_append(list, line) else { throw OutOfMemory() }
+    list = longer
+  }
+
+  /// The line is put together in guarded memory, so that the only other copies are libcurl's.
+  private mutating func append(_ header: HTTPRequest.SecretHeader) throws {
+    let opening = Array("\(header.name): \(header.prefix)".utf8)
+    let value = header.value
+    let line = try SecretBytes(capacity: opening.count + value.secret.count + 1) { output in
+      for byte in opening { output.append(byte) }
+      value.secret.withUnsafeBytes { for byte in $0 { output.append(byte) } }
+      output.append(UInt8(0))
+    }
+    let longer = line.withUnsafeBytes { bytes in
+      bytes.baseAddress.flatMap { ccurl_slist_append(list, $0.assumingMemoryBound(to: CChar.self)) }
+    }
+    guard let longer else { throw OutOfMemory() }
+    list = longer
+  }
+}
+
+/// libcurl could not allocate.
+struct OutOfMemory: Error {}
+
+/// Visible ASCII, space and tab: a value of these cannot end its line, nor a C string.
+private func isValueByte(_ byte: UInt8) -> Bool { (0x20...0x7E).contains(byte) || byte == 0x09 }
+
+private func isNameByte(_ byte: UInt8) -> Bool {
+  switch lowercased(byte) {
+  case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+  default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+  }
+}

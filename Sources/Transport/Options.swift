@@ -1,0 +1,111 @@
+internal import CCurl
+internal import Sodium
+
+/// Sets libcurl's options on one handle and remembers the first that was refused: a transfer that lacks any of them, such
+/// as the verification of certificates, must not start.
+struct Options {
+  private let easy: UnsafeMutableRawPointer
+  private(set) var failure: (option: Int, code: Int)?
+
+  init(_ easy: UnsafeMutableRawPointer) { self.easy = easy }
+
+  mutating func note(_ option: CURLoption, _ result: CURLcode) {
+    if result != CURLE_OK, failure == nil { failure = (Int(option.rawValue), Int(result.rawValue)) }
+  }
+
+  private mutating func set(_ option: CURLoption, _ value: Int) { note(option, ccurl_set_long(easy, option, value)) }
+
+  private mutating func set(_ option: CURLoption, _ value: String?) {
+    note(option, ccurl_set_string(easy, option, value))
+  }
+
+  private mutating func set(_ option: CURLoption, size: Int) {
+    note(option, ccurl_set_offset(easy, option, curl_off_t(size)))
+  }
+
+  /// Where to and over what: the same for every request of a transport and host.
+  mutating func setConnection(_ request: HTTPRequest, _ configuration: TransportConfiguration) {
+    let endpoint = request.endpoint
+    set(CURLOPT_URL, endpoint.url)
+    set(CURLOPT_PROTOCOLS_STR, endpoint.isEncrypted ? "https" : "http")
+    set(CURLOPT_PATH_AS_IS, 1)
+    set(CURLOPT_DISALLOW_USERNAME_IN_URL, 1)
+    set(CURLOPT_NOSIGNAL, 1)
+    set(CURLOPT_TCP_NODELAY, 1)
+    // A look-up that outlives its transfer is left to end by itself; joining it would hold up every other transfer.
+    set(CURLOPT_QUICK_EXIT, 1)
+    // Servers close idle connections after a minute or so: stop reusing them before that, or mutating requests are lost.
+    set(CURLOPT_MAXAGE_CONN, 30)
+    setProxy(endpoint, configuration)
+
+    set(CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
+    set(CURLOPT_SSL_VERIFYPEER, 1)
+    set(CURLOPT_SSL_VERIFYHOST, 2)
+    if let caFile = configuration.caFile { set(CURLOPT_CAINFO, caFile) }
+    // With a directory set, and Debian builds one in, libcurl parses the whole bundle for each connection: 20 ms, not 1.
+    set(CURLOPT_CAPATH, nil)
+    note(CURLOPT_SSL_CTX_FUNCTION, ccurl_cleanse_tls_records(easy))
+
+    // Waiting for a connection to be shared is right over TLS, where HTTP/2 is offered; in clear it would hold every
+    // request back until the first answer.
+    set(CURLOPT_HTTP_VERSION, Int(endpoint.isEncrypted ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1))
+    set(CURLOPT_PIPEWAIT, endpoint.isEncrypted ? 1 : 0)
+  }
+
+  private mutating func setProxy(_ endpoint: Endpoint, _ configuration: TransportConfiguration) {
+    // An empty name is libcurl's way to say "none, whatever the environment says".
+    if endpoint.isLoopback || !configuration.usesEnvironmentProxy { set(CURLOPT_PROXY, "") }
+    // The answer of the proxy itself is not the server's.
+    set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
+  }
+
+  /// What to send. `headers` and the body stay the caller's and must outlive the transfer.
+  mutating func setRequest(_ request: HTTPRequest, headers: UnsafeMutablePointer<curl_slist>?) {
+    set(CURLOPT_USERAGENT, "relatch")
+    set(CURLOPT_FOLLOWLOCATION, 0)
+    set(CURLOPT_CONNECTTIMEOUT_MS, request.limits.connecting.milliseconds)
+    set(CURLOPT_TIMEOUT_MS, request.limits.total.milliseconds)
+    // An answer that announces too much is refused before its first byte.
+    set(CURLOPT_MAXFILESIZE_LARGE, size: max(1, request.limits.answer))
+    setBody(request)
+    // After CURLOPT_POST and CURLOPT_HTTPGET, which choose a method themselves.
+    set(CURLOPT_CUSTOMREQUEST, request.method.rawValue)
+    note(CURLOPT_HTTPHEADER, ccurl_set_headers(easy, headers))
+  }
+
+  private mutating func setBody(_ request: HTTPRequest) {
+    switch (request.body, request.method) {
+    case (.none, .get), (.none, .delete):
+      set(CURLOPT_HTTPGET, 1)
+    case (.none, _):
+      // Said outright, "Content-Length: 0", or some servers wait for a body.
+      setBody(UnsafeRawBufferPointer(start: noBody, count: 0))
+    case (.bytes(let bytes, _), _):
+      // Not secret: libcurl makes its own copy, since an array has no address that lasts.
+      bytes.withUnsafeBytes { setBody($0, CURLOPT_COPYPOSTFIELDS) }
+    case (.secret(let secret, _), _):
+      // The guarded pages themselves: they live as long as `request`, which the transfer holds.
+      secret.secret.withUnsafeBytes { setBody($0) }
+    }
+  }
+
+  private mutating func setBody(_ bytes: UnsafeRawBufferPointer, _ option: CURLoption = CURLOPT_POSTFIELDS) {
+    set(CURLOPT_POST, 1)
+    // Before the bytes: libcurl copies as many as this says.
+    set(CURLOPT_POSTFIELDSIZE_LARGE, size: bytes.count)
+    note(option, ccurl_set_pointer(easy, option, bytes.baseAddress ?? UnsafeRawPointer(noBody)))
+  }
+}
+
+/// The address of an empty body: to libcurl, null means "ask the read callback". Never written.
+nonisolated(unsafe) private let noBody = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
+
+extension Duration {
+  /// At least 1, since libcurl reads 0 as "for ever", and at most what fits its 32 bits.
+  fileprivate var milliseconds: Int {
+    let (seconds, attoseconds) = components
+    guard seconds >= 0, attoseconds >= 0 else { return 1 }
+    guard seconds < 2_000_000 else { return 2_000_000_000 }
+    return max(1, Int(seconds) * 1000 + Int(attoseconds / 1_000_000_000_000_000))
+  }
+}

@@ -1,0 +1,103 @@
+internal import CCurl
+internal import Sodium
+
+/// One request on its way: libcurl's handle, what was received, and how often sending began.
+///
+/// It belongs to the loop's thread from `init` to `finish`; libcurl calls it there and nowhere else.
+final class Transfer {
+  let request: HTTPRequest
+  let easy: UnsafeMutableRawPointer
+  private let headers: HeaderList
+  private(set) var head = AnswerHead()
+  private var body: SecretBuffer?
+  /// How many times libcurl has had a ready connection and set about sending the request.
+  private(set) var sends = 0
+  /// Why a callback made libcurl give up.
+  private(set) var refusal: TransportError.Code?
+
+  /// Throws `outOfResources`, or `tls` if this libcurl refuses one of the options that keep a transfer safe.
+  init(_ request: HTTPRequest, _ configuration: TransportConfiguration) throws(TransportError) {
+    self.request = request
+    let host = request.endpoint.host
+    do {
+      headers = try HeaderList(of: request)
+    } catch {
+      throw TransportError(.outOfResources, host: host, "request to \(host): no memory for its headers")
+    }
+    guard let easy = ccurl_easy_init() else {
+      throw TransportError(.outOfResources, host: host, "request to \(host): libcurl gave no handle")
+    }
+    self.easy = easy
+    var options = Options(easy)
+    options.setConnection(request, configuration)
+    options.setRequest(request, headers: headers.list)
+    setCallbacks(&options)
+    guard let failed = options.failure else { return }
+    throw TransportError(
+      .libraryMissing, host: host,
+      "request to \(host): libcurl refused option \(failed.option) with code \(failed.code), expected 0",
+      curlCode: failed.code)
+  }
+
+  /// Ends the handle: libcurl's copies of the request are wiped here.
+  deinit { ccurl_easy_cleanup(easy) }
+
+  /// The answer's body; empty if none came. Throws `SodiumError` if the memory for even that cannot be had.
+  func takeBody() throws -> SharedSecret {
+    guard let received = body.take() else { return SharedSecret(try SecretBytes(capacity: 0) { _ in }) }
+    return SharedSecret(received.seal())
+  }
+
+  private func setCallbacks(_ options: inout Options) {
+    // Unretained is safe: the loop holds this object for as long as the handle can make calls.
+    let context = Unmanaged.passUnretained(self).toOpaque()
+    let onRequest: ccurl_before_request = { context, _, _, _, _ in
+      Transfer.from(context)?.mayStartSending() == true ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
+    }
+    let onHeader: ccurl_receive = { Transfer.from($3)?.receiveHeader(start: $0, count: $1 * $2) ?? 0 }
+    let onBody: ccurl_receive = { Transfer.from($3)?.receiveBody(start: $0, count: $1 * $2) ?? 0 }
+    options.note(CURLOPT_PREREQFUNCTION, ccurl_on_request(easy, onRequest, context))
+    options.note(CURLOPT_HEADERFUNCTION, ccurl_on_header(easy, onHeader, context))
+    options.note(CURLOPT_WRITEFUNCTION, ccurl_on_body(easy, onBody, context))
+  }
+
+  private static func from(_ context: UnsafeMutableRawPointer?) -> Transfer? {
+    context.map { Unmanaged<Transfer>.fromOpaque($0).takeUnretainedValue() }
+  }
+
+  /// libcurl sends a request again, unasked and whatever its method, when a reused connection dies before the first byte of
+  /// an answer (`Curl_retry_request`). The server may have acted by then, so a mutating request is stopped here instead:
+  /// this is called before each send, and never after a byte of it.
+  private func mayStartSending() -> Bool {
+    guard sends == 0 || !request.isMutating else { return false }
+    sends += 1
+    return true
+  }
+
+  private func receiveHeader(start: UnsafeMutablePointer<CChar>?, count: Int) -> Int {
+    guard head.append(UnsafeRawBufferPointer(start: start, count: count)) else {
+      refusal = .protocolViolation
+      return 0
+    }
+    return count
+  }
+
+  /// Returning less than `count` makes libcurl end the transfer.
+  private func receiveBody(start: UnsafeMutablePointer<CChar>?, count: Int) -> Int {
+    let held = body?.count ?? 0
+    guard count <= request.limits.answer - held else {
+      refusal = .answerTooLarge
+      return 0
+    }
+    do {
+      // One allocation where the size is announced (and within the limit); else start small and double.
+      let room = min(head.contentLength ?? 4096, request.limits.answer)
+      if body == nil { body = try SecretBuffer(capacity: max(count, room)) }
+      try body?.append(UnsafeRawBufferPointer(start: start, count: count))
+      return count
+    } catch {
+      refusal = .outOfResources
+      return 0
+    }
+  }
+}

@@ -1,0 +1,72 @@
+internal import CCurl
+
+/// The transfers under way on one multi handle. It belongs to the loop's thread.
+struct TransferSet {
+  struct Ended {
+    let start: CurlLoop.Start
+    let outcome: CurlLoop.Outcome
+  }
+
+  private let multi: UnsafeMutableRawPointer
+  private let configuration: TransportConfiguration
+  private var underWay: [UnsafeMutableRawPointer: (transfer: Transfer, start: CurlLoop.Start)] = [:]
+  private var handles: [CurlLoop.Ticket: UnsafeMutableRawPointer] = [:]
+
+  init(multi: UnsafeMutableRawPointer, configuration: TransportConfiguration) {
+    self.multi = multi
+    self.configuration = configuration
+  }
+
+  /// Begins a transfer; what is returned has ended already.
+  mutating func add(_ start: CurlLoop.Start) -> Ended? {
+    do throws(TransportError) {
+      let transfer = try Transfer(start.request, configuration)
+      let status = ccurl_multi_add(multi, transfer.easy)
+      guard status == CURLM_OK else {
+        let host = start.request.endpoint.host
+        throw TransportError(
+          .outOfResources, host: host, "request to \(host): libcurl took no transfer, code \(status.rawValue)")
+      }
+      underWay[transfer.easy] = (transfer, start)
+      handles[start.ticket] = transfer.easy
+      return nil
+    } catch {
+      return Ended(start: start, outcome: .failure(error))
+    }
+  }
+
+  mutating func cancel(_ ticket: CurlLoop.Ticket) -> Ended? {
+    handles[ticket].flatMap { remove($0) { .failure($0.cancelled()) } }
+  }
+
+  mutating func cancelAll() -> [Ended] { handles.keys.sorted().compactMap { cancel($0) } }
+
+  /// Moves every transfer on as far as it goes without waiting; returns those that ended.
+  mutating func perform() -> [Ended] {
+    let wereUnderWay = !underWay.isEmpty
+    let status = ccurl_multi_perform(multi)
+    var ended: [Ended] = []
+    var easy: UnsafeMutableRawPointer?
+    var result = CURLE_OK
+    while ccurl_multi_next_done(multi, &easy, &result) {
+      guard let easy, let end = remove(easy, { $0.outcome(of: result) }) else { continue }
+      ended.append(end)
+    }
+    // Only out-of-memory and misuse end here. No transfer can go on, and none may be left waiting for ever.
+    if status != CURLM_OK { ended += cancelAll() }
+    if wereUnderWay, underWay.isEmpty { ccurl_wipe_stack() }
+    return ended
+  }
+
+  private mutating func remove(
+    _ easy: UnsafeMutableRawPointer, _ outcome: (Transfer) -> CurlLoop.Outcome
+  ) -> Ended? {
+    guard let (transfer, start) = underWay.removeValue(forKey: easy) else { return nil }
+    handles[start.ticket] = nil
+    let end = Ended(start: start, outcome: outcome(transfer))
+    // Before the handle is freed, which happens with the last use of `transfer`.
+    ccurl_multi_remove(multi, easy)
+    withExtendedLifetime(transfer) {}
+    return end
+  }
+}

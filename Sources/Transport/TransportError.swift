@@ -1,0 +1,61 @@
+/// A request without an answer: what was attempted at which host, what was found, and whether the server can have acted.
+/// Never a URL's path or query, a header, a body, or any text of the server's.
+package struct TransportError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// What kind of failure this is; equality and callers' branches look at this alone.
+  package enum Code: Sendable {
+    /// The URL is malformed, holds a user name, or would send secrets in clear.
+    case insecureURL
+    /// The request has a header that would break out of its line, or that belongs to the transport.
+    case invalidRequest
+    /// libcurl is not installed, too old, or would not start.
+    case libraryMissing
+    /// A thread, a handle or guarded memory could not be had.
+    case outOfResources
+    /// The server was not reached: no such name, refused, or timed out.
+    case cannotConnect
+    /// The server was reached and no trusted channel could be agreed with it.
+    case tls
+    /// The request was sent, perhaps in part, and its answer did not arrive whole.
+    case lost
+    /// The answer is larger than the request allows.
+    case answerTooLarge
+    /// The caller cancelled, or the transport was shut down.
+    case cancelled
+    /// What came back is not HTTP, or abuses it.
+    case protocolViolation
+  }
+
+  package let code: Code
+  /// The server's name and port, as in the URL; empty where the URL has none that is safe to print.
+  package let host: String
+  /// libcurl's own number for the failure, if it came from there.
+  package let curlCode: Int?
+  /// False only if it is certain that no byte of the request reached the server.
+  package let mayHaveActed: Bool
+  /// Whether the same request may succeed later without anybody changing anything.
+  package let isTransient: Bool
+  package let description: String
+
+  init(
+    _ code: Code, host: String, _ description: String, curlCode: Int? = nil, mayHaveActed: Bool = false,
+    isTransient: Bool? = nil
+  ) {
+    self.code = code
+    self.host = host
+    self.curlCode = curlCode
+    self.mayHaveActed = mayHaveActed
+    self.isTransient = isTransient ?? code.isUsuallyTransient
+    self.description = description
+  }
+
+  package static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+}
+
+extension TransportError.Code {
+  var isUsuallyTransient: Bool {
+    switch self {
+    case .cannotConnect, .lost, .outOfResources: true
+    case .insecureURL, .invalidRequest, .libraryMissing, .tls, .answerTooLarge, .cancelled, .protocolViolation: false
+    }
+  }
+}
