@@ -1,6 +1,6 @@
-import Audit
+package import Audit
 import JSON
-import Vault
+package import Vault
 
 /// One rotation as its journal tells it.
 package struct RotationJournal: Sendable {

@@ -1,4 +1,4 @@
-import Audit
+package import Audit
 
 /// The engine's decisions, as a value without any input or output: a fold of the journal, and the next thing to do.
 ///
@@ -72,53 +72,79 @@ package struct RotationMachine: Hashable, Sendable {
 extension RotationState {
   /// The state after `event`, or nil if the event is illegal here.
   package func after(_ event: RotationEvent) -> RotationState? {
-    switch (self, event) {
-    case (.ready, .intended(.stage)): .staging
-    case (.ready, .abandoned): .failed
-
-    case (.staging, .staged): .staged
-    case (.staging, .lost(.stage)): .staging
-    case (.staging, .postponed(.stage)): .ready
-
-    case (.staged, .intended(.validate)), (.validating, .intended(.validate)), (.validated, .intended(.validate)):
-      .validating
-    case (.staged, .abandoned), (.validated, .abandoned): .rejected
-
-    case (.validating, .validated): .validated
-    case (.validating, .rejected): .rejected
-    case (.validating, .postponed(.validate)): .staged
-
-    case (.validated, .intended(.promote)): .promoting
-
-    case (.promoting, .promoted): .promoted
-    case (.promoting, .lost(.promote)): .promoting
-    // Between the proof and now the proof has aged: the pair is proved again before it is promoted again.
-    case (.promoting, .postponed(.promote)): .staged
-    case (.promoting, .rejected): .rejected
-
-    case (.promoted, .intended(.verify)), (.verifying, .intended(.verify)): .verifying
-    case (.verifying, .verified): .owed
-    case (.verifying, .postponed(.verify)): .promoted
-
-    case (.owed, .intended(.retire)): .retiring
-
-    case (.retiring, .deleted): .deleted
-    case (.retiring, .lost(.retire)): .retiring
-    case (.retiring, .postponed(.retire)): .owed
-
-    case (.deleted, .intended(.prove)), (.proving, .intended(.prove)): .proving
-    case (.proving, .refused): .settled
-    case (.proving, .postponed(.prove)): .deleted
-
-    case (.rejected, .intended(.discard)): .discarding
-
-    case (.discarding, .discarded): .failed
-    case (.discarding, .lost(.discard)): .discarding
-    case (.discarding, .postponed(.discard)): .rejected
-
-    case (.ready, _), (.staging, _), (.staged, _), (.validating, _), (.validated, _), (.promoting, _), (.promoted, _),
-      (.verifying, _), (.owed, _), (.retiring, _), (.deleted, _), (.proving, _), (.rejected, _), (.discarding, _),
-      (.settled, _), (.failed, _):
+    switch self {
+    case .ready:
+      event == .intended(.stage) ? .staging : event == .abandoned ? .failed : nil
+    case .staging:
+      switch event {
+      case .staged: .staged
+      case .lost(.stage): .staging
+      case .postponed(.stage): .ready
+      default: nil
+      }
+    case .staged:
+      event == .intended(.validate) ? .validating : event == .abandoned ? .rejected : nil
+    case .validating:
+      switch event {
+      case .intended(.validate): .validating
+      case .validated: .validated
+      case .rejected: .rejected
+      case .postponed(.validate): .staged
+      default: nil
+      }
+    case .validated:
+      switch event {
+      case .intended(.promote): .promoting
+      case .intended(.validate): .validating
+      case .abandoned: .rejected
+      default: nil
+      }
+    case .promoting:
+      switch event {
+      case .promoted: .promoted
+      case .lost(.promote): .promoting
+      case .rejected: .rejected
+      // Between the proof and now the proof has aged: the pair is proved again before it is promoted again.
+      case .postponed(.promote): .staged
+      default: nil
+      }
+    case .promoted:
+      event == .intended(.verify) ? .verifying : nil
+    case .verifying:
+      switch event {
+      case .intended(.verify): .verifying
+      case .verified: .owed
+      case .postponed(.verify): .promoted
+      default: nil
+      }
+    case .owed:
+      event == .intended(.retire) ? .retiring : nil
+    case .retiring:
+      switch event {
+      case .deleted: .deleted
+      case .lost(.retire): .retiring
+      case .postponed(.retire): .owed
+      default: nil
+      }
+    case .deleted:
+      event == .intended(.prove) ? .proving : nil
+    case .proving:
+      switch event {
+      case .intended(.prove): .proving
+      case .refused: .settled
+      case .postponed(.prove): .deleted
+      default: nil
+      }
+    case .rejected:
+      event == .intended(.discard) ? .discarding : nil
+    case .discarding:
+      switch event {
+      case .discarded: .failed
+      case .lost(.discard): .discarding
+      case .postponed(.discard): .rejected
+      default: nil
+      }
+    case .settled, .failed:
       nil
     }
   }

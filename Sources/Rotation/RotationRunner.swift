@@ -1,4 +1,5 @@
-package import Storage
+import Audit
+import Storage
 package import Vault
 
 /// Runs rotations: takes the lease, reads the journal, and does the machine's next action until the goal is reached.

@@ -1,4 +1,4 @@
-import Sodium
+package import Sodium
 
 /// 16 random bytes that name a vault or a credential for ever, written as 32 lower-case hexadecimal digits.
 package struct Identifier: Hashable, Sendable, CustomStringConvertible {

@@ -1,5 +1,5 @@
 import JSON
-import Sodium
+package import Sodium
 
 /// `client_id` and `client_secret`, always one unit. Both live in guarded memory; the identifier is as secret as the
 /// secret to everyone who may not read the pair.

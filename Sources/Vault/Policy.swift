@@ -1,4 +1,4 @@
-import JSON
+package import JSON
 
 /// What an operator decides about a credential's rotation.
 package struct Policy: Hashable, Sendable {

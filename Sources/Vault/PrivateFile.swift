@@ -1,5 +1,5 @@
 import Glibc
-import Sodium
+package import Sodium
 
 /// Files that only their owner may read, written so that they are whole or absent whatever happens in between.
 package enum PrivateFile {

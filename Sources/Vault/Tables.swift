@@ -1,5 +1,5 @@
 import Audit
-import Storage
+package import Storage
 
 extension Table {
   /// One row, key `vault`: the vault's header.

@@ -1,8 +1,8 @@
 import Age
-import Audit
-import JSON
-import Sodium
-import Storage
+package import Audit
+package import JSON
+package import Sodium
+package import Storage
 
 /// A vault opened by a member's identity: reads and seals pairs, and changes records with their log entries.
 ///
@@ -45,7 +45,7 @@ package struct UnlockedVault: Sendable {
   private static func open(_ keyFile: [UInt8], _ header: VaultHeader, _ identity: Identity) throws -> VaultKey {
     let key: VaultKey
     do {
-      key = try VaultKey(AgeFile.open(keyFile, with: [identity.age]))
+      key = try VaultKey(AgeFile.open(keyFile.span.bytes, with: [identity.age]))
     } catch let error as AgeError {
       throw VaultError(
         error.code == .noMatchingIdentity ? .notPermitted : .corrupt, "the vault key does not open: \(error)")
@@ -58,7 +58,7 @@ package struct UnlockedVault: Sendable {
 
   // MARK: - Keys and pairs
 
-  private func credentialKey(of credential: Credential) async throws -> SecretBytes {
+  private func credentialKey(of credential: Credential) async throws -> SharedSecret {
     let name = member.name
     let (wrapped, grant) = try await store.read { transaction in
       (
@@ -68,25 +68,32 @@ package struct UnlockedVault: Sendable {
     }
     if let vaultKey {
       guard let wrapped else { throw VaultError(.corrupt, "the key of \(credential.name) is missing") }
-      return try vaultKey.unwrap(wrapped, of: credential.id, in: header.id)
+      return SharedSecret(try vaultKey.unwrap(wrapped, of: credential.id, in: header.id))
     }
     guard let grant else {
       throw VaultError(.notPermitted, "member \(name) holds no grant on \(credential.name)")
     }
-    do { return try AgeFile.open(grant, with: [identity.age]) } catch let error as AgeError {
-      throw VaultError(.corrupt, "the grant of \(name) on \(credential.name) does not open: \(error)")
+    return SharedSecret(try open(grant, on: credential))
+  }
+
+  private func open(_ grant: [UInt8], on credential: Credential) throws -> SecretBytes {
+    do { return try AgeFile.open(grant.span.bytes, with: [identity.age]) } catch let error as AgeError {
+      throw VaultError(.corrupt, "the grant of \(member.name) on \(credential.name) does not open: \(error)")
     }
   }
 
   /// Seals `pair` as version `version` of `credential`, ready to be stored by a change.
   package func seal(_ pair: Pair, of credential: Credential, version: UInt64) async throws -> SealedPair {
     let key = try await credentialKey(of: credential)
-    return try seal(pair, of: credential, version: version, key: key.bytes)
+    return try seal(pair, of: credential, version: version, key.secret)
   }
 
-  private func seal(_ pair: Pair, of credential: Credential, version: UInt64, key: RawSpan) throws -> SealedPair {
+  private func seal(
+    _ pair: Pair, of credential: Credential, version: UInt64, _ key: borrowing SecretBytes
+  ) throws -> SealedPair {
+    let document = try pair.document()
     let record = try SealedRecord.seal(
-      pair.document().bytes, key: key, purpose: .pair(credential.id, version: version), vault: header.id,
+      document.bytes, key: key.bytes, purpose: .pair(credential.id, version: version), vault: header.id,
       randomness: randomness)
     return SealedPair(credential: credential.id, version: version, record: record)
   }
@@ -112,12 +119,16 @@ package struct UnlockedVault: Sendable {
       return (credential, sealed)
     }
     let key = try await credentialKey(of: credential)
-    return try sealed.map { version, record in
-      let document = try SealedRecord.open(
-        record, key: key.bytes, purpose: .pair(credential.id, version: version.number), vault: header.id)
-      do { return (version, try Pair(reading: document.bytes)) } catch let error as JSONError {
-        throw VaultError(.corrupt, "version \(version.number) of \(name) is not a pair: \(error)")
-      }
+    return try sealed.map { (version: $0.0, pair: try open($0.1, as: $0.0.number, of: credential, key.secret)) }
+  }
+
+  private func open(
+    _ record: [UInt8], as version: UInt64, of credential: Credential, _ key: borrowing SecretBytes
+  ) throws -> Pair {
+    let document = try SealedRecord.open(
+      record, key: key.bytes, purpose: .pair(credential.id, version: version), vault: header.id)
+    do { return try Pair(reading: document.bytes) } catch let error as JSONError {
+      throw VaultError(.corrupt, "version \(version) of \(credential.name) is not a pair: \(error)")
     }
   }
 
@@ -153,9 +164,7 @@ package struct UnlockedVault: Sendable {
     let credential = Credential(
       id: Identifier(drawnFrom: randomness), name: name, provider: provider, settings: settings, policy: policy,
       admin: admin, created: now)
-    let key = try randomness.secret(VaultKey.size)
-    let wrapped = try vaultKey.wrap(key, of: credential.id, in: header.id, randomness)
-    let sealed = try seal(pair, of: credential, version: 1, key: key.bytes)
+    let (wrapped, sealed) = try firstVersion(pair, of: credential, under: vaultKey)
     return try await change(now: now) { change in
       guard try !change.view.hasCredential(name) else {
         throw VaultError(.alreadyExists, "the vault has a credential \(Name.printable(name)) already")
@@ -165,6 +174,15 @@ package struct UnlockedVault: Sendable {
       try change.storePair(sealed)
       return try change.save(credential, .credentialAdded, ["provider": .string(provider), "version": 1])
     }
+  }
+
+  /// A fresh credential key, wrapped, and `pair` sealed under it as version 1.
+  private func firstVersion(
+    _ pair: Pair, of credential: Credential, under vaultKey: VaultKey
+  ) throws -> (wrapped: [UInt8], sealed: SealedPair) {
+    let key = try randomness.secret(VaultKey.size)
+    let wrapped = try vaultKey.wrap(key, of: credential.id, in: header.id, randomness)
+    return (wrapped, try seal(pair, of: credential, version: 1, key))
   }
 
   /// Replaces a credential's policy.

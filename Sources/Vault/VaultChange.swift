@@ -1,7 +1,7 @@
-import Audit
-import JSON
+package import Audit
+package import JSON
 import Sodium
-import Storage
+package import Storage
 
 /// One change of a vault: records, journal and log entries that become durable together or not at all.
 ///

@@ -1,8 +1,8 @@
-import Age
-import Audit
+package import Age
+package import Audit
 import JSON
-import Sodium
-import Storage
+package import Sodium
+package import Storage
 
 /// Makes vaults.
 package enum VaultCreation {

@@ -1,6 +1,6 @@
-import Audit
+package import Audit
 import JSON
-import Storage
+import Sodium
 
 /// What a vault says of itself before anything is unlocked. Authenticated by the log's first entry, which says the same.
 package struct VaultHeader: Hashable, Sendable {

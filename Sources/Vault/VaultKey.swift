@@ -1,5 +1,5 @@
-import Age
-import Sodium
+package import Age
+package import Sodium
 
 /// The key that wraps every credential's key: 32 random bytes, kept as an age file sealed to every owner.
 package final class VaultKey: Sendable {
@@ -22,19 +22,22 @@ package final class VaultKey: Sendable {
 
   /// The age file to keep: openable by each of `owners` with the `age` program.
   package func sealed(to owners: [AgeRecipient], randomness: Randomness) throws -> [UInt8] {
-    try AgeFile.seal(key.bytes, to: owners, armored: true, randomness: randomness)
+    try key.withBytes { try AgeFile.seal($0, to: owners, randomness: randomness, armored: true) }
   }
 
   /// Wraps a credential's key.
   func wrap(_ credentialKey: borrowing SecretBytes, of credential: Identifier, in vault: Identifier, _ randomness: Randomness)
     throws -> [UInt8]
   {
-    try SealedRecord.seal(
-      credentialKey.bytes, key: key.bytes, purpose: .credentialKey(credential), vault: vault, randomness: randomness)
+    let plaintext = credentialKey.bytes
+    return try key.withBytes { key in
+      try SealedRecord.seal(
+        plaintext, key: key, purpose: .credentialKey(credential), vault: vault, randomness: randomness)
+    }
   }
 
   /// Unwraps a credential's key. Throws `corrupt` if it is another's, or altered.
   func unwrap(_ wrapped: [UInt8], of credential: Identifier, in vault: Identifier) throws -> SecretBytes {
-    try SealedRecord.open(wrapped, key: key.bytes, purpose: .credentialKey(credential), vault: vault)
+    try key.withBytes { try SealedRecord.open(wrapped, key: $0, purpose: .credentialKey(credential), vault: vault) }
   }
 }

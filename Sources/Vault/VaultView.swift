@@ -1,4 +1,5 @@
 package import Audit
+import JSON
 import Sodium
 package import Storage
 

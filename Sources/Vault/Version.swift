@@ -1,5 +1,5 @@
-import Audit
-import JSON
+package import Audit
+package import JSON
 
 /// One immutable pair of a credential: its number, place and times. The pair itself is sealed elsewhere.
 package struct Version: Hashable, Sendable {
