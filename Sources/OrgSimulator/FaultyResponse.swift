@@ -46,7 +46,8 @@ enum FaultyResponse {
     let body = BrokenBody(prefix: prefix, padding: max(0, bytes - prefix.count))
     return HTTPResponse(
       statusCode: .ok, headers: [.contentType: "application/json"],
-      body: HTTPBodySequence(from: body, count: prefix.count + max(0, bytes - prefix.count), suggestedBufferSize: 65536))
+      body: HTTPBodySequence(from: body, count: prefix.count + max(0, bytes - prefix.count), suggestedBufferSize: 65536)
+    )
   }
 
   private static let wrongTypes: JSONNode = [

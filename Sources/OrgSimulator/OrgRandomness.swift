@@ -19,7 +19,8 @@ enum OrgRandomness {
   static func secret(_ alphabet: OrgReadings.SecretAlphabet) -> String {
     switch alphabet {
     case .hex: text(Array("0123456789ABCDEF"), count: 64)
-    case .reserved: text(alphanumerics, count: 24) + text(reservedCharacters, count: 16) + text(alphanumerics, count: 24)
+    case .reserved:
+      text(alphanumerics, count: 24) + text(reservedCharacters, count: 16) + text(alphanumerics, count: 24)
     }
   }
 

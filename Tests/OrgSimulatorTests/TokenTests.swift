@@ -83,10 +83,11 @@ import Testing
   @Test func `conditions of the org and the app refuse a good pair`() async throws {
     try await withOrg { bench in
       let pair = bench.now?.primary
+      func refusal() async throws -> String? { try await bench.client.token(pair).errorCode }
       func code(_ change: @Sendable (inout AppConditions) -> Void) async throws -> String? {
         bench.server.changeConditions(ofApp: bench.app.identifier, change)
         defer { bench.server.changeConditions(ofApp: bench.app.identifier) { $0 = AppConditions() } }
-        return try await bench.client.token(pair).errorCode
+        return try await refusal()
       }
       #expect(try await code { $0.clientCredentialsFlow = false } == "invalid_grant")
       #expect(try await code { $0.runAsUser = .missing } == "invalid_grant")
@@ -95,9 +96,10 @@ import Testing
       #expect(try await code { $0.adminApproved = false } == "invalid_app_access")
       #expect(try await code { _ in } == nil)
       bench.server.changeConditions { $0.loginRateExceeded = true }
-      #expect(try await bench.client.token(pair).errorCode == "rate_limit_exceeded")
+      let limited = try await refusal()
+      #expect(limited == "rate_limit_exceeded")
       bench.server.changeConditions { $0.isLocked = true }
-      #expect(try await bench.client.token(pair).errorCode == "inactive_org")
+      #expect(try await refusal() == "inactive_org")
     }
   }
 
