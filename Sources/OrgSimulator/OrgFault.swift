@@ -67,6 +67,10 @@ package struct OrgFault: Codable, Sendable, Equatable {
     self.bytes = bytes
   }
 
+  private enum CodingKeys: String, CodingKey {
+    case kind, method, path, skip, count, acts, seconds, bytes
+  }
+
   /// Everything but `kind` may be left out; a `count` of null hits every request.
   package init(from decoder: any Decoder) throws {
     let members = try decoder.container(keyedBy: CodingKeys.self)
@@ -81,45 +85,18 @@ package struct OrgFault: Codable, Sendable, Equatable {
       bytes: try members.decodeIfPresent(Int.self, forKey: .bytes) ?? 32 << 20)
   }
 
+  /// Writes a nil `count` out, because one left out means 1.
+  package func encode(to encoder: any Encoder) throws {
+    var members = encoder.container(keyedBy: CodingKeys.self)
+    try members.encode(kind, forKey: .kind)
+    try members.encodeIfPresent(method, forKey: .method)
+    try members.encode(path, forKey: .path)
+    try members.encode(skip, forKey: .skip)
+    try members.encode(count, forKey: .count)
+    try members.encodeIfPresent(acts, forKey: .acts)
+    try members.encode(seconds, forKey: .seconds)
+    try members.encode(bytes, forKey: .bytes)
+  }
+
   package var actsFirst: Bool { acts ?? kind.acts }
-}
-
-/// A fault with what is left of its order.
-struct ArmedFault {
-  let fault: OrgFault
-  private var toSkip: Int
-  private var left: Int?
-
-  init(_ fault: OrgFault) {
-    self.fault = fault
-    toSkip = fault.skip
-    left = fault.count
-  }
-
-  /// Whether this request is to fail. Every matching request counts, also those let through.
-  mutating func strikes(method: String, path: String) -> Bool {
-    guard left != 0, fault.method.map({ $0.uppercased() == method }) ?? true,
-      Self.matches(Substring(path), pattern: Substring(fault.path))
-    else { return false }
-    guard toSkip == 0 else {
-      toSkip -= 1
-      return false
-    }
-    left = left.map { $0 - 1 }
-    return true
-  }
-
-  private static func matches(_ text: Substring, pattern: Substring) -> Bool {
-    guard let star = pattern.firstIndex(of: "*") else { return text == pattern }
-    let head = pattern[..<star]
-    guard text.hasPrefix(head) else { return false }
-    let rest = pattern[pattern.index(after: star)...]
-    if rest.isEmpty { return true }
-    var tail = text.dropFirst(head.count)
-    while true {
-      if matches(tail, pattern: rest) { return true }
-      guard !tail.isEmpty else { return false }
-      tail = tail.dropFirst()
-    }
-  }
 }

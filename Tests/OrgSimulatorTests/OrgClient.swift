@@ -18,14 +18,8 @@ struct OrgClient {
   }
 
   let base: String
-  let session: URLSession
 
-  init(_ base: String) {
-    self.base = base
-    let configuration = URLSessionConfiguration.ephemeral
-    configuration.timeoutIntervalForRequest = 20
-    session = URLSession(configuration: configuration)
-  }
+  init(_ base: String) { self.base = base }
 
   func send(
     _ method: String, _ path: String, body: String? = nil, headers: [String: String] = [:]
@@ -34,6 +28,11 @@ struct OrgClient {
     request.httpMethod = method
     request.httpBody = body.map { Data($0.utf8) }
     for (name, value) in headers { request.setValue(value, forHTTPHeaderField: name) }
+    // A connection for each request: on a kept one that closes without an answer, libcurl sends the request again.
+    let configuration = URLSessionConfiguration.ephemeral
+    configuration.timeoutIntervalForRequest = 20
+    let session = URLSession(configuration: configuration)
+    defer { session.invalidateAndCancel() }
     let (data, response) = try await session.data(for: request)
     let http = try #require(response as? HTTPURLResponse)
     let pairs = http.allHeaderFields.compactMap { name, value in
