@@ -62,6 +62,11 @@ package final class SimulatorServer: Sendable {
     await stopped.running.value
   }
 
+  /// Returns once the server has stopped, for a process that only serves.
+  package func untilStopped() async {
+    await listening.withLock { $0?.running }?.value
+  }
+
   /// Looks at the org or changes it, as one step between two requests.
   func withOrg<Result: Sendable>(_ body: @Sendable (inout SimulatedOrg) -> Result) -> Result {
     org.withLock { body(&$0) }

@@ -61,8 +61,7 @@ struct OrgSimulatorCommand: AsyncParsableCommand {
     for fault in faults { server.add(fault.fault) }
     _ = try await server.start(port: port)
     announce(server.state.announcement())
-    // The org serves on its own tasks; this one only has to outlive them.
-    while true { try await Task.sleep(for: .seconds(86_400)) }
+    await server.untilStopped()
   }
 
   func validate() throws {

@@ -15,11 +15,15 @@ extension SimulatedOrg {
     }
     guard let path = path(app: appID, consumer: ids[1]) else { return .notFound }
     settle(path)
-    if ids.count == 2 { return about(path, describeConsumer(call, path: path)) }
+    if ids.count == 2 {
+      let answer = describeConsumer(call, path: path)
+      return about(path, answer)
+    }
     guard ids[2] == "staged", ids.count <= 4, call.version >= 65 else { return .notFound }
     guard readings.selfRotationAllowed || app != call.session.path.app else { return about(path, .insufficientAccess) }
     guard conditions.restSecretAccess else { return about(path, .restSecretAccessOff) }
-    return about(path, answerStaged(call, path: path, stagedID: ids.count == 4 ? ids[3] : nil))
+    let answer = answerStaged(call, path: path, stagedID: ids.count == 4 ? ids[3] : nil)
+    return about(path, answer)
   }
 
   private func listConsumers(_ call: DataCall, app: Int) -> OrgAnswer {

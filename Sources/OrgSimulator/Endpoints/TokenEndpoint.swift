@@ -13,7 +13,8 @@ extension SimulatedOrg {
     case .refused(let answer, let path):
       return about(path, answer)
     case .client(let client, let path, let isPrimary):
-      return about(path, refusal(by: apps[path.app].conditions) ?? grant(to: client, at: path, isPrimary: isPrimary))
+      let answer = refusal(by: apps[path.app].conditions) ?? grant(to: client, at: path, isPrimary: isPrimary)
+      return about(path, answer)
     }
   }
 
