@@ -12,8 +12,7 @@ struct PromptSocketPool: AsyncSocketPool {
   func run() async throws { try await pool.run() }
 
   func suspendSocket(_ socket: Socket, untilReadyFor events: Socket.Events) async throws {
-    // Linux hands the option down from the listening socket to those it accepts; only that one waits for a connection
-    // before anything else.
+    // The first socket to come this way is the listening one, from which Linux hands the option down.
     var on: Int32 = 1
     setsockopt(socket.file.rawValue, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
     try await pool.suspendSocket(socket, untilReadyFor: events)

@@ -144,6 +144,28 @@ import Testing
     }
   }
 
+  @Test(arguments: OrgReadings.deviations)
+  func `a deviation differs, and the org still answers`(deviation: String) async throws {
+    let readings = try OrgReadings([deviation])
+    #expect(readings != OrgReadings())
+    try await withOrg(readings: { $0 = readings }) { bench in
+      let answer = try await bench.stage()
+      #expect((200...201).contains(answer.status))
+      let staged = try #require(bench.now?.slot)
+      let answered = try await bench.rotate(staged.id)
+      #expect((200...204).contains(answered.status))
+      #expect(bench.server.state.apps[1].consumers[0].primary?.key == staged.pair.key)
+    }
+  }
+
+  @Test func `every switch has a deviation`() throws {
+    let moved = Set(OrgReadings.deviations.compactMap { $0.split(separator: "=").first.map(String.init) })
+    let switches = Mirror(reflecting: OrgReadings()).children.compactMap(\.label)
+    #expect(moved == Set(switches))
+    var generator = SystemRandomNumberGenerator()
+    #expect(OrgReadings.combination(oneIn: 1, using: &generator) == OrgReadings.deviations)
+  }
+
   @Test func `settings are set by name, and unknown ones are named`() throws {
     var readings = OrgReadings()
     try readings.set("replacedID=keepsStagedID")
