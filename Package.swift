@@ -58,8 +58,14 @@ let package = Package(
 
     // The hostile org shares no code with the client it tests, so that one misreading cannot hide in both.
     .target(
-      name: "OrgSimulator", dependencies: ["CSodium", .product(name: "FlyingFox", package: "FlyingFox")],
+      name: "OrgSimulator",
+      dependencies: [
+        "CSodium", .product(name: "FlyingFox", package: "FlyingFox"),
+        .product(name: "FlyingSocks", package: "FlyingFox"),
+      ],
       swiftSettings: strict),
+    .executableTarget(name: "org-simulator", dependencies: ["OrgSimulator", argumentParser], swiftSettings: strict),
+    .testTarget(name: "OrgSimulatorTests", dependencies: ["OrgSimulator"], swiftSettings: strict),
     .executableTarget(name: "relatch-demo", dependencies: ["OrgSimulator", argumentParser], swiftSettings: strict),
 
     // Suites that every implementation of a protocol passes, fakes included.

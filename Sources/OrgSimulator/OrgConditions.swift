@@ -1,0 +1,30 @@
+/// What an administrator or Salesforce itself may have done to the whole org.
+package struct OrgConditions: OrgSettings, Equatable {
+  /// Setup → External Client App Settings → "Allow access to External Client App consumer secrets via REST API".
+  package var restSecretAccess = true
+  package var isLocked = false
+  package var loginRateExceeded = false
+  /// The daily limit of API requests, which the Connect resources count against.
+  package var requestLimitExceeded = false
+  /// The newest API version served. Staged credentials came with 65 (Winter '26).
+  package var newestVersion = 67
+  /// The next pair to be staged will always be refused by the token endpoint; resets itself.
+  package var poisonsNextStagedPair = false
+  /// That many further answers lack their secrets, as seen shortly after the REST switch was turned on.
+  package var answersWithoutSecret = 0
+
+  package init() {}
+}
+
+/// What an administrator may have done to one app.
+package struct AppConditions: OrgSettings, Equatable {
+  package enum RunAsUser: String, Codable, Sendable { case active, inactive, missing }
+
+  package var clientCredentialsFlow = true
+  package var runAsUser = RunAsUser.active
+  package var ipRestricted = false
+  /// Whether the Run-As user holds the permission set that the app demands.
+  package var adminApproved = true
+
+  package init() {}
+}

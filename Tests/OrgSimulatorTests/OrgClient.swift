@@ -1,0 +1,109 @@
+import Foundation
+import FoundationNetworking
+import OrgSimulator
+import Testing
+
+/// A plain HTTP client, and nothing of ours: what the org answers, and whether it answered at all.
+struct OrgClient {
+  struct Answer {
+    let status: Int
+    let headers: [String: String]
+    let body: Data
+
+    var object: [String: Any] { (try? JSONSerialization.jsonObject(with: body) as? [String: Any]) ?? [:] }
+    var list: [[String: Any]] { (try? JSONSerialization.jsonObject(with: body) as? [[String: Any]]) ?? [] }
+    var errorCode: String? { list.first?["errorCode"] as? String ?? object["error"] as? String }
+    var staged: [[String: Any]] { object["stagedCredentials"] as? [[String: Any]] ?? [] }
+    func text(_ name: String) -> String { object[name] as? String ?? "" }
+  }
+
+  let base: String
+
+  init(_ base: String) { self.base = base }
+
+  func send(
+    _ method: String, _ path: String, body: String? = nil, headers: [String: String] = [:]
+  ) async throws -> Answer {
+    var request = URLRequest(url: try #require(URL(string: base + path)))
+    request.httpMethod = method
+    request.httpBody = body.map { Data($0.utf8) }
+    for (name, value) in headers { request.setValue(value, forHTTPHeaderField: name) }
+    // A connection for each request: on a kept one that closes without an answer, libcurl sends the request again.
+    let configuration = URLSessionConfiguration.ephemeral
+    configuration.timeoutIntervalForRequest = 20
+    let session = URLSession(configuration: configuration)
+    defer { session.invalidateAndCancel() }
+    let (data, response) = try await session.data(for: request)
+    let http = try #require(response as? HTTPURLResponse)
+    let pairs = http.allHeaderFields.compactMap { name, value in
+      (name as? String).map { ($0.lowercased(), "\(value)") }
+    }
+    return Answer(status: http.statusCode, headers: Dictionary(uniqueKeysWithValues: pairs), body: data)
+  }
+
+  func token(_ key: String, _ secret: String) async throws -> Answer {
+    let allowed = CharacterSet.alphanumerics
+    func encoded(_ text: String) -> String { text.addingPercentEncoding(withAllowedCharacters: allowed) ?? "" }
+    return try await send(
+      "POST", "/services/oauth2/token",
+      body: "grant_type=client_credentials&client_id=\(encoded(key))&client_secret=\(encoded(secret))",
+      headers: ["Content-Type": "application/x-www-form-urlencoded"])
+  }
+
+  func token(_ pair: IssuedPair?) async throws -> Answer {
+    let pair = try #require(pair)
+    return try await token(pair.key, pair.secret)
+  }
+}
+
+/// An org that runs, its administrator's session, and the one app to be rotated.
+struct Bench {
+  let server: SimulatorServer
+  let client: OrgClient
+  let admin: String
+  let app: SimulatedApp
+
+  var consumerID: String { app.consumers[0].id }
+  var path: String { "/services/data/v65.0/apps/oauth/credentials/\(app.identifier)/\(consumerID)" }
+  var now: SimulatedConsumer? { server.consumer(consumerID, ofApp: app.identifier) }
+
+  func call(_ method: String, _ path: String, body: String? = nil) async throws -> OrgClient.Answer {
+    try await client.send(
+      method, path, body: body, headers: ["Authorization": "Bearer \(admin)", "Content-Type": "application/json"])
+  }
+
+  func stage() async throws -> OrgClient.Answer { try await call("POST", path + "/staged", body: "{}") }
+
+  func rotate(_ id: String) async throws -> OrgClient.Answer {
+    try await call("PATCH", path + "/staged/\(id)", body: #"{"command":"rotate"}"#)
+  }
+
+  /// Stages and rotates, and gives the pair that was replaced.
+  func replace() async throws -> IssuedPair {
+    let old = try #require(now?.primary)
+    #expect(try await stage().status < 300)
+    #expect(try await rotate(#require(now?.slot?.id)).status < 300)
+    return old
+  }
+}
+
+/// Runs `body` against a fresh org and stops it, also after a failure.
+func withOrg(
+  _ layout: OrgLayout = OrgLayout(), clock: OrgClock = .real, readings change: (inout OrgReadings) -> Void = { _ in },
+  _ body: (Bench) async throws -> Void
+) async throws {
+  var readings = OrgReadings()
+  change(&readings)
+  let server = SimulatorServer(layout: layout, readings: readings, clock: clock)
+  let client = OrgClient(try await server.start())
+  do {
+    let admin = try await client.token(server.adminApp.consumers[0].primary)
+    server.forgetRequests()
+    try await body(
+      Bench(server: server, client: client, admin: admin.text("access_token"), app: server.integrationApps[0]))
+  } catch {
+    await server.stop()
+    throw error
+  }
+  await server.stop()
+}
