@@ -1,0 +1,41 @@
+package import JSON
+package import Sodium
+
+/// A successful answer of a token endpoint (RFC 6749 §5.1). The token stays in guarded memory.
+package struct TokenAnswer: Sendable {
+  package let accessToken: SharedSecret
+  package let status: Int
+  /// The whole answer, for members that only some servers send.
+  package let body: SharedSecret
+  package let members: JSONNode
+
+  /// Reads an answer strictly: one JSON object with a non-empty `access_token` and `token_type` Bearer.
+  init(status: Int, body: SharedSecret) throws {
+    self.status = status
+    self.body = body
+    members = try body.secret.withBytes { bytes in
+      let root = try JSONNode(reading: bytes)
+      guard let type = try root["token_type"]?.text(in: bytes), type.lowercased() == "bearer" else {
+        throw JSONError(.wrongType, "token_type: expected Bearer")
+      }
+      return root
+    }
+    accessToken = SharedSecret(try Self.token(of: members, in: body.secret))
+  }
+
+  private static func token(of members: JSONNode, in body: borrowing SecretBytes) throws -> SecretBytes {
+    guard let member = members["access_token"] else { throw JSONError(.missing, "access_token is missing") }
+    let bytes = body.bytes
+    let token = try SecretBytes(capacity: member.capacity) { try member.write(to: &$0, in: bytes) }
+    let isVisible = token.withUnsafeBytes { $0.allSatisfy { (0x21...0x7E).contains($0) } }
+    guard (1...16_384).contains(token.count), isVisible else {
+      throw JSONError(.wrongType, "access_token: expected 1 to 16384 visible ASCII characters")
+    }
+    return token
+  }
+
+  /// A member that is not secret; nil if it is absent or no string.
+  package func text(_ name: String) -> String? {
+    body.secret.withBytes { bytes in try? members[name]?.text(in: bytes) }
+  }
+}

@@ -1,0 +1,57 @@
+import JSON
+import Sodium
+package import Transport
+
+/// A server's token endpoint (RFC 6749 §3.2).
+package struct TokenEndpoint: Sendable {
+  private let endpoint: Endpoint
+  private let transport: any HTTPTransport
+
+  package init(_ endpoint: Endpoint, over transport: any HTTPTransport) {
+    self.endpoint = endpoint
+    self.transport = transport
+  }
+
+  /// Asks for a fresh token. Every call asks: nothing is cached, so that a grant proves the pair as it is now.
+  package func grant(_ request: TokenRequest) async throws(OAuthError) -> TokenAnswer {
+    let response: HTTPResponse
+    do {
+      // A grant asked twice makes two tokens and harms nobody: it may be sent again on a fresh connection.
+      response = try await transport.send(
+        HTTPRequest(
+          .post, endpoint, headers: [("Accept", "application/json")], secretHeaders: request.headers,
+          body: request.body, isMutating: false))
+    } catch let error as TransportError {
+      throw OAuthError(error)
+    } catch {
+      throw OAuthError(malformed: "\(error)", status: 0)
+    }
+    guard response.status == 200 else { throw Self.refusal(response) }
+    do {
+      return try TokenAnswer(status: response.status, body: response.body)
+    } catch let error as JSONError {
+      throw OAuthError(malformed: error.description, status: response.status)
+    } catch {
+      throw OAuthError(malformed: "it could not be read", status: response.status)
+    }
+  }
+
+  /// Reads an error answer (RFC 6749 §5.2). Anything that is not one keeps its status alone.
+  private static func refusal(_ response: HTTPResponse) -> OAuthError {
+    let retryAfter = response.header("retry-after").flatMap { Int($0) }.map { Duration.seconds(max(0, $0)) }
+    let members: (error: String?, description: String) = response.body.secret.withBytes { bytes in
+      guard let root = try? JSONNode(reading: bytes) else { return (nil, "") }
+      return ((try? root["error"]?.text(in: bytes)) ?? nil, ((try? root["error_description"]?.text(in: bytes)) ?? nil) ?? "")
+    }
+    return OAuthError(
+      status: response.status, error: members.error.flatMap(printable),
+      errorDescription: String(members.description.prefix(512)).lowercased(), retryAfter: retryAfter)
+  }
+
+  private static func printable(_ error: String) -> String? {
+    let isPlain = error.utf8.allSatisfy { byte in
+      (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || ".-_".utf8.contains(byte)
+    }
+    return isPlain && (1...64).contains(error.utf8.count) ? error : nil
+  }
+}
