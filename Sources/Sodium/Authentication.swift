@@ -31,6 +31,11 @@ package enum HMACSHA256 {
 package enum HKDFSHA256 {
   /// `count` (at most 8,160) bytes derived from `inputKey`, bound to `salt` and `info`.
   package static func derive(inputKey: RawSpan, salt: [UInt8], info: String, count: Int = 32) throws -> SecretBytes {
+    try derive(inputKey: inputKey, salt: salt, info: Array(info.utf8), count: count)
+  }
+
+  /// The same with an `info` that is not text.
+  package static func derive(inputKey: RawSpan, salt: [UInt8], info: [UInt8], count: Int) throws -> SecretBytes {
     guard (1...255 * HMACSHA256.size).contains(count) else {
       throw SodiumError(.badParameters, "HKDF output of \(count) bytes, expected 1 to \(255 * HMACSHA256.size)")
     }
@@ -51,7 +56,7 @@ package enum HKDFSHA256 {
         var state = crypto_auth_hmacsha256_state()
         pseudorandomKey.withUnsafeBytes { _ = crypto_auth_hmacsha256_init(&state, $0.uint8, $0.count) }
         if counter > 1 { crypto_auth_hmacsha256_update(&state, block, UInt64(block.count)) }
-        crypto_auth_hmacsha256_update(&state, Array(info.utf8), UInt64(info.utf8.count))
+        crypto_auth_hmacsha256_update(&state, info, UInt64(info.count))
         crypto_auth_hmacsha256_update(&state, [counter], 1)
         crypto_auth_hmacsha256_final(&state, &block)
         withUnsafeMutableBytes(of: &state) { sodium_memzero($0.baseAddress, $0.count) }

@@ -9,7 +9,9 @@ package enum XChaCha20Poly1305 {
   /// Seals `plaintext` and binds `associatedData`; returns ciphertext followed by the tag.
   ///
   /// A nonce must never seal twice under one key; 24 random bytes are safe to draw for each message.
-  package static func seal(_ plaintext: RawSpan, key: RawSpan, nonce: [UInt8], associatedData: [UInt8]) throws -> [UInt8] {
+  package static func seal(_ plaintext: RawSpan, key: RawSpan, nonce: [UInt8], associatedData: [UInt8]) throws
+    -> [UInt8]
+  {
     try requireSize(key.byteCount, keySize, "XChaCha20-Poly1305 key")
     try requireSize(nonce.count, nonceSize, "XChaCha20-Poly1305 nonce")
     let total = plaintext.byteCount + tagSize
@@ -25,7 +27,9 @@ package enum XChaCha20Poly1305 {
   }
 
   /// Opens what `seal` made into guarded memory. Throws `notAuthentic` if anything at all differs.
-  package static func open(_ sealed: RawSpan, key: RawSpan, nonce: [UInt8], associatedData: [UInt8]) throws -> SecretBytes {
+  package static func open(_ sealed: RawSpan, key: RawSpan, nonce: [UInt8], associatedData: [UInt8]) throws
+    -> SecretBytes
+  {
     try requireSize(key.byteCount, keySize, "XChaCha20-Poly1305 key")
     try requireSize(nonce.count, nonceSize, "XChaCha20-Poly1305 nonce")
     guard sealed.byteCount >= tagSize else {
@@ -67,19 +71,34 @@ package enum ChaCha20Poly1305 {
 
   /// Opens what `seal` made into guarded memory. Throws `notAuthentic` if anything at all differs.
   package static func open(_ sealed: RawSpan, key: RawSpan, nonce: [UInt8]) throws -> SecretBytes {
+    try SecretBytes(capacity: max(sealed.byteCount - tagSize, 0)) { output in
+      try open(sealed, key: key, nonce: nonce, into: &output)
+    }
+  }
+
+  /// Opens what `seal` made and appends it to `output`, which needs room for it: the pieces of one document need no
+  /// guarded pages of their own. Nothing is appended unless all of `sealed` authenticates.
+  package static func open(
+    _ sealed: RawSpan, key: RawSpan, nonce: [UInt8], into output: inout OutputRawSpan
+  ) throws {
     try requireSize(key.byteCount, keySize, "ChaCha20-Poly1305 key")
     try requireSize(nonce.count, nonceSize, "ChaCha20-Poly1305 nonce")
     guard sealed.byteCount >= tagSize else {
       throw SodiumError.wrongSize(of: "sealed chunk", found: sealed.byteCount, expected: tagSize)
     }
-    return try SecretBytes(count: sealed.byteCount - tagSize) { output in
-      let status = sealed.withUnsafeBytes { sealed in
-        key.withUnsafeBytes { key in
-          crypto_aead_chacha20poly1305_ietf_decrypt(
-            output, nil, nil, sealed.uint8, UInt64(sealed.count), nil, 0, nonce, key.uint8)
+    let size = sealed.byteCount - tagSize
+    guard size <= output.freeCapacity else {
+      throw SodiumError.wrongSize(of: "room for a chunk", found: output.freeCapacity, expected: size)
+    }
+    try sealed.withUnsafeBytes { sealed in
+      try key.withUnsafeBytes { key in
+        try output.withUnsafeMutableBytes { buffer, initialized in
+          let status = crypto_aead_chacha20poly1305_ietf_decrypt(
+            buffer.uint8 + initialized, nil, nil, sealed.uint8, UInt64(sealed.count), nil, 0, nonce, key.uint8)
+          guard status == 0 else { throw SodiumError(.notAuthentic, "sealed chunk does not authenticate") }
+          initialized += size
         }
       }
-      guard status == 0 else { throw SodiumError(.notAuthentic, "sealed chunk does not authenticate") }
     }
   }
 }

@@ -9,6 +9,27 @@ extension UnsafeRawBufferPointer {
   }
 }
 
+extension UnsafeMutableRawBufferPointer {
+  /// The bytes as C's `unsigned char *`, never null.
+  var uint8: UnsafeMutablePointer<UInt8> {
+    guard let baseAddress else { return emptyAddress }
+    return baseAddress.assumingMemoryBound(to: UInt8.self)
+  }
+}
+
+extension OutputRawSpan {
+  /// Appends `bytes` without a copy in between. The caller has made room: more than `freeCapacity` traps.
+  package mutating func append(copying bytes: RawSpan) {
+    precondition(bytes.byteCount <= freeCapacity, "no room for \(bytes.byteCount) bytes")
+    bytes.withUnsafeBytes { source in
+      withUnsafeMutableBytes { buffer, initialized in
+        UnsafeMutableRawBufferPointer(rebasing: buffer[initialized...]).copyMemory(from: source)
+        initialized += source.count
+      }
+    }
+  }
+}
+
 /// An array of `count` bytes (more than 0) that a C function writes.
 func makeBytes(_ count: Int, _ write: (UnsafeMutablePointer<UInt8>) -> Void) -> [UInt8] {
   [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in

@@ -37,9 +37,7 @@ package struct SecretBytes: ~Copyable, @unchecked Sendable {
 
   /// A copy of `bytes`. The source stays where it is: use it for what is not secret, or is already guarded.
   package init(copying bytes: RawSpan) throws {
-    try self.init(capacity: bytes.byteCount) { output in
-      for index in bytes.byteOffsets { output.append(bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)) }
-    }
+    try self.init(capacity: bytes.byteCount) { $0.append(copying: bytes) }
   }
 
   /// A secret written by `body` into exactly `count` bytes of uninitialised guarded memory, for C functions.
@@ -47,7 +45,8 @@ package struct SecretBytes: ~Copyable, @unchecked Sendable {
     try self.init(capacity: count) { output in
       try output.withUnsafeMutableBytes { buffer, initialized in
         sodium_memzero(buffer.baseAddress, count)
-        if let base = buffer.baseAddress { try body(base.assumingMemoryBound(to: UInt8.self)) }
+        // `body` runs for 0 bytes too: it is what checks the tag of an empty message.
+        try body(buffer.uint8)
         initialized = count
       }
     }
@@ -62,6 +61,13 @@ package struct SecretBytes: ~Copyable, @unchecked Sendable {
       let span = RawSpan(_unsafeStart: base, byteCount: count)
       return _overrideLifetime(span, borrowing: self)
     }
+  }
+
+  /// Calls `body` with the bytes: for a secret that an object holds, where `bytes` has no borrow to depend on.
+  package func withBytes<Result: ~Copyable, Failure: Error>(
+    _ body: (RawSpan) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    try body(bytes)
   }
 
   /// Calls `body` with the guarded pages themselves. The pointer is valid as long as this value lives, not only during the
