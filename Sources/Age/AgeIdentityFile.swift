@@ -1,0 +1,66 @@
+package import Sodium
+
+/// The text file that `age-keygen` writes and `age -i` reads:
+///
+///     # created: 2026-01-02T15:30:45Z
+///     # public key: age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj
+///     AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX
+///
+/// One identity a line; lines that are empty or begin with `#` say nothing; lines end with LF or CRLF, the last may end
+/// with the file.
+package struct AgeIdentityFile: Sendable {
+  /// Far more than any person's identities take.
+  package static let maximumSize = 1 << 20
+
+  /// The identities, in the file's order; one or more.
+  package let identities: [AgeIdentity]
+
+  package init(_ identity: AgeIdentity) { identities = [identity] }
+
+  /// Reads a file. A line that is none of the above fails the whole file with `malformedIdentity` and the line's number.
+  package init(decoding text: RawSpan) throws {
+    guard text.byteCount <= Self.maximumSize else {
+      throw AgeError(.tooLarge, "identity file has \(text.byteCount) bytes, expected at most \(Self.maximumSize)")
+    }
+    var identities: [AgeIdentity] = []
+    var start = 0
+    var number = 0
+    while start < text.byteCount {
+      let end = (start..<text.byteCount).first { text.byte(at: $0) == UInt8(ascii: "\n") } ?? text.byteCount
+      let hasReturn = end > start && end < text.byteCount && text.byte(at: end - 1) == UInt8(ascii: "\r")
+      let line = text.extracting(start..<(hasReturn ? end - 1 : end))
+      start = end + 1
+      number += 1
+      if line.isEmpty || line.byte(at: 0) == UInt8(ascii: "#") { continue }
+      do {
+        identities.append(try AgeIdentity(decoding: line))
+      } catch let error as AgeError {
+        throw AgeError(error.code, "identity file, line \(number): \(error.description)")
+      }
+    }
+    guard !identities.isEmpty else {
+      throw AgeError(.malformedIdentity, "identity file has no identity, expected one or more")
+    }
+    self.identities = identities
+  }
+
+  /// The file's text. `created` is the time written at the top, one line of visible ASCII.
+  package func encoded(created: String) throws -> SecretBytes {
+    guard created.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+      throw AgeError(.malformedIdentity, "time of creation is not one line of ASCII")
+    }
+    let top = Array("# created: \(created)\n".utf8)
+    let comments = identities.map { Array("# public key: \($0.recipient)\n".utf8) }
+    // Every identity has 74 characters and a line end; counting 80 leaves room.
+    let capacity = comments.reduce(top.count) { $0 + $1.count + 80 }
+    return try SecretBytes(capacity: capacity) { output in
+      output.append(copying: top.span.bytes)
+      for (identity, comment) in zip(identities, comments) {
+        output.append(copying: comment.span.bytes)
+        let text = try identity.encoded()
+        output.append(copying: text.bytes)
+        output.append(UInt8(ascii: "\n"))
+      }
+    }
+  }
+}
