@@ -1,0 +1,68 @@
+import Sodium
+
+/// The scrypt recipient type (c2sp.org/age, "The scrypt recipient type"): a passphrase.
+struct ScryptStanza {
+  static let type = "scrypt"
+  /// The work factors there is memory for: 2^22 takes 4 GiB.
+  static let workFactors = 1...22
+  private static let saltSize = 16
+  private static let label = Array("age-encryption.org/v1/scrypt".utf8)
+
+  let salt: [UInt8]
+  /// The base-two logarithm of the cost, nil if the header claims more than an `Int` holds.
+  let workFactor: Int?
+  let body: [UInt8]
+
+  /// Checks a stanza of this type; one that is not exactly as specified is refused, not skipped.
+  init(_ stanza: Stanza) throws {
+    guard stanza.arguments.count == 3 else {
+      throw AgeError(.malformedHeader, "scrypt stanza has \(stanza.arguments.count) arguments, expected 3")
+    }
+    guard let salt = Base64.decode(stanza.arguments[1][...]), salt.count == Self.saltSize else {
+      throw AgeError(.malformedHeader, "scrypt salt is not \(Self.saltSize) bytes of canonical unpadded base64")
+    }
+    // Digits are checked before `Int` sees them, which would take a sign and leading zeros.
+    let digits = stanza.arguments[2]
+    guard digits.first != UInt8(ascii: "0"), digits.allSatisfy({ (0x30...0x39).contains($0) }) else {
+      throw AgeError(.malformedHeader, "scrypt work factor is not a decimal number without leading zeros")
+    }
+    guard stanza.body.count == FileKey.wrappedSize else {
+      throw AgeError(
+        .malformedHeader, "scrypt stanza body has \(stanza.body.count) bytes, expected \(FileKey.wrappedSize)")
+    }
+    self.salt = salt
+    workFactor = Int(String(decoding: digits, as: UTF8.self))
+    body = stanza.body
+  }
+
+  /// The file key, or nil if `passphrase` is not the one. The work is done only up to `maximumWorkFactor`: the header is
+  /// not authentic yet, and whoever wrote it chose the cost.
+  func unwrap(with passphrase: RawSpan, maximumWorkFactor: Int) throws -> SecretBytes? {
+    let maximum = min(maximumWorkFactor, Self.workFactors.upperBound)
+    guard let workFactor, workFactor <= maximum else {
+      let found = workFactor.map(String.init) ?? "beyond 2^63"
+      throw AgeError(.workFactorOutOfRange, "scrypt work factor is \(found), expected at most \(maximum)")
+    }
+    return try FileKey.unwrap(body, with: try Self.wrapKey(passphrase, salt: salt, workFactor: workFactor))
+  }
+
+  /// A stanza that gives `fileKey` to whoever knows `passphrase`.
+  static func wrap(
+    _ fileKey: borrowing SecretBytes, passphrase: RawSpan, workFactor: Int, randomness: Randomness
+  ) throws -> Stanza {
+    guard workFactors.contains(workFactor) else {
+      throw AgeError(
+        .workFactorOutOfRange,
+        "scrypt work factor is \(workFactor), expected \(workFactors.lowerBound) to \(workFactors.upperBound)")
+    }
+    let salt = randomness.bytes(saltSize)
+    let wrapKey = try wrapKey(passphrase, salt: salt, workFactor: workFactor)
+    return Stanza(
+      [Array(type.utf8), Base64.encode(salt), Array(String(workFactor).utf8)],
+      body: try FileKey.wrap(fileKey, with: wrapKey))
+  }
+
+  private static func wrapKey(_ passphrase: RawSpan, salt: [UInt8], workFactor: Int) throws -> SecretBytes {
+    try Scrypt.key(passphrase: passphrase, salt: label + salt, workFactor: workFactor)
+  }
+}
