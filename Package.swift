@@ -63,6 +63,7 @@ let package = Package(
     .executableTarget(name: "relatch-demo", dependencies: ["OrgSimulator", argumentParser], swiftSettings: strict),
 
     .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: strict),
+    .testTarget(name: "AgeTests", dependencies: ["Age", "Sodium"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
