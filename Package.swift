@@ -73,6 +73,8 @@ let package = Package(
     .testTarget(name: "StorageTests", dependencies: ["Storage", "Contracts"], swiftSettings: strict),
     .testTarget(
       name: "StorageSQLiteTests", dependencies: ["Storage", "StorageSQLite", "Contracts"], swiftSettings: strict),
+    .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: strict),
+    .testTarget(name: "AgeTests", dependencies: ["Age", "Sodium"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

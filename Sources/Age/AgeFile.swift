@@ -9,9 +9,9 @@ package import Sodium
 /// cannot be altered in any byte and still open. Stanzas of unknown types are skipped, as the specification asks.
 package enum AgeFile {
   /// The largest plaintext sealed or opened.
-  package static let maximumPlaintextSize = 16 << 20
+  package static let maximumPlaintextSize = 32 << 20
   /// The largest file looked at: room for that plaintext, a header, tags and armor.
-  package static let maximumFileSize = 24 << 20
+  package static let maximumFileSize = 48 << 20
 
   /// What it takes to open a file.
   package enum Kind: Sendable {
@@ -118,7 +118,9 @@ extension AgeFile {
   }
 
   /// Calls `body` with the binary form of `file`, whose size has been checked.
-  private static func withBinary<Result: ~Copyable>(_ file: RawSpan, _ body: (RawSpan) throws -> Result) throws -> Result {
+  private static func withBinary<Result: ~Copyable>(_ file: RawSpan, _ body: (RawSpan) throws -> Result) throws
+    -> Result
+  {
     guard file.byteCount <= maximumFileSize else {
       throw AgeError(.tooLarge, "file has \(file.byteCount) bytes, expected at most \(maximumFileSize)")
     }

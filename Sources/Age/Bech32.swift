@@ -114,7 +114,10 @@ extension Bech32 {
     mutating func add(_ value: UInt32) {
       let top = remainder >> 25
       remainder = (remainder & 0x1FF_FFFF) << 5 ^ value
-      for (bit, coefficient) in Self.generator.enumerated() where top >> UInt32(bit) & 1 == 1 { remainder ^= coefficient }
+      // A mask and no branch: the values may be a secret's.
+      for (bit, coefficient) in Self.generator.enumerated() {
+        remainder ^= coefficient & (0 &- (top >> UInt32(bit) & 1))
+      }
     }
 
     /// Whether what was added ended with its own checksum.

@@ -38,7 +38,9 @@ struct Header {
         break
       }
     }
-    guard !stanzas.isEmpty else { throw AgeError(.malformedHeader, "header has no recipient stanza, expected one or more") }
+    guard !stanzas.isEmpty else {
+      throw AgeError(.malformedHeader, "header has no recipient stanza, expected one or more")
+    }
     self.stanzas = stanzas
     size = reader.position
   }

@@ -1,0 +1,111 @@
+import Sodium
+import Testing
+
+@testable import Age
+
+@Suite("Sealing and opening")
+struct RoundTripTests {
+  let identity: AgeIdentity
+  let other: AgeIdentity
+  let message: [UInt8] = [1, 2, 3]
+
+  init() throws {
+    identity = try AgeIdentity(generating: .system)
+    other = try AgeIdentity(generating: .system)
+  }
+
+  static let sizes = [0, 1, 65_535, 65_536, 65_537, 204_800]
+
+  @Test("a file opens to what was sealed", arguments: sizes, [false, true])
+  func roundTrip(size: Int, armored: Bool) throws {
+    let plaintext = try Randomness.system.secret(size)
+    let file = try AgeFile.seal(
+      plaintext.bytes, to: [identity.recipient], randomness: .system, armored: armored)
+    let opened = try AgeFile.open(file.span.bytes, with: [identity])
+    let isSame = opened.isEqual(to: plaintext)
+    #expect(isSame)
+    #expect(file.starts(with: (armored ? "-----BEGIN AGE" : "age-encryption.org/v1\n-> X25519 ").utf8))
+  }
+
+  @Test("a payload that ends with a full chunk has no empty one after it")
+  func fullChunk() throws {
+    let fileKey = try Randomness.system.secret(FileKey.size)
+    let plaintext = [UInt8](repeating: 7, count: 2 * Payload.chunkSize)
+    let payload = try Payload.seal(plaintext.span.bytes, fileKey: fileKey, randomness: .system)
+    #expect(payload.count == Payload.nonceSize + 2 * (Payload.chunkSize + 16))
+  }
+
+  @Test("each of several recipients opens the file, alone or among others")
+  func severalRecipients() throws {
+    let stranger = try AgeIdentity(generating: .system)
+    let file = try AgeFile.seal(
+      message.span.bytes, to: [other.recipient, identity.recipient], randomness: .system, armored: false)
+    for identities in [[identity], [other], [stranger, identity]] {
+      #expect(try contents(AgeFile.open(file.span.bytes, with: identities)) == message)
+    }
+    #expect(throws: AgeError(.noMatchingIdentity, "")) { _ = try AgeFile.open(file.span.bytes, with: [stranger]) }
+    #expect(throws: AgeError(.noMatchingIdentity, "")) { _ = try AgeFile.open(file.span.bytes, with: []) }
+  }
+
+  @Test("a passphrase opens its file, and no other does", arguments: [false, true])
+  func passphrase(armored: Bool) throws {
+    let passphrase = Array("correct horse".utf8)
+    let wrong = Array("correct house".utf8)
+    let file = try AgeFile.seal(
+      message.span.bytes, passphrase: passphrase.span.bytes, workFactor: 4, randomness: .system, armored: armored)
+    #expect(try contents(AgeFile.open(file.span.bytes, passphrase: passphrase.span.bytes)) == message)
+    #expect(throws: AgeError(.wrongPassphrase, "")) {
+      _ = try AgeFile.open(file.span.bytes, passphrase: wrong.span.bytes)
+    }
+    #expect(throws: AgeError(.workFactorOutOfRange, "")) {
+      _ = try AgeFile.open(file.span.bytes, passphrase: passphrase.span.bytes, maximumWorkFactor: 3)
+    }
+    #expect(throws: AgeError(.noMatchingIdentity, "")) { _ = try AgeFile.open(file.span.bytes, with: [identity]) }
+    #expect(try AgeFile.kind(of: file.span.bytes) == .passphrase)
+  }
+
+  @Test("what a file needs is told before anything is opened")
+  func kind() throws {
+    let file = try AgeFile.seal(message.span.bytes, to: [identity.recipient], randomness: .system, armored: true)
+    #expect(try AgeFile.kind(of: file.span.bytes) == .recipients)
+    let identityFile = try AgeIdentityFile(identity).encoded(created: "2026-01-02T15:30:45Z")
+    #expect(try AgeFile.kind(of: identityFile.bytes) == nil)
+    #expect(try AgeFile.kind(of: [UInt8]().span.bytes) == nil)
+    let later = Array("age-encryption.org/v2\n".utf8)
+    #expect(throws: AgeError(.unsupportedVersion, "")) { _ = try AgeFile.kind(of: later.span.bytes) }
+    let key = Array("-----BEGIN OPENSSH PRIVATE KEY-----\n".utf8)
+    #expect(throws: AgeError(.malformedArmor, "")) { _ = try AgeFile.kind(of: key.span.bytes) }
+  }
+
+  @Test("sealing needs someone to seal to, and a cost there is memory for")
+  func sealingToNobody() throws {
+    #expect(throws: AgeError(.nothingToSealTo, "")) {
+      _ = try AgeFile.seal(message.span.bytes, to: [], randomness: .system, armored: false)
+    }
+    #expect(throws: AgeError(.nothingToSealTo, "")) {
+      _ = try AgeFile.seal(message.span.bytes, passphrase: [UInt8]().span.bytes, randomness: .system, armored: false)
+    }
+    for workFactor in [0, -1, 23, Int.max] {
+      #expect(throws: AgeError(.workFactorOutOfRange, "")) {
+        _ = try AgeFile.seal(
+          message.span.bytes, passphrase: message.span.bytes, workFactor: workFactor, randomness: .system,
+          armored: false)
+      }
+    }
+  }
+
+  @Test("what is too large to hold is refused before it is read or written")
+  func tooLarge() throws {
+    let plaintext = [UInt8](repeating: 0, count: AgeFile.maximumPlaintextSize + 1)
+    #expect(throws: AgeError(.tooLarge, "")) {
+      _ = try AgeFile.seal(plaintext.span.bytes, to: [identity.recipient], randomness: .system, armored: false)
+    }
+    let file = [UInt8](repeating: 0x20, count: AgeFile.maximumFileSize + 1)
+    #expect(throws: AgeError(.tooLarge, "")) { _ = try AgeFile.open(file.span.bytes, with: [identity]) }
+    let header = Array("age-encryption.org/v1\n-> ".utf8) + [UInt8](repeating: 0x41, count: Header.maximumSize)
+    #expect(throws: AgeError(.tooLarge, "")) { _ = try AgeFile.open(header.span.bytes, with: [identity]) }
+  }
+}
+
+/// An ordinary copy of an opened secret, for comparing with literals.
+func contents(_ secret: consuming SecretBytes) -> [UInt8] { secret.withUnsafeBytes { Array($0) } }
