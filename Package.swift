@@ -61,6 +61,8 @@ let package = Package(
       name: "OrgSimulator", dependencies: ["CSodium", .product(name: "FlyingFox", package: "FlyingFox")],
       swiftSettings: strict),
     .executableTarget(name: "relatch-demo", dependencies: ["OrgSimulator", argumentParser], swiftSettings: strict),
+
+    .testTarget(name: "TransportTests", dependencies: ["Transport", "CCurl", "Sodium"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -5,6 +5,7 @@ extension Transfer {
   /// What the end of the transfer means to the caller.
   func outcome(of result: CURLcode) -> Result<HTTPResponse, TransportError> {
     guard result == CURLE_OK else { return .failure(failure(result)) }
+    guard head.isComplete else { return .failure(error(.lost, "the answer was cut short")) }
     var status = 0
     ccurl_get_long(easy, CURLINFO_RESPONSE_CODE, &status)
     guard (200...599).contains(status) else {
