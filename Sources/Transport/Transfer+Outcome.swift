@@ -83,7 +83,8 @@ extension Transfer {
   private var verification: String {
     var result = 0
     ccurl_get_long(easy, CURLINFO_SSL_VERIFYRESULT, &result)
-    // The chain checks and yet the peer is refused: then it is the name.
-    return ccurl_verify_text(result).map { String(cString: $0) } ?? "it is for another host"
+    // 0 is a chain that checks; 1 is libcurl's start value, left when the name, which it compares first, is wrong.
+    guard result > 1, let text = ccurl_verify_text(result) else { return "it is for another host" }
+    return String(cString: text)
   }
 }

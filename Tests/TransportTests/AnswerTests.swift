@@ -81,7 +81,9 @@ import Transport
     #expect(error.code == .lost && error.mayHaveActed, "\(error)")
   }
 
-  @Test(arguments: ["SSH-2.0-OpenSSH\r\n", "hello\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"])
+  @Test(arguments: [
+    "SSH-2.0-OpenSSH\r\n", "hello\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+  ])
   func `what is not http is a violation or lost, and may have been acted on`(_ answer: String) async throws {
     let server = try serving { $0.write(answer) }
     let error = try await failure(transport, HTTPRequest(.post, try Endpoint(server.url())))

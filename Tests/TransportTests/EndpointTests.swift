@@ -28,8 +28,8 @@ import Testing
 
   @Test func `errors name the host, and nothing after or before it`() {
     let clear = #expect(throws: TransportError.self) { try Endpoint("http://example.com:81/path-x?query-x") }
-    #expect(
-      clear?.description == "url for example.com:81 has scheme http, expected https (http is for loopback addresses only)")
+    let expected = "url for example.com:81 has scheme http, expected https (http is for loopback addresses only)"
+    #expect(clear?.description == expected)
     #expect(clear?.host == "example.com:81")
     #expect(clear?.mayHaveActed == false && clear?.isTransient == false)
     let user = #expect(throws: TransportError.self) { try Endpoint("https://me:hunter2@example.com/") }

@@ -67,10 +67,4 @@ struct HTTP2Tests {
     try await Task.sleep(for: .milliseconds(100))
     #expect(try log("/drop").count == 1)
   }
-
-  @Test func `one that may be repeated is, and is lost in the end`() async throws {
-    let error = try await failure(transport, HTTPRequest(.get, try origin.at("/drop")))
-    #expect(error.code == .lost && error.mayHaveActed, "\(error)")
-    #expect(try log("/drop").count > 1)
-  }
 }

@@ -6,7 +6,9 @@ import Transport
   let transport = CurlTransport()
 
   /// What the server receives of `request`.
-  private func received(_ method: HTTPRequest.Method, _ change: (inout HTTPRequest) throws -> Void) async throws -> Received {
+  private func received(
+    _ method: HTTPRequest.Method, _ change: (inout HTTPRequest) throws -> Void
+  ) async throws -> Received {
     let server = try ScriptedServer { connection in
       while connection.read() != nil { connection.answer("ok") }
     }
@@ -75,7 +77,8 @@ import Transport
     let hidden = HTTPRequest.SecretHeader(name: name, value: try secret(value))
     #expect(try await failure(transport, HTTPRequest(.get, endpoint, secretHeaders: [hidden])).code == .invalidRequest)
     let prefixed = HTTPRequest.SecretHeader(name: name, prefix: value, value: try secret("x"))
-    #expect(try await failure(transport, HTTPRequest(.get, endpoint, secretHeaders: [prefixed])).code == .invalidRequest)
+    let second = HTTPRequest(.get, endpoint, secretHeaders: [prefixed])
+    #expect(try await failure(transport, second).code == .invalidRequest)
   }
 
   @Test func `a content type cannot break out either`() async throws {

@@ -10,7 +10,8 @@ final class ScriptedServer: Sendable {
 
   /// Runs `script` on a thread for each connection, and closes the connection when it returns.
   init(_ script: @escaping @Sendable (Connection) -> Void) throws {
-    let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    // Closed in programs that other tests start, or closing one here would not hang up.
+    let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     var yes: Int32 = 1
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
     var address = sockaddr_in()
@@ -30,6 +31,7 @@ final class ScriptedServer: Sendable {
       while true {
         let socket = accept(listener, nil, nil)
         guard socket >= 0 else { return }
+        _ = fcntl(socket, F_SETFD, FD_CLOEXEC)
         let connection = Connection(socket: socket, number: connections.add(Int(socket)), requests: requests)
         Thread.detachNewThread {
           script(connection)

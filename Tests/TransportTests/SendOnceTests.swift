@@ -17,7 +17,8 @@ import Transport
   }
 
   @Test(arguments: [HTTPRequest.Method.post, .patch, .put, .delete])
-  func `a mutating request on a connection that dies is sent once, and lost`(_ method: HTTPRequest.Method) async throws {
+  func `a mutating request on a connection that dies is sent once, and lost`(_ method: HTTPRequest.Method) async throws
+  {
     let server = try actingAndHangingUp()
     #expect(try await transport.send(try get(server.url("/warm"))).text == "warm")
     let error = try await failure(transport, HTTPRequest(method, try Endpoint(server.url("/act"))))

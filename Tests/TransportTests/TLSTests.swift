@@ -88,7 +88,8 @@ struct TLSTests {
     let server = try ScriptedServer { connection in
       _ = connection.read()
     }
-    let request = HTTPRequest(.post, try Endpoint("https://127.0.0.1:\(server.port)/"))
+    var request = HTTPRequest(.post, try Endpoint("https://127.0.0.1:\(server.port)/"))
+    request.limits.connecting = .milliseconds(300)
     let error = try await failure(trusting(), request)
     #expect(!error.mayHaveActed && (error.code == .tls || error.code == .cannotConnect), "\(error)")
     #expect(server.requests.count == 0)
