@@ -8,7 +8,7 @@ final class NginxServer: Sendable {
   private let program: Program
   let origin: Endpoint
 
-  init(listen: String = "ssl http2") async throws {
+  init() async throws {
     bench = try TLSBench()
     let port = try freePort()
     let configuration = """
@@ -20,7 +20,7 @@ final class NginxServer: Sendable {
         fastcgi_temp_path \(bench.path("fastcgi")); uwsgi_temp_path \(bench.path("uwsgi"));
         scgi_temp_path \(bench.path("scgi")); keepalive_requests 1000;
         server {
-          listen 127.0.0.1:\(port) \(listen);
+          listen 127.0.0.1:\(port) ssl http2;
           ssl_certificate \(bench.path("server.pem")); ssl_certificate_key \(bench.path("server.key"));
           location / { return 200 "$request_method $uri $http_authorization"; }
           location /drop { return 444; }
