@@ -75,6 +75,7 @@ let package = Package(
       name: "StorageSQLiteTests", dependencies: ["Storage", "StorageSQLite", "Contracts"], swiftSettings: strict),
     .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: strict),
     .testTarget(name: "AgeTests", dependencies: ["Age", "Sodium"], swiftSettings: strict),
+    .testTarget(name: "TransportTests", dependencies: ["Transport", "CCurl", "Sodium"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -4,6 +4,8 @@ struct AnswerHead {
   private static let byteLimit = 64 * 1024
 
   private(set) var headers: [String: String] = [:]
+  /// Whether the empty line that ends a head has come. libcurl takes a head that is cut short for a whole one.
+  private(set) var isComplete = false
   private var byteCount = 0
 
   /// The body's announced size, if there is a believable one.
@@ -15,9 +17,10 @@ struct AnswerHead {
     guard byteCount <= Self.byteLimit else { return false }
     // Each status line opens a new head: a 100 or 103 comes before the one that counts.
     if line.starts(with: "HTTP/".utf8) {
-      headers = [:]
+      (headers, isComplete) = ([:], false)
       return true
     }
+    if line.elementsEqual("\r\n".utf8) || line.elementsEqual("\n".utf8) { isComplete = true }
     guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return true }
     let name = String(decoding: line[..<colon].map(lowercased), as: UTF8.self)
     guard Self.kept.contains(name) else { return true }

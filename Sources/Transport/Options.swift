@@ -48,8 +48,9 @@ struct Options {
 
     // Waiting for a connection to be shared is right over TLS, where HTTP/2 is offered; in clear it would hold every
     // request back until the first answer.
-    set(CURLOPT_HTTP_VERSION, Int(endpoint.isEncrypted ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1))
-    set(CURLOPT_PIPEWAIT, endpoint.isEncrypted ? 1 : 0)
+    let offersHTTP2 = endpoint.isEncrypted && configuration.offersHTTP2
+    set(CURLOPT_HTTP_VERSION, Int(offersHTTP2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1))
+    set(CURLOPT_PIPEWAIT, offersHTTP2 ? 1 : 0)
   }
 
   private mutating func setProxy(_ endpoint: Endpoint, _ configuration: TransportConfiguration) {

@@ -5,6 +5,7 @@ extension Transfer {
   /// What the end of the transfer means to the caller.
   func outcome(of result: CURLcode) -> Result<HTTPResponse, TransportError> {
     guard result == CURLE_OK else { return .failure(failure(result)) }
+    guard head.isComplete else { return .failure(error(.lost, "the answer was cut short")) }
     var status = 0
     ccurl_get_long(easy, CURLINFO_RESPONSE_CODE, &status)
     guard (200...599).contains(status) else {
@@ -82,7 +83,8 @@ extension Transfer {
   private var verification: String {
     var result = 0
     ccurl_get_long(easy, CURLINFO_SSL_VERIFYRESULT, &result)
-    // The chain checks and yet the peer is refused: then it is the name.
-    return ccurl_verify_text(result).map { String(cString: $0) } ?? "it is for another host"
+    // 0 is a chain that checks; 1 is libcurl's start value, left when the name, which it compares first, is wrong.
+    guard result > 1, let text = ccurl_verify_text(result) else { return "it is for another host" }
+    return String(cString: text)
   }
 }

@@ -1,0 +1,41 @@
+package import Rotation
+package import Transport
+package import Vault
+
+/// A kind of provider that Relatch knows: what it is, how its settings are checked, and how one is made for a run.
+package protocol ProviderKind: CredentialProvider {
+  static var descriptor: ProviderDescriptor { get }
+
+  /// Fails with `ProviderError.configuration` unless `settings` could work. Asks nobody.
+  static func check(_ settings: [String: String]) throws(ProviderError)
+
+  /// A provider for one run of one credential. Fails like `check`, and if a setting that rotation needs is missing.
+  init(settings: [String: String], admin: AdminAccess, transport: any HTTPTransport) throws(ProviderError)
+}
+
+/// The credential whose token drives a rotation.
+package struct AdminAccess: Sendable {
+  package let name: String
+  package let settings: [String: String]
+  /// Its active pair now; every call is an entry in the log.
+  package let pair: @Sendable () async throws -> Pair
+
+  package init(name: String, settings: [String: String], pair: @escaping @Sendable () async throws -> Pair) {
+    self.name = name
+    self.settings = settings
+    self.pair = pair
+  }
+}
+
+/// The registry: one array.
+package let providerKinds: [any ProviderKind.Type] = [SalesforceProvider.self]
+
+/// The kind `id`. Throws `ProviderError.configuration` naming those there are.
+package func providerKind(_ id: String) throws(ProviderError) -> any ProviderKind.Type {
+  guard let kind = providerKinds.first(where: { $0.descriptor.id == id }) else {
+    let known = providerKinds.map { $0.descriptor.id }.joined(separator: ", ")
+    throw ProviderError(
+      .configuration, "there is no provider \(Name.printable(id))", hint: "the providers are \(known)")
+  }
+  return kind
+}

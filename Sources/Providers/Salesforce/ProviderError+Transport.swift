@@ -1,0 +1,28 @@
+import Rotation
+import Transport
+
+extension ProviderError {
+  /// libcurl's CURLE_PARTIAL_FILE: the answer ended before the length it announced.
+  private static let partialFile = 18
+
+  /// Sorts a failure of the transport.
+  init(_ error: TransportError) {
+    switch error.code {
+    case .insecureURL, .invalidRequest:
+      self.init(.configuration, error.description, hint: "use an https URL")
+    case .libraryMissing:
+      self.init(.configuration, error.description, hint: "install libcurl 4 (Debian: apt-get install libcurl4)")
+    case .tls:
+      self.init(
+        .unreachable, error.description, hint: "check the host name, this machine's clock and its CA certificates")
+    case .answerTooLarge, .protocolViolation:
+      self.init(.malformed, error.description, mayHaveActed: error.mayHaveActed)
+    case .lost where error.curlCode == Self.partialFile:
+      self.init(.malformed, error.description, mayHaveActed: error.mayHaveActed)
+    case .lost, .cannotConnect, .outOfResources, .cancelled:
+      self.init(
+        .unreachable, error.description, hint: "check the network and the host; run the same command again",
+        mayHaveActed: error.mayHaveActed)
+    }
+  }
+}

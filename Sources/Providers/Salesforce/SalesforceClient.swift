@@ -1,0 +1,141 @@
+import JSON
+import OAuth
+import Rotation
+import Sodium
+import Transport
+
+/// The Connect REST calls of one External Client App, made with the administering credential's token.
+///
+/// Paths are built from identifiers; the `url` members of answers are not trusted: Salesforce's page says they name the
+/// primary credentials, working clients use them as the staged ones.
+actor SalesforceClient {
+  private let settings: SalesforceSettings
+  private let adminDomain: Endpoint
+  private let admin: AdminAccess
+  private let transport: any HTTPTransport
+  private var token: SharedSecret?
+
+  init(_ settings: SalesforceSettings, adminDomain: Endpoint, admin: AdminAccess, transport: any HTTPTransport) {
+    self.settings = settings
+    self.adminDomain = adminDomain
+    self.admin = admin
+    self.transport = transport
+  }
+
+  /// An answer in the 200s.
+  struct Answer: Sendable {
+    let status: Int
+    let body: SharedSecret
+
+    /// The JSON of the answer. Throws `malformed`: what acted and answered nonsense may have acted.
+    func json(mayHaveActed: Bool) throws(ProviderError) -> JSONNode {
+      do { return try body.secret.withBytes { try JSONNode(reading: $0) } } catch {
+        throw ProviderError(
+          .malformed, "the answer (HTTP \(status)) is not the JSON it should be", mayHaveActed: mayHaveActed, status: status)
+      }
+    }
+  }
+
+  /// Sends one request below `/services/data/vNN.0/apps/oauth/credentials/`.
+  func call(
+    _ method: HTTPRequest.Method, _ path: String, json body: String? = nil
+  ) async throws(ProviderError) -> Answer {
+    let isMutating = method != .get
+    var response = try await send(method, path, body)
+    if response.status == 401 {
+      // A session that ended is renewed once. A refused request did not act, so asking again is safe.
+      token = nil
+      response = try await send(method, path, body)
+    }
+    guard (200..<300).contains(response.status) else { throw refusal(response, isMutating: isMutating) }
+    return Answer(status: response.status, body: response.body)
+  }
+
+  private func send(
+    _ method: HTTPRequest.Method, _ path: String, _ body: String?
+  ) async throws(ProviderError) -> HTTPResponse {
+    let token = try await adminToken()
+    do {
+      return try await transport.send(
+        HTTPRequest(
+          method, settings.domain.at("/services/data/v\(settings.apiVersion)/apps/oauth/credentials/\(path)"),
+          headers: [("Accept", "application/json")],
+          secretHeaders: [.init(name: "Authorization", prefix: "Bearer ", value: token)],
+          body: body.map { .bytes(Array($0.utf8), contentType: "application/json") } ?? .none))
+    } catch let error as TransportError {
+      throw ProviderError(error)
+    } catch {
+      throw ProviderError(.malformed, "the request could not be made", mayHaveActed: false)
+    }
+  }
+
+  private func adminToken() async throws(ProviderError) -> SharedSecret {
+    if let token { return token }
+    let answer: TokenAnswer
+    do {
+      let pair = try await admin.pair()
+      let request = try TokenRequest(clientID: pair.clientID, clientSecret: pair.clientSecret, by: .body)
+      answer = try await TokenEndpoint(adminDomain.at(SalesforceProvider.tokenPath), over: transport).grant(request)
+    } catch let error as OAuthError {
+      let sorted = ProviderError(error, host: adminDomain.host)
+      throw ProviderError(
+        sorted.code == .refused ? .notPermitted : sorted.code, "as \(admin.name): \(sorted)",
+        hint: sorted.hint ?? (sorted.code == .refused ? "the active pair of \(admin.name) is not the org's any more" : nil),
+        status: sorted.status, retryAfter: sorted.retryAfter)
+    } catch let error as ProviderError {
+      throw error
+    } catch {
+      throw ProviderError(.notPermitted, "the pair of \(admin.name), which administers, cannot be used: \(error)")
+    }
+    token = answer.accessToken
+    return answer.accessToken
+  }
+
+  // MARK: - Refusals
+
+  /// Sorts an answer outside the 200s: `[{"message":"…","errorCode":"…"}]`, or whatever stands between here and the org.
+  private func refusal(_ response: HTTPResponse, isMutating: Bool) -> ProviderError {
+    let (errorCode, message) = response.body.secret.withBytes { bytes -> (String, String) in
+      guard let root = try? JSONNode(reading: bytes) else { return ("", "") }
+      let object = if case .array(let elements) = root { elements.first ?? .null } else { root }
+      let code = (try? object["errorCode"]?.text(in: bytes)) ?? nil
+      let message = (try? object["message"]?.text(in: bytes)) ?? nil
+      return (code?.uppercased() ?? "", message?.lowercased() ?? "")
+    }
+    let host = settings.domain.host
+    let status = response.status
+    let retryAfter = response.header("retry-after").flatMap { Int($0) }.map { Duration.seconds(max(0, $0)) }
+    let permission =
+      "the Run As user of \(admin.name) needs External Client App Developer and View Client Secret; it acts by the scope api"
+    let restSwitch =
+      "Setup, External Client App Settings: allow access to External Client App consumer secrets via REST API"
+    switch status {
+    case 401:
+      return ProviderError(.notPermitted, "\(host) does not accept the token of \(admin.name)", status: status)
+    case 403 where errorCode == "REQUEST_LIMIT_EXCEEDED", 429:
+      return ProviderError(.limited, "\(host): too many requests", status: status, retryAfter: retryAfter)
+    case 403 where message.contains("not enabled for this user"):
+      return ProviderError(.notPermitted, "\(host) does not let \(admin.name) do this", hint: permission, status: status)
+    case 403 where errorCode == "FUNCTIONALITY_NOT_ENABLED" || message.contains("not currently enabled")
+      || message.contains("feature is not enabled"):
+      return ProviderError(
+        .configuration, "\(host) does not show consumer secrets over REST", hint: restSwitch, status: status)
+    case 403 where errorCode == "API_DISABLED_FOR_ORG":
+      return ProviderError(.configuration, "\(host) has its API switched off", status: status)
+    case 403:
+      return ProviderError(.notPermitted, "\(host) does not let \(admin.name) do this", hint: permission, status: status)
+    case 404, 410:
+      return ProviderError(
+        .notFound, "\(host) has no such app, consumer or staged pair",
+        hint: "check app and consumer, and that the org has API version \(settings.apiVersion)", status: status)
+    case 500...:
+      // A gateway answers for a server that may well have acted.
+      return ProviderError(
+        .unreachable, "\(host) is in trouble or under maintenance (HTTP \(status))",
+        hint: "status.salesforce.com tells of incidents and maintenance", mayHaveActed: isMutating, status: status,
+        retryAfter: retryAfter)
+    default:
+      return ProviderError(.malformed, "\(host) answered with HTTP \(status)", status: status)
+    }
+  }
+}

@@ -1,0 +1,224 @@
+import Audit
+import JSON
+import OAuth
+package import Rotation
+import Sodium
+package import Transport
+package import Vault
+
+/// Salesforce External Client Apps. A staged set has a key and secret of its own and is granted tokens before it is made
+/// primary; the replaced set stays in the one staging slot, and is accepted, until it is deleted or 30 days are over.
+///
+/// Pages: Connect REST API guide, "OAuth Credentials Resources" (connect_resources_oauth_credentials_resources.htm), and
+/// Salesforce help, "Stage OAuth Credentials" (xcloud.eca_stage_oauth_credentials.htm).
+package struct SalesforceProvider: ProviderKind {
+  package static let descriptor = SalesforceSettings.descriptor
+  static let tokenPath = "/services/oauth2/token"
+
+  private let settings: SalesforceSettings
+  private let app: String
+  private let transport: any HTTPTransport
+  private let client: SalesforceClient
+
+  package static func check(_ settings: [String: String]) throws(ProviderError) { _ = try SalesforceSettings(settings) }
+
+  package init(
+    settings: [String: String], admin: AdminAccess, transport: any HTTPTransport
+  ) throws(ProviderError) {
+    self.settings = try SalesforceSettings(settings)
+    guard let app = self.settings.app else {
+      throw ProviderError(
+        .configuration, "setting app is missing: there is nothing to rotate",
+        hint: "remove the credential and add it again with --set app=0x…")
+    }
+    self.app = app
+    self.transport = transport
+    client = SalesforceClient(
+      self.settings, adminDomain: try SalesforceSettings(admin.settings).domain, admin: admin, transport: transport)
+  }
+
+  // MARK: - Observation
+
+  package func observe(known: [Pair]) async throws(ProviderError) -> Observation {
+    let consumer = try await findConsumer(known)
+    // A consumer without staged sets is answered by an empty list or by 404, depending on the reading.
+    let staged: [WireCredentials]
+    do {
+      let answer = try await client.call(.get, "\(app)/\(consumer.id)/staged")
+      staged = try read(answer, mayHaveActed: false)
+    } catch where error.code == .notFound {
+      staged = []
+    }
+    var others: [ObservedPair] = []
+    for set in staged {
+      if let pair = try await observed(set, of: consumer.id) { others.append(pair) }
+    }
+    return Observation(
+      consumer: consumer.id,
+      primary: ObservedPair(
+        place: .primary, handle: "", clientID: consumer.key, clientSecret: nil, expires: nil),
+      others: others)
+  }
+
+  private struct Consumer {
+    let id: String
+    let key: SharedSecret
+  }
+
+  /// The consumer named by the settings, else the one whose primary or staged key is one of ours.
+  private func findConsumer(_ known: [Pair]) async throws(ProviderError) -> Consumer {
+    var consumers: [Consumer] = []
+    for set in try read(try await client.call(.get, app), mayHaveActed: false) {
+      guard let id = set.id, let path = Self.pathPart(id) else { continue }
+      if let key = set.key {
+        consumers.append(Consumer(id: path, key: key))
+      } else if let key = try await primaryKey(of: path) {
+        consumers.append(Consumer(id: path, key: key))
+      }
+    }
+    if let wanted = settings.consumer, let found = consumers.first(where: { SalesforceSettings.isSame($0.id, wanted) }) {
+      return found
+    }
+    func isOurs(_ key: SharedSecret) -> Bool { known.contains { key.secret.isEqual(to: $0.clientID) } }
+    if let found = consumers.first(where: { isOurs($0.key) }) { return found }
+    // Our pair may be the replaced one by now: rotated by someone else, or by a run that lost its memory.
+    for consumer in consumers {
+      guard let answer = try? await client.call(.get, "\(app)/\(consumer.id)/staged"),
+        let sets = try? read(answer, mayHaveActed: false)
+      else { continue }
+      if sets.contains(where: { $0.key.map(isOurs) ?? false }) { return consumer }
+    }
+    throw ProviderError(
+      .configuration, "none of the \(consumers.count) consumers of app \(app) has this credential's pair",
+      hint: "check app, and name the consumer by --set consumer=888…")
+  }
+
+  private func primaryKey(of consumer: String) async throws(ProviderError) -> SharedSecret? {
+    try read(try await client.call(.get, "\(app)/\(consumer)?part=key"), mayHaveActed: false).first?.key
+  }
+
+  /// One set in the slot. What the list leaves out is asked for by its identifier.
+  private func observed(_ set: WireCredentials, of consumer: String) async throws(ProviderError) -> ObservedPair? {
+    guard let id = set.id, let handle = Self.pathPart(id) else {
+      throw ProviderError(.malformed, "a staged set has no identifier")
+    }
+    let place = try Self.place(set.state)
+    var whole = set
+    if set.key == nil || (set.secret == nil && place == .staged) {
+      do {
+        whole = try read(try await client.call(.get, "\(app)/\(consumer)/staged/\(handle)"), mayHaveActed: false).first ?? set
+      } catch where error.code == .notFound {
+        return nil
+      }
+    }
+    guard let key = whole.key else {
+      throw ProviderError(
+        .configuration, "the org does not show the key of staged set \(handle)",
+        hint: "Setup, External Client App Settings: allow access to External Client App consumer secrets via REST API")
+    }
+    return ObservedPair(
+      place: place, handle: handle, clientID: key, clientSecret: whole.secret, expires: whole.expires ?? set.expires)
+  }
+
+  private static func place(_ state: String?) throws(ProviderError) -> ObservedPair.Place {
+    switch state {
+    case "active": .staged
+    case "rotated": .replaced
+    case "expired": .expired
+    default: throw ProviderError(.malformed, "a staged set is in no state that is known: active, rotated or expired")
+    }
+  }
+
+  // MARK: - Acts
+
+  package func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
+    let answer: SalesforceClient.Answer
+    do {
+      // An empty object, not an empty body: without a length some servers wait for one until the connection dies.
+      answer = try await client.call(.post, "\(app)/\(observation.consumer)/staged", json: "{}")
+    } catch where error.status == 400 || error.status == 409 {
+      throw ProviderError(
+        .occupied, "the org does not stage another pair (HTTP \(error.status ?? 0))",
+        hint: "a staged or replaced pair may hold the only slot", status: error.status)
+    }
+    // Whether a list, one object, or an object around it: the new set is the one that is neither primary nor known.
+    let sets = try read(answer, mayHaveActed: true)
+    let fresh = sets.filter { set in
+      set.key.map { key in
+        !key.secret.isEqual(to: observation.primary.clientID.secret)
+          && !observation.others.contains { $0.clientID.secret.isEqual(to: key.secret) }
+      } ?? true
+    }
+    guard let set = fresh.first(where: { $0.state == nil || $0.state == "active" }), let id = set.id,
+      let handle = Self.pathPart(id), let key = set.key, let secret = set.secret
+    else {
+      // It acted; what it made is read from the slot, as after any answer that was lost.
+      throw ProviderError(
+        .malformed, "the answer to staging shows no new pair", mayHaveActed: true, status: answer.status)
+    }
+    return ObservedPair(place: .staged, handle: handle, clientID: key, clientSecret: secret, expires: set.expires)
+  }
+
+  package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {
+    let answer = try await client.call(
+      .patch, "\(app)/\(observation.consumer)/staged/\(handle)", json: #"{"command":"rotate"}"#)
+    if answer.body.secret.count > 0 { _ = try answer.json(mayHaveActed: true) }
+  }
+
+  package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
+    let answer = try await client.call(.delete, "\(app)/\(observation.consumer)/staged/\(handle)")
+    if answer.body.secret.count > 0 { _ = try answer.json(mayHaveActed: true) }
+  }
+
+  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
+    let answer: TokenAnswer
+    do {
+      let request = try TokenRequest(clientID: pair.clientID, clientSecret: pair.clientSecret, by: .body)
+      answer = try await TokenEndpoint(settings.domain.at(Self.tokenPath), over: transport).grant(request)
+    } catch let error as OAuthError {
+      throw ProviderError(error, host: settings.domain.host)
+    } catch {
+      throw ProviderError(.malformed, "the token request could not be made")
+    }
+    return GrantEvidence(status: answer.status, signature: Self.signature(of: answer, under: pair))
+  }
+
+  /// `signature` is base64(HMAC-SHA-256(client_secret, id + issued_at)). Whether a staged set signs with its own secret is
+  /// not documented, so a mismatch is told in the log and decides nothing.
+  private static func signature(of answer: TokenAnswer, under pair: Pair) -> GrantEvidence.Signature {
+    guard let text = answer.text("signature"), let id = answer.text("id"), let issuedAt = answer.text("issued_at") else {
+      return .absent
+    }
+    guard let code = [UInt8](base64: text) else { return .mismatch }
+    let isValid = pair.clientSecret.withBytes { key in
+      HMACSHA256.isValid(code, of: Array(id.utf8), Array(issuedAt.utf8), key: key)
+    }
+    return isValid ? .valid : .mismatch
+  }
+
+  // MARK: - Reading
+
+  private func read(
+    _ answer: SalesforceClient.Answer, mayHaveActed: Bool
+  ) throws(ProviderError) -> [WireCredentials] {
+    let root = try answer.json(mayHaveActed: mayHaveActed)
+    switch root {
+    case .array, .object: break
+    case .null, .bool, .number, .string:
+      throw ProviderError(
+        .malformed, "the answer is neither an object nor a list", mayHaveActed: mayHaveActed, status: answer.status)
+    }
+    do {
+      return try answer.body.secret.withBytes { try WireCredentials.all(in: root, $0) }
+    } catch {
+      throw ProviderError(
+        .malformed, "the answer's credentials cannot be read", mayHaveActed: mayHaveActed, status: answer.status)
+    }
+  }
+
+  /// An identifier from an answer, fit to stand in a path; nil if it is not.
+  private static func pathPart(_ id: String) -> String? {
+    let isPlain = id.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) }
+    return isPlain && (1...64).contains(id.utf8.count) ? id : nil
+  }
+}

@@ -1,0 +1,97 @@
+import Rotation
+import Transport
+import Vault
+
+/// The settings of one credential, checked.
+struct SalesforceSettings: Sendable {
+  /// The My Domain, as an endpoint without path.
+  let domain: Endpoint
+  /// The External Client App's identifier; nil for a credential that is only used.
+  let app: String?
+  let consumer: String?
+  /// `NN.0`, from 65.0: the first version with staged credentials.
+  let apiVersion: String
+
+  static let descriptor = ProviderDescriptor(
+    id: "salesforce",
+    summary: "Salesforce External Client Apps: staged credentials of the Connect REST API, version 65.0 and later",
+    settings: [
+      .init("url", "the My Domain, as in https://example.my.salesforce.com", isRequiredToRotate: true),
+      .init("app", "the app's identifier, as in 0xI000000000001", isRequiredToRotate: true),
+      .init("consumer", "the consumer's identifier, where an app has several; found by its key if absent"),
+      .init("api-version", "65.0 or later; 65.0 if absent"),
+    ])
+
+  init(_ settings: [String: String]) throws(ProviderError) {
+    try Self.descriptor.checkKeys(settings)
+    guard let url = settings["url"] else {
+      throw ProviderError(
+        .configuration, "setting url is missing", hint: "give the My Domain: --set url=https://example.my.salesforce.com")
+    }
+    domain = try Self.domain(url)
+    app = try settings["app"].map { text throws(ProviderError) in
+      try Self.identifier(text, key: "app", "the app's identifier, 15 or 18 letters and digits beginning with 0x")
+    }
+    if let app, !app.hasPrefix("0x") {
+      throw ProviderError(
+        .configuration, "setting app does not begin with 0x",
+        hint: "take the app's identifier from GET /apps/oauth/usage, not its name or its consumer key")
+    }
+    consumer = try settings["consumer"].map { text throws(ProviderError) in
+      try Self.identifier(text, key: "consumer", "the consumer's identifier, 15 or 18 letters and digits")
+    }
+    apiVersion = try Self.apiVersion(settings["api-version"] ?? "65.0")
+  }
+
+  private static func domain(_ url: String) throws(ProviderError) -> Endpoint {
+    let endpoint: Endpoint
+    do { endpoint = try Endpoint(url.hasSuffix("/") ? String(url.dropLast()) : url) } catch {
+      throw ProviderError(.configuration, "setting url: \(error)", hint: "use the form https://example.my.salesforce.com")
+    }
+    let authority = endpoint.url.split(separator: "/", omittingEmptySubsequences: true)
+    guard authority.count == 2 else {
+      throw ProviderError(
+        .configuration, "setting url has a path or query after the host \(endpoint.host)",
+        hint: "give the My Domain alone, as in https://example.my.salesforce.com")
+    }
+    // These hosts refuse the client credentials grant: "request not supported on this domain".
+    let host = endpoint.host.lowercased()
+    for (suffix, form) in [
+      ("login.salesforce.com", "https://example.my.salesforce.com"),
+      ("test.salesforce.com", "https://example--sandbox.sandbox.my.salesforce.com"),
+      (".lightning.force.com", "https://example.my.salesforce.com"),
+      (".salesforce-setup.com", "https://example.my.salesforce.com"),
+    ] where host == suffix || (suffix.hasPrefix(".") && host.hasSuffix(suffix)) {
+      throw ProviderError(
+        .configuration, "setting url: \(endpoint.host) does not grant client credentials",
+        hint: "use the My Domain, as in \(form) (Setup, My Domain)")
+    }
+    return endpoint
+  }
+
+  /// Identifiers become parts of paths: nothing but letters and digits.
+  private static func identifier(_ text: String, key: String, _ expected: String) throws(ProviderError) -> String {
+    let isPlain = text.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) }
+    guard isPlain, (15...18).contains(text.utf8.count) else {
+      throw ProviderError(.configuration, "setting \(key): \(Name.printable(text)) is not \(expected)")
+    }
+    return text
+  }
+
+  private static func apiVersion(_ text: String) throws(ProviderError) -> String {
+    let digits = text.hasPrefix("v") ? String(text.dropFirst()) : text
+    let parts = digits.split(separator: ".", omittingEmptySubsequences: false)
+    guard let major = parts.first.flatMap({ Int($0) }), parts.count <= 2, parts.count == 1 || parts[1] == "0", major < 1000
+    else {
+      throw ProviderError(.configuration, "setting api-version: \(Name.printable(text)) is not of the form 65.0")
+    }
+    guard major >= 65 else {
+      throw ProviderError(
+        .configuration, "setting api-version: \(major).0 has no staged credentials, expected 65.0 or later")
+    }
+    return "\(major).0"
+  }
+
+  /// 15- and 18-character forms name the same thing: the last three characters are a checksum of the case.
+  static func isSame(_ left: String, _ right: String) -> Bool { left.prefix(15) == right.prefix(15) }
+}

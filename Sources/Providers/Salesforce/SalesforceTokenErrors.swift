@@ -1,0 +1,121 @@
+import OAuth
+import Rotation
+
+// What Salesforce's token endpoint says, and what it means. Sources: help.salesforce.com, "OAuth 2.0 Flow Errors"
+// (xcloud.remoteaccess_oauth_flow_errors), and answers that working clients have recorded. Where two readings exist
+// (one `error` for two meanings, or two for one), both are listed.
+extension ProviderError {
+  /// One row: which `error`, which words in its description, and what that means.
+  private struct Meaning {
+    let errors: [String]
+    let words: String?
+    let code: Code
+    let text: String
+    let hint: String?
+  }
+
+  private static let flowHint =
+    "Setup, External Client App Manager, the app, Policies: enable the Client Credentials Flow, in Settings too"
+
+  private static let meanings: [Meaning] = [
+    Meaning(
+      errors: ["invalid_grant"], words: "client credentials user", code: .configuration,
+      text: "no user is set to run the app as",
+      hint: "Setup, External Client App Manager, the app, Policies: set Run As to a user name (not an e-mail address)"),
+    Meaning(
+      errors: ["invalid_grant", "invalid_request"], words: "not supported on this domain", code: .configuration,
+      text: "this host does not grant client credentials",
+      hint: "use the My Domain, as in https://example.my.salesforce.com (Setup, My Domain)"),
+    Meaning(
+      errors: ["invalid_grant", "unsupported_grant_type", "unauthorized_client"], words: "flow", code: .configuration,
+      text: "the client credentials flow is off", hint: flowHint),
+    Meaning(
+      errors: ["unsupported_grant_type", "unauthorized_client"], words: nil, code: .configuration,
+      text: "the client credentials flow is off", hint: flowHint),
+    Meaning(
+      errors: ["invalid_grant"], words: "ip restricted", code: .principal,
+      text: "the Run As user may not log in from this address or at this hour",
+      hint: "relax the app's IP policy, or add this address to the user's profile"),
+    Meaning(
+      errors: ["invalid_grant"], words: "login hours", code: .principal,
+      text: "the Run As user may not log in from this address or at this hour",
+      hint: "extend the login hours of the user's profile"),
+    Meaning(
+      errors: ["invalid_app_access", "invalid_grant"], words: "approved", code: .configuration,
+      text: "the Run As user is not approved to use the app",
+      hint: "assign the app's permission set or profile to the Run As user"),
+    Meaning(
+      errors: ["invalid_app_access"], words: nil, code: .configuration,
+      text: "the Run As user is not approved to use the app",
+      hint: "assign the app's permission set or profile to the Run As user"),
+    Meaning(
+      errors: ["inactive_user"], words: nil, code: .principal, text: "the Run As user is inactive",
+      hint: "activate the user, or set another Run As user"),
+    Meaning(
+      errors: ["inactive_org"], words: nil, code: .principal, text: "the org is locked, closed or suspended", hint: nil),
+    Meaning(
+      errors: ["invalid_scope"], words: nil, code: .configuration, text: "the app's scopes are not acceptable",
+      hint: "select the scopes the integration needs (api) in the app's OAuth settings"),
+    Meaning(
+      errors: ["rate_limit_exceeded"], words: nil, code: .limited, text: "too many logins", hint: nil),
+    Meaning(
+      errors: [], words: "login rate exceeded", code: .limited, text: "too many logins", hint: nil),
+    Meaning(
+      errors: [], words: "maximum logins exceeded", code: .limited, text: "too many logins", hint: nil),
+    Meaning(
+      errors: [], words: "number of logins exceeded", code: .limited, text: "too many logins", hint: nil),
+    Meaning(
+      errors: [], words: "is not installed in this org", code: .configuration, text: "the app is not installed in this org",
+      hint: "install the External Client App, or use the My Domain of the org that has it"),
+    Meaning(
+      errors: ["server_error", "temporarily_unavailable", "unknown_error"], words: nil, code: .unreachable,
+      text: "the token endpoint is in trouble", hint: nil),
+    Meaning(
+      errors: ["invalid_client_id"], words: nil, code: .refused, text: "the client identifier is refused", hint: nil),
+    Meaning(
+      errors: ["invalid_client"], words: "identifier", code: .refused, text: "the client identifier is refused", hint: nil),
+    Meaning(
+      errors: ["invalid_client"], words: nil, code: .refused, text: "the client secret is refused", hint: nil),
+  ]
+
+  /// Sorts a token endpoint's failure.
+  init(_ error: OAuthError, host: String) {
+    switch error.code {
+    case .transport:
+      guard let transport = error.transport else { fallthrough }
+      self.init(transport)
+    case .malformed:
+      self.init(
+        .malformed, "token endpoint of \(host): \(error)",
+        hint: "something between here and the org may be answering in its place", status: error.status)
+    case .answered:
+      self.init(answered: error, host: host)
+    }
+  }
+
+  private init(answered error: OAuthError, host: String) {
+    let status = error.status ?? 0
+    let found = Self.meanings.first { meaning in
+      let isError = meaning.errors.isEmpty || meaning.errors.contains(error.error ?? "")
+      return isError && meaning.words.map(error.errorDescription.contains) != false
+    }
+    if let found, status < 500 || found.code == .unreachable || found.code == .limited {
+      self.init(
+        found.code, "token endpoint of \(host): \(found.text) (HTTP \(status)\(error.error.map { " " + $0 } ?? ""))",
+        hint: found.hint, status: status, retryAfter: error.retryAfter)
+    } else if status == 429 {
+      self.init(
+        .limited, "token endpoint of \(host): too many requests (HTTP 429)", status: status,
+        retryAfter: error.retryAfter)
+    } else if status >= 500 {
+      self.init(
+        .unreachable, "token endpoint of \(host): in trouble or under maintenance (HTTP \(status))",
+        hint: "status.salesforce.com tells of incidents and maintenance", status: status, retryAfter: error.retryAfter)
+    } else {
+      self.init(
+        .malformed,
+        "token endpoint of \(host): HTTP \(status)\(error.error.map { " " + $0 } ?? " without an error it is known for")",
+        hint: "check that url is the org's My Domain", status: status, retryAfter: error.retryAfter)
+    }
+  }
+}

@@ -1,0 +1,66 @@
+import Audit
+import JSON
+import Rotation
+import Sodium
+
+/// One set of credentials as an answer shows it, whatever the answer's shape.
+///
+/// Recorded answers disagree: objects at the top, in an array, or wrapped; `key` or `consumerKey`; states in any case.
+/// All are read. Source: the Connect REST guide's "App Oauth Staged Credentials" and the clients that work with it.
+struct WireCredentials: Sendable {
+  let id: String?
+  let key: SharedSecret?
+  let secret: SharedSecret?
+  let state: String?
+  let expires: Timestamp?
+
+  /// All sets in an answer, outermost first.
+  static func all(in root: JSONNode, _ bytes: RawSpan) throws -> [WireCredentials] {
+    switch root {
+    case .array(let elements):
+      return try elements.flatMap { try all(in: $0, bytes) }
+    case .object(let members):
+      let own = try WireCredentials(members, bytes)
+      if own.key != nil || own.secret != nil || (own.id != nil && own.state != nil) { return [own] }
+      return try members.flatMap { member in
+        switch member.value {
+        case .array, .object: try all(in: member.value, bytes)
+        case .null, .bool, .number, .string: []
+        }
+      }
+    case .null, .bool, .number, .string:
+      return []
+    }
+  }
+
+  private init(_ members: [(name: String, value: JSONNode)], _ bytes: RawSpan) throws {
+    func find(_ names: String...) -> JSONNode? {
+      for name in names {
+        if let member = members.first(where: { $0.name.lowercased() == name }), case .string = member.value {
+          return member.value
+        }
+      }
+      return nil
+    }
+    func secret(_ node: JSONNode?) throws -> SharedSecret? {
+      guard let node, node.capacity > 0 else { return nil }
+      return SharedSecret(try SecretBytes(capacity: node.capacity) { try node.write(to: &$0, in: bytes) })
+    }
+    id = try find("id", "stagedid", "stagedcredentialid", "consumerid")?.text(in: bytes)
+    key = try secret(find("key", "consumerkey"))
+    self.secret = try secret(find("secret", "consumersecret"))
+    state = try find("state", "status")?.text(in: bytes).lowercased()
+    expires = try find("expirationdate").flatMap { Timestamp(salesforce: try $0.text(in: bytes)) }
+  }
+}
+
+extension Timestamp {
+  /// Reads the date forms that Salesforce answers with: `2026-12-21T09:20:00.000Z`, without milliseconds, with `+0000`.
+  /// Nil for anything else: an unknown date is no date, never a wrong one.
+  init?(salesforce text: String) {
+    var body = text
+    for zone in ["Z", "+0000", "+00:00"] where body.hasSuffix(zone) { body.removeLast(zone.count) }
+    guard body.utf8.count != text.utf8.count else { return nil }
+    self.init(body.contains(".") ? body + "Z" : body + ".000Z")
+  }
+}

@@ -1,0 +1,68 @@
+import Foundation
+import Testing
+import Transport
+
+/// libcurl resends by itself when a reused connection dies; these servers act and hang up, and count.
+@Suite struct SendOnceTests {
+  let transport = CurlTransport()
+
+  /// Answers the first request of each connection; on the second it acts, and closes without a word.
+  private func actingAndHangingUp() throws -> ScriptedServer {
+    try ScriptedServer { connection in
+      guard connection.read() != nil else { return }
+      connection.answer("warm")
+      _ = connection.read()
+      if connection.number > 1 { connection.answer("late") }
+    }
+  }
+
+  @Test(arguments: [HTTPRequest.Method.post, .patch, .put, .delete])
+  func `a mutating request on a connection that dies is sent once, and lost`(_ method: HTTPRequest.Method) async throws
+  {
+    let server = try actingAndHangingUp()
+    #expect(try await transport.send(try get(server.url("/warm"))).text == "warm")
+    let error = try await failure(transport, HTTPRequest(method, try Endpoint(server.url("/act"))))
+    #expect(error.code == .lost && error.mayHaveActed && error.isTransient, "\(error)")
+    // The connection of a resend would be open by now; its request would follow at once.
+    usleep(100_000)
+    #expect(server.requests.all.map(\.line).filter { $0.contains("/act") }.count == 1)
+    #expect(server.requests.count == 2)
+  }
+
+  @Test func `with a body too`() async throws {
+    let server = try actingAndHangingUp()
+    #expect(try await transport.send(try get(server.url("/warm"))).text == "warm")
+    let body = try secret(String(repeating: "s", count: 200_000))
+    let request = HTTPRequest(.post, try Endpoint(server.url("/act")), body: .secret(body, contentType: "text/plain"))
+    #expect(try await failure(transport, request).code == .lost)
+    usleep(100_000)
+    #expect(server.requests.count == 2)
+  }
+
+  @Test func `a request that may be repeated is, unasked`() async throws {
+    let server = try actingAndHangingUp()
+    #expect(try await transport.send(try get(server.url("/warm"))).text == "warm")
+    #expect(try await transport.send(try get(server.url("/look"))).text == "warm")
+    #expect(server.requests.all.map(\.line).filter { $0.contains("/look") }.count == 2)
+  }
+
+  @Test func `a connection closed while idle is noticed before sending`() async throws {
+    let server = try ScriptedServer { connection in
+      if connection.read() != nil { connection.answer("bye") }
+    }
+    for _ in 1...3 {
+      let response = try await transport.send(HTTPRequest(.post, try Endpoint(server.url())))
+      #expect(response.text == "bye")
+      usleep(50_000)
+    }
+    #expect(server.requests.count == 3 && server.connections.count == 3)
+  }
+
+  @Test func `mutating requests share connections`() async throws {
+    let server = try ScriptedServer { connection in
+      while connection.read() != nil { connection.answer("ok") }
+    }
+    for _ in 1...20 { _ = try await transport.send(HTTPRequest(.post, try Endpoint(server.url()))) }
+    #expect(server.requests.count == 20 && server.connections.count == 1)
+  }
+}
