@@ -8,6 +8,7 @@ import Storage
 /// to its actor, and a reader's is out of the pool while it is read.
 final class Connection: @unchecked Sendable {
   private let handle: OpaquePointer
+  private let activity: Activity
   private var idleStatements: [Query: OpaquePointer] = [:]
 
   /// `name` is an absolute path, or a `file:` URI where `flags` say so. Reads nothing yet.
@@ -20,6 +21,7 @@ final class Connection: @unchecked Sendable {
       throw StorageError(sqlite: code, activity, "opening the store")
     }
     self.handle = handle
+    self.activity = activity
     sqlite3_busy_handler(handle, waitForOthers, nil)
     // What a crafted file could otherwise make run: functions in its schema, writes to its schema. Connections come and go
     // with short processes: the last one to close must not pay for a checkpoint each time.
@@ -52,9 +54,9 @@ final class Connection: @unchecked Sendable {
   }
 
   /// Runs statements that are used once, and so are not kept.
-  func execute(_ sql: String, _ activity: Activity, _ operation: String) throws {
+  func execute(_ sql: String, _ operation: String) throws {
     let code = sqlite3_exec(handle, sql, nil, nil, nil)
-    guard code == SQLITE_OK else { throw StorageError(sqlite: code, activity, operation) }
+    guard code == SQLITE_OK else { throw failure(code, operation) }
   }
 
   /// The rows that `sql` answers, as text; a NULL is empty.
@@ -80,12 +82,12 @@ final class Connection: @unchecked Sendable {
   /// Moves the whole log into the database and empties it. Throws `busy` if a reader stands in the way for too long.
   func emptyLog() throws {
     let code = sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
-    guard code == SQLITE_OK else { throw StorageError(sqlite: code, .writing, "emptying the log of the store") }
+    guard code == SQLITE_OK else { throw failure(code, "emptying the log of the store") }
   }
 
-  /// What to throw for `code`. A connection that may not write has failed to read, whatever it was doing.
+  /// What to throw for `code`. What stops the writer's connection from reading stops a write.
   func failure(_ code: Int32, _ operation: String) -> StorageError {
-    StorageError(sqlite: code, sqlite3_db_readonly(handle, "main") == 1 ? .reading : .writing, operation)
+    StorageError(sqlite: code, activity, operation)
   }
 
   /// An idle statement of `query`, or a new one; `keepStatement` takes it back.
