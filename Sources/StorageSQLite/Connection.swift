@@ -9,6 +9,8 @@ import Storage
 final class Connection: @unchecked Sendable {
   private let handle: OpaquePointer
   private let activity: Activity
+  /// Pages in the log after this connection's last commit; counted only after `countLog`.
+  private(set) var logPages: Int32 = 0
   private var idleStatements: [Query: OpaquePointer] = [:]
 
   /// `name` is an absolute path, or a `file:` URI where `flags` say so. Reads nothing yet.
@@ -83,6 +85,28 @@ final class Connection: @unchecked Sendable {
   func emptyLog() throws {
     let code = sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
     guard code == SQLITE_OK else { throw failure(code, "emptying the log of the store") }
+  }
+
+  /// Counts the log's pages on each commit, in place of SQLite's own checkpoints, which the committer would wait for.
+  func countLog() {
+    // Unretained is safe: SQLite calls this from within our own calls only, never after the handle is closed.
+    let hook: @convention(c) (UnsafeMutableRawPointer?, OpaquePointer?, UnsafePointer<CChar>?, Int32) -> Int32
+    hook = { connection, _, _, pages in
+      if let connection { Unmanaged<Connection>.fromOpaque(connection).takeUnretainedValue().logPages = pages }
+      return SQLITE_OK
+    }
+    sqlite3_wal_hook(handle, hook, Unmanaged.passUnretained(self).toOpaque())
+  }
+
+  /// Moves the log into the database as far as that needs no waiting for others. A failure loses nothing: what is committed
+  /// stays in the log, and the next attempt goes on from there.
+  ///
+  /// The log is cut, not only marked as copied as SQLite's own checkpoints do: that mark dies with the last process in the
+  /// store, so under commands that write once and exit the log would never begin anew.
+  func shortenLog() {
+    sqlite3_busy_handler(handle, nil, nil)
+    sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
+    sqlite3_busy_handler(handle, waitForOthers, nil)
   }
 
   /// What to throw for `code`. What stops the writer's connection from reading stops a write.

@@ -17,7 +17,6 @@ struct DurabilityTests {
     #expect(try await store.writerSetting("temp_store") == "2")
     #expect(try await store.writerSetting("trusted_schema") == "0")
     #expect(try await store.writerSetting("cell_size_check") == "1")
-    #expect(try await store.writerSetting("wal_autocheckpoint") == "256")
   }
 
   @Test("a process killed at any moment keeps what it was told was written, and nothing in part")
@@ -112,6 +111,24 @@ struct DurabilityTests {
       #expect(try await store.counter() == expected)
       try await store.increment()
     }
+  }
+
+  @Test("a store that is opened for one write at a time keeps its log short")
+  func shortLog() async throws {
+    let folder = try TemporaryFolder()
+    _ = try newStore(in: folder)
+    var longest = 0
+    for number in UInt64(0)..<40 {
+      try await SQLiteStore(opening: folder.store, tables: StoreContract.tables).write { transaction in
+        try transaction.set([UInt8](repeating: 1, count: 80_000), in: StoreContract.tables[2], for: [UInt8(number % 4)])
+        try transaction.set(number.bigEndianBytes, in: StoreContract.tables[1], for: [0])
+      }
+      longest = max(longest, try contents(of: "\(folder.store)-wal").count)
+    }
+    // 128 pages, and what the last commit added.
+    #expect(longest > 80_000 && longest < 160 * 4_120)
+    let store = try SQLiteStore(opening: folder.store, tables: StoreContract.tables)
+    #expect(try await store.counter() == 39)
   }
 
   @Test("writes wait for a lock that another connection holds, then say busy, all at once and with nothing changed")
