@@ -13,13 +13,13 @@ package final class MemoryStore: Store {
     self.tables = Mutex(Dictionary(tables.map { ($0, SortedRows()) }, uniquingKeysWith: { first, _ in first }))
   }
 
-  package func read<Result: Sendable>(
+  package nonisolated(nonsending) func read<Result: Sendable>(
     _ body: @Sendable (any ReadTransaction) throws -> Result
   ) async throws -> Result {
     try body(MemoryTransaction(tables: tables.withLock { $0 }))
   }
 
-  package func write<Result: Sendable>(
+  package nonisolated(nonsending) func write<Result: Sendable>(
     _ body: @Sendable (any WriteTransaction) throws -> Result
   ) async throws -> Result {
     try writing.withLock { _ in

@@ -1,11 +1,13 @@
 /// Where a vault lies: tables of opaque bytes, changed by transactions. It never sees a key or a secret in the clear.
 ///
+/// Calls begin on the caller's own executor (`nonisolated(nonsending)`): a short command's one read costs it no other thread.
+///
 /// Every engine passes the same contract suite (`Tests/Contracts/StoreContract.swift`), the in-memory one too.
 package protocol Store: Sendable {
   /// Runs `body` on one consistent snapshot. `body` may run more than once, and must not keep the transaction.
   ///
   /// A reader never waits for a writer, and sees everything committed before the call.
-  func read<Result: Sendable>(
+  nonisolated(nonsending) func read<Result: Sendable>(
     _ body: @Sendable (any ReadTransaction) throws -> Result
   ) async throws -> Result
 
@@ -15,7 +17,7 @@ package protocol Store: Sendable {
   ///
   /// Throws what `body` throws; `StorageError.cannotWrite` if the commit failed, with nothing changed. A change that an
   /// engine refused cannot be swallowed: `write` throws the refusal even if `body` does not.
-  func write<Result: Sendable>(
+  nonisolated(nonsending) func write<Result: Sendable>(
     _ body: @Sendable (any WriteTransaction) throws -> Result
   ) async throws -> Result
 }

@@ -56,16 +56,15 @@ extension Connection {
       tables.map(StoreFormat.definition(of:)) + [
         "PRAGMA application_id = \(StoreFormat.applicationID)", "PRAGMA user_version = \(StoreFormat.version)",
       ]
-    try execute(statements.joined(separator: ";\n"), .writing, "creating the tables")
+    try execute(statements.joined(separator: ";\n"), "creating the tables")
     try perform(.commit)
   }
 
   /// Sets up a connection for writing, and throws `cannotWrite` unless SQLite says that it did as told.
   func prepareToWrite() throws {
     // In memory: what a rolled-back body overwrote would otherwise spill into a file of its own elsewhere.
-    try execute("PRAGMA temp_store = MEMORY; PRAGMA synchronous = FULL", .writing, "setting up SQLite")
-    // The log is read whole when the first of several processes opens the store: this bounds it to about 1 MiB.
-    try execute("PRAGMA wal_autocheckpoint = 256", .writing, "setting up SQLite")
+    try execute("PRAGMA temp_store = MEMORY; PRAGMA synchronous = FULL", "setting up SQLite")
+    countLog()
     let settings = [
       ("PRAGMA journal_mode = WAL", "wal"), ("PRAGMA synchronous", "2"), ("PRAGMA secure_delete = ON", "1"),
     ]
@@ -78,11 +77,12 @@ extension Connection {
   }
 
   private func prepareToRead(_ tables: [Table]) throws {
-    try execute("PRAGMA cell_size_check = ON", .reading, "setting up SQLite")
-    guard try !isBlank() else {
+    try execute("PRAGMA cell_size_check = ON", "setting up SQLite")
+    let (application, version) = (try mark("application_id"), try mark("user_version"))
+    let definitions = try definitions()
+    if application == 0 && version == 0 && definitions.isEmpty {
       throw StorageError(.corrupt, "the store is empty: its creation was interrupted, or its content was lost")
     }
-    let (application, version) = (try mark("application_id"), try mark("user_version"))
     guard application == StoreFormat.applicationID else {
       throw StorageError(
         .unsupportedFormat, "the database has application id \(application), expected \(StoreFormat.applicationID)")
@@ -91,7 +91,7 @@ extension Connection {
       throw StorageError(.unsupportedFormat, "the store has format \(version), expected \(StoreFormat.version)")
     }
     // To the letter, so that neither a lost table nor an added trigger or view goes unseen.
-    guard try definitions() == tables.map(StoreFormat.definition(of:)).sorted() else {
+    guard definitions == tables.map(StoreFormat.definition(of:)).sorted() else {
       throw StorageError(.corrupt, "the tables of the store are not those of format \(version)")
     }
   }

@@ -8,6 +8,9 @@ import Storage
 /// to its actor, and a reader's is out of the pool while it is read.
 final class Connection: @unchecked Sendable {
   private let handle: OpaquePointer
+  private let activity: Activity
+  /// Pages in the log after this connection's last commit; counted only after `countLog`.
+  private(set) var logPages: Int32 = 0
   private var idleStatements: [Query: OpaquePointer] = [:]
 
   /// `name` is an absolute path, or a `file:` URI where `flags` say so. Reads nothing yet.
@@ -20,6 +23,7 @@ final class Connection: @unchecked Sendable {
       throw StorageError(sqlite: code, activity, "opening the store")
     }
     self.handle = handle
+    self.activity = activity
     sqlite3_busy_handler(handle, waitForOthers, nil)
     // What a crafted file could otherwise make run: functions in its schema, writes to its schema. Connections come and go
     // with short processes: the last one to close must not pay for a checkpoint each time.
@@ -52,9 +56,9 @@ final class Connection: @unchecked Sendable {
   }
 
   /// Runs statements that are used once, and so are not kept.
-  func execute(_ sql: String, _ activity: Activity, _ operation: String) throws {
+  func execute(_ sql: String, _ operation: String) throws {
     let code = sqlite3_exec(handle, sql, nil, nil, nil)
-    guard code == SQLITE_OK else { throw StorageError(sqlite: code, activity, operation) }
+    guard code == SQLITE_OK else { throw failure(code, operation) }
   }
 
   /// The rows that `sql` answers, as text; a NULL is empty.
@@ -80,12 +84,34 @@ final class Connection: @unchecked Sendable {
   /// Moves the whole log into the database and empties it. Throws `busy` if a reader stands in the way for too long.
   func emptyLog() throws {
     let code = sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
-    guard code == SQLITE_OK else { throw StorageError(sqlite: code, .writing, "emptying the log of the store") }
+    guard code == SQLITE_OK else { throw failure(code, "emptying the log of the store") }
   }
 
-  /// What to throw for `code`. A connection that may not write has failed to read, whatever it was doing.
+  /// Counts the log's pages on each commit, in place of SQLite's own checkpoints, which the committer would wait for.
+  func countLog() {
+    // Unretained is safe: SQLite calls this from within our own calls only, never after the handle is closed.
+    let hook: @convention(c) (UnsafeMutableRawPointer?, OpaquePointer?, UnsafePointer<CChar>?, Int32) -> Int32
+    hook = { connection, _, _, pages in
+      if let connection { Unmanaged<Connection>.fromOpaque(connection).takeUnretainedValue().logPages = pages }
+      return SQLITE_OK
+    }
+    sqlite3_wal_hook(handle, hook, Unmanaged.passUnretained(self).toOpaque())
+  }
+
+  /// Moves the log into the database as far as that needs no waiting for others. A failure loses nothing: what is committed
+  /// stays in the log, and the next attempt goes on from there.
+  ///
+  /// The log is cut, not only marked as copied as SQLite's own checkpoints do: that mark dies with the last process in the
+  /// store, so under commands that write once and exit the log would never begin anew.
+  func shortenLog() {
+    sqlite3_busy_handler(handle, nil, nil)
+    sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
+    sqlite3_busy_handler(handle, waitForOthers, nil)
+  }
+
+  /// What to throw for `code`. What stops the writer's connection from reading stops a write.
   func failure(_ code: Int32, _ operation: String) -> StorageError {
-    StorageError(sqlite: code, sqlite3_db_readonly(handle, "main") == 1 ? .reading : .writing, operation)
+    StorageError(sqlite: code, activity, operation)
   }
 
   /// An idle statement of `query`, or a new one; `keepStatement` takes it back.

@@ -49,7 +49,7 @@ package final class SQLiteStore: Store {
     self.idleReaders = Mutex(reader.isPassing ? [] : [reader.connection])
   }
 
-  package func read<Result: Sendable>(
+  package nonisolated(nonsending) func read<Result: Sendable>(
     _ body: @Sendable (any ReadTransaction) throws -> Result
   ) async throws -> Result {
     let idle = idleReaders.withLock { $0.popLast() }
@@ -63,7 +63,7 @@ package final class SQLiteStore: Store {
     return result
   }
 
-  package func write<Result: Sendable>(
+  package nonisolated(nonsending) func write<Result: Sendable>(
     _ body: @Sendable (any WriteTransaction) throws -> Result
   ) async throws -> Result {
     try await writer.write(body)

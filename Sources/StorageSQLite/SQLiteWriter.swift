@@ -8,6 +8,11 @@ import Synchronization
 actor SQLiteWriter {
   /// Commits at the latest after this many bodies, so that an endless stream of calls delays nobody for long.
   private static let groupLimit = 256
+  /// The log is moved into the database when it has this many pages and the commit was for one: a process that finds nobody
+  /// else in the store reads the whole log first, at a microsecond or two a page.
+  private static let loneLogLimit = 128
+  /// The same after a commit for several, which will be back: fewer, longer moves cost them less.
+  private static let groupLogLimit = 1_024
 
   private let file: StoreFile
   private let tables: [Table]
@@ -29,7 +34,7 @@ actor SQLiteWriter {
   }
 
   /// Runs `body` in a transaction of its own or shared, and returns when that is durable.
-  nonisolated func write<Result: Sendable>(
+  nonisolated(nonsending) func write<Result: Sendable>(
     _ body: @Sendable (any WriteTransaction) throws -> Result
   ) async throws -> Result {
     arrivals.add(1, ordering: .relaxed)
@@ -59,9 +64,12 @@ actor SQLiteWriter {
       return try outcome.get()
     }
     if isLast {
+      let logLimit = unsettled.isEmpty ? Self.loneLogLimit : Self.groupLogLimit
       let end = Swift.Result { try commit() }
       settle(end)
       try end.get()
+      // After those who waited for the commit have been let go.
+      if let connection, connection.logPages >= logLimit { connection.shortenLog() }
     } else {
       try await withCheckedThrowingContinuation { unsettled.append($0) }
     }

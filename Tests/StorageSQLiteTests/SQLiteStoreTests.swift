@@ -1,9 +1,7 @@
 import Contracts
-import Glibc
 import Storage
+import StorageSQLite
 import Testing
-
-@testable import StorageSQLite
 
 @Suite("SQLiteStore")
 struct SQLiteStoreTests {
@@ -13,9 +11,6 @@ struct SQLiteStoreTests {
     try await clause.check(newStore(in: folder))
   }
 }
-
-/// The one table of the tests that need rows but no contract.
-let items = Table("items")
 
 /// A new store with the contract's tables.
 func newStore(in folder: TemporaryFolder) throws -> SQLiteStore {
