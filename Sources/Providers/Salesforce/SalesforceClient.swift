@@ -3,6 +3,7 @@ import OAuth
 import Rotation
 import Sodium
 import Transport
+import Vault
 
 /// The Connect REST calls of one External Client App, made with the administering credential's token.
 ///

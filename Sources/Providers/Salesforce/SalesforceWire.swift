@@ -18,16 +18,15 @@ struct WireCredentials: Sendable {
   static func all(in root: JSONNode, _ bytes: RawSpan) throws -> [WireCredentials] {
     switch root {
     case .array(let elements):
-      return try elements.flatMap { try all(in: $0, bytes) }
+      var sets: [WireCredentials] = []
+      for element in elements { sets += try all(in: element, bytes) }
+      return sets
     case .object(let members):
       let own = try WireCredentials(members, bytes)
       if own.key != nil || own.secret != nil || (own.id != nil && own.state != nil) { return [own] }
-      return try members.flatMap { member in
-        switch member.value {
-        case .array, .object: try all(in: member.value, bytes)
-        case .null, .bool, .number, .string: []
-        }
-      }
+      var sets: [WireCredentials] = []
+      for member in members { sets += try all(in: member.value, bytes) }
+      return sets
     case .null, .bool, .number, .string:
       return []
     }
