@@ -73,6 +73,13 @@ let package = Package(
     .testTarget(name: "StorageTests", dependencies: ["Storage", "Contracts"], swiftSettings: strict),
     .testTarget(
       name: "StorageSQLiteTests", dependencies: ["Storage", "StorageSQLite", "Contracts"], swiftSettings: strict),
+    .testTarget(
+      name: "ScenarioTests",
+      dependencies: [
+        "Rotation", "Providers", "OrgSimulator", "Vault", "Audit", "Storage", "StorageSQLite", "Sodium", "JSON", "Age",
+        "Transport", "Contracts",
+      ],
+      swiftSettings: strict),
     .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: strict),
     .testTarget(name: "AgeTests", dependencies: ["Age", "Sodium"], swiftSettings: strict),
     .testTarget(name: "TransportTests", dependencies: ["Transport", "CCurl", "Sodium"], swiftSettings: strict),

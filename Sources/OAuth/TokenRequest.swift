@@ -1,5 +1,5 @@
 package import Sodium
-package import Transport
+import Transport
 
 /// A client_credentials grant (RFC 6749 §4.4.2), built in guarded memory and ready to be sent.
 package struct TokenRequest: Sendable {

@@ -1,0 +1,33 @@
+import Audit
+import OrgSimulator
+import Rotation
+import Testing
+import Vault
+
+@Suite("A rotation over real HTTP")
+struct RotationScenarioTests {
+  @Test("stages, proves, promotes, and leaves the old pair as a debt until it is retired and seen refused")
+  func wholeLife() async throws {
+    let scenario = try await Scenario()
+    let before = try #require(try scenario.consumer().primary)
+    guard case .promoted(active: 2, previous: [1], graceEnds: _) = try await scenario.run() else {
+      Issue.record("expected version 2 to be promoted")
+      return
+    }
+    let consumer = try scenario.consumer()
+    let active = try await scenario.vault.active(of: "crm", now: scenario.clock.now())
+    #expect(consumer.primary?.key == text(active.clientID))
+    #expect(consumer.slot?.state == .rotated && consumer.slot?.pair.key == before.key)
+    #expect(try await scenario.credential().debts.map(\.number) == [1])
+
+    guard case .settled(active: 2) = try await scenario.run(.retire) else {
+      Issue.record("expected the debt to be settled")
+      return
+    }
+    #expect(!scenario.server.accepts(key: before.key, secret: before.secret))
+    #expect(try await scenario.isAccepted(.active))
+    #expect(try await scenario.credential().debts.isEmpty)
+    _ = try await scenario.logIsWhole()
+    await scenario.stop()
+  }
+}
