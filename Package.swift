@@ -61,6 +61,9 @@ let package = Package(
       name: "OrgSimulator", dependencies: ["CSodium", .product(name: "FlyingFox", package: "FlyingFox")],
       swiftSettings: strict),
     .executableTarget(name: "relatch-demo", dependencies: ["OrgSimulator", argumentParser], swiftSettings: strict),
+
+    .testTarget(name: "JSONTests", dependencies: ["JSON", "Sodium"], swiftSettings: strict),
+    .testTarget(name: "AuditTests", dependencies: ["Audit", "JSON", "Sodium", "Storage"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
