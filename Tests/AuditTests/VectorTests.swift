@@ -8,7 +8,7 @@ import Testing
 /// The vectors in `vault/vectors`: made here from fixed seeds, compared byte for byte with the files, then read as a second
 /// implementation would read them. `RELATCH_RECORD_VECTORS=1` writes the files anew, and fails once so that nobody
 /// records by accident.
-@Suite struct VectorTests {
+@Suite(.serialized) struct VectorTests {
   /// One file: header lines `name: value`, an empty line, and bytes.
   struct Vector {
     var headers: [(name: String, value: String)]

@@ -84,7 +84,7 @@ import Testing
     #expect(node["absent"] == nil)
     #expect(throws: JSONError(.wrongType, "")) { try number.text(in: document.bytes) }
     #expect(throws: JSONError(.wrongType, "")) {
-      try SecretBytes(capacity: 1) { try number.write(to: &$0, in: document.bytes) }
+      _ = try SecretBytes(capacity: 1) { try number.write(to: &$0, in: document.bytes) }
     }
     // A node read from one text does not reach outside another.
     let short = try SecretBytes(copying: "{}".utf8.span.bytes)
