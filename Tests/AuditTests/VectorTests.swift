@@ -68,6 +68,16 @@ import Testing
     }
   }
 
+  @Test func theSpecificationsOpenWithTheVectors() throws {
+    let log = try Vector(reading: Array(Data(contentsOf: Self.folder.appending(path: "log/two-members.txt"))))
+    let example = String(decoding: log.bytes, as: UTF8.self)
+    let newest = try LogFile.verify(log.bytes).checkpoint
+    for (page, part) in [("log.md", example), ("checkpoint.md", String(decoding: newest.bytes, as: UTF8.self))] {
+      let text = try String(contentsOf: Self.folder.appending(path: "../\(page)"), encoding: .utf8)
+      #expect(text.contains("```\n\(part)```\n"), "\(page)")
+    }
+  }
+
   static func verifyLog(_ vector: Vector) throws -> LogReport {
     let remembered = try vector["remembered"].map { text in
       let words = text.split(separator: " ").map(String.init)
