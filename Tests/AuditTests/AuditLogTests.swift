@@ -74,6 +74,29 @@ import Testing
     #expect(throws: AuditError(.notFound, "")) { try AuditLog.consistencyProof(from: 1, to: 8, in: store) }
   }
 
+  @Test func aRolledBackOrRewrittenLogIsToldFromItsExtension() throws {
+    let now = try Fixture.log()
+    let nodes = StoredTree(transaction: now)
+    for size in 0...UInt64(7) {
+      let root = try MerkleFrontier(size: size, nodes.hash).root
+      let seen = try Checkpoint(origin: Fixture.origin, size: size, root: root)
+      try AuditLog.requireExtension(of: seen, in: now, knowing: Fixture.keys)
+      let elsewhere = try Checkpoint(origin: "relatch/ff", size: size, root: root)
+      let rewritten = try Checkpoint(origin: Fixture.origin, size: size, root: MerkleTree.leafHash([]))
+      for other in [elsewhere, rewritten] {
+        #expect(throws: AuditError(.inconsistent, "")) {
+          try AuditLog.requireExtension(of: other, in: now, knowing: Fixture.keys)
+        }
+      }
+    }
+    let ahead = try Checkpoint(origin: Fixture.origin, size: 8, root: MerkleTree.leafHash([]))
+    for store in [now, MemoryTransaction()] {
+      #expect(throws: AuditError(.incomplete, "")) {
+        try AuditLog.requireExtension(of: ahead, in: store, knowing: Fixture.keys)
+      }
+    }
+  }
+
   @Test func noOneSignsOverATamperedEnd() throws {
     let good = try Fixture.log()
     let next = try Fixture.entry("ana", "credential.read", at: 9)
