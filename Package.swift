@@ -83,6 +83,8 @@ let package = Package(
     .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: strict),
     .testTarget(name: "AgeTests", dependencies: ["Age", "Sodium"], swiftSettings: strict),
     .testTarget(name: "TransportTests", dependencies: ["Transport", "CCurl", "Sodium"], swiftSettings: strict),
+    .testTarget(name: "JSONTests", dependencies: ["JSON", "Sodium"], swiftSettings: strict),
+    .testTarget(name: "AuditTests", dependencies: ["Audit", "JSON", "Sodium", "Storage"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

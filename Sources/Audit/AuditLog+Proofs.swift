@@ -34,6 +34,32 @@ extension AuditLog {
     return Authenticated(entry: entry, proof: proof, checkpoint: head.checkpoint)
   }
 
+  /// Fails unless the stored log is an extension of `remembered`: `incomplete` if it has fewer entries, `inconsistent` if it
+  /// has another history or is another log. This is what tells a rolled-back vault from the present one.
+  package static func requireExtension(
+    of remembered: Checkpoint, in transaction: any ReadTransaction,
+    knowing keys: (_ member: String) throws -> VerifyingKey?
+  ) throws {
+    let head = try authenticateHead(in: transaction, knowing: keys)?.checkpoint.checkpoint
+    let size = head?.size ?? 0
+    guard remembered.size <= size else {
+      throw AuditError(
+        .incomplete, entry: size, "found a log of \(size) entries, expected the \(remembered.size) seen before")
+    }
+    guard let head else { return }
+    guard head.origin == remembered.origin else {
+      throw AuditError(.inconsistent, "found the log of \(head.origin), expected \(remembered.origin)")
+    }
+    // The nodes are as trustworthy as the roots they lead to: one was remembered, the other is signed.
+    let proof = try consistencyProof(from: remembered.size, to: head.size, in: transaction)
+    do {
+      try proof.verify(firstRoot: remembered.root, secondRoot: head.root)
+    } catch {
+      throw AuditError(
+        .inconsistent, entry: 0, "the first \(remembered.size) entries are not those seen before")
+    }
+  }
+
   private static func requireEntries(_ size: UInt64, in transaction: any ReadTransaction) throws {
     let found = try self.size(in: transaction)
     guard size <= found else { throw AuditError(.notFound, "the log has \(found) entries, fewer than \(size)") }

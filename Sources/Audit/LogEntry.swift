@@ -47,7 +47,7 @@ package struct LogEntry: Hashable, Sendable {
       let moment = try members.string("time")
       member = try members.string("member")
       event = try members.string("event")
-      guard version == 1, let time = Timestamp(moment), Self.isMember(member), Self.isEvent(event) else {
+      guard version == 1, let time = Timestamp(moment), Self.isMember(member), Self.isEvent(event.utf8) else {
         throw JSONError(
           .wrongType, "a log entry: \"v\", \"time\", \"member\" or \"event\" has not the form it must have")
       }
@@ -66,12 +66,22 @@ package struct LogEntry: Hashable, Sendable {
   }
 
   /// Two or more words of `[a-z0-9_-]`, each beginning with a letter, joined by dots; at most 128 characters.
-  package static func isEvent(_ name: String) -> Bool {
-    let words = name.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-    return name.utf8.count <= 128 && words.count > 1
-      && words.allSatisfy { word in
-        guard let first = word.first, (97...122).contains(first) else { return false }
-        return word.allSatisfy { (97...122).contains($0) || (48...57).contains($0) || $0 == 95 || $0 == 45 }
+  static func isEvent(_ name: some Collection<UInt8>) -> Bool {
+    var isAtStart = true
+    var words = 0
+    for byte in name {
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"):
+        if isAtStart { words += 1 }
+        isAtStart = false
+      case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"):
+        if isAtStart { return false }
+      case UInt8(ascii: "."):
+        if isAtStart { return false }
+        isAtStart = true
+      default: return false
       }
+    }
+    return words > 1 && !isAtStart && name.count <= 128
   }
 }

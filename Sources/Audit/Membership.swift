@@ -11,6 +11,9 @@ package struct Membership: Sendable {
     /// `member.removed`.
     case removed(String)
 
+    /// The names of these events.
+    static let events = ["vault.created", "member.added", "member.removed"].map { Array($0.utf8) }
+
     /// What `entry` changes; nil for every other event. Throws `notCanonical` if the event's own members are not as they
     /// must be.
     package init?(_ entry: LogEntry) throws(AuditError) {

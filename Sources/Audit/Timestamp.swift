@@ -13,19 +13,26 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
   }
 
   /// Reads `2026-11-21T09:20:00.123Z`, and nothing else; nil for any other form or an impossible date.
-  package init?(_ text: String) {
-    let bytes = Array(text.utf8)
-    let pattern = Array("dddd-dd-ddTdd:dd:dd.dddZ".utf8)
-    guard bytes.count == pattern.count else { return nil }
-    for (byte, expected) in zip(bytes, pattern) {
+  package init?(_ text: String) { self.init(ascii: Array(text.utf8)[...]) }
+
+  /// Reads the same from bytes, without any allocation.
+  init?(ascii text: ArraySlice<UInt8>) {
+    let pattern: StaticString = "dddd-dd-ddTdd:dd:dd.dddZ"
+    guard text.count == pattern.utf8CodeUnitCount else { return nil }
+    for offset in 0..<text.count {
+      let byte = text[text.startIndex + offset]
+      let expected = pattern.utf8Start[offset]
       guard expected == UInt8(ascii: "d") ? (48...57).contains(byte) : byte == expected else { return nil }
     }
-    func number(_ range: Range<Int>) -> Int64 { bytes[range].reduce(0) { $0 * 10 + Int64($1 - 48) } }
-    let days = Self.days(year: number(0..<4), month: number(5..<7), day: number(8..<10))
-    let seconds = (number(11..<13) * 60 + number(14..<16)) * 60 + number(17..<19)
-    self.init(milliseconds: (days * 86_400 + seconds) * 1000 + number(20..<23))
-    // Writing it again catches the 31st of April, month 13, hour 24 and leap seconds at once.
-    guard description == text else { return nil }
+    func number(_ range: Range<Int>) -> Int64 {
+      range.reduce(0) { $0 * 10 + Int64(text[text.startIndex + $1] - 48) }
+    }
+    let (year, month, day) = (number(0..<4), number(5..<7), number(8..<10))
+    let (hour, minute, second) = (number(11..<13), number(14..<16), number(17..<19))
+    let days = Self.days(year: year, month: month, day: day)
+    // The way back from days to a date catches the 31st of April and month 13 at once.
+    guard Self.date(days) == (year, month, day), hour < 24, minute < 60, second < 60 else { return nil }
+    self.init(milliseconds: (days * 86_400 + (hour * 60 + minute) * 60 + second) * 1000 + number(20..<23))
   }
 
   package var description: String {

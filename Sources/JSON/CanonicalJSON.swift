@@ -1,6 +1,9 @@
 extension JSONValue {
   /// The canonical text (RFC 8785, JSON Canonicalization Scheme): members sorted by UTF-16 code units, no space, the
-  /// shortest escapes. Equal values have equal bytes, so a digest of the bytes is a digest of the value.
+  /// shortest escapes. One value has one text, so a digest of the bytes is a digest of the value.
+  ///
+  /// Swift's `==` is coarser: it takes strings for equal that Unicode only composes differently, and such texts have other
+  /// bytes. Where that could matter, compare bytes.
   package var canonicalBytes: [UInt8] {
     var output: [UInt8] = []
     append(to: &output)

@@ -67,6 +67,7 @@ struct JSONScanner {
       skipSpace(bytes)
       guard peek(bytes) == UInt8(ascii: "\"") else { throw malformed("a member name") }
       let name = try JSONNode.string(string(bytes)).text(in: bytes)
+      // Swift compares canonically equivalent names as equal, so names that only look alike are refused too.
       guard names.insert(name).inserted else { throw malformed("each member once") }
       skipSpace(bytes)
       try take(UInt8(ascii: ":"), "':'", bytes)

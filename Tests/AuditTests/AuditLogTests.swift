@@ -1,0 +1,181 @@
+import JSON
+import Sodium
+import Storage
+import Testing
+
+@testable import Audit
+
+@Suite struct AuditLogTests {
+  @Test func aRunHasOneCheckpointHoweverManyTransactionsItTook() throws {
+    let store = try Fixture.log()
+    let sizes = try store.rows(in: .checkpoints).compactMap { UInt64(bigEndianBytes: $0.key) }
+    #expect(sizes == [2, 5, 7])
+    #expect(try AuditLog.size(in: store) == 7)
+    #expect(try AuditLog.latestCheckpoint(in: store)?.checkpoint.size == 7)
+    let entries = try Fixture.runs().flatMap(\.entries)
+    for (index, entry) in entries.enumerated() { #expect(try AuditLog.entry(at: UInt64(index), in: store) == entry) }
+    #expect(throws: AuditError(.notFound, "")) { try AuditLog.entry(at: 7, in: store) }
+  }
+
+  @Test func manyEntriesAtOnceGiveTheSameLogAsOneByOne() throws {
+    let store = MemoryTransaction()
+    #expect(try AuditLog.append([], by: Fixture.signer("ana"), in: store, knowing: Fixture.keys) == 0..<0)
+    var ranges: [Range<UInt64>] = []
+    for run in try Fixture.runs() {
+      ranges.append(
+        try AuditLog.append(run.entries, by: Fixture.signer(run.member), in: store, knowing: Fixture.keys))
+    }
+    #expect(ranges == [0..<2, 2..<5, 5..<7])
+    let other = try Fixture.log()
+    for table in [Table.log, .tree, .checkpoints] {
+      #expect(try store.rows(in: table) == other.rows(in: table))
+    }
+    // One row for each complete subtree: 7 leaves, 3 pairs, 1 four.
+    #expect(try store.rows(in: .tree).count == 11)
+  }
+
+  @Test func everyEntryAuthenticatesAndItsProofTravels() throws {
+    let store = try Fixture.log()
+    let key = try Fixture.key(of: "ana").verifyingKey
+    for index in 0..<UInt64(7) {
+      let found = try AuditLog.authenticate(entryAt: index, in: store, knowing: Fixture.keys)
+      let bytes = found.logProof.bytes
+      let proof = try LogProof(decoding: bytes)
+      #expect(proof == found.logProof)
+      #expect(proof.bytes == bytes)
+      try proof.verify(found.entry.bytes, by: key)
+      for bit in 0..<bytes.count * 8 {
+        #expect(throws: AuditError.self) {
+          try LogProof(decoding: bytes.flipping(bit: bit)).verify(found.entry.bytes, by: key)
+        }
+      }
+      #expect(throws: AuditError(.badProof, "")) { try proof.verify(found.entry.bytes + [0x20], by: key) }
+    }
+    #expect(throws: AuditError(.notFound, "")) {
+      try AuditLog.authenticate(entryAt: 7, in: store, knowing: Fixture.keys)
+    }
+  }
+
+  @Test func proofsFromStoredNodesVerifyAtEverySize() throws {
+    let store = try Fixture.log()
+    let nodes = StoredTree(transaction: store)
+    for second in 0...UInt64(7) {
+      let root = try MerkleFrontier(size: second, nodes.hash).root
+      for first in 0...second {
+        try AuditLog.consistencyProof(from: first, to: second, in: store)
+          .verify(firstRoot: MerkleFrontier(size: first, nodes.hash).root, secondRoot: root)
+      }
+      for index in 0..<second {
+        try AuditLog.inclusionProof(of: index, size: second, in: store)
+          .verify(leafHash: nodes.leafHash(at: index), root: root)
+      }
+    }
+    #expect(throws: AuditError(.notFound, "")) { try AuditLog.inclusionProof(of: 0, size: 8, in: store) }
+    #expect(throws: AuditError(.notFound, "")) { try AuditLog.consistencyProof(from: 1, to: 8, in: store) }
+  }
+
+  @Test func aRolledBackOrRewrittenLogIsToldFromItsExtension() throws {
+    let now = try Fixture.log()
+    let nodes = StoredTree(transaction: now)
+    for size in 0...UInt64(7) {
+      let root = try MerkleFrontier(size: size, nodes.hash).root
+      let seen = try Checkpoint(origin: Fixture.origin, size: size, root: root)
+      try AuditLog.requireExtension(of: seen, in: now, knowing: Fixture.keys)
+      let elsewhere = try Checkpoint(origin: "relatch/ff", size: size, root: root)
+      let rewritten = try Checkpoint(origin: Fixture.origin, size: size, root: MerkleTree.leafHash([]))
+      for other in [elsewhere, rewritten] {
+        #expect(throws: AuditError(.inconsistent, "")) {
+          try AuditLog.requireExtension(of: other, in: now, knowing: Fixture.keys)
+        }
+      }
+    }
+    let ahead = try Checkpoint(origin: Fixture.origin, size: 8, root: MerkleTree.leafHash([]))
+    for store in [now, MemoryTransaction()] {
+      #expect(throws: AuditError(.incomplete, "")) {
+        try AuditLog.requireExtension(of: ahead, in: store, knowing: Fixture.keys)
+      }
+    }
+  }
+
+  @Test func noOneSignsOverATamperedEnd() throws {
+    let good = try Fixture.log()
+    let next = try Fixture.entry("ana", "credential.read", at: 9)
+    func append(_ store: MemoryTransaction) throws {
+      _ = try AuditLog.append([next], by: Fixture.signer("ana"), in: store, knowing: Fixture.keys)
+    }
+    try append(MemoryTransaction(copying: good))
+
+    // The frontier of 7: subtrees of 4, 2 and 1; beside them, the last entry and the newest checkpoint.
+    let seven = UInt64(7).bigEndianBytes
+    let six = UInt64(6).bigEndianBytes
+    let rows: [(Table, [UInt8])] = [
+      (.tree, MerkleTree.Node(level: 2, index: 0).key), (.tree, MerkleTree.Node(level: 1, index: 2).key),
+      (.tree, MerkleTree.Node(level: 0, index: 6).key), (.log, six), (.checkpoints, seven),
+    ]
+    for (table, key) in rows {
+      let removed = MemoryTransaction(copying: good)
+      removed.remove(key, from: table)
+      #expect(throws: AuditError.self, "\(table) removed") { try append(removed) }
+      let bytes = try #require(good.value(in: table, for: key))
+      for bit in 0..<bytes.count * 8 {
+        let altered = MemoryTransaction(copying: good)
+        altered.set(bytes.flipping(bit: bit), in: table, for: key)
+        #expect(throws: AuditError.self, "\(table) bit \(bit)") { try append(altered) }
+      }
+    }
+    let frontier = MemoryTransaction(copying: good)
+    frontier.set([UInt8](repeating: 1, count: 32), in: .tree, for: MerkleTree.Node(level: 2, index: 0).key)
+    #expect(throws: AuditError(.corrupt, "")) { try append(frontier) }
+    let cut = MemoryTransaction(copying: good)
+    cut.remove(six, from: .log)
+    #expect(throws: AuditError(.incomplete, "")) { try append(cut) }
+    let strayKey = MemoryTransaction(copying: good)
+    strayKey.set(next.bytes, in: .log, for: [UInt8](repeating: 0xFF, count: 8))
+    #expect(throws: AuditError(.corrupt, "")) { try append(strayKey) }
+  }
+
+  @Test func onlyAMemberAppendsAndOnlyInTheirOwnName() throws {
+    let store = try Fixture.log()
+    let mine = try Fixture.entry("ana", "credential.read", at: 9)
+    let signer = try Fixture.signer("ana")
+    #expect(throws: AuditError(.unknownSigner, "")) {
+      try AuditLog.append([mine], by: Fixture.signer("bo"), in: store, knowing: Fixture.keys)
+    }
+    #expect(throws: AuditError(.unknownSigner, "")) {
+      try AuditLog.append([mine], by: signer, in: store) { _ in nil }
+    }
+    let wrongKey = LogSigner(member: "ana", origin: Fixture.origin, key: try Fixture.key(of: "bo"))
+    #expect(throws: AuditError(.unknownSigner, "")) {
+      try AuditLog.append([mine], by: wrongKey, in: store, knowing: Fixture.keys)
+    }
+    let elsewhere = LogSigner(member: "ana", origin: "relatch/ff", key: try Fixture.key(of: "ana"))
+    #expect(throws: AuditError(.inconsistent, "")) {
+      try AuditLog.append([mine], by: elsewhere, in: store, knowing: Fixture.keys)
+    }
+    let leaving = try Fixture.entry("ana", "member.removed", at: 9, ["removed": "ana"])
+    for entry in [leaving, try Fixture.genesis()] {
+      #expect(throws: AuditError(.notPermitted, "")) {
+        try AuditLog.append([entry], by: signer, in: store, knowing: Fixture.keys)
+      }
+    }
+    #expect(throws: AuditError(.notCanonical, "")) {
+      try AuditLog.append(
+        [Fixture.entry("ana", "member.added", at: 9)], by: signer, in: store, knowing: Fixture.keys)
+    }
+    #expect(throws: AuditError(.notCanonical, "")) {
+      try AuditLog.append([mine], by: signer, in: MemoryTransaction(), knowing: Fixture.keys)
+    }
+  }
+
+  @Test func appendingReadsFewRowsHoweverLongTheLog() throws {
+    let store = MemoryTransaction()
+    let signer = try Fixture.signer("ana")
+    let many = try (1..<1023).map { try Fixture.entry("ana", "credential.read", at: $0) }
+    _ = try AuditLog.append([Fixture.genesis()] + many, by: signer, in: store, knowing: Fixture.keys)
+    let before = store.reads
+    _ = try AuditLog.append(
+      [Fixture.entry("ana", "credential.read", at: 2000)], by: signer, in: store, knowing: Fixture.keys)
+    // At most the frontier and the last entry's path, each a row for each of ten levels, and that entry and its leaf.
+    #expect(store.reads - before <= 22)
+  }
+}

@@ -1,0 +1,193 @@
+import JSON
+import Sodium
+import Storage
+import Testing
+
+@testable import Audit
+
+@Suite struct LogVerificationTests {
+  static func join(_ parts: [[UInt8]]) -> [UInt8] { Array(parts.joined()) }
+
+  func expect(
+    _ code: AuditError.Code, entry: UInt64? = nil, _ location: SourceLocation = #_sourceLocation,
+    _ verify: () throws -> LogReport
+  ) {
+    let error = #expect(throws: AuditError.self, sourceLocation: location) { try verify() }
+    #expect(error?.code == code, "\(error.map(\.description) ?? "")", sourceLocation: location)
+    if let entry { #expect(error?.entry == entry, "\(error.map(\.description) ?? "")", sourceLocation: location) }
+  }
+
+  @Test func aGoodLogVerifiesFromTheStoreAndFromAFile() throws {
+    let store = try Fixture.log()
+    let report = try LogVerification.verify(storedIn: store)
+    #expect(report.entries == 7)
+    #expect(report.runs == 3)
+    #expect(report.members == [try Fixture.card("ana", .owner)])
+    #expect(report.owner == report.members.first)
+    #expect(report.vault == Fixture.vault)
+    #expect(report.root == report.checkpoint.checkpoint.root)
+    #expect(report.clockStepsBack == 0)
+    #expect(report.lastTime - report.firstTime == .seconds(6))
+    var file: [UInt8] = []
+    try LogFile.write(storedIn: store) { file += $0 }
+    #expect(file == Self.join(try Fixture.file(Fixture.runs())))
+    #expect(try LogFile.verify(file) == report)
+    let pinned = LogExpectations(
+      owner: try NoteKey(name: Fixture.origin, key: Fixture.key(of: "ana").verifyingKey),
+      remembered: [report.checkpoint.checkpoint])
+    #expect(try LogFile.verify(file, expecting: pinned) == report)
+    #expect(try LogVerification.verify(storedIn: store, expecting: pinned) == report)
+  }
+
+  @Test func noByteOfALogCanChange() throws {
+    let runs = try Fixture.runs()
+    let file = Self.join(try Fixture.file(runs))
+    for index in file.indices {
+      for other in [file[index] ^ 1, 0x0A] where other != file[index] {
+        var altered = file
+        altered[index] = other
+        #expect(throws: AuditError.self, "byte \(index)") { try LogFile.verify(altered) }
+      }
+    }
+    for count in file.indices {
+      // A log cut where a run ends is a log too: only a remembered checkpoint tells.
+      let report = try? LogFile.verify(Array(file[..<count]))
+      #expect(report.map { [2, 5].contains($0.entries) } ?? true)
+    }
+  }
+
+  @Test func aChangedRowIsNamed() throws {
+    let good = try Fixture.log()
+    for index in UInt64(0)..<7 {
+      let key = index.bigEndianBytes
+      let bytes = try #require(good.value(in: .log, for: key))
+      for position in bytes.indices {
+        let altered = MemoryTransaction(copying: good)
+        altered.set(bytes.flipping(bit: position * 8), in: .log, for: key)
+        let error = #expect(throws: AuditError.self) { try LogVerification.verify(storedIn: altered) }
+        // A changed name opens a run of its own, which leaves the entries before it without a checkpoint.
+        #expect((error?.entry).map { $0 <= index } == true, "entry \(index), byte \(position)")
+        if error?.code == .corrupt { #expect(error?.entry == index) }
+      }
+      let removed = MemoryTransaction(copying: good)
+      removed.remove(key, from: .log)
+      expect(.incomplete, entry: index == 6 ? 5 : index) { try LogVerification.verify(storedIn: removed) }
+    }
+    for row in try good.rows(in: .checkpoints) {
+      for bit in 0..<row.value.count * 8 {
+        let altered = MemoryTransaction(copying: good)
+        altered.set(row.value.flipping(bit: bit), in: .checkpoints, for: row.key)
+        #expect(throws: AuditError.self) { try LogVerification.verify(storedIn: altered) }
+      }
+      let removed = MemoryTransaction(copying: good)
+      removed.remove(row.key, from: .checkpoints)
+      expect(.incomplete) { try LogVerification.verify(storedIn: removed) }
+    }
+    let node = MemoryTransaction(copying: good)
+    node.set([UInt8](repeating: 1, count: 32), in: .tree, for: MerkleTree.Node(level: 2, index: 0).key)
+    expect(.corrupt) { try LogVerification.verify(storedIn: node) }
+  }
+
+  @Test func removedReorderedRepeatedAndAppendedEntriesAreFound() throws {
+    let parts = try Fixture.file(Fixture.runs())
+    // Parts: 0, 1, checkpoint, 3, 4, 5, checkpoint, 7, 8, checkpoint.
+    for index in parts.indices.dropLast() {
+      var removed = parts
+      removed.remove(at: index)
+      #expect(throws: AuditError.self, "part \(index) removed") { try LogFile.verify(Self.join(removed)) }
+      var repeated = parts
+      repeated.insert(parts[index], at: index)
+      #expect(throws: AuditError.self, "part \(index) repeated") { try LogFile.verify(Self.join(repeated)) }
+      var swapped = parts
+      swapped.swapAt(index, index + 1)
+      #expect(throws: AuditError.self, "parts \(index) and \(index + 1) swapped") {
+        try LogFile.verify(Self.join(swapped))
+      }
+    }
+    var reordered = parts
+    reordered.swapAt(3, 4)
+    expect(.corrupt, entry: 2) { try LogFile.verify(Self.join(reordered)) }
+    var unsigned = parts
+    unsigned.append(try Fixture.entry("ana", "credential.read", at: 9).bytes + [0x0A])
+    expect(.inconsistent, entry: 7) { try LogFile.verify(Self.join(unsigned)) }
+    unsigned[unsigned.count - 2] = []
+    expect(.incomplete, entry: 5) { try LogFile.verify(Self.join(unsigned)) }
+    expect(.incomplete, entry: 0) { try LogFile.verify(lines: []) }
+    expect(.malformed, entry: 0) { try LogFile.verify([0x0A]) }
+    expect(.malformed) { try LogFile.verify([]) }
+    expect(.malformed) { try LogFile.verify(Self.join(parts).dropLast()) }
+  }
+
+  @Test func aLogCutWhereARunEndsIsFoundByOneRememberedCheckpoint() throws {
+    let parts = try Fixture.file(Fixture.runs())
+    let newest = try LogFile.verify(Self.join(parts)).checkpoint.checkpoint
+    let cut = Self.join(Array(parts[..<7]))
+    #expect(try LogFile.verify(cut).entries == 5)
+    let expectations = LogExpectations(remembered: [newest])
+    expect(.incomplete, entry: 5) { try LogFile.verify(cut, expecting: expectations) }
+    // Another history of the same size, signed by the same members.
+    var runs = try Fixture.runs()
+    runs[1].entries[1] = try Fixture.entry("bo", "version.validated", at: 3, ["credential": "crm/test", "version": 2])
+    let rewritten = Self.join(try Fixture.file(runs))
+    #expect(try LogFile.verify(rewritten).entries == 7)
+    expect(.inconsistent) { try LogFile.verify(rewritten, expecting: expectations) }
+    let foreign = try Checkpoint(origin: "relatch/ff", size: 7, root: newest.root)
+    expect(.inconsistent) { try LogFile.verify(cut, expecting: LogExpectations(remembered: [foreign])) }
+    let stranger = try NoteKey(name: Fixture.origin, key: Fixture.key(of: "bo").verifyingKey)
+    expect(.inconsistent, entry: 0) { try LogFile.verify(cut, expecting: LogExpectations(owner: stranger)) }
+  }
+
+  @Test func aRunSignedByAnotherIsFound() throws {
+    let runs = try Fixture.runs()
+    expect(.unknownSigner, entry: 0) { try LogFile.verify(Self.join(Fixture.file(runs, signedBy: ["bo"]))) }
+    expect(.unknownSigner, entry: 2) { try LogFile.verify(Self.join(Fixture.file(runs, signedBy: [nil, "ana"]))) }
+    expect(.unknownSigner, entry: 5) { try LogFile.verify(Self.join(Fixture.file(runs, signedBy: [nil, nil, "bo"]))) }
+  }
+
+  @Test func onlyMembersActAndOnlyOwnersChangeWhoTheyAre() throws {
+    let start = try Fixture.runs()
+    func verify(_ runs: [(member: String, entries: [LogEntry])]) throws -> LogReport {
+      try LogFile.verify(Self.join(Fixture.file(runs)))
+    }
+    // bo was removed by entry 5.
+    expect(.unknownSigner, entry: 7) {
+      try verify(start + [("bo", [Fixture.entry("bo", "credential.read", at: 7)])])
+    }
+    // cy never was a member.
+    expect(.unknownSigner, entry: 2) {
+      try verify([start[0], ("cy", [Fixture.entry("cy", "credential.read", at: 7)])])
+    }
+    // bo is an operator.
+    expect(.notPermitted, entry: 2) { try verify([start[0], ("bo", [Fixture.added("cy", by: "bo", at: 2)])]) }
+    expect(.notPermitted, entry: 2) {
+      try verify([start[0], ("bo", [Fixture.entry("bo", "member.removed", at: 2, ["removed": "ana"])])])
+    }
+    // Twice added, never added, oneself, a second beginning.
+    for (code, entry) in [
+      (AuditError.Code.notPermitted, try Fixture.added("bo", at: 2)),
+      (.unknownSigner, try Fixture.entry("ana", "member.removed", at: 2, ["removed": "cy"])),
+      (.notPermitted, try Fixture.entry("ana", "member.removed", at: 2, ["removed": "ana"])),
+      (.notPermitted, try Fixture.genesis()),
+      (.notCanonical, try Fixture.entry("ana", "member.added", at: 2, ["added": "bo"])),
+      (.notCanonical, try Fixture.entry("ana", "member.removed", at: 2)),
+    ] {
+      expect(code, entry: 2) { try verify([("ana", start[0].entries + [entry])]) }
+    }
+    let wrongOwner = try Fixture.entry(
+      "ana", "vault.created", at: 0, ["vault": .string(Fixture.vault), "owner": Fixture.card("bo", .owner).json])
+    expect(.notPermitted, entry: 0) { try verify([("ana", [wrongOwner])]) }
+    let noOwner = try Fixture.entry(
+      "ana", "vault.created", at: 0, ["vault": .string(Fixture.vault), "owner": Fixture.card("ana", .operator).json])
+    expect(.notPermitted, entry: 0) { try verify([("ana", [noOwner])]) }
+    expect(.notCanonical, entry: 0) { try verify([("ana", [Fixture.added("bo", at: 0)])]) }
+    // Removed, added again with another role, and acting again.
+    let again = start + [("ana", [try Fixture.added("bo", .owner, at: 7)])].map { $0 }
+    let merged = [
+      again[0], again[1], ("ana", again[2].entries + again[3].entries),
+      ("bo", [try Fixture.added("cy", by: "bo", at: 8)]), ("cy", [try Fixture.entry("cy", "credential.read", at: 1)]),
+    ]
+    let report = try verify(merged)
+    #expect(report.members.map(\.name) == ["ana", "bo", "cy"])
+    #expect(report.clockStepsBack == 1)
+  }
+}

@@ -1,0 +1,169 @@
+import Foundation
+import JSON
+import Sodium
+import Testing
+
+@testable import Audit
+
+/// The vectors in `vault/vectors`: made here from fixed seeds, compared byte for byte with the files, then read as a second
+/// implementation would read them. `RELATCH_RECORD_VECTORS=1` writes the files anew, and fails once so that nobody
+/// records by accident.
+@Suite(.serialized) struct VectorTests {
+  /// One file: header lines `name: value`, an empty line, and bytes.
+  struct Vector {
+    var headers: [(name: String, value: String)]
+    var bytes: [UInt8]
+
+    var text: [UInt8] { Array((headers.map { "\($0.name): \($0.value)\n" }.joined() + "\n").utf8) + bytes }
+
+    init(_ headers: KeyValuePairs<String, String>, _ bytes: [UInt8]) {
+      self.headers = headers.map { (name: $0.key, value: $0.value) }
+      self.bytes = bytes
+    }
+
+    init(reading text: [UInt8]) throws {
+      let end = try #require(text.indices.dropLast().first { text[$0] == 0x0A && text[$0 + 1] == 0x0A })
+      headers = try String(decoding: text[..<end], as: UTF8.self).split(separator: "\n").map { line in
+        let colon = try #require(line.range(of: ": "))
+        return (String(line[..<colon.lowerBound]), String(line[colon.upperBound...]))
+      }
+      bytes = Array(text[(end + 2)...])
+    }
+
+    subscript(name: String) -> String? { headers.first { $0.name == name }?.value }
+  }
+
+  static let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../vault/vectors")
+
+  @Test func theFilesAreWhatTheSeedsGive() throws {
+    let record = ProcessInfo.processInfo.environment["RELATCH_RECORD_VECTORS"] == "1"
+    for (path, vector) in try Self.logs().merging(Self.checkpoints(), uniquingKeysWith: { $1 }) {
+      let file = Self.folder.appending(path: path)
+      if record {
+        try FileManager.default.createDirectory(
+          at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data(vector.text).write(to: file)
+      }
+      #expect(try Array(Data(contentsOf: file)) == vector.text, "\(path)")
+    }
+    if record { Issue.record("vectors were recorded; run again without RELATCH_RECORD_VECTORS") }
+  }
+
+  @Test(arguments: ["log", "checkpoint"])
+  func everyFileIsReadAsItSays(_ kind: String) throws {
+    let folder = Self.folder.appending(path: kind)
+    let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+    #expect(!files.isEmpty)
+    for file in files {
+      let vector = try Vector(reading: Array(Data(contentsOf: file)))
+      let known: Set = ["expect", "entry", "owner", "remembered", "key", "comment"]
+      for header in vector.headers { #expect(known.contains(header.name), "\(file.lastPathComponent)") }
+      let found: (code: String, entry: UInt64?)
+      do {
+        if kind == "log" { _ = try Self.verifyLog(vector) } else { try Self.verifyCheckpoint(vector) }
+        found = ("valid", nil)
+      } catch let error as AuditError { found = (error.code.rawValue, error.entry) }
+      #expect(found.code == vector["expect"], "\(file.lastPathComponent)")
+      if kind == "log" { #expect(found.entry.map(String.init) == vector["entry"], "\(file.lastPathComponent)") }
+    }
+  }
+
+  @Test func theSpecificationsOpenWithTheVectors() throws {
+    let log = try Vector(reading: Array(Data(contentsOf: Self.folder.appending(path: "log/two-members.txt"))))
+    let example = String(decoding: log.bytes, as: UTF8.self)
+    let newest = try LogFile.verify(log.bytes).checkpoint
+    for (page, part) in [("log.md", example), ("checkpoint.md", String(decoding: newest.bytes, as: UTF8.self))] {
+      let text = try String(contentsOf: Self.folder.appending(path: "../\(page)"), encoding: .utf8)
+      #expect(text.contains("```\n\(part)```\n"), "\(page)")
+    }
+  }
+
+  static func verifyLog(_ vector: Vector) throws -> LogReport {
+    let remembered = try vector["remembered"].map { text in
+      let words = text.split(separator: " ").map(String.init)
+      return try Checkpoint(text: words.joined(separator: "\n") + "\n")
+    }
+    return try LogFile.verify(
+      vector.bytes,
+      expecting: LogExpectations(
+        owner: try vector["owner"].map { try NoteKey($0) }, remembered: remembered.map { [$0] } ?? []))
+  }
+
+  static func verifyCheckpoint(_ vector: Vector) throws {
+    let key = try NoteKey(#require(vector["key"]))
+    try SignedCheckpoint(decoding: vector.bytes).note.verify(by: key)
+  }
+
+  static func logs() throws -> [String: Vector] {
+    let runs = try Fixture.runs()
+    let parts = try Fixture.file(runs)
+    let good = Array(parts.joined())
+    let newest = try LogFile.verify(good).checkpoint.checkpoint
+    let remembered = "\(newest.origin) \(newest.size) \(Base64.encode(newest.root.bytes))"
+    func join(_ change: (inout [[UInt8]]) throws -> Void) rethrows -> [UInt8] {
+      var copy = parts
+      try change(&copy)
+      return Array(copy.joined())
+    }
+    let owner = try NoteKey(name: Fixture.origin, key: Fixture.key(of: "ana").verifyingKey).description
+    let stranger = try NoteKey(name: Fixture.origin, key: Fixture.key(of: "bo").verifyingKey).description
+    let ghost = try Fixture.file(runs + [("bo", [try Fixture.entry("bo", "credential.read", at: 7)])])
+    let climber = try Fixture.file([runs[0], ("bo", [try Fixture.added("cy", .owner, by: "bo", at: 2)])])
+    let altered = try Fixture.entry("bo", "version.validated", at: 3, ["credential": "crm/prod", "version": 3])
+    return [
+      "log/two-members.txt": Vector(["expect": "valid", "owner": owner, "remembered": remembered], good),
+      "log/changed-entry.txt": Vector(["expect": "corrupt", "entry": "2"], join { $0[4] = altered.bytes + [0x0A] }),
+      "log/removed-entry.txt": Vector(["expect": "incomplete", "entry": "2"], join { $0.remove(at: 4) }),
+      "log/reordered-entries.txt": Vector(["expect": "corrupt", "entry": "2"], join { $0.swapAt(3, 4) }),
+      "log/cut-off.txt": Vector(
+        [
+          "expect": "incomplete", "entry": "5", "remembered": remembered, "comment": "valid without the remembered one",
+        ],
+        join { $0.removeLast(3) }),
+      "log/cut-inside-a-run.txt": Vector(["expect": "incomplete", "entry": "5"], join { $0.remove(at: 8) }),
+      "log/no-last-checkpoint.txt": Vector(["expect": "incomplete", "entry": "5"], join { $0.removeLast() }),
+      "log/checkpoint-inside-a-run.txt": Vector(
+        ["expect": "inconsistent", "entry": "2"],
+        Array(try Fixture.file([runs[0], ("ana", [try Fixture.entry("ana", "log.verified", at: 2)])]).joined())),
+      "log/wrong-signer.txt": Vector(
+        ["expect": "unknownSigner", "entry": "2"], Array(try Fixture.file(runs, signedBy: [nil, "ana"]).joined())),
+      "log/removed-member-acts.txt": Vector(["expect": "unknownSigner", "entry": "7"], Array(ghost.joined())),
+      "log/operator-adds-owner.txt": Vector(["expect": "notPermitted", "entry": "2"], Array(climber.joined())),
+      "log/space-in-entry.txt": Vector(
+        ["expect": "notCanonical", "entry": "3"], join { $0[4] = [0x7B, 0x20] + $0[4].dropFirst() }),
+      "log/another-owner.txt": Vector(["expect": "inconsistent", "entry": "0", "owner": stranger], good),
+    ]
+  }
+
+  static func checkpoints() throws -> [String: Vector] {
+    let key = try Fixture.key(of: "ana")
+    let vkey = try NoteKey(name: Fixture.origin, key: key.verifyingKey).description
+    let stranger = try NoteKey(name: Fixture.origin, key: Fixture.key(of: "bo").verifyingKey).description
+    let root = Base64.encode(MerkleTree.emptyRoot.bytes)
+    func note(_ text: String) throws -> [UInt8] {
+      try SignedNote(signing: text, name: Fixture.origin, key: key).bytes
+    }
+    let good = try note("\(Fixture.origin)\n0\n\(root)\n")
+    let cosigned = good + "— witness.example AAAAAABhYg==\n".utf8
+    return [
+      "checkpoint/empty-tree.txt": Vector(["expect": "valid", "key": vkey], good),
+      "checkpoint/extension-line.txt": Vector(
+        ["expect": "valid", "key": vkey], try note("\(Fixture.origin)\n1\n\(root)\nsomething else\n")),
+      "checkpoint/unknown-cosignature.txt": Vector(["expect": "valid", "key": vkey], cosigned),
+      "checkpoint/another-key.txt": Vector(["expect": "unknownSigner", "key": stranger], good),
+      "checkpoint/changed-size.txt": Vector(
+        ["expect": "badSignature", "key": vkey],
+        Array(String(decoding: good, as: UTF8.self).replacing("\n0\n", with: "\n1\n").utf8)),
+      "checkpoint/leading-zero.txt": Vector(
+        ["expect": "malformed", "key": vkey], try note("\(Fixture.origin)\n07\n\(root)\n")),
+      "checkpoint/short-root.txt": Vector(
+        ["expect": "malformed", "key": vkey], try note("\(Fixture.origin)\n7\nAAAA\n")),
+      "checkpoint/empty-extension.txt": Vector(
+        ["expect": "malformed", "key": vkey], try note("\(Fixture.origin)\n7\n\(root)\n\nx\n")),
+      "checkpoint/no-final-newline.txt": Vector(["expect": "malformed", "key": vkey], good.dropLast()),
+      "checkpoint/not-padded.txt": Vector(
+        ["expect": "malformed", "key": vkey],
+        Array(String(decoding: good, as: UTF8.self).replacing("=\n", with: "\n").utf8)),
+    ]
+  }
+}
