@@ -49,8 +49,13 @@ package struct Policy: Hashable, Sendable {
     return "\(seconds)s"
   }
 
+  /// Every key with its value, as `set` takes them.
+  package var texts: [(key: String, value: String)] {
+    [("grace", Self.text(grace)), ("propagation", Self.text(propagation))]
+  }
+
   package var json: JSONValue {
-    .object(["grace": .string(Self.text(grace)), "propagation": .string(Self.text(propagation))])
+    .object(Dictionary(uniqueKeysWithValues: texts.map { ($0.key, .string($0.value)) }))
   }
 
   init(_ texts: [String: String]) throws(VaultError) {

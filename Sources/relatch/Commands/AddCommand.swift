@@ -1,0 +1,76 @@
+import ArgumentParser
+import JSON
+import Providers
+import Sodium
+import Vault
+
+struct AddCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "add", abstract: "Add a credential; its pair comes on standard input.",
+    discussion: #"The pair is one JSON object: {"client_id":"…","client_secret":"…"}. It is never an argument."#)
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credential's name.")
+  var name: String
+
+  @Option(help: ArgumentHelp("The kind of provider.", valueName: "id"))
+  var provider: String
+
+  @Option(name: .customLong("set"), help: ArgumentHelp("A setting of the provider; repeatable.", valueName: "key=value"))
+  var settings: [String] = []
+
+  @Option(help: ArgumentHelp("A rule for rotation; repeatable.", valueName: "key=value"))
+  var policy: [String] = []
+
+  @Option(help: ArgumentHelp("Whose token drives the rotation: another credential, or self.", valueName: "credential"))
+  var admin = "self"
+
+  func run() async throws {
+    let report = Report(options)
+    let kind = try providerKind(provider)
+    let chosen = try Assignments.parse(settings, option: "--set")
+    try kind.check(chosen)
+    var rules = Policy()
+    for (key, value) in try Assignments.parse(policy, option: "--policy") { try rules.set(key, to: value) }
+    let vault = try await Places(options).openVault()
+    if StandardStreams.inputIsTerminal {
+      report.warning("reading the pair from the terminal, where it shows; end with Ctrl-D")
+    }
+    let credential = try await vault.add(
+      name: name, provider: provider, settings: chosen, policy: rules, admin: admin == "self" ? name : admin,
+      pair: readPair(), now: WallClock.now())
+    report.result(credential.json(type: "credential"), text: "\(credential.name): version 1 is active")
+  }
+
+  private func readPair() throws -> Pair {
+    do {
+      let input = try PrivateFile.readAll(0, limit: 1 << 16, "standard input")
+      return try Pair(reading: input.bytes)
+    } catch let error as JSONError {
+      throw Failure(
+        .dataError, "standard input is not a pair: \(error)",
+        hint: #"expected one object: {"client_id":"…","client_secret":"…"}"#)
+    } catch let error as VaultError where error.code == .invalidInput {
+      throw Failure(.dataError, "standard input is not a pair: \(error)")
+    }
+  }
+}
+
+/// `key=value` arguments.
+enum Assignments {
+  /// Throws a usage failure for anything that is not `key=value`, and for a key given twice.
+  static func parse(_ arguments: [String], option: String) throws -> [String: String] {
+    var values: [String: String] = [:]
+    for argument in arguments {
+      let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      guard parts.count == 2, !parts[0].isEmpty else {
+        throw Failure(.usage, "\(option) \(Name.printable(argument)): expected KEY=VALUE")
+      }
+      guard values.updateValue(String(parts[1]), forKey: String(parts[0])) == nil else {
+        throw Failure(.usage, "\(option) \(Name.printable(String(parts[0]))) is given twice")
+      }
+    }
+    return values
+  }
+}

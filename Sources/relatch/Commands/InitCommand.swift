@@ -1,0 +1,71 @@
+import Age
+import ArgumentParser
+import JSON
+import Sodium
+import Storage
+import StorageSQLite
+import Vault
+
+struct InitCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "init", abstract: "Make a vault, and an identity if there is none.")
+
+  @OptionGroup var options: CommonOptions
+
+  @Flag(help: "Keep a new identity without a passphrase, as cron hosts need it.")
+  var noPassphrase = false
+
+  @Option(help: ArgumentHelp("The owner's name in the vault and its log.", valueName: "name"))
+  var name: String?
+
+  func run() async throws {
+    let report = Report(options)
+    let places = try Places(options)
+    guard !PrivateFile.exists(places.database) else {
+      throw Failure(
+        .usage, "there is a vault at \(Name.printable(places.vault)) already",
+        hint: "use it, or name another place: --vault DIR")
+    }
+    let owner = name ?? Environment.value(of: "LOGNAME") ?? Environment.value(of: "USER") ?? "owner"
+    try Name.check(owner, "owner name")
+    let hadIdentity = PrivateFile.exists(places.identity)
+    let identity = try hadIdentity ? places.openIdentity() : makeIdentity(at: places.identity)
+
+    let now = WallClock.now()
+    try PrivateFile.createFolder(places.keys)
+    let (header, keyFile) = try VaultCreation.prepare(for: identity.age.recipient, now: now, randomness: .system)
+    // The key is durable before anything is sealed under it.
+    try PrivateFile.create(places.keyFile(header), keyFile.span.bytes)
+    try SQLiteStore.create(at: places.database, tables: vaultTables)
+    let store = try SQLiteStore(opening: places.database, tables: vaultTables)
+    try await VaultCreation.create(header, in: store, owner: identity, named: owner, now: now)
+
+    report.result(
+      .object([
+        "identity": .string(places.identity), "owner": .string(owner),
+        "recipient": .string(identity.age.recipient.description), "type": "vault", "vault": .string(places.vault),
+        "vault_id": .string(header.id.description),
+      ]),
+      text: """
+        vault     \(places.vault)
+        owner     \(owner), \(identity.age.recipient)
+        identity  \(places.identity)\(hadIdentity ? "" : " (new: keep a copy elsewhere, nothing opens the vault without it)")
+        """)
+  }
+
+  private func makeIdentity(at path: String) throws -> Identity {
+    let age = try AgeIdentity(generating: .system)
+    let file = try AgeIdentityFile(age).encoded(created: WallClock.now().description)
+    if let folder = path.lastIndex(of: "/").map({ String(path[..<$0]) }), !folder.isEmpty {
+      try PrivateFile.createFolder(folder)
+    }
+    if noPassphrase {
+      try PrivateFile.create(path, file.bytes)
+    } else {
+      let passphrase = try Passphrase.choose("Passphrase for the new identity \(path)")
+      let sealed = try AgeFile.seal(file.bytes, passphrase: passphrase.bytes, randomness: .system, armored: true)
+      try PrivateFile.create(path, sealed.span.bytes)
+    }
+    return try Identity(age)
+  }
+}

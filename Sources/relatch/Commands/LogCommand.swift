@@ -1,0 +1,94 @@
+import ArgumentParser
+import Audit
+import JSON
+import Storage
+import Sodium
+import Vault
+
+struct LogCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "log", abstract: "Read and verify the log, without unlocking anything.",
+    subcommands: [LogListCommand.self, LogVerifyCommand.self])
+}
+
+struct LogListCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "list", abstract: "List the log's entries; with --json exactly as they are signed.")
+
+  @OptionGroup var options: CommonOptions
+
+  func run() async throws {
+    let report = Report(options)
+    let store = try Places(options).openStore()
+    let size = try await store.read { try AuditLog.size(in: $0) }
+    let page: UInt64 = 1000
+    for start in stride(from: 0, to: size, by: Int(page)) {
+      let entries = try await store.read { transaction in
+        try (start..<min(size, start + page)).map { try AuditLog.entry(at: $0, in: transaction) }
+      }
+      for (offset, entry) in entries.enumerated() {
+        report.text(report.isJSON ? String(decoding: entry.bytes, as: UTF8.self) : entry.line(at: start + UInt64(offset)))
+      }
+    }
+  }
+}
+
+extension LogEntry {
+  fileprivate func line(at index: UInt64) -> String {
+    // Digests bind records to entries; people have no use for them here.
+    let details = details.filter { $0.key != "record" }.sorted { $0.key < $1.key }
+      .map { "\($0.key)=\($0.value.plainText)" }
+    return (["\(index)", time.description, member, event] + details).joined(separator: "  ")
+  }
+}
+
+extension JSONValue {
+  /// A string without quotes, anything else as canonical JSON.
+  fileprivate var plainText: String {
+    if case .string(let text) = self, text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) { return text }
+    return canonicalText
+  }
+}
+
+struct LogVerifyCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "verify", abstract: "Verify the whole log offline: entries, tree, signatures, members.",
+    discussion: """
+      Without --owner the log's own first entry says whose signatures to expect: that finds damage and careless changes.
+      With --owner it must be the key that is remembered elsewhere, which no one who only has the vault can imitate.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Option(help: ArgumentHelp("The founding owner's key, as an earlier verification printed it.", valueName: "vkey"))
+  var owner: String?
+
+  func run() async throws {
+    let store = try Places(options).openStore()
+    let expectations: LogExpectations
+    do { expectations = LogExpectations(owner: try owner.map { try NoteKey($0) }) } catch {
+      throw Failure(.usage, "--owner: \(error)")
+    }
+    let report = try await store.read { transaction in
+      let report = try LogVerification.verify(storedIn: transaction, expecting: expectations)
+      // The records must be the ones the log speaks of, too.
+      let view = try VaultView(transaction)
+      _ = try view.credentials()
+      return report
+    }
+    let key = try NoteKey(name: "relatch/\(report.vault)", key: report.owner.signing)
+    Report(options).result(
+      .object([
+        "entries": .integer(Int(clamping: report.entries)), "first": .string(report.firstTime.description),
+        "last": .string(report.lastTime.description), "members": .array(report.members.map { .string($0.name) }),
+        "owner": .string(key.description), "root": .string(report.root.bytes.base64), "type": "verification",
+        "vault_id": .string(report.vault),
+      ]),
+      text: """
+        the log is whole: \(report.entries) entries from \(report.firstTime) to \(report.lastTime)
+        root     \(report.root.bytes.base64)
+        members  \(report.members.map { "\($0.name) (\($0.role.rawValue))" }.joined(separator: ", "))
+        owner    \(key.description)\(owner == nil ? " (as the log itself says: remember it, and pass it as --owner)" : "")
+        """)
+  }
+}

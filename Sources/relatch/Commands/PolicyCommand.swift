@@ -1,0 +1,36 @@
+import ArgumentParser
+import JSON
+import Storage
+import Vault
+
+struct PolicyCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "policy", abstract: "Show or change a credential's rules for rotation.",
+    discussion: Policy.keys.map { "  \($0.key)  \($0.meaning)" }.joined(separator: "\n"))
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credential's name.")
+  var name: String
+
+  @Argument(help: ArgumentHelp("Rules to change.", valueName: "key=value"))
+  var rules: [String] = []
+
+  func run() async throws {
+    let changes = try Assignments.parse(rules, option: "policy")
+    let places = try Places(options)
+    let name = name
+    let credential: Credential
+    if changes.isEmpty {
+      credential = try await places.openStore().read { try VaultView($0).credential(name) }
+    } else {
+      credential = try await places.openVault().setPolicy(of: name, now: WallClock.now()) { policy in
+        for (key, value) in changes { try policy.set(key, to: value) }
+      }
+    }
+    let lines = credential.policy.texts.map { "\($0.key)=\($0.value)" }
+    Report(options).result(
+      .object(["credential": .string(name), "policy": credential.policy.json, "type": "policy"]),
+      text: lines.joined(separator: "\n"))
+  }
+}

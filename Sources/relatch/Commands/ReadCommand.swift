@@ -1,0 +1,51 @@
+import ArgumentParser
+import Sodium
+import Vault
+
+struct ReadCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "read", abstract: "Print a pair, or one part of it, after logging that it was read.")
+
+  enum Field: String, ExpressibleByArgument, CaseIterable {
+    case clientID = "client_id"
+    case clientSecret = "client_secret"
+    case pair
+  }
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credential's name.")
+  var name: String
+
+  @Option(help: "What to print; the pair as JSON.")
+  var field = Field.pair
+
+  @Option(help: "Which version: active, staged or previous.")
+  var stage = "active"
+
+  func run() async throws {
+    guard let stage = Stage(rawValue: stage), stage != .retired else {
+      throw Failure(.usage, "--stage \(Name.printable(stage)): expected active, staged or previous")
+    }
+    let pairs = try await Places(options).openVault().pairs(
+      of: name,
+      choosing: { credential in
+        guard let version = credential.version(in: stage) else {
+          throw VaultError(.notFound, "\(credential.name) has no \(stage.rawValue) version")
+        }
+        return [version]
+      }, event: .pairRead, ["field": .string(field.rawValue)], now: WallClock.now())
+    for (_, pair) in pairs { try write(pair) }
+  }
+
+  private func write(_ pair: Pair) throws {
+    switch field {
+    case .clientID: try pair.clientID.withBytes { try StandardStreams.writeOutput($0) }
+    case .clientSecret: try pair.clientSecret.withBytes { try StandardStreams.writeOutput($0) }
+    case .pair:
+      let document = try pair.document()
+      try StandardStreams.writeOutput(document.bytes)
+    }
+    StandardStreams.writeOutput("\n")
+  }
+}

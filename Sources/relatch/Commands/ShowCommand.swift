@@ -1,0 +1,29 @@
+import ArgumentParser
+import Storage
+import Vault
+
+struct ShowCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "show", abstract: "Show all that is known of one credential, without unlocking anything.")
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credential's name.")
+  var name: String
+
+  func run() async throws {
+    let name = name
+    let credential = try await Places(options).openStore().read { try VaultView($0).credential(name) }
+    var lines = [
+      "name      \(credential.name)", "provider  \(credential.provider)",
+      "admin     \(credential.isSelfAdministered ? "self" : credential.admin)", "added     \(credential.created)",
+    ]
+    lines += credential.settings.sorted { $0.key < $1.key }.map { "setting   \($0.key)=\($0.value)" }
+    lines += credential.policy.texts.map { "policy    \($0.key)=\($0.value)" }
+    lines += credential.versions.map { version in
+      "version   \(version.number) \(version.stage.rawValue) since \(version.since)"
+        + (version.expires.map { ", the provider ends it at \($0)" } ?? "")
+    }
+    Report(options).result(credential.json(type: "credential"), text: lines.joined(separator: "\n"))
+  }
+}

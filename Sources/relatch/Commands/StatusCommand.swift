@@ -1,0 +1,90 @@
+import ArgumentParser
+import Audit
+import JSON
+import Rotation
+import Storage
+import Vault
+
+struct StatusCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "status", abstract: "Show where each credential stands and what is owed, without unlocking anything.",
+    discussion: "Ends with 12 if a debt is past its grace.")
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credentials' names; all if none is given.")
+  var names: [String] = []
+
+  func run() async throws {
+    let report = Report(options)
+    let names = names
+    let standings = try await Places(options).openStore().read { transaction in
+      let view = try VaultView(transaction)
+      let credentials = try names.isEmpty ? view.credentials() : names.map { try view.credential($0) }
+      return try credentials.map { Standing(credential: $0, journal: try RotationJournal(view, of: $0)) }
+    }
+    let now = WallClock.now()
+    for standing in standings { report.result(standing.json(now), text: standing.text(now)) }
+    if standings.contains(where: { $0.hasOverdueDebt(now) }) { throw Status(code: .debtOutstanding) }
+  }
+}
+
+/// One credential and its newest rotation.
+struct Standing: Sendable {
+  let credential: Credential
+  let journal: RotationJournal?
+
+  /// When the debts may be retired; nil while the rotation that made them is under way.
+  private var graceEnds: Timestamp? { journal?.machine.graceEnds }
+
+  func hasOverdueDebt(_ now: Timestamp) -> Bool {
+    !credential.debts.isEmpty && graceEnds.map { $0 <= now } == true
+  }
+
+  /// The rotation under way, in its state's word; nil if none is, or only a debt is left of it.
+  private var underWay: RotationState? {
+    guard let state = journal?.machine.state, !state.isFinal, state != .owed else { return nil }
+    return state
+  }
+
+  func text(_ now: Timestamp) -> String {
+    let active = credential.version(in: .active)
+    var lines = ["\(credential.name): version \(active?.number ?? 0) is active since \(active?.since.description ?? "-")"]
+    for debt in credential.debts {
+      var line = "  debt: version \(debt.number) was replaced at \(debt.since) and has not been seen refused"
+      if let graceEnds { line += graceEnds > now ? "; its grace ends at \(graceEnds)" : "; its grace is over" }
+      if let expires = debt.expires { line += "; the provider ends it at \(expires)" }
+      lines.append(line)
+    }
+    if let underWay, let journal {
+      lines.append(
+        "  rotation \(journal.number) is \(underWay.rawValue) since \(journal.latest):"
+          + " `relatch rotate \(credential.name)` continues it")
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  func json(_ now: Timestamp) -> JSONValue {
+    var members: [String: JSONValue] = [
+      "active": .integer(Int(clamping: credential.version(in: .active)?.number ?? 0)),
+      "credential": .string(credential.name),
+      "debts": .array(
+        credential.debts.map { debt in
+          var members: [String: JSONValue] = [
+            "overdue": .bool(hasOverdueDebt(now)), "since": .string(debt.since.description),
+            "version": .integer(Int(clamping: debt.number)),
+          ]
+          if let graceEnds { members["grace_ends"] = .string(graceEnds.description) }
+          if let expires = debt.expires { members["expires"] = .string(expires.description) }
+          return .object(members)
+        }), "provider": .string(credential.provider), "type": "status",
+    ]
+    if let journal {
+      members["rotation"] = .object([
+        "latest": .string(journal.latest.description), "number": .integer(Int(clamping: journal.number)),
+        "state": .string(journal.machine.state.rawValue),
+      ])
+    }
+    return .object(members)
+  }
+}

@@ -1,0 +1,122 @@
+import Age
+import Audit
+import Providers
+import Rotation
+import Sodium
+import Storage
+import StorageSQLite
+import Transport
+import Vault
+
+/// Where a command's vault and identity are.
+struct Places {
+  let vault: String
+  let identity: String
+
+  /// Options win over the environment, which wins over the XDG defaults.
+  init(_ options: CommonOptions) throws {
+    vault = try Self.place(
+      options.vault, "RELATCH_VAULT", base: "XDG_DATA_HOME", home: ".local/share", "relatch/default")
+    identity = try Self.place(
+      options.identity, "RELATCH_IDENTITY", base: "XDG_CONFIG_HOME", home: ".config", "relatch/identity")
+  }
+
+  private static func place(
+    _ option: String?, _ variable: String, base: String, home: String, _ rest: String
+  ) throws -> String {
+    if let option { return option }
+    if let value = Environment.value(of: variable) { return value }
+    // The specification says that a relative path here is invalid and must be ignored.
+    if let base = Environment.value(of: base), base.hasPrefix("/") { return base + "/" + rest }
+    guard let folder = Environment.value(of: "HOME") else {
+      throw Failure(.configuration, "neither \(variable) nor HOME is set", hint: "say where: --vault DIR, --identity FILE")
+    }
+    return "\(folder)/\(home)/\(rest)"
+  }
+
+  var database: String { vault + "/vault.db" }
+  var keys: String { vault + "/keys" }
+  func keyFile(_ header: VaultHeader) -> String { "\(keys)/\(header.keyID).age" }
+
+  /// The vault's store, nothing unlocked.
+  func openStore() throws -> SQLiteStore {
+    guard PrivateFile.exists(database) else {
+      throw Failure(
+        .noInput, "there is no vault at \(Name.printable(vault))",
+        hint: "`relatch init` makes one; --vault DIR or RELATCH_VAULT names another")
+    }
+    return try SQLiteStore(opening: database, tables: vaultTables)
+  }
+
+  /// The vault, unlocked by the identity.
+  func openVault() async throws -> UnlockedVault {
+    let store = try openStore()
+    let identity = try openIdentity()
+    return try await UnlockedVault(
+      store, identity: identity, keyFile: { try readKeyFile(keyFile($0)) }, randomness: .system)
+  }
+
+  private func readKeyFile(_ path: String) throws -> [UInt8] {
+    let file: SecretBytes
+    do { file = try PrivateFile.read(path) } catch let error as VaultError where error.code == .notFound {
+      throw VaultError(.corrupt, "the vault key is missing: \(error)")
+    }
+    return file.withUnsafeBytes { Array($0) }
+  }
+
+  /// The identity in its file: an age identity file, or one sealed with a passphrase, which is then asked for.
+  func openIdentity() throws -> Identity {
+    let file: SecretBytes
+    do { file = try PrivateFile.read(identity) } catch let error as VaultError where error.code == .notFound {
+      throw Failure(
+        .noInput, "there is no identity: \(error)",
+        hint: "`relatch init` makes one; --identity FILE or RELATCH_IDENTITY names another")
+    }
+    if try AgeFile.kind(of: file.bytes) == .passphrase {
+      let passphrase = try Passphrase.ask("Passphrase of the identity \(identity)")
+      return try decode(AgeFile.open(file.bytes, passphrase: passphrase.bytes))
+    }
+    return try decode(file)
+  }
+
+  private func decode(_ file: borrowing SecretBytes) throws -> Identity {
+    let identities = try AgeIdentityFile(decoding: file.bytes).identities
+    guard let first = identities.first, identities.count == 1 else {
+      throw Failure(
+        .dataError, "\(Name.printable(identity)) holds \(identities.count) identities, expected one",
+        hint: "keep each identity in a file of its own")
+    }
+    return try Identity(first)
+  }
+}
+
+/// What a rotation is made of.
+struct RotationComposition {
+  let vault: UnlockedVault
+  let transport = CurlTransport()
+
+  /// Brings one credential to `goal`.
+  func run(_ name: String, goal: RotationRunner.Goal, report: Report) async throws -> RotationOutcome {
+    let (credential, admin) = try await vault.store.read { transaction in
+      let view = try VaultView(transaction)
+      let credential = try view.credential(name)
+      return (credential, credential.isSelfAdministered ? credential : try view.credential(credential.admin))
+    }
+    let vault = vault
+    let access = AdminAccess(name: admin.name, settings: admin.settings) {
+      try await vault.pairs(
+        of: admin.name, choosing: { $0.versions.filter { $0.stage == .active } }, event: .pairUsed,
+        ["purpose": .string("administers \(name)")], now: WallClock.now()
+      )[0].pair
+    }
+    let provider = try providerKind(credential.provider).init(
+      settings: credential.settings, admin: access, transport: transport)
+    let holder = RunHolder.current.description
+    let runner = RotationRunner(
+      vault: vault,
+      timing: RotationTiming(
+        now: { WallClock.now() }, sleep: { try await WallClock.sleep($0) }, randomness: .system),
+      holder: holder, isGone: RunHolder.isGone, progress: { report.step($0) })
+    return try await runner.run(name, goal: goal, provider: provider)
+  }
+}

@@ -1,0 +1,42 @@
+import ArgumentParser
+
+/// The program: the verbs, and nothing else. What a verb does is in `Commands/`, how things are put together in
+/// `Composition.swift`, what a failure means to a caller in `Failure.swift`.
+struct Relatch: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "relatch",
+    abstract: "Keep, rotate and prove OAuth client credentials.",
+    discussion: """
+      A new pair is staged at the provider, saved, proved with a real token grant, and only then promoted; the old pair
+      stays a debt until the provider is seen to refuse it. Every access and every step is in a log that others can verify.
+
+      EXIT STATUS
+        0 done, or nothing to do            10 new pair refused, not promoted
+        12 a debt is outstanding            13 some of many failed
+        64 usage                            65 corrupt or tampered data
+        66 no such vault, credential, file  69 provider unreachable
+        70 internal error                   74 log or vault cannot be written
+        75 held by another run, try later   77 not permitted, or cannot unlock
+        78 configuration
+      """,
+    version: "0.1.0",
+    subcommands: [
+      InitCommand.self, AddCommand.self, PolicyCommand.self, ListCommand.self, ShowCommand.self, StatusCommand.self,
+      ReadCommand.self, RotateCommand.self, RetireCommand.self, LogCommand.self,
+    ])
+}
+
+/// Options of every verb.
+struct CommonOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("The vault's folder.", valueName: "dir"))
+  var vault: String?
+
+  @Option(help: ArgumentHelp("The identity's file.", valueName: "file"))
+  var identity: String?
+
+  @Flag(help: "Print one JSON object a line, errors too.")
+  var json = false
+
+  @Flag(help: "Print results and errors only.")
+  var quiet = false
+}

@@ -1,0 +1,123 @@
+import Audit
+import JSON
+import Rotation
+import Sodium
+import Vault
+
+extension RotationComposition {
+  /// Runs each credential in turn. One failure harms no other; the code of a single one is its own, of many 13.
+  func runEach(_ names: [String], goal: RotationRunner.Goal, report: Report) async throws {
+    if !SecureMemory.canLock() {
+      report.warning("the kernel refuses to lock memory (RLIMIT_MEMLOCK): secrets could be swapped to disk")
+    }
+    var codes: [ExitCode] = []
+    for name in names {
+      do {
+        let outcome = try await run(name, goal: goal, report: report)
+        report.outcome(outcome, of: name)
+        codes.append(outcome.exitCode)
+      } catch let error as RotationError where error.code == .nothingOwed {
+        report.result(
+          .object(["credential": .string(name), "outcome": "nothing-owed", "type": "outcome"]), text: "\(error)")
+        codes.append(.done)
+      } catch {
+        let failure = Failure(error)
+        report.failure(failure)
+        codes.append(failure.code)
+      }
+    }
+    await transport.shutdown()
+    let failed = codes.filter { $0 != .done }
+    guard let first = failed.first else { return }
+    throw Status(code: names.count == 1 ? first : .someFailed)
+  }
+}
+
+extension RotationOutcome {
+  var exitCode: ExitCode {
+    switch self {
+    case .promoted, .settled: .done
+    case .rejected: .validationFailed
+    case .stillAccepted: .debtOutstanding
+    }
+  }
+}
+
+extension Report {
+  func outcome(_ outcome: RotationOutcome, of name: String) {
+    let members: [String: JSONValue]
+    let text: String
+    switch outcome {
+    case .promoted(let active, let previous, let graceEnds):
+      let debts = previous.map(String.init).joined(separator: ", ")
+      text = "\(name): version \(active) is active; version \(debts) is left alone until \(graceEnds), then retired"
+      members = [
+        "active": .integer(Int(clamping: active)), "grace_ends": .string(graceEnds.description), "outcome": "promoted",
+        "previous": .array(previous.map { .integer(Int(clamping: $0)) }),
+      ]
+    case .settled(let active):
+      text = "\(name): version \(active) is active; nothing is owed, the replaced pair was seen to be refused"
+      members = ["active": .integer(Int(clamping: active)), "outcome": "settled"]
+    case .rejected(let active):
+      text = "\(name): the new pair was refused and is removed; version \(active) is still active"
+      members = ["active": .integer(Int(clamping: active)), "outcome": "rejected"]
+    case .stillAccepted(let active, let previous):
+      let debts = previous.map(String.init).joined(separator: ", ")
+      text = "\(name): version \(active) is active; version \(debts) is deleted and still accepted: it stays a debt"
+      members = [
+        "active": .integer(Int(clamping: active)), "outcome": "still-accepted",
+        "previous": .array(previous.map { .integer(Int(clamping: $0)) }),
+      ]
+    }
+    result(.object(members.merging(["credential": .string(name), "type": "outcome"]) { $1 }), text: text)
+  }
+
+  func step(_ step: RotationProgress) {
+    var members: [String: JSONValue] = [
+      "credential": .string(step.credential), "event": .string(step.event),
+      "rotation": .integer(Int(clamping: step.rotation)), "time": .string(step.time.description), "type": "step",
+    ]
+    if let version = step.version { members["version"] = .integer(Int(clamping: version)) }
+    progress(.object(members), text: "\(step.time)  \(step.credential)  \(step.sentence)")
+  }
+}
+
+extension RotationProgress {
+  /// The step in words.
+  fileprivate var sentence: String {
+    let number = version.map(String.init) ?? "?"
+    guard let event = RotationEvent(name: event) else { return "rotation \(rotation) begins; version \(number) is active" }
+    return switch event {
+    case .intended(.stage): "asking for a new pair"
+    case .staged: "version \(number) is staged and saved"
+    case .intended(.validate): "asking for a token with version \(number)"
+    case .validated: "version \(number) is proved: it was granted a token"
+    case .intended(.promote): "asking to make version \(number) primary"
+    case .promoted: "version \(number) is promoted: primary at the provider, active in the vault"
+    case .intended(.verify): "looking whether version \(number) is primary and granted tokens"
+    case .verified: "version \(number) is verified"
+    case .intended(.retire): "asking to delete the replaced pair"
+    case .deleted: "the replaced pair is deleted at the provider"
+    case .intended(.prove): "trying the replaced pair"
+    case .refused: "the replaced pair is refused, the active one accepted: nothing is owed"
+    case .rejected: "version \(number) is refused: it will not be promoted"
+    case .intended(.discard): "asking to delete the staged pair"
+    case .discarded: "the staged pair is deleted at the provider"
+    case .lost(let step): "the answer to \(step.rawValue) was lost: looking at the provider"
+    case .postponed(let step): "\(step.rawValue) did not happen yet"
+    case .abandoned: "given up"
+    }
+  }
+}
+
+extension Credential {
+  /// The credential as `--json` shows it: all but the pairs.
+  func json(type: String) -> JSONValue {
+    .object([
+      "admin": .string(admin), "created": .string(created.description), "credential": .string(name),
+      "policy": policy.json, "provider": .string(provider),
+      "settings": .object(settings.mapValues { .string($0) }), "type": .string(type),
+      "versions": .array(versions.map(\.json)),
+    ])
+  }
+}
