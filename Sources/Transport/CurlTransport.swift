@@ -19,6 +19,7 @@ package final class CurlTransport: HTTPTransport {
     } onCancel: {
       loop.cancel(ticket)
     }
+    loop.release(ticket)
     return try result.get()
   }
 

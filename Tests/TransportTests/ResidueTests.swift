@@ -71,6 +71,8 @@ private struct Needle {
       let fields = line.split(separator: " ")
       let bounds = fields[0].split(separator: "-").compactMap { Int($0, radix: 16) }
       guard bounds.count == 2, fields[1].hasPrefix("r"), fields[1].hasSuffix("p") else { continue }
+      // A sanitizer's shadow: terabytes of it.
+      guard bounds[1] - bounds[0] < 1 << 30 else { continue }
       var start = bounds[0]
       while start < bounds[1] {
         let count = pread(memory, window, min(size, bounds[1] - start), start)

@@ -39,10 +39,12 @@ import Transport
     #expect(server.requests.count == 2)
   }
 
-  @Test func `a request that may be repeated is, unasked`() async throws {
+  @Test(arguments: [HTTPRequest.Method.get, .post])
+  func `a request that may be repeated is, unasked`(_ method: HTTPRequest.Method) async throws {
     let server = try actingAndHangingUp()
     #expect(try await transport.send(try get(server.url("/warm"))).text == "warm")
-    #expect(try await transport.send(try get(server.url("/look"))).text == "warm")
+    let look = HTTPRequest(method, try Endpoint(server.url("/look")), isMutating: false)
+    #expect(try await transport.send(look).text == "warm")
     #expect(server.requests.all.map(\.line).filter { $0.contains("/look") }.count == 2)
   }
 
