@@ -1,5 +1,6 @@
 import Age
 import Audit
+import JSON
 import Providers
 import Rotation
 import Sodium
@@ -25,10 +26,10 @@ struct Places {
     _ option: String?, _ variable: String, base: String, home: String, _ rest: String
   ) throws -> String {
     if let option { return option }
-    if let value = Environment.value(of: variable) { return value }
+    if let value = ProcessEnvironment.value(of: variable) { return value }
     // The specification says that a relative path here is invalid and must be ignored.
-    if let base = Environment.value(of: base), base.hasPrefix("/") { return base + "/" + rest }
-    guard let folder = Environment.value(of: "HOME") else {
+    if let base = ProcessEnvironment.value(of: base), base.hasPrefix("/") { return base + "/" + rest }
+    guard let folder = ProcessEnvironment.value(of: "HOME") else {
       throw Failure(.configuration, "neither \(variable) nor HOME is set", hint: "say where: --vault DIR, --identity FILE")
     }
     return "\(folder)/\(home)/\(rest)"
@@ -39,10 +40,10 @@ struct Places {
   func keyFile(_ header: VaultHeader) -> String { "\(keys)/\(header.keyID).age" }
 
   /// The vault's store, nothing unlocked.
-  func openStore() throws -> SQLiteStore {
+  func openStore() throws -> any Store {
     guard PrivateFile.exists(database) else {
       throw Failure(
-        .noInput, "there is no vault at \(Name.printable(vault))",
+        .notFound, "there is no vault at \(Name.printable(vault))",
         hint: "`relatch init` makes one; --vault DIR or RELATCH_VAULT names another")
     }
     return try SQLiteStore(opening: database, tables: vaultTables)
@@ -69,11 +70,11 @@ struct Places {
     let file: SecretBytes
     do { file = try PrivateFile.read(identity) } catch let error as VaultError where error.code == .notFound {
       throw Failure(
-        .noInput, "there is no identity: \(error)",
+        .notFound, "there is no identity: \(error)",
         hint: "`relatch init` makes one; --identity FILE or RELATCH_IDENTITY names another")
     }
     if try AgeFile.kind(of: file.bytes) == .passphrase {
-      let passphrase = try Passphrase.ask("Passphrase of the identity \(identity)")
+      let passphrase = try Passphrase.terminal.unlocking("the identity \(identity)")
       return try decode(AgeFile.open(file.bytes, passphrase: passphrase.bytes))
     }
     return try decode(file)
@@ -83,7 +84,7 @@ struct Places {
     let identities = try AgeIdentityFile(decoding: file.bytes).identities
     guard let first = identities.first, identities.count == 1 else {
       throw Failure(
-        .dataError, "\(Name.printable(identity)) holds \(identities.count) identities, expected one",
+        .corruptData, "\(Name.printable(identity)) holds \(identities.count) identities, expected one",
         hint: "keep each identity in a file of its own")
     }
     return try Identity(first)
@@ -111,7 +112,7 @@ struct RotationComposition {
     }
     let provider = try providerKind(credential.provider).init(
       settings: credential.settings, admin: access, transport: transport)
-    let holder = RunHolder.current.description
+    let holder = RunHolder.words
     let runner = RotationRunner(
       vault: vault,
       timing: RotationTiming(

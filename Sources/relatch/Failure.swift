@@ -30,10 +30,12 @@ struct Failure: Error {
     case let error as VaultError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
     case let error as StorageError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
     case let error as AuditError:
-      self.init(.dataError, "the log: \(error)", hint: "`relatch log verify` says where the log stops being trustworthy")
+      self.init(.corruptData, "the log: \(error)", hint: "`relatch log verify` says where the log stops being trustworthy")
     case let error as AgeError: self.init(error.code.exitCode, error.description)
-    case let error as JSONError: self.init(.dataError, error.description)
+    case let error as JSONError: self.init(.corruptData, error.description)
     case let error as TransportError: self.init(ProviderError.Code.unreachable.exitCode, error.description)
+    case let error as PassphraseError: self.init(.notPermitted, error.description, hint: error.hint)
+    case let error as StreamError: self.init(error.exitCode, error.description)
     case let error as SodiumError: self.init(.internalError, error.description)
     case _ where isUsage:
       self.init(.usage, Relatch.message(for: error), hint: "`relatch help` lists the commands")
@@ -46,10 +48,10 @@ extension RotationError.Code {
   var exitCode: ExitCode {
     switch self {
     case .provider(let code): code.exitCode
-    case .held, .inGrace, .foreignStagedPair: .tryLater
+    case .held, .inGrace, .foreignStagedPair: .heldByAnotherRun
     case .foreignPrimary: .configuration
-    case .unresolved: .unavailable
-    case .corruptJournal: .dataError
+    case .unresolved: .providerUnreachable
+    case .corruptJournal: .corruptData
     case .nothingOwed: .done
     }
   }
@@ -60,9 +62,9 @@ extension ProviderError.Code {
     switch self {
     case .refused, .principal, .notPermitted: .notPermitted
     case .configuration, .notFound: .configuration
-    case .unreachable, .limited: .unavailable
-    case .malformed: .dataError
-    case .occupied: .tryLater
+    case .unreachable, .limited: .providerUnreachable
+    case .malformed: .corruptData
+    case .occupied: .heldByAnotherRun
     }
   }
 }
@@ -70,9 +72,9 @@ extension ProviderError.Code {
 extension VaultError.Code {
   var exitCode: ExitCode {
     switch self {
-    case .notFound, .cannotRead: .noInput
+    case .notFound, .cannotRead: .notFound
     case .alreadyExists, .invalidInput: .usage
-    case .corrupt: .dataError
+    case .corrupt: .corruptData
     case .unsupportedFormat: .configuration
     case .notPermitted: .notPermitted
     case .cannotWrite: .cannotWrite
@@ -93,13 +95,13 @@ extension VaultError.Code {
 extension StorageError.Code {
   var exitCode: ExitCode {
     switch self {
-    case .notFound: .noInput
+    case .notFound: .notFound
     case .alreadyExists: .usage
-    case .corrupt: .dataError
+    case .corrupt: .corruptData
     case .unsupportedFormat: .configuration
-    case .cannotRead: .noInput
+    case .cannotRead: .notFound
     case .cannotWrite: .cannotWrite
-    case .busy, .leaseHeld, .leaseLost: .tryLater
+    case .busy, .leaseHeld, .leaseLost: .heldByAnotherRun
     }
   }
 
@@ -119,7 +121,7 @@ extension AgeError.Code {
   var exitCode: ExitCode {
     switch self {
     case .noMatchingIdentity, .wrongPassphrase: .notPermitted
-    default: .dataError
+    default: .corruptData
     }
   }
 }

@@ -1,11 +1,15 @@
 import ArgumentParser
-import Sodium
+import Glibc
 
 /// The entry: the process is hardened before anything is read, and every way out has a documented exit code.
 @main
 enum Main {
   static func main() async {
-    ProcessHardening.apply()
+    for warning in ProcessHardening.applied.warnings { Diagnostics.standard.warning(warning) }
+    exit(await code().rawValue)
+  }
+
+  private static func code() async -> ExitCode {
     let report = Report(arguments: CommandLine.arguments)
     do {
       var command = try Relatch.parseAsRoot()
@@ -14,18 +18,16 @@ enum Main {
       } else {
         try command.run()
       }
-      exitProcess(with: .done)
+      return .done
     } catch let status as Status {
-      exitProcess(with: status.code)
+      return status.code
     } catch {
-      let code = Relatch.exitCode(for: error)
-      if code == .success {
-        report.text(Relatch.message(for: error))
-        exitProcess(with: .done)
-      }
-      let failure = Failure(error, isUsage: code == .validationFailure)
+      let status = Relatch.exitCode(for: error)
+      // Help and version are results that the parser throws.
+      if status == .success, (try? StandardStream.output.write(Relatch.fullMessage(for: error) + "\n")) != nil { return .done }
+      let failure = Failure(error, isUsage: status == .validationFailure)
       report.failure(failure)
-      exitProcess(with: failure.code)
+      return failure.code
     }
   }
 }

@@ -19,22 +19,19 @@ struct Report: Sendable {
   }
 
   /// One result, in the form asked for.
-  func result(_ object: @autoclosure () -> JSONValue, text: @autoclosure () -> String) {
-    self.text(isJSON ? object().canonicalText : text())
+  func result(_ object: @autoclosure () -> JSONValue, text: @autoclosure () -> String) throws(StreamError) {
+    try self.text(isJSON ? object().canonicalText : text())
   }
 
   /// A line on standard output.
-  func text(_ line: String) { StandardStreams.writeOutput(line + "\n") }
+  ///
+  /// Throws `StreamError` if it was not taken: a result that nobody got is a failure.
+  func text(_ line: String) throws(StreamError) { try StandardStream.output.write(line + "\n") }
 
   /// One step on the way: a line on standard error for people, an object on standard output for programs.
   func progress(_ object: @autoclosure () -> JSONValue, text: @autoclosure () -> String) {
-    if isJSON { return self.text(object().canonicalText) }
-    if !isQuiet { StandardStreams.writeError(text() + "\n") }
-  }
-
-  /// Something the caller should know that stops nothing.
-  func warning(_ message: String) {
-    StandardStreams.writeError("relatch: warning: \(message)\n")
+    // The rotation goes on when nobody listens any more: its result says what came of it.
+    if isJSON { try? self.text(object().canonicalText) } else if !isQuiet { try? StandardStream.error.write(text() + "\n") }
   }
 
   func failure(_ failure: Failure) {
@@ -43,10 +40,10 @@ struct Report: Sendable {
         "code": .integer(Int(failure.code.rawValue)), "error": .string(failure.message), "type": "error",
       ]
       if let hint = failure.hint { members["hint"] = .string(hint) }
-      text(JSONValue.object(members).canonicalText)
+      try? text(JSONValue.object(members).canonicalText)
       return
     }
-    StandardStreams.writeError("relatch: error: \(failure.message)\n")
-    if let hint = failure.hint { StandardStreams.writeError("relatch: hint: \(hint)\n") }
+    Diagnostics.standard.error(failure.message)
+    if let hint = failure.hint { Diagnostics.standard.hint(hint) }
   }
 }

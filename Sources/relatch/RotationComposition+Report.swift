@@ -1,23 +1,20 @@
 import Audit
 import JSON
 import Rotation
-import Sodium
+import Transport
 import Vault
 
 extension RotationComposition {
   /// Runs each credential in turn. One failure harms no other; the code of a single one is its own, of many 13.
   func runEach(_ names: [String], goal: RotationRunner.Goal, report: Report) async throws {
-    if !SecureMemory.canLock() {
-      report.warning("the kernel refuses to lock memory (RLIMIT_MEMLOCK): secrets could be swapped to disk")
-    }
     var codes: [ExitCode] = []
     for name in names {
       do {
         let outcome = try await run(name, goal: goal, report: report)
-        report.outcome(outcome, of: name)
         codes.append(outcome.exitCode)
+        try report.outcome(outcome, of: name)
       } catch let error as RotationError where error.code == .nothingOwed {
-        report.result(
+        try report.result(
           .object(["credential": .string(name), "outcome": "nothing-owed", "type": "outcome"]), text: "\(error)")
         codes.append(.done)
       } catch {
@@ -44,7 +41,7 @@ extension RotationOutcome {
 }
 
 extension Report {
-  func outcome(_ outcome: RotationOutcome, of name: String) {
+  func outcome(_ outcome: RotationOutcome, of name: String) throws(StreamError) {
     let members: [String: JSONValue]
     let text: String
     switch outcome {
@@ -69,7 +66,7 @@ extension Report {
         "previous": .array(previous.map { .integer(Int(clamping: $0)) }),
       ]
     }
-    result(.object(members.merging(["credential": .string(name), "type": "outcome"]) { $1 }), text: text)
+    try result(.object(members.merging(["credential": .string(name), "type": "outcome"]) { $1 }), text: text)
   }
 
   func step(_ step: RotationProgress) {

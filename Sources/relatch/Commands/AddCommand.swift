@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import JSON
 import Providers
 import Sodium
@@ -34,13 +35,13 @@ struct AddCommand: AsyncParsableCommand {
     var rules = Policy()
     for (key, value) in try Assignments.parse(policy, option: "--policy") { try rules.set(key, to: value) }
     let vault = try await Places(options).openVault()
-    if StandardStreams.inputIsTerminal {
-      report.warning("reading the pair from the terminal, where it shows; end with Ctrl-D")
+    if isatty(STDIN_FILENO) == 1 {
+      Diagnostics.standard.warning("reading the pair from the terminal, where it shows; end with Ctrl-D")
     }
     let credential = try await vault.add(
       name: name, provider: provider, settings: chosen, policy: rules, admin: admin == "self" ? name : admin,
       pair: readPair(), now: WallClock.now())
-    report.result(credential.json(type: "credential"), text: "\(credential.name): version 1 is active")
+    try report.result(credential.json(type: "credential"), text: "\(credential.name): version 1 is active")
   }
 
   private func readPair() throws -> Pair {
@@ -49,10 +50,10 @@ struct AddCommand: AsyncParsableCommand {
       return try Pair(reading: input.bytes)
     } catch let error as JSONError {
       throw Failure(
-        .dataError, "standard input is not a pair: \(error)",
+        .corruptData, "standard input is not a pair: \(error)",
         hint: #"expected one object: {"client_id":"…","client_secret":"…"}"#)
     } catch let error as VaultError where error.code == .invalidInput {
-      throw Failure(.dataError, "standard input is not a pair: \(error)")
+      throw Failure(.corruptData, "standard input is not a pair: \(error)")
     }
   }
 }

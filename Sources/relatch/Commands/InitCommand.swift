@@ -1,5 +1,6 @@
 import Age
 import ArgumentParser
+import Audit
 import JSON
 import Sodium
 import Storage
@@ -26,7 +27,7 @@ struct InitCommand: AsyncParsableCommand {
         .usage, "there is a vault at \(Name.printable(places.vault)) already",
         hint: "use it, or name another place: --vault DIR")
     }
-    let owner = name ?? Environment.value(of: "LOGNAME") ?? Environment.value(of: "USER") ?? "owner"
+    let owner = name ?? ProcessEnvironment.value(of: "LOGNAME") ?? ProcessEnvironment.value(of: "USER") ?? "owner"
     try Name.check(owner, "owner name")
     let hadIdentity = PrivateFile.exists(places.identity)
     let identity = try hadIdentity ? places.openIdentity() : makeIdentity(at: places.identity)
@@ -40,7 +41,7 @@ struct InitCommand: AsyncParsableCommand {
     let store = try SQLiteStore(opening: places.database, tables: vaultTables)
     try await VaultCreation.create(header, in: store, owner: identity, named: owner, now: now)
 
-    report.result(
+    try report.result(
       .object([
         "identity": .string(places.identity), "owner": .string(owner),
         "recipient": .string(identity.age.recipient.description), "type": "vault", "vault": .string(places.vault),
@@ -62,7 +63,7 @@ struct InitCommand: AsyncParsableCommand {
     if noPassphrase {
       try PrivateFile.create(path, file.bytes)
     } else {
-      let passphrase = try Passphrase.choose("Passphrase for the new identity \(path)")
+      let passphrase = try Passphrase.terminal.protecting("the new identity \(path)")
       let sealed = try AgeFile.seal(file.bytes, passphrase: passphrase.bytes, randomness: .system, armored: true)
       try PrivateFile.create(path, sealed.span.bytes)
     }

@@ -1,4 +1,6 @@
 import ArgumentParser
+import Audit
+import JSON
 import Storage
 import Vault
 
@@ -15,7 +17,7 @@ struct ListCommand: AsyncParsableCommand {
     for credential in credentials {
       let name = credential.name + String(repeating: " ", count: width - credential.name.utf8.count)
       let active = credential.version(in: .active)
-      report.result(
+      try report.result(
         credential.json(type: "credential"),
         text: "\(name)  \(credential.provider)  version \(active?.number ?? 0) since \(active?.since.description ?? "-")"
           + (credential.debts.isEmpty ? "" : "  (\(credential.debts.count) owed)"))

@@ -27,7 +27,7 @@ struct LogListCommand: AsyncParsableCommand {
         try (start..<min(size, start + page)).map { try AuditLog.entry(at: $0, in: transaction) }
       }
       for (offset, entry) in entries.enumerated() {
-        report.text(report.isJSON ? String(decoding: entry.bytes, as: UTF8.self) : entry.line(at: start + UInt64(offset)))
+        try report.text(report.isJSON ? String(decoding: entry.bytes, as: UTF8.self) : entry.line(at: start + UInt64(offset)))
       }
     }
   }
@@ -77,7 +77,7 @@ struct LogVerifyCommand: AsyncParsableCommand {
       return report
     }
     let key = try NoteKey(name: "relatch/\(report.vault)", key: report.owner.signing)
-    Report(options).result(
+    try Report(options).result(
       .object([
         "entries": .integer(Int(clamping: report.entries)), "first": .string(report.firstTime.description),
         "last": .string(report.lastTime.description), "members": .array(report.members.map { .string($0.name) }),

@@ -29,7 +29,7 @@ struct PolicyCommand: AsyncParsableCommand {
       }
     }
     let lines = credential.policy.texts.map { "\($0.key)=\($0.value)" }
-    Report(options).result(
+    try Report(options).result(
       .object(["credential": .string(name), "policy": credential.policy.json, "type": "policy"]),
       text: lines.joined(separator: "\n"))
   }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import JSON
 import Sodium
 import Vault
 
@@ -40,12 +41,12 @@ struct ReadCommand: AsyncParsableCommand {
 
   private func write(_ pair: Pair) throws {
     switch field {
-    case .clientID: try pair.clientID.withBytes { try StandardStreams.writeOutput($0) }
-    case .clientSecret: try pair.clientSecret.withBytes { try StandardStreams.writeOutput($0) }
+    case .clientID: try pair.clientID.withBytes { try StandardStream.output.write($0) }
+    case .clientSecret: try pair.clientSecret.withBytes { try StandardStream.output.write($0) }
     case .pair:
       let document = try pair.document()
-      try StandardStreams.writeOutput(document.bytes)
+      try StandardStream.output.write(document.bytes)
     }
-    StandardStreams.writeOutput("\n")
+    try StandardStream.output.write("\n")
   }
 }

@@ -24,6 +24,6 @@ struct ShowCommand: AsyncParsableCommand {
       "version   \(version.number) \(version.stage.rawValue) since \(version.since)"
         + (version.expires.map { ", the provider ends it at \($0)" } ?? "")
     }
-    Report(options).result(credential.json(type: "credential"), text: lines.joined(separator: "\n"))
+    try Report(options).result(credential.json(type: "credential"), text: lines.joined(separator: "\n"))
   }
 }

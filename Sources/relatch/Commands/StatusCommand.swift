@@ -24,7 +24,7 @@ struct StatusCommand: AsyncParsableCommand {
       return try credentials.map { Standing(credential: $0, journal: try RotationJournal(view, of: $0)) }
     }
     let now = WallClock.now()
-    for standing in standings { report.result(standing.json(now), text: standing.text(now)) }
+    for standing in standings { try report.result(standing.json(now), text: standing.text(now)) }
     if standings.contains(where: { $0.hasOverdueDebt(now) }) { throw Status(code: .debtOutstanding) }
   }
 }
