@@ -21,10 +21,8 @@ package struct TokenEndpoint: Sendable {
         HTTPRequest(
           .post, endpoint, headers: [("Accept", "application/json")], secretHeaders: request.headers,
           body: request.body, isMutating: false))
-    } catch let error as TransportError {
-      throw OAuthError(error)
     } catch {
-      throw OAuthError(malformed: "\(error)", status: 0)
+      throw OAuthError(error)
     }
     guard response.status == 200 else { throw Self.refusal(response) }
     do {
@@ -41,7 +39,9 @@ package struct TokenEndpoint: Sendable {
     let retryAfter = response.header("retry-after").flatMap { Int($0) }.map { Duration.seconds(max(0, $0)) }
     let members: (error: String?, description: String) = response.body.secret.withBytes { bytes in
       guard let root = try? JSONNode(reading: bytes) else { return (nil, "") }
-      return ((try? root["error"]?.text(in: bytes)) ?? nil, ((try? root["error_description"]?.text(in: bytes)) ?? nil) ?? "")
+      return (
+        (try? root["error"]?.text(in: bytes)) ?? nil, ((try? root["error_description"]?.text(in: bytes)) ?? nil) ?? ""
+      )
     }
     return OAuthError(
       status: response.status, error: members.error.flatMap(printable),

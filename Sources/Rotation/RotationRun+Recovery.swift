@@ -80,9 +80,11 @@ extension RotationRun {
 
   /// The slot was seen free before staging was asked for, under this lease: a staged pair in it is the one we asked for.
   private func clearUpStage(_ seen: Observation) async throws {
-    guard let made = seen.others.first(where: { other in
-      other.place == .staged && !pairs.values.contains { other.matches($0) }
-    }) else { return try await record(.postponed(.stage), ["reason": "not-found"]) }
+    guard
+      let made = seen.others.first(where: { other in
+        other.place == .staged && !pairs.values.contains { other.matches($0) }
+      })
+    else { return try await record(.postponed(.stage), ["reason": "not-found"]) }
     if made.clientSecret == nil {
       // A pair nobody can know is worth nothing: remove it, and stage another.
       try await quietly(.stage) { try await self.provider.delete(handle: made.handle, seen) }

@@ -28,7 +28,8 @@ extension RotationRun {
     guard seen.primary.matches(active) else {
       throw RotationError(
         .foreignPrimary, "\(name): the provider's primary pair is not version \(activeNumber), the active one",
-        hint: "someone rotated it elsewhere: add that pair under a new name, or make version \(activeNumber) primary again")
+        hint:
+          "someone rotated it elsewhere: add that pair under a new name, or make version \(activeNumber) primary again")
     }
     for other in seen.others {
       switch other.place {
@@ -46,7 +47,11 @@ extension RotationRun {
       }
     }
     try await clearExpired(seen)
-    try await asking(.stage) { try await self.provider.stage(seen) } record: { try await self.save($0) }
+    try await asking(.stage) {
+      try await self.provider.stage(seen)
+    } record: {
+      try await self.save($0)
+    }
   }
 
   /// A staged pair that expired occupies the slot and is of use to nobody.
@@ -186,7 +191,8 @@ extension RotationRun {
     let (active, pair) = try pair(in: .active)
     guard seen.primary.matches(pair) else {
       throw RotationError(
-        .foreignPrimary, "\(name): the provider's primary pair is not version \(active), the active one; nothing is deleted",
+        .foreignPrimary,
+        "\(name): the provider's primary pair is not version \(active), the active one; nothing is deleted",
         hint: "someone rotated it elsewhere: see what is primary at the provider before anything is retired")
     }
     return credential.debts.compactMap { debt in

@@ -44,7 +44,8 @@ actor RotationRun {
       }
       guard [.owed, .retiring, .deleted, .proving].contains(machine.state) else {
         throw RotationError(
-          .unresolved, "\(name): a rotation is under way (\(machine.state.rawValue)); nothing can be retired before it ends",
+          .unresolved,
+          "\(name): a rotation is under way (\(machine.state.rawValue)); nothing can be retired before it ends",
           hint: "`relatch rotate \(name)` continues it")
       }
       try await openPairs()
@@ -104,7 +105,8 @@ actor RotationRun {
   /// The opened pair of the version in `stage`.
   func pair(in stage: Stage) throws -> (number: UInt64, pair: Pair) {
     guard let version = credential.version(in: stage), let pair = pairs[version.number] else {
-      throw RotationError(.corruptJournal, "\(name): the journal speaks of a \(stage.rawValue) version, and there is none")
+      throw RotationError(
+        .corruptJournal, "\(name): the journal speaks of a \(stage.rawValue) version, and there is none")
     }
     return (version.number, pair)
   }

@@ -20,7 +20,8 @@ package struct RotationRunner: Sendable {
   let progress: @Sendable (RotationProgress) -> Void
 
   package init(
-    vault: UnlockedVault, timing: RotationTiming, holder: String, isGone: @escaping @Sendable (_ holder: String) -> Bool,
+    vault: UnlockedVault, timing: RotationTiming, holder: String,
+    isGone: @escaping @Sendable (_ holder: String) -> Bool,
     progress: @escaping @Sendable (RotationProgress) -> Void
   ) {
     self.vault = vault
@@ -69,7 +70,8 @@ package struct RotationRunner: Sendable {
       }
     } catch let error as StorageError where error.code == .leaseHeld {
       throw RotationError(
-        .held, "\(name): \(error)", hint: "wait for that run to end; if its process is gone, the next run takes over by itself")
+        .held, "\(name): \(error)",
+        hint: "wait for that run to end; if its process is gone, the next run takes over by itself")
     }
   }
 }

@@ -18,7 +18,9 @@ package struct UnlockedVault: Sendable {
   /// Opens the vault in `store` with `identity`; `keyFile` is the content of `keys/<key ID>.age`.
   ///
   /// Throws `notPermitted` if the identity is not a member, `corrupt` if anything does not authenticate.
-  package init(_ store: any Store, identity: Identity, keyFile: @Sendable (VaultHeader) throws -> [UInt8], randomness: Randomness)
+  package init(
+    _ store: any Store, identity: Identity, keyFile: @Sendable (VaultHeader) throws -> [UInt8], randomness: Randomness
+  )
     async throws
   {
     let (header, members) = try await store.read { transaction in
@@ -32,7 +34,8 @@ package struct UnlockedVault: Sendable {
     else {
       throw VaultError(
         .notPermitted,
-        "the identity \(identity.age.recipient) is not one of this vault's, whose members are \(members.map(\.name).joined(separator: ", "))")
+        "the identity \(identity.age.recipient) is not one of this vault's, whose members are \(members.map(\.name).joined(separator: ", "))"
+      )
     }
     self.store = store
     self.header = header
@@ -157,10 +160,13 @@ package struct UnlockedVault: Sendable {
 
   /// Adds a credential with `pair` as its active version 1. Throws `alreadyExists`.
   package func add(
-    name: String, provider: String, settings: [String: String], policy: Policy, admin: String, pair: Pair, now: Timestamp
+    name: String, provider: String, settings: [String: String], policy: Policy, admin: String, pair: Pair,
+    now: Timestamp
   ) async throws -> Credential {
     try Name.check(name, "credential name")
-    guard let vaultKey else { throw VaultError(.notPermitted, "member \(member.name) is no owner and cannot add credentials") }
+    guard let vaultKey else {
+      throw VaultError(.notPermitted, "member \(member.name) is no owner and cannot add credentials")
+    }
     let credential = Credential(
       id: Identifier(drawnFrom: randomness), name: name, provider: provider, settings: settings, policy: policy,
       admin: admin, created: now)

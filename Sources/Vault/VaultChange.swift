@@ -53,7 +53,8 @@ package final class VaultChange {
   ) throws -> Credential {
     let key = credential.id.bytes + credential.rotation.bigEndianBytes + step.bigEndianBytes
     guard try transaction.value(in: .journal, for: key) == nil else {
-      throw VaultError(.alreadyExists, "step \(step) of rotation \(credential.rotation) of \(credential.name) is journalled")
+      throw VaultError(
+        .alreadyExists, "step \(step) of rotation \(credential.rotation) of \(credential.name) is journalled")
     }
     try transaction.set(nextIndex.bigEndianBytes, in: .journal, for: key)
     var fields = fields

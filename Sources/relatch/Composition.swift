@@ -30,7 +30,8 @@ struct Places {
     // The specification says that a relative path here is invalid and must be ignored.
     if let base = ProcessEnvironment.value(of: base), base.hasPrefix("/") { return base + "/" + rest }
     guard let folder = ProcessEnvironment.value(of: "HOME") else {
-      throw Failure(.configuration, "neither \(variable) nor HOME is set", hint: "say where: --vault DIR, --identity FILE")
+      throw Failure(
+        .configuration, "neither \(variable) nor HOME is set", hint: "say where: --vault DIR, --identity FILE")
     }
     return "\(folder)/\(home)/\(rest)"
   }

@@ -30,7 +30,8 @@ struct Failure: Error {
     case let error as VaultError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
     case let error as StorageError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
     case let error as AuditError:
-      self.init(.corruptData, "the log: \(error)", hint: "`relatch log verify` says where the log stops being trustworthy")
+      self.init(
+        .corruptData, "the log: \(error)", hint: "`relatch log verify` says where the log stops being trustworthy")
     case let error as AgeError: self.init(error.code.exitCode, error.description)
     case let error as JSONError: self.init(.corruptData, error.description)
     case let error as TransportError: self.init(ProviderError.Code.unreachable.exitCode, error.description)

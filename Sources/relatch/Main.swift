@@ -24,7 +24,9 @@ enum Main {
     } catch {
       let status = Relatch.exitCode(for: error)
       // Help and version are results that the parser throws.
-      if status == .success, (try? StandardStream.output.write(Relatch.fullMessage(for: error) + "\n")) != nil { return .done }
+      if status == .success, (try? StandardStream.output.write(Relatch.fullMessage(for: error) + "\n")) != nil {
+        return .done
+      }
       let failure = Failure(error, isUsage: status == .validationFailure)
       report.failure(failure)
       return failure.code

@@ -31,7 +31,11 @@ struct Report: Sendable {
   /// One step on the way: a line on standard error for people, an object on standard output for programs.
   func progress(_ object: @autoclosure () -> JSONValue, text: @autoclosure () -> String) {
     // The rotation goes on when nobody listens any more: its result says what came of it.
-    if isJSON { try? self.text(object().canonicalText) } else if !isQuiet { try? StandardStream.error.write(text() + "\n") }
+    if isJSON {
+      try? self.text(object().canonicalText)
+    } else if !isQuiet {
+      try? StandardStream.error.write(text() + "\n")
+    }
   }
 
   func failure(_ failure: Failure) {

@@ -83,7 +83,9 @@ extension RotationProgress {
   /// The step in words.
   fileprivate var sentence: String {
     let number = version.map(String.init) ?? "?"
-    guard let event = RotationEvent(name: event) else { return "rotation \(rotation) begins; version \(number) is active" }
+    guard let event = RotationEvent(name: event) else {
+      return "rotation \(rotation) begins; version \(number) is active"
+    }
     return switch event {
     case .intended(.stage): "asking for a new pair"
     case .staged: "version \(number) is staged and saved"

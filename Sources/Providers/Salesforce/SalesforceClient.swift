@@ -32,7 +32,8 @@ actor SalesforceClient {
     func json(mayHaveActed: Bool) throws(ProviderError) -> JSONNode {
       do { return try body.secret.withBytes { try JSONNode(reading: $0) } } catch {
         throw ProviderError(
-          .malformed, "the answer (HTTP \(status)) is not the JSON it should be", mayHaveActed: mayHaveActed, status: status)
+          .malformed, "the answer (HTTP \(status)) is not the JSON it should be", mayHaveActed: mayHaveActed,
+          status: status)
       }
     }
   }
@@ -63,10 +64,8 @@ actor SalesforceClient {
           headers: [("Accept", "application/json")],
           secretHeaders: [.init(name: "Authorization", prefix: "Bearer ", value: token)],
           body: body.map { .bytes(Array($0.utf8), contentType: "application/json") } ?? .none))
-    } catch let error as TransportError {
-      throw ProviderError(error)
     } catch {
-      throw ProviderError(.malformed, "the request could not be made", mayHaveActed: false)
+      throw ProviderError(error)
     }
   }
 
@@ -81,7 +80,8 @@ actor SalesforceClient {
       let sorted = ProviderError(error, host: adminDomain.host)
       throw ProviderError(
         sorted.code == .refused ? .notPermitted : sorted.code, "as \(admin.name): \(sorted)",
-        hint: sorted.hint ?? (sorted.code == .refused ? "the active pair of \(admin.name) is not the org's any more" : nil),
+        hint: sorted.hint
+          ?? (sorted.code == .refused ? "the active pair of \(admin.name) is not the org's any more" : nil),
         status: sorted.status, retryAfter: sorted.retryAfter)
     } catch let error as ProviderError {
       throw error
@@ -116,15 +116,18 @@ actor SalesforceClient {
     case 403 where errorCode == "REQUEST_LIMIT_EXCEEDED", 429:
       return ProviderError(.limited, "\(host): too many requests", status: status, retryAfter: retryAfter)
     case 403 where message.contains("not enabled for this user"):
-      return ProviderError(.notPermitted, "\(host) does not let \(admin.name) do this", hint: permission, status: status)
-    case 403 where errorCode == "FUNCTIONALITY_NOT_ENABLED" || message.contains("not currently enabled")
+      return ProviderError(
+        .notPermitted, "\(host) does not let \(admin.name) do this", hint: permission, status: status)
+    case 403
+    where errorCode == "FUNCTIONALITY_NOT_ENABLED" || message.contains("not currently enabled")
       || message.contains("feature is not enabled"):
       return ProviderError(
         .configuration, "\(host) does not show consumer secrets over REST", hint: restSwitch, status: status)
     case 403 where errorCode == "API_DISABLED_FOR_ORG":
       return ProviderError(.configuration, "\(host) has its API switched off", status: status)
     case 403:
-      return ProviderError(.notPermitted, "\(host) does not let \(admin.name) do this", hint: permission, status: status)
+      return ProviderError(
+        .notPermitted, "\(host) does not let \(admin.name) do this", hint: permission, status: status)
     case 404, 410:
       return ProviderError(
         .notFound, "\(host) has no such app, consumer or staged pair",

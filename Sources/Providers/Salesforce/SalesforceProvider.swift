@@ -46,7 +46,7 @@ package struct SalesforceProvider: ProviderKind {
     do {
       let answer = try await client.call(.get, "\(app)/\(consumer.id)/staged")
       staged = try read(answer, mayHaveActed: false)
-    } catch where error.code == .notFound {
+    } catch  where error.code == .notFound {
       staged = []
     }
     var others: [ObservedPair] = []
@@ -76,7 +76,8 @@ package struct SalesforceProvider: ProviderKind {
         consumers.append(Consumer(id: path, key: key))
       }
     }
-    if let wanted = settings.consumer, let found = consumers.first(where: { SalesforceSettings.isSame($0.id, wanted) }) {
+    if let wanted = settings.consumer, let found = consumers.first(where: { SalesforceSettings.isSame($0.id, wanted) })
+    {
       return found
     }
     func isOurs(_ key: SharedSecret) -> Bool { known.contains { key.secret.isEqual(to: $0.clientID) } }
@@ -106,8 +107,9 @@ package struct SalesforceProvider: ProviderKind {
     var whole = set
     if set.key == nil || (set.secret == nil && place == .staged) {
       do {
-        whole = try read(try await client.call(.get, "\(app)/\(consumer)/staged/\(handle)"), mayHaveActed: false).first ?? set
-      } catch where error.code == .notFound {
+        whole =
+          try read(try await client.call(.get, "\(app)/\(consumer)/staged/\(handle)"), mayHaveActed: false).first ?? set
+      } catch  where error.code == .notFound {
         return nil
       }
     }
@@ -136,7 +138,7 @@ package struct SalesforceProvider: ProviderKind {
     do {
       // An empty object, not an empty body: without a length some servers wait for one until the connection dies.
       answer = try await client.call(.post, "\(app)/\(observation.consumer)/staged", json: "{}")
-    } catch where error.status == 400 || error.status == 409 {
+    } catch  where error.status == 400 || error.status == 409 {
       throw ProviderError(
         .occupied, "the org does not stage another pair (HTTP \(error.status ?? 0))",
         hint: "a staged or replaced pair may hold the only slot", status: error.status)
@@ -186,7 +188,8 @@ package struct SalesforceProvider: ProviderKind {
   /// `signature` is base64(HMAC-SHA-256(client_secret, id + issued_at)). Whether a staged set signs with its own secret is
   /// not documented, so a mismatch is told in the log and decides nothing.
   private static func signature(of answer: TokenAnswer, under pair: Pair) -> GrantEvidence.Signature {
-    guard let text = answer.text("signature"), let id = answer.text("id"), let issuedAt = answer.text("issued_at") else {
+    guard let text = answer.text("signature"), let id = answer.text("id"), let issuedAt = answer.text("issued_at")
+    else {
       return .absent
     }
     guard let code = [UInt8](base64: text) else { return .mismatch }

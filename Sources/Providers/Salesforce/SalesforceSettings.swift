@@ -26,7 +26,8 @@ struct SalesforceSettings: Sendable {
     try Self.descriptor.checkKeys(settings)
     guard let url = settings["url"] else {
       throw ProviderError(
-        .configuration, "setting url is missing", hint: "give the My Domain: --set url=https://example.my.salesforce.com")
+        .configuration, "setting url is missing",
+        hint: "give the My Domain: --set url=https://example.my.salesforce.com")
     }
     domain = try Self.domain(url)
     app = try settings["app"].map { text throws(ProviderError) in
@@ -46,7 +47,8 @@ struct SalesforceSettings: Sendable {
   private static func domain(_ url: String) throws(ProviderError) -> Endpoint {
     let endpoint: Endpoint
     do { endpoint = try Endpoint(url.hasSuffix("/") ? String(url.dropLast()) : url) } catch {
-      throw ProviderError(.configuration, "setting url: \(error)", hint: "use the form https://example.my.salesforce.com")
+      throw ProviderError(
+        .configuration, "setting url: \(error)", hint: "use the form https://example.my.salesforce.com")
     }
     let authority = endpoint.url.split(separator: "/", omittingEmptySubsequences: true)
     guard authority.count == 2 else {
@@ -81,7 +83,8 @@ struct SalesforceSettings: Sendable {
   private static func apiVersion(_ text: String) throws(ProviderError) -> String {
     let digits = text.hasPrefix("v") ? String(text.dropFirst()) : text
     let parts = digits.split(separator: ".", omittingEmptySubsequences: false)
-    guard let major = parts.first.flatMap({ Int($0) }), parts.count <= 2, parts.count == 1 || parts[1] == "0", major < 1000
+    guard let major = parts.first.flatMap({ Int($0) }), parts.count <= 2, parts.count == 1 || parts[1] == "0",
+      major < 1000
     else {
       throw ProviderError(.configuration, "setting api-version: \(Name.printable(text)) is not of the form 65.0")
     }

@@ -65,7 +65,8 @@ extension ProviderError {
     Meaning(
       errors: [], words: "number of logins exceeded", code: .limited, text: "too many logins", hint: nil),
     Meaning(
-      errors: [], words: "is not installed in this org", code: .configuration, text: "the app is not installed in this org",
+      errors: [], words: "is not installed in this org", code: .configuration,
+      text: "the app is not installed in this org",
       hint: "install the External Client App, or use the My Domain of the org that has it"),
     Meaning(
       errors: ["server_error", "temporarily_unavailable", "unknown_error"], words: nil, code: .unreachable,
@@ -73,7 +74,8 @@ extension ProviderError {
     Meaning(
       errors: ["invalid_client_id"], words: nil, code: .refused, text: "the client identifier is refused", hint: nil),
     Meaning(
-      errors: ["invalid_client"], words: "identifier", code: .refused, text: "the client identifier is refused", hint: nil),
+      errors: ["invalid_client"], words: "identifier", code: .refused, text: "the client identifier is refused",
+      hint: nil),
     Meaning(
       errors: ["invalid_client"], words: nil, code: .refused, text: "the client secret is refused", hint: nil),
   ]

@@ -18,7 +18,8 @@ struct AddCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("The kind of provider.", valueName: "id"))
   var provider: String
 
-  @Option(name: .customLong("set"), help: ArgumentHelp("A setting of the provider; repeatable.", valueName: "key=value"))
+  @Option(
+    name: .customLong("set"), help: ArgumentHelp("A setting of the provider; repeatable.", valueName: "key=value"))
   var settings: [String] = []
 
   @Option(help: ArgumentHelp("A rule for rotation; repeatable.", valueName: "key=value"))

@@ -19,7 +19,8 @@ struct ListCommand: AsyncParsableCommand {
       let active = credential.version(in: .active)
       try report.result(
         credential.json(type: "credential"),
-        text: "\(name)  \(credential.provider)  version \(active?.number ?? 0) since \(active?.since.description ?? "-")"
+        text:
+          "\(name)  \(credential.provider)  version \(active?.number ?? 0) since \(active?.since.description ?? "-")"
           + (credential.debts.isEmpty ? "" : "  (\(credential.debts.count) owed)"))
     }
     if credentials.isEmpty && !report.isJSON { report.progress(.null, text: "the vault has no credentials yet") }

@@ -27,7 +27,8 @@ struct LogListCommand: AsyncParsableCommand {
         try (start..<min(size, start + page)).map { try AuditLog.entry(at: $0, in: transaction) }
       }
       for (offset, entry) in entries.enumerated() {
-        try report.text(report.isJSON ? String(decoding: entry.bytes, as: UTF8.self) : entry.line(at: start + UInt64(offset)))
+        try report.text(
+          report.isJSON ? String(decoding: entry.bytes, as: UTF8.self) : entry.line(at: start + UInt64(offset)))
       }
     }
   }

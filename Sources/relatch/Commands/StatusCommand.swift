@@ -49,7 +49,9 @@ struct Standing: Sendable {
 
   func text(_ now: Timestamp) -> String {
     let active = credential.version(in: .active)
-    var lines = ["\(credential.name): version \(active?.number ?? 0) is active since \(active?.since.description ?? "-")"]
+    var lines = [
+      "\(credential.name): version \(active?.number ?? 0) is active since \(active?.since.description ?? "-")"
+    ]
     for debt in credential.debts {
       var line = "  debt: version \(debt.number) was replaced at \(debt.since) and has not been seen refused"
       if let graceEnds { line += graceEnds > now ? "; its grace ends at \(graceEnds)" : "; its grace is over" }
