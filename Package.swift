@@ -80,6 +80,8 @@ let package = Package(
         "Transport", "Contracts",
       ],
       swiftSettings: strict),
+    // Runs the programs themselves, so that they are built with it.
+    .testTarget(name: "CommandTests", dependencies: ["relatch", "org-simulator"], swiftSettings: strict),
     .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: strict),
     .testTarget(name: "AgeTests", dependencies: ["Age", "Sodium"], swiftSettings: strict),
     .testTarget(name: "TransportTests", dependencies: ["Transport", "CCurl", "Sodium"], swiftSettings: strict),
