@@ -69,6 +69,8 @@ package struct Credential: Hashable, Sendable {
     }
     for index in versions.indices where versions[index].stage == .active { versions[index].enter(.previous, now: now) }
     versions[staged].enter(.active, now: now)
+    // What a provider ends after a time is a staged or a replaced pair, never its primary one.
+    versions[staged].expires = nil
   }
 
   /// Ends version `number`: it was seen to be refused, or it never was in use and is gone.

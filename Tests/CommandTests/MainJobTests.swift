@@ -25,6 +25,11 @@ struct MainJobTests {
     let status = try await place.relatch("status", "crm")
     #expect(status.code == 0 && status.outputText.contains("debt: version 1 was replaced at "))
 
+    let ended = try await place.relatch("show", "crm").outputText.split(separator: "\n").filter {
+      $0.contains("the provider ends it")
+    }
+    #expect(ended.count == 1 && ended.first?.contains("1 previous") == true, "the primary pair has no end")
+
     let retired = try await place.relatch("retire", "crm")
     #expect(retired.code == 0 && retired.outputText.contains("nothing is owed"), "\(retired.errorText)")
     #expect(try await place.org.consumer().slot == nil)
@@ -100,7 +105,8 @@ struct MainJobTests {
     let rotated = try await place.relatch("rotate", "app1", "app2", "app3", "app1")
     #expect(rotated.code == 13, "\(rotated.errorText)")
     #expect(rotated.errorText.contains("relatch: error: app2: "))
-    #expect(rotated.outputText.split(separator: "\n").count == 2, "a name given twice counts once")
+    #expect(rotated.outputText.split(separator: "\n").count == 2)
+    #expect(rotated.errorText.split(separator: "\n").count { $0.hasPrefix("relatch: error: ") } == 1)
     for (number, isRotated) in [(1, true), (2, false), (3, true)] {
       #expect(try await place.holdsPrimary("app\(number)", ofApp: number))
       #expect(try await place.org.consumer(ofApp: number).slot?.state == (isRotated ? "Rotated" : nil))
