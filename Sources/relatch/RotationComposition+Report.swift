@@ -50,7 +50,8 @@ extension RotationOutcome {
       Failure(
         exitCode, "\(name): the new pair was refused and is removed; version \(active) is still active",
         hint:
-          "`relatch log list` has the provider's answer; if new pairs need longer: `relatch policy \(name) propagation=…`")
+          "`relatch log list` has the provider's answer; if new pairs need longer: `relatch policy \(name) propagation=…`"
+      )
     case .stillAccepted(let active, let previous):
       Failure(
         exitCode,

@@ -88,13 +88,15 @@ final class SimulatedOrg: Sendable {
 
   // MARK: - Arranging
 
-  func set(_ what: String, _ values: [String: Any]) async throws { _ = try await call("POST", "/__org/\(what)", values) }
+  func set(_ what: String, _ values: [String: Any]) async throws {
+    _ = try await call("POST", "/__org/\(what)", values)
+  }
 
-  /// Adds a fault; `count` nil never ends.
-  func fault(_ kind: String, _ method: String, _ path: String, count: Int? = nil, _ more: [String: Any] = [:])
+  /// Adds a fault; `method` nil matches every one, `count` nil never ends.
+  func fault(_ kind: String, _ method: String?, _ path: String, count: Int? = nil, _ more: [String: Any] = [:])
     async throws
   {
-    let fault: [String: Any] = ["kind": kind, "method": method, "path": path, "count": count ?? NSNull()]
+    let fault: [String: Any] = ["kind": kind, "method": method ?? NSNull(), "path": path, "count": count ?? NSNull()]
     _ = try await call("POST", "/__org/faults", fault.merging(more) { $1 })
   }
 

@@ -42,11 +42,11 @@ final class Workplace: Sendable {
   func run(
     _ program: String, _ arguments: [String], stdin: String? = nil, environment: [String: String] = [:]
   ) async throws -> Outcome {
-    try await start(program, arguments, stdin: stdin, environment: environment).outcome()
+    try await start(program, arguments: arguments, stdin: stdin, environment: environment).outcome()
   }
 
   func start(
-    _ program: String = Programs.relatch, _ arguments: [String], stdin: String? = nil,
+    _ program: String = Programs.relatch, arguments: [String], stdin: String? = nil,
     environment: [String: String] = [:]
   ) throws -> Running {
     try Running(
@@ -56,23 +56,25 @@ final class Workplace: Sendable {
   /// Adds the consumer of an app as the org has it; without an app, the administrator.
   func add(
     _ name: String, app: Int? = 1, consumer: Int = 0, admin: String = "admin", policy: [String] = ["propagation=0s"],
-    _ more: [String] = []
+    _ more: [String] = [], environment: [String: String] = [:]
   ) async throws {
     let pair = try await org.primary(ofApp: app ?? 0, consumer: consumer)
     var arguments = ["add", name, "--provider", "salesforce", "--set", "url=\(org.url)"]
     if let app { arguments += ["--set", "app=\(try await org.apps()[app].identifier)", "--admin", admin] }
     for rule in policy { arguments += ["--policy", rule] }
-    let added = try await run(Programs.relatch, arguments + more, stdin: pair.document)
+    let added = try await run(Programs.relatch, arguments + more, stdin: pair.document, environment: environment)
     #expect(added.code == 0, "\(added.errorText)")
   }
 
   /// The pair that `read` prints; nil if it prints none.
-  func pair(_ name: String, _ stage: String = "active") async throws -> SimulatedOrg.IssuedPair? {
+  func pair(
+    _ name: String, _ stage: String = "active", environment: [String: String] = [:]
+  ) async throws -> SimulatedOrg.IssuedPair? {
     struct Document: Decodable {
       let client_id: String
       let client_secret: String
     }
-    let read = try await relatch("read", name, "--stage", stage)
+    let read = try await relatch("read", name, "--stage", stage, environment: environment)
     guard read.code == 0 else { return nil }
     let document = try JSONDecoder().decode(Document.self, from: read.output)
     return SimulatedOrg.IssuedPair(key: document.client_id, secret: document.client_secret)

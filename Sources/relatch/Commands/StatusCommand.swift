@@ -55,7 +55,11 @@ struct Standing: Sendable {
     ]
     for debt in credential.debts {
       var line = "  debt: version \(debt.number) was replaced at \(debt.since) and has not been seen refused"
-      if let graceEnds { line += graceEnds > now ? "; its grace ends at \(graceEnds)" : "; its grace is over: `relatch retire \(credential.name)`" }
+      if let graceEnds {
+        line +=
+          graceEnds > now
+          ? "; its grace ends at \(graceEnds)" : "; its grace is over: `relatch retire \(credential.name)`"
+      }
       if let expires = debt.expires { line += "; the provider ends it at \(expires)" }
       lines.append(line)
     }
