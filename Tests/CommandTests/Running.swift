@@ -80,9 +80,9 @@ final class Running: Sendable {
     return Outcome(code: code, output: output, errors: errors)
   }
 
-  /// Waits until `condition` holds for what it has said; fails after ten seconds.
+  /// Waits until `condition` holds for what it has said; fails after half a minute.
   func wait(_ what: String, until condition: (_ output: String, _ errors: String) -> Bool) async throws {
-    for _ in 1...1000 {
+    for _ in 1...3000 {
       let (output, errors) = try said()
       if condition(String(decoding: output, as: UTF8.self), String(decoding: errors, as: UTF8.self)) { return }
       try await Task.sleep(for: .milliseconds(10))

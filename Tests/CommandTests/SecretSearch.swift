@@ -52,11 +52,20 @@ struct SecretSearch: Sendable {
 
   /// What is found in the arguments and the environment of a running process. Nil if the kernel does not show them, which a
   /// process that gave up its dumpable flag asks for.
-  func findings(inProcess pid: Int32) -> [String]? {
+  func findings(inProcess pid: Int32) async throws -> [String]? {
     var found: [String] = []
     for name in ["cmdline", "environ"] {
-      guard let data = FileManager.default.contents(atPath: "/proc/\(pid)/\(name)") else { return nil }
-      found += findings(in: data, "/proc/\(pid)/\(name)")
+      let path = "/proc/\(pid)/\(name)"
+      var data: Data?
+      // Both are empty for a moment after the start of a program.
+      for _ in 1...1000 where data == nil {
+        // A handle, because the kernel gives these files a size of 0.
+        guard let handle = try? FileHandle(forReadingFrom: URL(fileURLWithPath: path)) else { return nil }
+        data = try handle.readToEnd()
+        if data == nil { try await Task.sleep(for: .milliseconds(10)) }
+      }
+      guard let data else { return nil }
+      found += findings(in: data, path)
     }
     return found
   }
