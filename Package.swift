@@ -66,7 +66,9 @@ let package = Package(
       swiftSettings: strict),
     .executableTarget(name: "org-simulator", dependencies: ["OrgSimulator", argumentParser], swiftSettings: strict),
     .testTarget(name: "OrgSimulatorTests", dependencies: ["OrgSimulator"], swiftSettings: strict),
-    .executableTarget(name: "relatch-demo", dependencies: ["OrgSimulator", argumentParser], swiftSettings: strict),
+    .executableTarget(
+      name: "relatch-demo", dependencies: ["OrgSimulator", "OAuth", "Transport", "Sodium", argumentParser],
+      swiftSettings: strict),
 
     // Suites that every implementation of a protocol passes, fakes included.
     .target(name: "Contracts", dependencies: ["Storage"], path: "Tests/Contracts", swiftSettings: strict),
