@@ -13,7 +13,8 @@ struct Demo {
   init() async throws {
     server = SimulatorServer(layout: OrgLayout(apps: 1))
     url = try await server.start()
-    program = try Program(folder: FileManager.default.temporaryDirectory.appending(path: "relatch-demo-\(UUID().uuidString)"))
+    program = try Program(
+      folder: FileManager.default.temporaryDirectory.appending(path: "relatch-demo-\(UUID().uuidString)"))
   }
 
   func run() async throws {
@@ -30,11 +31,13 @@ struct Demo {
     try program.run("init", "--no-passphrase")
     try program.run("add", "admin", "--provider", "salesforce", "--set", "url=\(url)", input: json(admin))
     try program.run(
-      "add", "crm", "--provider", "salesforce", "--set", "url=\(url)", "--set", "app=\(app.identifier)", "--admin", "admin",
+      "add", "crm", "--provider", "salesforce", "--set", "url=\(url)", "--set", "app=\(app.identifier)", "--admin",
+      "admin",
       input: json(old))
     try program.run("rotate", "crm")
     let new = try primary()
-    try expect(try program.read("crm", field: "client_id") == new.key, "the vault's active pair is the org's primary one")
+    try expect(
+      try program.read("crm", field: "client_id") == new.key, "the vault's active pair is the org's primary one")
     try expect(new.key != old.key && new.secret != old.secret, "the org has a new key and a new secret")
     try await expect(isGranted(new), "the new pair is granted a token")
     try await expect(isGranted(old), "the old pair is granted a token, too, while its grace lasts")
