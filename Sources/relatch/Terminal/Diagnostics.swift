@@ -1,0 +1,35 @@
+/// The lines for people on standard error: `relatch: error: …`, `relatch: hint: …`, `relatch: warning: …`.
+struct Diagnostics: Sendable {
+  static let standard = Diagnostics(stream: .error)
+
+  let stream: StandardStream
+
+  /// What was attempted, what was found, what was expected.
+  func error(_ message: String) { line("error", color: 31, message) }
+
+  /// What to do about the error before it.
+  func hint(_ message: String) { line("hint", color: 36, message) }
+
+  /// What a person should know of a run that goes on.
+  func warning(_ message: String) { line("warning", color: 33, message) }
+
+  /// A refusal of standard error is dropped: there is no other place to tell it, and the exit code tells the rest.
+  private func line(_ label: String, color: Int, _ message: String) {
+    let shown = stream.hasColor ? "\u{1B}[1;\(color)m\(label):\u{1B}[0m" : "\(label):"
+    try? stream.write("relatch: \(shown) \(Self.printable(message))\n")
+  }
+
+  /// `text` with control characters written out: names and paths come from files and servers, and must neither drive the
+  /// terminal nor begin a line that looks like ours.
+  static func printable(_ text: String) -> String {
+    var result = ""
+    for scalar in text.unicodeScalars {
+      switch scalar.properties.generalCategory {
+      case .control, .format, .lineSeparator, .paragraphSeparator:
+        result += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
+    return result
+  }
+}

@@ -1,0 +1,62 @@
+import CSystem
+import Glibc
+
+/// A signal that arrived while a person was typing.
+struct Interruption: Error {
+  let signal: Int32
+}
+
+/// Turns the signals that end or stop a program into input while it lives, so that the terminal's echo can be restored
+/// first. Any thread may be the one that a signal hits, hence a pipe and not an interrupted `read`.
+struct InterruptionPipe {
+  private static let signals = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP]
+
+  private let readEnd: Int32
+  private let writeEnd: Int32
+  private let replaced: [(signal: Int32, action: SignalAction)]
+
+  init() throws {
+    var ends: [Int32] = [-1, -1]
+    guard pipe(&ends) == 0 else {
+      throw PassphraseError(.noTerminal, "cannot watch for signals: \(String(cString: strerror(errno)))")
+    }
+    for end in ends {
+      _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+      // A handler must never wait.
+      _ = fcntl(end, F_SETFL, O_NONBLOCK)
+    }
+    (readEnd, writeEnd) = (ends[0], ends[1])
+    csystem_report_signals_to(writeEnd)
+    var replaced: [(signal: Int32, action: SignalAction)] = []
+    for signal in Self.signals {
+      let action = SignalAction.current(of: signal)
+      // What the caller ignores (nohup, a background job) stays ignored.
+      if action.isIgnored { continue }
+      replaced.append((signal, action))
+      SignalAction.calling(csystem_report_signal).install(for: signal)
+    }
+    self.replaced = replaced
+  }
+
+  /// Restores what the signals did before.
+  func close() {
+    for (signal, action) in replaced { action.install(for: signal) }
+    csystem_report_signals_to(-1)
+    Glibc.close(readEnd)
+    Glibc.close(writeEnd)
+  }
+
+  /// Waits until `descriptor` has something to read. Throws `Interruption` if a signal arrives first.
+  func waitForInput(_ descriptor: Int32) throws {
+    while true {
+      var sources = [
+        pollfd(fd: readEnd, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+      ]
+      let count = poll(&sources, nfds_t(sources.count), -1)
+      var signal: UInt8 = 0
+      if read(readEnd, &signal, 1) == 1 { throw Interruption(signal: Int32(signal)) }
+      if count > 0 && sources[1].revents != 0 { return }
+    }
+  }
+}

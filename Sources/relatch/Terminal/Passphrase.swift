@@ -1,0 +1,126 @@
+import Glibc
+import Sodium
+
+/// Asks a person for a passphrase on the terminal, never on standard input: a pipe there carries data.
+struct Passphrase: Sendable {
+  /// More than anyone types. Longer lines are refused, not cut.
+  static let limit = 1024
+
+  /// The terminal of this session.
+  static let terminal = Passphrase(path: "/dev/tty")
+
+  let path: String
+
+  /// The passphrase that opens `what`, a few words for the prompt.
+  func unlocking(_ what: String) throws -> SecretBytes { try ask("passphrase to unlock \(what)") }
+
+  /// A new passphrase to protect `what`, typed twice.
+  func protecting(_ what: String) throws -> SecretBytes {
+    let first = try ask("new passphrase to protect \(what)")
+    let second = try ask("the same passphrase again")
+    guard first.isEqual(to: second) else {
+      throw PassphraseError(.mismatch, "cannot protect \(what): the two passphrases typed are not the same")
+    }
+    return first
+  }
+
+  private func ask(_ prompt: String) throws -> SecretBytes {
+    let descriptor = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC)
+    guard descriptor >= 0, isatty(descriptor) == 1 else {
+      if descriptor >= 0 { close(descriptor) }
+      throw PassphraseError(.noTerminal, "cannot ask for the \(prompt): there is no terminal")
+    }
+    defer { close(descriptor) }
+    let screen = StandardStream(descriptor: descriptor, name: "the terminal")
+    while true {
+      do {
+        try screen.write("relatch: \(Diagnostics.printable(prompt)): ")
+        let secret = try readQuietly(descriptor)
+        try screen.write("\n")
+        guard secret.count > 0 else { throw PassphraseError(.empty, "no \(prompt) was typed") }
+        return secret
+      } catch let interruption as Interruption {
+        try screen.write("\n")
+        // Echo and handlers are as they were, so the signal now does what it would have done. After a stop, ask again.
+        raise(interruption.signal)
+        guard interruption.signal == SIGTSTP else {
+          throw PassphraseError(.interrupted, "asking for the \(prompt) was interrupted")
+        }
+      }
+    }
+  }
+
+  /// One line with echo off, which is on again whatever ends it.
+  private func readQuietly(_ descriptor: Int32) throws -> SecretBytes {
+    let signals = try InterruptionPipe()
+    defer { signals.close() }
+    var original = termios()
+    guard tcgetattr(descriptor, &original) == 0 else {
+      throw PassphraseError(.noTerminal, "cannot turn off the terminal's echo: \(String(cString: strerror(errno)))")
+    }
+    var quiet = original
+    quiet.c_lflag &= ~tcflag_t(ECHO | ECHOE | ECHOK | ECHONL)
+    quiet.c_lflag |= tcflag_t(ICANON | ISIG)
+    guard tcsetattr(descriptor, TCSAFLUSH, &quiet) == 0 else {
+      throw PassphraseError(.noTerminal, "cannot turn off the terminal's echo: \(String(cString: strerror(errno)))")
+    }
+    // Flushing drops the rest of a line too long, which the shell would otherwise show and run.
+    defer { tcsetattr(descriptor, TCSAFLUSH, &original) }
+    return try Self.readLine(descriptor, signals)
+  }
+
+  private static func readLine(_ descriptor: Int32, _ signals: InterruptionPipe) throws -> SecretBytes {
+    try SecretBytes(capacity: limit + 1) { output in
+      try output.withUnsafeMutableBytes { buffer, initialized in
+        while true {
+          try signals.waitForInput(descriptor)
+          let room = UnsafeMutableRawBufferPointer(rebasing: buffer[initialized...])
+          let count = read(descriptor, room.baseAddress, room.count)
+          if count < 0 && errno == EINTR { continue }
+          guard count > 0 else { return }
+          initialized += count
+          if buffer[initialized - 1] == UInt8(ascii: "\n") {
+            initialized -= 1
+            return
+          }
+          guard initialized <= limit else {
+            throw PassphraseError(.tooLong, "the passphrase typed has more than \(limit) bytes")
+          }
+        }
+      }
+    }
+  }
+}
+
+/// A passphrase that could not be had.
+struct PassphraseError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// What kind of failure this is; equality looks at this alone.
+  enum Code: Sendable {
+    case noTerminal
+    case empty
+    case tooLong
+    case mismatch
+    case interrupted
+  }
+
+  let code: Code
+  let description: String
+
+  init(_ code: Code, _ description: String) {
+    self.code = code
+    self.description = Diagnostics.printable(description)
+  }
+
+  static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+
+  var exitCode: ExitCode { .notPermitted }
+
+  /// What to do.
+  var hint: String {
+    switch code {
+    case .noTerminal:
+      "run it on a terminal, or use an identity without a passphrase (`relatch identity new --no-passphrase`)"
+    case .empty, .tooLong, .mismatch, .interrupted: "run the command again and type the passphrase"
+    }
+  }
+}
