@@ -75,6 +75,8 @@ let package = Package(
       name: "StorageSQLiteTests", dependencies: ["Storage", "StorageSQLite", "Contracts"], swiftSettings: strict),
     .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: strict),
     .testTarget(name: "AgeTests", dependencies: ["Age", "Sodium"], swiftSettings: strict),
+    .testTarget(name: "ProcessTests", dependencies: ["relatch", "CSystem", "Audit", "Sodium"], swiftSettings: strict),
+    .testTarget(name: "LayerTests", swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

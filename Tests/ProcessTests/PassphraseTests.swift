@@ -78,7 +78,7 @@ struct PassphraseTests {
       _ = try await sender.value()
     }
     #expect(result.exitStatus == .signal(number))
-    #expect(terminal.screen(until: "\n") == "relatch: passphrase to unlock x: \r\n")
+    #expect(terminal.screen(until: "\r\n") == "relatch: passphrase to unlock x: \r\n")
     #expect(terminal.echoes)
   }
 
