@@ -69,12 +69,16 @@ let package = Package(
     .executableTarget(name: "relatch-demo", dependencies: ["OrgSimulator", argumentParser], swiftSettings: strict),
 
     // Suites that every implementation of a protocol passes, fakes included.
-    .target(name: "Contracts", dependencies: ["Storage"], path: "Tests/Contracts", swiftSettings: strict),
+    .target(name: "Contracts", dependencies: ["Storage", "Sodium"], path: "Tests/Contracts", swiftSettings: strict),
     .testTarget(name: "StorageTests", dependencies: ["Storage", "Contracts"], swiftSettings: strict),
     .testTarget(
       name: "StorageSQLiteTests", dependencies: ["Storage", "StorageSQLite", "Contracts"], swiftSettings: strict),
     .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: strict),
     .testTarget(name: "AgeTests", dependencies: ["Age", "Sodium"], swiftSettings: strict),
+    .testTarget(
+      name: "VaultTests",
+      dependencies: ["Vault", "Audit", "Storage", "StorageSQLite", "Sodium", "JSON", "Age", "Contracts"],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

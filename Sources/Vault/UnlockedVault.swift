@@ -58,7 +58,7 @@ package struct UnlockedVault: Sendable {
 
   // MARK: - Keys and pairs
 
-  private func credentialKey(of credential: Credential) async throws -> SharedSecret {
+  func credentialKey(of credential: Credential) async throws -> SharedSecret {
     let name = member.name
     let (wrapped, grant) = try await store.read { transaction in
       (

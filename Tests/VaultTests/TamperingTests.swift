@@ -1,0 +1,158 @@
+import Audit
+import Storage
+import Testing
+
+@testable import Vault
+
+/// Whoever can write the store, but holds no identity, can make reading fail. Never can they make it answer otherwise.
+@Suite struct TamperingTests {
+  static let tables: [Table] = [
+    .header, .members, .credentials, .keys, .versions, .grants, .journal, .log, .tree, .checkpoints,
+  ]
+  private static let parts = 8
+
+  /// Everything that can be read of a vault, as plain values.
+  struct Reading: Hashable, Sendable {
+    var header: VaultHeader
+    var members: [Member]
+    var credentials: [Credential]
+    var journals: [[LogEntry]]
+    var pairs: [[UInt64: String]]
+  }
+
+  @Test(arguments: tables, 0..<parts)
+  func everySingleBitOfARowMatters(_ table: Table, _ part: Int) async throws {
+    let vault = try await Small.shared.value
+    let rows = vault.snapshot.rows(of: table)
+    #expect(!rows.isEmpty)
+    for row in rows {
+      for bit in stride(from: part, to: (row.key.count + row.value.count) * 8, by: Self.parts) {
+        var tampered = vault.snapshot
+        let flipped = row.flipping(bit)
+        if flipped.key != row.key {
+          tampered.tables[table]?[row.key] = nil
+          // Another row of that key would be two changes.
+          if tampered[table, flipped.key] != nil { continue }
+        }
+        tampered[table, flipped.key] = flipped.value
+        try await vault.requireSameOrRefused(tampered, "\(table.name) \(row.key.count) bytes of key, bit \(bit)")
+      }
+    }
+  }
+
+  @Test(arguments: tables)
+  func aMissingRowIsNeverMistakenForAnotherAnswer(_ table: Table) async throws {
+    let vault = try await Small.shared.value
+    for row in vault.snapshot.rows(of: table) {
+      var tampered = vault.snapshot
+      tampered.tables[table]?[row.key] = nil
+      let reading = try? await vault.read(tampered, by: vault.fixture.owner)
+      // Credentials and members that are gone are the one thing a single reading cannot tell from never added.
+      guard var reading, reading != vault.expected else { continue }
+      reading.credentials = vault.expected.credentials
+      reading.journals = vault.expected.journals
+      reading.pairs = vault.expected.pairs
+      reading.members = vault.expected.members
+      #expect(reading == vault.expected, "\(table.name)")
+      #expect([.members, .credentials].contains(table), "\(table.name)")
+    }
+  }
+
+  @Test(arguments: [Table.credentials, .keys, .versions, .grants, .journal, .log, .checkpoints, .members])
+  func twoRowsSwappedAreRefused(_ table: Table) async throws {
+    let vault = try await Small.shared.value
+    let rows = vault.snapshot.rows(of: table)
+    for first in rows.indices {
+      for second in rows.indices.dropFirst(first + 1) {
+        var tampered = vault.snapshot
+        tampered[table, rows[first].key] = rows[second].value
+        tampered[table, rows[second].key] = rows[first].value
+        await #expect(throws: (any Error).self, "\(table.name) \(first) \(second)") {
+          let snapshot = tampered
+          _ = try await vault.read(snapshot, by: vault.fixture.owner)
+          _ = try await vault.read(snapshot, by: vault.bob)
+          _ = try await snapshot.read { try LogVerification.verify(storedIn: $0) }
+        }
+      }
+    }
+  }
+
+  @Test(arguments: [Table.header, .members, .credentials, .keys, .versions, .log, .tree, .checkpoints])
+  func aTableOfAnotherVaultIsRefused(_ table: Table) async throws {
+    let vault = try await Small.shared.value
+    // The same names, identities and times, so that nothing but the vault itself differs.
+    let other = try await Small(seed: "another vault")
+    var tampered = vault.snapshot
+    for (row, foreign) in zip(vault.snapshot.rows(of: table), other.snapshot.rows(of: table)) {
+      tampered[table, row.key] = foreign.value
+    }
+    let snapshot = tampered
+    await #expect(throws: (any Error).self) { try await vault.read(snapshot, by: vault.fixture.owner) }
+  }
+}
+
+extension Row {
+  /// The same with one bit turned, counted through key, then value.
+  func flipping(_ bit: Int) -> Row {
+    var bytes = key + value
+    bytes[bit / 8] ^= 1 << UInt8(bit % 8)
+    return Row(key: Array(bytes[..<key.count]), value: Array(bytes[key.count...]))
+  }
+}
+
+/// A small vault of two members and two credentials, one of them rotated, as rows; and what is read from it.
+struct Small: Sendable {
+  static let shared = Task { try await Small() }
+
+  let fixture: Fixture
+  let bob: Identity
+  let snapshot: Snapshot
+  let expected: TamperingTests.Reading
+  let report: LogReport
+
+  init(seed: String = "vault") async throws {
+    fixture = try await Fixture(seed: seed)
+    try await fixture.add()
+    try await fixture.rotate()
+    try await fixture.add("crm/test", Fixture.second)
+    bob = try await fixture.addOperator()
+    snapshot = try await Snapshot(of: fixture.store, vaultTables)
+    report = try await snapshot.read { try LogVerification.verify(storedIn: $0) }
+    let owner = try await Self.read(snapshot, fixture, by: fixture.owner)
+    expected = owner
+  }
+
+  func read(_ snapshot: Snapshot, by identity: Identity) async throws -> TamperingTests.Reading {
+    try await Self.read(snapshot, fixture, by: identity)
+  }
+
+  private static func read(_ snapshot: Snapshot, _ fixture: Fixture, by identity: Identity) async throws
+    -> TamperingTests.Reading
+  {
+    let vault = try await fixture.opened(in: snapshot, by: identity)
+    var reading = try await snapshot.read { transaction in
+      let view = try VaultView(transaction)
+      let credentials = try view.credentials()
+      let journals = try credentials.map { credential in
+        credential.rotation == 0 ? [] : try view.journal(of: credential, rotation: credential.rotation)
+      }
+      return TamperingTests.Reading(
+        header: view.header, members: view.members, credentials: credentials, journals: journals, pairs: [])
+    }
+    for credential in reading.credentials where vault.member.card.role == .owner || credential.name == Fixture.name {
+      reading.pairs.append(try await vault.texts(of: credential.name))
+    }
+    return reading
+  }
+
+  /// Fails the test if anything is read from `tampered` that was not in the vault.
+  func requireSameOrRefused(_ tampered: Snapshot, _ what: String) async throws {
+    if let reading = try? await read(tampered, by: fixture.owner) { #expect(reading == expected, "\(what)") }
+    if let reading = try? await read(tampered, by: bob) {
+      #expect(reading.pairs == Array(expected.pairs.prefix(1)), "\(what)")
+    }
+    if let found = try? await tampered.read({ try LogVerification.verify(storedIn: $0) }) {
+      #expect(found == report, "\(what)")
+    }
+  }
+}
