@@ -53,7 +53,13 @@ package struct Policy: Hashable, Sendable {
     .object(["grace": .string(Self.text(grace)), "propagation": .string(Self.text(propagation))])
   }
 
+  /// Reads a stored policy: each duration in the one text that `text(_:)` gives it. A key that is not there has its default.
   init(_ texts: [String: String]) throws(VaultError) {
-    for (key, text) in texts { try set(key, to: text) }
+    for (key, text) in texts {
+      guard Self.duration(text).map(Self.text) == text else {
+        throw VaultError(.invalidInput, "policy \(Name.printable(key)): \(Name.printable(text)) is not the shortest text")
+      }
+      try set(key, to: text)
+    }
   }
 }
