@@ -1,4 +1,7 @@
+import Age
 import Audit
+import Contracts
+import Sodium
 import Storage
 import Testing
 
@@ -74,6 +77,32 @@ import Testing
           _ = try await snapshot.read { try LogVerification.verify(storedIn: $0) }
         }
       }
+    }
+  }
+
+  /// Everyone knows whom grants are sealed to, so everyone can seal one.
+  @Test func aForgedGrantWithAForgedPairIsRefused() async throws {
+    let vault = try await Small.shared.value
+    var tampered = vault.snapshot
+    let key = try Randomness.seeded("forger").secret(32)
+    let credential = try #require(vault.expected.credentials.first)
+    let document = try Fixture.pair(("forged", "forged")).document()
+    let record = try SealedRecord.seal(
+      document.bytes, key: key.bytes, purpose: .pair(credential.id, version: 2), vault: vault.fixture.vault.header.id,
+      randomness: .seeded("forger"))
+    tampered[.versions, credential.id.bytes + UInt64(2).bigEndianBytes] = record
+    tampered[.grants, credential.id.bytes + Array("bob".utf8)] = try AgeFile.seal(
+      key.bytes, to: [vault.bob.age.recipient], randomness: .seeded("forger"), armored: false)
+    let snapshot = tampered
+    await #expect(throws: VaultError(.corrupt, "")) { try await vault.read(snapshot, by: vault.bob) }
+  }
+
+  @Test func anOperatorCannotChangeWhoIsAMember() async throws {
+    let vault = try await Small.shared.value
+    let bob = try await vault.fixture.opened(in: vault.snapshot, by: vault.bob)
+    let card = try Identity(AgeIdentity(generating: .seeded("carol"))).card(named: "carol", role: .owner)
+    await #expect(throws: VaultError(.notPermitted, "")) {
+      try await bob.change(now: Fixture.at(11)) { try $0.log(.memberAdded, ["added": card.json]) }
     }
   }
 
