@@ -44,6 +44,24 @@ import Testing
     }
   }
 
+  /// The verifier reads everything it is given, so two entries will do.
+  @Test(arguments: [Table.log, .tree, .checkpoints], 0..<parts)
+  func everySingleBitOfTheLogMattersToItsVerifier(_ table: Table, _ part: Int) async throws {
+    let vault = try await Small.log.value
+    let report = try await vault.read { try LogVerification.verify(storedIn: $0) }
+    for row in vault.rows(of: table) {
+      for bit in stride(from: part, to: (row.key.count + row.value.count) * 8, by: Self.parts) {
+        var tampered = vault
+        let flipped = row.flipping(bit)
+        tampered.tables[table]?[row.key] = nil
+        tampered[table, flipped.key] = flipped.value
+        if let found = try? await tampered.read({ try LogVerification.verify(storedIn: $0) }) {
+          #expect(found == report, "\(table.name) \(row.key.hex), bit \(bit)")
+        }
+      }
+    }
+  }
+
   @Test(arguments: tables)
   func aMissingRowIsNeverMistakenForAnotherAnswer(_ table: Table) async throws {
     let vault = try await Small.shared.value
@@ -135,12 +153,17 @@ struct Small: Sendable {
   static let shared = Task { try await Small() }
   /// With one credential: every bit of it is turned, one by one.
   static let tiny = Task { try await Small(hasSecond: false) }
+  /// The rows of a vault with two log entries.
+  static let log = Task {
+    let fixture = try await Fixture()
+    try await fixture.add()
+    return try await Snapshot(of: fixture.store, vaultTables)
+  }
 
   let fixture: Fixture
   let bob: Identity
   let snapshot: Snapshot
   let expected: TamperingTests.Reading
-  let report: LogReport
 
   init(seed: String = "vault", hasSecond: Bool = true) async throws {
     fixture = try await Fixture(seed: seed)
@@ -149,7 +172,6 @@ struct Small: Sendable {
     if hasSecond { try await fixture.add("crm/test", Fixture.second) }
     bob = try await fixture.addOperator()
     snapshot = try await Snapshot(of: fixture.store, vaultTables)
-    report = try await snapshot.read { try LogVerification.verify(storedIn: $0) }
     let owner = try await Self.read(snapshot, fixture, by: fixture.owner)
     expected = owner
   }
