@@ -71,7 +71,7 @@ let package = Package(
       swiftSettings: strict),
 
     // Suites that every implementation of a protocol passes, fakes included.
-    .target(name: "Contracts", dependencies: ["Storage"], path: "Tests/Contracts", swiftSettings: strict),
+    .target(name: "Contracts", dependencies: ["Storage", "Sodium"], path: "Tests/Contracts", swiftSettings: strict),
     .testTarget(name: "StorageTests", dependencies: ["Storage", "Contracts"], swiftSettings: strict),
     .testTarget(
       name: "StorageSQLiteTests", dependencies: ["Storage", "StorageSQLite", "Contracts"], swiftSettings: strict),
@@ -89,6 +89,10 @@ let package = Package(
     .testTarget(name: "AuditTests", dependencies: ["Audit", "JSON", "Sodium", "Storage"], swiftSettings: strict),
     .testTarget(name: "ProcessTests", dependencies: ["relatch", "CSystem", "Audit", "Sodium"], swiftSettings: strict),
     .testTarget(name: "LayerTests", swiftSettings: strict),
+    .testTarget(
+      name: "VaultTests",
+      dependencies: ["Vault", "Audit", "Storage", "StorageSQLite", "Sodium", "JSON", "Age", "Contracts"],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
