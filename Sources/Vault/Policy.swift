@@ -63,7 +63,8 @@ package struct Policy: Hashable, Sendable {
   init(_ texts: [String: String]) throws(VaultError) {
     for (key, text) in texts {
       guard Self.duration(text).map(Self.text) == text else {
-        throw VaultError(.invalidInput, "policy \(Name.printable(key)): \(Name.printable(text)) is not the shortest text")
+        throw VaultError(
+          .invalidInput, "policy \(Name.printable(key)): \(Name.printable(text)) is not the shortest text")
       }
       try set(key, to: text)
     }

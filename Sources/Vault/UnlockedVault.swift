@@ -63,7 +63,8 @@ package struct UnlockedVault: Sendable {
 
   func credentialKey(of credential: Credential) async throws -> SharedSecret {
     let member = member
-    return try open(key: await store.read { try VaultView.sealedKey(of: credential, for: member, in: $0) }, of: credential)
+    return try open(
+      key: await store.read { try VaultView.sealedKey(of: credential, for: member, in: $0) }, of: credential)
   }
 
   /// Opens what `VaultView.sealedKey` gave. Throws `corrupt` unless it is the key that the credential's record names.

@@ -31,7 +31,9 @@ package final class VaultChange {
     if let credential { fields["credential"] = .string(credential) }
     let entry = try LogEntry(time: now, member: member, event: event.text, details: fields)
     // Such an entry would make the log one that nobody can verify, for ever.
-    if try Membership.Change(entry) != nil, !view.members.contains(where: { $0.name == member && $0.card.role == .owner }) {
+    if try Membership.Change(entry) != nil,
+      !view.members.contains(where: { $0.name == member && $0.card.role == .owner })
+    {
       throw VaultError(.notPermitted, "member \(member) is no owner and cannot change who is a member")
     }
     entries.append(entry)

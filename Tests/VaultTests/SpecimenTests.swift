@@ -118,7 +118,9 @@ import Testing
     return nil
   }()
 
-  @Test(.enabled(if: missing == nil, "needs age, python3 and PyNaCl (pip install pynacl)"), arguments: ["specimen", "fresh"])
+  @Test(
+    .enabled(if: missing == nil, "needs age, python3 and PyNaCl (pip install pynacl)"),
+    arguments: ["specimen", "fresh"])
   func anIndependentReaderFindsTheSame(_ seed: String) async throws {
     let temporary = try TemporaryFolder()
     defer { try? FileManager.default.removeItem(atPath: temporary.path + "/v") }
