@@ -54,7 +54,8 @@ package struct Credential: Hashable, Sendable {
     try Name.check(provider, "provider")
     for (key, value) in settings {
       try Name.check(key, "setting")
-      guard value.utf8.count <= greatestSetting, value.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control })
+      guard value.utf8.count <= greatestSetting,
+        value.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control })
       else {
         throw VaultError(
           .invalidInput, "setting \(key): expected at most \(greatestSetting) bytes without control characters")
@@ -97,7 +98,8 @@ package struct Credential: Hashable, Sendable {
   /// Counts `step` of the newest rotation, which is the next one: 0 begins a rotation. Throws `alreadyExists` otherwise.
   mutating func count(step: UInt32) throws(VaultError) {
     guard step == 0 || step == steps, step < .max else {
-      throw VaultError(.alreadyExists, "\(name) has journalled \(steps) steps of rotation \(rotation), step \(step) is not next")
+      throw VaultError(
+        .alreadyExists, "\(name) has journalled \(steps) steps of rotation \(rotation), step \(step) is not next")
     }
     steps = step + 1
   }
@@ -105,7 +107,9 @@ package struct Credential: Hashable, Sendable {
   /// Ends version `number`: it was seen to be refused, or it never was in use and is gone. Throws `notFound` if it is the
   /// active one, or has ended before.
   package mutating func retire(_ number: UInt64, now: Timestamp) throws(VaultError) {
-    guard let index = versions.firstIndex(where: { $0.number == number && ($0.stage == .staged || $0.stage == .previous) }) else {
+    guard
+      let index = versions.firstIndex(where: { $0.number == number && ($0.stage == .staged || $0.stage == .previous) })
+    else {
       throw VaultError(.notFound, "\(name) has no version \(number) that could be retired")
     }
     versions[index].enter(.retired, now: now)
@@ -120,7 +124,8 @@ package struct Credential: Hashable, Sendable {
   package var bytes: [UInt8] {
     JSONValue.object([
       "admin": .string(admin), "created": .string(created.description), "entry": .integer(Int(clamping: entry)),
-      "id": .string(id.description), "key": .string(keyID), "name": .string(name), "policy": policy.json, "provider": .string(provider),
+      "id": .string(id.description), "key": .string(keyID), "name": .string(name), "policy": policy.json,
+      "provider": .string(provider),
       "rotation": .integer(Int(clamping: rotation)), "settings": .object(settings.mapValues { .string($0) }),
       "steps": .integer(Int(steps)), "v": .integer(Self.format), "versions": .array(versions.map(\.json)),
     ]).canonicalBytes

@@ -11,11 +11,13 @@ package enum Name {
     }
     guard let first = bytes.first, isAlphanumeric(first), bytes.count <= longest,
       bytes.allSatisfy({ isAlphanumeric($0) || ".-_/@".utf8.contains($0) }),
-      text.split(separator: "/", omittingEmptySubsequences: false).allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." })
+      text.split(separator: "/", omittingEmptySubsequences: false).allSatisfy({ !$0.isEmpty && $0 != "." && $0 != ".." }
+      )
     else {
       throw VaultError(
         .invalidInput,
-        "\(what) \(printable(text)): expected 1 to \(longest) of A-Z a-z 0-9 . _ - / @, beginning with a letter or digit")
+        "\(what) \(printable(text)): expected 1 to \(longest) of A-Z a-z 0-9 . _ - / @, beginning with a letter or digit"
+      )
     }
   }
 

@@ -19,7 +19,8 @@ package struct Policy: Hashable, Sendable {
   package mutating func set(_ key: String, to text: String) throws(VaultError) {
     guard let duration = Self.duration(text) else {
       throw VaultError(
-        .invalidInput, "policy \(Name.printable(key)): \(Name.printable(text)) is not a duration such as 90s, 10m, 24h, 30d")
+        .invalidInput,
+        "policy \(Name.printable(key)): \(Name.printable(text)) is not a duration such as 90s, 10m, 24h, 30d")
     }
     switch key {
     case "grace": grace = duration
@@ -57,7 +58,8 @@ package struct Policy: Hashable, Sendable {
   init(_ texts: [String: String]) throws(VaultError) {
     for (key, text) in texts {
       guard Self.duration(text).map(Self.text) == text else {
-        throw VaultError(.invalidInput, "policy \(Name.printable(key)): \(Name.printable(text)) is not the shortest text")
+        throw VaultError(
+          .invalidInput, "policy \(Name.printable(key)): \(Name.printable(text)) is not the shortest text")
       }
       try set(key, to: text)
     }

@@ -125,7 +125,8 @@ package enum PrivateFile {
   private static func failure(reading path: String) -> VaultError {
     let number = errno
     return VaultError(
-      number == ENOENT ? .notFound : .cannotRead, "cannot read \(Name.printable(path)): \(String(cString: strerror(number)))")
+      number == ENOENT ? .notFound : .cannotRead,
+      "cannot read \(Name.printable(path)): \(String(cString: strerror(number)))")
   }
 
   private static func failure(writing path: String) -> VaultError {

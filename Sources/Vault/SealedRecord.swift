@@ -42,7 +42,8 @@ enum SealedRecord {
         record.span.extracting(prefix...).bytes, key: key, nonce: Array(record[1..<prefix]),
         associatedData: associatedData(purpose, vault))
     } catch let error as SodiumError where error.code == .notAuthentic {
-      throw VaultError(.corrupt, "the sealed \(purpose.text) does not authenticate: it was altered, or belongs elsewhere")
+      throw VaultError(
+        .corrupt, "the sealed \(purpose.text) does not authenticate: it was altered, or belongs elsewhere")
     }
   }
 

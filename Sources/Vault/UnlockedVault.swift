@@ -18,7 +18,9 @@ package struct UnlockedVault: Sendable {
   /// Opens the vault in `store` with `identity`; `keyFile` is the content of `keys/<key ID>.age`.
   ///
   /// Throws `notPermitted` if the identity is not a member, `corrupt` if anything does not authenticate.
-  package init(_ store: any Store, identity: Identity, keyFile: @Sendable (VaultHeader) throws -> [UInt8], randomness: Randomness)
+  package init(
+    _ store: any Store, identity: Identity, keyFile: @Sendable (VaultHeader) throws -> [UInt8], randomness: Randomness
+  )
     async throws
   {
     let (header, members) = try await store.read { transaction in
@@ -32,7 +34,8 @@ package struct UnlockedVault: Sendable {
     else {
       throw VaultError(
         .notPermitted,
-        "the identity \(identity.age.recipient) is not one of this vault's, whose members are \(members.map(\.name).joined(separator: ", "))")
+        "the identity \(identity.age.recipient) is not one of this vault's, whose members are \(members.map(\.name).joined(separator: ", "))"
+      )
     }
     self.store = store
     self.header = header
@@ -60,7 +63,8 @@ package struct UnlockedVault: Sendable {
 
   func credentialKey(of credential: Credential) async throws -> SharedSecret {
     let member = member
-    return try open(key: await store.read { try VaultView.sealedKey(of: credential, for: member, in: $0) }, of: credential)
+    return try open(
+      key: await store.read { try VaultView.sealedKey(of: credential, for: member, in: $0) }, of: credential)
   }
 
   /// Opens what `VaultView.sealedKey` gave. Throws `corrupt` unless it is the key that the credential's record names.
@@ -160,10 +164,13 @@ package struct UnlockedVault: Sendable {
 
   /// Adds a credential with `pair` as its active version 1. Throws `alreadyExists`.
   package func add(
-    name: String, provider: String, settings: [String: String], policy: Policy, admin: String, pair: Pair, now: Timestamp
+    name: String, provider: String, settings: [String: String], policy: Policy, admin: String, pair: Pair,
+    now: Timestamp
   ) async throws -> Credential {
     try Credential.check(name: name, provider: provider, settings: settings)
-    guard let vaultKey else { throw VaultError(.notPermitted, "member \(member.name) is no owner and cannot add credentials") }
+    guard let vaultKey else {
+      throw VaultError(.notPermitted, "member \(member.name) is no owner and cannot add credentials")
+    }
     let (key, keyID) = try credentialKey()
     let credential = Credential(
       id: Identifier(drawnFrom: randomness), name: name, provider: provider, settings: settings, policy: policy,

@@ -31,7 +31,9 @@ package final class VaultChange {
     if let credential { fields["credential"] = .string(credential) }
     let entry = try LogEntry(time: now, member: member, event: event.text, details: fields)
     // Such an entry would make the log one that nobody can verify, for ever.
-    if try Membership.Change(entry) != nil, !view.members.contains(where: { $0.name == member && $0.card.role == .owner }) {
+    if try Membership.Change(entry) != nil,
+      !view.members.contains(where: { $0.name == member && $0.card.role == .owner })
+    {
       throw VaultError(.notPermitted, "member \(member) is no owner and cannot change who is a member")
     }
     entries.append(entry)
@@ -58,7 +60,8 @@ package final class VaultChange {
   ) throws -> Credential {
     let key = credential.id.bytes + credential.rotation.bigEndianBytes + step.bigEndianBytes
     guard try transaction.value(in: .journal, for: key) == nil else {
-      throw VaultError(.alreadyExists, "step \(step) of rotation \(credential.rotation) of \(credential.name) is journalled")
+      throw VaultError(
+        .alreadyExists, "step \(step) of rotation \(credential.rotation) of \(credential.name) is journalled")
     }
     var credential = credential
     try credential.count(step: step)

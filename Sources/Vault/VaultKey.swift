@@ -34,7 +34,9 @@ package final class VaultKey: Sendable {
   }
 
   /// Wraps a credential's key.
-  func wrap(_ credentialKey: borrowing SecretBytes, of credential: Identifier, in vault: Identifier, _ randomness: Randomness)
+  func wrap(
+    _ credentialKey: borrowing SecretBytes, of credential: Identifier, in vault: Identifier, _ randomness: Randomness
+  )
     throws -> [UInt8]
   {
     let plaintext = credentialKey.bytes

@@ -13,7 +13,9 @@ extension Randomness {
         if block.isEmpty {
           let count = counter.next()
           // The size is one that BLAKE2b has, so it cannot refuse; a zero block would show in every test.
-          block = (try? BLAKE2b.hash(prefix + (0..<8).map { UInt8(truncatingIfNeeded: count >> (56 - 8 * $0)) }, size: 64)) ?? [0]
+          block =
+            (try? BLAKE2b.hash(prefix + (0..<8).map { UInt8(truncatingIfNeeded: count >> (56 - 8 * $0)) }, size: 64))
+            ?? [0]
         }
         buffer[index] = block.removeFirst()
       }

@@ -49,7 +49,8 @@ import Testing
     (#""stage":"active""#, #""stage":"staged""#), (#""stage":"active""#, #""stage":"lost""#),
     (#""number":1"#, #""number":0"#), (#""v":1"#, #""v":2"#), (#""v":1"#, #""v":1,"w":1"#), (#""v":1"#, #""v": 1"#),
     (#""grace":"1d""#, #""grace":"24h""#), (#""grace":"1d""#, #""grace":"1d","more":"1d""#),
-    (#""name":"crm/prod""#, #""name":"crm/test""#), (#""steps":0"#, #""steps":1"#), (#""rotation":0"#, #""rotation":1"#),
+    (#""name":"crm/prod""#, #""name":"crm/test""#), (#""steps":0"#, #""steps":1"#),
+    (#""rotation":0"#, #""rotation":1"#),
     (#""entry":0"#, #""entry":-1"#), (#""entry":0"#, #""entry":9007199254740992"#),
     ("2026-01-01T00:00:00.000Z", "2026-02-30T00:00:00.000Z"), (#""id":""#, #""id":"X"#),
   ])
@@ -66,7 +67,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "", ".", "..", "a/..", "a/../b", "a/./b", "a//b", "a/", "/a", "-a", "_a", "@a", "a b", "a\nb", "a\0", "a\u{7F}", "é",
+    "", ".", "..", "a/..", "a/../b", "a/./b", "a//b", "a/", "/a", "-a", "_a", "@a", "a b", "a\nb", "a\0", "a\u{7F}",
+    "é",
     "a\u{301}", "a\u{202E}b", "\u{212A}ey", "a\\b", "a:b", "a*", "$a", String(repeating: "x", count: 129),
   ])
   func aNameIsRefusedAndCannotSteerATerminal(_ name: String) {
