@@ -162,6 +162,7 @@ class Vault:
             vault_key = age_open(file.read(), self.identity)
         if vault_key is not None:
             require(hkdf(vault_key, b"relatch/v1/vault-key-id", 16).hex() == header["key"], "another vault's key")
+        self.require_current()
         credentials = [self.read_credential(*row, header["id"], vault_key) for row in self.tables["credentials"].items()]
         return {
             "credentials": [credential for credential in credentials if credential],
@@ -170,6 +171,19 @@ class Vault:
             "root": base64.b64encode(self.root).decode(),
             "vault": header["id"],
         }
+
+    def require_current(self):
+        """Each record is true; none may be older than the newest, or be missing."""
+        newest = {}
+        for index, entry in enumerate(self.entries):
+            if entry["event"] == "credential.removed":
+                del newest[entry["credential"]]
+            elif "credential" in entry and "record" in entry:
+                newest[entry["credential"]] = index
+        found = {name.decode(): canonical(record)["entry"] for name, record in self.tables["credentials"].items()}
+        require(found == newest, "credentials that are not the newest that the log speaks of")
+        members = {name.decode() for name in self.tables["members"]}
+        require(members == set(self.members), "members that are not those the log ends with")
 
     def credential_key(self, record, vault, vault_key):
         identifier = bytes.fromhex(record["id"])

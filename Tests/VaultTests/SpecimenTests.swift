@@ -84,10 +84,40 @@ import Testing
       Issue.record("expected.json is not what it must be")
       return
     }
+    try await store.read { try VaultView($0).requireCurrent() }
     let report = try await store.read { try LogVerification.verify(storedIn: $0) }
     // One more than the specimen has: that the pairs were read.
     #expect(report.entries == UInt64(entries) + 1)
     #expect(members["vault"] == .string(vault.header.id.description))
+  }
+
+  /// Every example in the specifications is one of the specimen's rows, or a vector.
+  @Test func theSpecificationsOpenWithWhatIsThere() async throws {
+    let temporary = try TemporaryFolder()
+    try FileManager.default.copyItem(
+      at: Self.folder.appending(path: "vault.db"), to: URL(filePath: temporary.path + "/specimen.db"))
+    let specimen = try SQLiteStore(opening: temporary.path + "/specimen.db", tables: vaultTables)
+    let rows = try await Snapshot(of: specimen, vaultTables)
+    func texts(_ table: Table, _ range: Range<Int>) -> [String] {
+      rows.rows(of: table)[range].map { String(decoding: $0.value, as: UTF8.self) }
+    }
+    let pair = try VectorFile(reading: VectorFile.contract.appending(path: "vectors/sealed-record/pair.txt"))
+    let alice = try VectorFile(reading: VectorFile.contract.appending(path: "vectors/identity/alice.txt"))
+    let examples = [
+      "storage.md": texts(.log, 0..<1),
+      "credential.md": texts(.credentials, 0..<1) + texts(.header, 0..<1) + texts(.members, 0..<1) + texts(.log, 4..<5),
+      "journal.md": texts(.log, 2..<3) + rows.rows(of: .journal).map { $0.value.hex },
+      "sealed-record.md": pair.headers.dropFirst().prefix(3).map(\.value),
+      "identity.md": alice.headers.dropFirst().map(\.value) + [String(decoding: alice.bytes, as: UTF8.self)],
+    ]
+    for (page, parts) in examples {
+      let text = try String(contentsOf: VectorFile.contract.appending(path: page), encoding: .utf8)
+      for part in parts { #expect(text.contains(part), "\(page)") }
+      if page == "sealed-record.md" {
+        let digits = text.filter { $0 != " " && $0 != "\n" }
+        #expect(digits.contains("record" + pair.bytes.hex))
+      }
+    }
   }
 
   @Test func theSpecimenIsWhatItsSeedGives() async throws {
@@ -136,6 +166,25 @@ import Testing
     let (status, output) = try Self.run(["python3", reader, folder, "--identity", folder + "/identity"])
     #expect(status == 0)
     #expect(try JSONValue(reading: output) == JSONValue(reading: expected))
+  }
+
+  @Test(.enabled(if: missing == nil, "needs age, python3 and PyNaCl (pip install pynacl)"))
+  func thePageOfPythonInTheContractRecoversEverySecret() async throws {
+    let page = try String(contentsOf: VectorFile.contract.appending(path: "README.md"), encoding: .utf8)
+    let start = try #require(page.range(of: "```python\n")).upperBound
+    let end = try #require(page[start...].range(of: "```")).lowerBound
+    let temporary = try TemporaryFolder()
+    let copy = temporary.path + "/v"
+    try FileManager.default.copyItem(atPath: Self.folder.path, toPath: copy)
+    defer { try? FileManager.default.removeItem(atPath: copy) }
+    let (status, output) = try Self.run(["python3", "-c", String(page[start..<end]), copy, copy + "/identity"])
+    #expect(status == 0)
+    #expect(
+      String(decoding: output, as: UTF8.self) == """
+        crm/prod 1 previous {"client_id":"3MVG9.first","client_secret":"quote \\" backslash \\\\ é 漢"}
+        crm/prod 2 active {"client_id":"3MVG9.second","client_secret":"B7C1"}
+
+        """)
   }
 
   private static func run(_ arguments: [String]) throws -> (status: Int32, output: [UInt8]) {

@@ -99,6 +99,28 @@ import Testing
     }
   }
 
+  /// Each was true once, and an entry of the log vouches for it.
+  @Test func aRecordPutBackIsFoundByGoingThroughTheLog() async throws {
+    let vault = try await Small.shared.value
+    try await vault.snapshot.read { try VaultView($0).requireCurrent() }
+    let fixture = try await Fixture()
+    try await fixture.add()
+    let old = try await Snapshot(of: fixture.store, vaultTables)
+    try await fixture.rotate()
+    var tampered = try await Snapshot(of: fixture.store, vaultTables)
+    tampered.tables[.credentials] = old.tables[.credentials]
+    let replayed = tampered
+    await #expect(throws: VaultError(.corrupt, "")) { try await replayed.read { try VaultView($0).requireCurrent() } }
+    for table in [Table.credentials, .members] {
+      for row in vault.snapshot.rows(of: table) {
+        var tampered = vault.snapshot
+        tampered.tables[table]?[row.key] = nil
+        let removed = tampered
+        await #expect(throws: (any Error).self) { try await removed.read { try VaultView($0).requireCurrent() } }
+      }
+    }
+  }
+
   /// Everyone knows whom grants are sealed to, so everyone can seal one.
   @Test func aForgedGrantWithAForgedPairIsRefused() async throws {
     let vault = try await Small.shared.value
