@@ -65,10 +65,13 @@ let package = Package(
       ],
       swiftSettings: strict),
     .executableTarget(name: "org-simulator", dependencies: ["OrgSimulator", argumentParser], swiftSettings: strict),
-    .testTarget(name: "OrgSimulatorTests", dependencies: ["OrgSimulator"], swiftSettings: strict),
+    .testTarget(name: "OrgSimulatorTests", dependencies: ["OrgSimulator", "Loopback"], swiftSettings: strict),
     .executableTarget(
       name: "relatch-demo", dependencies: ["OrgSimulator", "OAuth", "Transport", "Sodium", argumentParser],
       swiftSettings: strict),
+
+    // An HTTP client for tests that shares nothing with ours.
+    .target(name: "Loopback", path: "Tests/Loopback", swiftSettings: strict),
 
     // Suites that every implementation of a protocol passes, fakes included.
     .target(name: "Contracts", dependencies: ["Storage", "Sodium"], path: "Tests/Contracts", swiftSettings: strict),
