@@ -65,11 +65,16 @@ let package = Package(
       ],
       swiftSettings: strict),
     .executableTarget(name: "org-simulator", dependencies: ["OrgSimulator", argumentParser], swiftSettings: strict),
-    .testTarget(name: "OrgSimulatorTests", dependencies: ["OrgSimulator"], swiftSettings: strict),
-    .executableTarget(name: "relatch-demo", dependencies: ["OrgSimulator", argumentParser], swiftSettings: strict),
+    .testTarget(name: "OrgSimulatorTests", dependencies: ["OrgSimulator", "Loopback"], swiftSettings: strict),
+    .executableTarget(
+      name: "relatch-demo", dependencies: ["OrgSimulator", "OAuth", "Transport", "Sodium", argumentParser],
+      swiftSettings: strict),
+
+    // An HTTP client for tests that shares nothing with ours.
+    .target(name: "Loopback", path: "Tests/Loopback", swiftSettings: strict),
 
     // Suites that every implementation of a protocol passes, fakes included.
-    .target(name: "Contracts", dependencies: ["Storage"], path: "Tests/Contracts", swiftSettings: strict),
+    .target(name: "Contracts", dependencies: ["Storage", "Sodium"], path: "Tests/Contracts", swiftSettings: strict),
     .testTarget(name: "StorageTests", dependencies: ["Storage", "Contracts"], swiftSettings: strict),
     .testTarget(
       name: "StorageSQLiteTests", dependencies: ["Storage", "StorageSQLite", "Contracts"], swiftSettings: strict),
@@ -87,6 +92,12 @@ let package = Package(
     .testTarget(name: "TransportTests", dependencies: ["Transport", "CCurl", "Sodium"], swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["JSON", "Sodium"], swiftSettings: strict),
     .testTarget(name: "AuditTests", dependencies: ["Audit", "JSON", "Sodium", "Storage"], swiftSettings: strict),
+    .testTarget(name: "ProcessTests", dependencies: ["relatch", "CSystem", "Audit", "Sodium"], swiftSettings: strict),
+    .testTarget(name: "LayerTests", swiftSettings: strict),
+    .testTarget(
+      name: "VaultTests",
+      dependencies: ["Vault", "Audit", "Storage", "StorageSQLite", "Sodium", "JSON", "Age", "Contracts"],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

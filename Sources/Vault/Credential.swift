@@ -15,17 +15,21 @@ package struct Credential: Hashable, Sendable {
   package var policy: Policy
   /// The credential whose token drives the rotation; its own name if it drives its own.
   package let admin: String
+  /// Names the credential's key without telling it: whoever can write a grant cannot make another key pass for it.
+  package let keyID: String
   package let created: Timestamp
   /// Ascending by number, which begins at 1 and is never used again.
   package private(set) var versions: [Version]
   /// The number of the newest rotation; 0 before the first.
   package var rotation: UInt64
+  /// How many steps of that rotation are journalled: a journal that was cut off has fewer.
+  package private(set) var steps: UInt32
   /// The newest log entry that carries this record's digest.
   package var entry: UInt64
 
   package init(
     id: Identifier, name: String, provider: String, settings: [String: String], policy: Policy, admin: String,
-    created: Timestamp
+    keyID: String, created: Timestamp
   ) {
     self.id = id
     self.name = name
@@ -33,10 +37,30 @@ package struct Credential: Hashable, Sendable {
     self.settings = settings
     self.policy = policy
     self.admin = admin
+    self.keyID = keyID
     self.created = created
     versions = [Version(number: 1, stage: .active, created: created, since: created)]
     rotation = 0
+    steps = 0
     entry = 0
+  }
+
+  /// The greatest size of a setting's value in bytes.
+  package static let greatestSetting = 4096
+
+  /// Fails unless a credential can have these: names that `Name` allows, and values that are fit for a terminal and a log.
+  package static func check(name: String, provider: String, settings: [String: String]) throws(VaultError) {
+    try Name.check(name, "credential name")
+    try Name.check(provider, "provider")
+    for (key, value) in settings {
+      try Name.check(key, "setting")
+      guard value.utf8.count <= greatestSetting,
+        value.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control })
+      else {
+        throw VaultError(
+          .invalidInput, "setting \(key): expected at most \(greatestSetting) bytes without control characters")
+      }
+    }
   }
 
   /// Whether its own token drives its rotation.
@@ -73,9 +97,21 @@ package struct Credential: Hashable, Sendable {
     versions[staged].expires = nil
   }
 
-  /// Ends version `number`: it was seen to be refused, or it never was in use and is gone.
+  /// Counts `step` of the newest rotation, which is the next one: 0 begins a rotation. Throws `alreadyExists` otherwise.
+  mutating func count(step: UInt32) throws(VaultError) {
+    guard step == 0 || step == steps, step < .max else {
+      throw VaultError(
+        .alreadyExists, "\(name) has journalled \(steps) steps of rotation \(rotation), step \(step) is not next")
+    }
+    steps = step + 1
+  }
+
+  /// Ends version `number`: it was seen to be refused, or it never was in use and is gone. Throws `notFound` if it is the
+  /// active one, or has ended before.
   package mutating func retire(_ number: UInt64, now: Timestamp) throws(VaultError) {
-    guard let index = versions.firstIndex(where: { $0.number == number && $0.stage != .active }) else {
+    guard
+      let index = versions.firstIndex(where: { $0.number == number && ($0.stage == .staged || $0.stage == .previous) })
+    else {
       throw VaultError(.notFound, "\(name) has no version \(number) that could be retired")
     }
     versions[index].enter(.retired, now: now)
@@ -90,9 +126,10 @@ package struct Credential: Hashable, Sendable {
   package var bytes: [UInt8] {
     JSONValue.object([
       "admin": .string(admin), "created": .string(created.description), "entry": .integer(Int(clamping: entry)),
-      "id": .string(id.description), "name": .string(name), "policy": policy.json, "provider": .string(provider),
+      "id": .string(id.description), "key": .string(keyID), "name": .string(name), "policy": policy.json,
+      "provider": .string(provider),
       "rotation": .integer(Int(clamping: rotation)), "settings": .object(settings.mapValues { .string($0) }),
-      "v": .integer(Self.format), "versions": .array(versions.map(\.json)),
+      "steps": .integer(Int(steps)), "v": .integer(Self.format), "versions": .array(versions.map(\.json)),
     ]).canonicalBytes
   }
 
@@ -107,7 +144,7 @@ package struct Credential: Hashable, Sendable {
   private init(members source: JSONMembers, name: String, what: String) throws {
     var members = source
     try VaultError.requireFormat(members.count("v"), Self.format, what)
-    guard let id = Identifier(try members.string("id")), try members.string("name") == name else {
+    guard let id = Identifier(try members.string("id")), try members.string("name").utf8.elementsEqual(name.utf8) else {
       throw VaultError(.corrupt, "\(what) is another's")
     }
     self.id = id
@@ -118,9 +155,14 @@ package struct Credential: Hashable, Sendable {
       throw VaultError(.corrupt, "\(what): \(error)")
     }
     admin = try members.string("admin")
+    keyID = try members.string("key")
     created = try members.timestamp("created")
     rotation = UInt64(try members.count("rotation"))
     entry = UInt64(try members.count("entry"))
+    guard let steps = UInt32(exactly: try members.count("steps")), (steps == 0) == (rotation == 0) else {
+      throw VaultError(.corrupt, "\(what): its rotation and steps contradict each other")
+    }
+    self.steps = steps
     versions = try members.array("versions").map { try Version($0) }
     try members.finish()
     let numbers = versions.map(\.number)

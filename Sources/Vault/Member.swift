@@ -36,7 +36,7 @@ package struct Member: Hashable, Sendable {
       }
       let entry = try members.count("entry")
       try members.finish()
-      guard card.name == name else { throw VaultError(.corrupt, "\(what) is another's") }
+      guard card.name.utf8.elementsEqual(name.utf8) else { throw VaultError(.corrupt, "\(what) is another's") }
       return Member(card: card, entry: UInt64(entry))
     }
   }

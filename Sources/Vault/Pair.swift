@@ -44,6 +44,21 @@ package final class Pair: Sendable {
     }
     let hasControl = part.withUnsafeBytes { bytes in bytes.contains { $0 < 0x20 || $0 == 0x7F } }
     guard !hasControl else { throw VaultError(.invalidInput, "\(name) holds a control character") }
+    // Validating copies nothing: the bytes stay where they are.
+    let isText = part.withUnsafeBytes { bytes in Self.isUTF8(bytes) }
+    guard isText else { throw VaultError(.invalidInput, "\(name) is not UTF-8") }
+  }
+
+  private static func isUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    var decoder = UTF8()
+    var iterator = bytes.makeIterator()
+    while true {
+      switch decoder.decode(&iterator) {
+      case .scalarValue: continue
+      case .emptyInput: return true
+      case .error: return false
+      }
+    }
   }
 
   /// The canonical JSON text of the pair (RFC 8785), in guarded memory: what is sealed, and what `read` prints.

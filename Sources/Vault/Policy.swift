@@ -59,7 +59,14 @@ package struct Policy: Hashable, Sendable {
     .object(Dictionary(uniqueKeysWithValues: texts.map { ($0.key, .string($0.value)) }))
   }
 
+  /// Reads a stored policy: each duration in the one text that `text(_:)` gives it. A key that is not there has its default.
   init(_ texts: [String: String]) throws(VaultError) {
-    for (key, text) in texts { try set(key, to: text) }
+    for (key, text) in texts {
+      guard Self.duration(text).map(Self.text) == text else {
+        throw VaultError(
+          .invalidInput, "policy \(Name.printable(key)): \(Name.printable(text)) is not the shortest text")
+      }
+      try set(key, to: text)
+    }
   }
 }

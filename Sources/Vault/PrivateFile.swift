@@ -34,23 +34,49 @@ package enum PrivateFile {
   /// Writes `bytes` to a new file at `path`, mode 0600, durable with its folder when this returns. Never overwrites:
   /// throws `alreadyExists`, or `cannotWrite`.
   package static func create(_ path: String, _ bytes: RawSpan) throws {
-    let temporary = path + ".new"
-    unlink(temporary)
-    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw failure(writing: path) }
-    do {
-      defer { close(descriptor) }
-      try writeAll(descriptor, bytes, path)
-      guard fsync(descriptor) == 0 else { throw failure(writing: path) }
-      // link() refuses an existing name where rename() would replace it.
-      guard link(temporary, path) == 0 else { throw failure(writing: path) }
-    } catch {
-      unlink(temporary)
-      throw error
+    let folder = folder(of: path)
+    // A file without a name: it is gone with the process, and nobody else can write to it or link it.
+    let unnamed = open(folder, O_WRONLY | unnamedFile | O_CLOEXEC, 0o600)
+    if unnamed >= 0 {
+      defer { close(unnamed) }
+      try write(bytes, to: unnamed, path)
+      guard linkat(AT_FDCWD, "/proc/self/fd/\(unnamed)", AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 else {
+        throw failure(writing: path)
+      }
+    } else {
+      // Where the file system has none, or there is no folder, which the next call finds out.
+      try createThroughNamed(path, bytes)
     }
-    unlink(temporary)
-    try synchronizeFolder(of: path)
+    try synchronize(folder)
   }
+
+  /// Writes to a file under a name that no other run chooses, then links it.
+  static func createThroughNamed(_ path: String, _ bytes: RawSpan) throws {
+    // mkstemp() opens with O_CREAT | O_EXCL, which follows no link, and mode 0600.
+    var template = Array((path + ".XXXXXX").utf8CString)
+    let descriptor = template.withUnsafeMutableBufferPointer { buffer in
+      buffer.baseAddress.map { mkstemp($0) } ?? -1
+    }
+    guard descriptor >= 0 else { throw failure(writing: path) }
+    defer {
+      close(descriptor)
+      unlink(template)
+    }
+    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    try write(bytes, to: descriptor, path)
+    // link() refuses an existing name where rename() would replace it.
+    guard link(template, path) == 0 else { throw failure(writing: path) }
+  }
+
+  private static func write(_ bytes: RawSpan, to descriptor: Int32, _ path: String) throws {
+    // Whatever the umask took away.
+    guard fchmod(descriptor, 0o600) == 0 else { throw failure(writing: path) }
+    try writeAll(descriptor, bytes, path)
+    guard fsync(descriptor) == 0 else { throw failure(writing: path) }
+  }
+
+  /// `O_TMPFILE`, a macro too complex to be imported.
+  private static let unnamedFile: Int32 = 0o20000000 | O_DIRECTORY
 
   /// Writes all of `bytes` to a descriptor.
   package static func writeAll(_ descriptor: Int32, _ bytes: RawSpan, _ what: String) throws {
@@ -66,12 +92,14 @@ package enum PrivateFile {
     }
   }
 
-  /// Makes the folder at `path` and those above it, each mode 0700 if it is new.
+  /// Makes the folder at `path` and those above it, each mode 0700 and durable if it is new.
   package static func createFolder(_ path: String) throws {
     var prefix = path.hasPrefix("/") ? "/" : ""
     for part in path.split(separator: "/") {
       prefix += prefix.isEmpty || prefix.hasSuffix("/") ? String(part) : "/" + part
-      guard mkdir(prefix, 0o700) == 0 || errno == EEXIST else { throw failure(writing: prefix) }
+      let isNew = mkdir(prefix, 0o700) == 0
+      guard isNew || errno == EEXIST else { throw failure(writing: prefix) }
+      if isNew { try synchronize(folder(of: prefix)) }
     }
     var information = stat()
     guard stat(path, &information) == 0, information.st_mode & S_IFMT == S_IFDIR else {
@@ -82,9 +110,13 @@ package enum PrivateFile {
   /// Whether something stands at `path`.
   package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
-  private static func synchronizeFolder(of path: String) throws {
+  private static func folder(of path: String) -> String {
     let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
-    let descriptor = open(folder.isEmpty ? "/" : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    return folder.isEmpty ? "/" : folder
+  }
+
+  private static func synchronize(_ folder: String) throws {
+    let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(writing: folder) }
     defer { close(descriptor) }
     guard fsync(descriptor) == 0 else { throw failure(writing: folder) }

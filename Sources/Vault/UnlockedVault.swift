@@ -61,28 +61,27 @@ package struct UnlockedVault: Sendable {
 
   // MARK: - Keys and pairs
 
-  private func credentialKey(of credential: Credential) async throws -> SharedSecret {
-    let name = member.name
-    let (wrapped, grant) = try await store.read { transaction in
-      (
-        try transaction.value(in: .keys, for: credential.id.bytes),
-        try transaction.value(in: .grants, for: credential.id.bytes + Array(name.utf8))
-      )
-    }
-    if let vaultKey {
-      guard let wrapped else { throw VaultError(.corrupt, "the key of \(credential.name) is missing") }
-      return SharedSecret(try vaultKey.unwrap(wrapped, of: credential.id, in: header.id))
-    }
-    guard let grant else {
-      throw VaultError(.notPermitted, "member \(name) holds no grant on \(credential.name)")
-    }
-    return SharedSecret(try open(grant, on: credential))
+  func credentialKey(of credential: Credential) async throws -> SharedSecret {
+    let member = member
+    return try open(
+      key: await store.read { try VaultView.sealedKey(of: credential, for: member, in: $0) }, of: credential)
   }
 
-  private func open(_ grant: [UInt8], on credential: Credential) throws -> SecretBytes {
-    do { return try AgeFile.open(grant.span.bytes, with: [identity.age]) } catch let error as AgeError {
-      throw VaultError(.corrupt, "the grant of \(member.name) on \(credential.name) does not open: \(error)")
+  /// Opens what `VaultView.sealedKey` gave. Throws `corrupt` unless it is the key that the credential's record names.
+  private func open(key sealed: [UInt8], of credential: Credential) throws -> SharedSecret {
+    let key: SecretBytes
+    if let vaultKey {
+      key = try vaultKey.unwrap(sealed, of: credential.id, in: header.id)
+    } else {
+      do { key = try AgeFile.open(sealed.span.bytes, with: [identity.age]) } catch let error as AgeError {
+        throw VaultError(.corrupt, "the grant of \(member.name) on \(credential.name) does not open: \(error)")
+      }
     }
+    // Anyone can seal anything to a member: the record, which the log vouches for, says which key it must be.
+    guard try VaultKey.id(ofCredentialKey: key) == credential.keyID else {
+      throw VaultError(.corrupt, "the key of \(credential.name) is another than its record names")
+    }
+    return SharedSecret(key)
   }
 
   /// Seals `pair` as version `version` of `credential`, ready to be stored by a change.
@@ -94,6 +93,9 @@ package struct UnlockedVault: Sendable {
   private func seal(
     _ pair: Pair, of credential: Credential, version: UInt64, _ key: borrowing SecretBytes
   ) throws -> SealedPair {
+    // A pair that could not be read back would be lost when it is needed.
+    try Pair.check(pair.clientID, "client_id")
+    try Pair.check(pair.clientSecret, "client_secret")
     let document = try pair.document()
     let record = try SealedRecord.seal(
       document.bytes, key: key.bytes, purpose: .pair(credential.id, version: version), vault: header.id,
@@ -108,8 +110,10 @@ package struct UnlockedVault: Sendable {
     of name: String, choosing choose: @Sendable (Credential) throws -> [Version], event: EventName,
     _ fields: [String: JSONValue] = [:], now: Timestamp
   ) async throws -> [(version: Version, pair: Pair)] {
-    let (credential, sealed) = try await change(now: now) { change in
+    let member = member
+    let (credential, sealedKey, sealed) = try await change(now: now) { change in
       let credential = try change.view.credential(name)
+      let sealedKey = try VaultView.sealedKey(of: credential, for: member, in: change.view.transaction)
       let sealed = try choose(credential).map { version in
         guard let record = try change.view.sealedPair(of: credential, version.number) else {
           throw VaultError(.corrupt, "version \(version.number) of \(name) is missing")
@@ -119,9 +123,9 @@ package struct UnlockedVault: Sendable {
       var fields = fields
       fields["versions"] = .array(sealed.map { .integer(Int(clamping: $0.0.number)) })
       try change.log(event, about: name, fields)
-      return (credential, sealed)
+      return (credential, sealedKey, sealed)
     }
-    let key = try await credentialKey(of: credential)
+    let key = try open(key: sealedKey, of: credential)
     return try sealed.map { (version: $0.0, pair: try open($0.1, as: $0.0.number, of: credential, key.secret)) }
   }
 
@@ -163,14 +167,16 @@ package struct UnlockedVault: Sendable {
     name: String, provider: String, settings: [String: String], policy: Policy, admin: String, pair: Pair,
     now: Timestamp
   ) async throws -> Credential {
-    try Name.check(name, "credential name")
+    try Credential.check(name: name, provider: provider, settings: settings)
     guard let vaultKey else {
       throw VaultError(.notPermitted, "member \(member.name) is no owner and cannot add credentials")
     }
+    let (key, keyID) = try credentialKey()
     let credential = Credential(
       id: Identifier(drawnFrom: randomness), name: name, provider: provider, settings: settings, policy: policy,
-      admin: admin, created: now)
-    let (wrapped, sealed) = try firstVersion(pair, of: credential, under: vaultKey)
+      admin: admin, keyID: keyID, created: now)
+    let wrapped = try vaultKey.wrap(key.secret, of: credential.id, in: header.id, randomness)
+    let sealed = try seal(pair, of: credential, version: 1, key.secret)
     return try await change(now: now) { change in
       guard try !change.view.hasCredential(name) else {
         throw VaultError(.alreadyExists, "the vault has a credential \(Name.printable(name)) already")
@@ -182,13 +188,11 @@ package struct UnlockedVault: Sendable {
     }
   }
 
-  /// A fresh credential key, wrapped, and `pair` sealed under it as version 1.
-  private func firstVersion(
-    _ pair: Pair, of credential: Credential, under vaultKey: VaultKey
-  ) throws -> (wrapped: [UInt8], sealed: SealedPair) {
+  /// A fresh key for a credential, and its name.
+  private func credentialKey() throws -> (key: SharedSecret, id: String) {
     let key = try randomness.secret(VaultKey.size)
-    let wrapped = try vaultKey.wrap(key, of: credential.id, in: header.id, randomness)
-    return (wrapped, try seal(pair, of: credential, version: 1, key))
+    let id = try VaultKey.id(ofCredentialKey: key)
+    return (SharedSecret(key), id)
   }
 
   /// Replaces a credential's policy.

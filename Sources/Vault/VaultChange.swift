@@ -29,7 +29,14 @@ package final class VaultChange {
   package func log(_ event: EventName, about credential: String? = nil, _ fields: [String: JSONValue] = [:]) throws {
     var fields = fields
     if let credential { fields["credential"] = .string(credential) }
-    entries.append(try LogEntry(time: now, member: member, event: event.text, details: fields))
+    let entry = try LogEntry(time: now, member: member, event: event.text, details: fields)
+    // Such an entry would make the log one that nobody can verify, for ever.
+    if try Membership.Change(entry) != nil,
+      !view.members.contains(where: { $0.name == member && $0.card.role == .owner })
+    {
+      throw VaultError(.notPermitted, "member \(member) is no owner and cannot change who is a member")
+    }
+    entries.append(entry)
   }
 
   /// Stores `credential` as `event` leaves it, with an entry that carries the record's digest.
@@ -56,9 +63,12 @@ package final class VaultChange {
       throw VaultError(
         .alreadyExists, "step \(step) of rotation \(credential.rotation) of \(credential.name) is journalled")
     }
+    var credential = credential
+    try credential.count(step: step)
     try transaction.set(nextIndex.bigEndianBytes, in: .journal, for: key)
     var fields = fields
     fields["rotation"] = .integer(Int(clamping: credential.rotation))
+    fields["step"] = .integer(Int(step))
     return try save(credential, event, fields)
   }
 

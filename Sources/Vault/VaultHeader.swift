@@ -34,11 +34,12 @@ package struct VaultHeader: Hashable, Sendable {
       var members = try JSONMembers(of: JSONValue(readingCanonical: bytes), "header")
       try VaultError.requireFormat(members.count("v"), Self.format, "the vault's header")
       let created = try members.timestamp("created")
-      guard let id = Identifier(try members.string("id")), let keyID = [UInt8](hex: try members.string("key")) else {
+      guard let id = Identifier(try members.string("id")), let keyID = Identifier(try members.string("key"))
+      else {
         throw VaultError(.corrupt, "the vault's header names no vault")
       }
       try members.finish()
-      return VaultHeader(id: id, created: created, keyID: keyID.hex)
+      return VaultHeader(id: id, created: created, keyID: keyID.description)
     }
   }
 }

@@ -10,14 +10,22 @@ package final class VaultKey: Sendable {
   package let id: String
 
   private static let idInfo = "relatch/v1/vault-key-id"
+  private static let credentialKeyIDInfo = "relatch/v1/credential-key-id"
 
   package init(_ key: consuming SecretBytes) throws {
     guard key.count == Self.size else {
       throw VaultError(.corrupt, "the vault key has \(key.count) bytes, expected \(Self.size)")
     }
-    let name = try HKDFSHA256.derive(inputKey: key.bytes, salt: [], info: Self.idInfo, count: 16)
-    id = name.withUnsafeBytes { Array($0) }.hex
+    id = try Self.id(of: key, Self.idInfo)
     self.key = key
+  }
+
+  /// The name of a credential's key, as the credential's record has it.
+  static func id(ofCredentialKey key: borrowing SecretBytes) throws -> String { try id(of: key, credentialKeyIDInfo) }
+
+  private static func id(of key: borrowing SecretBytes, _ info: String) throws -> String {
+    let name = try HKDFSHA256.derive(inputKey: key.bytes, salt: [], info: info, count: Identifier.size)
+    return name.withUnsafeBytes { Array($0) }.hex
   }
 
   /// The age file to keep: openable by each of `owners` with the `age` program.

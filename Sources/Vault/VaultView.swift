@@ -19,9 +19,7 @@ package struct VaultView {
     }
     self.transaction = transaction
     header = try VaultHeader(decoding: bytes)
-    let members = try transaction.rows(in: .members).map { row in
-      try Member(decoding: row.value, name: String(decoding: row.key, as: UTF8.self))
-    }
+    let members = try transaction.rows(in: .members).map { try Member(decoding: $0.value, name: Self.name($0.key)) }
     self.members = members
     let head = try AuditLog.authenticateHead(in: transaction) { name in
       members.first { $0.name == name }?.card.signing
@@ -33,7 +31,11 @@ package struct VaultView {
     // The keys that vouched for the log stand in the log: a member's record that differs from its entry ends here.
     for member in members {
       try requireDigest(of: member.bytes, inEntry: member.entry, "member \(Name.printable(member.name))") { entry in
-        entry.event == EventName.vaultCreated.text || entry.event == EventName.memberAdded.text
+        // Vouched for by an owner who was there before, and so on back to the first.
+        member.entry == 0
+          ? entry.event == EventName.vaultCreated.text && entry.details["owner"] == member.card.json
+          : entry.event == EventName.memberAdded.text && entry.details["added"] == member.card.json
+            && members.contains { $0.name == entry.member && $0.card.role == .owner && $0.entry < member.entry }
       }
     }
     let first = try authenticatedEntry(at: 0)
@@ -47,6 +49,9 @@ package struct VaultView {
 
   /// The log entry at `index`, proved to be covered by the newest checkpoint.
   package func authenticatedEntry(at index: UInt64) throws -> LogEntry {
+    guard index < checkpoint.size else {
+      throw VaultError(.corrupt, "the log has \(checkpoint.size) entries, and a record speaks of entry \(index)")
+    }
     let entry = try AuditLog.entry(at: index, in: transaction)
     try AuditLog.inclusionProof(of: index, size: checkpoint.size, in: transaction)
       .verify(leafHash: MerkleTree.leafHash(entry.bytes), root: checkpoint.root)
@@ -55,9 +60,15 @@ package struct VaultView {
 
   /// All credentials, by name.
   package func credentials() throws -> [Credential] {
-    try transaction.rows(in: .credentials).map { row in
-      try credential(decoding: row.value, name: String(decoding: row.key, as: UTF8.self))
+    try transaction.rows(in: .credentials).map { try credential(decoding: $0.value, name: Self.name($0.key)) }
+  }
+
+  /// The name that a row stands under.
+  private static func name(_ key: [UInt8]) throws -> String {
+    guard let name = String(validating: key, as: UTF8.self) else {
+      throw VaultError(.corrupt, "a record stands under a name that is not UTF-8")
     }
+    return name
   }
 
   /// Whether there is a credential `name`.
@@ -86,14 +97,35 @@ package struct VaultView {
     try transaction.value(in: .versions, for: credential.id.bytes + version.bigEndianBytes)
   }
 
-  /// The log entries of one rotation, in order: its journal.
-  package func journal(of credential: Credential, rotation: UInt64) throws -> [LogEntry] {
-    try transaction.rows(in: .journal, withPrefix: credential.id.bytes + rotation.bigEndianBytes).map { row in
-      guard let index = UInt64(bigEndianBytes: row.value) else {
-        throw VaultError(.corrupt, "the journal of \(credential.name) is damaged")
+  /// The sealed key of `credential` that `member` can open: an owner the wrapped one, others their grant.
+  static func sealedKey(of credential: Credential, for member: Member, in transaction: any ReadTransaction) throws
+    -> [UInt8]
+  {
+    if member.card.role == .owner {
+      guard let wrapped = try transaction.value(in: .keys, for: credential.id.bytes) else {
+        throw VaultError(.corrupt, "the key of \(credential.name) is missing")
       }
+      return wrapped
+    }
+    guard let grant = try transaction.value(in: .grants, for: credential.id.bytes + Array(member.name.utf8)) else {
+      throw VaultError(.notPermitted, "member \(member.name) holds no grant on \(credential.name)")
+    }
+    return grant
+  }
+
+  /// The log entries of one rotation, in order: its journal. That of the newest rotation is known to be whole.
+  package func journal(of credential: Credential, rotation: UInt64) throws -> [LogEntry] {
+    let prefix = credential.id.bytes + rotation.bigEndianBytes
+    let rows = try transaction.rows(in: .journal, withPrefix: prefix)
+    guard rotation != credential.rotation || rows.count == Int(credential.steps) else {
+      throw VaultError(
+        .corrupt, "the journal of \(credential.name) has \(rows.count) steps, its record speaks of \(credential.steps)")
+    }
+    return try rows.enumerated().map { step, row in
+      guard row.key == prefix + UInt32(clamping: step).bigEndianBytes, let index = UInt64(bigEndianBytes: row.value)
+      else { throw VaultError(.corrupt, "the journal of \(credential.name) is damaged at step \(step)") }
       let entry = try authenticatedEntry(at: index)
-      guard entry.details["credential"] == .string(credential.name),
+      guard entry.details["credential"] == .string(credential.name), entry.details["step"] == .integer(step),
         entry.details["rotation"] == .integer(Int(clamping: rotation))
       else { throw VaultError(.corrupt, "the journal of \(credential.name) points at another's log entry \(index)") }
       return entry

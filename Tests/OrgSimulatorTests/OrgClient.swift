@@ -1,5 +1,5 @@
 import Foundation
-import FoundationNetworking
+import Loopback
 import OrgSimulator
 import Testing
 
@@ -24,21 +24,9 @@ struct OrgClient {
   func send(
     _ method: String, _ path: String, body: String? = nil, headers: [String: String] = [:]
   ) async throws -> Answer {
-    var request = URLRequest(url: try #require(URL(string: base + path)))
-    request.httpMethod = method
-    request.httpBody = body.map { Data($0.utf8) }
-    for (name, value) in headers { request.setValue(value, forHTTPHeaderField: name) }
-    // A connection for each request: on a kept one that closes without an answer, libcurl sends the request again.
-    let configuration = URLSessionConfiguration.ephemeral
-    configuration.timeoutIntervalForRequest = 20
-    let session = URLSession(configuration: configuration)
-    defer { session.invalidateAndCancel() }
-    let (data, response) = try await session.data(for: request)
-    let http = try #require(response as? HTTPURLResponse)
-    let pairs = http.allHeaderFields.compactMap { name, value in
-      (name as? String).map { ($0.lowercased(), "\(value)") }
-    }
-    return Answer(status: http.statusCode, headers: Dictionary(uniqueKeysWithValues: pairs), body: data)
+    let answer = try await LoopbackClient(base).send(
+      method, path, body: body.map { Data($0.utf8) }, headers: headers)
+    return Answer(status: answer.status, headers: answer.headers, body: answer.body)
   }
 
   func token(_ key: String, _ secret: String) async throws -> Answer {

@@ -4,25 +4,18 @@ import Testing
 import Transport
 
 @Suite struct LoadingTests {
-  @Test func `libcurl is mapped by the first send, and not before`() async {
+  // That the program itself maps no libcurl until then is for `CommandTests`: this bundle links the simulator, whose HTTP
+  // library brings one along.
+  @Test func `libcurl is loaded by the first send, and not before`() async {
     await #expect(processExitsWith: .success) {
-      func isMapped() throws -> Bool {
-        // Read to its end: the file says that it has no size.
-        let file = try #require(FileHandle(forReadingAtPath: "/proc/self/maps"))
-        let maps = try file.readToEnd() ?? Data()
-        return String(decoding: maps, as: UTF8.self).contains("libcurl")
-      }
       let transport = CurlTransport()
       // What is refused before sending loads nothing either.
       let evil = HTTPRequest(.get, try Endpoint("http://127.0.0.1:1/"), headers: [("A", "\n")])
       _ = try await failure(transport, evil)
       #expect(throws: TransportError.self) { try Endpoint("http://example.com/") }
       #expect(!ccurl_is_loaded())
-      // Foundation's own networking is not linked here, so the map is the program's.
-      #expect(try !isMapped())
       _ = try await failure(transport, try get("http://127.0.0.1:1/"))
       #expect(ccurl_is_loaded())
-      #expect(try isMapped())
     }
   }
 

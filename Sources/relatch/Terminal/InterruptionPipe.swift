@@ -4,6 +4,18 @@ import Glibc
 /// A signal that arrived while a person was typing.
 struct Interruption: Error {
   let signal: Int32
+
+  /// Sends the signal to this thread; returns once it has done what it does, if the process then still runs.
+  func raise() {
+    // The threads that tasks run on block signals, and a blocked one would wait while we go on.
+    var alone = sigset_t()
+    var before = sigset_t()
+    sigemptyset(&alone)
+    sigaddset(&alone, signal)
+    pthread_sigmask(SIG_UNBLOCK, &alone, &before)
+    Glibc.raise(signal)
+    pthread_sigmask(SIG_SETMASK, &before, nil)
+  }
 }
 
 /// Turns the signals that end or stop a program into input while it lives, so that the terminal's echo can be restored

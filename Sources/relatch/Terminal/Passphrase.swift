@@ -42,7 +42,7 @@ struct Passphrase: Sendable {
       } catch let interruption as Interruption {
         try screen.write("\n")
         // Echo and handlers are as they were, so the signal now does what it would have done. After a stop, ask again.
-        raise(interruption.signal)
+        interruption.raise()
         guard interruption.signal == SIGTSTP else {
           throw PassphraseError(.interrupted, "asking for the \(prompt) was interrupted")
         }

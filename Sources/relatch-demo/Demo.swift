@@ -1,0 +1,102 @@
+import Foundation
+import OAuth
+import OrgSimulator
+import Sodium
+import Transport
+
+/// One org, one folder, one rotation.
+struct Demo {
+  private let server: SimulatorServer
+  private let url: String
+  private let program: Program
+
+  init() async throws {
+    server = SimulatorServer(layout: OrgLayout(apps: 1))
+    url = try await server.start()
+    program = try Program(
+      folder: FileManager.default.temporaryDirectory.appending(path: "relatch-demo-\(UUID().uuidString)"))
+  }
+
+  func run() async throws {
+    guard let admin = server.adminApp.consumers.first?.primary, let app = server.integrationApps.first,
+      let old = app.consumers.first?.primary
+    else { throw DemoFailure(reason: "the simulated org has no apps") }
+
+    say(
+      """
+      A simulated Salesforce org listens at \(url): an administrator's app, and the app "\(app.developerName)", whose pair is
+      to be rotated. The vault is made in \(program.folder.path).
+
+      """)
+    try program.run("init", "--no-passphrase")
+    try program.run("add", "admin", "--provider", "salesforce", "--set", "url=\(url)", input: json(admin))
+    try program.run(
+      "add", "crm", "--provider", "salesforce", "--set", "url=\(url)", "--set", "app=\(app.identifier)", "--admin",
+      "admin",
+      input: json(old))
+    try program.run("rotate", "crm")
+    let new = try primary()
+    try expect(
+      try program.read("crm", field: "client_id") == new.key, "the vault's active pair is the org's primary one")
+    try expect(new.key != old.key && new.secret != old.secret, "the org has a new key and a new secret")
+    try await expect(isGranted(new), "the new pair is granted a token")
+    try await expect(isGranted(old), "the old pair is granted a token, too, while its grace lasts")
+
+    try program.run("status")
+    try program.run("retire", "crm")
+    try await expect(!isGranted(old), "the old pair is refused")
+    try await expect(isGranted(new), "the new pair is granted a token")
+
+    try program.run("log", "list")
+    try program.run("log", "verify")
+    say("\nStaged, saved, proved, promoted, verified, retired, seen refused: and the log says so to anyone who asks.")
+  }
+
+  func end(keepingFolder: Bool) async {
+    await server.stop()
+    if keepingFolder {
+      say("\nLook around with: RELATCH_VAULT=\(program.vault) RELATCH_IDENTITY=\(program.identity) relatch log list")
+    } else {
+      try? FileManager.default.removeItem(at: program.folder)
+    }
+  }
+
+  private func primary() throws -> IssuedPair {
+    guard let pair = server.integrationApps.first?.consumers.first?.primary else {
+      throw DemoFailure(reason: "the app has no primary pair any more")
+    }
+    return pair
+  }
+
+  /// Asks the org's token endpoint, as an integration would.
+  private func isGranted(_ pair: IssuedPair) async throws -> Bool {
+    let transport = CurlTransport()
+    let endpoint = TokenEndpoint(try Endpoint(url + "/services/oauth2/token"), over: transport)
+    let request = try tokenRequest(pair)
+    let isGranted: Bool
+    do {
+      _ = try await endpoint.grant(request)
+      isGranted = true
+    } catch {
+      guard error.code == .answered else { throw DemoFailure(reason: error.description) }
+      isGranted = false
+    }
+    await transport.shutdown()
+    return isGranted
+  }
+
+  private func tokenRequest(_ pair: IssuedPair) throws -> TokenRequest {
+    let key = Array(pair.key.utf8)
+    let secret = Array(pair.secret.utf8)
+    let clientID = try SecretBytes(copying: key.span.bytes)
+    let clientSecret = try SecretBytes(copying: secret.span.bytes)
+    return try TokenRequest(clientID: clientID, clientSecret: clientSecret, by: .body)
+  }
+
+  private func json(_ pair: IssuedPair) -> String { #"{"client_id":"\#(pair.key)","client_secret":"\#(pair.secret)"}"# }
+
+  private func expect(_ holds: Bool, _ promise: String) throws {
+    guard holds else { throw DemoFailure(reason: "not so: \(promise)") }
+    say("  ✓ \(promise)")
+  }
+}

@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""Reads a Relatch vault with nothing of Relatch: Python 3, the `age` program and PyNaCl.
+
+Written from vault/*.md alone. Prints what it found as one JSON object, and fails if anything does not authenticate.
+
+    relatch_reader.py VAULT-FOLDER --identity FILE
+"""
+import argparse
+import base64
+import hashlib
+import hmac
+import json
+import os
+import shutil
+import sqlite3
+import struct
+import subprocess
+import tempfile
+
+import nacl.bindings
+import nacl.signing
+
+
+class Refused(Exception):
+    pass
+
+
+def require(condition, what):
+    if not condition:
+        raise Refused(what)
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def hkdf(key, info, count):
+    """HKDF-SHA-256 (RFC 5869) with an empty salt."""
+    secret = hmac.new(bytes(32), key, hashlib.sha256).digest()
+    output, block = b"", b""
+    while len(output) < count:
+        block = hmac.new(secret, block + info + bytes([len(output) // 32 + 1]), hashlib.sha256).digest()
+        output += block
+    return output[:count]
+
+
+def canonical(text):
+    """Reads JSON that must be in the one form of RFC 8785; our numbers are integers and our keys sort as ASCII."""
+    value = json.loads(text)
+    again = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    require(again == text, "JSON that is not canonical")
+    return value
+
+
+def age_open(sealed, identity):
+    """The plaintext of an age file, or None."""
+    result = subprocess.run(["age", "-d", "-i", identity], input=sealed, capture_output=True)
+    return result.stdout if result.returncode == 0 else None
+
+
+def open_record(record, key, vault, purpose):
+    """vault/sealed-record.md"""
+    require(len(record) >= 41 and record[0] == 1, "a sealed record of another format")
+    data = f"relatch/v1 {vault} {purpose}".encode()
+    return nacl.bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(record[25:], data, record[1:25], key)
+
+
+def tree_root(leaves):
+    """RFC 6962, section 2.1."""
+    if not leaves:
+        return sha256(b"")
+    if len(leaves) == 1:
+        return leaves[0]
+    split = 1 << ((len(leaves) - 1).bit_length() - 1)
+    return sha256(b"\x01" + tree_root(leaves[:split]) + tree_root(leaves[split:]))
+
+
+class Vault:
+    def __init__(self, folder, identity):
+        self.folder, self.identity = folder, identity
+        # A copy: SQLite writes files of its own beside a database, even to read it.
+        with tempfile.TemporaryDirectory() as copy:
+            for name in ["vault.db", "vault.db-wal"]:
+                if os.path.exists(os.path.join(folder, name)):
+                    shutil.copy(os.path.join(folder, name), copy)
+            database = sqlite3.connect(os.path.join(copy, "vault.db"))
+            require(database.execute("PRAGMA application_id").fetchone()[0] == 0x524C5443, "another program's database")
+            require(database.execute("PRAGMA user_version").fetchone()[0] == 1, "another format")
+            names = "header members credentials keys grants versions journal log tree checkpoints".split()
+            self.tables = {
+                name: dict(database.execute(f"SELECT key, value FROM {name} ORDER BY key")) for name in names
+            }
+            database.close()
+
+    def verify_log(self):
+        """vault/log.md and vault/checkpoint.md; returns the entries."""
+        entries = list(self.tables["log"].values())
+        require(list(self.tables["log"]) == [struct.pack(">Q", n) for n in range(len(entries))], "a gap in the log")
+        self.entries = [canonical(entry) for entry in entries]
+        leaves = [sha256(b"\x00" + entry) for entry in entries]
+        genesis = self.entries[0]
+        require(genesis["event"] == "vault.created", "a log that does not begin")
+        owner = genesis["owner"]
+        require(owner["name"] == genesis["member"] and owner["role"] == "owner", "a log that nobody owns")
+        members, closed = {owner["name"]: owner}, set()
+        for index, entry in enumerate(self.entries):
+            actor = members.get(entry["member"])
+            require(actor, f"entry {index} by a stranger")
+            if index > 0 and entry["event"] in ("vault.created", "member.added", "member.removed"):
+                require(entry["event"] != "vault.created" and actor["role"] == "owner", f"entry {index} not permitted")
+                if entry["event"] == "member.added":
+                    require(entry["added"]["name"] not in members, f"entry {index} adds a member twice")
+                    members[entry["added"]["name"]] = entry["added"]
+                else:
+                    require(entry["removed"] in members and entry["removed"] != actor["name"], f"entry {index}")
+                    del members[entry["removed"]]
+            last = index + 1 == len(entries)
+            if last or self.entries[index + 1]["member"] != entry["member"]:
+                closed.add(index + 1)
+                self.root = tree_root(leaves[: index + 1])
+                self.verify_checkpoint(index + 1, self.root, actor, "relatch/" + genesis["vault"])
+        require(set(self.tables["checkpoints"]) == {struct.pack(">Q", n) for n in closed}, "a stray checkpoint")
+        self.members = members
+        return self.entries
+
+    def verify_checkpoint(self, size, root, member, origin):
+        note = self.tables["checkpoints"].get(struct.pack(">Q", size))
+        require(note, f"no checkpoint of size {size}")
+        text, signatures = note.decode().split("\n\n")
+        require(text.split("\n") == [origin, str(size), base64.b64encode(root).decode()], f"checkpoint {size}")
+        key = base64.b64decode(member["signing"], validate=True)
+        key_id = sha256(origin.encode() + b"\n\x01" + key)[:4]
+        for line in signatures.splitlines():
+            signature = base64.b64decode(line.removeprefix(f"— {origin} "), validate=True)
+            if signature[:4] == key_id:
+                nacl.signing.VerifyKey(key).verify((text + "\n").encode(), signature[4:])
+                return
+        raise Refused(f"checkpoint {size} is not signed by {member['name']}")
+
+    def require_entry(self, record, index, about, value):
+        """Fails unless log entry `index` carries the record's digest and is about it."""
+        require(index < len(self.entries), "a record that names no log entry")
+        entry = self.entries[index]
+        require(entry.get(about) == value, f"entry {index} is about something else")
+        require(entry.get("record") == base64.b64encode(sha256(record)).decode(), f"a record that entry {index} denies")
+
+    def read(self):
+        self.verify_log()
+        header = canonical(self.tables["header"][b"vault"])
+        first = self.entries[0]
+        require(header["v"] == 1, "another format")
+        require(
+            (header["id"], header["key"], header["created"]) == (first["vault"], first["key"], first["time"]),
+            "a header that the log denies")
+        for name, record in self.tables["members"].items():
+            member = canonical(record)
+            require(member["card"]["name"].encode() == name, "a member under another's name")
+            require(member["card"] == self.members.get(name.decode()), "a member that the log denies")
+            self.require_entry(record, member["entry"], "owner" if member["entry"] == 0 else "added", member["card"])
+        path = os.path.join(self.folder, "keys", header["key"] + ".age")
+        with open(path, "rb") as file:
+            vault_key = age_open(file.read(), self.identity)
+        if vault_key is not None:
+            require(hkdf(vault_key, b"relatch/v1/vault-key-id", 16).hex() == header["key"], "another vault's key")
+        self.require_current()
+        credentials = [self.read_credential(*row, header["id"], vault_key) for row in self.tables["credentials"].items()]
+        return {
+            "credentials": [credential for credential in credentials if credential],
+            "entries": len(self.entries),
+            "owner": first["owner"],
+            "root": base64.b64encode(self.root).decode(),
+            "vault": header["id"],
+        }
+
+    def require_current(self):
+        """Each record is true; none may be older than the newest, or be missing."""
+        newest = {}
+        for index, entry in enumerate(self.entries):
+            if entry["event"] == "credential.removed":
+                del newest[entry["credential"]]
+            elif "credential" in entry and "record" in entry:
+                newest[entry["credential"]] = index
+        found = {name.decode(): canonical(record)["entry"] for name, record in self.tables["credentials"].items()}
+        require(found == newest, "credentials that are not the newest that the log speaks of")
+        members = {name.decode() for name in self.tables["members"]}
+        require(members == set(self.members), "members that are not those the log ends with")
+
+    def credential_key(self, record, vault, vault_key):
+        identifier = bytes.fromhex(record["id"])
+        if vault_key is not None:
+            key = open_record(self.tables["keys"][identifier], vault_key, vault, f"credential-key {record['id']}")
+        else:
+            grants = [grant for name, grant in self.tables["grants"].items() if name[:16] == identifier]
+            key = next(filter(None, (age_open(grant, self.identity) for grant in grants)), None)
+        if key is not None:
+            require(hkdf(key, b"relatch/v1/credential-key-id", 16).hex() == record["key"], "another credential's key")
+        return key
+
+    def read_credential(self, name, bytes_, vault, vault_key):
+        record = canonical(bytes_)
+        require(record["name"].encode() == name and record["v"] == 1, "a credential under another's name")
+        self.require_entry(bytes_, record["entry"], "credential", record["name"])
+        self.verify_journal(record)
+        key = self.credential_key(record, vault, vault_key)
+        if key is None:
+            return None
+        pairs = {}
+        for version in record["versions"]:
+            if version["stage"] == "retired":
+                continue
+            row = bytes.fromhex(record["id"]) + struct.pack(">Q", version["number"])
+            purpose = f"pair {record['id']} {version['number']}"
+            pairs[str(version["number"])] = json.loads(open_record(self.tables["versions"][row], key, vault, purpose))
+        active = [version["number"] for version in record["versions"] if version["stage"] == "active"]
+        require(len(active) == 1, "not one active version")
+        return {"active": active[0], "name": record["name"], "pairs": pairs}
+
+    def verify_journal(self, record):
+        """vault/journal.md"""
+        prefix = bytes.fromhex(record["id"]) + struct.pack(">Q", record["rotation"])
+        rows = [(key, value) for key, value in self.tables["journal"].items() if key[:24] == prefix]
+        require(len(rows) == record["steps"], "a journal that was cut off")
+        for step, (key, value) in enumerate(rows):
+            require(key == prefix + struct.pack(">I", step), "a journal with a gap")
+            entry = self.entries[struct.unpack(">Q", value)[0]]
+            expected = (record["name"], record["rotation"], step)
+            require((entry["credential"], entry["rotation"], entry["step"]) == expected, "a journal of another")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Reads a Relatch vault without Relatch.")
+    parser.add_argument("folder")
+    parser.add_argument("--identity", required=True)
+    arguments = parser.parse_args()
+    found = Vault(arguments.folder, arguments.identity).read()
+    print(json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+import Audit
+import Contracts
+import JSON
+import Storage
+import Testing
+
+@testable import Vault
+
+@Suite struct CredentialTests {
+  private func make() -> Credential {
+    Credential(
+      id: Identifier(drawnFrom: .seeded("credential")), name: "crm/prod", provider: "external-client-app",
+      settings: ["url": "https://crm.example"], policy: Policy(), admin: "crm/prod",
+      keyID: String(repeating: "0", count: 32), created: Fixture.start)
+  }
+
+  @Test func aRecordIsReadBackAsItWasWritten() throws {
+    var credential = make()
+    _ = try credential.addStaged(handle: "h", expires: Fixture.at(9), now: Fixture.at(1))
+    try credential.promoteStaged(now: Fixture.at(2))
+    #expect(try Credential(decoding: credential.bytes, name: "crm/prod") == credential)
+  }
+
+  @Test func oneVersionIsActiveAndAtMostOneIsStaged() throws {
+    var credential = make()
+    #expect(throws: VaultError(.notFound, "")) { try credential.promoteStaged(now: Fixture.at(1)) }
+    #expect(try credential.addStaged(handle: nil, expires: nil, now: Fixture.at(1)) == 2)
+    #expect(throws: VaultError(.alreadyExists, "")) {
+      _ = try credential.addStaged(handle: nil, expires: nil, now: Fixture.at(1))
+    }
+    try credential.promoteStaged(now: Fixture.at(2))
+    #expect(credential.versions.map(\.stage) == [.previous, .active])
+    #expect(credential.versions.map(\.since) == [Fixture.at(2), Fixture.at(2)])
+    #expect(credential.debts.map(\.number) == [1])
+  }
+
+  @Test func aVersionRetiresOnceAndTheActiveOneNever() throws {
+    var credential = make()
+    #expect(throws: VaultError(.notFound, "")) { try credential.retire(1, now: Fixture.at(1)) }
+    #expect(throws: VaultError(.notFound, "")) { try credential.retire(2, now: Fixture.at(1)) }
+    _ = try credential.addStaged(handle: nil, expires: nil, now: Fixture.at(1))
+    try credential.retire(2, now: Fixture.at(2))
+    #expect(throws: VaultError(.notFound, "")) { try credential.retire(2, now: Fixture.at(3)) }
+    #expect(credential.version(2)?.since == Fixture.at(2))
+    #expect(try credential.addStaged(handle: nil, expires: nil, now: Fixture.at(3)) == 3)
+  }
+
+  @Test(arguments: [
+    (#""stage":"active""#, #""stage":"staged""#), (#""stage":"active""#, #""stage":"lost""#),
+    (#""number":1"#, #""number":0"#), (#""v":1"#, #""v":2"#), (#""v":1"#, #""v":1,"w":1"#), (#""v":1"#, #""v": 1"#),
+    (#""grace":"1d""#, #""grace":"24h""#), (#""grace":"1d""#, #""grace":"1d","more":"1d""#),
+    (#""name":"crm/prod""#, #""name":"crm/test""#), (#""steps":0"#, #""steps":1"#),
+    (#""rotation":0"#, #""rotation":1"#),
+    (#""entry":0"#, #""entry":-1"#), (#""entry":0"#, #""entry":9007199254740992"#),
+    ("2026-01-01T00:00:00.000Z", "2026-02-30T00:00:00.000Z"), (#""id":""#, #""id":"X"#),
+  ])
+  func aRecordThatIsNotOneIsRefused(_ change: (String, String)) throws {
+    let text = String(decoding: make().bytes, as: UTF8.self)
+    #expect(text.contains(change.0))
+    let other = text.replacing(change.0, with: change.1, maxReplacements: 1)
+    #expect(throws: VaultError.self, "\(other)") { try Credential(decoding: Array(other.utf8), name: "crm/prod") }
+  }
+
+  @Test(arguments: ["a", "A9", "crm/prod", "a.b-c_d@e", "a/b/c", String(repeating: "x", count: 128)])
+  func aNameIsAccepted(_ name: String) throws {
+    try Name.check(name, "name")
+  }
+
+  @Test(arguments: [
+    "", ".", "..", "a/..", "a/../b", "a/./b", "a//b", "a/", "/a", "-a", "_a", "@a", "a b", "a\nb", "a\0", "a\u{7F}",
+    "é",
+    "a\u{301}", "a\u{202E}b", "\u{212A}ey", "a\\b", "a:b", "a*", "$a", String(repeating: "x", count: 129),
+  ])
+  func aNameIsRefusedAndCannotSteerATerminal(_ name: String) {
+    #expect(throws: VaultError(.invalidInput, "")) { try Name.check(name, "name") }
+    #expect(Name.printable(name).utf8.allSatisfy { (0x20...0x7E).contains($0) })
+  }
+
+  @Test(arguments: [
+    ("crm/../x", "p", ["url": "u"]), ("crm", "p q", ["url": "u"]), ("crm", "p", ["a b": "u"]),
+    ("crm", "p", ["url": "\u{1B}[2J"]), ("crm", "p", ["url": "\u{9B}2J"]),
+    ("crm", "p", ["url": String(repeating: "x", count: 4097)]),
+  ])
+  func whatCannotBeShownIsNotAdded(_ name: String, _ provider: String, _ settings: [String: String]) async throws {
+    let fixture = try await Fixture()
+    await #expect(throws: VaultError(.invalidInput, "")) {
+      _ = try await fixture.vault.add(
+        name: name, provider: provider, settings: settings, policy: Policy(), admin: name,
+        pair: Fixture.pair(Fixture.first), now: Fixture.at(1))
+    }
+    #expect(try await fixture.store.read { try AuditLog.size(in: $0) } == 1)
+  }
+
+  @Test(arguments: ["0s": 0, "1s": 1, "90s": 90, "10m": 600, "36h": 129_600, "1d": 86_400, "3650d": 315_360_000])
+  func aDurationIsReadAndWrittenInItsShortestText(_ text: String, _ seconds: Int) {
+    #expect(Policy.duration(text) == .seconds(seconds))
+    #expect(Policy.text(.seconds(seconds)) == text)
+  }
+
+  @Test(arguments: ["60s": "1m", "60m": "1h", "24h": "1d", "010m": "10m"])
+  func aDurationMayBeGivenInALongerText(_ text: String, _ shortest: String) throws {
+    #expect(Policy.text(try #require(Policy.duration(text))) == shortest)
+  }
+
+  @Test(arguments: [
+    "", "s", "1", "1 s", " 1s", "1s ", "-1s", "+1s", "1.5h", "1w", "1S", "١s", "1s\u{301}", "3651d", "99999999999d",
+    "999999999d", "0x1s", "1e3s",
+  ])
+  func anythingElseIsNoDuration(_ text: String) {
+    #expect(Policy.duration(text) == nil)
+    var policy = Policy()
+    #expect(throws: VaultError(.invalidInput, "")) { try policy.set("grace", to: text) }
+    #expect(policy == Policy())
+  }
+
+  @Test func anUnknownPolicyKeyIsRefused() {
+    var policy = Policy()
+    #expect(throws: VaultError(.invalidInput, "")) { try policy.set("Grace", to: "1d") }
+  }
+}

@@ -1,0 +1,126 @@
+import Age
+import Audit
+import Contracts
+import JSON
+import Sodium
+import Storage
+import Testing
+
+@testable import Vault
+
+/// A small vault from fixed seeds: alice owns it, bob is an operator with a grant on its one credential, which has been
+/// rotated once.
+struct Fixture: Sendable {
+  static let start = Timestamp(milliseconds: 1_767_225_600_000)
+  static let name = "crm/prod"
+  static let first = (clientID: "3MVG9.first", clientSecret: #"quote " backslash \ é 漢"#)
+  static let second = (clientID: "3MVG9.second", clientSecret: "B7C1")
+
+  let store: any Store
+  let owner: Identity
+  let vault: UnlockedVault
+  let keyFile: [UInt8]
+
+  /// A moment some seconds after the vault was made.
+  static func at(_ seconds: Int) -> Timestamp { start + .seconds(seconds) }
+
+  /// Creates a vault of alice's in `store`, which is empty, and opens it.
+  init(in store: any Store = MemoryStore(tables: vaultTables), seed: String = "vault") async throws {
+    let randomness = Randomness.seeded(seed)
+    let owner = try Identity(AgeIdentity(generating: randomness))
+    let (header, keyFile) = try VaultCreation.prepare(
+      for: owner.age.recipient, now: Self.start, randomness: randomness)
+    try await VaultCreation.create(header, in: store, owner: owner, named: "alice", now: Self.start)
+    self.store = store
+    self.owner = owner
+    self.keyFile = keyFile
+    vault = try await UnlockedVault(store, identity: owner, keyFile: { _ in keyFile }, randomness: randomness)
+  }
+
+  /// The same vault in another store.
+  func opened(in store: any Store, by identity: Identity? = nil) async throws -> UnlockedVault {
+    let keyFile = keyFile
+    return try await UnlockedVault(
+      store, identity: identity ?? owner, keyFile: { _ in keyFile }, randomness: .seeded("opened"))
+  }
+
+  static func pair(_ texts: (clientID: String, clientSecret: String)) throws -> Pair {
+    Pair(
+      clientID: try SecretBytes(copying: Array(texts.clientID.utf8).span.bytes),
+      clientSecret: try SecretBytes(copying: Array(texts.clientSecret.utf8).span.bytes))
+  }
+
+  /// Adds the credential with its first pair.
+  @discardableResult
+  func add(_ name: String = Self.name, _ texts: (clientID: String, clientSecret: String) = Self.first) async throws
+    -> Credential
+  {
+    try await vault.add(
+      name: name, provider: "external-client-app", settings: ["url": "https://crm.example"], policy: Policy(),
+      admin: name, pair: Self.pair(texts), now: Self.at(1))
+  }
+
+  /// Saves the second pair as a journalled rotation does, and makes it active.
+  @discardableResult
+  func rotate(_ name: String = Self.name) async throws -> Credential {
+    let credential = try await store.read { try VaultView($0).credential(name) }
+    let next = (credential.versions.last?.number ?? 0) + 1
+    let sealed = try await vault.seal(Self.pair(Self.second), of: credential, version: next)
+    _ = try await vault.change(now: Self.at(2)) { change in
+      var credential = try change.view.credential(name)
+      credential.rotation += 1
+      try change.saveStep(credential, step: 0, EventName("rotation.begun"))
+    }
+    _ = try await vault.change(now: Self.at(3)) { change in
+      var credential = try change.view.credential(name)
+      _ = try credential.addStaged(handle: "staged", expires: nil, now: change.now)
+      try change.storePair(sealed)
+      try change.saveStep(credential, step: 1, EventName("rotation.staged"))
+    }
+    return try await vault.change(now: Self.at(4)) { change in
+      var credential = try change.view.credential(name)
+      try credential.promoteStaged(now: change.now)
+      return try change.saveStep(credential, step: 2, EventName("rotation.promoted"))
+    }
+  }
+
+  /// Makes bob a member with a grant on the credential.
+  func addOperator(_ name: String = Self.name) async throws -> Identity {
+    let bob = try Identity(AgeIdentity(generating: .seeded("bob")))
+    let card = try bob.card(named: "bob", role: .operator)
+    let credential = try await store.read { try VaultView($0).credential(name) }
+    let key = try await vault.credentialKey(of: credential)
+    let grant = try key.secret.withBytes {
+      try AgeFile.seal($0, to: [bob.age.recipient], randomness: .seeded("grant"), armored: false)
+    }
+    try await vault.change(now: Self.at(5)) { change in
+      let member = Member(card: card, entry: change.nextIndex)
+      try change.log(
+        .memberAdded, ["added": card.json, "record": .string(SHA256.hash(member.bytes).bytes.base64)])
+      try change.leases.set(member.bytes, in: .members, for: Array("bob".utf8))
+      try change.leases.set(grant, in: .grants, for: credential.id.bytes + Array("bob".utf8))
+    }
+    return bob
+  }
+}
+
+extension UnlockedVault {
+  /// The texts of the pairs of `name` that are not retired, by version.
+  func texts(of name: String = Fixture.name) async throws -> [UInt64: String] {
+    let pairs = try await pairs(
+      of: name, choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairRead, now: Fixture.at(10))
+    var texts: [UInt64: String] = [:]
+    for (version, pair) in pairs { texts[version.number] = try pair.text }
+    return texts
+  }
+}
+
+extension Pair {
+  /// The document in the clear: pairs of tests are no secrets.
+  var text: String {
+    get throws {
+      let document = try document()
+      return document.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+    }
+  }
+}

@@ -1,0 +1,73 @@
+import JSON
+import Sodium
+import Testing
+
+@testable import Vault
+
+@Suite struct PairTests {
+  private func read(_ text: String) throws -> Pair {
+    let bytes = Array(text.utf8)
+    return try Pair(reading: bytes.span.bytes)
+  }
+
+  @Test(arguments: [
+    #"{"client_id":"a","client_secret":"b"}"#,
+    " {\n\"client_secret\" : \"b\", \"client_id\":\"\\u0061\" }\n",
+  ])
+  func aPairIsReadFromAnyJSONAndWrittenInOneWay(_ text: String) throws {
+    #expect(try read(text).text == #"{"client_id":"a","client_secret":"b"}"#)
+  }
+
+  @Test(arguments: ["\"", "\\", "\\\"", "é", "漢字", "👩‍👩‍👧", "/", "\u{2028}", "a b"])
+  func everyTextSurvivesItsDocument(_ text: String) throws {
+    let pair = try Fixture.pair((text, text + text))
+    let again = try read(pair.text)
+    #expect(try again.text == pair.text)
+    let isSame = again.clientID.isEqual(to: pair.clientID) && again.clientSecret.isEqual(to: pair.clientSecret)
+    #expect(isSame)
+  }
+
+  @Test(arguments: [
+    #"{"client_id":"a","client_id":"a","client_secret":"b"}"#,
+    #"{"client_id":"a","client_\u0069d":"c","client_secret":"b"}"#,
+    #"{"client_id":"a"}"#,
+    #"{"client_secret":"b"}"#,
+    #"{"client_id":"a","client_secret":"b","more":1}"#,
+    #"{"client_id":"a","client_secret":"b"} x"#,
+    #"{"client_id":"a","client_secret":"b""#,
+    #"{"client_id":1,"client_secret":"b"}"#,
+    #"{"client_id":null,"client_secret":"b"}"#,
+    #"{"client_id":"a","client_secret":["b"]}"#,
+    #"["a","b"]"#,
+    "",
+    #"{"client_id":"a","client_secret":"\ud800"}"#,
+  ])
+  func anythingElseIsNotAPair(_ text: String) {
+    #expect(throws: JSONError.self) { try read(text) }
+  }
+
+  @Test(arguments: ["", "\\n", "\\u0000", "\\u007f", "\\t", String(repeating: "x", count: 4097)])
+  func anUnfitPartIsRefused(_ part: String) {
+    for text in [
+      "{\"client_id\":\"\(part)\",\"client_secret\":\"b\"}", "{\"client_id\":\"a\",\"client_secret\":\"\(part)\"}",
+    ] {
+      #expect(throws: VaultError(.invalidInput, "")) { try read(text) }
+    }
+  }
+
+  @Test func theLongestPartIsRead() throws {
+    let part = String(repeating: "x", count: 4096)
+    #expect(try read("{\"client_id\":\"\(part)\",\"client_secret\":\"b\"}").clientID.count == 4096)
+  }
+
+  @Test(arguments: [[0xFF], [0x61, 0xC3], [0xED, 0xA0, 0x80]] as [[UInt8]])
+  func bytesThatAreNotTextAreNeverSealed(_ bytes: [UInt8]) async throws {
+    let fixture = try await Fixture()
+    let credential = try await fixture.add()
+    let pair = Pair(
+      clientID: try SecretBytes(copying: bytes.span.bytes), clientSecret: try SecretBytes(copying: [0x62].span.bytes))
+    await #expect(throws: VaultError(.invalidInput, "")) {
+      try await fixture.vault.seal(pair, of: credential, version: 2)
+    }
+  }
+}

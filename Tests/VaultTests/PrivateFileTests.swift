@@ -1,0 +1,83 @@
+import Glibc
+import Sodium
+import Testing
+
+@testable import Vault
+
+/// Serial: the umask is the whole process's.
+@Suite(.serialized) struct PrivateFileTests {
+  private let folder: TemporaryFolder
+  private var path: String { folder.path + "/identity" }
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private func create(_ text: String, at path: String) throws {
+    let bytes = Array(text.utf8)
+    try PrivateFile.create(path, bytes.span.bytes)
+  }
+
+  @Test(arguments: [0o000, 0o077] as [mode_t])
+  func aFileIsItsOwnersAloneWhateverTheUmaskIs(_ mask: mode_t) throws {
+    let before = umask(mask)
+    defer { umask(before) }
+    try create("secret", at: path)
+    #expect(try mode(of: path) == 0o600)
+    #expect(try contents(of: path) == Array("secret".utf8))
+    #expect(try folder.names() == ["identity"])
+  }
+
+  @Test func anExistingFileIsNeverOverwritten() throws {
+    try write(Array("mine".utf8), to: path)
+    #expect(throws: VaultError(.alreadyExists, "")) { try create("secret", at: path) }
+    #expect(try contents(of: path) == Array("mine".utf8))
+    #expect(try folder.names() == ["identity"])
+  }
+
+  @Test func aFileBesideItIsLeftAlone() throws {
+    try write(Array("mine".utf8), to: path + ".new")
+    try create("secret", at: path)
+    #expect(try contents(of: path + ".new") == Array("mine".utf8))
+  }
+
+  @Test func noLinkIsFollowed() throws {
+    #expect(symlink(folder.path + "/elsewhere", path) == 0)
+    #expect(throws: VaultError(.alreadyExists, "")) { try create("secret", at: path) }
+    #expect(try folder.names() == ["identity"])
+  }
+
+  @Test func withoutUnnamedFilesTheSameHolds() throws {
+    let bytes = Array("secret".utf8)
+    try PrivateFile.createThroughNamed(path, bytes.span.bytes)
+    #expect(try mode(of: path) == 0o600)
+    #expect(throws: VaultError(.alreadyExists, "")) { try PrivateFile.createThroughNamed(path, bytes.span.bytes) }
+    #expect(try folder.names() == ["identity"])
+  }
+
+  @Test func aFolderThatIsNotThereCannotBeWrittenTo() throws {
+    #expect(throws: VaultError(.cannotWrite, "")) { try create("secret", at: folder.path + "/absent/identity") }
+  }
+
+  @Test func newFoldersAreTheirOwnersAlone() throws {
+    let before = umask(0)
+    defer { umask(before) }
+    try PrivateFile.createFolder(folder.path + "/a/b/")
+    try PrivateFile.createFolder(folder.path + "/a/b")
+    #expect(try mode(of: folder.path + "/a") == 0o700)
+    #expect(try mode(of: folder.path + "/a/b") == 0o700)
+    #expect(rmdir(folder.path + "/a/b") == 0 && rmdir(folder.path + "/a") == 0)
+  }
+
+  @Test func aFileWhereAFolderMustBeIsRefused() throws {
+    try write([], to: path)
+    #expect(throws: VaultError(.cannotWrite, "")) { try PrivateFile.createFolder(path) }
+  }
+
+  @Test func readingEndsAtItsLimit() throws {
+    try write([UInt8](repeating: 7, count: 100), to: path)
+    let whole = try PrivateFile.read(path, limit: 100)
+    #expect(whole.count == 100)
+    #expect(throws: VaultError(.invalidInput, "")) { _ = try PrivateFile.read(path, limit: 99) }
+    #expect(throws: VaultError(.notFound, "")) { _ = try PrivateFile.read(path + ".absent") }
+    #expect(throws: VaultError(.cannotRead, "")) { _ = try PrivateFile.read(folder.path) }
+  }
+}

@@ -1,0 +1,62 @@
+import Storage
+
+/// Rows as plain values, so that one can be changed at will. A store that forgets what is written to it: every read and
+/// write begins from the same rows.
+struct Snapshot: Store {
+  var tables: [Table: [[UInt8]: [UInt8]]] = [:]
+
+  /// A copy of everything in `store`.
+  init(of store: any Store, _ tables: [Table]) async throws {
+    self.tables = try await store.read { transaction in
+      var copy: [Table: [[UInt8]: [UInt8]]] = [:]
+      for table in tables {
+        copy[table] = [:]
+        for row in try transaction.rows(in: table) { copy[table]?[row.key] = row.value }
+      }
+      return copy
+    }
+  }
+
+  /// The rows of `table` in order.
+  func rows(of table: Table) -> [Row] {
+    (tables[table] ?? [:]).map { Row(key: $0.key, value: $0.value) }
+      .sorted { $0.key.lexicographicallyPrecedes($1.key) }
+  }
+
+  subscript(_ table: Table, _ key: [UInt8]) -> [UInt8]? {
+    get { tables[table]?[key] }
+    set { tables[table, default: [:]][key] = newValue }
+  }
+
+  func read<Result: Sendable>(_ body: @Sendable (any ReadTransaction) throws -> Result) async throws -> Result {
+    try body(SnapshotTransaction(self))
+  }
+
+  func write<Result: Sendable>(_ body: @Sendable (any WriteTransaction) throws -> Result) async throws -> Result {
+    try body(SnapshotTransaction(self))
+  }
+}
+
+final class SnapshotTransaction: WriteTransaction {
+  private var snapshot: Snapshot
+
+  init(_ snapshot: Snapshot) { self.snapshot = snapshot }
+
+  func value(in table: Table, for key: [UInt8]) throws -> [UInt8]? { snapshot[table, key] }
+
+  func scan(
+    _ table: Table, from lower: [UInt8], to upper: [UInt8]?, reversed: Bool,
+    _ visit: (_ key: [UInt8], _ value: [UInt8]) throws -> Bool
+  ) throws {
+    let rows = snapshot.rows(of: table).filter { row in
+      !row.key.lexicographicallyPrecedes(lower) && (upper.map { row.key.lexicographicallyPrecedes($0) } ?? true)
+    }
+    for row in reversed ? rows.reversed() : rows {
+      guard try visit(row.key, row.value) else { return }
+    }
+  }
+
+  func set(_ value: [UInt8], in table: Table, for key: [UInt8]) throws { snapshot[table, key] = value }
+
+  func remove(_ key: [UInt8], from table: Table) throws { snapshot[table, key] = nil }
+}

@@ -1,0 +1,201 @@
+import Age
+import Audit
+import Contracts
+import Foundation
+import JSON
+import Sodium
+import Storage
+import StorageSQLite
+import Testing
+
+@testable import Vault
+
+/// `vault/specimens`: vaults that every later version must open, and that a second implementation must read alike.
+@Suite(.serialized) struct SpecimenTests {
+  private static let folder = VectorFile.contract.appending(path: "specimens/v1-small")
+
+  /// A vault folder as `relatch` makes it, with the identity that opens it beside it.
+  static func make(at folder: String, seed: String) async throws -> (fixture: Fixture, expected: [UInt8]) {
+    try PrivateFile.createFolder(folder + "/keys")
+    try SQLiteStore.create(at: folder + "/vault.db", tables: vaultTables)
+    let store = try SQLiteStore(opening: folder + "/vault.db", tables: vaultTables)
+    let fixture = try await Fixture(in: store, seed: seed)
+    try await fixture.add()
+    try await fixture.rotate()
+    _ = try await fixture.addOperator()
+    try write(fixture.keyFile, to: folder + "/keys/\(fixture.vault.header.keyID).age")
+    let identity = try AgeIdentityFile(fixture.owner.age).encoded(created: "2026-01-01T00:00:00Z")
+    try write(identity.withUnsafeBytes { Array($0) }, to: folder + "/identity")
+    // What a reader must find; reading it here, after the copy of the rows, would add an entry.
+    let expected = try await expectation(of: fixture)
+    try await store.emptyLog()
+    return (fixture, expected)
+  }
+
+  private static func expectation(of fixture: Fixture) async throws -> [UInt8] {
+    let snapshot = try await Snapshot(of: fixture.store, vaultTables)
+    let report = try await snapshot.read { try LogVerification.verify(storedIn: $0) }
+    let credential = try await snapshot.read { try VaultView($0).credential(Fixture.name) }
+    var pairs: [String: JSONValue] = [:]
+    for (number, text) in try await fixture.opened(in: snapshot).texts() {
+      pairs[String(number)] = try JSONValue(readingCanonical: Array(text.utf8))
+    }
+    let active = try #require(credential.version(in: .active)).number
+    return JSONValue.object([
+      "credentials": .array([
+        .object(["active": .integer(Int(active)), "name": .string(credential.name), "pairs": .object(pairs)])
+      ]), "entries": .integer(Int(report.entries)), "owner": report.owner.json,
+      "root": .string(report.root.bytes.base64), "vault": .string(fixture.vault.header.id.description),
+    ]).canonicalBytes + [0x0A]
+  }
+
+  private static func record() async throws {
+    let temporary = try TemporaryFolder()
+    let made = try await make(at: temporary.path + "/v", seed: "specimen")
+    try? FileManager.default.removeItem(at: folder)
+    try FileManager.default.createDirectory(at: folder.appending(path: "keys"), withIntermediateDirectories: true)
+    for name in ["vault.db", "identity", "keys/\(made.fixture.vault.header.keyID).age"] {
+      try FileManager.default.copyItem(
+        at: URL(filePath: temporary.path + "/v/" + name), to: folder.appending(path: name))
+    }
+    try Data(made.expected).write(to: folder.appending(path: "expected.json"))
+    try Data(
+      "The `identity` here is thrown away: it is public, opens this specimen alone, and must never be used.\n".utf8
+    ).write(to: folder.appending(path: "README.md"))
+    try FileManager.default.removeItem(atPath: temporary.path + "/v")
+    Issue.record("the specimen was recorded: run again without RELATCH_RECORD_VECTORS")
+  }
+
+  @Test func theSpecimenOpensAndHoldsWhatItMust() async throws {
+    if VectorFile.isRecording { try await Self.record() }
+    let temporary = try TemporaryFolder()
+    let copy = temporary.path + "/v"
+    try FileManager.default.copyItem(atPath: Self.folder.path, toPath: copy)
+    defer { try? FileManager.default.removeItem(atPath: copy) }
+    let store = try SQLiteStore(opening: copy + "/vault.db", tables: vaultTables)
+    let identity = try Self.identity(at: copy + "/identity")
+    let vault = try await UnlockedVault(
+      store, identity: identity, keyFile: { try contents(of: copy + "/keys/\($0.keyID).age") },
+      randomness: .seeded("reading"))
+    let expected = try JSONValue(reading: contents(of: copy + "/expected.json"))
+    let pairs = try await vault.texts()
+    #expect(pairs[2] == #"{"client_id":"3MVG9.second","client_secret":"B7C1"}"#)
+    guard case .object(let members) = expected, case .integer(let entries)? = members["entries"] else {
+      Issue.record("expected.json is not what it must be")
+      return
+    }
+    try await store.read { try VaultView($0).requireCurrent() }
+    let report = try await store.read { try LogVerification.verify(storedIn: $0) }
+    // One more than the specimen has: that the pairs were read.
+    #expect(report.entries == UInt64(entries) + 1)
+    #expect(members["vault"] == .string(vault.header.id.description))
+  }
+
+  /// Every example in the specifications is one of the specimen's rows, or a vector.
+  @Test func theSpecificationsOpenWithWhatIsThere() async throws {
+    let temporary = try TemporaryFolder()
+    try FileManager.default.copyItem(
+      at: Self.folder.appending(path: "vault.db"), to: URL(filePath: temporary.path + "/specimen.db"))
+    let specimen = try SQLiteStore(opening: temporary.path + "/specimen.db", tables: vaultTables)
+    let rows = try await Snapshot(of: specimen, vaultTables)
+    func texts(_ table: Table, _ range: Range<Int>) -> [String] {
+      rows.rows(of: table)[range].map { String(decoding: $0.value, as: UTF8.self) }
+    }
+    let pair = try VectorFile(reading: VectorFile.contract.appending(path: "vectors/sealed-record/pair.txt"))
+    let alice = try VectorFile(reading: VectorFile.contract.appending(path: "vectors/identity/alice.txt"))
+    let examples = [
+      "storage.md": texts(.log, 0..<1),
+      "credential.md": texts(.credentials, 0..<1) + texts(.header, 0..<1) + texts(.members, 0..<1) + texts(.log, 4..<5),
+      "journal.md": texts(.log, 2..<3) + rows.rows(of: .journal).map { $0.value.hex },
+      "sealed-record.md": pair.headers.dropFirst().prefix(3).map(\.value),
+      "identity.md": alice.headers.dropFirst().map(\.value) + [String(decoding: alice.bytes, as: UTF8.self)],
+    ]
+    for (page, parts) in examples {
+      let text = try String(contentsOf: VectorFile.contract.appending(path: page), encoding: .utf8)
+      for part in parts { #expect(text.contains(part), "\(page)") }
+      if page == "sealed-record.md" {
+        let digits = text.filter { $0 != " " && $0 != "\n" }
+        #expect(digits.contains("record" + pair.bytes.hex))
+      }
+    }
+  }
+
+  @Test func theSpecimenIsWhatItsSeedGives() async throws {
+    let temporary = try TemporaryFolder()
+    let (fixture, expected) = try await Self.make(at: temporary.path + "/v", seed: "specimen")
+    defer { try? FileManager.default.removeItem(atPath: temporary.path + "/v") }
+    #expect(try contents(of: Self.folder.path + "/expected.json") == expected)
+    try FileManager.default.copyItem(
+      at: Self.folder.appending(path: "vault.db"), to: URL(filePath: temporary.path + "/specimen.db"))
+    let specimen = try SQLiteStore(opening: temporary.path + "/specimen.db", tables: vaultTables)
+    let rows = try await Snapshot(of: specimen, vaultTables).tables
+    #expect(try await Snapshot(of: fixture.store, vaultTables).tables == rows)
+  }
+
+  private static func identity(at path: String) throws -> Identity {
+    let text = try PrivateFile.read(path)
+    let file = try AgeIdentityFile(decoding: text.bytes)
+    return try Identity(try #require(file.identities.first))
+  }
+
+  // MARK: - A second implementation
+
+  /// Why the independent reader cannot run here; nil if it can.
+  private static let missing: String? = {
+    for program in [["age", "--version"], ["python3", "-c", "import nacl"]] {
+      if (try? run(program))?.status != 0 { return program.joined(separator: " ") }
+    }
+    return nil
+  }()
+
+  @Test(
+    .enabled(if: missing == nil, "needs age, python3 and PyNaCl (pip install pynacl)"),
+    arguments: ["specimen", "fresh"])
+  func anIndependentReaderFindsTheSame(_ seed: String) async throws {
+    let temporary = try TemporaryFolder()
+    defer { try? FileManager.default.removeItem(atPath: temporary.path + "/v") }
+    let expected: [UInt8]
+    var folder = temporary.path + "/v"
+    if seed == "specimen" {
+      folder = Self.folder.path
+      expected = try contents(of: folder + "/expected.json")
+    } else {
+      expected = try await Self.make(at: folder, seed: seed).expected
+    }
+    let reader = VectorFile.contract.appending(path: "../Tests/Reader/relatch_reader.py").standardized.path
+    let (status, output) = try Self.run(["python3", reader, folder, "--identity", folder + "/identity"])
+    #expect(status == 0)
+    #expect(try JSONValue(reading: output) == JSONValue(reading: expected))
+  }
+
+  @Test(.enabled(if: missing == nil, "needs age, python3 and PyNaCl (pip install pynacl)"))
+  func thePageOfPythonInTheContractRecoversEverySecret() async throws {
+    let page = try String(contentsOf: VectorFile.contract.appending(path: "README.md"), encoding: .utf8)
+    let start = try #require(page.range(of: "```python\n")).upperBound
+    let end = try #require(page[start...].range(of: "```")).lowerBound
+    let temporary = try TemporaryFolder()
+    let copy = temporary.path + "/v"
+    try FileManager.default.copyItem(atPath: Self.folder.path, toPath: copy)
+    defer { try? FileManager.default.removeItem(atPath: copy) }
+    let (status, output) = try Self.run(["python3", "-c", String(page[start..<end]), copy, copy + "/identity"])
+    #expect(status == 0)
+    #expect(
+      String(decoding: output, as: UTF8.self) == """
+        crm/prod 1 previous {"client_id":"3MVG9.first","client_secret":"quote \\" backslash \\\\ é 漢"}
+        crm/prod 2 active {"client_id":"3MVG9.second","client_secret":"B7C1"}
+
+        """)
+  }
+
+  private static func run(_ arguments: [String]) throws -> (status: Int32, output: [UInt8]) {
+    let process = Process()
+    process.executableURL = URL(filePath: "/usr/bin/env")
+    process.arguments = arguments
+    let pipe = Pipe()
+    process.standardOutput = pipe
+    try process.run()
+    let output = Array(pipe.fileHandleForReading.readDataToEndOfFile())
+    process.waitUntilExit()
+    return (process.terminationStatus, output)
+  }
+}

@@ -1,0 +1,227 @@
+import Age
+import Audit
+import Contracts
+import Sodium
+import Storage
+import Testing
+
+@testable import Vault
+
+/// Whoever can write the store, but holds no identity, can make reading fail. Never can they make it answer otherwise.
+@Suite struct TamperingTests {
+  static let tables: [Table] = [
+    .header, .members, .credentials, .keys, .versions, .grants, .journal, .log, .tree, .checkpoints,
+  ]
+  private static let parts = 8
+
+  /// Everything that can be read of a vault, as plain values.
+  struct Reading: Hashable, Sendable {
+    var header: VaultHeader
+    var members: [Member]
+    var credentials: [Credential]
+    var journals: [[LogEntry]]
+    var pairs: [[UInt64: String]]
+  }
+
+  @Test(arguments: tables, 0..<parts)
+  func everySingleBitOfARowMatters(_ table: Table, _ part: Int) async throws {
+    let vault = try await Small.tiny.value
+    let rows = vault.snapshot.rows(of: table)
+    #expect(!rows.isEmpty)
+    let probe = try await Probe(vault, for: table)
+    for row in rows {
+      for bit in stride(from: part, to: (row.key.count + row.value.count) * 8, by: Self.parts) {
+        var tampered = vault.snapshot
+        let flipped = row.flipping(bit)
+        if flipped.key != row.key {
+          tampered.tables[table]?[row.key] = nil
+          // Another row of that key would be two changes.
+          if tampered[table, flipped.key] != nil { continue }
+        }
+        tampered[table, flipped.key] = flipped.value
+        try await probe.requireSameOrRefused(tampered, "\(table.name) \(row.key.hex), bit \(bit)")
+      }
+    }
+  }
+
+  /// The verifier reads everything it is given, so two entries will do.
+  @Test(arguments: [Table.log, .tree, .checkpoints], 0..<parts)
+  func everySingleBitOfTheLogMattersToItsVerifier(_ table: Table, _ part: Int) async throws {
+    let vault = try await Small.log.value
+    let report = try await vault.read { try LogVerification.verify(storedIn: $0) }
+    for row in vault.rows(of: table) {
+      for bit in stride(from: part, to: (row.key.count + row.value.count) * 8, by: Self.parts) {
+        var tampered = vault
+        let flipped = row.flipping(bit)
+        tampered.tables[table]?[row.key] = nil
+        tampered[table, flipped.key] = flipped.value
+        if let found = try? await tampered.read({ try LogVerification.verify(storedIn: $0) }) {
+          #expect(found == report, "\(table.name) \(row.key.hex), bit \(bit)")
+        }
+      }
+    }
+  }
+
+  @Test(arguments: tables)
+  func aMissingRowIsNeverMistakenForAnotherAnswer(_ table: Table) async throws {
+    let vault = try await Small.shared.value
+    for row in vault.snapshot.rows(of: table) {
+      var tampered = vault.snapshot
+      tampered.tables[table]?[row.key] = nil
+      let reading = try? await vault.read(tampered, by: vault.fixture.owner)
+      // Credentials and members that are gone are the one thing a single reading cannot tell from never added.
+      guard var reading, reading != vault.expected else { continue }
+      reading.credentials = vault.expected.credentials
+      reading.journals = vault.expected.journals
+      reading.pairs = vault.expected.pairs
+      reading.members = vault.expected.members
+      #expect(reading == vault.expected, "\(table.name)")
+      #expect([.members, .credentials].contains(table), "\(table.name)")
+    }
+  }
+
+  @Test(arguments: [Table.credentials, .keys, .versions, .grants, .journal, .log, .checkpoints, .members])
+  func twoRowsSwappedAreRefused(_ table: Table) async throws {
+    let vault = try await Small.shared.value
+    let rows = vault.snapshot.rows(of: table)
+    for first in rows.indices {
+      for second in rows.indices.dropFirst(first + 1) {
+        var tampered = vault.snapshot
+        tampered[table, rows[first].key] = rows[second].value
+        tampered[table, rows[second].key] = rows[first].value
+        await #expect(throws: (any Error).self, "\(table.name) \(first) \(second)") {
+          let snapshot = tampered
+          _ = try await vault.read(snapshot, by: vault.fixture.owner)
+          _ = try await vault.read(snapshot, by: vault.bob)
+          _ = try await snapshot.read { try LogVerification.verify(storedIn: $0) }
+        }
+      }
+    }
+  }
+
+  /// Each was true once, and an entry of the log vouches for it.
+  @Test func aRecordPutBackIsFoundByGoingThroughTheLog() async throws {
+    let vault = try await Small.shared.value
+    try await vault.snapshot.read { try VaultView($0).requireCurrent() }
+    let fixture = try await Fixture()
+    try await fixture.add()
+    let old = try await Snapshot(of: fixture.store, vaultTables)
+    try await fixture.rotate()
+    var tampered = try await Snapshot(of: fixture.store, vaultTables)
+    tampered.tables[.credentials] = old.tables[.credentials]
+    let replayed = tampered
+    await #expect(throws: VaultError(.corrupt, "")) { try await replayed.read { try VaultView($0).requireCurrent() } }
+    for table in [Table.credentials, .members] {
+      for row in vault.snapshot.rows(of: table) {
+        var tampered = vault.snapshot
+        tampered.tables[table]?[row.key] = nil
+        let removed = tampered
+        await #expect(throws: (any Error).self) { try await removed.read { try VaultView($0).requireCurrent() } }
+      }
+    }
+  }
+
+  /// Everyone knows whom grants are sealed to, so everyone can seal one.
+  @Test func aForgedGrantWithAForgedPairIsRefused() async throws {
+    let vault = try await Small.shared.value
+    var tampered = vault.snapshot
+    let key = try Randomness.seeded("forger").secret(32)
+    let credential = try #require(vault.expected.credentials.first)
+    let document = try Fixture.pair(("forged", "forged")).document()
+    let record = try SealedRecord.seal(
+      document.bytes, key: key.bytes, purpose: .pair(credential.id, version: 2), vault: vault.fixture.vault.header.id,
+      randomness: .seeded("forger"))
+    tampered[.versions, credential.id.bytes + UInt64(2).bigEndianBytes] = record
+    tampered[.grants, credential.id.bytes + Array("bob".utf8)] = try AgeFile.seal(
+      key.bytes, to: [vault.bob.age.recipient], randomness: .seeded("forger"), armored: false)
+    let snapshot = tampered
+    await #expect(throws: VaultError(.corrupt, "")) { try await vault.read(snapshot, by: vault.bob) }
+  }
+
+  @Test func anOperatorCannotChangeWhoIsAMember() async throws {
+    let vault = try await Small.shared.value
+    let bob = try await vault.fixture.opened(in: vault.snapshot, by: vault.bob)
+    let card = try Identity(AgeIdentity(generating: .seeded("carol"))).card(named: "carol", role: .owner)
+    await #expect(throws: VaultError(.notPermitted, "")) {
+      try await bob.change(now: Fixture.at(11)) { try $0.log(.memberAdded, ["added": card.json]) }
+    }
+  }
+
+  @Test(arguments: [Table.header, .members, .credentials, .keys, .versions, .log, .tree, .checkpoints])
+  func aTableOfAnotherVaultIsRefused(_ table: Table) async throws {
+    let vault = try await Small.shared.value
+    // The same names, identities and times, so that nothing but the vault itself differs.
+    let other = try await Small(seed: "another vault")
+    var tampered = vault.snapshot
+    for (row, foreign) in zip(vault.snapshot.rows(of: table), other.snapshot.rows(of: table)) {
+      tampered[table, row.key] = foreign.value
+    }
+    let snapshot = tampered
+    await #expect(throws: (any Error).self) { try await vault.read(snapshot, by: vault.fixture.owner) }
+  }
+}
+
+extension Row {
+  /// The same with one bit turned, counted through key, then value.
+  func flipping(_ bit: Int) -> Row {
+    var bytes = key + value
+    bytes[bit / 8] ^= 1 << UInt8(bit % 8)
+    return Row(key: Array(bytes[..<key.count]), value: Array(bytes[key.count...]))
+  }
+}
+
+/// A small vault of two members and one or two credentials, one of them rotated, as rows; and what is read from it.
+struct Small: Sendable {
+  static let shared = Task { try await Small() }
+  /// With one credential: every bit of it is turned, one by one.
+  static let tiny = Task { try await Small(hasSecond: false) }
+  /// The rows of a vault with two log entries.
+  static let log = Task {
+    let fixture = try await Fixture()
+    try await fixture.add()
+    return try await Snapshot(of: fixture.store, vaultTables)
+  }
+
+  let fixture: Fixture
+  let bob: Identity
+  let snapshot: Snapshot
+  let expected: TamperingTests.Reading
+
+  init(seed: String = "vault", hasSecond: Bool = true) async throws {
+    fixture = try await Fixture(seed: seed)
+    try await fixture.add()
+    try await fixture.rotate()
+    if hasSecond { try await fixture.add("crm/test", Fixture.second) }
+    bob = try await fixture.addOperator()
+    snapshot = try await Snapshot(of: fixture.store, vaultTables)
+    let owner = try await Self.read(snapshot, fixture, by: fixture.owner)
+    expected = owner
+  }
+
+  func read(_ snapshot: Snapshot, by identity: Identity) async throws -> TamperingTests.Reading {
+    try await Self.read(snapshot, fixture, by: identity)
+  }
+
+  private static func read(_ snapshot: Snapshot, _ fixture: Fixture, by identity: Identity) async throws
+    -> TamperingTests.Reading
+  {
+    let vault = try await fixture.opened(in: snapshot, by: identity)
+    return try await read(vault, snapshot)
+  }
+
+  static func read(_ vault: UnlockedVault, _ snapshot: any Store) async throws -> TamperingTests.Reading {
+    var reading = try await snapshot.read { transaction in
+      let view = try VaultView(transaction)
+      let credentials = try view.credentials()
+      let journals = try credentials.map { credential in
+        credential.rotation == 0 ? [] : try view.journal(of: credential, rotation: credential.rotation)
+      }
+      return TamperingTests.Reading(
+        header: view.header, members: view.members, credentials: credentials, journals: journals, pairs: [])
+    }
+    for credential in reading.credentials where vault.member.card.role == .owner || credential.name == Fixture.name {
+      reading.pairs.append(try await vault.texts(of: credential.name))
+    }
+    return reading
+  }
+}

@@ -1,0 +1,177 @@
+import Age
+import Audit
+import Contracts
+import JSON
+import Sodium
+import Storage
+import StorageSQLite
+import Testing
+
+@testable import Vault
+
+@Suite struct VaultTests {
+  /// Each engine, new and empty.
+  enum Engine: String, CaseIterable {
+    case memory
+    case sqlite
+
+    func store(in folder: TemporaryFolder) throws -> any Store {
+      switch self {
+      case .memory: return MemoryStore(tables: vaultTables)
+      case .sqlite:
+        try SQLiteStore.create(at: folder.path + "/vault.db", tables: vaultTables)
+        return try SQLiteStore(opening: folder.path + "/vault.db", tables: vaultTables)
+      }
+    }
+  }
+
+  @Test(arguments: Engine.allCases)
+  func aPairIsReadBackAsItWasAdded(_ engine: Engine) async throws {
+    let folder = try TemporaryFolder()
+    let fixture = try await Fixture(in: engine.store(in: folder))
+    let added = try await fixture.add()
+    let again = try await fixture.opened(in: fixture.store)
+    #expect(try await again.texts() == [1: #"{"client_id":"3MVG9.first","client_secret":"quote \" backslash \\ é 漢"}"#])
+    let seen = try await fixture.store.read { try VaultView($0).credentials() }
+    #expect(seen == [added])
+    #expect(seen.first?.settings == ["url": "https://crm.example"])
+    #expect(again.member.name == "alice")
+  }
+
+  @Test(arguments: Engine.allCases)
+  func aChangedPolicyIsReadBack(_ engine: Engine) async throws {
+    let folder = try TemporaryFolder()
+    let fixture = try await Fixture(in: engine.store(in: folder))
+    try await fixture.add()
+    _ = try await fixture.vault.setPolicy(of: Fixture.name, now: Fixture.at(2)) { try $0.set("grace", to: "36h") }
+    let seen = try await fixture.store.read { try VaultView($0).credential(Fixture.name) }
+    #expect(seen.policy.grace == .seconds(36 * 3600))
+    #expect(seen.policy.propagation == .seconds(600))
+  }
+
+  @Test(arguments: Engine.allCases)
+  func aRotatedCredentialOpensInEveryStage(_ engine: Engine) async throws {
+    let folder = try TemporaryFolder()
+    let fixture = try await Fixture(in: engine.store(in: folder))
+    try await fixture.add()
+    let rotated = try await fixture.rotate()
+    #expect(rotated.version(in: .active)?.number == 2)
+    #expect(rotated.debts.map(\.number) == [1])
+    #expect(try await fixture.vault.texts().keys.sorted() == [1, 2])
+    let steps = try await fixture.store.read { transaction in
+      try VaultView(transaction).journal(of: rotated, rotation: 1).map(\.event)
+    }
+    #expect(steps == ["rotation.begun", "rotation.staged", "rotation.promoted"])
+  }
+
+  @Test func everyAccessIsInALogThatAnyoneCanVerify() async throws {
+    let fixture = try await Fixture()
+    try await fixture.add()
+    _ = try await fixture.vault.texts()
+    let report = try await fixture.store.read { try LogVerification.verify(storedIn: $0) }
+    #expect(report.entries == 3)
+    #expect(report.owner.signing == fixture.owner.signingKey.verifyingKey)
+    let last = try await fixture.store.read { try AuditLog.entry(at: 2, in: $0) }
+    #expect(last.event == "pair.read")
+    #expect(last.details == ["credential": "crm/prod", "versions": .array([1])])
+  }
+
+  @Test func aStrangersIdentityIsNotPermitted() async throws {
+    let fixture = try await Fixture()
+    let stranger = try Identity(AgeIdentity(generating: .seeded("stranger")))
+    await #expect(throws: VaultError(.notPermitted, "")) {
+      try await fixture.opened(in: fixture.store, by: stranger)
+    }
+  }
+
+  @Test func anEmptyStoreIsNotAVault() async throws {
+    let fixture = try await Fixture()
+    await #expect(throws: VaultError(.notFound, "")) {
+      try await fixture.opened(in: MemoryStore(tables: vaultTables))
+    }
+  }
+
+  @Test func aSecondVaultInAStoreIsRefused() async throws {
+    let fixture = try await Fixture()
+    await #expect(throws: VaultError(.alreadyExists, "")) { try await Fixture(in: fixture.store, seed: "second") }
+  }
+
+  @Test func aSecondCredentialOfANameIsRefused() async throws {
+    let fixture = try await Fixture()
+    try await fixture.add()
+    await #expect(throws: VaultError(.alreadyExists, "")) { try await fixture.add() }
+    #expect(try await fixture.vault.texts().count == 1)
+  }
+
+  @Test func anotherVaultsKeyFileIsCorrupt() async throws {
+    let fixture = try await Fixture()
+    // The same identity, so that the file opens: only the key's name tells.
+    let other = try VaultCreation.prepare(
+      for: fixture.owner.age.recipient, now: Fixture.start, randomness: .seeded("other")
+    ).keyFile
+    await #expect(throws: VaultError(.corrupt, "")) {
+      try await UnlockedVault(
+        fixture.store, identity: fixture.owner, keyFile: { _ in other }, randomness: .seeded("opened"))
+    }
+  }
+
+  @Test func aChangeThatThrowsLeavesNothing() async throws {
+    struct GivenUp: Error {}
+    let fixture = try await Fixture()
+    try await fixture.add()
+    let before = try await Snapshot(of: fixture.store, vaultTables).tables
+    await #expect(throws: GivenUp.self) {
+      try await fixture.vault.change(now: Fixture.at(2)) { change in
+        var credential = try change.view.credential(Fixture.name)
+        credential.rotation += 1
+        try change.saveStep(credential, step: 0, EventName("rotation.begun"))
+        throw GivenUp()
+      }
+    }
+    #expect(try await Snapshot(of: fixture.store, vaultTables).tables == before)
+  }
+
+  @Test func logBeforeReleaseAStoreThatCannotWriteReleasesNothing() async throws {
+    let fixture = try await Fixture()
+    try await fixture.add()
+    let vault = try await fixture.opened(in: ReadOnlyStore(base: fixture.store))
+    await #expect(throws: StorageError(.cannotWrite, "")) { try await vault.texts() }
+  }
+
+  @Test func aVersionIsImmutable() async throws {
+    let fixture = try await Fixture()
+    let credential = try await fixture.add()
+    let sealed = try await fixture.vault.seal(Fixture.pair(Fixture.second), of: credential, version: 1)
+    await #expect(throws: VaultError(.alreadyExists, "")) {
+      try await fixture.vault.change(now: Fixture.at(2)) { try $0.storePair(sealed) }
+    }
+  }
+
+  @Test func anOperatorOpensWhatItWasGrantedAndNothingElse() async throws {
+    let fixture = try await Fixture()
+    try await fixture.add()
+    try await fixture.add("crm/other", Fixture.second)
+    let bob = try await fixture.opened(in: fixture.store, by: fixture.addOperator())
+    #expect(try await bob.texts().count == 1)
+    let size = try await fixture.store.read { try AuditLog.size(in: $0) }
+    await #expect(throws: VaultError(.notPermitted, "")) { try await bob.texts(of: "crm/other") }
+    // The log must not say that something was read that could not be.
+    #expect(try await fixture.store.read { try AuditLog.size(in: $0) } == size)
+  }
+}
+
+/// A store whose medium refuses every commit, after the body has run.
+struct ReadOnlyStore: Store {
+  let base: any Store
+
+  func read<Result: Sendable>(_ body: @Sendable (any ReadTransaction) throws -> Result) async throws -> Result {
+    try await base.read(body)
+  }
+
+  func write<Result: Sendable>(_ body: @Sendable (any WriteTransaction) throws -> Result) async throws -> Result {
+    try await base.write { transaction in
+      _ = try body(transaction)
+      throw StorageError(.cannotWrite, "the medium is full")
+    }
+  }
+}
