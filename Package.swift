@@ -86,7 +86,7 @@ let package = Package(
       ],
       swiftSettings: strict),
     // Runs the programs themselves, so that they are built with it.
-    .testTarget(name: "CommandTests", dependencies: ["relatch", "org-simulator"], swiftSettings: strict),
+    .testTarget(name: "CommandTests", dependencies: ["relatch", "org-simulator", "Loopback"], swiftSettings: strict),
     .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: strict),
     .testTarget(name: "AgeTests", dependencies: ["Age", "Sodium"], swiftSettings: strict),
     .testTarget(name: "TransportTests", dependencies: ["Transport", "CCurl", "Sodium"], swiftSettings: strict),

@@ -1,5 +1,5 @@
 import Foundation
-import FoundationNetworking
+import Loopback
 import Testing
 
 /// `org-simulator` in a process of its own, and its control surface.
@@ -107,16 +107,11 @@ final class SimulatedOrg: Sendable {
   }
 
   private func send(_ method: String, _ path: String, _ body: Data?, _ type: String) async throws -> Data {
-    var request = URLRequest(url: try #require(URL(string: url + path)))
-    request.httpMethod = method
-    request.httpBody = body
-    request.setValue(type, forHTTPHeaderField: "Content-Type")
-    let session = URLSession(configuration: .ephemeral)
-    defer { session.invalidateAndCancel() }
-    let (data, response) = try await session.data(for: request)
-    let status = (response as? HTTPURLResponse)?.statusCode ?? 0
+    let answer = try await LoopbackClient(url).send(method, path, body: body, headers: ["Content-Type": type])
     // Only the token endpoint may refuse: a control that was not understood is a mistake in a test.
-    if path.hasPrefix("/__org/") { #expect(status == 200, "\(path): \(String(decoding: data, as: UTF8.self))") }
-    return data
+    if path.hasPrefix("/__org/") {
+      #expect(answer.status == 200, "\(path): \(String(decoding: answer.body, as: UTF8.self))")
+    }
+    return answer.body
   }
 }
