@@ -20,6 +20,10 @@ actor RotationRun {
   /// How many times a passing trouble is waited out in this run.
   var retriesLeft = 3
   var transientBackoff = Backoff()
+  /// The step this run asked for last that changes the provider, and what went wrong with its answer, if anything did.
+  var lastAsked: (step: RotationStep, trouble: ProviderError?)?
+  /// What was seen when the promotion was found to have happened: `verify` need not look again at once.
+  var seenPromoted: Observation?
 
   var timing: RotationTiming { runner.timing }
 
@@ -86,7 +90,7 @@ actor RotationRun {
         guard machine.state == .settled else { return .rejected(active: activeNumber) }
         return .settled(active: activeNumber)
       }
-      if case .deleted? = journal?.machine.state, lastProofFailed {
+      if case .deleted? = journal?.machine.state, isStillAccepted {
         return .stillAccepted(active: activeNumber, previous: credential.debts.map(\.number))
       }
     }
@@ -94,7 +98,7 @@ actor RotationRun {
   }
 
   /// Whether this run has just seen the deleted pair still accepted.
-  var lastProofFailed = false
+  var isStillAccepted = false
 
   private func promoted(until: Timestamp) -> RotationOutcome {
     .promoted(active: activeNumber, previous: credential.debts.map(\.number), graceEnds: until)
