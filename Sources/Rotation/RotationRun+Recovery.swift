@@ -104,10 +104,13 @@ extension RotationRun {
     guard isFit(made) else {
       // A pair nobody can know or use is worth nothing: remove it, and stage another.
       try await record(.lost(.stage), ["reason": "unfit"])
-      do { try await ask { try await self.provider.delete(handle: made.handle, seen) } } catch let error as ProviderError
-      where error.code != .notFound {
-        throw RotationError(error, while: "removing a staged pair that cannot be used", name)
-      } catch is ProviderError {}
+      do {
+        try await ask { try await self.provider.delete(handle: made.handle, seen) }
+      } catch let error as ProviderError {
+        guard error.code == .notFound else {
+          throw RotationError(error, while: "removing a staged pair that cannot be used", name)
+        }
+      }
       return try await didNotHappen(.stage, "unfit")
     }
     try await save(made)
@@ -139,7 +142,9 @@ extension RotationRun {
     guard !seen.primary.matches(pair) else {
       throw RotationError(
         .foreignPrimary, "\(name): version \(number) was given up, and is the provider's primary pair",
-        hint: "someone promoted it elsewhere: make version \(activeNumber) primary again, and the next run removes this one")
+        hint:
+          "someone promoted it elsewhere: make version \(activeNumber) primary again, and the next run removes this one"
+      )
     }
     guard !seen.others.contains(where: { $0.matches(pair) }) else {
       return try await didNotHappen(.discard, version: number, "still-there")

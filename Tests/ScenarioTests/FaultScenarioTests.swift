@@ -12,7 +12,8 @@ struct FaultPoint: CustomTestStringConvertible {
   var testDescription: String { "\(goal) request \(skip + 1) \(kind.rawValue)" }
 
   static let kinds: [OrgFault.Kind] = [
-    .dropBefore, .dropAfter, .truncated, .maintenancePage, .serverError, .tooManyRequests, .garbage, .empty, .wrongTypes,
+    .dropBefore, .dropAfter, .truncated, .maintenancePage, .serverError, .tooManyRequests, .garbage, .empty,
+    .wrongTypes,
   ]
 }
 

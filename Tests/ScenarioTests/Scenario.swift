@@ -117,6 +117,19 @@ final class Scenario: Sendable {
     return try await UnlockedVault(other, identity: identity, keyFile: { _ in keyFile }, randomness: .system)
   }
 
+  /// What a run that died had journalled and could not report any more.
+  func catchUp() async throws {
+    let events = try await store.read { transaction in
+      let view = try VaultView(transaction)
+      let credential = try view.credential("crm")
+      guard credential.rotation > 0 else { return [String]() }
+      return try (1...credential.rotation).flatMap { rotation in
+        try view.journal(of: credential, rotation: rotation).map { String($0.event.dropFirst("rotation.".count)) }
+      }
+    }
+    for event in events.dropFirst(timeline.steps.count) { timeline.add(event, after: server.requests.count) }
+  }
+
   func credential() async throws -> Credential { try await store.read { try VaultView($0).credential("crm") } }
 
   func state() async throws -> RotationState? {
