@@ -100,12 +100,16 @@ extension RotationRun {
   private func validate() async throws {
     let (number, pair) = try pair(in: .staged)
     try await record(.intended(.validate), version: number)
-    let deadline = (credential.version(number)?.created ?? timing.now()) + credential.policy.propagation
+    // From its staging; a clock that was set back since does not lengthen the window.
+    let deadline =
+      min(credential.version(number)?.created ?? timing.now(), timing.now()) + credential.policy.propagation
     var backoff = Backoff()
     while true {
       do {
         let evidence = try await ask { try await self.provider.grant(pair) }
-        return try await record(.validated, version: number, evidence.members)
+        try await record(.validated, version: number, evidence.members)
+        hasProved = true
+        return
       } catch let error as ProviderError {
         let wait = backoff.next(timing.randomness, asked: error.retryAfter)
         let mayWait = (error.code == .refused || error.isTransient) && timing.now() + wait <= deadline && asksLeft > 0
@@ -128,7 +132,7 @@ extension RotationRun {
     let (number, pair) = try pair(in: .staged)
     let seen = try await observe(for: .promote)
     // Looking may have taken long: law 2 wants a fresh proof when the provider is asked.
-    guard case .ask(.promote)? = journal?.machine.nextAction(now: timing.now()) else { return }
+    guard case .ask(.promote)? = journal?.machine.nextAction(now: now) else { return }
     guard let staged = seen.others.first(where: { $0.matches(pair) && $0.place == .staged }) else {
       try await record(.intended(.promote), version: number)
       return try await clearUp(.promote, seen)
@@ -182,7 +186,7 @@ extension RotationRun {
       (debt, pairs[debt].flatMap { pair in seen.others.first { $0.matches(pair) }?.expires })
     }
     try await record(
-      .verified, version: number, evidence.members, graceEnds: timing.now() + credential.policy.grace
+      .verified, version: number, evidence.members, graceEnds: now + credential.policy.grace
     ) { credential, _ in
       for (debt, expires) in expiries { credential.setExpiry(of: debt, expires) }
     }
