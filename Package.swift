@@ -85,6 +85,16 @@ let package = Package(
         "Transport", "Contracts",
       ],
       swiftSettings: strict),
+    .testTarget(
+      name: "RotationTests", dependencies: ["Rotation", "Vault", "Audit", "Storage", "Sodium", "JSON", "Age"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ProvidersTests",
+      dependencies: [
+        "Providers", "Rotation", "OAuth", "Transport", "Sodium", "JSON", "Vault", "Audit", "OrgSimulator",
+      ],
+      swiftSettings: strict),
+    .testTarget(name: "OAuthTests", dependencies: ["OAuth", "Transport", "Sodium", "JSON"], swiftSettings: strict),
     .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: strict),
     .testTarget(name: "AgeTests", dependencies: ["Age", "Sodium"], swiftSettings: strict),
     .testTarget(name: "TransportTests", dependencies: ["Transport", "CCurl", "Sodium"], swiftSettings: strict),
