@@ -95,6 +95,8 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(name: "OAuthTests", dependencies: ["OAuth", "Transport", "Sodium", "JSON"], swiftSettings: strict),
+    // Runs the programs themselves, so that they are built with it.
+    .testTarget(name: "CommandTests", dependencies: ["relatch", "org-simulator"], swiftSettings: strict),
     .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: strict),
     .testTarget(name: "AgeTests", dependencies: ["Age", "Sodium"], swiftSettings: strict),
     .testTarget(name: "TransportTests", dependencies: ["Transport", "CCurl", "Sodium"], swiftSettings: strict),

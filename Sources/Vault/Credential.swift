@@ -93,6 +93,8 @@ package struct Credential: Hashable, Sendable {
     }
     for index in versions.indices where versions[index].stage == .active { versions[index].enter(.previous, now: now) }
     versions[staged].enter(.active, now: now)
+    // What a provider ends after a time is a staged or a replaced pair, never its primary one.
+    versions[staged].expires = nil
   }
 
   /// Counts `step` of the newest rotation, which is the next one: 0 begins a rotation. Throws `alreadyExists` otherwise.

@@ -13,9 +13,9 @@ import Vault
 struct Failure: Error {
   let code: ExitCode
   let message: String
-  let hint: String?
+  let hint: String
 
-  init(_ code: ExitCode, _ message: String, hint: String? = nil) {
+  init(_ code: ExitCode, _ message: String, hint: String) {
     self.code = code
     self.message = message
     self.hint = hint
@@ -25,24 +25,32 @@ struct Failure: Error {
   init(_ error: any Error, isUsage: Bool = false) {
     switch error {
     case let failure as Failure: self = failure
-    case let error as RotationError: self.init(error.code.exitCode, error.description, hint: error.hint)
-    case let error as ProviderError: self.init(error.code.exitCode, error.description, hint: error.hint)
+    case let error as RotationError:
+      self.init(error.code.exitCode, error.description, hint: error.hint ?? error.code.hint)
+    case let error as ProviderError:
+      self.init(error.code.exitCode, error.description, hint: error.hint ?? error.code.hint)
     case let error as VaultError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
     case let error as StorageError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
     case let error as AuditError:
       self.init(
         .corruptData, "the log: \(error)", hint: "`relatch log verify` says where the log stops being trustworthy")
-    case let error as AgeError: self.init(error.code.exitCode, error.description)
-    case let error as JSONError: self.init(.corruptData, error.description)
-    case let error as TransportError: self.init(ProviderError.Code.unreachable.exitCode, error.description)
+    case let error as AgeError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
+    case let error as JSONError:
+      self.init(.corruptData, error.description, hint: "something that must be JSON is not: restore it from a copy")
+    case let error as TransportError:
+      self.init(ProviderError.Code.unreachable.exitCode, error.description, hint: ProviderError.Code.unreachable.hint)
     case let error as PassphraseError: self.init(.notPermitted, error.description, hint: error.hint)
-    case let error as StreamError: self.init(error.exitCode, error.description)
-    case let error as SodiumError: self.init(.internalError, error.description)
+    case let error as StreamError:
+      self.init(
+        error.exitCode, error.description, hint: "what was asked for is done and logged; give its result room to go")
+    case let error as SodiumError: self.init(.internalError, error.description, hint: Self.reportHint)
     case _ where isUsage:
       self.init(.usage, Relatch.message(for: error), hint: "`relatch help` lists the commands")
-    default: self.init(.internalError, "unexpected: \(error)", hint: "please report this")
+    default: self.init(.internalError, "unexpected: \(error)", hint: Self.reportHint)
     }
   }
+
+  private static let reportHint = "please report this, with the command and this line"
 }
 
 extension RotationError.Code {
@@ -56,6 +64,18 @@ extension RotationError.Code {
     case .nothingOwed: .done
     }
   }
+
+  /// What to do where the error itself does not say.
+  var hint: String {
+    switch self {
+    case .provider(let code): code.hint
+    case .held, .inGrace, .foreignStagedPair: "try again later; `relatch status` shows where each version stands"
+    case .foreignPrimary: "see what is primary at the provider before anything else"
+    case .unresolved: "nothing is lost: run the same command again"
+    case .corruptJournal: "nothing was changed; restore the vault from a backup, and find out who altered it"
+    case .nothingOwed: "`relatch status` shows where each version stands"
+    }
+  }
 }
 
 extension ProviderError.Code {
@@ -66,6 +86,20 @@ extension ProviderError.Code {
     case .unreachable, .limited: .providerUnreachable
     case .malformed: .corruptData
     case .occupied: .heldByAnotherRun
+    }
+  }
+
+  /// What to do where the error itself does not say.
+  var hint: String {
+    switch self {
+    case .refused: "see at the provider whether this pair was replaced or deleted there"
+    case .principal: "see at the provider whether the user that the app acts as is active and allowed"
+    case .notPermitted: "see at the provider what the administering credential may do"
+    case .configuration, .notFound: "`relatch show NAME` prints the settings; compare them with the provider's"
+    case .unreachable, .limited: "nothing is lost: run the same command again later"
+    case .malformed:
+      "something on the way may be answering in the provider's place; nothing is lost: run the same command again"
+    case .occupied: "try again when the provider's staging slot is free"
     }
   }
 }
@@ -82,13 +116,16 @@ extension VaultError.Code {
     }
   }
 
-  var hint: String? {
+  var hint: String {
     switch self {
+    case .notFound: "`relatch list` names the credentials, `relatch show NAME` the versions of one"
+    case .alreadyExists: "`relatch list` names those there are: choose another name"
+    case .invalidInput: "`relatch help` and the command's name say what it takes"
     case .corrupt: "nothing was changed; restore the vault from a backup, and find out who altered it"
     case .unsupportedFormat: "use a newer relatch"
     case .notPermitted: "use the identity that made the vault, or ask an owner: --identity FILE or RELATCH_IDENTITY"
+    case .cannotRead: "check that it is a file, and that you may read it"
     case .cannotWrite: "check free space and permissions; nothing was changed"
-    case .notFound, .alreadyExists, .invalidInput, .cannotRead: nil
     }
   }
 }
@@ -106,14 +143,15 @@ extension StorageError.Code {
     }
   }
 
-  var hint: String? {
+  var hint: String {
     switch self {
     case .notFound: "`relatch init` makes a vault; --vault DIR or RELATCH_VAULT names one"
+    case .alreadyExists: "use it, or name another place: --vault DIR"
     case .corrupt: "nothing was changed; restore the vault from a backup"
     case .unsupportedFormat: "use a newer relatch, or check --vault"
+    case .cannotRead: "check that you may read the vault's folder and files"
     case .cannotWrite: "check free space and permissions; nothing was changed"
     case .busy, .leaseHeld, .leaseLost: "another run is at work: try again later"
-    case .alreadyExists, .cannotRead: nil
     }
   }
 }
@@ -123,6 +161,14 @@ extension AgeError.Code {
     switch self {
     case .noMatchingIdentity, .wrongPassphrase: .notPermitted
     default: .corruptData
+    }
+  }
+
+  var hint: String {
+    switch self {
+    case .noMatchingIdentity: "use the identity it was sealed to: --identity FILE or RELATCH_IDENTITY"
+    case .wrongPassphrase: "run the command again and type the passphrase"
+    default: "it is damaged, or not what it should be: restore it from a copy, or name another by --identity FILE"
     }
   }
 }

@@ -31,23 +31,31 @@ struct Report: Sendable {
   /// One step on the way: a line on standard error for people, an object on standard output for programs.
   func progress(_ object: @autoclosure () -> JSONValue, text: @autoclosure () -> String) {
     // The rotation goes on when nobody listens any more: its result says what came of it.
+    if isQuiet { return }
     if isJSON {
       try? self.text(object().canonicalText)
-    } else if !isQuiet {
+    } else {
       try? StandardStream.error.write(text() + "\n")
     }
   }
 
-  func failure(_ failure: Failure) {
-    if isJSON {
-      var members: [String: JSONValue] = [
-        "code": .integer(Int(failure.code.rawValue)), "error": .string(failure.message), "type": "error",
-      ]
-      if let hint = failure.hint { members["hint"] = .string(hint) }
-      try? text(JSONValue.object(members).canonicalText)
+  /// A line on standard error that only people need.
+  func note(_ text: String) {
+    if !isJSON && !isQuiet { try? StandardStream.error.write(text + "\n") }
+  }
+
+  /// `credential` is the one that failed, where a command has several.
+  func failure(_ failure: Failure, of credential: String? = nil) {
+    guard isJSON else {
+      Diagnostics.standard.error(failure.message)
+      Diagnostics.standard.hint(failure.hint)
       return
     }
-    Diagnostics.standard.error(failure.message)
-    if let hint = failure.hint { Diagnostics.standard.hint(hint) }
+    var members: [String: JSONValue] = [
+      "code": .integer(Int(failure.code.rawValue)), "error": .string(failure.message), "hint": .string(failure.hint),
+      "type": "error",
+    ]
+    if let credential { members["credential"] = .string(credential) }
+    try? text(JSONValue.object(members).canonicalText)
   }
 }

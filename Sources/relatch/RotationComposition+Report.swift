@@ -8,18 +8,21 @@ extension RotationComposition {
   /// Runs each credential in turn. One failure harms no other; the code of a single one is its own, of many 13.
   func runEach(_ names: [String], goal: RotationRunner.Goal, report: Report) async throws {
     var codes: [ExitCode] = []
+    var seen: Set<String> = []
+    let names = names.filter { seen.insert($0).inserted }
     for name in names {
       do {
         let outcome = try await run(name, goal: goal, report: report)
         codes.append(outcome.exitCode)
         try report.outcome(outcome, of: name)
+        if let shortfall = outcome.shortfall(of: name) { report.failure(shortfall, of: name) }
       } catch let error as RotationError where error.code == .nothingOwed {
         try report.result(
           .object(["credential": .string(name), "outcome": "nothing-owed", "type": "outcome"]), text: "\(error)")
         codes.append(.done)
       } catch {
         let failure = Failure(error)
-        report.failure(failure)
+        report.failure(failure, of: name)
         codes.append(failure.code)
       }
     }
@@ -38,35 +41,59 @@ extension RotationOutcome {
     case .stillAccepted: .debtOutstanding
     }
   }
+
+  /// What is missing from what was asked for, and what to do about it; nil if nothing is.
+  fileprivate func shortfall(of name: String) -> Failure? {
+    switch self {
+    case .promoted, .settled: nil
+    case .rejected(let active):
+      Failure(
+        exitCode, "\(name): the new pair was refused and is removed; version \(active) is still active",
+        hint:
+          "`relatch log list` has the provider's answer; if new pairs need longer: `relatch policy \(name) propagation=…`"
+      )
+    case .stillAccepted(let active, let previous):
+      Failure(
+        exitCode,
+        "\(name): version \(active) is active; version \(Self.list(previous)) is deleted and still accepted: a debt",
+        hint: "`relatch retire \(name)` tries it again")
+    }
+  }
+
+  fileprivate static func list(_ versions: [UInt64]) -> String { versions.map(String.init).joined(separator: ", ") }
 }
 
 extension Report {
   func outcome(_ outcome: RotationOutcome, of name: String) throws(StreamError) {
-    let members: [String: JSONValue]
-    let text: String
+    var members: [String: JSONValue] = ["credential": .string(name), "type": "outcome"]
+    // What fell short is told as a failure: to people in one place, not in two.
+    var text: String?
     switch outcome {
     case .promoted(let active, let previous, let graceEnds):
-      let debts = previous.map(String.init).joined(separator: ", ")
-      text = "\(name): version \(active) is active; version \(debts) is left alone until \(graceEnds), then retired"
-      members = [
-        "active": .integer(Int(clamping: active)), "grace_ends": .string(graceEnds.description), "outcome": "promoted",
-        "previous": .array(previous.map { .integer(Int(clamping: $0)) }),
-      ]
+      text =
+        "\(name): version \(active) is active; version \(RotationOutcome.list(previous)) is left alone"
+        + " until \(graceEnds), then retired"
+      members["active"] = .integer(Int(clamping: active))
+      members["grace_ends"] = .string(graceEnds.description)
+      members["outcome"] = "promoted"
+      members["previous"] = .array(previous.map { .integer(Int(clamping: $0)) })
     case .settled(let active):
       text = "\(name): version \(active) is active; nothing is owed, the replaced pair was seen to be refused"
-      members = ["active": .integer(Int(clamping: active)), "outcome": "settled"]
+      members["active"] = .integer(Int(clamping: active))
+      members["outcome"] = "settled"
     case .rejected(let active):
-      text = "\(name): the new pair was refused and is removed; version \(active) is still active"
-      members = ["active": .integer(Int(clamping: active)), "outcome": "rejected"]
+      members["active"] = .integer(Int(clamping: active))
+      members["outcome"] = "rejected"
     case .stillAccepted(let active, let previous):
-      let debts = previous.map(String.init).joined(separator: ", ")
-      text = "\(name): version \(active) is active; version \(debts) is deleted and still accepted: it stays a debt"
-      members = [
-        "active": .integer(Int(clamping: active)), "outcome": "still-accepted",
-        "previous": .array(previous.map { .integer(Int(clamping: $0)) }),
-      ]
+      members["active"] = .integer(Int(clamping: active))
+      members["outcome"] = "still-accepted"
+      members["previous"] = .array(previous.map { .integer(Int(clamping: $0)) })
     }
-    try result(.object(members.merging(["credential": .string(name), "type": "outcome"]) { $1 }), text: text)
+    if isJSON {
+      try result(.object(members), text: "")
+    } else if let text {
+      try self.text(text)
+    }
   }
 
   func step(_ step: RotationProgress) {

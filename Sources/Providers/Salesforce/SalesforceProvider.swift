@@ -77,6 +77,10 @@ package struct SalesforceProvider: ProviderKind {
         consumers.append(Consumer(id: path, key: key))
       }
     }
+    // Every app has a consumer: an answer that shows none is no answer about an app.
+    guard !consumers.isEmpty else {
+      throw ProviderError(.malformed, "the answer shows no consumer of app \(app)")
+    }
     if let wanted = settings.consumer, let found = consumers.first(where: { SalesforceSettings.isSame($0.id, wanted) })
     {
       return found

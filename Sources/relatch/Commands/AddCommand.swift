@@ -45,16 +45,16 @@ struct AddCommand: AsyncParsableCommand {
     try report.result(credential.json(type: "credential"), text: "\(credential.name): version 1 is active")
   }
 
+  private static let pairHint = #"expected one object: {"client_id":"…","client_secret":"…"}"#
+
   private func readPair() throws -> Pair {
     do {
       let input = try PrivateFile.readAll(0, limit: 1 << 16, "standard input")
       return try Pair(reading: input.bytes)
     } catch let error as JSONError {
-      throw Failure(
-        .corruptData, "standard input is not a pair: \(error)",
-        hint: #"expected one object: {"client_id":"…","client_secret":"…"}"#)
+      throw Failure(.corruptData, "standard input is not a pair: \(error)", hint: Self.pairHint)
     } catch let error as VaultError where error.code == .invalidInput {
-      throw Failure(.corruptData, "standard input is not a pair: \(error)")
+      throw Failure(.corruptData, "standard input is not a pair: \(error)", hint: Self.pairHint)
     }
   }
 }
@@ -67,10 +67,12 @@ enum Assignments {
     for argument in arguments {
       let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       guard parts.count == 2, !parts[0].isEmpty else {
-        throw Failure(.usage, "\(option) \(Name.printable(argument)): expected KEY=VALUE")
+        throw Failure(
+          .usage, "\(option) \(Name.printable(argument)): expected KEY=VALUE", hint: "write it as in grace=24h")
       }
       guard values.updateValue(String(parts[1]), forKey: String(parts[0])) == nil else {
-        throw Failure(.usage, "\(option) \(Name.printable(String(parts[0]))) is given twice")
+        throw Failure(
+          .usage, "\(option) \(Name.printable(String(parts[0]))) is given twice", hint: "give each key once")
       }
     }
     return values

@@ -23,6 +23,6 @@ struct ListCommand: AsyncParsableCommand {
           "\(name)  \(credential.provider)  version \(active?.number ?? 0) since \(active?.since.description ?? "-")"
           + (credential.debts.isEmpty ? "" : "  (\(credential.debts.count) owed)"))
     }
-    if credentials.isEmpty && !report.isJSON { report.progress(.null, text: "the vault has no credentials yet") }
+    if credentials.isEmpty { report.note("the vault has no credentials yet: `relatch add` adds one") }
   }
 }

@@ -68,7 +68,8 @@ struct LogVerifyCommand: AsyncParsableCommand {
     let store = try Places(options).openStore()
     let expectations: LogExpectations
     do { expectations = LogExpectations(owner: try owner.map { try NoteKey($0) }) } catch {
-      throw Failure(.usage, "--owner: \(error)")
+      throw Failure(
+        .usage, "--owner: \(error)", hint: "give the owner's key as an earlier `relatch log verify` printed it")
     }
     let report = try await store.read { transaction in
       let report = try LogVerification.verify(storedIn: transaction, expecting: expectations)

@@ -26,7 +26,9 @@ struct ReadCommand: AsyncParsableCommand {
 
   func run() async throws {
     guard let stage = Stage(rawValue: stage), stage != .retired else {
-      throw Failure(.usage, "--stage \(Name.printable(stage)): expected active, staged or previous")
+      throw Failure(
+        .usage, "--stage \(Name.printable(stage)): expected active, staged or previous",
+        hint: "a retired version is never shown; `relatch show \(name)` lists the versions")
     }
     let pairs = try await Places(options).openVault().pairs(
       of: name,

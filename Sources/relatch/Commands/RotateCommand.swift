@@ -27,7 +27,9 @@ struct RotateCommand: AsyncParsableCommand {
   func run() async throws {
     let vault = try await Places(options).openVault()
     let chosen = all ? try await vault.store.read { try VaultView($0).rotatable() } : names
-    try await RotationComposition(vault: vault).runEach(chosen, goal: .rotate, report: Report(options))
+    let report = Report(options)
+    if chosen.isEmpty { report.note("there is nothing to rotate: no credential has an app of its own") }
+    try await RotationComposition(vault: vault).runEach(chosen, goal: .rotate, report: report)
   }
 }
 

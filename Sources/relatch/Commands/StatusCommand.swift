@@ -25,6 +25,7 @@ struct StatusCommand: AsyncParsableCommand {
     }
     let now = WallClock.now()
     for standing in standings { try report.result(standing.json(now), text: standing.text(now)) }
+    if standings.isEmpty { report.note("the vault has no credentials yet: `relatch add` adds one") }
     if standings.contains(where: { $0.hasOverdueDebt(now) }) { throw Status(code: .debtOutstanding) }
   }
 }
@@ -54,7 +55,11 @@ struct Standing: Sendable {
     ]
     for debt in credential.debts {
       var line = "  debt: version \(debt.number) was replaced at \(debt.since) and has not been seen refused"
-      if let graceEnds { line += graceEnds > now ? "; its grace ends at \(graceEnds)" : "; its grace is over" }
+      if let graceEnds {
+        line +=
+          graceEnds > now
+          ? "; its grace ends at \(graceEnds)" : "; its grace is over: `relatch retire \(credential.name)`"
+      }
       if let expires = debt.expires { line += "; the provider ends it at \(expires)" }
       lines.append(line)
     }

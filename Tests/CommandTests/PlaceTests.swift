@@ -1,0 +1,111 @@
+import Foundation
+import Testing
+
+@Suite("Where the vault and the identity are, and who may write there")
+struct PlaceTests {
+  private func exists(_ place: Workplace, _ path: String) -> Bool {
+    FileManager.default.fileExists(atPath: place.folder.appendingPathComponent(path).path)
+  }
+
+  @Test("Options win over the environment, which wins over the XDG folders, which win over those below HOME")
+  func precedence() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    let root = place.folder.path
+    var environment = ["RELATCH_VAULT": "", "RELATCH_IDENTITY": ""]
+    func makes(_ path: String, _ arguments: [String] = []) async throws {
+      let made = try await place.run(
+        Programs.relatch, ["init", "--no-passphrase"] + arguments, environment: environment)
+      #expect(made.code == 0 && exists(place, path + "/vault.db"), "\(made.errorText)")
+    }
+    try await makes(".local/share/relatch/default")
+    #expect(exists(place, ".config/relatch/identity"))
+    environment["XDG_DATA_HOME"] = "relative/is/ignored"
+    expectFailure(try await place.relatch("init", "--no-passphrase", environment: environment), 64, "already")
+    environment["XDG_DATA_HOME"] = root + "/data"
+    environment["XDG_CONFIG_HOME"] = root + "/config"
+    try await makes("data/relatch/default")
+    #expect(exists(place, "config/relatch/identity"))
+    environment["RELATCH_VAULT"] = root + "/by-variable"
+    environment["RELATCH_IDENTITY"] = root + "/identity-by-variable"
+    try await makes("by-variable")
+    #expect(exists(place, "identity-by-variable"))
+    try await makes("by-option", ["--vault", root + "/by-option", "--identity", root + "/identity-by-option"])
+    #expect(exists(place, "identity-by-option"))
+    let homeless = ["HOME": "", "RELATCH_VAULT": ""]
+    expectFailure(try await place.relatch("list", environment: homeless), 78, "neither RELATCH_VAULT nor HOME is set")
+  }
+
+  @Test("What is public needs no identity")
+  func publicCommands() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    try FileManager.default.removeItem(at: place.identity)
+    for arguments in [["list"], ["show", "crm"], ["status"], ["policy", "crm"], ["log", "list"], ["log", "verify"]] {
+      let outcome = try await place.run(Programs.relatch, arguments)
+      #expect(outcome.code == 0 && !outcome.output.isEmpty && outcome.errors.isEmpty, "\(outcome.errorText)")
+    }
+    expectFailure(try await place.relatch("read", "crm"), 66, "there is no identity")
+    expectFailure(try await place.relatch("policy", "crm", "grace=1h"), 66, "there is no identity")
+  }
+
+  @Test("A policy is shown as it is set")
+  func policy() async throws {
+    let place = try await Workplace()
+    try await place.add("crm", policy: ["grace=90m", "propagation=5s"])
+    #expect(try await place.relatch("policy", "crm").outputText == "grace=90m\npropagation=5s\n")
+    #expect(try await place.relatch("policy", "crm", "grace=24h").outputText == "grace=1d\npropagation=5s\n")
+    expectFailure(try await place.relatch("policy", "crm", "grace=-1d"), 64)
+    #expect(try await place.relatch("policy", "crm").outputText == "grace=1d\npropagation=5s\n")
+    let entry = try await place.relatch("log", "list").outputText.split(separator: "\n").last ?? ""
+    #expect(entry.contains("credential.policy") && entry.contains(#""grace":"1d""#))
+  }
+
+  @Test("Files of the vault and the identity are their owner's alone, whatever the umask is")
+  func modes() async throws {
+    let place = try await Workplace()
+    let made = try await place.run(
+      "/bin/sh", ["-c", "umask 0; exec \"$0\" init --no-passphrase", Programs.relatch],
+      environment: ["RELATCH_VAULT": place.folder.path + "/open", "RELATCH_IDENTITY": place.folder.path + "/openid"])
+    #expect(made.code == 0, "\(made.errorText)")
+    let names = try FileManager.default.subpathsOfDirectory(atPath: place.folder.path + "/open").map { "open/" + $0 }
+    for name in names + ["open", "openid"] {
+      let attributes = try FileManager.default.attributesOfItem(atPath: place.folder.path + "/" + name)
+      let isFolder = attributes[.type] as? FileAttributeType == .typeDirectory
+      #expect(attributes[.posixPermissions] as? Int == (isFolder ? 0o700 : 0o600), "\(name)")
+    }
+  }
+
+  @Test("A vault on a full disk: 74, nothing released, and the same command finishes later")
+  func fullDisk() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let old = try await place.org.primary()
+    // No file may grow beyond 34 KiB: SQLite can make its index, and cannot keep a change.
+    let limited = "trap '' XFSZ; ulimit -f 68; exec \"$0\" \"$@\""
+    let rotated = try await place.run("/bin/sh", ["-c", limited, Programs.relatch, "rotate", "crm", "--quiet"])
+    expectFailure(rotated, 74)
+    #expect(try await place.org.primary() == old)
+    let again = try await place.relatch("rotate", "crm")
+    #expect(again.code == 0, "\(again.errorText)")
+    #expect(try await place.holdsPrimary("crm"))
+    #expect(try await place.logIsWhole())
+    let full = try await place.run("/bin/sh", ["-c", "exec \"$0\" read crm > /dev/full", Programs.relatch])
+    expectFailure(full, 74, "cannot write standard output")
+  }
+
+  @Test("A vault that cannot be written is read, and releases nothing: 74")
+  func readOnly() async throws {
+    let place = try await Workplace()
+    // As root only a read-only mount keeps a write away, and where that is impossible so is this test.
+    let mount = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" || exit 99; "
+    func run(_ command: String) async throws -> Outcome {
+      try await place.run("/usr/bin/unshare", ["--mount", "/bin/sh", "-c", mount + command, place.vault.path])
+    }
+    guard FileManager.default.isExecutableFile(atPath: "/usr/bin/unshare"), try await run("true").code == 0 else {
+      print("skipped: no read-only mount can be made here")
+      return
+    }
+    #expect(try await run("\(Programs.relatch) status; \(Programs.relatch) log verify").code == 0)
+    expectFailure(try await run("\(Programs.relatch) read admin"), 74)
+  }
+}

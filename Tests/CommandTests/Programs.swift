@@ -1,0 +1,42 @@
+import Foundation
+import Testing
+
+/// The real programs, found beside the test bundle in the build's folder, and how one is run to its end.
+enum Programs {
+  static let relatch = folder + "/relatch"
+  static let simulator = folder + "/org-simulator"
+  static let strace = first(of: ["/usr/bin/strace", "/bin/strace"])
+  static let age = first(of: ["/usr/bin/age", "/usr/local/bin/age"])
+  static let python = first(of: ["/usr/bin/python3", "/usr/local/bin/python3"])
+  static let setsid = first(of: ["/usr/bin/setsid", "/bin/setsid"])
+
+  /// The build's folder. The bundle is itself a program there, on Linux.
+  private static let folder: String = {
+    let bundle = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+    return URL(fileURLWithPath: bundle).deletingLastPathComponent().path
+  }()
+
+  private static func first(of paths: [String]) -> String? {
+    paths.first { FileManager.default.isExecutableFile(atPath: $0) }
+  }
+}
+
+/// How a run ended, and all it said.
+struct Outcome: Sendable {
+  /// The exit code; of a run ended by a signal, minus its number.
+  let code: Int32
+  let output: Data
+  let errors: Data
+
+  var outputText: String { String(decoding: output, as: UTF8.self) }
+  var errorText: String { String(decoding: errors, as: UTF8.self) }
+  /// Standard output without its last newline.
+  var line: String { outputText.hasSuffix("\n") ? String(outputText.dropLast()) : outputText }
+
+  /// Every line of standard output as a JSON object.
+  func objects() throws -> [[String: Any]] {
+    try outputText.split(separator: "\n").map { line in
+      try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any], "\(line)")
+    }
+  }
+}

@@ -1,0 +1,160 @@
+import Foundation
+import Testing
+
+@Suite("A provider in trouble: a documented code, and the pair in use stays in use")
+struct ProviderTroubleTests {
+  /// One way in which the provider's answers go wrong, all of them from now on.
+  struct Trouble: Sendable, CustomTestStringConvertible {
+    let kind: String
+    let path: String
+    let code: Int32
+
+    var testDescription: String { "\(kind) at \(path)" }
+
+    static let all = ["*/token", "*/credentials/*"].flatMap { path in
+      [
+        ("maintenancePage", 69), ("unavailable", 69), ("serverError", 69), ("tooManyRequests", 69), ("dropBefore", 69),
+        ("dropAfter", 69), ("garbage", 65), ("htmlPage", 65), ("wrongTypes", 65), ("huge", 65), ("empty", 65),
+        ("truncated", 65),
+      ].map { Trouble(kind: $0.0, path: path, code: $0.1) }
+    }
+  }
+
+  @Test("Answers that are absent, absurd or cut off", arguments: Trouble.all)
+  func persistent(_ trouble: Trouble) async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let old = try await place.org.primary()
+    try await place.org.fault(trouble.kind, nil, trouble.path, ["bytes": 9 << 20, "seconds": 0])
+    let rotated = try await place.relatch("rotate", "crm", "--quiet")
+    expectFailure(rotated, trouble.code, "crm: ")
+    #expect(!rotated.errorText.contains("<") && !rotated.errorText.contains("AAAA"), "no answer is repeated")
+    let consumer = try await place.org.consumer()
+    #expect(consumer.primary == old && consumer.slot == nil)
+    #expect(try await place.pair("crm") == old)
+    #expect(try await place.logIsWhole())
+
+    try await place.org.clearFaults()
+    #expect(try await place.relatch("rotate", "crm").code == 0, "the same command finishes it")
+    #expect(try await place.holdsPrimary("crm"))
+  }
+
+  @Test(
+    "A step that the org carries out while its answers are spoilt is found out, not repeated",
+    arguments: ["POST", "PATCH"], ["garbage", "htmlPage", "wrongTypes", "empty", "truncated", "dropAfter"])
+  func spoiltStep(_ method: String, _ kind: String) async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    try await place.org.fault(kind, method, "*/staged*")
+    let rotated = try await place.relatch("rotate", "crm")
+    #expect(rotated.code == 0, "\(rotated.errorText)")
+    #expect(try await place.holdsPrimary("crm"))
+    #expect(try await place.relatch("show", "crm").outputText.contains("version   2 active"))
+  }
+
+  @Test("An unreachable host ends with 69, within seconds")
+  func unreachable() async throws {
+    let place = try await Workplace()
+    let pair = try await place.org.primary().document
+    let app = try await place.org.apps()[1].identifier
+    // Port 1 is reserved, and nobody listens there.
+    let added = try await place.relatch(
+      "add", "far", "--provider", "salesforce", "--set", "url=http://127.0.0.1:1", "--set", "app=\(app)", "--admin",
+      "admin", stdin: pair)
+    #expect(added.code == 0)
+    expectFailure(try await place.relatch("rotate", "far", "--quiet"), 69, "127.0.0.1:1")
+    #expect(try await place.relatch("read", "far").line == pair)
+  }
+
+  @Test("A new pair that the token endpoint refuses is removed again: 10")
+  func refusedPair() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let old = try await place.org.primary()
+    for isJSON in [false, true] {
+      try await place.org.set("conditions", ["poisonsNextStagedPair": true])
+      let rotated = try await place.run(Programs.relatch, ["rotate", "crm", "--quiet"] + (isJSON ? ["--json"] : []))
+      if isJSON {
+        let objects = try rotated.objects()
+        #expect(rotated.code == 10 && rotated.errors.isEmpty)
+        #expect(objects.first?["outcome"] as? String == "rejected")
+        #expect(objects.last?["type"] as? String == "error" && objects.last?["code"] as? Int == 10)
+      } else {
+        expectFailure(rotated, 10, "version 1 is still active")
+      }
+      let consumer = try await place.org.consumer()
+      #expect(consumer.primary == old && consumer.slot == nil)
+      #expect(try await place.pair("crm") == old)
+    }
+    #expect(try await place.relatch("rotate", "crm").code == 0)
+    #expect(try await place.holdsPrimary("crm"))
+    #expect(try await place.logIsWhole())
+  }
+
+  @Test("Trouble after the promotion leaves the new pair active, and the same command verifies it")
+  func troubleAfterPromotion() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    // The administrator's token and the proof pass; the look after the promotion does not.
+    try await place.org.fault("garbage", "POST", "*/token", ["skip": 2])
+    expectFailure(try await place.relatch("rotate", "crm", "--quiet"), 65, "verifying version 2")
+    #expect(try await place.holdsPrimary("crm"))
+    #expect(try await place.relatch("status", "crm").outputText.contains("`relatch rotate crm` continues it"))
+    try await place.org.clearFaults()
+    let again = try await place.relatch("rotate", "crm")
+    #expect(again.code == 0 && again.outputText.contains("version 2 is active"), "\(again.errorText)")
+  }
+
+  @Test("What an administrator forgot is named, with its step: 77 and 78")
+  func setUp() async throws {
+    let place = try await Workplace(["--apps", "2"])
+    try await place.add("crm")
+    try await place.add("erp", app: 2, admin: "crm")
+    expectFailure(try await place.relatch("rotate", "erp", "--quiet"), 77, "External Client App Developer")
+    try await place.org.set("conditions", ["restSecretAccess": false])
+    expectFailure(try await place.relatch("rotate", "crm", "--quiet"), 78, "consumer secrets via REST API")
+    try await place.org.set("conditions", ["restSecretAccess": true])
+    let admin = try await place.org.apps()[0].identifier
+    try await place.org.set("conditions", ["app": admin, "clientCredentialsFlow": false])
+    expectFailure(try await place.relatch("rotate", "crm", "--quiet"), 78, "enable the Client Credentials Flow")
+    try await place.org.set("conditions", ["app": admin, "clientCredentialsFlow": true, "runAsUser": "inactive"])
+    expectFailure(try await place.relatch("rotate", "crm", "--quiet"), 77, "Run As user")
+  }
+
+  @Test("A pair that somebody else staged or promoted is left alone")
+  func foreignPairs() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let stranger = try await Stranger(place)
+    #expect(try await stranger.relatch("rotate", "crm").code == 0)
+    let before = try await place.org.consumer()
+    expectFailure(try await place.relatch("rotate", "crm", "--quiet"), 78, "is not version 1, the active one")
+    let after = try await place.org.consumer()
+    #expect(after.primary == before.primary && after.slot?.pair == before.slot?.pair)
+  }
+
+  /// Another vault with the same credentials.
+  private struct Stranger {
+    let place: Workplace
+    var environment: [String: String] {
+      ["RELATCH_VAULT": place.folder.path + "/second", "RELATCH_IDENTITY": place.folder.path + "/second-identity"]
+    }
+
+    init(_ place: Workplace) async throws {
+      self.place = place
+      #expect(try await relatch("init", "--no-passphrase").code == 0)
+      for (name, app) in [("admin", 0), ("crm", 1)] {
+        let identifier = try await place.org.apps()[app].identifier
+        let options = app == 0 ? [] : ["--set", "app=\(identifier)", "--admin", "admin"]
+        let pair = try await place.org.primary(ofApp: app).document
+        let arguments = ["add", name, "--provider", "salesforce", "--set", "url=\(place.org.url)"] + options
+        let added = try await place.run(Programs.relatch, arguments, stdin: pair, environment: environment)
+        #expect(added.code == 0)
+      }
+    }
+
+    func relatch(_ arguments: String...) async throws -> Outcome {
+      try await place.run(Programs.relatch, arguments, environment: environment)
+    }
+  }
+}

@@ -1,0 +1,122 @@
+import Foundation
+import FoundationNetworking
+import Testing
+
+/// `org-simulator` in a process of its own, and its control surface.
+final class SimulatedOrg: Sendable {
+  struct IssuedPair: Decodable, Hashable, Sendable {
+    let key: String
+    let secret: String
+
+    /// As `relatch add` takes it and `relatch read` prints it.
+    var document: String { #"{"client_id":"\#(key)","client_secret":"\#(secret)"}"# }
+  }
+
+  struct Slot: Decodable, Sendable {
+    let state: String
+    let pair: IssuedPair
+  }
+
+  struct Consumer: Decodable, Sendable {
+    let id: String
+    let primary: IssuedPair?
+    let slot: Slot?
+  }
+
+  struct App: Decodable, Sendable {
+    let identifier: String
+    let consumers: [Consumer]
+  }
+
+  private struct State: Decodable {
+    let organizationID: String
+    let apps: [App]
+  }
+
+  private struct Announcement: Decodable {
+    let baseURL: String
+  }
+
+  let url: String
+  private let running: Running
+
+  init(_ arguments: [String] = [], in folder: URL) async throws {
+    let environment = ProcessInfo.processInfo.environment
+    running = try Running(Programs.simulator, arguments, stdin: nil, environment: environment, in: folder)
+    try await running.wait("the simulator's announcement") { output, _ in output.contains("\n") }
+    url = try JSONDecoder().decode(Announcement.self, from: running.said().output).baseURL
+  }
+
+  deinit { running.send(SIGKILL) }
+
+  // MARK: - Looking
+
+  private func state() async throws -> State {
+    try JSONDecoder().decode(State.self, from: await call("GET", "/__org/state"))
+  }
+
+  func organizationID() async throws -> String { try await state().organizationID }
+
+  /// The administrator's app, then the others.
+  func apps() async throws -> [App] { try await state().apps }
+
+  /// The consumer as it is now; app 0 is the administrator's.
+  func consumer(_ index: Int = 0, ofApp app: Int = 1) async throws -> Consumer {
+    try await apps()[app].consumers[index]
+  }
+
+  func primary(ofApp app: Int = 1, consumer: Int = 0) async throws -> IssuedPair {
+    try #require(try await self.consumer(consumer, ofApp: app).primary)
+  }
+
+  /// Every pair that the org knows now.
+  func pairs() async throws -> Set<IssuedPair> {
+    Set(try await apps().flatMap(\.consumers).flatMap { [$0.primary, $0.slot?.pair].compactMap(\.self) })
+  }
+
+  func accepts(_ pair: IssuedPair) async throws -> Bool {
+    let answer = try await call("POST", "/__org/accepts", ["key": pair.key, "secret": pair.secret])
+    return try (JSONSerialization.jsonObject(with: answer) as? [String: Bool])?["accepted"] == true
+  }
+
+  /// Whether the token endpoint grants the pair a token, as the client of anybody would ask for it.
+  func grants(_ pair: IssuedPair) async throws -> Bool {
+    let form = "grant_type=client_credentials&client_id=\(pair.key)&client_secret=\(pair.secret)"
+    let answer = try await send("POST", "/services/oauth2/token", Data(form.utf8), "application/x-www-form-urlencoded")
+    return String(decoding: answer, as: UTF8.self).contains("access_token")
+  }
+
+  // MARK: - Arranging
+
+  func set(_ what: String, _ values: [String: Any]) async throws {
+    _ = try await call("POST", "/__org/\(what)", values)
+  }
+
+  /// Adds a fault; `method` nil matches every one, `count` nil never ends.
+  func fault(_ kind: String, _ method: String?, _ path: String, count: Int? = nil, _ more: [String: Any] = [:])
+    async throws
+  {
+    let fault: [String: Any] = ["kind": kind, "method": method ?? NSNull(), "path": path, "count": count ?? NSNull()]
+    _ = try await call("POST", "/__org/faults", fault.merging(more) { $1 })
+  }
+
+  func clearFaults() async throws { _ = try await call("DELETE", "/__org/faults") }
+
+  private func call(_ method: String, _ path: String, _ body: [String: Any]? = nil) async throws -> Data {
+    try await send(method, path, try body.map { try JSONSerialization.data(withJSONObject: $0) }, "application/json")
+  }
+
+  private func send(_ method: String, _ path: String, _ body: Data?, _ type: String) async throws -> Data {
+    var request = URLRequest(url: try #require(URL(string: url + path)))
+    request.httpMethod = method
+    request.httpBody = body
+    request.setValue(type, forHTTPHeaderField: "Content-Type")
+    let session = URLSession(configuration: .ephemeral)
+    defer { session.invalidateAndCancel() }
+    let (data, response) = try await session.data(for: request)
+    let status = (response as? HTTPURLResponse)?.statusCode ?? 0
+    // Only the token endpoint may refuse: a control that was not understood is a mistake in a test.
+    if path.hasPrefix("/__org/") { #expect(status == 200, "\(path): \(String(decoding: data, as: UTF8.self))") }
+    return data
+  }
+}
