@@ -48,7 +48,9 @@ struct WireCredentials: Sendable {
     case .null, .bool, .number, .string: throw JSONError(.wrongType, "expected an object or a list")
     }
     return try elements.map { element in
-      let found = try all(in: element, bytes)
+      var found = try all(in: element, bytes)
+      // One that shows neither key nor secret nor state: those are asked for by its identifier.
+      if found.isEmpty, case .object(let members) = element { found = [try WireCredentials(members, bytes)] }
       guard found.count == 1, let set = found.first, set.id != nil else {
         throw JSONError(.missing, "\(name): expected sets of credentials with identifiers")
       }
