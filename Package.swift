@@ -85,6 +85,16 @@ let package = Package(
         "Transport", "Contracts",
       ],
       swiftSettings: strict),
+    .testTarget(
+      name: "RotationTests", dependencies: ["Rotation", "Vault", "Audit", "Storage", "Sodium", "JSON", "Age"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ProvidersTests",
+      dependencies: [
+        "Providers", "Rotation", "OAuth", "Transport", "Sodium", "JSON", "Vault", "Audit", "OrgSimulator",
+      ],
+      swiftSettings: strict),
+    .testTarget(name: "OAuthTests", dependencies: ["OAuth", "Transport", "Sodium", "JSON"], swiftSettings: strict),
     // Runs the programs themselves, so that they are built with it.
     .testTarget(name: "CommandTests", dependencies: ["relatch", "org-simulator", "Loopback"], swiftSettings: strict),
     .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: strict),

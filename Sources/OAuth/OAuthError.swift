@@ -28,8 +28,16 @@ package struct OAuthError: Error, Sendable, CustomStringConvertible {
     self.errorDescription = errorDescription
     self.retryAfter = retryAfter
     transport = nil
-    description = "token grant refused with HTTP \(status)\(error.map { " " + $0 } ?? "")"
+    // Printed only if a specification knows it: an echoed secret could look like any other word.
+    description =
+      "token grant refused with HTTP \(status)\(error.flatMap { Self.standard.contains($0) ? " " + $0 : nil } ?? "")"
   }
+
+  /// RFC 6749 §5.2 and §4.1.2.1.
+  private static let standard: Set<String> = [
+    "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type",
+    "invalid_scope", "access_denied", "server_error", "temporarily_unavailable",
+  ]
 
   init(malformed reason: String, status: Int) {
     code = .malformed

@@ -34,10 +34,15 @@ package struct RotationJournal: Sendable {
       else { throw corrupt("it has an entry \(entry.event)") }
       var graceEnds: Timestamp?
       if case .string(let text)? = entry.details["grace_ends"] { graceEnds = Timestamp(text) }
+      guard (event == .verified) == (graceEnds != nil) else { throw corrupt("its grace is not where it should be") }
+      guard entry.time >= latest else { throw corrupt("its times go backwards") }
       do { try machine.apply(event, at: entry.time, graceEnds: graceEnds) } catch { throw corrupt("\(error)") }
       steps += 1
       latest = entry.time
     }
+    // Rows cut off the end would send a rotation back: the record names the newest entry that speaks of it.
+    let newest = try view.authenticatedEntry(at: credential.entry)
+    guard !newest.event.hasPrefix(Self.prefix) || newest == entries.last else { throw corrupt("its end is missing") }
   }
 
   init(beginning number: UInt64, at time: Timestamp) {

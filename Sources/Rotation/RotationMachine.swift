@@ -133,6 +133,8 @@ extension RotationState {
       case .intended(.prove): .proving
       case .refused: .settled
       case .postponed(.prove): .deleted
+      // The provider still has the pair that it said it deleted.
+      case .postponed(.retire): .owed
       default: nil
       }
     case .rejected:

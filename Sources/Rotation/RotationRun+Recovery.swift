@@ -17,17 +17,20 @@ extension RotationRun {
 
   /// Journals the intent, asks, and journals the outcome. A lost answer is journalled as lost; the machine then observes.
   func asking<Answer: Sendable>(
-    _ step: RotationStep, version: UInt64? = nil, _ request: () async throws -> Answer,
-    record outcome: (Answer) async throws -> Void
+    _ step: RotationStep, version: UInt64? = nil, _ fields: [String: JSONValue] = [:],
+    _ request: () async throws -> Answer, record outcome: (Answer) async throws -> Void
   ) async throws {
-    try await record(.intended(step), version: version)
+    try await record(.intended(step), version: version, fields)
+    lastAsked = (step, nil)
     let answer: Answer
     do {
       answer = try await ask(request)
     } catch let error as ProviderError where error.mayHaveActed {
+      lastAsked = (step, error)
       return try await record(.lost(step), version: version, error.members)
     } catch let error as ProviderError where error.code == .notFound && step != .stage {
       // What we just saw is gone: look again before concluding anything.
+      lastAsked = (step, error)
       return try await record(.lost(step), version: version, error.members)
     } catch let error as ProviderError {
       try await record(.postponed(step), version: version, error.members)
@@ -37,25 +40,23 @@ extension RotationRun {
     try await outcome(answer)
   }
 
-  /// A request whose failure to act does no harm here: the slot is looked at again by what follows.
-  func quietly(_ step: RotationStep, _ request: () async throws -> Void) async throws {
-    do { try await ask(request) } catch let error as ProviderError where error.code != .notFound {
-      throw RotationError(error, while: step.rawValue, name)
-    } catch is ProviderError {}
-  }
-
   /// Waits before a step is asked again, if its failure may pass and this run has patience left; throws otherwise.
-  private func pauseOrThrow(_ error: ProviderError, _ step: RotationStep) async throws {
+  func pauseOrThrow(_ error: ProviderError, _ step: RotationStep) async throws {
     guard error.isTransient, retriesLeft > 0 else { throw RotationError(error, while: step.rawValue, name) }
     retriesLeft -= 1
     try await pause(transientBackoff.next(timing.randomness, asked: error.retryAfter))
+  }
+
+  /// One look at the provider.
+  func look() async throws -> Observation {
+    try await ask { try await self.provider.observe(known: Array(self.pairs.values)) }
   }
 
   /// Looks at the provider, asking again a few times if it is in trouble.
   func observe(for step: RotationStep) async throws -> Observation {
     while true {
       do {
-        return try await ask { try await self.provider.observe(known: Array(self.pairs.values)) }
+        return try await look()
       } catch let error as ProviderError {
         try await pauseOrThrow(error, step)
       }
@@ -78,34 +79,60 @@ extension RotationRun {
     }
   }
 
+  /// Journals that `step` was seen not to have happened. A run that asked for it itself does not ask again at once, nor
+  /// without end.
+  func didNotHappen(_ step: RotationStep, version: UInt64? = nil, _ reason: String) async throws {
+    try await record(.postponed(step), version: version, ["reason": .string(reason)])
+    guard let asked = lastAsked, asked.step == step else { return }
+    guard retriesLeft > 0 else {
+      if let trouble = asked.trouble { throw RotationError(trouble, while: step.rawValue, name) }
+      throw RotationError(
+        .unresolved, "\(name): \(step.rawValue): the provider says that it is done, and is seen not to have done it",
+        hint: "nothing is lost: run the same command again later")
+    }
+    retriesLeft -= 1
+    try await pause(transientBackoff.next(timing.randomness, asked: asked.trouble?.retryAfter))
+  }
+
   /// The slot was seen free before staging was asked for, under this lease: a staged pair in it is the one we asked for.
   private func clearUpStage(_ seen: Observation) async throws {
     guard
       let made = seen.others.first(where: { other in
         other.place == .staged && !pairs.values.contains { other.matches($0) }
       })
-    else { return try await record(.postponed(.stage), ["reason": "not-found"]) }
-    if made.clientSecret == nil {
-      // A pair nobody can know is worth nothing: remove it, and stage another.
-      try await quietly(.stage) { try await self.provider.delete(handle: made.handle, seen) }
-      return try await record(.postponed(.stage), ["reason": "secret-not-shown"])
+    else { return try await didNotHappen(.stage, "not-found") }
+    guard isFit(made) else {
+      // A pair nobody can know or use is worth nothing: remove it, and stage another.
+      try await record(.lost(.stage), ["reason": "unfit"])
+      do {
+        try await ask { try await self.provider.delete(handle: made.handle, seen) }
+      } catch let error as ProviderError {
+        guard error.code == .notFound else {
+          throw RotationError(error, while: "removing a staged pair that cannot be used", name)
+        }
+      }
+      return try await didNotHappen(.stage, "unfit")
     }
     try await save(made)
   }
 
   private func clearUpPromote(_ seen: Observation) async throws {
     let (number, pair) = try pair(in: .staged)
-    if seen.primary.matches(pair) { return try await markPromoted(number) }
+    if seen.primary.matches(pair) {
+      try await markPromoted(number)
+      seenPromoted = seen
+      return
+    }
     guard seen.others.contains(where: { $0.matches(pair) && $0.place == .staged }) else {
       return try await record(.rejected, version: number, ["reason": "not-found"])
     }
-    try await record(.postponed(.promote), version: number, ["reason": "not-primary"])
+    try await didNotHappen(.promote, version: number, "not-primary")
   }
 
   private func clearUpRetire(_ seen: Observation) async throws {
     let number = credential.debts.last?.number
     guard try owedPairs(in: seen).isEmpty else {
-      return try await record(.postponed(.retire), version: number, ["reason": "still-there"])
+      return try await didNotHappen(.retire, version: number, "still-there")
     }
     try await record(.deleted, version: number)
   }
@@ -115,10 +142,12 @@ extension RotationRun {
     guard !seen.primary.matches(pair) else {
       throw RotationError(
         .foreignPrimary, "\(name): version \(number) was given up, and is the provider's primary pair",
-        hint: "someone promoted it elsewhere: its pair is `relatch read \(name) --stage staged`")
+        hint:
+          "someone promoted it elsewhere: make version \(activeNumber) primary again, and the next run removes this one"
+      )
     }
     guard !seen.others.contains(where: { $0.matches(pair) }) else {
-      return try await record(.postponed(.discard), version: number, ["reason": "still-there"])
+      return try await didNotHappen(.discard, version: number, "still-there")
     }
     try await markDiscarded(number)
   }

@@ -46,19 +46,33 @@ extension RotationRun {
           hint: "someone else may be rotating this credential: delete the staged pair at the provider if not")
       }
     }
-    try await clearExpired(seen)
     try await asking(.stage) {
-      try await self.provider.stage(seen)
-    } record: {
-      try await self.save($0)
+      try await self.clearExpired(seen)
+      return try await self.provider.stage(seen)
+    } record: { made in
+      // The machine then looks at the slot, and removes what cannot be used.
+      guard self.isFit(made) else { return try await self.record(.lost(.stage), ["reason": "unfit"]) }
+      try await self.save(made)
     }
   }
 
   /// A staged pair that expired occupies the slot and is of use to nobody.
   private func clearExpired(_ seen: Observation) async throws {
     for other in seen.others where other.place == .expired && !other.handle.isEmpty {
-      try await quietly(.stage) { try await self.provider.delete(handle: other.handle, seen) }
+      do { try await provider.delete(handle: other.handle, seen) } catch {
+        guard error.code == .notFound else { throw error }
+      }
     }
+  }
+
+  /// Whether `made` can be saved and used: its secret is shown, and both parts are what a pair may hold.
+  func isFit(_ made: ObservedPair) -> Bool {
+    guard let secret = made.clientSecret else { return false }
+    do {
+      try Pair.check(made.clientID.secret, "the staged client_id")
+      try Pair.check(secret.secret, "the staged client_secret")
+      return true
+    } catch { return false }
   }
 
   /// Law 1: the new pair is durable here before anything makes it primary there.
@@ -69,8 +83,6 @@ extension RotationRun {
         hint: "allow access to consumer secrets via REST API in the provider's set-up, then rotate again")
     }
     let pair = Pair(clientID: try made.clientID.secret.clone(), clientSecret: try secret.secret.clone())
-    try Pair.check(pair.clientID, "the staged client_id")
-    try Pair.check(pair.clientSecret, "the staged client_secret")
     let now = timing.now()
     var planned = credential
     let number = try planned.addStaged(handle: made.handle, expires: made.expires, now: now)
@@ -88,12 +100,16 @@ extension RotationRun {
   private func validate() async throws {
     let (number, pair) = try pair(in: .staged)
     try await record(.intended(.validate), version: number)
-    let deadline = (credential.version(number)?.created ?? timing.now()) + credential.policy.propagation
+    // From its staging; a clock that was set back since does not lengthen the window.
+    let deadline =
+      min(credential.version(number)?.created ?? timing.now(), timing.now()) + credential.policy.propagation
     var backoff = Backoff()
     while true {
       do {
         let evidence = try await ask { try await self.provider.grant(pair) }
-        return try await record(.validated, version: number, evidence.members)
+        try await record(.validated, version: number, evidence.members)
+        hasProved = true
+        return
       } catch let error as ProviderError {
         let wait = backoff.next(timing.randomness, asked: error.retryAfter)
         let mayWait = (error.code == .refused || error.isTransient) && timing.now() + wait <= deadline && asksLeft > 0
@@ -115,6 +131,8 @@ extension RotationRun {
   private func promote() async throws {
     let (number, pair) = try pair(in: .staged)
     let seen = try await observe(for: .promote)
+    // Looking may have taken long: law 2 wants a fresh proof when the provider is asked.
+    guard case .ask(.promote)? = journal?.machine.nextAction(now: now) else { return }
     guard let staged = seen.others.first(where: { $0.matches(pair) && $0.place == .staged }) else {
       try await record(.intended(.promote), version: number)
       return try await clearUp(.promote, seen)
@@ -122,7 +140,8 @@ extension RotationRun {
     try await asking(.promote, version: number) {
       try await self.provider.promote(handle: staged.handle, seen)
     } record: {
-      try await self.markPromoted(number)
+      // What it answers is its opinion; what is primary afterwards decides.
+      try await self.clearUp(.promote)
     }
   }
 
@@ -135,12 +154,15 @@ extension RotationRun {
 
   private func verify() async throws {
     let (number, pair) = try pair(in: .active)
+    var promoted = seenPromoted
+    seenPromoted = nil
     try await record(.intended(.verify), version: number)
     var backoff = Backoff()
     let deadline = timing.now() + credential.policy.propagation
     while true {
       do {
-        let seen = try await ask { try await self.provider.observe(known: Array(self.pairs.values)) }
+        let seen = if let promoted { promoted } else { try await look() }
+        promoted = nil
         guard seen.primary.matches(pair) else {
           throw ProviderError(.malformed, "the primary pair is not version \(number), which was promoted")
         }
@@ -164,7 +186,7 @@ extension RotationRun {
       (debt, pairs[debt].flatMap { pair in seen.others.first { $0.matches(pair) }?.expires })
     }
     try await record(
-      .verified, version: number, evidence.members, graceEnds: timing.now() + credential.policy.grace
+      .verified, version: number, evidence.members, graceEnds: now + credential.policy.grace
     ) { credential, _ in
       for (debt, expires) in expiries { credential.setExpiry(of: debt, expires) }
     }
@@ -174,11 +196,16 @@ extension RotationRun {
 
   private func retire() async throws {
     let seen = try await observe(for: .retire)
+    let (active, activePair) = try pair(in: .active)
     guard let owed = try owedPairs(in: seen).first else {
       try await record(.intended(.retire), version: credential.debts.last?.number)
       return try await clearUp(.retire, seen)
     }
-    try await asking(.retire, version: owed.number) {
+    // Law 3: the old pair may be the only one left that works, whatever is called primary.
+    do { _ = try await ask { try await self.provider.grant(activePair) } } catch let error as ProviderError {
+      return try await pauseOrThrow(error, .retire)
+    }
+    try await asking(.retire, version: owed.number, ["accepted": .integer(Int(clamping: active))]) {
       try await self.provider.delete(handle: owed.seen.handle, seen)
     } record: {
       try await self.record(.deleted, version: owed.number)
@@ -216,12 +243,12 @@ extension RotationRun {
       do {
         var refusals: [JSONValue] = []
         for debt in debts {
-          guard let old = pairs[debt] else { continue }
+          guard let old = pairs[debt] else {
+            throw RotationError(.corruptJournal, "\(name): the pair of version \(debt), which is owed, is missing")
+          }
           let first = try await refusal(of: old)
           _ = try await ask { try await self.provider.grant(activePair) }
-          guard let first, let second = try await refusal(of: old) else {
-            throw ProviderError(.malformed, "version \(debt) is still accepted")
-          }
+          guard let first, let second = try await refusal(of: old) else { throw StillAccepted(version: debt) }
           refusals.append(
             .object([
               "answers": .array([first, second].map { .string($0.description) }),
@@ -234,6 +261,16 @@ extension RotationRun {
         ) { credential, _ in
           for debt in debts { try credential.retire(debt, now: now) }
         }
+      } catch let error as StillAccepted {
+        if try await isBack(error.version) { return }
+        let wait = backoff.next(timing.randomness)
+        if timing.now() + wait <= deadline, asksLeft > 0 {
+          try await pause(wait)
+          continue
+        }
+        try await record(.postponed(.prove), version: error.version, ["reason": "still-accepted"])
+        isStillAccepted = true
+        return
       } catch let error as ProviderError {
         let wait = backoff.next(timing.randomness, asked: error.retryAfter)
         if timing.now() + wait <= deadline, asksLeft > 0 {
@@ -241,11 +278,18 @@ extension RotationRun {
           continue
         }
         try await record(.postponed(.prove), version: debts.last, error.members)
-        guard error.code == .malformed else { throw RotationError(error, while: "proving the refusal", name) }
-        lastProofFailed = true
-        return
+        throw RotationError(error, while: "proving the refusal", name)
       }
     }
+  }
+
+  private struct StillAccepted: Error { let version: UInt64 }
+
+  /// Whether the provider still has the pair that it said it deleted. If so the deletion did not happen after all.
+  private func isBack(_ version: UInt64) async throws -> Bool {
+    guard try await !owedPairs(in: observe(for: .prove)).isEmpty else { return false }
+    try await didNotHappen(.retire, version: version, "still-there")
+    return true
   }
 
   /// How the provider refuses `pair`; nil if it accepts it. Other trouble is thrown: it says nothing about the pair.

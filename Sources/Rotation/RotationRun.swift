@@ -16,12 +16,23 @@ actor RotationRun {
   /// The pairs the provider may still accept, by version. Opened once a run, with a log entry that says so.
   var pairs: [UInt64: Pair] = [:]
   /// How many times the provider may still be asked for a step in this run: no fault makes a storm of requests.
-  var asksLeft = 60
+  var asksLeft = 120
   /// How many times a passing trouble is waited out in this run.
   var retriesLeft = 3
   var transientBackoff = Backoff()
+  /// The step this run asked for last that changes the provider, and what went wrong with its answer, if anything did.
+  var lastAsked: (step: RotationStep, trouble: ProviderError?)?
+  /// What was seen when the promotion was found to have happened: `verify` need not look again at once.
+  var seenPromoted: Observation?
 
   var timing: RotationTiming { runner.timing }
+
+  /// Whether this run itself was granted the token that proves the staged pair.
+  var hasProved = false
+
+  /// The time to decide by. A clock that was set back under a run must not make the proof it just got one of the future,
+  /// to be made again without end; a proof that an earlier run left is judged by the clock alone.
+  var now: Timestamp { hasProved ? max(timing.now(), journal?.latest ?? timing.now()) : timing.now() }
 
   init(_ runner: RotationRunner, credential name: String, lease: Lease, provider: any CredentialProvider) async throws {
     self.runner = runner
@@ -76,7 +87,7 @@ actor RotationRun {
   /// Does the machine's next action until there is none, or none yet.
   private func drive(retiringNow: Bool) async throws -> RotationOutcome {
     while let machine = journal?.machine {
-      switch machine.nextAction(now: timing.now()) {
+      switch machine.nextAction(now: now) {
       case .ask(let step): try await perform(step)
       case .observe(let step): try await clearUp(step)
       case .wait(let until):
@@ -86,7 +97,7 @@ actor RotationRun {
         guard machine.state == .settled else { return .rejected(active: activeNumber) }
         return .settled(active: activeNumber)
       }
-      if case .deleted? = journal?.machine.state, lastProofFailed {
+      if case .deleted? = journal?.machine.state, isStillAccepted {
         return .stillAccepted(active: activeNumber, previous: credential.debts.map(\.number))
       }
     }
@@ -94,7 +105,7 @@ actor RotationRun {
   }
 
   /// Whether this run has just seen the deleted pair still accepted.
-  var lastProofFailed = false
+  var isStillAccepted = false
 
   private func promoted(until: Timestamp) -> RotationOutcome {
     .promoted(active: activeNumber, previous: credential.debts.map(\.number), graceEnds: until)

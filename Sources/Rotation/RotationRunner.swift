@@ -31,8 +31,9 @@ package struct RotationRunner: Sendable {
     self.progress = progress
   }
 
-  /// How long a lease lasts without renewal. Longer than any single request; a run that waits renews it.
-  static let leaseMilliseconds: Int64 = 120_000
+  /// How long a lease lasts without renewal. Longer than any step's requests, each of at most 30 s, with a token asked for
+  /// twice between them; a run that waits renews it.
+  static let leaseMilliseconds: Int64 = 300_000
 
   /// Brings `credential` to `goal`.
   ///
@@ -42,9 +43,9 @@ package struct RotationRunner: Sendable {
     _ credential: String, goal: Goal, provider: any CredentialProvider
   ) async throws -> RotationOutcome {
     let (lease, wasInterrupted) = try await acquireLease(credential)
-    let run = try await RotationRun(self, credential: credential, lease: lease, provider: provider)
     let result: Result<RotationOutcome, any Error>
     do {
+      let run = try await RotationRun(self, credential: credential, lease: lease, provider: provider)
       result = .success(try await run.reach(goal, wasInterrupted: wasInterrupted))
     } catch {
       result = .failure(error)

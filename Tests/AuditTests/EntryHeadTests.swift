@@ -19,7 +19,7 @@ import Testing
   @Test func whatTheQuickReaderAcceptsTheFullReaderDoes() throws {
     var random = SeededGenerator(seed: 4)
     let sources = [
-      try Fixture.entry("bo", "version.staged", at: 2, ["credential": "crm/prod", "version": 2]),
+      try Fixture.entry("bo", "rotation.staged", at: 2, ["credential": "crm/prod", "version": 2]),
       try Fixture.entry(
         "bo", "a.b", at: 3, ["a": .array([1, -2, 0, true, false]), "z": .object(["": .null, "a": "\u{7F}"])]),
       try Fixture.entry("bo", "a.b", at: 4, ["x": .integer(JSONValue.greatestInteger), "é": "\n"]),

@@ -68,16 +68,16 @@ struct Fixture {
       (
         "bo",
         [
-          try entry("bo", "version.staged", at: 2, ["credential": "crm/prod", "version": 2]),
-          try entry("bo", "version.validated", at: 3, ["credential": "crm/prod", "version": 2]),
-          try entry("bo", "version.promoted", at: 4, ["credential": "crm/prod", "version": 2]),
+          try entry("bo", "rotation.staged", at: 2, ["credential": "crm/prod", "version": 2]),
+          try entry("bo", "rotation.validated", at: 3, ["credential": "crm/prod", "version": 2]),
+          try entry("bo", "rotation.promoted", at: 4, ["credential": "crm/prod", "version": 2]),
         ]
       ),
       (
         "ana",
         [
           try entry("ana", "member.removed", at: 5, ["removed": "bo"]),
-          try entry("ana", "version.retired", at: 6, ["credential": "crm/prod", "version": 1]),
+          try entry("ana", "rotation.refused", at: 6, ["credential": "crm/prod", "version": 1]),
         ]
       ),
     ]

@@ -5,10 +5,10 @@ import Testing
 
 @Suite struct LogEntryTests {
   @Test func anEntryIsCanonicalAndReadsBack() throws {
-    let entry = try Fixture.entry("bo", "version.staged", at: 0, ["credential": "crm/prod", "version": 2])
+    let entry = try Fixture.entry("bo", "rotation.staged", at: 0, ["credential": "crm/prod", "version": 2])
     #expect(
       String(decoding: entry.bytes, as: UTF8.self)
-        == #"{"credential":"crm/prod","event":"version.staged","member":"bo","time":"2026-11-21T09:20:00.000Z","v":1,"version":2}"#
+        == #"{"credential":"crm/prod","event":"rotation.staged","member":"bo","time":"2026-11-21T09:20:00.000Z","v":1,"version":2}"#
     )
     #expect(try LogEntry(decoding: entry.bytes) == entry)
     #expect(entry.details == ["credential": "crm/prod", "version": 2])

@@ -127,7 +127,7 @@ import Testing
     expect(.incomplete, entry: 5) { try LogFile.verify(cut, expecting: expectations) }
     // Another history of the same size, signed by the same members.
     var runs = try Fixture.runs()
-    runs[1].entries[1] = try Fixture.entry("bo", "version.validated", at: 3, ["credential": "crm/test", "version": 2])
+    runs[1].entries[1] = try Fixture.entry("bo", "rotation.validated", at: 3, ["credential": "crm/test", "version": 2])
     let rewritten = Self.join(try Fixture.file(runs))
     #expect(try LogFile.verify(rewritten).entries == 7)
     expect(.inconsistent) { try LogFile.verify(rewritten, expecting: expectations) }

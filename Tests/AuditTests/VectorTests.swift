@@ -109,7 +109,7 @@ import Testing
     let stranger = try NoteKey(name: Fixture.origin, key: Fixture.key(of: "bo").verifyingKey).description
     let ghost = try Fixture.file(runs + [("bo", [try Fixture.entry("bo", "credential.read", at: 7)])])
     let climber = try Fixture.file([runs[0], ("bo", [try Fixture.added("cy", .owner, by: "bo", at: 2)])])
-    let altered = try Fixture.entry("bo", "version.validated", at: 3, ["credential": "crm/prod", "version": 3])
+    let altered = try Fixture.entry("bo", "rotation.validated", at: 3, ["credential": "crm/prod", "version": 3])
     return [
       "log/two-members.txt": Vector(["expect": "valid", "owner": owner, "remembered": remembered], good),
       "log/changed-entry.txt": Vector(["expect": "corrupt", "entry": "2"], join { $0[4] = altered.bytes + [0x0A] }),

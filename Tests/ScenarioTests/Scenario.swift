@@ -10,14 +10,19 @@ import Testing
 import Transport
 import Vault
 
-/// A vault in memory, an org over HTTP on loopback, and time that passes only when someone sleeps.
+/// A vault in memory, an org over HTTP on loopback, and time that passes for both only when someone sleeps.
 final class Scenario: Sendable {
   let server: SimulatorServer
   let store: any Store
   let vault: UnlockedVault
-  let url: String
-  let clock = ScenarioClock()
-  let events = Mutex<[String]>([])
+  let clock: ScenarioClock
+  let timeline = Timeline()
+  /// Every secret the org ever showed, so that the log can be searched for it.
+  let secrets = Mutex<Set<String>>([])
+  private let url: String
+  private let identity: Identity
+  private let keyFile: [UInt8]
+  private let transport = CurlTransport()
 
   /// The credential under test is `crm`; `admin` administers it, unless it administers itself.
   init(
@@ -26,15 +31,17 @@ final class Scenario: Sendable {
   ) async throws {
     server = SimulatorServer(
       layout: OrgLayout(apps: 1, consumersPerApp: consumersPerApp, everyAppIsAdmin: isSelfAdministered),
-      readings: try OrgReadings(readings))
+      readings: try OrgReadings(readings), clock: ScenarioClock.orgStart)
+    clock = ScenarioClock(server)
     url = try await server.start()
     self.store = store
-    let identity = try Identity(AgeIdentity(generating: .system))
+    identity = try Identity(AgeIdentity(generating: .system))
     let now = clock.now()
     let (header, keyFile) = try VaultCreation.prepare(for: identity.age.recipient, now: now, randomness: .system)
+    self.keyFile = keyFile
     try await VaultCreation.create(header, in: store, owner: identity, named: "alice", now: now)
     vault = try await UnlockedVault(store, identity: identity, keyFile: { _ in keyFile }, randomness: .system)
-    let apps = try #require(server.integrationApps.first)
+    let app = try #require(server.integrationApps.first)
     let adminPair = try #require(server.adminApp.consumers.first?.primary)
     _ = try await vault.add(
       name: "admin", provider: "salesforce", settings: ["url": url], policy: Policy(), admin: "admin",
@@ -42,26 +49,44 @@ final class Scenario: Sendable {
     var chosen = Policy()
     try chosen.set("propagation", to: "0s")
     for (key, value) in policy { try chosen.set(key, to: value) }
-    let consumer = try #require(apps.consumers.last)
+    let consumer = try #require(app.consumers.last)
     _ = try await vault.add(
       name: "crm", provider: "salesforce",
-      settings: ["url": url, "app": apps.identifier].merging(extra) { $1 }, policy: chosen,
+      settings: ["url": url, "app": app.identifier].merging(extra) { $1 }, policy: chosen,
       admin: isSelfAdministered ? "crm" : "admin", pair: pair(try #require(consumer.primary)), now: now)
+    noteSecrets()
   }
 
-  func stop() async { await server.stop() }
+  /// A scenario that is stopped whatever `body` does.
+  static func with(
+    _ readings: [String] = [], isSelfAdministered: Bool = false, consumersPerApp: Int = 1,
+    policy: [String: String] = [:], _ body: (Scenario) async throws -> Void
+  ) async throws {
+    let scenario = try await Scenario(
+      readings: readings, isSelfAdministered: isSelfAdministered, consumersPerApp: consumersPerApp, policy: policy)
+    let result: Result<Void, any Error>
+    do { result = .success(try await body(scenario)) } catch { result = .failure(error) }
+    await scenario.stop()
+    try result.get()
+  }
 
-  /// One run, as a fresh process would make it.
+  func stop() async {
+    await transport.shutdown()
+    await server.stop()
+  }
+
+  /// One run, as a fresh process would make it; over another store if the vault's own is to misbehave.
   func run(
-    _ goal: RotationRunner.Goal = .rotate, isGone: @escaping @Sendable (String) -> Bool = { _ in false },
-    store other: (any Store)? = nil
+    _ goal: RotationRunner.Goal = .rotate, over other: (any Store)? = nil, timing: RotationTiming? = nil,
+    isGone: @escaping @Sendable (String) -> Bool = { _ in true }
   ) async throws -> RotationOutcome {
-    let transport = CurlTransport()
-    defer { Task { await transport.shutdown() } }
-    let vault = vault
+    let vault = try await opened(over: other ?? store)
     let clock = clock
-    let credential = try await self.credential()
-    let admin = try await store.read { try VaultView($0).credential(credential.admin) }
+    let (credential, admin) = try await vault.store.read { transaction in
+      let view = try VaultView(transaction)
+      let credential = try view.credential("crm")
+      return (credential, try view.credential(credential.admin))
+    }
     let provider = try SalesforceProvider(
       settings: credential.settings,
       admin: AdminAccess(name: admin.name, settings: admin.settings) {
@@ -69,27 +94,80 @@ final class Scenario: Sendable {
       },
       transport: transport)
     let runner = RotationRunner(
-      vault: vault, timing: clock.timing, holder: "scenario", isGone: isGone,
-      progress: { progress in self.events.withLock { $0.append(progress.event) } })
+      vault: vault, timing: timing ?? clock.timing, holder: "scenario", isGone: isGone,
+      progress: { [self] progress in
+        timeline.add(progress.event, after: server.requests.count)
+        noteSecrets()
+      })
     return try await runner.run("crm", goal: goal, provider: provider)
   }
 
+  /// The same, its failure as a value.
+  func attempt(
+    _ goal: RotationRunner.Goal = .rotate, over other: (any Store)? = nil, timing: RotationTiming? = nil,
+    isGone: @escaping @Sendable (String) -> Bool = { _ in true }
+  ) async -> Result<RotationOutcome, any Error> {
+    do { return .success(try await run(goal, over: other, timing: timing, isGone: isGone)) } catch {
+      return .failure(error)
+    }
+  }
+
+  private func opened(over other: any Store) async throws -> UnlockedVault {
+    let keyFile = keyFile
+    return try await UnlockedVault(other, identity: identity, keyFile: { _ in keyFile }, randomness: .system)
+  }
+
+  /// What a run that died had journalled and could not report any more.
+  func catchUp() async throws {
+    let events = try await store.read { transaction in
+      let view = try VaultView(transaction)
+      let credential = try view.credential("crm")
+      guard credential.rotation > 0 else { return [String]() }
+      return try (1...credential.rotation).flatMap { rotation in
+        try view.journal(of: credential, rotation: rotation).map { String($0.event.dropFirst("rotation.".count)) }
+      }
+    }
+    for event in events.dropFirst(timeline.steps.count) { timeline.add(event, after: server.requests.count) }
+  }
+
   func credential() async throws -> Credential { try await store.read { try VaultView($0).credential("crm") } }
+
+  func state() async throws -> RotationState? {
+    try await store.read { transaction in
+      let view = try VaultView(transaction)
+      return try RotationJournal(view, of: view.credential("crm"))?.machine.state
+    }
+  }
 
   /// The org's consumer that the credential belongs to.
   func consumer() throws -> SimulatedConsumer {
     try #require(server.integrationApps.first?.consumers.last)
   }
 
+  /// The vault's pair in `stage`, if there is one.
+  func saved(_ stage: Stage) async throws -> Pair? {
+    try await vault.pairs(
+      of: "crm", choosing: { $0.versions.filter { $0.stage == stage } }, event: .pairUsed, now: clock.now()
+    ).last?.pair
+  }
+
   /// Whether the org accepts the vault's version in `stage` now.
   func isAccepted(_ stage: Stage) async throws -> Bool {
-    let pairs = try await vault.pairs(
-      of: "crm", choosing: { $0.versions.filter { $0.stage == stage } }, event: .pairUsed, now: clock.now())
-    guard let pair = pairs.last?.pair else { return false }
+    guard let pair = try await saved(stage) else { return false }
     return server.accepts(key: text(pair.clientID), secret: text(pair.clientSecret))
   }
 
   func logIsWhole() async throws -> LogReport { try await store.read { try LogVerification.verify(storedIn: $0) } }
+
+  func noteSecrets() {
+    let pairs = server.state.apps.flatMap(\.consumers).flatMap { [$0.primary, $0.slot?.pair] }.compactMap { $0 }
+    secrets.withLock { secrets in
+      for pair in pairs {
+        secrets.insert(pair.key)
+        secrets.insert(pair.secret)
+      }
+    }
+  }
 }
 
 extension UnlockedVault {
@@ -109,21 +187,4 @@ func pair(_ issued: IssuedPair) throws -> Pair {
   let secret = Array(issued.secret.utf8)
   return Pair(
     clientID: try SecretBytes(copying: id.span.bytes), clientSecret: try SecretBytes(copying: secret.span.bytes))
-}
-
-/// A clock that sleeping moves.
-final class ScenarioClock: Sendable {
-  private let milliseconds = Mutex<Int64>(1_795_000_000_000)
-
-  func now() -> Timestamp { Timestamp(milliseconds: milliseconds.withLock { $0 }) }
-
-  func advance(by duration: Duration) {
-    milliseconds.withLock {
-      $0 += duration.components.seconds * 1000 + duration.components.attoseconds / 1_000_000_000_000_000
-    }
-  }
-
-  var timing: RotationTiming {
-    RotationTiming(now: { self.now() }, sleep: { self.advance(by: $0) }, randomness: .system)
-  }
 }

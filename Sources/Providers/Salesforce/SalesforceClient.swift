@@ -15,6 +15,8 @@ actor SalesforceClient {
   private let admin: AdminAccess
   private let transport: any HTTPTransport
   private var token: SharedSecret?
+  /// The pairs the vault has of the credential that is rotated.
+  private var known: [Pair] = []
 
   init(_ settings: SalesforceSettings, adminDomain: Endpoint, admin: AdminAccess, transport: any HTTPTransport) {
     self.settings = settings
@@ -42,14 +44,13 @@ actor SalesforceClient {
   func call(
     _ method: HTTPRequest.Method, _ path: String, json body: String? = nil
   ) async throws(ProviderError) -> Answer {
-    let isMutating = method != .get
     var response = try await send(method, path, body)
     if response.status == 401 {
       // A session that ended is renewed once. A refused request did not act, so asking again is safe.
       token = nil
       response = try await send(method, path, body)
     }
-    guard (200..<300).contains(response.status) else { throw refusal(response, isMutating: isMutating) }
+    guard (200..<300).contains(response.status) else { throw refusal(response, to: method) }
     return Answer(status: response.status, body: response.body)
   }
 
@@ -73,9 +74,7 @@ actor SalesforceClient {
     if let token { return token }
     let answer: TokenAnswer
     do {
-      let pair = try await admin.pair()
-      let request = try TokenRequest(clientID: pair.clientID, clientSecret: pair.clientSecret, by: .body)
-      answer = try await TokenEndpoint(adminDomain.at(SalesforceProvider.tokenPath), over: transport).grant(request)
+      answer = try await grantAdmin()
     } catch let error as OAuthError {
       let sorted = ProviderError(error, host: adminDomain.host)
       throw ProviderError(
@@ -92,10 +91,32 @@ actor SalesforceClient {
     return answer.accessToken
   }
 
+  /// Notes the pairs of the credential that is rotated, for one that administers itself: while it changes hands, the pair
+  /// that is active in the vault may not be the one the org accepts, and the others are all there is to look with.
+  func consider(_ known: [Pair]) { self.known = known }
+
+  private func grantAdmin() async throws -> TokenAnswer {
+    let active = try await admin.pair()
+    let isOwn = known.contains { $0.clientID.isEqual(to: active.clientID) }
+    var others = isOwn ? known.filter { !$0.clientID.isEqual(to: active.clientID) } : []
+    var pair = active
+    while true {
+      let request = try TokenRequest(clientID: pair.clientID, clientSecret: pair.clientSecret, by: .body)
+      do {
+        return try await TokenEndpoint(adminDomain.at(SalesforceProvider.tokenPath), over: transport).grant(request)
+      } catch let error as OAuthError {
+        guard ProviderError(error, host: adminDomain.host).code == .refused, let next = others.popLast() else {
+          throw error
+        }
+        pair = next
+      }
+    }
+  }
+
   // MARK: - Refusals
 
   /// Sorts an answer outside the 200s: `[{"message":"…","errorCode":"…"}]`, or whatever stands between here and the org.
-  private func refusal(_ response: HTTPResponse, isMutating: Bool) -> ProviderError {
+  private func refusal(_ response: HTTPResponse, to method: HTTPRequest.Method) -> ProviderError {
     let (errorCode, message) = response.body.secret.withBytes { bytes -> (String, String) in
       guard let root = try? JSONNode(reading: bytes) else { return ("", "") }
       let object = if case .array(let elements) = root { elements.first ?? .null } else { root }
@@ -111,6 +132,10 @@ actor SalesforceClient {
     let restSwitch =
       "Setup, External Client App Settings: allow access to External Client App consumer secrets via REST API"
     switch status {
+    case 400 where method == .post, 409 where method == .post:
+      return ProviderError(
+        .occupied, "\(host) does not stage another pair (HTTP \(status))",
+        hint: "a staged or replaced pair may hold the only slot", status: status)
     case 401:
       return ProviderError(.notPermitted, "\(host) does not accept the token of \(admin.name)", status: status)
     case 403 where errorCode == "REQUEST_LIMIT_EXCEEDED", 429:
@@ -128,6 +153,11 @@ actor SalesforceClient {
     case 403:
       return ProviderError(
         .notPermitted, "\(host) does not let \(admin.name) do this", hint: permission, status: status)
+    case 404 where errorCode.isEmpty, 410 where errorCode.isEmpty:
+      // Not the org's own words: it must not pass for "there is nothing".
+      return ProviderError(
+        .malformed, "\(host) answered with HTTP \(status) and no error of the org's",
+        hint: "something between here and the org may be answering in its place", status: status)
     case 404, 410:
       return ProviderError(
         .notFound, "\(host) has no such app, consumer or staged pair",
@@ -136,7 +166,7 @@ actor SalesforceClient {
       // A gateway answers for a server that may well have acted.
       return ProviderError(
         .unreachable, "\(host) is in trouble or under maintenance (HTTP \(status))",
-        hint: "status.salesforce.com tells of incidents and maintenance", mayHaveActed: isMutating, status: status,
+        hint: "status.salesforce.com tells of incidents and maintenance", mayHaveActed: method != .get, status: status,
         retryAfter: retryAfter)
     default:
       return ProviderError(.malformed, "\(host) answered with HTTP \(status)", status: status)

@@ -40,12 +40,13 @@ package struct SalesforceProvider: ProviderKind {
   // MARK: - Observation
 
   package func observe(known: [Pair]) async throws(ProviderError) -> Observation {
+    await client.consider(known)
     let consumer = try await findConsumer(known)
     // A consumer without staged sets is answered by an empty list or by 404, depending on the reading.
     let staged: [WireCredentials]
     do {
       let answer = try await client.call(.get, "\(app)/\(consumer.id)/staged")
-      staged = try read(answer, mayHaveActed: false)
+      staged = try list("stagedcredentials", answer)
     } catch  where error.code == .notFound {
       staged = []
     }
@@ -68,7 +69,7 @@ package struct SalesforceProvider: ProviderKind {
   /// The consumer named by the settings, else the one whose primary or staged key is one of ours.
   private func findConsumer(_ known: [Pair]) async throws(ProviderError) -> Consumer {
     var consumers: [Consumer] = []
-    for set in try read(try await client.call(.get, app), mayHaveActed: false) {
+    for set in try list("consumers", try await client.call(.get, app)) {
       guard let id = set.id, let path = Self.pathPart(id) else { continue }
       if let key = set.key {
         consumers.append(Consumer(id: path, key: key))
@@ -88,10 +89,12 @@ package struct SalesforceProvider: ProviderKind {
     if let found = consumers.first(where: { isOurs($0.key) }) { return found }
     // Our pair may be the replaced one by now: rotated by someone else, or by a run that lost its memory.
     for consumer in consumers {
-      guard let answer = try? await client.call(.get, "\(app)/\(consumer.id)/staged"),
-        let sets = try? read(answer, mayHaveActed: false)
-      else { continue }
-      if sets.contains(where: { $0.key.map(isOurs) ?? false }) { return consumer }
+      do {
+        let sets = try list("stagedcredentials", try await client.call(.get, "\(app)/\(consumer.id)/staged"))
+        if sets.contains(where: { $0.key.map(isOurs) ?? false }) { return consumer }
+      } catch  where error.code == .notFound {
+        continue
+      }
     }
     throw ProviderError(
       .configuration, "none of the \(consumers.count) consumers of app \(app) has this credential's pair",
@@ -138,15 +141,8 @@ package struct SalesforceProvider: ProviderKind {
   // MARK: - Acts
 
   package func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
-    let answer: SalesforceClient.Answer
-    do {
-      // An empty object, not an empty body: without a length some servers wait for one until the connection dies.
-      answer = try await client.call(.post, "\(app)/\(observation.consumer)/staged", json: "{}")
-    } catch  where error.status == 400 || error.status == 409 {
-      throw ProviderError(
-        .occupied, "the org does not stage another pair (HTTP \(error.status ?? 0))",
-        hint: "a staged or replaced pair may hold the only slot", status: error.status)
-    }
+    // An empty object, not an empty body: without a length some servers wait for one until the connection dies.
+    let answer = try await client.call(.post, "\(app)/\(observation.consumer)/staged", json: "{}")
     // Whether a list, one object, or an object around it: the new set is the one that is neither primary nor known.
     let sets = try read(answer, mayHaveActed: true)
     let fresh = sets.filter { set in
@@ -204,6 +200,15 @@ package struct SalesforceProvider: ProviderKind {
   }
 
   // MARK: - Reading
+
+  private func list(_ name: String, _ answer: SalesforceClient.Answer) throws(ProviderError) -> [WireCredentials] {
+    let root = try answer.json(mayHaveActed: false)
+    do {
+      return try answer.body.secret.withBytes { try WireCredentials.list(name, in: root, $0) }
+    } catch {
+      throw ProviderError(.malformed, "the answer is no list of credentials", status: answer.status)
+    }
+  }
 
   private func read(
     _ answer: SalesforceClient.Answer, mayHaveActed: Bool

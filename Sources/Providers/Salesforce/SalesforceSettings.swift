@@ -50,14 +50,16 @@ struct SalesforceSettings: Sendable {
       throw ProviderError(
         .configuration, "setting url: \(error)", hint: "use the form https://example.my.salesforce.com")
     }
-    let authority = endpoint.url.split(separator: "/", omittingEmptySubsequences: true)
-    guard authority.count == 2 else {
+    guard endpoint.url.hasSuffix("://\(endpoint.host)") else {
       throw ProviderError(
         .configuration, "setting url has a path or query after the host \(endpoint.host)",
         hint: "give the My Domain alone, as in https://example.my.salesforce.com")
     }
     // These hosts refuse the client credentials grant: "request not supported on this domain".
-    let host = endpoint.host.lowercased()
+    // With a port, or with the dot of a fully qualified name, they are the same hosts.
+    var host = endpoint.host.lowercased()
+    if let colon = host.firstIndex(of: ":"), !host.hasPrefix("[") { host = String(host[..<colon]) }
+    while host.hasSuffix(".") { host.removeLast() }
     for (suffix, form) in [
       ("login.salesforce.com", "https://example.my.salesforce.com"),
       ("test.salesforce.com", "https://example--sandbox.sandbox.my.salesforce.com"),
@@ -74,7 +76,7 @@ struct SalesforceSettings: Sendable {
   /// Identifiers become parts of paths: nothing but letters and digits.
   private static func identifier(_ text: String, key: String, _ expected: String) throws(ProviderError) -> String {
     let isPlain = text.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) }
-    guard isPlain, (15...18).contains(text.utf8.count) else {
+    guard isPlain, text.utf8.count == 15 || text.utf8.count == 18 else {
       throw ProviderError(.configuration, "setting \(key): \(Name.printable(text)) is not \(expected)")
     }
     return text

@@ -101,9 +101,9 @@ extension ProviderError {
       let isError = meaning.errors.isEmpty || meaning.errors.contains(error.error ?? "")
       return isError && meaning.words.map(error.errorDescription.contains) != false
     }
-    if let found, status < 500 || found.code == .unreachable || found.code == .limited {
+    if let found, status < 500 && status != 429 || found.code == .unreachable || found.code == .limited {
       self.init(
-        found.code, "token endpoint of \(host): \(found.text) (HTTP \(status)\(error.error.map { " " + $0 } ?? ""))",
+        found.code, "token endpoint of \(host): \(found.text) (HTTP \(status)\(Self.shown(error)))",
         hint: found.hint, status: status, retryAfter: error.retryAfter)
     } else if status == 429 {
       self.init(
@@ -116,8 +116,14 @@ extension ProviderError {
     } else {
       self.init(
         .malformed,
-        "token endpoint of \(host): HTTP \(status)\(error.error.map { " " + $0 } ?? " without an error it is known for")",
+        "token endpoint of \(host): HTTP \(status) without an error it is known for",
         hint: "check that url is the org's My Domain", status: status, retryAfter: error.retryAfter)
     }
+  }
+
+  /// The server's `error`, if it is one of those listed here: an echoed secret could look like any other word.
+  private static func shown(_ error: OAuthError) -> String {
+    guard let word = error.error, meanings.contains(where: { $0.errors.contains(word) }) else { return "" }
+    return " " + word
   }
 }

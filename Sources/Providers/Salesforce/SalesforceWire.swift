@@ -32,6 +32,32 @@ struct WireCredentials: Sendable {
     }
   }
 
+  /// The sets of a list that an answer is, or holds as its member `name`. Throws unless every element is a set: an answer
+  /// that cannot be read must never pass for an empty list, from which the engine would conclude that a pair is gone.
+  static func list(_ name: String, in root: JSONNode, _ bytes: RawSpan) throws -> [WireCredentials] {
+    let elements: [JSONNode]
+    switch root {
+    case .array(let all): elements = all
+    case .object(let members):
+      if let member = members.first(where: { $0.name.lowercased() == name }) {
+        guard case .array(let all) = member.value else { throw JSONError(.wrongType, "\(name): expected a list") }
+        elements = all
+      } else {
+        elements = [root]
+      }
+    case .null, .bool, .number, .string: throw JSONError(.wrongType, "expected an object or a list")
+    }
+    return try elements.map { element in
+      var found = try all(in: element, bytes)
+      // One that shows neither key nor secret nor state: those are asked for by its identifier.
+      if found.isEmpty, case .object(let members) = element { found = [try WireCredentials(members, bytes)] }
+      guard found.count == 1, let set = found.first, set.id != nil else {
+        throw JSONError(.missing, "\(name): expected sets of credentials with identifiers")
+      }
+      return set
+    }
+  }
+
   private init(_ members: [(name: String, value: JSONNode)], _ bytes: RawSpan) throws {
     func find(_ names: String...) -> JSONNode? {
       for name in names {

@@ -1,0 +1,156 @@
+import Audit
+import Providers
+import Rotation
+import Testing
+
+@Suite("Salesforce's answers")
+struct SalesforceWireTests {
+  private static let app = "0xI000000000001"
+  private static let consumer = "888000000000001"
+
+  /// Looks at an org with one consumer whose slot is answered so.
+  private func look(_ slot: RoutedTransport.Answer, one: String = "{}") async throws -> Observation {
+    let transport = RoutedTransport { method, path in
+      switch path {
+      case _ where path.hasSuffix("/token"): RoutedTransport.token
+      case Self.app: .init(body: #"{"consumers":[{"id":"\#(Self.consumer)","key":"primary"}]}"#)
+      case "\(Self.app)/\(Self.consumer)/staged": slot
+      default: .init(body: one)
+      }
+    }
+    return try await provider(transport).observe(known: [pair("primary")])
+  }
+
+  private func set(_ key: String = "key", _ secret: String = "secret", state: String = "Active") -> String {
+    #"{"id":"889000000000001","\#(key)":"new","\#(secret)":"s","state":"\#(state)","expirationDate":"2026-12-21T09:20:00Z"}"#
+  }
+
+  @Test("are read whatever their field names, shapes and cases")
+  func shapes() async throws {
+    for body in [
+      #"{"stagedCredentials":[\#(set())],"url":"/x"}"#, #"[\#(set())]"#, set(), #"{"stagedcredentials":[\#(set())]}"#,
+      #"{"stagedCredentials":[\#(set("consumerKey", "consumerSecret"))]}"#,
+      #"{"stagedCredentials":[{"credentials":\#(set())}]}"#,
+      #"{"stagedCredentials":[\#(set(state: "ACTIVE"))]}"#, #"{"stagedCredentials":[\#(set(state: "active"))]}"#,
+      #"{"stagedCredentials":[\#(set("Key", "Secret"))]}"#,
+    ] {
+      let seen = try await look(.init(body: body))
+      #expect(text(seen.primary.clientID) == "primary", "\(body)")
+      let other = try #require(seen.others.first, "\(body)")
+      #expect(other.place == .staged && other.handle == "889000000000001", "\(body)")
+      #expect(text(other.clientID) == "new" && text(other.clientSecret) == "s", "\(body)")
+      #expect(other.expires?.description == "2026-12-21T09:20:00.000Z")
+    }
+    for (state, place) in [("Rotated", ObservedPair.Place.replaced), ("EXPIRED", .expired)] {
+      #expect(try await look(.init(body: "[\(set(state: state))]")).others.first?.place == place)
+    }
+  }
+
+  @Test("show an empty slot as an empty list or as the org's own 404, and as nothing else")
+  func empty() async throws {
+    for answer in [
+      RoutedTransport.Answer(body: #"{"stagedCredentials":[]}"#), .init(body: "[]"),
+      .init(status: 404, body: #"[{"errorCode":"NOT_FOUND","message":"The requested resource does not exist"}]"#),
+    ] {
+      #expect(try await look(answer).others.isEmpty)
+    }
+    for answer in [
+      RoutedTransport.Answer(body: ""), .init(body: "{}"), .init(body: "null"), .init(body: "7"),
+      .init(body: #"{"stagedCredentials":"none"}"#), .init(body: #"{"stagedCredentials":null}"#),
+      .init(body: #"{"stagedCredentials":[7]}"#), .init(body: #"{"stagedCredentials":[{}]}"#),
+      .init(body: #"{"stagedCredentials":[{"key":"new"}]}"#), .init(body: #"{"other":[]}"#),
+      .init(body: "<html>Login</html>"), .init(body: #"{"stagedCredentials":[]"#),
+      .init(status: 404, body: "<html>not here</html>"), .init(status: 404), .init(status: 410),
+      .init(body: #"{"stagedCredentials":[\#(set(state: "Frozen"))]}"#),
+      .init(body: #"{"stagedCredentials":[{"id":"../x","key":"new","secret":"s","state":"Active"}]}"#),
+    ] {
+      let error = await failure { _ = try await look(answer) }
+      #expect(error?.code == .malformed, "\(answer.status) \(answer.body): \(String(describing: error))")
+    }
+  }
+
+  @Test("that leave out a secret are completed by asking for the set itself")
+  func hiddenSecret() async throws {
+    let bare = #"{"stagedCredentials":[{"id":"889000000000001","key":"new","state":"Active"}]}"#
+    for one in [set(), "[\(set())]", #"{"stagedCredentials":\#(set())}"#] {
+      #expect(try await text(look(.init(body: bare), one: one).others.first?.clientSecret) == "s")
+    }
+    #expect(try await look(.init(body: bare), one: #"{"id":"889000000000001"}"#).others.first?.clientSecret == nil)
+  }
+
+  @Test("name our consumer by the setting, by its primary key, or by a staged one")
+  func consumers() async throws {
+    let transport = RoutedTransport { _, path in
+      switch path {
+      case _ where path.hasSuffix("/token"): RoutedTransport.token
+      case Self.app:
+        .init(
+          body: #"{"consumers":[{"id":"888000000000001","key":"one"},{"id":"888000000000002AAA","key":"two"},"#
+            + #"{"id":"888000000000003"}]}"#)
+      case "\(Self.app)/888000000000003?part=key": .init(body: #"{"id":"888000000000003","key":"three"}"#)
+      case "\(Self.app)/888000000000001/staged": .init(body: "[\(set())]")
+      default: .init(status: 404, body: #"[{"errorCode":"NOT_FOUND"}]"#)
+      }
+    }
+    for (key, expected) in [
+      ("one", "888000000000001"), ("two", "888000000000002AAA"), ("three", "888000000000003"),
+      ("new", "888000000000001"),
+    ] {
+      #expect(try await provider(transport).observe(known: [pair(key)]).consumer == expected)
+    }
+    let named = try provider(transport, ["consumer": "888000000000002"])
+    #expect(try await named.observe(known: [pair("nobody")]).consumer == "888000000000002AAA")
+    let error = await failure { _ = try await provider(transport).observe(known: [pair("nobody")]) }
+    #expect(error?.code == .configuration)
+  }
+
+  @Test("that do not come while consumers are searched are trouble, not a missing consumer")
+  func searchTrouble() async throws {
+    for (answer, code) in [
+      (RoutedTransport.Answer(status: 503), ProviderError.Code.unreachable), (.init(status: 429), .limited),
+      (.init(body: "garbage"), .malformed),
+    ] {
+      let transport = RoutedTransport { _, path in
+        if path.hasSuffix("/token") { return RoutedTransport.token }
+        return path == Self.app ? .init(body: #"{"consumers":[{"id":"888000000000001","key":"one"}]}"#) : answer
+      }
+      let error = await failure { _ = try await provider(transport).observe(known: [pair("nobody")]) }
+      #expect(error?.code == code, "\(String(describing: error))")
+    }
+  }
+
+  @Test("that refuse are sorted, and those to an act say whether it may have happened")
+  func refusals() async throws {
+    let rows: [(status: Int, code: String, message: String, expected: ProviderError.Code)] = [
+      (401, "INVALID_SESSION_ID", "Session expired or invalid", .notPermitted),
+      (403, "FUNCTIONALITY_NOT_ENABLED", "This feature is not currently enabled", .configuration),
+      (403, "OTHER", "feature is not enabled", .configuration), (403, "", "not enabled for this user", .notPermitted),
+      (403, "INSUFFICIENT_ACCESS", "", .notPermitted), (403, "REQUEST_LIMIT_EXCEEDED", "", .limited),
+      (403, "API_DISABLED_FOR_ORG", "", .configuration), (429, "", "", .limited), (404, "NOT_FOUND", "", .notFound),
+      (400, "INVALID_OPERATION", "already has staged credentials", .occupied), (409, "", "", .occupied),
+      (500, "UNKNOWN_EXCEPTION", "", .unreachable), (503, "SERVER_UNAVAILABLE", "", .unreachable),
+      (418, "", "", .malformed),
+    ]
+    for row in rows {
+      let transport = RoutedTransport { method, path in
+        if path.hasSuffix("/token") { return RoutedTransport.token }
+        return .init(
+          status: row.status, body: #"[{"errorCode":"\#(row.code)","message":"\#(row.message)"}]"#)
+      }
+      let seen = try await look(.init(body: "[]"))
+      let error = try #require(await failure { _ = try await provider(transport).stage(seen) })
+      #expect(error.code == row.expected, "\(row)")
+      #expect(error.mayHaveActed == (row.status >= 500), "\(row)")
+      // A session that ended is renewed once, and only then.
+      #expect(transport.calls.count == (row.status == 401 ? 4 : 2), "\(row): \(transport.calls)")
+    }
+  }
+
+  @Test("of the administrator's token endpoint are not mistaken for the org's")
+  func adminRefused() async throws {
+    let transport = RoutedTransport(always: .init(status: 400, body: #"{"error":"invalid_client"}"#))
+    let seen = try await look(.init(body: "[]"))
+    let error = try #require(await failure { _ = try await provider(transport).stage(seen) })
+    #expect(error.code == .notPermitted && error.hint != nil)
+  }
+}

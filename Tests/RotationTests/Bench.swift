@@ -1,0 +1,79 @@
+import Age
+import Audit
+import JSON
+import Rotation
+import Sodium
+import Storage
+import Synchronization
+import Testing
+import Vault
+
+/// A vault in memory with one credential, `crm`, a provider in memory, and a clock that sleeping moves.
+final class Bench: Sendable {
+  let store = MemoryStore(tables: vaultTables)
+  let vault: UnlockedVault
+  let provider = FakeProvider(primary: "id-1")
+  let now = Mutex(RotationMachineTests.start)
+  let slept = Mutex<[Duration]>([])
+
+  init(policy: [String: String] = [:]) async throws {
+    let identity = try Identity(AgeIdentity(generating: .system))
+    let start = RotationMachineTests.start
+    let (header, keyFile) = try VaultCreation.prepare(for: identity.age.recipient, now: start, randomness: .system)
+    try await VaultCreation.create(header, in: store, owner: identity, named: "alice", now: start)
+    vault = try await UnlockedVault(store, identity: identity, keyFile: { _ in keyFile }, randomness: .system)
+    var chosen = Policy()
+    try chosen.set("propagation", to: "0s")
+    for (key, value) in policy { try chosen.set(key, to: value) }
+    _ = try await vault.add(
+      name: "crm", provider: "fake", settings: [:], policy: chosen, admin: "crm", pair: FakeProvider.pair("id-1"),
+      now: start)
+  }
+
+  func run(_ goal: RotationRunner.Goal = .rotate) async throws -> RotationOutcome {
+    let timing = RotationTiming(
+      now: { self.now.withLock { $0 } },
+      sleep: { duration in
+        self.slept.withLock { $0.append(duration) }
+        self.now.withLock { $0 = $0 + duration }
+      }, randomness: .system)
+    return try await RotationRunner(
+      vault: vault, timing: timing, holder: "bench", isGone: { _ in false }, progress: { _ in }
+    ).run("crm", goal: goal, provider: provider)
+  }
+
+  func code(_ goal: RotationRunner.Goal = .rotate) async -> RotationError.Code? {
+    do {
+      _ = try await run(goal)
+      return nil
+    } catch { return (error as? RotationError)?.code }
+  }
+
+  func credential() async throws -> Credential { try await store.read { try VaultView($0).credential("crm") } }
+
+  func state() async throws -> RotationState? {
+    try await store.read { transaction in
+      let view = try VaultView(transaction)
+      return try RotationJournal(view, of: view.credential("crm"))?.machine.state
+    }
+  }
+
+  func leaseHolder() async throws -> LeaseHolder? {
+    let id = try await credential().id
+    return try await store.read { try $0.leaseHolder(of: "rotation/\(id)") }
+  }
+
+  /// Writes a journal as nobody should: one rotation with these events.
+  func forge(_ events: [(event: String, details: [String: JSONValue], after: Duration)]) async throws {
+    let start = RotationMachineTests.start
+    var time = start
+    for (step, forged) in events.enumerated() {
+      time = start + forged.after
+      _ = try await vault.change(now: time) { change in
+        var credential = try change.view.credential("crm")
+        if step == 0 { credential.rotation += 1 }
+        return try change.saveStep(credential, step: UInt32(step), EventName(forged.event), forged.details)
+      }
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import Rotation
+import Sodium
+import Synchronization
+import Vault
+
+/// A provider in memory that keeps its word, unless it is told to break it.
+final class FakeProvider: CredentialProvider {
+  struct State: Sendable {
+    var primary: String
+    var slot: (id: String, place: ObservedPair.Place)?
+    var refused: Set<String> = []
+    var made = 1
+    var calls: [String] = []
+    /// Told before each call, and may throw in its place.
+    var trouble: @Sendable (String) throws(ProviderError) -> Void = { _ throws(ProviderError) in }
+    /// What the next staged pair's secret is; nil hides it.
+    var nextSecret: @Sendable (Int) -> String? = { "secret-\($0)" }
+    /// Whether promotion and deletion only say that they happened.
+    var lies = false
+  }
+
+  let state: Mutex<State>
+
+  init(primary: String) { state = Mutex(State(primary: primary)) }
+
+  var calls: [String] { state.withLock { $0.calls } }
+
+  static func secret(_ text: String) throws -> SecretBytes {
+    let bytes = Array(text.utf8)
+    return try SecretBytes(copying: bytes.span.bytes)
+  }
+
+  static func pair(_ id: String) throws -> Pair {
+    Pair(clientID: try secret(id), clientSecret: try secret("secret-of-\(id)"))
+  }
+
+  private func note(_ call: String) throws(ProviderError) {
+    let trouble = state.withLock { state in
+      state.calls.append(call)
+      return state.trouble
+    }
+    try trouble(call)
+  }
+
+  private static func observed(
+    _ id: String, _ place: ObservedPair.Place, _ secret: String? = nil
+  ) throws(ProviderError) -> ObservedPair {
+    do {
+      return ObservedPair(
+        place: place, handle: "handle-\(id)", clientID: SharedSecret(try Self.secret(id)),
+        clientSecret: try secret.map { SharedSecret(try Self.secret($0)) }, expires: nil)
+    } catch { throw ProviderError(.malformed, "no memory") }
+  }
+
+  func observe(known: [Pair]) async throws(ProviderError) -> Observation {
+    try note("observe")
+    let (primary, slot, secret) = state.withLock { ($0.primary, $0.slot, $0.nextSecret($0.made)) }
+    var others: [ObservedPair] = []
+    if let slot { others.append(try Self.observed(slot.id, slot.place, secret)) }
+    return Observation(consumer: "one", primary: try Self.observed(primary, .primary), others: others)
+  }
+
+  func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
+    try note("stage")
+    let (id, secret) = state.withLock { state in
+      state.made += 1
+      let id = "id-\(state.made)"
+      state.slot = (id, .staged)
+      return (id, state.nextSecret(state.made))
+    }
+    return try Self.observed(id, .staged, secret)
+  }
+
+  func promote(handle: String, _ observation: Observation) async throws(ProviderError) {
+    try note("promote")
+    state.withLock { state in
+      guard !state.lies, let slot = state.slot else { return }
+      state.slot = (state.primary, .replaced)
+      state.primary = slot.id
+    }
+  }
+
+  func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
+    try note("delete \(handle)")
+    state.withLock { state in
+      guard !state.lies, let slot = state.slot, handle == "handle-\(slot.id)" else { return }
+      state.refused.insert(slot.id)
+      state.slot = nil
+    }
+  }
+
+  func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
+    let id = pair.clientID.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+    try note("grant \(id)")
+    guard !state.withLock({ $0.refused.contains(id) }) else { throw ProviderError(.refused, "refused", status: 400) }
+    return GrantEvidence(status: 200, signature: .valid)
+  }
+}

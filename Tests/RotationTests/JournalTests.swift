@@ -1,0 +1,72 @@
+import Audit
+import JSON
+import Rotation
+import Storage
+import Testing
+import Vault
+
+@Suite("A journal that the engine cannot have written")
+struct JournalTests {
+  static let begun = ("rotation.begun", [String: JSONValue](), Duration.zero)
+
+  static func event(
+    _ name: String, _ details: [String: JSONValue] = [:], after: Duration = .zero
+  ) -> (event: String, details: [String: JSONValue], after: Duration) {
+    ("rotation.\(name)", details, after)
+  }
+
+  /// The way to `verified`, and its details.
+  static func verified(_ details: [String: JSONValue]) -> [(
+    event: String, details: [String: JSONValue], after: Duration
+  )] {
+    let way = ["stage.intended", "staged", "validate.intended", "validated", "promote.intended", "promoted"]
+    return [begun] + way.map { event($0) } + [event("verify.intended"), event("verified", details)]
+  }
+
+  static let journals: [[(event: String, details: [String: JSONValue], after: Duration)]] = [
+    [event("stage.intended")],
+    [event("staged")],
+    [begun, event("promoted")],
+    [begun, event("begun")],
+    [begun, event("stage.intended"), event("promote.intended")],
+    [begun, event("stage.intended"), event("nonsense")],
+    [begun, ("credential.policy", [:], .zero)],
+    [begun, event("stage.intended", after: .seconds(1)), event("stage.lost", after: .zero)],
+    [begun, event("stage.intended", ["grace_ends": .string(RotationMachineTests.start.description)])],
+    verified([:]),
+    verified(["grace_ends": .string("tomorrow")]),
+    verified(["grace_ends": .integer(0)]),
+  ]
+
+  @Test("is refused before anything is asked, and the lease is given back", arguments: journals.indices)
+  func refused(index: Int) async throws {
+    let bench = try await Bench()
+    try await bench.forge(Self.journals[index])
+    for goal in [RotationRunner.Goal.rotate, .retire] {
+      #expect(await bench.code(goal) == .corruptJournal, "journal \(index)")
+      #expect(bench.provider.calls.isEmpty)
+      #expect(try await bench.leaseHolder() == nil)
+    }
+  }
+
+  @Test("because its end was cut off is refused")
+  func cutOff() async throws {
+    let bench = try await Bench()
+    _ = try await bench.run()
+    let calls = bench.provider.calls.count
+    try await bench.store.write { transaction in
+      let last = try transaction.lastRow(in: .journal)
+      if let last { try transaction.remove(last.key, from: .journal) }
+    }
+    #expect(await bench.code() == .corruptJournal)
+    #expect(bench.provider.calls.count == calls)
+  }
+
+  @Test("and one that it can have written is read, also after the policy was changed")
+  func accepted() async throws {
+    let bench = try await Bench()
+    _ = try await bench.run()
+    _ = try await bench.vault.setPolicy(of: "crm", now: RotationMachineTests.start) { try $0.set("grace", to: "1h") }
+    #expect(try await bench.state() == .owed)
+  }
+}

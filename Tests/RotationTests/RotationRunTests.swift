@@ -1,0 +1,122 @@
+import Audit
+import Rotation
+import Synchronization
+import Testing
+import Vault
+
+@Suite("A run against a provider in memory")
+struct RotationRunTests {
+  @Test("does not delete the replaced pair while the active one is refused")
+  func lastKeyIsKept() async throws {
+    let bench = try await Bench()
+    _ = try await bench.run()
+    // The secret of the primary pair was changed at the provider, its identifier kept.
+    bench.provider.state.withLock { _ = $0.refused.insert("id-2") }
+    for _ in 1...2 { #expect(await bench.code(.retire) == .provider(.refused)) }
+    #expect(!bench.provider.calls.contains { $0.hasPrefix("delete") })
+    #expect(try await bench.state() == .owed)
+    #expect(try await bench.leaseHolder() == nil)
+    bench.provider.state.withLock { _ = $0.refused.remove("id-2") }
+    #expect(try await bench.run(.retire) == .settled(active: 2))
+  }
+
+  @Test("tries the pair again right before promotion if looking took too long")
+  func slowLook() async throws {
+    let bench = try await Bench()
+    bench.provider.state.withLock { state in
+      state.trouble = { [unowned bench] call throws(ProviderError) in
+        let calls = bench.provider.calls
+        guard call == "observe", calls.count(where: { $0 == "observe" }) == 2 else { return }
+        bench.now.withLock { $0 = $0 + .seconds(601) }
+      }
+    }
+    guard case .promoted = try await bench.run() else {
+      Issue.record("expected a promotion")
+      return
+    }
+    let calls = bench.provider.calls
+    let promoted = try #require(calls.firstIndex(of: "promote"))
+    #expect(calls[..<promoted].count { $0 == "grant id-2" } == 2)
+  }
+
+  @Test("whose clock is set back by a day ends all the same")
+  func clockSetBack() async throws {
+    let bench = try await Bench(policy: ["propagation": "10m"])
+    bench.provider.state.withLock { state in
+      state.trouble = { [unowned bench] call throws(ProviderError) in
+        let calls = bench.provider.calls
+        if calls.count == 3 { bench.now.withLock { $0 = $0 + .seconds(-86_400) } }
+        if call == "grant id-2", calls.count < 8 { throw ProviderError(.refused, "not yet") }
+      }
+    }
+    guard case .promoted = try await bench.run() else {
+      Issue.record("expected a promotion")
+      return
+    }
+    #expect(try await bench.state() == .owed)
+  }
+
+  @Test(
+    "removes a staged pair that cannot be saved, and stages another",
+    arguments: [nil, "", "a\u{7}b", String(repeating: "x", count: 5000)])
+  func unfit(secret: String?) async throws {
+    let bench = try await Bench()
+    bench.provider.state.withLock { state in
+      state.nextSecret = { number in number == 2 ? secret : "secret-\(number)" }
+    }
+    guard case .promoted(active: 2, previous: [1], graceEnds: _) = try await bench.run() else {
+      Issue.record("expected a promotion")
+      return
+    }
+    #expect(bench.provider.calls.count { $0 == "stage" } == 2)
+    #expect(bench.provider.calls.contains("delete handle-id-2"))
+  }
+
+  @Test("never asks more than its budget, and pauses between attempts that fail", arguments: RotationStep.allCases)
+  func budget(step: RotationStep) async throws {
+    let bench = try await Bench(policy: ["propagation": "30m"])
+    if step == .retire || step == .prove { _ = try await bench.run() }
+    let before = bench.provider.calls.count
+    let word = ["validate": "grant", "verify": "grant", "prove": "grant", "retire": "delete", "discard": "delete"]
+    let call = word[step.rawValue] ?? step.rawValue
+    bench.provider.state.withLock { state in
+      if step == .discard { state.refused.insert("id-2") }
+      state.trouble = { asked throws(ProviderError) in
+        if asked.hasPrefix(call) { throw ProviderError(.unreachable, "gone", mayHaveActed: call != "grant") }
+      }
+    }
+    for run in 1...3 {
+      do {
+        _ = try await bench.run(step == .retire || step == .prove ? .retire : .rotate)
+        Issue.record("\(step): expected the run to fail")
+      } catch let error as RotationError {
+        #expect(error.code == .provider(.unreachable) || error.code == .unresolved, "\(step): \(error)")
+      }
+      #expect(bench.provider.calls.count - before <= run * 122)
+      #expect(try await bench.leaseHolder() == nil)
+    }
+    let asked = bench.provider.calls.dropFirst(before).count { $0.hasPrefix(call) }
+    let pauses = bench.slept.withLock { $0.count }
+    #expect(pauses >= asked - 4, "\(step): \(asked) asked, \(pauses) pauses")
+    bench.provider.state.withLock { $0.trouble = { _ throws(ProviderError) in } }
+    _ = try await bench.run(step == .retire || step == .prove ? .retire : .rotate)
+    #expect(try await bench.credential().version(in: .active) != nil)
+    let last = try await bench.state()
+    #expect(last == .owed || last == .settled || last == .failed, "\(step): \(String(describing: last))")
+  }
+
+  @Test("finds a deletion that did not happen when it proves the refusal, and deletes again")
+  func deletedNotReally() async throws {
+    let bench = try await Bench()
+    _ = try await bench.run()
+    bench.provider.state.withLock { state in
+      state.trouble = { [unowned bench] call throws(ProviderError) in
+        // Gone while one looks, and back again when it is tried.
+        let deletions = bench.provider.calls.count { $0.hasPrefix("delete") }
+        bench.provider.state.withLock { $0.lies = deletions <= 1 }
+      }
+    }
+    #expect(try await bench.run(.retire) == .settled(active: 2))
+    #expect(bench.provider.calls.count { $0.hasPrefix("delete") } == 2)
+  }
+}

@@ -1,0 +1,98 @@
+import OrgSimulator
+import Rotation
+import Testing
+import Vault
+
+@Suite("An answer that is lost or a lie")
+struct LostAnswerScenarioTests {
+  static let readings: [[String]] = [
+    [], ["rotateOnRotated=swapsBack", "replacedID=keepsStagedID"], ["stagedIDNamesPrimary=true"],
+    ["stagedIDNamesPrimary=true", "rotateOnRotated=swapsBack", "replacedID=keepsStagedID"],
+    ["replacedPairLivesOn=false", "stagedIDNamesPrimary=true"], ["consumerIDChanges=true"],
+  ]
+
+  @Test("to an act that happened is found out, and nothing is done twice", arguments: readings)
+  func lost(readings: [String]) async throws {
+    for kind in [OrgFault.Kind.dropAfter, .truncated, .garbage, .serverError] {
+      try await Scenario.with(readings) { scenario in
+        let what = "\(kind.rawValue) \(readings)"
+        for (method, path) in [("POST", "*/staged"), ("PATCH", "*"), ("DELETE", "*")] {
+          scenario.server.add(OrgFault(kind, method: method, path: path, acts: true))
+        }
+        let result = await scenario.attempt()
+        #expect(result.isPromoted, "\(what): \(result)")
+        try await scenario.checkPromoted(what)
+        let last = await scenario.attempt(.retire)
+        #expect(last.isSettled, "\(what): \(last)")
+        try await scenario.checkLaws(what)
+        try await scenario.checkPromoted(what)
+        #expect(scenario.acted("POST", "/staged") == 1 && scenario.acted("PATCH") == 1, "\(what)")
+        #expect(scenario.acted("DELETE") == (readings.contains("replacedPairLivesOn=false") ? 0 : 1), "\(what)")
+      }
+    }
+  }
+
+  @Test("that says done where nothing was done is not believed", arguments: readings)
+  func lies(readings: [String]) async throws {
+    try await Scenario.with(readings) { scenario in
+      let what = "\(readings)"
+      for (method, path) in [("POST", "*/staged"), ("PATCH", "*"), ("DELETE", "*")] {
+        scenario.server.add(OrgFault(.empty, method: method, path: path, acts: false))
+      }
+      let result = await scenario.attempt()
+      #expect(result.isPromoted, "\(what): \(result)")
+      try await scenario.checkPromoted(what)
+      let last = await scenario.attempt(.retire)
+      #expect(last.isSettled, "\(what): \(last)")
+      try await scenario.checkLaws(what)
+      #expect(scenario.acted("POST", "/staged") == 1 && scenario.acted("PATCH") == 1, "\(what)")
+    }
+  }
+
+  @Test("for good: the run gives up after a few pauses, and a later one finishes")
+  func liesForGood() async throws {
+    for (method, goal) in [("PATCH", RotationRunner.Goal.rotate), ("DELETE", .retire)] {
+      try await Scenario.with { scenario in
+        if goal == .retire { _ = try await scenario.run() }
+        scenario.server.add(OrgFault(.empty, method: method, count: nil, acts: false))
+        for _ in 1...2 {
+          let result = await scenario.attempt(goal)
+          #expect(result.code == .unresolved, "\(method): \(result)")
+          try await scenario.checkLaws("\(method) lies")
+        }
+        #expect(scenario.server.requests.count { $0.method == method } <= 8)
+        scenario.server.clearFaults()
+        let last = await scenario.attempt(goal)
+        #expect(last.isFinal(goal), "\(method): \(last)")
+        try await scenario.checkPromoted("\(method) told the truth")
+      }
+    }
+  }
+
+  @Test("that lacks the secret: the pair nobody can know is removed, and another is staged")
+  func secretNotShown() async throws {
+    try await Scenario.with { scenario in
+      // The answer to staging, the list and the set itself.
+      scenario.server.changeConditions { $0.answersWithoutSecret = 3 }
+      let result = await scenario.attempt()
+      #expect(result.isPromoted, "\(result)")
+      try await scenario.checkLaws("\(result)")
+      try await scenario.checkPromoted("secret not shown")
+      #expect(scenario.acted("POST", "/staged") == 2 && scenario.acted("DELETE") == 1)
+    }
+  }
+
+  @Test("to a look that cannot be read is not an empty slot")
+  func unreadableLook() async throws {
+    for kind in [OrgFault.Kind.wrongTypes, .empty, .garbage, .htmlPage] {
+      try await Scenario.with { scenario in
+        _ = try await scenario.run()
+        scenario.server.add(OrgFault(kind, method: "GET", path: "*/staged", count: nil))
+        let result = await scenario.attempt(.retire)
+        #expect(result.code == .provider(.malformed), "\(kind): \(result)")
+        #expect(try await scenario.state() == .owed)
+        #expect(scenario.acted("DELETE") == 0)
+      }
+    }
+  }
+}

@@ -1,0 +1,120 @@
+import Audit
+import OrgSimulator
+import Rotation
+import Testing
+import Vault
+
+@Suite("What is in the slot, and in the org, when a run begins")
+struct SlotScenarioTests {
+  @Test("a staged pair of someone else's is left alone")
+  func foreignStaged() async throws {
+    try await Scenario.with { scenario in
+      try await scenario.stageElsewhere()
+      let slot = try scenario.consumer().slot
+      #expect(await scenario.attempt().code == .foreignStagedPair)
+      #expect(await scenario.attempt().code == .foreignStagedPair)
+      #expect(try scenario.consumer().slot == slot)
+      #expect(scenario.acted("DELETE") == 0 && scenario.acted("PATCH") == 0)
+      try await scenario.checkNothingLost("foreign staged pair")
+    }
+  }
+
+  @Test("a primary pair of someone else's stops a rotation and a retirement")
+  func foreignPrimary() async throws {
+    for isRetiring in [false, true] {
+      try await Scenario.with { scenario in
+        if isRetiring {
+          _ = try await scenario.run()
+          _ = try await scenario.run(.retire)
+          _ = try await scenario.run()
+          try await scenario.deleteElsewhere()
+        }
+        try await scenario.stageElsewhere()
+        try await scenario.promoteElsewhere()
+        let deletions = scenario.acted("DELETE")
+        #expect(await scenario.attempt(isRetiring ? .retire : .rotate).code == .foreignPrimary)
+        #expect(scenario.acted("DELETE") == deletions)
+        #expect(try await scenario.isAccepted(.active))
+      }
+    }
+  }
+
+  @Test("an expired staged set is cleared away under the intent to stage")
+  func expired() async throws {
+    try await Scenario.with(["expiredSets=listed"]) { scenario in
+      try await scenario.stageElsewhere()
+      scenario.clock.advance(by: .seconds(31 * 86_400))
+      let result = await scenario.attempt()
+      #expect(result.isPromoted, "\(result)")
+      try await scenario.checkPromoted("expired set")
+      try await scenario.checkLaws("expired set")
+    }
+  }
+
+  @Test("a replaced pair in its grace holds the slot: nothing is asked, until the grace is over or ended")
+  func grace() async throws {
+    try await Scenario.with(policy: ["grace": "24h"]) { scenario in
+      _ = try await scenario.run()
+      guard case .inGrace(let until)? = await scenario.attempt().code else {
+        Issue.record("expected the grace to hold the slot")
+        return
+      }
+      let requests = scenario.server.requests.count
+      // One millisecond before the end it still holds.
+      scenario.clock.advance(by: until - scenario.clock.now() - .milliseconds(1))
+      #expect(await scenario.attempt().code.isInGrace)
+      #expect(scenario.server.requests.count == requests)
+      scenario.clock.advance(by: .milliseconds(1))
+      let result = await scenario.attempt()
+      #expect(result.isPromoted, "\(result)")
+      let events = scenario.timeline.events
+      let refused = try #require(events.firstIndex(of: "refused"))
+      #expect(try #require(events.lastIndex(of: "begun")) > refused)
+      try await scenario.checkLaws("grace over")
+      try await scenario.checkPromoted("grace over")
+      #expect(try await scenario.credential().debts.map(\.number) == [2])
+    }
+  }
+
+  @Test("a poisoned pair is refused, removed at the provider, and the old one stays", arguments: ["0s", "10m"])
+  func poisoned(propagation: String) async throws {
+    try await Scenario.with(policy: ["propagation": propagation]) { scenario in
+      scenario.server.changeConditions { $0.poisonsNextStagedPair = true }
+      let before = try scenario.consumer().primary
+      let begun = scenario.clock.now()
+      guard case .rejected(active: 1) = try await scenario.run() else {
+        Issue.record("expected the pair to be rejected")
+        return
+      }
+      #expect(try scenario.consumer().primary == before && scenario.consumer().slot == nil)
+      try await scenario.checkLaws("poisoned")
+      // The window was honoured: no verdict long before its end, none after it.
+      let waited = scenario.clock.now() - begun
+      #expect(propagation == "0s" ? waited == .zero : (.seconds(560) ... .seconds(600)).contains(waited), "\(waited)")
+      #expect(try await scenario.run().isPromotion(of: 3))
+    }
+  }
+
+  @Test("a pair that is accepted late, but within its window, is promoted", arguments: [30, 300, 560])
+  func late(seconds: Int) async throws {
+    try await Scenario.with(["propagationSeconds=\(seconds)"], policy: ["propagation": "10m"]) { scenario in
+      #expect(try await scenario.run().isPromotion(of: 2))
+      try await scenario.checkLaws("late by \(seconds)")
+    }
+  }
+
+  @Test("a pair that is accepted only after its window is rejected")
+  func tooLate() async throws {
+    try await Scenario.with(["propagationSeconds=700"], policy: ["propagation": "10m"]) { scenario in
+      guard case .rejected(active: 1) = try await scenario.run() else {
+        Issue.record("expected the pair to be rejected")
+        return
+      }
+      try await scenario.checkLaws("too late")
+    }
+  }
+}
+
+extension RotationOutcome {
+  func isPromotion(of number: UInt64) -> Bool { if case .promoted(number, _, _) = self { true } else { false } }
+}
