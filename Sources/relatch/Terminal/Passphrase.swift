@@ -119,7 +119,7 @@ struct PassphraseError: Error, Equatable, Sendable, CustomStringConvertible {
   var hint: String {
     switch code {
     case .noTerminal:
-      "run it on a terminal, or use an identity without a passphrase (`relatch identity new --no-passphrase`)"
+      "run it on a terminal, or use an identity without a passphrase (`relatch init --no-passphrase`)"
     case .empty, .tooLong, .mismatch, .interrupted: "run the command again and type the passphrase"
     }
   }
