@@ -101,7 +101,15 @@ extension RotationRun {
         other.place == .staged && !pairs.values.contains { other.matches($0) }
       })
     else { return try await didNotHappen(.stage, "not-found") }
+    try requireActivePrimary(seen, "nothing is adopted")
     guard isFit(made) else {
+      // Asked for by an earlier run, it may be a stranger's by now: it is left alone, and looked at again by the next run.
+      guard lastAsked?.step == .stage else {
+        throw RotationError(
+          .provider(.configuration), "\(name): a staged pair is in the slot, and the provider does not show its secret",
+          hint:
+            "allow access to consumer secrets via REST API in the provider's set-up; or delete the staged pair there")
+      }
       // A pair nobody can know or use is worth nothing: remove it, and stage another.
       try await record(.lost(.stage), ["reason": "unfit"])
       do {
@@ -116,17 +124,23 @@ extension RotationRun {
     try await save(made)
   }
 
-  private func clearUpPromote(_ seen: Observation) async throws {
+  private func clearUpPromote(_ seen: Observation, isAgain: Bool = false) async throws {
     let (number, pair) = try pair(in: .staged)
     if seen.primary.matches(pair) {
       try await markPromoted(number)
       seenPromoted = seen
       return
     }
-    guard seen.others.contains(where: { $0.matches(pair) && $0.place == .staged }) else {
-      return try await record(.rejected, version: number, ["reason": "not-found"])
+    if seen.others.contains(where: { $0.matches(pair) && $0.place == .staged }) {
+      return try await didNotHappen(.promote, version: number, "not-primary")
     }
-    try await didNotHappen(.promote, version: number, "not-primary")
+    try requireActivePrimary(seen, "nothing is given up")
+    // A provider in the middle of promoting may show the pair nowhere for a moment: one look is not enough to give it up.
+    guard isAgain else {
+      try await pause(.seconds(2))
+      return try await clearUpPromote(observe(for: .promote), isAgain: true)
+    }
+    try await record(.rejected, version: number, ["reason": "not-found"])
   }
 
   private func clearUpRetire(_ seen: Observation) async throws {
@@ -146,6 +160,7 @@ extension RotationRun {
           "someone promoted it elsewhere: make version \(activeNumber) primary again, and the next run removes this one"
       )
     }
+    try requireActivePrimary(seen, "nothing is given up")
     guard !seen.others.contains(where: { $0.matches(pair) }) else {
       return try await didNotHappen(.discard, version: number, "still-there")
     }

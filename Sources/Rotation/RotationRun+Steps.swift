@@ -215,18 +215,26 @@ extension RotationRun {
   /// The debts that the provider still has beside its primary pair. Throws if the primary pair is not the active one:
   /// then nothing may be deleted, whatever the slot says.
   func owedPairs(in seen: Observation) throws -> [(number: UInt64, seen: ObservedPair)] {
+    try requireActivePrimary(seen, "nothing is deleted")
+    return credential.debts.compactMap { debt in
+      // Recognised by its key, whatever state the provider shows it in.
+      guard let pair = pairs[debt.number], let other = seen.others.first(where: { $0.matches(pair) }) else {
+        return nil
+      }
+      return (debt.number, other)
+    }
+  }
+
+  /// Fails unless the provider's primary pair is the active one: otherwise someone else is at work there, and what looks
+  /// superfluous may be the last pair that is accepted.
+  func requireActivePrimary(_ seen: Observation, _ consequence: String) throws {
     let (active, pair) = try pair(in: .active)
     guard seen.primary.matches(pair) else {
       throw RotationError(
         .foreignPrimary,
-        "\(name): the provider's primary pair is not version \(active), the active one; nothing is deleted",
-        hint: "someone rotated it elsewhere: see what is primary at the provider before anything is retired")
-    }
-    return credential.debts.compactMap { debt in
-      guard let pair = pairs[debt.number],
-        let other = seen.others.first(where: { $0.matches(pair) && ($0.place == .replaced || $0.place == .expired) })
-      else { return nil }
-      return (debt.number, other)
+        "\(name): the provider's primary pair is not version \(active), the active one; \(consequence)",
+        hint:
+          "someone rotated it elsewhere: make version \(active) primary again, or add the new pair under another name")
     }
   }
 
@@ -311,6 +319,7 @@ extension RotationRun {
       try await record(.intended(.discard), version: number)
       return try await clearUp(.discard, seen)
     }
+    try requireActivePrimary(seen, "nothing is deleted")
     try await asking(.discard, version: number) {
       try await self.provider.delete(handle: staged.handle, seen)
     } record: {

@@ -107,6 +107,12 @@ package enum PrivateFile {
     }
   }
 
+  /// Whether the file at `path` may be read or written by anyone but its owner.
+  package static func isOpenToOthers(_ path: String) -> Bool {
+    var information = stat()
+    return stat(path, &information) == 0 && information.st_mode & 0o077 != 0
+  }
+
   /// Whether something stands at `path`.
   package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 

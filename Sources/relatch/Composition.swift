@@ -25,7 +25,13 @@ struct Places {
   private static func place(
     _ option: String?, _ variable: String, base: String, home: String, _ rest: String
   ) throws -> String {
-    if let option { return option }
+    if let option {
+      // `--vault "$UNSET"` must not become the root of the file system.
+      guard !option.isEmpty else {
+        throw Failure(.usage, "an empty --vault or --identity", hint: "name a folder or file")
+      }
+      return option
+    }
     if let value = ProcessEnvironment.value(of: variable) { return value }
     // The specification says that a relative path here is invalid and must be ignored.
     if let base = ProcessEnvironment.value(of: base), base.hasPrefix("/") { return base + "/" + rest }
@@ -77,6 +83,9 @@ struct Places {
     if try AgeFile.kind(of: file.bytes) == .passphrase {
       let passphrase = try Passphrase.terminal.unlocking("the identity \(identity)")
       return try decode(AgeFile.open(file.bytes, passphrase: passphrase.bytes))
+    }
+    if PrivateFile.isOpenToOthers(identity) {
+      Diagnostics.standard.warning("others may read the identity \(Name.printable(identity)): chmod 600 it")
     }
     return try decode(file)
   }

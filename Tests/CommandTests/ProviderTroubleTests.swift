@@ -72,6 +72,19 @@ struct ProviderTroubleTests {
     #expect(try await place.relatch("read", "far").line == pair)
   }
 
+  @Test("The administrator's token is sent to no host but its own org's: 78")
+  func otherHost() async throws {
+    let place = try await Workplace()
+    let other = try await SimulatedOrg(in: place.folder)
+    let pair = try await place.org.primary().document
+    let app = try await place.org.apps()[1].identifier
+    let added = try await place.relatch(
+      "add", "typo", "--provider", "salesforce", "--set", "url=\(other.url)", "--set", "app=\(app)", "--admin", "admin",
+      stdin: pair)
+    #expect(added.code == 0)
+    expectFailure(try await place.relatch("rotate", "typo", "--quiet"), 78, "is not the org of admin")
+  }
+
   @Test("A new pair that the token endpoint refuses is removed again: 10")
   func refusedPair() async throws {
     let place = try await Workplace()

@@ -17,6 +17,22 @@ struct WrongThingsTests {
     #expect(!FileManager.default.fileExists(atPath: elsewhere["RELATCH_VAULT"] ?? ""))
   }
 
+  @Test("An init that was cut off is taken up again, and another's file is not")
+  func cutOffInit() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    let folder = place.folder.path + "/cut-off"
+    let environment = ["RELATCH_VAULT": folder]
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    #expect(FileManager.default.createFile(atPath: folder + "/vault.db", contents: Data()))
+    #expect(try await place.run(Programs.relatch, ["init", "--no-passphrase"], environment: environment).code == 0)
+    #expect(try await place.run(Programs.relatch, ["log", "verify"], environment: environment).code == 0)
+    expectFailure(try await place.run(Programs.relatch, ["init"], environment: environment), 64, "already")
+    let foreign = Data("not a vault".utf8)
+    #expect(FileManager.default.createFile(atPath: folder + "/vault.db", contents: foreign))
+    expectFailure(try await place.run(Programs.relatch, ["init"], environment: environment), 65, "not a database")
+    #expect(FileManager.default.contents(atPath: folder + "/vault.db") == foreign)
+  }
+
   @Test("What the vault does not have ends with 66")
   func noCredential() async throws {
     let place = try await Workplace()

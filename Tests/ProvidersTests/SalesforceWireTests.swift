@@ -140,7 +140,8 @@ struct SalesforceWireTests {
       let seen = try await look(.init(body: "[]"))
       let error = try #require(await failure { _ = try await provider(transport).stage(seen) })
       #expect(error.code == row.expected, "\(row)")
-      #expect(error.mayHaveActed == (row.status >= 500), "\(row)")
+      // What the org does not answer may come from something between here and it, after the org acted.
+      #expect(error.mayHaveActed == (row.status >= 500 || row.status == 418), "\(row)")
       // A session that ended is renewed once, and only then.
       #expect(transport.calls.count == (row.status == 401 ? 4 : 2), "\(row): \(transport.calls)")
     }

@@ -1,6 +1,7 @@
 import Audit
 import OrgSimulator
 import Rotation
+import Storage
 import Testing
 import Vault
 
@@ -37,6 +38,30 @@ struct SlotScenarioTests {
         #expect(try await scenario.isAccepted(.active))
       }
     }
+  }
+
+  @Test("a pair that was promoted by a run that died, and replaced by someone else since, is not given up")
+  func replacedMeanwhile() async throws {
+    var isReached = false
+    for last in 1...20 where !isReached {
+      try await Scenario.with { scenario in
+        _ = await scenario.attempt(over: DyingStore(scenario.store, at: last, .beforeCommit))
+        let journal = try await scenario.store.read {
+          try RotationJournal(VaultView($0), of: VaultView($0).credential("crm"))
+        }
+        guard journal?.machine.state == .promoting, scenario.acted("PATCH") == 1 else { return }
+        isReached = true
+        // Now version 2 is primary there and staged here. Someone removes version 1 and rotates once more.
+        try await scenario.deleteElsewhere()
+        try await scenario.stageElsewhere()
+        try await scenario.promoteElsewhere()
+        #expect(try await scenario.isAccepted(.staged))
+        #expect(await scenario.attempt().code == .foreignPrimary)
+        #expect(scenario.acted("DELETE") == 0)
+        #expect(try await scenario.isAccepted(.staged), "the last accepted pair of the vault")
+      }
+    }
+    #expect(isReached)
   }
 
   @Test("an expired staged set is cleared away under the intent to stage")

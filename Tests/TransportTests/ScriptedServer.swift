@@ -30,6 +30,8 @@ final class ScriptedServer: Sendable {
     Thread.detachNewThread {
       while true {
         let socket = accept(listener, nil, nil)
+        // A client that gave up before it was accepted is no end of the server.
+        if socket < 0 && [ECONNABORTED, EINTR, EPROTO].contains(errno) { continue }
         guard socket >= 0 else { return }
         _ = fcntl(socket, F_SETFD, FD_CLOEXEC)
         let connection = Connection(socket: socket, number: connections.add(Int(socket)), requests: requests)

@@ -57,6 +57,7 @@ actor SalesforceClient {
   private func send(
     _ method: HTTPRequest.Method, _ path: String, _ body: String?
   ) async throws(ProviderError) -> HTTPResponse {
+    try await requireOneOrg()
     let token = try await adminToken()
     do {
       return try await transport.send(
@@ -68,6 +69,22 @@ actor SalesforceClient {
     } catch {
       throw ProviderError(error)
     }
+  }
+
+  /// The administrator's token opens every app of its org: it goes to no other host, however similar. A host that does not
+  /// even answer without it is told as such.
+  private func requireOneOrg() async throws(ProviderError) {
+    let domain = settings.domain
+    guard domain.host.lowercased() != adminDomain.host.lowercased() || domain.isEncrypted != adminDomain.isEncrypted
+    else { return }
+    // The list of versions is for everybody.
+    do { _ = try await transport.send(HTTPRequest(.get, domain.at("/services/data"))) } catch {
+      throw ProviderError(error)
+    }
+    throw ProviderError(
+      .configuration,
+      "setting url: \(domain.host) is not the org of \(admin.name), which administers: \(adminDomain.host)",
+      hint: "a credential and its administrator belong to one org: give both the same url")
   }
 
   private func adminToken() async throws(ProviderError) -> SharedSecret {
@@ -157,7 +174,8 @@ actor SalesforceClient {
       // Not the org's own words: it must not pass for "there is nothing".
       return ProviderError(
         .malformed, "\(host) answered with HTTP \(status) and no error of the org's",
-        hint: "something between here and the org may be answering in its place", status: status)
+        hint: "something between here and the org may be answering in its place", mayHaveActed: method != .get,
+        status: status)
     case 404, 410:
       return ProviderError(
         .notFound, "\(host) has no such app, consumer or staged pair",
@@ -169,7 +187,8 @@ actor SalesforceClient {
         hint: "status.salesforce.com tells of incidents and maintenance", mayHaveActed: method != .get, status: status,
         retryAfter: retryAfter)
     default:
-      return ProviderError(.malformed, "\(host) answered with HTTP \(status)", status: status)
+      return ProviderError(
+        .malformed, "\(host) answered with HTTP \(status)", mayHaveActed: method != .get, status: status)
     }
   }
 }

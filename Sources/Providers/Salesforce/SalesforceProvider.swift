@@ -33,8 +33,8 @@ package struct SalesforceProvider: ProviderKind {
     }
     self.app = app
     self.transport = transport
-    client = SalesforceClient(
-      self.settings, adminDomain: try SalesforceSettings(admin.settings).domain, admin: admin, transport: transport)
+    let adminDomain = try SalesforceSettings(admin.settings).domain
+    client = SalesforceClient(self.settings, adminDomain: adminDomain, admin: admin, transport: transport)
   }
 
   // MARK: - Observation

@@ -22,13 +22,9 @@ struct InitCommand: AsyncParsableCommand {
   func run() async throws {
     let report = Report(options)
     let places = try Places(options)
-    guard !PrivateFile.exists(places.database) else {
-      throw Failure(
-        .usage, "there is a vault at \(Name.printable(places.vault)) already",
-        hint: "use it, or name another place: --vault DIR")
-    }
     let owner = name ?? ProcessEnvironment.value(of: "LOGNAME") ?? ProcessEnvironment.value(of: "USER") ?? "owner"
     try Name.check(owner, "owner name")
+    try await requireNoVault(at: places)
     let hadIdentity = PrivateFile.exists(places.identity)
     let identity = try hadIdentity ? places.openIdentity() : makeIdentity(at: places.identity)
 
@@ -37,7 +33,10 @@ struct InitCommand: AsyncParsableCommand {
     let (header, keyFile) = try VaultCreation.prepare(for: identity.age.recipient, now: now, randomness: .system)
     // The key is durable before anything is sealed under it.
     try PrivateFile.create(places.keyFile(header), keyFile.span.bytes)
-    try SQLiteStore.create(at: places.database, tables: vaultTables)
+    // An `init` that was cut off left a store without a vault: it is taken up again.
+    do { try SQLiteStore.create(at: places.database, tables: vaultTables) } catch let error as StorageError {
+      guard error.code == .alreadyExists else { throw error }
+    }
     let store = try SQLiteStore(opening: places.database, tables: vaultTables)
     try await VaultCreation.create(header, in: store, owner: identity, named: owner, now: now)
 
@@ -52,6 +51,21 @@ struct InitCommand: AsyncParsableCommand {
         owner     \(owner), \(identity.age.recipient)
         identity  \(places.identity)\(hadIdentity ? "" : " (new: keep a copy elsewhere, nothing opens the vault without it)")
         """)
+  }
+
+  private func requireNoVault(at places: Places) async throws {
+    guard PrivateFile.exists(places.database) else { return }
+    // What cannot be opened yet is judged when it is taken up: a creation that was cut off is completed, anything else
+    // refused.
+    guard let store = try? SQLiteStore(opening: places.database, tables: vaultTables) else { return }
+    let isEmpty = try await store.read { transaction in
+      try transaction.lastRow(in: .header) == nil && AuditLog.size(in: transaction) == 0
+    }
+    guard isEmpty else {
+      throw Failure(
+        .usage, "there is a vault at \(Name.printable(places.vault)) already",
+        hint: "use it, or name another place: --vault DIR")
+    }
   }
 
   private func makeIdentity(at path: String) throws -> Identity {

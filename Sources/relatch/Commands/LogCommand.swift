@@ -23,8 +23,10 @@ struct LogListCommand: AsyncParsableCommand {
     let size = try await store.read { try AuditLog.size(in: $0) }
     let page: UInt64 = 1000
     for start in stride(from: 0, to: size, by: Int(page)) {
+      // Each entry is proved to be covered by the newest signed checkpoint before anybody reads it as true.
       let entries = try await store.read { transaction in
-        try (start..<min(size, start + page)).map { try AuditLog.entry(at: $0, in: transaction) }
+        let view = try VaultView(transaction)
+        return try (start..<min(size, start + page)).map { try view.authenticatedEntry(at: $0) }
       }
       for (offset, entry) in entries.enumerated() {
         try report.text(
@@ -38,7 +40,7 @@ extension LogEntry {
   fileprivate func line(at index: UInt64) -> String {
     // Digests bind records to entries; people have no use for them here.
     let details = details.filter { $0.key != "record" }.sorted { $0.key < $1.key }
-      .map { "\($0.key)=\($0.value.plainText)" }
+      .map { Diagnostics.printable("\($0.key)=\($0.value.plainText)") }
     return (["\(index)", time.description, member, event] + details).joined(separator: "  ")
   }
 }
