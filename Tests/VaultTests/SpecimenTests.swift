@@ -140,16 +140,16 @@ import Testing
 
   // MARK: - A second implementation
 
-  /// Why the independent reader cannot run here; nil if it can.
-  private static let missing: String? = {
-    for program in [["age", "--version"], ["python3", "-c", "import nacl"]] {
-      if (try? run(program))?.status != 0 { return program.joined(separator: " ") }
-    }
-    return nil
-  }()
+  /// A Python with PyNaCl: the one in PATH, or Debian's with its package; nil if there is none.
+  private static let python: String? = ["python3", "/usr/bin/python3"].first { program in
+    (try? run([program, "-c", "import nacl"]))?.status == 0
+  }
+
+  /// Whether the independent reader can run here.
+  private static let canRead = python != nil && (try? run(["age", "--version"]))?.status == 0
 
   @Test(
-    .enabled(if: missing == nil, "needs age, python3 and PyNaCl (pip install pynacl)"),
+    .enabled(if: canRead, "needs age, and python3 with PyNaCl (apt-get install age python3-nacl)"),
     arguments: ["specimen", "fresh"])
   func anIndependentReaderFindsTheSame(_ seed: String) async throws {
     let temporary = try TemporaryFolder()
@@ -162,13 +162,14 @@ import Testing
     } else {
       expected = try await Self.make(at: folder, seed: seed).expected
     }
+    let program = try #require(Self.python)
     let reader = VectorFile.contract.appending(path: "../Tests/Reader/relatch_reader.py").standardized.path
-    let (status, output) = try Self.run(["python3", reader, folder, "--identity", folder + "/identity"])
+    let (status, output) = try Self.run([program, reader, folder, "--identity", folder + "/identity"])
     #expect(status == 0)
     #expect(try JSONValue(reading: output) == JSONValue(reading: expected))
   }
 
-  @Test(.enabled(if: missing == nil, "needs age, python3 and PyNaCl (pip install pynacl)"))
+  @Test(.enabled(if: canRead, "needs age, and python3 with PyNaCl (apt-get install age python3-nacl)"))
   func thePageOfPythonInTheContractRecoversEverySecret() async throws {
     let page = try String(contentsOf: VectorFile.contract.appending(path: "README.md"), encoding: .utf8)
     let start = try #require(page.range(of: "```python\n")).upperBound
@@ -177,7 +178,8 @@ import Testing
     let copy = temporary.path + "/v"
     try FileManager.default.copyItem(atPath: Self.folder.path, toPath: copy)
     defer { try? FileManager.default.removeItem(atPath: copy) }
-    let (status, output) = try Self.run(["python3", "-c", String(page[start..<end]), copy, copy + "/identity"])
+    let program = try #require(Self.python)
+    let (status, output) = try Self.run([program, "-c", String(page[start..<end]), copy, copy + "/identity"])
     #expect(status == 0)
     #expect(
       String(decoding: output, as: UTF8.self) == """
