@@ -74,7 +74,13 @@ extension RotationState {
   package func after(_ event: RotationEvent) -> RotationState? {
     switch self {
     case .ready:
-      event == .intended(.stage) ? .staging : event == .abandoned ? .failed : nil
+      switch event {
+      case .intended(.stage): .staging
+      // Something stood in the way before anything was asked: the attempt counts, and nothing else changed.
+      case .postponed(.stage): .ready
+      case .abandoned: .failed
+      default: nil
+      }
     case .staging:
       switch event {
       case .staged: .staged
