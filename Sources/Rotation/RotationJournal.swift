@@ -8,6 +8,8 @@ package struct RotationJournal: Sendable {
   package let number: UInt64
   /// How many entries there are, the one that began it included: the number of the next.
   package private(set) var steps: UInt32
+  /// How many attempts in a row came to nothing since the last progress.
+  package private(set) var failedAttempts = 0
   /// When the latest entry was written.
   package private(set) var latest: Timestamp
 
@@ -37,6 +39,7 @@ package struct RotationJournal: Sendable {
       guard (event == .verified) == (graceEnds != nil) else { throw corrupt("its grace is not where it should be") }
       guard entry.time >= latest else { throw corrupt("its times go backwards") }
       do { try machine.apply(event, at: entry.time, graceEnds: graceEnds) } catch { throw corrupt("\(error)") }
+      count(event)
       steps += 1
       latest = entry.time
     }
@@ -53,7 +56,16 @@ package struct RotationJournal: Sendable {
 
   mutating func append(_ event: RotationEvent, at time: Timestamp, graceEnds: Timestamp?) throws {
     try machine.apply(event, at: time, graceEnds: graceEnds)
+    count(event)
     steps += 1
     latest = time
+  }
+
+  private mutating func count(_ event: RotationEvent) {
+    switch event {
+    case .postponed, .rejected, .abandoned: failedAttempts += 1
+    case .staged, .validated, .promoted, .verified, .deleted, .refused: failedAttempts = 0
+    case .intended, .lost, .discarded: break
+    }
   }
 }

@@ -2,33 +2,64 @@ package import JSON
 
 /// What an operator decides about a credential's rotation.
 package struct Policy: Hashable, Sendable {
+  /// How old the active pair may become; nil if no schedule replaces it.
+  package var maxAge: Duration?
   /// How long a replaced pair is left alone before it is retired.
   package var grace: Duration = .seconds(24 * 3600)
   /// How long a new pair may be refused before it counts as bad.
   package var propagation: Duration = .seconds(600)
+  /// By how much a scheduled rotation may come early, so that many do not come at once.
+  package var jitter: Duration = .zero
+  /// When scheduled rotations may begin; nil if at any time.
+  package var window: RotationWindow?
+  /// Credentials that are never rotated in the same window, or on the same day where there is none.
+  package var notTogetherWith: [String] = []
 
   package init() {}
 
   /// The keys that can be set, with what each means.
   package static let keys: [(key: String, meaning: String)] = [
+    ("max-age", "how old the active pair may become, as in 90d; none to have no schedule"),
     ("grace", "how long the replaced pair is left alone before it is retired"),
     ("propagation", "how long a new pair may be refused before it counts as bad"),
+    ("jitter", "by how much a scheduled rotation may come early"),
+    ("window", "when scheduled rotations may begin, as in 'mon-fri 01:00-05:00 Europe/Kyiv'; none for any time"),
+    ("not-together-with", "credentials never rotated in the same window, with commas; none for none"),
   ]
 
   /// Sets one key from its text, for example `grace` to `24h`.
   package mutating func set(_ key: String, to text: String) throws(VaultError) {
-    guard let duration = Self.duration(text) else {
-      throw VaultError(
-        .invalidInput,
-        "policy \(Name.printable(key)): \(Name.printable(text)) is not a duration such as 90s, 10m, 24h, 30d")
-    }
     switch key {
-    case "grace": grace = duration
-    case "propagation": propagation = duration
+    case "max-age": maxAge = text == "none" ? nil : try Self.requireDuration(text, key)
+    case "grace": grace = try Self.requireDuration(text, key)
+    case "propagation": propagation = try Self.requireDuration(text, key)
+    case "jitter": jitter = try Self.requireDuration(text, key)
+    case "window":
+      guard text != "none" else { return window = nil }
+      guard let window = RotationWindow(text) else {
+        throw VaultError(
+          .invalidInput,
+          "policy \"window\": \(Name.printable(text)) is not days, hours and zone, as in 'mon-fri 01:00-05:00 Europe/Kyiv'"
+        )
+      }
+      self.window = window
+    case "not-together-with":
+      let names = text == "none" ? [] : text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+      for name in names { try Name.check(name, "policy \"not-together-with\":") }
+      notTogetherWith = names
     default:
       let known = Self.keys.map(\.key).joined(separator: ", ")
       throw VaultError(.invalidInput, "policy \(Name.printable(key)) is unknown, expected one of \(known)")
     }
+  }
+
+  private static func requireDuration(_ text: String, _ key: String) throws(VaultError) -> Duration {
+    guard let duration = duration(text) else {
+      throw VaultError(
+        .invalidInput,
+        "policy \(Name.printable(key)): \(Name.printable(text)) is not a duration such as 90s, 10m, 24h, 30d")
+    }
+    return duration
   }
 
   /// Reads a whole number with its unit: `s`, `m`, `h` or `d`; at most ten years.
@@ -50,9 +81,14 @@ package struct Policy: Hashable, Sendable {
     return "\(seconds)s"
   }
 
-  /// Every key with its value, as `set` takes them.
+  /// Every key with its value, as `set` takes them; keys that are not set are left out.
   package var texts: [(key: String, value: String)] {
-    [("grace", Self.text(grace)), ("propagation", Self.text(propagation))]
+    var texts = [("grace", Self.text(grace)), ("propagation", Self.text(propagation))]
+    if let maxAge { texts.append(("max-age", Self.text(maxAge))) }
+    if jitter > .zero { texts.append(("jitter", Self.text(jitter))) }
+    if let window { texts.append(("window", window.description)) }
+    if !notTogetherWith.isEmpty { texts.append(("not-together-with", notTogetherWith.joined(separator: ","))) }
+    return texts.map { (key: $0.0, value: $0.1) }
   }
 
   package var json: JSONValue {

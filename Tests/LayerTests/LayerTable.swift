@@ -34,7 +34,7 @@ let layers: [Layer] = [
   .library("Vault", ["Sodium", "JSON", "Age", "Storage", "Audit"], and: ["Glibc"]),
   .library("Transport", ["CCurl", "Sodium"], and: ["Glibc"]),
   .library("OAuth", ["Transport", "Sodium", "JSON"]),
-  .library("Rotation", ["Vault", "Audit", "Storage", "Sodium", "JSON"]),
+  .library("Rotation", ["Vault", "Audit", "Storage", "Sodium", "JSON"], and: ["Glibc"]),
   .library("Providers", ["Rotation", "OAuth", "Transport", "Sodium", "JSON", "Vault", "Audit"]),
   .executable(
     "relatch",

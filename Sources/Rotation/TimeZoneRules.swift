@@ -1,0 +1,135 @@
+package import Audit
+import Glibc
+
+/// The offsets of one time zone from UTC, read from the system's TZif file (RFC 8536).
+///
+/// The C library's own conversion works on one zone for the whole process, and the usual date libraries bring 40 MB of
+/// locales along; a window of hours needs no more than this.
+package struct TimeZoneRules: Hashable, Sendable {
+  private let transitions: [(at: Int64, offset: Int64)]
+  private let firstOffset: Int64
+  /// As in `Europe/Kyiv`.
+  package let name: String
+
+  package static let utc = TimeZoneRules(name: "UTC", transitions: [], firstOffset: 0)
+
+  private init(name: String, transitions: [(at: Int64, offset: Int64)], firstOffset: Int64) {
+    self.name = name
+    self.transitions = transitions
+    self.firstOffset = firstOffset
+  }
+
+  package static func == (left: Self, right: Self) -> Bool { left.name == right.name }
+  package func hash(into hasher: inout Hasher) { hasher.combine(name) }
+
+  /// The zone `name` of the system's database; nil if it is not there or not readable.
+  package init?(named name: String, database: String = "/usr/share/zoneinfo") {
+    if name == "UTC" {
+      self = .utc
+      return
+    }
+    // A name becomes a path: letters, digits, and what zone names are made of, and no step upwards.
+    let isPlain = name.utf8.allSatisfy { byte in
+      (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || "_+-/".utf8.contains(byte)
+    }
+    guard isPlain, let first = name.utf8.first, first != UInt8(ascii: "/"), name.utf8.count <= 64,
+      let bytes = Self.read("\(database)/\(name)")
+    else { return nil }
+    self.init(name: name, file: bytes)
+  }
+
+  /// Seconds to add to UTC at `moment`.
+  package func offset(at moment: Timestamp) -> Int64 {
+    let second = moment.milliseconds / 1000 - (moment.milliseconds % 1000 < 0 ? 1 : 0)
+    return transitions.last { $0.at <= second }?.offset ?? firstOffset
+  }
+
+  /// Reads the 64-bit data block of version 2 or later: the block after the first, which holds 32-bit times.
+  package init?(name: String, file: [UInt8]) {
+    var reader = Reader(file)
+    guard let first = Header(&reader), first.version >= UInt8(ascii: "2"), reader.skip(first.size(timeBytes: 4)),
+      let second = Header(&reader), second.typeCount > 0
+    else { return nil }
+    var times: [Int64] = []
+    for _ in 0..<second.timeCount {
+      guard let time = reader.integer(8) else { return nil }
+      times.append(time)
+    }
+    var kinds: [Int] = []
+    for _ in 0..<second.timeCount {
+      guard let kind = reader.integer(1), kind >= 0, kind < second.typeCount else { return nil }
+      kinds.append(Int(kind))
+    }
+    var offsets: [Int64] = []
+    for _ in 0..<second.typeCount {
+      guard let offset = reader.integer(4), abs(offset) <= 26 * 3600, reader.skip(2) else { return nil }
+      offsets.append(offset)
+    }
+    self.init(
+      name: name, transitions: zip(times, kinds).map { (at: $0, offset: offsets[$1]) }, firstOffset: offsets[0])
+  }
+
+  private struct Header {
+    let version: UInt8
+    let utcCount: Int, standardCount: Int, leapCount: Int, timeCount: Int, typeCount: Int, characterCount: Int
+
+    init?(_ reader: inout Reader) {
+      guard reader.bytes(4) == Array("TZif".utf8), let version = reader.bytes(1)?.first, reader.skip(15) else {
+        return nil
+      }
+      self.version = version
+      var counts: [Int] = []
+      for _ in 0..<6 {
+        // No zone has more; it keeps the sizes below far from overflow.
+        guard let count = reader.integer(4), (0...65_536).contains(count) else { return nil }
+        counts.append(Int(count))
+      }
+      (utcCount, standardCount, leapCount) = (counts[0], counts[1], counts[2])
+      (timeCount, typeCount, characterCount) = (counts[3], counts[4], counts[5])
+    }
+
+    func size(timeBytes: Int) -> Int {
+      timeCount * (timeBytes + 1) + typeCount * 6 + characterCount + leapCount * (timeBytes + 4) + standardCount
+        + utcCount
+    }
+  }
+
+  private struct Reader {
+    private let file: [UInt8]
+    private var position = 0
+
+    init(_ file: [UInt8]) { self.file = file }
+
+    mutating func bytes(_ count: Int) -> [UInt8]? {
+      guard count >= 0, count <= file.count - position else { return nil }
+      defer { position += count }
+      return Array(file[position..<position + count])
+    }
+
+    mutating func skip(_ count: Int) -> Bool { bytes(count) != nil }
+
+    /// A big-endian two's-complement integer of `count` bytes.
+    mutating func integer(_ count: Int) -> Int64? {
+      guard let bytes = bytes(count), let first = bytes.first else { return nil }
+      let sign: UInt64 = first & 0x80 != 0 && count > 1 ? .max : 0
+      return Int64(bitPattern: bytes.reduce(sign) { $0 << 8 | UInt64($1) })
+    }
+  }
+
+  private static func read(_ path: String) -> [UInt8]? {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var bytes = [UInt8](repeating: 0, count: 1 << 18)
+    var size = 0
+    while size < bytes.count {
+      let count = bytes.withUnsafeMutableBytes {
+        Glibc.read(descriptor, $0.baseAddress?.advanced(by: size), $0.count - size)
+      }
+      guard count >= 0 else { return nil }
+      if count == 0 { return Array(bytes[..<size]) }
+      size += count
+    }
+    return nil
+  }
+}
