@@ -1,3 +1,4 @@
+import Audit
 import Glibc
 import Synchronization
 
@@ -9,7 +10,7 @@ final class ProgressBar: Sendable {
     var failed = 0
     var latest = ""
     var isShown = false
-    var drawn: ContinuousClock.Instant?
+    var drawn: Timestamp?
   }
 
   private let stream: StandardStream
@@ -27,8 +28,8 @@ final class ProgressBar: Sendable {
     state.withLock { state in
       state.latest = Diagnostics.printable(text)
       // Hundreds of steps a second would only flicker.
-      let now = ContinuousClock.now
-      if let drawn = state.drawn, now - drawn < .milliseconds(50) { return }
+      let now = WallClock.now()
+      if let drawn = state.drawn, drawn <= now, now - drawn < .milliseconds(50) { return }
       state.drawn = now
       draw(&state)
     }
