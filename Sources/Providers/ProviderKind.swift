@@ -1,6 +1,6 @@
 package import Rotation
 package import Transport
-package import Vault
+import Vault
 
 /// A kind of provider that Relatch knows: what it is, how its settings are checked, and how one is made for a run.
 package protocol ProviderKind: CredentialProvider {
@@ -11,20 +11,6 @@ package protocol ProviderKind: CredentialProvider {
 
   /// A provider for one run of one credential. Fails like `check`, and if a setting that rotation needs is missing.
   init(settings: [String: String], admin: AdminAccess, transport: any HTTPTransport) throws(ProviderError)
-}
-
-/// The credential whose token drives a rotation.
-package struct AdminAccess: Sendable {
-  package let name: String
-  package let settings: [String: String]
-  /// Its active pair now; every call is an entry in the log.
-  package let pair: @Sendable () async throws -> Pair
-
-  package init(name: String, settings: [String: String], pair: @escaping @Sendable () async throws -> Pair) {
-    self.name = name
-    self.settings = settings
-    self.pair = pair
-  }
 }
 
 /// The registry: one array.

@@ -21,6 +21,10 @@ package protocol CredentialProvider: Sendable {
 
   /// Asks for a fresh token with `pair`, and drops it.
   func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence
+
+  /// Drives what follows with `pair`, which was proved: the credential administers itself and is about to change hands.
+  /// If the pair cannot administer, the next call says so, while the old one is still primary. Asks nobody by itself.
+  func administer(with pair: Pair) async
 }
 
 /// What a provider has of one credential at one moment.

@@ -19,6 +19,10 @@ package struct RotationError: Error, Sendable, CustomStringConvertible {
     case corruptJournal
     /// There is nothing to retire.
     case nothingOwed
+    /// There is nothing to resume or to give up.
+    case nothingUnfinished
+    /// The attempt that was to be given up has promoted its pair.
+    case promotedAlready
   }
 
   package let code: Code

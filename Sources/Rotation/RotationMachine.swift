@@ -9,6 +9,8 @@ package struct RotationMachine: Hashable, Sendable {
   package private(set) var graceEnds: Timestamp?
   /// When the new pair was last granted a token.
   package private(set) var provedAt: Timestamp?
+  /// Whether an operator gave the attempt up.
+  package private(set) var wasAbandoned = false
 
   /// How long a proof is fresh: an older one is made again before promotion.
   package static let proofLifetime: Duration = .seconds(600)
@@ -34,6 +36,7 @@ package struct RotationMachine: Hashable, Sendable {
     state = next
     if event == .validated { provedAt = time }
     if event == .verified { self.graceEnds = graceEnds }
+    if event == .abandoned { wasAbandoned = true }
   }
 
   /// What to do next.

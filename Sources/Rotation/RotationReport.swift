@@ -8,6 +8,8 @@ package enum RotationOutcome: Hashable, Sendable {
   case settled(active: UInt64)
   /// The new pair was refused, and is removed again; the old one is still active.
   case rejected(active: UInt64)
+  /// An operator gave the attempt up; the old pair is still active, and nothing is staged.
+  case abandoned(active: UInt64)
   /// The old pair is deleted at the provider, which still accepts it.
   case stillAccepted(active: UInt64, previous: [UInt64])
 }

@@ -36,10 +36,13 @@ extension RotationRun {
       case .expired, .primary:
         continue
       case .replaced:
+        guard !replacesPrevious || other.handle.isEmpty else { continue }
         throw RotationError(
           .provider(.occupied),
           "\(name): a replaced pair holds the staging slot\(other.expires.map { " until \($0)" } ?? "")",
-          hint: "it is not one this vault owes: delete it at the provider if nobody uses it, or wait until it expires")
+          hint:
+            "this vault does not know it: `relatch rotate --replace-previous \(name)` cuts it off, or wait until it expires"
+        )
       case .staged:
         throw RotationError(
           .foreignStagedPair, "\(name): a staged pair that this vault did not make holds the staging slot",
@@ -47,7 +50,7 @@ extension RotationRun {
       }
     }
     try await asking(.stage) {
-      try await self.clearExpired(seen)
+      try await self.clearSlot(seen)
       return try await self.provider.stage(seen)
     } record: { made in
       // The machine then looks at the slot, and removes what cannot be used.
@@ -56,9 +59,10 @@ extension RotationRun {
     }
   }
 
-  /// A staged pair that expired occupies the slot and is of use to nobody.
-  private func clearExpired(_ seen: Observation) async throws {
-    for other in seen.others where other.place == .expired && !other.handle.isEmpty {
+  /// A staged pair that expired occupies the slot and is of use to nobody; a replaced pair is cut off where a person said so.
+  private func clearSlot(_ seen: Observation) async throws {
+    for other in seen.others
+    where !other.handle.isEmpty && (other.place == .expired || other.place == .replaced && replacesPrevious) {
       do { try await provider.delete(handle: other.handle, seen) } catch {
         guard error.code == .notFound else { throw error }
       }
@@ -130,6 +134,8 @@ extension RotationRun {
 
   private func promote() async throws {
     let (number, pair) = try pair(in: .staged)
+    // The session of the old pair may end with it: what promotes must be able to finish.
+    if credential.isSelfAdministered { await provider.administer(with: pair) }
     let seen = try await observe(for: .promote)
     // Looking may have taken long: law 2 wants a fresh proof when the provider is asked.
     guard case .ask(.promote)? = journal?.machine.nextAction(now: now) else { return }

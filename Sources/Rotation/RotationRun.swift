@@ -27,6 +27,9 @@ actor RotationRun {
 
   var timing: RotationTiming { runner.timing }
 
+  /// Whether a replaced pair that holds the staging slot may be cut off before its time.
+  var replacesPrevious = false
+
   /// Whether this run itself was granted the token that proves the staged pair.
   var hasProved = false
 
@@ -48,40 +51,86 @@ actor RotationRun {
 
   func reach(_ goal: RotationRunner.Goal, wasInterrupted: Bool) async throws -> RotationOutcome {
     switch goal {
-    case .retire:
-      guard let machine = journal?.machine, !credential.debts.isEmpty else {
-        throw RotationError(
-          .nothingOwed, "\(name): nothing is owed", hint: "`relatch status \(name)` shows where each version stands")
-      }
-      guard [.owed, .retiring, .deleted, .proving].contains(machine.state) else {
-        throw RotationError(
-          .unresolved,
-          "\(name): a rotation is under way (\(machine.state.rawValue)); nothing can be retired before it ends",
-          hint: "`relatch rotate \(name)` continues it")
-      }
+    case .rotate: return try await rotate(wasInterrupted: wasInterrupted)
+    case .rotateReplacingPrevious:
+      replacesPrevious = true
+      return try await rotate(wasInterrupted: wasInterrupted)
+    case .resume: return try await resume()
+    case .abort: return try await abort()
+    case .retire: return try await retire()
+    }
+  }
+
+  private func rotate(wasInterrupted: Bool) async throws -> RotationOutcome {
+    guard let machine = journal?.machine, !machine.state.isFinal else {
       try await openPairs()
-      return try await drive(retiringNow: true)
-    case .rotate:
-      if let machine = journal?.machine, !machine.state.isFinal {
-        if case .wait(let until) = machine.nextAction(now: timing.now()) {
-          // The run that did the work died before it could say so: say it now, rather than begin another rotation.
-          if wasInterrupted { return promoted(until: until) }
-          throw RotationError(
-            .inGrace(until: until),
-            "\(name): the pair replaced at \(credential.debts.last?.since.description ?? "last") is left alone until \(until)"
-              + " and holds the provider's only staging slot",
-            hint: "`relatch retire \(name)` ends its grace now; then rotate again")
-        }
-        try await openPairs()
-        let wasOwed = [.owed, .retiring, .deleted, .proving].contains(machine.state)
-        let outcome = try await drive(retiringNow: false)
-        guard case .settled = outcome, wasOwed else { return outcome }
-      } else {
-        try await openPairs()
-      }
       try await begin()
       return try await drive(retiringNow: false)
     }
+    if case .wait(let until) = machine.nextAction(now: timing.now()), !replacesPrevious {
+      // The run that did the work died before it could say so: say it now, rather than begin another rotation.
+      if wasInterrupted { return promoted(until: until) }
+      throw RotationError(
+        .inGrace(until: until),
+        "\(name): the pair replaced at \(credential.debts.last?.since.description ?? "last") is left alone until \(until)"
+          + " and holds the provider's only staging slot",
+        hint: "`relatch rotate --replace-previous \(name)` ends its grace now and rotates again")
+    }
+    try await openPairs()
+    let wasOwed = machine.state.isOwing
+    let outcome = try await drive(retiringNow: replacesPrevious && wasOwed)
+    guard case .settled = outcome, wasOwed else { return outcome }
+    try await begin()
+    return try await drive(retiringNow: false)
+  }
+
+  private func resume() async throws -> RotationOutcome {
+    guard let machine = journal?.machine, !machine.state.isFinal else {
+      throw RotationError(
+        .nothingUnfinished, "\(name): no rotation is unfinished", hint: "`relatch rotate \(name)` begins one")
+    }
+    if case .wait(let until) = machine.nextAction(now: timing.now()) { return promoted(until: until) }
+    try await openPairs()
+    return try await drive(retiringNow: false)
+  }
+
+  private func retire() async throws -> RotationOutcome {
+    guard let machine = journal?.machine, !credential.debts.isEmpty else {
+      throw RotationError(
+        .nothingOwed, "\(name): nothing is owed", hint: "`relatch status \(name)` shows where each version stands")
+    }
+    guard machine.state.isOwing else {
+      throw RotationError(
+        .unresolved,
+        "\(name): a rotation is under way (\(machine.state.rawValue)); nothing can be retired before it ends",
+        hint: "`relatch rotate \(name)` continues it")
+    }
+    try await openPairs()
+    return try await drive(retiringNow: true)
+  }
+
+  private func abort() async throws -> RotationOutcome {
+    guard let state = journal?.machine.state, !state.isFinal else {
+      throw RotationError(.nothingUnfinished, "\(name): no rotation is unfinished")
+    }
+    try await openPairs()
+    // What was asked for and not answered may have happened: it is found out first.
+    while let machine = journal?.machine {
+      switch machine.state {
+      case .staging: try await clearUp(.stage)
+      case .promoting: try await clearUp(.promote)
+      case .validating: try await record(.postponed(.validate), version: credential.version(in: .staged)?.number)
+      case .ready, .staged, .validated:
+        try await record(.abandoned, version: credential.version(in: .staged)?.number)
+      case .rejected, .discarding, .failed:
+        return try await drive(retiringNow: false)
+      case .promoted, .verifying, .owed, .retiring, .deleted, .proving, .settled:
+        throw RotationError(
+          .promotedAlready, "\(name): version \(activeNumber) is promoted already: there is nothing left to give up",
+          hint: "`relatch resume \(name)` finishes the rotation; another `relatch rotate` replaces the pair again")
+      }
+    }
+    throw RotationError(.nothingUnfinished, "\(name): no rotation is unfinished")
   }
 
   /// Does the machine's next action until there is none, or none yet.
@@ -94,7 +143,9 @@ actor RotationRun {
         guard retiringNow else { return promoted(until: until) }
         try await perform(.retire)
       case .finished:
-        guard machine.state == .settled else { return .rejected(active: activeNumber) }
+        guard machine.state == .settled else {
+          return machine.wasAbandoned ? .abandoned(active: activeNumber) : .rejected(active: activeNumber)
+        }
         return .settled(active: activeNumber)
       }
       if case .deleted? = journal?.machine.state, isStillAccepted {

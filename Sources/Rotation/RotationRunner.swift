@@ -8,6 +8,12 @@ package struct RotationRunner: Sendable {
   package enum Goal: Sendable {
     /// A new active pair; an unfinished rotation is finished instead of beginning another.
     case rotate
+    /// The same, and a replaced pair that holds the staging slot is retired first, its grace over or not.
+    case rotateReplacingPrevious
+    /// The end of what was begun; nothing new is begun.
+    case resume
+    /// The end of an attempt that has not promoted its pair: the active pair stays.
+    case abort
     /// The end of what is owed, its grace over or not.
     case retire
   }

@@ -32,4 +32,12 @@ package enum RotationState: String, Sendable, CaseIterable {
 
   /// Whether nothing is left to do.
   package var isFinal: Bool { self == .settled || self == .failed }
+
+  /// Whether the new pair is in use and only the replaced one is left to be dealt with.
+  package var isOwing: Bool {
+    switch self {
+    case .owed, .retiring, .deleted, .proving: true
+    default: false
+    }
+  }
 }

@@ -6,6 +6,7 @@ import Rotation
 import Sodium
 import Storage
 import StorageSQLite
+import Synchronization
 import Transport
 import Vault
 
@@ -101,10 +102,14 @@ struct Places {
   }
 }
 
-/// What a rotation is made of.
-struct RotationComposition {
+/// What rotations are made of: one connection pool and one session of each administrator, however many run at once.
+final class RotationComposition: Sendable {
   let vault: UnlockedVault
   let transport = CurlTransport()
+  /// Access by administrator's name; not for those that administer themselves, whose session changes hands under way.
+  private let accesses = Mutex<[String: AdminAccess]>([:])
+
+  init(vault: UnlockedVault) { self.vault = vault }
 
   /// Brings one credential to `goal`.
   func run(_ name: String, goal: RotationRunner.Goal, report: Report) async throws -> RotationOutcome {
@@ -113,15 +118,8 @@ struct RotationComposition {
       let credential = try view.credential(name)
       return (credential, credential.isSelfAdministered ? credential : try view.credential(credential.admin))
     }
-    let vault = vault
-    let access = AdminAccess(name: admin.name, settings: admin.settings) {
-      try await vault.pairs(
-        of: admin.name, choosing: { $0.versions.filter { $0.stage == .active } }, event: .pairUsed,
-        ["purpose": .string("administers \(name)")], now: WallClock.now()
-      )[0].pair
-    }
     let provider = try providerKind(credential.provider).init(
-      settings: credential.settings, admin: access, transport: transport)
+      settings: credential.settings, admin: access(to: admin, for: credential), transport: transport)
     let holder = RunHolder.words
     let runner = RotationRunner(
       vault: vault,
@@ -129,5 +127,22 @@ struct RotationComposition {
         now: { WallClock.now() }, sleep: { try await WallClock.sleep($0) }, randomness: .system),
       holder: holder, isGone: RunHolder.isGone, progress: { report.step($0) })
     return try await runner.run(name, goal: goal, provider: provider)
+  }
+
+  private func access(to admin: Credential, for credential: Credential) -> AdminAccess {
+    let vault = vault
+    let purpose = credential.isSelfAdministered ? "administers itself" : "administers"
+    let access = AdminAccess(name: admin.name, settings: admin.settings) {
+      try await vault.pairs(
+        of: admin.name, choosing: { $0.versions.filter { $0.stage == .active } }, event: .pairUsed,
+        ["purpose": .string(purpose)], now: WallClock.now()
+      )[0].pair
+    }
+    guard !credential.isSelfAdministered else { return access }
+    return accesses.withLock { accesses in
+      if let shared = accesses[admin.name] { return shared }
+      accesses[admin.name] = access
+      return access
+    }
   }
 }

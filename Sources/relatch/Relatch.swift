@@ -22,7 +22,7 @@ struct Relatch: AsyncParsableCommand {
     version: "0.1.0",
     subcommands: [
       InitCommand.self, AddCommand.self, PolicyCommand.self, ListCommand.self, ShowCommand.self, StatusCommand.self,
-      ReadCommand.self, RotateCommand.self, RetireCommand.self, LogCommand.self,
+      ReadCommand.self, RotateCommand.self, ResumeCommand.self, AbortCommand.self, RetireCommand.self, LogCommand.self,
     ])
 }
 

@@ -5,17 +5,26 @@ import JSON
 struct Report: Sendable {
   let isJSON: Bool
   let isQuiet: Bool
+  /// Shown while many runs are under way.
+  let bar: ProgressBar?
 
-  init(_ options: CommonOptions) {
+  /// `runs` is how many are reported of; with several, people are told of each one's end and not of each step.
+  init(_ options: CommonOptions, runs: Int = 1) {
     isJSON = options.json
     isQuiet = options.quiet
+    hasSteps = runs == 1 || options.json
+    bar = runs > 1 && !options.json && !options.quiet ? ProgressBar(total: runs) : nil
   }
+
+  private let hasSteps: Bool
 
   /// For failures before the options are known: the arguments as they came.
   init(arguments: [String]) {
     let ours = arguments.prefix { $0 != "--" }
     isJSON = ours.contains("--json")
     isQuiet = ours.contains("--quiet")
+    hasSteps = true
+    bar = nil
   }
 
   /// One result, in the form asked for.
@@ -26,7 +35,10 @@ struct Report: Sendable {
   /// A line on standard output.
   ///
   /// Throws `StreamError` if it was not taken: a result that nobody got is a failure.
-  func text(_ line: String) throws(StreamError) { try StandardStream.output.write(line + "\n") }
+  func text(_ line: String) throws(StreamError) {
+    guard let bar else { return try StandardStream.output.write(line + "\n") }
+    try bar.aside { () throws(StreamError) in try StandardStream.output.write(line + "\n") }
+  }
 
   /// One step on the way: a line on standard error for people, an object on standard output for programs.
   func progress(_ object: @autoclosure () -> JSONValue, text: @autoclosure () -> String) {
@@ -34,22 +46,26 @@ struct Report: Sendable {
     if isQuiet { return }
     if isJSON {
       try? self.text(object().canonicalText)
-    } else {
+    } else if hasSteps {
       try? StandardStream.error.write(text() + "\n")
+    } else {
+      bar?.note(text())
     }
   }
 
   /// A line on standard error that only people need.
   func note(_ text: String) {
-    if !isJSON && !isQuiet { try? StandardStream.error.write(text + "\n") }
+    guard !isJSON, !isQuiet else { return }
+    aside { try? StandardStream.error.write(text + "\n") }
   }
 
   /// `credential` is the one that failed, where a command has several.
   func failure(_ failure: Failure, of credential: String? = nil) {
     guard isJSON else {
-      Diagnostics.standard.error(failure.message)
-      Diagnostics.standard.hint(failure.hint)
-      return
+      return aside {
+        Diagnostics.standard.error(failure.message)
+        Diagnostics.standard.hint(failure.hint)
+      }
     }
     var members: [String: JSONValue] = [
       "code": .integer(Int(failure.code.rawValue)), "error": .string(failure.message), "hint": .string(failure.hint),
@@ -57,5 +73,9 @@ struct Report: Sendable {
     ]
     if let credential { members["credential"] = .string(credential) }
     try? text(JSONValue.object(members).canonicalText)
+  }
+
+  private func aside(_ print: () -> Void) {
+    if let bar { bar.aside(print) } else { print() }
   }
 }

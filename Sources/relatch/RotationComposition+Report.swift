@@ -5,47 +5,73 @@ import Transport
 import Vault
 
 extension RotationComposition {
-  /// Runs each credential in turn. One failure harms no other; the code of a single one is its own, of many 13.
-  func runEach(_ names: [String], goal: RotationRunner.Goal, report: Report) async throws {
-    var codes: [ExitCode] = []
-    var seen: Set<String> = []
-    let names = names.filter { seen.insert($0).inserted }
-    for name in names {
-      do {
-        let outcome = try await run(name, goal: goal, report: report)
-        codes.append(outcome.exitCode)
-        try report.outcome(outcome, of: name)
-        if let shortfall = outcome.shortfall(of: name) { report.failure(shortfall, of: name) }
-      } catch let error as RotationError where error.code == .nothingOwed {
-        try report.result(
-          .object(["credential": .string(name), "outcome": "nothing-owed", "type": "outcome"]), text: "\(error)")
-        codes.append(.done)
-      } catch {
-        let failure = Failure(error)
-        report.failure(failure, of: name)
-        codes.append(failure.code)
+  /// Runs each errand, at most `jobs` at once. One failure harms no other; the code of a single one is its own, of many 13.
+  func runEach(_ errands: [Errand], jobs: Int = 1, report: Report) async throws {
+    let results = await withTaskGroup(of: ErrandResult.self) { group in
+      var waiting = errands[...]
+      var results: [ErrandResult] = []
+      for errand in waiting.prefix(jobs) { group.addTask { await self.run(errand, report: report) } }
+      waiting = waiting.dropFirst(jobs)
+      for await result in group {
+        report.bar?.count(failed: result.code != .done)
+        results.append(result)
+        if let next = waiting.popFirst() { group.addTask { await self.run(next, report: report) } }
       }
+      return results
     }
+    report.bar?.end()
     await transport.shutdown()
-    let failed = codes.filter { $0 != .done }
+    if errands.count > 1 { try report.summary(results) }
+    let failed = results.filter { $0.code != .done }
     guard let first = failed.first else { return }
-    throw Status(code: names.count == 1 ? first : .someFailed)
+    throw Status(code: errands.count == 1 ? first.code : .someFailed)
+  }
+
+  private func run(_ errand: Errand, report: Report) async -> ErrandResult {
+    let name = errand.name
+    do {
+      let outcome = try await run(name, goal: errand.goal, report: report)
+      try report.outcome(outcome, of: name)
+      if let shortfall = outcome.shortfall(of: name) { report.failure(shortfall, of: name) }
+      return ErrandResult(name: name, code: outcome.exitCode, word: outcome.word)
+    } catch {
+      // Nothing to do is no failure.
+      if let error = error as? RotationError, error.code.exitCode == .done {
+        let word = error.code == .nothingOwed ? "nothing-owed" : "nothing-unfinished"
+        try? report.outcome(word, "\(error)", of: name)
+        return ErrandResult(name: name, code: .done, word: word)
+      }
+      let failure = Failure(error)
+      report.failure(failure, of: name)
+      return ErrandResult(name: name, code: failure.code, word: "failed")
+    }
   }
 }
 
 extension RotationOutcome {
   var exitCode: ExitCode {
     switch self {
-    case .promoted, .settled: .done
+    case .promoted, .settled, .abandoned: .done
     case .rejected: .validationFailed
     case .stillAccepted: .debtOutstanding
+    }
+  }
+
+  /// As `--json` has it.
+  var word: String {
+    switch self {
+    case .promoted: "promoted"
+    case .settled: "settled"
+    case .rejected: "rejected"
+    case .abandoned: "abandoned"
+    case .stillAccepted: "still-accepted"
     }
   }
 
   /// What is missing from what was asked for, and what to do about it; nil if nothing is.
   fileprivate func shortfall(of name: String) -> Failure? {
     switch self {
-    case .promoted, .settled: nil
+    case .promoted, .settled, .abandoned: nil
     case .rejected(let active):
       Failure(
         exitCode, "\(name): the new pair was refused and is removed; version \(active) is still active",
@@ -65,7 +91,9 @@ extension RotationOutcome {
 
 extension Report {
   func outcome(_ outcome: RotationOutcome, of name: String) throws(StreamError) {
-    var members: [String: JSONValue] = ["credential": .string(name), "type": "outcome"]
+    var members: [String: JSONValue] = [
+      "credential": .string(name), "outcome": .string(outcome.word), "type": "outcome",
+    ]
     // What fell short is told as a failure: to people in one place, not in two.
     var text: String?
     switch outcome {
@@ -75,25 +103,49 @@ extension Report {
         + " until \(graceEnds), then retired"
       members["active"] = .integer(Int(clamping: active))
       members["grace_ends"] = .string(graceEnds.description)
-      members["outcome"] = "promoted"
       members["previous"] = .array(previous.map { .integer(Int(clamping: $0)) })
     case .settled(let active):
       text = "\(name): version \(active) is active; nothing is owed, the replaced pair was seen to be refused"
       members["active"] = .integer(Int(clamping: active))
-      members["outcome"] = "settled"
+    case .abandoned(let active):
+      text = "\(name): given up; version \(active) is active, and nothing is staged"
+      members["active"] = .integer(Int(clamping: active))
     case .rejected(let active):
       members["active"] = .integer(Int(clamping: active))
-      members["outcome"] = "rejected"
     case .stillAccepted(let active, let previous):
       members["active"] = .integer(Int(clamping: active))
-      members["outcome"] = "still-accepted"
       members["previous"] = .array(previous.map { .integer(Int(clamping: $0)) })
     }
     if isJSON {
       try result(.object(members), text: "")
-    } else if let text {
+    } else if let text, !isQuiet {
       try self.text(text)
     }
+  }
+
+  /// The end of an errand for which there was nothing to do.
+  func outcome(_ word: String, _ text: String, of name: String) throws(StreamError) {
+    if isQuiet && !isJSON { return }
+    try result(.object(["credential": .string(name), "outcome": .string(word), "type": "outcome"]), text: text)
+  }
+
+  /// How many ended how, and which failed.
+  func summary(_ results: [ErrandResult]) throws(StreamError) {
+    let counts = Dictionary(grouping: results, by: \.word).mapValues(\.count).sorted { $0.key < $1.key }
+    guard !isJSON else {
+      return try result(
+        .object([
+          "outcomes": .object(Dictionary(uniqueKeysWithValues: counts.map { ($0.key, .integer($0.value)) })),
+          "failed": .array(results.filter { $0.code != .done }.map(\.name).sorted().map { .string($0) }),
+          "type": "summary",
+        ]), text: "")
+    }
+    note(Table(["OUTCOME", "CREDENTIALS"], counts.map { [$0.key, String($0.value)] }).text)
+    let failed = results.filter { $0.code != .done }.sorted { $0.name < $1.name }
+    guard !failed.isEmpty else { return }
+    note("")
+    note(
+      Table(["CREDENTIAL", "CODE", "MEANING"], failed.map { [$0.name, "\($0.code.rawValue)", $0.code.meaning] }).text)
   }
 
   func step(_ step: RotationProgress) {

@@ -17,6 +17,8 @@ final class FakeProvider: CredentialProvider {
     var nextSecret: @Sendable (Int) -> String? = { "secret-\($0)" }
     /// Whether promotion and deletion only say that they happened.
     var lies = false
+    /// The pair that was last said to drive what follows.
+    var administrator: String?
   }
 
   let state: Mutex<State>
@@ -87,6 +89,10 @@ final class FakeProvider: CredentialProvider {
       state.refused.insert(slot.id)
       state.slot = nil
     }
+  }
+
+  func administer(with pair: Pair) async {
+    state.withLock { $0.administrator = pair.clientID.withUnsafeBytes { String(decoding: $0, as: UTF8.self) } }
   }
 
   func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {

@@ -14,9 +14,10 @@ actor SalesforceClient {
   private let adminDomain: Endpoint
   private let admin: AdminAccess
   private let transport: any HTTPTransport
-  private var token: SharedSecret?
   /// The pairs the vault has of the credential that is rotated.
   private var known: [Pair] = []
+  /// The pair to ask for the session with, where a credential that administers itself has changed to it.
+  private var preferred: Pair?
 
   init(_ settings: SalesforceSettings, adminDomain: Endpoint, admin: AdminAccess, transport: any HTTPTransport) {
     self.settings = settings
@@ -44,21 +45,21 @@ actor SalesforceClient {
   func call(
     _ method: HTTPRequest.Method, _ path: String, json body: String? = nil
   ) async throws(ProviderError) -> Answer {
-    var response = try await send(method, path, body)
+    try await requireOneOrg()
+    let token = try await adminToken()
+    var response = try await send(method, path, body, token)
     if response.status == 401 {
       // A session that ended is renewed once. A refused request did not act, so asking again is safe.
-      token = nil
-      response = try await send(method, path, body)
+      await admin.session.end(token)
+      response = try await send(method, path, body, adminToken())
     }
     guard (200..<300).contains(response.status) else { throw refusal(response, to: method) }
     return Answer(status: response.status, body: response.body)
   }
 
   private func send(
-    _ method: HTTPRequest.Method, _ path: String, _ body: String?
+    _ method: HTTPRequest.Method, _ path: String, _ body: String?, _ token: SharedSecret
   ) async throws(ProviderError) -> HTTPResponse {
-    try await requireOneOrg()
-    let token = try await adminToken()
     do {
       return try await transport.send(
         HTTPRequest(
@@ -88,10 +89,8 @@ actor SalesforceClient {
   }
 
   private func adminToken() async throws(ProviderError) -> SharedSecret {
-    if let token { return token }
-    let answer: TokenAnswer
     do {
-      answer = try await grantAdmin()
+      return try await admin.session.token { try await self.grantAdmin().accessToken }
     } catch let error as OAuthError {
       let sorted = ProviderError(error, host: adminDomain.host)
       throw ProviderError(
@@ -104,19 +103,23 @@ actor SalesforceClient {
     } catch {
       throw ProviderError(.notPermitted, "the pair of \(admin.name), which administers, cannot be used: \(error)")
     }
-    token = answer.accessToken
-    return answer.accessToken
   }
 
   /// Notes the pairs of the credential that is rotated, for one that administers itself: while it changes hands, the pair
   /// that is active in the vault may not be the one the org accepts, and the others are all there is to look with.
   func consider(_ known: [Pair]) { self.known = known }
 
+  /// Renews the session with `pair` from here on.
+  func prefer(_ pair: Pair) async {
+    preferred = pair
+    await admin.session.end()
+  }
+
   private func grantAdmin() async throws -> TokenAnswer {
     let active = try await admin.pair()
     let isOwn = known.contains { $0.clientID.isEqual(to: active.clientID) }
-    var others = isOwn ? known.filter { !$0.clientID.isEqual(to: active.clientID) } : []
-    var pair = active
+    var pair = preferred ?? active
+    var others = isOwn ? known.filter { !$0.clientID.isEqual(to: pair.clientID) } : []
     while true {
       let request = try TokenRequest(clientID: pair.clientID, clientSecret: pair.clientSecret, by: .body)
       do {

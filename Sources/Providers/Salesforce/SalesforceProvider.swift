@@ -199,6 +199,8 @@ package struct SalesforceProvider: ProviderKind {
     return isValid ? .valid : .mismatch
   }
 
+  package func administer(with pair: Pair) async { await client.prefer(pair) }
+
   // MARK: - Reading
 
   private func list(_ name: String, _ answer: SalesforceClient.Answer) throws(ProviderError) -> [WireCredentials] {

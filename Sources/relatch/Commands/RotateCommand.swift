@@ -20,6 +20,11 @@ struct RotateCommand: AsyncParsableCommand {
   @Flag(help: "Rotate every credential that is not only an administrator's.")
   var all = false
 
+  @OptionGroup var many: ManyOptions
+
+  @Flag(help: "Cut off the replaced pair that holds the provider's staging slot, its grace over or not.")
+  var replacePrevious = false
+
   func validate() throws {
     guard names.isEmpty == all else { throw ValidationError("expected names of credentials, or --all") }
   }
@@ -27,9 +32,10 @@ struct RotateCommand: AsyncParsableCommand {
   func run() async throws {
     let vault = try await Places(options).openVault()
     let chosen = all ? try await vault.store.read { try VaultView($0).rotatable() } : names
-    let report = Report(options)
+    let errands = Errand.each(chosen, replacePrevious ? .rotateReplacingPrevious : .rotate)
+    let report = Report(options, runs: errands.count)
     if chosen.isEmpty { report.note("there is nothing to rotate: no credential has an app of its own") }
-    try await RotationComposition(vault: vault).runEach(chosen, goal: .rotate, report: report)
+    try await RotationComposition(vault: vault).runEach(errands, jobs: many.jobs, report: report)
   }
 }
 
@@ -42,9 +48,23 @@ struct RetireCommand: AsyncParsableCommand {
   @Argument(help: "The credentials' names.")
   var names: [String]
 
+  @OptionGroup var many: ManyOptions
+
   func run() async throws {
     let vault = try await Places(options).openVault()
-    try await RotationComposition(vault: vault).runEach(names, goal: .retire, report: Report(options))
+    let errands = Errand.each(names, .retire)
+    try await RotationComposition(vault: vault).runEach(
+      errands, jobs: many.jobs, report: Report(options, runs: errands.count))
+  }
+}
+
+/// Options of verbs that may work on many credentials.
+struct ManyOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("How many credentials to work on at once.", valueName: "n"))
+  var jobs = 4
+
+  func validate() throws {
+    guard (1...1000).contains(jobs) else { throw ValidationError("--jobs \(jobs): expected 1 to 1000") }
   }
 }
 

@@ -14,8 +14,11 @@ struct StandardStream: Sendable {
 
   /// Whether to write colours: to a terminal that has them, unless `NO_COLOR` says otherwise (https://no-color.org).
   var hasColor: Bool {
-    isTerminal && Self.variable("NO_COLOR").isEmpty && !["", "dumb"].contains(Self.variable("TERM"))
+    isTerminal && Self.variable("NO_COLOR").isEmpty && !isDumb
   }
+
+  /// Whether the terminal can do no more than print.
+  var isDumb: Bool { ["", "dumb"].contains(Self.variable("TERM")) }
 
   /// Writes all of `bytes`. Throws at the first refusal; a part may have been written.
   func write(_ bytes: RawSpan) throws(StreamError) {

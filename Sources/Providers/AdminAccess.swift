@@ -1,0 +1,49 @@
+package import Sodium
+package import Vault
+
+/// The credential whose token drives rotations, and the session that all of them share.
+package struct AdminAccess: Sendable {
+  package let name: String
+  package let settings: [String: String]
+  /// Its active pair now; every call is an entry in the log.
+  package let pair: @Sendable () async throws -> Pair
+  package let session = AdminSession()
+
+  package init(name: String, settings: [String: String], pair: @escaping @Sendable () async throws -> Pair) {
+    self.name = name
+    self.settings = settings
+    self.pair = pair
+  }
+}
+
+/// One administering token for many requests: asked for once, however many wait for it, and again when it has ended.
+package actor AdminSession {
+  private var asked: (number: Int, task: Task<SharedSecret, any Error>)?
+  private var count = 0
+
+  package init() {}
+
+  /// The token; `grant` is called only if there is none and nobody is asking. What it throws, everyone who waits is told,
+  /// and the next call asks again.
+  package func token(_ grant: @escaping @Sendable () async throws -> SharedSecret) async throws -> SharedSecret {
+    if let asked { return try await asked.task.value }
+    count += 1
+    let number = count
+    // A task of its own: whoever asked first may be cancelled without harm to the others.
+    let task = Task { try await grant() }
+    asked = (number, task)
+    do { return try await task.value } catch {
+      if asked?.number == number { asked = nil }
+      throw error
+    }
+  }
+
+  /// Forgets `token`, which was refused; another that was granted meanwhile stays.
+  package func end(_ token: SharedSecret) async {
+    guard let asked, let known = try? await asked.task.value, known.secret.isEqual(to: token.secret) else { return }
+    if self.asked?.number == asked.number { self.asked = nil }
+  }
+
+  /// Forgets whatever token there is: the next is asked for with another pair.
+  package func end() { asked = nil }
+}

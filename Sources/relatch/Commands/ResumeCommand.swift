@@ -1,0 +1,56 @@
+import ArgumentParser
+import Rotation
+import Storage
+import Vault
+
+struct ResumeCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "resume", abstract: "Finish rotations that were interrupted, and begin none.",
+    discussion: """
+      What became of the last request is read from the provider, whoever was interrupted and however long ago. A debt whose
+      grace is over is settled; one in its grace is left alone.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credentials' names; all that have an unfinished rotation if none is given.")
+  var names: [String] = []
+
+  @OptionGroup var many: ManyOptions
+
+  func run() async throws {
+    let places = try Places(options)
+    let chosen = names.isEmpty ? try await places.openStore().read { try VaultView($0).unfinished() } : names
+    let errands = Errand.each(chosen, .resume)
+    let report = Report(options, runs: errands.count)
+    // Nothing is unlocked for nothing.
+    guard !errands.isEmpty else { return report.note("there is nothing to resume: no rotation is unfinished") }
+    try await RotationComposition(vault: places.openVault()).runEach(errands, jobs: many.jobs, report: report)
+  }
+}
+
+struct AbortCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "abort", abstract: "Give up a rotation that has not promoted its pair: the staged one is removed.",
+    discussion:
+      "The active pair stays. Ends with 64 if the new pair is promoted already: then there is nothing to give up.")
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credential's name.")
+  var name: String
+
+  func run() async throws {
+    let vault = try await Places(options).openVault()
+    try await RotationComposition(vault: vault).runEach(Errand.each([name], .abort), report: Report(options))
+  }
+}
+
+extension VaultView {
+  /// The credentials whose newest rotation is not finished.
+  fileprivate func unfinished() throws -> [String] {
+    try credentials().filter { credential in
+      try RotationJournal(self, of: credential).map { !$0.machine.state.isFinal } ?? false
+    }.map(\.name)
+  }
+}

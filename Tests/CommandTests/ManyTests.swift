@@ -1,0 +1,82 @@
+import Foundation
+import Testing
+
+@Suite("Many credentials, and what was begun")
+struct ManyTests {
+  @Test("Many at once are all rotated by one session of the administrator, and the summary counts them")
+  func jobs() async throws {
+    let place = try await Workplace(["--apps", "12"])
+    for number in 1...12 { try await place.add("app\(number)", app: number) }
+    let path = "*/credentials/\(try await place.org.apps()[5].identifier)*"
+    try await place.org.fault("garbage", "GET", path)
+    let rotated = try await place.relatch("rotate", "--all", "--jobs", "12")
+    #expect(rotated.code == 13, "\(rotated.errorText)")
+    #expect(rotated.outputText.split(separator: "\n").count == 11, "a line for each that was rotated")
+    #expect(rotated.errorText.contains("promoted  11") && rotated.errorText.contains("app5        65"))
+    #expect(!rotated.errorText.contains("is proved"), "the steps of many are noise")
+    for number in 1...12 { #expect(try await place.holdsPrimary("app\(number)", ofApp: number)) }
+    #expect(try await place.org.consumer(ofApp: 5).slot == nil)
+    let uses = try await place.relatch("log", "list").outputText.split(separator: "\n").filter {
+      $0.contains("pair.used") && $0.contains("administers")
+    }
+    #expect(uses.count == 1)
+
+    try await place.org.clearFaults()
+    let summary = try await place.relatch("retire", "app1", "app2", "app5", "--json").objects().last
+    #expect(summary?["type"] as? String == "summary" && (summary?["failed"] as? [String])?.isEmpty == true)
+    #expect((summary?["outcomes"] as? [String: Int]) == ["nothing-owed": 1, "settled": 2])
+    #expect(try await place.logIsWhole())
+  }
+
+  @Test("A number of jobs that is none is refused", arguments: ["0", "-1", "1001", "many"])
+  func badJobs(_ jobs: String) async throws {
+    let place = try await Workplace(addsAdmin: false)
+    #expect(try await place.relatch("rotate", "--all", "--jobs=\(jobs)").code == 64)
+  }
+
+  @Test("What was interrupted is resumed or given up; without anything unfinished nothing is unlocked")
+  func resumeAndAbort() async throws {
+    let place = try await Workplace(["--apps", "2"])
+    try await place.add("crm")
+    try await place.add("erp", app: 2)
+    let old = try await place.org.primary(ofApp: 2)
+    // Promotion is refused for good: both rotations stop with a proved pair in the slot.
+    try await place.org.fault("unavailable", "PATCH", "*")
+    #expect(try await place.relatch("rotate", "crm", "erp").code == 13)
+    try await place.org.clearFaults()
+
+    let aborted = try await place.relatch("abort", "erp")
+    #expect(
+      aborted.code == 0 && aborted.outputText.contains("erp: given up; version 1 is active"), "\(aborted.errorText)")
+    #expect(try await place.org.consumer(ofApp: 2).slot == nil)
+    #expect(try await place.pair("erp") == old)
+
+    let resumed = try await place.relatch("resume")
+    #expect(resumed.code == 0 && resumed.outputText.contains("crm: version 2 is active"), "\(resumed.errorText)")
+    #expect(try await place.holdsPrimary("crm"))
+    expectFailure(try await place.relatch("abort", "crm"), 64, "promoted already")
+    #expect(try await place.relatch("retire", "crm").code == 0)
+
+    try FileManager.default.removeItem(at: place.identity)
+    let nothing = try await place.relatch("resume")
+    #expect(nothing.code == 0 && nothing.output.isEmpty && nothing.errorText.contains("nothing to resume"))
+  }
+
+  @Test("A replaced pair in its grace is cut off when --replace-previous says so")
+  func replacePrevious() async throws {
+    let place = try await Workplace()
+    try await place.add("crm", policy: ["propagation=0s", "grace=24h"])
+    let first = try await place.org.primary()
+    #expect(try await place.relatch("rotate", "crm").code == 0)
+    let second = try await place.org.primary()
+    let held = try await place.relatch("rotate", "crm")
+    expectFailure(held, 75, "left alone until")
+    #expect(held.errorText.contains("--replace-previous"))
+    #expect(try await place.org.grants(first))
+    let replaced = try await place.relatch("rotate", "crm", "--replace-previous")
+    #expect(replaced.code == 0 && replaced.outputText.contains("version 3 is active"), "\(replaced.errorText)")
+    #expect(try await !place.org.grants(first))
+    #expect(try await place.org.grants(second), "the second is now in its grace")
+    #expect(try await place.holdsPrimary("crm"))
+  }
+}

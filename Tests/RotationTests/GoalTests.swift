@@ -1,0 +1,139 @@
+import Audit
+import Rotation
+import Synchronization
+import Testing
+import Vault
+
+@Suite("What a run is for")
+struct GoalTests {
+  private static let unreachable = ProviderError(.unreachable, "no answer")
+
+  /// A bench whose rotation stopped at `call`, the provider having acted all the same if `acts`.
+  private func stopped(at call: String, acts: Bool = false) async throws -> Bench {
+    let bench = try await Bench()
+    bench.provider.state.withLock { state in
+      state.trouble = { [unowned bench] asked throws(ProviderError) in
+        guard asked == call else { return }
+        if acts {
+          bench.provider.state.withLock { state in
+            guard let slot = state.slot else { return }
+            state.slot = (state.primary, .replaced)
+            state.primary = slot.id
+          }
+        }
+        throw ProviderError(.malformed, "an answer that is none", mayHaveActed: acts)
+      }
+    }
+    if acts {
+      // Observing stops, too: the run ends with the outcome unknown.
+      bench.provider.state.withLock { state in
+        let trouble = state.trouble
+        state.trouble = { [unowned bench] asked throws(ProviderError) in
+          if asked == "observe", bench.provider.calls.contains(call) { throw ProviderError(.malformed, "nonsense") }
+          try trouble(asked)
+        }
+      }
+    }
+    _ = await bench.code()
+    bench.provider.state.withLock { $0.trouble = { _ throws(ProviderError) in } }
+    return bench
+  }
+
+  @Test("resuming finishes what was begun, and begins nothing")
+  func resume() async throws {
+    let bench = try await stopped(at: "grant id-2")
+    #expect(try await bench.state() == .staged)
+    guard case .promoted(active: 2, previous: [1], _) = try await bench.run(.resume) else {
+      Issue.record("expected version 2 to be promoted")
+      return
+    }
+    let calls = bench.provider.calls.count
+    guard case .promoted(active: 2, previous: [1], _) = try await bench.run(.resume) else {
+      Issue.record("expected the grace to go on")
+      return
+    }
+    #expect(bench.provider.calls.count == calls, "in its grace nothing is asked")
+    bench.now.withLock { $0 = $0 + .seconds(86_400) }
+    #expect(try await bench.run(.resume) == .settled(active: 2))
+    #expect(await bench.code(.resume) == .nothingUnfinished)
+    #expect(try await bench.credential().rotation == 1)
+  }
+
+  @Test(
+    "giving up before the promotion removes the staged pair and keeps the active one",
+    arguments: ["grant id-2", "promote"])
+  func abort(call: String) async throws {
+    let bench = try await stopped(at: call)
+    #expect(try await bench.run(.abort) == .abandoned(active: 1))
+    #expect(bench.provider.state.withLock { $0.primary == "id-1" && $0.slot == nil })
+    #expect(try await bench.state() == .failed)
+    #expect(await bench.code(.abort) == .nothingUnfinished)
+    guard case .promoted(active: 3, _, _) = try await bench.run() else {
+      Issue.record("expected another rotation")
+      return
+    }
+  }
+
+  @Test("giving up a rotation that asked for nothing ends it")
+  func abortEarly() async throws {
+    let bench = try await stopped(at: "observe")
+    #expect(try await bench.state() == .ready)
+    #expect(try await bench.run(.abort) == .abandoned(active: 1))
+    #expect(!bench.provider.calls.contains("stage"))
+  }
+
+  @Test("a promotion whose answer was lost cannot be given up if it happened")
+  func abortTooLate() async throws {
+    let bench = try await stopped(at: "promote", acts: true)
+    #expect(try await bench.state() == .promoting)
+    #expect(await bench.code(.abort) == .promotedAlready)
+    #expect(try await bench.state() == .promoted)
+    #expect(await bench.code(.abort) == .promotedAlready)
+    guard case .promoted(active: 2, _, _) = try await bench.run(.resume) else {
+      Issue.record("expected the rotation to be finished")
+      return
+    }
+  }
+
+  @Test("replacing the previous pair ends its grace, sees it refused, and only then begins")
+  func replacePrevious() async throws {
+    let bench = try await Bench()
+    _ = try await bench.run()
+    #expect(await bench.code() != nil, "the grace holds the slot")
+    guard case .promoted(active: 3, previous: [2], _) = try await bench.run(.rotateReplacingPrevious) else {
+      Issue.record("expected version 3 to be promoted")
+      return
+    }
+    let calls = bench.provider.calls
+    let deleted = try #require(calls.firstIndex(of: "delete handle-id-1"))
+    #expect(try #require(calls.lastIndex(of: "stage")) > deleted)
+    #expect(try await bench.credential().debts.map(\.number) == [2])
+  }
+
+  @Test("a replaced pair that the vault does not know is cut off when a person says so, and not before")
+  func foreignReplaced() async throws {
+    let bench = try await Bench()
+    bench.provider.state.withLock { $0.slot = ("id-9", .replaced) }
+    #expect(await bench.code() == .provider(.occupied))
+    #expect(!bench.provider.calls.contains { $0.hasPrefix("delete") })
+    guard case .promoted(active: 2, _, _) = try await bench.run(.rotateReplacingPrevious) else {
+      Issue.record("expected version 2 to be promoted")
+      return
+    }
+    #expect(bench.provider.calls.contains("delete handle-id-9"))
+  }
+
+  @Test("one that administers itself goes on with the new pair, before that is promoted")
+  func administrator() async throws {
+    let bench = try await Bench()
+    bench.provider.state.withLock { state in
+      state.trouble = { [unowned bench] call throws(ProviderError) in
+        guard call == "promote" else { return }
+        guard bench.provider.state.withLock({ $0.administrator }) == "id-2" else {
+          throw ProviderError(.notPermitted, "promoted with the session of the old pair")
+        }
+      }
+    }
+    #expect(await bench.code() == nil)
+  }
+}
