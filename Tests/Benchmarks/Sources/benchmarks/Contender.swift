@@ -1,7 +1,8 @@
 /// One way to rotate many credentials.
 struct Contender {
   enum Kind {
-    case relatch
+    /// Ours; with the grace of replaced pairs ending at once, they are deleted and seen refused in the same run.
+    case relatch(grace: Bool)
     /// A program given the org's address, a file of pairs, how many at once, and `arguments`.
     case peer([String], arguments: [String])
   }
@@ -18,7 +19,10 @@ struct Contender {
 struct Run {
   let usage: Usage
   let counters: Org.Counters
-  let wasBusy: Bool
+  /// The share of the machine that others used, before or during the run.
+  let load: Double
+
+  var wasBusy: Bool { load > 0.1 }
 }
 
 /// All runs of a contender in one table.

@@ -6,7 +6,9 @@ struct Vaults {
   let relatch: String
   let workshop: Workshop
 
-  private func template(_ count: Int) -> String { workshop.path("vault-\(count)") }
+  private func template(_ count: Int, _ hasGrace: Bool) -> String {
+    workshop.path("vault-\(count)\(hasGrace ? "" : "-without-grace")")
+  }
   private var current: String { workshop.path("vault") }
   private var identity: String { workshop.path("identity") }
 
@@ -20,36 +22,37 @@ struct Vaults {
   func command(_ arguments: [String]) -> [String] { words(arguments, vault: current) }
 
   /// Makes the vault of `count` credentials, all administered by one more.
-  func make(_ count: Int, of org: Org) throws {
-    let vault = template(count)
+  func make(_ count: Int, hasGrace: Bool = true, of org: Org) throws {
+    let vault = template(count, hasGrace)
     try workshop.output(words(["init", "--no-passphrase"], vault: vault))
     for number in 0...count {
       let app = try org.app(number)
       var arguments = ["add", number == 0 ? "admin" : Self.name(number), "--provider", "salesforce", "--quiet"]
       arguments += ["--set", "url=\(org.url)"]
       if number > 0 { arguments += ["--set", "app=\(app.app)", "--admin", "admin"] }
+      if !hasGrace { arguments += ["--policy", "grace=0s"] }
       try workshop.output(
         words(arguments, vault: vault), input: #"{"client_id":"\#(app.id)","client_secret":"\#(app.secret)"}"#)
     }
   }
 
   /// A fresh copy of the vault of `count`, on disk before anything is measured.
-  func renew(_ count: Int) throws {
+  func renew(_ count: Int, hasGrace: Bool = true) throws {
     try? FileManager.default.removeItem(atPath: current)
-    try workshop.output(["cp", "-a", template(count), current])
+    try workshop.output(["cp", "-a", template(count, hasGrace), current])
     sync()
   }
 
-  /// Fails unless the first `count` credentials are seen promoted in the vault, the log is whole, and the pairs in the vault
-  /// are the org's primary ones.
-  func check(_ count: Int, with org: Org) throws {
+  /// Fails unless the first `count` rotations are in `state` in the vault, the log is whole, and the pairs in the vault are
+  /// the org's primary ones.
+  func check(_ count: Int, state: String, with org: Org) throws {
     let names = (1...count).map(Self.name)
     let lines = try workshop.output(command(["status", "--json"] + names)).split(separator: "\n")
     for (name, line) in zip(names, lines) {
       let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
       let rotation = object?["rotation"] as? [String: Any]
       guard object?["credential"] as? String == name, object?["active"] as? Int == 2,
-        rotation?["state"] as? String == "owed"
+        rotation?["state"] as? String == state
       else { throw BenchmarkError("after the run: \(line)") }
     }
     guard lines.count == count else { throw BenchmarkError("status printed \(lines.count) lines, expected \(count)") }
