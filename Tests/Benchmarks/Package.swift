@@ -1,0 +1,25 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// A package of its own, so that ordinary builds never compile it: `./run` builds it. It sees no declaration of ours, only
+// the program `relatch`.
+let package = Package(
+  name: "benchmarks",
+  targets: [
+    .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+    .systemLibrary(name: "CLibcurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    // A Salesforce-shaped org that answers faster than any client asks.
+    .executableTarget(name: "FastOrg", dependencies: ["CSodium"]),
+    // The calls of a rotation by libcurl's multi interface and nothing else: the floor.
+    .executableTarget(name: "Floor", dependencies: ["CLibcurl"]),
+    // What a process took.
+    .executableTarget(name: "Measure"),
+    .executableTarget(
+      name: "benchmarks",
+      swiftSettings: [
+        .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+      ]),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,85 @@
+import Foundation
+import Glibc
+
+/// Vaults made once by `relatch init` and `relatch add`, and copied for each run, so that every run begins alike.
+struct Vaults {
+  let relatch: String
+  let workshop: Workshop
+
+  private func template(_ count: Int, _ hasGrace: Bool) -> String {
+    workshop.path("vault-\(count)\(hasGrace ? "" : "-without-grace")")
+  }
+  private var current: String { workshop.path("vault") }
+  private var identity: String { workshop.path("identity") }
+
+  static func name(_ number: Int) -> String { "crm-\(String(number + 100_000).dropFirst())" }
+
+  private func words(_ arguments: [String], vault: String) -> [String] {
+    [relatch] + arguments + ["--vault", vault, "--identity", identity]
+  }
+
+  /// A command on the vault that `renew` made.
+  func command(_ arguments: [String]) -> [String] { words(arguments, vault: current) }
+
+  /// Makes the vault of `count` credentials, all administered by one more.
+  func make(_ count: Int, hasGrace: Bool = true, of org: Org) throws {
+    let vault = template(count, hasGrace)
+    try workshop.output(words(["init", "--no-passphrase"], vault: vault))
+    for number in 0...count {
+      let app = try org.app(number)
+      var arguments = ["add", number == 0 ? "admin" : Self.name(number), "--provider", "salesforce", "--quiet"]
+      arguments += ["--set", "url=\(org.url)"]
+      if number > 0 { arguments += ["--set", "app=\(app.app)", "--admin", "admin"] }
+      if !hasGrace { arguments += ["--policy", "grace=0s"] }
+      try workshop.output(
+        words(arguments, vault: vault), input: #"{"client_id":"\#(app.id)","client_secret":"\#(app.secret)"}"#)
+    }
+  }
+
+  /// A fresh copy of the vault of `count`, on disk before anything is measured.
+  func renew(_ count: Int, hasGrace: Bool = true) throws {
+    try? FileManager.default.removeItem(atPath: current)
+    try workshop.output(["cp", "-a", template(count, hasGrace), current])
+    sync()
+  }
+
+  /// Fails unless the first `count` rotations are in `state` in the vault, the log is whole, and the pairs in the vault are
+  /// the org's primary ones.
+  func check(_ count: Int, state: String, with org: Org) throws {
+    let names = (1...count).map(Self.name)
+    let lines = try workshop.output(command(["status", "--json"] + names)).split(separator: "\n")
+    for (name, line) in zip(names, lines) {
+      let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+      let rotation = object?["rotation"] as? [String: Any]
+      guard object?["credential"] as? String == name, object?["active"] as? Int == 2,
+        rotation?["state"] as? String == state
+      else { throw BenchmarkError("after the run: \(line)") }
+    }
+    guard lines.count == count else { throw BenchmarkError("status printed \(lines.count) lines, expected \(count)") }
+    try workshop.output(command(["log", "verify"]))
+    for number in Set([1, (count + 1) / 2, count]) {
+      let app = try org.app(number)
+      let pair = try workshop.output(command(["read", Self.name(number), "--field", "pair"]))
+      guard pair.contains(app.id), pair.contains(app.secret) else {
+        throw BenchmarkError("the vault's pair of \(Self.name(number)) is not the org's")
+      }
+    }
+  }
+
+  /// How many entries the log has.
+  func logSize() throws -> Int {
+    try workshop.output(command(["log", "list", "--json"])).split(separator: "\n").count
+  }
+
+  /// Runs a command of ours under strace and counts what makes data durable. Apart from measured runs, which it slows.
+  func syncs(_ arguments: [String]) throws -> Int? {
+    let counts = workshop.path("strace")
+    let strace = ["strace", "-f", "--seccomp-bpf", "-c", "-e", "trace=fdatasync,fsync", "-o", counts]
+    guard let usage = try? workshop.run(strace + command(arguments)), usage.code == 0 else { return nil }
+    return try String(contentsOfFile: counts, encoding: .utf8).split(separator: "\n").reduce(0) { sum, line in
+      let words = line.split(separator: " ")
+      guard let name = words.last, name == "fdatasync" || name == "fsync", words.count >= 5 else { return sum }
+      return sum + (Int(words[3]) ?? 0)
+    }
+  }
+}
