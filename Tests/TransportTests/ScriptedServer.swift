@@ -7,6 +7,7 @@ final class ScriptedServer: Sendable {
   let requests = Tally<Received>()
   let connections = Tally<Int>()
   private let listener: Int32
+  private let ended = DispatchSemaphore(value: 0)
 
   /// Runs `script` on a thread for each connection, and closes the connection when it returns.
   init(_ script: @escaping @Sendable (Connection) -> Void) throws {
@@ -26,8 +27,12 @@ final class ScriptedServer: Sendable {
     guard status == 0 else { throw POSIXError(.EADDRNOTAVAIL) }
     self.listener = listener
     port = Int(UInt16(bigEndian: address.sin_port))
-    let (requests, connections) = (requests, connections)
+    let (requests, connections, ended) = (requests, connections, ended)
     Thread.detachNewThread {
+      defer {
+        close(listener)
+        ended.signal()
+      }
       while true {
         let socket = accept(listener, nil, nil)
         // A client that gave up before it was accepted is no end of the server.
@@ -43,9 +48,13 @@ final class ScriptedServer: Sendable {
     }
   }
 
+  /// Returns when nobody listens any more.
+  ///
+  /// The thread that accepts is the one that closes. Closed here, the descriptor's number could be the next server's before
+  /// the thread calls `accept`, which would then take that server's connections and answer them by this one's script.
   deinit {
     shutdown(listener, Int32(SHUT_RDWR))
-    close(listener)
+    ended.wait()
   }
 
   func url(_ target: String = "/") -> String { "http://127.0.0.1:\(port)\(target)" }
