@@ -25,6 +25,7 @@ package final class MemoryStore: Store {
     try writing.withLock { _ in
       let transaction = MemoryTransaction(tables: tables.withLock { $0 })
       let result = try body(transaction)
+      try transaction.finishNow()
       let changed = transaction.tables
       tables.withLock { $0 = changed }
       return result
@@ -35,6 +36,7 @@ package final class MemoryStore: Store {
 /// A private copy of the tables; `MemoryStore` publishes it when the body has not thrown.
 private final class MemoryTransaction: WriteTransaction {
   private(set) var tables: [Table: SortedRows]
+  var finishingStep: (any FinishingStep)?
 
   init(tables: [Table: SortedRows]) {
     self.tables = tables

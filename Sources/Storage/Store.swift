@@ -16,7 +16,9 @@ package protocol Store: Sendable {
   /// recovers must look. Writers queue; none starves.
   ///
   /// Throws what `body` throws; `StorageError.cannotWrite` if the commit failed, with nothing changed. A change that an
-  /// engine refused cannot be swallowed: `write` throws the refusal even if `body` does not.
+  /// engine refused cannot be swallowed: `write` throws the refusal even if `body` does not. An engine may commit the
+  /// changes of several bodies at once, and then does the `finishingStep` that they left once; if that throws, so does
+  /// each of these writes, with nothing changed.
   nonisolated(nonsending) func write<Result: Sendable>(
     _ body: @Sendable (any WriteTransaction) throws -> Result
   ) async throws -> Result
@@ -42,6 +44,26 @@ package protocol WriteTransaction: ReadTransaction {
 
   /// Removes one row; nothing happens if there is none. The engine overwrites what it frees.
   func remove(_ key: [UInt8], from table: Table) throws
+
+  /// What the engine does right before the commit; nil for nothing. It begins as what the bodies before this one, whose
+  /// changes share that commit, have left. What a body that throws has set counts as little as the rows it has set.
+  var finishingStep: (any FinishingStep)? { get nonmutating set }
+}
+
+/// Work that is worth doing once for all the changes that become durable together, such as a signature over them.
+package protocol FinishingStep: Sendable {
+  /// Does it, at the end of the transaction that `transaction` then stands for. Whatever it throws undoes that whole.
+  func finish(in transaction: any WriteTransaction) throws
+}
+
+extension WriteTransaction {
+  /// Does at once what was left until the commit, for a body that must see the tables as they will be committed.
+  package func finishNow() throws {
+    guard let step = finishingStep else { return }
+    try step.finish(in: self)
+    // Only now: a body that swallows what was thrown must not commit without it.
+    finishingStep = nil
+  }
 }
 
 extension ReadTransaction {

@@ -6,9 +6,11 @@ final class SQLiteTransaction: WriteTransaction {
   /// The first refusal by SQLite. Some refusals (a full disk) make SQLite roll everything back on its own; a body that
   /// swallowed one would go on outside any transaction, so nothing more is done after it.
   private var refusal: (any Error)?
+  var finishingStep: (any FinishingStep)?
 
-  init(on connection: Connection) {
+  init(on connection: Connection, finishingStep: (any FinishingStep)? = nil) {
     self.connection = connection
+    self.finishingStep = finishingStep
   }
 
   /// Throws the refusal that a body may have swallowed: a change with a hole in it must not be committed.

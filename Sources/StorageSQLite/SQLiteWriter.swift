@@ -4,7 +4,8 @@ import Synchronization
 /// The one writer of a store in this process: runs bodies one after another, and commits those that arrived together at once.
 ///
 /// Each body has a savepoint of its own. After it, if other calls are already on their way to the actor, the commit is left
-/// to the last of them: one wait for the disk serves all. A lone writer finds nobody behind it and commits at once.
+/// to the last of them: one wait for the disk serves all, and so does one finishing step. A lone writer finds nobody
+/// behind it and commits at once.
 actor SQLiteWriter {
   /// Commits at the latest after this many bodies, so that an endless stream of calls delays nobody for long.
   private static let groupLimit = 256
@@ -23,6 +24,8 @@ actor SQLiteWriter {
   private var connection: Connection?
   /// Those whose bodies are done and wait for the commit.
   private var unsettled: [CheckedContinuation<Void, any Error>] = []
+  /// What the bodies since the last commit have left to be done before the next.
+  private var finishingStep: (any FinishingStep)?
   /// Arrivals that share the fate of one that waited for the lock in vain, instead of waiting as long, one by one.
   private var refusals = 0
 
@@ -80,10 +83,11 @@ actor SQLiteWriter {
     let connection = try begin()
     try connection.perform(.savepoint)
     do {
-      let transaction = SQLiteTransaction(on: connection)
+      let transaction = SQLiteTransaction(on: connection, finishingStep: finishingStep)
       let result = try body(transaction)
       try transaction.requireWhole()
       try connection.perform(.release)
+      finishingStep = transaction.finishingStep
       return result
     } catch {
       do {
@@ -120,6 +124,15 @@ actor SQLiteWriter {
   private func commit() throws {
     guard let connection, connection.isInTransaction else { return }
     do {
+      let transaction = SQLiteTransaction(on: connection, finishingStep: finishingStep)
+      try transaction.finishNow()
+      try transaction.requireWhole()
+      finishingStep = nil
+    } catch {
+      abandon()
+      throw error
+    }
+    do {
       try connection.perform(.commit)
     } catch {
       abandon()
@@ -135,6 +148,7 @@ actor SQLiteWriter {
   /// Gives the connection up after a failure: closing it rolls back, and the next call starts from the file as it is then.
   private func abandon() {
     connection = nil
+    finishingStep = nil
   }
 
   private func opened() throws -> Connection {

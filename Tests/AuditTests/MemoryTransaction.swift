@@ -5,6 +5,7 @@ final class MemoryTransaction: WriteTransaction {
   private var tables: [Table: [[UInt8]: [UInt8]]] = [:]
   /// How many rows were read one by one.
   private(set) var reads = 0
+  var finishingStep: (any FinishingStep)?
 
   init() {}
 

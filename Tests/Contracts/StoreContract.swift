@@ -8,7 +8,7 @@ package struct StoreContract: Sendable, CustomStringConvertible {
   package static let tables: [Table] = [.leases, .first, .second]
 
   /// Every clause.
-  package static let clauses = rows + transactions + leases
+  package static let clauses = rows + transactions + finishing + leases
 
   /// The promise, as a sentence.
   package let description: String

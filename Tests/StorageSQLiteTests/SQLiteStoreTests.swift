@@ -1,6 +1,8 @@
 import Contracts
+import Glibc
 import Storage
 import StorageSQLite
+import Synchronization
 import Testing
 
 @Suite("SQLiteStore")
@@ -10,6 +12,39 @@ struct SQLiteStoreTests {
     let folder = try TemporaryFolder()
     try await clause.check(newStore(in: folder))
   }
+
+  @Test("writes that wait for the same commit share one finishing step")
+  func finishedTogether() async throws {
+    let folder = try TemporaryFolder()
+    let store = try newStore(in: folder)
+    let (waiting, finished) = (Counter(), Counter())
+    try await withThrowingTaskGroup { group in
+      // The first keeps the writer busy until the others are at its door.
+      group.addTask {
+        try await store.write { _ in
+          while waiting.value.load(ordering: .acquiring) < 50 { usleep(100) }
+        }
+      }
+      for _ in 0..<50 {
+        group.addTask {
+          waiting.value.add(1, ordering: .releasing)
+          try await store.write { $0.finishingStep = Counting(finished: finished) }
+        }
+      }
+      try await group.waitForAll()
+    }
+    #expect((1..<50).contains(finished.value.load(ordering: .acquiring)))
+  }
+}
+
+private final class Counter: Sendable {
+  let value = Atomic<Int>(0)
+}
+
+private struct Counting: FinishingStep {
+  let finished: Counter
+
+  func finish(in _: any WriteTransaction) { finished.value.add(1, ordering: .releasing) }
 }
 
 /// A new store with the contract's tables.

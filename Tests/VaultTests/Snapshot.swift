@@ -33,12 +33,16 @@ struct Snapshot: Store {
   }
 
   func write<Result: Sendable>(_ body: @Sendable (any WriteTransaction) throws -> Result) async throws -> Result {
-    try body(SnapshotTransaction(self))
+    let transaction = SnapshotTransaction(self)
+    let result = try body(transaction)
+    try transaction.finishNow()
+    return result
   }
 }
 
 final class SnapshotTransaction: WriteTransaction {
   private var snapshot: Snapshot
+  var finishingStep: (any FinishingStep)?
 
   init(_ snapshot: Snapshot) { self.snapshot = snapshot }
 
