@@ -10,6 +10,8 @@ package struct RotationJournal: Sendable {
   package private(set) var steps: UInt32
   /// How many attempts in a row came to nothing since the last progress.
   package private(set) var failedAttempts = 0
+  /// When the first entry was written.
+  package let began: Timestamp
   /// When the latest entry was written.
   package private(set) var latest: Timestamp
 
@@ -29,6 +31,7 @@ package struct RotationJournal: Sendable {
     guard let first = entries.first, first.event == Self.begun.text else { throw corrupt("it does not begin") }
     number = credential.rotation
     steps = 1
+    began = first.time
     latest = first.time
     for entry in entries.dropFirst() {
       guard entry.event.hasPrefix(Self.prefix),
@@ -51,6 +54,7 @@ package struct RotationJournal: Sendable {
   init(beginning number: UInt64, at time: Timestamp) {
     self.number = number
     steps = 1
+    began = time
     latest = time
   }
 

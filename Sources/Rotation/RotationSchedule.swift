@@ -82,10 +82,13 @@ package struct RotationSchedule: Sendable {
     return active.created + greatest + .seconds(-Int64(seconds))
   }
 
+  /// The window's zone; UTC where the system does not know it.
+  func zone(of window: RotationWindow) -> TimeZoneRules { zones(window.zone) ?? .utc }
+
   private func obstacle(to credential: Credential, partners: [Credential], now: Timestamp) -> Standing? {
     var opened = now + .seconds(-86_400)
     if let window = credential.policy.window {
-      let zone = zones(window.zone) ?? .utc
+      let zone = zone(of: window)
       guard let opening = window.opening(at: now, in: zone) else {
         return .held(until: window.nextOpening(after: now, in: zone) ?? now + .seconds(86_400), .window)
       }
@@ -95,8 +98,8 @@ package struct RotationSchedule: Sendable {
       guard let since = partner.version(in: .active)?.since, partner.versions.count > 1, since >= opened else {
         continue
       }
-      let zone = credential.policy.window.flatMap { zones($0.zone) } ?? .utc
-      let next = credential.policy.window?.nextOpening(after: now, in: zone) ?? since + .seconds(86_400)
+      let next =
+        credential.policy.window.flatMap { $0.nextOpening(after: now, in: zone(of: $0)) } ?? since + .seconds(86_400)
       return .held(until: next, .together(with: partner.name))
     }
     return nil

@@ -5,16 +5,34 @@ extension RotationWindow {
   /// When the window that is open at `now` opened; nil if it is closed.
   package func opening(at now: Timestamp, in zone: TimeZoneRules) -> Timestamp? {
     // A window that reaches past midnight may have opened yesterday.
-    for daysBack in 0...1 {
-      let (opens, closes) = span(of: now + .seconds(-86_400 * daysBack), in: zone)
-      if let opens, let closes, opens <= now, now < closes { return opens }
-    }
-    return nil
+    spans(around: now, days: -1...0, in: zone).last { $0.opens <= now && now < $0.closes }?.opens
   }
 
   /// When the window opens next after `now`; nil if it never does within a fortnight.
   package func nextOpening(after now: Timestamp, in zone: TimeZoneRules) -> Timestamp? {
-    (0...14).lazy.compactMap { day in span(of: now + .seconds(86_400 * day), in: zone).opens }.first { $0 > now }
+    spans(around: now, days: 0...14, in: zone).first { $0.opens > now }?.opens
+  }
+
+  /// The first window that opens at `moment` or later, or is open then and stays so for `reserve` at least; nil if there is
+  /// none within a fortnight.
+  package func first(
+    from moment: Timestamp, reserve: Duration, in zone: TimeZoneRules
+  ) -> (opens: Timestamp, closes: Timestamp)? {
+    spans(around: moment, days: -1...14, in: zone).first { span in
+      span.opens >= moment || (span.closes > moment && span.closes >= moment + reserve)
+    }
+  }
+
+  /// The windows that open on the local days around `moment`, in order.
+  private func spans(
+    around moment: Timestamp, days: ClosedRange<Int>, in zone: TimeZoneRules
+  ) -> some BidirectionalCollection<(opens: Timestamp, closes: Timestamp)> {
+    // By half days: a whole one would step over a local day of 23 hours. Days met twice do no harm.
+    (days.lowerBound * 2...days.upperBound * 2 + 1).lazy.compactMap { half in
+      let (opens, closes) = span(of: moment + .seconds(43_200 * half), in: zone)
+      guard let opens, let closes else { return nil }
+      return (opens, closes)
+    }
   }
 
   /// The window that opens on the local day of `moment`; nil on days without one.

@@ -76,6 +76,17 @@ struct ScheduleTests {
     #expect(window.opening(at: moment("2026-03-29T01:30:00.000Z"), in: zone) == moment("2026-03-29T00:00:00.000Z"))
   }
 
+  @Test("a day of 23 hours is not stepped over")
+  func shortDay() throws {
+    let zone = try #require(TimeZoneRules(named: "Europe/Berlin"))
+    // 2026-03-29 is a Sunday, and the clocks go forward.
+    let early = try #require(RotationWindow("sun 01:00-05:00 Europe/Berlin"))
+    #expect(
+      early.nextOpening(after: moment("2026-03-28T22:30:00.000Z"), in: zone) == moment("2026-03-29T00:00:00.000Z"))
+    let late = try #require(RotationWindow("sun 22:00-02:00 Europe/Berlin"))
+    #expect(late.opening(at: moment("2026-03-29T22:10:00.000Z"), in: zone) == moment("2026-03-29T20:00:00.000Z"))
+  }
+
   @Test("two that must not rotate together do not rotate in one window")
   func together() throws {
     var partner = try credential([:], name: "crm-b")

@@ -1,0 +1,50 @@
+package import Audit
+package import Vault
+
+extension RotationSchedule {
+  /// When a scheduled rotation is to begin, and from when its absence is a fault.
+  package struct Appointment: Hashable, Sendable {
+    package let begins: Timestamp
+    package let overdue: Timestamp
+  }
+
+  /// How long a credential may be due, with nothing in its way, before that is a fault: runs come every few minutes.
+  package static let tolerance: Duration = .seconds(3600)
+
+  /// When the active pair of `credential` is to be replaced; nil without a greatest age. Decided without the present moment,
+  /// so that whoever is told may wait for it.
+  ///
+  /// It is overdue when the first window ends that left time enough after it became due, or after `tolerance` where it has
+  /// no window. A window that one of `partners` took, and a grace during which the staging slot is held, do not count.
+  package func appointment(
+    for credential: Credential, journal: RotationJournal?, partners: [Credential]
+  ) -> Appointment? {
+    guard var moment = ageLimit(of: credential) else { return nil }
+    if let graceEnds = journal?.machine.graceEnds { moment = max(moment, graceEnds) }
+    let taken = partners.filter { $0.versions.count > 1 }.compactMap { $0.version(in: .active)?.since }
+    // Each partner takes one window at most.
+    for _ in partners {
+      guard let next = end(ofTurnTakenBy: taken, from: moment, of: credential) else { break }
+      moment = next
+    }
+    guard let window = credential.policy.window else {
+      return Appointment(begins: moment, overdue: moment + Self.tolerance)
+    }
+    let zone = zone(of: window)
+    let opens = window.first(from: moment, reserve: .zero, in: zone)?.opens ?? moment
+    let closes = window.first(from: moment, reserve: Self.tolerance, in: zone)?.closes ?? moment + Self.tolerance
+    return Appointment(begins: max(moment, opens), overdue: closes)
+  }
+
+  /// When the window that `credential` would rotate in after `moment` is over, if one of the moments `taken` lies in it; nil
+  /// if none does. Without a window its turn is the day after a partner's rotation.
+  private func end(ofTurnTakenBy taken: [Timestamp], from moment: Timestamp, of credential: Credential) -> Timestamp? {
+    guard let window = credential.policy.window else {
+      let day = Duration.seconds(86_400)
+      return taken.filter { $0 < moment + Self.tolerance && moment < $0 + day }.max().map { $0 + day }
+    }
+    let zone = zone(of: window)
+    return [Duration.zero, Self.tolerance].compactMap { window.first(from: moment, reserve: $0, in: zone) }
+      .first { span in taken.contains { span.opens <= $0 && $0 < span.closes } }?.closes
+  }
+}

@@ -1,0 +1,89 @@
+import Audit
+import Testing
+import Vault
+
+@testable import Rotation
+
+@Suite("What is overdue")
+struct AppointmentTests {
+  private let schedule = RotationSchedule { TimeZoneRules(named: $0) }
+
+  private func credential(_ policy: [String: String], name: String = "crm") throws -> Credential {
+    var rules = Policy()
+    for (key, value) in policy { try rules.set(key, to: value) }
+    let id = try #require(Identifier("00112233445566778899aabbccddeeff"))
+    return Credential(
+      id: id, name: name, provider: "salesforce", settings: [:], policy: rules, admin: name,
+      keyID: String(repeating: "0", count: 32), created: try moment("2026-01-01T00:00"))
+  }
+
+  private func rotated(_ name: String, at time: String) throws -> Credential {
+    var partner = try credential([:], name: name)
+    _ = try partner.addStaged(handle: nil, expires: nil, now: moment(time))
+    try partner.promoteStaged(now: moment(time))
+    return partner
+  }
+
+  private func expect(
+    _ policy: [String: String], partners: [Credential] = [], journal: RotationJournal? = nil, begins: String,
+    overdue: String, sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    let found = schedule.appointment(
+      for: try credential(["max-age": "90d"].merging(policy) { $1 }), journal: journal, partners: partners)
+    let expected = RotationSchedule.Appointment(begins: try moment(begins), overdue: try moment(overdue))
+    #expect(found == expected, sourceLocation: sourceLocation)
+  }
+
+  @Test("without a greatest age there is no appointment")
+  func unscheduled() throws {
+    #expect(schedule.appointment(for: try credential([:]), journal: nil, partners: []) == nil)
+  }
+
+  @Test("without a window a pair is overdue an hour after it is due")
+  func plain() throws { try expect([:], begins: "2026-04-01T00:00", overdue: "2026-04-01T01:00") }
+
+  @Test("with a window it is overdue when the first one ends that left it an hour")
+  func window() throws {
+    // 2026-04-01 is a Wednesday. Due before the window, within it, and shortly before its end.
+    try expect(["window": "daily 01:00-05:00"], begins: "2026-04-01T01:00", overdue: "2026-04-01T05:00")
+    try expect(["window": "daily 22:00-02:00"], begins: "2026-04-01T00:00", overdue: "2026-04-01T02:00")
+    try expect(["window": "daily 22:00-00:30"], begins: "2026-04-01T00:00", overdue: "2026-04-02T00:30")
+    try expect(["window": "tue 01:00-05:00"], begins: "2026-04-07T01:00", overdue: "2026-04-07T05:00")
+    // A window shorter than an hour counts when it is met whole.
+    try expect(["window": "daily 01:00-01:30"], begins: "2026-04-01T01:00", overdue: "2026-04-01T01:30")
+  }
+
+  @Test("a window that a partner took does not count, nor the day after its rotation")
+  func partners() throws {
+    let window = ["window": "daily 01:00-05:00"]
+    let first = try rotated("a", at: "2026-04-01T01:10")
+    let second = try rotated("b", at: "2026-04-02T01:10")
+    try expect(window, partners: [first], begins: "2026-04-02T01:00", overdue: "2026-04-02T05:00")
+    try expect(window, partners: [second, first], begins: "2026-04-03T01:00", overdue: "2026-04-03T05:00")
+    try expect(window, partners: [second], begins: "2026-04-01T01:00", overdue: "2026-04-01T05:00")
+    try expect([:], partners: [first], begins: "2026-04-01T00:00", overdue: "2026-04-01T01:00")
+    let before = try rotated("a", at: "2026-03-31T20:00")
+    try expect([:], partners: [before], begins: "2026-04-01T20:00", overdue: "2026-04-01T21:00")
+  }
+
+  @Test("a partner that was never rotated takes no window")
+  func newPartner() throws {
+    var partner = try credential([:], name: "new")
+    partner.policy.maxAge = nil
+    try expect(["max-age": "1h"], partners: [partner], begins: "2026-01-01T01:00", overdue: "2026-01-01T02:00")
+  }
+
+  @Test("while the replaced pair is in its grace nothing is overdue")
+  func grace() throws {
+    var journal = RotationJournal(beginning: 1, at: try moment("2026-03-31T00:00"))
+    let events: [RotationEvent] = [
+      .intended(.stage), .staged, .intended(.validate), .validated, .intended(.promote), .promoted, .intended(.verify),
+    ]
+    for event in events { try journal.append(event, at: moment("2026-03-31T00:00"), graceEnds: nil) }
+    try journal.append(.verified, at: moment("2026-03-31T00:00"), graceEnds: moment("2026-04-03T00:00"))
+    #expect(journal.began == (try moment("2026-03-31T00:00")))
+    try expect([:], journal: journal, begins: "2026-04-03T00:00", overdue: "2026-04-03T01:00")
+  }
+}
+
+private func moment(_ text: String) throws -> Timestamp { try #require(Timestamp(text + ":00.000Z")) }
