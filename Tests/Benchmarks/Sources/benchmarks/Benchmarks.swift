@@ -120,7 +120,8 @@ import Glibc
   /// Those that rotate one after the other get fewer credentials: their time is proportional.
   private func slowContenders() -> [Contender] {
     let sequential = isShort ? 5 : 20
-    return (hasJobs
+    return
+      (hasJobs
       ? [
         relatch(64, few, "at most 1.05 x ideal"), relatch(200, few, "at most 1.3 x ideal"),
         relatchWithoutGrace(64, few),
