@@ -5,10 +5,13 @@ import JSON
 struct Report: Sendable {
   let isJSON: Bool
   let isQuiet: Bool
+  /// Where outcomes and failures go beside that.
+  let syslog: SyslogSink?
 
-  init(_ options: CommonOptions) {
+  init(_ options: CommonOptions, syslog: SyslogSink? = nil) {
     isJSON = options.json
     isQuiet = options.quiet
+    self.syslog = syslog
   }
 
   /// For failures before the options are known: the arguments as they came.
@@ -16,11 +19,17 @@ struct Report: Sendable {
     let ours = arguments.prefix { $0 != "--" }
     isJSON = ours.contains("--json")
     isQuiet = ours.contains("--quiet")
+    syslog = nil
   }
 
   /// One result, in the form asked for.
   func result(_ object: @autoclosure () -> JSONValue, text: @autoclosure () -> String) throws(StreamError) {
     try self.text(isJSON ? object().canonicalText : text())
+  }
+
+  /// What came of a change: a result, but for a person who asked for silence where nothing is wrong.
+  func confirmation(_ object: @autoclosure () -> JSONValue, text: @autoclosure () -> String) throws(StreamError) {
+    if isJSON || !isQuiet { try result(object(), text: text()) }
   }
 
   /// A line on standard output.
@@ -35,17 +44,18 @@ struct Report: Sendable {
     if isJSON {
       try? self.text(object().canonicalText)
     } else {
-      try? StandardStream.error.write(text() + "\n")
+      try? StandardStream.error.write("\(JournalStream.prefix(.informational))\(text())\n")
     }
   }
 
   /// A line on standard error that only people need.
   func note(_ text: String) {
-    if !isJSON && !isQuiet { try? StandardStream.error.write(text + "\n") }
+    if !isJSON && !isQuiet { try? StandardStream.error.write("\(JournalStream.prefix(.informational))\(text)\n") }
   }
 
   /// `credential` is the one that failed, where a command has several.
   func failure(_ failure: Failure, of credential: String? = nil) {
+    syslog?.failure(failure, of: credential)
     guard isJSON else {
       Diagnostics.standard.error(failure.message)
       Diagnostics.standard.hint(failure.hint)

@@ -17,7 +17,7 @@ extension RotationComposition {
         try report.outcome(outcome, of: name)
         if let shortfall = outcome.shortfall(of: name) { report.failure(shortfall, of: name) }
       } catch let error as RotationError where error.code == .nothingOwed {
-        try report.result(
+        try report.confirmation(
           .object(["credential": .string(name), "outcome": "nothing-owed", "type": "outcome"]), text: "\(error)")
         codes.append(.done)
       } catch {
@@ -89,14 +89,12 @@ extension Report {
       members["outcome"] = "still-accepted"
       members["previous"] = .array(previous.map { .integer(Int(clamping: $0)) })
     }
-    if isJSON {
-      try result(.object(members), text: "")
-    } else if let text {
-      try self.text(text)
-    }
+    syslog?.outcome(outcome, of: name, text: text ?? outcome.shortfall(of: name)?.message ?? "")
+    if isJSON || text != nil { try confirmation(.object(members), text: text ?? "") }
   }
 
   func step(_ step: RotationProgress) {
+    syslog?.note(step)
     var members: [String: JSONValue] = [
       "credential": .string(step.credential), "event": .string(step.event),
       "rotation": .integer(Int(clamping: step.rotation)), "time": .string(step.time.description), "type": "step",

@@ -41,7 +41,7 @@ let layers: [Layer] = [
     [
       "Sodium", "JSON", "Age", "Storage", "StorageSQLite", "Audit", "Vault", "Transport", "OAuth", "Rotation",
       "Providers", "CSystem",
-    ], and: ["ArgumentParser", "Glibc"]),
+    ], and: ["ArgumentParser", "Glibc", "Synchronization"]),
   // Shares no code with the client it tests.
   .library(
     "OrgSimulator", ["CSodium"], and: ["FlyingFox", "FlyingSocks", "FoundationEssentials", "Glibc", "Synchronization"]),

@@ -13,6 +13,7 @@ struct RotateCommand: AsyncParsableCommand {
       """)
 
   @OptionGroup var options: CommonOptions
+  @OptionGroup var unattended: UnattendedOptions
 
   @Argument(help: "The credentials' names.")
   var names: [String] = []
@@ -24,10 +25,11 @@ struct RotateCommand: AsyncParsableCommand {
     guard names.isEmpty == all else { throw ValidationError("expected names of credentials, or --all") }
   }
 
-  func run() async throws {
+  func run() async throws { try await unattended.run(options, rotate) }
+
+  private func rotate(_ report: Report) async throws {
     let vault = try await Places(options).openVault()
     let chosen = all ? try await vault.store.read { try VaultView($0).rotatable() } : names
-    let report = Report(options)
     if chosen.isEmpty { report.note("there is nothing to rotate: no credential has an app of its own") }
     try await RotationComposition(vault: vault).runEach(chosen, goal: .rotate, report: report)
   }
@@ -38,13 +40,16 @@ struct RetireCommand: AsyncParsableCommand {
     commandName: "retire", abstract: "End the grace of a replaced pair: delete it at the provider, and see it refused.")
 
   @OptionGroup var options: CommonOptions
+  @OptionGroup var unattended: UnattendedOptions
 
   @Argument(help: "The credentials' names.")
   var names: [String]
 
-  func run() async throws {
+  func run() async throws { try await unattended.run(options, retire) }
+
+  private func retire(_ report: Report) async throws {
     let vault = try await Places(options).openVault()
-    try await RotationComposition(vault: vault).runEach(names, goal: .retire, report: Report(options))
+    try await RotationComposition(vault: vault).runEach(names, goal: .retire, report: report)
   }
 }
 
