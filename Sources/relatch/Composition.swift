@@ -85,10 +85,17 @@ struct Places {
       let passphrase = try Passphrase.terminal.unlocking("the identity \(identity)")
       return try decode(AgeFile.open(file.bytes, passphrase: passphrase.bytes))
     }
-    if PrivateFile.isOpenToOthers(identity) {
+    if PrivateFile.isOpenToOthers(identity), !isServiceCredential(identity) {
       Diagnostics.standard.warning("others may read the identity \(Name.printable(identity)): chmod 600 it")
     }
     return try decode(file)
+  }
+
+  /// Whether systemd put the file there for this service alone: its group bits are then the mask of an access control list,
+  /// and nobody's permission (https://systemd.io/CREDENTIALS).
+  private func isServiceCredential(_ path: String) -> Bool {
+    guard let folder = ProcessEnvironment.value(of: "CREDENTIALS_DIRECTORY") else { return false }
+    return path.hasPrefix(folder + "/")
   }
 
   private func decode(_ file: borrowing SecretBytes) throws -> Identity {

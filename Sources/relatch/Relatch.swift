@@ -23,6 +23,7 @@ struct Relatch: AsyncParsableCommand {
     subcommands: [
       InitCommand.self, AddCommand.self, PolicyCommand.self, ListCommand.self, ShowCommand.self, StatusCommand.self,
       ReadCommand.self, RotateCommand.self, ResumeCommand.self, AbortCommand.self, RetireCommand.self, LogCommand.self,
+      MetricsCommand.self,
     ])
 }
 
@@ -37,6 +38,6 @@ struct CommonOptions: ParsableArguments {
   @Flag(help: "Print one JSON object a line, errors too.")
   var json = false
 
-  @Flag(help: "Print results and errors only.")
+  @Flag(help: "Print what was asked for and what is wrong, and nothing else.")
   var quiet = false
 }

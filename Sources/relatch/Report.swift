@@ -6,30 +6,43 @@ struct Report: Sendable {
   let isJSON: Bool
   let isQuiet: Bool
   /// Shown while many runs are under way.
-  let bar: ProgressBar?
+  private(set) var bar: ProgressBar?
+  /// Whether people are told of each step.
+  private var hasSteps = true
+  /// Where outcomes and failures go beside that.
+  let syslog: SyslogSink?
 
-  /// `runs` is how many are reported of; with several, people are told of each one's end and not of each step.
-  init(_ options: CommonOptions, runs: Int = 1) {
+  init(_ options: CommonOptions, syslog: SyslogSink? = nil) {
     isJSON = options.json
     isQuiet = options.quiet
-    hasSteps = runs == 1 || options.json
-    bar = runs > 1 && !options.json && !options.quiet ? ProgressBar(total: runs) : nil
+    self.syslog = syslog
   }
 
-  private let hasSteps: Bool
+  /// The same for `runs` runs: with several, people are told of each one's end and not of each step.
+  func of(runs: Int) -> Report {
+    guard runs > 1, !isJSON else { return self }
+    var report = self
+    report.hasSteps = false
+    report.bar = isQuiet ? nil : ProgressBar(total: runs)
+    return report
+  }
 
   /// For failures before the options are known: the arguments as they came.
   init(arguments: [String]) {
     let ours = arguments.prefix { $0 != "--" }
     isJSON = ours.contains("--json")
     isQuiet = ours.contains("--quiet")
-    hasSteps = true
-    bar = nil
+    syslog = nil
   }
 
   /// One result, in the form asked for.
   func result(_ object: @autoclosure () -> JSONValue, text: @autoclosure () -> String) throws(StreamError) {
     try self.text(isJSON ? object().canonicalText : text())
+  }
+
+  /// What came of a change: a result, but for a person who asked for silence where nothing is wrong.
+  func confirmation(_ object: @autoclosure () -> JSONValue, text: @autoclosure () -> String) throws(StreamError) {
+    if isJSON || !isQuiet { try result(object(), text: text()) }
   }
 
   /// A line on standard output.
@@ -47,7 +60,7 @@ struct Report: Sendable {
     if isJSON {
       try? self.text(object().canonicalText)
     } else if hasSteps {
-      try? StandardStream.error.write(text() + "\n")
+      try? StandardStream.error.write("\(JournalStream.prefix(.informational))\(text())\n")
     } else {
       bar?.note(text())
     }
@@ -56,11 +69,12 @@ struct Report: Sendable {
   /// A line on standard error that only people need.
   func note(_ text: String) {
     guard !isJSON, !isQuiet else { return }
-    aside { try? StandardStream.error.write(text + "\n") }
+    aside { try? StandardStream.error.write("\(JournalStream.prefix(.informational))\(text)\n") }
   }
 
   /// `credential` is the one that failed, where a command has several.
   func failure(_ failure: Failure, of credential: String? = nil) {
+    syslog?.failure(failure, of: credential)
     guard isJSON else {
       return aside {
         Diagnostics.standard.error(failure.message)

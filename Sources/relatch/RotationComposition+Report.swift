@@ -116,17 +116,13 @@ extension Report {
       members["active"] = .integer(Int(clamping: active))
       members["previous"] = .array(previous.map { .integer(Int(clamping: $0)) })
     }
-    if isJSON {
-      try result(.object(members), text: "")
-    } else if let text, !isQuiet {
-      try self.text(text)
-    }
+    syslog?.outcome(outcome, of: name, text: text ?? outcome.shortfall(of: name)?.message ?? "")
+    if isJSON || text != nil { try confirmation(.object(members), text: text ?? "") }
   }
 
   /// The end of an errand for which there was nothing to do.
   func outcome(_ word: String, _ text: String, of name: String) throws(StreamError) {
-    if isQuiet && !isJSON { return }
-    try result(.object(["credential": .string(name), "outcome": .string(word), "type": "outcome"]), text: text)
+    try confirmation(.object(["credential": .string(name), "outcome": .string(word), "type": "outcome"]), text: text)
   }
 
   /// How many ended how, and which failed.
@@ -149,6 +145,7 @@ extension Report {
   }
 
   func step(_ step: RotationProgress) {
+    syslog?.note(step)
     var members: [String: JSONValue] = [
       "credential": .string(step.credential), "event": .string(step.event),
       "rotation": .integer(Int(clamping: step.rotation)), "time": .string(step.time.description), "type": "step",

@@ -42,7 +42,7 @@ struct AddCommand: AsyncParsableCommand {
     let credential = try await vault.add(
       name: name, provider: provider, settings: chosen, policy: rules, admin: admin == "self" ? name : admin,
       pair: readPair(), now: WallClock.now())
-    try report.result(credential.json(type: "credential"), text: "\(credential.name): version 1 is active")
+    try report.confirmation(credential.json(type: "credential"), text: "\(credential.name): version 1 is active")
   }
 
   private static let pairHint = #"expected one object: {"client_id":"…","client_secret":"…"}"#

@@ -40,7 +40,7 @@ struct InitCommand: AsyncParsableCommand {
     let store = try SQLiteStore(opening: places.database, tables: vaultTables)
     try await VaultCreation.create(header, in: store, owner: identity, named: owner, now: now)
 
-    try report.result(
+    try report.confirmation(
       .object([
         "identity": .string(places.identity), "owner": .string(owner),
         "recipient": .string(identity.age.recipient.description), "type": "vault", "vault": .string(places.vault),

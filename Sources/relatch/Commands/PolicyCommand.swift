@@ -29,8 +29,11 @@ struct PolicyCommand: AsyncParsableCommand {
       }
     }
     let lines = credential.policy.texts.map { "\($0.key)=\($0.value)" }
-    try Report(options).result(
-      .object(["credential": .string(name), "policy": credential.policy.json, "type": "policy"]),
-      text: lines.joined(separator: "\n"))
+    let object = JSONValue.object([
+      "credential": .string(name), "policy": credential.policy.json, "type": "policy",
+    ])
+    let text = lines.joined(separator: "\n")
+    let report = Report(options)
+    try changes.isEmpty ? report.result(object, text: text) : report.confirmation(object, text: text)
   }
 }

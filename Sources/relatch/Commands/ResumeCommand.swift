@@ -18,11 +18,15 @@ struct ResumeCommand: AsyncParsableCommand {
 
   @OptionGroup var many: ManyOptions
 
-  func run() async throws {
+  @OptionGroup var unattended: UnattendedOptions
+
+  func run() async throws { try await unattended.run(options, resume) }
+
+  private func resume(_ report: Report) async throws {
     let places = try Places(options)
     let chosen = names.isEmpty ? try await places.openStore().read { try VaultView($0).unfinished() } : names
     let errands = Errand.each(chosen, .resume)
-    let report = Report(options, runs: errands.count)
+    let report = report.of(runs: errands.count)
     // Nothing is unlocked for nothing.
     guard !errands.isEmpty else { return report.note("there is nothing to resume: no rotation is unfinished") }
     try await RotationComposition(vault: places.openVault()).runEach(errands, jobs: many.jobs, report: report)

@@ -13,6 +13,7 @@ struct RotateCommand: AsyncParsableCommand {
       """)
 
   @OptionGroup var options: CommonOptions
+  @OptionGroup var unattended: UnattendedOptions
 
   @Argument(help: "The credentials' names.")
   var names: [String] = []
@@ -29,11 +30,13 @@ struct RotateCommand: AsyncParsableCommand {
     guard names.isEmpty == all else { throw ValidationError("expected names of credentials, or --all") }
   }
 
-  func run() async throws {
+  func run() async throws { try await unattended.run(options, rotate) }
+
+  private func rotate(_ report: Report) async throws {
     let vault = try await Places(options).openVault()
     let chosen = all ? try await vault.store.read { try VaultView($0).rotatable() } : names
     let errands = Errand.each(chosen, replacePrevious ? .rotateReplacingPrevious : .rotate)
-    let report = Report(options, runs: errands.count)
+    let report = report.of(runs: errands.count)
     if chosen.isEmpty { report.note("there is nothing to rotate: no credential has an app of its own") }
     try await RotationComposition(vault: vault).runEach(errands, jobs: many.jobs, report: report)
   }
@@ -44,17 +47,20 @@ struct RetireCommand: AsyncParsableCommand {
     commandName: "retire", abstract: "End the grace of a replaced pair: delete it at the provider, and see it refused.")
 
   @OptionGroup var options: CommonOptions
+  @OptionGroup var unattended: UnattendedOptions
 
   @Argument(help: "The credentials' names.")
   var names: [String]
 
   @OptionGroup var many: ManyOptions
 
-  func run() async throws {
+  func run() async throws { try await unattended.run(options, retire) }
+
+  private func retire(_ report: Report) async throws {
     let vault = try await Places(options).openVault()
     let errands = Errand.each(names, .retire)
     try await RotationComposition(vault: vault).runEach(
-      errands, jobs: many.jobs, report: Report(options, runs: errands.count))
+      errands, jobs: many.jobs, report: report.of(runs: errands.count))
   }
 }
 

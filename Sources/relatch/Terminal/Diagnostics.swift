@@ -5,18 +5,18 @@ struct Diagnostics: Sendable {
   let stream: StandardStream
 
   /// What was attempted, what was found, what was expected.
-  func error(_ message: String) { line("error", color: 31, message) }
+  func error(_ message: String) { line("error", .error, color: 31, message) }
 
   /// What to do about the error before it.
-  func hint(_ message: String) { line("hint", color: 36, message) }
+  func hint(_ message: String) { line("hint", .notice, color: 36, message) }
 
   /// What a person should know of a run that goes on.
-  func warning(_ message: String) { line("warning", color: 33, message) }
+  func warning(_ message: String) { line("warning", .warning, color: 33, message) }
 
   /// A refusal of standard error is dropped: there is no other place to tell it, and the exit code tells the rest.
-  private func line(_ label: String, color: Int, _ message: String) {
+  private func line(_ label: String, _ severity: Severity, color: Int, _ message: String) {
     let shown = stream.hasColor ? "\u{1B}[1;\(color)m\(label):\u{1B}[0m" : "\(label):"
-    try? stream.write("relatch: \(shown) \(Self.printable(message))\n")
+    try? stream.write("\(JournalStream.prefix(severity))relatch: \(shown) \(Self.printable(message))\n")
   }
 
   /// `text` with control characters written out: names and paths come from files and servers, and must neither drive the

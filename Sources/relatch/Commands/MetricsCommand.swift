@@ -1,0 +1,50 @@
+import ArgumentParser
+import Audit
+import Glibc
+import Rotation
+import Storage
+import Vault
+
+struct MetricsCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "metrics", abstract: "Print metrics for Prometheus, without unlocking anything.",
+    discussion: """
+      With --output the file is replaced as a whole, and readable by others: for the textfile collector of node_exporter,
+      which reads names that end in .prom. `relatch rotate --metrics FILE` writes the same at the end of each run.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Option(name: [.short, .long], help: ArgumentHelp("The file to replace.", valueName: "file"))
+  var output: String?
+
+  func run() async throws {
+    let text = try await Places(options).metrics(run: nil)
+    guard let output else { return try StandardStream.output.write(text) }
+    if !output.hasSuffix(".prom") {
+      Report(options).note("the textfile collector of node_exporter reads only names that end in .prom")
+    }
+    try MetricsFile.write(text, to: output)
+  }
+}
+
+extension Places {
+  /// The metrics of the vault as it is now.
+  func metrics(run: VaultFigures.Run?) async throws -> String {
+    let store = try openStore()
+    let bytes = databaseBytes
+    return try await store.read { transaction in
+      try VaultFigures(
+        transaction, schedule: RotationSchedule { TimeZoneRules(named: $0) }, vaultBytes: bytes,
+        written: WallClock.now(), run: run)
+    }.text
+  }
+
+  /// The size of the database and of its write-ahead log.
+  private var databaseBytes: Int64? {
+    var information = stat()
+    guard stat(database, &information) == 0 else { return nil }
+    let size = Int64(information.st_size)
+    return stat(database + "-wal", &information) == 0 ? size + Int64(information.st_size) : size
+  }
+}

@@ -1,0 +1,46 @@
+import ArgumentParser
+import Audit
+
+/// Options of the verbs that a timer runs.
+struct UnattendedOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Replace this file with metrics for Prometheus at the end.", valueName: "file"))
+  var metrics: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Send each outcome and failure to syslog: /dev/log, or udp://ADDRESS:PORT.", valueName: "address"))
+  var syslog: String?
+
+  /// Runs `body` with a report that also goes to syslog, and writes the metrics at its end, however it ended. Options win
+  /// over `RELATCH_METRICS` and `RELATCH_SYSLOG`.
+  ///
+  /// Throws what `body` throws, and a usage failure for an address that is none. Neither syslog nor metrics ever make a run
+  /// fail that does not fail without them.
+  func run(_ options: CommonOptions, _ body: (Report) async throws -> Void) async throws {
+    let address = try (syslog ?? ProcessEnvironment.value(of: "RELATCH_SYSLOG")).map(SyslogAddress.init)
+    let report = Report(options, syslog: address.map { SyslogSink($0) })
+    do {
+      try await body(report)
+    } catch let status as Status {
+      await writeMetrics(options, status.code)
+      throw status
+    } catch {
+      // Standard error gets it from `main`.
+      let failure = Failure(error)
+      report.syslog?.failure(failure, of: nil)
+      await writeMetrics(options, failure.code)
+      throw error
+    }
+    await writeMetrics(options, .done)
+  }
+
+  private func writeMetrics(_ options: CommonOptions, _ code: ExitCode) async {
+    guard let path = metrics ?? ProcessEnvironment.value(of: "RELATCH_METRICS") else { return }
+    do {
+      let text = try await Places(options).metrics(run: VaultFigures.Run(ended: WallClock.now(), code: code))
+      try MetricsFile.write(text, to: path)
+    } catch {
+      Diagnostics.standard.warning("no metrics are written: \(Failure(error).message)")
+    }
+  }
+}

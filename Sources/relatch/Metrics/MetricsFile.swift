@@ -1,0 +1,50 @@
+import Glibc
+
+/// A file that a collector reads while it is written again and again: always whole, and readable by others.
+enum MetricsFile {
+  /// Puts `text` in the place of the file at `path`, mode 0644, durable with its folder when this returns. A reader sees the
+  /// old text or the new, never a part.
+  ///
+  /// Throws `Failure` with `cannotWrite`, and then leaves what was there. What is no regular file is not replaced.
+  static func write(_ text: String, to path: String) throws(Failure) {
+    var information = stat()
+    if lstat(path, &information) == 0, information.st_mode & S_IFMT != S_IFREG {
+      throw refusal(path, "it is there, and is no regular file")
+    }
+    // The name ends so that a collector of `*.prom` takes no notice. mkstemp() opens with O_CREAT | O_EXCL.
+    var template = Array((path + ".XXXXXX").utf8CString)
+    let descriptor = template.withUnsafeMutableBufferPointer { buffer in
+      buffer.baseAddress.map { mkstemp($0) } ?? -1
+    }
+    guard descriptor >= 0 else { throw refusal(path) }
+    defer { close(descriptor) }
+    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    do throws(Failure) {
+      try fill(descriptor, with: text, path)
+      guard rename(template, path) == 0 else { throw refusal(path) }
+    } catch {
+      unlink(template)
+      throw error
+    }
+    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+    let folderDescriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard folderDescriptor >= 0 else { throw refusal(path) }
+    defer { close(folderDescriptor) }
+    guard fsync(folderDescriptor) == 0 else { throw refusal(path) }
+  }
+
+  private static func fill(_ descriptor: Int32, with text: String, _ path: String) throws(Failure) {
+    do { try StandardStream(descriptor: descriptor, name: path).write(text) } catch {
+      throw refusal(path, String(cString: strerror(error.number)))
+    }
+    // Nothing in it is secret, and the collector is another user.
+    guard fchmod(descriptor, 0o644) == 0, fsync(descriptor) == 0 else { throw refusal(path) }
+  }
+
+  private static func refusal(_ path: String, _ reason: String? = nil) -> Failure {
+    let reason = reason ?? String(cString: strerror(errno))
+    return Failure(
+      .cannotWrite, "cannot write the metrics to \(Diagnostics.printable(path)): \(reason)",
+      hint: "name a file in a folder that you may write to")
+  }
+}

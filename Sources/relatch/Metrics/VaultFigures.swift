@@ -1,0 +1,132 @@
+import Audit
+import Rotation
+import Storage
+import Vault
+
+/// What the metrics tell of a vault at one moment, read without unlocking anything.
+struct VaultFigures: Sendable {
+  /// How a run of `rotate` or `retire` ended.
+  struct Run: Sendable {
+    let ended: Timestamp
+    let code: ExitCode
+  }
+
+  let written: Timestamp
+  /// The database with what is not yet written back into it; nil if the file system does not tell.
+  let vaultBytes: Int64?
+  let logEntries: UInt64
+  /// The time of the newest entry, which a signed checkpoint covers.
+  let checkpointed: Timestamp?
+  let credentials: [CredentialFigures]
+  /// Nil if these are not written by a run.
+  let run: Run?
+
+  init(
+    written: Timestamp, vaultBytes: Int64?, logEntries: UInt64, checkpointed: Timestamp?,
+    credentials: [CredentialFigures], run: Run?
+  ) {
+    self.written = written
+    self.vaultBytes = vaultBytes
+    self.logEntries = logEntries
+    self.checkpointed = checkpointed
+    self.credentials = credentials
+    self.run = run
+  }
+
+  /// Reads all that is told of the vault in `transaction`. Throws as `VaultView` does: figures that are not authentic are
+  /// not written.
+  init(
+    _ transaction: any ReadTransaction, schedule: RotationSchedule, vaultBytes: Int64?, written: Timestamp, run: Run?
+  ) throws {
+    let view = try VaultView(transaction)
+    let credentials = try view.credentials()
+    let size = try AuditLog.size(in: transaction)
+    let partners = Partners(credentials)
+    self.init(
+      written: written, vaultBytes: vaultBytes, logEntries: size,
+      checkpointed: try size == 0 ? nil : view.authenticatedEntry(at: size - 1).time,
+      credentials: try credentials.map { credential in
+        let journal = try RotationJournal(view, of: credential)
+        return CredentialFigures(
+          credential, journal: journal,
+          appointment: schedule.appointment(for: credential, journal: journal, partners: partners.of(credential)))
+      }, run: run)
+  }
+}
+
+/// Who must not rotate together with whom, whichever of the two says so.
+private struct Partners {
+  private var lists: [String: [Credential]] = [:]
+
+  init(_ credentials: [Credential]) {
+    let named = Dictionary(credentials.map { ($0.name, $0) }) { first, _ in first }
+    for credential in credentials {
+      for partner in credential.policy.notTogetherWith.compactMap({ named[$0] }) where partner.name != credential.name {
+        lists[credential.name, default: []].append(partner)
+        lists[partner.name, default: []].append(credential)
+      }
+    }
+  }
+
+  func of(_ credential: Credential) -> [Credential] { lists[credential.name] ?? [] }
+}
+
+/// What the metrics tell of one credential.
+struct CredentialFigures: Sendable {
+  let name: String
+  let provider: String
+  /// When the value in use was made.
+  let created: Timestamp?
+  /// When the provider ends versions that are still of use, with their stage, where it says so.
+  let expiries: [(stage: Stage, at: Timestamp)]
+  /// Nil without a schedule.
+  let appointment: RotationSchedule.Appointment?
+  /// When a rotation last succeeded.
+  let lastSuccess: Timestamp?
+  /// Nil before the first rotation.
+  let state: RotationState?
+  /// When the rotation that has not yet reached its purpose was begun.
+  let unfinishedSince: Timestamp?
+  let failedAttempts: Int
+  let debts: Int
+  /// Since when the oldest debt is owed.
+  let oldestDebt: Timestamp?
+  /// From when the debts may be settled.
+  let debtsDue: Timestamp?
+  /// How many sinks and hooks have not got the active version; nil where the record does not say.
+  let undelivered: Int?
+}
+
+extension CredentialFigures {
+  init(_ credential: Credential, journal: RotationJournal?, appointment: RotationSchedule.Appointment?) {
+    let active = credential.version(in: .active)
+    let debts = credential.debts
+    name = credential.name
+    provider = credential.provider
+    created = active?.created
+    expiries = [Stage.active, .staged, .previous].compactMap { stage in
+      credential.versions.filter { $0.stage == stage }.compactMap(\.expires).min().map { (stage: stage, at: $0) }
+    }
+    self.appointment = appointment
+    // Version 1 came by `add`.
+    lastSuccess = active.flatMap { $0.number > 1 ? $0.since : nil }
+    state = journal?.machine.state
+    unfinishedSince = journal.flatMap { $0.machine.state.hasNotPromoted ? $0.began : nil }
+    failedAttempts = journal?.failedAttempts ?? 0
+    self.debts = debts.count
+    oldestDebt = debts.map(\.since).min()
+    debtsDue = debts.isEmpty ? nil : journal?.machine.graceEnds
+    undelivered = nil
+  }
+}
+
+extension RotationState {
+  /// Whether the rotation's purpose is neither reached nor given up. What comes after is told as a debt.
+  fileprivate var hasNotPromoted: Bool {
+    switch self {
+    case .ready, .staging, .staged, .validating, .validated, .promoting, .promoted, .verifying, .rejected, .discarding:
+      true
+    case .owed, .retiring, .deleted, .proving, .settled, .failed: false
+    }
+  }
+}

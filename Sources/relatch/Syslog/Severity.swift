@@ -1,0 +1,7 @@
+/// How much a message matters, as syslog and the systemd journal count it (RFC 5424 §6.2.1, syslog(3)).
+enum Severity: Int, Sendable {
+  case error = 3
+  case warning = 4
+  case notice = 5
+  case informational = 6
+}

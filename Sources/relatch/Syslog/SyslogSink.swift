@@ -1,0 +1,91 @@
+import Audit
+import Glibc
+import Rotation
+import Synchronization
+
+/// Sends messages to a syslog daemon as well as it can at once: a daemon that is gone, slow or full loses messages, and a
+/// rotation neither waits for it nor fails. The first loss is a warning.
+final class SyslogSink: Sendable {
+  private struct State {
+    var descriptor: Int32 = -1
+    var hasWarned = false
+    /// The newest rotation of each credential that a step was told of.
+    var rotations: [String: UInt64] = [:]
+  }
+
+  private let address: SyslogAddress
+  private let state: Mutex<State>
+
+  init(_ address: SyslogAddress) {
+    self.address = address
+    state = Mutex(State())
+  }
+
+  deinit {
+    let descriptor = state.withLock { $0.descriptor }
+    if descriptor >= 0 { close(descriptor) }
+  }
+
+  /// Remembers which rotation later messages about its credential belong to.
+  func note(_ step: RotationProgress) { state.withLock { $0.rotations[step.credential] = step.rotation } }
+
+  /// Sends one message about `credential`, or about the run as a whole if that is nil.
+  func send(
+    _ severity: Severity, event: String, credential: String?, version: UInt64? = nil, code: ExitCode? = nil,
+    text: String
+  ) {
+    state.withLock { state in
+      var parameters: [(name: String, value: String)] = []
+      if let credential { parameters.append(("credential", credential)) }
+      parameters.append(("event", event))
+      if let rotation = credential.flatMap({ state.rotations[$0] }) { parameters.append(("rotation", "\(rotation)")) }
+      if let version { parameters.append(("version", "\(version)")) }
+      if let code { parameters.append(("code", "\(code.rawValue)")) }
+      let message = SyslogMessage(
+        severity: severity, time: WallClock.now(), host: RunHolder.Place.hostName, process: getpid(), event: event,
+        parameters: parameters, text: text)
+      do throws(SyslogError) { try send(message.bytes, &state) } catch {
+        guard !state.hasWarned else { return }
+        state.hasWarned = true
+        Diagnostics.standard.warning("syslog takes no messages, they are dropped: \(error)")
+      }
+    }
+  }
+
+  /// `text` says it in words.
+  func outcome(_ outcome: RotationOutcome, of credential: String, text: String) {
+    let (severity, event, version): (Severity, String, UInt64) =
+      switch outcome {
+      case .promoted(let active, _, _): (.notice, "promoted", active)
+      case .settled(let active): (.notice, "settled", active)
+      case .rejected(let active): (.error, "rejected", active)
+      case .abandoned(let active): (.notice, "abandoned", active)
+      case .stillAccepted(let active, _): (.warning, "still-accepted", active)
+      }
+    send(severity, event: event, credential: credential, version: version, code: outcome.exitCode, text: text)
+  }
+
+  /// `credential` is nil for a failure of the whole run.
+  func failure(_ failure: Failure, of credential: String?) {
+    let severity: Severity
+    switch failure.code {
+    // What fell short of an outcome was told as that outcome.
+    case .validationFailed, .debtOutstanding: return
+    // These pass by themselves.
+    case .heldByAnotherRun: severity = .notice
+    case .providerUnreachable: severity = .warning
+    default: severity = .error
+    }
+    send(severity, event: "failed", credential: credential, code: failure.code, text: failure.message)
+  }
+
+  private func send(_ bytes: [UInt8], _ state: inout State) throws(SyslogError) {
+    if state.descriptor < 0 { state.descriptor = try address.connected().get() }
+    guard Glibc.send(state.descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) != bytes.count else { return }
+    let error = SyslogError(number: errno)
+    // A daemon that was started again has a new socket: the next message looks for it.
+    close(state.descriptor)
+    state.descriptor = -1
+    throw error
+  }
+}
