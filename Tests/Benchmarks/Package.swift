@@ -1,8 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// A package of its own, so that ordinary builds never compile it: `./run` builds it. It sees no declaration of ours, only
-// the program `relatch`.
+// A package of its own, so that ordinary builds never compile it: `./run` builds it. It sees no declaration of ours,
+// only the program `relatch`.
 let package = Package(
   name: "benchmarks",
   targets: [

@@ -3,8 +3,8 @@
 #
 #   rotate.sh URL PAIRS JOBS
 #
-# PAIRS has a line `app consumer client_id client_secret` for each app, the administrator first. With JOBS 1 one after the
-# other in this shell, else by xargs.
+# PAIRS has a line `app consumer client_id client_secret` for each app, the administrator first. With JOBS 1 one after
+# the other in this shell, else by xargs.
 set -euo pipefail
 
 rotate() {

@@ -2,8 +2,8 @@
 
     rotate_aiohttp.py URL PAIRS JOBS STEPS
 
-PAIRS has a line `app consumer client_id client_secret` for each app, the administrator first. STEPS are the calls of one
-rotation in order: c consumers, l list of staged sets, s stage, g grant with the new pair, p promote, d delete.
+PAIRS has a line `app consumer client_id client_secret` for each app, the administrator first. STEPS are the calls of
+one rotation in order: c consumers, l list of staged sets, s stage, g grant with the new pair, p promote, d delete.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-// An org for measuring: HTTP/1.1 on a loopback port, one thread, epoll. Each answer is held back for the latency that was
-// chosen while others go on. It is told what to do by lines on standard input, and ends with it:
+// An org for measuring: HTTP/1.1 on a loopback port, one thread, epoll. Each answer is held back for the latency that
+// was chosen while others go on. It is told what to do by lines on standard input, and ends with it:
 //
 //   reset APPS MICROSECONDS   the state at the beginning; the latency of every call from now on
 //   counters                  what was seen since

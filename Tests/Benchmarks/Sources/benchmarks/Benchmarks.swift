@@ -65,10 +65,11 @@ import Glibc
     syncs       fdatasync and fsync calls, counted by strace in a run of their own
     (busy)      more than 10 per cent in every round: the times mean little, CPU s and syncs more
 
-    A run counts only if the org saw every pair staged, then granted a token, then promoted, and no error. After each run of
-    relatch its vault is checked: every credential promoted, the log whole, pairs the same as the org's. "Old refused" has no
-    grace: the same run deletes the old pairs and sees them refused. The others store nothing; "4 calls" are stage, grant,
-    promote and delete without looking at what the org has, "10 calls" those of relatch up to the verified promotion.
+    A run counts only if the org saw every pair staged, then granted a token, then promoted, and no error. After each
+    run of relatch its vault is checked: every credential promoted, the log whole, pairs the same as the org's. "Old
+    refused" has no grace: the same run deletes the old pairs and sees them refused. The others store nothing; "4 calls"
+    are stage, grant, promote and delete without looking at what the org has, "10 calls" those of relatch up to the
+    verified promotion.
     Targets are printed beside and judge nothing.
     """
 

@@ -50,8 +50,8 @@ struct Result {
   var fastest: Double { counted.map(\.usage.wall).min() ?? .nan }
   var calls: Double { median { Double($0.counters["calls"]) / Double(contender.credentials) } }
 
-  /// The time that waiting for answers takes at least: for each wave of `jobs` the calls that follow one another, and the
-  /// administrator's grant, whether made once or for each rotation.
+  /// The time that waiting for answers takes at least: for each wave of `jobs` the calls that follow one another, and
+  /// the administrator's grant, whether made once or for each rotation.
   var ideal: Double {
     let waves = (contender.credentials + contender.jobs - 1) / contender.jobs
     return median { run in

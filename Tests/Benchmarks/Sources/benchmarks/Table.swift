@@ -14,8 +14,8 @@ enum Table {
     if let failure = result.failure { return "\(contender.name): FAILED: \(failure)" }
     let ideal = result.ideal
     let figures = line([
-      contender.name, "\(contender.credentials)", "\(contender.jobs)", number(result.wall, 3),
-      number(result.fastest, 3),
+      contender.name, "\(contender.credentials)", "\(contender.jobs)",
+      number(result.wall, 3), number(result.fastest, 3),
       number(Double(contender.credentials) / result.wall, 1), number(result.calls, 2),
       ideal > 0 ? number(ideal, 3) : "-", ideal > 0 ? number(result.wall / ideal, 2) : "-",
       number(result.median(\.usage.cpu), 3), number(result.median(\.usage.peak), 1),

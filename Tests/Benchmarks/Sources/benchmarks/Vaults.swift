@@ -43,8 +43,8 @@ struct Vaults {
     sync()
   }
 
-  /// Fails unless the first `count` rotations are in `state` in the vault, the log is whole, and the pairs in the vault are
-  /// the org's primary ones.
+  /// Fails unless the first `count` rotations are in `state` in the vault, the log is whole, and the pairs in the vault
+  /// are the org's primary ones.
   func check(_ count: Int, state: String, with org: Org) throws {
     let names = (1...count).map(Self.name)
     let lines = try workshop.output(command(["status", "--json"] + names)).split(separator: "\n")
