@@ -42,23 +42,27 @@ package enum AuditLog {
 
   /// The newest checkpoint, unverified; nil if the log is empty.
   package static func latestCheckpoint(in transaction: any ReadTransaction) throws -> SignedCheckpoint? {
+    try latestCheckpointRow(in: transaction)?.signed
+  }
+
+  private static func latestCheckpointRow(in transaction: any ReadTransaction) throws
+    -> (signed: SignedCheckpoint, bytes: [UInt8])?
+  {
     guard let row = try transaction.lastRow(in: .checkpoints) else { return nil }
     let signed = try SignedCheckpoint(decoding: row.value)
     guard UInt64(bigEndianBytes: row.key) == signed.checkpoint.size else {
       throw AuditError(.corrupt, "the newest checkpoint is of size \(signed.checkpoint.size) but not stored as such")
     }
-    return signed
+    return (signed, row.value)
   }
 
   /// Fails unless the newest checkpoint covers the whole log, its root is that of the stored frontier, its signature is of
   /// the member who made the last entry, and that entry is in the tree. Reads O(log n) rows.
   ///
-  /// Returns the checkpoint and the last entry; nil if the log is empty.
-  package static func authenticateHead(in transaction: any ReadTransaction, knowing keys: Keys) throws
-    -> (checkpoint: SignedCheckpoint, last: LogEntry, frontier: MerkleFrontier)?
-  {
+  /// Returns the end of the log; nil if the log is empty.
+  package static func authenticateHead(in transaction: any ReadTransaction, knowing keys: Keys) throws -> LogEnd? {
     let size = try size(in: transaction)
-    guard let signed = try latestCheckpoint(in: transaction) else {
+    guard let (signed, bytes) = try latestCheckpointRow(in: transaction) else {
       guard size == 0 else { throw AuditError(.incomplete, "the log has \(size) entries and no checkpoint") }
       return nil
     }
@@ -80,7 +84,7 @@ package enum AuditLog {
         .unknownSigner, entry: size - 1, "the key of \"\(last.member)\", who signs the log, is not known")
     }
     try signed.verify(by: key)
-    return (signed, last, frontier)
+    return LogEnd(checkpoint: signed, bytes: bytes, last: last, frontier: frontier)
   }
 
   /// Appends `entries`, all by `signer`, and signs a checkpoint of the new size. Returns their indices.
@@ -91,50 +95,11 @@ package enum AuditLog {
     _ entries: [LogEntry], by signer: LogSigner, in transaction: any WriteTransaction, knowing keys: Keys
   ) throws -> Range<UInt64> {
     let head = try authenticateHead(in: transaction, knowing: keys)
-    var frontier = head?.frontier ?? MerkleFrontier()
-    let first = frontier.size
+    let first = head?.size ?? 0
     guard !entries.isEmpty else { return first..<first }
-    if head != nil, try keys(signer.member) != signer.key.verifyingKey {
-      throw AuditError(.unknownSigner, "the signer's key is not the one known of \"\(signer.member)\"")
-    }
-    try requireVerifiable(entries, by: signer, after: head?.checkpoint.checkpoint)
-    for entry in entries {
-      try transaction.set(entry.bytes, in: .log, for: frontier.size.bigEndianBytes)
-      try frontier.append(leafHash: MerkleTree.leafHash(entry.bytes)) { node, hash in
-        try transaction.set(hash.bytes, in: .tree, for: node.key)
-      }
-    }
-    if let head, head.last.member == signer.member {
-      try transaction.remove(first.bigEndianBytes, from: .checkpoints)
-    }
-    let signed = try SignedCheckpoint(
-      Checkpoint(origin: signer.origin, size: frontier.size, root: frontier.root), key: signer.key)
-    try transaction.set(signed.bytes, in: .checkpoints, for: frontier.size.bigEndianBytes)
-    return first..<frontier.size
-  }
-
-  /// Refuses what would make the log impossible to verify, as far as the newest checkpoint and the entries can tell.
-  private static func requireVerifiable(_ entries: [LogEntry], by signer: LogSigner, after head: Checkpoint?) throws {
-    if let stranger = entries.first(where: { $0.member != signer.member }) {
-      throw AuditError(.unknownSigner, "\"\(signer.member)\" cannot append an entry of \"\(stranger.member)\"")
-    }
-    var rest = entries[...]
-    if let head {
-      guard head.origin == signer.origin else {
-        throw AuditError(.inconsistent, "the log is \(head.origin), the signer's \(signer.origin)")
-      }
-    } else {
-      let genesis = try Membership(genesis: rest.removeFirst())
-      guard genesis.origin == signer.origin, try genesis.member(signer.member).signing == signer.key.verifyingKey else {
-        throw AuditError(.inconsistent, "vault.created names another vault or key than the signer's")
-      }
-    }
-    for entry in rest {
-      guard let change = try Membership.Change(entry) else { continue }
-      if case .created = change { throw AuditError(.notPermitted, "vault.created in a log that has begun") }
-      if case .removed(signer.member) = change {
-        throw AuditError(.notPermitted, "member.removed by \"\(signer.member)\" for the same member")
-      }
-    }
+    var run = try LogRun(after: head, by: signer, knowing: keys)
+    try run.append(entries, in: transaction)
+    try run.sign(in: transaction)
+    return first..<run.size
   }
 }

@@ -14,6 +14,7 @@ package struct UnlockedVault: Sendable {
   private let identity: Identity
   private let vaultKey: VaultKey?
   private let randomness: Randomness
+  private let memory: VaultMemory
 
   /// Opens the vault in `store` with `identity`; `keyFile` is the content of `keys/<key ID>.age`.
   ///
@@ -23,8 +24,9 @@ package struct UnlockedVault: Sendable {
   )
     async throws
   {
+    let memory = VaultMemory()
     let (header, members) = try await store.read { transaction in
-      let view = try VaultView(transaction)
+      let view = try VaultView(transaction, remembering: memory)
       return (view.header, view.members)
     }
     guard
@@ -42,6 +44,7 @@ package struct UnlockedVault: Sendable {
     self.member = member
     self.identity = identity
     self.randomness = randomness
+    self.memory = memory
     vaultKey = member.card.role == .owner ? try Self.open(keyFile(header), header, identity) : nil
   }
 
@@ -139,25 +142,34 @@ package struct UnlockedVault: Sendable {
     }
   }
 
+  // MARK: - Reading
+
+  /// Runs `body` on one snapshot of the vault. What this process has verified and finds unchanged is not verified again.
+  package func read<Result: Sendable>(_ body: @Sendable (VaultView) throws -> Result) async throws -> Result {
+    let memory = memory
+    return try await store.read { try body(VaultView($0, remembering: memory)) }
+  }
+
   // MARK: - Changes
 
   /// Runs `body` in one durable transaction: what it stores and what it logs become true together. If it throws, nothing
-  /// happened.
+  /// happened. Changes that the store commits together are signed together.
   package func change<Result: Sendable>(
     now: Timestamp, _ body: @Sendable (VaultChange) throws -> Result
   ) async throws -> Result {
     let signer = LogSigner(member: member.name, origin: header.origin, key: identity.signingKey)
     let member = member
     let header = header
+    let memory = memory
     return try await store.write { transaction in
-      let view = try VaultView(transaction)
+      let view = try VaultView(changing: transaction, remembering: memory)
       guard view.header == header else { throw VaultError(.corrupt, "the vault was replaced by another while in use") }
       guard view.members.contains(member) else {
         throw VaultError(.notPermitted, "member \(member.name) was changed while in use")
       }
-      let change = try VaultChange(transaction, view: view, member: member.name, now: now)
+      let change = VaultChange(transaction, view: view, member: member.name, now: now)
       let result = try body(change)
-      try change.commit(by: signer)
+      try change.commit(by: signer, remembering: memory)
       return result
     }
   }

@@ -13,20 +13,24 @@ package final class VaultChange {
   private let member: String
   private let firstIndex: UInt64
   private var entries: [LogEntry] = []
+  private var records: [VaultMemory.Record] = []
 
-  init(_ transaction: any WriteTransaction, view: VaultView, member: String, now: Timestamp) throws {
+  init(_ transaction: any WriteTransaction, view: VaultView, member: String, now: Timestamp) {
     self.transaction = transaction
     self.view = view
     self.member = member
     self.now = now
-    firstIndex = try AuditLog.size(in: transaction)
+    firstIndex = view.logSize
   }
 
   /// The index of the entry that is written next.
   var nextIndex: UInt64 { firstIndex + UInt64(entries.count) }
 
-  /// Writes one log entry about `credential`, or about the vault if nil.
-  package func log(_ event: EventName, about credential: String? = nil, _ fields: [String: JSONValue] = [:]) throws {
+  /// Writes one log entry about `credential`, or about the vault if nil, and returns it.
+  @discardableResult
+  package func log(
+    _ event: EventName, about credential: String? = nil, _ fields: [String: JSONValue] = [:]
+  ) throws -> LogEntry {
     var fields = fields
     if let credential { fields["credential"] = .string(credential) }
     let entry = try LogEntry(time: now, member: member, event: event.text, details: fields)
@@ -37,6 +41,7 @@ package final class VaultChange {
       throw VaultError(.notPermitted, "member \(member) is no owner and cannot change who is a member")
     }
     entries.append(entry)
+    return entry
   }
 
   /// Stores `credential` as `event` leaves it, with an entry that carries the record's digest.
@@ -46,10 +51,12 @@ package final class VaultChange {
   ) throws -> Credential {
     var credential = credential
     credential.entry = nextIndex
+    let bytes = credential.bytes
     var fields = fields
-    fields["record"] = .string(SHA256.hash(credential.bytes).bytes.base64)
-    try log(event, about: credential.name, fields)
-    try transaction.set(credential.bytes, in: .credentials, for: Array(credential.name.utf8))
+    fields["record"] = .string(SHA256.hash(bytes).bytes.base64)
+    let entry = try log(event, about: credential.name, fields)
+    try transaction.set(bytes, in: .credentials, for: Array(credential.name.utf8))
+    records.append(VaultMemory.Record(bytes: bytes, credential: credential, entry: entry))
     return credential
   }
 
@@ -89,8 +96,21 @@ package final class VaultChange {
   /// The transaction, for leases: they belong to storage.
   package var leases: any WriteTransaction { transaction }
 
-  /// Appends and signs what was logged.
-  func commit(by signer: LogSigner) throws {
-    _ = try AuditLog.append(entries, by: signer, in: transaction, knowing: view.verifyingKey)
+  /// Appends what was logged. It is signed as the commit's last step, once for all the changes that share that.
+  func commit(by signer: LogSigner, remembering memory: VaultMemory) throws {
+    guard !entries.isEmpty else { return }
+    var (view, unsigned) = (view, transaction.finishingStep as? UnsignedChanges)
+    if unsigned?.size != view.unsigned?.size {
+      // The body has had the earlier changes signed.
+      view = try VaultView(changing: transaction, remembering: memory)
+      unsigned = view.unsigned
+      guard view.logSize == firstIndex else { throw VaultError(.corrupt, "the log was changed under a change") }
+    }
+    var changes =
+      try unsigned
+      ?? UnsignedChanges(
+        memory, after: view.known, run: LogRun(after: view.known.end, by: signer, knowing: view.verifyingKey))
+    try changes.append(entries, records, in: transaction)
+    transaction.finishingStep = changes
   }
 }

@@ -7,30 +7,77 @@ package import Storage
 /// in a log entry that the newest checkpoint covers, and a member signed that.
 package struct VaultView {
   let transaction: any ReadTransaction
-  package let header: VaultHeader
-  /// Everyone the vault knows, by name.
-  package let members: [Member]
-  private let checkpoint: Checkpoint
+  /// What was verified of the vault before anything is read from it.
+  let known: VaultMemory.Known
+  /// What earlier changes that share this commit have appended since.
+  let unsigned: UnsignedChanges?
+  private let memory: VaultMemory?
 
+  package var header: VaultHeader { known.header }
+  /// Everyone the vault knows, by name.
+  package var members: [Member] { known.members }
+  private var checkpoint: Checkpoint { known.end.checkpoint.checkpoint }
+  /// How many entries the log has.
+  var logSize: UInt64 { unsigned?.size ?? known.end.size }
+
+  /// Checks all that vouches for the vault: header, members, and the log's end.
+  ///
   /// Throws `notFound` if the store holds no vault; `VaultError.corrupt` or `AuditError` if it does not authenticate.
   package init(_ transaction: any ReadTransaction) throws {
-    guard let bytes = try transaction.value(in: .header, for: VaultHeader.row) else {
-      throw VaultError(.notFound, "the store holds no vault")
+    try (transaction as? any WriteTransaction)?.finishNow()
+    known = try Self.authenticate(VaultRows(transaction), in: transaction)
+    self.transaction = transaction
+    memory = nil
+    unsigned = nil
+  }
+
+  /// The same, but does not verify again what `memory` knows of the very same bytes.
+  init(_ transaction: any ReadTransaction, remembering memory: VaultMemory) throws {
+    let rows = try VaultRows(transaction)
+    known =
+      try memory.recall(rows, in: transaction)
+      ?? memory.learn(Self.authenticate(rows, in: transaction), isNewest: false)
+    self.transaction = transaction
+    self.memory = memory
+    unsigned = nil
+  }
+
+  /// The same for a change, which goes on from what those before it in the same commit have left unsigned.
+  init(changing transaction: any WriteTransaction, remembering memory: VaultMemory) throws {
+    let rows = try VaultRows(transaction)
+    if let unsigned = transaction.finishingStep as? UnsignedChanges, unsigned.memory === memory,
+      unsigned.base.rows == rows, try unsigned.run.isLastStored(in: transaction)
+    {
+      known = unsigned.base
+      self.unsigned = unsigned
+    } else {
+      // Another member's, or no longer what this process left.
+      try transaction.finishNow()
+      known =
+        try memory.recall(rows, in: transaction)
+        ?? memory.learn(Self.authenticate(rows, in: transaction), isNewest: true)
+      unsigned = nil
     }
     self.transaction = transaction
-    header = try VaultHeader(decoding: bytes)
-    let members = try transaction.rows(in: .members).map { try Member(decoding: $0.value, name: Self.name($0.key)) }
-    self.members = members
-    let head = try AuditLog.authenticateHead(in: transaction) { name in
+    self.memory = memory
+  }
+
+  private static func authenticate(
+    _ rows: VaultRows, in transaction: any ReadTransaction
+  ) throws -> VaultMemory.Known {
+    let header = try VaultHeader(decoding: rows.header)
+    let members = try rows.members.map { try Member(decoding: $0.value, name: name($0.key)) }
+    let end = try AuditLog.authenticateHead(in: transaction) { name in
       members.first { $0.name == name }?.card.signing
     }
-    guard let checkpoint = head?.checkpoint.checkpoint, checkpoint.origin == header.origin else {
+    guard let end, end.checkpoint.checkpoint.origin == header.origin else {
       throw VaultError(.corrupt, "the vault's log is missing, or another vault's")
     }
-    self.checkpoint = checkpoint
+    let known = VaultMemory.Known(rows: rows, header: header, members: members, end: end)
+    let view = VaultView(transaction: transaction, known: known, unsigned: nil, memory: nil)
     // The keys that vouched for the log stand in the log: a member's record that differs from its entry ends here.
     for member in members {
-      try requireDigest(of: member.bytes, inEntry: member.entry, "member \(Name.printable(member.name))") { entry in
+      try view.requireDigest(of: member.bytes, inEntry: member.entry, "member \(Name.printable(member.name))") { entry in
         // Vouched for by an owner who was there before, and so on back to the first.
         member.entry == 0
           ? entry.event == EventName.vaultCreated.text && entry.details["owner"] == member.card.json
@@ -38,17 +85,28 @@ package struct VaultView {
             && members.contains { $0.name == entry.member && $0.card.role == .owner && $0.entry < member.entry }
       }
     }
-    let first = try authenticatedEntry(at: 0)
+    let first = try view.authenticatedEntry(at: 0)
     guard first.event == EventName.vaultCreated.text, first.time == header.created,
       first.details["vault"] == .string(header.id.description), first.details["key"] == .string(header.keyID)
     else { throw VaultError(.corrupt, "the vault's header is not the one its log begins with") }
+    return known
+  }
+
+  private init(
+    transaction: any ReadTransaction, known: VaultMemory.Known, unsigned: UnsignedChanges?, memory: VaultMemory?
+  ) {
+    self.transaction = transaction
+    self.known = known
+    self.unsigned = unsigned
+    self.memory = memory
   }
 
   /// The key of a member by name; nil if there is no such member.
   func verifyingKey(of name: String) -> VerifyingKey? { members.first { $0.name == name }?.card.signing }
 
-  /// The log entry at `index`, proved to be covered by the newest checkpoint.
+  /// The log entry at `index`, proved to be covered by the newest checkpoint, or appended in this very transaction.
   package func authenticatedEntry(at index: UInt64) throws -> LogEntry {
+    if let entry = unsigned?.entry(at: index) { return entry }
     guard index < checkpoint.size else {
       throw VaultError(.corrupt, "the log has \(checkpoint.size) entries, and a record speaks of entry \(index)")
     }
@@ -85,9 +143,18 @@ package struct VaultView {
   }
 
   private func credential(decoding bytes: [UInt8], name: String) throws -> Credential {
+    if let record = memory?.record(of: name, under: known), record.bytes == bytes,
+      try transaction.value(in: .log, for: record.credential.entry.bigEndianBytes) == record.entry.bytes
+    {
+      return record.credential
+    }
     let credential = try Credential(decoding: bytes, name: name)
-    try requireDigest(of: bytes, inEntry: credential.entry, "the record of \(Name.printable(name))") { entry in
-      entry.details["credential"] == .string(name)
+    let entry = try requireDigest(of: bytes, inEntry: credential.entry, "the record of \(Name.printable(name))") {
+      $0.details["credential"] == .string(name)
+    }
+    // What is appended in this transaction is known when it is signed.
+    if let memory, credential.entry < known.end.size {
+      memory.learn(VaultMemory.Record(bytes: bytes, credential: credential, entry: entry), of: known.history)
     }
     return credential
   }
@@ -132,13 +199,15 @@ package struct VaultView {
     }
   }
 
-  /// Fails unless log entry `index` is authentic, is about the record, and carries its digest.
+  /// Fails unless log entry `index` is authentic, is about the record, and carries its digest. Returns the entry.
+  @discardableResult
   private func requireDigest(
     of bytes: [UInt8], inEntry index: UInt64, _ what: String, isAbout: (LogEntry) -> Bool
-  ) throws {
+  ) throws -> LogEntry {
     let entry = try authenticatedEntry(at: index)
     guard isAbout(entry), entry.details["record"] == .string(SHA256.hash(bytes).bytes.base64) else {
       throw VaultError(.corrupt, "\(what) is not the one that log entry \(index) speaks of: it was altered")
     }
+    return entry
   }
 }

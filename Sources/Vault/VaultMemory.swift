@@ -1,0 +1,130 @@
+import Audit
+import Storage
+import Synchronization
+
+/// What this process has verified of one vault, so that its next transaction need not verify the same bytes again.
+///
+/// It holds conclusions about bytes and none about the store: "this header and these members agree with the log that this
+/// checkpoint is of, and a member signed it"; "in that log this is the entry at that index, and it vouches for this record".
+/// Each was reached by the full check, or is about a checkpoint that this process signed itself over a log it had so checked
+/// and added to. Such a sentence stays true whatever becomes of the store or of the transaction that it was learned in.
+///
+/// It is applied only to what a transaction has read itself and found the same byte for byte: the header, the members, the
+/// newest checkpoint and the last entry before anything else, then each record and the entry that it names. Whoever can
+/// write the store gains nothing by it: what differs goes the long way, and what does not differ is what was verified. Rows
+/// that only prove what is known already, the tree's and those of older entries, are not read.
+final class VaultMemory: Sendable {
+  /// A record that the entry it names vouches for.
+  struct Record: Sendable {
+    let bytes: [UInt8]
+    let credential: Credential
+    let entry: LogEntry
+  }
+
+  /// What one full check found.
+  struct Known: Sendable {
+    let rows: VaultRows
+    let header: VaultHeader
+    let members: [Member]
+    let end: LogEnd
+    /// Which line of checkpoints `end` is of, each of which extends the one before it; another number, another line.
+    var history: UInt64 = 0
+  }
+
+  fileprivate struct State {
+    var history: UInt64 = 1
+    /// Of one history, oldest first, with the same header and members.
+    var known: [Known] = []
+    /// By name; each vouched for by an entry of the history's newest checkpoint.
+    var records: [String: Record] = [:]
+  }
+
+  /// Readers have snapshots that are a few commits old.
+  private static let mostEnds = 8
+  /// Some megabytes at the most; beyond that, all are forgotten.
+  fileprivate static let mostRecords = 4_096
+
+  private let state = Mutex(State())
+
+  /// What is known of the vault that `transaction` shows, whose rows are `rows`; nil if there is any difference.
+  func recall(_ rows: VaultRows, in transaction: any ReadTransaction) throws -> Known? {
+    guard let checkpoint = try transaction.lastRow(in: .checkpoints) else { return nil }
+    let known = state.withLock { state in
+      state.known.last { $0.end.isCheckpoint(checkpoint) }
+    }
+    guard let known, known.rows == rows, try known.end.isLastStored(in: transaction) else { return nil }
+    return known
+  }
+
+  /// Keeps what the full check of a transaction found. `isNewest` says that nobody can have committed anything since: then
+  /// it takes the place of what was known before, otherwise only if its log is the longer one.
+  func learn(_ known: Known, isNewest: Bool) -> Known {
+    state.withLock { state in
+      guard isNewest || known.end.size > state.known.last?.end.size ?? 0 else { return known }
+      state.history += 1
+      state.records = [:]
+      var known = known
+      known.history = state.history
+      state.known = [known]
+      return known
+    }
+  }
+
+  /// Keeps the checkpoint `end` that was signed over `base` and what was added to it, `records` among that, oldest first.
+  func learn(_ end: LogEnd, after base: Known, _ records: [Record]) {
+    state.withLock { state in
+      guard state.history == base.history, let newest = state.known.last else { return }
+      if newest.end.size != base.end.size {
+        // What was signed after `base` before was not committed: the same indices have other entries now.
+        state.history += 1
+        state.known.removeAll { $0.end.size > base.end.size }
+        state.records = state.records.filter { $0.value.credential.entry < base.end.size }
+        for index in state.known.indices { state.known[index].history = state.history }
+      }
+      state.known.append(
+        Known(rows: base.rows, header: base.header, members: base.members, end: end, history: state.history))
+      if state.known.count > Self.mostEnds { state.known.removeFirst() }
+      for record in records { state.keep(record) }
+    }
+  }
+
+  /// Keeps a record that was verified against a checkpoint of `history`.
+  func learn(_ record: Record, of history: UInt64) {
+    state.withLock { state in
+      if state.history == history { state.keep(record) }
+    }
+  }
+
+  /// What is known of the record of `name` under the checkpoint of `known`.
+  func record(of name: String, under known: Known) -> Record? {
+    let record = state.withLock { $0.history == known.history ? $0.records[name] : nil }
+    return record.flatMap { $0.credential.entry < known.end.size ? $0 : nil }
+  }
+}
+
+extension VaultMemory.State {
+  fileprivate mutating func keep(_ record: VaultMemory.Record) {
+    let name = record.credential.name
+    if let present = records[name] {
+      guard present.credential.entry <= record.credential.entry else { return }
+    } else if records.count >= VaultMemory.mostRecords {
+      records = [:]
+    }
+    records[name] = record
+  }
+}
+
+/// The header and the members as they are stored.
+struct VaultRows: Hashable, Sendable {
+  let header: [UInt8]
+  let members: [Row]
+
+  /// Throws `notFound` if the store holds no vault.
+  init(_ transaction: any ReadTransaction) throws {
+    guard let header = try transaction.value(in: .header, for: VaultHeader.row) else {
+      throw VaultError(.notFound, "the store holds no vault")
+    }
+    self.header = header
+    members = try transaction.rows(in: .members)
+  }
+}
