@@ -8,6 +8,8 @@ struct OrgAnswer: Sendable {
   var body = Data()
   var app: String?
   var consumer: String?
+  /// Whether a token was granted to the primary pair; nil where none was granted.
+  var isPrimary: Bool?
 
   static func json(_ node: JSONNode, status: Int = 200) -> OrgAnswer {
     OrgAnswer(status: status, body: node.data)

@@ -13,6 +13,8 @@ package struct RecordedRequest: Codable, Sendable, Equatable {
   /// What the org made of it, also where the client never saw the answer; nil if a fault kept the org from acting.
   package var status: Int?
   package var fault: OrgFault.Kind?
+  /// Of a granted token: whether the consumer's primary pair asked for it, or the one beside it.
+  package var isPrimary: Bool?
 
   /// Whether the request took effect, whatever the client was told.
   package var acted: Bool { status.map { (200..<300).contains($0) } ?? false }

@@ -18,6 +18,7 @@ extension SimulatedOrg {
       record.app = answer.app
       record.consumer = answer.consumer
       record.status = answer.status
+      record.isPrimary = answer.isPrimary
       answered = answer
     }
     requests.append(record)

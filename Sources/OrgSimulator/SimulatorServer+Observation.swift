@@ -60,4 +60,33 @@ extension SimulatorServer {
   }
 
   package func clearFaults() { withOrg { $0.faults = [] } }
+
+  // MARK: - Moments
+
+  /// The whole org as it is now.
+  package var moment: OrgMoment { withOrg { OrgMoment(org: $0) } }
+
+  /// Makes the org what it was at `moment`, its clock, requests and faults included. Its address stays.
+  package func restore(_ moment: OrgMoment) {
+    withOrg { org in
+      let baseURL = org.baseURL
+      org = moment.org
+      org.baseURL = baseURL
+    }
+  }
+}
+
+/// An org at one instant, to which it can be made to return: whatever is tried from there begins alike.
+package struct OrgMoment: Sendable {
+  let org: SimulatedOrg
+
+  /// Whether the org's apps, pairs and clock were the same at both; requests and access tokens do not count.
+  package func isLike(_ other: OrgMoment) -> Bool { org.apps == other.org.apps && org.now == other.org.now }
+
+  /// Whether the token endpoint would accept a pair `seconds` later, with nothing else done in between.
+  package func accepts(key: String, secret: String, after seconds: Double) -> Bool {
+    var later = org
+    later.clock.advance(by: seconds)
+    return later.accepts(key: key, secret: secret)
+  }
 }

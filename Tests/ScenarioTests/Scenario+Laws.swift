@@ -1,4 +1,6 @@
 import Audit
+import FoundationEssentials
+import Glibc
 import OrgSimulator
 import Rotation
 import Storage
@@ -6,63 +8,38 @@ import Synchronization
 import Testing
 import Vault
 
-// The laws as far as one can see them from outside: the org's requests, the runs' reports, the vault and its log.
+// The nine laws, as far as one can see them from outside: the org's requests, the runs' reports, the vault and its log.
 extension Scenario {
-  /// Fails the test where a law is broken. Called after every run, however the run ended.
-  func checkLaws(_ when: String, sourceLocation: SourceLocation = #_sourceLocation) async throws {
-    let context = Comment(rawValue: when)
+  /// Fails the test where a law is broken. Called after every run, however the run ended; `died` says that a run was cut
+  /// off, and could give nothing back.
+  func checkLaws(_ when: String, died: Bool = false, sourceLocation: SourceLocation = #_sourceLocation) async throws {
     noteSecrets()
-    // Law 3: never without a key.
-    var hasKey = false
-    for stage in [Stage.active, .staged, .previous] where !hasKey { hasKey = try await isAccepted(stage) }
-    #expect(hasKey, context, sourceLocation: sourceLocation)
-    checkOrder(context, sourceLocation)
-    // Laws 6 and 8: the log verifies, and tells no secret.
-    _ = try await logIsWhole()
-    let secrets = secrets.withLock { $0 }
-    let rows = try await store.read { try $0.rows(in: .log) }
-    let log = rows.map { String(decoding: $0.value, as: UTF8.self) }.joined(separator: "\n")
-    for secret in secrets { #expect(!log.contains(secret), context, sourceLocation: sourceLocation) }
-    // No run leaves the lease behind, unless it died.
-    let isSlotOurs = try await slotIsKnown()
-    #expect(isSlotOurs, context, sourceLocation: sourceLocation)
+    let credential = try await credential()
+    var pairs: [UInt64: IssuedText] = [:]
+    for (version, pair) in try await vault.pairs(
+      of: "crm", choosing: { $0.versions }, event: .pairUsed, now: clock.now())
+    { pairs[version.number] = IssuedText(pair) }
+    let laws = Laws(
+      scenario: self, when: when, credential: credential, pairs: pairs, requests: server.requests,
+      steps: timeline.steps, rows: try await store.allRows(), place: sourceLocation)
+    laws.saveBeforeUse()
+    laws.proveBeforePromote()
+    laws.neverWithoutAKey()
+    laws.logBeforeRelease()
+    laws.oldSecretsAreDebts()
+    laws.secretsStayWhereTheyBelong()
+    try await laws.oneHandAtATime(died: died)
+    try await laws.provableByOutsiders()
+    laws.ambiguityIsAState()
+    // Between the laws: nothing was made and forgotten.
+    let isSlotOurs = try await slotIsKnown(pairs)
+    #expect(isSlotOurs, Comment(rawValue: "\(when): a pair was made and forgotten"), sourceLocation: sourceLocation)
   }
 
-  /// Laws 1, 2 and 4, by the order of requests and entries.
-  private func checkOrder(_ context: Comment, _ sourceLocation: SourceLocation) {
-    for request in server.requests {
-      let before = timeline.steps.filter { $0.requests < request.number }
-      let last = before.last?.event
-      switch request.method {
-      case "PATCH":
-        #expect(last == "promote.intended", context, sourceLocation: sourceLocation)
-        let proved = before.lastIndex { $0.event == "validated" }
-        let asked = before.lastIndex { $0.event == "validate.intended" }
-        let saved = before.lastIndex { $0.event == "staged" }
-        guard let proved, let asked, let saved, saved < asked, asked < proved else {
-          Issue.record("a PATCH without a saved and proved pair: \(context)", sourceLocation: sourceLocation)
-          continue
-        }
-        let grants = server.requests[before[asked].requests..<before[proved].requests].filter {
-          $0.path == "/services/oauth2/token" && $0.acted
-        }
-        #expect(!grants.isEmpty, context, sourceLocation: sourceLocation)
-      case "DELETE":
-        let allowed = ["retire.intended", "discard.intended", "stage.intended", "stage.lost"]
-        #expect(allowed.contains(last ?? ""), context, sourceLocation: sourceLocation)
-      case "POST" where request.path.hasSuffix("/staged"):
-        #expect(last == "stage.intended", context, sourceLocation: sourceLocation)
-      default: break
-      }
-    }
-  }
-
-  /// Whether every pair the org accepts is one the vault can still name: nothing was made and forgotten.
-  private func slotIsKnown() async throws -> Bool {
+  /// Whether what is in the slot is one that the vault can still name.
+  private func slotIsKnown(_ pairs: [UInt64: IssuedText]) async throws -> Bool {
     guard let slot = try consumer().slot, slot.state != .expired else { return true }
-    for stage in Stage.allCases {
-      if let pair = try await saved(stage), text(pair.clientID) == slot.pair.key { return true }
-    }
+    if pairs.values.contains(where: { $0.key == slot.pair.key }) { return true }
     // Staged and not yet adopted: the journal says that staging was asked for.
     let state = try await state()
     return state == .staging || state == .ready
@@ -80,6 +57,190 @@ extension Scenario {
   func acted(_ method: String, _ suffix: String = "") -> Int {
     server.requests.count { $0.method == method && $0.acted && (suffix.isEmpty || $0.path.hasSuffix(suffix)) }
   }
+}
+
+/// A pair in the clear, as the simulated org knows it.
+struct IssuedText: Sendable {
+  let key: String
+  let secret: String
+
+  init(_ pair: Pair) {
+    key = text(pair.clientID)
+    secret = text(pair.clientSecret)
+  }
+}
+
+/// What is known when the laws are checked.
+private struct Laws {
+  let scenario: Scenario
+  let when: String
+  let credential: Credential
+  /// Every version's pair, retired ones too.
+  let pairs: [UInt64: IssuedText]
+  let requests: [RecordedRequest]
+  let steps: [Timeline.Step]
+  let rows: [Table: [Row]]
+  let place: SourceLocation
+
+  private func expect(_ isKept: Bool, _ law: String, _ what: String) {
+    #expect(isKept, Comment(rawValue: "\(law): \(what): \(when)"), sourceLocation: place)
+  }
+
+  private func accepts(_ pair: IssuedText, after seconds: Double = 0) -> Bool {
+    scenario.server.moment.accepts(key: pair.key, secret: pair.secret, after: seconds)
+  }
+
+  /// The reports that came before a request was sent.
+  private func before(_ request: RecordedRequest) -> ArraySlice<Timeline.Step> {
+    steps[..<(steps.firstIndex { $0.requests >= request.number } ?? steps.endIndex)]
+  }
+
+  private var changes: [RecordedRequest] {
+    requests.filter { $0.method == "PATCH" || $0.method == "DELETE" || ($0.method == "POST" && !$0.isGrant) }
+  }
+
+  /// 1. Each time a pair was asked to become primary, it had been saved.
+  func saveBeforeUse() {
+    for request in requests where request.method == "PATCH" {
+      expect(before(request).contains { $0.event == "staged" }, "law 1, save before use", "PATCH \(request.number)")
+    }
+    // What is primary at the org is one that the vault can open.
+    if let primary = try? scenario.consumer().primary {
+      expect(pairs.values.contains { $0.key == primary.key }, "law 1, save before use", "the primary pair")
+    }
+  }
+
+  /// 2. Each PATCH follows a token granted to the pair beside the primary one, asked for after that pair was saved, and at
+  /// most ten minutes old.
+  func proveBeforePromote() {
+    for request in requests where request.method == "PATCH" {
+      let known = before(request)
+      let saved = known.lastIndex { $0.event == "staged" }
+      let asked = known.lastIndex { $0.event == "validate.intended" }
+      let proved = known.lastIndex { $0.event == "validated" }
+      guard let saved, let asked, let proved, saved < asked, asked < proved else {
+        expect(false, "law 2, prove before promote", "PATCH \(request.number) has no proof")
+        continue
+      }
+      let proof = requests[known[asked].requests..<known[proved].requests].last { $0.isGrant && $0.acted }
+      expect(proof?.isPrimary == false, "law 2, prove before promote", "PATCH \(request.number): another pair's grant")
+      let age = proof.map { request.time.timeIntervalSince($0.time) } ?? .infinity
+      expect(age <= 600, "law 2, prove before promote", "PATCH \(request.number): a proof of \(age) s")
+    }
+  }
+
+  /// 3. The vault holds a pair that the provider accepts at this instant. A provider that makes a promoted pair propagate
+  /// anew has one that it will accept without anybody's doing.
+  func neverWithoutAKey() {
+    let seconds = scenario.readings.contains("promotionPropagates=true") ? 60.0 : 0
+    let isAccepted = pairs.values.contains { accepts($0) } || pairs.values.contains { accepts($0, after: seconds) }
+    expect(isAccepted, "law 3, never without a key", "no version is accepted")
+  }
+
+  /// 4. Each act follows its intent in the log, and nothing else in between.
+  func logBeforeRelease() {
+    for request in changes {
+      let allowed =
+        switch request.method {
+        case "PATCH": ["promote.intended"]
+        case "POST": ["stage.intended"]
+        default: ["retire.intended", "discard.intended", "stage.intended", "stage.lost"]
+        }
+      let last = before(request).last?.event ?? "nothing"
+      expect(allowed.contains(last), "law 4, log before release", "\(request.method) after \(last)")
+    }
+    let first = scenario.timeline.isWhole ? requests.first { !$0.isGrant } : nil
+    expect(first.map { !before($0).isEmpty } ?? true, "law 4, log before release", "a request before any entry")
+  }
+
+  /// 5. Whoever was active and is not refused is owed; nobody is retired who is accepted.
+  func oldSecretsAreDebts() {
+    let promoted = steps.count { $0.event == "promoted" }
+    for version in credential.versions where version.stage == .retired {
+      guard let pair = pairs[version.number] else { continue }
+      // One that was given up never was in use.
+      guard version.number == 1 || promoted > 0 else { continue }
+      expect(!accepts(pair), "law 5, old secrets are debts", "version \(version.number) is retired and accepted")
+    }
+    let owed = Set(credential.debts.map(\.number))
+    let active = credential.version(in: .active)?.number ?? 0
+    for version in credential.versions where version.number < active && version.stage != .retired {
+      expect(owed.contains(version.number), "law 5, old secrets are debts", "version \(version.number) is not owed")
+    }
+  }
+
+  /// 6. No row of the vault holds a secret in the clear, the log least of all.
+  func secretsStayWhereTheyBelong() {
+    let secrets = scenario.secrets.withLock { $0 }.map { Array($0.utf8) }
+    for (table, rows) in rows {
+      let all = rows.flatMap { $0.key + $0.value }
+      for secret in secrets {
+        expect(!all.holds(secret), "law 6, secrets stay where they belong", "table \(table.name)")
+      }
+    }
+  }
+
+  /// 7. A run that was not cut off has given its lease back; an older lease than the newest is worth nothing.
+  func oneHandAtATime(died: Bool) async throws {
+    let name = "rotation/\(credential.id)"
+    let row = rows[.leases]?.first { $0.key == Array(name.utf8) }
+    guard let fencing = row.flatMap({ UInt64(bigEndianBytes: $0.value.prefix(8)) }) else { return }
+    let holder = try await scenario.store.read { try $0.leaseHolder(of: name) }
+    expect(died || holder == nil, "law 7, one hand at a time", "the lease was not given back")
+    guard fencing > 1 else { return }
+    let older = Lease(name: name, fencing: fencing - 1)
+    await #expect(throws: StorageError.self, Comment(rawValue: "law 7, one hand at a time: \(when)")) {
+      try await scenario.store.write { try $0.renew(older, now: 0, milliseconds: 1) }
+    }
+  }
+
+  /// 8. The log verifies, and is an extension of the one that was seen before.
+  func provableByOutsiders() async throws {
+    _ = try await scenario.logIsWhole()
+    let log = (rows[.log] ?? []).map(\.value)
+    scenario.remembered.withLock { remembered in
+      expect(log.starts(with: remembered), "law 8, provable by outsiders", "the log was rewritten")
+      remembered = log
+    }
+  }
+
+  /// 9. Between an act that may have happened and the next one, the org was asked what it has, and answered.
+  func ambiguityIsAState() {
+    var seen = false
+    var isClearing = false
+    for request in requests {
+      if request.method == "GET", request.path.hasSuffix("/staged"), request.fault == nil { seen = true }
+      guard changes.contains(where: { $0.number == request.number }) else { continue }
+      // What expired is cleared away under the same look as the staging that needs its place.
+      expect(seen || isClearing, "law 9, ambiguity is a state", "\(request.method) \(request.number) without a look")
+      isClearing = request.method == "DELETE" && before(request).last?.event == "stage.intended"
+      // One that was refused, with an answer, has changed nothing.
+      if request.acted || request.fault != nil { seen = false }
+    }
+  }
+}
+
+extension RecordedRequest {
+  fileprivate var isGrant: Bool { path == "/services/oauth2/token" }
+}
+
+extension [UInt8] {
+  /// Whether `other`, which is not empty, stands somewhere in it.
+  fileprivate func holds(_ other: [UInt8]) -> Bool {
+    withUnsafeBytes { here in
+      var rest = here[...]
+      while rest.count >= other.count, let base = rest.baseAddressOfSlice {
+        guard let found = memchr(base, Int32(other[0]), rest.count - other.count + 1) else { return false }
+        if memcmp(found, other, other.count) == 0 { return true }
+        rest = rest.dropFirst(UnsafeRawPointer(found) - base + 1)
+      }
+      return false
+    }
+  }
+}
+
+extension Slice where Base == UnsafeRawBufferPointer {
+  fileprivate var baseAddressOfSlice: UnsafeRawPointer? { UnsafeRawBufferPointer(rebasing: self).baseAddress }
 }
 
 extension Result where Success == RotationOutcome {

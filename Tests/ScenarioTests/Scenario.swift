@@ -16,13 +16,16 @@ final class Scenario: Sendable {
   let store: any Store
   let vault: UnlockedVault
   let clock: ScenarioClock
-  let timeline = Timeline()
+  let timeline: Timeline
+  /// What the provider is like, as deviations from the default readings.
+  let readings: [String]
   /// Every secret the org ever showed, so that the log can be searched for it.
-  let secrets = Mutex<Set<String>>([])
-  private let url: String
+  let secrets: Mutex<Set<String>>
+  /// The log as it was when the laws were checked last.
+  let remembered = Mutex<[[UInt8]]>([])
   private let identity: Identity
   private let keyFile: [UInt8]
-  private let transport = CurlTransport()
+  private let transport: CurlTransport
 
   /// The credential under test is `crm`; `admin` administers it, unless it administers itself.
   init(
@@ -33,7 +36,11 @@ final class Scenario: Sendable {
       layout: OrgLayout(apps: 1, consumersPerApp: consumersPerApp, everyAppIsAdmin: isSelfAdministered),
       readings: try OrgReadings(readings), clock: ScenarioClock.orgStart)
     clock = ScenarioClock(server)
-    url = try await server.start()
+    timeline = Timeline()
+    self.readings = readings
+    secrets = Mutex([])
+    transport = CurlTransport()
+    let url = try await server.start()
     self.store = store
     identity = try Identity(AgeIdentity(generating: .system))
     let now = clock.now()
@@ -54,6 +61,21 @@ final class Scenario: Sendable {
       name: "crm", provider: "salesforce",
       settings: ["url": url, "app": app.identifier].merging(extra) { $1 }, policy: chosen,
       admin: isSelfAdministered ? "crm" : "admin", pair: pair(try #require(consumer.primary)), now: now)
+    noteSecrets()
+  }
+
+  /// The same vault and org as they were at `moment`, for a new run to go on from. One of them at a time: the org is one.
+  init(_ other: Scenario, at moment: Moment) async throws {
+    (server, transport, identity, keyFile) = (other.server, other.transport, other.identity, other.keyFile)
+    readings = other.readings
+    server.restore(moment.org)
+    clock = ScenarioClock(server, at: moment.time)
+    timeline = Timeline(moment.steps)
+    secrets = Mutex(other.secrets.withLock { $0 })
+    store = try await MemoryStore(holding: moment.rows)
+    let keyFile = keyFile
+    vault = try await UnlockedVault(store, identity: identity, keyFile: { _ in keyFile }, randomness: .system)
+    try await catchUp()
     noteSecrets()
   }
 
@@ -78,6 +100,7 @@ final class Scenario: Sendable {
   /// One run, as a fresh process would make it; over another store if the vault's own is to misbehave.
   func run(
     _ goal: RotationRunner.Goal = .rotate, over other: (any Store)? = nil, timing: RotationTiming? = nil,
+    watching watch: ((any HTTPTransport) -> any HTTPTransport)? = nil,
     isGone: @escaping @Sendable (String) -> Bool = { _ in true }
   ) async throws -> RotationOutcome {
     let vault = try await opened(over: other ?? store)
@@ -92,7 +115,7 @@ final class Scenario: Sendable {
       admin: AdminAccess(name: admin.name, settings: admin.settings) {
         try await vault.active(of: admin.name, now: clock.now())
       },
-      transport: transport)
+      transport: watch?(transport) ?? transport)
     let runner = RotationRunner(
       vault: vault, timing: timing ?? clock.timing, holder: "scenario", isGone: isGone,
       progress: { [self] progress in
@@ -105,9 +128,10 @@ final class Scenario: Sendable {
   /// The same, its failure as a value.
   func attempt(
     _ goal: RotationRunner.Goal = .rotate, over other: (any Store)? = nil, timing: RotationTiming? = nil,
+    watching watch: ((any HTTPTransport) -> any HTTPTransport)? = nil,
     isGone: @escaping @Sendable (String) -> Bool = { _ in true }
   ) async -> Result<RotationOutcome, any Error> {
-    do { return .success(try await run(goal, over: other, timing: timing, isGone: isGone)) } catch {
+    do { return .success(try await run(goal, over: other, timing: timing, watching: watch, isGone: isGone)) } catch {
       return .failure(error)
     }
   }
@@ -127,7 +151,7 @@ final class Scenario: Sendable {
         try view.journal(of: credential, rotation: rotation).map { String($0.event.dropFirst("rotation.".count)) }
       }
     }
-    for event in events.dropFirst(timeline.steps.count) { timeline.add(event, after: server.requests.count) }
+    for event in events.dropFirst(timeline.journalled) { timeline.add(event, after: server.requests.count) }
   }
 
   func credential() async throws -> Credential { try await store.read { try VaultView($0).credential("crm") } }

@@ -1,4 +1,5 @@
 import Audit
+import Contracts
 import FoundationEssentials
 import OrgSimulator
 import Rotation
@@ -10,12 +11,15 @@ final class ScenarioClock: Sendable {
   private static let start: Int64 = 1_795_000_000_000
   static let orgStart = OrgClock.fixed(Date(timeIntervalSince1970: Double(start) / 1000))
 
-  private let milliseconds = Mutex<Int64>(ScenarioClock.start)
+  private let milliseconds: Mutex<Int64>
   private let server: SimulatorServer?
   /// How long everyone slept, taken together.
   private let slept = Mutex<Duration>(.zero)
 
-  init(_ server: SimulatorServer? = nil) { self.server = server }
+  init(_ server: SimulatorServer? = nil, at time: Timestamp = Timestamp(milliseconds: ScenarioClock.start)) {
+    self.server = server
+    milliseconds = Mutex(time.milliseconds)
+  }
 
   func now() -> Timestamp { Timestamp(milliseconds: milliseconds.withLock { $0 }) }
 
@@ -39,7 +43,7 @@ final class ScenarioClock: Sendable {
       sleep: { duration in
         self.slept.withLock { $0 += duration }
         self.advance(by: duration)
-      }, randomness: .system)
+      }, randomness: .seeded("scenario"))
   }
 }
 
@@ -50,12 +54,23 @@ final class Timeline: Sendable {
     let requests: Int
   }
 
-  private let all = Mutex<[Step]>([])
+  private let all: Mutex<[Step]>
+  /// Of the events in the vault's journal, how many were told before `forget`.
+  private let forgotten = Mutex(0)
+
+  init(_ steps: [Step] = []) { all = Mutex(steps) }
 
   var steps: [Step] { all.withLock { $0 } }
+  /// Whether it goes back to the first run.
+  var isWhole: Bool { forgotten.withLock { $0 } == 0 }
+  /// How many of the events in the vault's journal are known here.
+  var journalled: Int { steps.count + forgotten.withLock { $0 } }
   var events: [String] { steps.map(\.event) }
 
   func add(_ event: String, after requests: Int) { all.withLock { $0.append(Step(event: event, requests: requests)) } }
 
-  func forget() { all.withLock { $0 = [] } }
+  func forget() {
+    forgotten.withLock { $0 += steps.count }
+    all.withLock { $0 = [] }
+  }
 }

@@ -66,6 +66,7 @@ extension SimulatedOrg {
       "issued_at": .string(issuedAt), "token_format": "opaque", "api_instance_url": .string(baseURL),
     ])
     answer.headers["Cache-Control"] = "no-store"
+    answer.isPrimary = isPrimary
     return answer
   }
 

@@ -1,0 +1,29 @@
+import OrgSimulator
+import Rotation
+import Storage
+import Testing
+import Vault
+
+@Suite("A store that cannot write")
+struct FullStoreScenarioTests {
+  @Test("stops a run, and what it cannot record the org is not asked for", arguments: 0...18)
+  func full(writes: Int) async throws {
+    try await Scenario.with(policy: ["grace": "0s"]) { scenario in
+      let result = await scenario.attempt(over: FullStore(scenario.store, after: writes))
+      try await scenario.checkLaws("\(writes) writes: \(result)", died: true)
+      if writes < 4 {
+        #expect(scenario.server.requests.allSatisfy { $0.method == "GET" || $0.path.hasSuffix("/token") })
+      }
+      if writes < 2 {
+        #expect(scenario.server.requests.isEmpty)
+        guard case .failure(let error as StorageError) = result, error.code == .cannotWrite else {
+          Issue.record("\(result)")
+          return
+        }
+      }
+      let next = await scenario.attempt()
+      #expect(next.isSettled, "\(writes) writes: \(next)")
+      try await scenario.checkLaws("\(writes) writes, then \(next)")
+    }
+  }
+}

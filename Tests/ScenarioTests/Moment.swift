@@ -1,0 +1,117 @@
+import Audit
+import OrgSimulator
+import Storage
+import Synchronization
+import Testing
+import Transport
+import Vault
+
+/// All there is when a process dies: what the vault holds durably, and the org. What the process had in its memory is gone.
+struct Moment: Sendable {
+  enum Place: String, Sendable, CaseIterable {
+    /// A transaction is about to commit.
+    case beforeCommit = "before a commit"
+    /// It has committed, and the run does not know yet.
+    case afterCommit = "after a commit"
+    /// A request is about to be sent.
+    case beforeRequest = "before a request"
+    /// The org has acted on it, and the run has not seen the answer.
+    case beforeAnswer = "before an answer"
+  }
+
+  let place: Place
+  /// Which of its place, counted from 1, and of a request what it was.
+  let detail: String
+  let rows: [Table: [Row]]
+  let org: OrgMoment
+  let time: Timestamp
+  let steps: [Timeline.Step]
+
+  /// Whether a new process would find the same.
+  func isLike(_ other: Moment) -> Bool { time == other.time && rows == other.rows && org.isLike(other.org) }
+
+  var words: String { "\(place.rawValue), \(detail)" }
+}
+
+/// Notes every moment of a run at which its process could die.
+final class MomentRecorder: Sendable {
+  private let scenario: Scenario
+  private let noted = Mutex<[Moment]>([])
+
+  init(_ scenario: Scenario) { self.scenario = scenario }
+
+  var moments: [Moment] { noted.withLock { $0 } }
+
+  func note(_ place: Moment.Place, _ what: String = "") async {
+    do {
+      let rows = try await scenario.store.allRows()
+      let moment = Moment(
+        place: place, detail: "number \(moments.count { $0.place == place } + 1) \(what)", rows: rows,
+        org: scenario.server.moment, time: scenario.clock.now(), steps: scenario.timeline.steps)
+      noted.withLock { $0.append(moment) }
+    } catch { Issue.record("a moment could not be noted: \(error)") }
+  }
+
+  /// The vault's store, watched.
+  var store: any Store { WatchedStore(base: scenario.store, recorder: self) }
+
+  /// A transport, watched.
+  func watching(_ transport: any HTTPTransport) -> any HTTPTransport {
+    WatchedTransport(base: transport, recorder: self)
+  }
+
+  private struct WatchedStore: Store {
+    let base: any Store
+    let recorder: MomentRecorder
+
+    nonisolated(nonsending) func read<Result: Sendable>(
+      _ body: @Sendable (any ReadTransaction) throws -> Result
+    ) async throws -> Result { try await base.read(body) }
+
+    nonisolated(nonsending) func write<Result: Sendable>(
+      _ body: @Sendable (any WriteTransaction) throws -> Result
+    ) async throws -> Result {
+      await recorder.note(.beforeCommit)
+      let result = try await base.write(body)
+      await recorder.note(.afterCommit)
+      return result
+    }
+  }
+
+  private struct WatchedTransport: HTTPTransport {
+    let base: any HTTPTransport
+    let recorder: MomentRecorder
+
+    func send(_ request: HTTPRequest) async throws(TransportError) -> HTTPResponse {
+      await recorder.note(.beforeRequest, request.method.rawValue)
+      let response: HTTPResponse
+      do { response = try await base.send(request) } catch {
+        await recorder.note(.beforeAnswer, request.method.rawValue)
+        throw error
+      }
+      await recorder.note(.beforeAnswer, request.method.rawValue)
+      return response
+    }
+  }
+}
+
+extension Store {
+  /// Everything there is in a vault's store.
+  func allRows() async throws -> [Table: [Row]] {
+    try await read { transaction in
+      Dictionary(uniqueKeysWithValues: try vaultTables.map { ($0, try transaction.rows(in: $0)) })
+    }
+  }
+}
+
+extension MemoryStore {
+  /// A vault's store that holds `rows` already.
+  convenience init(holding rows: [Table: [Row]]) async throws {
+    self.init(tables: vaultTables)
+    try await write { transaction in
+      for (table, rows) in rows {
+        for row in rows { try transaction.set(row.value, in: table, for: row.key) }
+      }
+    }
+  }
+}
