@@ -112,7 +112,9 @@ package struct LogRun: Sendable {
 
 extension AuditLog {
   /// Whether `entry`, byte for byte, is the last of the stored log, at `index`.
-  fileprivate static func isLast(_ entry: LogEntry, at index: UInt64, in transaction: any ReadTransaction) throws -> Bool {
+  fileprivate static func isLast(_ entry: LogEntry, at index: UInt64, in transaction: any ReadTransaction) throws
+    -> Bool
+  {
     guard let row = try transaction.lastRow(in: .log) else { return false }
     return row.value == entry.bytes && row.key == index.bigEndianBytes
   }

@@ -77,7 +77,8 @@ package struct VaultView {
     let view = VaultView(transaction: transaction, known: known, unsigned: nil, memory: nil)
     // The keys that vouched for the log stand in the log: a member's record that differs from its entry ends here.
     for member in members {
-      try view.requireDigest(of: member.bytes, inEntry: member.entry, "member \(Name.printable(member.name))") { entry in
+      try view.requireDigest(of: member.bytes, inEntry: member.entry, "member \(Name.printable(member.name))") {
+        entry in
         // Vouched for by an owner who was there before, and so on back to the first.
         member.entry == 0
           ? entry.event == EventName.vaultCreated.text && entry.details["owner"] == member.card.json
