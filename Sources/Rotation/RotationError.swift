@@ -19,6 +19,8 @@ package struct RotationError: Error, Sendable, CustomStringConvertible {
     case corruptJournal
     /// There is nothing to retire.
     case nothingOwed
+    /// The schedule asks for nothing, or something holds it back.
+    case notDue
   }
 
   package let code: Code

@@ -16,6 +16,9 @@ extension RotationComposition {
         codes.append(outcome.exitCode)
         try report.outcome(outcome, of: name)
         if let shortfall = outcome.shortfall(of: name) { report.failure(shortfall, of: name) }
+      } catch let error as RotationError where goal == .scheduled && [.held, .notDue].contains(error.code) {
+        // Another run has it, or had it a moment ago.
+        codes.append(.done)
       } catch let error as RotationError where error.code == .nothingOwed {
         try report.result(
           .object(["credential": .string(name), "outcome": "nothing-owed", "type": "outcome"]), text: "\(error)")

@@ -86,7 +86,7 @@ struct FaultScenarioTests {
 extension Result where Success == RotationOutcome {
   func isFinal(_ goal: RotationRunner.Goal) -> Bool {
     switch goal {
-    case .rotate: isPromoted || isSettled
+    case .rotate, .scheduled: isPromoted || isSettled
     case .retire: isSettled || code == .nothingOwed
     }
   }

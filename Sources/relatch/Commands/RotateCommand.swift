@@ -10,6 +10,10 @@ struct RotateCommand: AsyncParsableCommand {
     discussion: """
       A rotation that was interrupted is continued. The replaced pair is left alone for its grace, and retired by a later
       `rotate` or by `relatch retire`.
+
+      With --due, for cron: rotates what its policy's max-age asks for, continues what was interrupted, and retires debts
+      past their grace. It may be run every minute: if nothing is due it says nothing and unlocks nothing, and after
+      attempts that failed the next ones wait.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -20,16 +24,41 @@ struct RotateCommand: AsyncParsableCommand {
   @Flag(help: "Rotate every credential that is not only an administrator's.")
   var all = false
 
+  @Flag(help: "Do what is due by the credentials' policies.")
+  var due = false
+
   func validate() throws {
-    guard names.isEmpty == all else { throw ValidationError("expected names of credentials, or --all") }
+    guard [!names.isEmpty, all, due].count(where: \.self) == 1 else {
+      throw ValidationError("expected names of credentials, or --all, or --due")
+    }
   }
 
   func run() async throws {
+    if due { return try await runDue() }
     let vault = try await Places(options).openVault()
     let chosen = all ? try await vault.store.read { try VaultView($0).rotatable() } : names
     let report = Report(options)
     if chosen.isEmpty { report.note("there is nothing to rotate: no credential has an app of its own") }
     try await RotationComposition(vault: vault).runEach(chosen, goal: .rotate, report: report)
+  }
+}
+
+extension RotateCommand {
+  /// The code of a single failure is its own, of one among several 13.
+  private func runDue() async throws {
+    let places = try Places(options)
+    let due = try await DueCredentials(in: places.openStore(), now: WallClock.now())
+    let report = Report(options)
+    for failure in due.unknownZones { report.failure(failure) }
+    var codes = due.unknownZones.map(\.code)
+    if !due.errands.isEmpty {
+      do {
+        try await RotationComposition(vault: places.openVault())
+          .runEach(due.errands.map(\.name), goal: .scheduled, report: report)
+      } catch let status as Status { codes.append(status.code) }
+    }
+    guard let first = codes.first else { return }
+    throw Status(code: due.errands.count + due.unknownZones.count == 1 ? first : .someFailed)
   }
 }
 
@@ -50,7 +79,7 @@ struct RetireCommand: AsyncParsableCommand {
 
 extension VaultView {
   /// The credentials that have something to rotate.
-  fileprivate func rotatable() throws -> [String] {
+  func rotatable() throws -> [String] {
     try credentials().filter { $0.settings["app"] != nil }.map(\.name)
   }
 }
