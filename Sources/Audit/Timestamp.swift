@@ -35,6 +35,39 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
     self.init(milliseconds: (days * 86_400 + (hour * 60 + minute) * 60 + second) * 1000 + number(20..<23))
   }
 
+  /// Reads the forms that people and other programs write (RFC 3339 §5.6): with or without a fraction, with `Z` or an
+  /// offset, and a space for the `T`. What is finer than a millisecond is dropped. Nil for anything else.
+  package init?(rfc3339 text: String) {
+    var bytes = Array(text.utf8)
+    guard bytes.count <= 64, let last = bytes.last else { return nil }
+    var offset: Int64 = 0
+    if last == UInt8(ascii: "Z") || last == UInt8(ascii: "z") {
+      bytes.removeLast()
+    } else {
+      let zone = Array(bytes.suffix(6))
+      let digits = [1, 2, 4, 5].compactMap { zone.indices.contains($0) ? Int64(zone[$0]) - 48 : nil }
+      guard digits.count == 4, digits.allSatisfy({ (0...9).contains($0) }), zone[3] == UInt8(ascii: ":"),
+        zone[0] == UInt8(ascii: "+") || zone[0] == UInt8(ascii: "-")
+      else { return nil }
+      let (hours, minutes) = (digits[0] * 10 + digits[1], digits[2] * 10 + digits[3])
+      guard hours < 24, minutes < 60 else { return nil }
+      offset = (hours * 60 + minutes) * 60_000 * (zone[0] == UInt8(ascii: "-") ? -1 : 1)
+      bytes.removeLast(6)
+    }
+    guard bytes.count >= 19 else { return nil }
+    if bytes[10] == UInt8(ascii: "t") || bytes[10] == UInt8(ascii: " ") { bytes[10] = UInt8(ascii: "T") }
+    var fraction = bytes[19...]
+    if !fraction.isEmpty {
+      guard fraction.removeFirst() == UInt8(ascii: "."), !fraction.isEmpty,
+        fraction.allSatisfy({ (48...57).contains($0) })
+      else { return nil }
+    }
+    let milliseconds = Array((Array(fraction) + [48, 48, 48]).prefix(3))
+    guard let moment = Self(ascii: (bytes[..<19] + [UInt8(ascii: ".")] + milliseconds + [UInt8(ascii: "Z")])[...])
+    else { return nil }
+    self.init(milliseconds: moment.milliseconds - offset)
+  }
+
   package var description: String {
     let days = milliseconds.floored(by: 86_400_000)
     let rest = milliseconds - days * 86_400_000

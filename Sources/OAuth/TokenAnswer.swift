@@ -8,10 +8,13 @@ package struct TokenAnswer: Sendable {
   /// The whole answer, for members that only some servers send.
   package let body: SharedSecret
   package let members: JSONNode
+  /// The answer's `Date` header as it came, if there was one.
+  package let date: String?
 
   /// Reads an answer strictly: one JSON object with a non-empty `access_token` and `token_type` Bearer.
-  init(status: Int, body: SharedSecret) throws {
+  init(status: Int, date: String? = nil, body: SharedSecret) throws {
     self.status = status
+    self.date = date
     self.body = body
     members = try body.secret.withBytes { bytes in
       let root = try JSONNode(reading: bytes)

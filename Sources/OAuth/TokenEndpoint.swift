@@ -26,7 +26,7 @@ package struct TokenEndpoint: Sendable {
     }
     guard response.status == 200 else { throw Self.refusal(response) }
     do {
-      return try TokenAnswer(status: response.status, body: response.body)
+      return try TokenAnswer(status: response.status, date: response.header("date"), body: response.body)
     } catch let error as JSONError {
       throw OAuthError(malformed: error.description, status: response.status)
     } catch {

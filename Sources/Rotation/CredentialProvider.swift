@@ -87,9 +87,12 @@ package struct GrantEvidence: Hashable, Sendable {
 
   package let status: Int
   package let signature: Signature
+  /// The provider's time as it answered, if it told.
+  package let providerTime: Timestamp?
 
-  package init(status: Int, signature: Signature) {
+  package init(status: Int, signature: Signature, providerTime: Timestamp? = nil) {
     self.status = status
     self.signature = signature
+    self.providerTime = providerTime
   }
 }

@@ -23,6 +23,8 @@ package struct RotationError: Error, Sendable, CustomStringConvertible {
     case nothingUnfinished
     /// The attempt that was to be given up has promoted its pair.
     case promotedAlready
+    /// The schedule asks for nothing, or something holds it back.
+    case notDue
   }
 
   package let code: Code

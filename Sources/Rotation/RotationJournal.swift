@@ -12,8 +12,14 @@ package struct RotationJournal: Sendable {
   package private(set) var failedAttempts = 0
   /// When the first entry was written.
   package let began: Timestamp
+  /// How many rotations in a row, this one the last of them, ended with the old pair active. More than six are not counted.
+  package private(set) var failedRotations = 0
   /// When the latest entry was written.
   package private(set) var latest: Timestamp
+  /// The latest event; nil if it has only begun.
+  private(set) var latestEvent: RotationEvent?
+  /// When a new pair was last asked for: the provider made it then, or a moment later.
+  private(set) var stagingIntended: Timestamp?
 
   static let prefix = "rotation."
   static let begun = EventName("rotation.begun")
@@ -42,13 +48,16 @@ package struct RotationJournal: Sendable {
       guard (event == .verified) == (graceEnds != nil) else { throw corrupt("its grace is not where it should be") }
       guard entry.time >= latest else { throw corrupt("its times go backwards") }
       do { try machine.apply(event, at: entry.time, graceEnds: graceEnds) } catch { throw corrupt("\(error)") }
-      count(event)
-      steps += 1
-      latest = entry.time
+      count(event, at: entry.time)
     }
     // Rows cut off the end would send a rotation back: the record names the newest entry that speaks of it.
     let newest = try view.authenticatedEntry(at: credential.entry)
     guard !newest.event.hasPrefix(Self.prefix) || newest == entries.last else { throw corrupt("its end is missing") }
+    guard machine.state == .failed else { return }
+    failedRotations = 1
+    while failedRotations < 6, failedRotations < number,
+      try view.journal(of: credential, rotation: number - UInt64(failedRotations)).last?.isFailure == true
+    { failedRotations += 1 }
   }
 
   init(beginning number: UInt64, at time: Timestamp) {
@@ -60,16 +69,32 @@ package struct RotationJournal: Sendable {
 
   mutating func append(_ event: RotationEvent, at time: Timestamp, graceEnds: Timestamp?) throws {
     try machine.apply(event, at: time, graceEnds: graceEnds)
-    count(event)
-    steps += 1
-    latest = time
+    count(event, at: time)
   }
 
-  private mutating func count(_ event: RotationEvent) {
+  /// Whether the latest event says that an attempt came to nothing.
+  private(set) var endsInFailure = false
+
+  private mutating func count(_ event: RotationEvent, at time: Timestamp) {
+    endsInFailure = false
     switch event {
-    case .postponed, .rejected, .abandoned: failedAttempts += 1
+    case .postponed, .rejected, .abandoned: endsInFailure = true
+    // Lost once is an answer; lost again is a look that could not be had.
+    case .lost: endsInFailure = event == latestEvent
     case .staged, .validated, .promoted, .verified, .deleted, .refused: failedAttempts = 0
-    case .intended, .lost, .discarded: break
+    case .intended(.stage): stagingIntended = time
+    case .intended, .discarded: break
     }
+    if endsInFailure { failedAttempts += 1 }
+    steps += 1
+    latest = time
+    latestEvent = event
+  }
+}
+
+extension LogEntry {
+  /// Whether a rotation that ends with it has failed: the new pair was given up, or the attempt before there was one.
+  fileprivate var isFailure: Bool {
+    [RotationEvent.discarded, .abandoned].contains { event == RotationJournal.prefix + $0.name }
   }
 }

@@ -25,29 +25,13 @@ extension RotationRun {
     guard let active = pairs[activeNumber] else {
       throw RotationError(.corruptJournal, "\(name): the active pair is missing")
     }
-    guard seen.primary.matches(active) else {
-      throw RotationError(
-        .foreignPrimary, "\(name): the provider's primary pair is not version \(activeNumber), the active one",
-        hint:
-          "someone rotated it elsewhere: add that pair under a new name, or make version \(activeNumber) primary again")
-    }
-    for other in seen.others {
-      switch other.place {
-      case .expired, .primary:
-        continue
-      case .replaced:
-        guard !replacesPrevious || other.handle.isEmpty else { continue }
-        throw RotationError(
-          .provider(.occupied),
-          "\(name): a replaced pair holds the staging slot\(other.expires.map { " until \($0)" } ?? "")",
-          hint:
-            "this vault does not know it: `relatch rotate --replace-previous \(name)` cuts it off, or wait until it expires"
-        )
-      case .staged:
-        throw RotationError(
-          .foreignStagedPair, "\(name): a staged pair that this vault did not make holds the staging slot",
-          hint: "someone else may be rotating this credential: delete the staged pair at the provider if not")
-      }
+    // A replaced pair that a person wants cut off is no obstacle: it is deleted under the intent to stage.
+    let slot = RotationSlot(seen, known: pairs)
+    let isCutOff = if case .foreignReplaced = slot { replacesPrevious } else { false }
+    if let obstacle = StagingObstacle(primaryOf: seen, active: active, number: activeNumber)
+      ?? (isCutOff ? nil : StagingObstacle(slot, of: name))
+    {
+      throw obstacle.error(of: name)
     }
     try await asking(.stage) {
       try await self.clearSlot(seen)
@@ -88,11 +72,13 @@ extension RotationRun {
     }
     let pair = Pair(clientID: try made.clientID.secret.clone(), clientSecret: try secret.secret.clone())
     let now = timing.now()
+    // Found after a crash it may be older than this run: its age counts from when it was asked for.
+    let asked = journal?.stagingIntended
     var planned = credential
-    let number = try planned.addStaged(handle: made.handle, expires: made.expires, now: now)
+    let number = try planned.addStaged(handle: made.handle, expires: made.expires, made: asked, now: now)
     let sealed = try await runner.vault.seal(pair, of: credential, version: number)
     try await record(.staged, version: number) { credential, change in
-      let added = try credential.addStaged(handle: made.handle, expires: made.expires, now: now)
+      let added = try credential.addStaged(handle: made.handle, expires: made.expires, made: asked, now: now)
       guard added == sealed.version else { throw RotationError(.held, "another run saved version \(added) meanwhile") }
       try change.storePair(sealed)
     }

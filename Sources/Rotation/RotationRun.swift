@@ -58,6 +58,7 @@ actor RotationRun {
     case .resume: return try await resume()
     case .abort: return try await abort()
     case .retire: return try await retire()
+    case .scheduled: return try await tend(runner.schedule)
     }
   }
 
@@ -134,7 +135,7 @@ actor RotationRun {
   }
 
   /// Does the machine's next action until there is none, or none yet.
-  private func drive(retiringNow: Bool) async throws -> RotationOutcome {
+  func drive(retiringNow: Bool) async throws -> RotationOutcome {
     while let machine = journal?.machine {
       switch machine.nextAction(now: now) {
       case .ask(let step): try await perform(step)
@@ -173,7 +174,7 @@ actor RotationRun {
     return (version.number, pair)
   }
 
-  private func openPairs() async throws {
+  func openPairs() async throws {
     let opened = try await runner.vault.pairs(
       of: name, choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairUsed,
       ["purpose": "rotation"], now: timing.now())
@@ -182,10 +183,13 @@ actor RotationRun {
 
   // MARK: - Journal
 
-  private func begin() async throws {
+  /// Begins a rotation, if `schedule` asks for one: decided in the transaction that begins it, so that two runs never begin
+  /// together what must not be rotated together.
+  func begin(_ schedule: RotationSchedule? = nil) async throws {
     let now = timing.now()
     let from = activeNumber
     credential = try await change(now: now) { change, credential in
+      try schedule?.requireDue(credential, in: change.view, now: now)
       credential.rotation += 1
       return try change.saveStep(
         credential, step: 0, RotationJournal.begun, ["active": .integer(Int(clamping: from))])

@@ -16,22 +16,29 @@ package struct RotationRunner: Sendable {
     case abort
     /// The end of what is owed, its grace over or not.
     case retire
+    /// What the schedule asks for, if it still does under the lease: an unfinished rotation finished, a debt past its grace
+    /// retired, or a new active pair. Attempts that come to nothing are journalled, so that the next one waits.
+    case scheduled
   }
 
   let vault: UnlockedVault
   let timing: RotationTiming
+  let schedule: RotationSchedule
   /// Who holds leases taken by this process, in words that `isGone` understands.
   let holder: String
   let isGone: @Sendable (_ holder: String) -> Bool
   let progress: @Sendable (RotationProgress) -> Void
 
+  /// `schedule` decides what the goal `scheduled` asks for; by the system's time zones if none is given.
   package init(
-    vault: UnlockedVault, timing: RotationTiming, holder: String,
+    vault: UnlockedVault, timing: RotationTiming,
+    schedule: RotationSchedule = RotationSchedule { TimeZoneRules(named: $0) }, holder: String,
     isGone: @escaping @Sendable (_ holder: String) -> Bool,
     progress: @escaping @Sendable (RotationProgress) -> Void
   ) {
     self.vault = vault
     self.timing = timing
+    self.schedule = schedule
     self.holder = holder
     self.isGone = isGone
     self.progress = progress
@@ -61,6 +68,9 @@ package struct RotationRunner: Sendable {
     return try result.get()
   }
 
+  /// The lease that a run of `credential` holds.
+  package static func leaseName(of credential: Credential) -> String { "rotation/\(credential.id)" }
+
   /// Takes the lease; also says whether the last holder never gave it back.
   private func acquireLease(_ name: String) async throws -> (Lease, wasInterrupted: Bool) {
     let now = timing.now()
@@ -69,7 +79,7 @@ package struct RotationRunner: Sendable {
     do {
       return try await vault.store.write { transaction in
         let credential = try VaultView(transaction).credential(name)
-        let leaseName = "rotation/\(credential.id)"
+        let leaseName = Self.leaseName(of: credential)
         let wasInterrupted = try transaction.leaseHolder(of: leaseName) != nil
         let lease = try transaction.acquireLease(
           leaseName, holder: holder, now: now.milliseconds, milliseconds: Self.leaseMilliseconds, isGone: isGone)

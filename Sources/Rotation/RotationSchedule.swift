@@ -2,17 +2,20 @@ package import Audit
 import Sodium
 package import Vault
 
-/// Whether a credential is to be rotated now, and why: decided by its record, its journal and the time alone.
+/// Whether a credential is to be rotated now, and why: decided by its record, its journal, those it must not rotate
+/// together with, and the time alone. It holds back what is done by itself; what a person asks for is never held.
 package struct RotationSchedule: Sendable {
   package enum Standing: Hashable, Sendable {
     /// To be worked on now.
     case due(Reason)
     /// Not before then; the reason it will be due for.
     case waiting(until: Timestamp, Reason)
-    /// It would be due, and something stands in the way until then.
-    case held(until: Timestamp, Obstacle)
+    /// It would be due, and something stands in the way; until then, if that is known.
+    case held(until: Timestamp?, Obstacle)
     /// Its policy sets no age.
     case unscheduled
+
+    package var isDue: Bool { if case .due = self { true } else { false } }
   }
 
   package enum Reason: String, Sendable {
@@ -27,33 +30,68 @@ package struct RotationSchedule: Sendable {
   package enum Obstacle: Hashable, Sendable {
     /// Its window is closed.
     case window
-    /// One it must not rotate together with was rotated in this window.
+    /// Its window is in a time zone that this machine does not know.
+    case unknownZone(String)
+    /// One it must not rotate together with was rotated in this window, or is being rotated.
     case together(with: String)
     /// The replaced pair is in its grace, and holds the staging slot.
     case grace
-    /// The last attempts failed; the next waits.
+    /// The last attempts came to nothing; the next waits.
     case attempts(Int)
+    /// So many rotations in a row ended with the new pair refused; the next waits.
+    case rejected(Int)
+  }
+
+  /// One that must not rotate together with another, and where it stands.
+  package struct Partner: Sendable {
+    package let credential: Credential
+    package let journal: RotationJournal?
+
+    package init(credential: Credential, journal: RotationJournal?) {
+      self.credential = credential
+      self.journal = journal
+    }
   }
 
   private let zones: @Sendable (String) -> TimeZoneRules?
 
   package init(zones: @escaping @Sendable (String) -> TimeZoneRules?) { self.zones = zones }
 
-  /// After the n-th failed attempt in a row the next waits 1, 2, 4 … minutes, at most 6 hours. A minute's cron job makes no
-  /// storm of it.
+  /// After the n-th attempt in a row that came to nothing the next waits 1, 2, 4 … minutes, at most 6 hours. A minute's cron
+  /// job makes no storm of it.
   package static func pause(afterAttempts attempts: Int) -> Duration {
     attempts == 0 ? .zero : .seconds(min(6 * 3600, 60 << min(attempts - 1, 9)))
   }
 
-  /// Where `credential` stands at `now`. `partners` are those it must not rotate together with.
+  /// After the n-th rotation in a row whose new pair was refused the next waits 1, 2, 4 … hours, at most a day.
+  package static func pause(afterRejections rotations: Int) -> Duration {
+    rotations == 0 ? .zero : .seconds(min(24, 1 << min(rotations - 1, 5)) * 3600)
+  }
+
+  /// Where `credential`, a record of `view`, stands at `now`.
+  package func standing(of credential: Credential, in view: VaultView, now: Timestamp) throws -> Standing {
+    try standing(of: credential, journal: RotationJournal(view, of: credential), in: view, now: now)
+  }
+
+  /// The same for a journal that was read already.
   package func standing(
-    of credential: Credential, journal: RotationJournal?, partners: [Credential], now: Timestamp
-  ) -> Standing {
-    let (moment, reason) = dueMoment(of: credential, journal: journal)
-    guard let moment, let reason else { return .unscheduled }
-    if let journal, journal.failedAttempts > 0 {
-      let next = journal.latest + Self.pause(afterAttempts: journal.failedAttempts)
-      if next > now { return .held(until: next, .attempts(journal.failedAttempts)) }
+    of credential: Credential, journal: RotationJournal?, in view: VaultView, now: Timestamp
+  ) throws -> Standing {
+    try standing(
+      of: credential, journal: journal,
+      partners: {
+        try view.partners(of: credential).map { Partner(credential: $0, journal: try RotationJournal(view, of: $0)) }
+      }, now: now)
+  }
+
+  /// Where `credential` stands at `now`. `partners` are those it must not rotate together with; they are asked for only if
+  /// nothing else decides.
+  package func standing(
+    of credential: Credential, journal: RotationJournal?, partners: () throws -> [Partner], now: Timestamp
+  ) rethrows -> Standing {
+    guard let (moment, reason) = dueMoment(of: credential, journal: journal) else { return .unscheduled }
+    if let journal, let (resumes, obstacle) = pause(of: journal), resumes > max(now, moment) {
+      return .held(until: resumes, obstacle)
     }
     if moment > now {
       if reason == .debt, let age = ageLimit(of: credential), age <= now { return .held(until: moment, .grace) }
@@ -61,15 +99,25 @@ package struct RotationSchedule: Sendable {
     }
     // What was begun is finished whatever the window: the longer a rotation is open, the more can go wrong.
     guard reason == .age else { return .due(reason) }
-    return obstacle(to: credential, partners: partners, now: now) ?? .due(.age)
+    return try obstacle(to: credential, partners: partners, now: now) ?? .due(.age)
   }
 
-  private func dueMoment(of credential: Credential, journal: RotationJournal?) -> (Timestamp?, Reason?) {
+  private func dueMoment(of credential: Credential, journal: RotationJournal?) -> (Timestamp, Reason)? {
     if let journal, !journal.machine.state.isFinal {
       if let graceEnds = journal.machine.graceEnds, journal.machine.state == .owed { return (graceEnds, .debt) }
       return (journal.latest, .unfinished)
     }
-    return (ageLimit(of: credential), .age)
+    return ageLimit(of: credential).map { ($0, .age) }
+  }
+
+  /// Until when the next attempt waits because of those before it; nil if they went well.
+  package func pause(of journal: RotationJournal) -> (until: Timestamp, Obstacle)? {
+    if journal.machine.state == .failed {
+      let rotations = max(1, journal.failedRotations)
+      return (journal.latest + Self.pause(afterRejections: rotations), .rejected(rotations))
+    }
+    guard journal.failedAttempts > 0 else { return nil }
+    return (journal.latest + Self.pause(afterAttempts: journal.failedAttempts), .attempts(journal.failedAttempts))
   }
 
   /// When the active pair is to be replaced: its age is that of the value, counted from when the provider made it. Jitter
@@ -85,23 +133,49 @@ package struct RotationSchedule: Sendable {
   /// The window's zone; UTC where the system does not know it.
   func zone(of window: RotationWindow) -> TimeZoneRules { zones(window.zone) ?? .utc }
 
-  private func obstacle(to credential: Credential, partners: [Credential], now: Timestamp) -> Standing? {
-    var opened = now + .seconds(-86_400)
-    if let window = credential.policy.window {
-      let zone = zone(of: window)
-      guard let opening = window.opening(at: now, in: zone) else {
-        return .held(until: window.nextOpening(after: now, in: zone) ?? now + .seconds(86_400), .window)
-      }
-      opened = opening
+  /// The zone of the credential's window if this machine does not know it: no schedule rotates it then.
+  package func unknownZone(of credential: Credential) -> String? {
+    guard let zone = credential.policy.window?.zone, zones(zone) == nil else { return nil }
+    return zone
+  }
+
+  private func obstacle(
+    to credential: Credential, partners: () throws -> [Partner], now: Timestamp
+  ) rethrows -> Standing? {
+    let day = Duration.seconds(86_400)
+    guard let window = credential.policy.window else {
+      return try together(partners(), since: now + (.zero - day)) { $0 + day }
     }
+    guard let zone = zones(window.zone) else { return .held(until: nil, .unknownZone(window.zone)) }
+    guard let opened = window.opening(at: now, in: zone) else {
+      return .held(until: window.nextOpening(after: now, in: zone), .window)
+    }
+    return try together(partners(), since: opened) { _ in window.nextOpening(after: now, in: zone) }
+  }
+
+  /// The first of `partners` that was rotated at `opened` or later, or is being rotated.
+  private func together(
+    _ partners: [Partner], since opened: Timestamp, until: (Timestamp) -> Timestamp?
+  ) -> Standing? {
     for partner in partners {
-      guard let since = partner.version(in: .active)?.since, partner.versions.count > 1, since >= opened else {
+      if partner.mayPromote { return .held(until: nil, .together(with: partner.credential.name)) }
+      // The first version was added, not rotated.
+      guard let active = partner.credential.version(in: .active), active.number > 1, active.since >= opened else {
         continue
       }
-      let next =
-        credential.policy.window.flatMap { $0.nextOpening(after: now, in: zone(of: $0)) } ?? since + .seconds(86_400)
-      return .held(until: next, .together(with: partner.name))
+      return .held(until: until(active.since), .together(with: partner.credential.name))
     }
     return nil
+  }
+}
+
+extension RotationSchedule.Partner {
+  /// Whether a rotation of it is under way that may still replace its active pair.
+  fileprivate var mayPromote: Bool {
+    switch journal?.machine.state {
+    case .ready, .staging, .staged, .validating, .validated, .promoting: true
+    case .promoted, .verifying, .owed, .retiring, .deleted, .proving, .settled, .rejected, .discarding, .failed, nil:
+      false
+    }
   }
 }

@@ -8,15 +8,20 @@ import Glibc
 package struct TimeZoneRules: Hashable, Sendable {
   private let transitions: [(at: Int64, offset: Int64)]
   private let firstOffset: Int64
+  /// What holds after the last transition; nil if its offset holds for ever.
+  private let rule: PosixTimeZone?
   /// As in `Europe/Kyiv`.
   package let name: String
 
-  package static let utc = TimeZoneRules(name: "UTC", transitions: [], firstOffset: 0)
+  package static let utc = TimeZoneRules(name: "UTC", transitions: [], firstOffset: 0, rule: nil)
 
-  private init(name: String, transitions: [(at: Int64, offset: Int64)], firstOffset: Int64) {
+  private init(
+    name: String, transitions: [(at: Int64, offset: Int64)], firstOffset: Int64, rule: PosixTimeZone?
+  ) {
     self.name = name
     self.transitions = transitions
     self.firstOffset = firstOffset
+    self.rule = rule
   }
 
   package static func == (left: Self, right: Self) -> Bool { left.name == right.name }
@@ -40,15 +45,17 @@ package struct TimeZoneRules: Hashable, Sendable {
 
   /// Seconds to add to UTC at `moment`.
   package func offset(at moment: Timestamp) -> Int64 {
-    let second = moment.milliseconds / 1000 - (moment.milliseconds % 1000 < 0 ? 1 : 0)
+    let second = moment.milliseconds.dividedDown(by: 1000)
+    if let rule, second >= transitions.last?.at ?? .min { return rule.offset(at: second) }
     return transitions.last { $0.at <= second }?.offset ?? firstOffset
   }
 
-  /// Reads the 64-bit data block of version 2 or later: the block after the first, which holds 32-bit times.
+  /// Reads the 64-bit data block of version 2 or later, which follows one of 32-bit times, and the footer after it. Nil if
+  /// it is not whole, or counts leap seconds as no clock of ours does.
   package init?(name: String, file: [UInt8]) {
     var reader = Reader(file)
     guard let first = Header(&reader), first.version >= UInt8(ascii: "2"), reader.skip(first.size(timeBytes: 4)),
-      let second = Header(&reader), second.typeCount > 0
+      let second = Header(&reader), second.typeCount > 0, second.leapCount == 0
     else { return nil }
     var times: [Int64] = []
     for _ in 0..<second.timeCount {
@@ -65,8 +72,17 @@ package struct TimeZoneRules: Hashable, Sendable {
       guard let offset = reader.integer(4), abs(offset) <= 26 * 3600, reader.skip(2) else { return nil }
       offsets.append(offset)
     }
+    guard zip(times, times.dropFirst()).allSatisfy({ $0 < $1 }),
+      reader.skip(second.characterCount + second.standardCount + second.utcCount), let footer = reader.footer()
+    else { return nil }
+    var rule: PosixTimeZone?
+    if !footer.isEmpty {
+      guard let read = PosixTimeZone(footer) else { return nil }
+      rule = read
+    }
     self.init(
-      name: name, transitions: zip(times, kinds).map { (at: $0, offset: offsets[$1]) }, firstOffset: offsets[0])
+      name: name, transitions: zip(times, kinds).map { (at: $0, offset: offsets[$1]) }, firstOffset: offsets[0],
+      rule: rule)
   }
 
   private struct Header {
@@ -107,6 +123,15 @@ package struct TimeZoneRules: Hashable, Sendable {
     }
 
     mutating func skip(_ count: Int) -> Bool { bytes(count) != nil }
+
+    /// What stands between two newlines at the end of the file.
+    mutating func footer() -> [UInt8]? {
+      let newline = UInt8(ascii: "\n")
+      guard let rest = bytes(file.count - position), rest.count >= 2, rest.first == newline, rest.last == newline else {
+        return nil
+      }
+      return Array(rest.dropFirst().dropLast())
+    }
 
     /// A big-endian two's-complement integer of `count` bytes.
     mutating func integer(_ count: Int) -> Int64? {

@@ -27,9 +27,10 @@ package struct Credential: Hashable, Sendable {
   /// The newest log entry that carries this record's digest.
   package var entry: UInt64
 
+  /// `made` is when the provider made the first pair; when it was added, if nobody knows.
   package init(
     id: Identifier, name: String, provider: String, settings: [String: String], policy: Policy, admin: String,
-    keyID: String, created: Timestamp
+    keyID: String, created: Timestamp, made: Timestamp? = nil
   ) {
     self.id = id
     self.name = name
@@ -39,7 +40,7 @@ package struct Credential: Hashable, Sendable {
     self.admin = admin
     self.keyID = keyID
     self.created = created
-    versions = [Version(number: 1, stage: .active, created: created, since: created)]
+    versions = [Version(number: 1, stage: .active, created: made ?? created, since: created)]
     rotation = 0
     steps = 0
     entry = 0
@@ -75,14 +76,18 @@ package struct Credential: Hashable, Sendable {
   /// The pairs that must be refused by the provider and have not been seen to be.
   package var debts: [Version] { versions.filter { $0.stage == .previous } }
 
-  /// Adds a staged version and returns its number. Throws if one is staged already.
-  package mutating func addStaged(handle: String?, expires: Timestamp?, now: Timestamp) throws(VaultError) -> UInt64 {
+  /// Adds a staged version and returns its number. Throws if one is staged already. `made` is when the provider made it, if
+  /// that was before `now`.
+  package mutating func addStaged(
+    handle: String?, expires: Timestamp?, made: Timestamp? = nil, now: Timestamp
+  ) throws(VaultError) -> UInt64 {
     guard version(in: .staged) == nil else {
       throw VaultError(.alreadyExists, "\(name) has a staged version already")
     }
     let number = (versions.last?.number ?? 0) + 1
     versions.append(
-      Version(number: number, stage: .staged, created: now, since: now, handle: handle, expires: expires))
+      Version(
+        number: number, stage: .staged, created: min(made ?? now, now), since: now, handle: handle, expires: expires))
     return number
   }
 

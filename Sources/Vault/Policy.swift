@@ -12,7 +12,8 @@ package struct Policy: Hashable, Sendable {
   package var jitter: Duration = .zero
   /// When scheduled rotations may begin; nil if at any time.
   package var window: RotationWindow?
-  /// Credentials that are never rotated in the same window, or on the same day where there is none.
+  /// Credentials that a schedule never rotates in the same window, or within 24 hours where there is none. It holds for
+  /// both: whom another names, names the other.
   package var notTogetherWith: [String] = []
 
   package init() {}
@@ -24,7 +25,7 @@ package struct Policy: Hashable, Sendable {
     ("propagation", "how long a new pair may be refused before it counts as bad"),
     ("jitter", "by how much a scheduled rotation may come early"),
     ("window", "when scheduled rotations may begin, as in 'mon-fri 01:00-05:00 Europe/Kyiv'; none for any time"),
-    ("not-together-with", "credentials never rotated in the same window, with commas; none for none"),
+    ("not-together-with", "credentials that a schedule never rotates in the same window, with commas; none for none"),
   ]
 
   /// Sets one key from its text, for example `grace` to `24h`.
@@ -46,6 +47,9 @@ package struct Policy: Hashable, Sendable {
     case "not-together-with":
       let names = text == "none" ? [] : text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
       for name in names { try Name.check(name, "policy \"not-together-with\":") }
+      guard Set(names).count == names.count else {
+        throw VaultError(.invalidInput, "policy \"not-together-with\": a name is given twice")
+      }
       notTogetherWith = names
     default:
       let known = Self.keys.map(\.key).joined(separator: ", ")
@@ -95,14 +99,13 @@ package struct Policy: Hashable, Sendable {
     .object(Dictionary(uniqueKeysWithValues: texts.map { ($0.key, .string($0.value)) }))
   }
 
-  /// Reads a stored policy: each duration in the one text that `text(_:)` gives it. A key that is not there has its default.
+  /// Reads a stored policy: each value in the one text that `texts` gives it. A key that is not there has its default.
   init(_ texts: [String: String]) throws(VaultError) {
-    for (key, text) in texts {
-      guard Self.duration(text).map(Self.text) == text else {
-        throw VaultError(
-          .invalidInput, "policy \(Name.printable(key)): \(Name.printable(text)) is not the shortest text")
-      }
-      try set(key, to: text)
+    for (key, text) in texts { try set(key, to: text) }
+    let written = Dictionary(uniqueKeysWithValues: self.texts.map { ($0.key, $0.value) })
+    for (key, text) in texts where written[key] != text {
+      throw VaultError(
+        .invalidInput, "policy \(Name.printable(key)): \(Name.printable(text)) is not the shortest text")
     }
   }
 }

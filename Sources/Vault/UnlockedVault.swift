@@ -174,10 +174,11 @@ package struct UnlockedVault: Sendable {
     }
   }
 
-  /// Adds a credential with `pair` as its active version 1. Throws `alreadyExists`.
+  /// Adds a credential with `pair` as its active version 1, made by the provider at `made` if that is known. Throws
+  /// `alreadyExists`; `notFound` if its administrator, or one it is not to be rotated together with, is not there.
   package func add(
     name: String, provider: String, settings: [String: String], policy: Policy, admin: String, pair: Pair,
-    now: Timestamp
+    made: Timestamp? = nil, now: Timestamp
   ) async throws -> Credential {
     try Credential.check(name: name, provider: provider, settings: settings)
     guard let vaultKey else {
@@ -186,7 +187,7 @@ package struct UnlockedVault: Sendable {
     let (key, keyID) = try credentialKey()
     let credential = Credential(
       id: Identifier(drawnFrom: randomness), name: name, provider: provider, settings: settings, policy: policy,
-      admin: admin, keyID: keyID, created: now)
+      admin: admin, keyID: keyID, created: now, made: made)
     let wrapped = try vaultKey.wrap(key.secret, of: credential.id, in: header.id, randomness)
     let sealed = try seal(pair, of: credential, version: 1, key.secret)
     return try await change(now: now) { change in
@@ -194,6 +195,7 @@ package struct UnlockedVault: Sendable {
         throw VaultError(.alreadyExists, "the vault has a credential \(Name.printable(name)) already")
       }
       if !credential.isSelfAdministered { _ = try change.view.credential(admin) }
+      try change.view.requirePartners(policy.notTogetherWith, of: name)
       try change.storeKey(wrapped, of: credential.id)
       try change.storePair(sealed)
       return try change.save(credential, .credentialAdded, ["provider": .string(provider), "version": 1])
@@ -207,13 +209,17 @@ package struct UnlockedVault: Sendable {
     return (SharedSecret(key), id)
   }
 
-  /// Replaces a credential's policy.
+  /// Replaces a credential's policy. Throws `notFound` if it names a credential that is not there and that it did not name
+  /// before.
   package func setPolicy(of name: String, now: Timestamp, _ edit: @Sendable (inout Policy) throws -> Void) async throws
     -> Credential
   {
     try await change(now: now) { change in
       var credential = try change.view.credential(name)
+      let before = credential.policy.notTogetherWith
       try edit(&credential.policy)
+      let added = credential.policy.notTogetherWith.filter { !before.contains($0) }
+      try change.view.requirePartners(added, of: name)
       return try change.save(credential, .credentialPolicy, ["policy": credential.policy.json])
     }
   }

@@ -5,6 +5,7 @@ package import JSON
 package struct Version: Hashable, Sendable {
   package let number: UInt64
   package private(set) var stage: Stage
+  /// When the provider made the pair, as far as is known: its age is counted from then.
   package let created: Timestamp
   /// When it entered its stage.
   package private(set) var since: Timestamp

@@ -120,20 +120,23 @@ final class RotationComposition: Sendable {
 
   /// Brings one credential to `goal`.
   func run(_ name: String, goal: RotationRunner.Goal, report: Report) async throws -> RotationOutcome {
+    let runner = RotationRunner(
+      vault: vault,
+      timing: RotationTiming(
+        now: { WallClock.now() }, sleep: { try await WallClock.sleep($0) }, randomness: .system), schedule: .system,
+      holder: RunHolder.words, isGone: RunHolder.isGone, progress: { report.step($0) })
+    return try await runner.run(name, goal: goal, provider: provider(of: name))
+  }
+
+  /// The provider of one credential, for one run. Asks nobody; the administrator's pair is opened when it is first needed.
+  func provider(of name: String) async throws -> any ProviderKind {
     let (credential, admin) = try await vault.store.read { transaction in
       let view = try VaultView(transaction)
       let credential = try view.credential(name)
       return (credential, credential.isSelfAdministered ? credential : try view.credential(credential.admin))
     }
-    let provider = try providerKind(credential.provider).init(
+    return try providerKind(credential.provider).init(
       settings: credential.settings, admin: access(to: admin, for: credential), transport: transport)
-    let holder = RunHolder.words
-    let runner = RotationRunner(
-      vault: vault,
-      timing: RotationTiming(
-        now: { WallClock.now() }, sleep: { try await WallClock.sleep($0) }, randomness: .system),
-      holder: holder, isGone: RunHolder.isGone, progress: { report.step($0) })
-    return try await runner.run(name, goal: goal, provider: provider)
   }
 
   private func access(to admin: Credential, for credential: Credential) -> AdminAccess {

@@ -61,7 +61,7 @@ extension RotationError.Code {
     case .foreignPrimary: .configuration
     case .unresolved: .providerUnreachable
     case .corruptJournal: .corruptData
-    case .nothingOwed, .nothingUnfinished: .done
+    case .nothingOwed, .nothingUnfinished, .notDue: .done
     case .promotedAlready: .usage
     }
   }
@@ -74,7 +74,7 @@ extension RotationError.Code {
     case .foreignPrimary: "see what is primary at the provider before anything else"
     case .unresolved: "nothing is lost: run the same command again"
     case .corruptJournal: "nothing was changed; restore the vault from a backup, and find out who altered it"
-    case .nothingOwed, .nothingUnfinished: "`relatch status` shows where each version stands"
+    case .nothingOwed, .nothingUnfinished, .notDue: "`relatch status` shows where each version stands"
     case .promotedAlready: "`relatch resume` finishes the rotation"
     }
   }

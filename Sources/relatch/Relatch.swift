@@ -13,6 +13,7 @@ struct Relatch: AsyncParsableCommand {
       EXIT STATUS
         0 done, or nothing to do            10 new pair refused, not promoted
         12 a debt is outstanding            13 some of many failed
+        14 something is due (plan --check)
         64 usage                            65 corrupt or tampered data
         66 no such vault, credential, file  69 provider unreachable
         70 internal error                   74 log or vault cannot be written
@@ -22,8 +23,8 @@ struct Relatch: AsyncParsableCommand {
     version: "0.1.0",
     subcommands: [
       InitCommand.self, AddCommand.self, PolicyCommand.self, ListCommand.self, ShowCommand.self, StatusCommand.self,
-      ReadCommand.self, RotateCommand.self, ResumeCommand.self, AbortCommand.self, RetireCommand.self, LogCommand.self,
-      MetricsCommand.self,
+      ReadCommand.self, PlanCommand.self, RotateCommand.self, ResumeCommand.self, AbortCommand.self, RetireCommand.self,
+      LogCommand.self, MetricsCommand.self,
     ])
 }
 

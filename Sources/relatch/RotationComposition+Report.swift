@@ -34,6 +34,9 @@ extension RotationComposition {
       try report.outcome(outcome, of: name)
       if let shortfall = outcome.shortfall(of: name) { report.failure(shortfall, of: name) }
       return ErrandResult(name: name, code: outcome.exitCode, word: outcome.word)
+    } catch let error as RotationError where errand.goal == .scheduled && [.held, .notDue].contains(error.code) {
+      // Another run has it, or had it a moment ago.
+      return ErrandResult(name: name, code: .done, word: "not-due")
     } catch {
       // Nothing to do is no failure.
       if let error = error as? RotationError, error.code.exitCode == .done {

@@ -16,6 +16,24 @@ import Testing
     #expect(Timestamp(milliseconds: .min).description == "0000-01-01T00:00:00.000Z")
   }
 
+  @Test(arguments: [
+    ("2026-11-21T09:20:00Z", "2026-11-21T09:20:00.000Z"), ("2026-11-21t09:20:00.5z", "2026-11-21T09:20:00.500Z"),
+    ("2026-11-21 09:20:00.123987+02:00", "2026-11-21T07:20:00.123Z"),
+    ("2026-12-31T23:30:00-01:30", "2027-01-01T01:00:00.000Z"),
+  ])
+  func formsOfRFC3339AreRead(_ text: String, _ moment: String) {
+    #expect(Timestamp(rfc3339: text)?.description == moment)
+  }
+
+  @Test(arguments: [
+    "", "Z", "2026-11-21", "2026-11-21T09:20:00", "2026-11-21T09:20Z", "2026-11-21T09:20:00.Z",
+    "2026-11-21T09:20:00,5Z", "2026-11-21T09:20:00+0200", "2026-11-21T09:20:00+24:00", "2026-02-29T09:20:00Z",
+    "2026-11-21T09:20:60Z", "2026-11-21T09:20:00ZZ", "2026-11-21T09:20:00 +02:00", "+02:00", "yesterday",
+  ])
+  func nothingElseIsRead(_ text: String) {
+    #expect(Timestamp(rfc3339: text) == nil)
+  }
+
   @Test func randomMomentsSurviveTheirTextsInOrder() {
     var random = SeededGenerator(seed: 3)
     var last = Timestamp(milliseconds: 0)

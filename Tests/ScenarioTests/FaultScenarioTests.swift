@@ -86,7 +86,7 @@ struct FaultScenarioTests {
 extension Result where Success == RotationOutcome {
   func isFinal(_ goal: RotationRunner.Goal) -> Bool {
     switch goal {
-    case .rotate, .rotateReplacingPrevious, .resume: isPromoted || isSettled
+    case .rotate, .rotateReplacingPrevious, .resume, .scheduled: isPromoted || isSettled
     case .abort: code == .promotedAlready || code == .nothingUnfinished
     case .retire: isSettled || code == .nothingOwed
     }

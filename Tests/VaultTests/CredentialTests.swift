@@ -113,6 +113,31 @@ import Testing
     #expect(policy == Policy())
   }
 
+  @Test func everyPolicyIsReadBackFromTheRecord() throws {
+    var credential = make()
+    for (key, value) in [
+      ("max-age", "90d"), ("grace", "36h"), ("propagation", "0s"), ("jitter", "2d"),
+      ("window", "mon-fri 22:00-02:00 Europe/Kyiv"), ("not-together-with", "crm/dev,erp"),
+    ] { try credential.policy.set(key, to: value) }
+    let read = try Credential(decoding: credential.bytes, name: credential.name)
+    #expect(read == credential)
+    #expect(Set(read.policy.texts.map(\.key)) == Set(Policy.keys.map(\.key)))
+  }
+
+  @Test(arguments: [("grace", "24h"), ("max-age", "none"), ("jitter", "0s"), ("window", "none"), ("window", "mon  ")])
+  func aStoredPolicyInAnotherTextIsRefused(_ key: String, _ value: String) throws {
+    var credential = make()
+    try credential.policy.set("grace", to: "36h")
+    let text = String(decoding: credential.bytes, as: UTF8.self)
+    let other = text.replacing(#""grace":"36h""#, with: #""\#(key)":"\#(value)""#)
+    #expect(throws: VaultError(.corrupt, "")) { try Credential(decoding: Array(other.utf8), name: credential.name) }
+  }
+
+  @Test func aNameTwiceIsNoGroup() {
+    var policy = Policy()
+    #expect(throws: VaultError(.invalidInput, "")) { try policy.set("not-together-with", to: "a,a") }
+  }
+
   @Test func anUnknownPolicyKeyIsRefused() {
     var policy = Policy()
     #expect(throws: VaultError(.invalidInput, "")) { try policy.set("Grace", to: "1d") }

@@ -49,6 +49,33 @@ import Testing
     #expect(seen.policy.propagation == .seconds(600))
   }
 
+  @Test func thoseKeptApartAreFoundFromBothSides() async throws {
+    let fixture = try await Fixture(in: MemoryStore(tables: vaultTables))
+    for name in ["a", "b", "c"] { try await fixture.add(name) }
+    for wrong in ["nope", "a"] {
+      await #expect(throws: VaultError(wrong == "a" ? .invalidInput : .notFound, "")) {
+        _ = try await fixture.vault.setPolicy(of: "a", now: Fixture.at(2)) {
+          try $0.set("not-together-with", to: wrong)
+        }
+      }
+    }
+    _ = try await fixture.vault.setPolicy(of: "b", now: Fixture.at(2)) { try $0.set("not-together-with", to: "a") }
+    let partners = try await fixture.store.read { transaction in
+      let view = try VaultView(transaction)
+      return try ["a", "b", "c"].map { try view.partners(of: view.credential($0)).map(\.name) }
+    }
+    #expect(partners == [["b"], ["a"], []])
+  }
+
+  @Test func aValueIsAsOldAsItsProviderMadeIt() async throws {
+    let fixture = try await Fixture(in: MemoryStore(tables: vaultTables))
+    let added = try await fixture.vault.add(
+      name: "old", provider: "external-client-app", settings: [:], policy: Policy(), admin: "old",
+      pair: Fixture.pair(Fixture.first), made: Fixture.at(-100), now: Fixture.at(1))
+    #expect(added.versions.first?.created == Fixture.at(-100) && added.created == Fixture.at(1))
+    #expect(added.versions.first?.since == Fixture.at(1))
+  }
+
   @Test(arguments: Engine.allCases)
   func aRotatedCredentialOpensInEveryStage(_ engine: Engine) async throws {
     let folder = try TemporaryFolder()

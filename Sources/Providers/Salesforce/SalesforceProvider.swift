@@ -11,7 +11,7 @@ package import Vault
 ///
 /// Pages: Connect REST API guide, "OAuth Credentials Resources" (connect_resources_oauth_credentials_resources.htm), and
 /// Salesforce help, "Stage OAuth Credentials" (xcloud.eca_stage_oauth_credentials.htm).
-package struct SalesforceProvider: ProviderKind {
+package struct SalesforceProvider: ProviderKind, PrimaryReader {
   package static let descriptor = SalesforceSettings.descriptor
   static let tokenPath = "/services/oauth2/token"
 
@@ -182,7 +182,18 @@ package struct SalesforceProvider: ProviderKind {
     } catch {
       throw ProviderError(.malformed, "the token request could not be made")
     }
-    return GrantEvidence(status: answer.status, signature: Self.signature(of: answer, under: pair))
+    return GrantEvidence(
+      status: answer.status, signature: Self.signature(of: answer, under: pair),
+      providerTime: answer.date.flatMap { Timestamp(httpDate: $0) }
+        ?? answer.text("issued_at").flatMap { Int64($0) }.map { Timestamp(milliseconds: $0) })
+  }
+
+  package func readPrimary(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
+    let answer = try await client.call(.get, "\(app)/\(observation.consumer)?part=keyandsecret")
+    guard let set = try read(answer, mayHaveActed: false).first, let key = set.key else {
+      throw ProviderError(.malformed, "the answer shows no key of consumer \(observation.consumer)")
+    }
+    return ObservedPair(place: .primary, handle: "", clientID: key, clientSecret: set.secret, expires: nil)
   }
 
   /// `signature` is base64(HMAC-SHA-256(client_secret, id + issued_at)). Whether a staged set signs with its own secret is

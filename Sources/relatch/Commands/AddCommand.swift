@@ -1,4 +1,5 @@
 import ArgumentParser
+import Audit
 import Glibc
 import JSON
 import Providers
@@ -28,6 +29,11 @@ struct AddCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Whose token drives the rotation: another credential, or self.", valueName: "credential"))
   var admin = "self"
 
+  @Option(
+    help: ArgumentHelp(
+      "When the provider made the pair (RFC 3339), for its age; now if not given.", valueName: "time"))
+  var created: String?
+
   func run() async throws {
     let report = Report(options)
     let kind = try providerKind(provider)
@@ -35,14 +41,31 @@ struct AddCommand: AsyncParsableCommand {
     try kind.check(chosen)
     var rules = Policy()
     for (key, value) in try Assignments.parse(policy, option: "--policy") { try rules.set(key, to: value) }
+    try rules.requireKnownZone(of: name)
+    let now = WallClock.now()
+    let made = try created.map { try Self.moment($0, before: now) }
     let vault = try await Places(options).openVault()
     if isatty(STDIN_FILENO) == 1 {
       Diagnostics.standard.warning("reading the pair from the terminal, where it shows; end with Ctrl-D")
     }
     let credential = try await vault.add(
       name: name, provider: provider, settings: chosen, policy: rules, admin: admin == "self" ? name : admin,
-      pair: readPair(), now: WallClock.now())
+      pair: readPair(), made: made, now: now)
     try report.confirmation(credential.json(type: "credential"), text: "\(credential.name): version 1 is active")
+  }
+
+  private static func moment(_ text: String, before now: Timestamp) throws -> Timestamp {
+    guard let moment = Timestamp(rfc3339: text) else {
+      throw Failure(
+        .usage, "--created \(Name.printable(text)): expected a moment of RFC 3339",
+        hint: "write it as in 2026-11-21T09:20:00Z, or with an offset as in 2026-11-21T11:20:00+02:00")
+    }
+    guard moment <= now else {
+      throw Failure(
+        .usage, "--created \(Name.printable(text)) is in the future: it is \(now) here",
+        hint: "give when the provider made the pair, and check this machine's clock")
+    }
+    return moment
   }
 
   private static let pairHint = #"expected one object: {"client_id":"…","client_secret":"…"}"#

@@ -26,6 +26,7 @@ struct PolicyCommand: AsyncParsableCommand {
     } else {
       credential = try await places.openVault().setPolicy(of: name, now: WallClock.now()) { policy in
         for (key, value) in changes { try policy.set(key, to: value) }
+        if changes["window"] != nil { try policy.requireKnownZone(of: name) }
       }
     }
     let lines = credential.policy.texts.map { "\($0.key)=\($0.value)" }

@@ -10,6 +10,10 @@ struct RotateCommand: AsyncParsableCommand {
     discussion: """
       A rotation that was interrupted is continued. The replaced pair is left alone for its grace, and retired by a later
       `rotate` or by `relatch retire`.
+
+      With --due, for cron: rotates what its policy's max-age asks for, continues what was interrupted, and retires debts
+      past their grace. It may be run every minute: if nothing is due it says nothing and unlocks nothing, and after
+      attempts that failed the next ones wait.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -21,24 +25,49 @@ struct RotateCommand: AsyncParsableCommand {
   @Flag(help: "Rotate every credential that is not only an administrator's.")
   var all = false
 
+  @Flag(help: "Do what is due by the credentials' policies.")
+  var due = false
+
   @OptionGroup var many: ManyOptions
 
   @Flag(help: "Cut off the replaced pair that holds the provider's staging slot, its grace over or not.")
   var replacePrevious = false
 
   func validate() throws {
-    guard names.isEmpty == all else { throw ValidationError("expected names of credentials, or --all") }
+    guard [!names.isEmpty, all, due].count(where: \.self) == 1 else {
+      throw ValidationError("expected names of credentials, or --all, or --due")
+    }
   }
 
   func run() async throws { try await unattended.run(options, rotate) }
 
   private func rotate(_ report: Report) async throws {
+    if due { return try await rotateDue(report) }
     let vault = try await Places(options).openVault()
     let chosen = all ? try await vault.store.read { try VaultView($0).rotatable() } : names
     let errands = Errand.each(chosen, replacePrevious ? .rotateReplacingPrevious : .rotate)
     let report = report.of(runs: errands.count)
     if chosen.isEmpty { report.note("there is nothing to rotate: no credential has an app of its own") }
     try await RotationComposition(vault: vault).runEach(errands, jobs: many.jobs, report: report)
+  }
+}
+
+extension RotateCommand {
+  /// The code of a single failure is its own, of one among several 13.
+  private func rotateDue(_ report: Report) async throws {
+    let places = try Places(options)
+    let due = try await DueCredentials(in: places.openStore(), now: WallClock.now())
+    let report = report.of(runs: due.errands.count)
+    for failure in due.unknownZones { report.failure(failure) }
+    var codes = due.unknownZones.map(\.code)
+    if !due.errands.isEmpty {
+      do {
+        try await RotationComposition(vault: places.openVault())
+          .runEach(due.errands, jobs: many.jobs, report: report)
+      } catch let status as Status { codes.append(status.code) }
+    }
+    guard let first = codes.first else { return }
+    throw Status(code: due.errands.count + due.unknownZones.count == 1 ? first : .someFailed)
   }
 }
 
@@ -76,7 +105,7 @@ struct ManyOptions: ParsableArguments {
 
 extension VaultView {
   /// The credentials that have something to rotate.
-  fileprivate func rotatable() throws -> [String] {
+  func rotatable() throws -> [String] {
     try credentials().filter { $0.settings["app"] != nil }.map(\.name)
   }
 }

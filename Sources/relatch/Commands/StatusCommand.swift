@@ -18,22 +18,39 @@ struct StatusCommand: AsyncParsableCommand {
   func run() async throws {
     let report = Report(options)
     let names = names
+    let now = WallClock.now()
     let standings = try await Places(options).openStore().read { transaction in
       let view = try VaultView(transaction)
       let credentials = try names.isEmpty ? view.credentials() : names.map { try view.credential($0) }
-      return try credentials.map { Standing(credential: $0, journal: try RotationJournal(view, of: $0)) }
+      return try credentials.map { credential in
+        let journal = try RotationJournal(view, of: credential)
+        return Standing(
+          credential: credential, journal: journal,
+          schedule: try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now))
+      }
     }
-    let now = WallClock.now()
     for standing in standings { try report.result(standing.json(now), text: standing.text(now)) }
     if standings.isEmpty { report.note("the vault has no credentials yet: `relatch add` adds one") }
     if standings.contains(where: { $0.hasOverdueDebt(now) }) { throw Status(code: .debtOutstanding) }
   }
 }
 
+extension RotationSchedule.Standing {
+  fileprivate var tellsOfAttempts: Bool {
+    switch self {
+    case .held(_, .attempts), .held(_, .rejected): true
+    default: false
+    }
+  }
+
+  fileprivate var tellsOfZone: Bool { if case .held(_, .unknownZone) = self { true } else { false } }
+}
+
 /// One credential and its newest rotation.
 struct Standing: Sendable {
   let credential: Credential
   let journal: RotationJournal?
+  let schedule: RotationSchedule.Standing
 
   /// When the debts may be retired; nil while the rotation that made them is under way.
   private var graceEnds: Timestamp? { journal?.machine.graceEnds }
@@ -53,6 +70,18 @@ struct Standing: Sendable {
     var lines = [
       "\(credential.name): version \(active?.number ?? 0) is active since \(active?.since.description ?? "-")"
     ]
+    if let active, active.created < active.since {
+      lines[0] += ", made \((now - active.created).words) ago"
+    }
+    if let text = schedule.text(at: now) { lines.append("  \(text)") }
+    // What holds it back now is told by the line before.
+    if let failures = journal?.failedAttempts, failures > 0, !schedule.tellsOfAttempts {
+      lines.append(
+        "  \(failures) attempts in a row came to nothing\(nextAttempt.map { "; the next may start at \($0)" } ?? "")")
+    }
+    if let zone = RotationSchedule.system.unknownZone(of: credential), !schedule.tellsOfZone {
+      lines.append("  its window names a zone this machine does not know, \(zone): it will not be rotated by schedule")
+    }
     for debt in credential.debts {
       var line = "  debt: version \(debt.number) was replaced at \(debt.since) and has not been seen refused"
       if let graceEnds {
@@ -71,6 +100,9 @@ struct Standing: Sendable {
     return lines.joined(separator: "\n")
   }
 
+  /// Until when the schedule waits because of attempts that came to nothing.
+  private var nextAttempt: Timestamp? { journal.flatMap { RotationSchedule.system.pause(of: $0)?.until } }
+
   func json(_ now: Timestamp) -> JSONValue {
     var members: [String: JSONValue] = [
       "active": .integer(Int(clamping: credential.version(in: .active)?.number ?? 0)),
@@ -84,8 +116,18 @@ struct Standing: Sendable {
           if let graceEnds { members["grace_ends"] = .string(graceEnds.description) }
           if let expires = debt.expires { members["expires"] = .string(expires.description) }
           return .object(members)
-        }), "provider": .string(credential.provider), "type": "status",
+        }), "failed_attempts": .integer(journal?.failedAttempts ?? 0), "provider": .string(credential.provider),
+      "schedule": schedule.json, "type": "status",
     ]
+    if let active = credential.version(in: .active) {
+      members["age"] = .integer(Int(clamping: max(0, (now - active.created).components.seconds)))
+      members["created"] = .string(active.created.description)
+    }
+    if let limit = RotationSchedule.system.ageLimit(of: credential) {
+      members["age_limit"] = .string(limit.description)
+    }
+    if let nextAttempt { members["next_attempt"] = .string(nextAttempt.description) }
+    if let zone = RotationSchedule.system.unknownZone(of: credential) { members["unknown_zone"] = .string(zone) }
     if let journal {
       members["rotation"] = .object([
         "latest": .string(journal.latest.description), "number": .integer(Int(clamping: journal.number)),

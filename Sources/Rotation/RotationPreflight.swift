@@ -1,0 +1,178 @@
+package import Audit
+import Sodium
+package import Vault
+
+/// One thing that was looked at before a rotation, and what was found.
+package struct RotationFinding: Hashable, Sendable {
+  package enum Level: String, Sendable {
+    case ok
+    /// A rotation would not stop for it; a person should look.
+    case warning
+    /// It stands in the way.
+    case obstacle
+  }
+
+  /// What was looked at, in one word that does not change: `primary`, `slot`, `secret`, `token`, `clock` …
+  package let check: String
+  package let level: Level
+  package let text: String
+  package let hint: String?
+  /// When it ends by itself, if that is known.
+  package let until: Timestamp?
+
+  package init(_ check: String, _ level: Level, _ text: String, hint: String? = nil, until: Timestamp? = nil) {
+    self.check = check
+    self.level = level
+    self.text = text
+    self.hint = hint
+    self.until = until
+  }
+
+  /// What could not be looked at, because the provider would not.
+  package init(_ check: String, _ error: ProviderError) {
+    self.init(check, .obstacle, error.description, hint: error.hint)
+  }
+}
+
+/// A provider that can show the secret of its primary pair, by the same permission and switch that show a new one's.
+package protocol PrimaryReader: CredentialProvider {
+  /// The primary pair with its secret, or without if the provider leaves it out. Changes nothing.
+  func readPrimary(_ observation: Observation) async throws(ProviderError) -> ObservedPair
+}
+
+/// What a rotation would meet, found by reading alone. What is concluded from a reading is decided without any input or
+/// output; the slot and the primary pair by what the engine itself stops for.
+package struct RotationPreflight: Sendable {
+  private let credential: Credential
+  private let journal: RotationJournal?
+  /// The vault's pairs that may still be accepted, by version.
+  private let pairs: [UInt64: Pair]
+
+  package init(credential: Credential, journal: RotationJournal?, pairs: [UInt64: Pair]) {
+    self.credential = credential
+    self.journal = journal
+    self.pairs = pairs
+  }
+
+  private var active: (number: UInt64, pair: Pair)? {
+    guard let number = credential.version(in: .active)?.number, let pair = pairs[number] else { return nil }
+    return (number, pair)
+  }
+
+  /// Asks `provider` what a rotation would, as far as that changes nothing: one look, the primary pair's secret, one grant.
+  package func findings(
+    asking provider: any CredentialProvider, clock: @Sendable () -> Timestamp
+  ) async -> [RotationFinding] {
+    guard let active else { return [] }
+    var findings: [RotationFinding] = []
+    do {
+      let seen = try await provider.observe(known: Array(pairs.values))
+      findings.append(RotationFinding("provider", .ok, "the provider shows the app, its consumer and what is staged"))
+      findings += self.findings(in: seen, now: clock())
+      if let reader = provider as? any PrimaryReader {
+        do throws(ProviderError) { findings.append(finding(inPrimary: try await reader.readPrimary(seen))) } catch {
+          findings.append(RotationFinding("secret", error))
+        }
+      }
+    } catch {
+      findings.append(RotationFinding("provider", error))
+    }
+    let asked = clock()
+    do throws(ProviderError) {
+      let evidence = try await provider.grant(active.pair)
+      findings += self.findings(in: evidence, asked: asked, answered: clock())
+    } catch {
+      // A rotation replaces a pair that is refused as well as one that is not.
+      let level = RotationFinding.Level.warning
+      findings.append(
+        RotationFinding("token", level, "version \(active.number), the active one: \(error)", hint: error.hint))
+    }
+    return findings
+  }
+
+  /// What the primary pair and the slot mean for the next rotation.
+  package func findings(in seen: Observation, now: Timestamp) -> [RotationFinding] {
+    guard let active else { return [] }
+    var findings: [RotationFinding] = []
+    if let obstacle = StagingObstacle(primaryOf: seen, active: active.pair, number: active.number) {
+      findings.append(RotationFinding("primary", obstacle))
+    } else {
+      findings.append(RotationFinding("primary", .ok, "version \(active.number), the active one, is primary"))
+    }
+    findings.append(finding(in: RotationSlot(seen, known: pairs), now: now))
+    return findings
+  }
+
+  private func finding(in slot: RotationSlot, now: Timestamp) -> RotationFinding {
+    switch slot {
+    case .free: return RotationFinding("slot", .ok, "the staging slot is free")
+    case .ours(let version, .staged, _):
+      return RotationFinding("slot", .ok, "version \(version) is staged: the rotation goes on with it")
+    case .ours(let version, _, let expires) where credential.debts.contains { $0.number == version }:
+      guard let graceEnds = journal?.machine.graceEnds, graceEnds > now else {
+        return RotationFinding(
+          "slot", .ok, "version \(version) holds the staging slot, its grace is over: it is retired first")
+      }
+      let end = expires.map { "; the provider ends it at \($0)" } ?? ""
+      return RotationFinding(
+        "slot", .obstacle,
+        "version \(version), replaced and still accepted, holds the staging slot until its grace ends at \(graceEnds)\(end)",
+        hint: "`relatch retire \(credential.name)` ends it now, and cuts off whoever still uses version \(version)",
+        until: graceEnds)
+    case .ours, .foreignStaged, .foreignReplaced:
+      guard let obstacle = StagingObstacle(slot, of: credential.name) else {
+        return RotationFinding("slot", .ok, "the staging slot is free")
+      }
+      return RotationFinding("slot", obstacle)
+    }
+  }
+
+  private func finding(inPrimary shown: ObservedPair) -> RotationFinding {
+    guard let secret = shown.clientSecret else {
+      return RotationFinding(
+        "secret", .obstacle, "the provider does not show the primary pair's secret, and would not show a new one's",
+        hint: "allow access to consumer secrets via REST API in the provider's set-up; it may take a while")
+    }
+    guard let active, shown.matches(active.pair) else {
+      return RotationFinding("secret", .ok, "the provider shows the primary pair's secret")
+    }
+    let isSame = secret.secret.isEqual(to: active.pair.clientSecret)
+    return isSame
+      ? RotationFinding("secret", .ok, "the provider shows the secret of version \(active.number), as the vault has it")
+      : RotationFinding(
+        "secret", .warning, "the provider shows another secret for version \(active.number) than the vault has",
+        hint: "someone changed it at the provider: whoever uses the vault's is refused until the next rotation")
+  }
+
+  /// From this much on a difference between this machine's clock and the provider's is told.
+  package static let notableSkew = Duration.seconds(60)
+  /// From this much on it is an obstacle: proofs, graces and windows are counted by the clock.
+  package static let greatestSkew = Duration.seconds(300)
+
+  /// What a grant to the active pair means, asked for and answered at these times of this machine's clock.
+  package func findings(in evidence: GrantEvidence, asked: Timestamp, answered: Timestamp) -> [RotationFinding] {
+    let number = active?.number ?? 0
+    var findings = [RotationFinding("token", .ok, "version \(number), the active one, was granted a token")]
+    guard let theirs = evidence.providerTime else {
+      return findings + [RotationFinding("clock", .ok, "the provider does not tell its time")]
+    }
+    let skew = theirs < asked ? asked - theirs : theirs > answered ? theirs - answered : .zero
+    let text =
+      "this machine's clock is \(skew.components.seconds) s \(theirs < asked ? "ahead of" : "behind") the provider's"
+    let hint = "set this machine's clock: `timedatectl` says whether it is synchronised"
+    if skew >= Self.greatestSkew {
+      findings.append(RotationFinding("clock", .obstacle, text, hint: hint))
+    } else if skew >= Self.notableSkew {
+      findings.append(RotationFinding("clock", .warning, text, hint: hint))
+    } else {
+      findings.append(RotationFinding("clock", .ok, "this machine's clock agrees with the provider's"))
+    }
+    return findings
+  }
+}
+
+extension RotationFinding {
+  fileprivate init(_ check: String, _ obstacle: StagingObstacle) {
+    self.init(check, .obstacle, obstacle.text, hint: obstacle.hint, until: obstacle.until)
+  }
+}

@@ -1,0 +1,94 @@
+import Audit
+import JSON
+import Storage
+import Vault
+
+// A run that a schedule asks for. It decides again under the lease, and leaves an account of every attempt that came to
+// nothing: the pause before the next is counted from it, whatever stood in the way.
+extension RotationRun {
+  func tend(_ schedule: RotationSchedule) async throws -> RotationOutcome {
+    let now = timing.now()
+    let credential = credential
+    try await runner.vault.store.read { try schedule.requireDue(credential, in: VaultView($0), now: now) }
+    let stepsBefore = journal.map { (number: $0.number, steps: $0.steps) }
+    do {
+      try await openPairs()
+      if journal.map({ $0.machine.state.isFinal }) ?? true { try await begin(schedule) }
+      return try await drive(retiringNow: false)
+    } catch let error as RotationError where error.code.isAttempt {
+      guard let journal else { throw error }
+      let isTold =
+        journal.endsInFailure && (journal.number != stepsBefore?.number || journal.steps > stepsBefore?.steps ?? 0)
+      if !isTold {
+        for event in journal.machine.state.unsuccessfulAttempt { try await record(event, error.members) }
+      }
+      throw error
+    }
+  }
+}
+
+extension RotationSchedule {
+  /// Throws `notDue` unless `credential` is to be worked on now.
+  func requireDue(_ credential: Credential, in view: VaultView, now: Timestamp) throws {
+    guard try standing(of: credential, in: view, now: now).isDue else {
+      throw RotationError(
+        .notDue, "\(credential.name): nothing is due", hint: "`relatch plan \(credential.name)` says what it waits for")
+    }
+  }
+}
+
+extension RotationState {
+  /// The events that say of this state that it was tried to go on, and could not be. None changes what is known of the
+  /// provider; a rotation may go back by a step that is harmless to repeat.
+  fileprivate var unsuccessfulAttempt: [RotationEvent] {
+    switch self {
+    case .ready: [.postponed(.stage)]
+    case .staging: [.lost(.stage)]
+    case .staged: [.intended(.validate), .postponed(.validate)]
+    case .validating: [.postponed(.validate)]
+    case .validated: [.intended(.promote), .postponed(.promote)]
+    case .promoting: [.lost(.promote)]
+    case .promoted: [.intended(.verify), .postponed(.verify)]
+    case .verifying: [.postponed(.verify)]
+    case .owed: [.intended(.retire), .postponed(.retire)]
+    case .retiring: [.lost(.retire)]
+    case .deleted: [.intended(.prove), .postponed(.prove)]
+    case .proving: [.postponed(.prove)]
+    case .rejected: [.intended(.discard), .postponed(.discard)]
+    case .discarding: [.lost(.discard)]
+    case .settled, .failed: []
+    }
+  }
+}
+
+extension RotationError {
+  fileprivate var members: [String: JSONValue] {
+    ["reason": .string(code.word), "detail": .string(description)]
+  }
+}
+
+extension RotationError.Code {
+  /// Whether it says that the provider or what is there stood in the way, rather than another run or this vault.
+  fileprivate var isAttempt: Bool {
+    switch self {
+    case .provider, .foreignStagedPair, .foreignPrimary, .unresolved: true
+    case .held, .inGrace, .corruptJournal, .nothingOwed, .nothingUnfinished, .promotedAlready, .notDue: false
+    }
+  }
+
+  fileprivate var word: String {
+    switch self {
+    case .provider(let code): code.rawValue
+    case .held: "held"
+    case .inGrace: "in-grace"
+    case .foreignStagedPair: "foreign-staged-pair"
+    case .foreignPrimary: "foreign-primary"
+    case .unresolved: "unresolved"
+    case .corruptJournal: "corrupt-journal"
+    case .nothingOwed: "nothing-owed"
+    case .nothingUnfinished: "nothing-unfinished"
+    case .promotedAlready: "promoted-already"
+    case .notDue: "not-due"
+    }
+  }
+}

@@ -1,0 +1,76 @@
+package import Audit
+package import Vault
+
+/// What holds a provider's place beside the primary pair, as far as the next rotation is concerned.
+package enum RotationSlot: Hashable, Sendable {
+  /// Nothing, or only what the provider itself calls ended: a run clears that away.
+  case free
+  /// One of the vault's own pairs.
+  case ours(version: UInt64, ObservedPair.Place, expires: Timestamp?)
+  /// A staged pair that the vault did not make.
+  case foreignStaged(expires: Timestamp?)
+  /// A replaced pair that the vault does not owe.
+  case foreignReplaced(expires: Timestamp?)
+
+  /// `known` are the vault's pairs that may still be accepted, by version.
+  package init(_ seen: Observation, known: [UInt64: Pair]) {
+    self = .free
+    for other in seen.others {
+      let version = known.first { other.matches($0.value) }?.key
+      switch other.place {
+      case .expired, .primary: continue
+      case .staged:
+        self =
+          version.map { .ours(version: $0, .staged, expires: other.expires) } ?? .foreignStaged(expires: other.expires)
+      case .replaced:
+        self =
+          version.map { .ours(version: $0, .replaced, expires: other.expires) }
+          ?? .foreignReplaced(expires: other.expires)
+      }
+      return
+    }
+  }
+}
+
+/// What keeps a new pair from being staged. The engine stops for it, and `plan` tells it: both by this one decision.
+package struct StagingObstacle: Sendable {
+  package let code: RotationError.Code
+  package let text: String
+  package let hint: String
+  /// When it ends by itself, if the provider said so.
+  package let until: Timestamp?
+
+  /// Nil if the primary pair is `active`, which is version `number`.
+  package init?(primaryOf seen: Observation, active: Pair, number: UInt64) {
+    guard !seen.primary.matches(active) else { return nil }
+    code = .foreignPrimary
+    text = "the provider's primary pair is not version \(number), the active one"
+    hint = "someone rotated it elsewhere: add that pair under a new name, or make version \(number) primary again"
+    until = nil
+  }
+
+  /// Nil if the slot is free.
+  package init?(_ slot: RotationSlot, of name: String) {
+    switch slot {
+    case .free: return nil
+    case .foreignReplaced(let expires):
+      code = .provider(.occupied)
+      text = "a replaced pair holds the staging slot\(expires.map { " until \($0)" } ?? "")"
+      hint =
+        "this vault does not owe it: `relatch rotate --replace-previous \(name)` cuts it off, or wait until it expires"
+      until = expires
+    case .foreignStaged(let expires):
+      code = .foreignStagedPair
+      text = "a staged pair that this vault did not make holds the staging slot"
+      hint = "someone else may be rotating this credential: delete the staged pair at the provider if not"
+      until = expires
+    case .ours(let version, let place, let expires):
+      code = .provider(.occupied)
+      text = "version \(version) holds the staging slot, as a \(place.rawValue) pair"
+      hint = "`relatch status \(name)` shows where each version stands"
+      until = expires
+    }
+  }
+
+  func error(of name: String) -> RotationError { RotationError(code, "\(name): \(text)", hint: hint) }
+}

@@ -1,0 +1,240 @@
+import ArgumentParser
+import Audit
+import JSON
+import Rotation
+import Storage
+import Transport
+import Vault
+
+struct PlanCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "plan", abstract: "Say what would happen now, why, and what stands in the way. Changes nothing.",
+    discussion: """
+      Unlocks the vault, fetches the administrator's token, and reads what the provider has; every access is logged. With
+      --offline nothing is unlocked and nobody is asked.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credentials' names; all that have something to rotate if none is given.")
+  var names: [String] = []
+
+  @Flag(help: "Only what is due by the credentials' policies.")
+  var due = false
+
+  @Flag(help: "All credentials that have something to rotate.")
+  var all = false
+
+  @Flag(help: "End with 14 if something is due.")
+  var check = false
+
+  @Flag(help: "Look at the vault and this machine only.")
+  var offline = false
+
+  func validate() throws {
+    guard [!names.isEmpty, all, due].count(where: \.self) <= 1 else {
+      throw ValidationError("expected names of credentials, or --all, or --due")
+    }
+  }
+
+  func run() async throws {
+    let report = Report(options)
+    let places = try Places(options)
+    let now = WallClock.now()
+    let subjects = try await subjects(places, now: now)
+    if subjects.isEmpty {
+      report.note(due ? "nothing is due" : "there is nothing to rotate: no credential has an app of its own")
+      return
+    }
+    let composition = offline ? nil : RotationComposition(vault: try await places.openVault())
+    for subject in subjects {
+      var findings = LocalCheck.all.flatMap { $0(subject) }
+      if let composition { findings += await composition.preflight(subject, now: now) }
+      try report.plan(subject, findings, isOffline: offline, now: now)
+    }
+    await composition?.transport.shutdown()
+    if check, subjects.contains(where: \.standing.isDue) { throw Status(code: .due) }
+  }
+
+  private func subjects(_ places: Places, now: Timestamp) async throws -> [PlanSubject] {
+    let (names, due) = (names, due)
+    return try await places.openStore().read { transaction in
+      let view = try VaultView(transaction)
+      let size = try AuditLog.size(in: transaction)
+      let chosen =
+        try names.isEmpty
+        ? view.credentials().filter { due || $0.settings["app"] != nil || $0.policy.maxAge != nil }
+        : names.map { try view.credential($0) }
+      return try chosen.compactMap { credential in
+        let journal = try RotationJournal(view, of: credential)
+        let standing = try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now)
+        guard !due || standing.isDue else { return nil }
+        let holder = try transaction.leaseHolder(of: RotationRunner.leaseName(of: credential))
+        let isHeld = holder.map { $0.expires > now.milliseconds && !RunHolder.isGone($0.holder) } ?? false
+        return PlanSubject(
+          places: places, credential: credential, journal: journal, standing: standing,
+          holder: isHeld ? holder?.holder : nil, logSize: size)
+      }
+    }
+  }
+}
+
+/// One credential as it is planned.
+struct PlanSubject: Sendable {
+  let places: Places
+  let credential: Credential
+  let journal: RotationJournal?
+  let standing: RotationSchedule.Standing
+  /// The live run that has it, in its own words.
+  let holder: String?
+  let logSize: UInt64
+}
+
+/// What is looked at on this machine before anybody is asked. What is delivered to and called after a rotation adds its
+/// checks to `all`.
+enum LocalCheck {
+  static let all: [@Sendable (PlanSubject) -> [RotationFinding]] = [lease, zone, log, disk]
+
+  @Sendable private static func lease(_ subject: PlanSubject) -> [RotationFinding] {
+    guard let holder = subject.holder else { return [] }
+    return [RotationFinding("lease", .obstacle, "another run is at work on it (\(holder))", hint: "wait for it to end")]
+  }
+
+  @Sendable private static func zone(_ subject: PlanSubject) -> [RotationFinding] {
+    guard let zone = RotationSchedule.system.unknownZone(of: subject.credential) else { return [] }
+    let failure = Failure(unknownZone: zone, of: subject.credential.name)
+    return [
+      RotationFinding(
+        "zone", .obstacle, "its window names a zone this machine does not know: \(Name.printable(zone))",
+        hint: failure.hint)
+    ]
+  }
+
+  /// Whatever is read from the vault was authenticated by the log's head; a log that does not authenticate ends the command.
+  @Sendable private static func log(_ subject: PlanSubject) -> [RotationFinding] {
+    [RotationFinding("log", .ok, "the head of the log authenticates, \(subject.logSize) entries")]
+  }
+
+  private static let leastSpace: UInt64 = 1 << 20
+  private static let notableSpace: UInt64 = 64 << 20
+
+  @Sendable private static func disk(_ subject: PlanSubject) -> [RotationFinding] {
+    let folder = subject.places.vault
+    let hint = "without room for its log the vault releases nothing and asks the provider for nothing"
+    guard VaultFolder.isWritable(subject.places) else {
+      return [
+        RotationFinding(
+          "disk", .obstacle, "the vault's folder \(Name.printable(folder)) cannot be written",
+          hint: "check the owner and mode of the folder and its files, and that the file system is not read-only")
+      ]
+    }
+    guard let free = VaultFolder.freeBytes(subject.places) else {
+      return [RotationFinding("disk", .warning, "how much room is left for the vault is not known")]
+    }
+    let text = "\(free >> 20) MiB are left for the vault"
+    if free < leastSpace {
+      return [RotationFinding("disk", .obstacle, "\(free >> 10) KiB are left for the vault", hint: hint)]
+    }
+    return [RotationFinding("disk", free < notableSpace ? .warning : .ok, text, hint: free < notableSpace ? hint : nil)]
+  }
+}
+
+extension RotationComposition {
+  /// What the provider shows, by reading alone. What it would not show is a finding, and so is a vault that this identity
+  /// cannot open.
+  fileprivate func preflight(_ subject: PlanSubject, now: Timestamp) async -> [RotationFinding] {
+    do {
+      let provider = try await provider(of: subject.credential.name)
+      var pairs: [UInt64: Pair] = [:]
+      let opened = try await vault.pairs(
+        of: subject.credential.name, choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairUsed,
+        ["purpose": "plan"], now: now)
+      for (version, pair) in opened { pairs[version.number] = pair }
+      return await RotationPreflight(credential: subject.credential, journal: subject.journal, pairs: pairs)
+        .findings(asking: provider, clock: { WallClock.now() })
+    } catch {
+      let failure = Failure(error)
+      return [RotationFinding("provider", .obstacle, failure.message, hint: failure.hint)]
+    }
+  }
+}
+
+extension PlanSubject {
+  /// What the schedule would do now, in one word.
+  fileprivate var action: String {
+    switch standing {
+    case .due(.age): "rotate"
+    case .due(.unfinished): "continue"
+    case .due(.debt): "retire"
+    case .waiting, .held: "wait"
+    case .unscheduled: "none"
+    }
+  }
+
+  fileprivate var activeNumber: UInt64 { credential.version(in: .active)?.number ?? 0 }
+
+  /// The same in a sentence.
+  fileprivate var steps: String? {
+    let grace = Policy.text(credential.policy.grace)
+    let next = (credential.versions.last?.number ?? 0) + 1
+    let owed = credential.debts.map { String($0.number) }.joined(separator: ", ")
+    switch standing {
+    case .due(.age):
+      return
+        "version \(next) would be staged, proved and promoted; version \(activeNumber) is then left alone for \(grace)"
+    case .due(.unfinished):
+      guard let journal else { return nil }
+      return "rotation \(journal.number), which is \(journal.machine.state.rawValue), would be continued"
+    case .due(.debt): return "version \(owed) would be deleted at the provider, and tried until it is seen refused"
+    case .waiting, .held, .unscheduled: return nil
+    }
+  }
+}
+
+extension Report {
+  fileprivate func plan(
+    _ subject: PlanSubject, _ findings: [RotationFinding], isOffline: Bool, now: Timestamp
+  ) throws(StreamError) {
+    let credential = subject.credential
+    var members: [String: JSONValue] = [
+      "action": .string(subject.action), "active": .integer(Int(clamping: subject.activeNumber)),
+      "credential": .string(credential.name), "due": .bool(subject.standing.isDue),
+      "findings": .array(findings.map(\.json)), "offline": .bool(isOffline),
+      "schedule": subject.standing.json, "type": "plan",
+    ]
+    let active = credential.version(in: .active)
+    if let active { members["created"] = .string(active.created.description) }
+    let object = members
+    try result(.object(object), text: subject.text(findings, isOffline: isOffline, now: now))
+  }
+}
+
+extension PlanSubject {
+  fileprivate func text(_ findings: [RotationFinding], isOffline: Bool, now: Timestamp) -> String {
+    let age = credential.version(in: .active).map { ", made \((now - $0.created).words) ago" } ?? ""
+    var lines = [
+      "\(credential.name): \(standing.text(at: now) ?? "its policy sets no max-age: only a person rotates it")"
+    ]
+    lines.append("  version \(activeNumber) is active\(age)")
+    if let steps { lines.append("  \(steps)") }
+    for finding in findings where finding.level != .ok {
+      lines.append("  \(finding.level.rawValue): \(finding.text)")
+      if let hint = finding.hint { lines.append("    hint: \(hint)") }
+    }
+    let fine = findings.filter { $0.level == .ok }.map(\.check)
+    if !fine.isEmpty { lines.append("  in order: \(fine.joined(separator: ", "))") }
+    if isOffline { lines.append("  the provider was not asked") }
+    return lines.joined(separator: "\n")
+  }
+}
+
+extension RotationFinding {
+  fileprivate var json: JSONValue {
+    var members: [String: JSONValue] = [
+      "check": .string(check), "level": .string(level.rawValue), "text": .string(text),
+    ]
+    if let hint { members["hint"] = .string(hint) }
+    if let until { members["until"] = .string(until.description) }
+    return .object(members)
+  }
+}

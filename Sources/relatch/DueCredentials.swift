@@ -1,0 +1,52 @@
+import Audit
+import Rotation
+import Storage
+import Vault
+
+/// What the schedule asks for now, found without unlocking anything.
+struct DueCredentials: Sendable {
+  /// By name. Those that a live process is working on are left out: it has them.
+  let errands: [Errand]
+  /// Those that would be due, were it known when their window opens.
+  let unknownZones: [Failure]
+
+  /// What is due in `store` at `now`.
+  init(in store: any Store, now: Timestamp) async throws {
+    (errands, unknownZones) = try await store.read { transaction in
+      let view = try VaultView(transaction)
+      var errands: [Errand] = []
+      var unknownZones: [Failure] = []
+      for credential in try view.credentials() {
+        switch try RotationSchedule.system.standing(of: credential, in: view, now: now) {
+        case .due:
+          let holder = try transaction.leaseHolder(of: RotationRunner.leaseName(of: credential))
+          if let holder, holder.expires > now.milliseconds, !RunHolder.isGone(holder.holder) { continue }
+          errands.append(Errand(name: credential.name, goal: .scheduled))
+        case .held(_, .unknownZone(let zone)): unknownZones.append(Failure(unknownZone: zone, of: credential.name))
+        case .held, .waiting, .unscheduled: continue
+        }
+      }
+      return (errands, unknownZones)
+    }
+  }
+}
+
+extension RotationSchedule {
+  /// The schedule by the time zones of this machine.
+  static let system = RotationSchedule { TimeZoneRules(named: $0) }
+}
+
+extension Policy {
+  /// Throws a configuration failure unless this machine can tell when the window opens.
+  func requireKnownZone(of name: String) throws {
+    if let zone = window?.zone, TimeZoneRules(named: zone) == nil { throw Failure(unknownZone: zone, of: name) }
+  }
+}
+
+extension Failure {
+  init(unknownZone zone: String, of name: String) {
+    self.init(
+      .configuration, "\(name): its window names a zone this machine does not know: \(Name.printable(zone))",
+      hint: "install the time zones (Debian: apt-get install tzdata), or name one of /usr/share/zoneinfo in the policy")
+  }
+}

@@ -1,0 +1,78 @@
+import Audit
+import JSON
+import Rotation
+import Vault
+
+extension RotationSchedule.Standing {
+  /// What a person is told of it; nil without a schedule.
+  func text(at now: Timestamp) -> String? {
+    switch self {
+    case .due(let reason): "due now: \(reason.text)"
+    case .waiting(let until, let reason): "due at \(until), in \((until - now).words): \(reason.text)"
+    case .held(let until, let obstacle): "held\(until.map { " until \($0)" } ?? ""): \(obstacle.text)"
+    case .unscheduled: nil
+    }
+  }
+
+  var json: JSONValue {
+    switch self {
+    case .due(let reason): .object(["reason": .string(reason.rawValue), "standing": "due"])
+    case .waiting(let until, let reason):
+      .object(["reason": .string(reason.rawValue), "standing": "waiting", "until": .string(until.description)])
+    case .held(let until, let obstacle):
+      .object(
+        obstacle.members.merging(["standing": "held"]) { $1 }
+          .merging(until.map { ["until": .string($0.description)] } ?? [:]) { $1 })
+    case .unscheduled: .object(["standing": "unscheduled"])
+    }
+  }
+}
+
+extension RotationSchedule.Reason {
+  var text: String {
+    switch self {
+    case .age: "the active pair reaches its greatest age"
+    case .unfinished: "a rotation is not finished"
+    case .debt: "the grace of the replaced pair is over"
+    }
+  }
+}
+
+extension RotationSchedule.Obstacle {
+  var text: String {
+    switch self {
+    case .window: "its window is closed"
+    case .unknownZone(let zone): "its window names a zone this machine does not know, \(zone)"
+    case .together(let name): "\(name), with which it must not rotate together, was rotated or is being rotated"
+    case .grace: "the replaced pair is in its grace, and holds the staging slot"
+    case .attempts(let count): "\(count.times) in a row an attempt came to nothing"
+    case .rejected(let count): "\(count.times) in a row the new pair was refused"
+    }
+  }
+
+  fileprivate var members: [String: JSONValue] {
+    switch self {
+    case .window: ["obstacle": "window"]
+    case .unknownZone(let zone): ["obstacle": "unknown-zone", "zone": .string(zone)]
+    case .together(let name): ["obstacle": "together", "with": .string(name)]
+    case .grace: ["obstacle": "grace"]
+    case .attempts(let count): ["attempts": .integer(count), "obstacle": "attempts"]
+    case .rejected(let count): ["obstacle": "rejected", "rotations": .integer(count)]
+    }
+  }
+}
+
+extension Int {
+  fileprivate var times: String { self == 1 ? "once" : "\(self) times" }
+}
+
+extension Duration {
+  /// Its largest unit, for people: `12d`, `3h`, `40s`.
+  var words: String {
+    let seconds = max(0, components.seconds)
+    for (unit, size) in [("d", 86_400), ("h", 3600), ("m", 60)] as [(String, Int64)] where seconds >= 2 * size {
+      return "\(seconds / size)\(unit)"
+    }
+    return "\(seconds)s"
+  }
+}
