@@ -31,7 +31,7 @@ let layers: [Layer] = [
   .library("Storage", [], and: ["Synchronization"]),
   .library("StorageSQLite", ["Storage", "CSQLite"], and: ["Dispatch", "Glibc", "Synchronization"]),
   .library("Audit", ["Sodium", "JSON", "Storage"]),
-  .library("Vault", ["Sodium", "JSON", "Age", "Storage", "Audit"], and: ["Glibc"]),
+  .library("Vault", ["Sodium", "JSON", "Age", "Storage", "Audit"], and: ["Glibc", "Synchronization"]),
   .library("Transport", ["CCurl", "Sodium"], and: ["Glibc"]),
   .library("OAuth", ["Transport", "Sodium", "JSON"]),
   .library("Rotation", ["Vault", "Audit", "Storage", "Sodium", "JSON"], and: ["Glibc"]),
