@@ -14,13 +14,13 @@ struct AppointmentTests {
     let id = try #require(Identifier("00112233445566778899aabbccddeeff"))
     return Credential(
       id: id, name: name, provider: "salesforce", settings: [:], policy: rules, admin: name,
-      keyID: String(repeating: "0", count: 32), created: try moment("2026-01-01T00:00"))
+      keyID: String(repeating: "0", count: 32), created: try minute("2026-01-01T00:00"))
   }
 
   private func rotated(_ name: String, at time: String) throws -> Credential {
     var partner = try credential([:], name: name)
-    _ = try partner.addStaged(handle: nil, expires: nil, now: moment(time))
-    try partner.promoteStaged(now: moment(time))
+    _ = try partner.addStaged(handle: nil, expires: nil, now: minute(time))
+    try partner.promoteStaged(now: minute(time))
     return partner
   }
 
@@ -30,7 +30,7 @@ struct AppointmentTests {
   ) throws {
     let found = schedule.appointment(
       for: try credential(["max-age": "90d"].merging(policy) { $1 }), journal: journal, partners: partners)
-    let expected = RotationSchedule.Appointment(begins: try moment(begins), overdue: try moment(overdue))
+    let expected = RotationSchedule.Appointment(begins: try minute(begins), overdue: try minute(overdue))
     #expect(found == expected, sourceLocation: sourceLocation)
   }
 
@@ -75,15 +75,15 @@ struct AppointmentTests {
 
   @Test("while the replaced pair is in its grace nothing is overdue")
   func grace() throws {
-    var journal = RotationJournal(beginning: 1, at: try moment("2026-03-31T00:00"))
+    var journal = RotationJournal(beginning: 1, at: try minute("2026-03-31T00:00"))
     let events: [RotationEvent] = [
       .intended(.stage), .staged, .intended(.validate), .validated, .intended(.promote), .promoted, .intended(.verify),
     ]
-    for event in events { try journal.append(event, at: moment("2026-03-31T00:00"), graceEnds: nil) }
-    try journal.append(.verified, at: moment("2026-03-31T00:00"), graceEnds: moment("2026-04-03T00:00"))
-    #expect(journal.began == (try moment("2026-03-31T00:00")))
+    for event in events { try journal.append(event, at: minute("2026-03-31T00:00"), graceEnds: nil) }
+    try journal.append(.verified, at: minute("2026-03-31T00:00"), graceEnds: minute("2026-04-03T00:00"))
+    #expect(journal.began == (try minute("2026-03-31T00:00")))
     try expect([:], journal: journal, begins: "2026-04-03T00:00", overdue: "2026-04-03T01:00")
   }
 }
 
-private func moment(_ text: String) throws -> Timestamp { try #require(Timestamp(text + ":00.000Z")) }
+private func minute(_ text: String) throws -> Timestamp { try #require(Timestamp(text + ":00.000Z")) }

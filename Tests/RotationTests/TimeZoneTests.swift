@@ -91,16 +91,23 @@ struct TimeZoneTests {
       "UTC0", "EST5EDT,M3.2.0,M11.1.0", "CET-1CEST,M3.5.0,M10.5.0/3", "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0",
       "IST-1GMT0,M10.5.0,M3.5.0/1", "<-02>2<-01>,M3.5.0/-1,M10.5.0/0", "EET-2EEST,M3.4.4/50,M10.4.4/50",
       "XXX3YYY,J60/0,J300/24", "XXX-3YYY,59/0,300/24:30:15", "AAA-12:45BBB,M9.5.0/2:45,M4.1.0/3:45",
-      "XXX3EDT4,0/0,J365/23",
     ])
   func posix(text: String) throws {
     let rule = try #require(PosixTimeZone(text.utf8))
-    // The C library reads only a daylight name whose offset it can compute; it stands for the reader of every text here.
     let expected = try offsetsOfDate(text, Self.seconds)
     for (second, offset) in zip(Self.seconds, expected) where rule.offset(at: second) != offset {
       Issue.record("\(text) at \(second): \(rule.offset(at: second)), expected \(offset)")
       return
     }
+  }
+
+  /// The example of RFC 8536 §3.3.1, which C libraries disagree on.
+  @Test("may save daylight all the year")
+  func allYear() throws {
+    let rule = try #require(PosixTimeZone("XXX3EDT4,0/0,J365/23".utf8))
+    #expect(Self.seconds.allSatisfy { rule.offset(at: $0) == -4 * 3600 })
+    let newYear = moment("2026-01-01T03:00:00.000Z").milliseconds / 1000
+    #expect((-2...2).allSatisfy { rule.offset(at: newYear + $0) == -4 * 3600 })
   }
 
   @Test(
