@@ -102,7 +102,9 @@ let package = Package(
     .testTarget(name: "TransportTests", dependencies: ["Transport", "CCurl", "Sodium"], swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["JSON", "Sodium"], swiftSettings: strict),
     .testTarget(name: "AuditTests", dependencies: ["Audit", "JSON", "Sodium", "Storage"], swiftSettings: strict),
-    .testTarget(name: "ProcessTests", dependencies: ["relatch", "CSystem", "Audit", "Sodium"], swiftSettings: strict),
+    .testTarget(
+      name: "ProcessTests", dependencies: ["relatch", "CSystem", "Audit", "Rotation", "Sodium", "Vault"],
+      swiftSettings: strict),
     .testTarget(name: "LayerTests", swiftSettings: strict),
     .testTarget(
       name: "VaultTests",

@@ -78,6 +78,10 @@ struct WrongThingsTests {
     let session = ["--wait", Programs.relatch]
     let read = try await place.run(setsid, session + ["read", "admin", "--identity", locked.path], stdin: "guess\n")
     expectFailure(read, 77, "there is no terminal")
+    for verb in ["rotate", "retire"] {
+      let run = try await place.run(setsid, session + [verb, "admin", "--quiet", "--identity", locked.path])
+      expectFailure(run, 77, "there is no terminal")
+    }
     let fresh = ["RELATCH_VAULT": place.folder.path + "/new", "RELATCH_IDENTITY": place.folder.path + "/newid"]
     expectFailure(try await place.run(setsid, session + ["init"], environment: fresh), 77, "there is no terminal")
     #expect(!FileManager.default.fileExists(atPath: place.folder.path + "/new"), "nothing half made is left")
