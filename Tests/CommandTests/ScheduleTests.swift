@@ -257,6 +257,26 @@ struct ScheduleTests {
     #expect(try await place.relatch("rotate", "crm").code == 0, "a person is not held")
   }
 
+  @Test("A provider that asks to be left alone is, by every later run that a person did not ask for")
+  func retryAfter() async throws {
+    let place = try await Workplace()
+    try await place.add("crm", policy: Self.due, Self.longAgo)
+    try await place.org.fault("tooManyRequests", nil, "*/credentials/*", ["seconds": 3600])
+    let limited = try await place.relatch("rotate", "--due", "--quiet")
+    expectFailure(limited, 69, "too many requests")
+    #expect(try await place.org.newRequests() > 0)
+    let again = try await place.relatch("rotate", "--due")
+    #expect(again.code == 0 && again.errors.isEmpty, "\(again.errorText)")
+    #expect(try await place.org.newRequests() == 0)
+    let status = try await place.relatch("status", "crm", "--json").objects().first
+    let next = try #require(status?["next_attempt"] as? String)
+    let form = ISO8601DateFormatter()
+    form.formatOptions = [.withInternetDateTime, .withFractionalSeconds]
+    #expect(try #require(form.date(from: next)) > Date(timeIntervalSinceNow: 3000), "\(next)")
+    try await place.org.clearFaults()
+    #expect(try await place.relatch("rotate", "crm").code == 0, "a person is not held")
+  }
+
   @Test("A credential that another run has is left to it")
   func held() async throws {
     let place = try await Workplace(["--apps", "2"])

@@ -102,6 +102,29 @@ struct ScheduledRunTests {
     #expect(bench.provider.state.withLock { $0.primary } == "id-2")
   }
 
+  @Test("a provider that asks to be left alone for an hour is asked nothing more for an hour", arguments: 1...12)
+  func leftAlone(call: Int) async throws {
+    let bench = try await bench(["grace": "0s", "propagation": "10m"])
+    bench.provider.state.withLock { state in
+      state.trouble = { [unowned bench] asked throws(ProviderError) in
+        guard bench.provider.calls.count >= call else { return }
+        throw ProviderError(.limited, "too many", status: 429, retryAfter: .seconds(3600))
+      }
+    }
+    #expect(await bench.code(.scheduled) == .provider(.limited))
+    #expect(bench.provider.calls.count == call, "\(bench.provider.calls)")
+    #expect(bench.slept.withLock { $0 }.isEmpty)
+    bench.now.withLock { $0 = $0 + .seconds(3599) }
+    #expect(await bench.code(.scheduled) == .notDue)
+    #expect(bench.provider.calls.count == call)
+    bench.provider.state.withLock { $0.trouble = { _ throws(ProviderError) in } }
+    bench.now.withLock { $0 = $0 + .seconds(1) }
+    guard case .settled = try await bench.run(.scheduled) else {
+      Issue.record("expected the end of the rotation")
+      return
+    }
+  }
+
   @Test("new pairs that are always refused are made ever more seldom")
   func rejected() async throws {
     let bench = try await bench()
