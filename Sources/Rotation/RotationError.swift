@@ -30,14 +30,17 @@ package struct RotationError: Error, Sendable, CustomStringConvertible {
   package let code: Code
   package let description: String
   package let hint: String?
+  /// How long the provider asked to be left alone.
+  package let retryAfter: Duration?
 
-  package init(_ code: Code, _ description: String, hint: String? = nil) {
+  package init(_ code: Code, _ description: String, hint: String? = nil, retryAfter: Duration? = nil) {
     self.code = code
     self.description = description
     self.hint = hint
+    self.retryAfter = retryAfter
   }
 
   init(_ error: ProviderError, while step: String, _ credential: String) {
-    self.init(.provider(error.code), "\(credential): \(step): \(error)", hint: error.hint)
+    self.init(.provider(error.code), "\(credential): \(step): \(error)", hint: error.hint, retryAfter: error.retryAfter)
   }
 }
