@@ -12,7 +12,9 @@ extension RotationRun {
         hint: "nothing is lost: run the same command again later")
     }
     asksLeft -= 1
-    return try await request()
+    do { return try await request() } catch let error as ProviderError {
+      throw error.local ?? error
+    }
   }
 
   /// Journals the intent, asks, and journals the outcome. A lost answer is journalled as lost; the machine then observes.

@@ -140,6 +140,7 @@ extension RotationRun {
   func markPromoted(_ number: UInt64) async throws {
     let now = timing.now()
     try await record(.promoted, version: number) { credential, _ in try credential.promoteStaged(now: now) }
+    hasPromoted = true
   }
 
   // MARK: - Verify
@@ -165,7 +166,7 @@ extension RotationRun {
         let mayPass = error.isTransient || error.code == .refused || error.code == .malformed
         guard mayPass, timing.now() + wait <= deadline, asksLeft > 0 else {
           try await record(.postponed(.verify), version: number, error.members)
-          throw RotationError(error, while: "verifying version \(number)", name)
+          throw RotationError(error, while: "version \(number) is promoted, and not verified yet", name)
         }
         try await pause(wait)
       }
@@ -278,7 +279,7 @@ extension RotationRun {
           continue
         }
         try await record(.postponed(.prove), version: debts.last, error.members)
-        throw RotationError(error, while: "proving the refusal", name)
+        throw RotationError(error, while: "the replaced pair is deleted, and not seen to be refused yet", name)
       }
     }
   }
