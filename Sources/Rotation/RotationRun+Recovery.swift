@@ -166,6 +166,6 @@ extension RotationRun {
     guard !seen.others.contains(where: { $0.matches(pair) }) else {
       return try await didNotHappen(.discard, version: number, "still-there")
     }
-    try await markDiscarded(number)
+    try await markDiscarded(number, refusedAs: refusalOfDiscarded(number, pair))
   }
 }
