@@ -30,8 +30,23 @@ package struct LogEntry: Hashable, Sendable {
     members["time"] = .string(time.description)
     members["member"] = .string(member)
     members["event"] = .string(event)
-    // Reading back enforces the size, the depth, the range of integers and the form of names in one place.
-    try self.init(decoding: JSONValue.object(members).canonicalBytes)
+    let bytes = JSONValue.object(members).canonicalBytes
+    if Self.isMember(member), EntryHead(of: bytes, by: Array(member.utf8)) != nil {
+      self.init(checked: bytes, time, member, event, details)
+    } else {
+      // Reading back enforces the size, the depth, the range of integers and the form of names in one place.
+      try self.init(decoding: bytes)
+    }
+  }
+
+  private init(
+    checked bytes: [UInt8], _ time: Timestamp, _ member: String, _ event: String, _ details: [String: JSONValue]
+  ) {
+    self.time = time
+    self.member = member
+    self.event = event
+    self.details = details
+    self.bytes = bytes
   }
 
   /// Reads an entry that fills `bytes` in its one canonical form.

@@ -73,9 +73,24 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
     let rest = milliseconds - days * 86_400_000
     let (year, month, day) = Self.date(days)
     let second = rest / 1000
-    return Self.digits(year, 4) + "-" + Self.digits(month, 2) + "-" + Self.digits(day, 2) + "T"
-      + Self.digits(second / 3600, 2) + ":" + Self.digits(second / 60 % 60, 2) + ":" + Self.digits(second % 60, 2) + "."
-      + Self.digits(rest % 1000, 3) + "Z"
+    var text: [UInt8] = []
+    text.reserveCapacity(24)
+    func append(_ value: Int64, _ width: Int, _ end: Unicode.Scalar) {
+      var divisor: Int64 = width == 4 ? 1000 : width == 3 ? 100 : 10
+      while divisor > 0 {
+        text.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value / divisor % 10))
+        divisor /= 10
+      }
+      text.append(UInt8(ascii: end))
+    }
+    append(year, 4, "-")
+    append(month, 2, "-")
+    append(day, 2, "T")
+    append(second / 3600, 2, ":")
+    append(second / 60 % 60, 2, ":")
+    append(second % 60, 2, ".")
+    append(rest % 1000, 3, "Z")
+    return String(decoding: text, as: UTF8.self)
   }
 
   package static func < (left: Self, right: Self) -> Bool { left.milliseconds < right.milliseconds }
@@ -89,11 +104,6 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
 
   /// How long after `right` this moment is; negative if before.
   package static func - (left: Self, right: Self) -> Duration { .milliseconds(left.milliseconds - right.milliseconds) }
-
-  private static func digits(_ value: Int64, _ width: Int) -> String {
-    let text = String(value)
-    return String(repeating: "0", count: max(0, width - text.utf8.count)) + text
-  }
 
   /// Days since 1970-01-01 of a date of the proleptic Gregorian calendar, counting years from March so that the leap day
   /// comes last: 400 years have 146,097 days.

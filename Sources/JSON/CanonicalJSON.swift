@@ -28,7 +28,7 @@ extension JSONValue {
       output.append(UInt8(ascii: "]"))
     case .object(let members):
       output.append(UInt8(ascii: "{"))
-      let sorted = members.sorted { $0.key.utf16.lexicographicallyPrecedes($1.key.utf16) }
+      let sorted = members.sorted { Self.precedes($0.key, $1.key) }
       for (index, member) in sorted.enumerated() {
         if index > 0 { output.append(UInt8(ascii: ",")) }
         Self.append(member.key, to: &output)
@@ -39,9 +39,33 @@ extension JSONValue {
     }
   }
 
+  /// The order of UTF-16 code units. Bytes of UTF-8 have the same below 0xEE, where what follows the surrogates begins.
+  private static func precedes(_ left: String, _ right: String) -> Bool {
+    let quick = left.utf8.withContiguousStorageIfAvailable { left in
+      right.utf8.withContiguousStorageIfAvailable { right -> Bool? in
+        for (one, other) in zip(left, right) where one != other {
+          return one < 0xEE && other < 0xEE ? one < other : nil
+        }
+        return left.count < right.count
+      }
+    }
+    if case .some(.some(.some(let answer))) = quick { return answer }
+    return left.utf16.lexicographicallyPrecedes(right.utf16)
+  }
+
   /// RFC 8785 §3.2.2.2: only quote, backslash and control characters are escaped.
   private static func append(_ text: String, to output: inout [UInt8]) {
     output.append(UInt8(ascii: "\""))
+    defer { output.append(UInt8(ascii: "\"")) }
+    let isPlain =
+      text.utf8.withContiguousStorageIfAvailable { bytes in
+        guard bytes.allSatisfy({ $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) else {
+          return false
+        }
+        output.append(contentsOf: bytes)
+        return true
+      } ?? false
+    if isPlain { return }
     for byte in text.utf8 {
       switch byte {
       case UInt8(ascii: "\""): output += "\\\"".utf8
@@ -58,6 +82,5 @@ extension JSONValue {
       default: output.append(byte)
       }
     }
-    output.append(UInt8(ascii: "\""))
   }
 }

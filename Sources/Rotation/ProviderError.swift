@@ -61,6 +61,12 @@ package struct ProviderError: Error, Hashable, Sendable, CustomStringConvertible
     hasher.combine(description)
   }
 
-  /// Whether asking again, with nothing changed by an operator, may succeed.
-  package var isTransient: Bool { code == .unreachable || code == .limited }
+  /// A run waits no longer than this for a provider that asks to be left alone; the next run may.
+  static let longestWait = Duration.seconds(300)
+
+  /// Whether asking again in this run, with nothing changed by an operator, may succeed.
+  package var isTransient: Bool { (code == .unreachable || code == .limited) && !outlastsRun }
+
+  /// Whether the provider asked to be left alone for longer than a run waits.
+  var outlastsRun: Bool { retryAfter ?? .zero > Self.longestWait }
 }

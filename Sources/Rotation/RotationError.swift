@@ -33,11 +33,14 @@ package struct RotationError: Error, Sendable, CustomStringConvertible {
   package let code: Code
   package let description: String
   package let hint: String?
+  /// How long the provider asked to be left alone.
+  package let retryAfter: Duration?
 
-  package init(_ code: Code, _ description: String, hint: String? = nil) {
+  package init(_ code: Code, _ description: String, hint: String? = nil, retryAfter: Duration? = nil) {
     self.code = code
     self.description = description
     self.hint = hint
+    self.retryAfter = retryAfter
   }
 
   /// The same where the provider's trouble came after what was asked for was done. Other errors keep their code: they say
@@ -50,6 +53,6 @@ package struct RotationError: Error, Sendable, CustomStringConvertible {
   }
 
   init(_ error: ProviderError, while step: String, _ credential: String) {
-    self.init(.provider(error.code), "\(credential): \(step): \(error)", hint: error.hint)
+    self.init(.provider(error.code), "\(credential): \(step): \(error)", hint: error.hint, retryAfter: error.retryAfter)
   }
 }

@@ -16,6 +16,8 @@ package struct RotationJournal: Sendable {
   package private(set) var failedRotations = 0
   /// When the latest entry was written.
   package private(set) var latest: Timestamp
+  /// Until when the provider asked to be left alone since the last progress, a day at most; nil if it did not.
+  package private(set) var leftAloneUntil: Timestamp?
   /// The latest event; nil if it has only begun.
   private(set) var latestEvent: RotationEvent?
   /// When a new pair was last asked for: the provider made it then, or a moment later.
@@ -49,6 +51,10 @@ package struct RotationJournal: Sendable {
       guard entry.time >= latest else { throw corrupt("its times go backwards") }
       do { try machine.apply(event, at: entry.time, graceEnds: graceEnds) } catch { throw corrupt("\(error)") }
       count(event, at: entry.time)
+      if case .integer(let seconds)? = entry.details["retry_after"] {
+        let until = latest + .seconds(min(seconds, 86_400))
+        leftAloneUntil = max(until, leftAloneUntil ?? until)
+      }
     }
     // Rows cut off the end would send a rotation back: the record names the newest entry that speaks of it.
     let newest = try view.authenticatedEntry(at: credential.entry)
@@ -81,7 +87,9 @@ package struct RotationJournal: Sendable {
     case .postponed, .rejected, .abandoned: endsInFailure = true
     // Lost once is an answer; lost again is a look that could not be had.
     case .lost: endsInFailure = event == latestEvent
-    case .staged, .validated, .promoted, .verified, .deleted, .refused: failedAttempts = 0
+    case .staged, .validated, .promoted, .verified, .deleted, .refused:
+      failedAttempts = 0
+      leftAloneUntil = nil
     case .intended(.stage): stagingIntended = time
     case .intended, .discarded: break
     }

@@ -86,7 +86,7 @@ extension RotationRun {
   func didNotHappen(_ step: RotationStep, version: UInt64? = nil, _ reason: String) async throws {
     try await record(.postponed(step), version: version, ["reason": .string(reason)])
     guard let asked = lastAsked, asked.step == step else { return }
-    guard retriesLeft > 0 else {
+    guard retriesLeft > 0, asked.trouble?.outlastsRun != true else {
       if let trouble = asked.trouble { throw RotationError(trouble, while: step.rawValue, name) }
       throw RotationError(
         .unresolved, "\(name): \(step.rawValue): the provider says that it is done, and is seen not to have done it",

@@ -63,7 +63,9 @@ extension RotationState {
 
 extension RotationError {
   fileprivate var members: [String: JSONValue] {
-    ["reason": .string(code.word), "detail": .string(description)]
+    var members: [String: JSONValue] = ["reason": .string(code.word), "detail": .string(description)]
+    if let retryAfter { members["retry_after"] = .integer(Int(clamping: retryAfter.components.seconds)) }
+    return members
   }
 }
 

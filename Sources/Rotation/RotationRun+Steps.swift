@@ -274,7 +274,7 @@ extension RotationRun {
         return
       } catch let error as ProviderError {
         let wait = backoff.next(timing.randomness, asked: error.retryAfter)
-        if timing.now() + wait <= deadline, asksLeft > 0 {
+        if !error.outlastsRun, timing.now() + wait <= deadline, asksLeft > 0 {
           try await pause(wait)
           continue
         }
@@ -362,6 +362,7 @@ extension ProviderError {
   var members: [String: JSONValue] {
     var members: [String: JSONValue] = ["reason": .string(code.rawValue), "detail": .string(description)]
     if let status { members["status"] = .integer(status) }
+    if let retryAfter { members["retry_after"] = .integer(Int(clamping: retryAfter.components.seconds)) }
     return members
   }
 }

@@ -44,8 +44,7 @@ actor RotationRun {
     self.name = name
     self.lease = lease
     self.provider = provider
-    (credential, journal) = try await runner.vault.store.read { transaction in
-      let view = try VaultView(transaction)
+    (credential, journal) = try await runner.vault.read { view in
       let credential = try view.credential(name)
       return (credential, try RotationJournal(view, of: credential))
     }

@@ -77,11 +77,11 @@ package struct RotationRunner: Sendable {
     let holder = holder
     let isGone = isGone
     do {
-      return try await vault.store.write { transaction in
-        let credential = try VaultView(transaction).credential(name)
+      return try await vault.change(now: now) { change in
+        let credential = try change.view.credential(name)
         let leaseName = Self.leaseName(of: credential)
-        let wasInterrupted = try transaction.leaseHolder(of: leaseName) != nil
-        let lease = try transaction.acquireLease(
+        let wasInterrupted = try change.leases.leaseHolder(of: leaseName) != nil
+        let lease = try change.leases.acquireLease(
           leaseName, holder: holder, now: now.milliseconds, milliseconds: Self.leaseMilliseconds, isGone: isGone)
         return (lease, wasInterrupted)
       }

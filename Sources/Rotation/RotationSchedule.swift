@@ -116,8 +116,11 @@ package struct RotationSchedule: Sendable {
       let rotations = max(1, journal.failedRotations)
       return (journal.latest + Self.pause(afterRejections: rotations), .rejected(rotations))
     }
-    guard journal.failedAttempts > 0 else { return nil }
-    return (journal.latest + Self.pause(afterAttempts: journal.failedAttempts), .attempts(journal.failedAttempts))
+    guard journal.failedAttempts > 0 || journal.leftAloneUntil != nil else { return nil }
+    // A look that a run could not have after it had asked is no attempt of its own, and may be told to wait all the same.
+    let attempts = max(1, journal.failedAttempts)
+    let pauseEnds = journal.latest + Self.pause(afterAttempts: attempts)
+    return (max(pauseEnds, journal.leftAloneUntil ?? pauseEnds), .attempts(attempts))
   }
 
   /// When the active pair is to be replaced: its age is that of the value, counted from when the provider made it. Jitter

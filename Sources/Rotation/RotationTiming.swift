@@ -27,6 +27,6 @@ struct Backoff {
     let seconds = min(30, 1 << min(attempts, 5))
     attempts += 1
     let wait = Duration.milliseconds(Int(Double(seconds) * 1000 * (1 - randomness.fraction() / 2)))
-    return max(wait, min(asked ?? .zero, .seconds(300)))
+    return max(wait, min(asked ?? .zero, ProviderError.longestWait))
   }
 }

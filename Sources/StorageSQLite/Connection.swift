@@ -11,7 +11,8 @@ final class Connection: @unchecked Sendable {
   private let activity: Activity
   /// Pages in the log after this connection's last commit; counted only after `countLog`.
   private(set) var logPages: Int32 = 0
-  private var idleStatements: [Query: OpaquePointer] = [:]
+  /// Each query used so far, with a statement that is free now. A few dozen, so a search costs less than hashing.
+  private var statements: [(query: Query, idle: OpaquePointer?)] = []
 
   /// `name` is an absolute path, or a `file:` URI where `flags` say so. Reads nothing yet.
   init(opening name: String, flags: Int32, _ activity: Activity) throws {
@@ -33,7 +34,7 @@ final class Connection: @unchecked Sendable {
   }
 
   deinit {
-    for statement in idleStatements.values { sqlite3_finalize(statement) }
+    for statement in statements { sqlite3_finalize(statement.idle) }
     sqlite3_close_v2(handle)
   }
 
@@ -114,18 +115,24 @@ final class Connection: @unchecked Sendable {
     StorageError(sqlite: code, activity, operation)
   }
 
-  /// An idle statement of `query`, or a new one; `keepStatement` takes it back.
-  func takeStatement(for query: Query) throws -> OpaquePointer {
-    if let idle = idleStatements.removeValue(forKey: query) { return idle }
+  /// A free statement of `query`, or a new one, and the place where `keepStatement` takes it back.
+  func takeStatement(for query: Query) throws -> (handle: OpaquePointer, place: Int) {
+    let known = statements.firstIndex { $0.query == query }
+    if let known, let idle = statements[known].idle {
+      statements[known].idle = nil
+      return (idle, known)
+    }
     var statement: OpaquePointer?
     let code = sqlite3_prepare_v3(handle, query.sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &statement, nil)
     guard code == SQLITE_OK, let statement else { throw failure(code, query.operation) }
-    return statement
+    if known == nil { statements.append((query, nil)) }
+    return (statement, known ?? statements.count - 1)
   }
 
-  func keepStatement(_ statement: OpaquePointer, for query: Query) {
+  func keepStatement(_ statement: OpaquePointer, at place: Int) {
     // Nested scans had two of the same; one is enough to keep.
-    if let surplus = idleStatements.updateValue(statement, forKey: query) { sqlite3_finalize(surplus) }
+    sqlite3_finalize(statements[place].idle)
+    statements[place].idle = statement
   }
 }
 

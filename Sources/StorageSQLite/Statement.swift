@@ -8,10 +8,11 @@ struct Statement: ~Copyable {
   private let connection: Connection
   private let query: Query
   private let handle: OpaquePointer
+  private let place: Int
 
   /// Throws `corrupt` if the file's schema does not have what `query` names.
   init(_ query: Query, on connection: Connection) throws {
-    self.handle = try connection.takeStatement(for: query)
+    (handle, place) = try connection.takeStatement(for: query)
     self.query = query
     self.connection = connection
   }
@@ -19,7 +20,7 @@ struct Statement: ~Copyable {
   deinit {
     sqlite3_reset(handle)
     sqlite3_clear_bindings(handle)
-    connection.keepStatement(handle, for: query)
+    connection.keepStatement(handle, at: place)
   }
 
   /// Binds a copy of `bytes` to the parameter `index`, counted from 1.

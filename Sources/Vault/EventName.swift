@@ -6,6 +6,8 @@ package struct EventName: Hashable, Sendable {
   package init(_ text: String) { self.text = text }
 
   package static let vaultCreated = EventName("vault.created")
+  /// A person went on with a vault that was older than, or another than, what had been seen before.
+  package static let rollbackAccepted = EventName("vault.rollback-accepted")
   package static let memberAdded = EventName("member.added")
   package static let credentialAdded = EventName("credential.added")
   package static let credentialPolicy = EventName("credential.policy")

@@ -68,6 +68,38 @@ package enum PrivateFile {
     guard link(template, path) == 0 else { throw failure(writing: path) }
   }
 
+  /// Puts a file of `bytes`, mode 0600, in the place of the one at `path` or makes it: others see the one or the other and
+  /// nothing in between. Throws `cannotWrite`. It is not made durable: after a power cut the older one may be back.
+  static func replace(_ path: String, _ bytes: RawSpan) throws {
+    var template = Array((path + ".XXXXXX").utf8CString)
+    let descriptor = template.withUnsafeMutableBufferPointer { buffer in
+      buffer.baseAddress.map { mkstemp($0) } ?? -1
+    }
+    guard descriptor >= 0 else { throw failure(writing: path) }
+    defer { close(descriptor) }
+    do {
+      _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+      guard fchmod(descriptor, 0o600) == 0 else { throw failure(writing: path) }
+      try writeAll(descriptor, bytes, path)
+      guard rename(template, path) == 0 else { throw failure(writing: path) }
+    } catch {
+      unlink(template)
+      throw error
+    }
+  }
+
+  /// Runs `body` while no other process runs one under the lock of the same folder; the lock ends with its process. Throws
+  /// `cannotWrite`.
+  static func withLock<Result>(_ folder: String, _ body: () throws -> Result) throws -> Result {
+    let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw failure(writing: folder) }
+    defer { close(descriptor) }
+    while flock(descriptor, LOCK_EX) != 0 {
+      guard errno == EINTR else { throw failure(writing: folder) }
+    }
+    return try body()
+  }
+
   private static func write(_ bytes: RawSpan, to descriptor: Int32, _ path: String) throws {
     // Whatever the umask took away.
     guard fchmod(descriptor, 0o600) == 0 else { throw failure(writing: path) }

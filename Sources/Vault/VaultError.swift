@@ -8,6 +8,8 @@ package struct VaultError: Error, Equatable, Sendable, CustomStringConvertible {
     case alreadyExists
     /// What is stored does not authenticate: damaged, altered, or moved from elsewhere.
     case corrupt
+    /// Not an extension of what was seen of this vault before: an older copy, another history, or another vault.
+    case rolledBack
     /// Written by a newer version of the format.
     case unsupportedFormat
     /// The identity is not a member, or holds no grant on this.

@@ -14,6 +14,7 @@ import Vault
 struct Places {
   let vault: String
   let identity: String
+  private let acceptsRollback: Bool
 
   /// Options win over the environment, which wins over the XDG defaults.
   init(_ options: CommonOptions) throws {
@@ -21,6 +22,7 @@ struct Places {
       options.vault, "RELATCH_VAULT", base: "XDG_DATA_HOME", home: ".local/share", "relatch/default")
     identity = try Self.place(
       options.identity, "RELATCH_IDENTITY", base: "XDG_CONFIG_HOME", home: ".config", "relatch/identity")
+    acceptsRollback = options.acceptRollback
   }
 
   private static func place(
@@ -47,8 +49,28 @@ struct Places {
   var keys: String { vault + "/keys" }
   func keyFile(_ header: VaultHeader) -> String { "\(keys)/\(header.keyID).age" }
 
-  /// The vault's store, nothing unlocked.
-  func openStore() throws -> any Store {
+  /// What this user has seen of vaults; nil if the environment names no place for it.
+  var knownVaults: KnownVaults? {
+    if let base = ProcessEnvironment.value(of: "XDG_STATE_HOME"), base.hasPrefix("/") {
+      return KnownVaults(in: base + "/relatch")
+    }
+    return ProcessEnvironment.value(of: "HOME").map { KnownVaults(in: $0 + "/.local/state/relatch") }
+  }
+
+  /// The vault's store, nothing unlocked, after a look at whether it is what was seen of it before. Throws `rolledBack`.
+  func openStore() async throws -> any Store {
+    let store = try openUncomparedStore()
+    try await OpenedVaults.shared.compare(store, at: vault, with: knownVaults) { error in
+      guard acceptsRollback else { throw error }
+      try await unlock(store).change(now: WallClock.now()) { change in
+        _ = try change.log(.rollbackAccepted, ["found": .string(error.description)])
+      }
+    }
+    return store
+  }
+
+  /// The vault's store, compared with nothing.
+  func openUncomparedStore() throws -> any Store {
     guard PrivateFile.exists(database) else {
       throw Failure(
         .notFound, "there is no vault at \(Name.printable(vault))",
@@ -59,7 +81,10 @@ struct Places {
 
   /// The vault, unlocked by the identity.
   func openVault() async throws -> UnlockedVault {
-    let store = try openStore()
+    try await unlock(openStore())
+  }
+
+  private func unlock(_ store: any Store) async throws -> UnlockedVault {
     let identity = try openIdentity()
     return try await UnlockedVault(
       store, identity: identity, keyFile: { try readKeyFile(keyFile($0)) }, randomness: .system)

@@ -5,7 +5,8 @@ import Vault
 
 /// What the schedule asks for now, found without unlocking anything.
 struct DueCredentials: Sendable {
-  /// By name. Those that a live process is working on are left out: it has them.
+  /// By name. Those that a live process is working on are left out: it has them; and so are those that must not be rotated
+  /// together with one before them: a later run rotates them.
   let errands: [Errand]
   /// Those that would be due, were it known when their window opens.
   let unknownZones: [Failure]
@@ -16,11 +17,18 @@ struct DueCredentials: Sendable {
       let view = try VaultView(transaction)
       var errands: [Errand] = []
       var unknownZones: [Failure] = []
+      var (rotating, keptApart): (Set<String>, Set<String>) = ([], [])
       for credential in try view.credentials() {
         switch try RotationSchedule.system.standing(of: credential, in: view, now: now) {
-        case .due:
+        case .due(let reason):
           let holder = try transaction.leaseHolder(of: RotationRunner.leaseName(of: credential))
           if let holder, holder.expires > now.milliseconds, !RunHolder.isGone(holder.holder) { continue }
+          if reason == .age {
+            let partners = credential.policy.notTogetherWith
+            if keptApart.contains(credential.name) || !rotating.isDisjoint(with: partners) { continue }
+            rotating.insert(credential.name)
+            keptApart.formUnion(partners)
+          }
           errands.append(Errand(name: credential.name, goal: .scheduled))
         case .held(_, .unknownZone(let zone)): unknownZones.append(Failure(unknownZone: zone, of: credential.name))
         case .held, .waiting, .unscheduled: continue

@@ -115,7 +115,7 @@ extension VaultError.Code {
     switch self {
     case .notFound, .cannotRead: .notFound
     case .alreadyExists, .invalidInput: .usage
-    case .corrupt: .corruptData
+    case .corrupt, .rolledBack: .corruptData
     case .unsupportedFormat: .configuration
     case .notPermitted: .notPermitted
     case .cannotWrite: .cannotWrite
@@ -128,6 +128,8 @@ extension VaultError.Code {
     case .alreadyExists: "`relatch list` names those there are: choose another name"
     case .invalidInput: "`relatch help` and the command's name say what it takes"
     case .corrupt: "nothing was changed; restore the vault from a backup, and find out who altered it"
+    case .rolledBack:
+      "if it was put back on purpose, --accept-rollback goes on with it and logs that; else find out who replaced it"
     case .unsupportedFormat: "use a newer relatch"
     case .notPermitted: "use the identity that made the vault, or ask an owner: --identity FILE or RELATCH_IDENTITY"
     case .cannotRead: "check that it is a file, and that you may read it"

@@ -9,15 +9,26 @@ enum Main {
     exit(await code().rawValue)
   }
 
+  private static func run() async throws {
+    var command = try Relatch.parseAsRoot()
+    if var command = command as? any AsyncParsableCommand {
+      try await command.run()
+    } else {
+      try command.run()
+    }
+  }
+
   private static func code() async -> ExitCode {
     let report = Report(arguments: CommandLine.arguments)
     do {
-      var command = try Relatch.parseAsRoot()
-      if var command = command as? any AsyncParsableCommand {
-        try await command.run()
-      } else {
-        try command.run()
+      do {
+        try await run()
+      } catch {
+        // Whatever came of it, it may have made the log longer. What the command itself met comes first.
+        try? await OpenedVaults.shared.remember()
+        throw error
       }
+      try await OpenedVaults.shared.remember()
       return .done
     } catch let status as Status {
       return status.code

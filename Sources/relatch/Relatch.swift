@@ -36,6 +36,9 @@ struct CommonOptions: ParsableArguments {
   @Option(help: ArgumentHelp("The identity's file.", valueName: "file"))
   var identity: String?
 
+  @Flag(help: "Go on with a vault that is an older copy of what was seen before, and log that.")
+  var acceptRollback = false
+
   @Flag(help: "Print one JSON object a line, errors too.")
   var json = false
 

@@ -53,6 +53,29 @@ import Testing
     #expect(throws: AuditError(.notCanonical, "")) { try LogEntry(decoding: Array(text.utf8)) }
   }
 
+  /// Whether it is known to be canonical at once or has to be read back: an entry is what its bytes say, or is refused.
+  @Test func anEntryThatIsMadeIsTheOneThatIsRead() throws {
+    var random = SeededGenerator(seed: 5)
+    let texts = ["", "plain", "\u{7F}", "é", "\"", "\\", "\n", "\u{FB33}", "\u{1F600}"]
+    let edge = 1_000_000_000_000_000
+    var values: [JSONValue] = texts.map { .string($0) } + [.null, .bool(true), .object([:]), .array([])]
+    values += [0, -1, edge - 1, edge, 1 - edge, -edge, JSONValue.greatestInteger, .max].map { .integer($0) }
+    var refused = 0
+    for _ in 0..<5000 {
+      var value = values[Int.random(in: 0..<values.count, using: &random)]
+      for depth in 0..<Int.random(in: 0...10, using: &random) {
+        value = depth % 2 == 0 ? .array([value]) : .object([texts[depth % texts.count]: value])
+      }
+      let name = texts[Int.random(in: 0..<texts.count, using: &random)]
+      guard let entry = try? Fixture.entry("bo", "a.b", at: 1, [name: value, "x": 1]) else {
+        refused += 1
+        continue
+      }
+      #expect(try LogEntry(decoding: entry.bytes) == entry)
+    }
+    #expect((1...2000).contains(refused), "integers that JSON cannot hold, and nothing else: \(refused)")
+  }
+
   @Test func noChangedByteGivesAnEntryThatWritesDifferently() throws {
     let bytes = try Fixture.added("bo", at: 1).bytes
     for bit in 0..<bytes.count * 8 {

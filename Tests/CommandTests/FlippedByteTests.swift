@@ -66,7 +66,8 @@ struct FlippedByteTests {
   }
 
   private static func check(_ flip: Flip, in place: Workplace, right: String) async throws {
-    let vault = ["RELATCH_VAULT": flip.vault]
+    // As a user sees it who never saw the vault before: what is remembered must not be what finds it.
+    let vault = ["RELATCH_VAULT": flip.vault, "XDG_STATE_HOME": flip.vault + "-state"]
     let read = try await place.relatch("read", "crm", environment: vault)
     #expect(read.code == 0 ? read.line == right : read.output.isEmpty, "\(flip)")
     if read.code != 0 { expectFailure(read, 65) }

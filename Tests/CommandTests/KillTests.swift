@@ -82,7 +82,10 @@ struct Sweep {
   /// Kills the command at the `point`-th call and brings it to its end. Nil if it ended before.
   private func at(_ point: Int) async throws -> String? {
     let name = "app\(point)"
-    let environment = ["RELATCH_VAULT": place.folder.path + "/vault-\(point)"]
+    // Many copies of one vault go on side by side, each as its own user sees it.
+    let environment = [
+      "RELATCH_VAULT": place.folder.path + "/vault-\(point)", "XDG_STATE_HOME": place.folder.path + "/state-\(point)",
+    ]
     func relatch(_ arguments: String...) async throws -> Outcome {
       try await place.run(Programs.relatch, arguments, environment: environment)
     }

@@ -86,6 +86,13 @@ final class SimulatedOrg: Sendable {
     return String(decoding: answer, as: UTF8.self).contains("access_token")
   }
 
+  /// How many requests there were since the last time that this was asked.
+  func newRequests() async throws -> Int {
+    let answer = try await call("GET", "/__org/requests")
+    _ = try await call("DELETE", "/__org/requests")
+    return try #require(JSONSerialization.jsonObject(with: answer) as? [Any]).count
+  }
+
   // MARK: - Arranging
 
   func set(_ what: String, _ values: [String: Any]) async throws {

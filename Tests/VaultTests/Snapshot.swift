@@ -1,4 +1,5 @@
 import Storage
+import Synchronization
 
 /// Rows as plain values, so that one can be changed at will. A store that forgets what is written to it: every read and
 /// write begins from the same rows.
@@ -41,7 +42,7 @@ struct Snapshot: Store {
 }
 
 final class SnapshotTransaction: WriteTransaction {
-  private var snapshot: Snapshot
+  private(set) var snapshot: Snapshot
   var finishingStep: (any FinishingStep)?
 
   init(_ snapshot: Snapshot) { self.snapshot = snapshot }
@@ -63,4 +64,47 @@ final class SnapshotTransaction: WriteTransaction {
   func set(_ value: [UInt8], in table: Table, for key: [UInt8]) throws { snapshot[table, key] = value }
 
   func remove(_ key: [UInt8], from table: Table) throws { snapshot[table, key] = nil }
+}
+
+/// A store whose writes share one commit until `commit` is called: what grouping does, without its chance.
+final class GroupingStore: Store {
+  private struct State {
+    var committed: Snapshot
+    var rows: Snapshot
+    var finishingStep: (any FinishingStep)?
+  }
+
+  private let state: Mutex<State>
+
+  init(_ snapshot: Snapshot) { state = Mutex(State(committed: snapshot, rows: snapshot)) }
+
+  /// What a reader sees.
+  var committed: Snapshot { state.withLock { $0.committed } }
+
+  func read<Result: Sendable>(_ body: @Sendable (any ReadTransaction) throws -> Result) async throws -> Result {
+    try body(SnapshotTransaction(committed))
+  }
+
+  func write<Result: Sendable>(_ body: @Sendable (any WriteTransaction) throws -> Result) async throws -> Result {
+    try state.withLock { state in
+      let transaction = SnapshotTransaction(state.rows)
+      transaction.finishingStep = state.finishingStep
+      let result = try body(transaction)
+      state.rows = transaction.snapshot
+      state.finishingStep = transaction.finishingStep
+      return result
+    }
+  }
+
+  /// Finishes and commits; if `isRefused`, all is lost after the finishing step was done.
+  func commit(isRefused: Bool = false) throws {
+    try state.withLock { state in
+      let transaction = SnapshotTransaction(state.rows)
+      transaction.finishingStep = state.finishingStep
+      state.finishingStep = nil
+      try transaction.finishNow()
+      if !isRefused { state.committed = transaction.snapshot }
+      state.rows = state.committed
+    }
+  }
 }

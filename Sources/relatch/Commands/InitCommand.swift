@@ -39,6 +39,7 @@ struct InitCommand: AsyncParsableCommand {
     }
     let store = try SQLiteStore(opening: places.database, tables: vaultTables)
     try await VaultCreation.create(header, in: store, owner: identity, named: owner, now: now)
+    OpenedVaults.shared.adopt(store, at: places.vault, with: places.knownVaults)
 
     try report.confirmation(
       .object([

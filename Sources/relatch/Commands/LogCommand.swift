@@ -19,7 +19,7 @@ struct LogListCommand: AsyncParsableCommand {
 
   func run() async throws {
     let report = Report(options)
-    let store = try Places(options).openStore()
+    let store = try await Places(options).openStore()
     let size = try await store.read { try AuditLog.size(in: $0) }
     let page: UInt64 = 1000
     for start in stride(from: 0, to: size, by: Int(page)) {
@@ -67,7 +67,9 @@ struct LogVerifyCommand: AsyncParsableCommand {
   var owner: String?
 
   func run() async throws {
-    let store = try Places(options).openStore()
+    let places = try Places(options)
+    // Verified before it is compared: that says which entry is wrong.
+    let store = try places.openUncomparedStore()
     let expectations: LogExpectations
     do { expectations = LogExpectations(owner: try owner.map { try NoteKey($0) }) } catch {
       throw Failure(
@@ -79,6 +81,7 @@ struct LogVerifyCommand: AsyncParsableCommand {
       try VaultView(transaction).requireCurrent()
       return report
     }
+    _ = try await places.openStore()
     let key = try NoteKey(name: "relatch/\(report.vault)", key: report.owner.signing)
     try Report(options).result(
       .object([

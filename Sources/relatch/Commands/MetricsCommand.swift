@@ -31,7 +31,7 @@ struct MetricsCommand: AsyncParsableCommand {
 extension Places {
   /// The metrics of the vault as it is now.
   func metrics(run: VaultFigures.Run?) async throws -> String {
-    let store = try openStore()
+    let store = try await openStore()
     let bytes = databaseBytes
     return try await store.read { transaction in
       try VaultFigures(

@@ -25,7 +25,7 @@ struct PlanCommand: AsyncParsableCommand {
   @Flag(help: "All credentials that have something to rotate.")
   var all = false
 
-  @Flag(help: "End with 14 if something is due.")
+  @Flag(help: "End with 14 if something is due, whatever stands in its way.")
   var check = false
 
   @Flag(help: "Look at the vault and this machine only.")

@@ -1,0 +1,115 @@
+import Foundation
+import Testing
+
+/// What a user has seen of a vault is remembered apart from it.
+@Suite("An older copy of a vault, or another in its place")
+struct RollbackTests {
+  /// A copy of the vault's folder beside it.
+  private func copy(_ place: Workplace, to name: String) throws -> URL {
+    let copy = place.folder.appendingPathComponent(name)
+    try FileManager.default.copyItem(at: place.vault, to: copy)
+    return copy
+  }
+
+  private func putBack(_ copy: URL, _ place: Workplace) throws {
+    try FileManager.default.removeItem(at: place.vault)
+    try FileManager.default.copyItem(at: copy, to: place.vault)
+  }
+
+  private func remembered(_ place: Workplace) throws -> [String] {
+    let folder = place.folder.appendingPathComponent(".local/state/relatch").path
+    return try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0 != "at" }
+      .map { try String(contentsOfFile: folder + "/" + $0, encoding: .utf8) }
+  }
+
+  private static let verbs = [
+    ["status"], ["list"], ["show", "crm"], ["read", "crm"], ["log", "list"], ["log", "verify"], ["metrics"],
+    ["plan", "--offline"], ["rotate", "crm"], ["policy", "crm"],
+  ]
+
+  @Test("An older copy is refused by every verb, with what differs, until a person accepts it, which is logged")
+  func olderCopy() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let older = try copy(place, to: "older")
+    #expect(try await place.relatch("rotate", "crm").code == 0)
+    try putBack(older, place)
+    for verb in Self.verbs {
+      let outcome = try await place.run(Programs.relatch, verb)
+      expectFailure(outcome, 65, "the vault is an older copy: found a log of ")
+      #expect(outcome.errorText.contains("--accept-rollback"))
+    }
+    #expect(try await place.relatch("status", "--accept-rollback").code == 0)
+    let log = try await place.relatch("log", "list").outputText
+    #expect(log.contains("vault.rollback-accepted") && log.contains("an older copy"))
+    for verb in Self.verbs.dropLast(2) {
+      #expect(try await place.run(Programs.relatch, verb).code == 0, "\(verb)")
+    }
+  }
+
+  @Test("Two copies that both went on are told apart, whichever is seen first")
+  func fork() async throws {
+    let place = try await Workplace()
+    let fork = try copy(place, to: "fork")
+    try await place.add("crm")
+    let elsewhere = ["XDG_STATE_HOME": place.folder.path + "/other-state", "RELATCH_VAULT": fork.path]
+    for _ in 1...3 { #expect(try await place.relatch("read", "admin", environment: elsewhere).code == 0) }
+    let shown = try await place.relatch("status", environment: ["RELATCH_VAULT": fork.path])
+    expectFailure(shown, 65, "the vault went another way")
+    #expect(try await place.relatch("status", environment: elsewhere).code == 0)
+    let original = try await place.relatch(
+      "read", "admin", environment: ["XDG_STATE_HOME": place.folder.path + "/other-state"])
+    expectFailure(original, 65)
+  }
+
+  @Test("Another vault in the place of the one that was there is refused; one that `init` makes there is not")
+  func another() async throws {
+    let place = try await Workplace()
+    let stranger = ["RELATCH_VAULT": place.folder.path + "/stranger", "XDG_STATE_HOME": place.folder.path + "/theirs"]
+    #expect(try await place.relatch("init", environment: stranger).code == 0)
+    try putBack(place.folder.appendingPathComponent("stranger"), place)
+    expectFailure(try await place.relatch("list"), 65, "another vault stands at ")
+    try FileManager.default.removeItem(at: place.vault)
+    #expect(try await place.relatch("init").code == 0)
+    #expect(try await place.relatch("list").code == 0)
+  }
+
+  @Test("What is remembered is the newest signed checkpoint, private, and kept through links, moves and refusals")
+  func kept() async throws {
+    let place = try await Workplace()
+    let before = try remembered(place)
+    #expect(try await place.relatch("read", "admin").code == 0)
+    let after = try remembered(place)
+    #expect(before.count == 1 && after.count == 1 && before != after)
+    let size = try await place.relatch("log", "list").outputText.split(separator: "\n").count
+    #expect(after[0].split(separator: "\n")[1] == "\(size)")
+    let folder = place.folder.appendingPathComponent(".local/state/relatch").path
+    for name in try FileManager.default.subpathsOfDirectory(atPath: folder) + [""] {
+      let mode = try FileManager.default.attributesOfItem(atPath: folder + "/" + name)[.posixPermissions] as? Int
+      #expect(mode.map { $0 & 0o077 } == 0, "\(name)")
+    }
+    // A link to it, and another path, are the same vault.
+    let link = place.folder.path + "/link"
+    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: place.vault.path)
+    #expect(try await place.relatch("status", environment: ["RELATCH_VAULT": link]).code == 0)
+    let moved = place.folder.appendingPathComponent("moved")
+    try FileManager.default.moveItem(at: place.vault, to: moved)
+    #expect(try await place.relatch("read", "admin", environment: ["RELATCH_VAULT": moved.path]).code == 0)
+    #expect(try remembered(place) != after)
+  }
+
+  @Test("What is remembered and damaged is said to be; without a place to remember, that is said too")
+  func damaged() async throws {
+    let place = try await Workplace()
+    let folder = place.folder.appendingPathComponent(".local/state/relatch").path
+    let file = try #require(FileManager.default.contentsOfDirectory(atPath: folder).first { $0 != "at" })
+    try Data("nonsense\n".utf8).write(to: URL(fileURLWithPath: folder + "/" + file))
+    expectFailure(try await place.relatch("list"), 65, "is damaged")
+    #expect(try await place.relatch("list", "--accept-rollback").code == 0)
+    #expect(try await place.relatch("list").errorText == "")
+    let homeless = try await place.relatch("list", environment: ["HOME": ""])
+    #expect(homeless.code == 0 && homeless.errorText.contains("would not be noticed"))
+    let readOnly = try await place.relatch("read", "admin", environment: ["XDG_STATE_HOME": "/proc"])
+    #expect(readOnly.code == 0 && readOnly.errorText.contains("is not remembered"))
+  }
+}
