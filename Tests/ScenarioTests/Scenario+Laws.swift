@@ -212,7 +212,7 @@ private struct Laws {
       expect(seen || isClearing, "law 9, ambiguity is a state", "\(request.method) \(request.number) without a look")
       isClearing = request.method == "DELETE" && before(request).last?.event == "stage.intended"
       // One that was refused, with an answer, has changed nothing.
-      if request.acted || request.fault != nil { seen = false }
+      if request.acted || request.fault.map({ $0 != .sessionEnded }) ?? false { seen = false }
     }
   }
 }
