@@ -17,6 +17,7 @@ enum FaultyResponse {
       var refusal = OrgAnswer.error(429, "REQUEST_LIMIT_EXCEEDED", "Too many requests")
       refusal.headers["Retry-After"] = String(Int(fault.seconds.rounded(.up)))
       return plain(refusal)
+    case .sessionEnded: return plain(.error(401, "INVALID_SESSION_ID", "Session expired or invalid"))
     case .serverError: return plain(.error(500, "UNKNOWN_EXCEPTION", "An unexpected error occurred"))
     case .unavailable: return plain(.error(503, "SERVER_UNAVAILABLE", "Server too busy"))
     case .maintenancePage: return plain(page(503, "We are down for maintenance"))

@@ -11,6 +11,8 @@ package struct OrgFault: Codable, Sendable, Equatable {
     case slow
     /// 429 with Retry-After `seconds`, without acting.
     case tooManyRequests
+    /// 401 and `INVALID_SESSION_ID`, without acting: the access token has ended.
+    case sessionEnded
     /// 500 and a JSON error, without acting.
     case serverError
     /// 503 and a JSON error, without acting.
@@ -31,7 +33,7 @@ package struct OrgFault: Codable, Sendable, Equatable {
     /// Whether the org carries the request out although the answer is spoilt.
     package var acts: Bool {
       switch self {
-      case .dropBefore, .tooManyRequests, .serverError, .unavailable, .maintenancePage: false
+      case .dropBefore, .tooManyRequests, .sessionEnded, .serverError, .unavailable, .maintenancePage: false
       case .dropAfter, .truncated, .slow, .garbage, .htmlPage, .wrongTypes, .huge, .empty: true
       }
     }
