@@ -32,10 +32,13 @@ package struct ProviderError: Error, Hashable, Sendable, CustomStringConvertible
   package let status: Int?
   /// How long the provider asked to be left alone.
   package let retryAfter: Duration?
+  /// Trouble on this side, before anything was asked: the vault did not give the pair to ask with. The engine throws it as
+  /// it is, since no provider had a part in it.
+  package let local: (any Error)?
 
   package init(
     _ code: Code, _ description: String, hint: String? = nil, mayHaveActed: Bool = false, status: Int? = nil,
-    retryAfter: Duration? = nil
+    retryAfter: Duration? = nil, local: (any Error)? = nil
   ) {
     self.code = code
     self.description = description
@@ -43,6 +46,19 @@ package struct ProviderError: Error, Hashable, Sendable, CustomStringConvertible
     self.mayHaveActed = mayHaveActed
     self.status = status
     self.retryAfter = retryAfter
+    self.local = local
+  }
+
+  /// What went wrong here is told by its words.
+  package static func == (left: Self, right: Self) -> Bool {
+    left.code == right.code && left.description == right.description && left.hint == right.hint
+      && left.mayHaveActed == right.mayHaveActed && left.status == right.status && left.retryAfter == right.retryAfter
+      && (left.local == nil) == (right.local == nil)
+  }
+
+  package func hash(into hasher: inout Hasher) {
+    hasher.combine(code)
+    hasher.combine(description)
   }
 
   /// A run waits no longer than this for a provider that asks to be left alone; the next run may.

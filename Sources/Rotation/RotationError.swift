@@ -15,6 +15,9 @@ package struct RotationError: Error, Sendable, CustomStringConvertible {
     case foreignPrimary
     /// The provider did not do what it said it did, however often it was looked at.
     case unresolved
+    /// What was asked for is done, and something is left to see: that a promoted pair is in use, that a deleted one is
+    /// refused.
+    case outstanding
     /// The journal is not one that this engine writes.
     case corruptJournal
     /// There is nothing to retire.
@@ -38,6 +41,15 @@ package struct RotationError: Error, Sendable, CustomStringConvertible {
     self.description = description
     self.hint = hint
     self.retryAfter = retryAfter
+  }
+
+  /// The same where the provider's trouble came after what was asked for was done. Other errors keep their code: they say
+  /// more.
+  func outstanding(hint: String) -> RotationError {
+    switch code {
+    case .provider, .unresolved: RotationError(.outstanding, description, hint: self.hint ?? hint)
+    default: self
+    }
   }
 
   init(_ error: ProviderError, while step: String, _ credential: String) {

@@ -12,7 +12,9 @@ extension RotationRun {
         hint: "nothing is lost: run the same command again later")
     }
     asksLeft -= 1
-    return try await request()
+    do { return try await request() } catch let error as ProviderError {
+      throw error.local ?? error
+    }
   }
 
   /// Journals the intent, asks, and journals the outcome. A lost answer is journalled as lost; the machine then observes.
@@ -164,6 +166,6 @@ extension RotationRun {
     guard !seen.others.contains(where: { $0.matches(pair) }) else {
       return try await didNotHappen(.discard, version: number, "still-there")
     }
-    try await markDiscarded(number)
+    try await markDiscarded(number, refusedAs: refusalOfDiscarded(number, pair))
   }
 }

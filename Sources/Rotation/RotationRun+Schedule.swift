@@ -73,7 +73,7 @@ extension RotationError.Code {
   /// Whether it says that the provider or what is there stood in the way, rather than another run or this vault.
   fileprivate var isAttempt: Bool {
     switch self {
-    case .provider, .foreignStagedPair, .foreignPrimary, .unresolved: true
+    case .provider, .foreignStagedPair, .foreignPrimary, .unresolved, .outstanding: true
     case .held, .inGrace, .corruptJournal, .nothingOwed, .nothingUnfinished, .promotedAlready, .notDue: false
     }
   }
@@ -86,6 +86,7 @@ extension RotationError.Code {
     case .foreignStagedPair: "foreign-staged-pair"
     case .foreignPrimary: "foreign-primary"
     case .unresolved: "unresolved"
+    case .outstanding: "outstanding"
     case .corruptJournal: "corrupt-journal"
     case .nothingOwed: "nothing-owed"
     case .nothingUnfinished: "nothing-unfinished"

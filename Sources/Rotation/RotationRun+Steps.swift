@@ -140,6 +140,7 @@ extension RotationRun {
   func markPromoted(_ number: UInt64) async throws {
     let now = timing.now()
     try await record(.promoted, version: number) { credential, _ in try credential.promoteStaged(now: now) }
+    hasPromoted = true
   }
 
   // MARK: - Verify
@@ -165,7 +166,7 @@ extension RotationRun {
         let mayPass = error.isTransient || error.code == .refused || error.code == .malformed
         guard mayPass, timing.now() + wait <= deadline, asksLeft > 0 else {
           try await record(.postponed(.verify), version: number, error.members)
-          throw RotationError(error, while: "verifying version \(number)", name)
+          throw RotationError(error, while: "version \(number) is promoted, and not verified yet", name)
         }
         try await pause(wait)
       }
@@ -278,7 +279,7 @@ extension RotationRun {
           continue
         }
         try await record(.postponed(.prove), version: debts.last, error.members)
-        throw RotationError(error, while: "proving the refusal", name)
+        throw RotationError(error, while: "the replaced pair is deleted, and not seen to be refused yet", name)
       }
     }
   }
@@ -315,13 +316,39 @@ extension RotationRun {
     try await asking(.discard, version: number) {
       try await self.provider.delete(handle: staged.handle, seen)
     } record: {
-      try await self.markDiscarded(number)
+      // What is gone afterwards decides: a pair forgotten here would hold the slot as a stranger's.
+      try await self.clearUp(.discard)
     }
   }
 
-  func markDiscarded(_ number: UInt64) async throws {
+  /// Law 5: a pair that could have been used is not forgotten because it is deleted. It never was in use, and it is seen to
+  /// be gone: one refusal will do, and it does not take an active pair that is accepted.
+  func refusalOfDiscarded(_ number: UInt64, _ pair: Pair) async throws -> ProviderError {
+    var backoff = Backoff()
+    let deadline = timing.now() + min(credential.policy.propagation, .seconds(60))
+    while true {
+      let trouble: ProviderError?
+      do {
+        if let refusal = try await refusal(of: pair) { return refusal }
+        trouble = nil
+      } catch let error as ProviderError { trouble = error }
+      let wait = backoff.next(timing.randomness, asked: trouble?.retryAfter)
+      guard timing.now() + wait <= deadline, asksLeft > 0 else {
+        try await record(.postponed(.discard), version: number, trouble?.members ?? ["reason": "still-accepted"])
+        let seen = trouble.map { "not seen to be refused yet: \($0)" } ?? "still accepted"
+        throw RotationError(
+          .outstanding, "\(name): version \(number) was given up and is deleted, and \(seen)",
+          hint: trouble?.hint ?? "nothing is lost: `relatch resume \(name)` tries it again")
+      }
+      try await pause(wait)
+    }
+  }
+
+  func markDiscarded(_ number: UInt64, refusedAs refusal: ProviderError) async throws {
     let now = timing.now()
-    try await record(.discarded, version: number) { credential, _ in try credential.retire(number, now: now) }
+    try await record(.discarded, version: number, refusal.members) { credential, _ in
+      try credential.retire(number, now: now)
+    }
   }
 }
 

@@ -32,6 +32,8 @@ actor RotationRun {
 
   /// Whether this run itself was granted the token that proves the staged pair.
   var hasProved = false
+  /// Whether this run itself found the new pair to be primary.
+  var hasPromoted = false
 
   /// The time to decide by. A clock that was set back under a run must not make the proof it just got one of the future,
   /// to be made again without end; a proof that an earlier run left is judged by the clock alone.
@@ -49,6 +51,22 @@ actor RotationRun {
   }
 
   func reach(_ goal: RotationRunner.Goal, wasInterrupted: Bool) async throws -> RotationOutcome {
+    do { return try await pursue(goal, wasInterrupted: wasInterrupted) } catch let error as RotationError {
+      throw isOutstanding ? error.outstanding(hint: "nothing is lost: `relatch resume \(name)` continues") : error
+    }
+  }
+
+  /// Whether something was done that an error must not hide: the pair is promoted, or the old one deleted, and what follows
+  /// has failed.
+  private var isOutstanding: Bool {
+    switch journal?.machine.state {
+    case .promoted, .verifying, .retiring, .deleted, .proving: true
+    case .owed: hasPromoted
+    default: false
+    }
+  }
+
+  private func pursue(_ goal: RotationRunner.Goal, wasInterrupted: Bool) async throws -> RotationOutcome {
     switch goal {
     case .rotate: return try await rotate(wasInterrupted: wasInterrupted)
     case .rotateReplacingPrevious:

@@ -28,6 +28,10 @@ struct Failure: Error {
     case let error as RotationError:
       self.init(error.code.exitCode, error.description, hint: error.hint ?? error.code.hint)
     case let error as ProviderError:
+      if let local = error.local {
+        self.init(local)
+        return
+      }
       self.init(error.code.exitCode, error.description, hint: error.hint ?? error.code.hint)
     case let error as VaultError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
     case let error as StorageError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
@@ -60,6 +64,7 @@ extension RotationError.Code {
     case .held, .inGrace, .foreignStagedPair: .heldByAnotherRun
     case .foreignPrimary: .configuration
     case .unresolved: .providerUnreachable
+    case .outstanding: .debtOutstanding
     case .corruptJournal: .corruptData
     case .nothingOwed, .nothingUnfinished, .notDue: .done
     case .promotedAlready: .usage
@@ -72,7 +77,7 @@ extension RotationError.Code {
     case .provider(let code): code.hint
     case .held, .inGrace, .foreignStagedPair: "try again later; `relatch status` shows where each version stands"
     case .foreignPrimary: "see what is primary at the provider before anything else"
-    case .unresolved: "nothing is lost: run the same command again"
+    case .unresolved, .outstanding: "nothing is lost: run the same command again"
     case .corruptJournal: "nothing was changed; restore the vault from a backup, and find out who altered it"
     case .nothingOwed, .nothingUnfinished, .notDue: "`relatch status` shows where each version stands"
     case .promotedAlready: "`relatch resume` finishes the rotation"
@@ -85,8 +90,7 @@ extension ProviderError.Code {
     switch self {
     case .refused, .principal, .notPermitted: .notPermitted
     case .configuration, .notFound: .configuration
-    case .unreachable, .limited: .providerUnreachable
-    case .malformed: .corruptData
+    case .unreachable, .limited, .malformed: .providerUnreachable
     case .occupied: .heldByAnotherRun
     }
   }
@@ -141,8 +145,8 @@ extension StorageError.Code {
     case .alreadyExists: .usage
     case .corrupt: .corruptData
     case .unsupportedFormat: .configuration
-    case .cannotRead: .notFound
-    case .cannotWrite: .cannotWrite
+    // A store that is there and cannot be read is in the same trouble: a full disk keeps SQLite from reading, too.
+    case .cannotRead, .cannotWrite: .cannotWrite
     case .busy, .leaseHeld, .leaseLost: .heldByAnotherRun
     }
   }
@@ -153,7 +157,7 @@ extension StorageError.Code {
     case .alreadyExists: "use it, or name another place: --vault DIR"
     case .corrupt: "nothing was changed; restore the vault from a backup"
     case .unsupportedFormat: "use a newer relatch, or check --vault"
-    case .cannotRead: "check that you may read the vault's folder and files"
+    case .cannotRead: "check the disk, and that you may read and write the vault's folder and files"
     case .cannotWrite: "check free space and permissions; nothing was changed"
     case .busy, .leaseHeld, .leaseLost: "another run is at work: try again later"
     }

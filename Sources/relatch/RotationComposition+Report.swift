@@ -79,7 +79,9 @@ extension RotationOutcome {
       Failure(
         exitCode, "\(name): the new pair was refused and is removed; version \(active) is still active",
         hint:
-          "`relatch log list` has the provider's answer; if new pairs need longer: `relatch policy \(name) propagation=…`"
+          "`relatch log list` has the provider's answer; if new pairs need longer: `relatch policy \(name) propagation=…`;"
+          + " if every new pair is refused, the provider grants no token before promotion, so that a pair cannot be proved:"
+          + " relatch then promotes none; rotate it at the provider by hand, and add the new pair"
       )
     case .stillAccepted(let active, let previous):
       Failure(

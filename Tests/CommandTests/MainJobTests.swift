@@ -119,7 +119,7 @@ struct MainJobTests {
     let failures = try again.objects().filter { $0["type"] as? String == "error" }.map { failure in
       "\(failure["credential"] ?? "") \(failure["code"] ?? "")"
     }
-    #expect(again.code == 13 && Set(failures) == ["app2 65", "nope 66"], "\(failures)")
+    #expect(again.code == 13 && Set(failures) == ["app2 69", "nope 66"], "\(failures)")
   }
 
   @Test("--all rotates everything that has something to rotate, and nothing to do is no failure")

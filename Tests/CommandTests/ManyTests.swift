@@ -12,7 +12,7 @@ struct ManyTests {
     let rotated = try await place.relatch("rotate", "--all", "--jobs", "12")
     #expect(rotated.code == 13, "\(rotated.errorText)")
     #expect(rotated.outputText.split(separator: "\n").count == 11, "a line for each that was rotated")
-    #expect(rotated.errorText.contains("promoted  11") && rotated.errorText.contains("app5        65"))
+    #expect(rotated.errorText.contains("promoted  11") && rotated.errorText.contains("app5        69"))
     #expect(!rotated.errorText.contains("is proved"), "the steps of many are noise")
     for number in 1...12 { #expect(try await place.holdsPrimary("app\(number)", ofApp: number)) }
     #expect(try await place.org.consumer(ofApp: 5).slot == nil)

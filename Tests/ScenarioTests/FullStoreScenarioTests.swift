@@ -11,6 +11,10 @@ struct FullStoreScenarioTests {
     try await Scenario.with(policy: ["grace": "0s"]) { scenario in
       let result = await scenario.attempt(over: FullStore(scenario.store, after: writes))
       try await scenario.checkLaws("\(writes) writes: \(result)", died: true)
+      if case .failure(let error) = result {
+        let isStore = (error as? StorageError)?.code == .cannotWrite
+        #expect(isStore, "\(writes) writes: the trouble is the store's: \(error)")
+      }
       if writes < 4 {
         #expect(scenario.server.requests.allSatisfy { $0.method == "GET" || $0.path.hasSuffix("/token") })
       }

@@ -69,6 +69,28 @@ struct LostAnswerScenarioTests {
     }
   }
 
+  @Test("to the removal of a pair that was refused is not believed: the pair is kept while the slot has it")
+  func discardLies() async throws {
+    try await Scenario.with { scenario in
+      scenario.server.changeConditions { $0.poisonsNextStagedPair = true }
+      scenario.server.add(OrgFault(.empty, method: "DELETE", count: nil, acts: false))
+      for _ in 1...2 {
+        let result = await scenario.attempt()
+        #expect(result.code == .unresolved, "\(result)")
+        #expect(try await scenario.saved(.staged) != nil)
+        try await scenario.checkLaws("DELETE lies")
+      }
+      scenario.server.clearFaults()
+      let last = await scenario.attempt()
+      guard case .success(.rejected) = last else {
+        Issue.record("\(last)")
+        return
+      }
+      #expect(try scenario.consumer().slot == nil)
+      try await scenario.checkLaws("DELETE told the truth")
+    }
+  }
+
   @Test("that lacks the secret: the pair nobody can know is removed, and another is staged")
   func secretNotShown() async throws {
     try await Scenario.with { scenario in

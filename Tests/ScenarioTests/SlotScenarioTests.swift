@@ -20,6 +20,32 @@ struct SlotScenarioTests {
     }
   }
 
+  @Test("a pair that was given up is kept until it is seen to be refused")
+  func givenUp() async throws {
+    try await Scenario.with(["deleteDelay=60"]) { scenario in
+      // It was proved, and could have been used.
+      scenario.server.add(OrgFault(.unavailable, method: "PATCH", count: nil))
+      #expect(await scenario.attempt().code == .provider(.unreachable))
+      let pair = IssuedText(try #require(try await scenario.saved(.staged)))
+      for goal in [RotationRunner.Goal.abort, .resume, .rotate] {
+        let result = await scenario.attempt(goal)
+        #expect(result.code == .outstanding, "\(goal): \(result)")
+        #expect(try scenario.consumer().slot == nil)
+        #expect(scenario.server.accepts(key: pair.key, secret: pair.secret))
+        #expect(try await scenario.credential().version(2)?.stage == .staged)
+        try await scenario.checkLaws("\(goal): \(result)")
+      }
+      scenario.clock.advance(by: .seconds(120))
+      let last = await scenario.attempt(.resume)
+      guard case .success(.abandoned(active: 1)) = last else {
+        Issue.record("\(last)")
+        return
+      }
+      #expect(try await scenario.credential().version(2)?.stage == .retired)
+      try await scenario.checkLaws("\(last)")
+    }
+  }
+
   @Test("a primary pair of someone else's stops a rotation and a retirement")
   func foreignPrimary() async throws {
     for isRetiring in [false, true] {

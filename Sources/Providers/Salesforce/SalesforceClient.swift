@@ -101,7 +101,8 @@ actor SalesforceClient {
     } catch let error as ProviderError {
       throw error
     } catch {
-      throw ProviderError(.notPermitted, "the pair of \(admin.name), which administers, cannot be used: \(error)")
+      throw ProviderError(
+        .notPermitted, "the pair of \(admin.name), which administers, cannot be used: \(error)", local: error)
     }
   }
 
