@@ -63,8 +63,14 @@ package struct RotationRunner: Sendable {
     } catch {
       result = .failure(error)
     }
-    // A lease that cannot be given back expires, or is taken over once this process is gone.
-    try? await vault.store.write { try $0.release(lease) }
+    do { try await vault.store.write { try $0.release(lease) } } catch let error as StorageError
+      where error.code == .leaseLost
+    {
+      // What a run met after another had overtaken it says nothing of the credential or of the provider.
+      if case .failure = result { throw error }
+    } catch {
+      // A lease that cannot be given back expires, or is taken over once this process is gone.
+    }
     return try result.get()
   }
 

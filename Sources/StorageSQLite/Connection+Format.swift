@@ -24,7 +24,9 @@ extension Connection {
       let connection = try Connection(opening: file.path, flags: SQLITE_OPEN_READONLY, .reading)
       try connection.prepareToRead(tables)
       return (connection, false)
-    } catch let error as StorageError where error.code == .cannotRead && file.isWholeAndUnwritable {
+    } catch let error as StorageError
+      where [.cannotRead, .cannotWrite].contains(error.code) && file.isWholeAndUnwritable
+    {
       let connection = try Connection(
         opening: file.immutableURI, flags: SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, .reading)
       try connection.prepareToRead(tables)

@@ -112,7 +112,10 @@ final class Connection: @unchecked Sendable {
 
   /// What to throw for `code`. What stops the writer's connection from reading stops a write.
   func failure(_ code: Int32, _ operation: String) -> StorageError {
-    StorageError(sqlite: code, activity, operation)
+    // The database is open, so what cannot be opened is the log or its index. Permissions stop a reader; all else that
+    // stops it, a full disk or a read-only one, is what stops whoever must write.
+    let isMissingLog = code & 0xFF == SQLITE_CANTOPEN && ![EACCES, EPERM].contains(sqlite3_system_errno(handle))
+    return StorageError(sqlite: code, isMissingLog ? .writing : activity, operation)
   }
 
   /// A free statement of `query`, or a new one, and the place where `keepStatement` takes it back.

@@ -38,7 +38,8 @@ package final class SQLiteStore: Store {
 
   /// Opens the store at `path`, which must have exactly `tables`. Reads its marks and table definitions, nothing else.
   ///
-  /// Throws `notFound`, `corrupt` if it is something else or damaged where it was read, `unsupportedFormat`, `cannotRead`.
+  /// Throws `notFound`, `corrupt` if it is something else or damaged where it was read, `unsupportedFormat`, `cannotRead`,
+  /// and `cannotWrite` if a full or broken disk has no place for the log's index, without which nothing is read.
   /// A store that can only be read opens too; its writes throw `cannotWrite`.
   package init(opening path: String, tables: [Table]) throws {
     self.file = try StoreFile(at: path)

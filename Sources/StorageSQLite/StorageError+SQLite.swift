@@ -26,9 +26,14 @@ extension StorageError {
     case SQLITE_ERROR, SQLITE_SCHEMA, SQLITE_CONSTRAINT, SQLITE_MISMATCH: return .corrupt
     case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_PROTOCOL: return .busy
     case SQLITE_FULL, SQLITE_TOOBIG: return .cannotWrite
+    // Even a reader makes the log and its index where they are missing: what stops that is no fault of the reading.
+    case SQLITE_IOERR where isOfWriting(code): return .cannotWrite
     default: return activity == .reading ? .cannotRead : .cannotWrite
     }
   }
+
+  /// Whether an input/output error is one of WRITE, FSYNC, DIR_FSYNC, TRUNCATE, DELETE, SHMOPEN and SHMSIZE.
+  private static func isOfWriting(_ code: Int32) -> Bool { [3, 4, 5, 6, 10, 18, 19].contains(code >> 8) }
 
   /// SQLite's name of the primary code, which its manual lists; SQLite has no function for it.
   private static func name(sqlite code: Int32) -> String {

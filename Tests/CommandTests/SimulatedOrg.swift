@@ -28,6 +28,15 @@ final class SimulatedOrg: Sendable {
     let consumers: [Consumer]
   }
 
+  /// One request as the org saw it.
+  struct Request: Decodable, Sendable {
+    let method: String
+    let path: String
+    let app: String?
+    /// Whether it took effect, whatever the client was told.
+    let acted: Bool
+  }
+
   private struct State: Decodable {
     let organizationID: String
     let apps: [App]
@@ -86,6 +95,12 @@ final class SimulatedOrg: Sendable {
     return String(decoding: answer, as: UTF8.self).contains("access_token")
   }
 
+  /// Every request since the start or since `forgetRequests`, oldest first; of one app if named.
+  func requests(ofApp identifier: String? = nil) async throws -> [Request] {
+    let all = try JSONDecoder().decode([Request].self, from: await call("GET", "/__org/requests"))
+    return all.filter { identifier == nil || $0.app == identifier }
+  }
+
   /// How many requests there were since the last time that this was asked.
   func newRequests() async throws -> Int {
     let answer = try await call("GET", "/__org/requests")
@@ -94,6 +109,8 @@ final class SimulatedOrg: Sendable {
   }
 
   // MARK: - Arranging
+
+  func forgetRequests() async throws { _ = try await call("DELETE", "/__org/requests") }
 
   func set(_ what: String, _ values: [String: Any]) async throws {
     _ = try await call("POST", "/__org/\(what)", values)

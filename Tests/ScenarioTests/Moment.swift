@@ -34,7 +34,7 @@ struct Moment: Sendable {
 }
 
 /// Notes every moment of a run at which its process could die.
-final class MomentRecorder: Sendable {
+final class MomentRecorder: MomentWatcher {
   private let scenario: Scenario
   private let noted = Mutex<[Moment]>([])
 
@@ -42,7 +42,7 @@ final class MomentRecorder: Sendable {
 
   var moments: [Moment] { noted.withLock { $0 } }
 
-  func note(_ place: Moment.Place, _ what: String = "") async {
+  func note(_ place: Moment.Place, _ what: String) async {
     do {
       let rows = try await scenario.store.allRows()
       let moment = Moment(
@@ -53,45 +53,55 @@ final class MomentRecorder: Sendable {
   }
 
   /// The vault's store, watched.
-  var store: any Store { WatchedStore(base: scenario.store, recorder: self) }
+  var store: any Store { watching(scenario.store) }
+}
+
+/// Who is told of every moment of a run at which it could be cut off or held up. The run goes on when `note` returns.
+protocol MomentWatcher: Sendable {
+  func note(_ place: Moment.Place, _ what: String) async
+}
+
+extension MomentWatcher {
+  /// `store`, watched.
+  func watching(_ store: any Store) -> any Store { WatchedStore(base: store, watcher: self) }
 
   /// A transport, watched.
   func watching(_ transport: any HTTPTransport) -> any HTTPTransport {
-    WatchedTransport(base: transport, recorder: self)
+    WatchedTransport(base: transport, watcher: self)
   }
+}
 
-  private struct WatchedStore: Store {
-    let base: any Store
-    let recorder: MomentRecorder
+private struct WatchedStore: Store {
+  let base: any Store
+  let watcher: any MomentWatcher
 
-    nonisolated(nonsending) func read<Result: Sendable>(
-      _ body: @Sendable (any ReadTransaction) throws -> Result
-    ) async throws -> Result { try await base.read(body) }
+  nonisolated(nonsending) func read<Result: Sendable>(
+    _ body: @Sendable (any ReadTransaction) throws -> Result
+  ) async throws -> Result { try await base.read(body) }
 
-    nonisolated(nonsending) func write<Result: Sendable>(
-      _ body: @Sendable (any WriteTransaction) throws -> Result
-    ) async throws -> Result {
-      await recorder.note(.beforeCommit)
-      let result = try await base.write(body)
-      await recorder.note(.afterCommit)
-      return result
-    }
+  nonisolated(nonsending) func write<Result: Sendable>(
+    _ body: @Sendable (any WriteTransaction) throws -> Result
+  ) async throws -> Result {
+    await watcher.note(.beforeCommit, "")
+    let result = try await base.write(body)
+    await watcher.note(.afterCommit, "")
+    return result
   }
+}
 
-  private struct WatchedTransport: HTTPTransport {
-    let base: any HTTPTransport
-    let recorder: MomentRecorder
+private struct WatchedTransport: HTTPTransport {
+  let base: any HTTPTransport
+  let watcher: any MomentWatcher
 
-    func send(_ request: HTTPRequest) async throws(TransportError) -> HTTPResponse {
-      await recorder.note(.beforeRequest, request.method.rawValue)
-      let response: HTTPResponse
-      do { response = try await base.send(request) } catch {
-        await recorder.note(.beforeAnswer, request.method.rawValue)
-        throw error
-      }
-      await recorder.note(.beforeAnswer, request.method.rawValue)
-      return response
+  func send(_ request: HTTPRequest) async throws(TransportError) -> HTTPResponse {
+    await watcher.note(.beforeRequest, request.method.rawValue)
+    let response: HTTPResponse
+    do { response = try await base.send(request) } catch {
+      await watcher.note(.beforeAnswer, request.method.rawValue)
+      throw error
     }
+    await watcher.note(.beforeAnswer, request.method.rawValue)
+    return response
   }
 }
 

@@ -82,6 +82,33 @@ struct FaultTests {
     #expect(try await again.counter() == 2)
   }
 
+  @Test(
+    "a disk too full for the log's index gives cannotWrite to whoever opens; a read-only one is read, and not written",
+    .enabled(if: geteuid() == 0, "needs root to mount a small disk"))
+  func fullWhenOpened() async throws {
+    let folder = try TemporaryFolder()
+    guard mount("tmpfs", folder.path, "tmpfs", 0, "size=256k") == 0 else {
+      try Test.cancel("this machine does not let root mount a small disk")
+    }
+    defer { umount2(folder.path, Int32(MNT_DETACH)) }
+    do { try await newStore(in: folder).increment() }
+    unlink("\(folder.store)-shm")
+    let ballast = "\(folder.path)/ballast"
+    try? write([UInt8](repeating: 1, count: 256 << 10), to: ballast)
+    #expect(throws: StorageError(.cannotWrite, "")) {
+      try SQLiteStore(opening: folder.store, tables: StoreContract.tables)
+    }
+    unlink(ballast)
+    do { try await SQLiteStore(opening: folder.store, tables: StoreContract.tables).increment() }
+    guard mount(nil, folder.path, nil, UInt(MS_REMOUNT | MS_RDONLY), nil) == 0 else {
+      Issue.record("remounting failed: \(errno)")
+      return
+    }
+    let store = try SQLiteStore(opening: folder.store, tables: StoreContract.tables)
+    #expect(try await store.counter() == 2)
+    await #expect(throws: StorageError(.cannotWrite, "")) { try await store.increment() }
+  }
+
   @Test("a store whose folder cannot be written is read, with and without its log, and not written")
   func readOnly() async throws {
     for isCheckpointed in [true, false] {
