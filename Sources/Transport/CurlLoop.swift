@@ -121,8 +121,6 @@ final class CurlLoop: Sendable {
     }
     // Without a fixed number libcurl keeps four connections per transfer under way, and closes the rest in each lull.
     ccurl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, 256)
-    // Up to the server's own limit, rather than libcurl's 100.
-    ccurl_multi_set_long(multi, CURLMOPT_MAX_CONCURRENT_STREAMS, 1000)
     guard startThread(multi) else {
       ccurl_multi_cleanup(multi)
       return TransportError(.outOfResources, host: host, "request to \(host): no thread for libcurl")
