@@ -1,16 +1,17 @@
 import CSodium
 
-/// Bytes that must stay in this process: allocated by libsodium between guard pages, locked out of swap, left out of core
+/// Bytes that must stay in this process: in memory of libsodium's between guard pages, locked out of swap, left out of core
 /// dumps, read-only once filled, and wiped when the value ends.
 ///
 /// It cannot be copied, printed, compared with `==`, encoded or thrown: the compiler refuses. Reading it takes
 /// `import Sodium`, so that "who imports Sodium" is the list of who can read a secret.
 ///
-/// An allocation costs about 40 µs and at least four pages: keep one document in one value, not a value for each field.
+/// Each takes at least four pages, and one that does not fit a page costs about 40 µs: keep one document in one value, not a
+/// value for each field.
 /// Locking may be refused by the kernel (`RLIMIT_MEMLOCK`) without `sodium_malloc` saying so; see `SecureMemory`.
 package struct SecretBytes: ~Copyable, @unchecked Sendable {
   // Safe to send between threads: the pages are read-only after `init`, and only `deinit` ends them.
-  private let base: UnsafeMutableRawPointer
+  private let pages: GuardedPages
   /// How many bytes the secret has.
   package let count: Int
 
@@ -18,21 +19,18 @@ package struct SecretBytes: ~Copyable, @unchecked Sendable {
   ///
   /// If `fill` throws, what it wrote is wiped.
   package init(capacity: Int, _ fill: (inout OutputRawSpan) throws -> Void) throws {
-    SodiumLibrary.start()
-    guard let pages = sodium_malloc(max(capacity, 1)) else {
-      throw SodiumError(.outOfSecureMemory, "cannot allocate \(capacity) bytes of guarded memory")
-    }
-    let buffer = UnsafeMutableRawBufferPointer(start: pages, count: capacity)
+    let pages = try GuardedPages(capacity: capacity)
+    let buffer = UnsafeMutableRawBufferPointer(start: pages.base, count: capacity)
     var output = OutputRawSpan(buffer: buffer, initializedCount: 0)
     do {
       try fill(&output)
     } catch {
-      sodium_free(pages)
+      pages.free()
       throw error
     }
     count = output.finalize(for: buffer)
-    base = pages
-    sodium_mprotect_readonly(pages)
+    self.pages = pages
+    pages.seal()
   }
 
   /// A copy of `bytes`. The source stays where it is: use it for what is not secret, or is already guarded.
@@ -53,13 +51,15 @@ package struct SecretBytes: ~Copyable, @unchecked Sendable {
   }
 
   /// Takes over guarded `pages` whose first `count` bytes are the secret, and seals them.
-  init(adopting pages: UnsafeMutableRawPointer, count: Int) {
-    base = pages
+  init(adopting pages: GuardedPages, count: Int) {
+    self.pages = pages
     self.count = count
-    sodium_mprotect_readonly(pages)
+    pages.seal()
   }
 
-  deinit { sodium_free(base) }
+  deinit { pages.free() }
+
+  private var base: UnsafeMutableRawPointer { pages.base }
 
   /// The bytes, for as long as this value is borrowed.
   package var bytes: RawSpan {

@@ -90,8 +90,8 @@ final class Transfer {
       return 0
     }
     do {
-      // One allocation where the size is announced (and within the limit); else start small and double.
-      let room = min(head.contentLength ?? 4096, request.limits.answer)
+      // One allocation where the size is announced (and within the limit); else start with less than a page and double.
+      let room = min(head.contentLength ?? 4000, request.limits.answer)
       if body == nil { body = try SecretBuffer(capacity: max(count, room)) }
       try body?.append(UnsafeRawBufferPointer(start: start, count: count))
       return count
