@@ -1,3 +1,5 @@
+import CSodium
+
 /// Guarded memory that a secret of unknown length is received into, piece by piece. Growing wipes the smaller pages; what
 /// is dropped unsealed is wiped too.
 package struct SecretBuffer: ~Copyable, @unchecked Sendable {
@@ -25,6 +27,17 @@ package struct SecretBuffer: ~Copyable, @unchecked Sendable {
     }
     (pages.base + count).copyMemory(from: start, byteCount: source.count)
     count += source.count
+  }
+
+  /// Wipes the bytes and keeps their room.
+  package mutating func removeAll() {
+    sodium_memzero(pages.base, count)
+    count = 0
+  }
+
+  /// Calls `body` with the bytes, which must not leave it: the next change may move or wipe them.
+  package func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    try body(UnsafeRawBufferPointer(start: pages.base, count: count))
   }
 
   /// The bytes received, sealed read-only in the pages they are in.

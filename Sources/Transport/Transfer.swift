@@ -16,11 +16,11 @@ final class Transfer {
   private(set) var refusal: TransportError.Code?
 
   /// Throws `outOfResources`, or `tls` if this libcurl refuses one of the options that keep a transfer safe.
-  init(_ request: HTTPRequest, _ configuration: TransportConfiguration) throws(TransportError) {
+  init(_ request: HTTPRequest, _ configuration: TransportConfiguration, _ line: HeaderLine) throws(TransportError) {
     self.request = request
     let host = request.endpoint.host
     do {
-      headers = try HeaderList(of: request)
+      headers = try HeaderList(of: request, puttingTogetherIn: line)
     } catch {
       throw TransportError(.outOfResources, host: host, "request to \(host): no memory for its headers")
     }

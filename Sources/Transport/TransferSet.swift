@@ -9,6 +9,7 @@ struct TransferSet {
 
   private let multi: UnsafeMutableRawPointer
   private let configuration: TransportConfiguration
+  private let line = HeaderLine()
   private var underWay: [UnsafeMutableRawPointer: (transfer: Transfer, start: CurlLoop.Start)] = [:]
   private var handles: [CurlLoop.Ticket: UnsafeMutableRawPointer] = [:]
 
@@ -20,7 +21,7 @@ struct TransferSet {
   /// Begins a transfer; what is returned has ended already.
   mutating func add(_ start: CurlLoop.Start) -> Ended? {
     do throws(TransportError) {
-      let transfer = try Transfer(start.request, configuration)
+      let transfer = try Transfer(start.request, configuration, line)
       let status = ccurl_multi_add(multi, transfer.easy)
       guard status == CURLM_OK else {
         let host = start.request.endpoint.host
