@@ -50,8 +50,8 @@ private enum Place {
 
   /// Drawn once, as libsodium's own is.
   private static let canary = Randomness.system.bytes(canarySize)
-  /// 1 MiB of locked memory at most.
-  private static let kept = KeptPlaces(limit: 256)
+  /// 4 MiB of locked memory at most: what some hundred rotations at once hold.
+  private static let kept = KeptPlaces(limit: 1024)
 
   static func start(_ base: UnsafeMutableRawPointer, _ capacity: Int) -> UnsafeMutableRawPointer {
     base + capacity - size

@@ -51,6 +51,34 @@ struct SecretBytesTests {
     #expect(areEqual(secret, shorter) == false)
   }
 
+  @Test("a part is the bytes at its place, and keeps them")
+  func parts() throws {
+    func part(_ range: Range<Int>, of bytes: [UInt8]) throws -> SecretBytes {
+      try SecretBytes(part: range, of: SharedSecret(SecretBytes(copying: bytes.span.bytes)))
+    }
+    let bytes = Randomness.system.bytes(100)
+    for range in [0..<100, 0..<0, 100..<100, 7..<40, 99..<100] {
+      let found = try part(range, of: bytes)
+      let again = try found.clone()
+      #expect(found.withUnsafeBytes { Array($0) } == Array(bytes[range]))
+      #expect(again.withUnsafeBytes { Array($0) } == Array(bytes[range]))
+    }
+    for range in [0..<101, 101..<101, -1..<5, 99..<Int.max, Int.min..<0] {
+      #expect(throws: SodiumError.self) { _ = try part(range, of: bytes) }
+    }
+  }
+
+  @Test("when its last part ends, the whole is gone from memory")
+  func endedPartIsGone() async {
+    await #expect(processExitsWith: .signal(SIGSEGV)) {
+      signal(SIGSEGV, SIG_DFL)
+      func address(of secret: consuming SecretBytes) -> UnsafeRawPointer? { secret.withUnsafeBytes { $0.baseAddress } }
+      let part = try SecretBytes(part: 2..<5, of: SharedSecret(Randomness.system.secret(8)))
+      guard part.count == 3, let address = address(of: part) else { exit(0) }
+      exit(CInt(address.load(as: UInt8.self)))
+    }
+  }
+
   @Test("an error while filling comes out, and leaves no secret")
   func failingFill() {
     #expect(throws: Refusal.self) {
