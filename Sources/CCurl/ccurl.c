@@ -2,12 +2,16 @@
 #include "ccurl.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define EACH_FUNCTION(X)                                                                                               \
   X(curl_global_init_mem)                                                                                              \
@@ -23,9 +27,8 @@
   X(curl_multi_setopt)                                                                                                 \
   X(curl_multi_add_handle)                                                                                             \
   X(curl_multi_remove_handle)                                                                                          \
-  X(curl_multi_perform)                                                                                                \
-  X(curl_multi_poll)                                                                                                   \
-  X(curl_multi_wakeup)                                                                                                 \
+  X(curl_multi_timeout)                                                                                                \
+  X(curl_multi_socket_action)                                                                                          \
   X(curl_multi_info_read)
 
 // `__typeof__` takes each type from curl.h, so that a wrong signature cannot compile.
@@ -200,16 +203,83 @@ CURLMcode ccurl_multi_add(CURLM *multi, CURL *easy) { return table.curl_multi_ad
 
 CURLMcode ccurl_multi_remove(CURLM *multi, CURL *easy) { return table.curl_multi_remove_handle(multi, easy); }
 
-CURLMcode ccurl_multi_perform(CURLM *multi) {
+// MARK: - Poller
+
+struct ccurl_poller {
+  CURLM *multi;
+  int epoll;
+  int wake;
+};
+
+static int watch_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *unused) {
+  ccurl_poller *poller = context;
+  if (what == CURL_POLL_REMOVE) {
+    // Fails if libcurl has closed it already, and then it is gone from the set.
+    epoll_ctl(poller->epoll, EPOLL_CTL_DEL, socket, NULL);
+    return 0;
+  }
+  struct epoll_event event = {.data.fd = socket};
+  if (what & CURL_POLL_IN) event.events |= EPOLLIN;
+  if (what & CURL_POLL_OUT) event.events |= EPOLLOUT;
+  if (epoll_ctl(poller->epoll, EPOLL_CTL_MOD, socket, &event) == 0) return 0;
+  if (errno == ENOENT && epoll_ctl(poller->epoll, EPOLL_CTL_ADD, socket, &event) == 0) return 0;
+  return -1;
+}
+
+ccurl_poller *ccurl_poller_create(CURLM *multi) {
+  ccurl_poller *poller = calloc(1, sizeof *poller);
+  if (!poller) return NULL;
+  *poller = (ccurl_poller){.multi = multi};
+  poller->epoll = epoll_create1(EPOLL_CLOEXEC);
+  poller->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  struct epoll_event event = {.events = EPOLLIN, .data.fd = poller->wake};
+  bool is_whole = poller->epoll >= 0 && poller->wake >= 0 &&
+                  epoll_ctl(poller->epoll, EPOLL_CTL_ADD, poller->wake, &event) == 0 &&
+                  table.curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket) == CURLM_OK &&
+                  table.curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, poller) == CURLM_OK;
+  if (is_whole) return poller;
+  table.curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, NULL);
+  ccurl_poller_destroy(poller);
+  return NULL;
+}
+
+void ccurl_poller_destroy(ccurl_poller *poller) {
+  if (poller->epoll >= 0) close(poller->epoll);
+  if (poller->wake >= 0) close(poller->wake);
+  free(poller);
+}
+
+void ccurl_poller_wake(ccurl_poller *poller) {
+  // Fails only where so many have come that one is certainly there.
+  eventfd_write(poller->wake, 1);
+}
+
+CURLMcode ccurl_poller_turn(ccurl_poller *poller) {
+  enum { LONGEST_MS = 60000 };
+  struct epoll_event events[64];
+  long wait_ms = -1;
+  CURLMcode timing = table.curl_multi_timeout(poller->multi, &wait_ms);
+  if (timing != CURLM_OK) return timing;
+  if (wait_ms < 0 || wait_ms > LONGEST_MS) wait_ms = LONGEST_MS;
+  int count = epoll_wait(poller->epoll, events, sizeof events / sizeof *events, (int)wait_ms);
   int running;
-  return table.curl_multi_perform(multi, &running);
+  for (int i = 0; i < count; i++) {
+    if (events[i].data.fd == poller->wake) {
+      eventfd_t wakes;
+      eventfd_read(poller->wake, &wakes);
+      continue;
+    }
+    // A socket in error is read, which tells libcurl what is wrong with it.
+    int ready = 0;
+    if (events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP)) ready |= CURL_CSELECT_IN;
+    if (events[i].events & EPOLLOUT) ready |= CURL_CSELECT_OUT;
+    CURLMcode status = table.curl_multi_socket_action(poller->multi, events[i].data.fd, ready, &running);
+    if (status != CURLM_OK) return status;
+  }
+  // What is due while sockets are busy is done with them.
+  if (count > 0 && wait_ms > 0) return CURLM_OK;
+  return table.curl_multi_socket_action(poller->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 }
-
-CURLMcode ccurl_multi_poll(CURLM *multi, int timeout_ms) {
-  return table.curl_multi_poll(multi, NULL, 0, timeout_ms, NULL);
-}
-
-CURLMcode ccurl_multi_wakeup(CURLM *multi) { return table.curl_multi_wakeup(multi); }
 
 bool ccurl_multi_next_done(CURLM *multi, CURL **easy, CURLcode *result) {
   int left;

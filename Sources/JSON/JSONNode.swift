@@ -27,10 +27,19 @@ package indirect enum JSONNode: Sendable {
   /// A string that is not secret, with its escapes resolved.
   package func text(in bytes: RawSpan) throws(JSONError) -> String {
     guard case .string(let range) = self else { throw JSONError(.wrongType, "expected a string") }
-    var result: [UInt8] = []
-    result.reserveCapacity(range.count)
-    try JSONScanner.unescape(range, in: bytes) { result.append($0) }
-    guard let text = String(validating: result, as: UTF8.self) else {
+    // A node read from another text must not reach outside this one.
+    guard range.upperBound <= bytes.byteCount else { throw JSONError(.malformed, "a string lies outside the text") }
+    var text = bytes.withUnsafeBytes { all -> String?? in
+      let written = UnsafeRawBufferPointer(rebasing: all[range])
+      return written.contains(UInt8(ascii: "\\")) ? .none : .some(String(validating: written, as: UTF8.self))
+    }
+    if text == nil {
+      var result: [UInt8] = []
+      result.reserveCapacity(range.count)
+      try JSONScanner.unescape(range, in: bytes) { result.append($0) }
+      text = String(validating: result, as: UTF8.self)
+    }
+    guard let text = text ?? nil else {
       throw JSONError(.malformed, "a string is not UTF-8 at byte \(range.lowerBound)")
     }
     return text
@@ -44,7 +53,14 @@ package indirect enum JSONNode: Sendable {
     }
   }
 
-  /// Appends a string's bytes, escapes resolved, to guarded memory: the one way a secret leaves a document.
+  /// Where a string lies whose bytes are its text: nil if it has escapes, or this is no string of `bytes`.
+  package func verbatim(in bytes: RawSpan) -> Range<Int>? {
+    guard case .string(let range) = self, range.upperBound <= bytes.byteCount else { return nil }
+    let hasEscape = bytes.withUnsafeBytes { $0[range].contains(UInt8(ascii: "\\")) }
+    return hasEscape ? nil : range
+  }
+
+  /// Appends a string's bytes, escapes resolved, to guarded memory: the way a secret with escapes leaves a document.
   package func write(to output: inout OutputRawSpan, in bytes: RawSpan) throws(JSONError) {
     guard case .string(let range) = self else { throw JSONError(.wrongType, "expected a string") }
     try JSONScanner.unescape(range, in: bytes) { output.append($0) }

@@ -131,14 +131,16 @@ struct JSONScanner {
   private mutating func string(_ bytes: RawSpan) throws(JSONError) -> Range<Int> {
     position += 1
     let start = position
+    var hasEscape = false
     while let byte = peek(bytes) {
       switch byte {
       case UInt8(ascii: "\""):
         let range = start..<position
-        try Self.unescape(range, in: bytes) { _ in }
+        if hasEscape { try Self.unescape(range, in: bytes) { _ in } }
         position += 1
         return range
       case UInt8(ascii: "\\"):
+        hasEscape = true
         position += 2
       case 0x00...0x1F:
         throw malformed("no control character in a string")

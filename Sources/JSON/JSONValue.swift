@@ -29,10 +29,7 @@ package enum JSONValue: Hashable, Sendable {
     case .null: self = .null
     case .bool(let value): self = .bool(value)
     case .number(let range):
-      var text = ""
-      for offset in range {
-        text.unicodeScalars.append(Unicode.Scalar(bytes.unsafeLoad(fromByteOffset: offset, as: UInt8.self)))
-      }
+      let text = bytes.withUnsafeBytes { String(decoding: UnsafeRawBufferPointer(rebasing: $0[range]), as: UTF8.self) }
       guard let value = Int(text), value.magnitude <= UInt(Self.greatestInteger) else {
         throw JSONError(.wrongType, "at byte \(range.lowerBound): expected an integer within 2^53")
       }

@@ -23,13 +23,12 @@ package struct TokenAnswer: Sendable {
       }
       return root
     }
-    accessToken = SharedSecret(try Self.token(of: members, in: body.secret))
+    accessToken = SharedSecret(try Self.token(of: members, in: body))
   }
 
-  private static func token(of members: JSONNode, in body: borrowing SecretBytes) throws -> SecretBytes {
+  private static func token(of members: JSONNode, in body: SharedSecret) throws -> SecretBytes {
     guard let member = members["access_token"] else { throw JSONError(.missing, "access_token is missing") }
-    let bytes = body.bytes
-    let token = try SecretBytes(capacity: member.capacity) { try member.write(to: &$0, in: bytes) }
+    let token = try body.string(member)
     let isVisible = token.withUnsafeBytes { $0.allSatisfy { (0x21...0x7E).contains($0) } }
     guard (1...16_384).contains(token.count), isVisible else {
       throw JSONError(.wrongType, "access_token: expected 1 to 16384 visible ASCII characters")
@@ -40,5 +39,16 @@ package struct TokenAnswer: Sendable {
   /// A member that is not secret; nil if it is absent or no string.
   package func text(_ name: String) -> String? {
     body.secret.withBytes { bytes in try? members[name]?.text(in: bytes) }
+  }
+}
+
+extension SharedSecret {
+  /// The text of a string of the document that this is; not copied, unless it has escapes. Throws `JSONError` if `node` is
+  /// no string.
+  package func string(_ node: JSONNode) throws -> SecretBytes {
+    if let range = secret.withBytes({ node.verbatim(in: $0) }) { return try SecretBytes(part: range, of: self) }
+    return try secret.withBytes { bytes in
+      try SecretBytes(capacity: node.capacity) { try node.write(to: &$0, in: bytes) }
+    }
   }
 }

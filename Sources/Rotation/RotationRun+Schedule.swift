@@ -9,7 +9,7 @@ extension RotationRun {
   func tend(_ schedule: RotationSchedule) async throws -> RotationOutcome {
     let now = timing.now()
     let credential = credential
-    try await runner.vault.store.read { try schedule.requireDue(credential, in: VaultView($0), now: now) }
+    try await runner.vault.read { try schedule.requireDue(credential, in: $0, now: now) }
     let stepsBefore = journal.map { (number: $0.number, steps: $0.steps) }
     do {
       try await openPairs()

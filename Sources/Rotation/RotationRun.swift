@@ -244,7 +244,9 @@ actor RotationRun {
     let name = name
     let rotation = credential.rotation
     return try await runner.vault.change(now: now) { change in
-      try change.leases.renew(lease, now: now.milliseconds, milliseconds: RotationRunner.leaseMilliseconds)
+      try change.leases.renew(
+        lease, now: now.milliseconds, milliseconds: RotationRunner.leaseMilliseconds,
+        unlessItLasts: RotationRunner.enoughMilliseconds)
       var credential = try change.view.credential(name)
       guard credential.rotation == rotation else {
         throw RotationError(.held, "\(name): another run began rotation \(credential.rotation) meanwhile")

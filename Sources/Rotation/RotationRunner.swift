@@ -44,9 +44,11 @@ package struct RotationRunner: Sendable {
     self.progress = progress
   }
 
-  /// How long a lease lasts without renewal. Longer than any step's requests, each of at most 30 s, with a token asked for
-  /// twice between them; a run that waits renews it.
-  static let leaseMilliseconds: Int64 = 300_000
+  /// How long a lease lasts at least after each journalled step. Longer than any step's requests, each of at most 30 s, with
+  /// a token asked for twice between them; a run that waits renews it.
+  static let enoughMilliseconds: Int64 = 300_000
+  /// How long it is taken and renewed for: the rest is what saves most steps the writing.
+  static let leaseMilliseconds: Int64 = 360_000
 
   /// Brings `credential` to `goal`.
   ///

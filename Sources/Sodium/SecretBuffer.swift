@@ -4,47 +4,46 @@ import CSodium
 /// is dropped unsealed is wiped too.
 package struct SecretBuffer: ~Copyable, @unchecked Sendable {
   // Safe to send between threads: a noncopyable value has one owner, and the pages are reachable through it alone.
-  private var base: UnsafeMutableRawPointer
-  private var capacity: Int
+  private var pages: GuardedPages
   /// How many bytes it holds.
   package private(set) var count = 0
 
   /// An empty buffer with room for `capacity` bytes.
   package init(capacity: Int) throws {
-    self.capacity = max(capacity, 1)
-    base = try Self.pages(self.capacity)
+    pages = try GuardedPages(capacity: capacity)
   }
 
-  deinit { sodium_free(base) }
+  deinit { pages.free() }
 
   /// Appends a copy of `source`, at least doubling the room when there is too little. Throws `outOfSecureMemory` with the
   /// contents as they were.
   package mutating func append(_ source: UnsafeRawBufferPointer) throws {
     guard let start = source.baseAddress else { return }
-    if source.count > capacity - count {
-      let room = max(count + source.count, capacity * 2)
-      let larger = try Self.pages(room)
-      larger.copyMemory(from: base, byteCount: count)
-      sodium_free(base)
-      base = larger
-      capacity = room
+    if source.count > pages.capacity - count {
+      let larger = try GuardedPages(capacity: max(count + source.count, pages.capacity * 2))
+      larger.base.copyMemory(from: pages.base, byteCount: count)
+      pages.free()
+      pages = larger
     }
-    (base + count).copyMemory(from: start, byteCount: source.count)
+    (pages.base + count).copyMemory(from: start, byteCount: source.count)
     count += source.count
+  }
+
+  /// Wipes the bytes and keeps their room.
+  package mutating func removeAll() {
+    sodium_memzero(pages.base, count)
+    count = 0
+  }
+
+  /// Calls `body` with the bytes, which must not leave it: the next change may move or wipe them.
+  package func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    try body(UnsafeRawBufferPointer(start: pages.base, count: count))
   }
 
   /// The bytes received, sealed read-only in the pages they are in.
   package consuming func seal() -> SecretBytes {
-    let secret = SecretBytes(adopting: base, count: count)
+    let secret = SecretBytes(adopting: pages, count: count)
     discard self
     return secret
-  }
-
-  private static func pages(_ size: Int) throws -> UnsafeMutableRawPointer {
-    SodiumLibrary.start()
-    guard let pages = sodium_malloc(size) else {
-      throw SodiumError(.outOfSecureMemory, "cannot allocate \(size) bytes of guarded memory")
-    }
-    return pages
   }
 }

@@ -1,16 +1,20 @@
 import CSodium
 
-/// Bytes that must stay in this process: allocated by libsodium between guard pages, locked out of swap, left out of core
+/// Bytes that must stay in this process: in memory of libsodium's between guard pages, locked out of swap, left out of core
 /// dumps, read-only once filled, and wiped when the value ends.
 ///
 /// It cannot be copied, printed, compared with `==`, encoded or thrown: the compiler refuses. Reading it takes
 /// `import Sodium`, so that "who imports Sodium" is the list of who can read a secret.
 ///
-/// An allocation costs about 40 µs and at least four pages: keep one document in one value, not a value for each field.
+/// Each takes at least four pages, and one that does not fit a page costs about 40 µs: keep one document in one value, and
+/// take its fields as parts of it, which share its pages and keep them until the last part ends.
 /// Locking may be refused by the kernel (`RLIMIT_MEMLOCK`) without `sodium_malloc` saying so; see `SecureMemory`.
 package struct SecretBytes: ~Copyable, @unchecked Sendable {
   // Safe to send between threads: the pages are read-only after `init`, and only `deinit` ends them.
   private let base: UnsafeMutableRawPointer
+  /// Nil where the bytes are part of `whole`.
+  private let pages: GuardedPages?
+  private let whole: SharedSecret?
   /// How many bytes the secret has.
   package let count: Int
 
@@ -18,21 +22,27 @@ package struct SecretBytes: ~Copyable, @unchecked Sendable {
   ///
   /// If `fill` throws, what it wrote is wiped.
   package init(capacity: Int, _ fill: (inout OutputRawSpan) throws -> Void) throws {
-    SodiumLibrary.start()
-    guard let pages = sodium_malloc(max(capacity, 1)) else {
-      throw SodiumError(.outOfSecureMemory, "cannot allocate \(capacity) bytes of guarded memory")
-    }
-    let buffer = UnsafeMutableRawBufferPointer(start: pages, count: capacity)
+    let pages = try GuardedPages(capacity: capacity)
+    let buffer = UnsafeMutableRawBufferPointer(start: pages.base, count: capacity)
     var output = OutputRawSpan(buffer: buffer, initializedCount: 0)
     do {
       try fill(&output)
     } catch {
-      sodium_free(pages)
+      pages.free()
       throw error
     }
-    count = output.finalize(for: buffer)
-    base = pages
-    sodium_mprotect_readonly(pages)
+    self.init(adopting: pages, count: output.finalize(for: buffer))
+  }
+
+  /// The bytes of `whole` at `range`, not copied. Throws `badParameters` if they are not all in it.
+  package init(part range: Range<Int>, of whole: SharedSecret) throws {
+    guard range.lowerBound >= 0, range.upperBound <= whole.secret.count else {
+      throw SodiumError(.badParameters, "a part \(range) of a secret of \(whole.secret.count) bytes")
+    }
+    base = whole.secret.base + range.lowerBound
+    count = range.count
+    pages = nil
+    self.whole = whole
   }
 
   /// A copy of `bytes`. The source stays where it is: use it for what is not secret, or is already guarded.
@@ -53,13 +63,15 @@ package struct SecretBytes: ~Copyable, @unchecked Sendable {
   }
 
   /// Takes over guarded `pages` whose first `count` bytes are the secret, and seals them.
-  init(adopting pages: UnsafeMutableRawPointer, count: Int) {
-    base = pages
+  init(adopting pages: GuardedPages, count: Int) {
+    base = pages.base
+    self.pages = pages
+    whole = nil
     self.count = count
-    sodium_mprotect_readonly(pages)
+    pages.seal()
   }
 
-  deinit { sodium_free(base) }
+  deinit { pages?.free() }
 
   /// The bytes, for as long as this value is borrowed.
   package var bytes: RawSpan {
@@ -88,8 +100,12 @@ package struct SecretBytes: ~Copyable, @unchecked Sendable {
     count == other.count && sodium_memcmp(base, other.base, count) == 0
   }
 
-  /// A second guarded copy.
-  package func clone() throws -> SecretBytes { try SecretBytes(copying: bytes) }
+  /// A second guarded copy; of a part, the same part of the same whole.
+  package func clone() throws -> SecretBytes {
+    guard let whole else { return try SecretBytes(copying: bytes) }
+    let start = base - whole.secret.base
+    return try SecretBytes(part: start..<start + count, of: whole)
+  }
 }
 
 /// A secret that several owners hold: arrays, tasks and continuations cannot hold a `SecretBytes`. Wiped when the last

@@ -44,10 +44,13 @@ extension ReadTransaction {
   }
 
   /// Fails with `leaseLost` unless `lease` is still the newest of its name and not released.
-  package func require(_ lease: Lease) throws {
+  package func require(_ lease: Lease) throws { _ = try holder(of: lease) }
+
+  fileprivate func holder(of lease: Lease) throws -> LeaseHolder {
     guard let state = try leaseHolder(of: lease.name), state.fencing == lease.fencing else {
       throw StorageError(.leaseLost, "the lease on \(lease.name) (number \(lease.fencing)) was taken over or released")
     }
+    return state
   }
 }
 
@@ -71,10 +74,11 @@ extension WriteTransaction {
     return lease
   }
 
-  /// Extends `lease` to `milliseconds` from `now`. Throws `leaseLost` if it was taken over or released.
-  package func renew(_ lease: Lease, now: Int64, milliseconds: Int64) throws {
-    try require(lease)
-    guard let state = try leaseHolder(of: lease.name) else { return }
+  /// Extends `lease` to `milliseconds` from `now`, but writes nothing if it lasts `enough` milliseconds without that.
+  /// Throws `leaseLost` if it was taken over or released.
+  package func renew(_ lease: Lease, now: Int64, milliseconds: Int64, unlessItLasts enough: Int64 = .max) throws {
+    let state = try holder(of: lease)
+    guard state.expires < now.saturatingAdd(enough) else { return }
     try store(lease, holder: state.holder, expires: now.saturatingAdd(milliseconds))
   }
 

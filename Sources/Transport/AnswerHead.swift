@@ -1,6 +1,6 @@
 /// The head of an answer as it arrives, line by line: the few headers that are kept, within bounds.
 struct AnswerHead {
-  private static let kept: Set<String> = ["content-length", "content-type", "date", "retry-after"]
+  private static let kept = ["content-length", "content-type", "date", "retry-after"]
   private static let byteLimit = 64 * 1024
 
   private(set) var headers: [String: String] = [:]
@@ -22,8 +22,10 @@ struct AnswerHead {
     }
     if line.elementsEqual("\r\n".utf8) || line.elementsEqual("\n".utf8) { isComplete = true }
     guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return true }
-    let name = String(decoding: line[..<colon].map(lowercased), as: UTF8.self)
-    guard Self.kept.contains(name) else { return true }
+    let name = Self.kept.first { name in
+      name.utf8.count == colon && name.utf8.elementsEqual(line[..<colon].lazy.map(lowercased))
+    }
+    guard let name else { return true }
     // Printable ASCII: these values reach logs and terminals.
     let value = line[(colon + 1)...].filter { (0x20...0x7E).contains($0) }
     headers[name] = String(decoding: value.trimmingSpaces(), as: UTF8.self)

@@ -22,9 +22,9 @@ final class CurlLoop: Sendable {
 
   private enum Phase {
     case unstarted
-    // Safe to hold: `curl_multi_wakeup` alone is called from other threads, and only while this case holds the handle.
-    case running(UnsafeMutableRawPointer)
-    case stopping(UnsafeMutableRawPointer)
+    // Safe to hold: `ccurl_poller_wake` alone is called from other threads, and only while this case holds the poller.
+    case running(OpaquePointer)
+    case stopping(OpaquePointer)
     case stopped
   }
 
@@ -65,8 +65,7 @@ final class CurlLoop: Sendable {
       inbox.progress[ticket] = .ended
       if let failure = begin(&inbox, host) { return failure }
       inbox.progress[ticket] = .started
-      inbox.commands.append(.start(Start(request: request, ticket: ticket, caller: caller)))
-      wake(inbox)
+      leave(.start(Start(request: request, ticket: ticket, caller: caller)), in: &inbox)
       return nil
     }
     if let refusal { caller.resume(returning: .failure(refusal)) }
@@ -77,8 +76,7 @@ final class CurlLoop: Sendable {
       switch inbox.progress[ticket] {
       case .reserved: inbox.progress[ticket] = .cancelled
       case .started:
-        inbox.commands.append(.cancel(ticket))
-        wake(inbox)
+        leave(.cancel(ticket), in: &inbox)
       case .cancelled, .ended, nil: break
       }
     }
@@ -91,8 +89,8 @@ final class CurlLoop: Sendable {
         inbox.phase = .stopped
         return true
       case .stopped: return true
-      case .running(let multi), .stopping(let multi):
-        inbox.phase = .stopping(multi)
+      case .running(let poller), .stopping(let poller):
+        inbox.phase = .stopping(poller)
         if let stopper { inbox.stoppers.append(stopper) }
         wake(inbox)
         return false
@@ -101,9 +99,15 @@ final class CurlLoop: Sendable {
     if isOver { stopper?.resume() }
   }
 
+  private func leave(_ command: Command, in inbox: inout Inbox) {
+    inbox.commands.append(command)
+    // The thread takes all there are at once: whoever left the first has woken it.
+    if inbox.commands.count == 1 { wake(inbox) }
+  }
+
   private func wake(_ inbox: Inbox) {
     switch inbox.phase {
-    case .running(let multi), .stopping(let multi): ccurl_multi_wakeup(multi)
+    case .running(let poller), .stopping(let poller): ccurl_poller_wake(poller)
     case .unstarted, .stopped: break
     }
   }
@@ -121,18 +125,21 @@ final class CurlLoop: Sendable {
     }
     // Without a fixed number libcurl keeps four connections per transfer under way, and closes the rest in each lull.
     ccurl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, 256)
-    // Up to the server's own limit, rather than libcurl's 100.
-    ccurl_multi_set_long(multi, CURLMOPT_MAX_CONCURRENT_STREAMS, 1000)
-    guard startThread(multi) else {
+    guard let poller = ccurl_poller_create(multi) else {
       ccurl_multi_cleanup(multi)
+      return TransportError(.outOfResources, host: host, "request to \(host): no descriptors for libcurl")
+    }
+    guard startThread(multi, poller) else {
+      ccurl_multi_cleanup(multi)
+      ccurl_poller_destroy(poller)
       return TransportError(.outOfResources, host: host, "request to \(host): no thread for libcurl")
     }
-    inbox.phase = .running(multi)
+    inbox.phase = .running(poller)
     return nil
   }
 
-  private func startThread(_ multi: UnsafeMutableRawPointer) -> Bool {
-    let thread = Unmanaged.passRetained(ThreadStart(loop: self, multi: multi))
+  private func startThread(_ multi: UnsafeMutableRawPointer, _ poller: OpaquePointer) -> Bool {
+    let thread = Unmanaged.passRetained(ThreadStart(loop: self, multi: multi, poller: poller))
     var id = pthread_t()
     let status = pthread_create(&id, nil, { CurlLoop.threadMain($0) }, thread.toOpaque())
     guard status == 0 else {
@@ -148,10 +155,12 @@ final class CurlLoop: Sendable {
   private final class ThreadStart {
     let loop: CurlLoop
     let multi: UnsafeMutableRawPointer
+    let poller: OpaquePointer
 
-    init(loop: CurlLoop, multi: UnsafeMutableRawPointer) {
+    init(loop: CurlLoop, multi: UnsafeMutableRawPointer, poller: OpaquePointer) {
       self.loop = loop
       self.multi = multi
+      self.poller = poller
     }
   }
 
@@ -163,12 +172,12 @@ final class CurlLoop: Sendable {
     var all = sigset_t()
     sigfillset(&all)
     pthread_sigmask(SIG_BLOCK, &all, nil)
-    start.loop.run(start.multi)
+    start.loop.run(start.multi, start.poller)
     return nil
   }
 
-  private func run(_ multi: UnsafeMutableRawPointer) {
-    var transfers = TransferSet(multi: multi, configuration: configuration)
+  private func run(_ multi: UnsafeMutableRawPointer, _ poller: OpaquePointer) {
+    var transfers = TransferSet(multi: multi, poller: poller, configuration: configuration)
     while true {
       let (commands, isStopping) = inbox.withLock { inbox in
         defer { inbox.commands.removeAll() }
@@ -182,15 +191,14 @@ final class CurlLoop: Sendable {
         }
       }
       if isStopping { break }
-      for ended in transfers.perform() { deliver(ended) }
       // A wake-up that came since the inbox was emptied is remembered, so none is lost.
-      ccurl_multi_poll(multi, 60_000)
+      for ended in transfers.turn() { deliver(ended) }
     }
     for ended in transfers.cancelAll() { deliver(ended) }
-    end(multi)
+    end(multi, poller)
   }
 
-  private func end(_ multi: UnsafeMutableRawPointer) {
+  private func end(_ multi: UnsafeMutableRawPointer, _ poller: OpaquePointer) {
     // Out of sight before it is freed: nobody may wake a handle that is gone.
     let (left, stoppers) = inbox.withLock { inbox in
       inbox.phase = .stopped
@@ -202,6 +210,7 @@ final class CurlLoop: Sendable {
       deliver(TransferSet.Ended(start: start, outcome: .failure(error)))
     }
     ccurl_multi_cleanup(multi)
+    ccurl_poller_destroy(poller)
     ccurl_wipe_stack()
     for stopper in stoppers { stopper.resume() }
   }

@@ -46,7 +46,7 @@ struct HeaderList: ~Copyable {
   private(set) var list: UnsafeMutablePointer<curl_slist>?
 
   /// Throws `SodiumError` or `OutOfMemory` if there is no room for the lines.
-  init(of request: HTTPRequest) throws {
+  init(of request: HTTPRequest, puttingTogetherIn line: HeaderLine) throws {
     // Named without a value, a header that libcurl would add is left out. "Expect" would cost a round trip and has a
     // resend of its own.
     try append("Expect:")
@@ -54,7 +54,7 @@ struct HeaderList: ~Copyable {
     for header in request.headers {
       try append(header.value.isEmpty ? "\(header.name);" : "\(header.name): \(header.value)")
     }
-    for header in request.secretHeaders { try append(header) }
+    for header in request.secretHeaders { try append(header, line) }
   }
 
   deinit { ccurl_slist_free(list) }
@@ -65,19 +65,30 @@ struct HeaderList: ~Copyable {
   }
 
   /// The line is put together in guarded memory, so that the only other copies are libcurl's.
-  private mutating func append(_ header: HTTPRequest.SecretHeader) throws {
-    let opening = Array("\(header.name): \(header.prefix)".utf8)
-    let value = header.value
-    let line = try SecretBytes(capacity: opening.count + value.secret.count + 1) { output in
-      for byte in opening { output.append(byte) }
-      value.secret.withUnsafeBytes { for byte in $0 { output.append(byte) } }
-      output.append(UInt8(0))
-    }
-    let longer = line.withUnsafeBytes { bytes in
+  private mutating func append(_ header: HTTPRequest.SecretHeader, _ line: HeaderLine) throws {
+    let list = list
+    let longer = try line.with("\(header.name): \(header.prefix)", header.value) { bytes in
       bytes.baseAddress.flatMap { ccurl_slist_append(list, $0.assumingMemoryBound(to: CChar.self)) }
     }
-    guard let longer else { throw OutOfMemory() }
-    list = longer
+    guard let longer = longer ?? nil else { throw OutOfMemory() }
+    self.list = longer
+  }
+}
+
+/// Guarded memory for one header line at a time, used again for the next. It belongs to the loop's thread.
+final class HeaderLine {
+  private var buffer: SecretBuffer?
+
+  /// Calls `body` with `opening`, `value` and a zero byte, and wipes them. Throws `SodiumError` if there is no room.
+  func with<Result>(
+    _ opening: String, _ value: SharedSecret, _ body: (UnsafeRawBufferPointer) throws -> Result
+  ) throws -> Result? {
+    if buffer == nil { buffer = try SecretBuffer(capacity: 4000) }
+    defer { buffer?.removeAll() }
+    try Array(opening.utf8).withUnsafeBytes { try buffer?.append($0) }
+    try value.secret.withUnsafeBytes { try buffer?.append($0) }
+    try withUnsafeBytes(of: UInt8(0)) { try buffer?.append($0) }
+    return try buffer?.withUnsafeBytes(body)
   }
 }
 

@@ -46,11 +46,9 @@ struct Options {
     set(CURLOPT_CAPATH, nil)
     note(CURLOPT_SSL_CTX_FUNCTION, ccurl_cleanse_tls_records(easy))
 
-    // Waiting for a connection to be shared is right over TLS, where HTTP/2 is offered; in clear it would hold every
-    // request back until the first answer.
-    let offersHTTP2 = endpoint.isEncrypted && configuration.offersHTTP2
-    set(CURLOPT_HTTP_VERSION, Int(offersHTTP2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1))
-    set(CURLOPT_PIPEWAIT, offersHTTP2 ? 1 : 0)
+    // nghttp2 frees its copies of headers and bodies unwiped; and where many share a connection, cancelling some of them
+    // was seen to leave others without an answer (libcurl 7.88).
+    set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
   }
 
   private mutating func setProxy(_ endpoint: Endpoint, _ configuration: TransportConfiguration) {

@@ -75,7 +75,6 @@ extension Transfer {
     case CURLE_PARTIAL_FILE: "the answer was cut short"
     case CURLE_SEND_ERROR: "sending failed"
     case CURLE_RECV_ERROR: "receiving failed"
-    case CURLE_HTTP2, CURLE_HTTP2_STREAM: "the http/2 stream was reset"
     default: "libcurl failed with code \(result.rawValue)"
     }
   }

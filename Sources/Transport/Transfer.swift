@@ -16,11 +16,11 @@ final class Transfer {
   private(set) var refusal: TransportError.Code?
 
   /// Throws `outOfResources`, or `tls` if this libcurl refuses one of the options that keep a transfer safe.
-  init(_ request: HTTPRequest, _ configuration: TransportConfiguration) throws(TransportError) {
+  init(_ request: HTTPRequest, _ configuration: TransportConfiguration, _ line: HeaderLine) throws(TransportError) {
     self.request = request
     let host = request.endpoint.host
     do {
-      headers = try HeaderList(of: request)
+      headers = try HeaderList(of: request, puttingTogetherIn: line)
     } catch {
       throw TransportError(.outOfResources, host: host, "request to \(host): no memory for its headers")
     }
@@ -90,8 +90,8 @@ final class Transfer {
       return 0
     }
     do {
-      // One allocation where the size is announced (and within the limit); else start small and double.
-      let room = min(head.contentLength ?? 4096, request.limits.answer)
+      // One allocation where the size is announced (and within the limit); else start with less than a page and double.
+      let room = min(head.contentLength ?? 4000, request.limits.answer)
       if body == nil { body = try SecretBuffer(capacity: max(count, room)) }
       try body?.append(UnsafeRawBufferPointer(start: start, count: count))
       return count

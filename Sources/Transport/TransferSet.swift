@@ -8,19 +8,22 @@ struct TransferSet {
   }
 
   private let multi: UnsafeMutableRawPointer
+  private let poller: OpaquePointer
   private let configuration: TransportConfiguration
+  private let line = HeaderLine()
   private var underWay: [UnsafeMutableRawPointer: (transfer: Transfer, start: CurlLoop.Start)] = [:]
   private var handles: [CurlLoop.Ticket: UnsafeMutableRawPointer] = [:]
 
-  init(multi: UnsafeMutableRawPointer, configuration: TransportConfiguration) {
+  init(multi: UnsafeMutableRawPointer, poller: OpaquePointer, configuration: TransportConfiguration) {
     self.multi = multi
+    self.poller = poller
     self.configuration = configuration
   }
 
   /// Begins a transfer; what is returned has ended already.
   mutating func add(_ start: CurlLoop.Start) -> Ended? {
     do throws(TransportError) {
-      let transfer = try Transfer(start.request, configuration)
+      let transfer = try Transfer(start.request, configuration, line)
       let status = ccurl_multi_add(multi, transfer.easy)
       guard status == CURLM_OK else {
         let host = start.request.endpoint.host
@@ -41,10 +44,10 @@ struct TransferSet {
 
   mutating func cancelAll() -> [Ended] { handles.keys.sorted().compactMap { cancel($0) } }
 
-  /// Moves every transfer on as far as it goes without waiting; returns those that ended.
-  mutating func perform() -> [Ended] {
+  /// Waits until a transfer can go on, or the loop is woken, and moves them on; returns those that ended.
+  mutating func turn() -> [Ended] {
     let wereUnderWay = !underWay.isEmpty
-    let status = ccurl_multi_perform(multi)
+    let status = ccurl_poller_turn(poller)
     var ended: [Ended] = []
     var easy: UnsafeMutableRawPointer?
     var result = CURLE_OK

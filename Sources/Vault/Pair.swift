@@ -16,9 +16,9 @@ package final class Pair: Sendable {
   }
 
   /// Reads `{"client_id":"…","client_secret":"…"}` from guarded memory: both parts present, 1 to 4,096 bytes, no control
-  /// character, nothing else beside them. Throws `JSONError`, or `VaultError.invalidInput`.
-  package convenience init(reading document: RawSpan) throws {
-    let node = try JSONNode(reading: document)
+  /// character, nothing else beside them. The parts share its pages. Throws `JSONError`, or `VaultError.invalidInput`.
+  package convenience init(reading document: SharedSecret) throws {
+    let node = try document.secret.withBytes { try JSONNode(reading: $0) }
     guard case .object(let members) = node else {
       throw JSONError(.wrongType, "the pair: expected an object with client_id and client_secret")
     }
@@ -30,11 +30,20 @@ package final class Pair: Sendable {
       clientSecret: try Self.part("client_secret", of: node, in: document))
   }
 
-  private static func part(_ name: String, of node: JSONNode, in document: RawSpan) throws -> SecretBytes {
+  private static func part(_ name: String, of node: JSONNode, in document: SharedSecret) throws -> SecretBytes {
     guard let member = node[name] else { throw JSONError(.missing, "the pair: member \"\(name)\" is missing") }
-    let part = try SecretBytes(capacity: member.capacity) { try member.write(to: &$0, in: document) }
+    let part = try part(member, in: document)
     try check(part, name)
     return part
+  }
+
+  private static func part(_ member: JSONNode, in document: SharedSecret) throws -> SecretBytes {
+    if let range = document.secret.withBytes({ member.verbatim(in: $0) }) {
+      return try SecretBytes(part: range, of: document)
+    }
+    return try document.secret.withBytes { bytes in
+      try SecretBytes(capacity: member.capacity) { try member.write(to: &$0, in: bytes) }
+    }
   }
 
   /// Fails unless `part` is fit for a header, a form and a log-safe comparison.

@@ -137,7 +137,7 @@ package struct UnlockedVault: Sendable {
   ) throws -> Pair {
     let document = try SealedRecord.open(
       record, key: key.bytes, purpose: .pair(credential.id, version: version), vault: header.id)
-    do { return try Pair(reading: document.bytes) } catch let error as JSONError {
+    do { return try Pair(reading: SharedSecret(document)) } catch let error as JSONError {
       throw VaultError(.corrupt, "version \(version) of \(credential.name) is not a pair: \(error)")
     }
   }

@@ -155,8 +155,7 @@ final class RotationComposition: Sendable {
 
   /// The provider of one credential, for one run. Asks nobody; the administrator's pair is opened when it is first needed.
   func provider(of name: String) async throws -> any ProviderKind {
-    let (credential, admin) = try await vault.store.read { transaction in
-      let view = try VaultView(transaction)
+    let (credential, admin) = try await vault.read { view in
       let credential = try view.credential(name)
       return (credential, credential.isSelfAdministered ? credential : try view.credential(credential.admin))
     }

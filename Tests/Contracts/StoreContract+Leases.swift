@@ -46,6 +46,20 @@ extension StoreContract {
       try demand(await store.read { try $0.leaseHolder(of: "job") }, is: expected)
       try await demand(.leaseHeld) { _ = try await store.acquire(by: "b", now: 189) }
     },
+    StoreContract("a lease that lasts long enough is not written, and must be held all the same") { store in
+      let lease = try await store.acquire(by: "a", now: 0)
+      let renewals: [(now: Int64, enough: Int64, expires: Int64)] = [
+        (40, 60, 100), (40, 61, 140), (40, 101, 140), (100, .max, 200), (100, .min, 200),
+      ]
+      for (now, enough, expires) in renewals {
+        try await store.write { try $0.renew(lease, now: now, milliseconds: 100, unlessItLasts: enough) }
+        try demand(await store.read { try $0.leaseHolder(of: "job") }?.expires, is: expires)
+      }
+      _ = try await store.acquire(by: "b", now: 200)
+      try await demand(.leaseLost) {
+        try await store.write { try $0.renew(lease, now: 200, milliseconds: 100, unlessItLasts: 0) }
+      }
+    },
     StoreContract("a released lease is nobody's, and its number is never used again") { store in
       for number in UInt64(1)...3 {
         let lease = try await store.acquire(by: "a", now: 0)

@@ -52,6 +52,25 @@ import Testing
     #expect(try JSONValue(readingCanonical: value.canonicalBytes).canonicalBytes == value.canonicalBytes)
   }
 
+  /// The order of UTF-16 code units, which is not that of the bytes, on every kind of first difference.
+  @Test func membersSortByUTF16CodeUnitsWhereverTheyDiffer() {
+    let characters = [
+      "", "a", "z", "\u{7F}", "\u{80}", "\u{7FF}", "\u{800}", "\u{D7FF}", "\u{E000}", "\u{EFFF}", "\u{F000}",
+      "\u{FFFD}",
+      "\u{10000}", "\u{3FFFF}", "\u{40000}", "\u{10FFFF}",
+    ]
+    for first in characters {
+      for second in characters where first != second {
+        for prefix in ["", "name", "\u{10000}", "\u{E000}"] {
+          let (left, right) = (prefix + first, prefix + second)
+          let sorted = [left, right].sorted { $0.utf16.lexicographicallyPrecedes($1.utf16) }
+          let text = JSONValue.object([left: 1, right: 1]).canonicalText
+          #expect(text == "{\"\(sorted[0])\":1,\"\(sorted[1])\":1}")
+        }
+      }
+    }
+  }
+
   @Test func randomValuesSurviveTheirCanonicalText() throws {
     var random = Xorshift()
     for _ in 0..<2000 {

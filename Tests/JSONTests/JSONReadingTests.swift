@@ -14,6 +14,20 @@ import Testing
     #expect(try read("-9007199254740991") == .integer(-JSONValue.greatestInteger))
   }
 
+  @Test(arguments: [(#""plain é""#, 1..<9), (#""""#, 1..<1), (#" "a" "#, 2..<3)])
+  func aStringWithoutEscapesLiesVerbatimInItsText(_ text: String, _ place: Range<Int>) throws {
+    let bytes = Array(text.utf8)
+    let node = try JSONNode(reading: bytes.span.bytes)
+    #expect(node.verbatim(in: bytes.span.bytes) == place)
+    #expect(node.verbatim(in: Array(bytes.prefix(place.upperBound - 1)).span.bytes) == nil)
+  }
+
+  @Test(arguments: [#""\u0061""#, #""a\n""#, "1", "null", "true", "[]", "{}"])
+  func whatIsWrittenOtherwiseLiesNowhere(_ text: String) throws {
+    let bytes = Array(text.utf8)
+    #expect(try JSONNode(reading: bytes.span.bytes).verbatim(in: bytes.span.bytes) == nil)
+  }
+
   @Test func escapesAreResolved() throws {
     #expect(try read(#""\"\\\/\b\f\n\r\t\u0041\u00e9\u20AC\ud83d\uDE00\u0000""#) == "\"\\/\u{8}\u{C}\n\r\tAé€😀\0")
     #expect(try read(#""é€😀\#u{7F}""#) == "é€😀\u{7F}")

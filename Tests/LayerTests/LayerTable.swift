@@ -26,7 +26,7 @@ struct Layer: Sendable {
 let layers: [Layer] = [
   .shim("CSodium"), .shim("CCurl"), .shim("CSQLite"), .shim("CSystem"),
   .library("JSON", []),
-  .library("Sodium", ["CSodium"]),
+  .library("Sodium", ["CSodium"], and: ["Glibc"]),
   .library("Age", ["Sodium"]),
   .library("Storage", [], and: ["Synchronization"]),
   .library("StorageSQLite", ["Storage", "CSQLite"], and: ["Dispatch", "Glibc", "Synchronization"]),

@@ -7,6 +7,19 @@ private func areEqual(_ left: borrowing SecretBytes, _ right: borrowing SecretBy
 
 private struct Refusal: Error {}
 
+/// What this process has locked, by the kernel's account; -1 if that cannot be read.
+private func lockedKiB() -> Int {
+  guard let file = fopen("/proc/self/status", "r") else { return -1 }
+  defer { fclose(file) }
+  var line = [CChar](repeating: 0, count: 256)
+  while fgets(&line, 256, file) != nil {
+    let words = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      .split(whereSeparator: \.isWhitespace)
+    if words.first == "VmLck:", words.count > 1 { return Int(words[1]) ?? -1 }
+  }
+  return -1
+}
+
 @Suite("Guarded memory")
 struct SecretBytesTests {
   @Test("a secret holds what was written, and no more", arguments: [0, 1, 32, 4_096, 70_000])
@@ -36,6 +49,34 @@ struct SecretBytesTests {
     }
     let shorter = try SecretBytes(copying: Array(bytes.dropLast()).span.bytes)
     #expect(areEqual(secret, shorter) == false)
+  }
+
+  @Test("a part is the bytes at its place, and keeps them")
+  func parts() throws {
+    func part(_ range: Range<Int>, of bytes: [UInt8]) throws -> SecretBytes {
+      try SecretBytes(part: range, of: SharedSecret(SecretBytes(copying: bytes.span.bytes)))
+    }
+    let bytes = Randomness.system.bytes(100)
+    for range in [0..<100, 0..<0, 100..<100, 7..<40, 99..<100] {
+      let found = try part(range, of: bytes)
+      let again = try found.clone()
+      #expect(found.withUnsafeBytes { Array($0) } == Array(bytes[range]))
+      #expect(again.withUnsafeBytes { Array($0) } == Array(bytes[range]))
+    }
+    for range in [0..<101, 101..<101, -1..<5, 99..<Int.max, Int.min..<0] {
+      #expect(throws: SodiumError.self) { _ = try part(range, of: bytes) }
+    }
+  }
+
+  @Test("when its last part ends, the whole is gone from memory")
+  func endedPartIsGone() async {
+    await #expect(processExitsWith: .signal(SIGSEGV)) {
+      signal(SIGSEGV, SIG_DFL)
+      func address(of secret: consuming SecretBytes) -> UnsafeRawPointer? { secret.withUnsafeBytes { $0.baseAddress } }
+      let part = try SecretBytes(part: 2..<5, of: SharedSecret(Randomness.system.secret(8)))
+      guard part.count == 3, let address = address(of: part) else { exit(0) }
+      exit(CInt(address.load(as: UInt8.self)))
+    }
   }
 
   @Test("an error while filling comes out, and leaves no secret")
@@ -103,6 +144,85 @@ struct SecretBytesTests {
       let bytes = [UInt8](repeating: 1, count: 9)
       _ = try SecretBytes(capacity: 8) { output in output.append(copying: bytes.span.bytes) }
       exit(0)
+    }
+  }
+
+  @Test("a write before the first byte stops the process when the secret ends", arguments: [1, 200, 4_064, 9_000])
+  func underflow(size: Int) async {
+    await #expect(processExitsWith: .failure) { [size] in
+      for number in [SIGILL, SIGTRAP, SIGSEGV, SIGABRT] { signal(number, SIG_DFL) }
+      _ = try SecretBytes(capacity: size) { output in
+        output.withUnsafeMutableBytes { buffer, _ in
+          guard let before = buffer.baseAddress.map({ $0 - 1 }) else { exit(0) }
+          before.storeBytes(of: ~before.load(as: UInt8.self), as: UInt8.self)
+        }
+      }
+      exit(0)
+    }
+  }
+
+  @Test("memory that a secret was in is wiped before another gets it")
+  func reuse() throws {
+    for size in [1, 32, 4_064] {
+      for _ in 1...300 {
+        let secret = try SecretBytes(capacity: size) { output in
+          output.withUnsafeMutableBytes { buffer, initialized in
+            #expect(!buffer.contains(0xA7))
+            buffer.initializeMemory(as: UInt8.self, repeating: 0xA7)
+            initialized = buffer.count
+          }
+        }
+        #expect(secret.count == size)
+      }
+    }
+  }
+
+  @Test("a place that was used is without access again, however often")
+  func reusedSecretIsGone() async {
+    await #expect(processExitsWith: .signal(SIGSEGV)) {
+      signal(SIGSEGV, SIG_DFL)
+      func address(of secret: consuming SecretBytes) -> UnsafeRawPointer? { secret.withUnsafeBytes { $0.baseAddress } }
+      for _ in 1...10 { _ = address(of: try Randomness.system.secret(8)) }
+      guard let address = address(of: try Randomness.system.secret(8)) else { exit(0) }
+      exit(CInt(address.load(as: UInt8.self)))
+    }
+  }
+
+  @Test("what small secrets leave locked does not keep a large one from being locked")
+  func lockLimit() async {
+    await #expect(processExitsWith: .success) {
+      // For root there is no limit.
+      var limit = rlimit(rlim_cur: 64 << 10, rlim_max: 64 << 10)
+      guard setrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &limit) == 0,
+        getuid() != 0 || setuid(65_534) == 0
+      else { exit(2) }
+      do {
+        var held: [SharedSecret] = []
+        for _ in 1...40 { held.append(SharedSecret(try Randomness.system.secret(32))) }
+        guard lockedKiB() == 64 else { exit(3) }
+      }
+      let large = try Randomness.system.secret(40 << 10)
+      guard large.count > 0, (40...64).contains(lockedKiB()) else { exit(4) }
+      _ = consume large
+      exit(0)
+    }
+  }
+
+  @Test("secrets that many tasks make and drop at once hold their own bytes")
+  func manyTasks() async throws {
+    try await withThrowingTaskGroup(of: Bool.self) { group in
+      for task in 0..<16 {
+        group.addTask {
+          var held: [SharedSecret] = []
+          for round in 0..<200 {
+            let bytes = [UInt8](repeating: UInt8(task), count: 1 + (round * 37 + task) % 5_000)
+            held.append(SharedSecret(try SecretBytes(copying: bytes.span.bytes)))
+            if round % 3 == 0 { held.remove(at: (round * 7) % held.count) }
+          }
+          return held.allSatisfy { $0.secret.withUnsafeBytes { $0.allSatisfy { $0 == UInt8(task) } } }
+        }
+      }
+      for try await areOwn in group { #expect(areOwn) }
     }
   }
 

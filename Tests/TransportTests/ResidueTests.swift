@@ -7,12 +7,12 @@ import Transport
 /// What of a secret is left in this process's memory after it was sent, received and let go.
 @Suite(.enabled(if: Program.nginx != nil && Program.openssl != nil, "needs the nginx and openssl programs"))
 struct ResidueTests {
-  @Test func `a secret sent and received over http 1 leaves nothing after shutdown`() async {
+  @Test func `a secret sent and received leaves nothing after shutdown`() async {
     await #expect(processExitsWith: .success) { try await expectNoResidue() }
   }
 }
 
-/// Over HTTP/2 nghttp2 leaves some: it frees what it copied without wiping, and has no hook for that.
+/// Over HTTP/2 some would be left: nghttp2 frees what it copied without wiping, and has no hook for that.
 private func expectNoResidue() async throws {
   let nginx = try await NginxServer()
   let needle = Needle()
@@ -23,7 +23,7 @@ private func expectNoResidue() async throws {
     withExtendedLifetime(held) {}
   }
   #expect(try needle.copies() == 0)
-  let transport = CurlTransport(TransportConfiguration(caFile: nginx.bench.authority, offersHTTP2: false))
+  let transport = CurlTransport(TransportConfiguration(caFile: nginx.bench.authority))
   for _ in 1...3 { try await exchange(transport, nginx.origin, needle) }
   await transport.shutdown()
   #expect(try needle.copies() == 0)

@@ -7,7 +7,7 @@ import Testing
 @Suite struct PairTests {
   private func read(_ text: String) throws -> Pair {
     let bytes = Array(text.utf8)
-    return try Pair(reading: bytes.span.bytes)
+    return try Pair(reading: SharedSecret(SecretBytes(copying: bytes.span.bytes)))
   }
 
   @Test(arguments: [

@@ -61,10 +61,18 @@ CURLMcode ccurl_multi_cleanup(CURLM *multi);
 CURLMcode ccurl_multi_set_long(CURLM *multi, CURLMoption option, long value);
 CURLMcode ccurl_multi_add(CURLM *multi, CURL *easy);
 CURLMcode ccurl_multi_remove(CURLM *multi, CURL *easy);
-CURLMcode ccurl_multi_perform(CURLM *multi);
-CURLMcode ccurl_multi_poll(CURLM *multi, int timeout_ms);
-/// The only call that another thread may make while one is in `ccurl_multi_poll`.
-CURLMcode ccurl_multi_wakeup(CURLM *multi);
+
+/// The sockets and the time that a multi handle waits for, so that one turn costs what is ready, not what is under way:
+/// `curl_multi_perform` asks the kernel about every transfer each time. It belongs to the multi handle's thread.
+typedef struct ccurl_poller ccurl_poller;
+/// Null if there are no descriptors left. The multi handle uses it until it is cleaned up.
+ccurl_poller *ccurl_poller_create(CURLM *multi);
+void ccurl_poller_destroy(ccurl_poller *poller);
+/// Waits until there is something to do, or a minute, and does it.
+CURLMcode ccurl_poller_turn(ccurl_poller *poller);
+/// Ends the wait of the present turn, or of the next. The only call that other threads may make.
+void ccurl_poller_wake(ccurl_poller *poller);
+
 /// The next finished transfer; false when there is none. `CURLMsg` holds a union, which Swift reads badly.
 bool ccurl_multi_next_done(CURLM *multi, CURL **easy, CURLcode *result);
 

@@ -217,7 +217,7 @@ package struct SalesforceProvider: ProviderKind, PrimaryReader {
   private func list(_ name: String, _ answer: SalesforceClient.Answer) throws(ProviderError) -> [WireCredentials] {
     let root = try answer.json(mayHaveActed: false)
     do {
-      return try answer.body.secret.withBytes { try WireCredentials.list(name, in: root, $0) }
+      return try WireCredentials.list(name, in: root, answer.body)
     } catch {
       throw ProviderError(.malformed, "the answer is no list of credentials", status: answer.status)
     }
@@ -234,7 +234,7 @@ package struct SalesforceProvider: ProviderKind, PrimaryReader {
         .malformed, "the answer is neither an object nor a list", mayHaveActed: mayHaveActed, status: answer.status)
     }
     do {
-      return try answer.body.secret.withBytes { try WireCredentials.all(in: root, $0) }
+      return try WireCredentials.all(in: root, answer.body)
     } catch {
       throw ProviderError(
         .malformed, "the answer's credentials cannot be read", mayHaveActed: mayHaveActed, status: answer.status)

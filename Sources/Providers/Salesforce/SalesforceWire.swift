@@ -1,5 +1,6 @@
 import Audit
 import JSON
+import OAuth
 import Rotation
 import Sodium
 
@@ -15,17 +16,17 @@ struct WireCredentials: Sendable {
   let expires: Timestamp?
 
   /// All sets in an answer, outermost first.
-  static func all(in root: JSONNode, _ bytes: RawSpan) throws -> [WireCredentials] {
+  static func all(in root: JSONNode, _ body: SharedSecret) throws -> [WireCredentials] {
     switch root {
     case .array(let elements):
       var sets: [WireCredentials] = []
-      for element in elements { sets += try all(in: element, bytes) }
+      for element in elements { sets += try all(in: element, body) }
       return sets
     case .object(let members):
-      let own = try WireCredentials(members, bytes)
+      let own = try WireCredentials(members, body)
       if own.key != nil || own.secret != nil || (own.id != nil && own.state != nil) { return [own] }
       var sets: [WireCredentials] = []
-      for member in members { sets += try all(in: member.value, bytes) }
+      for member in members { sets += try all(in: member.value, body) }
       return sets
     case .null, .bool, .number, .string:
       return []
@@ -34,7 +35,7 @@ struct WireCredentials: Sendable {
 
   /// The sets of a list that an answer is, or holds as its member `name`. Throws unless every element is a set: an answer
   /// that cannot be read must never pass for an empty list, from which the engine would conclude that a pair is gone.
-  static func list(_ name: String, in root: JSONNode, _ bytes: RawSpan) throws -> [WireCredentials] {
+  static func list(_ name: String, in root: JSONNode, _ body: SharedSecret) throws -> [WireCredentials] {
     let elements: [JSONNode]
     switch root {
     case .array(let all): elements = all
@@ -48,9 +49,9 @@ struct WireCredentials: Sendable {
     case .null, .bool, .number, .string: throw JSONError(.wrongType, "expected an object or a list")
     }
     return try elements.map { element in
-      var found = try all(in: element, bytes)
+      var found = try all(in: element, body)
       // One that shows neither key nor secret nor state: those are asked for by its identifier.
-      if found.isEmpty, case .object(let members) = element { found = [try WireCredentials(members, bytes)] }
+      if found.isEmpty, case .object(let members) = element { found = [try WireCredentials(members, body)] }
       guard found.count == 1, let set = found.first, set.id != nil else {
         throw JSONError(.missing, "\(name): expected sets of credentials with identifiers")
       }
@@ -58,7 +59,7 @@ struct WireCredentials: Sendable {
     }
   }
 
-  private init(_ members: [(name: String, value: JSONNode)], _ bytes: RawSpan) throws {
+  private init(_ members: [(name: String, value: JSONNode)], _ body: SharedSecret) throws {
     func find(_ names: String...) -> JSONNode? {
       for name in names {
         if let member = members.first(where: { $0.name.lowercased() == name }), case .string = member.value {
@@ -69,13 +70,14 @@ struct WireCredentials: Sendable {
     }
     func secret(_ node: JSONNode?) throws -> SharedSecret? {
       guard let node, node.capacity > 0 else { return nil }
-      return SharedSecret(try SecretBytes(capacity: node.capacity) { try node.write(to: &$0, in: bytes) })
+      return SharedSecret(try body.string(node))
     }
-    id = try find("id", "stagedid", "stagedcredentialid", "consumerid")?.text(in: bytes)
+    func text(_ node: JSONNode?) throws -> String? { try body.secret.withBytes { bytes in try node?.text(in: bytes) } }
+    id = try text(find("id", "stagedid", "stagedcredentialid", "consumerid"))
     key = try secret(find("key", "consumerkey"))
     self.secret = try secret(find("secret", "consumersecret"))
-    state = try find("state", "status")?.text(in: bytes).lowercased()
-    expires = try find("expirationdate").flatMap { Timestamp(salesforce: try $0.text(in: bytes)) }
+    state = try text(find("state", "status"))?.lowercased()
+    expires = try text(find("expirationdate")).flatMap { Timestamp(salesforce: $0) }
   }
 }
 

@@ -73,7 +73,7 @@ struct AddCommand: AsyncParsableCommand {
   private func readPair() throws -> Pair {
     do {
       let input = try PrivateFile.readAll(0, limit: 1 << 16, "standard input")
-      return try Pair(reading: input.bytes)
+      return try Pair(reading: SharedSecret(input))
     } catch let error as JSONError {
       throw Failure(.corruptData, "standard input is not a pair: \(error)", hint: Self.pairHint)
     } catch let error as VaultError where error.code == .invalidInput {

@@ -44,7 +44,7 @@ struct RotateCommand: AsyncParsableCommand {
   private func rotate(_ report: Report) async throws {
     if due { return try await rotateDue(report) }
     let vault = try await Places(options).openVault()
-    let chosen = all ? try await vault.store.read { try VaultView($0).rotatable() } : names
+    let chosen = all ? try await vault.read { try $0.rotatable() } : names
     let errands = Errand.each(chosen, replacePrevious ? .rotateReplacingPrevious : .rotate)
     let report = report.of(runs: errands.count)
     if chosen.isEmpty { report.note("there is nothing to rotate: no credential has an app of its own") }

@@ -39,6 +39,8 @@ struct Vaults {
   /// A fresh copy of the vault of `count`, on disk before anything is measured.
   func renew(_ count: Int, hasGrace: Bool = true) throws {
     try? FileManager.default.removeItem(atPath: current)
+    // What relatch remembers of the vault's log would make the copy one that was put back.
+    try? FileManager.default.removeItem(atPath: workshop.path("state"))
     try workshop.output(["cp", "-a", template(count, hasGrace), current])
     sync()
   }
