@@ -29,6 +29,10 @@ struct Failure: Error {
       self.init(error.code.exitCode, error.description, hint: error.hint ?? error.code.hint)
     case let error as ProviderError:
       self.init(error.code.exitCode, error.description, hint: error.hint ?? error.code.hint)
+    case let error as DeliveryError:
+      self.init(
+        error.code == .unusable ? .configuration : .deliveryFailed, error.description,
+        hint: error.hint ?? "`relatch deliver NAME` tries it again")
     case let error as VaultError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
     case let error as StorageError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
     case let error as AuditError:
@@ -57,8 +61,8 @@ extension RotationError.Code {
   var exitCode: ExitCode {
     switch self {
     case .provider(let code): code.exitCode
-    case .held, .inGrace, .foreignStagedPair: .heldByAnotherRun
-    case .foreignPrimary: .configuration
+    case .held, .inGrace, .foreignStagedPair, .vetoed: .heldByAnotherRun
+    case .foreignPrimary, .cannotDeliver: .configuration
     case .unresolved: .providerUnreachable
     case .corruptJournal: .corruptData
     case .nothingOwed, .nothingUnfinished, .notDue: .done
@@ -71,6 +75,9 @@ extension RotationError.Code {
     switch self {
     case .provider(let code): code.hint
     case .held, .inGrace, .foreignStagedPair: "try again later; `relatch status` shows where each version stands"
+    case .vetoed: "nothing was asked of the provider; the next run asks the hook again"
+    case .cannotDeliver:
+      "nothing was asked of the provider; `relatch sink list` and `relatch hook list` show what is set up"
     case .foreignPrimary: "see what is primary at the provider before anything else"
     case .unresolved: "nothing is lost: run the same command again"
     case .corruptJournal: "nothing was changed; restore the vault from a backup, and find out who altered it"
