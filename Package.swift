@@ -48,11 +48,13 @@ let package = Package(
     .target(
       name: "Providers", dependencies: ["Rotation", "OAuth", "Transport", "Sodium", "JSON", "Vault"],
       swiftSettings: strict),
+    .target(
+      name: "Delivery", dependencies: ["Rotation", "Vault", "Sodium", "JSON", "CSystem"], swiftSettings: strict),
     .executableTarget(
       name: "relatch",
       dependencies: [
         "Sodium", "JSON", "Age", "Storage", "StorageSQLite", "Audit", "Vault", "Transport", "OAuth", "Rotation",
-        "Providers", "CSystem", argumentParser,
+        "Providers", "Delivery", "CSystem", argumentParser,
       ],
       swiftSettings: strict),
 
@@ -94,6 +96,8 @@ let package = Package(
         "Providers", "Rotation", "OAuth", "Transport", "Sodium", "JSON", "Vault", "Audit", "OrgSimulator",
       ],
       swiftSettings: strict),
+    .testTarget(
+      name: "DeliveryTests", dependencies: ["Delivery", "Rotation", "Vault", "Sodium", "JSON"], swiftSettings: strict),
     .testTarget(name: "OAuthTests", dependencies: ["OAuth", "Transport", "Sodium", "JSON"], swiftSettings: strict),
     // Runs the programs themselves, so that they are built with it.
     .testTarget(name: "CommandTests", dependencies: ["relatch", "org-simulator", "Loopback"], swiftSettings: strict),

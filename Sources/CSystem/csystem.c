@@ -2,8 +2,13 @@
 #include "csystem.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 int csystem_forbid_dumps(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
@@ -23,3 +28,46 @@ void csystem_report_signal(int signal) {
   (void)written;
   errno = saved;
 }
+
+static void become(const struct csystem_program *program) {
+  setpgid(0, 0);
+  struct sigaction usual;
+  memset(&usual, 0, sizeof usual);
+  usual.sa_handler = SIG_DFL;
+  // Those that the C library keeps for itself are refused, and stay.
+  for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &usual, NULL);
+  umask((mode_t)program->mask);
+  if (dup2(program->input, 0) < 0 || dup2(program->output, 1) < 0 || dup2(program->output, 2) < 0) return;
+  // Where the kernel is too old for this, all of ours close by themselves at exec.
+  close_range(3, ~0U, 0);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  execve(program->path, program->arguments, program->environment);
+}
+
+__attribute__((noinline)) int csystem_start(const struct csystem_program *program) {
+  if (program->input < 3 || program->output < 3) {
+    errno = EINVAL;
+    return -1;
+  }
+  // No handler of ours may run in the child, which has our memory.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before);
+  volatile int failure = 0;
+  pid_t child = vfork();
+  if (child == 0) {
+    become(program);
+    failure = errno;
+    _exit(127);
+  }
+  if (child < 0) failure = errno;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (failure == 0) return child;
+  if (child > 0) waitpid(child, NULL, 0);
+  errno = failure;
+  return -1;
+}
+
+int csystem_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }

@@ -42,6 +42,11 @@ package struct JSONMembers {
     return elements
   }
 
+  /// A member that is an array if it is there.
+  package mutating func optionalArray(_ name: String) throws(JSONError) -> [JSONValue]? {
+    members[name] == nil ? nil : try array(name)
+  }
+
   /// A member that must be an object with strings only.
   package mutating func strings(_ name: String) throws(JSONError) -> [String: String] {
     guard case .object(let object) = try required(name) else { throw wrongType(name, "an object") }

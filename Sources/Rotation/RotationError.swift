@@ -20,6 +20,10 @@ package struct RotationError: Error, Sendable, CustomStringConvertible {
     case outstanding
     /// The journal is not one that this engine writes.
     case corruptJournal
+    /// A hook did not let the rotation begin.
+    case vetoed
+    /// A sink or hook is set up so that it cannot work.
+    case cannotDeliver
     /// There is nothing to retire.
     case nothingOwed
     /// There is nothing to resume or to give up.

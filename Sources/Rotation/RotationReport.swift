@@ -12,6 +12,10 @@ package enum RotationOutcome: Hashable, Sendable {
   case abandoned(active: UInt64)
   /// The old pair is deleted at the provider, which still accepts it.
   case stillAccepted(active: UInt64, previous: [UInt64])
+  /// The version is active and has not arrived everywhere; what it replaced is left alone.
+  case undelivered(active: UInt64, previous: [UInt64], [DeliveryShortfall])
+  /// The active version has arrived everywhere; these lacked it.
+  case delivered(active: UInt64, to: [String])
 }
 
 /// One journalled step, for people and programs who watch.
@@ -23,12 +27,17 @@ package struct RotationProgress: Sendable {
   package let event: String
   /// The version it is about, if any.
   package let version: UInt64?
+  /// The sink or hook that `version` was handed to; nil for a step of the rotation.
+  package let delivery: String?
 
-  package init(credential: String, rotation: UInt64, time: Timestamp, event: String, version: UInt64?) {
+  package init(
+    credential: String, rotation: UInt64, time: Timestamp, event: String, version: UInt64?, delivery: String? = nil
+  ) {
     self.credential = credential
     self.rotation = rotation
     self.time = time
     self.event = event
     self.version = version
+    self.delivery = delivery
   }
 }

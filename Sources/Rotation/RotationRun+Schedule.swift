@@ -9,11 +9,13 @@ extension RotationRun {
   func tend(_ schedule: RotationSchedule) async throws -> RotationOutcome {
     let now = timing.now()
     let credential = credential
-    try await runner.vault.read { try schedule.requireDue(credential, in: $0, now: now) }
+    let reason = try await runner.vault.read { try schedule.requireDue(credential, in: $0, now: now) }
     let stepsBefore = journal.map { (number: $0.number, steps: $0.steps) }
     do {
+      let isFinal = journal.map { $0.machine.state.isFinal } ?? true
+      if isFinal, reason == .delivery { return try await reachDelivery(again: false) }
       try await openPairs()
-      if journal.map({ $0.machine.state.isFinal }) ?? true { try await begin(schedule) }
+      if isFinal { try await begin(schedule) }
       return try await drive(retiringNow: false)
     } catch let error as RotationError where error.code.isAttempt {
       guard let journal else { throw error }
@@ -28,12 +30,20 @@ extension RotationRun {
 }
 
 extension RotationSchedule {
-  /// Throws `notDue` unless `credential` is to be worked on now.
-  func requireDue(_ credential: Credential, in view: VaultView, now: Timestamp) throws {
-    guard try standing(of: credential, in: view, now: now).isDue else {
-      throw RotationError(
-        .notDue, "\(credential.name): nothing is due", hint: "`relatch plan \(credential.name)` says what it waits for")
-    }
+  /// Why `credential` is to be worked on now. Throws `notDue` unless it is.
+  func requireDue(_ credential: Credential, in view: VaultView, now: Timestamp) throws -> Reason {
+    guard case .due(let reason) = try standing(of: credential, in: view, now: now) else { throw nothingDue(credential) }
+    return reason
+  }
+
+  /// Throws `notDue` unless a rotation of `credential` is to begin now.
+  func requireRotationDue(_ credential: Credential, in view: VaultView, now: Timestamp) throws {
+    guard try requireDue(credential, in: view, now: now) == .age else { throw nothingDue(credential) }
+  }
+
+  private func nothingDue(_ credential: Credential) -> RotationError {
+    RotationError(
+      .notDue, "\(credential.name): nothing is due", hint: "`relatch plan \(credential.name)` says what it waits for")
   }
 }
 
@@ -73,7 +83,7 @@ extension RotationError.Code {
   /// Whether it says that the provider or what is there stood in the way, rather than another run or this vault.
   fileprivate var isAttempt: Bool {
     switch self {
-    case .provider, .foreignStagedPair, .foreignPrimary, .unresolved, .outstanding: true
+    case .provider, .foreignStagedPair, .foreignPrimary, .unresolved, .outstanding, .vetoed, .cannotDeliver: true
     case .held, .inGrace, .corruptJournal, .nothingOwed, .nothingUnfinished, .promotedAlready, .notDue: false
     }
   }
@@ -88,6 +98,8 @@ extension RotationError.Code {
     case .unresolved: "unresolved"
     case .outstanding: "outstanding"
     case .corruptJournal: "corrupt-journal"
+    case .vetoed: "vetoed"
+    case .cannotDeliver: "cannot-deliver"
     case .nothingOwed: "nothing-owed"
     case .nothingUnfinished: "nothing-unfinished"
     case .promotedAlready: "promoted-already"

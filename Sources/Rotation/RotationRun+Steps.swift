@@ -21,6 +21,7 @@ extension RotationRun {
   // MARK: - Stage
 
   private func stage() async throws {
+    try await runHooksBefore()
     let seen = try await observe(for: .stage)
     guard let active = pairs[activeNumber] else {
       throw RotationError(.corruptJournal, "\(name): the active pair is missing")

@@ -29,6 +29,8 @@ actor RotationRun {
 
   /// Whether a replaced pair that holds the staging slot may be cut off before its time.
   var replacesPrevious = false
+  /// Whether the hooks `before` have agreed to this run.
+  var hasAskedHooks = false
 
   /// Whether this run itself was granted the token that proves the staged pair.
   var hasProved = false
@@ -75,6 +77,8 @@ actor RotationRun {
     case .resume: return try await resume()
     case .abort: return try await abort()
     case .retire: return try await retire()
+    case .retireUndelivered: return try await retire(evenIfUndelivered: true)
+    case .deliver(let again): return try await reachDelivery(again: again)
     case .scheduled: return try await tend(runner.schedule)
     }
   }
@@ -85,7 +89,9 @@ actor RotationRun {
       try await begin()
       return try await drive(retiringNow: false)
     }
-    if case .wait(let until) = machine.nextAction(now: timing.now()), !replacesPrevious {
+    // What lacks the pair is served within the grace, too; that is then all this run does.
+    if case .wait(let until) = machine.nextAction(now: timing.now()), !replacesPrevious, credential.undelivered.isEmpty
+    {
       // The run that did the work died before it could say so: say it now, rather than begin another rotation.
       if wasInterrupted { return promoted(until: until) }
       throw RotationError(
@@ -96,7 +102,8 @@ actor RotationRun {
     }
     try await openPairs()
     let wasOwed = machine.state.isOwing
-    let outcome = try await drive(retiringNow: replacesPrevious && wasOwed)
+    let isCutOff = replacesPrevious && wasOwed
+    let outcome = try await drive(retiringNow: isCutOff, evenIfUndelivered: isCutOff)
     guard case .settled = outcome, wasOwed else { return outcome }
     try await begin()
     return try await drive(retiringNow: false)
@@ -104,15 +111,18 @@ actor RotationRun {
 
   private func resume() async throws -> RotationOutcome {
     guard let machine = journal?.machine, !machine.state.isFinal else {
+      guard credential.undelivered.isEmpty else { return try await reachDelivery(again: false) }
       throw RotationError(
         .nothingUnfinished, "\(name): no rotation is unfinished", hint: "`relatch rotate \(name)` begins one")
     }
-    if case .wait(let until) = machine.nextAction(now: timing.now()) { return promoted(until: until) }
+    if case .wait(let until) = machine.nextAction(now: timing.now()), credential.undelivered.isEmpty {
+      return promoted(until: until)
+    }
     try await openPairs()
     return try await drive(retiringNow: false)
   }
 
-  private func retire() async throws -> RotationOutcome {
+  private func retire(evenIfUndelivered: Bool = false) async throws -> RotationOutcome {
     guard let machine = journal?.machine, !credential.debts.isEmpty else {
       throw RotationError(
         .nothingOwed, "\(name): nothing is owed", hint: "`relatch status \(name)` shows where each version stands")
@@ -124,7 +134,7 @@ actor RotationRun {
         hint: "`relatch rotate \(name)` continues it")
     }
     try await openPairs()
-    return try await drive(retiringNow: true)
+    return try await drive(retiringNow: true, evenIfUndelivered: evenIfUndelivered)
   }
 
   private func abort() async throws -> RotationOutcome {
@@ -151,9 +161,11 @@ actor RotationRun {
     throw RotationError(.nothingUnfinished, "\(name): no rotation is unfinished")
   }
 
-  /// Does the machine's next action until there is none, or none yet.
-  func drive(retiringNow: Bool) async throws -> RotationOutcome {
+  /// Does the machine's next action until there is none, or none yet. An old pair is retired only if the new one has
+  /// arrived everywhere, or `evenIfUndelivered`: whoever lacks the new one still uses it.
+  func drive(retiringNow: Bool, evenIfUndelivered: Bool = false) async throws -> RotationOutcome {
     while let machine = journal?.machine {
+      if machine.state == .owed, !evenIfUndelivered, let outcome = try await deliveryOutcome() { return outcome }
       switch machine.nextAction(now: now) {
       case .ask(let step): try await perform(step)
       case .observe(let step): try await clearUp(step)
@@ -206,7 +218,7 @@ actor RotationRun {
     let now = timing.now()
     let from = activeNumber
     credential = try await change(now: now) { change, credential in
-      try schedule?.requireDue(credential, in: change.view, now: now)
+      try schedule?.requireRotationDue(credential, in: change.view, now: now)
       credential.rotation += 1
       return try change.saveStep(
         credential, step: 0, RotationJournal.begun, ["active": .integer(Int(clamping: from))])
@@ -237,7 +249,7 @@ actor RotationRun {
     report(event.name, version: version, at: now)
   }
 
-  private func change(
+  func change(
     now: Timestamp, _ body: @escaping @Sendable (VaultChange, inout Credential) throws -> Credential
   ) async throws -> Credential {
     let lease = lease

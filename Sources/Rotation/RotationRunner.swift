@@ -5,19 +5,24 @@ package import Vault
 /// Runs rotations: takes the lease, reads the journal, and does the machine's next action until the goal is reached.
 package struct RotationRunner: Sendable {
   /// What a run is for.
-  package enum Goal: Sendable {
+  package enum Goal: Hashable, Sendable {
     /// A new active pair; an unfinished rotation is finished instead of beginning another.
     case rotate
     /// The same, and a replaced pair that holds the staging slot is retired first, its grace over or not.
     case rotateReplacingPrevious
-    /// The end of what was begun; nothing new is begun.
+    /// The end of what was begun, and what lacks the active pair served; nothing new is begun.
     case resume
     /// The end of an attempt that has not promoted its pair: the active pair stays.
     case abort
-    /// The end of what is owed, its grace over or not.
+    /// The end of what is owed, its grace over or not, once the active pair has arrived at every sink and hook.
     case retire
+    /// The same, whatever has arrived.
+    case retireUndelivered
+    /// The active pair at every sink and hook that lacks it, or at all. Nothing is asked of the provider.
+    case deliver(again: Bool)
     /// What the schedule asks for, if it still does under the lease: an unfinished rotation finished, a debt past its grace
-    /// retired, or a new active pair. Attempts that come to nothing are journalled, so that the next one waits.
+    /// retired, what lacks the active pair served, or a new active pair. Attempts that come to nothing are journalled, so
+    /// that the next one waits.
     case scheduled
   }
 
@@ -27,13 +32,14 @@ package struct RotationRunner: Sendable {
   /// Who holds leases taken by this process, in words that `isGone` understands.
   let holder: String
   let isGone: @Sendable (_ holder: String) -> Bool
+  let delivery: any PairDelivery
   let progress: @Sendable (RotationProgress) -> Void
 
   /// `schedule` decides what the goal `scheduled` asks for; by the system's time zones if none is given.
   package init(
     vault: UnlockedVault, timing: RotationTiming,
     schedule: RotationSchedule = RotationSchedule { TimeZoneRules(named: $0) }, holder: String,
-    isGone: @escaping @Sendable (_ holder: String) -> Bool,
+    isGone: @escaping @Sendable (_ holder: String) -> Bool, delivery: any PairDelivery = NoDelivery(),
     progress: @escaping @Sendable (RotationProgress) -> Void
   ) {
     self.vault = vault
@@ -41,6 +47,7 @@ package struct RotationRunner: Sendable {
     self.schedule = schedule
     self.holder = holder
     self.isGone = isGone
+    self.delivery = delivery
     self.progress = progress
   }
 

@@ -25,6 +25,8 @@ package struct RotationSchedule: Sendable {
     case unfinished
     /// A debt is past its grace.
     case debt
+    /// A sink or hook lacks the active pair.
+    case delivery
   }
 
   package enum Obstacle: Hashable, Sendable {
@@ -38,6 +40,8 @@ package struct RotationSchedule: Sendable {
     case grace
     /// The last attempts came to nothing; the next waits.
     case attempts(Int)
+    /// A sink or hook lacks the active pair and is tried again then: what it still uses is not retired.
+    case undelivered
     /// So many rotations in a row ended with the new pair refused; the next waits.
     case rejected(Int)
   }
@@ -87,6 +91,33 @@ package struct RotationSchedule: Sendable {
   /// Where `credential` stands at `now`. `partners` are those it must not rotate together with; they are asked for only if
   /// nothing else decides.
   package func standing(
+    of credential: Credential, journal: RotationJournal?, partners: () throws -> [Partner], now: Timestamp
+  ) rethrows -> Standing {
+    let standing = try standingOfRotation(of: credential, journal: journal, partners: partners, now: now)
+    guard let moment = deliveryMoment(of: credential, journal: journal) else { return standing }
+    switch standing {
+    // It delivers its own pair.
+    case .due(.age), .due(.unfinished): return standing
+    case _ where moment <= now: return .due(.delivery)
+    case .due: return .held(until: moment, .undelivered)
+    case .waiting(let until, _) where until <= moment: return standing
+    case .waiting, .unscheduled: return .waiting(until: moment, .delivery)
+    case .held: return standing
+    }
+  }
+
+  /// When what lacks the active pair is to be tried: at once what was never tried, the rest after a pause. Nil if nothing
+  /// lacks it, or a rotation is under way that will deliver when it is verified.
+  private func deliveryMoment(of credential: Credential, journal: RotationJournal?) -> Timestamp? {
+    if let state = journal?.machine.state, !state.isFinal, state != .owed { return nil }
+    return credential.undelivered.map { delivery in
+      guard let tried = delivery.tried else { return credential.created }
+      return tried + Self.pause(afterAttempts: Int(delivery.attempts))
+    }.min()
+  }
+
+  /// Where it stands as far as rotations and debts are concerned.
+  private func standingOfRotation(
     of credential: Credential, journal: RotationJournal?, partners: () throws -> [Partner], now: Timestamp
   ) rethrows -> Standing {
     guard let (moment, reason) = dueMoment(of: credential, journal: journal) else { return .unscheduled }

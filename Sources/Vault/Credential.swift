@@ -24,6 +24,8 @@ package struct Credential: Hashable, Sendable {
   package var rotation: UInt64
   /// How many steps of that rotation are journalled: a journal that was cut off has fewer.
   package private(set) var steps: UInt32
+  /// Where its promoted pair goes, in the order in which they were added. See `Credential+Deliveries.swift`.
+  package internal(set) var deliveries: [DeliveryRecord]
   /// The newest log entry that carries this record's digest.
   package var entry: UInt64
 
@@ -43,6 +45,7 @@ package struct Credential: Hashable, Sendable {
     versions = [Version(number: 1, stage: .active, created: made ?? created, since: created)]
     rotation = 0
     steps = 0
+    deliveries = []
     entry = 0
   }
 
@@ -129,13 +132,15 @@ package struct Credential: Hashable, Sendable {
 
   /// The stored record. Its SHA-256 digest stands in log entry `entry`.
   package var bytes: [UInt8] {
-    JSONValue.object([
+    var members: [String: JSONValue] = [
       "admin": .string(admin), "created": .string(created.description), "entry": .integer(Int(clamping: entry)),
       "id": .string(id.description), "key": .string(keyID), "name": .string(name), "policy": policy.json,
       "provider": .string(provider),
       "rotation": .integer(Int(clamping: rotation)), "settings": .object(settings.mapValues { .string($0) }),
       "steps": .integer(Int(steps)), "v": .integer(Self.format), "versions": .array(versions.map(\.json)),
-    ]).canonicalBytes
+    ]
+    if !deliveries.isEmpty { members["deliveries"] = .array(deliveries.map(\.json)) }
+    return JSONValue.object(members).canonicalBytes
   }
 
   /// Reads a stored record, and checks that it is one: canonical, and with exactly one active version.
@@ -169,6 +174,7 @@ package struct Credential: Hashable, Sendable {
     }
     self.steps = steps
     versions = try members.array("versions").map { try Version($0) }
+    deliveries = try Self.deliveries(&members, what)
     try members.finish()
     let numbers = versions.map(\.number)
     guard versions.filter({ $0.stage == .active }).count == 1, versions.filter({ $0.stage == .staged }).count <= 1,

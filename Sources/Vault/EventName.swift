@@ -15,4 +15,14 @@ package struct EventName: Hashable, Sendable {
   package static let pairRead = EventName("pair.read")
   /// A pair was opened to talk to its provider.
   package static let pairUsed = EventName("pair.used")
+  /// An owner added a sink or hook.
+  package static let deliveryAdded = EventName("delivery.added")
+  /// An owner removed a sink or hook.
+  package static let deliveryRemoved = EventName("delivery.removed")
+  /// A pair is about to be handed to a sink or hook.
+  package static let deliveryIntended = EventName("delivery.intended")
+  /// It arrived.
+  package static let deliveryDone = EventName("delivery.done")
+  /// It did not arrive, or nobody knows.
+  package static let deliveryFailed = EventName("delivery.failed")
 }

@@ -40,6 +40,11 @@ package final class VaultChange {
     {
       throw VaultError(.notPermitted, "member \(member) is no owner and cannot change who is a member")
     }
+    if [EventName.deliveryAdded.text, EventName.deliveryRemoved.text].contains(event.text) {
+      guard view.members.contains(where: { $0.name == member && $0.card.role == .owner }) else {
+        throw VaultError(.notPermitted, "member \(member) is no owner and cannot change sinks and hooks")
+      }
+    }
     entries.append(entry)
     return entry
   }

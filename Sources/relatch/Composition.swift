@@ -1,5 +1,6 @@
 import Age
 import Audit
+import Delivery
 import JSON
 import Providers
 import Rotation
@@ -140,6 +141,7 @@ final class RotationComposition: Sendable {
   let transport = CurlTransport()
   /// Access by administrator's name; not for those that administer themselves, whose session changes hands under way.
   private let accesses = Mutex<[String: AdminAccess]>([:])
+  let delivery = LocalDelivery.ofThisProcess
 
   init(vault: UnlockedVault) { self.vault = vault }
 
@@ -149,8 +151,18 @@ final class RotationComposition: Sendable {
       vault: vault,
       timing: RotationTiming(
         now: { WallClock.now() }, sleep: { try await WallClock.sleep($0) }, randomness: .system), schedule: .system,
-      holder: RunHolder.words, isGone: RunHolder.isGone, progress: { report.step($0) })
-    return try await runner.run(name, goal: goal, provider: provider(of: name))
+      holder: RunHolder.words, isGone: RunHolder.isGone, delivery: delivery, progress: { report.step($0) })
+    return try await runner.run(name, goal: goal, provider: provider(of: name, for: goal))
+  }
+
+  /// What lacks the active pair gets it also where there is nothing to rotate, or no provider to be had.
+  private func provider(of name: String, for goal: RotationRunner.Goal) async throws -> any CredentialProvider {
+    switch goal {
+    case .deliver: return UnaskedProvider()
+    case .resume, .scheduled:
+      do { return try await provider(of: name) } catch let error as ProviderError { return UnaskedProvider(error) }
+    case .rotate, .rotateReplacingPrevious, .abort, .retire, .retireUndelivered: return try await provider(of: name)
+    }
   }
 
   /// The provider of one credential, for one run. Asks nobody; the administrator's pair is opened when it is first needed.

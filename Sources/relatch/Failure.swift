@@ -33,6 +33,10 @@ struct Failure: Error {
         return
       }
       self.init(error.code.exitCode, error.description, hint: error.hint ?? error.code.hint)
+    case let error as DeliveryError:
+      self.init(
+        error.code == .unusable ? .configuration : .deliveryFailed, error.description,
+        hint: error.hint ?? "`relatch deliver NAME` tries it again")
     case let error as VaultError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
     case let error as StorageError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
     case let error as AuditError:
@@ -61,8 +65,8 @@ extension RotationError.Code {
   var exitCode: ExitCode {
     switch self {
     case .provider(let code): code.exitCode
-    case .held, .inGrace, .foreignStagedPair: .heldByAnotherRun
-    case .foreignPrimary: .configuration
+    case .held, .inGrace, .foreignStagedPair, .vetoed: .heldByAnotherRun
+    case .foreignPrimary, .cannotDeliver: .configuration
     case .unresolved: .providerUnreachable
     case .outstanding: .debtOutstanding
     case .corruptJournal: .corruptData
@@ -76,6 +80,9 @@ extension RotationError.Code {
     switch self {
     case .provider(let code): code.hint
     case .held, .inGrace, .foreignStagedPair: "try again later; `relatch status` shows where each version stands"
+    case .vetoed: "nothing was asked of the provider; the next run asks the hook again"
+    case .cannotDeliver:
+      "nothing was asked of the provider; `relatch sink list` and `relatch hook list` show what is set up"
     case .foreignPrimary: "see what is primary at the provider before anything else"
     case .unresolved, .outstanding: "nothing is lost: run the same command again"
     case .corruptJournal: "nothing was changed; restore the vault from a backup, and find out who altered it"

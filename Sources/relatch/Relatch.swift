@@ -12,8 +12,8 @@ struct Relatch: AsyncParsableCommand {
 
       EXIT STATUS
         0 done, or nothing to do            10 new pair refused, not promoted
-        12 a debt is outstanding            13 some of many failed
-        14 something is due (plan --check)
+        11 promoted, not delivered          12 a debt is outstanding
+        13 some of many failed              14 something is due (plan --check)
         64 usage                            65 corrupt or tampered data
         66 no such vault, credential, file  69 provider unreachable
         70 internal error                   74 log or vault cannot be written
@@ -24,7 +24,7 @@ struct Relatch: AsyncParsableCommand {
     subcommands: [
       InitCommand.self, AddCommand.self, PolicyCommand.self, ListCommand.self, ShowCommand.self, StatusCommand.self,
       ReadCommand.self, PlanCommand.self, RotateCommand.self, ResumeCommand.self, AbortCommand.self, RetireCommand.self,
-      LogCommand.self, MetricsCommand.self,
+      SinkCommand.self, HookCommand.self, DeliverCommand.self, LogCommand.self, MetricsCommand.self,
     ])
 }
 

@@ -32,7 +32,10 @@ extension RotationComposition {
     do {
       let outcome = try await run(name, goal: errand.goal, report: report)
       try report.outcome(outcome, of: name)
-      if let shortfall = outcome.shortfall(of: name) { report.failure(shortfall, of: name) }
+      if let shortfall = outcome.shortfall(of: name) {
+        report.failure(shortfall, of: name)
+        await tellHooks(of: name, shortfall)
+      }
       return ErrandResult(name: name, code: outcome.exitCode, word: outcome.word)
     } catch let error as RotationError where errand.goal == .scheduled && [.held, .notDue].contains(error.code) {
       // Another run has it, or had it a moment ago.
@@ -46,6 +49,7 @@ extension RotationComposition {
       }
       let failure = Failure(error)
       report.failure(failure, of: name)
+      await tellHooks(of: name, failure)
       return ErrandResult(name: name, code: failure.code, word: "failed")
     }
   }
@@ -54,9 +58,10 @@ extension RotationComposition {
 extension RotationOutcome {
   var exitCode: ExitCode {
     switch self {
-    case .promoted, .settled, .abandoned: .done
+    case .promoted, .settled, .abandoned, .delivered: .done
     case .rejected: .validationFailed
     case .stillAccepted: .debtOutstanding
+    case .undelivered: .deliveryFailed
     }
   }
 
@@ -68,13 +73,15 @@ extension RotationOutcome {
     case .rejected: "rejected"
     case .abandoned: "abandoned"
     case .stillAccepted: "still-accepted"
+    case .undelivered: "undelivered"
+    case .delivered: "delivered"
     }
   }
 
   /// What is missing from what was asked for, and what to do about it; nil if nothing is.
   fileprivate func shortfall(of name: String) -> Failure? {
     switch self {
-    case .promoted, .settled, .abandoned: nil
+    case .promoted, .settled, .abandoned, .delivered: nil
     case .rejected(let active):
       Failure(
         exitCode, "\(name): the new pair was refused and is removed; version \(active) is still active",
@@ -88,6 +95,13 @@ extension RotationOutcome {
         exitCode,
         "\(name): version \(active) is active; version \(Self.list(previous)) is deleted and still accepted: a debt",
         hint: "`relatch retire \(name)` tries it again")
+    case .undelivered(let active, _, let shortfalls):
+      Failure(
+        exitCode,
+        "\(name): version \(active) is active and has not arrived everywhere: "
+          + shortfalls.map { "\($0.name): \($0.error)\($0.error.quotation)" }.joined(separator: "; "),
+        hint: shortfalls.compactMap(\.error.hint).first.map { "\($0); then `relatch deliver \(name)`" }
+          ?? "`relatch deliver \(name)` tries it again, and so does every later run")
     }
   }
 
@@ -120,6 +134,17 @@ extension Report {
     case .stillAccepted(let active, let previous):
       members["active"] = .integer(Int(clamping: active))
       members["previous"] = .array(previous.map { .integer(Int(clamping: $0)) })
+    case .undelivered(let active, let previous, let shortfalls):
+      members["active"] = .integer(Int(clamping: active))
+      members["previous"] = .array(previous.map { .integer(Int(clamping: $0)) })
+      members["undelivered"] = .array(shortfalls.map(\.json))
+    case .delivered(let active, let names):
+      text =
+        names.isEmpty
+        ? "\(name): nothing lacks version \(active)"
+        : "\(name): version \(active) has arrived at \(names.joined(separator: ", "))"
+      members["active"] = .integer(Int(clamping: active))
+      members["delivered"] = .array(names.map { .string($0) })
     }
     syslog?.outcome(outcome, of: name, text: text ?? outcome.shortfall(of: name)?.message ?? "")
     if isJSON || text != nil { try confirmation(.object(members), text: text ?? "") }
@@ -155,6 +180,7 @@ extension Report {
       "credential": .string(step.credential), "event": .string(step.event),
       "rotation": .integer(Int(clamping: step.rotation)), "time": .string(step.time.description), "type": "step",
     ]
+    if let delivery = step.delivery { members["delivery"] = .string(delivery) }
     if let version = step.version { members["version"] = .integer(Int(clamping: version)) }
     progress(.object(members), text: "\(step.time)  \(step.credential)  \(step.sentence)")
   }
@@ -164,6 +190,7 @@ extension RotationProgress {
   /// The step in words.
   fileprivate var sentence: String {
     let number = version.map(String.init) ?? "?"
+    if let delivery { return "version \(number) has arrived at \(delivery)" }
     guard let event = RotationEvent(name: event) else {
       return "rotation \(rotation) begins; version \(number) is active"
     }
@@ -190,6 +217,16 @@ extension RotationProgress {
   }
 }
 
+extension DeliveryShortfall {
+  fileprivate var json: JSONValue {
+    var members: [String: JSONValue] = [
+      "delivery": .string(name), "error": .string(error.description), "reason": .string(error.code.rawValue),
+    ]
+    if !error.said.isEmpty { members["said"] = .string(error.said) }
+    return .object(members)
+  }
+}
+
 extension Credential {
   /// The credential as `--json` shows it: all but the pairs.
   func json(type: String) -> JSONValue {
@@ -197,7 +234,7 @@ extension Credential {
       "admin": .string(admin), "created": .string(created.description), "credential": .string(name),
       "policy": policy.json, "provider": .string(provider),
       "settings": .object(settings.mapValues { .string($0) }), "type": .string(type),
-      "versions": .array(versions.map(\.json)),
+      "deliveries": .array(deliveries.map { $0.json(of: self) }), "versions": .array(versions.map(\.json)),
     ])
   }
 }

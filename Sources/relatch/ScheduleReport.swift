@@ -34,6 +34,7 @@ extension RotationSchedule.Reason {
     case .age: "the active pair reaches its greatest age"
     case .unfinished: "a rotation is not finished"
     case .debt: "the grace of the replaced pair is over"
+    case .delivery: "a sink or hook lacks the active pair"
     }
   }
 }
@@ -46,6 +47,7 @@ extension RotationSchedule.Obstacle {
     case .together(let name): "\(name), with which it must not rotate together, was rotated or is being rotated"
     case .grace: "the replaced pair is in its grace, and holds the staging slot"
     case .attempts(let count): "\(count.times) in a row an attempt came to nothing"
+    case .undelivered: "a sink or hook lacks the active pair, and is tried again then"
     case .rejected(let count): "\(count.times) in a row the new pair was refused"
     }
   }
@@ -57,13 +59,15 @@ extension RotationSchedule.Obstacle {
     case .together(let name): ["obstacle": "together", "with": .string(name)]
     case .grace: ["obstacle": "grace"]
     case .attempts(let count): ["attempts": .integer(count), "obstacle": "attempts"]
+    case .undelivered: ["obstacle": "undelivered"]
     case .rejected(let count): ["obstacle": "rejected", "rotations": .integer(count)]
     }
   }
 }
 
 extension Int {
-  fileprivate var times: String { self == 1 ? "once" : "\(self) times" }
+  /// `once`, `2 times`.
+  var times: String { self == 1 ? "once" : "\(self) times" }
 }
 
 extension Duration {

@@ -36,11 +36,12 @@ let layers: [Layer] = [
   .library("OAuth", ["Transport", "Sodium", "JSON"]),
   .library("Rotation", ["Vault", "Audit", "Storage", "Sodium", "JSON"], and: ["Glibc"]),
   .library("Providers", ["Rotation", "OAuth", "Transport", "Sodium", "JSON", "Vault", "Audit"]),
+  .library("Delivery", ["Rotation", "Vault", "Sodium", "JSON", "CSystem"], and: ["Glibc", "Synchronization"]),
   .executable(
     "relatch",
     [
       "Sodium", "JSON", "Age", "Storage", "StorageSQLite", "Audit", "Vault", "Transport", "OAuth", "Rotation",
-      "Providers", "CSystem",
+      "Providers", "Delivery", "CSystem",
     ], and: ["ArgumentParser", "Glibc", "Synchronization"]),
   // Shares no code with the client it tests.
   .library(

@@ -16,7 +16,10 @@ final class Bench: Sendable {
   let now = Mutex(RotationMachineTests.start)
   let slept = Mutex<[Duration]>([])
 
-  init(policy: [String: String] = [:]) async throws {
+  let delivery: any PairDelivery
+
+  init(policy: [String: String] = [:], delivery: any PairDelivery = NoDelivery()) async throws {
+    self.delivery = delivery
     let identity = try Identity(AgeIdentity(generating: .system))
     let start = RotationMachineTests.start
     let (header, keyFile) = try VaultCreation.prepare(for: identity.age.recipient, now: start, randomness: .system)
@@ -38,7 +41,7 @@ final class Bench: Sendable {
         self.now.withLock { $0 = $0 + duration }
       }, randomness: .system)
     return try await RotationRunner(
-      vault: vault, timing: timing, holder: "bench", isGone: { _ in false }, progress: { _ in }
+      vault: vault, timing: timing, holder: "bench", isGone: { _ in false }, delivery: delivery, progress: { _ in }
     ).run("crm", goal: goal, provider: provider)
   }
 

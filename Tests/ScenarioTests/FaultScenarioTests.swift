@@ -94,7 +94,8 @@ extension Result where Success == RotationOutcome {
     switch goal {
     case .rotate, .rotateReplacingPrevious, .resume, .scheduled: isPromoted || isSettled
     case .abort: code == .promotedAlready || code == .nothingUnfinished
-    case .retire: isSettled || code == .nothingOwed
+    case .retire, .retireUndelivered: isSettled || code == .nothingOwed
+    case .deliver: if case .success(.delivered) = self { true } else { false }
     }
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Audit
+import Delivery
 import JSON
 import Rotation
 import Storage
@@ -90,10 +91,9 @@ struct PlanSubject: Sendable {
   let logSize: UInt64
 }
 
-/// What is looked at on this machine before anybody is asked. What is delivered to and called after a rotation adds its
-/// checks to `all`.
+/// What is looked at on this machine before anybody is asked.
 enum LocalCheck {
-  static let all: [@Sendable (PlanSubject) -> [RotationFinding]] = [lease, zone, log, disk]
+  static let all: [@Sendable (PlanSubject) -> [RotationFinding]] = [lease, zone, log, disk, deliveries]
 
   @Sendable private static func lease(_ subject: PlanSubject) -> [RotationFinding] {
     guard let holder = subject.holder else { return [] }
@@ -139,6 +139,20 @@ enum LocalCheck {
   }
 }
 
+extension LocalCheck {
+  /// Whether each sink and hook could do its work: a rotation does not begin if one could not.
+  @Sendable fileprivate static func deliveries(_ subject: PlanSubject) -> [RotationFinding] {
+    let deliveries = subject.credential.deliveries
+    let problems = LocalDelivery.ofThisProcess.problems(of: subject.credential)
+    let obstacles = problems.map { problem in
+      RotationFinding(
+        "delivery", .obstacle, "\(problem.name) cannot work: \(problem.error)", hint: problem.error.hint)
+    }
+    guard obstacles.isEmpty, !deliveries.isEmpty else { return obstacles }
+    return [RotationFinding("delivery", .ok, "each of \(deliveries.count) sinks and hooks can be delivered to")]
+  }
+}
+
 extension RotationComposition {
   /// What the provider shows, by reading alone. What it would not show is a finding, and so is a vault that this identity
   /// cannot open.
@@ -166,6 +180,7 @@ extension PlanSubject {
     case .due(.age): "rotate"
     case .due(.unfinished): "continue"
     case .due(.debt): "retire"
+    case .due(.delivery): "deliver"
     case .waiting, .held: "wait"
     case .unscheduled: "none"
     }
@@ -186,6 +201,9 @@ extension PlanSubject {
       guard let journal else { return nil }
       return "rotation \(journal.number), which is \(journal.machine.state.rawValue), would be continued"
     case .due(.debt): return "version \(owed) would be deleted at the provider, and tried until it is seen refused"
+    case .due(.delivery):
+      let names = credential.undelivered.map(\.name).joined(separator: ", ")
+      return "version \(activeNumber) would be delivered to \(names)"
     case .waiting, .held, .unscheduled: return nil
     }
   }

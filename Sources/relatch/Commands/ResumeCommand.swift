@@ -8,12 +8,12 @@ struct ResumeCommand: AsyncParsableCommand {
     commandName: "resume", abstract: "Finish rotations that were interrupted, and begin none.",
     discussion: """
       What became of the last request is read from the provider, whoever was interrupted and however long ago. A debt whose
-      grace is over is settled; one in its grace is left alone.
+      grace is over is settled; one in its grace is left alone. Sinks and hooks that lack the active pair are served.
       """)
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credentials' names; all that have an unfinished rotation if none is given.")
+  @Argument(help: "The credentials' names; all that have something unfinished if none is given.")
   var names: [String] = []
 
   @OptionGroup var many: ManyOptions
@@ -28,7 +28,9 @@ struct ResumeCommand: AsyncParsableCommand {
     let errands = Errand.each(chosen, .resume)
     let report = report.of(runs: errands.count)
     // Nothing is unlocked for nothing.
-    guard !errands.isEmpty else { return report.note("there is nothing to resume: no rotation is unfinished") }
+    guard !errands.isEmpty else {
+      return report.note("there is nothing to resume: no rotation is unfinished, nothing undelivered")
+    }
     try await RotationComposition(vault: places.openVault()).runEach(errands, jobs: many.jobs, report: report)
   }
 }
@@ -51,10 +53,11 @@ struct AbortCommand: AsyncParsableCommand {
 }
 
 extension VaultView {
-  /// The credentials whose newest rotation is not finished.
+  /// The credentials whose newest rotation is not finished, or whose active pair has not arrived everywhere.
   fileprivate func unfinished() throws -> [String] {
     try credentials().filter { credential in
-      try RotationJournal(self, of: credential).map { !$0.machine.state.isFinal } ?? false
+      if !credential.undelivered.isEmpty { return true }
+      return try RotationJournal(self, of: credential).map { !$0.machine.state.isFinal } ?? false
     }.map(\.name)
   }
 }

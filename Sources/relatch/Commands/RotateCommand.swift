@@ -81,13 +81,16 @@ struct RetireCommand: AsyncParsableCommand {
   @Argument(help: "The credentials' names.")
   var names: [String]
 
+  @Flag(help: "Retire also where the active pair has not arrived at every sink and hook.")
+  var undelivered = false
+
   @OptionGroup var many: ManyOptions
 
   func run() async throws { try await unattended.run(options, retire) }
 
   private func retire(_ report: Report) async throws {
     let vault = try await Places(options).openVault()
-    let errands = Errand.each(names, .retire)
+    let errands = Errand.each(names, undelivered ? .retireUndelivered : .retire)
     try await RotationComposition(vault: vault).runEach(
       errands, jobs: many.jobs, report: report.of(runs: errands.count))
   }

@@ -8,7 +8,9 @@ import Vault
 struct StatusCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status", abstract: "Show where each credential stands and what is owed, without unlocking anything.",
-    discussion: "Ends with 12 if a debt is past its grace.")
+    discussion: """
+      Ends with 11 if the active pair was brought to a sink or hook in vain, with 12 if a debt is past its grace.
+      """)
 
   @OptionGroup var options: CommonOptions
 
@@ -31,6 +33,8 @@ struct StatusCommand: AsyncParsableCommand {
     }
     for standing in standings { try report.result(standing.json(now), text: standing.text(now)) }
     if standings.isEmpty { report.note("the vault has no credentials yet: `relatch add` adds one") }
+    // What waits for a delivery is not retired: that comes first.
+    if standings.contains(where: \.hasFailedDelivery) { throw Status(code: .deliveryFailed) }
     if standings.contains(where: { $0.hasOverdueDebt(now) }) { throw Status(code: .debtOutstanding) }
   }
 }
@@ -58,6 +62,8 @@ struct Standing: Sendable {
   func hasOverdueDebt(_ now: Timestamp) -> Bool {
     !credential.debts.isEmpty && graceEnds.map { $0 <= now } == true
   }
+
+  var hasFailedDelivery: Bool { credential.undelivered.contains { $0.tried != nil } }
 
   /// The rotation under way, in its state's word; nil if none is, or only a debt is left of it.
   private var underWay: RotationState? {
@@ -91,6 +97,9 @@ struct Standing: Sendable {
       }
       if let expires = debt.expires { line += "; the provider ends it at \(expires)" }
       lines.append(line)
+    }
+    for delivery in credential.undelivered {
+      lines.append("  \(delivery.lack(of: active?.number ?? 0)): `relatch deliver \(credential.name)` tries it")
     }
     if let underWay, let journal {
       lines.append(
@@ -128,6 +137,9 @@ struct Standing: Sendable {
     }
     if let nextAttempt { members["next_attempt"] = .string(nextAttempt.description) }
     if let zone = RotationSchedule.system.unknownZone(of: credential) { members["unknown_zone"] = .string(zone) }
+    if !credential.undelivered.isEmpty {
+      members["undelivered"] = .array(credential.undelivered.map { $0.json(of: credential) })
+    }
     if let journal {
       members["rotation"] = .object([
         "latest": .string(journal.latest.description), "number": .integer(Int(clamping: journal.number)),

@@ -93,7 +93,7 @@ struct CredentialFigures: Sendable {
   let oldestDebt: Timestamp?
   /// From when the debts may be settled.
   let debtsDue: Timestamp?
-  /// How many sinks and hooks have not got the active version; nil where the record does not say.
+  /// How many sinks and hooks have not got the active version; nil if it has none.
   let undelivered: Int?
 }
 
@@ -116,7 +116,7 @@ extension CredentialFigures {
     self.debts = debts.count
     oldestDebt = debts.map(\.since).min()
     debtsDue = debts.isEmpty ? nil : journal?.machine.graceEnds
-    undelivered = nil
+    undelivered = credential.deliveries.isEmpty ? nil : credential.undelivered.count
   }
 }
 

@@ -30,9 +30,14 @@ struct ProcessHardening: Sendable {
     // between two steps (`relatch rotate | head -1`); libcurl's sockets could raise it, too.
     inheritedPipeIsIgnored = SignalAction.current(of: SIGPIPE).isIgnored
     signal(SIGPIPE, SIG_IGN)
+    // Ignored by an odd caller, it would leave the programs that are run here without an exit status.
+    signal(SIGCHLD, SIG_DFL)
     if !SecureMemory.canLock() { warnings.append(Self.lockWarning()) }
     self.warnings = warnings
   }
+
+  /// The mask that this process was started with, for programs that it runs beside itself.
+  var childMask: UInt32 { UInt32(inheritedMask) }
 
   /// Gives a program about to be run by `exec` the mask and the SIGPIPE that this process was started with. Core dumps stay
   /// off: its environment holds a pair.

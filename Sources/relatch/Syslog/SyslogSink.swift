@@ -61,6 +61,8 @@ final class SyslogSink: Sendable {
       case .rejected(let active): (.error, "rejected", active)
       case .abandoned(let active): (.notice, "abandoned", active)
       case .stillAccepted(let active, _): (.warning, "still-accepted", active)
+      case .undelivered(let active, _, _): (.error, "undelivered", active)
+      case .delivered(let active, _): (.notice, "delivered", active)
       }
     send(severity, event: event, credential: credential, version: version, code: outcome.exitCode, text: text)
   }
@@ -70,7 +72,7 @@ final class SyslogSink: Sendable {
     let severity: Severity
     switch failure.code {
     // What fell short of an outcome was told as that outcome.
-    case .validationFailed, .debtOutstanding: return
+    case .validationFailed, .deliveryFailed, .debtOutstanding: return
     // These pass by themselves.
     case .heldByAnotherRun: severity = .notice
     case .providerUnreachable: severity = .warning

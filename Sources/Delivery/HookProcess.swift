@@ -1,0 +1,297 @@
+import CSystem
+import Glibc
+import Rotation
+import Sodium
+import Vault
+
+/// A hook's program under way: one thread feeds it, listens to it and ends it when told to; another waits for its end.
+///
+/// The program leads a process group of its own, and is told to end by signals to all of it. Its exit status is fetched only
+/// after the last signal, so that no signal can ever reach a stranger who was given the same number.
+final class HookProcess: Sendable {
+  /// How the program ended.
+  struct Ending: Sendable {
+    /// As `waitpid` gives it; nil if it could not be had.
+    let status: Int32?
+    /// The end of what it said, masked.
+    let said: [UInt8]
+  }
+
+  /// What the thread is told through its pipe.
+  enum Command: UInt8, Sendable {
+    /// The leader of the group ended.
+    case ended
+    /// SIGTERM to the group.
+    case terminate
+    /// SIGKILL to the group.
+    case kill
+    /// It cannot even be killed: leave it.
+    case leave
+  }
+
+  private let pid: pid_t
+  private let input: Int32
+  private let output: Int32
+  private let document: SharedSecret?
+  private let commands: CommandPipe
+
+  /// Starts `arguments`, whose first is an absolute path. Throws `cannotStart`.
+  init(_ arguments: [String], environment: [String: String], input document: SharedSecret?, mask: UInt32) throws {
+    let commands = try CommandPipe()
+    let (childInput, input) = try Self.pipe()
+    let (output, childOutput) = try Self.pipe()
+    defer {
+      close(childInput)
+      close(childOutput)
+    }
+    let words = arguments.map { strdup($0) } + [nil]
+    let variables = environment.sorted { $0.key < $1.key }.map { strdup("\($0.key)=\($0.value)") } + [nil]
+    defer { for pointer in words + variables { free(pointer) } }
+    let pid = words.withUnsafeBufferPointer { words in
+      variables.withUnsafeBufferPointer { variables -> pid_t in
+        guard let path = words.first ?? nil else { return -1 }
+        var program = csystem_program(
+          path: path, arguments: words.baseAddress, environment: variables.baseAddress, input: childInput,
+          output: childOutput, mask: mask)
+        return csystem_start(&program)
+      }
+    }
+    guard pid > 0 else {
+      let reason = Errno.text
+      close(input)
+      close(output)
+      throw DeliveryError(
+        .cannotStart, "\(Name.printable(arguments.first ?? "")) cannot be started: \(reason)",
+        hint: "it must be a program, or a script whose first line names its interpreter")
+    }
+    for end in [input, output] { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
+    (self.pid, self.input, self.output, self.document, self.commands) = (pid, input, output, document, commands)
+  }
+
+  private static func pipe() throws -> (read: Int32, write: Int32) {
+    var ends: [Int32] = [-1, -1]
+    guard csystem_pipe(&ends) == 0 else {
+      throw DeliveryError(.cannotStart, "no pipe to the program: \(Errno.text)")
+    }
+    return (ends[0], ends[1])
+  }
+
+  /// Tells the thread; returns at once.
+  func tell(_ command: Command) { commands.send(command) }
+
+  /// Waits for the end: that of the group's leader, not of what it left running. To be called once.
+  func ending(masking pairs: [Pair]) async throws -> Ending {
+    let capture = try OutputCapture(masking: pairs)
+    let watches = Thread.start { [pid, commands] in
+      // Leaves the exit status where it is: the number stays taken.
+      var information = siginfo_t()
+      while waitid(P_PID, id_t(pid), &information, WEXITED | WNOWAIT) != 0 && errno == EINTR {}
+      commands.send(.ended)
+    }
+    return try await withCheckedThrowingContinuation { continuation in
+      let isFed =
+        watches
+        && Thread.start { [self] in
+          var pump = Pump(self, capture)
+          continuation.resume(with: Result { try pump.run() })
+        }
+      guard !isFed else { return }
+      Glibc.kill(-pid, SIGKILL)
+      continuation.resume(throwing: DeliveryError(.failed, "there is no thread to watch it, so it was killed"))
+    }
+  }
+
+  /// What the thread knows.
+  private struct Pump {
+    let process: HookProcess
+    var capture: OutputCapture
+    var input: Int32?
+    var output: Int32?
+    var written = 0
+    var isEnding = false
+
+    /// How much is still listened to after the end: what others left in the pipe must not hold us for ever.
+    private static let mostAfterwards = 1 << 20
+
+    init(_ process: HookProcess, _ capture: OutputCapture) {
+      self.process = process
+      self.capture = capture
+      input = process.input
+      output = process.output
+    }
+
+    mutating func run() throws -> Ending {
+      defer {
+        closeInput()
+        closeOutput()
+      }
+      do {
+        while let command = try step() {
+          switch command {
+          case .terminate:
+            isEnding = true
+            Glibc.kill(-process.pid, SIGTERM)
+          case .kill:
+            isEnding = true
+            Glibc.kill(-process.pid, SIGKILL)
+          case .ended:
+            if isEnding { Glibc.kill(-process.pid, SIGKILL) }
+            let status = reap()
+            try drain()
+            return Ending(status: status, said: try capture.finish())
+          case .leave:
+            // Whenever it does end, no zombie of it is left.
+            _ = Thread.start { [pid = process.pid] in while waitpid(pid, nil, 0) < 0 && errno == EINTR {} }
+            return Ending(status: nil, said: try capture.finish())
+          }
+        }
+      } catch {
+        // Whatever is wrong with us, nothing goes on unwatched.
+        Glibc.kill(-process.pid, SIGKILL)
+        _ = reap()
+        throw error
+      }
+      return Ending(status: nil, said: try capture.finish())
+    }
+
+    /// Does what can be done until there is a command.
+    private mutating func step() throws -> Command? {
+      while true {
+        feed()
+        // A negative descriptor is passed over.
+        var sources = [
+          pollfd(fd: process.commands.readEnd, events: Int16(POLLIN), revents: 0),
+          pollfd(fd: output ?? -1, events: Int16(POLLIN), revents: 0),
+          pollfd(fd: input ?? -1, events: Int16(POLLOUT), revents: 0),
+        ]
+        guard poll(&sources, nfds_t(sources.count), -1) >= 0 || errno == EINTR else { return nil }
+        // Commands come first: a program that never stops talking is ended all the same.
+        if sources[0].revents != 0, let command = process.commands.receive() { return command }
+        if sources[1].revents != 0 { _ = try listen() }
+      }
+    }
+
+    /// Writes what the program takes. One that does not read, or closed its input, misses it: that is its own affair.
+    private mutating func feed() {
+      guard let input else { return }
+      guard let document = process.document else { return closeInput() }
+      while written < document.secret.count {
+        let count = document.secret.withUnsafeBytes { bytes in
+          let left = UnsafeRawBufferPointer(rebasing: bytes[written...])
+          return write(input, left.baseAddress, left.count)
+        }
+        if count < 0 && errno == EAGAIN { return }
+        if count < 0 && errno == EINTR { continue }
+        guard count >= 0 else { return closeInput() }
+        written += count
+      }
+      closeInput()
+    }
+
+    /// Takes one piece of what the program says: how much; 0 if there is nothing now, or no more at all.
+    private mutating func listen() throws -> Int {
+      guard let output else { return 0 }
+      var isOver = false
+      // Straight into guarded memory: whatever it is, it may be the pair.
+      let piece = try SecretBytes(capacity: 1 << 14) { bytes in
+        bytes.withUnsafeMutableBytes { buffer, initialized in
+          let count = read(output, buffer.baseAddress, buffer.count)
+          initialized = max(0, count)
+          isOver = count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)
+        }
+      }
+      try piece.withUnsafeBytes { try capture.take($0) }
+      if isOver { closeOutput() }
+      return piece.count
+    }
+
+    /// What the program said before it ended. Who still holds the pipe is not waited for.
+    private mutating func drain() throws {
+      var total = 0
+      while total < Self.mostAfterwards, case let count = try listen(), count > 0 { total += count }
+    }
+
+    private func reap() -> Int32? {
+      var status: Int32 = 0
+      while true {
+        let found = waitpid(process.pid, &status, 0)
+        if found == process.pid { return status }
+        guard found < 0 && errno == EINTR else { return nil }
+      }
+    }
+
+    private mutating func closeInput() {
+      if let input { close(input) }
+      input = nil
+    }
+
+    private mutating func closeOutput() {
+      if let output { close(output) }
+      output = nil
+    }
+  }
+}
+
+/// The pipe that wakes a hook's thread. Closed when its last owner lets go, so that nobody writes to another's descriptor.
+final class CommandPipe: Sendable {
+  let readEnd: Int32
+  private let writeEnd: Int32
+
+  init() throws {
+    var ends: [Int32] = [-1, -1]
+    guard csystem_pipe(&ends) == 0 else {
+      throw DeliveryError(.cannotStart, "no pipe to the program: \(Errno.text)")
+    }
+    (readEnd, writeEnd) = (ends[0], ends[1])
+    for end in ends { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
+  }
+
+  deinit {
+    close(readEnd)
+    close(writeEnd)
+  }
+
+  func send(_ command: HookProcess.Command) {
+    var byte = command.rawValue
+    // There are never so many commands that the pipe is full.
+    while write(writeEnd, &byte, 1) < 0 && errno == EINTR {}
+  }
+
+  func receive() -> HookProcess.Command? {
+    var byte: UInt8 = 0
+    return read(readEnd, &byte, 1) == 1 ? HookProcess.Command(rawValue: byte) : nil
+  }
+}
+
+/// A thread of its own: one that waits must not be one of the few that tasks share.
+enum Thread {
+  private final class Start {
+    let body: @Sendable () -> Void
+
+    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+  }
+
+  /// Runs `body` with every signal blocked; false if no thread can be had.
+  static func start(_ body: @escaping @Sendable () -> Void) -> Bool {
+    let start = Unmanaged.passRetained(Start(body))
+    var id = pthread_t()
+    let status = pthread_create(&id, nil, { Thread.main($0) }, start.toOpaque())
+    guard status == 0 else {
+      start.release()
+      return false
+    }
+    pthread_detach(id)
+    return true
+  }
+
+  private static func main(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard let context else { return nil }
+    let start = Unmanaged<Start>.fromOpaque(context).takeRetainedValue()
+    // A program that closes its input raises SIGPIPE in whoever writes: blocked, it is an error of the write.
+    var all = sigset_t()
+    sigfillset(&all)
+    pthread_sigmask(SIG_BLOCK, &all, nil)
+    start.body()
+    return nil
+  }
+}

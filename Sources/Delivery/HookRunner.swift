@@ -1,0 +1,136 @@
+import Glibc
+package import Rotation
+package import Sodium
+package import Vault
+
+/// Runs hooks: no shell, a small environment, a time limit, and nothing of the pair in what is shown of their output.
+package struct HookRunner: Sendable {
+  /// How long a program that was told to end may take before it is killed.
+  package static let patience = Duration.seconds(5)
+  /// At least once in this time whoever waits is told that the program still runs.
+  private static let slice = Duration.seconds(30)
+
+  /// What of this process's environment a hook gets: `PATH`, `HOME` and `LANG`, as far as they are there.
+  private let environment: [String: String]
+  /// The file mode creation mask a hook gets.
+  private let mask: UInt32
+  private let sleep: @Sendable (Duration) async throws -> Void
+
+  package init(
+    environment: [String: String], mask: UInt32, sleep: @escaping @Sendable (Duration) async throws -> Void
+  ) {
+    self.environment = environment
+    self.mask = mask
+    self.sleep = sleep
+  }
+
+  /// Fails with `unusable` if the program is obviously none, or not to be trusted. Runs nothing.
+  package func check(_ hook: HookSettings) throws(DeliveryError) {
+    let path = hook.arguments.first ?? ""
+    let (folder, name) = TrustedFolder.split(path)
+    let place = try TrustedFolder(folder)
+    var found = stat()
+    guard fstatat(place.descriptor, name, &found, 0) == 0 else {
+      throw refusal(path, "cannot be found: \(Errno.text)")
+    }
+    guard found.st_mode & S_IFMT == S_IFREG, faccessat(place.descriptor, name, X_OK, AT_EACCESS) == 0 else {
+      throw refusal(path, "is no program that may be run")
+    }
+    guard found.st_mode & S_IWOTH == 0 else { throw refusal(path, "may be written to by everybody") }
+    guard !place.isShared || found.st_uid == 0 || found.st_uid == geteuid() else {
+      throw refusal(path, "was made by another user where everybody may write")
+    }
+  }
+
+  private func refusal(_ path: String, _ found: String) -> DeliveryError {
+    DeliveryError(
+      .unusable, "the program \(Name.printable(path)) \(found)",
+      hint: "correct that, or remove the hook and add it with another program")
+  }
+
+  /// Runs the program to its end, with `input` on its standard input.
+  ///
+  /// Throws `cannotStart`, `failed` or `timedOut`, and what `keepAlive` throws; the program is then ended, too. `masking`
+  /// are the pairs that must not show in what it said.
+  package func run(
+    _ hook: HookSettings, _ variables: [String: String], input: SharedSecret?, masking pairs: [Pair],
+    keepAlive: @escaping KeepAlive
+  ) async throws {
+    try check(hook)
+    let process = try HookProcess(
+      hook.arguments, environment: environment.merging(variables) { $1 }, input: input, mask: mask)
+    let (ending, ended) = try await watch(process, limit: hook.timeLimit, masking: pairs, keepAlive)
+    let said = OutputCapture.line(ending.said)
+    if let ended {
+      guard let failure = ended.failure else {
+        throw DeliveryError(
+          .timedOut, "it was ended because it took longer than \(Policy.text(hook.timeLimit))",
+          hint: "see why it takes so long, or add it again with a longer --time-limit", said: said)
+      }
+      throw failure
+    }
+    guard let status = ending.status else { throw DeliveryError(.failed, "it ended, nobody knows how", said: said) }
+    guard status != 0 else { return }
+    let signal = status & 0x7F
+    throw DeliveryError(
+      .failed, signal == 0 ? "it exited with \((status >> 8) & 0xFF)" : "signal \(signal) ended it", said: said)
+  }
+
+  /// Why a program was told to end.
+  private struct Ended: Sendable {
+    /// Nil if its time was over.
+    let failure: (any Error)?
+  }
+
+  private enum Event: Sendable {
+    case ending(HookProcess.Ending)
+    case over(Ended)
+    case waited(HookProcess.Command)
+  }
+
+  private func watch(
+    _ process: HookProcess, limit: Duration, masking pairs: [Pair], _ keepAlive: @escaping KeepAlive
+  ) async throws -> (HookProcess.Ending, Ended?) {
+    try await withThrowingTaskGroup(of: Event.self) { group in
+      group.addTask { .ending(try await process.ending(masking: pairs)) }
+      group.addTask { .over(await wait(limit, keepAlive)) }
+      var ended: Ended?
+      while let event = try await group.next() {
+        switch event {
+        case .ending(let ending):
+          group.cancelAll()
+          return (ending, ended)
+        case .over(let reason):
+          ended = reason
+          process.tell(.terminate)
+          group.addTask { await pause(then: .kill) }
+        case .waited(let command):
+          process.tell(command)
+          if command == .kill { group.addTask { await pause(then: .leave) } }
+        }
+      }
+      return (HookProcess.Ending(status: nil, said: []), ended)
+    }
+  }
+
+  /// Lets the time limit pass.
+  private func wait(_ limit: Duration, _ keepAlive: KeepAlive) async -> Ended {
+    var left = limit
+    do {
+      while left > .zero {
+        let next = min(left, Self.slice)
+        try await sleep(next)
+        left -= next
+        if left > .zero { try await keepAlive() }
+      }
+      return Ended(failure: nil)
+    } catch {
+      return Ended(failure: error)
+    }
+  }
+
+  private func pause(then command: HookProcess.Command) async -> Event {
+    try? await sleep(Self.patience)
+    return .waited(command)
+  }
+}

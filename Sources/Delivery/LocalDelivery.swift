@@ -1,0 +1,91 @@
+import JSON
+package import Rotation
+package import Sodium
+package import Vault
+
+/// Delivers to files and programs of this machine.
+package struct LocalDelivery: PairDelivery {
+  private let hooks: HookRunner
+  private let randomness: Randomness
+
+  package init(hooks: HookRunner, randomness: Randomness) {
+    self.hooks = hooks
+    self.randomness = randomness
+  }
+
+  package func check(_ delivery: DeliveryRecord) throws(DeliveryError) {
+    switch delivery.settings.kind {
+    case .file(let file): try FileSink(file, randomness: randomness).check()
+    case .hook(let hook): try hooks.check(hook)
+    }
+  }
+
+  /// Which sinks and hooks of `credential` obviously cannot work, and why: for a look before a rotation. Changes nothing.
+  package func problems(of credential: Credential) -> [DeliveryShortfall] {
+    credential.deliveries.compactMap { delivery -> DeliveryShortfall? in
+      do throws(DeliveryError) {
+        try check(delivery)
+        return nil
+      } catch { return DeliveryShortfall(name: delivery.name, error: error) }
+    }
+  }
+
+  package func hand(
+    _ pair: Pair, to delivery: DeliveryRecord, _ occasion: DeliveryOccasion, known: [Pair],
+    keepAlive: @escaping KeepAlive
+  ) async throws {
+    switch delivery.settings.kind {
+    case .file(let file): try write(pair, file, occasion)
+    case .hook(let hook):
+      try await hooks.run(
+        hook, variables(hook.occasion, occasion), input: SharedSecret(try pair.document()), masking: known + [pair],
+        keepAlive: keepAlive)
+    }
+  }
+
+  package func run(
+    _ hook: DeliveryRecord, _ occasion: DeliveryOccasion, known: [Pair], keepAlive: @escaping KeepAlive
+  ) async throws {
+    guard case .hook(let settings) = hook.settings.kind else { return }
+    try await hooks.run(
+      settings, variables(settings.occasion, occasion), input: nil, masking: known, keepAlive: keepAlive)
+  }
+
+  /// Runs a hook for a run that failed, with what went wrong as a JSON object on its standard input. No pair is open then,
+  /// and so nothing of what it says may be shown: `said` of what this throws is empty.
+  package func tell(
+    _ hook: DeliveryRecord, _ occasion: DeliveryOccasion, code: Int, error: String
+  ) async throws {
+    guard case .hook(let settings) = hook.settings.kind else { return }
+    let report = JSONValue.object([
+      "code": .integer(code), "credential": .string(occasion.credential), "error": .string(error),
+    ]).canonicalBytes
+    do {
+      try await hooks.run(
+        settings, variables(settings.occasion, occasion),
+        input: SharedSecret(try SecretBytes(copying: report.span.bytes)), masking: [], keepAlive: {})
+    } catch let error as DeliveryError {
+      throw DeliveryError(error.code, error.description, hint: error.hint)
+    }
+  }
+
+  /// Removes what killed runs left beside a sink's file.
+  package func sweep(_ delivery: DeliveryRecord) {
+    if case .file(let file) = delivery.settings.kind { FileSink(file, randomness: randomness).sweep() }
+  }
+
+  private func write(_ pair: Pair, _ file: FileSettings, _ occasion: DeliveryOccasion) throws {
+    let content = try SinkDocument.make(
+      pair, file.format, credential: occasion.credential, version: occasion.version)
+    try FileSink(file, randomness: randomness).write(content)
+  }
+
+  private func variables(_ event: HookSettings.Occasion, _ occasion: DeliveryOccasion) -> [String: String] {
+    var variables = [
+      "RELATCH_CREDENTIAL": occasion.credential, "RELATCH_EVENT": event.rawValue,
+      "RELATCH_VERSION": String(occasion.version),
+    ]
+    if let previous = occasion.previous { variables["RELATCH_PREVIOUS_VERSION"] = String(previous) }
+    return variables
+  }
+}

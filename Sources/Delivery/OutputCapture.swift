@@ -1,0 +1,122 @@
+import Sodium
+package import Vault
+
+/// The end of what a program said, with every part of every known pair masked, also where it came in pieces.
+///
+/// What is not judged yet is kept in guarded memory; what is kept for showing has no secret any more.
+package struct OutputCapture {
+  /// How many bytes of the end are kept.
+  package static let most = 1 << 16
+  /// What stands in the place of a secret.
+  package static let mask = "[masked]"
+  /// A piece of a secret at the very end is masked if it is at least this long.
+  private static let leastPiece = 4
+
+  private let patterns: [SecretPattern]
+  private let beginnings: [Bool]
+  private var rest: SharedSecret?
+  /// How much of `rest` is known to belong to a secret.
+  private var masked = 0
+  private var isMasking = false
+  /// Masked, at most twice `most`.
+  private var kept: [UInt8] = []
+
+  package init(masking pairs: [Pair]) throws {
+    var patterns: [SecretPattern] = []
+    for pair in pairs {
+      patterns += try SecretPattern.patterns(of: pair.clientSecret)
+      patterns += try SecretPattern.patterns(of: pair.clientID)
+    }
+    self.patterns = patterns
+    let all = patterns
+    beginnings = (0...255).map { byte in all.contains { $0.beginnings[byte] } }
+  }
+
+  /// Takes the next piece.
+  package mutating func take(_ piece: UnsafeRawBufferPointer) throws { try take(piece, isLast: false) }
+
+  /// Says that there is no more, and returns what was kept.
+  package mutating func finish() throws -> [UInt8] {
+    try take(UnsafeRawBufferPointer(start: nil, count: 0), isLast: true)
+    return Array(kept.suffix(Self.most))
+  }
+
+  private mutating func take(_ piece: UnsafeRawBufferPointer, isLast: Bool) throws {
+    let before = rest
+    let capacity = (before?.secret.count ?? 0) + piece.count
+    let window = try SecretBytes(capacity: capacity) { output in
+      if let before { before.secret.withBytes { output.append(copying: $0) } }
+      output.append(copying: piece.bytes)
+    }
+    let judged = window.withUnsafeBytes { judge($0, isLast: isLast) }
+    if judged == window.count {
+      rest = nil
+    } else {
+      let left = try SecretBytes(capacity: window.count - judged) { output in
+        window.withUnsafeBytes { output.append(copying: UnsafeRawBufferPointer(rebasing: $0[judged...]).bytes) }
+      }
+      rest = SharedSecret(left)
+    }
+    if kept.count > 2 * Self.most { kept.removeFirst(kept.count - Self.most) }
+  }
+
+  /// Keeps what can be judged, and returns how much that is.
+  private mutating func judge(_ text: UnsafeRawBufferPointer, isLast: Bool) -> Int {
+    var position = 0
+    // All positions are looked at, those inside an occurrence too: another may begin there.
+    while position < text.count {
+      if beginnings[Int(text[position])] {
+        let (longest, piece) = find(in: text, at: position)
+        if piece != nil, !isLast {
+          masked = max(0, masked - position)
+          return position
+        }
+        masked = max(masked, position + longest)
+        if let piece, piece >= Self.leastPiece { masked = text.count }
+      }
+      if position < masked {
+        if !isMasking { kept += Array(Self.mask.utf8) }
+        isMasking = true
+      } else {
+        isMasking = false
+        kept.append(text[position])
+      }
+      position += 1
+      if kept.count > 3 * Self.most { kept.removeFirst(kept.count - Self.most) }
+    }
+    masked = max(0, masked - text.count)
+    return text.count
+  }
+
+  /// The most that any pattern finds, and how much of a secret ends with the text, if one may.
+  private func find(in text: UnsafeRawBufferPointer, at position: Int) -> (longest: Int, piece: Int?) {
+    var longest = 0
+    var partial: Int?
+    for pattern in patterns where pattern.beginnings[Int(text[position])] {
+      switch pattern.find(in: text, at: position) {
+      case .match(let count): longest = max(longest, count)
+      case .partial(let count): partial = max(partial ?? 0, count)
+      case .none: break
+      }
+    }
+    return (longest, partial)
+  }
+}
+
+extension OutputCapture {
+  /// `bytes` for the end of an error: at most the last `limit`, on one line, nothing in it that steers a terminal.
+  package static func line(_ bytes: [UInt8], limit: Int = 600) -> String {
+    let isCut = bytes.count > limit
+    var words = ""
+    for scalar in String(decoding: bytes.suffix(limit), as: UTF8.self).unicodeScalars {
+      switch scalar.properties.generalCategory {
+      case .control where scalar == "\n" || scalar == "\r" || scalar == "\t": words += " "
+      case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate:
+        words += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
+      default: words.unicodeScalars.append(scalar)
+      }
+    }
+    let shown = words.split(separator: " ").joined(separator: " ")
+    return shown.isEmpty ? "" : isCut ? "… \(shown)" : shown
+  }
+}

@@ -1,0 +1,132 @@
+import Glibc
+import Rotation
+import Vault
+
+/// A folder opened step by step from the root, so that nobody but root and this user decided which one it is.
+///
+/// A symbolic link on the way counts only if root or this user made it; a folder that everybody may write to only if it is
+/// sticky, and then what lies in it must belong to root or this user. What is done relative to `descriptor` is done in this
+/// folder, whatever is renamed meanwhile.
+struct TrustedFolder: ~Copyable {
+  /// An open directory.
+  let descriptor: Int32
+  /// As it was asked for, for messages.
+  let path: String
+  /// Whether everybody may make files in it.
+  let isShared: Bool
+
+  private static let mostLinks = 40
+
+  /// Opens the folder at the absolute `path`. Throws `unusable` if it is missing or not to be trusted.
+  init(_ path: String) throws(DeliveryError) {
+    var walk = try Walk(to: path)
+    do throws(DeliveryError) {
+      while let part = walk.parts.popLast() { try walk.enter(part) }
+      try walk.openForReading()
+    } catch {
+      close(walk.descriptor)
+      throw error
+    }
+    descriptor = walk.descriptor
+    isShared = walk.isShared
+    self.path = path
+  }
+
+  deinit { close(descriptor) }
+
+  private struct Walk {
+    let path: String
+    var descriptor: Int32
+    /// What is left of the way, the next part last.
+    var parts: [String]
+    var isShared = false
+    var links = 0
+
+    /// `O_PATH`, which Glibc's module hides.
+    private static let passing: Int32 = 0o10000000
+
+    init(to path: String) throws(DeliveryError) {
+      self.path = path
+      descriptor = open("/", Self.passing | O_DIRECTORY | O_CLOEXEC)
+      parts = path.split(separator: "/").reversed().map(String.init)
+      guard descriptor >= 0 else { throw refusal("cannot be opened: \(Errno.text)") }
+    }
+
+    mutating func enter(_ part: String) throws(DeliveryError) {
+      guard part != "." else { return }
+      var found = stat()
+      guard fstatat(descriptor, part, &found, AT_SYMLINK_NOFOLLOW) == 0 else {
+        throw refusal("cannot be opened: \(Name.printable(part)): \(Errno.text)")
+      }
+      let isOurs = found.st_uid == 0 || found.st_uid == geteuid()
+      guard isOurs || !isShared || part == ".." else {
+        throw refusal("leads through \(Name.printable(part)), which another user made where everybody may write")
+      }
+      if found.st_mode & S_IFMT == S_IFLNK { return try follow(part, isOurs) }
+      // Folders on the way need only be passed through, not read.
+      let next = openat(descriptor, part, Self.passing | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+      guard next >= 0 else { throw refusal("cannot be opened: \(Name.printable(part)): \(Errno.text)") }
+      close(descriptor)
+      descriptor = next
+      // Asked of what was opened, not of the name.
+      var opened = stat()
+      guard fstat(next, &opened) == 0 else { throw refusal("cannot be opened: \(Errno.text)") }
+      isShared = opened.st_mode & S_IWOTH != 0
+      guard !isShared || opened.st_mode & S_ISVTX != 0 else {
+        throw DeliveryError(
+          .unusable, "\(Name.printable(path)) leads through \(Name.printable(part)), which everybody may write to",
+          hint: "take that right from others: chmod o-w, or +t where everybody must write")
+      }
+    }
+
+    /// What was passed through until here is to be listed and synchronised.
+    mutating func openForReading() throws(DeliveryError) {
+      let last = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+      guard last >= 0 else { throw refusal("cannot be read: \(Errno.text)") }
+      close(descriptor)
+      descriptor = last
+    }
+
+    private mutating func follow(_ part: String, _ isOurs: Bool) throws(DeliveryError) {
+      links += 1
+      guard isOurs, links <= TrustedFolder.mostLinks else {
+        throw refusal("leads through the symbolic link \(Name.printable(part)), which another user made")
+      }
+      var target = [UInt8](repeating: 0, count: 4097)
+      let capacity = target.count
+      let count = target.withUnsafeMutableBytes { bytes in
+        guard let base = bytes.baseAddress else { return -1 }
+        return readlinkat(descriptor, part, base.assumingMemoryBound(to: CChar.self), capacity)
+      }
+      guard count > 0, count < capacity, let text = String(validating: target[..<count], as: UTF8.self) else {
+        throw refusal("leads through a symbolic link that cannot be read")
+      }
+      if text.hasPrefix("/") {
+        let root = open("/", Self.passing | O_DIRECTORY | O_CLOEXEC)
+        guard root >= 0 else { throw refusal("cannot be opened: \(Errno.text)") }
+        close(descriptor)
+        descriptor = root
+        isShared = false
+      }
+      parts += text.split(separator: "/").reversed().map(String.init)
+    }
+
+    private func refusal(_ found: String) -> DeliveryError {
+      DeliveryError(
+        .unusable, "\(Name.printable(path)) \(found)", hint: "make the folder, or name another; both yours or root's")
+    }
+  }
+}
+
+extension TrustedFolder {
+  /// The folder and the last part of an absolute path.
+  static func split(_ path: String) -> (folder: String, name: String) {
+    guard let slash = path.lastIndex(of: "/") else { return (".", path) }
+    return (slash == path.startIndex ? "/" : String(path[..<slash]), String(path[path.index(after: slash)...]))
+  }
+}
+
+/// The kernel's word for what went wrong last.
+enum Errno {
+  static var text: String { String(cString: strerror(errno)) }
+}

@@ -1,0 +1,158 @@
+import Audit
+import JSON
+import Storage
+import Vault
+
+// Handing over, after promotion and verification. Where the pair has arrived is kept in the credential's record, apart from
+// the rotation's journal: a sink that fails leaves the rotation done, and a later run delivers what is missing.
+extension RotationRun {
+  /// Fails with `cannotDeliver` if a sink or hook obviously cannot work, before anything is asked of the provider.
+  func checkDeliveries() async throws {
+    try await requireOwnersDeliveries()
+    for delivery in credential.deliveries {
+      do { try runner.delivery.check(delivery) } catch {
+        throw RotationError(
+          .cannotDeliver, "\(name): the \(delivery.settings.word) \(delivery.name) cannot work: \(error)",
+          hint: error.hint)
+      }
+    }
+  }
+
+  /// Lets the hooks `before` veto the attempt. Once a run: what they agreed to holds for its second attempt, too.
+  func runHooksBefore() async throws {
+    guard !hasAskedHooks else { return }
+    do {
+      try await checkDeliveries()
+      for hook in credential.hooks(on: .before) {
+        do {
+          try await runner.delivery.run(hook, occasion, known: Array(pairs.values), keepAlive: keepAlive)
+        } catch let error as DeliveryError {
+          throw RotationError(
+            .vetoed, "\(name): the hook \(hook.name) stopped the rotation before it began: \(error)\(error.quotation)",
+            hint: error.hint ?? "nothing was asked of the provider; the next run asks the hook again")
+        }
+      }
+    } catch let error as RotationError {
+      try await record(
+        .postponed(.stage), ["reason": .string(error.code == .vetoed ? "hook" : "delivery")])
+      throw error
+    }
+    hasAskedHooks = true
+  }
+
+  /// What `relatch deliver` asks for: the active version, brought to all that lack it, or to all.
+  func reachDelivery(again: Bool) async throws -> RotationOutcome {
+    if let state = journal?.machine.state, [.promoting, .promoted, .verifying].contains(state) {
+      throw RotationError(
+        .unresolved, "\(name): a rotation is under way (\(state.rawValue)); its pair is delivered when it is verified",
+        hint: "`relatch rotate \(name)` continues it")
+    }
+    let names = (again ? credential.receivers : credential.undelivered).map(\.name)
+    if let outcome = try await deliveryOutcome(again: again) { return outcome }
+    return .delivered(active: activeNumber, to: names)
+  }
+
+  /// Delivers what is missing; nil if nothing is missing then.
+  func deliveryOutcome(again: Bool = false) async throws -> RotationOutcome? {
+    let shortfalls = try await deliverActive(again: again)
+    guard !shortfalls.isEmpty else { return nil }
+    return .undelivered(active: activeNumber, previous: credential.debts.map(\.number), shortfalls)
+  }
+
+  /// Brings the active version to every sink and hook that lacks it, or to all. Returns what still lacks it, and why.
+  ///
+  /// Hooks follow only when every sink has the version: one that makes an application read its file again must find the new
+  /// pair there, and is not run a second time.
+  private func deliverActive(again: Bool = false) async throws -> [DeliveryShortfall] {
+    let waiting = again ? credential.receivers : credential.undelivered
+    guard !waiting.isEmpty else { return [] }
+    try await requireOwnersDeliveries()
+    if pairs[activeNumber] == nil { try await openPairs() }
+    let (version, pair) = try pair(in: .active)
+    var shortfalls: [DeliveryShortfall] = []
+    var hasAllFiles = true
+    for delivery in waiting {
+      guard delivery.isFile || hasAllFiles else {
+        let error = DeliveryError(.waits, "it waits for the sinks before it")
+        shortfalls.append(DeliveryShortfall(name: delivery.name, error: error))
+        continue
+      }
+      do {
+        try await hand(pair, version, to: delivery)
+      } catch is Removed {
+        continue
+      } catch let error as DeliveryError {
+        shortfalls.append(DeliveryShortfall(name: delivery.name, error: error))
+        if delivery.isFile { hasAllFiles = false }
+      }
+    }
+    return shortfalls
+  }
+
+  /// A sink or hook was removed while the run went on.
+  private struct Removed: Error {}
+
+  /// One delivery. The intent is durable before the pair leaves, the outcome when it is known. Throws `DeliveryError` if it
+  /// did not arrive, `Removed` if nothing is to be delivered any more.
+  private func hand(_ pair: Pair, _ version: UInt64, to delivery: DeliveryRecord) async throws {
+    let fields: [String: JSONValue] = [
+      "delivery": .string(delivery.name), "version": .integer(Int(clamping: version)),
+    ]
+    let now = now
+    credential = try await change(now: now) { change, credential in
+      guard credential.noteAttempt(at: delivery, now: now) else { throw Removed() }
+      return try change.save(credential, .deliveryIntended, fields)
+    }
+    do {
+      try await runner.delivery.hand(pair, to: delivery, occasion, known: Array(pairs.values), keepAlive: keepAlive)
+    } catch let error as DeliveryError {
+      var fields = fields
+      fields["reason"] = .string(error.code.rawValue)
+      fields["detail"] = .string(error.description)
+      try await note(.deliveryFailed, fields)
+      throw error
+    }
+    try await note(.deliveryDone, fields) { $0.noteDelivered(version, to: delivery) }
+    runner.progress(
+      RotationProgress(
+        credential: name, rotation: credential.rotation, time: now, event: EventName.deliveryDone.text,
+        version: version, delivery: delivery.name))
+  }
+
+  /// Records an outcome; if `edit` finds nothing to note it at, only the log entry remains.
+  private func note(
+    _ event: EventName, _ fields: [String: JSONValue],
+    _ edit: @escaping @Sendable (inout Credential) -> Bool = { _ in false }
+  ) async throws {
+    credential = try await change(now: now) { change, credential in
+      if edit(&credential) { return try change.save(credential, event, fields) }
+      try change.log(event, about: credential.name, fields)
+      return credential
+    }
+  }
+
+  private func requireOwnersDeliveries() async throws {
+    let credential = credential
+    guard !credential.deliveries.isEmpty else { return }
+    try await runner.vault.store.read { try VaultView($0).requireOwnersDeliveries(of: credential) }
+  }
+
+  private var occasion: DeliveryOccasion {
+    DeliveryOccasion(credential: name, version: activeNumber, previous: credential.debts.last?.number)
+  }
+
+  /// Keeps the lease while a hook takes its time; fails once it is lost.
+  private var keepAlive: KeepAlive {
+    { [lease, runner] in
+      let now = runner.timing.now()
+      try await runner.vault.store.write {
+        try $0.renew(lease, now: now.milliseconds, milliseconds: RotationRunner.leaseMilliseconds)
+      }
+    }
+  }
+}
+
+extension DeliveryError {
+  /// What a hook said, for the end of a sentence.
+  package var quotation: String { said.isEmpty ? "" : "; its last words: \(said)" }
+}

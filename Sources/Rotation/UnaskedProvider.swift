@@ -1,0 +1,18 @@
+package import Vault
+
+/// The provider of a run that is to ask none: a delivery needs no network, and no setting of a provider.
+package struct UnaskedProvider: CredentialProvider {
+  private let error: ProviderError
+
+  /// `error` is thrown if it is asked all the same.
+  package init(_ error: ProviderError = ProviderError(.configuration, "this run has no provider to ask")) {
+    self.error = error
+  }
+
+  package func observe(known: [Pair]) async throws(ProviderError) -> Observation { throw error }
+  package func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair { throw error }
+  package func promote(handle: String, _ observation: Observation) async throws(ProviderError) { throw error }
+  package func delete(handle: String, _ observation: Observation) async throws(ProviderError) { throw error }
+  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence { throw error }
+  package func administer(with pair: Pair) async {}
+}

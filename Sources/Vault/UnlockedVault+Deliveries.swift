@@ -1,0 +1,51 @@
+package import Audit
+import JSON
+import Storage
+
+// Who may say where a pair goes, and what is run on the way: owners, and nobody else.
+extension UnlockedVault {
+  /// Adds a sink or hook to a credential. Throws `notPermitted` unless the member is an owner, `alreadyExists`,
+  /// `invalidInput`.
+  package func addDelivery(
+    _ settings: DeliverySettings, to name: String, now: Timestamp
+  ) async throws -> Credential {
+    try await change(now: now) { change in
+      var credential = try change.view.credential(name)
+      try credential.addDelivery(settings, entry: change.nextIndex)
+      return try change.save(
+        credential, .deliveryAdded, ["delivery": settings.json])
+    }
+  }
+
+  /// Removes a sink or hook, and returns it. What it delivered stays where it is. Throws `notPermitted`, `notFound`.
+  package func removeDelivery(_ delivery: String, from name: String, now: Timestamp) async throws -> DeliveryRecord {
+    try await change(now: now) { change in
+      var credential = try change.view.credential(name)
+      let removed = try credential.removeDelivery(delivery)
+      try change.save(credential, .deliveryRemoved, ["delivery": .string(delivery)])
+      return removed
+    }
+  }
+}
+
+extension VaultView {
+  /// Fails with `notPermitted` unless each sink and hook of `credential` is one that a present owner added as it is.
+  ///
+  /// Any member who rotates a credential writes its record. What is run, and where secrets go, on the hosts of others is
+  /// not theirs to decide: it is compared with the owner's own log entry before it is used.
+  package func requireOwnersDeliveries(of credential: Credential) throws {
+    for delivery in credential.deliveries {
+      let what = "\(delivery.settings.word) \(delivery.name) of \(credential.name)"
+      let entry = try authenticatedEntry(at: delivery.entry)
+      guard entry.event == EventName.deliveryAdded.text, entry.details["credential"] == .string(credential.name),
+        // Bytes: strings that Unicode only composes differently are other paths.
+        entry.details["delivery"]?.canonicalBytes == delivery.settings.json.canonicalBytes
+      else { throw VaultError(.corrupt, "the \(what) is not the one that log entry \(delivery.entry) speaks of") }
+      guard members.contains(where: { $0.name == entry.member && $0.card.role == .owner && $0.entry <= delivery.entry })
+      else {
+        throw VaultError(
+          .notPermitted, "the \(what) was added by \(entry.member), who is no owner now: remove it, and add it again")
+      }
+    }
+  }
+}

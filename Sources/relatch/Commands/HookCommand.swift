@@ -1,0 +1,110 @@
+import ArgumentParser
+import Rotation
+import Storage
+import Vault
+
+struct HookCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "hook", abstract: "Say which programs are run at a rotation.",
+    subcommands: [HookAddCommand.self, HookListCommand.self, HookRemoveCommand.self])
+}
+
+struct HookAddCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "add", abstract: "Add a program that is run at a rotation.",
+    discussion: """
+      before    nothing is asked of the provider yet; a program that fails stops the attempt. It gets no pair.
+      promoted  a new pair is active and verified; it is on standard input: {"client_id":"…","client_secret":"…"}
+      failed    a run ended with an error, which is on standard input as {"code":…,"credential":"…","error":"…"}
+      No shell reads the command; write secrets neither in it nor in what it prints.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credential's name.")
+  var name: String
+
+  @Option(name: .customLong("on"), help: "When it is run: before, promoted or failed.")
+  var occasion: String
+
+  @Option(help: ArgumentHelp("After how long it is ended, up to 1h.", valueName: "duration"))
+  var timeLimit = "60s"
+
+  @Option(
+    name: .customLong("name"),
+    help: ArgumentHelp("What the hook is called; the program's name, if not said.", valueName: "name"))
+  var hook: String?
+
+  @Argument(
+    parsing: .postTerminator, help: ArgumentHelp("The program and its arguments, after --.", valueName: "command"))
+  var command: [String] = []
+
+  func run() async throws {
+    guard let when = HookSettings.Occasion(rawValue: occasion) else {
+      throw Failure(
+        .usage, "--on \(Name.printable(occasion)): expected before, promoted or failed",
+        hint: "`relatch help hook add` says what each means")
+    }
+    guard let limit = Policy.duration(timeLimit) else {
+      throw Failure(
+        .usage, "--time-limit \(Name.printable(timeLimit)): expected a duration", hint: "write it as in 90s")
+    }
+    guard let word = command.first else {
+      throw Failure(.usage, "there is no program", hint: "write it after two dashes: -- /usr/bin/systemctl reload crm")
+    }
+    let program = try Paths.program(word)
+    let settings = DeliverySettings(
+      name: hook ?? Paths.name(of: program),
+      kind: .hook(
+        HookSettings(occasion: when, arguments: [program] + command.dropFirst(), timeLimit: limit)))
+    try await settings.add(to: name, options)
+  }
+}
+
+struct HookListCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "list", abstract: "List the hooks of a credential, without unlocking anything.")
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credential's name.")
+  var name: String
+
+  func run() async throws { try await Deliveries.list(of: name, options) { !$0.isFile } }
+}
+
+struct HookRemoveCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "remove", abstract: "Remove a hook.")
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credential's name.")
+  var name: String
+
+  @Argument(help: "The hook's name.")
+  var hook: String
+
+  func run() async throws { try await Deliveries.remove(hook, from: name, options) { !$0.isFile } }
+}
+
+struct DeliverCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "deliver", abstract: "Bring the active pair to every sink and hook that lacks it.")
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credentials' names.")
+  var names: [String]
+
+  @Flag(help: "Bring it also to those that have it.")
+  var again = false
+
+  @OptionGroup var many: ManyOptions
+
+  func run() async throws {
+    let vault = try await Places(options).openVault()
+    let errands = Errand.each(names, .deliver(again: again))
+    try await RotationComposition(vault: vault).runEach(
+      errands, jobs: many.jobs, report: Report(options).of(runs: errands.count))
+  }
+}

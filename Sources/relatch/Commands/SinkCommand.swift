@@ -1,0 +1,167 @@
+import ArgumentParser
+import Delivery
+import JSON
+import Storage
+import Vault
+
+struct SinkCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "sink", abstract: "Say into which files a promoted pair is written.",
+    subcommands: [SinkAddCommand.self, SinkListCommand.self, SinkRemoveCommand.self])
+}
+
+struct SinkAddCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "add", abstract: "Add a file that gets every promoted pair.",
+    discussion: """
+      The file is replaced at once, never written half, and nobody but its owner, and its group if the mode says so, may
+      read it. A template has {{client_id}}, {{client_secret}}, {{name}} and {{version}}.
+      """)
+
+  enum Format: String, ExpressibleByArgument, CaseIterable {
+    case json
+    case dotenv
+  }
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credential's name.")
+  var name: String
+
+  @Argument(help: "The file.")
+  var file: String
+
+  @Option(help: "What it holds; json if nothing else is said.")
+  var format: Format?
+
+  @Option(help: ArgumentHelp("A file with placeholders, read at each delivery.", valueName: "file"))
+  var template: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "What the variables of dotenv begin with; the credential's name, if not said.", valueName: "prefix"))
+  var prefix: String?
+
+  @Option(help: ArgumentHelp("The file's mode, as in 0640; others never may anything.", valueName: "mode"))
+  var mode = "0600"
+
+  @Option(
+    name: .customLong("name"),
+    help: ArgumentHelp("What the sink is called; the file's name, if not said.", valueName: "name"))
+  var sink: String?
+
+  func run() async throws {
+    guard let bits = UInt32(mode, radix: 8) else {
+      throw Failure(.usage, "--mode \(Name.printable(mode)): expected octal digits", hint: "write it as in 0640")
+    }
+    let path = try Paths.absolute(file)
+    let settings = DeliverySettings(
+      name: sink ?? Paths.name(of: path), kind: .file(FileSettings(path: path, format: try chosenFormat(), mode: bits)))
+    try await settings.add(to: name, options)
+  }
+
+  private func chosenFormat() throws -> FileSettings.Format {
+    guard template == nil || format == nil else {
+      throw Failure(.usage, "--format and --template exclude each other", hint: "a template is a format of its own")
+    }
+    guard prefix == nil || format == .dotenv else {
+      throw Failure(.usage, "--prefix goes with --format dotenv", hint: "the other formats have no variables")
+    }
+    if let template { return .template(path: try Paths.absolute(template)) }
+    return format == .dotenv ? .dotenv(prefix: prefix ?? usualPrefix) : .json
+  }
+
+  /// `crm/prod` as `CRM_PROD`.
+  private var usualPrefix: String {
+    let letters = name.uppercased().unicodeScalars.map { scalar in
+      scalar.isASCII && (scalar.properties.isAlphabetic || (48...57).contains(scalar.value)) ? Character(scalar) : "_"
+    }
+    return (letters.first?.isNumber == true ? "_" : "") + String(letters.prefix(63))
+  }
+}
+
+struct SinkListCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "list", abstract: "List the sinks of a credential, without unlocking anything.")
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credential's name.")
+  var name: String
+
+  func run() async throws { try await Deliveries.list(of: name, options) { $0.isFile } }
+}
+
+struct SinkRemoveCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "remove", abstract: "Remove a sink. Its file stays where it is.")
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credential's name.")
+  var name: String
+
+  @Argument(help: "The sink's name.")
+  var sink: String
+
+  func run() async throws { try await Deliveries.remove(sink, from: name, options) { $0.isFile } }
+}
+
+/// What the commands of sinks and hooks have in common.
+enum Deliveries {
+  static func list(
+    of name: String, _ options: CommonOptions, where isWanted: @escaping @Sendable (DeliveryRecord) -> Bool
+  ) async throws {
+    let report = Report(options)
+    let credential = try await Places(options).openStore().read { try VaultView($0).credential(name) }
+    let wanted = credential.deliveries.filter(isWanted)
+    for delivery in wanted {
+      try report.result(delivery.object(of: credential), text: delivery.line(of: credential))
+    }
+    if wanted.isEmpty { report.note("\(name) has none") }
+  }
+
+  static func remove(
+    _ delivery: String, from name: String, _ options: CommonOptions,
+    where isWanted: @escaping @Sendable (DeliveryRecord) -> Bool
+  ) async throws {
+    let vault = try await Places(options).openVault()
+    let credential = try await vault.store.read { try VaultView($0).credential(name) }
+    guard credential.deliveries.contains(where: { $0.name == delivery && isWanted($0) }) else {
+      throw Failure(
+        .notFound, "\(name) has no such sink or hook: \(Name.printable(delivery))",
+        hint: "`relatch sink list \(name)` and `relatch hook list \(name)` name them")
+    }
+    let removed = try await vault.removeDelivery(delivery, from: name, now: WallClock.now())
+    LocalDelivery.ofThisProcess.sweep(removed)
+    try Report(options).result(
+      .object(["credential": .string(name), "delivery": .string(delivery), "type": "removed"]),
+      text: "\(name): the \(removed.settings.word) \(delivery) is removed"
+        + (removed.isFile ? "; its file stays where it is" : ""))
+  }
+}
+
+extension DeliverySettings {
+  func add(to credential: String, _ options: CommonOptions) async throws {
+    try check()
+    let vault = try await Places(options).openVault()
+    let changed = try await vault.addDelivery(self, to: credential, now: WallClock.now())
+    guard let added = changed.deliveries.last else { return }
+    do { try LocalDelivery.ofThisProcess.check(added) } catch {
+      Diagnostics.standard.warning("as things are it cannot work: \(error)")
+    }
+    let report = Report(options)
+    try report.result(
+      added.object(of: changed), text: "\(credential): \(word) \(added.line(of: changed))")
+    if takesPair { report.note("`relatch deliver \(credential)` hands it the active pair now; else it gets the next") }
+  }
+}
+
+extension DeliveryRecord {
+  fileprivate func object(of credential: Credential) -> JSONValue {
+    guard case .object(var members) = json(of: credential) else { return json }
+    members["credential"] = .string(credential.name)
+    members["type"] = "delivery"
+    return .object(members)
+  }
+}

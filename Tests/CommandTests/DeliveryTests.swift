@@ -1,0 +1,250 @@
+import Foundation
+import Testing
+
+@Suite("A promoted pair goes where it is used")
+struct DeliveryTests {
+  /// A folder for what consumers have, beside the vault.
+  private func outside(_ place: Workplace) throws -> String {
+    let folder = place.folder.path + "/outside"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    return folder
+  }
+
+  private func script(_ place: Workplace, _ name: String, _ lines: String) throws -> String {
+    let path = try outside(place) + "/" + name
+    try Data("#!/bin/sh\n\(lines)\n".utf8).write(to: URL(fileURLWithPath: path))
+    #expect(chmod(path, 0o755) == 0)
+    return path
+  }
+
+  private func mode(_ path: String) throws -> UInt32 {
+    var found = stat()
+    try #require(lstat(path, &found) == 0)
+    return found.st_mode & 0o7777
+  }
+
+  private func search(_ pair: SimulatedOrg.IssuedPair) -> SecretSearch {
+    SecretSearch(["client_id": Data(pair.key.utf8), "client_secret": Data(pair.secret.utf8)])
+  }
+
+  @Test("A sink gets the new pair, mode 0600, in each form; the secret is in no other file")
+  func sinks() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let folder = try outside(place)
+    try Data("user={{client_id}}\npass={{client_secret}}\n# {{name}} {{version}}\n".utf8)
+      .write(to: URL(fileURLWithPath: folder + "/template"))
+    for arguments in [
+      ["\(folder)/pair.json"], ["\(folder)/.env", "--format", "dotenv"],
+      ["\(folder)/conf", "--template", "\(folder)/template", "--mode", "0640", "--name", "legacy"],
+    ] {
+      let added = try await place.run(Programs.relatch, ["sink", "add", "crm"] + arguments)
+      #expect(added.code == 0, "\(added.errorText)")
+      #expect(added.outputText.contains("has nothing yet"))
+    }
+    let old = try await place.org.primary()
+    let first = try await place.relatch("deliver", "crm")
+    #expect(first.code == 0 && first.outputText.contains("has arrived at pair.json, env, legacy"), "\(first.errorText)")
+    #expect(try String(contentsOfFile: folder + "/pair.json", encoding: .utf8) == old.document + "\n")
+
+    let rotated = try await place.relatch("rotate", "crm")
+    #expect(rotated.code == 0, "\(rotated.errorText)")
+    let new = try await place.org.primary()
+    #expect(new != old)
+    #expect(try String(contentsOfFile: folder + "/pair.json", encoding: .utf8) == new.document + "\n")
+    #expect(
+      try String(contentsOfFile: folder + "/.env", encoding: .utf8)
+        == "CRM_CLIENT_ID=\(new.key)\nCRM_CLIENT_SECRET=\(new.secret)\n")
+    #expect(
+      try String(contentsOfFile: folder + "/conf", encoding: .utf8)
+        == "user=\(new.key)\npass=\(new.secret)\n# crm 2\n")
+    #expect(try mode(folder + "/pair.json") == 0o600 && mode(folder + "/.env") == 0o600)
+    #expect(try mode(folder + "/conf") == 0o640)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder).count == 4, "no leftovers")
+    let said = try await place.relatch("log", "list", "--json").output + rotated.output + rotated.errors
+    #expect(search(new).findings(in: said, "what was said") == [])
+    for name in ["pair.json", ".env", "conf"] { try FileManager.default.removeItem(atPath: "\(folder)/\(name)") }
+    #expect(try search(new).findings(below: place.folder) == [])
+    let listed = try await place.relatch("sink", "list", "crm").outputText
+    #expect(listed.split(separator: "\n").filter { $0.hasSuffix("has version 2") }.count == 3, "\(listed)")
+    #expect(try await place.relatch("status", "crm").outputText.contains("deliver") == false)
+    #expect(try await place.logIsWhole())
+  }
+
+  @Test("A hook gets the pair; one that fails and prints it: 11, masked everywhere, the rotation done, retried later")
+  func failingHook() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let folder = try outside(place)
+    let hook = try script(
+      place, "hook",
+      """
+      pair=$(cat); echo "$pair"; printf %s "$pair" | base64 -w 0; echo; printf %s "$pair" | od -An -tx1 >&2
+      printf %s "$pair" | wc -c > \(folder)/size
+      test -e \(folder)/works
+      """)
+    let added = try await place.relatch("hook", "add", "crm", "--on", "promoted", "--", hook, "a b")
+    #expect(added.code == 0, "\(added.errorText)")
+    let rotated = try await place.relatch("rotate", "crm")
+    let new = try await place.org.primary()
+    #expect(rotated.code == 11, "\(rotated.errorText)")
+    #expect(
+      rotated.errorText.contains("hook: it exited with 1; its last words: ") && rotated.errorText.contains("[masked]"))
+    #expect(rotated.errorText.contains("relatch: hint: "))
+    #expect(try await place.holdsPrimary("crm"), "the rotation itself is done")
+    #expect(try await place.relatch("show", "crm").outputText.contains("version   2 active"))
+    #expect(
+      try Int(String(contentsOfFile: folder + "/size", encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines))
+        == new.document.utf8.count)
+
+    let status = try await place.relatch("status", "crm")
+    #expect(
+      status.code == 11
+        && status.outputText.contains("version 2 has not arrived at the hook hook, tried once in vain"))
+    let object = try #require(try await place.relatch("status", "crm", "--json").objects().first)
+    let undelivered = try #require(object["undelivered"] as? [[String: Any]])
+    #expect(undelivered.count == 1 && undelivered[0]["delivery"] as? String == "hook")
+
+    let again = try await place.relatch("rotate", "crm", "--json")
+    #expect(again.code == 11, "within the grace, too: \(again.outputText)")
+    let outcome = try #require(try again.objects().first { $0["type"] as? String == "outcome" })
+    #expect(outcome["outcome"] as? String == "undelivered")
+
+    let resumed = try await place.relatch("resume")
+    #expect(resumed.code == 11, "\(resumed.errorText)")
+    let metrics = try await place.relatch("metrics").outputText
+    #expect(metrics.contains(#"relatch_delivery_outstanding{credential="crm",provider="salesforce"} 1"#), "\(metrics)")
+    let due = try await place.relatch("rotate", "--due", "--quiet")
+    #expect(due.code == 0 && due.output.isEmpty && due.errors.isEmpty, "it waits a while: \(due.errorText)")
+
+    let retired = try await place.relatch("retire", "crm")
+    #expect(retired.code == 11, "\(retired.errorText)")
+    #expect(try await place.org.consumer().slot?.state == "Rotated", "what consumers still use is not retired")
+
+    let log = try await place.relatch("log", "list", "--json")
+    #expect(log.outputText.contains(#""event":"delivery.failed""#))
+    let said = [rotated, status, again, resumed, retired, log].reduce(Data()) { $0 + $1.output + $1.errors }
+    #expect(search(new).findings(in: said, "what was said") == [])
+    for folder in [place.vault, URL(fileURLWithPath: folder)] {
+      #expect(try search(new).findings(below: folder) == [])
+    }
+
+    try Data().write(to: URL(fileURLWithPath: folder + "/works"))
+    let healed = try await place.relatch("rotate", "crm")
+    #expect(healed.code == 0 && healed.errorText.contains("version 2 has arrived at hook"), "\(healed.errorText)")
+    #expect(try await place.relatch("retire", "crm").code == 0)
+    #expect(try await place.logIsWhole())
+  }
+
+  @Test("A hook that hangs is ended: 11, and the rotation is done")
+  func hangingHook() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let hook = try script(place, "hang", "cat; echo started; exec sleep 600")
+    _ = try await place.relatch("hook", "add", "crm", "--on", "promoted", "--time-limit", "1s", "--", hook)
+    let rotated = try await place.relatch("rotate", "crm")
+    #expect(rotated.code == 11 && rotated.errorText.contains("it took longer than 1s"), "\(rotated.errorText)")
+    #expect(try await place.holdsPrimary("crm"))
+    let retired = try await place.relatch("retire", "crm", "--undelivered")
+    #expect(retired.code == 0, "\(retired.errorText)")
+    #expect(try await place.org.consumer().slot == nil)
+  }
+
+  @Test("A hook before may stop the rotation: 75, its name told, nothing asked; hooks of a failure are told of others")
+  func vetoAndFailure() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let folder = try outside(place)
+    let ask = try script(place, "ask", "test -z \"$(cat)\" || exit 9; echo not now; test -e \(folder)/now")
+    let tell = try script(place, "tell", "cat >> \(folder)/told; echo >> \(folder)/told; exit 3")
+    _ = try await place.relatch("hook", "add", "crm", "--on", "before", "--name", "freeze", "--", ask)
+    _ = try await place.relatch("hook", "add", "crm", "--on", "failed", "--", tell)
+    let vetoed = try await place.relatch("rotate", "crm")
+    #expect(
+      vetoed.code == 75 && vetoed.errorText.contains("freeze") && vetoed.errorText.contains("its last words: not now"),
+      "\(vetoed.errorText)")
+    #expect(try await place.org.consumer().slot == nil)
+    #expect(!FileManager.default.fileExists(atPath: folder + "/told"), "75 is no failure")
+    #expect(try await place.relatch("log", "list").outputText.contains("rotation.stage.postponed"))
+
+    try Data().write(to: URL(fileURLWithPath: folder + "/now"))
+    try await place.org.set("conditions", ["poisonsNextStagedPair": true])
+    let rejected = try await place.relatch("rotate", "crm")
+    #expect(rejected.code == 10, "\(rejected.errorText)")
+    #expect(rejected.errorText.contains("warning: crm: the hook tell, told of this, failed: it exited with 3"))
+    let told =
+      try JSONSerialization.jsonObject(
+        with: Data(contentsOf: URL(fileURLWithPath: folder + "/told"))) as? [String: Any]
+    #expect(told?["code"] as? Int == 10 && told?["credential"] as? String == "crm")
+    #expect((told?["error"] as? String)?.contains("refused") == true)
+    #expect(try await place.relatch("rotate", "crm").code == 0)
+  }
+
+  @Test("A sink whose folder is gone when the pair comes: 11, the rotation done, and delivered when the folder is back")
+  func folderGone() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let folder = try outside(place) + "/app"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+    _ = try await place.relatch("sink", "add", "crm", folder + "/pair")
+    // It was there when the rotation began.
+    let vandal = try script(place, "vandal", "rmdir \(folder)")
+    _ = try await place.relatch("hook", "add", "crm", "--on", "before", "--", vandal)
+    let rotated = try await place.relatch("rotate", "crm")
+    #expect(rotated.code == 11, "\(rotated.errorText)")
+    #expect(rotated.errorText.contains("has not arrived everywhere: pair: "))
+    #expect(try await place.holdsPrimary("crm"))
+    #expect(try await place.relatch("resume", "crm").code == 11)
+
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+    // Also for one that has nothing to rotate.
+    _ = try await place.relatch("sink", "add", "admin", folder + "/admin")
+    let both = try await place.relatch("resume")
+    #expect(both.code == 0, "\(both.errorText)")
+    #expect(FileManager.default.fileExists(atPath: folder + "/admin"))
+    let new = try await place.org.primary()
+    #expect(try String(contentsOfFile: folder + "/pair", encoding: .utf8) == new.document + "\n")
+    #expect(try await place.relatch("status", "crm").code == 0)
+  }
+
+  @Test("What obviously cannot work stops a rotation before it begins: 78; adding it warns, and plan says so")
+  func broken() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let folder = try outside(place)
+    let added = try await place.relatch("sink", "add", "crm", folder + "/missing/pair")
+    #expect(added.code == 0 && added.errorText.contains("warning: as things are it cannot work"), "\(added.errorText)")
+    let planned = try await place.relatch("plan", "--offline", "crm")
+    #expect(planned.outputText.contains("obstacle: pair cannot work: "), "\(planned.outputText)")
+    expectFailure(try await place.relatch("rotate", "crm"), 78, "the sink pair cannot work")
+    #expect(try await place.org.consumer().slot == nil)
+    #expect(try await place.relatch("show", "crm").outputText.contains("version   1 active"))
+    let removed = try await place.relatch("sink", "remove", "crm", "pair")
+    #expect(removed.code == 0, "\(removed.errorText)")
+    #expect(try await place.relatch("rotate", "crm").code == 0)
+  }
+
+  @Test("Arguments that make no sink or hook are told so")
+  func wrongArguments() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    try await place.add("crm", app: nil)
+    for (arguments, code) in [
+      (["sink", "add", "crm", "/tmp/x", "--mode", "0644"], 64), (["sink", "add", "crm", "/tmp/x", "--mode", "rw"], 64),
+      (["sink", "add", "crm", "/tmp/x", "--prefix", "A"], 64), (["sink", "add", "crm", "/tmp/"], 64),
+      (["sink", "add", "crm", "/tmp/x", "--format", "dotenv", "--template", "/t"], 64),
+      (["sink", "add", "crm", "/tmp/x", "--name", "a b"], 64), (["sink", "add", "absent", "/tmp/x"], 66),
+      (["sink", "remove", "crm", "absent"], 66), (["hook", "add", "crm", "--on", "before"], 64),
+      (["hook", "add", "crm", "--on", "never", "--", "/bin/true"], 64),
+      (["hook", "add", "crm", "--on", "before", "--time-limit", "2h", "--", "/bin/true"], 64),
+      (["hook", "add", "crm", "--on", "before", "--", "no-such-program"], 66), (["deliver", "absent"], 66),
+    ] as [([String], Int32)] {
+      let outcome = try await place.run(Programs.relatch, arguments)
+      expectFailure(outcome, code)
+    }
+    #expect(try await place.relatch("deliver", "crm").code == 0, "nothing lacks anything")
+    _ = try await place.relatch("hook", "add", "crm", "--on", "before", "--", "true")
+    #expect(try await place.relatch("hook", "list", "crm").outputText.contains("/true"))
+    expectFailure(try await place.relatch("sink", "remove", "crm", "true"), 66)
+    #expect(try await place.relatch("hook", "remove", "crm", "true").code == 0)
+  }
+}

@@ -1,0 +1,74 @@
+import Foundation
+import Rotation
+import Testing
+import Vault
+
+@testable import Delivery
+
+@Suite("What a file sink holds")
+struct SinkDocumentTests {
+  private func made(_ pair: Pair, _ format: FileSettings.Format) throws -> String {
+    let content = try SinkDocument.make(pair, format, credential: "crm/prod", version: 7)
+    return text(content)
+  }
+
+  @Test func `JSON is the document that read prints`() throws {
+    let made = try made(pair("id\\1", "a\"b"), .json)
+    #expect(made == #"{"client_id":"id\\1","client_secret":"a\"b"}"# + "\n")
+  }
+
+  @Test(
+    arguments: [
+      "plain-WORD_1./+=:@%,", "two words", "it's", #"a"b"#, "a$(touch /tmp/x)`y`$HOME", #"back\slash"#, #"'"\$`"#, "#x",
+      "é",
+      "*", "~", "a;b", "a&b|c<d>e", "!x", "", " x ",
+    ].filter { !$0.isEmpty })
+  func `dotenv is read by a shell as it was written`(word: String) throws {
+    let folder = try Folder()
+    try folder.write("env", made(pair("id", word), .dotenv(prefix: "CRM_PROD")))
+    try folder.write(
+      "show", ". ./env && printf %s \"$CRM_PROD_CLIENT_SECRET\" && printf %s \"$CRM_PROD_CLIENT_ID\" >&2")
+    #expect(try run(["/bin/sh", "-c", "cd \"$0\" && . ./show", folder.path], printingIn: folder.path) == word)
+  }
+
+  @Test func `a template gets all four placeholders, and keeps everything else`() throws {
+    let folder = try Folder()
+    try folder.write(
+      "t", "{ a: {{client_id}}, b: \"{{client_secret}}\" } # {{name}} {{version}} {{client_id}}{}{ {client_id}}\n")
+    let made = try made(pair("ID", "SECRET"), .template(path: folder.path + "/t"))
+    #expect(made == "{ a: ID, b: \"SECRET\" } # crm/prod 7 ID{}{ {client_id}}\n")
+    try folder.write("t", "")
+    #expect(try self.made(pair(), .template(path: folder.path + "/t")) == "")
+  }
+
+  @Test func `a template that is none is refused, and a pipe not waited for`() throws {
+    let folder = try Folder()
+    try folder.write("unknown", "x {{secret}}")
+    try folder.write("open", "x {{client_id")
+    try folder.write("big", String(repeating: "x", count: SinkDocument.greatestTemplate + 1))
+    #expect(mkfifo(folder.path + "/pipe", 0o600) == 0)
+    for name in ["unknown", "open", "big", "pipe", "absent", "."] {
+      let error = deliveryError { _ = try made(pair(), .template(path: "\(folder.path)/\(name)")) }
+      #expect(error?.code == .unusable, "\(name)")
+      #expect(deliveryError { try SinkDocument.check(.template(path: "\(folder.path)/\(name)")) }?.code == .unusable)
+    }
+  }
+
+  /// What a program prints.
+  private func run(_ words: [String], printingIn folder: String) throws -> String {
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_addopen(&actions, 1, folder + "/printed", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
+    let arguments = words.map { strdup($0) } + [nil]
+    let variables = [strdup("LC_ALL=C.UTF-8"), nil]
+    defer { for pointer in arguments + variables { free(pointer) } }
+    var pid: pid_t = 0
+    try #require(posix_spawn(&pid, words[0], &actions, nil, arguments, variables) == 0)
+    var status: Int32 = 0
+    while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
+    #expect(status == 0)
+    return try String(contentsOfFile: folder + "/printed", encoding: .utf8)
+  }
+}

@@ -1,0 +1,337 @@
+import Audit
+import JSON
+import Rotation
+import Sodium
+import Storage
+import Synchronization
+import Testing
+import Vault
+
+/// Sinks and hooks in memory, which note what they were given.
+final class FakeDelivery: PairDelivery {
+  struct State: Sendable {
+    var calls: [String] = []
+    /// Names of those that cannot work, and of those that fail.
+    var unusable: Set<String> = []
+    var failing: Set<String> = []
+    /// Called within each, and may throw in its place.
+    var within: @Sendable (String) async throws -> Void = { _ in }
+  }
+
+  let state = Mutex(State())
+
+  var calls: [String] { state.withLock { $0.calls } }
+
+  func check(_ delivery: DeliveryRecord) throws(DeliveryError) {
+    guard !state.withLock({ $0.unusable.contains(delivery.name) }) else {
+      throw DeliveryError(.unusable, "\(delivery.name) is broken", hint: "mend it")
+    }
+  }
+
+  private func act(_ call: String, _ name: String, _ keepAlive: KeepAlive) async throws {
+    let (fails, within) = state.withLock { state in
+      state.calls.append(call)
+      return (state.failing.contains(name), state.within)
+    }
+    try await within(name)
+    try await keepAlive()
+    if fails { throw DeliveryError(.failed, "it exited with 1", said: "words") }
+  }
+
+  func hand(
+    _ pair: Pair, to delivery: DeliveryRecord, _ occasion: DeliveryOccasion, known: [Pair],
+    keepAlive: @escaping KeepAlive
+  ) async throws {
+    let id = pair.clientID.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+    #expect(known.count >= (occasion.previous == nil ? 1 : 2))
+    try await act("\(delivery.name) \(id) \(occasion.version) \(occasion.previous ?? 0)", delivery.name, keepAlive)
+  }
+
+  func run(
+    _ hook: DeliveryRecord, _ occasion: DeliveryOccasion, known: [Pair], keepAlive: @escaping KeepAlive
+  ) async throws {
+    try await act("\(hook.name) before \(occasion.version)", hook.name, keepAlive)
+  }
+}
+
+@Suite("A run that has to deliver")
+struct DeliveryRunTests {
+  /// `hook`, then `file`, then `other`, another file; and `ask`, a hook before.
+  private func bench(policy: [String: String] = [:], names: [String] = ["hook", "file", "other", "ask"]) async throws
+    -> (Bench, FakeDelivery)
+  {
+    let delivery = FakeDelivery()
+    let bench = try await Bench(policy: policy, delivery: delivery)
+    for name in names {
+      let kind: DeliverySettings.Kind =
+        switch name {
+        case "hook": .hook(HookSettings(occasion: .promoted, arguments: ["/bin/hook"]))
+        case "ask": .hook(HookSettings(occasion: .before, arguments: ["/bin/ask"]))
+        default: .file(FileSettings(path: "/\(name)", format: .json))
+        }
+      _ = try await bench.vault.addDelivery(
+        DeliverySettings(name: name, kind: kind), to: "crm", now: RotationMachineTests.start)
+    }
+    return (bench, delivery)
+  }
+
+  private func log(_ bench: Bench) async throws -> [LogEntry] {
+    try await bench.store.read { transaction in
+      try (0..<AuditLog.size(in: transaction)).map { try AuditLog.entry(at: $0, in: transaction) }
+    }
+  }
+
+  @Test("asks first, delivers after it verified, files before hooks, and logs each before and after")
+  func order() async throws {
+    let (bench, delivery) = try await bench()
+    let look: @Sendable (String) async throws -> Void = { [unowned bench] name in
+      if name == "ask" { #expect(bench.provider.calls.isEmpty) }
+      let state = try await bench.state()
+      if name == "file" { #expect(state == .owed) }
+    }
+    delivery.state.withLock { $0.within = look }
+    guard case .promoted(active: 2, previous: [1], graceEnds: _) = try await bench.run() else {
+      Issue.record("expected a promotion")
+      return
+    }
+    #expect(delivery.calls == ["ask before 1", "file id-2 2 1", "other id-2 2 1", "hook id-2 2 1"])
+    #expect(try await bench.credential().undelivered == [])
+    let events = try await log(bench).map(\.event)
+    let verified = try #require(events.firstIndex(of: "rotation.verified"))
+    let pair = ["delivery.intended", "delivery.done"]
+    #expect(Array(events[(verified + 1)...]) == pair + pair + pair)
+  }
+
+  @Test("is done although a sink fails; hooks wait for it; later runs deliver what is missing, and that alone")
+  func retried() async throws {
+    let (bench, delivery) = try await bench()
+    delivery.state.withLock { $0.failing = ["file"] }
+    guard case .undelivered(active: 2, previous: [1], let shortfalls) = try await bench.run() else {
+      Issue.record("expected a shortfall")
+      return
+    }
+    #expect(shortfalls.map(\.name) == ["file", "hook"] && shortfalls.map(\.error.code) == [.failed, .waits])
+    #expect(try await bench.state() == .owed)
+    #expect(delivery.calls == ["ask before 1", "file id-2 2 1", "other id-2 2 1"])
+    let failed = try #require(try await log(bench).last)
+    #expect(failed.event == "delivery.done", "the other sink's")
+    let entry = try #require(try await log(bench).first { $0.event == "delivery.failed" })
+    #expect(entry.details["delivery"] == "file" && entry.details["version"] == 2 && entry.details["reason"] == "failed")
+    #expect(!String(decoding: entry.bytes, as: UTF8.self).contains("words"))
+    var record = try await bench.credential().deliveries[1]
+    #expect(record.attempts == 1 && record.delivered == nil)
+
+    _ = try await bench.run()
+    record = try await bench.credential().deliveries[1]
+    #expect(record.attempts == 2)
+    let asked = bench.provider.calls.count
+    delivery.state.withLock { state in
+      state.failing = []
+      state.calls = []
+    }
+    guard case .promoted(active: 2, previous: [1], graceEnds: _) = try await bench.run() else {
+      Issue.record("expected the promotion")
+      return
+    }
+    #expect(delivery.calls == ["file id-2 2 1", "hook id-2 2 1"])
+    #expect(bench.provider.calls.count == asked)
+    // Within the grace, with nothing left to deliver, it is as it was.
+    guard case .inGrace? = await bench.code() else {
+      Issue.record("expected the grace")
+      return
+    }
+  }
+
+  @Test("retires nothing while the active pair has not arrived, by schedule or by hand, unless it is told to")
+  func retirement() async throws {
+    let (bench, delivery) = try await bench(policy: ["grace": "1h"])
+    delivery.state.withLock { $0.failing = ["hook"] }
+    _ = try await bench.run()
+    bench.now.withLock { $0 = $0 + .seconds(7200) }
+    for goal in [RotationRunner.Goal.rotate, .retire] {
+      guard case .undelivered = try await bench.run(goal) else {
+        Issue.record("expected a shortfall: \(goal)")
+        return
+      }
+      #expect(!bench.provider.calls.contains { $0.hasPrefix("delete") })
+    }
+    #expect(try await bench.run(.retireUndelivered) == .settled(active: 2))
+    #expect(try await bench.credential().undelivered.map(\.name) == ["hook"])
+    // What is still missing is delivered without a rotation.
+    delivery.state.withLock { $0.failing = [] }
+    #expect(try await bench.run(.deliver(again: false)) == .delivered(active: 2, to: ["hook"]))
+    #expect(try await bench.run(.deliver(again: false)) == .delivered(active: 2, to: []))
+  }
+
+  @Test("delivers before it retires by hand")
+  func retireDelivers() async throws {
+    let (bench, delivery) = try await bench()
+    delivery.state.withLock { $0.failing = ["other"] }
+    _ = try await bench.run()
+    delivery.state.withLock { state in
+      state.failing = []
+      state.calls = []
+    }
+    #expect(try await bench.run(.retire) == .settled(active: 2))
+    #expect(delivery.calls == ["other id-2 2 1", "hook id-2 2 1"])
+  }
+
+  @Test("is stopped by a hook before anything is asked, and counts the attempt")
+  func veto() async throws {
+    let (bench, delivery) = try await bench()
+    delivery.state.withLock { $0.failing = ["ask"] }
+    for attempt in 1...2 {
+      #expect(await bench.code() == .vetoed)
+      #expect(bench.provider.calls.isEmpty)
+      #expect(try await bench.state() == .ready)
+      let failures = try await bench.store.read { transaction in
+        let view = try VaultView(transaction)
+        return try RotationJournal(view, of: view.credential("crm"))?.failedAttempts
+      }
+      #expect(failures == attempt)
+    }
+    delivery.state.withLock { $0.failing = [] }
+    guard case .promoted(active: 2, previous: [1], graceEnds: _) = try await bench.run() else {
+      Issue.record("expected a promotion")
+      return
+    }
+    #expect(try await bench.credential().rotation == 1)
+  }
+
+  @Test("asks nothing of the provider while a sink obviously cannot work")
+  func broken() async throws {
+    let (bench, delivery) = try await bench()
+    delivery.state.withLock { $0.unusable = ["other"] }
+    #expect(await bench.code() == .cannotDeliver)
+    #expect(try await bench.state() == .ready)
+    #expect(bench.provider.calls.isEmpty && delivery.calls.isEmpty)
+    // One that was mended and broken again stops an attempt that waits, too.
+    delivery.state.withLock { state in
+      state.unusable = []
+      state.failing = ["ask"]
+    }
+    #expect(await bench.code() == .vetoed)
+    delivery.state.withLock { $0.unusable = ["other"] }
+    #expect(await bench.code() == .cannotDeliver)
+    #expect(bench.provider.calls.isEmpty)
+    #expect(try await bench.state() == .ready)
+  }
+
+  @Test("that dies between a delivery and its record delivers again; one that lost its lease records nothing")
+  func atLeastOnce() async throws {
+    struct Died: Error {}
+    let (bench, delivery) = try await bench(names: ["file", "other"])
+    delivery.state.withLock { state in state.within = { if $0 == "other" { throw Died() } } }
+    await #expect(throws: Died.self) { _ = try await bench.run() }
+    #expect(try await bench.credential().deliveries.map(\.delivered) == [2, nil])
+    #expect(try await bench.credential().deliveries.map(\.attempts) == [0, 1])
+
+    // Another run takes the lease from one that was stopped for too long.
+    let takeOver: @Sendable (String) async throws -> Void = { [unowned bench] _ in
+      let id = try await bench.credential().id
+      let later = bench.now.withLock { $0 }.milliseconds + 3_600_000
+      try await bench.store.write { transaction in
+        _ = try transaction.acquireLease(
+          "rotation/\(id)", holder: "another", now: later, milliseconds: 1, isGone: { _ in true })
+      }
+    }
+    delivery.state.withLock { $0.within = takeOver }
+    await #expect(throws: StorageError.self) { _ = try await bench.run() }
+    #expect(try await bench.credential().deliveries.map(\.delivered) == [2, nil])
+    delivery.state.withLock { state in
+      state.within = { _ in }
+      state.calls = []
+    }
+    bench.now.withLock { $0 = $0 + .seconds(7200) }
+    _ = try await bench.run()
+    #expect(delivery.calls == ["other id-2 2 1"])
+  }
+
+  @Test("delivers what is active, again where told to, and not while another pair is about to become it")
+  func deliver() async throws {
+    let (bench, delivery) = try await bench()
+    #expect(try await bench.run(.deliver(again: false)) == .delivered(active: 1, to: ["file", "other", "hook"]))
+    #expect(try await bench.run(.deliver(again: true)) == .delivered(active: 1, to: ["file", "other", "hook"]))
+    #expect(delivery.calls.count == 6 && delivery.calls.allSatisfy { $0.hasSuffix("id-1 1 0") })
+    #expect(bench.provider.calls.isEmpty)
+    bench.provider.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        if call == "promote" { throw ProviderError(.malformed, "lost", mayHaveActed: true) }
+        if call == "observe", bench.provider.calls.contains("promote") { throw ProviderError(.malformed, "lost") }
+      }
+    }
+    _ = await bench.code()
+    #expect(try await bench.state() == .promoting)
+    #expect(await bench.code(.deliver(again: false)) == .unresolved)
+  }
+
+  @Test("by a schedule tries again after a pause that grows, and retires nothing in between")
+  func schedule() async throws {
+    let (bench, delivery) = try await bench(policy: ["grace": "90s"], names: ["file"])
+    delivery.state.withLock { $0.failing = ["file"] }
+    _ = try await bench.run()
+    // The third attempt comes when the grace is over: the debt waits with it.
+    for pause in [60, 120, 240] {
+      #expect(await bench.code(.scheduled) == .notDue, "\(pause)")
+      bench.now.withLock { $0 = $0 + .seconds(pause - 1) }
+      #expect(await bench.code(.scheduled) == .notDue, "\(pause)")
+      bench.now.withLock { $0 = $0 + .seconds(1) }
+      guard case .undelivered(active: 2, previous: [1], _) = try await bench.run(.scheduled) else {
+        Issue.record("expected a shortfall after \(pause) s")
+        return
+      }
+    }
+    #expect(!bench.provider.calls.contains { $0.hasPrefix("delete") })
+    delivery.state.withLock { $0.failing = [] }
+    bench.now.withLock { $0 = $0 + .seconds(480) }
+    #expect(try await bench.run(.scheduled) == .settled(active: 2))
+    #expect(await bench.code(.scheduled) == .notDue)
+  }
+
+  @Test("by a schedule or to resume delivers to what was added since, without a rotation and without a policy")
+  func addedSince() async throws {
+    for goal in [RotationRunner.Goal.scheduled, .resume] {
+      let (bench, delivery) = try await bench(names: ["file"])
+      #expect(try await bench.run(goal) == .delivered(active: 1, to: ["file"]))
+      #expect(delivery.calls == ["file id-1 1 0"] && bench.provider.calls.isEmpty)
+      #expect(await bench.code(goal) == (goal == .resume ? .nothingUnfinished : .notDue))
+    }
+  }
+
+  @Test("to replace the previous pair waits for no sink, and delivers the newest pair")
+  func replacing() async throws {
+    let (bench, delivery) = try await bench(names: ["file"])
+    delivery.state.withLock { $0.failing = ["file"] }
+    _ = try await bench.run()
+    guard case .undelivered(active: 3, previous: [2], _) = try await bench.run(.rotateReplacingPrevious) else {
+      Issue.record("expected another rotation")
+      return
+    }
+    #expect(delivery.calls == ["file id-2 2 1", "file id-3 3 2"])
+  }
+
+  @Test("removed before its turn comes: nothing is delivered to it")
+  func removedBefore() async throws {
+    let (bench, delivery) = try await bench(names: ["file", "other"])
+    let remove: @Sendable (String) async throws -> Void = { [unowned bench] name in
+      guard name == "file" else { return }
+      _ = try await bench.vault.removeDelivery("other", from: "crm", now: RotationMachineTests.start)
+    }
+    delivery.state.withLock { $0.within = remove }
+    _ = try await bench.run(.deliver(again: false))
+    #expect(delivery.calls == ["file id-1 1 0"])
+  }
+
+  @Test("removed while it delivers: nothing is recorded for what took its place")
+  func removed() async throws {
+    let (bench, delivery) = try await bench(names: ["file"])
+    let replace: @Sendable (String) async throws -> Void = { [unowned bench] _ in
+      _ = try await bench.vault.removeDelivery("file", from: "crm", now: RotationMachineTests.start)
+      let other = DeliverySettings(name: "file", kind: .file(FileSettings(path: "/elsewhere", format: .json)))
+      _ = try await bench.vault.addDelivery(other, to: "crm", now: RotationMachineTests.start)
+    }
+    delivery.state.withLock { $0.within = replace }
+    _ = try await bench.run(.deliver(again: false))
+    #expect(try await bench.credential().deliveries.map(\.delivered) == [nil])
+  }
+}
