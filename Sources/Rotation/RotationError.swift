@@ -51,7 +51,8 @@ package struct RotationError: Error, Sendable, CustomStringConvertible {
   /// more.
   func outstanding(hint: String) -> RotationError {
     switch code {
-    case .provider, .unresolved: RotationError(.outstanding, description, hint: self.hint ?? hint)
+    case .provider, .unresolved:
+      RotationError(.outstanding, description, hint: self.hint ?? hint, retryAfter: retryAfter)
     default: self
     }
   }
