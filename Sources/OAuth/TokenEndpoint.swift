@@ -36,7 +36,6 @@ package struct TokenEndpoint: Sendable {
 
   /// Reads an error answer (RFC 6749 §5.2). Anything that is not one keeps its status alone.
   private static func refusal(_ response: HTTPResponse) -> OAuthError {
-    let retryAfter = response.header("retry-after").flatMap { Int($0) }.map { Duration.seconds(max(0, $0)) }
     let members: (error: String?, description: String) = response.body.secret.withBytes { bytes in
       guard let root = try? JSONNode(reading: bytes) else { return (nil, "") }
       return (
@@ -45,7 +44,7 @@ package struct TokenEndpoint: Sendable {
     }
     return OAuthError(
       status: response.status, error: members.error.flatMap(printable),
-      errorDescription: String(members.description.prefix(512)).lowercased(), retryAfter: retryAfter)
+      errorDescription: String(members.description.prefix(512)).lowercased(), retryAfter: response.retryAfter)
   }
 
   private static func printable(_ error: String) -> String? {

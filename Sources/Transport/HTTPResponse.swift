@@ -14,4 +14,9 @@ package struct HTTPResponse: Sendable {
 
   /// The value of one of the few headers that are kept: `content-type`, `date`, `retry-after`. Case does not matter.
   package func header(_ name: String) -> String? { headers[name.lowercased()] }
+
+  /// How long the server asks to be left alone (RFC 9110 §10.2.3), but a year at most; nil unless it says so in seconds.
+  package var retryAfter: Duration? {
+    header("retry-after").flatMap { Int64($0) }.map { .seconds(min(max(0, $0), 365 * 86_400)) }
+  }
 }

@@ -69,8 +69,8 @@ package enum PrivateFile {
   }
 
   /// Puts a file of `bytes`, mode 0600, in the place of the one at `path` or makes it: others see the one or the other and
-  /// nothing in between. Throws `cannotWrite`. It is not made durable: after a power cut the older one may be back.
-  static func replace(_ path: String, _ bytes: RawSpan) throws {
+  /// nothing in between. Throws `cannotWrite`. Unless it is to be durable, after a power cut the older one may be back.
+  package static func replace(_ path: String, _ bytes: RawSpan, isDurable: Bool = false) throws {
     var template = Array((path + ".XXXXXX").utf8CString)
     let descriptor = template.withUnsafeMutableBufferPointer { buffer in
       buffer.baseAddress.map { mkstemp($0) } ?? -1
@@ -81,7 +81,9 @@ package enum PrivateFile {
       _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
       guard fchmod(descriptor, 0o600) == 0 else { throw failure(writing: path) }
       try writeAll(descriptor, bytes, path)
+      guard !isDurable || fsync(descriptor) == 0 else { throw failure(writing: path) }
       guard rename(template, path) == 0 else { throw failure(writing: path) }
+      if isDurable { try synchronize(folder(of: path)) }
     } catch {
       unlink(template)
       throw error

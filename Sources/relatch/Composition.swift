@@ -16,6 +16,7 @@ struct Places {
   let vault: String
   let identity: String
   private let acceptsRollback: Bool
+  private let passphrase: Passphrase
 
   /// Options win over the environment, which wins over the XDG defaults.
   init(_ options: CommonOptions) throws {
@@ -24,6 +25,7 @@ struct Places {
     identity = try Self.place(
       options.identity, "RELATCH_IDENTITY", base: "XDG_CONFIG_HOME", home: ".config", "relatch/identity")
     acceptsRollback = options.acceptRollback
+    passphrase = try Passphrase(options)
   }
 
   private static func place(
@@ -99,40 +101,9 @@ struct Places {
     return file.withUnsafeBytes { Array($0) }
   }
 
-  /// The identity in its file: an age identity file, or one sealed with a passphrase, which is then asked for.
-  func openIdentity() throws -> Identity {
-    let file: SecretBytes
-    do { file = try PrivateFile.read(identity) } catch let error as VaultError where error.code == .notFound {
-      throw Failure(
-        .notFound, "there is no identity: \(error)",
-        hint: "`relatch init` makes one; --identity FILE or RELATCH_IDENTITY names another")
-    }
-    if try AgeFile.kind(of: file.bytes) == .passphrase {
-      let passphrase = try Passphrase.terminal.unlocking("the identity \(identity)")
-      return try decode(AgeFile.open(file.bytes, passphrase: passphrase.bytes))
-    }
-    if PrivateFile.isOpenToOthers(identity), !isServiceCredential(identity) {
-      Diagnostics.standard.warning("others may read the identity \(Name.printable(identity)): chmod 600 it")
-    }
-    return try decode(file)
-  }
+  func openIdentity() throws -> Identity { try identityFile.open() }
 
-  /// Whether systemd put the file there for this service alone: its group bits are then the mask of an access control list,
-  /// and nobody's permission (https://systemd.io/CREDENTIALS).
-  private func isServiceCredential(_ path: String) -> Bool {
-    guard let folder = ProcessEnvironment.value(of: "CREDENTIALS_DIRECTORY") else { return false }
-    return path.hasPrefix(folder + "/")
-  }
-
-  private func decode(_ file: borrowing SecretBytes) throws -> Identity {
-    let identities = try AgeIdentityFile(decoding: file.bytes).identities
-    guard let first = identities.first, identities.count == 1 else {
-      throw Failure(
-        .corruptData, "\(Name.printable(identity)) holds \(identities.count) identities, expected one",
-        hint: "keep each identity in a file of its own")
-    }
-    return try Identity(first)
-  }
+  var identityFile: IdentityFile { IdentityFile(path: identity, passphrase: passphrase) }
 }
 
 /// What rotations are made of: one connection pool and one session of each administrator, however many run at once.

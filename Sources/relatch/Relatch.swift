@@ -24,7 +24,8 @@ struct Relatch: AsyncParsableCommand {
     subcommands: [
       InitCommand.self, AddCommand.self, PolicyCommand.self, ListCommand.self, ShowCommand.self, StatusCommand.self,
       ReadCommand.self, PlanCommand.self, RotateCommand.self, ResumeCommand.self, AbortCommand.self, RetireCommand.self,
-      SinkCommand.self, HookCommand.self, DeliverCommand.self, LogCommand.self, MetricsCommand.self,
+      SinkCommand.self, HookCommand.self, DeliverCommand.self, LogCommand.self, IdentityCommand.self,
+      MetricsCommand.self,
     ])
 }
 
@@ -35,6 +36,9 @@ struct CommonOptions: ParsableArguments {
 
   @Option(help: ArgumentHelp("The identity's file.", valueName: "file"))
   var identity: String?
+
+  @Option(help: ArgumentHelp("Read each passphrase, a line, from this open descriptor.", valueName: "number"))
+  var passphraseFd: Int32?
 
   @Flag(help: "Go on with a vault that is an older copy of what was seen before, and log that.")
   var acceptRollback = false

@@ -147,7 +147,7 @@ actor SalesforceClient {
     }
     let host = settings.domain.host
     let status = response.status
-    let retryAfter = response.header("retry-after").flatMap { Int($0) }.map { Duration.seconds(max(0, $0)) }
+    let retryAfter = response.retryAfter
     let permission =
       "the Run As user of \(admin.name) needs External Client App Developer and View Client Secret; it acts by the scope api"
     let restSwitch =

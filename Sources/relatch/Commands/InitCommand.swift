@@ -26,7 +26,9 @@ struct InitCommand: AsyncParsableCommand {
     try Name.check(owner, "owner name")
     try await requireNoVault(at: places)
     let hadIdentity = PrivateFile.exists(places.identity)
-    let identity = try hadIdentity ? places.openIdentity() : makeIdentity(at: places.identity)
+    let identity =
+      try hadIdentity
+      ? places.openIdentity() : places.identityFile.create(isProtected: !noPassphrase)
 
     let now = WallClock.now()
     try PrivateFile.createFolder(places.keys)
@@ -67,21 +69,5 @@ struct InitCommand: AsyncParsableCommand {
         .usage, "there is a vault at \(Name.printable(places.vault)) already",
         hint: "use it, or name another place: --vault DIR")
     }
-  }
-
-  private func makeIdentity(at path: String) throws -> Identity {
-    let age = try AgeIdentity(generating: .system)
-    let file = try AgeIdentityFile(age).encoded(created: WallClock.now().description)
-    if let folder = path.lastIndex(of: "/").map({ String(path[..<$0]) }), !folder.isEmpty {
-      try PrivateFile.createFolder(folder)
-    }
-    if noPassphrase {
-      try PrivateFile.create(path, file.bytes)
-    } else {
-      let passphrase = try Passphrase.terminal.protecting("the new identity \(path)")
-      let sealed = try AgeFile.seal(file.bytes, passphrase: passphrase.bytes, randomness: .system, armored: true)
-      try PrivateFile.create(path, sealed.span.bytes)
-    }
-    return try Identity(age)
   }
 }

@@ -1,21 +1,68 @@
 import Glibc
 import Sodium
 
-/// Asks a person for a passphrase on the terminal, never on standard input: a pipe there carries data.
+/// Where passphrases come from: a person at the terminal, never standard input unless it is named, since a pipe there carries
+/// data; or a descriptor or a file that was handed over for the purpose.
 struct Passphrase: Sendable {
   /// More than anyone types. Longer lines are refused, not cut.
   static let limit = 1024
 
-  /// The terminal of this session.
-  static let terminal = Passphrase(path: "/dev/tty")
-
   let path: String
+  /// Each passphrase is a line of it, instead of an answer.
+  private var descriptor: Int32?
+  /// Read instead of asking, if it is there, to unlock.
+  private var file: String?
+
+  init(path: String) { self.path = path }
+
+  /// What the options and the environment say. Throws `usage` if a passphrase stands in the environment.
+  init(_ options: CommonOptions) throws {
+    self.init(path: "/dev/tty")
+    guard ProcessEnvironment.value(of: "RELATCH_PASSPHRASE") == nil else {
+      throw Failure(
+        .usage, "RELATCH_PASSPHRASE is set: an environment is inherited, listed and dumped",
+        hint: "take it out, and hand the passphrase over by --passphrase-fd")
+    }
+    descriptor = options.passphraseFd
+    file = ProcessEnvironment.value(of: "CREDENTIALS_DIRECTORY").map { $0 + "/relatch-passphrase" }
+  }
 
   /// The passphrase that opens `what`, a few words for the prompt.
-  func unlocking(_ what: String) throws -> SecretBytes { try ask("passphrase to unlock \(what)") }
+  func unlocking(_ what: String) throws -> SecretBytes {
+    if let descriptor { return try Self.line(of: descriptor, "descriptor \(descriptor)", for: what) }
+    if let file {
+      let descriptor = open(file, O_RDONLY | O_CLOEXEC)
+      defer { if descriptor >= 0 { close(descriptor) } }
+      if descriptor >= 0 || errno != ENOENT { return try Self.line(of: descriptor, file, for: what) }
+    }
+    return try ask("passphrase to unlock \(what)")
+  }
+
+  /// The next line of `descriptor`, which errors call `name`.
+  private static func line(of descriptor: Int32, _ name: String, for what: String) throws -> SecretBytes {
+    let line = try SecretBytes(capacity: limit + 1) { output in
+      try output.withUnsafeMutableBytes { buffer, initialized in
+        // Byte by byte: what follows the line is the next passphrase.
+        while initialized < buffer.count {
+          let count = read(descriptor, buffer.baseAddress?.advanced(by: initialized), 1)
+          if count < 0 && errno == EINTR { continue }
+          guard count >= 0 else {
+            throw PassphraseError(
+              .unreadable, "cannot read the passphrase from \(name): \(String(cString: strerror(errno)))")
+          }
+          if count == 0 || buffer[initialized] == UInt8(ascii: "\n") { return }
+          initialized += 1
+        }
+        throw PassphraseError(.tooLong, "the passphrase from \(name) has more than \(limit) bytes")
+      }
+    }
+    guard line.count > 0 else { throw PassphraseError(.empty, "\(name) has no passphrase for \(what)") }
+    return line
+  }
 
   /// A new passphrase to protect `what`, typed twice.
   func protecting(_ what: String) throws -> SecretBytes {
+    if let descriptor { return try Self.line(of: descriptor, "descriptor \(descriptor)", for: what) }
     let first = try ask("new passphrase to protect \(what)")
     let second = try ask("the same passphrase again")
     guard first.isEqual(to: second) else {
@@ -97,6 +144,7 @@ struct PassphraseError: Error, Equatable, Sendable, CustomStringConvertible {
   /// What kind of failure this is; equality looks at this alone.
   enum Code: Sendable {
     case noTerminal
+    case unreadable
     case empty
     case tooLong
     case mismatch
@@ -119,7 +167,8 @@ struct PassphraseError: Error, Equatable, Sendable, CustomStringConvertible {
   var hint: String {
     switch code {
     case .noTerminal:
-      "run it on a terminal, or use an identity without a passphrase (`relatch init --no-passphrase`)"
+      "run it on a terminal, hand the passphrase over by --passphrase-fd, or use an identity made with --no-passphrase"
+    case .unreadable: "name a descriptor that is open for reading: `--passphrase-fd 3 3<file`"
     case .empty, .tooLong, .mismatch, .interrupted: "run the command again and type the passphrase"
     }
   }

@@ -1,0 +1,87 @@
+import Age
+import Audit
+import JSON
+import Sodium
+import Vault
+
+/// The file that holds who acts: an age identity file, or one sealed with a passphrase.
+struct IdentityFile {
+  let path: String
+  let passphrase: Passphrase
+
+  /// Reads it, with its passphrase if it has one.
+  func open() throws -> Identity { try Identity(openAge()) }
+
+  private func openAge() throws -> AgeIdentity {
+    let file: SecretBytes
+    do { file = try PrivateFile.read(path) } catch let error as VaultError where error.code == .notFound {
+      throw Failure(
+        .notFound, "there is no identity: \(error)",
+        hint: "`relatch init` or `relatch identity new` makes one; --identity FILE or RELATCH_IDENTITY names another")
+    }
+    if try AgeFile.kind(of: file.bytes) == .passphrase {
+      let passphrase = try passphrase.unlocking("the identity \(path)")
+      return try decode(AgeFile.open(file.bytes, passphrase: passphrase.bytes))
+    }
+    if PrivateFile.isOpenToOthers(path), !isServiceCredential {
+      Diagnostics.standard.warning("others may read the identity \(Name.printable(path)): chmod 600 it")
+    }
+    return try decode(file)
+  }
+
+  /// Whether systemd put the file there for this service alone: its group bits are then the mask of an access control list,
+  /// and nobody's permission (https://systemd.io/CREDENTIALS).
+  private var isServiceCredential: Bool {
+    guard let folder = ProcessEnvironment.value(of: "CREDENTIALS_DIRECTORY") else { return false }
+    return path.hasPrefix(folder + "/")
+  }
+
+  private func decode(_ file: borrowing SecretBytes) throws -> AgeIdentity {
+    let identities = try AgeIdentityFile(decoding: file.bytes).identities
+    guard let first = identities.first, identities.count == 1 else {
+      throw Failure(
+        .corruptData, "\(Name.printable(path)) holds \(identities.count) identities, expected one",
+        hint: "keep each identity in a file of its own")
+    }
+    return first
+  }
+
+  /// Makes a new identity there. Throws `alreadyExists` if there is a file.
+  func create(isProtected: Bool) throws -> Identity {
+    let age = try AgeIdentity(generating: .system)
+    let content = try content(age, isProtected: isProtected, "the new identity \(path)")
+    if let folder = path.lastIndex(of: "/").map({ String(path[..<$0]) }), !folder.isEmpty {
+      try PrivateFile.createFolder(folder)
+    }
+    try PrivateFile.create(path, content.bytes)
+    return try Identity(age)
+  }
+
+  /// Seals the identity with a new passphrase, or with none. What is there stays until the new file is durable.
+  func protect(isProtected: Bool) throws -> Identity {
+    let age = try openAge()
+    let content = try content(age, isProtected: isProtected, "the identity \(path)")
+    try PrivateFile.replace(path, content.bytes, isDurable: true)
+    return try Identity(age)
+  }
+
+  private func content(_ age: AgeIdentity, isProtected: Bool, _ what: String) throws -> SecretBytes {
+    let created = WallClock.now().description
+    guard isProtected else { return try AgeIdentityFile(age).encoded(created: created) }
+    let file = try AgeIdentityFile(age).encoded(created: created)
+    let passphrase = try passphrase.protecting(what)
+    let sealed = try AgeFile.seal(file.bytes, passphrase: passphrase.bytes, randomness: .system, armored: true)
+    return try SecretBytes(copying: sealed.span.bytes)
+  }
+}
+
+extension Identity {
+  /// What others need to know of it, to seal to it and to verify what it signs; nothing of it is secret.
+  func publicCard(named name: String) throws -> JSONValue {
+    let card = try card(named: name, role: .operator)
+    guard case .object(var members) = card.json else { return card.json }
+    // Which role it has is for the vault's owner to say.
+    members["role"] = nil
+    return .object(members)
+  }
+}

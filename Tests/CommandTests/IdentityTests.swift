@@ -1,0 +1,76 @@
+import Foundation
+import Testing
+
+/// Who acts, and how a passphrase gets to the program.
+@Suite("An identity")
+struct IdentityTests {
+  /// Runs with `passphrases`, a line each, on descriptor 3.
+  private func run(
+    _ place: Workplace, _ arguments: [String], _ passphrases: [String], environment: [String: String] = [:]
+  ) async throws -> Outcome {
+    let file = place.folder.appendingPathComponent("passphrases")
+    try Data(passphrases.map { $0 + "\n" }.joined().utf8).write(to: file)
+    return try await place.run(
+      "/bin/sh",
+      ["-c", "exec 3<\"$0\"; exec \"$@\"", file.path, Programs.relatch] + arguments + ["--passphrase-fd", "3"],
+      environment: environment)
+  }
+
+  @Test("is made once, and its card is what a vault made with it has as its owner")
+  func card() async throws {
+    let place = try await Workplace()
+    let own = ["RELATCH_IDENTITY": place.folder.path + "/new/id", "RELATCH_VAULT": place.folder.path + "/theirs"]
+    let made = try await place.relatch("identity", "new", "--no-passphrase", "--name", "cron@host", environment: own)
+    #expect(made.code == 0)
+    let shown = try await place.relatch("identity", "show", "--name", "cron@host", environment: own)
+    #expect(shown.code == 0 && shown.output == made.output)
+    let card = try #require(
+      JSONSerialization.jsonObject(with: made.output) as? [String: String], "\(made.outputText)")
+    #expect(card.keys.sorted() == ["age", "name", "signing"] && card["name"] == "cron@host")
+    #expect(try await place.relatch("init", environment: own).code == 0)
+    let log = try await place.relatch("log", "list", "--json", environment: own).outputText
+    for part in ["age", "signing"] { #expect(try log.contains(#require(card[part]))) }
+    let again = try await place.relatch("identity", "new", "--no-passphrase", environment: own)
+    expectFailure(again, 64)
+    #expect(try await place.relatch("identity", "show", "--name", "cron@host", environment: own).output == made.output)
+    #expect(try await place.relatch("identity", "show", environment: own).outputText.contains("@"))
+  }
+
+  @Test("gets a passphrase, another, and none again; it stays the same, and a wrong passphrase opens nothing")
+  func passphrase() async throws {
+    let place = try await Workplace()
+    let card = try await place.relatch("identity", "show").output
+    let protected = try await run(place, ["identity", "protect"], ["first one"])
+    #expect(protected.code == 0 && protected.output == card, "\(protected.errorText)")
+    let text = try String(contentsOf: place.identity, encoding: .utf8)
+    #expect(text.hasPrefix("-----BEGIN AGE ENCRYPTED FILE-----") && !text.contains("AGE-SECRET-KEY"))
+    let mode = try FileManager.default.attributesOfItem(atPath: place.identity.path)[.posixPermissions] as? Int
+    #expect(mode == 0o600)
+    #expect(try await run(place, ["read", "admin"], ["first one"]).code == 0)
+    expectFailure(try await run(place, ["read", "admin"], ["second one"]), 77)
+    expectFailure(try await run(place, ["read", "admin"], []), 77, "no passphrase")
+    #expect(try await run(place, ["identity", "protect"], ["first one", "second one"]).output == card)
+    expectFailure(try await run(place, ["read", "admin"], ["first one"]), 77)
+    #expect(try await run(place, ["identity", "protect", "--no-passphrase"], ["second one"]).output == card)
+    #expect(try await place.relatch("read", "admin").code == 0)
+    let left = try FileManager.default.contentsOfDirectory(atPath: place.folder.path)
+    #expect(!left.contains { $0.hasPrefix("identity.") }, "\(left)")
+  }
+
+  @Test("takes its passphrase from a service's credentials, never from the environment, and says what is wrong with it")
+  func sources() async throws {
+    let place = try await Workplace()
+    #expect(try await run(place, ["identity", "protect"], ["of the service"]).code == 0)
+    let credentials = place.folder.appendingPathComponent("credentials")
+    try FileManager.default.createDirectory(at: credentials, withIntermediateDirectories: true)
+    let service = ["CREDENTIALS_DIRECTORY": credentials.path]
+    try Data("of the service\n".utf8).write(to: credentials.appendingPathComponent("relatch-passphrase"))
+    #expect(try await place.relatch("read", "admin", environment: service).code == 0)
+    let exposed = try await place.relatch("read", "admin", environment: ["RELATCH_PASSPHRASE": "of the service"])
+    expectFailure(exposed, 64, "--passphrase-fd")
+    #expect(!exposed.errorText.contains("of the service"))
+    expectFailure(try await place.relatch("read", "admin", "--passphrase-fd", "9"), 77, "descriptor 9")
+    let long = try await run(place, ["read", "admin"], [String(repeating: "x", count: 2000)])
+    expectFailure(long, 77, "more than 1024")
+  }
+}
