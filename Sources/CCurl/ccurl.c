@@ -254,13 +254,14 @@ void ccurl_poller_wake(ccurl_poller *poller) {
   eventfd_write(poller->wake, 1);
 }
 
-CURLMcode ccurl_poller_turn(ccurl_poller *poller) {
+CURLMcode ccurl_poller_turn(ccurl_poller *poller, bool is_idle) {
   enum { LONGEST_MS = 60000 };
   struct epoll_event events[64];
   long wait_ms = -1;
   CURLMcode timing = table.curl_multi_timeout(poller->multi, &wait_ms);
   if (timing != CURLM_OK) return timing;
-  if (wait_ms < 0 || wait_ms > LONGEST_MS) wait_ms = LONGEST_MS;
+  // A handle that has failed asks to be called at once, for ever.
+  if (is_idle || wait_ms < 0 || wait_ms > LONGEST_MS) wait_ms = LONGEST_MS;
   int count = epoll_wait(poller->epoll, events, sizeof events / sizeof *events, (int)wait_ms);
   int running;
   for (int i = 0; i < count; i++) {

@@ -44,7 +44,7 @@ extension RotationRun {
   func reachDelivery(again: Bool) async throws -> RotationOutcome {
     if let state = journal?.machine.state, [.promoting, .promoted, .verifying].contains(state) {
       throw RotationError(
-        .unresolved, "\(name): a rotation is under way (\(state.rawValue)); its pair is delivered when it is verified",
+        .held, "\(name): a rotation is under way (\(state.rawValue)); its pair is delivered when it is verified",
         hint: "`relatch rotate \(name)` continues it")
     }
     let names = (again ? credential.receivers : credential.undelivered).map(\.name)
@@ -141,8 +141,8 @@ extension RotationRun {
     DeliveryOccasion(credential: name, version: activeNumber, previous: credential.debts.last?.number)
   }
 
-  /// Keeps the lease while a hook takes its time; fails once it is lost.
-  private var keepAlive: KeepAlive {
+  /// Keeps the lease while something takes its time; fails once it is lost.
+  var keepAlive: KeepAlive {
     { [lease, runner] in
       let now = runner.timing.now()
       try await runner.vault.store.write {

@@ -12,20 +12,27 @@ extension RotationRun {
     let reason = try await runner.vault.read { try schedule.requireDue(credential, in: $0, now: now) }
     let stepsBefore = journal.map { (number: $0.number, steps: $0.steps) }
     do {
-      let isFinal = journal.map { $0.machine.state.isFinal } ?? true
-      if isFinal, reason == .delivery { return try await reachDelivery(again: false) }
+      // What is owed besides waits for a moment of its own.
+      if reason == .delivery { return try await reachDelivery(again: false) }
       try await openPairs()
-      if isFinal { try await begin(schedule) }
+      if journal.map({ $0.machine.state.isFinal }) ?? true { try await begin(schedule) }
       return try await drive(retiringNow: false)
-    } catch let error as RotationError where error.code.isAttempt {
-      guard let journal else { throw error }
-      let isTold =
-        journal.endsInFailure && (journal.number != stepsBefore?.number || journal.steps > stepsBefore?.steps ?? 0)
-      if !isTold {
-        for event in journal.machine.state.unsuccessfulAttempt { try await record(event, error.members) }
-      }
+    } catch let error as RotationError {
+      if error.code.isAttempt { try await account(for: error, since: stepsBefore) }
+      throw error
+    } catch let error where !(error is StorageError || error is CancellationError) {
+      // Trouble on this side is an attempt, too: the next one waits. What can be written is, and the error stays what it is.
+      try? await account(for: RotationError(.unresolved, "\(error)"), since: stepsBefore)
       throw error
     }
+  }
+
+  /// Leaves an account of an attempt that came to nothing, unless its last step is one.
+  private func account(for error: RotationError, since before: (number: UInt64, steps: UInt32)?) async throws {
+    guard let journal else { return }
+    let isTold = journal.endsInFailure && (journal.number != before?.number || journal.steps > before?.steps ?? 0)
+    guard !isTold else { return }
+    for event in journal.machine.state.unsuccessfulAttempt { try await record(event, error.members) }
   }
 }
 

@@ -35,7 +35,8 @@ extension RotationRun {
       throw obstacle.error(of: name)
     }
     try await asking(.stage) {
-      try await self.clearSlot(seen)
+      // What was deleted took time: a run that lost its lease meanwhile must not stage.
+      if try await self.clearSlot(seen) { try await self.keepAlive() }
       return try await self.provider.stage(seen)
     } record: { made in
       // The machine then looks at the slot, and removes what cannot be used.
@@ -45,13 +46,17 @@ extension RotationRun {
   }
 
   /// A staged pair that expired occupies the slot and is of use to nobody; a replaced pair is cut off where a person said so.
-  private func clearSlot(_ seen: Observation) async throws {
+  /// Returns whether anything was to be deleted.
+  private func clearSlot(_ seen: Observation) async throws -> Bool {
+    var hasDeleted = false
     for other in seen.others
     where !other.handle.isEmpty && (other.place == .expired || other.place == .replaced && replacesPrevious) {
+      hasDeleted = true
       do { try await provider.delete(handle: other.handle, seen) } catch {
         guard error.code == .notFound else { throw error }
       }
     }
+    return hasDeleted
   }
 
   /// Whether `made` can be saved and used: its secret is shown, and both parts are what a pair may hold.

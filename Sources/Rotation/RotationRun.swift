@@ -58,11 +58,11 @@ actor RotationRun {
     }
   }
 
-  /// Whether something was done that an error must not hide: the pair is promoted, or the old one deleted, and what follows
-  /// has failed.
+  /// Whether something was done that an error must not hide: the pair is promoted, or may be, or the old one deleted, or the
+  /// new one given up; and what follows has failed.
   private var isOutstanding: Bool {
     switch journal?.machine.state {
-    case .promoted, .verifying, .retiring, .deleted, .proving: true
+    case .promoting, .promoted, .verifying, .retiring, .deleted, .proving, .rejected, .discarding: true
     case .owed: hasPromoted
     default: false
     }

@@ -47,7 +47,7 @@ struct TransferSet {
   /// Waits until a transfer can go on, or the loop is woken, and moves them on; returns those that ended.
   mutating func turn() -> [Ended] {
     let wereUnderWay = !underWay.isEmpty
-    let status = ccurl_poller_turn(poller)
+    let status = ccurl_poller_turn(poller, !wereUnderWay)
     var ended: [Ended] = []
     var easy: UnsafeMutableRawPointer?
     var result = CURLE_OK

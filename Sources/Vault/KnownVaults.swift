@@ -38,10 +38,12 @@ package struct KnownVaults: Sendable {
     try PrivateFile.withLock(folder) {
       let kept = isAccepted ? nil : try self.checkpoint(of: vault)
       if kept.map({ $0.checkpoint.size < checkpoint.checkpoint.size }) ?? true {
-        try PrivateFile.replace(checkpointFile(vault), checkpoint.bytes.span.bytes)
+        // Once, so that there is one after a power cut; later ones take the place of one that is there.
+        try PrivateFile.replace(
+          checkpointFile(vault), checkpoint.bytes.span.bytes, isDurable: kept == nil)
       }
       if isAccepted || (try? self.vault(at: place)) != vault {
-        try PrivateFile.replace(placeFile(place), Array("\(vault) \(place)\n".utf8).span.bytes)
+        try PrivateFile.replace(placeFile(place), Array("\(vault) \(place)\n".utf8).span.bytes, isDurable: true)
       }
     }
   }
@@ -52,10 +54,18 @@ package struct KnownVaults: Sendable {
     "\(folder)/at/\(Array(SHA256.hash(Array(place.utf8)).bytes.prefix(16)).hex)"
   }
 
+  /// Nil if there is no such file, or one without content, which a power cut can leave.
   private func read(_ path: String) throws -> [UInt8]? {
-    do { return try PrivateFile.read(path).withUnsafeBytes { Array($0) } } catch let error as VaultError
-      where error.code == .notFound
-    { return nil }
+    do {
+      let bytes = try PrivateFile.read(path).withUnsafeBytes { Array($0) }
+      return bytes.isEmpty ? nil : bytes
+    } catch let error as VaultError where error.code == .notFound {
+      return nil
+    } catch let error as VaultError {
+      throw VaultError(
+        .rolledBack,
+        "what is remembered of the vault cannot be read: \(error); XDG_STATE_HOME names another place for it")
+    }
   }
 
   private func unreadable(_ path: String) -> VaultError {
@@ -79,7 +89,10 @@ extension VaultView {
 
   /// Fails with `rolledBack` unless the log is an extension of what was seen of it before. Reads O(log n) rows.
   package func requireExtension(of seen: SignedCheckpoint) throws {
-    let (seen, newest) = (seen.checkpoint, newestCheckpoint.checkpoint)
+    try Self.requireExtension(of: seen.checkpoint, newest: newestCheckpoint.checkpoint, in: transaction)
+  }
+
+  static func requireExtension(of seen: Checkpoint, newest: Checkpoint, in transaction: any ReadTransaction) throws {
     guard seen.origin == newest.origin else {
       throw VaultError(.rolledBack, "found the vault of the log \(newest.origin), expected \(seen.origin)")
     }

@@ -91,13 +91,16 @@ package enum PrivateFile {
   }
 
   /// Runs `body` while no other process runs one under the lock of the same folder; the lock ends with its process. Throws
-  /// `cannotWrite`.
+  /// `cannotWrite`, and after a second if a process that was stopped holds it.
   static func withLock<Result>(_ folder: String, _ body: () throws -> Result) throws -> Result {
     let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(writing: folder) }
     defer { close(descriptor) }
-    while flock(descriptor, LOCK_EX) != 0 {
-      guard errno == EINTR else { throw failure(writing: folder) }
+    var tries = 20
+    while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+      guard errno == EINTR || errno == EWOULDBLOCK, tries > 0 else { throw failure(writing: folder) }
+      tries -= 1
+      poll(nil, 0, 50)
     }
     return try body()
   }

@@ -18,13 +18,15 @@ package struct UnlockedVault: Sendable {
 
   /// Opens the vault in `store` with `identity`; `keyFile` is the content of `keys/<key ID>.age`.
   ///
-  /// Throws `notPermitted` if the identity is not a member, `corrupt` if anything does not authenticate.
+  /// Throws `notPermitted` if the identity is not a member, `corrupt` if anything does not authenticate, and `rolledBack`,
+  /// now or later, if the log is not an extension of what `seen` says.
   package init(
-    _ store: any Store, identity: Identity, keyFile: @Sendable (VaultHeader) throws -> [UInt8], randomness: Randomness
+    _ store: any Store, identity: Identity, keyFile: @Sendable (VaultHeader) throws -> [UInt8],
+    extending seen: SignedCheckpoint? = nil, randomness: Randomness
   )
     async throws
   {
-    let memory = VaultMemory()
+    let memory = VaultMemory(floor: seen)
     let (header, members) = try await store.read { transaction in
       let view = try VaultView(transaction, remembering: memory)
       return (view.header, view.members)

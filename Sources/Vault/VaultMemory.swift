@@ -45,6 +45,10 @@ final class VaultMemory: Sendable {
   fileprivate static let mostRecords = 4_096
 
   private let state = Mutex(State())
+  /// What the vault was when it was opened: whatever is read later extends it.
+  let floor: SignedCheckpoint?
+
+  init(floor: SignedCheckpoint? = nil) { self.floor = floor }
 
   /// What is known of the vault that `transaction` shows, whose rows are `rows`; nil if there is any difference.
   func recall(_ rows: VaultRows, in transaction: any ReadTransaction) throws -> Known? {

@@ -36,7 +36,7 @@ package struct VaultView {
     let rows = try VaultRows(transaction)
     known =
       try memory.recall(rows, in: transaction)
-      ?? memory.learn(Self.authenticate(rows, in: transaction), isNewest: false)
+      ?? memory.learn(Self.authenticate(rows, in: transaction, extending: memory.floor), isNewest: false)
     self.transaction = transaction
     self.memory = memory
     unsigned = nil
@@ -55,7 +55,7 @@ package struct VaultView {
       try transaction.finishNow()
       known =
         try memory.recall(rows, in: transaction)
-        ?? memory.learn(Self.authenticate(rows, in: transaction), isNewest: true)
+        ?? memory.learn(Self.authenticate(rows, in: transaction, extending: memory.floor), isNewest: true)
       unsigned = nil
     }
     self.transaction = transaction
@@ -63,7 +63,7 @@ package struct VaultView {
   }
 
   private static func authenticate(
-    _ rows: VaultRows, in transaction: any ReadTransaction
+    _ rows: VaultRows, in transaction: any ReadTransaction, extending floor: SignedCheckpoint? = nil
   ) throws -> VaultMemory.Known {
     let header = try VaultHeader(decoding: rows.header)
     let members = try rows.members.map { try Member(decoding: $0.value, name: name($0.key)) }
@@ -72,6 +72,9 @@ package struct VaultView {
     }
     guard let end, end.checkpoint.checkpoint.origin == header.origin else {
       throw VaultError(.corrupt, "the vault's log is missing, or another vault's")
+    }
+    if let floor {
+      try requireExtension(of: floor.checkpoint, newest: end.checkpoint.checkpoint, in: transaction)
     }
     let known = VaultMemory.Known(rows: rows, header: header, members: members, end: end)
     let view = VaultView(transaction: transaction, known: known, unsigned: nil, memory: nil)

@@ -90,7 +90,8 @@ struct Places {
   private func unlock(_ store: any Store) async throws -> UnlockedVault {
     let identity = try openIdentity()
     return try await UnlockedVault(
-      store, identity: identity, keyFile: { try readKeyFile(keyFile($0)) }, randomness: .system)
+      store, identity: identity, keyFile: { try readKeyFile(keyFile($0)) },
+      extending: OpenedVaults.shared.seen(at: vault), randomness: .system)
   }
 
   private func readKeyFile(_ path: String) throws -> [UInt8] {

@@ -74,6 +74,23 @@ struct RollbackTests {
     #expect(try await place.relatch("list").code == 0)
   }
 
+  @Test("Whoever accepts another vault that is an older copy as well is told of both")
+  func both() async throws {
+    let place = try await Workplace()
+    let second = ["RELATCH_VAULT": place.folder.path + "/second"]
+    #expect(try await place.relatch("init", environment: second).code == 0)
+    let older = place.folder.appendingPathComponent("older")
+    try FileManager.default.copyItem(at: place.folder.appendingPathComponent("second"), to: older)
+    let pair = #"{"client_id":"a","client_secret":"b"}"#
+    let added = try await place.relatch(
+      "add", "x", "--provider", "salesforce", "--set", "url=\(place.org.url)", stdin: pair, environment: second)
+    #expect(added.code == 0, "\(added.errorText)")
+    try putBack(older, place)
+    let outcome = try await place.relatch("list")
+    expectFailure(outcome, 65, "another vault stands at ")
+    #expect(outcome.errorText.contains("an older copy"))
+  }
+
   @Test("What is remembered is the newest signed checkpoint, private, and kept through links, moves and refusals")
   func kept() async throws {
     let place = try await Workplace()
@@ -107,6 +124,10 @@ struct RollbackTests {
     expectFailure(try await place.relatch("list"), 65, "is damaged")
     #expect(try await place.relatch("list", "--accept-rollback").code == 0)
     #expect(try await place.relatch("list").errorText == "")
+    // A power cut can leave a file without content: as good as none.
+    try Data().write(to: URL(fileURLWithPath: folder + "/" + file))
+    #expect(try await place.relatch("list").errorText == "")
+    expectFailure(try await place.relatch("list", environment: ["XDG_STATE_HOME": "/dev/null"]), 65, "XDG_STATE_HOME")
     let homeless = try await place.relatch("list", environment: ["HOME": ""])
     #expect(homeless.code == 0 && homeless.errorText.contains("would not be noticed"))
     let readOnly = try await place.relatch("read", "admin", environment: ["XDG_STATE_HOME": "/proc"])

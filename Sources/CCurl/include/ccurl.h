@@ -69,7 +69,7 @@ typedef struct ccurl_poller ccurl_poller;
 ccurl_poller *ccurl_poller_create(CURLM *multi);
 void ccurl_poller_destroy(ccurl_poller *poller);
 /// Waits until there is something to do, or a minute, and does it.
-CURLMcode ccurl_poller_turn(ccurl_poller *poller);
+CURLMcode ccurl_poller_turn(ccurl_poller *poller, bool is_idle);
 /// Ends the wait of the present turn, or of the next. The only call that other threads may make.
 void ccurl_poller_wake(ccurl_poller *poller);
 

@@ -34,7 +34,11 @@ final class OpenedVaults: Sendable {
       return
     }
     let place = Self.absolute(path)
-    guard opened.withLock({ $0[place] == nil }) else { return }
+    if let first = opened.withLock({ $0[place] }) {
+      // Opened again: what stands there now must be what was compared.
+      guard let seen = first.seen else { return }
+      return try await store.read { try VaultView($0).requireExtension(of: seen) }
+    }
     let compared: Opened
     do { compared = try await Self.compared(store, at: place, with: known) } catch let error as VaultError
       where error.code == .rolledBack
@@ -55,24 +59,33 @@ final class OpenedVaults: Sendable {
     _ store: any Store, at place: String, with known: KnownVaults
   ) async throws -> Opened {
     let (vault, newest) = try await store.read { try VaultView.unverified(in: $0) }
+    var found: [String] = []
     let before = try known.vault(at: place)
-    guard before == nil || before == vault else {
-      throw VaultError(
-        .rolledBack,
-        "another vault stands at \(Name.printable(place)): found \(vault), expected \(before?.description ?? "none")")
+    if let before, before != vault {
+      found.append("another vault stands at \(Name.printable(place)): found \(vault), expected \(before)")
     }
     let remembered = try known.checkpoint(of: vault)
-    if let remembered, remembered.bytes == newest {
+    if let remembered, remembered.bytes == newest, found.isEmpty {
       return Opened(store: store, known: known, seen: remembered, isKept: before == vault)
     }
     // This snapshot is younger than what was remembered: others' commits only make its log longer.
-    let seen = try await store.read { transaction in
+    let (seen, loss) = try await store.read { transaction -> (SignedCheckpoint, String?) in
       let view = try VaultView(transaction)
-      if let remembered { try view.requireExtension(of: remembered) }
-      return view.newestCheckpoint
+      do {
+        if let remembered { try view.requireExtension(of: remembered) }
+        return (view.newestCheckpoint, nil)
+      } catch let error as VaultError where error.code == .rolledBack {
+        return (view.newestCheckpoint, error.description)
+      }
     }
+    if let loss { found.append(loss) }
+    // A person who accepts one must have been told of both.
+    guard found.isEmpty else { throw VaultError(.rolledBack, found.joined(separator: "; and ")) }
     return Opened(store: store, known: known, seen: seen, isKept: false)
   }
+
+  /// What the vault in the folder `path` was when it was compared; nil if it was not, or a person accepted what is there.
+  func seen(at path: String) -> SignedCheckpoint? { opened.withLock { $0[Self.absolute(path)]?.seen } }
 
   /// Keeps what is there to see of each vault now. Throws `rolledBack` if one has lost something while it was open.
   func remember() async throws {
