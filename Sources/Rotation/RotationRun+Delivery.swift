@@ -44,7 +44,7 @@ extension RotationRun {
   func reachDelivery(again: Bool) async throws -> RotationOutcome {
     if let state = journal?.machine.state, [.promoting, .promoted, .verifying].contains(state) {
       throw RotationError(
-        .unresolved, "\(name): a rotation is under way (\(state.rawValue)); its pair is delivered when it is verified",
+        .held, "\(name): a rotation is under way (\(state.rawValue)); its pair is delivered when it is verified",
         hint: "`relatch rotate \(name)` continues it")
     }
     let names = (again ? credential.receivers : credential.undelivered).map(\.name)
@@ -71,6 +71,7 @@ extension RotationRun {
     let (version, pair) = try pair(in: .active)
     var shortfalls: [DeliveryShortfall] = []
     var hasAllFiles = true
+    var isToForget = again
     for delivery in waiting {
       guard delivery.isFile || hasAllFiles else {
         let error = DeliveryError(.waits, "it waits for the sinks before it")
@@ -78,10 +79,12 @@ extension RotationRun {
         continue
       }
       do {
-        try await hand(pair, version, to: delivery)
+        try await hand(pair, version, to: delivery, forgetting: isToForget)
+        isToForget = false
       } catch is Removed {
         continue
       } catch let error as DeliveryError {
+        isToForget = false
         shortfalls.append(DeliveryShortfall(name: delivery.name, error: error))
         if delivery.isFile { hasAllFiles = false }
       }
@@ -94,13 +97,18 @@ extension RotationRun {
 
   /// One delivery. The intent is durable before the pair leaves, the outcome when it is known. Throws `DeliveryError` if it
   /// did not arrive, `Removed` if nothing is to be delivered any more.
-  private func hand(_ pair: Pair, _ version: UInt64, to delivery: DeliveryRecord) async throws {
+  ///
+  /// `forgetting` what arrived before, with the intent: whatever becomes of this run, everything is delivered again.
+  private func hand(
+    _ pair: Pair, _ version: UInt64, to delivery: DeliveryRecord, forgetting: Bool
+  ) async throws {
     let fields: [String: JSONValue] = [
       "delivery": .string(delivery.name), "version": .integer(Int(clamping: version)),
     ]
     let now = now
     credential = try await change(now: now) { change, credential in
       guard credential.noteAttempt(at: delivery, now: now) else { throw Removed() }
+      if forgetting { credential.forgetDelivered() }
       return try change.save(credential, .deliveryIntended, fields)
     }
     do {
