@@ -28,8 +28,8 @@ extension RotationRun {
           try await runner.delivery.run(hook, occasion, known: Array(pairs.values), keepAlive: keepAlive)
         } catch let error as DeliveryError {
           throw RotationError(
-            .vetoed, "\(name): the hook \(hook.name) stopped the rotation before it began: \(error)\(error.quotation)",
-            hint: error.hint ?? "nothing was asked of the provider; the next run asks the hook again")
+            .vetoed, "\(name): the hook \(hook.name) stopped the rotation before it began: \(error)",
+            hint: error.hint ?? "nothing was asked of the provider; the next run asks the hook again", said: error.said)
         }
       }
     } catch let error as RotationError {
@@ -162,5 +162,8 @@ extension RotationRun {
 
 extension DeliveryError {
   /// What a hook said, for the end of a sentence.
-  package var quotation: String { said.isEmpty ? "" : "; its last words: \(said)" }
+  package var quotation: String { Self.quotation(said) }
+
+  /// The same for the hook that an error of a run is about.
+  package static func quotation(_ said: String) -> String { said.isEmpty ? "" : "; its last words: \(said)" }
 }
