@@ -19,7 +19,7 @@ package struct FileSink: Sendable {
   package func check() throws(DeliveryError) {
     let (parent, name) = TrustedFolder.split(settings.path)
     let folder = try TrustedFolder(parent)
-    _ = try existing(name, in: folder)
+    if let existing = try existing(name, in: folder) { try checkGroup(of: existing, in: folder) }
     guard faccessat(folder.descriptor, ".", W_OK | X_OK, AT_EACCESS) == 0 else {
       throw DeliveryError(
         .unusable, "\(Name.printable(parent)) cannot be written to: \(Errno.text)",
@@ -55,7 +55,9 @@ package struct FileSink: Sendable {
       unlinkat(folder.descriptor, temporary, 0)
       throw error
     }
-    guard fsync(folder.descriptor) == 0 else { throw failure("cannot synchronise its folder") }
+    guard fsync(folder.descriptor) == 0 else {
+      throw failure("cannot synchronise its folder", hint: "the file has its new content; see whether the disk is well")
+    }
   }
 
   /// Removes what killed runs left beside the file. The file itself stays.
@@ -74,7 +76,9 @@ package struct FileSink: Sendable {
       let owner = existing.st_uid == made.st_uid ? uid_t.max : existing.st_uid
       let group = existing.st_gid == made.st_gid ? gid_t.max : existing.st_gid
       if owner != uid_t.max || group != gid_t.max {
-        guard fchown(descriptor, owner, group) == 0 else { throw failure("cannot keep its owner and group") }
+        guard fchown(descriptor, owner, group) == 0 else {
+          throw failure("cannot keep its owner and group", hint: Self.groupHint)
+        }
       }
     }
     // While it is written, for its owner alone, whatever the mask took away or a default of the folder added.
@@ -86,6 +90,27 @@ package struct FileSink: Sendable {
       throw failure("cannot set the new file's mode")
     }
     guard fsync(descriptor) == 0 else { throw failure("cannot synchronise the new file") }
+  }
+
+  /// Fails if the file that takes the place of `existing` could not be given its group.
+  private func checkGroup(of existing: stat, in folder: borrowing TrustedFolder) throws(DeliveryError) {
+    var place = stat()
+    guard fstat(folder.descriptor, &place) == 0 else { throw failure("its folder cannot be looked at") }
+    let group = place.st_mode & S_ISGID != 0 ? place.st_gid : getegid()
+    guard existing.st_gid != group else { return }
+    // Of no file: all that comes back is whether the call itself is forbidden, as service managers do.
+    let isForbidden = fchown(-1, uid_t.max, gid_t.max) != 0 && errno == EPERM
+    guard isForbidden || (geteuid() != 0 && !Self.isMember(of: existing.st_gid)) else { return }
+    throw DeliveryError(
+      .unusable, "\(Name.printable(settings.path)) has a group that a new file there cannot be given",
+      hint: Self.groupHint)
+  }
+
+  private static func isMember(of group: gid_t) -> Bool {
+    if group == getegid() { return true }
+    var groups = [gid_t](repeating: 0, count: Int(max(0, getgroups(0, nil))))
+    let count = getgroups(Int32(groups.count), &groups)
+    return count > 0 && groups.prefix(Int(count)).contains(group)
   }
 
   /// What is at the place; nil if nothing is.
@@ -155,9 +180,11 @@ package struct FileSink: Sendable {
   }
 
   private static let hint = "check free space and permissions; the file has its old content"
+  private static let groupHint =
+    "give its folder the file's group and chmod g+s, so that new files get it; the file has its old content"
 
-  private func failure(_ what: String) -> DeliveryError {
+  private func failure(_ what: String, hint: String = Self.hint) -> DeliveryError {
     let reason = Errno.text
-    return DeliveryError(.cannotWrite, "\(Name.printable(settings.path)): \(what): \(reason)", hint: Self.hint)
+    return DeliveryError(.cannotWrite, "\(Name.printable(settings.path)): \(what): \(reason)", hint: hint)
   }
 }

@@ -34,12 +34,25 @@ final class HookProcess: Sendable {
   private let output: Int32
   private let document: SharedSecret?
   private let commands: CommandPipe
+  private let capture: OutputCapture
 
-  /// Starts `arguments`, whose first is an absolute path. Throws `cannotStart`.
-  init(_ arguments: [String], environment: [String: String], input document: SharedSecret?, mask: UInt32) throws {
+  /// Starts `arguments`, whose first is an absolute path; `pairs` are masked in what it says.
+  ///
+  /// Throws `cannotStart`, or `SodiumError` if there is no memory to mask it in; nothing runs then.
+  init(
+    _ arguments: [String], environment: [String: String], input document: SharedSecret?, masking pairs: [Pair],
+    mask: UInt32
+  ) throws {
+    let capture = try OutputCapture(masking: pairs)
     let commands = try CommandPipe()
     let (childInput, input) = try Self.pipe()
-    let (output, childOutput) = try Self.pipe()
+    let output: Int32
+    let childOutput: Int32
+    do { (output, childOutput) = try Self.pipe() } catch {
+      close(childInput)
+      close(input)
+      throw error
+    }
     defer {
       close(childInput)
       close(childOutput)
@@ -65,7 +78,8 @@ final class HookProcess: Sendable {
         hint: "it must be a program, or a script whose first line names its interpreter")
     }
     for end in [input, output] { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
-    (self.pid, self.input, self.output, self.document, self.commands) = (pid, input, output, document, commands)
+    (self.pid, self.input, self.output, self.document) = (pid, input, output, document)
+    (self.commands, self.capture) = (commands, capture)
   }
 
   private static func pipe() throws -> (read: Int32, write: Int32) {
@@ -80,8 +94,7 @@ final class HookProcess: Sendable {
   func tell(_ command: Command) { commands.send(command) }
 
   /// Waits for the end: that of the group's leader, not of what it left running. To be called once.
-  func ending(masking pairs: [Pair]) async throws -> Ending {
-    let capture = try OutputCapture(masking: pairs)
+  func ending() async throws -> Ending {
     let watches = Thread.start { [pid, commands] in
       // Leaves the exit status where it is: the number stays taken.
       var information = siginfo_t()
@@ -92,7 +105,7 @@ final class HookProcess: Sendable {
       let isFed =
         watches
         && Thread.start { [self] in
-          var pump = Pump(self, capture)
+          var pump = Pump(self)
           continuation.resume(with: Result { try pump.run() })
         }
       guard !isFed else { return }
@@ -113,9 +126,9 @@ final class HookProcess: Sendable {
     /// How much is still listened to after the end: what others left in the pipe must not hold us for ever.
     private static let mostAfterwards = 1 << 20
 
-    init(_ process: HookProcess, _ capture: OutputCapture) {
+    init(_ process: HookProcess) {
       self.process = process
-      self.capture = capture
+      capture = process.capture
       input = process.input
       output = process.output
     }

@@ -27,19 +27,14 @@ package struct HookRunner: Sendable {
   /// Fails with `unusable` if the program is obviously none, or not to be trusted. Runs nothing.
   package func check(_ hook: HookSettings) throws(DeliveryError) {
     let path = hook.arguments.first ?? ""
-    let (folder, name) = TrustedFolder.split(path)
-    let place = try TrustedFolder(folder)
+    let file = try TrustedFile(path) { refusal(path, $0) }
     var found = stat()
-    guard fstatat(place.descriptor, name, &found, 0) == 0 else {
+    guard fstatat(file.folder.descriptor, file.name, &found, AT_SYMLINK_NOFOLLOW) == 0 else {
       throw refusal(path, "cannot be found: \(Errno.text)")
     }
-    guard found.st_mode & S_IFMT == S_IFREG, faccessat(place.descriptor, name, X_OK, AT_EACCESS) == 0 else {
-      throw refusal(path, "is no program that may be run")
-    }
-    guard found.st_mode & S_IWOTH == 0 else { throw refusal(path, "may be written to by everybody") }
-    guard !place.isShared || found.st_uid == 0 || found.st_uid == geteuid() else {
-      throw refusal(path, "was made by another user where everybody may write")
-    }
+    guard found.st_mode & S_IFMT == S_IFREG, faccessat(file.folder.descriptor, file.name, X_OK, AT_EACCESS) == 0
+    else { throw refusal(path, "is no program that may be run") }
+    if let distrust = file.distrust(of: found) { throw refusal(path, distrust) }
   }
 
   private func refusal(_ path: String, _ found: String) -> DeliveryError {
@@ -58,8 +53,8 @@ package struct HookRunner: Sendable {
   ) async throws {
     try check(hook)
     let process = try HookProcess(
-      hook.arguments, environment: environment.merging(variables) { $1 }, input: input, mask: mask)
-    let (ending, ended) = try await watch(process, limit: hook.timeLimit, masking: pairs, keepAlive)
+      hook.arguments, environment: environment.merging(variables) { $1 }, input: input, masking: pairs, mask: mask)
+    let (ending, ended) = try await watch(process, limit: hook.timeLimit, keepAlive)
     let said = OutputCapture.line(ending.said)
     if let ended {
       guard let failure = ended.failure else {
@@ -89,10 +84,10 @@ package struct HookRunner: Sendable {
   }
 
   private func watch(
-    _ process: HookProcess, limit: Duration, masking pairs: [Pair], _ keepAlive: @escaping KeepAlive
+    _ process: HookProcess, limit: Duration, _ keepAlive: @escaping KeepAlive
   ) async throws -> (HookProcess.Ending, Ended?) {
     try await withThrowingTaskGroup(of: Event.self) { group in
-      group.addTask { .ending(try await process.ending(masking: pairs)) }
+      group.addTask { .ending(try await process.ending()) }
       group.addTask { .over(await wait(limit, keepAlive)) }
       var ended: Ended?
       while let event = try await group.next() {

@@ -34,21 +34,30 @@ package struct LocalDelivery: PairDelivery {
     _ pair: Pair, to delivery: DeliveryRecord, _ occasion: DeliveryOccasion, known: [Pair],
     keepAlive: @escaping KeepAlive
   ) async throws {
-    switch delivery.settings.kind {
-    case .file(let file): try write(pair, file, occasion)
-    case .hook(let hook):
-      try await hooks.run(
-        hook, variables(hook.occasion, occasion), input: SharedSecret(try pair.document()), masking: known + [pair],
-        keepAlive: keepAlive)
-    }
+    do {
+      switch delivery.settings.kind {
+      case .file(let file): try write(pair, file, occasion)
+      case .hook(let hook):
+        try await hooks.run(
+          hook, variables(hook.occasion, occasion), input: SharedSecret(try pair.document()),
+          masking: known + [pair], keepAlive: keepAlive)
+      }
+    } catch let error as SodiumError { throw Self.failure(error) }
   }
 
   package func run(
     _ hook: DeliveryRecord, _ occasion: DeliveryOccasion, known: [Pair], keepAlive: @escaping KeepAlive
   ) async throws {
     guard case .hook(let settings) = hook.settings.kind else { return }
-    try await hooks.run(
-      settings, variables(settings.occasion, occasion), input: nil, masking: known, keepAlive: keepAlive)
+    do {
+      try await hooks.run(
+        settings, variables(settings.occasion, occasion), input: nil, masking: known, keepAlive: keepAlive)
+    } catch let error as SodiumError { throw Self.failure(error) }
+  }
+
+  /// Memory that is not there now may be there for the next sink, and at the next run.
+  private static func failure(_ error: SodiumError) -> DeliveryError {
+    DeliveryError(.failed, error.description, hint: "raise the limit of locked memory, LimitMEMLOCK= or ulimit -l")
   }
 
   /// Runs a hook for a run that failed, with what went wrong as a JSON object on its standard input. No pair is open then,

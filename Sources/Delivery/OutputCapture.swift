@@ -4,7 +4,7 @@ package import Vault
 /// The end of what a program said, with every part of every known pair masked, also where it came in pieces.
 ///
 /// What is not judged yet is kept in guarded memory; what is kept for showing has no secret any more.
-package struct OutputCapture {
+package struct OutputCapture: Sendable {
   /// How many bytes of the end are kept.
   package static let most = 1 << 16
   /// What stands in the place of a secret.

@@ -116,14 +116,18 @@ struct Template {
   let parts: [Part]
 
   init(reading path: String) throws {
+    let file = try TrustedFile(path) { Self.refusal(path, $0) }
     // Without O_NONBLOCK a named pipe would wait for its writer.
-    let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+    let descriptor = openat(
+      file.folder.descriptor, file.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
     guard descriptor >= 0 else { throw Self.refusal(path, "cannot be read: \(Errno.text)") }
     defer { close(descriptor) }
     var information = stat()
     guard fstat(descriptor, &information) == 0, information.st_mode & S_IFMT == S_IFREG else {
       throw Self.refusal(path, "is no file")
     }
+    // Who writes to it decides what is delivered, and what of it is quoted.
+    if let distrust = file.distrust(of: information) { throw Self.refusal(path, distrust) }
     let bytes: SecretBytes
     do {
       bytes = try PrivateFile.readAll(descriptor, limit: SinkDocument.greatestTemplate, Name.printable(path))

@@ -15,14 +15,15 @@ struct TrustedFolder: ~Copyable {
   /// Whether everybody may make files in it.
   let isShared: Bool
 
-  private static let mostLinks = 40
+  static let mostLinks = 40
 
-  /// Opens the folder at the absolute `path`. Throws `unusable` if it is missing or not to be trusted.
-  init(_ path: String) throws(DeliveryError) {
+  /// Opens the folder at the absolute `path`; `listing` it takes the right to read it. Throws `unusable` if it is missing
+  /// or not to be trusted.
+  init(_ path: String, listing: Bool = true) throws(DeliveryError) {
     var walk = try Walk(to: path)
     do throws(DeliveryError) {
       while let part = walk.parts.popLast() { try walk.enter(part) }
-      try walk.openForReading()
+      if listing { try walk.openForReading() }
     } catch {
       close(walk.descriptor)
       throw error
@@ -92,13 +93,7 @@ struct TrustedFolder: ~Copyable {
       guard isOurs, links <= TrustedFolder.mostLinks else {
         throw refusal("leads through the symbolic link \(Name.printable(part)), which another user made")
       }
-      var target = [UInt8](repeating: 0, count: 4097)
-      let capacity = target.count
-      let count = target.withUnsafeMutableBytes { bytes in
-        guard let base = bytes.baseAddress else { return -1 }
-        return readlinkat(descriptor, part, base.assumingMemoryBound(to: CChar.self), capacity)
-      }
-      guard count > 0, count < capacity, let text = String(validating: target[..<count], as: UTF8.self) else {
+      guard let text = TrustedFolder.target(of: part, in: descriptor) else {
         throw refusal("leads through a symbolic link that cannot be read")
       }
       if text.hasPrefix("/") {
@@ -118,7 +113,66 @@ struct TrustedFolder: ~Copyable {
   }
 }
 
+/// A file that is there, found by a way that nobody but root and this user decided, symbolic links at its end included.
+///
+/// What the file itself is, and who may write to it, is for `refusal` to judge.
+struct TrustedFile: ~Copyable {
+  /// Where it lies, not necessarily open for reading.
+  let folder: TrustedFolder
+  /// Its name there, no symbolic link.
+  let name: String
+
+  /// Looks for the file at the absolute `path`.
+  ///
+  /// Throws `unusable` for a folder on the way, and what `refusal` makes of what was found about the file.
+  init(_ path: String, _ refusal: (String) -> DeliveryError) throws(DeliveryError) {
+    var path = path
+    for _ in 0...TrustedFolder.mostLinks {
+      let (parent, name) = TrustedFolder.split(path)
+      let folder = try TrustedFolder(parent, listing: false)
+      var found = stat()
+      guard fstatat(folder.descriptor, name, &found, AT_SYMLINK_NOFOLLOW) == 0 else {
+        throw refusal("cannot be found: \(Errno.text)")
+      }
+      guard found.st_mode & S_IFMT == S_IFLNK else {
+        self.folder = folder
+        self.name = name
+        return
+      }
+      guard found.st_uid == 0 || found.st_uid == geteuid() else {
+        throw refusal("is reached by a symbolic link that another user made")
+      }
+      guard let target = TrustedFolder.target(of: name, in: folder.descriptor) else {
+        throw refusal("is reached by a symbolic link that cannot be read")
+      }
+      path = target.hasPrefix("/") ? target : "\(parent)/\(target)"
+    }
+    throw refusal("is reached by too many symbolic links")
+  }
+
+  /// Why a file with this status is not to be trusted; nil if it is.
+  func distrust(of found: stat) -> String? {
+    if found.st_mode & S_IWOTH != 0 { return "may be written to by everybody" }
+    guard !folder.isShared || found.st_uid == 0 || found.st_uid == geteuid() else {
+      return "was made by another user where everybody may write"
+    }
+    return nil
+  }
+}
+
 extension TrustedFolder {
+  /// Where the symbolic link `name` in the open `folder` leads; nil if that cannot be read.
+  static func target(of name: String, in folder: Int32) -> String? {
+    var target = [UInt8](repeating: 0, count: 4097)
+    let capacity = target.count
+    let count = target.withUnsafeMutableBytes { bytes in
+      guard let base = bytes.baseAddress else { return -1 }
+      return readlinkat(folder, name, base.assumingMemoryBound(to: CChar.self), capacity)
+    }
+    guard count > 0, count < capacity else { return nil }
+    return String(validating: target[..<count], as: UTF8.self)
+  }
+
   /// The folder and the last part of an absolute path.
   static func split(_ path: String) -> (folder: String, name: String) {
     guard let slash = path.lastIndex(of: "/") else { return (".", path) }

@@ -39,12 +39,17 @@ package struct RotationError: Error, Sendable, CustomStringConvertible {
   package let hint: String?
   /// How long the provider asked to be left alone.
   package let retryAfter: Duration?
+  /// The end of what a hook said that stopped the run, masked; empty if none did or it said nothing. Not in `description`.
+  package let said: String
 
-  package init(_ code: Code, _ description: String, hint: String? = nil, retryAfter: Duration? = nil) {
+  package init(
+    _ code: Code, _ description: String, hint: String? = nil, retryAfter: Duration? = nil, said: String = ""
+  ) {
     self.code = code
     self.description = description
     self.hint = hint
     self.retryAfter = retryAfter
+    self.said = said
   }
 
   /// The same where the provider's trouble came after what was asked for was done. Other errors keep their code: they say

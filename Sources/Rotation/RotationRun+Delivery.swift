@@ -28,8 +28,8 @@ extension RotationRun {
           try await runner.delivery.run(hook, occasion, known: Array(pairs.values), keepAlive: keepAlive)
         } catch let error as DeliveryError {
           throw RotationError(
-            .vetoed, "\(name): the hook \(hook.name) stopped the rotation before it began: \(error)\(error.quotation)",
-            hint: error.hint ?? "nothing was asked of the provider; the next run asks the hook again")
+            .vetoed, "\(name): the hook \(hook.name) stopped the rotation before it began: \(error)",
+            hint: error.hint ?? "nothing was asked of the provider; the next run asks the hook again", said: error.said)
         }
       }
     } catch let error as RotationError {
@@ -71,6 +71,7 @@ extension RotationRun {
     let (version, pair) = try pair(in: .active)
     var shortfalls: [DeliveryShortfall] = []
     var hasAllFiles = true
+    var isToForget = again
     for delivery in waiting {
       guard delivery.isFile || hasAllFiles else {
         let error = DeliveryError(.waits, "it waits for the sinks before it")
@@ -78,10 +79,12 @@ extension RotationRun {
         continue
       }
       do {
-        try await hand(pair, version, to: delivery)
+        try await hand(pair, version, to: delivery, forgetting: isToForget)
+        isToForget = false
       } catch is Removed {
         continue
       } catch let error as DeliveryError {
+        isToForget = false
         shortfalls.append(DeliveryShortfall(name: delivery.name, error: error))
         if delivery.isFile { hasAllFiles = false }
       }
@@ -94,13 +97,18 @@ extension RotationRun {
 
   /// One delivery. The intent is durable before the pair leaves, the outcome when it is known. Throws `DeliveryError` if it
   /// did not arrive, `Removed` if nothing is to be delivered any more.
-  private func hand(_ pair: Pair, _ version: UInt64, to delivery: DeliveryRecord) async throws {
+  ///
+  /// `forgetting` what arrived before, with the intent: whatever becomes of this run, everything is delivered again.
+  private func hand(
+    _ pair: Pair, _ version: UInt64, to delivery: DeliveryRecord, forgetting: Bool
+  ) async throws {
     let fields: [String: JSONValue] = [
       "delivery": .string(delivery.name), "version": .integer(Int(clamping: version)),
     ]
     let now = now
     credential = try await change(now: now) { change, credential in
       guard credential.noteAttempt(at: delivery, now: now) else { throw Removed() }
+      if forgetting { credential.forgetDelivered() }
       return try change.save(credential, .deliveryIntended, fields)
     }
     do {
@@ -154,5 +162,8 @@ extension RotationRun {
 
 extension DeliveryError {
   /// What a hook said, for the end of a sentence.
-  package var quotation: String { said.isEmpty ? "" : "; its last words: \(said)" }
+  package var quotation: String { Self.quotation(said) }
+
+  /// The same for the hook that an error of a run is about.
+  package static func quotation(_ said: String) -> String { said.isEmpty ? "" : "; its last words: \(said)" }
 }

@@ -30,6 +30,11 @@ extension Credential {
     return true
   }
 
+  /// Forgets what arrived where: everything that takes pairs lacks the active one until it is noted again.
+  package mutating func forgetDelivered() {
+    for index in deliveries.indices where deliveries[index].settings.takesPair { deliveries[index].forgetDelivered() }
+  }
+
   /// Notes that `version` arrived at `delivery`; false as above.
   package mutating func noteDelivered(_ version: UInt64, to delivery: DeliveryRecord) -> Bool {
     guard let index = index(of: delivery) else { return false }

@@ -11,7 +11,7 @@ package struct DeliveryRecord: Hashable, Sendable {
   package let settings: DeliverySettings
   /// The log entry in which an owner added it.
   package let entry: UInt64
-  /// The version that arrived last; nil before the first.
+  /// The version that arrived last; nil before the first, and from when it is to be delivered again until it has been.
   package private(set) var delivered: UInt64?
   /// How many attempts were made since then, none of which is known to have arrived. Counted before each, so that one that
   /// ends the run that makes it counts, too.
@@ -37,6 +37,8 @@ package struct DeliveryRecord: Hashable, Sendable {
     if attempts < .max { attempts += 1 }
     tried = now
   }
+
+  mutating func forgetDelivered() { delivered = nil }
 
   package var json: JSONValue {
     var members = settings.members

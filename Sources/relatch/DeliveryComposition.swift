@@ -81,7 +81,8 @@ extension DeliveryRecord {
       line += hook.arguments.map { $0.contains(" ") || $0.isEmpty ? Name.printable($0) : $0 }.joined(separator: " ")
     }
     guard settings.takesPair else { return Diagnostics.printable(line) }
-    line += "  " + (delivered.map { "has version \($0)" } ?? "has nothing yet")
+    let nothing = tried == nil ? "has nothing yet" : "nothing is known to have arrived"
+    line += "  " + (delivered.map { "has version \($0)" } ?? nothing)
     if let tried { line += ", tried \(Int(attempts).times) in vain, last at \(tried)" }
     return Diagnostics.printable(line)
   }

@@ -12,12 +12,17 @@ import Vault
 /// A failure as its caller sees it: exit code, what was attempted and found, and what to do about it.
 struct Failure: Error {
   let code: ExitCode
+  /// No words of a hook: it may go anywhere.
   let message: String
+  /// The same with a hook's last words, masked: only for whoever runs the command.
+  let quoting: String
   let hint: String
 
-  init(_ code: ExitCode, _ message: String, hint: String) {
+  /// `quoting` is `message` if nothing else is said.
+  init(_ code: ExitCode, _ message: String, quoting: String? = nil, hint: String) {
     self.code = code
     self.message = message
+    self.quoting = quoting ?? message
     self.hint = hint
   }
 
@@ -26,7 +31,9 @@ struct Failure: Error {
     switch error {
     case let failure as Failure: self = failure
     case let error as RotationError:
-      self.init(error.code.exitCode, error.description, hint: error.hint ?? error.code.hint)
+      self.init(
+        error.code.exitCode, error.description,
+        quoting: error.description + DeliveryError.quotation(error.said), hint: error.hint ?? error.code.hint)
     case let error as ProviderError:
       if let local = error.local {
         self.init(local)

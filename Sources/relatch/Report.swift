@@ -77,12 +77,12 @@ struct Report: Sendable {
     syslog?.failure(failure, of: credential)
     guard isJSON else {
       return aside {
-        Diagnostics.standard.error(failure.message)
+        Diagnostics.standard.error(failure.quoting)
         Diagnostics.standard.hint(failure.hint)
       }
     }
     var members: [String: JSONValue] = [
-      "code": .integer(Int(failure.code.rawValue)), "error": .string(failure.message), "hint": .string(failure.hint),
+      "code": .integer(Int(failure.code.rawValue)), "error": .string(failure.quoting), "hint": .string(failure.hint),
       "type": "error",
     ]
     if let credential { members["credential"] = .string(credential) }

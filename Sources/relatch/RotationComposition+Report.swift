@@ -97,12 +97,16 @@ extension RotationOutcome {
         hint: "`relatch retire \(name)` tries it again")
     case .undelivered(let active, _, let shortfalls):
       Failure(
-        exitCode,
-        "\(name): version \(active) is active and has not arrived everywhere: "
-          + shortfalls.map { "\($0.name): \($0.error)\($0.error.quotation)" }.joined(separator: "; "),
+        exitCode, Self.shortfall(of: name, active, shortfalls.map { "\($0.name): \($0.error)" }),
+        quoting: Self.shortfall(
+          of: name, active, shortfalls.map { "\($0.name): \($0.error)\($0.error.quotation)" }),
         hint: shortfalls.compactMap(\.error.hint).first.map { "\($0); then `relatch deliver \(name)`" }
           ?? "`relatch deliver \(name)` tries it again, and so does every later run")
     }
+  }
+
+  private static func shortfall(of name: String, _ active: UInt64, _ shortfalls: [String]) -> String {
+    "\(name): version \(active) is active and has not arrived everywhere: " + shortfalls.joined(separator: "; ")
   }
 
   fileprivate static func list(_ versions: [UInt64]) -> String { versions.map(String.init).joined(separator: ", ") }

@@ -158,6 +158,32 @@ struct UnattendedTests {
     }
   }
 
+  @Test("What a hook said goes to whoever runs the command, and not to syslog nor to another hook")
+  func words() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let log = try LocalSyslog(place.folder.appendingPathComponent("log").path)
+    let told = place.folder.path + "/told"
+    for (occasion, lines) in [
+      ("before", "echo word-before; test -e '\(told)'"), ("promoted", "echo word-promoted; exit 1"),
+      ("failed", "cat > '\(told)'"),
+    ] {
+      let added = try await place.relatch(
+        "hook", "add", "crm", "--on", occasion, "--name", occasion, "--", "/bin/sh", "-c", lines)
+      #expect(added.code == 0, "\(added.errorText)")
+    }
+    let vetoed = try await place.relatch("rotate", "crm", "--syslog", log.path)
+    #expect(vetoed.code == 75 && vetoed.errorText.contains("its last words: word-before"), "\(vetoed.errorText)")
+    try Data().write(to: URL(fileURLWithPath: told))
+    let failed = try await place.relatch("rotate", "crm", "--json", "--syslog", log.path)
+    #expect(failed.code == 11 && failed.outputText.contains("its last words: word-promoted"), "\(failed.outputText)")
+    let messages = log.messages()
+    #expect(messages.count == 2 && messages[1].contains("promoted: it exited with 1"), "\(messages)")
+    let report = try String(contentsOfFile: told, encoding: .utf8)
+    #expect(report.contains("promoted: it exited with 1"), "\(report)")
+    #expect((messages + [report]).allSatisfy { !$0.contains("word-") }, "\(messages) \(report)")
+  }
+
   @Test("A syslog daemon that is gone or full is a warning, and the rotation does not wait for it")
   func deafSyslog() async throws {
     let place = try await Workplace(["--apps", "2"])

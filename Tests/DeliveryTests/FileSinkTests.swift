@@ -51,6 +51,45 @@ struct FileSinkTests {
   }
 
   @Test(.enabled(if: geteuid() == 0, "needs root to become someone else"))
+  func `is refused beforehand where it could not keep the file's group, and keeps it where its folder gives it`()
+    async throws
+  {
+    let folder = try Folder()
+    #expect(chown(folder.path, 1234, 1234) == 0 && chmod(folder.path, 0o755) == 0)
+    for name in ["foreign", "own", "member"] {
+      #expect(mkdir("\(folder.path)/\(name)", 0o755) == 0)
+      try folder.write("\(name)/pair", "old", mode: 0o640)
+      let group: gid_t = name == "own" ? 1234 : name == "member" ? 3456 : 2345
+      #expect(chown("\(folder.path)/\(name)/pair", 1234, group) == 0, "\(name)")
+      #expect(chown("\(folder.path)/\(name)", 1234, 2345) == 0, "\(name)")
+    }
+    let path = folder.path
+    await #expect(processExitsWith: .success) { [path = path as String] in
+      var groups: [gid_t] = [3456]
+      #expect(setgroups(1, &groups) == 0 && setgid(1234) == 0 && setuid(1234) == 0)
+      let content = try secret("new")
+      for name in ["foreign", "own", "member"] {
+        let sink = FileSink(
+          FileSettings(path: "\(path)/\(name)/pair", format: .json, mode: 0o640), randomness: .system)
+        #expect((deliveryError { try sink.check() }?.code == .unusable) == (name == "foreign"), "\(name)")
+        #expect((deliveryError { try sink.write(content) } != nil) == (name == "foreign"), "\(name)")
+      }
+    }
+    #expect(try folder.text("foreign/pair") == "old")
+    #expect(try folder.status("own/pair").st_gid == 1234 && folder.status("member/pair").st_gid == 3456)
+    #expect(chmod(folder.path + "/foreign", 0o2755) == 0)
+    await #expect(processExitsWith: .success) { [path = path as String] in
+      #expect(setgroups(0, nil) == 0 && setgid(1234) == 0 && setuid(1234) == 0)
+      let sink = FileSink(
+        FileSettings(path: path + "/foreign/pair", format: .json, mode: 0o640), randomness: .system)
+      try sink.check()
+      let content = try secret("new")
+      try sink.write(content)
+    }
+    #expect(try folder.text("foreign/pair") == "new" && folder.status("foreign/pair").st_gid == 2345)
+  }
+
+  @Test(.enabled(if: geteuid() == 0, "needs root to become someone else"))
   func `refuses to take over another user's file, and a folder it may not write to`() async throws {
     let folder = try Folder()
     #expect(chmod(folder.path, 0o777 | S_ISVTX) == 0)

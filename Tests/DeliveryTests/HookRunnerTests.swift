@@ -244,6 +244,53 @@ struct HookRunnerTests {
     #expect(deliveryError { try runner.check(hook) }?.code == .unusable)
   }
 
+  @Test(.enabled(if: geteuid() == 0, "needs root to act for another user"))
+  func `is followed through links of this user and of root, each in a folder that is to be trusted`() async throws {
+    let folder = try Folder()
+    for name in ["ours", "open", "sticky"] { #expect(mkdir("\(folder.path)/\(name)", 0o755) == 0) }
+    for name in ["ours/program", "open/program"] { try folder.write(name, "#!/bin/sh\nexit 0\n", mode: 0o755) }
+    for (link, target) in [
+      ("ours/relative", "../ours/program"), ("ours/twice", "\(folder.path)/ours/relative"), ("ours/loop", "loop"),
+      ("ours/open", "../open/program"), ("sticky/planted", "\(folder.path)/ours/program"),
+      ("ours/planted", "../sticky/planted"), ("ours/dangling", "absent"),
+    ] { #expect(symlink(target, "\(folder.path)/\(link)") == 0, "\(link)") }
+    #expect(chmod("\(folder.path)/open", 0o777) == 0 && chmod("\(folder.path)/sticky", 0o777 | S_ISVTX) == 0)
+    #expect(lchown("\(folder.path)/sticky/planted", 1234, 1234) == 0)
+    for name in ["relative", "twice"] { #expect(await error(["\(folder.path)/ours/\(name)"]) == nil, "\(name)") }
+    for name in ["ours/loop", "ours/open", "ours/planted", "ours/dangling", "sticky/planted"] {
+      #expect(await error(["\(folder.path)/\(name)"])?.code == .unusable, "\(name)")
+    }
+  }
+
+  @Test func `for which there are not enough descriptors is not started, and leaves none behind`() async throws {
+    let folder = try Folder()
+    let script = try folder.script("exit 0")
+    await #expect(processExitsWith: .success) { [script = script as String] in
+      func open() throws -> [Int] {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").compactMap { Int($0) }
+      }
+      let runner = HookRunner(environment: [:], mask: 0o022) { _ in try await Task.sleep(for: .seconds(60)) }
+      let hook = HookSettings(occasion: .before, arguments: [script])
+      // What the runtime opens once is open then.
+      try await runner.run(hook, [:], input: nil, masking: []) {}
+      for _ in 1...1000 where try open().contains(where: { $0 > 200 }) { try await Task.sleep(for: .milliseconds(5)) }
+      let before = try open()
+      let first = try #require(before.max())
+      var all = rlimit()
+      #expect(getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &all) == 0)
+      var failures = 0
+      for spare in 1...6 {
+        var few = rlimit(rlim_cur: rlim_t(first + spare), rlim_max: all.rlim_max)
+        #expect(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &few) == 0)
+        do { try await runner.run(hook, [:], input: nil, masking: []) {} } catch { failures += 1 }
+        #expect(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &all) == 0)
+      }
+      #expect(failures > 0)
+      for _ in 1...1000 where try open().count > before.count { try await Task.sleep(for: .milliseconds(5)) }
+      #expect(try open().count <= before.count)
+    }
+  }
+
   @Test func `leaves no descriptor behind, whether it works, fails or is none`() async throws {
     let folder = try Folder()
     let script = try folder.script("cat > /dev/null; exit $1")

@@ -54,6 +54,39 @@ struct SinkDocumentTests {
     }
   }
 
+  @Test func `a template that everybody may write to is refused, also behind a link`() throws {
+    let folder = try Folder()
+    try folder.write("closed", "{{version}}")
+    try folder.write("open", "{{version}}", mode: 0o666)
+    #expect(mkdir(folder.path + "/everybody", 0o700) == 0)
+    try folder.write("everybody/t", "{{version}}")
+    #expect(chmod(folder.path + "/everybody", 0o777) == 0)
+    for (link, target) in [("good", "closed"), ("bad", "open"), ("deep", "everybody/t")] {
+      #expect(symlink(target, "\(folder.path)/\(link)") == 0)
+    }
+    for name in ["closed", "good"] {
+      #expect(try made(pair(), .template(path: "\(folder.path)/\(name)")) == "7", "\(name)")
+    }
+    for name in ["open", "bad", "deep", "everybody/t"] {
+      let error = deliveryError { try SinkDocument.check(.template(path: "\(folder.path)/\(name)")) }
+      #expect(error?.code == .unusable, "\(name)")
+    }
+  }
+
+  @Test(.enabled(if: geteuid() == 0, "needs root to act for another user"))
+  func `a template that another user put where everybody may write is refused`() throws {
+    let folder = try Folder()
+    #expect(chmod(folder.path, 0o777 | S_ISVTX) == 0)
+    try folder.write("planted", "{{version}}")
+    try folder.write("ours", "{{version}}")
+    #expect(chown(folder.path + "/planted", 1234, 1234) == 0)
+    #expect(symlink("ours", folder.path + "/link") == 0 && lchown(folder.path + "/link", 1234, 1234) == 0)
+    for name in ["planted", "link"] {
+      let error = deliveryError { try SinkDocument.check(.template(path: "\(folder.path)/\(name)")) }
+      #expect(error?.code == .unusable, "\(name)")
+    }
+  }
+
   /// What a program prints.
   private func run(_ words: [String], printingIn folder: String) throws -> String {
     var actions = posix_spawn_file_actions_t()

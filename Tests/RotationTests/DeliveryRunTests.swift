@@ -265,6 +265,35 @@ struct DeliveryRunTests {
     #expect(await bench.code(.deliver(again: false)) == .held)
   }
 
+  @Test("again and in vain: what failed or waited lacks the pair, later runs try, and nothing is retired meanwhile")
+  func againInVain() async throws {
+    let (bench, delivery) = try await bench()
+    _ = try await bench.run()
+    #expect(try await bench.credential().undelivered == [])
+    delivery.state.withLock { state in
+      state.failing = ["other"]
+      state.calls = []
+    }
+    guard case .undelivered = try await bench.run(.deliver(again: true)) else {
+      Issue.record("expected a shortfall")
+      return
+    }
+    // The other sink has it again.
+    #expect(delivery.calls == ["file id-2 2 1", "other id-2 2 1"])
+    #expect(try await bench.credential().undelivered.map(\.name) == ["other", "hook"])
+    guard case .undelivered = try await bench.run(.retire) else {
+      Issue.record("expected that nothing is retired")
+      return
+    }
+    #expect(!bench.provider.calls.contains { $0.hasPrefix("delete") })
+    delivery.state.withLock { state in
+      state.failing = []
+      state.calls = []
+    }
+    #expect(try await bench.run(.retire) == .settled(active: 2))
+    #expect(delivery.calls == ["other id-2 2 1", "hook id-2 2 1"])
+  }
+
   @Test("by a schedule tries again after a pause that grows, and retires nothing in between")
   func schedule() async throws {
     let (bench, delivery) = try await bench(policy: ["grace": "90s"], names: ["file"])
