@@ -223,4 +223,69 @@ struct DeliveryPermissionTests {
       try await fixture.store.read { try VaultView($0).requireOwnersDeliveries(of: planted) }
     }
   }
+
+  /// Appends in anyone's name with a key of one's own, as a program can that checks nothing.
+  private func forge(
+    _ member: String, _ event: EventName, _ details: [String: JSONValue], by forger: Identity, in store: any Store
+  ) async throws {
+    let entry = try LogEntry(time: Fixture.at(8), member: member, event: event.text, details: details)
+    try await store.write { transaction in
+      let origin = try VaultView.unverified(in: transaction).vault.description
+      _ = try AuditLog.append(
+        [entry], by: LogSigner(member: member, origin: "relatch/" + origin, key: forger.signingKey), in: transaction,
+        knowing: { _ in forger.signingKey.verifyingKey })
+    }
+  }
+
+  @Test(arguments: [true, false])
+  func `an operator's entry in an owner's name is not taken for the owner's`(keepsCheckpoint: Bool) async throws {
+    let fixture = try await Fixture()
+    try await fixture.add()
+    let bob = try await fixture.addOperator()
+    let origin = fixture.store
+    // Bob's own entry first: the log then ends with a signature of his.
+    let credential = try await origin.read { try VaultView($0).credential(Fixture.name) }
+    try await origin.write { transaction in
+      let view = try VaultView(transaction)
+      let entry = try LogEntry(time: Fixture.at(7), member: "bob", event: "pair.used", details: ["purpose": "test"])
+      _ = try AuditLog.append(
+        [entry], by: LogSigner(member: "bob", origin: view.header.origin, key: bob.signingKey), in: transaction,
+        knowing: view.verifyingKey)
+    }
+    let index = try await origin.read { try AuditLog.size(in: $0) }
+    let owner = try await origin.read { try VaultView($0).members.first { $0.card.role == .owner }?.name ?? "" }
+    try await forge(
+      owner, .deliveryAdded,
+      ["credential": .string(Fixture.name), "delivery": DeliveryRecordTests.hook.json], by: bob, in: origin)
+    var planted = credential
+    planted.deliveries = [DeliveryRecord(DeliveryRecordTests.hook, entry: index)]
+    planted.entry = index + 1
+    let record = planted
+    try await forge(
+      "bob", .credentialPolicy,
+      ["credential": .string(Fixture.name), "record": .string(SHA256.hash(record.bytes).bytes.base64)], by: bob,
+      in: origin)
+    try await origin.write { transaction in
+      try transaction.set(record.bytes, in: .credentials, for: Array(Fixture.name.utf8))
+      if !keepsCheckpoint { try transaction.remove((index + 1).bigEndianBytes, from: .checkpoints) }
+    }
+    let found = try await origin.read { try VaultView($0).credential(Fixture.name) }
+    #expect(found.deliveries.map(\.name) == ["reload"], "each record and the log's end verify")
+    await #expect(throws: VaultError(.corrupt, "")) {
+      try await origin.read { try VaultView($0).requireOwnersDeliveries(of: found) }
+    }
+  }
+
+  @Test func `what an owner removed is not brought back by an older record`() async throws {
+    let fixture = try await Fixture()
+    try await fixture.add()
+    let added = try await fixture.vault.addDelivery(DeliveryRecordTests.hook, to: Fixture.name, now: Fixture.at(2))
+    let bob = try await fixture.addOperator()
+    try await fixture.store.read { try VaultView($0).requireOwnersDeliveries(of: added) }
+    _ = try await fixture.vault.removeDelivery("reload", from: Fixture.name, now: Fixture.at(6))
+    await #expect(throws: VaultError(.corrupt, "")) {
+      try await fixture.store.read { try VaultView($0).requireOwnersDeliveries(of: added) }
+    }
+    _ = bob
+  }
 }
