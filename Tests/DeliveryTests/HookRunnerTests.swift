@@ -262,35 +262,6 @@ struct HookRunnerTests {
     }
   }
 
-  @Test func `for which there are not enough descriptors is not started, and leaves none behind`() async throws {
-    let folder = try Folder()
-    let script = try folder.script("exit 0")
-    await #expect(processExitsWith: .success) { [script = script as String] in
-      func open() throws -> [Int] {
-        try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").compactMap { Int($0) }
-      }
-      let runner = HookRunner(environment: [:], mask: 0o022) { _ in try await Task.sleep(for: .seconds(60)) }
-      let hook = HookSettings(occasion: .before, arguments: [script])
-      // What the runtime opens once is open then.
-      try await runner.run(hook, [:], input: nil, masking: []) {}
-      for _ in 1...1000 where try open().contains(where: { $0 > 200 }) { try await Task.sleep(for: .milliseconds(5)) }
-      let before = try open()
-      let first = try #require(before.max())
-      var all = rlimit()
-      #expect(getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &all) == 0)
-      var failures = 0
-      for spare in 1...6 {
-        var few = rlimit(rlim_cur: rlim_t(first + spare), rlim_max: all.rlim_max)
-        #expect(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &few) == 0)
-        do { try await runner.run(hook, [:], input: nil, masking: []) {} } catch { failures += 1 }
-        #expect(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &all) == 0)
-      }
-      #expect(failures > 0)
-      for _ in 1...1000 where try open().count > before.count { try await Task.sleep(for: .milliseconds(5)) }
-      #expect(try open().count <= before.count)
-    }
-  }
-
   @Test func `leaves no descriptor behind, whether it works, fails or is none`() async throws {
     let folder = try Folder()
     let script = try folder.script("cat > /dev/null; exit $1")
