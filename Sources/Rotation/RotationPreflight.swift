@@ -93,6 +93,14 @@ package struct RotationPreflight: Sendable {
   /// What the primary pair and the slot mean for the next rotation.
   package func findings(in seen: Observation, now: Timestamp) -> [RotationFinding] {
     guard let active else { return [] }
+    // A promotion whose answer was lost: what looks like someone else's work is the run's own, which goes on from there.
+    if journal?.machine.state == .promoting, let staged = credential.version(in: .staged)?.number,
+      let pair = pairs[staged], seen.primary.matches(pair)
+    {
+      return [
+        RotationFinding("primary", .ok, "version \(staged) was promoted and is primary: the rotation goes on")
+      ]
+    }
     var findings: [RotationFinding] = []
     if let obstacle = StagingObstacle(primaryOf: seen, active: active.pair, number: active.number) {
       findings.append(RotationFinding("primary", obstacle))
@@ -117,7 +125,8 @@ package struct RotationPreflight: Sendable {
       return RotationFinding(
         "slot", .obstacle,
         "version \(version), replaced and still accepted, holds the staging slot until its grace ends at \(graceEnds)\(end)",
-        hint: "`relatch retire \(credential.name)` ends it now, and cuts off whoever still uses version \(version)",
+        hint: "`relatch retire \(credential.name)` ends it now, and cuts off whoever still uses version \(version);"
+          + " not before every sink and hook has the new pair, unless --undelivered says so",
         until: graceEnds)
     case .ours, .foreignStaged, .foreignReplaced:
       guard let obstacle = StagingObstacle(slot, of: credential.name) else {

@@ -65,6 +65,7 @@ struct Places {
     let store = try openUncomparedStore()
     try await OpenedVaults.shared.compare(store, at: vault, with: knownVaults) { error in
       guard acceptsRollback else { throw error }
+      Diagnostics.standard.warning("accepted, and logged: \(error)")
       try await unlock(store).change(now: WallClock.now()) { change in
         _ = try change.log(.rollbackAccepted, ["found": .string(error.description)])
       }

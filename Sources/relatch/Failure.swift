@@ -60,7 +60,9 @@ struct Failure: Error {
         error.exitCode, error.description, hint: "what was asked for is done and logged; give its result room to go")
     case let error as SodiumError: self.init(.internalError, error.description, hint: Self.reportHint)
     case _ where isUsage:
-      self.init(.usage, Relatch.message(for: error), hint: "`relatch help` lists the commands")
+      self.init(
+        .usage, Relatch.message(for: error),
+        hint: "`relatch help` lists the commands, `relatch help VERB` says what one takes")
     default: self.init(.internalError, "unexpected: \(error)", hint: Self.reportHint)
     }
   }
@@ -139,8 +141,8 @@ extension VaultError.Code {
   var hint: String {
     switch self {
     case .notFound: "`relatch list` names the credentials, `relatch show NAME` the versions of one"
-    case .alreadyExists: "`relatch list` names those there are: choose another name"
-    case .invalidInput: "`relatch help` and the command's name say what it takes"
+    case .alreadyExists: "choose another name: `relatch list`, `sink list` and `hook list` say what there is"
+    case .invalidInput: "`relatch help VERB` says what it takes"
     case .corrupt: "nothing was changed; restore the vault from a backup, and find out who altered it"
     case .rolledBack:
       "if it was put back on purpose, --accept-rollback goes on with it and logs that; else find out who replaced it"

@@ -122,4 +122,37 @@ struct RotationRunTests {
     #expect(try await bench.run(.retire) == .settled(active: 2))
     #expect(bench.provider.calls.count { $0.hasPrefix("delete") } == 2)
   }
+
+  @Test("a plan takes a promotion whose answer was lost for the run's own, and for no obstacle")
+  func planAfterLostPromotion() async throws {
+    let bench = try await Bench()
+    bench.provider.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        if call == "promote" || call == "observe" && bench.provider.calls.contains("promote") {
+          throw ProviderError(.unreachable, "lost", mayHaveActed: true)
+        }
+      }
+    }
+    #expect(await bench.code() == .outstanding)
+    #expect(try await bench.state() == .promoting)
+    bench.provider.state.withLock { state in
+      state.trouble = { _ throws(ProviderError) in }
+      state.primary = "id-2"
+      state.slot = ("id-1", .replaced)
+    }
+    let (credential, journal) = try await bench.vault.read { view in
+      let credential = try view.credential("crm")
+      return (credential, try RotationJournal(view, of: credential))
+    }
+    let findings = await RotationPreflight(
+      credential: credential, journal: journal,
+      pairs: [1: try FakeProvider.pair("id-1"), 2: try FakeProvider.pair("id-2")]
+    ).findings(asking: bench.provider, clock: { RotationMachineTests.start })
+    #expect(!findings.contains { $0.level == .obstacle }, "\(findings)")
+    #expect(findings.contains { $0.check == "primary" && $0.text.hasPrefix("version 2 was promoted") })
+    guard case .promoted = try await bench.run(.resume) else {
+      Issue.record("expected the rotation to go on")
+      return
+    }
+  }
 }

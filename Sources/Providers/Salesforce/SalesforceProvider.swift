@@ -29,7 +29,7 @@ package struct SalesforceProvider: ProviderKind, PrimaryReader {
     guard let app = self.settings.app else {
       throw ProviderError(
         .configuration, "setting app is missing: there is nothing to rotate",
-        hint: "remove the credential and add it again with --set app=0x…")
+        hint: "add it under another name, with --set app=0x…")
     }
     self.app = app
     self.transport = transport
