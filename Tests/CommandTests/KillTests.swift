@@ -6,7 +6,7 @@ import Testing
   .enabled(if: Programs.strace != nil, "strace is not installed"))
 struct KillTests {
   /// System calls at whose N-th the program is killed: those that make a record durable, and those of the network.
-  static let calls = ["fdatasync,fsync", "sendto,recvfrom"]
+  static let calls = ["fdatasync,fsync", "sendto", "recvfrom"]
 
   @Test("A rotation", arguments: calls)
   func rotation(_ calls: String) async throws {
