@@ -76,7 +76,8 @@ struct LostAnswerScenarioTests {
       scenario.server.add(OrgFault(.empty, method: "DELETE", count: nil, acts: false))
       for _ in 1...2 {
         let result = await scenario.attempt()
-        #expect(result.code == .unresolved, "\(result)")
+        // Given up, and it may still be accepted.
+        #expect(result.code == .outstanding, "\(result)")
         #expect(try await scenario.saved(.staged) != nil)
         try await scenario.checkLaws("DELETE lies")
       }
