@@ -11,7 +11,7 @@ struct KillTests {
   @Test("A rotation", arguments: calls)
   func rotation(_ calls: String) async throws {
     // The harder reading: promotion ends the old pair at once, so that at some points only the staged one is accepted.
-    let sweep = try await Sweep("rotate", calls, ["--reading", "replacedPairLivesOn=false"])
+    let sweep = try await KillSweep("rotate", calls, ["--reading", "replacedPairLivesOn=false"])
     guard let reached = try await sweep.run() else { return }
     if calls == Self.calls[0] {
       #expect(
@@ -25,7 +25,7 @@ struct KillTests {
 
   @Test("The retirement of the replaced pair", arguments: calls)
   func retirement(_ calls: String) async throws {
-    let sweep = try await Sweep("retire", calls, [])
+    let sweep = try await KillSweep("retire", calls, [])
     guard let reached = try await sweep.run() else { return }
     if calls == Self.calls[0] {
       #expect(
@@ -37,60 +37,33 @@ struct KillTests {
 }
 
 /// One command killed at its first such system call, its second, and so on, each time with an app and a vault of its own.
-struct Sweep {
-  private static let most = 90
-  /// How many are under way at once.
-  private static let width = 4
-
+struct KillSweep {
   private let verb: String
   private let calls: String
-  private let place: Workplace
+  private let points: PointSweep
+  private var place: Workplace { points.place }
 
   init(_ verb: String, _ calls: String, _ simulatorArguments: [String]) async throws {
     self.verb = verb
     self.calls = calls
-    place = try await Workplace(["--apps", "\(Self.most)"] + simulatorArguments)
+    points = try await PointSweep(simulatorArguments)
   }
 
   /// The newest log entry of each point reached; nil if nothing can be traced here.
   func run() async throws -> Set<String>? {
-    let probe = try await place.run(Programs.strace ?? "", ["-f", "-o", "/dev/null", "/bin/true"])
-    guard probe.code == 0 else {
-      print("skipped: processes cannot be traced here: \(probe.errorText)")
-      return nil
-    }
-    var reached: [String] = []
-    var next = 1
-    while next + Self.width <= Self.most {
-      let points = next..<next + Self.width
-      let found = try await withThrowingTaskGroup(of: String?.self) { group in
-        for point in points { group.addTask { try await at(point) } }
-        var found: [String?] = []
-        for try await event in group { found.append(event) }
-        return found
-      }
-      reached += found.compactMap(\.self)
-      next += Self.width
-      // Threads count for themselves, so that a late point may be missed once.
-      if found.allSatisfy({ $0 == nil }) { break }
-    }
+    guard let reached = try await points.run(at) else { return nil }
     print("kill points of \(verb) at \(calls): \(reached.count)")
-    #expect(reached.count >= 8 && next + Self.width <= Self.most)
+    #expect(reached.count >= 8)
     return Set(reached)
   }
 
   /// Kills the command at the `point`-th call and brings it to its end. Nil if it ended before.
-  private func at(_ point: Int) async throws -> String? {
+  @Sendable private func at(_ point: Int) async throws -> String? {
     let name = "app\(point)"
-    // Many copies of one vault go on side by side, each as its own user sees it.
-    let environment = [
-      "RELATCH_VAULT": place.folder.path + "/vault-\(point)", "XDG_STATE_HOME": place.folder.path + "/state-\(point)",
-    ]
+    let environment = try await points.copy(for: point, adding: name)
     func relatch(_ arguments: String...) async throws -> Outcome {
       try await place.run(Programs.relatch, arguments, environment: environment)
     }
-    try FileManager.default.copyItem(atPath: place.vault.path, toPath: environment["RELATCH_VAULT"] ?? "")
-    try await place.add(name, app: point, environment: environment)
     if verb == "retire" { #expect(try await relatch("rotate", name).code == 0) }
 
     let injection = "inject=\(calls):signal=KILL:when=\(point)"

@@ -11,7 +11,7 @@ struct StoppedTests {
   func sweep(call: String) async throws {
     let sweep = try await StopSweep(call)
     guard let found = try await sweep.run() else { return }
-    print("processes stopped at \(found.count) \(call): \(found.count { $0 }) left a staged pair behind")
+    print("processes stopped at \(found.count) points of \(call): \(found.count { $0 }) left a staged pair behind")
     #expect(found.count >= 10)
     // Stopped between the intent to stage and the request, it asks for a pair that the other run does not know.
     #expect(found.count { $0 } <= 4)
@@ -20,49 +20,24 @@ struct StoppedTests {
 
 /// One command stopped at its first `sendto` or `recvfrom`, its second, and so on: as a request goes out, as an answer comes in.
 struct StopSweep {
-  private static let most = 90
-  private static let width = 4
-  private let place: Workplace
-
   private let call: String
+  private let points: PointSweep
+  private var place: Workplace { points.place }
 
   init(_ call: String) async throws {
     self.call = call
-    place = try await Workplace(["--apps", "\(Self.most)"])
+    points = try await PointSweep()
   }
 
   /// For each point reached whether a staged pair was left behind; nil if nothing can be traced here.
-  func run() async throws -> [Bool]? {
-    let probe = try await place.run(Programs.strace ?? "", ["-f", "-o", "/dev/null", "/bin/true"])
-    guard probe.code == 0 else {
-      print("skipped: processes cannot be traced here: \(probe.errorText)")
-      return nil
-    }
-    var reached: [Bool] = []
-    var next = 1
-    while next + Self.width <= Self.most {
-      let found = try await withThrowingTaskGroup(of: Bool?.self) { group in
-        for point in next..<next + Self.width { group.addTask { try await at(point) } }
-        return try await group.reduce(into: [Bool?]()) { $0.append($1) }
-      }
-      reached += found.compactMap(\.self)
-      next += Self.width
-      if found.allSatisfy({ $0 == nil }) { break }
-    }
-    return reached
-  }
+  func run() async throws -> [Bool]? { try await points.run(at) }
 
-  private func at(_ point: Int) async throws -> Bool? {
+  @Sendable private func at(_ point: Int) async throws -> Bool? {
     let name = "app\(point)"
-    // Many copies of one vault go on side by side, each as its own user sees it.
-    let environment = [
-      "RELATCH_VAULT": place.folder.path + "/vault-\(point)", "XDG_STATE_HOME": place.folder.path + "/state-\(point)",
-    ]
+    let environment = try await points.copy(for: point, adding: name, policy: ["propagation=0s", "grace=0s"])
     func relatch(_ arguments: String...) async throws -> Outcome {
       try await place.run(Programs.relatch, arguments, environment: environment)
     }
-    try FileManager.default.copyItem(atPath: place.vault.path, toPath: environment["RELATCH_VAULT"] ?? "")
-    try await place.add(name, app: point, policy: ["propagation=0s", "grace=0s"], environment: environment)
 
     let trace = place.folder.path + "/trace-\(point)"
     let injection = "inject=\(call):signal=STOP:when=\(point)"
