@@ -7,6 +7,8 @@ struct Program {
 
   var vault: String { folder.appending(path: "vault").path }
   var identity: String { folder.appending(path: "identity").path }
+  /// Where `relatch` keeps what it has seen of the vault: not in the home of whoever looks on.
+  var state: String { folder.appending(path: "state").path }
 
   init(folder: URL) throws {
     self.folder = folder
@@ -36,7 +38,8 @@ struct Program {
     process.executableURL = executable
     process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment.merging(
-      ["RELATCH_VAULT": vault, "RELATCH_IDENTITY": identity]) { $1 }
+      ["RELATCH_VAULT": vault, "RELATCH_IDENTITY": identity, "XDG_STATE_HOME": state]
+    ) { $1 }
     let standardInput = Pipe()
     let standardOutput = Pipe()
     process.standardInput = standardInput
