@@ -3,8 +3,8 @@ import JSON
 import Storage
 
 extension VaultView {
-  /// Goes through the whole log, and fails with `corrupt` unless every record is the newest that the log speaks of, and none
-  /// is missing.
+  /// Goes through the whole log, and fails with `corrupt` unless every record is the newest that the log speaks of, none is
+  /// missing, and the indexes have just the rows that these call for.
   ///
   /// Reading a record shows that a member wrote it, not that none was written since: whoever can write the store could put
   /// back an older one. The time this takes grows with the log, so it belongs with the log's verification, not with reads.
@@ -35,5 +35,8 @@ extension VaultView {
     guard members.map(\.card).sorted(by: { $0.name < $1.name }) == membership?.members else {
       throw VaultError(.corrupt, "the members are not those that the log ends with")
     }
+    var index = try IndexCheck(self)
+    for credential in found { try index.require(credential) }
+    try index.finish()
   }
 }

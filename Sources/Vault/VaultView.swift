@@ -146,8 +146,11 @@ package struct VaultView {
     return try credential(decoding: bytes, name: name)
   }
 
+  /// What this process knows of the record of `name`; nil if nothing.
+  func remembered(_ name: String) -> VaultMemory.Record? { memory?.record(of: name, under: known) }
+
   private func credential(decoding bytes: [UInt8], name: String) throws -> Credential {
-    if let record = memory?.record(of: name, under: known), record.bytes == bytes,
+    if let record = remembered(name), record.bytes == bytes,
       try transaction.value(in: .log, for: record.credential.entry.bigEndianBytes) == record.entry.bytes
     {
       return record.credential

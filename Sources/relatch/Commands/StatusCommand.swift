@@ -24,7 +24,9 @@ struct StatusCommand: AsyncParsableCommand {
     let standings = try await Places(options).openStore().read { transaction in
       let view = try VaultView(transaction)
       let credentials = try names.isEmpty ? view.credentials() : names.map { try view.credential($0) }
+      var index = try IndexCheck(view)
       return try credentials.map { credential in
+        try index.require(credential)
         let journal = try RotationJournal(view, of: credential)
         return Standing(
           credential: credential, journal: journal,
