@@ -12,11 +12,12 @@ package struct VaultView {
   /// What earlier changes that share this commit have appended since.
   let unsigned: UnsignedChanges?
   private let memory: VaultMemory?
+  /// What entries were proved by, for those read after them.
+  private let proven: ProvenTree
 
   package var header: VaultHeader { known.header }
   /// Everyone the vault knows, by name.
   package var members: [Member] { known.members }
-  private var checkpoint: Checkpoint { known.end.checkpoint.checkpoint }
   /// How many entries the log has.
   var logSize: UInt64 { unsigned?.size ?? known.end.size }
 
@@ -26,6 +27,7 @@ package struct VaultView {
   package init(_ transaction: any ReadTransaction) throws {
     try (transaction as? any WriteTransaction)?.finishNow()
     known = try Self.authenticate(VaultRows(transaction), in: transaction)
+    proven = ProvenTree(known.end)
     self.transaction = transaction
     memory = nil
     unsigned = nil
@@ -37,6 +39,7 @@ package struct VaultView {
     known =
       try memory.recall(rows, in: transaction)
       ?? memory.learn(Self.authenticate(rows, in: transaction, extending: memory.floor), isNewest: false)
+    proven = ProvenTree(known.end)
     self.transaction = transaction
     self.memory = memory
     unsigned = nil
@@ -58,6 +61,7 @@ package struct VaultView {
         ?? memory.learn(Self.authenticate(rows, in: transaction, extending: memory.floor), isNewest: true)
       unsigned = nil
     }
+    proven = ProvenTree(known.end)
     self.transaction = transaction
     self.memory = memory
   }
@@ -101,6 +105,7 @@ package struct VaultView {
   ) {
     self.transaction = transaction
     self.known = known
+    proven = ProvenTree(known.end)
     self.unsigned = unsigned
     self.memory = memory
   }
@@ -111,18 +116,25 @@ package struct VaultView {
   /// The log entry at `index`, proved to be covered by the newest checkpoint, or appended in this very transaction.
   package func authenticatedEntry(at index: UInt64) throws -> LogEntry {
     if let entry = unsigned?.entry(at: index) { return entry }
-    guard index < checkpoint.size else {
-      throw VaultError(.corrupt, "the log has \(checkpoint.size) entries, and a record speaks of entry \(index)")
+    guard index < proven.size else {
+      throw VaultError(.corrupt, "the log has \(proven.size) entries, and a record speaks of entry \(index)")
     }
-    let entry = try AuditLog.entry(at: index, in: transaction)
-    try AuditLog.inclusionProof(of: index, size: checkpoint.size, in: transaction)
-      .verify(leafHash: MerkleTree.leafHash(entry.bytes), root: checkpoint.root)
-    return entry
+    return try proven.entry(at: index, in: transaction)
   }
 
   /// All credentials, by name.
-  package func credentials() throws -> [Credential] {
-    try transaction.rows(in: .credentials).map { try credential(decoding: $0.value, name: Self.name($0.key)) }
+  package func credentials() throws -> [Credential] { try credentials(after: nil, atMost: .max) }
+
+  /// The first credentials by name, at most so many, whose names come after `name`; from the first if that is nil. For who
+  /// goes through all of a vault of many thousands, and cannot hold them.
+  package func credentials(after name: String?, atMost count: Int) throws -> [Credential] {
+    var rows: [Row] = []
+    guard count > 0 else { return [] }
+    try transaction.scan(.credentials, from: name.map { Array($0.utf8) + [0] } ?? [], to: nil, reversed: false) {
+      rows.append(Row(key: $0, value: $1))
+      return rows.count < count
+    }
+    return try rows.map { try credential(decoding: $0.value, name: Self.name($0.key)) }
   }
 
   /// The name that a row stands under.

@@ -19,11 +19,10 @@ struct StatusCommand: AsyncParsableCommand {
 
   func run() async throws {
     let report = Report(options)
-    let names = names
     let now = WallClock.now()
-    let standings = try await Places(options).openStore().read { transaction in
-      let view = try VaultView(transaction)
-      let credentials = try names.isEmpty ? view.credentials() : names.map { try view.credential($0) }
+    var (isEmpty, hasFailedDelivery, hasOverdueDebt) = (true, false, false)
+    let pages = CredentialPages(in: try await Places(options).openStore(), names)
+    try await pages.each { view, credentials in
       var index = try IndexCheck(view)
       return try credentials.map { credential in
         try index.require(credential)
@@ -32,12 +31,16 @@ struct StatusCommand: AsyncParsableCommand {
           credential: credential, journal: journal,
           schedule: try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now))
       }
+    } use: { standings in
+      try report.results(standings, json: { $0.json(now) }, text: { $0.text(now) })
+      isEmpty = isEmpty && standings.isEmpty
+      hasFailedDelivery = hasFailedDelivery || standings.contains(where: \.hasFailedDelivery)
+      hasOverdueDebt = hasOverdueDebt || standings.contains { $0.hasOverdueDebt(now) }
     }
-    for standing in standings { try report.result(standing.json(now), text: standing.text(now)) }
-    if standings.isEmpty { report.note("the vault has no credentials yet: `relatch add` adds one") }
+    if isEmpty { report.note("the vault has no credentials yet: `relatch add` adds one") }
     // What waits for a delivery is not retired: that comes first.
-    if standings.contains(where: \.hasFailedDelivery) { throw Status(code: .deliveryFailed) }
-    if standings.contains(where: { $0.hasOverdueDebt(now) }) { throw Status(code: .debtOutstanding) }
+    if hasFailedDelivery { throw Status(code: .deliveryFailed) }
+    if hasOverdueDebt { throw Status(code: .debtOutstanding) }
   }
 }
 
