@@ -1,4 +1,3 @@
-import Storage
 import Vault
 
 /// The credentials of a vault by name, some at a time: one of a hundred thousand is never held whole. Each page is as one
@@ -6,13 +5,13 @@ import Vault
 struct CredentialPages {
   private static let size = 1000
 
-  private let store: any Store
+  private let vault: LockedVault
   /// Nil for all.
   private let names: [String]?
 
   /// Those called `names`, in that order; all, by name, if there are none.
-  init(in store: any Store, _ names: [String] = []) {
-    self.store = store
+  init(of vault: LockedVault, _ names: [String] = []) {
+    self.vault = vault
     self.names = names.isEmpty ? nil : names
   }
 
@@ -21,17 +20,15 @@ struct CredentialPages {
     _ body: @Sendable (VaultView, [Credential]) throws -> Result, use: (_ page: Result) throws -> Void
   ) async throws {
     if let names {
-      let page = try await store.read { transaction in
-        let view = try VaultView(transaction)
-        return try body(view, names.map { try view.credential($0) })
+      let page = try await vault.read { view in
+        try body(view, names.map { try view.credential($0) })
       }
       return try use(page)
     }
     var last: String?
     repeat {
       let after = last
-      let (page, next) = try await store.read { transaction in
-        let view = try VaultView(transaction)
+      let (page, next) = try await vault.read { view in
         let credentials = try view.credentials(after: after, atMost: Self.size)
         return (try body(view, credentials), credentials.count == Self.size ? credentials.last?.name : nil)
       }

@@ -86,6 +86,8 @@ def due_moment(record):
     moments = []
     policy = record["policy"]
     active = next(version for version in record["versions"] if version["stage"] == "active")
+    if "exposure" in record:
+        return 0
     if record["rotation"] > record.get("ended", 0):
         if "grace_ends" not in record:
             return 0

@@ -71,6 +71,19 @@ import Testing
     try await store.read { try VaultView($0).requireCurrent() }
   }
 
+  @Test func whatIsRemovedLeavesNoRowAndWhatIsExposedIsDueAtOnce() async throws {
+    let fixture = try await Self.scheduled()
+    var record = try await fixture.store.read { try VaultView($0).credential("erp") }
+    record.exposure = Exposure(to: ["bob"], since: Fixture.at(8), version: 1)
+    let exposed = record
+    _ = try await fixture.vault.change(now: Fixture.at(9)) { try $0.save(exposed, .credentialPolicy) }
+    #expect(try await Self.keys(fixture.store, .due).first == Self.row(Timestamp(milliseconds: 0), "erp"))
+    _ = try await fixture.vault.remove("erp", forgettingDebts: true, now: Fixture.at(10))
+    #expect(try await Self.keys(fixture.store, .due) == [Self.row(Fixture.at(7 + Self.day), "crm/prod")])
+    #expect(try await Self.keys(fixture.store, .apart) == [])
+    try await fixture.store.read { try VaultView($0).requireCurrent() }
+  }
+
   @Test func aRowThatIsMissingOrTooManyIsNoticedByGoingThroughAll() async throws {
     let fixture = try await Self.scheduled()
     let whole = try await Snapshot(of: fixture.store, vaultTables)

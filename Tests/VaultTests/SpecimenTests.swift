@@ -120,6 +120,9 @@ import Testing
       "journal.md": texts(.log, 2..<3) + rows.rows(of: .journal).map { $0.value.hex },
       "sealed-record.md": pair.headers.dropFirst().prefix(3).map(\.value),
       "identity.md": alice.headers.dropFirst().map(\.value) + [String(decoding: alice.bytes, as: UTF8.self)],
+      "remembered.md": [
+        String(decoding: try await LockedVault(specimen).read { $0.seenLog.bytes }, as: UTF8.self)
+      ],
     ]
     let indexed = VectorFile.contract.appending(path: "storage.md")
     try FileManager.default.copyItem(

@@ -12,11 +12,11 @@ struct ListCommand: AsyncParsableCommand {
 
   func run() async throws {
     let report = Report(options)
-    let store = try await Places(options).openStore()
+    let vault = try await Places(options).openLocked()
     // What all lines have in common is known before the first.
-    let width = report.isJSON ? 0 : try await store.read { try $0.longestName() }
+    let width = report.isJSON ? 0 : try await vault.read { try $0.longestName() }
     var isEmpty = true
-    try await CredentialPages(in: store).each { _, credentials in
+    try await CredentialPages(of: vault).each { _, credentials in
       credentials
     } use: { credentials in
       try report.results(credentials, json: { $0.json(type: "credential") }, text: { $0.line(width: width) })
@@ -33,17 +33,5 @@ extension Credential {
     let debts = debts.count
     return "\(name)\(padding)  \(provider)  version \(active?.number ?? 0) since \(active?.since.description ?? "-")"
       + (debts == 0 ? "" : "  (\(debts) owed)")
-  }
-}
-
-extension ReadTransaction {
-  /// The length of the longest name of a credential, in bytes. Names alone are looked at.
-  fileprivate func longestName() throws -> Int {
-    var longest = 0
-    try scan(.credentials, from: [], to: nil, reversed: false) { key, _ in
-      longest = max(longest, key.count)
-      return true
-    }
-    return longest
   }
 }

@@ -21,7 +21,7 @@ struct StatusCommand: AsyncParsableCommand {
     let report = Report(options)
     let now = WallClock.now()
     var (isEmpty, hasFailedDelivery, hasOverdueDebt) = (true, false, false)
-    let pages = CredentialPages(in: try await Places(options).openStore(), names)
+    let pages = CredentialPages(of: try await Places(options).openLocked(), names)
     try await pages.each { view, credentials in
       var index = try IndexCheck(view)
       return try credentials.map { credential in
