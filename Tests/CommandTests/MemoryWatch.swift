@@ -76,7 +76,7 @@ final class MemoryWatch {
       keyFile: { header in Array(try Data(contentsOf: URL(fileURLWithPath: keys + header.keyID + ".age"))) },
       randomness: .system)
     for credential in try await vault.read({ try $0.credentials() }) {
-      let key = try await vault.credentialKey(of: credential)
+      let (key, _) = try await vault.credentialKey(of: credential.name)
       add("key of \(credential.name)", key.secret.withUnsafeBytes { Data($0) })
     }
   }
