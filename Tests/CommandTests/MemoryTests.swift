@@ -49,6 +49,15 @@ struct MemoryTests {
     let read = try await watch.run("read", "admin", "--passphrase-fd", "3", descriptor3: file)
     #expect(read.inGuardedPages.isSuperset(of: ["identity's scalar", "vault key", "client_secret 0"]))
     #expect(read.inTransit == [])
+
+    let unlocked = try await watch.place.run(
+      "/bin/sh", ["-c", #"exec "$0" identity unlock --passphrase-fd 0 <"$1""#, Programs.relatch, file.path])
+    guard unlocked.code == 0 else {
+      return print("skipped: the kernel's keyring cannot be used here: \(unlocked.errorText)")
+    }
+    let readAgain = try await watch.run("read", "admin")
+    #expect(readAgain.inGuardedPages.isSuperset(of: ["identity's scalar", "vault key", "client_secret 0"]))
+    #expect(try await watch.place.relatch("identity", "lock").outputText.contains("locked again"))
   }
 }
 
