@@ -50,11 +50,13 @@ struct MemoryTests {
     #expect(read.inGuardedPages.isSuperset(of: ["identity's scalar", "vault key", "client_secret 0"]))
     #expect(read.inTransit == [])
 
-    let unlocked = try await watch.place.run(
-      "/bin/sh", ["-c", #"exec "$0" identity unlock --passphrase-fd 0 <"$1""#, Programs.relatch, file.path])
-    guard unlocked.code == 0 else {
-      return print("skipped: the kernel's keyring cannot be used here: \(unlocked.errorText)")
+    let probe = try await watch.place.relatch("identity", "lock")
+    guard probe.code == 0 else {
+      return print("skipped: the kernel's keyring cannot be used here: \(probe.errorText)")
     }
+    let unlocked = try await watch.run("identity", "unlock", "--passphrase-fd", "3", descriptor3: file)
+    #expect(unlocked.inGuardedPages.contains("passphrase"))
+    #expect(unlocked.inTransit == [])
     let readAgain = try await watch.run("read", "admin")
     #expect(readAgain.inGuardedPages.isSuperset(of: ["identity's scalar", "vault key", "client_secret 0"]))
     #expect(try await watch.place.relatch("identity", "lock").outputText.contains("locked again"))
