@@ -45,7 +45,7 @@ extension RotationSchedule {
 
   /// Throws `notDue` unless a rotation of `credential` is to begin now.
   func requireRotationDue(_ credential: Credential, in view: VaultView, now: Timestamp) throws {
-    guard try requireDue(credential, in: view, now: now) == .age else { throw nothingDue(credential) }
+    guard try requireDue(credential, in: view, now: now).isForNewPair else { throw nothingDue(credential) }
   }
 
   private func nothingDue(_ credential: Credential) -> RotationError {

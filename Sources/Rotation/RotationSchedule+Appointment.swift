@@ -11,15 +11,15 @@ extension RotationSchedule {
   /// How long a credential may be due, with nothing in its way, before that is a fault: runs come every few minutes.
   package static let tolerance: Duration = .seconds(3600)
 
-  /// When the active pair of `credential` is to be replaced; nil without a greatest age. Decided without the present moment,
-  /// so that whoever is told may wait for it.
+  /// When the active pair of `credential` is to be replaced; nil without a greatest age, unless it is exposed. Decided
+  /// without the present moment, so that whoever is told may wait for it.
   ///
   /// It is overdue when the first window ends that left time enough after it became due, or after `tolerance` where it has
   /// no window. A window that one of `partners` took, and a grace during which the staging slot is held, do not count.
   package func appointment(
     for credential: Credential, journal: RotationJournal?, partners: [Credential]
   ) -> Appointment? {
-    guard var moment = ageLimit(of: credential) else { return nil }
+    guard var (moment, _) = newPairMoment(of: credential) else { return nil }
     if let graceEnds = journal?.machine.graceEnds { moment = max(moment, graceEnds) }
     let taken = partners.filter { $0.versions.count > 1 }.compactMap { $0.version(in: .active)?.since }
     // Each partner takes one window at most.

@@ -11,7 +11,7 @@ package struct RotationSchedule: Sendable {
     case waiting(until: Timestamp, Reason)
     /// It would be due, and something stands in the way; until then, if that is known.
     case held(until: Timestamp?, Obstacle)
-    /// Its policy sets no age.
+    /// Its policy sets no age, and nothing else asks for it.
     case unscheduled
 
     package var isDue: Bool { if case .due = self { true } else { false } }
@@ -20,12 +20,17 @@ package struct RotationSchedule: Sendable {
   package enum Reason: String, Sendable {
     /// The active pair reaches its greatest age.
     case age
+    /// Someone who may no longer open the credential could open its active pair.
+    case exposed
     /// A rotation was begun and is not finished.
     case unfinished
     /// A debt is past its grace.
     case debt
     /// A sink or hook lacks the active pair.
     case delivery
+
+    /// Whether it asks for a new pair, rather than for the end of what was begun: then windows and partners count.
+    package var isForNewPair: Bool { self == .age || self == .exposed }
   }
 
   package enum Obstacle: Hashable, Sendable {
@@ -94,7 +99,7 @@ package struct RotationSchedule: Sendable {
     guard let moment = deliveryMoment(of: credential, journal: journal) else { return standing }
     switch standing {
     // It delivers its own pair.
-    case .due(.age), .due(.unfinished): return standing
+    case .due(.age), .due(.exposed), .due(.unfinished): return standing
     case _ where moment <= now: return .due(.delivery)
     case .due: return .held(until: moment, .undelivered)
     case .waiting(let until, _) where until <= moment: return standing
@@ -119,12 +124,14 @@ package struct RotationSchedule: Sendable {
       return .held(until: resumes, obstacle)
     }
     if moment > now {
-      if reason == .debt, let age = ageLimit(of: credential), age <= now { return .held(until: moment, .grace) }
+      if reason == .debt, let (wanted, _) = newPairMoment(of: credential), wanted <= now {
+        return .held(until: moment, .grace)
+      }
       return .waiting(until: moment, reason)
     }
     // What was begun is finished whatever the window: the longer a rotation is open, the more can go wrong.
-    guard reason == .age else { return .due(reason) }
-    return try obstacle(to: credential, partners: partners, now: now) ?? .due(.age)
+    guard reason.isForNewPair else { return .due(reason) }
+    return try obstacle(to: credential, partners: partners, now: now) ?? .due(reason)
   }
 
   private func dueMoment(of credential: Credential, journal: RotationJournal?) -> (Timestamp, Reason)? {
@@ -132,6 +139,15 @@ package struct RotationSchedule: Sendable {
       if let graceEnds = journal.machine.graceBefore { return (graceEnds, .debt) }
       return (journal.latest, .unfinished)
     }
+    return newPairMoment(of: credential)
+  }
+
+  /// From when a new pair is wanted, whatever is under way; nil without a greatest age and without exposure.
+  ///
+  /// What someone else knows is to be replaced from the moment their access ended, whatever age it may reach, and also
+  /// where the policy sets none.
+  func newPairMoment(of credential: Credential) -> (Timestamp, Reason)? {
+    if let exposure = credential.exposure { return (exposure.since, .exposed) }
     return ageLimit(of: credential).map { ($0, .age) }
   }
 

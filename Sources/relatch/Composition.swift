@@ -50,7 +50,8 @@ struct Places {
 
   var database: String { vault + "/vault.db" }
   var keys: String { vault + "/keys" }
-  func keyFile(_ header: VaultHeader) -> String { "\(keys)/\(header.keyID).age" }
+  func keyFile(_ header: VaultHeader) -> String { keyFolder.file(header.keyID) }
+  var keyFolder: KeyFolder { KeyFolder(path: keys) }
 
   /// What this user has seen of vaults; nil if the environment names no place for it.
   var knownVaults: KnownVaults? {
@@ -88,16 +89,17 @@ struct Places {
 
   private func unlock(_ locked: LockedVault) async throws -> UnlockedVault {
     let identity = try openIdentity()
-    return try await UnlockedVault(
-      locked, identity: identity, keyFile: { try readKeyFile(keyFile($0)) }, randomness: .system)
+    do { return try await unlock(locked, by: identity) } catch let missing as MissingVaultKey {
+      // Another command may have renewed the key between the look at the header and the look at the file.
+      guard try await locked.read({ $0.header }).keyID != missing.keyID else { throw missing }
+      return try await unlock(locked, by: identity)
+    }
   }
 
-  private func readKeyFile(_ path: String) throws -> [UInt8] {
-    let file: SecretBytes
-    do { file = try PrivateFile.read(path) } catch let error as VaultError where error.code == .notFound {
-      throw VaultError(.corrupt, "the vault key is missing: \(error)")
-    }
-    return file.withUnsafeBytes { Array($0) }
+  private func unlock(_ locked: LockedVault, by identity: Identity) async throws -> UnlockedVault {
+    let folder = keyFolder
+    return try await UnlockedVault(
+      locked, identity: identity, keyFile: { try folder.read($0) }, randomness: .system)
   }
 
   func openIdentity() throws -> Identity { try identityFile.open() }

@@ -11,18 +11,19 @@ struct DueCredentials: Sendable {
   /// Those that would be due, were it known when their window opens.
   let unknownZones: [Failure]
 
-  /// What is due in `vault` at `now`.
-  init(in vault: LockedVault, now: Timestamp) async throws {
+  /// What is due in `vault` at `now`; if `member` is given, only of what that member can open: the rest is for others.
+  init(in vault: LockedVault, by member: Member? = nil, now: Timestamp) async throws {
     (errands, unknownZones) = try await vault.read { view in
       var errands: [Errand] = []
       var unknownZones: [Failure] = []
       var (rotating, keptApart): (Set<String>, Set<String>) = ([], [])
       for credential in try view.credentials(dueAt: now) {
+        if let member, try !view.canOpen(credential, member) { continue }
         switch try RotationSchedule.system.standing(of: credential, in: view, now: now) {
         case .due(let reason):
           let holder = try view.leaseHolder(of: RotationRunner.leaseName(of: credential))
           if let holder, holder.expires > now.milliseconds, !RunHolder.isGone(holder.holder) { continue }
-          if reason == .age {
+          if reason.isForNewPair {
             let partners = credential.policy.notTogetherWith
             if keptApart.contains(credential.name) || !rotating.isDisjoint(with: partners) { continue }
             rotating.insert(credential.name)

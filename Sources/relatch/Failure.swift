@@ -45,6 +45,7 @@ struct Failure: Error {
         error.code == .unusable ? .configuration : .deliveryFailed, error.description,
         hint: error.hint ?? "`relatch deliver NAME` tries it again")
     case let error as VaultError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
+    case let error as MissingVaultKey: self.init(VaultError(.corrupt, error.description))
     case let error as StorageError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
     case let error as AuditError:
       self.init(
@@ -141,14 +142,17 @@ extension VaultError.Code {
 
   var hint: String {
     switch self {
-    case .notFound: "`relatch list` names the credentials, `relatch show NAME` the versions of one"
-    case .alreadyExists: "choose another name: `relatch list`, `sink list` and `hook list` say what there is"
+    case .notFound:
+      "`relatch list` names the credentials, `relatch show NAME` the versions of one, `relatch member list` the members"
+    case .alreadyExists:
+      "choose another name: `relatch list`, `member list`, `sink list` and `hook list` say what there is"
     case .invalidInput: "`relatch help VERB` says what it takes"
     case .corrupt: "nothing was changed; restore the vault from a backup, and find out who altered it"
     case .rolledBack:
       "if it was put back on purpose, --accept-rollback goes on with it and logs that; else find out who replaced it"
     case .unsupportedFormat: "use a newer relatch"
-    case .notPermitted: "use the identity that made the vault, or ask an owner: --identity FILE or RELATCH_IDENTITY"
+    case .notPermitted:
+      "use an owner's identity (--identity FILE or RELATCH_IDENTITY), or ask an owner: `relatch member list` names them"
     case .cannotRead: "check that it is a file, and that you may read it"
     case .cannotWrite: "check free space and permissions; nothing was changed"
     case .keyChanged: "nothing was changed; try again"

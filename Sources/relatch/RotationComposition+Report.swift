@@ -234,11 +234,13 @@ extension DeliveryShortfall {
 extension Credential {
   /// The credential as `--json` shows it: all but the pairs.
   func json(type: String) -> JSONValue {
-    .object([
+    var members: [String: JSONValue] = [
       "admin": .string(admin), "created": .string(created.description), "credential": .string(name),
       "policy": policy.json, "provider": .string(provider),
       "settings": .object(settings.mapValues { .string($0) }), "type": .string(type),
       "deliveries": .array(deliveries.map { $0.json(of: self) }), "versions": .array(versions.map(\.json)),
-    ])
+    ]
+    if let exposure { members["exposure"] = exposure.json }
+    return .object(members)
   }
 }

@@ -4,11 +4,12 @@ import Rotation
 import Vault
 
 extension RotationSchedule.Standing {
-  /// What a person is told of it; nil without a schedule.
-  func text(at now: Timestamp) -> String? {
+  /// What a person is told of it, said of `credential`; nil without a schedule.
+  func text(of credential: Credential, at now: Timestamp) -> String? {
     switch self {
-    case .due(let reason): "due now: \(reason.text)"
-    case .waiting(let until, let reason): "due at \(until), in \((until - now).words): \(reason.text)"
+    case .due(let reason): "due now: \(reason.text(of: credential))"
+    case .waiting(let until, let reason):
+      "due at \(until), in \((until - now).words): \(reason.text(of: credential))"
     case .held(let until, let obstacle): "held\(until.map { " until \($0)" } ?? ""): \(obstacle.text)"
     case .unscheduled: nil
     }
@@ -29,13 +30,28 @@ extension RotationSchedule.Standing {
 }
 
 extension RotationSchedule.Reason {
-  var text: String {
+  fileprivate func text(of credential: Credential) -> String {
     switch self {
     case .age: "the active pair reaches its greatest age"
+    case .exposed: credential.exposure?.text ?? "it is exposed"
     case .unfinished: "a rotation is not finished"
     case .debt: "the grace of the replaced pair is over"
     case .delivery: "a sink or hook lacks the active pair"
     }
+  }
+}
+
+extension Exposure {
+  /// What a person is told of it.
+  var text: String {
+    "exposed to \(to.joined(separator: ", ")), whose access ended at \(since)\(to.count > 1 ? " and later" : "")"
+  }
+
+  var json: JSONValue {
+    .object([
+      "since": .string(since.description), "to": .array(to.map { .string($0) }),
+      "version": .integer(Int(clamping: version)),
+    ])
   }
 }
 

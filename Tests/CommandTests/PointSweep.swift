@@ -38,13 +38,19 @@ struct PointSweep {
     return reached
   }
 
-  /// Copies the vault for `point`, and adds the app of that number as `name`. Returns the environment that the copy is used
-  /// in: many copies of one vault go on side by side, each as its own user sees it.
-  func copy(for point: Int, adding name: String, policy: [String] = ["propagation=0s"]) async throws -> [String: String]
-  {
+  /// Copies the vault for `point`. Returns the environment that the copy is used in: many copies of one vault go on side by
+  /// side, each as its own user sees it.
+  func copy(for point: Int) throws -> [String: String] {
     let vault = place.folder.path + "/vault-\(point)"
     let environment = ["RELATCH_VAULT": vault, "XDG_STATE_HOME": place.folder.path + "/state-\(point)"]
     try FileManager.default.copyItem(atPath: place.vault.path, toPath: vault)
+    return environment
+  }
+
+  /// The same, and adds the app of that number as `name`.
+  func copy(for point: Int, adding name: String, policy: [String] = ["propagation=0s"]) async throws -> [String: String]
+  {
+    let environment = try copy(for: point)
     try await place.add(name, app: point, policy: policy, environment: environment)
     return environment
   }

@@ -3,7 +3,9 @@
 
 Written from vault/*.md alone. Prints what it found as one JSON object, and fails if anything does not authenticate.
 
-    relatch_reader.py VAULT-FOLDER --identity FILE
+    relatch_reader.py VAULT-FOLDER --identity FILE [--access]
+
+With --access also who can open each credential, and who could and may no longer, as the log tells it.
 """
 import argparse
 import base64
@@ -20,6 +22,13 @@ import tempfile
 
 import nacl.bindings
 import nacl.signing
+
+
+# vault/credential.md: what owners alone may do.
+OF_OWNERS = {
+    "credential.added", "credential.rekeyed", "credential.removed", "delivery.added", "delivery.removed", "grant.added",
+    "grant.removed", "member.added", "member.removed", "vault.rekeyed",
+}
 
 
 class Refused(Exception):
@@ -143,25 +152,74 @@ class Vault:
         owner = genesis["owner"]
         require(owner["name"] == genesis["member"] and owner["role"] == "owner", "a log that nobody owns")
         members, closed = {owner["name"]: owner}, set()
+        standings, self.key = {owner["name"]: 0}, genesis["key"]
         for index, entry in enumerate(self.entries):
             actor = members.get(entry["member"])
             require(actor, f"entry {index} by a stranger")
-            if index > 0 and entry["event"] in ("vault.created", "member.added", "member.removed"):
-                require(entry["event"] != "vault.created" and actor["role"] == "owner", f"entry {index} not permitted")
-                if entry["event"] == "member.added":
-                    require(entry["added"]["name"] not in members, f"entry {index} adds a member twice")
-                    members[entry["added"]["name"]] = entry["added"]
-                else:
-                    require(entry["removed"] in members and entry["removed"] != actor["name"], f"entry {index}")
-                    del members[entry["removed"]]
+            event = entry["event"]
+            if index > 0:
+                permitted = event != "vault.created" and (event not in OF_OWNERS or actor["role"] == "owner")
+                require(permitted, f"entry {index} not permitted")
+            if event == "member.added":
+                name = entry["added"]["name"]
+                require(name not in members, f"entry {index} adds a member twice")
+                members[name], standings[name] = entry["added"], index
+            elif event == "member.removed":
+                require(entry["removed"] in members and entry["removed"] != actor["name"], f"entry {index}")
+                del members[entry["removed"]], standings[entry["removed"]]
+            elif event == "vault.rekeyed":
+                self.key = entry["key"]
+            elif event == "grant.added":
+                require(members.get(entry["grantee"], {}).get("role") == "operator", f"entry {index} grants to nobody")
             last = index + 1 == len(entries)
             if last or self.entries[index + 1]["member"] != entry["member"]:
                 closed.add(index + 1)
                 self.root = tree_root(leaves[: index + 1])
                 self.verify_checkpoint(index + 1, self.root, actor, "relatch/" + genesis["vault"])
         require(set(self.tables["checkpoints"]) == {struct.pack(">Q", n) for n in closed}, "a stray checkpoint")
-        self.members = members
+        self.members, self.standings = members, standings
         return self.entries
+
+    def replay_access(self):
+        """vault/credential.md, Grant and Exposure: who can open what, and who could, from the log alone."""
+        members, credentials = {}, {}
+        for entry in self.entries:
+            event, name = entry["event"], entry.get("credential")
+            if event in ("vault.created", "member.added"):
+                card = entry.get("owner") or entry["added"]
+                members[card["name"]] = card["role"]
+            elif event == "member.removed":
+                gone = entry["removed"]
+                for credential in credentials.values():
+                    if members[gone] == "owner" or gone in credential["grantees"]:
+                        self.expose(credential, gone, entry["time"])
+                    credential["grantees"].discard(gone)
+                del members[gone]
+            elif event == "credential.added":
+                credentials[name] = {"grantees": set(), "newest": 1, "exposure": None}
+            elif event == "credential.removed":
+                del credentials[name]
+            elif event == "grant.added":
+                credentials[name]["grantees"].add(entry["grantee"])
+            elif event == "grant.removed":
+                credentials[name]["grantees"].discard(entry["grantee"])
+                self.expose(credentials[name], entry["grantee"], entry["time"])
+            elif event == "rotation.staged":
+                credentials[name]["newest"] = entry.get("version", credentials[name]["newest"] + 1)
+            elif event == "rotation.promoted":
+                exposure = credentials[name]["exposure"]
+                # One pair at most is staged, and it is the newest.
+                if exposure and credentials[name]["newest"] > exposure["version"]:
+                    credentials[name]["exposure"] = None
+        self.owners = {name for name, role in members.items() if role == "owner"}
+        self.accesses = credentials
+
+    @staticmethod
+    def expose(credential, member, time):
+        before = credential["exposure"] or {"since": time, "to": [], "version": 0}
+        credential["exposure"] = {
+            "since": before["since"], "to": sorted(set(before["to"]) | {member}), "version": credential["newest"],
+        }
 
     def verify_checkpoint(self, size, root, member, origin):
         note = self.tables["checkpoints"].get(struct.pack(">Q", size))
@@ -184,18 +242,20 @@ class Vault:
         require(entry.get(about) == value, f"entry {index} is about something else")
         require(entry.get("record") == base64.b64encode(sha256(record)).decode(), f"a record that entry {index} denies")
 
-    def read(self):
+    def read(self, with_access=False):
         self.verify_log()
+        self.replay_access()
         header = canonical(self.tables["header"][b"vault"])
         first = self.entries[0]
         require(header["v"] == 1, "another format")
         require(
-            (header["id"], header["key"], header["created"]) == (first["vault"], first["key"], first["time"]),
+            (header["id"], header["key"], header["created"]) == (first["vault"], self.key, first["time"]),
             "a header that the log denies")
         for name, record in self.tables["members"].items():
             member = canonical(record)
             require(member["card"]["name"].encode() == name, "a member under another's name")
             require(member["card"] == self.members.get(name.decode()), "a member that the log denies")
+            require(member["entry"] == self.standings[name.decode()], "a member since another entry")
             self.require_entry(record, member["entry"], "owner" if member["entry"] == 0 else "added", member["card"])
         path = os.path.join(self.folder, "keys", header["key"] + ".age")
         with open(path, "rb") as file:
@@ -204,8 +264,15 @@ class Vault:
             require(hkdf(vault_key, b"relatch/v1/vault-key-id", 16).hex() == header["key"], "another vault's key")
         self.require_current()
         self.require_indexed()
+        self.require_nothing_left()
         credentials = [self.read_credential(*row, header["id"], vault_key) for row in self.tables["credentials"].items()]
+        access = {
+            name: {
+                "exposure": credential["exposure"], "members": sorted(self.owners | credential["grantees"]),
+            } for name, credential in self.accesses.items()
+        }
         return {
+            **({"access": access} if with_access else {}),
             "credentials": [credential for credential in credentials if credential],
             "entries": len(self.entries),
             "owner": first["owner"],
@@ -239,6 +306,12 @@ class Vault:
             require(due == set(self.tables["due"]), "an index that finds what is due at another time, or not at all")
             require(apart == set(self.tables["apart"]), "an index of another not-together-with")
 
+    def require_nothing_left(self):
+        """Of a credential that was removed there is no key and no pair."""
+        present = {bytes.fromhex(canonical(record)["id"]) for record in self.tables["credentials"].values()}
+        for table in ["keys", "grants", "versions", "journal"]:
+            require({key[:16] for key in self.tables[table]} <= present, f"{table} of a credential that is not there")
+
     def credential_key(self, record, vault, vault_key):
         identifier = bytes.fromhex(record["id"])
         if vault_key is not None:
@@ -254,6 +327,7 @@ class Vault:
         record = canonical(bytes_)
         require(record["name"].encode() == name and record["v"] == 1, "a credential under another's name")
         self.require_entry(bytes_, record["entry"], "credential", record["name"])
+        require(record.get("exposure") == self.accesses[record["name"]]["exposure"], "an exposure that the log denies")
         self.verify_journal(record)
         key = self.credential_key(record, vault, vault_key)
         if key is None:
@@ -285,8 +359,9 @@ def main():
     parser = argparse.ArgumentParser(description="Reads a Relatch vault without Relatch.")
     parser.add_argument("folder")
     parser.add_argument("--identity", required=True)
+    parser.add_argument("--access", action="store_true")
     arguments = parser.parse_args()
-    found = Vault(arguments.folder, arguments.identity).read()
+    found = Vault(arguments.folder, arguments.identity).read(arguments.access)
     print(json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
 
 

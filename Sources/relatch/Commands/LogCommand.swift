@@ -8,7 +8,7 @@ import Vault
 struct LogCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "log", abstract: "Read and verify the log, without unlocking anything.",
-    subcommands: [LogListCommand.self, LogVerifyCommand.self])
+    subcommands: [LogListCommand.self, LogVerifyCommand.self, LogExposureCommand.self])
 }
 
 struct LogListCommand: AsyncParsableCommand {

@@ -63,7 +63,9 @@ struct PlanCommand: AsyncParsableCommand {
       let size = view.logSize
       let chosen =
         try names.isEmpty
-        ? view.credentials().filter { due || $0.settings["app"] != nil || $0.policy.maxAge != nil }
+        ? view.credentials().filter {
+          due || $0.settings["app"] != nil || $0.policy.maxAge != nil || $0.exposure != nil
+        }
         : names.map { try view.credential($0) }
       var index = try IndexCheck(view)
       return try chosen.compactMap { credential in
@@ -178,7 +180,7 @@ extension PlanSubject {
   /// What the schedule would do now, in one word.
   fileprivate var action: String {
     switch standing {
-    case .due(.age): "rotate"
+    case .due(.age), .due(.exposed): "rotate"
     case .due(.unfinished): "continue"
     case .due(.debt): "retire"
     case .due(.delivery): "deliver"
@@ -195,7 +197,7 @@ extension PlanSubject {
     let next = (credential.versions.last?.number ?? 0) + 1
     let owed = credential.debts.map { String($0.number) }.joined(separator: ", ")
     switch standing {
-    case .due(.age):
+    case .due(.age), .due(.exposed):
       return
         "version \(next) would be staged, proved and promoted; version \(activeNumber) is then left alone for \(grace)"
     case .due(.unfinished):
@@ -223,6 +225,7 @@ extension Report {
     ]
     let active = credential.version(in: .active)
     if let active { members["created"] = .string(active.created.description) }
+    if let exposure = credential.exposure { members["exposure"] = exposure.json }
     let object = members
     try result(.object(object), text: subject.text(findings, isOffline: isOffline, now: now))
   }
@@ -232,9 +235,11 @@ extension PlanSubject {
   fileprivate func text(_ findings: [RotationFinding], isOffline: Bool, now: Timestamp) -> String {
     let age = credential.version(in: .active).map { ", made \((now - $0.created).words) ago" } ?? ""
     var lines = [
-      "\(credential.name): \(standing.text(at: now) ?? "its policy sets no max-age: only a person rotates it")"
+      "\(credential.name): "
+        + (standing.text(of: credential, at: now) ?? "its policy sets no max-age: only a person rotates it")
     ]
     lines.append("  version \(activeNumber) is active\(age)")
+    if let exposure = credential.exposure, !standing.tellsOfExposure { lines.append("  \(exposure.text)") }
     if let steps { lines.append("  \(steps)") }
     for finding in findings where finding.level != .ok {
       lines.append("  \(finding.level.rawValue): \(finding.text)")

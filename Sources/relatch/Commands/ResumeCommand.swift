@@ -24,14 +24,21 @@ struct ResumeCommand: AsyncParsableCommand {
 
   private func resume(_ report: Report) async throws {
     let places = try Places(options)
-    let chosen = names.isEmpty ? try await places.openLocked().read { try $0.unfinished() } : names
+    var chosen = names.isEmpty ? try await places.openLocked().read { try $0.unfinished() } : names
+    // Nothing is unlocked for nothing.
+    let vault = chosen.isEmpty ? nil : try await places.openVault()
+    if let vault, names.isEmpty {
+      let (member, unfinished) = (vault.member, chosen)
+      chosen = try await vault.read { view in
+        try unfinished.filter { try view.hasCredential($0) && view.canOpen(view.credential($0), member) }
+      }
+    }
     let errands = Errand.each(chosen, .resume)
     let report = report.of(runs: errands.count)
-    // Nothing is unlocked for nothing.
-    guard !errands.isEmpty else {
+    guard let vault, !errands.isEmpty else {
       return report.note("there is nothing to resume: no rotation is unfinished, nothing undelivered")
     }
-    try await RotationComposition(vault: places.openVault()).runEach(errands, jobs: many.jobs, report: report)
+    try await RotationComposition(vault: vault).runEach(errands, jobs: many.jobs, report: report)
   }
 }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Audit
 import JSON
 import Rotation
 import Storage
@@ -11,8 +12,8 @@ struct RotateCommand: AsyncParsableCommand {
       A rotation that was interrupted is continued. The replaced pair is left alone for its grace, and retired by a later
       `rotate` or by `relatch retire`.
 
-      With --due, for cron: rotates what its policy's max-age asks for, continues what was interrupted, and retires debts
-      past their grace. It may be run every minute: if nothing is due it says nothing and unlocks nothing, and after
+      With --due, for cron: rotates what its policy's max-age asks for and what is exposed to somebody whose access has
+      ended, continues what was interrupted, and retires debts past their grace, of all that the identity can open. It may be run every minute: if nothing is due it says nothing and unlocks nothing, and after
       attempts that failed the next ones wait.
       """)
 
@@ -22,11 +23,16 @@ struct RotateCommand: AsyncParsableCommand {
   @Argument(help: "The credentials' names.")
   var names: [String] = []
 
-  @Flag(help: "Rotate every credential that is not only an administrator's.")
+  @Flag(help: "Rotate every credential that the identity can open and that is not only an administrator's.")
   var all = false
 
   @Flag(help: "Do what is due by the credentials' policies.")
   var due = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Rotate what `relatch log exposure --plan` names for this member.", valueName: "member"))
+  var exposedTo: String?
 
   @OptionGroup var many: ManyOptions
 
@@ -34,8 +40,8 @@ struct RotateCommand: AsyncParsableCommand {
   var replacePrevious = false
 
   func validate() throws {
-    guard [!names.isEmpty, all, due].count(where: \.self) == 1 else {
-      throw ValidationError("expected names of credentials, or --all, or --due")
+    guard [!names.isEmpty, all, due, exposedTo != nil].count(where: \.self) == 1 else {
+      throw ValidationError("expected names of credentials, or --all, or --due, or --exposed-to MEMBER")
     }
   }
 
@@ -44,25 +50,42 @@ struct RotateCommand: AsyncParsableCommand {
   private func rotate(_ report: Report) async throws {
     if due { return try await rotateDue(report) }
     let vault = try await Places(options).openVault()
-    let chosen = all ? try await vault.read { try $0.rotatable() } : names
+    let chosen = try await chosen(in: vault)
     let errands = Errand.each(chosen, replacePrevious ? .rotateReplacingPrevious : .rotate)
     let report = report.of(runs: errands.count)
-    if chosen.isEmpty { report.note("there is nothing to rotate: no credential has an app of its own") }
+    if chosen.isEmpty {
+      report.note(
+        exposedTo.map { "there is nothing to rotate: no active pair was open to \($0)" }
+          ?? "there is nothing to rotate: no credential has an app of its own")
+    }
     try await RotationComposition(vault: vault).runEach(errands, jobs: many.jobs, report: report)
   }
 }
 
 extension RotateCommand {
+  private func chosen(in vault: UnlockedVault) async throws -> [String] {
+    let member = vault.member
+    if all { return try await vault.read { try $0.rotatable(by: member) } }
+    guard let exposedTo else { return names }
+    return try await vault.read { try $0.exposures(to: exposedTo).filter(\.isToBeRotated).map(\.credential) }
+  }
+
   /// The code of a single failure is its own, of one among several 13.
   private func rotateDue(_ report: Report) async throws {
     let places = try Places(options)
-    let due = try await DueCredentials(in: places.openLocked(), now: WallClock.now())
+    let now = WallClock.now()
+    var due = try await DueCredentials(in: places.openLocked(), now: now)
+    // Nothing is unlocked for nothing.
+    let vault = due.errands.isEmpty ? nil : try await places.openVault()
+    if let vault, vault.member.card.role != .owner {
+      due = try await DueCredentials(in: vault.locked, by: vault.member, now: now)
+    }
     let report = report.of(runs: due.errands.count)
     for failure in due.unknownZones { report.failure(failure) }
     var codes = due.unknownZones.map(\.code)
-    if !due.errands.isEmpty {
+    if let vault, !due.errands.isEmpty {
       do {
-        try await RotationComposition(vault: places.openVault())
+        try await RotationComposition(vault: vault)
           .runEach(due.errands, jobs: many.jobs, report: report)
       } catch let status as Status { codes.append(status.code) }
     }
@@ -107,8 +130,8 @@ struct ManyOptions: ParsableArguments {
 }
 
 extension VaultView {
-  /// The credentials that have something to rotate.
-  func rotatable() throws -> [String] {
-    try credentials().filter { $0.settings["app"] != nil }.map(\.name)
+  /// The credentials that have something to rotate and that `member` can open.
+  func rotatable(by member: Member) throws -> [String] {
+    try credentials().filter { try $0.settings["app"] != nil && canOpen($0, member) }.map(\.name)
   }
 }

@@ -20,6 +20,9 @@ struct ShowCommand: AsyncParsableCommand {
     ]
     lines += credential.settings.sorted { $0.key < $1.key }.map { "setting   \($0.key)=\($0.value)" }
     lines += credential.policy.texts.map { "policy    \($0.key)=\($0.value)" }
+    if let exposure = credential.exposure {
+      lines.append("exposed   versions up to \(exposure.version): \(exposure.text)")
+    }
     lines += credential.versions.map { version in
       "version   \(version.number) \(version.stage.rawValue) since \(version.since)"
         + (version.expires.map { ", the provider ends it at \($0)" } ?? "")

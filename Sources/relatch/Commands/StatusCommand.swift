@@ -53,6 +53,14 @@ extension RotationSchedule.Standing {
   }
 
   fileprivate var tellsOfZone: Bool { if case .held(_, .unknownZone) = self { true } else { false } }
+
+  /// Whether its words say that the active pair is exposed.
+  var tellsOfExposure: Bool {
+    switch self {
+    case .due(.exposed), .waiting(_, .exposed): true
+    default: false
+    }
+  }
 }
 
 /// One credential and its newest rotation.
@@ -84,7 +92,10 @@ struct Standing: Sendable {
     if let active, active.created < active.since {
       lines[0] += ", made \((now - active.created).words) ago"
     }
-    if let text = schedule.text(at: now) { lines.append("  \(text)") }
+    if let text = schedule.text(of: credential, at: now) { lines.append("  \(text)") }
+    if let exposure = credential.exposure, !schedule.tellsOfExposure {
+      lines.append("  \(exposure.text): `relatch rotate \(credential.name)` replaces it")
+    }
     // What holds it back now is told by the line before.
     if let failures = journal?.failedAttempts, failures > 0, !schedule.tellsOfAttempts {
       lines.append(
@@ -140,6 +151,7 @@ struct Standing: Sendable {
     if let limit = RotationSchedule.system.ageLimit(of: credential) {
       members["age_limit"] = .string(limit.description)
     }
+    if let exposure = credential.exposure { members["exposure"] = exposure.json }
     if let nextAttempt { members["next_attempt"] = .string(nextAttempt.description) }
     if let zone = RotationSchedule.system.unknownZone(of: credential) { members["unknown_zone"] = .string(zone) }
     if !credential.undelivered.isEmpty {

@@ -38,6 +38,10 @@ extension VaultFigures {
               value: .moment(moment))
           }
         }),
+      each(
+        "relatch_pair_exposed_timestamp_seconds",
+        help: "Since when someone whose access has ended knows the active pair, while it is not replaced."
+      ) { $0.exposed.map { .moment($0) } },
       each("relatch_rotation_next_timestamp_seconds", help: "When the next scheduled rotation is to begin.") {
         $0.appointment.map { .moment($0.begins) }
       },

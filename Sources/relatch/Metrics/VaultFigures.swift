@@ -81,6 +81,8 @@ struct CredentialFigures: Sendable {
   let created: Timestamp?
   /// When the provider ends versions that are still of use, with their stage, where it says so.
   let expiries: [(stage: Stage, at: Timestamp)]
+  /// Since when someone whose access has ended knows the active pair; nil if nobody does.
+  let exposed: Timestamp?
   /// Nil without a schedule.
   let appointment: RotationSchedule.Appointment?
   /// When a rotation last succeeded.
@@ -109,6 +111,7 @@ extension CredentialFigures {
     expiries = [Stage.active, .staged, .previous].compactMap { stage in
       credential.versions.filter { $0.stage == stage }.compactMap(\.expires).min().map { (stage: stage, at: $0) }
     }
+    exposed = credential.exposure?.since
     self.appointment = appointment
     // Version 1 came by `add`.
     lastSuccess = active.flatMap { $0.number > 1 ? $0.since : nil }

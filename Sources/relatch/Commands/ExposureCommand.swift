@@ -1,0 +1,149 @@
+import ArgumentParser
+import Audit
+import JSON
+import Storage
+import Vault
+
+struct LogExposureCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "exposure",
+    abstract: "Say what a member read or could have opened, and what of it is not replaced yet.",
+    discussion: """
+      Replayed from the log alone, without unlocking anything; also of somebody who is a member no more. With --plan the
+      names of exactly those credentials are printed whose active pair the member could open, one a line.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Option(help: "The member's name.")
+  var member: String
+
+  @Option(help: ArgumentHelp("Leave out what the member could open only before then (RFC 3339).", valueName: "time"))
+  var since: String?
+
+  @Flag(help: "Print the names of what is to be rotated, and nothing else.")
+  var plan = false
+
+  func run() async throws {
+    let report = Report(options)
+    let (member, moment) = (member, try since.map { try Self.moment($0) })
+    let found = try await Places(options).openLocked().read { try $0.exposures(to: member, since: moment) }
+    if plan {
+      for exposure in found where exposure.isToBeRotated {
+        try report.result(exposure.object(of: member), text: exposure.credential)
+      }
+    } else {
+      for exposure in found { try report.result(exposure.object(of: member), text: exposure.text) }
+    }
+    if found.isEmpty { report.note("\(member) could open nothing\(since == nil ? "" : " since then")") }
+    if found.contains(where: { $0.until == nil }) {
+      Diagnostics.standard.warning(
+        "\(member) can open what is marked as open now, and what replaces it: first `relatch member remove \(member)`")
+    }
+  }
+
+  private static func moment(_ text: String) throws -> Timestamp {
+    guard let moment = Timestamp(rfc3339: text) else {
+      throw Failure(
+        .usage, "--since \(Name.printable(text)): expected a moment of RFC 3339",
+        hint: "write it as in 2026-11-21T09:20:00Z, or with an offset as in 2026-11-21T11:20:00+02:00")
+    }
+    return moment
+  }
+}
+
+/// What one member could open of one credential, and what has become of it since.
+struct MemberExposure: Sendable {
+  let credential: String
+  /// From when, and until when; nil if the member can open it now.
+  let since: Timestamp
+  let until: Timestamp?
+  /// The newest version that was open to the member.
+  let newestVersion: UInt64
+  /// How often the member read it, and when last.
+  let reads: Int
+  let lastRead: Timestamp?
+  /// The active version now; nil if the credential was removed.
+  let active: UInt64?
+  /// Versions that were open to the member and that the provider may accept still, though they are replaced.
+  let owed: [UInt64]
+
+  /// Whether the active pair is one that the member could open.
+  var isToBeRotated: Bool { active.map { $0 <= newestVersion } ?? false }
+
+  var standing: String {
+    if active == nil { return "removed" }
+    if until == nil { return "open" }
+    return isToBeRotated ? "exposed" : "rotated"
+  }
+}
+
+extension VaultView {
+  /// What `member` could open at `moment` or later, or at any time, by credential. The time this takes grows with the log.
+  ///
+  /// Throws `notFound` if nobody of that name is a member and nobody of that name ever could open anything.
+  func exposures(to member: String, since moment: Timestamp? = nil) throws -> [MemberExposure] {
+    let all = try AccessHistory(self).accesses.filter { $0.member == member }
+    guard !all.isEmpty || members.contains(where: { $0.name == member }) else {
+      throw Failure(
+        .notFound, "nobody called \(Name.printable(member)) is a member, or ever could open anything",
+        hint: "`relatch member list` names the members, `relatch log list` those there were")
+    }
+    let stretches = all.filter { access in
+      guard let moment, let until = access.until else { return true }
+      return until >= moment
+    }
+    return try Dictionary(grouping: stretches, by: \.credential).sorted { $0.key < $1.key }
+      .map { try MemberExposure($0.key, $0.value, in: self) }
+  }
+}
+
+extension MemberExposure {
+  /// Puts together the `stretches` of one credential, in the order of the log.
+  fileprivate init(_ name: String, _ stretches: [AccessHistory.Access], in view: VaultView) throws {
+    let now = try view.hasCredential(name) ? view.credential(name) : nil
+    // The name may be another credential's by now: what ended before that was added is not of that one.
+    let current = now.flatMap { now in stretches.contains { ($0.until ?? now.created) >= now.created } ? now : nil }
+    let counted = current.map { now in stretches.filter { ($0.until ?? now.created) >= now.created } } ?? stretches
+    credential = name
+    since = counted.map(\.since).min() ?? view.header.created
+    until = counted.contains { $0.until == nil } ? nil : counted.compactMap(\.until).max()
+    let newest = counted.map(\.newestVersion).max() ?? 0
+    newestVersion = newest
+    reads = counted.map(\.reads).reduce(0, +)
+    lastRead = counted.compactMap(\.lastRead).max()
+    active = current?.version(in: .active)?.number
+    owed = current?.debts.map(\.number).filter { $0 <= newest } ?? []
+  }
+
+  fileprivate var text: String {
+    var line = "\(credential): versions up to \(newestVersion), "
+    line += until.map { "from \(since) to \($0)" } ?? "from \(since) on"
+    line += reads == 0 ? ", not read" : ", read \(reads.times)\(lastRead.map { ", last at \($0)" } ?? "")"
+    switch standing {
+    case "removed": line += "; the credential was removed"
+    case "rotated": line += "; rotated since, version \(active ?? 0) is active"
+    case "open": line += "; open now, version \(active ?? 0) is active"
+    default: line += "; version \(active ?? 0) is active still: `relatch rotate \(credential)`"
+    }
+    if !owed.isEmpty {
+      let versions = owed.map(String.init).joined(separator: ", ")
+      line += "; version \(versions) may be accepted still: `relatch retire \(credential)`"
+    }
+    return line
+  }
+
+  fileprivate func object(of member: String) -> JSONValue {
+    var members: [String: JSONValue] = [
+      "credential": .string(credential), "member": .string(member),
+      "newest_version": .integer(Int(clamping: newestVersion)),
+      "owed": .array(owed.map { .integer(Int(clamping: $0)) }), "reads": .integer(reads),
+      "rotate": .bool(isToBeRotated), "since": .string(since.description), "standing": .string(standing),
+      "type": "exposure",
+    ]
+    if let active { members["active"] = .integer(Int(clamping: active)) }
+    if let lastRead { members["last_read"] = .string(lastRead.description) }
+    if let until { members["until"] = .string(until.description) }
+    return .object(members)
+  }
+}

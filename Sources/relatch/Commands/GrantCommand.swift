@@ -1,0 +1,73 @@
+import ArgumentParser
+import JSON
+import Vault
+
+struct GrantCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "grant", abstract: "Let an operator open one credential, and rotate it.",
+    discussion: """
+      The credential's key is sealed to the member, who can open this credential and no other. Where another credential
+      administers it, rotating needs a grant on that one, too, and whoever holds it can do at the provider what it can.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credential's name.")
+  var name: String
+
+  @Argument(help: "The member's name.")
+  var member: String
+
+  func run() async throws {
+    let vault = try await Places(options).openVault()
+    try await vault.grant(name, to: member, now: WallClock.now())
+    let credential = try await vault.read { [name] in try $0.credential(name) }
+    let report = Report(options)
+    try report.confirmation(
+      .object(["credential": .string(name), "member": .string(member), "type": "grant"]),
+      text: "\(member) can open \(name) from now on")
+    if !credential.isSelfAdministered {
+      report.note("rotating it needs a grant on its administrator, too: `relatch grant \(credential.admin) \(member)`")
+    }
+  }
+}
+
+struct UngrantCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ungrant", abstract: "Take a grant back: the credential gets a new key, and is due for rotation.",
+    discussion: "What the member copied before stays open to it until the pair is replaced: `relatch rotate --due`.")
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credential's name.")
+  var name: String
+
+  @Argument(help: "The member's name.")
+  var member: String
+
+  func run() async throws {
+    let withdrawal = try await Places(options).openVault().ungrant(name, from: member, now: WallClock.now())
+    try Report(options).withdrawal(withdrawal, from: member, of: name)
+  }
+}
+
+struct RekeyCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "rekey", abstract: "Renew the vault's key and every credential's, and seal everything anew.",
+    discussion: """
+      One durable step: interrupted at any point, the vault opens with the old keys or with the new. It rotates nothing:
+      whoever knows a pair knows it still. Members and grants stay as they are.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  func run() async throws {
+    let now = WallClock.now()
+    let count = try await Places(options).changingMembers { vault, keep in
+      try await vault.rekey(now: now, keeping: keep)
+    }
+    try Report(options).confirmation(
+      .object(["credentials": .integer(count), "type": "rekeyed"]),
+      text: "the vault has a new key, and so has each of \(count) credentials")
+  }
+}

@@ -1,0 +1,171 @@
+import ArgumentParser
+import Audit
+import JSON
+import Storage
+import Vault
+
+struct MemberCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "member", abstract: "Say who the members of the vault are.",
+    subcommands: [MemberAddCommand.self, MemberListCommand.self, MemberRemoveCommand.self])
+}
+
+extension LogMember.Role: ExpressibleByArgument {}
+
+struct MemberAddCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "add", abstract: "Make somebody a member, by the card that `relatch identity show` prints for them.",
+    discussion: """
+      owner     opens every credential, and says who the members are and what they may open
+      operator  opens and rotates the credentials granted to it, and no other
+      auditor   opens nothing; for whoever reads the vault, and is to be known to it
+      A card says only what somebody wrote into it: compare the recipient and the signing key that are printed with those
+      on the member's machine, over another channel than the card came by.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: ArgumentHelp("The card's file; - for standard input.", valueName: "card-file"))
+  var card: String
+
+  @Option(help: "What the member may do: owner, operator or auditor.")
+  var role: LogMember.Role
+
+  @Option(help: ArgumentHelp("What the member is called here; the card's name, if not said.", valueName: "name"))
+  var name: String?
+
+  func run() async throws {
+    let places = try Places(options)
+    let member = try MemberCard.read(card, role: role, name: name)
+    let now = WallClock.now()
+    try await places.changingMembers { vault, keep in try await vault.addMember(member, now: now, keeping: keep) }
+    let report = Report(options)
+    try report.confirmation(
+      member.object(since: now, grants: []),
+      text: """
+        \(member.name) is a member: \(member.role.rawValue), \(member.role.meaning)
+        recipient  \(member.age)
+        signing    \(member.signingText)
+        """)
+    report.note("compare both with what `relatch identity show` prints on the member's machine, over another channel")
+    if member.role == .operator {
+      report.note("`relatch grant CREDENTIAL \(member.name)` lets it open one credential")
+    }
+  }
+}
+
+struct MemberListCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "list", abstract: "List the members and what each can open, without unlocking anything.")
+
+  @OptionGroup var options: CommonOptions
+
+  func run() async throws {
+    let members = try await Places(options).openLocked().read { view in
+      let accesses = try AccessHistory(view).accesses.filter { $0.until == nil }
+      let grants = Dictionary(grouping: accesses, by: \.member).mapValues { $0.map(\.credential) }
+      return try view.members.map { member in
+        // An owner needs none.
+        let grants = member.card.role == .owner ? [] : (grants[member.name] ?? []).sorted()
+        return (card: member.card, since: try view.authenticatedEntry(at: member.entry).time, grants: grants)
+      }
+    }
+    let report = Report(options)
+    if report.isJSON {
+      for member in members {
+        try report.text(member.card.object(since: member.since, grants: member.grants).canonicalText)
+      }
+    } else {
+      let rows = members.map { member in
+        [
+          member.card.name, member.card.role.rawValue, member.since.description,
+          member.card.opens(member.grants), member.card.age,
+        ]
+      }
+      try report.text(Table(["MEMBER", "ROLE", "SINCE", "OPENS", "RECIPIENT"], rows).text)
+    }
+  }
+}
+
+struct MemberRemoveCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "remove", abstract: "End a membership, and everything that hung from it.",
+    discussion: """
+      Each credential that was open to the member gets a new key and is due for rotation at once, because what was copied
+      before stays open: `relatch rotate --due` replaces those pairs. Where an owner goes, that is every credential.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The member's name.")
+  var name: String
+
+  func run() async throws {
+    let (name, now) = (name, WallClock.now())
+    let withdrawal = try await Places(options).changingMembers { vault, keep in
+      try await vault.removeMember(name, now: now, keeping: keep)
+    }
+    try Report(options).withdrawal(withdrawal, from: name, of: nil)
+  }
+}
+
+extension Places {
+  /// Runs `body` with the vault unlocked and with what keeps a new vault key, while no other command does the same.
+  func changingMembers<Result: Sendable>(
+    _ body: (UnlockedVault, @escaping UnlockedVault.KeyKeeper) async throws -> Result
+  ) async throws -> Result {
+    let locked = try await openLocked()
+    let folder = keyFolder
+    return try await folder.changing(locked) {
+      // Unlocked under the lock, so that it knows the key that is in use now.
+      try await body(openVault()) { try folder.keep($0, $1) }
+    }
+  }
+}
+
+extension Report {
+  /// What was taken from `member`, and what is to be done about it; `credential` is nil if that was everything.
+  func withdrawal(_ withdrawal: UnlockedVault.Withdrawal, from member: String, of credential: String?) throws {
+    let exposed = withdrawal.exposed
+    var members: [String: JSONValue] = [
+      "exposed": .array(exposed.map { .string($0) }), "member": .string(member), "type": "withdrawal",
+    ]
+    if let credential { members["credential"] = .string(credential) }
+    let object = members
+    let whatEnded = credential.map { "\(member) holds no grant on \($0) any more" } ?? "\(member) is no member any more"
+    try confirmation(
+      .object(object),
+      text: exposed.isEmpty
+        ? "\(whatEnded); nothing was open to it"
+        : "\(whatEnded); exposed, and due for rotation: \(exposed.joined(separator: ", "))")
+    if !exposed.isEmpty {
+      note("what \(member) copied before stays open to it until those pairs are replaced and retired:")
+      note("`relatch plan` says what stands in the way, `relatch rotate --due` replaces them")
+    }
+  }
+}
+
+extension LogMember {
+  /// The signing key as cards have it.
+  var signingText: String {
+    if case .object(let members) = json, case .string(let text)? = members["signing"] { text } else { "" }
+  }
+
+  /// As `--json` shows a member.
+  func object(since: Timestamp, grants: [String]) -> JSONValue {
+    .object([
+      "grants": .array(grants.map { .string($0) }), "member": .string(name), "recipient": .string(age),
+      "role": .string(role.rawValue), "signing": .string(signingText), "since": .string(since.description),
+      "type": "member",
+    ])
+  }
+
+  /// What it can open, in words.
+  func opens(_ grants: [String]) -> String {
+    switch role {
+    case .owner: "everything"
+    case .operator: grants.isEmpty ? "nothing yet" : grants.joined(separator: ",")
+    case .auditor: "nothing"
+    }
+  }
+}

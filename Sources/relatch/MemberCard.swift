@@ -1,0 +1,63 @@
+import Age
+import Audit
+import JSON
+import Sodium
+import Vault
+
+/// Reads the public card that `relatch identity show` prints on somebody else's machine (vault/identity.md).
+enum MemberCard {
+  /// A card has some 200 bytes.
+  private static let limit = 4096
+
+  /// The card in the file at `path`, or on standard input if that is `-`, as a member with `role`, under `name` if given and
+  /// else under the card's own.
+  ///
+  /// Throws `notFound` if there is no file, and a failure with `corruptData` for anything but one canonical card; white
+  /// space may stand around it.
+  static func read(_ path: String, role: LogMember.Role, name: String?) throws -> LogMember {
+    if let name { try Name.check(name, "member name") }
+    let what = path == "-" ? "standard input" : Name.printable(path)
+    do {
+      let input =
+        try path == "-" ? PrivateFile.readAll(0, limit: limit, what) : PrivateFile.read(path, limit: limit)
+      return try parse(input.withUnsafeBytes { Array($0) }, role: role, name: name)
+    } catch let error where Self.isOfContent(error) {
+      throw Failure(
+        .corruptData, "\(what) is not a card: \(error)",
+        hint: "expected the one line that `relatch identity show` prints on the member's machine")
+    }
+  }
+
+  private static func isOfContent(_ error: any Error) -> Bool {
+    if let error = error as? VaultError { return error.code == .invalidInput }
+    return error is JSONError || error is AgeError || error is AuditError
+  }
+
+  /// Reads one card. Throws `JSONError`, `AgeError`, `AuditError` or `VaultError` unless it is one in every part.
+  static func parse(_ bytes: [UInt8], role: LogMember.Role, name: String?) throws -> LogMember {
+    let isSpace: (UInt8) -> Bool = { [0x20, 0x09, 0x0A, 0x0D].contains($0) }
+    let card = Array(bytes.drop(while: isSpace).reversed().drop(while: isSpace).reversed())
+    var members = try JSONMembers(of: JSONValue(readingCanonical: card), "a card")
+    let (age, own, signing) = (try members.string("age"), try members.string("name"), try members.string("signing"))
+    try members.finish()
+    let name = name ?? own
+    try Name.check(name, "member name")
+    // Nothing could be sealed to what is no recipient, and the log would have the member for ever.
+    let recipient = try AgeRecipient(age).description
+    return try LogMember(
+      .object([
+        "age": .string(recipient), "name": .string(name), "role": .string(role.rawValue), "signing": .string(signing),
+      ]))
+  }
+}
+
+extension LogMember.Role {
+  /// What a member with this role may do, in words.
+  var meaning: String {
+    switch self {
+    case .owner: "opens every credential, and says who the members are and what they may open"
+    case .operator: "opens and rotates the credentials granted to it, and no other"
+    case .auditor: "opens nothing"
+    }
+  }
+}

@@ -1,0 +1,281 @@
+import Foundation
+import Testing
+
+@Suite("A member with a grant on one credential opens that one and no other")
+struct GrantTests {
+  /// A cron host that was granted `crm` of three credentials, each of which administers itself.
+  private static func place() async throws -> (place: Workplace, cron: [String: String]) {
+    let place = try await Workplace(["--every-app-is-admin", "--apps", "3"], addsAdmin: false)
+    for (number, name) in ["crm", "erp", "hr"].enumerated() {
+      try await place.add(name, app: number + 1, admin: "self", policy: ["propagation=0s", "max-age=90d"])
+    }
+    return (place, try await place.addMember("cron", "operator", grants: ["crm"]))
+  }
+
+  @Test("It rotates and retires its credential, and whatever it tries with another ends with 77")
+  func rotates() async throws {
+    let (place, cron) = try await Self.place()
+    let old = try await place.org.primary()
+    let rotated = try await place.relatch("rotate", "crm", environment: cron)
+    #expect(rotated.code == 0, "\(rotated.errorText)")
+    #expect(try await place.holdsPrimary("crm"), "the owner reads what the member has made")
+    #expect(try await place.pair("crm", environment: cron) == place.org.primary())
+    #expect(try await place.relatch("retire", "crm", environment: cron).code == 0)
+    #expect(try await !place.org.grants(old))
+
+    func refused(_ arguments: [String]) async throws {
+      expectFailure(try await place.run(Programs.relatch, arguments, environment: cron), 77, "holds no grant on")
+    }
+    for name in ["erp", "hr"] {
+      for stage in ["active", "staged", "previous"] {
+        let tried = try await place.relatch("read", name, "--stage", stage, environment: cron)
+        #expect(tried.code == (stage == "active" ? 77 : tried.code) && tried.code != 0 && tried.output.isEmpty)
+      }
+      try await refused(["read", name])
+      try await refused(["rotate", name])
+      try await refused(["rotate", name, "--replace-previous"])
+    }
+    // What others have begun, and what they owe.
+    #expect(try await place.relatch("rotate", "hr").code == 0)
+    try await place.org.fault("unavailable", "PATCH", "*")
+    #expect(try await place.relatch("rotate", "erp").code == 69)
+    try await place.org.clearFaults()
+    _ = try await place.org.newRequests()
+    for verb in ["resume", "abort", "rotate"] { try await refused([verb, "erp"]) }
+    try await refused(["retire", "hr"])
+    try await refused(["retire", "hr", "--undelivered"])
+    #expect(try await place.org.newRequests() == 0, "the provider was asked nothing")
+    #expect(try await place.relatch("resume", environment: cron).code == 0, "what it cannot open is left to others")
+    #expect(try await place.relatch("rotate", "--due", environment: cron).code == 0)
+    #expect(try await place.org.newRequests() == 0)
+    #expect(try await place.relatch("resume", "erp").code == 0)
+    #expect(try await place.holdsPrimary("erp", ofApp: 2))
+    #expect(try await place.logIsWhole())
+  }
+
+  @Test("What is due of others is left to them by --due and --all")
+  func due() async throws {
+    let place = try await Workplace(["--every-app-is-admin", "--apps", "2"], addsAdmin: false)
+    for (number, name) in ["crm", "erp"].enumerated() {
+      try await place.add(
+        name, app: number + 1, admin: "self", policy: ["propagation=0s", "max-age=90d"],
+        ["--created", "2020-01-01T00:00:00Z"])
+    }
+    let cron = try await place.addMember("cron", "operator", grants: ["crm"])
+    let run = try await place.relatch("rotate", "--due", environment: cron)
+    #expect(run.code == 0 && run.outputText.contains("crm: version 2 is active"), "\(run.errorText)")
+    #expect(try await place.org.consumer(ofApp: 2).slot == nil)
+    #expect(try await place.relatch("retire", "crm", environment: cron).code == 0)
+    let all = try await place.relatch("rotate", "--all", environment: cron)
+    #expect(all.code == 0 && all.outputText.contains("crm: version 3 is active"), "\(all.errorText)")
+    #expect(try await place.org.consumer(ofApp: 2).slot == nil)
+    #expect(try await place.planned() == ["erp": "age"])
+  }
+
+  @Test(
+    "A program of its own that tries every key it can reach opens the pairs of that credential alone",
+    .enabled(if: Intruder.isAvailable, "needs age, and python3 with PyNaCl"))
+  func intruder() async throws {
+    let (place, _) = try await Self.place()
+    for name in ["crm", "erp"] { #expect(try await place.relatch("rotate", name).code == 0) }
+    let intruder = Intruder(place: place)
+    let found = try await intruder.pairs(["cron"], in: [place.vault.path])
+    let current = try await place.org.primary()
+    #expect(Set(found.map { "\($0.credential) \($0.version)" }) == ["crm 1", "crm 2"])
+    #expect(found.contains { $0.version == 2 && $0.pair == current })
+    // The same program with an owner's identity opens everything: it can.
+    try FileManager.default.copyItem(atPath: place.identity.path, toPath: place.folder.path + "/identity-owner")
+    let all = try await intruder.pairs(["owner"], in: [place.vault.path])
+    #expect(Set(all.map { "\($0.credential) \($0.version)" }) == ["crm 1", "crm 2", "erp 1", "erp 2", "hr 1"])
+    // And after a rekey neither more nor less.
+    #expect(try await place.relatch("rekey").code == 0)
+    let later = try await intruder.pairs(["cron"], in: [place.vault.path])
+    #expect(Set(later.map { "\($0.credential) \($0.version)" }) == ["crm 1", "crm 2"])
+  }
+}
+
+@Suite("Removal means something")
+struct RemovalTests {
+  private static let names = ["crm", "erp", "hr"]
+
+  private static func place() async throws -> Workplace {
+    let place = try await Workplace(["--every-app-is-admin", "--apps", "3"], addsAdmin: false)
+    for (number, name) in names.enumerated() { try await place.add(name, app: number + 1, admin: "self") }
+    return place
+  }
+
+  private static func copy(_ place: Workplace, as name: String) throws -> String {
+    let copy = place.folder.path + "/" + name
+    try FileManager.default.copyItem(atPath: place.vault.path, toPath: copy)
+    return copy
+  }
+
+  @Test(
+    "What a removed member could open is planned, and after its rotation nothing that was copied opens an active pair",
+    .enabled(if: Intruder.isAvailable, "needs age, and python3 with PyNaCl"),
+    arguments: ["operator", "owner"])
+  func removed(role: String) async throws {
+    let place = try await Self.place()
+    let open = role == "owner" ? Self.names : ["crm", "erp"]
+    let bob = try await place.addMember("bob", role, grants: role == "owner" ? [] : open)
+    #expect(try await place.relatch("rotate", "crm", environment: bob).code == 0)
+    #expect(try await place.relatch("retire", "crm", environment: bob).code == 0)
+    let yesterday = try Self.copy(place, as: "yesterday")
+
+    let removed = try await place.relatch("member", "remove", "bob", "--json")
+    let withdrawal = try #require(try removed.objects().first, "\(removed.errorText)")
+    #expect(withdrawal["type"] as? String == "withdrawal" && withdrawal["member"] as? String == "bob")
+    #expect(withdrawal["exposed"] as? [String] == open)
+    #expect(try place.keyFiles().count == 1)
+    #expect(try await place.planned() == Dictionary(uniqueKeysWithValues: open.map { ($0, "exposed") }))
+    let plan = try await place.relatch("plan", "--due", "--offline").outputText
+    #expect(plan.contains("crm: due now: exposed to bob, whose access ended at "), "\(plan)")
+    #expect(try await place.relatch("plan", "--check", "--offline").code == 14)
+    expectFailure(try await place.relatch("read", "crm", environment: bob), 77, "is not one of this vault's")
+    #expect(try await place.relatch("log", "exposure", "--member", "bob", "--plan").outputText == open.lines)
+
+    let intruder = Intruder(place: place)
+    let known = try await intruder.pairs(["bob"], in: [yesterday])
+    #expect(Set(known.map(\.credential)) == Set(open))
+    let today = try Self.copy(place, as: "today")
+    let rotated = try await place.relatch("rotate", "--due")
+    #expect(rotated.code == 0, "\(rotated.errorText)")
+    #expect(try await place.planned().isEmpty)
+    #expect(try await place.run(Programs.relatch, ["retire"] + open).code == 0)
+    let found = try await intruder.pairs(["bob"], in: [yesterday, today, place.vault.path])
+    #expect(found == known, "nothing is opened that was not open before")
+    for pair in found.map(\.pair) { #expect(try await !place.org.accepts(pair)) }
+    for (number, name) in Self.names.enumerated() {
+      let primary = try await place.org.primary(ofApp: number + 1)
+      #expect(!found.contains { $0.pair == primary }, "\(name)")
+      #expect(try await place.pair(name) == primary)
+    }
+    #expect(try await place.relatch("log", "exposure", "--member", "bob", "--plan").output.isEmpty)
+    #expect(try await place.logIsWhole())
+  }
+
+  @Test(
+    "A grant taken back ends with that credential alone, and the member goes on with the others",
+    .enabled(if: Intruder.isAvailable, "needs age, and python3 with PyNaCl"))
+  func ungranted() async throws {
+    let place = try await Self.place()
+    let bob = try await place.addMember("bob", "operator", grants: ["crm", "erp"])
+    let yesterday = try Self.copy(place, as: "yesterday")
+    let taken = try await place.relatch("ungrant", "crm", "bob")
+    #expect(taken.code == 0 && taken.outputText.contains("exposed, and due for rotation: crm"), "\(taken.errorText)")
+    #expect(taken.errorText.contains("relatch rotate --due"))
+    #expect(try await place.planned() == ["crm": "exposed"])
+    expectFailure(try await place.relatch("read", "crm", environment: bob), 77)
+    #expect(try await place.relatch("rotate", "erp", environment: bob).code == 0)
+    #expect(try await place.relatch("rotate", "--due", environment: bob).code == 0, "that is for others")
+    #expect(try await place.org.consumer(ofApp: 1).slot == nil)
+    let rotated = try await place.relatch("rotate", "--exposed-to", "bob", "--json")
+    #expect(rotated.code == 13 || rotated.code == 75, "erp is open to bob, and in its grace: \(rotated.outputText)")
+    let found = try await Intruder(place: place).pairs(["bob"], in: [yesterday, place.vault.path])
+    let primary = try await place.org.primary(ofApp: 1)
+    #expect(try await place.pair("crm") == primary)
+    #expect(!found.contains { $0.pair == primary } && found.contains { $0.credential == "erp" && $0.version == 2 })
+  }
+
+  @Test("While a pair is exposed every command says so, and nothing does afterwards")
+  func told() async throws {
+    let place = try await Self.place()
+    try await place.addMember("bob", "operator", grants: ["crm"])
+    #expect(try await place.relatch("member", "remove", "bob").code == 0)
+    let nobody = ["RELATCH_IDENTITY": "/nonexistent"]
+    func texts() async throws -> [String] {
+      var texts: [String] = []
+      for arguments in [["status", "crm"], ["show", "crm"], ["plan", "crm", "--offline"]] {
+        for form in [[], ["--json"]] {
+          let told = try await place.run(Programs.relatch, arguments + form, environment: nobody)
+          #expect(told.code == 0, "\(told.errorText)")
+          texts.append(told.outputText)
+        }
+      }
+      texts.append(try await place.relatch("list", "--json", environment: nobody).outputText)
+      return texts
+    }
+    let during = try await texts()
+    #expect(during.allSatisfy { $0.contains("bob") }, "\(during)")
+    #expect(during.allSatisfy { !$0.hasPrefix("{") || $0.contains(#""exposure":{"since":""#) }, "\(during)")
+    let status = try await place.relatch("status", "crm", "erp", "--json").objects()
+    #expect((status[0]["schedule"] as? [String: Any])?["reason"] as? String == "exposed")
+    #expect((status[0]["exposure"] as? [String: Any])?["version"] as? Int == 1)
+    #expect(status[1]["exposure"] == nil)
+    let metric = #"relatch_pair_exposed_timestamp_seconds{credential="crm",provider="salesforce"} "#
+    let metrics = try await place.relatch("metrics", environment: nobody).outputText
+    #expect(metrics.contains(metric) && !metrics.contains(metric.replacingOccurrences(of: "crm", with: "erp")))
+    #expect(try await place.relatch("rotate", "crm").code == 0)
+    #expect(try await texts().allSatisfy { !$0.contains("exposed") && !$0.contains("bob") })
+    #expect(try await !place.relatch("metrics").outputText.contains("relatch_pair_exposed"))
+  }
+}
+
+@Suite("What somebody could have opened")
+struct MemberExposureTests {
+  private func exposures(_ place: Workplace, _ more: String...) async throws -> [String: [String: Any]] {
+    let told = try await place.run(
+      Programs.relatch, ["log", "exposure", "--member", "bob", "--json"] + more,
+      environment: ["RELATCH_IDENTITY": "/nonexistent"])
+    #expect(told.code == 0, "\(told.errorText)")
+    return try told.objects().reduce(into: [:]) { $0[$1["credential"] as? String ?? ""] = $1 }
+  }
+
+  @Test("is told from the log alone: what was read, what is rotated since, and what is not")
+  func told() async throws {
+    let place = try await Workplace(["--every-app-is-admin", "--apps", "3"], addsAdmin: false)
+    for (number, name) in ["crm", "erp", "hr"].enumerated() {
+      try await place.add(name, app: number + 1, admin: "self")
+    }
+    expectFailure(try await place.relatch("log", "exposure", "--member", "bob"), 66, "bob")
+    let bob = try await place.addMember("bob", "operator")
+    let nothing = try await place.relatch("log", "exposure", "--member", "bob")
+    #expect(nothing.code == 0 && nothing.output.isEmpty && nothing.errorText.contains("could open nothing"))
+    for name in ["crm", "erp"] { #expect(try await place.relatch("grant", name, "bob").code == 0) }
+    for _ in 1...2 { #expect(try await place.relatch("read", "crm", environment: bob).code == 0) }
+
+    var found = try await exposures(place)
+    #expect(found.keys.sorted() == ["crm", "erp"])
+    #expect(found.values.allSatisfy { $0["type"] as? String == "exposure" && $0["member"] as? String == "bob" })
+    #expect(found["crm"]?["standing"] as? String == "open" && found["crm"]?["reads"] as? Int == 2)
+    #expect(found["crm"]?["last_read"] is String && found["crm"]?["until"] == nil)
+    #expect(found["erp"]?["reads"] as? Int == 0 && found["erp"]?["last_read"] == nil)
+    let text = try await place.relatch("log", "exposure", "--member", "bob")
+    #expect(text.outputText.contains("crm: versions up to 1, from ") && text.outputText.contains("read 2 times"))
+    #expect(text.errorText.contains("relatch: warning: bob can open"), "\(text.errorText)")
+
+    #expect(try await place.relatch("ungrant", "erp", "bob").code == 0)
+    found = try await exposures(place)
+    #expect(found["erp"]?["standing"] as? String == "exposed" && found["erp"]?["rotate"] as? Bool == true)
+    #expect(found["erp"]?["until"] is String)
+    #expect(try await exposures(place, "--since", "2999-01-01T00:00:00Z").keys.sorted() == ["crm"])
+    #expect(try await place.relatch("rotate", "erp").code == 0)
+    found = try await exposures(place)
+    #expect(found["erp"]?["standing"] as? String == "rotated" && found["erp"]?["rotate"] as? Bool == false)
+    #expect(found["erp"]?["owed"] as? [Int] == [1] && found["erp"]?["active"] as? Int == 2)
+    #expect(try await place.relatch("log", "exposure", "--member", "bob", "--plan", "--quiet").outputText == "crm\n")
+    #expect(try await place.relatch("retire", "erp").code == 0)
+    #expect(try await exposures(place)["erp"]?["owed"] as? [Int] == [])
+
+    #expect(try await place.relatch("member", "remove", "bob").code == 0)
+    let plan = try await place.relatch("log", "exposure", "--member", "bob", "--plan")
+    #expect(plan.outputText == "crm\n" && plan.errors.isEmpty, "\(plan.errorText)")
+    let rotated = try await place.relatch("rotate", "--exposed-to", "bob")
+    #expect(rotated.code == 0 && rotated.outputText.hasPrefix("crm: version 2 is active"), "\(rotated.errorText)")
+    let done = try await place.relatch("rotate", "--exposed-to", "bob")
+    #expect(done.code == 0 && done.output.isEmpty && done.errorText.contains("nothing to rotate"))
+    // A credential that is gone, and another of its name.
+    #expect(try await place.relatch("remove", "crm", "--forget-debts").code == 0)
+    #expect(try await exposures(place)["crm"]?["standing"] as? String == "removed")
+    try await place.add("crm", admin: "self")
+    #expect(try await exposures(place)["crm"]?["standing"] as? String == "removed")
+    #expect(try await place.relatch("log", "exposure", "--member", "bob", "--plan").output.isEmpty)
+    expectFailure(try await place.relatch("log", "exposure", "--member", "bob", "--since", "yesterday"), 64, "--since")
+    expectFailure(try await place.relatch("rotate", "crm", "--exposed-to", "bob"), 64)
+  }
+}
+
+extension [String] {
+  /// One a line.
+  fileprivate var lines: String { map { $0 + "\n" }.joined() }
+}

@@ -1,0 +1,141 @@
+import Audit
+import Synchronization
+import Testing
+
+@testable import Rotation
+@testable import Vault
+
+/// A pair that someone knows who may no longer open it.
+@Suite("An exposed pair")
+struct ExposureTests {
+  private let schedule = RotationSchedule { TimeZoneRules(named: $0) }
+  // A Thursday.
+  private let ended = moment("2026-01-01T12:00:00.000Z")
+
+  private func credential(_ policy: [String: String]) throws -> Credential {
+    var rules = Policy()
+    for (key, value) in policy { try rules.set(key, to: value) }
+    let id = try #require(Identifier("00112233445566778899aabbccddeeff"))
+    var credential = Credential(
+      id: id, name: "crm", provider: "fake", settings: [:], policy: rules, admin: "crm",
+      keyID: String(repeating: "0", count: 32), created: moment("2026-01-01T00:00:00.000Z"))
+    credential.expose(to: "bob", now: ended)
+    return credential
+  }
+
+  private func standing(
+    _ credential: Credential, partners: [RotationSchedule.Partner] = [], _ time: String
+  ) -> RotationSchedule.Standing {
+    schedule.standing(of: credential, journal: nil, partners: { partners }, now: moment(time))
+  }
+
+  /// Lets somebody's access to `crm` end now.
+  private func expose(_ bench: Bench) async throws {
+    let now = bench.now.withLock { $0 }
+    _ = try await bench.vault.change(now: now) { change in
+      var credential = try change.view.credential("crm")
+      credential.expose(to: "bob", now: now)
+      return try change.save(credential, EventName("credential.policy"))
+    }
+  }
+
+  @Test(
+    "is due at once, whatever age it may reach, and without jitter",
+    arguments: [[:], ["max-age": "90d", "jitter": "89d"], ["max-age": "1s"]])
+  func atOnce(policy: [String: String]) throws {
+    #expect(standing(try credential(policy), "2026-01-01T12:00:00.000Z") == .due(.exposed))
+    #expect(standing(try credential(policy), "2026-03-01T12:00:00.000Z") == .due(.exposed))
+  }
+
+  @Test("waits for its window, and for those it must not rotate together with")
+  func obstacles() throws {
+    let windowed = try credential(["window": "sat 01:00-05:00"])
+    let opens = moment("2026-01-03T01:00:00.000Z")
+    #expect(standing(windowed, "2026-01-01T12:00:00.000Z") == .held(until: opens, .window))
+    #expect(standing(windowed, "2026-01-03T01:00:00.000Z") == .due(.exposed))
+    var partner = try credential([:])
+    _ = try partner.addStaged(handle: nil, expires: nil, now: ended)
+    try partner.promoteStaged(now: ended)
+    let partners = [RotationSchedule.Partner(credential: partner, journal: nil)]
+    #expect(
+      standing(try credential([:]), partners: partners, "2026-01-01T13:00:00.000Z")
+        == .held(until: moment("2026-01-02T12:00:00.000Z"), .together(with: "crm")))
+  }
+
+  @Test("has an appointment from when the access ended, also where the policy sets no age")
+  func appointment() throws {
+    let plain = schedule.appointment(for: try credential([:]), journal: nil, partners: [])
+    #expect(plain == .init(begins: ended, overdue: ended + .seconds(3600)))
+    let aged = schedule.appointment(for: try credential(["max-age": "90d"]), journal: nil, partners: [])
+    #expect(aged == plain)
+  }
+
+  @Test("is replaced by a run that the schedule asks for, and then nothing is exposed")
+  func scheduled() async throws {
+    let bench = try await Bench()
+    #expect(await bench.code(.scheduled) == .notDue)
+    try await expose(bench)
+    guard case .promoted(let active, _, _) = try await bench.run(.scheduled) else {
+      Issue.record("expected a promotion")
+      return
+    }
+    #expect(active == 2)
+    #expect(try await bench.credential().exposure == nil)
+    #expect(await bench.code(.scheduled) == .notDue)
+  }
+
+  @Test("waits while the pair it replaced is in its grace, and is replaced when that is over")
+  func grace() async throws {
+    let bench = try await Bench(policy: ["grace": "1d"])
+    _ = try await bench.run()
+    try await expose(bench)
+    #expect(await bench.code(.scheduled) == .notDue)
+    let now = bench.now.withLock { $0 }
+    let held = try await bench.vault.read { try schedule.standing(of: $0.credential("crm"), in: $0, now: now) }
+    guard case .held(_, .grace) = held else {
+      Issue.record("expected the grace, found \(held)")
+      return
+    }
+    bench.now.withLock { $0 = $0 + .seconds(86_400) }
+    for _ in 1...2 { _ = try await bench.run(.scheduled) }
+    #expect(try await bench.credential().version(in: .active)?.number == 3)
+    #expect(try await bench.credential().exposure == nil)
+  }
+
+  @Test("that is staged when the access ends is finished, and then replaced again")
+  func staged() async throws {
+    let bench = try await Bench(policy: ["grace": "0s"])
+    bench.provider.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        if call == "promote" { throw ProviderError(.unreachable, "gone", mayHaveActed: false) }
+      }
+    }
+    _ = await bench.code()
+    #expect(try await bench.credential().version(in: .staged)?.number == 2)
+    bench.provider.state.withLock { $0.trouble = { _ throws(ProviderError) in } }
+    try await expose(bench)
+    #expect(try await bench.credential().exposure?.version == 2)
+    bench.now.withLock { $0 = $0 + .seconds(86_400) }
+    _ = try await bench.run(.scheduled)
+    #expect(try await bench.credential().version(in: .active)?.number == 2)
+    #expect(try await bench.credential().exposure != nil, "what bob copied is now the active pair")
+    _ = try await bench.run(.scheduled)
+    #expect(try await bench.credential().version(in: .active)?.number == 3)
+    #expect(try await bench.credential().exposure == nil)
+  }
+
+  @Test("that cannot be replaced makes no storm: the attempts wait as those of age do")
+  func attempts() async throws {
+    let bench = try await Bench()
+    try await expose(bench)
+    bench.provider.state.withLock { $0.slot = ("stranger", .staged) }
+    #expect(await bench.code(.scheduled) == .foreignStagedPair)
+    #expect(await bench.code(.scheduled) == .notDue)
+    bench.now.withLock { $0 = $0 + .seconds(60) }
+    #expect(await bench.code(.scheduled) == .foreignStagedPair)
+    // A person is never held.
+    bench.provider.state.withLock { $0.slot = nil }
+    _ = try await bench.run()
+    #expect(try await bench.credential().exposure == nil)
+  }
+}
