@@ -14,8 +14,8 @@ package struct Membership: Hashable, Sendable {
     }
   }
 
-  /// An event that introduces or removes a member, or renews the vault key; the log cannot be verified without knowing
-  /// these.
+  /// An event that owners alone may write: it introduces or removes a member, renews a key, or says what a credential is and
+  /// where it goes. The log cannot be verified without knowing these.
   package enum Change: Hashable, Sendable {
     /// `vault.created`: the first entry, by the owner it introduces.
     case created(vault: String, owner: LogMember)
@@ -23,11 +23,18 @@ package struct Membership: Hashable, Sendable {
     case added(LogMember)
     /// `member.removed`.
     case removed(String)
-    /// `vault.rekeyed`: the ID of the vault key from now on.
-    case rekeyed(key: String)
+    /// `vault.rekeyed`: the ID of the vault key from now on, and whether every credential gets another key after it.
+    case rekeyed(key: String, credentials: Bool)
+    /// `credential.added`, `credential.rekeyed`, `credential.removed`, `delivery.removed`: see `CredentialBounds`.
+    case bound(CredentialBounds.Change)
+    /// Another event of owners, which changes nothing here.
+    case other
 
     /// The names of these events.
-    static let events = ["vault.created", "member.added", "member.removed", "vault.rekeyed"].map { Array($0.utf8) }
+    static let events = [
+      "vault.created", "member.added", "member.removed", "vault.rekeyed", "credential.added", "credential.rekeyed",
+      "credential.removed", "delivery.added", "delivery.removed", "grant.added", "grant.removed",
+    ].map { Array($0.utf8) }
 
     /// What `entry` changes; nil for every other event. Throws `notCanonical` if the event's own members are not as they
     /// must be.
@@ -51,7 +58,10 @@ package struct Membership: Hashable, Sendable {
         guard case .string(let key)? = entry.details["key"], Self.isVault(key) else {
           throw AuditError(.notCanonical, "vault.rekeyed: expected \"key\" in hexadecimal")
         }
-        self = .rekeyed(key: key)
+        self = .rekeyed(key: key, credentials: entry.details["credentials"] == .bool(true))
+      case "credential.added", "credential.rekeyed", "credential.removed", "delivery.removed":
+        self = .bound(try CredentialBounds.Change(entry))
+      case "delivery.added", "grant.added", "grant.removed": self = .other
       default: return nil
       }
     }
@@ -67,6 +77,8 @@ package struct Membership: Hashable, Sendable {
   package let vault: String
   /// The ID of the vault key in use; nil if the log names none.
   package private(set) var keyID: String?
+  /// From which entry on what is said of each credential counts.
+  package private(set) var bounds = CredentialBounds()
   private var byName: [String: Standing]
 
   /// Begins with the log's first entry, which must be `vault.created` by the owner it introduces.
@@ -84,7 +96,8 @@ package struct Membership: Hashable, Sendable {
   }
 
   /// The membership of a moment, as it was replayed before.
-  package init(vault: String, keyID: String?, standings: [Standing]) {
+  package init(vault: String, keyID: String?, standings: [Standing], bounds: CredentialBounds) {
+    self.bounds = bounds
     self.vault = vault
     self.keyID = keyID
     byName = Dictionary(standings.map { ($0.card.name, $0) }) { first, _ in first }
@@ -129,7 +142,11 @@ package struct Membership: Hashable, Sendable {
         throw AuditError(.notPermitted, "member.removed by \"\(name)\" for the same member")
       }
       byName[name] = nil
-    case .rekeyed(let key): keyID = key
+    case .rekeyed(let key, let credentials):
+      keyID = key
+      if credentials { bounds.renewAll(at: index) }
+    case .bound(let change): bounds.apply(change, at: index)
+    case .other: break
     }
   }
 }

@@ -256,12 +256,15 @@ actor RotationRun {
   ) async throws -> Credential {
     let lease = lease
     let name = name
-    let rotation = credential.rotation
+    let (rotation, id) = (credential.rotation, credential.id)
     return try await runner.vault.change(now: now) { change in
       try change.leases.renew(
         lease, now: now.milliseconds, milliseconds: RotationRunner.leaseMilliseconds,
         unlessItLasts: RotationRunner.enoughMilliseconds)
       var credential = try change.view.credential(name)
+      guard credential.id == id else {
+        throw RotationError(.held, "\(name): it was removed meanwhile, and another was added under its name")
+      }
       guard credential.rotation == rotation else {
         throw RotationError(.held, "\(name): another run began rotation \(credential.rotation) meanwhile")
       }

@@ -18,6 +18,8 @@ package struct Credential: Hashable, Sendable {
   /// Names the credential's key without telling it: whoever can write a grant cannot make another key pass for it.
   package internal(set) var keyID: String
   package let created: Timestamp
+  /// The owner's entry that binds its terms: the one that added it, or gave it its key. Nil where there were none yet.
+  package internal(set) var keyed: UInt64?
   /// Ascending by number, which begins at 1 and is never used again.
   package private(set) var versions: [Version]
   /// The number of the newest rotation; 0 before the first.
@@ -55,6 +57,7 @@ package struct Credential: Hashable, Sendable {
     ended = 0
     deliveries = []
     exposure = nil
+    keyed = nil
     entry = 0
   }
 
@@ -158,6 +161,7 @@ package struct Credential: Hashable, Sendable {
     ]
     if ended > 0 { members["ended"] = .integer(Int(clamping: ended)) }
     if let graceEnds { members["grace_ends"] = .string(graceEnds.description) }
+    if let keyed { members["keyed"] = .integer(Int(clamping: keyed)) }
     if let exposure { members["exposure"] = exposure.json }
     if !deliveries.isEmpty { members["deliveries"] = .array(deliveries.map(\.json)) }
     return JSONValue.object(members).canonicalBytes
@@ -201,6 +205,7 @@ package struct Credential: Hashable, Sendable {
     }
     versions = try members.array("versions").map { try Version($0) }
     deliveries = try Self.deliveries(&members, what)
+    keyed = try members.optionalCount("keyed").map { UInt64($0) }
     exposure = try members.optionalValue("exposure").map { try Exposure($0) }
     try members.finish()
     let numbers = versions.map(\.number)

@@ -44,9 +44,10 @@ extension Exposure {
 }
 
 extension Credential {
-  /// Notes that `member` could open every version there is.
+  /// Notes that `member` could open every version there is, and one that is staged at the provider but not saved yet.
   mutating func expose(to member: String, now: Timestamp) {
-    let newest = versions.last?.number ?? 0
+    let isStaging = ended < rotation && graceEnds == nil && version(in: .staged) == nil
+    let newest = (versions.last?.number ?? 0) + (isStaging ? 1 : 0)
     exposure =
       exposure?.adding(member, newestVersion: newest) ?? Exposure(to: [member], since: now, version: newest)
   }

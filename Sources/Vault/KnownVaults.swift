@@ -31,12 +31,16 @@ package struct KnownVaults: Sendable {
 
   /// Keeps `log`, which the caller has verified, as the newest one seen of `vault`, which stands at `place`. One of as many entries or more that another run has kept meanwhile stays, unless `isAccepted` says that a
   /// person has accepted less. Throws `cannotWrite`.
+  ///
+  /// `extended` is the newest log that `log` is known to extend. Returns false, with nothing kept, if another run has kept a
+  /// newer one than that meanwhile: whether `log` extends that one must be found out first.
   package func remember(
-    _ log: SeenLog, of vault: Identifier, at place: String, isAccepted: Bool = false
-  ) throws {
+    _ log: SeenLog, of vault: Identifier, at place: String, extending extended: SeenLog?, isAccepted: Bool = false
+  ) throws -> Bool {
     try PrivateFile.createFolder(folder + "/at")
-    try PrivateFile.withLock(folder) {
+    return try PrivateFile.withLock(folder) {
       let kept = isAccepted ? nil : try self.log(of: vault)
+      if let kept, kept != extended, kept.checkpoint != log.checkpoint { return false }
       if kept.map({ $0.size < log.size }) ?? true {
         // Once, so that there is one after a power cut; later ones take the place of one that is there.
         try PrivateFile.replace(
@@ -45,6 +49,7 @@ package struct KnownVaults: Sendable {
       if isAccepted || (try? self.vault(at: place)) != vault {
         try PrivateFile.replace(placeFile(place), Array("\(vault) \(place)\n".utf8).span.bytes, isDurable: true)
       }
+      return true
     }
   }
 
@@ -83,11 +88,17 @@ extension SeenLog {
   /// A line with the members and the vault key's ID, then the checkpoint.
   var bytes: [UInt8] {
     let members = membership.standings.map { Member(card: $0.card, entry: $0.entry).json }
-    let line = JSONValue.object([
+    var line: [String: JSONValue] = [
       "actor": .string(actor), "key": .string(membership.keyID ?? ""), "members": .array(members),
       "v": .integer(Self.format),
-    ])
-    return line.canonicalBytes + [0x0A] + checkpoint.bytes
+    ]
+    let bounds = membership.bounds
+    if let renewal = bounds.renewal { line["renewal"] = .integer(Int(clamping: renewal)) }
+    for (name, indices) in [("rekeyed", bounds.rekeyed), ("removed", bounds.removed)] where !indices.isEmpty {
+      line[name] = .object(indices.mapValues { .integer(Int(clamping: $0)) })
+    }
+    if !bounds.unbound.isEmpty { line["unbound"] = .array(bounds.unbound.sorted().map { .string($0) }) }
+    return JSONValue.object(line).canonicalBytes + [0x0A] + checkpoint.bytes
   }
 
   init(decoding bytes: [UInt8]) throws {
@@ -101,6 +112,14 @@ extension SeenLog {
       let member = try Member(value)
       return Membership.Standing(card: member.card, entry: member.entry)
     }
+    let bounds = CredentialBounds(
+      renewal: try object.optionalCount("renewal").map { UInt64($0) },
+      rekeyed: try Self.indices("rekeyed", in: &object), removed: try Self.indices("removed", in: &object),
+      unbound: Set(
+        try (object.optionalArray("unbound") ?? []).map { value in
+          guard case .string(let name) = value else { throw VaultError(.corrupt, "a credential without a name") }
+          return name
+        }))
     try object.finish()
     let prefix = "relatch/"
     guard checkpoint.checkpoint.origin.hasPrefix(prefix) else {
@@ -108,9 +127,19 @@ extension SeenLog {
     }
     let membership = Membership(
       vault: String(checkpoint.checkpoint.origin.dropFirst(prefix.count)), keyID: key.isEmpty ? nil : key,
-      standings: standings)
+      standings: standings, bounds: bounds)
     guard membership.standings == standings else { throw VaultError(.corrupt, "members that contradict each other") }
     self.init(checkpoint: checkpoint, actor: actor, membership: membership)
+  }
+
+  /// The optional member `name`: an object of log indices.
+  private static func indices(_ name: String, in members: inout JSONMembers) throws -> [String: UInt64] {
+    guard let value = try members.optionalValue(name) else { return [:] }
+    guard case .object(let object) = value else { throw VaultError(.corrupt, "\(name): expected an object") }
+    return try object.mapValues { value in
+      guard case .integer(let index) = value, index >= 0 else { throw VaultError(.corrupt, "\(name): expected indices") }
+      return UInt64(index)
+    }
   }
 }
 
@@ -118,6 +147,13 @@ extension VaultView {
   /// The vault's identifier as it is stored, for a comparison: nothing is verified.
   package static func unverified(in transaction: any ReadTransaction) throws -> Identifier {
     try VaultHeader(decoding: VaultRows(transaction).header).id
+  }
+
+  /// Fails with `rolledBack` unless the log is an extension of `seen`, or `seen` one of it. Reads O(log n) rows.
+  package func requireSameHistory(as seen: SeenLog) throws {
+    // What others commit while this is looked at makes theirs the longer one, and it was compared with the same store.
+    guard seen.size <= known.end.size else { return }
+    try Self.requireExtension(of: seen.checkpoint.checkpoint, newest: known.end.checkpoint.checkpoint, in: transaction)
   }
 
   /// The log as it was verified, to be remembered.

@@ -26,6 +26,7 @@ package struct LockedVault: Sendable {
   /// Throws `notFound` if the store holds no vault, `corrupt` or `AuditError` if it does not authenticate, `rolledBack`.
   package func read<Result: Sendable>(_ body: @Sendable (VaultView) throws -> Result) async throws -> Result {
     let memory = memory
-    return try await store.read { try body(VaultView($0, remembering: memory)) }
+    let seen = memory.seen
+    return try await store.read { try body(VaultView($0, remembering: memory, after: seen)) }
   }
 }

@@ -6,22 +6,23 @@ import Synchronization
 final class OwnersKey: Sendable {
   private let identity: Identity
   private let keyFile: @Sendable (VaultHeader) throws -> [UInt8]
-  private let newest: Mutex<VaultKey>
+  /// By ID: a task that began under one may still need it.
+  private let keys: Mutex<[String: VaultKey]>
 
   init(
     of header: VaultHeader, _ identity: Identity, _ keyFile: @escaping @Sendable (VaultHeader) throws -> [UInt8]
   ) throws {
     self.identity = identity
     self.keyFile = keyFile
-    newest = Mutex(try Self.open(keyFile(header), header, identity))
+    let key = try Self.open(keyFile(header), header, identity)
+    keys = Mutex([key.id: key])
   }
 
   /// The key that `header` names.
   func key(of header: VaultHeader) throws -> VaultKey {
-    let held = newest.withLock { $0 }
-    if held.id == header.keyID { return held }
+    if let held = keys.withLock({ $0[header.keyID] }) { return held }
     let key = try Self.open(keyFile(header), header, identity)
-    newest.withLock { $0 = key }
+    keys.withLock { $0[key.id] = key }
     return key
   }
 
@@ -30,8 +31,8 @@ final class OwnersKey: Sendable {
     do {
       key = try VaultKey(AgeFile.open(keyFile.span.bytes, with: [identity.age]))
     } catch let error as AgeError {
-      throw VaultError(
-        error.code == .noMatchingIdentity ? .notPermitted : .corrupt, "the vault key does not open: \(error)")
+      // The log says that this identity is an owner: a file that is not sealed to it is not the one that belongs here.
+      throw VaultError(.corrupt, "the vault key does not open: \(error)")
     }
     guard key.id == header.keyID else {
       throw VaultError(.corrupt, "the key file holds key \(key.id), expected \(header.keyID)")

@@ -46,20 +46,9 @@ extension VaultView {
         throw VaultError(
           .notPermitted, "the \(what) was added by \(entry.member), who is no owner now: remove it, and add it again")
       }
-      // Where all are owners, each may add what another could be made to seem to have added.
-      guard members.contains(where: { $0.card.role != .owner }) else { continue }
-      try requireNotRemoved(delivery, of: credential, "the \(what)")
-    }
-  }
-
-  /// Fails with `corrupt` if the log says that `delivery` was removed since: an older record does not bring it back.
-  private func requireNotRemoved(_ delivery: DeliveryRecord, of credential: Credential, _ what: String) throws {
-    for index in delivery.entry + 1..<max(logSize, delivery.entry + 1) {
-      let later = try authenticatedEntry(at: index)
-      if later.event == EventName.deliveryRemoved.text, later.details["credential"] == .string(credential.name),
-        later.details["delivery"] == .string(delivery.name)
-      {
-        throw VaultError(.corrupt, "\(what) was removed in log entry \(index)")
+      // An older record does not bring it back.
+      guard known.membership.bounds.allowsDelivery(delivery.name, of: credential.name, at: delivery.entry) else {
+        throw VaultError(.corrupt, "the \(what) was removed since log entry \(delivery.entry)")
       }
     }
   }

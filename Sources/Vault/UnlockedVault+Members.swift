@@ -23,7 +23,9 @@ extension UnlockedVault {
   package func addMember(_ card: LogMember, now: Timestamp, keeping keep: KeyKeeper) async throws {
     try Name.check(card.name, "member name")
     // A member that nothing can be sealed to would stand in the way of every later grant.
-    _ = try Member(card: card, entry: 0).recipient()
+    guard (try? AgeRecipient(card.age)) != nil else {
+      throw VaultError(.invalidInput, "the card of \(card.name) has no readable age recipient")
+    }
     guard card.role == .owner else {
       return try await change(now: now) { change in
         try Self.requireNew(card, among: change.view.members)
@@ -39,7 +41,7 @@ extension UnlockedVault {
           keys.new.wrap(key, of: credential.id, in: keys.header.id, randomness), of: credential.id)
       }
       try change.addMember(card)
-      try change.save(keys.header)
+      try change.save(keys.header, rekeyingCredentials: false)
     }
   }
 
@@ -59,31 +61,37 @@ extension UnlockedVault {
     guard name != member.name else {
       throw VaultError(.notPermitted, "\(name) cannot remove themselves: one owner always remains, another one removes")
     }
+    return try await Self.again { try await removeOnce(name, now: now, keeping: keep) }
+  }
+
+  private func removeOnce(_ name: String, now: Timestamp, keeping keep: KeyKeeper) async throws -> Withdrawal {
     let found = try await locked.read { $0.members }.first { $0.name == name }
     guard let leaving = found else {
       throw VaultError(.notFound, "the vault has no member \(Name.printable(name))")
     }
+    // Replayed before the transaction, which others wait for.
+    let before = try await locked.read { try AccessHistory($0) }
     if leaving.card.role == .owner {
-      return try await renewingVaultKey(now: now, keeping: keep, to: { $0.filter { $0.name != name } }) {
-        change, keys in
+      return try await renewingVaultKey(now: now, keeping: keep, to: { $0.filter { $0.name != name } }) { change, keys in
         guard change.view.members.contains(leaving) else { throw Self.membersChanged }
-        let history = try AccessHistory(change.view)
+        var history = before
+        try history.extend(to: change.view)
         try change.removeMember(name)
-        try change.save(keys.header)
+        try change.save(keys.header, rekeyingCredentials: true)
         let names = try change.view.names()
         for credential in names {
-          try rekey(credential, change, opening: keys.old, wrapping: keys.new, history, exposedTo: name)
+          try rekey(
+            credential, change, opening: keys.old, wrapping: keys.new, history, withAll: true, exposedTo: name)
         }
         return Withdrawal(exposed: names)
       }
     }
-    let before = try await locked.read { try AccessHistory($0) }
     return try await change(now: now) { change in
       guard change.view.members.contains(leaving) else { throw Self.membersChanged }
       let key = try vaultKey(of: change.view.header)
       var history = before
       try history.extend(to: change.view)
-      let names = history.grants(of: name)
+      let names = try change.view.withAdministered(history.grants(of: name))
       try change.removeMember(name)
       for credential in names {
         try rekey(
@@ -131,20 +139,27 @@ extension UnlockedVault {
       }
       let key = try vaultKey(of: change.view.header)
       try change.log(.grantRemoved, about: credential, ["grantee": .string(member)])
-      try rekey(
-        credential, change, opening: key, wrapping: key, history, without: member, exposedTo: member)
-      return Withdrawal(exposed: [credential])
+      let names = try change.view.withAdministered([credential])
+      for name in names {
+        // A grant on another stays, and so does what it opens.
+        try rekey(
+          name, change, opening: key, wrapping: key, history, without: name == credential ? member : nil,
+          exposedTo: member)
+      }
+      return Withdrawal(exposed: names)
     }
   }
 
   /// Renews the vault key and every credential's key, and seals everything anew, in one durable step. Returns how many
   /// credentials that were.
   package func rekey(now: Timestamp, keeping keep: KeyKeeper) async throws -> Int {
-    try await renewingVaultKey(now: now, keeping: keep, to: { $0 }) { change, keys in
-      let history = try AccessHistory(change.view)
-      try change.save(keys.header)
+    let before = try await locked.read { try AccessHistory($0) }
+    return try await renewingVaultKey(now: now, keeping: keep, to: { $0 }) { change, keys in
+      var history = before
+      try history.extend(to: change.view)
+      try change.save(keys.header, rekeyingCredentials: true)
       let names = try change.view.names()
-      for name in names { try rekey(name, change, opening: keys.old, wrapping: keys.new, history) }
+      for name in names { try rekey(name, change, opening: keys.old, wrapping: keys.new, history, withAll: true) }
       return names.count
     }
   }
@@ -215,7 +230,7 @@ extension UnlockedVault {
   /// Gives the credential `name` a new key: seals its pairs anew, and the key to those who hold a grant.
   private func rekey(
     _ name: String, _ change: VaultChange, opening old: VaultKey, wrapping new: VaultKey, _ history: AccessHistory,
-    without leaving: String? = nil, exposedTo: String? = nil
+    without leaving: String? = nil, withAll: Bool = false, exposedTo: String? = nil
   ) throws {
     var credential = try change.view.credential(name)
     let oldKey = try old.unwrap(change.view.wrappedKey(of: credential), of: credential.id, in: header.id)
@@ -239,7 +254,7 @@ extension UnlockedVault {
     try change.storeGrants(grants, on: credential.id)
     credential.keyID = keyID
     if let exposedTo { credential.expose(to: exposedTo, now: change.now) }
-    try change.save(credential, .credentialRekeyed)
+    try change.save(credential, .credentialRekeyed, withAll ? ["with_all": true] : [:])
   }
 
   private func reseal(

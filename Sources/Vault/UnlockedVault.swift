@@ -164,7 +164,7 @@ package struct UnlockedVault: Sendable {
     let member = member
     let header = header
     let memory = memory
-    return try await store.write { transaction in
+    let (result, signed) = try await store.write { transaction in
       let view = try VaultView(changing: transaction, remembering: memory)
       guard view.header.id == header.id else {
         throw VaultError(.corrupt, "the vault was replaced by another while in use")
@@ -174,9 +174,10 @@ package struct UnlockedVault: Sendable {
       }
       let change = VaultChange(transaction, view: view, member: member.name, now: now)
       let result = try body(change)
-      try change.commit(by: signer, remembering: memory)
-      return result
+      return (result, try change.commit(by: signer, remembering: memory))
     }
+    if let seen = signed?.value { memory.found(seen) }
+    return result
   }
 
   /// Adds a credential with `pair` as its active version 1, made by the provider at `made` if that is known. Throws

@@ -1,5 +1,6 @@
 import Audit
 import Storage
+import Synchronization
 
 /// What the changes of one opened vault that will be committed together have appended to its log. It is signed once, as the
 /// finishing step of that commit.
@@ -19,11 +20,22 @@ struct UnsignedChanges: FinishingStep {
     }
   }
 
+  /// The log as it was signed with these; nil until then, and where it changes who is a member.
+  final class Signed: Sendable {
+    private let log = Mutex<SeenLog?>(nil)
+    var value: SeenLog? {
+      get { log.withLock { $0 } }
+      set { log.withLock { $0 = newValue } }
+    }
+  }
+
   let memory: VaultMemory
+  let signed = Signed()
   /// What was verified in this transaction before anything was appended.
   let base: VaultMemory.Known
   private(set) var run: LogRun
   private var newest: Part?
+  private var changesMembership = false
 
   init(_ memory: VaultMemory, after base: VaultMemory.Known, run: LogRun) {
     self.memory = memory
@@ -40,6 +52,7 @@ struct UnsignedChanges: FinishingStep {
   ) throws {
     let first = size
     try run.append(entries, in: transaction)
+    if try entries.contains(where: { try Membership.Change($0) != nil }) { changesMembership = true }
     newest = Part(first, entries, records, after: newest)
   }
 
@@ -58,6 +71,9 @@ struct UnsignedChanges: FinishingStep {
 
   func finish(in transaction: any WriteTransaction) throws {
     guard let end = try run.sign(in: transaction) else { return }
+    // Who is a member may be another now, and what counts of a credential: the next transaction reads that in the log.
+    guard !changesMembership else { return memory.forget(after: base) }
+    signed.value = SeenLog(checkpoint: end.checkpoint, actor: end.last.member, membership: base.membership)
     var parts: [[VaultMemory.Record]] = []
     var part = newest
     while let present = part {

@@ -51,8 +51,12 @@ package final class VaultChange {
   ) throws -> Credential {
     var credential = credential
     credential.entry = nextIndex
-    let bytes = credential.bytes
     var fields = fields
+    if event == .credentialAdded || event == .credentialRekeyed {
+      credential.keyed = nextIndex
+      fields.merge(credential.termsFields) { given, _ in given }
+    }
+    let bytes = credential.bytes
     fields["record"] = .string(SHA256.hash(bytes).bytes.base64)
     let entry = try log(event, about: credential.name, fields)
     try VaultIndex.update(from: stored(credential.name), to: credential, in: transaction)
@@ -113,8 +117,10 @@ package final class VaultChange {
   }
 
   /// Stores the header, with an entry that says the same.
-  func save(_ header: VaultHeader) throws {
-    try log(.vaultRekeyed, ["key": .string(header.keyID)])
+  ///
+  /// `credentials` says that each of these gets another key in this change, after this.
+  func save(_ header: VaultHeader, rekeyingCredentials credentials: Bool) throws {
+    try log(.vaultRekeyed, ["key": .string(header.keyID)].merging(credentials ? ["credentials": true] : [:]) { $1 })
     try transaction.set(header.bytes, in: .header, for: VaultHeader.row)
   }
 
@@ -158,9 +164,10 @@ package final class VaultChange {
   /// The transaction, for leases: they belong to storage.
   package var leases: any WriteTransaction { transaction }
 
-  /// Appends what was logged. It is signed as the commit's last step, once for all the changes that share that.
-  func commit(by signer: LogSigner, remembering memory: VaultMemory) throws {
-    guard !entries.isEmpty else { return }
+  /// Appends what was logged. It is signed as the commit's last step, once for all the changes that share that; what is
+  /// returned tells the log that was signed, once it is. Nil if nothing was logged.
+  func commit(by signer: LogSigner, remembering memory: VaultMemory) throws -> UnsignedChanges.Signed? {
+    guard !entries.isEmpty else { return nil }
     var (view, unsigned) = (view, transaction.finishingStep as? UnsignedChanges)
     if unsigned?.size != view.unsigned?.size {
       // The body has had the earlier changes signed.
@@ -174,5 +181,6 @@ package final class VaultChange {
         memory, after: view.known, run: LogRun(after: view.known.end, by: signer, knowing: view.verifyingKey))
     try changes.append(entries, records, in: transaction)
     transaction.finishingStep = changes
+    return changes.signed
   }
 }

@@ -58,21 +58,15 @@ final class VaultMemory: Sendable {
   /// The newest log that was found in the store, by this process or before it; nil if none was.
   var seen: SeenLog? { state.withLock { $0.seen } }
 
-  /// Keeps what a transaction found that sees nothing but what is committed.
-  func found(_ known: Known) {
-    state.withLock { state in
-      guard known.end.size > state.seen?.checkpoint.checkpoint.size ?? 0 else { return }
-      state.seen = known.seen
-    }
-  }
-
-  /// What is known of the vault that `transaction` shows, whose rows are `rows`; nil if there is any difference.
-  func recall(_ rows: VaultRows, in transaction: any ReadTransaction) throws -> Known? {
+  /// What is known of the vault that `transaction` shows, whose rows are `rows`; nil if there is any difference. `seen` was
+  /// taken before the transaction began.
+  func recall(_ rows: VaultRows, in transaction: any ReadTransaction, after seen: SeenLog?) throws -> Known? {
     guard let checkpoint = try transaction.lastRow(in: .checkpoints) else { return nil }
     let known = state.withLock { state in
       state.known.last { $0.end.isCheckpoint(checkpoint) }
     }
-    guard let known, known.rows == rows, try known.end.isLastStored(in: transaction) else { return nil }
+    // What was committed is not taken back: an end of before is no end any more.
+    guard let known, known.end.size >= seen?.checkpoint.checkpoint.size ?? 0, known.rows == rows, try known.end.isLastStored(in: transaction) else { return nil }
     return known
   }
 
@@ -107,6 +101,24 @@ final class VaultMemory: Sendable {
           history: state.history))
       if state.known.count > Self.mostEnds { state.known.removeFirst() }
       for record in records { state.keep(record) }
+    }
+  }
+
+  /// Forgets what is not of `base` or before: what was signed after it has changed what is true of records.
+  func forget(after base: Known) {
+    state.withLock { state in
+      guard state.history == base.history else { return }
+      state.history += 1
+      state.known = []
+      state.records = [:]
+    }
+  }
+
+  /// Takes note of a log that is committed: what is read later extends it.
+  func found(_ seen: SeenLog) {
+    state.withLock { state in
+      guard seen.checkpoint.checkpoint.size > state.seen?.checkpoint.checkpoint.size ?? 0 else { return }
+      state.seen = seen
     }
   }
 

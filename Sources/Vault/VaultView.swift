@@ -34,13 +34,15 @@ package struct VaultView {
     unsigned = nil
   }
 
-  /// The same, but does not verify again what `memory` knows of the very same bytes.
-  init(_ transaction: any ReadTransaction, remembering memory: VaultMemory) throws {
+  /// The same, but does not verify again what `memory` knows of the very same bytes. `seen` is what `memory` had seen before
+  /// the transaction began: others commit meanwhile.
+  init(_ transaction: any ReadTransaction, remembering memory: VaultMemory, after seen: SeenLog?) throws {
     let rows = try VaultRows(transaction)
     known =
-      try memory.recall(rows, in: transaction)
-      ?? memory.learn(Self.authenticate(rows, in: transaction, after: memory.seen), isNewest: false)
-    memory.found(known)
+      try memory.recall(rows, in: transaction, after: seen)
+      ?? memory.learn(Self.authenticate(rows, in: transaction, after: seen), isNewest: false)
+    // Readers see nothing but what is committed.
+    memory.found(known.seen)
     proven = ProvenTree(known.end)
     self.transaction = transaction
     self.memory = memory
@@ -59,7 +61,7 @@ package struct VaultView {
       // Another member's, or no longer what this process left.
       try transaction.finishNow()
       known =
-        try memory.recall(rows, in: transaction)
+        try memory.recall(rows, in: transaction, after: memory.seen)
         ?? memory.learn(Self.authenticate(rows, in: transaction, after: memory.seen), isNewest: true)
       unsigned = nil
     }
@@ -167,6 +169,15 @@ package struct VaultView {
     return wrapped
   }
 
+  /// `names`, and those that the credentials of these names administer: who has an administrator's pair can read the pairs
+  /// of what it administers at the provider. By name.
+  func withAdministered(_ names: [String]) throws -> [String] {
+    guard !names.isEmpty else { return [] }
+    let all = try self.names()
+    let administered = try all.filter { name in try names.contains(credential(name).admin) }
+    return Set(names + administered).sorted()
+  }
+
   /// Whether there is a grant for `member`. Whoever can write the store can make it seem so.
   func hasGrant(on credential: Credential, _ member: String) throws -> Bool {
     try transaction.value(in: .grants, for: credential.id.bytes + Array(member.utf8)) != nil
@@ -214,6 +225,7 @@ package struct VaultView {
     let entry = try requireDigest(of: bytes, inEntry: credential.entry, "the record of \(Name.printable(name))") {
       $0.details["credential"] == .string(name)
     }
+    try requireTerms(of: credential)
     // What is appended in this transaction is known when it is signed.
     if let memory, credential.entry < known.end.size {
       memory.learn(VaultMemory.Record(bytes: bytes, credential: credential, entry: entry), of: known.history)

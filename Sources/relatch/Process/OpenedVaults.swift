@@ -78,7 +78,13 @@ final class OpenedVaults: Sendable {
       let (id, seen) = try await opened.vault.read { ($0.header.id, $0.seenLog) }
       guard seen.checkpoint != opened.kept else { continue }
       do {
-        try opened.known.remember(seen, of: id, at: place, isAccepted: opened.isAccepted)
+        var extended: SeenLog?
+        while try !opened.known.remember(seen, of: id, at: place, extending: extended, isAccepted: opened.isAccepted) {
+          // Another run has kept something since: it must be of the same history.
+          guard let other = try opened.known.log(of: id) else { continue }
+          try await opened.vault.read { try $0.requireSameHistory(as: other) }
+          extended = other
+        }
       } catch let error as VaultError where error.code == .cannotWrite {
         Diagnostics.standard.warning("what was seen of the vault is not remembered: \(error)")
       }

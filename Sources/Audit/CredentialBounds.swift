@@ -1,0 +1,89 @@
+import JSON
+
+/// From which entry of the log on what is said of a credential counts: what owners have taken back since is behind it.
+///
+/// A record that a member wrote names the owner's entry that it rests on. Older ones stay in the log for ever, so whoever can
+/// write the store could put one back with the record of its time; this is what tells them apart, in a size that grows with
+/// what was taken back one by one, and not with the vault.
+package struct CredentialBounds: Hashable, Sendable {
+  /// What an entry changes here.
+  package enum Change: Hashable, Sendable {
+    /// `credential.added`: whether it binds the credential's terms.
+    case added(String, bindsTerms: Bool)
+    /// `credential.rekeyed`: whether every credential is, after one `vault.rekeyed`.
+    case rekeyed(String, withAll: Bool)
+    /// `credential.removed`.
+    case removed(String)
+    /// `delivery.removed`.
+    case deliveryRemoved(String, delivery: String)
+  }
+
+  /// The newest `vault.rekeyed` after which every credential got another key; nil if there was none.
+  package private(set) var renewal: UInt64?
+  /// Credential to the newest `credential.rekeyed` of it alone, since that renewal.
+  package private(set) var rekeyed: [String: UInt64]
+  /// Credential to the newest `credential.removed`; or credential, a space and a delivery to the newest `delivery.removed`.
+  package private(set) var removed: [String: UInt64]
+  /// Credentials whose terms no entry binds: vaults had such before there were terms.
+  package private(set) var unbound: Set<String>
+
+  package init(
+    renewal: UInt64? = nil, rekeyed: [String: UInt64] = [:], removed: [String: UInt64] = [:], unbound: Set<String> = []
+  ) {
+    self.renewal = renewal
+    self.rekeyed = rekeyed
+    self.removed = removed
+    self.unbound = unbound
+  }
+
+  /// Whether the owner's entry `index`, on which the terms of `credential` rest, is the newest of its kind.
+  package func allowsTerms(of credential: String, at index: UInt64) -> Bool {
+    index >= rekeyed[credential] ?? 0 && removed[credential].map { index > $0 } ?? true
+      && renewal.map { index > $0 } ?? true
+  }
+
+  /// Whether `delivery` of `credential`, which entry `index` added, has not been removed since.
+  package func allowsDelivery(_ delivery: String, of credential: String, at index: UInt64) -> Bool {
+    [credential, credential + " " + delivery].allSatisfy { name in removed[name].map { index > $0 } ?? true }
+  }
+
+  mutating func renewAll(at index: UInt64) {
+    renewal = index
+    rekeyed = [:]
+  }
+
+  mutating func apply(_ change: Change, at index: UInt64) {
+    switch change {
+    case .added(let name, let bindsTerms):
+      if !bindsTerms { unbound.insert(name) }
+    case .rekeyed(let name, let withAll):
+      unbound.remove(name)
+      rekeyed[name] = withAll ? nil : index
+    case .removed(let name):
+      unbound.remove(name)
+      rekeyed[name] = nil
+      // Its deliveries went with it.
+      removed = removed.filter { !$0.key.hasPrefix(name + " ") }
+      removed[name] = index
+    case .deliveryRemoved(let name, let delivery): removed[name + " " + delivery] = index
+    }
+  }
+}
+
+extension CredentialBounds.Change {
+  init(_ entry: LogEntry) throws(AuditError) {
+    guard case .string(let name)? = entry.details["credential"] else {
+      throw AuditError(.notCanonical, "\(entry.event): expected a name in \"credential\"")
+    }
+    switch entry.event {
+    case "credential.added": self = .added(name, bindsTerms: entry.details["terms"] != nil)
+    case "credential.rekeyed": self = .rekeyed(name, withAll: entry.details["with_all"] == .bool(true))
+    case "credential.removed": self = .removed(name)
+    default:
+      guard case .string(let delivery)? = entry.details["delivery"] else {
+        throw AuditError(.notCanonical, "\(entry.event): expected a name in \"delivery\"")
+      }
+      self = .deliveryRemoved(name, delivery: delivery)
+    }
+  }
+}

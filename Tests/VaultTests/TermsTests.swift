@@ -1,0 +1,209 @@
+import Age
+import Audit
+import Contracts
+import JSON
+import Sodium
+import Storage
+import Testing
+
+@testable import Vault
+
+/// What owners alone say of a credential, against members who write what they like, and against rows of before.
+@Suite struct TermsTests {
+  /// Alice's vault with one credential, and bob, an operator.
+  private static func made() async throws -> (fixture: Fixture, bob: Identity) {
+    let fixture = try await Fixture()
+    try await fixture.add()
+    try await fixture.add("erp/prod", Fixture.second)
+    return (fixture, try await fixture.addOperator())
+  }
+
+  /// Stores `record` with an entry of `member`'s, as a program can that checks nothing.
+  private static func write(
+    _ change: @escaping @Sendable (inout Credential) throws -> Void, to name: String = Fixture.name, by bob: Identity,
+    _ event: String = "rotation.promoted", in store: any Store
+  ) async throws {
+    try await store.write { transaction in
+      let view = try VaultView(transaction)
+      var credential = try view.credential(name)
+      try change(&credential)
+      credential.entry = view.logSize
+      let entry = try LogEntry(
+        time: Fixture.at(20), member: "bob", event: event,
+        details: ["credential": .string(name), "record": .string(SHA256.hash(credential.bytes).bytes.base64)])
+      try transaction.set(credential.bytes, in: .credentials, for: Array(name.utf8))
+      _ = try AuditLog.append(
+        [entry], by: LogSigner(member: "bob", origin: view.header.origin, key: bob.signingKey), in: transaction,
+        knowing: view.verifyingKey)
+    }
+  }
+
+  private static func requireRefused(_ store: any Store, _ name: String = Fixture.name) async {
+    await #expect(throws: VaultError(.corrupt, "")) { try await store.read { try VaultView($0).credential(name) } }
+  }
+
+  @Test func `a member who rotates may write the rest of a record`() async throws {
+    let (fixture, bob) = try await Self.made()
+    try await Self.write({ $0.rotation = 0 }, by: bob, in: fixture.store)
+    _ = try await fixture.store.read { try VaultView($0).credential(Fixture.name) }
+  }
+
+  @Test func `another address, key, administrator or identifier is refused`() async throws {
+    let (fixture, bob) = try await Self.made()
+    let other = try await fixture.store.read { try VaultView($0).credential("erp/prod") }
+    let changes: [@Sendable (inout Credential) throws -> Void] = [
+      { $0.settings["url"] = "https://evil.example" },
+      { $0.keyID = String(repeating: "0", count: 32) },
+      { $0.keyed = nil },
+      { $0.keyed = 0 },
+      { $0.keyed = other.keyed },
+      { credential in
+        credential = Credential(
+          id: other.id, name: credential.name, provider: credential.provider, settings: credential.settings,
+          policy: credential.policy, admin: credential.admin, keyID: other.keyID, created: credential.created)
+        credential.keyed = other.keyed
+      },
+      { credential in
+        let keyed = credential.keyed
+        credential = Credential(
+          id: credential.id, name: credential.name, provider: credential.provider, settings: credential.settings,
+          policy: credential.policy, admin: "erp/prod", keyID: credential.keyID, created: credential.created)
+        credential.keyed = keyed
+      },
+    ]
+    for change in changes {
+      let copy = try await MemoryStore(copying: fixture.store)
+      try await Self.write(change, by: bob, in: copy)
+      await Self.requireRefused(copy)
+    }
+  }
+
+  @Test func `an owner's entry by somebody else is no log that opens`() async throws {
+    let (fixture, bob) = try await Self.made()
+    for event in ["credential.added", "credential.rekeyed", "credential.removed"] {
+      let copy = try await MemoryStore(copying: fixture.store)
+      try await Self.write({ $0.settings["url"] = "https://evil.example" }, by: bob, event, in: copy)
+      await #expect(throws: AuditError(.notPermitted, "")) { try await copy.read { try VaultView($0).members } }
+    }
+  }
+
+  @Test func `the mark of an exposure is not taken off`() async throws {
+    let (fixture, bob) = try await Self.made()
+    _ = try await fixture.vault.ungrant(Fixture.name, from: "bob", now: Fixture.at(8))
+    try await Self.write({ $0.exposure = nil }, by: bob, in: fixture.store)
+    await Self.requireRefused(fixture.store)
+  }
+
+  @Test func `rows from before a withdrawal are refused, one by one and together`() async throws {
+    let (fixture, _) = try await Self.made()
+    let before = try await Snapshot(of: fixture.store, vaultTables)
+    _ = try await fixture.vault.removeMember("bob", now: Fixture.at(8), keeping: { _, _ in })
+    let after = try await Snapshot(of: fixture.store, vaultTables)
+    for tables in [[Table.credentials], [.credentials, .keys, .versions, .grants]] {
+      var mixed = after
+      for table in tables { mixed.tables[table] = before.tables[table] }
+      await Self.requireRefused(mixed)
+    }
+    _ = try await after.read { try VaultView($0).credential(Fixture.name) }
+  }
+
+  @Test func `rows from before everything was renewed are refused`() async throws {
+    let (fixture, _) = try await Self.made()
+    let before = try await Snapshot(of: fixture.store, vaultTables)
+    _ = try await fixture.vault.rekey(now: Fixture.at(8), keeping: { _, _ in })
+    var mixed = try await Snapshot(of: fixture.store, vaultTables)
+    mixed.tables[.credentials] = before.tables[.credentials]
+    await Self.requireRefused(mixed)
+    await Self.requireRefused(mixed, "erp/prod")
+  }
+
+  @Test func `a credential that was removed does not come back, nor what it was delivered to`() async throws {
+    let (fixture, _) = try await Self.made()
+    let hook = DeliverySettings(
+      name: "pair.json", kind: .file(FileSettings(path: "/etc/pair.json", format: .json, mode: 0o600)))
+    let delivered = try await fixture.vault.addDelivery(hook, to: Fixture.name, now: Fixture.at(6))
+    let before = try await Snapshot(of: fixture.store, vaultTables)
+    _ = try await fixture.vault.remove(Fixture.name, forgettingDebts: false, now: Fixture.at(8))
+    var mixed = try await Snapshot(of: fixture.store, vaultTables)
+    for table in [Table.credentials, .keys, .versions] { mixed.tables[table] = before.tables[table] }
+    await Self.requireRefused(mixed)
+    try await fixture.add()
+    let record = try await fixture.store.read { try VaultView($0).credential(Fixture.name) }
+    var planted = record
+    planted.deliveries = delivered.deliveries
+    let again = planted
+    await #expect(throws: VaultError(.corrupt, "")) {
+      try await fixture.store.read { try VaultView($0).requireOwnersDeliveries(of: again) }
+    }
+  }
+
+  @Test func `what is remembered tells what was taken back`() async throws {
+    let (fixture, _) = try await Self.made()
+    _ = try await fixture.vault.ungrant(Fixture.name, from: "bob", now: Fixture.at(8))
+    _ = try await fixture.vault.remove("erp/prod", forgettingDebts: false, now: Fixture.at(9))
+    let seen = try await fixture.vault.read { $0.seenLog }
+    #expect(try SeenLog(decoding: seen.bytes) == seen)
+    #expect(seen.membership.bounds.rekeyed.count == 1 && seen.membership.bounds.removed.count == 1)
+    _ = try await fixture.vault.rekey(now: Fixture.at(10), keeping: { _, _ in })
+    let later = try await LockedVault(fixture.store, after: seen).read { $0.seenLog }
+    #expect(try SeenLog(decoding: later.bytes) == later)
+    #expect(later.membership.bounds.renewal != nil && later.membership.bounds.rekeyed.isEmpty)
+  }
+
+  @Test func `who has an administrator's pair could have had those of what it administers`() async throws {
+    let (fixture, _) = try await Self.made()
+    _ = try await fixture.vault.add(
+      name: "crm/dev", provider: "external-client-app", settings: [:], policy: Policy(), admin: Fixture.name,
+      pair: Fixture.pair(Fixture.first), now: Fixture.at(6))
+    let withdrawal = try await fixture.vault.ungrant(Fixture.name, from: "bob", now: Fixture.at(8))
+    #expect(withdrawal.exposed == ["crm/dev", Fixture.name])
+  }
+
+  /// Right after a removal the process that did it must not go on believing the rows of before.
+  @Test func `rows put back after this process's own change are refused`() async throws {
+    let (fixture, _) = try await Self.made()
+    let before = try await Snapshot(of: fixture.store, vaultTables)
+    _ = try await fixture.vault.removeMember("bob", now: Fixture.at(8), keeping: { _, _ in })
+    try await fixture.store.write { transaction in
+      for row in before.rows(of: .members) { try transaction.set(row.value, in: .members, for: row.key) }
+    }
+    await #expect(throws: VaultError(.corrupt, "")) { try await fixture.vault.read { $0.members } }
+  }
+
+  @Test func `a whole vault put back while it is open is noticed`() async throws {
+    let (fixture, _) = try await Self.made()
+    let before = try await Snapshot(of: fixture.store, vaultTables)
+    _ = try await fixture.vault.change(now: Fixture.at(7)) { try $0.log(.pairRead, about: Fixture.name) }
+    try await fixture.store.write { transaction in
+      for table in vaultTables where table != .leases {
+        for row in try transaction.rows(in: table) { try transaction.remove(row.key, from: table) }
+        for row in before.rows(of: table) { try transaction.set(row.value, in: table, for: row.key) }
+      }
+    }
+    await #expect(throws: VaultError(.rolledBack, "")) { try await fixture.vault.read { $0.members } }
+  }
+
+  @Test func `a pair that is at the provider and not saved yet counts as known`() throws {
+    var credential = Credential(
+      id: Identifier(drawnFrom: .seeded("x")), name: "x", provider: "p", settings: [:], policy: Policy(), admin: "x",
+      keyID: String(repeating: "0", count: 32), created: Fixture.start)
+    credential.expose(to: "bob", now: Fixture.at(1))
+    #expect(credential.exposure?.version == 1)
+    credential.rotation = 1
+    credential.expose(to: "cy", now: Fixture.at(2))
+    #expect(credential.exposure?.version == 2)
+  }
+}
+
+extension MemoryStore {
+  /// Another store with the rows of `store`.
+  fileprivate convenience init(copying store: any Store) async throws {
+    self.init(tables: vaultTables)
+    let rows = try await Snapshot(of: store, vaultTables)
+    try await write { transaction in
+      for table in vaultTables {
+        for row in rows.rows(of: table) { try transaction.set(row.value, in: table, for: row.key) }
+      }
+    }
+  }
+}
