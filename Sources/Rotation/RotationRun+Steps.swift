@@ -231,7 +231,7 @@ extension RotationRun {
     guard seen.primary.matches(pair) else {
       throw RotationError(
         .foreignPrimary,
-        "\(name): the provider's primary pair is not version \(active), the active one; \(consequence)",
+        "\(name): the provider's primary pair is not version \(active), the active one, \(seen.whereabouts(of: pair)); \(consequence)",
         hint:
           "someone rotated it elsewhere: make version \(active) primary again, or add the new pair under another name")
     }

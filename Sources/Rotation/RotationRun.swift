@@ -69,6 +69,7 @@ actor RotationRun {
   }
 
   private func pursue(_ goal: RotationRunner.Goal, wasInterrupted: Bool) async throws -> RotationOutcome {
+    if let outcome = try await reconcile(for: goal) { return outcome }
     switch goal {
     case .rotate: return try await rotate(wasInterrupted: wasInterrupted)
     case .rotateReplacingPrevious:
@@ -267,7 +268,7 @@ actor RotationRun {
     }
   }
 
-  private func report(_ event: String, version: UInt64?, at time: Timestamp) {
+  func report(_ event: String, version: UInt64?, at time: Timestamp) {
     runner.progress(
       RotationProgress(
         credential: name, rotation: credential.rotation, time: time, event: event, version: version))

@@ -24,6 +24,8 @@ package struct Credential: Hashable, Sendable {
   package var rotation: UInt64
   /// How many steps of that rotation are journalled: a journal that was cut off has fewer.
   package private(set) var steps: UInt32
+  /// The number of the newest restore of the vault after which it was seen to be as its provider has it; 0 if none was.
+  package var reconciled: UInt64
   /// Where its promoted pair goes, in the order in which they were added. See `Credential+Deliveries.swift`.
   package internal(set) var deliveries: [DeliveryRecord]
   /// The newest log entry that carries this record's digest.
@@ -45,6 +47,7 @@ package struct Credential: Hashable, Sendable {
     versions = [Version(number: 1, stage: .active, created: made ?? created, since: created)]
     rotation = 0
     steps = 0
+    reconciled = 0
     deliveries = []
     entry = 0
   }
@@ -139,6 +142,7 @@ package struct Credential: Hashable, Sendable {
       "rotation": .integer(Int(clamping: rotation)), "settings": .object(settings.mapValues { .string($0) }),
       "steps": .integer(Int(steps)), "v": .integer(Self.format), "versions": .array(versions.map(\.json)),
     ]
+    if reconciled > 0 { members["reconciled"] = .integer(Int(clamping: reconciled)) }
     if !deliveries.isEmpty { members["deliveries"] = .array(deliveries.map(\.json)) }
     return JSONValue.object(members).canonicalBytes
   }
@@ -169,6 +173,9 @@ package struct Credential: Hashable, Sendable {
     created = try members.timestamp("created")
     rotation = UInt64(try members.count("rotation"))
     entry = UInt64(try members.count("entry"))
+    let reconciled = try members.optionalCount("reconciled")
+    guard reconciled != 0 else { throw VaultError(.corrupt, "\(what): a restore has no number 0") }
+    self.reconciled = UInt64(reconciled ?? 0)
     guard let steps = UInt32(exactly: try members.count("steps")), (steps == 0) == (rotation == 0) else {
       throw VaultError(.corrupt, "\(what): its rotation and steps contradict each other")
     }

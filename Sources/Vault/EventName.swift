@@ -8,8 +8,14 @@ package struct EventName: Hashable, Sendable {
   package static let vaultCreated = EventName("vault.created")
   /// A person went on with a vault that was older than, or another than, what had been seen before.
   package static let rollbackAccepted = EventName("vault.rollback-accepted")
+  /// A copy of the whole vault was made, sealed to its owners.
+  package static let vaultBackedUp = EventName("vault.backed-up")
+  /// The vault was put back from such a copy.
+  package static let vaultRestored = EventName("vault.restored")
   package static let memberAdded = EventName("member.added")
   package static let credentialAdded = EventName("credential.added")
+  /// After a restore its active pair was seen to be the provider's primary one.
+  package static let credentialReconciled = EventName("credential.reconciled")
   package static let credentialPolicy = EventName("credential.policy")
   /// A pair was handed to someone.
   package static let pairRead = EventName("pair.read")

@@ -11,9 +11,11 @@ extension VaultView {
   package func requireCurrent() throws {
     var newest: [String: UInt64] = [:]
     var membership: Membership?
+    var restore: UInt64?
     for index in 0..<(try AuditLog.size(in: transaction)) {
       let entry = try AuditLog.entry(at: index, in: transaction)
       if membership == nil { membership = try Membership(genesis: entry) } else { try membership?.apply(entry) }
+      if entry.event == EventName.vaultRestored.text { restore = index }
       guard case .string(let credential)? = entry.details["credential"] else { continue }
       if entry.event == "credential.removed" {
         newest[credential] = nil
@@ -31,6 +33,9 @@ extension VaultView {
     guard found.count == newest.count else {
       let missing = newest.keys.filter { name in !found.contains { $0.name == name } }.sorted()
       throw VaultError(.corrupt, "the records of \(missing.joined(separator: ", ")) are missing")
+    }
+    guard try restoration()?.entry == restore else {
+      throw VaultError(.corrupt, "the journal does not point at the newest restore that the log speaks of")
     }
     guard members.map(\.card).sorted(by: { $0.name < $1.name }) == membership?.members else {
       throw VaultError(.corrupt, "the members are not those that the log ends with")

@@ -25,7 +25,7 @@ struct Relatch: AsyncParsableCommand {
       InitCommand.self, AddCommand.self, PolicyCommand.self, ListCommand.self, ShowCommand.self, StatusCommand.self,
       ReadCommand.self, PlanCommand.self, RotateCommand.self, ResumeCommand.self, AbortCommand.self, RetireCommand.self,
       SinkCommand.self, HookCommand.self, DeliverCommand.self, LogCommand.self, IdentityCommand.self,
-      MetricsCommand.self,
+      MetricsCommand.self, BackupCommand.self, RestoreCommand.self,
     ])
 }
 
