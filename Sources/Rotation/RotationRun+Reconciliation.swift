@@ -10,6 +10,8 @@ extension RotationRun {
   /// Returns the run's outcome where a rotation that was under way in the backup was seen to have gone on, and is finished.
   /// Throws if the primary pair is none of those: then nothing is delivered, staged, promoted or deleted.
   func reconcile(for goal: RotationRunner.Goal) async throws -> RotationOutcome? {
+    // Whoever adopts knows.
+    if case .adopt = goal { return nil }
     let credential = credential
     guard let restoration = try await runner.vault.read({ try $0.restoration(unreconciled: credential) }) else {
       return nil
@@ -31,8 +33,7 @@ extension RotationRun {
       "\(name): the vault was restored from a backup whose log ends at \(restoration.last), and the provider's primary pair"
         + " is none of the vault's: it came after that; version \(active) is the active one here,"
         + " \(seen.whereabouts(of: activePair))",
-      hint: "nothing was changed; read the primary pair at the provider, and `relatch add` it under another name"
-        + " with the same settings; what uses version \(active) needs that one")
+      hint: "nothing was changed; `relatch adopt \(name)` takes the primary pair over, and proves it")
   }
 
   private func look(after restoration: VaultRestoration) async throws -> Observation {
@@ -42,7 +43,7 @@ extension RotationRun {
         "\(name): not compared with the provider since the vault was restored from a backup, whose log ends at"
           + " \(restoration.last): \(error)",
         hint: (error.hint.map { "\($0); or, " } ?? "")
-          + "if the pair was replaced after the backup, `relatch add` the one that is primary now under another name",
+          + "if the pair was replaced after the backup: `relatch adopt \(name) --stdin` takes the one that is primary now",
         retryAfter: error.retryAfter)
     }
   }
@@ -66,7 +67,7 @@ extension RotationRun {
       throw RotationError(
         .promotedAlready, "\(name): version \(staged) is the provider's primary pair: there is nothing left to give up",
         hint: "`relatch resume \(name)` finishes the rotation")
-    case .retire, .retireUndelivered, .deliver:
+    case .retire, .retireUndelivered, .deliver, .adopt:
       throw RotationError(
         .held, "\(name): version \(staged) is the provider's primary pair, and its rotation not finished here",
         hint: "`relatch resume \(name)` finishes it")

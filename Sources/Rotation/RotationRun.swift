@@ -80,6 +80,7 @@ actor RotationRun {
     case .retire: return try await retire()
     case .retireUndelivered: return try await retire(evenIfUndelivered: true)
     case .deliver(let again): return try await reachDelivery(again: again)
+    case .adopt(let offered): return try await adopt(offered)
     case .scheduled: return try await tend(runner.schedule)
     }
   }

@@ -58,7 +58,7 @@ package struct StagingObstacle: Sendable {
     guard !seen.primary.matches(active) else { return nil }
     code = .foreignPrimary
     text = "the provider's primary pair is not version \(number), the active one, \(seen.whereabouts(of: active))"
-    hint = "someone rotated it elsewhere: add that pair under a new name, or make version \(number) primary again"
+    hint = "someone rotated it elsewhere: `relatch adopt` takes that pair over; or make version \(number) primary again"
     until = nil
   }
 

@@ -135,7 +135,8 @@ final class RotationComposition: Sendable {
     case .deliver: return (try? await provider(of: name)) ?? UnaskedProvider()
     case .resume, .scheduled:
       do { return try await provider(of: name) } catch let error as ProviderError { return UnaskedProvider(error) }
-    case .rotate, .rotateReplacingPrevious, .abort, .retire, .retireUndelivered: return try await provider(of: name)
+    case .rotate, .rotateReplacingPrevious, .abort, .retire, .retireUndelivered, .adopt:
+      return try await provider(of: name)
     }
   }
 

@@ -24,6 +24,7 @@ struct Relatch: AsyncParsableCommand {
     subcommands: [
       InitCommand.self, AddCommand.self, PolicyCommand.self, ListCommand.self, ShowCommand.self, StatusCommand.self,
       ReadCommand.self, PlanCommand.self, RotateCommand.self, ResumeCommand.self, AbortCommand.self, RetireCommand.self,
+      AdoptCommand.self,
       SinkCommand.self, HookCommand.self, DeliverCommand.self, LogCommand.self, IdentityCommand.self,
       MetricsCommand.self, BackupCommand.self, RestoreCommand.self,
     ])
