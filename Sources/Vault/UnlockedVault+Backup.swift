@@ -19,7 +19,7 @@ extension VaultView {
   /// How far the log goes, every entry of it covered by a signature.
   package var endpoint: LogEndpoint {
     get throws {
-      let newest = newestCheckpoint
+      let newest = known.end.checkpoint
       return LogEndpoint(checkpoint: newest, last: try authenticatedEntry(at: newest.checkpoint.size - 1).time)
     }
   }

@@ -14,6 +14,8 @@ package struct VaultError: Error, Equatable, Sendable, CustomStringConvertible {
     case unsupportedFormat
     /// The identity is not a member, or holds no grant on this.
     case notPermitted
+    /// A key was renewed while something was being sealed under it. Nothing was changed: seal it again.
+    case keyChanged
     /// A name, setting, policy or pair given is not acceptable.
     case invalidInput
     /// A file or folder could not be read.

@@ -3,26 +3,24 @@ import JSON
 import Storage
 
 extension VaultView {
-  /// Goes through the whole log, and fails with `corrupt` unless every record is the newest that the log speaks of, and none
-  /// is missing.
+  /// Goes through the whole log, and fails with `corrupt` unless every record is the newest that the log speaks of, none is
+  /// missing, and owners alone did what is theirs.
   ///
   /// Reading a record shows that a member wrote it, not that none was written since: whoever can write the store could put
   /// back an older one. The time this takes grows with the log, so it belongs with the log's verification, not with reads.
   package func requireCurrent() throws {
     var newest: [String: UInt64] = [:]
-    var membership: Membership?
     var restore: UInt64?
-    for index in 0..<(try AuditLog.size(in: transaction)) {
-      let entry = try AuditLog.entry(at: index, in: transaction)
-      if membership == nil { membership = try Membership(genesis: entry) } else { try membership?.apply(entry) }
+    try replay { entry, index in
       if entry.event == EventName.vaultRestored.text { restore = index }
-      guard case .string(let credential)? = entry.details["credential"] else { continue }
-      if entry.event == "credential.removed" {
+      guard case .string(let credential)? = entry.details["credential"] else { return }
+      if entry.event == EventName.credentialRemoved.text {
         newest[credential] = nil
       } else if entry.details["record"] != nil {
         newest[credential] = index
       }
     }
+    _ = try AccessHistory(self)
     let found = try credentials()
     for credential in found where newest[credential.name] != credential.entry {
       throw VaultError(
@@ -36,9 +34,6 @@ extension VaultView {
     }
     guard try restoration()?.entry == restore else {
       throw VaultError(.corrupt, "the journal does not point at the newest restore that the log speaks of")
-    }
-    guard members.map(\.card).sorted(by: { $0.name < $1.name }) == membership?.members else {
-      throw VaultError(.corrupt, "the members are not those that the log ends with")
     }
   }
 }

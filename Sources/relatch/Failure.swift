@@ -135,6 +135,7 @@ extension VaultError.Code {
     case .unsupportedFormat: .configuration
     case .notPermitted: .notPermitted
     case .cannotWrite: .cannotWrite
+    case .keyChanged: .heldByAnotherRun
     }
   }
 
@@ -150,6 +151,7 @@ extension VaultError.Code {
     case .notPermitted: "use the identity that made the vault, or ask an owner: --identity FILE or RELATCH_IDENTITY"
     case .cannotRead: "check that it is a file, and that you may read it"
     case .cannotWrite: "check free space and permissions; nothing was changed"
+    case .keyChanged: "nothing was changed; try again"
     }
   }
 }

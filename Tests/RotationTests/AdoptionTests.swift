@@ -25,7 +25,7 @@ struct AdoptionTests {
     #expect(!calls.contains { ["stage", "promote", "delete"].contains($0) }, "\(calls)")
     let journal = try await bench.store.read { transaction in
       let view = try VaultView(transaction)
-      return try view.journal(of: view.credential("crm"), rotation: 1).map(\.event)
+      return try view.journal(of: view.credential("crm"), rotation: 2).map(\.event)
     }
     #expect(
       journal

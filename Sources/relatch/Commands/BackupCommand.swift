@@ -27,7 +27,7 @@ struct BackupCommand: AsyncParsableCommand {
     let vault = try await places.openVault()
     let now = WallClock.now()
     let owners = try await vault.logBackup(now: now)
-    let copy = try await VaultCopy(of: places)
+    let copy = try await VaultCopy(of: vault, at: places)
     let seal: (@escaping (RawSpan) throws -> Void) throws -> Void = { output in
       let sealer = try AgeSealer(to: owners.recipients, randomness: .system, output: output)
       try copy.write(modified: now) { try sealer.append($0) }
@@ -84,16 +84,15 @@ private struct VaultCopy {
   private let snapshot: StoreSnapshot
   private let keyFiles: [(id: Identifier, content: [UInt8])]
 
-  init(of places: Places) async throws {
+  init(of vault: UnlockedVault, at places: Places) async throws {
     let store = try SQLiteStore(opening: places.database, tables: vaultTables)
     var triesLeft = 3
     while true {
       // Keys before records, and looked at again: the key in use may be replaced in between.
       let keyFiles = try Self.keyFiles(places)
       let snapshot = try store.snapshot()
-      let (header, end) = try await snapshot.opened().read { transaction in
-        let view = try VaultView(transaction)
-        return (view.header, try view.endpoint)
+      let (header, end) = try await LockedVault(snapshot.opened(), as: vault.locked).read { view in
+        (view.header, try view.endpoint)
       }
       snapshot.hide()
       if keyFiles.contains(where: { $0.id.description == header.keyID }) {
