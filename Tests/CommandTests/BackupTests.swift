@@ -350,7 +350,7 @@ struct RestoredVaultTests {
 
   @Test("that administers itself adopts the pair it is given, and refuses any other")
   func selfAdministered() async throws {
-    let place = try await Workplace()
+    let place = try await Workplace(["--every-app-is-admin"], addsAdmin: false)
     try await place.add("crm", admin: "self")
     let file = try await BackupTests.backup(place)
     let first = try await place.org.primary()
