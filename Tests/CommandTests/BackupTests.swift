@@ -69,6 +69,33 @@ struct BackupTests {
     #expect(try Self.remains(place, of: "vault") == ["vault"] && Self.remains(place, of: "restored") == ["restored"])
   }
 
+  @Test(
+    "is put back as a vault that a reader in another language finds whole, and whose journal it misses if it is cut",
+    .enabled(if: canRead, "needs age, and python3 with PyNaCl (apt-get install age python3-nacl)"))
+  func otherReader() async throws {
+    let place = try await Workplace()
+    let file = try await Self.backup(place)
+    let environment = Self.elsewhere(place, "restored")
+    let restored = try await place.relatch("restore", file, environment: environment)
+    #expect(restored.code == 0 && restored.errorText.contains("nothing of this vault was seen here before"))
+    let folder = environment["RELATCH_VAULT"] ?? ""
+    let reader = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
+      "../Reader/relatch_reader.py"
+    ).standardizedFileURL.path
+    let arguments = [reader, folder, "--identity", place.identity.path]
+    let read = try await place.run(Programs.python ?? "", arguments)
+    #expect(read.code == 0 && read.outputText.contains(#""name":"admin""#), "\(read.errorText)")
+    let cut = "import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); d.execute('DELETE FROM journal'); d.commit()"
+    #expect(try await place.run(Programs.python ?? "", ["-c", cut, folder + "/vault.db"]).code == 0)
+    #expect(try await place.run(Programs.python ?? "", arguments).code != 0)
+    expectFailure(try await place.relatch("log", "verify", environment: environment), 65, "the newest restore")
+  }
+
+  private static let canRead: Bool = {
+    guard Programs.age != nil, let python = Programs.python else { return false }
+    return system("'\(python)' -c 'import nacl.bindings' 2>/dev/null") == 0
+  }()
+
   @Test("made while rotations go on is consistent each time")
   func whileOthersWrite() async throws {
     let place = try await Workplace()

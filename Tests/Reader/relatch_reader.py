@@ -163,6 +163,7 @@ class Vault:
         if vault_key is not None:
             require(hkdf(vault_key, b"relatch/v1/vault-key-id", 16).hex() == header["key"], "another vault's key")
         self.require_current()
+        self.require_restores(header["id"])
         credentials = [self.read_credential(*row, header["id"], vault_key) for row in self.tables["credentials"].items()]
         return {
             "credentials": [credential for credential in credentials if credential],
@@ -184,6 +185,14 @@ class Vault:
         require(found == newest, "credentials that are not the newest that the log speaks of")
         members = {name.decode() for name in self.tables["members"]}
         require(members == set(self.members), "members that are not those the log ends with")
+
+    def require_restores(self, vault):
+        """vault/backup.md"""
+        vault = bytes.fromhex(vault)
+        rows = sorted(row for row in self.tables["journal"].items() if row[0][:16] == vault)
+        told = [row for row in enumerate(self.entries) if row[1]["event"] == "vault.restored"]
+        wanted = [(vault + struct.pack(">QI", entry["restore"], 0), struct.pack(">Q", index)) for index, entry in told]
+        require(rows == wanted, "a journal of other restores than the log's")
 
     def credential_key(self, record, vault, vault_key):
         identifier = bytes.fromhex(record["id"])

@@ -33,6 +33,7 @@ struct RestoreCommand: AsyncParsableCommand {
     try extract(with: identity, into: folder.path)
     let found = try await RestoredVault(in: folder, identity: identity, expecting: expectations)
     let now = WallClock.now()
+    let isSeen = try Identifier(found.id).flatMap { try places.knownVaults?.log(of: $0) } != nil
     let loss = try await found.loss(known: places.knownVaults)
     if let loss, !options.acceptRollback {
       throw Failure(
@@ -44,6 +45,10 @@ struct RestoreCommand: AsyncParsableCommand {
     try folder.finish()
     let store = try SQLiteStore(opening: places.database, tables: vaultTables)
     OpenedVaults.shared.adopt(store, at: places.vault, with: places.knownVaults)
+    if !isSeen {
+      Diagnostics.standard.warning(
+        "nothing of this vault was seen here before: compare the owner's key with what is known elsewhere")
+    }
     try tell(found, places, isBehind: loss != nil, now: now)
   }
 
