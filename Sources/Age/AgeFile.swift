@@ -2,8 +2,9 @@ package import Sodium
 
 /// Whole files in the age v1 format (c2sp.org/age), as the `age` program reads and writes them.
 ///
-/// Everything is held in memory: plaintexts are keys, records and identity files, and stay in guarded memory from end to
-/// end. There is no streaming, so no byte of a plaintext is released before all of the file is known to be authentic.
+/// Here everything is held in memory: plaintexts are keys, records and identity files, stay in guarded memory from end to
+/// end, and no byte of one is released before all of the file is known to be authentic. What is too large for that goes
+/// through `AgeSealer`, and through `open(with:reading:writing:)` in `AgeFile+Stream.swift`.
 ///
 /// Files are opened strictly. Whatever another encoder could have written in a second way is refused, so that a file
 /// cannot be altered in any byte and still open. Stanzas of unknown types are skipped, as the specification asks.
@@ -40,10 +41,18 @@ package enum AgeFile {
   package static func seal(
     _ plaintext: RawSpan, to recipients: [AgeRecipient], randomness: Randomness, armored: Bool
   ) throws -> [UInt8] {
-    guard !recipients.isEmpty else { throw AgeError(.nothingToSealTo, "sealing to 0 recipients, expected one or more") }
-    return try seal(plaintext, randomness: randomness, armored: armored) { fileKey in
-      try recipients.map { try X25519Stanza.wrap(fileKey, to: $0, randomness: randomness) }
-    }
+    let stanzas = try wrapping(to: recipients, randomness)
+    return try seal(plaintext, randomness: randomness, armored: armored) { try stanzas($0) }
+  }
+
+  /// The header of a file sealed to every one of `recipients`, and its file key.
+  static func header(
+    to recipients: [AgeRecipient], randomness: Randomness
+  ) throws -> (bytes: [UInt8], fileKey: SharedSecret) {
+    let fileKey = try FileKey.generate(with: randomness)
+    let stanzas = try wrapping(to: recipients, randomness)
+    let header = try header(of: stanzas(fileKey), fileKey)
+    return (header, SharedSecret(fileKey))
   }
 
   /// Seals `plaintext` with `passphrase`, which is not empty, at the cost of 2^`workFactor` KiB of memory and about as many
@@ -60,17 +69,22 @@ package enum AgeFile {
   /// Opens a file sealed to one of `identities`, armored or not.
   package static func open(_ file: RawSpan, with identities: [AgeIdentity]) throws -> SecretBytes {
     try open(file) { stanzas in
-      guard case .recipients(let stanzas) = stanzas else {
-        throw AgeError(.noMatchingIdentity, "file is sealed with a passphrase, expected an identity's file")
-      }
-      for stanza in stanzas {
-        for identity in identities {
-          if let fileKey = try stanza.unwrap(with: identity) { return fileKey }
-        }
-      }
-      throw AgeError(
-        .noMatchingIdentity, "none of \(identities.count) identities opens one of \(stanzas.count) X25519 stanzas")
+      try fileKey(in: stanzas, with: identities)
     }
+  }
+
+  /// The file key that one of `identities` unwraps. Throws `noMatchingIdentity`.
+  static func fileKey(in stanzas: Stanzas, with identities: [AgeIdentity]) throws -> SecretBytes {
+    guard case .recipients(let stanzas) = stanzas else {
+      throw AgeError(.noMatchingIdentity, "file is sealed with a passphrase, expected an identity's file")
+    }
+    for stanza in stanzas {
+      for identity in identities {
+        if let fileKey = try stanza.unwrap(with: identity) { return fileKey }
+      }
+    }
+    throw AgeError(
+      .noMatchingIdentity, "none of \(identities.count) identities opens one of \(stanzas.count) X25519 stanzas")
   }
 
   /// Opens a file sealed with `passphrase`, armored or not. A file that asks for more work than 2^`maximumWorkFactor` is
@@ -100,12 +114,30 @@ extension AgeFile {
         .tooLarge, "plaintext has \(plaintext.byteCount) bytes, expected at most \(maximumPlaintextSize)")
     }
     let fileKey = try FileKey.generate(with: randomness)
-    let header = try Header.encode(try wrap(fileKey), fileKey: fileKey)
+    let header = try header(of: wrap(fileKey), fileKey)
+    let file = header + (try Payload.seal(plaintext, fileKey: fileKey, randomness: randomness))
+    return armored ? Armor.encode(file) : file
+  }
+
+  private static func wrapping(
+    to recipients: [AgeRecipient], _ randomness: Randomness
+  ) throws -> (borrowing SecretBytes) throws -> [Stanza] {
+    guard !recipients.isEmpty else { throw AgeError(.nothingToSealTo, "sealing to 0 recipients, expected one or more") }
+    return { fileKey in
+      var stanzas: [Stanza] = []
+      for recipient in recipients {
+        stanzas.append(try X25519Stanza.wrap(fileKey, to: recipient, randomness: randomness))
+      }
+      return stanzas
+    }
+  }
+
+  private static func header(of stanzas: [Stanza], _ fileKey: borrowing SecretBytes) throws -> [UInt8] {
+    let header = try Header.encode(stanzas, fileKey: fileKey)
     guard header.count <= Header.maximumSize else {
       throw AgeError(.tooLarge, "header has \(header.count) bytes, expected at most \(Header.maximumSize)")
     }
-    let file = header + (try Payload.seal(plaintext, fileKey: fileKey, randomness: randomness))
-    return armored ? Armor.encode(file) : file
+    return header
   }
 
   private static func open(_ file: RawSpan, unwrap: (Stanzas) throws -> SecretBytes) throws -> SecretBytes {

@@ -45,6 +45,14 @@ struct Header {
     size = reader.position
   }
 
+  /// Whether `bytes`, the beginning of a file, have all of its header, if they begin with one.
+  static func isWhole(in bytes: [UInt8]) -> Bool {
+    let feed = UInt8(ascii: "\n")
+    guard let mark = bytes.indices.first(where: { bytes[$0] == feed && bytes[($0 + 1)...].starts(with: Self.mark) })
+    else { return false }
+    return bytes[(mark + 1)...].contains(feed)
+  }
+
   /// The bytes of a header of `stanzas`, authenticated with `fileKey`.
   static func encode(_ stanzas: [Stanza], fileKey: borrowing SecretBytes) throws -> [UInt8] {
     var text = Array("\(versionPrefix)\(version)\n".utf8)

@@ -4,7 +4,7 @@ import Sodium
 enum Payload {
   static let chunkSize = 64 * 1024
   static let nonceSize = 16
-  private static let sealedChunkSize = chunkSize + ChaCha20Poly1305.tagSize
+  static let sealedChunkSize = chunkSize + ChaCha20Poly1305.tagSize
 
   /// The nonce and the chunks of `plaintext`.
   static func seal(_ plaintext: RawSpan, fileKey: borrowing SecretBytes, randomness: Randomness) throws -> [UInt8] {
@@ -24,11 +24,7 @@ enum Payload {
 
   /// The plaintext, all of it or nothing: a payload that fails in its last chunk releases none of the chunks before.
   static func open(_ payload: RawSpan, fileKey: borrowing SecretBytes) throws -> SecretBytes {
-    guard payload.byteCount >= nonceSize else {
-      // Reference vectors count a missing nonce among header failures: no part of the stream has begun.
-      throw AgeError(.malformedHeader, "payload has \(payload.byteCount) bytes, expected a nonce of \(nonceSize)")
-    }
-    let key = try payloadKey(of: fileKey, nonce: payload.publicPrefix(nonceSize))
+    let key = try payloadKey(of: fileKey, nonce: nonce(in: payload))
     let sealed = payload.extracting(droppingFirst: nonceSize)
     let chunks = count(of: sealedChunkSize, in: sealed.byteCount)
     // What is left for the last chunk: at least a tag, and more than a tag unless it is the only one.
@@ -54,13 +50,37 @@ enum Payload {
     }
   }
 
-  private static func payloadKey(of fileKey: borrowing SecretBytes, nonce: [UInt8]) throws -> SecretBytes {
+  /// The nonce that `payload` begins with.
+  static func nonce(in payload: RawSpan) throws -> [UInt8] {
+    guard payload.byteCount >= nonceSize else {
+      // Reference vectors count a missing nonce among header failures: no part of the stream has begun.
+      throw AgeError(.malformedHeader, "payload has \(payload.byteCount) bytes, expected a nonce of \(nonceSize)")
+    }
+    return payload.publicPrefix(nonceSize)
+  }
+
+  /// The plaintext of the chunk at `index` alone.
+  static func openChunk(
+    _ sealed: RawSpan, _ index: Int, isFinal: Bool, key: borrowing SecretBytes
+  ) throws -> SecretBytes {
+    let least = ChaCha20Poly1305.tagSize + (index == 0 ? 0 : 1)
+    guard sealed.byteCount >= least else {
+      throw AgeError(.corruptPayload, "payload ends with \(sealed.byteCount) bytes, which are no chunk")
+    }
+    do {
+      return try ChaCha20Poly1305.open(sealed, key: key.bytes, nonce: chunkNonce(index, isFinal: isFinal))
+    } catch let error as SodiumError where error.code == .notAuthentic {
+      throw AgeError(.corruptPayload, "payload chunk \(index + 1) does not authenticate")
+    }
+  }
+
+  static func payloadKey(of fileKey: borrowing SecretBytes, nonce: [UInt8]) throws -> SecretBytes {
     try HKDFSHA256.derive(inputKey: fileKey.bytes, salt: nonce, info: "payload")
   }
 
   /// 11 bytes of big-endian counter and one that says whether the stream ends here. No nonce repeats: the payload key
-  /// belongs to this file alone, and the counter never wraps for what fits in memory.
-  private static func chunkNonce(_ index: Int, isFinal: Bool) -> [UInt8] {
+  /// belongs to this file alone, and no disk holds 2^64 chunks.
+  static func chunkNonce(_ index: Int, isFinal: Bool) -> [UInt8] {
     let counter = (0..<8).map { UInt8(truncatingIfNeeded: UInt64(index) >> (56 - 8 * UInt64($0))) }
     return [0, 0, 0] + counter + [isFinal ? 1 : 0]
   }

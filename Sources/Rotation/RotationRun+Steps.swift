@@ -80,13 +80,14 @@ extension RotationRun {
     let now = timing.now()
     // Found after a crash it may be older than this run: its age counts from when it was asked for.
     let asked = journal?.stagingIntended
+    let handle = made.handle.isEmpty ? nil : made.handle
     var planned = credential
-    let number = try planned.addStaged(handle: made.handle, expires: made.expires, made: asked, now: now)
+    let number = try planned.addStaged(handle: handle, expires: made.expires, made: asked, now: now)
     // An owner may renew keys at any time, also between the sealing and the commit.
     try await UnlockedVault.again {
       let sealed = try await runner.vault.seal(pair, of: name, version: number)
       try await record(.staged, version: number) { credential, change in
-        let added = try credential.addStaged(handle: made.handle, expires: made.expires, made: asked, now: now)
+        let added = try credential.addStaged(handle: handle, expires: made.expires, made: asked, now: now)
         guard added == sealed.version else {
           throw RotationError(.held, "another run saved version \(added) meanwhile")
         }
@@ -236,9 +237,10 @@ extension RotationRun {
     guard seen.primary.matches(pair) else {
       throw RotationError(
         .foreignPrimary,
-        "\(name): the provider's primary pair is not version \(active), the active one; \(consequence)",
+        "\(name): the provider's primary pair is not version \(active), the active one, \(seen.whereabouts(of: pair)); \(consequence)",
         hint:
-          "someone rotated it elsewhere: make version \(active) primary again, or add the new pair under another name")
+          "someone rotated it elsewhere: make version \(active) primary again, or take the new pair over: `relatch adopt \(name)`"
+      )
     }
   }
 

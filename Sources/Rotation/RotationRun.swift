@@ -69,6 +69,7 @@ actor RotationRun {
   }
 
   private func pursue(_ goal: RotationRunner.Goal, wasInterrupted: Bool) async throws -> RotationOutcome {
+    if let outcome = try await reconcile(for: goal) { return outcome }
     switch goal {
     case .rotate: return try await rotate(wasInterrupted: wasInterrupted)
     case .rotateReplacingPrevious:
@@ -79,6 +80,7 @@ actor RotationRun {
     case .retire: return try await retire()
     case .retireUndelivered: return try await retire(evenIfUndelivered: true)
     case .deliver(let again): return try await reachDelivery(again: again)
+    case .adopt(let offered): return try await adopt(offered)
     case .scheduled: return try await tend(runner.schedule)
     }
   }
@@ -272,7 +274,7 @@ actor RotationRun {
     }
   }
 
-  private func report(_ event: String, version: UInt64?, at time: Timestamp) {
+  func report(_ event: String, version: UInt64?, at time: Timestamp) {
     runner.progress(
       RotationProgress(
         credential: name, rotation: credential.rotation, time: time, event: event, version: version))

@@ -20,6 +20,9 @@ package struct RotationRunner: Sendable {
     case retireUndelivered
     /// The active pair at every sink and hook that lacks it, or at all. Nothing is asked of the provider.
     case deliver(again: Bool)
+    /// The provider's primary pair, which is none of the vault's, as the active one: the pair offered, or else as the
+    /// provider shows it.
+    case adopt(OfferedPair?)
     /// What the schedule asks for, if it still does under the lease: an unfinished rotation finished, a debt past its grace
     /// retired, what lacks the active pair served, or a new active pair. Attempts that come to nothing are journalled, so
     /// that the next one waits.

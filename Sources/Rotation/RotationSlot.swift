@@ -32,6 +32,19 @@ package enum RotationSlot: Hashable, Sendable {
   }
 }
 
+extension Observation {
+  /// Where `pair`, which is not the primary one, is; as a clause about it.
+  func whereabouts(of pair: Pair) -> String {
+    guard let other = others.first(where: { $0.matches(pair) }) else { return "which is nowhere there" }
+    switch other.place {
+    case .primary, .staged: return "which is staged there"
+    case .expired: return "which has expired there"
+    case .replaced:
+      return "which was replaced there and is accepted \(other.expires.map { "until \($0)" } ?? "until it is deleted")"
+    }
+  }
+}
+
 /// What keeps a new pair from being staged. The engine stops for it, and `plan` tells it: both by this one decision.
 package struct StagingObstacle: Sendable {
   package let code: RotationError.Code
@@ -44,8 +57,8 @@ package struct StagingObstacle: Sendable {
   package init?(primaryOf seen: Observation, active: Pair, number: UInt64) {
     guard !seen.primary.matches(active) else { return nil }
     code = .foreignPrimary
-    text = "the provider's primary pair is not version \(number), the active one"
-    hint = "someone rotated it elsewhere: add that pair under a new name, or make version \(number) primary again"
+    text = "the provider's primary pair is not version \(number), the active one, \(seen.whereabouts(of: active))"
+    hint = "someone rotated it elsewhere: `relatch adopt` takes that pair over; or make version \(number) primary again"
     until = nil
   }
 

@@ -11,8 +11,8 @@ import Synchronization
 /// After an input/output error while the disk was asked to sync, `cannotWrite` leaves one doubt that no program can take away:
 /// the change is not seen, but may reappear if the machine stops before the next successful write.
 package final class SQLiteStore: Store {
-  private let file: StoreFile
-  private let tables: [Table]
+  let file: StoreFile
+  let tables: [Table]
   private let writer: SQLiteWriter
   /// Readers that nobody uses now. A read takes one or opens one, so reads never wait for each other.
   private let idleReaders: Mutex<[Connection]>

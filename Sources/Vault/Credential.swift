@@ -31,6 +31,8 @@ package struct Credential: Hashable, Sendable {
   package private(set) var ended: UInt64
   /// Until when the newest rotation leaves the replaced pair alone; nil if it is not there, or nobody knows.
   package private(set) var graceEnds: Timestamp?
+  /// The number of the newest restore of the vault after which it was seen to be as its provider has it; 0 if none was.
+  package var reconciled: UInt64
   /// Where its promoted pair goes, in the order in which they were added. See `Credential+Deliveries.swift`.
   package internal(set) var deliveries: [DeliveryRecord]
   /// Who could open its pairs and may no longer, while that still matters. See `Exposure`.
@@ -55,6 +57,7 @@ package struct Credential: Hashable, Sendable {
     rotation = 0
     steps = 0
     ended = 0
+    reconciled = 0
     deliveries = []
     exposure = nil
     keyed = nil
@@ -162,6 +165,7 @@ package struct Credential: Hashable, Sendable {
     if ended > 0 { members["ended"] = .integer(Int(clamping: ended)) }
     if let graceEnds { members["grace_ends"] = .string(graceEnds.description) }
     if let keyed { members["keyed"] = .integer(Int(clamping: keyed)) }
+    if reconciled > 0 { members["reconciled"] = .integer(Int(clamping: reconciled)) }
     if let exposure { members["exposure"] = exposure.json }
     if !deliveries.isEmpty { members["deliveries"] = .array(deliveries.map(\.json)) }
     return JSONValue.object(members).canonicalBytes
@@ -193,6 +197,9 @@ package struct Credential: Hashable, Sendable {
     created = try members.timestamp("created")
     rotation = UInt64(try members.count("rotation"))
     entry = UInt64(try members.count("entry"))
+    let reconciled = try members.optionalCount("reconciled")
+    guard reconciled != 0 else { throw VaultError(.corrupt, "\(what): a restore has no number 0") }
+    self.reconciled = UInt64(reconciled ?? 0)
     guard let steps = UInt32(exactly: try members.count("steps")), (steps == 0) == (rotation == 0) else {
       throw VaultError(.corrupt, "\(what): its rotation and steps contradict each other")
     }

@@ -8,6 +8,10 @@ package struct EventName: Hashable, Sendable {
   package static let vaultCreated = EventName("vault.created")
   /// A person went on with a vault that was older than, or another than, what had been seen before.
   package static let rollbackAccepted = EventName("vault.rollback-accepted")
+  /// A copy of the whole vault was made, sealed to its owners.
+  package static let vaultBackedUp = EventName("vault.backed-up")
+  /// The vault was put back from such a copy.
+  package static let vaultRestored = EventName("vault.restored")
   /// The vault key was renewed.
   package static let vaultRekeyed = EventName("vault.rekeyed")
   package static let memberAdded = EventName("member.added")
@@ -17,6 +21,8 @@ package struct EventName: Hashable, Sendable {
   /// A member may open it no longer.
   package static let grantRemoved = EventName("grant.removed")
   package static let credentialAdded = EventName("credential.added")
+  /// After a restore its active pair was seen to be the provider's primary one.
+  package static let credentialReconciled = EventName("credential.reconciled")
   /// A credential's key was renewed, and its pairs sealed anew.
   package static let credentialRekeyed = EventName("credential.rekeyed")
   /// A credential was removed with its pairs.

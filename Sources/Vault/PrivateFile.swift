@@ -8,7 +8,7 @@ package enum PrivateFile {
   package static func read(_ path: String, limit: Int = 1 << 16) throws -> SecretBytes {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(reading: path) }
-    defer { close(descriptor) }
+    defer { Glibc.close(descriptor) }
     return try readAll(descriptor, limit: limit, path)
   }
 
@@ -34,24 +34,29 @@ package enum PrivateFile {
   /// Writes `bytes` to a new file at `path`, mode 0600, durable with its folder when this returns. Never overwrites:
   /// throws `alreadyExists`, or `cannotWrite`.
   package static func create(_ path: String, _ bytes: RawSpan) throws {
+    try create(path) { try $0(bytes) }
+  }
+
+  /// The same for what `body` hands to its argument, piece by piece. If it throws, nothing is left.
+  package static func create(_ path: String, _ body: (@escaping (RawSpan) throws -> Void) throws -> Void) throws {
     let folder = folder(of: path)
     // A file without a name: it is gone with the process, and nobody else can write to it or link it.
     let unnamed = open(folder, O_WRONLY | unnamedFile | O_CLOEXEC, 0o600)
     if unnamed >= 0 {
-      defer { close(unnamed) }
-      try write(bytes, to: unnamed, path)
+      defer { Glibc.close(unnamed) }
+      try write(to: unnamed, path, body)
       guard linkat(AT_FDCWD, "/proc/self/fd/\(unnamed)", AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 else {
         throw failure(writing: path)
       }
     } else {
       // Where the file system has none, or there is no folder, which the next call finds out.
-      try createThroughNamed(path, bytes)
+      try createThroughNamed(path, body)
     }
     try synchronize(folder)
   }
 
   /// Writes to a file under a name that no other run chooses, then links it.
-  static func createThroughNamed(_ path: String, _ bytes: RawSpan) throws {
+  static func createThroughNamed(_ path: String, _ body: (@escaping (RawSpan) throws -> Void) throws -> Void) throws {
     // mkstemp() opens with O_CREAT | O_EXCL, which follows no link, and mode 0600.
     var template = Array((path + ".XXXXXX").utf8CString)
     let descriptor = template.withUnsafeMutableBufferPointer { buffer in
@@ -59,11 +64,11 @@ package enum PrivateFile {
     }
     guard descriptor >= 0 else { throw failure(writing: path) }
     defer {
-      close(descriptor)
+      Glibc.close(descriptor)
       unlink(template)
     }
     _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-    try write(bytes, to: descriptor, path)
+    try write(to: descriptor, path, body)
     // link() refuses an existing name where rename() would replace it.
     guard link(template, path) == 0 else { throw failure(writing: path) }
   }
@@ -78,13 +83,13 @@ package enum PrivateFile {
     _ path: String, _ bytes: RawSpan, isDurable: Bool = false, wipesOld: Bool = false
   ) throws {
     let old = wipesOld ? open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC) : -1
-    defer { if old >= 0 { close(old) } }
+    defer { if old >= 0 { Glibc.close(old) } }
     var template = Array((path + ".XXXXXX").utf8CString)
     let descriptor = template.withUnsafeMutableBufferPointer { buffer in
       buffer.baseAddress.map { mkstemp($0) } ?? -1
     }
     guard descriptor >= 0 else { throw failure(writing: path) }
-    defer { close(descriptor) }
+    defer { Glibc.close(descriptor) }
     do {
       _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
       guard fchmod(descriptor, 0o600) == 0 else { throw failure(writing: path) }
@@ -119,7 +124,7 @@ package enum PrivateFile {
   static func withLock<Result>(_ folder: String, _ body: () throws -> Result) throws -> Result {
     let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(writing: folder) }
-    defer { close(descriptor) }
+    defer { Glibc.close(descriptor) }
     var tries = 20
     while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
       guard errno == EINTR || errno == EWOULDBLOCK, tries > 0 else { throw failure(writing: folder) }
@@ -129,10 +134,12 @@ package enum PrivateFile {
     return try body()
   }
 
-  private static func write(_ bytes: RawSpan, to descriptor: Int32, _ path: String) throws {
+  private static func write(
+    to descriptor: Int32, _ path: String, _ body: (@escaping (RawSpan) throws -> Void) throws -> Void
+  ) throws {
     // Whatever the umask took away.
     guard fchmod(descriptor, 0o600) == 0 else { throw failure(writing: path) }
-    try writeAll(descriptor, bytes, path)
+    try body { try writeAll(descriptor, $0, path) }
     guard fsync(descriptor) == 0 else { throw failure(writing: path) }
   }
 
@@ -168,6 +175,37 @@ package enum PrivateFile {
     }
   }
 
+  /// Makes a new empty file, mode 0600, and returns a descriptor to write it with, for `close`. Throws `alreadyExists`,
+  /// `cannotWrite`.
+  static func createEmpty(_ path: String) throws -> Int32 {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw failure(writing: path) }
+    guard fchmod(descriptor, 0o600) == 0 else {
+      let failure = failure(writing: path)
+      Glibc.close(descriptor)
+      throw failure
+    }
+    return descriptor
+  }
+
+  /// Makes what was written durable, and closes it; its folder is the caller's to synchronize.
+  static func close(_ descriptor: Int32, _ path: String) throws {
+    defer { Glibc.close(descriptor) }
+    guard fsync(descriptor) == 0 else { throw failure(writing: path) }
+  }
+
+  /// The names of what is in the folder at `path`, in order. Throws `notFound`, `cannotRead`.
+  package static func names(in path: String) throws -> [String] {
+    guard let folder = opendir(path) else { throw failure(reading: path) }
+    defer { closedir(folder) }
+    var names: [String] = []
+    while let entry = readdir(folder) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+
   /// Whether the file at `path` may be read or written by anyone but its owner.
   package static func isOpenToOthers(_ path: String) -> Bool {
     var information = stat()
@@ -184,15 +222,15 @@ package enum PrivateFile {
     return String(cString: real)
   }
 
-  private static func folder(of path: String) -> String {
+  static func folder(of path: String) -> String {
     let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
     return folder.isEmpty ? "/" : folder
   }
 
-  private static func synchronize(_ folder: String) throws {
+  static func synchronize(_ folder: String) throws {
     let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(writing: folder) }
-    defer { close(descriptor) }
+    defer { Glibc.close(descriptor) }
     guard fsync(descriptor) == 0 else { throw failure(writing: folder) }
   }
 
@@ -203,7 +241,7 @@ package enum PrivateFile {
       "cannot read \(Name.printable(path)): \(String(cString: strerror(number)))")
   }
 
-  private static func failure(writing path: String) -> VaultError {
+  static func failure(writing path: String) -> VaultError {
     let number = errno
     return VaultError(
       number == EEXIST ? .alreadyExists : .cannotWrite,

@@ -215,6 +215,9 @@ package struct UnlockedVault: Sendable {
       }
       if !credential.isSelfAdministered { _ = try change.view.credential(admin) }
       try change.view.requirePartners(policy.notTogetherWith, of: name)
+      var credential = credential
+      // What is given now is newer than any backup.
+      credential.reconciled = try change.view.restoration()?.number ?? 0
       try change.storeKey(wrapped, of: credential.id)
       try change.storePair(sealed, of: credential)
       return try change.save(credential, .credentialAdded, ["provider": .string(provider), "version": 1])

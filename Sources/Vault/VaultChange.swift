@@ -93,6 +93,12 @@ package final class VaultChange {
     return try save(credential, event, fields)
   }
 
+  /// Makes the journal point at the next entry as that of restore `number`.
+  func storeRestore(_ number: UInt64) throws {
+    let key = view.header.id.bytes + number.bigEndianBytes + UInt32(0).bigEndianBytes
+    try transaction.set(nextIndex.bigEndianBytes, in: .journal, for: key)
+  }
+
   /// Stores the wrapped key of a credential.
   func storeKey(_ wrapped: [UInt8], of credential: Identifier) throws {
     try transaction.set(wrapped, in: .keys, for: credential.bytes)

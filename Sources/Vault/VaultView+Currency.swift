@@ -10,7 +10,9 @@ extension VaultView {
   /// back an older one. The time this takes grows with the log, so it belongs with the log's verification, not with reads.
   package func requireCurrent() throws {
     var newest: [String: UInt64] = [:]
+    var restore: UInt64?
     try replay { entry, index in
+      if entry.event == EventName.vaultRestored.text { restore = index }
       guard case .string(let credential)? = entry.details["credential"] else { return }
       if entry.event == EventName.credentialRemoved.text {
         newest[credential] = nil
@@ -38,5 +40,8 @@ extension VaultView {
       throw VaultError(.corrupt, "the records of \(newest.keys.sorted().joined(separator: ", ")) are missing")
     }
     try check.finish()
+    guard try restoration()?.entry == restore else {
+      throw VaultError(.corrupt, "the journal does not point at the newest restore that the log speaks of")
+    }
   }
 }

@@ -130,10 +130,12 @@ final class RotationComposition: Sendable {
   /// What lacks the active pair gets it also where there is nothing to rotate, or no provider to be had.
   private func provider(of name: String, for goal: RotationRunner.Goal) async throws -> any CredentialProvider {
     switch goal {
-    case .deliver: return UnaskedProvider()
+    // Asked only about a vault that was restored.
+    case .deliver: return (try? await provider(of: name)) ?? UnaskedProvider()
     case .resume, .scheduled:
       do { return try await provider(of: name) } catch let error as ProviderError { return UnaskedProvider(error) }
-    case .rotate, .rotateReplacingPrevious, .abort, .retire, .retireUndelivered: return try await provider(of: name)
+    case .rotate, .rotateReplacingPrevious, .abort, .retire, .retireUndelivered, .adopt:
+      return try await provider(of: name)
     }
   }
 

@@ -195,6 +195,9 @@ extension RotationProgress {
   fileprivate var sentence: String {
     let number = version.map(String.init) ?? "?"
     if let delivery { return "version \(number) has arrived at \(delivery)" }
+    if event == EventName.credentialReconciled.text {
+      return "version \(number) is the provider's primary pair, after the restore as before"
+    }
     guard let event = RotationEvent(name: event) else {
       return "rotation \(rotation) begins; version \(number) is active"
     }

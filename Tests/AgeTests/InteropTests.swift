@@ -33,6 +33,16 @@ struct InteropTests {
     #expect(try run("age", ["--decrypt", "--identity", identityPath], input: file) == plaintext)
   }
 
+  @Test("age opens what we seal piece by piece, and we open its files so", arguments: sizes)
+  func pieces(size: Int) throws {
+    defer { removeFolder() }
+    let plaintext = Randomness.system.bytes(size)
+    let file = try sealedInPieces(plaintext, 10_000, [identity.recipient])
+    #expect(try run("age", ["--decrypt", "--identity", identityPath], input: file) == plaintext)
+    let theirs = try run("age", ["--recipient", identity.recipient.description], input: plaintext)
+    #expect(try openedInPieces(theirs, 10_000, [identity]) == plaintext)
+  }
+
   @Test("we open what age seals", arguments: sizes, [false, true])
   func weOpen(size: Int, armored: Bool) throws {
     defer { removeFolder() }

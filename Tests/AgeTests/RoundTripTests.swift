@@ -27,6 +27,37 @@ struct RoundTripTests {
     #expect(file.starts(with: (armored ? "-----BEGIN AGE" : "age-encryption.org/v1\n-> X25519 ").utf8))
   }
 
+  @Test("what is sealed piece by piece is an ordinary file, whatever the pieces", arguments: sizes, [1, 999, 1 << 20])
+  func pieces(size: Int, step: Int) throws {
+    guard size / step < 10_000 else { return }
+    let plaintext = Randomness.system.bytes(size)
+    let file = try sealedInPieces(plaintext, step, [other.recipient, identity.recipient])
+    #expect(try contents(AgeFile.open(file.span.bytes, with: [identity])) == plaintext)
+    let whole = try AgeFile.seal(plaintext.span.bytes, to: [identity.recipient], randomness: .system, armored: false)
+    #expect(try openedInPieces(whole, step, [identity]) == plaintext)
+    #expect(throws: AgeError(.noMatchingIdentity, "")) {
+      try openedInPieces(file, step, [AgeIdentity(generating: .system)])
+    }
+  }
+
+  @Test("a file opened piece by piece and cut off anywhere, or longer than it was, is refused")
+  func cutOff() throws {
+    let plaintext = Randomness.system.bytes(Payload.chunkSize * 2)
+    let file = try sealedInPieces(plaintext, 5_000, [identity.recipient])
+    let payload = file.count - 2 * (Payload.chunkSize + 16) - Payload.nonceSize
+    let chunk = payload + Payload.nonceSize + Payload.chunkSize + 16
+    for end in [payload, payload + 16, payload + 40, chunk - 1, chunk, chunk + 1, chunk + 16, file.count - 1] {
+      let code: AgeError.Code = end < payload + 16 ? .malformedHeader : .corruptPayload
+      #expect(throws: AgeError(code, "")) { try openedInPieces(Array(file[..<end]), 777, [identity]) }
+    }
+    #expect(throws: AgeError(.corruptPayload, "")) { try openedInPieces(file + [0], 777, [identity]) }
+    let unfinished = try sealedInPieces(plaintext, 5_000, [identity.recipient], isFinished: false)
+    #expect(throws: AgeError(.corruptPayload, "")) { try openedInPieces(unfinished, 777, [identity]) }
+    let armored = try AgeFile.seal(message.span.bytes, to: [identity.recipient], randomness: .system, armored: true)
+    #expect(throws: AgeError(.notAnAgeFile, "")) { try openedInPieces(armored, 777, [identity]) }
+    #expect(throws: AgeError(.nothingToSealTo, "")) { try sealedInPieces(message, 1, []) }
+  }
+
   @Test("a payload that ends with a full chunk has no empty one after it")
   func fullChunk() throws {
     let fileKey = try Randomness.system.secret(FileKey.size)
@@ -105,6 +136,37 @@ struct RoundTripTests {
     let header = Array("age-encryption.org/v1\n-> ".utf8) + [UInt8](repeating: 0x41, count: Header.maximumSize)
     #expect(throws: AgeError(.tooLarge, "")) { _ = try AgeFile.open(header.span.bytes, with: [identity]) }
   }
+}
+
+/// `plaintext` sealed in pieces of `step` bytes.
+func sealedInPieces(
+  _ plaintext: [UInt8], _ step: Int, _ recipients: [AgeRecipient], isFinished: Bool = true
+) throws -> [UInt8] {
+  var file: [UInt8] = []
+  let sealer = try AgeSealer(to: recipients, randomness: .system) { piece in
+    piece.withUnsafeBytes { file.append(contentsOf: $0) }
+  }
+  for start in stride(from: 0, to: plaintext.count, by: step) {
+    try sealer.append(Array(plaintext[start..<min(start + step, plaintext.count)]).span.bytes)
+  }
+  if isFinished { try sealer.finish() }
+  return file
+}
+
+/// The plaintext of `file`, which is read in pieces of at most `step` bytes.
+func openedInPieces(_ file: [UInt8], _ step: Int, _ identities: [AgeIdentity]) throws -> [UInt8] {
+  var rest = file[...]
+  var plaintext: [UInt8] = []
+  try AgeFile.open(with: identities) { buffer in
+    let piece = rest.prefix(min(step, buffer.count))
+    rest = rest.dropFirst(piece.count)
+    buffer.copyBytes(from: piece)
+    return piece.count
+  } writing: { piece in
+    #expect(piece.byteCount <= Payload.chunkSize)
+    piece.withUnsafeBytes { plaintext.append(contentsOf: $0) }
+  }
+  return plaintext
 }
 
 /// An ordinary copy of an opened secret, for comparing with literals.

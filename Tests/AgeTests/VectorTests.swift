@@ -30,6 +30,22 @@ struct VectorTests {
     }
   }
 
+  @Test("piece by piece every binary file comes out the same", arguments: Vector.names)
+  func streaming(_ name: String) throws {
+    let vector = try Vector(named: name)
+    guard !vector.identities.isEmpty, !vector.isArmored, vector.expectation != .armorFailure else { return }
+    let identities = try vector.identities.map { try AgeIdentity(decoding: Array($0.utf8).span.bytes) }
+    for step in [1 << 20, 1_000] {
+      do {
+        let plaintext = try openedInPieces(vector.file, step, identities)
+        #expect(vector.expectation == .success)
+        #expect(hex(SHA256.hash(plaintext).bytes) == vector.payloadDigest)
+      } catch let error as AgeError {
+        #expect(error.expectation == vector.expectation, "\(error.code): \(error)")
+      }
+    }
+  }
+
   @Test("what opens is exactly what our encoder writes", arguments: Vector.names)
   func reencoding(_ name: String) throws {
     let vector = try Vector(named: name)

@@ -93,7 +93,7 @@ struct SmallDiskTests {
 }
 
 /// A small file system in memory.
-private struct Disk {
+struct Disk {
   let path: String
 
   /// Cancels the test where it cannot be mounted.

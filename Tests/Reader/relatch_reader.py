@@ -265,6 +265,7 @@ class Vault:
         self.require_current()
         self.require_indexed()
         self.require_nothing_left()
+        self.require_restores(header["id"])
         credentials = [self.read_credential(*row, header["id"], vault_key) for row in self.tables["credentials"].items()]
         access = {
             name: {
@@ -309,8 +310,18 @@ class Vault:
     def require_nothing_left(self):
         """Of a credential that was removed there is no key and no pair."""
         present = {bytes.fromhex(canonical(record)["id"]) for record in self.tables["credentials"].values()}
+        # The journal of restores is the vault's own.
+        present.add(bytes.fromhex(self.entries[0]["vault"]))
         for table in ["keys", "grants", "versions", "journal"]:
             require({key[:16] for key in self.tables[table]} <= present, f"{table} of a credential that is not there")
+
+    def require_restores(self, vault):
+        """vault/backup.md"""
+        vault = bytes.fromhex(vault)
+        rows = sorted(row for row in self.tables["journal"].items() if row[0][:16] == vault)
+        told = [row for row in enumerate(self.entries) if row[1]["event"] == "vault.restored"]
+        wanted = [(vault + struct.pack(">QI", entry["restore"], 0), struct.pack(">Q", index)) for index, entry in told]
+        require(rows == wanted, "a journal of other restores than the log's")
 
     def credential_key(self, record, vault, vault_key):
         identifier = bytes.fromhex(record["id"])

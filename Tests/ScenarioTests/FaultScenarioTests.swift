@@ -92,7 +92,7 @@ struct FaultScenarioTests {
 extension Result where Success == RotationOutcome {
   func isFinal(_ goal: RotationRunner.Goal) -> Bool {
     switch goal {
-    case .rotate, .rotateReplacingPrevious, .resume, .scheduled: isPromoted || isSettled
+    case .rotate, .rotateReplacingPrevious, .resume, .scheduled, .adopt: isPromoted || isSettled
     case .abort: code == .promotedAlready || code == .nothingUnfinished
     case .retire, .retireUndelivered: isSettled || code == .nothingOwed
     case .deliver: if case .success(.delivered) = self { true } else { false }

@@ -47,9 +47,11 @@ import Testing
 
   @Test func withoutUnnamedFilesTheSameHolds() throws {
     let bytes = Array("secret".utf8)
-    try PrivateFile.createThroughNamed(path, bytes.span.bytes)
+    try PrivateFile.createThroughNamed(path) { try $0(bytes.span.bytes) }
     #expect(try mode(of: path) == 0o600)
-    #expect(throws: VaultError(.alreadyExists, "")) { try PrivateFile.createThroughNamed(path, bytes.span.bytes) }
+    #expect(throws: VaultError(.alreadyExists, "")) {
+      try PrivateFile.createThroughNamed(path) { try $0(bytes.span.bytes) }
+    }
     #expect(try folder.names() == ["identity"])
   }
 

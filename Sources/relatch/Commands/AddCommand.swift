@@ -50,7 +50,7 @@ struct AddCommand: AsyncParsableCommand {
     }
     let credential = try await vault.add(
       name: name, provider: provider, settings: chosen, policy: rules, admin: admin == "self" ? name : admin,
-      pair: readPair(), made: made, now: now)
+      pair: .ofStandardInput(), made: made, now: now)
     try report.confirmation(credential.json(type: "credential"), text: "\(credential.name): version 1 is active")
   }
 
@@ -66,19 +66,6 @@ struct AddCommand: AsyncParsableCommand {
         hint: "give when the provider made the pair, and check this machine's clock")
     }
     return moment
-  }
-
-  private static let pairHint = #"expected one object: {"client_id":"…","client_secret":"…"}"#
-
-  private func readPair() throws -> Pair {
-    do {
-      let input = try PrivateFile.readAll(0, limit: 1 << 16, "standard input")
-      return try Pair(reading: SharedSecret(input))
-    } catch let error as JSONError {
-      throw Failure(.corruptData, "standard input is not a pair: \(error)", hint: Self.pairHint)
-    } catch let error as VaultError where error.code == .invalidInput {
-      throw Failure(.corruptData, "standard input is not a pair: \(error)", hint: Self.pairHint)
-    }
   }
 }
 

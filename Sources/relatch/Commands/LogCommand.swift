@@ -69,11 +69,7 @@ struct LogVerifyCommand: AsyncParsableCommand {
     let places = try Places(options)
     // Verified before it is compared: that says which entry is wrong.
     let store = try places.openUncomparedStore()
-    let expectations: LogExpectations
-    do { expectations = LogExpectations(owner: try owner.map { try NoteKey($0) }) } catch {
-      throw Failure(
-        .usage, "--owner: \(error)", hint: "give the owner's key as an earlier `relatch log verify` printed it")
-    }
+    let expectations = try LogExpectations(founder: owner)
     let report = try await store.read { transaction in
       let report = try LogVerification.verify(storedIn: transaction, expecting: expectations)
       // The records must be the newest that the log speaks of, too.

@@ -77,6 +77,7 @@ struct PlanCommand: AsyncParsableCommand {
         let isHeld = holder.map { $0.expires > now.milliseconds && !RunHolder.isGone($0.holder) } ?? false
         return PlanSubject(
           places: places, credential: credential, journal: journal, standing: standing,
+          restoration: try view.restoration(unreconciled: credential),
           holder: isHeld ? holder?.holder : nil, logSize: size)
       }
     }
@@ -89,6 +90,8 @@ struct PlanSubject: Sendable {
   let credential: Credential
   let journal: RotationJournal?
   let standing: RotationSchedule.Standing
+  /// The restore from a backup after which it was not compared with its provider.
+  let restoration: VaultRestoration?
   /// The live run that has it, in its own words.
   let holder: String?
   let logSize: UInt64
@@ -96,7 +99,18 @@ struct PlanSubject: Sendable {
 
 /// What is looked at on this machine before anybody is asked.
 enum LocalCheck {
-  static let all: [@Sendable (PlanSubject) -> [RotationFinding]] = [lease, zone, log, disk, deliveries]
+  static let all: [@Sendable (PlanSubject) -> [RotationFinding]] = [restored, lease, zone, log, disk, deliveries]
+
+  @Sendable private static func restored(_ subject: PlanSubject) -> [RotationFinding] {
+    guard let restoration = subject.restoration else { return [] }
+    return [
+      RotationFinding(
+        "restored", .warning,
+        "the vault was restored from a backup whose log ends at \(restoration.last), and this not compared with the"
+          + " provider since",
+        hint: "`relatch resume \(subject.credential.name)` compares it; so does whatever is done with it first")
+    ]
+  }
 
   @Sendable private static func lease(_ subject: PlanSubject) -> [RotationFinding] {
     guard let holder = subject.holder else { return [] }

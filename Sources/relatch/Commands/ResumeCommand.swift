@@ -64,6 +64,8 @@ extension VaultView {
   fileprivate func unfinished() throws -> [String] {
     try credentials().filter { credential in
       if !credential.undelivered.isEmpty { return true }
+      // What has an app of its own can be compared with what the provider has.
+      if credential.settings["app"] != nil, try restoration(unreconciled: credential) != nil { return true }
       return try RotationJournal(self, of: credential).map { !$0.machine.state.isFinal } ?? false
     }.map(\.name)
   }

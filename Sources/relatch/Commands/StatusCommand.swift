@@ -29,6 +29,7 @@ struct StatusCommand: AsyncParsableCommand {
         let journal = try RotationJournal(view, of: credential)
         return Standing(
           credential: credential, journal: journal,
+          isReconciled: try view.restoration(unreconciled: credential) == nil,
           schedule: try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now))
       }
     } use: { standings in
@@ -67,6 +68,8 @@ extension RotationSchedule.Standing {
 struct Standing: Sendable {
   let credential: Credential
   let journal: RotationJournal?
+  /// Whether it was compared with its provider since the vault was restored from a backup, if it was.
+  let isReconciled: Bool
   let schedule: RotationSchedule.Standing
 
   /// When the debts may be retired; nil while the rotation that made them is under way.
@@ -91,6 +94,11 @@ struct Standing: Sendable {
     ]
     if let active, active.created < active.since {
       lines[0] += ", made \((now - active.created).words) ago"
+    }
+    if !isReconciled {
+      lines.append(
+        "  the vault was restored from a backup, and this not compared with the provider since:"
+          + " `relatch resume \(credential.name)` does")
     }
     if let text = schedule.text(of: credential, at: now) { lines.append("  \(text)") }
     if let exposure = credential.exposure, !schedule.tellsOfExposure {
@@ -153,6 +161,7 @@ struct Standing: Sendable {
     }
     if let exposure = credential.exposure { members["exposure"] = exposure.json }
     if let nextAttempt { members["next_attempt"] = .string(nextAttempt.description) }
+    if !isReconciled { members["reconciled"] = false }
     if let zone = RotationSchedule.system.unknownZone(of: credential) { members["unknown_zone"] = .string(zone) }
     if !credential.undelivered.isEmpty {
       members["undelivered"] = .array(credential.undelivered.map { $0.json(of: credential) })

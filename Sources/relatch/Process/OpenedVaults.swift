@@ -55,6 +55,17 @@ final class OpenedVaults: Sendable {
     opened.withLock { $0[Self.absolute(path)] = adopted }
   }
 
+  /// What the vault in `store`, which is to stand at the absolute path `place`, lacks of what was seen of it, or whose place
+  /// it would take; nil if nothing.
+  func loss(of store: any Store, at place: String, with known: KnownVaults) async throws -> VaultError? {
+    do {
+      _ = try await Self.compared(store, at: place, with: known)
+      return nil
+    } catch let error as VaultError where error.code == .rolledBack {
+      return error
+    }
+  }
+
   private static func compared(_ store: any Store, at place: String, with known: KnownVaults) async throws -> Opened {
     let id = try await store.read { try VaultView.unverified(in: $0) }
     var found: [String] = []

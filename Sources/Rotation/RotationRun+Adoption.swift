@@ -1,0 +1,92 @@
+import Audit
+import JSON
+import Sodium
+package import Vault
+
+/// A pair that a person says is the provider's primary one.
+package final class OfferedPair: Hashable, Sendable {
+  let pair: Pair
+
+  package init(_ pair: Pair) { self.pair = pair }
+
+  package static func == (left: OfferedPair, right: OfferedPair) -> Bool { left === right }
+
+  package func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
+}
+
+// A primary pair that the vault does not know is taken over because a person says so. It is a rotation whose pair someone
+// else has made and promoted: saved, proved, seen to be primary, and the one it replaced is owed, all as ever.
+extension RotationRun {
+  /// Makes the provider's primary pair the active one. It is read from the provider, unless it is `offered`.
+  ///
+  /// Nothing is journalled before it was granted a token. Throws `foreignPrimary` if it is one that the vault has, or another
+  /// than the one offered; `nothingUnfinished` if it is the active one.
+  func adopt(_ offered: OfferedPair?) async throws -> RotationOutcome {
+    guard credential.version(in: .staged) == nil else {
+      throw RotationError(
+        .held, "\(name): a rotation is under way, and its pair is staged; nothing is adopted before it ends",
+        hint: "`relatch resume \(name)` finishes it, `relatch abort \(name)` gives it up")
+    }
+    try await openPairs()
+    if credential.isSelfAdministered, let offered { await provider.administer(with: offered.pair) }
+    let known = Array(pairs.values) + (offered.map { [$0.pair] } ?? [])
+    let seen: Observation
+    do { seen = try await ask { try await self.provider.observe(known: known) } } catch let error as ProviderError {
+      throw RotationError(
+        .provider(error.code), "\(name): adopting the primary pair: \(error)",
+        hint: error.hint ?? "`relatch adopt \(name) --stdin` takes the pair from standard input",
+        retryAfter: error.retryAfter)
+    }
+    try requireStranger(seen)
+    let made = try await primary(seen, offered)
+    let pair = Pair(clientID: try made.clientID.secret.clone(), clientSecret: try secret(of: made))
+    do { _ = try await ask { try await self.provider.grant(pair) } } catch let error as ProviderError {
+      throw RotationError(error, while: "adopting the primary pair", name)
+    }
+    try await begin()
+    try await record(.intended(.stage), ["reason": "adopted"])
+    try await save(made)
+    return try await drive(retiringNow: false)
+  }
+
+  private func requireStranger(_ seen: Observation) throws {
+    guard let (number, _) = pairs.first(where: { seen.primary.matches($0.value) }) else { return }
+    guard number != activeNumber else {
+      throw RotationError(
+        .nothingUnfinished, "\(name): version \(number), the active one, is primary: there is nothing to adopt")
+    }
+    throw RotationError(
+      .foreignPrimary, "\(name): the provider's primary pair is version \(number), which was replaced here",
+      hint: "make version \(activeNumber) primary again at the provider")
+  }
+
+  private func primary(_ seen: Observation, _ offered: OfferedPair?) async throws -> ObservedPair {
+    if let offered {
+      guard seen.primary.matches(offered.pair) else {
+        throw RotationError(
+          .foreignPrimary, "\(name): the pair given is not the provider's primary one",
+          hint: "read the primary pair at the provider, and give that one")
+      }
+      return ObservedPair(
+        place: .primary, handle: "", clientID: SharedSecret(try offered.pair.clientID.clone()),
+        clientSecret: SharedSecret(try offered.pair.clientSecret.clone()), expires: nil)
+    }
+    guard let reader = provider as? any PrimaryReader else {
+      throw RotationError(
+        .provider(.configuration), "\(name): its provider does not show the primary pair's secret",
+        hint: "read it at the provider: `relatch adopt \(name) --stdin` takes the pair from standard input")
+    }
+    do { return try await ask { try await reader.readPrimary(seen) } } catch let error as ProviderError {
+      throw RotationError(error, while: "reading the primary pair", name)
+    }
+  }
+
+  private func secret(of made: ObservedPair) throws -> SecretBytes {
+    guard isFit(made), let secret = made.clientSecret else {
+      throw RotationError(
+        .provider(.configuration), "\(name): the provider does not show the primary pair's secret, or not one of use",
+        hint: "read it at the provider: `relatch adopt \(name) --stdin` takes the pair from standard input")
+    }
+    return try secret.secret.clone()
+  }
+}

@@ -1,0 +1,76 @@
+import Audit
+import JSON
+import Vault
+
+// A vault that was restored from a backup may be older than the provider: what it calls active may have been replaced since,
+// and be dead. Before anything else is done with a credential, one look shows that it is not, and is journalled.
+extension RotationRun {
+  /// Sees to it that the active pair is the provider's primary one, if the vault was restored since that was last seen.
+  ///
+  /// Returns the run's outcome where a rotation that was under way in the backup was seen to have gone on, and is finished.
+  /// Throws if the primary pair is none of those: then nothing is delivered, staged, promoted or deleted.
+  func reconcile(for goal: RotationRunner.Goal) async throws -> RotationOutcome? {
+    // Whoever adopts knows.
+    if case .adopt = goal { return nil }
+    let credential = credential
+    guard let restoration = try await runner.vault.read({ try $0.restoration(unreconciled: credential) }) else {
+      return nil
+    }
+    // What no provider can be asked about was never rotated here.
+    if provider is UnaskedProvider, credential.rotation == 0 { return nil }
+    try await openPairs()
+    let seen = try await look(after: restoration)
+    let (active, activePair) = try pair(in: .active)
+    if seen.primary.matches(activePair) {
+      try await markReconciled(restoration.number, active)
+      return nil
+    }
+    if let staged = credential.version(in: .staged)?.number, let pair = pairs[staged], seen.primary.matches(pair) {
+      return try await finishOvertaken(staged, for: goal)
+    }
+    throw RotationError(
+      .foreignPrimary,
+      "\(name): the vault was restored from a backup whose log ends at \(restoration.last), and the provider's primary pair"
+        + " is none of the vault's: it came after that; version \(active) is the active one here,"
+        + " \(seen.whereabouts(of: activePair))",
+      hint: "nothing was changed; `relatch adopt \(name)` takes the primary pair over, and proves it")
+  }
+
+  private func look(after restoration: VaultRestoration) async throws -> Observation {
+    do { return try await look() } catch let error as ProviderError {
+      throw RotationError(
+        .provider(error.code),
+        "\(name): not compared with the provider since the vault was restored from a backup, whose log ends at"
+          + " \(restoration.last): \(error)",
+        hint: (error.hint.map { "\($0); or, " } ?? "")
+          + "if the pair was replaced after the backup: `relatch adopt \(name) --stdin` takes the one that is primary now",
+        retryAfter: error.retryAfter)
+    }
+  }
+
+  private func markReconciled(_ restore: UInt64, _ active: UInt64) async throws {
+    let now = now
+    credential = try await change(now: now) { change, credential in
+      credential.reconciled = restore
+      return try change.save(
+        credential, .credentialReconciled, ["version": .integer(Int(clamping: active))])
+    }
+    report(EventName.credentialReconciled.text, version: active, at: now)
+  }
+
+  /// The backup was made in the middle of a rotation, which then went on: its pair is primary. It is the next run that finds
+  /// the credential reconciled.
+  private func finishOvertaken(_ staged: UInt64, for goal: RotationRunner.Goal) async throws -> RotationOutcome {
+    switch goal {
+    case .rotate, .rotateReplacingPrevious, .resume, .scheduled: return try await drive(retiringNow: false)
+    case .abort:
+      throw RotationError(
+        .promotedAlready, "\(name): version \(staged) is the provider's primary pair: there is nothing left to give up",
+        hint: "`relatch resume \(name)` finishes the rotation")
+    case .retire, .retireUndelivered, .deliver, .adopt:
+      throw RotationError(
+        .held, "\(name): version \(staged) is the provider's primary pair, and its rotation not finished here",
+        hint: "`relatch resume \(name)` finishes it")
+    }
+  }
+}

@@ -1,0 +1,50 @@
+package import Age
+package import Audit
+import JSON
+import Sodium
+
+/// What a vault's log said at its end.
+package struct LogEndpoint: Hashable, Sendable {
+  package let checkpoint: SignedCheckpoint
+  /// When the last entry was written, by the clock of whoever wrote it.
+  package let last: Timestamp
+
+  package var entries: UInt64 { checkpoint.checkpoint.size }
+
+  /// The root of the log's tree, in base64.
+  var root: String { checkpoint.checkpoint.root.bytes.base64 }
+}
+
+extension VaultView {
+  /// How far the log goes, every entry of it covered by a signature.
+  package var endpoint: LogEndpoint {
+    get throws {
+      let newest = known.end.checkpoint
+      return LogEndpoint(checkpoint: newest, last: try authenticatedEntry(at: newest.checkpoint.size - 1).time)
+    }
+  }
+}
+
+extension UnlockedVault {
+  /// Logs that a copy of the vault is made, which every present owner will be able to open, and returns whom to seal it to.
+  package func logBackup(now: Timestamp) async throws -> (names: [String], recipients: [AgeRecipient]) {
+    let owners = try await change(now: now) { change in
+      let owners = change.view.members.filter { $0.card.role == .owner }
+      try change.log(.vaultBackedUp, ["owners": .array(owners.map { .string($0.name) })])
+      return owners
+    }
+    return (owners.map(\.name), try owners.map { try $0.recipient() })
+  }
+
+  /// Logs that the vault was restored from a copy whose log ended at `found`; and, if it is `behind` what was seen of it
+  /// before, that a person accepted this. Throws `notPermitted` unless the member is an owner.
+  package func logRestore(_ found: LogEndpoint, behind: VaultError?, now: Timestamp) async throws {
+    guard member.card.role == .owner else {
+      throw VaultError(.notPermitted, "member \(member.name) is no owner and cannot restore the vault")
+    }
+    try await change(now: now) { change in
+      if let behind { try change.log(.rollbackAccepted, ["found": .string(behind.description)]) }
+      try change.logRestore(found)
+    }
+  }
+}

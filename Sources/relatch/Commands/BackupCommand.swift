@@ -1,0 +1,123 @@
+import Age
+import ArgumentParser
+import Audit
+import Glibc
+import JSON
+import Sodium
+import Storage
+import StorageSQLite
+import Vault
+
+struct BackupCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "backup", abstract: "Write a copy of the whole vault, sealed to its owners, as one age file.",
+    discussion: """
+      Goes to standard output, or to a new file. Others may write meanwhile. `relatch restore` puts it back; `age -d` and
+      `tar x` give the vault's folder without Relatch. Identities are not in it: keep copies of those apart.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("The file to write, which must not be there.", valueName: "file"))
+  var output: String?
+
+  func run() async throws {
+    try requirePlace()
+    let places = try Places(options)
+    let vault = try await places.openVault()
+    let now = WallClock.now()
+    let owners = try await vault.logBackup(now: now)
+    let copy = try await VaultCopy(of: vault, at: places)
+    let seal: (@escaping (RawSpan) throws -> Void) throws -> Void = { output in
+      let sealer = try AgeSealer(to: owners.recipients, randomness: .system, output: output)
+      try copy.write(modified: now) { try sealer.append($0) }
+      try sealer.finish()
+    }
+    if let output {
+      try PrivateFile.create(output, seal)
+    } else {
+      try seal { try StandardStream.output.write($0) }
+    }
+    try tell(copy, owners.names, of: vault.header)
+  }
+
+  private func requirePlace() throws {
+    guard let output else {
+      guard !StandardStream.output.isTerminal else {
+        throw Failure(.usage, "a backup is no text for a terminal", hint: "name a file: `relatch backup -o FILE`")
+      }
+      return
+    }
+    guard !output.isEmpty, !PrivateFile.exists(output) else {
+      throw Failure(
+        .usage, "cannot write the backup to \(Name.printable(output)): there is something already",
+        hint: "name a file that is not there: a backup never takes the place of another")
+    }
+    let folder = output.lastIndex(of: "/").map { $0 == output.startIndex ? "/" : String(output[..<$0]) } ?? "."
+    guard access(folder, W_OK | X_OK) == 0 else {
+      throw Failure(
+        .cannotWrite, "cannot write the backup to \(Name.printable(output)): \(String(cString: strerror(errno)))",
+        hint: "name a file in a folder that you may write")
+    }
+  }
+
+  private func tell(_ copy: VaultCopy, _ owners: [String], of header: VaultHeader) throws {
+    let report = Report(options)
+    let words = """
+      backup   \(output ?? "standard output"), sealed to \(owners.joined(separator: ", "))
+      log      \(copy.end.entries) entries, the last of \(copy.end.last)
+      """
+    // Standard output has the backup itself.
+    guard let output else { return report.note(words) }
+    try report.confirmation(
+      .object([
+        "entries": .integer(Int(clamping: copy.end.entries)), "file": .string(output),
+        "last": .string(copy.end.last.description), "owners": .array(owners.map { .string($0) }), "type": "backup",
+        "vault_id": .string(header.id.description),
+      ]), text: words)
+  }
+}
+
+/// A vault's files as they were at one moment.
+private struct VaultCopy {
+  let end: LogEndpoint
+  private let snapshot: StoreSnapshot
+  private let keyFiles: [(id: Identifier, content: [UInt8])]
+
+  init(of vault: UnlockedVault, at places: Places) async throws {
+    let store = try SQLiteStore(opening: places.database, tables: vaultTables)
+    var triesLeft = 3
+    while true {
+      // Keys before records, and looked at again: the key in use may be replaced in between.
+      let keyFiles = try Self.keyFiles(places)
+      let snapshot = try store.snapshot()
+      let (header, end) = try await LockedVault(snapshot.opened(), as: vault.locked).read { view in
+        (view.header, try view.endpoint)
+      }
+      snapshot.hide()
+      if keyFiles.contains(where: { $0.id.description == header.keyID }) {
+        (self.snapshot, self.keyFiles, self.end) = (snapshot, keyFiles, end)
+        return
+      }
+      triesLeft -= 1
+      guard triesLeft > 0 else { throw VaultError(.corrupt, "the vault key is missing: \(places.keyFile(header))") }
+    }
+  }
+
+  private static func keyFiles(_ places: Places) throws -> [(id: Identifier, content: [UInt8])] {
+    try PrivateFile.names(in: places.keys).compactMap { name in
+      guard name.hasSuffix(".age"), let id = Identifier(String(name.dropLast(4))) else { return nil }
+      do {
+        return (id, try PrivateFile.read("\(places.keys)/\(name)").withUnsafeBytes { Array($0) })
+      } catch let error as VaultError where error.code == .notFound {
+        // Replaced meanwhile.
+        return nil
+      }
+    }
+  }
+
+  func write(modified: Timestamp, _ output: @escaping (RawSpan) throws -> Void) throws {
+    try BackupArchive(modified: modified, output: output)
+      .write(keyFiles: keyFiles, databaseSize: snapshot.size) { try snapshot.forEachPiece($0) }
+  }
+}

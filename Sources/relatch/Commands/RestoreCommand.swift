@@ -1,0 +1,180 @@
+import Age
+import ArgumentParser
+import Audit
+import Glibc
+import JSON
+import Sodium
+import Storage
+import StorageSQLite
+import Vault
+
+struct RestoreCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "restore", abstract: "Put a vault back from a backup, where there is none.",
+    discussion: """
+      Needs an owner's identity. The vault appears as a whole, after all of it was verified, or not at all. What was rotated
+      since the backup was made has another pair at the provider than in it: `relatch resume` compares each credential,
+      and nothing is delivered or rotated before that.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The backup; - is standard input.")
+  var file: String
+
+  @Option(help: ArgumentHelp("The founding owner's key, as `relatch log verify` printed it.", valueName: "vkey"))
+  var owner: String?
+
+  func run() async throws {
+    let places = try Places(options)
+    let expectations = try LogExpectations(founder: owner)
+    let identity = try places.openIdentity()
+    let folder = try Self.folder(for: places.vault)
+    try extract(with: identity, into: folder.path)
+    let found = try await RestoredVault(in: folder, identity: identity, expecting: expectations)
+    let now = WallClock.now()
+    let isSeen = try Identifier(found.id).flatMap { try places.knownVaults?.log(of: $0) } != nil
+    let loss = try await found.loss(known: places.knownVaults)
+    if let loss, !options.acceptRollback {
+      throw Failure(
+        .corruptData, "\(found.age(at: now)): \(loss)",
+        hint: "if nothing newer is left, --accept-rollback restores it all the same, and logs that")
+    }
+    if let loss { Diagnostics.standard.warning("accepted, and logged: \(loss)") }
+    try await found.log(behind: loss, now: now)
+    try folder.finish()
+    let store = try SQLiteStore(opening: places.database, tables: vaultTables)
+    OpenedVaults.shared.adopt(store, at: places.vault, with: places.knownVaults)
+    if !isSeen {
+      Diagnostics.standard.warning(
+        "nothing of this vault was seen here before: compare the owner's key with what is known elsewhere")
+    }
+    try tell(found, places, isBehind: loss != nil, now: now)
+  }
+
+  private static func folder(for place: String) throws -> UnfinishedFolder {
+    do { return try UnfinishedFolder(for: place) } catch let error as VaultError where error.code == .alreadyExists {
+      throw Failure(
+        .usage, "cannot restore: \(error)", hint: "move it away, or name another place: --vault DIR")
+    }
+  }
+
+  private func extract(with identity: Identity, into folder: String) throws {
+    let descriptor = file == "-" ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      throw Failure(
+        .notFound, "cannot read the backup \(Name.printable(file)): \(String(cString: strerror(errno)))",
+        hint: "name the file that `relatch backup` wrote")
+    }
+    defer { if descriptor != STDIN_FILENO { close(descriptor) } }
+    let extraction = BackupExtraction(into: folder)
+    do {
+      try AgeFile.open(with: [identity.age]) {
+        try Self.read(descriptor, into: $0)
+      } writing: {
+        try extraction.append($0)
+      }
+      try extraction.finish()
+    } catch let error as AgeError where error.code != .noMatchingIdentity {
+      throw Failure(damaged: "the backup is damaged: \(error)")
+    } catch let error as VaultError where error.code == .corrupt {
+      throw Failure(damaged: "this is no backup of a vault: \(error)")
+    }
+  }
+
+  private static func read(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+    while true {
+      let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+      if count >= 0 { return count }
+      guard errno == EINTR else {
+        throw VaultError(.cannotRead, "cannot read the backup: \(String(cString: strerror(errno)))")
+      }
+    }
+  }
+
+  private func tell(_ found: RestoredVault, _ places: Places, isBehind: Bool, now: Timestamp) throws {
+    try Report(options).confirmation(
+      .object([
+        "behind": .bool(isBehind), "entries": .integer(Int(clamping: found.end.entries)),
+        "last": .string(found.end.last.description), "owner": .string(found.owner), "type": "restore",
+        "vault": .string(places.vault), "vault_id": .string(found.id),
+      ]),
+      text: """
+        vault    \(places.vault)
+        backup   \(found.age(at: now))
+        owner    \(found.owner)\(owner == nil ? " (as the log itself says: compare it with what is known elsewhere)" : "")
+        next     `relatch resume` compares each credential with its provider
+        """)
+  }
+}
+
+/// What was taken out of a backup, verified in full.
+private struct RestoredVault {
+  let end: LogEndpoint
+  let id: String
+  /// The founding owner's key.
+  let owner: String
+  private let store: SQLiteStore
+  private let vault: UnlockedVault
+  private let place: String
+
+  init(in folder: UnfinishedFolder, identity: Identity, expecting expectations: LogExpectations) async throws {
+    let path = folder.path
+    place = folder.place
+    do {
+      store = try SQLiteStore(opening: path + "/vault.db", tables: vaultTables)
+      let (report, end) = try await store.read { transaction in
+        let report = try LogVerification.verify(storedIn: transaction, expecting: expectations)
+        let view = try VaultView(transaction)
+        try view.requireCurrent()
+        return (report, try view.endpoint)
+      }
+      vault = try await UnlockedVault(
+        store, identity: identity,
+        keyFile: { header in try PrivateFile.read("\(path)/keys/\(header.keyID).age").withUnsafeBytes { Array($0) } },
+        randomness: .system)
+      self.end = end
+      id = report.vault
+      owner = try NoteKey(name: "relatch/\(report.vault)", key: report.owner.signing).description
+    } catch let error as AuditError {
+      throw Failure(damaged: "the vault in the backup does not verify: the log: \(error)")
+    } catch let error as VaultError where error.code == .corrupt || error.code == .notFound {
+      throw Failure(damaged: "the vault in the backup does not verify: \(error)")
+    } catch let error as StorageError where error.code == .corrupt {
+      throw Failure(damaged: "the vault in the backup does not verify: \(error)")
+    }
+  }
+
+  /// What it lacks of what this user has seen; nil if nothing.
+  func loss(known: KnownVaults?) async throws -> VaultError? {
+    guard let known else { return nil }
+    return try await OpenedVaults.shared.loss(of: store, at: place, with: known)
+  }
+
+  /// Writes what happened into the log, and leaves nothing beside the database.
+  func log(behind loss: VaultError?, now: Timestamp) async throws {
+    try await vault.logRestore(end, behind: loss, now: now)
+    try await store.emptyLog()
+  }
+
+  /// How old it is, in words.
+  func age(at now: Timestamp) -> String {
+    "its log ends \((now - end.last).words) ago, at \(end.last), with \(end.entries) entries"
+  }
+}
+
+extension Failure {
+  fileprivate init(damaged message: String) {
+    self.init(.corruptData, message, hint: "nothing was restored; take another copy of the backup")
+  }
+}
+
+extension LogExpectations {
+  /// `founder` is the key that an option gave. Throws `usage` if it is none.
+  init(founder: String?) throws {
+    do { self.init(owner: try founder.map { try NoteKey($0) }) } catch {
+      throw Failure(
+        .usage, "--owner: \(error)", hint: "give the owner's key as an earlier `relatch log verify` printed it")
+    }
+  }
+}

@@ -1,0 +1,81 @@
+import Audit
+import Rotation
+import Storage
+import Synchronization
+import Testing
+import Vault
+
+@Suite("A run of a vault that was restored")
+struct ReconciliationTests {
+  private func restored(_ bench: Bench) async throws {
+    let end = try await bench.store.read { try VaultView($0).endpoint }
+    try await bench.vault.logRestore(end, behind: nil, now: RotationMachineTests.start)
+  }
+
+  private func isReconciled(_ bench: Bench) async throws -> Bool {
+    let credential = try await bench.credential()
+    return try await bench.store.read { try VaultView($0).restoration(unreconciled: credential) } == nil
+  }
+
+  @Test("looks before all else, once after each restore, and then rotates")
+  func compares() async throws {
+    let bench = try await Bench()
+    #expect(try await isReconciled(bench))
+    for number in 1...2 {
+      try await restored(bench)
+      #expect(try await !isReconciled(bench))
+      #expect(await bench.code(.resume) == .nothingUnfinished)
+      #expect(bench.provider.calls.count == number && bench.provider.calls.last == "observe")
+      #expect(try await isReconciled(bench))
+      #expect(await bench.code(.resume) == .nothingUnfinished)
+      #expect(bench.provider.calls.count == number)
+    }
+    #expect(
+      try await bench.run()
+        == .promoted(active: 2, previous: [1], graceEnds: bench.now.withLock { $0 } + .seconds(86_400)))
+    try await bench.store.read { try VaultView($0).requireCurrent() }
+  }
+
+  @Test("does nothing where the primary pair is a stranger or the provider is silent", arguments: [false, true])
+  func stops(isSilent: Bool) async throws {
+    let bench = try await Bench()
+    try await restored(bench)
+    bench.provider.state.withLock { state in
+      state.primary = "id-9"
+      state.slot = ("id-1", .replaced)
+      if isSilent {
+        state.trouble = { _ throws(ProviderError) in throw ProviderError(.unreachable, "nobody answers") }
+      }
+    }
+    for goal in [
+      RotationRunner.Goal.rotate, .rotateReplacingPrevious, .resume, .abort, .retire, .retireUndelivered,
+      .deliver(again: true), .scheduled,
+    ] {
+      #expect(await bench.code(goal) == (isSilent ? .provider(.unreachable) : .foreignPrimary))
+    }
+    #expect(Set(bench.provider.calls) == ["observe"])
+    #expect(try await !isReconciled(bench))
+  }
+
+  @Test("takes a credential that was added since as it is")
+  func addedSince() async throws {
+    let bench = try await Bench()
+    try await restored(bench)
+    let added = try await bench.vault.add(
+      name: "new", provider: "fake", settings: [:], policy: Policy(), admin: "crm", pair: FakeProvider.pair("id-7"),
+      now: RotationMachineTests.start)
+    #expect(try await bench.store.read { try VaultView($0).restoration(unreconciled: added) } == nil)
+  }
+
+  @Test("is one that full verification finds out about, if the row that says so is gone")
+  func rowRemoved() async throws {
+    let bench = try await Bench()
+    try await restored(bench)
+    let rows = try await bench.store.read { try $0.rows(in: .journal) }
+    #expect(rows.count == 1)
+    try await bench.store.write { try $0.remove(rows[0].key, from: .journal) }
+    await #expect(throws: VaultError(.corrupt, "")) {
+      try await bench.store.read { try VaultView($0).requireCurrent() }
+    }
+  }
+}
