@@ -55,8 +55,8 @@ package struct UnlockedVault: Sendable {
     do {
       key = try VaultKey(AgeFile.open(keyFile.span.bytes, with: [identity.age]))
     } catch let error as AgeError {
-      throw VaultError(
-        error.code == .noMatchingIdentity ? .notPermitted : .corrupt, "the vault key does not open: \(error)")
+      // The log says that this is an owner, and the key is sealed to every owner.
+      throw VaultError(.corrupt, "the vault key does not open: \(error)")
     }
     guard key.id == header.keyID else {
       throw VaultError(.corrupt, "the key file holds key \(key.id), expected \(header.keyID)")

@@ -180,10 +180,17 @@ class Vault:
                 del newest[entry["credential"]]
             elif "credential" in entry and "record" in entry:
                 newest[entry["credential"]] = index
-        found = {name.decode(): canonical(record)["entry"] for name, record in self.tables["credentials"].items()}
+        records = {name.decode(): canonical(record) for name, record in self.tables["credentials"].items()}
+        found = {name: record["entry"] for name, record in records.items()}
         require(found == newest, "credentials that are not the newest that the log speaks of")
         members = {name.decode() for name in self.tables["members"]}
         require(members == set(self.members), "members that are not those the log ends with")
+        added = {entry["credential"]: index for index, entry in enumerate(self.entries)
+                 if entry["event"] == "credential.added"}
+        for index, entry in enumerate(self.entries):
+            if "step" in entry and entry["credential"] in records and index > added[entry["credential"]]:
+                key = bytes.fromhex(records[entry["credential"]]["id"]) + struct.pack(">QI", entry["rotation"], entry["step"])
+                require(self.tables["journal"].get(key) == struct.pack(">Q", index), "a step that no journal points at")
 
     def credential_key(self, record, vault, vault_key):
         identifier = bytes.fromhex(record["id"])
