@@ -7,35 +7,75 @@ extension LogVerification {
     storedIn transaction: any ReadTransaction, expecting expectations: LogExpectations = LogExpectations()
   ) throws -> LogReport {
     var verification = LogVerification(expecting: expectations)
-    var checkpoints = RowPages(of: .checkpoints)
-    var entries = RowPages(of: .log)
-    var checkpoint = try checkpoints.next(in: transaction)
-    while let row = try entries.next(in: transaction) {
-      let index = verification.size
-      guard row.key == index.bigEndianBytes else {
-        throw AuditError(.incomplete, entry: index, "found another key in the log's table, expected this entry")
-      }
-      do {
-        try verification.add(entry: row.value)
-      } catch { throw try pinpointed(error, since: verification.firstUnsigned, in: transaction) }
-      while let found = checkpoint, found.key == verification.size.bigEndianBytes {
-        let start = verification.firstUnsigned
-        do {
-          try verification.add(checkpoint: found.value)
-        } catch { throw try pinpointed(error, since: start, in: transaction) }
-        checkpoint = try checkpoints.next(in: transaction)
-      }
-    }
-    // What is left stands at sizes that the log does not have, or has passed.
-    if let found = checkpoint { try verification.add(checkpoint: found.value) }
-    if checkpoint != nil {
-      throw AuditError(.corrupt, entry: verification.size, "a checkpoint is stored at another size than it has")
-    }
+    try verification.addStored(in: transaction)
     let report = try verification.finish()
     guard try MerkleFrontier(size: report.entries, StoredTree(transaction: transaction).hash).root == report.root else {
       throw AuditError(.corrupt, "the stored tree of \(report.entries) entries has another root than they have")
     }
     return report
+  }
+
+  /// Verifies what the log in a store has more than `seen`, or all of it if that is nil, and that it ends with the tree's
+  /// frontier and its member's checkpoint. Throws `inconsistent` if it is no extension of what was seen.
+  ///
+  /// The time this takes grows with what was appended since.
+  package static func verify(
+    storedIn transaction: any ReadTransaction, after seen: SeenLog?
+  ) throws -> (end: LogEnd, membership: Membership) {
+    let membership: Membership
+    if let seen, try AuditLog.latestCheckpoint(in: transaction)?.bytes == seen.checkpoint.bytes {
+      membership = seen.membership
+    } else {
+      var verification = LogVerification()
+      if let seen {
+        let size = seen.checkpoint.checkpoint.size
+        let frontier = try MerkleFrontier(size: size, StoredTree(transaction: transaction).hash)
+        guard frontier.root == seen.checkpoint.checkpoint.root else {
+          throw AuditError(.inconsistent, entry: 0, "the first \(size) entries are not those that were seen before")
+        }
+        verification = try LogVerification(after: seen, frontier)
+      }
+      try verification.addStored(in: transaction)
+      membership = try verification.finishMembership()
+    }
+    let end = try AuditLog.authenticateHead(in: transaction) { try? membership.member($0).signing }
+    guard let end, end.checkpoint.checkpoint.origin == membership.origin else {
+      throw AuditError(.incomplete, entry: 0, "the log is missing, or another's, expected that of \(membership.origin)")
+    }
+    return (end, membership)
+  }
+
+  /// Adds what the store has from here on: entries in order, and each checkpoint where it belongs.
+  private mutating func addStored(in transaction: any ReadTransaction) throws {
+    var checkpoints = RowPages(of: .checkpoints, from: size.bigEndianBytes)
+    var entries = RowPages(of: .log, from: size.bigEndianBytes)
+    var checkpoint = try checkpoints.next(in: transaction)
+    // The run that was seen last either went on, or its checkpoint is there still.
+    if run != nil, let found = checkpoint, found.key == size.bigEndianBytes {
+      try add(checkpoint: found.value)
+      checkpoint = try checkpoints.next(in: transaction)
+    }
+    while let row = try entries.next(in: transaction) {
+      let index = size
+      guard row.key == index.bigEndianBytes else {
+        throw AuditError(.incomplete, entry: index, "found another key in the log's table, expected this entry")
+      }
+      do {
+        try add(entry: row.value)
+      } catch { throw try Self.pinpointed(error, since: firstUnsigned, in: transaction) }
+      while let found = checkpoint, found.key == size.bigEndianBytes {
+        let start = firstUnsigned
+        do {
+          try add(checkpoint: found.value)
+        } catch { throw try Self.pinpointed(error, since: start, in: transaction) }
+        checkpoint = try checkpoints.next(in: transaction)
+      }
+    }
+    // What is left stands at sizes that the log does not have, or has passed.
+    if let found = checkpoint { try add(checkpoint: found.value) }
+    if checkpoint != nil {
+      throw AuditError(.corrupt, entry: size, "a checkpoint is stored at another size than it has")
+    }
   }
 
   /// A signed root covers a run and does not tell which entry was changed; the stored leaf hashes usually do.

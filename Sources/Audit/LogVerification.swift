@@ -7,7 +7,7 @@ import Sodium
 /// After an error the value is spent.
 package struct LogVerification {
   /// Consecutive entries of one member, not closed by a checkpoint yet.
-  private struct Run {
+  struct Run {
     let member: LogMember
     let name: [UInt8]
     let start: UInt64
@@ -17,7 +17,7 @@ package struct LogVerification {
   private var remembered: ArraySlice<Checkpoint>
   private var frontier = MerkleFrontier()
   private var membership: Membership?
-  private var run: Run?
+  private(set) var run: Run?
   private var lastActor: String?
   private var checkpoint: SignedCheckpoint?
   private var owner: LogMember?
@@ -29,6 +29,19 @@ package struct LogVerification {
   package init(expecting expectations: LogExpectations = LogExpectations()) {
     self.expectations = expectations
     remembered = expectations.remembered.sorted { $0.size < $1.size }[...]
+  }
+
+  /// Goes on from a log that was verified before, whose tree the caller knows to have the frontier `frontier`.
+  init(after seen: SeenLog, _ frontier: MerkleFrontier) throws(AuditError) {
+    expectations = LogExpectations()
+    remembered = []
+    self.frontier = frontier
+    membership = seen.membership
+    checkpoint = seen.checkpoint
+    // The run may have gone on since, and then another checkpoint has taken the place of the one that was seen.
+    let actor = try seen.membership.member(seen.actor)
+    run = Run(member: actor, name: Array(actor.name.utf8), start: frontier.size)
+    lastActor = seen.actor
   }
 
   /// How many entries were added.
@@ -100,6 +113,13 @@ package struct LogVerification {
       members: membership.members, firstTime: firstTime, lastTime: lastTime, clockStepsBack: clockStepsBack)
   }
 
+  /// Fails with `incomplete` if the log ends too early; otherwise says who the members are at its end.
+  func finishMembership() throws(AuditError) -> Membership {
+    if let run { throw unsigned(run) }
+    guard let membership else { throw AuditError(.incomplete, entry: 0, "the log is empty, expected vault.created") }
+    return membership
+  }
+
   /// Replays who may act, and opens a run where another member begins.
   private mutating func follow(_ entry: LogEntry) throws(AuditError) {
     if let run, run.member.name != entry.member { throw unsigned(run) }
@@ -116,7 +136,7 @@ package struct LogVerification {
     } else {
       guard let member = try membership?.member(entry.member) else { return }
       actor = member
-      try membership?.apply(entry)
+      try membership?.apply(entry, at: frontier.size)
     }
     if run == nil { run = Run(member: actor, name: Array(actor.name.utf8), start: frontier.size) }
     lastActor = entry.member

@@ -1,8 +1,21 @@
 import JSON
 
-/// Who is a member when, replayed from the log alone. Entries of other events change nothing here.
-package struct Membership: Sendable {
-  /// An event that introduces or removes a member; the log cannot be verified without knowing these.
+/// Who is a member when, and which vault key is in use, replayed from the log alone. Entries of other events change nothing
+/// here.
+package struct Membership: Hashable, Sendable {
+  /// A member, and the entry that made it one.
+  package struct Standing: Hashable, Sendable {
+    package let card: LogMember
+    package let entry: UInt64
+
+    package init(card: LogMember, entry: UInt64) {
+      self.card = card
+      self.entry = entry
+    }
+  }
+
+  /// An event that introduces or removes a member, or renews the vault key; the log cannot be verified without knowing
+  /// these.
   package enum Change: Hashable, Sendable {
     /// `vault.created`: the first entry, by the owner it introduces.
     case created(vault: String, owner: LogMember)
@@ -10,9 +23,11 @@ package struct Membership: Sendable {
     case added(LogMember)
     /// `member.removed`.
     case removed(String)
+    /// `vault.rekeyed`: the ID of the vault key from now on.
+    case rekeyed(key: String)
 
     /// The names of these events.
-    static let events = ["vault.created", "member.added", "member.removed"].map { Array($0.utf8) }
+    static let events = ["vault.created", "member.added", "member.removed", "vault.rekeyed"].map { Array($0.utf8) }
 
     /// What `entry` changes; nil for every other event. Throws `notCanonical` if the event's own members are not as they
     /// must be.
@@ -32,6 +47,11 @@ package struct Membership: Sendable {
           throw AuditError(.notCanonical, "member.removed: expected a name in \"removed\"")
         }
         self = .removed(name)
+      case "vault.rekeyed":
+        guard case .string(let key)? = entry.details["key"], Self.isVault(key) else {
+          throw AuditError(.notCanonical, "vault.rekeyed: expected \"key\" in hexadecimal")
+        }
+        self = .rekeyed(key: key)
       default: return nil
       }
     }
@@ -45,7 +65,9 @@ package struct Membership: Sendable {
 
   /// The vault's identifier, in hexadecimal.
   package let vault: String
-  private var byName: [String: LogMember]
+  /// The ID of the vault key in use; nil if the log names none.
+  package private(set) var keyID: String?
+  private var byName: [String: Standing]
 
   /// Begins with the log's first entry, which must be `vault.created` by the owner it introduces.
   package init(genesis entry: LogEntry) throws(AuditError) {
@@ -57,23 +79,36 @@ package struct Membership: Sendable {
         .notPermitted, "vault.created by \"\(entry.member)\" introduces \"\(owner.name)\" as \(owner.role)")
     }
     self.vault = vault
-    byName = [owner.name: owner]
+    if case .string(let key)? = entry.details["key"] { keyID = key } else { keyID = nil }
+    byName = [owner.name: Standing(card: owner, entry: 0)]
+  }
+
+  /// The membership of a moment, as it was replayed before.
+  package init(vault: String, keyID: String?, standings: [Standing]) {
+    self.vault = vault
+    self.keyID = keyID
+    byName = Dictionary(standings.map { ($0.card.name, $0) }) { first, _ in first }
   }
 
   /// What checkpoints of this log call it.
   package var origin: String { "relatch/" + vault }
 
   /// The members, by name.
-  package var members: [LogMember] { byName.values.sorted { $0.name < $1.name } }
+  package var members: [LogMember] { standings.map(\.card) }
+
+  /// The members with the entries that made them so, by name.
+  package var standings: [Standing] {
+    byName.values.sorted { $0.card.name.utf8.lexicographicallyPrecedes($1.card.name.utf8) }
+  }
 
   /// The member of this name; throws `unknownSigner` if there is none now.
   package func member(_ name: String) throws(AuditError) -> LogMember {
     guard let member = byName[name] else { throw AuditError(.unknownSigner, "\"\(name)\" is not a member") }
-    return member
+    return member.card
   }
 
-  /// Folds one entry after the first. Throws if its actor is not a member, or may not do what it says.
-  package mutating func apply(_ entry: LogEntry) throws(AuditError) {
+  /// Folds the entry at `index`, after the first. Throws if its actor is not a member, or may not do what it says.
+  package mutating func apply(_ entry: LogEntry, at index: UInt64) throws(AuditError) {
     let actor = try member(entry.member)
     guard let change = try Change(entry) else { return }
     guard actor.role == .owner else {
@@ -86,7 +121,7 @@ package struct Membership: Sendable {
       guard byName[card.name] == nil else {
         throw AuditError(.notPermitted, "member.added for \"\(card.name)\", who is a member already")
       }
-      byName[card.name] = card
+      byName[card.name] = Standing(card: card, entry: index)
     case .removed(let name):
       _ = try member(name)
       // So the newest checkpoint is always by someone who is a member still, and one owner always remains.
@@ -94,6 +129,7 @@ package struct Membership: Sendable {
         throw AuditError(.notPermitted, "member.removed by \"\(name)\" for the same member")
       }
       byName[name] = nil
+    case .rekeyed(let key): keyID = key
     }
   }
 }

@@ -7,10 +7,14 @@ struct RowPages {
 
   private let table: Table
   private var page: ArraySlice<Row> = []
-  private var lower: [UInt8] = []
+  private var lower: [UInt8]
   private var isAtEnd = false
 
-  init(of table: Table) { self.table = table }
+  /// Those whose key is `lower` or greater.
+  init(of table: Table, from lower: [UInt8] = []) {
+    self.table = table
+    self.lower = lower
+  }
 
   mutating func next(in transaction: any ReadTransaction) throws -> Row? {
     if page.isEmpty, !isAtEnd { try read(transaction) }

@@ -25,6 +25,11 @@ package struct JSONMembers {
     members[name] == nil ? nil : try string(name)
   }
 
+  /// A member of any kind, or nil if there is none of that name.
+  package mutating func optionalValue(_ name: String) throws(JSONError) -> JSONValue? {
+    members[name] == nil ? nil : try required(name)
+  }
+
   /// A member that must be an integer from 0.
   package mutating func count(_ name: String) throws(JSONError) -> Int {
     guard case .integer(let value) = try required(name), value >= 0 else { throw wrongType(name, "an integer from 0") }

@@ -142,7 +142,7 @@ extension RotationRun {
   private func requireOwnersDeliveries() async throws {
     let credential = credential
     guard !credential.deliveries.isEmpty else { return }
-    try await runner.vault.store.read { try VaultView($0).requireOwnersDeliveries(of: credential) }
+    try await runner.vault.read { try $0.requireOwnersDeliveries(of: credential) }
   }
 
   private var occasion: DeliveryOccasion {

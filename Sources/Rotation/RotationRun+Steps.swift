@@ -82,11 +82,16 @@ extension RotationRun {
     let asked = journal?.stagingIntended
     var planned = credential
     let number = try planned.addStaged(handle: made.handle, expires: made.expires, made: asked, now: now)
-    let sealed = try await runner.vault.seal(pair, of: credential, version: number)
-    try await record(.staged, version: number) { credential, change in
-      let added = try credential.addStaged(handle: made.handle, expires: made.expires, made: asked, now: now)
-      guard added == sealed.version else { throw RotationError(.held, "another run saved version \(added) meanwhile") }
-      try change.storePair(sealed)
+    // An owner may renew keys at any time, also between the sealing and the commit.
+    try await UnlockedVault.again {
+      let sealed = try await runner.vault.seal(pair, of: name, version: number)
+      try await record(.staged, version: number) { credential, change in
+        let added = try credential.addStaged(handle: made.handle, expires: made.expires, made: asked, now: now)
+        guard added == sealed.version else {
+          throw RotationError(.held, "another run saved version \(added) meanwhile")
+        }
+        try change.storePair(sealed, of: credential)
+      }
     }
     pairs[number] = pair
   }

@@ -16,7 +16,7 @@ package struct Credential: Hashable, Sendable {
   /// The credential whose token drives the rotation; its own name if it drives its own.
   package let admin: String
   /// Names the credential's key without telling it: whoever can write a grant cannot make another key pass for it.
-  package let keyID: String
+  package internal(set) var keyID: String
   package let created: Timestamp
   /// Ascending by number, which begins at 1 and is never used again.
   package private(set) var versions: [Version]
@@ -26,6 +26,8 @@ package struct Credential: Hashable, Sendable {
   package private(set) var steps: UInt32
   /// Where its promoted pair goes, in the order in which they were added. See `Credential+Deliveries.swift`.
   package internal(set) var deliveries: [DeliveryRecord]
+  /// Who could open its pairs and may no longer, while that still matters. See `Exposure`.
+  package internal(set) var exposure: Exposure?
   /// The newest log entry that carries this record's digest.
   package var entry: UInt64
 
@@ -46,6 +48,7 @@ package struct Credential: Hashable, Sendable {
     rotation = 0
     steps = 0
     deliveries = []
+    exposure = nil
     entry = 0
   }
 
@@ -101,6 +104,7 @@ package struct Credential: Hashable, Sendable {
     }
     for index in versions.indices where versions[index].stage == .active { versions[index].enter(.previous, now: now) }
     versions[staged].enter(.active, now: now)
+    if let exposure, versions[staged].number > exposure.version { self.exposure = nil }
     // What a provider ends after a time is a staged or a replaced pair, never its primary one.
     versions[staged].expires = nil
   }
@@ -139,6 +143,7 @@ package struct Credential: Hashable, Sendable {
       "rotation": .integer(Int(clamping: rotation)), "settings": .object(settings.mapValues { .string($0) }),
       "steps": .integer(Int(steps)), "v": .integer(Self.format), "versions": .array(versions.map(\.json)),
     ]
+    if let exposure { members["exposure"] = exposure.json }
     if !deliveries.isEmpty { members["deliveries"] = .array(deliveries.map(\.json)) }
     return JSONValue.object(members).canonicalBytes
   }
@@ -175,10 +180,14 @@ package struct Credential: Hashable, Sendable {
     self.steps = steps
     versions = try members.array("versions").map { try Version($0) }
     deliveries = try Self.deliveries(&members, what)
+    exposure = try members.optionalValue("exposure").map { try Exposure($0) }
     try members.finish()
     let numbers = versions.map(\.number)
     guard versions.filter({ $0.stage == .active }).count == 1, versions.filter({ $0.stage == .staged }).count <= 1,
       zip(numbers, numbers.dropFirst()).allSatisfy({ $0 < $1 }), (numbers.first ?? 0) > 0
     else { throw VaultError(.corrupt, "\(what): its versions contradict each other") }
+    guard exposure.map({ $0.version >= version(in: .active)?.number ?? 0 }) ?? true else {
+      throw VaultError(.corrupt, "\(what): it is said to be exposed, and its active version is a newer one")
+    }
   }
 }

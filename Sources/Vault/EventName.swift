@@ -8,8 +8,19 @@ package struct EventName: Hashable, Sendable {
   package static let vaultCreated = EventName("vault.created")
   /// A person went on with a vault that was older than, or another than, what had been seen before.
   package static let rollbackAccepted = EventName("vault.rollback-accepted")
+  /// The vault key was renewed.
+  package static let vaultRekeyed = EventName("vault.rekeyed")
   package static let memberAdded = EventName("member.added")
+  package static let memberRemoved = EventName("member.removed")
+  /// A member may open a credential.
+  package static let grantAdded = EventName("grant.added")
+  /// A member may open it no longer.
+  package static let grantRemoved = EventName("grant.removed")
   package static let credentialAdded = EventName("credential.added")
+  /// A credential's key was renewed, and its pairs sealed anew.
+  package static let credentialRekeyed = EventName("credential.rekeyed")
+  /// A credential was removed with its pairs.
+  package static let credentialRemoved = EventName("credential.removed")
   package static let credentialPolicy = EventName("credential.policy")
   /// A pair was handed to someone.
   package static let pairRead = EventName("pair.read")
@@ -25,4 +36,10 @@ package struct EventName: Hashable, Sendable {
   package static let deliveryDone = EventName("delivery.done")
   /// It did not arrive, or nobody knows.
   package static let deliveryFailed = EventName("delivery.failed")
+
+  /// What owners alone may do; an entry of these by anyone else makes the log one that does not verify.
+  static let ofOwners: Set<EventName> = [
+    .vaultRekeyed, .memberAdded, .memberRemoved, .grantAdded, .grantRemoved, .credentialAdded, .credentialRekeyed,
+    .credentialRemoved, .deliveryAdded, .deliveryRemoved,
+  ]
 }

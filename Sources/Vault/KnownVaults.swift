@@ -1,8 +1,9 @@
 package import Audit
+import JSON
 import Sodium
 package import Storage
 
-/// What one user has seen of vaults before: of each the newest checkpoint, and which one stood in which folder. It lies
+/// What one user has seen of vaults before: of each the newest checkpoint and members, and which one stood in which folder. It lies
 /// apart from the vaults, so that whoever puts back an older copy of one does not put back this too.
 ///
 /// vault/remembered.md specifies the files. None of it is secret.
@@ -12,10 +13,10 @@ package struct KnownVaults: Sendable {
   /// What is remembered in `folder`, which is made when there is something to remember.
   package init(in folder: String) { self.folder = folder }
 
-  /// The newest checkpoint that was seen of `vault`; nil if none was. Its signature was verified before it was kept.
-  package func checkpoint(of vault: Identifier) throws -> SignedCheckpoint? {
-    guard let bytes = try read(checkpointFile(vault)) else { return nil }
-    guard let seen = try? SignedCheckpoint(decoding: bytes) else { throw unreadable(checkpointFile(vault)) }
+  /// The log of `vault` as it was seen last; nil if it never was. It was verified before it was kept.
+  package func log(of vault: Identifier) throws -> SeenLog? {
+    guard let bytes = try read(logFile(vault)) else { return nil }
+    guard let seen = try? SeenLog(decoding: bytes) else { throw unreadable(logFile(vault)) }
     return seen
   }
 
@@ -28,19 +29,18 @@ package struct KnownVaults: Sendable {
     return vault
   }
 
-  /// Keeps `checkpoint`, whose signature the caller has verified, as the newest one seen of `vault`, which stands at
-  /// `place`. One of as many entries or more that another run has kept meanwhile stays, unless `isAccepted` says that a
+  /// Keeps `log`, which the caller has verified, as the newest one seen of `vault`, which stands at `place`. One of as many entries or more that another run has kept meanwhile stays, unless `isAccepted` says that a
   /// person has accepted less. Throws `cannotWrite`.
   package func remember(
-    _ checkpoint: SignedCheckpoint, of vault: Identifier, at place: String, isAccepted: Bool = false
+    _ log: SeenLog, of vault: Identifier, at place: String, isAccepted: Bool = false
   ) throws {
     try PrivateFile.createFolder(folder + "/at")
     try PrivateFile.withLock(folder) {
-      let kept = isAccepted ? nil : try self.checkpoint(of: vault)
-      if kept.map({ $0.checkpoint.size < checkpoint.checkpoint.size }) ?? true {
+      let kept = isAccepted ? nil : try self.log(of: vault)
+      if kept.map({ $0.size < log.size }) ?? true {
         // Once, so that there is one after a power cut; later ones take the place of one that is there.
         try PrivateFile.replace(
-          checkpointFile(vault), checkpoint.bytes.span.bytes, isDurable: kept == nil)
+          logFile(vault), log.bytes.span.bytes, isDurable: kept == nil)
       }
       if isAccepted || (try? self.vault(at: place)) != vault {
         try PrivateFile.replace(placeFile(place), Array("\(vault) \(place)\n".utf8).span.bytes, isDurable: true)
@@ -48,7 +48,7 @@ package struct KnownVaults: Sendable {
     }
   }
 
-  private func checkpointFile(_ vault: Identifier) -> String { "\(folder)/\(vault)" }
+  private func logFile(_ vault: Identifier) -> String { "\(folder)/\(vault)" }
 
   private func placeFile(_ place: String) -> String {
     "\(folder)/at/\(Array(SHA256.hash(Array(place.utf8)).bytes.prefix(16)).hex)"
@@ -75,23 +75,55 @@ package struct KnownVaults: Sendable {
   }
 }
 
-extension VaultView {
-  /// The vault's identifier and newest checkpoint as they are stored, for a comparison: nothing is verified.
-  package static func unverified(
-    in transaction: any ReadTransaction
-  ) throws -> (vault: Identifier, checkpoint: [UInt8]?) {
-    let header = try VaultHeader(decoding: VaultRows(transaction).header)
-    return (header.id, try transaction.lastRow(in: .checkpoints)?.value)
+extension SeenLog {
+  private static let format = 1
+
+  var size: UInt64 { checkpoint.checkpoint.size }
+
+  /// A line with the members and the vault key's ID, then the checkpoint.
+  var bytes: [UInt8] {
+    let members = membership.standings.map { Member(card: $0.card, entry: $0.entry).json }
+    let line = JSONValue.object([
+      "actor": .string(actor), "key": .string(membership.keyID ?? ""), "members": .array(members),
+      "v": .integer(Self.format),
+    ])
+    return line.canonicalBytes + [0x0A] + checkpoint.bytes
   }
 
-  /// The newest checkpoint: the whole log's, and its signature is a member's.
-  package var newestCheckpoint: SignedCheckpoint { known.end.checkpoint }
+  init(decoding bytes: [UInt8]) throws {
+    guard let end = bytes.firstIndex(of: 0x0A) else { throw VaultError(.corrupt, "what was seen of a log is cut off") }
+    let checkpoint = try SignedCheckpoint(decoding: Array(bytes[(end + 1)...]))
+    var object = try JSONMembers(of: JSONValue(readingCanonical: Array(bytes[..<end])), "what was seen of a log")
+    try VaultError.requireFormat(object.count("v"), Self.format, "what was seen of a log")
+    let actor = try object.string("actor")
+    let key = try object.string("key")
+    let standings = try object.array("members").map { value in
+      let member = try Member(value)
+      return Membership.Standing(card: member.card, entry: member.entry)
+    }
+    try object.finish()
+    let prefix = "relatch/"
+    guard checkpoint.checkpoint.origin.hasPrefix(prefix) else {
+      throw VaultError(.corrupt, "the log of something else")
+    }
+    let membership = Membership(
+      vault: String(checkpoint.checkpoint.origin.dropFirst(prefix.count)), keyID: key.isEmpty ? nil : key,
+      standings: standings)
+    guard membership.standings == standings else { throw VaultError(.corrupt, "members that contradict each other") }
+    self.init(checkpoint: checkpoint, actor: actor, membership: membership)
+  }
+}
+
+extension VaultView {
+  /// The vault's identifier as it is stored, for a comparison: nothing is verified.
+  package static func unverified(in transaction: any ReadTransaction) throws -> Identifier {
+    try VaultHeader(decoding: VaultRows(transaction).header).id
+  }
+
+  /// The log as it was verified, to be remembered.
+  package var seenLog: SeenLog { known.seen }
 
   /// Fails with `rolledBack` unless the log is an extension of what was seen of it before. Reads O(log n) rows.
-  package func requireExtension(of seen: SignedCheckpoint) throws {
-    try Self.requireExtension(of: seen.checkpoint, newest: newestCheckpoint.checkpoint, in: transaction)
-  }
-
   static func requireExtension(of seen: Checkpoint, newest: Checkpoint, in transaction: any ReadTransaction) throws {
     guard seen.origin == newest.origin else {
       throw VaultError(.rolledBack, "found the vault of the log \(newest.origin), expected \(seen.origin)")

@@ -22,22 +22,26 @@ package struct Member: Hashable, Sendable {
     }
   }
 
-  var bytes: [UInt8] {
-    JSONValue.object(["card": card.json, "entry": .integer(Int(clamping: entry))]).canonicalBytes
-  }
+  var json: JSONValue { .object(["card": card.json, "entry": .integer(Int(clamping: entry))]) }
+
+  var bytes: [UInt8] { json.canonicalBytes }
 
   init(decoding bytes: [UInt8], name: String) throws {
     let what = "member \(Name.printable(name))"
     self = try VaultError.rethrowingCorrupt(what) {
-      var members = try JSONMembers(of: JSONValue(readingCanonical: bytes), "member")
-      let card: LogMember
-      do { card = try LogMember(members.value("card")) } catch let error as AuditError {
+      let member: Member
+      do { member = try Member(JSONValue(readingCanonical: bytes)) } catch let error as AuditError {
         throw VaultError(.corrupt, "\(what) is damaged: \(error)")
       }
-      let entry = try members.count("entry")
-      try members.finish()
-      guard card.name.utf8.elementsEqual(name.utf8) else { throw VaultError(.corrupt, "\(what) is another's") }
-      return Member(card: card, entry: UInt64(entry))
+      guard member.name.utf8.elementsEqual(name.utf8) else { throw VaultError(.corrupt, "\(what) is another's") }
+      return member
     }
+  }
+
+  init(_ json: JSONValue) throws {
+    var members = try JSONMembers(of: json, "member")
+    card = try LogMember(members.value("card"))
+    entry = UInt64(try members.count("entry"))
+    try members.finish()
   }
 }

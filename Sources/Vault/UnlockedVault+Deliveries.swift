@@ -48,29 +48,7 @@ extension VaultView {
       }
       // Where all are owners, each may add what another could be made to seem to have added.
       guard members.contains(where: { $0.card.role != .owner }) else { continue }
-      try requireSigned(entry, at: delivery.entry, "the \(what)")
       try requireNotRemoved(delivery, of: credential, "the \(what)")
-    }
-  }
-
-  /// Fails with `corrupt` unless the member whom `entry` names signed it: whoever signs a log can append entries in another's
-  /// name, and then a log that ends well is no proof of each. The run that the entry is in must end with that member's
-  /// checkpoint (vault/log.md, Runs and checkpoints). The time this takes grows with the run.
-  private func requireSigned(_ entry: LogEntry, at index: UInt64, _ what: String) throws {
-    var end = index + 1
-    while end < logSize, try authenticatedEntry(at: end).member == entry.member { end += 1 }
-    // The last run's signature was verified with the end of the log, or is about to be this process's own.
-    guard end < logSize else { return }
-    let row = try transaction.value(in: .checkpoints, for: end.bigEndianBytes)
-    guard let row, let signed = try? SignedCheckpoint(decoding: row), signed.checkpoint.size == end,
-      signed.checkpoint.origin == header.origin, let key = verifyingKey(of: entry.member),
-      (try? signed.verify(by: key)) != nil
-    else { throw VaultError(.corrupt, "\(what): log entry \(index) is not signed by \(entry.member)") }
-    do {
-      try AuditLog.inclusionProof(of: index, size: end, in: transaction)
-        .verify(leafHash: MerkleTree.leafHash(entry.bytes), root: signed.checkpoint.root)
-    } catch let error as AuditError {
-      throw VaultError(.corrupt, "\(what): log entry \(index) is not what \(entry.member) signed: \(error)")
     }
   }
 

@@ -8,29 +8,34 @@ package import Storage
 ///
 /// Opening and sealing happen outside transactions; a pair is released only after the entry that says so is durable.
 package struct UnlockedVault: Sendable {
-  package let store: any Store
+  package let locked: LockedVault
+  /// What the vault said of itself when it was opened.
   package let header: VaultHeader
   package let member: Member
-  private let identity: Identity
-  private let vaultKey: VaultKey?
-  private let randomness: Randomness
-  private let memory: VaultMemory
+  let identity: Identity
+  /// An owner's; nil for the others.
+  private let ownersKey: OwnersKey?
+  let randomness: Randomness
 
-  /// Opens the vault in `store` with `identity`; `keyFile` is the content of `keys/<key ID>.age`.
-  ///
-  /// Throws `notPermitted` if the identity is not a member, `corrupt` if anything does not authenticate, and `rolledBack`,
-  /// now or later, if the log is not an extension of what `seen` says.
+  package var store: any Store { locked.store }
+  private var memory: VaultMemory { locked.memory }
+
+  /// Opens the vault in `store`, of which nothing was seen before, with `identity`.
   package init(
-    _ store: any Store, identity: Identity, keyFile: @Sendable (VaultHeader) throws -> [UInt8],
-    extending seen: SignedCheckpoint? = nil, randomness: Randomness
-  )
-    async throws
-  {
-    let memory = VaultMemory(floor: seen)
-    let (header, members) = try await store.read { transaction in
-      let view = try VaultView(transaction, remembering: memory)
-      return (view.header, view.members)
-    }
+    _ store: any Store, identity: Identity, keyFile: @escaping @Sendable (VaultHeader) throws -> [UInt8],
+    randomness: Randomness
+  ) async throws {
+    try await self.init(LockedVault(store), identity: identity, keyFile: keyFile, randomness: randomness)
+  }
+
+  /// Opens `locked` with `identity`; `keyFile` gives the content of `keys/<key ID>.age`.
+  ///
+  /// Throws `notPermitted` if the identity is not a member, and what `LockedVault.read` throws.
+  package init(
+    _ locked: LockedVault, identity: Identity, keyFile: @escaping @Sendable (VaultHeader) throws -> [UInt8],
+    randomness: Randomness
+  ) async throws {
+    let (header, members) = try await locked.read { ($0.header, $0.members) }
     guard
       let member = members.first(where: {
         $0.card.signing == identity.signingKey.verifyingKey && $0.card.age == identity.age.recipient.description
@@ -41,42 +46,39 @@ package struct UnlockedVault: Sendable {
         "the identity \(identity.age.recipient) is not one of this vault's, whose members are \(members.map(\.name).joined(separator: ", "))"
       )
     }
-    self.store = store
+    self.locked = locked
     self.header = header
     self.member = member
     self.identity = identity
     self.randomness = randomness
-    self.memory = memory
-    vaultKey = member.card.role == .owner ? try Self.open(keyFile(header), header, identity) : nil
+    ownersKey = member.card.role == .owner ? try OwnersKey(of: header, identity, keyFile) : nil
   }
 
-  private static func open(_ keyFile: [UInt8], _ header: VaultHeader, _ identity: Identity) throws -> VaultKey {
-    let key: VaultKey
-    do {
-      key = try VaultKey(AgeFile.open(keyFile.span.bytes, with: [identity.age]))
-    } catch let error as AgeError {
-      // The log says that this is an owner, and the key is sealed to every owner.
-      throw VaultError(.corrupt, "the vault key does not open: \(error)")
+  /// The vault key that `header` names. Throws `notPermitted` unless the member is an owner.
+  func vaultKey(of header: VaultHeader) throws -> VaultKey {
+    guard let ownersKey else {
+      throw VaultError(.notPermitted, "member \(member.name) is no owner, and owners alone can do that")
     }
-    guard key.id == header.keyID else {
-      throw VaultError(.corrupt, "the key file holds key \(key.id), expected \(header.keyID)")
-    }
-    return key
+    return try ownersKey.key(of: header)
   }
 
   // MARK: - Keys and pairs
 
-  func credentialKey(of credential: Credential) async throws -> SharedSecret {
+  /// The key of the credential `name`, with its record as it is now.
+  func credentialKey(of name: String) async throws -> (key: SharedSecret, credential: Credential) {
     let member = member
-    return try open(
-      key: await store.read { try VaultView.sealedKey(of: credential, for: member, in: $0) }, of: credential)
+    let (header, credential, sealed) = try await locked.read { view in
+      let credential = try view.credential(name)
+      return (view.header, credential, try view.sealedKey(of: credential, for: member))
+    }
+    return (try open(key: sealed, of: credential, header), credential)
   }
 
   /// Opens what `VaultView.sealedKey` gave. Throws `corrupt` unless it is the key that the credential's record names.
-  private func open(key sealed: [UInt8], of credential: Credential) throws -> SharedSecret {
+  private func open(key sealed: [UInt8], of credential: Credential, _ header: VaultHeader) throws -> SharedSecret {
     let key: SecretBytes
-    if let vaultKey {
-      key = try vaultKey.unwrap(sealed, of: credential.id, in: header.id)
+    if member.card.role == .owner {
+      key = try vaultKey(of: header).unwrap(sealed, of: credential.id, in: header.id)
     } else {
       do { key = try AgeFile.open(sealed.span.bytes, with: [identity.age]) } catch let error as AgeError {
         throw VaultError(.corrupt, "the grant of \(member.name) on \(credential.name) does not open: \(error)")
@@ -89,9 +91,9 @@ package struct UnlockedVault: Sendable {
     return SharedSecret(key)
   }
 
-  /// Seals `pair` as version `version` of `credential`, ready to be stored by a change.
-  package func seal(_ pair: Pair, of credential: Credential, version: UInt64) async throws -> SealedPair {
-    let key = try await credentialKey(of: credential)
+  /// Seals `pair` as version `version` of the credential `name`, ready to be stored by a change.
+  package func seal(_ pair: Pair, of name: String, version: UInt64) async throws -> SealedPair {
+    let (key, credential) = try await credentialKey(of: name)
     return try seal(pair, of: credential, version: version, key.secret)
   }
 
@@ -105,7 +107,7 @@ package struct UnlockedVault: Sendable {
     let record = try SealedRecord.seal(
       document.bytes, key: key.bytes, purpose: .pair(credential.id, version: version), vault: header.id,
       randomness: randomness)
-    return SealedPair(credential: credential.id, version: version, record: record)
+    return SealedPair(credential: credential.id, keyID: credential.keyID, version: version, record: record)
   }
 
   /// Opens the chosen versions, after an entry `event` that names them is durable.
@@ -116,9 +118,9 @@ package struct UnlockedVault: Sendable {
     _ fields: [String: JSONValue] = [:], now: Timestamp
   ) async throws -> [(version: Version, pair: Pair)] {
     let member = member
-    let (credential, sealedKey, sealed) = try await change(now: now) { change in
+    let (header, credential, sealedKey, sealed) = try await change(now: now) { change in
       let credential = try change.view.credential(name)
-      let sealedKey = try VaultView.sealedKey(of: credential, for: member, in: change.view.transaction)
+      let sealedKey = try change.view.sealedKey(of: credential, for: member)
       let sealed = try choose(credential).map { version in
         guard let record = try change.view.sealedPair(of: credential, version.number) else {
           throw VaultError(.corrupt, "version \(version.number) of \(name) is missing")
@@ -128,9 +130,9 @@ package struct UnlockedVault: Sendable {
       var fields = fields
       fields["versions"] = .array(sealed.map { .integer(Int(clamping: $0.0.number)) })
       try change.log(event, about: name, fields)
-      return (credential, sealedKey, sealed)
+      return (change.view.header, credential, sealedKey, sealed)
     }
-    let key = try open(key: sealedKey, of: credential)
+    let key = try open(key: sealedKey, of: credential, header)
     return try sealed.map { (version: $0.0, pair: try open($0.1, as: $0.0.number, of: credential, key.secret)) }
   }
 
@@ -148,8 +150,7 @@ package struct UnlockedVault: Sendable {
 
   /// Runs `body` on one snapshot of the vault. What this process has verified and finds unchanged is not verified again.
   package func read<Result: Sendable>(_ body: @Sendable (VaultView) throws -> Result) async throws -> Result {
-    let memory = memory
-    return try await store.read { try body(VaultView($0, remembering: memory)) }
+    try await locked.read(body)
   }
 
   // MARK: - Changes
@@ -165,7 +166,9 @@ package struct UnlockedVault: Sendable {
     let memory = memory
     return try await store.write { transaction in
       let view = try VaultView(changing: transaction, remembering: memory)
-      guard view.header == header else { throw VaultError(.corrupt, "the vault was replaced by another while in use") }
+      guard view.header.id == header.id else {
+        throw VaultError(.corrupt, "the vault was replaced by another while in use")
+      }
       guard view.members.contains(member) else {
         throw VaultError(.notPermitted, "member \(member.name) was changed while in use")
       }
@@ -183,9 +186,19 @@ package struct UnlockedVault: Sendable {
     made: Timestamp? = nil, now: Timestamp
   ) async throws -> Credential {
     try Credential.check(name: name, provider: provider, settings: settings)
-    guard let vaultKey else {
-      throw VaultError(.notPermitted, "member \(member.name) is no owner and cannot add credentials")
+    return try await UnlockedVault.again {
+      try await addOnce(
+        name: name, provider: provider, settings: settings, policy: policy, admin: admin, pair: pair, made: made,
+        now: now)
     }
+  }
+
+  private func addOnce(
+    name: String, provider: String, settings: [String: String], policy: Policy, admin: String, pair: Pair,
+    made: Timestamp?, now: Timestamp
+  ) async throws -> Credential {
+    let header = try await locked.read { $0.header }
+    let vaultKey = try vaultKey(of: header)
     let (key, keyID) = try credentialKey()
     let credential = Credential(
       id: Identifier(drawnFrom: randomness), name: name, provider: provider, settings: settings, policy: policy,
@@ -193,22 +206,35 @@ package struct UnlockedVault: Sendable {
     let wrapped = try vaultKey.wrap(key.secret, of: credential.id, in: header.id, randomness)
     let sealed = try seal(pair, of: credential, version: 1, key.secret)
     return try await change(now: now) { change in
+      guard change.view.header == header else {
+        throw VaultError(.keyChanged, "the vault key was renewed while \(name) was added")
+      }
       guard try !change.view.hasCredential(name) else {
         throw VaultError(.alreadyExists, "the vault has a credential \(Name.printable(name)) already")
       }
       if !credential.isSelfAdministered { _ = try change.view.credential(admin) }
       try change.view.requirePartners(policy.notTogetherWith, of: name)
       try change.storeKey(wrapped, of: credential.id)
-      try change.storePair(sealed)
+      try change.storePair(sealed, of: credential)
       return try change.save(credential, .credentialAdded, ["provider": .string(provider), "version": 1])
     }
   }
 
   /// A fresh key for a credential, and its name.
-  private func credentialKey() throws -> (key: SharedSecret, id: String) {
+  func credentialKey() throws -> (key: SharedSecret, id: String) {
     let key = try randomness.secret(VaultKey.size)
     let id = try VaultKey.id(ofCredentialKey: key)
     return (SharedSecret(key), id)
+  }
+
+  /// Runs `body` again, some times, where a key was renewed under it: each time nothing had been changed.
+  package nonisolated(nonsending) static func again<Result: Sendable>(
+    _ body: nonisolated(nonsending) () async throws -> Result
+  ) async throws -> Result {
+    for _ in 0..<8 {
+      do { return try await body() } catch let error as VaultError where error.code == .keyChanged { continue }
+    }
+    return try await body()
   }
 
   /// Replaces a credential's policy. Throws `notFound` if it names a credential that is not there and that it did not name

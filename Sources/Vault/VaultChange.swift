@@ -35,14 +35,9 @@ package final class VaultChange {
     if let credential { fields["credential"] = .string(credential) }
     let entry = try LogEntry(time: now, member: member, event: event.text, details: fields)
     // Such an entry would make the log one that nobody can verify, for ever.
-    if try Membership.Change(entry) != nil,
-      !view.members.contains(where: { $0.name == member && $0.card.role == .owner })
-    {
-      throw VaultError(.notPermitted, "member \(member) is no owner and cannot change who is a member")
-    }
-    if [EventName.deliveryAdded.text, EventName.deliveryRemoved.text].contains(event.text) {
+    if try EventName.ofOwners.contains(event) || Membership.Change(entry) != nil {
       guard view.members.contains(where: { $0.name == member && $0.card.role == .owner }) else {
-        throw VaultError(.notPermitted, "member \(member) is no owner and cannot change sinks and hooks")
+        throw VaultError(.notPermitted, "member \(member) is no owner, and owners alone do that (\(event.text))")
       }
     }
     entries.append(entry)
@@ -84,18 +79,69 @@ package final class VaultChange {
     return try save(credential, event, fields)
   }
 
-  /// Stores the wrapped key of a new credential.
+  /// Stores the wrapped key of a credential.
   func storeKey(_ wrapped: [UInt8], of credential: Identifier) throws {
     try transaction.set(wrapped, in: .keys, for: credential.bytes)
   }
 
-  /// Stores the sealed pair of one version; a version is immutable, so a second one is refused.
-  package func storePair(_ sealed: SealedPair) throws {
+  /// Stores the sealed pair of one version of `credential`, which is as it is in this transaction. A version is immutable, so
+  /// a second one is refused. Throws `keyChanged` if the credential has another key than the pair is sealed under.
+  package func storePair(_ sealed: SealedPair, of credential: Credential) throws {
+    guard sealed.credential == credential.id, sealed.keyID == credential.keyID else {
+      throw VaultError(.keyChanged, "the key of \(credential.name) was renewed while a pair was sealed under it")
+    }
     let key = sealed.credential.bytes + sealed.version.bigEndianBytes
     guard try transaction.value(in: .versions, for: key) == nil else {
       throw VaultError(.alreadyExists, "version \(sealed.version) is stored already")
     }
     try transaction.set(sealed.record, in: .versions, for: key)
+  }
+
+  /// Stores a pair sealed anew, in the place of the same one under another key.
+  func replacePair(_ record: [UInt8], version: UInt64, of credential: Identifier) throws {
+    try transaction.set(record, in: .versions, for: credential.bytes + version.bigEndianBytes)
+  }
+
+  /// Stores the header, with an entry that says the same.
+  func save(_ header: VaultHeader) throws {
+    try log(.vaultRekeyed, ["key": .string(header.keyID)])
+    try transaction.set(header.bytes, in: .header, for: VaultHeader.row)
+  }
+
+  /// Stores a member, with the entry that makes it one.
+  func addMember(_ card: LogMember) throws {
+    let member = Member(card: card, entry: nextIndex)
+    try log(.memberAdded, ["added": card.json, "record": .string(SHA256.hash(member.bytes).bytes.base64)])
+    try transaction.set(member.bytes, in: .members, for: Array(card.name.utf8))
+  }
+
+  /// Removes a member, with the entry that says so.
+  func removeMember(_ name: String) throws {
+    try log(.memberRemoved, ["removed": .string(name)])
+    try transaction.remove(Array(name.utf8), from: .members)
+  }
+
+  /// Replaces the grants on a credential: member name to the credential's key sealed to that member.
+  func storeGrants(_ grants: [String: [UInt8]], on credential: Identifier) throws {
+    for row in try transaction.rows(in: .grants, withPrefix: credential.bytes) {
+      try transaction.remove(row.key, from: .grants)
+    }
+    for (name, grant) in grants { try storeGrant(grant, on: credential, to: name) }
+  }
+
+  func storeGrant(_ grant: [UInt8], on credential: Identifier, to member: String) throws {
+    try transaction.set(grant, in: .grants, for: credential.bytes + Array(member.utf8))
+  }
+
+  /// Removes a credential with everything that hangs from it, with the entry that says so.
+  func remove(_ credential: Credential) throws {
+    try log(.credentialRemoved, about: credential.name)
+    try transaction.remove(Array(credential.name.utf8), from: .credentials)
+    for table in [Table.keys, .grants, .versions, .journal] {
+      for row in try transaction.rows(in: table, withPrefix: credential.id.bytes) {
+        try transaction.remove(row.key, from: table)
+      }
+    }
   }
 
   /// The transaction, for leases: they belong to storage.

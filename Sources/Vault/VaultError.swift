@@ -10,8 +10,12 @@ package struct VaultError: Error, Equatable, Sendable, CustomStringConvertible {
     case corrupt
     /// Not an extension of what was seen of this vault before: an older copy, another history, or another vault.
     case rolledBack
+    /// Written by a newer version of the format.
+    case unsupportedFormat
     /// The identity is not a member, or holds no grant on this.
     case notPermitted
+    /// A key was renewed while something was being sealed under it. Nothing was changed: seal it again.
+    case keyChanged
     /// A name, setting, policy or pair given is not acceptable.
     case invalidInput
     /// A file or folder could not be read.

@@ -54,8 +54,7 @@ extension VaultError {
 
   static func requireFormat(_ found: Int, _ expected: Int, _ what: String) throws(VaultError) {
     guard found == expected else {
-      // A vault of a later format is told by its database: in one of this format, it is damage.
-      throw VaultError(.corrupt, "\(what) has format \(found), expected \(expected)")
+      throw VaultError(.unsupportedFormat, "\(what) has format \(found), this program reads \(expected)")
     }
   }
 }

@@ -25,10 +25,14 @@ final class VaultMemory: Sendable {
   struct Known: Sendable {
     let rows: VaultRows
     let header: VaultHeader
+    let membership: Membership
     let members: [Member]
     let end: LogEnd
     /// Which line of checkpoints `end` is of, each of which extends the one before it; another number, another line.
     var history: UInt64 = 0
+
+    /// What to remember of it.
+    var seen: SeenLog { SeenLog(checkpoint: end.checkpoint, actor: end.last.member, membership: membership) }
   }
 
   fileprivate struct State {
@@ -37,6 +41,8 @@ final class VaultMemory: Sendable {
     var known: [Known] = []
     /// By name; each vouched for by an entry of the history's newest checkpoint.
     var records: [String: Record] = [:]
+    /// The newest log that was found in the store: whatever is read later extends it.
+    var seen: SeenLog?
   }
 
   /// Readers have snapshots that are a few commits old.
@@ -45,10 +51,20 @@ final class VaultMemory: Sendable {
   fileprivate static let mostRecords = 4_096
 
   private let state = Mutex(State())
-  /// What the vault was when it was opened: whatever is read later extends it.
-  let floor: SignedCheckpoint?
 
-  init(floor: SignedCheckpoint? = nil) { self.floor = floor }
+  /// `seen` is what the vault was seen to be before this process.
+  init(after seen: SeenLog? = nil) { state.withLock { $0.seen = seen } }
+
+  /// The newest log that was found in the store, by this process or before it; nil if none was.
+  var seen: SeenLog? { state.withLock { $0.seen } }
+
+  /// Keeps what a transaction found that sees nothing but what is committed.
+  func found(_ known: Known) {
+    state.withLock { state in
+      guard known.end.size > state.seen?.checkpoint.checkpoint.size ?? 0 else { return }
+      state.seen = known.seen
+    }
+  }
 
   /// What is known of the vault that `transaction` shows, whose rows are `rows`; nil if there is any difference.
   func recall(_ rows: VaultRows, in transaction: any ReadTransaction) throws -> Known? {
@@ -86,7 +102,9 @@ final class VaultMemory: Sendable {
         for index in state.known.indices { state.known[index].history = state.history }
       }
       state.known.append(
-        Known(rows: base.rows, header: base.header, members: base.members, end: end, history: state.history))
+        Known(
+          rows: base.rows, header: base.header, membership: base.membership, members: base.members, end: end,
+          history: state.history))
       if state.known.count > Self.mostEnds { state.known.removeFirst() }
       for record in records { state.keep(record) }
     }

@@ -18,11 +18,12 @@ package struct VaultView {
   package var members: [Member] { known.members }
   private var checkpoint: Checkpoint { known.end.checkpoint.checkpoint }
   /// How many entries the log has.
-  var logSize: UInt64 { unsigned?.size ?? known.end.size }
+  package var logSize: UInt64 { unsigned?.size ?? known.end.size }
 
-  /// Checks all that vouches for the vault: header, members, and the log's end.
+  /// Checks all that vouches for the vault: the whole log, its end, the header and the members.
   ///
-  /// Throws `notFound` if the store holds no vault; `VaultError.corrupt` or `AuditError` if it does not authenticate.
+  /// Throws `notFound` if the store holds no vault; `VaultError.corrupt` or `AuditError` if it does not authenticate. The
+  /// time this takes grows with the log: `LockedVault` goes on from what was seen before.
   package init(_ transaction: any ReadTransaction) throws {
     try (transaction as? any WriteTransaction)?.finishNow()
     known = try Self.authenticate(VaultRows(transaction), in: transaction)
@@ -36,7 +37,8 @@ package struct VaultView {
     let rows = try VaultRows(transaction)
     known =
       try memory.recall(rows, in: transaction)
-      ?? memory.learn(Self.authenticate(rows, in: transaction, extending: memory.floor), isNewest: false)
+      ?? memory.learn(Self.authenticate(rows, in: transaction, after: memory.seen), isNewest: false)
+    memory.found(known)
     self.transaction = transaction
     self.memory = memory
     unsigned = nil
@@ -55,7 +57,7 @@ package struct VaultView {
       try transaction.finishNow()
       known =
         try memory.recall(rows, in: transaction)
-        ?? memory.learn(Self.authenticate(rows, in: transaction, extending: memory.floor), isNewest: true)
+        ?? memory.learn(Self.authenticate(rows, in: transaction, after: memory.seen), isNewest: true)
       unsigned = nil
     }
     self.transaction = transaction
@@ -63,36 +65,33 @@ package struct VaultView {
   }
 
   private static func authenticate(
-    _ rows: VaultRows, in transaction: any ReadTransaction, extending floor: SignedCheckpoint? = nil
+    _ rows: VaultRows, in transaction: any ReadTransaction, after seen: SeenLog? = nil
   ) throws -> VaultMemory.Known {
     let header = try VaultHeader(decoding: rows.header)
     let members = try rows.members.map { try Member(decoding: $0.value, name: name($0.key)) }
-    let end = try AuditLog.authenticateHead(in: transaction) { name in
-      members.first { $0.name == name }?.card.signing
-    }
-    guard let end, end.checkpoint.checkpoint.origin == header.origin else {
-      throw VaultError(.corrupt, "the vault's log is missing, or another vault's")
-    }
-    if let floor {
-      try requireExtension(of: floor.checkpoint, newest: end.checkpoint.checkpoint, in: transaction)
-    }
-    let known = VaultMemory.Known(rows: rows, header: header, members: members, end: end)
-    let view = VaultView(transaction: transaction, known: known, unsigned: nil, memory: nil)
-    // The keys that vouched for the log stand in the log: a member's record that differs from its entry ends here.
-    for member in members {
-      try view.requireDigest(of: member.bytes, inEntry: member.entry, "member \(Name.printable(member.name))") {
-        entry in
-        // Vouched for by an owner who was there before, and so on back to the first.
-        member.entry == 0
-          ? entry.event == EventName.vaultCreated.text && entry.details["owner"] == member.card.json
-          : entry.event == EventName.memberAdded.text && entry.details["added"] == member.card.json
-            && members.contains { $0.name == entry.member && $0.card.role == .owner && $0.entry < member.entry }
+    if let seen {
+      guard let newest = try AuditLog.latestCheckpoint(in: transaction) else {
+        throw VaultError(.corrupt, "the vault's log is missing")
       }
+      try requireExtension(of: seen.checkpoint.checkpoint, newest: newest.checkpoint, in: transaction)
     }
+    let (end, membership) = try LogVerification.verify(storedIn: transaction, after: seen)
+    guard header.origin == membership.origin else {
+      throw VaultError(.corrupt, "the vault's log is another vault's")
+    }
+    // The log alone says who the members are, and which key is in use: rows that say otherwise were altered.
+    guard membership.standings == members.map({ Membership.Standing(card: $0.card, entry: $0.entry) }) else {
+      throw VaultError(.corrupt, "the members are not those that the log ends with")
+    }
+    guard header.keyID == membership.keyID else {
+      throw VaultError(.corrupt, "the header names another vault key than the log")
+    }
+    let known = VaultMemory.Known(rows: rows, header: header, membership: membership, members: members, end: end)
+    let view = VaultView(transaction: transaction, known: known, unsigned: nil, memory: nil)
     let first = try view.authenticatedEntry(at: 0)
-    guard first.event == EventName.vaultCreated.text, first.time == header.created,
-      first.details["vault"] == .string(header.id.description), first.details["key"] == .string(header.keyID)
-    else { throw VaultError(.corrupt, "the vault's header is not the one its log begins with") }
+    guard first.event == EventName.vaultCreated.text, first.time == header.created else {
+      throw VaultError(.corrupt, "the vault's header is not the one its log begins with")
+    }
     return known
   }
 
@@ -120,9 +119,43 @@ package struct VaultView {
     return entry
   }
 
+  /// Who holds the lease of this name; nil if nobody ever did, or it was given back. Leases are not authenticated.
+  package func leaseHolder(of lease: String) throws -> LeaseHolder? { try transaction.leaseHolder(of: lease) }
+
   /// All credentials, by name.
   package func credentials() throws -> [Credential] {
     try transaction.rows(in: .credentials).map { try credential(decoding: $0.value, name: Self.name($0.key)) }
+  }
+
+  /// The names of all credentials, in order. Their records are not looked at.
+  func names() throws -> [String] {
+    var names: [String] = []
+    try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, _ in
+      names.append(try Self.name(key))
+      return true
+    }
+    return names
+  }
+
+  /// The key of `credential` as it is stored for owners.
+  func wrappedKey(of credential: Credential) throws -> [UInt8] {
+    guard let wrapped = try transaction.value(in: .keys, for: credential.id.bytes) else {
+      throw VaultError(.corrupt, "the key of \(credential.name) is missing")
+    }
+    return wrapped
+  }
+
+  /// Whether there is a grant for `member`. Whoever can write the store can make it seem so.
+  func hasGrant(on credential: Credential, _ member: String) throws -> Bool {
+    try transaction.value(in: .grants, for: credential.id.bytes + Array(member.utf8)) != nil
+  }
+
+  /// Hands `visit` every entry of the log with its index, in order. What was visited is known to be what the newest
+  /// checkpoint covers only when this returns.
+  func replay(_ visit: (_ entry: LogEntry, _ index: UInt64) throws -> Void) throws {
+    let size = known.end.size
+    try AuditLog.replay(known.end, in: transaction, visit)
+    for index in size..<max(size, logSize) { try visit(authenticatedEntry(at: index), index) }
   }
 
   /// The name that a row stands under.
@@ -169,15 +202,8 @@ package struct VaultView {
   }
 
   /// The sealed key of `credential` that `member` can open: an owner the wrapped one, others their grant.
-  static func sealedKey(of credential: Credential, for member: Member, in transaction: any ReadTransaction) throws
-    -> [UInt8]
-  {
-    if member.card.role == .owner {
-      guard let wrapped = try transaction.value(in: .keys, for: credential.id.bytes) else {
-        throw VaultError(.corrupt, "the key of \(credential.name) is missing")
-      }
-      return wrapped
-    }
+  func sealedKey(of credential: Credential, for member: Member) throws -> [UInt8] {
+    if member.card.role == .owner { return try wrappedKey(of: credential) }
     guard let grant = try transaction.value(in: .grants, for: credential.id.bytes + Array(member.name.utf8)) else {
       throw VaultError(.notPermitted, "member \(member.name) holds no grant on \(credential.name)")
     }

@@ -60,17 +60,15 @@ struct Places {
     return ProcessEnvironment.value(of: "HOME").map { KnownVaults(in: $0 + "/.local/state/relatch") }
   }
 
-  /// The vault's store, nothing unlocked, after a look at whether it is what was seen of it before. Throws `rolledBack`.
-  func openStore() async throws -> any Store {
-    let store = try openUncomparedStore()
-    try await OpenedVaults.shared.compare(store, at: vault, with: knownVaults) { error in
+  /// The vault with nothing unlocked, after a look at whether it is what was seen of it before. Throws `rolledBack`.
+  func openLocked() async throws -> LockedVault {
+    try await OpenedVaults.shared.compare(openUncomparedStore(), at: vault, with: knownVaults) { error, locked in
       guard acceptsRollback else { throw error }
       Diagnostics.standard.warning("accepted, and logged: \(error)")
-      try await unlock(store).change(now: WallClock.now()) { change in
+      try await unlock(locked).change(now: WallClock.now()) { change in
         _ = try change.log(.rollbackAccepted, ["found": .string(error.description)])
       }
     }
-    return store
   }
 
   /// The vault's store, compared with nothing.
@@ -85,14 +83,13 @@ struct Places {
 
   /// The vault, unlocked by the identity.
   func openVault() async throws -> UnlockedVault {
-    try await unlock(openStore())
+    try await unlock(openLocked())
   }
 
-  private func unlock(_ store: any Store) async throws -> UnlockedVault {
+  private func unlock(_ locked: LockedVault) async throws -> UnlockedVault {
     let identity = try openIdentity()
     return try await UnlockedVault(
-      store, identity: identity, keyFile: { try readKeyFile(keyFile($0)) },
-      extending: OpenedVaults.shared.seen(at: vault), randomness: .system)
+      locked, identity: identity, keyFile: { try readKeyFile(keyFile($0)) }, randomness: .system)
   }
 
   private func readKeyFile(_ path: String) throws -> [UInt8] {

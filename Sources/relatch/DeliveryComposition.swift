@@ -26,8 +26,7 @@ extension RotationComposition {
     // Another run is at work, or it is only not time yet.
     guard failure.code != .heldByAnotherRun, failure.code != .done else { return }
     do {
-      let credential = try await vault.store.read { transaction in
-        let view = try VaultView(transaction)
+      let credential = try await vault.read { view in
         guard try view.hasCredential(name) else { return nil as Credential? }
         let credential = try view.credential(name)
         if !credential.hooks(on: .failed).isEmpty { try view.requireOwnersDeliveries(of: credential) }

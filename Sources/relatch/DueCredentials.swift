@@ -11,17 +11,16 @@ struct DueCredentials: Sendable {
   /// Those that would be due, were it known when their window opens.
   let unknownZones: [Failure]
 
-  /// What is due in `store` at `now`.
-  init(in store: any Store, now: Timestamp) async throws {
-    (errands, unknownZones) = try await store.read { transaction in
-      let view = try VaultView(transaction)
+  /// What is due in `vault` at `now`.
+  init(in vault: LockedVault, now: Timestamp) async throws {
+    (errands, unknownZones) = try await vault.read { view in
       var errands: [Errand] = []
       var unknownZones: [Failure] = []
       var (rotating, keptApart): (Set<String>, Set<String>) = ([], [])
       for credential in try view.credentials() {
         switch try RotationSchedule.system.standing(of: credential, in: view, now: now) {
         case .due(let reason):
-          let holder = try transaction.leaseHolder(of: RotationRunner.leaseName(of: credential))
+          let holder = try view.leaseHolder(of: RotationRunner.leaseName(of: credential))
           if let holder, holder.expires > now.milliseconds, !RunHolder.isGone(holder.holder) { continue }
           if reason == .age {
             let partners = credential.policy.notTogetherWith

@@ -132,8 +132,10 @@ extension VaultError.Code {
     case .notFound, .cannotRead: .notFound
     case .alreadyExists, .invalidInput: .usage
     case .corrupt, .rolledBack: .corruptData
+    case .unsupportedFormat: .configuration
     case .notPermitted: .notPermitted
     case .cannotWrite: .cannotWrite
+    case .keyChanged: .heldByAnotherRun
     }
   }
 
@@ -145,9 +147,11 @@ extension VaultError.Code {
     case .corrupt: "nothing was changed; restore the vault from a backup, and find out who altered it"
     case .rolledBack:
       "if it was put back on purpose, --accept-rollback goes on with it and logs that; else find out who replaced it"
+    case .unsupportedFormat: "use a newer relatch"
     case .notPermitted: "use the identity that made the vault, or ask an owner: --identity FILE or RELATCH_IDENTITY"
     case .cannotRead: "check that it is a file, and that you may read it"
     case .cannotWrite: "check free space and permissions; nothing was changed"
+    case .keyChanged: "nothing was changed; try again"
     }
   }
 }

@@ -100,7 +100,7 @@ struct RollbackTests {
     let after = try remembered(place)
     #expect(before.count == 1 && after.count == 1 && before != after)
     let size = try await place.relatch("log", "list").outputText.split(separator: "\n").count
-    #expect(after[0].split(separator: "\n")[1] == "\(size)")
+    #expect(after[0].split(separator: "\n")[2] == "\(size)")
     let folder = place.folder.appendingPathComponent(".local/state/relatch").path
     for name in try FileManager.default.subpathsOfDirectory(atPath: folder) + [""] {
       let mode = try FileManager.default.attributesOfItem(atPath: folder + "/" + name)[.posixPermissions] as? Int

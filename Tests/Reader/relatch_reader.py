@@ -103,6 +103,7 @@ class Vault:
         owner = genesis["owner"]
         require(owner["name"] == genesis["member"] and owner["role"] == "owner", "a log that nobody owns")
         members, closed = {owner["name"]: owner}, set()
+        self.key = genesis["key"]
         for index, entry in enumerate(self.entries):
             actor = members.get(entry["member"])
             require(actor, f"entry {index} by a stranger")
@@ -114,6 +115,9 @@ class Vault:
                 else:
                     require(entry["removed"] in members and entry["removed"] != actor["name"], f"entry {index}")
                     del members[entry["removed"]]
+            if entry["event"] == "vault.rekeyed":
+                require(actor["role"] == "owner", f"entry {index} not permitted")
+                self.key = entry["key"]
             last = index + 1 == len(entries)
             if last or self.entries[index + 1]["member"] != entry["member"]:
                 closed.add(index + 1)
@@ -150,7 +154,7 @@ class Vault:
         first = self.entries[0]
         require(header["v"] == 1, "another format")
         require(
-            (header["id"], header["key"], header["created"]) == (first["vault"], first["key"], first["time"]),
+            (header["id"], header["key"], header["created"]) == (first["vault"], self.key, first["time"]),
             "a header that the log denies")
         for name, record in self.tables["members"].items():
             member = canonical(record)

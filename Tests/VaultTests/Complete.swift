@@ -4,6 +4,7 @@ import Contracts
 import JSON
 import Sodium
 import Storage
+import Synchronization
 
 @testable import Vault
 
@@ -40,16 +41,14 @@ struct Complete: Sendable {
     let operating = try await fixture.opened(in: store, by: bob)
     try await Self.rotate(operating, retiring: 1, at: 10)
     let carol = try Identity(AgeIdentity(generating: .seeded("carol")))
-    let card = try carol.card(named: "carol", role: .owner)
-    try await fixture.vault.change(now: Fixture.at(20)) { change in
-      let member = Member(card: card, entry: change.nextIndex)
-      try change.log(.memberAdded, ["added": card.json, "record": .string(SHA256.hash(member.bytes).bytes.base64)])
-      try change.leases.set(member.bytes, in: .members, for: Array("carol".utf8))
+    let kept = Mutex<[UInt8]>([])
+    try await fixture.vault.addMember(carol.card(named: "carol", role: .owner), now: Fixture.at(20)) { _, file in
+      kept.withLock { $0 = file }
     }
-    try await Self.rotate(fixture.vault, retiring: nil, at: 21)
-    let key = try AgeFile.open(fixture.keyFile.span.bytes, with: [fixture.owner.age])
-    let sealed = try VaultKey(key).sealed(
-      to: [fixture.owner.age.recipient, carol.age.recipient], randomness: .seeded("owners"))
+    let sealed = kept.withLock { $0 }
+    try await Self.rotate(
+      UnlockedVault(store, identity: fixture.owner, keyFile: { _ in sealed }, randomness: .seeded("alice's")),
+      retiring: nil, at: 21)
     let owning = try await UnlockedVault(
       store, identity: carol, keyFile: { _ in sealed }, randomness: .seeded("carol's"))
     _ = try await owning.add(
@@ -75,7 +74,7 @@ struct Complete: Sendable {
     let credential = try await vault.read { try $0.credential(Self.credential) }
     let next = (credential.versions.last?.number ?? 0) + 1
     let sealed = try await vault.seal(
-      Fixture.pair(("3MVG9.\(next)", "secret \(next)")), of: credential, version: next)
+      Fixture.pair(("3MVG9.\(next)", "secret \(next)")), of: Self.credential, version: next)
     _ = try await vault.change(now: Fixture.at(second)) { change in
       var credential = try change.view.credential(Self.credential)
       credential.rotation += 1
@@ -88,7 +87,7 @@ struct Complete: Sendable {
       if let retiring { try credential.retire(retiring, now: change.now) }
       if let file = credential.deliveries.first { _ = credential.noteDelivered(next, to: file) }
       if let hook = credential.deliveries.last { _ = credential.noteAttempt(at: hook, now: change.now) }
-      try change.storePair(sealed)
+      try change.storePair(sealed, of: credential)
       try change.saveStep(credential, step: 1, EventName("rotation.promoted"))
     }
   }
@@ -97,14 +96,14 @@ struct Complete: Sendable {
   private static func interruptRotation(_ vault: UnlockedVault, at second: Int) async throws {
     let credential = try await vault.read { try $0.credential(Self.credential) }
     let next = (credential.versions.last?.number ?? 0) + 1
-    let sealed = try await vault.seal(Fixture.pair(("3MVG9.staged", "staged")), of: credential, version: next)
+    let sealed = try await vault.seal(Fixture.pair(("3MVG9.staged", "staged")), of: Self.credential, version: next)
     for (step, event) in ["begun", "stage.intended", "staged"].enumerated() {
       _ = try await vault.change(now: Fixture.at(second + step)) { change in
         var credential = try change.view.credential(Self.credential)
         if event == "begun" { credential.rotation += 1 }
         if event == "staged" {
           _ = try credential.addStaged(handle: "889000000000002", expires: nil, now: change.now)
-          try change.storePair(sealed)
+          try change.storePair(sealed, of: credential)
         }
         try change.saveStep(credential, step: UInt32(step), EventName("rotation.\(event)"))
       }

@@ -65,7 +65,7 @@ struct Fixture: Sendable {
   func rotate(_ name: String = Self.name) async throws -> Credential {
     let credential = try await store.read { try VaultView($0).credential(name) }
     let next = (credential.versions.last?.number ?? 0) + 1
-    let sealed = try await vault.seal(Self.pair(Self.second), of: credential, version: next)
+    let sealed = try await vault.seal(Self.pair(Self.second), of: name, version: next)
     _ = try await vault.change(now: Self.at(2)) { change in
       var credential = try change.view.credential(name)
       credential.rotation += 1
@@ -74,7 +74,7 @@ struct Fixture: Sendable {
     _ = try await vault.change(now: Self.at(3)) { change in
       var credential = try change.view.credential(name)
       _ = try credential.addStaged(handle: "staged", expires: nil, now: change.now)
-      try change.storePair(sealed)
+      try change.storePair(sealed, of: credential)
       try change.saveStep(credential, step: 1, EventName("rotation.staged"))
     }
     return try await vault.change(now: Self.at(4)) { change in
@@ -87,19 +87,8 @@ struct Fixture: Sendable {
   /// Makes bob a member with a grant on the credential.
   func addOperator(_ name: String = Self.name) async throws -> Identity {
     let bob = try Identity(AgeIdentity(generating: .seeded("bob")))
-    let card = try bob.card(named: "bob", role: .operator)
-    let credential = try await store.read { try VaultView($0).credential(name) }
-    let key = try await vault.credentialKey(of: credential)
-    let grant = try key.secret.withBytes {
-      try AgeFile.seal($0, to: [bob.age.recipient], randomness: .seeded("grant"), armored: false)
-    }
-    try await vault.change(now: Self.at(5)) { change in
-      let member = Member(card: card, entry: change.nextIndex)
-      try change.log(
-        .memberAdded, ["added": card.json, "record": .string(SHA256.hash(member.bytes).bytes.base64)])
-      try change.leases.set(member.bytes, in: .members, for: Array("bob".utf8))
-      try change.leases.set(grant, in: .grants, for: credential.id.bytes + Array("bob".utf8))
-    }
+    try await vault.addMember(bob.card(named: "bob", role: .operator), now: Self.at(5), keeping: { _, _ in })
+    try await vault.grant(name, to: "bob", now: Self.at(5))
     return bob
   }
 }

@@ -13,14 +13,14 @@ import Testing
   private static let place = "/srv/vault"
 
   /// The folder with one file in it, which `path` names from the vault's identifier and the place.
-  private func read(_ name: String, _ text: String) throws -> (checkpoint: SignedCheckpoint?, vault: Identifier?) {
+  private func read(_ name: String, _ text: String) throws -> (log: SeenLog?, vault: Identifier?) {
     let temporary = try TemporaryFolder()
     let folder = temporary.path + "/remembered"
     defer { try? FileManager.default.removeItem(atPath: folder) }
     try PrivateFile.createFolder(folder + "/at")
     try PrivateFile.replace("\(folder)/\(name)", Array(text.utf8).span.bytes)
     let known = KnownVaults(in: folder)
-    return (try known.checkpoint(of: Self.vault), try known.vault(at: Self.place))
+    return (try known.log(of: Self.vault), try known.vault(at: Self.place))
   }
 
   @Test func whichVaultStoodSomewhereIsReadFromItsOneText() throws {
@@ -37,7 +37,7 @@ import Testing
     }
   }
 
-  @Test func aCheckpointThatIsNoneIsNoLicenceToGoOn() throws {
+  @Test func aLogThatIsNoneIsNoLicenceToGoOn() throws {
     for text in ["\n", "relatch/\(Self.vault)\n1\n", "x"] {
       #expect(throws: VaultError(.rolledBack, ""), "\(text)") { try read("\(Self.vault)", text) }
     }

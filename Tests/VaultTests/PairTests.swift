@@ -63,11 +63,11 @@ import Testing
   @Test(arguments: [[0xFF], [0x61, 0xC3], [0xED, 0xA0, 0x80]] as [[UInt8]])
   func bytesThatAreNotTextAreNeverSealed(_ bytes: [UInt8]) async throws {
     let fixture = try await Fixture()
-    let credential = try await fixture.add()
+    try await fixture.add()
     let pair = Pair(
       clientID: try SecretBytes(copying: bytes.span.bytes), clientSecret: try SecretBytes(copying: [0x62].span.bytes))
     await #expect(throws: VaultError(.invalidInput, "")) {
-      try await fixture.vault.seal(pair, of: credential, version: 2)
+      try await fixture.vault.seal(pair, of: Fixture.name, version: 2)
     }
   }
 }

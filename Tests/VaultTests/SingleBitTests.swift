@@ -101,9 +101,9 @@ private struct VaultReader {
     opening = try await know(
       Way(name: "opening") { rows in
         let view = try VaultView(SortedTransaction(rows))
-        return [view.header, view.members, view.newestCheckpoint.checkpoint]
+        return [view.header, view.members, view.seenLog.checkpoint.checkpoint]
       })
-    root = try VaultView(SortedTransaction(vault.rows)).newestCheckpoint.checkpoint.root
+    root = try VaultView(SortedTransaction(vault.rows)).seenLog.checkpoint.checkpoint.root
     var others: [Way] = []
     for way in try await Self.ways(of: vault) { others.append(try await know(way)) }
     self.others = others
@@ -211,7 +211,8 @@ private struct VaultReader {
     case let error as VaultError:
       // Of a credential, or a grant, whose row has another key, nobody can say by its name alone that it ever was; that a
       // row stands where none may is found by whoever reads them all.
-      error.code == .corrupt || (error.code == .notFound && ["credential", "pairs"].contains(way.name))
+      // And the digit that is a record's format may have become another's.
+      [.corrupt, .unsupportedFormat].contains(error.code) || (error.code == .notFound && ["credential", "pairs"].contains(way.name))
         || (error.code == .notPermitted && way.name == "pairs")
     case is AuditError: true
     case let error as StorageError: error.code == .corrupt

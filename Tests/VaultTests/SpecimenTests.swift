@@ -109,6 +109,9 @@ import Testing
       "journal.md": texts(.log, 2..<3) + rows.rows(of: .journal).map { $0.value.hex },
       "sealed-record.md": pair.headers.dropFirst().prefix(3).map(\.value),
       "identity.md": alice.headers.dropFirst().map(\.value) + [String(decoding: alice.bytes, as: UTF8.self)],
+      "remembered.md": [
+        String(decoding: try await LockedVault(specimen).read { $0.seenLog.bytes }, as: UTF8.self)
+      ],
     ]
     for (page, parts) in examples {
       let text = try String(contentsOf: VectorFile.contract.appending(path: page), encoding: .utf8)

@@ -167,10 +167,12 @@ import Testing
 
   @Test func aVersionIsImmutable() async throws {
     let fixture = try await Fixture()
-    let credential = try await fixture.add()
-    let sealed = try await fixture.vault.seal(Fixture.pair(Fixture.second), of: credential, version: 1)
+    try await fixture.add()
+    let sealed = try await fixture.vault.seal(Fixture.pair(Fixture.second), of: Fixture.name, version: 1)
     await #expect(throws: VaultError(.alreadyExists, "")) {
-      try await fixture.vault.change(now: Fixture.at(2)) { try $0.storePair(sealed) }
+      try await fixture.vault.change(now: Fixture.at(2)) {
+        try $0.storePair(sealed, of: $0.view.credential(Fixture.name))
+      }
     }
   }
 

@@ -12,7 +12,7 @@ struct ListCommand: AsyncParsableCommand {
 
   func run() async throws {
     let report = Report(options)
-    let credentials = try await Places(options).openStore().read { try VaultView($0).credentials() }
+    let credentials = try await Places(options).openLocked().read { try $0.credentials() }
     let width = credentials.map(\.name.utf8.count).max() ?? 0
     for credential in credentials {
       let name = credential.name + String(repeating: " ", count: width - credential.name.utf8.count)

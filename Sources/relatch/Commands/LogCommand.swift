@@ -19,14 +19,13 @@ struct LogListCommand: AsyncParsableCommand {
 
   func run() async throws {
     let report = Report(options)
-    let store = try await Places(options).openStore()
-    let size = try await store.read { try AuditLog.size(in: $0) }
+    let vault = try await Places(options).openLocked()
+    let size = try await vault.read { $0.logSize }
     let page: UInt64 = 1000
     for start in stride(from: 0, to: size, by: Int(page)) {
       // Each entry is proved to be covered by the newest signed checkpoint before anybody reads it as true.
-      let entries = try await store.read { transaction in
-        let view = try VaultView(transaction)
-        return try (start..<min(size, start + page)).map { try view.authenticatedEntry(at: $0) }
+      let entries = try await vault.read { view in
+        try (start..<min(size, start + page)).map { try view.authenticatedEntry(at: $0) }
       }
       for (offset, entry) in entries.enumerated() {
         try report.text(
@@ -81,7 +80,7 @@ struct LogVerifyCommand: AsyncParsableCommand {
       try VaultView(transaction).requireCurrent()
       return report
     }
-    _ = try await places.openStore()
+    _ = try await places.openLocked()
     let key = try NoteKey(name: "relatch/\(report.vault)", key: report.owner.signing)
     try Report(options).result(
       .object([

@@ -31,11 +31,11 @@ struct MetricsCommand: AsyncParsableCommand {
 extension Places {
   /// The metrics of the vault as it is now.
   func metrics(run: VaultFigures.Run?) async throws -> String {
-    let store = try await openStore()
+    let vault = try await openLocked()
     let bytes = databaseBytes
-    return try await store.read { transaction in
+    return try await vault.read { view in
       try VaultFigures(
-        transaction, schedule: RotationSchedule { TimeZoneRules(named: $0) }, vaultBytes: bytes,
+        view, schedule: RotationSchedule { TimeZoneRules(named: $0) }, vaultBytes: bytes,
         written: WallClock.now(), run: run)
     }.text
   }

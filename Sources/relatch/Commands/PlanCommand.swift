@@ -59,9 +59,8 @@ struct PlanCommand: AsyncParsableCommand {
 
   private func subjects(_ places: Places, now: Timestamp) async throws -> [PlanSubject] {
     let (names, due) = (names, due)
-    return try await places.openStore().read { transaction in
-      let view = try VaultView(transaction)
-      let size = try AuditLog.size(in: transaction)
+    return try await places.openLocked().read { view in
+      let size = view.logSize
       let chosen =
         try names.isEmpty
         ? view.credentials().filter { due || $0.settings["app"] != nil || $0.policy.maxAge != nil }
@@ -70,7 +69,7 @@ struct PlanCommand: AsyncParsableCommand {
         let journal = try RotationJournal(view, of: credential)
         let standing = try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now)
         guard !due || standing.isDue else { return nil }
-        let holder = try transaction.leaseHolder(of: RotationRunner.leaseName(of: credential))
+        let holder = try view.leaseHolder(of: RotationRunner.leaseName(of: credential))
         let isHeld = holder.map { $0.expires > now.milliseconds && !RunHolder.isGone($0.holder) } ?? false
         return PlanSubject(
           places: places, credential: credential, journal: journal, standing: standing,

@@ -22,7 +22,7 @@ struct PolicyCommand: AsyncParsableCommand {
     let name = name
     let credential: Credential
     if changes.isEmpty {
-      credential = try await places.openStore().read { try VaultView($0).credential(name) }
+      credential = try await places.openLocked().read { try $0.credential(name) }
     } else {
       credential = try await places.openVault().setPolicy(of: name, now: WallClock.now()) { policy in
         for (key, value) in changes { try policy.set(key, to: value) }

@@ -24,7 +24,7 @@ struct ResumeCommand: AsyncParsableCommand {
 
   private func resume(_ report: Report) async throws {
     let places = try Places(options)
-    let chosen = names.isEmpty ? try await places.openStore().read { try VaultView($0).unfinished() } : names
+    let chosen = names.isEmpty ? try await places.openLocked().read { try $0.unfinished() } : names
     let errands = Errand.each(chosen, .resume)
     let report = report.of(runs: errands.count)
     // Nothing is unlocked for nothing.

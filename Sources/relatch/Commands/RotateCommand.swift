@@ -56,7 +56,7 @@ extension RotateCommand {
   /// The code of a single failure is its own, of one among several 13.
   private func rotateDue(_ report: Report) async throws {
     let places = try Places(options)
-    let due = try await DueCredentials(in: places.openStore(), now: WallClock.now())
+    let due = try await DueCredentials(in: places.openLocked(), now: WallClock.now())
     let report = report.of(runs: due.errands.count)
     for failure in due.unknownZones { report.failure(failure) }
     var codes = due.unknownZones.map(\.code)

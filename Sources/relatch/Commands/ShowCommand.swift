@@ -13,7 +13,7 @@ struct ShowCommand: AsyncParsableCommand {
 
   func run() async throws {
     let name = name
-    let credential = try await Places(options).openStore().read { try VaultView($0).credential(name) }
+    let credential = try await Places(options).openLocked().read { try $0.credential(name) }
     var lines = [
       "name      \(credential.name)", "provider  \(credential.provider)",
       "admin     \(credential.isSelfAdministered ? "self" : credential.admin)", "added     \(credential.created)",

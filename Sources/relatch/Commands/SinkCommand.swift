@@ -113,7 +113,7 @@ enum Deliveries {
     of name: String, _ options: CommonOptions, where isWanted: @escaping @Sendable (DeliveryRecord) -> Bool
   ) async throws {
     let report = Report(options)
-    let credential = try await Places(options).openStore().read { try VaultView($0).credential(name) }
+    let credential = try await Places(options).openLocked().read { try $0.credential(name) }
     let wanted = credential.deliveries.filter(isWanted)
     for delivery in wanted {
       try report.result(delivery.object(of: credential), text: delivery.line(of: credential))
@@ -126,7 +126,7 @@ enum Deliveries {
     where isWanted: @escaping @Sendable (DeliveryRecord) -> Bool
   ) async throws {
     let vault = try await Places(options).openVault()
-    let credential = try await vault.store.read { try VaultView($0).credential(name) }
+    let credential = try await vault.read { try $0.credential(name) }
     guard credential.deliveries.contains(where: { $0.name == delivery && isWanted($0) }) else {
       throw Failure(
         .notFound, "\(name) has no such sink or hook: \(Name.printable(delivery))",

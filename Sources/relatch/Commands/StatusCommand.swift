@@ -21,8 +21,7 @@ struct StatusCommand: AsyncParsableCommand {
     let report = Report(options)
     let names = names
     let now = WallClock.now()
-    let standings = try await Places(options).openStore().read { transaction in
-      let view = try VaultView(transaction)
+    let standings = try await Places(options).openLocked().read { view in
       let credentials = try names.isEmpty ? view.credentials() : names.map { try view.credential($0) }
       return try credentials.map { credential in
         let journal = try RotationJournal(view, of: credential)

@@ -33,14 +33,13 @@ struct VaultFigures: Sendable {
     self.run = run
   }
 
-  /// Reads all that is told of the vault in `transaction`. Throws as `VaultView` does: figures that are not authentic are
+  /// Reads all that is told of the vault of `view`. Throws as `VaultView` does: figures that are not authentic are
   /// not written.
   init(
-    _ transaction: any ReadTransaction, schedule: RotationSchedule, vaultBytes: Int64?, written: Timestamp, run: Run?
+    _ view: VaultView, schedule: RotationSchedule, vaultBytes: Int64?, written: Timestamp, run: Run?
   ) throws {
-    let view = try VaultView(transaction)
     let credentials = try view.credentials()
-    let size = try AuditLog.size(in: transaction)
+    let size = view.logSize
     let partners = Partners(credentials)
     self.init(
       written: written, vaultBytes: vaultBytes, logEntries: size,

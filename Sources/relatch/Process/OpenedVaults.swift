@@ -10,12 +10,12 @@ final class OpenedVaults: Sendable {
   static let shared = OpenedVaults()
 
   private struct Opened: Sendable {
-    let store: any Store
+    let vault: LockedVault
     let known: KnownVaults
-    /// What it was when it was compared; nil if whatever stands there is to be remembered.
-    let seen: SignedCheckpoint?
-    /// Whether just that is remembered already.
-    let isKept: Bool
+    /// Whether a person accepted what stands there, whatever was seen before.
+    let isAccepted: Bool
+    /// The checkpoint that is remembered already, for this very folder.
+    let kept: SignedCheckpoint?
   }
 
   /// By the absolute path of the folder.
@@ -23,83 +23,62 @@ final class OpenedVaults: Sendable {
 
   private init() {}
 
-  /// Fails with `rolledBack` unless the vault in the folder `path` is the one that was seen there, and has not lost
-  /// anything since. `accept` may throw that error, or take it upon itself.
+  /// The vault in `store`, which lies in the folder `path`. Fails with `rolledBack` unless it is the one that was seen there,
+  /// and has not lost anything since. `accept` may throw that error, or take it upon itself.
   func compare(
-    _ store: any Store, at path: String, with known: KnownVaults?, accept: (VaultError) async throws -> Void
-  ) async throws {
+    _ store: any Store, at path: String, with known: KnownVaults?,
+    accept: (VaultError, LockedVault) async throws -> Void
+  ) async throws -> LockedVault {
     guard let known else {
       Diagnostics.standard.warning(
         "neither XDG_STATE_HOME nor HOME is set: an older copy put in the vault's place would not be noticed")
-      return
+      return LockedVault(store)
     }
     let place = Self.absolute(path)
-    if let first = opened.withLock({ $0[place] }) {
-      // Opened again: what stands there now must be what was compared.
-      guard let seen = first.seen else { return }
-      return try await store.read { try VaultView($0).requireExtension(of: seen) }
-    }
+    // Opened again: what stands there now must be what was compared, or have become of it.
+    if let first = opened.withLock({ $0[place] }) { return LockedVault(store, as: first.vault) }
     let compared: Opened
     do { compared = try await Self.compared(store, at: place, with: known) } catch let error as VaultError
       where error.code == .rolledBack
     {
-      try await accept(error)
-      compared = Opened(store: store, known: known, seen: nil, isKept: false)
+      compared = Opened(vault: LockedVault(store), known: known, isAccepted: true, kept: nil)
+      try await accept(error, compared.vault)
     }
     opened.withLock { $0[place] = compared }
+    return compared.vault
   }
 
   /// Takes what stands in the folder `path` for what is to be remembered of it: the vault was made just now.
   func adopt(_ store: any Store, at path: String, with known: KnownVaults?) {
     guard let known else { return }
-    opened.withLock { $0[Self.absolute(path)] = Opened(store: store, known: known, seen: nil, isKept: false) }
+    let adopted = Opened(vault: LockedVault(store), known: known, isAccepted: true, kept: nil)
+    opened.withLock { $0[Self.absolute(path)] = adopted }
   }
 
-  private static func compared(
-    _ store: any Store, at place: String, with known: KnownVaults
-  ) async throws -> Opened {
-    let (vault, newest) = try await store.read { try VaultView.unverified(in: $0) }
+  private static func compared(_ store: any Store, at place: String, with known: KnownVaults) async throws -> Opened {
+    let id = try await store.read { try VaultView.unverified(in: $0) }
     var found: [String] = []
     let before = try known.vault(at: place)
-    if let before, before != vault {
-      found.append("another vault stands at \(Name.printable(place)): found \(vault), expected \(before)")
+    if let before, before != id {
+      found.append("another vault stands at \(Name.printable(place)): found \(id), expected \(before)")
     }
-    let remembered = try known.checkpoint(of: vault)
-    if let remembered, remembered.bytes == newest, found.isEmpty {
-      return Opened(store: store, known: known, seen: remembered, isKept: before == vault)
+    let seen = try known.log(of: id)
+    let vault = LockedVault(store, after: seen)
+    do { try await vault.read { _ in } } catch let error as VaultError where error.code == .rolledBack {
+      found.append(error.description)
     }
-    // This snapshot is younger than what was remembered: others' commits only make its log longer.
-    let (seen, loss) = try await store.read { transaction -> (SignedCheckpoint, String?) in
-      let view = try VaultView(transaction)
-      do {
-        if let remembered { try view.requireExtension(of: remembered) }
-        return (view.newestCheckpoint, nil)
-      } catch let error as VaultError where error.code == .rolledBack {
-        return (view.newestCheckpoint, error.description)
-      }
-    }
-    if let loss { found.append(loss) }
     // A person who accepts one must have been told of both.
     guard found.isEmpty else { throw VaultError(.rolledBack, found.joined(separator: "; and ")) }
-    return Opened(store: store, known: known, seen: seen, isKept: false)
+    return Opened(vault: vault, known: known, isAccepted: false, kept: before == id ? seen?.checkpoint : nil)
   }
-
-  /// What the vault in the folder `path` was when it was compared; nil if it was not, or a person accepted what is there.
-  func seen(at path: String) -> SignedCheckpoint? { opened.withLock { $0[Self.absolute(path)]?.seen } }
 
   /// Keeps what is there to see of each vault now. Throws `rolledBack` if one has lost something while it was open.
   func remember() async throws {
-    for (place, vault) in opened.withLock({ $0 }) {
-      let (id, found): (Identifier, SignedCheckpoint?) = try await vault.store.read { transaction in
-        let (id, newest) = try VaultView.unverified(in: transaction)
-        if let seen = vault.seen, seen.bytes == newest { return (id, vault.isKept ? nil : seen) }
-        let view = try VaultView(transaction)
-        if let seen = vault.seen { try view.requireExtension(of: seen) }
-        return (id, view.newestCheckpoint)
-      }
-      guard let found else { continue }
+    for (place, opened) in opened.withLock({ $0 }) {
+      let (id, seen) = try await opened.vault.read { ($0.header.id, $0.seenLog) }
+      guard seen.checkpoint != opened.kept else { continue }
       do {
-        try vault.known.remember(found, of: id, at: place, isAccepted: vault.seen == nil)
+        try opened.known.remember(seen, of: id, at: place, isAccepted: opened.isAccepted)
       } catch let error as VaultError where error.code == .cannotWrite {
         Diagnostics.standard.warning("what was seen of the vault is not remembered: \(error)")
       }

@@ -95,7 +95,7 @@ let vaultTargets = [
   FuzzTarget("remembered", seeds: { try remembered() }) { input in
     for path in [vaultFile, placeFile] { write(input, to: path) }
     let known = KnownVaults(in: folder)
-    if let seen = try? known.checkpoint(of: id) { require(seen.bytes == input, "a checkpoint with a second spelling") }
+    if let seen = try? known.log(of: id) { require(seen.bytes == input, "a log with a second spelling") }
     if let vault = try known.vault(at: place) { require(Array("\(vault) \(place)\n".utf8) == input, "another place") }
   },
 ]
@@ -136,10 +136,13 @@ private func removeFolder() {
 }
 
 private func remembered() throws -> [[UInt8]] {
-  let checkpoint = try Checkpoint(origin: "relatch/\(id)", size: 3, root: SHA256.hash([]))
-  return [
-    try SignedCheckpoint(checkpoint, key: Fixed.identity.signingKey).bytes, Array("\(id) \(place)\n".utf8),
-  ]
+  let checkpoint = try SignedCheckpoint(
+    Checkpoint(origin: "relatch/\(id)", size: 3, root: SHA256.hash([])), key: Fixed.identity.signingKey)
+  let card = try Fixed.identity.card(named: "alice", role: .owner)
+  let membership = Membership(
+    vault: id.description, keyID: id.description, standings: [Membership.Standing(card: card, entry: 0)])
+  let seen = SeenLog(checkpoint: checkpoint, actor: "alice", membership: membership)
+  return [seen.bytes, Array("\(id) \(place)\n".utf8)]
 }
 
 private func member() throws -> [UInt8] {
@@ -188,7 +191,7 @@ private func refusing<Value>(_ body: () throws -> Value) throws -> Value {
   do { return try body() } catch {
     let isRefusal =
       switch error {
-      case let error as VaultError: error.code == .corrupt
+      case let error as VaultError: error.code == .corrupt || error.code == .unsupportedFormat
       default: error is AuditError || error is JSONError
       }
     require(isRefusal, "a damaged record is answered with \(error)")

@@ -1,0 +1,26 @@
+import Sodium
+package import Storage
+
+extension AuditLog {
+  /// Hands `visit` every entry up to `end` with its index, in order, in constant memory. Throws `corrupt` at the end unless
+  /// they are those that the end's checkpoint covers: what `visit` was handed is true only if this returns.
+  package static func replay(
+    _ end: LogEnd, in transaction: any ReadTransaction, _ visit: (_ entry: LogEntry, _ index: UInt64) throws -> Void
+  ) throws {
+    var frontier = MerkleFrontier()
+    var rows = RowPages(of: .log)
+    while frontier.size < end.size, let row = try rows.next(in: transaction) {
+      let index = frontier.size
+      guard row.key == index.bigEndianBytes else {
+        throw AuditError(.incomplete, entry: index, "found another key in the log's table, expected this entry")
+      }
+      let entry: LogEntry
+      do throws(AuditError) { entry = try LogEntry(decoding: row.value) } catch { throw error.at(index) }
+      try visit(entry, index)
+      frontier.append(leafHash: MerkleTree.leafHash(row.value))
+    }
+    guard frontier.root == end.frontier.root else {
+      throw AuditError(.corrupt, "the log's entries are not those that its newest checkpoint covers")
+    }
+  }
+}

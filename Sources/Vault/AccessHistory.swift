@@ -1,0 +1,169 @@
+package import Audit
+import JSON
+import Storage
+
+/// Who could open which credential, and when, replayed from the log alone: rows that say otherwise count for nothing.
+///
+/// Names of credentials may be used again after `remove`: what was granted on the old one is not granted on the new one.
+package struct AccessHistory: Sendable {
+  /// A stretch of the log in which a member could open a credential.
+  package struct Access: Hashable, Sendable {
+    package let member: String
+    package let credential: String
+    /// The moment it began: of being granted, of becoming an owner, or of the credential's being added.
+    package let since: Timestamp
+    /// When it ended; nil if it lasts.
+    package fileprivate(set) var until: Timestamp?
+    /// The newest version there was while it lasted.
+    package fileprivate(set) var newestVersion: UInt64
+    /// How often the member has read a pair of it, and when last.
+    package fileprivate(set) var reads = 0
+    package fileprivate(set) var lastRead: Timestamp?
+  }
+
+  private struct Credentials {
+    var newestVersion: UInt64 = 1
+    /// By member; those that last.
+    var accesses: [String: Access] = [:]
+    var grantees: Set<String> = []
+  }
+
+  private var membership: Membership
+  private var present: [String: Credentials] = [:]
+  private var ended: [Access] = []
+  /// How many entries were replayed.
+  private(set) var size: UInt64
+
+  /// Replays the whole log of `view`, and fails with `corrupt` unless it is the one that the newest checkpoint covers and
+  /// every entry in it was permitted. The time this takes grows with the log.
+  package init(_ view: VaultView) throws {
+    var history: AccessHistory?
+    try view.replay { entry, index in
+      if history == nil {
+        history = AccessHistory(membership: try Membership(genesis: entry), size: 1)
+      } else {
+        try history?.apply(entry, at: index)
+      }
+    }
+    guard let history else { throw VaultError(.corrupt, "the vault's log is empty") }
+    self = history
+  }
+
+  private init(membership: Membership, size: UInt64) {
+    self.membership = membership
+    self.size = size
+  }
+
+  /// Goes on with what `view`, a later one of the same log, has more.
+  mutating func extend(to view: VaultView) throws {
+    guard view.logSize >= size else { throw VaultError(.corrupt, "the log has become shorter") }
+    for index in size..<view.logSize { try apply(view.authenticatedEntry(at: index), at: index) }
+  }
+
+  // MARK: - What it tells
+
+  /// Every stretch, by credential, member and beginning.
+  package var accesses: [Access] {
+    let lasting = present.values.flatMap { credential in
+      credential.accesses.values.map { access in
+        var access = access
+        access.newestVersion = credential.newestVersion
+        return access
+      }
+    }
+    return (ended + lasting).sorted {
+      ($0.credential, $0.member, $0.since) < ($1.credential, $1.member, $1.since)
+    }
+  }
+
+  /// Who holds a grant on `credential` now, by name. Owners need none.
+  package func grantees(of credential: String) -> [String] { (present[credential]?.grantees ?? []).sorted() }
+
+  /// The credentials that `member` holds a grant on now, by name.
+  package func grants(of member: String) -> [String] {
+    present.filter { $0.value.grantees.contains(member) }.map(\.key).sorted()
+  }
+
+  // MARK: - Replaying
+
+  private mutating func apply(_ entry: LogEntry, at index: UInt64) throws {
+    let actor = try membership.member(entry.member)
+    guard actor.role == .owner || !EventName.ofOwners.contains(EventName(entry.event)) else {
+      throw VaultError(.corrupt, "log entry \(index): \(entry.event) by \(actor.name), who is no owner")
+    }
+    try membership.apply(entry, at: index)
+    size = index + 1
+    switch entry.event {
+    case EventName.memberAdded.text: becameMember(entry)
+    case EventName.memberRemoved.text:
+      if case .string(let name)? = entry.details["removed"] { left(name, entry.time) }
+    default:
+      if case .string(let credential)? = entry.details["credential"] { try apply(entry, at: index, to: credential) }
+    }
+  }
+
+  private mutating func apply(_ entry: LogEntry, at index: UInt64, to name: String) throws {
+    if entry.event == EventName.credentialAdded.text {
+      present[name] = Credentials()
+      for member in membership.members where member.role == .owner { begin(member.name, name, entry.time) }
+      return
+    }
+    guard present[name] != nil else { return }
+    switch entry.event {
+    case EventName.credentialRemoved.text:
+      for member in present[name]?.accesses.keys.sorted() ?? [] { end(member, name, entry.time) }
+      present[name] = nil
+    case EventName.grantAdded.text:
+      let grantee = try grantee(entry, at: index)
+      guard try membership.member(grantee).role == .operator else {
+        throw VaultError(.corrupt, "log entry \(index): a grant to \(grantee), who is no operator")
+      }
+      present[name]?.grantees.insert(grantee)
+      begin(grantee, name, entry.time)
+    case EventName.grantRemoved.text:
+      let grantee = try grantee(entry, at: index)
+      present[name]?.grantees.remove(grantee)
+      end(grantee, name, entry.time)
+    case EventName.pairRead.text:
+      present[name]?.accesses[entry.member]?.reads += 1
+      present[name]?.accesses[entry.member]?.lastRead = entry.time
+    case "rotation.staged":
+      guard case .integer(let number)? = entry.details["version"], let version = UInt64(exactly: number) else { return }
+      let newest = present[name]?.newestVersion ?? 1
+      present[name]?.newestVersion = max(newest, version)
+    default: return
+    }
+  }
+
+  private func grantee(_ entry: LogEntry, at index: UInt64) throws -> String {
+    guard case .string(let grantee)? = entry.details["grantee"] else {
+      throw VaultError(.corrupt, "log entry \(index): \(entry.event) without a grantee")
+    }
+    return grantee
+  }
+
+  private mutating func becameMember(_ entry: LogEntry) {
+    guard case .added(let card)? = try? Membership.Change(entry), card.role == .owner else { return }
+    for name in present.keys { begin(card.name, name, entry.time) }
+  }
+
+  private mutating func left(_ member: String, _ time: Timestamp) {
+    for name in present.keys {
+      present[name]?.grantees.remove(member)
+      end(member, name, time)
+    }
+  }
+
+  private mutating func begin(_ member: String, _ credential: String, _ time: Timestamp) {
+    guard let found = present[credential], found.accesses[member] == nil else { return }
+    present[credential]?.accesses[member] = Access(
+      member: member, credential: credential, since: time, newestVersion: found.newestVersion)
+  }
+
+  private mutating func end(_ member: String, _ credential: String, _ time: Timestamp) {
+    guard var access = present[credential]?.accesses.removeValue(forKey: member) else { return }
+    access.until = time
+    access.newestVersion = present[credential]?.newestVersion ?? access.newestVersion
+    ended.append(access)
+  }
+}

@@ -1,0 +1,45 @@
+import Age
+import Synchronization
+
+/// The vault key as an owner holds it while the vault is open. Another owner may renew it meanwhile: then the one that the
+/// header names is opened.
+final class OwnersKey: Sendable {
+  private let identity: Identity
+  private let keyFile: @Sendable (VaultHeader) throws -> [UInt8]
+  private let newest: Mutex<VaultKey>
+
+  init(
+    of header: VaultHeader, _ identity: Identity, _ keyFile: @escaping @Sendable (VaultHeader) throws -> [UInt8]
+  ) throws {
+    self.identity = identity
+    self.keyFile = keyFile
+    // The log says that this is an owner, and the key is sealed to every owner.
+    newest = Mutex(try Self.open(keyFile(header), header, identity, orElse: .corrupt))
+  }
+
+  /// The key that `header` names.
+  func key(of header: VaultHeader) throws -> VaultKey {
+    let held = newest.withLock { $0 }
+    if held.id == header.keyID { return held }
+    let key = try Self.open(keyFile(header), header, identity, orElse: .notPermitted)
+    newest.withLock { $0 = key }
+    return key
+  }
+
+  /// Throws `refusal` if the file is not sealed to `identity`: the one was altered, or the other is no owner any more.
+  private static func open(
+    _ keyFile: [UInt8], _ header: VaultHeader, _ identity: Identity, orElse refusal: VaultError.Code
+  ) throws -> VaultKey {
+    let key: VaultKey
+    do {
+      key = try VaultKey(AgeFile.open(keyFile.span.bytes, with: [identity.age]))
+    } catch let error as AgeError {
+      throw VaultError(
+        error.code == .noMatchingIdentity ? refusal : .corrupt, "the vault key does not open: \(error)")
+    }
+    guard key.id == header.keyID else {
+      throw VaultError(.corrupt, "the key file holds key \(key.id), expected \(header.keyID)")
+    }
+    return key
+  }
+}

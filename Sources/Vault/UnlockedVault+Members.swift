@@ -1,0 +1,258 @@
+import Age
+package import Audit
+import JSON
+import Sodium
+import Storage
+
+// Who may open what: owners decide, and nobody else. Each of these is one durable step: if it is interrupted, nothing of it
+// happened, but for a vault key that was kept and opens nothing.
+extension UnlockedVault {
+  /// Keeps a new vault key: durable, under the header's `keyID`, before it returns. The one in use must stay.
+  package typealias KeyKeeper = @Sendable (_ header: VaultHeader, _ keyFile: [UInt8]) throws -> Void
+
+  /// What taking someone's access away has changed.
+  package struct Withdrawal: Sendable {
+    /// The credentials that were open to them, by name: re-keyed, and marked for rotation.
+    package let exposed: [String]
+  }
+
+  /// Makes `card` a member. Throws `notPermitted` unless this member is an owner; `alreadyExists` if the name, the recipient or
+  /// the signing key is a member's already.
+  ///
+  /// An owner opens everything from then on: the vault key is renewed, sealed to all owners, and given to `keep` first.
+  package func addMember(_ card: LogMember, now: Timestamp, keeping keep: KeyKeeper) async throws {
+    try Name.check(card.name, "member name")
+    // A member that nothing can be sealed to would stand in the way of every later grant.
+    _ = try Member(card: card, entry: 0).recipient()
+    guard card.role == .owner else {
+      return try await change(now: now) { change in
+        try Self.requireNew(card, among: change.view.members)
+        try change.addMember(card)
+      }
+    }
+    try await renewingVaultKey(now: now, keeping: keep, to: { $0 + [card] }) { change, keys in
+      try Self.requireNew(card, among: change.view.members)
+      for name in try change.view.names() {
+        let credential = try change.view.credential(name)
+        let key = try keys.old.unwrap(change.view.wrappedKey(of: credential), of: credential.id, in: keys.header.id)
+        try change.storeKey(
+          keys.new.wrap(key, of: credential.id, in: keys.header.id, randomness), of: credential.id)
+      }
+      try change.addMember(card)
+      try change.save(keys.header)
+    }
+  }
+
+  private static func requireNew(_ card: LogMember, among members: [Member]) throws {
+    guard
+      let other = members.first(where: {
+        $0.name == card.name || $0.card.age == card.age || $0.card.signing == card.signing
+      })
+    else { return }
+    throw VaultError(.alreadyExists, "\(other.name) is a member already, by that name or with that identity")
+  }
+
+  /// Ends a membership, with everything that hung from it: grants are taken back, each credential that was open to the member
+  /// gets a new key and is marked for rotation, and where an owner goes the vault key is renewed too, all in one durable
+  /// step. Throws `notFound`; `notPermitted` unless this member is an owner, and another one.
+  package func removeMember(_ name: String, now: Timestamp, keeping keep: KeyKeeper) async throws -> Withdrawal {
+    guard name != member.name else {
+      throw VaultError(.notPermitted, "\(name) cannot remove themselves: one owner always remains, another one removes")
+    }
+    let found = try await locked.read { $0.members }.first { $0.name == name }
+    guard let leaving = found else {
+      throw VaultError(.notFound, "the vault has no member \(Name.printable(name))")
+    }
+    if leaving.card.role == .owner {
+      return try await renewingVaultKey(now: now, keeping: keep, to: { $0.filter { $0.name != name } }) {
+        change, keys in
+        guard change.view.members.contains(leaving) else { throw Self.membersChanged }
+        let history = try AccessHistory(change.view)
+        try change.removeMember(name)
+        try change.save(keys.header)
+        let names = try change.view.names()
+        for credential in names {
+          try rekey(credential, change, opening: keys.old, wrapping: keys.new, history, exposedTo: name)
+        }
+        return Withdrawal(exposed: names)
+      }
+    }
+    let before = try await locked.read { try AccessHistory($0) }
+    return try await change(now: now) { change in
+      guard change.view.members.contains(leaving) else { throw Self.membersChanged }
+      let key = try vaultKey(of: change.view.header)
+      var history = before
+      try history.extend(to: change.view)
+      let names = history.grants(of: name)
+      try change.removeMember(name)
+      for credential in names {
+        try rekey(
+          credential, change, opening: key, wrapping: key, history, without: name, exposedTo: name)
+      }
+      return Withdrawal(exposed: names)
+    }
+  }
+
+  /// Lets an operator open one credential. Throws `notFound`; `alreadyExists`; `invalidInput` for owners, who need none, and
+  /// auditors, who open nothing.
+  package func grant(_ credential: String, to member: String, now: Timestamp) async throws {
+    try await change(now: now) { change in
+      guard let grantee = change.view.members.first(where: { $0.name == member }) else {
+        throw VaultError(.notFound, "the vault has no member \(Name.printable(member))")
+      }
+      guard grantee.card.role == .operator else {
+        throw VaultError(
+          .invalidInput,
+          grantee.card.role == .owner
+            ? "\(member) is an owner, who opens every credential without a grant"
+            : "\(member) is an auditor, who opens nothing: a grant is for an operator")
+      }
+      let record = try change.view.credential(credential)
+      guard try !change.view.hasGrant(on: record, member) else {
+        throw VaultError(.alreadyExists, "\(member) holds a grant on \(credential) already")
+      }
+      let key = try vaultKey(of: change.view.header)
+        .unwrap(change.view.wrappedKey(of: record), of: record.id, in: change.view.header.id)
+      guard try VaultKey.id(ofCredentialKey: key) == record.keyID else { throw Self.otherKey(record) }
+      try change.log(.grantAdded, about: credential, ["grantee": .string(member)])
+      try change.storeGrant(seal(key, to: grantee), on: record.id, to: member)
+    }
+  }
+
+  /// Takes a grant back: the credential gets a new key and is marked for rotation. Throws `notFound`.
+  package func ungrant(_ credential: String, from member: String, now: Timestamp) async throws -> Withdrawal {
+    let before = try await locked.read { try AccessHistory($0) }
+    return try await change(now: now) { change in
+      _ = try change.view.credential(credential)
+      var history = before
+      try history.extend(to: change.view)
+      guard history.grantees(of: credential).contains(member) else {
+        throw VaultError(.notFound, "\(Name.printable(member)) holds no grant on \(credential)")
+      }
+      let key = try vaultKey(of: change.view.header)
+      try change.log(.grantRemoved, about: credential, ["grantee": .string(member)])
+      try rekey(
+        credential, change, opening: key, wrapping: key, history, without: member, exposedTo: member)
+      return Withdrawal(exposed: [credential])
+    }
+  }
+
+  /// Renews the vault key and every credential's key, and seals everything anew, in one durable step. Returns how many
+  /// credentials that were.
+  package func rekey(now: Timestamp, keeping keep: KeyKeeper) async throws -> Int {
+    try await renewingVaultKey(now: now, keeping: keep, to: { $0 }) { change, keys in
+      let history = try AccessHistory(change.view)
+      try change.save(keys.header)
+      let names = try change.view.names()
+      for name in names { try rekey(name, change, opening: keys.old, wrapping: keys.new, history) }
+      return names.count
+    }
+  }
+
+  /// Removes a credential with all its pairs, which nobody can open afterwards, and returns what it was. Its name may be used
+  /// again. Throws `notFound`; `notPermitted` unless this member is an owner; `invalidInput` if it administers others, or,
+  /// unless `forgettingDebts`, if a pair of it is staged or still owed.
+  package func remove(_ credential: String, forgettingDebts: Bool, now: Timestamp) async throws -> Credential {
+    try await change(now: now) { change in
+      let record = try change.view.credential(credential)
+      let others = try change.view.names().filter { $0 != credential }.map { try change.view.credential($0) }
+      if let other = others.first(where: { $0.admin == credential }) {
+        throw VaultError(
+          .invalidInput, "\(credential) administers \(other.name), which could not be rotated without it")
+      }
+      let owed = record.versions.filter { $0.stage == .previous || $0.stage == .staged }
+      guard owed.isEmpty || forgettingDebts else {
+        throw VaultError(
+          .invalidInput,
+          "\(credential) has \(owed.count) pairs that the provider may accept and nobody would know of any more: versions "
+            + owed.map { String($0.number) }.joined(separator: ", "))
+      }
+      try change.remove(record)
+      return record
+    }
+  }
+
+  // MARK: - Keys anew
+
+  /// A vault key in the place of another.
+  private struct NewKeys {
+    let old: VaultKey
+    let new: VaultKey
+    /// Names the new one.
+    let header: VaultHeader
+  }
+
+  private static var membersChanged: VaultError {
+    VaultError(.keyChanged, "the members were changed by another owner at the same moment")
+  }
+
+  private static func otherKey(_ credential: Credential) -> VaultError {
+    VaultError(.corrupt, "the key of \(credential.name) is another than its record names")
+  }
+
+  /// Makes a vault key for the owners that `change` makes of the present ones, keeps it, and runs `body` in one transaction
+  /// that finds the same owners. Nothing is sealed under the new key unless all of it becomes durable.
+  private func renewingVaultKey<Result: Sendable>(
+    now: Timestamp, keeping keep: KeyKeeper, to change: ([LogMember]) -> [LogMember],
+    _ body: @escaping @Sendable (VaultChange, NewKeys) throws -> Result
+  ) async throws -> Result {
+    try await Self.again {
+      let (header, members) = try await locked.read { ($0.header, $0.members) }
+      let old = try vaultKey(of: header)
+      let owners = try change(members.map(\.card).filter { $0.role == .owner })
+        .map { try Member(card: $0, entry: 0).recipient() }
+      let new = try VaultKey(randomness.secret(VaultKey.size))
+      let keys = NewKeys(
+        old: old, new: new, header: VaultHeader(id: header.id, created: header.created, keyID: new.id))
+      try keep(keys.header, new.sealed(to: owners, randomness: randomness))
+      return try await self.change(now: now) { change in
+        guard change.view.header == header, change.view.members == members else { throw Self.membersChanged }
+        return try body(change, keys)
+      }
+    }
+  }
+
+  /// Gives the credential `name` a new key: seals its pairs anew, and the key to those who hold a grant.
+  private func rekey(
+    _ name: String, _ change: VaultChange, opening old: VaultKey, wrapping new: VaultKey, _ history: AccessHistory,
+    without leaving: String? = nil, exposedTo: String? = nil
+  ) throws {
+    var credential = try change.view.credential(name)
+    let oldKey = try old.unwrap(change.view.wrappedKey(of: credential), of: credential.id, in: header.id)
+    guard try VaultKey.id(ofCredentialKey: oldKey) == credential.keyID else { throw Self.otherKey(credential) }
+    let (key, keyID) = try credentialKey()
+    for version in credential.versions {
+      guard let sealed = try change.view.sealedPair(of: credential, version.number) else {
+        throw VaultError(.corrupt, "version \(version.number) of \(name) is missing")
+      }
+      try change.replacePair(
+        reseal(sealed, version.number, of: credential, from: oldKey, to: key.secret), version: version.number,
+        of: credential.id)
+    }
+    try change.storeKey(new.wrap(key.secret, of: credential.id, in: header.id, randomness), of: credential.id)
+    // Whoever can write the folder can write a row for themselves: only the log says who holds a grant.
+    var grants: [String: [UInt8]] = [:]
+    for grantee in history.grantees(of: name) where grantee != leaving {
+      guard let member = change.view.members.first(where: { $0.name == grantee }) else { continue }
+      grants[grantee] = try seal(key.secret, to: member)
+    }
+    try change.storeGrants(grants, on: credential.id)
+    credential.keyID = keyID
+    if let exposedTo { credential.expose(to: exposedTo, now: change.now) }
+    try change.save(credential, .credentialRekeyed)
+  }
+
+  private func reseal(
+    _ sealed: [UInt8], _ version: UInt64, of credential: Credential, from old: borrowing SecretBytes,
+    to new: borrowing SecretBytes
+  ) throws -> [UInt8] {
+    let purpose = SealedRecord.Purpose.pair(credential.id, version: version)
+    let document = try SealedRecord.open(sealed, key: old.bytes, purpose: purpose, vault: header.id)
+    return try SealedRecord.seal(
+      document.bytes, key: new.bytes, purpose: purpose, vault: header.id, randomness: randomness)
+  }
+
+  private func seal(_ key: borrowing SecretBytes, to member: Member) throws -> [UInt8] {
+    try AgeFile.seal(key.bytes, to: [member.recipient()], randomness: randomness, armored: false)
+  }
+}
