@@ -212,7 +212,8 @@ private struct VaultReader {
       // Of a credential, or a grant, whose row has another key, nobody can say by its name alone that it ever was; that a
       // row stands where none may is found by whoever reads them all.
       // And the digit that is a record's format may have become another's.
-      [.corrupt, .unsupportedFormat].contains(error.code) || (error.code == .notFound && ["credential", "pairs"].contains(way.name))
+      [.corrupt, .unsupportedFormat].contains(error.code)
+        || (error.code == .notFound && ["credential", "pairs"].contains(way.name))
         || (error.code == .notPermitted && way.name == "pairs")
     case is AuditError: true
     case let error as StorageError: error.code == .corrupt
