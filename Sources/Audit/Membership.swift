@@ -96,7 +96,7 @@ package struct Membership: Hashable, Sendable {
   }
 
   /// The membership of a moment, as it was replayed before.
-  package init(vault: String, keyID: String?, standings: [Standing], bounds: CredentialBounds) {
+  package init(vault: String, keyID: String?, standings: [Standing], bounds: CredentialBounds = CredentialBounds()) {
     self.bounds = bounds
     self.vault = vault
     self.keyID = keyID

@@ -144,7 +144,7 @@ struct Template {
   }
 
   /// The parts, or nil and where a placeholder is not one.
-  private static func parse(_ bytes: UnsafeRawBufferPointer) -> ([Part]?, Int) {
+  static func parse(_ bytes: UnsafeRawBufferPointer) -> ([Part]?, Int) {
     var parts: [Part] = []
     var start = 0
     var position = 0

@@ -23,8 +23,8 @@ package struct KnownVaults: Sendable {
   /// The vault that was last seen in the folder at `place`, an absolute path; nil if none was.
   package func vault(at place: String) throws -> Identifier? {
     guard let bytes = try read(placeFile(place)) else { return nil }
-    guard let text = String(validating: bytes, as: UTF8.self), text.hasSuffix(" \(place)\n"),
-      let vault = Identifier(String(text.prefix(32)))
+    guard let vault = Identifier(String(decoding: bytes.prefix(2 * Identifier.size), as: UTF8.self)),
+      bytes == Array("\(vault) \(place)\n".utf8)
     else { throw unreadable(placeFile(place)) }
     return vault
   }

@@ -14,25 +14,29 @@ final class OwnersKey: Sendable {
   ) throws {
     self.identity = identity
     self.keyFile = keyFile
-    let key = try Self.open(keyFile(header), header, identity)
+    // The log says that this is an owner, and the key is sealed to every owner.
+    let key = try Self.open(keyFile(header), header, identity, orElse: .corrupt)
     keys = Mutex([key.id: key])
   }
 
   /// The key that `header` names.
   func key(of header: VaultHeader) throws -> VaultKey {
     if let held = keys.withLock({ $0[header.keyID] }) { return held }
-    let key = try Self.open(keyFile(header), header, identity)
+    let key = try Self.open(keyFile(header), header, identity, orElse: .notPermitted)
     keys.withLock { $0[key.id] = key }
     return key
   }
 
-  private static func open(_ keyFile: [UInt8], _ header: VaultHeader, _ identity: Identity) throws -> VaultKey {
+  /// Throws `refusal` if the file is not sealed to `identity`: the one was altered, or the other is no owner any more.
+  private static func open(
+    _ keyFile: [UInt8], _ header: VaultHeader, _ identity: Identity, orElse refusal: VaultError.Code
+  ) throws -> VaultKey {
     let key: VaultKey
     do {
       key = try VaultKey(AgeFile.open(keyFile.span.bytes, with: [identity.age]))
     } catch let error as AgeError {
-      // The log says that this identity is an owner: a file that is not sealed to it is not the one that belongs here.
-      throw VaultError(.corrupt, "the vault key does not open: \(error)")
+      throw VaultError(
+        error.code == .noMatchingIdentity ? refusal : .corrupt, "the vault key does not open: \(error)")
     }
     guard key.id == header.keyID else {
       throw VaultError(.corrupt, "the key file holds key \(key.id), expected \(header.keyID)")

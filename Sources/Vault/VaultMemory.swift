@@ -153,9 +153,12 @@ struct VaultRows: Hashable, Sendable {
   let header: [UInt8]
   let members: [Row]
 
-  /// Throws `notFound` if the store holds no vault.
+  /// Throws `notFound` if the store holds no vault, `corrupt` if it has all but the header.
   init(_ transaction: any ReadTransaction) throws {
     guard let header = try transaction.value(in: .header, for: VaultHeader.row) else {
+      guard try transaction.lastRow(in: .log) == nil else {
+        throw VaultError(.corrupt, "the vault has a log and no header")
+      }
       throw VaultError(.notFound, "the store holds no vault")
     }
     self.header = header

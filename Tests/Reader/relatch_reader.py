@@ -289,10 +289,17 @@ class Vault:
                 del newest[entry["credential"]]
             elif "credential" in entry and "record" in entry:
                 newest[entry["credential"]] = index
-        found = {name.decode(): canonical(record)["entry"] for name, record in self.tables["credentials"].items()}
+        records = {name.decode(): canonical(record) for name, record in self.tables["credentials"].items()}
+        found = {name: record["entry"] for name, record in records.items()}
         require(found == newest, "credentials that are not the newest that the log speaks of")
         members = {name.decode() for name in self.tables["members"]}
         require(members == set(self.members), "members that are not those the log ends with")
+        added = {entry["credential"]: index for index, entry in enumerate(self.entries)
+                 if entry["event"] == "credential.added"}
+        for index, entry in enumerate(self.entries):
+            if "step" in entry and entry["credential"] in records and index > added[entry["credential"]]:
+                key = bytes.fromhex(records[entry["credential"]]["id"]) + struct.pack(">QI", entry["rotation"], entry["step"])
+                require(self.tables["journal"].get(key) == struct.pack(">Q", index), "a step that no journal points at")
 
     def require_indexed(self):
         """vault/storage.md, "Indexes"."""
@@ -339,6 +346,7 @@ class Vault:
         require(record["name"].encode() == name and record["v"] == 1, "a credential under another's name")
         self.require_entry(bytes_, record["entry"], "credential", record["name"])
         require(record.get("exposure") == self.accesses[record["name"]]["exposure"], "an exposure that the log denies")
+        self.require_terms(record)
         self.verify_journal(record)
         key = self.credential_key(record, vault, vault_key)
         if key is None:
@@ -353,6 +361,28 @@ class Vault:
         active = [version["number"] for version in record["versions"] if version["stage"] == "active"]
         require(len(active) == 1, "not one active version")
         return {"active": active[0], "name": record["name"], "pairs": pairs}
+
+    def require_terms(self, record):
+        """vault/credential.md, "Terms"."""
+        name = record["name"]
+        keyed = None
+        for index, entry in enumerate(self.entries):
+            if entry.get("credential") == name and entry["event"] in ("credential.added", "credential.rekeyed"):
+                keyed = index
+        entry = self.entries[keyed]
+        if "terms" not in entry:
+            require("keyed" not in record and "exposure" not in record, "terms that nobody gave")
+            return
+        parts = ("admin", "created", "id", "key", "name", "provider", "settings")
+        terms = json.dumps(
+            {part: record[part] for part in parts}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        require(record.get("keyed") == keyed, "a record that rests on an older entry of an owner's")
+        require(entry["terms"] == base64.b64encode(sha256(terms.encode())).decode(), "terms that no owner gave")
+        active = next(version["number"] for version in record["versions"] if version["stage"] == "active")
+        exposure = entry.get("exposure")
+        if exposure is not None and exposure["version"] < active:
+            exposure = None
+        require(record.get("exposure") == exposure, "another exposure than an owner's entry has")
 
     def verify_journal(self, record):
         """vault/journal.md"""

@@ -66,6 +66,21 @@ final class SnapshotTransaction: WriteTransaction {
   func remove(_ key: [UInt8], from table: Table) throws { snapshot[table, key] = nil }
 }
 
+/// A store whose rows can be exchanged under those who use it.
+final class SwitchedStore: Store {
+  let snapshot: Mutex<Snapshot>
+
+  init(_ snapshot: Snapshot) { self.snapshot = Mutex(snapshot) }
+
+  func read<Result: Sendable>(_ body: @Sendable (any ReadTransaction) throws -> Result) async throws -> Result {
+    try await snapshot.withLock { $0 }.read(body)
+  }
+
+  func write<Result: Sendable>(_ body: @Sendable (any WriteTransaction) throws -> Result) async throws -> Result {
+    try await snapshot.withLock { $0 }.write(body)
+  }
+}
+
 /// A store whose writes share one commit until `commit` is called: what grouping does, without its chance.
 final class GroupingStore: Store {
   private struct State {

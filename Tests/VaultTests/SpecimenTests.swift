@@ -159,7 +159,7 @@ import Testing
     #expect(index.rows(of: .due).isEmpty == (format == 1))
   }
 
-  private static func identity(at path: String) throws -> Identity {
+  static func identity(at path: String) throws -> Identity {
     let text = try PrivateFile.read(path)
     let file = try AgeIdentityFile(decoding: text.bytes)
     return try Identity(try #require(file.identities.first))
@@ -168,12 +168,12 @@ import Testing
   // MARK: - A second implementation
 
   /// A Python with PyNaCl: the one in PATH, or Debian's with its package; nil if there is none.
-  private static let python: String? = ["python3", "/usr/bin/python3"].first { program in
+  static let python: String? = ["python3", "/usr/bin/python3"].first { program in
     (try? run([program, "-c", "import nacl"]))?.status == 0
   }
 
   /// Whether the independent reader can run here.
-  private static let canRead = python != nil && (try? run(["age", "--version"]))?.status == 0
+  static let canRead = python != nil && (try? run(["age", "--version"]))?.status == 0
 
   @Test(
     .enabled(if: canRead, "needs age, and python3 with PyNaCl (apt-get install age python3-nacl)"),
@@ -216,7 +216,7 @@ import Testing
         """)
   }
 
-  private static func run(_ arguments: [String]) throws -> (status: Int32, output: [UInt8]) {
+  static func run(_ arguments: [String]) throws -> (status: Int32, output: [UInt8]) {
     let process = Process()
     process.executableURL = URL(filePath: "/usr/bin/env")
     process.arguments = arguments

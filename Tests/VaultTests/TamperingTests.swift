@@ -12,7 +12,6 @@ import Testing
   static let tables: [Table] = [
     .header, .members, .credentials, .keys, .versions, .grants, .journal, .log, .tree, .checkpoints,
   ]
-  private static let parts = 8
 
   /// Everything that can be read of a vault, as plain values.
   struct Reading: Hashable, Sendable {
@@ -21,45 +20,6 @@ import Testing
     var credentials: [Credential]
     var journals: [[LogEntry]]
     var pairs: [[UInt64: String]]
-  }
-
-  @Test(arguments: tables, 0..<parts)
-  func everySingleBitOfARowMatters(_ table: Table, _ part: Int) async throws {
-    let vault = try await Small.tiny.value
-    let rows = vault.snapshot.rows(of: table)
-    #expect(!rows.isEmpty)
-    let probe = try await Probe(vault, for: table)
-    for row in rows {
-      for bit in stride(from: part, to: (row.key.count + row.value.count) * 8, by: Self.parts) {
-        var tampered = vault.snapshot
-        let flipped = row.flipping(bit)
-        if flipped.key != row.key {
-          tampered.tables[table]?[row.key] = nil
-          // Another row of that key would be two changes.
-          if tampered[table, flipped.key] != nil { continue }
-        }
-        tampered[table, flipped.key] = flipped.value
-        try await probe.requireSameOrRefused(tampered, "\(table.name) \(row.key.hex), bit \(bit)")
-      }
-    }
-  }
-
-  /// The verifier reads everything it is given, so two entries will do.
-  @Test(arguments: [Table.log, .tree, .checkpoints], 0..<parts)
-  func everySingleBitOfTheLogMattersToItsVerifier(_ table: Table, _ part: Int) async throws {
-    let vault = try await Small.log.value
-    let report = try await vault.read { try LogVerification.verify(storedIn: $0) }
-    for row in vault.rows(of: table) {
-      for bit in stride(from: part, to: (row.key.count + row.value.count) * 8, by: Self.parts) {
-        var tampered = vault
-        let flipped = row.flipping(bit)
-        tampered.tables[table]?[row.key] = nil
-        tampered[table, flipped.key] = flipped.value
-        if let found = try? await tampered.read({ try LogVerification.verify(storedIn: $0) }) {
-          #expect(found == report, "\(table.name) \(row.key.hex), bit \(bit)")
-        }
-      }
-    }
   }
 
   @Test(arguments: tables)
@@ -173,14 +133,8 @@ extension Row {
 /// A small vault of two members and one or two credentials, one of them rotated, as rows; and what is read from it.
 struct Small: Sendable {
   static let shared = Task { try await Small() }
-  /// With one credential: every bit of it is turned, one by one.
+  /// With one credential.
   static let tiny = Task { try await Small(hasSecond: false) }
-  /// The rows of a vault with two log entries.
-  static let log = Task {
-    let fixture = try await Fixture()
-    try await fixture.add()
-    return try await Snapshot(of: fixture.store, vaultTables)
-  }
 
   let fixture: Fixture
   let bob: Identity
