@@ -44,10 +44,9 @@ extension Exposure {
 }
 
 extension Credential {
-  /// Notes that `member` could open every version there is, and one that is staged at the provider but not saved yet.
+  /// Notes that `member` could open every version there is.
   mutating func expose(to member: String, now: Timestamp) {
-    let isStaging = ended < rotation && graceEnds == nil && version(in: .staged) == nil
-    let newest = (versions.last?.number ?? 0) + (isStaging ? 1 : 0)
+    let newest = versions.last?.number ?? 0
     exposure =
       exposure?.adding(member, newestVersion: newest) ?? Exposure(to: [member], since: now, version: newest)
   }

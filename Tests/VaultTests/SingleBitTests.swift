@@ -118,7 +118,7 @@ private struct VaultReader {
     func view(_ rows: SortedRows) throws -> VaultView {
       let memory = VaultMemory()
       _ = memory.learn(known, isNewest: true)
-      return try VaultView(SortedTransaction(rows), remembering: memory)
+      return try VaultView(SortedTransaction(rows), remembering: memory, after: nil)
     }
     var ways = [
       Way(name: "credentials") { try view($0).credentials() },

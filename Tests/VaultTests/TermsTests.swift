@@ -182,17 +182,6 @@ import Testing
     }
     await #expect(throws: VaultError(.rolledBack, "")) { try await fixture.vault.read { $0.members } }
   }
-
-  @Test func `a pair that is at the provider and not saved yet counts as known`() throws {
-    var credential = Credential(
-      id: Identifier(drawnFrom: .seeded("x")), name: "x", provider: "p", settings: [:], policy: Policy(), admin: "x",
-      keyID: String(repeating: "0", count: 32), created: Fixture.start)
-    credential.expose(to: "bob", now: Fixture.at(1))
-    #expect(credential.exposure?.version == 1)
-    credential.rotation = 1
-    credential.expose(to: "cy", now: Fixture.at(2))
-    #expect(credential.exposure?.version == 2)
-  }
 }
 
 extension MemoryStore {

@@ -17,7 +17,6 @@ import Testing
   func whatIsChangedBetweenTwoTransactionsIsFound(_ table: Table, _ part: Int) async throws {
     let vault = try await Small.tiny.value
     let store = SwitchedStore(vault.snapshot)
-    let owner = try await vault.fixture.opened(in: store)
     let expected = try await vault.snapshot.read { try Self.reading(VaultView($0)) }
     for row in vault.snapshot.rows(of: table) {
       // One bit of each byte, another one in each.
@@ -30,6 +29,8 @@ import Testing
         let (snapshot, what) = (tampered, Comment(rawValue: "\(table.name) \(row.key.hex), byte \(byte)"))
         // A change that nothing precedes in its commit remembers whatever it finds to be true.
         store.snapshot.withLock { $0 = vault.snapshot }
+        // Opened anew: this store forgets what is committed, and that is noticed.
+        let owner = try await vault.fixture.opened(in: store)
         #expect(try await owner.change(now: Fixture.at(20)) { try Self.reading($0.view) } == expected)
         let plain = try? await snapshot.read { try Self.reading(VaultView($0)) }
         store.snapshot.withLock { $0 = snapshot }
