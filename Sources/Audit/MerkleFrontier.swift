@@ -41,6 +41,13 @@ package struct MerkleFrontier: Sendable {
     size += 1
   }
 
+  /// The hash of `node` if it is one of the maximal complete subtrees; nil if it is another.
+  func subtree(_ node: MerkleTree.Node) -> SHA256Digest? {
+    guard node.level < 64, size >> node.level & 1 == 1, node.index == (size >> node.level) - 1 else { return nil }
+    // One for each larger bit of the size comes before it.
+    return subtrees[(node.level == 63 ? 0 : size >> (node.level + 1)).nonzeroBitCount]
+  }
+
   /// Adds one leaf.
   package mutating func append(leafHash: SHA256Digest) { append(leafHash: leafHash) { _, _ in } }
 

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,3 +73,33 @@ __attribute__((noinline)) int csystem_start(const struct csystem_program *progra
 }
 
 int csystem_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+int csystem_session_keyring(void) { return (int)syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0); }
+
+int csystem_keyring_keep(int keyring, const char *description, const void *bytes, size_t size, unsigned seconds) {
+  // Possession lets one view, read, write, search and set; being the same user, of another session, lets one do nothing.
+  enum { POSSESSOR_ALONE = 0x2f000000 };
+  long key = syscall(SYS_add_key, "user", description, bytes, size, keyring);
+  if (key < 0) return -1;
+  if (syscall(SYS_keyctl, KEYCTL_SET_TIMEOUT, key, seconds) == 0 &&
+      syscall(SYS_keyctl, KEYCTL_SETPERM, key, POSSESSOR_ALONE) == 0)
+    return 0;
+  int failure = errno;
+  syscall(SYS_keyctl, KEYCTL_INVALIDATE, key);
+  errno = failure;
+  return -1;
+}
+
+static long find(int keyring, const char *description) {
+  return syscall(SYS_keyctl, KEYCTL_SEARCH, keyring, "user", description, 0);
+}
+
+long csystem_keyring_read(int keyring, const char *description, void *bytes, size_t size) {
+  long key = find(keyring, description);
+  return key < 0 ? -1 : syscall(SYS_keyctl, KEYCTL_READ, key, bytes, size);
+}
+
+int csystem_keyring_end(int keyring, const char *description) {
+  long key = find(keyring, description);
+  return key < 0 ? -1 : (int)syscall(SYS_keyctl, KEYCTL_INVALIDATE, key);
+}

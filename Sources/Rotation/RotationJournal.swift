@@ -59,6 +59,10 @@ package struct RotationJournal: Sendable {
     // Rows cut off the end would send a rotation back: the record names the newest entry that speaks of it.
     let newest = try view.authenticatedEntry(at: credential.entry)
     guard !newest.event.hasPrefix(Self.prefix) || newest == entries.last else { throw corrupt("its end is missing") }
+    // What the record says of it decides when a schedule looks here again.
+    guard credential.ended < number || machine.state.isFinal,
+      credential.graceEnds == nil || credential.graceEnds == machine.graceBefore
+    else { throw corrupt("its record says that it is further") }
     guard machine.state == .failed else { return }
     failedRotations = 1
     while failedRotations < 6, failedRotations < number,

@@ -39,6 +39,9 @@ package struct RotationMachine: Hashable, Sendable {
     if event == .abandoned { wasAbandoned = true }
   }
 
+  /// Until when nothing is to be done, because the replaced pair is left alone; nil in any other state.
+  package var graceBefore: Timestamp? { state == .owed ? graceEnds : nil }
+
   /// What to do next.
   package enum Action: Hashable, Sendable {
     /// Journal the intent, then ask the provider.

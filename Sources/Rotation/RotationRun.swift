@@ -241,8 +241,10 @@ actor RotationRun {
     if let version { details["version"] = .integer(Int(clamping: version)) }
     if let graceEnds { details["grace_ends"] = .string(graceEnds.description) }
     let members = details
+    let machine = journal.machine
     credential = try await change(now: now) { change, credential in
       try edit(&credential, change)
+      credential.noteRotation(hasEnded: machine.state.isFinal, graceEnds: machine.graceBefore)
       return try change.saveStep(credential, step: step, EventName(RotationJournal.prefix + event.name), members)
     }
     self.journal = journal

@@ -1,5 +1,4 @@
 package import Audit
-import Sodium
 package import Vault
 
 /// Whether a credential is to be rotated now, and why: decided by its record, its journal, those it must not rotate
@@ -68,9 +67,7 @@ package struct RotationSchedule: Sendable {
 
   /// After the n-th attempt in a row that came to nothing the next waits 1, 2, 4 … minutes, at most 6 hours. A minute's cron
   /// job makes no storm of it.
-  package static func pause(afterAttempts attempts: Int) -> Duration {
-    attempts == 0 ? .zero : .seconds(min(6 * 3600, 60 << min(attempts - 1, 9)))
-  }
+  package static func pause(afterAttempts attempts: Int) -> Duration { DeliveryRecord.pause(afterAttempts: attempts) }
 
   /// After the n-th rotation in a row whose new pair was refused the next waits 1, 2, 4 … hours, at most a day.
   package static func pause(afterRejections rotations: Int) -> Duration {
@@ -115,10 +112,7 @@ package struct RotationSchedule: Sendable {
   /// lacks it, or a rotation is under way that will deliver when it is verified.
   private func deliveryMoment(of credential: Credential, journal: RotationJournal?) -> Timestamp? {
     if let state = journal?.machine.state, !state.isFinal, state != .owed { return nil }
-    return credential.undelivered.map { delivery in
-      guard let tried = delivery.tried else { return credential.created }
-      return tried + Self.pause(afterAttempts: Int(delivery.attempts))
-    }.min()
+    return credential.nextDelivery
   }
 
   /// Where it stands as far as rotations and debts are concerned.
@@ -142,7 +136,7 @@ package struct RotationSchedule: Sendable {
 
   private func dueMoment(of credential: Credential, journal: RotationJournal?) -> (Timestamp, Reason)? {
     if let journal, !journal.machine.state.isFinal {
-      if let graceEnds = journal.machine.graceEnds, journal.machine.state == .owed { return (graceEnds, .debt) }
+      if let graceEnds = journal.machine.graceBefore { return (graceEnds, .debt) }
       return (journal.latest, .unfinished)
     }
     return newPairMoment(of: credential)
@@ -170,15 +164,8 @@ package struct RotationSchedule: Sendable {
     return (max(pauseEnds, journal.leftAloneUntil ?? pauseEnds), .attempts(attempts))
   }
 
-  /// When the active pair is to be replaced: its age is that of the value, counted from when the provider made it. Jitter
-  /// brings the moment forward, by a share that depends on the version alone, so that asking again never moves it.
-  package func ageLimit(of credential: Credential) -> Timestamp? {
-    guard let greatest = credential.policy.maxAge, let active = credential.version(in: .active) else { return nil }
-    let seed = SHA256.hash(credential.id.bytes + Array("jitter \(active.number)".utf8)).bytes
-    let share = Double(seed[0]) / 256 + Double(seed[1]) / 65_536
-    let seconds = Double(credential.policy.jitter.components.seconds) * share
-    return active.created + greatest + .seconds(-Int64(seconds))
-  }
+  /// When the active pair is to be replaced; nil without a greatest age.
+  package func ageLimit(of credential: Credential) -> Timestamp? { credential.ageLimit }
 
   /// The window's zone; UTC where the system does not know it.
   func zone(of window: RotationWindow) -> TimeZoneRules { zones(window.zone) ?? .utc }

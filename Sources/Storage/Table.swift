@@ -3,14 +3,18 @@
 /// Names are lower-case ASCII letters and `_`, fixed in the code: an engine may use them as identifiers unquoted.
 package struct Table: Hashable, Sendable {
   package let name: String
+  /// The format of the store that brought it: stores of a format before have no such table, and are read as if it were
+  /// empty.
+  package let since: Int
 
   /// The table `name`. A name outside `[a-z_]+` is a programming error and stops the process.
-  package init(_ name: StaticString) {
+  package init(_ name: StaticString, since: Int = 1) {
     let text = name.description
     precondition(
       !text.isEmpty && text.utf8.allSatisfy { (97...122).contains($0) || $0 == 95 }, "table name \(text) is not [a-z_]+"
     )
     self.name = text
+    self.since = since
   }
 }
 

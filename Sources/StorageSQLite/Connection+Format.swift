@@ -6,7 +6,9 @@ enum StoreFormat {
   /// SQLite's `application_id`: "RLTC".
   static let applicationID = 0x524C_5443
   /// SQLite's `user_version`: the layout of the tables. Raised when a program of before could misread them.
-  static let version = 1
+  static let version = 2
+  /// The oldest that is read as it is, and brought up to `version` by the first who writes.
+  static let oldestVersion = 1
 
   static func definition(of table: Table) -> String {
     "CREATE TABLE \(table.name) (key BLOB PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID"
@@ -39,6 +41,7 @@ extension Connection {
     let connection = try Connection(opening: file.path, flags: SQLITE_OPEN_READWRITE, .writing)
     try connection.prepareToRead(tables)
     try connection.prepareToWrite()
+    if connection.format < StoreFormat.version { try connection.upgrade(tables) }
     return connection
   }
 
@@ -60,6 +63,22 @@ extension Connection {
       ]
     try execute(statements.joined(separator: ";\n"), "creating the tables")
     try perform(.commit)
+  }
+
+  /// Adds the tables that the file's format does not have yet, in one transaction: whoever dies in it leaves the old format.
+  /// Rows in the others stay as they are.
+  private func upgrade(_ tables: [Table]) throws {
+    try perform(.beginWriting)
+    // Another process may have been faster.
+    try prepareToRead(tables)
+    if format < StoreFormat.version {
+      let statements =
+        tables.filter { $0.since > format }.map(StoreFormat.definition(of:))
+        + ["PRAGMA user_version = \(StoreFormat.version)"]
+      try execute(statements.joined(separator: ";\n"), "adding the tables of format \(StoreFormat.version)")
+    }
+    try perform(.commit)
+    format = StoreFormat.version
   }
 
   /// Sets up a connection for writing, and throws `cannotWrite` unless SQLite says that it did as told.
@@ -89,13 +108,15 @@ extension Connection {
       throw StorageError(
         .unsupportedFormat, "the database has application id \(application), expected \(StoreFormat.applicationID)")
     }
-    guard version == StoreFormat.version else {
-      throw StorageError(.unsupportedFormat, "the store has format \(version), expected \(StoreFormat.version)")
+    guard (StoreFormat.oldestVersion...StoreFormat.version).contains(version) else {
+      throw StorageError(
+        .unsupportedFormat, "the store has format \(version), expected at most \(StoreFormat.version)")
     }
     // To the letter, so that neither a lost table nor an added trigger or view goes unseen.
-    guard definitions == tables.map(StoreFormat.definition(of:)).sorted() else {
+    guard definitions == tables.filter({ $0.since <= version }).map(StoreFormat.definition(of:)).sorted() else {
       throw StorageError(.corrupt, "the tables of the store are not those of format \(version)")
     }
+    format = version
   }
 
   private func mark(_ pragma: String) throws -> Int {

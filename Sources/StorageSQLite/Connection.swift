@@ -11,6 +11,8 @@ final class Connection: @unchecked Sendable {
   private let activity: Activity
   /// Pages in the log after this connection's last commit; counted only after `countLog`.
   private(set) var logPages: Int32 = 0
+  /// The format that the file was found in, or brought to; that of this program before that is known.
+  var format = StoreFormat.version
   /// Each query used so far, with a statement that is free now. A few dozen, so a search costs less than hashing.
   private var statements: [(query: Query, idle: OpaquePointer?)] = []
 

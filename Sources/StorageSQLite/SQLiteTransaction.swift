@@ -19,6 +19,7 @@ final class SQLiteTransaction: WriteTransaction {
   }
 
   func value(in table: Table, for key: [UInt8]) throws -> [UInt8]? {
+    guard isThere(table) else { return nil }
     let statement = try use(.value(table))
     try heed { try statement.bind(key, at: 1) }
     return try heed { try statement.step() ? try statement.bytes(in: 0) : nil }
@@ -28,6 +29,7 @@ final class SQLiteTransaction: WriteTransaction {
     _ table: Table, from lower: [UInt8], to upper: [UInt8]?, reversed: Bool,
     _ visit: (_ key: [UInt8], _ value: [UInt8]) throws -> Bool
   ) throws {
+    guard isThere(table) else { return }
     let statement = try use(.scan(table, bounded: upper != nil, reversed: reversed))
     try heed {
       try statement.bind(lower, at: 1)
@@ -56,6 +58,9 @@ final class SQLiteTransaction: WriteTransaction {
       _ = try statement.step()
     }
   }
+
+  /// Whether the file has `table`: an older one that is only read lacks those that came later. A writer's has all.
+  private func isThere(_ table: Table) -> Bool { table.since <= connection.format }
 
   private func use(_ query: Query) throws -> Statement {
     try requireWhole()

@@ -24,6 +24,11 @@ package struct Credential: Hashable, Sendable {
   package var rotation: UInt64
   /// How many steps of that rotation are journalled: a journal that was cut off has fewer.
   package private(set) var steps: UInt32
+  /// The number of the newest rotation that has ended; 0 if none is known to have. One that has begun and not ended is
+  /// gone on with by whatever schedule there is.
+  package private(set) var ended: UInt64
+  /// Until when the newest rotation leaves the replaced pair alone; nil if it is not there, or nobody knows.
+  package private(set) var graceEnds: Timestamp?
   /// Where its promoted pair goes, in the order in which they were added. See `Credential+Deliveries.swift`.
   package internal(set) var deliveries: [DeliveryRecord]
   /// Who could open its pairs and may no longer, while that still matters. See `Exposure`.
@@ -47,6 +52,7 @@ package struct Credential: Hashable, Sendable {
     versions = [Version(number: 1, stage: .active, created: made ?? created, since: created)]
     rotation = 0
     steps = 0
+    ended = 0
     deliveries = []
     exposure = nil
     entry = 0
@@ -118,6 +124,13 @@ package struct Credential: Hashable, Sendable {
     steps = step + 1
   }
 
+  /// Notes how far the newest rotation is: whether it has ended, and until when it leaves the replaced pair alone, if that
+  /// is what it does now.
+  package mutating func noteRotation(hasEnded: Bool, graceEnds: Timestamp?) {
+    if hasEnded { ended = rotation }
+    self.graceEnds = hasEnded ? nil : graceEnds
+  }
+
   /// Ends version `number`: it was seen to be refused, or it never was in use and is gone. Throws `notFound` if it is the
   /// active one, or has ended before.
   package mutating func retire(_ number: UInt64, now: Timestamp) throws(VaultError) {
@@ -143,6 +156,8 @@ package struct Credential: Hashable, Sendable {
       "rotation": .integer(Int(clamping: rotation)), "settings": .object(settings.mapValues { .string($0) }),
       "steps": .integer(Int(steps)), "v": .integer(Self.format), "versions": .array(versions.map(\.json)),
     ]
+    if ended > 0 { members["ended"] = .integer(Int(clamping: ended)) }
+    if let graceEnds { members["grace_ends"] = .string(graceEnds.description) }
     if let exposure { members["exposure"] = exposure.json }
     if !deliveries.isEmpty { members["deliveries"] = .array(deliveries.map(\.json)) }
     return JSONValue.object(members).canonicalBytes
@@ -178,6 +193,12 @@ package struct Credential: Hashable, Sendable {
       throw VaultError(.corrupt, "\(what): its rotation and steps contradict each other")
     }
     self.steps = steps
+    let ended = try members.optionalCount("ended")
+    self.ended = UInt64(ended ?? 0)
+    graceEnds = try members.optionalString("grace_ends") == nil ? nil : members.timestamp("grace_ends")
+    guard ended != 0, self.ended <= rotation, graceEnds == nil || self.ended < rotation else {
+      throw VaultError(.corrupt, "\(what): its rotation and the last that ended contradict each other")
+    }
     versions = try members.array("versions").map { try Version($0) }
     deliveries = try Self.deliveries(&members, what)
     exposure = try members.optionalValue("exposure").map { try Exposure($0) }

@@ -55,9 +55,19 @@ package final class VaultChange {
     var fields = fields
     fields["record"] = .string(SHA256.hash(bytes).bytes.base64)
     let entry = try log(event, about: credential.name, fields)
+    try VaultIndex.update(from: stored(credential.name), to: credential, in: transaction)
     try transaction.set(bytes, in: .credentials, for: Array(credential.name.utf8))
     records.append(VaultMemory.Record(bytes: bytes, credential: credential, entry: entry))
     return credential
+  }
+
+  /// The credential `name` as it is stored now, for the index: it is not authenticated again. Nil if there is none.
+  private func stored(_ name: String) throws -> Credential? {
+    guard let bytes = try transaction.value(in: .credentials, for: Array(name.utf8)) else { return nil }
+    if let known = records.last(where: { $0.bytes == bytes }) ?? view.remembered(name), known.bytes == bytes {
+      return known.credential
+    }
+    return try Credential(decoding: bytes, name: name)
   }
 
   /// Stores `credential` with a journalled step of its newest rotation: the journal points at the log entry.
@@ -136,6 +146,7 @@ package final class VaultChange {
   /// Removes a credential with everything that hangs from it, with the entry that says so.
   func remove(_ credential: Credential) throws {
     try log(.credentialRemoved, about: credential.name)
+    try VaultIndex.update(from: credential, to: nil, in: transaction)
     try transaction.remove(Array(credential.name.utf8), from: .credentials)
     for table in [Table.keys, .grants, .versions, .journal] {
       for row in try transaction.rows(in: table, withPrefix: credential.id.bytes) {

@@ -4,7 +4,7 @@ import Storage
 
 extension VaultView {
   /// Goes through the whole log, and fails with `corrupt` unless every record is the newest that the log speaks of, none is
-  /// missing, and owners alone did what is theirs.
+  /// missing, the indexes have just the rows that these call for, and owners alone did what is theirs.
   ///
   /// Reading a record shows that a member wrote it, not that none was written since: whoever can write the store could put
   /// back an older one. The time this takes grows with the log, so it belongs with the log's verification, not with reads.
@@ -19,16 +19,24 @@ extension VaultView {
       }
     }
     _ = try AccessHistory(self)
-    let found = try credentials()
-    for credential in found where newest[credential.name] != credential.entry {
-      throw VaultError(
-        .corrupt,
-        "the record of \(credential.name) is that of log entry \(credential.entry), and there is a newer one or it was removed"
-      )
+    var check = try IndexCheck(self)
+    var (last, isAtEnd) = (String?.none, false)
+    while !isAtEnd {
+      let page = try credentials(after: last, atMost: 1000)
+      for credential in page {
+        guard newest.removeValue(forKey: credential.name) == credential.entry else {
+          throw VaultError(
+            .corrupt,
+            "the record of \(credential.name) is that of log entry \(credential.entry), and there is a newer one or it was removed"
+          )
+        }
+        try check.require(credential)
+      }
+      (last, isAtEnd) = (page.last?.name, page.isEmpty)
     }
-    guard found.count == newest.count else {
-      let missing = newest.keys.filter { name in !found.contains { $0.name == name } }.sorted()
-      throw VaultError(.corrupt, "the records of \(missing.joined(separator: ", ")) are missing")
+    guard newest.isEmpty else {
+      throw VaultError(.corrupt, "the records of \(newest.keys.sorted().joined(separator: ", ")) are missing")
     }
+    try check.finish()
   }
 }

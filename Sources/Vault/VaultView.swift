@@ -12,11 +12,12 @@ package struct VaultView {
   /// What earlier changes that share this commit have appended since.
   let unsigned: UnsignedChanges?
   private let memory: VaultMemory?
+  /// What entries were proved by, for those read after them.
+  private let proven: ProvenTree
 
   package var header: VaultHeader { known.header }
   /// Everyone the vault knows, by name.
   package var members: [Member] { known.members }
-  private var checkpoint: Checkpoint { known.end.checkpoint.checkpoint }
   /// How many entries the log has.
   package var logSize: UInt64 { unsigned?.size ?? known.end.size }
 
@@ -27,6 +28,7 @@ package struct VaultView {
   package init(_ transaction: any ReadTransaction) throws {
     try (transaction as? any WriteTransaction)?.finishNow()
     known = try Self.authenticate(VaultRows(transaction), in: transaction)
+    proven = ProvenTree(known.end)
     self.transaction = transaction
     memory = nil
     unsigned = nil
@@ -39,6 +41,7 @@ package struct VaultView {
       try memory.recall(rows, in: transaction)
       ?? memory.learn(Self.authenticate(rows, in: transaction, after: memory.seen), isNewest: false)
     memory.found(known)
+    proven = ProvenTree(known.end)
     self.transaction = transaction
     self.memory = memory
     unsigned = nil
@@ -60,6 +63,7 @@ package struct VaultView {
         ?? memory.learn(Self.authenticate(rows, in: transaction, after: memory.seen), isNewest: true)
       unsigned = nil
     }
+    proven = ProvenTree(known.end)
     self.transaction = transaction
     self.memory = memory
   }
@@ -100,6 +104,7 @@ package struct VaultView {
   ) {
     self.transaction = transaction
     self.known = known
+    proven = ProvenTree(known.end)
     self.unsigned = unsigned
     self.memory = memory
   }
@@ -110,21 +115,28 @@ package struct VaultView {
   /// The log entry at `index`, proved to be covered by the newest checkpoint, or appended in this very transaction.
   package func authenticatedEntry(at index: UInt64) throws -> LogEntry {
     if let entry = unsigned?.entry(at: index) { return entry }
-    guard index < checkpoint.size else {
-      throw VaultError(.corrupt, "the log has \(checkpoint.size) entries, and a record speaks of entry \(index)")
+    guard index < proven.size else {
+      throw VaultError(.corrupt, "the log has \(proven.size) entries, and a record speaks of entry \(index)")
     }
-    let entry = try AuditLog.entry(at: index, in: transaction)
-    try AuditLog.inclusionProof(of: index, size: checkpoint.size, in: transaction)
-      .verify(leafHash: MerkleTree.leafHash(entry.bytes), root: checkpoint.root)
-    return entry
+    return try proven.entry(at: index, in: transaction)
   }
 
   /// Who holds the lease of this name; nil if nobody ever did, or it was given back. Leases are not authenticated.
   package func leaseHolder(of lease: String) throws -> LeaseHolder? { try transaction.leaseHolder(of: lease) }
 
   /// All credentials, by name.
-  package func credentials() throws -> [Credential] {
-    try transaction.rows(in: .credentials).map { try credential(decoding: $0.value, name: Self.name($0.key)) }
+  package func credentials() throws -> [Credential] { try credentials(after: nil, atMost: .max) }
+
+  /// The first credentials by name, at most so many, whose names come after `name`; from the first if that is nil. For who
+  /// goes through all of a vault of many thousands, and cannot hold them.
+  package func credentials(after name: String?, atMost count: Int) throws -> [Credential] {
+    var rows: [Row] = []
+    guard count > 0 else { return [] }
+    try transaction.scan(.credentials, from: name.map { Array($0.utf8) + [0] } ?? [], to: nil, reversed: false) {
+      rows.append(Row(key: $0, value: $1))
+      return rows.count < count
+    }
+    return try rows.map { try credential(decoding: $0.value, name: Self.name($0.key)) }
   }
 
   /// The names of all credentials, in order. Their records are not looked at.
@@ -135,6 +147,16 @@ package struct VaultView {
       return true
     }
     return names
+  }
+
+  /// The length of the longest name of a credential, in bytes. Their records are not looked at.
+  package func longestName() throws -> Int {
+    var longest = 0
+    try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, _ in
+      longest = max(longest, key.count)
+      return true
+    }
+    return longest
   }
 
   /// The key of `credential` as it is stored for owners.
@@ -179,8 +201,11 @@ package struct VaultView {
     return try credential(decoding: bytes, name: name)
   }
 
+  /// What this process knows of the record of `name`; nil if nothing.
+  func remembered(_ name: String) -> VaultMemory.Record? { memory?.record(of: name, under: known) }
+
   private func credential(decoding bytes: [UInt8], name: String) throws -> Credential {
-    if let record = memory?.record(of: name, under: known), record.bytes == bytes,
+    if let record = remembered(name), record.bytes == bytes,
       try transaction.value(in: .log, for: record.credential.entry.bigEndianBytes) == record.entry.bytes
     {
       return record.credential

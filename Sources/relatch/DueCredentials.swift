@@ -17,7 +17,7 @@ struct DueCredentials: Sendable {
       var errands: [Errand] = []
       var unknownZones: [Failure] = []
       var (rotating, keptApart): (Set<String>, Set<String>) = ([], [])
-      for credential in try view.credentials() {
+      for credential in try view.credentials(dueAt: now) {
         if let member, try !view.canOpen(credential, member) { continue }
         switch try RotationSchedule.system.standing(of: credential, in: view, now: now) {
         case .due(let reason):

@@ -9,16 +9,27 @@ struct IdentityFile {
   let path: String
   let passphrase: Passphrase
 
-  /// Reads it, with its passphrase if it has one.
-  func open() throws -> Identity { try Identity(openAge()) }
+  /// Reads it, with its passphrase if it has one and `unlock` has not handed that in before.
+  func open() throws -> Identity {
+    let file = try read()
+    guard try AgeFile.kind(of: file.bytes) == .passphrase, !passphrase.isHandedOver else {
+      return try Identity(openAge(file))
+    }
+    if let kept = try (try? SessionKeyring())?.secret(Self.keyringName(of: file)) {
+      return try Identity(AgeIdentity(decoding: kept.bytes))
+    }
+    return try Identity(openAge(file))
+  }
 
-  private func openAge() throws -> AgeIdentity {
-    let file: SecretBytes
-    do { file = try PrivateFile.read(path) } catch let error as VaultError where error.code == .notFound {
+  private func read() throws -> SecretBytes {
+    do { return try PrivateFile.read(path) } catch let error as VaultError where error.code == .notFound {
       throw Failure(
         .notFound, "there is no identity: \(error)",
         hint: "`relatch init` or `relatch identity new` makes one; --identity FILE or RELATCH_IDENTITY names another")
     }
+  }
+
+  private func openAge(_ file: borrowing SecretBytes) throws -> AgeIdentity {
     if try AgeFile.kind(of: file.bytes) == .passphrase {
       let passphrase = try passphrase.unlocking("the identity \(path)")
       return try decode(AgeFile.open(file.bytes, passphrase: passphrase.bytes))
@@ -61,10 +72,46 @@ struct IdentityFile {
   /// overwritten. Through a symbolic link the file itself is replaced: beside a new file in place of the link, the old one
   /// would go on telling the key.
   func protect(isProtected: Bool) throws -> Identity {
-    let age = try openAge()
+    let file = try read()
+    let age = try openAge(file)
     let content = try content(age, isProtected: isProtected, "the identity \(path)")
     try PrivateFile.replace(PrivateFile.resolved(path), content.bytes, isDurable: true, wipesOld: true)
+    _ = try? SessionKeyring().end(Self.keyringName(of: file))
     return try Identity(age)
+  }
+
+  // MARK: - Unlocked for a time
+
+  /// Keeps the identity open in the keyring of this login session for `seconds`. False if it has no passphrase. Throws
+  /// `notPermitted` if there is no keyring.
+  func unlock(seconds: UInt32) throws -> Bool {
+    let file = try read()
+    guard try AgeFile.kind(of: file.bytes) == .passphrase else { return false }
+    let keyring = try Self.keyring()
+    let text = try openAge(file).encoded()
+    do { try keyring.keep(text, as: Self.keyringName(of: file), seconds: seconds) } catch { throw Self.failure(error) }
+    return true
+  }
+
+  /// Ends what `unlock` began. False if it had ended.
+  func lock() throws -> Bool { try Self.keyring().end(Self.keyringName(of: read())) }
+
+  private static func keyring() throws -> SessionKeyring {
+    do { return try SessionKeyring() } catch { throw failure(error) }
+  }
+
+  private static func failure(_ error: KeyringError) -> Failure {
+    Failure(
+      .notPermitted, "\(error)",
+      hint: "type the passphrase for each command, or hand it over by --passphrase-fd: containers often have no keyring"
+    )
+  }
+
+  /// Names the sealed file as it is: what another passphrase seals, or another file in its place, is not unlocked by it.
+  private static func keyringName(of file: borrowing SecretBytes) -> String {
+    var digest = SHA256()
+    digest.update(file.bytes)
+    return "relatch:identity:" + digest.finalize().bytes.hex
   }
 
   private func content(_ age: AgeIdentity, isProtected: Bool, _ what: String) throws -> SecretBytes {

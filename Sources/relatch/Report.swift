@@ -40,6 +40,14 @@ struct Report: Sendable {
     try self.text(isJSON ? object().canonicalText : text())
   }
 
+  /// Many results, each in the form asked for, handed over at once.
+  func results<Element>(
+    _ elements: [Element], json: (Element) -> JSONValue, text: (Element) -> String
+  ) throws(StreamError) {
+    guard !elements.isEmpty else { return }
+    try self.text(elements.map { isJSON ? json($0).canonicalText : text($0) }.joined(separator: "\n"))
+  }
+
   /// What came of a change: a result, but for a person who asked for silence where nothing is wrong.
   func confirmation(_ object: @autoclosure () -> JSONValue, text: @autoclosure () -> String) throws(StreamError) {
     if isJSON || !isQuiet { try result(object(), text: text()) }

@@ -21,17 +21,19 @@ struct FlippedByteTests {
     base.close()
     number = 0
     for index, (table, key, value) in enumerate(rows):
-        offsets = {index * 7919 % len(value), len(value) - 1}
+        # The rows of an index are keys alone.
+        column, old = ("value", value) if value else ("key", key)
+        offsets = {index * 7919 % len(old), len(old) - 1}
         if table not in ("log", "tree", "journal"):
-            offsets |= {0, len(value) // 2, len(value) * 3 // 4}
+            offsets |= {0, len(old) // 2, len(old) * 3 // 4}
         for offset in sorted(offsets):
-            flipped = bytearray(value)
+            flipped = bytearray(old)
             flipped[offset] ^= 1 << (number % 7)
             vault = f"{target}/{number}"
             number += 1
             shutil.copytree(source, vault)
             database = sqlite3.connect(vault + "/vault.db")
-            database.execute(f"UPDATE {table} SET value = ? WHERE key = ?", (bytes(flipped), key))
+            database.execute(f"UPDATE {table} SET {column} = ? WHERE key = ?", (bytes(flipped), key))
             database.commit()
             database.close()
             print(json.dumps({"vault": vault, "table": table, "key": key.hex(), "offset": offset}))

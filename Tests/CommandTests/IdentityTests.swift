@@ -84,4 +84,55 @@ struct IdentityTests {
     let long = try await run(place, ["read", "admin"], [String(repeating: "x", count: 2000)])
     expectFailure(long, 77, "more than 1024")
   }
+
+  @Test("is unlocked for a login session and a time, until it is locked or gets another passphrase")
+  func unlock() async throws {
+    let place = try await Workplace()
+    #expect(try await run(place, ["identity", "protect"], ["first one"]).code == 0)
+    // Without a terminal, where nobody could type a passphrase.
+    func opens(in session: [String] = []) async throws -> Bool {
+      let read = [Programs.relatch, "read", "admin"]
+      let outcome = try await place.run(Programs.setsid ?? "", ["--wait"] + session + read)
+      if outcome.code != 0 { expectFailure(outcome, 77, "there is no terminal") }
+      return outcome.code == 0
+    }
+    #expect(try await !opens(), "off unless asked for")
+    expectFailure(try await run(place, ["identity", "unlock", "--for", "8d"], ["first one"]), 64, "from 1s to 7d")
+    let unlocked = try await run(place, ["identity", "unlock", "--json"], ["first one"])
+    guard !unlocked.errorText.contains("keyring") else {
+      return print("skipped: the kernel's keyring cannot be used here: \(unlocked.errorText)")
+    }
+    #expect(try unlocked.objects().first?["unlocked_for"] as? Int == 3600, "\(unlocked.errorText)")
+    #expect(try await opens())
+    // A passphrase handed over is the one that counts.
+    expectFailure(try await run(place, ["read", "admin"], ["second one"]), 77)
+
+    #if arch(arm64)
+      let keyctl = 219
+    #else
+      let keyctl = 250
+    #endif
+    let join = """
+      import ctypes, os, sys
+      ctypes.CDLL(None).syscall(\(keyctl), 1, None)
+      os.execv(sys.argv[1], sys.argv[1:])
+      """
+    let elsewhere = [try #require(Programs.python), "-c", join]
+    #expect(try await !opens(in: elsewhere), "another session of the same user")
+    let listed = try await place.run(elsewhere[0], Array(elsewhere[1...]) + ["/bin/cat", "/proc/keys"])
+    #expect(listed.code == 0 && !listed.outputText.contains("relatch:"))
+
+    #expect(try await place.relatch("identity", "lock").code == 0)
+    #expect(try await !opens())
+    #expect(try await place.relatch("identity", "lock").outputText.contains("was not unlocked"))
+
+    #expect(try await run(place, ["identity", "unlock"], ["first one"]).code == 0)
+    #expect(try await run(place, ["identity", "protect"], ["first one", "second one"]).code == 0)
+    #expect(try await !opens(), "another passphrase")
+
+    #expect(try await run(place, ["identity", "unlock", "--for", "1s"], ["second one"]).code == 0)
+    var isOpen = true
+    for _ in 1...100 where isOpen { isOpen = try await opens() }
+    #expect(!isOpen, "the time is over")
+  }
 }

@@ -49,6 +49,17 @@ struct MemoryTests {
     let read = try await watch.run("read", "admin", "--passphrase-fd", "3", descriptor3: file)
     #expect(read.inGuardedPages.isSuperset(of: ["identity's scalar", "vault key", "client_secret 0"]))
     #expect(read.inTransit == [])
+
+    let probe = try await watch.place.relatch("identity", "lock")
+    guard probe.code == 0 else {
+      return print("skipped: the kernel's keyring cannot be used here: \(probe.errorText)")
+    }
+    let unlocked = try await watch.run("identity", "unlock", "--passphrase-fd", "3", descriptor3: file)
+    #expect(unlocked.inGuardedPages.contains("passphrase"))
+    #expect(unlocked.inTransit == [])
+    let readAgain = try await watch.run("read", "admin")
+    #expect(readAgain.inGuardedPages.isSuperset(of: ["identity's scalar", "vault key", "client_secret 0"]))
+    #expect(try await watch.place.relatch("identity", "lock").outputText.contains("locked again"))
   }
 }
 

@@ -22,8 +22,9 @@ final class SteppedProcess {
   private var rest = ""
   /// The last call of each thread.
   private var last: [String: String] = [:]
-  /// Threads that have been sent a stop since it was last let go on, and whether all have come to it.
-  private var stopped: [String] = []
+  /// Threads that got the signal since it was last let go on, and whether it stopped one of them. What is told late of the
+  /// stop before is no stop: there a thread has no signal of its own.
+  private var signalled: [String] = []
   private var isStopped = false
   private(set) var pid: Int32?
   /// Every line of the trace so far.
@@ -53,7 +54,7 @@ final class SteppedProcess {
   /// Lets it go on, and waits for the next stop. Nil if it ended in another way than by its exit.
   func next() async throws -> Stop? {
     if isStopped, let pid {
-      (stopped, isStopped) = ([], false)
+      (signalled, isStopped) = ([], false)
       kill(pid, SIGCONT)
     }
     for _ in 1...60_000 {
@@ -61,7 +62,7 @@ final class SteppedProcess {
       if let exit = exiting() { return Stop(calls: [exit]) }
       if isStopped, areAllStopped() {
         try readTrace()
-        return Stop(calls: stopped.map { Call(thread: $0, text: last[$0] ?? "") })
+        return Stop(calls: signalled.map { Call(thread: $0, text: last[$0] ?? "") })
       }
       if kill(tracer.pid, 0) != 0 { return nil }
       try await Task.sleep(for: .microseconds(300))
@@ -98,9 +99,9 @@ final class SteppedProcess {
     // The first line is the program's start, by its first thread.
     if pid == nil { pid = Int32(thread) }
     if text.hasPrefix("--- stopped by SIGSTOP") {
-      isStopped = true
+      isStopped = isStopped || signalled.contains(thread)
     } else if text.hasPrefix("--- SIGSTOP") {
-      stopped.append(thread)
+      signalled.append(thread)
     } else if text.hasPrefix("<... ") {
       // What an interrupted line began with is in `last`; what comes now is the rest, the answer among it.
       last[thread] = (last[thread] ?? "") + text

@@ -9,6 +9,7 @@ With --access also who can open each credential, and who could and may no longer
 """
 import argparse
 import base64
+import datetime
 import hashlib
 import hmac
 import json
@@ -84,6 +85,41 @@ def tree_root(leaves):
     return sha256(b"\x01" + tree_root(leaves[:split]) + tree_root(leaves[split:]))
 
 
+def milliseconds(text):
+    moment = datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ")
+    return (moment - datetime.datetime(1970, 1, 1)) // datetime.timedelta(milliseconds=1)
+
+
+def due_moment(record):
+    """vault/credential.md, "Due moment": milliseconds since 1970, or None."""
+    moments = []
+    policy = record["policy"]
+    active = next(version for version in record["versions"] if version["stage"] == "active")
+    if "exposure" in record:
+        return 0
+    if record["rotation"] > record.get("ended", 0):
+        if "grace_ends" not in record:
+            return 0
+        moments.append(milliseconds(record["grace_ends"]))
+    elif "max-age" in policy:
+        seed = sha256(bytes.fromhex(record["id"]) + f"jitter {active['number']}".encode())
+        share = struct.unpack(">H", seed[:2])[0]
+        early = duration(policy.get("jitter", "0s")) * share // 65536
+        moments.append(milliseconds(active["created"]) + (duration(policy["max-age"]) - early) * 1000)
+    for delivery in record.get("deliveries", []):
+        if delivery.get("on", "promoted") == "promoted" and delivery.get("delivered") != active["number"]:
+            if "tried" in delivery:
+                pause = min(6 * 3600, 60 << min(delivery["attempts"] - 1, 9))
+                moments.append(milliseconds(delivery["tried"]) + pause * 1000)
+            else:
+                moments.append(milliseconds(record["created"]))
+    return min(moments, default=None)
+
+
+def duration(text):
+    return int(text[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[text[-1]]
+
+
 class Vault:
     def __init__(self, folder, identity):
         self.folder, self.identity = folder, identity
@@ -94,12 +130,16 @@ class Vault:
                     shutil.copy(os.path.join(folder, name), copy)
             database = sqlite3.connect(os.path.join(copy, "vault.db"))
             require(database.execute("PRAGMA application_id").fetchone()[0] == 0x524C5443, "another program's database")
-            require(database.execute("PRAGMA user_version").fetchone()[0] == 1, "another format")
+            format_ = database.execute("PRAGMA user_version").fetchone()[0]
+            require(format_ in (1, 2), "another format")
             names = "header members credentials keys grants versions journal log tree checkpoints".split()
+            names += ["due", "apart"] if format_ == 2 else []
             self.tables = {
                 name: dict(database.execute(f"SELECT key, value FROM {name} ORDER BY key")) for name in names
             }
             database.close()
+            for name in ["due", "apart"]:
+                self.tables.setdefault(name, {})
 
     def verify_log(self):
         """vault/log.md and vault/checkpoint.md; returns the entries."""
@@ -227,6 +267,7 @@ class Vault:
         if vault_key is not None:
             require(hkdf(vault_key, b"relatch/v1/vault-key-id", 16).hex() == header["key"], "another vault's key")
         self.require_current()
+        self.require_indexed()
         self.require_nothing_left()
         credentials = [self.read_credential(*row, header["id"], vault_key) for row in self.tables["credentials"].items()]
         access = {
@@ -255,6 +296,19 @@ class Vault:
         require(found == newest, "credentials that are not the newest that the log speaks of")
         members = {name.decode() for name in self.tables["members"]}
         require(members == set(self.members), "members that are not those the log ends with")
+
+    def require_indexed(self):
+        """vault/storage.md, "Indexes"."""
+        due, apart = set(), set()
+        for name, row in self.tables["credentials"].items():
+            record = canonical(row)
+            moment = due_moment(record)
+            due.add(struct.pack(">Q", 2**64 - 1 if moment is None else max(0, moment)) + name)
+            for other in filter(None, record["policy"].get("not-together-with", "").split(",")):
+                apart.add(other.encode() + b"\0" + name)
+        if self.tables["due"]:
+            require(due == set(self.tables["due"]), "an index that finds what is due at another time, or not at all")
+            require(apart == set(self.tables["apart"]), "an index of another not-together-with")
 
     def require_nothing_left(self):
         """Of a credential that was removed there is no key and no pair."""

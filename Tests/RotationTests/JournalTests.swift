@@ -63,6 +63,26 @@ struct JournalTests {
     #expect(bench.provider.calls.count == calls)
   }
 
+  /// A schedule would look at it too late, or never again.
+  @Test("because its record says that it is further is refused")
+  func overtaken() async throws {
+    let (ends, other) = (RotationMachineTests.start + .seconds(60), RotationMachineTests.start + .seconds(61))
+    let owed = Self.verified(["grace_ends": .string(ends.description)])
+    for (events, hasEnded, graceEnds) in [
+      ([Self.begun], true, nil), ([Self.begun], false, ends), (owed, true, nil), (owed, false, other),
+    ] {
+      let bench = try await Bench()
+      try await bench.forge(events)
+      #expect(try await bench.state() == (events.count == 1 ? .ready : .owed))
+      _ = try await bench.vault.change(now: other) { change in
+        var credential = try change.view.credential("crm")
+        credential.noteRotation(hasEnded: hasEnded, graceEnds: graceEnds)
+        return try change.save(credential, .credentialPolicy)
+      }
+      #expect(await bench.code(.retire) == .corruptJournal)
+    }
+  }
+
   @Test("and one that it can have written is read, also after the policy was changed")
   func accepted() async throws {
     let bench = try await Bench()

@@ -31,6 +31,7 @@ extension Scenario {
     try await laws.oneHandAtATime(died: died)
     try await laws.provableByOutsiders()
     laws.ambiguityIsAState()
+    try await laws.nothingDueIsOverlooked()
     // Between the laws: nothing was made and forgotten.
     let isSlotOurs = try await slotIsKnown(pairs)
     #expect(isSlotOurs, Comment(rawValue: "\(when): a pair was made and forgotten"), sourceLocation: sourceLocation)
@@ -199,6 +200,25 @@ private struct Laws {
       expect(log.starts(with: remembered), "law 8, provable by outsiders", "the log was rewritten")
       remembered = log
     }
+  }
+
+  /// Behind law 5: whenever a schedule would do something, the index of what is due leads it there.
+  func nothingDueIsOverlooked() async throws {
+    let now = scenario.clock.now()
+    let overlooked = try await scenario.store.read { transaction in
+      let view = try VaultView(transaction)
+      var index = try IndexCheck(view)
+      for credential in try view.credentials() { try index.require(credential) }
+      try index.finish()
+      let schedule = RotationSchedule { TimeZoneRules(named: $0) }
+      let journal = try RotationJournal(view, of: credential)
+      let known = [journal?.latest, journal?.machine.graceEnds, credential.ageLimit].compactMap(\.self)
+      return try (known + [now, now + .seconds(400 * 86_400)]).filter { moment in
+        let standing = try schedule.standing(of: credential, journal: journal, in: view, now: moment)
+        return try standing.isDue && !view.credentials(dueAt: moment).contains { $0.name == credential.name }
+      }
+    }
+    expect(overlooked.isEmpty, "law 5, old secrets are debts", "what is due at \(overlooked) is overlooked")
   }
 
   /// 9. Between an act that may have happened and the next one, the org was asked what it has, and answered.

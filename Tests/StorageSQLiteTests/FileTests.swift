@@ -113,8 +113,8 @@ struct FileTests {
     #expect(opening("text")?.code == .corrupt)
 
     for (sql, code) in [
-      ("PRAGMA user_version = 2", StorageError.Code.unsupportedFormat),
-      ("PRAGMA user_version = 1; PRAGMA application_id = 7", .unsupportedFormat),
+      ("PRAGMA user_version = 3", StorageError.Code.unsupportedFormat),
+      ("PRAGMA user_version = 2; PRAGMA application_id = 7", .unsupportedFormat),
       ("PRAGMA application_id = \(StoreFormat.applicationID); DROP TABLE leases", .corrupt),
       ("CREATE TABLE leases (key BLOB PRIMARY KEY, value BLOB) STRICT, WITHOUT ROWID", .corrupt),
       ("DROP TABLE leases; \(StoreFormat.definition(of: .leases)); CREATE VIEW v AS SELECT 1", .corrupt),

@@ -21,6 +21,19 @@ import Testing
     #expect(try Credential(decoding: credential.bytes, name: "crm/prod") == credential)
   }
 
+  /// Whoever reads it must see how far the newest rotation is.
+  @Test func whatIsNotedOfARotationIsReadBack() throws {
+    var credential = make()
+    credential.rotation = 1
+    try credential.count(step: 0)
+    #expect(credential.due == Timestamp(milliseconds: 0))
+    for (hasEnded, graceEnds) in [(false, Fixture.at(9)), (false, nil), (true, Fixture.at(9)), (true, nil)] {
+      credential.noteRotation(hasEnded: hasEnded, graceEnds: graceEnds)
+      #expect(try Credential(decoding: credential.bytes, name: "crm/prod") == credential)
+      #expect(credential.due == (hasEnded ? nil : graceEnds ?? Timestamp(milliseconds: 0)))
+    }
+  }
+
   @Test func oneVersionIsActiveAndAtMostOneIsStaged() throws {
     var credential = make()
     #expect(throws: VaultError(.notFound, "")) { try credential.promoteStaged(now: Fixture.at(1)) }
@@ -50,7 +63,8 @@ import Testing
     (#""number":1"#, #""number":0"#), (#""v":1"#, #""v":2"#), (#""v":1"#, #""v":1,"w":1"#), (#""v":1"#, #""v": 1"#),
     (#""grace":"1d""#, #""grace":"24h""#), (#""grace":"1d""#, #""grace":"1d","more":"1d""#),
     (#""name":"crm/prod""#, #""name":"crm/test""#), (#""steps":0"#, #""steps":1"#),
-    (#""rotation":0"#, #""rotation":1"#),
+    (#""rotation":0"#, #""rotation":1"#), (#""entry":0"#, #""ended":0,"entry":0"#),
+    (#""entry":0"#, #""ended":1,"entry":0"#), (#""id""#, #""grace_ends":"2026-01-01T00:00:00.000Z","id""#),
     (#""entry":0"#, #""entry":-1"#), (#""entry":0"#, #""entry":9007199254740992"#),
     ("2026-01-01T00:00:00.000Z", "2026-02-30T00:00:00.000Z"), (#""id":""#, #""id":"X"#),
   ])

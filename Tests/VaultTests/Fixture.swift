@@ -84,6 +84,28 @@ struct Fixture: Sendable {
     }
   }
 
+  /// A policy, the grace of the replaced pair, and a second credential kept apart from the first.
+  func addSchedule() async throws {
+    _ = try await vault.setPolicy(of: Self.name, now: Self.at(6)) { policy in
+      try policy.set("max-age", to: "90d")
+      try policy.set("jitter", to: "5d")
+    }
+    let ends = Self.at(7 + 24 * 3600)
+    _ = try await vault.change(now: Self.at(7)) { change in
+      var credential = try change.view.credential(Self.name)
+      credential.noteRotation(hasEnded: false, graceEnds: ends)
+      return try change.saveStep(
+        credential, step: 3, EventName("rotation.verified"), ["grace_ends": .string(ends.description)])
+    }
+    var policy = Policy()
+    try policy.set("max-age", to: "30d")
+    try policy.set("jitter", to: "36h")
+    try policy.set("not-together-with", to: Self.name)
+    _ = try await vault.add(
+      name: "erp", provider: "external-client-app", settings: ["url": "https://erp.example"], policy: policy,
+      admin: Self.name, pair: Self.pair(("3MVG9.erp", "E1")), now: Self.at(8))
+  }
+
   /// Makes bob a member with a grant on the credential.
   func addOperator(_ name: String = Self.name) async throws -> Identity {
     let bob = try Identity(AgeIdentity(generating: .seeded("bob")))

@@ -14,8 +14,10 @@ import Testing
     let found =
       try ask("SELECT sql FROM sqlite_master")
       + ["application_id", "user_version"].map { "PRAGMA \($0) = \(try ask("PRAGMA \($0)")[0])" }
-    let file = VectorFile.contract.appending(path: "schema/001-initial.sql")
-    let lines = try String(contentsOf: file, encoding: .utf8).split(separator: "\n").filter { !$0.hasPrefix("--") }
+    let lines = try ["001-initial.sql", "002-due.sql"].flatMap { name in
+      try String(contentsOf: VectorFile.contract.appending(path: "schema/\(name)"), encoding: .utf8)
+        .split(separator: "\n").filter { !$0.hasPrefix("--") }
+    }.filter { $0 != "PRAGMA user_version = 1;" }
     #expect(Set(lines) == Set(found.map { "\($0);"[...] }))
     #expect(lines.count == found.count)
   }

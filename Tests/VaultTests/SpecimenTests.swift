@@ -5,17 +5,23 @@ import Foundation
 import JSON
 import Sodium
 import Storage
-import StorageSQLite
 import Testing
 
+@testable import StorageSQLite
 @testable import Vault
 
 /// `vault/specimens`: vaults that every later version must open, and that a second implementation must read alike.
 @Suite(.serialized) struct SpecimenTests {
-  private static let folder = VectorFile.contract.appending(path: "specimens/v1-small")
+  /// One of each format of the database.
+  static let formats = [1, 2]
+  private static func folder(_ format: Int) -> URL {
+    VectorFile.contract.appending(path: "specimens/v\(format)-small")
+  }
 
   /// A vault folder as `relatch` makes it, with the identity that opens it beside it.
-  static func make(at folder: String, seed: String) async throws -> (fixture: Fixture, expected: [UInt8]) {
+  static func make(
+    at folder: String, seed: String, format: Int = 2
+  ) async throws -> (fixture: Fixture, expected: [UInt8]) {
     try PrivateFile.createFolder(folder + "/keys")
     try SQLiteStore.create(at: folder + "/vault.db", tables: vaultTables)
     let store = try SQLiteStore(opening: folder + "/vault.db", tables: vaultTables)
@@ -23,6 +29,7 @@ import Testing
     try await fixture.add()
     try await fixture.rotate()
     _ = try await fixture.addOperator()
+    if format > 1 { try await fixture.addSchedule() }
     try write(fixture.keyFile, to: folder + "/keys/\(fixture.vault.header.keyID).age")
     let identity = try AgeIdentityFile(fixture.owner.age).encoded(created: "2026-01-01T00:00:00Z")
     try write(identity.withUnsafeBytes { Array($0) }, to: folder + "/identity")
@@ -35,23 +42,27 @@ import Testing
   private static func expectation(of fixture: Fixture) async throws -> [UInt8] {
     let snapshot = try await Snapshot(of: fixture.store, vaultTables)
     let report = try await snapshot.read { try LogVerification.verify(storedIn: $0) }
-    let credential = try await snapshot.read { try VaultView($0).credential(Fixture.name) }
-    var pairs: [String: JSONValue] = [:]
-    for (number, text) in try await fixture.opened(in: snapshot).texts() {
-      pairs[String(number)] = try JSONValue(readingCanonical: Array(text.utf8))
+    var credentials: [JSONValue] = []
+    for credential in try await snapshot.read({ try VaultView($0).credentials() }) {
+      var pairs: [String: JSONValue] = [:]
+      for (number, text) in try await fixture.opened(in: snapshot).texts(of: credential.name) {
+        pairs[String(number)] = try JSONValue(readingCanonical: Array(text.utf8))
+      }
+      let active = try #require(credential.version(in: .active)).number
+      credentials.append(
+        .object(["active": .integer(Int(active)), "name": .string(credential.name), "pairs": .object(pairs)]))
     }
-    let active = try #require(credential.version(in: .active)).number
     return JSONValue.object([
-      "credentials": .array([
-        .object(["active": .integer(Int(active)), "name": .string(credential.name), "pairs": .object(pairs)])
-      ]), "entries": .integer(Int(report.entries)), "owner": report.owner.json,
+      "credentials": .array(credentials), "entries": .integer(Int(report.entries)), "owner": report.owner.json,
       "root": .string(report.root.bytes.base64), "vault": .string(fixture.vault.header.id.description),
     ]).canonicalBytes + [0x0A]
   }
 
+  /// Formats of before cannot be written any more.
   private static func record() async throws {
+    let folder = folder(StoreFormat.version)
     let temporary = try TemporaryFolder()
-    let made = try await make(at: temporary.path + "/v", seed: "specimen")
+    let made = try await make(at: temporary.path + "/v", seed: "specimen", format: StoreFormat.version)
     try? FileManager.default.removeItem(at: folder)
     try FileManager.default.createDirectory(at: folder.appending(path: "keys"), withIntermediateDirectories: true)
     for name in ["vault.db", "identity", "keys/\(made.fixture.vault.header.keyID).age"] {
@@ -66,11 +77,11 @@ import Testing
     Issue.record("the specimen was recorded: run again without RELATCH_RECORD_VECTORS")
   }
 
-  @Test func theSpecimenOpensAndHoldsWhatItMust() async throws {
-    if VectorFile.isRecording { try await Self.record() }
+  @Test(arguments: formats) func theSpecimenOpensAndHoldsWhatItMust(format: Int) async throws {
+    if VectorFile.isRecording, format == StoreFormat.version { try await Self.record() }
     let temporary = try TemporaryFolder()
     let copy = temporary.path + "/v"
-    try FileManager.default.copyItem(atPath: Self.folder.path, toPath: copy)
+    try FileManager.default.copyItem(atPath: Self.folder(format).path, toPath: copy)
     defer { try? FileManager.default.removeItem(atPath: copy) }
     let store = try SQLiteStore(opening: copy + "/vault.db", tables: vaultTables)
     let identity = try Self.identity(at: copy + "/identity")
@@ -95,7 +106,7 @@ import Testing
   @Test func theSpecificationsOpenWithWhatIsThere() async throws {
     let temporary = try TemporaryFolder()
     try FileManager.default.copyItem(
-      at: Self.folder.appending(path: "vault.db"), to: URL(filePath: temporary.path + "/specimen.db"))
+      at: Self.folder(1).appending(path: "vault.db"), to: URL(filePath: temporary.path + "/specimen.db"))
     let specimen = try SQLiteStore(opening: temporary.path + "/specimen.db", tables: vaultTables)
     let rows = try await Snapshot(of: specimen, vaultTables)
     func texts(_ table: Table, _ range: Range<Int>) -> [String] {
@@ -113,6 +124,15 @@ import Testing
         String(decoding: try await LockedVault(specimen).read { $0.seenLog.bytes }, as: UTF8.self)
       ],
     ]
+    let indexed = VectorFile.contract.appending(path: "storage.md")
+    try FileManager.default.copyItem(
+      at: Self.folder(2).appending(path: "vault.db"), to: URL(filePath: temporary.path + "/second.db"))
+    let second = try SQLiteStore(opening: temporary.path + "/second.db", tables: vaultTables)
+    let digits = try String(contentsOf: indexed, encoding: .utf8).replacing(" ", with: "")
+    let index = try await Snapshot(of: second, [.due, .apart])
+    for table in [Table.due, .apart] {
+      for row in index.rows(of: table) { #expect(digits.contains("\(table.name)\(row.key.hex)→")) }
+    }
     for (page, parts) in examples {
       let text = try String(contentsOf: VectorFile.contract.appending(path: page), encoding: .utf8)
       for part in parts { #expect(text.contains(part), "\(page)") }
@@ -123,16 +143,20 @@ import Testing
     }
   }
 
-  @Test func theSpecimenIsWhatItsSeedGives() async throws {
+  /// That of an older format has the same rows in all the tables that it has.
+  @Test(arguments: formats) func theSpecimenIsWhatItsSeedGives(format: Int) async throws {
     let temporary = try TemporaryFolder()
-    let (fixture, expected) = try await Self.make(at: temporary.path + "/v", seed: "specimen")
+    let (fixture, expected) = try await Self.make(at: temporary.path + "/v", seed: "specimen", format: format)
     defer { try? FileManager.default.removeItem(atPath: temporary.path + "/v") }
-    #expect(try contents(of: Self.folder.path + "/expected.json") == expected)
+    #expect(try contents(of: Self.folder(format).path + "/expected.json") == expected)
     try FileManager.default.copyItem(
-      at: Self.folder.appending(path: "vault.db"), to: URL(filePath: temporary.path + "/specimen.db"))
+      at: Self.folder(format).appending(path: "vault.db"), to: URL(filePath: temporary.path + "/specimen.db"))
     let specimen = try SQLiteStore(opening: temporary.path + "/specimen.db", tables: vaultTables)
-    let rows = try await Snapshot(of: specimen, vaultTables).tables
-    #expect(try await Snapshot(of: fixture.store, vaultTables).tables == rows)
+    let tables = vaultTables.filter { $0.since <= format }
+    let rows = try await Snapshot(of: specimen, tables).tables
+    #expect(try await Snapshot(of: fixture.store, tables).tables == rows)
+    let index = try await Snapshot(of: specimen, [.due, .apart])
+    #expect(index.rows(of: .due).isEmpty == (format == 1))
   }
 
   private static func identity(at path: String) throws -> Identity {
@@ -153,17 +177,17 @@ import Testing
 
   @Test(
     .enabled(if: canRead, "needs age, and python3 with PyNaCl (apt-get install age python3-nacl)"),
-    arguments: ["specimen", "fresh"])
-  func anIndependentReaderFindsTheSame(_ seed: String) async throws {
+    arguments: [1, 2, nil])
+  func anIndependentReaderFindsTheSame(inSpecimen format: Int?) async throws {
     let temporary = try TemporaryFolder()
     defer { try? FileManager.default.removeItem(atPath: temporary.path + "/v") }
     let expected: [UInt8]
     var folder = temporary.path + "/v"
-    if seed == "specimen" {
-      folder = Self.folder.path
+    if let format {
+      folder = Self.folder(format).path
       expected = try contents(of: folder + "/expected.json")
     } else {
-      expected = try await Self.make(at: folder, seed: seed).expected
+      expected = try await Self.make(at: folder, seed: "fresh").expected
     }
     let program = try #require(Self.python)
     let reader = VectorFile.contract.appending(path: "../Tests/Reader/relatch_reader.py").standardized.path
@@ -179,7 +203,7 @@ import Testing
     let end = try #require(page[start...].range(of: "```")).lowerBound
     let temporary = try TemporaryFolder()
     let copy = temporary.path + "/v"
-    try FileManager.default.copyItem(atPath: Self.folder.path, toPath: copy)
+    try FileManager.default.copyItem(atPath: Self.folder(1).path, toPath: copy)
     defer { try? FileManager.default.removeItem(atPath: copy) }
     let program = try #require(Self.python)
     let (status, output) = try Self.run([program, "-c", String(page[start..<end]), copy, copy + "/identity"])

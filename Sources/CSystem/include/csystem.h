@@ -1,5 +1,7 @@
 #pragma once
 
+#include <stddef.h>
+
 // What Linux offers and Swift's Glibc does not show, or what Swift must not do inside a signal handler. Nothing else.
 
 /// Keeps other processes of this user from attaching to this one or reading its memory, and the kernel from dumping it.
@@ -38,3 +40,20 @@ int csystem_start(const struct csystem_program *program);
 
 /// A pipe that no program started from here inherits: `ends[0]` to read, `ends[1]` to write. Returns 0, or -1 with errno.
 int csystem_pipe(int ends[2]);
+
+// keyrings(7): bytes that the kernel keeps for the processes of a login session, in memory that is never swapped.
+
+/// The keyring of this login session, or of this user where the system gives sessions none; -1 with errno if there is no
+/// such thing. Never makes one, which would end with this process.
+int csystem_session_keyring(void);
+
+/// Keeps `size` bytes as `description` for `seconds`, for whoever has the keyring and nobody else; what was there under that
+/// name is replaced. Returns 0, or -1 with errno, and then nothing is kept.
+int csystem_keyring_keep(int keyring, const char *description, const void *bytes, size_t size, unsigned seconds);
+
+/// Copies what is kept as `description`, if it has at most `size` bytes. Returns how many it has, or -1 with errno: ENOKEY if
+/// there is none, EKEYEXPIRED if its time is over.
+long csystem_keyring_read(int keyring, const char *description, void *bytes, size_t size);
+
+/// Ends what is kept as `description`, at once and for everybody. Returns 0, or -1 with errno.
+int csystem_keyring_end(int keyring, const char *description);

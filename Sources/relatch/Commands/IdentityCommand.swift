@@ -5,11 +5,16 @@ import Vault
 
 struct IdentityCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "identity", abstract: "Make an identity, print its public card, or protect it with a passphrase.",
+    commandName: "identity",
+    abstract: "Make an identity, print its public card, protect it with a passphrase, or unlock it for a time.",
     discussion: """
       An identity is an age X25519 key; `age-keygen` makes them too. Where it has a passphrase, that is asked for on the
       terminal, read from --passphrase-fd, or taken from relatch-passphrase among the credentials of a systemd service.
-      """, subcommands: [IdentityNewCommand.self, IdentityShowCommand.self, IdentityProtectCommand.self])
+      """,
+    subcommands: [
+      IdentityNewCommand.self, IdentityShowCommand.self, IdentityProtectCommand.self, IdentityUnlockCommand.self,
+      IdentityLockCommand.self,
+    ])
 }
 
 /// Under what name a card introduces its identity.
@@ -73,5 +78,58 @@ struct IdentityProtectCommand: AsyncParsableCommand {
     let identity = try places.identityFile.protect(isProtected: !noPassphrase)
     let card = try card.card(of: identity)
     if options.json || !options.quiet { try Report(options).text(card) }
+  }
+}
+
+struct IdentityUnlockCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "unlock", abstract: "Ask for the passphrase once, for all of this login session and a time.",
+    discussion: """
+      The kernel keeps the identity for the processes of this login session, and forgets it when the time or the session is
+      over, at `relatch identity lock`, and when the identity gets another passphrase. Until then each program that runs in
+      the session can use it.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Option(name: .customLong("for"), help: ArgumentHelp("For how long, up to 7d.", valueName: "duration"))
+  var time = "1h"
+
+  func run() async throws {
+    let limit = Duration.seconds(7 * 24 * 3600)
+    guard let duration = Policy.duration(time), duration >= .seconds(1), duration <= limit else {
+      throw Failure(
+        .usage, "--for \(Name.printable(time)): expected a duration from 1s to 7d", hint: "write it as in 30m or 8h")
+    }
+    let file = try Places(options).identityFile
+    let isKept = try file.unlock(seconds: UInt32(duration.components.seconds))
+    try Report(options).confirmation(
+      file.json(unlockedFor: isKept ? duration : nil),
+      text: isKept
+        ? "\(Name.printable(file.path)) is unlocked for \(Policy.text(duration)); `relatch identity lock` ends that"
+        : "\(Name.printable(file.path)) has no passphrase")
+  }
+}
+
+struct IdentityLockCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "lock", abstract: "End what `identity unlock` began.")
+
+  @OptionGroup var options: CommonOptions
+
+  func run() async throws {
+    let file = try Places(options).identityFile
+    let wasKept = try file.lock()
+    try Report(options).confirmation(
+      file.json(unlockedFor: .zero),
+      text: "\(Name.printable(file.path)) \(wasKept ? "is locked again" : "was not unlocked")")
+  }
+}
+
+extension IdentityFile {
+  /// `time` is nil for an identity without a passphrase.
+  fileprivate func json(unlockedFor time: Duration?) -> JSONValue {
+    var members: [String: JSONValue] = ["identity": .string(path), "type": "identity"]
+    members["unlocked_for"] = time.map { .integer(Int($0.components.seconds)) }
+    return .object(members)
   }
 }

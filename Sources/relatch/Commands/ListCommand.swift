@@ -12,17 +12,26 @@ struct ListCommand: AsyncParsableCommand {
 
   func run() async throws {
     let report = Report(options)
-    let credentials = try await Places(options).openLocked().read { try $0.credentials() }
-    let width = credentials.map(\.name.utf8.count).max() ?? 0
-    for credential in credentials {
-      let name = credential.name + String(repeating: " ", count: width - credential.name.utf8.count)
-      let active = credential.version(in: .active)
-      try report.result(
-        credential.json(type: "credential"),
-        text:
-          "\(name)  \(credential.provider)  version \(active?.number ?? 0) since \(active?.since.description ?? "-")"
-          + (credential.debts.isEmpty ? "" : "  (\(credential.debts.count) owed)"))
+    let vault = try await Places(options).openLocked()
+    // What all lines have in common is known before the first.
+    let width = report.isJSON ? 0 : try await vault.read { try $0.longestName() }
+    var isEmpty = true
+    try await CredentialPages(of: vault).each { _, credentials in
+      credentials
+    } use: { credentials in
+      try report.results(credentials, json: { $0.json(type: "credential") }, text: { $0.line(width: width) })
+      isEmpty = isEmpty && credentials.isEmpty
     }
-    if credentials.isEmpty { report.note("the vault has no credentials yet: `relatch add` adds one") }
+    if isEmpty { report.note("the vault has no credentials yet: `relatch add` adds one") }
+  }
+}
+
+extension Credential {
+  fileprivate func line(width: Int) -> String {
+    let padding = String(repeating: " ", count: max(0, width - name.utf8.count))
+    let active = version(in: .active)
+    let debts = debts.count
+    return "\(name)\(padding)  \(provider)  version \(active?.number ?? 0) since \(active?.since.description ?? "-")"
+      + (debts == 0 ? "" : "  (\(debts) owed)")
   }
 }

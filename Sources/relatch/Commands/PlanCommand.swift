@@ -67,7 +67,9 @@ struct PlanCommand: AsyncParsableCommand {
           due || $0.settings["app"] != nil || $0.policy.maxAge != nil || $0.exposure != nil
         }
         : names.map { try view.credential($0) }
+      var index = try IndexCheck(view)
       return try chosen.compactMap { credential in
+        try index.require(credential)
         let journal = try RotationJournal(view, of: credential)
         let standing = try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now)
         guard !due || standing.isDue else { return nil }

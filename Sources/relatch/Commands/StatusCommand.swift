@@ -19,22 +19,28 @@ struct StatusCommand: AsyncParsableCommand {
 
   func run() async throws {
     let report = Report(options)
-    let names = names
     let now = WallClock.now()
-    let standings = try await Places(options).openLocked().read { view in
-      let credentials = try names.isEmpty ? view.credentials() : names.map { try view.credential($0) }
+    var (isEmpty, hasFailedDelivery, hasOverdueDebt) = (true, false, false)
+    let pages = CredentialPages(of: try await Places(options).openLocked(), names)
+    try await pages.each { view, credentials in
+      var index = try IndexCheck(view)
       return try credentials.map { credential in
+        try index.require(credential)
         let journal = try RotationJournal(view, of: credential)
         return Standing(
           credential: credential, journal: journal,
           schedule: try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now))
       }
+    } use: { standings in
+      try report.results(standings, json: { $0.json(now) }, text: { $0.text(now) })
+      isEmpty = isEmpty && standings.isEmpty
+      hasFailedDelivery = hasFailedDelivery || standings.contains(where: \.hasFailedDelivery)
+      hasOverdueDebt = hasOverdueDebt || standings.contains { $0.hasOverdueDebt(now) }
     }
-    for standing in standings { try report.result(standing.json(now), text: standing.text(now)) }
-    if standings.isEmpty { report.note("the vault has no credentials yet: `relatch add` adds one") }
+    if isEmpty { report.note("the vault has no credentials yet: `relatch add` adds one") }
     // What waits for a delivery is not retired: that comes first.
-    if standings.contains(where: \.hasFailedDelivery) { throw Status(code: .deliveryFailed) }
-    if standings.contains(where: { $0.hasOverdueDebt(now) }) { throw Status(code: .debtOutstanding) }
+    if hasFailedDelivery { throw Status(code: .deliveryFailed) }
+    if hasOverdueDebt { throw Status(code: .debtOutstanding) }
   }
 }
 

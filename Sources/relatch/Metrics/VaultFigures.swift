@@ -41,6 +41,9 @@ struct VaultFigures: Sendable {
     let credentials = try view.credentials()
     let size = view.logSize
     let partners = Partners(credentials)
+    var index = try IndexCheck(view)
+    for credential in credentials { try index.require(credential) }
+    try index.finish()
     self.init(
       written: written, vaultBytes: vaultBytes, logEntries: size,
       checkpointed: try size == 0 ? nil : view.authenticatedEntry(at: size - 1).time,

@@ -15,6 +15,9 @@ struct Passphrase: Sendable {
 
   init(path: String) { self.path = path }
 
+  /// Whether it comes from a descriptor that a caller named.
+  var isHandedOver: Bool { descriptor != nil }
+
   /// What the options and the environment say. Throws `usage` if a passphrase stands in the environment.
   init(_ options: CommonOptions) throws {
     self.init(path: "/dev/tty")

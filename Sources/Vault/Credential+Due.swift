@@ -1,0 +1,47 @@
+package import Audit
+import Sodium
+
+extension Credential {
+  /// When the active pair is to be replaced: its age is that of the value, counted from when the provider made it. Jitter
+  /// brings the moment forward, by a share that depends on the version alone, so that asking again never moves it. Nil
+  /// without a greatest age.
+  package var ageLimit: Timestamp? {
+    guard let greatest = policy.maxAge, let active = version(in: .active) else { return nil }
+    guard policy.jitter > .zero else { return active.created + greatest }
+    let seed = SHA256.hash(id.bytes + Array("jitter \(active.number)".utf8)).bytes
+    let share = Int64(seed[0]) << 8 | Int64(seed[1])
+    return active.created + greatest + .seconds(-((policy.jitter.components.seconds * share) >> 16))
+  }
+
+  /// When the next sink or hook that lacks the active pair is to be tried: at once if one was never tried. Nil if none lacks
+  /// it.
+  package var nextDelivery: Timestamp? { undelivered.map { $0.nextAttempt ?? created }.min() }
+
+  /// The earliest moment at which a schedule can have anything to do for the credential; nil if never.
+  ///
+  /// It may come early, and never comes late: windows, those it must not rotate together with, and pauses after attempts
+  /// only delay, and are decided when it has come. Decided by the record alone, so that whoever stores the record stores it
+  /// as well.
+  package var due: Timestamp? {
+    guard ended == rotation || graceEnds != nil, exposure == nil else { return .atOnce }
+    let rotation = graceEnds ?? ageLimit
+    guard let delivery = nextDelivery else { return rotation }
+    return min(rotation ?? delivery, delivery)
+  }
+}
+
+extension Timestamp {
+  /// Before anything a vault speaks of.
+  static let atOnce = Timestamp(milliseconds: 0)
+}
+
+extension DeliveryRecord {
+  /// After the n-th attempt in a row that came to nothing the next waits 1, 2, 4 … minutes, at most 6 hours. A minute's cron
+  /// job makes no storm of it.
+  package static func pause(afterAttempts attempts: Int) -> Duration {
+    attempts == 0 ? .zero : .seconds(min(6 * 3600, 60 << min(attempts - 1, 9)))
+  }
+
+  /// Not before then is it tried again; nil if it was never tried.
+  var nextAttempt: Timestamp? { tried.map { $0 + Self.pause(afterAttempts: Int(attempts)) } }
+}

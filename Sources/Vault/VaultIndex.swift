@@ -1,0 +1,143 @@
+package import Audit
+import Storage
+
+/// The rows by which credentials are found without going through all of them: `due` by when a schedule first asks for them,
+/// `apart` by whom they must not rotate together with.
+///
+/// Each row follows from one record, and is written with it. Nothing is believed because of a row: it says where to look. A
+/// row that is missing hides a credential from a schedule, so whoever goes through all the records compares.
+enum VaultIndex {
+  /// One row of an index; its value is empty.
+  struct Entry: Hashable {
+    let table: Table
+    let key: [UInt8]
+  }
+
+  private static let never: UInt64 = .max
+
+  /// The rows of a credential.
+  static func entries(of credential: Credential) -> [Entry] {
+    let name = Array(credential.name.utf8)
+    return [dueEntry(of: credential, name)]
+      + credential.policy.notTogetherWith.map { Entry(table: .apart, key: prefix(ofThoseApartFrom: $0) + name) }
+  }
+
+  private static func dueEntry(of credential: Credential, _ name: [UInt8]) -> Entry {
+    Entry(table: .due, key: (credential.due.map(key) ?? never).bigEndianBytes + name)
+  }
+
+  private static func key(_ moment: Timestamp) -> UInt64 { UInt64(clamping: moment.milliseconds) }
+
+  /// Before the rows of what comes due after `now`.
+  static func bound(after now: Timestamp) -> [UInt8] { (key(now) + 1).bigEndianBytes }
+
+  /// The name in a row of `due`.
+  static func name(inDueRow key: [UInt8]) -> ArraySlice<UInt8> { key.dropFirst(8) }
+
+  /// What the rows of those whose policies name `name` begin with. A name has no zero byte.
+  static func prefix(ofThoseApartFrom name: String) -> [UInt8] { Array(name.utf8) + [0] }
+
+  /// Whether there is an index: a store of an older format has none until it is written to.
+  static func isBuilt(in transaction: any ReadTransaction) throws -> Bool {
+    try transaction.lastRow(in: .due) != nil
+  }
+
+  /// Brings the rows from those of `old`, nil for a new credential, to those of `new`, nil for one that is removed. The
+  /// record itself is written after this.
+  static func update(from old: Credential?, to new: Credential?, in transaction: any WriteTransaction) throws {
+    let before = old.map(entries) ?? []
+    let after = new.map(entries) ?? []
+    let isThere = try before.first.map { try transaction.value(in: $0.table, for: $0.key) != nil }
+    if isThere != true, try !isBuilt(in: transaction) { try build(in: transaction) }
+    guard before != after || isThere != true else { return }
+    for entry in before where !after.contains(entry) { try transaction.remove(entry.key, from: entry.table) }
+    for entry in after where isThere != true || !before.contains(entry) {
+      try transaction.set([], in: entry.table, for: entry.key)
+    }
+  }
+
+  private static func build(in transaction: any WriteTransaction) throws {
+    var entries: [Entry] = []
+    try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, value in
+      entries += Self.entries(of: try Credential(decoding: value, name: String(decoding: key, as: UTF8.self)))
+      return true
+    }
+    for entry in entries { try transaction.set([], in: entry.table, for: entry.key) }
+  }
+}
+
+/// Compares the indexes of a vault with its records while someone goes through these.
+package struct IndexCheck {
+  private let transaction: any ReadTransaction
+  private let isBuilt: Bool
+  private var expected: [Table: Int] = [.due: 0, .apart: 0]
+
+  /// A store of an older format has no index; then there is nothing to compare.
+  package init(_ view: VaultView) throws {
+    transaction = view.transaction
+    isBuilt = try VaultIndex.isBuilt(in: transaction)
+  }
+
+  /// Throws `corrupt` if a row of `credential` is missing.
+  package mutating func require(_ credential: Credential) throws {
+    guard isBuilt else { return }
+    for entry in VaultIndex.entries(of: credential) {
+      guard try transaction.value(in: entry.table, for: entry.key) != nil else {
+        throw VaultError(
+          .corrupt,
+          "the index \(entry.table.name) lacks the row of \(credential.name): no schedule would find it"
+        )
+      }
+      expected[entry.table, default: 0] += 1
+    }
+  }
+
+  /// Throws `corrupt` if there are more rows than those of the credentials that were looked at, which must be all.
+  package func finish() throws {
+    guard isBuilt else { return }
+    for (table, count) in expected {
+      var found = 0
+      try transaction.scan(table, from: [], to: nil, reversed: false) { _, _ in
+        found += 1
+        return true
+      }
+      guard found == count else {
+        throw VaultError(
+          .corrupt, "the index \(table.name) has \(found) rows, and the credentials call for \(count)")
+      }
+    }
+  }
+}
+
+extension VaultView {
+  /// The credentials that a schedule may have something to do for at `now`, by name: all of those, and some that something
+  /// still delays. The time this takes does not grow with the others.
+  ///
+  /// Throws `corrupt` if a row speaks of what is not there, or of a moment that is not its record's.
+  package func credentials(dueAt now: Timestamp) throws -> [Credential] {
+    guard try VaultIndex.isBuilt(in: transaction) else {
+      return try credentials().filter { credential in credential.due.map { $0 <= now } ?? false }
+    }
+    var keys: [[UInt8]] = []
+    try transaction.scan(.due, from: [], to: VaultIndex.bound(after: now), reversed: false) { key, _ in
+      keys.append(key)
+      return true
+    }
+    return try keys.map { key in
+      let credential = try credential(indexed: VaultIndex.name(inDueRow: key), in: .due)
+      guard VaultIndex.entries(of: credential).contains(VaultIndex.Entry(table: .due, key: key)) else {
+        throw VaultError(.corrupt, "the index due speaks of another moment than the record of \(credential.name)")
+      }
+      return credential
+    }.sorted { $0.name < $1.name }
+  }
+
+  /// The credential that a row of an index names.
+  func credential(indexed name: some Collection<UInt8>, in table: Table) throws -> Credential {
+    let name = String(decoding: name, as: UTF8.self)
+    guard try hasCredential(name) else {
+      throw VaultError(.corrupt, "the index \(table.name) speaks of \(Name.printable(name)), which is not there")
+    }
+    return try credential(name)
+  }
+}
