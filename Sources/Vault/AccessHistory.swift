@@ -14,7 +14,7 @@ package struct AccessHistory: Sendable {
     package let since: Timestamp
     /// When it ended; nil if it lasts.
     package fileprivate(set) var until: Timestamp?
-    /// The newest version there was while it lasted.
+    /// The newest version there was while it lasted, or the next if one was being staged when it ended.
     package fileprivate(set) var newestVersion: UInt64
     /// How often the member has read a pair of it, and when last.
     package fileprivate(set) var reads = 0
@@ -23,9 +23,14 @@ package struct AccessHistory: Sendable {
 
   private struct Credentials {
     var newestVersion: UInt64 = 1
+    /// Whether a pair was asked for that is not saved yet: whoever asked may know it.
+    var isStaging = false
     /// By member; those that last.
     var accesses: [String: Access] = [:]
     var grantees: Set<String> = []
+
+    /// The newest version that somebody with access may know.
+    var newestKnown: UInt64 { newestVersion + (isStaging ? 1 : 0) }
   }
 
   private var membership: Membership
@@ -67,7 +72,7 @@ package struct AccessHistory: Sendable {
     let lasting = present.values.flatMap { credential in
       credential.accesses.values.map { access in
         var access = access
-        access.newestVersion = credential.newestVersion
+        access.newestVersion = credential.newestKnown
         return access
       }
     }
@@ -109,6 +114,9 @@ package struct AccessHistory: Sendable {
       return
     }
     guard present[name] != nil else { return }
+    if entry.event.hasPrefix("rotation.") {
+      present[name]?.isStaging = EventName.ofStaging.contains(EventName(entry.event))
+    }
     switch entry.event {
     case EventName.credentialRemoved.text:
       for member in present[name]?.accesses.keys.sorted() ?? [] { end(member, name, entry.time) }
@@ -163,7 +171,7 @@ package struct AccessHistory: Sendable {
   private mutating func end(_ member: String, _ credential: String, _ time: Timestamp) {
     guard var access = present[credential]?.accesses.removeValue(forKey: member) else { return }
     access.until = time
-    access.newestVersion = present[credential]?.newestVersion ?? access.newestVersion
+    access.newestVersion = present[credential]?.newestKnown ?? access.newestVersion
     ended.append(access)
   }
 }

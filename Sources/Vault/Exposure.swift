@@ -8,7 +8,7 @@ package struct Exposure: Hashable, Sendable {
   package let to: [String]
   /// When the first of them lost their access.
   package let since: Timestamp
-  /// The newest version there was then. Pairs up to this one are known to them.
+  /// The newest version there was then, or the next if one was being staged. Pairs up to this one are known to them.
   package let version: UInt64
 }
 
@@ -43,10 +43,25 @@ extension Exposure {
   }
 }
 
+extension VaultView {
+  /// Whether the newest rotation of `credential` has asked for a pair, and nothing is known yet of what came of it.
+  func isStaging(_ credential: Credential) throws -> Bool {
+    guard credential.rotation > 0 else { return false }
+    let last = try journal(of: credential, rotation: credential.rotation).last
+    return last.map { EventName.ofStaging.contains(EventName($0.event)) } ?? false
+  }
+}
+
+extension EventName {
+  /// After these a pair may have been made that the vault does not have (vault/journal.md).
+  static let ofStaging: Set<EventName> = [EventName("rotation.stage.intended"), EventName("rotation.stage.lost")]
+}
+
 extension Credential {
-  /// Notes that `member` could open every version there is.
-  mutating func expose(to member: String, now: Timestamp) {
-    let newest = versions.last?.number ?? 0
+  /// Notes that `member` could open every version there is. With `isStaging` the next one, too: a pair was asked for that is
+  /// not saved yet, and whoever asked may know it.
+  mutating func expose(to member: String, isStaging: Bool = false, now: Timestamp) {
+    let newest = (versions.last?.number ?? 0) + (isStaging ? 1 : 0)
     exposure =
       exposure?.adding(member, newestVersion: newest) ?? Exposure(to: [member], since: now, version: newest)
   }

@@ -253,7 +253,9 @@ extension UnlockedVault {
     }
     try change.storeGrants(grants, on: credential.id)
     credential.keyID = keyID
-    if let exposedTo { credential.expose(to: exposedTo, now: change.now) }
+    if let exposedTo {
+      credential.expose(to: exposedTo, isStaging: try change.view.isStaging(credential), now: change.now)
+    }
     try change.save(credential, .credentialRekeyed, withAll ? ["with_all": true] : [:])
   }
 

@@ -185,6 +185,8 @@ class Vault:
         members, credentials = {}, {}
         for entry in self.entries:
             event, name = entry["event"], entry.get("credential")
+            if event.startswith("rotation."):
+                credentials[name]["staging"] = event in ("rotation.stage.intended", "rotation.stage.lost")
             if event in ("vault.created", "member.added"):
                 card = entry.get("owner") or entry["added"]
                 members[card["name"]] = card["role"]
@@ -196,7 +198,7 @@ class Vault:
                     credential["grantees"].discard(gone)
                 del members[gone]
             elif event == "credential.added":
-                credentials[name] = {"grantees": set(), "newest": 1, "exposure": None}
+                credentials[name] = {"grantees": set(), "newest": 1, "staging": False, "exposure": None}
             elif event == "credential.removed":
                 del credentials[name]
             elif event == "grant.added":
@@ -217,8 +219,10 @@ class Vault:
     @staticmethod
     def expose(credential, member, time):
         before = credential["exposure"] or {"since": time, "to": [], "version": 0}
+        newest = credential["newest"] + credential["staging"]
         credential["exposure"] = {
-            "since": before["since"], "to": sorted(set(before["to"]) | {member}), "version": credential["newest"],
+            "since": before["since"], "to": sorted(set(before["to"]) | {member}),
+            "version": max(before["version"], newest),
         }
 
     def verify_checkpoint(self, size, root, member, origin):

@@ -1,4 +1,6 @@
+import Age
 import Audit
+import Sodium
 import Synchronization
 import Testing
 
@@ -122,6 +124,35 @@ struct ExposureTests {
     _ = try await bench.run(.scheduled)
     #expect(try await bench.credential().version(in: .active)?.number == 3)
     #expect(try await bench.credential().exposure == nil)
+  }
+
+  @Test("that was asked for and not saved when the access ended counts as known: whoever asked may have it")
+  func staging() async throws {
+    let bench = try await Bench(policy: ["grace": "0s"])
+    let now = bench.now.withLock { $0 }
+    let bob = try Identity(AgeIdentity(generating: .system)).card(named: "bob", role: .operator)
+    try await bench.vault.addMember(bob, now: now) { _, _ in }
+    try await bench.vault.grant("crm", to: "bob", now: now)
+    bench.provider.state.withLock { state in
+      state.trouble = { [unowned bench] call throws(ProviderError) in
+        guard bench.provider.calls.contains("stage") else { return }
+        if call == "stage" { bench.provider.state.withLock { ($0.slot, $0.made) = (("id-2", .staged), 2) } }
+        throw ProviderError(.unreachable, "gone", mayHaveActed: true)
+      }
+    }
+    _ = await bench.code()
+    #expect(try await bench.state() == .staging)
+    _ = try await bench.vault.removeMember("bob", now: now) { _, _ in }
+    #expect(try await bench.credential().exposure?.version == 2)
+    let access = try await bench.vault.read { try AccessHistory($0).accesses.first { $0.member == "bob" } }
+    #expect(access?.newestVersion == 2)
+    bench.provider.state.withLock { $0.trouble = { _ throws(ProviderError) in } }
+    bench.now.withLock { $0 = $0 + .seconds(86_400) }
+    for version in [2, 3] as [UInt64] {
+      _ = try await bench.run(.scheduled)
+      #expect(try await bench.credential().version(in: .active)?.number == version)
+      #expect(try await (bench.credential().exposure == nil) == (version == 3))
+    }
   }
 
   @Test("that cannot be replaced makes no storm: the attempts wait as those of age do")
