@@ -99,8 +99,11 @@ let package = Package(
     .testTarget(
       name: "DeliveryTests", dependencies: ["Delivery", "Rotation", "Vault", "Sodium", "JSON"], swiftSettings: strict),
     .testTarget(name: "OAuthTests", dependencies: ["OAuth", "Transport", "Sodium", "JSON"], swiftSettings: strict),
-    // Runs the programs themselves, so that they are built with it.
-    .testTarget(name: "CommandTests", dependencies: ["relatch", "org-simulator", "Loopback"], swiftSettings: strict),
+    // Runs the programs themselves, so that they are built with it; the rest to know which secrets to look for.
+    .testTarget(
+      name: "CommandTests",
+      dependencies: ["relatch", "org-simulator", "Loopback", "Age", "Sodium", "StorageSQLite", "Vault"],
+      swiftSettings: strict),
     .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: strict),
     .testTarget(name: "AgeTests", dependencies: ["Age", "Sodium"], swiftSettings: strict),
     .testTarget(name: "TransportTests", dependencies: ["Transport", "CCurl", "Sodium"], swiftSettings: strict),

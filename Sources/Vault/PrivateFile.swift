@@ -70,7 +70,15 @@ package enum PrivateFile {
 
   /// Puts a file of `bytes`, mode 0600, in the place of the one at `path` or makes it: others see the one or the other and
   /// nothing in between. Throws `cannotWrite`. Unless it is to be durable, after a power cut the older one may be back.
-  package static func replace(_ path: String, _ bytes: RawSpan, isDurable: Bool = false) throws {
+  ///
+  /// With `wipesOld` the bytes of the older file are overwritten once the new one is durable and no name leads to them any
+  /// more: they would stay on the disk until their place is needed. A file system that never writes in place keeps them
+  /// nonetheless, and so does a disk that moves what it writes.
+  package static func replace(
+    _ path: String, _ bytes: RawSpan, isDurable: Bool = false, wipesOld: Bool = false
+  ) throws {
+    let old = wipesOld ? open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC) : -1
+    defer { if old >= 0 { close(old) } }
     var template = Array((path + ".XXXXXX").utf8CString)
     let descriptor = template.withUnsafeMutableBufferPointer { buffer in
       buffer.baseAddress.map { mkstemp($0) } ?? -1
@@ -81,13 +89,29 @@ package enum PrivateFile {
       _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
       guard fchmod(descriptor, 0o600) == 0 else { throw failure(writing: path) }
       try writeAll(descriptor, bytes, path)
-      guard !isDurable || fsync(descriptor) == 0 else { throw failure(writing: path) }
+      guard !(isDurable || wipesOld) || fsync(descriptor) == 0 else { throw failure(writing: path) }
       guard rename(template, path) == 0 else { throw failure(writing: path) }
-      if isDurable { try synchronize(folder(of: path)) }
+      if isDurable || wipesOld { try synchronize(folder(of: path)) }
     } catch {
       unlink(template)
       throw error
     }
+    if old >= 0 { wipe(old) }
+  }
+
+  /// Overwrites a file that has no name any more, as far as the file system lets it: what was to be done is done without it.
+  private static func wipe(_ descriptor: Int32) {
+    var status = stat()
+    // Another name is somebody's copy.
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_nlink == 0 else { return }
+    let zeros = [UInt8](repeating: 0, count: 4096)
+    var offset = 0
+    while offset < status.st_size {
+      let count = pwrite(descriptor, zeros, min(zeros.count, status.st_size - offset), offset)
+      guard count > 0 else { return }
+      offset += count
+    }
+    fdatasync(descriptor)
   }
 
   /// Runs `body` while no other process runs one under the lock of the same folder; the lock ends with its process. Throws
@@ -152,6 +176,13 @@ package enum PrivateFile {
 
   /// Whether something stands at `path`.
   package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+  /// The file that `path` leads to, through symbolic links; `path` itself if it leads nowhere.
+  package static func resolved(_ path: String) -> String {
+    guard let real = realpath(path, nil) else { return path }
+    defer { free(real) }
+    return String(cString: real)
+  }
 
   private static func folder(of path: String) -> String {
     let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."

@@ -57,11 +57,13 @@ struct IdentityFile {
     return try Identity(age)
   }
 
-  /// Seals the identity with a new passphrase, or with none. What is there stays until the new file is durable.
+  /// Seals the identity with a new passphrase, or with none. What is there stays until the new file is durable, and is then
+  /// overwritten. Through a symbolic link the file itself is replaced: beside a new file in place of the link, the old one
+  /// would go on telling the key.
   func protect(isProtected: Bool) throws -> Identity {
     let age = try openAge()
     let content = try content(age, isProtected: isProtected, "the identity \(path)")
-    try PrivateFile.replace(path, content.bytes, isDurable: true)
+    try PrivateFile.replace(PrivateFile.resolved(path), content.bytes, isDurable: true, wipesOld: true)
     return try Identity(age)
   }
 

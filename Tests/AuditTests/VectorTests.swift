@@ -109,6 +109,11 @@ import Testing
     let stranger = try NoteKey(name: Fixture.origin, key: Fixture.key(of: "bo").verifyingKey).description
     let ghost = try Fixture.file(runs + [("bo", [try Fixture.entry("bo", "credential.read", at: 7)])])
     let climber = try Fixture.file([runs[0], ("bo", [try Fixture.added("cy", .owner, by: "bo", at: 2)])])
+    func rekeyed(_ key: String, by member: String = "ana") throws -> [UInt8] {
+      let entry = try Fixture.entry(member, "vault.rekeyed", at: 2, ["key": .string(key)])
+      let runs = member == "ana" ? [("ana", runs[0].entries + [entry])] : [runs[0], (member, [entry])]
+      return Array(try Fixture.file(runs).joined())
+    }
     let altered = try Fixture.entry("bo", "rotation.validated", at: 3, ["credential": "crm/prod", "version": 3])
     return [
       "log/two-members.txt": Vector(["expect": "valid", "owner": owner, "remembered": remembered], good),
@@ -129,6 +134,10 @@ import Testing
         ["expect": "unknownSigner", "entry": "2"], Array(try Fixture.file(runs, signedBy: [nil, "ana"]).joined())),
       "log/removed-member-acts.txt": Vector(["expect": "unknownSigner", "entry": "7"], Array(ghost.joined())),
       "log/operator-adds-owner.txt": Vector(["expect": "notPermitted", "entry": "2"], Array(climber.joined())),
+      "log/rekeyed.txt": Vector(["expect": "valid"], try rekeyed(Fixture.vault)),
+      "log/operator-rekeys.txt": Vector(
+        ["expect": "notPermitted", "entry": "2"], try rekeyed(Fixture.vault, by: "bo")),
+      "log/rekeyed-without-a-key.txt": Vector(["expect": "notCanonical", "entry": "2"], try rekeyed("")),
       "log/space-in-entry.txt": Vector(
         ["expect": "notCanonical", "entry": "3"], join { $0[4] = [0x7B, 0x20] + $0[4].dropFirst() }),
       "log/another-owner.txt": Vector(["expect": "inconsistent", "entry": "0", "owner": stranger], good),

@@ -57,6 +57,17 @@ struct IdentityTests {
     #expect(!left.contains { $0.hasPrefix("identity.") }, "\(left)")
   }
 
+  @Test("that stands behind a symbolic link is protected where it is: nothing in the open is left")
+  func link() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    let link = place.folder.appendingPathComponent("link")
+    try FileManager.default.createSymbolicLink(at: link, withDestinationURL: place.identity)
+    let environment = ["RELATCH_IDENTITY": link.path]
+    #expect(try await run(place, ["identity", "protect"], ["passphrase"], environment: environment).code == 0)
+    #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link.path) == place.identity.path)
+    #expect(try String(contentsOf: place.identity, encoding: .utf8).hasPrefix("-----BEGIN AGE ENCRYPTED FILE-----"))
+  }
+
   @Test("takes its passphrase from a service's credentials, never from the environment, and says what is wrong with it")
   func sources() async throws {
     let place = try await Workplace()

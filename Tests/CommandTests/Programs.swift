@@ -10,6 +10,10 @@ enum Programs {
   static let python = first(of: ["/usr/bin/python3", "/usr/local/bin/python3"])
   static let promtool = first(of: ["/usr/local/bin/promtool", "/usr/bin/promtool"])
   static let systemdAnalyze = first(of: ["/usr/bin/systemd-analyze", "/bin/systemd-analyze"])
+  static let setpriv = first(of: ["/usr/bin/setpriv", "/bin/setpriv"])
+  static let mkfs = first(of: ["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"])
+  static let mount = first(of: ["/usr/bin/mount", "/bin/mount"])
+  static let umount = first(of: ["/usr/bin/umount", "/bin/umount"])
   static let setsid = first(of: ["/usr/bin/setsid", "/bin/setsid"])
 
   /// The build's folder. The bundle is itself a program there, on Linux.

@@ -1,6 +1,7 @@
 import Foundation
 
-/// Looks for secrets in whatever form they may have slipped out: as they are, in hexadecimal, in base64.
+/// Looks for secrets in whatever form they may have slipped out: as they are, as JSON and forms have them, in hexadecimal, in
+/// base64.
 struct SecretSearch: Sendable {
   /// One secret in one form.
   struct Pattern: Sendable {
@@ -25,6 +26,14 @@ struct SecretSearch: Sendable {
       ("plain", secret), ("hex", Data(hex.utf8)), ("HEX", Data(hex.uppercased().utf8)),
       ("reversed", Data(secret.reversed())),
     ]
+    if let text = String(data: secret, encoding: .utf8) {
+      let json = text.replacingOccurrences(of: "\\", with: "\\\\").replacingOccurrences(of: "\"", with: "\\\"")
+      if json != text { forms.append(("JSON", Data(json.utf8))) }
+      let plain = CharacterSet(charactersIn: "-._~").union(.alphanumerics)
+      if let form = text.addingPercentEncoding(withAllowedCharacters: plain), form != text {
+        forms.append(("form", Data(form.utf8)))
+      }
+    }
     for shift in 0...2 {
       let text = (Data(count: shift) + secret).base64EncodedString()
       let first = [0, 2, 3][shift]

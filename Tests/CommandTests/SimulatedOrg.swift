@@ -9,7 +9,10 @@ final class SimulatedOrg: Sendable {
     let secret: String
 
     /// As `relatch add` takes it and `relatch read` prints it.
-    var document: String { #"{"client_id":"\#(key)","client_secret":"\#(secret)"}"# }
+    var document: String {
+      let escaped = secret.replacingOccurrences(of: "\\", with: "\\\\").replacingOccurrences(of: "\"", with: "\\\"")
+      return #"{"client_id":"\#(key)","client_secret":"\#(escaped)"}"#
+    }
   }
 
   struct Slot: Decodable, Sendable {
@@ -79,8 +82,11 @@ final class SimulatedOrg: Sendable {
   }
 
   /// Every pair that the org knows now.
-  func pairs() async throws -> Set<IssuedPair> {
-    Set(try await apps().flatMap(\.consumers).flatMap { [$0.primary, $0.slot?.pair].compactMap(\.self) })
+  func pairs() async throws -> Set<IssuedPair> { Set(try await orderedPairs()) }
+
+  /// The same, of the administrator's app first, and of each consumer the primary one before the one in its slot.
+  func orderedPairs() async throws -> [IssuedPair] {
+    try await apps().flatMap(\.consumers).flatMap { [$0.primary, $0.slot?.pair].compactMap(\.self) }
   }
 
   func accepts(_ pair: IssuedPair) async throws -> Bool {

@@ -53,6 +53,23 @@ import Testing
     #expect(try folder.names() == ["identity"])
   }
 
+  @Test func whatIsReplacedIsOverwrittenUnlessItHasAnotherName() throws {
+    let secret = [UInt8](repeating: 7, count: 5000)
+    try create("new", at: folder.path + "/new")
+    let new = try PrivateFile.read(folder.path + "/new")
+    for isCopied in [false, true] {
+      try write(secret, to: path)
+      let copy = folder.path + "/copy"
+      #expect(!isCopied || link(path, copy) == 0)
+      let old = open(path, O_RDONLY)
+      defer { close(old) }
+      try PrivateFile.replace(path, new.bytes, wipesOld: true)
+      #expect(try contents(of: path) == Array("new".utf8))
+      let left = try PrivateFile.readAll(old, limit: secret.count, "the old file").withUnsafeBytes { Array($0) }
+      #expect(left == (isCopied ? secret : [UInt8](repeating: 0, count: secret.count)))
+    }
+  }
+
   @Test func aFolderThatIsNotThereCannotBeWrittenTo() throws {
     #expect(throws: VaultError(.cannotWrite, "")) { try create("secret", at: folder.path + "/absent/identity") }
   }

@@ -1,0 +1,95 @@
+import Sodium
+import Storage
+import Testing
+
+@testable import Audit
+
+/// Verification that goes on from what was seen before finds what verification from the beginning finds.
+@Suite struct SeenLogTests {
+  /// A log as it grows, entry by entry, with what was seen of it at each size.
+  private static func grown() throws -> (store: MemoryTransaction, seen: [SeenLog]) {
+    let store = MemoryTransaction()
+    var seen: [SeenLog] = []
+    for run in try Fixture.runs() {
+      for entry in run.entries {
+        _ = try AuditLog.append([entry], by: Fixture.signer(run.member), in: store, knowing: Fixture.keys)
+        let (end, membership) = try LogVerification.verify(storedIn: store, after: nil)
+        seen.append(SeenLog(checkpoint: end.checkpoint, actor: end.last.member, membership: membership))
+      }
+    }
+    return (store, seen)
+  }
+
+  @Test func `it goes on from every size, within a run and between runs`() throws {
+    let (store, seen) = try Self.grown()
+    let (whole, members) = try LogVerification.verify(storedIn: store, after: nil)
+    #expect(seen.count == 7)
+    for before in seen {
+      let (end, membership) = try LogVerification.verify(storedIn: store, after: before)
+      #expect(end.size == whole.size && membership == members)
+    }
+    #expect(seen.map { $0.membership.standings.map(\.entry) } == [[0], [0, 1], [0, 1], [0, 1], [0, 1], [0], [0]])
+  }
+
+  @Test func `whatever is changed after what was seen is found`() throws {
+    let (store, seen) = try Self.grown()
+    for before in seen.dropLast() {
+      let size = before.checkpoint.checkpoint.size
+      for index in size..<7 {
+        let key = index.bigEndianBytes
+        let entry = try #require(store.value(in: .log, for: key))
+        for bit in stride(from: 0, to: entry.count * 8, by: 5) {
+          let altered = MemoryTransaction(copying: store)
+          altered.set(entry.flipping(bit: bit), in: .log, for: key)
+          #expect(throws: AuditError.self) { try LogVerification.verify(storedIn: altered, after: before) }
+        }
+        let removed = MemoryTransaction(copying: store)
+        removed.remove(key, from: .log)
+        #expect(throws: AuditError.self) { try LogVerification.verify(storedIn: removed, after: before) }
+      }
+      for end in [UInt64(2), 5, 7] where end > size {
+        let removed = MemoryTransaction(copying: store)
+        removed.remove(end.bigEndianBytes, from: .checkpoints)
+        #expect(throws: AuditError.self) { try LogVerification.verify(storedIn: removed, after: before) }
+      }
+    }
+  }
+
+  @Test func `another history is not gone on with`() throws {
+    let (store, seen) = try Self.grown()
+    let other = MemoryTransaction()
+    for run in try Fixture.runs() {
+      for entry in run.entries {
+        let changed = entry.event == "rotation.validated" ? try Fixture.entry("bo", "rotation.validated", at: 9) : entry
+        _ = try AuditLog.append([changed], by: Fixture.signer(run.member), in: other, knowing: Fixture.keys)
+      }
+    }
+    for before in seen.prefix(3) { _ = try LogVerification.verify(storedIn: other, after: before) }
+    for before in seen.dropFirst(3) {
+      #expect(throws: AuditError(.inconsistent, "")) { try LogVerification.verify(storedIn: other, after: before) }
+    }
+    _ = store
+  }
+
+  @Test func `who was removed cannot go on, and nobody acts in another's name`() throws {
+    let (store, seen) = try Self.grown()
+    for (member, signer) in [("bo", "bo"), ("ana", "bo")] {
+      // Written as no program of ours does: it asks nobody who may sign.
+      let forged = MemoryTransaction(copying: store)
+      var frontier = try MerkleFrontier(size: 7, StoredTree(transaction: store).hash)
+      let entry = try Fixture.entry(member, "pair.read", at: 9).bytes
+      forged.set(entry, in: .log, for: UInt64(7).bigEndianBytes)
+      frontier.append(leafHash: MerkleTree.leafHash(entry)) { node, hash in
+        forged.set(hash.bytes, in: .tree, for: node.key)
+      }
+      let checkpoint = try Checkpoint(origin: Fixture.origin, size: 8, root: frontier.root)
+      if member == "ana" { forged.remove(UInt64(7).bigEndianBytes, from: .checkpoints) }
+      forged.set(
+        try SignedCheckpoint(checkpoint, key: Fixture.key(of: signer)).bytes, in: .checkpoints,
+        for: UInt64(8).bigEndianBytes)
+      for before in seen.map(Optional.init) + [nil] {
+        #expect(throws: AuditError.self) { try LogVerification.verify(storedIn: forged, after: before) }
+      }
+    }
+  }
+}

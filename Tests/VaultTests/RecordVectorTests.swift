@@ -1,0 +1,98 @@
+import Age
+import Audit
+import Contracts
+import Testing
+
+@testable import Vault
+
+/// `vault/vectors/record`: the records that anyone may read, as they are and as they must be refused.
+@Suite(.serialized) struct RecordVectorTests {
+  private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+
+  private static func credential() throws -> Credential {
+    var credential = Credential(
+      id: Identifier(drawnFrom: .seeded("vector credential")), name: "crm/prod", provider: "salesforce",
+      settings: ["app": "0xI", "url": "https://crm.example"], policy: Policy(), admin: "admin",
+      keyID: String(repeating: "0f", count: 16), created: Fixture.start)
+    _ = try credential.addStaged(handle: "staged", expires: Fixture.at(9), now: Fixture.at(1))
+    credential.entry = 4
+    return credential
+  }
+
+  private static func records() throws -> [String: VectorFile] {
+    let plain = try credential()
+    var exposed = plain
+    exposed.expose(to: "cron", now: Fixture.at(2))
+    exposed.expose(to: "bob", now: Fixture.at(3))
+    var delivered = plain
+    try delivered.addDelivery(
+      DeliverySettings(
+        name: "pair.json", kind: .file(FileSettings(path: "/etc/crm/pair.json", format: .json, mode: 0o600))), entry: 3)
+    let identity = try Identity(.init(generating: .seeded("vector alice")))
+    let member = Member(card: try identity.card(named: "alice", role: .owner), entry: 0)
+    let header = VaultHeader(
+      id: Identifier(drawnFrom: .seeded("vector vault")), created: Fixture.start,
+      keyID: String(repeating: "f0", count: 16))
+    func vector(_ kind: String, _ name: String, _ expect: String, _ text: String) -> VectorFile {
+      VectorFile(["expect": expect, "kind": kind, "name": name], Array(text.utf8))
+    }
+    func changed(_ record: [UInt8], _ old: String, _ new: String) throws -> String {
+      let text = text(record)
+      try #require(text.contains(old))
+      return text.replacing(old, with: new, maxReplacements: 1)
+    }
+    func bad(_ old: String, _ new: String, in record: Credential = plain) throws -> VectorFile {
+      vector("credential", "crm/prod", "corrupt", try changed(record.bytes, old, new))
+    }
+    return [
+      "credential": vector("credential", "crm/prod", "valid", text(plain.bytes)),
+      "credential-exposed": vector("credential", "crm/prod", "valid", text(exposed.bytes)),
+      "credential-delivered": vector("credential", "crm/prod", "valid", text(delivered.bytes)),
+      "credential-of-another-name": vector("credential", "crm/test", "corrupt", text(plain.bytes)),
+      "credential-format-2": vector(
+        "credential", "crm/prod", "unsupportedFormat", try changed(plain.bytes, #""v":1"#, #""v":2"#)),
+      "credential-with-more": try bad(#""v":1"#, #""v":1,"w":1"#),
+      "credential-with-less": try bad(#""admin":"admin","#, ""),
+      "credential-not-canonical": try bad(#""v":1"#, #""v": 1"#),
+      "credential-two-active": try bad(#""stage":"staged""#, #""stage":"active""#),
+      "credential-none-active": try bad(#""stage":"active""#, #""stage":"previous""#),
+      "credential-number-twice": try bad(#""number":2"#, #""number":1"#),
+      "credential-no-such-day": try bad("2026-01-01", "2026-02-30"),
+      "exposure-to-nobody": try bad(#"["bob","cron"]"#, "[]", in: exposed),
+      "exposure-out-of-order": try bad(#"["bob","cron"]"#, #"["cron","bob"]"#, in: exposed),
+      "exposure-that-is-over": try bad(#""version":2"#, #""version":0"#, in: exposed),
+      "delivery-that-all-may-read": try bad(#""mode":"600""#, #""mode":"644""#, in: delivered),
+      "delivery-by-a-relative-path": try bad("/etc/crm/pair.json", "pair.json", in: delivered),
+      "member": vector("member", "alice", "valid", text(member.bytes)),
+      "member-of-another-name": vector("member", "bob", "corrupt", text(member.bytes)),
+      "member-of-no-role": vector("member", "alice", "corrupt", try changed(member.bytes, #""owner""#, #""king""#)),
+      "member-without-an-entry": vector("member", "alice", "corrupt", try changed(member.bytes, #","entry":0"#, "")),
+      "header": vector("header", "vault", "valid", text(header.bytes)),
+      "header-format-2": vector(
+        "header", "vault", "unsupportedFormat", try changed(header.bytes, #""v":1"#, #""v":2"#)),
+      "header-short-key": vector("header", "vault", "corrupt", try changed(header.bytes, "f0f0", "f0")),
+    ]
+  }
+
+  @Test func `they are what the program writes`() throws {
+    for (name, vector) in try Self.records() { try VectorFile.compare(vector.text, with: "vectors/record/\(name).txt") }
+  }
+
+  @Test func `each is read as it says`() throws {
+    for (file, vector) in try VectorFile.all(in: "record") {
+      let name = try vector["name"]
+      let found: String
+      do {
+        let again =
+          switch try vector["kind"] {
+          case "credential": try Credential(decoding: vector.bytes, name: name).bytes
+          case "member": try Member(decoding: vector.bytes, name: name).bytes
+          default: try VaultHeader(decoding: vector.bytes).bytes
+          }
+        #expect(again == vector.bytes, "\(file)")
+        found = "valid"
+      } catch let error as VaultError { found = "\(error.code)" }
+      #expect(found == (try vector["expect"]), "\(file)")
+    }
+  }
+}
