@@ -11,13 +11,17 @@ import Glibc
   let hasJobs: Bool
 
   static func main() throws {
-    do { try Benchmarks(CommandLine.arguments).run() } catch {
+    do {
+      let benchmarks = try Benchmarks(CommandLine.arguments)
+      if CommandLine.arguments.contains("--reads") { try benchmarks.reads().run() } else { try benchmarks.run() }
+    } catch {
       progress("error: \(error)")
       exit(1)
     }
   }
 
-  /// `NAME=PATH` for what `run` built or found, `work` for a folder that is emptied; and `--short`.
+  /// `NAME=PATH` for what `run` built or found, `work` for a folder that is emptied; `--short`, `--reads`,
+  /// `--make`.
   init(_ arguments: [String]) throws {
     places = Dictionary(
       arguments.dropFirst().compactMap { word in
@@ -34,6 +38,17 @@ import Glibc
     vaults = Vaults(relatch: relatch, workshop: workshop)
     org = try Org(program)
     hasJobs = try workshop.output([relatch, "rotate", "--help"]).contains("--jobs")
+  }
+
+  private func reads() throws -> Reads {
+    guard let relatch = places["relatch"], let maker = places["maker"], let python = places["nacl-python"],
+      let vaults = places["vaults"]
+    else {
+      throw BenchmarkError("large vaults are made by Python 3 with PyNaCl (Debian: python3-nacl)")
+    }
+    return Reads(
+      workshop: workshop, relatch: relatch, maker: [python, maker], vaults: vaults, places: places, isShort: isShort,
+      isMaking: CommandLine.arguments.contains("--make"))
   }
 
   private var few: Int { isShort ? 50 : 200 }
@@ -147,7 +162,7 @@ import Glibc
 
   // MARK: - Running
 
-  private static func progress(_ text: String) {
+  static func progress(_ text: String) {
     fflush(nil)
     FileHandle.standardError.write(Data("benchmarks: \(text)\n".utf8))
   }

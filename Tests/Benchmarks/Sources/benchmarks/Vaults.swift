@@ -73,15 +73,6 @@ struct Vaults {
     try workshop.output(command(["log", "list", "--json"])).split(separator: "\n").count
   }
 
-  /// Runs a command of ours under strace and counts what makes data durable. Apart from measured runs, which it slows.
-  func syncs(_ arguments: [String]) throws -> Int? {
-    let counts = workshop.path("strace")
-    let strace = ["strace", "-f", "--seccomp-bpf", "-c", "-e", "trace=fdatasync,fsync", "-o", counts]
-    guard let usage = try? workshop.run(strace + command(arguments)), usage.code == 0 else { return nil }
-    return try String(contentsOfFile: counts, encoding: .utf8).split(separator: "\n").reduce(0) { sum, line in
-      let words = line.split(separator: " ")
-      guard let name = words.last, name == "fdatasync" || name == "fsync", words.count >= 5 else { return sum }
-      return sum + (Int(words[3]) ?? 0)
-    }
-  }
+  /// What a command on that vault makes durable.
+  func syncs(_ arguments: [String]) throws -> Int? { try workshop.syncs(command(arguments)) }
 }

@@ -92,4 +92,16 @@ struct Workshop {
     }
     return try String(contentsOfFile: path("stdout"), encoding: .utf8)
   }
+
+  /// Runs a command under strace and counts what makes data durable. Apart from measured runs, which it slows.
+  func syncs(_ words: [String]) throws -> Int? {
+    let counts = path("strace")
+    let strace = ["strace", "-f", "--seccomp-bpf", "-c", "-e", "trace=fdatasync,fsync", "-o", counts]
+    guard let usage = try? run(strace + words), usage.code == 0 else { return nil }
+    return try String(contentsOfFile: counts, encoding: .utf8).split(separator: "\n").reduce(0) { sum, line in
+      let words = line.split(separator: " ")
+      guard let name = words.last, name == "fdatasync" || name == "fsync", words.count >= 5 else { return sum }
+      return sum + (Int(words[3]) ?? 0)
+    }
+  }
 }
