@@ -35,7 +35,8 @@ extension VaultView {
       return
     }
     guard bounds.allowsTerms(of: credential.name, at: index) else {
-      throw VaultError(.corrupt, "\(what) is an older one: an owner gave it another key, or removed it, since log entry \(index)")
+      throw VaultError(
+        .corrupt, "\(what) is an older one: an owner gave it another key, or removed it, since log entry \(index)")
     }
     let entry = try authenticatedEntry(at: index)
     guard [EventName.credentialAdded.text, EventName.credentialRekeyed.text].contains(entry.event),

@@ -137,7 +137,9 @@ extension SeenLog {
     guard let value = try members.optionalValue(name) else { return [:] }
     guard case .object(let object) = value else { throw VaultError(.corrupt, "\(name): expected an object") }
     return try object.mapValues { value in
-      guard case .integer(let index) = value, index >= 0 else { throw VaultError(.corrupt, "\(name): expected indices") }
+      guard case .integer(let index) = value, index >= 0 else {
+        throw VaultError(.corrupt, "\(name): expected indices")
+      }
       return UInt64(index)
     }
   }

@@ -66,7 +66,9 @@ final class VaultMemory: Sendable {
       state.known.last { $0.end.isCheckpoint(checkpoint) }
     }
     // What was committed is not taken back: an end of before is no end any more.
-    guard let known, known.end.size >= seen?.checkpoint.checkpoint.size ?? 0, known.rows == rows, try known.end.isLastStored(in: transaction) else { return nil }
+    guard let known, known.end.size >= seen?.checkpoint.checkpoint.size ?? 0, known.rows == rows,
+      try known.end.isLastStored(in: transaction)
+    else { return nil }
     return known
   }
 

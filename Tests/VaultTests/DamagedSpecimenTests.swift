@@ -13,7 +13,7 @@ import Testing
 /// `vault/specimens`: a vault with all that there can be, and changes to specimens that every version must refuse.
 @Suite(.serialized) struct DamagedSpecimenTests {
   private static let specimens = VectorFile.contract.appending(path: "specimens")
-  private static let complete = "v1-interrupted"
+  private static let complete = "v2-interrupted"
 
   /// One line of `damaged.txt`.
   struct Damage: Sendable, CustomTestStringConvertible {

@@ -106,7 +106,8 @@ import Testing
   @Test func theSpecificationsOpenWithWhatIsThere() async throws {
     let temporary = try TemporaryFolder()
     try FileManager.default.copyItem(
-      at: Self.folder(1).appending(path: "vault.db"), to: URL(filePath: temporary.path + "/specimen.db"))
+      at: Self.folder(StoreFormat.version).appending(path: "vault.db"),
+      to: URL(filePath: temporary.path + "/specimen.db"))
     let specimen = try SQLiteStore(opening: temporary.path + "/specimen.db", tables: vaultTables)
     let rows = try await Snapshot(of: specimen, vaultTables)
     func texts(_ table: Table, _ range: Range<Int>) -> [String] {
@@ -116,7 +117,7 @@ import Testing
     let alice = try VectorFile(reading: VectorFile.contract.appending(path: "vectors/identity/alice.txt"))
     let examples = [
       "storage.md": texts(.log, 0..<1),
-      "credential.md": texts(.credentials, 0..<1) + texts(.header, 0..<1) + texts(.members, 0..<1) + texts(.log, 4..<5),
+      "credential.md": texts(.credentials, 0..<1) + texts(.header, 0..<1) + texts(.members, 0..<1) + texts(.log, 8..<9),
       "journal.md": texts(.log, 2..<3) + rows.rows(of: .journal).map { $0.value.hex },
       "sealed-record.md": pair.headers.dropFirst().prefix(3).map(\.value),
       "identity.md": alice.headers.dropFirst().map(\.value) + [String(decoding: alice.bytes, as: UTF8.self)],
