@@ -2,6 +2,7 @@ import ArgumentParser
 import JSON
 import Rotation
 import Storage
+import Transport
 import Vault
 
 struct RotateCommand: AsyncParsableCommand {
@@ -43,6 +44,9 @@ struct RotateCommand: AsyncParsableCommand {
 
   private func rotate(_ report: Report) async throws {
     if due { return try await rotateDue(report) }
+    // While the vault is opened: what is asked for will hardly do without it. No way out of here is taken before it ends:
+    // a library must not be loaded while the process exits.
+    async let _ = CurlTransport.load()
     let vault = try await Places(options).openVault()
     let chosen = all ? try await vault.read { try $0.rotatable() } : names
     let errands = Errand.each(chosen, replacePrevious ? .rotateReplacingPrevious : .rotate)
