@@ -300,4 +300,11 @@ __attribute__((noinline)) void ccurl_wipe_stack(void) {
   explicit_bzero(dead, sizeof dead);
 }
 
-void ccurl_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+static _Thread_local bool is_named;
+
+void ccurl_name_thread(const char *name) {
+  is_named = true;
+  pthread_setname_np(pthread_self(), name);
+}
+
+bool ccurl_is_named_thread(void) { return is_named; }

@@ -1,2 +1,56 @@
 #pragma once
 #include <sodium.h>
+
+#include <linux/mman.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* One page of memory at two addresses, each between guard pages: written at one, read at the other. What a mapping allows
+   then never changes while it is used. A change interrupts every other processor, and secrets come and go by the hundred.
+   Neither is in core dumps or in what a fork gets. */
+struct relatch_mirrored_page {
+  unsigned char *readable;
+  unsigned char *writable;
+  /* Whether the kernel keeps it out of swap. */
+  bool is_locked;
+};
+
+/* The page size, in which `relatch_mirrored_page` and its guard pages are counted. */
+static inline size_t relatch_page_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }
+
+static inline unsigned char *relatch_reserve(size_t size) {
+  void *start = mmap(NULL, 3 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return start == MAP_FAILED ? NULL : (unsigned char *)start + size;
+}
+
+/* Gives back a page that `relatch_mirror` made, or half of one; its content is lost. */
+static inline void relatch_unmirror(const void *readable, void *writable) {
+  size_t size = relatch_page_size();
+  if (readable) munmap((unsigned char *)readable - size, 3 * size);
+  if (writable) munmap((unsigned char *)writable - size, 3 * size);
+}
+
+/* Makes a page of zeros; false if there is no memory for it. */
+static inline bool relatch_mirror(struct relatch_mirrored_page *page) {
+  size_t size = relatch_page_size();
+  unsigned char *readable = relatch_reserve(size), *writable = relatch_reserve(size);
+  *page = (struct relatch_mirrored_page){.readable = readable, .writable = writable};
+  bool is_made =
+    readable && writable &&
+    mmap(writable, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == writable &&
+    /* mremap(2): an old size of 0 makes a second mapping of shared pages. */
+    syscall(SYS_mremap, writable, (size_t)0, size, (unsigned long)(MREMAP_MAYMOVE | MREMAP_FIXED), readable) ==
+      (long)(intptr_t)readable &&
+    mprotect(readable, size, PROT_READ) == 0 && madvise(readable, size, MADV_DONTDUMP) == 0 &&
+    madvise(writable, size, MADV_DONTDUMP) == 0 && madvise(readable, size, MADV_DONTFORK) == 0 &&
+    madvise(writable, size, MADV_DONTFORK) == 0;
+  if (!is_made) {
+    relatch_unmirror(readable, writable);
+    return false;
+  }
+  page->is_locked = mlock(writable, size) == 0;
+  return true;
+}

@@ -36,36 +36,50 @@ package enum HKDFSHA256 {
 
   /// The same with an `info` that is not text.
   package static func derive(inputKey: RawSpan, salt: [UInt8], info: [UInt8], count: Int) throws -> SecretBytes {
+    try requireCount(count)
+    return try SecretBytes(count: count) { write(inputKey, salt, info, count, to: $0) }
+  }
+
+  /// `count` (at most 8,160) bytes derived the same way, for what may be known to everybody: the name of a key.
+  package static func name(inputKey: RawSpan, info: String, count: Int) throws -> [UInt8] {
+    try requireCount(count)
+    return makeBytes(count) { write(inputKey, [], Array(info.utf8), count, to: $0) }
+  }
+
+  private static func requireCount(_ count: Int) throws {
     guard (1...255 * HMACSHA256.size).contains(count) else {
       throw SodiumError(.badParameters, "HKDF output of \(count) bytes, expected 1 to \(255 * HMACSHA256.size)")
     }
-    let pseudorandomKey = try SecretBytes(count: HMACSHA256.size) { output in
-      // Extract hashes the input key as the message, and the message is secret: feed it without copying it to an array.
-      var state = crypto_auth_hmacsha256_state()
-      crypto_auth_hmacsha256_init(&state, salt, salt.count)
-      _ = inputKey.withUnsafeBytes { crypto_auth_hmacsha256_update(&state, $0.uint8, UInt64($0.count)) }
-      crypto_auth_hmacsha256_final(&state, output)
-      withUnsafeMutableBytes(of: &state) { sodium_memzero($0.baseAddress, $0.count) }
+  }
+
+  private static func write(
+    _ inputKey: RawSpan, _ salt: [UInt8], _ info: [UInt8], _ count: Int, to output: UnsafeMutablePointer<UInt8>
+  ) {
+    // First the pseudorandom key, then each block in its place.
+    var (key, block) = ([UInt8](repeating: 0, count: HMACSHA256.size), [UInt8](repeating: 0, count: HMACSHA256.size))
+    defer {
+      sodium_memzero(&key, key.count)
+      sodium_memzero(&block, block.count)
     }
-    return try SecretBytes(count: count) { output in
-      var block = [UInt8](repeating: 0, count: HMACSHA256.size)
-      defer { sodium_memzero(&block, block.count) }
-      var written = 0
-      var counter: UInt8 = 1
-      while written < count {
-        var state = crypto_auth_hmacsha256_state()
-        pseudorandomKey.withUnsafeBytes { _ = crypto_auth_hmacsha256_init(&state, $0.uint8, $0.count) }
-        if counter > 1 { crypto_auth_hmacsha256_update(&state, block, UInt64(block.count)) }
-        crypto_auth_hmacsha256_update(&state, info, UInt64(info.count))
-        crypto_auth_hmacsha256_update(&state, [counter], 1)
-        crypto_auth_hmacsha256_final(&state, &block)
-        withUnsafeMutableBytes(of: &state) { sodium_memzero($0.baseAddress, $0.count) }
-        let take = min(block.count, count - written)
-        for index in 0..<take { output[written + index] = block[index] }
-        written += take
-        // At most 255 blocks, checked above: the last increment may reach 255 and is not used.
-        counter = counter &+ 1
-      }
+    // Extract hashes the input key as the message, and the message is secret: feed it without copying it to an array.
+    var state = crypto_auth_hmacsha256_state()
+    crypto_auth_hmacsha256_init(&state, salt, salt.count)
+    _ = inputKey.withUnsafeBytes { crypto_auth_hmacsha256_update(&state, $0.uint8, UInt64($0.count)) }
+    crypto_auth_hmacsha256_final(&state, &key)
+    var written = 0
+    var counter: UInt8 = 1
+    while written < count {
+      crypto_auth_hmacsha256_init(&state, key, key.count)
+      if counter > 1 { crypto_auth_hmacsha256_update(&state, block, UInt64(block.count)) }
+      crypto_auth_hmacsha256_update(&state, info, UInt64(info.count))
+      crypto_auth_hmacsha256_update(&state, [counter], 1)
+      crypto_auth_hmacsha256_final(&state, &block)
+      let take = min(block.count, count - written)
+      for index in 0..<take { output[written + index] = block[index] }
+      written += take
+      // At most 255 blocks, checked above: the last increment may reach 255 and is not used.
+      counter = counter &+ 1
     }
+    withUnsafeMutableBytes(of: &state) { sodium_memzero($0.baseAddress, $0.count) }
   }
 }

@@ -21,7 +21,7 @@ package struct SecretBuffer: ~Copyable, @unchecked Sendable {
     guard let start = source.baseAddress else { return }
     if source.count > pages.capacity - count {
       let larger = try GuardedPages(capacity: max(count + source.count, pages.capacity * 2))
-      larger.base.copyMemory(from: pages.base, byteCount: count)
+      larger.base.copyMemory(from: pages.view, byteCount: count)
       pages.free()
       pages = larger
     }
@@ -37,7 +37,7 @@ package struct SecretBuffer: ~Copyable, @unchecked Sendable {
 
   /// Calls `body` with the bytes, which must not leave it: the next change may move or wipe them.
   package func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
-    try body(UnsafeRawBufferPointer(start: pages.base, count: count))
+    try body(UnsafeRawBufferPointer(start: pages.view, count: count))
   }
 
   /// The bytes received, sealed read-only in the pages they are in.

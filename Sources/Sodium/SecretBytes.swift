@@ -1,6 +1,6 @@
 import CSodium
 
-/// Bytes that must stay in this process: in memory of libsodium's between guard pages, locked out of swap, left out of core
+/// Bytes that must stay in this process: in memory between guard pages, locked out of swap, left out of core
 /// dumps, read-only once filled, and wiped when the value ends.
 ///
 /// It cannot be copied, printed, compared with `==`, encoded or thrown: the compiler refuses. Reading it takes
@@ -8,10 +8,10 @@ import CSodium
 ///
 /// Each takes at least four pages, and one that does not fit a page costs about 40 µs: keep one document in one value, and
 /// take its fields as parts of it, which share its pages and keep them until the last part ends.
-/// Locking may be refused by the kernel (`RLIMIT_MEMLOCK`) without `sodium_malloc` saying so; see `SecureMemory`.
+/// Locking may be refused by the kernel (`RLIMIT_MEMLOCK`) without a word; see `SecureMemory`.
 package struct SecretBytes: ~Copyable, @unchecked Sendable {
   // Safe to send between threads: the pages are read-only after `init`, and only `deinit` ends them.
-  private let base: UnsafeMutableRawPointer
+  private let base: UnsafeRawPointer
   /// Nil where the bytes are part of `whole`.
   private let pages: GuardedPages?
   private let whole: SharedSecret?
@@ -64,7 +64,7 @@ package struct SecretBytes: ~Copyable, @unchecked Sendable {
 
   /// Takes over guarded `pages` whose first `count` bytes are the secret, and seals them.
   init(adopting pages: GuardedPages, count: Int) {
-    base = pages.base
+    base = pages.view
     self.pages = pages
     whole = nil
     self.count = count

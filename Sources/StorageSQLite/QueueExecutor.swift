@@ -1,4 +1,5 @@
 import Dispatch
+import Synchronization
 
 /// Runs an actor on a thread of its own queue, first come first served.
 ///
@@ -6,13 +7,29 @@ import Dispatch
 /// stop tasks that have nothing to do with the store.
 final class QueueExecutor: SerialExecutor {
   private let queue: DispatchQueue
+  /// What the task that came last prefers to run on while it is on no actor.
+  private let preferred = Mutex<UnownedTaskExecutor?>(nil)
 
   init(label: String) {
     self.queue = DispatchQueue(label: label)
   }
 
+  /// To be called by a task that is about to come here. One that prefers an executor and is run as if it did not is queued
+  /// a second time at its first `await`: that costs time and nothing else.
+  func expectCurrentTask() {
+    let executor = withUnsafeCurrentTask { $0?.unownedTaskExecutor }
+    preferred.withLock { $0 = executor }
+  }
+
   func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
-    queue.async { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
+    let executor = preferred.withLock { $0 }
+    queue.async {
+      if let executor {
+        job.runSynchronously(isolatedTo: self.asUnownedSerialExecutor(), taskExecutor: executor)
+      } else {
+        job.runSynchronously(on: self.asUnownedSerialExecutor())
+      }
+    }
   }
 }

@@ -9,11 +9,13 @@ import Synchronization
 actor SQLiteWriter {
   /// Commits at the latest after this many bodies, so that an endless stream of calls delays nobody for long.
   private static let groupLimit = 256
-  /// The log is moved into the database when it has this many pages and the commit was for one: a process that finds nobody
+  /// The log is moved into the database when it has this many pages and commits are for one: a process that finds nobody
   /// else in the store reads the whole log first, at a microsecond or two a page.
   private static let loneLogLimit = 128
-  /// The same after a commit for several, which will be back: fewer, longer moves cost them less.
-  private static let groupLogLimit = 1_024
+  /// The same where a commit was for several a moment ago, who will be back: fewer, longer moves cost them less.
+  private static let groupLogLimit = 4_096
+  /// How many commits for one make that moment.
+  private static let loneCommits = 128
 
   private let file: StoreFile
   private let tables: [Table]
@@ -26,6 +28,8 @@ actor SQLiteWriter {
   private var unsettled: [CheckedContinuation<Void, any Error>] = []
   /// What the bodies since the last commit have left to be done before the next.
   private var finishingStep: (any FinishingStep)?
+  /// How many commits there were since the last one for several.
+  private var commitsSinceShared = loneCommits
   /// Arrivals that share the fate of one that waited for the lock in vain, instead of waiting as long, one by one.
   private var refusals = 0
 
@@ -41,6 +45,7 @@ actor SQLiteWriter {
     _ body: @Sendable (any WriteTransaction) throws -> Result
   ) async throws -> Result {
     arrivals.add(1, ordering: .relaxed)
+    queue.expectCurrentTask()
     return try await perform(body)
   }
 
@@ -58,25 +63,32 @@ actor SQLiteWriter {
   private func perform<Result: Sendable>(
     _ body: @Sendable (any WriteTransaction) throws -> Result
   ) async throws -> Result {
-    arrivals.subtract(1, ordering: .relaxed)
-    let outcome = Swift.Result { try run(body) }
-    // Whoever is the last commits for all, also if its own body has thrown.
-    let isLast = arrivals.load(ordering: .relaxed) == 0 || unsettled.count + 1 >= Self.groupLimit
-    guard case .success(let result) = outcome else {
-      if isLast { settle(Swift.Result { try commit() }) }
-      return try outcome.get()
+    var result: Result?
+    // All of it in one piece: at the `await` the actor may turn to another call, if the task prefers an executor.
+    try await withCheckedThrowingContinuation { (caller: CheckedContinuation<Void, any Error>) in
+      arrivals.subtract(1, ordering: .relaxed)
+      let outcome = Swift.Result { try run(body) }
+      // Whoever is the last commits for all, also if its own body has thrown.
+      let isLast = arrivals.load(ordering: .relaxed) == 0 || unsettled.count + 1 >= Self.groupLimit
+      switch outcome {
+      case .success(let value):
+        result = value
+        unsettled.append(caller)
+      case .failure(let error): caller.resume(throwing: error)
+      }
+      if isLast { end() }
     }
-    if isLast {
-      let logLimit = unsettled.isEmpty ? Self.loneLogLimit : Self.groupLogLimit
-      let end = Swift.Result { try commit() }
-      settle(end)
-      try end.get()
-      // After those who waited for the commit have been let go.
-      if let connection, connection.logPages >= logLimit { connection.shortenLog() }
-    } else {
-      try await withCheckedThrowingContinuation { unsettled.append($0) }
-    }
+    guard let result else { throw StorageError(.cannotWrite, "a write ended without its result") }
     return result
+  }
+
+  /// Commits for all who wait.
+  private func end() {
+    commitsSinceShared = unsettled.count > 1 ? 0 : min(commitsSinceShared + 1, Self.loneCommits)
+    let logLimit = commitsSinceShared < Self.loneCommits ? Self.groupLogLimit : Self.loneLogLimit
+    settle(Swift.Result { try commit() })
+    // After those who waited for the commit have been let go.
+    if let connection, connection.logPages >= logLimit { connection.shortenLog() }
   }
 
   private func run<Result>(_ body: (any WriteTransaction) throws -> Result) throws -> Result {

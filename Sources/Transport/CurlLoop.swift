@@ -43,6 +43,10 @@ final class CurlLoop: Sendable {
 
   // MARK: - From any thread
 
+  static func load() { _ = ccurl_load() }
+
+  static var isOnThread: Bool { ccurl_is_named_thread() }
+
   func reserveTicket() -> Ticket {
     inbox.withLock { inbox in
       inbox.nextTicket &+= 1

@@ -10,6 +10,12 @@ package final class CurlTransport: HTTPTransport {
 
   deinit { loop.stop(nil) }
 
+  /// Loads libcurl now, which takes some milliseconds: for a command that is about to send. A failure is told by `send`.
+  package static func load() { CurlLoop.load() }
+
+  /// Whether the calling thread is the one on which answers arrive. A task that it resumes has an answer to read.
+  package static var isOnOwnThread: Bool { CurlLoop.isOnThread }
+
   /// Sends `request` once a connection is ready. Cancelling the calling task ends the transfer within a millisecond or so.
   package func send(_ request: HTTPRequest) async throws(TransportError) -> HTTPResponse {
     try request.checkHeaders()

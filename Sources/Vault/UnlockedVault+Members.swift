@@ -72,7 +72,8 @@ extension UnlockedVault {
     // Replayed before the transaction, which others wait for.
     let before = try await locked.read { try AccessHistory($0) }
     if leaving.card.role == .owner {
-      return try await renewingVaultKey(now: now, keeping: keep, to: { $0.filter { $0.name != name } }) { change, keys in
+      let without: ([LogMember]) -> [LogMember] = { $0.filter { $0.name != name } }
+      return try await renewingVaultKey(now: now, keeping: keep, to: without) { change, keys in
         guard change.view.members.contains(leaving) else { throw Self.membersChanged }
         var history = before
         try history.extend(to: change.view)

@@ -24,8 +24,7 @@ package final class VaultKey: Sendable {
   static func id(ofCredentialKey key: borrowing SecretBytes) throws -> String { try id(of: key, credentialKeyIDInfo) }
 
   private static func id(of key: borrowing SecretBytes, _ info: String) throws -> String {
-    let name = try HKDFSHA256.derive(inputKey: key.bytes, salt: [], info: info, count: Identifier.size)
-    return name.withUnsafeBytes { Array($0) }.hex
+    try HKDFSHA256.name(inputKey: key.bytes, info: info, count: Identifier.size).hex
   }
 
   /// The age file to keep: openable by each of `owners` with the `age` program.

@@ -114,6 +114,8 @@ final class RotationComposition: Sendable {
   /// Access by administrator's name; not for those that administer themselves, whose session changes hands under way.
   private let accesses = Mutex<[String: AdminAccess]>([:])
   let delivery = LocalDelivery.ofThisProcess
+  /// Open once an administrator's pair was opened: its token is about to be asked for.
+  let askedAdministrator = Gate()
 
   init(vault: UnlockedVault) { self.vault = vault }
 
@@ -152,8 +154,10 @@ final class RotationComposition: Sendable {
   private func access(to admin: Credential, for credential: Credential) -> AdminAccess {
     let vault = vault
     let purpose = credential.isSelfAdministered ? "administers itself" : "administers"
+    let askedAdministrator = askedAdministrator
     let access = AdminAccess(name: admin.name, settings: admin.settings) {
-      try await vault.pairs(
+      defer { askedAdministrator.open() }
+      return try await vault.pairs(
         of: admin.name, choosing: { $0.versions.filter { $0.stage == .active } }, event: .pairUsed,
         ["purpose": .string(purpose)], now: WallClock.now()
       )[0].pair

@@ -7,17 +7,9 @@ import Vault
 extension RotationComposition {
   /// Runs each errand, at most `jobs` at once. One failure harms no other; the code of a single one is its own, of many 13.
   func runEach(_ errands: [Errand], jobs: Int = 1, report: Report) async throws {
-    let results = await withTaskGroup(of: ErrandResult.self) { group in
-      var waiting = errands[...]
-      var results: [ErrandResult] = []
-      for errand in waiting.prefix(jobs) { group.addTask { await self.run(errand, report: report) } }
-      waiting = waiting.dropFirst(jobs)
-      for await result in group {
-        report.bar?.count(failed: result.code != .done)
-        results.append(result)
-        if let next = waiting.popFirst() { group.addTask { await self.run(next, report: report) } }
-      }
-      return results
+    let executor = errands.count > 1 && jobs > 1 ? RunExecutor.shared : nil
+    let results = await withTaskExecutorPreference(executor) {
+      await self.results(of: errands, jobs: jobs, report: report)
     }
     report.bar?.end()
     await transport.shutdown()
@@ -25,6 +17,31 @@ extension RotationComposition {
     let failed = results.filter { $0.code != .done }
     guard let first = failed.first else { return }
     throw Status(code: errands.count == 1 ? first.code : .someFailed)
+  }
+
+  private func results(of errands: [Errand], jobs: Int, report: Report) async -> [ErrandResult] {
+    await withTaskGroup(of: ErrandResult.self) { group in
+      var waiting = errands[...]
+      var results: [ErrandResult] = []
+      // The first goes a moment ahead: all need the administrator's token, and can begin while it is asked for.
+      if jobs > 1, waiting.count > 1, let first = waiting.popFirst() {
+        group.addTask {
+          defer { self.askedAdministrator.open() }
+          return await self.run(first, report: report)
+        }
+        await askedAdministrator.pass(orAfter: .milliseconds(20))
+      }
+      for errand in waiting.prefix(jobs - (errands.count - waiting.count)) {
+        group.addTask { await self.run(errand, report: report) }
+        _ = waiting.popFirst()
+      }
+      for await result in group {
+        report.bar?.count(failed: result.code != .done)
+        results.append(result)
+        if let next = waiting.popFirst() { group.addTask { await self.run(next, report: report) } }
+      }
+      return results
+    }
   }
 
   private func run(_ errand: Errand, report: Report) async -> ErrandResult {

@@ -16,8 +16,15 @@ struct MemoryMapping: Sendable {
   /// Two letters each: proc_pid_smaps(5), VmFlags.
   fileprivate(set) var flags: Set<String> = []
 
-  /// Whether the kernel keeps it out of swap, and out of core dumps, as libsodium's pages are.
-  var isGuarded: Bool { flags.isSuperset(of: ["lo", "dd"]) && locked > 0 && swapped == 0 }
+  /// What the pages belong to: mappings of the same are the same pages. Nil for what is private.
+  private let object: String?
+  /// Whether another mapping of the same pages is locked, which is what keeps them out of swap.
+  private var hasLockedTwin = false
+
+  /// Whether the kernel keeps it out of swap, and out of core dumps.
+  var isGuarded: Bool { flags.contains("dd") && (isLocked || hasLockedTwin) && swapped == 0 }
+
+  private var isLocked: Bool { flags.contains("lo") && locked > 0 }
 
   /// Whether it can hold what no file holds: an unchanged page of a file says nothing new.
   fileprivate var isWorthReading: Bool {
@@ -47,6 +54,10 @@ struct MemoryMapping: Sendable {
       default: break
       }
     }
+    let locked = Set(mappings.filter(\.isLocked).compactMap(\.object))
+    for index in mappings.indices {
+      mappings[index].hasLockedTwin = mappings[index].object.map(locked.contains) ?? false
+    }
     return mappings
   }
 
@@ -59,6 +70,7 @@ struct MemoryMapping: Sendable {
     (start, end) = (bounds[0], bounds[1])
     isWritable = fields[1].dropFirst().hasPrefix("w")
     isShared = fields[1].hasSuffix("s")
+    object = isShared ? "\(fields[3]) \(fields[4]) \(fields[2])" : nil
     name = fields.count > 5 ? fields[5].trimmingCharacters(in: .whitespaces) : ""
   }
 

@@ -79,3 +79,5 @@ bool ccurl_multi_next_done(CURLM *multi, CURL **easy, CURLcode *result);
 /// Wipes the dead part of the calling thread's stack, where libcurl and OpenSSL leave copies of what they sent.
 void ccurl_wipe_stack(void);
 void ccurl_name_thread(const char *name);
+/// Whether the calling thread has named itself so.
+bool ccurl_is_named_thread(void);

@@ -3,6 +3,7 @@ import Audit
 import JSON
 import Rotation
 import Storage
+import Transport
 import Vault
 
 struct RotateCommand: AsyncParsableCommand {
@@ -49,6 +50,9 @@ struct RotateCommand: AsyncParsableCommand {
 
   private func rotate(_ report: Report) async throws {
     if due { return try await rotateDue(report) }
+    // While the vault is opened: what is asked for will hardly do without it. No way out of here is taken before it ends:
+    // a library must not be loaded while the process exits.
+    async let _ = CurlTransport.load()
     let vault = try await Places(options).openVault()
     let chosen = try await chosen(in: vault)
     let errands = Errand.each(chosen, replacePrevious ? .rotateReplacingPrevious : .rotate)

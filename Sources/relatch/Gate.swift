@@ -1,0 +1,36 @@
+import Synchronization
+
+/// Opened once; whoever waits at it goes on then, and nobody waits at it longer than a moment.
+final class Gate: Sendable {
+  private struct State {
+    var isOpen = false
+    var waiting: CheckedContinuation<Void, Never>?
+  }
+
+  private let state = Mutex(State())
+
+  func open() {
+    let waiting = state.withLock { state in
+      defer { state.waiting = nil }
+      state.isOpen = true
+      return state.waiting
+    }
+    waiting?.resume()
+  }
+
+  /// Returns when it is open, or opens it after `moment`. For one caller.
+  func pass(orAfter moment: Duration) async {
+    let timer = Task {
+      try await WallClock.sleep(moment)
+      open()
+    }
+    await withCheckedContinuation { continuation in
+      let isOpen = state.withLock { state in
+        if !state.isOpen { state.waiting = continuation }
+        return state.isOpen
+      }
+      if isOpen { continuation.resume() }
+    }
+    timer.cancel()
+  }
+}
