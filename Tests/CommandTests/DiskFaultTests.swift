@@ -43,7 +43,7 @@ struct SmallDiskTests {
   @Test("ends with 74 wherever the space ends, and the same command finishes it once there is space")
   func full() async throws {
     let place = try await Workplace(["--apps", "8"])
-    let disk = try Disk(in: place.folder, size: "2m")
+    let disk = try Disk(in: place.folder, size: "3m")
     defer { disk.unmount() }
     let environment = ["RELATCH_VAULT": disk.path + "/vault"]
     try FileManager.default.copyItem(atPath: place.vault.path, toPath: disk.path + "/vault")
