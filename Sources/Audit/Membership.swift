@@ -33,7 +33,7 @@ package struct Membership: Hashable, Sendable {
     /// The names of these events.
     static let events = [
       "vault.created", "member.added", "member.removed", "vault.rekeyed", "credential.added", "credential.rekeyed",
-      "credential.removed", "delivery.added", "delivery.removed", "grant.added", "grant.removed",
+      "credential.removed", "delivery.added", "delivery.removed", "grant.added", "grant.removed", "vault.restored",
     ].map { Array($0.utf8) }
 
     /// What `entry` changes; nil for every other event. Throws `notCanonical` if the event's own members are not as they
@@ -61,7 +61,7 @@ package struct Membership: Hashable, Sendable {
         self = .rekeyed(key: key, credentials: entry.details["credentials"] == .bool(true))
       case "credential.added", "credential.rekeyed", "credential.removed", "delivery.removed":
         self = .bound(try CredentialBounds.Change(entry))
-      case "delivery.added", "grant.added", "grant.removed": self = .other
+      case "delivery.added", "grant.added", "grant.removed", "vault.restored": self = .other
       default: return nil
       }
     }

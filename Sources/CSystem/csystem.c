@@ -33,6 +33,8 @@ void csystem_report_signal(int signal) {
 
 static void become(const struct csystem_program *program) {
   setpgid(0, 0);
+  // A program that is started gets a session keyring of its own: ours may hold an identity.
+  syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
   struct sigaction usual;
   memset(&usual, 0, sizeof usual);
   usual.sa_handler = SIG_DFL;

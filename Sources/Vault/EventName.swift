@@ -46,6 +46,6 @@ package struct EventName: Hashable, Sendable {
   /// What owners alone may do; an entry of these by anyone else makes the log one that does not verify.
   static let ofOwners: Set<EventName> = [
     .vaultRekeyed, .memberAdded, .memberRemoved, .grantAdded, .grantRemoved, .credentialAdded, .credentialRekeyed,
-    .credentialRemoved, .deliveryAdded, .deliveryRemoved,
+    .credentialRemoved, .deliveryAdded, .deliveryRemoved, .vaultRestored,
   ]
 }

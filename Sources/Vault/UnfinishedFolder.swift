@@ -85,7 +85,10 @@ package final class UnfinishedFolder {
     for name in (try? PrivateFile.names(in: folder)) ?? [] where name.hasPrefix(prefix) {
       let descriptor = open("\(folder)/\(name)", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
       guard descriptor >= 0 else { continue }
-      if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { remove("\(folder)/\(name)") }
+      var information = stat()
+      // What another user put there under such a name is theirs.
+      let isOurs = fstat(descriptor, &information) == 0 && information.st_uid == geteuid()
+      if isOurs, flock(descriptor, LOCK_EX | LOCK_NB) == 0 { remove("\(folder)/\(name)") }
       close(descriptor)
     }
   }

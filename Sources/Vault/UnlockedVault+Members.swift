@@ -13,7 +13,9 @@ extension UnlockedVault {
   /// What taking someone's access away has changed.
   package struct Withdrawal: Sendable {
     /// The credentials that were open to them, by name: re-keyed, and marked for rotation.
-    package let exposed: [String]
+    package var exposed: [String] = []
+    /// Those of them that are damaged: they could be neither, by name. What is damaged keeps nobody in.
+    package var damaged: [String] = []
   }
 
   /// Makes `card` a member. Throws `notPermitted` unless this member is an owner; `alreadyExists` if the name, the recipient or
@@ -80,11 +82,10 @@ extension UnlockedVault {
         try change.removeMember(name)
         try change.save(keys.header, rekeyingCredentials: true)
         let names = try change.view.names()
-        for credential in names {
+        return try withdrawing(names) { credential in
           try rekey(
             credential, change, opening: keys.old, wrapping: keys.new, history, withAll: true, exposedTo: name)
         }
-        return Withdrawal(exposed: names)
       }
     }
     return try await change(now: now) { change in
@@ -94,11 +95,10 @@ extension UnlockedVault {
       try history.extend(to: change.view)
       let names = try change.view.withAdministered(history.grants(of: name))
       try change.removeMember(name)
-      for credential in names {
+      return try withdrawing(names) { credential in
         try rekey(
           credential, change, opening: key, wrapping: key, history, without: name, exposedTo: name)
       }
-      return Withdrawal(exposed: names)
     }
   }
 
@@ -141,13 +141,12 @@ extension UnlockedVault {
       let key = try vaultKey(of: change.view.header)
       try change.log(.grantRemoved, about: credential, ["grantee": .string(member)])
       let names = try change.view.withAdministered([credential])
-      for name in names {
+      return try withdrawing(names) { name in
         // A grant on another stays, and so does what it opens.
         try rekey(
           name, change, opening: key, wrapping: key, history, without: name == credential ? member : nil,
           exposedTo: member)
       }
-      return Withdrawal(exposed: names)
     }
   }
 
@@ -228,7 +227,25 @@ extension UnlockedVault {
     }
   }
 
-  /// Gives the credential `name` a new key: seals its pairs anew, and the key to those who hold a grant.
+  /// Does `rekey` with each of `names`, and goes on past those that are damaged: whoever can write the folder must not be able
+  /// to stay by damaging a row. `rekey` changes nothing where it throws.
+  private func withdrawing(_ names: [String], _ rekey: (String) throws -> Void) throws -> Withdrawal {
+    var withdrawal = Withdrawal()
+    for name in names {
+      do {
+        try rekey(name)
+        withdrawal.exposed.append(name)
+      } catch let error as VaultError where error.code == .corrupt || error.code == .notFound {
+        withdrawal.damaged.append(name)
+      } catch is AuditError {
+        withdrawal.damaged.append(name)
+      }
+    }
+    return withdrawal
+  }
+
+  /// Gives the credential `name` a new key: seals its pairs anew, and the key to those who hold a grant. A pair that is
+  /// missing or does not open stays as it is. Throws before it changes anything.
   private func rekey(
     _ name: String, _ change: VaultChange, opening old: VaultKey, wrapping new: VaultKey, _ history: AccessHistory,
     without leaving: String? = nil, withAll: Bool = false, exposedTo: String? = nil
@@ -237,21 +254,23 @@ extension UnlockedVault {
     let oldKey = try old.unwrap(change.view.wrappedKey(of: credential), of: credential.id, in: header.id)
     guard try VaultKey.id(ofCredentialKey: oldKey) == credential.keyID else { throw Self.otherKey(credential) }
     let (key, keyID) = try credentialKey()
+    var pairs: [(version: UInt64, record: [UInt8])] = []
     for version in credential.versions {
-      guard let sealed = try change.view.sealedPair(of: credential, version.number) else {
-        throw VaultError(.corrupt, "version \(version.number) of \(name) is missing")
-      }
-      try change.replacePair(
-        reseal(sealed, version.number, of: credential, from: oldKey, to: key.secret), version: version.number,
-        of: credential.id)
+      guard let sealed = try change.view.sealedPair(of: credential, version.number) else { continue }
+      do {
+        pairs.append(
+          (version.number, try reseal(sealed, version.number, of: credential, from: oldKey, to: key.secret)))
+      } catch let error as VaultError where error.code == .corrupt { continue }
     }
-    try change.storeKey(new.wrap(key.secret, of: credential.id, in: header.id, randomness), of: credential.id)
+    let wrapped = try new.wrap(key.secret, of: credential.id, in: header.id, randomness)
     // Whoever can write the folder can write a row for themselves: only the log says who holds a grant.
     var grants: [String: [UInt8]] = [:]
     for grantee in history.grantees(of: name) where grantee != leaving {
       guard let member = change.view.members.first(where: { $0.name == grantee }) else { continue }
       grants[grantee] = try seal(key.secret, to: member)
     }
+    for pair in pairs { try change.replacePair(pair.record, version: pair.version, of: credential.id) }
+    try change.storeKey(wrapped, of: credential.id)
     try change.storeGrants(grants, on: credential.id)
     credential.keyID = keyID
     if let exposedTo {

@@ -20,7 +20,7 @@ struct UnsignedChanges: FinishingStep {
     }
   }
 
-  /// The log as it was signed with these; nil until then, and where it changes who is a member.
+  /// The log as it was signed with these; nil until then.
   final class Signed: Sendable {
     private let log = Mutex<SeenLog?>(nil)
     var value: SeenLog? {
@@ -35,12 +35,14 @@ struct UnsignedChanges: FinishingStep {
   let base: VaultMemory.Known
   private(set) var run: LogRun
   private var newest: Part?
-  private var changesMembership = false
+  /// Who is a member, and what counts of each credential, with these.
+  private var membership: Membership
 
   init(_ memory: VaultMemory, after base: VaultMemory.Known, run: LogRun) {
     self.memory = memory
     self.base = base
     self.run = run
+    membership = base.membership
   }
 
   /// How many entries the log has with these.
@@ -52,7 +54,9 @@ struct UnsignedChanges: FinishingStep {
   ) throws {
     let first = size
     try run.append(entries, in: transaction)
-    if try entries.contains(where: { try Membership.Change($0) != nil }) { changesMembership = true }
+    for (index, entry) in zip(first..., entries) where try Membership.Change(entry) != nil {
+      try membership.apply(entry, at: index)
+    }
     newest = Part(first, entries, records, after: newest)
   }
 
@@ -71,9 +75,9 @@ struct UnsignedChanges: FinishingStep {
 
   func finish(in transaction: any WriteTransaction) throws {
     guard let end = try run.sign(in: transaction) else { return }
-    // Who is a member may be another now, and what counts of a credential: the next transaction reads that in the log.
-    guard !changesMembership else { return memory.forget(after: base) }
-    signed.value = SeenLog(checkpoint: end.checkpoint, actor: end.last.member, membership: base.membership)
+    signed.value = SeenLog(checkpoint: end.checkpoint, actor: end.last.member, membership: membership)
+    // Rows that were true are true no more: the next transaction verifies what it finds.
+    guard membership == base.membership else { return memory.forget(after: base) }
     var parts: [[VaultMemory.Record]] = []
     var part = newest
     while let present = part {

@@ -37,7 +37,7 @@ struct ExposureTests {
     _ = try await bench.vault.change(now: now) { change in
       var credential = try change.view.credential("crm")
       credential.expose(to: "bob", now: now)
-      return try change.save(credential, EventName("credential.policy"))
+      return try change.save(credential, .credentialRekeyed)
     }
   }
 

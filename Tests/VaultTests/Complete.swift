@@ -63,10 +63,10 @@ struct Complete: Sendable {
   }
 
   /// The vault in `store`, opened anew.
-  func opened(in store: any Store, by identity: Identity) async throws -> UnlockedVault {
+  func opened(_ locked: LockedVault, by identity: Identity) async throws -> UnlockedVault {
     let keyFile = keyFile
     return try await UnlockedVault(
-      store, identity: identity, keyFile: { _ in keyFile }, randomness: .seeded("opened"))
+      locked, identity: identity, keyFile: { _ in keyFile }, randomness: .seeded("opened"))
   }
 
   /// A whole rotation in two steps; then the replaced version is retired, or left as the previous one.

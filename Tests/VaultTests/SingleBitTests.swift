@@ -22,7 +22,8 @@ import Testing
 
   @Test(arguments: vaultTables) func everyBitOfARow(_ table: Table) async throws {
     let rows = try await Complete.shared.value.rows.rows(of: table)
-    #expect(!rows.isEmpty)
+    // No policy here keeps credentials apart: `IndexTests` turns to those rows.
+    #expect(!rows.isEmpty || table == .apart)
     let unnoticed = try await withThrowingTaskGroup(of: Int.self) { group in
       for worker in 0..<Self.workers {
         group.addTask {
@@ -140,9 +141,14 @@ private struct VaultReader {
       (vault.fixture.owner, Complete.credential), (vault.bob, Complete.credential), (vault.carol, Complete.plain),
     ] {
       let store = SwitchedRows(vault.rows)
-      let opened = try await vault.opened(in: store, by: identity)
       ways.append(
         Way(name: "pairs") { rows in
+          // By somebody who has just opened the whole vault: this store forgets what is committed, and who saw it would
+          // notice that first.
+          store.rows.withLock { $0 = vault.rows }
+          let locked = LockedVault(store)
+          _ = locked.memory.learn(known, isNewest: true)
+          let opened = try await vault.opened(locked, by: identity)
           store.rows.withLock { $0 = rows }
           let pairs = try await opened.pairs(
             of: name, choosing: \.versions, event: .pairRead, now: Fixture.at(100))

@@ -159,6 +159,33 @@ import Testing
     #expect(withdrawal.exposed == ["crm/dev", Fixture.name])
   }
 
+  @Test func `damage keeps nobody in`() async throws {
+    let (fixture, bob) = try await Self.made()
+    try await fixture.vault.grant("erp/prod", to: "bob", now: Fixture.at(6))
+    // A version that never was, and a record that is none.
+    try await Self.write(
+      { _ = try $0.addStaged(handle: nil, expires: nil, now: Fixture.at(7)) }, by: bob, in: fixture.store)
+    try await fixture.store.write { try $0.set([0x7B], in: .credentials, for: Array("erp/prod".utf8)) }
+    let withdrawal = try await fixture.vault.removeMember("bob", now: Fixture.at(8), keeping: { _, _ in })
+    #expect(withdrawal.exposed == [Fixture.name] && withdrawal.damaged == ["erp/prod"])
+    let opened = try await fixture.vault.pairs(
+      of: Fixture.name, choosing: { $0.versions.filter { $0.stage == .active } }, event: .pairRead, now: Fixture.at(9))
+    #expect(opened.count == 1)
+  }
+
+  @Test func `a removal that was taken back while others wrote is noticed`() async throws {
+    let (fixture, _) = try await Self.made()
+    let before = try await Snapshot(of: fixture.store, vaultTables)
+    _ = try await fixture.vault.removeMember("bob", now: Fixture.at(8), keeping: { _, _ in })
+    try await fixture.store.write { transaction in
+      for table in vaultTables where table != .leases {
+        for row in try transaction.rows(in: table) { try transaction.remove(row.key, from: table) }
+        for row in before.rows(of: table) { try transaction.set(row.value, in: table, for: row.key) }
+      }
+    }
+    await #expect(throws: VaultError(.rolledBack, "")) { try await fixture.vault.read { $0.members } }
+  }
+
   /// Right after a removal the process that did it must not go on believing the rows of before.
   @Test func `rows put back after this process's own change are refused`() async throws {
     let (fixture, _) = try await Self.made()

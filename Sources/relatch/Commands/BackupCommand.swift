@@ -107,6 +107,11 @@ private struct VaultCopy {
   private static func keyFiles(_ places: Places) throws -> [(id: Identifier, content: [UInt8])] {
     try PrivateFile.names(in: places.keys).compactMap { name in
       guard name.hasSuffix(".age"), let id = Identifier(String(name.dropLast(4))) else { return nil }
+      // A link would take whatever it leads to into the backup.
+      var information = stat()
+      guard lstat("\(places.keys)/\(name)", &information) == 0, information.st_mode & S_IFMT == S_IFREG else {
+        return nil
+      }
       do {
         return (id, try PrivateFile.read("\(places.keys)/\(name)").withUnsafeBytes { Array($0) })
       } catch let error as VaultError where error.code == .notFound {

@@ -131,6 +131,7 @@ extension Report {
       "exposed": .array(exposed.map { .string($0) }), "member": .string(member), "type": "withdrawal",
     ]
     if let credential { members["credential"] = .string(credential) }
+    if !withdrawal.damaged.isEmpty { members["damaged"] = .array(withdrawal.damaged.map { .string($0) }) }
     let object = members
     let whatEnded = credential.map { "\(member) holds no grant on \($0) any more" } ?? "\(member) is no member any more"
     try confirmation(
@@ -141,6 +142,11 @@ extension Report {
     if !exposed.isEmpty {
       note("what \(member) copied before stays open to it until those pairs are replaced and retired:")
       note("`relatch plan` says what stands in the way, `relatch rotate --due` replaces them")
+    }
+    guard withdrawal.damaged.isEmpty else {
+      throw Failure(
+        .corruptData, "\(whatEnded), but damaged and not re-keyed: \(withdrawal.damaged.joined(separator: ", "))",
+        hint: "`relatch log verify` says what is wrong; rotate what they hold by other means, and add it anew")
     }
   }
 }

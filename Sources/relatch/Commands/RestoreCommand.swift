@@ -34,6 +34,12 @@ struct RestoreCommand: AsyncParsableCommand {
     let found = try await RestoredVault(in: folder, identity: identity, expecting: expectations)
     let now = WallClock.now()
     let isSeen = try Identifier(found.id).flatMap { try places.knownVaults?.log(of: $0) } != nil
+    // Anyone can seal a vault of their own to this owner, with hooks of their own.
+    guard isSeen || owner != nil || found.isFounded(by: identity) else {
+      throw Failure(
+        .notPermitted, "nothing of this vault was seen here before, and it was founded by another: \(found.owner)",
+        hint: "if that is the founder's key as you know it from elsewhere, give it as --owner")
+    }
     let loss = try await found.loss(known: places.knownVaults)
     if let loss, !options.acceptRollback {
       throw Failure(
@@ -114,9 +120,13 @@ private struct RestoredVault {
   let id: String
   /// The founding owner's key.
   let owner: String
+  private let founder: LogMember
   private let store: SQLiteStore
   private let vault: UnlockedVault
   private let place: String
+
+  /// Whether `identity` is the founding owner's.
+  func isFounded(by identity: Identity) -> Bool { founder.signing == identity.signingKey.verifyingKey }
 
   init(in folder: UnfinishedFolder, identity: Identity, expecting expectations: LogExpectations) async throws {
     let path = folder.path
@@ -135,6 +145,7 @@ private struct RestoredVault {
         randomness: .system)
       self.end = end
       id = report.vault
+      founder = report.owner
       owner = try NoteKey(name: "relatch/\(report.vault)", key: report.owner.signing).description
     } catch let error as AuditError {
       throw Failure(damaged: "the vault in the backup does not verify: the log: \(error)")
