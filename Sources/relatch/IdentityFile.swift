@@ -64,7 +64,13 @@ struct IdentityFile {
     if let folder = path.lastIndex(of: "/").map({ String(path[..<$0]) }), !folder.isEmpty {
       try PrivateFile.createFolder(folder)
     }
-    try PrivateFile.create(path, content.bytes)
+    do { try PrivateFile.create(path, content.bytes) } catch let error as VaultError
+      where error.code == .alreadyExists
+    {
+      throw Failure(
+        .usage, "there is an identity already: \(error)", hint: "--identity FILE or RELATCH_IDENTITY names another file"
+      )
+    }
     return try Identity(age)
   }
 

@@ -32,10 +32,12 @@ struct Relatch: AsyncParsableCommand {
 
 /// Options of every verb.
 struct CommonOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("The vault's folder.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp("The vault's folder; else RELATCH_VAULT, or ~/.local/share/relatch/default.", valueName: "dir"))
   var vault: String?
 
-  @Option(help: ArgumentHelp("The identity's file.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("The identity's file; else RELATCH_IDENTITY, or ~/.config/relatch/identity.", valueName: "file"))
   var identity: String?
 
   @Option(help: ArgumentHelp("Read each passphrase, a line, from this open descriptor.", valueName: "number"))

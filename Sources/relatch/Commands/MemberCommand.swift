@@ -141,7 +141,7 @@ extension Report {
         : "\(whatEnded); exposed, and due for rotation: \(exposed.joined(separator: ", "))")
     if !exposed.isEmpty {
       note("what \(member) copied before stays open to it until those pairs are replaced and retired:")
-      note("`relatch plan` says what stands in the way, `relatch rotate --due` replaces them")
+      note("`relatch rotate --exposed-to \(member)` replaces them now, `relatch rotate --due` when their windows allow")
     }
     guard withdrawal.damaged.isEmpty else {
       throw Failure(
