@@ -9,6 +9,8 @@ package import Storage
 /// vault/remembered.md specifies the files. None of it is secret.
 package struct KnownVaults: Sendable {
   private let folder: String
+  /// What was taken back from a vault of a million credentials fits.
+  private static let greatestFile = 1 << 28
 
   /// What is remembered in `folder`, which is made when there is something to remember.
   package init(in folder: String) { self.folder = folder }
@@ -62,7 +64,7 @@ package struct KnownVaults: Sendable {
   /// Nil if there is no such file, or one without content, which a power cut can leave.
   private func read(_ path: String) throws -> [UInt8]? {
     do {
-      let bytes = try PrivateFile.read(path).withUnsafeBytes { Array($0) }
+      let bytes = try PrivateFile.readPublic(path, limit: Self.greatestFile)
       return bytes.isEmpty ? nil : bytes
     } catch let error as VaultError where error.code == .notFound {
       return nil

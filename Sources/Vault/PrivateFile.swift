@@ -12,6 +12,23 @@ package enum PrivateFile {
     return try readAll(descriptor, limit: limit, path)
   }
 
+  /// Reads a file that holds nothing secret, of at most `limit` bytes. Throws as `read` does.
+  static func readPublic(_ path: String, limit: Int) throws -> [UInt8] {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw failure(reading: path) }
+    defer { Glibc.close(descriptor) }
+    var bytes: [UInt8] = []
+    var piece = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let count = piece.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, $0.count) }
+      if count < 0 && errno == EINTR { continue }
+      guard count >= 0 else { throw failure(reading: path) }
+      if count == 0 { return bytes }
+      bytes += piece[..<count]
+      guard bytes.count <= limit else { throw VaultError(.invalidInput, "\(path) has more than \(limit) bytes") }
+    }
+  }
+
   /// Reads a descriptor to its end straight into guarded memory; `what` names it in errors.
   package static func readAll(_ descriptor: Int32, limit: Int, _ what: String) throws -> SecretBytes {
     try SecretBytes(capacity: limit) { output in

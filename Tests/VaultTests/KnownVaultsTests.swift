@@ -37,6 +37,22 @@ import Testing
     }
   }
 
+  @Test func whatWasTakenBackFromManyCredentialsIsRemembered() async throws {
+    let fixture = try await Fixture()
+    let seen = try await fixture.vault.read { $0.seenLog }
+    let names = Dictionary(uniqueKeysWithValues: (1...10_000).map { ("crm/app-\($0)", UInt64($0)) })
+    let membership = Membership(
+      vault: seen.membership.vault, keyID: seen.membership.keyID, standings: seen.membership.standings,
+      bounds: CredentialBounds(renewal: 7, rekeyed: names, removed: names, unbound: Set(names.keys)))
+    let large = SeenLog(checkpoint: seen.checkpoint, actor: seen.actor, membership: membership)
+    let temporary = try TemporaryFolder()
+    let folder = temporary.path + "/remembered"
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let known = KnownVaults(in: folder)
+    #expect(try known.remember(large, of: fixture.vault.header.id, at: Self.place, extending: nil))
+    #expect(try known.log(of: fixture.vault.header.id) == large)
+  }
+
   @Test func aLogThatIsNoneIsNoLicenceToGoOn() throws {
     for text in ["\n", "relatch/\(Self.vault)\n1\n", "x"] {
       #expect(throws: VaultError(.rolledBack, ""), "\(text)") { try read("\(Self.vault)", text) }
