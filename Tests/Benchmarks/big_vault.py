@@ -93,12 +93,14 @@ class Maker:
             made = time(created if number == 1 else rotated)
             return {"created": made, "number": number, "since": time(rotated), "stage": stage}
 
+        terms = {
+            "admin": name, "created": time(created), "id": identifier.hex(),
+            "key": hkdf(key, b"relatch/v1/credential-key-id", 16).hex(), "name": name, "provider": "salesforce",
+            "settings": {"app": "0xI" + identifier.hex()[:15], "url": "https://crm.example"},
+        }
         record = canonical({
-            "admin": name, "created": time(created), "ended": VERSIONS - 2, "entry": first + len(STEPS),
-            "grace_ends": time(grace_ends), "id": identifier.hex(),
-            "key": hkdf(key, b"relatch/v1/credential-key-id", 16).hex(), "name": name,
-            "policy": {"grace": "30d", "max-age": "90d", "propagation": "10m"}, "provider": "salesforce",
-            "rotation": VERSIONS - 1, "settings": {"app": "0xI" + identifier.hex()[:15], "url": "https://crm.example"},
+            **terms, "ended": VERSIONS - 2, "entry": first + len(STEPS), "grace_ends": time(grace_ends), "keyed": first,
+            "policy": {"grace": "30d", "max-age": "90d", "propagation": "10m"}, "rotation": VERSIONS - 1,
             "steps": len(STEPS), "v": 1, "versions": [version(number) for number in range(1, VERSIONS + 1)],
         })
         # Records of before are gone; nobody asks for what had their digests.
@@ -106,7 +108,8 @@ class Maker:
         digest = base64.b64encode(sha256(record)).decode()
         self.log.append(canonical({
             "credential": name, "event": "credential.added", "member": self.member, "provider": "salesforce",
-            "record": older, "time": time(created), "v": 1, "version": 1,
+            "record": older, "terms": base64.b64encode(sha256(canonical(terms))).decode(), "time": time(created), "v": 1,
+            "version": 1,
         }))
         put = self.database.execute
         for step, event in enumerate(STEPS):
