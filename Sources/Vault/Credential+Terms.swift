@@ -24,6 +24,9 @@ extension Credential {
 }
 
 extension VaultView {
+  /// The credentials that were added before there were terms, and not re-keyed since: any member's word counts of them.
+  package var credentialsWithoutTerms: [String] { known.membership.bounds.unbound.sorted() }
+
   /// Fails with `corrupt` unless the terms of `credential` are those that an owner gave it, and the newest such.
   func requireTerms(of credential: Credential) throws {
     let what = "the record of \(credential.name)"

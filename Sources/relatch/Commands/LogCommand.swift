@@ -76,7 +76,12 @@ struct LogVerifyCommand: AsyncParsableCommand {
       try VaultView(transaction).requireCurrent()
       return report
     }
-    _ = try await places.openLocked()
+    let unbound = try await places.openLocked().read { $0.credentialsWithoutTerms }
+    if let first = unbound.first {
+      Diagnostics.standard.warning(
+        "where \(unbound.count) credentials are rotated, and under which key, any member may say (\(first)\(unbound.count > 1 ? ", …" : "")):"
+          + " they were added before owners' entries said so; `relatch rekey` mends that")
+    }
     let key = try NoteKey(name: "relatch/\(report.vault)", key: report.owner.signing)
     try Report(options).result(
       .object([
