@@ -89,7 +89,7 @@ extension SeenLog {
 
   /// A line with the members and the vault key's ID, then the checkpoint.
   var bytes: [UInt8] {
-    let members = membership.standings.map { Member(card: $0.card, entry: $0.entry).json }
+    let members = membership.standings.map(\.json)
     var line: [String: JSONValue] = [
       "actor": .string(actor), "key": .string(membership.keyID ?? ""), "members": .array(members),
       "v": .integer(Self.format),
@@ -110,10 +110,7 @@ extension SeenLog {
     try VaultError.requireFormat(object.count("v"), Self.format, "what was seen of a log")
     let actor = try object.string("actor")
     let key = try object.string("key")
-    let standings = try object.array("members").map { value in
-      let member = try Member(value)
-      return Membership.Standing(card: member.card, entry: member.entry)
-    }
+    let standings = try object.array("members").map { try Member($0) }
     let bounds = CredentialBounds(
       renewal: try object.optionalCount("renewal").map { UInt64($0) },
       rekeyed: try Self.indices("rekeyed", in: &object), removed: try Self.indices("removed", in: &object),

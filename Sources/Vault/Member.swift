@@ -3,17 +3,11 @@ package import Audit
 import JSON
 import Sodium
 
-/// A card known to a vault, and the log entry that made it so. Authenticated by its digest in that entry.
-package struct Member: Hashable, Sendable {
-  package let card: LogMember
-  package let entry: UInt64
+/// A card known to a vault, and the log entry that made it so. The rows of a vault must be those that its log ends with.
+package typealias Member = Membership.Standing
 
+extension Membership.Standing {
   package var name: String { card.name }
-
-  package init(card: LogMember, entry: UInt64) {
-    self.card = card
-    self.entry = entry
-  }
 
   /// Whom to seal to so that this member can open it.
   func recipient() throws -> AgeRecipient {
@@ -40,8 +34,9 @@ package struct Member: Hashable, Sendable {
 
   init(_ json: JSONValue) throws {
     var members = try JSONMembers(of: json, "member")
-    card = try LogMember(members.value("card"))
-    entry = UInt64(try members.count("entry"))
+    let card = try LogMember(members.value("card"))
+    let entry = UInt64(try members.count("entry"))
     try members.finish()
+    self.init(card: card, entry: entry)
   }
 }

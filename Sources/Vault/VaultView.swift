@@ -86,7 +86,7 @@ package struct VaultView {
       throw VaultError(.corrupt, "the vault's log is another vault's")
     }
     // The log alone says who the members are, and which key is in use: rows that say otherwise were altered.
-    guard membership.standings == members.map({ Membership.Standing(card: $0.card, entry: $0.entry) }) else {
+    guard membership.standings == members else {
       throw VaultError(.corrupt, "the members are not those that the log ends with")
     }
     guard header.keyID == membership.keyID else {
