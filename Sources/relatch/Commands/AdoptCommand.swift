@@ -1,7 +1,5 @@
 import ArgumentParser
-import JSON
 import Rotation
-import Sodium
 import Vault
 
 struct AdoptCommand: AsyncParsableCommand {
@@ -24,21 +22,5 @@ struct AdoptCommand: AsyncParsableCommand {
     let vault = try await Places(options).openVault()
     let offered = isOffered ? OfferedPair(try Pair.ofStandardInput()) : nil
     try await RotationComposition(vault: vault).runEach(Errand.each([name], .adopt(offered)), report: Report(options))
-  }
-}
-
-extension Pair {
-  private static let hint = #"expected one object: {"client_id":"…","client_secret":"…"}"#
-
-  /// The pair that standard input has, as JSON. Throws `corruptData` if it is none.
-  static func ofStandardInput() throws -> Pair {
-    do {
-      let input = try PrivateFile.readAll(0, limit: 1 << 16, "standard input")
-      return try Pair(reading: SharedSecret(input))
-    } catch let error as JSONError {
-      throw Failure(.corruptData, "standard input is not a pair: \(error)", hint: hint)
-    } catch let error as VaultError where error.code == .invalidInput {
-      throw Failure(.corruptData, "standard input is not a pair: \(error)", hint: hint)
-    }
   }
 }

@@ -2,6 +2,15 @@ import ArgumentParser
 import JSON
 import Vault
 
+/// Which credential, and whose.
+struct GrantArguments: ParsableArguments {
+  @Argument(help: "The credential's name.")
+  var name: String
+
+  @Argument(help: "The member's name.")
+  var member: String
+}
+
 struct GrantCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "grant", abstract: "Let an operator open one credential, and rotate it.",
@@ -11,17 +20,13 @@ struct GrantCommand: AsyncParsableCommand {
       """)
 
   @OptionGroup var options: CommonOptions
-
-  @Argument(help: "The credential's name.")
-  var name: String
-
-  @Argument(help: "The member's name.")
-  var member: String
+  @OptionGroup var grant: GrantArguments
 
   func run() async throws {
+    let (name, member) = (grant.name, grant.member)
     let vault = try await Places(options).openVault()
     try await vault.grant(name, to: member, now: WallClock.now())
-    let credential = try await vault.read { [name] in try $0.credential(name) }
+    let credential = try await vault.read { try $0.credential(name) }
     let report = Report(options)
     try report.confirmation(
       .object(["credential": .string(name), "member": .string(member), "type": "grant"]),
@@ -38,16 +43,12 @@ struct UngrantCommand: AsyncParsableCommand {
     discussion: "What the member copied before stays open to it until the pair is replaced: `relatch rotate --due`.")
 
   @OptionGroup var options: CommonOptions
-
-  @Argument(help: "The credential's name.")
-  var name: String
-
-  @Argument(help: "The member's name.")
-  var member: String
+  @OptionGroup var grant: GrantArguments
 
   func run() async throws {
-    let withdrawal = try await Places(options).openVault().ungrant(name, from: member, now: WallClock.now())
-    try Report(options).withdrawal(withdrawal, from: member, of: name)
+    let withdrawal = try await Places(options).openVault()
+      .ungrant(grant.name, from: grant.member, now: WallClock.now())
+    try Report(options).withdrawal(withdrawal, from: grant.member, of: grant.name)
   }
 }
 

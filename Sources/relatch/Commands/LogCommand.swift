@@ -98,3 +98,13 @@ struct LogVerifyCommand: AsyncParsableCommand {
         """)
   }
 }
+
+extension LogExpectations {
+  /// `founder` is the key that an option gave. Throws `usage` if it is none.
+  init(founder: String?) throws {
+    do { self.init(owner: try founder.map { try NoteKey($0) }) } catch {
+      throw Failure(
+        .usage, "--owner: \(error)", hint: "give the owner's key as an earlier `relatch log verify` printed it")
+    }
+  }
+}

@@ -44,14 +44,14 @@ struct RestoreCommand: AsyncParsableCommand {
     if let loss, !options.acceptRollback {
       throw Failure(
         .corruptData, "\(found.age(at: now)): \(loss)",
-        hint: "if nothing newer is left, --accept-rollback restores it all the same, and logs that")
+        hint: "if the newer vault is lost, --accept-rollback restores it all the same, and logs that")
     }
     if let loss { Diagnostics.standard.warning("accepted, and logged: \(loss)") }
     try await found.log(behind: loss, now: now)
     try folder.finish()
     let store = try SQLiteStore(opening: places.database, tables: vaultTables)
     OpenedVaults.shared.adopt(store, at: places.vault, with: places.knownVaults)
-    if !isSeen {
+    if !isSeen, owner == nil {
       Diagnostics.standard.warning(
         "nothing of this vault was seen here before: compare the owner's key with what is known elsewhere")
     }
@@ -177,15 +177,5 @@ private struct RestoredVault {
 extension Failure {
   fileprivate init(damaged message: String) {
     self.init(.corruptData, message, hint: "nothing was restored; take another copy of the backup")
-  }
-}
-
-extension LogExpectations {
-  /// `founder` is the key that an option gave. Throws `usage` if it is none.
-  init(founder: String?) throws {
-    do { self.init(owner: try founder.map { try NoteKey($0) }) } catch {
-      throw Failure(
-        .usage, "--owner: \(error)", hint: "give the owner's key as an earlier `relatch log verify` printed it")
-    }
   }
 }

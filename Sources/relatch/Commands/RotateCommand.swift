@@ -14,8 +14,9 @@ struct RotateCommand: AsyncParsableCommand {
       `rotate` or by `relatch retire`.
 
       With --due, for cron: rotates what its policy's max-age asks for and what is exposed to somebody whose access has
-      ended, continues what was interrupted, and retires debts past their grace, of all that the identity can open. It may be run every minute: if nothing is due it says nothing and unlocks nothing, and after
-      attempts that failed the next ones wait.
+      ended, continues what was interrupted, and retires debts past their grace, of all that the identity can open. It
+      may be run every minute: if nothing is due it says nothing and unlocks nothing, and after attempts that failed the
+      next ones wait.
       """)
 
   @OptionGroup var options: CommonOptions

@@ -62,14 +62,7 @@ struct KeyFolder: Sendable {
   }
 
   private func sweep(keeping used: String) throws {
-    guard let directory = opendir(path) else { throw VaultError(.cannotRead, String(cString: strerror(errno))) }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-      names.append(
-        withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) })
-    }
-    for name in names where Self.isKeyFile(name) && name != "\(used).age" {
+    for name in try PrivateFile.names(in: path) where Self.isKeyFile(name) && name != "\(used).age" {
       guard unlink("\(path)/\(name)") == 0 else { throw VaultError(.cannotWrite, String(cString: strerror(errno))) }
     }
   }

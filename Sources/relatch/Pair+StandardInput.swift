@@ -1,0 +1,19 @@
+import JSON
+import Sodium
+import Vault
+
+extension Pair {
+  private static let hint = #"expected one object: {"client_id":"…","client_secret":"…"}"#
+
+  /// The pair that standard input has, as JSON. Throws `corruptData` if it is none.
+  static func ofStandardInput() throws -> Pair {
+    do {
+      let input = try PrivateFile.readAll(0, limit: 1 << 16, "standard input")
+      return try Pair(reading: SharedSecret(input))
+    } catch let error as JSONError {
+      throw Failure(.corruptData, "standard input is not a pair: \(error)", hint: hint)
+    } catch let error as VaultError where error.code == .invalidInput {
+      throw Failure(.corruptData, "standard input is not a pair: \(error)", hint: hint)
+    }
+  }
+}
