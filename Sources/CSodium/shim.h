@@ -48,7 +48,9 @@ static inline bool relatch_mirror(struct relatch_mirrored_page *page) {
     madvise(writable, size, MADV_DONTDUMP) == 0 && madvise(readable, size, MADV_DONTFORK) == 0 &&
     madvise(writable, size, MADV_DONTFORK) == 0;
   if (!is_made) {
-    relatch_unmirror(readable, writable);
+    /* Where mremap failed, what it was to cover may be gone, and another thread's by now: it is left. */
+    if (readable) munmap(readable - size, size), munmap(readable + size, size);
+    relatch_unmirror(NULL, writable);
     return false;
   }
   page->is_locked = mlock(writable, size) == 0;
