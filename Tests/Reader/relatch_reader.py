@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Reads a Relatch vault with nothing of Relatch: Python 3, the `age` program and PyNaCl.
 
-Written from vault/*.md alone. Prints what it found as one JSON object, and fails if anything does not authenticate.
+Written from vault/*.md alone. Prints what it found as one JSON object. If anything does not authenticate, or is not what
+the pages say, it says so and exits with 65.
 
     relatch_reader.py VAULT-FOLDER --identity FILE [--access]
 
@@ -18,9 +19,11 @@ import shutil
 import sqlite3
 import struct
 import subprocess
+import sys
 import tempfile
 
 import nacl.bindings
+import nacl.exceptions
 import nacl.signing
 
 
@@ -406,7 +409,11 @@ def main():
     parser.add_argument("--identity", required=True)
     parser.add_argument("--access", action="store_true")
     arguments = parser.parse_args()
-    found = Vault(arguments.folder, arguments.identity).read(arguments.access)
+    try:
+        found = Vault(arguments.folder, arguments.identity).read(arguments.access)
+    except (Refused, KeyError, ValueError, struct.error, nacl.exceptions.CryptoError) as refusal:
+        print(f"refused: {type(refusal).__name__}: {refusal}", file=sys.stderr)
+        sys.exit(65)
     print(json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
 
 

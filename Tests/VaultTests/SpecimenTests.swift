@@ -193,8 +193,8 @@ import Testing
     }
     let program = try #require(Self.python)
     let reader = VectorFile.contract.appending(path: "../Tests/Reader/relatch_reader.py").standardized.path
-    let (status, output) = try Self.run([program, reader, folder, "--identity", folder + "/identity"])
-    #expect(status == 0)
+    let (status, output, errors) = try Self.run([program, reader, folder, "--identity", folder + "/identity"])
+    #expect(status == 0, "\(errors)")
     #expect(try JSONValue(reading: output) == JSONValue(reading: expected))
   }
 
@@ -208,8 +208,8 @@ import Testing
     try FileManager.default.copyItem(atPath: Self.folder(1).path, toPath: copy)
     defer { try? FileManager.default.removeItem(atPath: copy) }
     let program = try #require(Self.python)
-    let (status, output) = try Self.run([program, "-c", String(page[start..<end]), copy, copy + "/identity"])
-    #expect(status == 0)
+    let (status, output, errors) = try Self.run([program, "-c", String(page[start..<end]), copy, copy + "/identity"])
+    #expect(status == 0, "\(errors)")
     #expect(
       String(decoding: output, as: UTF8.self) == """
         crm/prod 1 previous {"client_id":"3MVG9.first","client_secret":"quote \\" backslash \\\\ é 漢"}
@@ -218,15 +218,17 @@ import Testing
         """)
   }
 
-  static func run(_ arguments: [String]) throws -> (status: Int32, output: [UInt8]) {
+  static func run(_ arguments: [String]) throws -> (status: Int32, output: [UInt8], errors: String) {
     let process = Process()
     process.executableURL = URL(filePath: "/usr/bin/env")
     process.arguments = arguments
-    let pipe = Pipe()
+    let (pipe, errorPipe) = (Pipe(), Pipe())
     process.standardOutput = pipe
+    process.standardError = errorPipe
     try process.run()
     let output = Array(pipe.fileHandleForReading.readDataToEndOfFile())
+    let errors = String(decoding: errorPipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     process.waitUntilExit()
-    return (process.terminationStatus, output)
+    return (process.terminationStatus, output, errors)
   }
 }
