@@ -22,7 +22,8 @@ struct PlainBuilder {
   }
 
   private mutating func object(_ bytes: [UInt8]) -> JSONValue {
-    var members: [String: JSONValue] = [:]
+    // Room for what most objects have: growing means hashing all names again.
+    var members = [String: JSONValue](minimumCapacity: bytes[position + 1] == UInt8(ascii: "}") ? 0 : 8)
     position += 1
     while bytes[position] != UInt8(ascii: "}") {
       let name = string(bytes)
