@@ -19,14 +19,16 @@ struct Places {
   private let passphrase: Passphrase
 
   /// Options win over the environment, which wins over the XDG defaults.
-  init(_ options: CommonOptions) throws {
+  init(_ settings: CommonSettings) throws {
     vault = try Self.place(
-      options.vault, "RELATCH_VAULT", base: "XDG_DATA_HOME", home: ".local/share", "relatch/default")
+      settings.vault, "RELATCH_VAULT", base: "XDG_DATA_HOME", home: ".local/share", "relatch/default")
     identity = try Self.place(
-      options.identity, "RELATCH_IDENTITY", base: "XDG_CONFIG_HOME", home: ".config", "relatch/identity")
-    acceptsRollback = options.acceptRollback
-    passphrase = try Passphrase(options)
+      settings.identity, "RELATCH_IDENTITY", base: "XDG_CONFIG_HOME", home: ".config", "relatch/identity")
+    acceptsRollback = settings.acceptRollback
+    passphrase = try Passphrase(settings)
   }
+
+  init(_ options: CommonOptions) throws { try self.init(options.settings) }
 
   private static func place(
     _ option: String?, _ variable: String, base: String, home: String, _ rest: String
@@ -79,7 +81,7 @@ struct Places {
         .notFound, "there is no vault at \(Name.printable(vault))",
         hint: "`relatch init` makes one; --vault DIR or RELATCH_VAULT names another")
     }
-    return try SQLiteStore(opening: database, tables: vaultTables)
+    return try SQLiteStore(opening: database, tables: vaultTables) { MainThread.shared.perform($0) }
   }
 
   /// The vault, unlocked by the identity.
