@@ -64,8 +64,12 @@ struct Places {
   }
 
   /// The vault with nothing unlocked, after a look at whether it is what was seen of it before. Throws `rolledBack`.
-  func openLocked() async throws -> LockedVault {
-    try await OpenedVaults.shared.compare(openUncomparedStore(), at: vault, with: knownVaults) { error, locked in
+  ///
+  /// What this command has `verified` of its log already is not gone through again.
+  func openLocked(verified: SeenLog? = nil) async throws -> LockedVault {
+    try await OpenedVaults.shared.compare(
+      openUncomparedStore(), at: vault, with: knownVaults, verified: verified
+    ) { error, locked in
       guard acceptsRollback else { throw error }
       Diagnostics.standard.warning("accepted, and logged: \(error)")
       try await unlock(locked).change(now: WallClock.now()) { change in
