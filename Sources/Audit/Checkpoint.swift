@@ -39,7 +39,7 @@ package struct Checkpoint: Hashable, Sendable {
 
   /// What is signed.
   package var text: String {
-    "\(origin)\n\(size)\n\(Base64.encode(root.bytes))\n" + extensions.map { $0 + "\n" }.joined()
+    extensions.reduce("\(origin)\n\(size)\n\(Base64.encode(root.bytes))\n") { $0 + $1 + "\n" }
   }
 }
 

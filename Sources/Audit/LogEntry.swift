@@ -7,7 +7,7 @@ package struct LogEntry: Hashable, Sendable {
   /// The most bytes an entry may have.
   package static let maximumSize = 64 * 1024
   /// The members that every entry has; an event's own members have other names.
-  package static let reservedNames: Set<String> = ["v", "time", "member", "event"]
+  package static let reservedNames = ["v", "time", "member", "event"]
 
   /// By the clock of whoever acted: it informs, and never decides an order.
   package let time: Timestamp

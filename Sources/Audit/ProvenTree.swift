@@ -11,6 +11,9 @@ package final class ProvenTree {
   private static let mostKept = 1 << 15
 
   private let frontier: MerkleFrontier
+  /// What was proved first; who reads a few entries needs no more. Moved into `proven` when it is full.
+  private var first: [(node: MerkleTree.Node, hash: SHA256Digest)] = []
+  private static let mostFirst = 128
   private var proven: [MerkleTree.Node: SHA256Digest] = [:]
 
   /// Under `end`, whose frontier has the root that its checkpoint has.
@@ -33,7 +36,7 @@ package final class ProvenTree {
     var (node, hash) = (MerkleTree.Node(level: 0, index: index), leafHash)
     var passed: [(MerkleTree.Node, SHA256Digest)] = []
     while true {
-      if let known = frontier.subtree(node) ?? proven[node] {
+      if let known = frontier.subtree(node) ?? known(node) {
         guard known == hash else {
           throw AuditError(.corrupt, entry: index, "found other bytes than the log's tree has the hash of")
         }
@@ -45,7 +48,21 @@ package final class ProvenTree {
       hash = node.index & 1 == 0 ? MerkleTree.nodeHash(hash, other) : MerkleTree.nodeHash(other, hash)
       node = MerkleTree.Node(level: node.level + 1, index: node.index >> 1)
     }
-    if proven.count + passed.count > Self.mostKept { proven = [:] }
-    for (node, hash) in passed { proven[node] = hash }
+    keep(passed)
+  }
+
+  private func known(_ node: MerkleTree.Node) -> SHA256Digest? {
+    proven.isEmpty ? first.first { $0.node == node }?.hash : proven[node]
+  }
+
+  private func keep(_ passed: [(MerkleTree.Node, SHA256Digest)]) {
+    if proven.isEmpty, first.count + passed.count <= Self.mostFirst {
+      first += passed
+    } else {
+      if proven.count + first.count + passed.count > Self.mostKept { proven = [:] }
+      for (node, hash) in first { proven[node] = hash }
+      for (node, hash) in passed { proven[node] = hash }
+      first = []
+    }
   }
 }

@@ -1,7 +1,8 @@
 /// A reader of one object's members that knows which were asked for, so that a decoder can refuse the rest.
 package struct JSONMembers {
   private let members: [String: JSONValue]
-  private var asked: Set<String> = []
+  /// Each once. A handful, which are compared sooner than hashed.
+  private var asked: [String] = []
   private let what: String
 
   /// The members of `value`, which must be an object; `what` names it in errors.
@@ -65,6 +66,7 @@ package struct JSONMembers {
 
   /// Fails if the object has members nobody asked for: a strict format has no room for what its reader does not know.
   package func finish() throws(JSONError) {
+    guard asked.count < members.count else { return }
     if let stranger = members.keys.filter({ !asked.contains($0) }).min() {
       throw JSONError(.wrongType, "\(what): unknown member \"\(stranger)\"")
     }
@@ -72,7 +74,7 @@ package struct JSONMembers {
 
   private mutating func required(_ name: String) throws(JSONError) -> JSONValue {
     guard let value = members[name] else { throw JSONError(.missing, "\(what): member \"\(name)\" is missing") }
-    asked.insert(name)
+    if !asked.contains(name) { asked.append(name) }
     return value
   }
 

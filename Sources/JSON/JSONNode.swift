@@ -56,7 +56,7 @@ package indirect enum JSONNode: Sendable {
   /// Where a string lies whose bytes are its text: nil if it has escapes, or this is no string of `bytes`.
   package func verbatim(in bytes: RawSpan) -> Range<Int>? {
     guard case .string(let range) = self, range.upperBound <= bytes.byteCount else { return nil }
-    let hasEscape = bytes.withUnsafeBytes { $0[range].contains(UInt8(ascii: "\\")) }
+    let hasEscape = bytes.withUnsafeBytes { UnsafeRawBufferPointer(rebasing: $0[range]).contains(UInt8(ascii: "\\")) }
     return hasEscape ? nil : range
   }
 

@@ -57,7 +57,7 @@ struct JSONScanner {
   private mutating func object(_ bytes: RawSpan, depth: Int) throws(JSONError) -> JSONNode {
     position += 1
     var members: [(name: String, value: JSONNode)] = []
-    var names: Set<String> = []
+    var names = Names()
     skipSpace(bytes)
     if peek(bytes) == UInt8(ascii: "}") {
       position += 1
@@ -68,7 +68,7 @@ struct JSONScanner {
       guard peek(bytes) == UInt8(ascii: "\"") else { throw malformed("a member name") }
       let name = try JSONNode.string(string(bytes)).text(in: bytes)
       // Swift compares canonically equivalent names as equal, so names that only look alike are refused too.
-      guard names.insert(name).inserted else { throw malformed("each member once") }
+      guard names.insert(name) else { throw malformed("each member once") }
       skipSpace(bytes)
       try take(UInt8(ascii: ":"), "':'", bytes)
       skipSpace(bytes)
@@ -230,5 +230,24 @@ struct JSONScanner {
       }
       index += 2
     }
+  }
+}
+
+/// The names of one object so far. Most objects have a handful, which are compared sooner than hashed.
+private struct Names {
+  private static let mostCompared = 24
+
+  private var few: [String] = []
+  private var many: Set<String> = []
+
+  /// Whether `name` is new.
+  mutating func insert(_ name: String) -> Bool {
+    if few.count < Self.mostCompared {
+      guard !few.contains(name) else { return false }
+      few.append(name)
+      return true
+    }
+    if many.isEmpty { many = Set(few) }
+    return many.insert(name).inserted
   }
 }

@@ -101,6 +101,7 @@ extension FixedWidthInteger {
   package var bigEndianBytes: [UInt8] { withUnsafeBytes(of: bigEndian) { Array($0) } }
 
   /// The number in big-endian `bytes`; nil unless the size is exact.
+  @inlinable
   package init?(bigEndianBytes bytes: some Collection<UInt8>) {
     guard bytes.count == Self.bitWidth / 8 else { return nil }
     self = bytes.reduce(0) { $0 << 8 | Self(truncatingIfNeeded: $1) }

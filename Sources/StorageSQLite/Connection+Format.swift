@@ -21,9 +21,14 @@ extension Connection {
   /// SQLite makes a log and an index beside the database to read at all. Where the folder cannot be written and no log is
   /// left to be read, the database file is the whole store, and is read as immutable: `isPassing` is then true and the
   /// connection must not be used for a second read, since another user may begin to write meanwhile.
-  static func reading(_ file: StoreFile, _ tables: [Table]) throws -> (connection: Connection, isPassing: Bool) {
+  ///
+  /// `mayWrite` asks for one that `prepareToWrite` can make a writer's later, if the file may be written.
+  static func reading(
+    _ file: StoreFile, _ tables: [Table], mayWrite: Bool = false
+  ) throws -> (connection: Connection, isPassing: Bool) {
     do {
-      let connection = try Connection(opening: file.path, flags: SQLITE_OPEN_READONLY, .reading)
+      let flags = mayWrite ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY
+      let connection = try Connection(opening: file.path, flags: flags, .reading)
       try connection.prepareToRead(tables)
       return (connection, false)
     } catch let error as StorageError
@@ -37,9 +42,13 @@ extension Connection {
   }
 
   /// A connection to write on, whose settings are asked back: durability that was quietly lowered is no durability.
-  static func writing(_ file: StoreFile, _ tables: [Table]) throws -> Connection {
-    let connection = try Connection(opening: file.path, flags: SQLITE_OPEN_READWRITE, .writing)
-    try connection.prepareToRead(tables)
+  ///
+  /// `spare`, which was opened to read, becomes that: it has read the log's index, the schema and the pages that a change
+  /// looks at first.
+  static func writing(_ file: StoreFile, _ tables: [Table], from spare: Connection? = nil) throws -> Connection {
+    let connection = try spare ?? Connection(opening: file.path, flags: SQLITE_OPEN_READWRITE, .writing)
+    connection.activity = .writing
+    if spare == nil { try connection.prepareToRead(tables) }
     try connection.prepareToWrite()
     if connection.format < StoreFormat.version { try connection.upgrade(tables) }
     return connection

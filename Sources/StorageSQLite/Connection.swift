@@ -8,7 +8,8 @@ import Storage
 /// to its actor, and a reader's is out of the pool while it is read.
 final class Connection: @unchecked Sendable {
   private let handle: OpaquePointer
-  private let activity: Activity
+  /// What it is used for.
+  var activity: Activity
   /// Pages in the log after this connection's last commit; counted only after `countLog`.
   private(set) var logPages: Int32 = 0
   /// The format that the file was found in, or brought to; that of this program before that is known.
@@ -48,6 +49,9 @@ final class Connection: @unchecked Sendable {
       throw StorageError(.cannotRead, "setting up SQLite: option \(option) is \(found), expected \(value)")
     }
   }
+
+  /// Whether the file could be opened for writing. SQLite opens one that it may only read, too.
+  var isWritable: Bool { sqlite3_db_readonly(handle, "main") == 0 }
 
   /// Whether a transaction is open; false too after SQLite rolled one back on its own.
   var isInTransaction: Bool { sqlite3_get_autocommit(handle) == 0 }

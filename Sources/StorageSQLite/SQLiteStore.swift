@@ -1,6 +1,5 @@
 import CSQLite
 package import Storage
-import Synchronization
 
 /// A store in one SQLite database, safe against crashes and for several processes at once.
 ///
@@ -18,7 +17,7 @@ package final class SQLiteStore: Store {
   let tables: [Table]
   private let writer: SQLiteWriter
   /// Readers that nobody uses now. A read takes one or opens one, so reads never wait for each other.
-  private let idleReaders: Mutex<[Connection]>
+  private let spares = SpareConnections()
 
   /// Makes an empty store of `tables` at `path`, a file that only its owner can open, and makes it durable.
   ///
@@ -50,23 +49,22 @@ package final class SQLiteStore: Store {
   package init(opening path: String, tables: [Table], perform: Performer? = nil) throws {
     self.file = try StoreFile(at: path)
     self.tables = tables
-    self.writer = SQLiteWriter(file, tables, perform: perform)
+    self.writer = SQLiteWriter(file, tables, spares, perform: perform)
     try file.requireFile()
-    let reader = try Connection.reading(file, tables)
-    self.idleReaders = Mutex(reader.isPassing ? [] : [reader.connection])
+    let reader = try Connection.reading(file, tables, mayWrite: true)
+    if !reader.isPassing { spares.add(reader.connection) }
   }
 
   package nonisolated(nonsending) func read<Result: Sendable>(
     _ body: @Sendable (any ReadTransaction) throws -> Result
   ) async throws -> Result {
-    let idle = idleReaders.withLock { $0.popLast() }
-    let (connection, isPassing) = try idle.map { ($0, false) } ?? Connection.reading(file, tables)
+    let (connection, isPassing) = try spares.take().map { ($0, false) } ?? Connection.reading(file, tables)
     try connection.perform(.begin)
     let transaction = SQLiteTransaction(on: connection)
     let result = try body(transaction)
     // On any error the connection is dropped instead, which ends its snapshot.
     try connection.perform(.commit)
-    if !isPassing { idleReaders.withLock { $0.append(connection) } }
+    if !isPassing { spares.add(connection) }
     return result
   }
 

@@ -11,7 +11,7 @@ actor SQLiteWriter {
   private static let groupLimit = 256
   /// The log is moved into the database when it has this many pages and commits are for one: a process that finds nobody
   /// else in the store reads the whole log first, at a microsecond or two a page.
-  private static let loneLogLimit = 128
+  private static let loneLogLimit = 32
   /// The same where a commit was for several a moment ago, who will be back: fewer, longer moves cost them less.
   private static let groupLogLimit = 4_096
   /// How many commits for one make that moment.
@@ -19,6 +19,7 @@ actor SQLiteWriter {
 
   private let file: StoreFile
   private let tables: [Table]
+  private let spares: SpareConnections
   private let queue: QueueExecutor
   /// Calls that are on their way to the actor and have not begun.
   private let arrivals = Atomic<Int>(0)
@@ -35,9 +36,10 @@ actor SQLiteWriter {
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { queue.asUnownedSerialExecutor() }
 
-  init(_ file: StoreFile, _ tables: [Table], perform: SQLiteStore.Performer?) {
+  init(_ file: StoreFile, _ tables: [Table], _ spares: SpareConnections, perform: SQLiteStore.Performer?) {
     self.file = file
     self.tables = tables
+    self.spares = spares
     queue = QueueExecutor(perform)
   }
 
@@ -52,7 +54,7 @@ actor SQLiteWriter {
 
   /// Commits what is waiting, then moves the log into the database and empties it.
   func emptyLog() throws {
-    settle(Swift.Result { try commit() })
+    settle(committing())
     try opened().emptyLog()
   }
 
@@ -68,15 +70,11 @@ actor SQLiteWriter {
     // All of it in one piece: at the `await` the actor may turn to another call, if the task prefers an executor.
     try await withCheckedThrowingContinuation { (caller: CheckedContinuation<Void, any Error>) in
       arrivals.subtract(1, ordering: .relaxed)
-      let outcome = Swift.Result { try run(body) }
+      var failure: (any Error)?
+      do { result = try run(body) } catch { failure = error }
       // Whoever is the last commits for all, also if its own body has thrown.
       let isLast = arrivals.load(ordering: .relaxed) == 0 || unsettled.count + 1 >= Self.groupLimit
-      switch outcome {
-      case .success(let value):
-        result = value
-        unsettled.append(caller)
-      case .failure(let error): caller.resume(throwing: error)
-      }
+      if let failure { caller.resume(throwing: failure) } else { unsettled.append(caller) }
       if isLast { end() }
     }
     guard let result else { throw StorageError(.cannotWrite, "a write ended without its result") }
@@ -87,7 +85,7 @@ actor SQLiteWriter {
   private func end() {
     commitsSinceShared = unsettled.count > 1 ? 0 : min(commitsSinceShared + 1, Self.loneCommits)
     let logLimit = commitsSinceShared < Self.loneCommits ? Self.groupLogLimit : Self.loneLogLimit
-    settle(Swift.Result { try commit() })
+    settle(committing())
     // After those who waited for the commit have been let go.
     if let connection, connection.logPages >= logLimit { connection.shortenLog() }
   }
@@ -110,7 +108,7 @@ actor SQLiteWriter {
       } catch {
         abandon()
         let words = "the write was undone with another that failed and could not be undone alone"
-        settle(.failure(StorageError(.cannotWrite, words)))
+        settle(StorageError(.cannotWrite, words))
       }
       throw error
     }
@@ -153,8 +151,21 @@ actor SQLiteWriter {
     }
   }
 
-  private func settle(_ end: Swift.Result<Void, any Error>) {
-    for continuation in unsettled { continuation.resume(with: end) }
+  /// Commits; what it threw, or nil.
+  private func committing() -> (any Error)? {
+    do {
+      try commit()
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  /// Lets go those who wait for the commit, which `failure` has kept from happening.
+  private func settle(_ failure: (any Error)?) {
+    for continuation in unsettled {
+      if let failure { continuation.resume(throwing: failure) } else { continuation.resume() }
+    }
     unsettled = []
   }
 
@@ -166,7 +177,7 @@ actor SQLiteWriter {
 
   private func opened() throws -> Connection {
     if let connection { return connection }
-    let opened = try Connection.writing(file, tables)
+    let opened = try Connection.writing(file, tables, from: spares.takeWritable())
     connection = opened
     return opened
   }

@@ -44,7 +44,7 @@ package struct EventName: Hashable, Sendable {
   package static let deliveryFailed = EventName("delivery.failed")
 
   /// What owners alone may do; an entry of these by anyone else makes the log one that does not verify.
-  static let ofOwners: Set<EventName> = [
+  static let ofOwners: [EventName] = [
     .vaultRekeyed, .memberAdded, .memberRemoved, .grantAdded, .grantRemoved, .credentialAdded, .credentialRekeyed,
     .credentialRemoved, .deliveryAdded, .deliveryRemoved, .vaultRestored,
   ]

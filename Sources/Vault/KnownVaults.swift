@@ -39,7 +39,7 @@ package struct KnownVaults: Sendable {
   package func remember(
     _ log: SeenLog, of vault: Identifier, at place: String, extending extended: SeenLog?, isAccepted: Bool = false
   ) throws -> Bool {
-    try PrivateFile.createFolder(folder + "/at")
+    if !PrivateFile.exists(folder + "/at") { try PrivateFile.createFolder(folder + "/at") }
     return try PrivateFile.withLock(folder) {
       let kept = isAccepted ? nil : try self.log(of: vault)
       if let kept, kept != extended, kept.checkpoint != log.checkpoint { return false }

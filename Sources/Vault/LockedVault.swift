@@ -21,6 +21,9 @@ package struct LockedVault: Sendable {
     memory = other.memory
   }
 
+  /// The newest log that was found in the store, by this process or, as long as it has not looked, before it.
+  package var seen: SeenLog? { memory.seen }
+
   /// Runs `body` on one snapshot of the vault.
   ///
   /// Throws `notFound` if the store holds no vault, `corrupt` or `AuditError` if it does not authenticate, `rolledBack`.

@@ -38,11 +38,9 @@ package final class Pair: Sendable {
   }
 
   private static func part(_ member: JSONNode, in document: SharedSecret) throws -> SecretBytes {
-    if let range = document.secret.withBytes({ member.verbatim(in: $0) }) {
-      return try SecretBytes(part: range, of: document)
-    }
-    return try document.secret.withBytes { bytes in
-      try SecretBytes(capacity: member.capacity) { try member.write(to: &$0, in: bytes) }
+    try document.secret.withBytes { bytes in
+      if let range = member.verbatim(in: bytes) { return try SecretBytes(part: range, of: document) }
+      return try SecretBytes(capacity: member.capacity) { try member.write(to: &$0, in: bytes) }
     }
   }
 

@@ -68,10 +68,17 @@ package struct Policy: Hashable, Sendable {
 
   /// Reads a whole number with its unit: `s`, `m`, `h` or `d`; at most ten years.
   package static func duration(_ text: String) -> Duration? {
-    let units: [Character: Int] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
-    guard let last = text.last, let unit = units[last], text.utf8.count <= 10 else { return nil }
-    let digits = text.dropLast()
-    guard digits.utf8.allSatisfy({ (48...57).contains($0) }), let count = Int(digits) else { return nil }
+    guard text.utf8.count <= 10, let last = text.utf8.last else { return nil }
+    let unit: Int
+    switch last {
+    case UInt8(ascii: "s"): unit = 1
+    case UInt8(ascii: "m"): unit = 60
+    case UInt8(ascii: "h"): unit = 3600
+    case UInt8(ascii: "d"): unit = 86_400
+    default: return nil
+    }
+    let digits = text.utf8.dropLast()
+    guard digits.allSatisfy({ (48...57).contains($0) }), let count = Int(Substring(digits)) else { return nil }
     let (seconds, overflow) = count.multipliedReportingOverflow(by: unit)
     guard !overflow, seconds <= 3650 * 86_400 else { return nil }
     return .seconds(seconds)

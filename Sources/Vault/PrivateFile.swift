@@ -9,7 +9,16 @@ package enum PrivateFile {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(reading: path) }
     defer { Glibc.close(descriptor) }
-    return try readAll(descriptor, limit: limit, path)
+    var information = stat()
+    // What has a size is read into as much: locking pages costs more than reading the file.
+    guard fstat(descriptor, &information) == 0, information.st_mode & S_IFMT == S_IFREG,
+      (1..<limit).contains(information.st_size)
+    else { return try readAll(descriptor, limit: limit, path) }
+    do { return try readAll(descriptor, limit: information.st_size, path) } catch let error as VaultError
+      where error.code == .invalidInput
+    {
+      throw VaultError(.cannotRead, "\(path) was written while it was read")
+    }
   }
 
   /// Reads a file that holds nothing secret, of at most `limit` bytes. Throws as `read` does.
@@ -18,7 +27,7 @@ package enum PrivateFile {
     guard descriptor >= 0 else { throw failure(reading: path) }
     defer { Glibc.close(descriptor) }
     var bytes: [UInt8] = []
-    var piece = [UInt8](repeating: 0, count: 1 << 16)
+    var piece = [UInt8](repeating: 0, count: 1 << 12)
     while true {
       let count = piece.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, $0.count) }
       if count < 0 && errno == EINTR { continue }

@@ -141,7 +141,7 @@ package struct VaultView {
       rows.append(Row(key: $0, value: $1))
       return rows.count < count
     }
-    return try rows.map { try credential(decoding: $0.value, name: Self.name($0.key)) }
+    return try rows.map { try credential(decoding: $0.value, name: Self.name($0.key), isKept: false) }
   }
 
   /// The names of all credentials, in order. Their records are not looked at.
@@ -219,7 +219,8 @@ package struct VaultView {
   /// What this process knows of the record of `name`; nil if nothing.
   func remembered(_ name: String) -> VaultMemory.Record? { memory?.record(of: name, under: known) }
 
-  private func credential(decoding bytes: [UInt8], name: String) throws -> Credential {
+  /// `isKept` says whether this process is to remember it: who goes through all of them is not back for one.
+  private func credential(decoding bytes: [UInt8], name: String, isKept: Bool = true) throws -> Credential {
     if let record = remembered(name), record.bytes == bytes,
       try transaction.value(in: .log, for: record.credential.entry.bigEndianBytes) == record.entry.bytes
     {
@@ -231,7 +232,7 @@ package struct VaultView {
     }
     try requireTerms(of: credential)
     // What is appended in this transaction is known when it is signed.
-    if let memory, credential.entry < known.end.size {
+    if isKept, let memory, credential.entry < known.end.size {
       memory.learn(VaultMemory.Record(bytes: bytes, credential: credential, entry: entry), of: known.history)
     }
     return credential

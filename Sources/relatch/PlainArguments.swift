@@ -4,14 +4,14 @@
 /// and over are read by this where that is no question of taste; what it does not take, and all that is wrong, is the parser's.
 struct PlainArguments {
   private(set) var words: [String] = []
-  private(set) var values: [String: String] = [:]
+  private var values: [(name: String, value: String)] = []
   /// What the options of every verb say.
   private(set) var settings = CommonSettings()
 
   /// Takes `arguments` if each option is one of `options` or one of every verb's, with its dashes, stands once, and has a value
   /// that does not begin with a dash; nil if not. A passphrase's descriptor is left to the parser.
   init?(_ arguments: some Sequence<String>, options: [String]) {
-    var flags: Set<String> = []
+    var flags: [String] = []
     var remaining = arguments.makeIterator()
     while let argument = remaining.next() {
       guard argument.utf8.first == UInt8(ascii: "-") else {
@@ -20,20 +20,25 @@ struct PlainArguments {
         continue
       }
       if ["--accept-rollback", "--json", "--quiet"].contains(argument) {
-        guard flags.insert(argument).inserted else { return nil }
+        guard !flags.contains(argument) else { return nil }
+        flags.append(argument)
       } else {
         guard argument == "--vault" || argument == "--identity" || options.contains(argument),
-          values[argument] == nil, let value = remaining.next(), !value.isEmpty, value.utf8.first != UInt8(ascii: "-")
+          value(of: argument) == nil, let value = remaining.next(), !value.isEmpty,
+          value.utf8.first != UInt8(ascii: "-")
         else { return nil }
-        values[argument] = value
+        values.append((argument, value))
       }
     }
-    settings.vault = values["--vault"]
-    settings.identity = values["--identity"]
+    settings.vault = value(of: "--vault")
+    settings.identity = value(of: "--identity")
     settings.acceptRollback = flags.contains("--accept-rollback")
     settings.json = flags.contains("--json")
     settings.quiet = flags.contains("--quiet")
   }
+
+  /// The value of the option `name`, with its dashes; nil if it is not there.
+  func value(of name: String) -> String? { values.first { $0.name == name }?.value }
 }
 
 /// A verb that can be called without the parser.

@@ -185,8 +185,9 @@ final class MemoryWatch {
     // Held open to be overwritten, by `identity protect`.
     if file == place.identity.path + " (deleted)" { return true }
     if file.hasSuffix(" (deleted)") || file.hasPrefix(own + "/tmp") { return false }
+    // SQLite reads `/dev/urandom` when it begins its log anew.
     return file == own || file.hasPrefix(own + "/") || file.contains(".so") || file == Programs.relatch
-      || ["/dev/null", "/etc/", "/proc/", "/sys/", "/usr/"].contains { file.hasPrefix($0) }
+      || ["/dev/null", "/dev/urandom", "/etc/", "/proc/", "/sys/", "/usr/"].contains { file.hasPrefix($0) }
   }
 }
 

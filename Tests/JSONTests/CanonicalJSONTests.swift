@@ -79,6 +79,16 @@ import Testing
     }
   }
 
+  /// Plain objects go another way than the others.
+  @Test(arguments: [
+    "{}", #"{"a":-15,"b":[],"c":[{},"",[true,false,null]],"d":{"e":"f","g":0}}"#, #"{"":999999999999999}"#,
+    #"{"a":9007199254740991,"b":-999999999999999}"#,
+  ])
+  func aPlainObjectIsReadAsTheOrdinaryReaderReadsIt(_ text: String) throws {
+    let bytes = Array(text.utf8)
+    #expect(try JSONValue(readingCanonical: bytes) == JSONValue(reading: bytes))
+  }
+
   /// Names that sort differently by UTF-8, by UTF-16 and by character.
   private static let names = ["", "a", "b", "é", "z", "\u{1F600}", "\u{FB33}", "\n", "\"", "\\", "\u{0}", "ab", "A"]
 

@@ -70,8 +70,8 @@ struct PairReading: PlainCommand, Equatable {
 extension PairReading {
   init?(plain arguments: ArraySlice<String>) {
     guard let plain = PlainArguments(arguments, options: ["--field", "--stage"]), let name = plain.words.first,
-      plain.words.count == 1, let field = plain.values["--field"].map(Field.init(rawValue:)) ?? .pair
+      plain.words.count == 1, let field = plain.value(of: "--field").map(Field.init(rawValue:)) ?? .pair
     else { return nil }
-    self.init(settings: plain.settings, name: name, field: field, stage: plain.values["--stage"] ?? "active")
+    self.init(settings: plain.settings, name: name, field: field, stage: plain.value(of: "--stage") ?? "active")
   }
 }

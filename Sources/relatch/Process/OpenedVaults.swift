@@ -11,11 +11,21 @@ final class OpenedVaults: Sendable {
 
   private struct Opened: Sendable {
     let vault: LockedVault
+    /// Nil where it was not found out yet.
+    var id: Identifier?
     let known: KnownVaults
+    /// What was remembered of it, which it extends; nil if nothing was.
+    let seen: SeenLog?
     /// Whether a person accepted what stands there, whatever was seen before.
     let isAccepted: Bool
     /// The checkpoint that is remembered already, for this very folder.
     let kept: SignedCheckpoint?
+
+    /// Which vault it is, and the newest log that this process has found in it.
+    func newest() async throws -> (Identifier, SeenLog) {
+      if let id, let seen = vault.seen { return (id, seen) }
+      return try await vault.read { ($0.header.id, $0.seenLog) }
+    }
   }
 
   /// By the absolute path of the folder.
@@ -42,7 +52,7 @@ final class OpenedVaults: Sendable {
     do { compared = try await Self.compared(store, at: place, with: known, verified) } catch let error as VaultError
       where error.code == .rolledBack
     {
-      compared = Opened(vault: LockedVault(store), known: known, isAccepted: true, kept: nil)
+      compared = Opened(vault: LockedVault(store), known: known, seen: nil, isAccepted: true, kept: nil)
       try await accept(error, compared.vault)
     }
     opened.withLock { $0[place] = compared }
@@ -52,7 +62,7 @@ final class OpenedVaults: Sendable {
   /// Takes what stands in the folder `path` for what is to be remembered of it: the vault was made just now.
   func adopt(_ store: any Store, at path: String, with known: KnownVaults?) {
     guard let known else { return }
-    let adopted = Opened(vault: LockedVault(store), known: known, isAccepted: true, kept: nil)
+    let adopted = Opened(vault: LockedVault(store), known: known, seen: nil, isAccepted: true, kept: nil)
     opened.withLock { $0[Self.absolute(path)] = adopted }
   }
 
@@ -92,16 +102,18 @@ final class OpenedVaults: Sendable {
     }
     // A person who accepts one must have been told of both.
     guard found.isEmpty else { throw VaultError(.rolledBack, found.joined(separator: "; and ")) }
-    return Opened(vault: vault, known: known, isAccepted: false, kept: before == id ? seen?.checkpoint : nil)
+    return Opened(
+      vault: vault, id: id, known: known, seen: seen, isAccepted: false, kept: before == id ? seen?.checkpoint : nil)
   }
 
-  /// Keeps what is there to see of each vault now. Throws `rolledBack` if one has lost something while it was open.
+  /// Keeps what this process has seen of each vault. Throws `rolledBack` if one has gone another way than what another run
+  /// has seen meanwhile.
   func remember() async throws {
     for (place, opened) in opened.withLock({ $0 }) {
-      let (id, seen) = try await opened.vault.read { ($0.header.id, $0.seenLog) }
+      let (id, seen) = try await opened.newest()
       guard seen.checkpoint != opened.kept else { continue }
       do {
-        var extended: SeenLog?
+        var extended = opened.seen
         while try !opened.known.remember(seen, of: id, at: place, extending: extended, isAccepted: opened.isAccepted) {
           // Another run has kept something since: it must be of the same history.
           guard let other = try opened.known.log(of: id) else { continue }
