@@ -98,11 +98,10 @@ extension [UInt8] {
 
 extension FixedWidthInteger {
   /// The big-endian bytes, so that the order of keys is the order of numbers.
-  package var bigEndianBytes: [UInt8] { withUnsafeBytes(of: bigEndian) { Array($0) } }
+  @inlinable package var bigEndianBytes: [UInt8] { withUnsafeBytes(of: bigEndian) { Array($0) } }
 
   /// The number in big-endian `bytes`; nil unless the size is exact.
-  @inlinable
-  package init?(bigEndianBytes bytes: some Collection<UInt8>) {
+  @inlinable package init?(bigEndianBytes bytes: some Collection<UInt8>) {
     guard bytes.count == Self.bitWidth / 8 else { return nil }
     self = bytes.reduce(0) { $0 << 8 | Self(truncatingIfNeeded: $1) }
   }

@@ -3,6 +3,8 @@ import ArgumentParser
 /// The program: the verbs, and nothing else. What a verb does is in `Commands/`, how things are put together in
 /// `Composition.swift`, what a failure means to a caller in `Failure.swift`.
 struct Relatch: AsyncParsableCommand {
+  static let version = "0.1.0"
+
   static let configuration = CommandConfiguration(
     commandName: "relatch",
     abstract: "Keep, rotate and prove OAuth client credentials.",
@@ -20,7 +22,7 @@ struct Relatch: AsyncParsableCommand {
         75 held by another run, try later   77 not permitted, or cannot unlock
         78 configuration
       """,
-    version: "0.1.0",
+    version: version,
     subcommands: [
       InitCommand.self, AddCommand.self, PolicyCommand.self, ListCommand.self, ShowCommand.self, StatusCommand.self,
       ReadCommand.self, PlanCommand.self, RotateCommand.self, ResumeCommand.self, AbortCommand.self, RetireCommand.self,

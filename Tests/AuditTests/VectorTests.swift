@@ -37,7 +37,9 @@ import Testing
 
   @Test func theFilesAreWhatTheSeedsGive() throws {
     let record = ProcessInfo.processInfo.environment["RELATCH_RECORD_VECTORS"] == "1"
-    for (path, vector) in try Self.logs().merging(Self.checkpoints(), uniquingKeysWith: { $1 }) {
+    for (path, vector) in try Self.logs().merging(Self.checkpoints(), uniquingKeysWith: { $1 })
+      .merging(Self.bundles(), uniquingKeysWith: { $1 })
+    {
       let file = Self.folder.appending(path: path)
       if record {
         try FileManager.default.createDirectory(
@@ -49,7 +51,7 @@ import Testing
     if record { Issue.record("vectors were recorded; run again without RELATCH_RECORD_VECTORS") }
   }
 
-  @Test(arguments: ["log", "checkpoint"])
+  @Test(arguments: ["log", "checkpoint", "bundle"])
   func everyFileIsReadAsItSays(_ kind: String) throws {
     let folder = Self.folder.appending(path: kind)
     let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
@@ -60,7 +62,11 @@ import Testing
       for header in vector.headers { #expect(known.contains(header.name), "\(file.lastPathComponent)") }
       let found: (code: String, entry: UInt64?)
       do {
-        if kind == "log" { _ = try Self.verifyLog(vector) } else { try Self.verifyCheckpoint(vector) }
+        switch kind {
+        case "log": _ = try Self.verifyLog(vector)
+        case "bundle": _ = try Self.verifyBundle(vector)
+        default: try Self.verifyCheckpoint(vector)
+        }
         found = ("valid", nil)
       } catch let error as AuditError { found = (error.code.rawValue, error.entry) }
       #expect(found.code == vector["expect"], "\(file.lastPathComponent)")
@@ -76,6 +82,11 @@ import Testing
       let text = try String(contentsOf: Self.folder.appending(path: "../\(page)"), encoding: .utf8)
       #expect(text.contains("```\n\(part)```\n"), "\(page)")
     }
+    let page = try String(contentsOf: Self.folder.appending(path: "../bundle.md"), encoding: .utf8)
+    let bundle = try Vector(reading: Array(Data(contentsOf: Self.folder.appending(path: "bundle/valid.txt"))))
+    for line in bundle.bytes.split(separator: 0x0A).prefix(2) {
+      #expect(page.contains("\n\(String(decoding: line, as: UTF8.self))\n"), "bundle.md")
+    }
   }
 
   static func verifyLog(_ vector: Vector) throws -> LogReport {
@@ -87,6 +98,36 @@ import Testing
       vector.bytes,
       expecting: LogExpectations(
         owner: try vector["owner"].map { try NoteKey($0) }, remembered: remembered.map { [$0] } ?? []))
+  }
+
+  static func verifyBundle(_ vector: Vector) throws -> BundleReport {
+    try BundleTests.verify(vector.bytes, expecting: LogExpectations(owner: vector["owner"].map { try NoteKey($0) }))
+  }
+
+  /// Bundles about what happened to `crm/prod` from the fourth entry on, and what can be wrong with them.
+  static func bundles() throws -> [String: Vector] {
+    let lines = try BundleTests.lines(of: BundleTests.late)
+    func file(_ change: (inout [[UInt8]]) -> Void = { _ in }) -> [UInt8] {
+      var copy = lines
+      change(&copy)
+      return Array(copy.map { $0 + [0x0A] }.joined())
+    }
+    let owner = try NoteKey(name: Fixture.origin, key: Fixture.key(of: "ana").verifyingKey).description
+    let stranger = try NoteKey(name: Fixture.origin, key: Fixture.key(of: "bo").verifyingKey).description
+    return [
+      "bundle/valid.txt": Vector(["expect": "valid", "owner": owner], file()),
+      "bundle/another-owner.txt": Vector(["expect": "inconsistent", "owner": stranger], file()),
+      "bundle/another-entry.txt": Vector(["expect": "badProof"], file { $0.swapAt(9, 11) }),
+      "bundle/no-genesis.txt": Vector(["expect": "incomplete"], file { $0.removeSubrange(3...4) }),
+      "bundle/no-newest.txt": Vector(["expect": "malformed"], file { $0.remove(at: 1) }),
+      "bundle/unknown-member.txt": Vector(["expect": "unknownSigner"], file { $0.removeSubrange(5...6) }),
+      "bundle/cut-off.txt": Vector(["expect": "incomplete"], file { $0.removeLast() }),
+      "bundle/lost-entry.txt": Vector(
+        ["expect": "incomplete"], file { $0.removeSubrange($0.count - 3...$0.count - 2) }),
+      "bundle/another-format.txt": Vector(
+        ["expect": "malformed"],
+        file { $0[0] = Array(String(decoding: $0[0], as: UTF8.self).replacing("\"v\":1", with: "\"v\":2").utf8) }),
+    ]
   }
 
   static func verifyCheckpoint(_ vector: Vector) throws {

@@ -10,7 +10,7 @@ struct LogCommand: AsyncParsableCommand {
     commandName: "log", abstract: "Read and verify the log, without unlocking anything.",
     subcommands: [
       LogListCommand.self, LogVerifyCommand.self, LogCheckpointCommand.self, LogProveCommand.self,
-      LogExposureCommand.self,
+      LogExportCommand.self, LogBundleCommand.self, LogExposureCommand.self,
     ])
 }
 
@@ -73,7 +73,11 @@ struct LogVerifyCommand: AsyncParsableCommand {
     help: ArgumentHelp("A checkpoint kept from before, which the log must extend; may be repeated.", valueName: "file"))
   var checkpoints: [String] = []
 
+  @Option(help: ArgumentHelp("Verify this bundle instead of a vault; - is standard input.", valueName: "file"))
+  var bundle: String?
+
   func run() async throws {
+    if let bundle { return try verifyBundle(bundle) }
     let places = try Places(options)
     // Verified before it is compared: that says which entry is wrong.
     let store = try places.openUncomparedStore()
@@ -98,6 +102,22 @@ struct LogVerifyCommand: AsyncParsableCommand {
         root     \(report.root.bytes.base64)
         members  \(report.members.map { "\($0.name) (\($0.role.rawValue))" }.joined(separator: ", "))
         owner    \(key.description)\(owner == nil ? " (as the log itself says: remember it, and pass it as --owner)" : "")
+        """)
+  }
+
+  private func verifyBundle(_ file: String) throws {
+    let found = try BundleReport(
+      readingFile: file, expecting: LogExpectations(founder: owner, checkpoints: checkpoints))
+    let key = try NoteKey(name: "relatch/\(found.vault)", key: found.owner.signing)
+    let members = try found.members(file: file)
+    try Report(options).result(
+      .object(members),
+      text: """
+        the bundle is sound: \(found.entries) entries of a log of \(found.checkpoint.checkpoint.size)
+        signed   \(found.signer.name) (\(found.signer.role.rawValue)) signed the newest checkpoint
+        root     \(found.checkpoint.checkpoint.root.bytes.base64)
+        members  \(found.members.map { "\($0.name) (\($0.role.rawValue))" }.joined(separator: ", "))
+        owner    \(key.description)\(owner == nil ? " (as the bundle itself says: compare it, or pass it as --owner)" : "")
         """)
   }
 }

@@ -1,0 +1,88 @@
+import JSON
+import Sodium
+package import Storage
+
+/// A part of a log in one file, with all it takes to verify that offline (vault/bundle.md): the entries asked for, who was a member
+/// when, the checkpoints that those who acted signed, and the proofs that lead from the one to the other.
+package enum LogBundle {
+  /// The most bytes a line may have.
+  package static let longestLine = 128 * 1024
+  static let format = 1
+
+  /// What to include beside the entries that say who is a member.
+  package struct Selection: Sendable {
+    /// Names of credentials; all entries if there are none.
+    package let credentials: Set<String>
+    package let since: Timestamp?
+    package let until: Timestamp?
+
+    package init(credentials: Set<String> = [], since: Timestamp? = nil, until: Timestamp? = nil) {
+      self.credentials = credentials
+      self.since = since
+      self.until = until
+    }
+
+    /// Whether `entry` is one that was asked for.
+    package func includes(_ entry: LogEntry) -> Bool {
+      if let since, entry.time < since { return false }
+      if let until, entry.time > until { return false }
+      if credentials.isEmpty { return true }
+      guard case .string(let name)? = entry.details["credential"] else { return false }
+      return credentials.contains(name)
+    }
+  }
+
+  static let membershipEvents: Set<String> = ["vault.created", "member.added", "member.removed"]
+
+  /// Writes the bundle of `selection` from the log that ends with `end`, line by line without their newlines. Each line is verified
+  /// as a reader does before it is handed to `output`; what was handed over is a bundle only if this returns.
+  ///
+  /// Throws `AuditError` if the stored log does not bear out what is to be written.
+  package static func write(
+    _ selection: Selection, of end: LogEnd, in transaction: any ReadTransaction, to output: ([UInt8]) throws -> Void
+  ) throws -> BundleReport {
+    var verification = BundleVerification()
+    func put(_ members: [String: JSONValue]) throws {
+      let line = JSONValue.object(members).canonicalBytes
+      try verification.add(line)
+      try output(line)
+    }
+    let nodes = StoredTree(transaction: transaction)
+    let newest = end.checkpoint.checkpoint
+    try put(["origin": .string(newest.origin), "type": "bundle", "v": .integer(format)])
+    try put(["note": end.checkpoint.json, "path": .array([])])
+    var checkpoints = RowPages(of: .checkpoints)
+    var run: (signed: SignedCheckpoint, isWritten: Bool)?
+    try AuditLog.replay(end, in: transaction) { entry, index in
+      // Who was removed may come back under the name with another key: every change of members counts.
+      guard membershipEvents.contains(entry.event) || selection.includes(entry) else { return }
+      while run.map({ $0.signed.checkpoint.size <= index }) ?? true {
+        guard let row = try checkpoints.next(in: transaction) else {
+          throw AuditError(.incomplete, entry: index, "no checkpoint covers this entry")
+        }
+        run = (try SignedCheckpoint(decoding: row.value), false)
+      }
+      guard let current = run else { return }
+      let size = current.signed.checkpoint.size
+      if !current.isWritten {
+        let proof = try ConsistencyProof(from: size, to: newest.size, nodes.hash)
+        try put(["note": current.signed.json, "path": .array(proof.path.map(\.json))])
+        run?.isWritten = true
+      }
+      let proof = try InclusionProof(of: index, size: size, nodes.hash)
+      try put(["index": .integer(Int(clamping: index)), "path": .array(proof.path.map(\.json))])
+      try verification.add(entry.bytes)
+      try output(entry.bytes)
+    }
+    try put(["entries": .integer(Int(clamping: verification.entries)), "type": "end"])
+    return try verification.finish()
+  }
+}
+
+extension SignedCheckpoint {
+  fileprivate var json: JSONValue { .string(String(decoding: bytes, as: UTF8.self)) }
+}
+
+extension SHA256Digest {
+  fileprivate var json: JSONValue { .string(Base64.encode(bytes)) }
+}

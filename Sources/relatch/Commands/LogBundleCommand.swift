@@ -1,0 +1,102 @@
+import ArgumentParser
+import Audit
+import JSON
+import Sodium
+import Synchronization
+import Vault
+
+struct LogBundleCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bundle", abstract: "Write entries with all that proves them, as one file for an auditor.",
+    discussion: """
+      In it are the entries about these credentials, or all, within the span; who was a member; the checkpoints that those who
+      acted signed; and the proofs. `relatch log verify --bundle FILE` verifies it with public keys alone, and so can a program
+      written from vault/bundle.md. What is left out stays private.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @OptionGroup var selection: EntrySelection
+
+  @Argument(help: "Names of credentials; without any, entries of all kinds.")
+  var names: [String] = []
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("The file to write, which must not be there.", valueName: "file"))
+  var output: String?
+
+  func run() async throws {
+    let selection = try selection.selection(of: names)
+    let report = Report(options)
+    let vault = try await Places(options).openLocked()
+    guard let output else {
+      let found = try await vault.read { view in
+        try view.writeBundle(selection) { try StandardStream.output.write(($0 + [0x0A]).span.bytes) }
+      }
+      return report.note(Self.text(found))
+    }
+    guard !output.isEmpty, !PrivateFile.exists(output) else {
+      throw Failure(
+        .usage, "cannot write the bundle to \(Name.printable(output)): there is something already",
+        hint: "name a file that is not there")
+    }
+    let found = try await vault.read { view in
+      let found = Mutex<BundleReport?>(nil)
+      try PrivateFile.create(output) { write in
+        let bundle = try view.writeBundle(selection) { try write(($0 + [0x0A]).span.bytes) }
+        found.withLock { $0 = bundle }
+      }
+      return found.withLock { $0 }
+    }
+    guard let found else { return }
+    let members = try found.members(file: output)
+    try report.confirmation(.object(members), text: "\(output): \(Self.text(found))")
+  }
+
+  private static func text(_ found: BundleReport) -> String {
+    "\(found.entries) entries of a log of \(found.checkpoint.checkpoint.size), the last signed by \(found.signer.name)"
+  }
+}
+
+/// Which entries of the log are asked for.
+struct EntrySelection: ParsableArguments {
+  @Option(help: ArgumentHelp("Only what was done at this time or after (RFC 3339).", valueName: "time"))
+  var since: String?
+
+  @Option(help: ArgumentHelp("Only what was done at this time or before.", valueName: "time"))
+  var until: String?
+
+  /// Throws `usage` for a time that is none.
+  func selection(of credentials: [String]) throws -> LogBundle.Selection {
+    LogBundle.Selection(
+      credentials: Set(credentials), since: try Self.moment(since, "--since"), until: try Self.moment(until, "--until"))
+  }
+
+  private static func moment(_ text: String?, _ option: String) throws -> Timestamp? {
+    guard let text else { return nil }
+    guard let moment = Timestamp(rfc3339: text) else {
+      throw Failure(
+        .usage, "\(option) \(Name.printable(text)): expected a moment of RFC 3339",
+        hint: "write it as in 2026-11-21T09:20:00Z, or with an offset as in 2026-11-21T11:20:00+02:00")
+    }
+    return moment
+  }
+}
+
+extension BundleReport {
+  func members(file: String) throws -> [String: JSONValue] {
+    let key = try NoteKey(name: "relatch/\(vault)", key: owner.signing)
+    return [
+      "entries": .integer(Int(clamping: entries)), "file": .string(file), "owner": .string(key.description),
+      "members": .array(members.map { .string($0.name) }), "root": .string(checkpoint.checkpoint.root.bytes.base64),
+      "signer": .string(signer.name), "size": .integer(Int(clamping: checkpoint.checkpoint.size)), "type": "bundle",
+      "vault_id": .string(vault),
+    ]
+  }
+
+  /// Reads the bundle in `file`, in constant memory. Throws `notFound`, `AuditError`.
+  init(readingFile file: String, expecting expectations: LogExpectations) throws {
+    var verification = BundleVerification(expecting: expectations)
+    try LineReader.forEachLine(of: file, atMost: LogBundle.longestLine) { try verification.add($0) }
+    self = try verification.finish()
+  }
+}

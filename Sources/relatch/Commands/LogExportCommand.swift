@@ -1,0 +1,53 @@
+import ArgumentParser
+import Audit
+import Vault
+
+struct LogExportCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "export", abstract: "Print entries for other people's collectors: JSON Lines, CEF, OCSF, syslog.",
+    discussion: """
+      Each entry is proved to be in the log before it is printed. An export that fails harms nothing: the log is only read. To go on
+      where the last one ended, give its number of entries as --from.
+      """)
+
+  enum Format: String, ExpressibleByArgument, CaseIterable {
+    case jsonl
+    case cef
+    case ocsf
+    case rfc5424
+  }
+
+  @OptionGroup var options: CommonOptions
+
+  @OptionGroup var selection: EntrySelection
+
+  @Option(help: "jsonl (the entries as they are signed), cef, ocsf or rfc5424.")
+  var format: Format = .jsonl
+
+  @Option(
+    name: .customLong("credential"), help: ArgumentHelp("Only entries about it; may be repeated.", valueName: "name"))
+  var credentials: [String] = []
+
+  @Option(help: ArgumentHelp("Only from the entry of this number on.", valueName: "entry"))
+  var from: UInt64 = 0
+
+  private static let page: UInt64 = 1000
+
+  func run() async throws {
+    let selection = try selection.selection(of: credentials)
+    let vault = try await Places(options).openLocked()
+    let (size, name) = try await vault.read { ($0.logSize, $0.header.id.description) }
+    var start = min(from, size)
+    while start < size {
+      let range = start..<min(size, start + Self.page)
+      let entries = try await vault.read { view in
+        try range.compactMap { index in
+          let entry = try view.authenticatedEntry(at: index)
+          return selection.includes(entry) ? ExportedEntry(entry: entry, index: index, vault: name) : nil
+        }
+      }
+      for entry in entries { try StandardStream.output.write(entry.line(format) + "\n") }
+      start = range.upperBound
+    }
+  }
+}

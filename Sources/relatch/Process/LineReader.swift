@@ -1,0 +1,42 @@
+import Glibc
+import Vault
+
+/// A text file's lines, one after the other, in constant memory.
+enum LineReader {
+  private static let pieceSize = 1 << 16
+
+  /// Hands `visit` each line without its newline. Throws `notFound` or `cannotRead`, and `corrupt` for a line that is longer, or a
+  /// last one without a newline.
+  static func forEachLine(of path: String, atMost longest: Int, _ visit: ([UInt8]) throws -> Void) throws {
+    let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      throw VaultError(
+        errno == ENOENT ? .notFound : .cannotRead,
+        "cannot read \(Name.printable(path)): \(String(cString: strerror(errno)))")
+    }
+    defer { if path != "-" { close(descriptor) } }
+    var rest: [UInt8] = []
+    var piece = [UInt8](repeating: 0, count: pieceSize)
+    while true {
+      let count = read(descriptor, &piece, pieceSize)
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else {
+        throw VaultError(.cannotRead, "cannot read \(Name.printable(path)): \(String(cString: strerror(errno)))")
+      }
+      if count == 0 { break }
+      rest += piece[..<count]
+      var start = 0
+      while let end = rest[start...].firstIndex(of: 0x0A) {
+        try visit(Array(rest[start..<end]))
+        start = end + 1
+      }
+      rest.removeFirst(start)
+      guard rest.count <= longest else {
+        throw VaultError(.corrupt, "\(Name.printable(path)) has a line of more than \(longest) bytes")
+      }
+    }
+    guard rest.isEmpty else {
+      throw VaultError(.corrupt, "\(Name.printable(path)) does not end with a newline: it was cut off")
+    }
+  }
+}
