@@ -81,14 +81,16 @@ extension RotationRun {
     }
     let (now, overtook) = (timing.now(), overtook)
     let fields: [String: JSONValue] = [
-      "containment": .bool(revocation.isContainment), "incident": .string(revocation.incident),
-      "reason": .string(reason),
+      "containment": .bool(revocation.isContainment), "reason": .string(reason),
     ].merging(overtook.map { ["overtook": .string($0)] } ?? [:]) { $1 }
     credential = try await change(now: now) { change, credential in
       let version = revocation.version ?? credential.leak?.version ?? credential.version(in: .active)?.number ?? 0
       credential.noteLeak(incident: revocation.incident, version: version, now: now)
+      // What is reported of a leak that stands is of the same incident.
+      let incident = JSONValue.string(credential.leak?.incident ?? revocation.incident)
       return try change.save(
-        credential, .credentialLeaked, fields.merging(["version": .integer(Int(clamping: version))]) { $1 })
+        credential, .credentialLeaked,
+        fields.merging(["incident": incident, "version": .integer(Int(clamping: version))]) { $1 })
     }
     report(EventName.credentialLeaked.text, version: credential.leak?.version, at: now)
   }

@@ -214,12 +214,14 @@ extension RotationRun {
     ) { credential, _ in
       for (debt, expires) in expiries { credential.setExpiry(of: debt, expires) }
     }
+    seenVerified = (seen, now)
   }
 
   // MARK: - Retire
 
   private func retire() async throws {
-    let seen = try await observe(for: .retire)
+    let verified = takeVerified()
+    let seen = if let verified { verified } else { try await observe(for: .retire) }
     let (active, activePair) = try pair(in: .active)
     guard let owed = try owedPairs(in: seen).first else {
       try await record(.intended(.retire), version: credential.debts.last?.number)
@@ -228,7 +230,10 @@ extension RotationRun {
     // Law 3: the old pair may be the only one left that works, whatever is called primary.
     var fields: [String: JSONValue] = ["contained": true]
     if !isContaining {
-      do { _ = try await ask { try await self.provider.grant(activePair) } } catch let error as ProviderError {
+      // Looked at and granted a token a moment ago, by this run and under this lease.
+      do { if verified == nil { _ = try await ask { try await self.provider.grant(activePair) } } } catch let error
+        as ProviderError
+      {
         return try await pauseOrThrow(error, .retire)
       }
       fields = ["accepted": .integer(Int(clamping: active))]
@@ -238,6 +243,19 @@ extension RotationRun {
     } record: {
       try await self.record(.deleted, version: owed.number)
     }
+  }
+
+  /// What this run saw when it verified the active pair, or found it promoted under containment, if that was a moment ago and
+  /// a leak is to be ended: each round trip counts. Once.
+  private func takeVerified() -> Observation? {
+    defer {
+      seenVerified = nil
+      if isContaining { seenPromoted = nil }
+    }
+    guard credential.leak != nil else { return nil }
+    if isContaining, let seenPromoted { return seenPromoted }
+    guard let seenVerified, seenVerified.at <= now, now - seenVerified.at <= .seconds(5) else { return nil }
+    return seenVerified.observation
   }
 
   /// The debts that the provider still has beside its primary pair. Throws if the primary pair is not the active one:

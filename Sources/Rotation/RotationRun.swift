@@ -24,6 +24,8 @@ actor RotationRun {
   var lastAsked: (step: RotationStep, trouble: ProviderError?)?
   /// What was seen when the promotion was found to have happened: `verify` need not look again at once.
   var seenPromoted: Observation?
+  /// What was seen when the new pair was verified, and when: of a leak the old pair is deleted by it if that was a moment ago.
+  var seenVerified: (observation: Observation, at: Timestamp)?
 
   var timing: RotationTiming { runner.timing }
 

@@ -24,7 +24,8 @@ struct Relatch: AsyncParsableCommand {
     subcommands: [
       InitCommand.self, AddCommand.self, PolicyCommand.self, ListCommand.self, ShowCommand.self, StatusCommand.self,
       ReadCommand.self, PlanCommand.self, RotateCommand.self, ResumeCommand.self, AbortCommand.self, RetireCommand.self,
-      RevokeCommand.self, AdoptCommand.self, RemoveCommand.self, SinkCommand.self, HookCommand.self,
+      RevokeCommand.self, IncidentCommand.self, DrillCommand.self, AdoptCommand.self, RemoveCommand.self,
+      SinkCommand.self, HookCommand.self,
       DeliverCommand.self, LogCommand.self,
       IdentityCommand.self, MemberCommand.self, GrantCommand.self, UngrantCommand.self, RekeyCommand.self,
       MetricsCommand.self, BackupCommand.self, RestoreCommand.self,

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Testing
 
 @Suite("A leak, ended by the real program")
@@ -92,6 +93,85 @@ struct RevokeTests {
     let settled = try await place.relatch("log", "list", "--json").objects()
       .filter { $0["event"] as? String == "rotation.refused" }.compactMap { $0["credential"] as? String }
     #expect(settled.first == "zeus" && settled.count == 3)
+  }
+
+  @Test("A routine run that is at work is overtaken: it ends with 75 and asks for nothing more")
+  func overtakes() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let leaked = try await place.org.primary()
+    func asked() async throws -> [SimulatedOrg.Request] {
+      try await place.org.requests().filter { $0.method == "POST" && $0.path.hasSuffix("/staged") }
+    }
+    try await place.org.fault("slow", "POST", "*/staged", count: 1, ["seconds": 5])
+    let routine = try place.start(arguments: ["rotate", "crm", "--quiet"])
+    for _ in 1...1000 where try await asked().isEmpty { try await Task.sleep(for: .milliseconds(10)) }
+    let revoked = try await place.relatch("revoke", "crm", "--reason", "x")
+    #expect(revoked.code == 0, "\(revoked.errorText)")
+    #expect(try await !place.org.grants(leaked))
+    #expect(try await routine.outcome().code == 75)
+    #expect(try await place.holdsPrimary("crm"))
+    #expect(try await place.org.consumer().slot == nil)
+    #expect(try await place.relatch("incident", "crm").outputText.contains("a run at work was overtaken (pid "))
+    #expect(try await place.logIsWhole())
+  }
+
+  @Test("Many at once are ended while the routine runs go on, and each is replaced once")
+  func manyBesideCron() async throws {
+    let place = try await Workplace(["--apps", "6"])
+    for app in 1...6 { try await place.add("app\(app)", app: app, policy: ["propagation=0s", "max-age=1h"]) }
+    let leaked = try await (1...6).asyncMap { try await place.org.primary(ofApp: $0) }
+    let cron = try (1...3).map { _ in try place.start(arguments: ["rotate", "--due", "--quiet"]) }
+    let revoked = try await place.relatch("revoke", "--all", "--reason", "x", "--jobs", "6")
+    #expect(revoked.code == 0, "\(revoked.errorText)")
+    for run in cron { #expect([0, 75, 13].contains(try await run.outcome().code)) }
+    for (app, pair) in zip(1...6, leaked) {
+      #expect(try await !place.org.grants(pair))
+      #expect(try await place.holdsPrimary("app\(app)", ofApp: app))
+      let asked = try await place.org.requests(ofApp: place.org.apps()[app].identifier)
+      #expect(asked.count { $0.method == "PATCH" && $0.acted } == 1, "app\(app)")
+    }
+    #expect(try await place.logIsWhole())
+  }
+
+  @Test(
+    "On a full disk it fits into the room that was set aside",
+    .enabled(if: geteuid() == 0, "needs root to mount a small disk"))
+  func fullDisk() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    let disk = try Disk(in: place.folder, size: "24m")
+    defer { disk.unmount() }
+    let environment = ["RELATCH_VAULT": disk.path + "/vault", "XDG_STATE_HOME": disk.path + "/state"]
+    #expect(try await place.relatch("init", environment: environment).code == 0)
+    try await place.add("admin", app: nil, environment: environment)
+    try await place.add("crm", environment: environment)
+    let leaked = try await place.org.primary()
+    try disk.fill(leaving: 0)
+    expectFailure(try await place.relatch("rotate", "crm", "--quiet", environment: environment), 74)
+    let revoked = try await place.relatch("revoke", "crm", "--reason", "x", environment: environment)
+    #expect(revoked.code == 0 && revoked.errorText.contains("the disk is full"), "\(revoked.errorText)")
+    #expect(try await !place.org.grants(leaked))
+    #expect(try await place.pair("crm", environment: environment) == place.org.primary())
+    disk.free()
+    #expect(try await place.relatch("revoke", "crm", "--reason", "y", environment: environment).code == 0)
+    #expect(FileManager.default.fileExists(atPath: disk.path + "/vault/reserve"), "it is set aside again")
+    #expect(try await place.relatch("log", "verify", environment: environment).code == 0)
+  }
+
+  @Test("A drill revokes what is marked for it, and nothing else, and says how long that took")
+  func drill() async throws {
+    let place = try await Workplace(["--apps", "2"])
+    try await place.add("crm")
+    try await place.add("sandbox", app: 2, policy: ["propagation=0s", "drill=yes"])
+    let (crm, old) = try await (place.org.primary(ofApp: 1), place.org.primary(ofApp: 2))
+    expectFailure(try await place.relatch("drill", "crm"), 64, "not marked")
+    let drill = try await place.relatch("drill")
+    #expect(drill.code == 0 && drill.outputText.contains("time to revoke  "), "\(drill.errorText)")
+    #expect(drill.outputText.contains("sandbox: version 1 leaked"))
+    #expect(try await !place.org.grants(old))
+    #expect(try await place.org.primary(ofApp: 1) == crm)
+    let told = try await place.relatch("drill", "--json", "--contain").objects().last
+    #expect(told?["type"] as? String == "incident" && told?["milliseconds"] is Int)
   }
 }
 

@@ -70,7 +70,13 @@ struct RevokeCommand: AsyncParsableCommand {
     async let _ = CurlTransport.load()
     // Read before anything else: a file that is not there leaves nothing behind.
     let found = try pairFile.map { try FoundPair(path: $0) }
-    let vault = try await Places(options).openVault()
+    let places = try Places(options)
+    // Before the vault is opened: a full disk keeps SQLite from reading, too.
+    if SpaceReserve(places).releaseIfScarce() {
+      Diagnostics.standard.warning("the disk is full: the room that was set aside for this is used now")
+    }
+    defer { SpaceReserve(places).keep() }
+    let vault = try await places.openVault()
     let composition = RotationComposition(vault: vault)
     let incident = Incident.name(at: WallClock.now(), .system)
     let leaks =
@@ -78,25 +84,11 @@ struct RevokeCommand: AsyncParsableCommand {
         try await chosen(in: vault)
       }
     if leaks.isEmpty { report.note("there is nothing to revoke") }
-    let waves = try await vault.read { view in
-      try leaks.waves(in: view).map { wave in
-        wave.map { leak in
-          Errand(
-            name: leak.credential,
-            goal: .revoke(
-              Revocation(
-                incident: incident, reason: reason, version: leak.version, isContainment: contain,
-                evenIfUndelivered: undelivered)))
-        }
-      }
+    let (reason, contain, undelivered) = (reason, contain, undelivered)
+    try await composition.end(leaks, jobs: many.jobs, report) { version in
+      Revocation(
+        incident: incident, reason: reason, version: version, isContainment: contain, evenIfUndelivered: undelivered)
     }
-    let count = waves.map(\.count).reduce(0, +)
-    let result: Result<Void, any Error>
-    do {
-      result = .success(try await composition.runEach(waves, jobs: many.jobs, report: report.of(runs: count)))
-    } catch { result = .failure(error) }
-    try await tellLeft(of: leaks.map(\.credential), in: vault, report)
-    try result.get()
   }
 
   private func chosen(in vault: UnlockedVault) async throws -> [LeakedVersion] {
@@ -116,9 +108,27 @@ struct RevokeCommand: AsyncParsableCommand {
         .map { LeakedVersion(credential: $0, version: nil) }
     }
   }
+}
+
+extension RotationComposition {
+  /// Ends `leaks`, administrators first, and says what is left to be done.
+  func end(
+    _ leaks: [LeakedVersion], jobs: Int, _ report: Report, as revocation: @Sendable (UInt64?) -> Revocation
+  ) async throws {
+    let waves = try await vault.read { try leaks.waves(in: $0) }.map { wave in
+      wave.map { Errand(name: $0.credential, goal: .revoke(revocation($0.version))) }
+    }
+    let count = waves.map(\.count).reduce(0, +)
+    let result: Result<Void, any Error>
+    do { result = .success(try await runEach(waves, jobs: jobs, report: report.of(runs: count))) } catch {
+      result = .failure(error)
+    }
+    try await tellLeft(of: leaks.map(\.credential), report)
+    try result.get()
+  }
 
   /// What is left to be done, with its countdown.
-  private func tellLeft(of names: [String], in vault: UnlockedVault, _ report: Report) async throws {
+  private func tellLeft(of names: [String], _ report: Report) async throws {
     let now = WallClock.now()
     let left = try await vault.read { view in
       try names.filter { try view.hasCredential($0) }.map { try view.credential($0) }.filter { $0.leak != nil }
