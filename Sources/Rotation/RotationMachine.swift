@@ -95,10 +95,17 @@ extension RotationState {
       default: nil
       }
     case .staged:
-      event == .intended(.validate) ? .validating : event == .abandoned ? .rejected : nil
+      switch event {
+      case .intended(.validate): .validating
+      // Containment alone promotes what was not proved.
+      case .intended(.promote): .promoting
+      case .abandoned: .rejected
+      default: nil
+      }
     case .validating:
       switch event {
       case .intended(.validate): .validating
+      case .intended(.promote): .promoting
       case .validated: .validated
       case .rejected: .rejected
       case .postponed(.validate): .staged
@@ -121,10 +128,16 @@ extension RotationState {
       default: nil
       }
     case .promoted:
-      event == .intended(.verify) ? .verifying : nil
+      switch event {
+      case .intended(.verify): .verifying
+      // Containment alone retires what was replaced before the new pair was verified.
+      case .intended(.retire): .retiring
+      default: nil
+      }
     case .verifying:
       switch event {
       case .intended(.verify): .verifying
+      case .intended(.retire): .retiring
       case .verified: .owed
       case .postponed(.verify): .promoted
       default: nil
@@ -160,6 +173,17 @@ extension RotationState {
       }
     case .settled, .failed:
       nil
+    }
+  }
+}
+
+extension RotationState {
+  /// What containment does in this state, ahead of what would be next; nil where it does nothing of its own.
+  var containmentStep: RotationStep? {
+    switch self {
+    case .staged, .validating, .validated: .promote
+    case .promoted, .verifying, .owed: .retire
+    case .ready, .staging, .promoting, .retiring, .deleted, .proving, .settled, .rejected, .discarding, .failed: nil
     }
   }
 }

@@ -62,7 +62,7 @@ extension RotationRun {
   /// the credential reconciled.
   private func finishOvertaken(_ staged: UInt64, for goal: RotationRunner.Goal) async throws -> RotationOutcome {
     switch goal {
-    case .rotate, .rotateReplacingPrevious, .resume, .scheduled: return try await drive(retiringNow: false)
+    case .rotate, .rotateReplacingPrevious, .resume, .scheduled, .revoke: return try await drive(retiringNow: false)
     case .abort:
       throw RotationError(
         .promotedAlready, "\(name): version \(staged) is the provider's primary pair: there is nothing left to give up",

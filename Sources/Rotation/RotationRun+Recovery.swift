@@ -44,7 +44,9 @@ extension RotationRun {
 
   /// Waits before a step is asked again, if its failure may pass and this run has patience left; throws otherwise.
   func pauseOrThrow(_ error: ProviderError, _ step: RotationStep) async throws {
-    guard error.isTransient, retriesLeft > 0 else { throw RotationError(error, while: step.rawValue, name) }
+    // A run that was overtaken may have staged a pair meanwhile: with a leak it is looked at and cut off.
+    let mayPass = error.isTransient || error.code == .occupied && credential.leak != nil
+    guard mayPass, retriesLeft > 0 else { throw RotationError(error, while: step.rawValue, name) }
     retriesLeft -= 1
     try await pause(transientBackoff.next(timing.randomness, asked: error.retryAfter))
   }

@@ -14,6 +14,7 @@ extension RotationRun {
     do {
       // What is owed besides waits for a moment of its own.
       if reason == .delivery { return try await reachDelivery(again: false) }
+      if credential.leak != nil { return try await endLeak() }
       try await openPairs()
       if journal.map({ $0.machine.state.isFinal }) ?? true { try await begin(schedule) }
       return try await drive(retiringNow: false)

@@ -21,20 +21,26 @@ extension RotationRun {
   // MARK: - Stage
 
   private func stage() async throws {
-    try await runHooksBefore()
+    // A leak waits for no hook.
+    if credential.leak == nil { try await runHooksBefore() }
     let seen = try await observe(for: .stage)
     guard let active = pairs[activeNumber] else {
       throw RotationError(.corruptJournal, "\(name): the active pair is missing")
     }
     // A replaced pair that a person wants cut off is no obstacle: it is deleted under the intent to stage.
     let slot = RotationSlot(seen, known: pairs)
-    let isCutOff = if case .foreignReplaced = slot { replacesPrevious } else { false }
+    let isCutOff =
+      switch slot {
+      case .foreignReplaced: replacesPrevious || credential.leak != nil
+      case .foreignStaged: credential.leak != nil
+      case .free, .ours: false
+      }
     if let obstacle = StagingObstacle(primaryOf: seen, active: active, number: activeNumber)
       ?? (isCutOff ? nil : StagingObstacle(slot, of: name))
     {
       throw obstacle.error(of: name)
     }
-    try await asking(.stage) {
+    try await asking(.stage, isCutOff ? ["cut_off": .string(slot.word)] : [:]) {
       // What was deleted took time: a run that lost its lease meanwhile must not stage.
       if try await self.clearSlot(seen) { try await self.keepAlive() }
       return try await self.provider.stage(seen)
@@ -49,14 +55,25 @@ extension RotationRun {
   /// Returns whether anything was to be deleted.
   private func clearSlot(_ seen: Observation) async throws -> Bool {
     var hasDeleted = false
-    for other in seen.others
-    where !other.handle.isEmpty && (other.place == .expired || other.place == .replaced && replacesPrevious) {
+    for other in seen.others where !other.handle.isEmpty && mayCutOff(other) {
       hasDeleted = true
       do { try await provider.delete(handle: other.handle, seen) } catch {
         guard error.code == .notFound else { throw error }
       }
     }
     return hasDeleted
+  }
+
+  /// Whether what is in the slot may be deleted there, to make room. A pair of the vault's is retired instead.
+  private func mayCutOff(_ other: ObservedPair) -> Bool {
+    if other.place == .expired { return true }
+    let isOurs = pairs.values.contains { other.matches($0) }
+    switch other.place {
+    case .replaced: return replacesPrevious || credential.leak != nil && !isOurs
+    // Whoever knows an administrator's pair may have staged it, to hold the slot.
+    case .staged: return credential.leak != nil && !isOurs
+    case .primary, .expired: return false
+    }
   }
 
   /// Whether `made` can be saved and used: its secret is shown, and both parts are what a pair may hold.
@@ -136,12 +153,13 @@ extension RotationRun {
     if credential.isSelfAdministered { await provider.administer(with: pair) }
     let seen = try await observe(for: .promote)
     // Looking may have taken long: law 2 wants a fresh proof when the provider is asked.
-    guard case .ask(.promote)? = journal?.machine.nextAction(now: now) else { return }
+    guard isContaining || journal?.machine.nextAction(now: now) == .ask(.promote) else { return }
     guard let staged = seen.others.first(where: { $0.matches(pair) && $0.place == .staged }) else {
       try await record(.intended(.promote), version: number)
       return try await clearUp(.promote, seen)
     }
-    try await asking(.promote, version: number) {
+    let isProved = journal?.machine.state == .validated
+    try await asking(.promote, version: number, isProved ? [:] : ["unproved": true]) {
       try await self.provider.promote(handle: staged.handle, seen)
     } record: {
       // What it answers is its opinion; what is primary afterwards decides.
@@ -191,30 +209,53 @@ extension RotationRun {
       (debt, pairs[debt].flatMap { pair in seen.others.first { $0.matches(pair) }?.expires })
     }
     try await record(
-      .verified, version: number, evidence.members, graceEnds: now + credential.policy.grace
+      .verified, version: number, evidence.members,
+      graceEnds: credential.leakedDebts.isEmpty ? now + credential.policy.grace : now
     ) { credential, _ in
       for (debt, expires) in expiries { credential.setExpiry(of: debt, expires) }
     }
+    seenVerified = (seen, now)
   }
 
   // MARK: - Retire
 
   private func retire() async throws {
-    let seen = try await observe(for: .retire)
+    let verified = takeVerified()
+    let seen = if let verified { verified } else { try await observe(for: .retire) }
     let (active, activePair) = try pair(in: .active)
     guard let owed = try owedPairs(in: seen).first else {
       try await record(.intended(.retire), version: credential.debts.last?.number)
       return try await clearUp(.retire, seen)
     }
     // Law 3: the old pair may be the only one left that works, whatever is called primary.
-    do { _ = try await ask { try await self.provider.grant(activePair) } } catch let error as ProviderError {
-      return try await pauseOrThrow(error, .retire)
+    var fields: [String: JSONValue] = ["contained": true]
+    if !isContaining {
+      // Looked at and granted a token a moment ago, by this run and under this lease.
+      do { if verified == nil { _ = try await ask { try await self.provider.grant(activePair) } } } catch let error
+        as ProviderError
+      {
+        return try await pauseOrThrow(error, .retire)
+      }
+      fields = ["accepted": .integer(Int(clamping: active))]
     }
-    try await asking(.retire, version: owed.number, ["accepted": .integer(Int(clamping: active))]) {
+    try await asking(.retire, version: owed.number, fields) {
       try await self.provider.delete(handle: owed.seen.handle, seen)
     } record: {
       try await self.record(.deleted, version: owed.number)
     }
+  }
+
+  /// What this run saw when it verified the active pair, or found it promoted under containment, if that was a moment ago and
+  /// a leak is to be ended: each round trip counts. Once.
+  private func takeVerified() -> Observation? {
+    defer {
+      seenVerified = nil
+      if isContaining { seenPromoted = nil }
+    }
+    guard credential.leak != nil else { return nil }
+    if isContaining, let seenPromoted { return seenPromoted }
+    guard let seenVerified, seenVerified.at <= now, now - seenVerified.at <= .seconds(5) else { return nil }
+    return seenVerified.observation
   }
 
   /// The debts that the provider still has beside its primary pair. Throws if the primary pair is not the active one:

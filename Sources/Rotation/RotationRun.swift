@@ -24,11 +24,17 @@ actor RotationRun {
   var lastAsked: (step: RotationStep, trouble: ProviderError?)?
   /// What was seen when the promotion was found to have happened: `verify` need not look again at once.
   var seenPromoted: Observation?
+  /// What was seen when the new pair was verified, and when: of a leak the old pair is deleted by it if that was a moment ago.
+  var seenVerified: (observation: Observation, at: Timestamp)?
 
   var timing: RotationTiming { runner.timing }
 
   /// Whether a replaced pair that holds the staging slot may be cut off before its time.
   var replacesPrevious = false
+  /// Whether what leaked is ended before its replacement was proved.
+  var isContaining = false
+  /// Who was at work on the credential when this run took the lease from them.
+  private(set) var overtook: String?
   /// Whether the hooks `before` have agreed to this run.
   var hasAskedHooks = false
 
@@ -52,6 +58,8 @@ actor RotationRun {
     }
   }
 
+  func noteOvertaken(_ holder: String?) { overtook = holder }
+
   func reach(_ goal: RotationRunner.Goal, wasInterrupted: Bool) async throws -> RotationOutcome {
     do { return try await pursue(goal, wasInterrupted: wasInterrupted) } catch let error as RotationError {
       throw isOutstanding ? error.outstanding(hint: "nothing is lost: `relatch resume \(name)` continues") : error
@@ -71,6 +79,10 @@ actor RotationRun {
   private func pursue(_ goal: RotationRunner.Goal, wasInterrupted: Bool) async throws -> RotationOutcome {
     if let outcome = try await reconcile(for: goal) { return outcome }
     switch goal {
+    // Whatever it was for: what leaked comes first.
+    case .rotate where credential.leak != nil, .rotateReplacingPrevious where credential.leak != nil,
+      .resume where credential.leak != nil:
+      return try await endLeak()
     case .rotate: return try await rotate(wasInterrupted: wasInterrupted)
     case .rotateReplacingPrevious:
       replacesPrevious = true
@@ -81,6 +93,7 @@ actor RotationRun {
     case .retireUndelivered: return try await retire(evenIfUndelivered: true)
     case .deliver(let again): return try await reachDelivery(again: again)
     case .adopt(let offered): return try await adopt(offered)
+    case .revoke(let revocation): return try await revoke(revocation)
     case .scheduled: return try await tend(runner.schedule)
     }
   }
@@ -168,6 +181,10 @@ actor RotationRun {
   func drive(retiringNow: Bool, evenIfUndelivered: Bool = false) async throws -> RotationOutcome {
     while let machine = journal?.machine {
       if machine.state == .owed, !evenIfUndelivered, let outcome = try await deliveryOutcome() { return outcome }
+      if isContaining, let step = machine.state.containmentStep {
+        try await perform(step)
+        continue
+      }
       switch machine.nextAction(now: now) {
       case .ask(let step): try await perform(step)
       case .observe(let step): try await clearUp(step)

@@ -23,6 +23,8 @@ package struct RotationRunner: Sendable {
     /// The provider's primary pair, which is none of the vault's, as the active one: the pair offered, or else as the
     /// provider shows it.
     case adopt(OfferedPair?)
+    /// What leaked, replaced and ended at the provider, at once and ahead of every run that is not for that.
+    case revoke(Revocation)
     /// What the schedule asks for, if it still does under the lease: an unfinished rotation finished, a debt past its grace
     /// retired, what lacks the active pair served, or a new active pair. Attempts that come to nothing are journalled, so
     /// that the next one waits.
@@ -67,10 +69,11 @@ package struct RotationRunner: Sendable {
   package func run(
     _ credential: String, goal: Goal, provider: any CredentialProvider
   ) async throws -> RotationOutcome {
-    let (lease, wasInterrupted) = try await acquireLease(credential)
+    let (lease, last, wasInterrupted) = try await acquireLease(credential, for: goal)
     let result: Result<RotationOutcome, any Error>
     do {
       let run = try await RotationRun(self, credential: credential, lease: lease, provider: provider)
+      await run.noteOvertaken(last)
       result = .success(try await run.reach(goal, wasInterrupted: wasInterrupted))
     } catch {
       result = .failure(error)
@@ -89,19 +92,29 @@ package struct RotationRunner: Sendable {
   /// The lease that a run of `credential` holds.
   package static func leaseName(of credential: Credential) -> String { "rotation/\(credential.id)" }
 
-  /// Takes the lease; also says whether the last holder never gave it back.
-  private func acquireLease(_ name: String) async throws -> (Lease, wasInterrupted: Bool) {
+  /// Takes the lease; also says whether the last holder never gave it back, and who is overtaken alive.
+  private func acquireLease(
+    _ name: String, for goal: Goal
+  ) async throws -> (Lease, overtaken: String?, wasInterrupted: Bool) {
     let now = timing.now()
-    let holder = holder
+    let holder = Self.holder(holder, for: goal)
     let isGone = isGone
     do {
       return try await vault.change(now: now) { change in
         let credential = try change.view.credential(name)
         let leaseName = Self.leaseName(of: credential)
-        let wasInterrupted = try change.leases.leaseHolder(of: leaseName) != nil
+        let last = try change.leases.leaseHolder(of: leaseName)
+        var overtaken: String?
         let lease = try change.leases.acquireLease(
-          leaseName, holder: holder, now: now.milliseconds, milliseconds: Self.leaseMilliseconds, isGone: isGone)
-        return (lease, wasInterrupted)
+          leaseName, holder: holder, now: now.milliseconds, milliseconds: Self.leaseMilliseconds
+        ) { words in
+          let process = Self.process(holding: words).words
+          if isGone(process) { return true }
+          // Whoever is overtaken can write nothing any more: its number is no longer the newest.
+          overtaken = Self.overtakes(goal, words) ? process : nil
+          return overtaken != nil
+        }
+        return (lease, overtaken, last != nil)
       }
     } catch let error as StorageError where error.code == .leaseHeld {
       throw RotationError(

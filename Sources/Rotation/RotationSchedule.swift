@@ -22,6 +22,8 @@ package struct RotationSchedule: Sendable {
     case age
     /// Someone who may no longer open the credential could open its active pair.
     case exposed
+    /// The active pair leaked.
+    case leaked
     /// A rotation was begun and is not finished.
     case unfinished
     /// A debt is past its grace.
@@ -29,8 +31,11 @@ package struct RotationSchedule: Sendable {
     /// A sink or hook lacks the active pair.
     case delivery
 
-    /// Whether it asks for a new pair, rather than for the end of what was begun: then windows and partners count.
-    package var isForNewPair: Bool { self == .age || self == .exposed }
+    /// Whether it asks for a new pair, rather than for the end of what was begun.
+    package var isForNewPair: Bool { self == .age || self == .exposed || self == .leaked }
+
+    /// Whether windows and partners count.
+    var isHeldBack: Bool { self == .age || self == .exposed }
   }
 
   package enum Obstacle: Hashable, Sendable {
@@ -99,7 +104,7 @@ package struct RotationSchedule: Sendable {
     guard let moment = deliveryMoment(of: credential, journal: journal) else { return standing }
     switch standing {
     // It delivers its own pair.
-    case .due(.age), .due(.exposed), .due(.unfinished): return standing
+    case .due(.age), .due(.exposed), .due(.leaked), .due(.unfinished): return standing
     case _ where moment <= now: return .due(.delivery)
     case .due: return .held(until: moment, .undelivered)
     case .waiting(let until, _) where until <= moment: return standing
@@ -120,7 +125,9 @@ package struct RotationSchedule: Sendable {
     of credential: Credential, journal: RotationJournal?, partners: () throws -> [Partner], now: Timestamp
   ) rethrows -> Standing {
     guard let (moment, reason) = dueMoment(of: credential, journal: journal) else { return .unscheduled }
-    if let journal, let (resumes, obstacle) = pause(of: journal), resumes > max(now, moment) {
+    if let journal, let (resumes, obstacle) = pause(of: journal, isLeaked: credential.leak != nil),
+      resumes > max(now, moment)
+    {
       return .held(until: resumes, obstacle)
     }
     if moment > now {
@@ -130,13 +137,16 @@ package struct RotationSchedule: Sendable {
       return .waiting(until: moment, reason)
     }
     // What was begun is finished whatever the window: the longer a rotation is open, the more can go wrong.
-    guard reason.isForNewPair else { return .due(reason) }
+    guard reason.isHeldBack else { return .due(reason) }
     return try obstacle(to: credential, partners: partners, now: now) ?? .due(reason)
   }
 
   private func dueMoment(of credential: Credential, journal: RotationJournal?) -> (Timestamp, Reason)? {
     if let journal, !journal.machine.state.isFinal {
-      if let graceEnds = journal.machine.graceBefore { return (graceEnds, .debt) }
+      if let graceEnds = journal.machine.graceBefore {
+        if let leak = credential.leak { return (min(leak.since, graceEnds), .debt) }
+        return (graceEnds, .debt)
+      }
       return (journal.latest, .unfinished)
     }
     return newPairMoment(of: credential)
@@ -147,12 +157,24 @@ package struct RotationSchedule: Sendable {
   /// What someone else knows is to be replaced from the moment their access ended, whatever age it may reach, and also
   /// where the policy sets none.
   func newPairMoment(of credential: Credential) -> (Timestamp, Reason)? {
+    if let leak = credential.leak, credential.isActiveLeaked { return (leak.since, .leaked) }
     if let exposure = credential.exposure { return (exposure.since, .exposed) }
     return ageLimit(of: credential).map { ($0, .age) }
   }
 
-  /// Until when the next attempt waits because of those before it; nil if they went well.
-  package func pause(of journal: RotationJournal) -> (until: Timestamp, Obstacle)? {
+  /// A leak is tried again after this at the latest, unless the provider asked to be left alone for longer.
+  package static let longestPauseOfLeak: Duration = .seconds(300)
+
+  /// Until when the next attempt waits because of those before it; nil if they went well. `isLeaked` says that it is for
+  /// ending a leak.
+  package func pause(of journal: RotationJournal, isLeaked: Bool = false) -> (until: Timestamp, Obstacle)? {
+    guard let (until, obstacle) = pauseOfAny(journal) else { return nil }
+    guard isLeaked else { return (until, obstacle) }
+    let longest = journal.latest + Self.longestPauseOfLeak
+    return (min(until, max(longest, journal.leftAloneUntil ?? longest)), obstacle)
+  }
+
+  private func pauseOfAny(_ journal: RotationJournal) -> (until: Timestamp, Obstacle)? {
     if journal.machine.state == .failed {
       let rotations = max(1, journal.failedRotations)
       return (journal.latest + Self.pause(afterRejections: rotations), .rejected(rotations))

@@ -32,6 +32,18 @@ package enum RotationSlot: Hashable, Sendable {
   }
 }
 
+extension RotationSlot {
+  /// What holds the slot, in one word for the log.
+  var word: String {
+    switch self {
+    case .free: "free"
+    case .ours(_, let place, _): place.rawValue
+    case .foreignStaged: "foreign-staged"
+    case .foreignReplaced: "foreign-replaced"
+    }
+  }
+}
+
 extension Observation {
   /// Where `pair`, which is not the primary one, is; as a clause about it.
   func whereabouts(of pair: Pair) -> String {

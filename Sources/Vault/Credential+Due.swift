@@ -23,7 +23,7 @@ extension Credential {
   /// only delay, and are decided when it has come. Decided by the record alone, so that whoever stores the record stores it
   /// as well.
   package var due: Timestamp? {
-    guard ended == rotation || graceEnds != nil, exposure == nil else { return .atOnce }
+    guard ended == rotation || graceEnds != nil, exposure == nil, leak == nil else { return .atOnce }
     let rotation = graceEnds ?? ageLimit
     guard let delivery = nextDelivery else { return rotation }
     return min(rotation ?? delivery, delivery)

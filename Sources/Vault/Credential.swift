@@ -37,6 +37,8 @@ package struct Credential: Hashable, Sendable {
   package internal(set) var deliveries: [DeliveryRecord]
   /// Who could open its pairs and may no longer, while that still matters. See `Exposure`.
   package internal(set) var exposure: Exposure?
+  /// That some of its pairs are known to others, while that still matters. See `Leak`.
+  package internal(set) var leak: Leak?
   /// The newest log entry that carries this record's digest.
   package var entry: UInt64
 
@@ -60,6 +62,7 @@ package struct Credential: Hashable, Sendable {
     reconciled = 0
     deliveries = []
     exposure = nil
+    leak = nil
     keyed = nil
     entry = 0
   }
@@ -146,6 +149,7 @@ package struct Credential: Hashable, Sendable {
       throw VaultError(.notFound, "\(name) has no version \(number) that could be retired")
     }
     versions[index].enter(.retired, now: now)
+    endLeakIfOver()
   }
 
   /// Notes when the provider itself will end version `number`.
@@ -167,6 +171,7 @@ package struct Credential: Hashable, Sendable {
     if let keyed { members["keyed"] = .integer(Int(clamping: keyed)) }
     if reconciled > 0 { members["reconciled"] = .integer(Int(clamping: reconciled)) }
     if let exposure { members["exposure"] = exposure.json }
+    if let leak { members["leak"] = leak.json }
     if !deliveries.isEmpty { members["deliveries"] = .array(deliveries.map(\.json)) }
     return JSONValue.object(members).canonicalBytes
   }
@@ -214,6 +219,7 @@ package struct Credential: Hashable, Sendable {
     deliveries = try Self.deliveries(&members, what)
     keyed = try members.optionalCount("keyed").map { UInt64($0) }
     exposure = try members.optionalValue("exposure").map { try Exposure($0) }
+    leak = try members.optionalValue("leak").map { try Leak($0) }
     try members.finish()
     let numbers = versions.map(\.number)
     guard versions.filter({ $0.stage == .active }).count == 1, versions.filter({ $0.stage == .staged }).count <= 1,
@@ -221,6 +227,9 @@ package struct Credential: Hashable, Sendable {
     else { throw VaultError(.corrupt, "\(what): its versions contradict each other") }
     guard exposure.map({ $0.version >= version(in: .active)?.number ?? 0 }) ?? true else {
       throw VaultError(.corrupt, "\(what): it is said to be exposed, and its active version is a newer one")
+    }
+    guard leak == nil || isActiveLeaked || isStagedLeaked || !leakedDebts.isEmpty else {
+      throw VaultError(.corrupt, "\(what): it is said to have leaked, and nothing that leaked is left")
     }
   }
 }

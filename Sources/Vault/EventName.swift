@@ -27,6 +27,12 @@ package struct EventName: Hashable, Sendable {
   package static let credentialRekeyed = EventName("credential.rekeyed")
   /// A credential was removed with its pairs.
   package static let credentialRemoved = EventName("credential.removed")
+  /// A person reported that pairs of it are known to others.
+  package static let credentialLeaked = EventName("credential.leaked")
+  /// A pair that was found somewhere is about to be tried at the provider.
+  package static let leakIntended = EventName("leak.intended")
+  /// Whether the provider accepted it.
+  package static let leakTried = EventName("leak.tried")
   package static let credentialPolicy = EventName("credential.policy")
   /// A pair was handed to someone.
   package static let pairRead = EventName("pair.read")

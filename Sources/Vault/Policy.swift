@@ -16,6 +16,9 @@ package struct Policy: Hashable, Sendable {
   /// both: whom another names, names the other.
   package var notTogetherWith: [String] = []
 
+  /// Whether its pair may be revoked to practise that.
+  package var drill = false
+
   package init() {}
 
   /// The keys that can be set, with what each means.
@@ -26,6 +29,7 @@ package struct Policy: Hashable, Sendable {
     ("jitter", "by how much a scheduled rotation may come early"),
     ("window", "when scheduled rotations may begin, as in 'mon-fri 01:00-05:00 Europe/Kyiv'; none for any time"),
     ("not-together-with", "credentials that a schedule never rotates in the same window, with commas; none for none"),
+    ("drill", "yes lets `relatch drill` revoke its pair, to practise"),
   ]
 
   /// Sets one key from its text, for example `grace` to `24h`.
@@ -51,6 +55,11 @@ package struct Policy: Hashable, Sendable {
         throw VaultError(.invalidInput, "policy \"not-together-with\": a name is given twice")
       }
       notTogetherWith = names
+    case "drill":
+      guard text == "yes" || text == "no" else {
+        throw VaultError(.invalidInput, "policy \"drill\": \(Name.printable(text)) is neither yes nor no")
+      }
+      drill = text == "yes"
     default:
       let known = Self.keys.map(\.key).joined(separator: ", ")
       throw VaultError(.invalidInput, "policy \(Name.printable(key)) is unknown, expected one of \(known)")
@@ -99,6 +108,7 @@ package struct Policy: Hashable, Sendable {
     if jitter > .zero { texts.append(("jitter", Self.text(jitter))) }
     if let window { texts.append(("window", window.description)) }
     if !notTogetherWith.isEmpty { texts.append(("not-together-with", notTogetherWith.joined(separator: ","))) }
+    if drill { texts.append(("drill", "yes")) }
     return texts.map { (key: $0.0, value: $0.1) }
   }
 

@@ -140,7 +140,8 @@ final class RotationComposition: Sendable {
     switch goal {
     // Asked only about a vault that was restored.
     case .deliver: return (try? await provider(of: name)) ?? UnaskedProvider()
-    case .resume, .scheduled:
+    // A leak is noted whatever can be done about it.
+    case .resume, .scheduled, .revoke:
       do { return try await provider(of: name) } catch let error as ProviderError { return UnaskedProvider(error) }
     case .rotate, .rotateReplacingPrevious, .abort, .retire, .retireUndelivered, .adopt:
       return try await provider(of: name)

@@ -22,7 +22,11 @@ struct DueCredentials: Sendable {
         switch try RotationSchedule.system.standing(of: credential, in: view, now: now) {
         case .due(let reason):
           let holder = try view.leaseHolder(of: RotationRunner.leaseName(of: credential))
-          if let holder, holder.expires > now.milliseconds, !RunHolder.isGone(holder.holder) { continue }
+          if let holder, holder.expires > now.milliseconds,
+            !RunHolder.isGone(RotationRunner.process(holding: holder.holder).words)
+          {
+            continue
+          }
           if reason.isForNewPair {
             let partners = credential.policy.notTogetherWith
             if keptApart.contains(credential.name) || !rotating.isDisjoint(with: partners) { continue }

@@ -26,7 +26,9 @@ struct Relatch: AsyncParsableCommand {
     subcommands: [
       InitCommand.self, AddCommand.self, PolicyCommand.self, ListCommand.self, ShowCommand.self, StatusCommand.self,
       ReadCommand.self, PlanCommand.self, RotateCommand.self, ResumeCommand.self, AbortCommand.self, RetireCommand.self,
-      AdoptCommand.self, RemoveCommand.self, SinkCommand.self, HookCommand.self, DeliverCommand.self, LogCommand.self,
+      RevokeCommand.self, IncidentCommand.self, DrillCommand.self, AdoptCommand.self, RemoveCommand.self,
+      SinkCommand.self, HookCommand.self,
+      DeliverCommand.self, LogCommand.self,
       IdentityCommand.self, MemberCommand.self, GrantCommand.self, UngrantCommand.self, RekeyCommand.self,
       MetricsCommand.self, BackupCommand.self, RestoreCommand.self,
     ])

@@ -7,9 +7,17 @@ import Vault
 extension RotationComposition {
   /// Runs each errand, at most `jobs` at once. One failure harms no other; the code of a single one is its own, of many 13.
   func runEach(_ errands: [Errand], jobs: Int = 1, report: Report) async throws {
+    try await runEach([errands], jobs: jobs, report: report)
+  }
+
+  /// The same in waves: none begins before the one before it has ended.
+  func runEach(_ waves: [[Errand]], jobs: Int, report: Report) async throws {
+    let errands = waves.flatMap(\.self)
     let executor = errands.count > 1 && jobs > 1 ? RunExecutor.shared : nil
     let results = await withTaskExecutorPreference(executor) {
-      await self.results(of: errands, jobs: jobs, report: report)
+      var results: [ErrandResult] = []
+      for wave in waves { results += await self.results(of: wave, jobs: jobs, report: report) }
+      return results
     }
     report.bar?.end()
     await transport.shutdown()
@@ -215,6 +223,7 @@ extension RotationProgress {
     if event == EventName.credentialReconciled.text {
       return "version \(number) is the provider's primary pair, after the restore as before"
     }
+    if event == EventName.credentialLeaked.text { return "the leak is noted: versions up to \(number)" }
     guard let event = RotationEvent(name: event) else {
       return "rotation \(rotation) begins; version \(number) is active"
     }
@@ -261,6 +270,7 @@ extension Credential {
       "deliveries": .array(deliveries.map { $0.json(of: self) }), "versions": .array(versions.map(\.json)),
     ]
     if let exposure { members["exposure"] = exposure.json }
+    if let leak { members["leak"] = leak.json }
     return .object(members)
   }
 }

@@ -34,6 +34,7 @@ extension RotationSchedule.Reason {
     switch self {
     case .age: "the active pair reaches its greatest age"
     case .exposed: credential.exposure?.text ?? "it is exposed"
+    case .leaked: "its active pair leaked\(credential.leak.map { ", reported at \($0.since)" } ?? "")"
     case .unfinished: "a rotation is not finished"
     case .debt: "the grace of the replaced pair is over"
     case .delivery: "a sink or hook lacks the active pair"

@@ -98,7 +98,7 @@ def due_moment(record):
     moments = []
     policy = record["policy"]
     active = next(version for version in record["versions"] if version["stage"] == "active")
-    if "exposure" in record:
+    if "exposure" in record or "leak" in record:
         return 0
     if record["rotation"] > record.get("ended", 0):
         if "grace_ends" not in record:

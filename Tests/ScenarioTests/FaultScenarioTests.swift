@@ -94,7 +94,7 @@ extension Result where Success == RotationOutcome {
     switch goal {
     case .rotate, .rotateReplacingPrevious, .resume, .scheduled, .adopt: isPromoted || isSettled
     case .abort: code == .promotedAlready || code == .nothingUnfinished
-    case .retire, .retireUndelivered: isSettled || code == .nothingOwed
+    case .retire, .retireUndelivered, .revoke: isSettled || code == .nothingOwed
     case .deliver: if case .success(.delivered) = self { true } else { false }
     }
   }

@@ -119,6 +119,8 @@ final class Scenario: Sendable {
     let runner = RotationRunner(
       vault: vault, timing: timing ?? clock.timing, holder: "scenario", isGone: isGone,
       progress: { [self] progress in
+        // What is not of a rotation's journal is not counted as one of its steps.
+        guard !progress.event.hasPrefix("credential.") else { return }
         timeline.add(progress.event, after: server.requests.count)
         noteSecrets()
       })

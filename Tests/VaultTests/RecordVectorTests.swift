@@ -24,6 +24,8 @@ import Testing
     var exposed = plain
     exposed.expose(to: "cron", now: Fixture.at(2))
     exposed.expose(to: "bob", now: Fixture.at(3))
+    var leaked = plain
+    leaked.noteLeak(incident: "2026-01-01-0f0f0f", version: 2, now: Fixture.at(4))
     var delivered = plain
     try delivered.addDelivery(
       DeliverySettings(
@@ -47,6 +49,7 @@ import Testing
     return [
       "credential": vector("credential", "crm/prod", "valid", text(plain.bytes)),
       "credential-exposed": vector("credential", "crm/prod", "valid", text(exposed.bytes)),
+      "credential-leaked": vector("credential", "crm/prod", "valid", text(leaked.bytes)),
       "credential-delivered": vector("credential", "crm/prod", "valid", text(delivered.bytes)),
       "credential-of-another-name": vector("credential", "crm/test", "corrupt", text(plain.bytes)),
       "credential-format-2": vector(
@@ -61,6 +64,10 @@ import Testing
       "exposure-to-nobody": try bad(#"["bob","cron"]"#, "[]", in: exposed),
       "exposure-out-of-order": try bad(#"["bob","cron"]"#, #"["cron","bob"]"#, in: exposed),
       "exposure-that-is-over": try bad(#""version":2"#, #""version":0"#, in: exposed),
+      "leak-that-is-over": try bad(
+        #""incident":"2026-01-01-0f0f0f","since":"2026-01-01T00:00:04.000Z","version":2"#,
+        #""incident":"2026-01-01-0f0f0f","since":"2026-01-01T00:00:04.000Z","version":0"#, in: leaked),
+      "leak-without-a-name": try bad("2026-01-01-0f0f0f", "", in: leaked),
       "delivery-that-all-may-read": try bad(#""mode":"600""#, #""mode":"644""#, in: delivered),
       "delivery-by-a-relative-path": try bad("/etc/crm/pair.json", "pair.json", in: delivered),
       "member": vector("member", "alice", "valid", text(member.bytes)),

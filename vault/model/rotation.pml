@@ -14,6 +14,7 @@
  *   WEAK      asks law 3 to the letter, without the stronger form that names the pair
  *   UNSEEN    does not ask law 5 of a pair that never was active
  *   IMPATIENT a set that a late POST made is not waited for until it expires
+ *   CONTAIN   a run may be one that ends a leaked pair before its replacement is proved: laws 2 and 3 do not bind it
  *   FAULTS_STAY   nothing ever stops to fail, so that nothing has to finish
  *   COVERAGE  says which lines of the table were taken
  *   BREAK_…   a mistake that the checks must find
@@ -110,6 +111,12 @@ inline transition(event) {
   T(discarding, discarded, failed)
   T(discarding, discard_lost, discarding)
   T(discarding, discard_postponed, rejected)
+#ifdef CONTAIN
+  T(staged, promote_intended, promoting)
+  T(validating, promote_intended, promoting)
+  T(promoted, retire_intended, retiring)
+  T(verifying, retire_intended, retiring)
+#endif
   0;
   assert(state != 0) /* table: the journal holds what the table forbids */
 }
@@ -147,6 +154,14 @@ bool isSaved; /* the staged pair is durable */
 bool isProved; /* it was granted a token since promotion was asked for last */
 bool isTried; /* promotion was asked for */
 bool isStray; /* the set in the slot was made by a late POST */
+#ifdef CONTAIN
+bool isContained; /* what the vault has may be refused, until a pair was seen to be accepted */
+#define IS_EXEMPT isContained
+#define CONTAINS(r) at[r].contains
+#else
+#define IS_EXEMPT false
+#define CONTAINS(r) false
+#endif
 byte hand; /* who took the lease last */
 
 /* From some moment on nothing fails any more, and one process is left. By symmetry it is the first. */
@@ -160,6 +175,9 @@ byte steps; /* since then */
 typedef Run {
   mtype doing = idle;
   byte fencing;
+#ifdef CONTAIN
+  bool contains; /* ends the replaced pair before its replacement is proved */
+#endif
   bool endsGrace; /* the grace is over, or an operator says so */
   bool hasStaged; /* the step it asked for last is `stage` */
   bool isSecondLook;
@@ -221,6 +239,9 @@ inline stop(r) {
 #endif
   forget(r);
   at[r].doing = idle; at[r].fencing = 0;
+#ifdef CONTAIN
+  at[r].contains = false;
+#endif
 #ifdef BREAK_SAVE_AFTER_PROMOTE
   /* What was only in the memory of the process is gone. */
   if
@@ -371,9 +392,9 @@ inline delete(name, outcome) {
  * promotion was asked for.
  */
 inline check_laws() {
-  assert(ACCEPTED(activePair) || ACCEPTED(stagedPair) || ACCEPTED(previousPair)); /* law 3 */
+  assert(IS_EXEMPT || ACCEPTED(activePair) || ACCEPTED(stagedPair) || ACCEPTED(previousPair)); /* law 3 */
 #ifndef WEAK
-  assert(ACCEPTED(activePair) || (isTried && ACCEPTED(stagedPair))); /* law 3, stronger form */
+  assert(IS_EXEMPT || ACCEPTED(activePair) || (isTried && ACCEPTED(stagedPair))); /* law 3, stronger form */
 #endif
   assert(!(IS_HOLDER(0) && IS_HOLDER(1))) /* law 7 */
 }
@@ -441,6 +462,12 @@ proctype Runner(byte me) {
        at[me].fencing = lease;
        hand = me;
        printf("%d takes the lease\n", me);
+#ifdef CONTAIN
+       if
+       :: at[me].contains = true
+       :: true
+       fi;
+#endif
        if
        :: state == settled || state == failed -> at[me].doing = beginning
        :: else ->
@@ -484,22 +511,26 @@ proctype Runner(byte me) {
           fi;
           stop(me)
        :: MAY_FLAP && (state == ready || state == staged || state == validated) -> commit(me, abandoned)
-       :: state == owed && !at[me].endsGrace ->
+       :: state == owed && !at[me].endsGrace && !CONTAINS(me) ->
           if
           :: calm -> at[me].endsGrace = true
           :: else -> give_up(me) /* its outcome is `promoted` */
           fi
-       :: state == staged || state == validating || (state == validated && !calm) -> /* perhaps the proof is old */
+       :: !CONTAINS(me) &&
+          (state == staged || state == validating || (state == validated && !calm)) -> /* perhaps the proof is old */
           commit(me, validate_intended);
 #ifdef BREAK_PROMOTE_BEFORE_VALIDATE
           commit(me, validated)
 #else
           at[me].doing = granting
 #endif
-       :: state == promoted || state == verifying -> commit(me, verify_intended); at[me].doing = checking
+       :: !CONTAINS(me) && (state == promoted || state == verifying) ->
+          commit(me, verify_intended); at[me].doing = checking
        :: state == deleted || state == proving -> commit(me, prove_intended); at[me].doing = probing
        :: state == ready || state == staging || state == validated || state == promoting ||
-          (state == owed && at[me].endsGrace) || state == retiring || state == rejected || state == discarding ->
+          (state == owed && (at[me].endsGrace || CONTAINS(me))) || state == retiring || state == rejected ||
+          state == discarding ||
+          (CONTAINS(me) && (state == staged || state == validating || state == promoted || state == verifying)) ->
           at[me].primary = primary;
           at[me].doing = looked
        fi
@@ -567,7 +598,10 @@ proctype Runner(byte me) {
              fi
           :: else -> commit(me, stage_postponed); at[me].doing = deciding
           fi
-       :: state == validated ->
+       :: state == validated || (CONTAINS(me) && (state == staged || state == validating)) ->
+#ifdef CONTAIN
+          isContained = (state == validated -> isContained : true);
+#endif
           commit(me, promote_intended);
           if
           :: at[me].slot == stagedPair && at[me].slotKind == Active ->
@@ -593,7 +627,7 @@ proctype Runner(byte me) {
                 commit(me, rejected); at[me].doing = deciding
              fi
           fi
-       :: state == owed ->
+       :: state == owed || (CONTAINS(me) && (state == promoted || state == verifying)) ->
 #ifdef BREAK_REMEMBERED_ID
           /* The identifier under which the active pair was staged: one account says that it names what it replaced. */
           commit(me, retire_intended);
@@ -605,7 +639,10 @@ proctype Runner(byte me) {
              commit(me, retire_intended); at[me].doing = concluding
           :: at[me].primary == activePair && at[me].slot == previousPair ->
              if
-             :: ACCEPTED(activePair) ->
+             :: ACCEPTED(activePair) || CONTAINS(me) ->
+#ifdef CONTAIN
+                isContained = (CONTAINS(me) -> true : isContained);
+#endif
                 commit(me, retire_intended);
                 at[me].step = retire_intended; at[me].id = at[me].slotID; at[me].hasStaged = false;
                 at[me].doing = asking
@@ -678,7 +715,7 @@ proctype Runner(byte me) {
        if
        :: at[me].step == promote_intended ->
           assert(stagedPair != 0 && isSaved); /* law 1 */
-          assert(isProved) /* law 2 */
+          assert(isProved || CONTAINS(me)) /* law 2 */
        :: else
        fi;
        if
@@ -830,6 +867,9 @@ proctype Runner(byte me) {
           at[me].answer = none;
           assert(previousPair != 0 && !ACCEPTED(previousPair)); /* law 5 */
           previousPair = 0;
+#ifdef CONTAIN
+          isContained = false;
+#endif
           commit(me, refused)
        :: at[me].answer == is_back -> at[me].answer = none; commit(me, retire_postponed)
        :: at[me].answer == no_proof || !calm -> at[me].answer = none; commit(me, prove_postponed); give_up(me)

@@ -41,6 +41,7 @@ struct InitCommand: AsyncParsableCommand {
     }
     let store = try SQLiteStore(opening: places.database, tables: vaultTables)
     try await VaultCreation.create(header, in: store, owner: identity, named: owner, now: now)
+    SpaceReserve(places).keep()
     OpenedVaults.shared.adopt(store, at: places.vault, with: places.knownVaults)
 
     try report.confirmation(

@@ -64,7 +64,7 @@ struct PlanCommand: AsyncParsableCommand {
       let chosen =
         try names.isEmpty
         ? view.credentials().filter {
-          due || $0.settings["app"] != nil || $0.policy.maxAge != nil || $0.exposure != nil
+          due || $0.settings["app"] != nil || $0.policy.maxAge != nil || $0.exposure != nil || $0.leak != nil
         }
         : names.map { try view.credential($0) }
       var index = try IndexCheck(view)
@@ -74,7 +74,10 @@ struct PlanCommand: AsyncParsableCommand {
         let standing = try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now)
         guard !due || standing.isDue else { return nil }
         let holder = try view.leaseHolder(of: RotationRunner.leaseName(of: credential))
-        let isHeld = holder.map { $0.expires > now.milliseconds && !RunHolder.isGone($0.holder) } ?? false
+        let isHeld =
+          holder.map {
+            $0.expires > now.milliseconds && !RunHolder.isGone(RotationRunner.process(holding: $0.holder).words)
+          } ?? false
         return PlanSubject(
           places: places, credential: credential, journal: journal, standing: standing,
           restoration: try view.restoration(unreconciled: credential),
@@ -195,6 +198,7 @@ extension PlanSubject {
   fileprivate var action: String {
     switch standing {
     case .due(.age), .due(.exposed): "rotate"
+    case .due(.leaked): "revoke"
     case .due(.unfinished): "continue"
     case .due(.debt): "retire"
     case .due(.delivery): "deliver"
@@ -214,6 +218,9 @@ extension PlanSubject {
     case .due(.age), .due(.exposed):
       return
         "version \(next) would be staged, proved and promoted; version \(activeNumber) is then left alone for \(grace)"
+    case .due(.leaked):
+      return
+        "version \(next) would be staged, proved, promoted and delivered, and version \(activeNumber), which leaked, deleted at once"
     case .due(.unfinished):
       guard let journal else { return nil }
       return "rotation \(journal.number), which is \(journal.machine.state.rawValue), would be continued"

@@ -54,7 +54,9 @@ struct RotateCommand: AsyncParsableCommand {
     // While the vault is opened: what is asked for will hardly do without it. No way out of here is taken before it ends:
     // a library must not be loaded while the process exits.
     async let _ = CurlTransport.load()
-    let vault = try await Places(options).openVault()
+    let places = try Places(options)
+    let vault = try await places.openVault()
+    SpaceReserve(places).keep()
     let chosen = try await chosen(in: vault)
     let errands = Errand.each(chosen, replacePrevious ? .rotateReplacingPrevious : .rotate)
     let report = report.of(runs: errands.count)

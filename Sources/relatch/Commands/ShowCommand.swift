@@ -23,6 +23,9 @@ struct ShowCommand: AsyncParsableCommand {
     if let exposure = credential.exposure {
       lines.append("exposed   versions up to \(exposure.version): \(exposure.text)")
     }
+    if let leak = credential.leak {
+      lines.append("leaked    versions up to \(leak.version): incident \(leak.incident), reported at \(leak.since)")
+    }
     lines += credential.versions.map { version in
       "version   \(version.number) \(version.stage.rawValue) since \(version.since)"
         + (version.expires.map { ", the provider ends it at \($0)" } ?? "")

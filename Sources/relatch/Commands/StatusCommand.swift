@@ -76,7 +76,7 @@ struct Standing: Sendable {
   private var graceEnds: Timestamp? { journal?.machine.graceEnds }
 
   func hasOverdueDebt(_ now: Timestamp) -> Bool {
-    !credential.debts.isEmpty && graceEnds.map { $0 <= now } == true
+    !credential.debts.isEmpty && (credential.leak != nil || graceEnds.map { $0 <= now } == true)
   }
 
   var hasFailedDelivery: Bool { credential.undelivered.contains { $0.tried != nil } }
@@ -101,6 +101,9 @@ struct Standing: Sendable {
           + " `relatch resume \(credential.name)` does")
     }
     if let text = schedule.text(of: credential, at: now) { lines.append("  \(text)") }
+    if let leak = credential.leak {
+      lines.append("  incident \(leak.incident): versions up to \(leak.version) leaked, reported at \(leak.since)")
+    }
     if let exposure = credential.exposure, !schedule.tellsOfExposure {
       lines.append("  \(exposure.text): `relatch rotate \(credential.name)` replaces it")
     }
@@ -114,7 +117,9 @@ struct Standing: Sendable {
     }
     for debt in credential.debts {
       var line = "  debt: version \(debt.number) was replaced at \(debt.since) and has not been seen refused"
-      if let graceEnds {
+      if credential.leak != nil {
+        line += ", though it leaked: `relatch resume \(credential.name)` ends it"
+      } else if let graceEnds {
         line +=
           graceEnds > now
           ? "; its grace ends at \(graceEnds)" : "; its grace is over: `relatch retire \(credential.name)`"
@@ -134,7 +139,9 @@ struct Standing: Sendable {
   }
 
   /// Until when the schedule waits because of attempts that came to nothing.
-  private var nextAttempt: Timestamp? { journal.flatMap { RotationSchedule.system.pause(of: $0)?.until } }
+  private var nextAttempt: Timestamp? {
+    journal.flatMap { RotationSchedule.system.pause(of: $0, isLeaked: credential.leak != nil)?.until }
+  }
 
   func json(_ now: Timestamp) -> JSONValue {
     var members: [String: JSONValue] = [
@@ -159,6 +166,7 @@ struct Standing: Sendable {
     if let limit = RotationSchedule.system.ageLimit(of: credential) {
       members["age_limit"] = .string(limit.description)
     }
+    if let leak = credential.leak { members["leak"] = leak.json }
     if let exposure = credential.exposure { members["exposure"] = exposure.json }
     if let nextAttempt { members["next_attempt"] = .string(nextAttempt.description) }
     if !isReconciled { members["reconciled"] = false }

@@ -1,0 +1,164 @@
+import Audit
+import JSON
+import Sodium
+import Storage
+package import Vault
+
+/// What was reported of a credential, and how its leaked pairs are to be ended.
+package struct Revocation: Hashable, Sendable {
+  /// What the incident is called; one incident may be about many credentials.
+  package let incident: String
+  /// Why, in the words of whoever reported it. It stands in the log.
+  package let reason: String
+  /// The newest version that leaked; nil for the active one.
+  package let version: UInt64?
+  /// Whether the leaked pair is ended before its replacement was proved and delivered, so that nothing may be accepted for a
+  /// while: the one exception to laws 2 and 3.
+  package let isContainment: Bool
+  /// Whether the leaked pair is ended although a sink or hook lacks its replacement. Containment always does so.
+  package let evenIfUndelivered: Bool
+
+  package init(
+    incident: String, reason: String, version: UInt64? = nil, isContainment: Bool = false,
+    evenIfUndelivered: Bool = false
+  ) {
+    self.incident = incident
+    self.reason = reason
+    self.version = version
+    self.isContainment = isContainment
+    self.evenIfUndelivered = evenIfUndelivered || isContainment
+  }
+
+  /// Fails with `invalidInput` unless `reason` is fit for a log: some words, at most 1,000 bytes, without control characters.
+  package static func check(reason: String) throws(VaultError) {
+    guard (1...1000).contains(reason.utf8.count),
+      reason.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control })
+    else { throw VaultError(.invalidInput, "the reason: expected 1 to 1000 bytes without control characters") }
+  }
+}
+
+// A leak. Once it is noted in the record, every run of the credential is for ending it: no grace, no window and no hook holds
+// it back. What cannot be done now stays a debt that any later run settles.
+extension RotationRun {
+  /// Replaces what leaked, and ends it at the provider. A leak that is noted already is gone on with, whatever `revocation`
+  /// calls it: the pair that has replaced it is not replaced again.
+  func revoke(_ revocation: Revocation) async throws -> RotationOutcome {
+    isContaining = revocation.isContainment
+    try await openPairs()
+    try await report(revocation)
+    guard credential.leak != nil else { return .settled(active: activeNumber) }
+    return try await endLeak(evenIfUndelivered: revocation.evenIfUndelivered)
+  }
+
+  /// Does what is left to do about the leak that is noted.
+  func endLeak(evenIfUndelivered: Bool = false) async throws -> RotationOutcome {
+    replacesPrevious = true
+    if pairs.isEmpty { try await openPairs() }
+    // What is under way may bring a pair that leaked itself, and so may the next: never more than these two.
+    for _ in 0..<3 {
+      try await giveUpLeakedPair()
+      if let machine = journal?.machine, !machine.state.isFinal {
+        if machine.state.isOwing, credential.isActiveLeaked {
+          try await freeSlot()
+        } else {
+          let outcome = try await drive(retiringNow: true, evenIfUndelivered: evenIfUndelivered)
+          guard case .settled = outcome, credential.leak != nil else { return try await delivered(outcome) }
+        }
+      }
+      guard credential.isActiveLeaked else { return .settled(active: activeNumber) }
+      try await begin()
+    }
+    throw RotationError(
+      .unresolved, "\(name): what leaked was replaced three times, and the active pair is still one that leaked")
+  }
+
+  /// Notes the leak, and logs the report of it, before anything is asked of the provider for it.
+  private func report(_ revocation: Revocation) async throws {
+    // Law 6: a reason is the one text of a person's that the log takes as it is.
+    let reason = revocation.reason
+    guard !tellsSecret(reason) else {
+      throw RotationError(.vetoed, "\(name): the reason holds a secret of it, and would stand in the log")
+    }
+    let (now, overtook) = (timing.now(), overtook)
+    let fields: [String: JSONValue] = [
+      "containment": .bool(revocation.isContainment), "reason": .string(reason),
+    ].merging(overtook.map { ["overtook": .string($0)] } ?? [:]) { $1 }
+    credential = try await change(now: now) { change, credential in
+      let version = revocation.version ?? credential.leak?.version ?? credential.version(in: .active)?.number ?? 0
+      credential.noteLeak(incident: revocation.incident, version: version, now: now)
+      // What is reported of a leak that stands is of the same incident.
+      let incident = JSONValue.string(credential.leak?.incident ?? revocation.incident)
+      return try change.save(
+        credential, .credentialLeaked,
+        fields.merging(["incident": incident, "version": .integer(Int(clamping: version))]) { $1 })
+    }
+    report(EventName.credentialLeaked.text, version: credential.leak?.version, at: now)
+  }
+
+  private func tellsSecret(_ text: String) -> Bool {
+    let text = Array(text.utf8)
+    return pairs.values.contains { pair in
+      pair.clientSecret.withUnsafeBytes { secret in
+        guard !secret.isEmpty, text.count >= secret.count else { return false }
+        return (0...text.count - secret.count).contains { text[$0..<$0 + secret.count].elementsEqual(secret) }
+      }
+    }
+  }
+
+  /// Gives up a staged pair that leaked before it could become active. What was asked for and not answered is found out
+  /// first: the pair may be there, or be primary already.
+  private func giveUpLeakedPair() async throws {
+    if journal?.machine.state == .staging { try await clearUp(.stage) }
+    guard credential.isStagedLeaked else { return }
+    while let state = journal?.machine.state, credential.isStagedLeaked {
+      switch state {
+      case .promoting: try await clearUp(.promote)
+      case .validating: try await record(.postponed(.validate), version: credential.version(in: .staged)?.number)
+      case .staged, .validated: try await record(.abandoned, version: credential.version(in: .staged)?.number)
+      case .rejected, .discarding: _ = try await drive(retiringNow: true)
+      default: return
+      }
+    }
+  }
+
+  /// Deletes the replaced pair that holds the staging slot, so that what leaked can be replaced. That it is refused is seen
+  /// to later, together with what leaked.
+  private func freeSlot() async throws {
+    while let machine = journal?.machine {
+      switch machine.state {
+      case .owed: try await perform(.retire)
+      case .retiring: try await clearUp(.retire)
+      default: return
+      }
+    }
+  }
+
+  /// After a containment: what was ended first is followed by what was left out.
+  private func delivered(_ outcome: RotationOutcome) async throws -> RotationOutcome {
+    guard case .settled = outcome, !credential.undelivered.isEmpty else { return outcome }
+    return try await deliveryOutcome() ?? outcome
+  }
+}
+
+extension RotationRunner {
+  private static let revocationMark = " revoking"
+
+  /// The words by which `process` holds a lease: those of a revocation say so.
+  static func holder(_ process: String, for goal: Goal) -> String {
+    goal.isRevocation ? process + revocationMark : process
+  }
+
+  /// Who holds a lease, by the words it was taken with: the process, and whether it is ending a leak.
+  package static func process(holding words: String) -> (words: String, isRevoking: Bool) {
+    words.hasSuffix(revocationMark) ? (String(words.dropLast(revocationMark.count)), true) : (words, false)
+  }
+
+  /// Whether a run for `goal` may take a lease from its living holder: a revocation from every run that is none.
+  static func overtakes(_ goal: Goal, _ words: String) -> Bool {
+    goal.isRevocation && !process(holding: words).isRevoking
+  }
+}
+
+extension RotationRunner.Goal {
+  var isRevocation: Bool { if case .revoke = self { true } else { false } }
+}

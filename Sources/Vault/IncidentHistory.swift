@@ -1,0 +1,218 @@
+package import Audit
+import JSON
+import Storage
+
+/// Every leak that was reported, replayed from the log alone: what happened of it, and who had the pairs before.
+package struct IncidentHistory: Sendable {
+  /// One entry of the log, and where it stands.
+  package struct Moment: Sendable {
+    package let index: UInt64
+    package let entry: LogEntry
+  }
+
+  /// How somebody or something came by leaked versions.
+  package struct Use: Hashable, Sendable {
+    package enum Kind: String, Sendable {
+      /// A member was handed the pair.
+      case read
+      /// A run opened it, to talk to its provider.
+      case used
+      /// It was brought to a sink or hook.
+      case delivered
+    }
+
+    package let kind: Kind
+    /// The member; of a delivery the name of the sink or hook.
+    package let who: String
+    package fileprivate(set) var count = 0
+    package fileprivate(set) var last: Moment?
+    package fileprivate(set) var versions: Set<UInt64> = []
+
+    package static func == (left: Use, right: Use) -> Bool { left.kind == right.kind && left.who == right.who }
+
+    package func hash(into hasher: inout Hasher) {
+      hasher.combine(kind)
+      hasher.combine(who)
+    }
+  }
+
+  /// What one incident was about one credential.
+  package struct Part: Sendable {
+    package let incident: String
+    package let credential: String
+    /// `credential.leaked`, once or more.
+    package fileprivate(set) var reports: [Moment]
+    /// The versions that leaked and had not been seen to be refused, ascending.
+    package fileprivate(set) var leaked: [UInt64]
+    /// What followed, in the order of the log, intents left out.
+    package fileprivate(set) var moments: [Moment]
+    /// The entry that says of a version that it is refused.
+    package fileprivate(set) var refused: [UInt64: Moment] = [:]
+    /// Who and what had a leaked version, by the time of the report and until it was refused.
+    package fileprivate(set) var uses: [Use]
+    /// Whether the credential was removed while it was owed.
+    package fileprivate(set) var isRemoved = false
+
+    /// The versions that nobody has seen to be refused.
+    package var owed: [UInt64] { leaked.filter { refused[$0] == nil } }
+    package var reported: Moment? { reports.first }
+
+    /// The first entry of `event` after the report about a version that did not leak.
+    package func first(_ event: String) -> Moment? {
+      moments.first { $0.entry.event == event && ($0.entry.version ?? 0) > leaked.last ?? 0 }
+    }
+
+    /// When the last leaked version was seen to be refused; nil while one is owed.
+    package var ended: Moment? { owed.isEmpty ? refused.values.max { $0.index < $1.index } : nil }
+  }
+
+  /// By the order in which they were reported, then by credential.
+  package private(set) var parts: [Part] = []
+
+  private struct Credentials {
+    var uses: [Use: [UInt64: Use]] = [:]
+    var refused: Set<UInt64> = []
+    /// What was tried of a find that is about to be reported.
+    var tried: [Moment] = []
+    var part: Int?
+  }
+
+  private var present: [String: Credentials] = [:]
+
+  /// Goes through the whole log of `view`.
+  package init(_ view: VaultView) throws {
+    var replay = Self()
+    try view.replay { entry, index in replay.apply(Moment(index: index, entry: entry)) }
+    self = replay
+    present = [:]
+  }
+
+  private init() {}
+
+  private mutating func apply(_ moment: Moment) {
+    let entry = moment.entry
+    guard case .string(let name)? = entry.details["credential"] else { return }
+    var credential = present[name] ?? Credentials()
+    defer { present[name] = credential }
+    switch entry.event {
+    case EventName.credentialAdded.text:
+      credential = Credentials()
+    case EventName.credentialRemoved.text:
+      if let part = credential.part, !parts[part].owed.isEmpty {
+        parts[part].isRemoved = true
+        parts[part].moments.append(moment)
+      }
+      credential = Credentials()
+    case EventName.credentialLeaked.text: report(moment, of: name, &credential)
+    case EventName.leakTried.text: credential.tried.append(moment)
+    case EventName.pairRead.text: note(.read, entry.member, entry.versions, moment, &credential)
+    case EventName.pairUsed.text: note(.used, entry.member, entry.versions, moment, &credential)
+    case EventName.deliveryDone.text:
+      if case .string(let delivery)? = entry.details["delivery"] {
+        note(.delivered, delivery, entry.version.map { [$0] } ?? [], moment, &credential)
+      }
+      follow(moment, credential)
+    case "rotation.refused":
+      credential.refused.formUnion(entry.refusedVersions)
+      follow(moment, credential)
+    case "rotation.discarded":
+      if let version = entry.version { credential.refused.insert(version) }
+      follow(moment, credential)
+    case "rotation.begun":
+      // What is begun after the end is another story.
+      if let part = credential.part, parts[part].ended != nil { credential.part = nil }
+      follow(moment, credential)
+    default:
+      if entry.event.hasPrefix("rotation.") && !entry.event.hasSuffix(".intended")
+        || entry.event == EventName.deliveryFailed.text
+      {
+        follow(moment, credential)
+      }
+    }
+  }
+
+  private mutating func report(_ moment: Moment, of name: String, _ credential: inout Credentials) {
+    let version = moment.entry.version ?? 1
+    // As many as a record can have: what a log says is not trusted with the memory.
+    let all = (version > 10_000 ? version - 10_000 : 1)...max(1, version)
+    let open = all.filter { !credential.refused.contains($0) }
+    let leaked = open.isEmpty ? [version] : open
+    guard case .string(let incident)? = moment.entry.details["incident"] else { return }
+    if let part = credential.part, parts[part].incident == incident, parts[part].ended == nil {
+      parts[part].reports.append(moment)
+      parts[part].moments += credential.tried + [moment]
+      parts[part].leaked = Set(parts[part].leaked + leaked).sorted()
+    } else {
+      parts.append(
+        Part(
+          incident: incident, credential: name, reports: [moment], leaked: leaked,
+          moments: credential.tried + [moment], uses: []))
+      credential.part = parts.count - 1
+    }
+    credential.tried = []
+    guard let part = credential.part else { return }
+    if open.isEmpty { parts[part].refused[version] = moment }
+    parts[part].uses = Self.uses(of: parts[part].leaked, in: credential)
+  }
+
+  private static func uses(of leaked: [UInt64], in credential: Credentials) -> [Use] {
+    credential.uses.compactMap { key, byVersion in
+      let uses = leaked.compactMap { byVersion[$0] }
+      guard !uses.isEmpty else { return nil }
+      var use = key
+      use.count = uses.map(\.count).reduce(0, +)
+      use.last = uses.compactMap(\.last).max { $0.index < $1.index }
+      use.versions = Set(uses.flatMap(\.versions))
+      return use
+    }.sorted { ($0.kind.rawValue, $0.who) < ($1.kind.rawValue, $1.who) }
+  }
+
+  private mutating func note(
+    _ kind: Use.Kind, _ who: String, _ versions: [UInt64], _ moment: Moment, _ credential: inout Credentials
+  ) {
+    let key = Use(kind: kind, who: who)
+    for version in versions {
+      var use = credential.uses[key]?[version] ?? key
+      use.count += 1
+      use.last = moment
+      use.versions = [version]
+      credential.uses[key, default: [:]][version] = use
+    }
+    guard let part = credential.part, parts[part].ended == nil else { return }
+    parts[part].uses = Self.uses(of: parts[part].leaked, in: credential)
+    // Whoever is handed a leaked pair now is part of what happened.
+    if kind == .read, !Set(versions).isDisjoint(with: parts[part].leaked) { parts[part].moments.append(moment) }
+  }
+
+  private mutating func follow(_ moment: Moment, _ credential: Credentials) {
+    guard let part = credential.part else { return }
+    let isOver = parts[part].ended != nil
+    guard !isOver || moment.entry.event.hasPrefix("delivery.") else { return }
+    parts[part].moments.append(moment)
+    for version in parts[part].leaked where credential.refused.contains(version) {
+      if parts[part].refused[version] == nil { parts[part].refused[version] = moment }
+    }
+  }
+}
+
+extension LogEntry {
+  /// The version it speaks of, if it is of one.
+  package var version: UInt64? {
+    guard case .integer(let number)? = details["version"] else { return nil }
+    return UInt64(exactly: number)
+  }
+
+  /// The versions that were opened.
+  package var versions: [UInt64] {
+    guard case .array(let values)? = details["versions"] else { return [] }
+    return values.compactMap { if case .integer(let number) = $0 { UInt64(exactly: number) } else { nil } }
+  }
+
+  fileprivate var refusedVersions: [UInt64] {
+    guard case .array(let values)? = details["refused"] else { return [] }
+    return values.compactMap { value in
+      guard case .object(let members) = value, case .integer(let number)? = members["version"] else { return nil }
+      return UInt64(exactly: number)
+    }
+  }
+}

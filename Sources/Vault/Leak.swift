@@ -1,0 +1,67 @@
+package import Audit
+package import JSON
+
+/// That pairs of a credential are known to others. It stands until each of them is replaced, and seen to be refused: until
+/// then every run of the credential is for that, without grace or window.
+package struct Leak: Hashable, Sendable {
+  /// What the incident is called in which it was reported first.
+  package let incident: String
+  /// When it was reported first.
+  package let since: Timestamp
+  /// The newest version that leaked; those before it count as leaked, too.
+  package let version: UInt64
+
+  package init(incident: String, since: Timestamp, version: UInt64) {
+    self.incident = incident
+    self.since = since
+    self.version = version
+  }
+}
+
+extension Leak {
+  package var json: JSONValue {
+    .object([
+      "incident": .string(incident), "since": .string(since.description), "version": .integer(Int(clamping: version)),
+    ])
+  }
+
+  init(_ json: JSONValue) throws {
+    var members = try JSONMembers(of: json, "leak")
+    incident = try members.string("incident")
+    do { try Name.check(incident, "incident") } catch {
+      throw VaultError(.corrupt, "a leak in an incident without a name")
+    }
+    since = try members.timestamp("since")
+    version = UInt64(try members.count("version"))
+    try members.finish()
+    guard version > 0 else { throw VaultError(.corrupt, "a leak of version 0") }
+  }
+}
+
+extension Credential {
+  /// Notes that the versions up to `version` leaked. A leak that stands already stays the one it is, and grows.
+  ///
+  /// Nothing is noted where all of these were seen to be refused.
+  package mutating func noteLeak(incident: String, version: UInt64, now: Timestamp) {
+    leak = Leak(
+      incident: leak?.incident ?? incident, since: leak?.since ?? now, version: max(version, leak?.version ?? 0))
+    endLeakIfOver()
+  }
+
+  /// Whether the active version leaked, and is to be replaced at once.
+  package var isActiveLeaked: Bool { leak.map { version(in: .active)?.number ?? 0 <= $0.version } ?? false }
+
+  /// Whether the staged version leaked, and must not become active.
+  package var isStagedLeaked: Bool {
+    guard let leak, let staged = version(in: .staged) else { return false }
+    return staged.number <= leak.version
+  }
+
+  /// The debts that leaked: no grace spares them.
+  package var leakedDebts: [Version] { debts.filter { $0.number <= leak?.version ?? 0 } }
+
+  /// Ends the leak once none of its versions can be accepted any more, as far as was seen.
+  mutating func endLeakIfOver() {
+    if !isActiveLeaked && !isStagedLeaked && leakedDebts.isEmpty { leak = nil }
+  }
+}

@@ -1,0 +1,85 @@
+import ArgumentParser
+import Audit
+import JSON
+import Vault
+
+struct IncidentCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "incident", abstract: "Tell what happened of a leak: reported, replaced, delivered, refused, owed.",
+    discussion: """
+      Everything is read from the log, with nothing unlocked, and holds no secret; with proofs that other people's tools
+      check (`relatch log prove` prints one). Without a name the incidents are listed. Ends with 12 while something is owed.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The incident's name, or that of a credential: then its newest incident.")
+  var name: String?
+
+  @Flag(help: "Print a page for a browser, which needs no network and no other file.")
+  var html = false
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("Put the report into this file.", valueName: "file"))
+  var output: String?
+
+  func validate() throws {
+    guard name != nil || !html && output == nil else { throw ValidationError("expected the name of one incident") }
+    guard !html || !options.json else { throw ValidationError("--html and --json exclude each other") }
+  }
+
+  func run() async throws {
+    let now = WallClock.now()
+    let found = try await Places(options).openLocked().read { view in
+      let parts = try IncidentHistory(view).parts
+      guard let name else { return Found.all(parts) }
+      guard let incident = parts.last(where: { $0.incident == name || $0.credential == name })?.incident else {
+        throw Failure(
+          .notFound, "no incident is called \(Name.printable(name)), or is about a credential of that name",
+          hint: "`relatch incident` lists those there are; `relatch revoke NAME --reason TEXT` reports a leak")
+      }
+      return .one(
+        try IncidentReport(of: incident, parts.filter { $0.incident == incident }, in: view, now: now))
+    }
+    let report = Report(options)
+    switch found {
+    case .all(let parts):
+      if parts.isEmpty { report.note("no leak was ever reported") }
+      for part in parts { try report.result(part.json, text: part.line) }
+    case .one(let incident):
+      let text = html ? incident.page : options.json ? incident.json.canonicalText + "\n" : incident.text + "\n"
+      if let output {
+        try PublicOutput.replace(output, Array(text.utf8))
+        report.note("\(output): incident \(incident.name)")
+      } else {
+        try StandardStream.output.write(text)
+      }
+      if incident.isOwed { throw Status(code: .debtOutstanding) }
+    }
+  }
+
+  private enum Found: Sendable {
+    case all([IncidentHistory.Part])
+    case one(IncidentReport)
+  }
+}
+
+extension IncidentHistory.Part {
+  /// What it comes to, in one word.
+  var standing: String {
+    if !owed.isEmpty { return isRemoved ? "removed" : "owed" }
+    return "refused"
+  }
+
+  fileprivate var line: String {
+    let reported = reports.first.map { "\($0.entry.time)" } ?? "-"
+    return "\(incident)  \(credential)  reported \(reported)  \(standing)"
+  }
+
+  fileprivate var json: JSONValue {
+    .object([
+      "credential": .string(credential), "incident": .string(incident),
+      "reported": .string(reports.first?.entry.time.description ?? ""), "standing": .string(standing),
+      "type": "incident-summary",
+    ])
+  }
+}

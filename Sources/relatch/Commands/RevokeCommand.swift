@@ -1,0 +1,193 @@
+import ArgumentParser
+import Audit
+import JSON
+import Rotation
+import Sodium
+import Storage
+import Transport
+import Vault
+
+struct RevokeCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "revoke", abstract: "End a leaked pair: replace it now, delete it at the provider, see it refused.",
+    discussion: """
+      The new pair is staged, saved, proved, promoted and delivered before the leaked one is deleted: nothing is without a
+      pair that works. No grace, window, hook or run that is not for a leak holds it back. What cannot be done is a debt
+      that every later run tries to settle: `relatch status` shows it, `relatch incident` tells all that happened.
+
+      With --contain the leaked pair is ended first, before its replacement was proved and delivered: there may be an
+      outage until that has happened.
+
+      With --pair-file the file is searched, whatever its format, for secrets of the vault: it is said whose they are and
+      whether the provider still accepts them, and these are revoked. What is in it is never printed.
+      """)
+
+  @OptionGroup var options: CommonOptions
+  @OptionGroup var unattended: UnattendedOptions
+
+  @Argument(help: "The credentials' names.")
+  var names: [String] = []
+
+  @Option(help: ArgumentHelp("Why, in words that will stand in the log.", valueName: "text"))
+  var reason: String
+
+  @Flag(help: "Every credential that the identity can open and that has an app of its own.")
+  var all = false
+
+  @Option(help: ArgumentHelp("Every such credential of this kind of provider.", valueName: "id"))
+  var provider: String?
+
+  @Option(
+    help: ArgumentHelp("What this member could open and may know still (`relatch log exposure`).", valueName: "member"))
+  var exposedTo: String?
+
+  @Option(
+    help: ArgumentHelp("The credentials whose secrets stand in this file; - is standard input.", valueName: "file"))
+  var pairFile: String?
+
+  @Flag(help: "End the leaked pair before its replacement is proved and delivered, and accept the outage.")
+  var contain = false
+
+  @Flag(help: "End the leaked pair also where its replacement has not arrived at every sink and hook.")
+  var undelivered = false
+
+  @OptionGroup var many: ManyOptions
+
+  func validate() throws {
+    guard
+      [!names.isEmpty && pairFile == nil, all, provider != nil, exposedTo != nil, pairFile != nil].count(where: \.self)
+        == 1
+    else {
+      throw ValidationError(
+        "expected names of credentials, or one of --all, --provider ID, --exposed-to MEMBER, --pair-file FILE")
+    }
+  }
+
+  func run() async throws { try await unattended.run(options, revoke) }
+
+  private func revoke(_ report: Report) async throws {
+    try Revocation.check(reason: reason)
+    async let _ = CurlTransport.load()
+    // Read before anything else: a file that is not there leaves nothing behind.
+    let found = try pairFile.map { try FoundPair(path: $0) }
+    let places = try Places(options)
+    // Before the vault is opened: a full disk keeps SQLite from reading, too.
+    if SpaceReserve(places).releaseIfScarce() {
+      Diagnostics.standard.warning("the disk is full: the room that was set aside for this is used now")
+    }
+    defer { SpaceReserve(places).keep() }
+    let vault = try await places.openVault()
+    let composition = RotationComposition(vault: vault)
+    let incident = Incident.name(at: WallClock.now(), .system)
+    let leaks =
+      if let found { try await composition.search(found, in: names, incident: incident, report) } else {
+        try await chosen(in: vault)
+      }
+    if leaks.isEmpty { report.note("there is nothing to revoke") }
+    let (reason, contain, undelivered) = (reason, contain, undelivered)
+    try await composition.end(leaks, jobs: many.jobs, report) { version in
+      Revocation(
+        incident: incident, reason: reason, version: version, isContainment: contain, evenIfUndelivered: undelivered)
+    }
+  }
+
+  private func chosen(in vault: UnlockedVault) async throws -> [LeakedVersion] {
+    let (names, provider, exposedTo) = (names, provider, exposedTo)
+    let member = vault.member
+    return try await vault.read { view in
+      if let exposedTo {
+        return try view.exposures(to: exposedTo).filter { $0.isToBeRotated || !$0.owed.isEmpty }
+          .map { LeakedVersion(credential: $0.credential, version: $0.newestVersion) }
+      }
+      guard names.isEmpty else {
+        var seen: Set<String> = []
+        return names.filter { seen.insert($0).inserted }.map { LeakedVersion(credential: $0, version: nil) }
+      }
+      return try view.rotatable(by: member)
+        .filter { name in try provider.map { try view.credential(name).provider == $0 } ?? true }
+        .map { LeakedVersion(credential: $0, version: nil) }
+    }
+  }
+}
+
+extension RotationComposition {
+  /// Ends `leaks`, administrators first, and says what is left to be done.
+  func end(
+    _ leaks: [LeakedVersion], jobs: Int, _ report: Report, as revocation: @Sendable (UInt64?) -> Revocation
+  ) async throws {
+    let waves = try await vault.read { try leaks.waves(in: $0) }.map { wave in
+      wave.map { Errand(name: $0.credential, goal: .revoke(revocation($0.version))) }
+    }
+    let count = waves.map(\.count).reduce(0, +)
+    let result: Result<Void, any Error>
+    do { result = .success(try await runEach(waves, jobs: jobs, report: report.of(runs: count))) } catch {
+      result = .failure(error)
+    }
+    try await tellLeft(of: leaks.map(\.credential), report)
+    try result.get()
+  }
+
+  /// What is left to be done, with its countdown.
+  private func tellLeft(of names: [String], _ report: Report) async throws {
+    let now = WallClock.now()
+    let left = try await vault.read { view in
+      try names.filter { try view.hasCredential($0) }.map { try view.credential($0) }.filter { $0.leak != nil }
+        .map { credential in
+          let journal = try RotationJournal(view, of: credential)
+          return LeftOfLeak(
+            credential: credential,
+            next: journal.flatMap { RotationSchedule.system.pause(of: $0, isLeaked: true)?.until })
+        }
+    }
+    for left in left { try report.result(left.json, text: left.text(now)) }
+  }
+}
+
+/// The versions of one credential that leaked, up to this one; nil for up to the active one.
+struct LeakedVersion: Hashable, Sendable {
+  let credential: String
+  let version: UInt64?
+}
+
+extension [LeakedVersion] {
+  /// Who administers others goes first: whoever has an administrator's pair can read theirs, and the new ones as well.
+  fileprivate func waves(in view: VaultView) throws -> [[LeakedVersion]] {
+    let administrators = try Set(view.credentials().filter { !$0.isSelfAdministered }.map(\.admin))
+    let first = filter { administrators.contains($0.credential) }
+    return [first, filter { !administrators.contains($0.credential) }].filter { !$0.isEmpty }
+  }
+}
+
+/// What a revocation could not do yet.
+private struct LeftOfLeak: Sendable {
+  let credential: Credential
+  /// Not before then does a schedule try it again; nil for at once.
+  let next: Timestamp?
+
+  /// The newest version that leaked and may be accepted, and when the provider itself ends it.
+  private var accepted: (number: UInt64, expires: Timestamp?) {
+    guard let debt = credential.leakedDebts.last, !credential.isActiveLeaked else {
+      return (credential.version(in: .active)?.number ?? 0, nil)
+    }
+    return (debt.number, debt.expires)
+  }
+
+  func text(_ now: Timestamp) -> String {
+    let (number, expires) = accepted
+    var line = "\(credential.name): owed: version \(number) leaked and has not been seen to be refused"
+    line += next.map { $0 > now ? "; tried again in \(($0 - now).words), at \($0)" : "" } ?? ""
+    line += expires.map { "; the provider ends it by itself in \(($0 - now).words), at \($0)" } ?? ""
+    return line + ", or by `relatch resume \(credential.name)`"
+  }
+
+  var json: JSONValue {
+    let (number, expires) = accepted
+    var members: [String: JSONValue] = [
+      "credential": .string(credential.name), "incident": .string(credential.leak?.incident ?? ""), "type": "owed",
+      "version": .integer(Int(clamping: number)),
+    ]
+    if let next { members["next_attempt"] = .string(next.description) }
+    if let expires { members["expires"] = .string(expires.description) }
+    return .object(members)
+  }
+}

@@ -1,0 +1,155 @@
+import Audit
+import Vault
+
+// A page of its own: no script, no other file, nothing from the network. Every word that comes from the log is escaped.
+extension IncidentReport {
+  var page: String {
+    """
+    <!doctype html>
+    <html lang="en">
+    <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+    <meta name="referrer" content="no-referrer">
+    <title>Incident \(name.escaped)</title>
+    <style>\(Self.style)</style>
+    </head>
+    <body>
+    <main>
+    <h1>Incident \(name.escaped)</h1>
+    <p class="\(isOwed ? "owed" : "done")">\(verdict.escaped)</p>
+    <dl>
+    \(fact("Reported", "\(reported)"))
+    \(fact("Refused", ended.map { "\($0)" } ?? "not all that leaked, yet"))
+    \(fact("Time to revoke", ended.map { ($0 - reported).seconds } ?? "still running"))
+    \(fact("Written", "\(written)"))
+    </dl>
+    \(parts.map(section).joined(separator: "\n"))
+    \(evidence)
+    </main>
+    </body>
+    </html>
+
+    """
+  }
+
+  private var verdict: String {
+    isOwed
+      ? "Something is still owed: a leaked pair has not been seen to be refused."
+      : "Every leaked pair was replaced, and the provider was seen to refuse it."
+  }
+
+  private func fact(_ name: String, _ value: String) -> String {
+    "<div><dt>\(name.escaped)</dt><dd>\(value.escaped)</dd></div>"
+  }
+
+  private func section(_ part: Part) -> String {
+    let history = part.history
+    let versions = history.leaked.map(String.init).joined(separator: ", ")
+    let moments = history.moments.map { moment in
+      let isKey = ["credential.leaked", "rotation.promoted", "rotation.refused"].contains(moment.entry.event)
+      return """
+        <li\(isKey ? " class=\"key\"" : "")><time datetime="\(moment.entry.time)">\(moment.entry.time)</time>
+        <span class="after">\((moment.entry.time - reported).offset)</span>
+        <span class="what">\(moment.text.escaped)</span> <span class="entry">entry \(moment.index)</span></li>
+        """
+    }
+    let uses = history.uses.map { "<li>\($0.text.escaped)</li>" }
+    return """
+      <section>
+      <h2>\(history.credential.escaped)</h2>
+      <p>Version \(versions) leaked.</p>
+      <h3>Timeline of \(history.credential.escaped)</h3>
+      <ol class="timeline">
+      \(moments.joined(separator: "\n"))
+      </ol>
+      <h3>Who had it</h3>
+      <p>Open to \(part.openTo.joined(separator: ", ").escaped).</p>
+      \(uses.isEmpty ? "<p>Nobody read it, and it was brought nowhere.</p>" : "<ul>\n\(uses.joined(separator: "\n"))\n</ul>")
+      <h3>What is still owed</h3>
+      <p>\((part.owed?.text(at: written) ?? "Nothing.").escaped)</p>
+      </section>
+      """
+  }
+
+  private var evidence: String {
+    let proofs = self.proofs.map { proof in
+      """
+      <details><summary>Entry \(proof.index)</summary>
+      <pre>\(proof.text.escaped)</pre>
+      <pre>\(proof.proof.escaped)</pre>
+      </details>
+      """
+    }
+    return """
+      <section>
+      <h2>Proofs</h2>
+      <p>All of this is told by a log that anyone can verify. Each proof below is a C2SP tlog-proof of the entry above it, exactly
+      as it is hashed; the checkpoint is a signed note by \(checkpoint.member.escaped), to be checked with this key:</p>
+      <pre>\(checkpoint.key.escaped)</pre>
+      <details><summary>Checkpoint</summary>
+      <pre>\(checkpoint.note.escaped)</pre>
+      </details>
+      \(proofs.joined(separator: "\n"))
+      </section>
+      """
+  }
+
+  private static let style = """
+
+    :root { color-scheme: light dark; --ink: #1b1f24; --faint: #57606a; --paper: #ffffff; --line: #c4cad1; --mark: #0b5cad;
+      --done: #116329; --owed: #a40e26; }
+    @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --faint: #a5b0bb; --paper: #0d1117; --line: #4a535d;
+      --mark: #79b8ff; --done: #7ee2a0; --owed: #ffaba8; } }
+    * { box-sizing: border-box; }
+    body { margin: 0; background: var(--paper); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
+    main { max-width: 64rem; margin: 0 auto; padding: 1rem; }
+    h1, h2, p, dd, li, pre { overflow-wrap: anywhere; }
+    h1 { font-size: 1.6rem; } h2 { font-size: 1.3rem; margin-top: 2rem; } h3 { font-size: 1rem; }
+    .done, .owed { border-left: .3rem solid; padding-left: .7rem; font-weight: 600; }
+    .done { color: var(--done); } .owed { color: var(--owed); }
+    dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr)); gap: .5rem 1.5rem; }
+    dt { color: var(--faint); } dd { margin: 0; }
+    .timeline { list-style: none; margin: 0; padding: 0; border-left: .15rem solid var(--line); }
+    .timeline li { position: relative; padding: .35rem 0 .35rem 1.2rem; }
+    .timeline li::before { content: ""; position: absolute; left: -.42rem; top: .85rem; width: .7rem; height: .7rem;
+      border-radius: 50%; background: var(--paper); border: .15rem solid var(--line); }
+    .timeline .key::before { background: var(--mark); border-color: var(--mark); }
+    .timeline .key .what { font-weight: 600; }
+    .what { display: block; } .entry, .after, time { color: var(--faint); font-size: .875rem; }
+    pre { white-space: pre-wrap; font: .8125rem/1.4 ui-monospace, monospace; border: 1px solid var(--line); padding: .6rem; }
+    summary { cursor: pointer; padding: .3rem 0; }
+    @media (min-width: 48rem) { .timeline li { display: grid; grid-template-columns: 14rem 5rem 1fr auto; gap: 0 1rem; } }
+
+    """
+}
+
+extension String {
+  /// As it stands in a page, in text and in attributes.
+  fileprivate var escaped: String {
+    var text = ""
+    for scalar in unicodeScalars {
+      switch scalar {
+      case "&": text += "&amp;"
+      case "<": text += "&lt;"
+      case ">": text += "&gt;"
+      case "\"": text += "&quot;"
+      case "'": text += "&#39;"
+      default: text.unicodeScalars.append(scalar)
+      }
+    }
+    return text
+  }
+}
+
+extension Duration {
+  /// In seconds with three decimals: `1.250 s`.
+  var seconds: String {
+    let milliseconds = components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000
+    let rest = String(1000 + abs(milliseconds) % 1000).dropFirst()
+    return "\(milliseconds < 0 ? "-" : "")\(abs(milliseconds) / 1000).\(rest) s"
+  }
+
+  fileprivate var offset: String { (self < .zero ? "" : "+") + seconds }
+}

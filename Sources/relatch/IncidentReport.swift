@@ -1,0 +1,237 @@
+import Audit
+import JSON
+import Rotation
+import Vault
+
+/// What is told of one incident, all of it from the log.
+struct IncidentReport: Sendable {
+  /// What is left to be done about one credential.
+  struct Owed: Sendable {
+    let versions: [UInt64]
+    /// When a schedule tries again; nil for at its next run.
+    let next: Timestamp?
+    /// When the provider ends the pair by itself, if it said so.
+    let expires: Timestamp?
+    let isRemoved: Bool
+  }
+
+  struct Part: Sendable {
+    let history: IncidentHistory.Part
+    /// Who could open the credential when the leak was reported, by name.
+    let openTo: [String]
+    /// Nil if every version that leaked was seen to be refused.
+    let owed: Owed?
+  }
+
+  /// That an entry is in the log, for others to check.
+  struct Proof: Sendable {
+    let index: UInt64
+    let text: String
+    let proof: String
+  }
+
+  let name: String
+  let vault: String
+  let written: Timestamp
+  let parts: [Part]
+  /// Of each moment that matters most.
+  let proofs: [Proof]
+  /// The signed checkpoint, its signer and the key to check it with.
+  let checkpoint: (note: String, member: String, key: String)
+
+  var isOwed: Bool { parts.contains { $0.owed != nil } }
+  var reported: Timestamp { parts.compactMap { $0.history.reported?.entry.time }.min() ?? written }
+
+  /// When the last of what leaked was seen to be refused; nil while something is owed.
+  var ended: Timestamp? {
+    let ends = parts.map { $0.history.ended?.entry.time }
+    return ends.contains { $0 == nil } ? nil : ends.compactMap(\.self).max()
+  }
+
+  init(of name: String, _ histories: [IncidentHistory.Part], in view: VaultView, now: Timestamp) throws {
+    self.name = name
+    vault = view.header.origin
+    written = now
+    let accesses = try AccessHistory(view).accesses
+    parts = try histories.map { history in
+      let reported = history.reported?.entry.time ?? now
+      let openTo = accesses.filter { access in
+        access.credential == history.credential && access.since <= reported
+          && access.until.map { $0 >= reported } ?? true
+      }
+      return Part(
+        history: history, openTo: Set(openTo.map(\.member)).sorted(), owed: try Self.owed(of: history, in: view))
+    }
+    let newest = try view.newestCheckpoint
+    checkpoint = (String(decoding: newest.signed.bytes, as: UTF8.self), newest.member, newest.key.description)
+    let indexes = histories.flatMap { history in
+      [history.reported, history.first("rotation.promoted")].compactMap(\.self).map(\.index)
+        + history.refused.values.map(\.index)
+    }
+    proofs = try Set(indexes).sorted().map { index in
+      let proved = try view.proof(ofEntry: index)
+      return Proof(
+        index: index, text: String(decoding: proved.entry.bytes, as: UTF8.self),
+        proof: String(decoding: proved.proof.bytes, as: UTF8.self))
+    }
+  }
+
+  private static func owed(of history: IncidentHistory.Part, in view: VaultView) throws -> Owed? {
+    guard !history.owed.isEmpty else { return nil }
+    guard !history.isRemoved, try view.hasCredential(history.credential) else {
+      return Owed(versions: history.owed, next: nil, expires: nil, isRemoved: true)
+    }
+    let credential = try view.credential(history.credential)
+    let journal = try RotationJournal(view, of: credential)
+    return Owed(
+      versions: history.owed, next: journal.flatMap { RotationSchedule.system.pause(of: $0, isLeaked: true)?.until },
+      expires: credential.leakedDebts.compactMap(\.expires).max(), isRemoved: false)
+  }
+}
+
+extension IncidentReport.Owed {
+  func text(at now: Timestamp) -> String {
+    let numbers = versions.map(String.init).joined(separator: ", ")
+    if isRemoved { return "version \(numbers): the credential was removed before it was seen to be refused" }
+    var line = "version \(numbers) has not been seen to be refused"
+    if let next, next > now { line += "; tried again in \((next - now).words), at \(next)" }
+    if let expires { line += "; the provider ends it by itself in \((expires - now).words), at \(expires)" }
+    return line
+  }
+}
+
+extension IncidentHistory.Use {
+  var text: String {
+    let times = "\(count.times)\(last.map { ", last at \($0.entry.time) (entry \($0.index))" } ?? "")"
+    return switch kind {
+    case .read: "\(who) read it \(times)"
+    case .used: "runs of \(who) opened it \(times)"
+    case .delivered: "it was brought to \(who) \(times)"
+    }
+  }
+}
+
+extension IncidentHistory.Moment {
+  /// What happened, in words.
+  var text: String {
+    let number = entry.version.map(String.init) ?? "?"
+    func detail(_ key: String) -> String? {
+      if case .string(let text)? = entry.details[key] { Diagnostics.printable(text) } else { nil }
+    }
+    let because = detail("detail").map { ": \($0)" } ?? detail("reason").map { ": \($0)" } ?? ""
+    switch entry.event {
+    case "credential.leaked":
+      return "reported by \(entry.member): versions up to \(number) leaked: \(detail("reason") ?? "")"
+        + (detail("overtook").map { "; a run at work was overtaken (\($0))" } ?? "")
+    case "leak.tried":
+      let accepted =
+        entry.details["accepted"] == .bool(true)
+        ? "accepts it" : entry.details["accepted"] == .bool(false) ? "refuses it" : "does not say\(because)"
+      return "version \(number) was found: the provider \(accepted)"
+    case "pair.read":
+      return "\(entry.member) read version \(entry.versions.map(String.init).joined(separator: ", "))"
+    case "credential.removed": return "removed by \(entry.member)"
+    case "delivery.done": return "version \(number) arrived at \(detail("delivery") ?? "?")"
+    case "delivery.failed": return "version \(number) did not arrive at \(detail("delivery") ?? "?")\(because)"
+    case "rotation.begun": return "a rotation begins"
+    case "rotation.staged": return "version \(number) is staged and saved"
+    case "rotation.validated": return "version \(number) is proved: it was granted a token"
+    case "rotation.promoted": return "version \(number) has replaced what leaked"
+    case "rotation.verified": return "version \(number) is verified as primary"
+    case "rotation.deleted": return "version \(number) is deleted at the provider"
+    case "rotation.refused": return "what leaked was seen to be refused, the new pair accepted"
+    case "rotation.rejected": return "version \(number) was refused: it will not be promoted\(because)"
+    case "rotation.abandoned": return "version \(number) is given up"
+    case "rotation.discarded": return "version \(number) is removed at the provider"
+    case let event where event.hasSuffix(".lost"): return "an answer was lost (\(event.step))\(because)"
+    case let event where event.hasSuffix(".postponed"): return "\(event.step) did not happen yet\(because)"
+    default: return entry.event
+    }
+  }
+}
+
+extension String {
+  fileprivate var step: String { split(separator: ".").dropFirst().first.map(String.init) ?? self }
+}
+
+// MARK: - Text
+
+extension IncidentReport {
+  var text: String {
+    var lines = [
+      "incident  \(name)", "reported  \(reported)",
+      "refused   \(ended.map { "\($0), after \(($0 - reported).seconds)" } ?? "not all that leaked, yet")",
+    ]
+    for part in parts {
+      let history = part.history
+      let versions = history.leaked.map(String.init).joined(separator: ", ")
+      lines += ["", "\(history.credential): version \(versions) leaked"]
+      lines += history.moments.map { "  \($0.entry.time)  entry \($0.index)  \($0.text)" }
+      lines.append("  open to \(part.openTo.joined(separator: ", "))")
+      lines += history.uses.map { "  \($0.text)" }
+      lines.append("  owed: \(part.owed?.text(at: written) ?? "nothing")")
+    }
+    lines += ["", "log       \(vault), checkpoint signed by \(checkpoint.member): \(checkpoint.key)"]
+    lines.append(
+      "proofs    of entries \(proofs.map { String($0.index) }.joined(separator: ", ")): --json or --html has them")
+    return lines.joined(separator: "\n")
+  }
+}
+
+// MARK: - JSON
+
+extension IncidentReport {
+  var json: JSONValue {
+    var members: [String: JSONValue] = [
+      "checkpoint": .string(checkpoint.note), "credentials": .array(parts.map { $0.json }), "incident": .string(name),
+      "key": .string(checkpoint.key), "member": .string(checkpoint.member), "origin": .string(vault),
+      "proofs": .array(
+        proofs.map {
+          .object([
+            "entry": .integer(Int(clamping: $0.index)), "proof": .string($0.proof), "text": .string($0.text),
+          ])
+        }), "reported": .string(reported.description), "type": "incident", "written": .string(written.description),
+    ]
+    if let ended {
+      members["refused"] = .string(ended.description)
+      members["milliseconds"] = .integer(Int(clamping: ended.milliseconds - reported.milliseconds))
+    }
+    return .object(members)
+  }
+}
+
+extension IncidentReport.Part {
+  fileprivate var json: JSONValue {
+    var members: [String: JSONValue] = [
+      "credential": .string(history.credential), "leaked": .array(history.leaked.map { .integer(Int(clamping: $0)) }),
+      "open_to": .array(openTo.map { .string($0) }), "owed": .array(history.owed.map { .integer(Int(clamping: $0)) }),
+      "standing": .string(history.standing),
+      "timeline": .array(
+        history.moments.map {
+          .object([
+            "entry": .integer(Int(clamping: $0.index)), "event": .string($0.entry.event), "text": .string($0.text),
+            "time": .string($0.entry.time.description),
+          ])
+        }),
+      "uses": .array(
+        history.uses.map { use in
+          .object(
+            [
+              "count": .integer(use.count), "kind": .string(use.kind.rawValue),
+              "versions": .array(use.versions.sorted().map { .integer(Int(clamping: $0)) }), "who": .string(use.who),
+            ].merging(
+              use.last.map {
+                ["last": .string($0.entry.time.description), "last_entry": .integer(Int(clamping: $0.index))]
+              } ?? [:]
+            ) { $1 })
+        }),
+    ]
+    if let next = owed?.next { members["next_attempt"] = .string(next.description) }
+    if let expires = owed?.expires { members["expires"] = .string(expires.description) }
+    for (key, event) in [("replaced", "rotation.promoted"), ("delivered", "delivery.done")] {
+      if let moment = history.first(event) { members[key] = .string(moment.entry.time.description) }
+    }
+    if let ended = history.ended { members["refused"] = .string(ended.entry.time.description) }
+    return .object(members)
+  }
+}

@@ -1,0 +1,84 @@
+import Foundation
+import Testing
+
+@Suite("What is told of an incident")
+struct IncidentTests {
+  /// What a person could write to do harm in a page.
+  private static let reason = #"in a <script>alert("x")</script> & 'quoted' </pre> repository"#
+
+  private func afterLeak() async throws -> (place: Workplace, secrets: [String]) {
+    let place = try await Workplace(["--apps", "2"])
+    try await place.add("crm")
+    try await place.add("erp", app: 2)
+    let sink = place.folder.appendingPathComponent("pair.json").path
+    #expect(try await place.relatch("sink", "add", "crm", sink).code == 0)
+    #expect(try await place.relatch("deliver", "crm").code == 0)
+    #expect(try await place.pair("crm") != nil)
+    let before = try await place.org.pairs()
+    #expect(try await place.relatch("revoke", "crm", "erp", "--reason", Self.reason).code == 0)
+    let pairs = try await before.union(place.org.pairs())
+    return (place, pairs.flatMap { [$0.key, $0.secret] })
+  }
+
+  @Test("It says when the leak was reported, replaced, delivered and refused, who had the pair, and nothing secret")
+  func told() async throws {
+    let (place, secrets) = try await afterLeak()
+    let text = try await place.relatch("incident", "crm").outputText
+    for words in [
+      "version 1 leaked", "reported by owner", "version 2 has replaced what leaked", "version 2 arrived at pair.json",
+      "what leaked was seen to be refused", "owner read it once", "it was brought to pair.json once", "owed: nothing",
+    ] { #expect(text.contains(words), "\(words): \(text)") }
+    let json = try #require(try await place.relatch("incident", "crm", "--json").objects().first)
+    let name = try #require(json["incident"] as? String)
+    let parts = try #require(json["credentials"] as? [[String: Any]])
+    #expect(parts.map { $0["credential"] as? String } == ["crm", "erp"])
+    #expect(parts.allSatisfy { ($0["owed"] as? [Int])?.isEmpty == true && $0["refused"] != nil })
+    #expect(json["milliseconds"] as? Int ?? -1 >= 0)
+    // Each proof is the one that `log prove` prints for that entry.
+    for proof in try #require(json["proofs"] as? [[String: Any]]) {
+      let entry = try #require(proof["entry"] as? Int)
+      let proved = try #require(try await place.relatch("log", "prove", "\(entry)", "--json").objects().first)
+      #expect(proof["proof"] as? String == proved["proof"] as? String)
+      #expect(proof["text"] as? String == proved["text"] as? String)
+    }
+    #expect(try await place.relatch("incident", name).outputText.contains("erp: version 1 leaked"))
+    let page = try await place.relatch("incident", name, "--html").outputText
+    let listed = try await place.relatch("incident").outputText
+    #expect(listed.contains(name) && !listed.contains("owed"))
+    for output in [text, page, listed, try await place.relatch("incident", name, "--json").outputText] {
+      for secret in secrets { #expect(!output.contains(secret)) }
+    }
+    #expect(!page.contains("<script") && page.contains("&lt;script&gt;alert(&quot;x&quot;)"))
+    expectFailure(try await place.relatch("incident", "nope"), 66)
+    #expect(try await place.relatch("incident", "--html").code == 64)
+  }
+
+  @Test("While something is owed it says so, with 12")
+  func owed() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    try await place.org.fault("sessionEnded", "DELETE", "*")
+    #expect(try await place.relatch("revoke", "crm", "--reason", "x").code == 12)
+    // Reported again it is the same incident.
+    #expect(try await place.relatch("revoke", "crm", "--reason", "y").code != 0)
+    #expect(try await place.relatch("incident").outputText.split(separator: "\n").count == 1)
+    let told = try await place.relatch("incident", "crm")
+    #expect(told.code == 12 && told.outputText.contains("owed: version 1 has not been seen to be refused"))
+    #expect(told.outputText.contains("retire did not happen yet"))
+    #expect(try await place.relatch("incident", "crm", "--html").outputText.contains("still owed"))
+    try await place.org.clearFaults()
+    #expect(try await place.relatch("resume").code == 0)
+    #expect(try await place.relatch("incident", "crm").code == 0)
+  }
+
+  @Test("The page is readable and accessible in a browser without a network, at 360 and at 1440 pixels")
+  func page() async throws {
+    let (place, _) = try await afterLeak()
+    let page = place.folder.appendingPathComponent("incident.html").path
+    #expect(try await place.relatch("incident", "crm", "--html", "-o", page).code == 0)
+    let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../Browser/check_page.py").path
+    let checked = try await place.run("/usr/bin/python3", [script, page, ".timeline li", "h1", "dl dd"])
+    if checked.code == 69 { return print("skipped: \(checked.line)") }
+    #expect(checked.code == 0, "\(checked.outputText)\(checked.errorText)")
+  }
+}

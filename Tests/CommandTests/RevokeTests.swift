@@ -1,0 +1,184 @@
+import Foundation
+import Glibc
+import Testing
+
+@Suite("A leak, ended by the real program")
+struct RevokeTests {
+  @Test("The leaked pair is refused when the command ends, and its replacement is delivered before that")
+  func one() async throws {
+    let place = try await Workplace()
+    try await place.add("crm", policy: ["propagation=0s", "grace=30d", "window=sat 01:00-01:01"])
+    let sink = place.folder.appendingPathComponent("pair.json").path
+    #expect(try await place.relatch("sink", "add", "crm", sink).code == 0)
+    let leaked = try await place.org.primary()
+    let revoked = try await place.relatch("revoke", "crm", "--reason", "found in a public repository")
+    #expect(revoked.code == 0 && revoked.outputText.contains("crm: version 2 is active; nothing is owed"))
+    #expect(try await !place.org.grants(leaked))
+    #expect(try await place.holdsPrimary("crm"))
+    #expect(try await place.org.consumer().slot == nil)
+    let events = try await place.relatch("log", "list", "--json").objects().compactMap { $0["event"] as? String }
+    let delivered = try #require(events.firstIndex(of: "delivery.done"))
+    #expect(try delivered < #require(events.firstIndex(of: "rotation.deleted")))
+    #expect(
+      try #require(events.firstIndex(of: "credential.leaked")) < #require(events.firstIndex(of: "rotation.begun")))
+    #expect(try await !place.relatch("status").outputText.contains("leaked"))
+    #expect(try await place.logIsWhole())
+    #expect(try await place.relatch("revoke", "crm").code == 64, "a reason is asked for")
+    #expect(try await place.relatch("revoke", "--reason", "x").code == 64)
+    #expect(try await place.relatch("revoke", "nope", "--reason", "x").code == 66)
+  }
+
+  @Test("A file that somebody found is searched, whatever its format, and nothing in it is printed")
+  func pairFile() async throws {
+    let place = try await Workplace(["--apps", "3"])
+    for (name, app) in [("crm", 1), ("erp", 2), ("hr", 3)] { try await place.add(name, app: app) }
+    let leaked = try await [place.org.primary(ofApp: 1), place.org.primary(ofApp: 2)]
+    let file = place.folder.appendingPathComponent("found.txt")
+    try Data("# deploy.sh\nexport ID=\(leaked[0].key) SECRET='\(leaked[0].secret)'\n".utf8).write(to: file)
+    let revoked = try await place.relatch("revoke", "--pair-file", file.path, "--reason", "in a ticket")
+    #expect(revoked.code == 0, "\(revoked.errorText)")
+    #expect(revoked.outputText.contains("crm: version 1, which is active, stands in the file; the provider accepts it"))
+    #expect(revoked.outputText.contains("crm: version 2 is active; nothing is owed"))
+    for text in [revoked.outputText, revoked.errorText, try await place.relatch("log", "list").outputText] {
+      #expect(!text.contains(leaked[0].secret) && !text.contains(leaked[0].key))
+    }
+    #expect(try await !place.org.grants(leaked[0]))
+    #expect(try await place.org.grants(leaked[1]), "others are left alone")
+    #expect(try await place.holdsPrimary("erp", ofApp: 2), "others are left alone")
+
+    // The same find again: it is known by its version, refused, and nothing is to be done.
+    let again = try await place.relatch("revoke", "--pair-file", file.path, "--reason", "again", "--json")
+    let found = try again.objects().first { $0["type"] as? String == "found" }
+    #expect(again.code == 0 && found?["stage"] as? String == "retired" && found?["accepted"] as? Bool == false)
+    #expect(try await place.holdsPrimary("crm"))
+
+    let json = try await place.relatch("revoke", "--pair-file", "-", "--reason", "x", stdin: leaked[1].document)
+    #expect(json.code == 0 && json.outputText.contains("erp: version 2 is active"), "\(json.errorText)")
+    try Data("nothing of ours".utf8).write(to: file)
+    expectFailure(try await place.relatch("revoke", "--pair-file", file.path, "--reason", "x"), 66, "holds no secret")
+    expectFailure(try await place.relatch("revoke", "--pair-file", "/nonexistent", "--reason", "x"), 66)
+    #expect(try await place.logIsWhole())
+  }
+
+  @Test("What the provider does not let end is owed, with a countdown, and a run by schedule settles it")
+  func debt() async throws {
+    let place = try await Workplace()
+    try await place.add("crm", policy: ["propagation=0s", "grace=30d"])
+    let leaked = try await place.org.primary()
+    try await place.org.fault("sessionEnded", "DELETE", "*")
+    let owed = try await place.relatch("revoke", "crm", "--reason", "x")
+    #expect(owed.code == 12, "\(owed.errorText)")
+    #expect(owed.outputText.contains("crm: owed: version 1 leaked") && owed.outputText.contains("ends it by itself in"))
+    #expect(try await place.org.grants(leaked))
+    #expect(try await place.holdsPrimary("crm"))
+    let status = try await place.relatch("status", "crm")
+    #expect(status.code == 12 && status.outputText.contains("versions up to 1 leaked"))
+    try await place.org.clearFaults()
+    #expect(try await place.relatch("resume").code == 0)
+    #expect(try await !place.org.grants(leaked))
+    #expect(try await place.relatch("status", "crm").code == 0)
+    #expect(try await place.logIsWhole())
+  }
+
+  @Test("The administrator's own pair is replaced first, and with it what it administers")
+  func administrator() async throws {
+    let place = try await Workplace(["--every-app-is-admin", "--apps", "3"], addsAdmin: false)
+    try await place.add("zeus", app: 1, admin: "self")
+    for (name, app) in [("crm", 2), ("erp", 3)] { try await place.add(name, app: app, admin: "zeus") }
+    let leaked = try await (1...3).asyncMap { try await place.org.primary(ofApp: $0) }
+    let revoked = try await place.relatch("revoke", "--all", "--reason", "the host was taken", "--jobs", "3")
+    #expect(revoked.code == 0, "\(revoked.errorText)")
+    for pair in leaked { #expect(try await !place.org.grants(pair)) }
+    for (name, app) in [("zeus", 1), ("crm", 2), ("erp", 3)] { #expect(try await place.holdsPrimary(name, ofApp: app)) }
+    let settled = try await place.relatch("log", "list", "--json").objects()
+      .filter { $0["event"] as? String == "rotation.refused" }.compactMap { $0["credential"] as? String }
+    #expect(settled.first == "zeus" && settled.count == 3)
+  }
+
+  @Test("A routine run that is at work is overtaken: it ends with 75 and asks for nothing more")
+  func overtakes() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let leaked = try await place.org.primary()
+    func asked() async throws -> [SimulatedOrg.Request] {
+      try await place.org.requests().filter { $0.method == "POST" && $0.path.hasSuffix("/staged") }
+    }
+    try await place.org.fault("slow", "POST", "*/staged", count: 1, ["seconds": 5])
+    let routine = try place.start(arguments: ["rotate", "crm", "--quiet"])
+    for _ in 1...1000 where try await asked().isEmpty { try await Task.sleep(for: .milliseconds(10)) }
+    let revoked = try await place.relatch("revoke", "crm", "--reason", "x")
+    #expect(revoked.code == 0, "\(revoked.errorText)")
+    #expect(try await !place.org.grants(leaked))
+    #expect(try await routine.outcome().code == 75)
+    #expect(try await place.holdsPrimary("crm"))
+    #expect(try await place.org.consumer().slot == nil)
+    #expect(try await place.relatch("incident", "crm").outputText.contains("a run at work was overtaken (pid "))
+    #expect(try await place.logIsWhole())
+  }
+
+  @Test("Many at once are ended while the routine runs go on, and each is replaced once")
+  func manyBesideCron() async throws {
+    let place = try await Workplace(["--apps", "6"])
+    for app in 1...6 { try await place.add("app\(app)", app: app, policy: ["propagation=0s", "max-age=1h"]) }
+    let leaked = try await (1...6).asyncMap { try await place.org.primary(ofApp: $0) }
+    let cron = try (1...3).map { _ in try place.start(arguments: ["rotate", "--due", "--quiet"]) }
+    let revoked = try await place.relatch("revoke", "--all", "--reason", "x", "--jobs", "6")
+    #expect(revoked.code == 0, "\(revoked.errorText)")
+    for run in cron { #expect([0, 75, 13].contains(try await run.outcome().code)) }
+    for (app, pair) in zip(1...6, leaked) {
+      #expect(try await !place.org.grants(pair))
+      #expect(try await place.holdsPrimary("app\(app)", ofApp: app))
+      let asked = try await place.org.requests(ofApp: place.org.apps()[app].identifier)
+      #expect(asked.count { $0.method == "PATCH" && $0.acted } == 1, "app\(app)")
+    }
+    #expect(try await place.logIsWhole())
+  }
+
+  @Test(
+    "On a full disk it fits into the room that was set aside",
+    .enabled(if: geteuid() == 0, "needs root to mount a small disk"))
+  func fullDisk() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    let disk = try Disk(in: place.folder, size: "24m")
+    defer { disk.unmount() }
+    let environment = ["RELATCH_VAULT": disk.path + "/vault", "XDG_STATE_HOME": disk.path + "/state"]
+    #expect(try await place.relatch("init", environment: environment).code == 0)
+    try await place.add("admin", app: nil, environment: environment)
+    try await place.add("crm", environment: environment)
+    let leaked = try await place.org.primary()
+    try disk.fill(leaving: 0)
+    expectFailure(try await place.relatch("rotate", "crm", "--quiet", environment: environment), 74)
+    let revoked = try await place.relatch("revoke", "crm", "--reason", "x", environment: environment)
+    #expect(revoked.code == 0 && revoked.errorText.contains("the disk is full"), "\(revoked.errorText)")
+    #expect(try await !place.org.grants(leaked))
+    #expect(try await place.pair("crm", environment: environment) == place.org.primary())
+    disk.free()
+    #expect(try await place.relatch("revoke", "crm", "--reason", "y", environment: environment).code == 0)
+    #expect(FileManager.default.fileExists(atPath: disk.path + "/vault/reserve"), "it is set aside again")
+    #expect(try await place.relatch("log", "verify", environment: environment).code == 0)
+  }
+
+  @Test("A drill revokes what is marked for it, and nothing else, and says how long that took")
+  func drill() async throws {
+    let place = try await Workplace(["--apps", "2"])
+    try await place.add("crm")
+    try await place.add("sandbox", app: 2, policy: ["propagation=0s", "drill=yes"])
+    let (crm, old) = try await (place.org.primary(ofApp: 1), place.org.primary(ofApp: 2))
+    expectFailure(try await place.relatch("drill", "crm"), 64, "not marked")
+    let drill = try await place.relatch("drill")
+    #expect(drill.code == 0 && drill.outputText.contains("time to revoke  "), "\(drill.errorText)")
+    #expect(drill.outputText.contains("sandbox: version 1 leaked"))
+    #expect(try await !place.org.grants(old))
+    #expect(try await place.org.primary(ofApp: 1) == crm)
+    let told = try await place.relatch("drill", "--json", "--contain").objects().last
+    #expect(told?["type"] as? String == "incident" && told?["milliseconds"] is Int)
+  }
+}
+
+extension Sequence {
+  fileprivate func asyncMap<Result>(_ transform: (Element) async throws -> Result) async rethrows -> [Result] {
+    var results: [Result] = []
+    for element in self { results.append(try await transform(element)) }
+    return results
+  }
+}
