@@ -26,7 +26,7 @@ struct Relatch: AsyncParsableCommand {
       ReadCommand.self, PlanCommand.self, RotateCommand.self, ResumeCommand.self, AbortCommand.self, RetireCommand.self,
       AdoptCommand.self, RemoveCommand.self, SinkCommand.self, HookCommand.self, DeliverCommand.self, LogCommand.self,
       IdentityCommand.self, MemberCommand.self, GrantCommand.self, UngrantCommand.self, RekeyCommand.self,
-      MetricsCommand.self, BackupCommand.self, RestoreCommand.self,
+      MetricsCommand.self, BackupCommand.self, RestoreCommand.self, HandoffCommand.self,
     ])
 }
 
