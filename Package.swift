@@ -102,7 +102,7 @@ let package = Package(
     // Runs the programs themselves, so that they are built with it; the rest to know which secrets to look for.
     .testTarget(
       name: "CommandTests",
-      dependencies: ["relatch", "org-simulator", "Loopback", "Age", "Sodium", "StorageSQLite", "Vault"],
+      dependencies: ["relatch", "org-simulator", "Loopback", "Age", "Audit", "Sodium", "StorageSQLite", "Vault"],
       swiftSettings: strict),
     .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: strict),
     .testTarget(name: "AgeTests", dependencies: ["Age", "Sodium"], swiftSettings: strict),

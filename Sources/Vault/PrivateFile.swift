@@ -13,7 +13,7 @@ package enum PrivateFile {
   }
 
   /// Reads a file that holds nothing secret, of at most `limit` bytes. Throws as `read` does.
-  static func readPublic(_ path: String, limit: Int) throws -> [UInt8] {
+  package static func readPublic(_ path: String, limit: Int) throws -> [UInt8] {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(reading: path) }
     defer { Glibc.close(descriptor) }

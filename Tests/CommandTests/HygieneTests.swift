@@ -41,7 +41,9 @@ struct HygieneTests {
     try await run.wait("it asks for a pair") { _, errors in errors.contains("asking for a new pair") }
     let careless = try start(["/bin/sleep", "60"])
     defer { careless.send(SIGKILL) }
-    try await Task.sleep(for: .milliseconds(100))
+    while try String(decoding: procFile("/proc/\(careless.pid)/comm"), as: UTF8.self) != "sleep\n" {
+      try await Task.sleep(for: .milliseconds(10))
+    }
 
     for name in ["mem", "environ", "maps", "smaps", "pagemap", "auxv"] {
       func opens(_ pid: Int32) async throws -> Bool {

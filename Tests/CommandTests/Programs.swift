@@ -8,6 +8,8 @@ enum Programs {
   static let strace = first(of: ["/usr/bin/strace", "/bin/strace"])
   static let age = first(of: ["/usr/bin/age", "/usr/local/bin/age"])
   static let python = first(of: ["/usr/bin/python3", "/usr/local/bin/python3"])
+  static let go = first(of: ["/usr/bin/go", "/usr/local/go/bin/go"])
+  static let openssl = first(of: ["/usr/bin/openssl"])
   static let promtool = first(of: ["/usr/local/bin/promtool", "/usr/bin/promtool"])
   static let systemdAnalyze = first(of: ["/usr/bin/systemd-analyze", "/bin/systemd-analyze"])
   static let setpriv = first(of: ["/usr/bin/setpriv", "/bin/setpriv"])

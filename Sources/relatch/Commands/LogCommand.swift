@@ -8,7 +8,10 @@ import Vault
 struct LogCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "log", abstract: "Read and verify the log, without unlocking anything.",
-    subcommands: [LogListCommand.self, LogVerifyCommand.self, LogExposureCommand.self])
+    subcommands: [
+      LogListCommand.self, LogVerifyCommand.self, LogCheckpointCommand.self, LogProveCommand.self,
+      LogExposureCommand.self,
+    ])
 }
 
 struct LogListCommand: AsyncParsableCommand {
@@ -65,11 +68,16 @@ struct LogVerifyCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("The founding owner's key, as an earlier verification printed it.", valueName: "vkey"))
   var owner: String?
 
+  @Option(
+    name: .customLong("checkpoint"),
+    help: ArgumentHelp("A checkpoint kept from before, which the log must extend; may be repeated.", valueName: "file"))
+  var checkpoints: [String] = []
+
   func run() async throws {
     let places = try Places(options)
     // Verified before it is compared: that says which entry is wrong.
     let store = try places.openUncomparedStore()
-    let expectations = try LogExpectations(founder: owner)
+    let expectations = try LogExpectations(founder: owner, checkpoints: checkpoints)
     let report = try await store.read { transaction in
       let report = try LogVerification.verify(storedIn: transaction, expecting: expectations)
       // The records must be the newest that the log speaks of, too.
@@ -100,11 +108,23 @@ struct LogVerifyCommand: AsyncParsableCommand {
 }
 
 extension LogExpectations {
-  /// `founder` is the key that an option gave. Throws `usage` if it is none.
-  init(founder: String?) throws {
-    do { self.init(owner: try founder.map { try NoteKey($0) }) } catch {
+  /// `founder` is the key that an option gave, `checkpoints` the files of others. Throws `usage` if the one is no key,
+  /// `notFound` if there is no such file, and `corruptData` if it holds no checkpoint.
+  init(founder: String?, checkpoints: [String] = []) throws {
+    let owner: NoteKey?
+    do { owner = try founder.map { try NoteKey($0) } } catch {
       throw Failure(
         .usage, "--owner: \(error)", hint: "give the owner's key as an earlier `relatch log verify` printed it")
     }
+    self.init(
+      owner: owner,
+      remembered: try checkpoints.map { path in
+        let bytes = try PrivateFile.readPublic(path, limit: SignedNote.maximumSize)
+        do { return try SignedCheckpoint(decoding: bytes).checkpoint } catch {
+          throw Failure(
+            .corruptData, "--checkpoint \(Name.printable(path)): \(error)",
+            hint: "give a file as `relatch log checkpoint` writes it")
+        }
+      })
   }
 }

@@ -26,7 +26,8 @@ private let chosen: FuzzTarget = {
   guard let target = all.first(where: { $0.name == name }) else {
     // Not a finding: the run was begun wrongly.
     let names = all.map(\.name).joined(separator: ", ")
-    fputs("fuzz: RELATCH_FUZZ_TARGET is \"\(name)\", expected one of \(names)\n", stderr)
+    let message = Array("fuzz: RELATCH_FUZZ_TARGET is \"\(name)\", expected one of \(names)\n".utf8)
+    _ = message.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
     exit(64)
   }
   return target

@@ -1,0 +1,95 @@
+import ArgumentParser
+import Audit
+import JSON
+import Sodium
+import Vault
+
+struct LogCheckpointCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "checkpoint", abstract: "Print the newest signed checkpoint, a C2SP signed note.",
+    discussion: """
+      Keep it where whoever writes the vault cannot: `relatch log verify --checkpoint FILE` finds every later change to what was
+      in the log by then, and so do other people's verifiers of signed notes.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("Put it into this file, in the place of an older one.", valueName: "file"))
+  var output: String?
+
+  func run() async throws {
+    let newest = try await Places(options).openLocked().read { try $0.newestCheckpoint }
+    let checkpoint = newest.signed.checkpoint
+    let report = Report(options)
+    var object: [String: JSONValue] = [
+      "key": .string(newest.key.description), "member": .string(newest.member), "origin": .string(checkpoint.origin),
+      "root": .string(checkpoint.root.bytes.base64), "size": .integer(Int(clamping: checkpoint.size)),
+      "type": "checkpoint",
+    ]
+    if let output {
+      try PublicOutput.replace(output, newest.signed.bytes)
+      object["file"] = .string(output)
+      try report.confirmation(
+        .object(object), text: "\(output): \(checkpoint.size) entries, signed by \(newest.member)")
+    } else if report.isJSON {
+      object["note"] = .string(String(decoding: newest.signed.bytes, as: UTF8.self))
+      try report.text(JSONValue.object(object).canonicalText)
+    } else {
+      try StandardStream.output.write(newest.signed.bytes.span.bytes)
+      report.note("signed by \(newest.member): \(newest.key)")
+    }
+  }
+}
+
+struct LogProveCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "prove", abstract: "Print the proof that one entry is in the log, a C2SP tlog-proof.",
+    discussion: """
+      It holds the newest checkpoint, and not the entry: that is what --text writes, exactly as it is hashed. With both and the
+      key of who signed, anyone can verify offline that the entry is in the log; nothing else of the log is told.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The entry's number, as `relatch log list` prints it; from 0.")
+  var entry: UInt64
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("Put the proof into this file.", valueName: "file"))
+  var output: String?
+
+  @Option(help: ArgumentHelp("Put the entry itself into this file, without a newline.", valueName: "file"))
+  var text: String?
+
+  func run() async throws {
+    let index = entry
+    let (proved, newest) = try await Places(options).openLocked().read {
+      (try $0.proof(ofEntry: index), try $0.newestCheckpoint)
+    }
+    let report = Report(options)
+    if let text { try PublicOutput.replace(text, proved.entry.bytes) }
+    if let output { try PublicOutput.replace(output, proved.proof.bytes) }
+    if report.isJSON {
+      var object: [String: JSONValue] = [
+        "entry": .integer(Int(clamping: index)), "key": .string(newest.key.description),
+        "member": .string(newest.member),
+        "proof": .string(String(decoding: proved.proof.bytes, as: UTF8.self)),
+        "size": .integer(Int(clamping: newest.signed.checkpoint.size)),
+        "text": .string(String(decoding: proved.entry.bytes, as: UTF8.self)), "type": "proof",
+      ]
+      if let output { object["file"] = .string(output) }
+      return try report.text(JSONValue.object(object).canonicalText)
+    }
+    if output == nil { try StandardStream.output.write(proved.proof.bytes.span.bytes) }
+    report.note("signed by \(newest.member): \(newest.key)")
+  }
+}
+
+/// Files for others to read, which hold nothing secret.
+enum PublicOutput {
+  /// Puts `bytes` in the place of the file at `path`, or makes it. Throws `usage` for no name, and `cannotWrite`.
+  static func replace(_ path: String, _ bytes: [UInt8]) throws {
+    guard !path.isEmpty else { throw Failure(.usage, "an empty name of a file", hint: "name the file to write") }
+    try PrivateFile.replace(path, bytes.span.bytes, isDurable: true)
+  }
+}
