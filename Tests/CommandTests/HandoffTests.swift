@@ -270,6 +270,44 @@ struct HandoffTests {
     try await teams.expectWhole()
   }
 
+  @Test("is no text for a terminal: 64", .enabled(if: Programs.python != nil, "python3 is not installed"))
+  func terminal() async throws {
+    let teams = try await TwoTeams()
+    try await teams.place.add("crm")
+    let program = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+    let run = try await teams.place.run(
+      try #require(Programs.python),
+      ["-c", program, Programs.relatch, "handoff", "send", "crm", "--to", teams.card])
+    #expect(run.code == 64 && run.outputText.contains("no text for a terminal"), "\(run.outputText)\(run.errorText)")
+    #expect(try await teams.events().isEmpty)
+  }
+
+  @Test(
+    "is verified by a program written from the page alone, and what was altered is not",
+    .enabled(if: Intruder.isAvailable, "needs age, and python3 with PyNaCl"))
+  func otherReader() async throws {
+    let teams = try await TwoTeams()
+    let place = teams.place
+    try await place.add("crm")
+    let file = try await teams.send("crm", ["--note", "a note: é \"quoted\""])
+    let receipt = teams.path("receipt")
+    #expect(try await teams.theirs("handoff", "open", file, "--admin", "self", "-o", receipt).code == 0)
+    let program = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .appendingPathComponent("../Reader/relatch_handoff.py").standardized.path
+    let python = try #require(Programs.python)
+    let read = try await place.run(
+      python, [program, file, "--identity", teams.path("identity-b"), "--receipt", receipt])
+    #expect(read.code == 0 && read.outputText.contains(#""credential":"crm""#), "\(read.errorText)")
+    let strange = try await place.run(python, [program, file, "--identity", place.identity.path])
+    #expect(strange.code == 65)
+    let text = try String(contentsOfFile: receipt, encoding: .utf8)
+    try Data(text.replacingOccurrences(of: #""version":1"#, with: #""version":2"#).utf8)
+      .write(to: URL(fileURLWithPath: receipt))
+    let altered = try await place.run(
+      python, [program, file, "--identity", teams.path("identity-b"), "--receipt", receipt])
+    #expect(altered.code == 65, "\(altered.outputText)")
+  }
+
   @Test(
     "opens by age alone, for an age key and for an SSH key", .enabled(if: Programs.age != nil, "age is not installed"))
   func age() async throws {
