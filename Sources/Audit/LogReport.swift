@@ -25,6 +25,8 @@ package struct LogExpectations: Sendable {
 
 /// What verifying a log found.
 package struct LogReport: Hashable, Sendable {
+  /// What it takes to go on from here without going through it again.
+  package let seen: SeenLog
   package let entries: UInt64
   /// How many maximal runs of one member's entries there are, each with its checkpoint.
   package let runs: UInt64

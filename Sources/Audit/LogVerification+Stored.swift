@@ -1,13 +1,21 @@
 package import Storage
 
 extension LogVerification {
+  package typealias Visit = (
+    _ reading: Reading, _ bytes: [UInt8], _ index: UInt64, _ members: borrowing LogVerification
+  ) throws -> Void
+
   /// Verifies the log in a store: its entries in order, each checkpoint where it belongs, and at the end the stored tree's
   /// frontier. If a run does not verify, the error names its first entry that differs from its stored leaf hash.
+  ///
+  /// Hands `visit` every entry with what had to be read of it, its bytes, its index, and the members after it. What it was
+  /// handed is true only if this returns.
   package static func verify(
-    storedIn transaction: any ReadTransaction, expecting expectations: LogExpectations = LogExpectations()
+    storedIn transaction: any ReadTransaction, expecting expectations: LogExpectations = LogExpectations(),
+    _ visit: Visit = { _, _, _, _ in }
   ) throws -> LogReport {
     var verification = LogVerification(expecting: expectations)
-    try verification.addStored(in: transaction)
+    try verification.addStored(in: transaction, visit)
     let report = try verification.finish()
     guard try MerkleFrontier(size: report.entries, StoredTree(transaction: transaction).hash).root == report.root else {
       throw AuditError(.corrupt, "the stored tree of \(report.entries) entries has another root than they have")
@@ -35,7 +43,7 @@ extension LogVerification {
         }
         verification = try LogVerification(after: seen, frontier)
       }
-      try verification.addStored(in: transaction)
+      try verification.addStored(in: transaction) { _, _, _, _ in }
       membership = try verification.finishMembership()
     }
     let end = try AuditLog.authenticateHead(in: transaction) { try? membership.member($0).signing }
@@ -46,30 +54,32 @@ extension LogVerification {
   }
 
   /// Adds what the store has from here on: entries in order, and each checkpoint where it belongs.
-  private mutating func addStored(in transaction: any ReadTransaction) throws {
+  private mutating func addStored(in transaction: any ReadTransaction, _ visit: Visit) throws {
     var checkpoints = RowPages(of: .checkpoints, from: size.bigEndianBytes)
-    var entries = RowPages(of: .log, from: size.bigEndianBytes)
     var checkpoint = try checkpoints.next(in: transaction)
     // The run that was seen last either went on, or its checkpoint is there still.
     if run != nil, let found = checkpoint, found.key == size.bigEndianBytes {
       try add(checkpoint: found.value)
       checkpoint = try checkpoints.next(in: transaction)
     }
-    while let row = try entries.next(in: transaction) {
+    try transaction.scan(.log, from: size.bigEndianBytes, to: nil, reversed: false) { key, value in
       let index = size
-      guard row.key == index.bigEndianBytes else {
+      guard UInt64(bigEndianBytes: key) == index else {
         throw AuditError(.incomplete, entry: index, "found another key in the log's table, expected this entry")
       }
+      let reading: Reading
       do {
-        try add(entry: row.value)
-      } catch { throw try Self.pinpointed(error, since: firstUnsigned, in: transaction) }
+        reading = try add(entry: value)
+      } catch let error as AuditError { throw try Self.pinpointed(error, since: firstUnsigned, in: transaction) }
+      try visit(reading, value, index, self)
       while let found = checkpoint, found.key == size.bigEndianBytes {
         let start = firstUnsigned
         do {
           try add(checkpoint: found.value)
-        } catch { throw try Self.pinpointed(error, since: start, in: transaction) }
+        } catch let error as AuditError { throw try Self.pinpointed(error, since: start, in: transaction) }
         checkpoint = try checkpoints.next(in: transaction)
       }
+      return true
     }
     // What is left stands at sizes that the log does not have, or has passed.
     if let found = checkpoint { try add(checkpoint: found.value) }

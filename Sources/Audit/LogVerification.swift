@@ -11,12 +11,26 @@ package struct LogVerification {
     let member: LogMember
     let name: [UInt8]
     let start: UInt64
+
+    init(member: LogMember, start: UInt64) {
+      self.member = member
+      name = Array(member.name.utf8)
+      self.start = start
+    }
+  }
+
+  /// What had to be read of an entry.
+  package enum Reading: Sendable {
+    /// It goes on with its run and changes no member: where in its bytes the rest is.
+    case plain(EntryHead)
+    case full(LogEntry)
   }
 
   private let expectations: LogExpectations
   private var remembered: ArraySlice<Checkpoint>
   private var frontier = MerkleFrontier()
-  private var membership: Membership?
+  /// Who the members are after the entries added so far; nil before the first.
+  package private(set) var membership: Membership?
   private(set) var run: Run?
   private var lastActor: String?
   private var checkpoint: SignedCheckpoint?
@@ -40,7 +54,7 @@ package struct LogVerification {
     checkpoint = seen.checkpoint
     // The run may have gone on since, and then another checkpoint has taken the place of the one that was seen.
     let actor = try seen.membership.member(seen.actor)
-    run = Run(member: actor, name: Array(actor.name.utf8), start: frontier.size)
+    run = Run(member: actor, start: frontier.size)
     lastActor = seen.actor
   }
 
@@ -51,20 +65,25 @@ package struct LogVerification {
   var firstUnsigned: UInt64 { run?.start ?? frontier.size }
 
   /// Adds the next entry. Throws an error that names it if it cannot stand where it does.
-  package mutating func add(entry bytes: [UInt8]) throws(AuditError) {
+  @discardableResult
+  package mutating func add(entry bytes: [UInt8]) throws(AuditError) -> Reading {
     let index = frontier.size
+    let reading: Reading
     // Most entries go on with a run and change no member: those need no more than a look.
-    if let run, let head = EntryHead(of: bytes, by: run.name) {
+    if let run, let head = EntryHead(of: bytes, by: run.name, isOwner: run.member.role == .owner) {
       note(head.time)
+      reading = .plain(head)
     } else {
       do throws(AuditError) {
         let entry = try LogEntry(decoding: bytes)
         try follow(entry)
         note(entry.time)
+        reading = .full(entry)
       } catch { throw error.at(index) }
     }
     frontier.append(leafHash: MerkleTree.leafHash(bytes))
     try compareRemembered()
+    return reading
   }
 
   /// Adds the checkpoint that stands after the entries added so far.
@@ -108,8 +127,10 @@ package struct LogVerification {
     }
     // A closed run left a checkpoint, and the log is not empty.
     guard let checkpoint else { throw AuditError(.incomplete, entry: 0, "the log has no checkpoint") }
+    let seen = SeenLog(checkpoint: checkpoint, actor: lastActor ?? owner.name, membership: membership)
     return LogReport(
-      entries: size, runs: runs, root: frontier.root, checkpoint: checkpoint, vault: membership.vault, owner: owner,
+      seen: seen, entries: size, runs: runs, root: frontier.root, checkpoint: checkpoint, vault: membership.vault,
+      owner: owner,
       members: membership.members, firstTime: firstTime, lastTime: lastTime, clockStepsBack: clockStepsBack)
   }
 
@@ -138,7 +159,7 @@ package struct LogVerification {
       actor = member
       try membership?.apply(entry, at: frontier.size)
     }
-    if run == nil { run = Run(member: actor, name: Array(actor.name.utf8), start: frontier.size) }
+    if run == nil { run = Run(member: actor, start: frontier.size) }
     lastActor = entry.member
   }
 

@@ -18,16 +18,16 @@ package enum MerkleTree {
   /// The prefix byte keeps a leaf from being taken for a node (RFC 6962 §2.1, second-preimage resistance).
   package static func leafHash(_ entry: [UInt8]) -> SHA256Digest {
     var hasher = SHA256()
-    hasher.update([0x00])
+    hasher.update(0x00)
     hasher.update(entry)
     return hasher.finalize()
   }
 
   package static func nodeHash(_ left: SHA256Digest, _ right: SHA256Digest) -> SHA256Digest {
     var hasher = SHA256()
-    hasher.update([0x01])
-    hasher.update(left.bytes)
-    hasher.update(right.bytes)
+    hasher.update(0x01)
+    hasher.update(left)
+    hasher.update(right)
     return hasher.finalize()
   }
 

@@ -1,16 +1,19 @@
 import CSodium
 
-/// A SHA-256 digest (FIPS 180-4): 32 bytes, not secret.
+/// A SHA-256 digest (FIPS 180-4): 32 bytes, not secret. It lies in the value itself: a tree of millions allocates nothing.
 package struct SHA256Digest: Hashable, Sendable {
   package static let size = 32
-  package let bytes: [UInt8]
+  fileprivate var words: SIMD4<UInt64>
 
   package init(_ bytes: [UInt8]) throws {
     try requireSize(bytes.count, Self.size, "SHA-256 digest")
-    self.bytes = bytes
+    words = SIMD4()
+    withUnsafeMutableBytes(of: &words) { $0.copyBytes(from: bytes) }
   }
 
-  fileprivate init(unchecked bytes: [UInt8]) { self.bytes = bytes }
+  fileprivate init(_ words: SIMD4<UInt64>) { self.words = words }
+
+  package var bytes: [UInt8] { withUnsafeBytes(of: words) { Array($0) } }
 }
 
 /// SHA-256, at once or piece by piece.
@@ -25,11 +28,19 @@ package struct SHA256 {
     _ = bytes.withUnsafeBytes { crypto_hash_sha256_update(&state, $0.uint8, UInt64($0.count)) }
   }
 
+  package mutating func update(_ byte: UInt8) {
+    var byte = byte
+    crypto_hash_sha256_update(&state, &byte, 1)
+  }
+
+  package mutating func update(_ digest: SHA256Digest) {
+    _ = withUnsafeBytes(of: digest.words) { crypto_hash_sha256_update(&state, $0.uint8, UInt64($0.count)) }
+  }
+
   package mutating func finalize() -> SHA256Digest {
-    SHA256Digest(
-      unchecked: makeBytes(SHA256Digest.size) { output in
-        crypto_hash_sha256_final(&state, output)
-      })
+    var words = SIMD4<UInt64>()
+    _ = withUnsafeMutableBytes(of: &words) { crypto_hash_sha256_final(&state, $0.uint8) }
+    return SHA256Digest(words)
   }
 
   package static func hash(_ bytes: [UInt8]) -> SHA256Digest {

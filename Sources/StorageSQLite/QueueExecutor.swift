@@ -1,17 +1,22 @@
 import Dispatch
 import Synchronization
 
-/// Runs an actor on a thread of its own queue, first come first served.
+/// Runs an actor on a thread of its own queue, or where it is told to, first come first served.
 ///
 /// A commit waits for the disk, and for other processes' locks: on the shared pool, which has a thread per core, that would
 /// stop tasks that have nothing to do with the store.
 final class QueueExecutor: SerialExecutor {
-  private let queue: DispatchQueue
+  private let perform: SQLiteStore.Performer
   /// What the task that came last prefers to run on while it is on no actor.
   private let preferred = Mutex<UnownedTaskExecutor?>(nil)
 
-  init(label: String) {
-    self.queue = DispatchQueue(label: label)
+  init(_ perform: SQLiteStore.Performer?) {
+    if let perform {
+      self.perform = perform
+    } else {
+      let queue = DispatchQueue(label: "relatch.store.writer")
+      self.perform = { block in queue.async { block() } }
+    }
   }
 
   /// To be called by a task that is about to come here. One that prefers an executor and is run as if it did not is queued
@@ -24,7 +29,7 @@ final class QueueExecutor: SerialExecutor {
   func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     let executor = preferred.withLock { $0 }
-    queue.async {
+    perform {
       if let executor {
         job.runSynchronously(isolatedTo: self.asUnownedSerialExecutor(), taskExecutor: executor)
       } else {

@@ -11,6 +11,9 @@ import Synchronization
 /// After an input/output error while the disk was asked to sync, `cannotWrite` leaves one doubt that no program can take away:
 /// the change is not seen, but may reappear if the machine stops before the next successful write.
 package final class SQLiteStore: Store {
+  /// Runs what it is given, later and elsewhere.
+  package typealias Performer = @Sendable (@escaping @Sendable () -> Void) -> Void
+
   let file: StoreFile
   let tables: [Table]
   private let writer: SQLiteWriter
@@ -41,10 +44,13 @@ package final class SQLiteStore: Store {
   /// Throws `notFound`, `corrupt` if it is something else or damaged where it was read, `unsupportedFormat`, `cannotRead`,
   /// and `cannotWrite` if a full or broken disk has no place for the log's index, without which nothing is read.
   /// A store that can only be read opens too; its writes throw `cannotWrite`.
-  package init(opening path: String, tables: [Table]) throws {
+  ///
+  /// Writes happen on a thread of the store's own, or where `perform` runs them, which must be in order and one at a time;
+  /// they wait for the disk there.
+  package init(opening path: String, tables: [Table], perform: Performer? = nil) throws {
     self.file = try StoreFile(at: path)
     self.tables = tables
-    self.writer = SQLiteWriter(file, tables)
+    self.writer = SQLiteWriter(file, tables, perform: perform)
     try file.requireFile()
     let reader = try Connection.reading(file, tables)
     self.idleReaders = Mutex(reader.isPassing ? [] : [reader.connection])

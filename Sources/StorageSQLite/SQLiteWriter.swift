@@ -19,7 +19,7 @@ actor SQLiteWriter {
 
   private let file: StoreFile
   private let tables: [Table]
-  private let queue = QueueExecutor(label: "relatch.store.writer")
+  private let queue: QueueExecutor
   /// Calls that are on their way to the actor and have not begun.
   private let arrivals = Atomic<Int>(0)
 
@@ -35,9 +35,10 @@ actor SQLiteWriter {
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { queue.asUnownedSerialExecutor() }
 
-  init(_ file: StoreFile, _ tables: [Table]) {
+  init(_ file: StoreFile, _ tables: [Table], perform: SQLiteStore.Performer?) {
     self.file = file
     self.tables = tables
+    queue = QueueExecutor(perform)
   }
 
   /// Runs `body` in a transaction of its own or shared, and returns when that is durable.

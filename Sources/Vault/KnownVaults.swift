@@ -160,6 +160,13 @@ extension VaultView {
   /// The log as it was verified, to be remembered.
   package var seenLog: SeenLog { known.seen }
 
+  /// Fails with `rolledBack` unless `verified`, a log of this very store, is an extension of `seen`. Reads O(log n) rows.
+  package static func requireExtension(of seen: SeenLog, by verified: SeenLog, in transaction: any ReadTransaction)
+    throws
+  {
+    try requireExtension(of: seen.checkpoint.checkpoint, newest: verified.checkpoint.checkpoint, in: transaction)
+  }
+
   /// Fails with `rolledBack` unless the log is an extension of what was seen of it before. Reads O(log n) rows.
   static func requireExtension(of seen: Checkpoint, newest: Checkpoint, in transaction: any ReadTransaction) throws {
     guard seen.origin == newest.origin else {

@@ -25,9 +25,12 @@ package struct VaultView {
   ///
   /// Throws `notFound` if the store holds no vault; `VaultError.corrupt` or `AuditError` if it does not authenticate. The
   /// time this takes grows with the log: `LockedVault` goes on from what was seen before.
-  package init(_ transaction: any ReadTransaction) throws {
+  package init(_ transaction: any ReadTransaction) throws { try self.init(transaction, after: nil) }
+
+  /// The same, but goes on from `seen`, which was verified of this very store.
+  init(_ transaction: any ReadTransaction, after seen: SeenLog?) throws {
     try (transaction as? any WriteTransaction)?.finishNow()
-    known = try Self.authenticate(VaultRows(transaction), in: transaction)
+    known = try Self.authenticate(VaultRows(transaction), in: transaction, after: seen)
     proven = ProvenTree(known.end)
     self.transaction = transaction
     memory = nil
@@ -193,7 +196,7 @@ package struct VaultView {
   }
 
   /// The name that a row stands under.
-  private static func name(_ key: [UInt8]) throws -> String {
+  static func name(_ key: [UInt8]) throws -> String {
     guard let name = String(validating: key, as: UTF8.self) else {
       throw VaultError(.corrupt, "a record stands under a name that is not UTF-8")
     }

@@ -19,14 +19,16 @@ struct Places {
   private let passphrase: Passphrase
 
   /// Options win over the environment, which wins over the XDG defaults.
-  init(_ options: CommonOptions) throws {
+  init(_ settings: CommonSettings) throws {
     vault = try Self.place(
-      options.vault, "RELATCH_VAULT", base: "XDG_DATA_HOME", home: ".local/share", "relatch/default")
+      settings.vault, "RELATCH_VAULT", base: "XDG_DATA_HOME", home: ".local/share", "relatch/default")
     identity = try Self.place(
-      options.identity, "RELATCH_IDENTITY", base: "XDG_CONFIG_HOME", home: ".config", "relatch/identity")
-    acceptsRollback = options.acceptRollback
-    passphrase = try Passphrase(options)
+      settings.identity, "RELATCH_IDENTITY", base: "XDG_CONFIG_HOME", home: ".config", "relatch/identity")
+    acceptsRollback = settings.acceptRollback
+    passphrase = try Passphrase(settings)
   }
+
+  init(_ options: CommonOptions) throws { try self.init(options.settings) }
 
   private static func place(
     _ option: String?, _ variable: String, base: String, home: String, _ rest: String
@@ -62,8 +64,12 @@ struct Places {
   }
 
   /// The vault with nothing unlocked, after a look at whether it is what was seen of it before. Throws `rolledBack`.
-  func openLocked() async throws -> LockedVault {
-    try await OpenedVaults.shared.compare(openUncomparedStore(), at: vault, with: knownVaults) { error, locked in
+  ///
+  /// What this command has `verified` of its log already is not gone through again.
+  func openLocked(verified: SeenLog? = nil) async throws -> LockedVault {
+    try await OpenedVaults.shared.compare(
+      openUncomparedStore(), at: vault, with: knownVaults, verified: verified
+    ) { error, locked in
       guard acceptsRollback else { throw error }
       Diagnostics.standard.warning("accepted, and logged: \(error)")
       try await unlock(locked).change(now: WallClock.now()) { change in
@@ -79,7 +85,7 @@ struct Places {
         .notFound, "there is no vault at \(Name.printable(vault))",
         hint: "`relatch init` makes one; --vault DIR or RELATCH_VAULT names another")
     }
-    return try SQLiteStore(opening: database, tables: vaultTables)
+    return try SQLiteStore(opening: database, tables: vaultTables) { MainThread.shared.perform($0) }
   }
 
   /// The vault, unlocked by the identity.

@@ -4,12 +4,13 @@ import Glibc
 /// The entry: the process is hardened before anything is read, and every way out has a documented exit code.
 @main
 enum Main {
-  static func main() async {
+  static func main() {
     for warning in ProcessHardening.applied.warnings { Diagnostics.standard.warning(warning) }
-    exit(await code().rawValue)
+    exit(MainThread.shared.run { await code() }.rawValue)
   }
 
   private static func run() async throws {
+    if let command = Relatch.plainCommand(CommandLine.arguments.dropFirst()) { return try await command.run() }
     var command = try Relatch.parseAsRoot()
     if var command = command as? any AsyncParsableCommand {
       try await command.run()

@@ -52,3 +52,21 @@ struct CommonOptions: ParsableArguments {
   @Flag(help: "Print what was asked for and what is wrong, and nothing else.")
   var quiet = false
 }
+
+/// What the options of every verb say.
+struct CommonSettings: Equatable, Sendable {
+  var vault: String?
+  var identity: String?
+  var passphraseFd: Int32?
+  var acceptRollback = false
+  var json = false
+  var quiet = false
+}
+
+extension CommonOptions {
+  var settings: CommonSettings {
+    CommonSettings(
+      vault: vault, identity: identity, passphraseFd: passphraseFd, acceptRollback: acceptRollback, json: json,
+      quiet: quiet)
+  }
+}

@@ -12,9 +12,11 @@ struct Report: Sendable {
   /// Where outcomes and failures go beside that.
   let syslog: SyslogSink?
 
-  init(_ options: CommonOptions, syslog: SyslogSink? = nil) {
-    isJSON = options.json
-    isQuiet = options.quiet
+  init(_ options: CommonOptions, syslog: SyslogSink? = nil) { self.init(options.settings, syslog: syslog) }
+
+  init(_ settings: CommonSettings, syslog: SyslogSink? = nil) {
+    isJSON = settings.json
+    isQuiet = settings.quiet
     self.syslog = syslog
   }
 

@@ -10,9 +10,18 @@ struct ListCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
+  var listing: CredentialListing { CredentialListing(settings: options.settings) }
+
+  func run() async throws { try await listing.run() }
+}
+
+/// What `list` does.
+struct CredentialListing: PlainCommand, Equatable {
+  let settings: CommonSettings
+
   func run() async throws {
-    let report = Report(options)
-    let vault = try await Places(options).openLocked()
+    let report = Report(settings)
+    let vault = try await Places(settings).openLocked()
     // What all lines have in common is known before the first.
     let width = report.isJSON ? 0 : try await vault.read { try $0.longestName() }
     var isEmpty = true
@@ -23,6 +32,13 @@ struct ListCommand: AsyncParsableCommand {
       isEmpty = isEmpty && credentials.isEmpty
     }
     if isEmpty { report.note("the vault has no credentials yet: `relatch add` adds one") }
+  }
+}
+
+extension CredentialListing {
+  init?(plain arguments: ArraySlice<String>) {
+    guard let plain = PlainArguments(arguments, options: []), plain.words.isEmpty else { return nil }
+    self.init(settings: plain.settings)
   }
 }
 

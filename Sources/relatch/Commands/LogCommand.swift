@@ -78,13 +78,8 @@ struct LogVerifyCommand: AsyncParsableCommand {
     // Verified before it is compared: that says which entry is wrong.
     let store = try places.openUncomparedStore()
     let expectations = try LogExpectations(founder: owner, checkpoints: checkpoints)
-    let report = try await store.read { transaction in
-      let report = try LogVerification.verify(storedIn: transaction, expecting: expectations)
-      // The records must be the newest that the log speaks of, too.
-      try VaultView(transaction).requireCurrent()
-      return report
-    }
-    let unbound = try await places.openLocked().read { $0.credentialsWithoutTerms }
+    let report = try await store.read { try VaultView.verify($0, expecting: expectations) }
+    let unbound = try await places.openLocked(verified: report.seen).read { $0.credentialsWithoutTerms }
     if let first = unbound.first {
       Diagnostics.standard.warning(
         "where \(unbound.count) credentials are rotated, and under which key, any member may say (\(first)\(unbound.count > 1 ? ", …" : "")):"

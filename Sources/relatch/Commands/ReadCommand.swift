@@ -7,22 +7,36 @@ struct ReadCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "read", abstract: "Print a pair, or one part of it, after logging that it was read.")
 
-  enum Field: String, ExpressibleByArgument, CaseIterable {
-    case clientID = "client_id"
-    case clientSecret = "client_secret"
-    case pair
-  }
-
   @OptionGroup var options: CommonOptions
 
   @Argument(help: "The credential's name.")
   var name: String
 
   @Option(help: "What to print; the pair as JSON.")
-  var field = Field.pair
+  var field = PairReading.Field.pair
 
   @Option(help: "Which version: active, staged or previous.")
   var stage = "active"
+
+  var reading: PairReading {
+    PairReading(settings: options.settings, name: name, field: field, stage: stage)
+  }
+
+  func run() async throws { try await reading.run() }
+}
+
+/// What `read` does.
+struct PairReading: PlainCommand, Equatable {
+  enum Field: String, ExpressibleByArgument, CaseIterable {
+    case clientID = "client_id"
+    case clientSecret = "client_secret"
+    case pair
+  }
+
+  let settings: CommonSettings
+  let name: String
+  let field: Field
+  let stage: String
 
   func run() async throws {
     guard let stage = Stage(rawValue: stage), stage != .retired else {
@@ -30,7 +44,7 @@ struct ReadCommand: AsyncParsableCommand {
         .usage, "--stage \(Name.printable(stage)): expected active, staged or previous",
         hint: "a retired version is never shown; `relatch show \(name)` lists the versions")
     }
-    let pairs = try await Places(options).openVault().pairs(
+    let pairs = try await Places(settings).openVault().pairs(
       of: name,
       choosing: { credential in
         guard let version = credential.version(in: stage) else {
@@ -50,5 +64,14 @@ struct ReadCommand: AsyncParsableCommand {
       try StandardStream.output.write(document.bytes)
     }
     try StandardStream.output.write("\n")
+  }
+}
+
+extension PairReading {
+  init?(plain arguments: ArraySlice<String>) {
+    guard let plain = PlainArguments(arguments, options: ["--field", "--stage"]), let name = plain.words.first,
+      plain.words.count == 1, let field = plain.values["--field"].map(Field.init(rawValue:)) ?? .pair
+    else { return nil }
+    self.init(settings: plain.settings, name: name, field: field, stage: plain.values["--stage"] ?? "active")
   }
 }

@@ -24,21 +24,22 @@ final class OpenedVaults: Sendable {
   private init() {}
 
   /// The vault in `store`, which lies in the folder `path`. Fails with `rolledBack` unless it is the one that was seen there,
-  /// and has not lost anything since. `accept` may throw that error, or take it upon itself.
+  /// and has not lost anything since. `accept` may throw that error, or take it upon itself. `verified` is what this process
+  /// has gone through of its log.
   func compare(
-    _ store: any Store, at path: String, with known: KnownVaults?,
+    _ store: any Store, at path: String, with known: KnownVaults?, verified: SeenLog? = nil,
     accept: (VaultError, LockedVault) async throws -> Void
   ) async throws -> LockedVault {
     guard let known else {
       Diagnostics.standard.warning(
         "neither XDG_STATE_HOME nor HOME is set: an older copy put in the vault's place would not be noticed")
-      return LockedVault(store)
+      return LockedVault(store, after: verified)
     }
     let place = Self.absolute(path)
     // Opened again: what stands there now must be what was compared, or have become of it.
     if let first = opened.withLock({ $0[place] }) { return LockedVault(store, as: first.vault) }
     let compared: Opened
-    do { compared = try await Self.compared(store, at: place, with: known) } catch let error as VaultError
+    do { compared = try await Self.compared(store, at: place, with: known, verified) } catch let error as VaultError
       where error.code == .rolledBack
     {
       compared = Opened(vault: LockedVault(store), known: known, isAccepted: true, kept: nil)
@@ -66,7 +67,9 @@ final class OpenedVaults: Sendable {
     }
   }
 
-  private static func compared(_ store: any Store, at place: String, with known: KnownVaults) async throws -> Opened {
+  private static func compared(
+    _ store: any Store, at place: String, with known: KnownVaults, _ verified: SeenLog? = nil
+  ) async throws -> Opened {
     let id = try await store.read { try VaultView.unverified(in: $0) }
     var found: [String] = []
     let before = try known.vault(at: place)
@@ -74,7 +77,16 @@ final class OpenedVaults: Sendable {
       found.append("another vault stands at \(Name.printable(place)): found \(id), expected \(before)")
     }
     let seen = try known.log(of: id)
-    let vault = LockedVault(store, after: seen)
+    // Compared with what was seen before all the same: that is in no more than a few rows.
+    if let seen, let verified {
+      do { try await store.read { try VaultView.requireExtension(of: seen, by: verified, in: $0) } } catch let error
+        as VaultError
+        where error.code == .rolledBack
+      {
+        found.append(error.description)
+      }
+    }
+    let vault = LockedVault(store, after: verified ?? seen)
     do { try await vault.read { _ in } } catch let error as VaultError where error.code == .rolledBack {
       found.append(error.description)
     }

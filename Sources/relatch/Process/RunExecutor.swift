@@ -10,8 +10,8 @@ import Transport
 /// answered is the first to ask again. Nothing waits for ever: what comes first ends in a request or a wait.
 final class RunExecutor: TaskExecutor {
   private struct Jobs {
-    var continued = JobQueue()
-    var answered = JobQueue()
+    var continued = FirstInFirstOut<UnownedJob>()
+    var answered = FirstInFirstOut<UnownedJob>()
     var sleepers = 0
   }
 
@@ -73,22 +73,5 @@ final class RunExecutor: TaskExecutor {
         sem_wait(wake)
       }
     }
-  }
-}
-
-/// First in, first out.
-private struct JobQueue {
-  private var jobs: [UnownedJob] = []
-  private var first = 0
-
-  mutating func append(_ job: UnownedJob) { jobs.append(job) }
-
-  mutating func popFirst() -> UnownedJob? {
-    guard first < jobs.count else { return nil }
-    defer {
-      first += 1
-      if first == jobs.count { (jobs, first) = ([], 0) }
-    }
-    return jobs[first]
   }
 }

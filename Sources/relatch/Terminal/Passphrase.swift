@@ -19,14 +19,14 @@ struct Passphrase: Sendable {
   var isHandedOver: Bool { descriptor != nil }
 
   /// What the options and the environment say. Throws `usage` if a passphrase stands in the environment.
-  init(_ options: CommonOptions) throws {
+  init(_ settings: CommonSettings) throws {
     self.init(path: "/dev/tty")
     guard ProcessEnvironment.value(of: "RELATCH_PASSPHRASE") == nil else {
       throw Failure(
         .usage, "RELATCH_PASSPHRASE is set: an environment is inherited, listed and dumped",
         hint: "take it out, and hand the passphrase over by --passphrase-fd")
     }
-    descriptor = options.passphraseFd
+    descriptor = settings.passphraseFd
     file = ProcessEnvironment.value(of: "CREDENTIALS_DIRECTORY").map { $0 + "/relatch-passphrase" }
   }
 
