@@ -105,7 +105,7 @@ package enum AgeFile {
 }
 
 extension AgeFile {
-  private static func seal(
+  static func seal(
     _ plaintext: RawSpan, randomness: Randomness, armored: Bool,
     wrap: (borrowing SecretBytes) throws -> [Stanza]
   ) throws -> [UInt8] {

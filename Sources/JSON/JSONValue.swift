@@ -30,7 +30,8 @@ package enum JSONValue: Hashable, Sendable {
     }
   }
 
-  private init(_ node: JSONNode, in bytes: RawSpan) throws(JSONError) {
+  /// A part of a JSON text, read already, that is not secret; `bytes` is the whole text.
+  package init(_ node: JSONNode, in bytes: RawSpan) throws(JSONError) {
     switch node {
     case .null: self = .null
     case .bool(let value): self = .bool(value)

@@ -30,6 +30,8 @@ package struct RotationError: Error, Sendable, CustomStringConvertible {
     case nothingUnfinished
     /// The attempt that was to be given up has promoted its pair.
     case promotedAlready
+    /// The credential was handed over, and is rotated elsewhere.
+    case handedOver
     /// The schedule asks for nothing, or something holds it back.
     case notDue
   }

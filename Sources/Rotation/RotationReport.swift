@@ -16,6 +16,8 @@ package enum RotationOutcome: Hashable, Sendable {
   case undelivered(active: UInt64, previous: [UInt64], [DeliveryShortfall])
   /// The active version has arrived everywhere; these lacked it.
   case delivered(active: UInt64, to: [String])
+  /// The version was handed over to another vault; whether it was seen to be refused now.
+  case handedOver(version: UInt64, isRefused: Bool)
 }
 
 /// One journalled step, for people and programs who watch.

@@ -77,6 +77,7 @@ actor RotationRun {
   }
 
   private func pursue(_ goal: RotationRunner.Goal, wasInterrupted: Bool) async throws -> RotationOutcome {
+    if let transfer = credential.transfer { return try await settle(transfer, for: goal) }
     if let outcome = try await reconcile(for: goal) { return outcome }
     switch goal {
     // Whatever it was for: what leaked comes first.
@@ -237,6 +238,7 @@ actor RotationRun {
     let now = timing.now()
     let from = activeNumber
     credential = try await change(now: now) { change, credential in
+      guard !credential.isTransferred else { throw RotationError(handedOver: credential) }
       try schedule?.requireRotationDue(credential, in: change.view, now: now)
       credential.rotation += 1
       return try change.saveStep(

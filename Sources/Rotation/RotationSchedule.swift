@@ -100,6 +100,10 @@ package struct RotationSchedule: Sendable {
   package func standing(
     of credential: Credential, journal: RotationJournal?, partners: () throws -> [Partner], now: Timestamp
   ) rethrows -> Standing {
+    if let transfer = credential.transfer {
+      guard credential.version(in: .active) != nil else { return .unscheduled }
+      return transfer.due <= now ? .due(.debt) : .waiting(until: transfer.due, .debt)
+    }
     let standing = try standingOfRotation(of: credential, journal: journal, partners: partners, now: now)
     guard let moment = deliveryMoment(of: credential, journal: journal) else { return standing }
     switch standing {
@@ -157,6 +161,7 @@ package struct RotationSchedule: Sendable {
   /// What someone else knows is to be replaced from the moment their access ended, whatever age it may reach, and also
   /// where the policy sets none.
   func newPairMoment(of credential: Credential) -> (Timestamp, Reason)? {
+    guard !credential.isTransferred else { return nil }
     if let leak = credential.leak, credential.isActiveLeaked { return (leak.since, .leaked) }
     if let exposure = credential.exposure { return (exposure.since, .exposed) }
     return ageLimit(of: credential).map { ($0, .age) }

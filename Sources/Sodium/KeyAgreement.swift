@@ -27,4 +27,16 @@ package enum X25519 {
       guard status == 0 else { throw SodiumError(.notAuthentic, "X25519 public key is a low-order point") }
     }
   }
+
+  /// The X25519 form of an Ed25519 public key: the same point on the other curve (RFC 7748 §4.1). Throws `notAuthentic` for
+  /// what is no point of the prime-order group.
+  package static func publicKey(ofEd25519 key: [UInt8]) throws -> [UInt8] {
+    try requireSize(key.count, keySize, "Ed25519 public key")
+    SodiumLibrary.start()
+    var point = [UInt8](repeating: 0, count: keySize)
+    guard crypto_sign_ed25519_pk_to_curve25519(&point, key) == 0 else {
+      throw SodiumError(.notAuthentic, "Ed25519 public key is no point of the group")
+    }
+    return point
+  }
 }

@@ -6,7 +6,7 @@ extension Credential {
   /// brings the moment forward, by a share that depends on the version alone, so that asking again never moves it. Nil
   /// without a greatest age.
   package var ageLimit: Timestamp? {
-    guard let greatest = policy.maxAge, let active = version(in: .active) else { return nil }
+    guard let greatest = policy.maxAge, let active = version(in: .active), transfer == nil else { return nil }
     guard policy.jitter > .zero else { return active.created + greatest }
     let seed = SHA256.hash(id.bytes + Array("jitter \(active.number)".utf8)).bytes
     let share = Int64(seed[0]) << 8 | Int64(seed[1])
@@ -23,6 +23,7 @@ extension Credential {
   /// only delay, and are decided when it has come. Decided by the record alone, so that whoever stores the record stores it
   /// as well.
   package var due: Timestamp? {
+    if let transfer { return version(in: .active) == nil ? nil : transfer.due }
     guard ended == rotation || graceEnds != nil, exposure == nil, leak == nil else { return .atOnce }
     let rotation = graceEnds ?? ageLimit
     guard let delivery = nextDelivery else { return rotation }

@@ -46,7 +46,9 @@ extension VaultView {
       entry.details["credential"] == .string(credential.name), entry.details["terms"] == credential.termsDigest
     else { throw VaultError(.corrupt, "\(what) is not what log entry \(index) of an owner's says of it") }
     let exposure = try entry.details["exposure"].map { try Exposure($0) }
-    let isOver = exposure.map { $0.version < credential.version(in: .active)?.number ?? 0 } ?? true
+    // One that was handed over and is refused has no active version any more, but had.
+    let newest = credential.version(in: .active)?.number ?? credential.transfer?.version ?? 0
+    let isOver = exposure.map { $0.version < newest } ?? true
     guard credential.exposure == (isOver ? nil : exposure) else {
       throw VaultError(.corrupt, "\(what) says of who could open it other than log entry \(index)")
     }

@@ -39,6 +39,8 @@ package struct Credential: Hashable, Sendable {
   package internal(set) var exposure: Exposure?
   /// That some of its pairs are known to others, while that still matters. See `Leak`.
   package internal(set) var leak: Leak?
+  /// That it was handed over to another vault; nil if it was not. See `Transfer`.
+  package var transfer: Transfer?
   /// The newest log entry that carries this record's digest.
   package var entry: UInt64
 
@@ -63,6 +65,7 @@ package struct Credential: Hashable, Sendable {
     deliveries = []
     exposure = nil
     leak = nil
+    transfer = nil
     keyed = nil
     entry = 0
   }
@@ -95,7 +98,9 @@ package struct Credential: Hashable, Sendable {
   package func version(_ number: UInt64) -> Version? { versions.first { $0.number == number } }
 
   /// The pairs that must be refused by the provider and have not been seen to be.
-  package var debts: [Version] { versions.filter { $0.stage == .previous } }
+  package var debts: [Version] {
+    versions.filter { $0.stage == .previous || $0.stage == .active && $0.number == transfer?.version }
+  }
 
   /// Adds a staged version and returns its number. Throws if one is staged already. `made` is when the provider made it, if
   /// that was before `now`.
@@ -152,6 +157,13 @@ package struct Credential: Hashable, Sendable {
     endLeakIfOver()
   }
 
+  /// Ends the active version, which is `number`, for good: the credential is another vault's.
+  mutating func retireActive(_ number: UInt64, now: Timestamp) {
+    for index in versions.indices where versions[index].number == number && versions[index].stage == .active {
+      versions[index].enter(.retired, now: now)
+    }
+  }
+
   /// Notes when the provider itself will end version `number`.
   package mutating func setExpiry(of number: UInt64, _ expires: Timestamp?) {
     for index in versions.indices where versions[index].number == number { versions[index].expires = expires }
@@ -172,6 +184,7 @@ package struct Credential: Hashable, Sendable {
     if reconciled > 0 { members["reconciled"] = .integer(Int(clamping: reconciled)) }
     if let exposure { members["exposure"] = exposure.json }
     if let leak { members["leak"] = leak.json }
+    if let transfer { members["transfer"] = transfer.json }
     if !deliveries.isEmpty { members["deliveries"] = .array(deliveries.map(\.json)) }
     return JSONValue.object(members).canonicalBytes
   }
@@ -220,9 +233,12 @@ package struct Credential: Hashable, Sendable {
     keyed = try members.optionalCount("keyed").map { UInt64($0) }
     exposure = try members.optionalValue("exposure").map { try Exposure($0) }
     leak = try members.optionalValue("leak").map { try Leak($0) }
+    transfer = try members.optionalValue("transfer").map { try Transfer($0) }
     try members.finish()
     let numbers = versions.map(\.number)
-    guard versions.filter({ $0.stage == .active }).count == 1, versions.filter({ $0.stage == .staged }).count <= 1,
+    let active = versions.filter { $0.stage == .active }.count
+    guard active == 1 || active == 0 && transfer != nil, hasSoundTransfer,
+      versions.filter({ $0.stage == .staged }).count <= 1,
       zip(numbers, numbers.dropFirst()).allSatisfy({ $0 < $1 }), (numbers.first ?? 0) > 0
     else { throw VaultError(.corrupt, "\(what): its versions contradict each other") }
     guard exposure.map({ $0.version >= version(in: .active)?.number ?? 0 }) ?? true else {

@@ -49,6 +49,19 @@ package struct EventName: Hashable, Sendable {
   /// It did not arrive, or nobody knows.
   package static let deliveryFailed = EventName("delivery.failed")
 
+  /// A pair was sealed to someone else (vault/handoff.md).
+  package static let handoffSent = EventName("handoff.sent")
+  /// A pair that someone else sealed was imported.
+  package static let handoffOpened = EventName("handoff.opened")
+  /// The recipient's receipt was seen.
+  package static let handoffConfirmed = EventName("handoff.confirmed")
+  /// The pair of a credential that was transferred is accepted still.
+  package static let handoffTried = EventName("handoff.tried")
+  /// The pair of a credential that was transferred was seen to be refused.
+  package static let handoffSettled = EventName("handoff.settled")
+  /// A transfer was taken back.
+  package static let handoffWithdrawn = EventName("handoff.withdrawn")
+
   /// What owners alone may do; an entry of these by anyone else makes the log one that does not verify.
   static let ofOwners: [EventName] = [
     .vaultRekeyed, .memberAdded, .memberRemoved, .grantAdded, .grantRemoved, .credentialAdded, .credentialRekeyed,

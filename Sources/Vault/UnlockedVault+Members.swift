@@ -175,7 +175,7 @@ extension UnlockedVault {
         throw VaultError(
           .invalidInput, "\(credential) administers \(other.name), which could not be rotated without it")
       }
-      let owed = record.versions.filter { $0.stage == .previous || $0.stage == .staged }
+      let owed = record.versions.filter { $0.stage == .staged } + record.debts
       guard owed.isEmpty || forgettingDebts else {
         throw VaultError(
           .invalidInput,

@@ -117,8 +117,20 @@ package struct UnlockedVault: Sendable {
     of name: String, choosing choose: @Sendable (Credential) throws -> [Version], event: EventName,
     _ fields: [String: JSONValue] = [:], now: Timestamp
   ) async throws -> [(version: Version, pair: Pair)] {
+    try await pairs(of: name, choosing: choose, now: now) { change, _, versions in
+      var fields = fields
+      fields["versions"] = .array(versions.map { .integer(Int(clamping: $0.number)) })
+      try change.log(event, about: name, fields)
+    }.pairs
+  }
+
+  /// The same, with what `log` does in place of that entry: it writes one that names the versions, at least.
+  func pairs<Result: Sendable>(
+    of name: String, choosing choose: @Sendable (Credential) throws -> [Version], now: Timestamp,
+    logging log: @Sendable (VaultChange, Credential, [Version]) throws -> Result
+  ) async throws -> (result: Result, pairs: [(version: Version, pair: Pair)]) {
     let member = member
-    let (header, credential, sealedKey, sealed) = try await change(now: now) { change in
+    let (header, credential, sealedKey, sealed, result) = try await change(now: now) { change in
       let credential = try change.view.credential(name)
       let sealedKey = try change.view.sealedKey(of: credential, for: member)
       let sealed = try choose(credential).map { version in
@@ -127,13 +139,12 @@ package struct UnlockedVault: Sendable {
         }
         return (version, record)
       }
-      var fields = fields
-      fields["versions"] = .array(sealed.map { .integer(Int(clamping: $0.0.number)) })
-      try change.log(event, about: name, fields)
-      return (change.view.header, credential, sealedKey, sealed)
+      let result = try log(change, credential, sealed.map(\.0))
+      return (change.view.header, credential, sealedKey, sealed, result)
     }
     let key = try open(key: sealedKey, of: credential, header)
-    return try sealed.map { (version: $0.0, pair: try open($0.1, as: $0.0.number, of: credential, key.secret)) }
+    let pairs = try sealed.map { (version: $0.0, pair: try open($0.1, as: $0.0.number, of: credential, key.secret)) }
+    return (result, pairs)
   }
 
   private func open(
@@ -182,21 +193,24 @@ package struct UnlockedVault: Sendable {
 
   /// Adds a credential with `pair` as its active version 1, made by the provider at `made` if that is known. Throws
   /// `alreadyExists`; `notFound` if its administrator, or one it is not to be rotated together with, is not there.
+  ///
+  /// `exposedTo` names somebody who knows the pair and is to know it no longer. What `body` does belongs to the same step.
   package func add(
     name: String, provider: String, settings: [String: String], policy: Policy, admin: String, pair: Pair,
-    made: Timestamp? = nil, now: Timestamp
+    made: Timestamp? = nil, exposedTo: String? = nil, now: Timestamp,
+    with body: @Sendable (VaultChange) throws -> Void = { _ in }
   ) async throws -> Credential {
     try Credential.check(name: name, provider: provider, settings: settings)
     return try await UnlockedVault.again {
       try await addOnce(
         name: name, provider: provider, settings: settings, policy: policy, admin: admin, pair: pair, made: made,
-        now: now)
+        exposedTo: exposedTo, now: now, with: body)
     }
   }
 
   private func addOnce(
     name: String, provider: String, settings: [String: String], policy: Policy, admin: String, pair: Pair,
-    made: Timestamp?, now: Timestamp
+    made: Timestamp?, exposedTo: String?, now: Timestamp, with body: @Sendable (VaultChange) throws -> Void
   ) async throws -> Credential {
     let header = try await locked.read { $0.header }
     let vaultKey = try vaultKey(of: header)
@@ -218,9 +232,12 @@ package struct UnlockedVault: Sendable {
       var credential = credential
       // What is given now is newer than any backup.
       credential.reconciled = try change.view.restoration()?.number ?? 0
+      if let exposedTo { credential.expose(to: exposedTo, now: now) }
       try change.storeKey(wrapped, of: credential.id)
       try change.storePair(sealed, of: credential)
-      return try change.save(credential, .credentialAdded, ["provider": .string(provider), "version": 1])
+      credential = try change.save(credential, .credentialAdded, ["provider": .string(provider), "version": 1])
+      try body(change)
+      return credential
     }
   }
 

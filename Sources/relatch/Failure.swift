@@ -45,6 +45,8 @@ struct Failure: Error {
         error.code == .unusable ? .configuration : .deliveryFailed, error.description,
         hint: error.hint ?? "`relatch deliver NAME` tries it again")
     case let error as VaultError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
+    case let error as HandoffError:
+      self.init(error.code.exitCode, error.description, hint: error.hint ?? "`relatch help handoff` says how it goes")
     case let error as MissingVaultKey: self.init(VaultError(.corrupt, error.description))
     case let error as StorageError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
     case let error as AuditError:
@@ -81,7 +83,7 @@ extension RotationError.Code {
     case .outstanding: .debtOutstanding
     case .corruptJournal: .corruptData
     case .nothingOwed, .nothingUnfinished, .notDue: .done
-    case .promotedAlready: .usage
+    case .promotedAlready, .handedOver: .usage
     }
   }
 
@@ -98,6 +100,7 @@ extension RotationError.Code {
     case .corruptJournal: "nothing was changed; restore the vault from a backup, and find out who altered it"
     case .nothingOwed, .nothingUnfinished, .notDue: "`relatch status` shows where each version stands"
     case .promotedAlready: "`relatch resume` finishes the rotation"
+    case .handedOver: "it is rotated where it was handed to; `relatch status` says what is owed here"
     }
   }
 }
@@ -156,6 +159,18 @@ extension VaultError.Code {
     case .cannotRead: "check that it is a file, and that you may read it"
     case .cannotWrite: "check free space and permissions; nothing was changed"
     case .keyChanged: "nothing was changed; try again"
+    }
+  }
+}
+
+extension HandoffError.Code {
+  var exitCode: ExitCode {
+    switch self {
+    case .corrupt, .wrongSender: .corruptData
+    case .unsupportedFormat: .configuration
+    case .misaddressed, .expired, .replayed: .notPermitted
+    case .unknown: .notFound
+    case .notNow: .heldByAnotherRun
     }
   }
 }

@@ -30,7 +30,7 @@ struct Relatch: AsyncParsableCommand {
       SinkCommand.self, HookCommand.self,
       DeliverCommand.self, LogCommand.self,
       IdentityCommand.self, MemberCommand.self, GrantCommand.self, UngrantCommand.self, RekeyCommand.self,
-      MetricsCommand.self, BackupCommand.self, RestoreCommand.self,
+      MetricsCommand.self, BackupCommand.self, RestoreCommand.self, HandoffCommand.self,
     ])
 }
 

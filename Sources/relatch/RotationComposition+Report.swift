@@ -27,6 +27,14 @@ extension RotationComposition {
     throw Status(code: errands.count == 1 ? first.code : .someFailed)
   }
 
+  /// Runs errands of one credential, each when the one before is done; ends with the first that is not.
+  func runInOrder(_ errands: [Errand], report: Report) async throws {
+    var code = ExitCode.done
+    for errand in errands where code == .done { code = await run(errand, report: report).code }
+    await transport.shutdown()
+    if code != .done { throw Status(code: code) }
+  }
+
   private func results(of errands: [Errand], jobs: Int, report: Report) async -> [ErrandResult] {
     await withTaskGroup(of: ErrandResult.self) { group in
       var waiting = errands[...]
@@ -86,6 +94,7 @@ extension RotationOutcome {
     case .promoted, .settled, .abandoned, .delivered: .done
     case .rejected: .validationFailed
     case .stillAccepted: .debtOutstanding
+    case .handedOver(_, let isRefused): isRefused ? .done : .debtOutstanding
     case .undelivered: .deliveryFailed
     }
   }
@@ -100,13 +109,18 @@ extension RotationOutcome {
     case .stillAccepted: "still-accepted"
     case .undelivered: "undelivered"
     case .delivered: "delivered"
+    case .handedOver(_, let isRefused): isRefused ? "handed-over" : "handed-over-accepted"
     }
   }
 
   /// What is missing from what was asked for, and what to do about it; nil if nothing is.
   fileprivate func shortfall(of name: String) -> Failure? {
     switch self {
-    case .promoted, .settled, .abandoned, .delivered: nil
+    case .promoted, .settled, .abandoned, .delivered, .handedOver(_, true): nil
+    case .handedOver(let version, false):
+      Failure(
+        exitCode, "\(name): version \(version) was handed over and is still accepted: a debt",
+        hint: "whoever has it now rotates and retires; `relatch resume \(name)` tries it again")
     case .rejected(let active):
       Failure(
         exitCode, "\(name): the new pair was refused and is removed; version \(active) is still active",
@@ -174,6 +188,9 @@ extension Report {
         : "\(name): version \(active) has arrived at \(names.joined(separator: ", "))"
       members["active"] = .integer(Int(clamping: active))
       members["delivered"] = .array(names.map { .string($0) })
+    case .handedOver(let version, let isRefused):
+      members["version"] = .integer(Int(clamping: version))
+      if isRefused { text = "\(name): version \(version) was handed over and is seen to be refused; nothing is owed" }
     }
     syslog?.outcome(outcome, of: name, text: text ?? outcome.shortfall(of: name)?.message ?? "")
     if isJSON || text != nil { try confirmation(.object(members), text: text ?? "") }
@@ -271,6 +288,7 @@ extension Credential {
     ]
     if let exposure { members["exposure"] = exposure.json }
     if let leak { members["leak"] = leak.json }
+    if let transfer { members["transfer"] = transfer.object }
     return .object(members)
   }
 }

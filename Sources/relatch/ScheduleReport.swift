@@ -36,6 +36,7 @@ extension RotationSchedule.Reason {
     case .exposed: credential.exposure?.text ?? "it is exposed"
     case .leaked: "its active pair leaked\(credential.leak.map { ", reported at \($0.since)" } ?? "")"
     case .unfinished: "a rotation is not finished"
+    case .debt where credential.isTransferred: "whether the pair that was handed over is refused"
     case .debt: "the grace of the replaced pair is over"
     case .delivery: "a sink or hook lacks the active pair"
     }
@@ -53,6 +54,26 @@ extension Exposure {
       "since": .string(since.description), "to": .array(to.map { .string($0) }),
       "version": .integer(Int(clamping: version)),
     ])
+  }
+}
+
+extension Transfer {
+  /// What a person is told of it.
+  var words: String {
+    "version \(version) was handed over at \(since)"
+      + (confirmed.map { ", which its recipient confirmed at \($0)" }
+        ?? ", no receipt was confirmed; it may be opened until \(expires)")
+  }
+
+  /// As `--json` shows it.
+  var object: JSONValue {
+    var members: [String: JSONValue] = [
+      "expires": .string(expires.description), "handoff": .string(handoff.description),
+      "since": .string(since.description), "version": .integer(Int(clamping: version)),
+    ]
+    if let confirmed { members["confirmed"] = .string(confirmed.description) }
+    if let tried { members["tried"] = .string(tried.description) }
+    return .object(members)
   }
 }
 

@@ -25,6 +25,19 @@ struct MemoryTests {
     #expect(read.inGuardedPages.isSuperset(of: keys.union(["client_id 1", "client_secret 1"])))
     #expect(read.inTransit == [])
 
+    // To oneself: sealed and opened in the same place.
+    let card = place.folder.appendingPathComponent("card")
+    try (try await place.relatch("identity", "show").output).write(to: card)
+    // To be sealed it is opened and wiped again between two moments.
+    let sent = try await watch.run("handoff", "send", "crm", "--to", card.path)
+    #expect(sent.inGuardedPages.isSuperset(of: keys.union(["signing seed"])))
+    #expect(sent.inTransit == [])
+    let file = place.folder.path + "/handoff.age"
+    #expect(try await place.relatch("handoff", "send", "crm", "--to", card.path, "-o", file).code == 0)
+    let opened = try await watch.run("handoff", "open", file, "--as", "crm2", "--admin", "self")
+    #expect(opened.inGuardedPages.isSuperset(of: keys.union(["client_id 1", "client_secret 1"])))
+    #expect(opened.inTransit == [])
+
     let rotated = try await watch.run("rotate", "crm")
     // The administrator's pair, which asks for tokens, the active one and the new one.
     let pairs = (0...2).flatMap { ["client_id \($0)", "client_secret \($0)"] }

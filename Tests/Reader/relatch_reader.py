@@ -96,6 +96,8 @@ def milliseconds(text):
 def due_moment(record):
     """vault/credential.md, "Due moment": milliseconds since 1970, or None."""
     moments = []
+    if "transfer" in record:
+        return transfer_due(record)
     policy = record["policy"]
     active = next(version for version in record["versions"] if version["stage"] == "active")
     if "exposure" in record or "leak" in record:
@@ -117,6 +119,16 @@ def due_moment(record):
             else:
                 moments.append(milliseconds(record["created"]))
     return min(moments, default=None)
+
+
+def transfer_due(record):
+    """vault/handoff.md, "Transfer"."""
+    transfer = record["transfer"]
+    if not any(version["stage"] == "active" for version in record["versions"]):
+        return None
+    if "tried" in transfer:
+        return milliseconds(transfer["tried"]) + min(6 * 3600, 60 << min(transfer["attempts"] - 1, 9)) * 1000
+    return milliseconds(transfer.get("confirmed", transfer["expires"]))
 
 
 def duration(text):
@@ -201,7 +213,8 @@ class Vault:
                     credential["grantees"].discard(gone)
                 del members[gone]
             elif event == "credential.added":
-                credentials[name] = {"grantees": set(), "newest": 1, "staging": False, "exposure": None}
+                exposure = entry.get("exposure")
+                credentials[name] = {"grantees": set(), "newest": 1, "staging": False, "exposure": exposure}
             elif event == "credential.removed":
                 del credentials[name]
             elif event == "grant.added":
@@ -366,8 +379,12 @@ class Vault:
             purpose = f"pair {record['id']} {version['number']}"
             pairs[str(version["number"])] = json.loads(open_record(self.tables["versions"][row], key, vault, purpose))
         active = [version["number"] for version in record["versions"] if version["stage"] == "active"]
-        require(len(active) == 1, "not one active version")
-        return {"active": active[0], "name": record["name"], "pairs": pairs}
+        if "transfer" in record:
+            sent = record["transfer"]["version"]
+            stage = next(version["stage"] for version in record["versions"] if version["number"] == sent)
+            require((active, stage) in (([sent], "active"), ([], "retired")), "a transfer of another version")
+        require(len(active) == 1 or "transfer" in record, "not one active version")
+        return {"active": active[0] if active else None, "name": record["name"], "pairs": pairs}
 
     def require_terms(self, record):
         """vault/credential.md, "Terms"."""
@@ -385,7 +402,8 @@ class Vault:
             {part: record[part] for part in parts}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         require(record.get("keyed") == keyed, "a record that rests on an older entry of an owner's")
         require(entry["terms"] == base64.b64encode(sha256(terms.encode())).decode(), "terms that no owner gave")
-        active = next(version["number"] for version in record["versions"] if version["stage"] == "active")
+        sent = record.get("transfer", {}).get("version")
+        active = next((version["number"] for version in record["versions"] if version["stage"] == "active"), sent)
         exposure = entry.get("exposure")
         if exposure is not None and exposure["version"] < active:
             exposure = None

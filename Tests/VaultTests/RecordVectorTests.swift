@@ -31,6 +31,22 @@ import Testing
       DeliverySettings(
         name: "pair.json", kind: .file(FileSettings(path: "/etc/crm/pair.json", format: .json, mode: 0o600))), entry: 3)
     let identity = try Identity(.init(generating: .seeded("vector alice")))
+    var handedOver = Credential(
+      id: plain.id, name: "crm/prod", provider: "salesforce", settings: plain.settings, policy: Policy(),
+      admin: "admin",
+      keyID: plain.keyID, created: Fixture.start)
+    handedOver.transfer = Transfer(
+      Handoff(
+        of: handedOver.versions[0], handedOver, in: plain.id,
+        from: HandoffCard(try identity.card(named: "alice", role: .owner)), to: identity.age.recipient.description,
+        id: Identifier(drawnFrom: .seeded("vector handoff")), answer: [], sent: Fixture.at(5), expires: Fixture.at(60),
+        note: nil, isTransfer: true))
+    let sent = handedOver
+    handedOver.transfer?.confirm(now: Fixture.at(6))
+    handedOver.transfer?.noteAttempt(now: Fixture.at(7))
+    let tried = handedOver
+    handedOver.settleTransfer(now: Fixture.at(8))
+    let settled = handedOver
     let member = Member(card: try identity.card(named: "alice", role: .owner), entry: 0)
     let header = VaultHeader(
       id: Identifier(drawnFrom: .seeded("vector vault")), created: Fixture.start,
@@ -50,6 +66,17 @@ import Testing
       "credential": vector("credential", "crm/prod", "valid", text(plain.bytes)),
       "credential-exposed": vector("credential", "crm/prod", "valid", text(exposed.bytes)),
       "credential-leaked": vector("credential", "crm/prod", "valid", text(leaked.bytes)),
+      "credential-handed-over": vector("credential", "crm/prod", "valid", text(sent.bytes)),
+      "credential-handed-over-and-tried": vector("credential", "crm/prod", "valid", text(tried.bytes)),
+      "credential-handed-over-and-refused": vector("credential", "crm/prod", "valid", text(settled.bytes)),
+      "transfer-of-no-version": try bad(#""version":1}"#, #""version":2}"#, in: sent),
+      "transfer-tried-and-not-counted": try bad(#""attempts":1,"#, "", in: tried),
+      "none-active-and-not-handed-over": try bad(
+        #""stage":"active""#, #""stage":"retired""#,
+        in: Credential(
+          id: plain.id, name: "crm/prod", provider: "salesforce", settings: plain.settings, policy: Policy(),
+          admin: "admin",
+          keyID: plain.keyID, created: Fixture.start)),
       "credential-delivered": vector("credential", "crm/prod", "valid", text(delivered.bytes)),
       "credential-of-another-name": vector("credential", "crm/test", "corrupt", text(plain.bytes)),
       "credential-format-2": vector(

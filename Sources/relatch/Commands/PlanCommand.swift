@@ -50,7 +50,9 @@ struct PlanCommand: AsyncParsableCommand {
     let composition = offline ? nil : RotationComposition(vault: try await places.openVault())
     for subject in subjects {
       var findings = LocalCheck.all.flatMap { $0(subject) }
-      if let composition { findings += await composition.preflight(subject, now: now) }
+      if let composition, !subject.credential.isTransferred {
+        findings += await composition.preflight(subject, now: now)
+      }
       try report.plan(subject, findings, isOffline: offline, now: now)
     }
     await composition?.transport.shutdown()
@@ -224,6 +226,8 @@ extension PlanSubject {
     case .due(.unfinished):
       guard let journal else { return nil }
       return "rotation \(journal.number), which is \(journal.machine.state.rawValue), would be continued"
+    case .due(.debt) where credential.isTransferred:
+      return "version \(activeNumber) would be tried; it is owed until it is refused"
     case .due(.debt): return "version \(owed) would be deleted at the provider, and tried until it is seen refused"
     case .due(.delivery):
       let names = credential.undelivered.map(\.name).joined(separator: ", ")
@@ -247,6 +251,7 @@ extension Report {
     let active = credential.version(in: .active)
     if let active { members["created"] = .string(active.created.description) }
     if let exposure = credential.exposure { members["exposure"] = exposure.json }
+    if let transfer = credential.transfer { members["transfer"] = transfer.object }
     let object = members
     try result(.object(object), text: subject.text(findings, isOffline: isOffline, now: now))
   }
@@ -257,9 +262,13 @@ extension PlanSubject {
     let age = credential.version(in: .active).map { ", made \((now - $0.created).words) ago" } ?? ""
     var lines = [
       "\(credential.name): "
-        + (standing.text(of: credential, at: now) ?? "its policy sets no max-age: only a person rotates it")
+        + (standing.text(of: credential, at: now) ?? (credential.isTransferred ? "nothing is owed" : nil)
+          ?? "its policy sets no max-age: only a person rotates it")
     ]
-    lines.append("  version \(activeNumber) is active\(age)")
+    lines.append(
+      "  "
+        + (credential.transfer.map { "\($0.words), and rotated here no more" }
+          ?? "version \(activeNumber) is active\(age)"))
     if let exposure = credential.exposure, !standing.tellsOfExposure { lines.append("  \(exposure.text)") }
     if let steps { lines.append("  \(steps)") }
     for finding in findings where finding.level != .ok {

@@ -22,7 +22,7 @@ struct RemoveCommand: AsyncParsableCommand {
   func run() async throws {
     let removed = try await Places(options).openVault()
       .remove(name, forgettingDebts: forgetDebts, now: WallClock.now())
-    let forgotten = removed.versions.filter { $0.stage == .staged || $0.stage == .previous }.map(\.number)
+    let forgotten = (removed.versions.filter { $0.stage == .staged } + removed.debts).map(\.number).sorted()
     let report = Report(options)
     try report.confirmation(
       .object([

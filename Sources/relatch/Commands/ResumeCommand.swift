@@ -63,6 +63,7 @@ extension VaultView {
   /// The credentials whose newest rotation is not finished, or whose active pair has not arrived everywhere.
   fileprivate func unfinished() throws -> [String] {
     try credentials().filter { credential in
+      if credential.isTransferred { return !credential.debts.isEmpty }
       if !credential.undelivered.isEmpty || credential.leak != nil { return true }
       // What has an app of its own can be compared with what the provider has.
       if credential.settings["app"] != nil, try restoration(unreconciled: credential) != nil { return true }

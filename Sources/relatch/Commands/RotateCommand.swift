@@ -139,6 +139,6 @@ struct ManyOptions: ParsableArguments {
 extension VaultView {
   /// The credentials that have something to rotate and that `member` can open.
   func rotatable(by member: Member) throws -> [String] {
-    try credentials().filter { try $0.settings["app"] != nil && canOpen($0, member) }.map(\.name)
+    try credentials().filter { try $0.settings["app"] != nil && !$0.isTransferred && canOpen($0, member) }.map(\.name)
   }
 }

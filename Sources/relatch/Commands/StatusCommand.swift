@@ -76,7 +76,8 @@ struct Standing: Sendable {
   private var graceEnds: Timestamp? { journal?.machine.graceEnds }
 
   func hasOverdueDebt(_ now: Timestamp) -> Bool {
-    !credential.debts.isEmpty && (credential.leak != nil || graceEnds.map { $0 <= now } == true)
+    if let transfer = credential.transfer { return !credential.debts.isEmpty && transfer.expires <= now }
+    return !credential.debts.isEmpty && (credential.leak != nil || graceEnds.map { $0 <= now } == true)
   }
 
   var hasFailedDelivery: Bool { credential.undelivered.contains { $0.tried != nil } }
@@ -92,7 +93,9 @@ struct Standing: Sendable {
     var lines = [
       "\(credential.name): version \(active?.number ?? 0) is active since \(active?.since.description ?? "-")"
     ]
-    if let active, active.created < active.since {
+    if let transfer = credential.transfer {
+      lines[0] = "\(credential.name): \(transfer.words), and rotated here no more"
+    } else if let active, active.created < active.since {
       lines[0] += ", made \((now - active.created).words) ago"
     }
     if !isReconciled {
@@ -115,7 +118,12 @@ struct Standing: Sendable {
     if let zone = RotationSchedule.system.unknownZone(of: credential), !schedule.tellsOfZone {
       lines.append("  its window names a zone this machine does not know, \(zone): it will not be rotated by schedule")
     }
-    for debt in credential.debts {
+    for debt in credential.debts where credential.isTransferred {
+      lines.append(
+        "  debt: version \(debt.number), which was handed over, has not been seen refused:"
+          + " `relatch resume \(credential.name)` tries it")
+    }
+    for debt in credential.debts where !credential.isTransferred {
       var line = "  debt: version \(debt.number) was replaced at \(debt.since) and has not been seen refused"
       if credential.leak != nil {
         line += ", though it leaked: `relatch resume \(credential.name)` ends it"
@@ -168,6 +176,7 @@ struct Standing: Sendable {
     }
     if let leak = credential.leak { members["leak"] = leak.json }
     if let exposure = credential.exposure { members["exposure"] = exposure.json }
+    if let transfer = credential.transfer { members["transfer"] = transfer.object }
     if let nextAttempt { members["next_attempt"] = .string(nextAttempt.description) }
     if !isReconciled { members["reconciled"] = false }
     if let zone = RotationSchedule.system.unknownZone(of: credential) { members["unknown_zone"] = .string(zone) }

@@ -120,7 +120,7 @@ extension CredentialFigures {
     failedAttempts = journal?.failedAttempts ?? 0
     self.debts = debts.count
     oldestDebt = debts.map(\.since).min()
-    debtsDue = debts.isEmpty ? nil : journal?.machine.graceEnds
+    debtsDue = debts.isEmpty ? nil : credential.transfer?.due ?? journal?.machine.graceEnds
     undelivered = credential.deliveries.isEmpty ? nil : credential.undelivered.count
   }
 }

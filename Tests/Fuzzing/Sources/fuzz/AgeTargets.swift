@@ -51,6 +51,10 @@ let ageTargets = [
       let text = try Bech32.encode(recipient.publicKey.span.bytes, prefix: AgeRecipient.prefix)
       require(text.copy == input, "a recipient with a second spelling")
     }
+    let line = String(decoding: input, as: UTF8.self)
+    if let recipient = try? SSHRecipient(line) {
+      require(line.hasPrefix(recipient.description), "an SSH recipient with a second spelling")
+    }
     if let identity = try? AgeIdentity(decoding: input.span.bytes) {
       require(try identity.encoded().copy == input, "an identity with a second spelling")
     }

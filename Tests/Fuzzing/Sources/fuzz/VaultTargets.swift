@@ -24,13 +24,32 @@ let vaultTargets = [
     let again = try Credential(decoding: credential.bytes, name: name)
     require(again == credential && again.bytes == credential.bytes, "a credential that is another once it is written")
     require(credential.bytes.count >= input.count, "a credential with a shorter spelling")
-    require(credential.version(in: .active) != nil, "a credential without a pair")
+    require(credential.version(in: .active) != nil || credential.isTransferred, "a credential without a pair")
     for occasion in HookSettings.Occasion.allCases { _ = credential.hooks(on: occasion) }
     _ = (credential.undelivered, credential.debts)
     // What is read can be gone on with.
     var next = credential
     if next.version(in: .staged) == nil { _ = try next.addStaged(handle: nil, expires: nil, now: start) }
     try next.promoteStaged(now: start)
+    next = credential
+    next.settleTransfer(now: start)
+    require((try? Credential(decoding: next.bytes, name: name)) == next, "a credential that settling damages")
+  },
+  FuzzTarget("handoff", seeds: { try handoffs() }) { input in
+    let found = try HandoffDocument.decode(guarded(input))
+    let again = try HandoffDocument.encode(found.handoff, found.pair, signature: found.signature)
+    require(again.copy == input, "a handoff with a second spelling")
+    let digest = try HandoffDocument.digest(found.handoff, found.pair)
+    let statement = HandoffStatement.bytes(HandoffStatement.handoff, digest)
+    if Fixed.identity.signingKey.verifyingKey.isValid(found.signature, of: statement) {
+      require(try handoffs().contains(input), "a handoff that nobody signed")
+    }
+  },
+  FuzzTarget("receipt", seeds: { [receipt, [1, 0, 0, 0, 1]] }) { input in
+    guard let mode = input.first else { return }
+    let bytes = mode == UInt8(ascii: "{") ? input : edited(receipt, by: input.dropFirst())
+    let found = try HandoffReceipt(reading: bytes)
+    require(bytes == receipt && found.signed(by: Fixed.identity.signingKey) == bytes, "a receipt that nobody signed")
   },
   FuzzTarget("delivery", seeds: { try credentials().flatMap(\.deliveries).map(\.json.canonicalBytes) }) { input in
     let record = try refusing { try DeliveryRecord(JSONValue(readingCanonical: input)) }
@@ -148,6 +167,31 @@ private func remembered() throws -> [[UInt8]] {
   return [seen.bytes, Array("\(id) \(place)\n".utf8)]
 }
 
+private func handoff(of credential: Credential? = nil, isTransfer: Bool) throws -> Handoff {
+  let credential = try credential ?? credentials()[0]
+  let card = HandoffCard(try Fixed.identity.card(named: "alice", role: .owner))
+  return Handoff(
+    of: credential.versions[0], credential, in: id, from: card, to: Fixed.other.age.recipient.description, id: id,
+    answer: [UInt8](repeating: 7, count: Handoff.answerSize), sent: start, expires: start + .seconds(60),
+    note: isTransfer ? nil : "a \" b", isTransfer: isTransfer)
+}
+
+/// Two that are signed: their plaintext, which is whatever the sender wrote.
+private func handoffs() throws -> [[UInt8]] {
+  try [false, true].map { isTransfer in
+    let handoff = try handoff(isTransfer: isTransfer)
+    let pair = try Pair(reading: guarded(Array(#"{"client_id":"3MVG9","client_secret":"quote \" é"}"#.utf8)))
+    let statement = HandoffStatement.bytes(HandoffStatement.handoff, try HandoffDocument.digest(handoff, pair))
+    return try HandoffDocument.encode(handoff, pair, signature: Fixed.identity.signingKey.sign(statement)).copy
+  }
+}
+
+private let receipt: [UInt8] = made {
+  let card = HandoffCard(try Fixed.identity.card(named: "alice", role: .owner))
+  return HandoffReceipt(of: try handoff(isTransfer: false), by: card, in: id, opened: start)
+    .signed(by: Fixed.identity.signingKey)
+}
+
 private func member() throws -> [UInt8] {
   Member(card: try Fixed.identity.card(named: "alice", role: .owner), entry: 7).bytes
 }
@@ -173,7 +217,12 @@ private func credentials() throws -> [Credential] {
   try plain.addDelivery(DeliverySettings(name: "reload", kind: .hook(hook)), entry: 5)
   for delivery in plain.deliveries.dropFirst() { _ = plain.noteAttempt(at: delivery, now: start) }
   if let file = plain.deliveries.first { _ = plain.noteDelivered(2, to: file) }
-  return [first, plain]
+  var transferred = first
+  transferred.transfer = Transfer(try handoff(of: first, isTransfer: true))
+  var tried = transferred
+  tried.transfer?.confirm(now: start)
+  tried.transfer?.noteAttempt(now: start)
+  return [first, plain, transferred, tried]
 }
 
 /// The name under which such a record would stand.

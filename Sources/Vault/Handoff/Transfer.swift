@@ -1,0 +1,107 @@
+package import Audit
+import JSON
+
+/// That a credential was handed over: it is rotated elsewhere from then on, and here only waited for until its provider
+/// refuses the pair.
+package struct Transfer: Hashable, Sendable {
+  package let handoff: Identifier
+  /// The version that was sent, the active one: a debt until it was seen to be refused.
+  package let version: UInt64
+  package let since: Timestamp
+  /// Until when the handoff may be opened.
+  package let expires: Timestamp
+  /// When its receipt was seen; nil before.
+  package private(set) var confirmed: Timestamp?
+  /// How often the pair was tried and accepted since then.
+  package private(set) var attempts: UInt64 = 0
+  /// When that was last; nil if never.
+  package private(set) var tried: Timestamp?
+
+  init(_ handoff: Handoff) {
+    self.handoff = handoff.id
+    version = handoff.version
+    since = handoff.sent
+    expires = handoff.expires
+  }
+
+  /// When the pair is to be tried next.
+  package var due: Timestamp {
+    tried.map { $0 + DeliveryRecord.pause(afterAttempts: Int(clamping: attempts)) } ?? confirmed ?? expires
+  }
+
+  /// The pair may be refused from now on, so it is tried at once.
+  mutating func confirm(now: Timestamp) {
+    confirmed = now
+    (attempts, tried) = (0, nil)
+  }
+
+  package mutating func noteAttempt(now: Timestamp) {
+    attempts += 1
+    tried = now
+  }
+
+  var json: JSONValue {
+    var members: [String: JSONValue] = [
+      "expires": .string(expires.description), "handoff": .string(handoff.description),
+      "since": .string(since.description), "version": .integer(Int(clamping: version)),
+    ]
+    if let confirmed { members["confirmed"] = .string(confirmed.description) }
+    if let tried {
+      members["attempts"] = .integer(Int(clamping: attempts))
+      members["tried"] = .string(tried.description)
+    }
+    return .object(members)
+  }
+
+  init(_ json: JSONValue) throws {
+    var members = try JSONMembers(of: json, "transfer")
+    handoff = try members.identifier("handoff")
+    version = UInt64(try members.count("version"))
+    since = try members.timestamp("since")
+    expires = try members.timestamp("expires")
+    confirmed = try members.optionalString("confirmed") == nil ? nil : members.timestamp("confirmed")
+    let attempts = try members.optionalCount("attempts")
+    tried = try members.optionalString("tried") == nil ? nil : members.timestamp("tried")
+    self.attempts = UInt64(attempts ?? 0)
+    try members.finish()
+    guard (attempts == nil) == (tried == nil), attempts != 0 else {
+      throw VaultError(.corrupt, "a transfer whose attempts contradict each other")
+    }
+  }
+}
+
+extension Credential {
+  /// Whether it was handed over, and is rotated here no more.
+  package var isTransferred: Bool { transfer != nil }
+
+  /// Ends the version that was handed over: it was seen to be refused.
+  package mutating func settleTransfer(now: Timestamp) {
+    guard let transfer else { return }
+    retireActive(transfer.version, now: now)
+  }
+
+  /// Whether the record agrees with itself: the version that was handed over is active, or retired and none is.
+  var hasSoundTransfer: Bool {
+    guard let transfer else { return true }
+    guard let version = version(transfer.version) else { return false }
+    return version.stage == .active || version.stage == .retired && self.version(in: .active) == nil
+  }
+
+  /// Fails with `notNow` unless it can be handed over: nothing is staged, owed or under way.
+  func requireTransferable() throws {
+    guard transfer == nil else {
+      throw HandoffError(.notNow, "\(name) was handed over already", hint: "`relatch status \(name)` says when")
+    }
+    guard versions.allSatisfy({ $0.stage == .active || $0.stage == .retired }), ended == rotation else {
+      throw HandoffError(
+        .notNow, "\(name) cannot be handed over while a pair of it is staged or owed, or a rotation not ended",
+        hint:
+          "`relatch resume \(name)` and `relatch retire \(name)` settle it; `relatch status \(name)` says what is open")
+    }
+    guard exposure == nil else {
+      throw HandoffError(
+        .notNow, "\(name) is exposed: others than the sender know its active pair",
+        hint: "`relatch rotate \(name)` and `relatch retire \(name)` first")
+    }
+  }
+}

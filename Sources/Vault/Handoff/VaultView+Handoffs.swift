@@ -1,0 +1,38 @@
+import Audit
+import JSON
+
+extension VaultView {
+  /// The entries from index `first` on that are about `handoff`, in order. The time this takes grows with the log.
+  func entries(about handoff: Identifier, from first: UInt64 = 0) throws -> [LogEntry] {
+    var found: [LogEntry] = []
+    if first == 0 {
+      try replay { entry, _ in if entry.isAbout(handoff) { found.append(entry) } }
+    } else {
+      for index in first..<max(first, logSize) {
+        let entry = try authenticatedEntry(at: index)
+        if entry.isAbout(handoff) { found.append(entry) }
+      }
+    }
+    return found
+  }
+}
+
+extension LogEntry {
+  fileprivate func isAbout(_ handoff: Identifier) -> Bool {
+    event.hasPrefix("handoff.") && details["handoff"] == .string(handoff.description)
+  }
+
+  func isEvent(_ name: EventName) -> Bool { event == name.text }
+}
+
+extension [LogEntry] {
+  /// Fails with `replayed` if one of them says that the handoff was imported.
+  func requireNotOpened() throws {
+    guard let opened = first(where: { $0.isEvent(.handoffOpened) }) else { return }
+    let name: String = if case .string(let name)? = opened.details["credential"] { name } else { "" }
+    throw HandoffError(
+      .replayed,
+      "the handoff was opened in this vault at \(opened.time), as \(Name.printable(name)), by \(opened.member)",
+      hint: "nothing was imported again; `relatch handoff receipt FILE` gives its receipt again")
+  }
+}
