@@ -12,6 +12,8 @@ let package = Package(
     .executableTarget(name: "FastOrg", dependencies: ["CSodium"]),
     // The calls of a rotation by libcurl's multi interface and nothing else: the floor.
     .executableTarget(name: "Floor", dependencies: ["CLibcurl"]),
+    // The hashes of a log by libsodium and nothing else: the floor of verifying it.
+    .executableTarget(name: "HashFloor", dependencies: ["CSodium"]),
     // What a process took.
     .executableTarget(name: "Measure"),
     .executableTarget(

@@ -13,14 +13,20 @@ import Glibc
   static func main() throws {
     do {
       let benchmarks = try Benchmarks(CommandLine.arguments)
-      if CommandLine.arguments.contains("--reads") { try benchmarks.reads().run() } else { try benchmarks.run() }
+      if CommandLine.arguments.contains("--log") {
+        try benchmarks.logs().run()
+      } else if CommandLine.arguments.contains("--reads") {
+        try benchmarks.reads().run()
+      } else {
+        try benchmarks.run()
+      }
     } catch {
       progress("error: \(error)")
       exit(1)
     }
   }
 
-  /// `NAME=PATH` for what `run` built or found, `work` for a folder that is emptied; `--short`, `--reads`,
+  /// `NAME=PATH` for what `run` built or found, `work` for a folder that is emptied; `--short`, `--log`, `--reads`,
   /// `--make`.
   init(_ arguments: [String]) throws {
     places = Dictionary(
@@ -49,6 +55,16 @@ import Glibc
     return Reads(
       workshop: workshop, relatch: relatch, maker: [python, maker], vaults: vaults, places: places, isShort: isShort,
       isMaking: CommandLine.arguments.contains("--make"))
+  }
+
+  private func logs() throws -> Logs {
+    guard let relatch = places["relatch"], let maker = places["maker"], let python = places["nacl-python"],
+      let floor = places["hash-floor"], let vaults = places["vaults"]
+    else {
+      throw BenchmarkError("large vaults are made by Python 3 with PyNaCl (Debian: python3-nacl)")
+    }
+    return Logs(
+      workshop: workshop, relatch: relatch, maker: [python, maker], floor: floor, vaults: vaults, isShort: isShort)
   }
 
   private var few: Int { isShort ? 50 : 200 }

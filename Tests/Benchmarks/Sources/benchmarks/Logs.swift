@@ -1,0 +1,71 @@
+import Foundation
+
+/// What verifying a log costs beside hashing it, in turns, on the same processor.
+struct Logs {
+  let workshop: Workshop
+  let relatch: String
+  let maker: [String]
+  /// The program that hashes lines and does nothing else.
+  let floor: String
+  let vaults: String
+  let isShort: Bool
+
+  private var count: Int { isShort ? 10_000 : 100_000 }
+  private var rounds: Int { isShort ? 1 : 3 }
+
+  /// On one processor: both are one thread's work, and so they share what it has.
+  private static let pinned = ["taskset", "--cpu-list", "0"]
+
+  func run() throws {
+    print("\(Machine.description)\n")
+    let vault = "\(vaults)/\(count)"
+    let options = ["--vault", vault, "--identity", vaults + "/identity"]
+    try FileManager.default.createDirectory(atPath: vaults, withIntermediateDirectories: true)
+    if !FileManager.default.fileExists(atPath: vault + "/made") {
+      Benchmarks.progress("making a vault of \(count) credentials")
+      try? FileManager.default.removeItem(atPath: vault)
+      try workshop.output([relatch, "init", "--no-passphrase"] + options)
+      try workshop.output(maker + [vault, vaults + "/identity", "\(count)"])
+      try workshop.output(["touch", vault + "/made"])
+    }
+    let entries = workshop.path("entries")
+    try workshop.output([relatch, "log", "export"] + options)
+    try FileManager.default.moveItem(atPath: workshop.path("stdout"), toPath: entries)
+
+    Benchmarks.progress("verifying its log")
+    var (floors, usages) = ([(wall: Double, cpu: Double)](), [Usage]())
+    var leaves = ""
+    let load = Machine.load()
+    for _ in 1...rounds {
+      try workshop.output(Self.pinned + [floor, entries, workshop.path("time")])
+      let words = try String(contentsOfFile: workshop.path("time"), encoding: .utf8).split(
+        whereSeparator: \.isWhitespace)
+      guard words.count == 3, let wall = Double(words[1]), let cpu = Double(words[2]) else {
+        throw BenchmarkError("the floor was not measured")
+      }
+      leaves = String(words[0])
+      floors.append((wall / 1e9, cpu / 1e9))
+      // Whoever remembers nothing goes through all of it.
+      try? FileManager.default.removeItem(atPath: workshop.path("state"))
+      let usage = try workshop.run(Self.pinned + [relatch, "log", "verify"] + options)
+      guard usage.code == 0 else { throw BenchmarkError("log verify ended with \(usage.code)") }
+      usages.append(usage)
+    }
+    print(
+      "The log of \(count) credentials, \(leaves) entries, on one processor: medians of \(rounds) in turns"
+        + (load > 0.1 ? " (busy)" : ""))
+    func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+    func line(_ name: String, _ wall: Double, _ cpu: Double, _ rest: String = "") {
+      let space = String(repeating: " ", count: max(0, 36 - name.count))
+      print("\(name)\(space)\(Table.number(wall, 3)) s, CPU \(Table.number(cpu, 3)) s\(rest)")
+    }
+    let (hashing, hashingCPU) = (median(floors.map(\.wall)), median(floors.map(\.cpu)))
+    let (verifying, verifyingCPU) = (median(usages.map(\.wall)), median(usages.map(\.cpu)))
+    line("floor: leaves and nodes, libsodium", hashing, hashingCPU)
+    line(
+      "relatch log verify", verifying, verifyingCPU,
+      ", \(Table.number(median(usages.map(\.peak)), 1)) MiB; \(Table.number(verifying / hashing, 2)) x the floor, CPU "
+        + "\(Table.number(verifyingCPU / hashingCPU, 2)) x")
+    print("Targets: at most 1.5 x the floor, and 32 MiB.")
+  }
+}
