@@ -11,7 +11,7 @@ actor SQLiteWriter {
   private static let groupLimit = 256
   /// The log is moved into the database when it has this many pages and commits are for one: a process that finds nobody
   /// else in the store reads the whole log first, at a microsecond or two a page.
-  private static let loneLogLimit = 32
+  private static let loneLogLimit = 128
   /// The same where a commit was for several a moment ago, who will be back: fewer, longer moves cost them less.
   private static let groupLogLimit = 4_096
   /// How many commits for one make that moment.

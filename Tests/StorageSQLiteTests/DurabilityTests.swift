@@ -125,8 +125,8 @@ struct DurabilityTests {
       }
       longest = max(longest, try contents(of: "\(folder.store)-wal").count)
     }
-    // 32 pages, and what the last commit added.
-    #expect(longest > 80_000 && longest < 64 * 4_120)
+    // 128 pages, and what the last commit added.
+    #expect(longest > 80_000 && longest < 160 * 4_120)
     let store = try SQLiteStore(opening: folder.store, tables: StoreContract.tables)
     #expect(try await store.counter() == 39)
   }
