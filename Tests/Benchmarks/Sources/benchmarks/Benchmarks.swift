@@ -122,6 +122,14 @@ import Glibc
       jobs: hasJobs ? jobs : 1)
   }
 
+  /// A leak, from the report to the refusal.
+  private func revocation(_ jobs: Int, _ credentials: Int) -> Contender {
+    Contender(
+      name: "relatch revoke\(jobs > 1 ? " --jobs \(jobs)" : "")", kind: .relatch(grace: false),
+      credentials: credentials, jobs: hasJobs ? jobs : 1, verb: ["revoke", "--reason", "a benchmark"],
+      target: "at most 1.2 x ideal")
+  }
+
   private func floor(_ jobs: Int, _ credentials: Int, _ steps: String = sameCalls) -> [Contender] {
     places["floor"].map { program in
       Contender(
@@ -156,7 +164,7 @@ import Glibc
       (hasJobs
       ? [
         relatch(64, few, "at most 1.05 x ideal"), relatch(200, few, "at most 1.3 x ideal"),
-        relatchWithoutGrace(64, few),
+        relatchWithoutGrace(64, few), revocation(1, 1), revocation(32, few),
       ] : [relatch(1, sequential), relatchWithoutGrace(1, sequential)])
       + floor(64, few) + floor(200, few)
       + python("aiohttp", 64, few, Self.sameCalls) + python("aiohttp", 256, few, Self.sameCalls)
@@ -200,7 +208,7 @@ import Glibc
 
   private func rotation(_ contender: Contender) -> [String] {
     let all = contender.credentials == vaultSize(contender.credentials)
-    return ["rotate", "--quiet"] + (hasJobs ? ["--jobs", "\(contender.jobs)"] : [])
+    return contender.verb + ["--quiet"] + (hasJobs ? ["--jobs", "\(contender.jobs)"] : [])
       + (all ? ["--all"] : (1...contender.credentials).map(Vaults.name))
   }
 

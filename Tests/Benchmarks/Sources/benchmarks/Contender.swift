@@ -11,6 +11,8 @@ struct Contender {
   let kind: Kind
   let credentials: Int
   let jobs: Int
+  /// What relatch is asked to do.
+  var verb = ["rotate"]
   /// What figures should be, printed beside them.
   var target = ""
 }
