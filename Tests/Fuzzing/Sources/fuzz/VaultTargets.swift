@@ -1,3 +1,4 @@
+import Age
 import Audit
 import Glibc
 import JSON
