@@ -12,7 +12,8 @@ extension RotationRun {
     case .scheduled:
       let (credential, schedule, now) = (credential, runner.schedule, timing.now())
       _ = try await runner.vault.read { try schedule.requireDue(credential, in: $0, now: now) }
-    case .rotate, .rotateReplacingPrevious, .abort, .deliver, .adopt, .revoke: throw RotationError(handedOver: credential)
+    case .rotate, .rotateReplacingPrevious, .abort, .deliver, .adopt, .revoke:
+      throw RotationError(handedOver: credential)
     }
     guard credential.version(in: .active) != nil else {
       throw RotationError(
