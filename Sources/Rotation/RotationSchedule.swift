@@ -120,8 +120,15 @@ package struct RotationSchedule: Sendable {
   /// When what lacks the active pair is to be tried: at once what was never tried, the rest after a pause. Nil if nothing
   /// lacks it, or a rotation is under way that will deliver when it is verified.
   private func deliveryMoment(of credential: Credential, journal: RotationJournal?) -> Timestamp? {
-    if let state = journal?.machine.state, !state.isFinal, state != .owed { return nil }
-    return credential.nextDelivery
+    if let machine = journal?.machine {
+      guard machine.state.isFinal || machine.state == .owed, !machine.isUnproved else { return nil }
+    }
+    guard credential.leak != nil else { return credential.nextDelivery }
+    // What leaked is kept for whoever lacks its replacement: they are tried as often as its end.
+    return credential.undelivered.map { delivery in
+      guard let next = delivery.nextAttempt, let tried = delivery.tried else { return credential.created }
+      return min(next, tried + Self.longestPauseOfLeak)
+    }.min()
   }
 
   /// Where it stands as far as rotations and debts are concerned.
