@@ -45,9 +45,14 @@ extension RotationRun {
   func revoke(_ revocation: Revocation) async throws -> RotationOutcome {
     guard credential.leak != nil else { return .settled(active: activeNumber) }
     isContaining = revocation.isContainment
-    if Set(pairs.keys) != Set(credential.versions.filter { $0.stage != .retired }.map(\.number)) { try await openPairs() }
+    if Set(pairs.keys) != Set(credential.versions.filter { $0.stage != .retired }.map(\.number)) {
+      try await openPairs()
+    }
     if let outcome = try await reconcile(for: .revoke(revocation)) { return outcome }
-    return try await endLeak(evenIfUndelivered: revocation.evenIfUndelivered)
+    let outcome = try await endLeak(evenIfUndelivered: revocation.evenIfUndelivered)
+    // A hook or a slow disk of the run that was overtaken may have brought an older pair after ours.
+    guard overtook != nil, case .settled = outcome else { return outcome }
+    return try await deliveryOutcome(again: true) ?? outcome
   }
 
   /// Does what is left to do about the leak that is noted.
@@ -61,15 +66,28 @@ extension RotationRun {
         if machine.state.isOwing, credential.isActiveLeaked {
           try await freeSlot()
         } else {
-          let outcome = try await drive(retiringNow: true, evenIfUndelivered: evenIfUndelivered)
-          guard case .settled = outcome, credential.leak != nil else { return try await delivered(outcome) }
+          do {
+            let outcome = try await drive(retiringNow: true, evenIfUndelivered: evenIfUndelivered)
+            guard case .settled = outcome, credential.leak != nil else { return try await delivered(outcome) }
+          } catch let error as RotationError {
+            guard isUselessReplacement(error) else { throw error }
+          }
         }
       }
-      guard credential.isActiveLeaked else { return .settled(active: activeNumber) }
+      guard credential.leak != nil else { return .settled(active: activeNumber) }
       try await begin()
     }
     throw RotationError(
       .unresolved, "\(name): what leaked was replaced three times, and the active pair is still one that leaked")
+  }
+
+  /// Whether `error` says that what containment promoted unproved is refused, long after it should work: it is replaced in its
+  /// turn. What it replaced is deleted, and stays a debt of the next rotation.
+  private func isUselessReplacement(_ error: RotationError) -> Bool {
+    guard error.code == .provider(.refused), !hasPromoted, let machine = journal?.machine, machine.isUnproved,
+      machine.state == .deleted, let active = credential.version(in: .active)
+    else { return false }
+    return active.since + credential.policy.propagation <= now
   }
 
   /// Gives up a staged pair that leaked before it could become active. What was asked for and not answered is found out

@@ -186,7 +186,9 @@ actor RotationRun {
   func drive(retiringNow: Bool, evenIfUndelivered: Bool = false) async throws -> RotationOutcome {
     while let machine = journal?.machine {
       // What containment left unproved goes nowhere before it was seen to be accepted: that is what ends the leak, too.
-      if machine.state == .owed, !machine.isUnproved, !evenIfUndelivered, let outcome = try await deliveryOutcome() { return outcome }
+      if machine.state == .owed, !machine.isUnproved, !evenIfUndelivered, let outcome = try await deliveryOutcome() {
+        return outcome
+      }
       if isContaining, let step = machine.state.containmentStep {
         try await perform(step)
         continue
