@@ -34,7 +34,10 @@ package struct FileSink: Sendable {
   ///
   /// A file that is there keeps its owner and group. Throws `unusable` or `cannotWrite`; the file then has its old content,
   /// or, if only the last synchronisation failed, its new one.
-  package func write(_ content: borrowing SecretBytes) throws(DeliveryError) {
+  package func write(_ content: borrowing SecretBytes) throws(DeliveryError) { try replacement(content).commit() }
+
+  /// `content` in a file beside it, durable, which takes its place by `commit` alone. Throws `unusable` or `cannotWrite`.
+  func replacement(_ content: borrowing SecretBytes) throws(DeliveryError) -> Replacement {
     let (parent, name) = TrustedFolder.split(settings.path)
     let folder = try TrustedFolder(parent)
     let existing = try existing(name, in: folder)
@@ -43,20 +46,46 @@ package struct FileSink: Sendable {
     let descriptor = openat(
       folder.descriptor, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw failure("cannot make a file beside it") }
-    defer { close(descriptor) }
-    do throws(DeliveryError) {
-      // Tells a run that sweeps that this one is alive.
-      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw failure("cannot lock the new file") }
-      try fill(descriptor, content, existing)
-      guard renameat(folder.descriptor, temporary, folder.descriptor, name) == 0 else {
-        throw failure("cannot put the new file in its place")
-      }
-    } catch {
-      unlinkat(folder.descriptor, temporary, 0)
-      throw error
+    let replacement = Replacement(self, folder, name, temporary, descriptor)
+    // Tells a run that sweeps that this one is alive.
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw failure("cannot lock the new file") }
+    try fill(descriptor, content, existing)
+    return replacement
+  }
+
+  /// The new file, not yet in its place. It is removed with this if it never comes there.
+  final class Replacement {
+    private let sink: FileSink
+    private let folder: TrustedFolder
+    private let name: String
+    private let temporary: String
+    private let descriptor: Int32
+    private var isInPlace = false
+
+    fileprivate init(
+      _ sink: FileSink, _ folder: consuming TrustedFolder, _ name: String, _ temporary: String, _ descriptor: Int32
+    ) {
+      self.sink = sink
+      self.folder = folder
+      self.name = name
+      self.temporary = temporary
+      self.descriptor = descriptor
     }
-    guard fsync(folder.descriptor) == 0 else {
-      throw failure("cannot synchronise its folder", hint: "the file has its new content; see whether the disk is well")
+
+    deinit {
+      if !isInPlace { unlinkat(folder.descriptor, temporary, 0) }
+      close(descriptor)
+    }
+
+    func commit() throws(DeliveryError) {
+      guard renameat(folder.descriptor, temporary, folder.descriptor, name) == 0 else {
+        throw sink.failure("cannot put the new file in its place")
+      }
+      isInPlace = true
+      guard fsync(folder.descriptor) == 0 else {
+        throw sink.failure(
+          "cannot synchronise its folder", hint: "the file has its new content; see whether the disk is well")
+      }
     }
   }
 
@@ -183,7 +212,7 @@ package struct FileSink: Sendable {
   private static let groupHint =
     "give its folder the file's group and chmod g+s, so that new files get it; the file has its old content"
 
-  private func failure(_ what: String, hint: String = Self.hint) -> DeliveryError {
+  fileprivate func failure(_ what: String, hint: String = Self.hint) -> DeliveryError {
     let reason = Errno.text
     return DeliveryError(.cannotWrite, "\(Name.printable(settings.path)): \(what): \(reason)", hint: hint)
   }

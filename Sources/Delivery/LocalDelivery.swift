@@ -36,7 +36,11 @@ package struct LocalDelivery: PairDelivery {
   ) async throws {
     do {
       switch delivery.settings.kind {
-      case .file(let file): try write(pair, file, occasion)
+      case .file(let file):
+        let replacement = try write(pair, file, occasion)
+        // A run that was overtaken meanwhile must not put an older pair over what came after it.
+        try await keepAlive()
+        try replacement.commit()
       case .hook(let hook):
         try await hooks.run(
           hook, variables(hook.occasion, occasion), input: SharedSecret(try pair.document()),
@@ -83,10 +87,12 @@ package struct LocalDelivery: PairDelivery {
     if case .file(let file) = delivery.settings.kind { FileSink(file, randomness: randomness).sweep() }
   }
 
-  private func write(_ pair: Pair, _ file: FileSettings, _ occasion: DeliveryOccasion) throws {
+  private func write(
+    _ pair: Pair, _ file: FileSettings, _ occasion: DeliveryOccasion
+  ) throws -> FileSink.Replacement {
     let content = try SinkDocument.make(
       pair, file.format, credential: occasion.credential, version: occasion.version)
-    try FileSink(file, randomness: randomness).write(content)
+    return try FileSink(file, randomness: randomness).replacement(content)
   }
 
   private func variables(_ event: HookSettings.Occasion, _ occasion: DeliveryOccasion) -> [String: String] {

@@ -104,6 +104,14 @@ package struct RotationJournal: Sendable {
   }
 }
 
+extension RotationJournal {
+  /// Whether the active pair of `credential` goes nowhere now: containment left it unproved, or it is the one that is to be
+  /// replaced because of a leak.
+  func withholds(_ credential: Credential) -> Bool {
+    machine.isUnproved || !machine.state.isOwing && !credential.leakedDebts.isEmpty
+  }
+}
+
 extension LogEntry {
   /// Whether a rotation that ends with it has failed: the new pair was given up, or the attempt before there was one.
   fileprivate var isFailure: Bool {

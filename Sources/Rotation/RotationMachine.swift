@@ -42,6 +42,9 @@ package struct RotationMachine: Hashable, Sendable {
   /// Until when nothing is to be done, because the replaced pair is left alone; nil in any other state.
   package var graceBefore: Timestamp? { state == .owed ? graceEnds : nil }
 
+  /// Whether the new pair is primary and in use here, and was never seen to be accepted: what containment may leave behind.
+  package var isUnproved: Bool { state.isOwing && graceEnds == nil }
+
   /// What to do next.
   package enum Action: Hashable, Sendable {
     /// Journal the intent, then ask the provider.

@@ -43,10 +43,29 @@ extension RotationRun {
     do { _ = try await ask { try await self.provider.grant(pair) } } catch let error as ProviderError {
       throw RotationError(error, while: "adopting the primary pair", name)
     }
+    if credential.leak != nil { try await noteAdopted() }
     try await begin()
     try await record(.intended(.stage), ["reason": "adopted"])
     try await save(made)
     return try await drive(retiringNow: false)
+  }
+
+  /// Counts the version that is about to be adopted as leaked: whoever has what leaked may be the one who made it.
+  private func noteAdopted() async throws {
+    let now = timing.now()
+    credential = try await change(now: now) { change, credential in
+      guard let leak = credential.leak else { return credential }
+      let version = (credential.versions.last?.number ?? 0) + 1
+      credential.noteLeak(incident: leak.incident, version: version, now: now)
+      return try change.save(
+        credential, .credentialLeaked,
+        [
+          "containment": false, "incident": .string(leak.incident),
+          "reason": "adopted while a leak stands: nobody knows who else has it",
+          "version": .integer(Int(clamping: version)),
+        ])
+    }
+    report(EventName.credentialLeaked.text, version: credential.leak?.version, at: now)
   }
 
   private func requireStranger(_ seen: Observation) throws {

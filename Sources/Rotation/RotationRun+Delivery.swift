@@ -42,7 +42,9 @@ extension RotationRun {
 
   /// What `relatch deliver` asks for: the active version, brought to all that lack it, or to all.
   func reachDelivery(again: Bool) async throws -> RotationOutcome {
-    if let state = journal?.machine.state, [.promoting, .promoted, .verifying].contains(state) {
+    if let journal, case let state = journal.machine.state,
+      [.promoting, .promoted, .verifying].contains(state) || journal.withholds(credential)
+    {
       throw RotationError(
         .held, "\(name): a rotation is under way (\(state.rawValue)); its pair is delivered when it is verified",
         hint: "`relatch rotate \(name)` continues it")

@@ -60,9 +60,11 @@ extension RotationRun {
 
   /// The backup was made in the middle of a rotation, which then went on: its pair is primary. It is the next run that finds
   /// the credential reconciled.
-  private func finishOvertaken(_ staged: UInt64, for goal: RotationRunner.Goal) async throws -> RotationOutcome {
+  private func finishOvertaken(_ staged: UInt64, for goal: RotationRunner.Goal) async throws -> RotationOutcome? {
     switch goal {
-    case .rotate, .rotateReplacingPrevious, .resume, .scheduled, .revoke: return try await drive(retiringNow: false)
+    // What ends the leak finishes what is under way first.
+    case .revoke: return nil
+    case .rotate, .rotateReplacingPrevious, .resume, .scheduled: return try await drive(retiringNow: false)
     case .abort:
       throw RotationError(
         .promotedAlready, "\(name): version \(staged) is the provider's primary pair: there is nothing left to give up",

@@ -106,16 +106,19 @@ extension RotationRun {
       })
     else { return try await didNotHappen(.stage, "not-found") }
     try requireActivePrimary(seen, "nothing is adopted")
-    guard isFit(made) else {
+    // While a leak stands, whoever knows an administrator's pair may have staged it, and would know what replaces the leaked one.
+    let isLeaked = credential.leak != nil
+    guard !isLeaked, isFit(made) else {
       // Asked for by an earlier run, it may be a stranger's by now: it is left alone, and looked at again by the next run.
-      guard lastAsked?.step == .stage else {
+      guard isLeaked || lastAsked?.step == .stage else {
         throw RotationError(
           .provider(.configuration), "\(name): a staged pair is in the slot, and the provider does not show its secret",
           hint:
             "allow access to consumer secrets via REST API in the provider's set-up; or delete the staged pair there")
       }
       // A pair nobody can know or use is worth nothing: remove it, and stage another.
-      try await record(.lost(.stage), ["reason": "unfit"])
+      let reason = isLeaked ? "leaked" : "unfit"
+      try await record(.lost(.stage), ["reason": .string(reason)])
       do {
         try await ask { try await self.provider.delete(handle: made.handle, seen) }
       } catch let error as ProviderError {
@@ -123,7 +126,7 @@ extension RotationRun {
           throw RotationError(error, while: "removing a staged pair that cannot be used", name)
         }
       }
-      return try await didNotHappen(.stage, "unfit")
+      return try await didNotHappen(.stage, reason)
     }
     try await save(made)
   }

@@ -40,14 +40,19 @@ package struct Revocation: Hashable, Sendable {
 // A leak. Once it is noted in the record, every run of the credential is for ending it: no grace, no window and no hook holds
 // it back. What cannot be done now stays a debt that any later run settles.
 extension RotationRun {
-  /// Replaces what leaked, and ends it at the provider. A leak that is noted already is gone on with, whatever `revocation`
-  /// calls it: the pair that has replaced it is not replaced again.
+  /// Replaces what leaked, and ends it at the provider. It was noted when the lease was taken; a leak that stood already is
+  /// gone on with, whatever `revocation` calls it: the pair that has replaced it is not replaced again.
   func revoke(_ revocation: Revocation) async throws -> RotationOutcome {
-    isContaining = revocation.isContainment
-    try await openPairs()
-    try await report(revocation)
     guard credential.leak != nil else { return .settled(active: activeNumber) }
-    return try await endLeak(evenIfUndelivered: revocation.evenIfUndelivered)
+    isContaining = revocation.isContainment
+    if Set(pairs.keys) != Set(credential.versions.filter { $0.stage != .retired }.map(\.number)) {
+      try await openPairs()
+    }
+    if let outcome = try await reconcile(for: .revoke(revocation)) { return outcome }
+    let outcome = try await endLeak(evenIfUndelivered: revocation.evenIfUndelivered)
+    // A hook or a slow disk of the run that was overtaken may have brought an older pair after ours.
+    guard overtook != nil, case .settled = outcome else { return outcome }
+    return try await deliveryOutcome(again: true) ?? outcome
   }
 
   /// Does what is left to do about the leak that is noted.
@@ -61,48 +66,28 @@ extension RotationRun {
         if machine.state.isOwing, credential.isActiveLeaked {
           try await freeSlot()
         } else {
-          let outcome = try await drive(retiringNow: true, evenIfUndelivered: evenIfUndelivered)
-          guard case .settled = outcome, credential.leak != nil else { return try await delivered(outcome) }
+          do {
+            let outcome = try await drive(retiringNow: true, evenIfUndelivered: evenIfUndelivered)
+            guard case .settled = outcome, credential.leak != nil else { return try await delivered(outcome) }
+          } catch let error as RotationError {
+            guard isUselessReplacement(error) else { throw error }
+          }
         }
       }
-      guard credential.isActiveLeaked else { return .settled(active: activeNumber) }
+      guard credential.leak != nil else { return .settled(active: activeNumber) }
       try await begin()
     }
     throw RotationError(
       .unresolved, "\(name): what leaked was replaced three times, and the active pair is still one that leaked")
   }
 
-  /// Notes the leak, and logs the report of it, before anything is asked of the provider for it.
-  private func report(_ revocation: Revocation) async throws {
-    // Law 6: a reason is the one text of a person's that the log takes as it is.
-    let reason = revocation.reason
-    guard !tellsSecret(reason) else {
-      throw RotationError(.vetoed, "\(name): the reason holds a secret of it, and would stand in the log")
-    }
-    let (now, overtook) = (timing.now(), overtook)
-    let fields: [String: JSONValue] = [
-      "containment": .bool(revocation.isContainment), "reason": .string(reason),
-    ].merging(overtook.map { ["overtook": .string($0)] } ?? [:]) { $1 }
-    credential = try await change(now: now) { change, credential in
-      let version = revocation.version ?? credential.leak?.version ?? credential.version(in: .active)?.number ?? 0
-      credential.noteLeak(incident: revocation.incident, version: version, now: now)
-      // What is reported of a leak that stands is of the same incident.
-      let incident = JSONValue.string(credential.leak?.incident ?? revocation.incident)
-      return try change.save(
-        credential, .credentialLeaked,
-        fields.merging(["incident": incident, "version": .integer(Int(clamping: version))]) { $1 })
-    }
-    report(EventName.credentialLeaked.text, version: credential.leak?.version, at: now)
-  }
-
-  private func tellsSecret(_ text: String) -> Bool {
-    let text = Array(text.utf8)
-    return pairs.values.contains { pair in
-      pair.clientSecret.withUnsafeBytes { secret in
-        guard !secret.isEmpty, text.count >= secret.count else { return false }
-        return (0...text.count - secret.count).contains { text[$0..<$0 + secret.count].elementsEqual(secret) }
-      }
-    }
+  /// Whether `error` says that what containment promoted unproved is refused, long after it should work: it is replaced in its
+  /// turn. What it replaced is deleted, and stays a debt of the next rotation.
+  private func isUselessReplacement(_ error: RotationError) -> Bool {
+    guard error.code == .provider(.refused), !hasPromoted, let machine = journal?.machine, machine.isUnproved,
+      machine.state == .deleted, let active = credential.version(in: .active)
+    else { return false }
+    return active.since + credential.policy.propagation <= now
   }
 
   /// Gives up a staged pair that leaked before it could become active. What was asked for and not answered is found out
@@ -114,7 +99,16 @@ extension RotationRun {
       switch state {
       case .promoting: try await clearUp(.promote)
       case .validating: try await record(.postponed(.validate), version: credential.version(in: .staged)?.number)
-      case .staged, .validated: try await record(.abandoned, version: credential.version(in: .staged)?.number)
+      case .staged, .validated:
+        let (number, pair) = try pair(in: .staged)
+        let seen = try await observe(for: .discard)
+        guard seen.primary.matches(pair) else {
+          try await record(.abandoned, version: number)
+          continue
+        }
+        // Promoted by someone else, or after the backup that this vault is from: it is replaced like any other.
+        try await record(.intended(.promote), version: number)
+        try await clearUp(.promote, seen)
       case .rejected, .discarding: _ = try await drive(retiringNow: true)
       default: return
       }
@@ -141,6 +135,19 @@ extension RotationRun {
 }
 
 extension RotationRunner {
+  /// The pairs of a credential that leaked, opened before its lease is taken from anybody. Throws `vetoed` if the reason would
+  /// bring a secret of it into the log.
+  func open(_ name: String, for revocation: Revocation) async throws -> [UInt64: Pair] {
+    let opened = try await vault.pairs(
+      of: name, choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairUsed,
+      ["purpose": "rotation"], now: timing.now())
+    // Law 6: a reason is the one text of a person's that the log takes as it is.
+    guard !opened.contains(where: { $0.pair.isTold(in: revocation.reason) }) else {
+      throw RotationError(.vetoed, "\(name): the reason holds a secret of it, and would stand in the log")
+    }
+    return Dictionary(opened.map { ($0.version.number, $0.pair) }) { $1 }
+  }
+
   private static let revocationMark = " revoking"
 
   /// The words by which `process` holds a lease: those of a revocation say so.
@@ -161,4 +168,32 @@ extension RotationRunner {
 
 extension RotationRunner.Goal {
   var isRevocation: Bool { if case .revoke = self { true } else { false } }
+}
+
+extension Revocation {
+  /// Notes the leak in the record of `credential`, and logs the report of it, in the step that takes the lease: whatever can
+  /// be done about it afterwards, it is known, and so is who was overtaken for it.
+  func note(in change: VaultChange, _ credential: Credential, overtook: String?, now: Timestamp) throws -> Credential {
+    var credential = credential
+    let version = version ?? credential.leak?.version ?? credential.version(in: .active)?.number ?? 0
+    credential.noteLeak(incident: incident, version: version, now: now)
+    // What is reported of a leak that stands is of the same incident.
+    var fields: [String: JSONValue] = [
+      "containment": .bool(isContainment), "incident": .string(credential.leak?.incident ?? incident),
+      "reason": .string(reason), "version": .integer(Int(clamping: version)),
+    ]
+    if let overtook { fields["overtook"] = .string(overtook) }
+    return try change.save(credential, .credentialLeaked, fields)
+  }
+}
+
+extension Pair {
+  /// Whether its secret stands in `text`. One of a few characters stands in any text, and says nothing.
+  fileprivate func isTold(in text: String) -> Bool {
+    let text = Array(text.utf8)
+    return clientSecret.withUnsafeBytes { secret in
+      guard secret.count >= 8, text.count >= secret.count else { return false }
+      return (0...text.count - secret.count).contains { text[$0..<$0 + secret.count].elementsEqual(secret) }
+    }
+  }
 }

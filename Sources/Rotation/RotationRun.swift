@@ -58,7 +58,10 @@ actor RotationRun {
     }
   }
 
-  func noteOvertaken(_ holder: String?) { overtook = holder }
+  func note(overtaken holder: String?, opened: [UInt64: Pair]) {
+    overtook = holder
+    pairs = opened
+  }
 
   func reach(_ goal: RotationRunner.Goal, wasInterrupted: Bool) async throws -> RotationOutcome {
     do { return try await pursue(goal, wasInterrupted: wasInterrupted) } catch let error as RotationError {
@@ -78,6 +81,7 @@ actor RotationRun {
 
   private func pursue(_ goal: RotationRunner.Goal, wasInterrupted: Bool) async throws -> RotationOutcome {
     if let transfer = credential.transfer { return try await settle(transfer, for: goal) }
+    if case .revoke(let revocation) = goal { return try await revoke(revocation) }
     if let outcome = try await reconcile(for: goal) { return outcome }
     switch goal {
     // Whatever it was for: what leaked comes first.
@@ -94,7 +98,7 @@ actor RotationRun {
     case .retireUndelivered: return try await retire(evenIfUndelivered: true)
     case .deliver(let again): return try await reachDelivery(again: again)
     case .adopt(let offered): return try await adopt(offered)
-    case .revoke(let revocation): return try await revoke(revocation)
+    case .revoke: throw RotationError(.unresolved, "\(name): a leak is not noted")
     case .scheduled: return try await tend(runner.schedule)
     }
   }
@@ -181,7 +185,10 @@ actor RotationRun {
   /// arrived everywhere, or `evenIfUndelivered`: whoever lacks the new one still uses it.
   func drive(retiringNow: Bool, evenIfUndelivered: Bool = false) async throws -> RotationOutcome {
     while let machine = journal?.machine {
-      if machine.state == .owed, !evenIfUndelivered, let outcome = try await deliveryOutcome() { return outcome }
+      // What containment left unproved goes nowhere before it was seen to be accepted: that is what ends the leak, too.
+      if machine.state == .owed, !machine.isUnproved, !evenIfUndelivered, let outcome = try await deliveryOutcome() {
+        return outcome
+      }
       if isContaining, let step = machine.state.containmentStep {
         try await perform(step)
         continue

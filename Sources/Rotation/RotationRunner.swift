@@ -69,11 +69,13 @@ package struct RotationRunner: Sendable {
   package func run(
     _ credential: String, goal: Goal, provider: any CredentialProvider
   ) async throws -> RotationOutcome {
-    let (lease, last, wasInterrupted) = try await acquireLease(credential, for: goal)
+    var opened: [UInt64: Pair] = [:]
+    if case .revoke(let revocation) = goal { opened = try await open(credential, for: revocation) }
+    let (lease, overtaken, wasInterrupted) = try await acquireLease(credential, for: goal)
     let result: Result<RotationOutcome, any Error>
     do {
       let run = try await RotationRun(self, credential: credential, lease: lease, provider: provider)
-      await run.noteOvertaken(last)
+      await run.note(overtaken: overtaken, opened: opened)
       result = .success(try await run.reach(goal, wasInterrupted: wasInterrupted))
     } catch {
       result = .failure(error)
@@ -92,15 +94,18 @@ package struct RotationRunner: Sendable {
   /// The lease that a run of `credential` holds.
   package static func leaseName(of credential: Credential) -> String { "rotation/\(credential.id)" }
 
-  /// Takes the lease; also says whether the last holder never gave it back, and who is overtaken alive.
+  /// Takes the lease; also says whether the last holder never gave it back, and who is overtaken alive. A leak is noted in the
+  /// same step, and only by somebody who may open the credential.
   private func acquireLease(
     _ name: String, for goal: Goal
   ) async throws -> (Lease, overtaken: String?, wasInterrupted: Bool) {
     let now = timing.now()
     let holder = Self.holder(holder, for: goal)
     let isGone = isGone
+    let member = vault.member
     do {
-      return try await vault.change(now: now) { change in
+      let (lease, overtaken, wasInterrupted, noted) = try await vault.change(now: now) { change in
+        if goal.isRevocation { try change.view.requireKey(of: change.view.credential(name), for: member) }
         let credential = try change.view.credential(name)
         let leaseName = Self.leaseName(of: credential)
         let last = try change.leases.leaseHolder(of: leaseName)
@@ -114,8 +119,19 @@ package struct RotationRunner: Sendable {
           overtaken = Self.overtakes(goal, words) ? process : nil
           return overtaken != nil
         }
-        return (lease, overtaken, last != nil)
+        var noted: Credential?
+        if case .revoke(let revocation) = goal, !credential.isTransferred {
+          noted = try revocation.note(in: change, credential, overtook: overtaken, now: now)
+        }
+        return (lease, overtaken, last != nil, noted)
       }
+      if let noted {
+        progress(
+          RotationProgress(
+            credential: name, rotation: noted.rotation, time: now, event: EventName.credentialLeaked.text,
+            version: noted.leak?.version))
+      }
+      return (lease, overtaken, wasInterrupted)
     } catch let error as StorageError where error.code == .leaseHeld {
       throw RotationError(
         .held, "\(name): \(error)",

@@ -120,8 +120,16 @@ package struct RotationSchedule: Sendable {
   /// When what lacks the active pair is to be tried: at once what was never tried, the rest after a pause. Nil if nothing
   /// lacks it, or a rotation is under way that will deliver when it is verified.
   private func deliveryMoment(of credential: Credential, journal: RotationJournal?) -> Timestamp? {
-    if let state = journal?.machine.state, !state.isFinal, state != .owed { return nil }
-    return credential.nextDelivery
+    if let journal {
+      let state = journal.machine.state
+      guard state.isFinal || state == .owed, !journal.withholds(credential) else { return nil }
+    }
+    guard credential.leak != nil else { return credential.nextDelivery }
+    // What leaked is kept for whoever lacks its replacement: they are tried as often as its end.
+    return credential.undelivered.map { delivery in
+      guard let next = delivery.nextAttempt, let tried = delivery.tried else { return credential.created }
+      return min(next, tried + Self.longestPauseOfLeak)
+    }.min()
   }
 
   /// Where it stands as far as rotations and debts are concerned.
@@ -153,6 +161,8 @@ package struct RotationSchedule: Sendable {
       }
       return (journal.latest, .unfinished)
     }
+    // A rotation that came to nothing leaves its leak to the next.
+    if let leak = credential.leak { return (leak.since, .leaked) }
     return newPairMoment(of: credential)
   }
 
@@ -177,6 +187,17 @@ package struct RotationSchedule: Sendable {
     guard isLeaked else { return (until, obstacle) }
     let longest = journal.latest + Self.longestPauseOfLeak
     return (min(until, max(longest, journal.leftAloneUntil ?? longest)), obstacle)
+  }
+
+  /// Not before then does a schedule go on with the leak of `credential`; nil for at once.
+  package func nextAttempt(
+    on credential: Credential, journal: RotationJournal?, in view: VaultView, now: Timestamp
+  ) throws -> Timestamp? {
+    switch try standing(of: credential, journal: journal, in: view, now: now) {
+    case .held(let until, _): until
+    case .waiting(let until, _): until
+    case .due, .unscheduled: nil
+    }
   }
 
   private func pauseOfAny(_ journal: RotationJournal) -> (until: Timestamp, Obstacle)? {

@@ -44,5 +44,5 @@ extension DeliveryRecord {
   }
 
   /// Not before then is it tried again; nil if it was never tried.
-  var nextAttempt: Timestamp? { tried.map { $0 + Self.pause(afterAttempts: Int(attempts)) } }
+  package var nextAttempt: Timestamp? { tried.map { $0 + Self.pause(afterAttempts: Int(attempts)) } }
 }

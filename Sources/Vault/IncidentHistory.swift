@@ -91,7 +91,7 @@ package struct IncidentHistory: Sendable {
 
   private mutating func apply(_ moment: Moment) {
     let entry = moment.entry
-    guard case .string(let name)? = entry.details["credential"] else { return }
+    guard case .string(let name)? = entry.details["credential"], entry.isVouchedFor else { return }
     var credential = present[name] ?? Credentials()
     defer { present[name] = credential }
     switch entry.event {
@@ -196,6 +196,15 @@ package struct IncidentHistory: Sendable {
 }
 
 extension LogEntry {
+  /// Whether it came with a change of the record, where it is one that only comes so: verification compares those with the
+  /// records, and any member could write the words alone.
+  fileprivate var isVouchedFor: Bool {
+    let events: [EventName] = [.credentialLeaked, .deliveryDone]
+    guard event.hasPrefix("rotation.") || events.contains(where: { $0.text == event }) else { return true }
+    guard case .string? = details["record"] else { return false }
+    return !event.hasPrefix("rotation.") || details["rotation"] != nil && details["step"] != nil
+  }
+
   /// The version it speaks of, if it is of one.
   package var version: UInt64? {
     guard case .integer(let number)? = details["version"] else { return nil }

@@ -252,6 +252,11 @@ package struct VaultView {
     return grant
   }
 
+  /// Throws `notPermitted` unless `member` can open `credential`.
+  package func requireKey(of credential: Credential, for member: Member) throws {
+    _ = try sealedKey(of: credential, for: member)
+  }
+
   /// The log entries of one rotation, in order: its journal. That of the newest rotation is known to be whole.
   package func journal(of credential: Credential, rotation: UInt64) throws -> [LogEntry] {
     let prefix = credential.id.bytes + rotation.bigEndianBytes

@@ -30,6 +30,24 @@ struct FileSinkTests {
     #expect(try folder.status("pair").st_uid == geteuid())
   }
 
+  @Test func `keeps the old content until the new one is put in its place, and nothing beside it if it never is`()
+    throws
+  {
+    let folder = try Folder()
+    try write("old", to: folder.path + "/pair")
+    for isCommitted in [false, true] {
+      do {
+        let content = try secret("new")
+        let replacement = try sink(folder.path + "/pair").replacement(content)
+        #expect(try folder.text("pair") == "old")
+        #expect(try folder.names().count == 2)
+        if isCommitted { try replacement.commit() }
+      }
+      #expect(try folder.text("pair") == (isCommitted ? "new" : "old"))
+      #expect(try folder.names() == ["pair"])
+    }
+  }
+
   @Test func `replaces the file and not what is in it: who has the old one open reads the old one whole`() throws {
     let folder = try Folder()
     try write("the old content", to: folder.path + "/pair")

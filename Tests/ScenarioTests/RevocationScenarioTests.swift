@@ -92,7 +92,9 @@ struct RevocationScenarioTests {
     #expect(credential.leak == nil && credential.debts.isEmpty, "\(cut) \(when)")
     #expect(credential.version(in: .active)?.number == (cut.isSlotOccupied ? 3 : 2), "\(cut) \(when)")
     let made = cut.isSlotOccupied ? 2 : 1
-    #expect(scenario.acted("POST", "/staged") == made && scenario.acted("PATCH") == made, "\(cut) \(when)")
+    // What a run that was cut off had staged and not saved is not taken over: another is staged in its place.
+    #expect((made...made + 1).contains(scenario.acted("POST", "/staged")), "\(cut) \(when)")
+    #expect(scenario.acted("PATCH") == made, "\(cut) \(when)")
     #expect(try scenario.consumer().slot == nil, "\(cut) \(when)")
   }
 

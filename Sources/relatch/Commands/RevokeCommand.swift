@@ -45,6 +45,12 @@ struct RevokeCommand: AsyncParsableCommand {
     help: ArgumentHelp("The credentials whose secrets stand in this file; - is standard input.", valueName: "file"))
   var pairFile: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "The newest version that leaked; else the one whose leak is noted already, or the active one.",
+      valueName: "number"))
+  var version: UInt64?
+
   @Flag(help: "End the leaked pair before its replacement is proved and delivered, and accept the outage.")
   var contain = false
 
@@ -60,6 +66,16 @@ struct RevokeCommand: AsyncParsableCommand {
     else {
       throw ValidationError(
         "expected names of credentials, or one of --all, --provider ID, --exposed-to MEMBER, --pair-file FILE")
+    }
+    guard version == nil || Set(names).count == 1 else {
+      throw ValidationError("--version is of one credential: name it, and it alone")
+    }
+  }
+
+  private func requireVersion(_ version: UInt64, of credential: Credential) throws {
+    guard credential.version(version) != nil else {
+      throw VaultError(
+        .notFound, "\(credential.name) has no version \(version): `relatch show \(credential.name)` lists those it has")
     }
   }
 
@@ -92,7 +108,7 @@ struct RevokeCommand: AsyncParsableCommand {
   }
 
   private func chosen(in vault: UnlockedVault) async throws -> [LeakedVersion] {
-    let (names, provider, exposedTo) = (names, provider, exposedTo)
+    let (names, provider, exposedTo, version) = (names, provider, exposedTo, version)
     let member = vault.member
     return try await vault.read { view in
       if let exposedTo {
@@ -101,7 +117,8 @@ struct RevokeCommand: AsyncParsableCommand {
       }
       guard names.isEmpty else {
         var seen: Set<String> = []
-        return names.filter { seen.insert($0).inserted }.map { LeakedVersion(credential: $0, version: nil) }
+        if let version { try requireVersion(version, of: view.credential(names[0])) }
+        return names.filter { seen.insert($0).inserted }.map { LeakedVersion(credential: $0, version: version) }
       }
       return try view.rotatable(by: member)
         .filter { name in try provider.map { try view.credential(name).provider == $0 } ?? true }
@@ -118,6 +135,7 @@ extension RotationComposition {
     let waves = try await vault.read { try leaks.waves(in: $0) }.map { wave in
       wave.map { Errand(name: $0.credential, goal: .revoke(revocation($0.version))) }
     }
+    for line in try await vault.read({ try leaks.goneOnWith(in: $0) }) { report.note(line) }
     let count = waves.map(\.count).reduce(0, +)
     let result: Result<Void, any Error>
     do { result = .success(try await runEach(waves, jobs: jobs, report: report.of(runs: count))) } catch {
@@ -136,7 +154,7 @@ extension RotationComposition {
           let journal = try RotationJournal(view, of: credential)
           return LeftOfLeak(
             credential: credential,
-            next: journal.flatMap { RotationSchedule.system.pause(of: $0, isLeaked: true)?.until })
+            next: try RotationSchedule.system.nextAttempt(on: credential, journal: journal, in: view, now: now))
         }
     }
     for left in left { try report.result(left.json, text: left.text(now)) }
@@ -150,6 +168,18 @@ struct LeakedVersion: Hashable, Sendable {
 }
 
 extension [LeakedVersion] {
+  /// What no version was named of, and a leak is noted already that the active one is not part of.
+  fileprivate func goneOnWith(in view: VaultView) throws -> [String] {
+    try filter { try $0.version == nil && view.hasCredential($0.credential) }.compactMap { leaked in
+      let credential = try view.credential(leaked.credential)
+      guard let leak = credential.leak, let active = credential.version(in: .active)?.number, active > leak.version
+      else { return nil }
+      return
+        "\(leaked.credential): gone on with the leak of version \(leak.version); version \(active), which replaced it,"
+        + " is not replaced: if that leaked, too, add --version \(active)"
+    }
+  }
+
   /// Who administers others goes first: whoever has an administrator's pair can read theirs, and the new ones as well.
   fileprivate func waves(in view: VaultView) throws -> [[LeakedVersion]] {
     let administrators = try Set(view.credentials().filter { !$0.isSelfAdministered }.map(\.admin))

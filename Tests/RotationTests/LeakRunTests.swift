@@ -1,0 +1,262 @@
+import Age
+import Audit
+import JSON
+import Rotation
+import Sodium
+import Storage
+import Synchronization
+import Testing
+import Vault
+
+@Suite("A run for a leak")
+struct LeakRunTests {
+  private static func leak(upTo version: UInt64? = nil, containing: Bool = false) -> RotationRunner.Goal {
+    .revoke(
+      Revocation(incident: "2026-01-01-0f0f0f", reason: "a test", version: version, isContainment: containing))
+  }
+
+  private func bench(_ policy: [String: String] = [:]) async throws -> (Bench, FakeDelivery) {
+    let delivery = FakeDelivery()
+    let bench = try await Bench(policy: policy, delivery: delivery)
+    _ = try await bench.vault.addDelivery(
+      DeliverySettings(name: "file", kind: .file(FileSettings(path: "/file", format: .json))), to: "crm",
+      now: RotationMachineTests.start)
+    return (bench, delivery)
+  }
+
+  private func events(_ bench: Bench) async throws -> [LogEntry] {
+    try await bench.store.read { transaction in
+      try (0..<AuditLog.size(in: transaction)).map { try AuditLog.entry(at: $0, in: transaction) }
+    }
+  }
+
+  private func fail(_ calls: String..., in bench: Bench) {
+    bench.provider.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        if calls.contains(where: { call.hasPrefix($0) }) { throw ProviderError(.unreachable, "nobody answers") }
+      }
+    }
+  }
+
+  @Test("that was to contain it delivers nothing unproved, and neither does any run after it")
+  func unprovedGoesNowhere() async throws {
+    let (bench, delivery) = try await bench()
+    fail("delete", in: bench)
+    #expect(await bench.code(Self.leak(containing: true)) != nil)
+    #expect(try await bench.state() == .owed)
+    #expect(try await bench.credential().version(in: .active)?.number == 2)
+    // Nothing has ever been granted to the new pair, and now nothing is.
+    fail("delete", "grant id-2", in: bench)
+    for goal in [RotationRunner.Goal.deliver(again: false), .deliver(again: true), .resume, .rotate, .scheduled] {
+      bench.now.withLock { $0 = $0 + .seconds(7 * 3600) }
+      #expect(await bench.code(goal) != nil, "\(goal)")
+      #expect(delivery.calls.isEmpty, "\(goal)")
+    }
+    fail(in: bench)
+    #expect(try await bench.run(.resume) == .settled(active: 2))
+    #expect(delivery.calls == ["file id-2 2 0"])
+    let names = try await events(bench).map(\.event)
+    #expect(
+      try #require(names.firstIndex(of: "rotation.refused")) < #require(names.firstIndex(of: "delivery.intended")))
+  }
+
+  @Test("of a restored vault notes it before it compares, and ends it where the backup's rotation had gone on")
+  func restored() async throws {
+    let (bench, _) = try await bench(["grace": "30d"])
+    fail("promote", in: bench)
+    #expect(await bench.code() == .provider(.unreachable))
+    bench.provider.state.withLock { state in
+      state.primary = "id-2"
+      state.slot = ("id-1", .replaced)
+    }
+    let end = try await bench.store.read { try VaultView($0).endpoint }
+    try await bench.vault.logRestore(end, behind: nil, now: bench.now.withLock { $0 })
+    fail("observe", in: bench)
+    #expect(await bench.code(Self.leak()) == .provider(.unreachable))
+    #expect(try await bench.credential().leak?.version == 1, "noted, whatever can be done about it")
+    fail(in: bench)
+    #expect(try await bench.run(Self.leak()) == .settled(active: 2))
+    let credential = try await bench.credential()
+    #expect(credential.leak == nil && credential.version(1)?.stage == .retired)
+    #expect(bench.provider.state.withLock { $0.refused } == ["id-1"])
+  }
+
+  @Test("of a restored vault whose staged pair leaked, too, and was promoted after the backup, replaces that")
+  func restoredStagedLeaked() async throws {
+    let (bench, _) = try await bench()
+    fail("promote", in: bench)
+    #expect(await bench.code() == .provider(.unreachable))
+    bench.provider.state.withLock { state in
+      state.primary = "id-2"
+      state.slot = ("id-1", .replaced)
+    }
+    let end = try await bench.store.read { try VaultView($0).endpoint }
+    try await bench.vault.logRestore(end, behind: nil, now: bench.now.withLock { $0 })
+    fail(in: bench)
+    #expect(try await bench.run(Self.leak(upTo: 2)) == .settled(active: 3))
+    #expect(bench.provider.state.withLock { $0.refused } == ["id-1", "id-2"])
+  }
+
+  @Test("takes no pair that it finds staged, although staging was asked for: it is deleted, and another is staged")
+  func strangersPair() async throws {
+    let (bench, _) = try await bench()
+    let isDown = Mutex(false)
+    bench.provider.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        if call == "stage" { isDown.withLock { $0 = true } }
+        if isDown.withLock({ $0 }) { throw ProviderError(.unreachable, "nobody answers", mayHaveActed: true) }
+      }
+    }
+    #expect(await bench.code() == .provider(.unreachable))
+    #expect(try await bench.state() == .staging)
+    bench.provider.state.withLock { state in
+      state.trouble = { _ throws(ProviderError) in }
+      state.slot = ("id-9", .staged)
+    }
+    #expect(try await bench.run(Self.leak()) == .settled(active: 2))
+    #expect(bench.provider.state.withLock { $0.primary } == "id-2")
+    #expect(bench.provider.calls.contains("delete handle-id-9"))
+    let lost = try await events(bench).last { $0.event == "rotation.stage.lost" }
+    #expect(lost?.details["reason"] == "leaked")
+  }
+
+  @Test("tries a sink that lacks the new pair again within five minutes, however often it has failed")
+  func pauseOfDelivery() async throws {
+    let (bench, delivery) = try await bench()
+    delivery.state.withLock { $0.failing = ["file"] }
+    for attempt in 1...8 {
+      let outcome = try await bench.run(attempt == 1 ? Self.leak() : .scheduled)
+      guard case .undelivered = outcome else {
+        Issue.record("attempt \(attempt): \(outcome)")
+        return
+      }
+      #expect(delivery.calls.count == attempt)
+      bench.now.withLock { $0 = $0 + RotationSchedule.longestPauseOfLeak }
+    }
+    delivery.state.withLock { $0.failing = [] }
+    _ = try await bench.run(.scheduled)
+    #expect(try await bench.credential().undelivered.isEmpty)
+  }
+
+  @Test("overtakes nobody for a member who may not open the credential, nor for a reason that tells a secret")
+  func permission() async throws {
+    let (bench, _) = try await bench()
+    let bob = try Identity(AgeIdentity(generating: .system))
+    let now = bench.now.withLock { $0 }
+    try await bench.vault.addMember(bob.card(named: "bob", role: .auditor), now: now) { _, _ in }
+    let vault = try await UnlockedVault(bench.store, identity: bob, keyFile: { _ in [] }, randomness: .system)
+    let name = "rotation/\(try await bench.credential().id)"
+    let lease = try await bench.store.write {
+      try $0.acquireLease(name, holder: "routine", now: now.milliseconds, milliseconds: 300_000) { _ in false }
+    }
+    let timing = RotationTiming(now: { now }, sleep: { _ in }, randomness: .system)
+    let runner = RotationRunner(
+      vault: vault, timing: timing, holder: "bob", isGone: { _ in false }, progress: { _ in })
+    await #expect(throws: VaultError(.notPermitted, "")) {
+      _ = try await runner.run("crm", goal: Self.leak(), provider: bench.provider)
+    }
+    let telling = RotationRunner.Goal.revoke(Revocation(incident: "i", reason: "it is secret-of-id-1"))
+    #expect(await bench.code(telling) == .vetoed)
+    #expect(try await bench.leaseHolder()?.fencing == lease.fencing)
+    #expect(try await bench.credential().leak == nil)
+
+    // Whoever may is told of in the step that overtakes, whatever comes of it.
+    fail("observe", in: bench)
+    #expect(await bench.code(Self.leak()) == .provider(.unreachable))
+    let note = try await events(bench).last { $0.event == "credential.leaked" }
+    #expect(note?.details["overtook"] == "routine")
+    #expect(try await bench.credential().leak != nil)
+  }
+
+  @Test("that was contained with a pair that never works replaces that pair in a later run")
+  func uselessReplacement() async throws {
+    let (bench, delivery) = try await bench()
+    bench.provider.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        if call == "grant id-2" { throw ProviderError(.refused, "refused", status: 400) }
+      }
+    }
+    #expect(await bench.code(Self.leak(containing: true)) == .outstanding)
+    #expect(try await bench.state() == .deleted)
+    bench.now.withLock { $0 = $0 + RotationSchedule.longestPauseOfLeak }
+    #expect(try await bench.run(.scheduled) == .settled(active: 3))
+    #expect(bench.provider.state.withLock { $0.refused } == ["id-1", "id-2"])
+    #expect(delivery.calls == ["file id-3 3 2"])
+    #expect(try await bench.credential().leak == nil)
+  }
+
+  @Test("that was contained goes on after a second pair was refused as well, and delivers none of them")
+  func uselessReplacements() async throws {
+    let (bench, delivery) = try await bench()
+    bench.provider.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        if call == "grant id-2" || call == "grant id-3" { throw ProviderError(.refused, "refused", status: 400) }
+      }
+    }
+    #expect(await bench.code(Self.leak(containing: true)) == .outstanding)
+    #expect(try await bench.run(.resume) == .rejected(active: 2))
+    #expect(try await bench.credential().leak != nil)
+    for goal in [RotationRunner.Goal.deliver(again: true), .scheduled] {
+      #expect(await bench.code(goal) != nil, "\(goal)")
+      #expect(delivery.calls.isEmpty, "\(goal)")
+    }
+    bench.now.withLock { $0 = $0 + RotationSchedule.longestPauseOfLeak }
+    #expect(try await bench.run(.scheduled) == .settled(active: 4))
+    #expect(delivery.calls == ["file id-4 4 2"])
+  }
+
+  @Test("of which a pair is adopted counts that as leaked, too, and replaces it")
+  func adoption() async throws {
+    let (bench, _) = try await bench()
+    bench.provider.state.withLock { state in
+      state.primary = "id-9"
+      state.slot = ("id-1", .replaced)
+    }
+    #expect(await bench.code(Self.leak()) == .foreignPrimary)
+    #expect(try await bench.run(.adopt(OfferedPair(FakeProvider.pair("id-9")))) == .settled(active: 2))
+    #expect(try await bench.credential().isActiveLeaked)
+    #expect(try await bench.run(Self.leak()) == .settled(active: 3))
+    #expect(bench.provider.state.withLock { $0.refused } == ["id-1", "id-9"])
+  }
+
+  @Test("that names the version which replaced what leaked replaces that as well")
+  func newerVersion() async throws {
+    let (bench, _) = try await bench()
+    fail("delete", in: bench)
+    #expect(await bench.code(Self.leak()) != nil)
+    fail(in: bench)
+    #expect(try await bench.run(Self.leak(upTo: 2)) == .settled(active: 3))
+    #expect(bench.provider.state.withLock { $0.refused } == ["id-1", "id-2"])
+  }
+
+  @Test("delivers again where it overtook a run, whose delivery may have come after its own")
+  func deliversAgain() async throws {
+    let (bench, delivery) = try await bench()
+    let name = "rotation/\(try await bench.credential().id)"
+    let now = bench.now.withLock { $0 }
+    _ = try await bench.store.write {
+      try $0.acquireLease(name, holder: "routine", now: now.milliseconds, milliseconds: 300_000) { _ in false }
+    }
+    #expect(try await bench.run(Self.leak()) == .settled(active: 2))
+    #expect(delivery.calls == ["file id-2 2 1", "file id-2 2 0"])
+    let names = try await events(bench).map(\.event)
+    #expect(
+      try #require(names.lastIndex(of: "delivery.done")) > #require(names.firstIndex(of: "rotation.refused")))
+  }
+
+  @Test("is told of by what changed the record alone: a member's mere words end no incident, and begin none")
+  func words() async throws {
+    let (bench, _) = try await bench()
+    fail("delete", in: bench)
+    #expect(await bench.code(Self.leak()) != nil)
+    _ = try await bench.vault.change(now: bench.now.withLock { $0 }) { change in
+      try change.log(EventName("rotation.refused"), about: "crm", ["refused": .array([.object(["version": 1])])])
+      try change.log(.credentialLeaked, about: "crm", ["incident": "forged", "reason": "x", "version": 2])
+    }
+    let parts = try await bench.vault.read { try IncidentHistory($0).parts }
+    #expect(parts.map(\.incident) == ["2026-01-01-0f0f0f"] && parts.first?.owed == [1])
+    fail(in: bench)
+    #expect(try await bench.run(.resume) == .settled(active: 2))
+    #expect(try await bench.vault.read { try IncidentHistory($0).parts }.first?.owed == [])
+  }
+}
