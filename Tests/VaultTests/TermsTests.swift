@@ -105,6 +105,14 @@ import Testing
     await #expect(throws: VaultError(.corrupt, "")) { try await fixture.store.read { _ = try VaultView.verify($0) } }
   }
 
+  @Test func `nobody but an owner takes a transfer back, as a verification of the log sees`() async throws {
+    let (fixture, bob) = try await Self.made()
+    await #expect(throws: (any Error).self) {
+      try await Self.write({ $0.transfer = nil }, by: bob, "handoff.withdrawn", in: fixture.store)
+      try await fixture.store.read { _ = try VaultView.verify($0) }
+    }
+  }
+
   @Test func `rows from before a withdrawal are refused, one by one and together`() async throws {
     let (fixture, _) = try await Self.made()
     let before = try await Snapshot(of: fixture.store, vaultTables)
