@@ -16,7 +16,8 @@ package struct EntryHead: Sendable {
 
   /// Reads `bytes` if they are certainly a valid entry (`LogEntry`) by `member`, a valid name, of an event that changes no
   /// member; nil says nothing, and the full reader must decide. That it is an owner's run must be known of `credential.added`,
-  /// which owners alone may write, and which with terms changes nothing else.
+  /// which owners alone may write, and which with terms and without an exposure, as what a transfer
+  /// brought has one, changes nothing else.
   init?(of bytes: [UInt8], by member: [UInt8], isOwner: Bool = false) {
     guard bytes.count <= LogEntry.maximumSize else { return nil }
     var version = 0..<0
@@ -24,6 +25,7 @@ package struct EntryHead: Sendable {
     var actor = 0..<0
     var event = 0..<0
     var (credential, record, terms, rotation, step) = (0..<0, 0..<0, 0..<0, 0..<0, 0..<0)
+    var isExposed = false
     let isCanonical = PlainObject.isCanonical(bytes.span) { name, value in
       // The four names differ in length or first byte from each other; the full comparison follows.
       switch name.count {
@@ -35,6 +37,7 @@ package struct EntryHead: Sendable {
       case 5 where bytes[name].elementsEqual("terms".utf8): terms = value
       case 6 where bytes[name].elementsEqual("record".utf8): record = value
       case 8 where bytes[name].elementsEqual("rotation".utf8): rotation = value
+      case 8 where bytes[name].elementsEqual("exposure".utf8): isExposed = true
       case 10 where bytes[name].elementsEqual("credential".utf8): credential = value
       default: break
       }
@@ -48,7 +51,8 @@ package struct EntryHead: Sendable {
       isString(event), LogEntry.isEvent(bytes[event]),
       isString(moment), let time = Timestamp(ascii: bytes[moment])
     else { return nil }
-    let isAddition = isOwner && isString(terms) && isString(credential) && bytes[event].elementsEqual(Self.addition)
+    let isAddition =
+      isOwner && !isExposed && isString(terms) && isString(credential) && bytes[event].elementsEqual(Self.addition)
     guard isAddition || !Membership.Change.events.contains(where: bytes[event].elementsEqual) else { return nil }
     self.time = time
     self.event = event

@@ -34,6 +34,7 @@ package struct Membership: Hashable, Sendable {
     static let events = [
       "vault.created", "member.added", "member.removed", "vault.rekeyed", "credential.added", "credential.rekeyed",
       "credential.removed", "delivery.added", "delivery.removed", "grant.added", "grant.removed", "vault.restored",
+      "handoff.withdrawn",
     ].map { Array($0.utf8) }
 
     /// What `entry` changes; nil for every other event. Throws `notCanonical` if the event's own members are not as they
@@ -61,7 +62,7 @@ package struct Membership: Hashable, Sendable {
         self = .rekeyed(key: key, credentials: entry.details["credentials"] == .bool(true))
       case "credential.added", "credential.rekeyed", "credential.removed", "delivery.removed":
         self = .bound(try CredentialBounds.Change(entry))
-      case "delivery.added", "grant.added", "grant.removed", "vault.restored": self = .other
+      case "delivery.added", "grant.added", "grant.removed", "vault.restored", "handoff.withdrawn": self = .other
       default: return nil
       }
     }

@@ -16,8 +16,20 @@ package enum RotationOutcome: Hashable, Sendable {
   case undelivered(active: UInt64, previous: [UInt64], [DeliveryShortfall])
   /// The active version has arrived everywhere; these lacked it.
   case delivered(active: UInt64, to: [String])
-  /// The version was handed over to another vault; whether it was seen to be refused now.
-  case handedOver(version: UInt64, isRefused: Bool)
+  /// The version was handed over to another vault, and was tried.
+  case handedOver(version: UInt64, HandedOverPair)
+}
+
+/// What is known of a pair that was handed over, once it was tried.
+package enum HandedOverPair: Hashable, Sendable {
+  /// It is accepted: a debt.
+  case accepted
+  /// It is refused, and no receipt shows that another vault has it: it is kept, and stays a debt.
+  case unconfirmed
+  /// It is refused, and nothing shows that the provider does not refuse everybody; not before then is it settled.
+  case refused(settledFrom: Timestamp)
+  /// It was seen to be refused, and is settled.
+  case settled
 }
 
 /// One journalled step, for people and programs who watch.

@@ -12,8 +12,13 @@ extension RotationRun {
     case .scheduled:
       let (credential, schedule, now) = (credential, runner.schedule, timing.now())
       _ = try await runner.vault.read { try schedule.requireDue(credential, in: $0, now: now) }
-    case .rotate, .rotateReplacingPrevious, .abort, .deliver, .adopt, .revoke:
-      throw RotationError(handedOver: credential)
+    case .rotate, .rotateReplacingPrevious, .abort, .deliver, .adopt: throw RotationError(handedOver: credential)
+    case .revoke:
+      throw RotationError(
+        .handedOver, "\(name): it was handed over at \(transfer.since), and is revoked by whoever holds it now",
+        hint: "tell them: `relatch revoke` there replaces it"
+          + (transfer.confirmed == nil
+            ? "; if nobody opened it, `relatch handoff withdraw \(name)`, and revoke it here" : ""))
     }
     guard credential.version(in: .active) != nil else {
       throw RotationError(
@@ -22,40 +27,61 @@ extension RotationRun {
     }
     try await openPairs()
     let (version, pair) = try pair(in: .active)
-    guard let first = try await refusal(ofHandedOver: pair), let second = try await refusalAgain(ofHandedOver: pair)
-    else {
-      return try await recordTried(transfer, version)
+    guard let first = try await refusal(ofHandedOver: pair) else { return try await recordAccepted(transfer, version) }
+    // Only a receipt shows that another vault has it: this one does not give up what may be the last copy.
+    guard transfer.confirmed != nil else {
+      return try await recordRefused(transfer, version, first, .unconfirmed)
     }
-    let answers = [first, second].map { JSONValue.string($0.description) }
+    var answers = [first]
+    if credential.isSelfAdministered {
+      if let until = transfer.settledFrom(now: timing.now()) {
+        return try await recordRefused(transfer, version, first, .refused(settledFrom: until))
+      }
+    } else {
+      guard try await isHidden(fromAdministrator: pair), let second = try await refusal(ofHandedOver: pair) else {
+        return try await recordAccepted(transfer, version)
+      }
+      answers.append(second)
+    }
+    let texts = answers.map { JSONValue.string($0.description) }
     let now = timing.now()
     credential = try await change(now: now) { change, credential in
       credential.settleTransfer(now: now)
       return try change.save(
         credential, .handoffSettled,
         [
-          "answers": .array(answers), "handoff": .string(transfer.handoff.description),
+          "answers": .array(texts), "handoff": .string(transfer.handoff.description),
           "version": .integer(Int(clamping: version)),
         ])
     }
-    return .handedOver(version: version, isRefused: true)
+    return .handedOver(version: version, .settled)
   }
 
-  /// Refused once may be an outage that refuses everybody. Where another credential administers this one, the provider must
-  /// answer that one in between, and not show the pair; else some time must pass.
-  private func refusalAgain(ofHandedOver pair: Pair) async throws -> ProviderError? {
-    if credential.isSelfAdministered {
-      try await pause(.seconds(2))
-    } else {
-      do {
-        let seen = try await look()
-        guard !seen.primary.matches(pair), !seen.others.contains(where: { $0.matches(pair) }) else { return nil }
-      } catch let error as ProviderError where error.code == .configuration {
-        // It answers its administrator, and nothing that it has is known here.
-      } catch let error as ProviderError {
-        throw RotationError(error, while: "the pair that was handed over is refused, and nothing else seen", name)
-      }
+  /// Refused once may be an outage that refuses everybody: the same provider must grant the administrator a token at the same
+  /// place now, and not show `pair` to it. Throws if it does not grant one, which is no answer about `pair`.
+  private func isHidden(fromAdministrator pair: Pair) async throws -> Bool {
+    let admin = credential.admin
+    let opened = try await runner.vault.pairs(
+      of: admin, choosing: { $0.versions.filter { $0.stage == .active } }, event: .pairUsed,
+      ["purpose": "control"], now: timing.now())
+    guard let control = opened.first?.pair else {
+      throw RotationError(
+        .unresolved, "\(name): the pair that was handed over is refused, and \(admin) has none to compare it with")
     }
-    return try await refusal(ofHandedOver: pair)
+    do {
+      _ = try await ask { try await self.provider.grant(control) }
+    } catch let error as ProviderError {
+      throw RotationError(error, while: "the pair that was handed over is refused, and so is \(admin)", name)
+    }
+    do {
+      let seen = try await look()
+      return !seen.primary.matches(pair) && !seen.others.contains { $0.matches(pair) }
+    } catch let error as ProviderError where error.code == .configuration {
+      // Nothing that it shows is known here, and it has just accepted another.
+      return true
+    } catch let error as ProviderError {
+      throw RotationError(error, while: "the pair that was handed over is refused, and nothing else seen", name)
+    }
   }
 
   private func refusal(ofHandedOver pair: Pair) async throws -> ProviderError? {
@@ -69,16 +95,29 @@ extension RotationRun {
     }
   }
 
+  private func recordAccepted(_ transfer: Transfer, _ version: UInt64) async throws -> RotationOutcome {
+    try await recordTried(transfer, version, answers: nil)
+    return .handedOver(version: version, .accepted)
+  }
+
+  private func recordRefused(
+    _ transfer: Transfer, _ version: UInt64, _ answer: ProviderError, _ pair: HandedOverPair
+  ) async throws -> RotationOutcome {
+    try await recordTried(transfer, version, answers: .array([.string(answer.description)]))
+    return .handedOver(version: version, pair)
+  }
+
   /// The next try waits, longer each time.
-  private func recordTried(_ transfer: Transfer, _ version: UInt64) async throws -> RotationOutcome {
+  private func recordTried(_ transfer: Transfer, _ version: UInt64, answers: JSONValue?) async throws {
     let now = timing.now()
     credential = try await change(now: now) { change, credential in
-      credential.transfer?.noteAttempt(now: now)
-      return try change.save(
-        credential, .handoffTried,
-        ["handoff": .string(transfer.handoff.description), "version": .integer(Int(clamping: version))])
+      credential.transfer?.noteAttempt(isRefused: answers != nil, now: now)
+      var fields: [String: JSONValue] = [
+        "handoff": .string(transfer.handoff.description), "version": .integer(Int(clamping: version)),
+      ]
+      if let answers { fields["answers"] = answers }
+      return try change.save(credential, .handoffTried, fields)
     }
-    return .handedOver(version: version, isRefused: false)
   }
 }
 

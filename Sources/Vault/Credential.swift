@@ -244,6 +244,9 @@ package struct Credential: Hashable, Sendable {
     guard exposure.map({ $0.version >= version(in: .active)?.number ?? 0 }) ?? true else {
       throw VaultError(.corrupt, "\(what): it is said to be exposed, and its active version is a newer one")
     }
+    guard leak == nil || transfer == nil else {
+      throw VaultError(.corrupt, "\(what): it is said to have leaked, and to have been handed over")
+    }
     guard leak == nil || isActiveLeaked || isStagedLeaked || !leakedDebts.isEmpty else {
       throw VaultError(.corrupt, "\(what): it is said to have leaked, and nothing that leaked is left")
     }

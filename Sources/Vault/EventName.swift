@@ -66,5 +66,6 @@ package struct EventName: Hashable, Sendable {
   static let ofOwners: [EventName] = [
     .vaultRekeyed, .memberAdded, .memberRemoved, .grantAdded, .grantRemoved, .credentialAdded, .credentialRekeyed,
     .credentialRemoved, .deliveryAdded, .deliveryRemoved, .vaultRestored,
+    .handoffWithdrawn,
   ]
 }

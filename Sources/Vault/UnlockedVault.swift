@@ -192,7 +192,8 @@ package struct UnlockedVault: Sendable {
   }
 
   /// Adds a credential with `pair` as its active version 1, made by the provider at `made` if that is known. Throws
-  /// `alreadyExists`; `notFound` if its administrator, or one it is not to be rotated together with, is not there.
+  /// `alreadyExists`; `notFound` if its administrator, or one it is not to be rotated together with, is not there;
+  /// `invalidInput` if its administrator was handed over.
   ///
   /// `exposedTo` names somebody who knows the pair and is to know it no longer. What `body` does belongs to the same step.
   package func add(
@@ -227,7 +228,9 @@ package struct UnlockedVault: Sendable {
       guard try !change.view.hasCredential(name) else {
         throw VaultError(.alreadyExists, "the vault has a credential \(Name.printable(name)) already")
       }
-      if !credential.isSelfAdministered { _ = try change.view.credential(admin) }
+      if !credential.isSelfAdministered, try change.view.credential(admin).isTransferred {
+        throw VaultError(.invalidInput, "\(admin) was handed over, and administers nothing here")
+      }
       try change.view.requirePartners(policy.notTogetherWith, of: name)
       var credential = credential
       // What is given now is newer than any backup.

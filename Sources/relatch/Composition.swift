@@ -164,10 +164,20 @@ final class RotationComposition: Sendable {
     let askedAdministrator = askedAdministrator
     let access = AdminAccess(name: admin.name, settings: admin.settings) {
       defer { askedAdministrator.open() }
-      return try await vault.pairs(
-        of: admin.name, choosing: { $0.versions.filter { $0.stage == .active } }, event: .pairUsed,
-        ["purpose": .string(purpose)], now: WallClock.now()
-      )[0].pair
+      let opened = try await vault.pairs(
+        of: admin.name,
+        choosing: { administrator in
+          guard let active = administrator.version(in: .active) else {
+            throw ProviderError(
+              .notPermitted, "\(administrator.name), which administers it, has no active version: it was handed over",
+              hint: "`relatch status \(administrator.name)` says since when; add it anew with another --admin")
+          }
+          return [active]
+        }, event: .pairUsed, ["purpose": .string(purpose)], now: WallClock.now())
+      guard let pair = opened.first?.pair else {
+        throw VaultError(.notFound, "\(admin.name) has no active version")
+      }
+      return pair
     }
     guard !credential.isSelfAdministered else { return access }
     return accesses.withLock { accesses in

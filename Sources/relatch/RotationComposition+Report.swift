@@ -94,7 +94,8 @@ extension RotationOutcome {
     case .promoted, .settled, .abandoned, .delivered: .done
     case .rejected: .validationFailed
     case .stillAccepted: .debtOutstanding
-    case .handedOver(_, let isRefused): isRefused ? .done : .debtOutstanding
+    case .handedOver(_, .settled): .done
+    case .handedOver: .debtOutstanding
     case .undelivered: .deliveryFailed
     }
   }
@@ -109,15 +110,28 @@ extension RotationOutcome {
     case .stillAccepted: "still-accepted"
     case .undelivered: "undelivered"
     case .delivered: "delivered"
-    case .handedOver(_, let isRefused): isRefused ? "handed-over" : "handed-over-accepted"
+    case .handedOver(_, .settled): "handed-over"
+    case .handedOver(_, .accepted): "handed-over-accepted"
+    case .handedOver(_, .unconfirmed): "handed-over-unconfirmed"
+    case .handedOver(_, .refused): "handed-over-refused"
     }
   }
 
   /// What is missing from what was asked for, and what to do about it; nil if nothing is.
   fileprivate func shortfall(of name: String) -> Failure? {
     switch self {
-    case .promoted, .settled, .abandoned, .delivered, .handedOver(_, true): nil
-    case .handedOver(let version, false):
+    case .promoted, .settled, .abandoned, .delivered, .handedOver(_, .settled): nil
+    case .handedOver(let version, .unconfirmed):
+      Failure(
+        exitCode, "\(name): version \(version) was handed over and is refused, and no receipt was confirmed: a debt",
+        hint: "`relatch handoff confirm RECEIPT`; `relatch handoff withdraw \(name)` takes back what nobody opened")
+    case .handedOver(let version, .refused(let until)):
+      Failure(
+        exitCode,
+        "\(name): version \(version) was handed over and is refused, which an outage may be, too: a debt until it is refused"
+          + " again",
+        hint: "`relatch resume \(name)` tries it again, and settles it from \(until) on")
+    case .handedOver(let version, .accepted):
       Failure(
         exitCode, "\(name): version \(version) was handed over and is still accepted: a debt",
         hint: "whoever has it now rotates and retires; `relatch resume \(name)` tries it again")
@@ -188,9 +202,11 @@ extension Report {
         : "\(name): version \(active) has arrived at \(names.joined(separator: ", "))"
       members["active"] = .integer(Int(clamping: active))
       members["delivered"] = .array(names.map { .string($0) })
-    case .handedOver(let version, let isRefused):
+    case .handedOver(let version, let pair):
       members["version"] = .integer(Int(clamping: version))
-      if isRefused { text = "\(name): version \(version) was handed over and is seen to be refused; nothing is owed" }
+      if pair == .settled {
+        text = "\(name): version \(version) was handed over and is seen to be refused; nothing is owed"
+      }
     }
     syslog?.outcome(outcome, of: name, text: text ?? outcome.shortfall(of: name)?.message ?? "")
     if isJSON || text != nil { try confirmation(.object(members), text: text ?? "") }

@@ -73,6 +73,7 @@ extension Transfer {
     ]
     if let confirmed { members["confirmed"] = .string(confirmed.description) }
     if let tried { members["tried"] = .string(tried.description) }
+    if let refused { members["refused"] = .string(refused.description) }
     return .object(members)
   }
 }

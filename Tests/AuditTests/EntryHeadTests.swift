@@ -16,6 +16,19 @@ import Testing
     }
   }
 
+  @Test func onlyAnAdditionWithoutAnExposureIsReadQuickly() throws {
+    func isQuick(_ details: [String: JSONValue]) throws -> Bool {
+      let all = details.merging(["credential": "crm", "terms": "t"]) { $1 }
+      let entry = try Fixture.entry("bo", "credential.added", at: 2, all)
+      return EntryHead(of: entry.bytes, by: Array("bo".utf8), isOwner: true) != nil
+    }
+    #expect(try isQuick([:]))
+    #expect(try isQuick(["exposures": true]))
+    for exposure: JSONValue in [.object(["version": 1]), "", .null, 1] {
+      #expect(try !isQuick(["exposure": exposure]), "the record must agree with it")
+    }
+  }
+
   @Test func whatTheQuickReaderAcceptsTheFullReaderDoes() throws {
     var random = SeededGenerator(seed: 4)
     let sources = [

@@ -8,6 +8,8 @@ struct TwoTeams {
   let theirs: [String: String]
   /// The receiving team's card, in a file.
   let card: String
+  /// The teams' signing keys, as each was told the other's.
+  let (key, theirKey): (String, String)
 
   init(_ arguments: [String] = []) async throws {
     place = try await Workplace(arguments)
@@ -21,6 +23,9 @@ struct TwoTeams {
     card = folder + "/b.card"
     let shown = try await place.relatch("identity", "show", "--name", "bo", environment: theirs)
     try shown.output.write(to: URL(fileURLWithPath: card))
+    let own = try await place.relatch("identity", "show")
+    theirKey = try #require(try shown.objects().first?["signing"] as? String)
+    key = try #require(try own.objects().first?["signing"] as? String)
   }
 
   func path(_ name: String) -> String { place.folder.path + "/" + name }
@@ -34,10 +39,11 @@ struct TwoTeams {
     return file
   }
 
-  /// Runs a command of the receiving team.
+  /// Runs a command of the receiving team, which was told the sender's key.
   func theirs(_ arguments: String..., stdin: String? = nil, identity: String? = nil) async throws -> Outcome {
-    try await place.run(
-      Programs.relatch, arguments, stdin: stdin,
+    let knows = arguments.starts(with: ["handoff", "open"]) && Set(arguments).isDisjoint(with: ["--from", "--show"])
+    return try await place.run(
+      Programs.relatch, arguments + (knows ? ["--from", key] : []), stdin: stdin,
       environment: theirs.merging(identity.map { ["RELATCH_IDENTITY": $0] } ?? [:]) { $1 })
   }
 
@@ -124,7 +130,7 @@ struct HandoffTests {
     let place = teams.place
     try await place.add("crm")
     let file = try await teams.send("crm")
-    let open = ["handoff", "open", file, "--admin", "self"]
+    let open = ["handoff", "open", file, "--admin", "self", "--from", teams.key]
     // By another: neither the sender nor a third opens what is not theirs.
     expectFailure(try await place.run(Programs.relatch, open), 77, "is not sealed to")
     // Another signer than expected.
@@ -207,11 +213,14 @@ struct HandoffTests {
     expectFailure(try await teams.theirs("handoff", "open", forOps, "--admin", "self", identity: ops), 77, "no owner")
     // The name is taken.
     try await place.add("crm", environment: teams.theirs)
-    let received = try await teams.theirs("handoff", "open", "-", "--admin", "self", stdin: made.outputText)
+    let cronKey = try #require(
+      try await place.relatch("identity", "show", environment: cron).objects().first?["signing"] as? String)
+    let received = try await teams.theirs(
+      "handoff", "open", "-", "--admin", "self", "--from", cronKey, stdin: made.outputText)
     expectFailure(received, 64, "has a credential")
     expectFailure(try await teams.theirs("handoff", "open", forOps, "--admin", "nope"), 77)
     let named = try await teams.theirs(
-      "handoff", "open", "-", "--admin", "self", "--as", "crm2", stdin: made.outputText)
+      "handoff", "open", "-", "--admin", "self", "--as", "crm2", "--from", cronKey, stdin: made.outputText)
     #expect(named.code == 0, "\(named.errorText)")
     // The receipt is all there is on standard output.
     let confirmed = try await place.relatch("handoff", "confirm", "-", stdin: named.outputText)
@@ -263,11 +272,35 @@ struct HandoffTests {
     let other = ["RELATCH_VAULT": teams.path("vault-c"), "XDG_STATE_HOME": teams.path("state-c")]
     let environment = teams.theirs.merging(other) { $1 }
     #expect(try await place.relatch("init", environment: environment).code == 0)
-    let opened = try await place.relatch("handoff", "open", first, "--admin", "self", environment: environment)
+    let opened = try await place.relatch(
+      "handoff", "open", first, "--admin", "self", "--from", teams.key, environment: environment)
     #expect(opened.code == 0, "\(opened.errorText)")
     let told = try await confirm(opened.outputText)
     #expect(told.code == 0 && told.errorText.contains("opened in other vaults"), "\(told.errorText)")
     try await teams.expectWhole()
+  }
+
+  @Test(
+    "is imported only if its sender's key was given or confirmed: 64 without a terminal, 77 for anything but yes",
+    .enabled(if: Programs.python != nil, "python3 is not installed"))
+  func senderConfirmed() async throws {
+    let teams = try await TwoTeams()
+    let place = teams.place
+    try await place.add("crm")
+    let file = try await teams.send("crm")
+    let open = ["handoff", "open", file, "--admin", "admin", "-o", teams.path("receipt")]
+    let blind = try await place.run(Programs.relatch, open, environment: teams.theirs)
+    expectFailure(blind, 64, "who sent it was not confirmed")
+    #expect(blind.errorText.contains("--show") && blind.errorText.contains("--from"))
+    let program = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+    for (answer, code) in [("\n", 77), ("n\n", 77), ("yes please\n", 77), ("y\n", 0)] as [(String, Int32)] {
+      let run = try await place.run(
+        try #require(Programs.python), ["-c", program, Programs.relatch] + open, stdin: answer,
+        environment: teams.theirs)
+      #expect(run.code == code, "\(answer): \(run.outputText)\(run.errorText)")
+      #expect(run.outputText.contains(teams.key) && run.outputText.contains("[y/N]"))
+      #expect(try await teams.events(teams.theirs) == (code == 0 ? ["handoff.opened"] : []))
+    }
   }
 
   @Test("is no text for a terminal: 64", .enabled(if: Programs.python != nil, "python3 is not installed"))
@@ -373,11 +406,16 @@ struct TransferTests {
     #expect(try await place.pair("crm", environment: teams.theirs) == new && new != old)
     #expect(try await !teams.theirs("status", "crm").outputText.contains("exposed"))
 
+    // Refused, and nothing shows yet that another vault has it.
+    expectFailure(try await place.relatch("resume", "crm"), 12, "no receipt was confirmed")
+    #expect(try await place.pair("crm") == old)
     #expect(try await place.relatch("handoff", "confirm", receipt).code == 0)
     #expect(try await place.relatch("status", "crm").outputText.contains("its recipient confirmed"))
     let run = try await place.relatch("rotate", "--due")
     #expect(run.code == 0 && run.outputText.contains("nothing is owed"), "\(run.outputText)\(run.errorText)")
-    #expect(try await teams.events() == ["handoff.sent", "handoff.tried", "handoff.confirmed", "handoff.settled"])
+    #expect(
+      try await teams.events()
+        == ["handoff.sent", "handoff.tried", "handoff.tried", "handoff.confirmed", "handoff.settled"])
     let status = try await place.relatch("status", "crm", "--json")
     let debts = try status.objects().first?["debts"] as? [Any]
     #expect(status.code == 0 && debts?.isEmpty == true)
@@ -406,19 +444,71 @@ struct TransferTests {
     #expect(opened.code == 0, "\(opened.errorText)")
     #expect(try await !place.org.accepts(old))
     #expect(try await place.relatch("handoff", "confirm", receipt).code == 0)
-    #expect(try await place.relatch("resume").code == 0)
-    #expect(try await place.relatch("remove", "crm").code == 0)
+    // Nothing tells an outage from a refusal here but time.
+    expectFailure(try await place.relatch("resume"), 12, "settles it from")
+    expectFailure(try await place.relatch("handoff", "withdraw", "crm"), 75, "receipt was confirmed")
+    #expect(try await place.relatch("remove", "crm", "--forget-debts").code == 0)
 
     let own = teams.path("a.card")
     try (try await place.relatch("identity", "show").output).write(to: URL(fileURLWithPath: own))
     let back = teams.path("back.age")
     let sent = try await teams.theirs("handoff", "send", "crm", "--to", own, "--transfer", "-o", back)
     #expect(sent.code == 0, "\(sent.errorText)")
-    let returned = try await place.relatch("handoff", "open", back, "-o", teams.path("receipt-2"))
+    let returned = try await place.relatch(
+      "handoff", "open", back, "--from", teams.theirKey, "-o", teams.path("receipt-2"))
     #expect(returned.code == 0, "\(returned.errorText)")
     #expect(try await place.holdsPrimary("crm"))
     #expect(try await teams.theirs("handoff", "confirm", teams.path("receipt-2")).code == 0)
-    #expect(try await teams.theirs("retire", "crm").code == 0)
+    expectFailure(try await teams.theirs("retire", "crm"), 12, "an outage")
+    try await teams.expectWhole()
+  }
+
+  @Test("administers no other: 75, and which it administers")
+  func administrator() async throws {
+    let teams = try await TwoTeams(["--every-app-is-admin"])
+    let place = teams.place
+    try await place.add("crm", admin: "self")
+    try await place.add("erp", admin: "crm")
+    let send = ["handoff", "send", "crm", "--to", teams.card, "--transfer", "-o", teams.path("x")]
+    expectFailure(try await place.run(Programs.relatch, send), 75, "administers erp")
+    #expect(try await teams.events().isEmpty)
+    #expect(try await place.relatch("remove", "erp").code == 0)
+    #expect(try await place.run(Programs.relatch, send).code == 0)
+    // Nor does it administer what is added later.
+    let app = try await place.org.apps()[1].identifier
+    let added = try await place.run(
+      Programs.relatch,
+      [
+        "add", "erp", "--provider", "salesforce", "--set", "url=\(place.org.url)", "--set", "app=\(app)", "--admin",
+        "crm",
+      ], stdin: try await place.org.primary().document)
+    expectFailure(added, 64, "was handed over")
+    try await teams.expectWhole()
+  }
+
+  @Test("is revoked by whoever holds it: 64; and nothing that leaked is sent or handed over: 75")
+  func leaked() async throws {
+    let teams = try await TwoTeams()
+    let place = teams.place
+    try await place.add("crm")
+    _ = try await teams.send("crm", ["--transfer"])
+    let revoke = ["revoke", "crm", "--reason", "in a ticket"]
+    let revoked = try await place.run(Programs.relatch, revoke)
+    expectFailure(revoked, 64, "revoked by whoever holds it")
+    #expect(revoked.errorText.contains("handoff withdraw"))
+    #expect(try await place.relatch("status", "crm", "--json").objects().first?["leak"] == nil)
+    #expect(try await place.relatch("handoff", "withdraw", "crm").code == 0)
+    // The leak cannot be ended now, and stays noted.
+    try await place.org.fault("unavailable", "POST", "*/staged")
+    #expect(try await place.run(Programs.relatch, revoke).code != 0)
+    for more in [[], ["--transfer"]] {
+      let sent = try await place.run(
+        Programs.relatch, ["handoff", "send", "crm", "--to", teams.card, "-o", teams.path("x")] + more)
+      expectFailure(sent, 75)
+    }
+    let plain = try await place.relatch("handoff", "send", "crm", "--to", teams.card, "-o", teams.path("x"))
+    #expect(plain.errorText.contains("leaked"), "\(plain.errorText)")
+    #expect(try await teams.events() == ["handoff.sent", "handoff.withdrawn"])
     try await teams.expectWhole()
   }
 
@@ -531,7 +621,7 @@ struct HandoffFaultTests {
       let killed = try await place.run(
         Programs.strace ?? "",
         options + [
-          Programs.relatch, "handoff", "open", file, "--admin", "admin", "-o", receipt,
+          Programs.relatch, "handoff", "open", file, "--admin", "admin", "--from", teams.key, "-o", receipt,
         ], environment: own)
       if killed.code != -SIGKILL {
         #expect(killed.code == 0, "point \(point): \(killed.errorText)")
@@ -544,7 +634,8 @@ struct HandoffFaultTests {
       let isImported = try await teams.events(own) == ["handoff.opened"]
       let isWritten = FileManager.default.fileExists(atPath: receipt)
       #expect(isImported || !isWritten, "point \(point)")
-      let again = try await relatch("handoff", "open", file, "--admin", "admin", "-o", receipt + ".2")
+      let again = try await relatch(
+        "handoff", "open", file, "--admin", "admin", "--from", teams.key, "-o", receipt + ".2")
       #expect(again.code == (isImported ? 77 : 0), "point \(point): \(again.errorText)")
       let receipts = try await relatch("handoff", "receipt", file)
       #expect(receipts.code == 0, "point \(point): \(receipts.errorText)")
@@ -611,7 +702,8 @@ struct HandoffFaultTests {
     expectFailure(unsent, 74)
     #expect(!FileManager.default.fileExists(atPath: teams.path("x")))
     let unopened = try await fail(
-      log, teams.path("vault-b/vault.db-wal"), ["handoff", "open", file, "--admin", "admin", "-o", teams.path("r")],
+      log, teams.path("vault-b/vault.db-wal"),
+      ["handoff", "open", file, "--admin", "admin", "--from", teams.key, "-o", teams.path("r")],
       teams.theirs)
     expectFailure(unopened, 74)
     #expect(try await teams.events(teams.theirs).isEmpty && !FileManager.default.fileExists(atPath: teams.path("r")))
@@ -623,7 +715,7 @@ struct HandoffFaultTests {
       [
         "-f", "-o", "/dev/null", "-e", "trace=linkat,link", "-e", "inject=linkat,link:error=ENOSPC", Programs.relatch,
         "handoff",
-        "open", file, "--admin", "admin", "-o", folder + "/r",
+        "open", file, "--admin", "admin", "--from", teams.key, "-o", folder + "/r",
       ], environment: teams.theirs)
     #expect(lost.code == 74 && lost.errorText.contains("is imported, and its receipt not written"), "\(lost.errorText)")
     #expect(try await teams.theirs("handoff", "receipt", file, "-o", folder + "/r").code == 0)
@@ -644,7 +736,8 @@ struct HandoffRaceTests {
       let runs = try (1...6).map { number in
         try place.start(
           arguments: [
-            "handoff", "open", file, "--admin", "admin", "--as", number % 2 == 0 ? "c\(round)" : "c\(round)-\(number)",
+            "handoff", "open", file, "--admin", "admin", "--from", teams.key, "--as",
+            number % 2 == 0 ? "c\(round)" : "c\(round)-\(number)",
           ],
           environment: teams.theirs)
       }

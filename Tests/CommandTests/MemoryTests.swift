@@ -34,7 +34,7 @@ struct MemoryTests {
     #expect(sent.inTransit == [])
     let file = place.folder.path + "/handoff.age"
     #expect(try await place.relatch("handoff", "send", "crm", "--to", card.path, "-o", file).code == 0)
-    let opened = try await watch.run("handoff", "open", file, "--as", "crm2", "--admin", "self")
+    let opened = try await watch.run("handoff", "open", file, "--as", "crm2", "--admin", "self", "--from", card.path)
     #expect(opened.inGuardedPages.isSuperset(of: keys.union(["client_id 1", "client_secret 1"])))
     #expect(opened.inTransit == [])
 

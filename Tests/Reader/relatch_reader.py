@@ -30,7 +30,7 @@ import nacl.signing
 # vault/credential.md: what owners alone may do.
 OF_OWNERS = {
     "credential.added", "credential.rekeyed", "credential.removed", "delivery.added", "delivery.removed", "grant.added",
-    "grant.removed", "member.added", "member.removed", "vault.rekeyed",
+    "grant.removed", "handoff.withdrawn", "member.added", "member.removed", "vault.rekeyed",
 }
 
 
@@ -382,6 +382,8 @@ class Vault:
         if "transfer" in record:
             sent = record["transfer"]["version"]
             stage = next(version["stage"] for version in record["versions"] if version["number"] == sent)
+            require("leak" not in record, "a leak of what was handed over")
+            require(active or "confirmed" in record["transfer"], "a transfer that is settled without a receipt")
             require((active, stage) in (([sent], "active"), ([], "retired")), "a transfer of another version")
         require(len(active) == 1 or "transfer" in record, "not one active version")
         return {"active": active[0] if active else None, "name": record["name"], "pairs": pairs}

@@ -18,7 +18,10 @@ final class Bench: Sendable {
 
   let delivery: any PairDelivery
 
-  init(policy: [String: String] = [:], delivery: any PairDelivery = NoDelivery()) async throws {
+  /// `admin` is the name of another credential that administers `crm`, with the pair `id-admin`; nil if it does so itself.
+  init(
+    policy: [String: String] = [:], delivery: any PairDelivery = NoDelivery(), admin: String? = nil
+  ) async throws {
     self.delivery = delivery
     let identity = try Identity(AgeIdentity(generating: .system))
     let start = RotationMachineTests.start
@@ -28,8 +31,14 @@ final class Bench: Sendable {
     var chosen = Policy()
     try chosen.set("propagation", to: "0s")
     for (key, value) in policy { try chosen.set(key, to: value) }
+    if let admin {
+      _ = try await vault.add(
+        name: admin, provider: "fake", settings: [:], policy: chosen, admin: admin,
+        pair: FakeProvider.pair("id-admin"), now: start)
+    }
     _ = try await vault.add(
-      name: "crm", provider: "fake", settings: [:], policy: chosen, admin: "crm", pair: FakeProvider.pair("id-1"),
+      name: "crm", provider: "fake", settings: [:], policy: chosen, admin: admin ?? "crm",
+      pair: FakeProvider.pair("id-1"),
       now: start)
   }
 

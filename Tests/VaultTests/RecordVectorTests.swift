@@ -43,8 +43,10 @@ import Testing
         note: nil, isTransfer: true))
     let sent = handedOver
     handedOver.transfer?.confirm(now: Fixture.at(6))
-    handedOver.transfer?.noteAttempt(now: Fixture.at(7))
+    handedOver.transfer?.noteAttempt(isRefused: false, now: Fixture.at(7))
     let tried = handedOver
+    handedOver.transfer?.noteAttempt(isRefused: true, now: Fixture.at(7))
+    let refused = handedOver
     handedOver.settleTransfer(now: Fixture.at(8))
     let settled = handedOver
     let member = Member(card: try identity.card(named: "alice", role: .owner), entry: 0)
@@ -68,6 +70,8 @@ import Testing
       "credential-leaked": vector("credential", "crm/prod", "valid", text(leaked.bytes)),
       "credential-handed-over": vector("credential", "crm/prod", "valid", text(sent.bytes)),
       "credential-handed-over-and-tried": vector("credential", "crm/prod", "valid", text(tried.bytes)),
+      "credential-handed-over-and-refused-once": vector("credential", "crm/prod", "valid", text(refused.bytes)),
+      "retired-without-a-receipt": try bad(#""confirmed":"2026-01-01T00:00:06.000Z","#, "", in: settled),
       "credential-handed-over-and-refused": vector("credential", "crm/prod", "valid", text(settled.bytes)),
       "transfer-of-no-version": try bad(#""version":1}"#, #""version":2}"#, in: sent),
       "transfer-tried-and-not-counted": try bad(#""attempts":1,"#, "", in: tried),
@@ -94,6 +98,9 @@ import Testing
       "leak-that-is-over": try bad(
         #""incident":"2026-01-01-0f0f0f","since":"2026-01-01T00:00:04.000Z","version":2"#,
         #""incident":"2026-01-01-0f0f0f","since":"2026-01-01T00:00:04.000Z","version":0"#, in: leaked),
+      "leak-of-what-was-handed-over": try bad(
+        #""name":"crm/prod""#,
+        #""leak":{"incident":"i","since":"2026-01-01T00:00:04.000Z","version":1},"name":"crm/prod""#, in: sent),
       "leak-without-a-name": try bad("2026-01-01-0f0f0f", "", in: leaked),
       "delivery-that-all-may-read": try bad(#""mode":"600""#, #""mode":"644""#, in: delivered),
       "delivery-by-a-relative-path": try bad("/etc/crm/pair.json", "pair.json", in: delivered),

@@ -94,6 +94,25 @@ import Testing
     await Self.requireRefused(fixture.store)
   }
 
+  @Test func `nor that of what a transfer brought, as far as a verification of the whole log sees`() async throws {
+    let (fixture, bob) = try await Self.made()
+    _ = try await fixture.vault.add(
+      name: "brought", provider: "salesforce", settings: [:], policy: Policy(), admin: "brought",
+      pair: Fixture.pair(Fixture.second), exposedTo: "vault/other", now: Fixture.at(8))
+    try await fixture.store.read { _ = try VaultView.verify($0) }
+    try await Self.write({ $0.exposure = nil }, to: "brought", by: bob, in: fixture.store)
+    await Self.requireRefused(fixture.store, "brought")
+    await #expect(throws: VaultError(.corrupt, "")) { try await fixture.store.read { _ = try VaultView.verify($0) } }
+  }
+
+  @Test func `nobody but an owner takes a transfer back, as a verification of the log sees`() async throws {
+    let (fixture, bob) = try await Self.made()
+    await #expect(throws: (any Error).self) {
+      try await Self.write({ $0.transfer = nil }, by: bob, "handoff.withdrawn", in: fixture.store)
+      try await fixture.store.read { _ = try VaultView.verify($0) }
+    }
+  }
+
   @Test func `rows from before a withdrawal are refused, one by one and together`() async throws {
     let (fixture, _) = try await Self.made()
     let before = try await Snapshot(of: fixture.store, vaultTables)

@@ -10,7 +10,7 @@ import nacl.signing
 
 # The clock's moment must exist; what else these must be is said in log.md.
 EVENTS_OF_OWNERS = """member.added member.removed vault.rekeyed credential.added credential.rekeyed credential.removed delivery.added
-    delivery.removed grant.added grant.removed vault.restored""".split()
+    delivery.removed grant.added grant.removed handoff.withdrawn vault.restored""".split()
 
 
 def refuse(why):

@@ -12,7 +12,9 @@ package struct Transfer: Hashable, Sendable {
   package let expires: Timestamp
   /// When its receipt was seen; nil before.
   package private(set) var confirmed: Timestamp?
-  /// How often the pair was tried and accepted since then.
+  /// Since when the pair was refused whenever it was tried; nil if it was accepted last, or never tried.
+  package private(set) var refused: Timestamp?
+  /// How often the pair was tried since it was sent or confirmed.
   package private(set) var attempts: UInt64 = 0
   /// When that was last; nil if never.
   package private(set) var tried: Timestamp?
@@ -24,9 +26,19 @@ package struct Transfer: Hashable, Sendable {
     expires = handoff.expires
   }
 
+  /// How long a pair must have been refused, where nothing else shows that its provider does not refuse everybody.
+  private static let certainty = Duration.seconds(3600)
+
   /// When the pair is to be tried next.
   package var due: Timestamp {
     tried.map { $0 + DeliveryRecord.pause(afterAttempts: Int(clamping: attempts)) } ?? confirmed ?? expires
+  }
+
+  /// From when on a refusal settles it where nothing else shows that its provider does not refuse everybody; nil if one at
+  /// `now` does.
+  package func settledFrom(now: Timestamp) -> Timestamp? {
+    let moment = min(refused ?? now, now) + Self.certainty
+    return now < moment ? moment : nil
   }
 
   /// The pair may be refused from now on, so it is tried at once.
@@ -35,9 +47,10 @@ package struct Transfer: Hashable, Sendable {
     (attempts, tried) = (0, nil)
   }
 
-  package mutating func noteAttempt(now: Timestamp) {
+  package mutating func noteAttempt(isRefused: Bool, now: Timestamp) {
     attempts += 1
     tried = now
+    refused = isRefused ? refused ?? now : nil
   }
 
   var json: JSONValue {
@@ -50,6 +63,7 @@ package struct Transfer: Hashable, Sendable {
       members["attempts"] = .integer(Int(clamping: attempts))
       members["tried"] = .string(tried.description)
     }
+    if let refused { members["refused"] = .string(refused.description) }
     return .object(members)
   }
 
@@ -62,6 +76,7 @@ package struct Transfer: Hashable, Sendable {
     confirmed = try members.optionalString("confirmed") == nil ? nil : members.timestamp("confirmed")
     let attempts = try members.optionalCount("attempts")
     tried = try members.optionalString("tried") == nil ? nil : members.timestamp("tried")
+    refused = try members.optionalString("refused") == nil ? nil : members.timestamp("refused")
     self.attempts = UInt64(attempts ?? 0)
     try members.finish()
     guard (attempts == nil) == (tried == nil), attempts != 0 else {
@@ -80,11 +95,18 @@ extension Credential {
     retireActive(transfer.version, now: now)
   }
 
-  /// Whether the record agrees with itself: the version that was handed over is active, or retired and none is.
+  /// Whether the record agrees with itself: the version that was handed over is active, or retired, which takes a receipt, and
+  /// none is.
   var hasSoundTransfer: Bool {
     guard let transfer else { return true }
     guard let version = version(transfer.version) else { return false }
-    return version.stage == .active || version.stage == .retired && self.version(in: .active) == nil
+    guard version.stage != .active else { return true }
+    return version.stage == .retired && self.version(in: .active) == nil && transfer.confirmed != nil
+  }
+
+  /// Fails with `notNow` if `version` leaked: whoever received it would rely on a pair that is about to be ended.
+  func requireNotLeaked(_ version: Version) throws {
+    if let leak, version.number <= leak.version { throw HandoffError(leakOf: self) }
   }
 
   /// Fails with `notNow` unless it can be handed over: nothing is staged, owed or under way.
@@ -98,10 +120,19 @@ extension Credential {
         hint:
           "`relatch resume \(name)` and `relatch retire \(name)` settle it; `relatch status \(name)` says what is open")
     }
+    guard leak == nil else { throw HandoffError(leakOf: self) }
     guard exposure == nil else {
       throw HandoffError(
         .notNow, "\(name) is exposed: others than the sender know its active pair",
         hint: "`relatch rotate \(name)` and `relatch retire \(name)` first")
     }
+  }
+}
+
+extension HandoffError {
+  fileprivate init(leakOf credential: Credential) {
+    self.init(
+      .notNow, "\(credential.name) leaked, up to version \(credential.leak?.version ?? 0), and that is not ended",
+      hint: "`relatch resume \(credential.name)` ends it; then its new pair can be sent")
   }
 }

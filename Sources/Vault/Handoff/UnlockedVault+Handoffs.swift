@@ -27,9 +27,11 @@ extension UnlockedVault {
         guard let version = credential.version(in: stage) else {
           throw VaultError(.notFound, "\(credential.name) has no \(stage.rawValue) version")
         }
+        try credential.requireNotLeaked(version)
         return [version]
       }, now: now
     ) { change, credential, versions in
+      if isTransfer { try change.view.requireAdministersNoOther(credential) }
       let handoff = Handoff(
         of: versions[0], credential, in: vault, from: sender, to: recipient.text, id: id, answer: answer,
         sent: change.now,
@@ -141,7 +143,7 @@ extension UnlockedVault {
   }
 
   /// Takes a transfer back: the credential is rotated here again. Throws `notPermitted` unless the member is an owner, and
-  /// `HandoffError.notNow` if it was not handed over, or its receipt or its pair's refusal was seen.
+  /// `HandoffError.notNow` if it was not handed over, or its receipt was confirmed.
   package func withdrawHandoff(of name: String, now: Timestamp) async throws -> Credential {
     guard member.card.role == .owner else {
       throw VaultError(.notPermitted, "member \(member.name) is no owner, and owners alone take a transfer back")
@@ -152,9 +154,9 @@ extension UnlockedVault {
         throw HandoffError(
           .notNow, "\(name) was not handed over", hint: "`relatch status \(name)` says where it stands")
       }
-      guard transfer.confirmed == nil, credential.version(in: .active) != nil else {
+      guard transfer.confirmed == nil else {
         throw HandoffError(
-          .notNow, "\(name) is in another vault: its receipt was confirmed, or its pair is refused",
+          .notNow, "\(name) is in another vault: its receipt was confirmed",
           hint: "ask the recipient to hand it back: `relatch handoff send … --transfer` there")
       }
       credential.transfer = nil

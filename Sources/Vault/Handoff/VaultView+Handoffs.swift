@@ -2,6 +2,17 @@ import Audit
 import JSON
 
 extension VaultView {
+  /// Fails with `notNow` if others are rotated by the token of `credential`: they could not be, once it is another vault's.
+  func requireAdministersNoOther(_ credential: Credential) throws {
+    let administered = try names().filter { try $0 != credential.name && self.credential($0).admin == credential.name }
+    guard administered.isEmpty else {
+      throw HandoffError(
+        .notNow,
+        "\(credential.name) administers \(administered.joined(separator: ", ")), which could not be rotated without it",
+        hint: "hand over or remove these first; without --transfer it can be sent as it is")
+    }
+  }
+
   /// The entries from index `first` on that are about `handoff`, in order. The time this takes grows with the log.
   func entries(about handoff: Identifier, from first: UInt64 = 0) throws -> [LogEntry] {
     var found: [LogEntry] = []

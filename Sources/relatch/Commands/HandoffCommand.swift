@@ -76,7 +76,13 @@ struct HandoffSendCommand: AsyncParsableCommand {
     let now = WallClock.now()
     let (handoff, file) = try await vault.sendHandoff(
       of: name, stage: stage, to: recipient, expires: now + duration, note: note, isTransfer: transfer, now: now)
-    try place.write(file)
+    do { try place.write(file) } catch {
+      let failure = Failure(error)
+      throw Failure(
+        failure.code, "the log says that \(name) was sent, and its file is not written: \(failure.message)",
+        hint: transfer
+          ? "`relatch handoff withdraw \(name)` takes it back, and then it can be sent again" : "send it again")
+    }
     try tell(handoff, recipient, place)
   }
 
@@ -142,9 +148,10 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     commandName: "open", abstract: "Show who sent a handoff and what it is, import it, and write a receipt.",
     discussion: """
       A handoff is imported once in a vault, and not after it expired. The receipt goes to standard output or to -o, and back
-      to the sender; nothing in it is secret. Compare the signing key that is shown with the sender's own `relatch identity
-      show`, over another channel than the file came by, or give the sender's card by --from. What was transferred is
-      rotated at once, and the sender's pair retired.
+      to the sender; nothing in it is secret. Compare the signing key that --show tells with the sender's own `relatch
+      identity show`, over another channel than the file came by, and give it, or the sender's card, by --from. Without
+      --from it is shown on the terminal, and imported after a y. What was transferred is rotated at once, and the sender's
+      pair retired.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -187,6 +194,7 @@ struct HandoffOpenCommand: AsyncParsableCommand {
         hint: "name a file for the receipt: `relatch handoff open FILE -o RECEIPT`")
     }
     let name = name ?? handoff.credential
+    if source.from == nil { try confirmSender(of: handoff, as: name) }
     let (credential, receipt) = try await vault.importHandoff(
       opened, as: name, admin: admin == "self" ? name : admin, now: WallClock.now())
     do { try place.write(receipt) } catch {
@@ -205,6 +213,23 @@ struct HandoffOpenCommand: AsyncParsableCommand {
       report, .object(object), handoff.description + "\nimported   as \(credential.name), version 1 is active")
     report.note("send the receipt to \(handoff.sender.name): nothing in it is secret")
     if handoff.isTransfer { try await takeOver(name, in: vault, report) }
+  }
+
+  /// Asks whether the sender is the one expected: anybody can seal a pair of theirs to a card, under any name.
+  private func confirmSender(of handoff: Handoff, as name: String) throws {
+    guard source.file != "-", isatty(STDIN_FILENO) == 1, StandardStream.error.isTerminal else {
+      throw Failure(
+        .usage, "who sent it was not confirmed: it says \(handoff.sender.name), and anybody can say so",
+        hint:
+          "`relatch handoff open FILE --show` tells the signing key; compare it with the sender's own, then --from KEY")
+    }
+    try StandardStream.error.write(
+      handoff.description
+        + "\nrelatch: import it as \(name)? Only if \(handoff.sender.name) has told you this signing key themselves [y/N] "
+    )
+    guard let answer = readLine()?.lowercased(), ["y", "yes"].contains(answer) else {
+      throw Failure(.notPermitted, "not confirmed: nothing was imported", hint: "compare the signing key, then say y")
+    }
   }
 
   private func admin(of handoff: Handoff) throws -> String {

@@ -119,6 +119,11 @@ struct LogVerifyCommand: AsyncParsableCommand {
         members  \(found.members.map { "\($0.name) (\($0.role.rawValue))" }.joined(separator: ", "))
         owner    \(key.description)\(owner == nil ? " (as the bundle itself says: compare it, or pass it as --owner)" : "")
         """)
+    if found.signer.role != .owner {
+      Diagnostics.standard.warning(
+        "\(found.signer.name), who signed the newest checkpoint, is no owner: the end of the bundle may be of another log"
+          + " than the owners have; --checkpoint FILE compares it with one of theirs")
+    }
   }
 }
 

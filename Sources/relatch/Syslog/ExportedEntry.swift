@@ -106,8 +106,17 @@ struct ExportedEntry: Sendable {
     var parameters = [("vault", vault), ("entry", "\(index)"), ("member", entry.member)]
     if let credential { parameters.append(("credential", credential)) }
     parameters += details.map { ($0.name, $0.value) }
-    let data = parameters.map { " \($0.0.prefix(32))=\"\(quoted($0.1))\"" }.joined()
+    let data = parameters.map { " \(Self.parameterName($0.0))=\"\(quoted($0.1))\"" }.joined()
     // authpriv, as the messages of a run; 32473 is the number set aside for documents (RFC 5612).
     return "<\(10 * 8 + severity.rawValue)>1 \(entry.time) - relatch - \(entry.event.prefix(32)) [relatch@32473\(data)]"
+  }
+
+  /// A PARAM-NAME (RFC 5424, §6.3.3) of a member's name, which any member chooses: 1 to 32 printable characters of ASCII other than a
+  /// space, `=`, `]` and `"`. What else there is becomes `_`, so that two names stay two.
+  private static func parameterName(_ name: String) -> String {
+    let characters = name.unicodeScalars.prefix(32).map { scalar -> Character in
+      (33...126).contains(scalar.value) && !"=]\"".unicodeScalars.contains(scalar) ? Character(scalar) : "_"
+    }
+    return characters.isEmpty ? "_" : String(characters)
   }
 }

@@ -63,7 +63,7 @@ final class SyslogSink: Sendable {
       case .stillAccepted(let active, _): (.warning, "still-accepted", active)
       case .undelivered(let active, _, _): (.error, "undelivered", active)
       case .delivered(let active, _): (.notice, "delivered", active)
-      case .handedOver(let version, let isRefused): (isRefused ? .notice : .warning, outcome.word, version)
+      case .handedOver(let version, let pair): (pair == .settled ? .notice : .warning, outcome.word, version)
       }
     send(severity, event: event, credential: credential, version: version, code: outcome.exitCode, text: text)
   }

@@ -1,0 +1,95 @@
+import Age
+import Audit
+import Rotation
+import Sodium
+import Synchronization
+import Testing
+
+@testable import Vault
+
+/// A pair that was handed over, at a provider that refuses it, or everybody.
+@Suite("A pair that was handed over")
+struct TransferTests {
+  /// `crm` handed over, and its pair refused.
+  private func bench(admin: String? = nil, isConfirmed: Bool) async throws -> Bench {
+    let bench = try await Bench(admin: admin)
+    let now = bench.now.withLock { $0 }
+    _ = try await bench.vault.sendHandoff(
+      of: "crm", stage: .active, to: HandoffRecipient(try AgeIdentity(generating: .system).recipient),
+      expires: now + .seconds(60), note: nil, isTransfer: true, now: now)
+    if isConfirmed {
+      _ = try await bench.vault.change(now: now) { change in
+        var credential = try change.view.credential("crm")
+        credential.transfer?.confirm(now: now)
+        return try change.save(credential, .handoffConfirmed)
+      }
+    }
+    bench.provider.state.withLock { _ = $0.refused.insert("id-1") }
+    return bench
+  }
+
+  @Test(
+    "is kept while no receipt was confirmed, however long it is refused, and can be taken back",
+    arguments: [nil, "admin"])
+  func unconfirmed(admin: String?) async throws {
+    let bench = try await bench(admin: admin, isConfirmed: false)
+    for _ in 1...3 {
+      #expect(try await bench.run(.resume) == .handedOver(version: 1, .unconfirmed))
+      bench.now.withLock { $0 = $0 + .seconds(86_400) }
+    }
+    let credential = try await bench.credential()
+    #expect(credential.version(in: .active)?.number == 1 && credential.debts.map(\.number) == [1])
+    let back = try await bench.vault.withdrawHandoff(of: "crm", now: bench.now.withLock { $0 })
+    #expect(!back.isTransferred && back.version(in: .active)?.number == 1)
+  }
+
+  @Test("and administers itself is settled by refusals an hour apart with none accepted in between, and by none sooner")
+  func selfAdministered() async throws {
+    let bench = try await bench(isConfirmed: true)
+    func wait(_ duration: Duration) { bench.now.withLock { $0 = $0 + duration } }
+    func refuse(_ isRefused: Bool) {
+      bench.provider.state.withLock { state in
+        if isRefused { state.refused.insert("id-1") } else { state.refused.remove("id-1") }
+      }
+    }
+    func isSettled() async throws -> Bool {
+      guard case .handedOver(1, let pair) = try await bench.run(.resume) else { return false }
+      return pair == .settled
+    }
+    #expect(try await !isSettled())
+    wait(.seconds(3599))
+    #expect(try await !isSettled())
+    refuse(false)
+    #expect(try await bench.run(.resume) == .handedOver(version: 1, .accepted))
+    refuse(true)
+    wait(.seconds(2))
+    #expect(try await !isSettled())
+    wait(.seconds(3600))
+    #expect(try await isSettled())
+    #expect(try await bench.credential().version(in: .active) == nil)
+  }
+
+  @Test("and is administered by another is settled only if the provider grants that one a token in between")
+  func control() async throws {
+    let bench = try await bench(admin: "admin", isConfirmed: true)
+    // It refuses everybody, and what administers was never asked.
+    bench.provider.state.withLock { state in
+      state.refused.insert("id-admin")
+      state.trouble = { call throws(ProviderError) in
+        if call == "observe" { throw ProviderError(.configuration, "another org") }
+      }
+    }
+    #expect(await bench.code(.resume) == .provider(.refused))
+    #expect(try await bench.credential().version(in: .active)?.number == 1)
+    bench.provider.state.withLock { _ = $0.refused.remove("id-admin") }
+    #expect(try await bench.run(.resume) == .handedOver(version: 1, .settled))
+    #expect(bench.provider.calls.suffix(4) == ["grant id-1", "grant id-admin", "observe", "grant id-1"])
+  }
+
+  @Test("and is shown to its administrator is not settled, though it is refused")
+  func shown() async throws {
+    let bench = try await bench(admin: "admin", isConfirmed: true)
+    #expect(try await bench.run(.resume) == .handedOver(version: 1, .accepted))
+    #expect(try await bench.credential().version(in: .active)?.number == 1)
+  }
+}
