@@ -33,6 +33,8 @@ let vaultTargets = [
     if next.version(in: .staged) == nil { _ = try next.addStaged(handle: nil, expires: nil, now: start) }
     try next.promoteStaged(now: start)
     next = credential
+    // Only what was confirmed is ever settled.
+    next.transfer?.confirm(now: start)
     next.settleTransfer(now: start)
     require((try? Credential(decoding: next.bytes, name: name)) == next, "a credential that settling damages")
   },
@@ -222,7 +224,7 @@ private func credentials() throws -> [Credential] {
   transferred.transfer = Transfer(try handoff(of: first, isTransfer: true))
   var tried = transferred
   tried.transfer?.confirm(now: start)
-  tried.transfer?.noteAttempt(now: start)
+  tried.transfer?.noteAttempt(isRefused: true, now: start)
   return [first, plain, transferred, tried]
 }
 
