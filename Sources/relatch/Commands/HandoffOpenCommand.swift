@@ -1,0 +1,177 @@
+import ArgumentParser
+import Audit
+import Glibc
+import JSON
+import Providers
+import Rotation
+import Sodium
+import Transport
+import Vault
+
+struct HandoffOpenCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "open", abstract: "Show who sent a handoff and what it is, import it, and write a receipt.",
+    discussion: """
+      A handoff is imported once in a vault, and not after it expired. The receipt goes to standard output or to -o, and back
+      to the sender; nothing in it is secret. Compare the signing key that --show tells with the sender's own `relatch
+      identity show`, over another channel than the file came by, and give it, or the sender's card, by --from. Without
+      --from it is shown on the terminal, and imported after a y. What was transferred is rotated at once, and the sender's
+      pair retired.
+      """)
+
+  @OptionGroup var options: CommonOptions
+  @OptionGroup var source: HandoffSource
+
+  @Option(
+    name: .customLong("as"),
+    help: ArgumentHelp("What it is called here; as at the sender, if not said.", valueName: "name"))
+  var name: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Whose token drives its rotation here: another credential, or self.", valueName: "credential"))
+  var admin: String?
+
+  @Flag(help: "Show it, and import nothing.")
+  var show = false
+
+  @Flag(help: "Of what was transferred: leave the sender's pair alone for the policy's grace.")
+  var withGrace = false
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("The receipt's file, which must not be there.", valueName: "file"))
+  var output: String?
+
+  func run() async throws {
+    let place = try show ? nil : OutputPlace(output, nil, verb: "handoff open FILE -o RECEIPT")
+    let vault = try await Places(options).openVault()
+    let opened = try source.open(in: vault)
+    let handoff = opened.handoff
+    let report = Report(options)
+    guard let place else {
+      return try report.result(.object(handoff.members.merging(["type": "handoff"]) { $1 }), text: handoff.description)
+    }
+    let admin = try admin(of: handoff)
+    // Nothing is said of what is refused but the reason.
+    try providerKind(handoff.provider).check(handoff.settings)
+    guard place.path != nil || !handoff.isTransfer else {
+      throw Failure(
+        .usage, "a transfer is rotated at once, and says so on standard output",
+        hint: "name a file for the receipt: `relatch handoff open FILE -o RECEIPT`")
+    }
+    let name = name ?? handoff.credential
+    if source.from == nil { try confirmSender(of: handoff, as: name) }
+    let (credential, receipt) = try await vault.importHandoff(
+      opened, as: name, admin: admin == "self" ? name : admin, now: WallClock.now())
+    do { try place.write(receipt) } catch {
+      let failure = Failure(error)
+      throw Failure(
+        failure.code, "\(name) is imported, and its receipt not written: \(failure.message)",
+        hint: "`relatch handoff receipt FILE -o RECEIPT` writes it again"
+          + (handoff.isTransfer ? "; then `relatch rotate \(name)` and `relatch retire \(name)`" : ""))
+    }
+    var members = handoff.members
+    members["type"] = "handoff"
+    members["imported"] = .string(credential.name)
+    if let file = place.path { members["receipt"] = .string(file) }
+    let object = members
+    try place.tell(
+      report, .object(object), handoff.description + "\nimported   as \(credential.name), version 1 is active")
+    report.note("send the receipt to \(handoff.sender.name): nothing in it is secret")
+    if handoff.isTransfer { try await takeOver(name, in: vault, report) }
+  }
+
+  /// Asks whether the sender is the one expected: anybody can seal a pair of theirs to a card, under any name.
+  private func confirmSender(of handoff: Handoff, as name: String) throws {
+    guard source.file != "-", isatty(STDIN_FILENO) == 1, StandardStream.error.isTerminal else {
+      throw Failure(
+        .usage, "who sent it was not confirmed: it says \(handoff.sender.name), and anybody can say so",
+        hint:
+          "`relatch handoff open FILE --show` tells the signing key; compare it with the sender's own, then --from KEY")
+    }
+    try StandardStream.error.write(
+      handoff.description
+        + "\nrelatch: import it as \(name)? Only if \(handoff.sender.name) has told you this signing key themselves [y/N] "
+    )
+    guard let answer = readLine()?.lowercased(), ["y", "yes"].contains(answer) else {
+      throw Failure(.notPermitted, "not confirmed: nothing was imported", hint: "compare the signing key, then say y")
+    }
+  }
+
+  private func admin(of handoff: Handoff) throws -> String {
+    if let admin { return admin }
+    guard handoff.isSelfAdministered else {
+      throw Failure(
+        .usage,
+        "\(handoff.credential) does not administer itself: at the sender \(handoff.admin) administers it, which is not sent along",
+        hint: "--admin CREDENTIAL names the one in this vault that does; --admin self imports it for use")
+    }
+    return "self"
+  }
+
+  /// The sender knows the pair: another one takes its place, and then it is cut off.
+  private func takeOver(_ name: String, in vault: UnlockedVault, _ report: Report) async throws {
+    let composition = RotationComposition(vault: vault)
+    let goals: [Errand] = Errand.each([name], .rotate) + (withGrace ? [] : Errand.each([name], .retire))
+    try await composition.runInOrder(goals, report: report)
+  }
+}
+
+/// The file of a handoff, and whose it must be.
+struct HandoffSource: ParsableArguments {
+  @Argument(help: ArgumentHelp("The handoff's file; - for standard input.", valueName: "file"))
+  var file: String
+
+  @Option(help: ArgumentHelp("The sender's card or signing key: what another signed is refused.", valueName: "card"))
+  var from: String?
+
+  /// Opens it, and refuses what is not for this member or not by the one expected.
+  func open(in vault: UnlockedVault) throws -> OpenedHandoff {
+    let sender = try from.map { try Self.key($0) }
+    let input: SecretBytes
+    do {
+      input =
+        try file == "-"
+        ? PrivateFile.readAll(0, limit: OpenedHandoff.greatestFile, "standard input")
+        : PrivateFile.read(file, limit: OpenedHandoff.greatestFile)
+    } catch let error as VaultError where error.code == .invalidInput {
+      throw Failure(.corruptData, "not a handoff: \(error)", hint: "name the file that `relatch handoff send` wrote")
+    }
+    return try vault.openHandoff(input.bytes, from: sender)
+  }
+
+  private static func key(_ text: String) throws -> VerifyingKey {
+    if let bytes = [UInt8](base64: text), let key = try? VerifyingKey(bytes) { return key }
+    return try MemberCard.read(text, role: .operator, name: nil).signing
+  }
+}
+
+extension Handoff {
+  /// As `--json` shows it: all but what is secret.
+  var members: [String: JSONValue] {
+    var members: [String: JSONValue] = [
+      "admin": .string(admin), "credential": .string(credential), "expires": .string(expires.description),
+      "handoff": .string(id.description), "provider": .string(provider), "recipient": .string(recipient),
+      "sender": .string(sender.name), "sent": .string(sent.description),
+      "settings": .object(settings.mapValues { .string($0) }), "signing": .string(sender.signing.bytes.base64),
+      "stage": .string(stage.rawValue), "transfer": .bool(isTransfer), "vault_id": .string(vault.description),
+      "version": .integer(Int(clamping: version)),
+    ]
+    if let note { members["note"] = .string(note) }
+    return members
+  }
+
+  var description: String {
+    let settings = settings.sorted { $0.key < $1.key }.map { Diagnostics.printable("\($0.key)=\($0.value)") }
+    var lines = [
+      "handoff    \(id), version \(version) of \(credential), \(stage.rawValue)",
+      "sender     \(sender.name), \(sender.age)",
+      "signing    \(sender.signing.bytes.base64)",
+      "sent       \(sent), expires \(expires)",
+      "provider   \(provider)  \(settings.joined(separator: "  "))",
+      "admin      \(isSelfAdministered ? "itself" : admin)",
+    ]
+    if isTransfer { lines.append("transfer   it is to be rotated here, and no more at the sender") }
+    if let note { lines.append("note       \(Diagnostics.printable(note))") }
+    return lines.joined(separator: "\n")
+  }
+}

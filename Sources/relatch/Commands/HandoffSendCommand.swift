@@ -1,0 +1,131 @@
+import Age
+import ArgumentParser
+import Audit
+import JSON
+import Sodium
+import Vault
+
+struct HandoffSendCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "send", abstract: "Seal a pair to somebody else, with what it takes to use and to rotate it.",
+    discussion: """
+      The file is an age file, signed inside. `relatch handoff open` imports it, `age -d` shows it to those who have nothing
+      else. It may travel by mail: only the recipient opens it. With --transfer the recipient rotates at once; nothing
+      rotates it here any more, and the pair stays a debt until the provider refuses it.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credential's name.")
+  var name: String
+
+  @Option(
+    help: ArgumentHelp(
+      "Who is to open it: the file of a card, - for one on standard input, age1…, or 'ssh-ed25519 …' or its .pub file.",
+      valueName: "recipient"))
+  var to: String
+
+  @Option(help: ArgumentHelp("How long it may be imported.", valueName: "duration"))
+  var expires = "24h"
+
+  @Option(help: ArgumentHelp("What the recipient is told.", valueName: "text"))
+  var note: String?
+
+  @Option(help: "Which version: active, staged or previous.")
+  var stage = "active"
+
+  @Flag(help: "Hand it over: the recipient rotates it, and this vault no more.")
+  var transfer = false
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("The file to write, which must not be there.", valueName: "file"))
+  var output: String?
+
+  func run() async throws {
+    guard let stage = Stage(rawValue: stage), stage != .retired, stage == .active || !transfer else {
+      throw Failure(
+        .usage, "--stage \(Name.printable(stage)): expected active, staged or previous, and active with --transfer",
+        hint: "`relatch show \(name)` lists the versions")
+    }
+    guard let duration = Policy.duration(expires), duration > .zero else {
+      throw Failure(
+        .usage, "--expires \(Name.printable(expires)): expected a duration such as 90s, 10m, 24h, 7d",
+        hint: "say how long the recipient has to open it")
+    }
+    let place = try OutputPlace(output, "a handoff", verb: "handoff send NAME --to RECIPIENT -o FILE")
+    let recipient = try Self.recipient(to)
+    guard !transfer || !recipient.isSSH else {
+      throw Failure(
+        .usage, "--transfer to an SSH key: nobody could rotate it there",
+        hint: "give the card that `relatch identity show` prints in the recipient's place, or their age1…")
+    }
+    let vault = try await Places(options).openVault()
+    try await requireRotatable(in: vault)
+    let now = WallClock.now()
+    let (handoff, file) = try await vault.sendHandoff(
+      of: name, stage: stage, to: recipient, expires: now + duration, note: note, isTransfer: transfer, now: now)
+    do { try place.write(file) } catch {
+      let failure = Failure(error)
+      throw Failure(
+        failure.code, "the log says that \(name) was sent, and its file is not written: \(failure.message)",
+        hint: transfer
+          ? "`relatch handoff withdraw \(name)` takes it back, and then it can be sent again" : "send it again")
+    }
+    try tell(handoff, recipient, place)
+  }
+
+  private func requireRotatable(in vault: UnlockedVault) async throws {
+    let name = name
+    guard transfer, try await vault.read({ try $0.credential(name) }).settings["app"] == nil else { return }
+    throw Failure(
+      .configuration, "\(name) has no app of its own (setting app): the recipient could not rotate it",
+      hint: "send it without --transfer, or add it under another name with --set app=0x…")
+  }
+
+  private func tell(_ handoff: Handoff, _ recipient: HandoffRecipient, _ place: OutputPlace) throws {
+    let report = Report(options)
+    var members = handoff.members
+    members["type"] = "handoff"
+    if let file = place.path { members["file"] = .string(file) }
+    let object = members
+    try place.tell(
+      report, .object(object),
+      """
+      handoff    \(handoff.id), version \(handoff.version) of \(handoff.credential)
+      recipient  \(recipient.name.map { "\($0), " } ?? "")\(handoff.recipient)
+      expires    \(handoff.expires)
+      """)
+    report.note(
+      recipient.isSSH
+        ? "`age -d -i ~/.ssh/id_ed25519 FILE` opens it; there will be no receipt"
+        : "`relatch handoff open FILE` imports it and gives a receipt; `relatch handoff confirm RECEIPT` records that here"
+    )
+    if handoff.isTransfer {
+      report.note(
+        "\(name) is handed over: it is rotated here no more, and version \(handoff.version) owed until it is refused")
+    }
+  }
+
+  private static func recipient(_ text: String) throws -> HandoffRecipient {
+    do {
+      if text.hasPrefix("age1") { return HandoffRecipient(try AgeRecipient(text)) }
+      if text.hasPrefix("ssh-") { return HandoffRecipient(try SSHRecipient(text)) }
+    } catch let error as AgeError {
+      throw Failure(.usage, "--to \(Name.printable(text)): \(error)", hint: "copy the whole of it, without line breaks")
+    }
+    if text != "-", let line = try sshLine(ofFile: text) {
+      do { return HandoffRecipient(try SSHRecipient(line)) } catch let error as AgeError {
+        throw Failure(.corruptData, "\(Name.printable(text)): \(error)", hint: "only keys of ssh-ed25519 will do")
+      }
+    }
+    return try HandoffRecipient(MemberCard.read(text, role: .operator, name: nil))
+  }
+
+  /// The first line of the file at `path` if it is that of an SSH key.
+  private static func sshLine(ofFile path: String) throws -> String? {
+    let content = try PrivateFile.read(path).withUnsafeBytes { Array($0) }
+    guard content.starts(with: Array("ssh-".utf8)),
+      let end = content.firstIndex(of: 0x0A) ?? content.indices.last.map({ $0 + 1 })
+    else { return nil }
+    return String(decoding: content[..<end], as: UTF8.self)
+  }
+}
