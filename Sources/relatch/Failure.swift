@@ -146,7 +146,7 @@ extension VaultError.Code {
   var hint: String {
     switch self {
     case .notFound:
-      "`relatch list` names the credentials, `relatch show NAME` the versions of one, `relatch member list` the members"
+      "check the name, or the file's path: `relatch list` names the credentials, `show NAME` versions, `member list` members"
     case .alreadyExists:
       "choose another name: `relatch list`, `member list`, `sink list` and `hook list` say what there is"
     case .invalidInput: "`relatch help VERB` says what it takes"

@@ -22,7 +22,7 @@ struct BackupCommand: AsyncParsableCommand {
   var output: String?
 
   func run() async throws {
-    try requirePlace()
+    _ = try OutputPlace(output, "a backup", verb: "backup -o FILE")
     let places = try Places(options)
     let vault = try await places.openVault()
     let now = WallClock.now()
@@ -39,26 +39,6 @@ struct BackupCommand: AsyncParsableCommand {
       try seal { try StandardStream.output.write($0) }
     }
     try tell(copy, owners.names, of: vault.header)
-  }
-
-  private func requirePlace() throws {
-    guard let output else {
-      guard !StandardStream.output.isTerminal else {
-        throw Failure(.usage, "a backup is no text for a terminal", hint: "name a file: `relatch backup -o FILE`")
-      }
-      return
-    }
-    guard !output.isEmpty, !PrivateFile.exists(output) else {
-      throw Failure(
-        .usage, "cannot write the backup to \(Name.printable(output)): there is something already",
-        hint: "name a file that is not there: a backup never takes the place of another")
-    }
-    let folder = output.lastIndex(of: "/").map { $0 == output.startIndex ? "/" : String(output[..<$0]) } ?? "."
-    guard access(folder, W_OK | X_OK) == 0 else {
-      throw Failure(
-        .cannotWrite, "cannot write the backup to \(Name.printable(output)): \(String(cString: strerror(errno)))",
-        hint: "name a file in a folder that you may write")
-    }
   }
 
   private func tell(_ copy: VaultCopy, _ owners: [String], of header: VaultHeader) throws {

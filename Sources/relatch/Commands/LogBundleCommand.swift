@@ -26,6 +26,7 @@ struct LogBundleCommand: AsyncParsableCommand {
 
   func run() async throws {
     let selection = try selection.selection(of: names)
+    _ = try OutputPlace(output, nil, verb: "log bundle -o FILE")
     let report = Report(options)
     let vault = try await Places(options).openLocked()
     guard let output else {
@@ -33,11 +34,6 @@ struct LogBundleCommand: AsyncParsableCommand {
         try view.writeBundle(selection) { try StandardStream.output.write(($0 + [0x0A]).span.bytes) }
       }
       return report.note(Self.text(found))
-    }
-    guard !output.isEmpty, !PrivateFile.exists(output) else {
-      throw Failure(
-        .usage, "cannot write the bundle to \(Name.printable(output)): there is something already",
-        hint: "name a file that is not there")
     }
     let found = try await vault.read { view in
       let found = Mutex<BundleReport?>(nil)

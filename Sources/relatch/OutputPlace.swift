@@ -1,0 +1,43 @@
+import Glibc
+import JSON
+import Sodium
+import Vault
+
+/// Where a command's file goes: to a new file, never in the place of another, or to standard output.
+struct OutputPlace {
+  /// Nil for standard output.
+  let path: String?
+
+  /// Fails before anything was done if it cannot be written there. `what` is no text for a terminal, unless nil.
+  init(_ path: String?, _ what: String?, verb: String) throws {
+    self.path = path
+    guard let path else {
+      guard what == nil || !StandardStream.output.isTerminal else {
+        throw Failure(.usage, "\(what ?? "") is no text for a terminal", hint: "name a file: `relatch \(verb)`")
+      }
+      return
+    }
+    guard !path.isEmpty, !PrivateFile.exists(path) else {
+      throw Failure(
+        .usage, "cannot write \(Name.printable(path)): there is something already",
+        hint: "name a file that is not there")
+    }
+    let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    guard access(folder, W_OK | X_OK) == 0 else {
+      throw Failure(
+        .cannotWrite, "cannot write \(Name.printable(path)): \(String(cString: strerror(errno)))",
+        hint: "name a file in a folder that you may write")
+    }
+  }
+
+  func write(_ bytes: [UInt8]) throws {
+    let bytes = bytes.span.bytes
+    if let path { try PrivateFile.create(path, bytes) } else { try StandardStream.output.write(bytes) }
+  }
+
+  /// A result; for people on standard error where standard output has the file itself.
+  func tell(_ report: Report, _ object: JSONValue, _ text: String) throws {
+    guard path == nil else { return try report.confirmation(object, text: text) }
+    report.note(text)
+  }
+}
