@@ -145,7 +145,7 @@ package struct VaultView {
   }
 
   /// The names of all credentials, in order. Their records are not looked at.
-  func names() throws -> [String] {
+  package func names() throws -> [String] {
     var names: [String] = []
     try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, _ in
       names.append(try Self.name(key))

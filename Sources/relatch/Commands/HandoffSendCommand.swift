@@ -60,6 +60,10 @@ struct HandoffSendCommand: AsyncParsableCommand {
     }
     let vault = try await Places(options).openVault()
     try await requireRotatable(in: vault)
+    if let note {
+      try VisibleText.check(note, "the note")
+      try await vault.requireUntold(note, "note", of: [name])
+    }
     let now = WallClock.now()
     let (handoff, file) = try await vault.sendHandoff(
       of: name, stage: stage, to: recipient, expires: now + duration, note: note, isTransfer: transfer, now: now)

@@ -106,8 +106,16 @@ struct LogVerifyCommand: AsyncParsableCommand {
   }
 
   private func verifyBundle(_ file: String) throws {
-    let found = try BundleReport(
-      readingFile: file, expecting: LogExpectations(founder: owner, checkpoints: checkpoints))
+    let expectations = try LogExpectations(founder: owner, checkpoints: checkpoints)
+    let found: BundleReport
+    do { found = try BundleReport(readingFile: file, expecting: expectations) } catch let error
+      where error is AuditError || (error as? VaultError)?.code == .corrupt
+    {
+      throw Failure(
+        .corruptData, "\(Name.printable(file)) is no sound bundle: \(error)",
+        hint: "give a file as `relatch log bundle` writes it; if it is one, it was altered, or is of another log than"
+          + " --owner or --checkpoint")
+    }
     let key = try NoteKey(name: "relatch/\(found.vault)", key: found.owner.signing)
     let members = try found.members(file: file)
     try Report(options).result(

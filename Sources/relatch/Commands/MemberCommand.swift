@@ -73,7 +73,7 @@ struct MemberListCommand: AsyncParsableCommand {
     let report = Report(options)
     if report.isJSON {
       for member in members {
-        try report.text(member.card.object(since: member.since, grants: member.grants).canonicalText)
+        try report.text(member.card.object(since: member.since, grants: member.grants).line)
       }
     } else {
       let rows = members.map { member in

@@ -85,7 +85,7 @@ struct RevokeCommand: AsyncParsableCommand {
     try Revocation.check(reason: reason)
     async let _ = CurlTransport.load()
     // Read before anything else: a file that is not there leaves nothing behind.
-    let found = try pairFile.map { try FoundPair(path: $0) }
+    let file = try pairFile.map { try FoundPair(path: $0) }
     let places = try Places(options)
     // Before the vault is opened: a full disk keeps SQLite from reading, too.
     if SpaceReserve(places).releaseIfScarce() {
@@ -95,16 +95,20 @@ struct RevokeCommand: AsyncParsableCommand {
     let vault = try await places.openVault()
     let composition = RotationComposition(vault: vault)
     let incident = Incident.name(at: WallClock.now(), .system)
-    let leaks =
-      if let found { try await composition.search(found, in: names, incident: incident, report) } else {
-        try await chosen(in: vault)
+    let (found, failures) =
+      if let file { try await vault.versions(in: file, of: names, incident: incident, report) } else {
+        ([FoundVersion](), 0)
       }
+    let leaks = try await file == nil ? chosen(in: vault) : found.leaks
     if leaks.isEmpty { report.note("there is nothing to revoke") }
+    // Of a single one its run compares it.
+    try await vault.requireUntold(reason, "reason", of: leaks.count > 1 ? leaks.map(\.credential) : [])
     let (reason, contain, undelivered) = (reason, contain, undelivered)
-    try await composition.end(leaks, jobs: many.jobs, report) { version in
+    try await composition.end(leaks, trying: found, jobs: many.jobs, report) { version in
       Revocation(
         incident: incident, reason: reason, version: version, isContainment: contain, evenIfUndelivered: undelivered)
     }
+    if failures > 0 { throw Status(code: .someFailed) }
   }
 
   private func chosen(in vault: UnlockedVault) async throws -> [LeakedVersion] {
@@ -127,13 +131,25 @@ struct RevokeCommand: AsyncParsableCommand {
   }
 }
 
+extension [FoundVersion] {
+  /// The newest of each credential: those before it count as leaked, too.
+  fileprivate var leaks: [LeakedVersion] {
+    Dictionary(grouping: self, by: \.credential).sorted { $0.key < $1.key }
+      .map { LeakedVersion(credential: $0.key, version: $0.value.map(\.number).max()) }
+  }
+}
+
 extension RotationComposition {
   /// Ends `leaks`, administrators first, and says what is left to be done.
   func end(
-    _ leaks: [LeakedVersion], jobs: Int, _ report: Report, as revocation: @Sendable (UInt64?) -> Revocation
+    _ leaks: [LeakedVersion], trying found: [FoundVersion] = [], jobs: Int, _ report: Report,
+    as revocation: @Sendable (UInt64?) -> Revocation
   ) async throws {
-    let waves = try await vault.read { try leaks.waves(in: $0) }.map { wave in
-      wave.map { Errand(name: $0.credential, goal: .revoke(revocation($0.version))) }
+    let found = Dictionary(grouping: found, by: \.credential)
+    let waves = try await vault.read { leaks.waves(in: $0) }.map { wave in
+      wave.map {
+        Errand(name: $0.credential, goal: .revoke(revocation($0.version)), found: found[$0.credential] ?? [])
+      }
     }
     for line in try await vault.read({ try leaks.goneOnWith(in: $0) }) { report.note(line) }
     let count = waves.map(\.count).reduce(0, +)
@@ -141,7 +157,13 @@ extension RotationComposition {
     do { result = .success(try await runEach(waves, jobs: jobs, report: report.of(runs: count))) } catch {
       result = .failure(error)
     }
-    try await tellLeft(of: leaks.map(\.credential), report)
+    // What follows tells of it; nothing it meets may hide how the runs ended.
+    do {
+      try await tellLeft(of: leaks.map(\.credential), report)
+      for reached in try await vault.read({ try leaks.reach(in: $0) }) {
+        if report.isJSON { try report.result(reached.json, text: "") } else { report.note(reached.text) }
+      }
+    } catch { report.failure(Failure(error)) }
     try result.get()
   }
 
@@ -158,33 +180,6 @@ extension RotationComposition {
         }
     }
     for left in left { try report.result(left.json, text: left.text(now)) }
-  }
-}
-
-/// The versions of one credential that leaked, up to this one; nil for up to the active one.
-struct LeakedVersion: Hashable, Sendable {
-  let credential: String
-  let version: UInt64?
-}
-
-extension [LeakedVersion] {
-  /// What no version was named of, and a leak is noted already that the active one is not part of.
-  fileprivate func goneOnWith(in view: VaultView) throws -> [String] {
-    try filter { try $0.version == nil && view.hasCredential($0.credential) }.compactMap { leaked in
-      let credential = try view.credential(leaked.credential)
-      guard let leak = credential.leak, let active = credential.version(in: .active)?.number, active > leak.version
-      else { return nil }
-      return
-        "\(leaked.credential): gone on with the leak of version \(leak.version); version \(active), which replaced it,"
-        + " is not replaced: if that leaked, too, add --version \(active)"
-    }
-  }
-
-  /// Who administers others goes first: whoever has an administrator's pair can read theirs, and the new ones as well.
-  fileprivate func waves(in view: VaultView) throws -> [[LeakedVersion]] {
-    let administrators = try Set(view.credentials().filter { !$0.isSelfAdministered }.map(\.admin))
-    let first = filter { administrators.contains($0.credential) }
-    return [first, filter { !administrators.contains($0.credential) }].filter { !$0.isEmpty }
   }
 }
 
