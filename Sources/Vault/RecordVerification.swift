@@ -149,6 +149,7 @@ struct RecordVerification {
       throw VaultError(
         .corrupt, "the record of \(credential.name) is not what log entry \(state.keyed - 1) of an owner's says of it")
     }
+    try view.requireTransfer(of: credential)
     var steps: UInt64 = 0
     for row in try view.transaction.rows(in: .journal, withPrefix: credential.id.bytes) {
       guard let rotation = UInt64(bigEndianBytes: row.key.dropFirst(16).prefix(8)),

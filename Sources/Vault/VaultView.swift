@@ -231,6 +231,7 @@ package struct VaultView {
       $0.details["credential"] == .string(name)
     }
     try requireTerms(of: credential)
+    try requireTransfer(of: credential)
     // What is appended in this transaction is known when it is signed.
     if isKept, let memory, credential.entry < known.end.size {
       memory.learn(VaultMemory.Record(bytes: bytes, credential: credential, entry: entry), of: known.history)
