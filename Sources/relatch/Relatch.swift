@@ -9,7 +9,7 @@ struct Relatch: AsyncParsableCommand {
     commandName: "relatch",
     abstract: "Keep, rotate and prove OAuth client credentials.",
     discussion: """
-      A new pair is staged at the provider, saved, proved with a real token grant, and only then promoted; the old pair
+      A new pair is staged at the provider, saved, proved with a real token grant, and only then promoted; the old pair \
       stays a debt until the provider is seen to refuse it. Every access and every step is in a log that others can verify.
 
       EXIT STATUS

@@ -154,3 +154,45 @@ struct RevokeCareTests {
     expectFailure(try await place.relatch("log", "verify", "--bundle", path), 65, "log bundle")
   }
 }
+
+@Suite("Credentials that are chosen by their tags")
+struct TagTests {
+  @Test("are listed, looked at, rotated and revoked together, and the others are left alone")
+  func tags() async throws {
+    let place = try await Workplace(["--apps", "3"])
+    let slow = ["propagation=0s", "grace=0s"]
+    try await place.add("crm", app: 1, policy: slow, ["--tag", "prod", "--tag", "eu"])
+    try await place.add("erp", app: 2, policy: slow, ["--tag", "prod"])
+    try await place.add("hr", app: 3, policy: slow)
+    func names(_ arguments: String...) async throws -> [String] {
+      let listed = try await place.run(Programs.relatch, arguments + ["--json"])
+      #expect(listed.code == 0, "\(listed.errorText)")
+      return try listed.objects().compactMap { $0["credential"] as? String }
+    }
+    #expect(try await names("list", "--tag", "prod") == ["crm", "erp"])
+    #expect(try await names("status", "--tag", "eu") == ["crm"])
+    let shown = try #require(try await place.relatch("list", "--tag", "eu", "--json").objects().first)
+    #expect(shown["tags"] as? [String] == ["eu", "prod"])
+    #expect(try await place.relatch("list").outputText.contains("tags eu,prod"))
+    for verb in [["list"], ["status"], ["rotate"], ["revoke", "--reason", "x"]] {
+      expectFailure(
+        try await place.run(Programs.relatch, verb + ["--tag", "prd"]), 66, "no credential has the tag \"prd\"")
+    }
+    expectFailure(try await place.relatch("policy", "hr", "tags=two words"), 64)
+    #expect(try await place.relatch("policy", "erp", "tags=none").code == 0)
+    #expect(try await place.relatch("policy", "hr", "tags=prod").code == 0)
+    #expect(try await names("list", "--tag", "prod") == ["crm", "hr"])
+
+    let before = try await [place.org.primary(ofApp: 1), place.org.primary(ofApp: 2), place.org.primary(ofApp: 3)]
+    let revoked = try await place.relatch("revoke", "--tag", "prod", "--reason", "the prod host was taken")
+    #expect(revoked.code == 0, "\(revoked.errorText)")
+    #expect(try await !place.org.grants(before[0]))
+    #expect(try await place.org.primary(ofApp: 2) == before[1])
+    #expect(try await !place.org.grants(before[2]))
+    #expect(try await place.relatch("policy", "admin", "tags=eu").code == 0)
+    let rotated = try await place.relatch("rotate", "--tag", "eu")
+    #expect(rotated.code == 0 && rotated.outputText.contains("crm: version 3 is active"), "\(rotated.errorText)")
+    #expect(rotated.errorText.contains("left out: admin"), "\(rotated.errorText)")
+    #expect(try await place.logIsWhole())
+  }
+}

@@ -46,6 +46,7 @@ package struct Handoff: Hashable, Sendable {
     var imported = policy
     imported.propagation = min(policy.propagation, Self.longestPropagation)
     imported.drill = false
+    imported.tags = []
     return imported
   }
 
@@ -68,6 +69,7 @@ package struct Handoff: Hashable, Sendable {
     // Names of credentials mean nothing in another vault, and what may be practised with is for its holder to say.
     policy.notTogetherWith = []
     policy.drill = false
+    policy.tags = []
     self.policy = policy
     admin = credential.admin
     created = version.created

@@ -26,6 +26,11 @@ struct AddCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("A rule for rotation; repeatable.", valueName: "key=value"))
   var policy: [String] = []
 
+  @Option(
+    name: .customLong("tag"),
+    help: ArgumentHelp("A word to choose it by later (`relatch revoke --tag`); repeatable.", valueName: "tag"))
+  var tags: [String] = []
+
   @Option(help: ArgumentHelp("Whose token drives the rotation: another credential, or self.", valueName: "credential"))
   var admin = "self"
 
@@ -41,6 +46,7 @@ struct AddCommand: AsyncParsableCommand {
     try kind.check(chosen)
     var rules = Policy()
     for (key, value) in try Assignments.parse(policy, option: "--policy") { try rules.set(key, to: value) }
+    if !tags.isEmpty { try rules.set("tags", to: (rules.tags + tags).joined(separator: ",")) }
     try rules.requireKnownZone(of: name)
     let now = WallClock.now()
     let made = try created.map { try Self.moment($0, before: now) }

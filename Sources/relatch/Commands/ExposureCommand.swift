@@ -9,8 +9,8 @@ struct LogExposureCommand: AsyncParsableCommand {
     commandName: "exposure",
     abstract: "Say what a member read or could have opened, and what of it is not replaced yet.",
     discussion: """
-      Replayed from the log alone, without unlocking anything; also of somebody who is a member no more, or who was sent a
-      pair by a handoff and never was one. With --plan the
+      Replayed from the log alone, without unlocking anything; also of somebody who is a member no more, or who was sent a \
+      pair by a handoff and never was one. With --plan the \
       names of exactly those credentials are printed whose active pair the member could open, one a line.
       """)
 

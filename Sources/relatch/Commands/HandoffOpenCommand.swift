@@ -12,10 +12,10 @@ struct HandoffOpenCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "open", abstract: "Show who sent a handoff and what it is, import it, and write a receipt.",
     discussion: """
-      A handoff is imported once in a vault, and not after it expired. The receipt goes to standard output or to -o, and back
-      to the sender; nothing in it is secret. Compare the signing key that --show tells with the sender's own `relatch
-      identity show`, over another channel than the file came by, and give it, or the sender's card, by --from. Without
-      --from it is shown on the terminal, and imported after a y. What was transferred is rotated at once, and the sender's
+      A handoff is imported once in a vault, and not after it expired. The receipt goes to standard output or to -o, and back \
+      to the sender; nothing in it is secret. Compare the signing key that --show tells with the sender's own `relatch \
+      identity show`, over another channel than the file came by, and give it, or the sender's card, by --from. Without \
+      --from it is shown on the terminal, and imported after a y. What was transferred is rotated at once, and the sender's \
       pair retired.
       """)
 

@@ -7,7 +7,7 @@ struct IncidentCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "incident", abstract: "Tell what happened of a leak: reported, replaced, delivered, refused, owed.",
     discussion: """
-      Everything is read from the log, with nothing unlocked, and holds no secret; with proofs that other people's tools
+      Everything is read from the log, with nothing unlocked, and holds no secret; with proofs that other people's tools \
       check (`relatch log prove` prints one). Without a name the incidents are listed. Ends with 12 while something is owed.
       """)
 

@@ -59,7 +59,7 @@ struct LogVerifyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify", abstract: "Verify the whole log offline: entries, tree, signatures, members.",
     discussion: """
-      Without --owner the log's own first entry says whose signatures to expect: that finds damage and careless changes.
+      Without --owner the log's own first entry says whose signatures to expect: that finds damage and careless changes. \
       With --owner it must be the key that is remembered elsewhere, which no one who only has the vault can imitate.
       """)
 

@@ -8,7 +8,7 @@ struct LogCheckpointCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "checkpoint", abstract: "Print the newest signed checkpoint, a C2SP signed note.",
     discussion: """
-      Keep it where whoever writes the vault cannot: `relatch log verify --checkpoint FILE` finds every later change to what was
+      Keep it where whoever writes the vault cannot: `relatch log verify --checkpoint FILE` finds every later change to what was \
       in the log by then, and so do other people's verifiers of signed notes.
       """)
 
@@ -47,7 +47,7 @@ struct LogProveCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "prove", abstract: "Print the proof that one entry is in the log, a C2SP tlog-proof.",
     discussion: """
-      It holds the newest checkpoint, and not the entry: that is what --text writes, exactly as it is hashed. With both and the
+      It holds the newest checkpoint, and not the entry: that is what --text writes, exactly as it is hashed. With both and the \
       key of who signed, anyone can verify offline that the entry is in the log; nothing else of the log is told.
       """)
 

@@ -11,14 +11,14 @@ struct RevokeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "revoke", abstract: "End a leaked pair: replace it now, delete it at the provider, see it refused.",
     discussion: """
-      The new pair is staged, saved, proved, promoted and delivered before the leaked one is deleted: nothing is without a
-      pair that works. No grace, window, hook or run that is not for a leak holds it back. What cannot be done is a debt
+      The new pair is staged, saved, proved, promoted and delivered before the leaked one is deleted: nothing is without a \
+      pair that works. No grace, window, hook or run that is not for a leak holds it back. What cannot be done is a debt \
       that every later run tries to settle: `relatch status` shows it, `relatch incident` tells all that happened.
 
-      With --contain the leaked pair is ended first, before its replacement was proved and delivered: there may be an
+      With --contain the leaked pair is ended first, before its replacement was proved and delivered: there may be an \
       outage until that has happened.
 
-      With --pair-file the file is searched, whatever its format, for secrets of the vault: it is said whose they are and
+      With --pair-file the file is searched, whatever its format, for secrets of the vault: it is said whose they are and \
       whether the provider still accepts them, and these are revoked. What is in it is never printed.
       """)
 
@@ -36,6 +36,9 @@ struct RevokeCommand: AsyncParsableCommand {
 
   @Option(help: ArgumentHelp("Every such credential of this kind of provider.", valueName: "id"))
   var provider: String?
+
+  @Option(help: ArgumentHelp("Every such credential that has this tag.", valueName: "tag"))
+  var tag: String?
 
   @Option(
     help: ArgumentHelp("What this member could open and may know still (`relatch log exposure`).", valueName: "member"))
@@ -61,11 +64,12 @@ struct RevokeCommand: AsyncParsableCommand {
 
   func validate() throws {
     guard
-      [!names.isEmpty && pairFile == nil, all, provider != nil, exposedTo != nil, pairFile != nil].count(where: \.self)
-        == 1
+      [!names.isEmpty && pairFile == nil, all, provider != nil, tag != nil, exposedTo != nil, pairFile != nil]
+        .count(where: \.self) == 1
     else {
       throw ValidationError(
-        "expected names of credentials, or one of --all, --provider ID, --exposed-to MEMBER, --pair-file FILE")
+        "expected names of credentials, or one of --all, --provider ID, --tag TAG, --exposed-to MEMBER, --pair-file FILE"
+      )
     }
     guard version == nil || Set(names).count == 1 else {
       throw ValidationError("--version is of one credential: name it, and it alone")
@@ -114,6 +118,9 @@ struct RevokeCommand: AsyncParsableCommand {
   private func chosen(in vault: UnlockedVault) async throws -> [LeakedVersion] {
     let (names, provider, exposedTo, version) = (names, provider, exposedTo, version)
     let member = vault.member
+    if let tag {
+      return try await vault.rotatable(with: tag).map { LeakedVersion(credential: $0, version: nil) }
+    }
     return try await vault.read { view in
       if let exposedTo {
         return try view.exposures(to: exposedTo).filter { $0.isToBeRotated || !$0.owed.isEmpty }
@@ -125,7 +132,7 @@ struct RevokeCommand: AsyncParsableCommand {
         return names.filter { seen.insert($0).inserted }.map { LeakedVersion(credential: $0, version: version) }
       }
       return try view.rotatable(by: member)
-        .filter { name in try provider.map { try view.credential(name).provider == $0 } ?? true }
+        .filter { name in provider.map { (try? view.credential(name))?.provider ?? $0 == $0 } ?? true }
         .map { LeakedVersion(credential: $0, version: nil) }
     }
   }

@@ -14,7 +14,7 @@ struct SinkAddCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "add", abstract: "Add a file that gets every promoted pair.",
     discussion: """
-      The file is replaced at once, never written half, and nobody but its owner, and its group if the mode says so, may
+      The file is replaced at once, never written half, and nobody but its owner, and its group if the mode says so, may \
       read it. A template has {{client_id}}, {{client_secret}}, {{name}} and {{version}}.
       """)
 

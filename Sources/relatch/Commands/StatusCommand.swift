@@ -17,11 +17,14 @@ struct StatusCommand: AsyncParsableCommand {
   @Argument(help: "The credentials' names; all if none is given.")
   var names: [String] = []
 
+  @Option(help: ArgumentHelp("Only those with this tag.", valueName: "tag"))
+  var tag: String?
+
   func run() async throws {
     let report = Report(options)
     let now = WallClock.now()
     var (isEmpty, hasFailedDelivery, hasOverdueDebt) = (true, false, false)
-    let pages = CredentialPages(of: try await Places(options).openLocked(), names)
+    let pages = CredentialPages(of: try await Places(options).openLocked(), names, tag: tag)
     try await pages.each { view, credentials in
       var index = try IndexCheck(view)
       return try credentials.map { credential in
@@ -38,7 +41,7 @@ struct StatusCommand: AsyncParsableCommand {
       hasFailedDelivery = hasFailedDelivery || standings.contains(where: \.hasFailedDelivery)
       hasOverdueDebt = hasOverdueDebt || standings.contains { $0.hasOverdueDebt(now) }
     }
-    if isEmpty { report.note("the vault has no credentials yet: `relatch add` adds one") }
+    if isEmpty { try report.noteNone(of: tag) }
     // What waits for a delivery is not retired: that comes first.
     if hasFailedDelivery { throw Status(code: .deliveryFailed) }
     if hasOverdueDebt { throw Status(code: .debtOutstanding) }
@@ -175,6 +178,7 @@ struct Standing: Sendable {
       members["age_limit"] = .string(limit.description)
     }
     if let leak = credential.leak { members["leak"] = leak.json }
+    if !credential.policy.tags.isEmpty { members["tags"] = .array(credential.policy.tags.map { .string($0) }) }
     if let exposure = credential.exposure { members["exposure"] = exposure.json }
     if let transfer = credential.transfer { members["transfer"] = transfer.object }
     if let nextAttempt { members["next_attempt"] = .string(nextAttempt.description) }
