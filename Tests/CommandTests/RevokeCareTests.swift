@@ -98,6 +98,45 @@ struct RevokeCareTests {
     #expect(both.errorText.contains("`relatch revoke hera`") && both.errorText.contains("zeus"), "\(both.errorText)")
   }
 
+  @Test("A leak that nothing could be done about yet is told of by status, with 12, and ended by a later run")
+  func nothingDone() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let leaked = try await place.org.primary()
+    try await place.org.fault("dropBefore", nil, "*")
+    let revoked = try await place.relatch("revoke", "crm", "--reason", "x")
+    #expect(revoked.code == 69, "\(revoked.errorText)")
+    #expect(
+      revoked.outputText.contains("leaked and has not been seen to be refused; `relatch resume crm` tries it again"),
+      "\(revoked.outputText)")
+    let status = try await place.relatch("status", "crm")
+    #expect(status.code == 12 && status.outputText.contains("`relatch resume crm` replaces it"), "\(status.outputText)")
+    try await place.org.clearFaults()
+    #expect(try await place.relatch("resume").code == 0)
+    #expect(try await !place.org.grants(leaked))
+    #expect(try await place.relatch("status", "crm").code == 0)
+  }
+
+  @Test("Commands that only read leave the database and its log as they are, for whoever keeps them as evidence")
+  func readers() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    #expect(try await place.relatch("revoke", "crm", "--reason", "x").code == 0)
+    func files() throws -> [Data] {
+      try ["vault.db", "vault.db-wal"].map { try Data(contentsOf: place.vault.appendingPathComponent($0)) }
+    }
+    let before = try files()
+    for arguments in [
+      ["list"], ["show", "crm"], ["status"], ["incident"], ["incident", "crm", "--html"], ["log", "list"],
+      ["log", "verify"], ["log", "prove", "3"], ["log", "exposure", "--member", "owner"],
+      ["plan", "--offline", "--all"],
+    ] {
+      let outcome = try await place.run(Programs.relatch, arguments)
+      #expect(outcome.code == 0, "\(arguments): \(outcome.errorText)")
+    }
+    #expect(try files() == before)
+  }
+
   @Test("What was handed to others is known to them: exposure names it, and revoke --exposed-to ends it")
   func recipients() async throws {
     let teams = try await TwoTeams()
@@ -194,5 +233,24 @@ struct TagTests {
     #expect(rotated.code == 0 && rotated.outputText.contains("crm: version 3 is active"), "\(rotated.errorText)")
     #expect(rotated.errorText.contains("left out: admin"), "\(rotated.errorText)")
     #expect(try await place.logIsWhole())
+  }
+}
+
+@Suite("A drill without a provider")
+struct SimulatedDrillTests {
+  @Test("makes an org of its own, lets pairs leak, and sees each refused and replaced", arguments: [false, true])
+  func drill(contains: Bool) async throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("relatch-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let drill = try Running(
+      Programs.demo, ["--drill", "--credentials", "2"] + (contains ? ["--contain"] : []), stdin: nil,
+      environment: ProcessInfo.processInfo.environment.merging(["HOME": folder.path, "TMPDIR": folder.path]) { $1 },
+      in: folder)
+    let outcome = try await drill.outcome()
+    #expect(outcome.code == 0, "\(outcome.outputText)\(outcome.errorText)")
+    #expect(outcome.outputText.contains("time to revoke  "), "\(outcome.outputText)")
+    #expect(outcome.outputText.components(separatedBy: "the pair that leaked is refused").count == 3)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty, "nothing is left behind")
   }
 }

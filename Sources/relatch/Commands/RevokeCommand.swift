@@ -207,9 +207,9 @@ private struct LeftOfLeak: Sendable {
   func text(_ now: Timestamp) -> String {
     let (number, expires) = accepted
     var line = "\(credential.name): owed: version \(number) leaked and has not been seen to be refused"
-    line += next.map { $0 > now ? "; tried again in \(($0 - now).words), at \($0)" : "" } ?? ""
     line += expires.map { "; the provider ends it by itself in \(($0 - now).words), at \($0)" } ?? ""
-    return line + ", or by `relatch resume \(credential.name)`"
+    guard let next, next > now else { return line + "; `relatch resume \(credential.name)` tries it again" }
+    return line + "; tried again in \((next - now).words), at \(next), or by `relatch resume \(credential.name)`"
   }
 
   var json: JSONValue {

@@ -9,7 +9,8 @@ struct StatusCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status", abstract: "Show where each credential stands and what is owed, without unlocking anything.",
     discussion: """
-      Ends with 11 if the active pair was brought to a sink or hook in vain, with 12 if a debt is past its grace.
+      Ends with 11 if the active pair was brought to a sink or hook in vain, with 12 if a debt is past its grace, \
+      or a leak is not ended.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -80,7 +81,7 @@ struct Standing: Sendable {
 
   func hasOverdueDebt(_ now: Timestamp) -> Bool {
     if let transfer = credential.transfer { return !credential.debts.isEmpty && transfer.expires <= now }
-    return !credential.debts.isEmpty && (credential.leak != nil || graceEnds.map { $0 <= now } == true)
+    return credential.leak != nil || !credential.debts.isEmpty && graceEnds.map { $0 <= now } == true
   }
 
   var hasFailedDelivery: Bool { credential.undelivered.contains { $0.tried != nil } }
@@ -108,7 +109,10 @@ struct Standing: Sendable {
     }
     if let text = schedule.text(of: credential, at: now) { lines.append("  \(text)") }
     if let leak = credential.leak {
-      lines.append("  incident \(leak.incident): versions up to \(leak.version) leaked, reported at \(leak.since)")
+      lines.append(
+        "  incident \(leak.incident): versions up to \(leak.version) leaked, reported at \(leak.since)"
+          + (credential.isActiveLeaked
+            ? ", the active one with them: `relatch resume \(credential.name)` replaces it" : ""))
     }
     if let exposure = credential.exposure, !schedule.tellsOfExposure {
       lines.append("  \(exposure.text): `relatch rotate \(credential.name)` replaces it")
