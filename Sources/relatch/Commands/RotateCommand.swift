@@ -1,6 +1,7 @@
 import ArgumentParser
 import Audit
 import JSON
+import Providers
 import Rotation
 import Storage
 import Transport
@@ -141,35 +142,43 @@ struct ManyOptions: ParsableArguments {
 }
 
 extension UnlockedVault {
-  /// The credentials with `tag` that have something to rotate and that the member can open. Says of the others that they are left out;
-  /// throws `notFound` if none has the tag.
+  /// The credentials with `tag` that have something to rotate and that the member can open. Says of the others that they are left
+  /// out, and of those that are damaged; throws `notFound` if none has the tag.
   func rotatable(with tag: String) async throws -> [String] {
     let member = member
-    let (tagged, rotatable) = try await read { view in
-      (
-        // Of one that is damaged nobody knows: it is left out, and said to be.
-        try view.names().filter { (try? view.credential($0))?.policy.tags.contains(tag) ?? true },
-        Set(try view.rotatable(by: member).filter { (try? view.credential($0)) != nil })
+    let (tagged, damaged, rotatable) = try await read { view in
+      let all = try view.names().map { ($0, try? view.credential($0)) }
+      return (
+        all.filter { $0.1?.policy.tags.contains(tag) ?? false }.map(\.0), all.filter { $0.1 == nil }.map(\.0),
+        Set(try view.rotatable(by: member))
       )
     }
     guard !tagged.isEmpty else { throw Failure(noneWithTag: tag) }
     let others = tagged.filter { !rotatable.contains($0) }
     if !others.isEmpty {
       Diagnostics.standard.warning(
-        "left out: \(others.joined(separator: ", ")): without an app of its own, handed over, damaged, or not granted to \(member.name)"
-      )
+        "left out: \(others.joined(separator: ", ")): nothing to rotate, handed over, or not granted to \(member.name)")
+    }
+    if !damaged.isEmpty {
+      Diagnostics.standard.warning(
+        "left out: \(damaged.joined(separator: ", ")): damaged, so that nobody knows which tags they have")
     }
     return tagged.filter(rotatable.contains)
   }
 }
 
 extension VaultView {
-  /// The credentials that have something to rotate and that `member` can open. One that is damaged is among them: it is for its own
-  /// run to fail.
+  /// The credentials that have something to rotate and that `member` can open. One that is damaged is among them: it is for its
+  /// own run to fail.
   func rotatable(by member: Member) throws -> [String] {
     try names().filter { name in
       guard let credential = try? credential(name) else { return true }
-      return try credential.settings["app"] != nil && !credential.isTransferred && canOpen(credential, member)
+      return try credential.canRotate && !credential.isTransferred && canOpen(credential, member)
     }
   }
+}
+
+extension Credential {
+  /// Whether it has what its provider needs to rotate it, and is not only used.
+  var canRotate: Bool { (try? providerKind(provider))?.descriptor.canRotate(settings) ?? false }
 }
