@@ -10,7 +10,8 @@ import nacl.signing
 
 # The clock's moment must exist; what else these must be is said in log.md.
 EVENTS_OF_OWNERS = """member.added member.removed vault.rekeyed credential.added credential.rekeyed credential.removed delivery.added
-    delivery.removed grant.added grant.removed handoff.withdrawn vault.restored""".split()
+    delivery.removed grant.added grant.removed handoff.withdrawn vault.restored witness.added
+    witness.removed""".split()
 
 
 def refuse(why):
@@ -206,7 +207,8 @@ def main(path, owner_key=None):
         refuse("nobody who is a member signed the newest checkpoint")
 
 
-try:
-    main(*sys.argv[1:])
-except (ValueError, TypeError, KeyError, AttributeError, StopIteration, OSError) as error:
-    refuse(repr(error))
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except (ValueError, TypeError, KeyError, AttributeError, StopIteration, OSError) as error:
+        refuse(repr(error))
