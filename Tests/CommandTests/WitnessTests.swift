@@ -70,6 +70,61 @@ struct WitnessTests {
   }
 
   @Test(
+    "Go, Python and this program accept what a witness signed, in a checkpoint and in a bundle, and refuse it altered",
+    .enabled(if: WitnessServer.isAvailable, "needs python3 with PyNaCl"))
+  func othersVerify() async throws {
+    let (place, witness) = try await Self.place()
+    let stranger = try await WitnessServer(place, seed: "another")
+    #expect(try await place.relatch("log", "witness", "submit").code == 0)
+    let note = place.folder.path + "/note"
+    let told = try await place.relatch("log", "checkpoint", "--cosigned", "-o", note, "--json").objects().first
+    let key = try #require(told?["key"] as? String)
+    if ThirdPartyTests.hasGo {
+      let verify = try await ThirdPartyTests.verifier(in: place)
+      #expect(try await place.run(verify, ["cosigned", key, witness.key, note]).code == 0)
+      #expect(try await place.run(verify, ["cosigned", key, stranger.key, note]).code == 1)
+      var altered = try Data(contentsOf: URL(fileURLWithPath: note))
+      altered[altered.count - 12] ^= 1
+      try altered.write(to: URL(fileURLWithPath: note + ".altered"))
+      #expect(try await place.run(verify, ["cosigned", key, witness.key, note + ".altered"]).code == 1)
+    }
+    #expect(try await place.relatch("read", "admin").code == 0)
+    let bundle = place.folder.path + "/admin.bundle"
+    #expect(try await place.relatch("log", "bundle", "admin", "-o", bundle).code == 0)
+    let far = ["HOME": "/nonexistent", "RELATCH_VAULT": "/nonexistent", "RELATCH_IDENTITY": "/nonexistent"]
+    let verified = try await place.relatch(
+      "log", "verify", "--bundle", bundle, "--witness", witness.key, environment: far)
+    #expect(
+      verified.code == 0 && verified.outputText.contains("vouched  by witness.example/w1"), "\(verified.errorText)")
+    expectFailure(
+      try await place.relatch("log", "verify", "--bundle", bundle, "--witness", stranger.key, environment: far), 65,
+      "cosignatures of 0")
+    #expect(
+      try await place.relatch("log", "verify", "--bundle", bundle, "--checkpoint", note, environment: far).code == 0)
+    let python = try #require(Programs.python)
+    let script = WitnessServer.script.replacingOccurrences(of: "witness.py", with: "verify_bundle.py")
+    func code(_ file: String, _ witness: String) async throws -> Int32 {
+      try await place.run(python, [script, file, key, witness]).code
+    }
+    #expect(try await code(bundle, witness.key) == 0)
+    #expect(try await code(bundle, stranger.key) == 1)
+    let lines = try String(contentsOfFile: bundle, encoding: .utf8).split(
+      separator: "\n", omittingEmptySubsequences: false)
+    let cosigned = try #require(lines.firstIndex { $0.hasPrefix(#"{"cosigned":"#) })
+    for (number, text) in [
+      lines[cosigned].replacing("\\n— ", with: "\\n\\n— "), lines[cosigned].replacing("relatch/", with: "relatch/00"),
+      lines[cosigned] + "\n" + lines[cosigned], lines[cosigned].replacing(#""path":["#, with: #""path":["AAAA","#),
+    ].enumerated() {
+      var copy = lines.map(String.init)
+      copy[cosigned] = String(text)
+      try copy.joined(separator: "\n").write(toFile: bundle + ".altered", atomically: true, encoding: .utf8)
+      let run = try await place.relatch("log", "verify", "--bundle", bundle + ".altered", environment: far)
+      #expect(run.code == 65, "\(number): \(run.outputText)")
+      #expect(try await code(bundle + ".altered", witness.key) == 1, "\(number)")
+    }
+  }
+
+  @Test(
     "A witness that is down, slow or wrong delays nothing and is a gap",
     .enabled(if: WitnessServer.isAvailable, "needs python3 with PyNaCl"))
   func faults() async throws {

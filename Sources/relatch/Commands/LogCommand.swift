@@ -121,7 +121,11 @@ struct LogVerifyCommand: AsyncParsableCommand {
     let found = try BundleReport(
       readingFile: file, expecting: LogExpectations(founder: owner, checkpoints: checkpoints))
     let key = try NoteKey(name: "relatch/\(found.vault)", key: found.owner.signing)
-    let members = try found.members(file: file)
+    let entries = found.checkpoint.checkpoint.size
+    let vouched = try trusted.require(
+      trusted.keys(), among: found.cosigned + SignedCheckpoint.read(checkpoints), of: entries)
+    var members = try found.members(file: file)
+    if !vouched.isEmpty { members["vouched"] = .array(vouched.map(\.json)) }
     try Report(options).result(
       .object(members),
       text: """
@@ -129,7 +133,8 @@ struct LogVerifyCommand: AsyncParsableCommand {
         signed   \(found.signer.name) (\(found.signer.role.rawValue)) signed the newest checkpoint
         root     \(found.checkpoint.checkpoint.root.bytes.base64)
         members  \(found.members.map { "\($0.name) (\($0.role.rawValue))" }.joined(separator: ", "))
-        owner    \(key.description)\(owner == nil ? " (as the bundle itself says: compare it, or pass it as --owner)" : "")
+        owner    \(key.description)\(owner == nil ? " (as the bundle itself says: compare it, or pass it as --owner)" : "")\
+        \(vouched.map { "\nvouched  \($0.text)" }.joined())
         """)
     if found.signer.role != .owner {
       Diagnostics.standard.warning(

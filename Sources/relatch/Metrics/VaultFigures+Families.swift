@@ -83,12 +83,12 @@ extension VaultFigures {
 
   /// One sample for each witness that has a value.
   private func eachWitness(
-    _ name: String, help: String, _ value: (WitnessStanding) -> MetricFamily.Value?
+    _ name: String, help: String, _ value: (WitnessFigures) -> MetricFamily.Value?
   ) -> MetricFamily {
     MetricFamily(
       name, help: help,
-      witnesses.compactMap { standing in
-        value(standing).map { .init(labels: ["witness": standing.witness.witness.name], value: $0) }
+      witnesses.compactMap { witness in
+        value(witness).map { .init(labels: ["witness": witness.name], value: $0) }
       })
   }
 

@@ -19,13 +19,13 @@ struct VaultFigures: Sendable {
   let checkpointed: Timestamp?
   let credentials: [CredentialFigures]
   /// What each witness has seen of the log.
-  let witnesses: [WitnessStanding]
+  let witnesses: [WitnessFigures]
   /// Nil if these are not written by a run.
   let run: Run?
 
   init(
     written: Timestamp, vaultBytes: Int64?, logEntries: UInt64, checkpointed: Timestamp?,
-    credentials: [CredentialFigures], witnesses: [WitnessStanding] = [], run: Run?
+    credentials: [CredentialFigures], witnesses: [WitnessFigures] = [], run: Run?
   ) {
     self.written = written
     self.vaultBytes = vaultBytes
@@ -56,7 +56,22 @@ struct VaultFigures: Sendable {
         return CredentialFigures(
           credential, journal: journal,
           appointment: schedule.appointment(for: credential, journal: journal, partners: partners.of(credential)))
-      }, witnesses: try view.standings(of: records), run: run)
+      }, witnesses: try view.standings(of: records).map { WitnessFigures($0) }, run: run)
+  }
+}
+
+/// What the metrics tell of one witness.
+struct WitnessFigures: Sendable {
+  let name: String
+  /// How many entries of the log it has not seen.
+  let unseen: UInt64
+  /// When the first of them came; nil if there is none.
+  let since: Timestamp?
+}
+
+extension WitnessFigures {
+  init(_ standing: WitnessStanding) {
+    self.init(name: standing.witness.witness.name, unseen: standing.unseen, since: standing.since)
   }
 }
 
