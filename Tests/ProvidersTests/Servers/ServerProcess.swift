@@ -19,7 +19,7 @@ final class ServerProcess: Sendable {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     port = try Self.freePort()
     let arguments = try prepare(folder, port)
-    pid = try Self.spawn(arguments, environment, log: folder.path + "/log")
+    pid = try Self.spawn(arguments, environment, in: folder.path)
   }
 
   deinit {
@@ -70,19 +70,20 @@ final class ServerProcess: Sendable {
     return UInt16(bigEndian: address.sin_port)
   }
 
-  private static func spawn(_ arguments: [String], _ more: [String: String], log: String) throws -> pid_t {
+  private static func spawn(_ arguments: [String], _ more: [String: String], in folder: String) throws -> pid_t {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-    posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+    posix_spawn_file_actions_addopen(&actions, 1, folder + "/log", O_WRONLY | O_CREAT | O_APPEND, 0o600)
     posix_spawn_file_actions_adddup2(&actions, 1, 2)
     let environment = ProcessInfo.processInfo.environment.merging(more) { $1 }
-    let words = arguments.map { strdup($0) } + [nil]
+    // In its folder: what a server leaves where it was started is gone with the rest.
+    let words = (["/bin/sh", "-c", #"cd "$0" && exec "$@""#, folder] + arguments).map { strdup($0) } + [nil]
     let variables = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
     defer { for pointer in words + variables { free(pointer) } }
     var pid: pid_t = 0
-    let failure = posix_spawn(&pid, arguments[0], &actions, nil, words, variables)
+    let failure = posix_spawn(&pid, "/bin/sh", &actions, nil, words, variables)
     try #require(failure == 0, "\(arguments[0]): \(String(cString: strerror(failure)))")
     return pid
   }
