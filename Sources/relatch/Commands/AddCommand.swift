@@ -12,7 +12,7 @@ struct AddCommand: AsyncParsableCommand {
     discussion: """
       The pair is one JSON object: {"client_id":"…","client_secret":"…"}. It is never an argument.
 
-      PROVIDERS (`relatch provider show ID` says more)
+      PROVIDERS (`relatch provider show ID` says more) \
       \(providerHelp)
       """)
 

@@ -25,7 +25,9 @@ struct StatusCommand: AsyncParsableCommand {
     let report = Report(options)
     let now = WallClock.now()
     var (isEmpty, hasFailedDelivery, hasOverdueDebt) = (true, false, false)
-    let pages = CredentialPages(of: try await Places(options).openLocked(), names, tag: tag)
+    let places = try Places(options)
+    let vault = try await places.openLocked()
+    let pages = CredentialPages(of: vault, names, tag: tag)
     try await pages.each { view, credentials in
       var index = try IndexCheck(view)
       return try credentials.map { credential in
@@ -43,9 +45,22 @@ struct StatusCommand: AsyncParsableCommand {
       hasOverdueDebt = hasOverdueDebt || standings.contains { $0.hasOverdueDebt(now) }
     }
     if isEmpty { try report.noteNone(of: tag) }
+    if names.isEmpty && tag == nil { try await tellWitnesses(vault, places.witnessRecords, report) }
     // What waits for a delivery is not retired: that comes first.
     if hasFailedDelivery { throw Status(code: .deliveryFailed) }
     if hasOverdueDebt { throw Status(code: .debtOutstanding) }
+  }
+
+  private func tellWitnesses(_ vault: LockedVault, _ records: WitnessRecords, _ report: Report) async throws {
+    let standings = try await vault.read { try $0.standings(of: records) }
+    for standing in standings {
+      if let trouble = standing.trouble { Diagnostics.standard.warning("\(trouble): see `relatch log verify`") }
+    }
+    if report.isJSON {
+      if let gap = standings.gapJSON { try report.text(gap.canonicalText) }
+    } else if let gap = standings.gapText {
+      try report.text(gap)
+    }
   }
 }
 
