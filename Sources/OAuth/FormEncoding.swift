@@ -20,6 +20,19 @@ package enum FormEncoding {
     }
   }
 
+  /// The encoded form of what is not secret.
+  package static func encoded(_ text: String) -> [UInt8] { encoded(text.utf8) }
+
+  /// The same of bytes.
+  package static func encoded(_ bytes: some Sequence<UInt8>) -> [UInt8] {
+    bytes.flatMap { byte -> [UInt8] in
+      switch byte {
+      case 0x41...0x5A, 0x61...0x7A, 0x30...0x39, 0x2D, 0x2E, 0x5F, 0x7E: [byte]
+      default: [UInt8(ascii: "%"), digit(byte >> 4), digit(byte & 15)]
+      }
+    }
+  }
+
   private static func digit(_ nibble: UInt8) -> UInt8 {
     nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "A") + nibble - 10
   }

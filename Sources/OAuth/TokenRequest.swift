@@ -9,29 +9,34 @@ package struct TokenRequest: Sendable {
   private static let form = "application/x-www-form-urlencoded"
   private static let grantType = Array("grant_type=client_credentials".utf8)
 
-  /// Copies the pair into the request; the request's copies are wiped with it.
+  /// Copies the pair into the request; the request's copies are wiped with it. `parameters` are further members of the form,
+  /// as `scope`: nothing secret.
   package init(
-    clientID: borrowing SecretBytes, clientSecret: borrowing SecretBytes, by authentication: ClientAuthentication
+    clientID: borrowing SecretBytes, clientSecret: borrowing SecretBytes, by authentication: ClientAuthentication,
+    parameters: [(name: String, value: String)] = []
   ) throws {
+    let opening = Self.grantType + parameters.flatMap { Array("&\($0.name)=".utf8) + FormEncoding.encoded($0.value) }
     switch authentication {
     case .body:
-      body = .secret(SharedSecret(try Self.form(clientID, clientSecret)), contentType: Self.form)
+      body = .secret(SharedSecret(try Self.form(opening, clientID, clientSecret)), contentType: Self.form)
       headers = []
     case .basic, .basicRaw:
-      body = .bytes(Self.grantType, contentType: Self.form)
+      body = .bytes(opening, contentType: Self.form)
       let value = try Self.userPassword(clientID, clientSecret, encoded: authentication == .basic)
       headers = [.init(name: "Authorization", prefix: "Basic ", value: SharedSecret(try base64(value)))]
     }
   }
 
-  private static func form(_ id: borrowing SecretBytes, _ secret: borrowing SecretBytes) throws -> SecretBytes {
+  private static func form(
+    _ opening: [UInt8], _ id: borrowing SecretBytes, _ secret: borrowing SecretBytes
+  ) throws -> SecretBytes {
     let idName = Array("&client_id=".utf8)
     let secretName = Array("&client_secret=".utf8)
     let capacity =
-      grantType.count + idName.count + secretName.count + FormEncoding.capacity(of: id.count + secret.count)
+      opening.count + idName.count + secretName.count + FormEncoding.capacity(of: id.count + secret.count)
     let (id, secret) = (id.bytes, secret.bytes)
     return try SecretBytes(capacity: capacity) { output in
-      for byte in grantType + idName { output.append(byte) }
+      for byte in opening + idName { output.append(byte) }
       FormEncoding.append(id, to: &output)
       for byte in secretName { output.append(byte) }
       FormEncoding.append(secret, to: &output)

@@ -7,9 +7,15 @@ package struct AdminAccess: Sendable {
   package let settings: [String: String]
   /// Its active pair now; every call is an entry in the log.
   package let pair: @Sendable () async throws -> Pair
+  /// Whether it is the very credential that is rotated.
+  package let isSelf: Bool
   package let session = AdminSession()
 
-  package init(name: String, settings: [String: String], pair: @escaping @Sendable () async throws -> Pair) {
+  package init(
+    name: String, settings: [String: String], isSelf: Bool = false,
+    pair: @escaping @Sendable () async throws -> Pair
+  ) {
+    self.isSelf = isSelf
     self.name = name
     self.settings = settings
     self.pair = pair

@@ -7,13 +7,17 @@ package import Vault
 /// Every method that changes the provider names what it acts on, so that a call sent by a run that lost its lease does
 /// nothing twice. None retries: the engine decides that.
 package protocol CredentialProvider: Sendable {
-  /// What it has of this credential now. `known` are the pairs the vault has, which say which consumer is ours.
-  func observe(known: [Pair]) async throws(ProviderError) -> Observation
+  /// What becomes of the old pair when there is a new one.
+  var replacement: Replacement { get }
+
+  /// What it has of this credential now. `known` are the pairs the vault has, which say which consumer is ours. Fails with
+  /// `configuration` where a lost answer could not be cleared up by looking: before anything is asked for.
+  func observe(known: KnownPairs) async throws(ProviderError) -> Observation
 
   /// Makes a new pair beside the primary one. `observation` is one made by the same run before.
   func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair
 
-  /// Makes the staged pair `handle` primary.
+  /// Makes the staged pair `handle` primary. Asks nobody unless `replacement` is `promotion`.
   func promote(handle: String, _ observation: Observation) async throws(ProviderError)
 
   /// Ends the pair `handle`, which the caller has just seen in `observation` and recognised by its client identifier.
@@ -27,10 +31,62 @@ package protocol CredentialProvider: Sendable {
   func administer(with pair: Pair) async
 }
 
+extension CredentialProvider {
+  package var replacement: Replacement { .promotion }
+}
+
+/// What becomes of the old pair when there is a new one. What can be undone follows from it, and who says which pair is the
+/// primary one.
+package enum Replacement: String, Sendable {
+  /// A new pair is staged beside the primary one, and made primary by a request of its own.
+  case promotion
+  /// Both are accepted alike until one is deleted. The provider calls none of them primary: the vault's active one is.
+  case overlap
+  /// Making the new one ends the old one at once. The vault's active one is called primary until the new one is promoted
+  /// here, though it is dead: what was made cannot be given up any more.
+  case cutOver = "cut-over"
+
+  /// What is told before a rotation of that kind.
+  package static let cutOverWarning =
+    "the old pair ends the moment the new one is made: whoever uses it is refused until the new one has arrived"
+}
+
+/// The pairs of one credential that the vault has and that its provider may accept.
+package struct KnownPairs: Sendable {
+  package struct Known: Sendable {
+    package let pair: Pair
+    package let stage: Stage
+    /// What the provider calls it, if it said so when it made it.
+    package let handle: String?
+
+    package init(_ pair: Pair, in stage: Stage, handle: String? = nil) {
+      self.pair = pair
+      self.stage = stage
+      self.handle = handle
+    }
+  }
+
+  /// In the order in which they were made.
+  package let all: [Known]
+  /// Whether a new pair was asked for and no outcome is known: one that the vault does not have may be it.
+  package let isStaging: Bool
+
+  package init(_ all: [Known], isStaging: Bool = false) {
+    self.all = all
+    self.isStaging = isStaging
+  }
+
+  package var pairs: [Pair] { all.map(\.pair) }
+
+  /// The newest pair in `stage`; nil if there is none.
+  package func newest(in stage: Stage) -> Known? { all.last { $0.stage == stage } }
+}
+
 /// What a provider has of one credential at one moment.
 package struct Observation: Sendable {
   /// What the provider calls the unit our pairs belong to. Not secret.
   package let consumer: String
+  /// Where the provider calls none primary (`Replacement`): the vault's active pair if it is there, else the newest one.
   package let primary: ObservedPair
   /// Pairs beside the primary one.
   package let others: [ObservedPair]
@@ -63,10 +119,17 @@ package struct ObservedPair: Sendable {
   package let clientSecret: SharedSecret?
   /// When the provider will end it by itself.
   package let expires: Timestamp?
+  /// What manages this pair alone, where the provider gives such a thing out with it (RFC 7592 §3).
+  package let registrationToken: SharedSecret?
+  /// Whether several pairs have this client identifier, so that the secret tells them apart.
+  package let sharesClientID: Bool
 
   package init(
-    place: Place, handle: String, clientID: SharedSecret, clientSecret: SharedSecret?, expires: Timestamp?
+    place: Place, handle: String, clientID: SharedSecret, clientSecret: SharedSecret?, expires: Timestamp?,
+    registrationToken: SharedSecret? = nil, sharesClientID: Bool = false
   ) {
+    self.registrationToken = registrationToken
+    self.sharesClientID = sharesClientID
     self.place = place
     self.handle = handle
     self.clientID = clientID
@@ -75,7 +138,10 @@ package struct ObservedPair: Sendable {
   }
 
   /// Whether this is the provider's view of `pair`.
-  package func matches(_ pair: Pair) -> Bool { clientID.secret.isEqual(to: pair.clientID) }
+  package func matches(_ pair: Pair) -> Bool {
+    guard clientID.secret.isEqual(to: pair.clientID) else { return false }
+    return !sharesClientID || clientSecret?.secret.isEqual(to: pair.clientSecret) == true
+  }
 }
 
 /// What a token grant showed, for the log. Nothing in it is secret.

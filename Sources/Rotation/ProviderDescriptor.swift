@@ -14,16 +14,61 @@ package struct ProviderDescriptor: Sendable {
     }
   }
 
+  /// What a provider's own documents say, that its client was written by.
+  package struct Document: Sendable {
+    package let title: String
+    package let address: String
+
+    package init(_ title: String, _ address: String) {
+      self.title = title
+      self.address = address
+    }
+  }
+
+  /// What becomes of a pair there when it is replaced.
+  package struct Life: Sendable {
+    /// The ways in which a new pair can replace the old one there, the usual one first.
+    package let replacements: [Replacement]
+    /// How many secrets are accepted at once, at most; nil where the provider sets no limit that matters.
+    package let secretsAtOnce: Int?
+    /// Whether a new pair has a client identifier of its own.
+    package let changesClientID: Bool
+    /// Until when the old pair is accepted, as the end of a sentence.
+    package let oldPair: String
+    /// What is found out after an answer was lost, and how.
+    package let lostAnswer: String
+
+    package init(
+      _ replacements: [Replacement], secretsAtOnce: Int?, changesClientID: Bool, oldPair: String, lostAnswer: String
+    ) {
+      self.replacements = replacements
+      self.secretsAtOnce = secretsAtOnce
+      self.changesClientID = changesClientID
+      self.oldPair = oldPair
+      self.lostAnswer = lostAnswer
+    }
+  }
+
   /// As `--provider` takes it.
   package let id: String
   /// One sentence.
   package let summary: String
   package let settings: [Setting]
+  package let life: Life
+  /// Whose token drives a rotation, and what it may need.
+  package let administrator: String
+  /// What its client was written by.
+  package let documents: [Document]
 
-  package init(id: String, summary: String, settings: [Setting]) {
+  package init(
+    id: String, summary: String, settings: [Setting], life: Life, administrator: String, documents: [Document]
+  ) {
     self.id = id
     self.summary = summary
     self.settings = settings
+    self.life = life
+    self.administrator = administrator
+    self.documents = documents
   }
 
   /// Fails unless every key of `settings` is known.
@@ -34,5 +79,10 @@ package struct ProviderDescriptor: Sendable {
         .configuration, "provider \(id) has no setting \"\(stranger)\"",
         hint: "its settings are \(known.joined(separator: ", "))")
     }
+  }
+
+  /// Whether a credential with `settings` can be rotated, and not only used.
+  package func canRotate(_ settings: [String: String]) -> Bool {
+    self.settings.allSatisfy { !$0.isRequiredToRotate || settings[$0.key] != nil }
   }
 }

@@ -65,8 +65,12 @@ package struct RotationPreflight: Sendable {
   ) async -> [RotationFinding] {
     guard let active else { return [] }
     var findings: [RotationFinding] = []
+    if provider.replacement == .cutOver {
+      findings.append(RotationFinding("replacement", .warning, Replacement.cutOverWarning))
+    }
     do {
-      let seen = try await provider.observe(known: Array(pairs.values))
+      let seen = try await provider.observe(
+        known: KnownPairs(of: credential, pairs, isStaging: journal?.machine.state == .staging))
       findings.append(RotationFinding("provider", .ok, "the provider shows the app, its consumer and what is staged"))
       findings += self.findings(in: seen, now: clock())
       if let reader = provider as? any PrimaryReader {

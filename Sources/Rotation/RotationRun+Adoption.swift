@@ -29,7 +29,9 @@ extension RotationRun {
     }
     try await openPairs()
     if credential.isSelfAdministered, let offered { await provider.administer(with: offered.pair) }
-    let known = Array(pairs.values) + (offered.map { [$0.pair] } ?? [])
+    let known = KnownPairs(
+      KnownPairs(of: credential, pairs, isStaging: false).all
+        + (offered.map { [KnownPairs.Known($0.pair, in: .staged)] } ?? []))
     let seen: Observation
     do { seen = try await ask { try await self.provider.observe(known: known) } } catch let error as ProviderError {
       throw RotationError(
@@ -39,7 +41,7 @@ extension RotationRun {
     }
     try requireStranger(seen)
     let made = try await primary(seen, offered)
-    let pair = Pair(clientID: try made.clientID.secret.clone(), clientSecret: try secret(of: made))
+    let pair = try Pair(clientID: made.clientID.secret.clone(), clientSecret: secret(of: made))
     do { _ = try await ask { try await self.provider.grant(pair) } } catch let error as ProviderError {
       throw RotationError(error, while: "adopting the primary pair", name)
     }
@@ -88,7 +90,8 @@ extension RotationRun {
       }
       return ObservedPair(
         place: .primary, handle: "", clientID: SharedSecret(try offered.pair.clientID.clone()),
-        clientSecret: SharedSecret(try offered.pair.clientSecret.clone()), expires: nil)
+        clientSecret: SharedSecret(try offered.pair.clientSecret.clone()), expires: nil,
+        registrationToken: offered.pair.registrationToken)
     }
     guard let reader = provider as? any PrimaryReader else {
       throw RotationError(

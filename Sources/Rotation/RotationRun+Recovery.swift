@@ -1,6 +1,6 @@
 import JSON
 import Sodium
-import Vault
+package import Vault
 
 // Asking, and finding out. A lost answer is a state of its own: what happened is read from the provider, never guessed.
 extension RotationRun {
@@ -53,7 +53,8 @@ extension RotationRun {
 
   /// One look at the provider.
   func look() async throws -> Observation {
-    try await ask { try await self.provider.observe(known: Array(self.pairs.values)) }
+    let known = KnownPairs(of: credential, pairs, isStaging: journal?.machine.state == .staging)
+    return try await ask { try await self.provider.observe(known: known) }
   }
 
   /// Looks at the provider, asking again a few times if it is in trouble.
@@ -107,7 +108,8 @@ extension RotationRun {
     else { return try await didNotHappen(.stage, "not-found") }
     try requireActivePrimary(seen, "nothing is adopted")
     // While a leak stands, whoever knows an administrator's pair may have staged it, and would know what replaces the leaked one.
-    let isLeaked = credential.leak != nil
+    // What ended the old one as it was made cannot be deleted: it is replaced in its turn.
+    let isLeaked = credential.leak != nil && provider.replacement != .cutOver
     guard !isLeaked, isFit(made) else {
       // Asked for by an earlier run, it may be a stranger's by now: it is left alone, and looked at again by the next run.
       guard isLeaked || lastAsked?.step == .stage else {
@@ -141,7 +143,8 @@ extension RotationRun {
     if seen.others.contains(where: { $0.matches(pair) && $0.place == .staged }) {
       return try await didNotHappen(.promote, version: number, "not-primary")
     }
-    try requireActivePrimary(seen, "nothing is given up")
+    // Where the old pair died as the new one was made, and a third is there now, both are gone.
+    if provider.replacement != .cutOver { try requireActivePrimary(seen, "nothing is given up") }
     // A provider in the middle of promoting may show the pair nowhere for a moment: one look is not enough to give it up.
     guard isAgain else {
       try await pause(.seconds(2))
@@ -167,10 +170,20 @@ extension RotationRun {
           "someone promoted it elsewhere: make version \(activeNumber) primary again, and the next run removes this one"
       )
     }
-    try requireActivePrimary(seen, "nothing is given up")
+    if provider.replacement != .cutOver { try requireActivePrimary(seen, "nothing is given up") }
     guard !seen.others.contains(where: { $0.matches(pair) }) else {
       return try await didNotHappen(.discard, version: number, "still-there")
     }
     try await markDiscarded(number, refusedAs: refusalOfDiscarded(number, pair))
+  }
+}
+
+extension KnownPairs {
+  /// The opened `pairs` of `credential`, by version.
+  package init(of credential: Credential, _ pairs: [UInt64: Pair], isStaging: Bool) {
+    self.init(
+      credential.versions.compactMap { version in
+        pairs[version.number].map { Known($0, in: version.stage, handle: version.handle) }
+      }, isStaging: isStaging)
   }
 }

@@ -102,6 +102,12 @@ extension RotationRun {
       case .staged, .validated:
         let (number, pair) = try pair(in: .staged)
         let seen = try await observe(for: .discard)
+        if provider.replacement == .cutOver, seen.others.contains(where: { $0.matches(pair) }) {
+          // It ended the old one: it is replaced like any other.
+          try await record(.intended(.promote), version: number)
+          try await markPromoted(number)
+          continue
+        }
         guard seen.primary.matches(pair) else {
           try await record(.abandoned, version: number)
           continue

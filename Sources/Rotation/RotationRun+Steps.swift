@@ -82,6 +82,7 @@ extension RotationRun {
     do {
       try Pair.check(made.clientID.secret, "the staged client_id")
       try Pair.check(secret.secret, "the staged client_secret")
+      if let token = made.registrationToken { try Pair.check(token.secret, "the staged registration_access_token") }
       return true
     } catch { return false }
   }
@@ -93,7 +94,9 @@ extension RotationRun {
         .provider(.malformed), "\(name): the provider staged a pair and does not show its secret",
         hint: "allow access to consumer secrets via REST API in the provider's set-up, then rotate again")
     }
-    let pair = Pair(clientID: try made.clientID.secret.clone(), clientSecret: try secret.secret.clone())
+    let pair = try Pair(
+      clientID: made.clientID.secret.clone(), clientSecret: secret.secret.clone(),
+      registrationToken: made.registrationToken)
     let now = timing.now()
     // Found after a crash it may be older than this run: its age counts from when it was asked for.
     let asked = journal?.stagingIntended
@@ -136,7 +139,8 @@ extension RotationRun {
           try await pause(wait)
           continue
         }
-        guard error.code == .refused, timing.now() + wait > deadline else {
+        // What was made by ending the old one is not given up: there would be no pair left.
+        guard error.code == .refused, timing.now() + wait > deadline, provider.replacement != .cutOver else {
           try await record(.postponed(.validate), version: number, error.members)
           throw RotationError(error, while: "validating version \(number)", name)
         }
@@ -162,6 +166,8 @@ extension RotationRun {
     try await asking(.promote, version: number, isProved ? [:] : ["unproved": true]) {
       try await self.provider.promote(handle: staged.handle, seen)
     } record: {
+      // Which of equals is primary is the vault's to say: there is nothing to look at.
+      guard self.provider.replacement == .promotion else { return try await self.markPromoted(number) }
       // What it answers is its opinion; what is primary afterwards decides.
       try await self.clearUp(.promote)
     }

@@ -168,6 +168,12 @@ actor RotationRun {
       case .staging: try await clearUp(.stage)
       case .promoting: try await clearUp(.promote)
       case .validating: try await record(.postponed(.validate), version: credential.version(in: .staged)?.number)
+      case .staged where provider.replacement == .cutOver, .validated where provider.replacement == .cutOver:
+        throw RotationError(
+          .promotedAlready,
+          "\(name): the old pair ended as version \(credential.version(in: .staged)?.number ?? 0) was made:"
+            + " there is nothing left to give up",
+          hint: "`relatch resume \(name)` finishes the rotation")
       case .ready, .staged, .validated:
         try await record(.abandoned, version: credential.version(in: .staged)?.number)
       case .rejected, .discarding, .failed:

@@ -9,7 +9,7 @@ package struct UnaskedProvider: CredentialProvider {
     self.error = error
   }
 
-  package func observe(known: [Pair]) async throws(ProviderError) -> Observation { throw error }
+  package func observe(known: KnownPairs) async throws(ProviderError) -> Observation { throw error }
   package func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair { throw error }
   package func promote(handle: String, _ observation: Observation) async throws(ProviderError) { throw error }
   package func delete(handle: String, _ observation: Observation) async throws(ProviderError) { throw error }

@@ -6,29 +6,41 @@ package import Sodium
 package final class Pair: Sendable {
   package let clientID: SecretBytes
   package let clientSecret: SecretBytes
+  /// What manages this client at its provider, where the provider gives such a token out with each client (RFC 7592 §3). It is
+  /// sealed with the pair, and goes nowhere that a pair is delivered to or read from.
+  package let registrationToken: SharedSecret?
 
   /// The greatest size of either part in bytes.
   package static let greatestPart = 4096
 
-  package init(clientID: consuming SecretBytes, clientSecret: consuming SecretBytes) {
+  package init(
+    clientID: consuming SecretBytes, clientSecret: consuming SecretBytes, registrationToken: SharedSecret? = nil
+  ) {
     self.clientID = clientID
     self.clientSecret = clientSecret
+    self.registrationToken = registrationToken
   }
 
   /// Reads `{"client_id":"…","client_secret":"…"}` from guarded memory: both parts present, 1 to 4,096 bytes, no control
-  /// character, nothing else beside them. The parts share its pages. Throws `JSONError`, or `VaultError.invalidInput`.
+  /// character, and nothing else beside them but perhaps a `registration_access_token` like them. The parts share its pages.
+  /// Throws `JSONError`, or `VaultError.invalidInput`.
   package convenience init(reading document: SharedSecret) throws {
     let node = try document.secret.withBytes { try JSONNode(reading: $0) }
     guard case .object(let members) = node else {
       throw JSONError(.wrongType, "the pair: expected an object with client_id and client_secret")
     }
-    guard members.allSatisfy({ $0.name == "client_id" || $0.name == "client_secret" }) else {
+    let parts = ["client_id", "client_secret", Self.tokenName]
+    guard members.allSatisfy({ parts.contains($0.name) }) else {
       throw JSONError(.wrongType, "the pair: expected client_id and client_secret, and no other member")
     }
+    let token =
+      node[Self.tokenName] == nil ? nil : SharedSecret(try Self.part(Self.tokenName, of: node, in: document))
     self.init(
       clientID: try Self.part("client_id", of: node, in: document),
-      clientSecret: try Self.part("client_secret", of: node, in: document))
+      clientSecret: try Self.part("client_secret", of: node, in: document), registrationToken: token)
   }
+
+  private static let tokenName = "registration_access_token"
 
   private static func part(_ name: String, of node: JSONNode, in document: SharedSecret) throws -> SecretBytes {
     guard let member = node[name] else { throw JSONError(.missing, "the pair: member \"\(name)\" is missing") }
@@ -68,18 +80,30 @@ package final class Pair: Sendable {
     }
   }
 
-  /// The canonical JSON text of the pair (RFC 8785), in guarded memory: what is sealed, and what `read` prints.
-  package func document() throws -> SecretBytes {
+  /// The canonical JSON text of the pair (RFC 8785), in guarded memory: what `read` prints, and what is delivered.
+  package func document() throws -> SecretBytes { try document(with: nil) }
+
+  /// The same with all that the vault has of it: what is sealed.
+  package func sealedDocument() throws -> SecretBytes { try document(with: registrationToken) }
+
+  private func document(with token: SharedSecret?) throws -> SecretBytes {
     let open = Array(#"{"client_id":""#.utf8)
     let middle = Array(#"","client_secret":""#.utf8)
+    let last = Array("\",\"\(Self.tokenName)\":\"".utf8)
     let close = Array(#""}"#.utf8)
     // Only quote and backslash can need escaping: control characters were refused.
-    let capacity = open.count + middle.count + close.count + 2 * (clientID.count + clientSecret.count)
+    let capacity =
+      open.count + middle.count + last.count + close.count
+      + 2 * (clientID.count + clientSecret.count + (token?.secret.count ?? 0))
     return try SecretBytes(capacity: capacity) { output in
       for byte in open { output.append(byte) }
       clientID.withUnsafeBytes { Self.escape($0, to: &output) }
       for byte in middle { output.append(byte) }
       clientSecret.withUnsafeBytes { Self.escape($0, to: &output) }
+      if let token {
+        for byte in last { output.append(byte) }
+        token.secret.withUnsafeBytes { Self.escape($0, to: &output) }
+      }
       for byte in close { output.append(byte) }
     }
   }

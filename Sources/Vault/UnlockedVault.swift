@@ -103,7 +103,8 @@ package struct UnlockedVault: Sendable {
     // A pair that could not be read back would be lost when it is needed.
     try Pair.check(pair.clientID, "client_id")
     try Pair.check(pair.clientSecret, "client_secret")
-    let document = try pair.document()
+    if let token = pair.registrationToken { try Pair.check(token.secret, "registration_access_token") }
+    let document = try pair.sealedDocument()
     let record = try SealedRecord.seal(
       document.bytes, key: key.bytes, purpose: .pair(credential.id, version: version), vault: header.id,
       randomness: randomness)

@@ -162,7 +162,9 @@ final class RotationComposition: Sendable {
     let vault = vault
     let purpose = credential.isSelfAdministered ? "administers itself" : "administers"
     let askedAdministrator = askedAdministrator
-    let access = AdminAccess(name: admin.name, settings: admin.settings) {
+    let access = AdminAccess(
+      name: admin.name, settings: admin.settings, isSelf: credential.isSelfAdministered
+    ) {
       defer { askedAdministrator.open() }
       let opened = try await vault.pairs(
         of: admin.name,

@@ -24,7 +24,8 @@ struct Relatch: AsyncParsableCommand {
       """,
     version: version,
     subcommands: [
-      InitCommand.self, AddCommand.self, PolicyCommand.self, ListCommand.self, ShowCommand.self, StatusCommand.self,
+      InitCommand.self, AddCommand.self, ProviderCommand.self, PolicyCommand.self, ListCommand.self, ShowCommand.self,
+      StatusCommand.self,
       ReadCommand.self, PlanCommand.self, RotateCommand.self, ResumeCommand.self, AbortCommand.self, RetireCommand.self,
       RevokeCommand.self, IncidentCommand.self, DrillCommand.self, AdoptCommand.self, RemoveCommand.self,
       SinkCommand.self, HookCommand.self,

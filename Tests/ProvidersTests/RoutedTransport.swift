@@ -51,6 +51,9 @@ func pair(_ id: String, _ secret: String = echo) throws -> Pair {
     clientID: try SecretBytes(copying: id.span.bytes), clientSecret: try SecretBytes(copying: secret.span.bytes))
 }
 
+/// What a vault knows that has one pair, the active one.
+func known(_ id: String) throws -> KnownPairs { KnownPairs([.init(try pair(id), in: .active)]) }
+
 func provider(_ transport: RoutedTransport, _ more: [String: String] = [:]) throws -> SalesforceProvider {
   try SalesforceProvider(
     settings: settings.merging(more) { $1 },

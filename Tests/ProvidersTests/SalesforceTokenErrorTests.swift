@@ -98,10 +98,10 @@ struct SalesforceTokenErrorTests {
           path.hasSuffix("/token") ? RoutedTransport.token : .init(status: status, body: body)
         }
         let provider = try provider(transport)
-        let observing = await failure { _ = try await provider.observe(known: [pair("id")]) }
+        let observing = await failure { _ = try await provider.observe(known: known("id")) }
         let refusing = try ProvidersTests.provider(RoutedTransport(always: .init(status: status, body: body)))
         let granting = await failure { _ = try await refusing.grant(pair("id")) }
-        let administering = await failure { _ = try await refusing.observe(known: [pair("id")]) }
+        let administering = await failure { _ = try await refusing.observe(known: known("id")) }
         for error in [observing, granting, administering] {
           let texts = [try #require(error).description, try #require(error).hint ?? ""]
           for text in texts { #expect(!text.contains(echo) && !text.contains("marker"), "\(status): \(text)") }

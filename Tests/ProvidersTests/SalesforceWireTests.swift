@@ -18,7 +18,7 @@ struct SalesforceWireTests {
       default: .init(body: one)
       }
     }
-    return try await provider(transport).observe(known: [pair("primary")])
+    return try await provider(transport).observe(known: known("primary"))
   }
 
   private func set(_ key: String = "key", _ secret: String = "secret", state: String = "Active") -> String {
@@ -96,11 +96,11 @@ struct SalesforceWireTests {
       ("one", "888000000000001"), ("two", "888000000000002AAA"), ("three", "888000000000003"),
       ("new", "888000000000001"),
     ] {
-      #expect(try await provider(transport).observe(known: [pair(key)]).consumer == expected)
+      #expect(try await provider(transport).observe(known: known(key)).consumer == expected)
     }
     let named = try provider(transport, ["consumer": "888000000000002"])
-    #expect(try await named.observe(known: [pair("nobody")]).consumer == "888000000000002AAA")
-    let error = await failure { _ = try await provider(transport).observe(known: [pair("nobody")]) }
+    #expect(try await named.observe(known: known("nobody")).consumer == "888000000000002AAA")
+    let error = await failure { _ = try await provider(transport).observe(known: known("nobody")) }
     #expect(error?.code == .configuration)
   }
 
@@ -114,7 +114,7 @@ struct SalesforceWireTests {
         if path.hasSuffix("/token") { return RoutedTransport.token }
         return path == Self.app ? .init(body: #"{"consumers":[{"id":"888000000000001","key":"one"}]}"#) : answer
       }
-      let error = await failure { _ = try await provider(transport).observe(known: [pair("nobody")]) }
+      let error = await failure { _ = try await provider(transport).observe(known: known("nobody")) }
       #expect(error?.code == code, "\(String(describing: error))")
     }
   }

@@ -54,7 +54,7 @@ final class FakeProvider: CredentialProvider {
     } catch { throw ProviderError(.malformed, "no memory") }
   }
 
-  func observe(known: [Pair]) async throws(ProviderError) -> Observation {
+  func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
     try note("observe")
     let (primary, slot, secret) = state.withLock { ($0.primary, $0.slot, $0.nextSecret($0.made)) }
     var others: [ObservedPair] = []

@@ -29,7 +29,7 @@ extension Scenario {
     }
   }
 
-  private func elsewhere(_ body: (SalesforceProvider, [Pair]) async throws -> Void) async throws {
+  private func elsewhere(_ body: (SalesforceProvider, KnownPairs) async throws -> Void) async throws {
     let transport = CurlTransport()
     let credential = try await credential()
     let admin = try #require(server.adminApp.consumers.first?.primary)
@@ -38,10 +38,11 @@ extension Scenario {
       admin: AdminAccess(name: "someone", settings: credential.settings) { try ScenarioTests.pair(admin) },
       transport: transport)
     let known = try await vault.pairs(
-      of: "crm", choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairUsed, now: clock.now()
-    ).map(\.pair)
+      of: "crm", choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairUsed, now: clock.now())
     let result: Result<Void, any Error>
-    do { result = .success(try await body(provider, known)) } catch { result = .failure(error) }
+    do {
+      result = .success(try await body(provider, KnownPairs(known.map { .init($0.pair, in: $0.version.stage) })))
+    } catch { result = .failure(error) }
     await transport.shutdown()
     // The order of requests and entries is asked of our own runs alone.
     server.forgetRequests()

@@ -18,6 +18,35 @@ import Testing
     #expect(try read(text).text == #"{"client_id":"a","client_secret":"b"}"#)
   }
 
+  @Test func whatManagesAClientIsSealedWithItAndGoesNowhereElse() throws {
+    let text = #"{"client_id":"a","client_secret":"b","registration_access_token":"t\"t"}"#
+    let pair = try read(text)
+    #expect(try pair.text == #"{"client_id":"a","client_secret":"b"}"#)
+    let sealed = try pair.sealedDocument()
+    #expect(sealed.withUnsafeBytes { String(decoding: $0, as: UTF8.self) } == text)
+    let again = try read(text)
+    let isSame = again.registrationToken?.secret.isEqual(to: try #require(pair.registrationToken).secret)
+    #expect(isSame == true)
+    #expect(throws: VaultError(.invalidInput, "")) {
+      try read(#"{"client_id":"a","client_secret":"b","registration_access_token":""}"#)
+    }
+  }
+
+  @Test func whatManagesAClientComesBackFromTheVault() async throws {
+    let fixture = try await Fixture()
+    try await fixture.add()
+    let pair = try read(#"{"client_id":"a","client_secret":"b","registration_access_token":"t"}"#)
+    let now = Fixture.start
+    _ = try await fixture.vault.add(
+      name: "registered", provider: "oauth-registration", settings: [:], policy: Policy(), admin: "registered",
+      pair: pair, now: now)
+    let opened = try await fixture.vault.pairs(
+      of: "registered", choosing: { $0.versions }, event: .pairRead, now: now)
+    let token = try #require(opened.first?.pair.registrationToken)
+    let isSame = token.secret.isEqual(to: try #require(pair.registrationToken).secret)
+    #expect(isSame)
+  }
+
   @Test(arguments: ["\"", "\\", "\\\"", "é", "漢字", "👩‍👩‍👧", "/", "\u{2028}", "a b"])
   func everyTextSurvivesItsDocument(_ text: String) throws {
     let pair = try Fixture.pair((text, text + text))

@@ -39,9 +39,9 @@ package struct SalesforceProvider: ProviderKind, PrimaryReader {
 
   // MARK: - Observation
 
-  package func observe(known: [Pair]) async throws(ProviderError) -> Observation {
-    await client.consider(known)
-    let consumer = try await findConsumer(known)
+  package func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
+    await client.consider(known.pairs)
+    let consumer = try await findConsumer(known.pairs)
     // A consumer without staged sets is answered by an empty list or by 404, depending on the reading.
     let staged: [WireCredentials]
     do {

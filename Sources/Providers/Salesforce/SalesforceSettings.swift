@@ -20,6 +20,20 @@ struct SalesforceSettings: Sendable {
       .init("app", "the app's identifier, as in 0xI000000000001", isRequiredToRotate: true),
       .init("consumer", "the consumer's identifier, where an app has several; found by its key if absent"),
       .init("api-version", "65.0 or later; 65.0 if absent"),
+    ],
+    life: .init(
+      [.promotion], secretsAtOnce: 2, changesClientID: true,
+      oldPair: "until it is deleted, 30 days at most; it holds the only staging slot as long",
+      lostAnswer: "the staging slot and the primary pair show what was done, a new pair's secret included"),
+    administrator: "an app whose Run As user has External Client App Developer and View Client Secret; or itself",
+    documents: [
+      .init(
+        "Connect REST API guide, OAuth Credentials Resources",
+        "https://developer.salesforce.com/docs/atlas.en-us.chatterapi.meta/chatterapi/connect_resources_oauth_credentials_resources.htm"
+      ),
+      .init(
+        "Salesforce help, Stage OAuth Credentials",
+        "https://help.salesforce.com/s/articleView?id=xcloud.eca_stage_oauth_credentials.htm"),
     ])
 
   init(_ settings: [String: String]) throws(ProviderError) {

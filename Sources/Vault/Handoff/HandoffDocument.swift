@@ -11,7 +11,7 @@ enum HandoffDocument {
 
   /// The digest of what the sender signs.
   static func digest(_ handoff: Handoff, _ pair: Pair) throws -> SHA256Digest {
-    let document = try pair.document()
+    let document = try pair.sealedDocument()
     var hash = SHA256()
     hash.update(opening + handoff.json.canonicalBytes + middle)
     hash.update(document.bytes)
@@ -20,7 +20,7 @@ enum HandoffDocument {
   }
 
   static func encode(_ handoff: Handoff, _ pair: Pair, signature: [UInt8]) throws -> SecretBytes {
-    let document = try pair.document()
+    let document = try pair.sealedDocument()
     let before = opening + handoff.json.canonicalBytes + middle
     let after = closing + Array(signature.base64.utf8) + end
     return try SecretBytes(capacity: before.count + document.count + after.count) { output in

@@ -9,7 +9,12 @@ import Vault
 struct AddCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "add", abstract: "Add a credential; its pair comes on standard input.",
-    discussion: #"The pair is one JSON object: {"client_id":"…","client_secret":"…"}. It is never an argument."#)
+    discussion: """
+      The pair is one JSON object: {"client_id":"…","client_secret":"…"}. It is never an argument.
+
+      PROVIDERS (`relatch provider show ID` says more)
+      \(providerHelp)
+      """)
 
   @OptionGroup var options: CommonOptions
 

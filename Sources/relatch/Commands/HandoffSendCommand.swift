@@ -75,7 +75,7 @@ struct HandoffSendCommand: AsyncParsableCommand {
 
   private func requireRotatable(in vault: UnlockedVault) async throws {
     let name = name
-    guard transfer, try await vault.read({ try $0.credential(name) }).settings["app"] == nil else { return }
+    guard transfer, try await vault.read({ try $0.credential(name) }).canRotate == false else { return }
     throw Failure(
       .configuration, "\(name) has no app of its own (setting app): the recipient could not rotate it",
       hint: "send it without --transfer, or add it under another name with --set app=0x…")

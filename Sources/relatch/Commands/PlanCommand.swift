@@ -66,7 +66,7 @@ struct PlanCommand: AsyncParsableCommand {
       let chosen =
         try names.isEmpty
         ? view.credentials().filter {
-          due || $0.settings["app"] != nil || $0.policy.maxAge != nil || $0.exposure != nil || $0.leak != nil
+          due || $0.canRotate || $0.policy.maxAge != nil || $0.exposure != nil || $0.leak != nil
         }
         : names.map { try view.credential($0) }
       var index = try IndexCheck(view)

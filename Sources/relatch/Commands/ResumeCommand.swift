@@ -65,8 +65,8 @@ extension VaultView {
     try credentials().filter { credential in
       if credential.isTransferred { return !credential.debts.isEmpty }
       if !credential.undelivered.isEmpty || credential.leak != nil { return true }
-      // What has an app of its own can be compared with what the provider has.
-      if credential.settings["app"] != nil, try restoration(unreconciled: credential) != nil { return true }
+      // What can be rotated can be compared with what the provider has.
+      if credential.canRotate, try restoration(unreconciled: credential) != nil { return true }
       return try RotationJournal(self, of: credential).map { !$0.machine.state.isFinal } ?? false
     }.map(\.name)
   }

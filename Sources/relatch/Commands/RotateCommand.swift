@@ -1,6 +1,7 @@
 import ArgumentParser
 import Audit
 import JSON
+import Providers
 import Rotation
 import Storage
 import Transport
@@ -139,6 +140,11 @@ struct ManyOptions: ParsableArguments {
 extension VaultView {
   /// The credentials that have something to rotate and that `member` can open.
   func rotatable(by member: Member) throws -> [String] {
-    try credentials().filter { try $0.settings["app"] != nil && !$0.isTransferred && canOpen($0, member) }.map(\.name)
+    try credentials().filter { try $0.canRotate && !$0.isTransferred && canOpen($0, member) }.map(\.name)
   }
+}
+
+extension Credential {
+  /// Whether it has what its provider needs to rotate it, and is not only used.
+  var canRotate: Bool { (try? providerKind(provider))?.descriptor.canRotate(settings) ?? false }
 }

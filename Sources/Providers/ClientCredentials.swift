@@ -1,0 +1,108 @@
+import Audit
+import JSON
+import OAuth
+import Rotation
+import Sodium
+import Transport
+import Vault
+
+/// A token endpoint and how a pair is shown to it, as the settings of a credential say (RFC 6749 §4.4).
+struct ClientCredentials: Sendable {
+  let endpoint: Endpoint
+  let authentication: ClientAuthentication
+  let scope: String?
+  /// More members of the form, as some servers want them; not secret.
+  let parameters: [(name: String, value: String)]
+
+  static let settings: [ProviderDescriptor.Setting] = [
+    .init("token-url", "the token endpoint"), authenticationSetting, scopeSetting,
+  ]
+  static let authenticationSetting = ProviderDescriptor.Setting(
+    "authentication",
+    "how the pair is shown: basic (encoded as RFC 6749 says), basic-raw (as it is) or body; basic if absent")
+  static let scopeSetting = ProviderDescriptor.Setting(
+    "scope", "the scope to ask a token for, where the server wants one")
+
+  /// Throws `configuration` if a setting is missing or malformed.
+  init(_ settings: [String: String]) throws(ProviderError) {
+    try self.init(
+      endpoint: Endpoint(setting: "token-url", of: settings), settings: settings)
+  }
+
+  init(
+    endpoint: Endpoint, settings: [String: String], parameters: [(name: String, value: String)] = []
+  ) throws(ProviderError) {
+    self.endpoint = endpoint
+    let word = settings["authentication"] ?? ClientAuthentication.basic.rawValue
+    guard let authentication = ClientAuthentication(rawValue: word) else {
+      let known = ClientAuthentication.allCases.map(\.rawValue).joined(separator: ", ")
+      throw ProviderError(.configuration, "setting authentication: \(Name.printable(word)) is none of \(known)")
+    }
+    self.authentication = authentication
+    scope = settings["scope"]
+    self.parameters = parameters
+  }
+
+  init(
+    endpoint: Endpoint, authentication: ClientAuthentication, scope: String?,
+    parameters: [(name: String, value: String)] = []
+  ) {
+    self.endpoint = endpoint
+    self.authentication = authentication
+    self.scope = scope
+    self.parameters = parameters
+  }
+
+  /// A fresh token for `pair`, every time.
+  func token(_ pair: Pair, over transport: any HTTPTransport) async throws(ProviderError) -> TokenAnswer {
+    do {
+      let request = try TokenRequest(
+        clientID: pair.clientID, clientSecret: pair.clientSecret, by: authentication,
+        parameters: (scope.map { [("scope", $0)] } ?? []) + parameters)
+      return try await TokenEndpoint(endpoint, over: transport).grant(request)
+    } catch let error as OAuthError {
+      throw ProviderError(grant: error, host: endpoint.host)
+    } catch {
+      throw ProviderError(.malformed, "the token request could not be made")
+    }
+  }
+
+  /// That `pair` is granted a token, which is dropped.
+  func grant(_ pair: Pair, over transport: any HTTPTransport) async throws(ProviderError) -> GrantEvidence {
+    let answer = try await token(pair, over: transport)
+    return GrantEvidence(
+      status: answer.status, signature: .absent, providerTime: answer.date.flatMap { Timestamp(httpDate: $0) })
+  }
+}
+
+extension AdminAccess {
+  /// An administering token, asked for by `credentials` if none is at hand. What is refused is told as the administrator's.
+  func token(
+    by credentials: ClientCredentials, over transport: any HTTPTransport
+  ) async throws(ProviderError) -> SharedSecret {
+    do {
+      let pair = pair
+      return try await session.token { try await credentials.token(pair(), over: transport).accessToken }
+    } catch let error as ProviderError where error.local == nil {
+      throw ProviderError(
+        error.code == .refused ? .notPermitted : error.code, "as \(name): \(error)",
+        hint: error.hint ?? "see that the active pair of \(name), which administers, is accepted",
+        status: error.status, retryAfter: error.retryAfter)
+    } catch {
+      throw ProviderError(
+        .notPermitted, "the pair of \(name), which administers, cannot be used: \(error)", local: error)
+    }
+  }
+}
+
+extension Endpoint {
+  /// The URL that setting `key` has. Throws `configuration` if it is missing or no URL to send secrets to.
+  init(setting key: String, of settings: [String: String]) throws(ProviderError) {
+    guard let url = settings[key] else {
+      throw ProviderError(.configuration, "setting \(key) is missing", hint: "give it: --set \(key)=https://…")
+    }
+    do { try self.init(url) } catch {
+      throw ProviderError(.configuration, "setting \(key): \(error)", hint: "use the form https://example.com/…")
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import JSON
+import OAuth
+import Rotation
+import Sodium
+import Transport
+
+/// One request to a provider's management interface, and what its answer means where a provider says nothing else.
+struct ManagementCall: Sendable {
+  let transport: any HTTPTransport
+
+  /// An answer in the 200s.
+  struct Answer: Sendable {
+    let status: Int
+    let body: SharedSecret
+
+    /// Whether there is anything to read.
+    var isEmpty: Bool { body.secret.count == 0 }
+
+    /// The JSON of the answer. Throws `malformed`: what acted and answered nonsense may have acted.
+    func json(mayHaveActed: Bool) throws(ProviderError) -> JSONNode {
+      do { return try body.secret.withBytes { try JSONNode(reading: $0) } } catch {
+        throw ProviderError(
+          .malformed, "the answer (HTTP \(status)) is not the JSON it should be", mayHaveActed: mayHaveActed,
+          status: status)
+      }
+    }
+
+    /// A member that is not secret; nil if it is absent or no string.
+    func text(_ node: JSONNode?) -> String? {
+      body.secret.withBytes { bytes in try? node?.text(in: bytes) }
+    }
+
+    /// A member that is; nil if it is absent, empty or no string.
+    func secret(_ node: JSONNode?) -> SharedSecret? {
+      guard let node, node.capacity > 0, let value = try? body.string(node) else { return nil }
+      return SharedSecret(value)
+    }
+
+    /// A whole number; nil if it is absent or another thing.
+    func integer(_ node: JSONNode?) -> Int? {
+      guard let node, case .integer(let value)? = body.secret.withBytes({ try? JSONValue(node, in: $0) }) else {
+        return nil
+      }
+      return value
+    }
+  }
+
+  /// What is sent.
+  enum Body: Sendable {
+    case none
+    case json(String)
+    case secret(SharedSecret)
+    case form(SharedSecret)
+  }
+
+  /// Sends a request with `token` in `header` after `prefix`, or without one. Throws what `ProviderError` makes of a status
+  /// outside the 200s.
+  func send(
+    _ method: HTTPRequest.Method, _ endpoint: Endpoint, token: SharedSecret? = nil, header: String = "Authorization",
+    prefix: String = "Bearer ", headers: [(name: String, value: String)] = [], body: Body = .none,
+    isMutating: Bool? = nil
+  ) async throws(ProviderError) -> Answer {
+    let content: HTTPRequest.Body =
+      switch body {
+      case .none: .none
+      case .json(let text): .bytes(Array(text.utf8), contentType: "application/json")
+      case .secret(let document): .secret(document, contentType: "application/json")
+      case .form(let document): .secret(document, contentType: "application/x-www-form-urlencoded")
+      }
+    let response: HTTPResponse
+    do {
+      response = try await transport.send(
+        HTTPRequest(
+          method, endpoint, headers: [("Accept", "application/json")] + headers,
+          secretHeaders: token.map { [.init(name: header, prefix: prefix, value: $0)] } ?? [], body: content,
+          isMutating: isMutating))
+    } catch {
+      throw ProviderError(error)
+    }
+    guard (200..<300).contains(response.status) else {
+      throw ProviderError(
+        status: response.status, host: endpoint.host, isMutating: isMutating ?? (method != .get),
+        retryAfter: response.retryAfter)
+    }
+    return Answer(status: response.status, body: response.body)
+  }
+}
+
+extension ProviderError {
+  /// Sorts an answer outside the 200s by its status alone (RFC 9110 §15). Nothing that the server wrote is told.
+  init(status: Int, host: String, isMutating: Bool, retryAfter: Duration?) {
+    switch status {
+    case 400, 422:
+      self.init(.configuration, "\(host) does not accept the request (HTTP \(status))", status: status)
+    case 401: self.init(.notPermitted, "\(host) does not accept the administering token", status: status)
+    case 403: self.init(.notPermitted, "\(host) does not let the administrator do this", status: status)
+    case 404, 410: self.init(.notFound, "\(host) has no such thing (HTTP \(status))", status: status)
+    case 405, 501: self.init(.configuration, "\(host) does not offer this (HTTP \(status))", status: status)
+    case 409: self.init(.occupied, "\(host) is in another state than is asked for (HTTP 409)", status: status)
+    case 429: self.init(.limited, "\(host): too many requests", status: status, retryAfter: retryAfter)
+    case 500...:
+      // A gateway answers for a server that may well have acted.
+      self.init(
+        .unreachable, "\(host) is in trouble (HTTP \(status))", mayHaveActed: isMutating, status: status,
+        retryAfter: retryAfter)
+    default:
+      self.init(.malformed, "\(host) answered with HTTP \(status)", mayHaveActed: isMutating, status: status)
+    }
+  }
+}

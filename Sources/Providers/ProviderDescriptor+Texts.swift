@@ -1,0 +1,86 @@
+package import JSON
+package import Rotation
+
+// What is told of a kind of provider, always made from its descriptor.
+extension ProviderDescriptor {
+  /// One line of a list.
+  package func line(width: Int) -> String {
+    id + String(repeating: " ", count: max(0, width - id.utf8.count)) + "  " + summary
+  }
+
+  /// What is known of it, as pairs of a question and its answer.
+  private var facts: [(question: String, answer: String)] {
+    [
+      ("replacement", life.replacements.map(\.meaning).joined(separator: "; or, ")),
+      ("secrets at once", life.secretsAtOnce.map(String.init) ?? "many"),
+      ("client identifier", life.changesClientID ? "another for each pair" : "stays"),
+      ("the old pair", "is accepted \(life.oldPair)"),
+      ("a lost answer", life.lostAnswer),
+      ("administrator", administrator),
+    ]
+  }
+
+  private func marked(_ setting: Setting) -> String {
+    setting.help + (setting.isRequiredToRotate ? " (needed to rotate)" : "")
+  }
+
+  /// For a person at a terminal.
+  package var text: String {
+    var lines = ["\(id): \(summary)", ""]
+    lines += facts.map { "\($0.question): \($0.answer)" }
+    lines += ["", "settings:"]
+    let width = settings.map(\.key.utf8.count).max() ?? 0
+    lines += settings.map { setting in
+      "  \(setting.key)\(String(repeating: " ", count: width - setting.key.utf8.count))  \(marked(setting))"
+    }
+    lines += ["", "documents:"] + documents.map { "  \($0.title)\n    \($0.address)" }
+    return lines.joined(separator: "\n")
+  }
+
+  /// The part of its page that is made from it: docs/providers/ID.md.
+  package var page: String {
+    var lines = ["# \(id)", "", "\(summary).", "", "| | |", "|---|---|"]
+    lines += facts.map { "| \($0.question) | \($0.answer) |" }
+    lines += ["", "| setting | |", "|---|---|"]
+    lines += settings.map { "| `\($0.key)` | \(marked($0)) |" }
+    lines += ["", "Written by:"] + documents.map { "[\($0.title)](\($0.address))" }.map { "- \($0)" }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  package var json: JSONValue {
+    var members: [String: JSONValue] = [
+      "administrator": .string(administrator), "changes_client_id": .bool(life.changesClientID),
+      "documents": .array(documents.map { .object(["address": .string($0.address), "title": .string($0.title)]) }),
+      "lost_answer": .string(life.lostAnswer), "old_pair": .string(life.oldPair), "provider": .string(id),
+      "replacements": .array(life.replacements.map { .string($0.rawValue) }),
+      "settings": .array(
+        settings.map {
+          .object(["help": .string($0.help), "key": .string($0.key), "needed_to_rotate": .bool($0.isRequiredToRotate)])
+        }), "summary": .string(summary), "type": "provider",
+    ]
+    if let count = life.secretsAtOnce { members["secrets_at_once"] = .integer(count) }
+    return .object(members)
+  }
+}
+
+extension Replacement {
+  fileprivate var meaning: String {
+    switch self {
+    case .promotion: "promotion: a new pair is staged, tried, and then made primary there"
+    case .overlap: "overlap: old and new are accepted alike until the old one is deleted"
+    case .cutOver: "cut-over: the old pair ends the moment the new one is made"
+    }
+  }
+}
+
+/// What every kind of provider is, in the order of the registry.
+package var providerDescriptors: [ProviderDescriptor] { providerKinds.map { $0.descriptor } }
+
+/// The providers as `add --help` tells them.
+package var providerHelp: String {
+  let width = providerDescriptors.map { $0.id.utf8.count }.max() ?? 0
+  return providerDescriptors.map { descriptor in
+    let settings = descriptor.settings.map { $0.isRequiredToRotate ? $0.key : "[\($0.key)]" }
+    return "  \(descriptor.line(width: width))\n    settings: \(settings.joined(separator: " "))"
+  }.joined(separator: "\n")
+}

@@ -1,0 +1,56 @@
+import OAuth
+import Rotation
+
+extension ProviderError {
+  /// Sorts a token endpoint's failure by RFC 6749 §5.2, and by what servers answer that do not keep to it: a wrong secret is
+  /// answered with 400, 401, 403 or 404, with an error or with an empty body. One refusal therefore concludes nothing; that
+  /// another pair is accepted at the same place at the same time does.
+  init(grant error: OAuthError, host: String) {
+    switch error.code {
+    case .transport:
+      guard let transport = error.transport else { fallthrough }
+      self.init(transport)
+    case .malformed:
+      self.init(
+        .malformed, "token endpoint of \(host): \(error)",
+        hint: "check token-url; something between here and the server may be answering in its place",
+        status: error.status)
+    case .answered:
+      let status = error.status ?? 0
+      let (code, meaning, hint) = Self.meaning(of: error.error, status: status)
+      let word = error.error.map { Self.standard.contains($0) ? " \($0)" : "" } ?? ""
+      self.init(
+        code, "token endpoint of \(host): \(meaning) (HTTP \(status)\(word))", hint: hint, status: status,
+        retryAfter: error.retryAfter)
+    }
+  }
+
+  /// Words that a specification knows: an echoed secret could look like any other.
+  private static let standard: Set<String> = [
+    "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type",
+    "invalid_scope", "access_denied", "server_error", "temporarily_unavailable",
+  ]
+
+  private static func meaning(of error: String?, status: Int) -> (Code, String, hint: String?) {
+    if status == 429 { return (.limited, "too many requests", nil) }
+    if status >= 500 || ["server_error", "temporarily_unavailable"].contains(error) {
+      return (.unreachable, "in trouble", nil)
+    }
+    switch error {
+    case "invalid_client", "invalid_grant": return (.refused, "the pair is refused", nil)
+    case "unsupported_grant_type":
+      return (.configuration, "it does not grant client credentials", "enable that grant at the server")
+    case "invalid_scope":
+      return (.configuration, "the scope is not acceptable", "set the scope that the client may have: setting scope")
+    // Some say so of a wrong secret, and then as a failed authentication.
+    case "unauthorized_client" where status != 401:
+      return (.configuration, "the client may not use client credentials", "allow it that grant at the server")
+    default:
+      switch status {
+      case 401, 403, 404: return (.refused, "the pair is refused", nil)
+      case 400: return (.configuration, "it does not accept the request", "check the settings scope and authentication")
+      default: return (.malformed, "an answer that no specification knows", "check token-url")
+      }
+    }
+  }
+}

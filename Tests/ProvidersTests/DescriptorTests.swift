@@ -1,0 +1,62 @@
+import Foundation
+import JSON
+import Providers
+import Rotation
+import Testing
+
+@Suite("What is told of each kind of provider")
+struct DescriptorTests {
+  private static let pages = URL(filePath: #filePath).deletingLastPathComponent()
+    .appending(path: "../../docs/providers").standardized
+  private static let isRecording = ProcessInfo.processInfo.environment["RELATCH_RECORD_VECTORS"] == "1"
+  private static let start = "<!-- made from the descriptor -->\n"
+  private static let end = "<!-- end -->\n"
+
+  @Test("its page begins with what its descriptor says", arguments: providerDescriptors.map(\.id))
+  func page(_ id: String) throws {
+    let found = Self.start + (try providerKind(id).descriptor.page) + Self.end
+    let file = Self.pages.appending(path: "\(id).md")
+    let page = (try? String(contentsOf: file, encoding: .utf8)) ?? ""
+    if Self.isRecording {
+      let rest = page.range(of: Self.end).map { String(page[$0.upperBound...]) } ?? ""
+      try FileManager.default.createDirectory(at: Self.pages, withIntermediateDirectories: true)
+      try (found + rest).write(to: file, atomically: true, encoding: .utf8)
+      Issue.record("docs/providers/\(id).md was recorded: run again without RELATCH_RECORD_VECTORS")
+    } else {
+      #expect(page.hasPrefix(found), "docs/providers/\(id).md: RELATCH_RECORD_VECTORS=1 writes what was found")
+    }
+  }
+
+  @Test("the list of providers is the registry's, and there is no page of another") func list() throws {
+    let ids = providerDescriptors.map(\.id)
+    #expect(Set(ids).count == ids.count)
+    let readme = try String(contentsOf: Self.pages.appending(path: "README.md"), encoding: .utf8)
+    for descriptor in providerDescriptors {
+      #expect(readme.contains("| [\(descriptor.id)](\(descriptor.id).md) | \(descriptor.summary) |"))
+      #expect(providerHelp.contains(descriptor.id))
+    }
+    let files = try FileManager.default.contentsOfDirectory(atPath: Self.pages.path)
+    let generated = try files.filter { name in
+      try String(contentsOf: Self.pages.appending(path: name), encoding: .utf8).hasPrefix(Self.start)
+    }
+    #expect(Set(generated) == Set(ids.map { "\($0).md" }))
+  }
+
+  @Test("is complete", arguments: providerDescriptors.map(\.id)) func complete(_ id: String) throws {
+    let descriptor = try providerKind(id).descriptor
+    let life = descriptor.life
+    #expect(!life.replacements.isEmpty && !life.oldPair.isEmpty && !life.lostAnswer.isEmpty)
+    #expect(!descriptor.documents.isEmpty && descriptor.documents.allSatisfy { $0.address.hasPrefix("https://") })
+    #expect(life.secretsAtOnce.map { $0 > 1 || life.replacements == [.cutOver] } ?? true)
+    #expect(Set(descriptor.settings.map(\.key)).count == descriptor.settings.count)
+    // Sentences without their full stop, so that they can stand in a table and in an error.
+    let texts = [descriptor.summary, life.oldPair, life.lostAnswer, descriptor.administrator]
+    for text in texts + descriptor.settings.map(\.help) {
+      #expect(!text.hasSuffix(".") && !text.contains("\n") && !text.contains("|") && !text.isEmpty, "\(text)")
+    }
+    #expect(!descriptor.canRotate([:]))
+    #expect(throws: ProviderError.self) { try providerKind(id).check(["no-such-setting": "1"]) }
+    guard case .object(let members) = descriptor.json else { return }
+    #expect(members["type"] == "provider" && members["provider"] == .string(id))
+  }
+}
