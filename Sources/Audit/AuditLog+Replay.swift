@@ -4,8 +4,12 @@ package import Storage
 extension AuditLog {
   /// Hands `visit` every entry up to `end` with its index, in order, in constant memory. Throws `corrupt` at the end unless
   /// they are those that the end's checkpoint covers: what `visit` was handed is true only if this returns.
+  ///
+  /// Entries that `isIdle` knows by a look to be valid (`EntryHead`), and nothing for `visit`, are left out.
   package static func replay(
-    _ end: LogEnd, in transaction: any ReadTransaction, _ visit: (_ entry: LogEntry, _ index: UInt64) throws -> Void
+    _ end: LogEnd, in transaction: any ReadTransaction,
+    leavingOut isIdle: (_ entry: borrowing Span<UInt8>) -> Bool = { _ in false },
+    _ visit: (_ entry: LogEntry, _ index: UInt64) throws -> Void
   ) throws {
     var frontier = MerkleFrontier()
     var rows = RowPages(of: .log)
@@ -14,9 +18,11 @@ extension AuditLog {
       guard row.key == index.bigEndianBytes else {
         throw AuditError(.incomplete, entry: index, "found another key in the log's table, expected this entry")
       }
-      let entry: LogEntry
-      do throws(AuditError) { entry = try LogEntry(decoding: row.value) } catch { throw error.at(index) }
-      try visit(entry, index)
+      if !isIdle(row.value.span) {
+        let entry: LogEntry
+        do throws(AuditError) { entry = try LogEntry(decoding: row.value) } catch { throw error.at(index) }
+        try visit(entry, index)
+      }
       frontier.append(leafHash: MerkleTree.leafHash(row.value))
     }
     guard frontier.root == end.frontier.root else {

@@ -1,83 +1,86 @@
 import JSON
 
-/// What verification needs of an entry that goes on with a run and changes no member, read without any allocation.
+/// What verification needs of a plain entry, read without any allocation. Ranges are places in the entry's bytes, those of
+/// strings without their quotes.
 package struct EntryHead: Sendable {
   package let time: Timestamp
-  /// Where the entry's event stands in its bytes.
+  package let member: Range<Int>
   package let event: Range<Int>
-  /// Where these of its members stand, strings without their quotes; nil if it has none of that name, or another kind of value.
+  // Members that not every entry has; nil too where it is another kind of value.
   package private(set) var credential: Range<Int>?
   package private(set) var record: Range<Int>?
   package private(set) var terms: Range<Int>?
   package private(set) var rotation: UInt64?
   package private(set) var step: UInt32?
+  /// Whether it has a member of this name, whatever it is.
+  package private(set) var hasExposure = false
 
-  private static let addition = Array("credential.added".utf8)
-
-  /// Reads `bytes` if they are certainly a valid entry (`LogEntry`) by `member`, a valid name, of an event that changes no
-  /// member; nil says nothing, and the full reader must decide. That it is an owner's run must be known of `credential.added`,
-  /// which owners alone may write, and which with terms and without an exposure, as what a transfer
-  /// brought has one, changes nothing else.
-  init?(of bytes: [UInt8], by member: [UInt8], isOwner: Bool = false) {
+  /// Reads `bytes` if they are certainly a valid entry (`LogEntry`); nil says nothing, and the full reader must decide.
+  package init?(of bytes: borrowing Span<UInt8>) {
     guard bytes.count <= LogEntry.maximumSize else { return nil }
-    var version = 0..<0
-    var moment = 0..<0
-    var actor = 0..<0
-    var event = 0..<0
-    var (credential, record, terms, rotation, step) = (0..<0, 0..<0, 0..<0, 0..<0, 0..<0)
-    var isExposed = false
-    let isCanonical = PlainObject.isCanonical(bytes.span) { name, value in
-      // The four names differ in length or first byte from each other; the full comparison follows.
-      switch name.count {
-      case 1 where bytes[name.lowerBound] == UInt8(ascii: "v"): version = value
-      case 4 where bytes[name].elementsEqual("time".utf8): moment = value
-      case 5 where bytes[name].elementsEqual("event".utf8): event = value
-      case 6 where bytes[name].elementsEqual("member".utf8): actor = value
-      case 4 where bytes[name].elementsEqual("step".utf8): step = value
-      case 5 where bytes[name].elementsEqual("terms".utf8): terms = value
-      case 6 where bytes[name].elementsEqual("record".utf8): record = value
-      case 8 where bytes[name].elementsEqual("rotation".utf8): rotation = value
-      case 8 where bytes[name].elementsEqual("exposure".utf8): isExposed = true
-      case 10 where bytes[name].elementsEqual("credential".utf8): credential = value
-      default: break
+    var (event, member, time): (Range<Int>?, Range<Int>?, Timestamp?)
+    var isFirstVersion = false
+    var reader = PlainReader()
+    do throws(PlainReader.NotPlain) {
+      try reader.beginObject(bytes)
+      var last: Range<Int>?
+      while let name = try reader.name(after: last, bytes) {
+        last = name
+        let value = try reader.value(bytes)
+        // Few names have the same size.
+        switch name.count {
+        case 1 where bytes.equals("v", at: name): isFirstVersion = !value.isString && bytes.equals("1", at: value.range)
+        case 4 where bytes.equals("time", at: name) && value.isString: time = Timestamp(bytes, at: value.range)
+        case 4 where bytes.equals("step", at: name) && !value.isString:
+          step = bytes.number(at: value.range).flatMap { UInt32(exactly: $0) }
+        case 5 where bytes.equals("event", at: name) && value.isString: event = value.range
+        case 5 where bytes.equals("terms", at: name) && value.isString: terms = value.range
+        case 6 where bytes.equals("member", at: name) && value.isString: member = value.range
+        case 6 where bytes.equals("record", at: name) && value.isString: record = value.range
+        case 8 where bytes.equals("rotation", at: name) && !value.isString: rotation = bytes.number(at: value.range)
+        case 8 where bytes.equals("exposure", at: name): hasExposure = true
+        case 10 where bytes.equals("credential", at: name) && value.isString: credential = value.range
+        default: break
+        }
       }
-    }
-    // A string's place begins after its quote: so a number's is told from a string's, and an absent member's from both.
-    func isString(_ range: Range<Int>) -> Bool {
-      range.lowerBound > 0 && bytes[range.lowerBound - 1] == UInt8(ascii: "\"")
-    }
-    guard isCanonical, version.count == 1, bytes[version.lowerBound] == UInt8(ascii: "1"), !isString(version),
-      isString(actor), bytes[actor].elementsEqual(member),
-      isString(event), LogEntry.isEvent(bytes[event]),
-      isString(moment), let time = Timestamp(ascii: bytes[moment])
+      try reader.finish(bytes)
+    } catch { return nil }
+    guard isFirstVersion, let time, let member, let event, LogEntry.isMember(bytes, at: member),
+      LogEntry.isEvent(bytes, at: event)
     else { return nil }
-    let isAddition =
-      isOwner && !isExposed && isString(terms) && isString(credential) && bytes[event].elementsEqual(Self.addition)
-    guard isAddition || !Membership.Change.events.contains(where: bytes[event].elementsEqual) else { return nil }
     self.time = time
+    self.member = member
     self.event = event
-    if isString(credential) { self.credential = credential }
-    if isString(record) { self.record = record }
-    if isString(terms) { self.terms = terms }
-    func number(_ range: Range<Int>) -> UInt64? {
-      range.isEmpty || isString(range) ? nil : UInt64(decimal: bytes[range])
-    }
-    self.rotation = number(rotation)
-    self.step = number(step).flatMap { UInt32(exactly: $0) }
+  }
+
+  /// The same if it is by `member`, and of an event that changes no member. That it is an owner's run must be known of
+  /// `credential.added`, which owners alone may write, and which with terms and without an exposure, as what a transfer
+  /// brought has one, changes nothing else.
+  init?(of bytes: borrowing Span<UInt8>, by member: [UInt8], isOwner: Bool = false) {
+    self.init(of: bytes)
+    guard bytes.equals(member.span, at: self.member) else { return nil }
+    let isAddition =
+      isOwner && !hasExposure && terms != nil && credential != nil && bytes.equals("credential.added", at: event)
+    guard isAddition || !Membership.Change.isNamed(bytes, at: event) else { return nil }
+  }
+
+  init?(of bytes: [UInt8], by member: [UInt8], isOwner: Bool = false) {
+    self.init(of: bytes.span, by: member, isOwner: isOwner)
   }
 }
 
-extension UInt64 {
-  /// The number in these ASCII digits; nil for anything else, and for more than fits.
-  fileprivate init?(decimal digits: ArraySlice<UInt8>) {
+extension Span<UInt8> {
+  /// The number in the ASCII digits at `range`; nil for anything else, and for more than fits.
+  fileprivate borrowing func number(at range: Range<Int>) -> UInt64? {
+    guard !range.isEmpty else { return nil }
     var value: UInt64 = 0
-    for digit in digits {
-      guard (48...57).contains(digit) else { return nil }
+    for place in range {
+      guard (48...57).contains(self[place]) else { return nil }
       let (product, isProductTooLarge) = value.multipliedReportingOverflow(by: 10)
-      let (sum, isSumTooLarge) = product.addingReportingOverflow(UInt64(digit - 48))
+      let (sum, isSumTooLarge) = product.addingReportingOverflow(UInt64(self[place] - 48))
       guard !isProductTooLarge, !isSumTooLarge else { return nil }
       value = sum
     }
-    self = value
+    return value
   }
 }

@@ -80,23 +80,50 @@ package struct LogEntry: Hashable, Sendable {
     (1...128).contains(name.utf8.count) && name.utf8.allSatisfy { (0x21...0x7E).contains($0) }
   }
 
+  /// The same of the bytes at `range`.
+  static func isMember(_ bytes: borrowing Span<UInt8>, at range: Range<Int>) -> Bool {
+    guard (1...128).contains(range.count) else { return false }
+    for place in range where !(0x21...0x7E).contains(bytes[place]) { return false }
+    return true
+  }
+
   /// Two or more words of `[a-z0-9_-]`, each beginning with a letter, joined by dots; at most 128 characters.
   static func isEvent(_ name: some Collection<UInt8>) -> Bool {
-    var isAtStart = true
-    var words = 0
-    for byte in name {
+    var words = Words()
+    return name.count <= 128 && name.allSatisfy { words.take($0) } && words.areWhole
+  }
+
+  /// The same of the bytes at `range`.
+  static func isEvent(_ bytes: borrowing Span<UInt8>, at range: Range<Int>) -> Bool {
+    guard range.count <= 128 else { return false }
+    var words = Words()
+    for place in range {
+      guard words.take(bytes[place]) else { return false }
+    }
+    return words.areWhole
+  }
+
+  /// The words of an event's name so far.
+  private struct Words {
+    private var isAtStart = true
+    private var count = 0
+
+    /// Whether there are two or more, and the last has begun.
+    var areWhole: Bool { count > 1 && !isAtStart }
+
+    /// Whether `byte` may come next.
+    mutating func take(_ byte: UInt8) -> Bool {
       switch byte {
       case UInt8(ascii: "a")...UInt8(ascii: "z"):
-        if isAtStart { words += 1 }
+        if isAtStart { count += 1 }
         isAtStart = false
-      case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"):
-        if isAtStart { return false }
+        return true
+      case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"): return !isAtStart
       case UInt8(ascii: "."):
-        if isAtStart { return false }
-        isAtStart = true
+        defer { isAtStart = true }
+        return !isAtStart
       default: return false
       }
     }
-    return words > 1 && !isAtStart && name.count <= 128
   }
 }

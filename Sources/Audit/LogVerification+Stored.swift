@@ -2,14 +2,14 @@ package import Storage
 
 extension LogVerification {
   package typealias Visit = (
-    _ reading: Reading, _ bytes: [UInt8], _ index: UInt64, _ members: borrowing LogVerification
+    _ reading: Reading, _ bytes: borrowing Span<UInt8>, _ index: UInt64, _ members: Membership?
   ) throws -> Void
 
   /// Verifies the log in a store: its entries in order, each checkpoint where it belongs, and at the end the stored tree's
   /// frontier. If a run does not verify, the error names its first entry that differs from its stored leaf hash.
   ///
-  /// Hands `visit` every entry with what had to be read of it, its bytes, its index, and the members after it. What it was
-  /// handed is true only if this returns.
+  /// Hands `visit` every entry with what had to be read of it, its bytes, its index, and the members after one that had to be
+  /// read in full. What it was handed is true only if this returns.
   package static func verify(
     storedIn transaction: any ReadTransaction, expecting expectations: LogExpectations = LogExpectations(),
     _ visit: Visit = { _, _, _, _ in }
@@ -62,16 +62,20 @@ extension LogVerification {
       try add(checkpoint: found.value)
       checkpoint = try checkpoints.next(in: transaction)
     }
-    try transaction.scan(.log, from: size.bigEndianBytes, to: nil, reversed: false) { key, value in
+    try transaction.scan(.log, from: size.bigEndianBytes) { key, value in
       let index = size
-      guard UInt64(bigEndianBytes: key) == index else {
+      guard key.isKey(of: index) else {
         throw AuditError(.incomplete, entry: index, "found another key in the log's table, expected this entry")
       }
       let reading: Reading
       do {
         reading = try add(entry: value)
       } catch let error as AuditError { throw try Self.pinpointed(error, since: firstUnsigned, in: transaction) }
-      try visit(reading, value, index, self)
+      if case .full = reading {
+        try visit(reading, value, index, membership)
+      } else {
+        try visit(reading, value, index, nil)
+      }
       while let found = checkpoint, found.key == size.bigEndianBytes {
         let start = firstUnsigned
         do {
@@ -101,5 +105,15 @@ extension LogVerification {
       }
     }
     return error
+  }
+}
+
+extension Span<UInt8> {
+  /// Whether these are the big-endian bytes of `index`.
+  fileprivate borrowing func isKey(of index: UInt64) -> Bool {
+    guard count == 8 else { return false }
+    var found: UInt64 = 0
+    for place in 0..<8 { found = found << 8 | UInt64(self[place]) }
+    return found == index
   }
 }

@@ -66,7 +66,10 @@ package struct LogVerification {
 
   /// Adds the next entry. Throws an error that names it if it cannot stand where it does.
   @discardableResult
-  package mutating func add(entry bytes: [UInt8]) throws(AuditError) -> Reading {
+  package mutating func add(entry bytes: [UInt8]) throws(AuditError) -> Reading { try add(entry: bytes.span) }
+
+  /// The same where it lies.
+  mutating func add(entry bytes: borrowing Span<UInt8>) throws(AuditError) -> Reading {
     let index = frontier.size
     let reading: Reading
     // Most entries go on with a run and change no member: those need no more than a look.
@@ -75,13 +78,13 @@ package struct LogVerification {
       reading = .plain(head)
     } else {
       do throws(AuditError) {
-        let entry = try LogEntry(decoding: bytes)
+        let entry = try LogEntry(decoding: bytes.copied)
         try follow(entry)
         note(entry.time)
         reading = .full(entry)
       } catch { throw error.at(index) }
     }
-    frontier.append(leafHash: MerkleTree.leafHash(bytes))
+    frontier.append(leafHash: MerkleTree.leafHash(bytes.bytes))
     try compareRemembered()
     return reading
   }
@@ -184,4 +187,9 @@ package struct LogVerification {
       .incomplete, entry: run.start,
       "entries \(run.start) to \(frontier.size - 1) by \"\(run.member.name)\" end without this member's checkpoint")
   }
+}
+
+extension Span<UInt8> {
+  /// A copy of the bytes.
+  var copied: [UInt8] { withUnsafeBufferPointer { Array($0) } }
 }

@@ -36,11 +36,17 @@ package struct Membership: Hashable, Sendable {
     case other
 
     /// The names of these events; one by which nothing is handed over is not among these, whatever it is called.
-    static let events = [
+    private static let events: [StaticString] = [
       "vault.created", "member.added", "member.removed", "vault.rekeyed", "credential.added", "credential.rekeyed",
       "credential.removed", "delivery.added", "delivery.removed", "grant.added", "grant.removed", "vault.restored",
       "handoff.withdrawn", "handoff.sent", "witness.added", "witness.removed",
-    ].map { Array($0.utf8) }
+    ]
+
+    /// Whether the bytes at `range` are the name of one.
+    static func isNamed(_ bytes: borrowing Span<UInt8>, at range: Range<Int>) -> Bool {
+      for event in events where bytes.equals(event, at: range) { return true }
+      return false
+    }
 
     /// What `entry` changes; nil for every other event. Throws `notCanonical` if the event's own members are not as they
     /// must be.

@@ -16,7 +16,9 @@ package enum MerkleTree {
   package static let emptyRoot = SHA256.hash([])
 
   /// The prefix byte keeps a leaf from being taken for a node (RFC 6962 §2.1, second-preimage resistance).
-  package static func leafHash(_ entry: [UInt8]) -> SHA256Digest {
+  package static func leafHash(_ entry: [UInt8]) -> SHA256Digest { leafHash(entry.span.bytes) }
+
+  package static func leafHash(_ entry: RawSpan) -> SHA256Digest {
     var hasher = SHA256()
     hasher.update(0x00)
     hasher.update(entry)

@@ -4,17 +4,19 @@ package import Storage
 /// The part of a log's stored tree that was proved to be under one signed checkpoint, while many entries are read one after
 /// the other: each proof ends at the first node that an earlier one has been through.
 ///
-/// Only what was proved is kept, and never more than some megabytes of it.
+/// Only what was proved is kept, and never more than two megabytes of it.
 package final class ProvenTree {
-  /// Nodes below this level are cheaper to prove again than to keep.
-  private static let lowestKept: UInt8 = 3
-  private static let mostKept = 1 << 15
+  /// Powers of two.
+  private static let (levels, placesOfLevel) = (16, 1 << 10)
+  private static let mostFirst = 128
+
+  private typealias Proven = (node: MerkleTree.Node, hash: SHA256Digest)
 
   private let frontier: MerkleFrontier
   /// What was proved first; who reads a few entries needs no more. Moved into `proven` when it is full.
-  private var first: [(node: MerkleTree.Node, hash: SHA256Digest)] = []
-  private static let mostFirst = 128
-  private var proven: [MerkleTree.Node: SHA256Digest] = [:]
+  private var first: [Proven] = []
+  /// Each node at the one place that its level and index give; one that comes later takes the place of the one before.
+  private var proven: [Proven?] = []
 
   /// Under `end`, whose frontier has the root that its checkpoint has.
   package init(_ end: LogEnd) { frontier = end.frontier }
@@ -25,16 +27,22 @@ package final class ProvenTree {
   /// The entry at `index`, which the checkpoint is proved to cover. Throws `notFound` if there is none, `corrupt` if it or
   /// the stored tree was changed.
   package func entry(at index: UInt64, in transaction: any ReadTransaction) throws -> LogEntry {
+    let bytes = try bytes(at: index, in: transaction)
+    do { return try LogEntry(decoding: bytes) } catch { throw error.at(index) }
+  }
+
+  /// Its bytes, for who needs little of it.
+  package func bytes(at index: UInt64, in transaction: any ReadTransaction) throws -> [UInt8] {
     guard index < size, let bytes = try transaction.value(in: .log, for: index.bigEndianBytes) else {
       throw AuditError(.notFound, "there is no entry \(index) in the log")
     }
     try prove(MerkleTree.leafHash(bytes), at: index, in: StoredTree(transaction: transaction))
-    do { return try LogEntry(decoding: bytes) } catch { throw error.at(index) }
+    return bytes
   }
 
   private func prove(_ leafHash: SHA256Digest, at index: UInt64, in nodes: StoredTree) throws {
     var (node, hash) = (MerkleTree.Node(level: 0, index: index), leafHash)
-    var passed: [(MerkleTree.Node, SHA256Digest)] = []
+    var passed: [Proven] = []
     while true {
       if let known = frontier.subtree(node) ?? known(node) {
         guard known == hash else {
@@ -44,7 +52,9 @@ package final class ProvenTree {
       }
       let sibling = MerkleTree.Node(level: node.level, index: node.index ^ 1)
       let other = try nodes.hash(sibling)
-      if node.level >= Self.lowestKept { passed += [(node, hash), (sibling, other)] }
+      if passed.isEmpty { passed.reserveCapacity(64) }
+      passed.append((node, hash))
+      passed.append((sibling, other))
       hash = node.index & 1 == 0 ? MerkleTree.nodeHash(hash, other) : MerkleTree.nodeHash(other, hash)
       node = MerkleTree.Node(level: node.level + 1, index: node.index >> 1)
     }
@@ -52,17 +62,26 @@ package final class ProvenTree {
   }
 
   private func known(_ node: MerkleTree.Node) -> SHA256Digest? {
-    proven.isEmpty ? first.first { $0.node == node }?.hash : proven[node]
+    guard !proven.isEmpty else { return first.first { $0.node == node }?.hash }
+    guard let found = proven[Self.place(of: node)], found.node == node else { return nil }
+    return found.hash
   }
 
-  private func keep(_ passed: [(MerkleTree.Node, SHA256Digest)]) {
+  private func keep(_ passed: [Proven]) {
     if proven.isEmpty, first.count + passed.count <= Self.mostFirst {
       first += passed
-    } else {
-      if proven.count + first.count + passed.count > Self.mostKept { proven = [:] }
-      for (node, hash) in first { proven[node] = hash }
-      for (node, hash) in passed { proven[node] = hash }
+      return
+    }
+    if proven.isEmpty {
+      proven = Array(repeating: nil, count: Self.levels * Self.placesOfLevel)
+      for known in first { proven[Self.place(of: known.node)] = known }
       first = []
     }
+    for known in passed { proven[Self.place(of: known.node)] = known }
+  }
+
+  /// So many for each level, the highest together: near leaves are near each other in time, and of the upper levels all are kept.
+  private static func place(of node: MerkleTree.Node) -> Int {
+    min(Int(node.level), levels - 1) * placesOfLevel + Int(truncatingIfNeeded: node.index) & (placesOfLevel - 1)
   }
 }

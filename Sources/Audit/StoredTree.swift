@@ -11,7 +11,13 @@ extension Table {
 }
 
 extension MerkleTree.Node {
-  var key: [UInt8] { [level] + index.bigEndianBytes }
+  var key: [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: 9) { bytes, count in
+      bytes[0] = level
+      for place in 0..<8 { bytes[1 + place] = UInt8(truncatingIfNeeded: index >> UInt64(56 - 8 * place)) }
+      count = 9
+    }
+  }
 }
 
 /// The nodes of the table `tree`. A complete subtree never changes, so neither does a row once written.

@@ -13,26 +13,45 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
   }
 
   /// Reads `2026-11-21T09:20:00.123Z`, and nothing else; nil for any other form or an impossible date.
-  package init?(_ text: String) { self.init(ascii: Array(text.utf8)[...]) }
+  package init?(_ text: String) {
+    let bytes = Array(text.utf8)
+    self.init(bytes.span, at: 0..<bytes.count)
+  }
 
-  /// Reads the same from bytes, without any allocation.
-  init?(ascii text: ArraySlice<UInt8>) {
-    let pattern: StaticString = "dddd-dd-ddTdd:dd:dd.dddZ"
-    guard text.count == pattern.utf8CodeUnitCount else { return nil }
-    for offset in 0..<text.count {
-      let byte = text[text.startIndex + offset]
-      let expected = pattern.utf8Start[offset]
-      guard expected == UInt8(ascii: "d") ? (48...57).contains(byte) : byte == expected else { return nil }
-    }
-    func number(_ range: Range<Int>) -> Int64 {
-      range.reduce(0) { $0 * 10 + Int64(text[text.startIndex + $1] - 48) }
-    }
-    let (year, month, day) = (number(0..<4), number(5..<7), number(8..<10))
-    let (hour, minute, second) = (number(11..<13), number(14..<16), number(17..<19))
+  /// Reads the same from the bytes at `range`, without any allocation.
+  package init?(_ bytes: borrowing Span<UInt8>, at range: Range<Int>) {
+    guard range.count == 24, range.upperBound <= bytes.count else { return nil }
+    let start = range.lowerBound
+    guard bytes[start + 4] == UInt8(ascii: "-"), bytes[start + 7] == UInt8(ascii: "-"),
+      bytes[start + 10] == UInt8(ascii: "T"), bytes[start + 13] == UInt8(ascii: ":"),
+      bytes[start + 16] == UInt8(ascii: ":"), bytes[start + 19] == UInt8(ascii: "."),
+      bytes[start + 23] == UInt8(ascii: "Z"), let century = Self.pair(bytes, start),
+      let rest = Self.pair(bytes, start + 2), let month = Self.pair(bytes, start + 5),
+      let day = Self.pair(bytes, start + 8), let hour = Self.pair(bytes, start + 11),
+      let minute = Self.pair(bytes, start + 14), let second = Self.pair(bytes, start + 17),
+      let tenths = Self.pair(bytes, start + 20), bytes[start + 22] &- 48 < 10
+    else { return nil }
+    let year = century * 100 + rest
+    let fraction = tenths * 10 + Int64(bytes[start + 22] - 48)
+    guard (1...12).contains(month), day >= 1, day <= Self.daysOfMonth(month, in: year), hour < 24, minute < 60,
+      second < 60
+    else { return nil }
     let days = Self.days(year: year, month: month, day: day)
-    // The way back from days to a date catches the 31st of April and month 13 at once.
-    guard Self.date(days) == (year, month, day), hour < 24, minute < 60, second < 60 else { return nil }
-    self.init(milliseconds: (days * 86_400 + (hour * 60 + minute) * 60 + second) * 1000 + number(20..<23))
+    self.init(milliseconds: (days * 86_400 + (hour * 60 + minute) * 60 + second) * 1000 + fraction)
+  }
+
+  /// The number in two digits; nil if they are none.
+  private static func pair(_ bytes: borrowing Span<UInt8>, _ start: Int) -> Int64? {
+    let (tens, ones) = (bytes[start] &- 48, bytes[start + 1] &- 48)
+    return tens < 10 && ones < 10 ? Int64(tens) * 10 + Int64(ones) : nil
+  }
+
+  private static func daysOfMonth(_ month: Int64, in year: Int64) -> Int64 {
+    switch month {
+    case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
+    case 4, 6, 9, 11: 30
+    default: 31
+    }
   }
 
   /// Reads the forms that people and other programs write (RFC 3339 §5.6): with or without a fraction, with `Z` or an
@@ -63,8 +82,8 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
       else { return nil }
     }
     let milliseconds = Array((Array(fraction) + [48, 48, 48]).prefix(3))
-    guard let moment = Self(ascii: (bytes[..<19] + [UInt8(ascii: ".")] + milliseconds + [UInt8(ascii: "Z")])[...])
-    else { return nil }
+    let text = Array(bytes[..<19] + [UInt8(ascii: ".")] + milliseconds + [UInt8(ascii: "Z")])
+    guard let moment = Self(text.span, at: 0..<text.count) else { return nil }
     self.init(milliseconds: moment.milliseconds - offset)
   }
 

@@ -13,7 +13,7 @@ extension JSONValue {
   /// The canonical text as a string.
   package var canonicalText: String { String(decoding: canonicalBytes, as: UTF8.self) }
 
-  private func append(to output: inout [UInt8]) {
+  func append(to output: inout [UInt8]) {
     switch self {
     case .null: output += "null".utf8
     case .bool(let value): output += (value ? "true" : "false").utf8
@@ -40,7 +40,7 @@ extension JSONValue {
   }
 
   /// The order of UTF-16 code units. Bytes of UTF-8 have the same below 0xEE, where what follows the surrogates begins.
-  private static func precedes(_ left: String, _ right: String) -> Bool {
+  static func precedes(_ left: String, _ right: String) -> Bool {
     let quick = left.utf8.withContiguousStorageIfAvailable { left in
       right.utf8.withContiguousStorageIfAvailable { right -> Bool? in
         for (one, other) in zip(left, right) where one != other {
@@ -54,7 +54,7 @@ extension JSONValue {
   }
 
   /// RFC 8785 §3.2.2.2: only quote, backslash and control characters are escaped.
-  private static func append(_ text: String, to output: inout [UInt8]) {
+  static func append(_ text: String, to output: inout [UInt8]) {
     output.append(UInt8(ascii: "\""))
     defer { output.append(UInt8(ascii: "\"")) }
     let isPlain =

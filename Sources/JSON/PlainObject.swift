@@ -31,7 +31,7 @@ package enum PlainObject {
       }
       let name = position + 1..<colon - 1
       // Strictly ascending: sorted, and none twice. In ASCII the order of bytes is that of UTF-16.
-      if let last, !precedes(bytes, last, name) { return nil }
+      if let last, !bytes.precedes(last, name) { return nil }
       last = name
       guard let end = value(bytes, from: colon + 1, depth: depth + 1), end < bytes.count else { return nil }
       visit(name, bytes[colon + 1] == UInt8(ascii: "\"") ? colon + 2..<end - 1 : colon + 1..<end)
@@ -53,7 +53,7 @@ package enum PlainObject {
     return nil
   }
 
-  private static func value(_ bytes: borrowing Span<UInt8>, from start: Int, depth: Int) -> Int? {
+  static func value(_ bytes: borrowing Span<UInt8>, from start: Int, depth: Int) -> Int? {
     guard start < bytes.count, depth < deepest else { return nil }
     switch bytes[start] {
     case UInt8(ascii: "\""): return string(bytes, from: start)
@@ -67,14 +67,8 @@ package enum PlainObject {
   }
 
   private static func string(_ bytes: borrowing Span<UInt8>, from start: Int) -> Int? {
-    var position = start + 1
-    while position < bytes.count {
-      let byte = bytes[position]
-      position += 1
-      if byte == UInt8(ascii: "\"") { return position }
-      guard (0x20...0x7F).contains(byte), byte != UInt8(ascii: "\\") else { return nil }
-    }
-    return nil
+    let end = bytes.endOfPlainText(from: start + 1)
+    return end < bytes.count && bytes[end] == UInt8(ascii: "\"") ? end + 1 : nil
   }
 
   /// At most 15 digits, all of which are exact; no leading zero, no negative zero.
@@ -92,13 +86,5 @@ package enum PlainObject {
     guard start + word.utf8CodeUnitCount <= bytes.count else { return nil }
     for (offset, byte) in word.description.utf8.enumerated() where bytes[start + offset] != byte { return nil }
     return start + word.utf8CodeUnitCount
-  }
-
-  private static func precedes(_ bytes: borrowing Span<UInt8>, _ left: Range<Int>, _ right: Range<Int>) -> Bool {
-    for offset in 0..<min(left.count, right.count) {
-      let (one, other) = (bytes[left.lowerBound + offset], bytes[right.lowerBound + offset])
-      if one != other { return one < other }
-    }
-    return left.count < right.count
   }
 }

@@ -14,6 +14,9 @@ package struct SHA256Digest: Hashable, Sendable {
   fileprivate init(_ words: SIMD4<UInt64>) { self.words = words }
 
   package var bytes: [UInt8] { withUnsafeBytes(of: words) { Array($0) } }
+
+  /// Standard base64 with padding (RFC 4648 §4).
+  package var base64: String { withUnsafeBytes(of: words) { base64Text($0) } }
 }
 
 /// SHA-256, at once or piece by piece.

@@ -3,12 +3,7 @@ import CSodium
 /// Base64 and hexadecimal by libsodium, whose run time does not depend on the bytes.
 extension [UInt8] {
   /// Standard base64 with padding (RFC 4648 §4).
-  package var base64: String {
-    var text = [CChar](
-      repeating: 0, count: sodium_base64_encoded_len(count, Int32(sodium_base64_VARIANT_ORIGINAL)))
-    sodium_bin2base64(&text, text.count, self, count, Int32(sodium_base64_VARIANT_ORIGINAL))
-    return String(decoding: text.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-  }
+  package var base64: String { withUnsafeBytes { base64Text($0) } }
 
   /// Reads canonical base64 with padding; nil for anything else, white space and stray bits included.
   package init?(base64 text: String) {
@@ -27,9 +22,9 @@ extension [UInt8] {
 
   /// Lower-case hexadecimal digits, two a byte.
   package var hex: String {
-    var text = [CChar](repeating: 0, count: 2 * count + 1)
-    sodium_bin2hex(&text, text.count, self, count)
-    return String(decoding: text.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    withUnsafeBytes { bytes in
+      text(2 * bytes.count) { sodium_bin2hex($0, $1, bytes.uint8, bytes.count) }
+    }
   }
 
   /// Reads lower-case hexadecimal digits, two a byte; nil for anything else.
@@ -43,5 +38,20 @@ extension [UInt8] {
     guard status == 0, 2 * size == digits.count else { return nil }
     self = Array(bytes[..<size])
     guard hex == text else { return nil }
+  }
+}
+
+/// Standard base64 with padding (RFC 4648 §4).
+func base64Text(_ bytes: UnsafeRawBufferPointer) -> String {
+  let size = sodium_base64_encoded_len(bytes.count, Int32(sodium_base64_VARIANT_ORIGINAL)) - 1
+  return text(size) { sodium_bin2base64($0, $1, bytes.uint8, bytes.count, Int32(sodium_base64_VARIANT_ORIGINAL)) }
+}
+
+/// The ASCII text of `size` bytes that `write` writes, and a zero byte after it.
+private func text(_ size: Int, _ write: (UnsafeMutablePointer<CChar>, Int) -> Void) -> String {
+  withUnsafeTemporaryAllocation(of: CChar.self, capacity: size + 1) { buffer in
+    guard let start = buffer.baseAddress else { return "" }
+    write(start, size + 1)
+    return String(decoding: UnsafeRawBufferPointer(start: start, count: size), as: UTF8.self)
   }
 }

@@ -42,6 +42,20 @@ final class SQLiteTransaction: WriteTransaction {
     }
   }
 
+  func scan(
+    _ table: Table, from lower: [UInt8],
+    inPlace visit: (_ key: borrowing Span<UInt8>, _ value: borrowing Span<UInt8>) throws -> Bool
+  ) throws {
+    guard isThere(table) else { return }
+    let statement = try use(.scan(table, bounded: false, reversed: false))
+    try heed { try statement.bind(lower, at: 1) }
+    while try heed({ try statement.step() }) {
+      let (key, value) = try heed { (try statement.buffer(in: 0), try statement.buffer(in: 1)) }
+      guard try visit(key.span, value.span) else { return }
+      try requireWhole()
+    }
+  }
+
   func set(_ value: [UInt8], in table: Table, for key: [UInt8]) throws {
     let statement = try use(.set(table))
     try heed {

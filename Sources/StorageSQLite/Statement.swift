@@ -40,15 +40,18 @@ struct Statement: ~Copyable {
 
   /// The bytes in `column`, counted from 0, of the present row. Throws `corrupt` if they are of another type, which our
   /// tables do not allow: a damaged page can say so.
-  func bytes(in column: Int32) throws -> [UInt8] {
+  func bytes(in column: Int32) throws -> [UInt8] { Array(try buffer(in: column)) }
+
+  /// The same where SQLite has them: until the next step, or the end of this use.
+  func buffer(in column: Int32) throws -> UnsafeBufferPointer<UInt8> {
     guard sqlite3_column_type(handle, column) == SQLITE_BLOB else {
       throw StorageError(.corrupt, "\(query.operation): a field is not bytes")
     }
     // SQLite has no address for an empty BLOB, nor for one that it found no memory for: the count tells them apart.
     let start = sqlite3_column_blob(handle, column)
     let count = Int(sqlite3_column_bytes(handle, column))
-    guard count > 0 else { return [] }
+    guard count > 0 else { return UnsafeBufferPointer(start: nil, count: 0) }
     guard let start else { throw connection.failure(SQLITE_NOMEM, query.operation) }
-    return Array(UnsafeRawBufferPointer(start: start, count: count))
+    return UnsafeBufferPointer(start: start.assumingMemoryBound(to: UInt8.self), count: count)
   }
 }

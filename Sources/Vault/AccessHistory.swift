@@ -48,14 +48,16 @@ package struct AccessHistory: Sendable {
   /// every entry in it was permitted. The time this takes grows with the log.
   package init(_ view: VaultView) throws {
     var history: AccessHistory?
-    try view.replay { entry, index in
+    // Most of a long log are steps that change nothing here.
+    try view.replay(leavingOut: { history?.isIdle($0) ?? false }) { entry, index in
       if history == nil {
         history = AccessHistory(membership: try Membership(genesis: entry), size: 1)
       } else {
         try history?.apply(entry, at: index)
       }
     }
-    guard let history else { throw VaultError(.corrupt, "the vault's log is empty") }
+    guard var history else { throw VaultError(.corrupt, "the vault's log is empty") }
+    history.size = view.logSize
     self = history
   }
 
@@ -101,6 +103,21 @@ package struct AccessHistory: Sendable {
   }
 
   // MARK: - Replaying
+
+  /// The steps of a rotation after which nothing is being staged, but for the one that says what was.
+  private static let idleSteps: [StaticString] = [
+    "rotation.validate.intended", "rotation.validated", "rotation.promote.intended", "rotation.promoted",
+    "rotation.verify.intended", "rotation.verified", "rotation.retire.intended", "rotation.deleted",
+  ]
+
+  /// Whether the entry `bytes` is such a step by a member, of a credential of which nothing is being staged.
+  private func isIdle(_ bytes: borrowing Span<UInt8>) -> Bool {
+    guard let head = EntryHead(of: bytes), let credential = head.credential else { return false }
+    var isStep = false
+    for step in Self.idleSteps where bytes.equals(step, at: head.event) { isStep = true }
+    guard isStep, (try? membership.member(bytes.text(at: head.member))) != nil else { return false }
+    return !(present[bytes.text(at: credential)]?.isStaging ?? false)
+  }
 
   private mutating func apply(_ entry: LogEntry, at index: UInt64) throws {
     let actor = try membership.member(entry.member)

@@ -70,6 +70,22 @@ package struct Credential: Hashable, Sendable {
     entry = 0
   }
 
+  /// One that was stored, with versions that do not contradict each other.
+  init(
+    id: Identifier, name: String, provider: String, settings: [String: String], policy: Policy, admin: String,
+    keyID: String, created: Timestamp, versions: [Version], rotation: UInt64, steps: UInt32, ended: UInt64,
+    graceEnds: Timestamp?
+  ) {
+    self.init(
+      id: id, name: name, provider: provider, settings: settings, policy: policy, admin: admin, keyID: keyID,
+      created: created)
+    self.versions = versions
+    self.rotation = rotation
+    self.steps = steps
+    self.ended = ended
+    self.graceEnds = graceEnds
+  }
+
   /// The greatest size of a setting's value in bytes.
   package static let greatestSetting = 4096
 
@@ -171,26 +187,40 @@ package struct Credential: Hashable, Sendable {
 
   /// The stored record. Its SHA-256 digest stands in log entry `entry`.
   package var bytes: [UInt8] {
-    var members: [String: JSONValue] = [
-      "admin": .string(admin), "created": .string(created.description), "entry": .integer(Int(clamping: entry)),
-      "id": .string(id.description), "key": .string(keyID), "name": .string(name), "policy": policy.json,
-      "provider": .string(provider),
-      "rotation": .integer(Int(clamping: rotation)), "settings": .object(settings.mapValues { .string($0) }),
-      "steps": .integer(Int(steps)), "v": .integer(Self.format), "versions": .array(versions.map(\.json)),
-    ]
-    if ended > 0 { members["ended"] = .integer(Int(clamping: ended)) }
-    if let graceEnds { members["grace_ends"] = .string(graceEnds.description) }
-    if let keyed { members["keyed"] = .integer(Int(clamping: keyed)) }
-    if reconciled > 0 { members["reconciled"] = .integer(Int(clamping: reconciled)) }
-    if let exposure { members["exposure"] = exposure.json }
-    if let leak { members["leak"] = leak.json }
-    if let transfer { members["transfer"] = transfer.json }
-    if !deliveries.isEmpty { members["deliveries"] = .array(deliveries.map(\.json)) }
-    return JSONValue.object(members).canonicalBytes
+    var record = CanonicalWriter(capacity: 1024)
+    record.add("admin", admin)
+    record.add("created", created.description)
+    if !deliveries.isEmpty { record.add("deliveries", .array(deliveries.map(\.json))) }
+    if ended > 0 { record.add("ended", Int(clamping: ended)) }
+    record.add("entry", Int(clamping: entry))
+    if let exposure { record.add("exposure", exposure.json) }
+    if let graceEnds { record.add("grace_ends", graceEnds.description) }
+    record.add("id", id.description)
+    record.add("key", keyID)
+    if let keyed { record.add("keyed", Int(clamping: keyed)) }
+    if let leak { record.add("leak", leak.json) }
+    record.add("name", name)
+    record.add("policy", policy.json)
+    record.add("provider", provider)
+    if reconciled > 0 { record.add("reconciled", Int(clamping: reconciled)) }
+    record.add("rotation", Int(clamping: rotation))
+    record.add("settings", settings)
+    record.add("steps", Int(steps))
+    if let transfer { record.add("transfer", transfer.json) }
+    record.add("v", Self.format)
+    record.add("versions", versions) { record, version in version.write(to: &record) }
+    record.end()
+    return record.bytes
   }
 
   /// Reads a stored record, and checks that it is one: canonical, and with exactly one active version.
   package init(decoding bytes: [UInt8], name: String) throws {
+    var reader = CredentialReader()
+    self = try reader.credential(decoding: bytes, name: name)
+  }
+
+  /// The same, of whatever form: what decides where the quick reader of plain records does not.
+  init(readingInFull bytes: [UInt8], name: String) throws {
     let what = "the record of \(Name.printable(name))"
     self = try VaultError.rethrowingCorrupt(what) {
       try Credential(members: JSONMembers(of: JSONValue(readingCanonical: bytes), "record"), name: name, what: what)

@@ -6,9 +6,8 @@ import Storage
 /// What the log says of the records, gathered while it is gone through once, and then compared with them: that each is the newest
 /// that the log speaks of, that none is missing, that owners gave it its terms, and that the journals point at every step.
 ///
-/// It keeps 48 bytes for each credential however long the log is. What it must recognise again it keeps as the stdlib's keyed hash of
-/// it and of words drawn for this verification: nobody can prepare two records that have the same, also where the environment makes
-/// the stdlib's key a known one (`SWIFT_DETERMINISTIC_HASHING`).
+/// It keeps 48 bytes for each credential however long the log is. What it must recognise again it keeps as a keyed hash of it,
+/// whose key is another in each verification: nobody can prepare two records that have the same.
 struct RecordVerification {
   /// What the log says of one credential, up to where it was gone through.
   fileprivate struct State {
@@ -27,12 +26,12 @@ struct RecordVerification {
   }
 
   private var states = Slots()
-  let hashing = KeyedHash()
+  private let hash = KeyedHash()
   private var restore: UInt64?
 
   /// Takes note of the entry at `index`, after which the members are those of `members`.
   mutating func note(
-    _ reading: LogVerification.Reading, _ bytes: [UInt8], at index: UInt64, _ membership: Membership?
+    _ reading: LogVerification.Reading, _ bytes: borrowing Span<UInt8>, at index: UInt64, _ membership: Membership?
   ) throws {
     switch reading {
     case .plain(let head): note(head, bytes, at: index)
@@ -40,34 +39,29 @@ struct RecordVerification {
     }
   }
 
-  private mutating func note(_ head: EntryHead, _ bytes: [UInt8], at index: UInt64) {
-    let hash = hashing
+  private mutating func note(_ head: EntryHead, _ bytes: borrowing Span<UInt8>, at index: UInt64) {
     guard let credential = head.credential else { return }
-    let name = hash(bytes[credential])
-    states.with(name) { state in
-      // The one event of owners that is read so is `credential.added` with its terms.
-      if let terms = head.terms, bytes[head.event].elementsEqual(Self.addition) {
-        state.steps = 0
-        state.keyed = index + 1
-        state.terms = hash(bytes[terms])
-      }
-      if let record = head.record {
-        state.newest = index + 1
-        state.record = hash(bytes[record])
-      }
-      if let rotation = head.rotation, let step = head.step {
-        state.steps &+= hash(name, rotation, step, index)
-      }
+    let place = states.place(of: hash(bytes, at: credential))
+    // The one event of owners that is read so is `credential.added` with its terms.
+    if let terms = head.terms, bytes.equals("credential.added", at: head.event) {
+      states[place].steps = 0
+      states[place].keyed = index + 1
+      states[place].terms = hash(bytes, at: terms)
+    }
+    if let record = head.record {
+      states[place].newest = index + 1
+      states[place].record = hash(bytes, at: record)
+    }
+    if let rotation = head.rotation, let step = head.step {
+      states[place].steps &+= hash(rotation, step, index)
     }
   }
 
-  private static let addition = Array(EventName.credentialAdded.text.utf8)
-
   mutating func note(_ entry: LogEntry, at index: UInt64, _ membership: Membership?) throws {
-    let hash = hashing
     if entry.event == EventName.vaultRestored.text { restore = index }
     guard case .string(let credential)? = entry.details["credential"] else { return }
-    let name = hash(Array(credential.utf8)[...])
+    let hash = hash
+    let name = hash(credential)
     switch EventName(entry.event) {
     case .credentialRemoved: states.with(name) { $0.newest = 0 }
     case .credentialAdded, .credentialRekeyed:
@@ -77,7 +71,7 @@ struct RecordVerification {
         state.keyed = entry.details["terms"] == nil ? 0 : index + 1
         state.terms = 0
         if case .string(let terms)? = entry.details["terms"], entry.details["exposure"] == nil {
-          state.terms = hash(Array(terms.utf8)[...])
+          state.terms = hash(terms)
         }
       }
     case .grantAdded, .grantRemoved:
@@ -95,47 +89,47 @@ struct RecordVerification {
     if let record = entry.details["record"], entry.event != EventName.credentialRemoved.text {
       states.with(name) { state in
         state.newest = index + 1
-        if case .string(let text) = record { state.record = hash(Array(text.utf8)[...]) } else { state.record = 0 }
+        if case .string(let text) = record { state.record = hash(text) } else { state.record = 0 }
       }
     }
     if case .integer(let rotation)? = entry.details["rotation"], case .integer(let step)? = entry.details["step"],
       let rotation = UInt64(exactly: rotation), let step = UInt32(exactly: step)
     {
-      states.with(name) { $0.steps &+= hash(name, rotation, step, index) }
+      states.with(name) { $0.steps &+= hash(rotation, step, index) }
     }
   }
 
   /// Compares the records of `view` with what was noted of all its log. Throws `corrupt`.
   func finish(_ view: VaultView) throws {
-    var check = try IndexCheck(view)
+    var reader = CredentialReader()
+    var indexes = IndexSums(hash)
+    let steps = try JournalSums(view.transaction, expecting: states.used, hash)
     var found = 0
     try view.transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, value in
-      let credential = try Credential(decoding: value, name: VaultView.name(key))
-      try require(credential, value, in: view)
-      try check.require(credential)
+      let credential = try reader.credential(decoding: value, name: VaultView.name(key))
+      try require(credential, value, steps, in: view)
+      indexes.add(credential)
       found += 1
       return true
     }
     guard found == states.present else {
       throw VaultError(.corrupt, "there are \(found) credentials, and the log speaks of \(states.present)")
     }
-    try check.finish()
+    try indexes.require(in: view)
     guard try view.restoration()?.entry == restore else {
       throw VaultError(.corrupt, "the journal does not point at the newest restore that the log speaks of")
     }
   }
 
-  private func require(_ credential: Credential, _ bytes: [UInt8], in view: VaultView) throws {
-    let hash = hashing
-    let name = hash(Array(credential.name.utf8)[...])
-    let state = states.state(name)
+  private func require(_ credential: Credential, _ bytes: [UInt8], _ steps: JournalSums, in view: VaultView) throws {
+    let state = states.state(hash(credential.name))
     guard state.newest == credential.entry &+ 1 else {
       throw VaultError(
         .corrupt,
         "the record of \(credential.name) is that of log entry \(credential.entry), and there is a newer one or it was removed"
       )
     }
-    guard hash(Array(SHA256.hash(bytes).bytes.base64.utf8)[...]) == state.record else {
+    guard hash(SHA256.hash(bytes).base64) == state.record else {
       throw VaultError(
         .corrupt,
         "the record of \(credential.name) is not the one that log entry \(credential.entry) speaks of: it was altered")
@@ -145,19 +139,15 @@ struct RecordVerification {
     }
     if state.terms == 0 || credential.exposure != nil {
       try view.requireTerms(of: credential)
-    } else if case .string(let terms) = credential.termsDigest, hash(Array(terms.utf8)[...]) != state.terms {
+    } else if hash(credential.termsDigest) != state.terms {
       throw VaultError(
         .corrupt, "the record of \(credential.name) is not what log entry \(state.keyed - 1) of an owner's says of it")
     }
     try view.requireTransfer(of: credential)
-    var steps: UInt64 = 0
-    for row in try view.transaction.rows(in: .journal, withPrefix: credential.id.bytes) {
-      guard let rotation = UInt64(bigEndianBytes: row.key.dropFirst(16).prefix(8)),
-        let step = UInt32(bigEndianBytes: row.key.dropFirst(24)), let index = UInt64(bigEndianBytes: row.value)
-      else { throw VaultError(.corrupt, "the journal of \(credential.name) has a damaged row") }
-      steps &+= hash(name, rotation, step, index)
+    guard !steps.damaged.contains(credential.id) else {
+      throw VaultError(.corrupt, "the journal of \(credential.name) has a damaged row")
     }
-    guard steps == state.steps else { throw try missedStep(of: credential, in: view) }
+    guard steps.sum(of: credential.id) == state.steps else { throw try missedStep(of: credential, in: view) }
   }
 
   /// Says which step the journal of `credential` misses. Goes through the log once more.
@@ -176,7 +166,8 @@ struct RecordVerification {
   }
 }
 
-/// The stdlib's hash of what is given, and of words that are others in each of these.
+/// The stdlib's hash of what is given, after words that are others in each of these: also where the environment makes the
+/// stdlib's own key a known one (`SWIFT_DETERMINISTIC_HASHING`).
 struct KeyedHash {
   private let first = UInt64.random(in: 0...UInt64.max)
   private let second = UInt64.random(in: 0...UInt64.max)
@@ -189,15 +180,25 @@ struct KeyedHash {
   }
 
   /// Never 0.
-  func callAsFunction(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+  func callAsFunction(_ bytes: borrowing Span<UInt8>, at range: Range<Int>) -> UInt64 {
+    bytes.extracting(range).withUnsafeBufferPointer { hash(UnsafeRawBufferPointer($0)) }
+  }
+
+  /// Never 0.
+  func callAsFunction(_ text: String) -> UInt64 {
+    var text = text
+    return text.withUTF8 { hash(UnsafeRawBufferPointer($0)) }
+  }
+
+  private func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
     var hasher = hasher
-    bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+    hasher.combine(bytes: bytes)
     return max(1, UInt64(bitPattern: Int64(hasher.finalize())))
   }
 
-  func callAsFunction(_ name: UInt64, _ rotation: UInt64, _ step: UInt32, _ index: UInt64) -> UInt64 {
+  /// Of a step: the entry at an index is one step of one credential, and of no other.
+  func callAsFunction(_ rotation: UInt64, _ step: UInt32, _ index: UInt64) -> UInt64 {
     var hasher = hasher
-    hasher.combine(name)
     hasher.combine(rotation)
     hasher.combine(step)
     hasher.combine(index)
@@ -208,27 +209,38 @@ struct KeyedHash {
 /// The states of all credentials by the hashes of their names: a table with open addressing and nothing else in it.
 private struct Slots {
   private var slots = [RecordVerification.State](repeating: .init(), count: 64)
-  private var used = 0
+  private(set) var used = 0
   /// How many credentials there are.
   var present: Int { slots.count { $0.newest != 0 } }
 
-  func state(_ name: UInt64) -> RecordVerification.State { slots[place(of: name)] }
+  subscript(place: Int) -> RecordVerification.State {
+    get { slots[place] }
+    set { slots[place] = newValue }
+    _modify { yield &slots[place] }
+  }
+
+  func state(_ name: UInt64) -> RecordVerification.State { slots[search(name)] }
 
   mutating func with(_ name: UInt64, _ change: (inout RecordVerification.State) -> Void) {
-    var place = place(of: name)
+    change(&self[place(of: name)])
+  }
+
+  /// The slot of `name`, which it has from now on. It stays where it is until another name gets one.
+  mutating func place(of name: UInt64) -> Int {
+    var place = search(name)
     if slots[place].name == 0 {
       if used * 8 >= slots.count * 7 {
         grow()
-        place = self.place(of: name)
+        place = search(name)
       }
       used += 1
       slots[place].name = name
     }
-    change(&slots[place])
+    return place
   }
 
   /// The slot of `name`, or the free one where it would be.
-  private func place(of name: UInt64) -> Int {
+  private func search(_ name: UInt64) -> Int {
     let mask = slots.count - 1
     var place = Int(truncatingIfNeeded: name) & mask
     while slots[place].name != 0, slots[place].name != name { place = (place + 1) & mask }
@@ -238,6 +250,6 @@ private struct Slots {
   private mutating func grow() {
     let old = slots
     slots = [RecordVerification.State](repeating: .init(), count: 2 * old.count)
-    for state in old where state.name != 0 { slots[place(of: state.name)] = state }
+    for state in old where state.name != 0 { slots[search(state.name)] = state }
   }
 }

@@ -14,6 +14,8 @@ package final class VaultChange {
   private let firstIndex: UInt64
   private var entries: [LogEntry] = []
   private var records: [VaultMemory.Record] = []
+  /// By the name of the credential, the place of the newest.
+  private var newestRecords: [String: Int] = [:]
 
   init(_ transaction: any WriteTransaction, view: VaultView, member: String, now: Timestamp) {
     self.transaction = transaction
@@ -61,6 +63,7 @@ package final class VaultChange {
     let entry = try log(event, about: credential.name, fields)
     try VaultIndex.update(from: stored(credential.name), to: credential, in: transaction)
     try transaction.set(bytes, in: .credentials, for: Array(credential.name.utf8))
+    newestRecords[credential.name] = records.count
     records.append(VaultMemory.Record(bytes: bytes, credential: credential, entry: entry))
     return credential
   }
@@ -68,7 +71,7 @@ package final class VaultChange {
   /// The credential `name` as it is stored now, for the index: it is not authenticated again. Nil if there is none.
   private func stored(_ name: String) throws -> Credential? {
     guard let bytes = try transaction.value(in: .credentials, for: Array(name.utf8)) else { return nil }
-    if let known = records.last(where: { $0.bytes == bytes }) ?? view.remembered(name), known.bytes == bytes {
+    if let known = newestRecords[name].map({ records[$0] }) ?? view.remembered(name), known.bytes == bytes {
       return known.credential
     }
     return try Credential(decoding: bytes, name: name)

@@ -32,8 +32,8 @@ extension VaultView {
   ) throws -> LogReport {
     var records = RecordVerification()
     let report = try LogVerification.verify(storedIn: transaction, expecting: expectations) {
-      reading, bytes, index, log in
-      try records.note(reading, bytes, at: index, log.membership)
+      reading, bytes, index, members in
+      try records.note(reading, bytes, at: index, members)
     }
     try records.finish(VaultView(transaction, after: report.seen))
     return report

@@ -120,10 +120,21 @@ package struct VaultView {
   /// The log entry at `index`, proved to be covered by the newest checkpoint, or appended in this very transaction.
   package func authenticatedEntry(at index: UInt64) throws -> LogEntry {
     if let entry = unsigned?.entry(at: index) { return entry }
+    try requireEntry(index)
+    return try proven.entry(at: index, in: transaction)
+  }
+
+  /// The bytes of that entry, for who needs little of it.
+  func authenticatedBytes(at index: UInt64) throws -> [UInt8] {
+    if let entry = unsigned?.entry(at: index) { return entry.bytes }
+    try requireEntry(index)
+    return try proven.bytes(at: index, in: transaction)
+  }
+
+  private func requireEntry(_ index: UInt64) throws {
     guard index < proven.size else {
       throw VaultError(.corrupt, "the log has \(proven.size) entries, and a record speaks of entry \(index)")
     }
-    return try proven.entry(at: index, in: transaction)
   }
 
   /// Who holds the lease of this name; nil if nobody ever did, or it was given back. Leases are not authenticated.
@@ -136,12 +147,13 @@ package struct VaultView {
   /// goes through all of a vault of many thousands, and cannot hold them.
   package func credentials(after name: String?, atMost count: Int) throws -> [Credential] {
     var rows: [Row] = []
+    var reader = CredentialReader()
     guard count > 0 else { return [] }
     try transaction.scan(.credentials, from: name.map { Array($0.utf8) + [0] } ?? [], to: nil, reversed: false) {
       rows.append(Row(key: $0, value: $1))
       return rows.count < count
     }
-    return try rows.map { try credential(decoding: $0.value, name: Self.name($0.key), isKept: false) }
+    return try rows.map { try credential(decoding: $0.value, name: Self.name($0.key), by: &reader, isKept: false) }
   }
 
   /// The names of all credentials, in order. Their records are not looked at.
@@ -189,9 +201,14 @@ package struct VaultView {
 
   /// Hands `visit` every entry of the log with its index, in order. What was visited is known to be what the newest
   /// checkpoint covers only when this returns.
-  func replay(_ visit: (_ entry: LogEntry, _ index: UInt64) throws -> Void) throws {
+  ///
+  /// Entries that `isIdle` knows by a look to be valid (`EntryHead`), and nothing for `visit`, may be left out.
+  func replay(
+    leavingOut isIdle: (_ entry: borrowing Span<UInt8>) -> Bool = { _ in false },
+    _ visit: (_ entry: LogEntry, _ index: UInt64) throws -> Void
+  ) throws {
     let size = known.end.size
-    try AuditLog.replay(known.end, in: transaction, visit)
+    try AuditLog.replay(known.end, in: transaction, leavingOut: isIdle, visit)
     for index in size..<max(size, logSize) { try visit(authenticatedEntry(at: index), index) }
   }
 
@@ -213,28 +230,30 @@ package struct VaultView {
     guard let bytes = try transaction.value(in: .credentials, for: Array(name.utf8)) else {
       throw VaultError(.notFound, "the vault has no credential \(Name.printable(name))")
     }
-    return try credential(decoding: bytes, name: name)
+    var reader = CredentialReader()
+    return try credential(decoding: bytes, name: name, by: &reader)
   }
 
   /// What this process knows of the record of `name`; nil if nothing.
   func remembered(_ name: String) -> VaultMemory.Record? { memory?.record(of: name, under: known) }
 
   /// `isKept` says whether this process is to remember it: who goes through all of them is not back for one.
-  private func credential(decoding bytes: [UInt8], name: String, isKept: Bool = true) throws -> Credential {
+  private func credential(
+    decoding bytes: [UInt8], name: String, by reader: inout CredentialReader, isKept: Bool = true
+  ) throws -> Credential {
     if let record = remembered(name), record.bytes == bytes,
       try transaction.value(in: .log, for: record.credential.entry.bigEndianBytes) == record.entry.bytes
     {
       return record.credential
     }
-    let credential = try Credential(decoding: bytes, name: name)
-    let entry = try requireDigest(of: bytes, inEntry: credential.entry, "the record of \(Name.printable(name))") {
-      $0.details["credential"] == .string(name)
-    }
+    let credential = try reader.credential(decoding: bytes, name: name)
+    let entry = try requireDigest(of: bytes, of: credential)
     try requireTerms(of: credential)
     try requireTransfer(of: credential)
     // What is appended in this transaction is known when it is signed.
     if isKept, let memory, credential.entry < known.end.size {
-      memory.learn(VaultMemory.Record(bytes: bytes, credential: credential, entry: entry), of: known.history)
+      let record = VaultMemory.Record(bytes: bytes, credential: credential, entry: try LogEntry(decoding: entry))
+      memory.learn(record, of: known.history)
     }
     return credential
   }
@@ -277,15 +296,26 @@ package struct VaultView {
     }
   }
 
-  /// Fails unless log entry `index` is authentic, is about the record, and carries its digest. Returns the entry.
-  @discardableResult
-  private func requireDigest(
-    of bytes: [UInt8], inEntry index: UInt64, _ what: String, isAbout: (LogEntry) -> Bool
-  ) throws -> LogEntry {
-    let entry = try authenticatedEntry(at: index)
-    guard isAbout(entry), entry.details["record"] == .string(SHA256.hash(bytes).bytes.base64) else {
-      throw VaultError(.corrupt, "\(what) is not the one that log entry \(index) speaks of: it was altered")
+  /// Fails unless the log entry that the record of `credential`, which is `bytes`, names is authentic, is about it, and carries
+  /// its digest. Returns the entry's bytes.
+  private func requireDigest(of bytes: [UInt8], of credential: Credential) throws -> [UInt8] {
+    let found = try authenticatedBytes(at: credential.entry)
+    let digest = SHA256.hash(bytes).base64
+    let isIts: Bool
+    if let head = EntryHead(of: found.span) {
+      isIts =
+        head.credential.map { found.span.equals(credential.name, at: $0) } ?? false
+        && head.record.map { found.span.equals(digest, at: $0) } ?? false
+    } else {
+      let entry = try authenticatedEntry(at: credential.entry)
+      isIts = entry.details["credential"] == .string(credential.name) && entry.details["record"] == .string(digest)
     }
-    return entry
+    guard isIts else {
+      throw VaultError(
+        .corrupt,
+        "the record of \(Name.printable(credential.name)) is not the one that log entry \(credential.entry) speaks of: "
+          + "it was altered")
+    }
+    return found
   }
 }

@@ -40,6 +40,16 @@ package struct Version: Hashable, Sendable {
     return .object(members)
   }
 
+  /// Adds the members of `json`.
+  func write(to object: inout CanonicalWriter) {
+    object.add("created", created.description)
+    if let expires { object.add("expires", expires.description) }
+    if let handle { object.add("handle", handle) }
+    object.add("number", Int(clamping: number))
+    object.add("since", since.description)
+    object.add("stage", stage.rawValue)
+  }
+
   init(_ json: JSONValue) throws {
     var members = try JSONMembers(of: json, "version")
     number = UInt64(try members.count("number"))

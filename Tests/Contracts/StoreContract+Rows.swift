@@ -69,6 +69,40 @@ extension StoreContract {
         }
       }
     },
+    StoreContract("a scan in place visits the same rows, and a visitor of it may scan the table") { store in
+      try await store.fill(awkwardKeys)
+      try await store.set([], for: [0x62])
+      for lower in awkwardKeys {
+        let (copied, inPlace) = try await store.read { transaction in
+          var (copied, inPlace): ([Row], [Row]) = ([], [])
+          try transaction.scan(.first, from: lower, to: nil, reversed: false) { key, value in
+            copied.append(Row(key: key, value: value))
+            return true
+          }
+          try transaction.scan(.first, from: lower) { key, value in
+            _ = try transaction.rows(in: .first)
+            inPlace.append(Row(key: key.indices.map { key[$0] }, value: value.indices.map { value[$0] }))
+            return true
+          }
+          return (copied, inPlace)
+        }
+        try demand(inPlace, is: copied)
+        let visits = try await store.read { transaction in
+          var visits = 0
+          try transaction.scan(.first, from: lower) { _, _ in
+            visits += 1
+            return visits < 2
+          }
+          return visits
+        }
+        try demand(visits, is: min(2, copied.count))
+      }
+      try await demand(.busy) {
+        try await store.read { transaction in
+          try transaction.scan(.first, from: []) { _, _ in throw StorageError(.busy, "stop") }
+        }
+      }
+    },
     StoreContract("a visitor may read and scan the table it visits") { store in
       try await store.fill([[1], [2], [3]])
       let pairs = try await store.read { transaction in

@@ -20,7 +20,12 @@ let vaultTargets = [
   },
   FuzzTarget("credential", seeds: { try credentials().map(\.bytes) }) { input in
     let name = try nameOfCredential(input)
+    var quick = CredentialReader()
+    let plain = try? quick.plain(input.span, name)
+    let full = try? Credential(readingInFull: input, name: name)
+    require(plain == nil || plain == full, "a credential that the quick reader takes for another")
     let credential = try refusing { try Credential(decoding: input, name: name) }
+    require(credential == full, "a credential that two readers disagree about")
     // A policy may leave out what is usual, and is written with it: nothing else has a second spelling.
     let again = try Credential(decoding: credential.bytes, name: name)
     require(again == credential && again.bytes == credential.bytes, "a credential that is another once it is written")
