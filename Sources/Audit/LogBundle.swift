@@ -32,14 +32,27 @@ package enum LogBundle {
     }
   }
 
+  /// Ascending by size, each once, with the signatures of all of that text.
+  private static func merged(_ cosigned: [SignedCheckpoint]) -> [SignedCheckpoint] {
+    var merged: [SignedCheckpoint] = []
+    for signed in cosigned.sorted(by: { $0.checkpoint.size < $1.checkpoint.size })
+    where merged.last?.checkpoint.size != signed.checkpoint.size {
+      merged.append(signed.adding(signaturesOf: cosigned))
+    }
+    return merged
+  }
+
   static let membershipEvents: Set<String> = ["vault.created", "member.added", "member.removed"]
 
   /// Writes the bundle of `selection` from the log that ends with `end`, line by line without their newlines. Each line is verified
   /// as a reader does before it is handed to `output`; what was handed over is a bundle only if this returns.
   ///
+  /// `cosigned` are checkpoints of this log with the cosignatures of witnesses, and no other.
+  ///
   /// Throws `AuditError` if the stored log does not bear out what is to be written.
   package static func write(
-    _ selection: Selection, of end: LogEnd, in transaction: any ReadTransaction, to output: ([UInt8]) throws -> Void
+    _ selection: Selection, of end: LogEnd, cosigned: [SignedCheckpoint] = [], in transaction: any ReadTransaction,
+    to output: ([UInt8]) throws -> Void
   ) throws -> BundleReport {
     var verification = BundleVerification()
     func put(_ members: [String: JSONValue]) throws {
@@ -51,6 +64,10 @@ package enum LogBundle {
     let newest = end.checkpoint.checkpoint
     try put(["origin": .string(newest.origin), "type": "bundle", "v": .integer(format)])
     try put(["note": end.checkpoint.json, "path": .array([])])
+    for signed in merged(cosigned) {
+      let proof = try ConsistencyProof(from: signed.checkpoint.size, to: newest.size, nodes.hash)
+      try put(["cosigned": signed.json, "path": .array(proof.path.map(\.json))])
+    }
     var checkpoints = RowPages(of: .checkpoints)
     var run: (signed: SignedCheckpoint, isWritten: Bool)?
     try AuditLog.replay(end, in: transaction) { entry, index in

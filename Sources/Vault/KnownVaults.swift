@@ -100,6 +100,12 @@ extension SeenLog {
       line[name] = .object(indices.mapValues { .integer(Int(clamping: $0)) })
     }
     if !bounds.unbound.isEmpty { line["unbound"] = .array(bounds.unbound.sorted().map { .string($0) }) }
+    if !membership.witnesses.isEmpty {
+      line["witnesses"] = .array(
+        membership.witnesses.map {
+          .object(["entry": .integer(Int(clamping: $0.entry)), "witness": $0.witness.json])
+        })
+    }
     return JSONValue.object(line).canonicalBytes + [0x0A] + checkpoint.bytes
   }
 
@@ -119,6 +125,13 @@ extension SeenLog {
           guard case .string(let name) = value else { throw VaultError(.corrupt, "a credential without a name") }
           return name
         }))
+    let witnesses = try (object.optionalArray("witnesses") ?? []).map { value in
+      var members = try JSONMembers(of: value, "a witness")
+      let witness = try Membership.StandingWitness(
+        witness: Witness(members.value("witness")), entry: UInt64(members.count("entry")))
+      try members.finish()
+      return witness
+    }
     try object.finish()
     let prefix = "relatch/"
     guard checkpoint.checkpoint.origin.hasPrefix(prefix) else {
@@ -126,8 +139,10 @@ extension SeenLog {
     }
     let membership = Membership(
       vault: String(checkpoint.checkpoint.origin.dropFirst(prefix.count)), keyID: key.isEmpty ? nil : key,
-      standings: standings, bounds: bounds)
-    guard membership.standings == standings else { throw VaultError(.corrupt, "members that contradict each other") }
+      standings: standings, bounds: bounds, witnesses: witnesses)
+    guard membership.standings == standings, membership.witnesses == witnesses else {
+      throw VaultError(.corrupt, "members that contradict each other")
+    }
     self.init(checkpoint: checkpoint, actor: actor, membership: membership)
   }
 

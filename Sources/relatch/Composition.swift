@@ -132,7 +132,13 @@ final class RotationComposition: Sendable {
       timing: RotationTiming(
         now: { WallClock.now() }, sleep: { try await WallClock.sleep($0) }, randomness: .system), schedule: .system,
       holder: RunHolder.words, isGone: RunHolder.isGone, delivery: delivery, progress: { report.step($0) })
-    return try await runner.run(name, goal: goal, provider: provider(of: name, for: goal))
+    let provider = try await provider(of: name, for: goal)
+    switch goal {
+    case .rotate, .rotateReplacingPrevious, .scheduled, .revoke:
+      if provider.replacement == .cutOver { report.note("\(name): \(Replacement.cutOverWarning)") }
+    case .resume, .abort, .retire, .retireUndelivered, .deliver, .adopt: break
+    }
+    return try await runner.run(name, goal: goal, provider: provider)
   }
 
   /// What lacks the active pair gets it also where there is nothing to rotate, or no provider to be had.

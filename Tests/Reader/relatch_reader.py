@@ -30,7 +30,7 @@ import nacl.signing
 # vault/credential.md: what owners alone may do.
 OF_OWNERS = {
     "credential.added", "credential.rekeyed", "credential.removed", "delivery.added", "delivery.removed", "grant.added",
-    "grant.removed", "handoff.withdrawn", "member.added", "member.removed", "vault.rekeyed",
+    "grant.removed", "handoff.withdrawn", "member.added", "member.removed", "vault.rekeyed", "witness.added", "witness.removed",
 }
 
 

@@ -28,17 +28,18 @@ struct LogBundleCommand: AsyncParsableCommand {
     let selection = try selection.selection(of: names)
     _ = try OutputPlace(output, nil, verb: "log bundle -o FILE")
     let report = Report(options)
-    let vault = try await Places(options).openLocked()
+    let places = try Places(options)
+    let (vault, records) = (try await places.openLocked(), places.witnessRecords)
     guard let output else {
       let found = try await vault.read { view in
-        try view.writeBundle(selection) { try StandardStream.output.write(($0 + [0x0A]).span.bytes) }
+        try view.writeBundle(selection, records: records) { try StandardStream.output.write(($0 + [0x0A]).span.bytes) }
       }
       return report.note(Self.text(found))
     }
     let found = try await vault.read { view in
       let found = Mutex<BundleReport?>(nil)
       try PrivateFile.create(output) { write in
-        let bundle = try view.writeBundle(selection) { try write(($0 + [0x0A]).span.bytes) }
+        let bundle = try view.writeBundle(selection, records: records) { try write(($0 + [0x0A]).span.bytes) }
         found.withLock { $0 = bundle }
       }
       return found.withLock { $0 }

@@ -18,8 +18,13 @@ struct LogCheckpointCommand: AsyncParsableCommand {
     name: .shortAndLong, help: ArgumentHelp("Put it into this file, in the place of an older one.", valueName: "file"))
   var output: String?
 
+  @Flag(help: "The newest one that a witness has signed, with its cosignatures, in place of the newest of all.")
+  var cosigned = false
+
   func run() async throws {
-    let newest = try await Places(options).openLocked().read { try $0.newestCheckpoint }
+    let places = try Places(options)
+    let (cosigned, records) = (cosigned, places.witnessRecords)
+    let newest = try await places.openLocked().read { try $0.checkpoint(cosigned: cosigned, by: records) }
     let checkpoint = newest.signed.checkpoint
     let report = Report(options)
     var object: [String: JSONValue] = [
@@ -82,6 +87,38 @@ struct LogProveCommand: AsyncParsableCommand {
     }
     if output == nil { try StandardStream.output.write(proved.proof.bytes.span.bytes) }
     report.note("signed by \(newest.member): \(newest.key)")
+  }
+}
+
+extension VaultView {
+  /// The newest checkpoint with the cosignatures that witnesses gave of it; or the newest that has any. Throws `notFound`.
+  fileprivate func checkpoint(
+    cosigned: Bool, by records: WitnessRecords
+  ) throws -> (signed: SignedCheckpoint, member: String, key: NoteKey) {
+    var newest = try newestCheckpoint
+    let seen = try standings(of: records).filter { $0.cosigned != nil }.compactMap(\.seen)
+    if cosigned {
+      guard let last = seen.max(by: { $0.checkpoint.size < $1.checkpoint.size }) else {
+        throw VaultError(.notFound, "no witness has signed a checkpoint of this log yet")
+      }
+      guard let (member, key) = try signer(of: last) else {
+        throw VaultError(.notFound, "the newest cosigned checkpoint is by somebody who is no member any more")
+      }
+      newest = (last, member, key)
+    }
+    newest.signed = newest.signed.adding(signaturesOf: seen)
+    return newest
+  }
+
+  private func signer(of signed: SignedCheckpoint) throws -> (member: String, key: NoteKey)? {
+    for member in members {
+      let key = try NoteKey(name: signed.checkpoint.origin, key: member.card.signing)
+      if signed.note.isSigned(by: key) {
+        try signed.note.verify(by: key)
+        return (member.name, key)
+      }
+    }
+    return nil
   }
 }
 

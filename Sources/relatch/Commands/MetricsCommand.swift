@@ -32,10 +32,10 @@ extension Places {
   /// The metrics of the vault as it is now.
   func metrics(run: VaultFigures.Run?) async throws -> String {
     let vault = try await openLocked()
-    let bytes = databaseBytes
+    let (bytes, records) = (databaseBytes, witnessRecords)
     return try await vault.read { view in
       try VaultFigures(
-        view, schedule: RotationSchedule { TimeZoneRules(named: $0) }, vaultBytes: bytes,
+        view, schedule: RotationSchedule { TimeZoneRules(named: $0) }, records: records, vaultBytes: bytes,
         written: WallClock.now(), run: run)
     }.text
   }

@@ -21,7 +21,9 @@ struct StatusCommand: AsyncParsableCommand {
     let report = Report(options)
     let now = WallClock.now()
     var (isEmpty, hasFailedDelivery, hasOverdueDebt) = (true, false, false)
-    let pages = CredentialPages(of: try await Places(options).openLocked(), names)
+    let places = try Places(options)
+    let vault = try await places.openLocked()
+    let pages = CredentialPages(of: vault, names)
     try await pages.each { view, credentials in
       var index = try IndexCheck(view)
       return try credentials.map { credential in
@@ -39,9 +41,22 @@ struct StatusCommand: AsyncParsableCommand {
       hasOverdueDebt = hasOverdueDebt || standings.contains { $0.hasOverdueDebt(now) }
     }
     if isEmpty { report.note("the vault has no credentials yet: `relatch add` adds one") }
+    if names.isEmpty { try await tellWitnesses(vault, places.witnessRecords, report) }
     // What waits for a delivery is not retired: that comes first.
     if hasFailedDelivery { throw Status(code: .deliveryFailed) }
     if hasOverdueDebt { throw Status(code: .debtOutstanding) }
+  }
+
+  private func tellWitnesses(_ vault: LockedVault, _ records: WitnessRecords, _ report: Report) async throws {
+    let standings = try await vault.read { try $0.standings(of: records) }
+    for standing in standings {
+      if let trouble = standing.trouble { Diagnostics.standard.warning("\(trouble): see `relatch log verify`") }
+    }
+    if report.isJSON {
+      if let gap = standings.gapJSON { try report.text(gap.canonicalText) }
+    } else if let gap = standings.gapText {
+      try report.text(gap)
+    }
   }
 }
 
