@@ -25,7 +25,8 @@ package struct Membership: Hashable, Sendable {
     case removed(String)
     /// `vault.rekeyed`: the ID of the vault key from now on, and whether every credential gets another key after it.
     case rekeyed(key: String, credentials: Bool)
-    /// `credential.added`, `credential.rekeyed`, `credential.removed`, `delivery.removed`: see `CredentialBounds`.
+    /// `credential.added`, `credential.rekeyed`, `credential.removed`, `delivery.removed`, `handoff.withdrawn`, and
+    /// `handoff.sent` of a transfer: see `CredentialBounds`.
     case bound(CredentialBounds.Change)
     /// `witness.added`: from now on checkpoints go there too.
     case witnessAdded(Witness)
@@ -34,11 +35,11 @@ package struct Membership: Hashable, Sendable {
     /// Another event of owners, which changes nothing here.
     case other
 
-    /// The names of these events.
+    /// The names of these events; one by which nothing is handed over is not among these, whatever it is called.
     static let events = [
       "vault.created", "member.added", "member.removed", "vault.rekeyed", "credential.added", "credential.rekeyed",
       "credential.removed", "delivery.added", "delivery.removed", "grant.added", "grant.removed", "vault.restored",
-      "handoff.withdrawn", "witness.added", "witness.removed",
+      "handoff.withdrawn", "handoff.sent", "witness.added", "witness.removed",
     ].map { Array($0.utf8) }
 
     /// What `entry` changes; nil for every other event. Throws `notCanonical` if the event's own members are not as they
@@ -64,7 +65,9 @@ package struct Membership: Hashable, Sendable {
           throw AuditError(.notCanonical, "vault.rekeyed: expected \"key\" in hexadecimal")
         }
         self = .rekeyed(key: key, credentials: entry.details["credentials"] == .bool(true))
-      case "credential.added", "credential.rekeyed", "credential.removed", "delivery.removed":
+      case "handoff.sent" where entry.details["transfer"] != .bool(true): return nil
+      case "credential.added", "credential.rekeyed", "credential.removed", "delivery.removed", "handoff.withdrawn",
+        "handoff.sent":
         self = .bound(try CredentialBounds.Change(entry))
       case "witness.added":
         guard let witness = entry.details["witness"] else {
@@ -76,7 +79,7 @@ package struct Membership: Hashable, Sendable {
           throw AuditError(.notCanonical, "witness.removed: expected a name in \"witness\"")
         }
         self = .witnessRemoved(name)
-      case "delivery.added", "grant.added", "grant.removed", "vault.restored", "handoff.withdrawn": self = .other
+      case "delivery.added", "grant.added", "grant.removed", "vault.restored": self = .other
       default: return nil
       }
     }

@@ -100,6 +100,7 @@ extension SeenLog {
       line[name] = .object(indices.mapValues { .integer(Int(clamping: $0)) })
     }
     if !bounds.unbound.isEmpty { line["unbound"] = .array(bounds.unbound.sorted().map { .string($0) }) }
+    if !bounds.transferred.isEmpty { line["transferred"] = .object(bounds.transferred.mapValues { .string($0) }) }
     if !membership.witnesses.isEmpty {
       line["witnesses"] = .array(
         membership.witnesses.map {
@@ -124,7 +125,7 @@ extension SeenLog {
         try (object.optionalArray("unbound") ?? []).map { value in
           guard case .string(let name) = value else { throw VaultError(.corrupt, "a credential without a name") }
           return name
-        }))
+        }), transferred: try Self.handoffs(in: &object))
     let witnesses = try (object.optionalArray("witnesses") ?? []).map { value in
       var members = try JSONMembers(of: value, "a witness")
       let witness = try Membership.StandingWitness(
@@ -144,6 +145,15 @@ extension SeenLog {
       throw VaultError(.corrupt, "members that contradict each other")
     }
     self.init(checkpoint: checkpoint, actor: actor, membership: membership)
+  }
+
+  private static func handoffs(in members: inout JSONMembers) throws -> [String: String] {
+    guard let value = try members.optionalValue("transferred") else { return [:] }
+    guard case .object(let object) = value else { throw VaultError(.corrupt, "transferred: expected an object") }
+    return try object.mapValues { value in
+      guard case .string(let handoff) = value else { throw VaultError(.corrupt, "transferred: expected identifiers") }
+      return handoff
+    }
   }
 
   /// The optional member `name`: an object of log indices.

@@ -59,7 +59,7 @@ struct LogVerifyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify", abstract: "Verify the whole log offline: entries, tree, signatures, members.",
     discussion: """
-      Without --owner the log's own first entry says whose signatures to expect: that finds damage and careless changes.
+      Without --owner the log's own first entry says whose signatures to expect: that finds damage and careless changes. \
       With --owner it must be the key that is remembered elsewhere, which no one who only has the vault can imitate.
       """)
 
@@ -118,8 +118,16 @@ struct LogVerifyCommand: AsyncParsableCommand {
   }
 
   private func verifyBundle(_ file: String) throws {
-    let found = try BundleReport(
-      readingFile: file, expecting: LogExpectations(founder: owner, checkpoints: checkpoints))
+    let expectations = try LogExpectations(founder: owner, checkpoints: checkpoints)
+    let found: BundleReport
+    do { found = try BundleReport(readingFile: file, expecting: expectations) } catch let error
+      where error is AuditError || (error as? VaultError)?.code == .corrupt
+    {
+      throw Failure(
+        .corruptData, "\(Name.printable(file)) is no sound bundle: \(error)",
+        hint: "give a file as `relatch log bundle` writes it; if it is one, it was altered, or is of another log than"
+          + " --owner or --checkpoint")
+    }
     let key = try NoteKey(name: "relatch/\(found.vault)", key: found.owner.signing)
     let entries = found.checkpoint.checkpoint.size
     let vouched = try trusted.require(

@@ -17,10 +17,10 @@ struct WitnessAddCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "add", abstract: "Add a witness: a file or folder elsewhere, a command, or a C2SP tlog-witness.",
     discussion: """
-      --file     has always the newest checkpoint; --folder gets a file for each. Both are never given a smaller one.
-      --command  gets the checkpoint on standard input and prints cosignatures: what follows --. No shell reads it.
-      --url      speaks c2sp.org/tlog-witness there; give it the log's origin and the key of each member who signs.
-      A command and a URL need --key, the witness's key. Checkpoints go there at the end of each run that made the log longer,
+      --file     has always the newest checkpoint; --folder gets a file for each. Both are never given a smaller one. \
+      --command  gets the checkpoint on standard input and prints cosignatures: what follows --. No shell reads it. \
+      --url      speaks c2sp.org/tlog-witness there; give it the log's origin and the key of each member who signs. \
+      A command and a URL need --key, the witness's key. Checkpoints go there at the end of each run that made the log longer, \
       and with `relatch log witness submit`.
       """)
 
@@ -134,7 +134,7 @@ struct WitnessSubmitCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "submit", abstract: "Hand the newest checkpoint to the witnesses, and keep their cosignatures.",
     discussion: """
-      Unlocks nothing and writes nothing to the log: it may be run every minute. Ends with 69 if a witness cannot be had, with 65
+      Unlocks nothing and writes nothing to the log: it may be run every minute. Ends with 69 if a witness cannot be had, with 65 \
       if one has seen another log.
       """)
 

@@ -9,7 +9,7 @@ struct MetricsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "metrics", abstract: "Print metrics for Prometheus, without unlocking anything.",
     discussion: """
-      With --output the file is replaced as a whole, and readable by others: for the textfile collector of node_exporter,
+      With --output the file is replaced as a whole, and readable by others: for the textfile collector of node_exporter, \
       which reads names that end in .prom. `relatch rotate --metrics FILE` writes the same at the end of each run.
       """)
 
