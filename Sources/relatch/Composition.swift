@@ -102,7 +102,7 @@ struct Places {
     }
   }
 
-  private func unlock(_ locked: LockedVault, by identity: Identity) async throws -> UnlockedVault {
+  func unlock(_ locked: LockedVault, by identity: Identity) async throws -> UnlockedVault {
     let folder = keyFolder
     return try await UnlockedVault(
       locked, identity: identity, keyFile: { try folder.read($0) }, randomness: .system)

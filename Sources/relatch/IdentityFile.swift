@@ -21,6 +21,19 @@ struct IdentityFile {
     return try Identity(openAge(file))
   }
 
+  /// The identity, if nobody has to be asked for it; nil if there is none that opens so. Throws as `open` does where a
+  /// passphrase was handed over for it.
+  func openWithoutAsking() throws -> Identity? {
+    if passphrase.isHandedOver { return try open() }
+    guard let file = try? read() else { return nil }
+    if (try? AgeFile.kind(of: file.bytes)) == .passphrase, !passphrase.isAtHand {
+      guard let kept = try? (try? SessionKeyring())?.secret(Self.keyringName(of: file)), kept.count > 0 else {
+        return nil
+      }
+    }
+    return try? open()
+  }
+
   private func read() throws -> SecretBytes {
     do { return try PrivateFile.read(path) } catch let error as VaultError where error.code == .notFound {
       throw Failure(

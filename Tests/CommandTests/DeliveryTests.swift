@@ -61,7 +61,9 @@ struct DeliveryTests {
     #expect(try mode(folder + "/pair.json") == 0o600 && mode(folder + "/.env") == 0o600)
     #expect(try mode(folder + "/conf") == 0o640)
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder).count == 4, "no leftovers")
-    let said = try await place.relatch("log", "list", "--json").output + rotated.output + rotated.errors
+    let said =
+      try await place.relatch("log", "list", "--json", environment: Workplace.outsider).output + rotated.output
+      + rotated.errors
     #expect(search(new).findings(in: said, "what was said") == [])
     for name in ["pair.json", ".env", "conf"] { try FileManager.default.removeItem(atPath: "\(folder)/\(name)") }
     #expect(try search(new).findings(below: place.folder) == [])
@@ -121,7 +123,7 @@ struct DeliveryTests {
     #expect(retired.code == 11, "\(retired.errorText)")
     #expect(try await place.org.consumer().slot?.state == "Rotated", "what consumers still use is not retired")
 
-    let log = try await place.relatch("log", "list", "--json")
+    let log = try await place.relatch("log", "list", "--json", environment: Workplace.outsider)
     #expect(log.outputText.contains(#""event":"delivery.failed""#))
     let said = [rotated, status, again, resumed, retired, log].reduce(Data()) { $0 + $1.output + $1.errors }
     #expect(search(new).findings(in: said, "what was said") == [])
@@ -165,7 +167,9 @@ struct DeliveryTests {
       "\(vetoed.errorText)")
     #expect(try await place.org.consumer().slot == nil)
     #expect(!FileManager.default.fileExists(atPath: folder + "/told"), "75 is no failure")
-    #expect(try await place.relatch("log", "list").outputText.contains("rotation.stage.postponed"))
+    #expect(
+      try await place.relatch("log", "list", environment: Workplace.outsider).outputText.contains(
+        "rotation.stage.postponed"))
 
     try Data().write(to: URL(fileURLWithPath: folder + "/now"))
     try await place.org.set("conditions", ["poisonsNextStagedPair": true])

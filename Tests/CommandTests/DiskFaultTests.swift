@@ -221,7 +221,9 @@ struct DiskBench {
       try await place.run(Programs.relatch, arguments, environment: environment)
     }
     func events() async throws -> [String] {
-      try await relatch("log", "list", "--json").objects().compactMap { $0["event"] as? String }
+      try await relatch("log", "list", "--json", "--identity", "/nonexistent").objects().compactMap {
+        $0["event"] as? String
+      }
     }
     let failed = try await place.run(
       Programs.strace ?? "",

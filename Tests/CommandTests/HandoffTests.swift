@@ -49,7 +49,8 @@ struct TwoTeams {
 
   /// The events of a team's log about handoffs, in order.
   func events(_ environment: [String: String] = [:]) async throws -> [String] {
-    try await place.relatch("log", "list", "--json", environment: environment).objects()
+    try await place.relatch("log", "list", "--json", environment: environment.merging(Workplace.outsider) { $1 })
+      .objects()
       .compactMap { $0["event"] as? String }.filter { $0.hasPrefix("handoff.") }
   }
 

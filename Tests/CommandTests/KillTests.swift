@@ -77,7 +77,8 @@ struct KillSweep {
     let status = try await relatch("status", name)
     #expect(status.code == 0, "point \(point): \(status.errorText)")
     #expect(try await relatch("log", "verify").code == 0, "point \(point)")
-    let last = try await relatch("log", "list").outputText.split(separator: "\n").last ?? ""
+    let last =
+      try await relatch("log", "list", "--identity", "/nonexistent").outputText.split(separator: "\n").last ?? ""
     var isAnyAccepted = false
     for stage in ["active", "staged", "previous"] where !isAnyAccepted {
       if let pair = try await place.pair(name, stage, environment: environment) {

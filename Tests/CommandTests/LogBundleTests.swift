@@ -21,14 +21,17 @@ struct LogBundleTests {
   func bundles() async throws {
     let (place, owner) = try await Self.place()
     let file = place.folder.path + "/crm.bundle"
-    let made = try await place.relatch("log", "bundle", "crm", "-o", file)
+    let made = try await place.relatch("log", "bundle", "crm", "-o", file, environment: Workplace.outsider)
     #expect(made.code == 0, "\(made.errorText)")
-    expectFailure(try await place.relatch("log", "bundle", "crm", "-o", file), 64, "there is something already")
-    expectFailure(try await place.relatch("log", "bundle", "nothing"), 66, "never spoke of")
+    expectFailure(
+      try await place.relatch("log", "bundle", "crm", "-o", file, environment: Workplace.outsider), 64,
+      "there is something already")
+    expectFailure(
+      try await place.relatch("log", "bundle", "nothing", environment: Workplace.outsider), 66, "never spoke of")
     let text = try String(contentsOfFile: file, encoding: .utf8)
     #expect(text.contains(#""event":"pair.read""#) && text.contains(#""added":"#))
     #expect(!text.contains(#""credential":"admin""#), "what is left out stays private")
-    #expect(try await place.relatch("log", "bundle", "crm").outputText == text)
+    #expect(try await place.relatch("log", "bundle", "crm", environment: Workplace.outsider).outputText == text)
 
     let far = ["HOME": "/nonexistent", "RELATCH_VAULT": "/nonexistent", "RELATCH_IDENTITY": "/nonexistent"]
     let verified = try await place.relatch("log", "verify", "--bundle", file, "--owner", owner, environment: far)
@@ -60,10 +63,11 @@ struct LogBundleTests {
     let (place, owner) = try await Self.place()
     let python = try #require(Programs.python)
     let file = place.folder.path + "/bundle"
-    #expect(try await place.relatch("log", "bundle", "-o", file).code == 0)
+    #expect(try await place.relatch("log", "bundle", "-o", file, environment: Workplace.outsider).code == 0)
     let read = try await place.run(python, [Self.verifier, file, owner])
     #expect(read.code == 0, "\(read.errorText)")
-    let entries = try await place.relatch("log", "list", "--json").outputText.split(separator: "\n")
+    let entries = try await place.relatch("log", "list", "--json", environment: Workplace.outsider).outputText.split(
+      separator: "\n")
     let expected = entries.enumerated().map { "\($0) \($1)" }.joined(separator: "\n")
     #expect(read.line == expected, "all of the log was asked for")
     let whole = try Data(contentsOf: URL(fileURLWithPath: file))
@@ -101,32 +105,41 @@ struct LogBundleTests {
   @Test("An export prints each entry once in the format asked for, of the credentials and the span asked for")
   func exports() async throws {
     let (place, _) = try await Self.place()
-    let all = try await place.relatch("log", "list", "--json").outputText
-    #expect(try await place.relatch("log", "export").outputText == all)
+    let all = try await place.relatch("log", "list", "--json", environment: Workplace.outsider).outputText
+    #expect(try await place.relatch("log", "export", environment: Workplace.outsider).outputText == all)
     let lines = all.split(separator: "\n").map(String.init)
     #expect(
-      try await place.relatch("log", "export", "--from", "3").outputText == lines[3...].map { $0 + "\n" }.joined())
+      try await place.relatch("log", "export", "--from", "3", environment: Workplace.outsider).outputText
+        == lines[3...].map { $0 + "\n" }.joined())
     let crm = lines.filter { $0.contains(#""credential":"crm""#) }
     #expect(!crm.isEmpty && crm.count < lines.count)
     #expect(
-      try await place.relatch("log", "export", "--credential", "crm").outputText == crm.map { $0 + "\n" }.joined())
-    #expect(try await place.relatch("log", "export", "--since", "2999-01-01T00:00:00Z").output.isEmpty)
-    #expect(try await place.relatch("log", "export", "--until", "2999-01-01T00:00:00Z").outputText == all)
-    expectFailure(try await place.relatch("log", "export", "--since", "yesterday"), 64, "--since")
-    expectFailure(try await place.relatch("log", "export", "--format", "xml"), 64)
+      try await place.relatch("log", "export", "--credential", "crm", environment: Workplace.outsider).outputText
+        == crm.map { $0 + "\n" }.joined())
+    #expect(
+      try await place.relatch("log", "export", "--since", "2999-01-01T00:00:00Z", environment: Workplace.outsider)
+        .output.isEmpty)
+    #expect(
+      try await place.relatch("log", "export", "--until", "2999-01-01T00:00:00Z", environment: Workplace.outsider)
+        .outputText == all)
+    expectFailure(
+      try await place.relatch("log", "export", "--since", "yesterday", environment: Workplace.outsider), 64, "--since")
+    expectFailure(try await place.relatch("log", "export", "--format", "xml", environment: Workplace.outsider), 64)
 
-    let cef = try await place.relatch("log", "export", "--format", "cef").outputText.split(separator: "\n")
+    let cef = try await place.relatch("log", "export", "--format", "cef", environment: Workplace.outsider).outputText
+      .split(separator: "\n")
     #expect(cef.count == lines.count)
     #expect(
       cef.allSatisfy { $0.hasPrefix("CEF:0|Relatch|relatch|") && $0.split(separator: "|", maxSplits: 7).count == 8 })
     #expect(cef.contains { $0.contains("|pair.read|pair.read|5|rt=") && $0.contains(" cs2=crm") })
-    let syslog = try await place.relatch("log", "export", "--format", "rfc5424").outputText.split(separator: "\n")
+    let syslog = try await place.relatch("log", "export", "--format", "rfc5424", environment: Workplace.outsider)
+      .outputText.split(separator: "\n")
     #expect(syslog.count == lines.count)
     #expect(
       syslog.allSatisfy {
         $0.contains("Z - relatch - ") && $0.contains(" [relatch@32473 vault=\"") && $0.hasSuffix("]")
       })
-    let ocsf = try await place.relatch("log", "export", "--format", "ocsf").objects()
+    let ocsf = try await place.relatch("log", "export", "--format", "ocsf", environment: Workplace.outsider).objects()
     #expect(ocsf.count == lines.count)
     for (index, object) in ocsf.enumerated() {
       let metadata = try #require(object["metadata"] as? [String: Any])

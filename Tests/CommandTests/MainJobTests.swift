@@ -35,7 +35,7 @@ struct MainJobTests {
     #expect(try await place.org.consumer().slot == nil)
     #expect(try await !place.org.grants(old))
     #expect(try await place.org.grants(primary))
-    let log = try await place.relatch("log", "list")
+    let log = try await place.relatch("log", "list", environment: Workplace.outsider)
     let proof = try #require(log.outputText.split(separator: "\n").first { $0.contains("rotation.refused") })
     #expect(proof.contains("accepted=2") && proof.contains(#""version":1"#) && proof.contains("invalid_client_id"))
     #expect(try await !place.relatch("status").outputText.contains("debt"))
@@ -70,7 +70,9 @@ struct MainJobTests {
       let outcome = try await place.run(Programs.relatch, arguments + ["--json"])
       #expect(try outcome.code == 0 && !outcome.objects().isEmpty, "\(arguments)")
     }
-    let entries = try await place.relatch("log", "list", "--json").outputText.split(separator: "\n").map(String.init)
+    let entries = try await place.relatch("log", "list", "--json", environment: Workplace.outsider).outputText.split(
+      separator: "\n"
+    ).map(String.init)
     for entry in entries {
       let object = try JSONSerialization.jsonObject(with: Data(entry.utf8))
       let canonical = try JSONSerialization.data(

@@ -16,7 +16,9 @@ struct MemberKillTests {
     try await place.addMember("anna", "owner")
     try await place.addMember("cron", "operator", grants: ["crm"])
     let pair = try await place.org.primary()
-    let before = try await place.relatch("log", "list").outputText.split(separator: "\n").count
+    let before = try await place.relatch("log", "list", environment: Workplace.outsider).outputText.split(
+      separator: "\n"
+    ).count
     let reached = try await sweep.run { point -> Bool? in
       let own = try sweep.copy(for: point)
       func relatch(_ arguments: [String], by member: String? = nil) async throws -> Outcome {
@@ -36,7 +38,7 @@ struct MemberKillTests {
       if !wasKilled { #expect(killed.code == 0, "point \(point): \(killed.errorText)") }
 
       #expect(try await relatch(["log", "verify"]).code == 0, "point \(point)")
-      let log = try await relatch(["log", "list"]).outputText
+      let log = try await relatch(["log", "list", "--identity", "/nonexistent"]).outputText
       let hasHappened = log.split(separator: "\n").count > before
       let read = try await relatch(["read", "crm"])
       #expect(read.line == pair.document, "point \(point): \(read.errorText)")

@@ -16,7 +16,8 @@ struct RevokeTests {
     #expect(try await !place.org.grants(leaked))
     #expect(try await place.holdsPrimary("crm"))
     #expect(try await place.org.consumer().slot == nil)
-    let events = try await place.relatch("log", "list", "--json").objects().compactMap { $0["event"] as? String }
+    let events = try await place.relatch("log", "list", "--json", environment: Workplace.outsider).objects().compactMap
+    { $0["event"] as? String }
     let delivered = try #require(events.firstIndex(of: "delivery.done"))
     #expect(try delivered < #require(events.firstIndex(of: "rotation.deleted")))
     #expect(
@@ -39,7 +40,10 @@ struct RevokeTests {
     #expect(revoked.code == 0, "\(revoked.errorText)")
     #expect(revoked.outputText.contains("crm: version 1, which is active, stands in the file; the provider accepts it"))
     #expect(revoked.outputText.contains("crm: version 2 is active; nothing is owed"))
-    for text in [revoked.outputText, revoked.errorText, try await place.relatch("log", "list").outputText] {
+    for text in [
+      revoked.outputText, revoked.errorText,
+      try await place.relatch("log", "list", environment: Workplace.outsider).outputText,
+    ] {
       #expect(!text.contains(leaked[0].secret) && !text.contains(leaked[0].key))
     }
     #expect(try await !place.org.grants(leaked[0]))
@@ -98,7 +102,7 @@ struct RevokeTests {
     #expect(revoked.code == 0, "\(revoked.errorText)")
     for pair in leaked { #expect(try await !place.org.grants(pair)) }
     for (name, app) in [("zeus", 1), ("crm", 2), ("erp", 3)] { #expect(try await place.holdsPrimary(name, ofApp: app)) }
-    let settled = try await place.relatch("log", "list", "--json").objects()
+    let settled = try await place.relatch("log", "list", "--json", environment: Workplace.outsider).objects()
       .filter { $0["event"] as? String == "rotation.refused" }.compactMap { $0["credential"] as? String }
     #expect(settled.first == "zeus" && settled.count == 3)
   }

@@ -41,7 +41,7 @@ struct RollbackTests {
     }
     let accepted = try await place.relatch("status", "--accept-rollback", "--quiet")
     #expect(accepted.code == 0 && accepted.errorText.contains("warning: accepted, and logged: "))
-    let log = try await place.relatch("log", "list").outputText
+    let log = try await place.relatch("log", "list", environment: Workplace.outsider).outputText
     #expect(log.contains("vault.rollback-accepted") && log.contains("an older copy"))
     for verb in Self.verbs.dropLast(2) {
       #expect(try await place.run(Programs.relatch, verb).code == 0, "\(verb)")
@@ -99,7 +99,8 @@ struct RollbackTests {
     #expect(try await place.relatch("read", "admin").code == 0)
     let after = try remembered(place)
     #expect(before.count == 1 && after.count == 1 && before != after)
-    let size = try await place.relatch("log", "list").outputText.split(separator: "\n").count
+    let size = try await place.relatch("log", "list", environment: Workplace.outsider).outputText.split(separator: "\n")
+      .count
     #expect(after[0].split(separator: "\n")[2] == "\(size)")
     let folder = place.folder.appendingPathComponent(".local/state/relatch").path
     for name in try FileManager.default.subpathsOfDirectory(atPath: folder) + [""] {

@@ -32,6 +32,9 @@ final class Workplace: Sendable {
     return environment.merging(more) { $1 }
   }
 
+  /// Somebody who has a copy and public keys alone: what they look at leaves no entry in the log.
+  static let outsider = ["RELATCH_IDENTITY": "/nonexistent"]
+
   /// Runs the program to its end.
   func relatch(
     _ arguments: String..., stdin: String? = nil, environment: [String: String] = [:]

@@ -28,7 +28,8 @@ struct LogExposureCommand: AsyncParsableCommand {
   func run() async throws {
     let report = Report(options)
     let (member, moment) = (member, try since.map { try Self.moment($0) })
-    let found = try await Places(options).openLocked().read { try $0.exposures(to: member, since: moment) }
+    let vault = try await Places(options).openLooking(at: "exposure", ["about": .string(member)])
+    let found = try await vault.read { try $0.exposures(to: member, since: moment) }
     if plan {
       for exposure in found where exposure.isToBeRotated {
         try report.result(exposure.object(of: member), text: exposure.credential)

@@ -32,7 +32,8 @@ struct IncidentCommand: AsyncParsableCommand {
   func run() async throws {
     let now = WallClock.now()
     let place = try OutputPlace(output, nil, verb: "incident NAME -o FILE")
-    let found = try await Places(options).openLocked().read { view in
+    let vault = try await Places(options).openLooking(at: "incident", name.map { ["about": .string($0)] } ?? [:])
+    let found = try await vault.read { view in
       let parts = try IncidentHistory(view).parts
       guard let name else { return Found(.all(parts), disagreeing: try view.disagreements(with: parts)) }
       guard let incident = parts.last(where: { $0.incident == name || $0.credential == name })?.incident else {

@@ -29,7 +29,7 @@ struct LogBundleCommand: AsyncParsableCommand {
     _ = try OutputPlace(output, nil, verb: "log bundle -o FILE")
     let report = Report(options)
     let places = try Places(options)
-    let (vault, records) = (try await places.openLocked(), places.witnessRecords)
+    let (vault, records) = (try await places.openLooking(at: "bundle", selection.fields), places.witnessRecords)
     guard let output else {
       let found = try await vault.read { view in
         try view.writeBundle(selection, records: records) { try StandardStream.output.write(($0 + [0x0A]).span.bytes) }

@@ -7,7 +7,7 @@ import Vault
 
 struct LogCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "log", abstract: "Read and verify the log, without unlocking anything.",
+    commandName: "log", abstract: "Read and verify the log.",
     subcommands: [
       LogListCommand.self, LogVerifyCommand.self, LogCheckpointCommand.self, LogProveCommand.self,
       LogExportCommand.self, LogBundleCommand.self, LogExposureCommand.self, LogWitnessCommand.self,
@@ -22,7 +22,7 @@ struct LogListCommand: AsyncParsableCommand {
 
   func run() async throws {
     let report = Report(options)
-    let vault = try await Places(options).openLocked()
+    let vault = try await Places(options).openLooking(at: "list")
     let size = try await vault.read { $0.logSize }
     let page: UInt64 = 1000
     for start in stride(from: 0, to: size, by: Int(page)) {

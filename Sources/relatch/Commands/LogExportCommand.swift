@@ -1,5 +1,6 @@
 import ArgumentParser
 import Audit
+import JSON
 import Vault
 
 struct LogExportCommand: AsyncParsableCommand {
@@ -35,7 +36,13 @@ struct LogExportCommand: AsyncParsableCommand {
 
   func run() async throws {
     let selection = try selection.selection(of: credentials)
-    let vault = try await Places(options).openLocked()
+    let places = try Places(options)
+    var vault = try await places.openLocked()
+    // Nothing is shown then, and a collector may ask each minute.
+    if try await vault.read({ $0.logSize }) <= from { return }
+    var fields = selection.fields.merging(["format": .string(format.rawValue)]) { $1 }
+    if from > 0 { fields["from"] = .integer(Int(clamping: from)) }
+    vault = try await places.openLooking(at: "export", fields)
     let (size, name) = try await vault.read { ($0.logSize, $0.header.id.description) }
     var span = LogBundle.Span(of: selection)
     if span.isOfTime {

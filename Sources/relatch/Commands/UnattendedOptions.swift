@@ -1,5 +1,6 @@
 import ArgumentParser
 import Audit
+import Vault
 
 /// Options of the verbs that a timer runs.
 struct UnattendedOptions: ParsableArguments {
@@ -37,6 +38,8 @@ struct UnattendedOptions: ParsableArguments {
   /// Hands the checkpoint to the witnesses, and writes the metrics. False if a witness has seen another log.
   @discardableResult
   private func finish(_ options: CommonOptions, _ report: Report, _ code: ExitCode) async -> Bool {
+    // Whoever gave it up may not have been able to set it aside again.
+    if let places = try? Places(options), PrivateFile.exists(places.database) { SpaceReserve(places).keep() }
     let isConsistent = await report.handOver(options)
     await writeMetrics(options, isConsistent || code != .done ? code : .corruptData)
     return isConsistent

@@ -18,6 +18,9 @@ struct Passphrase: Sendable {
   /// Whether it comes from a descriptor that a caller named.
   var isHandedOver: Bool { descriptor != nil }
 
+  /// Whether nobody needs to be asked for it.
+  var isAtHand: Bool { isHandedOver || file.map { access($0, R_OK) == 0 } ?? false }
+
   /// What the options and the environment say. Throws `usage` if a passphrase stands in the environment.
   init(_ settings: CommonSettings) throws {
     self.init(path: "/dev/tty")

@@ -1,0 +1,52 @@
+import Audit
+import JSON
+import Storage
+import Vault
+
+extension Places {
+  /// The vault, for a look at entries of its log: that somebody looked is an entry itself, durable before anything is shown.
+  ///
+  /// It is written with the identity of a member that is at hand without asking anybody. Where there is none, as at an auditor's
+  /// with public keys, and where the vault cannot be written at all, as in a copy on a read-only medium, nothing is. `fields`
+  /// say what was asked for, and never what was found.
+  func openLooking(at what: String, _ fields: [String: JSONValue] = [:]) async throws -> LockedVault {
+    let locked = try await openLocked()
+    guard VaultFolder.isWritable(self), let identity = try identityFile.openWithoutAsking(),
+      let vault = try? await unlock(locked, by: identity)
+    else { return locked }
+    let (fields, now, member) = (fields.merging(["what": .string(what)]) { $1 }, WallClock.now(), vault.member.name)
+    guard try await !locked.read({ try $0.hasJustBeenRead(by: member, fields, now) }) else { return locked }
+    try await vault.change(now: now) { change in _ = try change.log(.logRead, fields) }
+    return locked
+  }
+}
+
+extension VaultView {
+  /// How many looks of others are passed over.
+  private static let mostLooks: UInt64 = 64
+
+  /// Whether `member` has asked for the same today, and nothing but looks came since: a collector that asks each minute would
+  /// otherwise make a log of nothing else.
+  fileprivate func hasJustBeenRead(by member: String, _ fields: [String: JSONValue], _ now: Timestamp) throws -> Bool {
+    // Where a collector went on from is another number each time.
+    func asked(_ details: [String: JSONValue]) -> [String: JSONValue] { details.filter { $0.key != "from" } }
+    for back in 1...min(Self.mostLooks, logSize) {
+      let entry = try authenticatedEntry(at: logSize - back)
+      guard entry.event == EventName.logRead.text else { return false }
+      guard entry.member == member, asked(entry.details) == asked(fields) else { continue }
+      return entry.time.description.prefix(10) == now.description.prefix(10)
+    }
+    return false
+  }
+}
+
+extension LogBundle.Selection {
+  /// As an entry says what was asked for.
+  var fields: [String: JSONValue] {
+    var fields: [String: JSONValue] = [:]
+    if !credentials.isEmpty { fields["credentials"] = .array(credentials.sorted().map { .string($0) }) }
+    if let since { fields["since"] = .string(since.description) }
+    if let until { fields["until"] = .string(until.description) }
+    return fields
+  }
+}

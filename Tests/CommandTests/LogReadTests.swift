@@ -1,0 +1,87 @@
+import Foundation
+import Testing
+
+@Suite("Who looked at the log")
+struct LogReadTests {
+  private static func looks(_ place: Workplace) async throws -> [[String: Any]] {
+    // An outsider, who has no identity and leaves no entry.
+    try await place.relatch("log", "list", "--json", environment: ["RELATCH_IDENTITY": "/nonexistent"]).objects()
+      .filter { $0["event"] as? String == "log.read" }
+  }
+
+  @Test("stands in it before anything is shown: who, and what was asked for")
+  func entries() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let listed = try await place.relatch("log", "list", "--json").objects()
+    #expect(listed.last?["event"] as? String == "log.read" && listed.last?["what"] as? String == "list")
+    #expect(
+      try await place.relatch(
+        "log", "export", "--format", "cef", "--credential", "crm", "--since", "2026-01-01T00:00:00Z"
+      )
+      .code == 0)
+    #expect(try await place.relatch("log", "bundle", "crm").code == 0)
+    #expect(try await place.relatch("log", "exposure", "--member", "owner").code == 0)
+    #expect(try await place.relatch("incident").code == 0)
+    let bob = try await place.addMember("bob", "auditor")
+    #expect(try await place.relatch("log", "list", environment: bob).code == 0)
+    let looks = try await Self.looks(place)
+    #expect(looks.map { $0["what"] as? String } == ["list", "export", "bundle", "exposure", "incident", "list"])
+    try #require(looks.count == 6)
+    #expect(looks.last?["member"] as? String == "bob")
+    #expect(looks[1]["format"] as? String == "cef" && looks[1]["credentials"] as? [String] == ["crm"])
+    #expect(looks[1]["since"] as? String == "2026-01-01T00:00:00.000Z")
+    #expect(looks[3]["about"] as? String == "owner")
+    // These tell of no more than what an outsider has anyway.
+    for verb in [["verify"], ["checkpoint"], ["prove", "1"]] {
+      #expect(try await place.run(Programs.relatch, ["log"] + verb).code == 0)
+    }
+    #expect(try await Self.looks(place).count == looks.count)
+    #expect(try await place.logIsWhole())
+  }
+
+  @Test("does not fill it: the same look again, with nothing in between, is the same look")
+  func again() async throws {
+    let place = try await Workplace()
+    for _ in 1...3 {
+      #expect(try await place.relatch("log", "list").code == 0)
+      #expect(try await place.relatch("log", "export").code == 0)
+    }
+    #expect(try await Self.looks(place).count == 2)
+    // A collector that goes on where it stopped.
+    var next = try await place.relatch("log", "export").outputText.split(separator: "\n").count
+    for _ in 1...3 {
+      next += try await place.relatch("log", "export", "--from", "\(next)").outputText.split(separator: "\n").count
+    }
+    #expect(try await Self.looks(place).count == 2)
+    #expect(try await place.relatch("read", "admin").code == 0)
+    for _ in 1...3 {
+      next += try await place.relatch("log", "export", "--from", "\(next)").outputText.split(separator: "\n").count
+    }
+    #expect(try await Self.looks(place).count == 3)
+  }
+
+  @Test("is not there of who cannot be asked or cannot write, and nothing is shown where it cannot be written")
+  func without() async throws {
+    let place = try await Workplace()
+    for identity in ["/nonexistent", "/dev/null", place.folder.path] {
+      #expect(try await place.relatch("log", "list", environment: ["RELATCH_IDENTITY": identity]).code == 0)
+    }
+    let stranger = place.folder.path + "/stranger"
+    #expect(try await place.relatch("identity", "new", "--no-passphrase", "--identity", stranger).code == 0)
+    #expect(try await place.relatch("log", "list", "--identity", stranger).code == 0)
+    #expect(try await Self.looks(place).isEmpty)
+
+    let disk = try Disk(in: place.folder, size: "8m")
+    defer { disk.unmount() }
+    let environment = ["RELATCH_VAULT": disk.path + "/vault"]
+    try FileManager.default.copyItem(atPath: place.vault.path, toPath: disk.path + "/vault")
+    #expect(try await place.relatch("log", "list", environment: environment).code == 0)
+    // What is not the same look.
+    try disk.fill(leaving: 0)
+    expectFailure(try await place.relatch("log", "export", environment: environment), 74)
+    disk.free()
+    try disk.remount(readOnly: true)
+    #expect(try await place.relatch("log", "export", environment: environment).code == 0)
+  }
+}
