@@ -15,6 +15,8 @@
  *   UNSEEN    does not ask law 5 of a pair that never was active
  *   IMPATIENT a set that a late POST made is not waited for until it expires
  *   CONTAIN   a run may be one that ends a leaked pair before its replacement is proved: laws 2 and 3 do not bind it
+ *   LEAK      a run may be one that ends a leaked pair: no grace; what verification saw is what it deletes by; and a set that
+ *             nobody has saved is deleted, not taken over
  *   FAULTS_STAY   nothing ever stops to fail, so that nothing has to finish
  *   COVERAGE  says which lines of the table were taken
  *   BREAK_…   a mistake that the checks must find
@@ -162,6 +164,11 @@ bool isContained; /* what the vault has may be refused, until a pair was seen to
 #define IS_EXEMPT false
 #define CONTAINS(r) false
 #endif
+#ifdef LEAK
+#define LEAKS(r) at[r].leaks
+#else
+#define LEAKS(r) false
+#endif
 byte hand; /* who took the lease last */
 
 /* From some moment on nothing fails any more, and one process is left. By symmetry it is the first. */
@@ -177,6 +184,9 @@ typedef Run {
   byte fencing;
 #ifdef CONTAIN
   bool contains; /* ends the replaced pair before its replacement is proved */
+#endif
+#ifdef LEAK
+  bool leaks; /* ends a leaked pair */
 #endif
   bool endsGrace; /* the grace is over, or an operator says so */
   bool hasStaged; /* the step it asked for last is `stage` */
@@ -241,6 +251,9 @@ inline stop(r) {
   at[r].doing = idle; at[r].fencing = 0;
 #ifdef CONTAIN
   at[r].contains = false;
+#endif
+#ifdef LEAK
+  at[r].leaks = false;
 #endif
 #ifdef BREAK_SAVE_AFTER_PROMOTE
   /* What was only in the memory of the process is gone. */
@@ -468,6 +481,12 @@ proctype Runner(byte me) {
        :: true
        fi;
 #endif
+#ifdef LEAK
+       if
+       :: at[me].leaks = true; at[me].endsGrace = true
+       :: true
+       fi;
+#endif
        if
        :: state == settled || state == failed -> at[me].doing = beginning
        :: else ->
@@ -492,7 +511,7 @@ proctype Runner(byte me) {
        state = ready;
        renumber();
        at[me].doing = deciding;
-       at[me].endsGrace = calm
+       at[me].endsGrace = (calm || LEAKS(me))
      }
 
   /* RotationMachine.nextAction, and the first half of a look where the provider is looked at. */
@@ -525,7 +544,11 @@ proctype Runner(byte me) {
           at[me].doing = granting
 #endif
        :: !CONTAINS(me) && (state == promoted || state == verifying) ->
-          commit(me, verify_intended); at[me].doing = checking
+          commit(me, verify_intended);
+          if
+          :: LEAKS(me) -> at[me].primary = primary; at[me].doing = looked
+          :: else -> at[me].doing = checking
+          fi
        :: state == deleted || state == proving -> commit(me, prove_intended); at[me].doing = probing
        :: state == ready || state == staging || state == validated || state == promoting ||
           (state == owed && (at[me].endsGrace || CONTAINS(me))) || state == retiring || state == rejected ||
@@ -583,7 +606,22 @@ proctype Runner(byte me) {
              fi
 #endif
           fi
-       :: state == staging ->
+#ifdef LEAK
+       /* What was seen stays what is known: the deletion that follows rests on it. */
+       :: state == verifying && LEAKS(me) ->
+          at[me].seenPromoted = false;
+          if
+          :: at[me].primary == activePair && ACCEPTED(activePair) -> commit(me, verified)
+          :: !calm || at[me].primary != activePair || !ACCEPTED(activePair) -> commit(me, verify_postponed); give_up(me)
+          fi
+#endif
+       :: state == staging && LEAKS(me) && at[me].slotKind == Active && at[me].slot != activePair ->
+          /* Whoever has the administrator's pair may have made it. */
+          if
+          :: at[me].primary != activePair -> give_up(me)
+          :: else -> commit(me, stage_lost); at[me].id = at[me].slotID; at[me].doing = removing
+          fi
+       :: state == staging && !(LEAKS(me) && at[me].slotKind == Active && at[me].slot != activePair) ->
           if
           :: at[me].slotKind == Active && at[me].slot != activePair ->
              if
@@ -639,7 +677,7 @@ proctype Runner(byte me) {
              commit(me, retire_intended); at[me].doing = concluding
           :: at[me].primary == activePair && at[me].slot == previousPair ->
              if
-             :: ACCEPTED(activePair) || CONTAINS(me) ->
+             :: ACCEPTED(activePair) || CONTAINS(me) || LEAKS(me) ->
 #ifdef CONTAIN
                 isContained = (CONTAINS(me) -> true : isContained);
 #endif
