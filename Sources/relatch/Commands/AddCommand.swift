@@ -16,7 +16,7 @@ struct AddCommand: AsyncParsableCommand {
       dotenv file with one CLIENT_ID and CLIENT_SECRET, or one JSON object a line for many credentials: name, provider,
       settings, policy, admin, created, client_id, client_secret. All are added, or none.
 
-      PROVIDERS (`relatch provider show ID` says more)
+      PROVIDERS (`relatch provider show ID` says more) \
       \(providerHelp)
       """)
 
@@ -40,6 +40,11 @@ struct AddCommand: AsyncParsableCommand {
 
   @Option(help: ArgumentHelp("A rule for rotation; repeatable.", valueName: "key=value"))
   var policy: [String] = []
+
+  @Option(
+    name: .customLong("tag"),
+    help: ArgumentHelp("A word to choose it by later (`relatch revoke --tag`); repeatable.", valueName: "tag"))
+  var tags: [String] = []
 
   @Option(help: ArgumentHelp("Whose token drives the rotation: another credential, or self.", valueName: "credential"))
   var admin = "self"
@@ -83,6 +88,7 @@ struct AddCommand: AsyncParsableCommand {
     try kind.check(chosen)
     var rules = Policy()
     for (key, value) in try Assignments.parse(policy, option: "--policy") { try rules.set(key, to: value) }
+    if !tags.isEmpty { try rules.set("tags", to: (rules.tags + tags).joined(separator: ",")) }
     try rules.requireKnownZone(of: name)
     let made = try created.map { try Self.moment($0, before: now) }
     let vault = try await Places(options).openVault()
@@ -110,6 +116,7 @@ struct AddCommand: AsyncParsableCommand {
       var rules = Policy()
       let chosen = try Assignments.parse(policy, option: "--policy").merging(entry.policy) { $1 }
       for (key, value) in chosen { try rules.set(key, to: value) }
+      if !tags.isEmpty { try rules.set("tags", to: (rules.tags + tags).joined(separator: ",")) }
       try rules.requireKnownZone(of: name)
       let admin = entry.admin ?? admin
       return NewCredential(
