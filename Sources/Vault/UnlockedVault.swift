@@ -202,46 +202,63 @@ package struct UnlockedVault: Sendable {
     made: Timestamp? = nil, exposedTo: String? = nil, now: Timestamp,
     with body: @Sendable (VaultChange) throws -> Void = { _ in }
   ) async throws -> Credential {
-    try Credential.check(name: name, provider: provider, settings: settings)
+    let one = NewCredential(
+      name: name, provider: provider, settings: settings, policy: policy, admin: admin, pair: pair, made: made)
+    let added = try await add([one], exposedTo: exposedTo, now: now, with: body)
+    guard let credential = added.first else { throw VaultError(.corrupt, "\(name) was not added") }
+    return credential
+  }
+
+  /// Adds all of them in one step, in their order, or none; throws as for one.
+  package func add(
+    _ all: [NewCredential], exposedTo: String? = nil, now: Timestamp,
+    with body: @Sendable (VaultChange) throws -> Void = { _ in }
+  ) async throws -> [Credential] {
+    for one in all { try Credential.check(name: one.name, provider: one.provider, settings: one.settings) }
     return try await UnlockedVault.again {
-      try await addOnce(
-        name: name, provider: provider, settings: settings, policy: policy, admin: admin, pair: pair, made: made,
-        exposedTo: exposedTo, now: now, with: body)
+      try await addOnce(all, exposedTo: exposedTo, now: now, with: body)
     }
   }
 
   private func addOnce(
-    name: String, provider: String, settings: [String: String], policy: Policy, admin: String, pair: Pair,
-    made: Timestamp?, exposedTo: String?, now: Timestamp, with body: @Sendable (VaultChange) throws -> Void
-  ) async throws -> Credential {
+    _ all: [NewCredential], exposedTo: String?, now: Timestamp, with body: @Sendable (VaultChange) throws -> Void
+  ) async throws -> [Credential] {
     let header = try await locked.read { $0.header }
     let vaultKey = try vaultKey(of: header)
-    let (key, keyID) = try credentialKey()
-    let credential = Credential(
-      id: Identifier(drawnFrom: randomness), name: name, provider: provider, settings: settings, policy: policy,
-      admin: admin, keyID: keyID, created: now, made: made)
-    let wrapped = try vaultKey.wrap(key.secret, of: credential.id, in: header.id, randomness)
-    let sealed = try seal(pair, of: credential, version: 1, key.secret)
+    let prepared = try all.map { one in
+      let (key, keyID) = try credentialKey()
+      let credential = Credential(
+        id: Identifier(drawnFrom: randomness), name: one.name, provider: one.provider, settings: one.settings,
+        policy: one.policy, admin: one.admin, keyID: keyID, created: now, made: one.made)
+      let wrapped = try vaultKey.wrap(key.secret, of: credential.id, in: header.id, randomness)
+      return (credential, wrapped, try seal(one.pair, of: credential, version: 1, key.secret))
+    }
     return try await change(now: now) { change in
       guard change.view.header == header else {
-        throw VaultError(.keyChanged, "the vault key was renewed while \(name) was added")
+        throw VaultError(.keyChanged, "the vault key was renewed while a credential was added")
       }
-      guard try !change.view.hasCredential(name) else {
-        throw VaultError(.alreadyExists, "the vault has a credential \(Name.printable(name)) already")
+      // What is added by this very step is there, and cannot be read before the step is signed.
+      let own = Set(prepared.map { $0.0.name })
+      let added = try prepared.map { credential, wrapped, sealed in
+        guard try !change.view.hasCredential(credential.name) else {
+          throw VaultError(.alreadyExists, "the vault has a credential \(Name.printable(credential.name)) already")
+        }
+        if !own.contains(credential.admin), try change.view.credential(credential.admin).isTransferred {
+          throw VaultError(.invalidInput, "\(credential.admin) was handed over, and administers nothing here")
+        }
+        try change.view.requirePartners(
+          credential.policy.notTogetherWith.filter { !own.contains($0) }, of: credential.name)
+        var credential = credential
+        // What is given now is newer than any backup.
+        credential.reconciled = try change.view.restoration()?.number ?? 0
+        if let exposedTo { credential.expose(to: exposedTo, now: now) }
+        try change.storeKey(wrapped, of: credential.id)
+        try change.storePair(sealed, of: credential)
+        return try change.save(
+          credential, .credentialAdded, ["provider": .string(credential.provider), "version": 1])
       }
-      if !credential.isSelfAdministered, try change.view.credential(admin).isTransferred {
-        throw VaultError(.invalidInput, "\(admin) was handed over, and administers nothing here")
-      }
-      try change.view.requirePartners(policy.notTogetherWith, of: name)
-      var credential = credential
-      // What is given now is newer than any backup.
-      credential.reconciled = try change.view.restoration()?.number ?? 0
-      if let exposedTo { credential.expose(to: exposedTo, now: now) }
-      try change.storeKey(wrapped, of: credential.id)
-      try change.storePair(sealed, of: credential)
-      credential = try change.save(credential, .credentialAdded, ["provider": .string(provider), "version": 1])
       try body(change)
-      return credential
+      return added
     }
   }
 

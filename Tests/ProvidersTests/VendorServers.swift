@@ -12,6 +12,7 @@ final class VendorServer: ProviderHouse {
     let id: String
     let text: String
     var name: String?
+    var isActive = true
   }
 
   struct State: Sendable {
@@ -47,6 +48,7 @@ final class VendorServer: ProviderHouse {
   /// `tokenPath` is the token endpoint; `refusal` is what a wrong pair is answered with there.
   init(
     _ kind: String, tokenPath: String, refusal: (status: Int, body: [String: String]),
+    administrator: String = "Bearer admin-token",
     settings: @escaping @Sendable (_ url: String) -> [String: String], _ answers: @escaping Answers
   ) throws {
     self.kind = kind
@@ -60,12 +62,12 @@ final class VendorServer: ProviderHouse {
           if id == "admin", secret == "admin-secret" {
             return .json(200, ["access_token": "admin-token", "token_type": "Bearer"])
           }
-          guard id == state.clientID, state.secrets.contains(where: { $0.text == secret }) else {
+          guard id == state.clientID, state.secrets.contains(where: { $0.isActive && $0.text == secret }) else {
             return .json(refusal.status, refusal.body)
           }
           return .json(200, ["access_token": "t", "token_type": "Bearer", "expires_in": 3600])
         }
-        guard request.headers["authorization"] == "Bearer admin-token" else {
+        guard request.headers["authorization"] == administrator else {
           return .json(401, ["error": "unauthorized"])
         }
         return answers(request, &state)
@@ -89,7 +91,7 @@ final class VendorServer: ProviderHouse {
 
   func accepts(_ pair: Pair) async throws -> Bool {
     let (id, text) = (secretText(pair.clientID), secretText(pair.clientSecret))
-    return box.state.withLock { $0.clientID == id && $0.secrets.contains { $0.text == text } }
+    return box.state.withLock { $0.clientID == id && $0.secrets.contains { $0.isActive && $0.text == text } }
   }
 
   static func auth0() throws -> VendorServer {
@@ -175,6 +177,48 @@ final class VendorServer: ProviderHouse {
         state.secrets.remove(at: index)
         return .empty(204)
       default: return .json(404, ["error": ["code": "Request_ResourceNotFound"]])
+      }
+    }
+  }
+
+  static func okta() throws -> VendorServer {
+    let path = "/api/v1/apps/0oa1/credentials/secrets"
+    return try VendorServer(
+      "okta", tokenPath: "/oauth2/default/v1/token",
+      refusal: (401, ["error": "invalid_client", "error_description": "The client secret supplied is invalid."]),
+      administrator: "SSWS admin-secret",
+      settings: {
+        ["url": $0, "token-url": $0 + "/oauth2/default/v1/token", "app": "0oa1", "authentication": "body"]
+      }
+    ) { request, state in
+      func shown(_ secret: Secret, isNew: Bool = false) -> [String: Any] {
+        var members: [String: Any] = [
+          "id": secret.id.filter { $0 != "-" }, "status": secret.isActive ? "ACTIVE" : "INACTIVE",
+          "secret_hash": "yk4SVx4sUWVJVbHt6M-UPA",
+        ]
+        if isNew || state.showsSecret { members["client_secret"] = secret.text }
+        return members
+      }
+      if request.path == path {
+        guard request.method == "POST" else { return .json(200, state.secrets.map { shown($0) }) }
+        guard state.secrets.count < 2 else { return .json(400, ["errorCode": "E0000001"]) }
+        let made = state.make()
+        return .json(201, shown(made, isNew: true))
+      }
+      let rest = request.path.dropFirst(path.count + 1).split(separator: "/")
+      guard let id = rest.first,
+        let index = state.secrets.firstIndex(where: { $0.id.filter { $0 != "-" } == id })
+      else { return .json(404, ["errorCode": "E0000007"]) }
+      switch (request.method, rest.count) {
+      case ("GET", 1): return .json(200, shown(state.secrets[index]))
+      case ("POST", 3):
+        state.secrets[index].isActive = false
+        return .json(200, shown(state.secrets[index]))
+      case ("DELETE", 1):
+        guard !state.secrets[index].isActive else { return .json(400, ["errorCode": "E0000001"]) }
+        state.secrets.remove(at: index)
+        return .empty(204)
+      default: return .empty(405)
       }
     }
   }

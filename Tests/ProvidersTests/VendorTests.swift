@@ -46,6 +46,26 @@ struct VendorTests {
     await bench.stop()
   }
 
+  @Test("Okta keeps the contract") func okta() async throws {
+    let server = try VendorServer.okta()
+    defer { server.server.stop() }
+    try await ProviderContract(house: server).check()
+  }
+
+  @Test("Okta rotates where the org does not show a secret twice, and leaves one that nobody knows to a person")
+  func oktaHidden() async throws {
+    let server = try VendorServer.okta()
+    defer { server.server.stop() }
+    server.change { $0.showsSecret = false }
+    try await ProviderContract(house: server).rotates()
+    let bench = try await ProviderBench(server.tenancy())
+    server.change { $0.secrets.append(.init(id: "00000009-9", text: "somebody's")) }
+    let doubtful = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(doubtful.code == .provider(.configuration), "\(doubtful.text)")
+    #expect(server.secrets.count == 2)
+    await bench.stop()
+  }
+
   @Test("Entra keeps the contract") func entra() async throws {
     let server = try VendorServer.entra()
     defer { server.server.stop() }

@@ -67,18 +67,9 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader {
           + " with the answer that has it, after it ended the old one",
         hint: "use --set mode=overlap: a second client is registered, and the old one is accepted until then")
     }
-    func observed(_ place: ObservedPair.Place, _ secret: SharedSecret) throws(ProviderError) -> ObservedPair {
-      ObservedPair(
-        place: place, handle: "", clientID: try Self.copy(latest.pair.clientID), clientSecret: secret,
-        expires: place == .primary ? nil : client.expires, registrationToken: token, sharesClientID: true)
-    }
-    let found = known.all.last { $0.pair.clientSecret.isEqual(to: secret.secret) }
-    // The old one is dead once there is another; the vault has it as the active one until that is saved and proved.
-    if let active = known.newest(in: .active), found?.stage == .staged || found == nil && known.isStaging {
-      let old = try observed(.primary, Self.copy(active.pair.clientSecret))
-      return Observation(consumer: registration.host, primary: old, others: [try observed(.staged, secret)])
-    }
-    return Observation(consumer: registration.host, primary: try observed(.primary, secret), others: [])
+    return try OneSecret(
+      consumer: registration.host, current: secret, expires: client.expires, registrationToken: token
+    ).observation(known)
   }
 
   /// Overlap: each client that the vault knows is looked at. There is no list of those that it does not know.
@@ -100,9 +91,9 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader {
       let isActive = one.stage == .active
       let place: ObservedPair.Place = isActive ? .primary : one.stage == .staged ? .staged : .replaced
       var secret = client.clientSecret
-      if secret == nil { secret = try Self.copy(one.pair.clientSecret) }
+      if secret == nil { secret = try SharedSecret(copying: one.pair.clientSecret) }
       let seen = ObservedPair(
-        place: place, handle: isActive ? "" : "\(index + 1)", clientID: try Self.copy(one.pair.clientID),
+        place: place, handle: isActive ? "" : "\(index + 1)", clientID: try SharedSecret(copying: one.pair.clientID),
         clientSecret: secret,
         expires: isActive ? nil : client.expires, registrationToken: token)
       if isActive { primary = seen } else { others.append(seen) }
@@ -183,7 +174,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader {
         hint: "use --set mode=overlap: a second client is registered")
     }
     return ObservedPair(
-      place: .staged, handle: "", clientID: try Self.copy(pair.clientID), clientSecret: secret,
+      place: .staged, handle: "", clientID: try SharedSecret(copying: pair.clientID), clientSecret: secret,
       expires: changed.expires, registrationToken: changed.registrationToken ?? pair.registrationToken,
       sharesClientID: true)
   }
@@ -240,10 +231,4 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader {
 
   /// Each client is managed by what came with it: nothing changes hands.
   package func administer(with pair: Pair) async {}
-
-  private static func copy(_ part: borrowing SecretBytes) throws(ProviderError) -> SharedSecret {
-    do { return SharedSecret(try part.clone()) } catch {
-      throw ProviderError(.malformed, "there is no memory for a pair")
-    }
-  }
 }

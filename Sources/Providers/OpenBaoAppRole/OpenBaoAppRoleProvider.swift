@@ -59,7 +59,8 @@ package struct OpenBaoAppRoleProvider: ProviderKind {
       let isActive = one.stage == .active
       let seen = ObservedPair(
         place: isActive ? .primary : one.stage == .staged ? .staged : .replaced, handle: found.accessor,
-        clientID: try Self.copy(one.pair.clientID), clientSecret: try Self.copy(one.pair.clientSecret),
+        clientID: try SharedSecret(copying: one.pair.clientID),
+        clientSecret: try SharedSecret(copying: one.pair.clientSecret),
         expires: found.expires, sharesClientID: true)
       if isActive { primary = seen } else { others.append(seen) }
     }
@@ -84,7 +85,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind {
 
   /// The accessor of `pair`'s secret-id, and when it ends; nil if there is no such secret-id. API: `secret-id/lookup`.
   private func lookUp(_ pair: Pair) async throws(ProviderError) -> (accessor: String, expires: Timestamp?)? {
-    let body = try ManagementCall.Body.secrets([("secret_id", Self.copy(pair.clientSecret))])
+    let body = try ManagementCall.Body.secrets([("secret_id", SharedSecret(copying: pair.clientSecret))])
     let answer = try await call(.post, "role/\(role)/secret-id/lookup", body, isMutating: false)
     // No content is how it says that there is none.
     if answer.isEmpty { return nil }
@@ -159,7 +160,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind {
   /// A login, granted. The server answers 400 and "invalid role or secret ID" for a wrong pair.
   private func logIn(_ pair: Pair, at settings: OpenBaoSettings) async throws(ProviderError) -> ManagementCall.Answer {
     let body = try ManagementCall.Body.secrets([
-      ("role_id", Self.copy(pair.clientID)), ("secret_id", Self.copy(pair.clientSecret)),
+      ("role_id", SharedSecret(copying: pair.clientID)), ("secret_id", SharedSecret(copying: pair.clientSecret)),
     ])
     let endpoint = try settings.endpoint("login")
     let answer = try await http.ask(.post, endpoint, headers: settings.headers, body: body, isMutating: false)
@@ -239,12 +240,6 @@ package struct OpenBaoAppRoleProvider: ProviderKind {
       && accessor.utf8.allSatisfy { byte in
         (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || ".-_".utf8.contains(byte)
       }
-  }
-
-  private static func copy(_ part: borrowing SecretBytes) throws(ProviderError) -> SharedSecret {
-    do { return SharedSecret(try part.clone()) } catch {
-      throw ProviderError(.malformed, "there is no memory for a pair")
-    }
   }
 }
 

@@ -12,17 +12,27 @@ struct AddCommand: AsyncParsableCommand {
     discussion: """
       The pair is one JSON object: {"client_id":"…","client_secret":"…"}. It is never an argument.
 
+      --import reads the value of a managed external secret of AWS ({"consumerKey":"…","consumerSecret":"…","baseUri":"…"}), a
+      dotenv file with one CLIENT_ID and CLIENT_SECRET, or one JSON object a line for many credentials: name, provider,
+      settings, policy, admin, created, client_id, client_secret. All are added, or none.
+
       PROVIDERS (`relatch provider show ID` says more) \
       \(providerHelp)
       """)
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name.")
-  var name: String
+  @Argument(help: "The credential's name; not with --import of many.")
+  var name: String?
 
   @Option(help: ArgumentHelp("The kind of provider.", valueName: "id"))
-  var provider: String
+  var provider: String?
+
+  @Option(
+    name: .customLong("import"),
+    help: ArgumentHelp(
+      "Take the pair from a file that nobody else may read, or - for standard input.", valueName: "file"))
+  var imported: String?
 
   @Option(
     name: .customLong("set"), help: ArgumentHelp("A setting of the provider; repeatable.", valueName: "key=value"))
@@ -44,8 +54,35 @@ struct AddCommand: AsyncParsableCommand {
       "When the provider made the pair (RFC 3339), for its age; now if not given.", valueName: "time"))
   var created: String?
 
+  func validate() throws {
+    guard imported == nil else { return }
+    guard name != nil else { throw ValidationError("expected the credential's name") }
+    guard provider != nil else { throw ValidationError("expected --provider ID") }
+  }
+
   func run() async throws {
     let report = Report(options)
+    let now = WallClock.now()
+    guard let imported else { return try await addOne(report, now: now) }
+    let file = try ImportedFile(path: imported)
+    guard !file.entries.isEmpty else { throw ImportedFile.unreadable("it holds no credential") }
+    guard file.entries.count == 1 || name == nil else {
+      throw Failure(
+        .usage, "\(Name.printable(imported)) holds \(file.entries.count) credentials, and one name is given",
+        hint: "each line has its own name: leave the argument out")
+    }
+    let all = try file.entries.map { try credential(from: $0, now: now) }
+    try Self.requireDistinct(all)
+    let added = try await Places(options).openVault().add(Self.administratorsFirst(all), now: now)
+    for credential in added {
+      try report.confirmation(
+        credential.json(type: "credential"), text: "\(credential.name): version 1 is active (\(credential.provider))")
+    }
+    report.note("\(added.count) imported; delete what they were read from, and rotate what others may have seen")
+  }
+
+  private func addOne(_ report: Report, now: Timestamp) async throws {
+    guard let name, let provider else { throw ValidationError("expected the credential's name and --provider ID") }
     let kind = try providerKind(provider)
     let chosen = try Assignments.parse(settings, option: "--set")
     try kind.check(chosen)
@@ -53,7 +90,6 @@ struct AddCommand: AsyncParsableCommand {
     for (key, value) in try Assignments.parse(policy, option: "--policy") { try rules.set(key, to: value) }
     if !tags.isEmpty { try rules.set("tags", to: (rules.tags + tags).joined(separator: ",")) }
     try rules.requireKnownZone(of: name)
-    let now = WallClock.now()
     let made = try created.map { try Self.moment($0, before: now) }
     let vault = try await Places(options).openVault()
     if isatty(STDIN_FILENO) == 1 {
@@ -63,6 +99,47 @@ struct AddCommand: AsyncParsableCommand {
       name: name, provider: provider, settings: chosen, policy: rules, admin: admin == "self" ? name : admin,
       pair: .ofStandardInput(), made: made, now: now)
     try report.confirmation(credential.json(type: "credential"), text: "\(credential.name): version 1 is active")
+  }
+
+  /// What an entry of a file and the options say together; the entry's own word wins.
+  private func credential(from entry: ImportedFile.Entry, now: Timestamp) throws -> NewCredential {
+    guard let name = entry.name ?? name else {
+      throw Failure(.usage, "\(entry.place) has no name", hint: "name the credential: `relatch add NAME --import FILE`")
+    }
+    guard let provider = entry.provider ?? provider else {
+      throw Failure(.usage, "\(entry.place) has no provider", hint: "give it: --provider ID")
+    }
+    do {
+      let kind = try providerKind(provider)
+      let settings = try Assignments.parse(settings, option: "--set").merging(entry.settings) { $1 }
+      try kind.check(settings)
+      var rules = Policy()
+      let chosen = try Assignments.parse(policy, option: "--policy").merging(entry.policy) { $1 }
+      for (key, value) in chosen { try rules.set(key, to: value) }
+      if !tags.isEmpty { try rules.set("tags", to: (rules.tags + tags).joined(separator: ",")) }
+      try rules.requireKnownZone(of: name)
+      let admin = entry.admin ?? admin
+      return NewCredential(
+        name: name, provider: provider, settings: settings, policy: rules, admin: admin == "self" ? name : admin,
+        pair: entry.pair, made: try (entry.created ?? created).map { try Self.moment($0, before: now) })
+    } catch {
+      let failure = Failure(error)
+      throw Failure(failure.code, "\(entry.place): \(failure.message)", hint: failure.hint)
+    }
+  }
+
+  private static func requireDistinct(_ all: [NewCredential]) throws {
+    var names: Set<String> = []
+    for one in all where !names.insert(one.name).inserted {
+      throw Failure(.usage, "\(Name.printable(one.name)) is there twice", hint: "give each credential one line")
+    }
+  }
+
+  /// Whoever administers others of the file is added before them.
+  private static func administratorsFirst(_ all: [NewCredential]) -> [NewCredential] {
+    let admins = Set(all.filter { $0.admin != $0.name }.map(\.admin))
+    return all.filter { admins.contains($0.name) && $0.admin == $0.name }
+      + all.filter { admins.contains($0.name) && $0.admin != $0.name } + all.filter { !admins.contains($0.name) }
   }
 
   private static func moment(_ text: String, before now: Timestamp) throws -> Timestamp {

@@ -1,0 +1,195 @@
+import JSON
+import OAuth
+package import Rotation
+import Sodium
+package import Transport
+package import Vault
+
+/// The client secrets of an Okta application: two at most, accepted alike while they are active. One must be deactivated before
+/// it can be deleted.
+package struct OktaProvider: ProviderKind {
+  package static let descriptor = ProviderDescriptor(
+    id: "okta", summary: "Client secrets of an Okta application: the Application Client Auth Credentials API",
+    settings: [
+      .init("url", "the org, as in https://example.okta.com"),
+      .init(
+        "token-url",
+        "the token endpoint, as in https://example.okta.com/oauth2/default/v1/token; not needed of an administrator"),
+      .init("app", "the application's identifier, as in 0oa1gjh63g214q0Hq0g4", isRequiredToRotate: true),
+      ClientCredentials.authenticationSetting, ClientCredentials.scopeSetting,
+    ],
+    life: .init(
+      [.overlap], secretsAtOnce: 2, changesClientID: false, oldPair: "until it is deactivated",
+      lostAnswer:
+        "the application's secrets are listed; one whose text the org does not show is deleted by the same run, and left to a person by a later one, since it may be somebody's"
+    ),
+    administrator:
+      "a credential whose client_secret is an API token of the org (SSWS) that may manage the application; its client_id is not used",
+    documents: [
+      .init(
+        "Okta, Application Client Auth Credentials",
+        "https://developer.okta.com/docs/api/openapi/okta-management/management/tag/ApplicationSSOCredentialOAuth2ClientAuth/"
+      ),
+      .init(
+        "Okta, Client secret rotation",
+        "https://developer.okta.com/docs/guides/client-secret-rotation-key/main/"),
+    ])
+
+  private let org: Endpoint
+  private let path: String
+  private let credentials: ClientCredentials
+  private let admin: AdminAccess
+  private let http: ManagementCall
+
+  package var replacement: Replacement { .overlap }
+
+  package static func check(_ settings: [String: String]) throws(ProviderError) {
+    try descriptor.checkKeys(settings)
+    _ = try Endpoint(serverSetting: "url", of: settings)
+    _ = try pathSetting("app", of: settings)
+    if settings["token-url"] != nil || settings["app"] != nil { _ = try ClientCredentials(settings) }
+  }
+
+  package init(
+    settings: [String: String], admin: AdminAccess, transport: any HTTPTransport
+  ) throws(ProviderError) {
+    try Self.check(settings)
+    org = try Endpoint(serverSetting: "url", of: settings)
+    guard let app = try pathSetting("app", of: settings) else {
+      throw ProviderError(
+        .configuration, "setting app is missing: there is nothing to rotate",
+        hint: "add it under another name, with --set app=…")
+    }
+    path = "/api/v1/apps/\(app)/credentials/secrets"
+    credentials = try ClientCredentials(settings)
+    guard !admin.isSelf else {
+      throw ProviderError(
+        .configuration, "an application of Okta's does not administer itself with its secret",
+        hint: "add a credential whose client_secret is an API token, and name it by --admin")
+    }
+    try org.requireSameServer(as: Endpoint(serverSetting: "url", of: admin.settings), admin.name)
+    self.admin = admin
+    http = ManagementCall(transport: transport)
+  }
+
+  // MARK: - Observation
+
+  private struct Listed {
+    let id: String
+    let text: SharedSecret?
+  }
+
+  package func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
+    let answer = try await call(.get, path)
+    guard case .array(let list) = try answer.json(mayHaveActed: false) else {
+      throw ProviderError(.malformed, "the answer is no list of secrets", status: answer.status)
+    }
+    var left: [Listed] = []
+    for entry in list {
+      guard let id = answer.text(entry["id"]), Self.isPlain(id) else {
+        throw ProviderError(.malformed, "a secret has no identifier", status: answer.status)
+      }
+      left.append(Listed(id: id, text: answer.secret(entry["client_secret"])))
+    }
+    guard let any = known.newest(in: .active) ?? known.all.last else {
+      throw ProviderError(.configuration, "there is no pair to look at the org with")
+    }
+    let clientID = try SharedSecret(copying: any.pair.clientID)
+    var primary: ObservedPair?
+    var others: [ObservedPair] = []
+    for one in known.all.filter({ $0.handle != nil }) + known.all.filter({ $0.handle == nil }) {
+      guard let index = Self.index(of: one, in: left) else { continue }
+      let listed = left.remove(at: index)
+      let isActive = one.stage == .active
+      let seen = ObservedPair(
+        place: isActive ? .primary : one.stage == .staged ? .staged : .replaced, handle: listed.id,
+        clientID: clientID, clientSecret: try SharedSecret(copying: one.pair.clientSecret), expires: nil,
+        sharesClientID: true)
+      if isActive { primary = seen } else { others.append(seen) }
+    }
+    if primary == nil, let index = others.lastIndex(where: { $0.place == .staged }) {
+      primary = others.remove(at: index)
+    }
+    guard let primary else {
+      throw ProviderError(
+        .configuration, "the application has none of this credential's secrets, or which one it is cannot be told",
+        hint: "see its client secrets; `relatch adopt NAME --stdin` takes one over")
+    }
+    for listed in left {
+      others.append(
+        ObservedPair(
+          place: .staged, handle: listed.id, clientID: clientID, clientSecret: listed.text, expires: nil,
+          sharesClientID: true))
+    }
+    return Observation(consumer: org.host, primary: primary, others: others)
+  }
+
+  /// Which of those listed `one` is: by its identifier, by its text, or, where neither is known, as the only one there is.
+  private static func index(of one: KnownPairs.Known, in listed: [Listed]) -> Int? {
+    if let handle = one.handle { return listed.firstIndex { $0.id == handle } }
+    if let index = listed.firstIndex(where: { $0.text.map { $0.secret.isEqual(to: one.pair.clientSecret) } == true }) {
+      return index
+    }
+    return listed.count == 1 && listed[0].text == nil ? 0 : nil
+  }
+
+  // MARK: - Acts
+
+  package func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
+    let answer: ManagementCall.Answer
+    do { answer = try await call(.post, path, .json("{}")) } catch  where error.status == 400 {
+      throw ProviderError(
+        .occupied, "\(org.host) does not make another secret (HTTP 400)",
+        hint: "an application has two at most, inactive ones too", status: 400)
+    }
+    let node = try answer.json(mayHaveActed: true)
+    guard let text = answer.secret(node["client_secret"]), let id = answer.text(node["id"]), Self.isPlain(id) else {
+      throw ProviderError(
+        .malformed, "the answer to making a secret shows none", mayHaveActed: true, status: answer.status)
+    }
+    return ObservedPair(
+      place: .staged, handle: id, clientID: observation.primary.clientID, clientSecret: text, expires: nil,
+      sharesClientID: true)
+  }
+
+  /// Nothing there: both secrets are accepted alike.
+  package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}
+
+  package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
+    let answer = try await call(.get, "\(path)/\(handle)")
+    // A run that died between the two requests has left it inactive.
+    if answer.text(try answer.json(mayHaveActed: false)["status"]) != "INACTIVE" {
+      _ = try await call(.post, "\(path)/\(handle)/lifecycle/deactivate", .json("{}"))
+    }
+    _ = try await call(.delete, "\(path)/\(handle)")
+  }
+
+  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
+    try await credentials.grant(pair, over: http.transport)
+  }
+
+  package func administer(with pair: Pair) async {}
+
+  private func call(
+    _ method: HTTPRequest.Method, _ path: String, _ body: ManagementCall.Body = .none
+  ) async throws(ProviderError) -> ManagementCall.Answer {
+    let token: SharedSecret
+    do {
+      let pair = admin.pair
+      token = try await admin.session.token { SharedSecret(try await pair().clientSecret.clone()) }
+    } catch {
+      throw ProviderError(
+        .notPermitted, "the API token of \(admin.name), which administers, cannot be used: \(error)", local: error)
+    }
+    do { return try await http.send(method, org.path(path), token: token, prefix: "SSWS ", body: body) } catch {
+      // Another token may have been put in its place.
+      if error.status == 401 { await admin.session.end(token) }
+      throw error
+    }
+  }
+
+  private static func isPlain(_ id: String) -> Bool {
+    (1...64).contains(id.utf8.count)
+      && id.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) }
+  }
+}

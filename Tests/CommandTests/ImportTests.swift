@@ -1,0 +1,110 @@
+import Foundation
+import Testing
+
+@Suite("Credentials from elsewhere")
+struct ImportTests {
+  private static let secret = "5ECRETwithQuote\\\"0123456789"
+
+  private func file(_ place: Workplace, _ text: String, mode: Int = 0o600) throws -> String {
+    let file = place.folder.appendingPathComponent("import-\(UUID().uuidString)")
+    try Data(text.utf8).write(to: file)
+    try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: file.path)
+    return file.path
+  }
+
+  @Test("AWS's managed external secret, a dotenv file and many by JSON Lines are read, and none of them is told")
+  func forms() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    let aws = try file(
+      place,
+      #"{"consumerKey":"3MVG9aws","consumerSecret":"aws-secret-1","baseUri":"https://a.my.salesforce.com","#
+        + #""appId":"0xI000000000001","consumerId":"888000000000001"}"#)
+    let dotenv = try file(
+      place,
+      "# set by hand\nexport SALESFORCE_CONSUMER_KEY=3MVG9env\nSALESFORCE_CONSUMER_SECRET='env secret#1'\r\nOTHER=\"x\"\n"
+    )
+    let lines =
+      #"{"name":"team/one","provider":"salesforce","admin":"root","settings":{"url":"https://a.my.salesforce.com","app":"0xI000000000002"},"policy":{"grace":"2h"},"client_id":"id-1","client_secret":"\#(Self.secret)"}"#
+      + "\n\n"
+      + #"{"name":"root","settings":{"url":"https://a.my.salesforce.com"},"created":"2026-01-01T00:00:00Z","client_id":"id-2","client_secret":"line-secret-2"}"#
+      + "\n"
+    let outcomes = [
+      try await place.relatch("add", "aws", "--import", aws),
+      try await place.relatch(
+        "add", "env", "--import", dotenv, "--provider", "salesforce", "--set", "url=https://b.my.salesforce.com"),
+      try await place.relatch("add", "--import", "-", "--provider", "salesforce", stdin: lines),
+    ]
+    for outcome in outcomes {
+      #expect(outcome.code == 0, "\(outcome.errorText)")
+      for secret in ["aws-secret-1", "env secret#1", "5ECRET", "line-secret-2", "3MVG9"] {
+        #expect(!(outcome.outputText + outcome.errorText).contains(secret))
+      }
+    }
+    let expected = [
+      ("aws", "3MVG9aws", "aws-secret-1"), ("env", "3MVG9env", "env secret#1"),
+      ("team/one", "id-1", "5ECRETwithQuote\"0123456789"), ("root", "id-2", "line-secret-2"),
+    ]
+    for (name, id, secret) in expected {
+      let pair = try #require(try await place.pair(name), "\(name)")
+      #expect(pair.key == id && pair.secret == secret, "\(name)")
+    }
+    let shown = try await place.relatch("show", "aws", "--json").objects()
+    let settings = try #require(shown.first?["settings"] as? [String: String])
+    #expect(
+      settings == [
+        "url": "https://a.my.salesforce.com", "app": "0xI000000000001", "consumer": "888000000000001",
+      ])
+    let one = try await place.relatch("show", "team/one", "--json").objects()
+    #expect(one.first?["admin"] as? String == "root")
+    #expect(try await place.logIsWhole())
+  }
+
+  @Test("a file that others may read is refused, with what to do about it")
+  func readable() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    for mode in [0o640, 0o604, 0o666] {
+      let path = try file(place, "CLIENT_ID=a\nCLIENT_SECRET=hidden-secret\n", mode: mode)
+      let outcome = try await place.relatch(
+        "add", "x", "--import", path, "--provider", "salesforce", "--set", "url=https://b.my.salesforce.com")
+      expectFailure(outcome, 78, "may be read by others")
+      #expect(outcome.errorText.contains("chmod 600") && !outcome.errorText.contains("hidden-secret"))
+    }
+    #expect(try await place.relatch("list").outputText.isEmpty)
+  }
+
+  @Test(
+    "with one line that is wrong nothing is imported, and the line is named",
+    arguments: [
+      (#"{"name":"b","client_id":"x"}"#, 65, "line 2"),
+      (#"{"name":"b","client_id":"x","client_secret":"hidden-secret","more":1}"#, 65, "line 2"),
+      (#"{"name":"b","client_id":"x","client_secret":"hidden-secret""#, 65, "line 2"),
+      (#"{"name":"a","client_id":"x","client_secret":"hidden-secret"}"#, 64, "twice"),
+      (#"{"client_id":"x","client_secret":"hidden-secret"}"#, 64, "no name"),
+      (#"{"name":"b","provider":"nobody","client_id":"x","client_secret":"hidden-secret"}"#, 78, "line 2"),
+      (#"{"name":"b","settings":{"url":"ftp://x"},"client_id":"x","client_secret":"hidden-secret"}"#, 78, "line 2"),
+      (#"{"name":"b","admin":"nowhere","client_id":"x","client_secret":"hidden-secret"}"#, 66, "nowhere"),
+      (#"{"name":"b","client_id":"x","client_secret":"hidden\u0000secret"}"#, 65, "line 2"),
+    ] as [(String, Int32, String)])
+  func allOrNothing(_ line: String, _ code: Int32, _ words: String) async throws {
+    let place = try await Workplace(addsAdmin: false)
+    let text = #"{"name":"a","client_id":"x","client_secret":"hidden-secret"}"# + "\n" + line + "\n"
+    let outcome = try await place.relatch(
+      "add", "--import", "-", "--provider", "salesforce", "--set", "url=https://b.my.salesforce.com", stdin: text)
+    expectFailure(outcome, code, words)
+    #expect(!outcome.errorText.contains("hidden"))
+    #expect(try await place.relatch("list").outputText.isEmpty)
+  }
+
+  @Test(
+    "what is no pair in any form is refused",
+    arguments: [
+      "", "CLIENT_ID=a\n", "CLIENT_ID=a\nCLIENT_SECRET=b\nMY_CLIENT_ID=c\nMY_CLIENT_SECRET=d\n", "nonsense\n",
+      "CLIENT_ID=a\nCLIENT_SECRET=\"b\\n\"\n", "CLIENT_ID=a\nCLIENT_SECRET='b\n",
+    ])
+  func nothing(_ text: String) async throws {
+    let place = try await Workplace(addsAdmin: false)
+    let outcome = try await place.relatch(
+      "add", "x", "--import", "-", "--provider", "salesforce", "--set", "url=https://b.my.salesforce.com", stdin: text)
+    expectFailure(outcome, 65, "cannot be read")
+  }
+}
