@@ -9,11 +9,13 @@ enum SealedRecord {
   enum Purpose {
     case credentialKey(Identifier)
     case pair(Identifier, version: UInt64)
+    case token(Identifier, version: UInt64)
 
     var text: String {
       switch self {
       case .credentialKey(let credential): "credential-key \(credential)"
       case .pair(let credential, let version): "pair \(credential) \(version)"
+      case .token(let credential, let version): "token \(credential) \(version)"
       }
     }
   }

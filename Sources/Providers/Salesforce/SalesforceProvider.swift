@@ -173,15 +173,7 @@ package struct SalesforceProvider: ProviderKind, PrimaryReader {
   }
 
   package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
-    let answer: TokenAnswer
-    do {
-      let request = try TokenRequest(clientID: pair.clientID, clientSecret: pair.clientSecret, by: .body)
-      answer = try await TokenEndpoint(settings.domain.at(Self.tokenPath), over: transport).grant(request)
-    } catch let error as OAuthError {
-      throw ProviderError(error, host: settings.domain.host)
-    } catch {
-      throw ProviderError(.malformed, "the token request could not be made")
-    }
+    let answer = try await Self.token(for: pair, at: settings.domain, over: transport)
     return GrantEvidence(
       status: answer.status, signature: Self.signature(of: answer, under: pair),
       providerTime: answer.date.flatMap { Timestamp(httpDate: $0) }

@@ -1,0 +1,34 @@
+import JSON
+import OAuth
+package import Rotation
+package import Sodium
+package import Transport
+package import Vault
+
+/// A kind of provider whose pairs are granted bearer tokens that somebody else may be given.
+package protocol TokenIssuer: ProviderKind {
+  /// A fresh token for `pair`. `settings` are those of its credential, which need not be one that is rotated.
+  static func token(
+    for pair: Pair, settings: [String: String], over transport: any HTTPTransport
+  ) async throws(ProviderError) -> IssuedToken
+}
+
+/// A token to be released.
+package struct IssuedToken: Sendable {
+  package let token: SharedSecret
+  /// How long it is good for; nil if the provider does not say.
+  package let lifetime: Duration?
+
+  init(_ answer: TokenAnswer) {
+    token = answer.accessToken
+    // RFC 6749 §5.1: recommended, and in seconds.
+    let seconds: Int? = answer.body.secret.withBytes { bytes in
+      guard let node = answer.members["expires_in"], case .integer(let seconds)? = try? JSONValue(node, in: bytes)
+      else {
+        return nil
+      }
+      return seconds
+    }
+    lifetime = seconds.flatMap { (0...31_536_000).contains($0) ? .seconds($0) : nil }
+  }
+}

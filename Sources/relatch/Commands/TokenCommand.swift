@@ -1,0 +1,76 @@
+import ArgumentParser
+import Audit
+import Providers
+import Rotation
+import Sodium
+import Transport
+import Vault
+
+struct TokenCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "token", abstract: "Print an access token, after logging that.",
+    discussion: """
+      A token that was granted before is printed again until a minute before its end; it is kept sealed beside the vault, for
+      the version it was granted to alone.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credential's name.")
+  var name: String
+
+  @Flag(help: "Ask for a new one, whatever is kept.")
+  var fresh = false
+
+  @Option(
+    help: ArgumentHelp(
+      "How long one may be kept whose end the provider does not say; 0s to keep none of those.", valueName: "duration"))
+  var keep = "10m"
+
+  /// What is left of a token that is released.
+  private static let leastRest = Duration.seconds(60)
+
+  func run() async throws {
+    guard let longest = Policy.duration(keep) else {
+      throw Failure(
+        .usage, "--keep \(Name.printable(keep)): expected a duration such as 10m", hint: "0s keeps none")
+    }
+    let places = try Places(options)
+    let access = try await places.openVault().tokenAccess(of: name, now: WallClock.now())
+    let kept = KeptTokens(of: places)
+    if !fresh, let record = kept.record(of: access), let (token, end) = access.open(record),
+      WallClock.now() + Self.leastRest < end
+    {
+      return try write(token)
+    }
+    let kind = try providerKind(access.credential.provider)
+    guard let issuer = kind as? any TokenIssuer.Type else {
+      throw Failure(
+        .configuration, "\(name): provider \(access.credential.provider) gives out no tokens",
+        hint: "`relatch read \(name)` prints the pair")
+    }
+    let transport = CurlTransport()
+    let asked = WallClock.now()
+    let issued: IssuedToken
+    do {
+      issued = try await issuer.token(for: access.pair, settings: access.credential.settings, over: transport)
+    } catch {
+      await transport.shutdown()
+      throw error
+    }
+    await transport.shutdown()
+    let end = asked + (issued.lifetime ?? longest)
+    if WallClock.now() + Self.leastRest < end {
+      let record = try access.seal(issued.token.secret, end: end, randomness: .system)
+      if !kept.keep(record, of: access) {
+        Report(options).note("the token cannot be kept in the vault's folder: the next one is a new one")
+      }
+    }
+    try write(issued.token)
+  }
+
+  private func write(_ token: SharedSecret) throws {
+    try token.secret.withBytes { try StandardStream.output.write($0) }
+    try StandardStream.output.write("\n")
+  }
+}

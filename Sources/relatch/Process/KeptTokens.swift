@@ -1,0 +1,25 @@
+import Glibc
+import Sodium
+import Vault
+
+/// Tokens that are kept for later releases: a sealed file for each credential, in the vault's folder.
+///
+/// Whatever is wrong with them, a fresh one can be had: none of this fails.
+struct KeptTokens {
+  private let folder: String
+
+  init(of places: Places) { folder = places.vault + "/tokens" }
+
+  /// The record that is kept of the credential; nil if there is none.
+  func record(of access: TokenAccess) -> [UInt8]? {
+    try? PrivateFile.readPublic(file(access), limit: TokenAccess.greatestFile)
+  }
+
+  /// Keeps `record` in the place of the one before it, which is wiped. False if it could not be.
+  func keep(_ record: [UInt8], of access: TokenAccess) -> Bool {
+    guard mkdir(folder, 0o700) == 0 || errno == EEXIST else { return false }
+    return (try? PrivateFile.replace(file(access), record.span.bytes, wipesOld: true)) != nil
+  }
+
+  private func file(_ access: TokenAccess) -> String { "\(folder)/\(access.fileName)" }
+}

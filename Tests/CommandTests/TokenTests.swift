@@ -1,0 +1,84 @@
+import Foundation
+import Testing
+
+@Suite("token prints an access token that works")
+struct TokenTests {
+  /// How many grants the org has been asked for.
+  private func grants(_ place: Workplace) async throws -> Int {
+    try await place.org.requests().count { $0.path.hasSuffix("/oauth2/token") }
+  }
+
+  @Test("One is granted once and printed until near its end, each release with an entry; --fresh asks again")
+  func kept() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let first = try await place.relatch("token", "crm")
+    #expect(first.code == 0 && first.line.contains("!") && first.errors.isEmpty, "\(first.errorText)")
+    #expect(try await place.relatch("token", "crm").line == first.line)
+    #expect(try await grants(place) == 1)
+    let fresh = try await place.relatch("token", "crm", "--fresh")
+    #expect(fresh.code == 0 && fresh.line != first.line)
+    #expect(try await place.relatch("token", "crm").line == fresh.line)
+    #expect(try await grants(place) == 2)
+    // Each release has its entry, whether it was granted for it or not.
+    let log = try await place.relatch("log", "list", "--json")
+    let entries = try log.objects().filter { $0["purpose"] as? String == "token" }
+    #expect(entries.count == 4 && entries.allSatisfy { $0["credential"] as? String == "crm" })
+    #expect(try await place.logIsWhole())
+    // One that need not be kept is not, and one whose end is a minute away is not printed.
+    for keep in ["0s", "60s"] {
+      #expect(try await place.relatch("token", "admin", "--keep", keep).code == 0)
+      #expect(try await place.relatch("token", "admin", "--keep", keep).code == 0)
+    }
+    #expect(try await grants(place) == 6)
+    // Nothing of it is readable in the vault's folder.
+    let search = SecretSearch(["token": Data(fresh.line.utf8), "old token": Data(first.line.utf8)])
+    #expect(try search.findings(below: place.vault) == [])
+    let files = try FileManager.default.contentsOfDirectory(atPath: place.vault.path + "/tokens")
+    #expect(files.count == 1)
+    let mode = try FileManager.default.attributesOfItem(atPath: place.vault.path + "/tokens/" + files[0])
+    #expect(mode[.posixPermissions] as? Int == 0o600)
+  }
+
+  @Test("A kept token is of its version, its credential and its key; a damaged one is none")
+  func bound() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    func token(_ name: String) async throws -> String {
+      let outcome = try await place.relatch("token", name)
+      #expect(outcome.code == 0, "\(outcome.errorText)")
+      return outcome.line
+    }
+    var tokens: Set<String> = [try await token("crm"), try await token("admin")]
+    #expect(tokens.count == 2)
+    let folder = place.vault.path + "/tokens/"
+    let files = try FileManager.default.contentsOfDirectory(atPath: folder)
+    try #require(files.count == 2)
+    // The one in the place of the other.
+    for (from, to) in [(files[0], "x"), (files[1], files[0]), ("x", files[1])] {
+      try FileManager.default.moveItem(atPath: folder + from, toPath: folder + to)
+    }
+    for name in ["crm", "admin"] { #expect(try await tokens.insert(token(name)).inserted) }
+    for file in files { try Data([1, 2, 3]).write(to: URL(fileURLWithPath: folder + file)) }
+    #expect(try await tokens.insert(token("crm")).inserted)
+    #expect(try await place.relatch("rekey").code == 0)
+    #expect(try await tokens.insert(token("crm")).inserted)
+    #expect(try await place.relatch("rotate", "crm").code == 0)
+    #expect(try await tokens.insert(token("crm")).inserted)
+    #expect(try await !tokens.insert(token("crm")).inserted)
+  }
+
+  @Test("What goes wrong has its exit code, and prints nothing")
+  func wrong() async throws {
+    let place = try await Workplace()
+    expectFailure(try await place.relatch("token", "nobody"), 66, "no credential")
+    expectFailure(try await place.relatch("token", "admin", "--keep", "soon"), 64, "--keep")
+    try await place.org.fault("garbage", "POST", "*/token", count: 1)
+    expectFailure(try await place.relatch("token", "admin"), 69)
+    let added = try await place.relatch(
+      "add", "bad", "--provider", "salesforce", "--set", "url=\(place.org.url)",
+      stdin: #"{"client_id":"no","client_secret":"such"}"#)
+    #expect(added.code == 0, "\(added.errorText)")
+    expectFailure(try await place.relatch("token", "bad"), 77)
+  }
+}
