@@ -45,6 +45,7 @@ let package = Package(
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .target(name: "CCurl"),
     .target(name: "CSystem"),
+    .target(name: "CExpat"),
 
     .target(name: "Sodium", dependencies: ["CSodium"], swiftSettings: strict + lifetimes),
     .target(name: "JSON", swiftSettings: strict),
@@ -61,11 +62,12 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "Delivery", dependencies: ["Rotation", "Vault", "Sodium", "JSON", "CSystem"], swiftSettings: strict),
+    .target(name: "SalesforceMetadata", dependencies: ["CExpat"], swiftSettings: strict),
     .executableTarget(
       name: "relatch",
       dependencies: [
         "Sodium", "JSON", "Age", "Storage", "StorageSQLite", "Audit", "Vault", "Transport", "OAuth", "Rotation",
-        "Providers", "Delivery", "CSystem", argumentParser,
+        "Providers", "Delivery", "SalesforceMetadata", "CSystem", argumentParser,
       ],
       swiftSettings: strict, linkerSettings: linking),
 
@@ -109,6 +111,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "DeliveryTests", dependencies: ["Delivery", "Rotation", "Vault", "Sodium", "JSON"], swiftSettings: strict),
+    .testTarget(
+      name: "SalesforceMetadataTests", dependencies: ["SalesforceMetadata", "CExpat"], exclude: ["Fixtures"],
+      swiftSettings: strict),
     .testTarget(name: "OAuthTests", dependencies: ["OAuth", "Transport", "Sodium", "JSON"], swiftSettings: strict),
     // Runs the programs themselves, so that they are built with it; the rest to know which secrets to look for.
     .testTarget(

@@ -4,6 +4,7 @@ import Audit
 import JSON
 import Providers
 import Rotation
+import SalesforceMetadata
 import Sodium
 import Storage
 import Transport
@@ -57,6 +58,7 @@ struct Failure: Error {
       self.init(.corruptData, error.description, hint: "something that must be JSON is not: restore it from a copy")
     case let error as TransportError:
       self.init(ProviderError.Code.unreachable.exitCode, error.description, hint: ProviderError.Code.unreachable.hint)
+    case let error as MetadataError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
     case let error as PassphraseError: self.init(.notPermitted, error.description, hint: error.hint)
     case let error as StreamError:
       self.init(

@@ -32,6 +32,7 @@ struct Relatch: AsyncParsableCommand {
       DeliverCommand.self, LogCommand.self,
       IdentityCommand.self, MemberCommand.self, GrantCommand.self, UngrantCommand.self, RekeyCommand.self,
       MetricsCommand.self, BackupCommand.self, RestoreCommand.self, HandoffCommand.self,
+      SalesforceCommand.self,
     ])
 }
 

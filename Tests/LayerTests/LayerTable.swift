@@ -24,7 +24,7 @@ struct Layer: Sendable {
 
 /// From the bottom to the top.
 let layers: [Layer] = [
-  .shim("CSodium"), .shim("CCurl"), .shim("CSQLite"), .shim("CSystem"),
+  .shim("CSodium"), .shim("CCurl"), .shim("CSQLite"), .shim("CSystem"), .shim("CExpat"),
   .library("JSON", []),
   .library("Sodium", ["CSodium"], and: ["Glibc"]),
   .library("Age", ["Sodium"]),
@@ -37,11 +37,12 @@ let layers: [Layer] = [
   .library("Rotation", ["Vault", "Audit", "Storage", "Sodium", "JSON"], and: ["Glibc"]),
   .library("Providers", ["Rotation", "OAuth", "Transport", "Sodium", "JSON", "Vault", "Audit"]),
   .library("Delivery", ["Rotation", "Vault", "Sodium", "JSON", "CSystem"], and: ["Glibc", "Synchronization"]),
+  .library("SalesforceMetadata", ["CExpat"], and: ["Glibc"]),
   .executable(
     "relatch",
     [
       "Sodium", "JSON", "Age", "Storage", "StorageSQLite", "Audit", "Vault", "Transport", "OAuth", "Rotation",
-      "Providers", "Delivery", "CSystem",
+      "Providers", "Delivery", "SalesforceMetadata", "CSystem",
     ], and: ["ArgumentParser", "Glibc", "Synchronization"]),
   // Shares no code with the client it tests.
   .library(

@@ -1,0 +1,47 @@
+/// What stands in the way of the flow in a connected app. It has no rotation that a program could do.
+enum ConnectedAppRules {
+  /// The flow's flag as the other kind of app, and much that was written about this one, calls it.
+  private static let wrongFlags = ["isClientCredentialsFlowEnabled", "isClientCredentialsEnabled"]
+
+  static func check(_ file: MetadataFile, _ report: inout LintReport) {
+    guard let configuration = report.single("oauthConfig", in: file) else {
+      return report.fault(
+        .flow, file.path, file.root.line, "the connected app has no OAuth settings",
+        hint: "add oauthConfig, with isClientCredentialEnabled and oauthClientCredentialUser in it")
+    }
+    let found = report.flag("isClientCredentialEnabled", in: file, configuration)
+    let wrong = wrongFlags.compactMap(configuration.first).first
+    if found == nil, let wrong {
+      report.fault(
+        .flow, file.path, wrong.line, "\(wrong.name) is no element of a connected app: the flow is not enabled",
+        hint: "write isClientCredentialEnabled")
+    } else if found == nil || found?.value == false {
+      report.fault(
+        .flow, file.path, found?.line ?? configuration.line,
+        "the client credentials flow is \(found == nil ? "not enabled" : "off")",
+        hint: "set isClientCredentialEnabled to true in oauthConfig")
+    }
+    RunAsRule.check(
+      report.single("oauthClientCredentialUser", in: file, configuration).map { (file, $0) }, file, in: configuration,
+      "oauthClientCredentialUser", &report)
+    let scopes = configuration.all("scopes")
+    ScopeRule.check(
+      scopes.filter(\.children.isEmpty).map(\.text), file, scopes.first?.line ?? configuration.line, &report)
+    if let found = report.flag("isPkceRequired", in: file, configuration), found.value == false {
+      report.note(
+        .pkce, file.path, found.line, "PKCE was taken off, which this flow does not need: it never asks for it",
+        hint: "leave isPkceRequired on for the flows that do")
+    }
+    for policy in file.root.all("sessionPolicy") {
+      if let action = report.single("policyAction", in: file, policy) { BlockRule.check(action, file, &report) }
+    }
+    if let approved = report.flag("isAdminApproved", in: file, configuration), approved.value == true,
+      ["permissionSetName", "profileName"].allSatisfy({ file.root.first($0)?.isBlank ?? true })
+    {
+      report.fault(
+        .permitted, file.path, approved.line,
+        "only users whom an administrator approved may use the app, and none is named",
+        hint: "name a permission set of the run-as user in permissionSetName: else the answer is invalid_app_access")
+    }
+  }
+}

@@ -1,0 +1,225 @@
+/// The files of one external client app, found by the name that each gives of it.
+struct ExternalClientApp {
+  let name: String
+  /// Whether the project describes any app by a file of its own; files for apps that are in the org already need none.
+  let isAmongApps: Bool
+  /// Whether every file was read, so that what is not here is missing.
+  let isWhole: Bool
+  let app: MetadataFile?
+  let oauthSettings: [MetadataFile]
+  let globalSettings: [MetadataFile]
+  let oauthPolicies: [MetadataFile]
+  let policies: [MetadataFile]
+
+  /// Where the flow is enabled for the app's users, as `MetadataType.oauthPolicies` has it, and older guides `policies`.
+  static let olderElements: Set = ["isClientCredentialsFlowEnabled", "clientCredentialsFlowUser"]
+
+  static let parts: [MetadataType] = [.oauthSettings, .globalSettings, .oauthPolicies, .policies]
+
+  /// Every app that a file is, or names.
+  static func all(in project: MetadataProject) -> [ExternalClientApp] {
+    let apps = project.files(.app)
+    func parts(_ type: MetadataType) -> [String: [MetadataFile]] {
+      Dictionary(grouping: project.files(type)) { $0.root.first("externalClientApplication")?.text ?? "" }
+    }
+    let (settings, global, oauthPolicies, policies) =
+      (parts(.oauthSettings), parts(.globalSettings), parts(.oauthPolicies), parts(.policies))
+    let named = [settings, global, oauthPolicies, policies].flatMap(\.keys)
+    return Set(apps.map(\.name) + named).sorted().map { name in
+      ExternalClientApp(
+        name: name, isAmongApps: !apps.isEmpty, isWhole: !project.hasUnread, app: apps.first { $0.name == name },
+        oauthSettings: settings[name] ?? [], globalSettings: global[name] ?? [],
+        oauthPolicies: oauthPolicies[name] ?? [], policies: policies[name] ?? [])
+    }
+  }
+
+  private var everyPart: [MetadataFile] { oauthSettings + globalSettings + oauthPolicies + policies }
+
+  func check(_ report: inout LintReport) {
+    guard !name.isEmpty else { return checkNameless(&report) }
+    if app == nil, isAmongApps {
+      for file in everyPart {
+        let line = file.root.first("externalClientApplication")?.line ?? file.root.line
+        report.fault(
+          .parts, file.path, line,
+          "it belongs to \(quoted(name, else: "an app")), and no .eca file of the project has that name",
+          hint: "name the app as its .eca file is called, in the same case")
+      }
+      return
+    }
+    if isWhole { checkParts(&report) }
+    for file in oauthSettings { checkScopes(file, &report) }
+    for file in globalSettings { checkGlobal(file, &report) }
+    checkPolicies(&report)
+    for file in policies { checkPlugins(file, &report) }
+  }
+
+  private func checkNameless(_ report: inout LintReport) {
+    for file in everyPart {
+      report.fault(
+        .parts, file.path, file.root.line, "it does not say which app it belongs to",
+        hint: "externalClientApplication, with the name of the .eca file, is required")
+    }
+  }
+
+  private func checkParts(_ report: inout LintReport) {
+    if oauthSettings.isEmpty, let file = app ?? globalSettings.first {
+      report.fault(
+        .parts, file.path, file.root.line, "the app has no OAuth settings in the project, so it has no scopes",
+        hint:
+          "add a file extlClntAppOauthSettings/….ecaOauth with commaSeparatedOauthScopes; an org refuses global settings without"
+      )
+    }
+    // The guide says that these must not be in source control: that they are not here says nothing about the org.
+    if globalSettings.isEmpty, let file = app ?? oauthPolicies.first {
+      report.note(
+        .flow, file.path, file.root.line,
+        "the global OAuth settings are not in the project: whether they enable the flow is not known",
+        hint: "see in Setup, External Client App Manager, Settings, that Enable Client Credentials Flow is on")
+    }
+  }
+
+  private func checkScopes(_ file: MetadataFile, _ report: inout LintReport) {
+    guard let found = report.single("commaSeparatedOauthScopes", in: file), !found.isBlank else {
+      let line = file.root.first("commaSeparatedOauthScopes")?.line ?? file.root.line
+      return report.fault(
+        .scopes, file.path, line, "the app has no scopes",
+        hint: "commaSeparatedOauthScopes must have Api at least")
+    }
+    let scopes = found.text.split(separator: ",").map { String($0).trimmed }
+    ScopeRule.check(scopes, file, found.line, &report)
+  }
+
+  private func checkGlobal(_ file: MetadataFile, _ report: inout LintReport) {
+    let found = report.flag("isClientCredentialsFlowEnabled", in: file)
+    if found == nil || found?.value == false {
+      report.fault(
+        .flow, file.path, found?.line ?? file.root.line,
+        "the client credentials flow is \(found == nil ? "not enabled, which is the default," : "off") in the global settings",
+        hint: "set isClientCredentialsFlowEnabled to true here and in the OAuth policies: it takes both")
+    }
+    if let found = report.flag("isPkceRequired", in: file), found.value == false {
+      report.note(
+        .pkce, file.path, found.line, "PKCE was taken off, which this flow does not need: it never asks for it",
+        hint: "leave isPkceRequired on for the flows that do")
+    }
+  }
+
+  /// Enabled, and for whom, in either placement.
+  private func checkPolicies(_ report: inout LintReport) {
+    for file in policies {
+      for element in file.root.children where Self.olderElements.contains(element.name) {
+        report.note(
+          .olderPlacement, file.path, element.line,
+          "\(element.name) stands in ExtlClntAppConfigurablePolicies, as older guides have it: accepted",
+          hint: "the Metadata API Developer Guide has it in ExtlClntAppOauthConfigurablePolicies alone"
+            + (isDocumented(element.name) ? ", where it stands, too" : ": put it there, too"))
+      }
+    }
+    let older = policies.filter { $0.root.children.contains { Self.olderElements.contains($0.name) } }
+    guard let main = oauthPolicies.first ?? older.first else {
+      if isWhole, let file = app ?? globalSettings.first {
+        report.fault(
+          .flow, file.path, file.root.line,
+          "no policies of the project enable the flow, and an app's default policies do not",
+          hint:
+            "add a file extlClntAppOauthPolicies/….ecaOauthPlcy with isClientCredentialsFlowEnabled and clientCredentialsFlowUser"
+        )
+      }
+      return
+    }
+    let files = oauthPolicies + older
+    let flags = files.compactMap { file in report.flag("isClientCredentialsFlowEnabled", in: file).map { (file, $0) } }
+    if let (file, off) = flags.first(where: { $0.1.value == false }) {
+      report.fault(
+        .flow, file.path, off.line, "the client credentials flow is off in the policies", hint: Self.flowHint)
+    } else if flags.isEmpty {
+      report.fault(
+        .flow, main.path, main.root.line,
+        "the policies do not enable the client credentials flow, which is off by default",
+        hint: Self.flowHint)
+    }
+    checkUser(files, main, &report)
+    for file in oauthPolicies { checkPermitted(file, &report) }
+  }
+
+  private func isDocumented(_ name: String) -> Bool { oauthPolicies.contains { $0.root.first(name) != nil } }
+
+  private static let flowHint =
+    "set isClientCredentialsFlowEnabled to true here and in the global settings: it takes both"
+
+  private func checkUser(_ files: [MetadataFile], _ main: MetadataFile, _ report: inout LintReport) {
+    let users = files.compactMap { file in report.single("clientCredentialsFlowUser", in: file).map { (file, $0) } }
+    RunAsRule.check(users.first { !$0.1.isBlank } ?? users.first, main, "clientCredentialsFlowUser", &report)
+  }
+
+  private func checkPermitted(_ file: MetadataFile, _ report: inout LintReport) {
+    if let action = report.single("policyAction", in: file) { BlockRule.check(action, file, &report) }
+    guard let type = report.single("permittedUsersPolicyType", in: file), type.text == "AdminApprovedPreAuthorized",
+      ["commaSeparatedPermissionSet", "commaSeparatedProfile"].allSatisfy({ file.root.first($0)?.isBlank ?? true })
+    else { return }
+    report.fault(
+      .permitted, file.path, type.line, "only users whom an administrator approved may use the app, and none is named",
+      hint:
+        "name a permission set of the run-as user in commaSeparatedPermissionSet: else the answer is invalid_app_access"
+    )
+  }
+
+  private func checkPlugins(_ file: MetadataFile, _ report: inout LintReport) {
+    for name in ["isEnabled", "isOauthPluginEnabled"] {
+      if let found = report.flag(name, in: file), found.value == false {
+        report.fault(
+          .disabled, file.path, found.line, "\(name) is off: the app grants no token",
+          hint: "set it to true; off it is for an app that leaked")
+      }
+    }
+  }
+}
+
+/// The user that an app acts as, for either kind of app.
+enum RunAsRule {
+  static func check(
+    _ found: (file: MetadataFile, element: XMLElement)?, _ main: MetadataFile, in parent: XMLElement? = nil,
+    _ name: String, _ report: inout LintReport
+  ) {
+    let hint = "name the user name, not the e-mail address, of a user of its own that is active and has API Only"
+    guard let found else {
+      return report.fault(
+        .runAs, main.path, (parent ?? main.root).line, "there is no run-as user: \(name) is missing", hint: hint)
+    }
+    if found.element.isBlank {
+      report.fault(.runAs, found.file.path, found.element.line, "\(name) is empty: there is no run-as user", hint: hint)
+    } else if !AppMetadata.isAddress(found.element.text) {
+      report.fault(
+        .runAs, found.file.path, found.element.line, "\(name) is no user name, which has the form of an e-mail address",
+        hint: hint)
+    }
+  }
+}
+
+/// Scopes in the metadata's own words.
+enum ScopeRule {
+  static func check(_ scopes: [String], _ file: MetadataFile, _ line: Int, _ report: inout LintReport) {
+    for scope in scopes {
+      guard let name = MetadataScope.metadataName(of: scope), name != scope else { continue }
+      report.fault(
+        .scopes, file.path, line, "\(scope) is the scope's name in OAuth, not in metadata", hint: "write \(name)")
+    }
+    guard !scopes.contains(where: { MetadataScope.metadataName(of: $0).map(MetadataScope.hasREST) ?? false }) else {
+      return
+    }
+    report.fault(
+      .scopes, file.path, line, "the scopes lack Api, without which nothing can be asked of the org",
+      hint: "add Api")
+  }
+}
+
+/// What ends sessions and allows no others.
+enum BlockRule {
+  static func check(_ action: XMLElement, _ file: MetadataFile, _ report: inout LintReport) {
+    guard action.text == "Block" else { return }
+    report.fault(
+      .disabled, file.path, action.line, "policyAction is Block: the app grants no token",
+      hint: "take it out; Block is for an app that leaked")
+  }
+}

@@ -1,0 +1,97 @@
+/// What in a project stands in the way of the client credentials flow and of rotation.
+package enum ProjectLint {
+  /// The findings, in the order of files and lines; none if nothing is wrong.
+  package static func findings(in project: MetadataProject) -> [LintFinding] {
+    var report = LintReport()
+    for finding in project.findings { report.add(finding) }
+    let secrets = SecretRule(isVersioned: project.isVersioned)
+    for file in project.files {
+      secrets.check(file, &report)
+      checkElements(of: file, &report)
+    }
+    for app in ExternalClientApp.all(in: project) { app.check(&report) }
+    for file in project.files(.connectedApp) { ConnectedAppRules.check(file, &report) }
+    for file in project.files(.orgSettings) { checkOrg(file, &report) }
+    ManifestRules.check(project, &report)
+    return report.sorted
+  }
+
+  /// What is not documented is most often a word of another type, or of somebody's imagination.
+  private static func checkElements(of file: MetadataFile, _ report: inout LintReport) {
+    guard case .component(let type) = file.kind, let known = type.elements, file.root.name == type.rawValue else {
+      return
+    }
+    let older = type == .policies ? ExternalClientApp.olderElements : []
+    for child in file.root.children where !known.contains(child.name) && !older.contains(child.name) {
+      report.note(
+        .element, file.path, child.line,
+        "\(quoted(child.name, else: "an element")) is no documented element of \(type.rawValue)",
+        hint: "an org that does not know it refuses the deployment; the guide's page on \(type.rawValue) lists them")
+    }
+  }
+
+  private static func checkOrg(_ file: MetadataFile, _ report: inout LintReport) {
+    if let found = report.flag("enableClientSecretInRestApiAccess", in: file), found.value == false {
+      report.fault(
+        .org, file.path, found.line, "the org does not give consumer secrets to REST calls, so nothing can be rotated",
+        hint: "set enableClientSecretInRestApiAccess to true; it can be off between rotations")
+    }
+    if let found = report.flag("enableConsumerSecretApiAccess", in: file), found.value == true {
+      report.note(
+        .org, file.path, found.line, "the org gives consumer secrets to the Metadata API, which is deprecated",
+        hint:
+          "set enableConsumerSecretApiAccess to false: rotation does not need it, and retrieved files would hold secrets"
+      )
+    }
+  }
+}
+
+extension LintReport {
+  mutating func add(_ finding: LintFinding) {
+    switch finding.level {
+    case .fault: fault(finding.check, finding.file, finding.line, finding.text, hint: finding.hint)
+    case .note: note(finding.check, finding.file, finding.line, finding.text, hint: finding.hint)
+    }
+  }
+}
+
+/// Keys and secrets in files, and settings that replace them.
+struct SecretRule {
+  let isVersioned: Bool
+
+  func check(_ file: MetadataFile, _ report: inout LintReport) {
+    guard case .component(let type) = file.kind else { return }
+    let holders = type == .connectedApp ? file.root.all("oauthConfig") : [file.root]
+    let place = isVersioned ? "a file under version control" : "a file of the project"
+    for holder in holders {
+      for secret in holder.all("consumerSecret") where !secret.isBlank {
+        report.fault(
+          .secret, file.path, secret.line, "\(place) holds a consumer secret",
+          hint:
+            "take it out, and out of the history too; it has leaked to whoever reads that: `relatch revoke` replaces it"
+        )
+      }
+      for key in holder.all("consumerKey") where !key.isBlank {
+        if type == .connectedApp {
+          report.note(
+            .secret, file.path, key.line, "it holds the consumer key of one org, which the next rotation changes",
+            hint: "take it out once the app is there: the key cannot be set later")
+        } else {
+          report.fault(
+            .secret, file.path, key.line, "\(place) holds a consumer key",
+            hint:
+              "take it out: the guide says that it must not be there, and a deployment after a rotation brings the old one"
+          )
+        }
+      }
+      for name in ["shouldRotateConsumerKey", "shouldRotateConsumerSecret"] {
+        if let found = report.flag(name, in: file, holder), found.value == true {
+          report.fault(
+            .replacement, file.path, found.line,
+            "\(name) is on: every deployment makes another pair, and nobody is told it",
+            hint: "set it to false; `relatch rotate` replaces pairs, and proves the new one first")
+        }
+      }
+    }
+  }
+}
