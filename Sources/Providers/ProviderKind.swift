@@ -14,7 +14,9 @@ package protocol ProviderKind: CredentialProvider {
 }
 
 /// The registry: one array.
-package let providerKinds: [any ProviderKind.Type] = [SalesforceProvider.self]
+package let providerKinds: [any ProviderKind.Type] = [
+  SalesforceProvider.self, CloudawareProvider.self, SalesforceConnectedAppProvider.self,
+]
 
 /// The kind `id`. Throws `ProviderError.configuration` naming those there are.
 package func providerKind(_ id: String) throws(ProviderError) -> any ProviderKind.Type {
