@@ -14,6 +14,8 @@ package struct BundleReport: Hashable, Sendable {
   package let owner: LogMember
   /// Who is a member after the last entry in it.
   package let members: [LogMember]
+  /// Checkpoints that this log extends, with cosignatures of whom nobody has looked at yet.
+  package let cosigned: [SignedCheckpoint]
 }
 
 /// The reader of a bundle (vault/bundle.md): line by line, offline, in constant memory. After an error the value is spent.
@@ -38,6 +40,7 @@ package struct BundleVerification {
   private var place = Place.head
   private var origin = ""
   private var newest: SignedCheckpoint?
+  private var cosigned: [SignedCheckpoint] = []
   private var run: Run?
   private var membership: Membership?
   private var owner: LogMember?
@@ -92,7 +95,7 @@ package struct BundleVerification {
     }
     return BundleReport(
       entries: entries, checkpoint: newest, signer: signer, vault: membership.vault, owner: owner,
-      members: membership.members)
+      members: membership.members, cosigned: cosigned)
   }
 
   // MARK: - Lines
@@ -127,6 +130,11 @@ package struct BundleVerification {
       }
       place = .end
       return
+    }
+    if let note = try members.optionalString("cosigned") {
+      let path = try Self.readPath(&members)
+      try members.finish()
+      return try add(cosigned: SignedCheckpoint(decoding: Array(note.utf8)), path)
     }
     guard let index = try members.optionalCount("index") else {
       let (signed, path) = try readCheckpoint(&members)
@@ -163,6 +171,26 @@ package struct BundleVerification {
   }
 
   // MARK: - What they say
+
+  /// The most checkpoints with cosignatures that a bundle has.
+  private static let mostCosigned = 16
+
+  private mutating func add(cosigned signed: SignedCheckpoint, _ path: [SHA256Digest]) throws {
+    guard let newest, run == nil, cosigned.count < Self.mostCosigned else {
+      throw AuditError(.malformed, "a bundle has a cosigned checkpoint where none belongs")
+    }
+    let (found, before) = (signed.checkpoint, cosigned.last?.checkpoint.size ?? 0)
+    guard found.origin == origin, found.extensions.isEmpty, !signed.note.signatures.isEmpty else {
+      throw AuditError(.inconsistent, "a cosigned checkpoint of another log or form, expected one of \(origin)")
+    }
+    guard found.size > before, found.size <= newest.checkpoint.size else {
+      throw AuditError(.inconsistent, "a bundle's cosigned checkpoints of \(before) and \(found.size) are out of order")
+    }
+    try ConsistencyProof(first: found.size, second: newest.checkpoint.size, path: path)
+      .verify(firstRoot: found.root, secondRoot: newest.checkpoint.root)
+    try compareRemembered(found)
+    cosigned.append(signed)
+  }
 
   /// Begins the run that `signed` closes.
   private mutating func begin(_ signed: SignedCheckpoint, _ path: [SHA256Digest]) throws {

@@ -54,6 +54,12 @@ package struct SignedCheckpoint: Hashable, Sendable {
     note = try SignedNote(signing: checkpoint.text, name: checkpoint.origin, key: key)
   }
 
+  /// The same checkpoint in another note of the same text.
+  init(_ checkpoint: Checkpoint, _ note: SignedNote) {
+    self.checkpoint = checkpoint
+    self.note = note
+  }
+
   /// Reads a note whose text is a checkpoint. No signature is verified.
   package init(decoding bytes: [UInt8]) throws(AuditError) {
     note = try SignedNote(decoding: bytes)

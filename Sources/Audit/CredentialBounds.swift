@@ -16,6 +16,10 @@ package struct CredentialBounds: Hashable, Sendable {
     case removed(String)
     /// `delivery.removed`.
     case deliveryRemoved(String, delivery: String)
+    /// `handoff.sent` of a transfer: the handoff's identifier.
+    case transferred(String, handoff: String)
+    /// `handoff.withdrawn`.
+    case withdrawn(String)
   }
 
   /// The newest `vault.rekeyed` after which every credential got another key; nil if there was none.
@@ -26,10 +30,14 @@ package struct CredentialBounds: Hashable, Sendable {
   package private(set) var removed: [String: UInt64]
   /// Credentials whose terms no entry binds: vaults had such before there were terms.
   package private(set) var unbound: Set<String>
+  /// Credential to the handoff by which an owner handed it over, and none took it back since.
+  package private(set) var transferred: [String: String]
 
   package init(
-    renewal: UInt64? = nil, rekeyed: [String: UInt64] = [:], removed: [String: UInt64] = [:], unbound: Set<String> = []
+    renewal: UInt64? = nil, rekeyed: [String: UInt64] = [:], removed: [String: UInt64] = [:],
+    unbound: Set<String> = [], transferred: [String: String] = [:]
   ) {
+    self.transferred = transferred
     self.renewal = renewal
     self.rekeyed = rekeyed
     self.removed = removed
@@ -62,10 +70,13 @@ package struct CredentialBounds: Hashable, Sendable {
     case .removed(let name):
       unbound.remove(name)
       rekeyed[name] = nil
+      transferred[name] = nil
       // Its deliveries went with it.
       removed = removed.filter { !$0.key.hasPrefix(name + " ") }
       removed[name] = index
     case .deliveryRemoved(let name, let delivery): removed[name + " " + delivery] = index
+    case .transferred(let name, let handoff): transferred[name] = handoff
+    case .withdrawn(let name): transferred[name] = nil
     }
   }
 }
@@ -79,6 +90,12 @@ extension CredentialBounds.Change {
     case "credential.added": self = .added(name, bindsTerms: entry.details["terms"] != nil)
     case "credential.rekeyed": self = .rekeyed(name, withAll: entry.details["with_all"] == .bool(true))
     case "credential.removed": self = .removed(name)
+    case "handoff.withdrawn": self = .withdrawn(name)
+    case "handoff.sent":
+      guard case .string(let handoff)? = entry.details["handoff"] else {
+        throw AuditError(.notCanonical, "handoff.sent: expected an identifier in \"handoff\"")
+      }
+      self = .transferred(name, handoff: handoff)
     default:
       guard case .string(let delivery)? = entry.details["delivery"] else {
         throw AuditError(.notCanonical, "\(entry.event): expected a name in \"delivery\"")

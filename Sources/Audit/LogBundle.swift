@@ -22,14 +22,48 @@ package enum LogBundle {
       self.until = until
     }
 
-    /// Whether `entry` is one that was asked for.
-    package func includes(_ entry: LogEntry) -> Bool {
-      if let since, entry.time < since { return false }
-      if let until, entry.time > until { return false }
+    /// Whether `entry`, at `index`, is one that was asked for.
+    package func includes(_ entry: LogEntry, at index: UInt64, in span: Span) -> Bool {
+      guard span.includes(index) else { return false }
       if credentials.isEmpty { return true }
       guard case .string(let name)? = entry.details["credential"] else { return false }
       return credentials.contains(name)
     }
+  }
+
+  /// The part of a log that a selection's times bound: from the first entry of `since` or later to the last of `until` or before.
+  /// Times are their writers' own, so what stands between is included whatever time it gives.
+  package struct Span: Sendable {
+    private let selection: Selection
+    private var first: UInt64?
+    private var last: UInt64?
+
+    package init(of selection: Selection) { self.selection = selection }
+
+    /// Whether every entry must be noted before any can be told of.
+    package var isOfTime: Bool { selection.since != nil || selection.until != nil }
+
+    /// Takes note of the entries in order.
+    package mutating func note(_ time: Timestamp, at index: UInt64) {
+      if first == nil, selection.since.map({ time >= $0 }) ?? true { first = index }
+      if selection.until.map({ time <= $0 }) ?? true { last = index }
+    }
+
+    fileprivate func includes(_ index: UInt64) -> Bool {
+      guard isOfTime else { return true }
+      guard let first, let last else { return false }
+      return first <= index && index <= last
+    }
+  }
+
+  /// Ascending by size, each once, with the signatures of all of that text.
+  private static func merged(_ cosigned: [SignedCheckpoint]) -> [SignedCheckpoint] {
+    var merged: [SignedCheckpoint] = []
+    for signed in cosigned.sorted(by: { $0.checkpoint.size < $1.checkpoint.size })
+    where merged.last?.checkpoint.size != signed.checkpoint.size {
+      merged.append(signed.adding(signaturesOf: cosigned))
+    }
+    return merged
   }
 
   static let membershipEvents: Set<String> = ["vault.created", "member.added", "member.removed"]
@@ -37,9 +71,12 @@ package enum LogBundle {
   /// Writes the bundle of `selection` from the log that ends with `end`, line by line without their newlines. Each line is verified
   /// as a reader does before it is handed to `output`; what was handed over is a bundle only if this returns.
   ///
+  /// `cosigned` are checkpoints of this log with the cosignatures of witnesses, and no other.
+  ///
   /// Throws `AuditError` if the stored log does not bear out what is to be written.
   package static func write(
-    _ selection: Selection, of end: LogEnd, in transaction: any ReadTransaction, to output: ([UInt8]) throws -> Void
+    _ selection: Selection, of end: LogEnd, cosigned: [SignedCheckpoint] = [], in transaction: any ReadTransaction,
+    to output: ([UInt8]) throws -> Void
   ) throws -> BundleReport {
     var verification = BundleVerification()
     func put(_ members: [String: JSONValue]) throws {
@@ -47,15 +84,22 @@ package enum LogBundle {
       try verification.add(line)
       try output(line)
     }
+    var span = Span(of: selection)
+    if span.isOfTime { try AuditLog.replay(end, in: transaction) { entry, index in span.note(entry.time, at: index) } }
     let nodes = StoredTree(transaction: transaction)
     let newest = end.checkpoint.checkpoint
     try put(["origin": .string(newest.origin), "type": "bundle", "v": .integer(format)])
     try put(["note": end.checkpoint.json, "path": .array([])])
+    for signed in merged(cosigned) {
+      let proof = try ConsistencyProof(from: signed.checkpoint.size, to: newest.size, nodes.hash)
+      try put(["cosigned": signed.json, "path": .array(proof.path.map(\.json))])
+    }
     var checkpoints = RowPages(of: .checkpoints)
     var run: (signed: SignedCheckpoint, isWritten: Bool)?
     try AuditLog.replay(end, in: transaction) { entry, index in
       // Who was removed may come back under the name with another key: every change of members counts.
-      guard membershipEvents.contains(entry.event) || selection.includes(entry) else { return }
+      guard membershipEvents.contains(entry.event) || selection.includes(entry, at: index, in: span)
+      else { return }
       while run.map({ $0.signed.checkpoint.size <= index }) ?? true {
         guard let row = try checkpoints.next(in: transaction) else {
           throw AuditError(.incomplete, entry: index, "no checkpoint covers this entry")

@@ -25,16 +25,21 @@ package struct Membership: Hashable, Sendable {
     case removed(String)
     /// `vault.rekeyed`: the ID of the vault key from now on, and whether every credential gets another key after it.
     case rekeyed(key: String, credentials: Bool)
-    /// `credential.added`, `credential.rekeyed`, `credential.removed`, `delivery.removed`: see `CredentialBounds`.
+    /// `credential.added`, `credential.rekeyed`, `credential.removed`, `delivery.removed`, `handoff.withdrawn`, and
+    /// `handoff.sent` of a transfer: see `CredentialBounds`.
     case bound(CredentialBounds.Change)
+    /// `witness.added`: from now on checkpoints go there too.
+    case witnessAdded(Witness)
+    /// `witness.removed`.
+    case witnessRemoved(String)
     /// Another event of owners, which changes nothing here.
     case other
 
-    /// The names of these events.
+    /// The names of these events; one by which nothing is handed over is not among these, whatever it is called.
     static let events = [
       "vault.created", "member.added", "member.removed", "vault.rekeyed", "credential.added", "credential.rekeyed",
       "credential.removed", "delivery.added", "delivery.removed", "grant.added", "grant.removed", "vault.restored",
-      "handoff.withdrawn",
+      "handoff.withdrawn", "handoff.sent", "witness.added", "witness.removed",
     ].map { Array($0.utf8) }
 
     /// What `entry` changes; nil for every other event. Throws `notCanonical` if the event's own members are not as they
@@ -60,9 +65,21 @@ package struct Membership: Hashable, Sendable {
           throw AuditError(.notCanonical, "vault.rekeyed: expected \"key\" in hexadecimal")
         }
         self = .rekeyed(key: key, credentials: entry.details["credentials"] == .bool(true))
-      case "credential.added", "credential.rekeyed", "credential.removed", "delivery.removed":
+      case "handoff.sent" where entry.details["transfer"] != .bool(true): return nil
+      case "credential.added", "credential.rekeyed", "credential.removed", "delivery.removed", "handoff.withdrawn",
+        "handoff.sent":
         self = .bound(try CredentialBounds.Change(entry))
-      case "delivery.added", "grant.added", "grant.removed", "vault.restored", "handoff.withdrawn": self = .other
+      case "witness.added":
+        guard let witness = entry.details["witness"] else {
+          throw AuditError(.notCanonical, "witness.added: expected a witness in \"witness\"")
+        }
+        self = .witnessAdded(try Witness(witness))
+      case "witness.removed":
+        guard case .string(let name)? = entry.details["witness"] else {
+          throw AuditError(.notCanonical, "witness.removed: expected a name in \"witness\"")
+        }
+        self = .witnessRemoved(name)
+      case "delivery.added", "grant.added", "grant.removed", "vault.restored": self = .other
       default: return nil
       }
     }
@@ -81,6 +98,18 @@ package struct Membership: Hashable, Sendable {
   /// From which entry on what is said of each credential counts.
   package private(set) var bounds = CredentialBounds()
   private var byName: [String: Standing]
+  private var witnessesByName: [String: StandingWitness] = [:]
+
+  /// A witness, and the entry that added it.
+  package struct StandingWitness: Hashable, Sendable {
+    package let witness: Witness
+    package let entry: UInt64
+
+    package init(witness: Witness, entry: UInt64) {
+      self.witness = witness
+      self.entry = entry
+    }
+  }
 
   /// Begins with the log's first entry, which must be `vault.created` by the owner it introduces.
   package init(genesis entry: LogEntry) throws(AuditError) {
@@ -97,8 +126,12 @@ package struct Membership: Hashable, Sendable {
   }
 
   /// The membership of a moment, as it was replayed before.
-  package init(vault: String, keyID: String?, standings: [Standing], bounds: CredentialBounds = CredentialBounds()) {
+  package init(
+    vault: String, keyID: String?, standings: [Standing], bounds: CredentialBounds = CredentialBounds(),
+    witnesses: [StandingWitness] = []
+  ) {
     self.bounds = bounds
+    witnessesByName = Dictionary(witnesses.map { ($0.witness.name, $0) }) { first, _ in first }
     self.vault = vault
     self.keyID = keyID
     byName = Dictionary(standings.map { ($0.card.name, $0) }) { first, _ in first }
@@ -113,6 +146,11 @@ package struct Membership: Hashable, Sendable {
   /// The members with the entries that made them so, by name.
   package var standings: [Standing] {
     byName.values.sorted { $0.card.name.utf8.lexicographicallyPrecedes($1.card.name.utf8) }
+  }
+
+  /// To whom checkpoints are handed, by name, with the entries that say so.
+  package var witnesses: [StandingWitness] {
+    witnessesByName.values.sorted { $0.witness.name.utf8.lexicographicallyPrecedes($1.witness.name.utf8) }
   }
 
   /// The member of this name; throws `unknownSigner` if there is none now.
@@ -147,6 +185,10 @@ package struct Membership: Hashable, Sendable {
       keyID = key
       if credentials { bounds.renewAll(at: index) }
     case .bound(let change): bounds.apply(change, at: index)
+    // A part of a log can have the one without the other.
+    case .witnessAdded(let witness):
+      witnessesByName[witness.name] = StandingWitness(witness: witness, entry: index)
+    case .witnessRemoved(let name): witnessesByName[name] = nil
     case .other: break
     }
   }

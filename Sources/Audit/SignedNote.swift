@@ -27,6 +27,12 @@ package struct SignedNote: Hashable, Sendable {
     signatures = [Signature(name: name, keyID: noteKey.id, bytes: key.sign(Array(text.utf8)))]
   }
 
+  /// A note of these parts, which were read before.
+  init(text: String, signatures: [Signature]) {
+    self.text = text
+    self.signatures = signatures
+  }
+
   /// Reads a note that fills `bytes`, and nothing else. No signature is verified.
   package init(decoding bytes: [UInt8]) throws(AuditError) {
     func malformed(_ what: String) -> AuditError { AuditError(.malformed, "a signed note \(what)") }

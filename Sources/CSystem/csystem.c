@@ -105,3 +105,91 @@ int csystem_keyring_end(int keyring, const char *description) {
   long key = find(keyring, description);
   return key < 0 ? -1 : (int)syscall(SYS_keyctl, KEYCTL_INVALIDATE, key);
 }
+
+static void report_info(int signal, siginfo_t *info, void *context) {
+  int saved = errno;
+  struct csystem_signal found = {.number = signal, .code = info->si_code, .sender = 0};
+  if (info->si_code == SI_USER || info->si_code == SI_QUEUE || info->si_code == SI_TKILL) found.sender = info->si_pid;
+  ssize_t written = write(report_descriptor, &found, sizeof found);
+  (void)written;
+  errno = saved;
+}
+
+int csystem_watch_signal(int signal) {
+  struct sigaction action;
+  if (sigaction(signal, NULL, &action) != 0) return -1;
+  if (action.sa_handler == SIG_IGN) return 0;
+  memset(&action, 0, sizeof action);
+  action.sa_sigaction = report_info;
+  action.sa_flags = SA_SIGINFO | SA_RESTART;
+  return sigaction(signal, &action, NULL) == 0 ? 1 : -1;
+}
+
+static void become_companion(const struct csystem_companion *program, const sigset_t *mask, pid_t parent) {
+  struct sigaction action;
+  for (int signal = 1; signal < NSIG; signal++) {
+    if (sigaction(signal, NULL, &action) != 0) continue;
+    // Handlers of ours go, before any could run in memory that is not the child's.
+    if (action.sa_handler == SIG_IGN && !(signal == SIGPIPE && program->restores_pipe)) continue;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = SIG_DFL;
+    sigaction(signal, &action, NULL);
+  }
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  // The parent may have gone before that.
+  if (getppid() != parent) _exit(127);
+  umask((mode_t)program->mask);
+  if (program->output >= 0 && dup2(program->output, 1) < 0) return;
+  if (program->errors >= 0 && dup2(program->errors, 2) < 0) return;
+  sigprocmask(SIG_SETMASK, mask, NULL);
+  execve(program->path, program->arguments, program->environment);
+}
+
+__attribute__((noinline)) int csystem_accompany(const struct csystem_companion *program) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before);
+  pid_t parent = getpid();
+  volatile int failure = 0;
+  pid_t child = vfork();
+  if (child == 0) {
+    become_companion(program, &before, parent);
+    failure = errno;
+    _exit(127);
+  }
+  if (child < 0) failure = errno;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (failure == 0) return child;
+  if (child > 0) waitpid(child, NULL, 0);
+  errno = failure;
+  return -1;
+}
+
+int csystem_news_of(int pid, int *status) {
+  pid_t found = waitpid(pid, status, WNOHANG | WUNTRACED | WCONTINUED);
+  return found == pid ? 1 : found == 0 ? 0 : -1;
+}
+
+static void take_default(int signal) {
+  struct sigaction usual;
+  memset(&usual, 0, sizeof usual);
+  usual.sa_handler = SIG_DFL;
+  sigaction(signal, &usual, NULL);
+  sigset_t alone;
+  sigemptyset(&alone);
+  sigaddset(&alone, signal);
+  pthread_sigmask(SIG_UNBLOCK, &alone, NULL);
+  // To this thread: it has been delivered when this returns.
+  raise(signal);
+}
+
+void csystem_die_by(int signal) {
+  take_default(signal);
+}
+
+void csystem_stop_by(int signal) {
+  struct sigaction before;
+  sigaction(signal, NULL, &before);
+  take_default(signal);
+  sigaction(signal, &before, NULL);
+}

@@ -51,6 +51,14 @@ package struct HookRunner: Sendable {
     _ hook: HookSettings, _ variables: [String: String], input: SharedSecret?, masking pairs: [Pair],
     keepAlive: @escaping KeepAlive
   ) async throws {
+    _ = try await output(of: hook, variables, input: input, masking: pairs, keepAlive: keepAlive)
+  }
+
+  /// The same, and returns the end of what the program said, masked.
+  package func output(
+    of hook: HookSettings, _ variables: [String: String] = [:], input: SharedSecret?, masking pairs: [Pair] = [],
+    keepAlive: @escaping KeepAlive = {}
+  ) async throws -> [UInt8] {
     try check(hook)
     let process = try HookProcess(
       hook.arguments, environment: environment.merging(variables) { $1 }, input: input, masking: pairs, mask: mask)
@@ -65,7 +73,7 @@ package struct HookRunner: Sendable {
       throw failure
     }
     guard let status = ending.status else { throw DeliveryError(.failed, "it ended, nobody knows how", said: said) }
-    guard status != 0 else { return }
+    guard status != 0 else { return ending.said }
     let signal = status & 0x7F
     throw DeliveryError(
       .failed, signal == 0 ? "it exited with \((status >> 8) & 0xFF)" : "signal \(signal) ended it", said: said)

@@ -18,6 +18,8 @@ package struct OutputCapture: Sendable {
   /// How much of `rest` is known to belong to a secret.
   private var masked = 0
   private var isMasking = false
+  /// How much of `rest` was kept already, before it was judged.
+  private var shown = 0
   /// Masked, at most twice `most`.
   private var kept: [UInt8] = []
 
@@ -41,6 +43,24 @@ package struct OutputCapture: Sendable {
     return Array(kept.suffix(Self.most))
   }
 
+  /// What was kept since this was last asked, which is then kept no longer: all of it, where no piece is longer than `most`.
+  mutating func passOn() -> [UInt8] {
+    defer { kept = [] }
+    return kept
+  }
+
+  /// Keeps what waits to be judged where that is but a few characters, as it is: for a program that waits for an answer, whose
+  /// question would not be seen. If they turn out to be the beginning of a secret, all after them is masked.
+  mutating func showBeginning() {
+    guard let rest else { return }
+    rest.secret.withUnsafeBytes { bytes in
+      guard bytes.count(where: { $0 != 0x0A && $0 != 0x0D }) < Self.leastPiece, shown < bytes.count else { return }
+      let start = max(shown, masked)
+      if start < bytes.count { kept += bytes[start...] }
+      shown = bytes.count
+    }
+  }
+
   private mutating func take(_ piece: UnsafeRawBufferPointer, isLast: Bool) throws {
     let before = rest
     let capacity = (before?.secret.count ?? 0) + piece.count
@@ -49,6 +69,7 @@ package struct OutputCapture: Sendable {
       output.append(copying: piece.bytes)
     }
     let judged = window.withUnsafeBytes { judge($0, isLast: isLast) }
+    shown = max(0, shown - judged)
     if judged == window.count {
       rest = nil
     } else {
@@ -74,7 +95,10 @@ package struct OutputCapture: Sendable {
         masked = max(masked, position + longest)
         if let piece, piece >= Self.leastPiece { masked = text.count }
       }
-      if position < masked {
+      if position < shown {
+        // Before a secret's end nothing was shown but its beginning.
+        isMasking = false
+      } else if position < masked {
         if !isMasking { kept += Array(Self.mask.utf8) }
         isMasking = true
       } else {

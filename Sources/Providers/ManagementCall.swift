@@ -8,10 +8,10 @@ import Transport
 struct ManagementCall: Sendable {
   let transport: any HTTPTransport
 
-  /// An answer in the 200s.
   struct Answer: Sendable {
     let status: Int
     let body: SharedSecret
+    let retryAfter: Duration?
 
     /// Whether there is anything to read.
     var isEmpty: Bool { body.secret.count == 0 }
@@ -51,11 +51,51 @@ struct ManagementCall: Sendable {
     case json(String)
     case secret(SharedSecret)
     case form(SharedSecret)
+
+    /// A JSON object of secrets, written straight into guarded memory.
+    static func secrets(_ members: [(name: String, value: SharedSecret)]) throws(ProviderError) -> Body {
+      let capacity = members.reduce(2) { $0 + $1.name.utf8.count + 6 + 2 * $1.value.secret.count }
+      do {
+        let document = try SecretBytes(capacity: capacity) { output in
+          func append(_ text: String) { for byte in text.utf8 { output.append(byte) } }
+          for (index, member) in members.enumerated() {
+            append(index == 0 ? "{\"" : ",\"")
+            append("\(member.name)\":\"")
+            // Control characters are in no part of a pair (`Pair.check`).
+            member.value.secret.withUnsafeBytes { bytes in
+              for byte in bytes {
+                if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { output.append(UInt8(ascii: "\\")) }
+                output.append(byte)
+              }
+            }
+            append("\"")
+          }
+          append("}")
+        }
+        return .secret(SharedSecret(document))
+      } catch { throw ProviderError(.malformed, "there is no memory for a request") }
+    }
   }
 
-  /// Sends a request with `token` in `header` after `prefix`, or without one. Throws what `ProviderError` makes of a status
-  /// outside the 200s.
+  /// Sends a request, and throws what `ProviderError` makes of a status outside the 200s.
   func send(
+    _ method: HTTPRequest.Method, _ endpoint: Endpoint, token: SharedSecret? = nil, header: String = "Authorization",
+    prefix: String = "Bearer ", headers: [(name: String, value: String)] = [], body: Body = .none,
+    isMutating: Bool? = nil
+  ) async throws(ProviderError) -> Answer {
+    let answer = try await ask(
+      method, endpoint, token: token, header: header, prefix: prefix, headers: headers, body: body,
+      isMutating: isMutating)
+    guard (200..<300).contains(answer.status) else {
+      throw ProviderError(
+        status: answer.status, host: endpoint.host, isMutating: isMutating ?? (method != .get),
+        retryAfter: answer.retryAfter)
+    }
+    return answer
+  }
+
+  /// Sends a request with `token` in `header` after `prefix`, or without one. Its answer has any status.
+  func ask(
     _ method: HTTPRequest.Method, _ endpoint: Endpoint, token: SharedSecret? = nil, header: String = "Authorization",
     prefix: String = "Bearer ", headers: [(name: String, value: String)] = [], body: Body = .none,
     isMutating: Bool? = nil
@@ -77,12 +117,7 @@ struct ManagementCall: Sendable {
     } catch {
       throw ProviderError(error)
     }
-    guard (200..<300).contains(response.status) else {
-      throw ProviderError(
-        status: response.status, host: endpoint.host, isMutating: isMutating ?? (method != .get),
-        retryAfter: response.retryAfter)
-    }
-    return Answer(status: response.status, body: response.body)
+    return Answer(status: response.status, body: response.body, retryAfter: response.retryAfter)
   }
 }
 

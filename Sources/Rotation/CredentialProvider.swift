@@ -78,11 +78,14 @@ package struct KnownPairs: Sendable {
   package let isStaging: Bool
   /// Whether the staged one was asked to become primary and no outcome is known.
   package let isPromoting: Bool
+  /// A name that is this credential's of this vault alone, for what is made at the provider on its behalf. Not secret.
+  package let mark: String
 
-  package init(_ all: [Known], isStaging: Bool = false, isPromoting: Bool = false) {
+  package init(_ all: [Known], isStaging: Bool = false, isPromoting: Bool = false, mark: String = "relatch") {
     self.all = all
     self.isStaging = isStaging
     self.isPromoting = isPromoting
+    self.mark = mark
   }
 
   package var pairs: [Pair] { all.map(\.pair) }
@@ -132,11 +135,14 @@ package struct ObservedPair: Sendable {
   package let registrationToken: SharedSecret?
   /// Whether several pairs have this client identifier, so that the secret tells them apart.
   package let sharesClientID: Bool
+  /// Whether it has the credential's own mark: nobody else made it. If its secret is not shown, nobody can ever use it.
+  package let isMarked: Bool
 
   package init(
     place: Place, handle: String, clientID: SharedSecret, clientSecret: SharedSecret?, expires: Timestamp?,
-    registrationToken: SharedSecret? = nil, sharesClientID: Bool = false
+    registrationToken: SharedSecret? = nil, sharesClientID: Bool = false, isMarked: Bool = false
   ) {
+    self.isMarked = isMarked
     self.registrationToken = registrationToken
     self.sharesClientID = sharesClientID
     self.place = place
@@ -145,6 +151,9 @@ package struct ObservedPair: Sendable {
     self.clientSecret = clientSecret
     self.expires = expires
   }
+
+  /// Whether it was made for this credential by a request whose answer was lost, and nobody has its secret.
+  var isLitter: Bool { isMarked && clientSecret == nil }
 
   /// Whether this is the provider's view of `pair`.
   package func matches(_ pair: Pair) -> Bool {

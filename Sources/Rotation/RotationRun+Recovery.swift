@@ -114,7 +114,7 @@ extension RotationRun {
     let isLeaked = credential.leak != nil && provider.replacement != .cutOver
     guard !isLeaked, isFit(made) else {
       // Asked for by an earlier run, it may be a stranger's by now: it is left alone, and looked at again by the next run.
-      guard isLeaked || lastAsked?.step == .stage else {
+      guard isLeaked || lastAsked?.step == .stage || made.isMarked else {
         throw RotationError(
           .provider(.configuration), "\(name): a staged pair is in the slot, and the provider does not show its secret",
           hint:
@@ -190,6 +190,6 @@ extension KnownPairs {
     self.init(
       credential.versions.compactMap { version in
         pairs[version.number].map { Known($0, in: version.stage, handle: version.handle) }
-      }, isStaging: isStaging, isPromoting: isPromoting)
+      }, isStaging: isStaging, isPromoting: isPromoting, mark: "relatch-\(credential.id)")
   }
 }

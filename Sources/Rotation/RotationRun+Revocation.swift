@@ -29,12 +29,8 @@ package struct Revocation: Hashable, Sendable {
     self.evenIfUndelivered = evenIfUndelivered || isContainment
   }
 
-  /// Fails with `invalidInput` unless `reason` is fit for a log: some words, at most 1,000 bytes, without control characters.
-  package static func check(reason: String) throws(VaultError) {
-    guard (1...1000).contains(reason.utf8.count),
-      reason.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control })
-    else { throw VaultError(.invalidInput, "the reason: expected 1 to 1000 bytes without control characters") }
-  }
+  /// Fails with `invalidInput` unless `reason` is fit for a log: some words, at most 1,000 bytes, all of it to be seen.
+  package static func check(reason: String) throws(VaultError) { try VisibleText.check(reason, "the reason") }
 }
 
 // A leak. Once it is noted in the record, every run of the credential is for ending it: no grace, no window and no hook holds
@@ -68,7 +64,12 @@ extension RotationRun {
         } else {
           do {
             let outcome = try await drive(retiringNow: true, evenIfUndelivered: evenIfUndelivered)
-            guard case .settled = outcome, credential.leak != nil else { return try await delivered(outcome) }
+            // A pair that leaked itself is replaced, whatever it did not arrive at.
+            if case .undelivered = outcome, credential.isActiveLeaked {
+              try await freeSlot()
+            } else {
+              guard case .settled = outcome, credential.leak != nil else { return try await delivered(outcome) }
+            }
           } catch let error as RotationError {
             guard isUselessReplacement(error) else { throw error }
           }
@@ -154,26 +155,46 @@ extension RotationRunner {
     return Dictionary(opened.map { ($0.version.number, $0.pair) }) { $1 }
   }
 
-  private static let revocationMark = " revoking"
+  /// How urgent a run is; each overtakes those below it.
+  package enum Urgency: Int, Comparable, Sendable {
+    case routine
+    /// A revocation.
+    case leak
+    /// A revocation that accepts an outage.
+    case containment
+
+    /// What the words of a lease's holder end with.
+    fileprivate var mark: String {
+      switch self {
+      case .routine: ""
+      case .leak: " revoking"
+      case .containment: " containing"
+      }
+    }
+
+    package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+  }
 
   /// The words by which `process` holds a lease: those of a revocation say so.
-  static func holder(_ process: String, for goal: Goal) -> String {
-    goal.isRevocation ? process + revocationMark : process
+  static func holder(_ process: String, for goal: Goal) -> String { process + goal.urgency.mark }
+
+  /// Who holds a lease, by the words it was taken with: the process, and how urgent its run is.
+  package static func process(holding words: String) -> (words: String, urgency: Urgency) {
+    for urgency in [Urgency.leak, .containment] where words.hasSuffix(urgency.mark) {
+      return (String(words.dropLast(urgency.mark.count)), urgency)
+    }
+    return (words, .routine)
   }
 
-  /// Who holds a lease, by the words it was taken with: the process, and whether it is ending a leak.
-  package static func process(holding words: String) -> (words: String, isRevoking: Bool) {
-    words.hasSuffix(revocationMark) ? (String(words.dropLast(revocationMark.count)), true) : (words, false)
-  }
-
-  /// Whether a run for `goal` may take a lease from its living holder: a revocation from every run that is none.
-  static func overtakes(_ goal: Goal, _ words: String) -> Bool {
-    goal.isRevocation && !process(holding: words).isRevoking
-  }
+  /// Whether a run for `goal` may take a lease from its living holder: only from one that is less urgent.
+  static func overtakes(_ goal: Goal, _ words: String) -> Bool { goal.urgency > process(holding: words).urgency }
 }
 
 extension RotationRunner.Goal {
-  var isRevocation: Bool { if case .revoke = self { true } else { false } }
+  var urgency: RotationRunner.Urgency {
+    guard case .revoke(let revocation) = self else { return .routine }
+    return revocation.isContainment ? .containment : .leak
+  }
 }
 
 extension Revocation {
@@ -190,16 +211,5 @@ extension Revocation {
     ]
     if let overtook { fields["overtook"] = .string(overtook) }
     return try change.save(credential, .credentialLeaked, fields)
-  }
-}
-
-extension Pair {
-  /// Whether its secret stands in `text`. One of a few characters stands in any text, and says nothing.
-  fileprivate func isTold(in text: String) -> Bool {
-    let text = Array(text.utf8)
-    return clientSecret.withUnsafeBytes { secret in
-      guard secret.count >= 8, text.count >= secret.count else { return false }
-      return (0...text.count - secret.count).contains { text[$0..<$0 + secret.count].elementsEqual(secret) }
-    }
   }
 }

@@ -68,6 +68,7 @@ extension RotationRun {
   private func mayCutOff(_ other: ObservedPair) -> Bool {
     if other.place == .expired { return true }
     let isOurs = pairs.values.contains { other.matches($0) }
+    if other.isLitter, !isOurs { return true }
     switch other.place {
     case .replaced: return replacesPrevious || credential.leak != nil && !isOurs
     // Whoever knows an administrator's pair may have staged it, to hold the slot.

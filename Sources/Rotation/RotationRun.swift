@@ -165,18 +165,13 @@ actor RotationRun {
     }
     try await openPairs()
     // What was asked for and not answered may have happened: it is found out first.
-    while let machine = journal?.machine {
-      switch machine.state {
+    while let state = journal?.machine.state {
+      switch state {
       case .staging: try await clearUp(.stage)
       case .promoting: try await clearUp(.promote)
       case .validating: try await record(.postponed(.validate), version: credential.version(in: .staged)?.number)
-      case .staged where provider.replacement == .cutOver, .validated where provider.replacement == .cutOver:
-        throw RotationError(
-          .promotedAlready,
-          "\(name): the old pair ended as version \(credential.version(in: .staged)?.number ?? 0) was made:"
-            + " there is nothing left to give up",
-          hint: "`relatch resume \(name)` finishes the rotation")
       case .ready, .staged, .validated:
+        if state != .ready, provider.replacement == .cutOver { try await requireGone() }
         try await record(.abandoned, version: credential.version(in: .staged)?.number)
       case .rejected, .discarding, .failed:
         return try await drive(retiringNow: false)
@@ -187,6 +182,15 @@ actor RotationRun {
       }
     }
     throw RotationError(.nothingUnfinished, "\(name): no rotation is unfinished")
+  }
+
+  /// Fails unless the staged pair is gone at the provider: where it ended the old one, it is the only one there is.
+  private func requireGone() async throws {
+    let (number, pair) = try pair(in: .staged)
+    guard try await observe(for: .discard).others.contains(where: { $0.matches(pair) }) else { return }
+    throw RotationError(
+      .promotedAlready, "\(name): the old pair ended as version \(number) was made: there is nothing left to give up",
+      hint: "`relatch resume \(name)` finishes the rotation")
   }
 
   /// Does the machine's next action until there is none, or none yet. An old pair is retired only if the new one has

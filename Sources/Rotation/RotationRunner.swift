@@ -65,15 +65,18 @@ package struct RotationRunner: Sendable {
   /// Brings `credential` to `goal`.
   ///
   /// Throws `RotationError`, `VaultError`, `StorageError` or `AuditError`. Whatever it throws, the vault holds every pair it
-  /// held, and the same call continues where this one stopped.
+  /// held, and the same call continues where this one stopped. `onceHeld` is done as soon as the lease is taken, and with it a leak
+  /// noted: nothing was asked of the provider by then.
   package func run(
-    _ credential: String, goal: Goal, provider: any CredentialProvider
+    _ credential: String, goal: Goal, provider: any CredentialProvider,
+    onceHeld: @Sendable () async -> Void = {}
   ) async throws -> RotationOutcome {
     var opened: [UInt64: Pair] = [:]
     if case .revoke(let revocation) = goal { opened = try await open(credential, for: revocation) }
     let (lease, overtaken, wasInterrupted) = try await acquireLease(credential, for: goal)
     let result: Result<RotationOutcome, any Error>
     do {
+      await onceHeld()
       let run = try await RotationRun(self, credential: credential, lease: lease, provider: provider)
       await run.note(overtaken: overtaken, opened: opened)
       result = .success(try await run.reach(goal, wasInterrupted: wasInterrupted))
@@ -105,7 +108,7 @@ package struct RotationRunner: Sendable {
     let member = vault.member
     do {
       let (lease, overtaken, wasInterrupted, noted) = try await vault.change(now: now) { change in
-        if goal.isRevocation { try change.view.requireKey(of: change.view.credential(name), for: member) }
+        if goal.urgency > .routine { try change.view.requireKey(of: change.view.credential(name), for: member) }
         let credential = try change.view.credential(name)
         let leaseName = Self.leaseName(of: credential)
         let last = try change.leases.leaseHolder(of: leaseName)

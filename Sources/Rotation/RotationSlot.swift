@@ -17,6 +17,7 @@ package enum RotationSlot: Hashable, Sendable {
     self = .free
     for other in seen.others {
       let version = known.first { other.matches($0.value) }?.key
+      if version == nil, other.isLitter { continue }
       switch other.place {
       case .expired, .primary: continue
       case .staged:

@@ -48,7 +48,8 @@ extension Connection {
   static func writing(_ file: StoreFile, _ tables: [Table], from spare: Connection? = nil) throws -> Connection {
     let connection = try spare ?? Connection(opening: file.path, flags: SQLITE_OPEN_READWRITE, .writing)
     connection.activity = .writing
-    if spare == nil { try connection.prepareToRead(tables) }
+    // Of a spare, too: in a run of hours another program may have brought the store to a newer format since.
+    try connection.prepareToRead(tables)
     try connection.prepareToWrite()
     if connection.format < StoreFormat.version { try connection.upgrade(tables) }
     return connection

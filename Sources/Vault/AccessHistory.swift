@@ -19,6 +19,9 @@ package struct AccessHistory: Sendable {
     /// How often the member has read a pair of it, and when last.
     package fileprivate(set) var reads = 0
     package fileprivate(set) var lastRead: Timestamp?
+    /// Whether it is one pair that was handed to somebody, who is `member` by their age or SSH recipient: it lasts no longer than
+    /// the sending, and what was sent is known to them ever after.
+    package fileprivate(set) var isHandoff = false
   }
 
   private struct Credentials {
@@ -36,6 +39,8 @@ package struct AccessHistory: Sendable {
   private var membership: Membership
   private var present: [String: Credentials] = [:]
   private var ended: [Access] = []
+  /// What those are called whose recipients were seen, by members' cards and by receipts.
+  private var names: [String: Set<String>] = [:]
   /// How many entries were replayed.
   private(set) var size: UInt64
 
@@ -57,6 +62,7 @@ package struct AccessHistory: Sendable {
   private init(membership: Membership, size: UInt64) {
     self.membership = membership
     self.size = size
+    for member in membership.members { names[member.age, default: []].insert(member.name) }
   }
 
   /// Goes on with what `view`, a later one of the same log, has more.
@@ -81,6 +87,11 @@ package struct AccessHistory: Sendable {
     }
   }
 
+  /// Whether `name` is what a stretch's member is called, or is the recipient, or a name of the one, that a pair was sent to.
+  package func isAccess(_ access: Access, of name: String) -> Bool {
+    access.member == name || access.isHandoff && names[access.member]?.contains(name) == true
+  }
+
   /// Who holds a grant on `credential` now, by name. Owners need none.
   package func grantees(of credential: String) -> [String] { (present[credential]?.grantees ?? []).sorted() }
 
@@ -100,6 +111,8 @@ package struct AccessHistory: Sendable {
     size = index + 1
     switch entry.event {
     case EventName.memberAdded.text: becameMember(entry)
+    case EventName.handoffSent.text: wasSent(entry)
+    case EventName.handoffConfirmed.text: wasConfirmed(entry)
     case EventName.memberRemoved.text:
       if case .string(let name)? = entry.details["removed"] { left(name, entry.time) }
     default:
@@ -143,6 +156,25 @@ package struct AccessHistory: Sendable {
     }
   }
 
+  private mutating func wasSent(_ entry: LogEntry) {
+    guard case .string(let credential)? = entry.details["credential"], present[credential] != nil,
+      case .string(let recipient)? = entry.details["recipient"], let version = entry.versions.max()
+    else { return }
+    if case .string(let name)? = entry.details["recipient_name"] { names[recipient, default: []].insert(name) }
+    ended.append(
+      Access(
+        member: recipient, credential: credential, since: entry.time, until: entry.time, newestVersion: version,
+        isHandoff: true))
+  }
+
+  /// A receipt tells what its signer is called.
+  private mutating func wasConfirmed(_ entry: LogEntry) {
+    guard case .object(let opener)? = entry.details["opener"], case .string(let age)? = opener["age"],
+      case .string(let name)? = opener["name"]
+    else { return }
+    names[age, default: []].insert(name)
+  }
+
   private func grantee(_ entry: LogEntry, at index: UInt64) throws -> String {
     guard case .string(let grantee)? = entry.details["grantee"] else {
       throw VaultError(.corrupt, "log entry \(index): \(entry.event) without a grantee")
@@ -151,7 +183,9 @@ package struct AccessHistory: Sendable {
   }
 
   private mutating func becameMember(_ entry: LogEntry) {
-    guard case .added(let card)? = try? Membership.Change(entry), card.role == .owner else { return }
+    guard case .added(let card)? = try? Membership.Change(entry) else { return }
+    names[card.age, default: []].insert(card.name)
+    guard card.role == .owner else { return }
     for name in present.keys { begin(card.name, name, entry.time) }
   }
 

@@ -62,10 +62,17 @@ package struct EventName: Hashable, Sendable {
   /// A transfer was taken back.
   package static let handoffWithdrawn = EventName("handoff.withdrawn")
 
+  /// An owner said that checkpoints go to a witness (vault/witness.md).
+  package static let witnessAdded = EventName("witness.added")
+  /// An owner took that back.
+  package static let witnessRemoved = EventName("witness.removed")
+  /// A member looked at entries of the log.
+  package static let logRead = EventName("log.read")
+
   /// What owners alone may do; an entry of these by anyone else makes the log one that does not verify.
   static let ofOwners: [EventName] = [
     .vaultRekeyed, .memberAdded, .memberRemoved, .grantAdded, .grantRemoved, .credentialAdded, .credentialRekeyed,
     .credentialRemoved, .deliveryAdded, .deliveryRemoved, .vaultRestored,
-    .handoffWithdrawn,
+    .handoffWithdrawn, .witnessAdded, .witnessRemoved,
   ]
 }

@@ -195,6 +195,20 @@ package struct IncidentHistory: Sendable {
   }
 }
 
+extension VaultView {
+  /// Where the records say something else of these incidents than the log: by name, the credentials of which something is owed by the
+  /// one and not by the other. Any member who may write a record can write an entry beside it that is not true of it.
+  package func disagreements(with parts: [IncidentHistory.Part]) throws -> [String] {
+    let newest = Dictionary(grouping: parts.filter { !$0.isRemoved }) { $0.credential }
+    return try newest.sorted { $0.key < $1.key }.compactMap { name, parts in
+      guard try hasCredential(name) else { return nil }
+      let incident = try credential(name).leak?.incident
+      let isOwed = Dictionary(grouping: parts, by: \.incident).mapValues { $0.contains { !$0.owed.isEmpty } }
+      return isOwed.allSatisfy { $1 == ($0 == incident) } ? nil : name
+    }
+  }
+}
+
 extension LogEntry {
   /// Whether it came with a change of the record, where it is one that only comes so: verification compares those with the
   /// records, and any member could write the words alone.

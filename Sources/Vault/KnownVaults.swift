@@ -100,6 +100,13 @@ extension SeenLog {
       line[name] = .object(indices.mapValues { .integer(Int(clamping: $0)) })
     }
     if !bounds.unbound.isEmpty { line["unbound"] = .array(bounds.unbound.sorted().map { .string($0) }) }
+    if !bounds.transferred.isEmpty { line["transferred"] = .object(bounds.transferred.mapValues { .string($0) }) }
+    if !membership.witnesses.isEmpty {
+      line["witnesses"] = .array(
+        membership.witnesses.map {
+          .object(["entry": .integer(Int(clamping: $0.entry)), "witness": $0.witness.json])
+        })
+    }
     return JSONValue.object(line).canonicalBytes + [0x0A] + checkpoint.bytes
   }
 
@@ -118,7 +125,14 @@ extension SeenLog {
         try (object.optionalArray("unbound") ?? []).map { value in
           guard case .string(let name) = value else { throw VaultError(.corrupt, "a credential without a name") }
           return name
-        }))
+        }), transferred: try Self.handoffs(in: &object))
+    let witnesses = try (object.optionalArray("witnesses") ?? []).map { value in
+      var members = try JSONMembers(of: value, "a witness")
+      let witness = try Membership.StandingWitness(
+        witness: Witness(members.value("witness")), entry: UInt64(members.count("entry")))
+      try members.finish()
+      return witness
+    }
     try object.finish()
     let prefix = "relatch/"
     guard checkpoint.checkpoint.origin.hasPrefix(prefix) else {
@@ -126,9 +140,20 @@ extension SeenLog {
     }
     let membership = Membership(
       vault: String(checkpoint.checkpoint.origin.dropFirst(prefix.count)), keyID: key.isEmpty ? nil : key,
-      standings: standings, bounds: bounds)
-    guard membership.standings == standings else { throw VaultError(.corrupt, "members that contradict each other") }
+      standings: standings, bounds: bounds, witnesses: witnesses)
+    guard membership.standings == standings, membership.witnesses == witnesses else {
+      throw VaultError(.corrupt, "members that contradict each other")
+    }
     self.init(checkpoint: checkpoint, actor: actor, membership: membership)
+  }
+
+  private static func handoffs(in members: inout JSONMembers) throws -> [String: String] {
+    guard let value = try members.optionalValue("transferred") else { return [:] }
+    guard case .object(let object) = value else { throw VaultError(.corrupt, "transferred: expected an object") }
+    return try object.mapValues { value in
+      guard case .string(let handoff) = value else { throw VaultError(.corrupt, "transferred: expected identifiers") }
+      return handoff
+    }
   }
 
   /// The optional member `name`: an object of log indices.

@@ -18,6 +18,8 @@ package struct Policy: Hashable, Sendable {
 
   /// Whether its pair may be revoked to practise that.
   package var drill = false
+  /// Words of whoever sets the policy, by which credentials are chosen; ascending.
+  package var tags: [String] = []
 
   package init() {}
 
@@ -30,6 +32,7 @@ package struct Policy: Hashable, Sendable {
     ("window", "when scheduled rotations may begin, as in 'mon-fri 01:00-05:00 Europe/Kyiv'; none for any time"),
     ("not-together-with", "credentials that a schedule never rotates in the same window, with commas; none for none"),
     ("drill", "yes lets `relatch drill` revoke its pair, to practise"),
+    ("tags", "words to choose credentials by (`relatch revoke --tag`), with commas; none for none"),
   ]
 
   /// Sets one key from its text, for example `grace` to `24h`.
@@ -60,6 +63,13 @@ package struct Policy: Hashable, Sendable {
         throw VaultError(.invalidInput, "policy \"drill\": \(Name.printable(text)) is neither yes nor no")
       }
       drill = text == "yes"
+    case "tags":
+      let tags = text == "none" ? [] : text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+      for tag in tags { try Name.check(tag, "policy \"tags\":") }
+      guard Set(tags).count == tags.count else {
+        throw VaultError(.invalidInput, "policy \"tags\": a tag is given twice")
+      }
+      self.tags = tags.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     default:
       let known = Self.keys.map(\.key).joined(separator: ", ")
       throw VaultError(.invalidInput, "policy \(Name.printable(key)) is unknown, expected one of \(known)")
@@ -109,6 +119,7 @@ package struct Policy: Hashable, Sendable {
     if let window { texts.append(("window", window.description)) }
     if !notTogetherWith.isEmpty { texts.append(("not-together-with", notTogetherWith.joined(separator: ","))) }
     if drill { texts.append(("drill", "yes")) }
+    if !tags.isEmpty { texts.append(("tags", tags.joined(separator: ","))) }
     return texts.map { (key: $0.0, value: $0.1) }
   }
 

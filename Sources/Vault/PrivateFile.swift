@@ -14,10 +14,16 @@ package enum PrivateFile {
     guard fstat(descriptor, &information) == 0, information.st_mode & S_IFMT == S_IFREG,
       (1..<limit).contains(information.st_size)
     else { return try readAll(descriptor, limit: limit, path) }
-    do { return try readAll(descriptor, limit: information.st_size, path) } catch let error as VaultError
+    return try read(descriptor, ofSize: information.st_size, limit: limit, path)
+  }
+
+  /// Reads a file that had `size` bytes a moment ago. One that has grown since, as logs do, is read once more.
+  static func read(_ descriptor: Int32, ofSize size: Int, limit: Int, _ what: String) throws -> SecretBytes {
+    do { return try readAll(descriptor, limit: size, what) } catch let error as VaultError
       where error.code == .invalidInput
     {
-      throw VaultError(.cannotRead, "\(path) was written while it was read")
+      guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw failure(reading: what) }
+      return try readAll(descriptor, limit: limit, what)
     }
   }
 

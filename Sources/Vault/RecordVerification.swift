@@ -7,7 +7,8 @@ import Storage
 /// that the log speaks of, that none is missing, that owners gave it its terms, and that the journals point at every step.
 ///
 /// It keeps 48 bytes for each credential however long the log is. What it must recognise again it keeps as the stdlib's keyed hash of
-/// it, whose key is another in each process: nobody can prepare two records that have the same.
+/// it and of words drawn for this verification: nobody can prepare two records that have the same, also where the environment makes
+/// the stdlib's key a known one (`SWIFT_DETERMINISTIC_HASHING`).
 struct RecordVerification {
   /// What the log says of one credential, up to where it was gone through.
   fileprivate struct State {
@@ -26,6 +27,7 @@ struct RecordVerification {
   }
 
   private var states = Slots()
+  let hashing = KeyedHash()
   private var restore: UInt64?
 
   /// Takes note of the entry at `index`, after which the members are those of `members`.
@@ -39,21 +41,22 @@ struct RecordVerification {
   }
 
   private mutating func note(_ head: EntryHead, _ bytes: [UInt8], at index: UInt64) {
+    let hash = hashing
     guard let credential = head.credential else { return }
-    let name = Self.hash(bytes[credential])
+    let name = hash(bytes[credential])
     states.with(name) { state in
       // The one event of owners that is read so is `credential.added` with its terms.
       if let terms = head.terms, bytes[head.event].elementsEqual(Self.addition) {
         state.steps = 0
         state.keyed = index + 1
-        state.terms = Self.hash(bytes[terms])
+        state.terms = hash(bytes[terms])
       }
       if let record = head.record {
         state.newest = index + 1
-        state.record = Self.hash(bytes[record])
+        state.record = hash(bytes[record])
       }
       if let rotation = head.rotation, let step = head.step {
-        state.steps &+= Self.hash(name, rotation, step, index)
+        state.steps &+= hash(name, rotation, step, index)
       }
     }
   }
@@ -61,9 +64,10 @@ struct RecordVerification {
   private static let addition = Array(EventName.credentialAdded.text.utf8)
 
   mutating func note(_ entry: LogEntry, at index: UInt64, _ membership: Membership?) throws {
+    let hash = hashing
     if entry.event == EventName.vaultRestored.text { restore = index }
     guard case .string(let credential)? = entry.details["credential"] else { return }
-    let name = Self.hash(Array(credential.utf8)[...])
+    let name = hash(Array(credential.utf8)[...])
     switch EventName(entry.event) {
     case .credentialRemoved: states.with(name) { $0.newest = 0 }
     case .credentialAdded, .credentialRekeyed:
@@ -73,7 +77,7 @@ struct RecordVerification {
         state.keyed = entry.details["terms"] == nil ? 0 : index + 1
         state.terms = 0
         if case .string(let terms)? = entry.details["terms"], entry.details["exposure"] == nil {
-          state.terms = Self.hash(Array(terms.utf8)[...])
+          state.terms = hash(Array(terms.utf8)[...])
         }
       }
     case .grantAdded, .grantRemoved:
@@ -91,13 +95,13 @@ struct RecordVerification {
     if let record = entry.details["record"], entry.event != EventName.credentialRemoved.text {
       states.with(name) { state in
         state.newest = index + 1
-        if case .string(let text) = record { state.record = Self.hash(Array(text.utf8)[...]) } else { state.record = 0 }
+        if case .string(let text) = record { state.record = hash(Array(text.utf8)[...]) } else { state.record = 0 }
       }
     }
     if case .integer(let rotation)? = entry.details["rotation"], case .integer(let step)? = entry.details["step"],
       let rotation = UInt64(exactly: rotation), let step = UInt32(exactly: step)
     {
-      states.with(name) { $0.steps &+= Self.hash(name, rotation, step, index) }
+      states.with(name) { $0.steps &+= hash(name, rotation, step, index) }
     }
   }
 
@@ -122,7 +126,8 @@ struct RecordVerification {
   }
 
   private func require(_ credential: Credential, _ bytes: [UInt8], in view: VaultView) throws {
-    let name = Self.hash(Array(credential.name.utf8)[...])
+    let hash = hashing
+    let name = hash(Array(credential.name.utf8)[...])
     let state = states.state(name)
     guard state.newest == credential.entry &+ 1 else {
       throw VaultError(
@@ -130,7 +135,7 @@ struct RecordVerification {
         "the record of \(credential.name) is that of log entry \(credential.entry), and there is a newer one or it was removed"
       )
     }
-    guard Self.hash(Array(SHA256.hash(bytes).bytes.base64.utf8)[...]) == state.record else {
+    guard hash(Array(SHA256.hash(bytes).bytes.base64.utf8)[...]) == state.record else {
       throw VaultError(
         .corrupt,
         "the record of \(credential.name) is not the one that log entry \(credential.entry) speaks of: it was altered")
@@ -140,16 +145,17 @@ struct RecordVerification {
     }
     if state.terms == 0 || credential.exposure != nil {
       try view.requireTerms(of: credential)
-    } else if case .string(let terms) = credential.termsDigest, Self.hash(Array(terms.utf8)[...]) != state.terms {
+    } else if case .string(let terms) = credential.termsDigest, hash(Array(terms.utf8)[...]) != state.terms {
       throw VaultError(
         .corrupt, "the record of \(credential.name) is not what log entry \(state.keyed - 1) of an owner's says of it")
     }
+    try view.requireTransfer(of: credential)
     var steps: UInt64 = 0
     for row in try view.transaction.rows(in: .journal, withPrefix: credential.id.bytes) {
       guard let rotation = UInt64(bigEndianBytes: row.key.dropFirst(16).prefix(8)),
         let step = UInt32(bigEndianBytes: row.key.dropFirst(24)), let index = UInt64(bigEndianBytes: row.value)
       else { throw VaultError(.corrupt, "the journal of \(credential.name) has a damaged row") }
-      steps &+= Self.hash(name, rotation, step, index)
+      steps &+= hash(name, rotation, step, index)
     }
     guard steps == state.steps else { throw try missedStep(of: credential, in: view) }
   }
@@ -168,18 +174,29 @@ struct RecordVerification {
     return VaultError(
       .corrupt, "the journal of \(credential.name) does not point at its step in log entry \(missed)")
   }
+}
 
-  // MARK: - Hashes
+/// The stdlib's hash of what is given, and of words that are others in each of these.
+struct KeyedHash {
+  private let first = UInt64.random(in: 0...UInt64.max)
+  private let second = UInt64.random(in: 0...UInt64.max)
+
+  private var hasher: Hasher {
+    var hasher = Hasher()
+    hasher.combine(first)
+    hasher.combine(second)
+    return hasher
+  }
 
   /// Never 0.
-  private static func hash(_ bytes: ArraySlice<UInt8>) -> UInt64 {
-    var hasher = Hasher()
+  func callAsFunction(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+    var hasher = hasher
     bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
     return max(1, UInt64(bitPattern: Int64(hasher.finalize())))
   }
 
-  private static func hash(_ name: UInt64, _ rotation: UInt64, _ step: UInt32, _ index: UInt64) -> UInt64 {
-    var hasher = Hasher()
+  func callAsFunction(_ name: UInt64, _ rotation: UInt64, _ step: UInt32, _ index: UInt64) -> UInt64 {
+    var hasher = hasher
     hasher.combine(name)
     hasher.combine(rotation)
     hasher.combine(step)

@@ -75,7 +75,7 @@ package struct UnlockedVault: Sendable {
   }
 
   /// Opens what `VaultView.sealedKey` gave. Throws `corrupt` unless it is the key that the credential's record names.
-  private func open(key sealed: [UInt8], of credential: Credential, _ header: VaultHeader) throws -> SharedSecret {
+  func open(key sealed: [UInt8], of credential: Credential, _ header: VaultHeader) throws -> SharedSecret {
     let key: SecretBytes
     if member.card.role == .owner {
       key = try vaultKey(of: header).unwrap(sealed, of: credential.id, in: header.id)
@@ -148,7 +148,7 @@ package struct UnlockedVault: Sendable {
     return (result, pairs)
   }
 
-  private func open(
+  func open(
     _ record: [UInt8], as version: UInt64, of credential: Credential, _ key: borrowing SecretBytes
   ) throws -> Pair {
     let document = try SealedRecord.open(

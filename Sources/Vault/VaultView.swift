@@ -145,7 +145,7 @@ package struct VaultView {
   }
 
   /// The names of all credentials, in order. Their records are not looked at.
-  func names() throws -> [String] {
+  package func names() throws -> [String] {
     var names: [String] = []
     try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, _ in
       names.append(try Self.name(key))
@@ -231,6 +231,7 @@ package struct VaultView {
       $0.details["credential"] == .string(name)
     }
     try requireTerms(of: credential)
+    try requireTransfer(of: credential)
     // What is appended in this transaction is known when it is signed.
     if isKept, let memory, credential.entry < known.end.size {
       memory.learn(VaultMemory.Record(bytes: bytes, credential: credential, entry: entry), of: known.history)

@@ -1,8 +1,5 @@
 import Foundation
-import OAuth
 import OrgSimulator
-import Sodium
-import Transport
 
 /// One org, one folder, one rotation.
 struct Demo {
@@ -29,11 +26,11 @@ struct Demo {
 
       """)
     try program.run("init", "--no-passphrase")
-    try program.run("add", "admin", "--provider", "salesforce", "--set", "url=\(url)", input: json(admin))
+    try program.run("add", "admin", "--provider", "salesforce", "--set", "url=\(url)", input: admin.document)
     try program.run(
       "add", "crm", "--provider", "salesforce", "--set", "url=\(url)", "--set", "app=\(app.identifier)", "--admin",
       "admin",
-      input: json(old))
+      input: old.document)
     try program.run("rotate", "crm")
     let new = try primary()
     try expect(
@@ -68,35 +65,11 @@ struct Demo {
     return pair
   }
 
-  /// Asks the org's token endpoint, as an integration would.
-  private func isGranted(_ pair: IssuedPair) async throws -> Bool {
-    let transport = CurlTransport()
-    let endpoint = TokenEndpoint(try Endpoint(url + "/services/oauth2/token"), over: transport)
-    let request = try tokenRequest(pair)
-    let isGranted: Bool
-    do {
-      _ = try await endpoint.grant(request)
-      isGranted = true
-    } catch {
-      guard error.code == .answered else { throw DemoFailure(reason: error.description) }
-      isGranted = false
-    }
-    await transport.shutdown()
-    return isGranted
-  }
+  private func isGranted(_ pair: IssuedPair) async throws -> Bool { try await TokenProbe(url: url).isGranted(pair) }
+}
 
-  private func tokenRequest(_ pair: IssuedPair) throws -> TokenRequest {
-    let key = Array(pair.key.utf8)
-    let secret = Array(pair.secret.utf8)
-    let clientID = try SecretBytes(copying: key.span.bytes)
-    let clientSecret = try SecretBytes(copying: secret.span.bytes)
-    return try TokenRequest(clientID: clientID, clientSecret: clientSecret, by: .body)
-  }
-
-  private func json(_ pair: IssuedPair) -> String { #"{"client_id":"\#(pair.key)","client_secret":"\#(pair.secret)"}"# }
-
-  private func expect(_ holds: Bool, _ promise: String) throws {
-    guard holds else { throw DemoFailure(reason: "not so: \(promise)") }
-    say("  ✓ \(promise)")
-  }
+/// Says that `promise` holds, or fails.
+func expect(_ holds: Bool, _ promise: String) throws {
+  guard holds else { throw DemoFailure(reason: "not so: \(promise)") }
+  say("  ✓ \(promise)")
 }

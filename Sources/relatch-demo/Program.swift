@@ -22,7 +22,10 @@ struct Program {
   }
 
   /// Shows a command as it would be typed, runs it, and lets its output through.
-  func run(_ arguments: String..., input: String? = nil) throws {
+  func run(_ arguments: String..., input: String? = nil) throws { try run(arguments, input: input) }
+
+  /// The same.
+  func run(_ arguments: [String], input: String? = nil) throws {
     let typed = arguments.map { $0.contains("=http") ? String($0.prefix { $0 != "=" }) + "=…" : $0 }
     say("\n$ relatch \(typed.joined(separator: " "))\(input == nil ? "" : "   # the pair on standard input")")
     _ = try start(arguments, input: input, capturing: false)

@@ -125,14 +125,28 @@ final class RotationComposition: Sendable {
 
   init(vault: UnlockedVault) { self.vault = vault }
 
-  /// Brings one credential to `goal`.
-  func run(_ name: String, goal: RotationRunner.Goal, report: Report) async throws -> RotationOutcome {
+  /// Does one errand.
+  func run(_ errand: Errand, reporting report: Report) async throws -> RotationOutcome {
+    let (name, goal) = (errand.name, errand.goal)
     let runner = RotationRunner(
       vault: vault,
       timing: RotationTiming(
         now: { WallClock.now() }, sleep: { try await WallClock.sleep($0) }, randomness: .system), schedule: .system,
       holder: RunHolder.words, isGone: RunHolder.isGone, delivery: delivery, progress: { report.step($0) })
-    return try await runner.run(name, goal: goal, provider: provider(of: name, for: goal))
+    let provider = try await provider(of: name, for: goal)
+    switch goal {
+    case .rotate, .rotateReplacingPrevious, .scheduled, .revoke:
+      if provider.replacement == .cutOver { report.note("\(name): \(Replacement.cutOverWarning)") }
+    case .resume, .abort, .retire, .retireUndelivered, .deliver, .adopt: break
+    }
+    return try await runner.run(name, goal: goal, provider: provider) {
+      await self.attempt(errand.found, report)
+    }
+  }
+
+  /// Tries what was found of one credential, as far as that was not done yet.
+  func attempt(_ found: [FoundVersion], _ report: Report) async {
+    for version in found { await version.attempt(by: self, report) }
   }
 
   /// What lacks the active pair gets it also where there is nothing to rotate, or no provider to be had.

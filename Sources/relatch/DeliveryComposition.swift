@@ -8,15 +8,18 @@ import Storage
 import Vault
 
 extension LocalDelivery {
-  /// Files and programs of this machine, with what a hook gets of this process.
-  static var ofThisProcess: LocalDelivery {
+  /// Files and programs of this machine.
+  static var ofThisProcess: LocalDelivery { LocalDelivery(hooks: .ofThisProcess, randomness: .system) }
+}
+
+extension HookRunner {
+  /// With what a program gets of this process.
+  static var ofThisProcess: HookRunner {
     var environment: [String: String] = [:]
     for name in ["PATH", "HOME", "LANG"] { environment[name] = ProcessEnvironment.value(of: name) }
-    return LocalDelivery(
-      hooks: HookRunner(
-        environment: environment, mask: ProcessHardening.applied.childMask,
-        sleep: { try await WallClock.sleep($0) }),
-      randomness: .system)
+    return HookRunner(
+      environment: environment, mask: ProcessHardening.applied.childMask,
+      sleep: { try await WallClock.sleep($0) })
   }
 }
 

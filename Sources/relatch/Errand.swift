@@ -4,6 +4,8 @@ import Rotation
 struct Errand: Sendable {
   let name: String
   let goal: RotationRunner.Goal
+  /// What to try as soon as the leak is noted.
+  var found: [FoundVersion] = []
 
   /// One errand for each name, in order; a name that stands twice is run once.
   static func each(_ names: [String], _ goal: RotationRunner.Goal) -> [Errand] {

@@ -3,6 +3,7 @@ import Glibc
 import JSON
 import Rotation
 import Sodium
+import Synchronization
 import Vault
 
 /// A file in which somebody found a pair: JSON, a settings file, a log, anything. It is searched, never printed.
@@ -42,47 +43,41 @@ struct FoundPair: Sendable {
   }
 }
 
-extension RotationComposition {
-  /// Whose secrets stand in `found`: says so, and tries each at its provider, with entries in the log. All versions count, of
-  /// the credentials `names` or of all that the identity can open.
-  ///
-  /// Throws `notFound` if none does.
-  func search(
-    _ found: FoundPair, in names: [String], incident: String, _ report: Report
-  ) async throws -> [LeakedVersion] {
-    let member = vault.member
-    let chosen =
-      try await names.isEmpty
-      ? vault.read { view in try view.credentials().filter { try view.canOpen($0, member) }.map(\.name) } : names
-    var leaks: [LeakedVersion] = []
-    for name in chosen {
-      let pairs = try await vault.pairs(
-        of: name, choosing: { $0.versions }, event: .pairUsed, ["purpose": "leak"], now: WallClock.now())
-      let matches = pairs.filter { found.holds($0.pair) }
-      for (version, pair) in matches { try await attempt(pair, version, of: name, incident: incident, report) }
-      if let newest = matches.map(\.version.number).max() {
-        leaks.append(LeakedVersion(credential: name, version: newest))
-      }
-    }
-    guard !leaks.isEmpty else {
-      throw Failure(
-        .notFound, "the file holds no secret of the \(chosen.count) credentials that were compared with it",
-        hint: "see at the provider whose it is; a pair that this vault never had cannot be revoked by it")
-    }
-    return leaks
+/// One version whose secret stands in a file, and what is still to be said of it: whether its provider accepts it.
+final class FoundVersion: Sendable {
+  let credential: String
+  private let version: Version
+  private let pair: Pair
+  private let incident: String
+  private let isTried = Mutex(false)
+
+  init(_ found: (credential: String, version: Version, pair: Pair), incident: String) {
+    (credential, version, pair) = found
+    self.incident = incident
   }
 
-  /// Tries a leaked pair at its provider, and says whether it is accepted.
-  private func attempt(
-    _ pair: Pair, _ version: Version, of name: String, incident: String, _ report: Report
-  ) async throws {
+  var number: UInt64 { version.number }
+
+  /// Tries it at its provider, once, with entries in the log, and says what came of it.
+  func attempt(by composition: RotationComposition, _ report: Report) async {
+    let isFirst = isTried.withLock { isTried in
+      defer { isTried = true }
+      return !isTried
+    }
+    guard isFirst else { return }
+    do { try await attemptNow(by: composition, report) } catch { report.failure(Failure(error), of: credential) }
+  }
+
+  private func attemptNow(by composition: RotationComposition, _ report: Report) async throws {
+    let vault = composition.vault
+    let name = credential
     var fields: [String: JSONValue] = [
       "incident": .string(incident), "version": .integer(Int(clamping: version.number)),
     ]
     try await vault.change(now: WallClock.now()) { [fields] in _ = try $0.log(.leakIntended, about: name, fields) }
     let standing: String
     do {
-      let evidence = try await provider(of: name).grant(pair)
+      let evidence = try await composition.provider(of: name).grant(pair)
       fields["accepted"] = true
       fields["status"] = .integer(evidence.status)
       standing = "the provider accepts it"
@@ -100,5 +95,25 @@ extension RotationComposition {
         fields.merging(
           ["credential": .string(name), "stage": .string(version.stage.rawValue), "type": "found"]) { $1 }),
       text: "\(name): version \(version.number), which is \(version.stage.rawValue), stands in the file; \(standing)")
+  }
+}
+
+extension UnlockedVault {
+  /// The versions whose secrets stand in `file`: all versions count, of the credentials `names` or of all that the identity can open.
+  /// Nobody is asked. What could not be compared is told as a failure; the second result is how many that were.
+  ///
+  /// Throws `notFound` if no secret does.
+  func versions(
+    in file: FoundPair, of names: [String], incident: String, _ report: Report
+  ) async throws -> (found: [FoundVersion], failures: Int) {
+    let findings = try await search(
+      names.isEmpty ? nil : names, purpose: "leak", now: WallClock.now(), for: file.holds)
+    for (name, error) in findings.failures { report.failure(Failure(error), of: name) }
+    guard !findings.found.isEmpty else {
+      throw Failure(
+        .notFound, "the file holds no secret of the \(findings.compared) credentials that were compared with it",
+        hint: "see at the provider whose it is; a pair that this vault never had cannot be revoked by it")
+    }
+    return (findings.found.map { FoundVersion($0, incident: incident) }, findings.failures.count)
   }
 }

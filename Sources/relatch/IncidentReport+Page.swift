@@ -52,7 +52,7 @@ extension IncidentReport {
       return """
         <li\(isKey ? " class=\"key\"" : "")><time datetime="\(moment.entry.time)">\(moment.entry.time)</time>
         <span class="after">\((moment.entry.time - reported).offset)</span>
-        <span class="what">\(moment.text.escaped)</span> <span class="entry">entry \(moment.index)</span></li>
+        <span class="what">\(moment.text.escaped)</span> <span class="entry">entry \(moment.index) by \(moment.entry.member.escaped)</span></li>
         """
     }
     let uses = history.uses.map { "<li>\($0.text.escaped)</li>" }
@@ -77,7 +77,7 @@ extension IncidentReport {
     let proofs = self.proofs.map { proof in
       """
       <details><summary>Entry \(proof.index)</summary>
-      <pre>\(proof.text.escaped)</pre>
+      <pre>\(Diagnostics.printable(proof.text).escaped)</pre>
       <pre>\(proof.proof.escaped)</pre>
       </details>
       """

@@ -56,8 +56,10 @@ struct IncidentReport: Sendable {
     parts = try histories.map { history in
       let reported = history.reported?.entry.time ?? now
       let openTo = accesses.filter { access in
+        // Whoever was handed a pair knows it from then on.
         access.credential == history.credential && access.since <= reported
-          && access.until.map { $0 >= reported } ?? true
+          && (access.isHandoff && (history.leaked.first ?? 0) <= access.newestVersion
+            || access.until.map { $0 >= reported } ?? true)
       }
       return Part(
         history: history, openTo: Set(openTo.map(\.member)).sorted(), owed: try Self.owed(of: history, in: view))
@@ -166,7 +168,7 @@ extension IncidentReport {
       let history = part.history
       let versions = history.leaked.map(String.init).joined(separator: ", ")
       lines += ["", "\(history.credential): version \(versions) leaked"]
-      lines += history.moments.map { "  \($0.entry.time)  entry \($0.index)  \($0.text)" }
+      lines += history.moments.map { "  \($0.entry.time)  entry \($0.index) by \($0.entry.member)  \($0.text)" }
       lines.append("  open to \(part.openTo.joined(separator: ", "))")
       lines += history.uses.map { "  \($0.text)" }
       lines.append("  owed: \(part.owed?.text(at: written) ?? "nothing")")
@@ -209,8 +211,8 @@ extension IncidentReport.Part {
       "timeline": .array(
         history.moments.map {
           .object([
-            "entry": .integer(Int(clamping: $0.index)), "event": .string($0.entry.event), "text": .string($0.text),
-            "time": .string($0.entry.time.description),
+            "entry": .integer(Int(clamping: $0.index)), "event": .string($0.entry.event),
+            "member": .string($0.entry.member), "text": .string($0.text), "time": .string($0.entry.time.description),
           ])
         }),
       "uses": .array(

@@ -9,7 +9,7 @@ struct Relatch: AsyncParsableCommand {
     commandName: "relatch",
     abstract: "Keep, rotate and prove OAuth client credentials.",
     discussion: """
-      A new pair is staged at the provider, saved, proved with a real token grant, and only then promoted; the old pair
+      A new pair is staged at the provider, saved, proved with a real token grant, and only then promoted; the old pair \
       stays a debt until the provider is seen to refuse it. Every access and every step is in a log that others can verify.
 
       EXIT STATUS
@@ -26,7 +26,8 @@ struct Relatch: AsyncParsableCommand {
     subcommands: [
       InitCommand.self, AddCommand.self, ProviderCommand.self, PolicyCommand.self, ListCommand.self, ShowCommand.self,
       StatusCommand.self,
-      ReadCommand.self, PlanCommand.self, RotateCommand.self, ResumeCommand.self, AbortCommand.self, RetireCommand.self,
+      ReadCommand.self, ExecCommand.self, PlanCommand.self, RotateCommand.self, ResumeCommand.self, AbortCommand.self,
+      RetireCommand.self,
       RevokeCommand.self, IncidentCommand.self, DrillCommand.self, AdoptCommand.self, RemoveCommand.self,
       SinkCommand.self, HookCommand.self,
       DeliverCommand.self, LogCommand.self,

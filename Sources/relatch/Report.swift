@@ -1,5 +1,6 @@
 import Audit
 import JSON
+import Vault
 
 /// What a command says: results on standard output, everything else on standard error; or one JSON object a line.
 struct Report: Sendable {
@@ -39,7 +40,7 @@ struct Report: Sendable {
 
   /// One result, in the form asked for.
   func result(_ object: @autoclosure () -> JSONValue, text: @autoclosure () -> String) throws(StreamError) {
-    try self.text(isJSON ? object().canonicalText : text())
+    try self.text(isJSON ? object().line : text())
   }
 
   /// Many results, each in the form asked for, handed over at once.
@@ -47,7 +48,7 @@ struct Report: Sendable {
     _ elements: [Element], json: (Element) -> JSONValue, text: (Element) -> String
   ) throws(StreamError) {
     guard !elements.isEmpty else { return }
-    try self.text(elements.map { isJSON ? json($0).canonicalText : text($0) }.joined(separator: "\n"))
+    try self.text(elements.map { isJSON ? json($0).line : text($0) }.joined(separator: "\n"))
   }
 
   /// What came of a change: a result, but for a person who asked for silence where nothing is wrong.
@@ -68,7 +69,7 @@ struct Report: Sendable {
     // The rotation goes on when nobody listens any more: its result says what came of it.
     if isQuiet { return }
     if isJSON {
-      try? self.text(object().canonicalText)
+      try? self.text(object().line)
     } else if hasSteps {
       try? StandardStream.error.write("\(JournalStream.prefix(.informational))\(text())\n")
     } else {
@@ -96,10 +97,31 @@ struct Report: Sendable {
       "type": "error",
     ]
     if let credential { members["credential"] = .string(credential) }
-    try? text(JSONValue.object(members).canonicalText)
+    try? text(JSONValue.object(members).line)
   }
 
   private func aside(_ print: () -> Void) {
     if let bar { bar.aside(print) } else { print() }
+  }
+}
+
+extension JSONValue {
+  /// The value on one line, with what is not seen written as escapes: it is for terminals, too, and reads as the same.
+  var line: String {
+    let text = canonicalText
+    guard text.utf8.contains(where: { $0 >= 0x7F }) else { return text }
+    // Outside of strings there is no such character.
+    var line = ""
+    for scalar in text.unicodeScalars {
+      if VisibleText.hides(scalar) {
+        for unit in String(scalar).utf16 {
+          let digits = String(unit, radix: 16)
+          line += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+        }
+      } else {
+        line.unicodeScalars.append(scalar)
+      }
+    }
+    return line
   }
 }

@@ -63,7 +63,7 @@ extension RotationComposition {
   private func run(_ errand: Errand, report: Report) async -> ErrandResult {
     let name = errand.name
     do {
-      let outcome = try await run(name, goal: errand.goal, report: report)
+      let outcome = try await run(errand, reporting: report)
       try report.outcome(outcome, of: name)
       if let shortfall = outcome.shortfall(of: name) {
         report.failure(shortfall, of: name)
@@ -74,6 +74,8 @@ extension RotationComposition {
       // Another run has it, or had it a moment ago.
       return ErrandResult(name: name, code: .done, word: "not-due")
     } catch {
+      // Also of what could not be taken from another run, or not be opened, it is said whether it is accepted.
+      await attempt(errand.found, report)
       // Nothing to do is no failure.
       if let error = error as? RotationError, error.code.exitCode == .done {
         let word = error.code == .nothingOwed ? "nothing-owed" : "nothing-unfinished"
@@ -304,6 +306,7 @@ extension Credential {
     ]
     if let exposure { members["exposure"] = exposure.json }
     if let leak { members["leak"] = leak.json }
+    if !policy.tags.isEmpty { members["tags"] = .array(policy.tags.map { .string($0) }) }
     if let transfer { members["transfer"] = transfer.object }
     return .object(members)
   }

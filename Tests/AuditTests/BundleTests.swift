@@ -48,6 +48,24 @@ import Testing
     #expect(entries.allSatisfy(all.contains))
   }
 
+  @Test func `an entry whose writer made up another time is left out of no span that it stands in`() throws {
+    let store = MemoryTransaction()
+    for run in try Fixture.runs() {
+      for entry in run.entries {
+        let isValidated = entry.event == "rotation.validated"
+        let entry =
+          isValidated
+          ? try Fixture.entry(run.member, entry.event, at: -1_000_000, entry.details) : entry
+        _ = try AuditLog.append([entry], by: Fixture.signer(run.member), in: store, knowing: Fixture.keys)
+      }
+    }
+    let runs = try Fixture.runs()
+    let span = LogBundle.Selection(since: runs[1].entries[0].time, until: runs[1].entries[2].time)
+    let text = String(decoding: Self.file(try Self.lines(of: span, in: store)), as: UTF8.self)
+    for event in ["rotation.staged", "rotation.validated", "rotation.promoted"] { #expect(text.contains(event)) }
+    #expect(!text.contains("rotation.refused"))
+  }
+
   @Test func `no bit of a bundle can change, and no line be missing, moved or doubled`() throws {
     let lines = try Self.lines(of: Self.late)
     let file = Self.file(lines)

@@ -38,7 +38,7 @@ import Testing
   @Test func theFilesAreWhatTheSeedsGive() throws {
     let record = ProcessInfo.processInfo.environment["RELATCH_RECORD_VECTORS"] == "1"
     for (path, vector) in try Self.logs().merging(Self.checkpoints(), uniquingKeysWith: { $1 })
-      .merging(Self.bundles(), uniquingKeysWith: { $1 })
+      .merging(Self.bundles(), uniquingKeysWith: { $1 }).merging(Self.cosignatures(), uniquingKeysWith: { $1 })
     {
       let file = Self.folder.appending(path: path)
       if record {
@@ -51,20 +51,21 @@ import Testing
     if record { Issue.record("vectors were recorded; run again without RELATCH_RECORD_VECTORS") }
   }
 
-  @Test(arguments: ["log", "checkpoint", "bundle"])
+  @Test(arguments: ["log", "checkpoint", "bundle", "cosignature"])
   func everyFileIsReadAsItSays(_ kind: String) throws {
     let folder = Self.folder.appending(path: kind)
     let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
     #expect(!files.isEmpty)
     for file in files {
       let vector = try Vector(reading: Array(Data(contentsOf: file)))
-      let known: Set = ["expect", "entry", "owner", "remembered", "key", "comment"]
+      let known: Set = ["expect", "entry", "owner", "remembered", "key", "comment", "time"]
       for header in vector.headers { #expect(known.contains(header.name), "\(file.lastPathComponent)") }
       let found: (code: String, entry: UInt64?)
       do {
         switch kind {
         case "log": _ = try Self.verifyLog(vector)
         case "bundle": _ = try Self.verifyBundle(vector)
+        case "cosignature": try Self.verifyCosignature(vector)
         default: try Self.verifyCheckpoint(vector)
         }
         found = ("valid", nil)
@@ -82,6 +83,9 @@ import Testing
       let text = try String(contentsOf: Self.folder.appending(path: "../\(page)"), encoding: .utf8)
       #expect(text.contains("```\n\(part)```\n"), "\(page)")
     }
+    let cosigned = try Vector(reading: Array(Data(contentsOf: Self.folder.appending(path: "cosignature/valid.txt"))))
+    let witness = try String(contentsOf: Self.folder.appending(path: "../witness.md"), encoding: .utf8)
+    #expect(witness.contains("```\n\(String(decoding: cosigned.bytes, as: UTF8.self))```\n"), "witness.md")
     let page = try String(contentsOf: Self.folder.appending(path: "../bundle.md"), encoding: .utf8)
     let bundle = try Vector(reading: Array(Data(contentsOf: Self.folder.appending(path: "bundle/valid.txt"))))
     for line in bundle.bytes.split(separator: 0x0A).prefix(2) {
@@ -133,6 +137,38 @@ import Testing
   static func verifyCheckpoint(_ vector: Vector) throws {
     let key = try NoteKey(#require(vector["key"]))
     try SignedCheckpoint(decoding: vector.bytes).note.verify(by: key)
+  }
+
+  static func verifyCosignature(_ vector: Vector) throws {
+    let key = try WitnessKey(#require(vector["key"]))
+    let found = try SignedCheckpoint(decoding: vector.bytes).cosignature(by: key)
+    guard let found else { throw AuditError(.unknownSigner, "no line of \(key.name)") }
+    #expect(vector["time"] == String(found.time))
+  }
+
+  /// A cosigned checkpoint, and what can be wrong with one.
+  static func cosignatures() throws -> [String: Vector] {
+    let key = try CosignatureTests.key().description
+    let signed = try CosignatureTests.checkpoint()
+    let good = signed.bytes + (try CosignatureTests.line(signed))
+    let text = String(decoding: good, as: UTF8.self)
+    let logKey = try NoteKey(name: CosignatureTests.name, key: CosignatureTests.signingKey().verifyingKey).description
+    // Signed as a log signs, without the two lines before.
+    let plain = try SignedNote(
+      signing: signed.note.text, name: CosignatureTests.name, key: CosignatureTests.signingKey())
+    let line = "— \(CosignatureTests.name) "
+    let bare = Base64.encode(try CosignatureTests.key().id + [0, 0, 0, 0, 0, 0, 0, 1] + plain.signatures[0].bytes)
+    return [
+      "cosignature/valid.txt": Vector(["expect": "valid", "key": key, "time": "1795253000"], good),
+      "cosignature/not-cosigned.txt": Vector(["expect": "unknownSigner", "key": key], signed.bytes),
+      "cosignature/of-another-size.txt": Vector(
+        ["expect": "badSignature", "key": key], Array(text.replacing("\n7\n", with: "\n6\n").utf8)),
+      "cosignature/without-its-two-lines.txt": Vector(
+        ["expect": "badSignature", "key": key], signed.bytes + "\(line)\(bare)\n".utf8),
+      "cosignature/key-of-a-log.txt": Vector(["expect": "malformed", "key": logKey], good),
+      "cosignature/time-too-large.txt": Vector(
+        ["expect": "badSignature", "key": key], signed.bytes + (try CosignatureTests.line(signed, time: 1 << 63))),
+    ]
   }
 
   static func logs() throws -> [String: Vector] {

@@ -4,6 +4,7 @@ import Testing
 /// The real programs, found beside the test bundle in the build's folder, and how one is run to its end.
 enum Programs {
   static let relatch = folder + "/relatch"
+  static let demo = folder + "/relatch-demo"
   static let simulator = folder + "/org-simulator"
   static let strace = first(of: ["/usr/bin/strace", "/bin/strace"])
   static let age = first(of: ["/usr/bin/age", "/usr/local/bin/age"])

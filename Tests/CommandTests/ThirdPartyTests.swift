@@ -8,11 +8,11 @@ struct ThirdPartyTests {
   private static let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .appendingPathComponent("../Verifiers").standardized.path
   private static let modules = "/usr/share/gocode"
-  private static let hasGo =
+  static let hasGo =
     Programs.go != nil && FileManager.default.fileExists(atPath: modules + "/src/golang.org/x/mod/sumdb/tlog")
 
   /// Builds the Go program into the folder of `place`. Debian's Go and libraries are all it takes.
-  private static func verifier(in place: Workplace) async throws -> String {
+  static func verifier(in place: Workplace) async throws -> String {
     let program = place.folder.path + "/verify"
     let built = try await place.run(
       try #require(Programs.go), ["build", "-o", program, sources + "/verify.go"],

@@ -34,7 +34,10 @@ struct MetricsTests {
 
   private static func figures(_ credentials: [CredentialFigures], run: VaultFigures.Run? = nil) -> VaultFigures {
     VaultFigures(
-      written: moment, vaultBytes: 4096, logEntries: 7, checkpointed: moment, credentials: credentials, run: run)
+      written: moment, vaultBytes: 4096, logEntries: 7, checkpointed: moment, credentials: credentials,
+      witnesses: [
+        WitnessFigures(name: "usb", unseen: 2, since: moment), WitnessFigures(name: "w1", unseen: 0, since: nil),
+      ], run: run)
   }
 
   private static let labels = #"{credential="crm/prod",provider="salesforce"}"#
@@ -45,6 +48,8 @@ struct MetricsTests {
     let labels = Self.labels
     for line in [
       "relatch_metrics_written_timestamp_seconds 1779000000.050", "relatch_run_exit_code 12", "relatch_log_entries 7",
+      #"relatch_witness_unseen_entries{witness="usb"} 2"#, #"relatch_witness_unseen_entries{witness="w1"} 0"#,
+      #"relatch_witness_unseen_timestamp_seconds{witness="usb"} 1779000000.050"#,
       "relatch_pair_exposed_timestamp_seconds\(labels) 1779000000.050", "relatch_vault_size_bytes 4096",
       "relatch_pair_created_timestamp_seconds\(labels) 1779000000.050",
       #"relatch_pair_expiry_timestamp_seconds{credential="crm/prod",provider="salesforce",stage="previous"} 1779000000.050"#,
@@ -55,6 +60,7 @@ struct MetricsTests {
       #"relatch_rotation_state{credential="crm/prod",provider="salesforce",state="owed"} 1"#,
       #"relatch_rotation_state{credential="crm/prod",provider="salesforce",state="none"} 0"#,
     ] { #expect(lines.contains(line), "\(line)") }
+    #expect(!text.contains(#"relatch_witness_unseen_timestamp_seconds{witness="w1"}"#))
     #expect(lines.count { $0.hasPrefix("relatch_rotation_state{") && $0.hasSuffix(" 1") } == 1)
     #expect(lines.count { $0.hasPrefix("relatch_rotation_state{") } == RotationState.allCases.count + 1)
   }

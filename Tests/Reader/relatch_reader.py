@@ -30,7 +30,7 @@ import nacl.signing
 # vault/credential.md: what owners alone may do.
 OF_OWNERS = {
     "credential.added", "credential.rekeyed", "credential.removed", "delivery.added", "delivery.removed", "grant.added",
-    "grant.removed", "handoff.withdrawn", "member.added", "member.removed", "vault.rekeyed",
+    "grant.removed", "handoff.withdrawn", "member.added", "member.removed", "vault.rekeyed", "witness.added", "witness.removed",
 }
 
 
@@ -173,7 +173,8 @@ class Vault:
             require(actor, f"entry {index} by a stranger")
             event = entry["event"]
             if index > 0:
-                permitted = event != "vault.created" and (event not in OF_OWNERS or actor["role"] == "owner")
+                of_owners = event in OF_OWNERS or event == "handoff.sent" and entry.get("transfer") is True
+                permitted = event != "vault.created" and (not of_owners or actor["role"] == "owner")
                 require(permitted, f"entry {index} not permitted")
             if event == "member.added":
                 name = entry["added"]["name"]
@@ -379,6 +380,7 @@ class Vault:
             purpose = f"pair {record['id']} {version['number']}"
             pairs[str(version["number"])] = json.loads(open_record(self.tables["versions"][row], key, vault, purpose))
         active = [version["number"] for version in record["versions"] if version["stage"] == "active"]
+        require(record.get("transfer", {}).get("handoff") == self.handed_over(record["name"]), "a transfer of nobody's")
         if "transfer" in record:
             sent = record["transfer"]["version"]
             stage = next(version["stage"] for version in record["versions"] if version["number"] == sent)
@@ -387,6 +389,17 @@ class Vault:
             require((active, stage) in (([sent], "active"), ([], "retired")), "a transfer of another version")
         require(len(active) == 1 or "transfer" in record, "not one active version")
         return {"active": active[0] if active else None, "name": record["name"], "pairs": pairs}
+
+    def handed_over(self, name):
+        """vault/handoff.md, "Transfer": by which handoff an owner handed a credential over; None if none did."""
+        newest = None
+        for entry in self.entries:
+            if entry.get("credential") == name:
+                if entry["event"] == "handoff.sent" and entry.get("transfer") is True:
+                    newest = entry["handoff"]
+                elif entry["event"] in ("handoff.withdrawn", "credential.added", "credential.removed"):
+                    newest = None
+        return newest
 
     def require_terms(self, record):
         """vault/credential.md, "Terms"."""

@@ -132,6 +132,7 @@ import Testing
     for (key, value) in [
       ("max-age", "90d"), ("grace", "36h"), ("propagation", "0s"), ("jitter", "2d"),
       ("window", "mon-fri 22:00-02:00 Europe/Kyiv"), ("not-together-with", "crm/dev,erp"), ("drill", "yes"),
+      ("tags", "prod,eu"),
     ] { try credential.policy.set(key, to: value) }
     let read = try Credential(decoding: credential.bytes, name: credential.name)
     #expect(read == credential)

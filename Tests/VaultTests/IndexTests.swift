@@ -183,6 +183,15 @@ import Testing
     #expect(try await Self.due(store, at: 10) == ["crm/prod"])
   }
 
+  /// Where the environment takes the stdlib's own key away (`SWIFT_DETERMINISTIC_HASHING`), this is what is left.
+  @Test func noTwoVerificationsHashAlike() {
+    let bytes = Array("record".utf8)[...]
+    let hashes = (0..<4).map { _ in RecordVerification().hashing(bytes) }
+    #expect(Set(hashes).count == hashes.count)
+    let steps = (0..<4).map { _ in RecordVerification().hashing(1, 2, 3, 4) }
+    #expect(Set(steps).count == steps.count)
+  }
+
   private static func scheduled() async throws -> Fixture {
     let fixture = try await Fixture()
     try await fixture.add()

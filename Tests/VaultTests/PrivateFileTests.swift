@@ -26,6 +26,19 @@ import Testing
     #expect(try folder.names() == ["identity"])
   }
 
+  @Test func aFileThatGrewSinceItsSizeWasAskedIsReadWhole() throws {
+    try write(Array("one two".utf8), to: path)
+    let descriptor = open(path, O_RDONLY)
+    defer { close(descriptor) }
+    let secret = try PrivateFile.read(descriptor, ofSize: 3, limit: 16, path)
+    let text = secret.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+    #expect(text == "one two")
+    #expect(throws: VaultError(.invalidInput, "")) {
+      lseek(descriptor, 0, SEEK_SET)
+      _ = try PrivateFile.read(descriptor, ofSize: 3, limit: 4, path)
+    }
+  }
+
   @Test func anExistingFileIsNeverOverwritten() throws {
     try write(Array("mine".utf8), to: path)
     #expect(throws: VaultError(.alreadyExists, "")) { try create("secret", at: path) }

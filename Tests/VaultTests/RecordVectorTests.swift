@@ -30,6 +30,8 @@ import Testing
     try delivered.addDelivery(
       DeliverySettings(
         name: "pair.json", kind: .file(FileSettings(path: "/etc/crm/pair.json", format: .json, mode: 0o600))), entry: 3)
+    var tagged = plain
+    try tagged.policy.set("tags", to: "prod,eu")
     let identity = try Identity(.init(generating: .seeded("vector alice")))
     var handedOver = Credential(
       id: plain.id, name: "crm/prod", provider: "salesforce", settings: plain.settings, policy: Policy(),
@@ -67,6 +69,8 @@ import Testing
     return [
       "credential": vector("credential", "crm/prod", "valid", text(plain.bytes)),
       "credential-exposed": vector("credential", "crm/prod", "valid", text(exposed.bytes)),
+      "credential-tagged": vector("credential", "crm/prod", "valid", text(tagged.bytes)),
+      "tags-out-of-order": try bad("eu,prod", "prod,eu", in: tagged),
       "credential-leaked": vector("credential", "crm/prod", "valid", text(leaked.bytes)),
       "credential-handed-over": vector("credential", "crm/prod", "valid", text(sent.bytes)),
       "credential-handed-over-and-tried": vector("credential", "crm/prod", "valid", text(tried.bytes)),

@@ -178,6 +178,45 @@ import Testing
     #expect(withdrawal.exposed == ["crm/dev", Fixture.name])
   }
 
+  @Test func `nobody but an owner says that a credential was handed over, or that it was not`() async throws {
+    let (fixture, bob) = try await Self.made()
+    let handoff = try await Self.transfer(in: fixture)
+    #expect(try await fixture.store.read { try VaultView($0).credential(Fixture.name) }.isTransferred)
+    let seen = try await fixture.vault.read { $0.seenLog }
+    #expect(try SeenLog(decoding: seen.bytes) == seen)
+    #expect(seen.membership.bounds.transferred == [Fixture.name: handoff.id.description])
+    try await fixture.store.read { _ = try VaultView.verify($0) }
+    // Remembered by a program that did not keep it: it is looked up.
+    let older = Membership(
+      vault: seen.membership.vault, keyID: seen.membership.keyID, standings: seen.membership.standings)
+    let locked = LockedVault(
+      fixture.store, after: SeenLog(checkpoint: seen.checkpoint, actor: seen.actor, membership: older))
+    #expect(try await locked.read { try $0.credential(Fixture.name) }.isTransferred)
+
+    // Taken back by who may not, with an entry that says something else.
+    try await Self.write({ $0.transfer = nil }, by: bob, in: fixture.store)
+    await Self.requireRefused(fixture.store)
+    await #expect(throws: VaultError(.corrupt, "")) { try await fixture.store.read { _ = try VaultView.verify($0) } }
+
+    // Taken back by an owner, and put back by who may not.
+    let (other, eve) = try await Self.made()
+    let sent = try await Self.transfer(in: other)
+    _ = try await other.vault.withdrawHandoff(of: Fixture.name, now: Fixture.at(9))
+    #expect(try await !other.vault.read { try $0.credential(Fixture.name) }.isTransferred)
+    try await other.store.read { _ = try VaultView.verify($0) }
+    try await Self.write({ $0.transfer = Transfer(sent) }, by: eve, in: other.store)
+    await Self.requireRefused(other.store)
+    await #expect(throws: VaultError(.corrupt, "")) { try await other.store.read { _ = try VaultView.verify($0) } }
+  }
+
+  private static func transfer(in fixture: Fixture) async throws -> Handoff {
+    let card = try Identity(AgeIdentity(generating: .seeded("cy"))).card(named: "cy", role: .operator)
+    return try await fixture.vault.sendHandoff(
+      of: Fixture.name, stage: .active, to: HandoffRecipient(card), expires: Fixture.at(100), note: nil,
+      isTransfer: true, now: Fixture.at(8)
+    ).handoff
+  }
+
   @Test func `damage keeps nobody in`() async throws {
     let (fixture, bob) = try await Self.made()
     try await fixture.vault.grant("erp/prod", to: "bob", now: Fixture.at(6))

@@ -1,6 +1,7 @@
 // Checks notes and proofs with Go's golang.org/x/mod/sumdb/note and tlog, which share nothing with Relatch:
 //
 //	verify note KEY NOTE...                a signed checkpoint each
+//	verify cosigned KEY WITNESS-KEY NOTE   a checkpoint that a witness signed, too (c2sp.org/tlog-cosignature)
 //	verify proof KEY PROOF ENTRY           a tlog-proof and the entry it is of
 //	verify bits KEY PROOF ENTRY            the same with any one bit of either file flipped: each must be refused
 //	verify trees PROOFS EVERY              proofs of whole trees, and with one bit of them flipped: each must be refused
@@ -12,7 +13,11 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"strconv"
@@ -32,6 +37,8 @@ func main() {
 					break
 				}
 			}
+		case "cosigned":
+			err = cosigned(arguments[2], arguments[3], read(arguments[4]))
 		case "proof":
 			err = proof(arguments[2], read(arguments[3]), read(arguments[4]))
 		case "bits":
@@ -94,6 +101,59 @@ func checkpoint(key string, signed []byte) (int64, tlog.Hash, error) {
 	}
 	root, err := hash(lines[2])
 	return size, root, err
+}
+
+// A note.Verifier of cosignature/v1, whose signatures begin with the time of eight bytes and are over two lines more.
+type witness struct {
+	name string
+	hash uint32
+	key  ed25519.PublicKey
+}
+
+func (w witness) Name() string    { return w.name }
+func (w witness) KeyHash() uint32 { return w.hash }
+
+func (w witness) Verify(text, signature []byte) bool {
+	if len(signature) != 8+ed25519.SignatureSize {
+		return false
+	}
+	message := fmt.Sprintf("cosignature/v1\ntime %d\n%s", binary.BigEndian.Uint64(signature), text)
+	return ed25519.Verify(w.key, []byte(message), signature[8:])
+}
+
+func newWitness(key string) (witness, error) {
+	parts := strings.SplitN(key, "+", 3)
+	if len(parts) != 3 {
+		return witness{}, fmt.Errorf("not a key: %q", key)
+	}
+	material, err := base64.StdEncoding.Strict().DecodeString(parts[2])
+	if err != nil || len(material) != 1+ed25519.PublicKeySize || material[0] != 4 {
+		return witness{}, fmt.Errorf("not a witness's key: %q", key)
+	}
+	digest := sha256.Sum256(append([]byte(parts[0]+"\n"), material...))
+	if hex.EncodeToString(digest[:4]) != parts[1] {
+		return witness{}, fmt.Errorf("another hash: %q", key)
+	}
+	return witness{parts[0], binary.BigEndian.Uint32(digest[:4]), material[1:]}, nil
+}
+
+func cosigned(key, witnessKey string, signed []byte) error {
+	verifier, err := note.NewVerifier(key)
+	if err != nil {
+		return err
+	}
+	other, err := newWitness(witnessKey)
+	if err != nil {
+		return err
+	}
+	opened, err := note.Open(signed, note.VerifierList(verifier, other))
+	if err != nil {
+		return err
+	}
+	if len(opened.Sigs) != 2 || len(opened.UnverifiedSigs) != 0 {
+		return fmt.Errorf("%d of two signatures", len(opened.Sigs))
+	}
+	return nil
 }
 
 // c2sp.org/tlog-proof

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Verifies an evidence bundle, written from vault/bundle.md, log.md and checkpoint.md alone: verify_bundle.py BUNDLE [OWNER-KEY]
+"""Verifies an evidence bundle, written from vault/bundle.md, log.md and checkpoint.md alone: verify_bundle.py BUNDLE [OWNER-KEY
+[WITNESS-KEY]]
 
 Prints the entries, one a line, and exits with 0 if nothing of the bundle was altered; otherwise with 1. Needs PyNaCl.
 """
@@ -10,7 +11,8 @@ import nacl.signing
 
 # The clock's moment must exist; what else these must be is said in log.md.
 EVENTS_OF_OWNERS = """member.added member.removed vault.rekeyed credential.added credential.rekeyed credential.removed delivery.added
-    delivery.removed grant.added grant.removed handoff.withdrawn vault.restored""".split()
+    delivery.removed grant.added grant.removed handoff.withdrawn vault.restored witness.added
+    witness.removed""".split()
 
 
 def refuse(why):
@@ -123,7 +125,29 @@ def card(value):
     return {"name": value["name"], "role": value["role"], "key": decoded(value["signing"], 32)}
 
 
-def main(path, owner_key=None):
+def is_cosigned(text, signatures, witness_key):
+    """witness.md: whether the witness of this key text signed the checkpoint."""
+    name, key_id, encoded = witness_key.split("+", 2)
+    key = decoded(encoded, 33)
+    if key[0] != 4 or sha256(name.encode(), b"\n", key)[:4].hex() != key_id:
+        refuse("a key that is no witness's")
+    signed = False
+    for line in signatures.splitlines():
+        _, found, signature = line.split(" ")
+        signature = decoded(signature)
+        if found == name and signature[:4].hex() == key_id:
+            time = int.from_bytes(signature[4:12], "big")
+            message = f"cosignature/v1\ntime {time}\n{text}".encode()
+            try:
+                nacl.signing.VerifyKey(key[1:]).verify(message, signature[12:])
+            except (nacl.exceptions.BadSignatureError, ValueError):
+                refuse("a cosignature that does not verify")
+            signed = True
+    return signed
+
+
+def main(path, owner_key=None, witness_key=None):
+    vouched = False
     with open(path, "rb") as file:
         content = file.read()
     if not content.endswith(b"\n"):
@@ -137,9 +161,24 @@ def main(path, owner_key=None):
     newest = Checkpoint(line["note"], origin)
     if line["path"] != []:
         refuse("a path of the newest checkpoint")
-    run, actor, start, lower, members, count = None, None, 0, 0, {}, 0
+    run, actor, start, lower, members, count, cosigned = None, None, 0, 0, {}, 0, 0
     for line in lines:
         value = parsed(line)
+        if "cosigned" in value:
+            value = parsed(line, ["cosigned", "path"])
+            text, _, signatures = value["cosigned"].rpartition("\n\n")
+            first, size, root = text.split("\n")
+            if run or first != origin or not cosigned < int(size) <= newest.size or str(int(size)) != size:
+                refuse("a cosigned checkpoint that is not where it belongs")
+            if not re.fullmatch(r"(— \S+ \S+\n)+", signatures):
+                refuse("a cosigned checkpoint of another form")
+            hashes = [decoded(node, 32) for node in value["path"]]
+            if not consistency(int(size), newest.size, hashes, decoded(root, 32), newest.root):
+                refuse("a cosigned checkpoint that is not consistent with the newest")
+            cosigned = int(size)
+            if witness_key:
+                vouched |= is_cosigned(text + "\n", signatures, witness_key)
+            continue
         if "note" in value:
             value = parsed(line, ["note", "path"])
             if run and actor is None:
@@ -204,9 +243,12 @@ def main(path, owner_key=None):
         refuse("an end that is none")
     if not any(newest.is_signed_by(member["key"]) for member in members.values()):
         refuse("nobody who is a member signed the newest checkpoint")
+    if witness_key and not vouched:
+        refuse("the witness has signed no checkpoint in it")
 
 
-try:
-    main(*sys.argv[1:])
-except (ValueError, TypeError, KeyError, AttributeError, StopIteration, OSError) as error:
-    refuse(repr(error))
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except (ValueError, TypeError, KeyError, AttributeError, StopIteration, OSError) as error:
+        refuse(repr(error))

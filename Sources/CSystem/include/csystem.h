@@ -57,3 +57,47 @@ long csystem_keyring_read(int keyring, const char *description, void *bytes, siz
 
 /// Ends what is kept as `description`, at once and for everybody. Returns 0, or -1 with errno.
 int csystem_keyring_end(int keyring, const char *description);
+
+// Programs that this process stays beside, in its own process group: what a terminal sends reaches both.
+
+/// A signal that arrived, as it is written to the descriptor of `csystem_report_signals_to`.
+struct csystem_signal {
+  int number;
+  /// `si_code`: above 0 where the kernel sent it, a terminal's keys among that.
+  int code;
+  /// Who sent it, if a process did.
+  int sender;
+};
+
+/// Has `signal` written to that descriptor from now on, as a `csystem_signal`. Returns 1; 0 if it is ignored, and stays so; or
+/// -1 with errno.
+int csystem_watch_signal(int signal);
+
+/// What a program beside this process is started with.
+struct csystem_companion {
+  const char *path;
+  /// Both end with a null pointer.
+  char *const *arguments;
+  char *const *environment;
+  /// Becomes 1, and 2; -1 leaves this process's own.
+  int output;
+  int errors;
+  /// The file mode creation mask.
+  unsigned mask;
+  /// Whether SIGPIPE does again what it does by default.
+  int restores_pipe;
+};
+
+/// Starts a program in this process group, with its descriptors and signal mask; what is ignored stays ignored. It is killed if
+/// the calling thread ends. Returns its pid, or -1 with errno. Memory is borrowed as in `csystem_start`.
+int csystem_accompany(const struct csystem_companion *program);
+
+/// What became of the program since it was last asked: 1 and `status` as of waitpid(2), which may say that it was stopped or
+/// went on; 0 if nothing; -1 with errno.
+int csystem_news_of(int pid, int *status);
+
+/// Ends this process as `signal`, one that ends, does by default.
+void csystem_die_by(int signal);
+
+/// Stops this process as `signal`, one that stops, does by default; returns when it was continued.
+void csystem_stop_by(int signal);

@@ -37,6 +37,19 @@ package struct Handoff: Hashable, Sendable {
 
   package var isSelfAdministered: Bool { admin == credential }
 
+  /// The longest that a sender may make the recipient's runs wait for a new pair.
+  private static let longestPropagation = Duration.seconds(24 * 3600)
+
+  /// The policy as a recipient takes it over: what would hold up their runs, or let their pair be revoked to practise, is not
+  /// the sender's to say.
+  package var importedPolicy: Policy {
+    var imported = policy
+    imported.propagation = min(policy.propagation, Self.longestPropagation)
+    imported.drill = false
+    imported.tags = []
+    return imported
+  }
+
   init(
     of version: Version, _ credential: Credential, in vault: Identifier, from sender: HandoffCard, to recipient: String,
     id: Identifier, answer: [UInt8], sent: Timestamp, expires: Timestamp, note: String?, isTransfer: Bool
@@ -53,8 +66,10 @@ package struct Handoff: Hashable, Sendable {
     provider = credential.provider
     settings = credential.settings
     var policy = credential.policy
-    // Names of credentials mean nothing in another vault.
+    // Names of credentials mean nothing in another vault, and what may be practised with is for its holder to say.
     policy.notTogetherWith = []
+    policy.drill = false
+    policy.tags = []
     self.policy = policy
     admin = credential.admin
     created = version.created

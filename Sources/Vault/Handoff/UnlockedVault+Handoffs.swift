@@ -14,7 +14,7 @@ extension UnlockedVault {
     of name: String, stage: Stage, to recipient: HandoffRecipient, expires: Timestamp, note: String?, isTransfer: Bool,
     now: Timestamp
   ) async throws -> (handoff: Handoff, file: [UInt8]) {
-    if let note { try Handoff.check(note: note) }
+    if let note { try VisibleText.check(note, "the note") }
     guard !isTransfer || member.card.role == .owner else {
       throw VaultError(.notPermitted, "member \(member.name) is no owner, and owners alone hand a credential over")
     }
@@ -36,7 +36,7 @@ extension UnlockedVault {
         of: versions[0], credential, in: vault, from: sender, to: recipient.text, id: id, answer: answer,
         sent: change.now,
         expires: expires, note: note, isTransfer: isTransfer)
-      try change.logSent(handoff, credential, signing: recipient.signing)
+      try change.logSent(handoff, credential, to: recipient)
       return handoff
     }
     return (handoff, try seal(handoff, opened[0].pair, to: recipient))
@@ -68,7 +68,8 @@ extension UnlockedVault {
     try opened.requireFresh(now)
     do {
       let credential = try await add(
-        name: name, provider: handoff.provider, settings: handoff.settings, policy: handoff.policy, admin: admin,
+        name: name, provider: handoff.provider, settings: handoff.settings, policy: handoff.importedPolicy,
+        admin: admin,
         pair: opened.pair, made: min(handoff.created, now),
         exposedTo: handoff.isTransfer ? "vault/\(handoff.vault)" : nil,
         now: now
@@ -167,13 +168,14 @@ extension UnlockedVault {
 }
 
 extension VaultChange {
-  fileprivate func logSent(_ handoff: Handoff, _ credential: Credential, signing: VerifyingKey?) throws {
+  fileprivate func logSent(_ handoff: Handoff, _ credential: Credential, to recipient: HandoffRecipient) throws {
     var fields: [String: JSONValue] = [
       "answer": .string(SHA256.hash(handoff.answer).bytes.base64), "digest": .string(handoff.digest),
       "expires": .string(handoff.expires.description), "handoff": .string(handoff.id.description),
       "recipient": .string(handoff.recipient), "versions": .array([.integer(Int(clamping: handoff.version))]),
     ]
-    if let signing { fields["signing"] = .string(signing.bytes.base64) }
+    if let name = recipient.name { fields["recipient_name"] = .string(name) }
+    if let signing = recipient.signing { fields["signing"] = .string(signing.bytes.base64) }
     guard handoff.isTransfer else {
       try log(.handoffSent, about: credential.name, fields)
       return

@@ -13,6 +13,27 @@ extension VaultView {
     }
   }
 
+  /// Fails with `corrupt` unless `credential` says that it was handed over exactly if an owner did that, and none took it back:
+  /// whoever rotates it could otherwise keep it from being rotated, or take it back.
+  func requireTransfer(of credential: Credential) throws {
+    let (name, handoff) = (credential.name, credential.transfer?.handoff.description)
+    guard known.membership.bounds.transferred[name] != handoff else { return }
+    // Changed in this very commit, or remembered by a program that did not keep it.
+    var newest: String?
+    try replay { entry, _ in
+      guard entry.details["credential"] == .string(name) else { return }
+      switch EventName(entry.event) {
+      case .handoffSent where entry.details["transfer"] == true:
+        if case .string(let sent)? = entry.details["handoff"] { newest = sent }
+      case .handoffWithdrawn, .credentialAdded, .credentialRemoved: newest = nil
+      default: break
+      }
+    }
+    guard newest == handoff else {
+      throw VaultError(.corrupt, "the record of \(name) says of its being handed over other than an owner's entry")
+    }
+  }
+
   /// The entries from index `first` on that are about `handoff`, in order. The time this takes grows with the log.
   func entries(about handoff: Identifier, from first: UInt64 = 0) throws -> [LogEntry] {
     var found: [LogEntry] = []

@@ -12,7 +12,7 @@ struct AddCommand: AsyncParsableCommand {
     discussion: """
       The pair is one JSON object: {"client_id":"…","client_secret":"…"}. It is never an argument.
 
-      PROVIDERS (`relatch provider show ID` says more)
+      PROVIDERS (`relatch provider show ID` says more) \
       \(providerHelp)
       """)
 
@@ -31,6 +31,11 @@ struct AddCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("A rule for rotation; repeatable.", valueName: "key=value"))
   var policy: [String] = []
 
+  @Option(
+    name: .customLong("tag"),
+    help: ArgumentHelp("A word to choose it by later (`relatch revoke --tag`); repeatable.", valueName: "tag"))
+  var tags: [String] = []
+
   @Option(help: ArgumentHelp("Whose token drives the rotation: another credential, or self.", valueName: "credential"))
   var admin = "self"
 
@@ -46,6 +51,7 @@ struct AddCommand: AsyncParsableCommand {
     try kind.check(chosen)
     var rules = Policy()
     for (key, value) in try Assignments.parse(policy, option: "--policy") { try rules.set(key, to: value) }
+    if !tags.isEmpty { try rules.set("tags", to: (rules.tags + tags).joined(separator: ",")) }
     try rules.requireKnownZone(of: name)
     let now = WallClock.now()
     let made = try created.map { try Self.moment($0, before: now) }

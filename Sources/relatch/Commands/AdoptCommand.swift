@@ -6,7 +6,7 @@ struct AdoptCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "adopt", abstract: "Take over the provider's primary pair, which someone else has made.",
     discussion: """
-      After a restore from a backup, or a rotation at the provider's page. The pair is read from the provider, proved, and
+      After a restore from a backup, or a rotation at the provider's page. The pair is read from the provider, proved, and \
       becomes the active version; the one before is owed until it is seen to be refused.
       """)
 

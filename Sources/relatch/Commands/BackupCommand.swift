@@ -12,7 +12,7 @@ struct BackupCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "backup", abstract: "Write a copy of the whole vault, sealed to its owners, as one age file.",
     discussion: """
-      Goes to standard output, or to a new file. Others may write meanwhile. `relatch restore` puts it back; `age -d` and
+      Goes to standard output, or to a new file. Others may write meanwhile. `relatch restore` puts it back; `age -d` and \
       `tar x` give the vault's folder without Relatch. Identities are not in it: keep copies of those apart.
       """)
 

@@ -10,8 +10,8 @@ struct DrillCommand: AsyncParsableCommand {
     commandName: "drill",
     abstract: "Practise a leak: revoke a credential that is marked for drills, and say how long it took.",
     discussion: """
-      Everything is done as by `relatch revoke`, at the credential's own provider, and told by the log: its pair is replaced
-      and seen to be refused. `relatch policy NAME drill=yes` marks a credential; one that is not marked is never touched.
+      Everything is done as by `relatch revoke`, at the credential's own provider, and told by the log: its pair is replaced \
+      and seen to be refused. `relatch policy NAME drill=yes` marks a credential; one that is not marked is never touched. \
       Against a simulated org, start `org-simulator` and add one of its apps.
       """)
 
@@ -48,7 +48,7 @@ struct DrillCommand: AsyncParsableCommand {
     let (names, member) = (names, vault.member)
     let chosen = try await vault.read { view in
       guard !names.isEmpty else {
-        return try view.rotatable(by: member).filter { try view.credential($0).policy.drill }
+        return try view.rotatable(by: member).filter { (try? view.credential($0))?.policy.drill ?? false }
       }
       for name in names where try !view.credential(name).policy.drill {
         throw Failure(

@@ -9,13 +9,14 @@ struct LogExposureCommand: AsyncParsableCommand {
     commandName: "exposure",
     abstract: "Say what a member read or could have opened, and what of it is not replaced yet.",
     discussion: """
-      Replayed from the log alone, without unlocking anything; also of somebody who is a member no more. With --plan the
+      Replayed from the log alone, without unlocking anything; also of somebody who is a member no more, or who was sent a \
+      pair by a handoff and never was one. With --plan the \
       names of exactly those credentials are printed whose active pair the member could open, one a line.
       """)
 
   @OptionGroup var options: CommonOptions
 
-  @Option(help: "The member's name.")
+  @Option(help: "A member's name; or that of who gave a receipt, or the age1… or ssh-ed25519 that a pair was sent to.")
   var member: String
 
   @Option(help: ArgumentHelp("Leave out what the member could open only before then (RFC 3339).", valueName: "time"))
@@ -65,14 +66,19 @@ struct MemberExposure: Sendable {
   let lastRead: Timestamp?
   /// The active version now; nil if the credential was removed.
   let active: UInt64?
+  /// When a version was handed to the member, and which was the newest such; nil if none was.
+  let sent: (time: Timestamp, version: UInt64)?
+  /// Whether it was handed over, and is rotated elsewhere.
+  let isTransferred: Bool
   /// Versions that were open to the member and that the provider may accept still, though they are replaced.
   let owed: [UInt64]
 
   /// Whether the active pair is one that the member could open.
-  var isToBeRotated: Bool { active.map { $0 <= newestVersion } ?? false }
+  var isToBeRotated: Bool { !isTransferred && active.map { $0 <= newestVersion } ?? false }
 
   var standing: String {
     if active == nil { return "removed" }
+    if isTransferred { return "transferred" }
     if until == nil { return "open" }
     return isToBeRotated ? "exposed" : "rotated"
   }
@@ -83,10 +89,11 @@ extension VaultView {
   ///
   /// Throws `notFound` if nobody of that name is a member and nobody of that name ever could open anything.
   func exposures(to member: String, since moment: Timestamp? = nil) throws -> [MemberExposure] {
-    let all = try AccessHistory(self).accesses.filter { $0.member == member }
+    let history = try AccessHistory(self)
+    let all = history.accesses.filter { history.isAccess($0, of: member) }
     guard !all.isEmpty || members.contains(where: { $0.name == member }) else {
       throw Failure(
-        .notFound, "nobody called \(Name.printable(member)) is a member, or ever could open anything",
+        .notFound, "nobody called \(Name.printable(member)) is a member, or ever could open anything, or was sent it",
         hint: "`relatch member list` names the members, `relatch log list` those there were")
     }
     let stretches = all.filter { access in
@@ -110,6 +117,8 @@ extension MemberExposure {
     until = counted.contains { $0.until == nil } ? nil : counted.compactMap(\.until).max()
     let newest = counted.map(\.newestVersion).max() ?? 0
     newestVersion = newest
+    sent = counted.filter(\.isHandoff).max { $0.newestVersion < $1.newestVersion }.map { ($0.since, $0.newestVersion) }
+    isTransferred = current?.isTransferred ?? false
     reads = counted.map(\.reads).reduce(0, +)
     lastRead = counted.compactMap(\.lastRead).max()
     active = current?.version(in: .active)?.number
@@ -120,8 +129,17 @@ extension MemberExposure {
     var line = "\(credential): versions up to \(newestVersion), "
     line += until.map { "from \(since) to \($0)" } ?? "from \(since) on"
     line += reads == 0 ? ", not read" : ", read \(reads.times)\(lastRead.map { ", last at \($0)" } ?? "")"
+    if let sent {
+      // Where a handoff is all there was.
+      if since == until, reads == 0 {
+        line = "\(credential): version \(sent.version) was sent at \(sent.time)"
+      } else {
+        line += "; version \(sent.version) was sent at \(sent.time)"
+      }
+    }
     switch standing {
     case "removed": line += "; the credential was removed"
+    case "transferred": line += "; it was handed over, and is rotated there"
     case "rotated": line += "; rotated since, version \(active ?? 0) is active"
     case "open": line += "; open now, version \(active ?? 0) is active"
     default: line += "; version \(active ?? 0) is active still: `relatch rotate \(credential)`"
@@ -142,6 +160,7 @@ extension MemberExposure {
       "type": "exposure",
     ]
     if let active { members["active"] = .integer(Int(clamping: active)) }
+    if let sent { members["sent"] = .string(sent.time.description) }
     if let lastRead { members["last_read"] = .string(lastRead.description) }
     if let until { members["until"] = .string(until.description) }
     return .object(members)

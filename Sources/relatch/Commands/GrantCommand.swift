@@ -15,7 +15,7 @@ struct GrantCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "grant", abstract: "Let an operator open one credential, and rotate it.",
     discussion: """
-      The credential's key is sealed to the member, who can open this credential and no other. Where another credential
+      The credential's key is sealed to the member, who can open this credential and no other. Where another credential \
       administers it, rotating needs a grant on that one, too, and whoever holds it can do at the provider what it can.
       """)
 
@@ -56,7 +56,7 @@ struct RekeyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rekey", abstract: "Renew the vault's key and every credential's, and seal everything anew.",
     discussion: """
-      One durable step: interrupted at any point, the vault opens with the old keys or with the new. It rotates nothing:
+      One durable step: interrupted at any point, the vault opens with the old keys or with the new. It rotates nothing: \
       whoever knows a pair knows it still. Members and grants stay as they are.
       """)
 

@@ -82,7 +82,7 @@ struct HandoffWithdrawCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "withdraw", abstract: "Take a transfer back that nobody opened: it is rotated here again.",
     discussion: """
-      The file stays what it is: until it expires its recipient can open it. Rotate and retire afterwards, so that what is
+      The file stays what it is: until it expires its recipient can open it. Rotate and retire afterwards, so that what is \
       in it is refused.
       """)
 

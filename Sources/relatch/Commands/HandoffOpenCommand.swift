@@ -12,10 +12,10 @@ struct HandoffOpenCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "open", abstract: "Show who sent a handoff and what it is, import it, and write a receipt.",
     discussion: """
-      A handoff is imported once in a vault, and not after it expired. The receipt goes to standard output or to -o, and back
-      to the sender; nothing in it is secret. Compare the signing key that --show tells with the sender's own `relatch
-      identity show`, over another channel than the file came by, and give it, or the sender's card, by --from. Without
-      --from it is shown on the terminal, and imported after a y. What was transferred is rotated at once, and the sender's
+      A handoff is imported once in a vault, and not after it expired. The receipt goes to standard output or to -o, and back \
+      to the sender; nothing in it is secret. Compare the signing key that --show tells with the sender's own `relatch \
+      identity show`, over another channel than the file came by, and give it, or the sender's card, by --from. Without \
+      --from it is shown on the terminal, and imported after a y. What was transferred is rotated at once, and the sender's \
       pair retired.
       """)
 
@@ -149,8 +149,9 @@ extension Handoff {
   /// As `--json` shows it: all but what is secret.
   var members: [String: JSONValue] {
     var members: [String: JSONValue] = [
-      "admin": .string(admin), "credential": .string(credential), "expires": .string(expires.description),
-      "handoff": .string(id.description), "provider": .string(provider), "recipient": .string(recipient),
+      "admin": .string(admin), "created": .string(created.description), "credential": .string(credential),
+      "expires": .string(expires.description), "handoff": .string(id.description), "policy": importedPolicy.json,
+      "provider": .string(provider), "recipient": .string(recipient),
       "sender": .string(sender.name), "sent": .string(sent.description),
       "settings": .object(settings.mapValues { .string($0) }), "signing": .string(sender.signing.bytes.base64),
       "stage": .string(stage.rawValue), "transfer": .bool(isTransfer), "vault_id": .string(vault.description),
@@ -168,7 +169,8 @@ extension Handoff {
       "signing    \(sender.signing.bytes.base64)",
       "sent       \(sent), expires \(expires)",
       "provider   \(provider)  \(settings.joined(separator: "  "))",
-      "admin      \(isSelfAdministered ? "itself" : admin)",
+      "policy     \(importedPolicy.texts.map { "\($0.key)=\($0.value)" }.joined(separator: "  "))",
+      "made       \(created)", "admin      \(isSelfAdministered ? "itself" : admin)",
     ]
     if isTransfer { lines.append("transfer   it is to be rotated here, and no more at the sender") }
     if let note { lines.append("note       \(Diagnostics.printable(note))") }

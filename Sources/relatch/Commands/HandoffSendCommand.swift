@@ -9,8 +9,8 @@ struct HandoffSendCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "send", abstract: "Seal a pair to somebody else, with what it takes to use and to rotate it.",
     discussion: """
-      The file is an age file, signed inside. `relatch handoff open` imports it, `age -d` shows it to those who have nothing
-      else. It may travel by mail: only the recipient opens it. With --transfer the recipient rotates at once; nothing
+      The file is an age file, signed inside. `relatch handoff open` imports it, `age -d` shows it to those who have nothing \
+      else. It may travel by mail: only the recipient opens it. With --transfer the recipient rotates at once; nothing \
       rotates it here any more, and the pair stays a debt until the provider refuses it.
       """)
 
@@ -60,6 +60,10 @@ struct HandoffSendCommand: AsyncParsableCommand {
     }
     let vault = try await Places(options).openVault()
     try await requireRotatable(in: vault)
+    if let note {
+      try VisibleText.check(note, "the note")
+      try await vault.requireUntold(note, "note", of: [name])
+    }
     let now = WallClock.now()
     let (handoff, file) = try await vault.sendHandoff(
       of: name, stage: stage, to: recipient, expires: now + duration, note: note, isTransfer: transfer, now: now)

@@ -13,9 +13,9 @@ struct HookAddCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "add", abstract: "Add a program that is run at a rotation.",
     discussion: """
-      before    nothing is asked of the provider yet; a program that fails stops the attempt. It gets no pair.
-      promoted  a new pair is active and verified; it is on standard input: {"client_id":"…","client_secret":"…"}
-      failed    a run ended with an error, which is on standard input as {"code":…,"credential":"…","error":"…"}
+      before    nothing is asked of the provider yet; a program that fails stops the attempt. It gets no pair. \
+      promoted  a new pair is active and verified; it is on standard input: {"client_id":"…","client_secret":"…"} \
+      failed    a run ended with an error, which is on standard input as {"code":…,"credential":"…","error":"…"} \
       No shell reads the command; write secrets neither in it nor in what it prints.
       """)
 

@@ -8,7 +8,7 @@ struct IdentityCommand: AsyncParsableCommand {
     commandName: "identity",
     abstract: "Make an identity, print its public card, protect it with a passphrase, or unlock it for a time.",
     discussion: """
-      An identity is an age X25519 key; `age-keygen` makes them too. Where it has a passphrase, that is asked for on the
+      An identity is an age X25519 key; `age-keygen` makes them too. Where it has a passphrase, that is asked for on the \
       terminal, read from --passphrase-fd, or taken from relatch-passphrase among the credentials of a systemd service.
       """,
     subcommands: [
@@ -85,8 +85,8 @@ struct IdentityUnlockCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "unlock", abstract: "Ask for the passphrase once, for all of this login session and a time.",
     discussion: """
-      The kernel keeps the identity for the processes of this login session, and forgets it when the time or the session is
-      over, at `relatch identity lock`, and when the identity gets another passphrase. Until then each program that runs in
+      The kernel keeps the identity for the processes of this login session, and forgets it when the time or the session is \
+      over, at `relatch identity lock`, and when the identity gets another passphrase. Until then each program that runs in \
       the session can use it.
       """)
 

@@ -7,7 +7,7 @@ struct IncidentCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "incident", abstract: "Tell what happened of a leak: reported, replaced, delivered, refused, owed.",
     discussion: """
-      Everything is read from the log, with nothing unlocked, and holds no secret; with proofs that other people's tools
+      Everything is read from the log, with nothing unlocked, and holds no secret; with proofs that other people's tools \
       check (`relatch log prove` prints one). Without a name the incidents are listed. Ends with 12 while something is owed.
       """)
 
@@ -19,7 +19,9 @@ struct IncidentCommand: AsyncParsableCommand {
   @Flag(help: "Print a page for a browser, which needs no network and no other file.")
   var html = false
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("Put the report into this file.", valueName: "file"))
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp("Put the report into this file, which must not be there.", valueName: "file"))
   var output: String?
 
   func validate() throws {
@@ -29,37 +31,59 @@ struct IncidentCommand: AsyncParsableCommand {
 
   func run() async throws {
     let now = WallClock.now()
+    let place = try OutputPlace(output, nil, verb: "incident NAME -o FILE")
     let found = try await Places(options).openLocked().read { view in
       let parts = try IncidentHistory(view).parts
-      guard let name else { return Found.all(parts) }
+      guard let name else { return Found(.all(parts), disagreeing: try view.disagreements(with: parts)) }
       guard let incident = parts.last(where: { $0.incident == name || $0.credential == name })?.incident else {
         throw Failure(
           .notFound, "no incident is called \(Name.printable(name)), or is about a credential of that name",
           hint: "`relatch incident` lists those there are; `relatch revoke NAME --reason TEXT` reports a leak")
       }
-      return .one(
-        try IncidentReport(of: incident, parts.filter { $0.incident == incident }, in: view, now: now))
+      let chosen = parts.filter { $0.incident == incident }
+      return Found(
+        .one(try IncidentReport(of: incident, chosen, in: view, now: now)),
+        disagreeing: try view.disagreements(with: chosen))
     }
     let report = Report(options)
-    switch found {
+    switch found.content {
     case .all(let parts):
       if parts.isEmpty { report.note("no leak was ever reported") }
       for part in parts { try report.result(part.json, text: part.line) }
     case .one(let incident):
-      let text = html ? incident.page : options.json ? incident.json.canonicalText + "\n" : incident.text + "\n"
+      let text = html ? incident.page : options.json ? incident.json.line + "\n" : incident.text + "\n"
       if let output {
-        try PublicOutput.replace(output, Array(text.utf8))
+        try place.write(Array(text.utf8))
         report.note("\(output): incident \(incident.name)")
       } else {
         try StandardStream.output.write(text)
       }
-      if incident.isOwed { throw Status(code: .debtOutstanding) }
+      if incident.isOwed, found.disagreeing.isEmpty { throw Status(code: .debtOutstanding) }
+    }
+    guard found.disagreeing.isEmpty else {
+      throw Failure(
+        .corruptData,
+        "the log and the record do not say the same of \(found.disagreeing.joined(separator: ", ")): whether a leaked pair"
+          + " is owed still",
+        hint: "believe neither: try the leaked pair (`relatch revoke NAME --pair-file FILE`), and see in the report who"
+          + " wrote each entry")
     }
   }
 
-  private enum Found: Sendable {
-    case all([IncidentHistory.Part])
-    case one(IncidentReport)
+  private struct Found: Sendable {
+    enum Content: Sendable {
+      case all([IncidentHistory.Part])
+      case one(IncidentReport)
+    }
+
+    let content: Content
+    /// The credentials of which their records say something else than the log.
+    let disagreeing: [String]
+
+    init(_ content: Content, disagreeing: [String]) {
+      self.content = content
+      self.disagreeing = disagreeing
+    }
   }
 }
 

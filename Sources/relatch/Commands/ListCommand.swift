@@ -10,7 +10,10 @@ struct ListCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  var listing: CredentialListing { CredentialListing(settings: options.settings) }
+  @Option(help: ArgumentHelp("Only those with this tag.", valueName: "tag"))
+  var tag: String?
+
+  var listing: CredentialListing { CredentialListing(settings: options.settings, tag: tag) }
 
   func run() async throws { try await listing.run() }
 }
@@ -18,6 +21,8 @@ struct ListCommand: AsyncParsableCommand {
 /// What `list` does.
 struct CredentialListing: PlainCommand, Equatable {
   let settings: CommonSettings
+  /// Nil for all credentials.
+  var tag: String?
 
   func run() async throws {
     let report = Report(settings)
@@ -25,20 +30,36 @@ struct CredentialListing: PlainCommand, Equatable {
     // What all lines have in common is known before the first.
     let width = report.isJSON ? 0 : try await vault.read { try $0.longestName() }
     var isEmpty = true
-    try await CredentialPages(of: vault).each { _, credentials in
+    try await CredentialPages(of: vault, tag: tag).each { _, credentials in
       credentials
     } use: { credentials in
       try report.results(credentials, json: { $0.json(type: "credential") }, text: { $0.line(width: width) })
       isEmpty = isEmpty && credentials.isEmpty
     }
-    if isEmpty { report.note("the vault has no credentials yet: `relatch add` adds one") }
+    if isEmpty { try report.noteNone(of: tag) }
+  }
+}
+
+extension Report {
+  /// That there is no credential, or none with `tag`: that one may be misspelt, and is an error.
+  func noteNone(of tag: String?) throws {
+    guard let tag else { return note("the vault has no credentials yet: `relatch add` adds one") }
+    throw Failure(noneWithTag: tag)
+  }
+}
+
+extension Failure {
+  init(noneWithTag tag: String) {
+    self.init(
+      .notFound, "no credential has the tag \(Name.printable(tag))",
+      hint: "`relatch list` shows those that each has; `relatch policy NAME tags=…` gives it others")
   }
 }
 
 extension CredentialListing {
   init?(plain arguments: ArraySlice<String>) {
-    guard let plain = PlainArguments(arguments, options: []), plain.words.isEmpty else { return nil }
-    self.init(settings: plain.settings)
+    guard let plain = PlainArguments(arguments, options: ["--tag"]), plain.words.isEmpty else { return nil }
+    self.init(settings: plain.settings, tag: plain.value(of: "--tag"))
   }
 }
 
@@ -49,5 +70,6 @@ extension Credential {
     let debts = debts.count
     return "\(name)\(padding)  \(provider)  version \(active?.number ?? 0) since \(active?.since.description ?? "-")"
       + (debts == 0 ? "" : "  (\(debts) owed)")
+      + (policy.tags.isEmpty ? "" : "  tags \(policy.tags.joined(separator: ","))")
   }
 }

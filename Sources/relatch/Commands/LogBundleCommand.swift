@@ -9,8 +9,8 @@ struct LogBundleCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bundle", abstract: "Write entries with all that proves them, as one file for an auditor.",
     discussion: """
-      In it are the entries about these credentials, or all, within the span; who was a member; the checkpoints that those who
-      acted signed; and the proofs. `relatch log verify --bundle FILE` verifies it with public keys alone, and so can a program
+      In it are the entries about these credentials, or all, within the span; who was a member; the checkpoints that those who \
+      acted signed; and the proofs. `relatch log verify --bundle FILE` verifies it with public keys alone, and so can a program \
       written from vault/bundle.md. What is left out stays private.
       """)
 
@@ -28,17 +28,18 @@ struct LogBundleCommand: AsyncParsableCommand {
     let selection = try selection.selection(of: names)
     _ = try OutputPlace(output, nil, verb: "log bundle -o FILE")
     let report = Report(options)
-    let vault = try await Places(options).openLocked()
+    let places = try Places(options)
+    let (vault, records) = (try await places.openLocked(), places.witnessRecords)
     guard let output else {
       let found = try await vault.read { view in
-        try view.writeBundle(selection) { try StandardStream.output.write(($0 + [0x0A]).span.bytes) }
+        try view.writeBundle(selection, records: records) { try StandardStream.output.write(($0 + [0x0A]).span.bytes) }
       }
       return report.note(Self.text(found))
     }
     let found = try await vault.read { view in
       let found = Mutex<BundleReport?>(nil)
       try PrivateFile.create(output) { write in
-        let bundle = try view.writeBundle(selection) { try write(($0 + [0x0A]).span.bytes) }
+        let bundle = try view.writeBundle(selection, records: records) { try write(($0 + [0x0A]).span.bytes) }
         found.withLock { $0 = bundle }
       }
       return found.withLock { $0 }
@@ -55,10 +56,13 @@ struct LogBundleCommand: AsyncParsableCommand {
 
 /// Which entries of the log are asked for.
 struct EntrySelection: ParsableArguments {
-  @Option(help: ArgumentHelp("Only what was done at this time or after (RFC 3339).", valueName: "time"))
+  @Option(
+    help: ArgumentHelp(
+      "Only from the first entry of this time or later on (RFC 3339); what follows may give any time.",
+      valueName: "time"))
   var since: String?
 
-  @Option(help: ArgumentHelp("Only what was done at this time or before.", valueName: "time"))
+  @Option(help: ArgumentHelp("Only to the last entry of this time or before.", valueName: "time"))
   var until: String?
 
   /// Throws `usage` for a time that is none.

@@ -10,7 +10,7 @@ struct LogCommand: AsyncParsableCommand {
     commandName: "log", abstract: "Read and verify the log, without unlocking anything.",
     subcommands: [
       LogListCommand.self, LogVerifyCommand.self, LogCheckpointCommand.self, LogProveCommand.self,
-      LogExportCommand.self, LogBundleCommand.self, LogExposureCommand.self,
+      LogExportCommand.self, LogBundleCommand.self, LogExposureCommand.self, LogWitnessCommand.self,
     ])
 }
 
@@ -59,7 +59,7 @@ struct LogVerifyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify", abstract: "Verify the whole log offline: entries, tree, signatures, members.",
     discussion: """
-      Without --owner the log's own first entry says whose signatures to expect: that finds damage and careless changes.
+      Without --owner the log's own first entry says whose signatures to expect: that finds damage and careless changes. \
       With --owner it must be the key that is remembered elsewhere, which no one who only has the vault can imitate.
       """)
 
@@ -73,17 +73,25 @@ struct LogVerifyCommand: AsyncParsableCommand {
     help: ArgumentHelp("A checkpoint kept from before, which the log must extend; may be repeated.", valueName: "file"))
   var checkpoints: [String] = []
 
+  @OptionGroup var trusted: TrustedWitnesses
+
   @Option(help: ArgumentHelp("Verify this bundle instead of a vault; - is standard input.", valueName: "file"))
   var bundle: String?
 
   func run() async throws {
     if let bundle { return try verifyBundle(bundle) }
     let places = try Places(options)
+    let keys = try trusted.keys()
     // Verified before it is compared: that says which entry is wrong.
     let store = try places.openUncomparedStore()
     let expectations = try LogExpectations(founder: owner, checkpoints: checkpoints)
     let report = try await store.read { try VaultView.verify($0, expecting: expectations) }
-    let unbound = try await places.openLocked(verified: report.seen).read { $0.credentialsWithoutTerms }
+    let vault = try await places.openLocked(verified: report.seen)
+    let records = places.witnessRecords
+    let (unbound, standings) = try await vault.read { ($0.credentialsWithoutTerms, try $0.standings(of: records)) }
+    if let trouble = standings.compactMap(\.trouble).first { throw Submission.contradiction(trouble) }
+    let vouched = try trusted.require(
+      keys, among: standings.compactMap(\.seen) + SignedCheckpoint.read(checkpoints), of: report.entries)
     if let first = unbound.first {
       Diagnostics.standard.warning(
         "where \(unbound.count) credentials are rotated, and under which key, any member may say (\(first)\(unbound.count > 1 ? ", …" : "")):"
@@ -95,21 +103,37 @@ struct LogVerifyCommand: AsyncParsableCommand {
         "entries": .integer(Int(clamping: report.entries)), "first": .string(report.firstTime.description),
         "last": .string(report.lastTime.description), "members": .array(report.members.map { .string($0.name) }),
         "owner": .string(key.description), "root": .string(report.root.bytes.base64), "type": "verification",
-        "vault_id": .string(report.vault),
+        "vault_id": .string(report.vault), "witnesses": .array(standings.map(\.json)),
+        "vouched": .array(vouched.map(\.json)),
       ]),
       text: """
         the log is whole: \(report.entries) entries from \(report.firstTime) to \(report.lastTime)
         root     \(report.root.bytes.base64)
         members  \(report.members.map { "\($0.name) (\($0.role.rawValue))" }.joined(separator: ", "))
-        owner    \(key.description)\(owner == nil ? " (as the log itself says: remember it, and pass it as --owner)" : "")
+        owner    \(key.description)\(owner == nil ? " (as the log itself says: remember it, and pass it as --owner)" : "")\
+        \(standings.map { "\nwitness  \($0.witness.witness.name) \($0.text)" }.joined())\
+        \(vouched.map { "\nvouched  \($0.text)" }.joined())
         """)
+    if let gap = standings.gapText { Diagnostics.standard.warning(gap) }
   }
 
   private func verifyBundle(_ file: String) throws {
-    let found = try BundleReport(
-      readingFile: file, expecting: LogExpectations(founder: owner, checkpoints: checkpoints))
+    let expectations = try LogExpectations(founder: owner, checkpoints: checkpoints)
+    let found: BundleReport
+    do { found = try BundleReport(readingFile: file, expecting: expectations) } catch let error
+      where error is AuditError || (error as? VaultError)?.code == .corrupt
+    {
+      throw Failure(
+        .corruptData, "\(Name.printable(file)) is no sound bundle: \(error)",
+        hint: "give a file as `relatch log bundle` writes it; if it is one, it was altered, or is of another log than"
+          + " --owner or --checkpoint")
+    }
     let key = try NoteKey(name: "relatch/\(found.vault)", key: found.owner.signing)
-    let members = try found.members(file: file)
+    let entries = found.checkpoint.checkpoint.size
+    let vouched = try trusted.require(
+      trusted.keys(), among: found.cosigned + SignedCheckpoint.read(checkpoints), of: entries)
+    var members = try found.members(file: file)
+    if !vouched.isEmpty { members["vouched"] = .array(vouched.map(\.json)) }
     try Report(options).result(
       .object(members),
       text: """
@@ -117,7 +141,8 @@ struct LogVerifyCommand: AsyncParsableCommand {
         signed   \(found.signer.name) (\(found.signer.role.rawValue)) signed the newest checkpoint
         root     \(found.checkpoint.checkpoint.root.bytes.base64)
         members  \(found.members.map { "\($0.name) (\($0.role.rawValue))" }.joined(separator: ", "))
-        owner    \(key.description)\(owner == nil ? " (as the bundle itself says: compare it, or pass it as --owner)" : "")
+        owner    \(key.description)\(owner == nil ? " (as the bundle itself says: compare it, or pass it as --owner)" : "")\
+        \(vouched.map { "\nvouched  \($0.text)" }.joined())
         """)
     if found.signer.role != .owner {
       Diagnostics.standard.warning(
@@ -138,13 +163,20 @@ extension LogExpectations {
     }
     self.init(
       owner: owner,
-      remembered: try checkpoints.map { path in
-        let bytes = try PrivateFile.readPublic(path, limit: SignedNote.maximumSize)
-        do { return try SignedCheckpoint(decoding: bytes).checkpoint } catch {
-          throw Failure(
-            .corruptData, "--checkpoint \(Name.printable(path)): \(error)",
-            hint: "give a file as `relatch log checkpoint` writes it")
-        }
-      })
+      remembered: try SignedCheckpoint.read(checkpoints).map(\.checkpoint))
+  }
+}
+
+extension SignedCheckpoint {
+  /// The checkpoints in the files that --checkpoint names. Throws `notFound`, `corruptData`.
+  static func read(_ paths: [String]) throws -> [SignedCheckpoint] {
+    try paths.map { path in
+      let bytes = try PrivateFile.readPublic(path, limit: SignedNote.maximumSize)
+      do { return try SignedCheckpoint(decoding: bytes) } catch {
+        throw Failure(
+          .corruptData, "--checkpoint \(Name.printable(path)): \(error)",
+          hint: "give a file as `relatch log checkpoint` writes it")
+      }
+    }
   }
 }

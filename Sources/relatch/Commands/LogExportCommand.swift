@@ -6,7 +6,7 @@ struct LogExportCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "export", abstract: "Print entries for other people's collectors: JSON Lines, CEF, OCSF, syslog.",
     discussion: """
-      Each entry is proved to be in the log before it is printed. An export that fails harms nothing: the log is only read. To go on
+      Each entry is proved to be in the log before it is printed. An export that fails harms nothing: the log is only read. To go on \
       where the last one ended, give its number of entries as --from.
       """)
 
@@ -37,13 +37,24 @@ struct LogExportCommand: AsyncParsableCommand {
     let selection = try selection.selection(of: credentials)
     let vault = try await Places(options).openLocked()
     let (size, name) = try await vault.read { ($0.logSize, $0.header.id.description) }
+    var span = LogBundle.Span(of: selection)
+    if span.isOfTime {
+      for first in stride(from: 0, to: size, by: Int(Self.page)) {
+        let times = try await vault.read { view in
+          try (first..<min(size, first + Self.page)).map { try view.authenticatedEntry(at: $0).time }
+        }
+        for (offset, time) in times.enumerated() { span.note(time, at: first + UInt64(offset)) }
+      }
+    }
+    let bounds = span
     var start = min(from, size)
     while start < size {
       let range = start..<min(size, start + Self.page)
       let entries = try await vault.read { view in
         try range.compactMap { index in
           let entry = try view.authenticatedEntry(at: index)
-          return selection.includes(entry) ? ExportedEntry(entry: entry, index: index, vault: name) : nil
+          return selection.includes(entry, at: index, in: bounds)
+            ? ExportedEntry(entry: entry, index: index, vault: name) : nil
         }
       }
       for entry in entries { try StandardStream.output.write(entry.line(format) + "\n") }

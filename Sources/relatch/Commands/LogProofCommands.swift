@@ -8,18 +8,24 @@ struct LogCheckpointCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "checkpoint", abstract: "Print the newest signed checkpoint, a C2SP signed note.",
     discussion: """
-      Keep it where whoever writes the vault cannot: `relatch log verify --checkpoint FILE` finds every later change to what was
+      Keep it where whoever writes the vault cannot: `relatch log verify --checkpoint FILE` finds every later change to what was \
       in the log by then, and so do other people's verifiers of signed notes.
       """)
 
   @OptionGroup var options: CommonOptions
 
   @Option(
-    name: .shortAndLong, help: ArgumentHelp("Put it into this file, in the place of an older one.", valueName: "file"))
+    name: .shortAndLong, help: ArgumentHelp("Put it into this file, which must not be there.", valueName: "file"))
   var output: String?
 
+  @Flag(help: "The newest one that a witness has signed, with its cosignatures, in place of the newest of all.")
+  var cosigned = false
+
   func run() async throws {
-    let newest = try await Places(options).openLocked().read { try $0.newestCheckpoint }
+    let place = try OutputPlace(output, nil, verb: "log checkpoint -o FILE")
+    let places = try Places(options)
+    let (cosigned, records) = (cosigned, places.witnessRecords)
+    let newest = try await places.openLocked().read { try $0.checkpoint(cosigned: cosigned, by: records) }
     let checkpoint = newest.signed.checkpoint
     let report = Report(options)
     var object: [String: JSONValue] = [
@@ -28,13 +34,13 @@ struct LogCheckpointCommand: AsyncParsableCommand {
       "type": "checkpoint",
     ]
     if let output {
-      try PublicOutput.replace(output, newest.signed.bytes)
+      try place.write(newest.signed.bytes)
       object["file"] = .string(output)
       try report.confirmation(
         .object(object), text: "\(output): \(checkpoint.size) entries, signed by \(newest.member)")
     } else if report.isJSON {
       object["note"] = .string(String(decoding: newest.signed.bytes, as: UTF8.self))
-      try report.text(JSONValue.object(object).canonicalText)
+      try report.text(JSONValue.object(object).line)
     } else {
       try StandardStream.output.write(newest.signed.bytes.span.bytes)
       report.note("signed by \(newest.member): \(newest.key)")
@@ -46,7 +52,7 @@ struct LogProveCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "prove", abstract: "Print the proof that one entry is in the log, a C2SP tlog-proof.",
     discussion: """
-      It holds the newest checkpoint, and not the entry: that is what --text writes, exactly as it is hashed. With both and the
+      It holds the newest checkpoint, and not the entry: that is what --text writes, exactly as it is hashed. With both and the \
       key of who signed, anyone can verify offline that the entry is in the log; nothing else of the log is told.
       """)
 
@@ -55,20 +61,31 @@ struct LogProveCommand: AsyncParsableCommand {
   @Argument(help: "The entry's number, as `relatch log list` prints it; from 0.")
   var entry: UInt64
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("Put the proof into this file.", valueName: "file"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("Put the proof into this file, which must not be there.", valueName: "file")
+  )
   var output: String?
 
-  @Option(help: ArgumentHelp("Put the entry itself into this file, without a newline.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp(
+      "Put the entry itself into this file, which must not be there, without a newline.", valueName: "file"))
   var text: String?
 
   func run() async throws {
     let index = entry
-    let (proved, newest) = try await Places(options).openLocked().read {
-      (try $0.proof(ofEntry: index), try $0.newestCheckpoint)
+    let place = try OutputPlace(output, nil, verb: "log prove ENTRY -o FILE")
+    let textPlace = try text.map { try OutputPlace($0, nil, verb: "log prove ENTRY --text FILE") }
+    let (proved, newest) = try await Places(options).openLocked().read { view in
+      guard index < view.logSize else {
+        throw Failure(
+          .notFound, "the log has entries 0 to \(view.logSize - 1), and no entry \(index)",
+          hint: "`relatch log list` prints each with its number")
+      }
+      return (try view.proof(ofEntry: index), try view.newestCheckpoint)
     }
     let report = Report(options)
-    if let text { try PublicOutput.replace(text, proved.entry.bytes) }
-    if let output { try PublicOutput.replace(output, proved.proof.bytes) }
+    try textPlace?.write(proved.entry.bytes)
+    if output != nil { try place.write(proved.proof.bytes) }
     if report.isJSON {
       var object: [String: JSONValue] = [
         "entry": .integer(Int(clamping: index)), "key": .string(newest.key.description),
@@ -78,18 +95,41 @@ struct LogProveCommand: AsyncParsableCommand {
         "text": .string(String(decoding: proved.entry.bytes, as: UTF8.self)), "type": "proof",
       ]
       if let output { object["file"] = .string(output) }
-      return try report.text(JSONValue.object(object).canonicalText)
+      return try report.text(JSONValue.object(object).line)
     }
     if output == nil { try StandardStream.output.write(proved.proof.bytes.span.bytes) }
     report.note("signed by \(newest.member): \(newest.key)")
   }
 }
 
-/// Files for others to read, which hold nothing secret.
-enum PublicOutput {
-  /// Puts `bytes` in the place of the file at `path`, or makes it. Throws `usage` for no name, and `cannotWrite`.
-  static func replace(_ path: String, _ bytes: [UInt8]) throws {
-    guard !path.isEmpty else { throw Failure(.usage, "an empty name of a file", hint: "name the file to write") }
-    try PrivateFile.replace(path, bytes.span.bytes, isDurable: true)
+extension VaultView {
+  /// The newest checkpoint with the cosignatures that witnesses gave of it; or the newest that has any. Throws `notFound`.
+  fileprivate func checkpoint(
+    cosigned: Bool, by records: WitnessRecords
+  ) throws -> (signed: SignedCheckpoint, member: String, key: NoteKey) {
+    var newest = try newestCheckpoint
+    let seen = try standings(of: records).filter { $0.cosigned != nil }.compactMap(\.seen)
+    if cosigned {
+      guard let last = seen.max(by: { $0.checkpoint.size < $1.checkpoint.size }) else {
+        throw VaultError(.notFound, "no witness has signed a checkpoint of this log yet")
+      }
+      guard let (member, key) = try signer(of: last) else {
+        throw VaultError(.notFound, "the newest cosigned checkpoint is by somebody who is no member any more")
+      }
+      newest = (last, member, key)
+    }
+    newest.signed = newest.signed.adding(signaturesOf: seen)
+    return newest
+  }
+
+  private func signer(of signed: SignedCheckpoint) throws -> (member: String, key: NoteKey)? {
+    for member in members {
+      let key = try NoteKey(name: signed.checkpoint.origin, key: member.card.signing)
+      if signed.note.isSigned(by: key) {
+        try signed.note.verify(by: key)
+        return (member.name, key)
+      }
+    }
+    return nil
   }
 }

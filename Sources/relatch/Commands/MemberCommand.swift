@@ -16,10 +16,10 @@ struct MemberAddCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "add", abstract: "Make somebody a member, by the card that `relatch identity show` prints for them.",
     discussion: """
-      owner     opens every credential, and says who the members are and what they may open
-      operator  opens and rotates the credentials granted to it, and no other
-      auditor   opens nothing; for whoever reads the vault, and is to be known to it
-      A card says only what somebody wrote into it: compare the recipient and the signing key that are printed with those
+      owner     opens every credential, and says who the members are and what they may open \
+      operator  opens and rotates the credentials granted to it, and no other \
+      auditor   opens nothing; for whoever reads the vault, and is to be known to it \
+      A card says only what somebody wrote into it: compare the recipient and the signing key that are printed with those \
       on the member's machine, over another channel than the card came by.
       """)
 
@@ -73,7 +73,7 @@ struct MemberListCommand: AsyncParsableCommand {
     let report = Report(options)
     if report.isJSON {
       for member in members {
-        try report.text(member.card.object(since: member.since, grants: member.grants).canonicalText)
+        try report.text(member.card.object(since: member.since, grants: member.grants).line)
       }
     } else {
       let rows = members.map { member in
@@ -91,7 +91,7 @@ struct MemberRemoveCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "remove", abstract: "End a membership, and everything that hung from it.",
     discussion: """
-      Each credential that was open to the member gets a new key and is due for rotation at once, because what was copied
+      Each credential that was open to the member gets a new key and is due for rotation at once, because what was copied \
       before stays open: `relatch rotate --due` replaces those pairs. Where an owner goes, that is every credential.
       """)
 

@@ -9,7 +9,7 @@ struct MetricsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "metrics", abstract: "Print metrics for Prometheus, without unlocking anything.",
     discussion: """
-      With --output the file is replaced as a whole, and readable by others: for the textfile collector of node_exporter,
+      With --output the file is replaced as a whole, and readable by others: for the textfile collector of node_exporter, \
       which reads names that end in .prom. `relatch rotate --metrics FILE` writes the same at the end of each run.
       """)
 
@@ -32,10 +32,10 @@ extension Places {
   /// The metrics of the vault as it is now.
   func metrics(run: VaultFigures.Run?) async throws -> String {
     let vault = try await openLocked()
-    let bytes = databaseBytes
+    let (bytes, records) = (databaseBytes, witnessRecords)
     return try await vault.read { view in
       try VaultFigures(
-        view, schedule: RotationSchedule { TimeZoneRules(named: $0) }, vaultBytes: bytes,
+        view, schedule: RotationSchedule { TimeZoneRules(named: $0) }, records: records, vaultBytes: bytes,
         written: WallClock.now(), run: run)
     }.text
   }

@@ -11,7 +11,7 @@ struct PlanCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "plan", abstract: "Say what would happen now, why, and what stands in the way. Changes nothing.",
     discussion: """
-      Unlocks the vault, fetches the administrator's token, and reads what the provider has; every access is logged. With
+      Unlocks the vault, fetches the administrator's token, and reads what the provider has; every access is logged. With \
       --offline nothing is unlocked and nobody is asked.
       """)
 

@@ -6,8 +6,8 @@ struct RemoveCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "remove", abstract: "Remove a credential with all its pairs: nobody can open them afterwards.",
     discussion: """
-      Nothing is asked of the provider: its pairs stay what they are there. A credential that administers others is not
-      removed, nor one with a pair that is staged or still owed, unless --forget-debts says so. What was delivered to
+      Nothing is asked of the provider: its pairs stay what they are there. A credential that administers others is not \
+      removed, nor one with a pair that is staged or still owed, unless --forget-debts says so. What was delivered to \
       sinks stays where it is.
       """)
 

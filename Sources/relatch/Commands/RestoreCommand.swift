@@ -12,8 +12,8 @@ struct RestoreCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "restore", abstract: "Put a vault back from a backup, where there is none.",
     discussion: """
-      Needs an owner's identity. The vault appears as a whole, after all of it was verified, or not at all. What was rotated
-      since the backup was made has another pair at the provider than in it: `relatch resume` compares each credential,
+      Needs an owner's identity. The vault appears as a whole, after all of it was verified, or not at all. What was rotated \
+      since the backup was made has another pair at the provider than in it: `relatch resume` compares each credential, \
       and nothing is delivered or rotated before that.
       """)
 

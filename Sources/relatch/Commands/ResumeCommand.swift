@@ -7,7 +7,7 @@ struct ResumeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "resume", abstract: "Finish rotations that were interrupted, and begin none.",
     discussion: """
-      What became of the last request is read from the provider, whoever was interrupted and however long ago. A debt whose
+      What became of the last request is read from the provider, whoever was interrupted and however long ago. A debt whose \
       grace is over is settled; one in its grace is left alone. Sinks and hooks that lack the active pair are served.
       """)
 

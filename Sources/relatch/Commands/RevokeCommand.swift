@@ -11,14 +11,14 @@ struct RevokeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "revoke", abstract: "End a leaked pair: replace it now, delete it at the provider, see it refused.",
     discussion: """
-      The new pair is staged, saved, proved, promoted and delivered before the leaked one is deleted: nothing is without a
-      pair that works. No grace, window, hook or run that is not for a leak holds it back. What cannot be done is a debt
+      The new pair is staged, saved, proved, promoted and delivered before the leaked one is deleted: nothing is without a \
+      pair that works. No grace, window, hook or run that is not for a leak holds it back. What cannot be done is a debt \
       that every later run tries to settle: `relatch status` shows it, `relatch incident` tells all that happened.
 
-      With --contain the leaked pair is ended first, before its replacement was proved and delivered: there may be an
+      With --contain the leaked pair is ended first, before its replacement was proved and delivered: there may be an \
       outage until that has happened.
 
-      With --pair-file the file is searched, whatever its format, for secrets of the vault: it is said whose they are and
+      With --pair-file the file is searched, whatever its format, for secrets of the vault: it is said whose they are and \
       whether the provider still accepts them, and these are revoked. What is in it is never printed.
       """)
 
@@ -36,6 +36,9 @@ struct RevokeCommand: AsyncParsableCommand {
 
   @Option(help: ArgumentHelp("Every such credential of this kind of provider.", valueName: "id"))
   var provider: String?
+
+  @Option(help: ArgumentHelp("Every such credential that has this tag.", valueName: "tag"))
+  var tag: String?
 
   @Option(
     help: ArgumentHelp("What this member could open and may know still (`relatch log exposure`).", valueName: "member"))
@@ -61,11 +64,12 @@ struct RevokeCommand: AsyncParsableCommand {
 
   func validate() throws {
     guard
-      [!names.isEmpty && pairFile == nil, all, provider != nil, exposedTo != nil, pairFile != nil].count(where: \.self)
-        == 1
+      [!names.isEmpty && pairFile == nil, all, provider != nil, tag != nil, exposedTo != nil, pairFile != nil]
+        .count(where: \.self) == 1
     else {
       throw ValidationError(
-        "expected names of credentials, or one of --all, --provider ID, --exposed-to MEMBER, --pair-file FILE")
+        "expected names of credentials, or one of --all, --provider ID, --tag TAG, --exposed-to MEMBER, --pair-file FILE"
+      )
     }
     guard version == nil || Set(names).count == 1 else {
       throw ValidationError("--version is of one credential: name it, and it alone")
@@ -85,7 +89,7 @@ struct RevokeCommand: AsyncParsableCommand {
     try Revocation.check(reason: reason)
     async let _ = CurlTransport.load()
     // Read before anything else: a file that is not there leaves nothing behind.
-    let found = try pairFile.map { try FoundPair(path: $0) }
+    let file = try pairFile.map { try FoundPair(path: $0) }
     let places = try Places(options)
     // Before the vault is opened: a full disk keeps SQLite from reading, too.
     if SpaceReserve(places).releaseIfScarce() {
@@ -95,21 +99,28 @@ struct RevokeCommand: AsyncParsableCommand {
     let vault = try await places.openVault()
     let composition = RotationComposition(vault: vault)
     let incident = Incident.name(at: WallClock.now(), .system)
-    let leaks =
-      if let found { try await composition.search(found, in: names, incident: incident, report) } else {
-        try await chosen(in: vault)
+    let (found, failures) =
+      if let file { try await vault.versions(in: file, of: names, incident: incident, report) } else {
+        ([FoundVersion](), 0)
       }
+    let leaks = try await file == nil ? chosen(in: vault) : found.leaks
     if leaks.isEmpty { report.note("there is nothing to revoke") }
+    // Of a single one its run compares it.
+    try await vault.requireUntold(reason, "reason", of: leaks.count > 1 ? leaks.map(\.credential) : [])
     let (reason, contain, undelivered) = (reason, contain, undelivered)
-    try await composition.end(leaks, jobs: many.jobs, report) { version in
+    try await composition.end(leaks, trying: found, jobs: many.jobs, report) { version in
       Revocation(
         incident: incident, reason: reason, version: version, isContainment: contain, evenIfUndelivered: undelivered)
     }
+    if failures > 0 { throw Status(code: .someFailed) }
   }
 
   private func chosen(in vault: UnlockedVault) async throws -> [LeakedVersion] {
     let (names, provider, exposedTo, version) = (names, provider, exposedTo, version)
     let member = vault.member
+    if let tag {
+      return try await vault.rotatable(with: tag).map { LeakedVersion(credential: $0, version: nil) }
+    }
     return try await vault.read { view in
       if let exposedTo {
         return try view.exposures(to: exposedTo).filter { $0.isToBeRotated || !$0.owed.isEmpty }
@@ -121,19 +132,31 @@ struct RevokeCommand: AsyncParsableCommand {
         return names.filter { seen.insert($0).inserted }.map { LeakedVersion(credential: $0, version: version) }
       }
       return try view.rotatable(by: member)
-        .filter { name in try provider.map { try view.credential(name).provider == $0 } ?? true }
+        .filter { name in provider.map { (try? view.credential(name))?.provider ?? $0 == $0 } ?? true }
         .map { LeakedVersion(credential: $0, version: nil) }
     }
+  }
+}
+
+extension [FoundVersion] {
+  /// The newest of each credential: those before it count as leaked, too.
+  fileprivate var leaks: [LeakedVersion] {
+    Dictionary(grouping: self, by: \.credential).sorted { $0.key < $1.key }
+      .map { LeakedVersion(credential: $0.key, version: $0.value.map(\.number).max()) }
   }
 }
 
 extension RotationComposition {
   /// Ends `leaks`, administrators first, and says what is left to be done.
   func end(
-    _ leaks: [LeakedVersion], jobs: Int, _ report: Report, as revocation: @Sendable (UInt64?) -> Revocation
+    _ leaks: [LeakedVersion], trying found: [FoundVersion] = [], jobs: Int, _ report: Report,
+    as revocation: @Sendable (UInt64?) -> Revocation
   ) async throws {
-    let waves = try await vault.read { try leaks.waves(in: $0) }.map { wave in
-      wave.map { Errand(name: $0.credential, goal: .revoke(revocation($0.version))) }
+    let found = Dictionary(grouping: found, by: \.credential)
+    let waves = try await vault.read { leaks.waves(in: $0) }.map { wave in
+      wave.map {
+        Errand(name: $0.credential, goal: .revoke(revocation($0.version)), found: found[$0.credential] ?? [])
+      }
     }
     for line in try await vault.read({ try leaks.goneOnWith(in: $0) }) { report.note(line) }
     let count = waves.map(\.count).reduce(0, +)
@@ -141,7 +164,13 @@ extension RotationComposition {
     do { result = .success(try await runEach(waves, jobs: jobs, report: report.of(runs: count))) } catch {
       result = .failure(error)
     }
-    try await tellLeft(of: leaks.map(\.credential), report)
+    // What follows tells of it; nothing it meets may hide how the runs ended.
+    do {
+      try await tellLeft(of: leaks.map(\.credential), report)
+      for reached in try await vault.read({ try leaks.reach(in: $0) }) {
+        if report.isJSON { try report.result(reached.json, text: "") } else { report.note(reached.text) }
+      }
+    } catch { report.failure(Failure(error)) }
     try result.get()
   }
 
@@ -158,33 +187,6 @@ extension RotationComposition {
         }
     }
     for left in left { try report.result(left.json, text: left.text(now)) }
-  }
-}
-
-/// The versions of one credential that leaked, up to this one; nil for up to the active one.
-struct LeakedVersion: Hashable, Sendable {
-  let credential: String
-  let version: UInt64?
-}
-
-extension [LeakedVersion] {
-  /// What no version was named of, and a leak is noted already that the active one is not part of.
-  fileprivate func goneOnWith(in view: VaultView) throws -> [String] {
-    try filter { try $0.version == nil && view.hasCredential($0.credential) }.compactMap { leaked in
-      let credential = try view.credential(leaked.credential)
-      guard let leak = credential.leak, let active = credential.version(in: .active)?.number, active > leak.version
-      else { return nil }
-      return
-        "\(leaked.credential): gone on with the leak of version \(leak.version); version \(active), which replaced it,"
-        + " is not replaced: if that leaked, too, add --version \(active)"
-    }
-  }
-
-  /// Who administers others goes first: whoever has an administrator's pair can read theirs, and the new ones as well.
-  fileprivate func waves(in view: VaultView) throws -> [[LeakedVersion]] {
-    let administrators = try Set(view.credentials().filter { !$0.isSelfAdministered }.map(\.admin))
-    let first = filter { administrators.contains($0.credential) }
-    return [first, filter { !administrators.contains($0.credential) }].filter { !$0.isEmpty }
   }
 }
 
@@ -205,9 +207,9 @@ private struct LeftOfLeak: Sendable {
   func text(_ now: Timestamp) -> String {
     let (number, expires) = accepted
     var line = "\(credential.name): owed: version \(number) leaked and has not been seen to be refused"
-    line += next.map { $0 > now ? "; tried again in \(($0 - now).words), at \($0)" : "" } ?? ""
     line += expires.map { "; the provider ends it by itself in \(($0 - now).words), at \($0)" } ?? ""
-    return line + ", or by `relatch resume \(credential.name)`"
+    guard let next, next > now else { return line + "; `relatch resume \(credential.name)` tries it again" }
+    return line + "; tried again in \((next - now).words), at \(next), or by `relatch resume \(credential.name)`"
   }
 
   var json: JSONValue {

@@ -11,12 +11,12 @@ struct RotateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rotate", abstract: "Stage a new pair, prove it, promote it, and verify that it is in use.",
     discussion: """
-      A rotation that was interrupted is continued. The replaced pair is left alone for its grace, and retired by a later
+      A rotation that was interrupted is continued. The replaced pair is left alone for its grace, and retired by a later \
       `rotate` or by `relatch retire`.
 
-      With --due, for cron: rotates what its policy's max-age asks for and what is exposed to somebody whose access has
-      ended, continues what was interrupted, and retires debts past their grace, of all that the identity can open. It
-      may be run every minute: if nothing is due it says nothing and unlocks nothing, and after attempts that failed the
+      With --due, for cron: rotates what its policy's max-age asks for and what is exposed to somebody whose access has \
+      ended, continues what was interrupted, and retires debts past their grace, of all that the identity can open. It \
+      may be run every minute: if nothing is due it says nothing and unlocks nothing, and after attempts that failed the \
       next ones wait.
       """)
 
@@ -37,14 +37,17 @@ struct RotateCommand: AsyncParsableCommand {
       "Rotate what `relatch log exposure --plan` names for this member.", valueName: "member"))
   var exposedTo: String?
 
+  @Option(help: ArgumentHelp("Rotate every such credential that has this tag.", valueName: "tag"))
+  var tag: String?
+
   @OptionGroup var many: ManyOptions
 
   @Flag(help: "Cut off the replaced pair that holds the provider's staging slot, its grace over or not.")
   var replacePrevious = false
 
   func validate() throws {
-    guard [!names.isEmpty, all, due, exposedTo != nil].count(where: \.self) == 1 else {
-      throw ValidationError("expected names of credentials, or --all, or --due, or --exposed-to MEMBER")
+    guard [!names.isEmpty, all, due, exposedTo != nil, tag != nil].count(where: \.self) == 1 else {
+      throw ValidationError("expected names of credentials, or --all, --due, --tag TAG or --exposed-to MEMBER")
     }
   }
 
@@ -74,6 +77,7 @@ extension RotateCommand {
   private func chosen(in vault: UnlockedVault) async throws -> [String] {
     let member = vault.member
     if all { return try await vault.read { try $0.rotatable(by: member) } }
+    if let tag { return try await vault.rotatable(with: tag) }
     guard let exposedTo else { return names }
     return try await vault.read { try $0.exposures(to: exposedTo).filter(\.isToBeRotated).map(\.credential) }
   }
@@ -137,10 +141,40 @@ struct ManyOptions: ParsableArguments {
   }
 }
 
+extension UnlockedVault {
+  /// The credentials with `tag` that have something to rotate and that the member can open. Says of the others that they are left
+  /// out, and of those that are damaged; throws `notFound` if none has the tag.
+  func rotatable(with tag: String) async throws -> [String] {
+    let member = member
+    let (tagged, damaged, rotatable) = try await read { view in
+      let all = try view.names().map { ($0, try? view.credential($0)) }
+      return (
+        all.filter { $0.1?.policy.tags.contains(tag) ?? false }.map(\.0), all.filter { $0.1 == nil }.map(\.0),
+        Set(try view.rotatable(by: member))
+      )
+    }
+    guard !tagged.isEmpty else { throw Failure(noneWithTag: tag) }
+    let others = tagged.filter { !rotatable.contains($0) }
+    if !others.isEmpty {
+      Diagnostics.standard.warning(
+        "left out: \(others.joined(separator: ", ")): nothing to rotate, handed over, or not granted to \(member.name)")
+    }
+    if !damaged.isEmpty {
+      Diagnostics.standard.warning(
+        "left out: \(damaged.joined(separator: ", ")): damaged, so that nobody knows which tags they have")
+    }
+    return tagged.filter(rotatable.contains)
+  }
+}
+
 extension VaultView {
-  /// The credentials that have something to rotate and that `member` can open.
+  /// The credentials that have something to rotate and that `member` can open. One that is damaged is among them: it is for its
+  /// own run to fail.
   func rotatable(by member: Member) throws -> [String] {
-    try credentials().filter { try $0.canRotate && !$0.isTransferred && canOpen($0, member) }.map(\.name)
+    try names().filter { name in
+      guard let credential = try? credential(name) else { return true }
+      return try credential.canRotate && !credential.isTransferred && canOpen(credential, member)
+    }
   }
 }
 

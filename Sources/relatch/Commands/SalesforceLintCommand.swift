@@ -7,7 +7,7 @@ struct SalesforceLintCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "lint", abstract: "Say what in a project's files stands in the way of the flow, and of rotation.",
     discussion: """
-      Reads source format and metadata format. Prints one line for each thing found, with its file and line, and nothing if
+      Reads source format and metadata format. Prints one line for each thing found, with its file and line, and nothing if \
       there is none. A fault ends the command with 78; a note does not. Nothing of a key or a secret is ever printed.
       """)
 

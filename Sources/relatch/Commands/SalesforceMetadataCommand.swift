@@ -8,8 +8,8 @@ struct SalesforceMetadataCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "metadata", abstract: "Write the files that make an app in an org, ready to be deployed.",
     discussion: """
-      The app gets the client credentials flow, in both places that must enable it, and a run-as user. Its key and secret
-      are made by the org and are in none of the files. They describe a new app: deployed over one that is there, they
+      The app gets the client credentials flow, in both places that must enable it, and a run-as user. Its key and secret \
+      are made by the org and are in none of the files. They describe a new app: deployed over one that is there, they \
       replace what it had.
       """)
 

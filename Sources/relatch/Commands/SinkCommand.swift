@@ -14,7 +14,7 @@ struct SinkAddCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "add", abstract: "Add a file that gets every promoted pair.",
     discussion: """
-      The file is replaced at once, never written half, and nobody but its owner, and its group if the mode says so, may
+      The file is replaced at once, never written half, and nobody but its owner, and its group if the mode says so, may \
       read it. A template has {{client_id}}, {{client_secret}}, {{name}} and {{version}}.
       """)
 
@@ -68,15 +68,7 @@ struct SinkAddCommand: AsyncParsableCommand {
       throw Failure(.usage, "--prefix goes with --format dotenv", hint: "the other formats have no variables")
     }
     if let template { return .template(path: try Paths.absolute(template)) }
-    return format == .dotenv ? .dotenv(prefix: prefix ?? usualPrefix) : .json
-  }
-
-  /// `crm/prod` as `CRM_PROD`.
-  private var usualPrefix: String {
-    let letters = name.uppercased().unicodeScalars.map { scalar in
-      scalar.isASCII && (scalar.properties.isAlphabetic || (48...57).contains(scalar.value)) ? Character(scalar) : "_"
-    }
-    return (letters.first?.isNumber == true ? "_" : "") + String(letters.prefix(63))
+    return format == .dotenv ? .dotenv(prefix: prefix ?? VariableNames.prefix(of: name)) : .json
   }
 }
 

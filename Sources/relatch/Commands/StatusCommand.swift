@@ -9,7 +9,8 @@ struct StatusCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status", abstract: "Show where each credential stands and what is owed, without unlocking anything.",
     discussion: """
-      Ends with 11 if the active pair was brought to a sink or hook in vain, with 12 if a debt is past its grace.
+      Ends with 11 if the active pair was brought to a sink or hook in vain, with 12 if a debt is past its grace, \
+      or a leak is not ended.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -17,11 +18,16 @@ struct StatusCommand: AsyncParsableCommand {
   @Argument(help: "The credentials' names; all if none is given.")
   var names: [String] = []
 
+  @Option(help: ArgumentHelp("Only those with this tag.", valueName: "tag"))
+  var tag: String?
+
   func run() async throws {
     let report = Report(options)
     let now = WallClock.now()
     var (isEmpty, hasFailedDelivery, hasOverdueDebt) = (true, false, false)
-    let pages = CredentialPages(of: try await Places(options).openLocked(), names)
+    let places = try Places(options)
+    let vault = try await places.openLocked()
+    let pages = CredentialPages(of: vault, names, tag: tag)
     try await pages.each { view, credentials in
       var index = try IndexCheck(view)
       return try credentials.map { credential in
@@ -38,10 +44,23 @@ struct StatusCommand: AsyncParsableCommand {
       hasFailedDelivery = hasFailedDelivery || standings.contains(where: \.hasFailedDelivery)
       hasOverdueDebt = hasOverdueDebt || standings.contains { $0.hasOverdueDebt(now) }
     }
-    if isEmpty { report.note("the vault has no credentials yet: `relatch add` adds one") }
+    if isEmpty { try report.noteNone(of: tag) }
+    if names.isEmpty && tag == nil { try await tellWitnesses(vault, places.witnessRecords, report) }
     // What waits for a delivery is not retired: that comes first.
     if hasFailedDelivery { throw Status(code: .deliveryFailed) }
     if hasOverdueDebt { throw Status(code: .debtOutstanding) }
+  }
+
+  private func tellWitnesses(_ vault: LockedVault, _ records: WitnessRecords, _ report: Report) async throws {
+    let standings = try await vault.read { try $0.standings(of: records) }
+    for standing in standings {
+      if let trouble = standing.trouble { Diagnostics.standard.warning("\(trouble): see `relatch log verify`") }
+    }
+    if report.isJSON {
+      if let gap = standings.gapJSON { try report.text(gap.canonicalText) }
+    } else if let gap = standings.gapText {
+      try report.text(gap)
+    }
   }
 }
 
@@ -77,7 +96,7 @@ struct Standing: Sendable {
 
   func hasOverdueDebt(_ now: Timestamp) -> Bool {
     if let transfer = credential.transfer { return !credential.debts.isEmpty && transfer.expires <= now }
-    return !credential.debts.isEmpty && (credential.leak != nil || graceEnds.map { $0 <= now } == true)
+    return credential.leak != nil || !credential.debts.isEmpty && graceEnds.map { $0 <= now } == true
   }
 
   var hasFailedDelivery: Bool { credential.undelivered.contains { $0.tried != nil } }
@@ -105,7 +124,10 @@ struct Standing: Sendable {
     }
     if let text = schedule.text(of: credential, at: now) { lines.append("  \(text)") }
     if let leak = credential.leak {
-      lines.append("  incident \(leak.incident): versions up to \(leak.version) leaked, reported at \(leak.since)")
+      lines.append(
+        "  incident \(leak.incident): versions up to \(leak.version) leaked, reported at \(leak.since)"
+          + (credential.isActiveLeaked
+            ? ", the active one with them: `relatch resume \(credential.name)` replaces it" : ""))
     }
     if let exposure = credential.exposure, !schedule.tellsOfExposure {
       lines.append("  \(exposure.text): `relatch rotate \(credential.name)` replaces it")
@@ -175,6 +197,7 @@ struct Standing: Sendable {
       members["age_limit"] = .string(limit.description)
     }
     if let leak = credential.leak { members["leak"] = leak.json }
+    if !credential.policy.tags.isEmpty { members["tags"] = .array(credential.policy.tags.map { .string($0) }) }
     if let exposure = credential.exposure { members["exposure"] = exposure.json }
     if let transfer = credential.transfer { members["transfer"] = transfer.object }
     if let nextAttempt { members["next_attempt"] = .string(nextAttempt.description) }

@@ -22,16 +22,24 @@ struct UnattendedOptions: ParsableArguments {
     do {
       try await body(report)
     } catch let status as Status {
-      await writeMetrics(options, status.code)
+      await finish(options, report, status.code)
       throw status
     } catch {
       // Standard error gets it from `main`.
       let failure = Failure(error)
       report.syslog?.failure(failure, of: nil)
-      await writeMetrics(options, failure.code)
+      await finish(options, report, failure.code)
       throw error
     }
-    await writeMetrics(options, .done)
+    if await !finish(options, report, .done) { throw Status(code: .corruptData) }
+  }
+
+  /// Hands the checkpoint to the witnesses, and writes the metrics. False if a witness has seen another log.
+  @discardableResult
+  private func finish(_ options: CommonOptions, _ report: Report, _ code: ExitCode) async -> Bool {
+    let isConsistent = await report.handOver(options)
+    await writeMetrics(options, isConsistent || code != .done ? code : .corruptData)
+    return isConsistent
   }
 
   private func writeMetrics(_ options: CommonOptions, _ code: ExitCode) async {

@@ -26,6 +26,12 @@ extension VaultFigures {
       MetricFamily(
         "relatch_log_checkpoint_timestamp_seconds", help: "The time of the newest entry that a checkpoint covers.",
         checkpointed.map { .moment($0) }),
+      eachWitness("relatch_witness_unseen_entries", help: "How many entries the witness has not seen.") {
+        .integer(Int64(clamping: $0.unseen))
+      },
+      eachWitness("relatch_witness_unseen_timestamp_seconds", help: "When the first of them came.") {
+        $0.since.map { .moment($0) }
+      },
       each("relatch_pair_created_timestamp_seconds", help: "When the active pair was made.") {
         $0.created.map { .moment($0) }
       },
@@ -73,6 +79,17 @@ extension VaultFigures {
         "relatch_delivery_outstanding", help: "How many sinks and hooks have not got the active version."
       ) { $0.undelivered.map { .integer(Int64($0)) } },
     ]
+  }
+
+  /// One sample for each witness that has a value.
+  private func eachWitness(
+    _ name: String, help: String, _ value: (WitnessFigures) -> MetricFamily.Value?
+  ) -> MetricFamily {
+    MetricFamily(
+      name, help: help,
+      witnesses.compactMap { witness in
+        value(witness).map { .init(labels: ["witness": witness.name], value: $0) }
+      })
   }
 
   /// One sample for each credential that has a value.

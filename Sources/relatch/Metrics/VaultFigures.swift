@@ -18,25 +18,29 @@ struct VaultFigures: Sendable {
   /// The time of the newest entry, which a signed checkpoint covers.
   let checkpointed: Timestamp?
   let credentials: [CredentialFigures]
+  /// What each witness has seen of the log.
+  let witnesses: [WitnessFigures]
   /// Nil if these are not written by a run.
   let run: Run?
 
   init(
     written: Timestamp, vaultBytes: Int64?, logEntries: UInt64, checkpointed: Timestamp?,
-    credentials: [CredentialFigures], run: Run?
+    credentials: [CredentialFigures], witnesses: [WitnessFigures] = [], run: Run?
   ) {
     self.written = written
     self.vaultBytes = vaultBytes
     self.logEntries = logEntries
     self.checkpointed = checkpointed
     self.credentials = credentials
+    self.witnesses = witnesses
     self.run = run
   }
 
   /// Reads all that is told of the vault of `view`. Throws as `VaultView` does: figures that are not authentic are
   /// not written.
   init(
-    _ view: VaultView, schedule: RotationSchedule, vaultBytes: Int64?, written: Timestamp, run: Run?
+    _ view: VaultView, schedule: RotationSchedule, records: WitnessRecords, vaultBytes: Int64?, written: Timestamp,
+    run: Run?
   ) throws {
     let credentials = try view.credentials()
     let size = view.logSize
@@ -52,7 +56,22 @@ struct VaultFigures: Sendable {
         return CredentialFigures(
           credential, journal: journal,
           appointment: schedule.appointment(for: credential, journal: journal, partners: partners.of(credential)))
-      }, run: run)
+      }, witnesses: try view.standings(of: records).map { WitnessFigures($0) }, run: run)
+  }
+}
+
+/// What the metrics tell of one witness.
+struct WitnessFigures: Sendable {
+  let name: String
+  /// How many entries of the log it has not seen.
+  let unseen: UInt64
+  /// When the first of them came; nil if there is none.
+  let since: Timestamp?
+}
+
+extension WitnessFigures {
+  init(_ standing: WitnessStanding) {
+    self.init(name: standing.witness.witness.name, unseen: standing.unseen, since: standing.since)
   }
 }
 

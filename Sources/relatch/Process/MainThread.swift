@@ -57,6 +57,10 @@ final class MainThread: TaskExecutor {
   }
 
   /// Runs `block` after everything that was handed over before.
+  ///
+  /// The store's commits wait here with everything else: whatever blocks this thread for long while a transaction is open, as a full
+  /// pipe or a prompt would, holds the store's lock for all other processes. Nothing prints or asks between a call that writes and
+  /// its commit; where many write at once, printing is `RunExecutor`'s.
   func perform(_ block: @escaping @Sendable () -> Void) {
     change { $0.work.append(.block(block)) }
   }

@@ -59,6 +59,13 @@ final class OpenedVaults: Sendable {
     return compared.vault
   }
 
+  /// Whether the log of the vault in the folder `path` is another than this process's user had seen when it was opened here;
+  /// true if that is not known.
+  func hasGrown(at path: String) -> Bool {
+    guard let opened = opened.withLock({ $0[Self.absolute(path)] }) else { return true }
+    return opened.vault.seen?.checkpoint != opened.kept
+  }
+
   /// Takes what stands in the folder `path` for what is to be remembered of it: the vault was made just now.
   func adopt(_ store: any Store, at path: String, with known: KnownVaults?) {
     guard let known else { return }

@@ -39,6 +39,9 @@ struct ProcessHardening: Sendable {
   /// The mask that this process was started with, for programs that it runs beside itself.
   var childMask: UInt32 { UInt32(inheritedMask) }
 
+  /// Whether such a program is to have the SIGPIPE that ends it.
+  var restoresPipe: Bool { !inheritedPipeIsIgnored }
+
   /// Gives a program about to be run by `exec` the mask and the SIGPIPE that this process was started with. Core dumps stay
   /// off: its environment holds a pair.
   func restoreForChild() {

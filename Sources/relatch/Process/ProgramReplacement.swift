@@ -1,3 +1,4 @@
+import CSystem
 import Glibc
 import Vault
 
@@ -48,20 +49,51 @@ struct ProgramReplacement {
     )
   }
 
-  /// Runs it in this process's place, in `folder` if one is named. Returns only to throw.
-  func run(in folder: String? = nil) throws -> Never {
+  /// Runs it in this process's place, in `folder` if one is named, with `variables` in its environment. Returns only to throw.
+  func run(in folder: String? = nil, with variables: [SecretVariable] = []) throws -> Never {
     if let folder, chdir(folder) != 0 {
       throw Failure(
         .notFound, "cannot work in \(Name.printable(folder)): \(String(cString: strerror(errno)))",
         hint: "check that the folder is there")
     }
     ProcessHardening.applied.restoreForChild()
+    withWords { words in
+      SecretVariable.withEnvironment(variables) { _ = execve(path, words, $0) }
+    }
+    throw cannotRun(errno)
+  }
+
+  /// Runs it beside this process, with `variables` in its environment, and with these descriptors for standard output and
+  /// error; -1 for our own. Returns its pid. To be called on the main thread, with which it ends.
+  func accompany(with variables: [SecretVariable], output: Int32, errors: Int32) throws -> Int32 {
+    let pid = withWords { words in
+      SecretVariable.withEnvironment(variables) { environment in
+        var companion = csystem_companion(
+          path: nil, arguments: words, environment: environment, output: output, errors: errors,
+          mask: ProcessHardening.applied.childMask, restores_pipe: ProcessHardening.applied.restoresPipe ? 1 : 0)
+        return path.withCString { path in
+          companion.path = path
+          return csystem_accompany(&companion)
+        }
+      }
+    }
+    guard pid > 0 else { throw cannotRun(errno) }
+    return pid
+  }
+
+  private func withWords<Result>(_ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result) -> Result {
     let words = arguments.map { strdup($0) } + [nil]
-    execve(path, words, environ)
-    let reason = String(cString: strerror(errno))
-    for word in words { free(word) }
-    throw Failure(
-      .notPermitted, "\(Name.printable(path)) cannot be run: \(reason)",
+    defer {
+      let saved = errno
+      for word in words { free(word) }
+      errno = saved
+    }
+    return withUnsafePointers(words, body)
+  }
+
+  private func cannotRun(_ number: Int32) -> Failure {
+    Failure(
+      .notPermitted, "\(Name.printable(path)) cannot be run: \(String(cString: strerror(number)))",
       hint: "it must be a program, or a script whose first line names its interpreter")
   }
 }

@@ -1,3 +1,5 @@
+import Vault
+
 /// The lines for people on standard error: `relatch: error: …`, `relatch: hint: …`, `relatch: warning: …`.
 struct Diagnostics: Sendable {
   static let standard = Diagnostics(stream: .error)
@@ -24,10 +26,10 @@ struct Diagnostics: Sendable {
   static func printable(_ text: String) -> String {
     var result = ""
     for scalar in text.unicodeScalars {
-      switch scalar.properties.generalCategory {
-      case .control, .format, .lineSeparator, .paragraphSeparator:
+      if VisibleText.hides(scalar) {
         result += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
-      default: result.unicodeScalars.append(scalar)
+      } else {
+        result.unicodeScalars.append(scalar)
       }
     }
     return result

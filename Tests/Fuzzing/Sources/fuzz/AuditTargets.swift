@@ -35,6 +35,28 @@ let auditTargets = [
     try signed.verify(by: noteKey.key)
     require(signed.checkpoint == log.checkpoint.checkpoint, "a checkpoint that nobody signed")
   },
+  FuzzTarget("witness-answer", seeds: { [[0] + cosignature, [1], [1, 0, 0, 9, 1], [0] + Array("20852014\n".utf8)] }) {
+    input in
+    guard let mode = input.first else { return }
+    let rest = input.dropFirst()
+    if let size = try? WitnessExchange.size(Array(rest)) {
+      require(Array("\(size)\n".utf8) == Array(rest), "a size with a second spelling")
+    }
+    if let key = try? WitnessKey(String(decoding: rest, as: UTF8.self)) {
+      require(Array(key.description.utf8) == Array(rest), "a key with a second spelling")
+    }
+    let answer = mode & 1 == 0 ? Array(rest) : edited(cosignature, by: rest)
+    let cosigned = try log.checkpoint.cosigned(by: witnessKey, answer: answer)
+    let lines = cosigned.note.signatures
+    require(
+      lines.count == 2 && cosigned.note.text == log.checkpoint.note.text, "a checkpoint with more than was asked for")
+    require(try cosigned.cosignature(by: witnessKey)?.time == 1_767_225_700, "a cosignature that nobody made")
+    require(try SignedCheckpoint(decoding: cosigned.bytes) == cosigned, "a cosigned checkpoint that is not read back")
+  },
+  FuzzTarget("witness", seeds: { witnesses.map { $0.json.canonicalBytes } }) { input in
+    let witness = try Witness(JSONValue(readingCanonical: input))
+    require(witness.json.canonicalBytes == input, "a witness with a second spelling")
+  },
   FuzzTarget("proof", seeds: { log.proofs.map { [0] + $0.bytes } + [[1, 0, 0, 0, 1]] }) { input in
     guard let mode = input.first else { return }
     let rest = input.dropFirst()
@@ -84,6 +106,21 @@ private let cards = made {
   ]
 }
 private let noteKey = made { try NoteKey(name: log.origin, key: Fixed.identity.signingKey.verifyingKey) }
+private let witnessKey = made { try WitnessKey(name: "witness.example/w1", key: Fixed.other.signingKey.verifyingKey) }
+private let cosignature = made {
+  let line = Cosignature.signature(
+    over: log.checkpoint.note.text, time: 1_767_225_700, by: witnessKey, key: Fixed.other.signingKey)
+  let note = SignedNote(text: log.checkpoint.note.text, signatures: [line]).bytes
+  return Array(note.dropFirst(log.checkpoint.note.text.utf8.count + 1))
+}
+private let witnesses = made {
+  [
+    try Witness(name: "usb", kind: .file(path: "/mnt/usb/note")),
+    try Witness(name: "all", kind: .folder(path: "/mnt/all")),
+    try Witness(name: "ask", kind: .command(["/usr/bin/ask", "w1"], witnessKey)),
+    try Witness(name: "w1", kind: .http(url: "https://witness.example/prefix", witnessKey)),
+  ]
+}
 private let times = [
   "2026-11-21T09:20:00.123Z", "2026-11-21 09:20:00+05:30", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59.999999-23:59",
   "2024-02-29t00:00:00z",

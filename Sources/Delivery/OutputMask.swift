@@ -1,0 +1,127 @@
+import CSystem
+import Glibc
+import Rotation
+import Sodium
+package import Vault
+
+/// Passes on what a program says, with every part of every known pair masked, also where it comes in pieces.
+///
+/// A thread of its own reads and writes, so that neither a program that says nothing nor a reader that takes nothing holds up
+/// anything else. What may be the beginning of a secret waits until that is known.
+package final class OutputMask: Sendable {
+  private let commands: CommandPipe
+  private let done: Int32
+
+  /// How much is still passed on after the program's end: what others left in the pipe must not hold us for ever.
+  private static let mostAfterwards = 1 << 20
+
+  /// Passes on what comes from `input` to `output`; `input` is closed when it is over, `output` is not. When nothing has come for
+  /// `pause`, up to three characters that may be the beginning of a secret are passed on, too.
+  ///
+  /// Throws `cannotStart`, or `SodiumError` if there is no memory to mask it in; `input` is then as it was.
+  package init(from input: Int32, to output: Int32, masking pairs: [Pair], pause: Duration) throws {
+    let capture = try OutputCapture(masking: pairs)
+    let commands = try CommandPipe()
+    var ends: [Int32] = [-1, -1]
+    guard csystem_pipe(&ends) == 0 else { throw DeliveryError(.cannotStart, "no pipe to the program: \(Errno.text)") }
+    (self.commands, done) = (commands, ends[0])
+    let finished = ends[1]
+    let isStarted = Thread.start {
+      var passing = Passing(input: input, output: output, commands: commands, capture: capture, pause: pause)
+      passing.run()
+      close(input)
+      close(finished)
+    }
+    guard isStarted else {
+      close(finished)
+      throw DeliveryError(.cannotStart, "there is no thread to mask what the program says")
+    }
+  }
+
+  deinit { close(done) }
+
+  /// Passes on what the program said before it ended, and returns when that is done. Who still holds the pipe is not waited
+  /// for.
+  package func finish() {
+    commands.send(.ended)
+    var byte: UInt8 = 0
+    while read(done, &byte, 1) < 0 && errno == EINTR {}
+  }
+
+  private struct Passing {
+    let input: Int32
+    let output: Int32
+    let commands: CommandPipe
+    var capture: OutputCapture
+    let pause: Int32
+    private var isOver = false
+
+    init(input: Int32, output: Int32, commands: CommandPipe, capture: OutputCapture, pause: Duration) {
+      self.input = input
+      self.output = output
+      self.commands = commands
+      self.capture = capture
+      self.pause = Int32(clamping: Int64(pause / .milliseconds(1)))
+    }
+
+    /// An error of ours, too, ends it: what cannot be masked is not passed on, and the program finds its output closed.
+    mutating func run() {
+      var hasPaused = true
+      while !isOver {
+        var sources = [
+          pollfd(fd: input, events: Int16(POLLIN), revents: 0),
+          pollfd(fd: commands.readEnd, events: Int16(POLLIN), revents: 0),
+        ]
+        let count = poll(&sources, nfds_t(sources.count), hasPaused ? -1 : pause)
+        guard count >= 0 || errno == EINTR else { return }
+        hasPaused = count == 0
+        if hasPaused {
+          capture.showBeginning()
+          write(capture.passOn())
+        } else if sources[0].revents != 0 {
+          guard (try? pass()) != nil else { return }
+        } else if sources[1].revents != 0 {
+          return drain()
+        }
+      }
+    }
+
+    private mutating func drain() {
+      _ = fcntl(input, F_SETFL, O_NONBLOCK)
+      var total = 0
+      while !isOver, total < OutputMask.mostAfterwards, let count = try? pass(), count > 0 { total += count }
+      if !isOver, let rest = try? capture.finish() { write(rest) }
+    }
+
+    /// Passes on one piece: how much was read.
+    private mutating func pass() throws -> Int {
+      let piece = try SecretBytes(capacity: 1 << 14) { bytes in
+        bytes.withUnsafeMutableBytes { buffer, initialized in
+          let count = read(input, buffer.baseAddress, buffer.count)
+          initialized = max(0, count)
+          isOver = count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)
+        }
+      }
+      try piece.withUnsafeBytes { try capture.take($0) }
+      write(isOver ? try capture.finish() : capture.passOn())
+      return piece.count
+    }
+
+    /// A reader that has gone away ends it, and the program is told as it would have been.
+    private mutating func write(_ bytes: [UInt8]) {
+      var rest = bytes[...]
+      while !rest.isEmpty {
+        let count = rest.withUnsafeBytes { Glibc.write(output, $0.baseAddress, $0.count) }
+        if count >= 0 {
+          rest = rest.dropFirst(count)
+        } else if errno == EAGAIN {
+          var room = pollfd(fd: output, events: Int16(POLLOUT), revents: 0)
+          poll(&room, 1, -1)
+        } else if errno != EINTR {
+          isOver = true
+          return
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,61 @@
+import OAuth
+import Rotation
+import Sodium
+import Transport
+
+/// Requests to a management interface with the token that an administering client is granted.
+struct AdministeredCall: Sendable {
+  let admin: AdminAccess
+  let credentials: ClientCredentials
+  let http: ManagementCall
+
+  /// One request. A refused token did not act, so it is renewed once.
+  func send(
+    _ method: HTTPRequest.Method, _ endpoint: Endpoint, _ body: ManagementCall.Body = .none
+  ) async throws(ProviderError) -> ManagementCall.Answer {
+    let token = try await admin.token(by: credentials, over: http.transport)
+    do { return try await http.send(method, endpoint, token: token, body: body) } catch  where error.status == 401 {
+      await admin.session.end(token)
+      return try await http.send(
+        method, endpoint, token: try await admin.token(by: credentials, over: http.transport), body: body)
+    }
+  }
+}
+
+extension Endpoint {
+  /// A path of the server that a setting names. Throws `configuration` if it does not make a URL.
+  func path(_ path: String) throws(ProviderError) -> Endpoint {
+    do { return try at(path) } catch { throw ProviderError(error) }
+  }
+
+  /// The server that setting `key` has, without a path.
+  init(serverSetting key: String, of settings: [String: String]) throws(ProviderError) {
+    try self.init(setting: key, of: settings)
+    guard url.hasSuffix("://\(host)") || url.hasSuffix("://\(host)/") else {
+      throw ProviderError(.configuration, "setting \(key) has a path, expected the server alone")
+    }
+  }
+
+  /// Fails unless `other` is the same server: an administrator's token goes nowhere else.
+  func requireSameServer(as other: Endpoint, _ admin: String) throws(ProviderError) {
+    guard host.lowercased() == other.host.lowercased(), isEncrypted == other.isEncrypted else {
+      throw ProviderError(
+        .configuration, "\(host) is not the server of \(admin), which administers: \(other.host)",
+        hint: "a credential and its administrator belong to one server: give both the same url")
+    }
+  }
+}
+
+/// A setting that becomes a part of a path: letters, digits, `-`, `_` and `.`, and not only dots.
+func pathSetting(_ key: String, of settings: [String: String]) throws(ProviderError) -> String? {
+  guard let text = settings[key] else { return nil }
+  let isPlain = text.utf8.allSatisfy { byte in
+    (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || ".-_".utf8.contains(byte)
+  }
+  guard isPlain, (1...128).contains(text.utf8.count), text.contains(where: { $0 != "." }) else {
+    throw ProviderError(
+      .configuration, "setting \(key): expected 1 to 128 of A-Z a-z 0-9 . _ -",
+      hint: "take it from the provider's pages")
+  }
+  return text
+}

@@ -1,0 +1,120 @@
+import JSON
+import OAuth
+package import Rotation
+import Sodium
+package import Transport
+package import Vault
+
+/// The secret of an Auth0 application. Another one is made in its place, and the old one ends with it; the current one is shown
+/// to whoever may read client keys.
+package struct Auth0Provider: ProviderKind, PrimaryReader {
+  package static let descriptor = ProviderDescriptor(
+    id: "auth0", summary: "Applications of an Auth0 tenant: rotate-secret of the Management API",
+    settings: [
+      .init("url", "the tenant, as in https://example.eu.auth0.com"),
+      .init("audience", "the API that tokens are asked for, as its identifier; the Management API if absent"),
+      .init("client", "the application's client identifier, as the tenant's pages show it", isRequiredToRotate: true),
+    ],
+    life: .init(
+      [.cutOver], secretsAtOnce: 1, changesClientID: false, oldPair: "not at all once there is another",
+      lostAnswer:
+        "the application is read again: an administrator that may not see its secret there is refused before anything is asked for"
+    ),
+    administrator:
+      "a machine-to-machine application with the Management API's scopes read:clients, read:client_keys and update:client_keys",
+    documents: [
+      .init(
+        "Auth0 Management API, Rotate a client secret",
+        "https://auth0.com/docs/api/management/v2/clients/post-rotate-secret"),
+      .init("Auth0 Management API, Get a client", "https://auth0.com/docs/api/management/v2/clients/get-clients-by-id"),
+      .init(
+        "Auth0, Client Credentials Flow",
+        "https://auth0.com/docs/get-started/authentication-and-authorization-flow/client-credentials-flow"),
+    ])
+
+  private let tenant: Endpoint
+  private let client: String
+  private let credentials: ClientCredentials
+  private let call: AdministeredCall
+
+  package var replacement: Replacement { .cutOver }
+
+  package static func check(_ settings: [String: String]) throws(ProviderError) {
+    try descriptor.checkKeys(settings)
+    _ = try Endpoint(serverSetting: "url", of: settings)
+    _ = try pathSetting("client", of: settings)
+  }
+
+  package init(
+    settings: [String: String], admin: AdminAccess, transport: any HTTPTransport
+  ) throws(ProviderError) {
+    try Self.check(settings)
+    tenant = try Endpoint(serverSetting: "url", of: settings)
+    guard let client = try pathSetting("client", of: settings) else {
+      throw ProviderError(
+        .configuration, "setting client is missing: there is nothing to rotate",
+        hint: "add it under another name, with --set client=…")
+    }
+    self.client = client
+    let server = try Endpoint(serverSetting: "url", of: admin.settings)
+    try tenant.requireSameServer(as: server, admin.name)
+    credentials = try Self.credentials(settings, tenant, settings["audience"])
+    call = AdministeredCall(
+      admin: admin, credentials: try Self.credentials(settings, tenant, nil), http: ManagementCall(transport: transport)
+    )
+  }
+
+  private static func credentials(
+    _ settings: [String: String], _ tenant: Endpoint, _ audience: String?
+  ) throws(ProviderError) -> ClientCredentials {
+    var api = audience
+    if api == nil { api = try tenant.path("/api/v2/").url }
+    return ClientCredentials(
+      endpoint: try tenant.path("/oauth/token"), authentication: .body, scope: nil,
+      parameters: api.map { [("audience", $0)] } ?? [])
+  }
+
+  package func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
+    let answer = try await call.send(
+      .get, tenant.path("/api/v2/clients/\(client)?fields=client_id,client_secret&include_fields=true"))
+    let node = try answer.json(mayHaveActed: false)
+    guard let id = answer.secret(node["client_id"]), known.all.allSatisfy({ id.secret.isEqual(to: $0.pair.clientID) })
+    else {
+      throw ProviderError(
+        .configuration, "the application that setting client names is not the one of this pair", hint: "check client")
+    }
+    guard let secret = answer.secret(node["client_secret"]) else {
+      throw ProviderError(
+        .configuration,
+        "the tenant does not show the application's secret to the administrator: a new one would be lost with the answer that"
+          + " has it, after it ended the old one",
+        hint: "give the administering application the scope read:client_keys")
+    }
+    return try OneSecret(consumer: client, current: secret).observation(known)
+  }
+
+  package func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
+    let answer = try await call.send(.post, tenant.path("/api/v2/clients/\(client)/rotate-secret"), .json("{}"))
+    guard let secret = answer.secret(try answer.json(mayHaveActed: true)["client_secret"]) else {
+      throw ProviderError(
+        .malformed, "the answer to rotate-secret shows no secret", mayHaveActed: true, status: answer.status)
+    }
+    return OneSecret.made(secret, inPlaceOf: observation.primary)
+  }
+
+  package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}
+
+  package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
+    throw ProviderError(.configuration, "an application has one secret: there is none to delete beside it")
+  }
+
+  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
+    try await credentials.grant(pair, over: call.http.transport)
+  }
+
+  package func readPrimary(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
+    observation.primary
+  }
+
+  package func administer(with pair: Pair) async { await call.admin.session.end() }
+}

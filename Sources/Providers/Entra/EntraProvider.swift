@@ -1,0 +1,221 @@
+import Audit
+import JSON
+import OAuth
+package import Rotation
+import Sodium
+package import Transport
+package import Vault
+
+/// Passwords of an application registration in Microsoft Entra ID: any number are accepted alike until each is removed or ends.
+///
+/// A password is shown once. It is recognised by its key identifier, which the vault keeps; one that was added by hand by its
+/// first three characters, if no other begins like it; one of nobody's by its display name, which is the credential's mark.
+package struct EntraProvider: ProviderKind {
+  package static let descriptor = ProviderDescriptor(
+    id: "entra",
+    summary: "Client secrets of application registrations in Microsoft Entra ID: passwords, by Microsoft Graph",
+    settings: [
+      .init("tenant", "the directory's identifier or domain"),
+      .init("object", "the application's object identifier: not its client_id", isRequiredToRotate: true),
+      .init("scope", "the scope to ask a token for; https://graph.microsoft.com/.default if absent"),
+      .init(
+        "login-url", "where tokens are granted; https://login.microsoftonline.com if absent, others in national clouds"),
+      .init("graph-url", "Microsoft Graph; https://graph.microsoft.com if absent, others in national clouds"),
+    ],
+    life: .init(
+      [.overlap], secretsAtOnce: nil, changesClientID: false,
+      oldPair: "until it is removed, or its own end date, two years after it was made",
+      lostAnswer:
+        "a password bears the credential's mark as its display name: one whose answer was lost is found by it, removed, and another is made"
+    ),
+    administrator:
+      "an application that owns this one and has the permission Application.ReadWrite.OwnedBy, or that has Application.ReadWrite.All; or itself",
+    documents: [
+      .init(
+        "Microsoft Graph, application: addPassword",
+        "https://learn.microsoft.com/en-us/graph/api/application-addpassword"),
+      .init(
+        "Microsoft Graph, application: removePassword",
+        "https://learn.microsoft.com/en-us/graph/api/application-removepassword"),
+      .init(
+        "Microsoft Graph, passwordCredential",
+        "https://learn.microsoft.com/en-us/graph/api/resources/passwordcredential"),
+      .init(
+        "Microsoft identity platform, client credentials flow",
+        "https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow"),
+    ])
+
+  private static let graphScope = "https://graph.microsoft.com/.default"
+
+  private let graph: Endpoint
+  private let object: String
+  private let credentials: ClientCredentials
+  private let call: AdministeredCall
+
+  package var replacement: Replacement { .overlap }
+
+  package static func check(_ settings: [String: String]) throws(ProviderError) {
+    try descriptor.checkKeys(settings)
+    _ = try credentials(settings, scope: graphScope)
+    _ = try graph(settings)
+    _ = try pathSetting("object", of: settings)
+  }
+
+  private static func graph(_ settings: [String: String]) throws(ProviderError) -> Endpoint {
+    try Endpoint(serverSetting: "graph-url", of: ["graph-url": settings["graph-url"] ?? "https://graph.microsoft.com"])
+  }
+
+  private static func credentials(
+    _ settings: [String: String], scope: String
+  ) throws(ProviderError) -> ClientCredentials {
+    let login = try Endpoint(
+      serverSetting: "login-url", of: ["login-url": settings["login-url"] ?? "https://login.microsoftonline.com"])
+    guard let tenant = try pathSetting("tenant", of: settings) else {
+      throw ProviderError(.configuration, "setting tenant is missing", hint: "give it: --set tenant=…")
+    }
+    return ClientCredentials(
+      endpoint: try login.path("/\(tenant)/oauth2/v2.0/token"), authentication: .body, scope: scope)
+  }
+
+  package init(
+    settings: [String: String], admin: AdminAccess, transport: any HTTPTransport
+  ) throws(ProviderError) {
+    try Self.check(settings)
+    guard let object = try pathSetting("object", of: settings) else {
+      throw ProviderError(
+        .configuration, "setting object is missing: there is nothing to rotate",
+        hint: "add it under another name, with --set object=…")
+    }
+    self.object = object
+    graph = try Self.graph(settings)
+    credentials = try Self.credentials(settings, scope: settings["scope"] ?? Self.graphScope)
+    try graph.requireSameServer(as: Self.graph(admin.settings), admin.name)
+    call = AdministeredCall(
+      admin: admin, credentials: try Self.credentials(admin.settings, scope: Self.graphScope),
+      http: ManagementCall(transport: transport))
+  }
+
+  // MARK: - Observation
+
+  private struct Password {
+    let keyID: String
+    let name: String?
+    let hint: SharedSecret?
+    let expires: Timestamp?
+  }
+
+  package func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
+    let answer = try await call.send(
+      .get, graph.path("/v1.0/applications/\(object)?$select=appId,passwordCredentials"))
+    let node = try answer.json(mayHaveActed: false)
+    guard let id = answer.secret(node["appId"]), known.all.allSatisfy({ id.secret.isEqual(to: $0.pair.clientID) })
+    else {
+      throw ProviderError(
+        .configuration, "the application that setting object names is not the one of this pair",
+        hint: "object is the application's object identifier, as its registration shows it")
+    }
+    guard case .array(let list)? = node["passwordCredentials"] else {
+      throw ProviderError(.malformed, "the answer shows no passwords", status: answer.status)
+    }
+    var passwords: [Password] = []
+    for entry in list {
+      guard let keyID = answer.text(entry["keyId"]), (1...64).contains(keyID.utf8.count),
+        keyID.utf8.allSatisfy({
+          $0 == 0x2D || (48...57).contains($0) || (65...70).contains($0) || (97...102).contains($0)
+        })
+      else { throw ProviderError(.malformed, "a password has no key identifier", status: answer.status) }
+      passwords.append(
+        Password(
+          keyID: keyID, name: answer.text(entry["displayName"]), hint: answer.secret(entry["hint"]),
+          expires: answer.text(entry["endDateTime"]).flatMap { Timestamp(rfc3339: $0) }))
+    }
+    return try observation(of: passwords, id, known)
+  }
+
+  private func observation(
+    of passwords: [Password], _ id: SharedSecret, _ known: KnownPairs
+  ) throws(ProviderError) -> Observation {
+    var left = passwords
+    var primary: ObservedPair?
+    var others: [ObservedPair] = []
+    // Those that the vault has a name for are set aside first, so that no other passes for one of them.
+    for one in known.all.filter({ $0.handle != nil }) + known.all.filter({ $0.handle == nil }) {
+      guard let index = try Self.index(of: one, in: left) else { continue }
+      let password = left.remove(at: index)
+      let isActive = one.stage == .active
+      let seen = ObservedPair(
+        place: isActive ? .primary : one.stage == .staged ? .staged : .replaced, handle: password.keyID,
+        clientID: id, clientSecret: try SharedSecret(copying: one.pair.clientSecret), expires: password.expires,
+        sharesClientID: true)
+      if isActive { primary = seen } else { others.append(seen) }
+    }
+    if primary == nil, let index = others.lastIndex(where: { $0.place == .staged }) {
+      primary = others.remove(at: index)
+    }
+    guard let primary else {
+      throw ProviderError(
+        .configuration, "the application has none of this credential's passwords",
+        hint: "it was removed or has ended there: make one, and `relatch adopt NAME --stdin` takes it over")
+    }
+    for password in left where password.name == known.mark {
+      others.append(
+        ObservedPair(
+          place: .staged, handle: password.keyID, clientID: id, clientSecret: nil, expires: password.expires,
+          sharesClientID: true, isMarked: true))
+    }
+    return Observation(consumer: known.mark, primary: primary, others: others)
+  }
+
+  /// Which of `passwords` is `one`. Throws `configuration` if that cannot be told.
+  private static func index(of one: KnownPairs.Known, in passwords: [Password]) throws(ProviderError) -> Int? {
+    if let handle = one.handle { return passwords.firstIndex { $0.keyID == handle } }
+    let matches = passwords.indices.filter { index in
+      guard let hint = passwords[index].hint else { return false }
+      return one.pair.clientSecret.withUnsafeBytes { secret in
+        hint.secret.withUnsafeBytes { hint in
+          secret.count >= hint.count && secret.prefix(hint.count).elementsEqual(hint)
+        }
+      }
+    }
+    guard matches.count <= 1 else {
+      throw ProviderError(
+        .configuration,
+        "the application has several passwords that begin like this credential's: which one it is cannot be told",
+        hint: "remove those that nobody uses")
+    }
+    return matches.first
+  }
+
+  // MARK: - Acts
+
+  package func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
+    let password = JSONValue.object(["displayName": .string(observation.consumer)])
+    let answer = try await call.send(
+      .post, graph.path("/v1.0/applications/\(object)/addPassword"),
+      .json(JSONValue.object(["passwordCredential": password]).canonicalText))
+    let node = try answer.json(mayHaveActed: true)
+    guard let secret = answer.secret(node["secretText"]), let keyID = answer.text(node["keyId"]) else {
+      throw ProviderError(
+        .malformed, "the answer to addPassword shows none", mayHaveActed: true, status: answer.status)
+    }
+    return ObservedPair(
+      place: .staged, handle: keyID, clientID: observation.primary.clientID, clientSecret: secret,
+      expires: answer.text(node["endDateTime"]).flatMap { Timestamp(rfc3339: $0) }, sharesClientID: true,
+      isMarked: true)
+  }
+
+  /// Nothing there: all passwords are accepted alike.
+  package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}
+
+  package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
+    _ = try await call.send(
+      .post, graph.path("/v1.0/applications/\(object)/removePassword"),
+      .json(JSONValue.object(["keyId": .string(handle)]).canonicalText))
+  }
+
+  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
+    try await credentials.grant(pair, over: call.http.transport)
+  }
+
+  package func administer(with pair: Pair) async { await call.admin.session.end() }
+}

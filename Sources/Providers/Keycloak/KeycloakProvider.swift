@@ -1,0 +1,133 @@
+import JSON
+import OAuth
+package import Rotation
+import Sodium
+package import Transport
+package import Vault
+
+/// The secret of a Keycloak client. Another one is made in its place; where the realm has the secret rotation policy the old one
+/// goes on as the rotated secret for a time that the policy says, and ends with the next request otherwise.
+package struct KeycloakProvider: ProviderKind, PrimaryReader {
+  package static let descriptor = ProviderDescriptor(
+    id: "keycloak", summary: "Confidential clients of a Keycloak realm: client-secret of the Admin REST API",
+    settings: [
+      .init("url", "the server, as in https://sso.example"),
+      .init("realm", "the realm's name"),
+      .init(
+        "client", "the client's own identifier in the realm, a UUID: not its client_id", isRequiredToRotate: true),
+      .init("base-path", "what stands before /realms and /admin, as in /auth of older servers; nothing if absent"),
+      ClientCredentials.scopeSetting,
+    ],
+    life: .init(
+      [.cutOver], secretsAtOnce: 2, changesClientID: false,
+      oldPair:
+        "until it is deleted, or the time of the realm's secret rotation policy is over; without that policy not at all once there is another",
+      lostAnswer: "the client's secret is read again, and the rotated one"),
+    administrator: "a client of the same realm whose service account has the role manage-clients of realm-management",
+    documents: [
+      .init(
+        "Keycloak Admin REST API, Clients", "https://www.keycloak.org/docs-api/latest/rest-api/index.html#_clients"),
+      .init(
+        "Keycloak Server Administration, Client secret rotation",
+        "https://www.keycloak.org/docs/latest/server_admin/index.html#_secret_rotation"),
+    ])
+
+  private let server: Endpoint
+  private let secretPath: String
+  private let credentials: ClientCredentials
+  private let call: AdministeredCall
+
+  package var replacement: Replacement { .cutOver }
+
+  package static func check(_ settings: [String: String]) throws(ProviderError) {
+    try descriptor.checkKeys(settings)
+    _ = try place(settings)
+    _ = try pathSetting("client", of: settings)
+  }
+
+  /// The server, and the path before `/realms`.
+  private static func place(
+    _ settings: [String: String]
+  ) throws(ProviderError) -> (server: Endpoint, base: String, realm: String) {
+    let server = try Endpoint(serverSetting: "url", of: settings)
+    guard let realm = try pathSetting("realm", of: settings) else {
+      throw ProviderError(.configuration, "setting realm is missing", hint: "give it: --set realm=…")
+    }
+    let base = settings["base-path"] ?? ""
+    guard base.isEmpty || base.hasPrefix("/") && !base.hasSuffix("/") else {
+      throw ProviderError(.configuration, "setting base-path: expected the form /auth")
+    }
+    _ = try server.path("\(base)/realms")
+    return (server, base, realm)
+  }
+
+  package init(
+    settings: [String: String], admin: AdminAccess, transport: any HTTPTransport
+  ) throws(ProviderError) {
+    try Self.check(settings)
+    let place = try Self.place(settings)
+    guard let client = try pathSetting("client", of: settings) else {
+      throw ProviderError(
+        .configuration, "setting client is missing: there is nothing to rotate",
+        hint: "add it under another name, with --set client=…")
+    }
+    server = place.server
+    secretPath = "\(place.base)/admin/realms/\(place.realm)/clients/\(client)/client-secret"
+    credentials = try Self.credentials(settings)
+    try server.requireSameServer(as: Self.place(admin.settings).server, admin.name)
+    call = AdministeredCall(
+      admin: admin, credentials: try Self.credentials(admin.settings), http: ManagementCall(transport: transport))
+  }
+
+  private static func credentials(_ settings: [String: String]) throws(ProviderError) -> ClientCredentials {
+    let place = try place(settings)
+    return ClientCredentials(
+      endpoint: try place.server.path("\(place.base)/realms/\(place.realm)/protocol/openid-connect/token"),
+      authentication: .body, scope: settings["scope"])
+  }
+
+  package func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
+    let answer = try await call.send(.get, server.path(secretPath))
+    guard let secret = answer.secret(try answer.json(mayHaveActed: false)["value"]) else {
+      throw ProviderError(
+        .configuration, "the realm does not show the client's secret to the administrator",
+        hint: "the client must be a confidential one; give the administrator the role manage-clients")
+    }
+    var one = OneSecret(consumer: server.host, current: secret)
+    do {
+      let rotated = try await call.send(.get, server.path("\(secretPath)/rotated"))
+      if !rotated.isEmpty, let value = rotated.secret(try rotated.json(mayHaveActed: false)["value"]) {
+        one.replaced = (value, "rotated")
+      }
+    } catch  where error.code == .notFound || error.status == 400 {
+      // No rotated secret, or a server that does not rotate.
+    }
+    return try one.observation(known)
+  }
+
+  package func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
+    let answer = try await call.send(.post, server.path(secretPath), .json("{}"))
+    guard let secret = answer.secret(try answer.json(mayHaveActed: true)["value"]) else {
+      throw ProviderError(
+        .malformed, "the answer to making a secret shows none", mayHaveActed: true, status: answer.status)
+    }
+    return OneSecret.made(secret, inPlaceOf: observation.primary)
+  }
+
+  package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}
+
+  package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
+    guard handle == "rotated" else { throw ProviderError(.configuration, "only the rotated secret can be deleted") }
+    _ = try await call.send(.delete, server.path("\(secretPath)/rotated"))
+  }
+
+  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
+    try await credentials.grant(pair, over: call.http.transport)
+  }
+
+  package func readPrimary(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
+    observation.primary
+  }
+
+  package func administer(with pair: Pair) async { await call.admin.session.end() }
+}

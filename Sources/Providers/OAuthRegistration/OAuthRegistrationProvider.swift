@@ -1,0 +1,249 @@
+import JSON
+import OAuth
+package import Rotation
+import Sodium
+package import Transport
+package import Vault
+
+/// Clients that were registered dynamically, at any server that lets them be managed: RFC 7591 and RFC 7592.
+///
+/// With overlap a second client is registered with the first one's metadata, and the first is deleted later. With cut-over the
+/// server makes another secret at a PUT. Each client is managed by a token of its own, which is sealed with its pair.
+package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader {
+  package static let descriptor = OAuthRegistrationSettings.descriptor
+
+  private let settings: OAuthRegistrationSettings
+  private let registration: Endpoint
+  private let admin: AdminAccess
+  private let transport: any HTTPTransport
+  private let http: ManagementCall
+
+  package var replacement: Replacement { settings.replacement }
+
+  package static func check(_ settings: [String: String]) throws(ProviderError) {
+    _ = try OAuthRegistrationSettings(settings)
+  }
+
+  package init(
+    settings: [String: String], admin: AdminAccess, transport: any HTTPTransport
+  ) throws(ProviderError) {
+    self.settings = try OAuthRegistrationSettings(settings)
+    guard let registration = self.settings.registration else {
+      throw ProviderError(
+        .configuration, "setting registration-url is missing: there is nothing to rotate with",
+        hint: "add it under another name, with --set registration-url=https://…")
+    }
+    self.registration = registration
+    self.admin = admin
+    self.transport = transport
+    http = ManagementCall(transport: transport)
+  }
+
+  // MARK: - Observation
+
+  package func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
+    switch replacement {
+    case .cutOver: try await observeOne(known)
+    case .overlap, .promotion: try await observeEach(known)
+    }
+  }
+
+  /// Cut-over: one client, whose secret is looked at.
+  private func observeOne(_ known: KnownPairs) async throws(ProviderError) -> Observation {
+    // All have the same identifier and token, unless a PUT gave out another token.
+    guard let latest = known.newest(in: .staged) ?? known.newest(in: .active) ?? known.all.last else {
+      throw ProviderError(.configuration, "there is no pair to look at the server with")
+    }
+    guard let (client, token) = try await read(latest.pair) else {
+      throw ProviderError(
+        .notPermitted, "\(registration.host) does not show the client's registration",
+        hint: "the client is deleted there, or its registration_access_token has ended")
+    }
+    // What a PUT has made could be read by nobody after its answer was lost: nothing is asked for then.
+    guard let secret = client.clientSecret else {
+      throw ProviderError(
+        .configuration,
+        "\(registration.host) does not show a client's secret when its registration is read: the new secret would be lost"
+          + " with the answer that has it, after it ended the old one",
+        hint: "use --set mode=overlap: a second client is registered, and the old one is accepted until then")
+    }
+    func observed(_ place: ObservedPair.Place, _ secret: SharedSecret) throws(ProviderError) -> ObservedPair {
+      ObservedPair(
+        place: place, handle: "", clientID: try Self.copy(latest.pair.clientID), clientSecret: secret,
+        expires: place == .primary ? nil : client.expires, registrationToken: token, sharesClientID: true)
+    }
+    let found = known.all.last { $0.pair.clientSecret.isEqual(to: secret.secret) }
+    // The old one is dead once there is another; the vault has it as the active one until that is saved and proved.
+    if let active = known.newest(in: .active), found?.stage == .staged || found == nil && known.isStaging {
+      let old = try observed(.primary, Self.copy(active.pair.clientSecret))
+      return Observation(consumer: registration.host, primary: old, others: [try observed(.staged, secret)])
+    }
+    return Observation(consumer: registration.host, primary: try observed(.primary, secret), others: [])
+  }
+
+  /// Overlap: each client that the vault knows is looked at. There is no list of those that it does not know.
+  private func observeEach(_ known: KnownPairs) async throws(ProviderError) -> Observation {
+    var primary: ObservedPair?
+    var others: [ObservedPair] = []
+    for (index, one) in known.all.enumerated() {
+      guard one.pair.registrationToken != nil else {
+        guard one.stage != .active else {
+          throw ProviderError(
+            .configuration, "the active pair has no registration_access_token: it could never be deleted there",
+            hint:
+              #"add it anew with three members: {"client_id":"…","client_secret":"…","registration_access_token":"…"}"#
+          )
+        }
+        continue
+      }
+      guard let (client, token) = try await read(one.pair) else { continue }
+      let isActive = one.stage == .active
+      let place: ObservedPair.Place = isActive ? .primary : one.stage == .staged ? .staged : .replaced
+      var secret = client.clientSecret
+      if secret == nil { secret = try Self.copy(one.pair.clientSecret) }
+      let seen = ObservedPair(
+        place: place, handle: isActive ? "" : "\(index + 1)", clientID: try Self.copy(one.pair.clientID),
+        clientSecret: secret,
+        expires: isActive ? nil : client.expires, registrationToken: token)
+      if isActive { primary = seen } else { others.append(seen) }
+    }
+    // With the active one gone, what is offered in its place is there is to see.
+    if primary == nil, let index = others.lastIndex(where: { $0.place == .staged }) {
+      primary = others.remove(at: index)
+    }
+    guard let primary else {
+      throw ProviderError(
+        .notPermitted, "\(registration.host) does not show the active client's registration",
+        hint: "the client is deleted there, or its registration_access_token has ended")
+    }
+    return Observation(consumer: registration.host, primary: primary, others: others)
+  }
+
+  /// The client's registration and what manages it; nil if it is not there. RFC 7592 §2.1: 401 for a client that is gone, too.
+  ///
+  /// Throws `configuration` if another token is given out for reading: a lost answer would lose the registration.
+  private func read(_ pair: Pair) async throws(ProviderError) -> (RegisteredClient, SharedSecret)? {
+    guard let token = pair.registrationToken else {
+      throw ProviderError(
+        .configuration, "the pair has no registration_access_token: its client cannot be managed",
+        hint: #"add it anew with three members: {"client_id":"…","client_secret":"…","registration_access_token":"…"}"#)
+    }
+    let answer: ManagementCall.Answer
+    do { answer = try await http.send(.get, settings.endpoint(of: pair), token: token) } catch
+      where [
+        .notPermitted, .notFound,
+      ].contains(error.code)
+    {
+      return nil
+    }
+    let client = try RegisteredClient(answer, mayHaveActed: false)
+    guard client.clientID.map({ $0.secret.isEqual(to: pair.clientID) }) ?? false else {
+      throw ProviderError(.malformed, "\(registration.host) shows another client than it was asked for")
+    }
+    guard client.registrationToken.map({ $0.secret.isEqual(to: token.secret) }) ?? true else {
+      throw ProviderError(
+        .configuration,
+        "\(registration.host) gives out another registration_access_token each time a client is read: with one lost answer"
+          + " nobody could manage the client any more",
+        hint: "rotate it by hand, or by `--provider command`; let the server keep those tokens")
+    }
+    return (client, token)
+  }
+
+  // MARK: - Acts
+
+  package func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
+    let old = observation.primary
+    guard let token = old.registrationToken, let secret = old.clientSecret else {
+      throw ProviderError(.configuration, "the active pair has no registration_access_token")
+    }
+    let pair: Pair
+    do {
+      pair = try Pair(
+        clientID: old.clientID.secret.clone(), clientSecret: secret.secret.clone(), registrationToken: token)
+    } catch { throw ProviderError(.malformed, "there is no memory for a pair") }
+    guard let (client, _) = try await read(pair) else {
+      throw ProviderError(.notFound, "\(registration.host) does not show the active client's registration any more")
+    }
+    return replacement == .cutOver ? try await replaceSecret(of: pair, client) : try await register(like: client)
+  }
+
+  /// Cut-over: the same client again, for which the server makes another secret (RFC 7592 §2.2).
+  private func replaceSecret(of pair: Pair, _ client: RegisteredClient) async throws(ProviderError) -> ObservedPair {
+    let answer = try await http.send(
+      .put, settings.endpoint(of: pair), token: pair.registrationToken,
+      body: .secret(client.metadata(forAnother: false)))
+    let changed = try RegisteredClient(answer, mayHaveActed: true)
+    guard let secret = changed.clientSecret else {
+      throw ProviderError(.malformed, "the answer to PUT shows no secret", mayHaveActed: true, status: answer.status)
+    }
+    guard !secret.secret.isEqual(to: pair.clientSecret) else {
+      throw ProviderError(
+        .configuration, "\(registration.host) keeps a client's secret at a PUT: nothing was changed",
+        hint: "use --set mode=overlap: a second client is registered")
+    }
+    return ObservedPair(
+      place: .staged, handle: "", clientID: try Self.copy(pair.clientID), clientSecret: secret,
+      expires: changed.expires, registrationToken: changed.registrationToken ?? pair.registrationToken,
+      sharesClientID: true)
+  }
+
+  /// Overlap: another client with the same metadata.
+  private func register(like client: RegisteredClient) async throws(ProviderError) -> ObservedPair {
+    var token: SharedSecret?
+    if !admin.isSelf { token = try await admin.token(by: ClientCredentials(admin.settings), over: transport) }
+    let body = ManagementCall.Body.secret(try client.metadata(forAnother: true))
+    let answer: ManagementCall.Answer
+    do { answer = try await http.send(.post, registration, token: token, body: body) } catch  where error.status == 401
+    {
+      guard let token else { throw error }
+      // A refused request did not act, so asking again is safe.
+      await admin.session.end(token)
+      answer = try await http.send(
+        .post, registration, token: try await admin.token(by: ClientCredentials(admin.settings), over: transport),
+        body: body)
+    }
+    let made = try RegisteredClient(answer, mayHaveActed: true)
+    guard let id = made.clientID, let secret = made.clientSecret, let management = made.registrationToken else {
+      throw ProviderError(
+        .configuration,
+        "\(registration.host) registered a client and did not give out its secret or what manages it: it stays there unused",
+        hint: "see that the server has RFC 7592, and gives a client that authenticates by a secret one")
+    }
+    return ObservedPair(
+      place: .staged, handle: "", clientID: id, clientSecret: secret, expires: made.expires,
+      registrationToken: management)
+  }
+
+  /// Nothing there: both clients are accepted alike.
+  package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}
+
+  package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
+    guard replacement != .cutOver, let seen = observation.others.first(where: { $0.handle == handle }),
+      let token = seen.registrationToken, let secret = seen.clientSecret
+    else { throw ProviderError(.configuration, "there is no second client to delete") }
+    let pair: Pair
+    do {
+      pair = try Pair(
+        clientID: seen.clientID.secret.clone(), clientSecret: secret.secret.clone(), registrationToken: token)
+    } catch { throw ProviderError(.malformed, "there is no memory for a pair") }
+    _ = try await http.send(.delete, settings.endpoint(of: pair), token: token)
+  }
+
+  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
+    try await settings.credentials.grant(pair, over: transport)
+  }
+
+  package func readPrimary(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
+    observation.primary
+  }
+
+  /// Each client is managed by what came with it: nothing changes hands.
+  package func administer(with pair: Pair) async {}
+
+  private static func copy(_ part: borrowing SecretBytes) throws(ProviderError) -> SharedSecret {
+    do { return SharedSecret(try part.clone()) } catch {
+      throw ProviderError(.malformed, "there is no memory for a pair")
+    }
+  }
+}

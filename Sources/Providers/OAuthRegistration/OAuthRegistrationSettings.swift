@@ -1,0 +1,92 @@
+import OAuth
+import Rotation
+import Sodium
+import Transport
+import Vault
+
+/// The settings of one registered client, checked.
+struct OAuthRegistrationSettings: Sendable {
+  let credentials: ClientCredentials
+  /// Where clients are registered (RFC 7591 §3); nil for a credential that is only used.
+  let registration: Endpoint?
+  /// Where a registered client is managed (RFC 7592 §2), before and after its identifier.
+  let clientURL: (before: String, after: String)?
+  let replacement: Replacement
+
+  private static let placeholder = "{client_id}"
+
+  static let descriptor = ProviderDescriptor(
+    id: "oauth-registration",
+    summary: "Any OAuth server with dynamic client registration and its management (RFC 7591, RFC 7592)",
+    settings: [
+      .init("token-url", "the token endpoint"),
+      .init("registration-url", "the registration endpoint", isRequiredToRotate: true),
+      .init(
+        "client-url",
+        "where a registered client is managed, with {client_id} in it; the registration endpoint, a slash and the identifier if absent"
+      ),
+      .init(
+        "mode",
+        "overlap: a second client like the first is registered, and the first deleted later; cut-over: the server makes a new secret at a PUT, and the old one ends with it; overlap if absent"
+      ),
+      ClientCredentials.authenticationSetting, ClientCredentials.scopeSetting,
+    ],
+    life: .init(
+      [.overlap, .cutOver], secretsAtOnce: nil, changesClientID: true,
+      oldPair: "until its registration is deleted; with cut-over not at all",
+      lostAnswer:
+        "with cut-over the registration is read again: a server that does not show the secret there is refused before anything is asked of it; a registration whose answer was lost is nobody's, and another is made"
+    ),
+    administrator:
+      "each client is managed by the registration_access_token that is given and kept beside its pair; a token of another credential, if one administers, is shown to the registration endpoint",
+    documents: [
+      .init("RFC 7591, Dynamic Client Registration", "https://www.rfc-editor.org/rfc/rfc7591"),
+      .init("RFC 7592, Dynamic Client Registration Management", "https://www.rfc-editor.org/rfc/rfc7592"),
+    ])
+
+  init(_ settings: [String: String]) throws(ProviderError) {
+    try Self.descriptor.checkKeys(settings)
+    credentials = try ClientCredentials(settings)
+    switch settings["mode"] ?? "overlap" {
+    case "overlap": replacement = .overlap
+    case "cut-over": replacement = .cutOver
+    case let word:
+      throw ProviderError(.configuration, "setting mode: \(Name.printable(word)) is neither overlap nor cut-over")
+    }
+    guard settings["registration-url"] != nil else {
+      registration = nil
+      clientURL = nil
+      return
+    }
+    let registration = try Endpoint(setting: "registration-url", of: settings)
+    self.registration = registration
+    let template = settings["client-url"] ?? "\(registration.url)/\(Self.placeholder)"
+    let parts = template.split(separator: Self.placeholder, omittingEmptySubsequences: false).map(String.init)
+    guard parts.count == 2, !parts[0].isEmpty else {
+      throw ProviderError(
+        .configuration, "setting client-url does not have {client_id} in it once",
+        hint: "write it as in https://example.com/register/{client_id}")
+    }
+    clientURL = (parts[0], parts[1])
+    let example: Endpoint
+    do { example = try Endpoint("\(parts[0])x\(parts[1])") } catch {
+      throw ProviderError(.configuration, "setting client-url: \(error)")
+    }
+    // What manages a client goes to the server that made it, and nowhere else.
+    guard example.host.lowercased() == registration.host.lowercased(), example.isEncrypted == registration.isEncrypted
+    else {
+      throw ProviderError(
+        .configuration,
+        "setting client-url: \(example.host) is not the server of registration-url, \(registration.host)")
+    }
+  }
+
+  /// Where `client` is managed. Its identifier has to stand there, as the RFC wants it.
+  func endpoint(of client: Pair) throws(ProviderError) -> Endpoint {
+    guard let clientURL else { throw ProviderError(.configuration, "setting registration-url is missing") }
+    let id = client.clientID.withUnsafeBytes { String(decoding: FormEncoding.encoded($0), as: UTF8.self) }
+    do { return try Endpoint(clientURL.before + id + clientURL.after) } catch {
+      throw ProviderError(.configuration, "the client's identifier does not fit into client-url")
+    }
+  }
+}

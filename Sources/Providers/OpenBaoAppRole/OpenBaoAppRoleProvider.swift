@@ -1,0 +1,257 @@
+import Audit
+import JSON
+import OAuth
+package import Rotation
+import Sodium
+package import Transport
+package import Vault
+
+/// Secret-ids of an AppRole: any number are accepted alike until each is destroyed. The pair is `role_id` and `secret_id`, and
+/// it is proved by a login.
+///
+/// A secret-id is never shown again. It is recognised by asking for its accessor with itself; one of nobody's by its mark.
+package struct OpenBaoAppRoleProvider: ProviderKind {
+  package static let descriptor = OpenBaoSettings.descriptor
+
+  private let settings: OpenBaoSettings
+  private let role: String
+  private let admin: AdminAccess
+  private let adminSettings: OpenBaoSettings
+  private let http: ManagementCall
+
+  package var replacement: Replacement { .overlap }
+
+  package static func check(_ settings: [String: String]) throws(ProviderError) { _ = try OpenBaoSettings(settings) }
+
+  package init(
+    settings: [String: String], admin: AdminAccess, transport: any HTTPTransport
+  ) throws(ProviderError) {
+    self.settings = try OpenBaoSettings(settings)
+    guard let role = self.settings.role else {
+      throw ProviderError(
+        .configuration, "setting role is missing: there is nothing to rotate",
+        hint: "add it under another name, with --set role=…")
+    }
+    self.role = role
+    self.admin = admin
+    adminSettings = try OpenBaoSettings(admin.settings)
+    // The administrator's token goes to the server that granted it, and nowhere else.
+    guard adminSettings.server.host.lowercased() == self.settings.server.host.lowercased(),
+      adminSettings.server.isEncrypted == self.settings.server.isEncrypted
+    else {
+      throw ProviderError(
+        .configuration,
+        "setting url: \(self.settings.server.host) is not the server of \(admin.name), which administers:"
+          + " \(adminSettings.server.host)")
+    }
+    http = ManagementCall(transport: transport)
+  }
+
+  // MARK: - Observation
+
+  package func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
+    var primary: ObservedPair?
+    var others: [ObservedPair] = []
+    var accessors: Set<String> = []
+    for one in known.all {
+      guard let found = try await lookUp(one.pair) else { continue }
+      accessors.insert(found.accessor)
+      let isActive = one.stage == .active
+      let seen = ObservedPair(
+        place: isActive ? .primary : one.stage == .staged ? .staged : .replaced, handle: found.accessor,
+        clientID: try Self.copy(one.pair.clientID), clientSecret: try Self.copy(one.pair.clientSecret),
+        expires: found.expires, sharesClientID: true)
+      if isActive { primary = seen } else { others.append(seen) }
+    }
+    // With the active one gone, what is offered in its place is there is to see.
+    if primary == nil, let index = others.lastIndex(where: { $0.place == .staged }) {
+      primary = others.remove(at: index)
+    }
+    guard let primary else {
+      throw ProviderError(
+        .configuration, "role \(role) has none of this credential's secret-ids",
+        hint: "it was destroyed or has ended there: make one, and `relatch adopt NAME --stdin` takes it over")
+    }
+    for accessor in try await list() where !accessors.contains(accessor) {
+      guard try await mark(of: accessor) == known.mark else { continue }
+      others.append(
+        ObservedPair(
+          place: .staged, handle: accessor, clientID: primary.clientID, clientSecret: nil, expires: nil,
+          sharesClientID: true, isMarked: true))
+    }
+    return Observation(consumer: known.mark, primary: primary, others: others)
+  }
+
+  /// The accessor of `pair`'s secret-id, and when it ends; nil if there is no such secret-id. API: `secret-id/lookup`.
+  private func lookUp(_ pair: Pair) async throws(ProviderError) -> (accessor: String, expires: Timestamp?)? {
+    let body = try ManagementCall.Body.secrets([("secret_id", Self.copy(pair.clientSecret))])
+    let answer = try await call(.post, "role/\(role)/secret-id/lookup", body, isMutating: false)
+    // No content is how it says that there is none.
+    if answer.isEmpty { return nil }
+    let data = try answer.json(mayHaveActed: false)["data"]
+    guard let accessor = answer.text(data?["secret_id_accessor"]), Self.isPlain(accessor) else {
+      throw ProviderError(.malformed, "the answer shows no accessor", status: answer.status)
+    }
+    let expires = answer.text(data?["expiration_time"]).flatMap { $0.hasPrefix("0001-") ? nil : Timestamp(rfc3339: $0) }
+    return (accessor, expires)
+  }
+
+  private func list() async throws(ProviderError) -> [String] {
+    let answer: ManagementCall.Answer
+    do { answer = try await call(.get, "role/\(role)/secret-id?list=true") } catch  where error.code == .notFound {
+      return []
+    }
+    guard case .array(let keys)? = try answer.json(mayHaveActed: false)["data"]?["keys"] else {
+      throw ProviderError(.malformed, "the answer is no list of secret-ids", status: answer.status)
+    }
+    return keys.compactMap { answer.text($0) }.filter { Self.isPlain($0) }
+  }
+
+  /// What a secret-id was marked with as it was made; nil if nothing, or if it has gone meanwhile.
+  private func mark(of accessor: String) async throws(ProviderError) -> String? {
+    let answer: ManagementCall.Answer
+    do {
+      answer = try await call(
+        .post, "role/\(role)/secret-id-accessor/lookup", .json(#"{"secret_id_accessor":"\#(accessor)"}"#),
+        isMutating: false)
+    } catch  where error.code == .notFound { return nil }
+    return answer.text(try answer.json(mayHaveActed: false)["data"]?["metadata"]?["relatch"])
+  }
+
+  // MARK: - Acts
+
+  package func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
+    let metadata = JSONValue.string(JSONValue.object(["relatch": .string(observation.consumer)]).canonicalText)
+    let answer = try await call(
+      .post, "role/\(role)/secret-id", .json(JSONValue.object(["metadata": metadata]).canonicalText))
+    let data = try answer.json(mayHaveActed: true)["data"]
+    guard let secret = answer.secret(data?["secret_id"]), let accessor = answer.text(data?["secret_id_accessor"]),
+      Self.isPlain(accessor)
+    else {
+      throw ProviderError(
+        .malformed, "the answer to making a secret-id shows none", mayHaveActed: true, status: answer.status)
+    }
+    return ObservedPair(
+      place: .staged, handle: accessor, clientID: observation.primary.clientID, clientSecret: secret, expires: nil,
+      sharesClientID: true, isMarked: true)
+  }
+
+  /// Nothing there: all secret-ids are accepted alike.
+  package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}
+
+  package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
+    _ = try await call(
+      .post, "role/\(role)/secret-id-accessor/destroy", .json(#"{"secret_id_accessor":"\#(handle)"}"#))
+  }
+
+  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
+    let answer = try await logIn(pair, at: settings)
+    guard answer.secret(try answer.json(mayHaveActed: false)["auth"]?["client_token"]) != nil else {
+      throw ProviderError(.malformed, "the answer to a login shows no token", status: answer.status)
+    }
+    return GrantEvidence(status: answer.status, signature: .absent)
+  }
+
+  package func administer(with pair: Pair) async { await admin.session.end() }
+
+  // MARK: - Requests
+
+  /// A login, granted. The server answers 400 and "invalid role or secret ID" for a wrong pair.
+  private func logIn(_ pair: Pair, at settings: OpenBaoSettings) async throws(ProviderError) -> ManagementCall.Answer {
+    let body = try ManagementCall.Body.secrets([
+      ("role_id", Self.copy(pair.clientID)), ("secret_id", Self.copy(pair.clientSecret)),
+    ])
+    let endpoint = try settings.endpoint("login")
+    let answer = try await http.ask(.post, endpoint, headers: settings.headers, body: body, isMutating: false)
+    switch answer.status {
+    case 200..<300: return answer
+    case 400:
+      let isRefusal = answer.errors.contains { error in
+        error.contains("invalid role or secret id") || error.contains("invalid secret id")
+          || error.contains("invalid role id")
+      }
+      throw ProviderError(
+        isRefusal ? .refused : .configuration,
+        isRefusal
+          ? "login at \(endpoint.host): the pair is refused (HTTP 400)"
+          : "login at \(endpoint.host) does not accept the request (HTTP 400)", status: 400)
+    case 403:
+      throw ProviderError(
+        .principal, "login at \(endpoint.host) is not allowed from here (HTTP 403)",
+        hint: "see the role's bound addresses", status: 403)
+    case 404:
+      throw ProviderError(
+        .configuration, "\(endpoint.host) has no AppRole method at \(settings.mount)", hint: "check url and mount",
+        status: 404)
+    case let status:
+      throw ProviderError(status: status, host: endpoint.host, isMutating: false, retryAfter: answer.retryAfter)
+    }
+  }
+
+  /// One request with the administrator's token. A refused one did not act, so it is asked again once with a fresh token.
+  private func call(
+    _ method: HTTPRequest.Method, _ path: String, _ body: ManagementCall.Body = .none, isMutating: Bool? = nil
+  ) async throws(ProviderError) -> ManagementCall.Answer {
+    let endpoint = try settings.endpoint(path)
+    for isLast in [false, true] {
+      let token = try await adminToken()
+      let answer = try await http.ask(
+        method, endpoint, token: token, header: "X-Vault-Token", prefix: "", headers: settings.headers, body: body,
+        isMutating: isMutating)
+      if (200..<300).contains(answer.status) { return answer }
+      if answer.status == 403, !isLast {
+        await admin.session.end(token)
+        continue
+      }
+      // An accessor that is gone is answered as trouble of the server's.
+      if answer.errors.contains(where: { $0.contains("failed to find accessor entry") }) {
+        throw ProviderError(.notFound, "\(endpoint.host) has no such secret-id", status: answer.status)
+      }
+      throw ProviderError(
+        status: answer.status, host: endpoint.host, isMutating: isMutating ?? (method != .get),
+        retryAfter: answer.retryAfter)
+    }
+    throw ProviderError(.notPermitted, "\(endpoint.host) does not let \(admin.name) do this")
+  }
+
+  private func adminToken() async throws(ProviderError) -> SharedSecret {
+    do {
+      let (admin, settings) = (admin, adminSettings)
+      return try await admin.session.token {
+        let answer = try await logIn(admin.pair(), at: settings)
+        guard let token = answer.secret(try answer.json(mayHaveActed: false)["auth"]?["client_token"]) else {
+          throw ProviderError(.malformed, "the answer to a login shows no token", status: answer.status)
+        }
+        return token
+      }
+    } catch let error as ProviderError where error.local == nil {
+      throw ProviderError(
+        error.code == .refused ? .notPermitted : error.code, "as \(admin.name): \(error)", hint: error.hint,
+        status: error.status, retryAfter: error.retryAfter)
+    } catch {
+      throw ProviderError(
+        .notPermitted, "the pair of \(admin.name), which administers, cannot be used: \(error)", local: error)
+    }
+  }
+
+  private static func isPlain(_ accessor: String) -> Bool {
+    (1...128).contains(accessor.utf8.count)
+      && accessor.utf8.allSatisfy { byte in
+        (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || ".-_".utf8.contains(byte)
+      }
+  }
+
+  private static func copy(_ part: borrowing SecretBytes) throws(ProviderError) -> SharedSecret {
+    do { return SharedSecret(try part.clone()) } catch {
+      throw ProviderError(.malformed, "there is no memory for a pair")
+    }
+  }
+}
+
+extension ManagementCall.Answer {
+  /// The texts of an OpenBao error, in lower case: for comparison, never for printing.
+  fileprivate var errors: [String] {
+    guard case .array(let errors)? = try? json(mayHaveActed: false)["errors"] else { return [] }
+    return errors.compactMap { text($0)?.lowercased() }
+  }
+}

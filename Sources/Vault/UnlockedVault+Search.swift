@@ -1,0 +1,108 @@
+package import Audit
+import JSON
+import Sodium
+import Storage
+
+extension UnlockedVault {
+  /// What a search through the pairs of many credentials came to.
+  package struct Findings: Sendable {
+    /// By credential in the order of the search, then by version.
+    package fileprivate(set) var found: [(credential: String, version: Version, pair: Pair)] = []
+    /// What could not be opened, and why: it was not compared.
+    package fileprivate(set) var failures: [(credential: String, error: any Error)] = []
+    /// How many credentials were compared.
+    package fileprivate(set) var compared = 0
+  }
+
+  /// What one credential needs to be opened.
+  fileprivate struct Sealed: Sendable {
+    let credential: Credential
+    let key: [UInt8]
+    let pairs: [(version: Version, record: [UInt8])]
+  }
+
+  /// How many credentials are logged in one commit.
+  private static let searchPage = 256
+
+  /// The pairs of all versions of `names`, or of all that the member can open if that is nil, of which `isFound` says so. An
+  /// entry `pair.used` with `purpose` is durable before any pair of a credential is opened; no more than one credential's are open at
+  /// once. What is damaged, or of `names` not the member's to open, stops nothing.
+  ///
+  /// Throws what a change throws: where the log cannot be written nothing is opened.
+  package func search(
+    _ names: [String]?, purpose: String, now: Timestamp, for isFound: (Pair) -> Bool
+  ) async throws -> Findings {
+    let all = try await names == nil ? read { try $0.names() } : names ?? []
+    var findings = Findings()
+    for start in stride(from: 0, to: all.count, by: Self.searchPage) {
+      let page = Array(all[start..<min(all.count, start + Self.searchPage)])
+      let (header, opened) = try await logSearch(of: page, skippingOthers: names == nil, purpose: purpose, now: now)
+      for (name, result) in opened {
+        do {
+          let found = try pairs(of: result.get(), header).filter { isFound($0.pair) }
+          findings.compared += 1
+          findings.found += found.map { (name, $0.version, $0.pair) }
+        } catch { findings.failures.append((name, error)) }
+      }
+    }
+    return findings
+  }
+
+  private func logSearch(
+    of names: [String], skippingOthers: Bool, purpose: String, now: Timestamp
+  ) async throws -> (VaultHeader, [(name: String, Result<Sealed, any Error>)]) {
+    let member = member
+    return try await change(now: now) { change in
+      var opened: [(name: String, Result<Sealed, any Error>)] = []
+      for name in names {
+        let sealed: Sealed
+        do { sealed = try change.view.sealed(name, for: member) } catch let error as StorageError { throw error } catch
+        {
+          if skippingOthers, (error as? VaultError)?.code == .notPermitted { continue }
+          opened.append((name, .failure(error)))
+          continue
+        }
+        try change.log(
+          .pairUsed, about: name,
+          [
+            "purpose": .string(purpose),
+            "versions": .array(sealed.pairs.map { .integer(Int(clamping: $0.version.number)) }),
+          ])
+        opened.append((name, .success(sealed)))
+      }
+      return (change.view.header, opened)
+    }
+  }
+
+  private func pairs(of sealed: Sealed, _ header: VaultHeader) throws -> [(version: Version, pair: Pair)] {
+    let key = try open(key: sealed.key, of: sealed.credential, header)
+    return try sealed.pairs.map {
+      ($0.version, try open($0.record, as: $0.version.number, of: sealed.credential, key.secret))
+    }
+  }
+}
+
+extension VaultView {
+  fileprivate func sealed(_ name: String, for member: Member) throws -> UnlockedVault.Sealed {
+    let credential = try credential(name)
+    let key = try sealedKey(of: credential, for: member)
+    let pairs = try credential.versions.map { version in
+      guard let record = try sealedPair(of: credential, version.number) else {
+        throw VaultError(.corrupt, "version \(version.number) of \(name) is missing")
+      }
+      return (version, record)
+    }
+    return UnlockedVault.Sealed(credential: credential, key: key, pairs: pairs)
+  }
+}
+
+extension Pair {
+  /// Whether its secret stands in `text`. One of a few characters stands in any text, and says nothing.
+  package func isTold(in text: String) -> Bool {
+    let text = Array(text.utf8)
+    return clientSecret.withUnsafeBytes { secret in
+      guard secret.count >= 8, text.count >= secret.count else { return false }
+      return (0...text.count - secret.count).contains { text[$0..<$0 + secret.count].elementsEqual(secret) }
+    }
+  }
+}

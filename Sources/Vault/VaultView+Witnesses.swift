@@ -1,0 +1,110 @@
+package import Audit
+import JSON
+import Storage
+
+extension VaultView {
+  /// To whom owners said that checkpoints go, by name.
+  package var witnesses: [Membership.StandingWitness] { known.membership.witnesses }
+
+  /// The newest checkpoint, and the proof that its log extends the first `size` entries (none from 0, RFC 6962 §2.1.2). Throws
+  /// `rolledBack` if the log has fewer.
+  package func handover(after size: UInt64, to name: String) throws -> (SignedCheckpoint, ConsistencyProof) {
+    let newest = known.end.checkpoint
+    guard size <= newest.checkpoint.size else {
+      throw VaultError(
+        .rolledBack,
+        "witness \(name) has seen \(size) entries, and the log has \(newest.checkpoint.size): it was cut off")
+    }
+    return (newest, try AuditLog.consistencyProof(from: size, to: newest.checkpoint.size, in: transaction))
+  }
+
+  /// Fails with `rolledBack` unless the log extends `seen`, which witness `name` took. Reads O(log n) rows.
+  package func requireExtension(of seen: Checkpoint, takenBy name: String) throws {
+    let newest = known.end.checkpoint.checkpoint
+    guard seen.origin == newest.origin else {
+      throw VaultError(.rolledBack, "witness \(name) has a checkpoint of \(seen.origin), expected \(newest.origin)")
+    }
+    let (_, proof) = try handover(after: seen.size, to: name)
+    do { try proof.verify(firstRoot: seen.root, secondRoot: newest.root) } catch {
+      throw VaultError(
+        .rolledBack,
+        "witness \(name) has seen another history: the first \(seen.size) of the log's \(newest.size) entries are not those"
+          + " that it took")
+    }
+  }
+
+  /// What each witness has seen of the log, by `records`. A record that is damaged, or of another history, is told.
+  package func standings(of records: WitnessRecords) throws -> [WitnessStanding] {
+    try witnesses.map { witness in
+      do {
+        guard let seen = try records.checkpoint(of: witness) else { return try standing(of: witness, nil) }
+        try requireExtension(of: seen.checkpoint, takenBy: witness.witness.name)
+        return try standing(of: witness, seen)
+      } catch let error as VaultError where error.code == .rolledBack || error.code == .corrupt {
+        return try standing(of: witness, nil, trouble: error)
+      }
+    }
+  }
+
+  private func standing(
+    of witness: Membership.StandingWitness, _ seen: SignedCheckpoint?, trouble: VaultError? = nil
+  ) throws -> WitnessStanding {
+    let (size, first) = (known.end.size, seen?.checkpoint.size ?? 0)
+    return WitnessStanding(
+      witness: witness, seen: seen, unseen: size - first,
+      since: first < size ? try authenticatedEntry(at: first).time : nil,
+      cosigned: try witness.witness.key.flatMap { key in try seen?.cosignature(by: key)?.moment }, trouble: trouble)
+  }
+}
+
+/// What a witness has seen of the log, as far as is known here.
+package struct WitnessStanding: Sendable {
+  package let witness: Membership.StandingWitness
+  /// The newest checkpoint that it took; nil if none is known.
+  package let seen: SignedCheckpoint?
+  /// How many entries came after that.
+  package let unseen: UInt64
+  /// When the first of them came; nil if there is none.
+  package let since: Timestamp?
+  /// When the witness signed, by its clock; nil if it does not.
+  package let cosigned: Timestamp?
+  /// What is wrong with what is known of it.
+  package let trouble: VaultError?
+}
+
+extension [WitnessStanding] {
+  /// How many entries none of them has seen, and since when; nil if there is no witness at all.
+  package var gap: (entries: UInt64, since: Timestamp?)? {
+    self.min { $0.unseen < $1.unseen }.map { ($0.unseen, $0.since) }
+  }
+}
+
+extension UnlockedVault {
+  /// The most witnesses that a vault has: what is remembered of the log has all of them.
+  package static let mostWitnesses = 16
+
+  /// Says that checkpoints go to `witness`. Throws `notPermitted` unless the member is an owner, `alreadyExists`,
+  /// `invalidInput`.
+  package func addWitness(_ witness: Witness, now: Timestamp) async throws {
+    try await change(now: now) { change in
+      guard !change.view.witnesses.contains(where: { $0.witness.name == witness.name }) else {
+        throw VaultError(.alreadyExists, "the vault has a witness \(witness.name) already")
+      }
+      guard change.view.witnesses.count < Self.mostWitnesses else {
+        throw VaultError(.invalidInput, "the vault has \(Self.mostWitnesses) witnesses, and can have no more")
+      }
+      try change.log(.witnessAdded, ["witness": witness.json])
+    }
+  }
+
+  /// Says that checkpoints go to the witness `name` no more, and returns it. Throws `notPermitted`, `notFound`.
+  package func removeWitness(_ name: String, now: Timestamp) async throws -> Membership.StandingWitness {
+    try await change(now: now) { change in
+      guard let witness = change.view.witnesses.first(where: { $0.witness.name == name }) else {
+        throw VaultError(.notFound, "the vault has no witness \(Name.printable(name))")
+      }
+      try change.log(.witnessRemoved, ["witness": .string(name)])
+      return witness
+    }
+  }
+}

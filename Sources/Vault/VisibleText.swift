@@ -1,0 +1,21 @@
+/// Words of a person's that others will read in a log, on a terminal or in a page.
+package enum VisibleText {
+  /// The most bytes there may be.
+  package static let greatest = 1000
+
+  /// Whether `scalar` is not seen, or changes how others are: it could make a line look like another.
+  package static func hides(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar.properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator: true
+    default: false
+    }
+  }
+
+  /// Fails with `invalidInput` unless `text`, called `what`, is 1 to 1,000 bytes, without control and invisible characters.
+  package static func check(_ text: String, _ what: String) throws(VaultError) {
+    guard (1...greatest).contains(text.utf8.count), !text.unicodeScalars.contains(where: hides) else {
+      throw VaultError(
+        .invalidInput, "\(what): expected 1 to \(greatest) bytes without control characters or invisible ones")
+    }
+  }
+}

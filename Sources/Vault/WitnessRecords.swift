@@ -1,0 +1,133 @@
+package import Audit
+import Glibc
+
+/// What each witness was seen to have: of each the newest checkpoint that it took, with its cosignature. It lies beside the
+/// database and outside of what the log vouches for: a cosignature vouches for itself (vault/witness.md).
+package struct WitnessRecords: Sendable {
+  private let folder: String
+
+  /// The records in `folder`, which is made with the first.
+  package init(in folder: String) { self.folder = folder }
+
+  private func file(_ witness: Membership.StandingWitness) -> String {
+    // The entry, so that another witness of the name, with another key, has a file of its own.
+    "\(folder)/\(witness.entry)-\(witness.witness.name)"
+  }
+
+  /// The newest checkpoint that `witness` took; nil if none is known. Throws `corrupt` if what is there is none, or not
+  /// cosigned with the witness's key though it has one.
+  package func checkpoint(of witness: Membership.StandingWitness) throws -> SignedCheckpoint? {
+    let path = file(witness)
+    let bytes: [UInt8]
+    do { bytes = try PublicFile.read(path, limit: SignedNote.maximumSize) } catch let error as VaultError
+      where error.code == .notFound
+    {
+      return nil
+    }
+    do {
+      let signed = try SignedCheckpoint(decoding: bytes)
+      if let key = witness.witness.key, try signed.cosignature(by: key) == nil {
+        throw AuditError(.unknownSigner, "it is not cosigned by \(key.name)")
+      }
+      return signed
+    } catch let error as AuditError {
+      throw VaultError(
+        .corrupt, "what witness \(witness.witness.name) took, \(Name.printable(path)), is damaged: \(error)")
+    }
+  }
+
+  /// Keeps `signed` as what `witness` took, unless a larger one is kept. Throws `cannotWrite`.
+  package func keep(_ signed: SignedCheckpoint, of witness: Membership.StandingWitness) throws {
+    try oneAtATime {
+      // What is damaged is no reason to keep it.
+      let kept = try? checkpoint(of: witness)
+      guard kept.map({ $0.checkpoint.size <= signed.checkpoint.size }) ?? true else { return }
+      try PrivateFile.replace(file(witness), signed.bytes.span.bytes, isDurable: kept == nil)
+    }
+  }
+
+  /// Runs `body` while no other process does so, or keeps anything. Throws `cannotWrite` if one that was stopped does.
+  package func oneAtATime<Result>(_ body: () throws -> Result) throws -> Result {
+    if !PrivateFile.exists(folder) { try PrivateFile.createFolder(folder) }
+    return try PrivateFile.withLock(folder, body)
+  }
+
+  /// Forgets what `witness` took. Nothing happens if nothing is there.
+  package func forget(_ witness: Membership.StandingWitness) { unlink(file(witness)) }
+}
+
+/// The file or folder that is a witness: it only ever gets larger checkpoints of one history.
+package struct WitnessPlace: Sendable {
+  /// The most names that are looked at in a folder.
+  private static let mostNames = 1 << 20
+
+  private let kind: Witness.Kind
+  private let vault: String
+
+  /// Nil if `witness` is none of the two. `origin` is the log's.
+  package init?(_ witness: Witness, origin: String) {
+    switch witness.kind {
+    case .file, .folder: kind = witness.kind
+    case .command, .http: return nil
+    }
+    vault = String(origin.drop { $0 != "/" }.dropFirst())
+  }
+
+  /// The largest checkpoint of the log that is there; nil if there is none yet. Throws `cannotRead` where the place is not
+  /// there, `corrupt` if what is there is no checkpoint.
+  package func newest() throws -> SignedCheckpoint? {
+    switch kind {
+    case .file(let path):
+      guard PrivateFile.exists(PrivateFile.folder(of: path)) else {
+        throw VaultError(.cannotRead, "there is no folder for \(Name.printable(path))")
+      }
+      return try read(path)
+    case .folder(let path):
+      let names: [String]
+      do { names = try PrivateFile.names(in: path) } catch let error as VaultError {
+        throw VaultError(.cannotRead, error.description)
+      }
+      return try names.prefix(Self.mostNames).compactMap { size(of: $0) }.max().flatMap { try read(file($0, in: path)) }
+    case .command, .http: return nil
+    }
+  }
+
+  /// Puts `signed` there, which extends what `newest` gave. Throws `cannotWrite`, and `alreadyExists` if another came there
+  /// meanwhile.
+  package func put(_ signed: SignedCheckpoint) throws {
+    switch kind {
+    case .file(let path): try PrivateFile.replace(path, signed.bytes.span.bytes, isDurable: true)
+    case .folder(let path): try PrivateFile.create(file(signed.checkpoint.size, in: path), signed.bytes.span.bytes)
+    case .command, .http: break
+    }
+  }
+
+  private func file(_ size: UInt64, in folder: String) -> String { "\(folder)/\(vault)-\(size)" }
+
+  private func size(of name: String) -> UInt64? {
+    guard name.hasPrefix(vault + "-"), let size = UInt64(name.dropFirst(vault.utf8.count + 1)) else { return nil }
+    return "\(vault)-\(size)" == name ? size : nil
+  }
+
+  private func read(_ path: String) throws -> SignedCheckpoint? {
+    do {
+      return try SignedCheckpoint(decoding: PublicFile.read(path, limit: SignedNote.maximumSize))
+    } catch let error as VaultError where error.code == .notFound {
+      return nil
+    } catch let error as AuditError {
+      throw VaultError(.corrupt, "\(Name.printable(path)) is no checkpoint: \(error)")
+    }
+  }
+}
+
+/// Files that others may have put there: only a regular file is read.
+enum PublicFile {
+  /// As `PrivateFile.readPublic`; what is no regular file is refused without waiting for anybody.
+  static func read(_ path: String, limit: Int) throws -> [UInt8] {
+    var status = stat()
+    if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+      throw VaultError(.cannotRead, "\(Name.printable(path)) is no regular file")
+    }
+    return try PrivateFile.readPublic(path, limit: limit)
+  }
+}

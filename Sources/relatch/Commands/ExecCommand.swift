@@ -1,0 +1,179 @@
+import ArgumentParser
+import Glibc
+import JSON
+import Sodium
+import Vault
+
+struct ExecCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "exec", abstract: "Run a program with a pair in its environment, after logging that.",
+    usage: "relatch exec [<options>] <name> ... -- <program> [<argument> ...]",
+    discussion: """
+      The program takes this command's place: signals, exit code, job control and open files are as if it had been run \
+      directly, and nothing of the pair is left but in its environment. With --mask or --watch this command stays beside it, \
+      passes signals on, and ends as it does.
+      """)
+
+  enum Signal: String, CaseIterable {
+    case HUP
+    case INT
+    case QUIT
+    case TERM
+    case USR1
+    case USR2
+    case CONT
+
+    var number: Int32 {
+      switch self {
+      case .HUP: SIGHUP
+      case .INT: SIGINT
+      case .QUIT: SIGQUIT
+      case .TERM: SIGTERM
+      case .USR1: SIGUSR1
+      case .USR2: SIGUSR2
+      case .CONT: SIGCONT
+      }
+    }
+  }
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: ArgumentHelp("The credentials' names; after -- the program and its arguments.", valueName: "name"))
+  var words: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "What the two variables begin with; the credential's name, if not said: crm as CRM.", valueName: "prefix"))
+  var prefix: String?
+
+  @Option(help: ArgumentHelp("The variable of the client_id.", valueName: "name"))
+  var idVariable: String?
+
+  @Option(help: ArgumentHelp("The variable of the client_secret.", valueName: "name"))
+  var secretVariable: String?
+
+  @Flag(help: "Hide the pairs in what the program says on standard output and standard error.")
+  var mask = false
+
+  @Option(
+    help: ArgumentHelp(
+      "When a pair changes: restart, or a signal that the program gets, as in HUP.", valueName: "action"))
+  var watch: String?
+
+  @Option(help: ArgumentHelp("With --watch, how often the vault is looked at.", valueName: "duration"))
+  var every = "10s"
+
+  /// The program and its arguments. The parser has but one list of words for what stands before the -- and after it.
+  private var command: [String] { Array(CommandLine.arguments.drop { $0 != "--" }.dropFirst()) }
+
+  private var names: [String] {
+    var seen: Set<String> = []
+    return words.dropLast(command.count).filter { seen.insert($0).inserted }
+  }
+
+  func run() async throws {
+    let names = names
+    guard !names.isEmpty else {
+      throw Failure(.usage, "no credential is named", hint: "`relatch exec NAME -- PROGRAM`")
+    }
+    let program = try ProgramReplacement(command)
+    let variables = try variableNames()
+    let reaction = try reaction()
+    let interval = try interval()
+    let places = try Places(options)
+    let vault = try await places.openVault()
+    // What is left to read from it may be a passphrase, too.
+    if let descriptor = options.passphraseFd, descriptor > STDERR_FILENO { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+    let given = try await Self.open(names, variables, program, in: vault)
+    try await OpenedVaults.shared.remember()
+    guard mask || reaction != nil else { try program.run(with: given.variables) }
+    // What is not needed to start it again is not kept.
+    let kept = reaction == nil ? nil : vault
+    let supervision = Supervision(
+      program: program, masks: mask, reaction: reaction, interval: interval,
+      open: {
+        guard let kept else { throw Failure(.internalError, "the vault is closed", hint: "please report this") }
+        let given = try await Self.open(names, variables, program, in: kept)
+        try await OpenedVaults.shared.remember()
+        return given
+      },
+      active: {
+        let locked = try await places.openLocked()
+        return try await locked.read { view in
+          try names.map { try view.credential($0).version(in: .active)?.number ?? 0 }
+        }
+      })
+    try await supervision.run(with: given)
+  }
+
+  /// What each credential's variables are called.
+  private func variableNames() throws -> [String: VariableNames] {
+    guard names.count == 1 || (prefix == nil && idVariable == nil && secretVariable == nil) else {
+      throw Failure(
+        .usage, "--prefix, --id-variable and --secret-variable are for one credential",
+        hint: "of several each has variables that begin with its name")
+    }
+    var all: [String: VariableNames] = [:]
+    var taken: Set<String> = []
+    for name in names {
+      let usual = VariableNames(prefix: prefix ?? VariableNames.prefix(of: name))
+      let names = try VariableNames(
+        clientID: idVariable ?? usual.clientID, clientSecret: secretVariable ?? usual.clientSecret)
+      guard taken.insert(names.clientID).inserted, taken.insert(names.clientSecret).inserted else {
+        throw Failure(
+          .usage, "the variables of two credentials have one name, \(names.clientID)",
+          hint: "run the program with one of them, and name its variables")
+      }
+      all[name] = names
+    }
+    return all
+  }
+
+  private func reaction() throws -> Supervision.Reaction? {
+    guard let watch else { return nil }
+    if watch == "restart" { return .restart }
+    let word = watch.uppercased()
+    guard let signal = Signal(rawValue: word.hasPrefix("SIG") ? String(word.dropFirst(3)) : word) else {
+      throw Failure(
+        .usage, "--watch \(Name.printable(watch)): expected restart, or a signal",
+        hint: "the signals are \(Signal.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+    return .signal(signal.number)
+  }
+
+  private func interval() throws -> Duration {
+    guard let interval = Policy.duration(every), (1...3600).contains(interval.components.seconds) else {
+      throw Failure(.usage, "--every \(Name.printable(every)): expected 1s to 1h", hint: "write it as in 10s")
+    }
+    return interval
+  }
+
+  /// The active pairs; each is logged before it is opened, with the program that gets it.
+  private static func open(
+    _ names: [String], _ variables: [String: VariableNames], _ program: ProgramReplacement, in vault: UnlockedVault
+  ) async throws -> Supervision.Given {
+    var secrets: [SecretVariable] = []
+    var pairs: [Pair] = []
+    var versions: [UInt64] = []
+    let program = Paths.name(of: program.path)
+    for name in names {
+      let opened = try await vault.pairs(
+        of: name,
+        choosing: { credential in
+          guard let version = credential.version(in: .active) else {
+            throw VaultError(.notFound, "\(credential.name) has no active version")
+          }
+          return [version]
+        }, event: .pairRead, ["field": "environment", "program": .string(String(program.prefix(128)))],
+        now: WallClock.now())
+      guard let names = variables[name] else { continue }
+      for (version, pair) in opened {
+        secrets.append(try SecretVariable(names.clientID, pair.clientID))
+        secrets.append(try SecretVariable(names.clientSecret, pair.clientSecret))
+        pairs.append(pair)
+        versions.append(version.number)
+      }
+    }
+    return Supervision.Given(variables: secrets, pairs: pairs, versions: versions)
+  }
+}

@@ -1,0 +1,180 @@
+import ArgumentParser
+import Audit
+import JSON
+import Storage
+import Transport
+import Vault
+
+struct LogWitnessCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "witness", abstract: "Say who sees the log's checkpoints, so that nobody can rewrite it unseen.",
+    subcommands: [
+      WitnessAddCommand.self, WitnessRemoveCommand.self, WitnessListCommand.self, WitnessSubmitCommand.self,
+    ])
+}
+
+struct WitnessAddCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "add", abstract: "Add a witness: a file or folder elsewhere, a command, or a C2SP tlog-witness.",
+    discussion: """
+      --file     has always the newest checkpoint; --folder gets a file for each. Both are never given a smaller one. \
+      --command  gets the checkpoint on standard input and prints cosignatures: what follows --. No shell reads it. \
+      --url      speaks c2sp.org/tlog-witness there; give it the log's origin and the key of each member who signs. \
+      A command and a URL need --key, the witness's key. Checkpoints go there at the end of each run that made the log longer, \
+      and with `relatch log witness submit`.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "What the witness is called here.")
+  var name: String
+
+  @Option(help: ArgumentHelp("A file on another disk or host.", valueName: "file"))
+  var file: String?
+
+  @Option(help: ArgumentHelp("A folder on another disk or host.", valueName: "dir"))
+  var folder: String?
+
+  @Option(help: ArgumentHelp("The submission prefix of a witness.", valueName: "url"))
+  var url: String?
+
+  @Option(help: ArgumentHelp("The witness's key, name+hash+base64 of type 4.", valueName: "vkey"))
+  var key: String?
+
+  @Argument(
+    parsing: .postTerminator, help: ArgumentHelp("A program and its arguments, after --.", valueName: "command"))
+  var command: [String] = []
+
+  func run() async throws {
+    let witness: Witness
+    do { witness = try Witness(name: name, kind: kind()) } catch let error as AuditError {
+      throw Failure(.usage, error.description, hint: "`relatch help log witness add` says what it takes")
+    }
+    try await Places(options).openVault().addWitness(witness, now: WallClock.now())
+    try Report(options).confirmation(
+      .object(witness.object), text: "\(witness.name) is a witness: \(witness.word) \(witness.place)")
+  }
+
+  private func kind() throws -> Witness.Kind {
+    switch (file, folder, url, command.first) {
+    case (let file?, nil, nil, nil): return .file(path: try place(file))
+    case (nil, let folder?, nil, nil): return .folder(path: try place(folder))
+    case (nil, nil, let url?, nil):
+      do { _ = try Endpoint(url) } catch {
+        throw Failure(.usage, "--url: \(error)", hint: "write it as in https://witness.example/prefix")
+      }
+      return .http(url: url, try requiredKey())
+    case (nil, nil, nil, let word?): return .command([try Paths.program(word)] + command.dropFirst(), try requiredKey())
+    default:
+      throw Failure(
+        .usage, "expected one of --file, --folder, --url, and a program after --",
+        hint: "`relatch help log witness add` says what each is")
+    }
+  }
+
+  private func place(_ path: String) throws -> String {
+    guard key == nil else {
+      throw Failure(.usage, "--key is of a command or a URL", hint: "leave it out: a file signs nothing")
+    }
+    return try Paths.absolute(path)
+  }
+
+  private func requiredKey() throws -> WitnessKey {
+    guard let key else {
+      throw Failure(
+        .usage, "there is no --key", hint: "give the witness's key: nothing that it answers counts without")
+    }
+    return try WitnessKey(key)
+  }
+}
+
+struct WitnessRemoveCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "remove", abstract: "Hand checkpoints to a witness no more; what it has seen it keeps.")
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The witness's name.")
+  var name: String
+
+  func run() async throws {
+    let places = try Places(options)
+    let removed = try await places.openVault().removeWitness(name, now: WallClock.now())
+    places.witnessRecords.forget(removed)
+    try Report(options).confirmation(
+      .object(["type": "removed", "witness": .string(name)]), text: "\(name) is no witness any more")
+  }
+}
+
+struct WitnessListCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "list", abstract: "List the witnesses and what each has seen, without unlocking anything.")
+
+  @OptionGroup var options: CommonOptions
+
+  func run() async throws {
+    let places = try Places(options)
+    let records = places.witnessRecords
+    let (standings, keys) = try await places.openLocked().read { view in
+      (
+        try view.standings(of: records),
+        try view.members.map { try NoteKey(name: view.header.origin, key: $0.card.signing).description }
+      )
+    }
+    let report = Report(options)
+    if report.isJSON { return try report.results(standings, json: \.json, text: \.text) }
+    if standings.isEmpty { return report.note("the vault has no witnesses yet: `relatch log witness add` adds one") }
+    let rows = standings.map { [$0.witness.witness.name, $0.witness.witness.word, $0.witness.witness.place, $0.text] }
+    try report.text(Table(["WITNESS", "KIND", "PLACE", "SEEN"], rows).text)
+    report.note("what a witness must know, the keys of who signs: \(keys.joined(separator: " "))")
+  }
+}
+
+struct WitnessSubmitCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "submit", abstract: "Hand the newest checkpoint to the witnesses, and keep their cosignatures.",
+    discussion: """
+      Unlocks nothing and writes nothing to the log: it may be run every minute. Ends with 69 if a witness cannot be had, with 65 \
+      if one has seen another log.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The witnesses' names; all if none is given.")
+  var names: [String] = []
+
+  func run() async throws {
+    let places = try Places(options)
+    let vault = try await places.openLocked()
+    let report = Report(options)
+    let outcomes = try await Submission(vault, of: places, limit: Submission.patiently).run(names)
+    if outcomes.isEmpty { report.note("the vault has no witnesses yet: `relatch log witness add` adds one") }
+    var codes: [ExitCode] = []
+    for (name, outcome) in outcomes {
+      switch outcome {
+      case .took(let signed):
+        let size = signed.checkpoint.size
+        try report.confirmation(
+          .object(["size": .integer(Int(clamping: size)), "type": "submitted", "witness": .string(name)]),
+          text: "\(name) has seen \(size) entries")
+      case .missed(let failure), .contradicts(let failure):
+        report.failure(failure)
+        codes.append(failure.code)
+      }
+    }
+    guard let first = codes.first else { return }
+    // A log that was rewritten is not one failure among several.
+    if codes.contains(.corruptData) { throw Status(code: .corruptData) }
+    throw Status(code: codes.count == outcomes.count ? first : .someFailed)
+  }
+}
+
+extension Witness {
+  /// As `--json` shows it.
+  fileprivate var object: [String: JSONValue] {
+    guard case .object(var members) = json else { return [:] }
+    members["type"] = "witness"
+    members["witness"] = members.removeValue(forKey: "name")
+    return members
+  }
+}

@@ -1,0 +1,175 @@
+import CSystem
+import Delivery
+import Glibc
+import Vault
+
+/// A program under way beside this process, which passes signals on to it and ends as it does.
+struct Companion {
+  /// How it ended.
+  enum Ending {
+    case code(Int32)
+    case signal(Int32)
+
+    /// Ends this process in the same way.
+    func adopt() -> Never {
+      switch self {
+      case .code(let code): exit(code)
+      case .signal(let signal):
+        csystem_die_by(signal)
+        exit(128 + signal)
+      }
+    }
+  }
+
+  let pid: Int32
+  private let masks: [OutputMask]
+
+  /// Starts it with `variables` in its environment; in what it says `pairs` are masked, if there are any. To be called on the main
+  /// thread.
+  init(_ program: ProgramReplacement, with variables: [SecretVariable], masking pairs: [Pair]) throws {
+    guard !pairs.isEmpty else {
+      pid = try program.accompany(with: variables, output: -1, errors: -1)
+      masks = []
+      return
+    }
+    let output = try Self.masking(STDOUT_FILENO, pairs)
+    defer { close(output.end) }
+    let errors = try Self.masking(STDERR_FILENO, pairs)
+    defer { close(errors.end) }
+    masks = [output.mask, errors.mask]
+    pid = try program.accompany(with: variables, output: output.end, errors: errors.end)
+  }
+
+  private static func masking(_ descriptor: Int32, _ pairs: [Pair]) throws -> (mask: OutputMask, end: Int32) {
+    var ends: [Int32] = [-1, -1]
+    guard csystem_pipe(&ends) == 0 else {
+      throw Failure(
+        .internalError, "no pipe to the program: \(String(cString: strerror(errno)))",
+        hint: "see how many files this process may open (ulimit -n)")
+    }
+    do {
+      return (try OutputMask(from: ends[0], to: descriptor, masking: pairs, pause: .milliseconds(200)), ends[1])
+    } catch {
+      for end in ends { close(end) }
+      throw error
+    }
+  }
+
+  /// What became of it since this was last asked; nil if it is under way. A stop of it stops this process, too, until both are
+  /// continued.
+  func ending() -> Ending? {
+    var status: Int32 = 0
+    while csystem_news_of(pid, &status) == 1 {
+      let signal = status & 0x7F
+      if signal == 0x7F {
+        // As wait(2) has it, this alone is no stop: it went on.
+        guard status != 0xFFFF else { continue }
+        csystem_stop_by((status >> 8) & 0xFF)
+        kill(pid, SIGCONT)
+        continue
+      }
+      for mask in masks { mask.finish() }
+      return signal == 0 ? .code((status >> 8) & 0xFF) : .signal(signal)
+    }
+    return nil
+  }
+
+  func send(_ signal: Int32) { kill(pid, signal) }
+}
+
+/// What keeps a program in step with the pairs it was given.
+struct Supervision {
+  /// What is done when a pair has changed.
+  enum Reaction: Sendable {
+    /// It is ended and started again, with the new one.
+    case restart
+    /// It is told.
+    case signal(Int32)
+  }
+
+  /// What a program is started with, and the numbers of the versions that it is.
+  struct Given {
+    let variables: [SecretVariable]
+    let pairs: [Pair]
+    let versions: [UInt64]
+  }
+
+  let program: ProgramReplacement
+  let masks: Bool
+  /// Nil to let it run with what it has.
+  let reaction: Reaction?
+  /// How often the vault is looked at.
+  let interval: Duration
+  /// Opens the active pairs anew, after logging that.
+  let open: () async throws -> Given
+  /// The active versions, without opening anything.
+  let active: () async throws -> [UInt64]
+
+  /// How long a program that is restarted may take to end before it is killed.
+  private static let patience: Int32 = 10
+
+  /// Runs it, with what is `given`, to its end, which is then this process's.
+  func run(with given: consuming Given) async throws -> Never {
+    var given = given
+    let signals = try SignalReports()
+    var companion = try start(given)
+    let wait = reaction == nil ? -1 : Int32(clamping: interval.components.seconds * 1000)
+    while true {
+      if let signal = signals.next(within: wait) {
+        if signal.isFor(companion.pid) { companion.send(signal.number) }
+        if let ending = companion.ending() { ending.adopt() }
+        continue
+      }
+      // Nothing came of it but the time.
+      guard let reaction, let versions = await changed(given) else { continue }
+      switch reaction {
+      case .signal(let signal):
+        companion.send(signal)
+        given = Given(variables: [], pairs: [], versions: versions)
+      case .restart:
+        let fresh: Given
+        do { fresh = try await open() } catch {
+          // It goes on with what it has, which still works as long as the replaced pair is in grace.
+          Diagnostics.standard.warning("a pair has changed and cannot be read: \(Failure(error).message)")
+          continue
+        }
+        if let ending = stop(companion, signals) { ending.adopt() }
+        given = fresh
+        companion = try start(given)
+      }
+    }
+  }
+
+  private func start(_ given: Given) throws -> Companion {
+    try Companion(program, with: given.variables, masking: masks ? given.pairs : [])
+  }
+
+  private func changed(_ given: Given) async -> [UInt64]? {
+    do {
+      let versions = try await active()
+      return versions == given.versions ? nil : versions
+    } catch {
+      Diagnostics.standard.warning("whether a pair has changed is not known: \(Failure(error).message)")
+      return nil
+    }
+  }
+
+  /// Ends it; how it ended if somebody else told it to end meanwhile.
+  private func stop(_ companion: Companion, _ signals: SignalReports) -> Companion.Ending? {
+    var isTold = false
+    var waited: Int32 = 0
+    companion.send(SIGTERM)
+    companion.send(SIGCONT)
+    while true {
+      if let ending = companion.ending() { return isTold ? ending : nil }
+      guard let signal = signals.next(within: 1000) else {
+        waited += 1
+        if waited == Self.patience { companion.send(SIGKILL) }
+        continue
+      }
+      guard signal.number != SIGCHLD else { continue }
+      if [SIGHUP, SIGINT, SIGQUIT, SIGTERM].contains(signal.number) { isTold = true }
+      if signal.isFor(companion.pid) { companion.send(signal.number) }
+    }
+  }
+}

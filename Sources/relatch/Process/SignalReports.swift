@@ -1,0 +1,45 @@
+import CSystem
+import Glibc
+
+/// The signals that concern a program beside this process, as input: one process has it, from `init` to its end.
+struct SignalReports {
+  /// Those that somebody may send for the program, and that of a child.
+  private static let watched = [
+    SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT, SIGCHLD,
+  ]
+
+  private let readEnd: Int32
+
+  /// Watches from now on; what is ignored stays ignored.
+  init() throws {
+    var ends: [Int32] = [-1, -1]
+    guard csystem_pipe(&ends) == 0 else {
+      throw Failure(
+        .internalError, "cannot watch for signals: \(String(cString: strerror(errno)))",
+        hint: "see how many files this process may open (ulimit -n)")
+    }
+    // A handler must never wait.
+    for end in ends { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
+    readEnd = ends[0]
+    csystem_report_signals_to(ends[1])
+    for signal in Self.watched { _ = csystem_watch_signal(signal) }
+  }
+
+  /// The next one; nil if none arrives for `milliseconds`, -1 for however long it takes.
+  func next(within milliseconds: Int32) -> csystem_signal? {
+    var found = csystem_signal()
+    while read(readEnd, &found, MemoryLayout<csystem_signal>.size) != MemoryLayout<csystem_signal>.size {
+      var source = pollfd(fd: readEnd, events: Int16(POLLIN), revents: 0)
+      if poll(&source, 1, milliseconds) == 0 { return nil }
+    }
+    return found
+  }
+}
+
+extension csystem_signal {
+  /// Whether the program beside us lacks it. What a terminal sends, the kernel sends to both; what the program sends to its whole
+  /// group was not meant for it alone either.
+  func isFor(_ program: Int32) -> Bool {
+    number != SIGCHLD && code <= 0 && sender != program && sender != getpid()
+  }
+}

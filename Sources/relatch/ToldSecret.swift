@@ -1,0 +1,35 @@
+import Sodium
+import Vault
+
+extension UnlockedVault {
+  /// Fails with `usage` if `text`, which is called `what` and will be read by others, holds a secret of one of `names`; or, where there is
+  /// a word in it that could be a secret, of any credential that the identity can open. What it cannot open it cannot compare.
+  ///
+  /// Opening each has its price, some milliseconds for a hundred, and an entry in the log: a text of plain words pays neither.
+  func requireUntold(_ text: String, _ what: String, of names: [String]) async throws {
+    let isSuspicious = text.mayTellSecret
+    guard isSuspicious || !names.isEmpty else { return }
+    let findings = try await search(isSuspicious ? nil : names, purpose: what, now: WallClock.now()) {
+      $0.isTold(in: text)
+    }
+    guard let first = findings.found.first else { return }
+    throw Failure(
+      .usage, "the \(what) holds the secret of \(first.credential), version \(first.version.number)",
+      hint: "say it without the secret, which was an argument now and may be in a shell's history: it leaked, too")
+  }
+}
+
+extension String {
+  /// Whether a word of it could be a secret that a machine made: eight bytes or more, with a digit, a sign, or capitals within.
+  var mayTellSecret: Bool {
+    split(whereSeparator: \.isWhitespace).contains { word in
+      guard word.utf8.count >= 8 else { return false }
+      let inner = word.drop { !$0.isLetter && !$0.isNumber }
+      let letters = inner.reversed().drop { !$0.isLetter && !$0.isNumber }
+      let isPlain = letters.allSatisfy { $0.isLetter || "-'/’.".contains($0) }
+      let hasInnerCapital =
+        letters.dropLast().contains(where: \.isUppercase) && letters.contains(where: \.isLowercase)
+      return !isPlain || hasInnerCapital
+    }
+  }
+}

@@ -1,0 +1,72 @@
+import Audit
+import JSON
+import Storage
+import Vault
+
+extension Report {
+  /// Hands the checkpoint to the witnesses at the end of a run, if it made the log longer. What the run did is durable and told
+  /// by then, and nothing of it is taken back: a witness that is down is a gap, which is only noted.
+  ///
+  /// Returns false, and says so, if a witness has seen another log.
+  func handOver(_ options: CommonOptions) async -> Bool {
+    guard let places = try? Places(options), OpenedVaults.shared.hasGrown(at: places.vault),
+      let vault = try? await places.openLocked(),
+      let outcomes = try? await Submission(vault, of: places, limit: Submission.briefly).run()
+    else { return true }
+    var isConsistent = true
+    for (_, outcome) in outcomes {
+      switch outcome {
+      case .took: break
+      case .missed(let failure): note(failure.message)
+      case .contradicts(let failure):
+        self.failure(failure)
+        isConsistent = false
+      }
+    }
+    return isConsistent
+  }
+}
+
+extension WitnessStanding {
+  /// As `--json` shows it.
+  var json: JSONValue {
+    guard case .object(var members) = witness.witness.json else { return witness.witness.json }
+    members["type"] = "witness"
+    members["witness"] = members.removeValue(forKey: "name")
+    members["unseen"] = .integer(Int(clamping: unseen))
+    if let seen { members["size"] = .integer(Int(clamping: seen.checkpoint.size)) }
+    if let since { members["since"] = .string(since.description) }
+    if let cosigned { members["cosigned"] = .string(cosigned.description) }
+    if let trouble { members["trouble"] = .string(trouble.description) }
+    return .object(members)
+  }
+
+  /// What it has seen, in words.
+  var text: String {
+    if let trouble { return trouble.description }
+    guard let seen else { return "has seen nothing yet" }
+    var text = "has seen \(seen.checkpoint.size) entries"
+    if let cosigned { text += ", signed at \(cosigned)" }
+    if let since { text += "; \(unseen) more came since \(since)" }
+    return text
+  }
+}
+
+extension [WitnessStanding] {
+  /// How long the log has gone on unseen, in words; nil if it has not, or nobody is to see it.
+  var gapText: String? {
+    guard let gap, gap.entries > 0, let since = gap.since else { return nil }
+    return "no witness has seen the last \(gap.entries) entries of the log, since \(since)"
+  }
+
+  /// The same as `--json` shows it; nil if there is no witness.
+  var gapJSON: JSONValue? {
+    gap.map { gap in
+      var members: [String: JSONValue] = [
+        "type": "witnessed", "unseen": .integer(Int(clamping: gap.entries)), "witnesses": .integer(count),
+      ]
+      if let since = gap.since { members["since"] = .string(since.description) }
+      return .object(members)
+    }
+  }
+}

@@ -1,0 +1,219 @@
+import Audit
+import Delivery
+import Sodium
+import Storage
+import Synchronization
+import Transport
+import Vault
+
+/// Hands the newest checkpoint to the vault's witnesses, and keeps what they answer. Nothing but the checkpoint and the proof
+/// that it extends an older one leaves the vault: neither takes an identity.
+struct Submission: Sendable {
+  /// What came of it with one witness.
+  enum Outcome: Sendable {
+    /// It has the checkpoint now, or had it before.
+    case took(SignedCheckpoint)
+    /// It is not to be had, or does not answer as it should: it has seen nothing, and that is all.
+    case missed(Failure)
+    /// It, or what is kept of it, has seen another log than this one.
+    case contradicts(Failure)
+  }
+
+  /// At the end of a run, whose work is done and told by then.
+  static let briefly = Duration.seconds(5)
+  /// For whoever waits for it.
+  static let patiently = Duration.seconds(30)
+  /// By how much a witness's clock may be ahead.
+  private static let clockTolerance = Duration.seconds(3600)
+  private static let statusOfSize = "text/x.tlog.size"
+
+  let vault: LockedVault
+  let records: WitnessRecords
+  /// How long each witness may take.
+  let limit: Duration
+
+  init(_ vault: LockedVault, of places: Places, limit: Duration) {
+    self.vault = vault
+    records = places.witnessRecords
+    self.limit = limit
+  }
+
+  /// Hands the checkpoint to all witnesses at once, or to those called `names`. Throws `notFound`, and what reading the vault throws.
+  func run(_ names: [String] = []) async throws -> [(name: String, outcome: Outcome)] {
+    let all = try await vault.read { $0.witnesses }
+    if let unknown = names.first(where: { name in !all.contains { $0.witness.name == name } }) {
+      throw VaultError(.notFound, "the vault has no witness \(Name.printable(unknown))")
+    }
+    let chosen = names.isEmpty ? all : all.filter { names.contains($0.witness.name) }
+    let began = WallClock.now()
+    let waits = chosen.map { witness in (witness, Wait { await outcome(with: witness) }) }
+    var outcomes: [(name: String, outcome: Outcome)] = []
+    for (witness, wait) in waits {
+      // A program that is told to end may take its time; a file system that hangs is left behind.
+      let outcome = await wait.result(
+        within: max(.zero, limit + HookRunner.patience + .seconds(1) - (WallClock.now() - began)))
+      outcomes.append(
+        (witness.witness.name, outcome ?? .missed(Self.missed(witness.witness, "no answer within \(limit)"))))
+    }
+    return outcomes
+  }
+
+  private func outcome(with witness: Membership.StandingWitness) async -> Outcome {
+    do {
+      // What is damaged is told by `log verify`; a new one takes its place.
+      let seen = try? records.checkpoint(of: witness)
+      let name = witness.witness.name
+      let newest = try await vault.read { view in
+        if let seen { try view.requireExtension(of: seen.checkpoint, takenBy: name) }
+        return try view.handover(after: 0, to: name).0
+      }
+      // Who may write to a place elsewhere may have changed what is there since: that is always looked at.
+      if let place = WitnessPlace(witness.witness, origin: newest.checkpoint.origin) {
+        return .took(try await put(at: place, witness))
+      }
+      if let seen, seen.checkpoint == newest.checkpoint { return .took(seen) }
+      let cosigned: SignedCheckpoint
+      switch witness.witness.kind {
+      case .command(let arguments, let key): cosigned = try await ask(arguments, key, newest)
+      case .http(let url, let key): cosigned = try await ask(url, key, witness, seen?.checkpoint.size ?? 0)
+      case .file, .folder: return .took(newest)
+      }
+      try records.keep(cosigned, of: witness)
+      return .took(cosigned)
+    } catch let error as VaultError where error.code == .rolledBack {
+      return .contradicts(Self.contradiction(error))
+    } catch let error as AuditError { return .missed(Self.missed(witness.witness, error.description)) } catch {
+      return .missed(Self.missed(witness.witness, Failure(error).message))
+    }
+  }
+
+  /// What a person is told of a witness that has seen another log.
+  static func contradiction(_ error: VaultError) -> Failure {
+    Failure(
+      .corruptData, error.description,
+      hint:
+        "the log was cut off or written anew, or that witness is wrong: compare with the others, and find out who did it"
+    )
+  }
+
+  private static func missed(_ witness: Witness, _ reason: String) -> Failure {
+    Failure(
+      .providerUnreachable, "witness \(witness.name) (\(witness.place)) has not taken the checkpoint: \(reason)",
+      hint: "nothing else waits for it; `relatch log witness submit` tries it again")
+  }
+
+  // MARK: - Ways to a witness
+
+  private func put(at place: WitnessPlace, _ witness: Membership.StandingWitness) async throws -> SignedCheckpoint {
+    let name = witness.witness.name
+    for _ in 0..<4 {
+      let found = try place.newest()
+      let newest = try await vault.read { view in
+        if let found { try view.requireExtension(of: found.checkpoint, takenBy: name) }
+        return try view.handover(after: found?.checkpoint.size ?? 0, to: name).0
+      }
+      // Others of this vault hand over at the same time, and the larger one is to stay.
+      let isThere = try records.oneAtATime {
+        guard try place.newest() == found else { return false }
+        if found?.checkpoint != newest.checkpoint { try place.put(newest) }
+        return true
+      }
+      guard isThere else { continue }
+      try records.keep(newest, of: witness)
+      return newest
+    }
+    throw VaultError(.cannotWrite, "others write to \(witness.witness.place) all the time")
+  }
+
+  private func ask(_ arguments: [String], _ key: WitnessKey, _ newest: SignedCheckpoint) async throws
+    -> SignedCheckpoint
+  {
+    let said = try await HookRunner.ofThisProcess.output(
+      of: HookSettings(occasion: .promoted, arguments: arguments, timeLimit: limit),
+      input: SharedSecret(try SecretBytes(copying: newest.bytes.span.bytes)))
+    // What it says beside, for people, stands on lines of its own.
+    let lines = said.split(separator: 0x0A).filter { $0.starts(with: "— ".utf8) }
+    return try cosigned(newest, by: key, Array(lines.map { $0 + [0x0A] }.joined()))
+  }
+
+  private func ask(
+    _ url: String, _ key: WitnessKey, _ witness: Membership.StandingWitness, _ seen: UInt64
+  ) async throws -> SignedCheckpoint {
+    let name = witness.witness.name
+    let transport = CurlTransport()
+    var old = seen
+    // It may know another size than is known of it, and others hand over meanwhile.
+    for _ in 0..<4 {
+      let from = old
+      let (newest, proof) = try await vault.read { try $0.handover(after: from, to: name) }
+      let answer = try await transport.send(
+        HTTPRequest(
+          .post, Endpoint(url + "/add-checkpoint"),
+          body: .bytes(WitnessExchange.request(proof, newest), contentType: "text/plain; charset=utf-8"),
+          limits: HTTPRequest.Limits(connecting: limit, total: limit, answer: SignedCheckpoint.longestAnswer),
+          isMutating: false))
+      let body = answer.body.secret.withUnsafeBytes { Array($0) }
+      switch answer.status {
+      case 200: return try cosigned(newest, by: key, body)
+      case 409 where from == newest.checkpoint.size:
+        // c2sp.org/tlog-witness: the same size with another root.
+        throw VaultError(
+          .rolledBack, "witness \(name) says that it has seen another history of the log's \(from) entries")
+      case 409:
+        guard answer.header("content-type")?.hasPrefix(Self.statusOfSize) == true else {
+          throw AuditError(.malformed, "it answered with 409 and no size")
+        }
+        old = try WitnessExchange.size(body)
+      case 422:
+        throw VaultError(
+          .rolledBack, "witness \(name) says that the log does not extend the \(from) entries that it has seen")
+      case 403: throw AuditError(.unknownSigner, "it does not know the key of who signed: give it those of all members")
+      case 404: throw AuditError(.notFound, "it does not know the log \(newest.checkpoint.origin)")
+      default: throw AuditError(.malformed, "it answered with status \(answer.status)")
+      }
+    }
+    throw AuditError(.inconsistent, "it names another size each time")
+  }
+
+  private func cosigned(_ newest: SignedCheckpoint, by key: WitnessKey, _ answer: [UInt8]) throws -> SignedCheckpoint {
+    let cosigned = try newest.cosigned(by: key, answer: answer)
+    if let statement = try cosigned.cosignature(by: key), statement.moment > WallClock.now() + Self.clockTolerance {
+      throw AuditError(.malformed, "its cosignature is of \(statement.moment), which has not come yet")
+    }
+    return cosigned
+  }
+}
+
+/// A task whose result is waited for no longer than one likes. What does not end is left behind.
+private final class Wait<Result: Sendable>: Sendable {
+  private let gate: Gate
+  private let task: Task<Void, Never>
+  private let value: Holder<Result>
+
+  init(_ body: @escaping @Sendable () async -> Result) {
+    let (gate, value) = (Gate(), Holder<Result>())
+    (self.gate, self.value) = (gate, value)
+    task = Task.detached(executorPreference: RunExecutor.shared) {
+      value.set(await body())
+      gate.open()
+    }
+  }
+
+  func result(within limit: Duration) async -> Result? {
+    await gate.pass(orAfter: limit)
+    task.cancel()
+    return value.get()
+  }
+}
+
+private final class Holder<Value: Sendable>: Sendable {
+  private let value = Mutex<Value?>(nil)
+
+  func set(_ value: Value) { self.value.withLock { $0 = value } }
+
+  func get() -> Value? { value.withLock { $0 } }
+}
+
+extension Places {
+  var witnessRecords: WitnessRecords { WitnessRecords(in: vault + "/witnesses") }
+}

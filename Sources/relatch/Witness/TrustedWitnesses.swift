@@ -1,0 +1,73 @@
+import ArgumentParser
+import Audit
+import JSON
+import Vault
+
+/// Witnesses that a verifier trusts, whatever the vault says of its own.
+struct TrustedWitnesses: ParsableArguments {
+  @Option(
+    name: .customLong("witness"),
+    help: ArgumentHelp("The key of a witness that must have signed this log; may be repeated.", valueName: "vkey"))
+  var witnesses: [String] = []
+
+  @Option(help: ArgumentHelp("How many of them must have; all, if not said.", valueName: "n"))
+  var requireWitness: Int?
+
+  /// What a trusted witness said of the log.
+  struct Voucher: Sendable {
+    let key: WitnessKey
+    let size: UInt64
+    let statement: Cosignature
+    /// How many entries came after that.
+    let unseen: UInt64
+
+    var json: JSONValue {
+      .object([
+        "cosigned": .string(statement.moment.description), "key": .string(key.description),
+        "size": .integer(Int(clamping: size)), "unseen": .integer(Int(clamping: unseen)),
+      ])
+    }
+
+    var text: String {
+      "by \(key.name): \(size) entries at \(statement.moment)" + (unseen > 0 ? ", and not the last \(unseen)" : "")
+    }
+  }
+
+  /// Throws `usage` for what is no witness's key.
+  func keys() throws -> [WitnessKey] {
+    if let requireWitness, !(0...witnesses.count).contains(requireWitness) {
+      throw Failure(
+        .usage, "--require-witness \(requireWitness): expected 0 to \(witnesses.count), as many as there are --witness",
+        hint: "give the key of each witness with --witness")
+    }
+    return try witnesses.map { text in
+      do { return try WitnessKey(text) } catch {
+        throw Failure(.usage, "--witness: \(error)", hint: "give the key as the witness publishes it")
+      }
+    }
+  }
+
+  /// What `keys` said of the log in `checkpoints`, all of which it was seen to extend; it has `entries`. Throws `corruptData`
+  /// unless enough of them did, and where a cosignature is none.
+  func require(_ keys: [WitnessKey], among checkpoints: [SignedCheckpoint], of entries: UInt64) throws -> [Voucher] {
+    var vouchers: [Voucher] = []
+    for key in Set(keys).sorted(by: { $0.description < $1.description }) {
+      var newest: Voucher?
+      for signed in checkpoints {
+        guard let statement = try signed.cosignature(by: key) else { continue }
+        let size = signed.checkpoint.size
+        if newest.map({ ($0.size, $0.statement.time) < (size, statement.time) }) ?? true {
+          newest = Voucher(key: key, size: size, statement: statement, unseen: entries - min(size, entries))
+        }
+      }
+      if let newest { vouchers.append(newest) }
+    }
+    let required = requireWitness ?? Set(keys).count
+    guard vouchers.count >= required else {
+      throw Failure(
+        .corruptData, "found cosignatures of \(vouchers.count) of the witnesses given, expected \(required)",
+        hint: "give a checkpoint that they signed with --checkpoint, as `relatch log checkpoint --cosigned` prints it")
+    }
+    return vouchers
+  }
+}

@@ -1,0 +1,211 @@
+import Foundation
+import Testing
+
+@Suite("exec runs a program as if it had been run directly, with a pair in its environment")
+struct ExecTests {
+  /// What each test is done with: in this command's place, and beside it.
+  private static let ways = [[], ["--mask"], ["--watch", "HUP"], ["--mask", "--watch", "restart"]]
+
+  private func place() async throws -> (place: Workplace, pair: SimulatedOrg.IssuedPair) {
+    let place = try await Workplace()
+    try await place.add("crm/prod")
+    return (place, try await place.org.primary())
+  }
+
+  @Test("The variables are the credential's, and nothing else in the environment changes")
+  func variables() async throws {
+    let (place, pair) = try await place()
+    let own = ["OTHER": "kept", "CRM_PROD_CLIENT_ID": "old", "CRM_PROD_CLIENT_SECRETS": "kept"]
+    let direct = try await place.run("/usr/bin/env", ["-u", "CRM_PROD_CLIENT_ID"], environment: own)
+    let run = try await place.relatch("exec", "crm/prod", "--", "env", environment: own)
+    #expect(run.code == 0, "\(run.errorText)")
+    let expected =
+      direct.line.split(separator: "\n").map(String.init) + [
+        "CRM_PROD_CLIENT_ID=\(pair.key)", "CRM_PROD_CLIENT_SECRET=\(pair.secret)",
+      ]
+    #expect(run.line.split(separator: "\n").map(String.init).sorted() == expected.sorted())
+    let named = try await place.relatch(
+      "exec", "crm/prod", "--id-variable", "ID", "--secret-variable", "S", "--", "sh", "-c",
+      "echo $ID $S $CRM_PROD_CLIENT_ID")
+    #expect(named.line == "\(pair.key) \(pair.secret)")
+    let prefixed = try await place.relatch(
+      "exec", "--prefix", "X", "crm/prod", "--", "sh", "-c", "echo $X_CLIENT_SECRET")
+    #expect(prefixed.line == pair.secret)
+    let both = try await place.relatch(
+      "exec", "crm/prod", "admin", "--", "sh", "-c", "echo $CRM_PROD_CLIENT_ID $ADMIN_CLIENT_ID")
+    #expect(try await both.line == "\(pair.key) \(place.org.primary(ofApp: 0).key)")
+    // Words of the program are its own.
+    let words = try await place.relatch("exec", "admin", "--", "echo", "--json", "--", "-x", "")
+    #expect(words.outputText == "--json -- -x \n")
+  }
+
+  @Test(
+    "It is logged before, with the program's name; what cannot be run, or is not there, is logged and given nothing")
+  func logged() async throws {
+    let (place, _) = try await place()
+    let log = try await place.relatch("exec", "crm/prod", "--", place.relatchPath, "log", "list", "--json")
+    let entry = try #require(try log.objects().last)
+    #expect(entry["event"] as? String == "pair.read" && entry["credential"] as? String == "crm/prod")
+    #expect(entry["field"] as? String == "environment" && entry["program"] as? String == "relatch")
+    #expect((entry["versions"] as? [Int]) == [1])
+    let before = try await place.relatch("log", "list").outputText
+    let usage: [(Int32, [String])] = [
+      (66, ["crm/prod", "--", "no-such-program"]), (66, ["crm/prod", "--", "/no/such"]),
+      (77, ["crm/prod", "--", "/etc/passwd"]),
+      (66, ["nobody", "--", "true"]), (64, ["crm/prod"]), (64, ["crm/prod", "true"]), (64, ["--", "true"]),
+      (64, ["crm/prod", "admin", "--prefix", "X", "--", "true"]),
+      (64, ["crm/prod", "--id-variable", "A=B", "--", "true"]),
+      (64, ["crm/prod", "--id-variable", "A", "--secret-variable", "A", "--", "true"]),
+      (64, ["crm/prod", "--watch", "KILL", "--", "true"]),
+      (64, ["crm/prod", "--watch", "HUP", "--every", "0s", "--", "true"]),
+    ]
+    for (code, arguments) in usage { expectFailure(try await place.run(Programs.relatch, ["exec"] + arguments), code) }
+    #expect(try await place.relatch("log", "list").outputText == before)
+  }
+
+  @Test("Exit codes and deaths by a signal are passed on", arguments: ways)
+  func endings(way: [String]) async throws {
+    let (place, _) = try await place()
+    for script in [
+      "exit 0", "exit 1", "exit 10", "exit 255", "kill -TERM $$", "kill -KILL $$", "kill -USR1 $$", "kill -INT $$",
+    ] {
+      let direct = try await place.run("/bin/sh", ["-c", script])
+      let run = try await place.run(Programs.relatch, ["exec", "admin"] + way + ["--", "sh", "-c", script])
+      #expect(run.code == direct.code && run.errors.isEmpty, "\(script): \(run.code), \(run.errorText)")
+    }
+  }
+
+  @Test("Open files, signal masks, ignored signals, the umask and the folder are what they would be", arguments: ways)
+  func surroundings(way: [String]) async throws {
+    let (place, _) = try await place()
+    let script = "trap '' USR2; exec 7</dev/null; umask 027; cd /usr; exec \"$@\""
+    // Signals 32 and 33, to the left of these digits, are the C library's own.
+    let look =
+      "ls /proc/self/fd; grep -E 'SigBlk|Umask' /proc/self/status; sed -n 's/SigIgn:.........//p' /proc/self/status; pwd"
+    let direct = try await place.run("/bin/sh", ["-c", script, "sh", "sh", "-c", look])
+    let run = try await place.run(
+      "/bin/sh", ["-c", script, "sh", Programs.relatch, "exec", "admin"] + way + ["--", "sh", "-c", look])
+    #expect(
+      direct.outputText.contains("7\n") && direct.outputText.contains("0027") && direct.outputText.contains("/usr"))
+    #expect(
+      run.code == 0 && run.outputText == direct.outputText,
+      "\(run.outputText)instead of \(direct.outputText)\(run.errorText)")
+  }
+
+  @Test("Signals reach the program once, and it decides; when this command is killed it is, too", arguments: ways)
+  func signals(way: [String]) async throws {
+    let (place, _) = try await place()
+    let script = "n=0; trap 'n=$((n+1))' USR1; trap 'echo term $n; exit 7' TERM; echo $$; while :; do sleep 0.01; done"
+    let run = try place.start(arguments: ["exec", "admin"] + way + ["--", "sh", "-c", script])
+    try await run.wait("the program runs") { output, _ in output.contains("\n") }
+    run.send(SIGUSR1)
+    try await Task.sleep(for: .milliseconds(100))
+    run.send(SIGTERM)
+    let ended = try await run.outcome()
+    #expect(ended.code == 7 && ended.line.hasSuffix("term 1"), "\(ended.code) \(ended.outputText)")
+    let killed = try place.start(arguments: ["exec", "admin"] + way + ["--", "sh", "-c", script])
+    try await killed.wait("the program runs") { output, _ in output.contains("\n") }
+    let program = try #require(try Int32(String(decoding: killed.said().output, as: UTF8.self).dropLast()))
+    #expect(way.isEmpty == (program == killed.pid))
+    killed.send(SIGKILL)
+    #expect(try await killed.outcome().code == -SIGKILL)
+    for _ in 1...3000 where kill(program, 0) == 0 { try await Task.sleep(for: .milliseconds(10)) }
+    #expect(kill(program, 0) != 0)
+  }
+
+  @Test("A shell on a terminal stops, continues and interrupts it as any other program", arguments: ways)
+  func jobControl(way: [String]) async throws {
+    guard let python = Programs.python else { return print("skipped: python3 is not installed") }
+    let (place, _) = try await place()
+    let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("Terminal/job_control.py").path
+    let work = "sh -c 'printf \"WORK\"; echo ING; exec sleep 300'"
+    let direct = try await place.run(python, [script, work])
+    try #require(direct.code == 0, "\(direct.outputText)\(direct.errorText)")
+    #expect(direct.outputText.contains("ended 143\n") && direct.outputText.contains("ended 130\n"))
+    let run = try await place.run(
+      python, [script, ([Programs.relatch, "exec", "admin"] + way + ["--", work]).joined(separator: " ")])
+    #expect(run.outputText == direct.outputText, "\(run.outputText)instead of \(direct.outputText)\(run.errorText)")
+  }
+
+  @Test("--mask hides every form of the pair, on both streams and across pieces, and nothing else")
+  func masked() async throws {
+    let (place, pair) = try await place()
+    let bytes = """
+      import base64, os, sys
+      id, secret = os.environ["CRM_PROD_CLIENT_ID"], os.environ["CRM_PROD_CLIENT_SECRET"]
+      for character in "begin " + secret + " middle " + id + " end":
+          sys.stdout.write(character); sys.stdout.flush()
+      sys.stderr.write("error " + secret + "\\n" + secret.encode().hex() + "\\n" + base64.b64encode(b"x" + secret.encode()).decode())
+      """
+    guard let python = Programs.python else { return print("skipped: python3 is not installed") }
+    let run = try await place.relatch("exec", "crm/prod", "--mask", "--", python, "-c", bytes)
+    #expect(run.code == 0 && run.outputText == "begin [masked] middle [masked] end", "\(run.errorText)")
+    let search = SecretSearch(["id": Data(pair.key.utf8), "secret": Data(pair.secret.utf8)])
+    #expect(search.findings(in: run.output + run.errors, "the output") == [])
+    #expect(run.errorText.hasPrefix("error [masked]"))
+    // Long output, and all of it.
+    let long = try await place.relatch("exec", "crm/prod", "--mask", "--", "seq", "200000")
+    #expect(try await long.output == place.run("/usr/bin/seq", ["200000"]).output)
+    // What a program leaves running is not waited for.
+    let left = try await place.relatch("exec", "crm/prod", "--mask", "--", "sh", "-c", "sleep 30 & echo done")
+    #expect(left.outputText == "done\n" && left.code == 0)
+  }
+
+  @Test("--watch tells the program of a new pair, or starts it again with it")
+  func watched() async throws {
+    let (place, first) = try await place()
+    let script =
+      "trap 'echo told' HUP; trap 'echo term; exit 3' TERM; echo $CRM_PROD_CLIENT_ID; while :; do sleep 0.01; done"
+    let told = try place.start(arguments: [
+      "exec", "crm/prod", "--watch", "hup", "--every", "1s", "--", "sh", "-c", script,
+    ])
+    let fresh = try place.start(arguments: [
+      "exec", "crm/prod", "--watch", "restart", "--every", "1s", "--", "sh", "-c", script,
+    ])
+    for run in [told, fresh] {
+      try await run.wait("the program has the first pair") { output, _ in output == first.key + "\n" }
+    }
+    #expect(try await place.relatch("rotate", "crm/prod").code == 0)
+    let second = try await place.org.primary()
+    try await told.wait("the program was told") { output, _ in output == "\(first.key)\ntold\n" }
+    try await fresh.wait("it has the second pair") { output, _ in output == "\(first.key)\nterm\n\(second.key)\n" }
+    for run in [told, fresh] {
+      run.send(SIGTERM)
+      #expect(try await run.outcome().code == 3)
+    }
+    let log = try await place.relatch("log", "list", "--json")
+    let reads = try log.objects().filter { $0["event"] as? String == "pair.read" }
+    #expect(reads.map { $0["versions"] as? [Int] } == [[1], [1], [2]])
+  }
+
+  @Test(
+    "The secret is in the environment of the program alone",
+    .enabled(if: geteuid() == 0, "needs root, to look at others"),
+    arguments: ways)
+  func alone(way: [String]) async throws {
+    let (place, pair) = try await place()
+    let search = SecretSearch(["client_id": Data(pair.key.utf8), "client_secret": Data(pair.secret.utf8)])
+    let run = try place.start(
+      arguments: ["exec", "crm/prod"] + way + ["--", "sh", "-c", "env -i sh -c 'echo $PPID; sleep 60'; :"])
+    defer { run.send(SIGKILL) }
+    try await run.wait("the program runs") { output, _ in output.contains("\n") }
+    let program = try #require(try Int32(String(decoding: run.said().output, as: UTF8.self).dropLast()))
+    #expect(try await search.findings(inProcess: program)?.count == 2, "of the program itself it is")
+    #expect(search.findings(in: try procFile("/proc/\(program)/cmdline"), "its arguments") == [])
+    var others = try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { Int32($0) }
+    others.removeAll { $0 == program }
+    #expect(way.isEmpty == (run.pid == program))
+    for other in others {
+      for file in ["environ", "cmdline"] {
+        // One that has gone meanwhile has nothing.
+        guard let bytes = try? procFile("/proc/\(other)/\(file)") else { continue }
+        #expect(search.findings(in: bytes, "\(file) of \(other)") == [])
+      }
+    }
+  }
+}
+
+extension Workplace {
+  fileprivate var relatchPath: String { Programs.relatch }
+}

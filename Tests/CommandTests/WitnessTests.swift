@@ -1,0 +1,287 @@
+import Foundation
+import Testing
+
+@Suite("Witnesses of the log")
+struct WitnessTests {
+  /// A vault with a witness `w1` that has seen nothing yet.
+  private static func place() async throws -> (place: Workplace, witness: WitnessServer) {
+    let place = try await Workplace()
+    let witness = try await WitnessServer(place)
+    let added = try await place.relatch("log", "witness", "add", "w1", "--url", witness.url, "--key", witness.key)
+    #expect(added.code == 0, "\(added.errorText)")
+    return (place, witness)
+  }
+
+  private static func size(_ place: Workplace) async throws -> Int {
+    try #require(try await place.relatch("log", "verify", "--json").objects().first?["entries"] as? Int)
+  }
+
+  private static func record(_ place: Workplace) throws -> URL {
+    let folder = place.vault.appendingPathComponent("witnesses")
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+    #expect(names.count == 1)
+    return folder.appendingPathComponent(names[0])
+  }
+
+  @Test(
+    "A rotation ends with the checkpoint at the witness; the gap is told, and its cosignature vouches for outsiders",
+    .enabled(if: WitnessServer.isAvailable, "needs python3 with PyNaCl"))
+  func submission() async throws {
+    let (place, witness) = try await Self.place()
+    #expect(try await place.relatch("status").outputText.contains("no witness has seen the last "))
+    try await place.add("crm")
+    #expect(witness.read("requests").isEmpty, "`add` hands nothing over")
+    #expect(try await place.relatch("rotate", "crm").code == 0)
+    let size = try await Self.size(place)
+    #expect(witness.read("sizes").contains("[\(size), "))
+    #expect(try await !place.relatch("status").outputText.contains("no witness"))
+
+    // Reading is delayed by nobody, and makes a gap that is seen everywhere.
+    let before = witness.read("requests")
+    #expect(try await place.relatch("read", "crm").code == 0)
+    #expect(witness.read("requests") == before)
+    #expect(try await place.relatch("status").outputText.contains("no witness has seen the last 1 entries"))
+    let verified = try await place.relatch("log", "verify")
+    #expect(verified.errorText.contains("no witness has seen the last 1 entries"), "\(verified.errorText)")
+    #expect(verified.outputText.contains("witness  w1 has seen \(size) entries, signed at "))
+    let metrics = try await place.relatch("metrics").outputText
+    #expect(metrics.contains(#"relatch_witness_unseen_entries{witness="w1"} 1"#))
+    #expect(metrics.contains(#"relatch_witness_unseen_timestamp_seconds{witness="w1"} "#))
+
+    // With a proof from what it saw before.
+    #expect(try await place.relatch("log", "witness", "submit").code == 0)
+    #expect(witness.read("requests").contains("old \(size)\n"))
+    let note = place.folder.path + "/note"
+    #expect(try await place.relatch("log", "checkpoint", "--cosigned", "-o", note).code == 0)
+    let outsider = ["HOME": place.folder.path + "/outsider", "RELATCH_IDENTITY": "/nonexistent"]
+    let copy = place.folder.appendingPathComponent("copy")
+    try FileManager.default.copyItem(at: place.vault, to: copy)
+    try FileManager.default.removeItem(at: copy.appendingPathComponent("witnesses"))
+    func vouched(_ more: String...) async throws -> Outcome {
+      try await place.run(
+        Programs.relatch, ["log", "verify", "--vault", copy.path, "--witness", witness.key] + more,
+        environment: outsider)
+    }
+    expectFailure(try await vouched(), 65, "found cosignatures of 0 of the witnesses")
+    let found = try await vouched("--checkpoint", note)
+    #expect(found.code == 0 && found.outputText.contains("vouched  by witness.example/w1: \(size + 1) entries at "))
+    expectFailure(try await vouched("--require-witness", "2"), 64)
+    #expect(try await vouched("--require-witness", "0").code == 0)
+  }
+
+  @Test(
+    "Go, Python and this program accept what a witness signed, in a checkpoint and in a bundle, and refuse it altered",
+    .enabled(if: WitnessServer.isAvailable, "needs python3 with PyNaCl"))
+  func othersVerify() async throws {
+    let (place, witness) = try await Self.place()
+    let stranger = try await WitnessServer(place, seed: "another")
+    #expect(try await place.relatch("log", "witness", "submit").code == 0)
+    let note = place.folder.path + "/note"
+    let told = try await place.relatch("log", "checkpoint", "--cosigned", "-o", note, "--json").objects().first
+    let key = try #require(told?["key"] as? String)
+    if ThirdPartyTests.hasGo {
+      let verify = try await ThirdPartyTests.verifier(in: place)
+      #expect(try await place.run(verify, ["cosigned", key, witness.key, note]).code == 0)
+      #expect(try await place.run(verify, ["cosigned", key, stranger.key, note]).code == 1)
+      var altered = try Data(contentsOf: URL(fileURLWithPath: note))
+      altered[altered.count - 12] ^= 1
+      try altered.write(to: URL(fileURLWithPath: note + ".altered"))
+      #expect(try await place.run(verify, ["cosigned", key, witness.key, note + ".altered"]).code == 1)
+    }
+    #expect(try await place.relatch("read", "admin").code == 0)
+    let bundle = place.folder.path + "/admin.bundle"
+    #expect(try await place.relatch("log", "bundle", "admin", "-o", bundle).code == 0)
+    let far = ["HOME": "/nonexistent", "RELATCH_VAULT": "/nonexistent", "RELATCH_IDENTITY": "/nonexistent"]
+    let verified = try await place.relatch(
+      "log", "verify", "--bundle", bundle, "--witness", witness.key, environment: far)
+    #expect(
+      verified.code == 0 && verified.outputText.contains("vouched  by witness.example/w1"), "\(verified.errorText)")
+    expectFailure(
+      try await place.relatch("log", "verify", "--bundle", bundle, "--witness", stranger.key, environment: far), 65,
+      "cosignatures of 0")
+    #expect(
+      try await place.relatch("log", "verify", "--bundle", bundle, "--checkpoint", note, environment: far).code == 0)
+    let python = try #require(Programs.python)
+    let script = WitnessServer.script.replacingOccurrences(of: "witness.py", with: "verify_bundle.py")
+    func code(_ file: String, _ witness: String) async throws -> Int32 {
+      try await place.run(python, [script, file, key, witness]).code
+    }
+    #expect(try await code(bundle, witness.key) == 0)
+    #expect(try await code(bundle, stranger.key) == 1)
+    let lines = try String(contentsOfFile: bundle, encoding: .utf8).split(
+      separator: "\n", omittingEmptySubsequences: false)
+    let cosigned = try #require(lines.firstIndex { $0.hasPrefix(#"{"cosigned":"#) })
+    for (number, text) in [
+      lines[cosigned].replacing("\\n— ", with: "\\n\\n— "), lines[cosigned].replacing("relatch/", with: "relatch/00"),
+      lines[cosigned] + "\n" + lines[cosigned], lines[cosigned].replacing(#""path":["#, with: #""path":["AAAA","#),
+    ].enumerated() {
+      var copy = lines.map(String.init)
+      copy[cosigned] = String(text)
+      try copy.joined(separator: "\n").write(toFile: bundle + ".altered", atomically: true, encoding: .utf8)
+      let run = try await place.relatch("log", "verify", "--bundle", bundle + ".altered", environment: far)
+      #expect(run.code == 65, "\(number): \(run.outputText)")
+      #expect(try await code(bundle + ".altered", witness.key) == 1, "\(number)")
+    }
+  }
+
+  @Test(
+    "A witness that is down, slow or wrong delays nothing and is a gap",
+    .enabled(if: WitnessServer.isAvailable, "needs python3 with PyNaCl"))
+  func faults() async throws {
+    let (place, witness) = try await Self.place()
+    #expect(try await place.relatch("log", "witness", "submit").code == 0)
+    let kept = try Data(contentsOf: Self.record(place))
+    let reasons = [
+      "wrongkey": "is not one of this checkpoint", "replay": "is not one of this checkpoint", "huge": "answer",
+      "redirect": "status 307", "nosize": "no size", "garbage": "expected", "future": "has not come yet",
+    ]
+    for (fault, reason) in reasons.sorted(by: { $0.key < $1.key }) {
+      try witness.fault(fault)
+      // The log goes on between, so that there is something new to sign.
+      #expect(try await place.relatch("read", "admin").code == 0)
+      let run = try await place.relatch("log", "witness", "submit")
+      expectFailure(run, 69, "witness w1 (\(witness.url)) has not taken the checkpoint: ")
+      #expect(run.errorText.contains(reason), "\(fault): \(run.errorText)")
+      #expect(try Data(contentsOf: Self.record(place)) == kept, "\(fault)")
+    }
+    #expect(!witness.read("requests").contains("GET "), "a redirect is not followed")
+    try await place.add("crm")
+    try witness.fault("slow")
+    let slow = try await place.relatch("rotate", "crm")
+    #expect(slow.code == 0 && slow.errorText.contains("witness w1"), "\(slow.errorText)")
+    witness.stop()
+    #expect(try await place.relatch("log", "witness", "list").outputText.contains(" more came since "))
+    let down = try await place.relatch("rotate", "crm", "--replace-previous", "--quiet")
+    #expect(down.code == 0 && down.errors.isEmpty, "\(down.errorText)")
+    expectFailure(try await place.relatch("log", "witness", "submit"), 69, "nothing was sent")
+    #expect(try await place.logIsWhole())
+  }
+
+  @Test(
+    "A log that was rewritten or cut off after a witness saw it is found by the witness, and by its cosignature",
+    .enabled(if: WitnessServer.isAvailable, "needs python3 with PyNaCl"))
+  func rewriting() async throws {
+    let (place, witness) = try await Self.place()
+    let fork = place.folder.appendingPathComponent("fork")
+    try FileManager.default.copyItem(at: place.vault, to: fork)
+    for _ in 1...3 { #expect(try await place.relatch("read", "admin").code == 0) }
+    #expect(try await place.relatch("log", "witness", "submit").code == 0)
+    let size = try await Self.size(place)
+    let cosigned = try Self.record(place)
+
+    // Another history of the same vault, by somebody who remembers nothing of the first.
+    let forger = ["HOME": place.folder.path + "/forger", "RELATCH_VAULT": fork.path]
+    expectFailure(
+      try await place.relatch("log", "witness", "submit", environment: forger), 65,
+      "witness w1 has seen \(size) entries, and the log has \(size - 3): it was cut off")
+    for _ in 1...4 { #expect(try await place.relatch("read", "admin", environment: forger).code == 0) }
+    expectFailure(
+      try await place.relatch("log", "witness", "submit", environment: forger), 65,
+      "witness w1 says that the log does not extend the \(size) entries")
+    // What the run did is done all the same.
+    try await place.add("crm", environment: forger)
+    let rotated = try await place.relatch("rotate", "crm", environment: forger)
+    #expect(rotated.code == 65 && rotated.outputText.contains("version 2 is active"), "\(rotated.errorText)")
+    #expect(try await place.relatch("log", "verify", environment: forger).code == 0, "nothing tells it yet")
+
+    // The record brought there, or a checkpoint that an outsider kept.
+    let records = fork.appendingPathComponent("witnesses")
+    try FileManager.default.createDirectory(at: records, withIntermediateDirectories: true)
+    try? FileManager.default.removeItem(at: records.appendingPathComponent(cosigned.lastPathComponent))
+    try FileManager.default.copyItem(at: cosigned, to: records.appendingPathComponent(cosigned.lastPathComponent))
+    expectFailure(
+      try await place.relatch("log", "verify", environment: forger), 65,
+      "witness w1 has seen another history: the first \(size) of")
+    // A size that the witness did not sign is its word alone, but nobody goes on over it.
+    try witness.fault("ahead")
+    expectFailure(try await place.relatch("log", "witness", "submit", "w1", environment: forger), 65)
+    #expect(try await place.relatch("read", "admin").code == 0)
+    expectFailure(try await place.relatch("log", "witness", "submit"), 65, "has seen 1000000 entries")
+
+    // A cosignature that was altered.
+    var altered = try Data(contentsOf: cosigned)
+    altered[altered.count - 9] ^= 1
+    try altered.write(to: cosigned)
+    expectFailure(try await place.relatch("log", "verify"), 65, "what witness w1 took")
+    #expect(try await place.relatch("status").errorText.contains("what witness w1 took"))
+    try witness.fault("")
+    #expect(try await place.relatch("log", "witness", "submit").code == 0, "a new one takes its place")
+    #expect(try await place.logIsWhole())
+  }
+
+  @Test("A file and a folder elsewhere only get larger checkpoints of one history")
+  func places() async throws {
+    let place = try await Workplace()
+    let elsewhere = place.folder.path + "/elsewhere"
+    let before = place.folder.appendingPathComponent("before")
+    #expect(try await place.relatch("log", "witness", "add", "usb", "--file", elsewhere + "/note").code == 0)
+    #expect(try await place.relatch("log", "witness", "add", "worm", "--folder", elsewhere + "/all").code == 0)
+    expectFailure(try await place.relatch("log", "witness", "submit"), 69, "there is no folder")
+    try FileManager.default.createDirectory(atPath: elsewhere + "/all", withIntermediateDirectories: true)
+    #expect(try await place.relatch("log", "witness", "submit").code == 0)
+    try FileManager.default.copyItem(at: place.vault, to: before)
+    #expect(try await place.relatch("read", "admin").code == 0)
+    #expect(try await place.relatch("log", "witness", "submit").code == 0)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: elsewhere + "/all").count == 2)
+    #expect(try await place.relatch("log", "verify", "--checkpoint", elsewhere + "/note").code == 0)
+    let note = try Data(contentsOf: URL(fileURLWithPath: elsewhere + "/note"))
+
+    let other = ["HOME": place.folder.path + "/other", "RELATCH_VAULT": before.path]
+    let older = try await place.relatch("log", "witness", "submit", environment: other)
+    #expect(older.code == 65 && older.errorText.contains("witness usb has seen ") && older.errorText.contains("worm"))
+    for _ in 1...2 { #expect(try await place.relatch("read", "admin", environment: other).code == 0) }
+    expectFailure(
+      try await place.relatch("log", "witness", "submit", environment: other), 65, "has seen another history")
+    #expect(try Data(contentsOf: URL(fileURLWithPath: elsewhere + "/note")) == note)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: elsewhere + "/all").count == 2)
+
+    try Data("not a checkpoint".utf8).write(to: URL(fileURLWithPath: elsewhere + "/note"))
+    expectFailure(try await place.relatch("log", "witness", "submit", "usb"), 69, "is no checkpoint")
+    #expect(try await place.relatch("log", "witness", "remove", "usb").code == 0)
+    expectFailure(try await place.relatch("log", "witness", "remove", "usb"), 66)
+    expectFailure(try await place.relatch("log", "witness", "submit", "usb"), 66)
+    #expect(try await place.relatch("log", "witness", "submit").code == 0)
+  }
+
+  @Test(
+    "A command gets the checkpoint and nothing else, and is an owner's to name",
+    .enabled(if: WitnessServer.isAvailable, "needs python3 with PyNaCl"))
+  func command() async throws {
+    let place = try await Workplace()
+    let witness = try await WitnessServer(place)
+    let program = place.folder.appendingPathComponent("ask")
+    let script = """
+      #!/bin/sh
+      env > "$1/environment"
+      echo "for people: asking" >&2
+      (echo "old $(cat "$1/old" 2>/dev/null || echo 0)"; echo; cat) > "$1/body"
+      exec \(Programs.python ?? "") -c 'import sys, urllib.request
+      data = open(sys.argv[1] + "/body", "rb").read()
+      print(urllib.request.urlopen(sys.argv[2] + "/add-checkpoint", data).read().decode(), end="")' "$1" "$2"
+      """
+    try Data((script + "\n").utf8).write(to: program)
+    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program.path)
+    let operatorEnvironment = try await place.addMember("cron", "operator")
+    let arguments = [
+      "log", "witness", "add", "w2", "--key", witness.key, "--", program.path, witness.folder.path, witness.url,
+    ]
+    expectFailure(
+      try await place.run(Programs.relatch, arguments, environment: operatorEnvironment), 77, "owners alone")
+    #expect(try await place.run(Programs.relatch, arguments).code == 0)
+    let secret = ["RELATCH_IDENTITY": place.identity.path, "SECRET_OF_MINE": "do-not-tell"]
+    let run = try await place.relatch("log", "witness", "submit", environment: secret)
+    #expect(run.code == 0, "\(run.errorText)")
+    let environment = witness.read("environment")
+    #expect(environment.contains("PATH=") && !environment.contains("RELATCH") && !environment.contains("do-not-tell"))
+    #expect(try await place.relatch("log", "verify", "--witness", witness.key).code == 0)
+    #expect(try await place.relatch("read", "admin").code == 0)
+    let missed = try await place.relatch("log", "witness", "submit")
+    expectFailure(missed, 69, "has not taken the checkpoint")
+
+    for (arguments, words) in [
+      (["w3", "--url", "http://witness.example/x", "--key", witness.key], "expected https"),
+      (["w3", "--url", witness.url], "there is no --key"), (["w3", "--file", "/x", "--url", witness.url], "one of"),
+      (["a/b", "--file", "/x"], "name"), (["w3"], "one of"),
+    ] { expectFailure(try await place.run(Programs.relatch, ["log", "witness", "add"] + arguments), 64, words) }
+  }
+}

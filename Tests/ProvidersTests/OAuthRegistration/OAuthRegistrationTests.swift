@@ -1,0 +1,205 @@
+import Foundation
+import Loopback
+import OAuth
+import Providers
+import Rotation
+import Testing
+import Transport
+import Vault
+
+@Suite("Registered clients, as RFC 7591 and RFC 7592 say", .serialized)
+struct OAuthRegistrationTests {
+  @Test("keep the contract of all providers", arguments: ["overlap", "cut-over"])
+  func contract(_ mode: String) async throws {
+    let server = try RegistrationServer(mode: mode)
+    defer { server.server.stop() }
+    try await ProviderContract(house: server).check()
+  }
+
+  @Test("keep it where a registration needs an administrator's token") func registrar() async throws {
+    var ways = RegistrationServer.Ways()
+    ways.registrar = "registrar"
+    let server = try RegistrationServer(mode: "overlap", ways)
+    defer { server.server.stop() }
+    let contract = ProviderContract(house: server)
+    try await contract.rotates()
+    try await contract.survivesLosses(onlyChanges: true)
+  }
+
+  @Test(
+    "a wrong secret is refused, however the server says so",
+    arguments: [
+      (400, #"{"error":"invalid_client"}"#), (401, ""), (403, ""), (404, ""),
+      (401, #"{"error":"unauthorized_client"}"#),
+      (401, #"{"error":"access_denied","error_description":"Unauthorized"}"#), (403, "<html>"),
+      (400, #"{"error":"invalid_grant"}"#),
+    ])
+  func refusals(_ status: Int, _ body: String) async throws {
+    var ways = RegistrationServer.Ways()
+    ways.refusal = (status, body)
+    let server = try RegistrationServer(mode: "overlap", ways)
+    defer { server.server.stop() }
+    let contract = ProviderContract(house: server)
+    try await contract.refusesWrongSecrets()
+    try await contract.rotates()
+  }
+
+  @Test(
+    "other trouble of a token endpoint is no refusal",
+    arguments: [
+      (429, "", ProviderError.Code.limited), (503, "", .unreachable), (400, "", .configuration),
+      (400, #"{"error":"invalid_scope"}"#, .configuration), (400, #"{"error":"unauthorized_client"}"#, .configuration),
+      (400, #"{"error":"unsupported_grant_type"}"#, .configuration), (301, "", .malformed),
+      (400, #"{"error":"temporarily_unavailable"}"#, .unreachable),
+    ])
+  func trouble(_ status: Int, _ body: String, _ code: ProviderError.Code) async throws {
+    var ways = RegistrationServer.Ways()
+    ways.refusal = (status, body)
+    let server = try RegistrationServer(mode: "overlap", ways)
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    let provider = try await bench.provider()
+    let wrong = try pair("client/1", "another")
+    let found = await failure { _ = try await provider.grant(wrong) }
+    #expect(found?.code == code, "\(String(describing: found))")
+    await bench.stop()
+  }
+
+  // MARK: - What could never be recovered
+
+  @Test(
+    "a server on which a lost answer could never be recovered is refused before anything is changed",
+    arguments: [
+      ("cut-over", false, false, "does not show a client's secret"),
+      ("cut-over", true, true, "another registration_access_token"),
+      ("overlap", true, true, "another registration_access_token"),
+    ])
+  func unrecoverable(_ mode: String, _ showsSecret: Bool, _ changesToken: Bool, _ words: String) async throws {
+    var ways = RegistrationServer.Ways()
+    ways.showsSecret = showsSecret
+    ways.changesToken = changesToken
+    let server = try RegistrationServer(mode: mode, ways)
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    let old = try await bench.active()
+    let found = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(found.code == .provider(.configuration), "\(found.text)")
+    #expect(found.text.contains(words), "\(found.text)")
+    #expect(server.server.requests.allSatisfy { $0.method == "GET" || $0.path == "/token" })
+    #expect(try await server.accepts(old))
+    #expect(server.count == 1)
+    #expect(try await bench.state() == .ready)
+    await bench.stop()
+  }
+
+  @Test("with overlap it does not matter whether the server shows a secret again") func hidden() async throws {
+    var ways = RegistrationServer.Ways()
+    ways.showsSecret = false
+    let server = try RegistrationServer(mode: "overlap", ways)
+    defer { server.server.stop() }
+    let contract = ProviderContract(house: server)
+    try await contract.rotates()
+    try await contract.survivesLosses(onlyChanges: true)
+  }
+
+  @Test("a server that keeps the secret at a PUT is refused, and nothing has changed") func kept() async throws {
+    var ways = RegistrationServer.Ways()
+    ways.changesSecret = false
+    let server = try RegistrationServer(mode: "cut-over", ways)
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    let found = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(
+      found.code == .provider(.configuration) && found.text.contains("mode=overlap") || found.text.contains("keeps"))
+    #expect(try await server.accepts(bench.active()))
+    await bench.stop()
+  }
+
+  @Test("a pair without what manages its client is refused before anything is changed") func unmanaged() async throws {
+    let server = try RegistrationServer(mode: "overlap")
+    defer { server.server.stop() }
+    let tenancy = try await server.tenancy()
+    let bare = Tenancy(
+      provider: tenancy.provider, settings: tenancy.settings,
+      pair: try pair(secretText(tenancy.pair.clientID), secretText(tenancy.pair.clientSecret)))
+    let bench = try await ProviderBench(bare)
+    let found = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(found.code == .provider(.configuration) && found.text.contains("registration_access_token"))
+    #expect(server.count == 1)
+    await bench.stop()
+  }
+
+  // MARK: - Cut-over
+
+  @Test("with cut-over a new pair that is made cannot be given up, and is proved for as long as it takes")
+  func forwards() async throws {
+    let server = try RegistrationServer(mode: "cut-over")
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    // Registration, the registration again, the PUT, and then the token endpoint is down.
+    for number in 4...100 { server.server.lose(number, .trouble) }
+    _ = await rotationFailure { _ = try await bench.run() }
+    #expect(try await bench.state() == .staged)
+    server.server.forget()
+    let given = try #require(await rotationFailure { _ = try await bench.run(.abort) })
+    #expect(given.code == .promotedAlready, "\(given.text)")
+    #expect(try await bench.run(.resume) == .settled(active: 2))
+    #expect(try await server.accepts(bench.active()))
+    await bench.stop()
+  }
+
+  @Test("with cut-over a secret that someone else made is not taken for ours, and can be adopted")
+  func elsewhere() async throws {
+    let server = try RegistrationServer(mode: "cut-over")
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    server.changeSecrets()
+    let found = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(found.code == .foreignPrimary, "\(found.text)")
+    #expect(try await bench.run(.adopt(nil)) == .settled(active: 2))
+    #expect(try await server.accepts(bench.active()))
+    await bench.stop()
+  }
+
+  @Test("with cut-over a secret that someone else made in the middle leaves a way on") func overtaken() async throws {
+    let server = try RegistrationServer(mode: "cut-over")
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    for number in 4...100 { server.server.lose(number, .trouble) }
+    _ = await rotationFailure { _ = try await bench.run() }
+    server.server.forget()
+    server.changeSecrets()
+    // The pair that was made is refused: it is tried again by each run, and given up by none.
+    let refused = try #require(await rotationFailure { _ = try await bench.run(.resume) })
+    #expect(refused.code == .provider(.refused), "\(refused.text)")
+    #expect(try await bench.state() == .staged)
+    #expect(try await bench.run(.abort) == .abandoned(active: 1))
+    #expect(try await bench.run(.adopt(nil)) == .settled(active: 3))
+    #expect(try await server.accepts(bench.active()))
+    await bench.stop()
+  }
+
+  @Test(
+    "settings are checked before anything is asked",
+    arguments: [
+      ([:], "token-url"), (["token-url": "http://example.com/token"], "token-url"),
+      (["token-url": "https://a.example/t", "mode": "sometimes"], "mode"),
+      (["token-url": "https://a.example/t", "authentication": "none"], "authentication"),
+      (
+        [
+          "token-url": "https://a.example/t", "registration-url": "https://a.example/r",
+          "client-url": "https://a.example/x",
+        ], "client-url"
+      ),
+      (
+        [
+          "token-url": "https://a.example/t", "registration-url": "https://a.example/r",
+          "client-url": "https://b.example/{client_id}",
+        ], "client-url"
+      ),
+    ] as [([String: String], String)])
+  func settings(_ settings: [String: String], _ word: String) {
+    let found = #expect(throws: ProviderError.self) { try OAuthRegistrationProvider.check(settings) }
+    #expect(found?.code == .configuration && found?.description.contains(word) == true)
+  }
+}

@@ -1,0 +1,76 @@
+import Foundation
+import Loopback
+import Providers
+import Rotation
+import Testing
+import Vault
+
+private struct OpenBaoHouse: ProviderHouse {
+  let server: LoopbackServer
+  let real: OpenBaoServer
+  let role: String
+
+  func tenancy() async throws -> Tenancy {
+    let own = try await real.pair(of: role)
+    let admin = try await real.pair(of: "rotator")
+    return Tenancy(
+      provider: "openbao-approle", settings: ["url": server.url, "role": role], pair: try pair(own.id, own.secret),
+      admin: .init(settings: ["url": server.url], pair: try pair(admin.id, admin.secret)))
+  }
+
+  func accepts(_ pair: Pair) async throws -> Bool {
+    let body = ["role_id": secretText(pair.clientID), "secret_id": secretText(pair.clientSecret)]
+    let answer = try await LoopbackClient(real.url).send(
+      "POST", "/v1/auth/approle/login", body: JSONSerialization.data(withJSONObject: body))
+    return answer.status == 200
+  }
+}
+
+@Suite("OpenBao AppRole, at a real server", .serialized)
+struct OpenBaoAppRoleTests {
+  @Test(
+    "keeps the contract, and leaves no secret-id behind that nobody has",
+    .enabled(if: OpenBaoServer.isInstalled, "OpenBao is not installed: .ci/install --test"))
+  func contract() async throws {
+    let real = try await OpenBaoServer()
+    let server = try LoopbackServer(before: real.url)
+    defer { server.stop() }
+    let contract = ProviderContract(house: OpenBaoHouse(server: server, real: real, role: "crm"))
+    try await contract.rotates()
+    try await contract.refusesWrongSecrets()
+    try await contract.survivesLosses(onlyChanges: true)
+
+    // Somebody else's secret-ids of the same role are neither in the way nor touched.
+    let house = OpenBaoHouse(server: server, real: real, role: "shared")
+    let theirs = try await real.pair(of: "shared")
+    try await ProviderContract(house: house).rotates()
+    #expect(try await house.accepts(pair(theirs.id, theirs.secret)))
+
+    // What a lost answer had is destroyed: what is left is theirs and ours.
+    let lossy = OpenBaoHouse(server: server, real: real, role: "lossy")
+    let bench = try await ProviderBench(lossy.tenancy())
+    server.forget()
+    for number in 1...30 where number > 4 { server.lose(number, .after) }
+    _ = await rotationFailure { _ = try await bench.run() }
+    server.forget()
+    _ = await rotationFailure { _ = try await bench.run() }
+    #expect(try await bench.state() == .settled)
+    #expect(try await real.count(of: "lossy") == 1)
+    await bench.stop()
+  }
+
+  @Test(
+    "an administrator that may not is told so, and nothing has changed",
+    .enabled(if: OpenBaoServer.isInstalled, "OpenBao is not installed: .ci/install --test"))
+  func notPermitted() async throws {
+    let real = try await OpenBaoServer()
+    let own = try await real.pair(of: "crm")
+    let bench = try await ProviderBench(
+      Tenancy(
+        provider: "openbao-approle", settings: ["url": real.url, "role": "crm"], pair: try pair(own.id, own.secret)))
+    let found = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(found.code == .provider(.notPermitted), "\(found.text)")
+    #expect(try await real.count(of: "crm") == 1)
+    await bench.stop()
+  }
+}

@@ -1,0 +1,181 @@
+import Foundation
+import Providers
+import Synchronization
+import Testing
+import Vault
+
+// Servers that answer as the documents named in each provider's descriptor say. What they hold is made up.
+
+/// One application of a vendor's, its secrets in the order in which they were made, and an administering client.
+final class VendorServer: ProviderHouse {
+  struct Secret: Sendable {
+    let id: String
+    let text: String
+    var name: String?
+  }
+
+  struct State: Sendable {
+    let clientID: String
+    var secrets: [Secret]
+    var made = 1
+    /// Whether the management interface shows a secret that it can show.
+    var showsSecret = true
+    /// Whether a replaced secret goes on for a time.
+    var keepsOld = false
+
+    mutating func make(_ name: String? = nil) -> Secret {
+      made += 1
+      // Like a vendor's: with characters that a form must encode.
+      let secret = Secret(id: "0000000a-\(made)", text: "\(made)~+/=\(UUID().uuidString)", name: name)
+      secrets.append(secret)
+      return secret
+    }
+  }
+
+  typealias Answers = @Sendable (LoopbackServer.Request, inout State) -> LoopbackServer.Answer
+
+  let server: LoopbackServer
+  private let box: Box
+  private let kind: String
+  private let settings: @Sendable (_ url: String) -> [String: String]
+
+  private final class Box: Sendable {
+    let state: Mutex<State>
+    init(_ state: State) { self.state = Mutex(state) }
+  }
+
+  /// `tokenPath` is the token endpoint; `refusal` is what a wrong pair is answered with there.
+  init(
+    _ kind: String, tokenPath: String, refusal: (status: Int, body: [String: String]),
+    settings: @escaping @Sendable (_ url: String) -> [String: String], _ answers: @escaping Answers
+  ) throws {
+    self.kind = kind
+    self.settings = settings
+    let box = Box(State(clientID: "client-id", secrets: []))
+    self.box = box
+    server = try LoopbackServer { request in
+      box.state.withLock { state in
+        if request.path == tokenPath {
+          let (id, secret) = (request.form["client_id"] ?? "", request.form["client_secret"] ?? "")
+          if id == "admin", secret == "admin-secret" {
+            return .json(200, ["access_token": "admin-token", "token_type": "Bearer"])
+          }
+          guard id == state.clientID, state.secrets.contains(where: { $0.text == secret }) else {
+            return .json(refusal.status, refusal.body)
+          }
+          return .json(200, ["access_token": "t", "token_type": "Bearer", "expires_in": 3600])
+        }
+        guard request.headers["authorization"] == "Bearer admin-token" else {
+          return .json(401, ["error": "unauthorized"])
+        }
+        return answers(request, &state)
+      }
+    }
+  }
+
+  func change(_ body: @Sendable (inout State) -> Void) { box.state.withLock { body(&$0) } }
+  var secrets: [Secret] { box.state.withLock { $0.secrets } }
+
+  func tenancy() async throws -> Tenancy {
+    let secret = box.state.withLock { state in
+      state.secrets = []
+      return state.make()
+    }
+    let settings = settings(server.url)
+    return Tenancy(
+      provider: kind, settings: settings, pair: try pair("client-id", secret.text),
+      admin: .init(settings: settings, pair: try pair("admin", "admin-secret")))
+  }
+
+  func accepts(_ pair: Pair) async throws -> Bool {
+    let (id, text) = (secretText(pair.clientID), secretText(pair.clientSecret))
+    return box.state.withLock { $0.clientID == id && $0.secrets.contains { $0.text == text } }
+  }
+
+  static func auth0() throws -> VendorServer {
+    try VendorServer(
+      "auth0", tokenPath: "/oauth/token",
+      refusal: (401, ["error": "access_denied", "error_description": "Unauthorized"]),
+      settings: { ["url": $0, "client": "client-id"] }
+    ) { request, state in
+      func shown() -> LoopbackServer.Answer {
+        var members = ["client_id": state.clientID]
+        if state.showsSecret, let last = state.secrets.last { members["client_secret"] = last.text }
+        return .json(200, members)
+      }
+      switch (request.method, request.path) {
+      case ("GET", "/api/v2/clients/client-id"): return shown()
+      case ("POST", "/api/v2/clients/client-id/rotate-secret"):
+        let made = state.make()
+        state.secrets = [made]
+        return shown()
+      default: return .json(404, ["statusCode": 404, "error": "Not Found"])
+      }
+    }
+  }
+
+  /// With `policy` the realm keeps the old secret as the rotated one.
+  static func keycloak(policy: Bool) throws -> VendorServer {
+    let path = "/admin/realms/main/clients/5b1d/client-secret"
+    let server = try VendorServer(
+      "keycloak", tokenPath: "/realms/main/protocol/openid-connect/token",
+      refusal: (
+        401, ["error": "unauthorized_client", "error_description": "Invalid client or Invalid client credentials"]
+      ),
+      settings: { ["url": $0, "realm": "main", "client": "5b1d"] }
+    ) { request, state in
+      switch (request.method, request.path) {
+      case ("GET", path): return .json(200, ["type": "secret", "value": state.secrets.last?.text ?? ""])
+      case ("POST", path):
+        let made = state.make()
+        state.secrets = state.keepsOld ? Array(state.secrets.suffix(2)) : [made]
+        return .json(200, ["type": "secret", "value": made.text])
+      case ("GET", path + "/rotated"):
+        guard state.secrets.count > 1 else { return .json(404, ["error": "Client does not have a rotated secret"]) }
+        return .json(200, ["type": "secret", "value": state.secrets[0].text])
+      case ("DELETE", path + "/rotated"):
+        guard state.secrets.count > 1 else { return .json(404, ["error": "Client does not have a rotated secret"]) }
+        state.secrets.removeFirst()
+        return .empty(204)
+      default: return .json(404, ["error": "HTTP 404 Not Found"])
+      }
+    }
+    server.change { $0.keepsOld = policy }
+    return server
+  }
+
+  static func entra() throws -> VendorServer {
+    try VendorServer(
+      "entra", tokenPath: "/contoso/oauth2/v2.0/token",
+      refusal: (
+        401, ["error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret provided."]
+      ),
+      settings: { ["tenant": "contoso", "object": "0a1b", "login-url": $0, "graph-url": $0] }
+    ) { request, state in
+      func shown(_ secret: Secret, withText: Bool) -> [String: Any] {
+        var members: [String: Any] = [
+          "keyId": secret.id, "hint": String(secret.text.prefix(3)), "endDateTime": "2028-11-22T00:00:00Z",
+          "displayName": secret.name ?? NSNull(), "secretText": NSNull(),
+        ]
+        if withText { members["secretText"] = secret.text }
+        return members
+      }
+      switch (request.method, request.path) {
+      case ("GET", "/v1.0/applications/0a1b"):
+        return .json(
+          200,
+          ["appId": state.clientID, "passwordCredentials": state.secrets.map { shown($0, withText: false) }])
+      case ("POST", "/v1.0/applications/0a1b/addPassword"):
+        let wanted = request.json["passwordCredential"] as? [String: Any]
+        return .json(200, shown(state.make(wanted?["displayName"] as? String), withText: true))
+      case ("POST", "/v1.0/applications/0a1b/removePassword"):
+        guard let index = state.secrets.firstIndex(where: { $0.id == request.json["keyId"] as? String }) else {
+          return .json(404, ["error": ["code": "Request_ResourceNotFound"]])
+        }
+        state.secrets.remove(at: index)
+        return .empty(204)
+      default: return .json(404, ["error": ["code": "Request_ResourceNotFound"]])
+      }
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import Foundation
+import Providers
+import Rotation
+import Testing
+import Vault
+
+@Suite("Vendors, as their documents say", .serialized)
+struct VendorTests {
+  @Test("Auth0 keeps the contract") func auth0() async throws {
+    let server = try VendorServer.auth0()
+    defer { server.server.stop() }
+    try await ProviderContract(house: server).check()
+  }
+
+  @Test("Auth0 is refused in advance where the administrator may not see the secret") func hidden() async throws {
+    let server = try VendorServer.auth0()
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    server.change { $0.showsSecret = false }
+    let found = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(found.code == .provider(.configuration) && found.text.contains("would be lost"), "\(found.text)")
+    #expect(try await server.accepts(bench.active()))
+    #expect(!server.server.requests.contains { $0.path.hasSuffix("/rotate-secret") })
+    await bench.stop()
+  }
+
+  @Test("Keycloak keeps the contract, with the realm's rotation policy and without", arguments: [true, false])
+  func keycloak(_ policy: Bool) async throws {
+    let server = try VendorServer.keycloak(policy: policy)
+    defer { server.server.stop() }
+    try await ProviderContract(house: server).check()
+  }
+
+  @Test("Keycloak's rotated secret goes on for the grace, and is deleted after it") func rotated() async throws {
+    let server = try VendorServer.keycloak(policy: true)
+    defer { server.server.stop() }
+    let tenancy = try await server.tenancy()
+    let bench = try await ProviderBench(tenancy, policy: ["grace": "1h"])
+    guard case .promoted(active: 2, previous: [1], _) = try await bench.run() else {
+      Issue.record("not promoted")
+      return
+    }
+    #expect(try await server.accepts(tenancy.pair))
+    #expect(try await bench.run(.retire) == .settled(active: 2))
+    #expect(try await !server.accepts(tenancy.pair))
+    await bench.stop()
+  }
+
+  @Test("Entra keeps the contract") func entra() async throws {
+    let server = try VendorServer.entra()
+    defer { server.server.stop() }
+    try await ProviderContract(house: server).check()
+  }
+
+  @Test("Entra's other passwords are neither in the way nor touched; two that begin alike are not guessed between")
+  func entraOthers() async throws {
+    let server = try VendorServer.entra()
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    server.change { $0.secrets.append(.init(id: "0000000b-1", text: "zzz-another-team's", name: "theirs")) }
+    #expect(try await bench.run() == .settled(active: 2))
+    #expect(server.secrets.contains { $0.name == "theirs" } && server.secrets.count == 2)
+    await bench.stop()
+
+    let doubtful = try await ProviderBench(server.tenancy())
+    let hint = String(try #require(server.secrets.first).text.prefix(3))
+    server.change { $0.secrets.append(.init(id: "0000000c-1", text: hint + "other", name: nil)) }
+    let found = try #require(await rotationFailure { _ = try await doubtful.run() })
+    #expect(found.code == .provider(.configuration), "\(found.text)")
+    #expect(server.secrets.count == 2)
+    await doubtful.stop()
+  }
+
+  @Test("an application that is not the pair's own is not rotated", arguments: ["auth0", "entra"])
+  func another(_ kind: String) async throws {
+    let server = kind == "auth0" ? try VendorServer.auth0() : try VendorServer.entra()
+    defer { server.server.stop() }
+    let tenancy = try await server.tenancy()
+    let other = Tenancy(
+      provider: kind, settings: tenancy.settings, pair: try pair("another", secretText(tenancy.pair.clientSecret)),
+      admin: tenancy.admin)
+    let bench = try await ProviderBench(other)
+    let found = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(found.code == .provider(.configuration), "\(found.text)")
+    #expect(server.secrets.count == 1)
+    await bench.stop()
+  }
+}
