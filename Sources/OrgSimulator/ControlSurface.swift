@@ -11,6 +11,7 @@ import FoundationEssentials
 /// | `POST /__org/readings` | members of `OrgReadings` to change | all of them |
 /// | `POST /__org/conditions` | members of `OrgConditions`; with `"app": id`, of that app's `AppConditions` | all of them |
 /// | `GET`, `POST`, `DELETE /__org/faults` | one `OrgFault` or a list, added to those in place | those in place |
+/// | `POST /__org/clicks` | `{"app": id, "click": "generate"}`, `"apply"` or `"cancel"`: a person at a connected app's page | `{"key": …, "secret": …}` of the slot |
 /// | `POST /__org/accepts` | `{"key": …, "secret": …}` | `{"accepted": true}` |
 extension SimulatedOrg {
   static let controlPrefix = "/__org/"
@@ -48,6 +49,7 @@ extension SimulatedOrg {
         faults.append(ArmedFault(try body.decode(OrgFault.self)))
       }
     case ("DELETE", "faults"): faults = []
+    case ("POST", "clicks"): return try click(body)
     case ("POST", "accepts"):
       return .json(["accepted": .bool(accepts(key: body["key"]?.text ?? "", secret: body["secret"]?.text ?? ""))])
     default: return .notFound
@@ -59,6 +61,28 @@ extension SimulatedOrg {
   mutating func accepts(key: String, secret: String) -> Bool {
     guard case .accepted = standing(key: key, secret: secret) else { return false }
     return true
+  }
+
+  /// What a person does at Manage Consumer Details of a connected app, which no API does. The pairs there are the first
+  /// consumer's; whether a staged pair is accepted before Apply, and the old one after it, is as `OrgReadings` says.
+  private mutating func click(_ body: JSONNode) throws -> OrgAnswer {
+    guard let app = appIndex(body["app"]?.text ?? "") else { throw OrgSettingError(name: "app", reason: "no such app") }
+    let path = ConsumerPath(app: app, consumer: 0)
+    settle(path)
+    switch body["click"]?.text {
+    case "generate":
+      // Generating again shows what is staged already; what was replaced is shown nowhere.
+      if self[path].slot?.state != .active {
+        self[path].slot = nil
+        _ = stage(path, by: "a person")
+      }
+    case "apply" where self[path].slot?.state == .active: promote(path, caller: "")
+    case "cancel" where self[path].slot?.state == .active: emptySlot(path)
+    default:
+      throw OrgSettingError(name: "click", reason: "known are generate, apply, cancel; the last two of what is staged")
+    }
+    let slot = self[path].slot.flatMap { $0.state == .active ? $0.pair : nil }
+    return .json(["key": .string(slot?.key ?? ""), "secret": .string(slot?.secret ?? "")])
   }
 
   private func describedRequests() throws -> JSONNode {

@@ -25,6 +25,10 @@ package struct AppConditions: OrgSettings, Equatable {
   package var ipRestricted = false
   /// Whether the Run-As user holds the permission set that the app demands.
   package var adminApproved = true
+  /// The scopes that a token answer names.
+  package var scopes = "api"
+  /// Whether its Run-As user may read the objects that queries name.
+  package var readsObjects = true
 
   package init() {}
 }

@@ -9,13 +9,16 @@ package struct AdminAccess: Sendable {
   package let pair: @Sendable () async throws -> Pair
   /// Whether it is the very credential that is rotated.
   package let isSelf: Bool
+  /// Who does what no token can, where a provider needs it and somebody is there.
+  package let `operator`: (any Operator)?
   package let session = AdminSession()
 
   package init(
-    name: String, settings: [String: String], isSelf: Bool = false,
+    name: String, settings: [String: String], isSelf: Bool = false, operator: (any Operator)? = nil,
     pair: @escaping @Sendable () async throws -> Pair
   ) {
     self.isSelf = isSelf
+    self.operator = `operator`
     self.name = name
     self.settings = settings
     self.pair = pair

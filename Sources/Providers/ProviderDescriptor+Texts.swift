@@ -17,7 +17,7 @@ extension ProviderDescriptor {
       ("the old pair", "is accepted \(life.oldPair)"),
       ("a lost answer", life.lostAnswer),
       ("administrator", administrator),
-    ]
+    ] + (byHand.map { [("by hand", $0)] } ?? [])
   }
 
   private func marked(_ setting: Setting) -> String {
@@ -58,6 +58,7 @@ extension ProviderDescriptor {
           .object(["help": .string($0.help), "key": .string($0.key), "needed_to_rotate": .bool($0.isRequiredToRotate)])
         }), "summary": .string(summary), "type": "provider",
     ]
+    if let byHand { members["by_hand"] = .string(byHand) }
     if let count = life.secretsAtOnce { members["secrets_at_once"] = .integer(count) }
     return .object(members)
   }

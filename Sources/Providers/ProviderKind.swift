@@ -15,9 +15,8 @@ package protocol ProviderKind: CredentialProvider {
 
 /// The registry: one array.
 package let providerKinds: [any ProviderKind.Type] = [
-  SalesforceProvider.self, OAuthRegistrationProvider.self, OpenBaoAppRoleProvider.self, KeycloakProvider.self,
-  Auth0Provider.self, EntraProvider.self,
-  OktaProvider.self,
+  SalesforceProvider.self, CloudawareProvider.self, SalesforceConnectedAppProvider.self, OAuthRegistrationProvider.self,
+  OpenBaoAppRoleProvider.self, KeycloakProvider.self, Auth0Provider.self, EntraProvider.self, OktaProvider.self,
 ]
 
 /// The kind `id`. Throws `ProviderError.configuration` naming those there are.

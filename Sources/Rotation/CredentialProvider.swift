@@ -26,6 +26,10 @@ package protocol CredentialProvider: Sendable {
   /// Asks for a fresh token with `pair`, and drops it.
   func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence
 
+  /// Asks for a fresh token with `pair`, and makes the checks that a new pair must pass before it is promoted, and an active
+  /// one before a rotation is planned. `refused` is thrown of the pair alone; what else a check misses is another code.
+  func validate(_ pair: Pair) async throws(ProviderError) -> GrantEvidence
+
   /// Drives what follows with `pair`, which was proved: the credential administers itself and is about to change hands.
   /// If the pair cannot administer, the next call says so, while the old one is still primary. Asks nobody by itself.
   func administer(with pair: Pair) async
@@ -33,6 +37,8 @@ package protocol CredentialProvider: Sendable {
 
 extension CredentialProvider {
   package var replacement: Replacement { .promotion }
+
+  package func validate(_ pair: Pair) async throws(ProviderError) -> GrantEvidence { try await grant(pair) }
 }
 
 /// What becomes of the old pair when there is a new one. What can be undone follows from it, and who says which pair is the
@@ -70,12 +76,15 @@ package struct KnownPairs: Sendable {
   package let all: [Known]
   /// Whether a new pair was asked for and no outcome is known: one that the vault does not have may be it.
   package let isStaging: Bool
+  /// Whether the staged one was asked to become primary and no outcome is known.
+  package let isPromoting: Bool
   /// A name that is this credential's of this vault alone, for what is made at the provider on its behalf. Not secret.
   package let mark: String
 
-  package init(_ all: [Known], isStaging: Bool = false, mark: String = "relatch") {
+  package init(_ all: [Known], isStaging: Bool = false, isPromoting: Bool = false, mark: String = "relatch") {
     self.all = all
     self.isStaging = isStaging
+    self.isPromoting = isPromoting
     self.mark = mark
   }
 
@@ -164,10 +173,18 @@ package struct GrantEvidence: Hashable, Sendable {
   package let signature: Signature
   /// The provider's time as it answered, if it told.
   package let providerTime: Timestamp?
+  /// HTTP status of the read that was tried with the token, if one was.
+  package let probe: Int?
+  /// What a person should look at, though it stops nothing.
+  package let remarks: [String]
 
-  package init(status: Int, signature: Signature, providerTime: Timestamp? = nil) {
+  package init(
+    status: Int, signature: Signature, providerTime: Timestamp? = nil, probe: Int? = nil, remarks: [String] = []
+  ) {
     self.status = status
     self.signature = signature
     self.providerTime = providerTime
+    self.probe = probe
+    self.remarks = remarks
   }
 }

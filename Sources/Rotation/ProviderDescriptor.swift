@@ -59,10 +59,14 @@ package struct ProviderDescriptor: Sendable {
   package let administrator: String
   /// What its client was written by.
   package let documents: [Document]
+  /// What a person does there by hand; nil where nobody is needed. A schedule begins no rotation there.
+  package let byHand: String?
 
   package init(
-    id: String, summary: String, settings: [Setting], life: Life, administrator: String, documents: [Document]
+    id: String, summary: String, settings: [Setting], life: Life, administrator: String, documents: [Document],
+    byHand: String? = nil
   ) {
+    self.byHand = byHand
     self.id = id
     self.summary = summary
     self.settings = settings

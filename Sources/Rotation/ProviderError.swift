@@ -21,6 +21,8 @@ package struct ProviderError: Error, Hashable, Sendable, CustomStringConvertible
     case notFound = "not-found"
     /// The place for a staged pair is taken.
     case occupied
+    /// A person must do or decide something, and nobody is there, or they chose not to. It did not act.
+    case operatorNeeded = "operator-needed"
   }
 
   package let code: Code

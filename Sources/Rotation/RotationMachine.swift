@@ -108,6 +108,7 @@ extension RotationState {
     case .validating:
       switch event {
       case .intended(.validate): .validating
+      // Containment, or a person where the provider accepts the pair only once it is primary.
       case .intended(.promote): .promoting
       case .validated: .validated
       case .rejected: .rejected

@@ -83,7 +83,7 @@ package struct RotationPreflight: Sendable {
     }
     let asked = clock()
     do throws(ProviderError) {
-      let evidence = try await provider.grant(active.pair)
+      let evidence = try await provider.validate(active.pair)
       findings += self.findings(in: evidence, asked: asked, answered: clock())
     } catch {
       // A rotation replaces a pair that is refused as well as one that is not.
@@ -166,6 +166,10 @@ package struct RotationPreflight: Sendable {
   package func findings(in evidence: GrantEvidence, asked: Timestamp, answered: Timestamp) -> [RotationFinding] {
     let number = active?.number ?? 0
     var findings = [RotationFinding("token", .ok, "version \(number), the active one, was granted a token")]
+    if evidence.probe != nil {
+      findings.append(RotationFinding("probe", .ok, "the read that its settings name is allowed"))
+    }
+    findings += evidence.remarks.map { RotationFinding("scope", .warning, $0) }
     guard let theirs = evidence.providerTime else {
       return findings + [RotationFinding("clock", .ok, "the provider does not tell its time")]
     }

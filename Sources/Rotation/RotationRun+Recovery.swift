@@ -12,7 +12,7 @@ extension RotationRun {
         hint: "nothing is lost: run the same command again later")
     }
     asksLeft -= 1
-    do { return try await request() } catch let error as ProviderError {
+    do { return try await attended(request) } catch let error as ProviderError {
       throw error.local ?? error
     }
   }
@@ -53,7 +53,9 @@ extension RotationRun {
 
   /// One look at the provider.
   func look() async throws -> Observation {
-    let known = KnownPairs(of: credential, pairs, isStaging: journal?.machine.state == .staging)
+    let known = KnownPairs(
+      of: credential, pairs, isStaging: journal?.machine.state == .staging,
+      isPromoting: journal?.machine.state == .promoting)
     return try await ask { try await self.provider.observe(known: known) }
   }
 
@@ -144,7 +146,7 @@ extension RotationRun {
       return try await didNotHappen(.promote, version: number, "not-primary")
     }
     // Where the old pair died as the new one was made, and a third is there now, both are gone.
-    if provider.replacement != .cutOver { try requireActivePrimary(seen, "nothing is given up") }
+    if !endsActiveFirst { try requireActivePrimary(seen, "nothing is given up") }
     // A provider in the middle of promoting may show the pair nowhere for a moment: one look is not enough to give it up.
     guard isAgain else {
       try await pause(.seconds(2))
@@ -152,6 +154,10 @@ extension RotationRun {
     }
     try await record(.rejected, version: number, ["reason": "not-found"])
   }
+
+  /// Whether the old pair may have ended before the new one was accepted: a third that is primary then says that the new one is
+  /// not what was thought, and not that someone else is at work.
+  private var endsActiveFirst: Bool { provider.replacement == .cutOver || provider is any OperatedProvider }
 
   private func clearUpRetire(_ seen: Observation) async throws {
     let number = credential.debts.last?.number
@@ -170,7 +176,7 @@ extension RotationRun {
           "someone promoted it elsewhere: make version \(activeNumber) primary again, and the next run removes this one"
       )
     }
-    if provider.replacement != .cutOver { try requireActivePrimary(seen, "nothing is given up") }
+    if !endsActiveFirst { try requireActivePrimary(seen, "nothing is given up") }
     guard !seen.others.contains(where: { $0.matches(pair) }) else {
       return try await didNotHappen(.discard, version: number, "still-there")
     }
@@ -180,10 +186,10 @@ extension RotationRun {
 
 extension KnownPairs {
   /// The opened `pairs` of `credential`, by version.
-  package init(of credential: Credential, _ pairs: [UInt64: Pair], isStaging: Bool) {
+  package init(of credential: Credential, _ pairs: [UInt64: Pair], isStaging: Bool, isPromoting: Bool = false) {
     self.init(
       credential.versions.compactMap { version in
         pairs[version.number].map { Known($0, in: version.stage, handle: version.handle) }
-      }, isStaging: isStaging, mark: "relatch-\(credential.id)")
+      }, isStaging: isStaging, isPromoting: isPromoting, mark: "relatch-\(credential.id)")
   }
 }

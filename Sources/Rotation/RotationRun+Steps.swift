@@ -129,11 +129,16 @@ extension RotationRun {
     var backoff = Backoff()
     while true {
       do {
-        let evidence = try await ask { try await self.provider.grant(pair) }
+        // What is asked of it besides does not hold up the end of a leak.
+        let isLeak = credential.leak != nil
+        let evidence = try await ask {
+          isLeak ? try await self.provider.grant(pair) : try await self.provider.validate(pair)
+        }
         try await record(.validated, version: number, evidence.members)
         hasProved = true
         return
       } catch let error as ProviderError {
+        if error.code == .refused, try await promotesRefused(number, pair, error) == true { return }
         let wait = backoff.next(timing.randomness, asked: error.retryAfter)
         let mayWait = (error.code == .refused || error.isTransient) && timing.now() + wait <= deadline && asksLeft > 0
         if mayWait {
@@ -158,7 +163,8 @@ extension RotationRun {
     if credential.isSelfAdministered { await provider.administer(with: pair) }
     let seen = try await observe(for: .promote)
     // Looking may have taken long: law 2 wants a fresh proof when the provider is asked.
-    guard isContaining || journal?.machine.nextAction(now: now) == .ask(.promote) else { return }
+    guard isContaining || hasAgreed || journal?.machine.nextAction(now: now) == .ask(.promote) else { return }
+    hasAgreed = false
     guard let staged = seen.others.first(where: { $0.matches(pair) && $0.place == .staged }) else {
       try await record(.intended(.promote), version: number)
       return try await clearUp(.promote, seen)
@@ -169,6 +175,7 @@ extension RotationRun {
     } record: {
       // Which of equals is primary is the vault's to say: there is nothing to look at.
       guard self.provider.replacement == .promotion else { return try await self.markPromoted(number) }
+      if self.provider is any OperatedProvider { return try await self.clearUpByHand() }
       // What it answers is its opinion; what is primary afterwards decides.
       try await self.clearUp(.promote)
     }
@@ -415,7 +422,9 @@ extension RotationRun {
 
 extension GrantEvidence {
   var members: [String: JSONValue] {
-    ["signature": .string(signature.rawValue), "status": .integer(status)]
+    var members: [String: JSONValue] = ["signature": .string(signature.rawValue), "status": .integer(status)]
+    if let probe { members["probe"] = .integer(probe) }
+    return members
   }
 }
 

@@ -38,6 +38,8 @@ actor RotationRun {
   /// Whether the hooks `before` have agreed to this run.
   var hasAskedHooks = false
 
+  /// Whether a person wants the staged pair, which is refused, promoted all the same.
+  var hasAgreed = false
   /// Whether this run itself was granted the token that proves the staged pair.
   var hasProved = false
   /// Whether this run itself found the new pair to be primary.
@@ -201,6 +203,10 @@ actor RotationRun {
       }
       if isContaining, let step = machine.state.containmentStep {
         try await perform(step)
+        continue
+      }
+      if hasAgreed, machine.state == .validating {
+        try await perform(.promote)
         continue
       }
       switch machine.nextAction(now: now) {

@@ -153,31 +153,35 @@ final class RotationComposition: Sendable {
   private func provider(of name: String, for goal: RotationRunner.Goal) async throws -> any CredentialProvider {
     switch goal {
     // Asked only about a vault that was restored.
-    case .deliver: return (try? await provider(of: name)) ?? UnaskedProvider()
+    case .deliver: return (try? await provider(of: name, asking: TerminalOperator.shared)) ?? UnaskedProvider()
     // A leak is noted whatever can be done about it.
     case .resume, .scheduled, .revoke:
-      do { return try await provider(of: name) } catch let error as ProviderError { return UnaskedProvider(error) }
+      do { return try await provider(of: name, asking: TerminalOperator.shared) } catch let error as ProviderError {
+        return UnaskedProvider(error)
+      }
     case .rotate, .rotateReplacingPrevious, .abort, .retire, .retireUndelivered, .adopt:
-      return try await provider(of: name)
+      return try await provider(of: name, asking: TerminalOperator.shared)
     }
   }
 
   /// The provider of one credential, for one run. Asks nobody; the administrator's pair is opened when it is first needed.
-  func provider(of name: String) async throws -> any ProviderKind {
+  func provider(of name: String, asking person: (any Operator)? = nil) async throws -> any ProviderKind {
     let (credential, admin) = try await vault.read { view in
       let credential = try view.credential(name)
       return (credential, credential.isSelfAdministered ? credential : try view.credential(credential.admin))
     }
     return try providerKind(credential.provider).init(
-      settings: credential.settings, admin: access(to: admin, for: credential), transport: transport)
+      settings: credential.settings, admin: access(to: admin, for: credential, person), transport: transport)
   }
 
-  private func access(to admin: Credential, for credential: Credential) -> AdminAccess {
+  private func access(
+    to admin: Credential, for credential: Credential, _ person: (any Operator)?
+  ) -> AdminAccess {
     let vault = vault
     let purpose = credential.isSelfAdministered ? "administers itself" : "administers"
     let askedAdministrator = askedAdministrator
     let access = AdminAccess(
-      name: admin.name, settings: admin.settings, isSelf: credential.isSelfAdministered
+      name: admin.name, settings: admin.settings, isSelf: credential.isSelfAdministered, operator: person
     ) {
       defer { askedAdministrator.open() }
       let opened = try await vault.pairs(

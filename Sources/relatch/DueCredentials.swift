@@ -1,4 +1,5 @@
 import Audit
+import Providers
 import Rotation
 import Storage
 import Vault
@@ -21,6 +22,7 @@ struct DueCredentials: Sendable {
         if let member, try !view.canOpen(credential, member) { continue }
         switch try RotationSchedule.system.standing(of: credential, in: view, now: now) {
         case .due(let reason):
+          if try credential.waitsForPerson(reason, in: view) { continue }
           let holder = try view.leaseHolder(of: RotationRunner.leaseName(of: credential))
           if let holder, holder.expires > now.milliseconds,
             !RunHolder.isGone(RotationRunner.process(holding: holder.holder).words)
@@ -39,6 +41,24 @@ struct DueCredentials: Sendable {
         }
       }
       return (errands, unknownZones)
+    }
+  }
+}
+
+extension Credential {
+  /// What a person does at its provider by hand; nil where nobody is needed.
+  var byHand: String? { (try? providerKind(provider))?.descriptor.byHand }
+
+  /// Whether what is due cannot be done without a person at its provider, whom no schedule asks.
+  func waitsForPerson(_ reason: RotationSchedule.Reason, in view: VaultView) throws -> Bool {
+    guard byHand != nil else { return false }
+    switch reason {
+    case .delivery, .debt: return false
+    case .unfinished:
+      let state = try RotationJournal(view, of: self)?.machine.state
+      // Once its pair is primary nobody is asked any more.
+      return state.map { !$0.isOwing && $0 != .promoted && $0 != .verifying } ?? true
+    case .age, .exposed, .leaked: return true
     }
   }
 }

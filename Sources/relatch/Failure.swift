@@ -110,7 +110,7 @@ extension RotationError.Code {
 extension ProviderError.Code {
   var exitCode: ExitCode {
     switch self {
-    case .refused, .principal, .notPermitted: .notPermitted
+    case .refused, .principal, .notPermitted, .operatorNeeded: .notPermitted
     case .configuration, .notFound: .configuration
     case .unreachable, .limited, .malformed: .providerUnreachable
     case .occupied: .heldByAnotherRun
@@ -128,6 +128,7 @@ extension ProviderError.Code {
     case .malformed:
       "something on the way may be answering in the provider's place; nothing is lost: run the same command again"
     case .occupied: "try again when the provider's staging slot is free"
+    case .operatorNeeded: "nothing is lost: run `relatch resume NAME` at a terminal"
     }
   }
 }

@@ -10,14 +10,18 @@ final class Running: Sendable {
   private let folder: URL
   private let ending: Task<Int32, Never>
 
-  init(_ program: String, _ arguments: [String], stdin: Data?, environment: [String: String], in folder: URL) throws {
+  /// With `terminal` it leads a session of its own, whose terminal that is, and reads from it; without, it has the test's.
+  init(
+    _ program: String, _ arguments: [String], stdin: Data?, environment: [String: String], in folder: URL,
+    terminal: String? = nil
+  ) throws {
     let own = folder.appendingPathComponent("run-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: own, withIntermediateDirectories: true)
     try stdin?.write(to: own.appendingPathComponent("stdin"))
-    let input = stdin == nil ? "/dev/null" : own.path + "/stdin"
+    let input = terminal ?? (stdin == nil ? "/dev/null" : own.path + "/stdin")
     let pid = try Self.spawn(
       program, arguments, environment.map { "\($0.key)=\($0.value)" },
-      files: [input, own.path + "/stdout", own.path + "/stderr"])
+      files: [input, own.path + "/stdout", own.path + "/stderr"], leadsSession: terminal != nil)
     self.pid = pid
     self.folder = own
     ending = Task.detached {
@@ -34,7 +38,8 @@ final class Running: Sendable {
   }
 
   private static func spawn(
-    _ program: String, _ arguments: [String], _ environment: [String], files: [String]
+    _ program: String, _ arguments: [String], _ environment: [String], files: [String],
+    leadsSession: Bool
   ) throws -> Int32 {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
@@ -53,7 +58,9 @@ final class Running: Sendable {
     sigemptyset(&none)
     posix_spawnattr_setsigdefault(&attributes, &all)
     posix_spawnattr_setsigmask(&attributes, &none)
-    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
+    // POSIX_SPAWN_SETSID, which Swift's Glibc does not show. The first terminal that its leader opens is the session's.
+    posix_spawnattr_setflags(
+      &attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK) | (leadsSession ? 0x80 : 0))
     let words = ([program] + arguments).map { strdup($0) } + [nil]
     let variables = environment.map { strdup($0) } + [nil]
     defer { for pointer in words + variables { free(pointer) } }

@@ -51,7 +51,7 @@ struct DescriptorTests {
     #expect(Set(descriptor.settings.map(\.key)).count == descriptor.settings.count)
     // Sentences without their full stop, so that they can stand in a table and in an error.
     let texts = [descriptor.summary, life.oldPair, life.lostAnswer, descriptor.administrator]
-    for text in texts + descriptor.settings.map(\.help) {
+    for text in texts + [descriptor.byHand].compactMap(\.self) + descriptor.settings.map(\.help) {
       #expect(!text.hasSuffix(".") && !text.contains("\n") && !text.contains("|") && !text.isEmpty, "\(text)")
     }
     #expect(!descriptor.canRotate([:]))

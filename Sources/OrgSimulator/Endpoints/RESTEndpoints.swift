@@ -31,6 +31,10 @@ extension SimulatedOrg {
     guard call.request.query["q"]?.isEmpty == false else {
       return .error(400, "MALFORMED_QUERY", "SOQL query not specified")
     }
+    // An object that the user may not read is one that the API does not know of.
+    guard apps[call.session.path.app].conditions.readsObjects else {
+      return about(call.session.path, .error(400, "INVALID_TYPE", "sObject type is not supported."))
+    }
     return about(call.session.path, .json(["totalSize": 0, "done": true, "records": []]))
   }
 

@@ -61,7 +61,8 @@ extension SimulatedOrg {
       identityURL: identityURL, issuedAt: issuedAt,
       secret: signingSecret(own: client.secret, at: path, isPrimary: isPrimary))
     var answer = OrgAnswer.json([
-      "access_token": .string(token), "signature": .string(signature), "scope": "api",
+      "access_token": .string(token), "signature": .string(signature),
+      "scope": .string(apps[path.app].conditions.scopes),
       "instance_url": .string(baseURL), "id": .string(identityURL), "token_type": "Bearer",
       "issued_at": .string(issuedAt), "token_format": "opaque", "api_instance_url": .string(baseURL),
     ])

@@ -136,15 +136,20 @@ actor SalesforceClient {
 
   // MARK: - Refusals
 
-  /// Sorts an answer outside the 200s: `[{"message":"…","errorCode":"…"}]`, or whatever stands between here and the org.
-  private func refusal(_ response: HTTPResponse, to method: HTTPRequest.Method) -> ProviderError {
-    let (errorCode, message) = response.body.secret.withBytes { bytes -> (String, String) in
+  /// What the org calls an error, in capitals, and what it says of it, in small letters; empty if those are not its words.
+  static func words(of response: HTTPResponse) -> (code: String, message: String) {
+    response.body.secret.withBytes { bytes -> (String, String) in
       guard let root = try? JSONNode(reading: bytes) else { return ("", "") }
       let object = if case .array(let elements) = root { elements.first ?? .null } else { root }
       let code = (try? object["errorCode"]?.text(in: bytes)) ?? nil
       let message = (try? object["message"]?.text(in: bytes)) ?? nil
       return (code?.uppercased() ?? "", message?.lowercased() ?? "")
     }
+  }
+
+  /// Sorts an answer outside the 200s: `[{"message":"…","errorCode":"…"}]`, or whatever stands between here and the org.
+  private func refusal(_ response: HTTPResponse, to method: HTTPRequest.Method) -> ProviderError {
+    let (errorCode, message) = Self.words(of: response)
     let host = settings.domain.host
     let status = response.status
     let retryAfter = response.retryAfter

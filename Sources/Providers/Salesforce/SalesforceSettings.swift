@@ -38,12 +38,7 @@ struct SalesforceSettings: Sendable {
 
   init(_ settings: [String: String]) throws(ProviderError) {
     try Self.descriptor.checkKeys(settings)
-    guard let url = settings["url"] else {
-      throw ProviderError(
-        .configuration, "setting url is missing",
-        hint: "give the My Domain: --set url=https://example.my.salesforce.com")
-    }
-    domain = try Self.domain(url)
+    domain = try Self.domain(of: settings)
     app = try settings["app"].map { text throws(ProviderError) in
       try Self.identifier(text, key: "app", "the app's identifier, 15 or 18 letters and digits beginning with 0x")
     }
@@ -56,6 +51,17 @@ struct SalesforceSettings: Sendable {
       try Self.identifier(text, key: "consumer", "the consumer's identifier, 15 or 18 letters and digits")
     }
     apiVersion = try Self.apiVersion(settings["api-version"] ?? "65.0")
+  }
+
+  /// The My Domain among `settings`, whatever else they hold: an administrator may be a credential of another kind of
+  /// provider of the same org.
+  static func domain(of settings: [String: String]) throws(ProviderError) -> Endpoint {
+    guard let url = settings["url"] else {
+      throw ProviderError(
+        .configuration, "setting url is missing",
+        hint: "give the My Domain: --set url=https://example.my.salesforce.com")
+    }
+    return try domain(url)
   }
 
   private static func domain(_ url: String) throws(ProviderError) -> Endpoint {

@@ -104,7 +104,9 @@ struct PlanSubject: Sendable {
 
 /// What is looked at on this machine before anybody is asked.
 enum LocalCheck {
-  static let all: [@Sendable (PlanSubject) -> [RotationFinding]] = [restored, lease, zone, log, disk, deliveries]
+  static let all: [@Sendable (PlanSubject) -> [RotationFinding]] = [
+    restored, lease, zone, log, disk, deliveries, person,
+  ]
 
   @Sendable private static func restored(_ subject: PlanSubject) -> [RotationFinding] {
     guard let restoration = subject.restoration else { return [] }
@@ -114,6 +116,15 @@ enum LocalCheck {
         "the vault was restored from a backup whose log ends at \(restoration.last), and this not compared with the"
           + " provider since",
         hint: "`relatch resume \(subject.credential.name)` compares it; so does whatever is done with it first")
+    ]
+  }
+
+  @Sendable private static func person(_ subject: PlanSubject) -> [RotationFinding] {
+    guard let byHand = subject.credential.byHand else { return [] }
+    return [
+      RotationFinding(
+        "operator", .warning, "a person \(byHand)",
+        hint: "`relatch rotate \(subject.credential.name)` at a terminal; --due begins none by itself")
     ]
   }
 

@@ -88,7 +88,7 @@ struct Passphrase: Sendable {
     while true {
       do {
         try screen.write("relatch: \(Diagnostics.printable(prompt)): ")
-        let secret = try readQuietly(descriptor)
+        let secret = try Self.line(typedAt: descriptor)
         try screen.write("\n")
         guard secret.count > 0 else { throw PassphraseError(.empty, "no \(prompt) was typed") }
         return secret
@@ -103,8 +103,9 @@ struct Passphrase: Sendable {
     }
   }
 
-  /// One line with echo off, which is on again whatever ends it.
-  private func readQuietly(_ descriptor: Int32) throws -> SecretBytes {
+  /// One line that is typed at the terminal `descriptor`, with echo off unless told otherwise; it is as before whatever ends it.
+  /// Throws `Interruption` if a signal arrives first, and `PassphraseError`.
+  static func line(typedAt descriptor: Int32, showing: Bool = false) throws -> SecretBytes {
     let signals = try InterruptionPipe()
     defer { signals.close() }
     var original = termios()
@@ -112,14 +113,16 @@ struct Passphrase: Sendable {
       throw PassphraseError(.noTerminal, "cannot turn off the terminal's echo: \(String(cString: strerror(errno)))")
     }
     var quiet = original
-    quiet.c_lflag &= ~tcflag_t(ECHO | ECHOE | ECHOK | ECHONL)
+    // What is typed before a secret is asked for is not part of it. Nothing is hidden of other answers: there whoever asks drops
+    // it before the question, so that a quick answer is not lost.
+    if !showing { quiet.c_lflag &= ~tcflag_t(ECHO | ECHOE | ECHOK | ECHONL) }
     quiet.c_lflag |= tcflag_t(ICANON | ISIG)
-    guard tcsetattr(descriptor, TCSAFLUSH, &quiet) == 0 else {
+    guard tcsetattr(descriptor, showing ? TCSANOW : TCSAFLUSH, &quiet) == 0 else {
       throw PassphraseError(.noTerminal, "cannot turn off the terminal's echo: \(String(cString: strerror(errno)))")
     }
     // Flushing drops the rest of a line too long, which the shell would otherwise show and run.
     defer { tcsetattr(descriptor, TCSAFLUSH, &original) }
-    return try Self.readLine(descriptor, signals)
+    return try readLine(descriptor, signals)
   }
 
   private static func readLine(_ descriptor: Int32, _ signals: InterruptionPipe) throws -> SecretBytes {

@@ -1,0 +1,98 @@
+import Rotation
+import Transport
+import Vault
+
+/// The settings of one Cloudaware credential, checked: those of an External Client App, and what its integration needs.
+struct CloudawareSettings: Sendable {
+  let domain: Endpoint
+  let apiVersion: String
+  /// Whether the integration uses Analytics, and its tokens must have the scope for that.
+  let usesAnalytics: Bool
+  /// The object whose reading is tried with each new pair before it is promoted; nil for none.
+  let probe: String?
+  /// What Salesforce's provider is made with.
+  let salesforce: [String: String]
+
+  private static let own: [ProviderDescriptor.Setting] = [
+    .init("analytics", "yes if the integration uses Analytics: its tokens must have the scope wave_api; no if absent"),
+    .init(
+      "probe",
+      "an object that the integration reads, as in CA10__CaAwsInstance__c: each new pair must be able to; none if absent"
+    ),
+  ]
+
+  static let descriptor = ProviderDescriptor(
+    id: "cloudaware",
+    summary: "Cloudaware's CMDB API: an External Client App on a Cloudaware domain",
+    settings: SalesforceSettings.descriptor.settings.map { setting in
+      setting.key == "url"
+        ? .init("url", "the Cloudaware domain, as in \(form)", isRequiredToRotate: true) : setting
+    } + own,
+    life: SalesforceSettings.descriptor.life,
+    administrator:
+      "an app whose Run As user has External Client App Developer and View Client Secret, in an org that shows consumer"
+      + " secrets over REST; Cloudaware's guides ask for neither View Client Secret nor that switch",
+    documents: [
+      .init(
+        "Cloudaware, Connect to Cloudaware CMDB API using External Client App",
+        "https://docs.cloudaware.com/DOCS/connect-to-cloudaware-cmdb-api-using-external-clie")
+    ] + SalesforceSettings.descriptor.documents)
+
+  private static let form = "https://cloudaware-0000.my.salesforce.com"
+
+  init(_ settings: [String: String]) throws(ProviderError) {
+    try Self.descriptor.checkKeys(settings)
+    domain = try Self.domain(of: settings)
+    let own = Self.own.map(\.key)
+    salesforce = settings.filter { !own.contains($0.key) }
+    apiVersion = try SalesforceSettings(salesforce).apiVersion
+    switch settings["analytics"] {
+    case "yes": usesAnalytics = true
+    case "no", nil: usesAnalytics = false
+    case let word?:
+      throw ProviderError(.configuration, "setting analytics: \(Name.printable(word)) is neither yes nor no")
+    }
+    probe = settings["probe"]
+    if let probe { try Self.check(object: probe) }
+  }
+
+  /// An object's API name becomes part of a query: letters, digits and underscores, beginning with a letter.
+  private static func check(object: String) throws(ProviderError) {
+    func isLetter(_ byte: UInt8) -> Bool { (65...90).contains(byte) || (97...122).contains(byte) }
+    let isName = object.utf8.allSatisfy { isLetter($0) || (48...57).contains($0) || $0 == UInt8(ascii: "_") }
+    guard isName, object.utf8.first.map(isLetter) == true, object.utf8.count <= 80 else {
+      throw ProviderError(
+        .configuration, "setting probe: \(Name.printable(object)) is no object's API name",
+        hint: "name an object that the integration reads, as in CA10__CaAwsInstance__c")
+    }
+  }
+
+  private static func domain(of settings: [String: String]) throws(ProviderError) -> Endpoint {
+    let hint =
+      "log in to Cloudaware, and take Current My Domain URL from Setup, My Domain: it has the form \(form)"
+    let domain: Endpoint
+    // Log-in, Lightning and set-up hosts are refused there, with what they are.
+    do { domain = try SalesforceSettings.domain(of: settings) } catch {
+      throw ProviderError(error.code, error.description, hint: hint)
+    }
+    let host = domain.host.lowercased()
+    let bare = host.hasPrefix("[") ? host : String(host.prefix { $0 != ":" })
+    // A server of this machine is a test's; it is the one kind of host that may be asked without encryption.
+    guard domain.isEncrypted else { return domain }
+    let suffix = ".my.salesforce.com"
+    guard bare.hasSuffix(suffix) else {
+      throw ProviderError(
+        .configuration,
+        "setting url: \(domain.host) is no My Domain; a custom domain or a site's grants no client credentials",
+        hint: hint)
+    }
+    let name = String(bare.dropLast(suffix.count))
+    let label = name.hasSuffix(".sandbox") ? String(name.dropLast(".sandbox".count)) : name
+    guard label.hasPrefix("cloudaware-"), label.utf8.count > "cloudaware-".utf8.count, !label.contains(".") else {
+      throw ProviderError(
+        .configuration, "setting url: \(domain.host) is no Cloudaware domain, expected the form \(form)",
+        hint: hint + "; an org of your own is rotated with --provider salesforce")
+    }
+    return domain
+  }
+}
