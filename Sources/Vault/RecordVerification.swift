@@ -6,7 +6,7 @@ import Storage
 /// What the log says of the records, gathered while it is gone through once, and then compared with them: that each is the newest
 /// that the log speaks of, that none is missing, that owners gave it its terms, and that the journals point at every step.
 ///
-/// It keeps 48 bytes for each credential however long the log is. What it must recognise again it keeps as a keyed hash of it,
+/// It keeps 72 bytes for each credential however long the log is. What it must recognise again it keeps as a keyed hash of it,
 /// whose key is another in each verification: nobody can prepare two records that have the same.
 struct RecordVerification {
   /// What the log says of one credential, up to where it was gone through.
@@ -26,7 +26,7 @@ struct RecordVerification {
   }
 
   private var states = Slots()
-  private let hash = KeyedHash()
+  let hash = KeyedHash()
   private var restore: UInt64?
 
   /// Takes note of the entry at `index`, after which the members are those of `members`.
