@@ -152,12 +152,12 @@ package enum PrivateFile {
   }
 
   /// Runs `body` while no other process runs one under the lock of the same folder; the lock ends with its process. Throws
-  /// `cannotWrite`, and after a second if a process that was stopped holds it.
-  static func withLock<Result>(_ folder: String, _ body: () throws -> Result) throws -> Result {
+  /// `cannotWrite`, and after some seconds, one unless told otherwise, if a process that was stopped holds it.
+  static func withLock<Result>(_ folder: String, seconds: Int = 1, _ body: () throws -> Result) throws -> Result {
     let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(writing: folder) }
     defer { Glibc.close(descriptor) }
-    var tries = 20
+    var tries = 20 * seconds
     while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
       guard errno == EINTR || errno == EWOULDBLOCK, tries > 0 else { throw failure(writing: folder) }
       tries -= 1

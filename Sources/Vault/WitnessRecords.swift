@@ -49,7 +49,8 @@ package struct WitnessRecords: Sendable {
   /// Runs `body` while no other process does so, or keeps anything. Throws `cannotWrite` if one that was stopped does.
   package func oneAtATime<Result>(_ body: () throws -> Result) throws -> Result {
     if !PrivateFile.exists(folder) { try PrivateFile.createFolder(folder) }
-    return try PrivateFile.withLock(folder, body)
+    // Others make files durable under it, which takes its time on a busy disk.
+    return try PrivateFile.withLock(folder, seconds: 10, body)
   }
 
   /// Forgets what `witness` took. Nothing happens if nothing is there.
