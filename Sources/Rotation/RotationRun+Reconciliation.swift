@@ -22,6 +22,7 @@ extension RotationRun {
     let seen = try await look(after: restoration)
     let (active, activePair) = try pair(in: .active)
     if seen.primary.matches(activePair) {
+      try requireNoneMadeSince(seen, restoration.last, active)
       try await markReconciled(restoration.number, active)
       return nil
     }
@@ -34,6 +35,19 @@ extension RotationRun {
         + " is none of the vault's: it came after that; version \(active) is the active one here,"
         + " \(seen.whereabouts(of: activePair))",
       hint: "nothing was changed; `relatch adopt \(name)` takes the primary pair over, and proves it")
+  }
+
+  /// Where a provider calls no pair primary, the active one is there beside what replaced it after the backup, and that may be
+  /// what is in use now. It bears the credential's mark, as what a lost answer left does, and would be cleared away like that.
+  private func requireNoneMadeSince(_ seen: Observation, _ last: Timestamp, _ active: UInt64) throws {
+    guard seen.others.contains(where: { other in other.isMarked && !pairs.values.contains { other.matches($0) } })
+    else { return }
+    throw RotationError(
+      .foreignPrimary,
+      "\(name): the vault was restored from a backup whose log ends at \(last), and beside version"
+        + " \(active) the provider has a pair that was made for this credential and that the vault does not have",
+      hint: "nothing was changed; if that pair is in use, add it under another name (`relatch add`) and use that;"
+        + " if not, delete it at the provider; then run this again")
   }
 
   private func look(after restoration: VaultRestoration) async throws -> Observation {

@@ -17,6 +17,8 @@ final class FakeProvider: CredentialProvider {
     var nextSecret: @Sendable (Int) -> String? = { "secret-\($0)" }
     /// Whether promotion and deletion only say that they happened.
     var lies = false
+    /// Whether what is in the slot bears the credential's mark.
+    var marks = false
     /// The pair that was last said to drive what follows.
     var administrator: String?
   }
@@ -45,20 +47,20 @@ final class FakeProvider: CredentialProvider {
   }
 
   private static func observed(
-    _ id: String, _ place: ObservedPair.Place, _ secret: String? = nil
+    _ id: String, _ place: ObservedPair.Place, _ secret: String? = nil, isMarked: Bool = false
   ) throws(ProviderError) -> ObservedPair {
     do {
       return ObservedPair(
         place: place, handle: "handle-\(id)", clientID: SharedSecret(try Self.secret(id)),
-        clientSecret: try secret.map { SharedSecret(try Self.secret($0)) }, expires: nil)
+        clientSecret: try secret.map { SharedSecret(try Self.secret($0)) }, expires: nil, isMarked: isMarked)
     } catch { throw ProviderError(.malformed, "no memory") }
   }
 
   func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
     try note("observe")
-    let (primary, slot, secret) = state.withLock { ($0.primary, $0.slot, $0.nextSecret($0.made)) }
+    let (primary, slot, secret, marks) = state.withLock { ($0.primary, $0.slot, $0.nextSecret($0.made), $0.marks) }
     var others: [ObservedPair] = []
-    if let slot { others.append(try Self.observed(slot.id, slot.place, secret)) }
+    if let slot { others.append(try Self.observed(slot.id, slot.place, secret, isMarked: marks)) }
     return Observation(consumer: "one", primary: try Self.observed(primary, .primary), others: others)
   }
 

@@ -57,6 +57,25 @@ struct ReconciliationTests {
     #expect(try await !isReconciled(bench))
   }
 
+  @Test("does nothing where a pair was made for the credential after the backup, and none is called primary")
+  func madeSince() async throws {
+    let bench = try await Bench()
+    try await restored(bench)
+    bench.provider.state.withLock { state in
+      state.slot = ("id-9", .staged)
+      state.nextSecret = { _ in nil }
+      state.marks = true
+    }
+    for goal in [RotationRunner.Goal.rotate, .rotateReplacingPrevious, .resume, .retire, .scheduled] {
+      #expect(await bench.code(goal) == .foreignPrimary)
+    }
+    #expect(Set(bench.provider.calls) == ["observe"])
+    #expect(try await !isReconciled(bench))
+    bench.provider.state.withLock { $0.slot = nil }
+    #expect(await bench.code(.resume) == .nothingUnfinished)
+    #expect(try await isReconciled(bench))
+  }
+
   @Test("takes a credential that was added since as it is")
   func addedSince() async throws {
     let bench = try await Bench()
