@@ -33,6 +33,10 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader {
         .configuration, "setting registration-url is missing: there is nothing to rotate with",
         hint: "add it under another name, with --set registration-url=https://…")
     }
+    if !admin.isSelf {
+      let key = admin.settings["registration-url"] == nil ? "token-url" : "registration-url"
+      try registration.requireSameServer(as: Endpoint(setting: key, of: admin.settings), admin.name)
+    }
     self.registration = registration
     self.admin = admin
     self.transport = transport

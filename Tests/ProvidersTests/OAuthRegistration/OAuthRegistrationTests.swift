@@ -9,6 +9,23 @@ import Vault
 
 @Suite("Registered clients, as RFC 7591 and RFC 7592 say", .serialized)
 struct OAuthRegistrationTests {
+  @Test("an administrator's token goes to no other server than its own", arguments: ["registration-url", "token-url"])
+  func stranger(key: String) {
+    let settings = ["token-url": "https://a.example/token", "registration-url": "https://a.example/register"]
+    func provider(_ admin: [String: String], isSelf: Bool = false) throws {
+      let access = AdminAccess(name: "registrar", settings: admin, isSelf: isSelf) {
+        throw ProviderError(.configuration, "nobody needs it")
+      }
+      _ = try OAuthRegistrationProvider(
+        settings: settings, admin: access, transport: RoutedTransport(always: RoutedTransport.token))
+    }
+    #expect(throws: Never.self) { try provider([key: "https://a.example/x"]) }
+    #expect(throws: Never.self) { try provider([:], isSelf: true) }
+    for url in ["https://b.example/x", "http://127.0.0.1:1/x"] {
+      #expect { try provider([key: url]) } throws: { ($0 as? ProviderError)?.code == .configuration }
+    }
+  }
+
   @Test("keep the contract of all providers", arguments: ["overlap", "cut-over"])
   func contract(_ mode: String) async throws {
     let server = try RegistrationServer(mode: mode)
