@@ -135,35 +135,18 @@ package struct EntraProvider: ProviderKind {
   private func observation(
     of passwords: [Password], _ id: SharedSecret, _ known: KnownPairs
   ) throws(ProviderError) -> Observation {
-    var left = passwords
-    var primary: ObservedPair?
-    var others: [ObservedPair] = []
-    // Those that the vault has a name for are set aside first, so that no other passes for one of them.
-    for one in known.all.filter({ $0.handle != nil }) + known.all.filter({ $0.handle == nil }) {
-      guard let index = try Self.index(of: one, in: left) else { continue }
-      let password = left.remove(at: index)
-      let isActive = one.stage == .active
-      let seen = ObservedPair(
-        place: isActive ? .primary : one.stage == .staged ? .staged : .replaced, handle: password.keyID,
-        clientID: id, clientSecret: try SharedSecret(copying: one.pair.clientSecret), expires: password.expires,
-        sharesClientID: true)
-      if isActive { primary = seen } else { others.append(seen) }
-    }
-    if primary == nil, let index = others.lastIndex(where: { $0.place == .staged }) {
-      primary = others.remove(at: index)
-    }
-    guard let primary else {
+    let seen = try ManySecrets(passwords, id, known, name: { ($0.keyID, $0.expires) }, place: Self.index)
+    guard let primary = seen.primary else {
       throw ProviderError(
         .configuration, "the application has none of this credential's passwords",
         hint: "it was removed or has ended there: make one, and `relatch adopt NAME --stdin` takes it over")
     }
-    for password in left where password.name == known.mark {
-      others.append(
-        ObservedPair(
-          place: .staged, handle: password.keyID, clientID: id, clientSecret: nil, expires: password.expires,
-          sharesClientID: true, isMarked: true))
+    let litter = seen.left.filter { $0.name == known.mark }.map { password in
+      ObservedPair(
+        place: .staged, handle: password.keyID, clientID: id, clientSecret: nil, expires: password.expires,
+        sharesClientID: true, isMarked: true)
     }
-    return Observation(consumer: known.mark, primary: primary, others: others)
+    return Observation(consumer: known.mark, primary: primary, others: seen.others + litter)
   }
 
   /// Which of `passwords` is `one`. Throws `configuration` if that cannot be told.

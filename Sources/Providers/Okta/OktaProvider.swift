@@ -84,44 +84,29 @@ package struct OktaProvider: ProviderKind {
     guard case .array(let list) = try answer.json(mayHaveActed: false) else {
       throw ProviderError(.malformed, "the answer is no list of secrets", status: answer.status)
     }
-    var left: [Listed] = []
+    var listed: [Listed] = []
     for entry in list {
       guard let id = answer.text(entry["id"]), Self.isPlain(id) else {
         throw ProviderError(.malformed, "a secret has no identifier", status: answer.status)
       }
-      left.append(Listed(id: id, text: answer.secret(entry["client_secret"])))
+      listed.append(Listed(id: id, text: answer.secret(entry["client_secret"])))
     }
     guard let any = known.newest(in: .active) ?? known.all.last else {
       throw ProviderError(.configuration, "there is no pair to look at the org with")
     }
     let clientID = try SharedSecret(copying: any.pair.clientID)
-    var primary: ObservedPair?
-    var others: [ObservedPair] = []
-    for one in known.all.filter({ $0.handle != nil }) + known.all.filter({ $0.handle == nil }) {
-      guard let index = Self.index(of: one, in: left) else { continue }
-      let listed = left.remove(at: index)
-      let isActive = one.stage == .active
-      let seen = ObservedPair(
-        place: isActive ? .primary : one.stage == .staged ? .staged : .replaced, handle: listed.id,
-        clientID: clientID, clientSecret: try SharedSecret(copying: one.pair.clientSecret), expires: nil,
-        sharesClientID: true)
-      if isActive { primary = seen } else { others.append(seen) }
-    }
-    if primary == nil, let index = others.lastIndex(where: { $0.place == .staged }) {
-      primary = others.remove(at: index)
-    }
-    guard let primary else {
+    let seen = try ManySecrets(listed, clientID, known, name: { ($0.id, nil) }, place: Self.index)
+    guard let primary = seen.primary else {
       throw ProviderError(
         .configuration, "the application has none of this credential's secrets, or which one it is cannot be told",
         hint: "see its client secrets; `relatch adopt NAME --stdin` takes one over")
     }
-    for listed in left {
-      others.append(
-        ObservedPair(
-          place: .staged, handle: listed.id, clientID: clientID, clientSecret: listed.text, expires: nil,
-          sharesClientID: true))
+    let strangers = seen.left.map { secret in
+      ObservedPair(
+        place: .staged, handle: secret.id, clientID: clientID, clientSecret: secret.text, expires: nil,
+        sharesClientID: true)
     }
-    return Observation(consumer: org.host, primary: primary, others: others)
+    return Observation(consumer: org.host, primary: primary, others: seen.others + strangers)
   }
 
   /// Which of those listed `one` is: by its identifier, by its text, or, where neither is known, as the only one there is.
