@@ -47,8 +47,8 @@ extension RotationRun {
     }
     if credential.leak != nil { try await noteAdopted() }
     try await begin()
-    try await record(.intended(.stage), ["reason": "adopted"])
-    try await save(made)
+    try record(.intended(.stage), ["reason": "adopted"])
+    try save(made)
     return try await drive(retiringNow: false)
   }
 

@@ -99,22 +99,22 @@ extension RotationRun {
     while let state = journal?.machine.state, credential.isStagedLeaked {
       switch state {
       case .promoting: try await clearUp(.promote)
-      case .validating: try await record(.postponed(.validate), version: credential.version(in: .staged)?.number)
+      case .validating: try record(.postponed(.validate), version: credential.version(in: .staged)?.number)
       case .staged, .validated:
         let (number, pair) = try pair(in: .staged)
         let seen = try await observe(for: .discard)
         if provider.replacement == .cutOver, seen.others.contains(where: { $0.matches(pair) }) {
           // It ended the old one: it is replaced like any other.
-          try await record(.intended(.promote), version: number)
-          try await markPromoted(number)
+          try record(.intended(.promote), version: number)
+          try markPromoted(number)
           continue
         }
         guard seen.primary.matches(pair) else {
-          try await record(.abandoned, version: number)
+          try record(.abandoned, version: number)
           continue
         }
         // Promoted by someone else, or after the backup that this vault is from: it is replaced like any other.
-        try await record(.intended(.promote), version: number)
+        try record(.intended(.promote), version: number)
         try await clearUp(.promote, seen)
       case .rejected, .discarding: _ = try await drive(retiringNow: true)
       default: return
