@@ -139,6 +139,10 @@ extension RotationRun {
   private func clearUpPromote(_ seen: Observation, isAgain: Bool = false) async throws {
     let (number, pair) = try pair(in: .staged)
     if seen.primary.matches(pair) {
+      // Where none is primary it is the only one of ours that is left: nobody was asked to promote it, and it is proved anew first.
+      guard provider.replacement == .promotion || journal?.machine.isProved(at: now) == true else {
+        return try await didNotHappen(.promote, version: number, "not-proved")
+      }
       try markPromoted(number)
       seenPromoted = seen
       return
