@@ -90,7 +90,9 @@ struct Places {
 
   /// The vault, unlocked by the identity.
   func openVault() async throws -> UnlockedVault {
-    try await unlock(openLocked())
+    let unlocked = try await unlock(openLocked())
+    OpenedVaults.shared.noteUnlocked(at: vault)
+    return unlocked
   }
 
   private func unlock(_ locked: LockedVault) async throws -> UnlockedVault {
