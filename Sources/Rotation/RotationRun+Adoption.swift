@@ -39,6 +39,7 @@ extension RotationRun {
         hint: error.hint ?? "`relatch adopt \(name) --stdin` takes the pair from standard input",
         retryAfter: error.retryAfter)
     }
+    try await reconcileAdopting(seen)
     try requireStranger(seen)
     let made = try await primary(seen, offered)
     let pair = try Pair(clientID: made.clientID.secret.clone(), clientSecret: secret(of: made))
