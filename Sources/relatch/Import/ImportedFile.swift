@@ -37,7 +37,11 @@ struct ImportedFile: Sendable {
   private static func content(of path: String) throws -> SecretBytes {
     if path == "-" { return try PrivateFile.readAll(STDIN_FILENO, limit: limit, "standard input") }
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else { return try PrivateFile.read(path, limit: limit) }
+    guard descriptor >= 0 else {
+      throw Failure(
+        .notFound, "cannot read \(Name.printable(path)): \(String(cString: strerror(errno)))",
+        hint: "check the path, and that you may read it; - takes standard input")
+    }
     defer { close(descriptor) }
     var status = stat()
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
