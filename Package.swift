@@ -88,7 +88,7 @@ let package = Package(
     // An HTTP client for tests that shares nothing with ours.
     .target(name: "Loopback", path: "Tests/Loopback", swiftSettings: strict),
 
-    // Suites that every implementation of a protocol passes, fakes included.
+    // Suites that every implementation of a protocol passes, fakes included, and what the tests of several targets need.
     .target(name: "Contracts", dependencies: ["Storage", "Sodium"], path: "Tests/Contracts", swiftSettings: strict),
     .testTarget(name: "StorageTests", dependencies: ["Storage", "Contracts"], swiftSettings: strict),
     .testTarget(

@@ -54,11 +54,12 @@ extension Credential {
     guard byHand != nil else { return false }
     switch reason {
     case .delivery, .debt: return false
-    case .unfinished:
+    case .age, .exposed: return true
+    case .leaked where isActiveLeaked: return true
+    case .unfinished, .leaked:
       let state = try RotationJournal(view, of: self)?.machine.state
       // Once its pair is primary nobody is asked any more.
-      return state.map { !$0.isOwing && $0 != .promoted && $0 != .verifying } ?? true
-    case .age, .exposed, .leaked: return true
+      return state.map { !$0.isFinal && !$0.isOwing && $0 != .promoted && $0 != .verifying } ?? true
     }
   }
 }

@@ -85,8 +85,11 @@ struct IncidentReport: Sendable {
     }
     let credential = try view.credential(history.credential)
     let journal = try RotationJournal(view, of: credential)
+    let next =
+      try credential.waitsForPerson(.leaked, in: view)
+      ? nil : journal.flatMap { RotationSchedule.system.pause(of: $0, isLeaked: true)?.until }
     return Owed(
-      versions: history.owed, next: journal.flatMap { RotationSchedule.system.pause(of: $0, isLeaked: true)?.until },
+      versions: history.owed, next: next,
       expires: credential.leakedDebts.compactMap(\.expires).max(), isRemoved: false)
   }
 }

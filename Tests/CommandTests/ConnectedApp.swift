@@ -33,10 +33,12 @@ final class ConnectedApp: Sendable {
   }
 
   /// Runs a command with a terminal of its own.
-  func start(_ arguments: String..., environment: [String: String] = [:]) throws -> Conversation {
+  func start(
+    _ arguments: String..., environment: [String: String] = [:], flags: [String] = []
+  ) throws -> Conversation {
     let terminal = try PseudoTerminal()
     let running = try Running(
-      Programs.relatch, arguments, stdin: nil, environment: place.environment(environment), in: place.folder,
+      Programs.relatch, arguments + flags, stdin: nil, environment: place.environment(environment), in: place.folder,
       terminal: terminal.path)
     return Conversation(running: running, terminal: terminal)
   }

@@ -187,6 +187,37 @@ struct ConnectedAppTests {
     #expect(try await app.place.org.accepts(old))
   }
 
+  @Test(
+    "that leaked is replaced by the same person, and the leaked pair seen refused",
+    arguments: [[], ["--contain"]] as [[String]])
+  func leaked(_ flags: [String]) async throws {
+    let app = try await ConnectedApp("stagedPairGrants=false", "replacedPairLivesOn=false")
+    let old = try await app.place.org.primary()
+    // Nobody at a terminal: the leak is noted all the same, and every later command says so.
+    let setsid = try #require(Programs.setsid)
+    let unattended = try await app.place.run(
+      setsid, ["-w", Programs.relatch, "revoke", "crm", "--reason", "found in a ticket"] + flags)
+    #expect(unattended.code == 77 && unattended.errorText.contains("a person is needed at a terminal"))
+    #expect(unattended.outputText.contains("a person ends it: `relatch resume crm`"), "\(unattended.outputText)")
+    #expect(try await app.place.relatch("status", "crm").outputText.contains("leak"))
+
+    let run = try app.start("revoke", "crm", "--reason", "found in a ticket", flags: flags)
+    try run.wait(Prompt.staged)
+    let new = try await app.staged()
+    run.terminal.type("yes\n")
+    try run.paste(new)
+    // Containment accepts an outage, so that nobody is asked whether one is.
+    if flags.isEmpty { try run.answer(Prompt.unproved, "yes") }
+    try run.wait(Prompt.apply)
+    try await app.click("apply")
+    run.terminal.type("yes\n")
+    let ended = try await run.end(hiding: [old, new])
+    #expect(ended.code == 0, "\(ended.errorText)")
+    #expect(try await app.isRotated(from: old))
+    let incident = try await app.place.relatch("incident", "crm", "--json").outputText
+    #expect(incident.contains("found in a ticket") && incident.contains("refused"), "\(incident)")
+  }
+
   @Test("a person may decline, and nothing has changed; the attempt is given up without one")
   func declined() async throws {
     let app = try await ConnectedApp()

@@ -1,4 +1,5 @@
 import Audit
+import Contracts
 import JSON
 import Sodium
 import Storage

@@ -183,7 +183,8 @@ extension RotationComposition {
           let journal = try RotationJournal(view, of: credential)
           return LeftOfLeak(
             credential: credential,
-            next: try RotationSchedule.system.nextAttempt(on: credential, journal: journal, in: view, now: now))
+            next: try RotationSchedule.system.nextAttempt(on: credential, journal: journal, in: view, now: now),
+            waitsForPerson: try credential.waitsForPerson(.leaked, in: view))
         }
     }
     for left in left { try report.result(left.json, text: left.text(now)) }
@@ -195,6 +196,8 @@ private struct LeftOfLeak: Sendable {
   let credential: Credential
   /// Not before then does a schedule try it again; nil for at once.
   let next: Timestamp?
+  /// No schedule tries it: it takes a person at a terminal.
+  let waitsForPerson: Bool
 
   /// The newest version that leaked and may be accepted, and when the provider itself ends it.
   private var accepted: (number: UInt64, expires: Timestamp?) {
@@ -208,6 +211,9 @@ private struct LeftOfLeak: Sendable {
     let (number, expires) = accepted
     var line = "\(credential.name): owed: version \(number) leaked and has not been seen to be refused"
     line += expires.map { "; the provider ends it by itself in \(($0 - now).words), at \($0)" } ?? ""
+    guard !waitsForPerson else {
+      return line + "; a person ends it: `relatch resume \(credential.name)`, at a terminal"
+    }
     guard let next, next > now else { return line + "; `relatch resume \(credential.name)` tries it again" }
     return line + "; tried again in \((next - now).words), at \(next), or by `relatch resume \(credential.name)`"
   }
@@ -218,7 +224,7 @@ private struct LeftOfLeak: Sendable {
       "credential": .string(credential.name), "incident": .string(credential.leak?.incident ?? ""), "type": "owed",
       "version": .integer(Int(clamping: number)),
     ]
-    if let next { members["next_attempt"] = .string(next.description) }
+    if let next, !waitsForPerson { members["next_attempt"] = .string(next.description) }
     if let expires { members["expires"] = .string(expires.description) }
     return .object(members)
   }

@@ -1,10 +1,10 @@
 import Glibc
 
 /// A folder for one test, removed with all it holds when the test is done.
-final class TemporaryFolder: Sendable {
-  let path: String
+package final class TemporaryFolder: Sendable {
+  package let path: String
 
-  init() throws {
+  package init() throws {
     var template = Array("/tmp/relatch-test-XXXXXX".utf8CString)
     guard let made = template.withUnsafeMutableBufferPointer({ buffer in buffer.baseAddress.flatMap { mkdtemp($0) } })
     else {
@@ -18,11 +18,13 @@ final class TemporaryFolder: Sendable {
     rmdir(path)
   }
 
-  var store: String { "\(path)/store.db" }
+  /// Where a store may be made.
+  package var store: String { "\(path)/store.db" }
 
-  func names() throws -> [String] { try Self.names(in: path) }
+  /// The names of what is in it, sorted.
+  package func names() throws -> [String] { try Self.names(in: path) }
 
-  static func names(in path: String) throws -> [String] {
+  package static func names(in path: String) throws -> [String] {
     guard let stream = opendir(path) else { throw FileFailure(number: errno) }
     defer { closedir(stream) }
     var names: [String] = []
@@ -36,12 +38,13 @@ final class TemporaryFolder: Sendable {
   }
 }
 
-struct FileFailure: Error {
-  let number: Int32
+/// What a system call answered.
+package struct FileFailure: Error {
+  package let number: Int32
 }
 
 /// The bytes of a file.
-func contents(of path: String) throws -> [UInt8] {
+package func contents(of path: String) throws -> [UInt8] {
   guard let file = fopen(path, "rb") else { throw FileFailure(number: errno) }
   defer { fclose(file) }
   var bytes: [UInt8] = []
@@ -51,14 +54,14 @@ func contents(of path: String) throws -> [UInt8] {
 }
 
 /// Makes or replaces a file.
-func write(_ bytes: [UInt8], to path: String) throws {
+package func write(_ bytes: [UInt8], to path: String) throws {
   guard let file = fopen(path, "wb") else { throw FileFailure(number: errno) }
   let count = fwrite(bytes, 1, bytes.count, file)
   guard fclose(file) == 0, count == bytes.count else { throw FileFailure(number: errno) }
 }
 
 /// The permission bits of a file.
-func mode(of path: String) throws -> UInt32 {
+package func mode(of path: String) throws -> UInt32 {
   var status = stat()
   guard lstat(path, &status) == 0 else { throw FileFailure(number: errno) }
   return status.st_mode & 0o7777
