@@ -181,7 +181,8 @@ final class RotationComposition: Sendable {
       settings: credential.settings, admin: access(to: admin, for: credential, person), transport: transport)
   }
 
-  private func access(
+  /// The administrator `admin` of `credential`. Nothing is opened before its pair is first needed.
+  func access(
     to admin: Credential, for credential: Credential, _ person: (any Operator)?
   ) -> AdminAccess {
     let vault = vault
