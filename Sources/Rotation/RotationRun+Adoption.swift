@@ -36,6 +36,7 @@ extension RotationRun {
         hint: error.hint ?? "`relatch adopt \(name) --stdin` takes the pair from standard input",
         retryAfter: error.retryAfter)
     }
+    try await reconcileAdopting(seen)
     try requireStranger(seen)
     try requireOutlived(seen)
     let made = try await primary(seen, offered)

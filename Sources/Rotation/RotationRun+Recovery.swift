@@ -1,3 +1,4 @@
+package import Audit
 import JSON
 import Sodium
 package import Vault
@@ -56,7 +57,7 @@ extension RotationRun {
   func look() async throws -> Observation {
     let known = KnownPairs(
       of: credential, pairs, isStaging: journal?.machine.state == .staging,
-      isPromoting: journal?.machine.state == .promoting)
+      isPromoting: journal?.machine.state == .promoting, began: journal?.began)
     return try await ask { try await self.provider.observe(known: known) }
   }
 
@@ -191,10 +192,15 @@ extension RotationRun {
 
 extension KnownPairs {
   /// The opened `pairs` of `credential`, by version.
-  package init(of credential: Credential, _ pairs: [UInt64: Pair], isStaging: Bool, isPromoting: Bool = false) {
+  package init(
+    of credential: Credential, _ pairs: [UInt64: Pair], isStaging: Bool, isPromoting: Bool = false,
+    began: Timestamp? = nil
+  ) {
     self.init(
       credential.versions.compactMap { version in
         pairs[version.number].map { Known($0, in: version.stage, handle: version.handle) }
-      }, isStaging: isStaging, isPromoting: isPromoting, mark: "relatch-\(credential.id)")
+      }, isStaging: isStaging, isPromoting: isPromoting, mark: "relatch-\(credential.id)",
+      // A restored vault counts its rotations again: the time tells them apart.
+      attempt: "\(credential.rotation)-\(began?.milliseconds ?? 0)")
   }
 }

@@ -128,11 +128,22 @@ package struct UnlockedVault: Sendable {
     of name: String, choosing choose: @Sendable (Credential) throws -> [Version], event: EventName,
     _ fields: [String: JSONValue] = [:], now: Timestamp
   ) async throws -> [(version: Version, pair: Pair)] {
-    try await pairs(of: name, choosing: choose, now: now) { change, _, versions in
+    try await release(of: name, choosing: choose, event: event, fields, now: now).pairs
+  }
+
+  /// The same for pairs that leave this process. Where the vault was put back from a backup since the credential was compared
+  /// with its provider, `unreconciled` says so: they may have been replaced since.
+  package func release(
+    of name: String, choosing choose: @Sendable (Credential) throws -> [Version], event: EventName,
+    _ fields: [String: JSONValue] = [:], now: Timestamp
+  ) async throws -> (unreconciled: VaultRestoration?, pairs: [(version: Version, pair: Pair)]) {
+    let (restoration, pairs) = try await pairs(of: name, choosing: choose, now: now) { change, credential, versions in
       var fields = fields
       fields["versions"] = .array(versions.map { .integer(Int(clamping: $0.number)) })
       try change.log(event, about: name, fields)
-    }.pairs
+      return try change.view.restoration(unreconciled: credential)
+    }
+    return (restoration, pairs)
   }
 
   /// The same, with what `log` does in place of that entry: it writes one that names the versions, at least.
