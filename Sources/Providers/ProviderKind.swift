@@ -27,6 +27,7 @@ package protocol ProviderKind: CredentialProvider {
 package let providerKinds: [any ProviderKind.Type] = [
   SalesforceProvider.self, CloudawareProvider.self, SalesforceConnectedAppProvider.self, OAuthRegistrationProvider.self,
   OpenBaoAppRoleProvider.self, KeycloakProvider.self, Auth0Provider.self, EntraProvider.self, OktaProvider.self,
+  CommandProvider.self,
 ]
 
 /// The kind `id`. Throws `ProviderError.configuration` naming those there are.

@@ -30,6 +30,11 @@ struct Places {
 
   init(_ options: CommonOptions) throws { try self.init(options.settings) }
 
+  /// The file that says which programs may speak for a provider on this machine.
+  static var programs: String {
+    get throws { try place(nil, "RELATCH_PROGRAMS", base: "XDG_CONFIG_HOME", home: ".config", "relatch/programs") }
+  }
+
   private static func place(
     _ option: String?, _ variable: String, base: String, home: String, _ rest: String
   ) throws -> String {
@@ -90,7 +95,9 @@ struct Places {
 
   /// The vault, unlocked by the identity.
   func openVault() async throws -> UnlockedVault {
-    try await unlock(openLocked())
+    let unlocked = try await unlock(openLocked())
+    OpenedVaults.shared.noteUnlocked(at: vault)
+    return unlocked
   }
 
   private func unlock(_ locked: LockedVault) async throws -> UnlockedVault {
@@ -182,7 +189,8 @@ final class RotationComposition: Sendable {
     let purpose = credential.isSelfAdministered ? "administers itself" : "administers"
     let askedAdministrator = askedAdministrator
     let access = AdminAccess(
-      name: admin.name, settings: admin.settings, isSelf: credential.isSelfAdministered, operator: person
+      name: admin.name, settings: admin.settings, isSelf: credential.isSelfAdministered, operator: person,
+      programs: AllowedPrograms(vault: vault.header.id)
     ) {
       defer { askedAdministrator.open() }
       let opened = try await vault.pairs(

@@ -13,6 +13,9 @@ package import Vault
 package struct OpenBaoAppRoleProvider: ProviderKind {
   package static let descriptor = OpenBaoSettings.descriptor
 
+  /// How many secret-ids of others a look puts up with: it asks about each.
+  private static let mostStrangers = 200
+
   private let settings: OpenBaoSettings
   private let role: String
   private let admin: AdminAccess
@@ -74,7 +77,13 @@ package struct OpenBaoAppRoleProvider: ProviderKind {
         hint: "it was destroyed or has ended there: make one, and `relatch adopt NAME --stdin` takes it over",
         step: .primary)
     }
-    for accessor in try await list() where !accessors.contains(accessor) {
+    let strangers = try await list().filter { !accessors.contains($0) }
+    guard strangers.count <= Self.mostStrangers else {
+      throw ProviderError(
+        .configuration, "role \(role) has \(strangers.count) other secret-ids, too many to look at each",
+        hint: "destroy those that nobody uses, or give this credential a role of its own")
+    }
+    for accessor in strangers {
       guard try await mark(of: accessor) == known.mark else { continue }
       others.append(
         ObservedPair(

@@ -21,5 +21,14 @@ struct KeptTokens {
     return (try? PrivateFile.replace(file(access), record.span.bytes, wipesOld: true)) != nil
   }
 
+  /// Removes what is kept of the credential `id`, after wiping it.
+  func forget(_ id: Identifier) {
+    let file = "\(folder)/\(id)"
+    guard PrivateFile.exists(file) else { return }
+    // In an empty one's place, so that the bytes of before are wiped.
+    try? PrivateFile.replace(file, [UInt8]().span.bytes, wipesOld: true)
+    unlink(file)
+  }
+
   private func file(_ access: TokenAccess) -> String { "\(folder)/\(access.fileName)" }
 }
