@@ -24,8 +24,7 @@ struct Examination: Sendable {
     }
     let failure: Failure
     do {
-      let identity = try places.openIdentity()
-      let composition = RotationComposition(vault: try await places.unlock(places.openLocked(), by: identity))
+      let composition = RotationComposition(vault: try await places.openVault())
       self.composition = composition
       transport = composition.transport
       self.identity = nil
