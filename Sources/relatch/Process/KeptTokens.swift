@@ -1,3 +1,4 @@
+import Audit
 import Glibc
 import Sodium
 import Vault
@@ -8,7 +9,10 @@ import Vault
 struct KeptTokens {
   private let folder: String
 
-  init(of places: Places) { folder = places.vault + "/tokens" }
+  init(of places: Places) { self.init(inVault: places.vault) }
+
+  /// Of the vault in the folder `path`.
+  init(inVault path: String) { folder = path + "/tokens" }
 
   /// The record that is kept of the credential; nil if there is none.
   func record(of access: TokenAccess) -> [UInt8]? {
@@ -19,6 +23,16 @@ struct KeptTokens {
   func keep(_ record: [UInt8], of access: TokenAccess) -> Bool {
     guard mkdir(folder, 0o700) == 0 || errno == EEXIST else { return false }
     return (try? PrivateFile.replace(file(access), record.span.bytes, wipesOld: true)) != nil
+  }
+
+  /// Whether something is kept of a credential, by its identifier.
+  func hasRecord(of credential: Identifier) -> Bool { PrivateFile.exists("\(folder)/\(credential)") }
+
+  /// Keeps nothing of the credential any more; what was kept is wiped.
+  func forget(_ access: TokenAccess) {
+    let nothing: [UInt8] = []
+    try? PrivateFile.replace(file(access), nothing.span.bytes, wipesOld: true)
+    unlink(file(access))
   }
 
   private func file(_ access: TokenAccess) -> String { "\(folder)/\(access.fileName)" }
