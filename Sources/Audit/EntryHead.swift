@@ -6,7 +6,7 @@ package struct EntryHead: Sendable {
   package let time: Timestamp
   package let member: Range<Int>
   package let event: Range<Int>
-  // Members that not every entry has; nil too where it is another kind of value.
+  // Members that not every entry has. Where one is another kind of value the full reader must decide.
   package private(set) var credential: Range<Int>?
   package private(set) var record: Range<Int>?
   package private(set) var terms: Range<Int>?
@@ -20,6 +20,7 @@ package struct EntryHead: Sendable {
     guard bytes.count <= LogEntry.maximumSize else { return nil }
     var (event, member, time): (Range<Int>?, Range<Int>?, Timestamp?)
     var isFirstVersion = false
+    var isPlain = true
     var reader = PlainReader()
     do throws(PlainReader.NotPlain) {
       try reader.beginObject(bytes)
@@ -31,21 +32,30 @@ package struct EntryHead: Sendable {
         switch name.count {
         case 1 where bytes.equals("v", at: name): isFirstVersion = !value.isString && bytes.equals("1", at: value.range)
         case 4 where bytes.equals("time", at: name) && value.isString: time = Timestamp(bytes, at: value.range)
-        case 4 where bytes.equals("step", at: name) && !value.isString:
-          step = bytes.number(at: value.range).flatMap { UInt32(exactly: $0) }
+        case 4 where bytes.equals("step", at: name):
+          step = value.isString ? nil : bytes.number(at: value.range).flatMap { UInt32(exactly: $0) }
+          isPlain = isPlain && step != nil
         case 5 where bytes.equals("event", at: name) && value.isString: event = value.range
-        case 5 where bytes.equals("terms", at: name) && value.isString: terms = value.range
+        case 5 where bytes.equals("terms", at: name):
+          terms = value.range
+          isPlain = isPlain && value.isString
         case 6 where bytes.equals("member", at: name) && value.isString: member = value.range
-        case 6 where bytes.equals("record", at: name) && value.isString: record = value.range
-        case 8 where bytes.equals("rotation", at: name) && !value.isString: rotation = bytes.number(at: value.range)
+        case 6 where bytes.equals("record", at: name):
+          record = value.range
+          isPlain = isPlain && value.isString
+        case 8 where bytes.equals("rotation", at: name):
+          rotation = value.isString ? nil : bytes.number(at: value.range)
+          isPlain = isPlain && rotation != nil
         case 8 where bytes.equals("exposure", at: name): hasExposure = true
-        case 10 where bytes.equals("credential", at: name) && value.isString: credential = value.range
+        case 10 where bytes.equals("credential", at: name):
+          credential = value.range
+          isPlain = isPlain && value.isString
         default: break
         }
       }
       try reader.finish(bytes)
     } catch { return nil }
-    guard isFirstVersion, let time, let member, let event, LogEntry.isMember(bytes, at: member),
+    guard isFirstVersion, isPlain, let time, let member, let event, LogEntry.isMember(bytes, at: member),
       LogEntry.isEvent(bytes, at: event)
     else { return nil }
     self.time = time

@@ -97,12 +97,18 @@ extension VaultView {
 }
 
 extension Pair {
-  /// Whether its secret stands in `text`. One of a few characters stands in any text, and says nothing.
+  /// The fewest bytes of a secret that is looked for in a text: one of a few characters stands in any, and says nothing.
+  package static let leastTold = 8
+
+  /// Whether its secret stands in `text`, or the token that manages its client.
   package func isTold(in text: String) -> Bool {
     let text = Array(text.utf8)
-    return clientSecret.withUnsafeBytes { secret in
-      guard secret.count >= 8, text.count >= secret.count else { return false }
-      return (0...text.count - secret.count).contains { text[$0..<$0 + secret.count].elementsEqual(secret) }
+    func isTold(_ secret: borrowing SecretBytes) -> Bool {
+      secret.withUnsafeBytes { secret in
+        guard secret.count >= Self.leastTold, text.count >= secret.count else { return false }
+        return (0...text.count - secret.count).contains { text[$0..<$0 + secret.count].elementsEqual(secret) }
+      }
     }
+    return isTold(clientSecret) || registrationToken.map { isTold($0.secret) } ?? false
   }
 }

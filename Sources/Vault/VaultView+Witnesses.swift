@@ -1,5 +1,6 @@
 package import Audit
 import JSON
+import Sodium
 import Storage
 
 extension VaultView {
@@ -26,11 +27,42 @@ extension VaultView {
     }
     let (_, proof) = try handover(after: seen.size, to: name)
     do { try proof.verify(firstRoot: seen.root, secondRoot: newest.root) } catch {
+      try Self.requireWholeTree(in: transaction)
       throw VaultError(
         .rolledBack,
         "witness \(name) has seen another history: the first \(seen.size) of the log's \(newest.size) entries are not those"
           + " that it took")
     }
+  }
+
+  /// The same of what was found in the file or folder that is witness `name`, where others may have put it: nobody but one who
+  /// is or was a member can say that the log was another. Throws `corrupt` for what they did not sign.
+  package func requireExtension(ofPlaced found: SignedCheckpoint, at name: String) throws {
+    do { try requireExtension(of: found.checkpoint, takenBy: name) } catch let error as VaultError
+      where error.code == .rolledBack
+    {
+      guard try isSignedByMember(found) else {
+        throw VaultError(
+          .corrupt,
+          "the checkpoint of \(found.checkpoint.size) entries that is there is not of this log, and is signed by nobody who"
+            + " is or was a member")
+      }
+      throw error
+    }
+  }
+
+  /// Goes through the log where it is not a present member.
+  private func isSignedByMember(_ signed: SignedCheckpoint) throws -> Bool {
+    func isSigned(by key: VerifyingKey) -> Bool { (try? signed.verify(by: key)) != nil }
+    if members.contains(where: { isSigned(by: $0.card.signing) }) { return true }
+    var wasSigned = false
+    try replay { entry, _ in
+      switch try Membership.Change(entry) {
+      case .created(_, let card), .added(let card): wasSigned = wasSigned || isSigned(by: card.signing)
+      default: break
+      }
+    }
+    return wasSigned
   }
 
   /// What each witness has seen of the log, by `records`. A record that is damaged, or of another history, is told.

@@ -95,7 +95,9 @@ struct Places {
 
   /// The vault, unlocked by the identity.
   func openVault() async throws -> UnlockedVault {
-    try await unlock(openLocked())
+    let unlocked = try await unlock(openLocked())
+    OpenedVaults.shared.noteUnlocked(at: vault)
+    return unlocked
   }
 
   private func unlock(_ locked: LockedVault) async throws -> UnlockedVault {
@@ -193,7 +195,8 @@ final class RotationComposition: Sendable {
       settings: credential.settings, admin: access(to: admin, for: credential, person), transport: transport)
   }
 
-  private func access(
+  /// The administrator `admin` of `credential`. Nothing is opened before its pair is first needed.
+  func access(
     to admin: Credential, for credential: Credential, _ person: (any Operator)?
   ) -> AdminAccess {
     let vault = vault

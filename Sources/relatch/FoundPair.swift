@@ -23,12 +23,17 @@ struct FoundPair: Sendable {
     pair = try? Pair(reading: content)
   }
 
-  /// Whether the secret of `other` stands in it.
+  /// Whether the secret of `other` stands in it, or the token that manages its client: whoever has that can have the secret.
   func holds(_ other: Pair) -> Bool {
     if let pair, pair.clientSecret.isEqual(to: other.clientSecret) { return true }
-    return content.secret.withUnsafeBytes { content in
-      other.clientSecret.withUnsafeBytes { secret in Self.holds(content, secret) }
-    }
+    if holds(other.clientSecret) { return true }
+    guard let token = other.registrationToken else { return false }
+    if let found = pair?.registrationToken, found.secret.isEqual(to: token.secret) { return true }
+    return token.secret.count >= Pair.leastTold && holds(token.secret)
+  }
+
+  private func holds(_ secret: borrowing SecretBytes) -> Bool {
+    content.secret.withUnsafeBytes { content in secret.withUnsafeBytes { Self.holds(content, $0) } }
   }
 
   private static func holds(_ text: UnsafeRawBufferPointer, _ secret: UnsafeRawBufferPointer) -> Bool {

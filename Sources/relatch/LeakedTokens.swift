@@ -26,7 +26,7 @@ extension RotationComposition {
       guard let access = accesses.first(where: { tokens.token(of: $0) != nil }),
         let (token, end) = tokens.token(of: access)
       else { return }
-      guard end > WallClock.now() else { return tokens.forget(access) }
+      guard end > WallClock.now() else { return tokens.forget(access.credential.id) }
       let version = JSONValue.integer(Int(clamping: access.version))
       do {
         guard let kind = try providerKind(access.credential.provider) as? any TokenRevoker.Type else {
@@ -36,7 +36,7 @@ extension RotationComposition {
         try await vault.change(now: WallClock.now()) {
           _ = try $0.log(.tokenRevoked, about: name, ["version": version])
         }
-        tokens.forget(access)
+        tokens.forget(access.credential.id)
         report.note("\(name): the token that was kept of version \(access.version) is ended at the provider")
       } catch let error as ProviderError {
         try await vault.change(now: WallClock.now()) { change in

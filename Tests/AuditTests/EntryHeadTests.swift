@@ -29,6 +29,21 @@ import Testing
     }
   }
 
+  @Test(arguments: ["credential", "record", "terms", "rotation", "step"])
+  func aMemberOfAnotherTypeIsLeftToTheFullReader(_ name: String) throws {
+    let all: [String: JSONValue] = [
+      "credential": "crm", "record": "r", "rotation": 1, "step": 1, "terms": "t",
+    ]
+    func isQuick(_ details: [String: JSONValue]) throws -> Bool {
+      EntryHead(of: try Fixture.entry("bo", "rotation.staged", at: 2, details).bytes, by: Array("bo".utf8)) != nil
+    }
+    #expect(try isQuick(all))
+    let isNumber = name == "rotation" || name == "step"
+    for other: JSONValue in [isNumber ? "1" : 1, .null, .array([]), -1] {
+      #expect(try !isQuick(all.merging([name: other]) { $1 }), "\(name): \(other)")
+    }
+  }
+
   @Test func whatTheQuickReaderAcceptsTheFullReaderDoes() throws {
     var random = SeededGenerator(seed: 4)
     let sources = [

@@ -234,6 +234,20 @@ struct RestoreTests {
     #expect(try await place.relatch("list").errorText == "")
   }
 
+  @Test("is put back by a person's word where what is remembered was damaged together with the vault")
+  func damagedMemory() async throws {
+    let place = try await Workplace()
+    let file = try await BackupTests.backup(place)
+    let id = try #require(try await place.relatch("log", "verify", "--json").objects().first?["vault"] as? String)
+    try FileManager.default.removeItem(at: place.vault)
+    let memory = place.folder.appending(path: "state/relatch/\(id)")
+    try Data("no more what it was\n".utf8).write(to: memory)
+    expectFailure(try await place.relatch("restore", file), 65, "--accept-rollback")
+    let accepted = try await place.relatch("restore", file, "--accept-rollback")
+    #expect(accepted.code == 0, "\(accepted.errorText)")
+    #expect(try await place.relatch("list").errorText == "")
+  }
+
   @Test("killed half-way leaves nothing in the vault's place; the next one clears up")
   func killed() async throws {
     let place = try await Workplace()
@@ -319,14 +333,36 @@ struct RestoredVaultTests {
     let status = try await place.relatch("status", "crm", "--json").objects()
     #expect(status.first?["reconciled"] as? Bool == false)
     #expect(try await place.relatch("plan", "crm").outputText.contains("the vault was restored from a backup"))
+    // Who takes the pair learns that it may be an old one.
+    for release in [["read", "crm"], ["exec", "crm", "--", "true"]] {
+      let warned = try await place.run(Programs.relatch, release)
+      let words = "the vault was restored from a backup"
+      #expect(warned.code == 0 && warned.errorText.contains(words), "\(warned.errorText)")
+    }
     let resumed = try await place.relatch("resume")
     #expect(resumed.code == 0 && resumed.errorText.contains("version 1 is the provider's primary pair"), "\(resumed)")
     #expect(try await place.relatch("status", "crm").outputText.contains("restored") == false)
+    #expect(try await place.relatch("read", "crm").errors.isEmpty)
     let nothing = try await place.relatch("resume")
     #expect(nothing.errorText.contains("there is nothing to resume"), "\(nothing.errorText)")
     #expect(try await place.relatch("rotate", "crm").code == 0)
     #expect(try await place.holdsPrimary("crm"))
     #expect(try await place.logIsWhole())
+  }
+
+  @Test("with a pair that somebody who left could open is exposed no more with one that is adopted, and it is said why")
+  func adoptedWhileExposed() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    try await place.addMember("cron", "operator", grants: ["crm"])
+    #expect(try await place.relatch("member", "remove", "cron").code == 0)
+    let file = try await BackupTests.backup(place)
+    #expect(try await place.relatch("rotate", "crm").code == 0)
+    try await loseAndRestore(place, file)
+    #expect(try await place.relatch("status", "crm").outputText.contains("exposed to cron"))
+    let adopted = try await place.relatch("adopt", "crm")
+    #expect(adopted.code == 0 && adopted.errorText.contains("unless cron made this pair"), "\(adopted.errorText)")
+    #expect(try await !place.relatch("status", "crm").outputText.contains("exposed"))
   }
 
   @Test(

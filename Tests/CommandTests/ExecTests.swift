@@ -179,6 +179,27 @@ struct ExecTests {
     #expect(reads.map { $0["versions"] as? [Int] } == [[1], [1], [2]])
   }
 
+  @Test("A program that was started again with another pair and tells the one before tells neither")
+  func maskedAfterRestart() async throws {
+    let (place, first) = try await place()
+    let kept = place.folder.path + "/kept"
+    let script = """
+      test -e \(kept) || echo $CRM_PROD_CLIENT_SECRET > \(kept)
+      echo "had $(cat \(kept)) has $CRM_PROD_CLIENT_SECRET"; exec sleep 300
+      """
+    let run = try place.start(arguments: [
+      "exec", "crm/prod", "--mask", "--watch", "restart", "--every", "1s", "--", "sh", "-c", script,
+    ])
+    let line = "had [masked] has [masked]\n"
+    try await run.wait("the program has the first pair") { output, _ in output == line }
+    #expect(try await place.relatch("rotate", "crm/prod").code == 0)
+    try await run.wait("it has the second pair") { output, _ in output.count > line.count && output.hasSuffix("\n") }
+    run.send(SIGTERM)
+    let ended = try await run.outcome()
+    #expect(ended.outputText == line + line)
+    #expect(try String(contentsOfFile: kept, encoding: .utf8) == first.secret + "\n")
+  }
+
   @Test(
     "The secret is in the environment of the program alone",
     .enabled(if: geteuid() == 0, "needs root, to look at others"),

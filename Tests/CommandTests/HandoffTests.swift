@@ -340,6 +340,15 @@ struct HandoffTests {
     let altered = try await place.run(
       python, [program, file, "--identity", teams.path("identity-b"), "--receipt", receipt])
     #expect(altered.code == 65, "\(altered.outputText)")
+
+    // A client that is managed by a token of its own takes that along.
+    let added = try await place.relatch(
+      "add", "registered", "--provider", "oauth-registration", "--set", "token-url=https://login.example/token",
+      stdin: #"{"client_id":"a","client_secret":"b","registration_access_token":"c"}"#)
+    #expect(added.code == 0, "\(added.errorText)")
+    let managed = try await place.run(
+      python, [program, try await teams.send("registered"), "--identity", teams.path("identity-b")])
+    #expect(managed.code == 0 && managed.outputText.contains(#""credential":"registered""#), "\(managed.errorText)")
   }
 
   @Test(

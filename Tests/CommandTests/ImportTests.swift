@@ -21,7 +21,7 @@ struct ImportTests {
         + #""appId":"0xI000000000001","consumerId":"888000000000001"}"#)
     let dotenv = try file(
       place,
-      "# set by hand\nexport SALESFORCE_CONSUMER_KEY=3MVG9env\nSALESFORCE_CONSUMER_SECRET='env secret#1'\r\nOTHER=\"x\"\n"
+      "# set by hand\nexport SALESFORCE_CONSUMER_KEY=3MVG9env\nSALESFORCE_CONSUMER_SECRET='env secret#1'\r\nOTHER=x # y\n"
     )
     let lines =
       #"{"name":"team/one","provider":"salesforce","admin":"root","settings":{"url":"https://a.my.salesforce.com","app":"0xI000000000002"},"policy":{"grace":"2h"},"client_id":"id-1","client_secret":"\#(Self.secret)"}"#
@@ -72,6 +72,26 @@ struct ImportTests {
     #expect(try await place.relatch("list").outputText.isEmpty)
   }
 
+  @Test("a file of another user, one that is too large and one that is not there are refused")
+  func unfit() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    func imported(_ path: String) async throws -> Outcome {
+      try await place.relatch(
+        "add", "x", "--import", path, "--provider", "salesforce", "--set", "url=https://b.my.salesforce.com")
+    }
+    let pair = "CLIENT_ID=a\nCLIENT_SECRET=hidden-secret\n"
+    let large = try file(place, String(repeating: "\n", count: 8 << 20) + pair)
+    expectFailure(try await imported(large), 65, "more than 8388608 bytes")
+    expectFailure(try await imported(place.folder.path + "/none"), 66, "none")
+    // Only root can read such a file, or make one.
+    if geteuid() == 0 {
+      let foreign = try file(place, pair)
+      #expect(chown(foreign, 12345, 12345) == 0)
+      expectFailure(try await imported(foreign), 78, "belongs to another user")
+    }
+    #expect(try await place.relatch("list").outputText.isEmpty)
+  }
+
   @Test(
     "with one line that is wrong nothing is imported, and the line is named",
     arguments: [
@@ -100,6 +120,9 @@ struct ImportTests {
     arguments: [
       "", "CLIENT_ID=a\n", "CLIENT_ID=a\nCLIENT_SECRET=b\nMY_CLIENT_ID=c\nMY_CLIENT_SECRET=d\n", "nonsense\n",
       "CLIENT_ID=a\nCLIENT_SECRET=\"b\\n\"\n", "CLIENT_ID=a\nCLIENT_SECRET='b\n",
+      // Some readers take the rest for a comment, others for the value, and some drop the blanks.
+      "CLIENT_ID=a\nCLIENT_SECRET=b # comment\n", "CLIENT_ID=a\nCLIENT_SECRET=b\t#comment\n",
+      "CLIENT_ID=a\nCLIENT_SECRET=#b\n", "CLIENT_ID= a\nCLIENT_SECRET=b\n",
     ])
   func nothing(_ text: String) async throws {
     let place = try await Workplace(addsAdmin: false)

@@ -105,6 +105,21 @@ struct TokenTests {
     #expect(fourth.code == 0 && !fourth.errorText.contains("kept"), "\(fourth.errorText)")
   }
 
+  @Test("Nothing is left of a token when its credential is removed")
+  func removed() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    for name in ["crm", "admin"] { #expect(try await place.relatch("token", name).code == 0) }
+    let folder = place.vault.path + "/tokens"
+    let before = try FileManager.default.contentsOfDirectory(atPath: folder)
+    #expect(before.count == 2)
+    #expect(try await place.relatch("remove", "crm").code == 0)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder).count == 1)
+    // Without any there is nothing to fail at.
+    try FileManager.default.removeItem(atPath: folder)
+    #expect(try await place.relatch("remove", "admin").code == 0)
+  }
+
   @Test("What goes wrong has its exit code, and prints nothing")
   func wrong() async throws {
     let place = try await Workplace()

@@ -235,6 +235,19 @@ struct WitnessTests {
     #expect(try Data(contentsOf: URL(fileURLWithPath: elsewhere + "/note")) == note)
     #expect(try FileManager.default.contentsOfDirectory(atPath: elsewhere + "/all").count == 2)
 
+    // Who may write there can make nobody believe that the log was rewritten, and nothing goes over what they put there.
+    var lines = try String(contentsOfFile: elsewhere + "/note", encoding: .utf8).split(
+      separator: "\n", omittingEmptySubsequences: false)
+    let vault = lines[0].dropFirst("relatch/".count)
+    lines[1] = "1000000"
+    let forged = Data(lines.joined(separator: "\n").utf8)
+    for file in ["/note", "/all/\(vault)-1000000"] { try forged.write(to: URL(fileURLWithPath: elsewhere + file)) }
+    let missed = try await place.relatch("log", "witness", "submit")
+    expectFailure(missed, 69, "is signed by nobody who is or was a member")
+    #expect(missed.errorText.contains("witness usb") && missed.errorText.contains("witness worm"))
+    #expect(try Data(contentsOf: URL(fileURLWithPath: elsewhere + "/note")) == forged)
+    try FileManager.default.removeItem(atPath: elsewhere + "/all/\(vault)-1000000")
+
     try Data("not a checkpoint".utf8).write(to: URL(fileURLWithPath: elsewhere + "/note"))
     expectFailure(try await place.relatch("log", "witness", "submit", "usb"), 69, "is no checkpoint")
     #expect(try await place.relatch("log", "witness", "remove", "usb").code == 0)
@@ -268,8 +281,15 @@ struct WitnessTests {
     expectFailure(
       try await place.run(Programs.relatch, arguments, environment: operatorEnvironment), 77, "owners alone")
     #expect(try await place.run(Programs.relatch, arguments).code == 0)
-    let secret = ["RELATCH_IDENTITY": place.identity.path, "SECRET_OF_MINE": "do-not-tell"]
-    let run = try await place.relatch("log", "witness", "submit", environment: secret)
+    // Whoever sees the vault for the first time does not run what it names; nor whoever remembers nothing of it.
+    let stranger = ["HOME": place.folder.path + "/stranger", "RELATCH_IDENTITY": "/nonexistent"]
+    for environment in [["HOME": "", "RELATCH_IDENTITY": "/nonexistent"], stranger] {
+      let first = try await place.relatch("log", "witness", "submit", environment: environment)
+      expectFailure(first, 69, "has not taken the checkpoint: the vault is not known here yet")
+    }
+    #expect(witness.read("environment").isEmpty)
+    let known = stranger.merging(["SECRET_OF_MINE": "do-not-tell"]) { $1 }
+    let run = try await place.relatch("log", "witness", "submit", environment: known)
     #expect(run.code == 0, "\(run.errorText)")
     let environment = witness.read("environment")
     #expect(environment.contains("PATH=") && !environment.contains("RELATCH") && !environment.contains("do-not-tell"))

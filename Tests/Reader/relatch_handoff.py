@@ -51,7 +51,9 @@ def read_handoff(path, identity):
     require(opened.returncode == 0, "age does not open it")
     document = read(opened.stdout, "handoff", "pair", "signature")
     terms = document["handoff"]
-    require(terms["v"] == 1 and set(document["pair"]) == {"client_id", "client_secret"}, "another format")
+    parts = {"client_id", "client_secret"}
+    require(terms["v"] == 1, "another format")
+    require(set(document["pair"]) in (parts, parts | {"registration_access_token"}), "no pair")
     verify(terms["sender"], document.pop("signature"), b"relatch/v1/handoff", canonical(document))
     return terms
 

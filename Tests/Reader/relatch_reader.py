@@ -65,6 +65,17 @@ def canonical(text):
     return value
 
 
+def read_pair(text):
+    """vault/sealed-record.md, "Pair"."""
+    pair = canonical(text)
+    parts = {"client_id", "client_secret"}
+    require(set(pair) in (parts, parts | {"registration_access_token"}), "no pair")
+    for part in pair.values():
+        require(isinstance(part, str) and 1 <= len(part.encode()) <= 4096, "a part of a pair that is none")
+        require(not any(ord(character) < 0x20 or ord(character) == 0x7F for character in part), "a control character")
+    return pair
+
+
 def age_open(sealed, identity):
     """The plaintext of an age file, or None."""
     result = subprocess.run(["age", "-d", "-i", identity], input=sealed, capture_output=True)
@@ -378,7 +389,7 @@ class Vault:
                 continue
             row = bytes.fromhex(record["id"]) + struct.pack(">Q", version["number"])
             purpose = f"pair {record['id']} {version['number']}"
-            pairs[str(version["number"])] = json.loads(open_record(self.tables["versions"][row], key, vault, purpose))
+            pairs[str(version["number"])] = read_pair(open_record(self.tables["versions"][row], key, vault, purpose))
         active = [version["number"] for version in record["versions"] if version["stage"] == "active"]
         require(record.get("transfer", {}).get("handoff") == self.handed_over(record["name"]), "a transfer of nobody's")
         if "transfer" in record:

@@ -32,8 +32,14 @@ import Testing
       expires: Fixture.at(5 + 86_400), note: "for the night job", isTransfer: isTransfer)
   }
 
-  private static func plaintext(_ handoff: Handoff, by signer: String = "alice") throws -> [UInt8] {
-    let pair = try Fixture.pair(Fixture.first)
+  private static func plaintext(
+    _ handoff: Handoff, by signer: String = "alice", token: String? = nil
+  ) throws -> [UInt8] {
+    let texts = Fixture.first
+    let pair = Pair(
+      clientID: try SecretBytes(copying: Array(texts.clientID.utf8).span.bytes),
+      clientSecret: try SecretBytes(copying: Array(texts.clientSecret.utf8).span.bytes),
+      registrationToken: try token.map { SharedSecret(try SecretBytes(copying: Array($0.utf8).span.bytes)) })
     let digest = try HandoffDocument.digest(handoff, pair)
     let signature = try identity(signer).signingKey.sign(HandoffStatement.bytes(HandoffStatement.handoff, digest))
     return try HandoffDocument.encode(handoff, pair, signature: signature).withUnsafeBytes { Array($0) }
@@ -74,6 +80,7 @@ import Testing
       "valid": try vector("valid", file),
       "transfer": try vector(
         "valid", sealed(plaintext(Self.handoff(to: bob.age.recipient.description, isTransfer: true)))),
+      "with-registration-token": try vector("valid", sealed(plaintext(handoff, token: "token \" \\ é"))),
       "from-the-sender": try vector("valid", file, ("from", identity("alice").signingKey.verifyingKey.bytes.base64)),
       "from-another": try vector("wrongSender", file, ("from", bob.signingKey.verifyingKey.bytes.base64)),
       "to-another": try vector("misaddressed", file, by: "alice"),

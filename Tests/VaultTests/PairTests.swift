@@ -84,6 +84,15 @@ import Testing
     }
   }
 
+  @Test func aTextTellsTheSecretAndTheTokenThatManagesTheClient() throws {
+    let pair = try read(
+      #"{"client_id":"identifier","client_secret":"secret-1","registration_access_token":"manage-1"}"#)
+    for text in ["secret-1", "it was manage-1, sorry"] { #expect(pair.isTold(in: text), "\(text)") }
+    for text in ["", "secret-2", "identifier", "manage-"] { #expect(!pair.isTold(in: text), "\(text)") }
+    let short = try read(#"{"client_id":"a","client_secret":"secret-1","registration_access_token":"manage"}"#)
+    #expect(!short.isTold(in: "to manage is not to tell"))
+  }
+
   @Test func theLongestPartIsRead() throws {
     let part = String(repeating: "x", count: 4096)
     #expect(try read("{\"client_id\":\"\(part)\",\"client_secret\":\"b\"}").clientID.count == 4096)

@@ -21,6 +21,8 @@ import Testing
   private static func sealedRecords() throws -> [String: VectorFile] {
     let pair = Array(#"{"client_id":"3MVG9","client_secret":"quote \" backslash \\ é"}"#.utf8)
     let good = try sealed(pair, .pair(credential, version: 1))
+    let managed = Array(
+      #"{"client_id":"3MVG9","client_secret":"s","registration_access_token":"quote \" backslash \\ é"}"#.utf8)
     let wrapped = Randomness.seeded("vector credential key").bytes(32)
     func vector(
       _ expect: String, _ record: [UInt8], _ purpose: String, vault: Identifier = vault, plaintext: [UInt8] = []
@@ -33,6 +35,8 @@ import Testing
     let other = Identifier(drawnFrom: .seeded("another"))
     return [
       "pair": vector("valid", good, purpose, plaintext: pair),
+      "pair-with-registration-token": vector(
+        "valid", try sealed(managed, .pair(credential, version: 1)), purpose, plaintext: managed),
       "credential-key": vector(
         "valid", try sealed(wrapped, .credentialKey(credential)), "credential-key \(credential)", plaintext: wrapped),
       "empty": vector("valid", try sealed([], .pair(credential, version: 1)), purpose),
@@ -64,6 +68,10 @@ import Testing
       if try vector["expect"] == "valid" {
         let found = try SealedRecord.open(vector.bytes, key: key.span.bytes, purpose: purpose, vault: vault)
         #expect(found.withUnsafeBytes { Array($0) }.hex == (try vector["plaintext"]), "\(name)")
+        // The empty one is no pair: it is a record all the same.
+        guard words[0] == "pair", found.count > 0 else { continue }
+        let pair = try Pair(reading: SharedSecret(found)).sealedDocument()
+        #expect(pair.withUnsafeBytes { Array($0) }.hex == (try vector["plaintext"]), "\(name)")
       } else {
         #expect(throws: VaultError(.corrupt, ""), "\(name)") {
           _ = try SealedRecord.open(vector.bytes, key: key.span.bytes, purpose: purpose, vault: vault)

@@ -139,7 +139,8 @@ package struct EntraProvider: ProviderKind, TokenIssuer {
     guard let primary = seen.primary else {
       throw ProviderError(
         .configuration, "the application has none of this credential's passwords",
-        hint: "it was removed or has ended there: make one, and `relatch adopt NAME --stdin` takes it over")
+        hint: "it was removed or has ended there: make one, and `relatch adopt NAME --stdin` takes it over",
+        step: .primary)
     }
     let litter = seen.left.filter { $0.name == known.mark }.map { password in
       ObservedPair(

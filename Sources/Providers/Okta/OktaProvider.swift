@@ -65,7 +65,7 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
     guard !admin.isSelf else {
       throw ProviderError(
         .configuration, "an application of Okta's does not administer itself with its secret",
-        hint: "add a credential whose client_secret is an API token, and name it by --admin")
+        hint: "add a credential whose client_secret is an API token, and name it by --admin", step: .admin)
     }
     try org.requireSameServer(as: Endpoint(serverSetting: "url", of: admin.settings), admin.name)
     self.admin = admin
@@ -105,7 +105,7 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
     guard let primary = seen.primary else {
       throw ProviderError(
         .configuration, "the application has none of this credential's secrets, or which one it is cannot be told",
-        hint: "see its client secrets; `relatch adopt NAME --stdin` takes one over")
+        hint: "see its client secrets; `relatch adopt NAME --stdin` takes one over", step: .primary)
     }
     let strangers = seen.left.map { secret in
       ObservedPair(
@@ -190,7 +190,8 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
       token = try await admin.session.token { SharedSecret(try await pair().clientSecret.clone()) }
     } catch {
       throw ProviderError(
-        .notPermitted, "the API token of \(admin.name), which administers, cannot be used: \(error)", local: error)
+        .notPermitted, "the API token of \(admin.name), which administers, cannot be used: \(error)", local: error,
+        step: .admin)
     }
     do { return try await http.send(method, org.path(path), token: token, prefix: "SSWS ", body: body) } catch {
       // Another token may have been put in its place.

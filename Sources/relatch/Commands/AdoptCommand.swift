@@ -21,6 +21,14 @@ struct AdoptCommand: AsyncParsableCommand {
   func run() async throws {
     let vault = try await Places(options).openVault()
     let offered = isOffered ? OfferedPair(try Pair.ofStandardInput()) : nil
-    try await RotationComposition(vault: vault).runEach(Errand.each([name], .adopt(offered)), report: Report(options))
+    let name = name
+    let exposure = try await vault.read { try $0.credential(name).exposure }
+    let report = Report(options)
+    try await RotationComposition(vault: vault).runEach(Errand.each([name], .adopt(offered)), report: report)
+    guard let exposure, try await vault.read({ try $0.credential(name).exposure }) == nil else { return }
+    // The vault cannot tell: a person has said whose the pair is.
+    report.note(
+      "\(name) is exposed no more, unless \(exposure.to.joined(separator: " or ")) made this pair:"
+        + " `relatch rotate \(name)` makes one that nobody else has")
   }
 }

@@ -157,15 +157,14 @@ struct ExecCommand: AsyncParsableCommand {
     var versions: [UInt64] = []
     let program = Paths.name(of: program.path)
     for name in names {
-      let opened = try await vault.pairs(
+      let opened = try await vault.released(
         of: name,
         choosing: { credential in
           guard let version = credential.version(in: .active) else {
             throw VaultError(.notFound, "\(credential.name) has no active version")
           }
           return [version]
-        }, event: .pairRead, ["field": "environment", "program": .string(String(program.prefix(128)))],
-        now: WallClock.now())
+        }, ["field": "environment", "program": .string(String(program.prefix(128)))])
       guard let names = variables[name] else { continue }
       for (version, pair) in opened {
         secrets.append(try SecretVariable(names.clientID, pair.clientID))

@@ -91,7 +91,8 @@ struct LogVerifyCommand: AsyncParsableCommand {
     let (unbound, standings) = try await vault.read { ($0.credentialsWithoutTerms, try $0.standings(of: records)) }
     if let trouble = standings.compactMap(\.trouble).first { throw Submission.contradiction(trouble) }
     let vouched = try trusted.require(
-      keys, among: standings.compactMap(\.seen) + SignedCheckpoint.read(checkpoints), of: report.entries)
+      keys, among: standings.compactMap(\.seen) + SignedCheckpoint.read(checkpoints), of: report.entries,
+      now: WallClock.now())
     if let first = unbound.first {
       Diagnostics.standard.warning(
         "where \(unbound.count) credentials are rotated, and under which key, any member may say (\(first)\(unbound.count > 1 ? ", …" : "")):"
@@ -131,7 +132,7 @@ struct LogVerifyCommand: AsyncParsableCommand {
     let key = try NoteKey(name: "relatch/\(found.vault)", key: found.owner.signing)
     let entries = found.checkpoint.checkpoint.size
     let vouched = try trusted.require(
-      trusted.keys(), among: found.cosigned + SignedCheckpoint.read(checkpoints), of: entries)
+      trusted.keys(), among: found.cosigned + SignedCheckpoint.read(checkpoints), of: entries, now: WallClock.now())
     var members = try found.members(file: file)
     if !vouched.isEmpty { members["vouched"] = .array(vouched.map(\.json)) }
     try Report(options).result(

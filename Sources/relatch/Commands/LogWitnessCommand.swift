@@ -20,8 +20,9 @@ struct WitnessAddCommand: AsyncParsableCommand {
       --file     has always the newest checkpoint; --folder gets a file for each. Both are never given a smaller one. \
       --command  gets the checkpoint on standard input and prints cosignatures: what follows --. No shell reads it. \
       --url      speaks c2sp.org/tlog-witness there; give it the log's origin and the key of each member who signs. \
-      A command and a URL need --key, the witness's key. Checkpoints go there at the end of each run that made the log longer, \
-      and with `relatch log witness submit`.
+      A command and a URL need --key, the witness's key. Checkpoints go there at the end of each rotate, resume, retire and \
+      revoke that made the log longer, and with `relatch log witness submit`: run that often, since what read, token and exec \
+      released waits for it.
       """)
 
   @OptionGroup var options: CommonOptions

@@ -6,7 +6,7 @@ import Vault
 struct PolicyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "policy", abstract: "Show or change a credential's rules for rotation.",
-    discussion: Policy.keys.map { "  \($0.key)  \($0.meaning)" }.joined(separator: "\n"))
+    discussion: Policy.help)
 
   @OptionGroup var options: CommonOptions
 
@@ -37,4 +37,26 @@ struct PolicyCommand: AsyncParsableCommand {
     let report = Report(options)
     try changes.isEmpty ? report.result(object, text: text) : report.confirmation(object, text: text)
   }
+}
+
+extension Policy {
+  /// The keys in a column and what they mean beside it, in lines that an ordinary terminal holds: the parser breaks longer ones,
+  /// and goes on at the left.
+  static let help: String = {
+    let width = 2 + (keys.map(\.key.count).max() ?? 0) + 2
+    return keys.map { key, meaning in
+      var lines = [""]
+      for word in meaning.split(separator: " ") {
+        let line = lines[lines.count - 1]
+        if width + line.count + 1 + word.count < 80 {
+          lines[lines.count - 1] = line.isEmpty ? String(word) : "\(line) \(word)"
+        } else {
+          lines.append(String(word))
+        }
+      }
+      let blank = String(repeating: " ", count: width)
+      let first = "  \(key)" + blank.dropFirst(2 + key.count)
+      return first + lines.joined(separator: "\n" + blank)
+    }.joined(separator: "\n")
+  }()
 }

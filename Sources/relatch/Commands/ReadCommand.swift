@@ -44,14 +44,14 @@ struct PairReading: PlainCommand, Equatable {
         .usage, "--stage \(Name.printable(stage)): expected active, staged or previous",
         hint: "a retired version is never shown; `relatch show \(name)` lists the versions")
     }
-    let pairs = try await Places(settings).openVault().pairs(
+    let pairs = try await Places(settings).openVault().released(
       of: name,
       choosing: { credential in
         guard let version = credential.version(in: stage) else {
           throw VaultError(.notFound, "\(credential.name) has no \(stage.rawValue) version")
         }
         return [version]
-      }, event: .pairRead, ["field": .string(field.rawValue)], now: WallClock.now())
+      }, ["field": .string(field.rawValue)])
     for (_, pair) in pairs { try write(pair) }
   }
 
@@ -64,6 +64,24 @@ struct PairReading: PlainCommand, Equatable {
       try StandardStream.output.write(document.bytes)
     }
     try StandardStream.output.write("\n")
+  }
+}
+
+extension UnlockedVault {
+  /// Opens the chosen versions of `name` to be given away, after an entry `pair.read` with `fields`; warns if they may have been
+  /// replaced since the vault was put back from a backup. Throws as `pairs` does.
+  func released(
+    of name: String, choosing choose: @Sendable (Credential) throws -> [Version], _ fields: [String: JSONValue]
+  ) async throws -> [(version: Version, pair: Pair)] {
+    let (restoration, pairs) = try await release(
+      of: name, choosing: choose, event: .pairRead, fields, now: WallClock.now())
+    // Of one that Relatch cannot rotate nothing could be compared.
+    if let restoration, try await read({ try $0.credential(name) }).canRotate {
+      Diagnostics.standard.warning(
+        "\(name): the vault was restored from a backup whose log ends at \(restoration.last), and this not compared with the"
+          + " provider since: the pair may have been replaced; `relatch resume \(name)` compares it")
+    }
+    return pairs
   }
 }
 

@@ -20,8 +20,9 @@ struct RemoveCommand: AsyncParsableCommand {
   var forgetDebts = false
 
   func run() async throws {
-    let removed = try await Places(options).openVault()
-      .remove(name, forgettingDebts: forgetDebts, now: WallClock.now())
+    let places = try Places(options)
+    let removed = try await places.openVault().remove(name, forgettingDebts: forgetDebts, now: WallClock.now())
+    KeptTokens(of: places).forget(removed.id)
     let forgotten = (removed.versions.filter { $0.stage == .staged } + removed.debts).map(\.number).sorted()
     let report = Report(options)
     try report.confirmation(

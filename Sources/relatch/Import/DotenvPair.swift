@@ -16,6 +16,11 @@ struct DotenvPair {
 
   private static let endings = [("CLIENT_ID", "CLIENT_SECRET"), ("CONSUMER_KEY", "CONSUMER_SECRET")]
 
+  /// Whether a variable of this name may be a part of the pair.
+  private static func isOurs(_ name: String) -> Bool {
+    endings.contains { name.hasSuffix($0) || name.hasSuffix($1) }
+  }
+
   func entry() throws -> ImportedFile.Entry {
     var found: [(id: Range<Int>, secret: Range<Int>, line: Int)] = []
     for (idEnding, secretEnding) in Self.endings {
@@ -57,6 +62,15 @@ struct DotenvPair {
       var value = equals + 1..<range.upperBound
       while let last = value.last, bytes[last] == 0x20 || bytes[last] == 0x09 { value = value.dropLast() }
       guard let quote = value.first.map({ bytes[$0] }), quote == UInt8(ascii: "\"") || quote == UInt8(ascii: "'") else {
+        // What begins so is a comment to some readers and a part of the value to others, who differ over blanks, too.
+        let isAmbiguous = value.contains { place in
+          let before = bytes[place - 1]
+          return bytes[place] == UInt8(ascii: "#") && (place == equals + 1 || before == 0x20 || before == 0x09)
+        }
+        guard !isOurs(name) || !(isAmbiguous || skip(equals + 1) != equals + 1) else {
+          throw ImportedFile.unreadable(
+            "line \(number): its value begins with a blank, or has a # that may begin a comment: put quotes around it")
+        }
         return (name, value)
       }
       // A backslash means other things to other readers: it is not guessed at.

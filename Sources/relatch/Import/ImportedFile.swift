@@ -23,8 +23,8 @@ struct ImportedFile: Sendable {
 
   private static let limit = 8 << 20
 
-  /// Reads the file at `path`, `-` for standard input. Throws `configuration` if others may read it, `corruptData` if it is in
-  /// none of the forms.
+  /// Reads the file at `path`, `-` for standard input. Throws `notFound`; `configuration` if others may read it, or own it;
+  /// `corruptData` if it is in none of the forms or too large.
   init(path: String) throws {
     let content = SharedSecret(try Self.content(of: path))
     do { entries = try Self.entries(in: content) } catch let error as JSONError {
@@ -37,16 +37,31 @@ struct ImportedFile: Sendable {
   private static func content(of path: String) throws -> SecretBytes {
     if path == "-" { return try PrivateFile.readAll(STDIN_FILENO, limit: limit, "standard input") }
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else { return try PrivateFile.read(path, limit: limit) }
+    guard descriptor >= 0 else {
+      let number = errno
+      throw Failure(
+        number == ENOENT ? .notFound : .notPermitted,
+        "cannot read \(Name.printable(path)): \(String(cString: strerror(number)))",
+        hint: "check the path, and that you may read it; - takes standard input")
+    }
     defer { close(descriptor) }
     var status = stat()
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
       throw Failure(.usage, "\(Name.printable(path)) is no file", hint: "give a file, or - for standard input")
     }
+    // Root could read what another user has put there, and may still change.
+    guard status.st_uid == geteuid() else {
+      throw Failure(
+        .configuration, "\(Name.printable(path)) belongs to another user: nothing was imported",
+        hint: "import it as that user, or make it your own (chown) and look at what it holds first")
+    }
     guard status.st_mode & 0o077 == 0 else {
       throw Failure(
         .configuration, "\(Name.printable(path)) may be read by others: nothing was imported",
         hint: "chmod 600 it, and rotate what it holds soon: whoever could read it may have it")
+    }
+    guard status.st_size <= limit else {
+      throw unreadable("\(Name.printable(path)) has more than \(limit) bytes")
     }
     return try PrivateFile.readAll(descriptor, limit: max(1, Int(status.st_size)), path)
   }

@@ -134,14 +134,16 @@ struct Supervision {
           continue
         }
         if let ending = stop(companion, signals) { ending.adopt() }
+        // It may tell the pair that it had before, from a file of its own.
+        let before = given.pairs
         given = fresh
-        companion = try start(given)
+        companion = try start(given, masking: before)
       }
     }
   }
 
-  private func start(_ given: Given) throws -> Companion {
-    try Companion(program, with: given.variables, masking: masks ? given.pairs : [])
+  private func start(_ given: Given, masking before: [Pair] = []) throws -> Companion {
+    try Companion(program, with: given.variables, masking: masks ? given.pairs + before : [])
   }
 
   private func changed(_ given: Given) async -> [UInt64]? {

@@ -28,11 +28,13 @@ struct KeptTokens {
   /// Whether something is kept of a credential, by its identifier.
   func hasRecord(of credential: Identifier) -> Bool { PrivateFile.exists("\(folder)/\(credential)") }
 
-  /// Keeps nothing of the credential any more; what was kept is wiped.
-  func forget(_ access: TokenAccess) {
-    let nothing: [UInt8] = []
-    try? PrivateFile.replace(file(access), nothing.span.bytes, wipesOld: true)
-    unlink(file(access))
+  /// Removes what is kept of the credential `id`, after wiping it.
+  func forget(_ id: Identifier) {
+    let file = "\(folder)/\(id)"
+    guard PrivateFile.exists(file) else { return }
+    // In an empty one's place, so that the bytes of before are wiped.
+    try? PrivateFile.replace(file, [UInt8]().span.bytes, wipesOld: true)
+    unlink(file)
   }
 
   private func file(_ access: TokenAccess) -> String { "\(folder)/\(access.fileName)" }

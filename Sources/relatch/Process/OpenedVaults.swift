@@ -30,6 +30,8 @@ final class OpenedVaults: Sendable {
 
   /// By the absolute path of the folder.
   private let opened = Mutex<[String: Opened]>([:])
+  /// The folders of those that an identity of their members has opened.
+  private let unlocked = Mutex<Set<String>>([])
 
   private init() {}
 
@@ -64,6 +66,16 @@ final class OpenedVaults: Sendable {
   func hasGrown(at path: String) -> Bool {
     guard let opened = opened.withLock({ $0[Self.absolute(path)] }) else { return true }
     return opened.vault.seen?.checkpoint != opened.kept
+  }
+
+  /// Notes that an identity of one of its members has opened the vault in the folder `path`.
+  func noteUnlocked(at path: String) { _ = unlocked.withLock { $0.insert(Self.absolute(path)) } }
+
+  /// Whether the vault in the folder `path` is one that this user has had to do with: its log was remembered before this process
+  /// began, or an identity has opened it. Of any other one nothing is known but what its own log says.
+  func isKnown(at path: String) -> Bool {
+    let place = Self.absolute(path)
+    return unlocked.withLock { $0.contains(place) } || opened.withLock { $0[place]?.seen != nil }
   }
 
   /// Takes what stands in the folder `path` for what is to be remembered of it: the vault was made just now.

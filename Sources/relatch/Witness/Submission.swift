@@ -24,17 +24,20 @@ struct Submission: Sendable {
   /// For whoever waits for it.
   static let patiently = Duration.seconds(30)
   /// By how much a witness's clock may be ahead.
-  private static let clockTolerance = Duration.seconds(3600)
+  static let clockTolerance = Duration.seconds(3600)
   private static let statusOfSize = "text/x.tlog.size"
 
   let vault: LockedVault
   let records: WitnessRecords
+  /// Whether programs are started: what a vault names of which nothing is known is whoever's who put it there.
+  let startsPrograms: Bool
   /// How long each witness may take.
   let limit: Duration
 
   init(_ vault: LockedVault, of places: Places, limit: Duration) {
     self.vault = vault
     records = places.witnessRecords
+    startsPrograms = OpenedVaults.shared.isKnown(at: places.vault)
     self.limit = limit
   }
 
@@ -74,6 +77,7 @@ struct Submission: Sendable {
       if let seen, seen.checkpoint == newest.checkpoint { return .took(seen) }
       let cosigned: SignedCheckpoint
       switch witness.witness.kind {
+      case .command where !startsPrograms: return .missed(Self.unknown(witness.witness))
       case .command(let arguments, let key): cosigned = try await ask(arguments, key, newest)
       case .http(let url, let key): cosigned = try await ask(url, key, witness, seen?.checkpoint.size ?? 0)
       case .file, .folder: return .took(newest)
@@ -96,10 +100,19 @@ struct Submission: Sendable {
     )
   }
 
-  private static func missed(_ witness: Witness, _ reason: String) -> Failure {
+  private static func missed(
+    _ witness: Witness, _ reason: String,
+    hint: String = "nothing else waits for it; `relatch log witness submit` tries it again"
+  ) -> Failure {
     Failure(
       .providerUnreachable, "witness \(witness.name) (\(witness.place)) has not taken the checkpoint: \(reason)",
-      hint: "nothing else waits for it; `relatch log witness submit` tries it again")
+      hint: hint)
+  }
+
+  private static func unknown(_ witness: Witness) -> Failure {
+    missed(
+      witness, "the vault is not known here yet, and a program that it names is not started",
+      hint: "`relatch log verify --owner KEY` says whether it is the vault you mean, and makes it known here")
   }
 
   // MARK: - Ways to a witness
@@ -109,7 +122,7 @@ struct Submission: Sendable {
     for _ in 0..<4 {
       let found = try place.newest()
       let newest = try await vault.read { view in
-        if let found { try view.requireExtension(of: found.checkpoint, takenBy: name) }
+        if let found { try view.requireExtension(ofPlaced: found, at: name) }
         return try view.handover(after: found?.checkpoint.size ?? 0, to: name).0
       }
       // Others of this vault hand over at the same time, and the larger one is to stay.
@@ -139,8 +152,21 @@ struct Submission: Sendable {
   private func ask(
     _ url: String, _ key: WitnessKey, _ witness: Membership.StandingWitness, _ seen: UInt64
   ) async throws -> SignedCheckpoint {
-    let name = witness.witness.name
     let transport = CurlTransport()
+    do {
+      let answer = try await ask(url, key, witness, seen, by: transport)
+      await transport.shutdown()
+      return answer
+    } catch {
+      await transport.shutdown()
+      throw error
+    }
+  }
+
+  private func ask(
+    _ url: String, _ key: WitnessKey, _ witness: Membership.StandingWitness, _ seen: UInt64, by transport: CurlTransport
+  ) async throws -> SignedCheckpoint {
+    let name = witness.witness.name
     var old = seen
     // It may know another size than is known of it, and others hand over meanwhile.
     for _ in 0..<4 {

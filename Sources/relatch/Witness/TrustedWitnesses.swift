@@ -48,13 +48,21 @@ struct TrustedWitnesses: ParsableArguments {
   }
 
   /// What `keys` said of the log in `checkpoints`, all of which it was seen to extend; it has `entries`. Throws `corruptData`
-  /// unless enough of them did, and where a cosignature is none.
-  func require(_ keys: [WitnessKey], among checkpoints: [SignedCheckpoint], of entries: UInt64) throws -> [Voucher] {
+  /// unless enough of them did, and where a cosignature is none, or of a time that has not come.
+  func require(
+    _ keys: [WitnessKey], among checkpoints: [SignedCheckpoint], of entries: UInt64, now: Timestamp
+  ) throws -> [Voucher] {
     var vouchers: [Voucher] = []
     for key in Set(keys).sorted(by: { $0.description < $1.description }) {
       var newest: Voucher?
       for signed in checkpoints {
         guard let statement = try signed.cosignature(by: key) else { continue }
+        guard statement.moment <= now + Submission.clockTolerance else {
+          throw Failure(
+            .corruptData,
+            "a cosignature of \(key.name) is of \(statement.moment), which has not come yet: it is \(now) here",
+            hint: "check this machine's clock; if it is right, what the witness says of time is worth nothing")
+        }
         let size = signed.checkpoint.size
         if newest.map({ ($0.size, $0.statement.time) < (size, statement.time) }) ?? true {
           newest = Voucher(key: key, size: size, statement: statement, unseen: entries - min(size, entries))

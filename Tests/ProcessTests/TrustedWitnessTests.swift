@@ -1,0 +1,46 @@
+import ArgumentParser
+import Sodium
+import Testing
+
+@testable import Audit
+@testable import relatch
+
+@Suite("Witnesses that a verifier names")
+struct TrustedWitnessTests {
+  private static let now = Timestamp(milliseconds: 1_795_253_000_000)
+
+  private static func signingKey(_ name: String) throws -> SigningKey {
+    let seed = SHA256.hash(Array(name.utf8)).bytes
+    return try SigningKey(seed: seed.span.bytes)
+  }
+
+  /// A checkpoint that a witness signed so many seconds after now, and the witness's key.
+  private static func cosigned(after seconds: Int64) throws -> (SignedCheckpoint, WitnessKey) {
+    let key = try signingKey("w")
+    let witness = try WitnessKey(name: "w", key: key.verifyingKey)
+    let signed = try SignedCheckpoint(
+      Checkpoint(origin: "relatch/00112233445566778899aabbccddeeff", size: 7, root: SHA256.hash([])),
+      key: signingKey("member"))
+    let line = Cosignature.signature(
+      over: signed.note.text, time: UInt64(now.milliseconds / 1000 + seconds), by: witness, key: key)
+    let text = "— \(line.name) \(Base64.encode(line.keyID + line.bytes))\n"
+    return (try signed.cosigned(by: witness, answer: Array(text.utf8)), witness)
+  }
+
+  @Test("vouch for what was, and by a clock that is an hour ahead, but not for what is to come")
+  func times() throws {
+    let options = try TrustedWitnesses.parse([])
+    for seconds in [-86_400, 0, 3600] as [Int64] {
+      let (signed, key) = try Self.cosigned(after: seconds)
+      let vouchers = try options.require([key], among: [signed], of: 9, now: Self.now)
+      #expect(vouchers.map(\.size) == [7] && vouchers.map(\.unseen) == [2], "\(seconds)")
+    }
+    for seconds in [3601, 1 << 40] as [Int64] {
+      let (signed, key) = try Self.cosigned(after: seconds)
+      let failure = #expect(throws: Failure.self) {
+        _ = try options.require([key], among: [signed], of: 9, now: Self.now)
+      }
+      #expect(failure?.code == .corruptData && failure?.message.contains("has not come yet") == true, "\(seconds)")
+    }
+  }
+}
