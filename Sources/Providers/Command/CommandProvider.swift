@@ -10,7 +10,7 @@ package import Vault
 ///
 /// The program recognises the vault's pairs, or shows their secrets; what is deleted is looked up and recognised before, as
 /// everywhere. Its exit code says whether it acted; where that is not known, it is asked what there is.
-package struct CommandProvider: ProviderKind, PrimaryReader {
+package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
   package static let descriptor = CommandSettings.descriptor
 
   private let settings: CommandSettings
@@ -132,6 +132,17 @@ package struct CommandProvider: ProviderKind, PrimaryReader {
     guard let error = answer.error else { return GrantEvidence(status: answer.status ?? 0, signature: .absent) }
     guard error == "refused" else { throw unexpected(error, request.operation) }
     throw ProviderError(.refused, "the pair is refused, as the program says", status: answer.status)
+  }
+
+  package static func token(
+    for pair: Pair, settings: [String: String], over transport: any HTTPTransport
+  ) async throws(ProviderError) -> IssuedToken {
+    guard let credentials = try CommandSettings(settings).credentials else {
+      throw ProviderError(
+        .configuration, "setting token-url is missing: the program that proves a pair gives out no tokens",
+        hint: "add it anew with --set token-url=https://…")
+    }
+    return try await credentials.issue(pair, over: transport)
   }
 
   package func readPrimary(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
