@@ -60,7 +60,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     guard said == replacement else {
       throw ProviderError(
         .configuration, "the program says \(said.rawValue), and setting replacement \(replacement.rawValue)",
-        hint: "see docs/providers/command-contract.md, and add it anew as the program says")
+        hint: "see docs/providers/command-contract.md, and add it anew as the program says", step: .settings)
     }
     return try CommandObservation(answer.pairs(known: known.all.count), known, replacement).observation
   }
@@ -161,7 +161,8 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
       return pair
     } catch let error as ProviderError where error.local == nil { throw error } catch {
       throw ProviderError(
-        .notPermitted, "the pair of \(admin.name), which administers, cannot be used: \(error)", local: error)
+        .notPermitted, "the pair of \(admin.name), which administers, cannot be used: \(error)", local: error,
+        step: .admin)
     }
   }
 
@@ -202,7 +203,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     guard let known else {
       return ProviderError(
         .malformed, "the program gave no answer to \(operation.rawValue): \(ended)",
-        hint: words ?? "see docs/providers/command-contract.md", mayHaveActed: operation.isMutating)
+        hint: words ?? "see docs/providers/command-contract.md", mayHaveActed: operation.isMutating, step: .program)
     }
     return ProviderError(
       known.code, "\(known.meaning), as the program says of \(operation.rawValue) (\(ended))", hint: words)
@@ -214,6 +215,6 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
       .malformed,
       "the program answered \(operation.rawValue) with "
         + (words.contains(error) ? "the error \(error)" : "an error that the contract does not name"),
-      hint: "see docs/providers/command-contract.md", mayHaveActed: operation.isMutating)
+      hint: "see docs/providers/command-contract.md", mayHaveActed: operation.isMutating, step: .program)
   }
 }
