@@ -1,3 +1,4 @@
+import Foundation
 import Audit
 import JSON
 import Testing
