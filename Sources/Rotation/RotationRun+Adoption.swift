@@ -46,6 +46,7 @@ extension RotationRun {
       throw RotationError(error, while: "adopting the primary pair", name)
     }
     if credential.leak != nil { try await noteAdopted() }
+    isAdopting = true
     try await begin()
     try await record(.intended(.stage), ["reason": "adopted"])
     try await save(made)

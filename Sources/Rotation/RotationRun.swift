@@ -33,6 +33,8 @@ actor RotationRun {
   var replacesPrevious = false
   /// Whether what leaked is ended before its replacement was proved.
   var isContaining = false
+  /// Whether the pair is one that was found primary at the provider.
+  var isAdopting = false
   /// Who was at work on the credential when this run took the lease from them.
   private(set) var overtook: String?
   /// Whether the hooks `before` have agreed to this run.
@@ -319,7 +321,8 @@ actor RotationRun {
   func report(_ event: String, version: UInt64?, at time: Timestamp) {
     runner.progress(
       RotationProgress(
-        credential: name, rotation: credential.rotation, time: time, event: event, version: version))
+        credential: name, rotation: credential.rotation, time: time, event: event, version: version,
+        isAdopted: isAdopting))
   }
 
   /// Waits, keeping the lease.

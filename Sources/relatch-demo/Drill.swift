@@ -34,10 +34,12 @@ struct Drill {
     }
     try program.run(["drill", "--jobs", "\(min(32, max(1, apps.count)))"] + (contains ? ["--contain"] : []))
     let probe = TokenProbe(url: url)
-    for pair in leaked { try await expect(!probe.isGranted(pair), "the pair that leaked is refused") }
-    for app in server.integrationApps {
+    for (number, pair) in leaked.enumerated() {
+      try await expect(!probe.isGranted(pair), "app\(number + 1): the pair that leaked is refused")
+    }
+    for (number, app) in server.integrationApps.enumerated() {
       guard let new = app.consumers.first?.primary else { throw DemoFailure(reason: "an app has no primary pair") }
-      try await expect(probe.isGranted(new), "the pair that replaced it is granted a token")
+      try await expect(probe.isGranted(new), "app\(number + 1): the pair that replaced it is granted a token")
     }
     try program.run("log", "verify")
   }

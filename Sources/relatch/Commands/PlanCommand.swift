@@ -75,15 +75,10 @@ struct PlanCommand: AsyncParsableCommand {
         let journal = try RotationJournal(view, of: credential)
         let standing = try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now)
         guard !due || standing.isDue else { return nil }
-        let holder = try view.leaseHolder(of: RotationRunner.leaseName(of: credential))
-        let isHeld =
-          holder.map {
-            $0.expires > now.milliseconds && !RunHolder.isGone(RotationRunner.process(holding: $0.holder).words)
-          } ?? false
         return PlanSubject(
           places: places, credential: credential, journal: journal, standing: standing,
           restoration: try view.restoration(unreconciled: credential),
-          holder: isHeld ? holder?.holder : nil, logSize: size)
+          holder: try view.runAtWork(on: credential, now: now), logSize: size)
       }
     }
   }
@@ -97,7 +92,7 @@ struct PlanSubject: Sendable {
   let standing: RotationSchedule.Standing
   /// The restore from a backup after which it was not compared with its provider.
   let restoration: VaultRestoration?
-  /// The live run that has it, in its own words.
+  /// The live run that has it.
   let holder: String?
   let logSize: UInt64
 }
