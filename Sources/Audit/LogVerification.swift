@@ -1,4 +1,5 @@
 import Sodium
+import Storage
 
 /// The whole log, recomputed from nothing but its entries and checkpoints: in order, offline, in constant memory.
 ///
@@ -29,6 +30,8 @@ package struct LogVerification {
   private let expectations: LogExpectations
   private var remembered: ArraySlice<Checkpoint>
   private var frontier = MerkleFrontier()
+  /// The nodes of the entries added so far, where they are to be compared with stored ones.
+  private var nodes: TreeSum?
   /// Who the members are after the entries added so far; nil before the first.
   package private(set) var membership: Membership?
   private(set) var run: Run?
@@ -41,8 +44,13 @@ package struct LogVerification {
   private var clockStepsBack: UInt64 = 0
 
   package init(expecting expectations: LogExpectations = LogExpectations()) {
+    self.init(expecting: expectations, comparingNodes: false)
+  }
+
+  init(expecting expectations: LogExpectations, comparingNodes: Bool) {
     self.expectations = expectations
-    remembered = expectations.remembered.sorted { $0.size < $1.size }[...]
+    remembered = expectations.remembered.filter { $0.size > 0 }.sorted { $0.size < $1.size }[...]
+    nodes = comparingNodes ? TreeSum() : nil
   }
 
   /// Goes on from a log that was verified before, whose tree the caller knows to have the frontier `frontier`.
@@ -84,7 +92,7 @@ package struct LogVerification {
         reading = .full(entry)
       } catch { throw error.at(index) }
     }
-    frontier.append(leafHash: MerkleTree.leafHash(bytes.bytes))
+    append(leafHash: MerkleTree.leafHash(bytes.bytes))
     try compareRemembered()
     return reading
   }
@@ -164,6 +172,17 @@ package struct LogVerification {
     }
     if run == nil { run = Run(member: actor, start: frontier.size) }
     lastActor = entry.member
+  }
+
+  private mutating func append(leafHash: SHA256Digest) {
+    guard var nodes else { return frontier.append(leafHash: leafHash) }
+    frontier.append(leafHash: leafHash) { nodes.add($0, $1) }
+    self.nodes = nodes
+  }
+
+  /// Whether the stored tree has just the nodes that the entries have.
+  func isOfTree(in transaction: any ReadTransaction) throws -> Bool {
+    try nodes?.isOfRows(in: transaction) ?? true
   }
 
   private mutating func note(_ time: Timestamp) {

@@ -65,7 +65,8 @@ struct Failure: Error {
         error.exitCode, error.description, hint: "give the result room to go; `relatch log list` says what was done")
     case let error as SodiumError: self.init(.internalError, error.description, hint: Self.reportHint)
     case _ where isUsage:
-      self = MistakenArguments(Array(CommandLine.arguments.dropFirst())).failure(Relatch.message(for: error))
+      self = MistakenArguments(Array(CommandLine.arguments.dropFirst())).failure(
+        Relatch.message(for: error), hint: Usage(in: Relatch.fullMessage(for: error)).hint)
     default: self.init(.internalError, "unexpected: \(error)", hint: Self.reportHint)
     }
   }

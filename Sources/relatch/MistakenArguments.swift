@@ -45,8 +45,8 @@ struct MistakenArguments {
       hint: meant + (verbs.isEmpty ? help : "it has \(known.joined(separator: ", "))"))
   }
 
-  /// The failure that the parser's `message` tells, with what it does not know of this program.
-  func failure(_ message: String) -> Failure {
+  /// The failure that the parser's `message` tells, with what it does not know of this program; else `hint` says what to do.
+  func failure(_ message: String, hint: String) -> Failure {
     if let unknownVerb { return unknownVerb }
     if verbs.isEmpty, let first = rest.first, first.hasPrefix("-") {
       return Failure(
@@ -58,7 +58,7 @@ struct MistakenArguments {
     if takesProgram, isOfWords, !rest.contains("--") {
       return Failure(.usage, message, hint: "put -- before the program and its arguments; \(help)")
     }
-    return Failure(.usage, Self.withoutFarGuess(message), hint: help)
+    return Failure(.usage, Self.withoutFarGuess(message), hint: hint)
   }
 
   /// The parser offers the option with the fewest differences, however many they are.

@@ -34,7 +34,8 @@ struct Relatch: AsyncParsableCommand {
       CommandGroup(
         name: "Rotation",
         subcommands: [
-          PlanCommand.self, RotateCommand.self, ResumeCommand.self, AbortCommand.self, RetireCommand.self,
+          DoctorCommand.self, PlanCommand.self, RotateCommand.self, ResumeCommand.self, AbortCommand.self,
+          RetireCommand.self,
           AdoptCommand.self, MetricsCommand.self,
         ]),
       CommandGroup(name: "Delivery", subcommands: [SinkCommand.self, HookCommand.self, DeliverCommand.self]),

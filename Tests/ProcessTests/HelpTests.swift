@@ -10,7 +10,7 @@ struct HelpTests {
   func policy() throws {
     let lines = Relatch.helpMessage(for: PolicyCommand.self, columns: 80).split(separator: "\n")
     let first = try #require(lines.firstIndex { $0.hasPrefix("  max-age ") })
-    let table = lines[first...].prefix { !$0.hasPrefix("USAGE") }
+    let table = lines[first...].prefix { !$0.hasPrefix("EXAMPLES") }
     let keys = table.filter { !$0.hasPrefix("    ") }.map { $0.split(separator: " ")[0] }
     #expect(keys == Policy.keys.map { $0.key[...] })
     let longest = try #require(Policy.keys.map(\.key.count).max())
@@ -69,7 +69,7 @@ struct MistakenArgumentsTests {
   @Test("keeps the parser's guess only where it is near")
   func guesses() {
     func message(_ line: String, _ said: String) -> (String, String) {
-      let failure = MistakenArguments(line.split(separator: " ").map(String.init)).failure(said)
+      let failure = MistakenArguments(line.split(separator: " ").map(String.init)).failure(said, hint: "")
       return (failure.message, failure.hint)
     }
     let far = "Unknown option '--set'. Did you mean '--json'?"

@@ -124,6 +124,9 @@ struct AddCommand: AsyncParsableCommand {
       pair: .ofStandardInput(), made: made, now: now)
     try report.confirmation(credential.json(type: "credential"), text: "\(credential.name): version 1 is active")
     warn(of: credential)
+    if try CommandProvider.program(of: credential) != nil {
+      report.note("`relatch provider allow \(name)` lets its program be started, on each machine that is to rotate it")
+    }
     report.note("its pair was not tried: `relatch plan \(credential.name)` does")
   }
 
