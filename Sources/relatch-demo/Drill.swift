@@ -26,7 +26,9 @@ struct Drill {
     let leaked = apps.compactMap { $0.consumers.first?.primary }
     say("A simulated Salesforce org listens at \(url); \(apps.count) of its pairs are about to leak.")
     try program.run("init", "--no-passphrase")
-    try program.run("add", "admin", "--provider", "salesforce", "--set", "url=\(url)", input: admin.document)
+    try program.run(
+      "add", "admin", "--provider", "salesforce", "--set", "url=\(url)", "--set", "app=\(server.adminApp.identifier)",
+      input: admin.document)
     for (number, (app, pair)) in zip(apps, leaked).enumerated() {
       try program.run(
         "add", "app\(number + 1)", "--provider", "salesforce", "--set", "url=\(url)", "--set", "app=\(app.identifier)",
