@@ -84,7 +84,8 @@ package enum AgeFile {
       }
     }
     throw AgeError(
-      .noMatchingIdentity, "none of \(identities.count) identities opens one of \(stanzas.count) X25519 stanzas")
+      .noMatchingIdentity,
+      "file is sealed to \(stanzas.count) recipients, none of whom this identity is")
   }
 
   /// Opens a file sealed with `passphrase`, armored or not. A file that asks for more work than 2^`maximumWorkFactor` is

@@ -27,10 +27,16 @@ extension ProviderDescriptor {
     setting.help + (setting.isRequiredToRotate ? " (needed to rotate)" : "")
   }
 
+  /// Its settings for `add --help`, in brackets those that a rotation can do without.
+  package var settingsText: String {
+    settings.map { $0.isRequiredToRotate ? $0.key : "[\($0.key)]" }.joined(separator: " ")
+  }
+
   /// For a person at a terminal.
   package var text: String {
     var lines = ["\(id): \(summary)", ""]
-    lines += facts.map { "\($0.question): \($0.answer)" }
+    let column = 2 + (facts.map(\.question.count).max() ?? 0)
+    lines += facts.map { $0.question + String(repeating: " ", count: column - $0.question.count) + $0.answer }
     lines += ["", "settings:"]
     let width = settings.map(\.key.utf8.count).max() ?? 0
     lines += settings.map { setting in
@@ -80,12 +86,3 @@ extension Replacement {
 
 /// What every kind of provider is, in the order of the registry.
 package var providerDescriptors: [ProviderDescriptor] { providerKinds.map { $0.descriptor } }
-
-/// The providers as `add --help` tells them.
-package var providerHelp: String {
-  let width = providerDescriptors.map { $0.id.utf8.count }.max() ?? 0
-  return providerDescriptors.map { descriptor in
-    let settings = descriptor.settings.map { $0.isRequiredToRotate ? $0.key : "[\($0.key)]" }
-    return "  \(descriptor.line(width: width))\n    settings: \(settings.joined(separator: " "))"
-  }.joined(separator: "\n")
-}

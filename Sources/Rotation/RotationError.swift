@@ -28,6 +28,8 @@ package struct RotationError: Error, Sendable, CustomStringConvertible {
     case nothingOwed
     /// There is nothing to resume or to give up.
     case nothingUnfinished
+    /// A rotation was begun and is neither finished nor given up.
+    case unfinished
     /// The attempt that was to be given up has promoted its pair.
     case promotedAlready
     /// The credential was handed over, and is rotated elsewhere.

@@ -43,10 +43,14 @@ package struct RotationProgress: Sendable {
   package let version: UInt64?
   /// The sink or hook that `version` was handed to; nil for a step of the rotation.
   package let delivery: String?
+  /// Whether the pair is one that the provider had made primary before: nothing is asked for.
+  package let isAdopted: Bool
 
   package init(
-    credential: String, rotation: UInt64, time: Timestamp, event: String, version: UInt64?, delivery: String? = nil
+    credential: String, rotation: UInt64, time: Timestamp, event: String, version: UInt64?, delivery: String? = nil,
+    isAdopted: Bool = false
   ) {
+    self.isAdopted = isAdopted
     self.credential = credential
     self.rotation = rotation
     self.time = time

@@ -46,6 +46,7 @@ extension RotationRun {
     }
     try await giveUpOutlived()
     if credential.leak != nil { try await noteAdopted() }
+    isAdopting = true
     try await begin()
     try record(.intended(.stage), ["reason": "adopted"])
     try save(made)

@@ -157,7 +157,8 @@ extension RotationRun {
   func report(_ event: String, version: UInt64?, at time: Timestamp) {
     runner.progress(
       RotationProgress(
-        credential: name, rotation: credential.rotation, time: time, event: event, version: version))
+        credential: name, rotation: credential.rotation, time: time, event: event, version: version,
+        isAdopted: isAdopting))
   }
 
   /// Waits, keeping the lease.

@@ -214,6 +214,12 @@ extension RotationRunner {
     return (words, .routine)
   }
 
+  /// Who holds a lease, for a person: the process and its machine.
+  package static func briefly(_ words: String) -> String {
+    let words = process(holding: words).words
+    return String(words.prefix { $0 != "(" }.reversed().drop { $0 == " " }.reversed())
+  }
+
   /// Whether a run for `goal` may take a lease from its living holder: only from one that is less urgent.
   static func overtakes(_ goal: Goal, _ words: String) -> Bool { goal.urgency > process(holding: words).urgency }
 }

@@ -96,7 +96,8 @@ extension RotationError.Code {
   fileprivate var isAttempt: Bool {
     switch self {
     case .provider, .foreignStagedPair, .foreignPrimary, .unresolved, .outstanding, .vetoed, .cannotDeliver: true
-    case .held, .inGrace, .corruptJournal, .nothingOwed, .nothingUnfinished, .promotedAlready, .handedOver, .notDue:
+    case .held, .inGrace, .corruptJournal, .nothingOwed, .nothingUnfinished, .unfinished, .promotedAlready, .handedOver,
+      .notDue:
       false
     }
   }
@@ -115,6 +116,7 @@ extension RotationError.Code {
     case .cannotDeliver: "cannot-deliver"
     case .nothingOwed: "nothing-owed"
     case .nothingUnfinished: "nothing-unfinished"
+    case .unfinished: "unfinished"
     case .promotedAlready: "promoted-already"
     case .handedOver: "handed-over"
     case .notDue: "not-due"

@@ -39,6 +39,8 @@ actor RotationRun {
   var replacesPrevious = false
   /// Whether what leaked is ended before its replacement was proved.
   var isContaining = false
+  /// Whether the pair is one that was found primary at the provider.
+  var isAdopting = false
   /// Who was at work on the credential when this run took the lease from them.
   let overtook: String?
   /// Whether the hooks `before` have agreed to this run.

@@ -212,8 +212,12 @@ package struct RotationSchedule: Sendable {
     return (max(pauseEnds, journal.leftAloneUntil ?? pauseEnds), .attempts(attempts))
   }
 
-  /// When the active pair is to be replaced; nil without a greatest age.
-  package func ageLimit(of credential: Credential) -> Timestamp? { credential.ageLimit }
+  /// When the active pair is to be replaced; nil without a greatest age. Never within `Policy.leastAge` of its making: records of
+  /// before that was asked of policies may hold one by which a new pair would be due at once.
+  package func ageLimit(of credential: Credential) -> Timestamp? {
+    guard let limit = credential.ageLimit, let active = credential.version(in: .active) else { return nil }
+    return max(limit, active.created + Policy.leastAge)
+  }
 
   /// The window's zone; UTC where the system does not know it.
   func zone(of window: RotationWindow) -> TimeZoneRules { zones(window.zone) ?? .utc }

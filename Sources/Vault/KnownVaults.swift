@@ -31,6 +31,18 @@ package struct KnownVaults: Sendable {
     return vault
   }
 
+  /// The other folders in which `vault` was seen and in which a vault stands still, by their absolute paths, in order. What is not
+  /// as it was written says nothing here: this is for words to a person.
+  package func places(of vault: Identifier, but place: String) -> [String] {
+    guard let names = try? PrivateFile.names(in: folder + "/at") else { return [] }
+    return names.compactMap { name -> String? in
+      guard let bytes = try? PrivateFile.readPublic("\(folder)/at/\(name)", limit: 8192), bytes.last == 0x0A,
+        let text = String(validating: bytes.dropLast(), as: UTF8.self), text.hasPrefix("\(vault) /")
+      else { return nil }
+      return String(text.dropFirst(2 * Identifier.size + 1))
+    }.filter { $0 != place && PrivateFile.exists($0 + "/vault.db") }.sorted()
+  }
+
   /// Keeps `log`, which the caller has verified, as the newest one seen of `vault`, which stands at `place`. One of as many entries or more that another run has kept meanwhile stays, unless `isAccepted` says that a
   /// person has accepted less. Throws `cannotWrite`.
   ///

@@ -23,12 +23,31 @@ package struct Policy: Hashable, Sendable {
 
   package init() {}
 
+  /// The least age at which a schedule replaces a pair: whatever a policy says, no run follows the last one at once.
+  package static let leastAge = Duration.seconds(3600)
+
+  /// Fails with `invalidInput` if a schedule by this policy would replace a pair as soon as it is made: a greatest age below
+  /// `leastAge`, or a jitter that reaches the greatest age. For what is set now: a record may hold one from before.
+  package func requireSparing() throws(VaultError) {
+    guard let maxAge else { return }
+    guard maxAge >= Self.leastAge else {
+      throw VaultError(
+        .invalidInput,
+        "policy \"max-age\": \(Self.text(maxAge)) is less than \(Self.text(Self.leastAge)), the least there is")
+    }
+    guard jitter < maxAge else {
+      throw VaultError(
+        .invalidInput,
+        "policy \"jitter\": \(Self.text(jitter)) is not less than max-age, which is \(Self.text(maxAge))")
+    }
+  }
+
   /// The keys that can be set, with what each means.
   package static let keys: [(key: String, meaning: String)] = [
-    ("max-age", "how old the active pair may become, as in 90d; none to have no schedule"),
+    ("max-age", "how old the active pair may become, as in 90d, 1h or more; none to have no schedule"),
     ("grace", "how long the replaced pair is left alone before it is retired"),
     ("propagation", "how long a new pair may be refused before it counts as bad"),
-    ("jitter", "by how much a scheduled rotation may come early"),
+    ("jitter", "by how much a scheduled rotation may come early; less than max-age"),
     ("window", "when scheduled rotations may begin, as in 'mon-fri 01:00-05:00 Europe/Kyiv'; none for any time"),
     ("not-together-with", "credentials that a schedule never rotates in the same window, with commas; none for none"),
     ("drill", "yes lets `relatch drill` revoke its pair, to practise"),

@@ -262,6 +262,9 @@ package enum PrivateFile {
   /// Whether something stands at `path`.
   package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+  /// Whether a permission keeps this user from reading what stands at `path`, or from seeing whether anything does.
+  package static func isForbidden(_ path: String) -> Bool { access(path, R_OK) != 0 && errno == EACCES }
+
   /// The file that `path` leads to, through symbolic links; `path` itself if it leads nowhere.
   package static func resolved(_ path: String) -> String {
     guard let real = realpath(path, nil) else { return path }

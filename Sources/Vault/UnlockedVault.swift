@@ -226,7 +226,7 @@ package struct UnlockedVault: Sendable {
 
   /// Adds a credential with `pair` as its active version 1, made by the provider at `made` if that is known. Throws
   /// `alreadyExists`; `notFound` if its administrator, or one it is not to be rotated together with, is not there;
-  /// `invalidInput` if its administrator was handed over.
+  /// `invalidInput` if its administrator was handed over, or its policy is not sparing.
   ///
   /// `exposedTo` names somebody who knows the pair and is to know it no longer. What `body` does belongs to the same step.
   package func add(
@@ -246,7 +246,10 @@ package struct UnlockedVault: Sendable {
     _ all: [NewCredential], exposedTo: String? = nil, now: Timestamp,
     with body: @Sendable (VaultChange) throws -> Void = { _ in }
   ) async throws -> [Credential] {
-    for one in all { try Credential.check(name: one.name, provider: one.provider, settings: one.settings) }
+    for one in all {
+      try Credential.check(name: one.name, provider: one.provider, settings: one.settings)
+      try one.policy.requireSparing()
+    }
     return try await UnlockedVault.again {
       try await addOnce(all, exposedTo: exposedTo, now: now, with: body)
     }
@@ -312,15 +315,17 @@ package struct UnlockedVault: Sendable {
   }
 
   /// Replaces a credential's policy. Throws `notFound` if it names a credential that is not there and that it did not name
-  /// before.
+  /// before; `invalidInput` if it sets when a schedule rotates and that is not sparing.
   package func setPolicy(of name: String, now: Timestamp, _ edit: @Sendable (inout Policy) throws -> Void) async throws
     -> Credential
   {
     try await change(now: now) { change in
       var credential = try change.view.credential(name)
-      let before = credential.policy.notTogetherWith
+      let before = credential.policy
       try edit(&credential.policy)
-      let added = credential.policy.notTogetherWith.filter { !before.contains($0) }
+      let policy = credential.policy
+      if (policy.maxAge, policy.jitter) != (before.maxAge, before.jitter) { try policy.requireSparing() }
+      let added = policy.notTogetherWith.filter { !before.notTogetherWith.contains($0) }
       try change.view.requirePartners(added, of: name)
       return try change.save(credential, .credentialPolicy, ["policy": credential.policy.json])
     }

@@ -26,7 +26,9 @@ struct Demo {
 
       """)
     try program.run("init", "--no-passphrase")
-    try program.run("add", "admin", "--provider", "salesforce", "--set", "url=\(url)", input: admin.document)
+    try program.run(
+      "add", "admin", "--provider", "salesforce", "--set", "url=\(url)", "--set", "app=\(server.adminApp.identifier)",
+      input: admin.document)
     try program.run(
       "add", "crm", "--provider", "salesforce", "--set", "url=\(url)", "--set", "app=\(app.identifier)", "--admin",
       "admin",
@@ -52,7 +54,8 @@ struct Demo {
   func end(keepingFolder: Bool) async {
     await server.stop()
     if keepingFolder {
-      say("\nLook around with: RELATCH_VAULT=\(program.vault) RELATCH_IDENTITY=\(program.identity) relatch log list")
+      say("\nThe org is gone: what asks it fails, and the vault stays.")
+      say("Look around with: RELATCH_VAULT=\(program.vault) RELATCH_IDENTITY=\(program.identity) relatch log list")
     } else {
       try? FileManager.default.removeItem(at: program.folder)
     }

@@ -26,7 +26,9 @@ struct Drill {
     let leaked = apps.compactMap { $0.consumers.first?.primary }
     say("A simulated Salesforce org listens at \(url); \(apps.count) of its pairs are about to leak.")
     try program.run("init", "--no-passphrase")
-    try program.run("add", "admin", "--provider", "salesforce", "--set", "url=\(url)", input: admin.document)
+    try program.run(
+      "add", "admin", "--provider", "salesforce", "--set", "url=\(url)", "--set", "app=\(server.adminApp.identifier)",
+      input: admin.document)
     for (number, (app, pair)) in zip(apps, leaked).enumerated() {
       try program.run(
         "add", "app\(number + 1)", "--provider", "salesforce", "--set", "url=\(url)", "--set", "app=\(app.identifier)",
@@ -34,10 +36,12 @@ struct Drill {
     }
     try program.run(["drill", "--jobs", "\(min(32, max(1, apps.count)))"] + (contains ? ["--contain"] : []))
     let probe = TokenProbe(url: url)
-    for pair in leaked { try await expect(!probe.isGranted(pair), "the pair that leaked is refused") }
-    for app in server.integrationApps {
+    for (number, pair) in leaked.enumerated() {
+      try await expect(!probe.isGranted(pair), "app\(number + 1): the pair that leaked is refused")
+    }
+    for (number, app) in server.integrationApps.enumerated() {
       guard let new = app.consumers.first?.primary else { throw DemoFailure(reason: "an app has no primary pair") }
-      try await expect(probe.isGranted(new), "the pair that replaced it is granted a token")
+      try await expect(probe.isGranted(new), "app\(number + 1): the pair that replaced it is granted a token")
     }
     try program.run("log", "verify")
   }

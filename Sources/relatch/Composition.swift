@@ -1,6 +1,7 @@
 import Age
 import Audit
 import Delivery
+import Glibc
 import JSON
 import Providers
 import Rotation
@@ -85,12 +86,27 @@ struct Places {
 
   /// The vault's store, compared with nothing.
   func openUncomparedStore() throws -> any Store {
+    guard !PrivateFile.isForbidden(database) else {
+      throw Failure(
+        .notPermitted, "the vault at \(Name.printable(vault)) may not be read by \(Self.user)",
+        hint: "run it as the user whose vault that is: what is in its folder is its owner's alone")
+    }
     guard PrivateFile.exists(database) else {
       throw Failure(
         .notFound, "there is no vault at \(Name.printable(vault))",
-        hint: "`relatch init` makes one; --vault DIR or RELATCH_VAULT names another")
+        hint: "if there was one, see whether its disk is mounted; --vault DIR or RELATCH_VAULT names another;"
+          + " `relatch init` makes one")
     }
     return try SQLiteStore(opening: database, tables: vaultTables) { MainThread.shared.perform($0) }
+  }
+
+  /// Who runs this, for a person.
+  private static var user: String {
+    let id = geteuid()
+    var (entry, buffer) = (passwd(), [CChar](repeating: 0, count: 4096))
+    var found: UnsafeMutablePointer<passwd>?
+    guard getpwuid_r(id, &entry, &buffer, buffer.count, &found) == 0, found != nil else { return "user \(id)" }
+    return String(cString: entry.pw_name)
   }
 
   /// The vault, unlocked by the identity.
@@ -207,6 +223,13 @@ final class RotationComposition: Sendable {
       programs: AllowedPrograms(vault: vault.header.id)
     ) {
       defer { askedAdministrator.open() }
+      let member = vault.member
+      guard try await vault.read({ try $0.canOpen($0.credential(admin.name), member) }) else {
+        throw Failure(
+          .notPermitted,
+          "\(member.name) may not open \(admin.name), whose token drives the rotation of \(credential.name)",
+          hint: "an owner lets it: `relatch grant \(admin.name) \(member.name)`")
+      }
       let opened = try await vault.pairs(
         of: admin.name,
         choosing: { administrator in

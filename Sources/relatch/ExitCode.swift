@@ -31,7 +31,7 @@ enum ExitCode: Int32, CaseIterable, Sendable {
     case .providerUnreachable: "provider unreachable, nothing changed"
     case .internalError: "internal error"
     case .cannotWrite: "log or vault cannot be written"
-    case .heldByAnotherRun: "held by another run, try later"
+    case .heldByAnotherRun: "held back, try later: by another run, a grace, a taken slot or a hook"
     case .notPermitted: "not permitted or cannot unlock"
     case .configuration: "configuration"
     }

@@ -62,10 +62,11 @@ struct Failure: Error {
     case let error as PassphraseError: self.init(.notPermitted, error.description, hint: error.hint)
     case let error as StreamError:
       self.init(
-        error.exitCode, error.description, hint: "what was asked for is done and logged; give its result room to go")
+        error.exitCode, error.description, hint: "give the result room to go; `relatch log list` says what was done")
     case let error as SodiumError: self.init(.internalError, error.description, hint: Self.reportHint)
     case _ where isUsage:
-      self.init(.usage, Relatch.message(for: error), hint: Usage(in: Relatch.fullMessage(for: error)).hint)
+      self = MistakenArguments(Array(CommandLine.arguments.dropFirst())).failure(
+        Relatch.message(for: error), hint: Usage(in: Relatch.fullMessage(for: error)).hint)
     default: self.init(.internalError, "unexpected: \(error)", hint: Self.reportHint)
     }
   }
@@ -83,7 +84,7 @@ extension RotationError.Code {
     case .outstanding: .debtOutstanding
     case .corruptJournal: .corruptData
     case .nothingOwed, .nothingUnfinished, .notDue: .done
-    case .promotedAlready, .handedOver: .usage
+    case .unfinished, .promotedAlready, .handedOver: .usage
     }
   }
 
@@ -99,6 +100,7 @@ extension RotationError.Code {
     case .unresolved, .outstanding: "nothing is lost: run the same command again"
     case .corruptJournal: "nothing was changed; restore the vault from a backup, and find out who altered it"
     case .nothingOwed, .nothingUnfinished, .notDue: "`relatch status` shows where each version stands"
+    case .unfinished: "`relatch resume NAME` finishes the rotation, `relatch abort NAME` gives it up"
     case .promotedAlready: "`relatch resume` finishes the rotation"
     case .handedOver: "it is rotated where it was handed to; `relatch status` says what is owed here"
     }
@@ -147,10 +149,10 @@ extension VaultError.Code {
   var hint: String {
     switch self {
     case .notFound:
-      "check the name, or the file's path: `relatch list` names the credentials, `show NAME` versions, `member list` members"
+      "check the name or path; `relatch list` names the credentials, `relatch member list` the members"
     case .alreadyExists:
-      "choose another name: `relatch list`, `member list`, `sink list` and `hook list` say what there is"
-    case .invalidInput: "`relatch help VERB` says what it takes"
+      "`relatch list`, `member list`, `sink list` and `hook list` say what there is; another name is free"
+    case .invalidInput: MistakenArguments(Array(CommandLine.arguments.dropFirst())).help
     case .corrupt: "nothing was changed; restore the vault from a backup, and find out who altered it"
     case .rolledBack:
       "if it was put back on purpose, --accept-rollback goes on with it and logs that; else find out who replaced it"
@@ -158,7 +160,7 @@ extension VaultError.Code {
     case .notPermitted:
       "use an owner's identity (--identity FILE or RELATCH_IDENTITY), or ask an owner: `relatch member list` names them"
     case .cannotRead: "check that it is a file, and that you may read it"
-    case .cannotWrite: "check free space and permissions; nothing was changed"
+    case .cannotWrite: "check free space and permissions"
     case .keyChanged: "nothing was changed; try again"
     }
   }
@@ -196,7 +198,7 @@ extension StorageError.Code {
     case .corrupt: "nothing was changed; restore the vault from a backup"
     case .unsupportedFormat: "use a newer relatch, or check --vault"
     case .cannotRead: "check the disk, and that you may read and write the vault's folder and files"
-    case .cannotWrite: "check free space and permissions; nothing was changed"
+    case .cannotWrite: "check free space and permissions; what is not in the log was not done"
     case .busy, .leaseHeld, .leaseLost: "another run is at work: try again later"
     }
   }

@@ -44,8 +44,21 @@ struct IdentityFile {
 
   private func openAge(_ file: borrowing SecretBytes) throws -> AgeIdentity {
     if try AgeFile.kind(of: file.bytes) == .passphrase {
-      let passphrase = try passphrase.unlocking("the identity \(path)")
-      return try decode(AgeFile.open(file.bytes, passphrase: passphrase.bytes))
+      let typed = try passphrase.unlocking("the identity \(path)")
+      do { return try decode(AgeFile.open(file.bytes, passphrase: typed.bytes)) } catch let error as AgeError
+        where error.code == .wrongPassphrase
+      {
+        throw Failure(
+          .notPermitted, "the passphrase does not open the identity \(Name.printable(path))",
+          hint: passphrase.isAtHand
+            ? "see that what hands the passphrase over has the one of this identity, in a line of its own"
+            : "run the command again and type the passphrase")
+      }
+    }
+    guard !file.withUnsafeBytes({ $0.starts(with: #"{"age":"#.utf8) }) else {
+      throw Failure(
+        .usage, "\(Name.printable(path)) is a card, not an identity",
+        hint: "--identity names the file that `relatch init` made")
     }
     if PrivateFile.isOpenToOthers(path), !isServiceCredential {
       Diagnostics.standard.warning("others may read the identity \(Name.printable(path)): chmod 600 it")
@@ -73,7 +86,14 @@ struct IdentityFile {
   /// Makes a new identity there. Throws `alreadyExists` if there is a file.
   func create(isProtected: Bool) throws -> Identity {
     let age = try AgeIdentity(generating: .system)
-    let content = try content(age, isProtected: isProtected, "the new identity \(path)")
+    let content: SecretBytes
+    do { content = try self.content(age, isProtected: isProtected, "the new identity \(path)") } catch let error
+      as PassphraseError where error.code == .noTerminal
+    {
+      throw Failure(
+        .notPermitted, error.description,
+        hint: "run it on a terminal, hand the passphrase over by --passphrase-fd, or give --no-passphrase")
+    }
     if let folder = path.lastIndex(of: "/").map({ String(path[..<$0]) }), !folder.isEmpty {
       try PrivateFile.createFolder(folder)
     }

@@ -44,7 +44,7 @@ extension [LeakedVersion] {
       else { return nil }
       return
         "\(leaked.credential): gone on with the leak of version \(leak.version); version \(active), which replaced it,"
-        + " is not replaced: if that leaked, too, add --version \(active)"
+        + " is not replaced: if that leaked, too, add --up-to \(active)"
     }
   }
 
@@ -85,7 +85,7 @@ struct ReachedByLeak: Sendable {
   let version: UInt64?
 
   private var command: String {
-    "`relatch revoke \(credentials.joined(separator: " "))\(version.map { " --version \($0)" } ?? "")`"
+    "`relatch revoke \(credentials.joined(separator: " "))\(version.map { " --up-to \($0)" } ?? "")`"
   }
 
   var text: String {

@@ -19,6 +19,14 @@ enum Main {
     }
   }
 
+  /// Ends as programs do that nobody reads any more, `head` for one having what it wanted. Returns if whoever started this wants
+  /// that to be an error.
+  private static func endByReader() {
+    guard ProcessHardening.applied.restoresPipe else { return }
+    signal(SIGPIPE, SIG_DFL)
+    raise(SIGPIPE)
+  }
+
   private static func code() async -> ExitCode {
     let report = Report(arguments: CommandLine.arguments)
     do {
@@ -35,11 +43,17 @@ enum Main {
       return status.code
     } catch {
       let status = Relatch.exitCode(for: error)
-      // Help and version are results that the parser throws.
-      if status == .success, (try? StandardStream.output.write(Relatch.fullMessage(for: error) + "\n")) != nil {
-        return .done
+      var met = error
+      // Help and version are results that the parser throws; help is also what it answers to what it does not know.
+      if status == .success {
+        do {
+          if let unknown = MistakenArguments(Array(CommandLine.arguments.dropFirst())).unknownVerb { throw unknown }
+          try StandardStream.output.write(Relatch.fullMessage(for: error) + "\n")
+          return .done
+        } catch { met = error }
       }
-      let failure = Failure(error, isUsage: status == .validationFailure)
+      if let error = met as? StreamError, error.isReaderGone { endByReader() }
+      let failure = Failure(met, isUsage: status == .validationFailure)
       report.failure(failure)
       return failure.code
     }

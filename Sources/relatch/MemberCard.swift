@@ -20,11 +20,23 @@ enum MemberCard {
     do {
       let input =
         try path == "-" ? PrivateFile.readAll(0, limit: limit, what) : PrivateFile.read(path, limit: limit)
+      guard !isIdentity(input) else {
+        throw Failure(
+          .usage, "\(what) is an identity, not a card: it is secret, and whoever has it can act as its member",
+          hint:
+            "`relatch identity show` prints the card; if others may have seen the identity, its member needs another")
+      }
       return try parse(input.withUnsafeBytes { Array($0) }, role: role, name: name)
     } catch let error where Self.isOfContent(error) {
       throw Failure(
         .corruptData, "\(what) is not a card: \(error)",
         hint: "expected the one line that `relatch identity show` prints on the member's machine")
+    }
+  }
+
+  private static func isIdentity(_ input: borrowing SecretBytes) -> Bool {
+    input.withUnsafeBytes { bytes in
+      ["AGE-SECRET-KEY-", "# created: ", "-----BEGIN AGE ENCRYPTED FILE"].contains { bytes.starts(with: $0.utf8) }
     }
   }
 
@@ -57,7 +69,7 @@ extension LogMember.Role {
     switch self {
     case .owner: "opens every credential, and says who the members are and what they may open"
     case .operator: "opens and rotates the credentials granted to it, and no other"
-    case .auditor: "opens nothing"
+    case .auditor: "opens nothing; for whoever reads the vault, and is to be known to it"
     }
   }
 }

@@ -19,22 +19,36 @@ struct Relatch: AsyncParsableCommand {
         64 usage                            65 corrupt or tampered data
         66 no such vault, credential, file  69 provider unreachable
         70 internal error                   74 log or vault cannot be written
-        75 held by another run, try later   77 not permitted, or cannot unlock
+        75 held back, try later             77 not permitted, or cannot unlock
         78 configuration
       """,
     version: version,
-    subcommands: [
-      InitCommand.self, AddCommand.self, ProviderCommand.self, PolicyCommand.self, ListCommand.self, ShowCommand.self,
-      StatusCommand.self,
-      ReadCommand.self, ExecCommand.self, TokenCommand.self, DoctorCommand.self, PlanCommand.self, RotateCommand.self,
-      ResumeCommand.self,
-      AbortCommand.self, RetireCommand.self,
-      RevokeCommand.self, IncidentCommand.self, DrillCommand.self, AdoptCommand.self, RemoveCommand.self,
-      SinkCommand.self, HookCommand.self,
-      DeliverCommand.self, LogCommand.self,
-      IdentityCommand.self, MemberCommand.self, GrantCommand.self, UngrantCommand.self, RekeyCommand.self,
-      MetricsCommand.self, BackupCommand.self, RestoreCommand.self, HandoffCommand.self,
-      SalesforceCommand.self,
+    groupedSubcommands: [
+      CommandGroup(
+        name: "Credential",
+        subcommands: [
+          InitCommand.self, AddCommand.self, ProviderCommand.self, PolicyCommand.self, ListCommand.self,
+          ShowCommand.self, StatusCommand.self, RemoveCommand.self,
+        ]),
+      CommandGroup(name: "Use", subcommands: [ReadCommand.self, ExecCommand.self, TokenCommand.self]),
+      CommandGroup(
+        name: "Rotation",
+        subcommands: [
+          DoctorCommand.self, PlanCommand.self, RotateCommand.self, ResumeCommand.self, AbortCommand.self,
+          RetireCommand.self,
+          AdoptCommand.self, MetricsCommand.self,
+        ]),
+      CommandGroup(name: "Delivery", subcommands: [SinkCommand.self, HookCommand.self, DeliverCommand.self]),
+      CommandGroup(name: "Leak", subcommands: [RevokeCommand.self, IncidentCommand.self, DrillCommand.self]),
+      CommandGroup(
+        name: "People",
+        subcommands: [
+          IdentityCommand.self, MemberCommand.self, GrantCommand.self, UngrantCommand.self, RekeyCommand.self,
+          HandoffCommand.self,
+        ]),
+      CommandGroup(name: "Log", subcommands: [LogCommand.self]),
+      CommandGroup(name: "Backup", subcommands: [BackupCommand.self, RestoreCommand.self]),
+      CommandGroup(name: "Salesforce", subcommands: [SalesforceCommand.self]),
     ])
 }
 

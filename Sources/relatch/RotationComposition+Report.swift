@@ -65,7 +65,7 @@ extension RotationComposition {
     do {
       let outcome = try await run(errand, reporting: report)
       try report.outcome(outcome, of: name)
-      if let shortfall = outcome.shortfall(of: name) {
+      if let shortfall = outcome.shortfall(of: name, for: errand.goal) {
         report.failure(shortfall, of: name)
         await tellHooks(of: name, shortfall)
       }
@@ -120,7 +120,7 @@ extension RotationOutcome {
   }
 
   /// What is missing from what was asked for, and what to do about it; nil if nothing is.
-  fileprivate func shortfall(of name: String) -> Failure? {
+  fileprivate func shortfall(of name: String, for goal: RotationRunner.Goal? = nil) -> Failure? {
     switch self {
     case .promoted, .settled, .abandoned, .delivered, .handedOver(_, .settled): nil
     case .handedOver(let version, .unconfirmed):
@@ -152,16 +152,20 @@ extension RotationOutcome {
         hint: "`relatch retire \(name)` tries it again")
     case .undelivered(let active, _, let shortfalls):
       Failure(
-        exitCode, Self.shortfall(of: name, active, shortfalls.map { "\($0.name): \($0.error)" }),
+        exitCode, Self.shortfall(of: name, active, shortfalls.map { "\($0.name): \($0.error)" }, goal),
         quoting: Self.shortfall(
-          of: name, active, shortfalls.map { "\($0.name): \($0.error)\($0.error.quotation)" }),
-        hint: shortfalls.compactMap(\.error.hint).first.map { "\($0); then `relatch deliver \(name)`" }
+          of: name, active, shortfalls.map { "\($0.name): \($0.error)\($0.error.quotation)" }, goal),
+        hint: (shortfalls.compactMap(\.error.hint).first.map { "\($0); then `relatch deliver \(name)`" }
           ?? "`relatch deliver \(name)` tries it again, and so does every later run")
+          + (goal == .retire ? "; `relatch retire --undelivered \(name)` does not wait for it" : ""))
     }
   }
 
-  private static func shortfall(of name: String, _ active: UInt64, _ shortfalls: [String]) -> String {
-    "\(name): version \(active) is active and has not arrived everywhere: " + shortfalls.joined(separator: "; ")
+  private static func shortfall(
+    of name: String, _ active: UInt64, _ shortfalls: [String], _ goal: RotationRunner.Goal?
+  ) -> String {
+    "\(name): version \(active) is active and has not arrived everywhere\(goal == .retire ? ", so nothing is retired" : ""): "
+      + shortfalls.joined(separator: "; ")
   }
 
   fileprivate static func list(_ versions: [UInt64]) -> String { versions.map(String.init).joined(separator: ", ") }
@@ -253,14 +257,25 @@ extension Report {
 extension RotationProgress {
   /// The step in words.
   fileprivate var sentence: String {
-    let number = version.map(String.init) ?? "?"
+    // Steps without a version do not say it.
+    let number = version.map(String.init) ?? ""
     if let delivery { return "version \(number) has arrived at \(delivery)" }
     if event == EventName.credentialReconciled.text {
       return "version \(number) is the provider's primary pair, after the restore as before"
     }
-    if event == EventName.credentialLeaked.text { return "the leak is noted: versions up to \(number)" }
+    if event == EventName.credentialLeaked.text {
+      return version.map { "the leak is noted: versions up to \($0)" }
+        ?? "the leak is noted: what leaked was seen to be refused before"
+    }
     guard let event = RotationEvent(name: event) else {
       return "rotation \(rotation) begins; version \(number) is active"
+    }
+    switch event {
+    case .intended(.stage) where isAdopted: return "the provider's primary pair is taken over: it was granted a token"
+    case .staged where isAdopted: return "version \(number) is saved: the provider's primary pair"
+    case .intended(.promote) where isAdopted: return "looking whether version \(number) is primary"
+    case .promoted where isAdopted: return "version \(number) is active in the vault, as it is primary at the provider"
+    default: break
     }
     return switch event {
     case .intended(.stage): "asking for a new pair"
@@ -279,7 +294,13 @@ extension RotationProgress {
     case .intended(.discard): "asking to delete the staged pair"
     case .discarded: "the staged pair is deleted at the provider"
     case .lost(let step): "the answer to \(step.rawValue) was lost: looking at the provider"
-    case .postponed(let step): "\(step.rawValue) did not happen yet"
+    case .postponed(.stage): "no new pair was made yet"
+    case .postponed(.validate): "the new pair is not proved yet"
+    case .postponed(.promote): "the new pair is not promoted yet"
+    case .postponed(.verify): "the new pair is not verified yet"
+    case .postponed(.retire): "the replaced pair is not deleted yet"
+    case .postponed(.prove): "the replaced pair is not seen to be refused yet"
+    case .postponed(.discard): "the staged pair is not deleted yet"
     case .abandoned: "given up"
     }
   }

@@ -85,9 +85,11 @@ extension RotationSchedule.Obstacle {
     case .unknownZone(let zone): "its window names a zone this machine does not know, \(zone)"
     case .together(let name): "\(name), with which it must not rotate together, was rotated or is being rotated"
     case .grace: "the replaced pair is in its grace, and holds the staging slot"
-    case .attempts(let count): "\(count.times) in a row an attempt came to nothing"
+    case .attempts(1): "the last attempt came to nothing"
+    case .attempts(let count): "the last \(count) attempts came to nothing"
     case .undelivered: "a sink or hook lacks the active pair, and is tried again then"
-    case .rejected(let count): "\(count.times) in a row the new pair was refused"
+    case .rejected(1): "the last new pair was refused"
+    case .rejected(let count): "the last \(count) new pairs were refused"
     }
   }
 
@@ -110,11 +112,11 @@ extension Int {
 }
 
 extension Duration {
-  /// Its largest unit, for people: `12d`, `3h`, `40s`.
+  /// Its largest unit, for people, rounded: `12d`, `3h`, `40s`.
   var words: String {
     let seconds = max(0, components.seconds)
     for (unit, size) in [("d", 86_400), ("h", 3600), ("m", 60)] as [(String, Int64)] where seconds >= 2 * size {
-      return "\(seconds / size)\(unit)"
+      return "\((seconds + size / 2) / size)\(unit)"
     }
     return "\(seconds)s"
   }

@@ -212,6 +212,26 @@ struct RestoreTests {
     #expect(try BackupTests.remains(place, of: "restored").isEmpty)
   }
 
+  @Test("beside the vault that it is a copy of warns that one of the two ends, and that one names the other")
+  func twice() async throws {
+    let place = try await Workplace()
+    let file = try await BackupTests.backup(place)
+    let copy = ["RELATCH_VAULT": place.folder.path + "/copy"]
+    let restored = try await place.relatch("restore", file, environment: copy)
+    #expect(restored.code == 0, "\(restored.errorText)")
+    let vault = resolved(place.vault.path)
+    #expect(restored.errorText.contains("warning: this vault is also at \"\(vault)\""), "\(restored.errorText)")
+    let refused = try await place.relatch("list")
+    expectFailure(refused, 65, "this vault is also at \"\(resolved(place.folder.path + "/copy"))\"")
+    // Where nothing is known of the vault in use, a copy is no harm to it.
+    let other = try await Workplace()
+    let second = try await BackupTests.backup(other)
+    let elsewhere = BackupTests.elsewhere(other, "trial")
+    let tried = try await other.relatch("restore", second, environment: elsewhere)
+    #expect(tried.code == 0 && !tried.errorText.contains("also at"), "\(tried.errorText)")
+    #expect(try await other.relatch("list").code == 0)
+  }
+
   @Test("of less than was seen before says how old it is, and needs a person's word, which is logged")
   func older() async throws {
     let place = try await Workplace()
@@ -460,4 +480,11 @@ struct RestoredVaultTests {
     #expect(try await place.relatch("status", "crm").outputText.contains("debt") == false)
     #expect(try await place.logIsWhole())
   }
+}
+
+/// The path without links, as a command prints it.
+private func resolved(_ path: String) -> String {
+  guard let real = realpath(path, nil) else { return path }
+  defer { free(real) }
+  return String(cString: real)
 }

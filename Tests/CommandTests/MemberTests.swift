@@ -66,8 +66,7 @@ struct MemberTests {
   func wrongCards() async throws {
     let place = try await Workplace(addsAdmin: false)
     for text in [
-      "", "{", "[]", "null", #"{"age":"x","name":"bob","signing":"y"}"#, "AGE-SECRET-KEY-1QQQQ",
-      String(repeating: " ", count: 5000),
+      "", "{", "[]", "null", #"{"age":"x","name":"bob","signing":"y"}"#, String(repeating: " ", count: 5000),
     ] {
       let added = try await place.relatch("member", "add", "-", "--role", "operator", stdin: text)
       expectFailure(added, 65, "standard input is not a card")
@@ -87,6 +86,12 @@ struct MemberTests {
       try #require(altered != card)
       let added = try await place.relatch("member", "add", "-", "--role", "owner", stdin: altered)
       expectFailure(added, 65, "standard input is not a card")
+    }
+    let secret = try String(contentsOf: place.identity, encoding: .utf8)
+    for identity in ["AGE-SECRET-KEY-1QQQQ", secret] {
+      let added = try await place.relatch("member", "add", "-", "--role", "owner", stdin: identity)
+      expectFailure(added, 64, "standard input is an identity, not a card: it is secret")
+      #expect(!added.errorText.contains("AGE-SECRET-KEY"))
     }
     #expect(try await place.relatch("member", "list", "--json").objects().count == 1)
     expectFailure(try await place.relatch("member", "add", "/nonexistent", "--role", "owner"), 66, "/nonexistent")

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Testing
 
 @Suite("Where the vault and the identity are, and who may write there")
@@ -60,6 +61,59 @@ struct PlaceTests {
       try await place.relatch("log", "list", environment: Workplace.outsider).outputText.split(separator: "\n").last
       ?? ""
     #expect(entry.contains("credential.policy") && entry.contains(#""grace":"1d""#))
+  }
+
+  @Test("A vault that may not be looked at is not told as one that is not there")
+  func forbidden() async throws {
+    let place = try await Workplace()
+    let run: Outcome
+    if geteuid() == 0 {
+      guard let setpriv = Programs.setpriv else { return print("skipped: setpriv is not installed") }
+      let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups", Programs.relatch]
+      guard try await place.run(setpriv, nobody + ["--version"]).code == 0 else {
+        return print("skipped: no other user may run the program here")
+      }
+      run = try await place.run(setpriv, nobody + ["status"])
+    } else {
+      #expect(chmod(place.vault.path, 0) == 0)
+      run = try await place.relatch("status")
+      #expect(chmod(place.vault.path, 0o700) == 0)
+    }
+    expectFailure(run, 77, "the vault at \"\(place.vault.path)\" may not be read by ")
+    #expect(!run.errorText.contains("relatch init"))
+  }
+
+  @Test("What a provider needs to rotate a credential and was not given is said when it is added")
+  func missingSetting() async throws {
+    let place = try await Workplace()
+    let arguments = ["--provider", "salesforce", "--set", "url=\(place.org.url)"]
+    let pair = try await place.org.primary().document
+    let used = try await place.run(Programs.relatch, ["add", "used"] + arguments, stdin: pair)
+    #expect(used.code == 0 && used.errorText.contains("warning: used can be used"), "\(used.errorText)")
+    #expect(used.errorText.contains("setting app is missing"))
+    let app = "app=\(try await place.org.apps()[1].identifier)"
+    let whole = try await place.run(Programs.relatch, ["add", "crm", "--set", app] + arguments, stdin: pair)
+    #expect(whole.code == 0 && !whole.errorText.contains("warning"), "\(whole.errorText)")
+    #expect(whole.errorText.contains("was not tried: `relatch plan crm`"), "\(whole.errorText)")
+  }
+
+  @Test("A policy by which a new pair would be due at once is refused, whatever way it comes")
+  func storm() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    for rules in [["max-age=0s"], ["max-age=59m"], ["max-age=1d", "jitter=1d"], ["max-age=1d", "jitter=30d"]] {
+      let set = try await place.run(Programs.relatch, ["policy", "crm"] + rules)
+      expectFailure(set, 64, rules.count == 1 ? "less than 1h" : "not less than max-age")
+      let added = try await place.run(
+        Programs.relatch,
+        ["add", "erp", "--provider", "salesforce", "--set", "url=\(place.org.url)"]
+          + rules.flatMap { ["--policy", $0] },
+        stdin: place.org.primary().document)
+      expectFailure(added, 64, rules.count == 1 ? "less than 1h" : "not less than max-age")
+    }
+    #expect(try await place.relatch("policy", "crm", "jitter=30d").code == 0, "without a schedule it does nothing")
+    expectFailure(try await place.relatch("policy", "crm", "max-age=1d"), 64, "not less than max-age")
+    #expect(try await place.relatch("policy", "crm", "max-age=1h", "jitter=59m").code == 0)
   }
 
   @Test("Files of the vault and the identity are their owner's alone, whatever the umask is")

@@ -4,6 +4,13 @@ import Testing
 
 @Suite("A leak, ended by the real program")
 struct RevokeTests {
+  @Test("of a kind of provider that there is not, or that no credential has, is an error and not a revocation done")
+  func strangeProvider() async throws {
+    let place = try await Workplace()
+    expectFailure(try await place.relatch("revoke", "--provider", "salesforc", "--reason", "x"), 78, "salesforc")
+    expectFailure(try await place.relatch("revoke", "--provider", "keycloak", "--reason", "x"), 66, "keycloak")
+  }
+
   @Test("The leaked pair is refused when the command ends, and its replacement is delivered before that")
   func one() async throws {
     let place = try await Workplace()
@@ -79,12 +86,12 @@ struct RevokeTests {
     #expect(status.code == 12 && status.outputText.contains("versions up to 1 leaked"))
     // What has replaced it is not replaced again, unless that is said to have leaked as well.
     let again = try await place.relatch("revoke", "crm", "--reason", "y")
-    #expect(again.code != 0 && again.errorText.contains("add --version 2"), "\(again.errorText)")
+    #expect(again.code != 0 && again.errorText.contains("add --up-to 2"), "\(again.errorText)")
     expectFailure(try await place.relatch("revoke", "crm", "--version", "3", "--reason", "y"), 66, "no version 3")
     #expect(try await place.relatch("revoke", "crm", "erp", "--version", "2", "--reason", "y").code == 64)
     try await place.org.clearFaults()
     #expect(try await place.relatch("resume").code == 0)
-    let second = try await place.relatch("revoke", "crm", "--version", "2", "--reason", "y")
+    let second = try await place.relatch("revoke", "crm", "--up-to", "2", "--reason", "y")
     #expect(second.code == 0 && second.outputText.contains("version 3 is active"), "\(second.errorText)")
     #expect(try await place.holdsPrimary("crm"))
     #expect(try await !place.org.grants(leaked))

@@ -136,6 +136,22 @@ struct WrongThingsTests {
     #expect(try bogus.code == 64 && bogus.errors.isEmpty && bogus.objects().map { $0["code"] as? Int } == [64])
   }
 
+  @Test("Whoever reads no more ends a command quietly, and what has no room to go is said, of help, too")
+  func output() async throws {
+    let place = try await Workplace()
+    for arguments in ["log list", "status", "list", "help", "read admin"] {
+      // A pipe whose reader has gone before the command begins.
+      let script = "mkfifo p && exec 3<>p 4>p 3<&- && rm p && exec \"$0\" \(arguments) >&4 4>&-"
+      let unread = try await place.run(
+        "/bin/bash", ["-c", "cd \"$1\" && " + script, Programs.relatch, place.folder.path])
+      #expect(unread.code == -SIGPIPE && unread.errors.isEmpty, "\(arguments): \(unread.code) \(unread.errorText)")
+    }
+    for arguments in ["help", "--version", "status"] {
+      let full = try await place.run("/bin/sh", ["-c", "exec \"$0\" \(arguments) > /dev/full", Programs.relatch])
+      expectFailure(full, 74, "cannot write standard output")
+    }
+  }
+
   @Test(
     "What the provider could never work with is refused before anything is stored, with 78",
     arguments: [

@@ -10,7 +10,7 @@ struct HelpTests {
   func policy() throws {
     let lines = Relatch.helpMessage(for: PolicyCommand.self, columns: 80).split(separator: "\n")
     let first = try #require(lines.firstIndex { $0.hasPrefix("  max-age ") })
-    let table = lines[first...].prefix { !$0.hasPrefix("USAGE") }
+    let table = lines[first...].prefix { !$0.hasPrefix("EXAMPLES") }
     let keys = table.filter { !$0.hasPrefix("    ") }.map { $0.split(separator: " ")[0] }
     #expect(keys == Policy.keys.map { $0.key[...] })
     let longest = try #require(Policy.keys.map(\.key.count).max())
@@ -20,5 +20,63 @@ struct HelpTests {
     }
     let meanings = table.map { $0.dropFirst(4 + longest) }.joined(separator: " ")
     #expect(meanings == Policy.keys.map(\.meaning).joined(separator: " "))
+  }
+
+  @Test("of every verb stays within a terminal of 80 columns, and no line ends in blanks")
+  func columns() throws {
+    var left: [any ParsableCommand.Type] = [Relatch.self]
+    var count = 0
+    while let command = left.popLast() {
+      left += command.configuration.subcommands
+      count += 1
+      let name = command.configuration.commandName ?? ""
+      for line in Relatch.helpMessage(for: command, columns: 80).split(separator: "\n") {
+        // The parser itself does not break that one.
+        guard !line.hasPrefix("USAGE: ") else { continue }
+        #expect(line.count <= 80 && line.last != " ", "\(name): \(line)")
+      }
+    }
+    #expect(count > 50)
+  }
+}
+
+@Suite("A command line that is not understood")
+struct MistakenArgumentsTests {
+  @Test(
+    "is told what may have been meant",
+    arguments: [
+      ("statsu", "relatch has no command \"statsu\"", "did you mean `relatch status`?"),
+      ("rotat crm", "relatch has no command \"rotat\"", "did you mean `relatch rotate`?"),
+      ("help foo", "relatch has no command \"foo\"", "`relatch help` lists the commands"),
+      ("sink foo", "relatch sink has no command \"foo\"", "it has add, list, remove"),
+      ("log witnes add", "relatch log has no command \"witnes\"", "did you mean `relatch log witness`?"),
+    ])
+  func unknownVerb(_ line: String, _ error: String, _ hint: String) throws {
+    let failure = try #require(MistakenArguments(line.split(separator: " ").map(String.init)).unknownVerb)
+    #expect(failure.code == .usage && failure.message == error && failure.hint.contains(hint), "\(failure)")
+  }
+
+  @Test(
+    "names the verb that it is of",
+    arguments: [
+      ("log witness add x", "log witness add"), ("policy crm --set x", "policy"), ("help revoke", "revoke"),
+    ])
+  func verb(_ line: String, _ verb: String) {
+    let mistaken = MistakenArguments(line.split(separator: " ").map(String.init))
+    #expect(mistaken.unknownVerb == nil && mistaken.help == "`relatch help \(verb)` says what it takes")
+  }
+
+  @Test("keeps the parser's guess only where it is near")
+  func guesses() {
+    func message(_ line: String, _ said: String) -> (String, String) {
+      let failure = MistakenArguments(line.split(separator: " ").map(String.init)).failure(said, hint: "")
+      return (failure.message, failure.hint)
+    }
+    let far = "Unknown option '--set'. Did you mean '--json'?"
+    #expect(message("policy crm --set x", far).0 == "Unknown option '--set'")
+    let near = "Unknown option '--jsn'. Did you mean '--json'?"
+    #expect(message("policy crm --jsn", near).0 == near)
+    #expect(message("--vault DIR status", "Unknown option '--vault'").1.contains("`relatch status --vault …`"))
+    #expect(message("hook add crm --on promoted true", "Unexpected argument 'true'").1.hasPrefix("put -- before"))
   }
 }

@@ -26,7 +26,7 @@ struct MetricsTests {
 
   private static let scheduled: Credential = {
     var policy = Policy()
-    policy.maxAge = .seconds(60)
+    policy.maxAge = .seconds(3600)
     return Credential(
       id: Identifier(drawnFrom: .system), name: "crm/prod", provider: "salesforce", settings: [:], policy: policy,
       admin: "crm/prod", keyID: "", created: moment)
@@ -53,8 +53,8 @@ struct MetricsTests {
       "relatch_pair_exposed_timestamp_seconds\(labels) 1779000000.050", "relatch_vault_size_bytes 4096",
       "relatch_pair_created_timestamp_seconds\(labels) 1779000000.050",
       #"relatch_pair_expiry_timestamp_seconds{credential="crm/prod",provider="salesforce",stage="previous"} 1779000000.050"#,
-      "relatch_rotation_next_timestamp_seconds\(labels) 1779000060.050",
-      "relatch_rotation_overdue_timestamp_seconds\(labels) 1779003660.050",
+      "relatch_rotation_next_timestamp_seconds\(labels) 1779003600.050",
+      "relatch_rotation_overdue_timestamp_seconds\(labels) 1779007200.050",
       "relatch_rotation_failed_attempts\(labels) 2", "relatch_debts\(labels) 1",
       "relatch_debt_due_timestamp_seconds\(labels) 1779000000.050", "relatch_delivery_outstanding\(labels) 3",
       #"relatch_rotation_state{credential="crm/prod",provider="salesforce",state="owed"} 1"#,

@@ -43,6 +43,19 @@ struct ScheduleTests {
     #expect(schedule.ageLimit(of: credential) == limit)
   }
 
+  @Test(
+    "a pair is left alone for an hour, whatever a record of before says",
+    arguments: [["max-age": "0s"], ["max-age": "1s"], ["max-age": "1d", "jitter": "3650d"]])
+  func noStorm(policy: [String: String]) throws {
+    let credential = try credential(policy)
+    let due = added + .seconds(3600)
+    #expect(
+      schedule.standing(of: credential, journal: nil, partners: { [] }, now: added) == .waiting(until: due, .age))
+    #expect(schedule.standing(of: credential, journal: nil, partners: { [] }, now: due) == .due(.age))
+    let appointment = try #require(schedule.appointment(for: credential, journal: nil, partners: []))
+    #expect(appointment.begins == due)
+  }
+
   @Test("a due pair waits for its window")
   func window() throws {
     // 2026-04-01 is a Wednesday.

@@ -98,7 +98,7 @@ package struct SalesforceProvider: ProviderKind, PrimaryReader {
     }
     throw ProviderError(
       .configuration, "none of the \(consumers.count) consumers of app \(app) has this credential's pair",
-      hint: "check app, and name the consumer by --set consumer=888…", step: .app)
+      hint: "`relatch show NAME` prints its settings: app, and consumer=888… where the app has several", step: .app)
   }
 
   private func primaryKey(of consumer: String) async throws(ProviderError) -> SharedSecret? {

@@ -40,11 +40,13 @@ package struct Handoff: Hashable, Sendable {
   /// The longest that a sender may make the recipient's runs wait for a new pair.
   private static let longestPropagation = Duration.seconds(24 * 3600)
 
-  /// The policy as a recipient takes it over: what would hold up their runs, or let their pair be revoked to practise, is not
-  /// the sender's to say.
+  /// The policy as a recipient takes it over: what would hold up their runs, make them rotate all the time, or let their pair
+  /// be revoked to practise, is not the sender's to say.
   package var importedPolicy: Policy {
     var imported = policy
     imported.propagation = min(policy.propagation, Self.longestPropagation)
+    imported.maxAge = policy.maxAge.map { max($0, Policy.leastAge) }
+    if let maxAge = imported.maxAge, imported.jitter >= maxAge { imported.jitter = .zero }
     imported.drill = false
     imported.tags = []
     return imported

@@ -3,6 +3,7 @@ import Audit
 import Glibc
 import JSON
 import Providers
+import Rotation
 import Sodium
 import Vault
 
@@ -10,15 +11,37 @@ struct AddCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "add", abstract: "Add a credential; its pair comes on standard input.",
     discussion: """
-      The pair is one JSON object: {"client_id":"…","client_secret":"…"}. It is never an argument.
+      The pair is one JSON object: {"client_id":"…","client_secret":"…"}. It is never an argument. It is not tried before it \
+      is kept; `relatch plan NAME` tries it.
 
-      --import reads the value of a managed external secret of AWS ({"consumerKey":"…","consumerSecret":"…","baseUri":"…"}), a
-      dotenv file with one CLIENT_ID and CLIENT_SECRET, or one JSON object a line for many credentials: name, provider,
-      settings, policy, admin, created, client_id, client_secret. All are added, or none.
+      --import takes it from a file instead, in one of these forms. Of many all are added, or none.
 
-      PROVIDERS (`relatch provider show ID` says more) \
-      \(providerHelp)
+      \(HelpText.columns(forms))
+
+      PROVIDERS (`relatch provider show ID` says more)
+
+      \(HelpText.columns(providerDescriptors.map { (word: $0.id, meaning: $0.settingsText) }))
+
+      \(HelpText.examples(
+        "relatch add admin --provider salesforce \\",
+        "  --set url=https://example.my.salesforce.com --set app=0xI… < admin.json",
+        "relatch add crm --provider salesforce --admin admin \\",
+        "  --set url=https://example.my.salesforce.com --set app=0xI… < crm.json",
+        "relatch add crm --provider salesforce --import crm.env \\",
+        "  --set url=https://example.my.salesforce.com --policy max-age=90d"))
       """)
+
+  private static let forms = [
+    (
+      word: "AWS",
+      meaning: #"the value of a managed external secret: {"consumerKey":"…","consumerSecret":"…","baseUri":"…"}"#
+    ),
+    (word: "dotenv", meaning: "one CLIENT_ID and one CLIENT_SECRET, whatever stands before them"),
+    (
+      word: "JSON Lines",
+      meaning: "an object a line: name, provider, settings, policy, admin, created, client_id, client_secret"
+    ),
+  ]
 
   @OptionGroup var options: CommonOptions
 
@@ -77,6 +100,7 @@ struct AddCommand: AsyncParsableCommand {
     for credential in added {
       try report.confirmation(
         credential.json(type: "credential"), text: "\(credential.name): version 1 is active (\(credential.provider))")
+      warn(of: credential)
     }
     report.note("\(added.count) imported; delete what they were read from, and rotate what others may have seen")
   }
@@ -99,9 +123,19 @@ struct AddCommand: AsyncParsableCommand {
       name: name, provider: provider, settings: chosen, policy: rules, admin: admin == "self" ? name : admin,
       pair: .ofStandardInput(), made: made, now: now)
     try report.confirmation(credential.json(type: "credential"), text: "\(credential.name): version 1 is active")
+    warn(of: credential)
     if try CommandProvider.program(of: credential) != nil {
       report.note("`relatch provider allow \(name)` lets its program be started, on each machine that is to rotate it")
     }
+    report.note("its pair was not tried: `relatch plan \(credential.name)` does")
+  }
+
+  /// Says so where a credential cannot be rotated: it is needed most when that is hardest to mend.
+  private func warn(of credential: Credential) {
+    guard let missing = credential.missingToRotate else { return }
+    Diagnostics.standard.warning(
+      "\(credential.name) can be used and can administer others, but not be rotated, nor revoked if it leaks: setting \(missing)"
+        + " is missing (`relatch provider show \(credential.provider)`)")
   }
 
   /// What an entry of a file and the options say together; the entry's own word wins.
@@ -169,7 +203,8 @@ enum Assignments {
       let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       guard parts.count == 2, !parts[0].isEmpty else {
         throw Failure(
-          .usage, "\(option) \(Name.printable(argument)): expected KEY=VALUE", hint: "write it as in grace=24h")
+          .usage, "\(option) \(Name.printable(argument)): expected KEY=VALUE",
+          hint: "write it as in \(option == "--set" ? "url=https://example.com" : "grace=24h")")
       }
       guard values.updateValue(String(parts[1]), forKey: String(parts[0])) == nil else {
         throw Failure(

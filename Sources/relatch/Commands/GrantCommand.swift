@@ -17,6 +17,8 @@ struct GrantCommand: AsyncParsableCommand {
     discussion: """
       The credential's key is sealed to the member, who can open this credential and no other. Where another credential \
       administers it, rotating needs a grant on that one, too, and whoever holds it can do at the provider what it can.
+
+      \(HelpText.examples("relatch grant crm bob", "relatch grant admin bob"))
       """)
 
   @OptionGroup var options: CommonOptions

@@ -17,6 +17,10 @@ struct HandoffOpenCommand: AsyncParsableCommand {
       identity show`, over another channel than the file came by, and give it, or the sender's card, by --from. Without \
       --from it is shown on the terminal, and imported after a y. What was transferred is rotated at once, and the sender's \
       pair retired.
+
+      \(HelpText.examples(
+        "relatch handoff open crm.age --show",
+        "relatch handoff open crm.age --from anna.card --as sales/crm -o receipt"))
       """)
 
   @OptionGroup var options: CommonOptions

@@ -12,6 +12,10 @@ struct HandoffSendCommand: AsyncParsableCommand {
       The file is an age file, signed inside. `relatch handoff open` imports it, `age -d` shows it to those who have nothing \
       else. It may travel by mail: only the recipient opens it. With --transfer the recipient rotates at once; nothing \
       rotates it here any more, and the pair stays a debt until the provider refuses it.
+
+      \(HelpText.examples(
+        "relatch handoff send crm --to bo.card --note 'for the night job' -o crm.age",
+        "relatch handoff send crm --to bo.card --transfer -o crm.age"))
       """)
 
   @OptionGroup var options: CommonOptions

@@ -13,11 +13,29 @@ struct HookAddCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "add", abstract: "Add a program that is run at a rotation.",
     discussion: """
-      before    nothing is asked of the provider yet; a program that fails stops the attempt. It gets no pair. \
-      promoted  a new pair is active and verified; it is on standard input: {"client_id":"…","client_secret":"…"} \
-      failed    a run ended with an error, which is on standard input as {"code":…,"credential":"…","error":"…"} \
+      \(HelpText.columns(occasions))
+
       No shell reads the command; write secrets neither in it nor in what it prints.
+
+      \(HelpText.examples(
+        "relatch hook add crm --on promoted -- systemctl reload crm",
+        "relatch hook add crm --on before --name freeze -- test ! -e /run/release"))
       """)
+
+  private static let occasions = [
+    (
+      word: "before",
+      meaning: "nothing is asked of the provider yet; a program that fails stops the attempt. It gets no pair"
+    ),
+    (
+      word: "promoted",
+      meaning: #"a new pair is active and verified; it is on standard input: {"client_id":"…","client_secret":"…"}"#
+    ),
+    (
+      word: "failed",
+      meaning: #"a run ended with an error, which is on standard input: {"code":…,"credential":"…","error":"…"}"#
+    ),
+  ]
 
   @OptionGroup var options: CommonOptions
 

@@ -38,7 +38,7 @@ struct IncidentCommand: AsyncParsableCommand {
       guard let name else { return Found(.all(parts), disagreeing: try view.disagreements(with: parts)) }
       guard let incident = parts.last(where: { $0.incident == name || $0.credential == name })?.incident else {
         throw Failure(
-          .notFound, "no incident is called \(Name.printable(name)), or is about a credential of that name",
+          .notFound, "there is no incident \(Name.printable(name)), nor one of a credential of that name",
           hint: "`relatch incident` lists those there are; `relatch revoke NAME --reason TEXT` reports a leak")
       }
       let chosen = parts.filter { $0.incident == incident }

@@ -68,8 +68,9 @@ extension Credential {
     let padding = String(repeating: " ", count: max(0, width - name.utf8.count))
     let active = version(in: .active)
     let debts = debts.count
+    let owed = transfer == nil ? "\(debts) owed" : debts == 0 ? "handed over" : "handed over, \(debts) owed"
     return "\(name)\(padding)  \(provider)  version \(active?.number ?? 0) since \(active?.since.description ?? "-")"
-      + (debts == 0 ? "" : "  (\(debts) owed)")
+      + (debts == 0 && transfer == nil ? "" : "  (\(owed))") + (leak == nil ? "" : "  (leaked)")
       + (policy.tags.isEmpty ? "" : "  tags \(policy.tags.joined(separator: ","))")
   }
 }

@@ -17,13 +17,29 @@ struct WitnessAddCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "add", abstract: "Add a witness: a file or folder elsewhere, a command, or a C2SP tlog-witness.",
     discussion: """
-      --file     has always the newest checkpoint; --folder gets a file for each. Both are never given a smaller one. \
-      --command  gets the checkpoint on standard input and prints cosignatures: what follows --. No shell reads it. \
-      --url      speaks c2sp.org/tlog-witness there; give it the log's origin and the key of each member who signs. \
+      \(HelpText.columns(kinds))
+
       A command and a URL need --key, the witness's key. Checkpoints go there at the end of each rotate, resume, retire and \
       revoke that made the log longer, and with `relatch log witness submit`: run that often, since what read, token and exec \
       released waits for it.
+
+      \(HelpText.examples(
+        "relatch log witness add usb --file /media/usb/crm.checkpoint",
+        "relatch log witness add w1 --url https://witness.example/ --key w1+…"))
       """)
+
+  private static let kinds = [
+    (word: "--file", meaning: "has always the newest checkpoint, and is never given a smaller one"),
+    (word: "--folder", meaning: "gets a file for each checkpoint, and never a smaller one"),
+    (
+      word: "--command",
+      meaning: "gets the checkpoint on standard input and prints cosignatures: what follows --. No shell reads it"
+    ),
+    (
+      word: "--url",
+      meaning: "speaks c2sp.org/tlog-witness there; give it the log's origin and the key of each member who signs"
+    ),
+  ]
 
   @OptionGroup var options: CommonOptions
 
@@ -52,6 +68,9 @@ struct WitnessAddCommand: AsyncParsableCommand {
       throw Failure(.usage, error.description, hint: "`relatch help log witness add` says what it takes")
     }
     try await Places(options).openVault().addWitness(witness, now: WallClock.now())
+    if let folder, !PrivateFile.exists(folder) {
+      Diagnostics.standard.warning("as things are it sees nothing: there is no folder \(Name.printable(folder))")
+    }
     try Report(options).confirmation(
       .object(witness.object),
       text: "\(witness.name) is a witness: \(witness.word) \(Diagnostics.printable(witness.place))")

@@ -10,17 +10,26 @@ struct MemberCommand: AsyncParsableCommand {
     subcommands: [MemberAddCommand.self, MemberListCommand.self, MemberRemoveCommand.self])
 }
 
-extension LogMember.Role: ExpressibleByArgument {}
+extension LogMember.Role: ExpressibleByArgument {
+  package static var allValueStrings: [String] { inOrder.map(\.rawValue) }
+
+  /// Who may most comes first.
+  fileprivate static let inOrder = [Self.owner, .operator, .auditor]
+}
 
 struct MemberAddCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "add", abstract: "Make somebody a member, by the card that `relatch identity show` prints for them.",
     discussion: """
-      owner     opens every credential, and says who the members are and what they may open \
-      operator  opens and rotates the credentials granted to it, and no other \
-      auditor   opens nothing; for whoever reads the vault, and is to be known to it \
+      \(HelpText.columns(LogMember.Role.inOrder.map { (word: $0.rawValue, meaning: $0.meaning) }))
+
       A card says only what somebody wrote into it: compare the recipient and the signing key that are printed with those \
       on the member's machine, over another channel than the card came by.
+
+      \(HelpText.examples(
+        "relatch identity show > bob.card          # bob, on his machine",
+        "relatch member add bob.card --role operator",
+        "relatch grant crm bob"))
       """)
 
   @OptionGroup var options: CommonOptions
@@ -28,7 +37,7 @@ struct MemberAddCommand: AsyncParsableCommand {
   @Argument(help: ArgumentHelp("The card's file; - for standard input.", valueName: "card-file"))
   var card: String
 
-  @Option(help: "What the member may do: owner, operator or auditor.")
+  @Option(help: "What the member may do.")
   var role: LogMember.Role
 
   @Option(help: ArgumentHelp("What the member is called here; the card's name, if not said.", valueName: "name"))
@@ -103,7 +112,12 @@ struct MemberRemoveCommand: AsyncParsableCommand {
   func run() async throws {
     let (name, now) = (name, WallClock.now())
     let withdrawal = try await Places(options).changingMembers { vault, keep in
-      try await vault.removeMember(name, now: now, keeping: keep)
+      guard name != vault.member.name else {
+        throw Failure(
+          .notPermitted, "\(name) cannot remove themselves: one owner always remains",
+          hint: "another owner can: `relatch member list` names them")
+      }
+      return try await vault.removeMember(name, now: now, keeping: keep)
     }
     try Report(options).withdrawal(withdrawal, from: name, of: nil)
   }

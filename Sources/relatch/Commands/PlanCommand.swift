@@ -87,7 +87,7 @@ struct PlanSubject: Sendable {
   let standing: RotationSchedule.Standing
   /// The restore from a backup after which it was not compared with its provider.
   let restoration: VaultRestoration?
-  /// The live run that has it, in its own words.
+  /// The live run that has it.
   let holder: String?
   let logSize: UInt64
 
@@ -98,12 +98,7 @@ struct PlanSubject: Sendable {
     journal = try RotationJournal(view, of: credential)
     standing = try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now)
     restoration = try view.restoration(unreconciled: credential)
-    let holder = try view.leaseHolder(of: RotationRunner.leaseName(of: credential))
-    let isHeld =
-      holder.map {
-        $0.expires > now.milliseconds && !RunHolder.isGone(RotationRunner.process(holding: $0.holder).words)
-      } ?? false
-    self.holder = isHeld ? holder?.holder : nil
+    holder = try view.runAtWork(on: credential, now: now)
   }
 }
 

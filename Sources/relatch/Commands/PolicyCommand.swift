@@ -6,7 +6,15 @@ import Vault
 struct PolicyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "policy", abstract: "Show or change a credential's rules for rotation.",
-    discussion: Policy.help)
+    discussion: """
+      \(Policy.help)
+
+      \(HelpText.examples(
+        "relatch policy crm",
+        "relatch policy crm max-age=90d jitter=10d grace=2d",
+        "relatch policy crm 'window=mon-fri 01:00-05:00 Europe/Kyiv'",
+        "relatch policy crm max-age=none"))
+      """)
 
   @OptionGroup var options: CommonOptions
 
@@ -40,23 +48,6 @@ struct PolicyCommand: AsyncParsableCommand {
 }
 
 extension Policy {
-  /// The keys in a column and what they mean beside it, in lines that an ordinary terminal holds: the parser breaks longer ones,
-  /// and goes on at the left.
-  static let help: String = {
-    let width = 2 + (keys.map(\.key.count).max() ?? 0) + 2
-    return keys.map { key, meaning in
-      var lines = [""]
-      for word in meaning.split(separator: " ") {
-        let line = lines[lines.count - 1]
-        if width + line.count + 1 + word.count < 80 {
-          lines[lines.count - 1] = line.isEmpty ? String(word) : "\(line) \(word)"
-        } else {
-          lines.append(String(word))
-        }
-      }
-      let blank = String(repeating: " ", count: width)
-      let first = "  \(key)" + blank.dropFirst(2 + key.count)
-      return first + lines.joined(separator: "\n" + blank)
-    }.joined(separator: "\n")
-  }()
+  /// The keys and what each means.
+  static let help = HelpText.columns(keys.map { (word: $0.key, meaning: $0.meaning) })
 }

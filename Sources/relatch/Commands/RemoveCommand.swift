@@ -1,5 +1,7 @@
 import ArgumentParser
+import Glibc
 import JSON
+import Rotation
 import Vault
 
 struct RemoveCommand: AsyncParsableCommand {
@@ -7,8 +9,10 @@ struct RemoveCommand: AsyncParsableCommand {
     commandName: "remove", abstract: "Remove a credential with all its pairs: nobody can open them afterwards.",
     discussion: """
       Nothing is asked of the provider: its pairs stay what they are there. A credential that administers others is not \
-      removed, nor one with a pair that is staged or still owed, unless --forget-debts says so. What was delivered to \
-      sinks stays where it is.
+      removed, nor one with an unfinished rotation or with a pair that is staged or still owed, unless --forget-debts says \
+      so. What was delivered to sinks stays where it is.
+
+      At a terminal it asks first; what comes from a pipe or a script without one is not asked.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -16,12 +20,18 @@ struct RemoveCommand: AsyncParsableCommand {
   @Argument(help: "The credential's name.")
   var name: String
 
-  @Flag(help: "Remove it although a pair is staged, or owed and perhaps still accepted.")
+  @Flag(help: "Remove it although a rotation is unfinished or a pair is owed, and perhaps still accepted.")
   var forgetDebts = false
+
+  @Flag(help: "Do not ask.")
+  var yes = false
 
   func run() async throws {
     let places = try Places(options)
-    let removed = try await places.openVault().remove(name, forgettingDebts: forgetDebts, now: WallClock.now())
+    let vault = try await places.openVault()
+    try await confirm(in: vault)
+    let removed = try await vault.removeIdle(
+      name, forgettingDebts: forgetDebts, now: WallClock.now(), isGone: RunHolder.isGone)
     KeptTokens(of: places).forget(removed.id)
     let forgotten = (removed.versions.filter { $0.stage == .staged } + removed.debts).map(\.number).sorted()
     let report = Report(options)
@@ -34,5 +44,18 @@ struct RemoveCommand: AsyncParsableCommand {
         + (forgotten.isEmpty
           ? "" : "; the provider may accept version \(forgotten.map(String.init).joined(separator: ", ")) still"))
     report.note("its active pair is not touched at the provider: whoever has it can use it")
+  }
+
+  /// There is no way back: whoever sits there is asked.
+  private func confirm(in vault: UnlockedVault) async throws {
+    guard !yes, isatty(STDIN_FILENO) == 1 else { return }
+    let name = name
+    let versions = try await vault.read { try $0.credential(name).versions }
+    let pairs = versions.count == 1 ? "its pair" : "its \(versions.count) pairs"
+    let isMeant = try await TerminalOperator.shared.confirms(
+      ["removing \(name) destroys \(pairs) in this vault: nobody can open them afterwards"], "Remove \(name)?")
+    guard isMeant else {
+      throw Failure(.usage, "\(name) is not removed: the answer was no", hint: "--yes removes it without asking")
+    }
   }
 }

@@ -15,6 +15,14 @@ struct RestoreCommand: AsyncParsableCommand {
       Needs an owner's identity. The vault appears as a whole, after all of it was verified, or not at all. What was rotated \
       since the backup was made has another pair at the provider than in it: `relatch resume` compares each credential, \
       and nothing is delivered or rotated before that.
+
+      To try a backup while the vault is in use, set XDG_STATE_HOME to an empty folder, for `restore` and for whatever looks at \
+      the copy: else the vault that is in use counts as the older copy, and ends with 65.
+
+      \(HelpText.examples(
+        "relatch restore backup.age --owner relatch/…",
+        "relatch restore backup.age --accept-rollback     # the newer vault is lost",
+        "XDG_STATE_HOME=$PWD/trial relatch restore backup.age --vault trial/vault"))
       """)
 
   @OptionGroup var options: CommonOptions
@@ -55,6 +63,13 @@ struct RestoreCommand: AsyncParsableCommand {
       Diagnostics.standard.warning(
         "nothing of this vault was seen here before: compare the owner's key with what is known elsewhere")
     }
+    if let id = Identifier(found.id), let known = places.knownVaults {
+      for other in OpenedVaults.shared.otherPlaces(of: id, at: places.vault, with: known) {
+        Diagnostics.standard.warning(
+          "this vault is also at \(Name.printable(other)), which is an older copy from now on and ends with 65: use one of the two;"
+            + " only to try a backup, restore it with XDG_STATE_HOME set to an empty folder")
+      }
+    }
     try tell(found, places, isBehind: loss != nil, now: now)
   }
 
@@ -81,6 +96,8 @@ struct RestoreCommand: AsyncParsableCommand {
         try extraction.append($0)
       }
       try extraction.finish()
+    } catch let error as AgeError where error.code == .notAnAgeFile {
+      throw Failure(damaged: "this is no backup of a vault: \(error)")
     } catch let error as AgeError where error.code != .noMatchingIdentity {
       throw Failure(damaged: "the backup is damaged: \(error)")
     } catch let error as VaultError where error.code == .corrupt {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Audit
 import JSON
+import Providers
 import Rotation
 import Sodium
 import Storage
@@ -20,6 +21,12 @@ struct RevokeCommand: AsyncParsableCommand {
 
       With --pair-file the file is searched, whatever its format, for secrets of the vault: it is said whose they are and \
       whether the provider still accepts them, and these are revoked. What is in it is never printed.
+
+      \(HelpText.examples(
+        "relatch revoke crm --reason 'in a public repository'",
+        "relatch revoke --pair-file found.txt --reason 'in a ticket'",
+        "relatch revoke --exposed-to bob --reason 'laptop stolen'",
+        "relatch revoke --all --reason 'the vault was taken' --jobs 32"))
       """)
 
   @OptionGroup var options: CommonOptions
@@ -52,6 +59,10 @@ struct RevokeCommand: AsyncParsableCommand {
     help: ArgumentHelp(
       "The newest version that leaked; else the one whose leak is noted already, or the active one.",
       valueName: "number"))
+  var upTo: UInt64?
+
+  /// As `--up-to` was called at first.
+  @Option(help: .hidden)
   var version: UInt64?
 
   @Flag(help: "End the leaked pair before its replacement is proved and delivered, and accept the outage.")
@@ -71,10 +82,13 @@ struct RevokeCommand: AsyncParsableCommand {
         "expected names of credentials, or one of --all, --provider ID, --tag TAG, --exposed-to MEMBER, --pair-file FILE"
       )
     }
-    guard version == nil || Set(names).count == 1 else {
-      throw ValidationError("--version is of one credential: name it, and it alone")
+    guard newest == nil || Set(names).count == 1 else {
+      throw ValidationError("--up-to is of one credential: name it, and it alone")
     }
+    guard upTo == nil || version == nil else { throw ValidationError("--up-to and --version are the same: give one") }
   }
+
+  private var newest: UInt64? { upTo ?? version }
 
   private func requireVersion(_ version: UInt64, of credential: Credential) throws {
     guard credential.version(version) != nil else {
@@ -116,10 +130,21 @@ struct RevokeCommand: AsyncParsableCommand {
   }
 
   private func chosen(in vault: UnlockedVault) async throws -> [LeakedVersion] {
-    let (names, provider, exposedTo, version) = (names, provider, exposedTo, version)
+    let (names, provider, exposedTo, version) = (names, provider, exposedTo, newest)
     let member = vault.member
     if let tag {
       return try await vault.rotatable(with: tag).map { LeakedVersion(credential: $0, version: nil) }
+    }
+    if let provider, names.isEmpty {
+      _ = try providerKind(provider)
+      let isThere = try await vault.read { view in
+        try view.names().contains { name in (try? view.credential(name)).map { $0.provider == provider } ?? true }
+      }
+      guard isThere else {
+        throw Failure(
+          .notFound, "no credential of this vault is of the provider \(provider)",
+          hint: "`relatch list` names the provider of each")
+      }
     }
     return try await vault.read { view in
       if let exposedTo {

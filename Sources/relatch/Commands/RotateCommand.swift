@@ -182,4 +182,9 @@ extension VaultView {
 extension Credential {
   /// Whether it has what its provider needs to rotate it, and is not only used.
   var canRotate: Bool { (try? providerKind(provider))?.descriptor.canRotate(settings) ?? false }
+
+  /// The first setting that its provider needs to rotate it and that it lacks; nil if none.
+  var missingToRotate: String? {
+    (try? providerKind(provider))?.descriptor.settings.first { $0.isRequiredToRotate && settings[$0.key] == nil }?.key
+  }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Rotation
 import Storage
 import Vault
 
@@ -13,7 +14,10 @@ struct ShowCommand: AsyncParsableCommand {
 
   func run() async throws {
     let name = name
-    let credential = try await Places(options).openLocked().read { try $0.credential(name) }
+    let (credential, journal) = try await Places(options).openLocked().read { view in
+      let credential = try view.credential(name)
+      return (credential, try RotationJournal(view, of: credential))
+    }
     var lines = [
       "name      \(credential.name)", "provider  \(credential.provider)",
       "admin     \(credential.isSelfAdministered ? "self" : credential.admin)", "added     \(credential.created)",
@@ -28,7 +32,16 @@ struct ShowCommand: AsyncParsableCommand {
     }
     lines += credential.versions.map { version in
       "version   \(version.number) \(version.stage.rawValue) since \(version.since)"
-        + (version.expires.map { ", the provider ends it at \($0)" } ?? "")
+        // What is retired was seen to be refused: nothing is left to end.
+        + (version.stage == .retired ? "" : version.expires.map { ", the provider ends it at \($0)" } ?? "")
+    }
+    if let transfer = credential.transfer { lines.append("handoff   \(transfer.words)") }
+    if let journal, !journal.machine.state.isFinal {
+      lines.append("rotation  \(journal.number) \(journal.machine.state.rawValue) since \(journal.latest)")
+    }
+    lines += credential.deliveries.map { delivery in
+      let word = delivery.settings.word
+      return word + String(repeating: " ", count: max(1, 10 - word.count)) + delivery.line(of: credential)
     }
     try Report(options).result(credential.json(type: "credential"), text: lines.joined(separator: "\n"))
   }

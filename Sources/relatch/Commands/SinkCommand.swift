@@ -16,6 +16,11 @@ struct SinkAddCommand: AsyncParsableCommand {
     discussion: """
       The file is replaced at once, never written half, and nobody but its owner, and its group if the mode says so, may \
       read it. A template has {{client_id}}, {{client_secret}}, {{name}} and {{version}}.
+
+      \(HelpText.examples(
+        "relatch sink add crm /etc/crm/pair.json",
+        "relatch sink add crm /etc/crm/env --format dotenv --mode 0640",
+        "relatch deliver crm                       # the active pair, now"))
       """)
 
   enum Format: String, ExpressibleByArgument, CaseIterable {
@@ -129,7 +134,7 @@ enum Deliveries {
     try Report(options).result(
       .object(["credential": .string(name), "delivery": .string(delivery), "type": "removed"]),
       text: "\(name): the \(removed.settings.word) \(delivery) is removed"
-        + (removed.isFile ? "; its file stays where it is" : ""))
+        + (removed.hasFile ? "; its file stays where it is" : ""))
   }
 }
 
@@ -150,6 +155,12 @@ extension DeliverySettings {
 }
 
 extension DeliveryRecord {
+  /// Whether it is a sink, and something stands in its place.
+  fileprivate var hasFile: Bool {
+    guard case .file(let file) = settings.kind else { return false }
+    return PrivateFile.exists(file.path)
+  }
+
   fileprivate func object(of credential: Credential) -> JSONValue {
     guard case .object(var members) = json(of: credential) else { return json }
     members["credential"] = .string(credential.name)

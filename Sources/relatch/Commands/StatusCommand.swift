@@ -33,8 +33,10 @@ struct StatusCommand: AsyncParsableCommand {
       return try credentials.map { credential in
         try index.require(credential)
         let journal = try RotationJournal(view, of: credential)
+        let isUnderWay = journal.map { !$0.machine.state.isFinal } ?? false
         return Standing(
           credential: credential, journal: journal,
+          holder: isUnderWay ? try view.runAtWork(on: credential, now: now) : nil,
           isReconciled: try view.restoration(unreconciled: credential) == nil,
           schedule: try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now))
       }
@@ -87,6 +89,8 @@ extension RotationSchedule.Standing {
 struct Standing: Sendable {
   let credential: Credential
   let journal: RotationJournal?
+  /// Who is at work on it now, as far as is known; nil if nobody is.
+  let holder: String?
   /// Whether it was compared with its provider since the vault was restored from a backup, if it was.
   let isReconciled: Bool
   let schedule: RotationSchedule.Standing
@@ -122,12 +126,15 @@ struct Standing: Sendable {
         "  the vault was restored from a backup, and this not compared with the provider since:"
           + " `relatch resume \(credential.name)` does")
     }
-    if let text = schedule.text(of: credential, at: now) { lines.append("  \(text)") }
+    if let holder {
+      lines.append("  another run is at work on it now (\(holder))")
+    } else if let text = schedule.text(of: credential, at: now) {
+      lines.append("  \(text)")
+    }
     if let leak = credential.leak {
       lines.append(
         "  incident \(leak.incident): versions up to \(leak.version) leaked, reported at \(leak.since)"
-          + (credential.isActiveLeaked
-            ? ", the active one with them: `relatch resume \(credential.name)` replaces it" : ""))
+          + (credential.isActiveLeaked ? ", the active one with them: \(wayOut)" : ""))
     }
     if let exposure = credential.exposure, !schedule.tellsOfExposure {
       lines.append("  \(exposure.text): `relatch rotate \(credential.name)` replaces it")
@@ -161,11 +168,18 @@ struct Standing: Sendable {
       lines.append("  \(delivery.lack(of: active?.number ?? 0)): `relatch deliver \(credential.name)` tries it")
     }
     if let underWay, let journal {
+      let state = underWay == .ready ? "begun, and nothing asked of the provider," : underWay.rawValue
       lines.append(
-        "  rotation \(journal.number) is \(underWay.rawValue) since \(journal.latest):"
-          + " `relatch rotate \(credential.name)` continues it")
+        "  rotation \(journal.number) is \(state) since \(journal.latest)"
+          + (holder == nil && credential.canRotate ? ": `relatch rotate \(credential.name)` continues it" : ""))
     }
     return lines.joined(separator: "\n")
+  }
+
+  /// How an active pair that leaked is replaced.
+  private var wayOut: String {
+    guard let missing = credential.missingToRotate else { return "`relatch resume \(credential.name)` replaces it" }
+    return "setting \(missing) is missing, so that only you can replace it: docs/leak.md says how"
   }
 
   /// Until when the schedule waits because of attempts that came to nothing.

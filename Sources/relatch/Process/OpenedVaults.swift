@@ -85,6 +85,11 @@ final class OpenedVaults: Sendable {
     opened.withLock { $0[Self.absolute(path)] = adopted }
   }
 
+  /// The other folders, by their absolute paths, in which the vault in the folder `path` was seen and stands still.
+  func otherPlaces(of vault: Identifier, at path: String, with known: KnownVaults) -> [String] {
+    known.places(of: vault, but: Self.absolute(path))
+  }
+
   /// What the vault in `store`, which is to stand at the absolute path `place`, lacks of what was seen of it, or whose place
   /// it would take; nil if nothing.
   func loss(of store: any Store, at place: String, with known: KnownVaults) async throws -> VaultError? {
@@ -120,7 +125,13 @@ final class OpenedVaults: Sendable {
       found.append(error.description)
     }
     // A person who accepts one must have been told of both.
-    guard found.isEmpty else { throw VaultError(.rolledBack, found.joined(separator: "; and ")) }
+    guard found.isEmpty else {
+      let others = known.places(of: id, but: place).map { Name.printable($0) }
+      if !others.isEmpty {
+        found.append("this vault is also at \(others.joined(separator: ", ")), where it may have gone on")
+      }
+      throw VaultError(.rolledBack, found.joined(separator: "; and "))
+    }
     return Opened(
       vault: vault, id: id, known: known, seen: seen, isAccepted: false, kept: before == id ? seen?.checkpoint : nil)
   }

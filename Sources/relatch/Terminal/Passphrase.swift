@@ -98,7 +98,7 @@ struct Passphrase: Sendable {
         try screen.write("relatch: \(Diagnostics.printable(prompt)): ")
         let secret = try Self.line(typedAt: descriptor)
         try screen.write("\n")
-        guard secret.count > 0 else { throw PassphraseError(.empty, "no \(prompt) was typed") }
+        guard secret.count > 0 else { throw PassphraseError(.empty, "nothing was typed as the \(prompt)") }
         return secret
       } catch let interruption as Interruption {
         try screen.write("\n")

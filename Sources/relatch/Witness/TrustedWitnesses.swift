@@ -37,7 +37,10 @@ struct TrustedWitnesses: ParsableArguments {
   func keys() throws -> [WitnessKey] {
     if let requireWitness, !(0...witnesses.count).contains(requireWitness) {
       throw Failure(
-        .usage, "--require-witness \(requireWitness): expected 0 to \(witnesses.count), as many as there are --witness",
+        .usage,
+        witnesses.isEmpty
+          ? "--require-witness \(requireWitness): there is no --witness"
+          : "--require-witness \(requireWitness): expected 0 to \(witnesses.count), as many as there are --witness",
         hint: "give the key of each witness with --witness")
     }
     return try witnesses.map { text in

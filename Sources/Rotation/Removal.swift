@@ -1,0 +1,34 @@
+package import Audit
+import Storage
+package import Vault
+
+extension UnlockedVault {
+  /// Removes a credential of which no rotation is under way, and returns what it was.
+  ///
+  /// Throws what `remove` throws; `RotationError.held` while another run has the credential, whatever is forgotten: it would go on
+  /// asking the provider for a pair that nobody keeps. `unfinished` if a rotation of it was begun and neither finished nor given up,
+  /// unless `forgettingDebts`: a pair may be at the provider that only the journal tells of. `isGone` says that the holder of a lease
+  /// is a dead process.
+  package func removeIdle(
+    _ name: String, forgettingDebts: Bool, now: Timestamp, isGone: @escaping @Sendable (_ holder: String) -> Bool
+  ) async throws -> Credential {
+    try await remove(name, forgettingDebts: forgettingDebts, now: now) { change, credential in
+      let holder = try change.leases.leaseHolder(of: RotationRunner.leaseName(of: credential))
+      if let holder, holder.expires > now.milliseconds,
+        !isGone(RotationRunner.process(holding: holder.holder).words)
+      {
+        throw RotationError(
+          .held, "cannot remove \(name): another run is at work on it (\(RotationRunner.briefly(holder.holder)))",
+          hint: "wait for that run to end; if its process is gone, `relatch resume \(name)` takes over")
+      }
+      guard !forgettingDebts, let journal = try RotationJournal(change.view, of: credential) else { return }
+      // A debt that is left of a rotation is told with the others.
+      guard !journal.machine.state.isFinal, journal.machine.state != .owed else { return }
+      throw RotationError(
+        .unfinished,
+        "cannot remove \(name): rotation \(journal.number) is not finished, and its pair may be at the provider",
+        hint: "`relatch resume \(name)` finishes it, `relatch abort \(name)` gives it up;"
+          + " --forget-debts removes it all the same")
+    }
+  }
+}

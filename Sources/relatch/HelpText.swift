@@ -1,0 +1,32 @@
+/// Parts of help texts, in lines that an ordinary terminal holds: the parser breaks longer ones, and goes on at the left.
+enum HelpText {
+  private static let width = 80
+
+  /// Each word in a column and what it means beside it.
+  static func columns(_ rows: [(word: String, meaning: String)]) -> String {
+    let column = 2 + (rows.map(\.word.count).max() ?? 0) + 2
+    let blank = String(repeating: " ", count: column)
+    return rows.map { row in
+      "  \(row.word)\(blank.dropFirst(2 + row.word.count))"
+        + lines(row.meaning, width - 1 - column).joined(separator: "\n" + blank)
+    }.joined(separator: "\n")
+  }
+
+  /// Commands as they are typed.
+  static func examples(_ commands: String...) -> String {
+    "EXAMPLES\n" + commands.map { "  \($0)" }.joined(separator: "\n")
+  }
+
+  /// `text` in lines of at most `width`, broken at blanks.
+  private static func lines(_ text: String, _ width: Int) -> [String] {
+    var lines: [String] = []
+    for word in text.split(separator: " ") {
+      if let last = lines.last, last.count + 1 + word.count <= width {
+        lines[lines.count - 1] = "\(last) \(word)"
+      } else {
+        lines.append(String(word))
+      }
+    }
+    return lines
+  }
+}

@@ -1,0 +1,95 @@
+import ArgumentParser
+import Vault
+
+/// What a command line that the parser refused was about: which verb it names, and what may have been meant.
+struct MistakenArguments {
+  /// The verbs that were recognised, as in `log`, `witness`, `add`; none for the program itself.
+  let verbs: [String]
+  /// The first word that should be a verb and is none; nil if there is no such word.
+  private let stranger: String?
+  /// The verbs that could have stood there.
+  private let known: [String]
+  private let rest: [String]
+
+  /// `arguments` are those after the program's name.
+  init(_ arguments: [String]) {
+    let words = arguments.first == "help" ? Array(arguments.dropFirst()) : arguments
+    var found: [String] = []
+    var configuration = Relatch.configuration
+    var names = configuration.subcommands.compactMap { $0.configuration.commandName }
+    while found.count < words.count, let index = names.firstIndex(of: words[found.count]) {
+      configuration = configuration.subcommands[index].configuration
+      names = configuration.subcommands.compactMap { $0.configuration.commandName }
+      found.append(words[found.count])
+    }
+    verbs = found
+    known = names
+    rest = Array(words.dropFirst(found.count))
+    stranger = names.isEmpty ? nil : rest.first.flatMap { $0.hasPrefix("-") ? nil : $0 }
+  }
+
+  /// Where to read what the verb takes.
+  var help: String {
+    verbs.isEmpty
+      ? "`relatch help` lists the commands" : "`relatch help \(verbs.joined(separator: " "))` says what it takes"
+  }
+
+  /// The failure of a word that should be a verb and is none; nil if there is none.
+  var unknownVerb: Failure? {
+    guard let stranger else { return nil }
+    let path = (["relatch"] + verbs).joined(separator: " ")
+    let near = known.filter { stranger.isNear($0) }.min { stranger.distance(to: $0) < stranger.distance(to: $1) }
+    let meant = near.map { "did you mean `\(path) \($0)`? " } ?? ""
+    return Failure(
+      .usage, "\(path) has no command \(Name.printable(stranger))",
+      hint: meant + (verbs.isEmpty ? help : "it has \(known.joined(separator: ", "))"))
+  }
+
+  /// The failure that the parser's `message` tells, with what it does not know of this program; else `hint` says what to do.
+  func failure(_ message: String, hint: String) -> Failure {
+    if let unknownVerb { return unknownVerb }
+    if verbs.isEmpty, let first = rest.first, first.hasPrefix("-") {
+      return Failure(
+        .usage, Self.withoutFarGuess(message),
+        hint: "options stand after the command, as in `relatch status \(first) …`; \(help)")
+    }
+    let takesProgram = [["hook", "add"], ["log", "witness", "add"]].contains(verbs)
+    let isOfWords = message.hasPrefix("Unexpected argument") || message.contains("unexpected arguments")
+    if takesProgram, isOfWords, !rest.contains("--") {
+      return Failure(.usage, message, hint: "put -- before the program and its arguments; \(help)")
+    }
+    return Failure(.usage, Self.withoutFarGuess(message), hint: hint)
+  }
+
+  /// The parser offers the option with the fewest differences, however many they are.
+  private static func withoutFarGuess(_ message: String) -> String {
+    let parts = message.split(separator: "'", omittingEmptySubsequences: false)
+    // Unknown option 'ONE'. Did you mean 'OTHER'?
+    guard parts.count == 5, parts[0] == "Unknown option ", parts[2].hasSuffix("Did you mean ") else { return message }
+    return String(parts[1]).isNear(String(parts[3])) ? message : "Unknown option '\(parts[1])'"
+  }
+}
+
+extension String {
+  /// Whether it may be a slip of the finger of `other`.
+  fileprivate func isNear(_ other: String) -> Bool { distance(to: other) <= (other.count < 5 ? 1 : 2) }
+
+  /// How many letters must be put in, left out, changed or swapped with the next to make it `other`.
+  fileprivate func distance(to other: String) -> Int {
+    let (own, others) = (Array(utf8), Array(other.utf8))
+    guard own.count <= 64, others.count <= 64 else { return .max }
+    var rows = [Array(0...others.count)]
+    for (i, byte) in own.enumerated() {
+      var row = [i + 1]
+      for (j, wanted) in others.enumerated() {
+        var least = Swift.min(rows[i][j + 1] + 1, row[j] + 1, rows[i][j] + (byte == wanted ? 0 : 1))
+        if i > 0, j > 0, byte == others[j - 1], own[i - 1] == wanted {
+          least = Swift.min(least, rows[i - 1][j - 1] + 1)
+        }
+        row.append(least)
+      }
+      rows.append(row)
+    }
+    return rows[own.count][others.count]
+  }
+}

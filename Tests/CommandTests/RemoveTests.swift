@@ -1,0 +1,52 @@
+import Foundation
+import Testing
+
+/// Nobody can open a removed pair again: whoever removes one must know what it is.
+@Suite("Removing a credential")
+struct RemoveTests {
+  @Test("that another run rotates is held back by it, and by what that run leaves when it is killed")
+  func underWay() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    try await place.org.fault("slow", "POST", "*/staged", ["seconds": 60])
+    let running = try place.start(arguments: ["rotate", "crm"])
+    try await running.wait("the rotation to have asked") { _, errors in errors.contains("asking for a new pair") }
+    for options in [[], ["--forget-debts"]] {
+      let removed = try await place.run(Programs.relatch, ["remove", "crm"] + options)
+      expectFailure(removed, 75, "another run is at work on it (pid \(running.pid) ")
+    }
+    running.send(SIGKILL)
+    _ = try await running.outcome()
+    let removed = try await place.relatch("remove", "crm")
+    expectFailure(removed, 64, "rotation 1 is not finished")
+    #expect(removed.errorText.contains("`relatch resume crm`") && removed.errorText.contains("`relatch abort crm`"))
+    try await place.org.clearFaults()
+    #expect(try await place.relatch("abort", "crm").code == 0)
+    #expect(try await place.relatch("remove", "crm").code == 0)
+    #expect(try await place.logIsWhole())
+  }
+
+  @Test("that was left unfinished is done by --forget-debts: its provider may be gone")
+  func forgetting() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    try await place.org.fault("unavailable", "PATCH", "*")
+    #expect(try await place.relatch("rotate", "crm").code == 69)
+    expectFailure(try await place.relatch("remove", "crm"), 64, "is not finished")
+    #expect(try await place.relatch("remove", "crm", "--forget-debts").code == 0)
+    #expect(try await place.logIsWhole())
+  }
+
+  @Test("is asked about at a terminal, and not with --yes")
+  func asked() async throws {
+    let app = try await ConnectedApp()
+    let refused = try app.start("remove", "crm")
+    try refused.answer("Remove crm?", "no")
+    let outcome = try await refused.end()
+    expectFailure(outcome, 64, "crm is not removed")
+    #expect(try await app.place.relatch("read", "crm").code == 0)
+    let removed = try app.start("remove", "crm", flags: ["--yes"])
+    #expect(try await removed.end().code == 0)
+    expectFailure(try await app.place.relatch("read", "crm"), 66)
+  }
+}
