@@ -62,6 +62,7 @@ extension LogVerification {
       try add(checkpoint: found.value)
       checkpoint = try checkpoints.next(in: transaction)
     }
+    var hashing = LeafHashing(after: frontier)
     try transaction.scan(.log, from: size.bigEndianBytes) { key, value in
       let index = size
       guard key.isKey(of: index) else {
@@ -69,7 +70,9 @@ extension LogVerification {
       }
       let reading: Reading
       do {
-        reading = try add(entry: value)
+        reading = try read(entry: value)
+        hashing.append(value)
+        if isRemembered { try catchUp(hashing.frontier()) }
       } catch let error as AuditError { throw try Self.pinpointed(error, since: firstUnsigned, in: transaction) }
       if case .full = reading {
         try visit(reading, value, index, membership)
@@ -79,12 +82,14 @@ extension LogVerification {
       while let found = checkpoint, found.key == size.bigEndianBytes {
         let start = firstUnsigned
         do {
+          try catchUp(hashing.frontier())
           try add(checkpoint: found.value)
         } catch let error as AuditError { throw try Self.pinpointed(error, since: start, in: transaction) }
         checkpoint = try checkpoints.next(in: transaction)
       }
       return true
     }
+    try catchUp(hashing.frontier())
     // What is left stands at sizes that the log does not have, or has passed.
     if let found = checkpoint { try add(checkpoint: found.value) }
     if checkpoint != nil {

@@ -28,7 +28,10 @@ package struct LogVerification {
 
   private let expectations: LogExpectations
   private var remembered: ArraySlice<Checkpoint>
-  private var frontier = MerkleFrontier()
+  /// Of the entries that were hashed so far: all, but while they are hashed elsewhere.
+  private(set) var frontier = MerkleFrontier()
+  /// How many entries were added.
+  package private(set) var size: UInt64 = 0
   /// Who the members are after the entries added so far; nil before the first.
   package private(set) var membership: Membership?
   private(set) var run: Run?
@@ -50,6 +53,7 @@ package struct LogVerification {
     expectations = LogExpectations()
     remembered = []
     self.frontier = frontier
+    size = frontier.size
     membership = seen.membership
     checkpoint = seen.checkpoint
     // The run may have gone on since, and then another checkpoint has taken the place of the one that was seen.
@@ -58,11 +62,8 @@ package struct LogVerification {
     lastActor = seen.actor
   }
 
-  /// How many entries were added.
-  package var size: UInt64 { frontier.size }
-
   /// The first entry that no verified checkpoint covers, which is where to look when a checkpoint does not verify.
-  var firstUnsigned: UInt64 { run?.start ?? frontier.size }
+  var firstUnsigned: UInt64 { run?.start ?? size }
 
   /// Adds the next entry. Throws an error that names it if it cannot stand where it does.
   @discardableResult
@@ -70,7 +71,15 @@ package struct LogVerification {
 
   /// The same where it lies.
   mutating func add(entry bytes: borrowing Span<UInt8>) throws(AuditError) -> Reading {
-    let index = frontier.size
+    let reading = try read(entry: bytes)
+    frontier.append(leafHash: MerkleTree.leafHash(bytes.bytes))
+    try compareRemembered()
+    return reading
+  }
+
+  /// The same without hashing it: before a root is compared, `catchUp` must be called.
+  mutating func read(entry bytes: borrowing Span<UInt8>) throws(AuditError) -> Reading {
+    let index = size
     let reading: Reading
     // Most entries go on with a run and change no member: those need no more than a look.
     if let run, let head = EntryHead(of: bytes, by: run.name, isOwner: run.member.role == .owner) {
@@ -84,9 +93,17 @@ package struct LogVerification {
         reading = .full(entry)
       } catch { throw error.at(index) }
     }
-    frontier.append(leafHash: MerkleTree.leafHash(bytes.bytes))
-    try compareRemembered()
+    size += 1
     return reading
+  }
+
+  /// Whether the root of the entries read so far is to be compared with a remembered one.
+  var isRemembered: Bool { remembered.first?.size == size }
+
+  /// Takes the frontier of all entries that were read, which were hashed elsewhere. Throws as `add` does.
+  mutating func catchUp(_ frontier: MerkleFrontier) throws(AuditError) {
+    self.frontier = frontier
+    try compareRemembered()
   }
 
   /// Adds the checkpoint that stands after the entries added so far.
@@ -95,10 +112,10 @@ package struct LogVerification {
     do throws(AuditError) {
       let signed = try SignedCheckpoint(decoding: bytes)
       let found = signed.checkpoint
-      guard found.size <= frontier.size else {
-        throw AuditError(.incomplete, "found \(frontier.size) entries, expected the \(found.size) of a checkpoint")
+      guard found.size <= size else {
+        throw AuditError(.incomplete, "found \(size) entries, expected the \(found.size) of a checkpoint")
       }
-      guard let run, found.size == frontier.size else {
+      guard let run, found.size == size else {
         throw AuditError(.inconsistent, "a checkpoint of size \(found.size) where no run of one member's entries ends")
       }
       guard found.origin == membership?.origin else {
@@ -109,7 +126,7 @@ package struct LogVerification {
       guard found.root == frontier.root else {
         throw AuditError(
           .corrupt,
-          "entries \(run.start) to \(frontier.size - 1) by \"\(run.member.name)\" have root \(hexText(frontier.root.bytes)), "
+          "entries \(run.start) to \(size - 1) by \"\(run.member.name)\" have root \(hexText(frontier.root.bytes)), "
             + "expected the signed \(hexText(found.root.bytes))")
       }
       checkpoint = signed
@@ -160,9 +177,9 @@ package struct LogVerification {
     } else {
       guard let member = try membership?.member(entry.member) else { return }
       actor = member
-      try membership?.apply(entry, at: frontier.size)
+      try membership?.apply(entry, at: size)
     }
-    if run == nil { run = Run(member: actor, start: frontier.size) }
+    if run == nil { run = Run(member: actor, start: size) }
     lastActor = entry.member
   }
 
@@ -185,7 +202,7 @@ package struct LogVerification {
   private func unsigned(_ run: Run) -> AuditError {
     AuditError(
       .incomplete, entry: run.start,
-      "entries \(run.start) to \(frontier.size - 1) by \"\(run.member.name)\" end without this member's checkpoint")
+      "entries \(run.start) to \(size - 1) by \"\(run.member.name)\" end without this member's checkpoint")
   }
 }
 
