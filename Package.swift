@@ -23,7 +23,7 @@ let linking: [LinkerSetting] = [
   .unsafeFlags(
     [
       "-use-ld=lld", "-L\(Context.packageDirectory)/.linking", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs",
-      "-Xclang-linker", "-static-libgcc",
+      "-Xlinker", "--no-export-dynamic", "-Xclang-linker", "-static-libgcc",
     ], .when(configuration: .release))
 ]
 

@@ -137,10 +137,14 @@ package struct Membership: Hashable, Sendable {
     witnesses: [StandingWitness] = []
   ) {
     self.bounds = bounds
-    witnessesByName = Dictionary(witnesses.map { ($0.witness.name, $0) }) { first, _ in first }
     self.vault = vault
     self.keyID = keyID
-    byName = Dictionary(standings.map { ($0.card.name, $0) }) { first, _ in first }
+    byName = [:]
+    // One by one: the generic initializer of a dictionary would cost every start a search through all conformances.
+    for witness in witnesses where witnessesByName[witness.witness.name] == nil {
+      witnessesByName[witness.witness.name] = witness
+    }
+    for standing in standings where byName[standing.card.name] == nil { byName[standing.card.name] = standing }
   }
 
   /// What checkpoints of this log call it.
