@@ -108,7 +108,7 @@ let package = Package(
       name: "ProvidersTests",
       dependencies: [
         "Providers", "Rotation", "OAuth", "Transport", "Sodium", "JSON", "Vault", "Audit", "OrgSimulator", "Age",
-        "Storage", "Loopback",
+        "Storage", "Loopback", "Delivery",
       ],
       swiftSettings: strict),
     .testTarget(

@@ -55,9 +55,29 @@ extension AuditLog {
     do {
       try proof.verify(firstRoot: remembered.root, secondRoot: head.root)
     } catch {
+      try requireWholeTree(in: transaction)
       throw AuditError(
         .inconsistent, entry: 0, "the first \(remembered.size) entries are not those seen before")
     }
+  }
+
+  /// Throws `corrupt` unless the stored tree has the nodes of the stored entries: where one is damaged, what is whole looks like
+  /// another history, and nobody is to be accused of that. Goes through all entries, and so is for when something is wrong
+  /// already.
+  package static func requireWholeTree(in transaction: any ReadTransaction) throws {
+    let tree = StoredTree(transaction: transaction)
+    var frontier = MerkleFrontier()
+    var damaged: MerkleTree.Node?
+    try transaction.scan(.log, from: []) { _, value in
+      frontier.append(leafHash: MerkleTree.leafHash(value.bytes)) { node, hash in
+        if damaged == nil, (try? tree.hash(node)) != hash { damaged = node }
+      }
+      return damaged == nil
+    }
+    guard let damaged else { return }
+    throw AuditError(
+      .corrupt, entry: damaged.index << UInt64(damaged.level),
+      "the node of the log's tree at level \(damaged.level), index \(damaged.index) is not that of the entries")
   }
 
   private static func requireEntries(_ size: UInt64, in transaction: any ReadTransaction) throws {

@@ -11,7 +11,7 @@ extension AuditLog {
     leavingOut isIdle: (_ entry: borrowing Span<UInt8>) -> Bool = { _ in false },
     _ visit: (_ entry: LogEntry, _ index: UInt64) throws -> Void
   ) throws {
-    var hashing = LeafHashing(after: MerkleFrontier())
+    var hashing = LeafHashing(after: HashedTree())
     var rows = RowPages(of: .log)
     var index: UInt64 = 0
     while index < end.size, let row = try rows.next(in: transaction) {
@@ -26,7 +26,7 @@ extension AuditLog {
       hashing.append(row.value.span)
       index += 1
     }
-    guard hashing.frontier().root == end.frontier.root else {
+    guard hashing.finish().frontier.root == end.frontier.root else {
       throw AuditError(.corrupt, "the log's entries are not those that its newest checkpoint covers")
     }
   }

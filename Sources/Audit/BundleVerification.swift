@@ -53,7 +53,7 @@ package struct BundleVerification {
 
   package init(expecting expectations: LogExpectations = LogExpectations()) {
     self.expectations = expectations
-    remembered = expectations.remembered
+    remembered = expectations.remembered.filter { $0.size > 0 }
   }
 
   /// Adds the next line, without its newline. Throws `AuditError`.
@@ -154,8 +154,8 @@ package struct BundleVerification {
       throw AuditError(.inconsistent, "found a checkpoint of \(signed.checkpoint.origin), expected \(origin)")
     }
     // Anybody could add a line to a note; nothing would vouch for it.
-    guard signed.note.signatures.count == 1, signed.checkpoint.extensions.isEmpty else {
-      throw AuditError(.malformed, "a checkpoint in a bundle has one signature and no extension")
+    guard signed.note.signatures.count == 1 else {
+      throw AuditError(.malformed, "a checkpoint in a bundle has one signature")
     }
     return (signed, path)
   }
@@ -172,15 +172,12 @@ package struct BundleVerification {
 
   // MARK: - What they say
 
-  /// The most checkpoints with cosignatures that a bundle has.
-  private static let mostCosigned = 16
-
   private mutating func add(cosigned signed: SignedCheckpoint, _ path: [SHA256Digest]) throws {
-    guard let newest, run == nil, cosigned.count < Self.mostCosigned else {
+    guard let newest, run == nil, cosigned.count < LogBundle.mostCosigned else {
       throw AuditError(.malformed, "a bundle has a cosigned checkpoint where none belongs")
     }
     let (found, before) = (signed.checkpoint, cosigned.last?.checkpoint.size ?? 0)
-    guard found.origin == origin, found.extensions.isEmpty, !signed.note.signatures.isEmpty else {
+    guard found.origin == origin, !signed.note.signatures.isEmpty else {
       throw AuditError(.inconsistent, "a cosigned checkpoint of another log or form, expected one of \(origin)")
     }
     guard found.size > before, found.size <= newest.checkpoint.size else {

@@ -2,6 +2,19 @@ import Dispatch
 import Sodium
 import Synchronization
 
+/// The tree of entries as far as they are hashed.
+struct HashedTree: Sendable {
+  var frontier = MerkleFrontier()
+  /// All its nodes, where they are to be compared with stored ones.
+  var nodes: TreeSum?
+
+  mutating func append(leafHash: SHA256Digest) {
+    guard var nodes else { return frontier.append(leafHash: leafHash) }
+    frontier.append(leafHash: leafHash) { nodes.add($0, $1) }
+    self.nodes = nodes
+  }
+}
+
 /// Hashes a long row of entries on another processor while the caller reads on: what is found in an entry and what its tree
 /// hashes to need nothing of each other until a root is compared.
 ///
@@ -15,16 +28,16 @@ struct LeafHashing {
   }
 
   /// What is hashed so far, by whoever is at it.
-  private final class Tree: Sendable {
-    let frontier: Mutex<MerkleFrontier>
+  private final class Worktop: Sendable {
+    let tree: Mutex<HashedTree>
 
-    init(_ frontier: MerkleFrontier) { self.frontier = Mutex(frontier) }
+    init(_ tree: HashedTree) { self.tree = Mutex(tree) }
 
     func append(_ batch: Batch) {
-      frontier.withLock { frontier in
+      tree.withLock { tree in
         var start = 0
         for end in batch.ends {
-          frontier.append(leafHash: MerkleTree.leafHash(batch.bytes.span.extracting(start..<end).bytes))
+          tree.append(leafHash: MerkleTree.leafHash(batch.bytes.span.extracting(start..<end).bytes))
           start = end
         }
       }
@@ -35,14 +48,14 @@ struct LeafHashing {
   private static let bytesPerBatch = 1 << 16
   private static let mostWaiting = 4
 
-  private let tree: Tree
+  private let worktop: Worktop
   /// Made with the first batch: most logs that are read have nothing new, or a few entries.
   private var worker: (queue: DispatchQueue, room: DispatchSemaphore)?
   private var batch = Batch()
   /// Whether something was handed over that is perhaps not hashed yet.
   private var isBehind = false
 
-  init(after frontier: MerkleFrontier) { tree = Tree(frontier) }
+  init(after tree: HashedTree) { worktop = Worktop(tree) }
 
   /// Adds the next entry.
   mutating func append(_ entry: borrowing Span<UInt8>) {
@@ -53,21 +66,21 @@ struct LeafHashing {
       worker ?? (DispatchQueue(label: "relatch.audit.leaves"), DispatchSemaphore(value: Self.mostWaiting))
     worker = (queue, room)
     room.wait()
-    queue.async { [tree, batch] in
-      tree.append(batch)
+    queue.async { [worktop, batch] in
+      worktop.append(batch)
       room.signal()
     }
     isBehind = true
     batch = Batch()
   }
 
-  /// The frontier of all entries added so far, once they are hashed.
-  mutating func frontier() -> MerkleFrontier {
+  /// The tree of all entries added so far, once they are hashed. More may follow.
+  mutating func finish() -> HashedTree {
     if isBehind { worker?.queue.sync {} }
     isBehind = false
-    tree.append(batch)
+    worktop.append(batch)
     batch.bytes.removeAll(keepingCapacity: true)
     batch.ends.removeAll(keepingCapacity: true)
-    return tree.frontier.withLock { $0 }
+    return worktop.tree.withLock { $0 }
   }
 }

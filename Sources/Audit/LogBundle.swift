@@ -8,6 +8,8 @@ package enum LogBundle {
   /// The most bytes a line may have.
   package static let longestLine = 128 * 1024
   static let format = 1
+  /// The most checkpoints with cosignatures that a bundle has.
+  static let mostCosigned = 16
 
   /// What to include beside the entries that say who is a member.
   package struct Selection: Sendable {
@@ -89,8 +91,8 @@ package enum LogBundle {
     let nodes = StoredTree(transaction: transaction)
     let newest = end.checkpoint.checkpoint
     try put(["origin": .string(newest.origin), "type": "bundle", "v": .integer(format)])
-    try put(["note": end.checkpoint.json, "path": .array([])])
-    for signed in merged(cosigned) {
+    try put(["note": end.checkpoint.ofMember.json, "path": .array([])])
+    for signed in merged(cosigned).suffix(mostCosigned) {
       let proof = try ConsistencyProof(from: signed.checkpoint.size, to: newest.size, nodes.hash)
       try put(["cosigned": signed.json, "path": .array(proof.path.map(\.json))])
     }
@@ -110,7 +112,7 @@ package enum LogBundle {
       let size = current.signed.checkpoint.size
       if !current.isWritten {
         let proof = try ConsistencyProof(from: size, to: newest.size, nodes.hash)
-        try put(["note": current.signed.json, "path": .array(proof.path.map(\.json))])
+        try put(["note": current.signed.ofMember.json, "path": .array(proof.path.map(\.json))])
         run?.isWritten = true
       }
       let proof = try InclusionProof(of: index, size: size, nodes.hash)
@@ -124,6 +126,12 @@ package enum LogBundle {
 }
 
 extension SignedCheckpoint {
+  /// Without the lines of others: anybody who writes the store can add one, and a bundle has none that nothing vouches for.
+  fileprivate var ofMember: SignedCheckpoint {
+    SignedCheckpoint(
+      checkpoint, SignedNote(text: note.text, signatures: note.signatures.filter { $0.name == checkpoint.origin }))
+  }
+
   fileprivate var json: JSONValue { .string(String(decoding: bytes, as: UTF8.self)) }
 }
 

@@ -9,8 +9,7 @@ package struct LogExpectations: Sendable {
 
   package init(owner: NoteKey? = nil, remembered: [Checkpoint] = []) {
     self.owner = owner
-    // Every log extends the empty one.
-    self.remembered = remembered.filter { $0.size > 0 }
+    self.remembered = remembered
   }
 
   func check(origin: String, owner found: LogMember) throws(AuditError) {
@@ -19,6 +18,10 @@ package struct LogExpectations: Sendable {
     }
     if let other = remembered.first(where: { $0.origin != origin }) {
       throw AuditError(.inconsistent, "found the log of \(origin), expected the remembered \(other.origin)")
+    }
+    // Every log extends the empty one, which has one root alone.
+    if remembered.contains(where: { $0.size == 0 && $0.root != MerkleTree.emptyRoot }) {
+      throw AuditError(.inconsistent, "a remembered checkpoint of no entries has another root than no entries have")
     }
   }
 }

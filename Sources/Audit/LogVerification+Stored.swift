@@ -5,8 +5,9 @@ extension LogVerification {
     _ reading: Reading, _ bytes: borrowing Span<UInt8>, _ index: UInt64, _ members: Membership?
   ) throws -> Void
 
-  /// Verifies the log in a store: its entries in order, each checkpoint where it belongs, and at the end the stored tree's
-  /// frontier. If a run does not verify, the error names its first entry that differs from its stored leaf hash.
+  /// Verifies the log in a store: its entries in order, each checkpoint where it belongs, and at the end that the stored tree has
+  /// just the nodes that these entries have. If a run does not verify, the error names its first entry that differs from its
+  /// stored leaf hash.
   ///
   /// Hands `visit` every entry with what had to be read of it, its bytes, its index, and the members after one that had to be
   /// read in full. What it was handed is true only if this returns.
@@ -14,11 +15,12 @@ extension LogVerification {
     storedIn transaction: any ReadTransaction, expecting expectations: LogExpectations = LogExpectations(),
     _ visit: Visit = { _, _, _, _ in }
   ) throws -> LogReport {
-    var verification = LogVerification(expecting: expectations)
+    var verification = LogVerification(expecting: expectations, comparingNodes: true)
     try verification.addStored(in: transaction, visit)
     let report = try verification.finish()
-    guard try MerkleFrontier(size: report.entries, StoredTree(transaction: transaction).hash).root == report.root else {
-      throw AuditError(.corrupt, "the stored tree of \(report.entries) entries has another root than they have")
+    guard try verification.isOfTree(in: transaction) else {
+      try AuditLog.requireWholeTree(in: transaction)
+      throw AuditError(.corrupt, "the log's tree has rows that are no nodes of its \(report.entries) entries")
     }
     return report
   }
@@ -39,6 +41,7 @@ extension LogVerification {
         let size = seen.checkpoint.checkpoint.size
         let frontier = try MerkleFrontier(size: size, StoredTree(transaction: transaction).hash)
         guard frontier.root == seen.checkpoint.checkpoint.root else {
+          try AuditLog.requireWholeTree(in: transaction)
           throw AuditError(.inconsistent, entry: 0, "the first \(size) entries are not those that were seen before")
         }
         verification = try LogVerification(after: seen, frontier)
@@ -62,7 +65,7 @@ extension LogVerification {
       try add(checkpoint: found.value)
       checkpoint = try checkpoints.next(in: transaction)
     }
-    var hashing = LeafHashing(after: frontier)
+    var hashing = LeafHashing(after: tree)
     try transaction.scan(.log, from: size.bigEndianBytes) { key, value in
       let index = size
       guard key.isKey(of: index) else {
@@ -72,7 +75,7 @@ extension LogVerification {
       do {
         reading = try read(entry: value)
         hashing.append(value)
-        if isRemembered { try catchUp(hashing.frontier()) }
+        if isRemembered { try catchUp(hashing.finish()) }
       } catch let error as AuditError { throw try Self.pinpointed(error, since: firstUnsigned, in: transaction) }
       if case .full = reading {
         try visit(reading, value, index, membership)
@@ -82,14 +85,14 @@ extension LogVerification {
       while let found = checkpoint, found.key == size.bigEndianBytes {
         let start = firstUnsigned
         do {
-          try catchUp(hashing.frontier())
+          try catchUp(hashing.finish())
           try add(checkpoint: found.value)
         } catch let error as AuditError { throw try Self.pinpointed(error, since: start, in: transaction) }
         checkpoint = try checkpoints.next(in: transaction)
       }
       return true
     }
-    try catchUp(hashing.frontier())
+    try catchUp(hashing.finish())
     // What is left stands at sizes that the log does not have, or has passed.
     if let found = checkpoint { try add(checkpoint: found.value) }
     if checkpoint != nil {

@@ -1,4 +1,5 @@
 import Sodium
+import Storage
 
 /// The whole log, recomputed from nothing but its entries and checkpoints: in order, offline, in constant memory.
 ///
@@ -29,7 +30,7 @@ package struct LogVerification {
   private let expectations: LogExpectations
   private var remembered: ArraySlice<Checkpoint>
   /// Of the entries that were hashed so far: all, but while they are hashed elsewhere.
-  private(set) var frontier = MerkleFrontier()
+  private(set) var tree = HashedTree()
   /// How many entries were added.
   package private(set) var size: UInt64 = 0
   /// Who the members are after the entries added so far; nil before the first.
@@ -44,15 +45,20 @@ package struct LogVerification {
   private var clockStepsBack: UInt64 = 0
 
   package init(expecting expectations: LogExpectations = LogExpectations()) {
+    self.init(expecting: expectations, comparingNodes: false)
+  }
+
+  init(expecting expectations: LogExpectations, comparingNodes: Bool) {
     self.expectations = expectations
-    remembered = expectations.remembered.sorted { $0.size < $1.size }[...]
+    remembered = expectations.remembered.filter { $0.size > 0 }.sorted { $0.size < $1.size }[...]
+    if comparingNodes { tree.nodes = TreeSum() }
   }
 
   /// Goes on from a log that was verified before, whose tree the caller knows to have the frontier `frontier`.
   init(after seen: SeenLog, _ frontier: MerkleFrontier) throws(AuditError) {
     expectations = LogExpectations()
     remembered = []
-    self.frontier = frontier
+    tree.frontier = frontier
     size = frontier.size
     membership = seen.membership
     checkpoint = seen.checkpoint
@@ -72,7 +78,7 @@ package struct LogVerification {
   /// The same where it lies.
   mutating func add(entry bytes: borrowing Span<UInt8>) throws(AuditError) -> Reading {
     let reading = try read(entry: bytes)
-    frontier.append(leafHash: MerkleTree.leafHash(bytes.bytes))
+    tree.append(leafHash: MerkleTree.leafHash(bytes.bytes))
     try compareRemembered()
     return reading
   }
@@ -100,9 +106,9 @@ package struct LogVerification {
   /// Whether the root of the entries read so far is to be compared with a remembered one.
   var isRemembered: Bool { remembered.first?.size == size }
 
-  /// Takes the frontier of all entries that were read, which were hashed elsewhere. Throws as `add` does.
-  mutating func catchUp(_ frontier: MerkleFrontier) throws(AuditError) {
-    self.frontier = frontier
+  /// Takes the tree of all entries that were read, which were hashed elsewhere. Throws as `add` does.
+  mutating func catchUp(_ tree: HashedTree) throws(AuditError) {
+    self.tree = tree
     try compareRemembered()
   }
 
@@ -123,10 +129,10 @@ package struct LogVerification {
           .inconsistent, "a checkpoint of \(found.origin), expected \(membership?.origin ?? "relatch/…")")
       }
       try signed.verify(by: run.member.signing)
-      guard found.root == frontier.root else {
+      guard found.root == tree.frontier.root else {
         throw AuditError(
           .corrupt,
-          "entries \(run.start) to \(size - 1) by \"\(run.member.name)\" have root \(hexText(frontier.root.bytes)), "
+          "entries \(run.start) to \(size - 1) by \"\(run.member.name)\" have root \(hexText(tree.frontier.root.bytes)), "
             + "expected the signed \(hexText(found.root.bytes))")
       }
       checkpoint = signed
@@ -149,7 +155,7 @@ package struct LogVerification {
     guard let checkpoint else { throw AuditError(.incomplete, entry: 0, "the log has no checkpoint") }
     let seen = SeenLog(checkpoint: checkpoint, actor: lastActor ?? owner.name, membership: membership)
     return LogReport(
-      seen: seen, entries: size, runs: runs, root: frontier.root, checkpoint: checkpoint, vault: membership.vault,
+      seen: seen, entries: size, runs: runs, root: tree.frontier.root, checkpoint: checkpoint, vault: membership.vault,
       owner: owner,
       members: membership.members, firstTime: firstTime, lastTime: lastTime, clockStepsBack: clockStepsBack)
   }
@@ -183,6 +189,11 @@ package struct LogVerification {
     lastActor = entry.member
   }
 
+  /// Whether the stored tree has just the nodes that the entries have.
+  func isOfTree(in transaction: any ReadTransaction) throws -> Bool {
+    try tree.nodes?.isOfRows(in: transaction) ?? true
+  }
+
   private mutating func note(_ time: Timestamp) {
     if let lastTime, time < lastTime { clockStepsBack += 1 }
     if firstTime == nil { firstTime = time }
@@ -190,8 +201,8 @@ package struct LogVerification {
   }
 
   private mutating func compareRemembered() throws(AuditError) {
-    while let next = remembered.first, next.size == frontier.size {
-      guard next.root == frontier.root else {
+    while let next = remembered.first, next.size == tree.frontier.size {
+      guard next.root == tree.frontier.root else {
         throw AuditError(
           .inconsistent, entry: 0, "the first \(next.size) entries are not those of the remembered checkpoint")
       }

@@ -4,12 +4,15 @@
 #include <dlfcn.h>
 #include <expat.h>
 #include <limits.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 #define EACH_FUNCTION(X)                                                                                               \
-  X(XML_ParserCreateNS)                                                                                                \
+  X(XML_ParserCreate_MM)                                                                                               \
   X(XML_ParserFree)                                                                                                    \
   X(XML_SetUserData)                                                                                                   \
   X(XML_SetElementHandler)                                                                                             \
@@ -48,6 +51,26 @@ static int load(void) {
 static void load_first(void) { load_result = load(); }
 
 bool cexpat_is_loaded(void) { return atomic_load(&loaded); }
+
+// libexpat copies what it is given, and a secret may stand in it.
+
+static void wiping_free(void *block) {
+  if (!block) return;
+  explicit_bzero(block, malloc_usable_size(block));
+  free(block);
+}
+
+static void *wiping_realloc(void *block, size_t size) {
+  if (!block) return malloc(size);
+  size_t old = malloc_usable_size(block);
+  void *fresh = malloc(size ? size : 1);
+  if (!fresh) return NULL;
+  memcpy(fresh, block, old < size ? old : size);
+  wiping_free(block);
+  return fresh;
+}
+
+static const XML_Memory_Handling_Suite wiping = {malloc, wiping_realloc, wiping_free};
 
 struct reading {
   XML_Parser parser;
@@ -98,7 +121,7 @@ struct cexpat_result cexpat_read(
   if (load_result != CEXPAT_WHOLE) return result;
   struct reading reading = {.handlers = handlers, .context = context};
   // Said from outside, the encoding is no longer for the document to choose: bytes that are not UTF-8 are an error.
-  reading.parser = count <= INT_MAX ? table.XML_ParserCreateNS("UTF-8", ' ') : NULL;
+  reading.parser = count <= INT_MAX ? table.XML_ParserCreate_MM("UTF-8", &wiping, " ") : NULL;
   if (!reading.parser) {
     result.status = CEXPAT_NO_MEMORY;
     return result;

@@ -41,7 +41,8 @@ static void become(const struct csystem_program *program) {
   // Those that the C library keeps for itself are refused, and stay.
   for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &usual, NULL);
   umask((mode_t)program->mask);
-  if (dup2(program->input, 0) < 0 || dup2(program->output, 1) < 0 || dup2(program->output, 2) < 0) return;
+  int errors = program->errors < 0 ? program->output : program->errors;
+  if (dup2(program->input, 0) < 0 || dup2(program->output, 1) < 0 || dup2(errors, 2) < 0) return;
   // Where the kernel is too old for this, all of ours close by themselves at exec.
   close_range(3, ~0U, 0);
   sigset_t none;
@@ -51,7 +52,7 @@ static void become(const struct csystem_program *program) {
 }
 
 __attribute__((noinline)) int csystem_start(const struct csystem_program *program) {
-  if (program->input < 3 || program->output < 3) {
+  if (program->input < 3 || program->output < 3 || (program->errors >= 0 && program->errors < 3)) {
     errno = EINVAL;
     return -1;
   }

@@ -4,7 +4,7 @@ import Rotation
 import Sodium
 import Vault
 
-/// A hook's program under way: one thread feeds it, listens to it and ends it when told to; another waits for its end.
+/// A program under way, a hook's or a provider's: one thread feeds it, listens to it and ends it when told to; another waits for its end.
 ///
 /// The program leads a process group of its own, and is told to end by signals to all of it. Its exit status is fetched only
 /// after the last signal, so that no signal can ever reach a stranger who was given the same number.
@@ -15,6 +15,10 @@ final class HookProcess: Sendable {
     let status: Int32?
     /// The end of what it said, masked.
     let said: [UInt8]
+    /// What it answered, where that is kept apart.
+    var answer: SharedSecret?
+    /// Whether it was killed because it answered too much.
+    var isTooLong = false
   }
 
   /// What the thread is told through its pipe.
@@ -32,30 +36,33 @@ final class HookProcess: Sendable {
   private let pid: pid_t
   private let input: Int32
   private let output: Int32
+  /// Its standard output, where that is an answer.
+  private let answer: Int32?
+  private let greatestAnswer: Int
   private let document: SharedSecret?
   private let commands: CommandPipe
   private let capture: OutputCapture
 
   /// Starts `arguments`, whose first is an absolute path; `pairs` are masked in what it says.
   ///
+  /// With `greatestAnswer` its standard output is an answer of at most so many bytes, and what it says is its standard error
+  /// alone.
+  ///
   /// Throws `cannotStart`, or `SodiumError` if there is no memory to mask it in; nothing runs then.
   init(
     _ arguments: [String], environment: [String: String], input document: SharedSecret?, masking pairs: [Pair],
-    mask: UInt32
+    mask: UInt32, greatestAnswer: Int? = nil
   ) throws {
     let capture = try OutputCapture(masking: pairs)
     let commands = try CommandPipe()
-    let (childInput, input) = try Self.pipe()
-    let output: Int32
-    let childOutput: Int32
-    do { (output, childOutput) = try Self.pipe() } catch {
-      close(childInput)
-      close(input)
-      throw error
-    }
+    let pipes = try Self.pipes(greatestAnswer == nil ? 2 : 3)
+    let (childInput, input) = pipes[0]
+    let (output, childOutput) = pipes[1]
+    let answer = pipes.count > 2 ? pipes[2] : nil
     defer {
       close(childInput)
       close(childOutput)
+      if let answer { close(answer.write) }
     }
     let words = arguments.map { strdup($0) } + [nil]
     let variables = environment.sorted { $0.key < $1.key }.map { strdup("\($0.key)=\($0.value)") } + [nil]
@@ -65,29 +72,36 @@ final class HookProcess: Sendable {
         guard let path = words.first ?? nil else { return -1 }
         var program = csystem_program(
           path: path, arguments: words.baseAddress, environment: variables.baseAddress, input: childInput,
-          output: childOutput, mask: mask)
+          output: answer?.write ?? childOutput, errors: answer == nil ? -1 : childOutput, mask: mask)
         return csystem_start(&program)
       }
     }
     guard pid > 0 else {
       let reason = Errno.text
-      close(input)
-      close(output)
+      for end in [input, output, answer?.read].compactMap(\.self) { close(end) }
       throw DeliveryError(
         .cannotStart, "\(Name.printable(arguments.first ?? "")) cannot be started: \(reason)",
         hint: "it must be a program, or a script whose first line names its interpreter")
     }
-    for end in [input, output] { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
+    for end in [input, output, answer?.read].compactMap(\.self) { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
     (self.pid, self.input, self.output, self.document) = (pid, input, output, document)
+    (self.answer, self.greatestAnswer) = (answer?.read, greatestAnswer ?? 0)
     (self.commands, self.capture) = (commands, capture)
   }
 
-  private static func pipe() throws -> (read: Int32, write: Int32) {
-    var ends: [Int32] = [-1, -1]
-    guard csystem_pipe(&ends) == 0 else {
-      throw DeliveryError(.cannotStart, "no pipe to the program: \(Errno.text)")
+  /// All of them, or none.
+  private static func pipes(_ count: Int) throws -> [(read: Int32, write: Int32)] {
+    var pipes: [(read: Int32, write: Int32)] = []
+    while pipes.count < count {
+      var ends: [Int32] = [-1, -1]
+      guard csystem_pipe(&ends) == 0 else {
+        let reason = Errno.text
+        for pipe in pipes { for end in [pipe.read, pipe.write] { close(end) } }
+        throw DeliveryError(.cannotStart, "no pipe to the program: \(reason)")
+      }
+      pipes.append((ends[0], ends[1]))
     }
-    return (ends[0], ends[1])
+    return pipes
   }
 
   /// Tells the thread; returns at once.
@@ -120,6 +134,10 @@ final class HookProcess: Sendable {
     var capture: OutputCapture
     var input: Int32?
     var output: Int32?
+    var answer: Int32?
+    var answered: [SharedSecret] = []
+    var answeredCount = 0
+    var isTooLong = false
     var written = 0
     var isEnding = false
 
@@ -131,12 +149,14 @@ final class HookProcess: Sendable {
       capture = process.capture
       input = process.input
       output = process.output
+      answer = process.answer
     }
 
     mutating func run() throws -> Ending {
       defer {
         closeInput()
         closeOutput()
+        closeAnswer()
       }
       do {
         while let command = try step() {
@@ -151,7 +171,7 @@ final class HookProcess: Sendable {
             if isEnding { Glibc.kill(-process.pid, SIGKILL) }
             let status = reap()
             try drain()
-            return Ending(status: status, said: try capture.finish())
+            return Ending(status: status, said: try capture.finish(), answer: try wholeAnswer(), isTooLong: isTooLong)
           case .leave:
             // Whenever it does end, no zombie of it is left.
             _ = Thread.start { [pid = process.pid] in while waitpid(pid, nil, 0) < 0 && errno == EINTR {} }
@@ -176,11 +196,13 @@ final class HookProcess: Sendable {
           pollfd(fd: process.commands.readEnd, events: Int16(POLLIN), revents: 0),
           pollfd(fd: output ?? -1, events: Int16(POLLIN), revents: 0),
           pollfd(fd: input ?? -1, events: Int16(POLLOUT), revents: 0),
+          pollfd(fd: answer ?? -1, events: Int16(POLLIN), revents: 0),
         ]
         guard poll(&sources, nfds_t(sources.count), -1) >= 0 || errno == EINTR else { return nil }
         // Commands come first: a program that never stops talking is ended all the same.
         if sources[0].revents != 0, let command = process.commands.receive() { return command }
         if sources[1].revents != 0 { _ = try listen() }
+        if sources[3].revents != 0 { _ = try takeAnswer() }
       }
     }
 
@@ -205,23 +227,56 @@ final class HookProcess: Sendable {
     private mutating func listen() throws -> Int {
       guard let output else { return 0 }
       var isOver = false
-      // Straight into guarded memory: whatever it is, it may be the pair.
-      let piece = try SecretBytes(capacity: 1 << 14) { bytes in
+      let piece = try Self.piece(from: output, &isOver)
+      try piece.withUnsafeBytes { try capture.take($0) }
+      if isOver { closeOutput() }
+      return piece.count
+    }
+
+    /// Straight into guarded memory: whatever it is, it may be the pair.
+    private static func piece(from descriptor: Int32, _ isOver: inout Bool) throws -> SecretBytes {
+      try SecretBytes(capacity: 1 << 14) { bytes in
         bytes.withUnsafeMutableBytes { buffer, initialized in
-          let count = read(output, buffer.baseAddress, buffer.count)
+          let count = read(descriptor, buffer.baseAddress, buffer.count)
           initialized = max(0, count)
           isOver = count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)
         }
       }
-      try piece.withUnsafeBytes { try capture.take($0) }
-      if isOver { closeOutput() }
-      return piece.count
+    }
+
+    /// Takes one piece of the answer. A program whose answer is too long is killed: nothing of it is read.
+    private mutating func takeAnswer() throws -> Int {
+      guard let answer else { return 0 }
+      var isOver = false
+      let piece = SharedSecret(try Self.piece(from: answer, &isOver))
+      let count = piece.secret.count
+      answeredCount += count
+      if answeredCount > process.greatestAnswer {
+        (isTooLong, isEnding, isOver) = (true, true, true)
+        answered = []
+        Glibc.kill(-process.pid, SIGKILL)
+      } else if count > 0 {
+        answered.append(piece)
+        // However small the pieces are in which it comes, no more pages are locked than it needs.
+        if answered.count >= 16, let whole = try wholeAnswer() { answered = [whole] }
+      }
+      if isOver { closeAnswer() }
+      return count
+    }
+
+    private func wholeAnswer() throws -> SharedSecret? {
+      guard process.answer != nil, !isTooLong else { return nil }
+      let whole = try SecretBytes(capacity: answeredCount) { output in
+        for piece in answered { piece.secret.withBytes { output.append(copying: $0) } }
+      }
+      return SharedSecret(whole)
     }
 
     /// What the program said before it ended. Who still holds the pipe is not waited for.
     private mutating func drain() throws {
       var total = 0
       while total < Self.mostAfterwards, case let count = try listen(), count > 0 { total += count }
+      while case let count = try takeAnswer(), count > 0 {}
     }
 
     private func reap() -> Int32? {
@@ -241,6 +296,11 @@ final class HookProcess: Sendable {
     private mutating func closeOutput() {
       if let output { close(output) }
       output = nil
+    }
+
+    private mutating func closeAnswer() {
+      if let answer { close(answer) }
+      answer = nil
     }
   }
 }

@@ -11,9 +11,9 @@ package struct HookRunner: Sendable {
   private static let slice = Duration.seconds(30)
 
   /// What of this process's environment a hook gets: `PATH`, `HOME` and `LANG`, as far as they are there.
-  private let environment: [String: String]
+  let environment: [String: String]
   /// The file mode creation mask a hook gets.
-  private let mask: UInt32
+  let mask: UInt32
   private let sleep: @Sendable (Duration) async throws -> Void
 
   package init(
@@ -25,8 +25,10 @@ package struct HookRunner: Sendable {
   }
 
   /// Fails with `unusable` if the program is obviously none, or not to be trusted. Runs nothing.
-  package func check(_ hook: HookSettings) throws(DeliveryError) {
-    let path = hook.arguments.first ?? ""
+  package func check(_ hook: HookSettings) throws(DeliveryError) { try check(hook.arguments.first ?? "") }
+
+  /// The same of the program at an absolute path.
+  func check(_ path: String) throws(DeliveryError) {
     let file = try TrustedFile(path) { refusal(path, $0) }
     var found = stat()
     guard fstatat(file.folder.descriptor, file.name, &found, AT_SYMLINK_NOFOLLOW) == 0 else {
@@ -80,7 +82,7 @@ package struct HookRunner: Sendable {
   }
 
   /// Why a program was told to end.
-  private struct Ended: Sendable {
+  struct Ended: Sendable {
     /// Nil if its time was over.
     let failure: (any Error)?
   }
@@ -91,7 +93,7 @@ package struct HookRunner: Sendable {
     case waited(HookProcess.Command)
   }
 
-  private func watch(
+  func watch(
     _ process: HookProcess, limit: Duration, _ keepAlive: @escaping KeepAlive
   ) async throws -> (HookProcess.Ending, Ended?) {
     try await withThrowingTaskGroup(of: Event.self) { group in

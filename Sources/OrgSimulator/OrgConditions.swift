@@ -6,6 +6,10 @@ package struct OrgConditions: OrgSettings, Equatable {
   package var loginRateExceeded = false
   /// The daily limit of API requests, which the Connect resources count against.
   package var requestLimitExceeded = false
+  /// Whether the org has its API switched on.
+  package var apiEnabled = true
+  /// What a token answer names as `instance_url`; the org's own address if empty.
+  package var instanceURL = ""
   /// The newest API version served. Staged credentials came with 65 (Winter '26).
   package var newestVersion = 67
   /// The next pair to be staged will always be refused by the token endpoint; resets itself.
@@ -29,6 +33,13 @@ package struct AppConditions: OrgSettings, Equatable {
   package var scopes = "api"
   /// Whether its Run-As user may read the objects that queries name.
   package var readsObjects = true
+  /// Whether the Run-As user of an app that administers still has the permissions for that.
+  package var isPermitted = true
+  /// Whether userinfo is shown to its tokens.
+  package var showsUser = true
+  /// What the token endpoint answers to a good pair, as `error: description`, with HTTP 400; nothing if empty. For what is in
+  /// the published list of errors and has no switch of its own here.
+  package var tokenError = ""
 
   package init() {}
 }

@@ -1,3 +1,4 @@
+package import Rotation
 package import Sodium
 package import Vault
 
@@ -11,14 +12,17 @@ package struct AdminAccess: Sendable {
   package let isSelf: Bool
   /// Who does what no token can, where a provider needs it and somebody is there.
   package let `operator`: (any Operator)?
+  /// Who starts the program of a provider that is one; nil where none may be started.
+  package let programs: (any ProgramHost)?
   package let session = AdminSession()
 
   package init(
     name: String, settings: [String: String], isSelf: Bool = false, operator: (any Operator)? = nil,
-    pair: @escaping @Sendable () async throws -> Pair
+    programs: (any ProgramHost)? = nil, pair: @escaping @Sendable () async throws -> Pair
   ) {
     self.isSelf = isSelf
     self.operator = `operator`
+    self.programs = programs
     self.name = name
     self.settings = settings
     self.pair = pair

@@ -41,7 +41,7 @@ extension Endpoint {
     guard host.lowercased() == other.host.lowercased(), isEncrypted == other.isEncrypted else {
       throw ProviderError(
         .configuration, "\(host) is not the server of \(admin), which administers: \(other.host)",
-        hint: "a credential and its administrator belong to one server: give both the same url")
+        hint: "a credential and its administrator belong to one server: give both the same url", step: .admin)
     }
   }
 }

@@ -87,10 +87,10 @@ extension AdminAccess {
       throw ProviderError(
         error.code == .refused ? .notPermitted : error.code, "as \(name): \(error)",
         hint: error.hint ?? "see that the active pair of \(name), which administers, is accepted",
-        status: error.status, retryAfter: error.retryAfter)
+        status: error.status, retryAfter: error.retryAfter, step: error.step(of: self))
     } catch {
       throw ProviderError(
-        .notPermitted, "the pair of \(name), which administers, cannot be used: \(error)", local: error)
+        .notPermitted, "the pair of \(name), which administers, cannot be used: \(error)", local: error, step: .admin)
     }
   }
 }

@@ -126,18 +126,20 @@ extension ProviderError {
   init(status: Int, host: String, isMutating: Bool, retryAfter: Duration?) {
     switch status {
     case 400, 422:
-      self.init(.configuration, "\(host) does not accept the request (HTTP \(status))", status: status)
-    case 401: self.init(.notPermitted, "\(host) does not accept the administering token", status: status)
-    case 403: self.init(.notPermitted, "\(host) does not let the administrator do this", status: status)
-    case 404, 410: self.init(.notFound, "\(host) has no such thing (HTTP \(status))", status: status)
-    case 405, 501: self.init(.configuration, "\(host) does not offer this (HTTP \(status))", status: status)
+      self.init(.configuration, "\(host) does not accept the request (HTTP \(status))", status: status, step: .app)
+    case 401: self.init(.notPermitted, "\(host) does not accept the administering token", status: status, step: .admin)
+    case 403:
+      self.init(.notPermitted, "\(host) does not let the administrator do this", status: status, step: .permissions)
+    case 404, 410: self.init(.notFound, "\(host) has no such thing (HTTP \(status))", status: status, step: .app)
+    case 405, 501: self.init(.configuration, "\(host) does not offer this (HTTP \(status))", status: status, step: .app)
     case 409: self.init(.occupied, "\(host) is in another state than is asked for (HTTP 409)", status: status)
-    case 429: self.init(.limited, "\(host): too many requests", status: status, retryAfter: retryAfter)
+    case 429:
+      self.init(.limited, "\(host): too many requests", status: status, retryAfter: retryAfter, step: .limits)
     case 500...:
       // A gateway answers for a server that may well have acted.
       self.init(
         .unreachable, "\(host) is in trouble (HTTP \(status))", mayHaveActed: isMutating, status: status,
-        retryAfter: retryAfter)
+        retryAfter: retryAfter, step: .host)
     default:
       self.init(.malformed, "\(host) answered with HTTP \(status)", mayHaveActed: isMutating, status: status)
     }

@@ -13,7 +13,10 @@ extension ProviderDescriptor {
     [
       ("replacement", life.replacements.map(\.meaning).joined(separator: "; or, ")),
       ("secrets at once", life.secretsAtOnce.map(String.init) ?? "many"),
-      ("client identifier", life.changesClientID ? "another for each pair" : "stays"),
+      (
+        "client identifier",
+        life.changesClientID.map { $0 ? "another for each pair" : "stays" } ?? "as the system has it"
+      ),
       ("the old pair", "is accepted \(life.oldPair)"),
       ("a lost answer", life.lostAnswer),
       ("administrator", administrator),
@@ -49,7 +52,7 @@ extension ProviderDescriptor {
 
   package var json: JSONValue {
     var members: [String: JSONValue] = [
-      "administrator": .string(administrator), "changes_client_id": .bool(life.changesClientID),
+      "administrator": .string(administrator),
       "documents": .array(documents.map { .object(["address": .string($0.address), "title": .string($0.title)]) }),
       "lost_answer": .string(life.lostAnswer), "old_pair": .string(life.oldPair), "provider": .string(id),
       "replacements": .array(life.replacements.map { .string($0.rawValue) }),
@@ -59,6 +62,7 @@ extension ProviderDescriptor {
         }), "summary": .string(summary), "type": "provider",
     ]
     if let byHand { members["by_hand"] = .string(byHand) }
+    if let changes = life.changesClientID { members["changes_client_id"] = .bool(changes) }
     if let count = life.secretsAtOnce { members["secrets_at_once"] = .integer(count) }
     return .object(members)
   }

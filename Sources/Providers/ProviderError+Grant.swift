@@ -14,14 +14,14 @@ extension ProviderError {
       self.init(
         .malformed, "token endpoint of \(host): \(error)",
         hint: "check token-url; something between here and the server may be answering in its place",
-        status: error.status)
+        status: error.status, step: .settings)
     case .answered:
       let status = error.status ?? 0
-      let (code, meaning, hint) = Self.meaning(of: error.error, status: status)
+      let (code, step, meaning, hint) = Self.meaning(of: error.error, status: status)
       let word = error.error.map { Self.standard.contains($0) ? " \($0)" : "" } ?? ""
       self.init(
         code, "token endpoint of \(host): \(meaning) (HTTP \(status)\(word))", hint: hint, status: status,
-        retryAfter: error.retryAfter)
+        retryAfter: error.retryAfter, step: step)
     }
   }
 
@@ -31,25 +31,30 @@ extension ProviderError {
     "invalid_scope", "access_denied", "server_error", "temporarily_unavailable",
   ]
 
-  private static func meaning(of error: String?, status: Int) -> (Code, String, hint: String?) {
-    if status == 429 { return (.limited, "too many requests", nil) }
+  private static func meaning(of error: String?, status: Int) -> (Code, ChecklistStep, String, hint: String?) {
+    if status == 429 { return (.limited, .limits, "too many requests", nil) }
     if status >= 500 || ["server_error", "temporarily_unavailable"].contains(error) {
-      return (.unreachable, "in trouble", nil)
+      return (.unreachable, .host, "in trouble", nil)
     }
     switch error {
-    case "invalid_client", "invalid_grant": return (.refused, "the pair is refused", nil)
+    case "invalid_client", "invalid_grant": return (.refused, .pair, "the pair is refused", nil)
     case "unsupported_grant_type":
-      return (.configuration, "it does not grant client credentials", "enable that grant at the server")
+      return (.configuration, .flow, "it does not grant client credentials", "enable that grant at the server")
     case "invalid_scope":
-      return (.configuration, "the scope is not acceptable", "set the scope that the client may have: setting scope")
+      return (
+        .configuration, .scopes, "the scope is not acceptable", "set the scope that the client may have: setting scope"
+      )
     // Some say so of a wrong secret, and then as a failed authentication.
     case "unauthorized_client" where status != 401:
-      return (.configuration, "the client may not use client credentials", "allow it that grant at the server")
+      return (.configuration, .flow, "the client may not use client credentials", "allow it that grant at the server")
     default:
       switch status {
-      case 401, 403, 404: return (.refused, "the pair is refused", nil)
-      case 400: return (.configuration, "it does not accept the request", "check the settings scope and authentication")
-      default: return (.malformed, "an answer that no specification knows", "check token-url")
+      case 401, 403, 404: return (.refused, .pair, "the pair is refused", nil)
+      case 400:
+        return (
+          .configuration, .scopes, "it does not accept the request", "check the settings scope and authentication"
+        )
+      default: return (.malformed, .settings, "an answer that no specification knows", "check token-url")
       }
     }
   }

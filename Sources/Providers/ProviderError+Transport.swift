@@ -9,20 +9,23 @@ extension ProviderError {
   init(_ error: TransportError) {
     switch error.code {
     case .insecureURL, .invalidRequest:
-      self.init(.configuration, error.description, hint: "use an https URL")
+      self.init(.configuration, error.description, hint: "use an https URL", step: .settings)
     case .libraryMissing:
-      self.init(.configuration, error.description, hint: "install libcurl 4 (Debian: apt-get install libcurl4)")
+      self.init(
+        .configuration, error.description, hint: "install libcurl 4 (Debian: apt-get install libcurl4)",
+        step: .host)
     case .tls:
       self.init(
-        .unreachable, error.description, hint: "check the host name, this machine's clock and its CA certificates")
+        .unreachable, error.description, hint: "check the host name, this machine's clock and its CA certificates",
+        step: .tls)
     case .answerTooLarge, .protocolViolation:
-      self.init(.malformed, error.description, mayHaveActed: error.mayHaveActed)
+      self.init(.malformed, error.description, mayHaveActed: error.mayHaveActed, step: .host)
     case .lost where error.curlCode == Self.partialFile:
-      self.init(.malformed, error.description, mayHaveActed: error.mayHaveActed)
+      self.init(.malformed, error.description, mayHaveActed: error.mayHaveActed, step: .host)
     case .lost, .cannotConnect, .outOfResources, .cancelled:
       self.init(
         .unreachable, error.description, hint: "check the network and the host; run the same command again",
-        mayHaveActed: error.mayHaveActed)
+        mayHaveActed: error.mayHaveActed, step: .host)
     }
   }
 }

@@ -9,6 +9,16 @@ package protocol ProviderKind: CredentialProvider {
   /// Fails with `ProviderError.configuration` unless `settings` could work. Asks nobody.
   static func check(_ settings: [String: String]) throws(ProviderError)
 
+  /// Looks at each step of the guide of `subject`, a credential of this kind. Asks for nothing that changes anything, and fails
+  /// with nothing: what cannot be looked at is a line that cannot be told.
+  static func examine(_ subject: ChecklistSubject) async -> Checklist
+
+  /// A page of the server that it shows to everybody, to see whether it is reached; nil if there is none that is known.
+  static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint?
+
+  /// This kind's own words for what mends a step, where they are better than those of the errors that tell it.
+  static var mends: [ChecklistStep: String] { get }
+
   /// A provider for one run of one credential. Fails like `check`, and if a setting that rotation needs is missing.
   init(settings: [String: String], admin: AdminAccess, transport: any HTTPTransport) throws(ProviderError)
 }
@@ -17,6 +27,7 @@ package protocol ProviderKind: CredentialProvider {
 package let providerKinds: [any ProviderKind.Type] = [
   SalesforceProvider.self, CloudawareProvider.self, SalesforceConnectedAppProvider.self, OAuthRegistrationProvider.self,
   OpenBaoAppRoleProvider.self, KeycloakProvider.self, Auth0Provider.self, EntraProvider.self, OktaProvider.self,
+  CommandProvider.self,
 ]
 
 /// The kind `id`. Throws `ProviderError.configuration` naming those there are.

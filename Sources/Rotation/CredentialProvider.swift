@@ -10,6 +10,10 @@ package protocol CredentialProvider: Sendable {
   /// What becomes of the old pair when there is a new one.
   var replacement: Replacement { get }
 
+  /// Whether `observe` shows pairs that the vault does not know. Where it cannot, nobody sees that a restored vault is older
+  /// than the provider.
+  var showsStrangers: Bool { get }
+
   /// What it has of this credential now. `known` are the pairs the vault has, which say which consumer is ours. Fails with
   /// `configuration` where a lost answer could not be cleared up by looking: before anything is asked for.
   func observe(known: KnownPairs) async throws(ProviderError) -> Observation
@@ -37,6 +41,8 @@ package protocol CredentialProvider: Sendable {
 
 extension CredentialProvider {
   package var replacement: Replacement { .promotion }
+
+  package var showsStrangers: Bool { true }
 
   package func validate(_ pair: Pair) async throws(ProviderError) -> GrantEvidence { try await grant(pair) }
 }
@@ -80,12 +86,17 @@ package struct KnownPairs: Sendable {
   package let isPromoting: Bool
   /// A name that is this credential's of this vault alone, for what is made at the provider on its behalf. Not secret.
   package let mark: String
+  /// The same for this rotation alone: begins with `mark` and a hyphen. What is asked for under it twice is one thing.
+  package let attempt: String
 
-  package init(_ all: [Known], isStaging: Bool = false, isPromoting: Bool = false, mark: String = "relatch") {
+  package init(
+    _ all: [Known], isStaging: Bool = false, isPromoting: Bool = false, mark: String = "relatch", attempt: String = "0"
+  ) {
     self.all = all
     self.isStaging = isStaging
     self.isPromoting = isPromoting
     self.mark = mark
+    self.attempt = "\(mark)-\(attempt)"
   }
 
   package var pairs: [Pair] { all.map(\.pair) }

@@ -38,7 +38,7 @@ extension RotationRun {
       hasAgreed = true
       return true
     } catch let error as ProviderError {
-      try await record(.postponed(.validate), version: number, error.members)
+      try record(.postponed(.validate), version: number, error.members)
       throw RotationError(error, while: "validating version \(number)", name)
     }
   }

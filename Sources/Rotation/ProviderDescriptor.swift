@@ -31,15 +31,15 @@ package struct ProviderDescriptor: Sendable {
     package let replacements: [Replacement]
     /// How many secrets are accepted at once, at most; nil where the provider sets no limit that matters.
     package let secretsAtOnce: Int?
-    /// Whether a new pair has a client identifier of its own.
-    package let changesClientID: Bool
+    /// Whether a new pair has a client identifier of its own; nil where that depends.
+    package let changesClientID: Bool?
     /// Until when the old pair is accepted, as the end of a sentence.
     package let oldPair: String
     /// What is found out after an answer was lost, and how.
     package let lostAnswer: String
 
     package init(
-      _ replacements: [Replacement], secretsAtOnce: Int?, changesClientID: Bool, oldPair: String, lostAnswer: String
+      _ replacements: [Replacement], secretsAtOnce: Int?, changesClientID: Bool?, oldPair: String, lostAnswer: String
     ) {
       self.replacements = replacements
       self.secretsAtOnce = secretsAtOnce

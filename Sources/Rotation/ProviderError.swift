@@ -37,11 +37,14 @@ package struct ProviderError: Error, Hashable, Sendable, CustomStringConvertible
   /// Trouble on this side, before anything was asked: the vault did not give the pair to ask with. The engine throws it as
   /// it is, since no provider had a part in it.
   package let local: (any Error)?
+  /// The step of its guide that it says is missing; nil where that cannot be told from it.
+  package let step: ChecklistStep?
 
   package init(
     _ code: Code, _ description: String, hint: String? = nil, mayHaveActed: Bool = false, status: Int? = nil,
-    retryAfter: Duration? = nil, local: (any Error)? = nil
+    retryAfter: Duration? = nil, local: (any Error)? = nil, step: ChecklistStep? = nil
   ) {
+    self.step = step
     self.code = code
     self.description = description
     self.hint = hint

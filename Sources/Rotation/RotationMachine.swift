@@ -45,6 +45,12 @@ package struct RotationMachine: Hashable, Sendable {
   /// Whether the new pair is primary and in use here, and was never seen to be accepted: what containment may leave behind.
   package var isUnproved: Bool { state.isOwing && graceEnds == nil }
 
+  /// Whether the new pair was granted a token of its own a short while before `now`.
+  func isProved(at now: Timestamp) -> Bool {
+    guard let provedAt else { return false }
+    return provedAt <= now && now - provedAt <= Self.proofLifetime
+  }
+
   /// What to do next.
   package enum Action: Hashable, Sendable {
     /// Journal the intent, then ask the provider.
@@ -64,7 +70,7 @@ package struct RotationMachine: Hashable, Sendable {
     case .staging: .observe(.stage)
     case .staged, .validating: .ask(.validate)
     case .validated:
-      if let provedAt, provedAt <= now, now - provedAt <= Self.proofLifetime { .ask(.promote) } else { .ask(.validate) }
+      isProved(at: now) ? .ask(.promote) : .ask(.validate)
     case .promoting: .observe(.promote)
     case .promoted, .verifying: .ask(.verify)
     case .owed:

@@ -43,10 +43,10 @@ package protocol PrimaryReader: CredentialProvider {
 /// What a rotation would meet, found by reading alone. What is concluded from a reading is decided without any input or
 /// output; the slot and the primary pair by what the engine itself stops for.
 package struct RotationPreflight: Sendable {
-  private let credential: Credential
-  private let journal: RotationJournal?
+  let credential: Credential
+  let journal: RotationJournal?
   /// The vault's pairs that may still be accepted, by version.
-  private let pairs: [UInt64: Pair]
+  let pairs: [UInt64: Pair]
 
   package init(credential: Credential, journal: RotationJournal?, pairs: [UInt64: Pair]) {
     self.credential = credential
@@ -54,7 +54,7 @@ package struct RotationPreflight: Sendable {
     self.pairs = pairs
   }
 
-  private var active: (number: UInt64, pair: Pair)? {
+  var active: (number: UInt64, pair: Pair)? {
     guard let number = credential.version(in: .active)?.number, let pair = pairs[number] else { return nil }
     return (number, pair)
   }
@@ -157,11 +157,6 @@ package struct RotationPreflight: Sendable {
         hint: "someone changed it at the provider: whoever uses the vault's is refused until the next rotation")
   }
 
-  /// From this much on a difference between this machine's clock and the provider's is told.
-  package static let notableSkew = Duration.seconds(60)
-  /// From this much on it is an obstacle: proofs, graces and windows are counted by the clock.
-  package static let greatestSkew = Duration.seconds(300)
-
   /// What a grant to the active pair means, asked for and answered at these times of this machine's clock.
   package func findings(in evidence: GrantEvidence, asked: Timestamp, answered: Timestamp) -> [RotationFinding] {
     let number = active?.number ?? 0
@@ -173,16 +168,13 @@ package struct RotationPreflight: Sendable {
     guard let theirs = evidence.providerTime else {
       return findings + [RotationFinding("clock", .ok, "the provider does not tell its time")]
     }
-    let skew = theirs < asked ? asked - theirs : theirs > answered ? theirs - answered : .zero
-    let text =
-      "this machine's clock is \(skew.components.seconds) s \(theirs < asked ? "ahead of" : "behind") the provider's"
-    let hint = "set this machine's clock: `timedatectl` says whether it is synchronised"
-    if skew >= Self.greatestSkew {
-      findings.append(RotationFinding("clock", .obstacle, text, hint: hint))
-    } else if skew >= Self.notableSkew {
-      findings.append(RotationFinding("clock", .warning, text, hint: hint))
+    let difference = ClockDifference(theirs, asked: asked, answered: answered)
+    if difference.duration >= ClockDifference.greatest {
+      findings.append(RotationFinding("clock", .obstacle, difference.text, hint: ClockDifference.hint))
+    } else if difference.duration >= ClockDifference.notable {
+      findings.append(RotationFinding("clock", .warning, difference.text, hint: ClockDifference.hint))
     } else {
-      findings.append(RotationFinding("clock", .ok, "this machine's clock agrees with the provider's"))
+      findings.append(RotationFinding("clock", .ok, difference.text))
     }
     return findings
   }

@@ -20,18 +20,15 @@ extension RotationRun {
   /// Makes the provider's primary pair the active one. It is read from the provider, unless it is `offered`.
   ///
   /// Nothing is journalled before it was granted a token. Throws `foreignPrimary` if it is one that the vault has, or another
-  /// than the one offered; `nothingUnfinished` if it is the active one.
+  /// than the one offered; `nothingUnfinished` if it is the active one; `held` if a rotation is under way whose pair is there.
   func adopt(_ offered: OfferedPair?) async throws -> RotationOutcome {
-    guard credential.version(in: .staged) == nil else {
-      throw RotationError(
-        .held, "\(name): a rotation is under way, and its pair is staged; nothing is adopted before it ends",
-        hint: "`relatch resume \(name)` finishes it, `relatch abort \(name)` gives it up")
-    }
     try await openPairs()
     if credential.isSelfAdministered, let offered { await provider.administer(with: offered.pair) }
+    // Where a staged pair has ended the old one, it would count as staged, too, and the active one as primary.
+    let stage = provider.replacement == .cutOver ? Stage.previous : .staged
     let known = KnownPairs(
       KnownPairs(of: credential, pairs, isStaging: false).all
-        + (offered.map { [KnownPairs.Known($0.pair, in: .staged)] } ?? []))
+        + (offered.map { [KnownPairs.Known($0.pair, in: stage)] } ?? []))
     let seen: Observation
     do { seen = try await ask { try await self.provider.observe(known: known) } } catch let error as ProviderError {
       throw RotationError(
@@ -39,16 +36,19 @@ extension RotationRun {
         hint: error.hint ?? "`relatch adopt \(name) --stdin` takes the pair from standard input",
         retryAfter: error.retryAfter)
     }
+    try await reconcileAdopting(seen)
     try requireStranger(seen)
+    try requireOutlived(seen)
     let made = try await primary(seen, offered)
     let pair = try Pair(clientID: made.clientID.secret.clone(), clientSecret: secret(of: made))
     do { _ = try await ask { try await self.provider.grant(pair) } } catch let error as ProviderError {
       throw RotationError(error, while: "adopting the primary pair", name)
     }
+    try await giveUpOutlived()
     if credential.leak != nil { try await noteAdopted() }
     try await begin()
-    try await record(.intended(.stage), ["reason": "adopted"])
-    try await save(made)
+    try record(.intended(.stage), ["reason": "adopted"])
+    try save(made)
     return try await drive(retiringNow: false)
   }
 
@@ -70,8 +70,41 @@ extension RotationRun {
     report(EventName.credentialLeaked.text, version: credential.leak?.version, at: now)
   }
 
+  /// Throws `held` if a pair is staged here that is still at the provider, beside a primary one that is none of ours.
+  private func requireOutlived(_ seen: Observation) throws {
+    guard credential.version(in: .staged) != nil else { return }
+    let (number, pair) = try pair(in: .staged)
+    guard let other = seen.others.first(where: { $0.matches(pair) }) else { return }
+    throw RotationError(
+      .held,
+      "\(name): version \(number), whose rotation is under way, is still \(other.place == .staged ? "staged" : "accepted")"
+        + " at the provider, whose primary pair is neither it nor the active one; nothing is adopted beside it",
+      hint: "delete that pair at the provider, then run this again")
+  }
+
+  /// Gives up a staged pair that is nowhere at the provider, once it is refused: another was made primary after it.
+  private func giveUpOutlived() async throws {
+    guard credential.version(in: .staged) != nil else { return }
+    let (number, pair) = try pair(in: .staged)
+    switch journal?.machine.state {
+    case .staged, .validated: try record(.abandoned, version: number)
+    case .validating:
+      try record(.postponed(.validate), version: number, ["reason": "not-found"])
+      try record(.abandoned, version: number)
+    case .promoting: try record(.rejected, version: number, ["reason": "not-found"])
+    default: break
+    }
+    if journal?.machine.state == .rejected { try record(.intended(.discard), version: number) }
+    try await markDiscarded(number, refusedAs: refusalOfDiscarded(number, pair))
+  }
+
   private func requireStranger(_ seen: Observation) throws {
     guard let (number, _) = pairs.first(where: { seen.primary.matches($0.value) }) else { return }
+    guard credential.version(in: .staged) == nil else {
+      throw RotationError(
+        .held, "\(name): a rotation is under way, and its pair is staged; nothing is adopted before it ends",
+        hint: "`relatch resume \(name)` finishes it, `relatch abort \(name)` gives it up")
+    }
     guard number != activeNumber else {
       throw RotationError(
         .nothingUnfinished, "\(name): version \(number), the active one, is primary: there is nothing to adopt")

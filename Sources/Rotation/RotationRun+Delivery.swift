@@ -24,6 +24,7 @@ extension RotationRun {
     do {
       try await checkDeliveries()
       for hook in credential.hooks(on: .before) {
+        try await commit()
         do {
           try await runner.delivery.run(hook, occasion, known: Array(pairs.values), keepAlive: keepAlive)
         } catch let error as DeliveryError {
@@ -33,7 +34,7 @@ extension RotationRun {
         }
       }
     } catch let error as RotationError {
-      try await record(
+      try record(
         .postponed(.stage), ["reason": .string(error.code == .vetoed ? "hook" : "delivery")])
       throw error
     }

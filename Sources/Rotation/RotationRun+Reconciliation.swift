@@ -23,6 +23,7 @@ extension RotationRun {
     let (active, activePair) = try pair(in: .active)
     if seen.primary.matches(activePair) {
       try requireNoneMadeSince(seen, restoration.last, active)
+      try requireStrangersShown(restoration.last, active)
       try await markReconciled(restoration.number, active)
       return nil
     }
@@ -48,6 +49,30 @@ extension RotationRun {
         + " \(active) the provider has a pair that was made for this credential and that the vault does not have",
       hint: "nothing was changed; if that pair is in use, add it under another name (`relatch add`) and use that;"
         + " if not, delete it at the provider; then run this again")
+  }
+
+  /// Where the provider shows nothing that the vault does not know, a person has to say that there is nothing.
+  private func requireStrangersShown(_ last: Timestamp, _ active: UInt64) throws {
+    guard !provider.showsStrangers else { return }
+    throw RotationError(
+      .foreignPrimary,
+      "\(name): the vault was restored from a backup whose log ends at \(last); version \(active) is there, and whether another"
+        + " replaced it since cannot be seen: the provider shows no pair that the vault does not have",
+      hint:
+        "nothing was changed; if none was made since: `relatch adopt \(name)` says so; if one is in use, add it under another"
+        + " name (`relatch add`) and use that")
+  }
+
+  /// What a person says by adopting while the active pair is the primary one: that nothing came after the backup.
+  func reconcileAdopting(_ seen: Observation) async throws {
+    let credential = credential
+    guard let restoration = try await runner.vault.read({ try $0.restoration(unreconciled: credential) }) else {
+      return
+    }
+    let (active, activePair) = try pair(in: .active)
+    guard seen.primary.matches(activePair) else { return }
+    try requireNoneMadeSince(seen, restoration.last, active)
+    try await markReconciled(restoration.number, active)
   }
 
   private func look(after restoration: VaultRestoration) async throws -> Observation {

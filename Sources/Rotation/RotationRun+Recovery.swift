@@ -1,10 +1,11 @@
+package import Audit
 import JSON
 import Sodium
 package import Vault
 
 // Asking, and finding out. A lost answer is a state of its own: what happened is read from the provider, never guessed.
 extension RotationRun {
-  /// Counts one request against the run's budget.
+  /// Counts one request against the run's budget, and makes what led to it durable first.
   func ask<Answer: Sendable>(_ request: () async throws -> Answer) async throws -> Answer {
     guard asksLeft > 0 else {
       throw RotationError(
@@ -12,6 +13,7 @@ extension RotationRun {
         hint: "nothing is lost: run the same command again later")
     }
     asksLeft -= 1
+    try await commit()
     do { return try await attended(request) } catch let error as ProviderError {
       throw error.local ?? error
     }
@@ -22,20 +24,20 @@ extension RotationRun {
     _ step: RotationStep, version: UInt64? = nil, _ fields: [String: JSONValue] = [:],
     _ request: () async throws -> Answer, record outcome: (Answer) async throws -> Void
   ) async throws {
-    try await record(.intended(step), version: version, fields)
+    try record(.intended(step), version: version, fields)
     lastAsked = (step, nil)
     let answer: Answer
     do {
       answer = try await ask(request)
     } catch let error as ProviderError where error.mayHaveActed {
       lastAsked = (step, error)
-      return try await record(.lost(step), version: version, error.members)
+      return try record(.lost(step), version: version, error.members)
     } catch let error as ProviderError where error.code == .notFound && step != .stage {
       // What we just saw is gone: look again before concluding anything.
       lastAsked = (step, error)
-      return try await record(.lost(step), version: version, error.members)
+      return try record(.lost(step), version: version, error.members)
     } catch let error as ProviderError {
-      try await record(.postponed(step), version: version, error.members)
+      try record(.postponed(step), version: version, error.members)
       try await pauseOrThrow(error, step)
       return
     }
@@ -55,7 +57,7 @@ extension RotationRun {
   func look() async throws -> Observation {
     let known = KnownPairs(
       of: credential, pairs, isStaging: journal?.machine.state == .staging,
-      isPromoting: journal?.machine.state == .promoting)
+      isPromoting: journal?.machine.state == .promoting, began: journal?.began)
     return try await ask { try await self.provider.observe(known: known) }
   }
 
@@ -89,7 +91,7 @@ extension RotationRun {
   /// Journals that `step` was seen not to have happened. A run that asked for it itself does not ask again at once, nor
   /// without end.
   func didNotHappen(_ step: RotationStep, version: UInt64? = nil, _ reason: String) async throws {
-    try await record(.postponed(step), version: version, ["reason": .string(reason)])
+    try record(.postponed(step), version: version, ["reason": .string(reason)])
     guard let asked = lastAsked, asked.step == step else { return }
     guard retriesLeft > 0, asked.trouble?.outlastsRun != true else {
       if let trouble = asked.trouble { throw RotationError(trouble, while: step.rawValue, name) }
@@ -122,7 +124,7 @@ extension RotationRun {
       }
       // A pair nobody can know or use is worth nothing: remove it, and stage another.
       let reason = isLeaked ? "leaked" : "unfit"
-      try await record(.lost(.stage), ["reason": .string(reason)])
+      try record(.lost(.stage), ["reason": .string(reason)])
       do {
         try await ask { try await self.provider.delete(handle: made.handle, seen) }
       } catch let error as ProviderError {
@@ -132,13 +134,17 @@ extension RotationRun {
       }
       return try await didNotHappen(.stage, reason)
     }
-    try await save(made)
+    try save(made)
   }
 
   private func clearUpPromote(_ seen: Observation, isAgain: Bool = false) async throws {
     let (number, pair) = try pair(in: .staged)
     if seen.primary.matches(pair) {
-      try await markPromoted(number)
+      // Where none is primary it is the only one of ours that is left: nobody was asked to promote it, and it is proved anew first.
+      guard provider.replacement == .promotion || journal?.machine.isProved(at: now) == true else {
+        return try await didNotHappen(.promote, version: number, "not-proved")
+      }
+      try markPromoted(number)
       seenPromoted = seen
       return
     }
@@ -152,7 +158,7 @@ extension RotationRun {
       try await pause(.seconds(2))
       return try await clearUpPromote(observe(for: .promote), isAgain: true)
     }
-    try await record(.rejected, version: number, ["reason": "not-found"])
+    try record(.rejected, version: number, ["reason": "not-found"])
   }
 
   /// Whether the old pair may have ended before the new one was accepted: a third that is primary then says that the new one is
@@ -164,7 +170,7 @@ extension RotationRun {
     guard try owedPairs(in: seen).isEmpty else {
       return try await didNotHappen(.retire, version: number, "still-there")
     }
-    try await record(.deleted, version: number)
+    try record(.deleted, version: number)
   }
 
   private func clearUpDiscard(_ seen: Observation) async throws {
@@ -186,10 +192,15 @@ extension RotationRun {
 
 extension KnownPairs {
   /// The opened `pairs` of `credential`, by version.
-  package init(of credential: Credential, _ pairs: [UInt64: Pair], isStaging: Bool, isPromoting: Bool = false) {
+  package init(
+    of credential: Credential, _ pairs: [UInt64: Pair], isStaging: Bool, isPromoting: Bool = false,
+    began: Timestamp? = nil
+  ) {
     self.init(
       credential.versions.compactMap { version in
         pairs[version.number].map { Known($0, in: version.stage, handle: version.handle) }
-      }, isStaging: isStaging, isPromoting: isPromoting, mark: "relatch-\(credential.id)")
+      }, isStaging: isStaging, isPromoting: isPromoting, mark: "relatch-\(credential.id)",
+      // A restored vault counts its rotations again: the time tells them apart.
+      attempt: "\(credential.rotation)-\(began?.milliseconds ?? 0)")
   }
 }

@@ -58,7 +58,7 @@ extension RotationRun {
     // What is under way may bring a pair that leaked itself, and so may the next: never more than these two.
     for _ in 0..<3 {
       try await giveUpLeakedPair()
-      if let machine = journal?.machine, !machine.state.isFinal {
+      if let machine = journal?.machine, !machine.state.isFinal, !isActiveEndedByNext {
         if machine.state.isOwing, credential.isActiveLeaked {
           try await freeSlot()
         } else {
@@ -99,27 +99,55 @@ extension RotationRun {
     while let state = journal?.machine.state, credential.isStagedLeaked {
       switch state {
       case .promoting: try await clearUp(.promote)
-      case .validating: try await record(.postponed(.validate), version: credential.version(in: .staged)?.number)
+      case .validating: try record(.postponed(.validate), version: credential.version(in: .staged)?.number)
       case .staged, .validated:
         let (number, pair) = try pair(in: .staged)
         let seen = try await observe(for: .discard)
-        if provider.replacement == .cutOver, seen.others.contains(where: { $0.matches(pair) }) {
-          // It ended the old one: it is replaced like any other.
-          try await record(.intended(.promote), version: number)
-          try await markPromoted(number)
+        // It ended the old one, or is all that is left beside it: it is replaced like any other.
+        let isOnly =
+          switch provider.replacement {
+          case .promotion: false
+          case .overlap: seen.primary.matches(pair)
+          case .cutOver: seen.others.contains { $0.matches(pair) } || seen.primary.matches(pair)
+          }
+        if isOnly {
+          try await takeLeaked(number, pair)
           continue
         }
         guard seen.primary.matches(pair) else {
-          try await record(.abandoned, version: number)
+          try record(.abandoned, version: number)
           continue
         }
         // Promoted by someone else, or after the backup that this vault is from: it is replaced like any other.
-        try await record(.intended(.promote), version: number)
+        try record(.intended(.promote), version: number)
         try await clearUp(.promote, seen)
       case .rejected, .discarding: _ = try await drive(retiringNow: true)
       default: return
       }
     }
+  }
+
+  /// Makes a staged pair that leaked the active one, because there is no other, to be replaced at once. It is tried before that,
+  /// once: refused, it is replaced as well, and the journal says that it is unproved.
+  private func takeLeaked(_ number: UInt64, _ pair: Pair) async throws {
+    if journal?.machine.nextAction(now: now) != .ask(.promote) {
+      try record(.intended(.validate), version: number)
+      do {
+        try record(.validated, version: number, try await ask { try await self.provider.grant(pair) }.members)
+      } catch let error as ProviderError {
+        try record(.postponed(.validate), version: number, error.members)
+        guard error.code == .refused else { throw RotationError(error, while: "trying version \(number)", name) }
+      }
+    }
+    let isProved = journal?.machine.state == .validated
+    try record(.intended(.promote), version: number, isProved ? [:] : ["unproved": true])
+    try markPromoted(number)
+  }
+
+  /// Whether the active pair leaked and ends as the next one is made: nothing is gained by seeing it accepted before that.
+  private var isActiveEndedByNext: Bool {
+    guard provider.replacement == .cutOver, credential.isActiveLeaked else { return false }
+    return journal?.machine.state == .promoted || journal?.machine.state == .verifying
   }
 
   /// Deletes the replaced pair that holds the staging slot, so that what leaked can be replaced. That it is refused is seen

@@ -9,14 +9,17 @@ extension RotationRun {
   func tend(_ schedule: RotationSchedule) async throws -> RotationOutcome {
     let now = timing.now()
     let credential = credential
-    let reason = try await runner.vault.read { try schedule.requireDue(credential, in: $0, now: now) }
+    let reason =
+      hasBegun ? nil : try await runner.vault.read { try schedule.requireDue(credential, in: $0, now: now) }
     let stepsBefore = journal.map { (number: $0.number, steps: $0.steps) }
     do {
       // What is owed besides waits for a moment of its own.
       if reason == .delivery { return try await reachDelivery(again: false) }
       if credential.leak != nil { return try await endLeak() }
-      try await openPairs()
-      if journal.map({ $0.machine.state.isFinal }) ?? true { try await begin(schedule) }
+      if !hasBegun {
+        try await openPairs()
+        if journal.map({ $0.machine.state.isFinal }) ?? true { try await begin(schedule) }
+      }
       return try await drive(retiringNow: false)
     } catch let error as RotationError {
       if error.code.isAttempt { try await account(for: error, since: stepsBefore) }
@@ -28,12 +31,13 @@ extension RotationRun {
     }
   }
 
-  /// Leaves an account of an attempt that came to nothing, unless its last step is one.
+  /// Leaves an account of an attempt that came to nothing, unless its last step is one. It is durable then.
   private func account(for error: RotationError, since before: (number: UInt64, steps: UInt32)?) async throws {
     guard let journal else { return }
     let isTold = journal.endsInFailure && (journal.number != before?.number || journal.steps > before?.steps ?? 0)
     guard !isTold else { return }
-    for event in journal.machine.state.unsuccessfulAttempt { try await record(event, error.members) }
+    for event in journal.machine.state.unsuccessfulAttempt { try record(event, error.members) }
+    try await commit()
   }
 }
 

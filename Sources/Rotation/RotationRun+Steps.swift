@@ -46,8 +46,8 @@ extension RotationRun {
       return try await self.provider.stage(seen)
     } record: { made in
       // The machine then looks at the slot, and removes what cannot be used.
-      guard self.isFit(made) else { return try await self.record(.lost(.stage), ["reason": "unfit"]) }
-      try await self.save(made)
+      guard self.isFit(made) else { return try self.record(.lost(.stage), ["reason": "unfit"]) }
+      try self.save(made)
     }
   }
 
@@ -89,7 +89,7 @@ extension RotationRun {
   }
 
   /// Law 1: the new pair is durable here before anything makes it primary there.
-  func save(_ made: ObservedPair) async throws {
+  func save(_ made: ObservedPair) throws {
     guard let secret = made.clientSecret else {
       throw RotationError(
         .provider(.malformed), "\(name): the provider staged a pair and does not show its secret",
@@ -104,16 +104,10 @@ extension RotationRun {
     let handle = made.handle.isEmpty ? nil : made.handle
     var planned = credential
     let number = try planned.addStaged(handle: handle, expires: made.expires, made: asked, now: now)
-    // An owner may renew keys at any time, also between the sealing and the commit.
-    try await UnlockedVault.again {
-      let sealed = try await runner.vault.seal(pair, of: name, version: number)
-      try await record(.staged, version: number) { credential, change in
-        let added = try credential.addStaged(handle: handle, expires: made.expires, made: asked, now: now)
-        guard added == sealed.version else {
-          throw RotationError(.held, "another run saved version \(added) meanwhile")
-        }
-        try change.storePair(sealed, of: credential)
-      }
+    let expires = made.expires
+    try record(.staged, version: number, saving: pair) { credential in
+      let added = try credential.addStaged(handle: handle, expires: expires, made: asked, now: now)
+      guard added == number else { throw RotationError(.held, "another run saved version \(added) meanwhile") }
     }
     pairs[number] = pair
   }
@@ -122,7 +116,7 @@ extension RotationRun {
 
   private func validate() async throws {
     let (number, pair) = try pair(in: .staged)
-    try await record(.intended(.validate), version: number)
+    try record(.intended(.validate), version: number)
     // From its staging; a clock that was set back since does not lengthen the window.
     let deadline =
       min(credential.version(number)?.created ?? timing.now(), timing.now()) + credential.policy.propagation
@@ -134,7 +128,7 @@ extension RotationRun {
         let evidence = try await ask {
           isLeak ? try await self.provider.grant(pair) : try await self.provider.validate(pair)
         }
-        try await record(.validated, version: number, evidence.members)
+        try record(.validated, version: number, evidence.members)
         hasProved = true
         return
       } catch let error as ProviderError {
@@ -147,10 +141,10 @@ extension RotationRun {
         }
         // What was made by ending the old one is not given up: there would be no pair left.
         guard error.code == .refused, timing.now() + wait > deadline, provider.replacement != .cutOver else {
-          try await record(.postponed(.validate), version: number, error.members)
+          try record(.postponed(.validate), version: number, error.members)
           throw RotationError(error, while: "validating version \(number)", name)
         }
-        return try await record(.rejected, version: number, error.members)
+        return try record(.rejected, version: number, error.members)
       }
     }
   }
@@ -166,7 +160,7 @@ extension RotationRun {
     guard isContaining || hasAgreed || journal?.machine.nextAction(now: now) == .ask(.promote) else { return }
     hasAgreed = false
     guard let staged = seen.others.first(where: { $0.matches(pair) && $0.place == .staged }) else {
-      try await record(.intended(.promote), version: number)
+      try record(.intended(.promote), version: number)
       return try await clearUp(.promote, seen)
     }
     let isProved = journal?.machine.state == .validated
@@ -174,16 +168,16 @@ extension RotationRun {
       try await self.provider.promote(handle: staged.handle, seen)
     } record: {
       // Which of equals is primary is the vault's to say: there is nothing to look at.
-      guard self.provider.replacement == .promotion else { return try await self.markPromoted(number) }
+      guard self.provider.replacement == .promotion else { return try self.markPromoted(number) }
       if self.provider is any OperatedProvider { return try await self.clearUpByHand() }
       // What it answers is its opinion; what is primary afterwards decides.
       try await self.clearUp(.promote)
     }
   }
 
-  func markPromoted(_ number: UInt64) async throws {
+  func markPromoted(_ number: UInt64) throws {
     let now = timing.now()
-    try await record(.promoted, version: number) { credential, _ in try credential.promoteStaged(now: now) }
+    try record(.promoted, version: number) { credential in try credential.promoteStaged(now: now) }
     hasPromoted = true
   }
 
@@ -193,7 +187,7 @@ extension RotationRun {
     let (number, pair) = try pair(in: .active)
     var promoted = seenPromoted
     seenPromoted = nil
-    try await record(.intended(.verify), version: number)
+    try record(.intended(.verify), version: number)
     var backoff = Backoff()
     let deadline = timing.now() + credential.policy.propagation
     while true {
@@ -204,12 +198,12 @@ extension RotationRun {
           throw ProviderError(.malformed, "the primary pair is not version \(number), which was promoted")
         }
         let evidence = try await ask { try await self.provider.grant(pair) }
-        return try await markVerified(number, seen, evidence)
+        return try markVerified(number, seen, evidence)
       } catch let error as ProviderError {
         let wait = backoff.next(timing.randomness, asked: error.retryAfter)
         let mayPass = error.isTransient || error.code == .refused || error.code == .malformed
         guard mayPass, timing.now() + wait <= deadline, asksLeft > 0 else {
-          try await record(.postponed(.verify), version: number, error.members)
+          try record(.postponed(.verify), version: number, error.members)
           throw RotationError(error, while: "version \(number) is promoted, and not verified yet", name)
         }
         try await pause(wait)
@@ -217,15 +211,15 @@ extension RotationRun {
     }
   }
 
-  private func markVerified(_ number: UInt64, _ seen: Observation, _ evidence: GrantEvidence) async throws {
+  private func markVerified(_ number: UInt64, _ seen: Observation, _ evidence: GrantEvidence) throws {
     let debts = credential.debts.map(\.number)
     let expiries = debts.map { debt in
       (debt, pairs[debt].flatMap { pair in seen.others.first { $0.matches(pair) }?.expires })
     }
-    try await record(
+    try record(
       .verified, version: number, evidence.members,
       graceEnds: credential.leakedDebts.isEmpty ? now + credential.policy.grace : now
-    ) { credential, _ in
+    ) { credential in
       for (debt, expires) in expiries { credential.setExpiry(of: debt, expires) }
     }
     seenVerified = (seen, now)
@@ -238,7 +232,7 @@ extension RotationRun {
     let seen = if let verified { verified } else { try await observe(for: .retire) }
     let (active, activePair) = try pair(in: .active)
     guard let owed = try owedPairs(in: seen).first else {
-      try await record(.intended(.retire), version: credential.debts.last?.number)
+      try record(.intended(.retire), version: credential.debts.last?.number)
       return try await clearUp(.retire, seen)
     }
     // Law 3: the old pair may be the only one left that works, whatever is called primary.
@@ -255,7 +249,7 @@ extension RotationRun {
     try await asking(.retire, version: owed.number, fields) {
       try await self.provider.delete(handle: owed.seen.handle, seen)
     } record: {
-      try await self.record(.deleted, version: owed.number)
+      try self.record(.deleted, version: owed.number)
     }
   }
 
@@ -305,7 +299,7 @@ extension RotationRun {
   private func prove() async throws {
     let (active, activePair) = try pair(in: .active)
     let debts = credential.debts.map(\.number)
-    try await record(.intended(.prove), version: debts.last)
+    try record(.intended(.prove), version: debts.last)
     var backoff = Backoff()
     let deadline = timing.now() + min(credential.policy.propagation, .seconds(60))
     while true {
@@ -325,9 +319,9 @@ extension RotationRun {
             ]))
         }
         let now = timing.now()
-        return try await record(
+        return try record(
           .refused, version: debts.last, ["accepted": .integer(Int(clamping: active)), "refused": .array(refusals)]
-        ) { credential, _ in
+        ) { credential in
           for debt in debts { try credential.retire(debt, now: now) }
         }
       } catch let error as StillAccepted {
@@ -337,7 +331,7 @@ extension RotationRun {
           try await pause(wait)
           continue
         }
-        try await record(.postponed(.prove), version: error.version, ["reason": "still-accepted"])
+        try record(.postponed(.prove), version: error.version, ["reason": "still-accepted"])
         isStillAccepted = true
         return
       } catch let error as ProviderError {
@@ -346,7 +340,7 @@ extension RotationRun {
           try await pause(wait)
           continue
         }
-        try await record(.postponed(.prove), version: debts.last, error.members)
+        try record(.postponed(.prove), version: debts.last, error.members)
         throw RotationError(error, while: "the replaced pair is deleted, and not seen to be refused yet", name)
       }
     }
@@ -377,7 +371,7 @@ extension RotationRun {
     let (number, pair) = try pair(in: .staged)
     let seen = try await observe(for: .discard)
     guard let staged = seen.others.first(where: { $0.matches(pair) }), !seen.primary.matches(pair) else {
-      try await record(.intended(.discard), version: number)
+      try record(.intended(.discard), version: number)
       return try await clearUp(.discard, seen)
     }
     try requireActivePrimary(seen, "nothing is deleted")
@@ -402,7 +396,7 @@ extension RotationRun {
       } catch let error as ProviderError { trouble = error }
       let wait = backoff.next(timing.randomness, asked: trouble?.retryAfter)
       guard timing.now() + wait <= deadline, asksLeft > 0 else {
-        try await record(.postponed(.discard), version: number, trouble?.members ?? ["reason": "still-accepted"])
+        try record(.postponed(.discard), version: number, trouble?.members ?? ["reason": "still-accepted"])
         let seen = trouble.map { "not seen to be refused yet: \($0)" } ?? "still accepted"
         throw RotationError(
           .outstanding, "\(name): version \(number) was given up and is deleted, and \(seen)",
@@ -412,9 +406,9 @@ extension RotationRun {
     }
   }
 
-  func markDiscarded(_ number: UInt64, refusedAs refusal: ProviderError) async throws {
+  func markDiscarded(_ number: UInt64, refusedAs refusal: ProviderError) throws {
     let now = timing.now()
-    try await record(.discarded, version: number, refusal.members) { credential, _ in
+    try record(.discarded, version: number, refusal.members) { credential in
       try credential.retire(number, now: now)
     }
   }

@@ -13,8 +13,14 @@ actor RotationRun {
   var credential: Credential
   /// The newest rotation; nil before the first.
   var journal: RotationJournal?
+  /// The steps that were taken and are not written yet. They are in force here; `commit` makes them durable.
+  var unwritten: [UnwrittenStep] = []
   /// The pairs the provider may still accept, by version. Opened once a run, with a log entry that says so.
   var pairs: [UInt64: Pair] = [:]
+  /// The credential's key, as it was when the pairs were opened.
+  var key: CredentialKey?
+  /// Whether the step that took the lease began the rotation, too: there was nothing to finish or to find out first.
+  let hasBegun: Bool
   /// How many times the provider may still be asked for a step in this run: no fault makes a storm of requests.
   var asksLeft = 120
   /// How many times a passing trouble is waited out in this run.
@@ -34,7 +40,7 @@ actor RotationRun {
   /// Whether what leaked is ended before its replacement was proved.
   var isContaining = false
   /// Who was at work on the credential when this run took the lease from them.
-  private(set) var overtook: String?
+  let overtook: String?
   /// Whether the hooks `before` have agreed to this run.
   var hasAskedHooks = false
 
@@ -49,20 +55,30 @@ actor RotationRun {
   /// to be made again without end; a proof that an earlier run left is judged by the clock alone.
   var now: Timestamp { hasProved ? max(timing.now(), journal?.latest ?? timing.now()) : timing.now() }
 
-  init(_ runner: RotationRunner, credential name: String, lease: Lease, provider: any CredentialProvider) async throws {
+  /// Goes on from the step that took the lease. `opened` are pairs that were opened before it.
+  init(
+    _ runner: RotationRunner, credential name: String, _ hold: RotationHold, opened: [UInt64: Pair],
+    provider: any CredentialProvider
+  ) async throws {
     self.runner = runner
     self.name = name
-    self.lease = lease
     self.provider = provider
-    (credential, journal) = try await runner.vault.read { view in
-      let credential = try view.credential(name)
-      return (credential, try RotationJournal(view, of: credential))
+    lease = hold.lease
+    overtook = hold.overtaken
+    hasBegun = hold.beginning != nil
+    if let beginning = hold.beginning {
+      credential = beginning.credential
+      journal = RotationJournal(beginning: beginning.credential.rotation, at: beginning.time)
+      let (key, opened) = try runner.vault.open(beginning.sealed)
+      self.key = key
+      for (version, pair) in opened { pairs[version.number] = pair }
+    } else {
+      (credential, journal) = try await runner.vault.read { view in
+        let credential = try view.credential(name)
+        return (credential, try RotationJournal(view, of: credential))
+      }
+      pairs = opened
     }
-  }
-
-  func note(overtaken holder: String?, opened: [UInt64: Pair]) {
-    overtook = holder
-    pairs = opened
   }
 
   func reach(_ goal: RotationRunner.Goal, wasInterrupted: Bool) async throws -> RotationOutcome {
@@ -84,7 +100,7 @@ actor RotationRun {
   private func pursue(_ goal: RotationRunner.Goal, wasInterrupted: Bool) async throws -> RotationOutcome {
     if let transfer = credential.transfer { return try await settle(transfer, for: goal) }
     if case .revoke(let revocation) = goal { return try await revoke(revocation) }
-    if let outcome = try await reconcile(for: goal) { return outcome }
+    if !hasBegun, let outcome = try await reconcile(for: goal) { return outcome }
     switch goal {
     // Whatever it was for: what leaked comes first.
     case .rotate where credential.leak != nil, .rotateReplacingPrevious where credential.leak != nil,
@@ -122,7 +138,7 @@ actor RotationRun {
           + " and holds the provider's only staging slot",
         hint: "`relatch rotate --replace-previous \(name)` ends its grace now and rotates again")
     }
-    try await openPairs()
+    if !hasBegun { try await openPairs() }
     let wasOwed = machine.state.isOwing
     let isCutOff = replacesPrevious && wasOwed
     let outcome = try await drive(retiringNow: isCutOff, evenIfUndelivered: isCutOff)
@@ -169,10 +185,10 @@ actor RotationRun {
       switch state {
       case .staging: try await clearUp(.stage)
       case .promoting: try await clearUp(.promote)
-      case .validating: try await record(.postponed(.validate), version: credential.version(in: .staged)?.number)
+      case .validating: try record(.postponed(.validate), version: credential.version(in: .staged)?.number)
       case .ready, .staged, .validated:
         if state != .ready, provider.replacement == .cutOver { try await requireGone() }
-        try await record(.abandoned, version: credential.version(in: .staged)?.number)
+        try record(.abandoned, version: credential.version(in: .staged)?.number)
       case .rejected, .discarding, .failed:
         return try await drive(retiringNow: false)
       case .promoted, .verifying, .owed, .retiring, .deleted, .proving, .settled:
@@ -244,101 +260,5 @@ actor RotationRun {
         .corruptJournal, "\(name): the journal speaks of a \(stage.rawValue) version, and there is none")
     }
     return (version.number, pair)
-  }
-
-  func openPairs() async throws {
-    let opened = try await runner.vault.pairs(
-      of: name, choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairUsed,
-      ["purpose": "rotation"], now: timing.now())
-    for (version, pair) in opened { pairs[version.number] = pair }
-  }
-
-  // MARK: - Journal
-
-  /// Begins a rotation, if `schedule` asks for one: decided in the transaction that begins it, so that two runs never begin
-  /// together what must not be rotated together.
-  func begin(_ schedule: RotationSchedule? = nil) async throws {
-    let now = timing.now()
-    let from = activeNumber
-    credential = try await change(now: now) { change, credential in
-      guard !credential.isTransferred else { throw RotationError(handedOver: credential) }
-      try schedule?.requireRotationDue(credential, in: change.view, now: now)
-      credential.rotation += 1
-      return try change.saveStep(
-        credential, step: 0, RotationJournal.begun, ["active": .integer(Int(clamping: from))])
-    }
-    journal = RotationJournal(beginning: credential.rotation, at: now)
-    report("begun", version: from, at: now)
-  }
-
-  /// Makes one event durable: journal, log entry and what it changes in the record, in one transaction that fails if the
-  /// lease is lost. `edit` may also store a sealed pair through the change.
-  func record(
-    _ event: RotationEvent, version: UInt64? = nil, _ fields: [String: JSONValue] = [:], graceEnds: Timestamp? = nil,
-    _ edit: @escaping @Sendable (inout Credential, VaultChange) throws -> Void = { _, _ in }
-  ) async throws {
-    guard var journal else { throw RotationError(.unresolved, "\(name): no rotation has begun") }
-    let now = max(timing.now(), journal.latest)
-    let step = journal.steps
-    try journal.append(event, at: now, graceEnds: graceEnds)
-    var details = fields
-    if let version { details["version"] = .integer(Int(clamping: version)) }
-    if let graceEnds { details["grace_ends"] = .string(graceEnds.description) }
-    let members = details
-    let machine = journal.machine
-    credential = try await change(now: now) { change, credential in
-      try edit(&credential, change)
-      credential.noteRotation(hasEnded: machine.state.isFinal, graceEnds: machine.graceBefore)
-      return try change.saveStep(credential, step: step, EventName(RotationJournal.prefix + event.name), members)
-    }
-    self.journal = journal
-    report(event.name, version: version, at: now)
-  }
-
-  func change(
-    now: Timestamp, _ body: @escaping @Sendable (VaultChange, inout Credential) throws -> Credential
-  ) async throws -> Credential {
-    let lease = lease
-    let name = name
-    let (rotation, id) = (credential.rotation, credential.id)
-    return try await runner.vault.change(now: now) { change in
-      try change.leases.renew(
-        lease, now: now.milliseconds, milliseconds: RotationRunner.leaseMilliseconds,
-        unlessItLasts: RotationRunner.enoughMilliseconds)
-      var credential = try change.view.credential(name)
-      guard credential.id == id else {
-        throw RotationError(.held, "\(name): it was removed meanwhile, and another was added under its name")
-      }
-      guard credential.rotation == rotation else {
-        throw RotationError(.held, "\(name): another run began rotation \(credential.rotation) meanwhile")
-      }
-      return try body(change, &credential)
-    }
-  }
-
-  func report(_ event: String, version: UInt64?, at time: Timestamp) {
-    runner.progress(
-      RotationProgress(
-        credential: name, rotation: credential.rotation, time: time, event: event, version: version))
-  }
-
-  /// Waits, keeping the lease.
-  func pause(_ duration: Duration) async throws {
-    let lease = lease
-    let now = timing.now()
-    try await runner.vault.store.write {
-      try $0.renew(lease, now: now.milliseconds, milliseconds: RotationRunner.leaseMilliseconds)
-    }
-    // A wait is at most 300 s by `Backoff`; the lease must not expire within it.
-    var left = duration
-    while left > .zero {
-      let slice = min(left, .seconds(60))
-      try await timing.sleep(slice)
-      left -= slice
-      let now = timing.now()
-      try await runner.vault.store.write {
-        try $0.renew(lease, now: now.milliseconds, milliseconds: RotationRunner.leaseMilliseconds)
-      }
-    }
   }
 }

@@ -2,6 +2,23 @@ import Audit
 import Storage
 package import Vault
 
+/// What the step that takes a lease has left.
+struct RotationHold: Sendable {
+  /// A rotation that began in the same step.
+  struct Beginning: Sendable {
+    let credential: Credential
+    let sealed: SealedVersions
+    let time: Timestamp
+  }
+
+  let lease: Lease
+  /// Who was at work, and alive, when the lease was taken from them.
+  let overtaken: String?
+  /// Whether the last holder never gave it back.
+  let wasInterrupted: Bool
+  var beginning: Beginning?
+}
+
 /// Runs rotations: takes the lease, reads the journal, and does the machine's next action until the goal is reached.
 package struct RotationRunner: Sendable {
   /// What a run is for.
@@ -73,16 +90,22 @@ package struct RotationRunner: Sendable {
   ) async throws -> RotationOutcome {
     var opened: [UInt64: Pair] = [:]
     if case .revoke(let revocation) = goal { opened = try await open(credential, for: revocation) }
-    let (lease, overtaken, wasInterrupted) = try await acquireLease(credential, for: goal)
+    let hold = try await acquireLease(credential, for: goal)
+    await onceHeld()
+    let run: RotationRun
+    do { run = try await RotationRun(self, credential: credential, hold, opened: opened, provider: provider) } catch {
+      try await release(hold.lease, after: .failure(error))
+      throw error
+    }
     let result: Result<RotationOutcome, any Error>
-    do {
-      await onceHeld()
-      let run = try await RotationRun(self, credential: credential, lease: lease, provider: provider)
-      await run.note(overtaken: overtaken, opened: opened)
-      result = .success(try await run.reach(goal, wasInterrupted: wasInterrupted))
-    } catch {
+    do { result = .success(try await run.reach(goal, wasInterrupted: hold.wasInterrupted)) } catch {
       result = .failure(error)
     }
+    return try await run.end(result)
+  }
+
+  /// Gives the lease back after a run that has come to `result`.
+  func release(_ lease: Lease, after result: Result<RotationOutcome, any Error>) async throws {
     do { try await vault.store.write { try $0.release(lease) } } catch let error as StorageError
       where error.code == .leaseLost
     {
@@ -91,23 +114,20 @@ package struct RotationRunner: Sendable {
     } catch {
       // A lease that cannot be given back expires, or is taken over once this process is gone.
     }
-    return try result.get()
   }
 
   /// The lease that a run of `credential` holds.
   package static func leaseName(of credential: Credential) -> String { "rotation/\(credential.id)" }
 
-  /// Takes the lease; also says whether the last holder never gave it back, and who is overtaken alive. A leak is noted in the
-  /// same step, and only by somebody who may open the credential.
-  private func acquireLease(
-    _ name: String, for goal: Goal
-  ) async throws -> (Lease, overtaken: String?, wasInterrupted: Bool) {
+  /// Takes the lease. A leak is noted in the same step, and only by somebody who may open the credential; and where nothing is
+  /// to be finished or found out first, what is opened is logged and the rotation begins in it, too.
+  private func acquireLease(_ name: String, for goal: Goal) async throws -> RotationHold {
     let now = timing.now()
     let holder = Self.holder(holder, for: goal)
     let isGone = isGone
     let member = vault.member
     do {
-      let (lease, overtaken, wasInterrupted, noted) = try await vault.change(now: now) { change in
+      let (hold, noted) = try await vault.change(now: now) { change in
         if goal.urgency > .routine { try change.view.requireKey(of: change.view.credential(name), for: member) }
         let credential = try change.view.credential(name)
         let leaseName = Self.leaseName(of: credential)
@@ -126,7 +146,13 @@ package struct RotationRunner: Sendable {
         if case .revoke(let revocation) = goal, !credential.isTransferred {
           noted = try revocation.note(in: change, credential, overtook: overtaken, now: now)
         }
-        return (lease, overtaken, last != nil, noted)
+        var hold = RotationHold(lease: lease, overtaken: overtaken, wasInterrupted: last != nil)
+        if try beginsAtOnce(credential, for: goal, in: change.view, now: now) {
+          let sealed = try change.openingAll(of: credential, for: member)
+          hold.beginning = RotationHold.Beginning(
+            credential: try change.begin(credential), sealed: sealed, time: now)
+        }
+        return (hold, noted)
       }
       if let noted {
         progress(
@@ -134,11 +160,35 @@ package struct RotationRunner: Sendable {
             credential: name, rotation: noted.rotation, time: now, event: EventName.credentialLeaked.text,
             version: noted.leak?.version))
       }
-      return (lease, overtaken, wasInterrupted)
+      if let begun = hold.beginning?.credential {
+        progress(
+          RotationProgress(
+            credential: name, rotation: begun.rotation, time: now, event: "begun",
+            version: begun.version(in: .active)?.number))
+      }
+      return hold
     } catch let error as StorageError where error.code == .leaseHeld {
       throw RotationError(
         .held, "\(name): \(error)",
         hint: "wait for that run to end; if its process is gone, the next run takes over by itself")
     }
+  }
+
+  /// Whether the next thing that a run for `goal` does is to begin a rotation: its record says that nothing is under way, and
+  /// nothing else comes first.
+  private func beginsAtOnce(
+    _ credential: Credential, for goal: Goal, in view: VaultView, now: Timestamp
+  ) throws -> Bool {
+    guard credential.ended == credential.rotation, credential.transfer == nil, credential.leak == nil else {
+      return false
+    }
+    switch goal {
+    case .rotate, .rotateReplacingPrevious: break
+    case .scheduled:
+      guard case .due(let reason) = try schedule.standing(of: credential, in: view, now: now), reason.isForNewPair
+      else { return false }
+    case .resume, .abort, .retire, .retireUndelivered, .deliver, .adopt, .revoke: return false
+    }
+    return try view.restoration(unreconciled: credential) == nil
   }
 }

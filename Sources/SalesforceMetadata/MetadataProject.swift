@@ -28,6 +28,8 @@ package struct MetadataProject: Sendable {
 
   private static let mostEntries = 200_000
   private static let mostLevels = 40
+  /// Of all files that describe apps: their elements take some tens of times as much memory.
+  private static let mostBytes = 16 << 20
   /// Endings that are in use in examples and that no org and no tool knows.
   private static let wrongSuffixes = ["ecaGlobalOauth", "ecaPolicy", "ecaOauthPolicy", "externalClientApplication"]
 
@@ -43,6 +45,7 @@ package struct MetadataProject: Sendable {
     var report = LintReport()
     // How many files are of an app.
     var candidates = 0
+    var bytes = 0
     for (path, name) in found {
       guard let sort = Self.sort(name) else {
         if let suffix = Self.wrongSuffix(of: name) {
@@ -54,7 +57,7 @@ package struct MetadataProject: Sendable {
         continue
       }
       do {
-        guard let root = try Self.read("\(folder)/\(path)") else {
+        guard let root = try Self.read("\(folder)/\(path)", &bytes) else {
           guard sort.kind != .manifest, sort.kind != .component(.orgSettings) else { continue }
           candidates += 1
           report.fault(
@@ -101,7 +104,7 @@ package struct MetadataProject: Sendable {
       report.fault(
         .element, file.path, file.root.line, "its root is \(quoted(file.root.name, else: "another element"))",
         hint: "a file of this name has \(expected)")
-    } else if file.root.namespace != XMLElement.metadataNamespace {
+    } else if !file.root.isMetadata {
       report.fault(
         .element, file.path, file.root.line, "its root is not in the namespace of metadata",
         hint: "write <\(expected) xmlns=\"\(XMLElement.metadataNamespace)\">")
@@ -180,7 +183,7 @@ package struct MetadataProject: Sendable {
   }
 
   /// The document's root; nil if it is no plain file, or too long. What was read is wiped: it may be a secret.
-  private static func read(_ path: String) throws -> XMLElement? {
+  private static func read(_ path: String, _ total: inout Int) throws -> XMLElement? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
     guard descriptor >= 0 else {
       if errno == ELOOP || errno == ENOENT { return nil }
@@ -207,6 +210,11 @@ package struct MetadataProject: Sendable {
       count += got
     }
     guard count <= XMLReader.greatestSize else { return nil }
+    total += count
+    guard total <= mostBytes else {
+      throw MetadataError(
+        .tooLarge, "the files that describe apps have more than \(mostBytes >> 20) MiB, the last of them \(path)")
+    }
     return try XMLReader.read(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
   }
 

@@ -2,7 +2,8 @@
 struct XMLElement: Equatable, Sendable {
   /// Without its namespace.
   let name: String
-  let namespace: String
+  /// Whether it is in the namespace of metadata. No other is kept: each element would have a copy of it.
+  let isMetadata: Bool
   /// Where its start tag ends, from 1.
   let line: Int
   /// What stands in it outside of its children, without the space around it. Of a key, a secret or a certificate nothing is
@@ -12,9 +13,9 @@ struct XMLElement: Equatable, Sendable {
   fileprivate(set) var isBlank = true
   fileprivate(set) var children: [XMLElement] = []
 
-  init(name: String, namespace: String = XMLElement.metadataNamespace, line: Int) {
+  init(name: String, isMetadata: Bool = true, line: Int) {
     self.name = name
-    self.namespace = namespace
+    self.isMetadata = isMetadata
     self.line = line
   }
 

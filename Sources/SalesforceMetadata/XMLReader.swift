@@ -16,6 +16,8 @@ enum XMLReader {
   private static let mostElements = 10_000
   private static let mostLevels = 32
   private static let longestText = 1 << 16
+  /// With its namespace.
+  private static let longestName = 1 << 10
 
   /// The root element of the document that `bytes` are.
   ///
@@ -52,7 +54,8 @@ enum XMLReader {
     case Int(CEXPAT_STOPPED):
       throw XMLFault(
         line: line,
-        text: "it has more than \(mostElements) elements, \(mostLevels) levels, or \(longestText) bytes in one element")
+        text: "it has more than \(mostElements) elements, \(mostLevels) levels, \(longestText) bytes in one element, or"
+          + " \(longestName) in a name")
     case Int(CEXPAT_MALFORMED):
       let reason = result.message.map { String(cString: $0) } ?? "unknown"
       throw XMLFault(line: line, text: "it is not well-formed XML in UTF-8: \(reason)")
@@ -75,13 +78,14 @@ enum XMLReader {
 
     func start(_ name: UnsafePointer<CChar>, _ line: Int) -> Bool {
       count += 1
-      guard count <= mostElements, open.count < mostLevels, strnlen(name, longestText) < longestText else {
+      guard count <= mostElements, open.count < mostLevels, strnlen(name, longestName) < longestName else {
         return false
       }
       let words = String(cString: name).split(separator: " ", maxSplits: 1)
       guard let local = words.last else { return false }
       open.append(
-        XMLElement(name: String(local), namespace: words.count == 2 ? String(words[0]) : "", line: line))
+        XMLElement(
+          name: String(local), isMetadata: words.count == 2 && words[0] == XMLElement.metadataNamespace, line: line))
       return true
     }
 

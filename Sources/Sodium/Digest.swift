@@ -13,10 +13,15 @@ package struct SHA256Digest: Hashable, Sendable {
 
   fileprivate init(_ words: SIMD4<UInt64>) { self.words = words }
 
-  package var bytes: [UInt8] { withUnsafeBytes(of: words) { Array($0) } }
+  package var bytes: [UInt8] { Swift.withUnsafeBytes(of: words) { Array($0) } }
+
+  /// Lends the bytes where they lie.
+  package func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    try Swift.withUnsafeBytes(of: words, body)
+  }
 
   /// Standard base64 with padding (RFC 4648 §4).
-  package var base64: String { withUnsafeBytes(of: words) { base64Text($0) } }
+  package var base64: String { Swift.withUnsafeBytes(of: words) { base64Text($0) } }
 }
 
 /// SHA-256, at once or piece by piece.

@@ -12,7 +12,8 @@ package struct BackupArchive {
   }
 
   /// Writes all of it: the key files, by identifier, and a database of `databaseSize` bytes, which `database` hands over in
-  /// pieces. Throws `invalidInput` if the database is too large for the format, `corrupt` if it has another size.
+  /// pieces. Throws `invalidInput` if the database is too large for the format, `corrupt` if it has another size,
+  /// or a key file one that no key file has.
   package func write(
     keyFiles: [(id: Identifier, content: [UInt8])], databaseSize: Int,
     database: ((RawSpan) throws -> Void) throws -> Void
@@ -20,6 +21,12 @@ package struct BackupArchive {
     guard databaseSize <= BackupHeader.largestFile else {
       throw VaultError(
         .invalidInput, "the vault has \(databaseSize) bytes, a backup holds at most \(BackupHeader.largestFile)")
+    }
+    // What restoring would refuse is refused here: it is noticed while the vault is still there.
+    for (id, content) in keyFiles where !BackupHeader.keyFileSizes.contains(content.count) {
+      throw VaultError(
+        .corrupt,
+        "the key file keys/\(id).age has \(content.count) bytes, expected 1 to \(BackupHeader.keyFileSizes.upperBound)")
     }
     try put(BackupHeader(.keysFolder, modified: modified).bytes)
     for (id, content) in keyFiles.sorted(by: { $0.id.description < $1.id.description }) {

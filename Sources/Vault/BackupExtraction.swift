@@ -12,9 +12,6 @@ package final class BackupExtraction {
     case nothing
   }
 
-  /// As much as `PrivateFile` reads of one when the vault is opened.
-  private static let largestKeyFile = 1 << 16
-
   private let folder: String
   private var part = Part.header
   private var header: [UInt8] = []
@@ -79,7 +76,7 @@ package final class BackupExtraction {
     default: isInOrder = false
     }
     guard isInOrder else { throw VaultError(.corrupt, "the archive has \(found.item.name) where it has no place") }
-    if case .keyFile = found.item, found.size == 0 || found.size > Self.largestKeyFile {
+    if case .keyFile = found.item, !BackupHeader.keyFileSizes.contains(found.size) {
       throw VaultError(.corrupt, "the archive has a key file of \(found.size) bytes")
     }
     previous = found.item

@@ -35,6 +35,8 @@ struct BackupHeader: Hashable, Sendable {
   static let size = 512
   /// What eleven octal digits can say.
   static let largestFile = (8 << 30) - 1
+  /// The bytes that a key file can have: as many as `PrivateFile` reads of one when the vault is opened.
+  static let keyFileSizes = 1...1 << 16
 
   let item: Item
   let size: Int
@@ -42,7 +44,8 @@ struct BackupHeader: Hashable, Sendable {
   let modified: Int
 
   init(_ item: Item, size: Int = 0, modified: Timestamp) {
-    self.init(item, size: size, modified: max(0, Int(modified.milliseconds / 1000)))
+    // A clock far ahead must not make a backup that nothing restores.
+    self.init(item, size: size, modified: min(max(0, Int(modified.milliseconds / 1000)), Self.largestFile))
   }
 
   private init(_ item: Item, size: Int, modified: Int) {
@@ -103,7 +106,9 @@ struct BackupHeader: Hashable, Sendable {
     String(decoding: field.prefix { $0 != 0 }, as: UTF8.self)
   }
 
+  /// Digits alone: the standard library would take a sign, too.
   private static func number(_ digits: ArraySlice<UInt8>) -> Int? {
-    Int(String(decoding: digits, as: UTF8.self), radix: 8)
+    guard digits.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "7")).contains($0) }) else { return nil }
+    return Int(String(decoding: digits, as: UTF8.self), radix: 8)
   }
 }

@@ -207,10 +207,18 @@ extension VaultView {
       try AuditLog.consistencyProof(from: seen.size, to: newest.size, in: transaction)
         .verify(firstRoot: seen.root, secondRoot: newest.root)
     } catch let error as AuditError where error.code == .badProof {
+      try requireWholeTree(in: transaction)
       throw VaultError(
         .rolledBack,
         "the vault went another way: the first \(seen.size) of its log's \(newest.size) entries are not those seen before"
       )
+    }
+  }
+
+  /// A node of the tree that was damaged looks like another history: throws `corrupt` for it, before anybody is accused.
+  static func requireWholeTree(in transaction: any ReadTransaction) throws {
+    do { try AuditLog.requireWholeTree(in: transaction) } catch let error as AuditError {
+      throw VaultError(.corrupt, error.description)
     }
   }
 }

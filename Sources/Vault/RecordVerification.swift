@@ -103,12 +103,14 @@ struct RecordVerification {
   func finish(_ view: VaultView) throws {
     var reader = CredentialReader()
     var indexes = IndexSums(hash)
+    var sealed = SealedRows(hash)
     let steps = try JournalSums(view.transaction, expecting: states.used, hash)
     var found = 0
     try view.transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, value in
       let credential = try reader.credential(decoding: value, name: VaultView.name(key))
       try require(credential, value, steps, in: view)
       indexes.add(credential)
+      try sealed.require(credential, in: view)
       found += 1
       return true
     }
@@ -116,6 +118,7 @@ struct RecordVerification {
       throw VaultError(.corrupt, "there are \(found) credentials, and the log speaks of \(states.present)")
     }
     try indexes.require(in: view)
+    try sealed.requireKeys(in: view)
     guard try view.restoration()?.entry == restore else {
       throw VaultError(.corrupt, "the journal does not point at the newest restore that the log speaks of")
     }

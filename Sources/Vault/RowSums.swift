@@ -94,23 +94,64 @@ struct IndexSums {
       throw VaultError(.corrupt, "the indexes have other rows than the credentials call for")
     }
   }
+}
 
-  private struct RowSum: Equatable {
-    private var sum: UInt64 = 0
-    private var count = 0
+/// What everybody can see of the sealed secrets that records call for: that none is missing, or too short to be one. What is in them
+/// only their keys can tell. The pair of a retired version is nobody's to read any more, and may be gone.
+struct SealedRows {
+  private var keys = RowSum()
+  private let hash: KeyedHash
 
-    init() {}
+  init(_ hash: KeyedHash) { self.hash = hash }
 
-    init(of table: Table, in transaction: any ReadTransaction, _ hash: KeyedHash) throws {
-      try transaction.scan(table, from: []) { key, _ in
-        add(key, hash)
-        return true
+  /// Throws `corrupt` unless each pair of `credential` that is not retired is there.
+  mutating func require(_ credential: Credential, in view: VaultView) throws {
+    keys.add(credential.id.bytes.span, hash)
+    for version in credential.versions where version.stage != .retired {
+      guard let sealed = try view.sealedPair(of: credential, version.number), SealedRecord.canBe(sealed.span)
+      else {
+        throw VaultError(.corrupt, "the pair of \(credential.name), version \(version.number), is missing or damaged")
       }
     }
+  }
 
-    mutating func add(_ key: borrowing Span<UInt8>, _ hash: KeyedHash) {
-      sum &+= hash(key, at: 0..<key.count)
-      count += 1
+  /// Throws `corrupt` unless the credentials that were seen have each its key, and there is no other.
+  func requireKeys(in view: VaultView) throws {
+    guard try RowSum(sealed: .keys, in: view.transaction, hash) != keys else { return }
+    for credential in try view.credentials() {
+      guard let key = try view.transaction.value(in: .keys, for: credential.id.bytes), SealedRecord.canBe(key.span)
+      else {
+        throw VaultError(.corrupt, "the key of \(credential.name) is missing or damaged: its pairs cannot be opened")
+      }
     }
+    throw VaultError(.corrupt, "there are sealed keys that no credential has")
+  }
+}
+
+/// Rows of a table, told apart from any others by the sum of the hashes of their keys.
+private struct RowSum: Equatable {
+  private var sum: UInt64 = 0
+  private var count = 0
+
+  init() {}
+
+  init(of table: Table, in transaction: any ReadTransaction, _ hash: KeyedHash) throws {
+    try transaction.scan(table, from: []) { key, _ in
+      add(key, hash)
+      return true
+    }
+  }
+
+  /// Of those that can hold something sealed.
+  init(sealed table: Table, in transaction: any ReadTransaction, _ hash: KeyedHash) throws {
+    try transaction.scan(table, from: []) { key, value in
+      if SealedRecord.canBe(value) { add(key, hash) }
+      return true
+    }
+  }
+
+  mutating func add(_ key: borrowing Span<UInt8>, _ hash: KeyedHash) {
+    sum &+= hash(key, at: 0..<key.count)
+    count += 1
   }
 }

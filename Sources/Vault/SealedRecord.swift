@@ -20,6 +20,11 @@ enum SealedRecord {
     }
   }
 
+  private static let leastSize = 1 + XChaCha20Poly1305.nonceSize + XChaCha20Poly1305.tagSize
+
+  /// Whether `record` may be a sealed record, as far as that can be told without its key.
+  static func canBe(_ record: borrowing Span<UInt8>) -> Bool { record.count >= leastSize && record[0] == format }
+
   /// `format || nonce || ciphertext || tag`.
   static func seal(
     _ plaintext: RawSpan, key: RawSpan, purpose: Purpose, vault: Identifier, randomness: Randomness
@@ -32,13 +37,13 @@ enum SealedRecord {
 
   /// Opens a record into guarded memory. Throws `corrupt` unless it was sealed with this key for this very place.
   static func open(_ record: [UInt8], key: RawSpan, purpose: Purpose, vault: Identifier) throws -> SecretBytes {
-    let prefix = 1 + XChaCha20Poly1305.nonceSize
-    guard record.count >= prefix + XChaCha20Poly1305.tagSize else {
+    guard record.count >= leastSize else {
       throw VaultError(.corrupt, "a sealed record has \(record.count) bytes, too few to be one")
     }
     guard record[0] == format else {
       throw VaultError(.corrupt, "a sealed record has format \(record[0]), expected \(format)")
     }
+    let prefix = 1 + XChaCha20Poly1305.nonceSize
     do {
       return try XChaCha20Poly1305.open(
         record.span.extracting(prefix...).bytes, key: key, nonce: Array(record[1..<prefix]),

@@ -91,10 +91,20 @@ package struct UnlockedVault: Sendable {
     return SharedSecret(key)
   }
 
+  /// The key of the credential `name` as it is now, to seal pairs under it.
+  package func key(of name: String) async throws -> CredentialKey {
+    let (key, credential) = try await credentialKey(of: name)
+    return CredentialKey(credential: credential, secret: key)
+  }
+
   /// Seals `pair` as version `version` of the credential `name`, ready to be stored by a change.
   package func seal(_ pair: Pair, of name: String, version: UInt64) async throws -> SealedPair {
-    let (key, credential) = try await credentialKey(of: name)
-    return try seal(pair, of: credential, version: version, key.secret)
+    try await seal(pair, as: version, under: key(of: name))
+  }
+
+  /// The same under a key that is known already. A change refuses what is sealed under one that was renewed since.
+  package func seal(_ pair: Pair, as version: UInt64, under key: CredentialKey) throws -> SealedPair {
+    try seal(pair, of: key.credential, version: version, key.secret.secret)
   }
 
   private func seal(
@@ -157,6 +167,17 @@ package struct UnlockedVault: Sendable {
     let key = try open(key: sealedKey, of: credential, header)
     let pairs = try sealed.map { (version: $0.0, pair: try open($0.1, as: $0.0.number, of: credential, key.secret)) }
     return (result, pairs)
+  }
+
+  /// Opens what a change of this vault has read and logged, once that is durable.
+  package func open(
+    _ sealed: SealedVersions
+  ) throws -> (key: CredentialKey, pairs: [(version: Version, pair: Pair)]) {
+    let key = try open(key: sealed.key, of: sealed.credential, sealed.header)
+    let pairs = try sealed.versions.map { version, record in
+      (version: version, pair: try open(record, as: version.number, of: sealed.credential, key.secret))
+    }
+    return (CredentialKey(credential: sealed.credential, secret: key), pairs)
   }
 
   func open(

@@ -28,14 +28,14 @@ package final class VaultChange {
   /// The index of the entry that is written next.
   var nextIndex: UInt64 { firstIndex + UInt64(entries.count) }
 
-  /// Writes one log entry about `credential`, or about the vault if nil, and returns it.
+  /// Writes one log entry about `credential`, or about the vault if nil, and returns it. It happened at `time` if that is given.
   @discardableResult
   package func log(
-    _ event: EventName, about credential: String? = nil, _ fields: [String: JSONValue] = [:]
+    _ event: EventName, about credential: String? = nil, _ fields: [String: JSONValue] = [:], at time: Timestamp? = nil
   ) throws -> LogEntry {
     var fields = fields
     if let credential { fields["credential"] = .string(credential) }
-    let entry = try LogEntry(time: now, member: member, event: event.text, details: fields)
+    let entry = try LogEntry(time: time ?? now, member: member, event: event.text, details: fields)
     // Such an entry would make the log one that nobody can verify, for ever.
     if try EventName.ofOwners.contains(event) || Membership.Change(entry) != nil {
       guard view.members.contains(where: { $0.name == member && $0.card.role == .owner }) else {
@@ -49,7 +49,7 @@ package final class VaultChange {
   /// Stores `credential` as `event` leaves it, with an entry that carries the record's digest.
   @discardableResult
   package func save(
-    _ credential: Credential, _ event: EventName, _ fields: [String: JSONValue] = [:]
+    _ credential: Credential, _ event: EventName, _ fields: [String: JSONValue] = [:], at time: Timestamp? = nil
   ) throws -> Credential {
     var credential = credential
     credential.entry = nextIndex
@@ -60,7 +60,7 @@ package final class VaultChange {
     }
     let bytes = credential.bytes
     fields["record"] = .string(SHA256.hash(bytes).bytes.base64)
-    let entry = try log(event, about: credential.name, fields)
+    let entry = try log(event, about: credential.name, fields, at: time)
     try VaultIndex.update(from: stored(credential.name), to: credential, in: transaction)
     try transaction.set(bytes, in: .credentials, for: Array(credential.name.utf8))
     newestRecords[credential.name] = records.count
@@ -80,7 +80,8 @@ package final class VaultChange {
   /// Stores `credential` with a journalled step of its newest rotation: the journal points at the log entry.
   @discardableResult
   package func saveStep(
-    _ credential: Credential, step: UInt32, _ event: EventName, _ fields: [String: JSONValue] = [:]
+    _ credential: Credential, step: UInt32, _ event: EventName, _ fields: [String: JSONValue] = [:],
+    at time: Timestamp? = nil
   ) throws -> Credential {
     let key = credential.id.bytes + credential.rotation.bigEndianBytes + step.bigEndianBytes
     guard try transaction.value(in: .journal, for: key) == nil else {
@@ -93,7 +94,7 @@ package final class VaultChange {
     var fields = fields
     fields["rotation"] = .integer(Int(clamping: credential.rotation))
     fields["step"] = .integer(Int(step))
-    return try save(credential, event, fields)
+    return try save(credential, event, fields, at: time)
   }
 
   /// Makes the journal point at the next entry as that of restore `number`.

@@ -27,6 +27,7 @@ extension VaultView {
     }
     let (_, proof) = try handover(after: seen.size, to: name)
     do { try proof.verify(firstRoot: seen.root, secondRoot: newest.root) } catch {
+      try Self.requireWholeTree(in: transaction)
       throw VaultError(
         .rolledBack,
         "witness \(name) has seen another history: the first \(seen.size) of the log's \(newest.size) entries are not those"

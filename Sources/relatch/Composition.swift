@@ -30,6 +30,11 @@ struct Places {
 
   init(_ options: CommonOptions) throws { try self.init(options.settings) }
 
+  /// The file that says which programs may speak for a provider on this machine.
+  static var programs: String {
+    get throws { try place(nil, "RELATCH_PROGRAMS", base: "XDG_CONFIG_HOME", home: ".config", "relatch/programs") }
+  }
+
   private static func place(
     _ option: String?, _ variable: String, base: String, home: String, _ rest: String
   ) throws -> String {
@@ -176,14 +181,16 @@ final class RotationComposition: Sendable {
       settings: credential.settings, admin: access(to: admin, for: credential, person), transport: transport)
   }
 
-  private func access(
+  /// The administrator `admin` of `credential`. Nothing is opened before its pair is first needed.
+  func access(
     to admin: Credential, for credential: Credential, _ person: (any Operator)?
   ) -> AdminAccess {
     let vault = vault
     let purpose = credential.isSelfAdministered ? "administers itself" : "administers"
     let askedAdministrator = askedAdministrator
     let access = AdminAccess(
-      name: admin.name, settings: admin.settings, isSelf: credential.isSelfAdministered, operator: person
+      name: admin.name, settings: admin.settings, isSelf: credential.isSelfAdministered, operator: person,
+      programs: AllowedPrograms(vault: vault.header.id)
     ) {
       defer { askedAdministrator.open() }
       let opened = try await vault.pairs(

@@ -65,9 +65,7 @@ struct Failure: Error {
         error.exitCode, error.description, hint: "what was asked for is done and logged; give its result room to go")
     case let error as SodiumError: self.init(.internalError, error.description, hint: Self.reportHint)
     case _ where isUsage:
-      self.init(
-        .usage, Relatch.message(for: error),
-        hint: "`relatch help` lists the commands, `relatch help VERB` says what one takes")
+      self.init(.usage, Relatch.message(for: error), hint: Usage(in: Relatch.fullMessage(for: error)).hint)
     default: self.init(.internalError, "unexpected: \(error)", hint: Self.reportHint)
     }
   }

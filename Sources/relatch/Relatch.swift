@@ -26,7 +26,8 @@ struct Relatch: AsyncParsableCommand {
     subcommands: [
       InitCommand.self, AddCommand.self, ProviderCommand.self, PolicyCommand.self, ListCommand.self, ShowCommand.self,
       StatusCommand.self,
-      ReadCommand.self, ExecCommand.self, TokenCommand.self, PlanCommand.self, RotateCommand.self, ResumeCommand.self,
+      ReadCommand.self, ExecCommand.self, TokenCommand.self, DoctorCommand.self, PlanCommand.self, RotateCommand.self,
+      ResumeCommand.self,
       AbortCommand.self, RetireCommand.self,
       RevokeCommand.self, IncidentCommand.self, DrillCommand.self, AdoptCommand.self, RemoveCommand.self,
       SinkCommand.self, HookCommand.self,

@@ -29,7 +29,7 @@ import Testing
     return try verification.finish()
   }
 
-  private static func file(_ lines: [[UInt8]]) -> [UInt8] { Array(lines.map { $0 + [0x0A] }.joined()) }
+  static func file(_ lines: [[UInt8]]) -> [UInt8] { Array(lines.map { $0 + [0x0A] }.joined()) }
 
   @Test func `a bundle has what was asked for and who the members were, and nothing else`() throws {
     let lines = try Self.lines(of: Self.late)
@@ -46,6 +46,16 @@ import Testing
     #expect(try Self.verify(Self.file(all)).entries == 7)
     let entries = try Fixture.runs().flatMap(\.entries).map(\.bytes)
     #expect(entries.allSatisfy(all.contains))
+  }
+
+  @Test func `a line that somebody added to a stored checkpoint keeps no bundle from being made`() throws {
+    let store = try Fixture.log()
+    for row in try store.rows(in: .checkpoints) {
+      store.set(row.value + Array("— evil YWJjZGVmZ2g=\n".utf8), in: .checkpoints, for: row.key)
+    }
+    let lines = try Self.lines(of: LogBundle.Selection(), in: store)
+    #expect(lines == (try Self.lines(of: LogBundle.Selection())))
+    #expect(try Self.verify(Self.file(lines)).entries == 7)
   }
 
   @Test func `an entry whose writer made up another time is left out of no span that it stands in`() throws {

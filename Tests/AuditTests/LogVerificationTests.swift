@@ -83,9 +83,54 @@ import Testing
       removed.remove(row.key, from: .checkpoints)
       expect(.incomplete) { try LogVerification.verify(storedIn: removed) }
     }
-    let node = MemoryTransaction(copying: good)
-    node.set([UInt8](repeating: 1, count: 32), in: .tree, for: MerkleTree.Node(level: 2, index: 0).key)
-    expect(.corrupt) { try LogVerification.verify(storedIn: node) }
+    for row in try good.rows(in: .tree) {
+      for bit in 0..<row.value.count * 8 {
+        let altered = MemoryTransaction(copying: good)
+        altered.set(row.value.flipping(bit: bit), in: .tree, for: row.key)
+        expect(.corrupt) { try LogVerification.verify(storedIn: altered) }
+      }
+      let removed = MemoryTransaction(copying: good)
+      removed.remove(row.key, from: .tree)
+      expect(.corrupt) { try LogVerification.verify(storedIn: removed) }
+    }
+    for key in [MerkleTree.Node(level: 3, index: 0).key, MerkleTree.Node(level: 0, index: 7).key, [0]] {
+      let surplus = MemoryTransaction(copying: good)
+      surplus.set([UInt8](repeating: 1, count: 32), in: .tree, for: key)
+      expect(.corrupt) { try LogVerification.verify(storedIn: surplus) }
+    }
+  }
+
+  @Test func aRememberedCheckpointOfNoEntriesIsOfThisLogToo() throws {
+    let store = try Fixture.log()
+    let empty = try Checkpoint(origin: Fixture.origin, size: 0, root: MerkleTree.emptyRoot)
+    _ = try LogVerification.verify(storedIn: store, expecting: LogExpectations(remembered: [empty]))
+    for other in [
+      try Checkpoint(origin: "some.other/log", size: 0, root: MerkleTree.emptyRoot),
+      try Checkpoint(origin: Fixture.origin, size: 0, root: MerkleTree.leafHash([])),
+    ] {
+      expect(.inconsistent) {
+        try LogVerification.verify(storedIn: store, expecting: LogExpectations(remembered: [other]))
+      }
+      #expect(throws: AuditError(.inconsistent, "")) {
+        try BundleTests.verify(
+          BundleTests.file(BundleTests.lines(of: .init())), expecting: LogExpectations(remembered: [other]))
+      }
+    }
+  }
+
+  @Test func aDamagedTreeIsNotToldAsAnotherHistory() throws {
+    let good = try Fixture.log()
+    // The tree of 5 entries is no complete one, so that nodes of all levels prove it.
+    let older = try SignedCheckpoint(decoding: try good.rows(in: .checkpoints)[1].value).checkpoint
+    #expect(older.size == 5)
+    try AuditLog.requireExtension(of: older, in: good, knowing: Fixture.keys)
+    for row in try good.rows(in: .tree) {
+      let altered = MemoryTransaction(copying: good)
+      altered.set(row.value.flipping(bit: 0), in: .tree, for: row.key)
+      do {
+        try AuditLog.requireExtension(of: older, in: altered, knowing: Fixture.keys)
+      } catch let error as AuditError { #expect(error.code == .corrupt, "\(row.key): \(error)") }
+    }
   }
 
   @Test func removedReorderedRepeatedAndAppendedEntriesAreFound() throws {

@@ -234,6 +234,20 @@ struct RestoreTests {
     #expect(try await place.relatch("list").errorText == "")
   }
 
+  @Test("is put back by a person's word where what is remembered was damaged together with the vault")
+  func damagedMemory() async throws {
+    let place = try await Workplace()
+    let file = try await BackupTests.backup(place)
+    let id = try #require(try await place.relatch("log", "verify", "--json").objects().first?["vault"] as? String)
+    try FileManager.default.removeItem(at: place.vault)
+    let memory = place.folder.appending(path: "state/relatch/\(id)")
+    try Data("no more what it was\n".utf8).write(to: memory)
+    expectFailure(try await place.relatch("restore", file), 65, "--accept-rollback")
+    let accepted = try await place.relatch("restore", file, "--accept-rollback")
+    #expect(accepted.code == 0, "\(accepted.errorText)")
+    #expect(try await place.relatch("list").errorText == "")
+  }
+
   @Test("killed half-way leaves nothing in the vault's place; the next one clears up")
   func killed() async throws {
     let place = try await Workplace()

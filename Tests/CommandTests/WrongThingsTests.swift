@@ -45,6 +45,27 @@ struct WrongThingsTests {
     expectFailure(try await place.relatch("read", "admin", "--stage", "staged"), 66, "admin has no staged version")
   }
 
+  @Test("A missing argument is told with how the verb is called, a missing file with its path")
+  func hints() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    func hint(_ arguments: [String], _ words: String) async throws {
+      let outcome = try await place.run(Programs.relatch, arguments)
+      expectFailure(outcome, 64)
+      #expect(outcome.errorText.contains("relatch: hint: \(words)\n"), "\(outcome.errorText)")
+    }
+    try await hint(["read"], "`relatch read <name>`; `relatch help read` says all that it takes")
+    try await hint(
+      ["sink", "add", "crm"], "`relatch sink add <name> <file>`; `relatch help sink add` says all that it takes")
+    try await hint(
+      ["revoke", "crm"],
+      "`relatch revoke [<names> ...] --reason <text>`; `relatch help revoke` says all that it takes")
+    try await hint(["list", "--nope"], "`relatch help list` says what it takes")
+    try await hint(["nope"], "`relatch help` lists the commands, `relatch help VERB` says what one takes")
+    let imported = try await place.relatch("add", "crm", "--provider", "salesforce", "--import", "nofile")
+    expectFailure(imported, 66, #""nofile""#)
+    #expect(imported.errorText.contains("check the path") && !imported.errorText.contains("relatch list"))
+  }
+
   @Test("A wrong, a missing, a damaged and a locked identity")
   func identities() async throws {
     let place = try await Workplace()

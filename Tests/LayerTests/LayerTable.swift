@@ -35,7 +35,8 @@ let layers: [Layer] = [
   .library("Transport", ["CCurl", "Sodium"], and: ["Glibc"]),
   .library("OAuth", ["Transport", "Sodium", "JSON"]),
   .library("Rotation", ["Vault", "Audit", "Storage", "Sodium", "JSON"], and: ["Glibc"]),
-  .library("Providers", ["Rotation", "OAuth", "Transport", "Sodium", "JSON", "Vault", "Audit"]),
+  .library(
+    "Providers", ["Rotation", "OAuth", "Transport", "Sodium", "JSON", "Vault", "Audit"], and: ["Synchronization"]),
   .library("Delivery", ["Rotation", "Vault", "Sodium", "JSON", "CSystem"], and: ["Glibc", "Synchronization"]),
   .library("SalesforceMetadata", ["CExpat"], and: ["Glibc"]),
   .executable(

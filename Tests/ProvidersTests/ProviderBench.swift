@@ -22,6 +22,8 @@ struct Tenancy: Sendable {
   let settings: [String: String]
   let pair: Pair
   var admin: Administrator?
+  /// Who starts its program, if it has one.
+  var programs: (any ProgramHost)?
 }
 
 /// A vault in memory with one credential, `crm`, its real provider, and a clock that sleeping moves.
@@ -63,7 +65,9 @@ final class ProviderBench: Sendable {
     let (vault, now) = (vault, now.withLock { $0 })
     return try providerKind(tenancy.provider).init(
       settings: credential.settings,
-      admin: AdminAccess(name: name, settings: admin?.settings ?? credential.settings, isSelf: admin == nil) {
+      admin: AdminAccess(
+        name: name, settings: admin?.settings ?? credential.settings, isSelf: admin == nil, programs: tenancy.programs
+      ) {
         let opened = try await vault.pairs(
           of: name, choosing: { $0.versions.filter { $0.stage == .active } }, event: .pairUsed, now: now)
         guard let pair = opened.first?.pair else { throw VaultError(.notFound, "no active pair") }

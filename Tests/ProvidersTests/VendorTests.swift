@@ -46,6 +46,21 @@ struct VendorTests {
     await bench.stop()
   }
 
+  @Test("Keycloak's rotated secret is not deleted if it is another one by now") func rotatedMeanwhile() async throws {
+    let server = try VendorServer.keycloak(policy: true)
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy(), policy: ["grace": "1h"])
+    _ = try await bench.run()
+    let provider = try await bench.provider()
+    let seen = try await provider.observe(known: bench.known())
+    // Somebody rotates between the look and the request: the rotated secret is the vault's active one now.
+    server.change { $0.secrets = [$0.secrets[1], .init(id: "0000000a-9", text: "somebody's")] }
+    let found = await failure { try await provider.delete(handle: "rotated", seen) }
+    #expect(found?.code == .notFound, "\(String(describing: found))")
+    #expect(try await server.accepts(bench.active()))
+    await bench.stop()
+  }
+
   @Test("Okta keeps the contract") func okta() async throws {
     let server = try VendorServer.okta()
     defer { server.server.stop() }
@@ -64,6 +79,34 @@ struct VendorTests {
     #expect(doubtful.code == .provider(.configuration), "\(doubtful.text)")
     #expect(server.secrets.count == 2)
     await bench.stop()
+  }
+
+  @Test("Okta's only secret is not taken for one that somebody deleted, whatever it is") func oktaReplaced()
+    async throws
+  {
+    let server = try VendorServer.okta()
+    defer { server.server.stop() }
+    server.change { $0.showsSecret = false }
+    let bench = try await ProviderBench(server.tenancy())
+    server.change { $0.secrets = [.init(id: "00000009-9", text: "somebody's")] }
+    let found = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(found.code == .provider(.configuration), "\(found.text)")
+    #expect(server.secrets.map(\.text) == ["somebody's"])
+    await bench.stop()
+
+    // Nor for one that is owed and has gone meanwhile.
+    let owing = try await ProviderBench(server.tenancy(), policy: ["grace": "1h"])
+    guard case .promoted(active: 2, previous: [1], _) = try await owing.run() else {
+      Issue.record("not promoted")
+      return
+    }
+    server.change { state in
+      state.secrets.removeFirst()
+      state.secrets.append(.init(id: "00000009-9", text: "somebody's"))
+    }
+    #expect(try await owing.run(.retire) == .settled(active: 2))
+    #expect(server.secrets.count == 2 && server.secrets.contains { $0.text == "somebody's" && $0.isActive })
+    await owing.stop()
   }
 
   @Test("Entra keeps the contract") func entra() async throws {

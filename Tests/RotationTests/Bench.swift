@@ -42,7 +42,9 @@ final class Bench: Sendable {
       now: start)
   }
 
-  func run(_ goal: RotationRunner.Goal = .rotate) async throws -> RotationOutcome {
+  func run(
+    _ goal: RotationRunner.Goal = .rotate, at other: (any CredentialProvider)? = nil
+  ) async throws -> RotationOutcome {
     let timing = RotationTiming(
       now: { self.now.withLock { $0 } },
       sleep: { duration in
@@ -51,12 +53,14 @@ final class Bench: Sendable {
       }, randomness: .system)
     return try await RotationRunner(
       vault: vault, timing: timing, holder: "bench", isGone: { _ in false }, delivery: delivery, progress: { _ in }
-    ).run("crm", goal: goal, provider: provider)
+    ).run("crm", goal: goal, provider: other ?? provider)
   }
 
-  func code(_ goal: RotationRunner.Goal = .rotate) async -> RotationError.Code? {
+  func code(
+    _ goal: RotationRunner.Goal = .rotate, at other: (any CredentialProvider)? = nil
+  ) async -> RotationError.Code? {
     do {
-      _ = try await run(goal)
+      _ = try await run(goal, at: other)
       return nil
     } catch { return (error as? RotationError)?.code }
   }
@@ -67,6 +71,14 @@ final class Bench: Sendable {
     try await store.read { transaction in
       let view = try VaultView(transaction)
       return try RotationJournal(view, of: view.credential("crm"))?.machine.state
+    }
+  }
+
+  /// The events of rotation `number`, in order.
+  func journal(_ number: UInt64) async throws -> [LogEntry] {
+    try await store.read { transaction in
+      let view = try VaultView(transaction)
+      return try view.journal(of: view.credential("crm"), rotation: number)
     }
   }
 

@@ -19,6 +19,8 @@ final class FakeProvider: CredentialProvider {
     var lies = false
     /// Whether what is in the slot bears the credential's mark.
     var marks = false
+    /// Whether it shows pairs that the vault does not know.
+    var showsStrangers = true
     /// The pair that was last said to drive what follows.
     var administrator: String?
   }
@@ -26,6 +28,8 @@ final class FakeProvider: CredentialProvider {
   let state: Mutex<State>
 
   init(primary: String) { state = Mutex(State(primary: primary)) }
+
+  var showsStrangers: Bool { state.withLock { $0.showsStrangers } }
 
   var calls: [String] { state.withLock { $0.calls } }
 

@@ -76,6 +76,35 @@ struct ReconciliationTests {
     #expect(try await isReconciled(bench))
   }
 
+  @Test("does nothing where the provider shows no pair that the vault does not have, before a person says so")
+  func unseen() async throws {
+    let bench = try await Bench()
+    try await restored(bench)
+    bench.provider.state.withLock { $0.showsStrangers = false }
+    for goal in [RotationRunner.Goal.rotate, .rotateReplacingPrevious, .resume, .retire, .scheduled] {
+      #expect(await bench.code(goal) == .foreignPrimary)
+    }
+    #expect(Set(bench.provider.calls) == ["observe"])
+    #expect(try await !isReconciled(bench))
+    #expect(await bench.code(.adopt(nil)) == .nothingUnfinished)
+    #expect(try await isReconciled(bench))
+    #expect(Set(bench.provider.calls) == ["observe"])
+    #expect(await bench.code(.resume) == .nothingUnfinished)
+  }
+
+  @Test("is not told by adopting that nothing came after the backup, where something is seen that did")
+  func seenSince() async throws {
+    let bench = try await Bench()
+    try await restored(bench)
+    bench.provider.state.withLock { state in
+      state.slot = ("id-9", .staged)
+      state.nextSecret = { _ in nil }
+      state.marks = true
+    }
+    #expect(await bench.code(.adopt(nil)) == .foreignPrimary)
+    #expect(try await !isReconciled(bench))
+  }
+
   @Test("takes a credential that was added since as it is")
   func addedSince() async throws {
     let bench = try await Bench()

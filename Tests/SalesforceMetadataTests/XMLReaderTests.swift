@@ -29,7 +29,7 @@ struct XMLReaderTests {
         <!-- another --><version/>
       </Package>
       """)
-    #expect(root.name == "Package" && root.line == 4 && root.namespace == XMLElement.metadataNamespace)
+    #expect(root.name == "Package" && root.line == 4 && root.isMetadata)
     let types = try #require(root.first("types"))
     #expect(types.first("members")?.text == "A&B" && types.line == 5)
     #expect(types.first("name")?.text == "X A <&>" && types.first("name")?.line == 6)
@@ -39,9 +39,9 @@ struct XMLReaderTests {
   @Test func `a prefix says the same as a default namespace, and a byte order mark says nothing`() throws {
     let root = try read(
       "\u{FEFF}<m:Package xmlns:m=\"http://soap.sforce.com/2006/04/metadata\"><m:version>60.0</m:version></m:Package>")
-    #expect(root.name == "Package" && root.namespace == XMLElement.metadataNamespace)
+    #expect(root.name == "Package" && root.isMetadata)
     #expect(root.first("version")?.text == "60.0")
-    #expect(try read("<Package/>").namespace == "")
+    #expect(try !read("<Package/>").isMetadata)
   }
 
   @Test func `of keys, secrets and certificates nothing is kept but that they are there`() throws {
@@ -49,6 +49,13 @@ struct XMLReaderTests {
       "<a><consumerSecret>S3CRET</consumerSecret><consumerKey>K3Y</consumerKey><certificate> \n</certificate></a>")
     #expect(root.children.map(\.text) == ["", "", ""])
     #expect(root.children.map(\.isBlank) == [false, false, true])
+  }
+
+  @Test func `a name is no place for much text, nor is its namespace`() throws {
+    let long = String(repeating: "n", count: 1_100)
+    for text in ["<\(long)/>", "<a xmlns='\(long)'><b/><b/></a>", "<p:a xmlns:p='\(long)'/>"] {
+      #expect(fault(text)?.text.contains("in a name") == true)
+    }
   }
 
   @Test func `entities are refused before any is declared`() throws {

@@ -30,4 +30,17 @@ struct RotationScenarioTests {
     _ = try await scenario.logIsWhole()
     await scenario.stop()
   }
+
+  @Test("waits for the disk once for all that is to be written between two requests")
+  func commits() async throws {
+    try await Scenario.with { scenario in
+      let counted = DyingStore(scenario.store, at: .max, .beforeCommit)
+      guard case .success(.promoted) = await scenario.attempt(over: counted) else {
+        Issue.record("expected version 2 to be promoted")
+        return
+      }
+      // Those of the table in docs/rotation.md, and one for the pair that administers, which is opened for its token.
+      #expect(counted.writes == 8)
+    }
+  }
 }

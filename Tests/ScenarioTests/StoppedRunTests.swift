@@ -31,7 +31,7 @@ struct StoppedRunTests {
       if isStray { strays += 1 }
     }
     print("a run stopped at each of \(moments) moments \(readings): \(strays) left a staged pair behind")
-    #expect(moments >= 60 && moments < 200, "\(readings)")
+    #expect(moments >= 50 && moments < 200, "\(readings)")
     // Alone of all requests, the one to stage names nothing that could have gone: the intent is durable, and it is sent.
     #expect(strays <= 2, "\(readings)")
   }

@@ -85,6 +85,36 @@ struct BackupTests {
     }
   }
 
+  @Test("has digits alone where it has numbers, and a time that they can say")
+  func numbers() throws {
+    let header = Array(try archive([7])[512..<1024])
+    for field in [124, 136] {
+      for text in ["-7777777777", "+0000000041", " 0000000041", "0000000004\0"] {
+        var altered = header
+        altered.replaceSubrange(field..<field + 11, with: Array(text.utf8))
+        altered.replaceSubrange(148..<156, with: Array("        ".utf8))
+        let sum = String(altered.reduce(0) { $0 + Int($1) }, radix: 8)
+        altered.replaceSubrange(
+          148..<155, with: Array((String(repeating: "0", count: 6 - sum.count) + sum + "\0").utf8))
+        #expect(throws: VaultError(.corrupt, ""), "\(text)") { try BackupHeader(decoding: altered) }
+      }
+    }
+    for seconds in [-1, BackupHeader.largestFile + 1, 253_402_300_799] {
+      let header = BackupHeader(.database, size: 1, modified: Timestamp(milliseconds: Int64(seconds) * 1000))
+      #expect(try BackupHeader(decoding: header.bytes) == header)
+    }
+  }
+
+  @Test("is not written where it could not be put back: a key file that is none", arguments: [0, 65_537])
+  func keyFileSize(_ size: Int) throws {
+    var written = 0
+    #expect(throws: VaultError(.corrupt, "")) {
+      try BackupArchive(modified: modified) { written += $0.byteCount }
+        .write(keyFiles: [(ids[0], Array(repeating: 7, count: size))], databaseSize: 1) { _ in }
+    }
+    #expect(written == 0)
+  }
+
   @Test("has its items in one order, each once")
   func order() throws {
     let bytes = try archive(Array(repeating: 7, count: 512))

@@ -24,9 +24,10 @@ struct csystem_program {
   /// Both end with a null pointer.
   char *const *arguments;
   char *const *environment;
-  /// Descriptors from 3 upwards, which become 0, and 1 and 2.
+  /// Descriptors from 3 upwards, which become 0, 1 and 2; `errors` of -1 makes `output` both.
   int input;
   int output;
+  int errors;
   /// The file mode creation mask.
   unsigned mask;
 };

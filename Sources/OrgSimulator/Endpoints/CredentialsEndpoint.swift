@@ -6,7 +6,7 @@ extension SimulatedOrg {
     let ids = Array(call.rest.dropFirst(3))
     guard call.version >= 60, let appID = ids.first else { return .notFound }
     let caller = apps[call.session.path.app]
-    guard caller.isAdmin else { return .insufficientAccess }
+    guard caller.isAdmin, caller.conditions.isPermitted else { return .insufficientAccess }
     guard let app = appIndex(appID) else { return .notFound }
     guard ids.count > 1 else {
       var answer = listConsumers(call, app: app)

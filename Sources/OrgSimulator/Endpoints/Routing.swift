@@ -28,6 +28,9 @@ extension SimulatedOrg {
     guard let token = request.bearerToken, let session = session(token) else {
       return .error(401, "INVALID_SESSION_ID", "Session expired or invalid")
     }
+    guard conditions.apiEnabled else {
+      return .error(403, "API_DISABLED_FOR_ORG", "The REST API is not enabled for this Organization.")
+    }
     guard !conditions.requestLimitExceeded else {
       return .error(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
     }

@@ -49,6 +49,9 @@ extension SimulatedOrg {
       return OrgAnswer(status: 403, contentType: "text/html;charset=UTF-8", body: Data("Bad_OAuth_Token".utf8))
     }
     let app = apps[session.path.app]
+    guard app.conditions.showsUser else {
+      return OrgAnswer(status: 403, contentType: "text/html;charset=UTF-8", body: Data("Bad_OAuth_Token".utf8))
+    }
     return about(
       session.path,
       .json([

@@ -28,6 +28,10 @@ extension SimulatedOrg {
   }
 
   private func refusal(by app: AppConditions) -> OrgAnswer? {
+    if !app.tokenError.isEmpty {
+      let parts = app.tokenError.split(separator: ": ", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+      return .oauthError(parts[0], parts.count > 1 ? parts[1] : "")
+    }
     if !app.clientCredentialsFlow {
       return switch readings.flowOffError {
       case .invalidGrant: .oauthError("invalid_grant", "client credentials flow not enabled")
@@ -63,7 +67,8 @@ extension SimulatedOrg {
     var answer = OrgAnswer.json([
       "access_token": .string(token), "signature": .string(signature),
       "scope": .string(apps[path.app].conditions.scopes),
-      "instance_url": .string(baseURL), "id": .string(identityURL), "token_type": "Bearer",
+      "instance_url": .string(conditions.instanceURL.isEmpty ? baseURL : conditions.instanceURL),
+      "id": .string(identityURL), "token_type": "Bearer",
       "issued_at": .string(issuedAt), "token_format": "opaque", "api_instance_url": .string(baseURL),
     ])
     answer.headers["Cache-Control"] = "no-store"

@@ -57,8 +57,9 @@ package struct CloudawareProvider: ProviderKind, PrimaryReader {
       else { throw error }
       throw ProviderError(
         error.code, error.description,
-        hint: hint + "; Cloudaware's guides do not ask for it: ask your technical account manager", status: error.status
-      )
+        hint: hint + "; Cloudaware's guides do not ask for it: ask your technical account manager",
+        status: error.status,
+        step: error.step)
     }
   }
 
@@ -68,8 +69,7 @@ package struct CloudawareProvider: ProviderKind, PrimaryReader {
   package func validate(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
     let answer = try await settings.domain.token(pair, over: transport)
     let remarks = try checkScopes(answer.text("scope"))
-    var probe: Int?
-    if let object = settings.probe { probe = try await read(object, answer.accessToken) }
+    let probe = try await settings.read(with: answer.accessToken, over: transport)
     return GrantEvidence(answer, under: pair, probe: probe, remarks: remarks)
   }
 
@@ -91,51 +91,5 @@ package struct CloudawareProvider: ProviderKind, PrimaryReader {
       "the token of \(host) does not name the scope refresh_token, which the guide asks for; client credentials need none,"
         + " and the org may leave it out: see \(place)"
     ]
-  }
-
-  /// `GET …/query?q=SELECT Id FROM object LIMIT 1`: at most one identifier is sent, and not looked at. Returns the status.
-  private func read(_ object: String, _ token: SharedSecret) async throws(ProviderError) -> Int {
-    let domain = settings.domain
-    let path = "/services/data/v\(settings.apiVersion)/query?q=SELECT+Id+FROM+\(object)+LIMIT+1"
-    let response: HTTPResponse
-    do {
-      response = try await transport.send(
-        HTTPRequest(
-          .get, domain.at(path), headers: [("Accept", "application/json")],
-          secretHeaders: [.init(name: "Authorization", prefix: "Bearer ", value: token)]))
-    } catch {
-      throw ProviderError(error)
-    }
-    let status = response.status
-    let (code, _) = SalesforceClient.words(of: response)
-    let attempt = "\(domain.host): reading \(object) with the new token"
-    let missing =
-      "give the Run As user of the app Read on \(object) (profile or permission set), and on its namespace's package"
-    switch status {
-    case 200..<300: return status
-    case 401:
-      throw ProviderError(
-        .notPermitted, "\(attempt) is refused: the token is not accepted (HTTP 401)",
-        hint: "give the app the scope api, and its Run As user the permission API Enabled", status: status)
-    case 403 where code == "REQUEST_LIMIT_EXCEEDED", 429:
-      throw ProviderError(
-        .limited, "\(attempt): too many requests", status: status, retryAfter: response.retryAfter)
-    case 403 where code.hasPrefix("API_"):
-      throw ProviderError(
-        .notPermitted, "\(attempt) is refused: the user may not use the API (HTTP 403)",
-        hint: "give the Run As user of the app the permission API Enabled", status: status)
-    case 400 where code == "INVALID_TYPE", 403:
-      throw ProviderError(
-        .notPermitted, "\(attempt) is refused: the Run As user cannot see that object (HTTP \(status))",
-        hint: "\(missing); or correct setting probe if the object has another name", status: status)
-    case 500...:
-      throw ProviderError(
-        .unreachable, "\(attempt): in trouble or under maintenance (HTTP \(status))", status: status,
-        retryAfter: response.retryAfter)
-    default:
-      throw ProviderError(
-        .configuration, "\(attempt) is answered with HTTP \(status)",
-        hint: "check setting probe: an object's API name, as in CA10__CaAwsInstance__c", status: status)
-    }
   }
 }

@@ -139,7 +139,8 @@ package struct EntraProvider: ProviderKind {
     guard let primary = seen.primary else {
       throw ProviderError(
         .configuration, "the application has none of this credential's passwords",
-        hint: "it was removed or has ended there: make one, and `relatch adopt NAME --stdin` takes it over")
+        hint: "it was removed or has ended there: make one, and `relatch adopt NAME --stdin` takes it over",
+        step: .primary)
     }
     let litter = seen.left.filter { $0.name == known.mark }.map { password in
       ObservedPair(
@@ -153,7 +154,8 @@ package struct EntraProvider: ProviderKind {
   private static func index(of one: KnownPairs.Known, in passwords: [Password]) throws(ProviderError) -> Int? {
     if let handle = one.handle { return passwords.firstIndex { $0.keyID == handle } }
     let matches = passwords.indices.filter { index in
-      guard let hint = passwords[index].hint else { return false }
+      // Less than the three characters that it shows of each could be anybody's.
+      guard let hint = passwords[index].hint, hint.secret.count >= 3 else { return false }
       return one.pair.clientSecret.withUnsafeBytes { secret in
         hint.secret.withUnsafeBytes { hint in
           secret.count >= hint.count && secret.prefix(hint.count).elementsEqual(hint)

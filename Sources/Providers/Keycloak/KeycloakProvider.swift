@@ -117,7 +117,16 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader {
   package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}
 
   package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
-    guard handle == "rotated" else { throw ProviderError(.configuration, "only the rotated secret can be deleted") }
+    guard handle == "rotated", let seen = observation.others.first(where: { $0.handle == handle })?.clientSecret else {
+      throw ProviderError(.configuration, "only the rotated secret can be deleted")
+    }
+    // The name is a place: whoever rotated since has put another secret there, perhaps the active one.
+    let answer = try await call.send(.get, server.path("\(secretPath)/rotated"))
+    guard let rotated = answer.secret(try answer.json(mayHaveActed: false)["value"]),
+      rotated.secret.isEqual(to: seen.secret)
+    else {
+      throw ProviderError(.notFound, "the rotated secret is another one than was seen a moment ago: nothing is deleted")
+    }
     _ = try await call.send(.delete, server.path("\(secretPath)/rotated"))
   }
 

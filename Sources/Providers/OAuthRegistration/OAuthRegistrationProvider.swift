@@ -2,6 +2,7 @@ import JSON
 import OAuth
 package import Rotation
 import Sodium
+import Synchronization
 package import Transport
 package import Vault
 
@@ -17,11 +18,22 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader {
   private let admin: AdminAccess
   private let transport: any HTTPTransport
   private let http: ManagementCall
+  private let found = Found()
 
   package var replacement: Replacement { settings.replacement }
+  /// There is no list of clients.
+  package var showsStrangers: Bool { replacement == .cutOver }
+
+  /// What the vault has instead of a server's name for a pair that came with another token than the one before it.
+  private static let anotherToken = "another-token"
+
+  /// What this run has seen.
+  private final class Found: Sendable {
+    let changesToken = Mutex(false)
+  }
 
   package static func check(_ settings: [String: String]) throws(ProviderError) {
-    _ = try OAuthRegistrationSettings(settings)
+    try OAuthRegistrationSettings(settings).requireRecoverable()
   }
 
   package init(
@@ -58,6 +70,8 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader {
     guard let latest = known.newest(in: .staged) ?? known.newest(in: .active) ?? known.all.last else {
       throw ProviderError(.configuration, "there is no pair to look at the server with")
     }
+    let changesToken = known.all.contains { $0.handle == Self.anotherToken }
+    found.changesToken.withLock { $0 = changesToken }
     guard let (client, token) = try await read(latest.pair) else {
       throw ProviderError(
         .notPermitted, "\(registration.host) does not show the client's registration",
@@ -147,7 +161,21 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader {
 
   // MARK: - Acts
 
+  /// Fails where a lost answer would take the client along, before anything is asked for.
+  private func requireRecoverable() throws(ProviderError) {
+    try settings.requireRecoverable()
+    guard replacement != .cutOver || !found.changesToken.withLock({ $0 }) else {
+      throw ProviderError(
+        .configuration,
+        "\(registration.host) gave out another registration_access_token at an earlier PUT, though keeps-token says that it"
+          + " does not: with one lost answer nobody could manage the client any more",
+        hint:
+          "add the client anew with mode=overlap: a second one is registered, and the old one is accepted until then")
+    }
+  }
+
   package func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
+    try requireRecoverable()
     let old = observation.primary
     guard let token = old.registrationToken, let secret = old.clientSecret else {
       throw ProviderError(.configuration, "the active pair has no registration_access_token")
@@ -177,8 +205,13 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader {
         .configuration, "\(registration.host) keeps a client's secret at a PUT: nothing was changed",
         hint: "use --set mode=overlap: a second client is registered")
     }
+    // Remembered with the pair: the next PUT would do the same.
+    let hasChanged = changed.registrationToken.map { new in
+      pair.registrationToken.map { new.secret.isEqual(to: $0.secret) } != true
+    }
     return ObservedPair(
-      place: .staged, handle: "", clientID: try SharedSecret(copying: pair.clientID), clientSecret: secret,
+      place: .staged, handle: hasChanged == true ? Self.anotherToken : "",
+      clientID: try SharedSecret(copying: pair.clientID), clientSecret: secret,
       expires: changed.expires, registrationToken: changed.registrationToken ?? pair.registrationToken,
       sharesClientID: true)
   }
@@ -230,7 +263,8 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader {
   }
 
   package func readPrimary(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
-    observation.primary
+    try requireRecoverable()
+    return observation.primary
   }
 
   /// Each client is managed by what came with it: nothing changes hands.

@@ -12,6 +12,8 @@ struct OAuthRegistrationSettings: Sendable {
   /// Where a registered client is managed (RFC 7592 §2), before and after its identifier.
   let clientURL: (before: String, after: String)?
   let replacement: Replacement
+  /// Whether somebody vouches that a PUT leaves the registration_access_token as it is.
+  let keepsToken: Bool
 
   private static let placeholder = "{client_id}"
 
@@ -29,13 +31,17 @@ struct OAuthRegistrationSettings: Sendable {
         "mode",
         "overlap: a second client like the first is registered, and the first deleted later; cut-over: the server makes a new secret at a PUT, and the old one ends with it; overlap if absent"
       ),
+      .init(
+        "keeps-token",
+        "yes where the server leaves a client's registration_access_token as it is at a PUT; needed for cut-over: one that is lost with an answer would take the client along"
+      ),
       ClientCredentials.authenticationSetting, ClientCredentials.scopeSetting,
     ],
     life: .init(
       [.overlap, .cutOver], secretsAtOnce: nil, changesClientID: true,
       oldPair: "until its registration is deleted; with cut-over not at all",
       lostAnswer:
-        "with cut-over the registration is read again: a server that does not show the secret there is refused before anything is asked of it; a registration whose answer was lost is nobody's, and another is made"
+        "with cut-over the registration is read again: a server that does not show the secret there, or is not known to keep the token that reads it, is refused before anything is asked of it; a registration whose answer was lost is nobody's, and another is made"
     ),
     administrator:
       "each client is managed by the registration_access_token that is given and kept beside its pair; a token of another credential, if one administers, is shown to the registration endpoint",
@@ -52,6 +58,12 @@ struct OAuthRegistrationSettings: Sendable {
     case "cut-over": replacement = .cutOver
     case let word:
       throw ProviderError(.configuration, "setting mode: \(Name.printable(word)) is neither overlap nor cut-over")
+    }
+    switch settings["keeps-token"] ?? "no" {
+    case "yes": keepsToken = true
+    case "no": keepsToken = false
+    case let word:
+      throw ProviderError(.configuration, "setting keeps-token: \(Name.printable(word)) is neither yes nor no")
     }
     guard settings["registration-url"] != nil else {
       registration = nil
@@ -79,6 +91,16 @@ struct OAuthRegistrationSettings: Sendable {
         .configuration,
         "setting client-url: \(example.host) is not the server of registration-url, \(registration.host)")
     }
+  }
+
+  /// Fails where the answer to a PUT, if it were lost, could take the client along.
+  func requireRecoverable() throws(ProviderError) {
+    guard replacement == .cutOver, registration != nil, !keepsToken else { return }
+    throw ProviderError(
+      .configuration,
+      "a server may give out another registration_access_token at a PUT (RFC 7592): if that answer were lost, nobody could read"
+        + " the new secret any more, and the old one would have ended",
+      hint: "use mode=overlap; or, if the server's documents say that it keeps the token, --set keeps-token=yes")
   }
 
   /// Where `client` is managed. Its identifier has to stand there, as the RFC wants it.

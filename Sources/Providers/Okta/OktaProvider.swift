@@ -65,7 +65,7 @@ package struct OktaProvider: ProviderKind {
     guard !admin.isSelf else {
       throw ProviderError(
         .configuration, "an application of Okta's does not administer itself with its secret",
-        hint: "add a credential whose client_secret is an API token, and name it by --admin")
+        hint: "add a credential whose client_secret is an API token, and name it by --admin", step: .admin)
     }
     try org.requireSameServer(as: Endpoint(serverSetting: "url", of: admin.settings), admin.name)
     self.admin = admin
@@ -77,6 +77,7 @@ package struct OktaProvider: ProviderKind {
   private struct Listed {
     let id: String
     let text: SharedSecret?
+    let isActive: Bool
   }
 
   package func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
@@ -89,17 +90,22 @@ package struct OktaProvider: ProviderKind {
       guard let id = answer.text(entry["id"]), Self.isPlain(id) else {
         throw ProviderError(.malformed, "a secret has no identifier", status: answer.status)
       }
-      listed.append(Listed(id: id, text: answer.secret(entry["client_secret"])))
+      listed.append(
+        Listed(
+          id: id, text: answer.secret(entry["client_secret"]), isActive: answer.text(entry["status"]) != "INACTIVE"))
     }
     guard let any = known.newest(in: .active) ?? known.all.last else {
       throw ProviderError(.configuration, "there is no pair to look at the org with")
     }
     let clientID = try SharedSecret(copying: any.pair.clientID)
-    let seen = try ManySecrets(listed, clientID, known, name: { ($0.id, nil) }, place: Self.index)
+    let proved = try await proved(listed, known)
+    let seen = try ManySecrets(listed, clientID, known, name: { ($0.id, nil) }) { one, left in
+      proved?.pair === one.pair ? left.firstIndex { $0.id == proved?.id } : Self.index(of: one, in: left)
+    }
     guard let primary = seen.primary else {
       throw ProviderError(
         .configuration, "the application has none of this credential's secrets, or which one it is cannot be told",
-        hint: "see its client secrets; `relatch adopt NAME --stdin` takes one over")
+        hint: "see its client secrets; `relatch adopt NAME --stdin` takes one over", step: .primary)
     }
     let strangers = seen.left.map { secret in
       ObservedPair(
@@ -109,13 +115,27 @@ package struct OktaProvider: ProviderKind {
     return Observation(consumer: org.host, primary: primary, others: seen.others + strangers)
   }
 
-  /// Which of those listed `one` is: by its identifier, by its text, or, where neither is known, as the only one there is.
+  /// Where the org does not show secrets, and the vault has no name for one: the only secret left that may be it is, if the
+  /// pair is granted a token now. What is accepted is active there, and every other one is another pair's.
+  private func proved(
+    _ listed: [Listed], _ known: KnownPairs
+  ) async throws(ProviderError) -> (pair: Pair, id: String)? {
+    let named = known.all.compactMap { Self.index(of: $0, in: listed) }
+    let left = listed.indices.filter { !named.contains($0) && listed[$0].isActive }
+    guard left.count == 1, listed[left[0]].text == nil else { return nil }
+    var found: Pair?
+    for one in known.all where one.handle == nil && Self.index(of: one, in: listed) == nil {
+      do { _ = try await grant(one.pair) } catch  where error.code == .refused { continue }
+      guard found == nil else { return nil }
+      found = one.pair
+    }
+    return found.map { ($0, listed[left[0]].id) }
+  }
+
+  /// Which of those listed `one` is: by its identifier, or by its text.
   private static func index(of one: KnownPairs.Known, in listed: [Listed]) -> Int? {
     if let handle = one.handle { return listed.firstIndex { $0.id == handle } }
-    if let index = listed.firstIndex(where: { $0.text.map { $0.secret.isEqual(to: one.pair.clientSecret) } == true }) {
-      return index
-    }
-    return listed.count == 1 && listed[0].text == nil ? 0 : nil
+    return listed.firstIndex { $0.text.map { $0.secret.isEqual(to: one.pair.clientSecret) } == true }
   }
 
   // MARK: - Acts
@@ -164,7 +184,8 @@ package struct OktaProvider: ProviderKind {
       token = try await admin.session.token { SharedSecret(try await pair().clientSecret.clone()) }
     } catch {
       throw ProviderError(
-        .notPermitted, "the API token of \(admin.name), which administers, cannot be used: \(error)", local: error)
+        .notPermitted, "the API token of \(admin.name), which administers, cannot be used: \(error)", local: error,
+        step: .admin)
     }
     do { return try await http.send(method, org.path(path), token: token, prefix: "SSWS ", body: body) } catch {
       // Another token may have been put in its place.

@@ -13,6 +13,9 @@ package import Vault
 package struct OpenBaoAppRoleProvider: ProviderKind {
   package static let descriptor = OpenBaoSettings.descriptor
 
+  /// How many secret-ids of others a look puts up with: it asks about each.
+  private static let mostStrangers = 200
+
   private let settings: OpenBaoSettings
   private let role: String
   private let admin: AdminAccess
@@ -71,9 +74,16 @@ package struct OpenBaoAppRoleProvider: ProviderKind {
     guard let primary else {
       throw ProviderError(
         .configuration, "role \(role) has none of this credential's secret-ids",
-        hint: "it was destroyed or has ended there: make one, and `relatch adopt NAME --stdin` takes it over")
+        hint: "it was destroyed or has ended there: make one, and `relatch adopt NAME --stdin` takes it over",
+        step: .primary)
     }
-    for accessor in try await list() where !accessors.contains(accessor) {
+    let strangers = try await list().filter { !accessors.contains($0) }
+    guard strangers.count <= Self.mostStrangers else {
+      throw ProviderError(
+        .configuration, "role \(role) has \(strangers.count) other secret-ids, too many to look at each",
+        hint: "destroy those that nobody uses, or give this credential a role of its own")
+    }
+    for accessor in strangers {
       guard try await mark(of: accessor) == known.mark else { continue }
       others.append(
         ObservedPair(
@@ -175,15 +185,16 @@ package struct OpenBaoAppRoleProvider: ProviderKind {
         isRefusal ? .refused : .configuration,
         isRefusal
           ? "login at \(endpoint.host): the pair is refused (HTTP 400)"
-          : "login at \(endpoint.host) does not accept the request (HTTP 400)", status: 400)
+          : "login at \(endpoint.host) does not accept the request (HTTP 400)", status: 400,
+        step: isRefusal ? .pair : .settings)
     case 403:
       throw ProviderError(
         .principal, "login at \(endpoint.host) is not allowed from here (HTTP 403)",
-        hint: "see the role's bound addresses", status: 403)
+        hint: "see the role's bound addresses", status: 403, step: .login)
     case 404:
       throw ProviderError(
         .configuration, "\(endpoint.host) has no AppRole method at \(settings.mount)", hint: "check url and mount",
-        status: 404)
+        status: 404, step: .settings)
     case let status:
       throw ProviderError(status: status, host: endpoint.host, isMutating: false, retryAfter: answer.retryAfter)
     }
@@ -228,10 +239,11 @@ package struct OpenBaoAppRoleProvider: ProviderKind {
     } catch let error as ProviderError where error.local == nil {
       throw ProviderError(
         error.code == .refused ? .notPermitted : error.code, "as \(admin.name): \(error)", hint: error.hint,
-        status: error.status, retryAfter: error.retryAfter)
+        status: error.status, retryAfter: error.retryAfter, step: error.step(of: admin))
     } catch {
       throw ProviderError(
-        .notPermitted, "the pair of \(admin.name), which administers, cannot be used: \(error)", local: error)
+        .notPermitted, "the pair of \(admin.name), which administers, cannot be used: \(error)", local: error,
+        step: .admin)
     }
   }
 

@@ -85,7 +85,7 @@ actor SalesforceClient {
     throw ProviderError(
       .configuration,
       "setting url: \(domain.host) is not the org of \(admin.name), which administers: \(adminDomain.host)",
-      hint: "a credential and its administrator belong to one org: give both the same url")
+      hint: "a credential and its administrator belong to one org: give both the same url", step: .admin)
   }
 
   private func adminToken() async throws(ProviderError) -> SharedSecret {
@@ -97,12 +97,13 @@ actor SalesforceClient {
         sorted.code == .refused ? .notPermitted : sorted.code, "as \(admin.name): \(sorted)",
         hint: sorted.hint
           ?? (sorted.code == .refused ? "the active pair of \(admin.name) is not the org's any more" : nil),
-        status: sorted.status, retryAfter: sorted.retryAfter)
+        status: sorted.status, retryAfter: sorted.retryAfter, step: sorted.step(of: admin))
     } catch let error as ProviderError {
       throw error
     } catch {
       throw ProviderError(
-        .notPermitted, "the pair of \(admin.name), which administers, cannot be used: \(error)", local: error)
+        .notPermitted, "the pair of \(admin.name), which administers, cannot be used: \(error)", local: error,
+        step: .admin)
     }
   }
 
@@ -161,43 +162,49 @@ actor SalesforceClient {
     case 400 where method == .post, 409 where method == .post:
       return ProviderError(
         .occupied, "\(host) does not stage another pair (HTTP \(status))",
-        hint: "a staged or replaced pair may hold the only slot", status: status)
+        hint: "a staged or replaced pair may hold the only slot", status: status, step: .slot)
     case 401:
-      return ProviderError(.notPermitted, "\(host) does not accept the token of \(admin.name)", status: status)
+      return ProviderError(
+        .notPermitted, "\(host) does not accept the token of \(admin.name)", status: status, step: .permissions)
     case 403 where errorCode == "REQUEST_LIMIT_EXCEEDED", 429:
-      return ProviderError(.limited, "\(host): too many requests", status: status, retryAfter: retryAfter)
+      return ProviderError(
+        .limited, "\(host): too many requests", status: status, retryAfter: retryAfter, step: .limits)
     case 403 where message.contains("not enabled for this user"):
       return ProviderError(
-        .notPermitted, "\(host) does not let \(admin.name) do this", hint: permission, status: status)
+        .notPermitted, "\(host) does not let \(admin.name) do this", hint: permission, status: status,
+        step: .permissions)
     case 403
     where errorCode == "FUNCTIONALITY_NOT_ENABLED" || message.contains("not currently enabled")
       || message.contains("feature is not enabled"):
       return ProviderError(
-        .configuration, "\(host) does not show consumer secrets over REST", hint: restSwitch, status: status)
+        .configuration, "\(host) does not show consumer secrets over REST", hint: restSwitch, status: status,
+        step: .restSwitch)
     case 403 where errorCode == "API_DISABLED_FOR_ORG":
-      return ProviderError(.configuration, "\(host) has its API switched off", status: status)
+      return ProviderError(.configuration, "\(host) has its API switched off", status: status, step: .org)
     case 403:
       return ProviderError(
-        .notPermitted, "\(host) does not let \(admin.name) do this", hint: permission, status: status)
+        .notPermitted, "\(host) does not let \(admin.name) do this", hint: permission, status: status,
+        step: .permissions)
     case 404 where errorCode.isEmpty, 410 where errorCode.isEmpty:
       // Not the org's own words: it must not pass for "there is nothing".
       return ProviderError(
         .malformed, "\(host) answered with HTTP \(status) and no error of the org's",
         hint: "something between here and the org may be answering in its place", mayHaveActed: method != .get,
-        status: status)
+        status: status, step: .host)
     case 404, 410:
       return ProviderError(
         .notFound, "\(host) has no such app, consumer or staged pair",
-        hint: "check app and consumer, and that the org has API version \(settings.apiVersion)", status: status)
+        hint: "check app and consumer, and that the org has API version \(settings.apiVersion)", status: status,
+        step: .app)
     case 500...:
       // A gateway answers for a server that may well have acted.
       return ProviderError(
         .unreachable, "\(host) is in trouble or under maintenance (HTTP \(status))",
         hint: "status.salesforce.com tells of incidents and maintenance", mayHaveActed: method != .get, status: status,
-        retryAfter: retryAfter)
+        retryAfter: retryAfter, step: .host)
     default:
       return ProviderError(
-        .malformed, "\(host) answered with HTTP \(status)", mayHaveActed: method != .get, status: status)
+        .malformed, "\(host) answered with HTTP \(status)", mayHaveActed: method != .get, status: status, step: .host)
     }
   }
 }

@@ -98,7 +98,7 @@ package struct SalesforceProvider: ProviderKind, PrimaryReader {
     }
     throw ProviderError(
       .configuration, "none of the \(consumers.count) consumers of app \(app) has this credential's pair",
-      hint: "check app, and name the consumer by --set consumer=888…")
+      hint: "check app, and name the consumer by --set consumer=888…", step: .app)
   }
 
   private func primaryKey(of consumer: String) async throws(ProviderError) -> SharedSecret? {
@@ -123,7 +123,8 @@ package struct SalesforceProvider: ProviderKind, PrimaryReader {
     guard let key = whole.key else {
       throw ProviderError(
         .configuration, "the org does not show the key of staged set \(handle)",
-        hint: "Setup, External Client App Settings: allow access to External Client App consumer secrets via REST API")
+        hint: "Setup, External Client App Settings: allow access to External Client App consumer secrets via REST API",
+        step: .restSwitch)
     }
     return ObservedPair(
       place: place, handle: handle, clientID: key, clientSecret: whole.secret, expires: whole.expires ?? set.expires)

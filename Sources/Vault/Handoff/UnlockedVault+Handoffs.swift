@@ -56,10 +56,11 @@ extension UnlockedVault {
   }
 
   /// Imports what was opened as the credential `name`, administered by `admin` or by itself, and returns it with the receipt.
+  /// `settings` stand in the place of the sender's, if given.
   ///
   /// Throws `HandoffError.replayed` and `expired`, `notPermitted` unless the member is an owner, and what `add` throws.
   package func importHandoff(
-    _ opened: OpenedHandoff, as name: String, admin: String, now: Timestamp
+    _ opened: OpenedHandoff, as name: String, settings: [String: String]? = nil, admin: String, now: Timestamp
   ) async throws -> (credential: Credential, receipt: [UInt8]) {
     let handoff = opened.handoff
     // Replayed before the transaction, which others wait for.
@@ -68,7 +69,7 @@ extension UnlockedVault {
     try opened.requireFresh(now)
     do {
       let credential = try await add(
-        name: name, provider: handoff.provider, settings: handoff.settings, policy: handoff.importedPolicy,
+        name: name, provider: handoff.provider, settings: settings ?? handoff.settings, policy: handoff.importedPolicy,
         admin: admin,
         pair: opened.pair, made: min(handoff.created, now),
         exposedTo: handoff.isTransfer ? "vault/\(handoff.vault)" : nil,

@@ -99,6 +99,9 @@ struct AddCommand: AsyncParsableCommand {
       name: name, provider: provider, settings: chosen, policy: rules, admin: admin == "self" ? name : admin,
       pair: .ofStandardInput(), made: made, now: now)
     try report.confirmation(credential.json(type: "credential"), text: "\(credential.name): version 1 is active")
+    if try CommandProvider.program(of: credential) != nil {
+      report.note("`relatch provider allow \(name)` lets its program be started, on each machine that is to rotate it")
+    }
   }
 
   /// What an entry of a file and the options say together; the entry's own word wins.

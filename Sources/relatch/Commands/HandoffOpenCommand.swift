@@ -32,6 +32,12 @@ struct HandoffOpenCommand: AsyncParsableCommand {
       "Whose token drives its rotation here: another credential, or self.", valueName: "credential"))
   var admin: String?
 
+  @Option(
+    name: .customLong("set"),
+    help: ArgumentHelp(
+      "A setting of the provider that is another here than at the sender; repeatable.", valueName: "key=value"))
+  var settings: [String] = []
+
   @Flag(help: "Show it, and import nothing.")
   var show = false
 
@@ -52,7 +58,8 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     }
     let admin = try admin(of: handoff)
     // Nothing is said of what is refused but the reason.
-    try providerKind(handoff.provider).check(handoff.settings)
+    let settings = handoff.settings.merging(try Assignments.parse(settings, option: "--set")) { $1 }
+    try providerKind(handoff.provider).check(settings)
     guard place.path != nil || !handoff.isTransfer else {
       throw Failure(
         .usage, "a transfer is rotated at once, and says so on standard output",
@@ -61,7 +68,7 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     let name = name ?? handoff.credential
     if source.from == nil { try confirmSender(of: handoff, as: name) }
     let (credential, receipt) = try await vault.importHandoff(
-      opened, as: name, admin: admin == "self" ? name : admin, now: WallClock.now())
+      opened, as: name, settings: settings, admin: admin == "self" ? name : admin, now: WallClock.now())
     do { try place.write(receipt) } catch {
       let failure = Failure(error)
       throw Failure(

@@ -72,18 +72,8 @@ struct PlanCommand: AsyncParsableCommand {
       var index = try IndexCheck(view)
       return try chosen.compactMap { credential in
         try index.require(credential)
-        let journal = try RotationJournal(view, of: credential)
-        let standing = try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now)
-        guard !due || standing.isDue else { return nil }
-        let holder = try view.leaseHolder(of: RotationRunner.leaseName(of: credential))
-        let isHeld =
-          holder.map {
-            $0.expires > now.milliseconds && !RunHolder.isGone(RotationRunner.process(holding: $0.holder).words)
-          } ?? false
-        return PlanSubject(
-          places: places, credential: credential, journal: journal, standing: standing,
-          restoration: try view.restoration(unreconciled: credential),
-          holder: isHeld ? holder?.holder : nil, logSize: size)
+        let subject = try PlanSubject(credential, in: view, places, logSize: size, now: now)
+        return !due || subject.standing.isDue ? subject : nil
       }
     }
   }
@@ -100,6 +90,21 @@ struct PlanSubject: Sendable {
   /// The live run that has it, in its own words.
   let holder: String?
   let logSize: UInt64
+
+  init(_ credential: Credential, in view: VaultView, _ places: Places, logSize: UInt64, now: Timestamp) throws {
+    self.places = places
+    self.credential = credential
+    self.logSize = logSize
+    journal = try RotationJournal(view, of: credential)
+    standing = try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now)
+    restoration = try view.restoration(unreconciled: credential)
+    let holder = try view.leaseHolder(of: RotationRunner.leaseName(of: credential))
+    let isHeld =
+      holder.map {
+        $0.expires > now.milliseconds && !RunHolder.isGone(RotationRunner.process(holding: $0.holder).words)
+      } ?? false
+    self.holder = isHeld ? holder?.holder : nil
+  }
 }
 
 /// What is looked at on this machine before anybody is asked.
@@ -289,11 +294,20 @@ extension PlanSubject {
     let fine = findings.filter { $0.level == .ok }.map(\.check)
     if !fine.isEmpty { lines.append("  in order: \(fine.joined(separator: ", "))") }
     if isOffline { lines.append("  the provider was not asked") }
+    // A line at the end, and not a hint of each: one missing step is seen in several of these.
+    if findings.contains(where: \.isOfProvider) {
+      lines.append("  `relatch doctor \(credential.name)` goes through its set-up, step by step")
+    }
     return lines.joined(separator: "\n")
   }
 }
 
 extension RotationFinding {
+  /// Whether it may be a step of the set-up at the provider that is missing.
+  fileprivate var isOfProvider: Bool {
+    level != .ok && ["provider", "primary", "secret", "token", "clock", "scope"].contains(check)
+  }
+
   fileprivate var json: JSONValue {
     var members: [String: JSONValue] = [
       "check": .string(check), "level": .string(level.rawValue), "text": .string(text),

@@ -1,11 +1,14 @@
 import ArgumentParser
+import Delivery
+import JSON
 import Providers
 import Rotation
+import Vault
 
 struct ProviderCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "provider", abstract: "What kinds of providers there are, and what each one is like.",
-    subcommands: [ProviderListCommand.self, ProviderShowCommand.self])
+    subcommands: [ProviderListCommand.self, ProviderShowCommand.self, ProviderAllowCommand.self])
 }
 
 struct ProviderListCommand: AsyncParsableCommand {
@@ -33,5 +36,41 @@ struct ProviderShowCommand: AsyncParsableCommand {
   func run() async throws {
     let descriptor = try providerKind(id).descriptor
     try Report(options).result(descriptor.json, text: descriptor.text)
+  }
+}
+
+struct ProviderAllowCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "allow", abstract: "Allow a credential's program to be started on this machine.",
+    discussion: """
+      A credential of the provider command is rotated by a program, which gets its pair. This says once that the program and \
+      its arguments, as they are shown, may be started here for this vault: one line in ~/.config/relatch/programs. Whoever \
+      changes them in the settings has to ask again. To take it back, delete the line.
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credential's name.")
+  var name: String
+
+  func run() async throws {
+    let name = name
+    let (credential, vault) = try await Places(options).openLocked().read { view in
+      (try view.credential(name), view.header.id)
+    }
+    guard let arguments = try CommandProvider.program(of: credential) else {
+      throw Failure(
+        .usage, "\(name) is rotated by no program: its provider is \(credential.provider)",
+        hint: "`relatch show \(name)` prints its settings")
+    }
+    try HookRunner.ofThisProcess.requireTrusted(arguments)
+    let list = try ProgramList()
+    let isNew = try list.add(arguments, vault)
+    try Report(options).confirmation(
+      .object([
+        "arguments": .array(arguments.map { .string($0) }), "credential": .string(name), "file": .string(list.path),
+        "new": .bool(isNew), "type": "program",
+      ]),
+      text: "\(isNew ? "allowed" : "allowed before"): \(ProgramList.words(arguments))")
   }
 }

@@ -33,7 +33,7 @@ struct RestoreCommand: AsyncParsableCommand {
     try extract(with: identity, into: folder.path)
     let found = try await RestoredVault(in: folder, identity: identity, expecting: expectations)
     let now = WallClock.now()
-    let isSeen = try Identifier(found.id).flatMap { try places.knownVaults?.log(of: $0) } != nil
+    let isSeen = found.isSeen(by: places.knownVaults)
     // Anyone can seal a vault of their own to this owner, with hooks of their own.
     guard isSeen || owner != nil || found.isFounded(by: identity) else {
       throw Failure(
@@ -134,10 +134,8 @@ private struct RestoredVault {
     do {
       store = try SQLiteStore(opening: path + "/vault.db", tables: vaultTables)
       let (report, end) = try await store.read { transaction in
-        let report = try LogVerification.verify(storedIn: transaction, expecting: expectations)
-        let view = try VaultView(transaction)
-        try view.requireCurrent()
-        return (report, try view.endpoint)
+        let report = try VaultView.verify(transaction, expecting: expectations)
+        return (report, try VaultView(transaction).endpoint)
       }
       vault = try await UnlockedVault(
         store, identity: identity,
@@ -154,6 +152,12 @@ private struct RestoredVault {
     } catch let error as StorageError where error.code == .corrupt {
       throw Failure(damaged: "the vault in the backup does not verify: \(error)")
     }
+  }
+
+  /// Whether this user has seen it before. What is remembered and damaged says nothing of that; `loss` tells it.
+  func isSeen(by known: KnownVaults?) -> Bool {
+    guard let known, let id = Identifier(id) else { return false }
+    return (try? known.log(of: id)) != nil
   }
 
   /// What it lacks of what this user has seen; nil if nothing.

@@ -46,7 +46,8 @@ extension MetadataError.Code {
     case .notFound: .notFound
     case .invalidInput, .tooLarge: .usage
     case .cannotRead: .notFound
-    case .noReader: .configuration
+    // 78 says that there is a fault.
+    case .noReader: .notFound
     }
   }
 

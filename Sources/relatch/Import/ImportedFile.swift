@@ -42,7 +42,7 @@ struct ImportedFile: Sendable {
       throw Failure(
         number == ENOENT ? .notFound : .notPermitted,
         "cannot read \(Name.printable(path)): \(String(cString: strerror(number)))",
-        hint: "name the file to import, or - for standard input")
+        hint: "check the path, and that you may read it; - takes standard input")
     }
     defer { close(descriptor) }
     var status = stat()

@@ -1,5 +1,4 @@
 import Audit
-import Glibc
 import Synchronization
 
 /// A line at the foot of the terminal that says how far many runs are. Lines that are printed meanwhile stand above it.
@@ -63,7 +62,8 @@ final class ProgressBar: Sendable {
   }
 
   private func draw(_ state: inout State) {
-    try? stream.write("\r\u{1B}[K" + Self.line(state.done, of: state.total, failed: state.failed, state.latest, width))
+    try? stream.write(
+      "\r\u{1B}[K" + Self.line(state.done, of: state.total, failed: state.failed, state.latest, stream.columns))
     state.isShown = true
   }
 
@@ -76,11 +76,5 @@ final class ProgressBar: Sendable {
     if failed > 0 { line += "  \(failed) failed" }
     if !latest.isEmpty { line += "  \(latest)" }
     return String(line.prefix(max(0, width - 1)))
-  }
-
-  private var width: Int {
-    var size = winsize()
-    guard ioctl(stream.descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
-    return Int(size.ws_col)
   }
 }

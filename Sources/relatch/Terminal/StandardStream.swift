@@ -20,6 +20,13 @@ struct StandardStream: Sendable {
   /// Whether the terminal can do no more than print.
   var isDumb: Bool { ["", "dumb"].contains(Self.variable("TERM")) }
 
+  /// How wide the terminal is; 80 if it does not say.
+  var columns: Int {
+    var size = winsize()
+    guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+    return Int(size.ws_col)
+  }
+
   /// Writes all of `bytes`. Throws at the first refusal; a part may have been written.
   func write(_ bytes: RawSpan) throws(StreamError) {
     let number = bytes.withUnsafeBytes { writeAll($0) }

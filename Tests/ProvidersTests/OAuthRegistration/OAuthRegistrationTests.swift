@@ -109,6 +109,48 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
+  @Test("cut-over needs somebody who says that the server keeps a client's token, before anything is changed")
+  func unvouched() async throws {
+    let urls = ["token-url": "https://a.example/t", "registration-url": "https://a.example/r"]
+    #expect(throws: Never.self) { try OAuthRegistrationProvider.check(urls) }
+    let cutOver = urls.merging(["mode": "cut-over"]) { $1 }
+    #expect { try OAuthRegistrationProvider.check(cutOver) } throws: {
+      "\($0)".contains("another registration_access_token")
+    }
+    #expect(throws: Never.self) { try OAuthRegistrationProvider.check(cutOver.merging(["keeps-token": "yes"]) { $1 }) }
+    // One that was added before that was asked for.
+    var ways = RegistrationServer.Ways()
+    ways.isVouchedFor = false
+    let server = try RegistrationServer(mode: "cut-over", ways)
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    let found = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(found.code == .provider(.configuration) && found.text.contains("another registration_access_token"))
+    #expect(server.server.requests.allSatisfy { $0.method == "GET" || $0.path == "/token" })
+    #expect(try await server.accepts(bench.active()))
+    await bench.stop()
+  }
+
+  @Test("a server that gives out another token at a PUT after all is found out by the first, and gets no second one")
+  func changedAtPut() async throws {
+    var ways = RegistrationServer.Ways()
+    ways.changesTokenAtPut = true
+    let server = try RegistrationServer(mode: "cut-over", ways)
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    #expect(try await bench.run() == .settled(active: 2))
+    #expect(try await server.accepts(bench.active()))
+    server.server.forget()
+    for _ in 1...2 {
+      let found = try #require(await rotationFailure { _ = try await bench.run() })
+      #expect(found.code == .provider(.configuration) && found.text.contains("at an earlier PUT"), "\(found.text)")
+    }
+    #expect(server.server.requests.allSatisfy { $0.method == "GET" || $0.path == "/token" })
+    #expect(try await server.accepts(bench.active()))
+    #expect(try await bench.state() == .ready)
+    await bench.stop()
+  }
+
   @Test("with overlap it does not matter whether the server shows a secret again") func hidden() async throws {
     var ways = RegistrationServer.Ways()
     ways.showsSecret = false

@@ -25,6 +25,7 @@ private struct RealHouse: ProviderHouse {
       "authentication": authentication.rawValue,
     ]
     settings["scope"] = scope
+    if mode == "cut-over" { settings["keeps-token"] = "yes" }
     return Tenancy(
       provider: "oauth-registration", settings: settings,
       pair: try pair(

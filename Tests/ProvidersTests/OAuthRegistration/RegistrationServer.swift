@@ -20,6 +20,10 @@ final class RegistrationServer: ProviderHouse {
     var showsSecret = true
     /// Reading a client gives out another token.
     var changesToken = false
+    /// So does a PUT, and nothing else.
+    var changesTokenAtPut = false
+    /// Somebody says that the server keeps a client's token.
+    var isVouchedFor = true
     /// A registration needs a token of this client.
     var registrar: String?
     /// What a wrong secret is answered with.
@@ -52,13 +56,14 @@ final class RegistrationServer: ProviderHouse {
   private let shared: Box
 
   func tenancy() async throws -> Tenancy {
-    let (id, client, registrar) = shared.value.withLock { state in
+    let (id, client, registrar, isVouchedFor) = shared.value.withLock { state in
       let id = Self.make(["client_name": "crm", "scope": "api"], &state)
-      return (id, state.clients[id], state.ways.registrar)
+      return (id, state.clients[id], state.ways.registrar, state.ways.isVouchedFor)
     }
-    let settings = [
+    var settings = [
       "token-url": server.url + "/token", "registration-url": server.url + "/register", "mode": mode, "scope": "api",
     ]
+    if mode == "cut-over", isVouchedFor { settings["keeps-token"] = "yes" }
     return Tenancy(
       provider: "oauth-registration", settings: settings,
       pair: try pair(id, #require(client).secret, token: #require(client).token),
@@ -82,7 +87,7 @@ final class RegistrationServer: ProviderHouse {
 
   private static func make(_ metadata: [String: String], _ state: inout State) -> String {
     state.made += 1
-    let id = "client/\(state.made)"
+    let id = "client/ \(state.made)"
     state.clients[id] = Client(secret: "s\(state.made)+=\"x", token: "token-\(state.made)", metadata: metadata)
     return id
   }
@@ -114,6 +119,7 @@ final class RegistrationServer: ProviderHouse {
       }
       state.made += 1
       if state.ways.changesSecret { state.clients[id]?.secret = "s\(state.made)" }
+      if state.ways.changesTokenAtPut { state.clients[id]?.token = "token-\(state.made)" }
       return shown(id, state, status: 200, isNew: true)
     case "DELETE":
       state.clients[id] = nil

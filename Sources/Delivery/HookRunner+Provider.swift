@@ -1,0 +1,45 @@
+package import Rotation
+import Sodium
+import Vault
+
+// Programs that speak for a provider are started as hooks are: no shell, the same environment, the same trust in the file. Their
+// standard output is an answer, and kept apart.
+extension HookRunner: ProgramHost {
+  /// Fails with `unusable` if the program is obviously none, or not to be trusted. Runs nothing.
+  package func requireTrusted(_ arguments: [String]) throws(DeliveryError) { try check(arguments.first ?? "") }
+
+  package func run(_ call: ProgramCall) async throws(ProviderError) -> ProgramEnding {
+    let program = Name.printable(call.arguments.first ?? "")
+    do {
+      try check(call.arguments.first ?? "")
+      let process = try HookProcess(
+        call.arguments, environment: environment, input: call.input, masking: call.masking, mask: mask,
+        greatestAnswer: ProgramCall.greatestOutput)
+      let (ending, ended) = try await watch(process, limit: call.limit) {}
+      if ended != nil, Task.isCancelled { throw CancellationError() }
+      return ProgramEnding(
+        ending.cause(isOverdue: ended != nil),
+        output: try ending.answer ?? SharedSecret(SecretBytes(capacity: 0) { _ in }),
+        said: OutputCapture.line(ending.said))
+    } catch let error as DeliveryError {
+      // What is thrown after the start says that nobody watched it to its end.
+      let hasRun = error.code == .failed
+      throw ProviderError(
+        hasRun ? .malformed : .configuration, "\(error)",
+        hint: hasRun ? nil : "see that \(program) is the program meant",
+        mayHaveActed: hasRun)
+    } catch {
+      throw ProviderError(.malformed, "\(program) was not watched to its end: \(error)", mayHaveActed: true)
+    }
+  }
+}
+
+extension HookProcess.Ending {
+  fileprivate func cause(isOverdue: Bool) -> ProgramEnding.Cause {
+    if isTooLong { return .tooLong }
+    if isOverdue { return .timeLimit }
+    guard let status else { return .unknown }
+    let signal = status & 0x7F
+    return signal == 0 ? .exit(Int((status >> 8) & 0xFF)) : .signal(Int(signal))
+  }
+}

@@ -1,0 +1,26 @@
+package import Rotation
+package import Transport
+import Vault
+
+extension Auth0Provider {
+  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
+    try Endpoint(serverSetting: "url", of: settings).path("/.well-known/openid-configuration")
+  }
+
+  package static var mends: [ChecklistStep: String] {
+    [
+      .pair:
+        "Applications, the application, Settings: compare; `relatch adopt NAME` takes over the secret that is"
+        + " there",
+      .flow:
+        "Applications, the application, Advanced Settings, Grant Types: Client Credentials; and authorize it"
+        + " for the audience",
+      .permissions:
+        "Applications, the administrator's, APIs, Management API: read:clients, read:client_keys,"
+        + " update:client_keys",
+      .app:
+        "setting client is the application's Client ID; the administrator needs read:client_keys to see its"
+        + " secret",
+    ]
+  }
+}

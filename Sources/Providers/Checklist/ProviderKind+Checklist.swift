@@ -1,0 +1,128 @@
+package import Rotation
+import Sodium
+package import Transport
+import Vault
+
+// The checklist of a provider that says nothing else: what every OAuth server and its management interface have.
+extension ProviderKind {
+  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? { nil }
+
+  package static var mends: [ChecklistStep: String] { [:] }
+
+  package static func examine(_ subject: ChecklistSubject) async -> Checklist {
+    await examineGrantAndManagement(subject)
+  }
+
+  /// The steps in the order of a guide: the server, the client, and, where it can be rotated, who does that.
+  private static func steps(of subject: ChecklistSubject, hasPage: Bool) -> [ChecklistStep] {
+    var steps: [ChecklistStep] = [.settings]
+    if hasPage { steps += [.host, .tls, .clock] }
+    steps += [.limits, .pair, .flow, .scopes]
+    guard descriptor.canRotate(subject.settings) else { return steps }
+    if !subject.credential.isSelfAdministered { steps.append(.admin) }
+    return steps + [.permissions, .app, .primary, .slot]
+  }
+
+  static func examineGrantAndManagement(_ subject: ChecklistSubject) async -> Checklist {
+    let page: Endpoint?
+    do {
+      try check(subject.settings)
+      page = try openPage(subject.settings)
+    } catch {
+      var list = Checklist(steps(of: subject, hasPage: false), mends: mends)
+      list.blame(error, otherwise: .settings)
+      list.leave(because: .settings)
+      return list
+    }
+    var list = Checklist(steps(of: subject, hasPage: page != nil), mends: mends)
+    list.pass(.settings, "they are complete, and of the form that \(descriptor.id) wants")
+    guard !subject.isOffline else {
+      list.leave(because: .offline)
+      return list
+    }
+    if let page, await list.reach(page, subject) == nil { return list }
+    if let withheld = subject.withheld {
+      list.leave(because: withheld)
+      return list
+    }
+    await examine(subject, &list)
+    list.leave(.clock, "the server does not tell its time")
+    return list
+  }
+
+  /// What the active pair is granted, and what the administrator is shown.
+  private static func examine(_ subject: ChecklistSubject, _ list: inout Checklist) async {
+    guard descriptor.canRotate(subject.settings) else {
+      if let cause = await examineGrant(subject, by: nil, &list) { list.leave(because: cause) }
+      return
+    }
+    guard let admin = subject.admin else {
+      list.miss(
+        .admin, "the vault has no credential \(Name.printable(subject.credential.admin)), which administers it",
+        mend: "add it, or add this one anew with another --admin")
+      return list.leave(because: .admin)
+    }
+    let provider: Self
+    do { provider = try Self(settings: subject.settings, admin: admin, transport: subject.transport) } catch {
+      return list.leave(because: list.blame(error, otherwise: .admin))
+    }
+    var cause = await examineGrant(subject, by: provider, &list)
+    // Whoever administers itself does it with the token that was just refused.
+    if let cause, admin.isSelf { return list.leave(because: cause) }
+    await examineManagement(subject, by: provider, &list)
+    // The pair was replaced elsewhere, and is refused because of that.
+    if cause == .pair, list.verdict(of: .primary) == .missing {
+      list.excuse(.pair, because: .primary)
+      cause = .primary
+    }
+    if let cause { list.leave(grantSteps, because: cause) }
+  }
+
+  private static var grantSteps: [ChecklistStep] { [.limits, .pair, .flow, .scopes] }
+
+  /// Returns the step because of which the active pair is granted no token.
+  private static func examineGrant(
+    _ subject: ChecklistSubject, by provider: Self?, _ list: inout Checklist
+  ) async -> ChecklistStep? {
+    guard let (number, pair) = subject.preflight.activePair else {
+      list.miss(
+        .pair, "the vault has no active pair of it", mend: "`relatch status \(subject.credential.name)` says why")
+      return .pair
+    }
+    let asked = subject.now()
+    do throws(ProviderError) {
+      if let provider {
+        let evidence = try await provider.validate(pair)
+        if let theirs = evidence.providerTime { list.noteClock(theirs, asked: asked, answered: subject.now()) }
+      } else if let issuer = Self.self as? any TokenIssuer.Type {
+        _ = try await issuer.token(for: pair, settings: subject.settings, over: subject.transport)
+      } else {
+        let missing = descriptor.settings.filter { $0.isRequiredToRotate && subject.settings[$0.key] == nil }
+        let names = missing.map(\.key).joined(separator: ", ")
+        for step in grantSteps { list.leave(step, "a pair without setting \(names) is not tried") }
+        return nil
+      }
+    } catch { return list.blame(error.shortened) }
+    list.pass(.pair, "version \(number), the active one, is granted a token")
+    list.pass(.limits, "requests are not turned away")
+    list.pass(.flow, "the client may use this grant")
+    list.pass(.scopes, "the scope is accepted")
+    return nil
+  }
+
+  private static func examineManagement(
+    _ subject: ChecklistSubject, by provider: Self, _ list: inout Checklist
+  ) async {
+    let admin = "\(subject.credential.admin), which administers it, is granted a token"
+    let seen: Observation
+    do { seen = try await provider.observe(known: subject.preflight.known) } catch {
+      let step = list.blame(error)
+      if Checklist.tellsOfToken(step) { list.pass(.admin, admin) }
+      return list.leave([.admin, .permissions, .app, .primary, .slot], because: step)
+    }
+    list.pass(.admin, admin)
+    list.pass(.permissions, "the administrator may see what a rotation looks at; what it changes is not tried")
+    list.pass(.app, "what the settings name is there")
+    list.note(subject.preflight.lines(in: seen, now: subject.now()))
+  }
+}

@@ -1,0 +1,40 @@
+package import Rotation
+package import Transport
+import Vault
+
+extension CloudawareProvider {
+  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
+    try CloudawareSettings(settings).domain
+  }
+
+  package static var mends: [ChecklistStep: String] {
+    SalesforceChecklist.mends.merging([
+      .org: "ask your technical account manager: nothing of the account can be used",
+      .version:
+        "ask your technical account manager when the org gets a release with staged credentials, version 65.0",
+    ]) { $1 }
+  }
+
+  package static func examine(_ subject: ChecklistSubject) async -> Checklist {
+    let settings: CloudawareSettings
+    do { settings = try CloudawareSettings(subject.settings) } catch {
+      return SalesforceChecklist.unreadable(error, mends)
+    }
+    var list = SalesforceChecklist(subject, at: settings.domain)
+    if subject.settings["app"] != nil {
+      list.apiVersion = settings.apiVersion
+      list.provider = { admin throws(ProviderError) in
+        try CloudawareProvider(settings: subject.settings, admin: admin, transport: subject.transport)
+      }
+    }
+    if settings.usesAnalytics { list.scopes.append("wave_api") }
+    list.quietScope = "refresh_token"
+    if let object = settings.probe {
+      list.probe = { token throws(ProviderError) in
+        _ = try await settings.read(with: token, over: subject.transport)
+        return "\(object) can be read"
+      }
+    }
+    return await list.examine(mends)
+  }
+}

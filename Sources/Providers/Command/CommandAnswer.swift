@@ -1,0 +1,141 @@
+import Audit
+import JSON
+import Rotation
+import Sodium
+import Vault
+
+/// What the program answered: docs/providers/command-contract.md. Members that the contract does not name are passed over.
+struct CommandAnswer: Sendable {
+  private let body: SharedSecret
+  private let node: JSONNode
+  private let operation: CommandRequest.Operation
+
+  /// One pair of an answer to `observe` or `stage`.
+  struct Listed: Sendable {
+    /// Which of the pairs in the request it is.
+    var known: Int?
+    let clientID: SharedSecret?
+    let clientSecret: SharedSecret?
+    let handle: String?
+    let place: ObservedPair.Place?
+    let expires: Timestamp?
+    let key: String?
+  }
+
+  /// Throws `malformed` unless `body` is one JSON object.
+  init(_ body: SharedSecret, to operation: CommandRequest.Operation) throws(ProviderError) {
+    self.body = body
+    self.operation = operation
+    guard let node = try? body.secret.withBytes({ try JSONNode(reading: $0) }), case .object = node else {
+      throw ProviderError(
+        .malformed, "the program's answer to \(operation.rawValue) is no JSON object",
+        hint: "see docs/providers/command-contract.md", mayHaveActed: operation.isMutating)
+    }
+    self.node = node
+  }
+
+  private func malformed(_ found: String) -> ProviderError {
+    ProviderError(
+      .malformed, "the program's answer to \(operation.rawValue): \(found)",
+      hint: "see docs/providers/command-contract.md", mayHaveActed: operation.isMutating)
+  }
+
+  /// The word of a refusal, if it is one.
+  var error: String? { text(node["error"]) }
+
+  /// The HTTP status that it tells, if any.
+  var status: Int? { integer(node["status"]).flatMap { (100...599).contains($0) ? $0 : nil } }
+
+  /// What the program says becomes of old pairs.
+  func replacement() throws(ProviderError) -> Replacement {
+    guard let replacement = text(node["replacement"]).flatMap({ Replacement(rawValue: $0) }) else {
+      throw malformed("replacement is none of overlap, promotion and cut-over")
+    }
+    return replacement
+  }
+
+  /// The pairs that an answer to `observe` lists. `count` is how many were in the request.
+  func pairs(known count: Int) throws(ProviderError) -> [Listed] {
+    guard case .array(let entries)? = node["pairs"] else { throw malformed("pairs is no array") }
+    var all: [Listed] = []
+    for entry in entries {
+      let one = try listed(entry)
+      if let index = one.known {
+        guard (0..<count).contains(index), !all.contains(where: { $0.known == index }) else {
+          throw malformed("known is no index of a pair in the request, or is there twice")
+        }
+      } else if one.clientID == nil {
+        throw malformed("a pair has neither known nor client_id")
+      }
+      all.append(one)
+    }
+    return all
+  }
+
+  /// The pair that an answer to `stage` has.
+  func made() throws(ProviderError) -> Listed {
+    guard let pair = node["pair"], case .object = pair else { throw malformed("there is no pair") }
+    return try listed(pair)
+  }
+
+  private func listed(_ entry: JSONNode) throws(ProviderError) -> Listed {
+    guard case .object = entry else { throw malformed("a pair is no object") }
+    let handle = try optional("handle", of: entry)
+    guard handle.map(Self.isPlain) ?? true else {
+      throw malformed("a handle is not 1 to 128 printable characters of ASCII without space")
+    }
+    let place = try optional("place", of: entry)
+    guard place.map({ ObservedPair.Place(rawValue: $0) != nil }) ?? true else {
+      throw malformed("a place is none of primary, staged, replaced and expired")
+    }
+    let expires = try optional("expires", of: entry)
+    guard expires.map({ Timestamp(rfc3339: $0) != nil }) ?? true else {
+      throw malformed("expires is no moment of RFC 3339")
+    }
+    let known = integer(entry["known"])
+    guard entry["known"] == nil || known != nil else { throw malformed("known is no whole number") }
+    return Listed(
+      known: known, clientID: try secret("client_id", of: entry), clientSecret: try secret("client_secret", of: entry),
+      handle: handle, place: place.flatMap { ObservedPair.Place(rawValue: $0) },
+      expires: expires.flatMap { Timestamp(rfc3339: $0) }, key: try optional("key", of: entry))
+  }
+
+  /// What may be used as a name in messages and in the log.
+  private static func isPlain(_ handle: String) -> Bool {
+    (1...128).contains(handle.utf8.count) && handle.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+  }
+
+  private func optional(_ name: String, of entry: JSONNode) throws(ProviderError) -> String? {
+    guard let member = entry[name] else { return nil }
+    if case .null = member { return nil }
+    guard let text = text(member) else { throw malformed("\(name) is no string") }
+    return text
+  }
+
+  private func secret(_ name: String, of entry: JSONNode) throws(ProviderError) -> SharedSecret? {
+    guard let member = entry[name] else { return nil }
+    if case .null = member { return nil }
+    let body = body
+    guard
+      let value = try? body.secret.withBytes({ bytes in
+        try SecretBytes(capacity: member.capacity) { try member.write(to: &$0, in: bytes) }
+      })
+    else { throw malformed("\(name) is no string") }
+    let shared = SharedSecret(value)
+    guard (try? Pair.check(shared.secret, name)) != nil else {
+      throw malformed("\(name) is not 1 to \(Pair.greatestPart) bytes without control characters")
+    }
+    return shared
+  }
+
+  private func text(_ node: JSONNode?) -> String? {
+    body.secret.withBytes { bytes in try? node?.text(in: bytes) }
+  }
+
+  private func integer(_ node: JSONNode?) -> Int? {
+    guard let node, case .integer(let value)? = body.secret.withBytes({ try? JSONValue(node, in: $0) }) else {
+      return nil
+    }
+    return value
+  }
+}

@@ -1,0 +1,142 @@
+import Rotation
+import Sodium
+import Vault
+
+/// What a program listed, as the engine wants to see it.
+struct CommandObservation {
+  let observation: Observation
+
+  private let known: KnownPairs
+  private let listed: [CommandAnswer.Listed]
+
+  /// Throws `malformed` where the list is not what `replacement` needs, and `configuration` where a new pair's secret could be
+  /// lost.
+  init(
+    _ listed: [CommandAnswer.Listed], _ known: KnownPairs, _ replacement: Replacement
+  ) throws(ProviderError) {
+    self.known = known
+    self.listed = Self.recognised(listed, known)
+    switch replacement {
+    case .overlap: observation = try Self.overlapping(self.listed, known)
+    case .promotion: observation = try Self.promoting(self.listed, known)
+    case .cutOver: observation = try Self.cuttingOver(self.listed, known)
+    }
+  }
+
+  /// A pair that is shown whole needs no word of the program's to be recognised.
+  private static func recognised(_ listed: [CommandAnswer.Listed], _ known: KnownPairs) -> [CommandAnswer.Listed] {
+    listed.map { one in
+      var one = one
+      if let id = one.clientID, let secret = one.clientSecret {
+        one.known = known.all.firstIndex { other in
+          other.pair.clientID.isEqual(to: id.secret) && other.pair.clientSecret.isEqual(to: secret.secret)
+        }
+      }
+      return one
+    }
+  }
+
+  private static func malformed(_ found: String) -> ProviderError {
+    ProviderError(
+      .malformed, "the program's answer to observe: \(found)", hint: "see docs/providers/command-contract.md")
+  }
+
+  /// One of those listed, at `place`.
+  private static func seen(
+    _ one: CommandAnswer.Listed, _ place: ObservedPair.Place, _ known: KnownPairs, needsHandle: Bool = true
+  ) throws(ProviderError) -> ObservedPair {
+    guard !needsHandle || one.handle != nil else { throw malformed("a pair has no handle") }
+    if let index = one.known {
+      let pair = known.all[index].pair
+      return ObservedPair(
+        place: place, handle: one.handle ?? "", clientID: try SharedSecret(copying: pair.clientID),
+        clientSecret: try SharedSecret(copying: pair.clientSecret), expires: one.expires, sharesClientID: true)
+    }
+    guard let id = one.clientID else { throw malformed("a pair has neither known nor client_id") }
+    // What is staged there under a key of this credential's nobody else has made.
+    let isMarked = place == .staged && one.key?.hasPrefix(known.mark + "-") == true
+    return ObservedPair(
+      place: place, handle: one.handle ?? "", clientID: id, clientSecret: one.clientSecret, expires: one.expires,
+      sharesClientID: true, isMarked: isMarked)
+  }
+
+  private static func overlapping(
+    _ listed: [CommandAnswer.Listed], _ known: KnownPairs
+  ) throws(ProviderError) -> Observation {
+    var primary: ObservedPair?
+    var others: [ObservedPair] = []
+    for one in listed {
+      guard one.place == nil || one.place == .expired else {
+        throw malformed("with overlap the place of a pair is none, or expired")
+      }
+      guard one.place == nil else {
+        others.append(try seen(one, .expired, known))
+        continue
+      }
+      switch one.known.map({ known.all[$0].stage }) {
+      case .active?: primary = try seen(one, .primary, known)
+      case .previous?, .retired?: others.append(try seen(one, .replaced, known))
+      case .staged?, nil: others.append(try seen(one, .staged, known))
+      }
+    }
+    // With the active one gone, what is offered in its place is there to see.
+    if primary == nil {
+      let staged = listed.first { $0.known.map { known.all[$0].stage } == .staged && $0.place == nil }
+      if let staged, let index = others.firstIndex(where: { $0.handle == staged.handle }) {
+        primary = others.remove(at: index)
+      }
+    }
+    guard let primary else {
+      throw ProviderError(
+        .configuration, "the system has none of this credential's pairs, as the program says",
+        hint: "it was deleted there: make one, and `relatch adopt NAME --stdin` takes it over")
+    }
+    return Observation(consumer: known.attempt, primary: primary, others: others)
+  }
+
+  private static func promoting(
+    _ listed: [CommandAnswer.Listed], _ known: KnownPairs
+  ) throws(ProviderError) -> Observation {
+    var primary: ObservedPair?
+    var others: [ObservedPair] = []
+    for one in listed {
+      guard let place = one.place else { throw malformed("with promotion each pair has a place") }
+      if place == .primary {
+        guard primary == nil else { throw malformed("two pairs are primary") }
+        primary = try seen(one, .primary, known, needsHandle: false)
+      } else {
+        others.append(try seen(one, place, known))
+      }
+    }
+    guard let primary else { throw malformed("no pair is primary") }
+    return Observation(consumer: known.attempt, primary: primary, others: others)
+  }
+
+  private static func cuttingOver(
+    _ listed: [CommandAnswer.Listed], _ known: KnownPairs
+  ) throws(ProviderError) -> Observation {
+    guard let any = known.newest(in: .active) ?? known.all.last else {
+      throw ProviderError(.configuration, "there is no pair to look at the system with")
+    }
+    let current = listed.filter { $0.place == .primary }
+    guard current.count == 1, listed.allSatisfy({ $0.place != nil && $0.place != .staged }) else {
+      throw malformed("with cut-over one pair is primary, and others are replaced or expired")
+    }
+    guard let secret = current[0].clientSecret else {
+      throw ProviderError(
+        .configuration,
+        "the program does not show the primary pair's secret: a new one would be lost with the answer that has it, after"
+          + " it ended the old one",
+        hint: "with cut-over the program must be able to read the secret again: docs/providers/command-contract.md")
+    }
+    guard current[0].clientID.map({ $0.secret.isEqual(to: any.pair.clientID) }) ?? true else {
+      throw malformed("with cut-over the client_id stays")
+    }
+    var one = OneSecret(consumer: known.attempt, current: secret, expires: current[0].expires)
+    if let old = listed.first(where: { $0.place == .replaced }) {
+      let seen = try seen(old, .replaced, known)
+      if let secret = seen.clientSecret { one.replaced = (secret, seen.handle) }
+    }
+    return try one.observation(known)
+  }
+}

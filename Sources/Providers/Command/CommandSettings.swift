@@ -1,0 +1,101 @@
+import JSON
+import Rotation
+import Vault
+
+/// The settings of a credential that a program speaks for, checked.
+struct CommandSettings: Sendable {
+  /// The program's path and its arguments; nil for a credential that is only used.
+  let arguments: [String]?
+  let replacement: Replacement
+  let timeLimit: Duration
+  /// Where the pair is proved; nil where the program does it.
+  let credentials: ClientCredentials?
+
+  static let descriptor = ProviderDescriptor(
+    id: "command",
+    summary: "Any other system: a program of yours speaks for it, in JSON on standard input and output",
+    settings: [
+      .init("program", "the program's absolute path; each machine must allow it once", isRequiredToRotate: true),
+      .init("arguments", #"its arguments, a JSON array of strings as in ["--project","crm"]; never a secret"#),
+      .init(
+        "replacement",
+        "what becomes of the old pair: overlap, promotion or cut-over; the program must say the same",
+        isRequiredToRotate: true),
+      .init("time-limit", "how long one operation may take, 1s to 10m; 1m if absent"),
+      .init("token-url", "the token endpoint that proves a pair; the program does it if absent"),
+      ClientCredentials.authenticationSetting, ClientCredentials.scopeSetting,
+    ],
+    life: .init(
+      [.overlap, .promotion, .cutOver], secretsAtOnce: nil, changesClientID: nil,
+      oldPair: "until the program has deleted it; with cut-over not at all",
+      lostAnswer:
+        "the program is asked what there is; a request to make a pair bears a key, and the same key never makes a second one"
+    ),
+    administrator: "the credential whose pair the program gets to work with, or itself",
+    documents: [
+      .init("RFC 8259, JSON", "https://www.rfc-editor.org/rfc/rfc8259"),
+      .init("sysexits.h(3head)", "https://man7.org/linux/man-pages/man3/sysexits.h.3head.html"),
+      .init("RFC 6749, section 4.4, Client Credentials Grant", "https://www.rfc-editor.org/rfc/rfc6749#section-4.4"),
+    ])
+
+  private static let timeLimits = Duration.seconds(1)...Duration.seconds(600)
+
+  init(_ settings: [String: String]) throws(ProviderError) {
+    try Self.descriptor.checkKeys(settings)
+    replacement = try Self.replacement(settings)
+    arguments = try Self.arguments(settings)
+    let limit = settings["time-limit"] ?? "1m"
+    guard let timeLimit = Policy.duration(limit), Self.timeLimits.contains(timeLimit) else {
+      throw ProviderError(
+        .configuration, "setting time-limit: \(Name.printable(limit)): expected 1s to 10m", hint: "write it as in 90s")
+    }
+    self.timeLimit = timeLimit
+    credentials = try settings["token-url"] == nil ? nil : ClientCredentials(settings)
+  }
+
+  private static func replacement(_ settings: [String: String]) throws(ProviderError) -> Replacement {
+    guard let word = settings["replacement"] else {
+      guard settings["program"] == nil else {
+        throw ProviderError(
+          .configuration, "setting replacement is missing",
+          hint: "say what becomes of the old pair: --set replacement=overlap, promotion or cut-over")
+      }
+      return .overlap
+    }
+    guard let replacement = Replacement(rawValue: word) else {
+      throw ProviderError(
+        .configuration, "setting replacement: \(Name.printable(word)) is none of overlap, promotion and cut-over")
+    }
+    return replacement
+  }
+
+  private static func arguments(_ settings: [String: String]) throws(ProviderError) -> [String]? {
+    guard let program = settings["program"] else { return nil }
+    let text = settings["arguments"] ?? "[]"
+    guard case .array(let values)? = try? JSONValue(reading: Array(text.utf8)) else {
+      throw ProviderError(
+        .configuration, "setting arguments: expected a JSON array of strings",
+        hint: #"write it as in --set arguments='["--project","crm"]'"#)
+    }
+    var arguments = [program]
+    for value in values {
+      guard case .string(let word) = value else {
+        throw ProviderError(.configuration, "setting arguments: expected nothing but strings")
+      }
+      arguments.append(word)
+    }
+    guard program.hasPrefix("/"), !program.hasSuffix("/") else {
+      throw ProviderError(
+        .configuration, "setting program: \(Name.printable(program)) is no absolute path",
+        hint: "give it from the root: --set program=/…")
+    }
+    guard arguments.count <= 64, arguments.reduce(0, { $0 + $1.utf8.count }) <= 16_384,
+      arguments.allSatisfy({ !$0.utf8.contains(0) })
+    else {
+      throw ProviderError(
+        .configuration,
+        "settings program and arguments: expected at most 63 arguments, 16,384 bytes in all, no zero byte")
+    }
+    return arguments
+  }
+}

@@ -1,0 +1,22 @@
+package import Rotation
+package import Transport
+import Vault
+
+extension KeycloakProvider {
+  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
+    guard let realm = try pathSetting("realm", of: settings) else { return nil }
+    return try Endpoint(serverSetting: "url", of: settings).path("\(settings["base-path"] ?? "")/realms/\(realm)")
+  }
+
+  package static var mends: [ChecklistStep: String] {
+    [
+      .pair: "Clients, the client, Credentials: compare; `relatch adopt NAME` takes over the secret that is there",
+      .flow: "Clients, the client, Settings: switch Client authentication and Service accounts roles on",
+      .admin:
+        "the administrator is a client of the same realm with Service accounts roles: `relatch doctor` of it"
+        + " says more",
+      .permissions: "Clients, the administrator's, Service account roles: assign manage-clients of realm-management",
+      .app: "setting client is the UUID in the address of the client's page, not its client_id",
+    ]
+  }
+}

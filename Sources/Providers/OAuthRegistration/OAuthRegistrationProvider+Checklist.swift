@@ -1,0 +1,18 @@
+package import Rotation
+package import Transport
+import Vault
+
+extension OAuthRegistrationProvider {
+  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
+    try Endpoint(setting: "token-url", of: settings)
+  }
+
+  package static var mends: [ChecklistStep: String] {
+    [
+      .flow: "register the client with grant_types client_credentials, or let the server's administrator allow it",
+      .scopes:
+        "setting scope: one that the client is registered with; setting authentication: how the server wants"
+        + " the pair",
+    ]
+  }
+}

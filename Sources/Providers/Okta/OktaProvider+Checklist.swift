@@ -1,0 +1,24 @@
+package import Rotation
+package import Transport
+import Vault
+
+extension OktaProvider {
+  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
+    // Of an administrator, which is an API token, no token endpoint is known.
+    guard settings["token-url"] != nil else { return try Endpoint(serverSetting: "url", of: settings) }
+    return try Endpoint(setting: "token-url", of: settings)
+  }
+
+  package static var mends: [ChecklistStep: String] {
+    [
+      .pair: "Applications, the application, General, Client Credentials: see that the secret is active there",
+      .flow:
+        "Applications, the application, General, Grant type: Client Credentials; and a rule of the"
+        + " authorization server for it",
+      .scopes: "setting scope: one that the authorization server grants to this client",
+      .admin: "Security, API, Tokens: make a token, and add it as the client_secret of the administrator",
+      .permissions: "give whoever made the API token a role that manages this application",
+      .app: "setting app is the application's identifier, as in the address of its page: 0oa…",
+    ]
+  }
+}

@@ -1,0 +1,57 @@
+package import Sodium
+package import Vault
+
+/// Starts programs that speak for a provider, as far as they may run on this machine.
+package protocol ProgramHost: Sendable {
+  /// Runs a program to its end. Fails with `notPermitted` if it is not allowed here, and `configuration` if it cannot be
+  /// started: nothing ran then.
+  func run(_ call: ProgramCall) async throws(ProviderError) -> ProgramEnding
+}
+
+/// One start of a program.
+package struct ProgramCall: Sendable {
+  /// The program's absolute path, and its arguments.
+  package let arguments: [String]
+  /// What it gets on standard input.
+  package let input: SharedSecret
+  /// After this it is ended.
+  package let limit: Duration
+  /// The pairs that are masked in what it says.
+  package let masking: [Pair]
+
+  /// The most that it may write to standard output, in bytes; one that writes more is ended.
+  package static let greatestOutput = 1 << 16
+
+  package init(_ arguments: [String], input: SharedSecret, limit: Duration, masking: [Pair]) {
+    self.arguments = arguments
+    self.input = input
+    self.limit = limit
+    self.masking = masking
+  }
+}
+
+/// How a program ended, and what it wrote.
+package struct ProgramEnding: Sendable {
+  package enum Cause: Hashable, Sendable {
+    case exit(Int)
+    case signal(Int)
+    /// It was ended because its time was over.
+    case timeLimit
+    /// It was ended because it wrote too much.
+    case tooLong
+    /// Nobody knows.
+    case unknown
+  }
+
+  package let cause: Cause
+  /// Its standard output.
+  package let output: SharedSecret
+  /// The end of its standard error, masked, on one line; what it was not given is not masked.
+  package let said: String
+
+  package init(_ cause: Cause, output: SharedSecret, said: String) {
+    self.cause = cause
+    self.output = output
+    self.said = said
+  }
+}

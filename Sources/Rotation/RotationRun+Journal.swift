@@ -1,0 +1,200 @@
+import Audit
+import JSON
+import Storage
+import Vault
+
+/// A step that a run has taken, as it will stand in the journal.
+struct UnwrittenStep: Sendable {
+  let event: RotationEvent
+  let number: UInt32
+  let time: Timestamp
+  let version: UInt64?
+  let fields: [String: JSONValue]
+  let hasEnded: Bool
+  let graceEnds: Timestamp?
+  /// A pair to be saved as `version` with it.
+  let pair: Pair?
+  let edit: @Sendable (inout Credential) throws -> Void
+
+  /// What it changes in the record.
+  func apply(to credential: inout Credential) throws {
+    try edit(&credential)
+    credential.noteRotation(hasEnded: hasEnded, graceEnds: graceEnds)
+  }
+}
+
+// The journal as it grows. A step is in force for the run as soon as it is taken, and durable before anything follows that
+// others could see: a request, a delivery, a hook, a wait, the end. What has none of these between shares a transaction.
+extension RotationRun {
+  /// Begins a rotation, if `schedule` asks for one: decided in the transaction that begins it, so that two runs never begin
+  /// together what must not be rotated together.
+  func begin(_ schedule: RotationSchedule? = nil) async throws {
+    let now = timing.now()
+    credential = try await change(now: now) { change, credential in
+      guard !credential.isTransferred else { throw RotationError(handedOver: credential) }
+      try schedule?.requireRotationDue(credential, in: change.view, now: now)
+      return try change.begin(credential)
+    }
+    journal = RotationJournal(beginning: credential.rotation, at: now)
+    report("begun", version: activeNumber, at: now)
+  }
+
+  /// Takes one step: an event, and what it changes in the record. `pair` is saved as `version` with it.
+  ///
+  /// Throws, with nothing taken, if the journal cannot hold the event in its state. Nothing is durable before `commit`.
+  func record(
+    _ event: RotationEvent, version: UInt64? = nil, _ fields: [String: JSONValue] = [:], graceEnds: Timestamp? = nil,
+    saving pair: Pair? = nil, _ edit: @escaping @Sendable (inout Credential) throws -> Void = { _ in }
+  ) throws {
+    guard var journal else { throw RotationError(.unresolved, "\(name): no rotation has begun") }
+    let now = max(timing.now(), journal.latest)
+    let number = journal.steps
+    try journal.append(event, at: now, graceEnds: graceEnds)
+    var details = fields
+    if let version { details["version"] = .integer(Int(clamping: version)) }
+    if let graceEnds { details["grace_ends"] = .string(graceEnds.description) }
+    let step = UnwrittenStep(
+      event: event, number: number, time: now, version: version, fields: details,
+      hasEnded: journal.machine.state.isFinal, graceEnds: journal.machine.graceBefore, pair: pair, edit: edit)
+    var changed = credential
+    try step.apply(to: &changed)
+    credential = changed
+    self.journal = journal
+    unwritten.append(step)
+  }
+
+  /// Makes durable what was taken and is not yet: all of it or nothing, and nothing if the lease is lost.
+  func commit() async throws {
+    guard !unwritten.isEmpty else { return }
+    credential = try await change(now: timing.now()) { _, credential in credential }
+  }
+
+  /// Makes `body` durable after the steps that are not yet, in one transaction that fails if the lease is lost. Returns the
+  /// record as it is then.
+  func change(
+    now: Timestamp, _ body: @escaping @Sendable (VaultChange, inout Credential) throws -> Credential
+  ) async throws -> Credential {
+    let (lease, name) = (lease, name)
+    let (rotation, id) = (credential.rotation, credential.id)
+    let steps = unwritten
+    do {
+      // An owner may renew keys at any time, also between the sealing and the commit.
+      let changed = try await UnlockedVault.again {
+        let pairs = try await seal(steps)
+        return try await runner.vault.change(now: now) { change in
+          try change.leases.renew(
+            lease, now: now.milliseconds, milliseconds: RotationRunner.leaseMilliseconds,
+            unlessItLasts: RotationRunner.enoughMilliseconds)
+          var credential = try change.view.credential(name)
+          guard credential.id == id else {
+            throw RotationError(.held, "\(name): it was removed meanwhile, and another was added under its name")
+          }
+          guard credential.rotation == rotation else {
+            throw RotationError(.held, "\(name): another run began rotation \(credential.rotation) meanwhile")
+          }
+          for step in steps {
+            try step.apply(to: &credential)
+            credential = try change.saveStep(
+              credential, step: step.number, EventName(RotationJournal.prefix + step.event.name), step.fields,
+              at: step.time)
+          }
+          for pair in pairs { try change.storePair(pair, of: credential) }
+          return try body(change, &credential)
+        }
+      }
+      unwritten.removeFirst(steps.count)
+      for step in steps { report(step.event.name, version: step.version, at: step.time) }
+      return changed
+    } catch {
+      // What could not be written is not tried again: this run knows nothing any more of what is durable.
+      if error is StorageError || error is VaultError { unwritten = [] }
+      throw error
+    }
+  }
+
+  /// Seals the pairs that `steps` save, under the key that the pairs of this run were opened with, or the one that has taken its
+  /// place.
+  private func seal(_ steps: [UnwrittenStep]) async throws -> [SealedPair] {
+    var sealed: [SealedPair] = []
+    for step in steps {
+      guard let pair = step.pair, let version = step.version else { continue }
+      // Once: if it was renewed meanwhile, the next attempt takes the new one.
+      let known = key
+      key = nil
+      let current = if let known { known } else { try await runner.vault.key(of: name) }
+      sealed.append(try runner.vault.seal(pair, as: version, under: current))
+    }
+    return sealed
+  }
+
+  /// Writes what is left, and gives the lease back in the same step; `result` is what the run has come to.
+  ///
+  /// Throws what `result` has, or that the rest could not be written: then nobody may rely on it.
+  func end(_ result: Result<RotationOutcome, any Error>) async throws -> RotationOutcome {
+    guard !unwritten.isEmpty else {
+      try await runner.release(lease, after: result)
+      return try result.get()
+    }
+    let lease = lease
+    _ = try await change(now: timing.now()) { change, credential in
+      try change.leases.release(lease)
+      return credential
+    }
+    return try result.get()
+  }
+
+  func openPairs() async throws {
+    try await commit()
+    let (member, name) = (runner.vault.member, name)
+    let sealed = try await runner.vault.change(now: timing.now()) { change in
+      try change.openingAll(of: change.view.credential(name), for: member)
+    }
+    let opened = try runner.vault.open(sealed)
+    key = opened.key
+    for (version, pair) in opened.pairs { pairs[version.number] = pair }
+  }
+
+  func report(_ event: String, version: UInt64?, at time: Timestamp) {
+    runner.progress(
+      RotationProgress(
+        credential: name, rotation: credential.rotation, time: time, event: event, version: version))
+  }
+
+  /// Waits, keeping the lease.
+  func pause(_ duration: Duration) async throws {
+    try await commit()
+    let lease = lease
+    let now = timing.now()
+    try await runner.vault.store.write {
+      try $0.renew(lease, now: now.milliseconds, milliseconds: RotationRunner.leaseMilliseconds)
+    }
+    // A wait is at most 300 s by `Backoff`; the lease must not expire within it.
+    var left = duration
+    while left > .zero {
+      let slice = min(left, .seconds(60))
+      try await timing.sleep(slice)
+      left -= slice
+      let now = timing.now()
+      try await runner.vault.store.write {
+        try $0.renew(lease, now: now.milliseconds, milliseconds: RotationRunner.leaseMilliseconds)
+      }
+    }
+  }
+}
+
+extension VaultChange {
+  /// Begins the next rotation of `credential`.
+  func begin(_ credential: Credential) throws -> Credential {
+    var credential = credential
+    credential.rotation += 1
+    let active = credential.version(in: .active)?.number ?? 0
+    return try saveStep(credential, step: 0, RotationJournal.begun, ["active": .integer(Int(clamping: active))])
+  }
+
+  /// Reads the pairs of `credential` that its provider may still accept, with an entry that says so.
+  func openingAll(of credential: Credential, for member: Member) throws -> SealedVersions {
+    try sealedVersions(
+      of: credential, choosing: credential.versions.filter { $0.stage != .retired }, for: member, event: .pairUsed,
+      ["purpose": "rotation"])
+  }
+}

@@ -1,0 +1,96 @@
+import Audit
+import JSON
+import Providers
+import Rotation
+import Transport
+import Vault
+
+/// What `doctor` looks at credentials with: the vault, opened if it can be, and one pool of connections.
+struct Examination: Sendable {
+  let transport: CurlTransport
+  private let composition: RotationComposition?
+  /// What is known of the identity, for every credential; nil if it opens the vault.
+  private let identity: ChecklistLine?
+  private let isOffline: Bool
+
+  /// An identity that is not there, or opens nothing here, is a line and no failure.
+  init(_ places: Places, isOffline: Bool) async throws {
+    self.isOffline = isOffline
+    guard !isOffline else {
+      transport = CurlTransport()
+      composition = nil
+      identity = ChecklistLine(.identity, .cannotTell, "because of --offline", because: "--offline")
+      return
+    }
+    let failure: Failure
+    do {
+      let identity = try places.openIdentity()
+      let composition = RotationComposition(vault: try await places.unlock(places.openLocked(), by: identity))
+      self.composition = composition
+      transport = composition.transport
+      self.identity = nil
+      return
+    } catch {
+      failure = Failure(error)
+      guard [.notPermitted, .notFound].contains(failure.code) else { throw failure }
+    }
+    transport = CurlTransport()
+    composition = nil
+    identity = ChecklistLine(.identity, .missing, failure.message, mend: failure.hint, concern: .vault)
+  }
+
+  /// Every line of one credential: this machine's, the provider's by its kind, and where the pair goes.
+  func lines(of subject: PlanSubject) async throws -> [ChecklistLine] {
+    let vault = LocalChecklist.vault(subject)
+    let (identity, pairs) = try await open(subject, isWritable: vault.verdict == .ok)
+    let kind = try providerKind(subject.credential.provider)
+    let withheld: ChecklistStep? =
+      vault.verdict == .missing && pairs == nil ? .vault : identity.verdict == .ok ? nil : .identity
+    let checklist = await kind.examine(
+      ChecklistSubject(
+        credential: subject.credential,
+        preflight: RotationPreflight(credential: subject.credential, journal: subject.journal, pairs: pairs ?? [:]),
+        admin: try await administrator(of: subject.credential), withheld: withheld, isOffline: isOffline,
+        transport: transport, now: { WallClock.now() }))
+    return [identity, vault] + checklist.lines + LocalChecklist.after(subject, isRotated: subject.credential.canRotate)
+  }
+
+  /// The pairs that the provider may accept still; nil if they cannot be had. Logged like every access.
+  private func open(
+    _ subject: PlanSubject, isWritable: Bool
+  ) async throws -> (identity: ChecklistLine, pairs: [UInt64: Pair]?) {
+    guard let composition else {
+      return (identity ?? ChecklistLine(.identity, .cannotTell, "it was not looked at"), nil)
+    }
+    let vault = composition.vault
+    let opens = ChecklistLine(.identity, .ok, "\(vault.member.name) opens it")
+    // Nothing is released that cannot be logged.
+    guard isWritable else { return (opens, nil) }
+    do {
+      let opened = try await vault.pairs(
+        of: subject.credential.name, choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairUsed,
+        ["purpose": "doctor"], now: WallClock.now())
+      return (opens, Dictionary(opened.map { ($0.version.number, $0.pair) }) { $1 })
+    } catch let error as VaultError where error.code == .notPermitted {
+      let failure = Failure(error)
+      return (
+        ChecklistLine(
+          .identity, .missing, failure.message,
+          mend:
+            "an owner lets \(vault.member.name) open it: `relatch grant \(subject.credential.name) \(vault.member.name)`",
+          concern: .vault), nil
+      )
+    }
+  }
+
+  private func administrator(of credential: Credential) async throws -> AdminAccess? {
+    guard let composition else { return nil }
+    let admin: Credential
+    do {
+      admin = try await composition.vault.read {
+        try credential.isSelfAdministered ? credential : $0.credential(credential.admin)
+      }
+    } catch let error as VaultError where error.code == .notFound { return nil }
+    return composition.access(to: admin, for: credential, nil)
+  }
+}

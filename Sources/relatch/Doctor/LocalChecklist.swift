@@ -1,0 +1,68 @@
+import Delivery
+import Rotation
+import Vault
+
+extension ChecklistStep {
+  /// The identity opens the credential.
+  static let identity: Self = "identity"
+  /// The vault can be written, its log authenticates, and it is as its providers are.
+  static let vault: Self = "vault"
+  /// Each sink and hook can do its work, and has the active pair.
+  static let delivery: Self = "delivery"
+  /// A schedule rotates it.
+  static let policy: Self = "policy"
+}
+
+/// The lines of a checklist that are this machine's, whatever the provider. What is looked at is what `plan` looks at.
+enum LocalChecklist {
+  static func vault(_ subject: PlanSubject) -> ChecklistLine {
+    let findings = findings(of: subject).filter { ["log", "disk", "restored"].contains($0.check) }
+    if let finding = findings.first(where: { $0.level != .ok }) {
+      return ChecklistLine(.vault, .missing, finding.text, mend: finding.hint)
+    }
+    return ChecklistLine(.vault, .ok, findings.map(\.text).joined(separator: "; "))
+  }
+
+  /// Where the pair goes, and when it is replaced.
+  static func after(_ subject: PlanSubject, isRotated: Bool) -> [ChecklistLine] {
+    var lines: [ChecklistLine] = []
+    if isRotated || !subject.credential.deliveries.isEmpty { lines.append(delivery(subject)) }
+    if isRotated { lines.append(policy(subject)) }
+    return lines
+  }
+
+  private static func findings(of subject: PlanSubject) -> [RotationFinding] { LocalCheck.all.flatMap { $0(subject) } }
+
+  private static func delivery(_ subject: PlanSubject) -> ChecklistLine {
+    let credential = subject.credential
+    if let problem = findings(of: subject).first(where: { $0.check == "delivery" && $0.level != .ok }) {
+      return ChecklistLine(.delivery, .missing, problem.text, mend: problem.hint)
+    }
+    let lacking = credential.undelivered.map(\.name)
+    guard lacking.isEmpty else {
+      return ChecklistLine(
+        .delivery, .missing, "the active pair has not arrived at \(lacking.joined(separator: ", "))",
+        mend: "`relatch deliver \(credential.name)` tries it again")
+    }
+    guard !credential.deliveries.isEmpty else {
+      return ChecklistLine(.delivery, .ok, "no sink and no hook: who uses it reads it from the vault")
+    }
+    let names = credential.deliveries.map(\.name).joined(separator: ", ")
+    return ChecklistLine(.delivery, .ok, "\(names) can be delivered to")
+  }
+
+  private static func policy(_ subject: PlanSubject) -> ChecklistLine {
+    let credential = subject.credential
+    if let finding = findings(of: subject).first(where: { $0.check == "zone" }) {
+      return ChecklistLine(.policy, .missing, finding.text, mend: finding.hint)
+    }
+    guard let age = credential.policy.maxAge else {
+      return ChecklistLine(
+        .policy, .missing, "no max-age: no schedule rotates it",
+        mend: "`relatch policy \(credential.name) max-age=90d`, and a timer that runs `relatch rotate --due`")
+    }
+    let window = credential.policy.window.map { ", \($0.description)" } ?? ", at any time"
+    let by = credential.byHand == nil ? "" : "; a person is needed"
+    return ChecklistLine(.policy, .ok, "to be rotated every \(Policy.text(age))\(window)\(by)")
+  }
+}

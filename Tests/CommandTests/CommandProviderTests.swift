@@ -1,0 +1,191 @@
+import Foundation
+import Testing
+
+/// A system that a program keeps in a file, and the program, in the vault's place.
+private struct ProgrammedSystem {
+  let place: Workplace
+  let program: String
+
+  private var file: URL { place.folder.appending(path: "system.json") }
+  var arguments: String { "[\"\(file.path)\"]" }
+
+  /// Speaks the contract, and kills whoever started it where the file `kill` names the operation: once it has acted.
+  private static let text = #"""
+    #!/usr/bin/python3 -I
+    import json, os, sys
+    path = sys.argv[1]
+    request = json.load(sys.stdin)
+    operation = request["operation"]
+    with open(path) as file:
+        keys = json.load(file)
+    answer = {}
+    if operation == "observe":
+        known = [pair["client_secret"] for pair in request["known"]]
+        answer = {"replacement": "overlap", "pairs": []}
+        for key in keys:
+            pair = {"client_id": "crm", "handle": key["id"], "key": key["label"]}
+            if key["secret"] in known:
+                pair["known"] = known.index(key["secret"])
+            answer["pairs"].append(pair)
+    elif operation == "stage":
+        number = 1 + max(int(key["id"]) for key in keys)
+        made = [key for key in keys if key["label"] == request["key"]]
+        if not made:
+            made = [{"id": str(number), "secret": "new-secret-%d" % number, "label": request["key"]}]
+            keys += made
+        answer = {"pair": {"client_id": "crm", "client_secret": made[0]["secret"], "handle": made[0]["id"]}}
+    elif operation == "delete":
+        keys = [key for key in keys if key["id"] != request["pair"]["handle"]]
+    elif operation == "grant":
+        if request["pair"]["client_secret"] not in [key["secret"] for key in keys]:
+            answer = {"error": "refused"}
+    with open(path + ".new", "w") as file:
+        json.dump(keys, file)
+    os.rename(path + ".new", path)
+    with open(path + ".asked", "a") as file:
+        file.write(operation + "\n")
+    try:
+        with open(path + ".kill") as file:
+            victim = file.read()
+        if victim == operation:
+            os.unlink(path + ".kill")
+            os.kill(os.getppid(), 9)
+            sys.exit(1)
+    except FileNotFoundError:
+        pass
+    json.dump(answer, sys.stdout)
+
+    """#
+
+  init(_ place: Workplace) throws {
+    self.place = place
+    program = place.folder.appending(path: "acme").path
+    try Data(Self.text.utf8).write(to: URL(filePath: program))
+    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program)
+    try write([["id": "1", "secret": "old-secret", "label": ""]])
+  }
+
+  func write(_ keys: [[String: String]]) throws { try JSONSerialization.data(withJSONObject: keys).write(to: file) }
+
+  func secrets() throws -> [String] {
+    let keys = try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [[String: String]] ?? []
+    return keys.compactMap { $0["secret"] }
+  }
+
+  /// What the program was asked so far.
+  func asked() -> [String] {
+    let text = try? String(contentsOf: place.folder.appending(path: "system.json.asked"), encoding: .utf8)
+    return (text ?? "").split(separator: "\n").map(String.init)
+  }
+
+  func killNext(_ operation: String) throws {
+    try Data(operation.utf8).write(to: place.folder.appending(path: "system.json.kill"))
+  }
+
+  func add(_ name: String = "crm") async throws {
+    let added = try await place.relatch(
+      "add", name, "--provider", "command", "--set", "program=\(program)", "--set", "arguments=\(arguments)", "--set",
+      "replacement=overlap", "--policy", "grace=0s", "--policy", "propagation=0s",
+      stdin: #"{"client_id":"crm","client_secret":"old-secret"}"#)
+    #expect(added.code == 0, "\(added.errorText)")
+    #expect(added.errorText.contains("relatch provider allow \(name)"))
+  }
+}
+
+@Suite("A program that speaks for a system, from the command line")
+struct CommandProviderTests {
+  @Test("is started only once it is allowed on this machine, as it stands in the settings") func allowed() async throws
+  {
+    let place = try await Workplace(addsAdmin: false)
+    let system = try ProgrammedSystem(place)
+    try await system.add()
+    for verb in ["rotate", "plan"] {
+      let refused = try await place.relatch(verb, "crm")
+      let text = refused.errorText + refused.outputText
+      #expect(text.contains("not allowed on this machine: \(system.program)"), "\(text)")
+      if verb == "rotate" { expectFailure(refused, 77, "relatch provider allow") }
+    }
+    #expect(system.asked().isEmpty)
+
+    let allowed = try await place.relatch("provider", "allow", "crm")
+    #expect(allowed.code == 0 && allowed.line.hasPrefix("allowed: \(system.program)"), "\(allowed.errorText)")
+    let list = place.folder.appending(path: ".config/relatch/programs")
+    let lines = try String(contentsOf: list, encoding: .utf8).split(separator: "\n")
+    #expect(lines.count == 1)
+    let again = try await place.relatch("provider", "allow", "crm", "--json")
+    #expect(try again.objects().first?["new"] as? Bool == false)
+    #expect(try String(contentsOf: list, encoding: .utf8).split(separator: "\n") == lines)
+    let rotated = try await place.relatch("rotate", "crm")
+    #expect(rotated.code == 0, "\(rotated.errorText)")
+    #expect(try system.secrets() == ["new-secret-2"])
+    #expect(try await place.pair("crm")?.secret == "new-secret-2")
+    #expect(try await place.logIsWhole())
+
+    // Other arguments, or another vault, or a list that others can write to.
+    let other = try await place.relatch(
+      "add", "other", "--provider", "command", "--set", "program=\(system.program)", "--set",
+      "arguments=[\"/etc/passwd\"]", "--set", "replacement=overlap",
+      stdin: #"{"client_id":"crm","client_secret":"old-secret"}"#)
+    #expect(other.code == 0, "\(other.errorText)")
+    expectFailure(try await place.relatch("rotate", "other"), 77, "not allowed on this machine")
+    try lines.joined().replacing("\"vault\":\"", with: "\"vault\":\"0").write(
+      to: list, atomically: true, encoding: .utf8)
+    expectFailure(try await place.relatch("rotate", "crm"), 77, "not allowed on this machine")
+    try (lines.joined() + "\n").write(to: list, atomically: true, encoding: .utf8)
+    try FileManager.default.setAttributes([.posixPermissions: 0o666], ofItemAtPath: list.path)
+    expectFailure(try await place.relatch("rotate", "crm"), 77, "can be written by others")
+    #expect(!system.asked().suffix(4).contains("stage"))
+  }
+
+  @Test("is not started for what came by a handoff, before it is allowed there") func handedOver() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    let system = try ProgrammedSystem(place)
+    try await system.add()
+    let theirs = [
+      "RELATCH_VAULT": place.folder.appending(path: "theirs").path,
+      "RELATCH_IDENTITY": place.folder.appending(path: "their-identity").path,
+    ]
+    #expect(try await place.relatch("init", "--no-passphrase", environment: theirs).code == 0)
+    let card = place.folder.appending(path: "card")
+    try await place.relatch("identity", "show", environment: theirs).output.write(to: card)
+    let mine = place.folder.appending(path: "my-card")
+    try await place.relatch("identity", "show").output.write(to: mine)
+    #expect(try await place.relatch("provider", "allow", "crm").code == 0)
+    let file = place.folder.appending(path: "handoff").path
+    let sent = try await place.relatch("handoff", "send", "crm", "--to", card.path, "--transfer", "-o", file)
+    #expect(sent.code == 0, "\(sent.errorText)")
+    let opened = try await place.relatch(
+      "handoff", "open", file, "--from", mine.path, "-o", file + ".receipt", "--set", "time-limit=30s",
+      environment: theirs)
+    #expect(opened.code == 77 && opened.errorText.contains("not allowed on this machine"), "\(opened.errorText)")
+    #expect(system.asked().isEmpty)
+    #expect(try await place.relatch("show", "crm", environment: theirs).outputText.contains("time-limit=30s"))
+    #expect(try await place.relatch("provider", "allow", "crm", environment: theirs).code == 0)
+    let rotated = try await place.relatch("rotate", "crm", environment: theirs)
+    #expect(rotated.code == 0, "\(rotated.errorText)")
+    #expect(try system.secrets() == ["new-secret-2"])
+  }
+
+  @Test(
+    "is asked what became of it, where the run was killed before its answer",
+    arguments: ["observe", "stage", "grant", "delete"])
+  func killed(_ operation: String) async throws {
+    let place = try await Workplace(addsAdmin: false)
+    let system = try ProgrammedSystem(place)
+    try await system.add()
+    #expect(try await place.relatch("provider", "allow", "crm").code == 0)
+    try system.killNext(operation)
+    #expect(try await place.relatch("rotate", "crm").code == -9)
+    let saved = try await place.pair("crm")?.secret
+    #expect(try system.secrets().contains(saved ?? ""), "law 3")
+    let asked = system.asked().count
+    let continued = try await place.relatch("rotate", "crm")
+    #expect(continued.code == 0, "\(continued.errorText)")
+    #expect(system.asked().dropFirst(asked).first == "observe" || operation == "grant")
+    let end = try #require(try await place.pair("crm")?.secret)
+    #expect(try system.secrets() == [end] && end != "old-secret")
+    #expect(try await place.logIsWhole())
+    let log = try await place.relatch("log", "list", "--json")
+    #expect(!log.outputText.contains(end) && !log.outputText.contains("old-secret"))
+  }
+}

@@ -1,0 +1,110 @@
+import Rotation
+import Sodium
+import Synchronization
+import Vault
+
+/// A provider in memory without a primary pair: many that are accepted alike, or one that ends as another is made.
+final class FakeSystem: CredentialProvider {
+  struct State: Sendable {
+    /// In the order in which they were made; with cut-over the last alone is accepted.
+    var accepted: [String]
+    /// Those that bear the credential's mark. Their secrets are not shown.
+    var marked: Set<String> = []
+    /// Refused, although they are there.
+    var refused: Set<String> = []
+    var made = 1
+    var calls: [String] = []
+    /// Told before each call, and may throw in its place.
+    var trouble: @Sendable (String) throws(ProviderError) -> Void = { _ throws(ProviderError) in }
+  }
+
+  let replacement: Replacement
+  let state: Mutex<State>
+
+  init(_ replacement: Replacement, accepting ids: [String] = ["id-1"]) {
+    self.replacement = replacement
+    state = Mutex(State(accepted: ids))
+  }
+
+  var calls: [String] { state.withLock { $0.calls } }
+
+  private func note(_ call: String) throws(ProviderError) {
+    let trouble = state.withLock { state in
+      state.calls.append(call)
+      return state.trouble
+    }
+    try trouble(call)
+  }
+
+  private static func name(_ part: borrowing SecretBytes) -> String {
+    part.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+  }
+
+  private static func observed(
+    _ id: String, _ place: ObservedPair.Place, isShown: Bool = true, isMarked: Bool = false
+  ) throws(ProviderError) -> ObservedPair {
+    do {
+      let pair = try FakeProvider.pair(id)
+      return ObservedPair(
+        place: place, handle: "handle-\(id)", clientID: SharedSecret(try pair.clientID.clone()),
+        clientSecret: isShown ? SharedSecret(try pair.clientSecret.clone()) : nil, expires: nil, isMarked: isMarked)
+    } catch { throw ProviderError(.malformed, "no memory") }
+  }
+
+  func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
+    try note("observe")
+    let (accepted, marked) = state.withLock { ($0.accepted, $0.marked) }
+    guard let newest = accepted.last else { throw ProviderError(.notFound, "there is nothing") }
+    let stages = known.all.map { (id: Self.name($0.pair.clientID), stage: $0.stage) }
+    let active = stages.last { $0.stage == .active }?.id
+    var others: [ObservedPair] = []
+    if replacement == .cutOver {
+      let found = stages.last { $0.id == newest }?.stage
+      guard let active, found == .staged || found == nil && known.isStaging else {
+        return Observation(consumer: "one", primary: try Self.observed(newest, .primary), others: [])
+      }
+      others.append(try Self.observed(newest, .staged))
+      return Observation(consumer: "one", primary: try Self.observed(active, .primary), others: others)
+    }
+    let staged = stages.last { $0.stage == .staged && accepted.contains($0.id) }?.id
+    let primary = active.flatMap { accepted.contains($0) ? $0 : nil } ?? staged ?? newest
+    for id in accepted where id != primary {
+      let stage = stages.last { $0.id == id }?.stage
+      if stage == nil, !marked.contains(id) { continue }
+      others.append(
+        try Self.observed(
+          id, stage == .previous || stage == .active ? .replaced : .staged, isShown: stage != nil,
+          isMarked: marked.contains(id)))
+    }
+    return Observation(consumer: "one", primary: try Self.observed(primary, .primary), others: others)
+  }
+
+  func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
+    try note("stage")
+    let id = state.withLock { state in
+      state.made += 1
+      let id = "id-\(state.made)"
+      state.accepted = replacement == .cutOver ? [id] : state.accepted + [id]
+      return id
+    }
+    return try Self.observed(id, .staged)
+  }
+
+  func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}
+
+  func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
+    try note("delete \(handle)")
+    state.withLock { state in state.accepted.removeAll { handle == "handle-\($0)" } }
+  }
+
+  func administer(with pair: Pair) async {}
+
+  func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
+    let id = Self.name(pair.clientID)
+    try note("grant \(id)")
+    guard state.withLock({ $0.accepted.contains(id) && !$0.refused.contains(id) }) else {
+      throw ProviderError(.refused, "refused", status: 400)
+    }
+    return GrantEvidence(status: 200, signature: .valid)
+  }
+}

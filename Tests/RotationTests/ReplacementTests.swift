@@ -1,0 +1,172 @@
+import Audit
+import JSON
+import Rotation
+import Storage
+import Synchronization
+import Testing
+import Vault
+
+@Suite("At a provider without a primary pair")
+struct ReplacementTests {
+  private func restored(_ bench: Bench) async throws {
+    let end = try await bench.store.read { try VaultView($0).endpoint }
+    try await bench.vault.logRestore(end, behind: nil, now: bench.now.withLock { $0 })
+  }
+
+  private func fail(_ calls: String..., in system: FakeSystem, as code: ProviderError.Code = .notPermitted) {
+    system.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        if calls.contains(where: { call.hasPrefix($0) }) { throw ProviderError(code, "not now") }
+      }
+    }
+  }
+
+  private func offer(_ id: String) throws -> RotationRunner.Goal { .adopt(OfferedPair(try FakeProvider.pair(id))) }
+
+  private func leak(upTo version: UInt64) -> RotationRunner.Goal {
+    .revoke(Revocation(incident: "2026-01-01-0f0f0f", reason: "a test", version: version))
+  }
+
+  private func names(_ bench: Bench, _ number: UInt64) async throws -> [String] {
+    try await bench.journal(number).map { String($0.event.dropFirst("rotation.".count)) }
+  }
+
+  // MARK: - After a restore
+
+  @Test(
+    "a restored vault takes its active pair for what is in use only if nothing was made since",
+    arguments: [true, false])
+  func overlapRestored(isThere: Bool) async throws {
+    let (bench, system) = (try await Bench(), FakeSystem(.overlap))
+    try await restored(bench)
+    system.state.withLock { state in
+      state.accepted = isThere ? ["id-1", "id-9"] : ["id-9"]
+      state.marked = ["id-9"]
+    }
+    for goal in [RotationRunner.Goal.rotate, .rotateReplacingPrevious, .resume, .abort, .retire, .scheduled] {
+      #expect(await bench.code(goal, at: system) == .foreignPrimary, "\(goal)")
+    }
+    #expect(Set(system.calls) == ["observe"])
+    #expect(system.state.withLock { $0.accepted }.contains("id-9"))
+    guard !isThere else { return }
+    guard case .promoted(active: 2, previous: [1], _) = try await bench.run(offer("id-9"), at: system) else {
+      Issue.record("not adopted")
+      return
+    }
+    #expect(try await bench.run(.retire, at: system) == .settled(active: 2))
+  }
+
+  @Test(
+    "a restored vault whose pair was ended by another does nothing until that is adopted", arguments: [true, false])
+  func cutOverRestored(isStaged: Bool) async throws {
+    let (bench, system) = (try await Bench(), FakeSystem(.cutOver))
+    if isStaged {
+      fail("grant", in: system)
+      #expect(await bench.code(at: system) == .provider(.notPermitted))
+      fail(in: system)
+    }
+    try await restored(bench)
+    system.state.withLock { $0.accepted = ["id-9"] }
+    let before = system.calls.count
+    for goal in [RotationRunner.Goal.rotate, .rotateReplacingPrevious, .resume, .abort, .retire, .scheduled] {
+      #expect(await bench.code(goal, at: system) == .foreignPrimary, "\(goal)")
+    }
+    #expect(Set(system.calls[before...]) == ["observe"])
+    #expect(await bench.code(try offer("id-8"), at: system) == .foreignPrimary)
+    #expect(try await bench.credential().version(in: .active)?.number == 1)
+
+    // What was staged in the backup is nowhere and refused: it is no obstacle to what is in use now.
+    let adopted: UInt64 = isStaged ? 3 : 2
+    guard case .promoted(active: adopted, previous: [1], _) = try await bench.run(offer("id-9"), at: system) else {
+      Issue.record("not adopted")
+      return
+    }
+    if isStaged {
+      #expect(try await names(bench, 1).suffix(3) == ["abandoned", "discard.intended", "discarded"])
+      #expect(try await bench.credential().version(2)?.stage == .retired)
+    }
+    #expect(try await bench.run(.retire, at: system) == .settled(active: adopted))
+    try await bench.store.read { try VaultView($0).requireCurrent() }
+  }
+
+  @Test("a restored vault goes on with the rotation that it was in the middle of", arguments: ["stage", "grant id-2"])
+  func restoredUnderWay(_ call: String) async throws {
+    let (bench, system) = (try await Bench(), FakeSystem(.cutOver))
+    let isLost = Mutex(false)
+    system.state.withLock { state in
+      state.trouble = { name throws(ProviderError) in
+        if name == call { isLost.withLock { $0 = true } }
+        if isLost.withLock({ $0 }) { throw ProviderError(.unreachable, "nobody answers", mayHaveActed: true) }
+      }
+    }
+    #expect(await bench.code(at: system) == .provider(.unreachable))
+    // It has acted all the same.
+    system.state.withLock { state in
+      state.trouble = { _ throws(ProviderError) in }
+      state.accepted = ["id-2"]
+    }
+    try await restored(bench)
+    guard case .promoted(active: 2, previous: [1], _) = try await bench.run(.resume, at: system) else {
+      Issue.record("not finished")
+      return
+    }
+    #expect(try await bench.run(.retire, at: system) == .settled(active: 2))
+  }
+
+  // MARK: - Proofs
+
+  @Test("a pair that is the only one left is proved anew before it is active, however it was proved before")
+  func provedAnew() async throws {
+    let (bench, system) = (try await Bench(), FakeSystem(.overlap))
+    let start = RotationMachineTests.start
+    system.state.withLock { $0.accepted = ["id-2"] }
+    // Left by a program that died between the intent and the promotion.
+    let pair = try FakeProvider.pair("id-2")
+    let sealed = try await bench.vault.seal(pair, of: "crm", version: 2)
+    try await bench.forge([
+      ("rotation.begun", [:], .zero), ("rotation.stage.intended", [:], .zero), ("rotation.staged", [:], .zero),
+      ("rotation.validate.intended", [:], .zero), ("rotation.validated", [:], .zero),
+      ("rotation.promote.intended", [:], .zero),
+    ])
+    _ = try await bench.vault.change(now: start) { change in
+      var credential = try change.view.credential("crm")
+      _ = try credential.addStaged(handle: nil, expires: nil, now: start)
+      try change.storePair(sealed, of: credential)
+      return try change.save(credential, EventName("credential.policy"))
+    }
+    bench.now.withLock { $0 = $0 + .seconds(3600) }
+    guard case .promoted(active: 2, previous: [1], _) = try await bench.run(at: system) else {
+      Issue.record("not promoted")
+      return
+    }
+    #expect(
+      try await names(bench, 1).suffix(7)
+        == [
+          "promote.postponed", "validate.intended", "validated", "promote.intended", "promoted", "verify.intended",
+          "verified",
+        ])
+  }
+
+  // MARK: - A leak
+
+  @Test(
+    "a staged pair that leaked and has ended the old one is tried before it is active, and replaced",
+    arguments: [true, false])
+  func stagedLeaked(isRefused: Bool) async throws {
+    let (bench, system) = (try await Bench(), FakeSystem(.cutOver))
+    fail("grant", in: system)
+    #expect(await bench.code(at: system) == .provider(.notPermitted))
+    #expect(try await bench.credential().version(in: .staged)?.number == 2)
+    fail(in: system)
+    if isRefused { system.state.withLock { $0.refused = ["id-2"] } }
+    #expect(try await bench.run(leak(upTo: 2), at: system) == .settled(active: 3))
+    let journal = try await bench.journal(1).suffix(4)
+    #expect(
+      journal.map { String($0.event.dropFirst("rotation.".count)) }
+        == ["validate.intended", isRefused ? "validate.postponed" : "validated", "promote.intended", "promoted"])
+    #expect(journal.first { $0.event == "rotation.promote.intended" }?.details["unproved"] == (isRefused ? true : nil))
+    let credential = try await bench.credential()
+    #expect(credential.leak == nil && credential.debts.isEmpty)
+    try await bench.store.read { try VaultView($0).requireCurrent() }
+  }
+}
