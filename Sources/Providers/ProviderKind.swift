@@ -16,6 +16,9 @@ package protocol ProviderKind: CredentialProvider {
   /// A page of the server that it shows to everybody, to see whether it is reached; nil if there is none that is known.
   static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint?
 
+  /// Steps that only this kind has, and what is told of each once the provider has shown what it has.
+  static var ownSteps: [(step: ChecklistStep, done: String)] { get }
+
   /// This kind's own words for what mends a step, where they are better than those of the errors that tell it.
   static var mends: [ChecklistStep: String] { get }
 

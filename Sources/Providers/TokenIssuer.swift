@@ -13,6 +13,21 @@ package protocol TokenIssuer: ProviderKind {
   ) async throws(ProviderError) -> IssuedToken
 }
 
+/// One that ends such a token before its time.
+package protocol TokenRevoker: TokenIssuer {
+  /// Ends `token`, whose credential has `settings`; returns also if it has ended already.
+  static func revoke(
+    _ token: SharedSecret, settings: [String: String], over transport: any HTTPTransport
+  ) async throws(ProviderError)
+}
+
+extension ClientCredentials {
+  /// A fresh token for `pair`, to be released.
+  func issue(_ pair: Pair, over transport: any HTTPTransport) async throws(ProviderError) -> IssuedToken {
+    IssuedToken(try await token(pair, over: transport))
+  }
+}
+
 /// A token to be released.
 package struct IssuedToken: Sendable {
   package let token: SharedSecret

@@ -150,6 +150,7 @@ package struct Checklist: Sendable {
       switch concern {
       case .vault: "an owner lets this identity open it: `relatch grant`"
       case .reach: "run the same command again later"
+      case .setup where error.code == .malformed: "something on the way may be answering in the provider's place"
       case .setup: "compare the settings (`relatch show`) with what the provider's pages show"
       }
     miss(step, error.description, mend: error.hint ?? otherwise, concern: concern)

@@ -33,6 +33,10 @@ package struct EventName: Hashable, Sendable {
   package static let leakIntended = EventName("leak.intended")
   /// Whether the provider accepted it.
   package static let leakTried = EventName("leak.tried")
+  /// A kept token of a pair that leaked was ended at its provider.
+  package static let tokenRevoked = EventName("token.revoked")
+  /// It was not, or nobody knows.
+  package static let tokenNotRevoked = EventName("token.not-revoked")
   package static let credentialPolicy = EventName("credential.policy")
   /// A pair was handed to someone.
   package static let pairRead = EventName("pair.read")

@@ -124,7 +124,7 @@ package struct IncidentHistory: Sendable {
       follow(moment, credential)
     default:
       if entry.event.hasPrefix("rotation.") && !entry.event.hasSuffix(".intended")
-        || entry.event == EventName.deliveryFailed.text
+        || [EventName.deliveryFailed, .tokenRevoked, .tokenNotRevoked].contains(EventName(entry.event))
       {
         follow(moment, credential)
       }
@@ -187,7 +187,8 @@ package struct IncidentHistory: Sendable {
   private mutating func follow(_ moment: Moment, _ credential: Credentials) {
     guard let part = credential.part else { return }
     let isOver = parts[part].ended != nil
-    guard !isOver || moment.entry.event.hasPrefix("delivery.") else { return }
+    // What is brought somewhere, and the token that is ended, come after the end.
+    guard !isOver || ["delivery.", "token."].contains(where: { moment.entry.event.hasPrefix($0) }) else { return }
     parts[part].moments.append(moment)
     for version in parts[part].leaked where credential.refused.contains(version) {
       if parts[part].refused[version] == nil { parts[part].refused[version] = moment }

@@ -6,8 +6,7 @@ package enum PrivateFile {
   /// Reads at most `limit` bytes straight into guarded memory. Throws `notFound`, `cannotRead`, or `invalidInput` if there
   /// is more.
   package static func read(_ path: String, limit: Int = 1 << 16) throws -> SecretBytes {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw failure(reading: path) }
+    let descriptor = try openWithoutWaiting(path)
     defer { Glibc.close(descriptor) }
     var information = stat()
     // What has a size is read into as much: locking pages costs more than reading the file.
@@ -15,6 +14,22 @@ package enum PrivateFile {
       (1..<limit).contains(information.st_size)
     else { return try readAll(descriptor, limit: limit, path) }
     return try read(descriptor, ofSize: information.st_size, limit: limit, path)
+  }
+
+  /// Opens a file to be read. A pipe that somebody put in its place is one that nobody writes to: it is waited for by nobody, and
+  /// has nothing in it. What is a terminal or a pipe on purpose is a descriptor already.
+  private static func openWithoutWaiting(_ path: String) throws -> Int32 {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { throw failure(reading: path) }
+    var information = stat()
+    guard fstat(descriptor, &information) == 0, information.st_mode & S_IFMT == S_IFIFO else { return descriptor }
+    // /dev/fd/N of a shell is one, too, and is to be read to its end.
+    guard path.hasPrefix("/dev/fd/") || path.hasPrefix("/proc/") || path == "/dev/stdin" else {
+      Glibc.close(descriptor)
+      throw VaultError(.cannotRead, "\(path) is a pipe, expected a file")
+    }
+    _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
+    return descriptor
   }
 
   /// Reads a file that had `size` bytes a moment ago. One that has grown since, as logs do, is read once more.
@@ -29,8 +44,7 @@ package enum PrivateFile {
 
   /// Reads a file that holds nothing secret, of at most `limit` bytes. Throws as `read` does.
   package static func readPublic(_ path: String, limit: Int) throws -> [UInt8] {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw failure(reading: path) }
+    let descriptor = try openWithoutWaiting(path)
     defer { Glibc.close(descriptor) }
     var bytes: [UInt8] = []
     var piece = [UInt8](repeating: 0, count: 1 << 12)
@@ -114,7 +128,7 @@ package enum PrivateFile {
   package static func replace(
     _ path: String, _ bytes: RawSpan, isDurable: Bool = false, wipesOld: Bool = false
   ) throws {
-    let old = wipesOld ? open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC) : -1
+    let old = wipesOld ? open(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1
     defer { if old >= 0 { Glibc.close(old) } }
     var template = Array((path + ".XXXXXX").utf8CString)
     let descriptor = template.withUnsafeMutableBufferPointer { buffer in
@@ -145,6 +159,7 @@ package enum PrivateFile {
     var offset = 0
     while offset < status.st_size {
       let count = pwrite(descriptor, zeros, min(zeros.count, status.st_size - offset), offset)
+      if count < 0 && errno == EINTR { continue }
       guard count > 0 else { return }
       offset += count
     }

@@ -56,24 +56,44 @@ extension UnlockedVault {
   /// Opens the active pair of `name` for a token of it to be released, after logging that. Throws as `pairs` does, and
   /// `notFound` if it was handed over.
   package func tokenAccess(of name: String, now: Timestamp) async throws -> TokenAccess {
+    let accesses = try await tokenAccesses(of: name, purpose: "token", now: now) { credential in
+      credential.version(in: .active).map { [$0] } ?? []
+    }
+    guard let access = accesses.first else { throw VaultError(.notFound, "\(name) has no active version") }
+    return access
+  }
+
+  /// Opens the versions of `name` up to `newest` that are not active, so that a kept token of one of them can be ended, after
+  /// logging that. Throws as `pairs` does.
+  package func leakedTokenAccesses(of name: String, upTo newest: UInt64, now: Timestamp) async throws -> [TokenAccess] {
+    try await tokenAccesses(of: name, purpose: "token-revocation", now: now) { credential in
+      credential.versions.filter { $0.number <= newest && $0.stage != .active }
+    }
+  }
+
+  private func tokenAccesses(
+    of name: String, purpose: String, now: Timestamp, choosing choose: @Sendable (Credential) -> [Version]
+  ) async throws -> [TokenAccess] {
     let member = member
     let (found, pairs) = try await pairs(
       of: name,
       choosing: { credential in
-        guard let version = credential.version(in: .active) else {
-          throw VaultError(.notFound, "\(credential.name) has no active version")
+        let versions = choose(credential)
+        guard !versions.isEmpty else {
+          throw VaultError(.notFound, "\(credential.name) has no \(purpose == "token" ? "active" : "such") version")
         }
-        return [version]
+        return versions
       }, now: now
     ) { change, credential, versions in
       try change.log(
         .pairUsed, about: name,
-        ["purpose": "token", "versions": .array(versions.map { .integer(Int(clamping: $0.number)) })])
+        ["purpose": .string(purpose), "versions": .array(versions.map { .integer(Int(clamping: $0.number)) })])
       let view = change.view
       return (header: view.header, credential: credential, key: try view.sealedKey(of: credential, for: member))
     }
-    guard let (version, pair) = pairs.first else { throw VaultError(.notFound, "\(name) has no active version") }
     let key = try open(key: found.key, of: found.credential, found.header)
-    return TokenAccess(found.credential, version: version.number, pair, key: key, vault: found.header.id)
+    return pairs.map {
+      TokenAccess(found.credential, version: $0.version.number, $0.pair, key: key, vault: found.header.id)
+    }
   }
 }

@@ -130,10 +130,24 @@ final class RotationComposition: Sendable {
   /// Open once an administrator's pair was opened: its token is about to be asked for.
   let askedAdministrator = Gate()
 
-  init(vault: UnlockedVault) { self.vault = vault }
+  /// The tokens that are kept beside the vault; nil where a run need not know.
+  let tokens: KeptTokens?
+
+  init(vault: UnlockedVault, tokens: KeptTokens? = nil) {
+    self.vault = vault
+    self.tokens = tokens
+  }
 
   /// Does one errand.
   func run(_ errand: Errand, reporting report: Report) async throws -> RotationOutcome {
+    let leaked = await leakedVersion(of: errand.name, for: errand.goal)
+    let result: Result<RotationOutcome, any Error>
+    do { result = .success(try await rotate(errand, reporting: report)) } catch { result = .failure(error) }
+    if let leaked { await endKeptToken(of: errand.name, upTo: leaked, report) }
+    return try result.get()
+  }
+
+  private func rotate(_ errand: Errand, reporting report: Report) async throws -> RotationOutcome {
     let (name, goal) = (errand.name, errand.goal)
     let runner = RotationRunner(
       vault: vault,

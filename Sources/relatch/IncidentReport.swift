@@ -133,6 +133,8 @@ extension IncidentHistory.Moment {
         entry.details["accepted"] == .bool(true)
         ? "accepts it" : entry.details["accepted"] == .bool(false) ? "refuses it" : "does not say\(because)"
       return "version \(number) was found: the provider \(accepted)"
+    case "token.revoked": return "the token that was kept of version \(number) is ended at the provider"
+    case "token.not-revoked": return "the token that was kept of version \(number) is not ended\(because)"
     case "pair.read":
       return "\(entry.member) read version \(entry.versions.map(String.init).joined(separator: ", "))"
     case "credential.removed": return "removed by \(entry.member)"

@@ -94,6 +94,28 @@ private struct ProgrammedSystem {
 
 @Suite("A program that speaks for a system, from the command line")
 struct CommandProviderTests {
+  @Test("is a line of doctor's, which asks it for nothing that changes anything") func doctor() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    let system = try ProgrammedSystem(place)
+    try await system.add()
+    #expect(try await place.relatch("policy", "crm", "max-age=90d").code == 0)
+    func missing() async throws -> [String] {
+      let outcome = try await place.relatch("doctor", "crm", "--json")
+      let found = try #require(try outcome.objects().first?["missing"] as? [String], "\(outcome.errorText)")
+      #expect(outcome.code == (found.isEmpty ? 0 : 78), "\(outcome.outputText)")
+      return found
+    }
+    #expect(try await missing() == ["program"])
+    #expect(system.asked().isEmpty)
+    #expect(try await place.relatch("provider", "allow", "crm").code == 0)
+    #expect(try await missing() == [])
+    #expect(Set(system.asked()) == ["observe", "grant"])
+    try system.write([["id": "1", "secret": "another", "label": ""]])
+    #expect(try await missing() == ["pair"])
+    try Data("no list".utf8).write(to: place.folder.appending(path: "system.json"))
+    #expect(try await missing() == ["program"])
+  }
+
   @Test("is started only once it is allowed on this machine, as it stands in the settings") func allowed() async throws
   {
     let place = try await Workplace(addsAdmin: false)

@@ -92,6 +92,25 @@ struct DoctorTests {
     try expect(broken, 78, missing: ["delivery"])
   }
 
+  @Test("of a connected app it says what a person alone can see, and mends in the words of its own pages")
+  func byHand() async throws {
+    let place = try await Workplace()
+    func add(_ name: String, _ pair: String) async throws {
+      let added = try await place.relatch(
+        "add", name, "--provider", "salesforce-connected-app", "--set", "url=\(place.org.url)", "--set", "app=CRM",
+        "--policy", "max-age=90d", stdin: pair)
+      #expect(added.code == 0, "\(added.errorText)")
+    }
+    try await add("crm", place.org.primary().document)
+    let fine = try await place.relatch("doctor", "crm", "--json")
+    try expect(fine, 0, missing: [])
+    #expect(try lines("cannot-tell", fine) == ["slot"] && fine.outputText.contains("Manage Consumer Details"))
+    try await add("wrong", #"{"client_id":"3MVG9","client_secret":"secret"}"#)
+    let wrong = try await place.relatch("doctor", "wrong", "--json")
+    try expect(wrong, 78, missing: ["pair"])
+    #expect(wrong.outputText.contains("`relatch adopt wrong --stdin`"), "\(wrong.outputText)")
+  }
+
   @Test("a host that is not reached ends with 69, and so does one whose certificate nobody vouches for")
   func reach() async throws {
     let place = try await Workplace()

@@ -68,6 +68,43 @@ struct TokenTests {
     #expect(try await !tokens.insert(token("crm")).inserted)
   }
 
+  @Test(
+    "The one kept of a pair that leaked is ended once that is replaced; where it cannot be, that is told and logged")
+  func leaked() async throws {
+    let place = try await Workplace(["--apps", "2"])
+    for (index, name) in ["crm", "shop"].enumerated() { try await place.add(name, app: index + 1) }
+    func events() async throws -> [[String: Any]] {
+      try await place.relatch("log", "list", "--json").objects()
+        .filter { ($0["event"] as? String)?.hasPrefix("token.") == true }
+    }
+    #expect(try await place.relatch("token", "crm").code == 0)
+    let rotated = try await place.relatch("rotate", "crm")
+    #expect(rotated.code == 0 || rotated.code == 12, "\(rotated.errorText)")
+    #expect(try await events().isEmpty, "a rotation ends no token")
+
+    let kept = try await place.relatch("token", "shop").line
+    let revoked = try await place.relatch("revoke", "shop", "--reason", "a test")
+    #expect(revoked.code == 0, "\(revoked.errorText)")
+    #expect(revoked.errorText.contains("the token that was kept of version 1 is ended at the provider"))
+    #expect(try await events().map { $0["event"] as? String } == ["token.revoked"])
+    #expect(try await place.org.requests().filter { $0.path.hasSuffix("/oauth2/revoke") }.map(\.acted) == [true])
+    #expect(
+      try await place.relatch("incident", "shop").outputText.contains("the token that was kept of version 1 is ended"))
+    #expect(try await place.relatch("token", "shop").line != kept)
+
+    try await place.org.fault("dropBefore", "POST", "*/revoke", count: 1)
+    let again = try await place.relatch("revoke", "shop", "--reason", "a test")
+    #expect(again.code == 0, "\(again.errorText)")
+    #expect(again.errorText.contains("the token that was kept of version 2 is not ended"))
+    #expect(try await events().map { $0["event"] as? String } == ["token.revoked", "token.not-revoked"])
+    #expect(try await place.logIsWhole())
+    // The next one tries again; then nothing is kept, nobody is asked, and nothing is opened for it.
+    let third = try await place.relatch("revoke", "shop", "--reason", "a test")
+    #expect(third.code == 0 && third.errorText.contains("version 2 is ended"), "\(third.errorText)")
+    let fourth = try await place.relatch("revoke", "shop", "--reason", "a test")
+    #expect(fourth.code == 0 && !fourth.errorText.contains("kept"), "\(fourth.errorText)")
+  }
+
   @Test("Nothing is left of a token when its credential is removed")
   func removed() async throws {
     let place = try await Workplace()

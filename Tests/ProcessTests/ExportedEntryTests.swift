@@ -24,4 +24,16 @@ struct ExportedEntryTests {
       ])
     #expect(names.allSatisfy { (1...32).contains($0.utf8.count) && !$0.contains("]") && !$0.contains("\"") })
   }
+
+  @Test func `gives no name of its own a second time`() throws {
+    let entry = try LogEntry(
+      time: Timestamp(milliseconds: 0), member: "ana", event: "pair.read",
+      details: ["a b": "1", "a_b": "2", "credential": "crm", "entry": "7", "vault": "another"])
+    let line = ExportedEntry(entry: entry, index: 3, vault: "v").line(.rfc5424)
+    for text in [
+      #" vault="v" entry="3" member="ana" credential="crm" "#, #" a_b="1""#, #" x2-a_b="2""#, #" x2-entry="7""#,
+      #" x2-vault="another""#,
+    ] { #expect(line.contains(text), "\(line)") }
+    #expect(line.components(separatedBy: " vault=").count == 2 && line.components(separatedBy: " entry=").count == 2)
+  }
 }

@@ -15,11 +15,11 @@ struct TrustedWitnessTests {
   }
 
   /// A checkpoint that a witness signed so many seconds after now, and the witness's key.
-  private static func cosigned(after seconds: Int64) throws -> (SignedCheckpoint, WitnessKey) {
+  private static func cosigned(after seconds: Int64, size: UInt64 = 7) throws -> (SignedCheckpoint, WitnessKey) {
     let key = try signingKey("w")
     let witness = try WitnessKey(name: "w", key: key.verifyingKey)
     let signed = try SignedCheckpoint(
-      Checkpoint(origin: "relatch/00112233445566778899aabbccddeeff", size: 7, root: SHA256.hash([])),
+      Checkpoint(origin: "relatch/00112233445566778899aabbccddeeff", size: size, root: SHA256.hash([])),
       key: signingKey("member"))
     let line = Cosignature.signature(
       over: signed.note.text, time: UInt64(now.milliseconds / 1000 + seconds), by: witness, key: key)
@@ -41,6 +41,14 @@ struct TrustedWitnessTests {
         _ = try options.require([key], among: [signed], of: 9, now: Self.now)
       }
       #expect(failure?.code == .corruptData && failure?.message.contains("has not come yet") == true, "\(seconds)")
+    }
+  }
+
+  @Test("vouch for nothing by a checkpoint of no entries")
+  func empty() throws {
+    let (signed, key) = try Self.cosigned(after: 0, size: 0)
+    #expect(throws: Failure.self) {
+      _ = try TrustedWitnesses.parse([]).require([key], among: [signed], of: 9, now: Self.now)
     }
   }
 }

@@ -80,6 +80,20 @@ struct ChecklistTests {
     }
   }
 
+  @Test("of a registered client is all ok, and says that its pair is refused", arguments: ["overlap", "cut-over"])
+  func registered(_ mode: String) async throws {
+    let server = try RegistrationServer(mode: mode)
+    defer { server.server.stop() }
+    let tenancy = try await server.tenancy()
+    let fine = try await lines(tenancy)
+    #expect(words(fine, .missing).isEmpty && words(fine, .cannotTell) == ["clock"], "\(fine)")
+    let changes = server.server.requests.filter(\.isChange)
+    #expect(changes.isEmpty, "\(changes)")
+    server.changeSecrets()
+    let replaced = try await lines(tenancy)
+    #expect(words(replaced, .missing) == ["pair"], "\(replaced)")
+  }
+
   @Test("looks at no server without settings, and says which", arguments: providerDescriptors.map(\.id))
   func settings(_ id: String) async throws {
     let tenancy = Tenancy(provider: id, settings: ["no-such-setting": "1"], pair: try pair("id"))

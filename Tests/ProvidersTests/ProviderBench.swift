@@ -24,6 +24,8 @@ struct Tenancy: Sendable {
   var admin: Administrator?
   /// Who starts its program, if it has one.
   var programs: (any ProgramHost)?
+  /// Who does by hand what its provider has no requests for.
+  var person: (any Operator)?
 }
 
 /// A vault in memory with one credential, `crm`, its real provider, and a clock that sleeping moves.
@@ -66,7 +68,8 @@ final class ProviderBench: Sendable {
     return try providerKind(tenancy.provider).init(
       settings: credential.settings,
       admin: AdminAccess(
-        name: name, settings: admin?.settings ?? credential.settings, isSelf: admin == nil, programs: tenancy.programs
+        name: name, settings: admin?.settings ?? credential.settings, isSelf: admin == nil,
+        operator: tenancy.person, programs: tenancy.programs
       ) {
         let opened = try await vault.pairs(
           of: name, choosing: { $0.versions.filter { $0.stage == .active } }, event: .pairUsed, now: now)
@@ -77,7 +80,12 @@ final class ProviderBench: Sendable {
 
   func run(_ goal: RotationRunner.Goal = .rotate) async throws -> RotationOutcome {
     let timing = RotationTiming(
-      now: { self.now.withLock { $0 } }, sleep: { duration in self.now.withLock { $0 = $0 + duration } },
+      now: { self.now.withLock { $0 } },
+      sleep: { duration in
+        // What keeps a lease while a person is waited for must not make time pass by itself.
+        guard duration < .seconds(60) else { return try await Task.sleep(for: duration) }
+        self.now.withLock { $0 = $0 + duration }
+      },
       randomness: .system)
     return try await RotationRunner(
       vault: vault, timing: timing, holder: "bench", isGone: { _ in true }, progress: { _ in }

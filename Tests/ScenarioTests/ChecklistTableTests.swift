@@ -126,6 +126,25 @@ struct ChecklistTableTests {
     return text
   }
 
+  @Test("an answer that is spoilt in any way makes no more than one line missing, and tells nothing of what it holds")
+  func spoilt() async throws {
+    try await withBenches([ChecklistSetting.all[0], ChecklistSetting.all[3]]) { setting, make in
+      for kind in OrgFault.Kind.allCases {
+        for path in ["/services/data", "*/token", "*/userinfo", "*/query", "*/credentials/*", "*/staged"] {
+          let bench = try make()
+          bench.server.add(OrgFault(kind, path: path, count: nil, seconds: 0.01, bytes: 2 << 20))
+          let lines = try await bench.examine()
+          let missing = lines.filter { $0.verdict == .missing }
+          #expect(missing.count <= 1, "\(setting), \(kind) at \(path): \(missing)")
+          for line in missing { #expect(line.mend?.isEmpty == false, "\(kind) at \(path)") }
+          for line in lines where line.because != nil { #expect(line.because == missing.first?.step, "\(line)") }
+          if path == "*/userinfo" || kind == .slow { #expect(missing.isEmpty, "\(kind) at \(path): \(missing)") }
+          expectReadsOnly(bench, "\(kind) at \(path)")
+        }
+      }
+    }
+  }
+
   @Test("what cannot be seen without a token, or without asking, is told as that")
   func withoutIdentity() async throws {
     try await withBenches { setting, make in

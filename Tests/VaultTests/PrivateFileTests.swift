@@ -27,6 +27,22 @@ import Testing
     #expect(try folder.names() == ["identity"])
   }
 
+  @Test func aPipeInAFilesPlaceIsRefusedAndNotWaitedFor() throws {
+    #expect(mkfifo(path, 0o600) == 0)
+    #expect(throws: VaultError(.cannotRead, "")) { _ = try PrivateFile.read(path) }
+    #expect(throws: VaultError(.cannotRead, "")) { _ = try PrivateFile.readPublic(path, limit: 16) }
+    unlink(path)
+    // A pipe that was handed over is read to its end.
+    var ends: [Int32] = [-1, -1]
+    #expect(pipe(&ends) == 0)
+    #expect(Glibc.write(ends[1], "secret", 6) == 6)
+    close(ends[1])
+    defer { close(ends[0]) }
+    let secret = try PrivateFile.read("/dev/fd/\(ends[0])")
+    let text = secret.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+    #expect(text == "secret")
+  }
+
   @Test func aFileThatGrewSinceItsSizeWasAskedIsReadWhole() throws {
     try write(Array("one two".utf8), to: path)
     let descriptor = open(path, O_RDONLY)

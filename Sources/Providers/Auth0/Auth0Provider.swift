@@ -7,7 +7,7 @@ package import Vault
 
 /// The secret of an Auth0 application. Another one is made in its place, and the old one ends with it; the current one is shown
 /// to whoever may read client keys.
-package struct Auth0Provider: ProviderKind, PrimaryReader {
+package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer {
   package static let descriptor = ProviderDescriptor(
     id: "auth0", summary: "Applications of an Auth0 tenant: rotate-secret of the Management API",
     settings: [
@@ -110,6 +110,13 @@ package struct Auth0Provider: ProviderKind, PrimaryReader {
 
   package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
     try await credentials.grant(pair, over: call.http.transport)
+  }
+
+  package static func token(
+    for pair: Pair, settings: [String: String], over transport: any HTTPTransport
+  ) async throws(ProviderError) -> IssuedToken {
+    try await credentials(settings, Endpoint(serverSetting: "url", of: settings), settings["audience"])
+      .issue(pair, over: transport)
   }
 
   package func readPrimary(_ observation: Observation) async throws(ProviderError) -> ObservedPair {

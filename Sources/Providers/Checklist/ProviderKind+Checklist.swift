@@ -9,6 +9,8 @@ extension ProviderKind {
 
   package static var mends: [ChecklistStep: String] { [:] }
 
+  package static var ownSteps: [(step: ChecklistStep, done: String)] { [] }
+
   package static func examine(_ subject: ChecklistSubject) async -> Checklist {
     await examineGrantAndManagement(subject)
   }
@@ -17,8 +19,9 @@ extension ProviderKind {
   private static func steps(of subject: ChecklistSubject, hasPage: Bool) -> [ChecklistStep] {
     var steps: [ChecklistStep] = [.settings]
     if hasPage { steps += [.host, .tls, .clock] }
-    steps += [.limits, .pair, .flow, .scopes]
+    steps += hasPage ? grantSteps : [.limits, .pair]
     guard descriptor.canRotate(subject.settings) else { return steps }
+    steps += ownSteps.map(\.step)
     if !subject.credential.isSelfAdministered { steps.append(.admin) }
     return steps + [.permissions, .app, .primary, .slot]
   }
@@ -68,7 +71,7 @@ extension ProviderKind {
     }
     var cause = await examineGrant(subject, by: provider, &list)
     // Whoever administers itself does it with the token that was just refused.
-    if let cause, admin.isSelf { return list.leave(because: cause) }
+    if let cause, admin.isSelf { return list.leave(grantSteps + managementSteps, because: cause) }
     await examineManagement(subject, by: provider, &list)
     // The pair was replaced elsewhere, and is refused because of that.
     if cause == .pair, list.verdict(of: .primary) == .missing {
@@ -76,6 +79,15 @@ extension ProviderKind {
       cause = .primary
     }
     if let cause { list.leave(grantSteps, because: cause) }
+  }
+
+  /// What speaks for the provider in a way of its own is what answers wrongly.
+  private static func step(orOwn error: ProviderError) -> ChecklistStep? {
+    error.code == .malformed ? ownSteps.first?.step : nil
+  }
+
+  private static var managementSteps: [ChecklistStep] {
+    ownSteps.map(\.step) + [.admin, .permissions, .app, .primary, .slot]
   }
 
   private static var grantSteps: [ChecklistStep] { [.limits, .pair, .flow, .scopes] }
@@ -102,7 +114,7 @@ extension ProviderKind {
         for step in grantSteps { list.leave(step, "a pair without setting \(names) is not tried") }
         return nil
       }
-    } catch { return list.blame(error.shortened) }
+    } catch { return list.blame(error.shortened, otherwise: step(orOwn: error)) }
     list.pass(.pair, "version \(number), the active one, is granted a token")
     list.pass(.limits, "requests are not turned away")
     list.pass(.flow, "the client may use this grant")
@@ -116,13 +128,14 @@ extension ProviderKind {
     let admin = "\(subject.credential.admin), which administers it, is granted a token"
     let seen: Observation
     do { seen = try await provider.observe(known: subject.preflight.known) } catch {
-      let step = list.blame(error)
+      let step = list.blame(error, otherwise: step(orOwn: error))
       if Checklist.tellsOfToken(step) { list.pass(.admin, admin) }
-      return list.leave([.admin, .permissions, .app, .primary, .slot], because: step)
+      return list.leave(managementSteps, because: step)
     }
     list.pass(.admin, admin)
     list.pass(.permissions, "the administrator may see what a rotation looks at; what it changes is not tried")
     list.pass(.app, "what the settings name is there")
+    for own in ownSteps { list.pass(own.step, own.done) }
     list.note(subject.preflight.lines(in: seen, now: subject.now()))
   }
 }

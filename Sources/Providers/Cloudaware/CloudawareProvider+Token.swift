@@ -1,11 +1,18 @@
 package import Rotation
+package import Sodium
 package import Transport
 package import Vault
 
-extension CloudawareProvider: TokenIssuer {
+extension CloudawareProvider: TokenRevoker {
   package static func token(
     for pair: Pair, settings: [String: String], over transport: any HTTPTransport
   ) async throws(ProviderError) -> IssuedToken {
     IssuedToken(try await CloudawareSettings(settings).domain.token(pair, over: transport))
+  }
+
+  package static func revoke(
+    _ token: SharedSecret, settings: [String: String], over transport: any HTTPTransport
+  ) async throws(ProviderError) {
+    try await CloudawareSettings(settings).domain.revoke(token, over: transport)
   }
 }

@@ -10,7 +10,7 @@ package import Vault
 ///
 /// The program recognises the vault's pairs, or shows their secrets; what is deleted is looked up and recognised before, as
 /// everywhere. Its exit code says whether it acted; where that is not known, it is asked what there is.
-package struct CommandProvider: ProviderKind, PrimaryReader {
+package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
   package static let descriptor = CommandSettings.descriptor
 
   private let settings: CommandSettings
@@ -60,7 +60,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader {
     guard said == replacement else {
       throw ProviderError(
         .configuration, "the program says \(said.rawValue), and setting replacement \(replacement.rawValue)",
-        hint: "see docs/providers/command-contract.md, and add it anew as the program says")
+        hint: "see docs/providers/command-contract.md, and add it anew as the program says", step: .settings)
     }
     return try CommandObservation(answer.pairs(known: known.all.count), known, replacement).observation
   }
@@ -134,6 +134,17 @@ package struct CommandProvider: ProviderKind, PrimaryReader {
     throw ProviderError(.refused, "the pair is refused, as the program says", status: answer.status)
   }
 
+  package static func token(
+    for pair: Pair, settings: [String: String], over transport: any HTTPTransport
+  ) async throws(ProviderError) -> IssuedToken {
+    guard let credentials = try CommandSettings(settings).credentials else {
+      throw ProviderError(
+        .configuration, "setting token-url is missing: the program that proves a pair gives out no tokens",
+        hint: "add it anew with --set token-url=https://…")
+    }
+    return try await credentials.issue(pair, over: transport)
+  }
+
   package func readPrimary(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
     observation.primary
   }
@@ -150,7 +161,8 @@ package struct CommandProvider: ProviderKind, PrimaryReader {
       return pair
     } catch let error as ProviderError where error.local == nil { throw error } catch {
       throw ProviderError(
-        .notPermitted, "the pair of \(admin.name), which administers, cannot be used: \(error)", local: error)
+        .notPermitted, "the pair of \(admin.name), which administers, cannot be used: \(error)", local: error,
+        step: .admin)
     }
   }
 
@@ -191,7 +203,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader {
     guard let known else {
       return ProviderError(
         .malformed, "the program gave no answer to \(operation.rawValue): \(ended)",
-        hint: words ?? "see docs/providers/command-contract.md", mayHaveActed: operation.isMutating)
+        hint: words ?? "see docs/providers/command-contract.md", mayHaveActed: operation.isMutating, step: .program)
     }
     return ProviderError(
       known.code, "\(known.meaning), as the program says of \(operation.rawValue) (\(ended))", hint: words)
@@ -203,6 +215,6 @@ package struct CommandProvider: ProviderKind, PrimaryReader {
       .malformed,
       "the program answered \(operation.rawValue) with "
         + (words.contains(error) ? "the error \(error)" : "an error that the contract does not name"),
-      hint: "see docs/providers/command-contract.md", mayHaveActed: operation.isMutating)
+      hint: "see docs/providers/command-contract.md", mayHaveActed: operation.isMutating, step: .program)
   }
 }

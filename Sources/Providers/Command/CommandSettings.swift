@@ -21,7 +21,7 @@ struct CommandSettings: Sendable {
         "replacement",
         "what becomes of the old pair: overlap, promotion or cut-over; the program must say the same",
         isRequiredToRotate: true),
-      .init("time-limit", "how long one operation may take, 1s to 10m; 1m if absent"),
+      .init("time-limit", "how long one operation may take, 1s to 90s; 1m if absent"),
       .init("token-url", "the token endpoint that proves a pair; the program does it if absent"),
       ClientCredentials.authenticationSetting, ClientCredentials.scopeSetting,
     ],
@@ -38,7 +38,8 @@ struct CommandSettings: Sendable {
       .init("RFC 6749, section 4.4, Client Credentials Grant", "https://www.rfc-editor.org/rfc/rfc6749#section-4.4"),
     ])
 
-  private static let timeLimits = Duration.seconds(1)...Duration.seconds(600)
+  /// A lease lasts five minutes, and outlasts three operations without an entry in between.
+  private static let timeLimits = Duration.seconds(1)...Duration.seconds(90)
 
   init(_ settings: [String: String]) throws(ProviderError) {
     try Self.descriptor.checkKeys(settings)
@@ -47,7 +48,7 @@ struct CommandSettings: Sendable {
     let limit = settings["time-limit"] ?? "1m"
     guard let timeLimit = Policy.duration(limit), Self.timeLimits.contains(timeLimit) else {
       throw ProviderError(
-        .configuration, "setting time-limit: \(Name.printable(limit)): expected 1s to 10m", hint: "write it as in 90s")
+        .configuration, "setting time-limit: \(Name.printable(limit)): expected 1s to 90s", hint: "write it as in 90s")
     }
     self.timeLimit = timeLimit
     credentials = try settings["token-url"] == nil ? nil : ClientCredentials(settings)

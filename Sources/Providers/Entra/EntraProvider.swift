@@ -10,7 +10,7 @@ package import Vault
 ///
 /// A password is shown once. It is recognised by its key identifier, which the vault keeps; one that was added by hand by its
 /// first three characters, if no other begins like it; one of nobody's by its display name, which is the credential's mark.
-package struct EntraProvider: ProviderKind {
+package struct EntraProvider: ProviderKind, TokenIssuer {
   package static let descriptor = ProviderDescriptor(
     id: "entra",
     summary: "Client secrets of application registrations in Microsoft Entra ID: passwords, by Microsoft Graph",
@@ -200,6 +200,12 @@ package struct EntraProvider: ProviderKind {
 
   package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
     try await credentials.grant(pair, over: call.http.transport)
+  }
+
+  package static func token(
+    for pair: Pair, settings: [String: String], over transport: any HTTPTransport
+  ) async throws(ProviderError) -> IssuedToken {
+    try await credentials(settings, scope: settings["scope"] ?? graphScope).issue(pair, over: transport)
   }
 
   package func administer(with pair: Pair) async { await call.admin.session.end() }

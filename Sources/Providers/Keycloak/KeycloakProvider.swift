@@ -7,7 +7,7 @@ package import Vault
 
 /// The secret of a Keycloak client. Another one is made in its place; where the realm has the secret rotation policy the old one
 /// goes on as the rotated secret for a time that the policy says, and ends with the next request otherwise.
-package struct KeycloakProvider: ProviderKind, PrimaryReader {
+package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer {
   package static let descriptor = ProviderDescriptor(
     id: "keycloak", summary: "Confidential clients of a Keycloak realm: client-secret of the Admin REST API",
     settings: [
@@ -132,6 +132,12 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader {
 
   package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
     try await credentials.grant(pair, over: call.http.transport)
+  }
+
+  package static func token(
+    for pair: Pair, settings: [String: String], over transport: any HTTPTransport
+  ) async throws(ProviderError) -> IssuedToken {
+    try await credentials(settings).issue(pair, over: transport)
   }
 
   package func readPrimary(_ observation: Observation) async throws(ProviderError) -> ObservedPair {

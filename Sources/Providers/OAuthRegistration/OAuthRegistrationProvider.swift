@@ -10,7 +10,7 @@ package import Vault
 ///
 /// With overlap a second client is registered with the first one's metadata, and the first is deleted later. With cut-over the
 /// server makes another secret at a PUT. Each client is managed by a token of its own, which is sealed with its pair.
-package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader {
+package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssuer {
   package static let descriptor = OAuthRegistrationSettings.descriptor
 
   private let settings: OAuthRegistrationSettings
@@ -260,6 +260,12 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader {
 
   package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
     try await settings.credentials.grant(pair, over: transport)
+  }
+
+  package static func token(
+    for pair: Pair, settings: [String: String], over transport: any HTTPTransport
+  ) async throws(ProviderError) -> IssuedToken {
+    try await OAuthRegistrationSettings(settings).credentials.issue(pair, over: transport)
   }
 
   package func readPrimary(_ observation: Observation) async throws(ProviderError) -> ObservedPair {

@@ -7,7 +7,7 @@ package import Vault
 
 /// The client secrets of an Okta application: two at most, accepted alike while they are active. One must be deactivated before
 /// it can be deleted.
-package struct OktaProvider: ProviderKind {
+package struct OktaProvider: ProviderKind, TokenIssuer {
   package static let descriptor = ProviderDescriptor(
     id: "okta", summary: "Client secrets of an Okta application: the Application Client Auth Credentials API",
     settings: [
@@ -171,6 +171,12 @@ package struct OktaProvider: ProviderKind {
 
   package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
     try await credentials.grant(pair, over: http.transport)
+  }
+
+  package static func token(
+    for pair: Pair, settings: [String: String], over transport: any HTTPTransport
+  ) async throws(ProviderError) -> IssuedToken {
+    try await ClientCredentials(settings).issue(pair, over: transport)
   }
 
   package func administer(with pair: Pair) async {}

@@ -131,7 +131,7 @@ struct SalesforceChecklist {
   private func noteVersion(_ answer: HTTPResponse, _ list: inout Checklist) {
     let versions: [String] = answer.body.secret.withBytes { bytes in
       guard case .array(let elements)? = try? JSONNode(reading: bytes) else { return [] }
-      return elements.compactMap { (try? $0["version"]?.text(in: bytes)) ?? nil }
+      return elements.compactMap { (try? $0["version"]?.text(in: bytes)) ?? nil }.filter(Self.isVersion)
     }
     guard let apiVersion else { return }
     if versions.contains(apiVersion) {
@@ -142,6 +142,10 @@ struct SalesforceChecklist {
         mend:
           "staged credentials came with 65.0 (Winter '26): correct setting api-version, or wait for the org's release")
     }
+  }
+
+  private static func isVersion(_ text: String) -> Bool {
+    (3...6).contains(text.utf8.count) && text.utf8.allSatisfy { (48...57).contains($0) || $0 == UInt8(ascii: ".") }
   }
 
   // MARK: - The token
@@ -199,7 +203,7 @@ struct SalesforceChecklist {
     let user = isPlain ? "user \(parts[1])" : "a user whom the token does not name"
     let (name, status) = await userName(answer.accessToken)
     if let name {
-      list.pass(.user, "the app runs as \(name), \(user), who is active")
+      list.pass(.user, "the app runs as \(name) (\(user)), who is active")
     } else {
       let reason = status.map { " (HTTP \($0))" } ?? ""
       list.pass(.user, "the app runs as \(user), who is active; the user's name is not shown to this token\(reason)")
@@ -240,7 +244,7 @@ struct SalesforceChecklist {
         mend: "External Client App Manager, the app, Settings, OAuth Settings: select it under OAuth Scopes")
     }
     let quiet = quietScope.flatMap { named.isDisjoint(with: [$0, "offline_access", "full"]) ? $0 : nil }
-    let remark = quiet.map { "; whether \($0), which the guide asks for, is selected this flow's answer does not tell" }
+    let remark = quiet.map { "; this flow's answer does not tell whether \($0), which the guide asks for, is selected" }
     list.pass(.scopes, "the token has \(scopes.joined(separator: " and "))\(remark ?? "")")
   }
 

@@ -1,11 +1,18 @@
 package import Rotation
+package import Sodium
 package import Transport
 package import Vault
 
-extension SalesforceConnectedAppProvider: TokenIssuer {
+extension SalesforceConnectedAppProvider: TokenRevoker {
   package static func token(
     for pair: Pair, settings: [String: String], over transport: any HTTPTransport
   ) async throws(ProviderError) -> IssuedToken {
     IssuedToken(try await SalesforceConnectedAppSettings(settings).domain.token(pair, over: transport))
+  }
+
+  package static func revoke(
+    _ token: SharedSecret, settings: [String: String], over transport: any HTTPTransport
+  ) async throws(ProviderError) {
+    try await SalesforceConnectedAppSettings(settings).domain.revoke(token, over: transport)
   }
 }

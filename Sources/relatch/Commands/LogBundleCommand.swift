@@ -26,7 +26,7 @@ struct LogBundleCommand: AsyncParsableCommand {
 
   func run() async throws {
     let selection = try selection.selection(of: names)
-    _ = try OutputPlace(output, nil, verb: "log bundle -o FILE")
+    _ = try OutputPlace(output, "a bundle", verb: "log bundle -o FILE")
     let report = Report(options)
     let places = try Places(options)
     let (vault, records) = (try await places.openLooking(at: "bundle", selection.fields), places.witnessRecords)

@@ -32,7 +32,7 @@ struct LogListCommand: AsyncParsableCommand {
       }
       for (offset, entry) in entries.enumerated() {
         try report.text(
-          report.isJSON ? String(decoding: entry.bytes, as: UTF8.self) : entry.line(at: start + UInt64(offset)))
+          report.isJSON ? entry.exactText : entry.line(at: start + UInt64(offset)))
       }
     }
   }

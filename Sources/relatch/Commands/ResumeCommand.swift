@@ -38,7 +38,8 @@ struct ResumeCommand: AsyncParsableCommand {
     guard let vault, !errands.isEmpty else {
       return report.note("there is nothing to resume: no rotation is unfinished, nothing undelivered")
     }
-    try await RotationComposition(vault: vault).runEach(errands, jobs: many.jobs, report: report)
+    try await RotationComposition(vault: vault, tokens: KeptTokens(of: places)).runEach(
+      errands, jobs: many.jobs, report: report)
   }
 }
 

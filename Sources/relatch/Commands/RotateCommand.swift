@@ -69,7 +69,8 @@ struct RotateCommand: AsyncParsableCommand {
         exposedTo.map { "there is nothing to rotate: no active pair was open to \($0)" }
           ?? "there is nothing to rotate: no credential has an app of its own")
     }
-    try await RotationComposition(vault: vault).runEach(errands, jobs: many.jobs, report: report)
+    try await RotationComposition(vault: vault, tokens: KeptTokens(of: places)).runEach(
+      errands, jobs: many.jobs, report: report)
   }
 }
 
@@ -97,7 +98,7 @@ extension RotateCommand {
     var codes = due.unknownZones.map(\.code)
     if let vault, !due.errands.isEmpty {
       do {
-        try await RotationComposition(vault: vault)
+        try await RotationComposition(vault: vault, tokens: KeptTokens(of: places))
           .runEach(due.errands, jobs: many.jobs, report: report)
       } catch let status as Status { codes.append(status.code) }
     }

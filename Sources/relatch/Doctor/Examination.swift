@@ -24,8 +24,7 @@ struct Examination: Sendable {
     }
     let failure: Failure
     do {
-      let identity = try places.openIdentity()
-      let composition = RotationComposition(vault: try await places.unlock(places.openLocked(), by: identity))
+      let composition = RotationComposition(vault: try await places.openVault())
       self.composition = composition
       transport = composition.transport
       self.identity = nil
@@ -43,7 +42,11 @@ struct Examination: Sendable {
   func lines(of subject: PlanSubject) async throws -> [ChecklistLine] {
     let vault = LocalChecklist.vault(subject)
     let (identity, pairs) = try await open(subject, isWritable: vault.verdict == .ok)
-    let kind = try providerKind(subject.credential.provider)
+    let kind: any ProviderKind.Type
+    do { kind = try providerKind(subject.credential.provider) } catch {
+      // One that another version of the program has.
+      return [identity, vault, ChecklistLine(.settings, .missing, error.description, mend: error.hint)]
+    }
     let withheld: ChecklistStep? =
       vault.verdict == .missing && pairs == nil ? .vault : identity.verdict == .ok ? nil : .identity
     let checklist = await kind.examine(
@@ -52,7 +55,8 @@ struct Examination: Sendable {
         preflight: RotationPreflight(credential: subject.credential, journal: subject.journal, pairs: pairs ?? [:]),
         admin: try await administrator(of: subject.credential), withheld: withheld, isOffline: isOffline,
         transport: transport, now: { WallClock.now() }))
-    return [identity, vault] + checklist.lines + LocalChecklist.after(subject, isRotated: subject.credential.canRotate)
+    let lines = [identity, vault] + checklist.lines.map { $0.naming(subject.credential.name) }
+    return lines + LocalChecklist.after(subject, isRotated: subject.credential.canRotate)
   }
 
   /// The pairs that the provider may accept still; nil if they cannot be had. Logged like every access.
@@ -92,5 +96,13 @@ struct Examination: Sendable {
       }
     } catch let error as VaultError where error.code == .notFound { return nil }
     return composition.access(to: admin, for: credential, nil)
+  }
+}
+
+extension ChecklistLine {
+  /// The same with the credential's name in the commands that mend it, where a provider can say no more than NAME.
+  fileprivate func naming(_ name: String) -> ChecklistLine {
+    ChecklistLine(
+      step, verdict, text, mend: mend?.replacing(" NAME", with: " \(name)"), because: because, concern: concern)
   }
 }

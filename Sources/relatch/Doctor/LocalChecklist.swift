@@ -56,10 +56,15 @@ enum LocalChecklist {
     if let finding = findings(of: subject).first(where: { $0.check == "zone" }) {
       return ChecklistLine(.policy, .missing, finding.text, mend: finding.hint)
     }
+    let rule = "`relatch policy \(credential.name) max-age=90d`"
     guard let age = credential.policy.maxAge else {
-      return ChecklistLine(
-        .policy, .missing, "no max-age: no schedule rotates it",
-        mend: "`relatch policy \(credential.name) max-age=90d`, and a timer that runs `relatch rotate --due`")
+      return credential.byHand == nil
+        ? ChecklistLine(
+          .policy, .missing, "no max-age: no schedule rotates it",
+          mend: "\(rule), and a timer that runs `relatch rotate --due`")
+        : ChecklistLine(
+          .policy, .missing, "no max-age: nobody is told when it is to be rotated",
+          mend: "\(rule), and `relatch plan --due` names it for a person")
     }
     let window = credential.policy.window.map { ", \($0.description)" } ?? ", at any time"
     let by = credential.byHand == nil ? "" : "; a person is needed"

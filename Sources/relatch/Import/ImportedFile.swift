@@ -139,6 +139,10 @@ struct ImportedFile: Sendable {
       pair: try pair(
         node["client_id"], node["client_secret"], node["registration_access_token"], in: content, place))
     for member in members where !["client_id", "client_secret", "registration_access_token"].contains(member.name) {
+      // The value of what is not known may be a secret, and is not read.
+      guard ["name", "provider", "admin", "created", "settings", "policy"].contains(member.name) else {
+        throw unknown(member.name, place)
+      }
       let value = try content.secret.withBytes { try JSONValue(member.value, in: $0) }
       switch (member.name, value) {
       case ("name", .string(let text)): entry.name = text

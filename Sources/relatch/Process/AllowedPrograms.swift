@@ -2,6 +2,7 @@ import Audit
 import Delivery
 import Glibc
 import JSON
+import Providers
 import Rotation
 import Vault
 
@@ -14,13 +15,14 @@ struct AllowedPrograms: ProgramHost {
     let isAllowed: Bool
     do { isAllowed = try ProgramList().allows(call.arguments, vault) } catch {
       let failure = Failure(error)
-      throw ProviderError(.notPermitted, failure.message, hint: failure.hint)
+      throw ProviderError(.notPermitted, failure.message, hint: failure.hint, step: .program)
     }
     guard isAllowed else {
       throw ProviderError(
         .notPermitted,
         "the program that its settings name is not allowed on this machine: \(ProgramList.words(call.arguments))",
-        hint: "if you know that program, and that it is to get the pair: `relatch provider allow NAME`")
+        hint: "if you know that program, and that it is to get the pair: `relatch provider allow NAME`",
+        step: .program)
     }
     return try await HookRunner.ofThisProcess.run(call)
   }

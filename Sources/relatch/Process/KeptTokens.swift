@@ -1,3 +1,4 @@
+import Audit
 import Glibc
 import Sodium
 import Vault
@@ -8,7 +9,10 @@ import Vault
 struct KeptTokens {
   private let folder: String
 
-  init(of places: Places) { folder = places.vault + "/tokens" }
+  init(of places: Places) { self.init(inVault: places.vault) }
+
+  /// Of the vault in the folder `path`.
+  init(inVault path: String) { folder = path + "/tokens" }
 
   /// The record that is kept of the credential; nil if there is none.
   func record(of access: TokenAccess) -> [UInt8]? {
@@ -20,6 +24,9 @@ struct KeptTokens {
     guard mkdir(folder, 0o700) == 0 || errno == EEXIST else { return false }
     return (try? PrivateFile.replace(file(access), record.span.bytes, wipesOld: true)) != nil
   }
+
+  /// Whether something is kept of a credential, by its identifier.
+  func hasRecord(of credential: Identifier) -> Bool { PrivateFile.exists("\(folder)/\(credential)") }
 
   /// Removes what is kept of the credential `id`, after wiping it.
   func forget(_ id: Identifier) {

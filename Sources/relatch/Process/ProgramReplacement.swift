@@ -31,7 +31,10 @@ struct ProgramReplacement {
     guard let path = candidates.first(where: Self.isProgram) else {
       throw candidates.contains { access($0, F_OK) == 0 } ? Self.unusable(name) : Self.missing(name)
     }
-    self.path = path
+    // A folder of PATH may be relative, and the program be run in another.
+    let resolved = realpath(path, nil)
+    defer { free(resolved) }
+    self.path = resolved.map { String(cString: $0) } ?? path
   }
 
   private static func isProgram(_ path: String) -> Bool {

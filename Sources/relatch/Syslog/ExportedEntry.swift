@@ -2,6 +2,15 @@ import Audit
 import JSON
 import Vault
 
+extension LogEntry {
+  /// The entry as it is hashed. What a terminal would not show, or obey, is escaped there: any member chooses words of an entry.
+  var exactText: String {
+    let text = String(decoding: bytes, as: UTF8.self)
+    guard StandardStream.output.isTerminal, let value = try? JSONValue(readingCanonical: bytes) else { return text }
+    return value.line
+  }
+}
+
 /// A log entry in the words of other people's collectors. Nothing here is secret, as nothing in the log is.
 struct ExportedEntry: Sendable {
   let entry: LogEntry
@@ -11,9 +20,9 @@ struct ExportedEntry: Sendable {
 
   func line(_ format: LogExportCommand.Format) -> String {
     switch format {
-    case .jsonl: String(decoding: entry.bytes, as: UTF8.self)
+    case .jsonl: entry.exactText
     case .cef: cef
-    case .ocsf: ocsf.canonicalText
+    case .ocsf: ocsf.line
     case .rfc5424: syslog
     }
   }
@@ -106,13 +115,23 @@ struct ExportedEntry: Sendable {
     var parameters = [("vault", vault), ("entry", "\(index)"), ("member", entry.member)]
     if let credential { parameters.append(("credential", credential)) }
     parameters += details.map { ($0.name, $0.value) }
-    let data = parameters.map { " \(Self.parameterName($0.0))=\"\(quoted($0.1))\"" }.joined()
+    // A collector may take the last of two of one name, and any member chooses names: what comes later gets another.
+    var taken: Set<String> = []
+    let data = parameters.map { name, value in
+      var free = Self.parameterName(name)
+      var number = 2
+      while !taken.insert(free).inserted {
+        free = Self.parameterName("x\(number)-\(name)")
+        number += 1
+      }
+      return " \(free)=\"\(quoted(value))\""
+    }.joined()
     // authpriv, as the messages of a run; 32473 is the number set aside for documents (RFC 5612).
     return "<\(10 * 8 + severity.rawValue)>1 \(entry.time) - relatch - \(entry.event.prefix(32)) [relatch@32473\(data)]"
   }
 
   /// A PARAM-NAME (RFC 5424, §6.3.3) of a member's name, which any member chooses: 1 to 32 printable characters of ASCII other than a
-  /// space, `=`, `]` and `"`. What else there is becomes `_`, so that two names stay two.
+  /// space, `=`, `]` and `"`. What else there is becomes `_`.
   private static func parameterName(_ name: String) -> String {
     let characters = name.unicodeScalars.prefix(32).map { scalar -> Character in
       (33...126).contains(scalar.value) && !"=]\"".unicodeScalars.contains(scalar) ? Character(scalar) : "_"

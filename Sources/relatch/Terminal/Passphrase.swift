@@ -38,8 +38,15 @@ struct Passphrase: Sendable {
     if let descriptor { return try Self.line(of: descriptor, "descriptor \(descriptor)", for: what) }
     if let file {
       let descriptor = open(file, O_RDONLY | O_CLOEXEC)
+      let number = errno
       defer { if descriptor >= 0 { close(descriptor) } }
-      if descriptor >= 0 || errno != ENOENT { return try Self.line(of: descriptor, file, for: what) }
+      if descriptor >= 0 { return try Self.line(of: descriptor, file, for: what) }
+      guard number == ENOENT else {
+        throw Failure(
+          .notPermitted,
+          "cannot read the passphrase from \(Name.printable(file)): \(String(cString: strerror(number)))",
+          hint: "check the unit's LoadCredentialEncrypted=, and who runs it")
+      }
     }
     return try ask("passphrase to unlock \(what)")
   }

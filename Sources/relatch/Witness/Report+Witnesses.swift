@@ -9,10 +9,16 @@ extension Report {
   ///
   /// Returns false, and says so, if a witness has seen another log.
   func handOver(_ options: CommonOptions) async -> Bool {
-    guard let places = try? Places(options), OpenedVaults.shared.hasGrown(at: places.vault),
-      let vault = try? await places.openLocked(),
-      let outcomes = try? await Submission(vault, of: places, limit: Submission.briefly).run()
-    else { return true }
+    guard let places = try? Places(options), OpenedVaults.shared.hasGrown(at: places.vault) else { return true }
+    let outcomes: [(name: String, outcome: Submission.Outcome)]
+    do {
+      let vault = try await places.openLocked()
+      outcomes = try await Submission(vault, of: places, limit: Submission.briefly).run()
+    } catch {
+      let failure = Failure(error)
+      self.failure(failure)
+      return failure.code != .corruptData
+    }
     var isConsistent = true
     for (_, outcome) in outcomes {
       switch outcome {

@@ -238,7 +238,7 @@ struct CommandProviderTests {
       ["program": "/x", "replacement": "overlap", "arguments": #"{"a":1}"#],
       ["program": "/x", "replacement": "overlap", "arguments": "[1]"],
       ["program": "/x", "replacement": "overlap", "time-limit": "0s"],
-      ["program": "/x", "replacement": "overlap", "time-limit": "1h"],
+      ["program": "/x", "replacement": "overlap", "time-limit": "91s"],
       ["program": "/x", "replacement": "overlap", "token-url": "nowhere"],
     ] as [[String: String]])
   func settings(_ settings: [String: String]) {

@@ -14,7 +14,10 @@ import Glibc
     do {
       let benchmarks = try Benchmarks(CommandLine.arguments)
       if CommandLine.arguments.contains("--log") {
+        try benchmarks.appending()?.run()
         try benchmarks.logs().run()
+      } else if CommandLine.arguments.contains("--leaks") {
+        try benchmarks.runLeaks()
       } else if CommandLine.arguments.contains("--reads") {
         try benchmarks.reads().run()
       } else {
@@ -26,7 +29,7 @@ import Glibc
     }
   }
 
-  /// `NAME=PATH` for what `run` built or found, `work` for a folder that is emptied; `--short`, `--log`, `--reads`,
+  /// `NAME=PATH` for what `run` built or found, `work` for a folder that is emptied; `--short`, `--log`, `--leaks`, `--reads`,
   /// `--make`.
   init(_ arguments: [String]) throws {
     places = Dictionary(
@@ -64,12 +67,18 @@ import Glibc
       throw BenchmarkError("large vaults are made by Python 3 with PyNaCl (Debian: python3-nacl)")
     }
     return Logs(
-      workshop: workshop, relatch: relatch, maker: [python, maker], floor: floor, vaults: vaults, isShort: isShort)
+      workshop: workshop, relatch: relatch, maker: [python, maker], floor: floor,
+      journalWriter: places["journal-remote"], vaults: vaults, isShort: isShort)
   }
 
-  private var few: Int { isShort ? 50 : 200 }
+  private func appending() throws -> Appending? {
+    guard let program = places["appends"], let floor = places["commit-floor"] else { return nil }
+    return Appending(workshop: workshop, program: program, floor: floor, isShort: isShort)
+  }
+
+  var few: Int { isShort ? 50 : 200 }
   private var many: Int { isShort ? 200 : 1000 }
-  private var rounds: Int { isShort ? 1 : 3 }
+  var rounds: Int { isShort ? 1 : 3 }
 
   func run() throws {
     print("\(Machine.description)\n")
@@ -122,14 +131,6 @@ import Glibc
       jobs: hasJobs ? jobs : 1)
   }
 
-  /// A leak, from the report to the refusal.
-  private func revocation(_ jobs: Int, _ credentials: Int) -> Contender {
-    Contender(
-      name: "relatch revoke\(jobs > 1 ? " --jobs \(jobs)" : "")", kind: .relatch(grace: false),
-      credentials: credentials, jobs: hasJobs ? jobs : 1, verb: ["revoke", "--reason", "a benchmark"],
-      target: "at most 1.2 x ideal")
-  }
-
   private func floor(_ jobs: Int, _ credentials: Int, _ steps: String = sameCalls) -> [Contender] {
     places["floor"].map { program in
       Contender(
@@ -164,7 +165,7 @@ import Glibc
       (hasJobs
       ? [
         relatch(64, few, "at most 1.05 x ideal"), relatch(200, few, "at most 1.3 x ideal"),
-        relatchWithoutGrace(64, few), revocation(1, 1), revocation(32, few),
+        relatchWithoutGrace(64, few),
       ] : [relatch(1, sequential), relatchWithoutGrace(1, sequential)])
       + floor(64, few) + floor(200, few)
       + python("aiohttp", 64, few, Self.sameCalls) + python("aiohttp", 256, few, Self.sameCalls)

@@ -1,12 +1,14 @@
 import Foundation
 
-/// What verifying a log costs beside hashing it, in turns, on the same processor.
+/// What verifying a log costs beside hashing it, and beside a sealed journal of as many entries, in turns, on the same processor.
 struct Logs {
   let workshop: Workshop
   let relatch: String
   let maker: [String]
   /// The program that hashes lines and does nothing else.
   let floor: String
+  /// `systemd-journal-remote`; nil where there is none.
+  let journalWriter: String?
   let vaults: String
   let isShort: Bool
 
@@ -32,8 +34,9 @@ struct Logs {
     try workshop.output([relatch, "log", "export"] + options)
     try FileManager.default.moveItem(atPath: workshop.path("stdout"), toPath: entries)
 
+    let journal = journal(of: entries)
     Benchmarks.progress("verifying its log")
-    var (floors, usages) = ([(wall: Double, cpu: Double)](), [Usage]())
+    var (floors, usages, journals) = ([(wall: Double, cpu: Double)](), [Usage](), [Usage]())
     var leaves = ""
     let load = Machine.load()
     for _ in 1...rounds {
@@ -50,6 +53,7 @@ struct Logs {
       let usage = try workshop.run(Self.pinned + [relatch, "log", "verify"] + options)
       guard usage.code == 0 else { throw BenchmarkError("log verify ended with \(usage.code)") }
       usages.append(usage)
+      if let journal { journals.append(try journal.verify(Self.pinned)) }
     }
     print(
       "The log of \(count) credentials, \(leaves) entries, on one processor: medians of \(rounds) in turns"
@@ -66,6 +70,21 @@ struct Logs {
       "relatch log verify", verifying, verifyingCPU,
       ", \(Table.number(median(usages.map(\.peak)), 1)) MiB; \(Table.number(verifying / hashing, 2)) x the floor, CPU "
         + "\(Table.number(verifyingCPU / hashingCPU, 2)) x")
+    if let journal, !journals.isEmpty {
+      line(
+        "journalctl --verify, sealed", median(journals.map(\.wall)), median(journals.map(\.cpu)),
+        ", \(Table.number(median(journals.map(\.peak)), 1)) MiB; \(journal.files.count) files")
+      for file in journal.files { try? FileManager.default.removeItem(atPath: file) }
+    }
     print("Targets: at most 1.5 x the floor, and 32 MiB.")
+  }
+
+  private func journal(of entries: String) -> SealedJournal? {
+    guard let journalWriter else { return nil }
+    Benchmarks.progress("writing a sealed journal of as many entries")
+    do { return try SealedJournal(of: entries, writer: journalWriter, workshop: workshop) } catch {
+      Benchmarks.progress("left out: journalctl --verify: \(error)")
+      return nil
+    }
   }
 }

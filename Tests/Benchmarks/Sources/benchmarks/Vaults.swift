@@ -6,10 +6,10 @@ struct Vaults {
   let relatch: String
   let workshop: Workshop
 
-  private func template(_ count: Int, _ hasGrace: Bool) -> String {
-    workshop.path("vault-\(count)\(hasGrace ? "" : "-without-grace")")
+  private func template(_ count: Int, _ hasGrace: Bool, _ isDue: Bool) -> String {
+    workshop.path("vault-\(count)\(hasGrace ? "" : "-without-grace")\(isDue ? "-due" : "")")
   }
-  private var current: String { workshop.path("vault") }
+  var current: String { workshop.path("vault") }
   private var identity: String { workshop.path("identity") }
 
   static func name(_ number: Int) -> String { "crm-\(String(number + 100_000).dropFirst())" }
@@ -21,9 +21,12 @@ struct Vaults {
   /// A command on the vault that `renew` made.
   func command(_ arguments: [String]) -> [String] { words(arguments, vault: current) }
 
-  /// Makes the vault of `count` credentials, all administered by one more.
-  func make(_ count: Int, hasGrace: Bool = true, of org: Org) throws {
-    let vault = template(count, hasGrace)
+  /// The same on a copy of that vault.
+  func command(_ arguments: [String], vault: String) -> [String] { words(arguments, vault: vault) }
+
+  /// Makes the vault of `count` credentials, all administered by one more; if `isDue`, each is to be rotated every second.
+  func make(_ count: Int, hasGrace: Bool = true, isDue: Bool = false, of org: Org) throws {
+    let vault = template(count, hasGrace, isDue)
     try workshop.output(words(["init", "--no-passphrase"], vault: vault))
     for number in 0...count {
       let app = try org.app(number)
@@ -31,17 +34,18 @@ struct Vaults {
       arguments += ["--set", "url=\(org.url)"]
       if number > 0 { arguments += ["--set", "app=\(app.app)", "--admin", "admin"] }
       if !hasGrace { arguments += ["--policy", "grace=0s"] }
+      if isDue, number > 0 { arguments += ["--policy", "max-age=1s"] }
       try workshop.output(
         words(arguments, vault: vault), input: #"{"client_id":"\#(app.id)","client_secret":"\#(app.secret)"}"#)
     }
   }
 
   /// A fresh copy of the vault of `count`, on disk before anything is measured.
-  func renew(_ count: Int, hasGrace: Bool = true) throws {
+  func renew(_ count: Int, hasGrace: Bool = true, isDue: Bool = false) throws {
     try? FileManager.default.removeItem(atPath: current)
     // What relatch remembers of the vault's log would make the copy one that was put back.
     try? FileManager.default.removeItem(atPath: workshop.path("state"))
-    try workshop.output(["cp", "-a", template(count, hasGrace), current])
+    try workshop.output(["cp", "-a", template(count, hasGrace, isDue), current])
     sync()
   }
 
@@ -66,6 +70,22 @@ struct Vaults {
         throw BenchmarkError("the vault's pair of \(Self.name(number)) is not the org's")
       }
     }
+  }
+
+  /// Fails unless no leak stands of the first `count` any more, each active pair is another than at first, and the log is whole.
+  func requireNoLeak(_ count: Int) throws {
+    // What a routine run was stopped at is a debt of its own, which ends it with 12.
+    let usage = try workshop.run(command(["status", "--json"] + (1...count).map(Self.name)))
+    guard [0, 12].contains(usage.code) else { throw BenchmarkError("status ended with \(usage.code)") }
+    let lines = try String(contentsOfFile: workshop.path("stdout"), encoding: .utf8).split(separator: "\n")
+    for line in lines {
+      let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+      guard let object, object["leak"] == nil || object["leak"] is NSNull, object["active"] as? Int ?? 1 > 1 else {
+        throw BenchmarkError("after the run: \(line)")
+      }
+    }
+    guard lines.count == count else { throw BenchmarkError("status printed \(lines.count) lines, expected \(count)") }
+    try workshop.output(command(["log", "verify"]))
   }
 
   /// How many entries the log has.
