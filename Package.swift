@@ -18,12 +18,13 @@ let lifetimes: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")]
 
 /// Swift's runtime in the program wants C++'s, which is a third of the program's start where it is a library of its own: the
 /// dynamic linker resolves 3,600 of its symbols each time. The other linker is for the script in `.linking`, and packs the
-/// 44,000 places that the dynamic linker writes to, a mebibyte, into some kilobytes (glibc 2.36 or later).
+/// 44,000 places that the dynamic linker writes to, a mebibyte, into some kilobytes (glibc 2.36 or later). Nothing looks for the
+/// 5,000 symbols that the static standard library's flags export.
 let linking: [LinkerSetting] = [
   .unsafeFlags(
     [
       "-use-ld=lld", "-L\(Context.packageDirectory)/.linking", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs",
-      "-Xclang-linker", "-static-libgcc",
+      "-Xlinker", "--no-export-dynamic", "-Xclang-linker", "-static-libgcc",
     ], .when(configuration: .release))
 ]
 

@@ -11,10 +11,10 @@ extension AuditLog {
     leavingOut isIdle: (_ entry: borrowing Span<UInt8>) -> Bool = { _ in false },
     _ visit: (_ entry: LogEntry, _ index: UInt64) throws -> Void
   ) throws {
-    var frontier = MerkleFrontier()
+    var hashing = LeafHashing(after: HashedTree())
     var rows = RowPages(of: .log)
-    while frontier.size < end.size, let row = try rows.next(in: transaction) {
-      let index = frontier.size
+    var index: UInt64 = 0
+    while index < end.size, let row = try rows.next(in: transaction) {
       guard row.key == index.bigEndianBytes else {
         throw AuditError(.incomplete, entry: index, "found another key in the log's table, expected this entry")
       }
@@ -23,9 +23,10 @@ extension AuditLog {
         do throws(AuditError) { entry = try LogEntry(decoding: row.value) } catch { throw error.at(index) }
         try visit(entry, index)
       }
-      frontier.append(leafHash: MerkleTree.leafHash(row.value))
+      hashing.append(row.value.span)
+      index += 1
     }
-    guard frontier.root == end.frontier.root else {
+    guard hashing.finish().frontier.root == end.frontier.root else {
       throw AuditError(.corrupt, "the log's entries are not those that its newest checkpoint covers")
     }
   }

@@ -65,6 +65,7 @@ extension LogVerification {
       try add(checkpoint: found.value)
       checkpoint = try checkpoints.next(in: transaction)
     }
+    var hashing = LeafHashing(after: tree)
     try transaction.scan(.log, from: size.bigEndianBytes) { key, value in
       let index = size
       guard key.isKey(of: index) else {
@@ -72,7 +73,9 @@ extension LogVerification {
       }
       let reading: Reading
       do {
-        reading = try add(entry: value)
+        reading = try read(entry: value)
+        hashing.append(value)
+        if isRemembered { try catchUp(hashing.finish()) }
       } catch let error as AuditError { throw try Self.pinpointed(error, since: firstUnsigned, in: transaction) }
       if case .full = reading {
         try visit(reading, value, index, membership)
@@ -82,12 +85,14 @@ extension LogVerification {
       while let found = checkpoint, found.key == size.bigEndianBytes {
         let start = firstUnsigned
         do {
+          try catchUp(hashing.finish())
           try add(checkpoint: found.value)
         } catch let error as AuditError { throw try Self.pinpointed(error, since: start, in: transaction) }
         checkpoint = try checkpoints.next(in: transaction)
       }
       return true
     }
+    try catchUp(hashing.finish())
     // What is left stands at sizes that the log does not have, or has passed.
     if let found = checkpoint { try add(checkpoint: found.value) }
     if checkpoint != nil {

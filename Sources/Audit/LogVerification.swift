@@ -29,9 +29,10 @@ package struct LogVerification {
 
   private let expectations: LogExpectations
   private var remembered: ArraySlice<Checkpoint>
-  private var frontier = MerkleFrontier()
-  /// The nodes of the entries added so far, where they are to be compared with stored ones.
-  private var nodes: TreeSum?
+  /// Of the entries that were hashed so far: all, but while they are hashed elsewhere.
+  private(set) var tree = HashedTree()
+  /// How many entries were added.
+  package private(set) var size: UInt64 = 0
   /// Who the members are after the entries added so far; nil before the first.
   package private(set) var membership: Membership?
   private(set) var run: Run?
@@ -50,14 +51,15 @@ package struct LogVerification {
   init(expecting expectations: LogExpectations, comparingNodes: Bool) {
     self.expectations = expectations
     remembered = expectations.remembered.filter { $0.size > 0 }.sorted { $0.size < $1.size }[...]
-    nodes = comparingNodes ? TreeSum() : nil
+    if comparingNodes { tree.nodes = TreeSum() }
   }
 
   /// Goes on from a log that was verified before, whose tree the caller knows to have the frontier `frontier`.
   init(after seen: SeenLog, _ frontier: MerkleFrontier) throws(AuditError) {
     expectations = LogExpectations()
     remembered = []
-    self.frontier = frontier
+    tree.frontier = frontier
+    size = frontier.size
     membership = seen.membership
     checkpoint = seen.checkpoint
     // The run may have gone on since, and then another checkpoint has taken the place of the one that was seen.
@@ -66,11 +68,8 @@ package struct LogVerification {
     lastActor = seen.actor
   }
 
-  /// How many entries were added.
-  package var size: UInt64 { frontier.size }
-
   /// The first entry that no verified checkpoint covers, which is where to look when a checkpoint does not verify.
-  var firstUnsigned: UInt64 { run?.start ?? frontier.size }
+  var firstUnsigned: UInt64 { run?.start ?? size }
 
   /// Adds the next entry. Throws an error that names it if it cannot stand where it does.
   @discardableResult
@@ -78,7 +77,15 @@ package struct LogVerification {
 
   /// The same where it lies.
   mutating func add(entry bytes: borrowing Span<UInt8>) throws(AuditError) -> Reading {
-    let index = frontier.size
+    let reading = try read(entry: bytes)
+    tree.append(leafHash: MerkleTree.leafHash(bytes.bytes))
+    try compareRemembered()
+    return reading
+  }
+
+  /// The same without hashing it: before a root is compared, `catchUp` must be called.
+  mutating func read(entry bytes: borrowing Span<UInt8>) throws(AuditError) -> Reading {
+    let index = size
     let reading: Reading
     // Most entries go on with a run and change no member: those need no more than a look.
     if let run, let head = EntryHead(of: bytes, by: run.name, isOwner: run.member.role == .owner) {
@@ -92,9 +99,17 @@ package struct LogVerification {
         reading = .full(entry)
       } catch { throw error.at(index) }
     }
-    append(leafHash: MerkleTree.leafHash(bytes.bytes))
-    try compareRemembered()
+    size += 1
     return reading
+  }
+
+  /// Whether the root of the entries read so far is to be compared with a remembered one.
+  var isRemembered: Bool { remembered.first?.size == size }
+
+  /// Takes the tree of all entries that were read, which were hashed elsewhere. Throws as `add` does.
+  mutating func catchUp(_ tree: HashedTree) throws(AuditError) {
+    self.tree = tree
+    try compareRemembered()
   }
 
   /// Adds the checkpoint that stands after the entries added so far.
@@ -103,10 +118,10 @@ package struct LogVerification {
     do throws(AuditError) {
       let signed = try SignedCheckpoint(decoding: bytes)
       let found = signed.checkpoint
-      guard found.size <= frontier.size else {
-        throw AuditError(.incomplete, "found \(frontier.size) entries, expected the \(found.size) of a checkpoint")
+      guard found.size <= size else {
+        throw AuditError(.incomplete, "found \(size) entries, expected the \(found.size) of a checkpoint")
       }
-      guard let run, found.size == frontier.size else {
+      guard let run, found.size == size else {
         throw AuditError(.inconsistent, "a checkpoint of size \(found.size) where no run of one member's entries ends")
       }
       guard found.origin == membership?.origin else {
@@ -114,10 +129,10 @@ package struct LogVerification {
           .inconsistent, "a checkpoint of \(found.origin), expected \(membership?.origin ?? "relatch/…")")
       }
       try signed.verify(by: run.member.signing)
-      guard found.root == frontier.root else {
+      guard found.root == tree.frontier.root else {
         throw AuditError(
           .corrupt,
-          "entries \(run.start) to \(frontier.size - 1) by \"\(run.member.name)\" have root \(hexText(frontier.root.bytes)), "
+          "entries \(run.start) to \(size - 1) by \"\(run.member.name)\" have root \(hexText(tree.frontier.root.bytes)), "
             + "expected the signed \(hexText(found.root.bytes))")
       }
       checkpoint = signed
@@ -140,7 +155,7 @@ package struct LogVerification {
     guard let checkpoint else { throw AuditError(.incomplete, entry: 0, "the log has no checkpoint") }
     let seen = SeenLog(checkpoint: checkpoint, actor: lastActor ?? owner.name, membership: membership)
     return LogReport(
-      seen: seen, entries: size, runs: runs, root: frontier.root, checkpoint: checkpoint, vault: membership.vault,
+      seen: seen, entries: size, runs: runs, root: tree.frontier.root, checkpoint: checkpoint, vault: membership.vault,
       owner: owner,
       members: membership.members, firstTime: firstTime, lastTime: lastTime, clockStepsBack: clockStepsBack)
   }
@@ -168,21 +183,15 @@ package struct LogVerification {
     } else {
       guard let member = try membership?.member(entry.member) else { return }
       actor = member
-      try membership?.apply(entry, at: frontier.size)
+      try membership?.apply(entry, at: size)
     }
-    if run == nil { run = Run(member: actor, start: frontier.size) }
+    if run == nil { run = Run(member: actor, start: size) }
     lastActor = entry.member
-  }
-
-  private mutating func append(leafHash: SHA256Digest) {
-    guard var nodes else { return frontier.append(leafHash: leafHash) }
-    frontier.append(leafHash: leafHash) { nodes.add($0, $1) }
-    self.nodes = nodes
   }
 
   /// Whether the stored tree has just the nodes that the entries have.
   func isOfTree(in transaction: any ReadTransaction) throws -> Bool {
-    try nodes?.isOfRows(in: transaction) ?? true
+    try tree.nodes?.isOfRows(in: transaction) ?? true
   }
 
   private mutating func note(_ time: Timestamp) {
@@ -192,8 +201,8 @@ package struct LogVerification {
   }
 
   private mutating func compareRemembered() throws(AuditError) {
-    while let next = remembered.first, next.size == frontier.size {
-      guard next.root == frontier.root else {
+    while let next = remembered.first, next.size == tree.frontier.size {
+      guard next.root == tree.frontier.root else {
         throw AuditError(
           .inconsistent, entry: 0, "the first \(next.size) entries are not those of the remembered checkpoint")
       }
@@ -204,7 +213,7 @@ package struct LogVerification {
   private func unsigned(_ run: Run) -> AuditError {
     AuditError(
       .incomplete, entry: run.start,
-      "entries \(run.start) to \(frontier.size - 1) by \"\(run.member.name)\" end without this member's checkpoint")
+      "entries \(run.start) to \(size - 1) by \"\(run.member.name)\" end without this member's checkpoint")
   }
 }
 

@@ -42,8 +42,14 @@ package struct Membership: Hashable, Sendable {
       "handoff.withdrawn", "handoff.sent", "witness.added", "witness.removed",
     ]
 
+    /// The letters that these begin with, a bit each: most entries of a log are others, and begin otherwise.
+    private static let initials: UInt32 = events.reduce(0) { $0 | initial($1.utf8Start[0]) }
+
+    private static func initial(_ byte: UInt8) -> UInt32 { 1 << UInt32(byte & 31) }
+
     /// Whether the bytes at `range` are the name of one.
     static func isNamed(_ bytes: borrowing Span<UInt8>, at range: Range<Int>) -> Bool {
+      guard !range.isEmpty, initials & initial(bytes[range.lowerBound]) != 0 else { return false }
       for event in events where bytes.equals(event, at: range) { return true }
       return false
     }
@@ -137,10 +143,14 @@ package struct Membership: Hashable, Sendable {
     witnesses: [StandingWitness] = []
   ) {
     self.bounds = bounds
-    witnessesByName = Dictionary(witnesses.map { ($0.witness.name, $0) }) { first, _ in first }
     self.vault = vault
     self.keyID = keyID
-    byName = Dictionary(standings.map { ($0.card.name, $0) }) { first, _ in first }
+    byName = [:]
+    // One by one: the generic initializer of a dictionary would cost every start a search through all conformances.
+    for witness in witnesses where witnessesByName[witness.witness.name] == nil {
+      witnessesByName[witness.witness.name] = witness
+    }
+    for standing in standings where byName[standing.card.name] == nil { byName[standing.card.name] = standing }
   }
 
   /// What checkpoints of this log call it.

@@ -166,6 +166,23 @@ __attribute__((noinline)) int csystem_accompany(const struct csystem_companion *
   return -1;
 }
 
+int csystem_keep_signals(void) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before);
+  pid_t parent = getpid();
+  pid_t child = fork();
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (getppid() != parent) _exit(0);
+    close_range(0, ~0U, 0);
+    // Blocked, a signal stays pending whatever it does by default.
+    for (;;) pause();
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return child;
+}
+
 int csystem_news_of(int pid, int *status) {
   pid_t found = waitpid(pid, status, WNOHANG | WUNTRACED | WCONTINUED);
   return found == pid ? 1 : found == 0 ? 0 : -1;

@@ -113,6 +113,37 @@ struct ExecTests {
     #expect(kill(program, 0) != 0)
   }
 
+  @Test(
+    "A signal that is sent to the whole group reaches the program once, and so does the next that is not",
+    arguments: ways)
+  func groupSignals(way: [String]) async throws {
+    let (place, _) = try await place()
+    // Each that arrives is counted, however fast one follows the other.
+    let script = """
+      import os, signal, sys
+      signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGTERM])
+      print("ready", flush=True)
+      while True:
+          found = signal.sigwait([signal.SIGUSR1, signal.SIGTERM])
+          if found == signal.SIGTERM: sys.exit(7)
+          print("told", flush=True)
+      """
+    guard let python = Programs.python else { return print("skipped: python3 is not installed") }
+    // It leads a session and a group of its own, in this very process.
+    let run = try place.start(
+      "/usr/bin/setsid", arguments: [Programs.relatch, "exec", "admin"] + way + ["--", python, "-c", script])
+    try await run.wait("the program runs") { output, _ in output == "ready\n" }
+    for count in 1...3 {
+      if count == 2 { run.send(SIGUSR1) } else { kill(-run.pid, SIGUSR1) }
+      try await run.wait("it was told") { output, _ in output.count(where: { $0 == "\n" }) >= 1 + count }
+      // What is passed on as well comes a moment later.
+      try await Task.sleep(for: .milliseconds(200))
+    }
+    run.send(SIGTERM)
+    let ended = try await run.outcome()
+    #expect(ended.code == 7 && ended.outputText == "ready\ntold\ntold\ntold\n", "\(ended.outputText)\(ended.errorText)")
+  }
+
   @Test("A shell on a terminal stops, continues and interrupts it as any other program", arguments: ways)
   func jobControl(way: [String]) async throws {
     guard let python = Programs.python else { return print("skipped: python3 is not installed") }

@@ -30,7 +30,7 @@ let layers: [Layer] = [
   .library("Age", ["Sodium"]),
   .library("Storage", [], and: ["Synchronization"]),
   .library("StorageSQLite", ["Storage", "CSQLite"], and: ["Dispatch", "Glibc", "Synchronization"]),
-  .library("Audit", ["Sodium", "JSON", "Storage"]),
+  .library("Audit", ["Sodium", "JSON", "Storage"], and: ["Dispatch", "Synchronization"]),
   .library("Vault", ["Sodium", "JSON", "Age", "Storage", "Audit"], and: ["Glibc", "Synchronization"]),
   .library("Transport", ["CCurl", "Sodium"], and: ["Glibc"]),
   .library("OAuth", ["Transport", "Sodium", "JSON"]),

@@ -93,6 +93,10 @@ struct csystem_companion {
 /// the calling thread ends. Returns its pid, or -1 with errno. Memory is borrowed as in `csystem_start`.
 int csystem_accompany(const struct csystem_companion *program);
 
+/// Starts a process in this process group that takes no signal and does nothing: what is pending there was sent to the group. It
+/// has no descriptors, and is killed if the calling thread ends. Returns its pid, or -1 with errno.
+int csystem_keep_signals(void);
+
 /// What became of the program since it was last asked: 1 and `status` as of waitpid(2), which may say that it was stopped or
 /// went on; 0 if nothing; -1 with errno.
 int csystem_news_of(int pid, int *status);

@@ -112,11 +112,12 @@ struct Supervision {
   func run(with given: consuming Given) async throws -> Never {
     var given = given
     let signals = try SignalReports()
+    var group = GroupSignals()
     var companion = try start(given)
     let wait = reaction == nil ? -1 : Int32(clamping: interval.components.seconds * 1000)
     while true {
       if let signal = signals.next(within: wait) {
-        if signal.isFor(companion.pid) { companion.send(signal.number) }
+        if signal.isFor(companion.pid, beside: &group) { companion.send(signal.number) }
         if let ending = companion.ending() { ending.adopt() }
         continue
       }
@@ -133,7 +134,7 @@ struct Supervision {
           Diagnostics.standard.warning("a pair has changed and cannot be read: \(Failure(error).message)")
           continue
         }
-        if let ending = stop(companion, signals) { ending.adopt() }
+        if let ending = stop(companion, signals, &group) { ending.adopt() }
         // It may tell the pair that it had before, from a file of its own.
         let before = given.pairs
         given = fresh
@@ -157,7 +158,9 @@ struct Supervision {
   }
 
   /// Ends it; how it ended if somebody else told it to end meanwhile.
-  private func stop(_ companion: Companion, _ signals: SignalReports) -> Companion.Ending? {
+  private func stop(
+    _ companion: Companion, _ signals: SignalReports, _ group: inout GroupSignals
+  ) -> Companion.Ending? {
     var isTold = false
     var waited: Int32 = 0
     companion.send(SIGTERM)
@@ -171,7 +174,7 @@ struct Supervision {
       }
       guard signal.number != SIGCHLD else { continue }
       if [SIGHUP, SIGINT, SIGQUIT, SIGTERM].contains(signal.number) { isTold = true }
-      if signal.isFor(companion.pid) { companion.send(signal.number) }
+      if signal.isFor(companion.pid, beside: &group) { companion.send(signal.number) }
     }
   }
 }

@@ -37,9 +37,16 @@ struct SignalReports {
 }
 
 extension csystem_signal {
+  /// Whether the program beside us, which is in the group of `group`, lacks it.
+  func isFor(_ program: Int32, beside group: inout GroupSignals) -> Bool {
+    // Looked at in any case: what is pending there must not be taken for one that comes later.
+    guard number != SIGCHLD, !group.has(number) else { return false }
+    return isFor(program)
+  }
+
   /// Whether the program beside us lacks it. What a terminal sends, the kernel sends to both; what the program sends to its whole
   /// group was not meant for it alone either.
-  func isFor(_ program: Int32) -> Bool {
+  private func isFor(_ program: Int32) -> Bool {
     number != SIGCHLD && code <= 0 && sender != program && sender != getpid()
   }
 }

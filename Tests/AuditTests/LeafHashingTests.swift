@@ -1,0 +1,33 @@
+import Sodium
+import Testing
+
+@testable import Audit
+
+/// What is hashed elsewhere must be what is hashed in turn, wherever it is asked for.
+@Suite struct LeafHashingTests {
+  @Test(arguments: [0, 1, 3, 200, 3_000])
+  func theFrontierIsThatOfTheEntries(_ stride: Int) {
+    var random = SeededGenerator(seed: 11)
+    var expected = HashedTree()
+    expected.nodes = TreeSum()
+    // Some leaves come before.
+    for _ in 0..<5 { expected.append(leafHash: MerkleTree.leafHash([1])) }
+    var hashing = LeafHashing(after: expected)
+    for index in 0..<3_000 {
+      // Some have a batch of their own.
+      let size = index % 500 == 7 ? 200_000 : Int.random(in: 0..<600, using: &random)
+      let entry = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* (index + 1)) }
+      hashing.append(entry.span)
+      expected.append(leafHash: MerkleTree.leafHash(entry))
+      guard stride > 0, index % stride == 0 else { continue }
+      let found = hashing.finish()
+      #expect(found.frontier.size == expected.frontier.size && found.frontier.root == expected.frontier.root)
+      #expect(found.nodes == expected.nodes)
+    }
+    for _ in 1...2 {
+      let found = hashing.finish()
+      #expect(found.frontier.size == expected.frontier.size && found.frontier.root == expected.frontier.root)
+      #expect(found.nodes == expected.nodes)
+    }
+  }
+}
