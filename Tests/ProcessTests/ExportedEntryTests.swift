@@ -1,4 +1,5 @@
 import Audit
+import Foundation
 import JSON
 import Testing
 
@@ -19,7 +20,7 @@ struct ExportedEntryTests {
     let names = data.dropLast().split(separator: " ").map { $0.split(separator: "=")[0] }
     #expect(
       Set(names.map(String.init)) == [
-        "vault", "entry", "member", "x_<81>1_-_evil", "___", "a_b", "_", String(repeating: "n", count: 32),
+        "vault", "entry", "member", "x_<81>1_-_evil", "___", "a_b", "_", "x2-_", String(repeating: "n", count: 32),
         "plain-name.7",
       ])
     #expect(names.allSatisfy { (1...32).contains($0.utf8.count) && !$0.contains("]") && !$0.contains("\"") })

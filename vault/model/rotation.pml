@@ -2,7 +2,7 @@
  * The rotation of one credential: the engine in two processes, the vault, and the provider. README.md says what is
  * modelled and what is not; `check` runs it. States and events are named as in docs/rotation.md, with `_` for `.`.
  *
- * Each `atomic` is one step that nothing interrupts: one transaction of the vault, one request that the provider acts on,
+ * Each `atomic` is one step that nothing interrupts: one entry of the journal, one request that the provider acts on,
  * one half of a look at it. Between any two, processes die, a lease is taken over, a late request acts, or a set expires.
  *
  * Switches:

@@ -72,7 +72,8 @@ struct WitnessAddCommand: AsyncParsableCommand {
       Diagnostics.standard.warning("as things are it sees nothing: there is no folder \(Name.printable(folder))")
     }
     try Report(options).confirmation(
-      .object(witness.object), text: "\(witness.name) is a witness: \(witness.word) \(Diagnostics.printable(witness.place))")
+      .object(witness.object),
+      text: "\(witness.name) is a witness: \(witness.word) \(Diagnostics.printable(witness.place))")
   }
 
   private func kind() throws -> Witness.Kind {
@@ -144,7 +145,9 @@ struct WitnessListCommand: AsyncParsableCommand {
     let report = Report(options)
     if report.isJSON { return try report.results(standings, json: \.json, text: \.text) }
     if standings.isEmpty { return report.note("the vault has no witnesses yet: `relatch log witness add` adds one") }
-    let rows = standings.map { [$0.witness.witness.name, $0.witness.witness.word, Diagnostics.printable($0.witness.witness.place), $0.text] }
+    let rows = standings.map {
+      [$0.witness.witness.name, $0.witness.witness.word, Diagnostics.printable($0.witness.witness.place), $0.text]
+    }
     try report.text(Table(["WITNESS", "KIND", "PLACE", "SEEN"], rows).text)
     report.note("what a witness must know, the keys of who signs: \(keys.joined(separator: " "))")
   }

@@ -1,5 +1,6 @@
 import Glibc
 import Sodium
+import Vault
 
 /// Where passphrases come from: a person at the terminal, never standard input unless it is named, since a pipe there carries
 /// data; or a descriptor or a file that was handed over for the purpose.
