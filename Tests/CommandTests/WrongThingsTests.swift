@@ -60,7 +60,8 @@ struct WrongThingsTests {
       ["revoke", "crm"],
       "`relatch revoke [<names> ...] --reason <text>`; `relatch help revoke` says all that it takes")
     try await hint(["list", "--nope"], "`relatch help list` says what it takes")
-    try await hint(["nope"], "`relatch help` lists the commands, `relatch help VERB` says what one takes")
+    try await hint(["nope"], "`relatch help` lists the commands")
+    try await hint(["statsu"], "did you mean `relatch status`? `relatch help` lists the commands")
     let imported = try await place.relatch("add", "crm", "--provider", "salesforce", "--import", "nofile")
     expectFailure(imported, 66, #""nofile""#)
     #expect(imported.errorText.contains("check the path") && !imported.errorText.contains("relatch list"))
