@@ -113,6 +113,18 @@ struct ExecTests {
     #expect(kill(program, 0) != 0)
   }
 
+  @Test("Signals that supervisors alone use are passed on, too", arguments: [SIGALRM, SIGPWR, 36])
+  func rareSignals(_ signal: Int32) async throws {
+    let (place, _) = try await place()
+    let script = "trap 'echo told; exit 7' \(signal); echo ready; while :; do sleep 0.01; done"
+    let run = try place.start(arguments: ["exec", "admin", "--mask", "--", "/bin/bash", "-c", script])
+    try await run.wait("the program runs") { output, _ in output == "ready\n" }
+    run.send(signal)
+    let ended = try await run.outcome()
+    #expect(
+      ended.code == 7 && ended.outputText == "ready\ntold\n", "\(ended.code) \(ended.outputText)\(ended.errorText)")
+  }
+
   @Test(
     "A signal that is sent to the whole group reaches the program once, and so does the next that is not",
     arguments: ways)

@@ -105,6 +105,8 @@ struct Supervision {
   /// The active versions, without opening anything.
   let active: () async throws -> [UInt64]
 
+  /// Between tries to open a pair that cannot be opened.
+  private static let longestPause = Duration.seconds(3600)
   /// How long a program that is restarted may take to end before it is killed.
   private static let patience: Int32 = 10
 
@@ -114,15 +116,20 @@ struct Supervision {
     let signals = try SignalReports()
     var group = GroupSignals()
     var companion = try start(given)
-    let wait = reaction == nil ? -1 : Int32(clamping: interval.components.seconds * 1000)
+    var pause = interval
+    var due = WallClock.now() + pause
     while true {
+      // Signals do not put off the next look, however many there are; nor does a clock that was put back.
+      let now = WallClock.now()
+      due = min(due, now + pause)
+      let wait = reaction == nil ? -1 : Int32(clamping: max(0, due.milliseconds - now.milliseconds))
       if let signal = signals.next(within: wait) {
         if signal.isFor(companion.pid, beside: &group) { companion.send(signal.number) }
         if let ending = companion.ending() { ending.adopt() }
-        continue
       }
-      // Nothing came of it but the time.
-      guard let reaction, let versions = await changed(given) else { continue }
+      guard let reaction, due <= WallClock.now() else { continue }
+      due = WallClock.now() + pause
+      guard let versions = await changed(given) else { continue }
       switch reaction {
       case .signal(let signal):
         companion.send(signal)
@@ -132,8 +139,12 @@ struct Supervision {
         do { fresh = try await open() } catch {
           // It goes on with what it has, which still works as long as the replaced pair is in grace.
           Diagnostics.standard.warning("a pair has changed and cannot be read: \(Failure(error).message)")
+          // Each try is an entry of the log: fewer and fewer of them.
+          pause = min(pause * 2, max(interval, Self.longestPause))
+          due = WallClock.now() + pause
           continue
         }
+        pause = interval
         if let ending = stop(companion, signals, &group) { ending.adopt() }
         // It may tell the pair that it had before, from a file of its own.
         let before = given.pairs

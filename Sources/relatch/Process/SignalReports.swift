@@ -3,10 +3,13 @@ import Glibc
 
 /// The signals that concern a program beside this process, as input: one process has it, from `init` to its end.
 struct SignalReports {
-  /// Those that somebody may send for the program, and that of a child.
-  private static let watched = [
-    SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT, SIGCHLD,
-  ]
+  /// Those that somebody may send for the program, and that of a child. Of the real-time signals, which some supervisors send, the C
+  /// library keeps the first two for itself.
+  private static let watched =
+    [
+      SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT, SIGCHLD, SIGALRM, SIGVTALRM,
+      SIGPROF, SIGIO, SIGPWR, SIGURG,
+    ] + Array(34...64)
 
   private let readEnd: Int32
 
