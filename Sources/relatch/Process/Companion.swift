@@ -1,3 +1,4 @@
+import Audit
 import CSystem
 import Delivery
 import Glibc
