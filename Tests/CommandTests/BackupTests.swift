@@ -258,9 +258,9 @@ struct RestoreTests {
   func damagedMemory() async throws {
     let place = try await Workplace()
     let file = try await BackupTests.backup(place)
-    let id = try #require(try await place.relatch("log", "verify", "--json").objects().first?["vault"] as? String)
+    let id = try #require(try await place.relatch("log", "verify", "--json").objects().first?["vault_id"] as? String)
     try FileManager.default.removeItem(at: place.vault)
-    let memory = place.folder.appending(path: "state/relatch/\(id)")
+    let memory = place.folder.appending(path: ".local/state/relatch/\(id)")
     try Data("no more what it was\n".utf8).write(to: memory)
     expectFailure(try await place.relatch("restore", file), 65, "--accept-rollback")
     let accepted = try await place.relatch("restore", file, "--accept-rollback")
