@@ -69,7 +69,9 @@ def whole(key):
 
 
 def observe(acme, request, replacement):
-    _, keys = acme.administer("GET", "/keys")
+    status, keys = acme.administer("GET", "/keys")
+    if status != 200:
+        end(CONFIGURATION, f"GET /keys: HTTP {status}")
     hashes = [hashlib.sha256(pair["client_secret"].encode()).hexdigest() for pair in request["known"]]
     pairs = []
     for key in keys:
@@ -83,11 +85,15 @@ def observe(acme, request, replacement):
 def stage(acme, request):
     # Acme answers with the key that it made before, and with its secret, if it has one of that label.
     status, key = acme.administer("POST", "/keys", {"label": request["key"]})
+    if status not in (200, 201, 409):
+        end(UNKNOWN, f"POST /keys: HTTP {status}")
     return {"error": "occupied"} if status == 409 else {"pair": whole(key)}
 
 
 def change(acme, method, path):
     status, _ = acme.administer(method, path)
+    if status != 404 and not 200 <= status < 300:
+        end(UNKNOWN, f"{method} {path}: HTTP {status}")
     return {"error": "not-found"} if status == 404 else {}
 
 
@@ -98,6 +104,9 @@ def main():
     operation = request["operation"]
     if operation == "grant":
         status, _ = Acme(sys.argv[1], request["pair"]).ask("POST", "/token")
+        # Another status says nothing about the pair.
+        if status not in (200, 401):
+            end(UNKNOWN, f"POST /token: HTTP {status}")
         answer = {"status": status} if status == 200 else {"status": status, "error": "refused"}
     else:
         acme = Acme(sys.argv[1], request["admin"])

@@ -40,11 +40,26 @@ struct CommandAnswer: Sendable {
       hint: "see docs/providers/command-contract.md", mayHaveActed: operation.isMutating)
   }
 
-  /// The word of a refusal, if it is one.
-  var error: String? { text(node["error"]) }
+  /// The word of a refusal, if it is one. What is there and no word must not pass for none.
+  func error() throws(ProviderError) -> String? { try optional("error", of: node) }
 
   /// The HTTP status that it tells, if any.
-  var status: Int? { integer(node["status"]).flatMap { (100...599).contains($0) ? $0 : nil } }
+  func status() throws(ProviderError) -> Int? {
+    guard let member = node["status"] else { return nil }
+    if case .null = member { return nil }
+    guard let status = integer(member), (100...599).contains(status) else {
+      throw malformed("status is no HTTP status")
+    }
+    return status
+  }
+
+  /// The status of a token that was granted: only one that says so proves a pair.
+  func granted() throws(ProviderError) -> Int {
+    guard let status = try status(), (200...299).contains(status) else {
+      throw malformed("neither an error nor a status of 200 to 299")
+    }
+    return status
+  }
 
   /// What the program says becomes of old pairs.
   func replacement() throws(ProviderError) -> Replacement {

@@ -15,7 +15,7 @@ struct CommandObservation {
     _ listed: [CommandAnswer.Listed], _ known: KnownPairs, _ replacement: Replacement
   ) throws(ProviderError) {
     self.known = known
-    self.listed = Self.recognised(listed, known)
+    self.listed = try Self.recognised(listed, known, replacement)
     switch replacement {
     case .overlap: observation = try Self.overlapping(self.listed, known)
     case .promotion: observation = try Self.promoting(self.listed, known)
@@ -23,17 +23,33 @@ struct CommandObservation {
     }
   }
 
-  /// A pair that is shown whole needs no word of the program's to be recognised.
-  private static func recognised(_ listed: [CommandAnswer.Listed], _ known: KnownPairs) -> [CommandAnswer.Listed] {
-    listed.map { one in
+  /// A pair that is shown whole needs no word of the program's to be recognised. Of others the vault's own handles say whose they
+  /// are, where a pair keeps its handle: a program that says otherwise is not believed, since by the handle a pair is deleted.
+  private static func recognised(
+    _ listed: [CommandAnswer.Listed], _ known: KnownPairs, _ replacement: Replacement
+  ) throws(ProviderError) -> [CommandAnswer.Listed] {
+    var all: [CommandAnswer.Listed] = []
+    for one in listed {
       var one = one
       if let id = one.clientID, let secret = one.clientSecret {
         one.known = known.all.firstIndex { other in
           other.pair.clientID.isEqual(to: id.secret) && other.pair.clientSecret.isEqual(to: secret.secret)
         }
+      } else if replacement == .overlap, let handle = one.handle,
+        let named = known.all.firstIndex(where: { $0.handle == handle })
+      {
+        guard one.known == nil || one.known == named else { throw malformed("known and handle are of two pairs") }
+        one.known = named
       }
-      return one
+      guard !all.contains(where: { $0.known != nil && $0.known == one.known }) else {
+        throw malformed("a pair is there twice")
+      }
+      guard !all.contains(where: { $0.handle != nil && $0.handle == one.handle }) else {
+        throw malformed("a handle is there twice")
+      }
+      all.append(one)
     }
+    return all
   }
 
   private static func malformed(_ found: String) -> ProviderError {

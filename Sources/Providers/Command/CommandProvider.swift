@@ -21,6 +21,8 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
 
   package var replacement: Replacement { settings.replacement }
 
+  package var marksItsOwn: Bool { replacement != .cutOver }
+
   package static func check(_ settings: [String: String]) throws(ProviderError) { _ = try CommandSettings(settings) }
 
   package init(
@@ -55,7 +57,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     var request = try CommandRequest(.observe, admin: try await administratingPair(), key: known.attempt)
     try request.add(known)
     let answer = try await ask(request)
-    if let error = answer.error { throw unexpected(error, request.operation) }
+    if let error = try answer.error() { throw unexpected(error, request.operation) }
     let said = try answer.replacement()
     guard said == replacement else {
       throw ProviderError(
@@ -70,7 +72,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     var request = try CommandRequest(.stage, admin: try await administratingPair(), key: observation.consumer)
     try request.add("primary", observation.primary)
     let answer = try await ask(request)
-    if let error = answer.error {
+    if let error = try answer.error() {
       guard error == "occupied" else { throw unexpected(error, request.operation) }
       throw ProviderError(.occupied, "the system has no place for another pair, as the program says")
     }
@@ -96,6 +98,14 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
         .malformed, "the program's answer to stage has another client_id, which cut-over does not allow",
         mayHaveActed: true)
     }
+    // By a handle of another pair that one would be deleted.
+    let isTaken = ([observation.primary] + observation.others).contains { seen in
+      !seen.handle.isEmpty && seen.handle == made.handle && !seen.clientID.secret.isEqual(to: id.secret)
+    }
+    guard !isTaken || replacement == .cutOver else {
+      throw ProviderError(
+        .malformed, "the program's answer to stage has the handle of another pair", mayHaveActed: true)
+    }
     return ObservedPair(
       place: .staged, handle: replacement == .cutOver ? "" : made.handle ?? "", clientID: id, clientSecret: secret,
       expires: made.expires, sharesClientID: true, isMarked: replacement != .cutOver)
@@ -119,7 +129,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     var request = try CommandRequest(operation, admin: try await administratingPair())
     try request.add("pair", seen)
     let answer = try await ask(request)
-    guard let error = answer.error else { return }
+    guard let error = try answer.error() else { return }
     guard error == "not-found" else { throw unexpected(error, operation) }
     throw ProviderError(.notFound, "the system has no such pair, as the program says")
   }
@@ -129,9 +139,9 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     var request = try CommandRequest(.grant)
     try request.add("pair", pair)
     let answer = try await ask(request)
-    guard let error = answer.error else { return GrantEvidence(status: answer.status ?? 0, signature: .absent) }
+    guard let error = try answer.error() else { return GrantEvidence(status: try answer.granted(), signature: .absent) }
     guard error == "refused" else { throw unexpected(error, request.operation) }
-    throw ProviderError(.refused, "the pair is refused, as the program says", status: answer.status)
+    throw ProviderError(.refused, "the pair is refused, as the program says", status: try answer.status())
   }
 
   package static func token(

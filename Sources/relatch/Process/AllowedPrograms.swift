@@ -43,11 +43,8 @@ struct ProgramList {
     ]).canonicalText
   }
 
-  /// A program and its arguments for a person, on one line that steers no terminal.
-  static func words(_ arguments: [String]) -> String {
-    Diagnostics.printable(
-      arguments.map { $0.contains(" ") || $0.isEmpty ? Name.printable($0) : $0 }.joined(separator: " "))
-  }
+  /// A program and its arguments for a person: all of them, each to be told from the next, on one line that steers no terminal.
+  static func words(_ arguments: [String]) -> String { JSONValue.array(arguments.map { .string($0) }).line }
 
   /// Whether `arguments`, all of them, are allowed to `vault`. Throws if the file is another's word.
   func allows(_ arguments: [String], _ vault: Identifier) throws -> Bool {

@@ -168,13 +168,35 @@ struct CommandProviderTests {
       #"{"replacement":"overlap","pairs":[{"client_id":"","handle":"k2"}]}"#,
       #"{"replacement":"overlap","pairs":[{"client_id":"a\nb","handle":"k2"}]}"#,
       #"{"replacement":"overlap","pairs":[{"client_id":"crm","client_secret":7,"handle":"k2"}]}"#,
-      #"{"error":"occupied"}"#, #"{"error":"s3cr3t"}"#,
+      #"{"error":"occupied"}"#, #"{"error":"s3cr3t"}"#, #"{"error":{"code":"occupied"}}"#,
+      #"{"replacement":"overlap","pairs":[{"known":0,"handle":"k2"},{"known":1,"handle":"k1"}]}"#,
+      #"{"replacement":"overlap","pairs":[{"known":1,"handle":"k2"},{"client_id":"x","handle":"k2"}]}"#,
+      #"{"replacement":"overlap","pairs":[{"known":1,"handle":"k2"},{"client_id":"x","handle":"k9"},{"client_id":"y","handle":"k9"}]}"#,
     ])
   func nonsense(_ text: String) async throws {
     let provider = try provider(ScriptedProgram { _ in try ProgramEnding(.exit(0), text) })
     let found = await failure { _ = try await provider.observe(known: known) }
     #expect(found?.code == .malformed && found?.mayHaveActed == false, "\(String(describing: found))")
     #expect(found?.description.contains("s3cr3t") == false)
+  }
+
+  @Test(
+    "nothing but a status of success proves a pair",
+    arguments: [
+      "{}", #"{"status":401}"#, #"{"status":"200"}"#, #"{"status":1000}"#, #"{"error":401}"#,
+      #"{"error":{"code":"refused"}}"#, #"{"status":200,"error":["refused"]}"#,
+    ])
+  func unproved(_ text: String) async throws {
+    let provider = try provider(ScriptedProgram { _ in try ProgramEnding(.exit(0), text) })
+    let found = await failure { _ = try await provider.grant(pair("crm", "x")) }
+    #expect(found?.code == .malformed && found?.mayHaveActed == false, "\(String(describing: found))")
+  }
+
+  @Test func `a pair that is listed without its index is known by the handle that the vault has of it`() async throws {
+    let text =
+      #"{"replacement":"overlap","pairs":[{"client_id":"crm","handle":"k1","key":"relatch-0123abcd-2"},{"known":1,"handle":"k2"}]}"#
+    let seen = try await provider(ScriptedProgram { _ in try ProgramEnding(.exit(0), text) }).observe(known: known)
+    #expect(seen.others.map(\.place) == [.replaced] && seen.others[0].matches(known.all[0].pair))
   }
 
   @Test func `a program that declares another life than the settings is not asked to change anything`() async throws {
