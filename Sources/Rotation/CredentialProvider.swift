@@ -10,6 +10,9 @@ package protocol CredentialProvider: Sendable {
   /// What becomes of the old pair when there is a new one.
   var replacement: Replacement { get }
 
+  /// Whether what this credential's requests made is marked where it is shown, so that what is not is a stranger's.
+  var marksItsOwn: Bool { get }
+
   /// Whether `observe` shows pairs that the vault does not know. Where it cannot, nobody sees that a restored vault is older
   /// than the provider.
   var showsStrangers: Bool { get }
@@ -43,6 +46,7 @@ extension CredentialProvider {
   package var replacement: Replacement { .promotion }
 
   package var showsStrangers: Bool { true }
+  package var marksItsOwn: Bool { false }
 
   package func validate(_ pair: Pair) async throws(ProviderError) -> GrantEvidence { try await grant(pair) }
 }

@@ -106,8 +106,11 @@ extension RotationRun {
       for step in steps { report(step.event.name, version: step.version, at: step.time) }
       return changed
     } catch {
-      // What could not be written is not tried again: this run knows nothing any more of what is durable.
-      if error is StorageError || error is VaultError { unwritten = [] }
+      // It is durable after all, or never will be. Whatever else kept it from being written, a disk that was busy or full, may be
+      // over when the run ends: then it is tried once more, for a pair that nobody can be asked for again may be among it.
+      if (error as? StorageError)?.code == .leaseLost || (error as? VaultError)?.code == .alreadyExists {
+        unwritten = []
+      }
       throw error
     }
   }
@@ -136,9 +139,15 @@ extension RotationRun {
       return try result.get()
     }
     let lease = lease
-    _ = try await change(now: timing.now()) { change, credential in
-      try change.leases.release(lease)
-      return credential
+    do {
+      _ = try await change(now: timing.now()) { change, credential in
+        try change.leases.release(lease)
+        return credential
+      }
+    } catch {
+      // Nobody is to wait for a run that has ended, whatever it could not write.
+      try? await runner.vault.store.write { try $0.release(lease) }
+      throw error
     }
     return try result.get()
   }

@@ -105,18 +105,19 @@ extension RotationRun {
 
   /// The slot was seen free before staging was asked for, under this lease: a staged pair in it is the one we asked for.
   private func clearUpStage(_ seen: Observation) async throws {
-    guard
-      let made = seen.others.first(where: { other in
-        other.place == .staged && !pairs.values.contains { other.matches($0) }
-      })
-    else { return try await didNotHappen(.stage, "not-found") }
+    let unknown = seen.others.filter { other in
+      other.place == .staged && !pairs.values.contains { other.matches($0) }
+    }
+    guard let made = unknown.first(where: \.isMarked) ?? unknown.first else {
+      return try await didNotHappen(.stage, "not-found")
+    }
     try requireActivePrimary(seen, "nothing is adopted")
     // While a leak stands, whoever knows an administrator's pair may have staged it, and would know what replaces the leaked one.
     // What ended the old one as it was made cannot be deleted: it is replaced in its turn.
     let isLeaked = credential.leak != nil && provider.replacement != .cutOver
     guard !isLeaked, isFit(made) else {
       // Asked for by an earlier run, it may be a stranger's by now: it is left alone, and looked at again by the next run.
-      guard isLeaked || lastAsked?.step == .stage || made.isMarked else {
+      guard isLeaked || made.isMarked || lastAsked?.step == .stage && !provider.marksItsOwn else {
         throw RotationError(
           .provider(.configuration), "\(name): a staged pair is in the slot, and the provider does not show its secret",
           hint:

@@ -51,9 +51,12 @@ final class DyingStore: Store {
 final class FullStore: Store {
   private let base: any Store
   private let left: Mutex<Int>
+  private let failing: Int
 
-  init(_ base: any Store, after writes: Int) {
+  /// `failing` is how many writes fail before there is room again; nil for all.
+  init(_ base: any Store, after writes: Int, failing: Int? = nil) {
     self.base = base
+    self.failing = failing ?? .max
     left = Mutex(writes)
   }
 
@@ -68,7 +71,7 @@ final class FullStore: Store {
   ) async throws -> Result {
     let mayWrite = left.withLock { left in
       left -= 1
-      return left >= 0
+      return left >= 0 || -left > failing
     }
     guard mayWrite else { throw StorageError(.cannotWrite, "the disk is full") }
     return try await base.write(body)

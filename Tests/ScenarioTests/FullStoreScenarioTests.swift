@@ -31,4 +31,19 @@ struct FullStoreScenarioTests {
       try await scenario.checkLaws("\(writes) writes, then \(next)")
     }
   }
+
+  @Test("for a moment only loses no pair that was made: it is written when the run ends", arguments: 0...12)
+  func fullForAMoment(writes: Int) async throws {
+    try await Scenario.with(policy: ["grace": "0s"]) { scenario in
+      let result = await scenario.attempt(over: FullStore(scenario.store, after: writes, failing: 1))
+      try await scenario.checkLaws("\(writes) writes: \(result)", died: true)
+      if scenario.acted("POST", "/staged") > 0 {
+        #expect(try await scenario.credential().versions.count == 2, "\(writes) writes: \(result)")
+      }
+      let next = await scenario.attempt()
+      #expect(next.isSettled, "\(writes) writes: \(next)")
+      #expect(scenario.acted("POST", "/staged") <= 1, "\(writes) writes")
+      try await scenario.checkLaws("\(writes) writes, then \(next)")
+    }
+  }
 }
