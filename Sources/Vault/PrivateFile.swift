@@ -22,12 +22,13 @@ package enum PrivateFile {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw failure(reading: path) }
     var information = stat()
-    guard fstat(descriptor, &information) == 0, information.st_mode & S_IFMT == S_IFIFO else { return descriptor }
-    // /dev/fd/N of a shell is one, too, and is to be read to its end.
-    guard path.hasPrefix("/dev/fd/") || path.hasPrefix("/proc/") || path == "/dev/stdin" else {
+    let isPipe = fstat(descriptor, &information) == 0 && information.st_mode & S_IFMT == S_IFIFO
+    // A shell's /dev/fd/N is one, too, and is to be read to its end.
+    guard !isPipe || path.hasPrefix("/dev/fd/") || path.hasPrefix("/proc/") || path == "/dev/stdin" else {
       Glibc.close(descriptor)
       throw VaultError(.cannotRead, "\(path) is a pipe, expected a file")
     }
+    // What was opened may be a terminal: whoever reads that waits for the person.
     _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
     return descriptor
   }
