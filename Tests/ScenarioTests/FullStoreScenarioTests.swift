@@ -40,9 +40,11 @@ struct FullStoreScenarioTests {
       if scenario.acted("POST", "/staged") > 0 {
         #expect(try await scenario.credential().versions.count == 2, "\(writes) writes: \(result)")
       }
+      let active = try await scenario.credential().version(in: .active)?.number
       let next = await scenario.attempt()
       #expect(next.isSettled, "\(writes) writes: \(next)")
-      #expect(scenario.acted("POST", "/staged") <= 1, "\(writes) writes")
+      // Where the new pair was active by then, the next run may be another rotation.
+      if active == 1 { #expect(scenario.acted("POST", "/staged") <= 1, "\(writes) writes") }
       try await scenario.checkLaws("\(writes) writes, then \(next)")
     }
   }
