@@ -1,0 +1,195 @@
+import Audit
+import JSON
+import Vault
+
+// Ending pairs: the replaced one is deleted and proved dead; one that was given up is deleted and seen to be refused. Nothing is
+// deleted by a remembered name: it is looked up again and recognised first.
+extension RotationRun {
+  // MARK: - Retire
+
+  func retire() async throws {
+    let verified = takeVerified()
+    let seen = if let verified { verified } else { try await observe(for: .retire) }
+    let (active, activePair) = try pair(in: .active)
+    guard let owed = try owedPairs(in: seen).first else {
+      try record(.intended(.retire), version: credential.debts.last?.number)
+      return try await clearUp(.retire, seen)
+    }
+    // Law 3: the old pair may be the only one left that works, whatever is called primary.
+    var fields: [String: JSONValue] = ["contained": true]
+    if !isContaining {
+      // Looked at and granted a token a moment ago, by this run and under this lease.
+      do { if verified == nil { _ = try await ask { try await self.provider.grant(activePair) } } } catch let error
+        as ProviderError
+      {
+        return try await pauseOrThrow(error, .retire)
+      }
+      fields = ["accepted": .integer(Int(clamping: active))]
+    }
+    try await asking(.retire, version: owed.number, fields) {
+      try await self.provider.delete(handle: owed.seen.handle, seen)
+    } record: {
+      try self.record(.deleted, version: owed.number)
+    }
+  }
+
+  /// What this run saw when it verified the active pair, or found it promoted under containment, if that was a moment ago and
+  /// a leak is to be ended: each round trip counts. Once.
+  private func takeVerified() -> Observation? {
+    defer {
+      seenVerified = nil
+      if isContaining { seenPromoted = nil }
+    }
+    guard credential.leak != nil else { return nil }
+    if isContaining, let seenPromoted { return seenPromoted }
+    guard let seenVerified, seenVerified.at <= now, now - seenVerified.at <= .seconds(5) else { return nil }
+    return seenVerified.observation
+  }
+
+  /// The debts that the provider still has beside its primary pair. Throws if the primary pair is not the active one:
+  /// then nothing may be deleted, whatever the slot says.
+  func owedPairs(in seen: Observation) throws -> [(number: UInt64, seen: ObservedPair)] {
+    try requireActivePrimary(seen, "nothing is deleted")
+    return credential.debts.compactMap { debt in
+      // Recognised by its key, whatever state the provider shows it in.
+      guard let pair = pairs[debt.number], let other = seen.others.first(where: { $0.matches(pair) }) else {
+        return nil
+      }
+      return (debt.number, other)
+    }
+  }
+
+  /// Fails unless the provider's primary pair is the active one: otherwise someone else is at work there, and what looks
+  /// superfluous may be the last pair that is accepted.
+  func requireActivePrimary(_ seen: Observation, _ consequence: String) throws {
+    let (active, pair) = try pair(in: .active)
+    guard seen.primary.matches(pair) else {
+      throw RotationError(
+        .foreignPrimary,
+        "\(name): the provider's primary pair is not version \(active), the active one, \(seen.whereabouts(of: pair)); \(consequence)",
+        hint:
+          "someone rotated it elsewhere: make version \(active) primary again, or take the new pair over: `relatch adopt \(name)`"
+      )
+    }
+  }
+
+  // MARK: - Prove
+
+  /// Refused old, accepted new, refused old again: a proxy or an outage that refuses everything proves nothing.
+  func prove() async throws {
+    let (active, activePair) = try pair(in: .active)
+    let debts = credential.debts.map(\.number)
+    try record(.intended(.prove), version: debts.last)
+    var backoff = Backoff()
+    let deadline = timing.now() + min(credential.policy.propagation, .seconds(60))
+    while true {
+      do {
+        var refusals: [JSONValue] = []
+        for debt in debts {
+          guard let old = pairs[debt] else {
+            throw RotationError(.corruptJournal, "\(name): the pair of version \(debt), which is owed, is missing")
+          }
+          let first = try await refusal(of: old)
+          _ = try await ask { try await self.provider.grant(activePair) }
+          guard let first, let second = try await refusal(of: old) else { throw StillAccepted(version: debt) }
+          refusals.append(
+            .object([
+              "answers": .array([first, second].map { .string($0.description) }),
+              "status": .integer(second.status ?? 0), "version": .integer(Int(clamping: debt)),
+            ]))
+        }
+        let now = timing.now()
+        return try record(
+          .refused, version: debts.last, ["accepted": .integer(Int(clamping: active)), "refused": .array(refusals)]
+        ) { credential in
+          for debt in debts { try credential.retire(debt, now: now) }
+        }
+      } catch let error as StillAccepted {
+        if try await isBack(error.version) { return }
+        let wait = backoff.next(timing.randomness)
+        if timing.now() + wait <= deadline, asksLeft > 0 {
+          try await pause(wait)
+          continue
+        }
+        try record(.postponed(.prove), version: error.version, ["reason": "still-accepted"])
+        isStillAccepted = true
+        return
+      } catch let error as ProviderError {
+        let wait = backoff.next(timing.randomness, asked: error.retryAfter)
+        if !error.outlastsRun, timing.now() + wait <= deadline, asksLeft > 0 {
+          try await pause(wait)
+          continue
+        }
+        try record(.postponed(.prove), version: debts.last, error.members)
+        throw RotationError(error, while: "the replaced pair is deleted, and not seen to be refused yet", name)
+      }
+    }
+  }
+
+  private struct StillAccepted: Error { let version: UInt64 }
+
+  /// Whether the provider still has the pair that it said it deleted. If so the deletion did not happen after all.
+  private func isBack(_ version: UInt64) async throws -> Bool {
+    guard try await !owedPairs(in: observe(for: .prove)).isEmpty else { return false }
+    try await didNotHappen(.retire, version: version, "still-there")
+    return true
+  }
+
+  /// How the provider refuses `pair`; nil if it accepts it. Other trouble is thrown: it says nothing about the pair.
+  private func refusal(of pair: Pair) async throws -> ProviderError? {
+    do {
+      _ = try await ask { try await self.provider.grant(pair) }
+      return nil
+    } catch let error as ProviderError where error.code == .refused {
+      return error
+    }
+  }
+
+  // MARK: - Discard
+
+  func discard() async throws {
+    let (number, pair) = try pair(in: .staged)
+    let seen = try await observe(for: .discard)
+    guard let staged = seen.others.first(where: { $0.matches(pair) }), !seen.primary.matches(pair) else {
+      try record(.intended(.discard), version: number)
+      return try await clearUp(.discard, seen)
+    }
+    try requireActivePrimary(seen, "nothing is deleted")
+    try await asking(.discard, version: number) {
+      try await self.provider.delete(handle: staged.handle, seen)
+    } record: {
+      // What is gone afterwards decides: a pair forgotten here would hold the slot as a stranger's.
+      try await self.clearUp(.discard)
+    }
+  }
+
+  /// Law 5: a pair that could have been used is not forgotten because it is deleted. It never was in use, and it is seen to
+  /// be gone: one refusal will do, and it does not take an active pair that is accepted.
+  func refusalOfDiscarded(_ number: UInt64, _ pair: Pair) async throws -> ProviderError {
+    var backoff = Backoff()
+    let deadline = timing.now() + min(credential.policy.propagation, .seconds(60))
+    while true {
+      let trouble: ProviderError?
+      do {
+        if let refusal = try await refusal(of: pair) { return refusal }
+        trouble = nil
+      } catch let error as ProviderError { trouble = error }
+      let wait = backoff.next(timing.randomness, asked: trouble?.retryAfter)
+      guard timing.now() + wait <= deadline, asksLeft > 0 else {
+        try record(.postponed(.discard), version: number, trouble?.members ?? ["reason": "still-accepted"])
+        let seen = trouble.map { "not seen to be refused yet: \($0)" } ?? "still accepted"
+        throw RotationError(
+          .outstanding, "\(name): version \(number) was given up and is deleted, and \(seen)",
+          hint: trouble?.hint ?? "nothing is lost: `relatch resume \(name)` tries it again")
+      }
+      try await pause(wait)
+    }
+  }
+
+  func markDiscarded(_ number: UInt64, refusedAs refusal: ProviderError) throws {
+    let now = timing.now()
+    try record(.discarded, version: number, refusal.members) { credential in
+      try credential.retire(number, now: now)
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import Audit
+import JSON
+import Sodium
+import Vault
+
+// Making the new pair: room for it, asking for it, and saving it before anything else.
+extension RotationRun {
+  func stage() async throws {
+    // A leak waits for no hook.
+    if credential.leak == nil { try await runHooksBefore() }
+    let seen = try await observe(for: .stage)
+    guard let active = pairs[activeNumber] else {
+      throw RotationError(.corruptJournal, "\(name): the active pair is missing")
+    }
+    // A replaced pair that a person wants cut off is no obstacle: it is deleted under the intent to stage.
+    let slot = RotationSlot(seen, known: pairs)
+    let isCutOff =
+      switch slot {
+      case .foreignReplaced: replacesPrevious || credential.leak != nil
+      case .foreignStaged: credential.leak != nil
+      case .free, .ours: false
+      }
+    if let obstacle = StagingObstacle(primaryOf: seen, active: active, number: activeNumber)
+      ?? (isCutOff ? nil : StagingObstacle(slot, of: name))
+    {
+      throw obstacle.error(of: name)
+    }
+    try await asking(.stage, isCutOff ? ["cut_off": .string(slot.word)] : [:]) {
+      // What was deleted took time: a run that lost its lease meanwhile must not stage.
+      if try await self.clearSlot(seen) { try await self.keepAlive() }
+      return try await self.provider.stage(seen)
+    } record: { made in
+      // The machine then looks at the slot, and removes what cannot be used.
+      guard self.isFit(made) else { return try self.record(.lost(.stage), ["reason": "unfit"]) }
+      try self.save(made)
+    }
+  }
+
+  /// A staged pair that expired occupies the slot and is of use to nobody; a replaced pair is cut off where a person said so.
+  /// Returns whether anything was to be deleted.
+  private func clearSlot(_ seen: Observation) async throws -> Bool {
+    var hasDeleted = false
+    for other in seen.others where !other.handle.isEmpty && mayCutOff(other) {
+      hasDeleted = true
+      do { try await provider.delete(handle: other.handle, seen) } catch {
+        guard error.code == .notFound else { throw error }
+      }
+    }
+    return hasDeleted
+  }
+
+  /// Whether what is in the slot may be deleted there, to make room. A pair of the vault's is retired instead.
+  private func mayCutOff(_ other: ObservedPair) -> Bool {
+    if other.place == .expired { return true }
+    let isOurs = pairs.values.contains { other.matches($0) }
+    if other.isLitter, !isOurs { return true }
+    switch other.place {
+    case .replaced: return replacesPrevious || credential.leak != nil && !isOurs
+    // Whoever knows an administrator's pair may have staged it, to hold the slot.
+    case .staged: return credential.leak != nil && !isOurs
+    case .primary, .expired: return false
+    }
+  }
+
+  /// Whether `made` can be saved and used: its secret is shown, and both parts are what a pair may hold.
+  func isFit(_ made: ObservedPair) -> Bool {
+    guard let secret = made.clientSecret else { return false }
+    do {
+      try Pair.check(made.clientID.secret, "the staged client_id")
+      try Pair.check(secret.secret, "the staged client_secret")
+      if let token = made.registrationToken { try Pair.check(token.secret, "the staged registration_access_token") }
+      return true
+    } catch { return false }
+  }
+
+  /// Law 1: the new pair is durable here before anything makes it primary there.
+  func save(_ made: ObservedPair) throws {
+    guard let secret = made.clientSecret else {
+      throw RotationError(
+        .provider(.malformed), "\(name): the provider staged a pair and does not show its secret",
+        hint: "allow access to consumer secrets via REST API in the provider's set-up, then rotate again")
+    }
+    let pair = try Pair(
+      clientID: made.clientID.secret.clone(), clientSecret: secret.secret.clone(),
+      registrationToken: made.registrationToken)
+    let now = timing.now()
+    // Found after a crash it may be older than this run: its age counts from when it was asked for.
+    let asked = journal?.stagingIntended
+    let handle = made.handle.isEmpty ? nil : made.handle
+    var planned = credential
+    let number = try planned.addStaged(handle: handle, expires: made.expires, made: asked, now: now)
+    let expires = made.expires
+    try record(.staged, version: number, saving: pair) { credential in
+      let added = try credential.addStaged(handle: handle, expires: expires, made: asked, now: now)
+      guard added == number else { throw RotationError(.held, "another run saved version \(added) meanwhile") }
+    }
+    pairs[number] = pair
+  }
+}
