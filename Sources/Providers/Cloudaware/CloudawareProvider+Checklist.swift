@@ -1,12 +1,8 @@
 package import Rotation
-package import Transport
+import Transport
 import Vault
 
 extension CloudawareProvider {
-  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
-    try CloudawareSettings(settings).domain
-  }
-
   package static var mends: [ChecklistStep: String] {
     SalesforceChecklist.mends.merging([
       .org: "ask your technical account manager: nothing of the account can be used",

@@ -6,7 +6,7 @@ package import Vault
 
 /// External Client Apps on a Cloudaware domain. The org is Salesforce's, and so are its calls: they are that provider's.
 /// What is Cloudaware's is which host, which scopes, and what an integration must be able to read.
-package struct CloudawareProvider: ProviderKind, PrimaryReader {
+package struct CloudawareProvider: SalesforceKind, PrimaryReader {
   package static let descriptor = CloudawareSettings.descriptor
 
   private let settings: CloudawareSettings
@@ -14,6 +14,10 @@ package struct CloudawareProvider: ProviderKind, PrimaryReader {
   private let transport: any HTTPTransport
 
   package static func check(_ settings: [String: String]) throws(ProviderError) { _ = try CloudawareSettings(settings) }
+
+  package static func domain(of settings: [String: String]) throws(ProviderError) -> Endpoint {
+    try CloudawareSettings(settings).domain
+  }
 
   package init(
     settings: [String: String], admin: AdminAccess, transport: any HTTPTransport

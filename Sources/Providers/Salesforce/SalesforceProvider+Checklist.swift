@@ -1,12 +1,8 @@
 package import Rotation
-package import Transport
+import Transport
 import Vault
 
 extension SalesforceProvider {
-  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
-    try SalesforceSettings.domain(of: settings)
-  }
-
   /// What no error of the token endpoint has a hint for.
   package static var mends: [ChecklistStep: String] { SalesforceChecklist.mends }
 

@@ -11,7 +11,7 @@ package import Vault
 ///
 /// Pages: Connect REST API guide, "OAuth Credentials Resources" (connect_resources_oauth_credentials_resources.htm), and
 /// Salesforce help, "Stage OAuth Credentials" (xcloud.eca_stage_oauth_credentials.htm).
-package struct SalesforceProvider: ProviderKind, PrimaryReader {
+package struct SalesforceProvider: SalesforceKind, PrimaryReader {
   package static let descriptor = SalesforceSettings.descriptor
   static let tokenPath = "/services/oauth2/token"
 
@@ -21,6 +21,10 @@ package struct SalesforceProvider: ProviderKind, PrimaryReader {
   private let client: SalesforceClient
 
   package static func check(_ settings: [String: String]) throws(ProviderError) { _ = try SalesforceSettings(settings) }
+
+  package static func domain(of settings: [String: String]) throws(ProviderError) -> Endpoint {
+    try SalesforceSettings(settings).domain
+  }
 
   package init(
     settings: [String: String], admin: AdminAccess, transport: any HTTPTransport

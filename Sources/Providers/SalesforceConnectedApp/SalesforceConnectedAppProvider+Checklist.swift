@@ -1,12 +1,8 @@
 package import Rotation
-package import Transport
+import Transport
 import Vault
 
 extension SalesforceConnectedAppProvider {
-  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
-    try SalesforceConnectedAppSettings(settings).domain
-  }
-
   /// A connected app's pages are others than those of an External Client App.
   package static var mends: [ChecklistStep: String] {
     SalesforceChecklist.mends.merging([

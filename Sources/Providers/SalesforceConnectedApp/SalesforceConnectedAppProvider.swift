@@ -6,7 +6,7 @@ package import Vault
 
 /// Salesforce connected apps. No API stages or applies their consumer details: a person does, and this leads them through it. What
 /// became of it is read from the token endpoint; the person is asked only where that cannot tell.
-package struct SalesforceConnectedAppProvider: ProviderKind, OperatedProvider {
+package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider {
   package static let descriptor = SalesforceConnectedAppSettings.descriptor
   private static let handle = "staged"
   /// How often a person may paste something that cannot be the pair.
@@ -36,6 +36,10 @@ package struct SalesforceConnectedAppProvider: ProviderKind, OperatedProvider {
 
   package static func check(_ settings: [String: String]) throws(ProviderError) {
     _ = try SalesforceConnectedAppSettings(settings)
+  }
+
+  package static func domain(of settings: [String: String]) throws(ProviderError) -> Endpoint {
+    try SalesforceConnectedAppSettings(settings).domain
   }
 
   package init(

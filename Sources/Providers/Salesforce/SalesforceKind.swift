@@ -1,0 +1,29 @@
+package import Rotation
+package import Sodium
+package import Transport
+package import Vault
+
+/// A kind of provider whose pairs a Salesforce org grants tokens to, whatever rotates them: the org at the My Domain of their
+/// settings.
+package protocol SalesforceKind: TokenRevoker {
+  /// The My Domain that `settings` name. Fails with `ProviderError.configuration` if they cannot work.
+  static func domain(of settings: [String: String]) throws(ProviderError) -> Endpoint
+}
+
+extension SalesforceKind {
+  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
+    try domain(of: settings)
+  }
+
+  package static func token(
+    for pair: Pair, settings: [String: String], over transport: any HTTPTransport
+  ) async throws(ProviderError) -> IssuedToken {
+    IssuedToken(try await domain(of: settings).token(pair, over: transport))
+  }
+
+  package static func revoke(
+    _ token: SharedSecret, settings: [String: String], over transport: any HTTPTransport
+  ) async throws(ProviderError) {
+    try await domain(of: settings).revoke(token, over: transport)
+  }
+}
