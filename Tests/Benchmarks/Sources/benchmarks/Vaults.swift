@@ -24,7 +24,7 @@ struct Vaults {
   /// The same on a copy of that vault.
   func command(_ arguments: [String], vault: String) -> [String] { words(arguments, vault: vault) }
 
-  /// Makes the vault of `count` credentials, all administered by one more; if `isDue`, each is to be rotated every second.
+  /// Makes the vault of `count` credentials, all administered by one more; if `isDue`, each is due.
   func make(_ count: Int, hasGrace: Bool = true, isDue: Bool = false, of org: Org) throws {
     let vault = template(count, hasGrace, isDue)
     try workshop.output(words(["init", "--no-passphrase"], vault: vault))
@@ -34,7 +34,10 @@ struct Vaults {
       arguments += ["--set", "url=\(org.url)"]
       if number > 0 { arguments += ["--set", "app=\(app.app)", "--admin", "admin"] }
       if !hasGrace { arguments += ["--policy", "grace=0s"] }
-      if isDue, number > 0 { arguments += ["--policy", "max-age=1s"] }
+      if isDue, number > 0 {
+        let made = Date(timeIntervalSinceNow: -7200).formatted(.iso8601)
+        arguments += ["--policy", "max-age=1h", "--created", made]
+      }
       try workshop.output(
         words(arguments, vault: vault), input: #"{"client_id":"\#(app.id)","client_secret":"\#(app.secret)"}"#)
     }
