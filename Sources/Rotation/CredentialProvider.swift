@@ -83,7 +83,7 @@ package struct KnownPairs: Sendable {
   }
 
   /// In the order in which they were made.
-  package let all: [Known]
+  package private(set) var all: [Known]
   /// Whether a new pair was asked for and no outcome is known: one that the vault does not have may be it.
   package let isStaging: Bool
   /// Whether the staged one was asked to become primary and no outcome is known.
@@ -94,7 +94,7 @@ package struct KnownPairs: Sendable {
   package let attempt: String
 
   package init(
-    _ all: [Known], isStaging: Bool = false, isPromoting: Bool = false, mark: String = "relatch", attempt: String = "0"
+    _ all: [Known], isStaging: Bool = false, isPromoting: Bool = false, mark: String, attempt: String = "0"
   ) {
     self.all = all
     self.isStaging = isStaging
@@ -104,6 +104,13 @@ package struct KnownPairs: Sendable {
   }
 
   package var pairs: [Pair] { all.map(\.pair) }
+
+  /// The same, of the same credential, with one more that the vault does not have.
+  func adding(_ known: Known) -> KnownPairs {
+    var more = self
+    more.all.append(known)
+    return more
+  }
 
   /// The newest pair in `stage`; nil if there is none.
   package func newest(in stage: Stage) -> Known? { all.last { $0.stage == stage } }

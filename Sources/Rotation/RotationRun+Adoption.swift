@@ -21,14 +21,14 @@ extension RotationRun {
   ///
   /// Nothing is journalled before it was granted a token. Throws `foreignPrimary` if it is one that the vault has, or another
   /// than the one offered; `nothingUnfinished` if it is the active one; `held` if a rotation is under way whose pair is there.
+  /// Where a provider accepts many alike, what is offered is taken over from beside the active one.
   func adopt(_ offered: OfferedPair?) async throws -> RotationOutcome {
     try await openPairs()
     if credential.isSelfAdministered, let offered { await provider.administer(with: offered.pair) }
     // Where a staged pair has ended the old one, it would count as staged, too, and the active one as primary.
     let stage = provider.replacement == .cutOver ? Stage.previous : .staged
-    let known = KnownPairs(
-      KnownPairs(of: credential, pairs, isStaging: false).all
-        + (offered.map { [KnownPairs.Known($0.pair, in: stage)] } ?? []))
+    let own = KnownPairs(of: credential, pairs, isStaging: false)
+    let known = offered.map { own.adding(KnownPairs.Known($0.pair, in: stage)) } ?? own
     let seen: Observation
     do { seen = try await ask { try await self.provider.observe(known: known) } } catch let error as ProviderError {
       throw RotationError(
@@ -36,10 +36,15 @@ extension RotationRun {
         hint: error.hint ?? "`relatch adopt \(name) --stdin` takes the pair from standard input",
         retryAfter: error.retryAfter)
     }
-    try await reconcileAdopting(seen)
-    try requireStranger(seen)
-    try requireOutlived(seen)
-    let made = try await primary(seen, offered)
+    let made: ObservedPair
+    if let offered, let beside = try await accepted(offered, beside: seen) {
+      made = beside
+    } else {
+      try await reconcileAdopting(seen)
+      try requireStranger(seen)
+      try requireOutlived(seen)
+      made = try await primary(seen, offered)
+    }
     let pair = try Pair(clientID: made.clientID.secret.clone(), clientSecret: secret(of: made))
     do { _ = try await ask { try await self.provider.grant(pair) } } catch let error as ProviderError {
       throw RotationError(error, while: "adopting the primary pair", name)
@@ -101,11 +106,7 @@ extension RotationRun {
 
   private func requireStranger(_ seen: Observation) throws {
     guard let (number, _) = pairs.first(where: { seen.primary.matches($0.value) }) else { return }
-    guard credential.version(in: .staged) == nil else {
-      throw RotationError(
-        .held, "\(name): a rotation is under way, and its pair is staged; nothing is adopted before it ends",
-        hint: "`relatch resume \(name)` finishes it, `relatch abort \(name)` gives it up")
-    }
+    guard credential.version(in: .staged) == nil else { throw isUnderWay }
     guard number != activeNumber else {
       throw RotationError(
         .nothingUnfinished, "\(name): version \(number), the active one, is primary: there is nothing to adopt")
@@ -115,13 +116,36 @@ extension RotationRun {
       hint: "make version \(activeNumber) primary again at the provider")
   }
 
+  /// What is `offered`, as the provider has it beside its primary pair; nil if it is not there. Throws `held` while a rotation
+  /// is under way, and `foreignPrimary` where only the primary pair can be what is in use, or a third is there that may be.
+  private func accepted(_ offered: OfferedPair, beside seen: Observation) async throws -> ObservedPair? {
+    guard let other = seen.others.first(where: { $0.matches(offered.pair) }),
+      !pairs.values.contains(where: { other.matches($0) })
+    else { return nil }
+    guard provider.replacement == .overlap else { throw isNotPrimary }
+    guard credential.version(in: .staged) == nil else { throw isUnderWay }
+    try await requireNoneMadeSince(beside: offered, seen)
+    return ObservedPair(
+      place: .staged, handle: other.handle, clientID: SharedSecret(try offered.pair.clientID.clone()),
+      clientSecret: SharedSecret(try offered.pair.clientSecret.clone()), expires: other.expires,
+      registrationToken: offered.pair.registrationToken, sharesClientID: other.sharesClientID)
+  }
+
+  private var isNotPrimary: RotationError {
+    RotationError(
+      .foreignPrimary, "\(name): the pair given is not the provider's primary one",
+      hint: "read the primary pair at the provider, and give that one")
+  }
+
+  private var isUnderWay: RotationError {
+    RotationError(
+      .held, "\(name): a rotation is under way, and its pair is staged; nothing is adopted before it ends",
+      hint: "`relatch resume \(name)` finishes it, `relatch abort \(name)` gives it up")
+  }
+
   private func primary(_ seen: Observation, _ offered: OfferedPair?) async throws -> ObservedPair {
     if let offered {
-      guard seen.primary.matches(offered.pair) else {
-        throw RotationError(
-          .foreignPrimary, "\(name): the pair given is not the provider's primary one",
-          hint: "read the primary pair at the provider, and give that one")
-      }
+      guard seen.primary.matches(offered.pair) else { throw isNotPrimary }
       return ObservedPair(
         place: .primary, handle: "", clientID: SharedSecret(try offered.pair.clientID.clone()),
         clientSecret: SharedSecret(try offered.pair.clientSecret.clone()), expires: nil,

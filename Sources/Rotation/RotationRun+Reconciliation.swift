@@ -39,16 +39,30 @@ extension RotationRun {
   }
 
   /// Where a provider calls no pair primary, the active one is there beside what replaced it after the backup, and that may be
-  /// what is in use now. It bears the credential's mark, as what a lost answer left does, and would be cleared away like that.
-  private func requireNoneMadeSince(_ seen: Observation, _ last: Timestamp, _ active: UInt64) throws {
-    guard seen.others.contains(where: { other in other.isMarked && !pairs.values.contains { other.matches($0) } })
-    else { return }
+  /// what is in use now: the next rotation, or the end of a leak, would clear it away. Throws if there is such a one.
+  private func requireNoneMadeSince(
+    _ seen: Observation, _ last: Timestamp, _ active: UInt64, offered: Pair? = nil
+  ) throws {
+    let mayBeInUse = seen.others.contains { other in
+      (other.isMarked || provider.replacement == .overlap && other.place != .expired)
+        && !pairs.values.contains { other.matches($0) } && offered.map(other.matches) != true
+    }
+    guard mayBeInUse else { return }
     throw RotationError(
       .foreignPrimary,
       "\(name): the vault was restored from a backup whose log ends at \(last), and beside version"
-        + " \(active) the provider has a pair that was made for this credential and that the vault does not have",
-      hint: "nothing was changed; if that pair is in use, add it under another name (`relatch add`) and use that;"
-        + " if not, delete it at the provider; then run this again")
+        + " \(active) the provider has \(offered == nil ? "a" : "another") pair that the vault does not have",
+      hint: "nothing was changed; if that pair is in use: `relatch adopt \(name) --stdin` takes it over;"
+        + " if not, delete it at the provider, then run this again")
+  }
+
+  /// The same before a pair that is `offered` is taken over from beside the active one: a third may be in use.
+  func requireNoneMadeSince(beside offered: OfferedPair, _ seen: Observation) async throws {
+    let credential = credential
+    guard let restoration = try await runner.vault.read({ try $0.restoration(unreconciled: credential) }) else {
+      return
+    }
+    try requireNoneMadeSince(seen, restoration.last, activeNumber, offered: offered.pair)
   }
 
   /// Where the provider shows nothing that the vault does not know, a person has to say that there is nothing.

@@ -114,8 +114,8 @@ final class ProviderBench: Sendable {
 
   /// The same with the pairs that the engine would give to `observe`.
   func known(isStaging: Bool = false) async throws -> KnownPairs {
-    KnownPairs(
-      try await saved().map { .init($0.pair, in: $0.version.stage, handle: $0.version.handle) }, isStaging: isStaging)
+    let pairs = try await saved().map { ($0.version.number, $0.pair) }
+    return KnownPairs(of: try await credential(), Dictionary(uniqueKeysWithValues: pairs), isStaging: isStaging)
   }
 
   func stop() async { await transport.shutdown() }

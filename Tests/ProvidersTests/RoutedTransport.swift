@@ -52,7 +52,7 @@ func pair(_ id: String, _ secret: String = echo) throws -> Pair {
 }
 
 /// What a vault knows that has one pair, the active one.
-func known(_ id: String) throws -> KnownPairs { KnownPairs([.init(try pair(id), in: .active)]) }
+func known(_ id: String) throws -> KnownPairs { KnownPairs([.init(try pair(id), in: .active)], mark: "relatch-0") }
 
 func provider(_ transport: RoutedTransport, _ more: [String: String] = [:]) throws -> SalesforceProvider {
   try SalesforceProvider(

@@ -8,8 +8,10 @@ final class FakeSystem: CredentialProvider {
   struct State: Sendable {
     /// In the order in which they were made; with cut-over the last alone is accepted.
     var accepted: [String]
-    /// Those that bear the credential's mark. Their secrets are not shown.
+    /// Those that bear the credential's mark, and are listed for who asks with that. Their secrets are not shown.
     var marked: Set<String> = []
+    /// Those that bear no mark, and are listed all the same.
+    var listed: Set<String> = []
     /// Refused, although they are there.
     var refused: Set<String> = []
     var made = 1
@@ -53,7 +55,9 @@ final class FakeSystem: CredentialProvider {
 
   func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
     try note("observe")
-    let (accepted, marked) = state.withLock { ($0.accepted, $0.marked) }
+    let (accepted, listed, all) = state.withLock { ($0.accepted, $0.listed, $0.marked) }
+    // A credential's mark is the program's name and an identifier.
+    let marked = known.mark.hasPrefix("relatch-") ? all : []
     guard let newest = accepted.last else { throw ProviderError(.notFound, "there is nothing") }
     let stages = known.all.map { (id: Self.name($0.pair.clientID), stage: $0.stage) }
     let active = stages.last { $0.stage == .active }?.id
@@ -70,11 +74,11 @@ final class FakeSystem: CredentialProvider {
     let primary = active.flatMap { accepted.contains($0) ? $0 : nil } ?? staged ?? newest
     for id in accepted where id != primary {
       let stage = stages.last { $0.id == id }?.stage
-      if stage == nil, !marked.contains(id) { continue }
+      if stage == nil, !marked.contains(id), !listed.contains(id) { continue }
       others.append(
         try Self.observed(
           id, stage == .previous || stage == .active ? .replaced : .staged, isShown: stage != nil,
-          isMarked: marked.contains(id)))
+          isMarked: stage == nil && marked.contains(id)))
     }
     return Observation(consumer: "one", primary: try Self.observed(primary, .primary), others: others)
   }

@@ -35,25 +35,54 @@ struct ReplacementTests {
 
   @Test(
     "a restored vault takes its active pair for what is in use only if nothing was made since",
-    arguments: [true, false])
-  func overlapRestored(isThere: Bool) async throws {
+    arguments: [true, false], [true, false])
+  func overlapRestored(isThere: Bool, isMarked: Bool) async throws {
     let (bench, system) = (try await Bench(), FakeSystem(.overlap))
     try await restored(bench)
     system.state.withLock { state in
       state.accepted = isThere ? ["id-1", "id-9"] : ["id-9"]
-      state.marked = ["id-9"]
+      if isMarked { state.marked = ["id-9"] } else { state.listed = ["id-9"] }
     }
-    for goal in [RotationRunner.Goal.rotate, .rotateReplacingPrevious, .resume, .abort, .retire, .scheduled] {
-      #expect(await bench.code(goal, at: system) == .foreignPrimary, "\(goal)")
-    }
+    var goals = [RotationRunner.Goal.rotate, .rotateReplacingPrevious, .resume, .abort, .retire, .scheduled]
+    if isThere { goals.append(.adopt(nil)) }
+    for goal in goals { #expect(await bench.code(goal, at: system) == .foreignPrimary, "\(goal)") }
     #expect(Set(system.calls) == ["observe"])
     #expect(system.state.withLock { $0.accepted }.contains("id-9"))
-    guard !isThere else { return }
+    // Whoever has it says that it is in use.
     guard case .promoted(active: 2, previous: [1], _) = try await bench.run(offer("id-9"), at: system) else {
       Issue.record("not adopted")
       return
     }
     #expect(try await bench.run(.retire, at: system) == .settled(active: 2))
+    #expect(system.state.withLock { $0.accepted } == ["id-9"])
+  }
+
+  @Test("a leak ends no pair that a restored vault does not have, and that may be in use", arguments: [true, false])
+  func restoredLeak(isMarked: Bool) async throws {
+    let (bench, system) = (try await Bench(), FakeSystem(.overlap))
+    try await restored(bench)
+    system.state.withLock { state in
+      state.accepted = ["id-1", "id-9"]
+      if isMarked { state.marked = ["id-9"] } else { state.listed = ["id-9"] }
+    }
+    #expect(await bench.code(leak(upTo: 1), at: system) == .foreignPrimary)
+    #expect(Set(system.calls) == ["observe"])
+    #expect(system.state.withLock { $0.accepted } == ["id-1", "id-9"])
+  }
+
+  @Test("a restored vault takes no pair over beside which a third is there that may be in use")
+  func severalMadeSince() async throws {
+    let (bench, system) = (try await Bench(), FakeSystem(.overlap))
+    try await restored(bench)
+    system.state.withLock { state in
+      state.accepted = ["id-1", "id-8", "id-9"]
+      state.marked = ["id-8", "id-9"]
+    }
+    #expect(await bench.code(try offer("id-9"), at: system) == .foreignPrimary)
+    #expect(Set(system.calls) == ["observe"])
+    system.state.withLock { $0.accepted = ["id-1", "id-9"] }
+    _ = try await bench.run(offer("id-9"), at: system)
+    #expect(try await bench.credential().version(in: .active)?.number == 2)
   }
 
   @Test(

@@ -236,7 +236,7 @@ final class ChecklistBench {
   }
 
   private func look() async throws -> Observation {
-    try await elsewhere().observe(known: KnownPairs([.init(pair, in: .active)]))
+    try await elsewhere().observe(known: KnownPairs([.init(pair, in: .active)], mark: "elsewhere"))
   }
 
   func stageElsewhere() async throws -> ObservedPair { try await elsewhere().stage(look()) }

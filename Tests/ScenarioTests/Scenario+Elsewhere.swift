@@ -41,7 +41,8 @@ extension Scenario {
       of: "crm", choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairUsed, now: clock.now())
     let result: Result<Void, any Error>
     do {
-      result = .success(try await body(provider, KnownPairs(known.map { .init($0.pair, in: $0.version.stage) })))
+      result = .success(
+        try await body(provider, KnownPairs(known.map { .init($0.pair, in: $0.version.stage) }, mark: "elsewhere")))
     } catch { result = .failure(error) }
     await transport.shutdown()
     // The order of requests and entries is asked of our own runs alone.

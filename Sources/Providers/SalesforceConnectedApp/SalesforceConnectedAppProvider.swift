@@ -23,7 +23,7 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider 
     private(set) var hasApplied = false
     private(set) var hasCancelled = false
     private(set) var current: Pair?
-    private(set) var known = KnownPairs([])
+    private(set) var known = KnownPairs([], mark: "")
 
     func noteApplied() { hasApplied = true }
 
@@ -111,7 +111,7 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider 
   private func currentPair() async throws(ProviderError) -> Pair {
     if let current = await heard.current { return current }
     let person = try asked()
-    let typed = try await typed(steps.shown(), steps.currentPrompts, beside: KnownPairs([]))
+    let typed = try await typed(steps.shown(), steps.currentPrompts, beside: KnownPairs([], mark: ""))
     let isOurs = await heard.known.pairs.contains { Self.isSame($0, typed) }
     if !isOurs {
       guard try await accepts(typed) else {

@@ -34,7 +34,8 @@ let providerTargets = [
     let answer = Answer(status: statuses[Int(status) % statuses.count], body: bytes)
     let provider = try provider(answering: answer, token: token)
     wait {
-      guard let seen = try? await provider.observe(known: KnownPairs([.init(pair, in: .active)])) else { return }
+      guard let seen = try? await provider.observe(known: KnownPairs([.init(pair, in: .active)], mark: "relatch-0"))
+      else { return }
       require(seen.others.allSatisfy { !$0.handle.contains("/") }, "a handle that is a path")
       _ = try? await provider.stage(seen)
       try? await provider.promote(handle: "889000000000001", seen)
