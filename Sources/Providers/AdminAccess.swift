@@ -27,6 +27,16 @@ package struct AdminAccess: Sendable {
     self.settings = settings
     self.pair = pair
   }
+
+  /// Fails with `configuration` if the credential administers itself: where making a new secret ends the old one, nobody could
+  /// read the new one again after a lost answer.
+  func requireAnother() throws(ProviderError) {
+    guard isSelf else { return }
+    throw ProviderError(
+      .configuration,
+      "the credential administers itself, and its pair ends as the new one is made: nobody could read that one again",
+      hint: "name another credential by --admin, whose pair does not end with it", step: .admin)
+  }
 }
 
 /// One administering token for many requests: asked for once, however many wait for it, and again when it has ended.

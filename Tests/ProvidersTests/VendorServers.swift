@@ -23,11 +23,13 @@ final class VendorServer: ProviderHouse {
     var showsSecret = true
     /// Whether a replaced secret goes on for a time.
     var keepsOld = false
+    /// What a secret's identifier begins with.
+    var identifier = "0000000a"
 
     mutating func make(_ name: String? = nil) -> Secret {
       made += 1
       // Like a vendor's: with characters that a form must encode.
-      let secret = Secret(id: "0000000a-\(made)", text: "\(made)~+/=\(UUID().uuidString)", name: name)
+      let secret = Secret(id: "\(identifier)-\(made)", text: "\(made)~+/=\(UUID().uuidString)", name: name)
       secrets.append(secret)
       return secret
     }

@@ -134,6 +134,33 @@ struct VendorTests {
     await doubtful.stop()
   }
 
+  @Test("Entra's password is not taken whose identifier is none, and another is made") func entraIdentifier()
+    async throws
+  {
+    let server = try VendorServer.entra()
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    server.change { $0.identifier = "{x}" }
+    let found = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(found.code == .provider(.malformed), "\(found.text)")
+    #expect(try await bench.saved().count == 1)
+    await bench.stop()
+  }
+
+  @Test(
+    "what ends as another is made does not administer itself: nobody could read the new one again",
+    arguments: ["auth0", "keycloak"])
+  func itself(_ kind: String) async throws {
+    let server = kind == "auth0" ? try VendorServer.auth0() : try VendorServer.keycloak(policy: false)
+    defer { server.server.stop() }
+    let tenancy = try await server.tenancy()
+    let bench = try await ProviderBench(Tenancy(provider: kind, settings: tenancy.settings, pair: tenancy.pair))
+    let found = await failure { _ = try await bench.provider() }
+    #expect(found?.code == .configuration && found?.description.contains("administers itself") == true)
+    #expect(server.server.requests.isEmpty)
+    await bench.stop()
+  }
+
   @Test("an application that is not the pair's own is not rotated", arguments: ["auth0", "entra"])
   func another(_ kind: String) async throws {
     let server = kind == "auth0" ? try VendorServer.auth0() : try VendorServer.entra()

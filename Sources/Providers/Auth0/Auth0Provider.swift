@@ -56,6 +56,7 @@ package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer {
         hint: "add it under another name, with --set client=…")
     }
     self.client = client
+    try admin.requireAnother()
     let server = try Endpoint(serverSetting: "url", of: admin.settings)
     try tenant.requireSameServer(as: server, admin.name)
     credentials = try Self.credentials(settings, tenant, settings["audience"])

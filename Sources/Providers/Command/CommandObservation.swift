@@ -40,6 +40,10 @@ struct CommandObservation {
       {
         guard one.known == nil || one.known == named else { throw malformed("known and handle are of two pairs") }
         one.known = named
+      } else if replacement == .overlap, let handle = one.handle, let index = one.known,
+        let ours = known.all[index].handle, ours != handle
+      {
+        throw malformed("known and handle are of two pairs")
       }
       guard !all.contains(where: { $0.known != nil && $0.known == one.known }) else {
         throw malformed("a pair is there twice")

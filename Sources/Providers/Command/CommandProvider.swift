@@ -35,6 +35,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
         hint: "add it under another name, with --set program=/…")
     }
     self.arguments = arguments
+    if self.settings.replacement == .cutOver { try admin.requireAnother() }
     self.admin = admin
     self.transport = transport
   }
@@ -100,7 +101,8 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     }
     // By a handle of another pair that one would be deleted.
     let isTaken = ([observation.primary] + observation.others).contains { seen in
-      !seen.handle.isEmpty && seen.handle == made.handle && !seen.clientID.secret.isEqual(to: id.secret)
+      !seen.handle.isEmpty && seen.handle == made.handle
+        && !(seen.isMarked && seen.clientID.secret.isEqual(to: id.secret))
     }
     guard !isTaken || replacement == .cutOver else {
       throw ProviderError(

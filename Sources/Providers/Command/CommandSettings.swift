@@ -31,7 +31,7 @@ struct CommandSettings: Sendable {
       lostAnswer:
         "the program is asked what there is; a request to make a pair bears a key, and the same key never makes a second one"
     ),
-    administrator: "the credential whose pair the program gets to work with, or itself",
+    administrator: "the credential whose pair the program gets to work with; or itself, but not with cut-over",
     documents: [
       .init("RFC 8259, JSON", "https://www.rfc-editor.org/rfc/rfc8259"),
       .init("sysexits.h(3head)", "https://man7.org/linux/man-pages/man3/sysexits.h.3head.html"),

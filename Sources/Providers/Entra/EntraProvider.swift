@@ -104,6 +104,14 @@ package struct EntraProvider: ProviderKind, TokenIssuer {
     let expires: Timestamp?
   }
 
+  /// A key identifier is a UUID; it becomes a handle.
+  private static func isPlain(_ keyID: String) -> Bool {
+    (1...64).contains(keyID.utf8.count)
+      && keyID.utf8.allSatisfy {
+        $0 == 0x2D || (48...57).contains($0) || (65...70).contains($0) || (97...102).contains($0)
+      }
+  }
+
   package func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
     let answer = try await call.send(
       .get, graph.path("/v1.0/applications/\(object)?$select=appId,passwordCredentials"))
@@ -119,10 +127,7 @@ package struct EntraProvider: ProviderKind, TokenIssuer {
     }
     var passwords: [Password] = []
     for entry in list {
-      guard let keyID = answer.text(entry["keyId"]), (1...64).contains(keyID.utf8.count),
-        keyID.utf8.allSatisfy({
-          $0 == 0x2D || (48...57).contains($0) || (65...70).contains($0) || (97...102).contains($0)
-        })
+      guard let keyID = answer.text(entry["keyId"]), Self.isPlain(keyID)
       else { throw ProviderError(.malformed, "a password has no key identifier", status: answer.status) }
       passwords.append(
         Password(
@@ -179,7 +184,9 @@ package struct EntraProvider: ProviderKind, TokenIssuer {
       .post, graph.path("/v1.0/applications/\(object)/addPassword"),
       .json(JSONValue.object(["passwordCredential": password]).canonicalText))
     let node = try answer.json(mayHaveActed: true)
-    guard let secret = answer.secret(node["secretText"]), let keyID = answer.text(node["keyId"]) else {
+    guard let secret = answer.secret(node["secretText"]), let keyID = answer.text(node["keyId"]),
+      Self.isPlain(keyID)
+    else {
       throw ProviderError(
         .malformed, "the answer to addPassword shows none", mayHaveActed: true, status: answer.status)
     }

@@ -74,6 +74,8 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer {
     server = place.server
     secretPath = "\(place.base)/admin/realms/\(place.realm)/clients/\(client)/client-secret"
     credentials = try Self.credentials(settings)
+    // With a rotation policy the old secret goes on; whether the realm has one is not to be seen before.
+    try admin.requireAnother()
     try server.requireSameServer(as: Self.place(admin.settings).server, admin.name)
     call = AdministeredCall(
       admin: admin, credentials: try Self.credentials(admin.settings), http: ManagementCall(transport: transport))

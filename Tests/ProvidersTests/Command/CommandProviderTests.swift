@@ -159,6 +159,7 @@ struct CommandProviderTests {
       #"{"replacement":"overlap","pairs":[{"known":-1,"handle":"k2"}]}"#,
       #"{"replacement":"overlap","pairs":[{"known":"1","handle":"k2"}]}"#,
       #"{"replacement":"overlap","pairs":[{"known":1,"handle":"k2"},{"known":1,"handle":"k3"}]}"#,
+      #"{"replacement":"overlap","pairs":[{"known":1,"handle":"k3"}]}"#,
       #"{"replacement":"overlap","pairs":[{"known":1}]}"#,
       #"{"replacement":"overlap","pairs":[{"known":1,"handle":"a b"}]}"#,
       #"{"replacement":"overlap","pairs":[{"known":1,"handle":""}]}"#,
@@ -234,6 +235,16 @@ struct CommandProviderTests {
     let seen = try await provider.observe(known: known)
     let found = await failure { _ = try await provider.stage(seen) }
     #expect(found?.code == code && found?.mayHaveActed == mayHaveActed, "\(String(describing: found))")
+  }
+
+  @Test func `what ends as another is made does not administer itself`() async throws {
+    let found = await failure {
+      _ = try CommandProvider(
+        settings: ["program": "/x", "replacement": "cut-over"],
+        admin: AdminAccess(name: "crm", settings: [:], isSelf: true) { try pair("crm") },
+        transport: RoutedTransport(always: .init(status: 500)))
+    }
+    #expect(found?.code == .configuration && found?.description.contains("administers itself") == true)
   }
 
   @Test func `a pair that nobody saw is not deleted, and nobody's is not promoted`() async throws {
