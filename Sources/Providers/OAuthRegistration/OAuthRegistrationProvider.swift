@@ -138,7 +138,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
         hint: #"add it anew with three members: {"client_id":"…","client_secret":"…","registration_access_token":"…"}"#)
     }
     let answer: ManagementCall.Answer
-    do { answer = try await http.send(.get, settings.endpoint(of: pair), token: token) } catch
+    do { answer = try await http.send(.get, settings.endpoint(of: pair.clientID), token: token) } catch
       where [
         .notPermitted, .notFound,
       ].contains(error.code)
@@ -194,7 +194,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
   /// Cut-over: the same client again, for which the server makes another secret (RFC 7592 §2.2).
   private func replaceSecret(of pair: Pair, _ client: RegisteredClient) async throws(ProviderError) -> ObservedPair {
     let answer = try await http.send(
-      .put, settings.endpoint(of: pair), token: pair.registrationToken,
+      .put, settings.endpoint(of: pair.clientID), token: pair.registrationToken,
       body: .secret(client.metadata(forAnother: false)))
     let changed = try RegisteredClient(answer, mayHaveActed: true)
     guard let secret = changed.clientSecret else {
@@ -235,7 +235,8 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     guard let id = made.clientID, let secret = made.clientSecret, let management = made.registrationToken else {
       throw ProviderError(
         .configuration,
-        "\(registration.host) registered a client and did not give out its secret or what manages it: it stays there unused",
+        "\(registration.host) registered a client and did not give out its secret or what manages it: "
+          + (await unregister(made) ? "it was deleted" : "it stays there unused"),
         hint: "see that the server has RFC 7592, and gives a client that authenticates by a secret one")
     }
     return ObservedPair(
@@ -243,19 +244,22 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
       registrationToken: management)
   }
 
+  /// Deletes what was made and is of no use; returns whether that is known to have worked.
+  private func unregister(_ made: RegisteredClient) async -> Bool {
+    guard let id = made.clientID, let token = made.registrationToken,
+      let place = try? settings.endpoint(of: id.secret)
+    else { return false }
+    return (try? await http.send(.delete, place, token: token)) != nil
+  }
+
   /// Nothing there: both clients are accepted alike.
   package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}
 
   package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
     guard replacement != .cutOver, let seen = observation.others.first(where: { $0.handle == handle }),
-      let token = seen.registrationToken, let secret = seen.clientSecret
+      let token = seen.registrationToken
     else { throw ProviderError(.configuration, "there is no second client to delete") }
-    let pair: Pair
-    do {
-      pair = try Pair(
-        clientID: seen.clientID.secret.clone(), clientSecret: secret.secret.clone(), registrationToken: token)
-    } catch { throw ProviderError(.malformed, "there is no memory for a pair") }
-    _ = try await http.send(.delete, settings.endpoint(of: pair), token: token)
+    _ = try await http.send(.delete, settings.endpoint(of: seen.clientID.secret), token: token)
   }
 
   package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {

@@ -103,10 +103,10 @@ struct OAuthRegistrationSettings: Sendable {
       hint: "use mode=overlap; or, if the server's documents say that it keeps the token, --set keeps-token=yes")
   }
 
-  /// Where `client` is managed. Its identifier has to stand there, as the RFC wants it.
-  func endpoint(of client: Pair) throws(ProviderError) -> Endpoint {
+  /// Where the client `clientID` is managed. Its identifier has to stand there, as the RFC wants it.
+  func endpoint(of clientID: borrowing SecretBytes) throws(ProviderError) -> Endpoint {
     guard let clientURL else { throw ProviderError(.configuration, "setting registration-url is missing") }
-    let id = client.clientID.withUnsafeBytes { String(decoding: FormEncoding.encoded($0), as: UTF8.self) }
+    let id = clientID.withUnsafeBytes { String(decoding: FormEncoding.encoded($0), as: UTF8.self) }
     do { return try Endpoint(clientURL.before + id + clientURL.after) } catch {
       throw ProviderError(.configuration, "the client's identifier does not fit into client-url")
     }

@@ -188,6 +188,18 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
+  @Test("a client that is registered and of no use is deleted again") func useless() async throws {
+    var ways = RegistrationServer.Ways()
+    (ways.givesSecret, ways.showsSecret) = (false, false)
+    let server = try RegistrationServer(mode: "overlap", ways)
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    let found = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(found.code == .provider(.configuration) && found.text.contains("it was deleted"), "\(found.text)")
+    #expect(server.count == 1)
+    await bench.stop()
+  }
+
   // MARK: - Cut-over
 
   @Test("with cut-over a new pair that is made cannot be given up, and is proved for as long as it takes")

@@ -14,6 +14,8 @@ final class RegistrationServer: ProviderHouse {
   }
 
   struct Ways: Sendable {
+    /// A registration gives out a secret.
+    var givesSecret = true
     /// A PUT makes another secret.
     var changesSecret = true
     /// A client's registration shows its secret.
@@ -135,7 +137,7 @@ final class RegistrationServer: ProviderHouse {
     members["registration_access_token"] = client.token
     members["registration_client_uri"] = "/register/\(id)"
     members["client_secret_expires_at"] = 0
-    if isNew || state.ways.showsSecret { members["client_secret"] = client.secret }
+    if isNew && state.ways.givesSecret || state.ways.showsSecret { members["client_secret"] = client.secret }
     return .json(status, members)
   }
 
