@@ -93,6 +93,8 @@ extension RotationRun {
             throw RotationError(.held, "\(name): another run began rotation \(credential.rotation) meanwhile")
           }
           for step in steps {
+            // What is durable after all, whatever the store said, is not done to the record twice.
+            try credential.requireNext(step: step.number)
             try step.apply(to: &credential)
             credential = try change.saveStep(
               credential, step: step.number, EventName(RotationJournal.prefix + step.event.name), step.fields,
@@ -147,7 +149,8 @@ extension RotationRun {
     } catch {
       // Nobody is to wait for a run that has ended, whatever it could not write.
       try? await runner.vault.store.write { try $0.release(lease) }
-      throw error
+      // It was durable already: the store was wrong when it said that it was not, and the run has told that.
+      guard (error as? VaultError)?.code == .alreadyExists, case .failure = result else { throw error }
     }
     return try result.get()
   }

@@ -52,10 +52,13 @@ final class FullStore: Store {
   private let base: any Store
   private let left: Mutex<Int>
   private let failing: Int
+  private let writesAll: Bool
 
-  /// `failing` is how many writes fail before there is room again; nil for all.
-  init(_ base: any Store, after writes: Int, failing: Int? = nil) {
+  /// `failing` is how many writes fail before there is room again; nil for all. With `writesAll` they are written, and fail to
+  /// say so.
+  init(_ base: any Store, after writes: Int, failing: Int? = nil, writesAll: Bool = false) {
     self.base = base
+    self.writesAll = writesAll
     self.failing = failing ?? .max
     left = Mutex(writes)
   }
@@ -73,6 +76,7 @@ final class FullStore: Store {
       left -= 1
       return left >= 0 || -left > failing
     }
+    if !mayWrite, writesAll { _ = try await base.write(body) }
     guard mayWrite else { throw StorageError(.cannotWrite, "the disk is full") }
     return try await base.write(body)
   }

@@ -32,6 +32,23 @@ struct FullStoreScenarioTests {
     }
   }
 
+  @Test("that wrote, and says that it did not, is told as what it is, and nothing is done twice", arguments: 0...12)
+  func unconfirmed(writes: Int) async throws {
+    try await Scenario.with(policy: ["grace": "0s"]) { scenario in
+      let store = FullStore(scenario.store, after: writes, failing: 1, writesAll: true)
+      let result = await scenario.attempt(over: store)
+      if case .failure(let error) = result {
+        let isStore = (error as? StorageError)?.code == .cannotWrite
+        #expect(isStore, "\(writes) writes: \(error)")
+      }
+      try await scenario.catchUp()
+      try await scenario.checkLaws("\(writes) writes: \(result)", died: true)
+      let next = await scenario.attempt()
+      #expect(next.isSettled, "\(writes) writes: \(next)")
+      try await scenario.checkLaws("\(writes) writes, then \(next)")
+    }
+  }
+
   @Test("for a moment only loses no pair that was made: it is written when the run ends", arguments: 0...12)
   func fullForAMoment(writes: Int) async throws {
     try await Scenario.with(policy: ["grace": "0s"]) { scenario in

@@ -147,11 +147,16 @@ package struct Credential: Hashable, Sendable {
 
   /// Counts `step` of the newest rotation, which is the next one: 0 begins a rotation. Throws `alreadyExists` otherwise.
   mutating func count(step: UInt32) throws(VaultError) {
+    try requireNext(step: step)
+    steps = step + 1
+  }
+
+  /// Throws `alreadyExists` unless `step` of the newest rotation is the next one.
+  package func requireNext(step: UInt32) throws(VaultError) {
     guard step == 0 || step == steps, step < .max else {
       throw VaultError(
         .alreadyExists, "\(name) has journalled \(steps) steps of rotation \(rotation), step \(step) is not next")
     }
-    steps = step + 1
   }
 
   /// Notes how far the newest rotation is: whether it has ended, and until when it leaves the replaced pair alone, if that
