@@ -37,6 +37,20 @@ struct RemoveTests {
     #expect(try await place.logIsWhole())
   }
 
+  @Test("that leaked and was not seen to be refused is no less owed than what was replaced") func leaked() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    try await place.org.fault("dropBefore", nil, "*")
+    #expect(try await place.relatch("revoke", "crm", "--reason", "x").code == 69)
+    _ = try await place.relatch("abort", "crm")
+    try await place.org.clearFaults()
+    _ = try await place.relatch("abort", "crm")
+    let kept = try await place.relatch("remove", "crm")
+    expectFailure(kept, 64, "version 1, which leaked and was not seen to be refused")
+    let removed = try await place.relatch("remove", "crm", "--forget-debts", "--json")
+    #expect(removed.code == 0 && removed.outputText.contains(#""forgotten":[1]"#), "\(removed.outputText)")
+  }
+
   @Test("is asked about at a terminal, and not with --yes")
   func asked() async throws {
     let app = try await ConnectedApp()

@@ -57,6 +57,15 @@ extension Credential {
     return staged.number <= leak.version
   }
 
+  /// What the provider may accept and nobody would see refused if the credential were forgotten: what is staged or owed, and the
+  /// active version if it leaked.
+  package var unended: [Version] {
+    let debts = Set(debts.map(\.number))
+    return versions.filter { version in
+      version.stage == .staged || debts.contains(version.number) || version.stage == .active && isActiveLeaked
+    }
+  }
+
   /// The debts that leaked: no grace spares them.
   package var leakedDebts: [Version] { debts.filter { $0.number <= leak?.version ?? 0 } }
 

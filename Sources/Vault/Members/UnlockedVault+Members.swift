@@ -166,7 +166,7 @@ extension UnlockedVault {
 
   /// Removes a credential with all its pairs, which nobody can open afterwards, and returns what it was. Its name may be used
   /// again. Throws `notFound`; `notPermitted` unless this member is an owner; `invalidInput` if it administers others, or,
-  /// unless `forgettingDebts`, if a pair of it is staged or still owed. What `check` throws keeps it, too: it belongs to the
+  /// unless `forgettingDebts`, if a pair of it is staged or still owed, or the active one leaked. What `check` throws keeps it, too: it belongs to the
   /// same step.
   package func remove(
     _ credential: String, forgettingDebts: Bool, now: Timestamp,
@@ -180,12 +180,13 @@ extension UnlockedVault {
         throw VaultError(
           .invalidInput, "\(credential) administers \(other.name), which could not be rotated without it")
       }
-      let owed = record.versions.filter { $0.stage == .staged } + record.debts
+      let owed = record.unended
       guard owed.isEmpty || forgettingDebts else {
         throw VaultError(
           .invalidInput,
           "\(credential) has \(owed.count == 1 ? "a pair" : "\(owed.count) pairs") that the provider may accept and nobody would"
-            + " know of any more: version \(owed.map { String($0.number) }.joined(separator: ", "))")
+            + " know of any more: version \(owed.map { String($0.number) }.joined(separator: ", "))"
+            + (record.leak == nil ? "" : ", which leaked and was not seen to be refused"))
       }
       try change.remove(record)
       return record

@@ -9,8 +9,8 @@ struct RemoveCommand: AsyncParsableCommand {
     commandName: "remove", abstract: "Remove a credential with all its pairs: nobody can open them afterwards.",
     discussion: """
       Nothing is asked of the provider: its pairs stay what they are there. A credential that administers others is not \
-      removed, nor one with an unfinished rotation or with a pair that is staged or still owed, unless --forget-debts says \
-      so. What was delivered to sinks stays where it is.
+      removed, nor one with an unfinished rotation or with a pair that is staged, still owed, or leaked and not \
+      replaced, unless --forget-debts says so. What was delivered to sinks stays where it is.
 
       At a terminal it asks first; what comes from a pipe or a script without one is not asked.
       """)
@@ -33,7 +33,7 @@ struct RemoveCommand: AsyncParsableCommand {
     let removed = try await vault.removeIdle(
       name, forgettingDebts: forgetDebts, now: WallClock.now(), isGone: RunHolder.isGone)
     KeptTokens(of: places).forget(removed.id)
-    let forgotten = (removed.versions.filter { $0.stage == .staged } + removed.debts).map(\.number).sorted()
+    let forgotten = removed.unended.map(\.number)
     let report = Report(options)
     try report.confirmation(
       .object([
