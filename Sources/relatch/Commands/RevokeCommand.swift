@@ -133,7 +133,7 @@ struct RevokeCommand: AsyncParsableCommand {
     let (names, provider, exposedTo, version) = (names, provider, exposedTo, newest)
     let member = vault.member
     if let tag {
-      return try await vault.rotatable(with: tag).map { LeakedVersion(credential: $0, version: nil) }
+      return try await vault.rotatable(with: tag, isLeak: true).map { LeakedVersion(credential: $0, version: nil) }
     }
     if let provider, names.isEmpty {
       _ = try providerKind(provider)
@@ -146,20 +146,32 @@ struct RevokeCommand: AsyncParsableCommand {
           hint: "`relatch list` names the provider of each")
       }
     }
-    return try await vault.read { view in
+    let (leaks, others) = try await vault.read { view in
       if let exposedTo {
-        return try view.exposures(to: exposedTo).filter { $0.isToBeRotated || !$0.owed.isEmpty }
-          .map { LeakedVersion(credential: $0.credential, version: $0.newestVersion) }
+        let exposed = try view.exposures(to: exposedTo).filter { $0.isToBeRotated || !$0.owed.isEmpty }
+        return (exposed.map { LeakedVersion(credential: $0.credential, version: $0.newestVersion) }, [String]())
       }
       guard names.isEmpty else {
         var seen: Set<String> = []
         if let version { try requireVersion(version, of: view.credential(names[0])) }
-        return names.filter { seen.insert($0).inserted }.map { LeakedVersion(credential: $0, version: version) }
+        return (
+          names.filter { seen.insert($0).inserted }.map { LeakedVersion(credential: $0, version: version) }, [String]()
+        )
       }
-      return try view.rotatable(by: member)
-        .filter { name in provider.map { (try? view.credential(name))?.provider ?? $0 == $0 } ?? true }
-        .map { LeakedVersion(credential: $0, version: nil) }
+      let meant = try view.names().filter { name in
+        provider.map { (try? view.credential(name))?.provider ?? $0 == $0 } ?? true
+      }
+      let revocable = Set(try view.revocable(by: member))
+      return (
+        meant.filter(revocable.contains).map { LeakedVersion(credential: $0, version: nil) },
+        meant.filter { !revocable.contains($0) }
+      )
     }
+    if !others.isEmpty {
+      Diagnostics.standard.warning(
+        "left out: \(others.joined(separator: ", ")): handed over, or not granted to \(member.name)")
+    }
+    return leaks
   }
 }
 

@@ -143,22 +143,23 @@ struct ManyOptions: ParsableArguments {
 }
 
 extension UnlockedVault {
-  /// The credentials with `tag` that have something to rotate and that the member can open. Says of the others that they are left
-  /// out, and of those that are damaged; throws `notFound` if none has the tag.
-  func rotatable(with tag: String) async throws -> [String] {
+  /// The credentials with `tag` that have something to rotate, or with `isLeak` those that have not, too, and that the member can
+  /// open. Says of the others that they are left out, and of those that are damaged; throws `notFound` if none has the tag.
+  func rotatable(with tag: String, isLeak: Bool = false) async throws -> [String] {
     let member = member
     let (tagged, damaged, rotatable) = try await read { view in
       let all = try view.names().map { ($0, try? view.credential($0)) }
       return (
         all.filter { $0.1?.policy.tags.contains(tag) ?? false }.map(\.0), all.filter { $0.1 == nil }.map(\.0),
-        Set(try view.rotatable(by: member))
+        Set(try isLeak ? view.revocable(by: member) : view.rotatable(by: member))
       )
     }
     guard !tagged.isEmpty else { throw Failure(noneWithTag: tag) }
     let others = tagged.filter { !rotatable.contains($0) }
     if !others.isEmpty {
       Diagnostics.standard.warning(
-        "left out: \(others.joined(separator: ", ")): nothing to rotate, handed over, or not granted to \(member.name)")
+        "left out: \(others.joined(separator: ", ")): \(isLeak ? "" : "nothing to rotate, ")handed over, or not granted to"
+          + " \(member.name)")
     }
     if !damaged.isEmpty {
       Diagnostics.standard.warning(
@@ -175,6 +176,16 @@ extension VaultView {
     try names().filter { name in
       guard let credential = try? credential(name) else { return true }
       return try credential.canRotate && !credential.isTransferred && canOpen(credential, member)
+    }
+  }
+}
+
+extension VaultView {
+  /// The credentials of which a leak can be noted by `member`, what only a person can replace among them.
+  func revocable(by member: Member) throws -> [String] {
+    try names().filter { name in
+      guard let credential = try? credential(name) else { return true }
+      return try !credential.isTransferred && canOpen(credential, member)
     }
   }
 }
