@@ -40,8 +40,8 @@ struct Examination: Sendable {
 
   /// Every line of one credential: this machine's, the provider's by its kind, and where the pair goes.
   func lines(of subject: PlanSubject) async throws -> [ChecklistLine] {
-    let vault = LocalChecklist.vault(subject)
-    let (identity, pairs) = try await open(subject, isWritable: vault.verdict == .ok)
+    let (vault, mayRelease) = LocalChecklist.vault(subject)
+    let (identity, pairs) = try await open(subject, mayRelease: mayRelease)
     let kind: any ProviderKind.Type
     do { kind = try providerKind(subject.credential.provider) } catch {
       // One that another version of the program has.
@@ -61,7 +61,7 @@ struct Examination: Sendable {
 
   /// The pairs that the provider may accept still; nil if they cannot be had. Logged like every access.
   private func open(
-    _ subject: PlanSubject, isWritable: Bool
+    _ subject: PlanSubject, mayRelease: Bool
   ) async throws -> (identity: ChecklistLine, pairs: [UInt64: Pair]?) {
     guard let composition else {
       return (identity ?? ChecklistLine(.identity, .cannotTell, "it was not looked at"), nil)
@@ -69,7 +69,7 @@ struct Examination: Sendable {
     let vault = composition.vault
     let opens = ChecklistLine(.identity, .ok, "\(vault.member.name) opens it")
     // Nothing is released that cannot be logged.
-    guard isWritable else { return (opens, nil) }
+    guard mayRelease else { return (opens, nil) }
     do {
       let opened = try await vault.pairs(
         of: subject.credential.name, choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairUsed,

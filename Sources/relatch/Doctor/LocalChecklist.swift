@@ -15,12 +15,15 @@ extension ChecklistStep {
 
 /// The lines of a checklist that are this machine's, whatever the provider. What is looked at is what `plan` looks at.
 enum LocalChecklist {
-  static func vault(_ subject: PlanSubject) -> ChecklistLine {
+  /// The vault's line, and whether it can release a pair: what cannot be logged is not released.
+  static func vault(_ subject: PlanSubject) -> (line: ChecklistLine, mayRelease: Bool) {
     let findings = findings(of: subject).filter { ["log", "disk", "restored"].contains($0.check) }
-    if let finding = findings.first(where: { $0.level != .ok }) {
-      return ChecklistLine(.vault, .missing, finding.text, mend: finding.hint)
+    let obstacles = findings.filter { $0.level == .obstacle }
+    let mayRelease = obstacles.allSatisfy { $0.check == "restored" }
+    guard let finding = obstacles.first(where: { $0.check != "restored" }) ?? obstacles.first else {
+      return (ChecklistLine(.vault, .ok, findings.map(\.text).joined(separator: "; ")), mayRelease)
     }
-    return ChecklistLine(.vault, .ok, findings.map(\.text).joined(separator: "; "))
+    return (ChecklistLine(.vault, .missing, finding.text, mend: finding.hint), mayRelease)
   }
 
   /// Where the pair goes, and when it is replaced.
