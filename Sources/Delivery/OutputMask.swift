@@ -2,6 +2,7 @@ import CSystem
 import Glibc
 import Rotation
 import Sodium
+import Synchronization
 package import Vault
 
 /// Passes on what a program says, with every part of every known pair masked, also where it comes in pieces.
@@ -11,6 +12,12 @@ package import Vault
 package final class OutputMask: Sendable {
   private let commands: CommandPipe
   private let done: Int32
+  private let failure = Failure()
+
+  /// Why something could not be passed on: an error number, 0 for nothing.
+  private final class Failure: Sendable {
+    let number = Mutex<Int32>(0)
+  }
 
   /// How much is still passed on after the program's end: what others left in the pipe must not hold us for ever.
   private static let mostAfterwards = 1 << 20
@@ -26,8 +33,10 @@ package final class OutputMask: Sendable {
     guard csystem_pipe(&ends) == 0 else { throw DeliveryError(.cannotStart, "no pipe to the program: \(Errno.text)") }
     (self.commands, done) = (commands, ends[0])
     let finished = ends[1]
+    let failure = failure
     let isStarted = Thread.start {
       var passing = Passing(input: input, output: output, commands: commands, capture: capture, pause: pause)
+      passing.failure = failure
       passing.run()
       close(input)
       close(finished)
@@ -48,12 +57,20 @@ package final class OutputMask: Sendable {
     while read(done, &byte, 1) < 0 && errno == EINTR {}
   }
 
+  /// Why something of what was said could not be passed on; nil if all was, or if its reader had gone away, which is the reader's
+  /// affair. To be asked after `finish`.
+  package var lost: String? {
+    let number = failure.number.withLock { $0 }
+    return number == 0 ? nil : String(cString: strerror(number))
+  }
+
   private struct Passing {
     let input: Int32
     let output: Int32
     let commands: CommandPipe
     var capture: OutputCapture
     let pause: Int32
+    var failure: Failure?
     private var isOver = false
 
     init(input: Int32, output: Int32, commands: CommandPipe, capture: OutputCapture, pause: Duration) {
@@ -118,6 +135,8 @@ package final class OutputMask: Sendable {
           var room = pollfd(fd: output, events: Int16(POLLOUT), revents: 0)
           poll(&room, 1, -1)
         } else if errno != EINTR {
+          let number = errno
+          if number != EPIPE { failure?.number.withLock { $0 = number } }
           isOver = true
           return
         }

@@ -193,6 +193,13 @@ struct ExecTests {
     // What a program leaves running is not waited for.
     let left = try await place.relatch("exec", "crm/prod", "--mask", "--", "sh", "-c", "sleep 30 & echo done")
     #expect(left.outputText == "done\n" && left.code == 0)
+    // What cannot be written is not lost without a word; a reader that has gone away is none of that.
+    for (script, code) in [("echo done", 74), ("echo done; exit 3", 3)] {
+      let full = try await place.run(
+        "/bin/sh", ["-c", "exec \"$0\" exec crm/prod --mask -- sh -c \"$1\" >/dev/full", Programs.relatch, script])
+      #expect(full.code == code, "\(full.errorText)")
+      #expect(full.errorText.contains("not all that the program said could be written: No space"), "\(full.errorText)")
+    }
   }
 
   @Test("--watch tells the program of a new pair, or starts it again with it")

@@ -70,7 +70,11 @@ struct Companion {
         continue
       }
       for mask in masks { mask.finish() }
-      return signal == 0 ? .code((status >> 8) & 0xFF) : .signal(signal)
+      let code = (status >> 8) & 0xFF
+      guard let lost = masks.compactMap(\.lost).first else { return signal == 0 ? .code(code) : .signal(signal) }
+      Diagnostics.standard.warning("not all that the program said could be written: \(lost)")
+      if signal != 0 { return .signal(signal) }
+      return .code(code == 0 ? ExitCode.cannotWrite.rawValue : code)
     }
     return nil
   }
