@@ -36,18 +36,21 @@ struct TokenCommand: AsyncParsableCommand {
         .usage, "--keep \(Name.printable(keep)): expected a duration such as 10m", hint: "0s keeps none")
     }
     let places = try Places(options)
-    let access = try await places.openVault().tokenAccess(of: name, now: WallClock.now())
+    let vault = try await places.openVault()
+    let name = name
+    let provider = try await vault.read { try $0.credential(name).provider }
+    // Before the pair is opened, which is logged.
+    guard let issuer = try providerKind(provider) as? any TokenIssuer.Type else {
+      throw Failure(
+        .configuration, "\(name): provider \(provider) gives out no tokens",
+        hint: "`relatch read \(name)` prints the pair")
+    }
+    let access = try await vault.tokenAccess(of: name, now: WallClock.now())
     let kept = KeptTokens(of: places)
     if !fresh, let record = kept.record(of: access), let (token, end) = access.open(record),
       WallClock.now() + Self.leastRest < end
     {
       return try write(token)
-    }
-    let kind = try providerKind(access.credential.provider)
-    guard let issuer = kind as? any TokenIssuer.Type else {
-      throw Failure(
-        .configuration, "\(name): provider \(access.credential.provider) gives out no tokens",
-        hint: "`relatch read \(name)` prints the pair")
     }
     let transport = CurlTransport()
     let asked = WallClock.now()
