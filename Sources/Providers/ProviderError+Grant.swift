@@ -49,7 +49,13 @@ extension ProviderError {
       return (.configuration, .flow, "the client may not use client credentials", "allow it that grant at the server")
     default:
       switch status {
-      case 401, 403, 404: return (.refused, .pair, "the pair is refused", nil)
+      case 401, 403: return (.refused, .pair, "the pair is refused", nil)
+      // Some say so of a client that is gone, and all of a wrong path.
+      case 404:
+        return (
+          .refused, .settings, "the pair is refused, or there is no token endpoint at this address",
+          "compare the settings that make the address, as url, with the server's; then see whether the client was deleted"
+        )
       case 400:
         return (
           .configuration, .scopes, "it does not accept the request", "check the settings scope and authentication"
