@@ -49,10 +49,17 @@ struct RestoreCommand: AsyncParsableCommand {
         hint: "if that is the founder's key as you know it from elsewhere, give it as --owner")
     }
     let loss = try await found.loss(known: places.knownVaults)
+    let others = Identifier(found.id).flatMap { id in
+      places.knownVaults.map { OpenedVaults.shared.otherPlaces(of: id, at: places.vault, with: $0) }
+    }
     if let loss, !options.acceptRollback {
+      let lost = "--accept-rollback restores it all the same, and logs that"
       throw Failure(
         .corruptData, "\(found.age(at: now)): \(loss)",
-        hint: "if the newer vault is lost, --accept-rollback restores it all the same, and logs that")
+        hint: others?.first.map { other in
+          "only to try it, restore it with XDG_STATE_HOME set to an empty folder, which the vault in use knows nothing of;"
+            + " only if the vault at \(Name.printable(other)) is lost: \(lost)"
+        } ?? "if the newer vault is lost, \(lost)")
     }
     if let loss { Diagnostics.standard.warning("accepted, and logged: \(loss)") }
     try await found.log(behind: loss, now: now)
@@ -63,12 +70,10 @@ struct RestoreCommand: AsyncParsableCommand {
       Diagnostics.standard.warning(
         "nothing of this vault was seen here before: compare the owner's key with what is known elsewhere")
     }
-    if let id = Identifier(found.id), let known = places.knownVaults {
-      for other in OpenedVaults.shared.otherPlaces(of: id, at: places.vault, with: known) {
-        Diagnostics.standard.warning(
-          "this vault is also at \(Name.printable(other)), which is an older copy from now on and ends with 65: use one of the two;"
-            + " only to try a backup, restore it with XDG_STATE_HOME set to an empty folder")
-      }
+    for other in others ?? [] {
+      Diagnostics.standard.warning(
+        "this vault is also at \(Name.printable(other)), which is an older copy from now on and ends with 65: use one of the two;"
+          + " only to try a backup, restore it with XDG_STATE_HOME set to an empty folder")
     }
     try tell(found, places, isBehind: loss != nil, now: now)
   }

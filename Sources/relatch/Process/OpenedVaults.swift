@@ -56,6 +56,11 @@ final class OpenedVaults: Sendable {
     {
       compared = Opened(vault: LockedVault(store), known: known, seen: nil, isAccepted: true, kept: nil)
       try await accept(error, compared.vault)
+    } catch let error as VaultError where error.code == .notPermitted {
+      throw Failure(
+        .notPermitted, error.description,
+        hint: "give the file back to the user who runs this (chown), as a run of another user, root for one, made it;"
+          + " XDG_STATE_HOME names another place")
     }
     opened.withLock { $0[place] = compared }
     return compared.vault
