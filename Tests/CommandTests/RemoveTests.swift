@@ -37,7 +37,8 @@ struct RemoveTests {
     #expect(try await place.logIsWhole())
   }
 
-  @Test("that leaked and was not seen to be refused is no less owed than what was replaced") func leaked() async throws {
+  @Test("that leaked and was not seen to be refused is no less owed than what was replaced") func leaked() async throws
+  {
     let place = try await Workplace()
     try await place.add("crm")
     try await place.org.fault("dropBefore", nil, "*")
