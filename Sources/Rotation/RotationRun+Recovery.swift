@@ -20,15 +20,27 @@ extension RotationRun {
   }
 
   /// Journals the intent, asks, and journals the outcome. A lost answer is journalled as lost; the machine then observes.
+  ///
+  /// Takes no step at all where `step` is to end a pair that a sink or hook turns out to be without the next of.
   func asking<Answer: Sendable>(
     _ step: RotationStep, version: UInt64? = nil, _ fields: [String: JSONValue] = [:],
     _ request: () async throws -> Answer, record outcome: (Answer) async throws -> Void
   ) async throws {
-    try record(.intended(step), version: version, fields)
-    lastAsked = (step, nil)
+    let before = (journal: journal, credential: credential, steps: unwritten.count, asked: lastAsked)
+    let mayLeaveUndelivered = step != .retire || mayLeaveUndelivered
     let answer: Answer
     do {
+      try record(.intended(step), version: version, fields) { credential in
+        guard mayLeaveUndelivered || credential.undelivered.isEmpty else { throw NotArrived() }
+      }
+      lastAsked = (step, nil)
       answer = try await ask(request)
+    } catch is NotArrived {
+      (journal, credential, lastAsked) = (before.journal, before.credential, before.asked)
+      unwritten.removeLast(unwritten.count - before.steps)
+      // As it is now, with what is to be delivered first.
+      credential = try await change(now: timing.now()) { _, credential in credential }
+      return
     } catch let error as ProviderError where error.mayHaveActed {
       lastAsked = (step, error)
       return try record(.lost(step), version: version, error.members)
@@ -43,6 +55,9 @@ extension RotationRun {
     }
     try await outcome(answer)
   }
+
+  /// What takes the active pair was added while the provider was asked.
+  private struct NotArrived: Error {}
 
   /// Waits before a step is asked again, if its failure may pass and this run has patience left; throws otherwise.
   func pauseOrThrow(_ error: ProviderError, _ step: RotationStep) async throws {

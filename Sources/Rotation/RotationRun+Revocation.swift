@@ -153,6 +153,7 @@ extension RotationRun {
   /// Deletes the replaced pair that holds the staging slot, so that what leaked can be replaced. That it is refused is seen
   /// to later, together with what leaked.
   private func freeSlot() async throws {
+    mayLeaveUndelivered = true
     while let machine = journal?.machine {
       switch machine.state {
       case .owed: try await perform(.retire)

@@ -39,6 +39,8 @@ actor RotationRun {
   var replacesPrevious = false
   /// Whether what leaked is ended before its replacement was proved.
   var isContaining = false
+  /// Whether an old pair may be ended although the active one has not arrived everywhere.
+  var mayLeaveUndelivered = false
   /// Whether the pair is one that was found primary at the provider.
   var isAdopting = false
   /// Who was at work on the credential when this run took the lease from them.
@@ -215,6 +217,7 @@ actor RotationRun {
   /// arrived everywhere, or `evenIfUndelivered`: whoever lacks the new one still uses it.
   func drive(retiringNow: Bool, evenIfUndelivered: Bool = false) async throws -> RotationOutcome {
     while let machine = journal?.machine {
+      mayLeaveUndelivered = evenIfUndelivered || isContaining || machine.isUnproved
       // What containment left unproved goes nowhere before it was seen to be accepted: that is what ends the leak, too.
       if machine.state == .owed, !machine.isUnproved, !evenIfUndelivered, let outcome = try await deliveryOutcome() {
         return outcome

@@ -328,6 +328,48 @@ struct DeliveryRunTests {
     }
   }
 
+  /// How the replaced pair comes to be deleted.
+  enum Ending: CaseIterable { case noGrace, afterGrace, leak }
+
+  @Test("ends no pair before what was added while the provider was asked has the next one", arguments: Ending.allCases)
+  func addedWhileAsked(_ ending: Ending) async throws {
+    let (bench, delivery) = try await bench(policy: ["grace": ending == .noGrace ? "0s" : "1h"], names: ["file"])
+    if ending == .afterGrace {
+      _ = try await bench.run()
+      bench.now.withLock { $0 = $0 + .seconds(7200) }
+    }
+    // The last grant before the deletion: the verifying one, or the one that shows the active pair to be good still.
+    let asked = Mutex(0)
+    let isLast: @Sendable (String) -> Bool = { call in
+      call == "grant id-2"
+        && asked.withLock {
+          $0 += 1; return $0 == (ending == .afterGrace ? 1 : 2)
+        }
+    }
+    bench.provider.state.withLock { state in
+      state.meanwhile = { [unowned bench] call in
+        guard isLast(call) else { return }
+        let late = DeliverySettings(name: "late", kind: .file(FileSettings(path: "/late", format: .json)))
+        _ = try? await bench.vault.addDelivery(late, to: "crm", now: RotationMachineTests.start)
+      }
+    }
+    delivery.state.withLock { state in
+      state.calls = []
+      state.within = { [unowned bench] _ in #expect(!bench.provider.calls.contains { $0.hasPrefix("delete") }) }
+    }
+    let goal: RotationRunner.Goal =
+      switch ending {
+      case .noGrace: .rotate
+      case .afterGrace: .resume
+      case .leak: .revoke(Revocation(incident: "it", reason: "seen in a ticket"))
+      }
+    #expect(try await bench.run(goal) == .settled(active: 2))
+    #expect(delivery.calls.contains("late id-2 2 1"))
+    #expect(try await bench.credential().undelivered == [])
+    let intents = try await bench.journal(1).filter { $0.event == "rotation.retire.intended" }
+    #expect(intents.count == 1)
+  }
+
   @Test("to replace the previous pair waits for no sink, and delivers the newest pair")
   func replacing() async throws {
     let (bench, delivery) = try await bench(names: ["file"])

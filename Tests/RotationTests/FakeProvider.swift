@@ -13,6 +13,8 @@ final class FakeProvider: CredentialProvider {
     var calls: [String] = []
     /// Told before each call, and may throw in its place.
     var trouble: @Sendable (String) throws(ProviderError) -> Void = { _ throws(ProviderError) in }
+    /// Told before that, and waited for: what others do while the provider is asked.
+    var meanwhile: @Sendable (String) async -> Void = { _ in }
     /// What the next staged pair's secret is; nil hides it.
     var nextSecret: @Sendable (Int) -> String? = { "secret-\($0)" }
     /// Whether promotion and deletion only say that they happened.
@@ -42,11 +44,12 @@ final class FakeProvider: CredentialProvider {
     Pair(clientID: try secret(id), clientSecret: try secret("secret-of-\(id)"))
   }
 
-  private func note(_ call: String) throws(ProviderError) {
-    let trouble = state.withLock { state in
+  private func note(_ call: String) async throws(ProviderError) {
+    let (trouble, meanwhile) = state.withLock { state in
       state.calls.append(call)
-      return state.trouble
+      return (state.trouble, state.meanwhile)
     }
+    await meanwhile(call)
     try trouble(call)
   }
 
@@ -61,7 +64,7 @@ final class FakeProvider: CredentialProvider {
   }
 
   func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
-    try note("observe")
+    try await note("observe")
     let (primary, slot, secret, marks) = state.withLock { ($0.primary, $0.slot, $0.nextSecret($0.made), $0.marks) }
     var others: [ObservedPair] = []
     if let slot { others.append(try Self.observed(slot.id, slot.place, secret, isMarked: marks)) }
@@ -69,7 +72,7 @@ final class FakeProvider: CredentialProvider {
   }
 
   func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
-    try note("stage")
+    try await note("stage")
     let (id, secret) = state.withLock { state in
       state.made += 1
       let id = "id-\(state.made)"
@@ -80,7 +83,7 @@ final class FakeProvider: CredentialProvider {
   }
 
   func promote(handle: String, _ observation: Observation) async throws(ProviderError) {
-    try note("promote")
+    try await note("promote")
     state.withLock { state in
       guard !state.lies, let slot = state.slot else { return }
       state.slot = (state.primary, .replaced)
@@ -89,7 +92,7 @@ final class FakeProvider: CredentialProvider {
   }
 
   func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
-    try note("delete \(handle)")
+    try await note("delete \(handle)")
     state.withLock { state in
       guard !state.lies, let slot = state.slot, handle == "handle-\(slot.id)" else { return }
       state.refused.insert(slot.id)
@@ -103,7 +106,7 @@ final class FakeProvider: CredentialProvider {
 
   func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
     let id = pair.clientID.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
-    try note("grant \(id)")
+    try await note("grant \(id)")
     guard !state.withLock({ $0.refused.contains(id) }) else { throw ProviderError(.refused, "refused", status: 400) }
     return GrantEvidence(status: 200, signature: .valid)
   }
