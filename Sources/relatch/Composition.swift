@@ -156,10 +156,10 @@ final class RotationComposition: Sendable {
 
   /// Does one errand.
   func run(_ errand: Errand, reporting report: Report) async throws -> RotationOutcome {
-    let leaked = await leakedVersion(of: errand.name, for: errand.goal)
+    let leak = await leakBefore(of: errand.name, for: errand.goal)
     let result: Result<RotationOutcome, any Error>
     do { result = .success(try await rotate(errand, reporting: report)) } catch { result = .failure(error) }
-    if let leaked { await endKeptToken(of: errand.name, upTo: leaked, report) }
+    if let leak { await endKeptTokens(of: errand.name, leak, report) }
     return try result.get()
   }
 

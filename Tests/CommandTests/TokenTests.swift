@@ -105,6 +105,31 @@ struct TokenTests {
     #expect(fourth.code == 0 && !fourth.errorText.contains("kept"), "\(fourth.errorText)")
   }
 
+  @Test("The one kept of a pair that leaked is ended although one of the new pair is asked for meanwhile")
+  func askedForMeanwhile() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let kept = try await place.relatch("token", "crm").line
+    let script = place.folder.appendingPathComponent("asks").path
+    let variables = place.environment().map { "\($0.key)='\($0.value)'" }.joined(separator: " ")
+    try "#!/bin/sh\n\(variables) exec '\(Programs.relatch)' token crm > '\(script).said'\n"
+      .write(toFile: script, atomically: true, encoding: .utf8)
+    try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: script)
+    #expect(try await place.relatch("hook", "add", "crm", "--on", "promoted", "--", script).code == 0)
+    let revoked = try await place.relatch("revoke", "crm", "--reason", "a test")
+    #expect(revoked.code == 0, "\(revoked.errorText)")
+    let asked = try String(contentsOfFile: script + ".said", encoding: .utf8)
+    #expect(asked.contains("!") && asked != kept + "\n")
+    #expect(revoked.errorText.contains("the token that was kept of version 1 is ended at the provider"))
+    #expect(try await place.org.requests().filter { $0.path.hasSuffix("/oauth2/revoke") }.map(\.acted) == [true])
+    // What is kept of the new pair is opened by no revocation of the old one.
+    #expect(try await place.relatch("token", "crm").code == 0)
+    #expect(try await place.relatch("revoke", "crm", "--up-to", "1", "--reason", "again").code == 0)
+    let uses = try await place.relatch("log", "list", "--json").objects()
+      .filter { $0["purpose"] as? String == "token-revocation" }
+    #expect(uses.count == 1)
+  }
+
   @Test("Nothing is left of a token when its credential is removed")
   func removed() async throws {
     let place = try await Workplace()

@@ -39,9 +39,22 @@ package struct TokenAccess: Sendable {
 
   /// The token in `record` and when it ends; nil if it is not of this version, or sealed under another key.
   package func open(_ record: [UInt8]) -> (token: SharedSecret, end: Timestamp)? {
+    Self.open(record, of: credential.id, version: version, under: key, vault)
+  }
+
+  /// Whether a new token may be kept in the place of `record`, or of nothing. One of a pair that leaked is to be ended first.
+  package func mayReplace(_ record: [UInt8]?, now: Timestamp) -> Bool {
+    guard let record, let leak = credential.leak else { return true }
+    guard let (_, end) = open(record) else { return false }
+    return version > leak.version || end <= now
+  }
+
+  /// The same for any version of the credential whose key is `key`.
+  fileprivate static func open(
+    _ record: [UInt8], of credential: Identifier, version: UInt64, under key: SharedSecret, _ vault: Identifier
+  ) -> (token: SharedSecret, end: Timestamp)? {
     let opened = try? key.secret.withBytes { key in
-      SharedSecret(
-        try SealedRecord.open(record, key: key, purpose: .token(credential.id, version: version), vault: vault))
+      SharedSecret(try SealedRecord.open(record, key: key, purpose: .token(credential, version: version), vault: vault))
     }
     guard let opened, opened.secret.count > 8 else { return nil }
     let end = opened.secret.withUnsafeBytes { bytes in
@@ -52,48 +65,63 @@ package struct TokenAccess: Sendable {
   }
 }
 
+/// A token that was kept of a version that leaked.
+package struct LeakedToken: Sendable {
+  package let credential: Credential
+  package let version: UInt64
+  package let token: SharedSecret
+  package let end: Timestamp
+  /// What it was kept as.
+  package let record: [UInt8]
+}
+
 extension UnlockedVault {
   /// Opens the active pair of `name` for a token of it to be released, after logging that. Throws as `pairs` does, and
   /// `notFound` if it was handed over.
   package func tokenAccess(of name: String, now: Timestamp) async throws -> TokenAccess {
-    let accesses = try await tokenAccesses(of: name, purpose: "token", now: now) { credential in
-      credential.version(in: .active).map { [$0] } ?? []
-    }
-    guard let access = accesses.first else { throw VaultError(.notFound, "\(name) has no active version") }
-    return access
-  }
-
-  /// Opens the versions of `name` up to `newest` that are not active, so that a kept token of one of them can be ended, after
-  /// logging that. Throws as `pairs` does.
-  package func leakedTokenAccesses(of name: String, upTo newest: UInt64, now: Timestamp) async throws -> [TokenAccess] {
-    try await tokenAccesses(of: name, purpose: "token-revocation", now: now) { credential in
-      credential.versions.filter { $0.number <= newest && $0.stage != .active }
-    }
-  }
-
-  private func tokenAccesses(
-    of name: String, purpose: String, now: Timestamp, choosing choose: @Sendable (Credential) -> [Version]
-  ) async throws -> [TokenAccess] {
     let member = member
     let (found, pairs) = try await pairs(
       of: name,
       choosing: { credential in
-        let versions = choose(credential)
-        guard !versions.isEmpty else {
-          throw VaultError(.notFound, "\(credential.name) has no \(purpose == "token" ? "active" : "such") version")
+        guard let active = credential.version(in: .active) else {
+          throw VaultError(.notFound, "\(credential.name) has no active version")
         }
-        return versions
+        return [active]
       }, now: now
     ) { change, credential, versions in
-      try change.log(
-        .pairUsed, about: name,
-        ["purpose": .string(purpose), "versions": .array(versions.map { .integer(Int(clamping: $0.number)) })])
+      try change.log(.pairUsed, about: name, Self.opening(versions.map(\.number), for: "token"))
       let view = change.view
       return (header: view.header, credential: credential, key: try view.sealedKey(of: credential, for: member))
     }
+    guard let (version, pair) = pairs.first else { throw VaultError(.notFound, "\(name) has no active version") }
     let key = try open(key: found.key, of: found.credential, found.header)
-    return pairs.map {
-      TokenAccess(found.credential, version: $0.version.number, $0.pair, key: key, vault: found.header.id)
+    return TokenAccess(found.credential, version: version.number, pair, key: key, vault: found.header.id)
+  }
+
+  /// The tokens in `records` that were kept of versions of `name` up to `newest` that are not active, so that they can be ended.
+  /// Where there is one, that is logged first. Throws as `pairs` does.
+  package func leakedTokens(
+    of name: String, upTo newest: UInt64, in records: [[UInt8]], now: Timestamp
+  ) async throws -> [LeakedToken] {
+    let (key, credential) = try await credentialKey(of: name)
+    let versions = credential.versions.filter { $0.number <= newest && $0.stage != .active }.map(\.number)
+    var found: [LeakedToken] = []
+    for record in records {
+      for version in versions {
+        guard let (token, end) = TokenAccess.open(record, of: credential.id, version: version, under: key, header.id)
+        else { continue }
+        found.append(LeakedToken(credential: credential, version: version, token: token, end: end, record: record))
+      }
     }
+    guard !found.isEmpty else { return [] }
+    let opened = Set(found.map(\.version)).sorted()
+    try await change(now: now) {
+      _ = try $0.log(.pairUsed, about: name, Self.opening(opened, for: "token-revocation"))
+    }
+    return found
+  }
+
+  private static func opening(_ versions: [UInt64], for purpose: String) -> [String: JSONValue] {
+    ["purpose": .string(purpose), "versions": .array(versions.map { .integer(Int(clamping: $0)) })]
   }
 }

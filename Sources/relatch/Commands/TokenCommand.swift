@@ -47,7 +47,8 @@ struct TokenCommand: AsyncParsableCommand {
     }
     let access = try await vault.tokenAccess(of: name, now: WallClock.now())
     let kept = KeptTokens(of: places)
-    if !fresh, let record = kept.record(of: access), let (token, end) = access.open(record),
+    let before = kept.record(of: access)
+    if !fresh, let before, let (token, end) = access.open(before),
       WallClock.now() + Self.leastRest < end
     {
       return try write(token)
@@ -63,7 +64,7 @@ struct TokenCommand: AsyncParsableCommand {
     }
     await transport.shutdown()
     let end = asked + (issued.lifetime ?? longest)
-    if WallClock.now() + Self.leastRest < end {
+    if WallClock.now() + Self.leastRest < end, access.mayReplace(before, now: WallClock.now()) {
       let record = try access.seal(issued.token.secret, end: end, randomness: .system)
       if !kept.keep(record, of: access) {
         Report(options).note("the token cannot be kept in the vault's folder: the next one is a new one")

@@ -15,8 +15,11 @@ struct KeptTokens {
   init(inVault path: String) { folder = path + "/tokens" }
 
   /// The record that is kept of the credential; nil if there is none.
-  func record(of access: TokenAccess) -> [UInt8]? {
-    try? PrivateFile.readPublic(file(access), limit: TokenAccess.greatestFile)
+  func record(of access: TokenAccess) -> [UInt8]? { record(of: access.credential.id) }
+
+  /// The same, by the credential's identifier.
+  func record(of credential: Identifier) -> [UInt8]? {
+    try? PrivateFile.readPublic("\(folder)/\(credential)", limit: TokenAccess.greatestFile)
   }
 
   /// Keeps `record` in the place of the one before it, which is wiped. False if it could not be.
@@ -24,9 +27,6 @@ struct KeptTokens {
     guard mkdir(folder, 0o700) == 0 || errno == EEXIST else { return false }
     return (try? PrivateFile.replace(file(access), record.span.bytes, wipesOld: true)) != nil
   }
-
-  /// Whether something is kept of a credential, by its identifier.
-  func hasRecord(of credential: Identifier) -> Bool { PrivateFile.exists("\(folder)/\(credential)") }
 
   /// Removes what is kept of the credential `id`, after wiping it.
   func forget(_ id: Identifier) {
