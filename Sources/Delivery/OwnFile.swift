@@ -1,0 +1,53 @@
+import Glibc
+package import Rotation
+import Vault
+
+/// A file that may say what is done here: nobody but root and this user could have written it, or put it where it is.
+package struct OwnFile {
+  /// Absolute.
+  let path: String
+
+  /// The file at the absolute `path`, which need not be there.
+  package init(_ path: String) { self.path = path }
+
+  /// Reads it: what was looked at and what is read are one file, whatever is put in its place meanwhile. Nil if there is none.
+  ///
+  /// Throws `unusable` if it is another's word, no ordinary file, larger than `limit` bytes, or cannot be read.
+  package func read(limit: Int) throws(DeliveryError) -> [UInt8]? {
+    guard PrivateFile.exists(path) else { return nil }
+    let file = try TrustedFile(path, refusal)
+    let descriptor = openat(
+      file.folder.descriptor, file.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+    guard descriptor >= 0 else { throw refusal("cannot be read: \(Errno.text)") }
+    defer { close(descriptor) }
+    var found = stat()
+    guard fstat(descriptor, &found) == 0, found.st_mode & S_IFMT == S_IFREG else { throw refusal("is no file") }
+    guard found.st_uid == geteuid() || found.st_uid == 0, found.st_mode & (S_IWGRP | S_IWOTH) == 0 else {
+      throw DeliveryError(
+        .unusable, "\(Name.printable(path)) can be written by others",
+        hint: "see what is in it; then make it yours or root's, and chmod go-w")
+    }
+    return try read(descriptor, limit)
+  }
+
+  private func read(_ descriptor: Int32, _ limit: Int) throws(DeliveryError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    var piece = [UInt8](repeating: 0, count: 1 << 12)
+    while bytes.count <= limit {
+      let count = piece.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, $0.count) }
+      if count < 0 && errno == EINTR { continue }
+      guard count >= 0 else { throw refusal("cannot be read: \(Errno.text)") }
+      if count == 0 { return bytes }
+      bytes += piece[..<count]
+    }
+    throw refusal("has more than \(limit) bytes")
+  }
+
+  /// Throws `unusable` unless its folder is there, and one that nobody but root and this user decided.
+  package func requireFolder() throws(DeliveryError) { _ = try TrustedFolder(TrustedFolder.split(path).folder) }
+
+  private func refusal(_ found: String) -> DeliveryError {
+    DeliveryError(
+      .unusable, "\(Name.printable(path)) \(found)", hint: "make it a file of yours, in a folder of yours")
+  }
+}
