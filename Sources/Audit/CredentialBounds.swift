@@ -83,24 +83,16 @@ package struct CredentialBounds: Hashable, Sendable {
 
 extension CredentialBounds.Change {
   init(_ entry: LogEntry) throws(AuditError) {
-    guard case .string(let name)? = entry.details["credential"] else {
-      throw AuditError(.notCanonical, "\(entry.event): expected a name in \"credential\"")
-    }
+    let name = try entry.name("credential")
     switch entry.event {
     case "credential.added": self = .added(name, bindsTerms: entry.details["terms"] != nil)
     case "credential.rekeyed": self = .rekeyed(name, withAll: entry.details["with_all"] == .bool(true))
     case "credential.removed": self = .removed(name)
     case "handoff.withdrawn": self = .withdrawn(name)
     case "handoff.sent":
-      guard case .string(let handoff)? = entry.details["handoff"] else {
-        throw AuditError(.notCanonical, "handoff.sent: expected an identifier in \"handoff\"")
-      }
-      self = .transferred(name, handoff: handoff)
+      self = .transferred(name, handoff: try entry.name("handoff"))
     default:
-      guard case .string(let delivery)? = entry.details["delivery"] else {
-        throw AuditError(.notCanonical, "\(entry.event): expected a name in \"delivery\"")
-      }
-      self = .deliveryRemoved(name, delivery: delivery)
+      self = .deliveryRemoved(name, delivery: try entry.name("delivery"))
     }
   }
 }

@@ -80,6 +80,22 @@ package struct LogEntry: Hashable, Sendable {
     (1...128).contains(name.utf8.count) && name.utf8.allSatisfy { (0x21...0x7E).contains($0) }
   }
 
+  /// The name in the member `key`. Throws `notCanonical` unless it is one.
+  ///
+  /// Of other texts Swift takes some for equal that have other bytes, and what one reader refuses another would take.
+  func name(_ key: String) throws(AuditError) -> String {
+    guard case .string(let name)? = details[key], Self.isMember(name) else {
+      throw AuditError(.notCanonical, "\(event): expected a name in \"\(key)\"")
+    }
+    return name
+  }
+
+  /// Whether its member `key` is `text`, byte for byte.
+  package func says(_ key: String, _ text: String) -> Bool {
+    guard case .string(let found)? = details[key] else { return false }
+    return found.utf8.elementsEqual(text.utf8)
+  }
+
   /// The same of the bytes at `range`.
   static func isMember(_ bytes: borrowing Span<UInt8>, at range: Range<Int>) -> Bool {
     guard (1...128).contains(range.count) else { return false }

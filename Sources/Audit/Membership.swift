@@ -68,10 +68,7 @@ package struct Membership: Hashable, Sendable {
         }
         self = .added(try LogMember(card))
       case "member.removed":
-        guard case .string(let name)? = entry.details["removed"] else {
-          throw AuditError(.notCanonical, "member.removed: expected a name in \"removed\"")
-        }
-        self = .removed(name)
+        self = .removed(try entry.name("removed"))
       case "vault.rekeyed":
         guard case .string(let key)? = entry.details["key"], Self.isVault(key) else {
           throw AuditError(.notCanonical, "vault.rekeyed: expected \"key\" in hexadecimal")
@@ -87,11 +84,14 @@ package struct Membership: Hashable, Sendable {
         }
         self = .witnessAdded(try Witness(witness))
       case "witness.removed":
-        guard case .string(let name)? = entry.details["witness"] else {
-          throw AuditError(.notCanonical, "witness.removed: expected a name in \"witness\"")
-        }
-        self = .witnessRemoved(name)
-      case "delivery.added", "grant.added", "grant.removed", "vault.restored": self = .other
+        self = .witnessRemoved(try entry.name("witness"))
+      case "delivery.added":
+        _ = try entry.name("credential")
+        self = .other
+      case "grant.added", "grant.removed":
+        _ = (try entry.name("credential"), try entry.name("grantee"))
+        self = .other
+      case "vault.restored": self = .other
       default: return nil
       }
     }

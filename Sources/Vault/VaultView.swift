@@ -289,7 +289,7 @@ package struct VaultView {
       guard row.key == prefix + UInt32(clamping: step).bigEndianBytes, let index = UInt64(bigEndianBytes: row.value)
       else { throw VaultError(.corrupt, "the journal of \(credential.name) is damaged at step \(step)") }
       let entry = try authenticatedEntry(at: index)
-      guard entry.details["credential"] == .string(credential.name), entry.details["step"] == .integer(step),
+      guard entry.says("credential", credential.name), entry.details["step"] == .integer(step),
         entry.details["rotation"] == .integer(Int(clamping: rotation))
       else { throw VaultError(.corrupt, "the journal of \(credential.name) points at another's log entry \(index)") }
       return entry
@@ -308,7 +308,7 @@ package struct VaultView {
         && head.record.map { found.span.equals(digest, at: $0) } ?? false
     } else {
       let entry = try authenticatedEntry(at: credential.entry)
-      isIts = entry.details["credential"] == .string(credential.name) && entry.details["record"] == .string(digest)
+      isIts = entry.says("credential", credential.name) && entry.says("record", digest)
     }
     guard isIts else {
       throw VaultError(

@@ -191,9 +191,20 @@ import Testing
       let runs = member == "ana" ? [("ana", runs[0].entries + [entry])] : [runs[0], (member, [entry])]
       return Array(try Fixture.file(runs).joined())
     }
+    // K and U+212A, KELVIN SIGN, are the same text to some readers, and other bytes to all.
+    let kelvin = try Fixture.file([
+      (
+        "ana",
+        [
+          try Fixture.genesis(), try Fixture.added("Karl", at: 1),
+          try Fixture.entry("ana", "member.removed", at: 2, ["removed": "\u{212A}arl"]),
+        ]
+      )
+    ])
     let altered = try Fixture.entry("bo", "rotation.validated", at: 3, ["credential": "crm/prod", "version": 3])
     return [
       "log/two-members.txt": Vector(["expect": "valid", "owner": owner, "remembered": remembered], good),
+      "log/removed-in-other-letters.txt": Vector(["expect": "notCanonical", "entry": "2"], Array(kelvin.joined())),
       "log/changed-entry.txt": Vector(["expect": "corrupt", "entry": "2"], join { $0[4] = altered.bytes + [0x0A] }),
       "log/removed-entry.txt": Vector(["expect": "incomplete", "entry": "2"], join { $0.remove(at: 4) }),
       "log/reordered-entries.txt": Vector(["expect": "corrupt", "entry": "2"], join { $0.swapAt(3, 4) }),

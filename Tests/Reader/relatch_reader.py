@@ -15,6 +15,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import shutil
 import sqlite3
 import struct
@@ -32,6 +33,10 @@ OF_OWNERS = {
     "credential.added", "credential.rekeyed", "credential.removed", "delivery.added", "delivery.removed", "grant.added",
     "grant.removed", "handoff.withdrawn", "member.added", "member.removed", "vault.rekeyed", "witness.added", "witness.removed",
 }
+
+
+def of_owners_alone(entry):
+    return entry["event"] in OF_OWNERS or entry["event"] == "handoff.sent" and entry.get("transfer") is True
 
 
 class Refused(Exception):
@@ -184,9 +189,13 @@ class Vault:
             require(actor, f"entry {index} by a stranger")
             event = entry["event"]
             if index > 0:
-                of_owners = event in OF_OWNERS or event == "handoff.sent" and entry.get("transfer") is True
-                permitted = event != "vault.created" and (not of_owners or actor["role"] == "owner")
+                permitted = event != "vault.created" and (not of_owners_alone(entry) or actor["role"] == "owner")
                 require(permitted, f"entry {index} not permitted")
+            named = ["removed"] * (event == "member.removed") + ["witness"] * (event == "witness.removed")
+            if of_owners_alone(entry):
+                named += [key for key in ("credential", "grantee", "handoff") if key in entry]
+                named += ["delivery"] * (event == "delivery.removed")
+            require(all(re.fullmatch("[!-~]{1,128}", entry[key]) for key in named), f"entry {index} names nobody")
             if event == "member.added":
                 name = entry["added"]["name"]
                 require(name not in members, f"entry {index} adds a member twice")
