@@ -156,6 +156,35 @@ struct ExecTests {
     #expect(ended.code == 7 && ended.outputText == "ready\ntold\ntold\ntold\n", "\(ended.outputText)\(ended.errorText)")
   }
 
+  @Test("Two signals that are sent to the whole group at once reach the program once each", arguments: ways)
+  func groupSignalsAtOnce(way: [String]) async throws {
+    let (place, _) = try await place()
+    let script = """
+      import os, signal, sys
+      told = [signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP]
+      signal.pthread_sigmask(signal.SIG_BLOCK, told + [signal.SIGTERM])
+      print("ready", flush=True)
+      while True:
+          found = signal.sigwait(told + [signal.SIGTERM])
+          if found == signal.SIGTERM: sys.exit(7)
+          print(found.name, flush=True)
+      """
+    guard let python = Programs.python else { return print("skipped: python3 is not installed") }
+    let run = try place.start(
+      "/usr/bin/setsid", arguments: [Programs.relatch, "exec", "admin"] + way + ["--", python, "-c", script])
+    try await run.wait("the program runs") { output, _ in output == "ready\n" }
+    // Stopped, it gets both when it is continued; its keeper has them before.
+    run.send(SIGSTOP)
+    for signal in [SIGUSR1, SIGUSR2, SIGHUP] { kill(-run.pid, signal) }
+    run.send(SIGCONT)
+    try await run.wait("it was told") { output, _ in output.count(where: { $0 == "\n" }) >= 4 }
+    try await Task.sleep(for: .milliseconds(200))
+    run.send(SIGTERM)
+    let ended = try await run.outcome()
+    let told = ended.outputText.split(separator: "\n").dropFirst().sorted()
+    #expect(ended.code == 7 && told == ["SIGHUP", "SIGUSR1", "SIGUSR2"], "\(ended.outputText)\(ended.errorText)")
+  }
+
   @Test("A shell on a terminal stops, continues and interrupts it as any other program", arguments: ways)
   func jobControl(way: [String]) async throws {
     guard let python = Programs.python else { return print("skipped: python3 is not installed") }
