@@ -56,3 +56,9 @@ static inline bool relatch_mirror(struct relatch_mirrored_page *page) {
   page->is_locked = mlock(writable, size) == 0;
   return true;
 }
+
+/* Keeps the pages that hold a byte of these out of what a fork gets: memory of libsodium's, with the canary before it. */
+static inline void relatch_keep_from_forks(void *start, size_t count) {
+  uintptr_t size = relatch_page_size(), first = (uintptr_t)start / size * size;
+  madvise((void *)first, (uintptr_t)start + count - first, MADV_DONTFORK);
+}

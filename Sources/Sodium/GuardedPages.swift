@@ -33,6 +33,8 @@ struct GuardedPages {
   private static func allocate(_ capacity: Int) -> UnsafeMutableRawPointer? {
     guard let base = sodium_malloc(capacity) else { return nil }
     if sodium_mlock(base, capacity) != 0, Place.freeKept() { sodium_mlock(base, capacity) }
+    // What forks has no use for it, and would have it unlocked and for longer.
+    relatch_keep_from_forks(base, capacity)
     return base
   }
 

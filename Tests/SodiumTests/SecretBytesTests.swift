@@ -139,6 +139,38 @@ struct SecretBytesTests {
     }
   }
 
+  @Test("no page of a secret is in what a fork gets, nor in a core dump", arguments: [32, 4_096, 70_000])
+  func keptApart(size: Int) throws {
+    let secret = try SecretBytes(copying: [UInt8](repeating: 7, count: size).span.bytes)
+    let ends = secret.withUnsafeBytes { bytes in
+      let start = UInt(bitPattern: bytes.baseAddress)
+      return [start, start + UInt(size) - 1]
+    }
+    var mapping: ClosedRange<UInt>?
+    var found = 0
+    for line in try mappings() {
+      let words = line.split(separator: " ")
+      let bounds = words.first?.split(separator: "-").compactMap { UInt($0, radix: 16) } ?? []
+      if bounds.count == 2 { mapping = bounds[0]...(bounds[1] - 1) }
+      guard words.first == "VmFlags:", let mapping else { continue }
+      for end in ends where mapping.contains(end) {
+        found += 1
+        #expect(words.contains("dc") && words.contains("dd"), "\(line)")
+      }
+    }
+    #expect(found == 2)
+  }
+
+  private func mappings() throws -> [String] {
+    let file = try #require(fopen("/proc/self/smaps", "r"))
+    defer { fclose(file) }
+    var (lines, line): ([String], [CChar]) = ([], [CChar](repeating: 0, count: 4096))
+    while fgets(&line, 4096, file) != nil {
+      lines.append(String(decoding: line.prefix { $0 != 0 && $0 != 10 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))
+    }
+    return lines
+  }
+
   @Test("one byte past the end is a guard page")
   func guardPage() async {
     await #expect(processExitsWith: .signal(SIGSEGV)) {
