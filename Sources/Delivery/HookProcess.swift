@@ -169,9 +169,10 @@ final class HookProcess: Sendable {
             Glibc.kill(-process.pid, SIGKILL)
           case .ended:
             if isEnding { Glibc.kill(-process.pid, SIGKILL) }
-            let status = reap()
+            // What is left to be read may be too much, too: until the end of that the number is to be its own.
             try drain()
-            return Ending(status: status, said: try capture.finish(), answer: try wholeAnswer(), isTooLong: isTooLong)
+            let (said, answer) = (try capture.finish(), try wholeAnswer())
+            return Ending(status: reap(), said: said, answer: answer, isTooLong: isTooLong)
           case .leave:
             // Whenever it does end, no zombie of it is left.
             _ = Thread.start { [pid = process.pid] in while waitpid(pid, nil, 0) < 0 && errno == EINTR {} }
