@@ -105,6 +105,7 @@ extension RotationRun {
         }
       }
       unwritten.removeFirst(steps.count)
+      leaseLasts = max(leaseLasts, now + .milliseconds(RotationRunner.enoughMilliseconds))
       for step in steps { report(step.event.name, version: step.version, at: step.time) }
       return changed
     } catch {
@@ -171,6 +172,14 @@ extension RotationRun {
       RotationProgress(
         credential: name, rotation: credential.rotation, time: time, event: event, version: version,
         isAdopted: isAdopting))
+  }
+
+  /// Renews the lease where it might end before one more request has; fails if it is lost.
+  func keepLease() async throws {
+    let now = timing.now()
+    guard leaseLasts < now + RotationRunner.longestRequest else { return }
+    try await keepAlive()
+    leaseLasts = now + .milliseconds(RotationRunner.leaseMilliseconds)
   }
 
   /// Waits, keeping the lease.

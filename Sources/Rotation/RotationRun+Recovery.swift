@@ -14,6 +14,7 @@ extension RotationRun {
     }
     asksLeft -= 1
     try await commit()
+    try await keepLease()
     do { return try await attended(request) } catch let error as ProviderError {
       throw error.local ?? error
     }

@@ -42,6 +42,7 @@ extension RotationRun {
     var hasDeleted = false
     for other in seen.others where !other.handle.isEmpty && mayCutOff(other) {
       hasDeleted = true
+      try await keepLease()
       do { try await provider.delete(handle: other.handle, seen) } catch {
         guard error.code == .notFound else { throw error }
       }

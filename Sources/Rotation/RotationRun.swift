@@ -21,6 +21,8 @@ actor RotationRun {
   var key: CredentialKey?
   /// Whether the step that took the lease began the rotation, too: there was nothing to finish or to find out first.
   let hasBegun: Bool
+  /// Until when the lease lasts at least.
+  var leaseLasts: Timestamp
   /// How many times the provider may still be asked for a step in this run: no fault makes a storm of requests.
   var asksLeft = 120
   /// How many times a passing trouble is waited out in this run.
@@ -69,6 +71,7 @@ actor RotationRun {
     self.provider = provider
     lease = hold.lease
     overtook = hold.overtaken
+    leaseLasts = runner.timing.now() + .milliseconds(RotationRunner.enoughMilliseconds)
     hasBegun = hold.beginning != nil
     if let beginning = hold.beginning {
       credential = beginning.credential

@@ -73,9 +73,10 @@ package struct RotationRunner: Sendable {
     self.progress = progress
   }
 
-  /// How long a lease lasts at least after each journalled step. Longer than any step's requests, each of at most 30 s, with
-  /// a token asked for twice between them; a run that waits renews it.
+  /// How long a lease lasts at least after each journalled step; a run that waits, or asks for long, renews it in between.
   static let enoughMilliseconds: Int64 = 300_000
+  /// How long one request takes at most: a program's `time-limit` of 90 s and its end, with a token asked for before it.
+  static let longestRequest = Duration.seconds(150)
   /// How long it is taken and renewed for: the rest is what saves most steps the writing.
   static let leaseMilliseconds: Int64 = 360_000
 

@@ -60,6 +60,24 @@ struct LeakRunTests {
       try #require(names.firstIndex(of: "rotation.refused")) < #require(names.firstIndex(of: "delivery.intended")))
   }
 
+  @Test("holds its lease however long each request takes, and however many there are between two steps")
+  func longRequests() async throws {
+    let (bench, _) = try await bench(["grace": "1h"])
+    _ = try await bench.run()
+    // The replaced pair is deleted and not tried before the next rotation has ended: two debts are proved at once.
+    bench.provider.state.withLock { state in
+      state.meanwhile = { [unowned bench] _ in
+        bench.now.withLock { $0 = $0 + .seconds(95) }
+        let holder = try? await bench.leaseHolder()
+        #expect(holder.map { $0.expires > bench.now.withLock { $0 }.milliseconds } == true)
+      }
+    }
+    #expect(try await bench.run(Self.leak()) == .settled(active: 3))
+    #expect(try await bench.credential().debts.isEmpty)
+    let proofs = bench.provider.calls.suffix(6)
+    #expect(proofs.filter { $0 == "grant id-3" }.count == 2, "\(proofs)")
+  }
+
   @Test("of a restored vault notes it before it compares, and ends it where the backup's rotation had gone on")
   func restored() async throws {
     let (bench, _) = try await bench(["grace": "30d"])
