@@ -207,7 +207,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
       case .unknown: "it ended, nobody knows how"
       }
     let words: String? =
-      if known == nil, operation.mayShowStrangers, !ending.said.isEmpty {
+      if operation.mayShowStrangers, !ending.said.isEmpty {
         "what it said is not shown, since it might hold a pair: run it by hand as docs/providers/command-contract.md says"
       } else {
         ending.said.isEmpty ? nil : "it said: \(ending.said)"
