@@ -29,7 +29,7 @@ package enum LogBundle {
       guard span.includes(index) else { return false }
       if credentials.isEmpty { return true }
       guard case .string(let name)? = entry.details["credential"] else { return false }
-      return credentials.contains(name)
+      return credentials.contains { $0.utf8.elementsEqual(name.utf8) }
     }
   }
 
@@ -68,6 +68,30 @@ package enum LogBundle {
     return merged
   }
 
+  /// The key of each member, as the entries so far give it.
+  private struct Cards {
+    private var byName: [String: LogMember] = [:]
+
+    mutating func note(_ entry: LogEntry) throws(AuditError) {
+      guard let card = entry.details[entry.event == "vault.created" ? "owner" : "added"],
+        entry.event == "vault.created" || entry.event == "member.added"
+      else { return }
+      let member = try LogMember(card)
+      byName[member.name] = member
+    }
+
+    func key(of member: String) -> VerifyingKey? { byName[member]?.signing }
+  }
+
+  /// The key of who signed the newest checkpoint, where more than one line of it might be theirs.
+  private static func newestSigner(of end: LogEnd, in transaction: any ReadTransaction) throws -> VerifyingKey? {
+    let checkpoint = end.checkpoint
+    guard checkpoint.note.signatures.count(where: { $0.name == checkpoint.checkpoint.origin }) > 1 else { return nil }
+    var cards = Cards()
+    try AuditLog.replay(end, in: transaction) { entry, _ in try cards.note(entry) }
+    return cards.key(of: end.last.member)
+  }
+
   static let membershipEvents: Set<String> = ["vault.created", "member.added", "member.removed"]
 
   /// Writes the bundle of `selection` from the log that ends with `end`, line by line without their newlines. Each line is verified
@@ -91,14 +115,16 @@ package enum LogBundle {
     let nodes = StoredTree(transaction: transaction)
     let newest = end.checkpoint.checkpoint
     try put(["origin": .string(newest.origin), "type": "bundle", "v": .integer(format)])
-    try put(["note": end.checkpoint.ofMember.json, "path": .array([])])
+    try put(["note": end.checkpoint.line(of: newestSigner(of: end, in: transaction)).json, "path": .array([])])
     for signed in merged(cosigned).suffix(mostCosigned) {
       let proof = try ConsistencyProof(from: signed.checkpoint.size, to: newest.size, nodes.hash)
       try put(["cosigned": signed.json, "path": .array(proof.path.map(\.json))])
     }
     var checkpoints = RowPages(of: .checkpoints)
     var run: (signed: SignedCheckpoint, isWritten: Bool)?
+    var cards = Cards()
     try AuditLog.replay(end, in: transaction) { entry, index in
+      try cards.note(entry)
       // Who was removed may come back under the name with another key: every change of members counts.
       guard membershipEvents.contains(entry.event) || selection.includes(entry, at: index, in: span)
       else { return }
@@ -112,7 +138,9 @@ package enum LogBundle {
       let size = current.signed.checkpoint.size
       if !current.isWritten {
         let proof = try ConsistencyProof(from: size, to: newest.size, nodes.hash)
-        try put(["note": current.signed.ofMember.json, "path": .array(proof.path.map(\.json))])
+        try put([
+          "note": current.signed.line(of: cards.key(of: entry.member)).json, "path": .array(proof.path.map(\.json)),
+        ])
         run?.isWritten = true
       }
       let proof = try InclusionProof(of: index, size: size, nodes.hash)
@@ -126,10 +154,15 @@ package enum LogBundle {
 }
 
 extension SignedCheckpoint {
-  /// Without the lines of others: anybody who writes the store can add one, and a bundle has none that nothing vouches for.
-  fileprivate var ofMember: SignedCheckpoint {
-    SignedCheckpoint(
-      checkpoint, SignedNote(text: note.text, signatures: note.signatures.filter { $0.name == checkpoint.origin }))
+  /// With the line that `key` made, or without one where it is not known, all in the name of the log: anybody who writes the
+  /// store can add others, and a bundle has none that nothing vouches for.
+  fileprivate func line(of key: VerifyingKey?) throws(AuditError) -> SignedCheckpoint {
+    let id = try key.map { key throws(AuditError) in try NoteKey(name: checkpoint.origin, key: key).id }
+    return SignedCheckpoint(
+      checkpoint,
+      SignedNote(
+        text: note.text,
+        signatures: note.signatures.filter { $0.name == checkpoint.origin && (id == nil || $0.keyID == id) }))
   }
 
   fileprivate var json: JSONValue { .string(String(decoding: bytes, as: UTF8.self)) }

@@ -51,7 +51,8 @@ import Testing
   @Test func `a line that somebody added to a stored checkpoint keeps no bundle from being made`() throws {
     let store = try Fixture.log()
     for row in try store.rows(in: .checkpoints) {
-      store.set(row.value + Array("— evil YWJjZGVmZ2g=\n".utf8), in: .checkpoints, for: row.key)
+      let added = "— evil YWJjZGVmZ2g=\n— \(Fixture.origin) YWJjZGVmZ2g=\n"
+      store.set(row.value + Array(added.utf8), in: .checkpoints, for: row.key)
     }
     let lines = try Self.lines(of: LogBundle.Selection(), in: store)
     #expect(lines == (try Self.lines(of: LogBundle.Selection())))
