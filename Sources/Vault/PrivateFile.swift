@@ -102,6 +102,20 @@ package enum PrivateFile {
     try synchronize(folder)
   }
 
+  /// Makes a file without a name in `folder`, mode 0600, and returns a descriptor to write and read it with. It is gone when
+  /// that is closed. Throws `cannotWrite`.
+  package static func createUnnamed(in folder: String) throws -> Int32 {
+    let unnamed = open(folder, O_RDWR | unnamedFile | O_CLOEXEC, 0o600)
+    guard unnamed < 0 else { return unnamed }
+    // Where the file system has none.
+    var template = Array((folder + "/relatch.XXXXXX").utf8CString)
+    let descriptor = template.withUnsafeMutableBufferPointer { $0.baseAddress.map { mkstemp($0) } ?? -1 }
+    guard descriptor >= 0 else { throw failure(writing: folder) }
+    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    unlink(template)
+    return descriptor
+  }
+
   /// Writes to a file under a name that no other run chooses, then links it.
   static func createThroughNamed(_ path: String, _ body: (@escaping (RawSpan) throws -> Void) throws -> Void) throws {
     // mkstemp() opens with O_CREAT | O_EXCL, which follows no link, and mode 0600.
