@@ -24,21 +24,27 @@ struct InterruptionPipe {
   private static let signals = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP]
 
   private let readEnd: Int32
-  private let writeEnd: Int32
   private let replaced: [(signal: Int32, action: SignalAction)]
 
-  init() throws {
+  /// One for the whole process, never closed: a handler that another thread is in may still write to it.
+  private static let ends: (read: Int32, write: Int32)? = {
     var ends: [Int32] = [-1, -1]
-    guard pipe(&ends) == 0 else {
-      throw PassphraseError(.noTerminal, "cannot watch for signals: \(String(cString: strerror(errno)))")
-    }
+    guard pipe(&ends) == 0 else { return nil }
     for end in ends {
       _ = fcntl(end, F_SETFD, FD_CLOEXEC)
       // A handler must never wait.
       _ = fcntl(end, F_SETFL, O_NONBLOCK)
     }
-    (readEnd, writeEnd) = (ends[0], ends[1])
-    csystem_report_signals_to(writeEnd)
+    return (ends[0], ends[1])
+  }()
+
+  init() throws {
+    guard let ends = Self.ends else { throw PassphraseError(.noTerminal, "cannot watch for signals: there is no pipe") }
+    readEnd = ends.read
+    // What came after the last one was closed is of no concern to this one.
+    var byte: UInt8 = 0
+    while read(readEnd, &byte, 1) == 1 {}
+    csystem_report_signals_to(ends.write)
     var replaced: [(signal: Int32, action: SignalAction)] = []
     for signal in Self.signals {
       let action = SignalAction.current(of: signal)
@@ -54,8 +60,6 @@ struct InterruptionPipe {
   func close() {
     for (signal, action) in replaced { action.install(for: signal) }
     csystem_report_signals_to(-1)
-    Glibc.close(readEnd)
-    Glibc.close(writeEnd)
   }
 
   /// Waits until `descriptor` has something to read. Throws `Interruption` if a signal arrives first.
