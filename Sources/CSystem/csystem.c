@@ -82,11 +82,16 @@ int csystem_session_keyring(void) { return (int)syscall(SYS_keyctl, KEYCTL_GET_K
 int csystem_keyring_keep(int keyring, const char *description, const void *bytes, size_t size, unsigned seconds) {
   // Possession lets one view, read, write, search and set; being the same user, of another session, lets one do nothing.
   enum { POSSESSOR_ALONE = 0x2f000000 };
-  long key = syscall(SYS_add_key, "user", description, bytes, size, keyring);
+  // In a keyring that ends with this process: killed before there is a time limit, it leaves nothing behind.
+  long key = syscall(SYS_add_key, "user", description, bytes, size, KEY_SPEC_PROCESS_KEYRING);
   if (key < 0) return -1;
+  // Linked before that becomes forbidden; what is there under this description makes room.
   if (syscall(SYS_keyctl, KEYCTL_SET_TIMEOUT, key, seconds) == 0 &&
-      syscall(SYS_keyctl, KEYCTL_SETPERM, key, POSSESSOR_ALONE) == 0)
+      syscall(SYS_keyctl, KEYCTL_LINK, key, keyring) == 0 &&
+      syscall(SYS_keyctl, KEYCTL_SETPERM, key, POSSESSOR_ALONE) == 0) {
+    syscall(SYS_keyctl, KEYCTL_UNLINK, key, KEY_SPEC_PROCESS_KEYRING);
     return 0;
+  }
   int failure = errno;
   syscall(SYS_keyctl, KEYCTL_INVALIDATE, key);
   errno = failure;
