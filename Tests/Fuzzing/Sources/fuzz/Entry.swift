@@ -19,7 +19,8 @@ struct FuzzTarget: Sendable {
 }
 
 private let all: [FuzzTarget] =
-  ageTargets + jsonTargets + auditTargets + vaultTargets + rotationTargets + providerTargets + deliveryTargets
+  ageTargets + jsonTargets + auditTargets + vaultTargets + rotationTargets + providerTargets + commandTargets
+  + deliveryTargets
 
 private let chosen: FuzzTarget = {
   let name = environment("RELATCH_FUZZ_TARGET") ?? ""

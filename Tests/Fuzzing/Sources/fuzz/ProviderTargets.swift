@@ -131,7 +131,7 @@ private func provider(answering answer: Answer, token: Answer) throws -> Salesfo
 }
 
 /// What `body` comes to, for a caller that is no task.
-private func wait<Result: Sendable>(_ body: @escaping @Sendable () async -> Result) -> Result? {
+func wait<Result: Sendable>(_ body: @escaping @Sendable () async -> Result) -> Result? {
   let result = Box<Result>()
   let end = DispatchSemaphore(value: 0)
   Task {
