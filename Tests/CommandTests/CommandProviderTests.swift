@@ -84,10 +84,13 @@ private struct ProgrammedSystem {
     try Data(operation.utf8).write(to: place.folder.appending(path: "system.json.kill"))
   }
 
-  func add(_ name: String = "crm") async throws {
-    let added = try await place.relatch(
-      "add", name, "--provider", "command", "--set", "program=\(program)", "--set", "arguments=\(arguments)", "--set",
-      "replacement=overlap", "--policy", "grace=0s", "--policy", "propagation=0s",
+  func add(_ name: String = "crm", _ more: [String] = []) async throws {
+    let added = try await place.run(
+      Programs.relatch,
+      [
+        "add", name, "--provider", "command", "--set", "program=\(program)", "--set", "arguments=\(arguments)", "--set",
+        "replacement=overlap", "--policy", "grace=0s", "--policy", "propagation=0s",
+      ] + more,
       stdin: #"{"client_id":"crm","client_secret":"old-secret"}"#)
     #expect(added.code == 0, "\(added.errorText)")
     #expect(added.errorText.contains("relatch provider allow \(name)"))
@@ -188,6 +191,34 @@ struct CommandProviderTests {
     let rotated = try await place.relatch("rotate", "crm", environment: theirs)
     #expect(rotated.code == 0, "\(rotated.errorText)")
     #expect(try system.secrets() == ["new-secret-2"])
+  }
+
+  @Test("is the one word on pairs that came by a handoff: neither the sender's address nor a setting taken out is kept")
+  func handedOverElsewhere() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    let system = try ProgrammedSystem(place)
+    try await system.add("crm", ["--set", "token-url=https://sender.example/token", "--set", "scope=all"])
+    let theirs = [
+      "RELATCH_VAULT": place.folder.appending(path: "theirs").path,
+      "RELATCH_IDENTITY": place.folder.appending(path: "their-identity").path,
+    ]
+    #expect(try await place.relatch("init", "--no-passphrase", environment: theirs).code == 0)
+    let (card, mine) = (place.folder.appending(path: "card"), place.folder.appending(path: "my-card"))
+    try await place.relatch("identity", "show", environment: theirs).output.write(to: card)
+    try await place.relatch("identity", "show").output.write(to: mine)
+    for (name, more) in [("one", ["--set", "scope="]), ("two", ["--set", "token-url=https://own.example/token"])] {
+      let file = place.folder.appending(path: name).path
+      #expect(try await place.relatch("handoff", "send", "crm", "--to", card.path, "-o", file).code == 0)
+      let opened = try await place.run(
+        Programs.relatch, ["handoff", "open", file, "--as", name, "--from", mine.path, "-o", file + ".receipt"] + more,
+        environment: theirs)
+      #expect(opened.code == 0, "\(opened.errorText)")
+      #expect(opened.errorText.contains("the sender's token-url is not taken over") == (name == "one"))
+    }
+    let one = try await place.relatch("show", "one", environment: theirs).outputText
+    #expect(!one.contains("token-url") && !one.contains("scope"), "\(one)")
+    let two = try await place.relatch("show", "two", environment: theirs).outputText
+    #expect(two.contains("https://own.example/token") && two.contains("scope=all"), "\(two)")
   }
 
   @Test(

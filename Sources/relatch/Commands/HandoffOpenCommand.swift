@@ -39,7 +39,8 @@ struct HandoffOpenCommand: AsyncParsableCommand {
   @Option(
     name: .customLong("set"),
     help: ArgumentHelp(
-      "A setting of the provider that is another here than at the sender; repeatable.", valueName: "key=value"))
+      "A setting of the provider that is another here than at the sender; KEY= takes it out; repeatable.",
+      valueName: "key=value"))
   var settings: [String] = []
 
   @Flag(help: "Show it, and import nothing.")
@@ -62,7 +63,7 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     }
     let admin = try admin(of: handoff)
     // Nothing is said of what is refused but the reason.
-    let settings = handoff.settings.merging(try Assignments.parse(settings, option: "--set")) { $1 }
+    let settings = try settings(of: handoff, report)
     try providerKind(handoff.provider).check(settings)
     guard place.path != nil || !handoff.isTransfer else {
       throw Failure(
@@ -70,7 +71,7 @@ struct HandoffOpenCommand: AsyncParsableCommand {
         hint: "name a file for the receipt: `relatch handoff open FILE -o RECEIPT`")
     }
     let name = name ?? handoff.credential
-    if source.from == nil { try confirmSender(of: handoff, as: name) }
+    if source.from == nil { try confirmSender(of: handoff, as: name, settings) }
     let (credential, receipt) = try await vault.importHandoff(
       opened, as: name, settings: settings, admin: admin == "self" ? name : admin, now: WallClock.now())
     do { try place.write(receipt) } catch {
@@ -91,8 +92,21 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     if handoff.isTransfer { try await takeOver(name, in: vault, report) }
   }
 
+  /// The sender's settings, with what is said here in their place.
+  private func settings(of handoff: Handoff, _ report: Report) throws -> [String: String] {
+    let chosen = try Assignments.parse(settings, option: "--set")
+    var settings = handoff.settings
+    // A new pair of the program's system would be shown to whoever the sender names.
+    if handoff.provider == CommandProvider.descriptor.id, settings["token-url"] != nil, chosen["token-url"] == nil {
+      settings["token-url"] = nil
+      report.note(
+        "the sender's token-url is not taken over, and the program proves pairs: --set token-url=… names one to trust")
+    }
+    return settings.merging(chosen) { $1 }.filter { !$0.value.isEmpty }
+  }
+
   /// Asks whether the sender is the one expected: anybody can seal a pair of theirs to a card, under any name.
-  private func confirmSender(of handoff: Handoff, as name: String) throws {
+  private func confirmSender(of handoff: Handoff, as name: String, _ settings: [String: String]) throws {
     guard source.file != "-", isatty(STDIN_FILENO) == 1, StandardStream.error.isTerminal else {
       throw Failure(
         .usage, "who sent it was not confirmed: it says \(handoff.sender.name), and anybody can say so",
@@ -101,6 +115,7 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     }
     try StandardStream.error.write(
       handoff.description
+        + (settings == handoff.settings ? "" : "\nhere       \(handoff.provider)  \(Handoff.text(settings))")
         + "\nrelatch: import it as \(name)? Only if \(handoff.sender.name) has told you this signing key themselves [y/N] "
     )
     guard let answer = readLine()?.lowercased(), ["y", "yes"].contains(answer) else {
@@ -157,6 +172,11 @@ struct HandoffSource: ParsableArguments {
 }
 
 extension Handoff {
+  /// Settings of a provider, for a person.
+  static func text(_ settings: [String: String]) -> String {
+    settings.sorted { $0.key < $1.key }.map { Diagnostics.printable("\($0.key)=\($0.value)") }.joined(separator: "  ")
+  }
+
   /// As `--json` shows it: all but what is secret.
   var members: [String: JSONValue] {
     var members: [String: JSONValue] = [
@@ -173,13 +193,12 @@ extension Handoff {
   }
 
   var description: String {
-    let settings = settings.sorted { $0.key < $1.key }.map { Diagnostics.printable("\($0.key)=\($0.value)") }
     var lines = [
       "handoff    \(id), version \(version) of \(credential), \(stage.rawValue)",
       "sender     \(sender.name), \(sender.age)",
       "signing    \(sender.signing.bytes.base64)",
       "sent       \(sent), expires \(expires)",
-      "provider   \(provider)  \(settings.joined(separator: "  "))",
+      "provider   \(provider)  \(Self.text(settings))",
       "policy     \(importedPolicy.texts.map { "\($0.key)=\($0.value)" }.joined(separator: "  "))",
       "made       \(created)", "admin      \(isSelfAdministered ? "itself" : admin)",
     ]
