@@ -146,12 +146,12 @@ final class RotationComposition: Sendable {
   /// Open once an administrator's pair was opened: its token is about to be asked for.
   let askedAdministrator = Gate()
 
-  /// The tokens that are kept beside the vault; nil where a run need not know.
-  let tokens: KeptTokens?
+  /// The tokens that are kept beside the vault: whatever run sees a leak replaced ends them.
+  let tokens: KeptTokens
 
-  init(vault: UnlockedVault, tokens: KeptTokens? = nil) {
+  init(vault: UnlockedVault, in places: Places) {
     self.vault = vault
-    self.tokens = tokens
+    tokens = KeptTokens(of: places)
   }
 
   /// Does one errand.

@@ -18,7 +18,6 @@ extension RotationComposition {
   ///
   /// Taken before the run: whoever asks for a token of the new pair meanwhile may put that in its place.
   func leakBefore(of name: String, for goal: RotationRunner.Goal) async -> LeakBefore? {
-    guard let tokens else { return nil }
     let credential = try? await vault.read { try $0.hasCredential(name) ? $0.credential(name) : nil }
     guard let credential else { return nil }
     var newest = credential.leak?.version
@@ -32,16 +31,31 @@ extension RotationComposition {
   func endKeptTokens(of name: String, _ leak: LeakBefore, _ report: Report) async {
     do {
       let credential = try await vault.read { try $0.credential(name) }
-      guard let tokens, let active = credential.version(in: .active)?.number, active > leak.newest else { return }
+      guard let active = credential.version(in: .active)?.number, active > leak.newest else { return }
       let kept = tokens.record(of: credential.id)
       let records = Set([leak.record, kept].compactMap(\.self))
       guard !records.isEmpty else { return }
-      let leaked = try await vault.leakedTokens(of: name, upTo: leak.newest, in: Array(records), now: WallClock.now())
+      let (leaked, closed) = try await vault.leakedTokens(
+        of: name, upTo: leak.newest, in: Array(records), now: WallClock.now())
+      for record in closed {
+        try await tellClosed(of: name)
+        if record == tokens.record(of: credential.id) { tokens.forget(credential.id) }
+      }
       for token in leaked {
         let isOver = try await end(token, of: name, report)
         if isOver, token.record == tokens.record(of: credential.id) { tokens.forget(credential.id) }
       }
     } catch { Diagnostics.standard.warning("\(name): whether a token was kept of what leaked is not known: \(error)") }
+  }
+
+  /// Whose key was renewed since has a token that nobody can open: whoever knew the old key may have it.
+  private func tellClosed(of name: String) async throws {
+    try await vault.change(now: WallClock.now()) { change in
+      _ = try change.log(.tokenNotRevoked, about: name, ["reason": "key-renewed"])
+    }
+    Diagnostics.standard.warning(
+      "\(name): a token was kept before its key was renewed, and cannot be opened to be ended: it may be good until its end"
+    )
   }
 
   /// Ends one token at its provider, and returns whether it is over.

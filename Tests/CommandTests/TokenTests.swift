@@ -103,6 +103,12 @@ struct TokenTests {
     #expect(third.code == 0 && third.errorText.contains("version 2 is ended"), "\(third.errorText)")
     let fourth = try await place.relatch("revoke", "shop", "--reason", "a test")
     #expect(fourth.code == 0 && !fourth.errorText.contains("kept"), "\(fourth.errorText)")
+    // Whoever knew the key of before may have the token that nobody here can open any more.
+    #expect(try await place.relatch("token", "shop").code == 0)
+    #expect(try await place.relatch("rekey").code == 0)
+    let renewed = try await place.relatch("revoke", "shop", "--reason", "a test")
+    #expect(renewed.code == 0 && renewed.errorText.contains("kept before its key was renewed"), "\(renewed.errorText)")
+    #expect(try await events().last?["reason"] as? String == "key-renewed")
   }
 
   @Test("The one kept of a pair that leaked is ended although one of the new pair is asked for meanwhile")

@@ -98,27 +98,34 @@ extension UnlockedVault {
     return TokenAccess(found.credential, version: version.number, pair, key: key, vault: found.header.id)
   }
 
-  /// The tokens in `records` that were kept of versions of `name` up to `newest` that are not active, so that they can be ended.
-  /// Where there is one, that is logged first. Throws as `pairs` does.
+  /// The tokens in `records` that were kept of versions of `name` up to `newest` that are not active, so that they can be ended,
+  /// and the records that are of no version under its present key. Where there is a token, that is logged first. Throws as `pairs`
+  /// does.
   package func leakedTokens(
     of name: String, upTo newest: UInt64, in records: [[UInt8]], now: Timestamp
-  ) async throws -> [LeakedToken] {
+  ) async throws -> (leaked: [LeakedToken], closed: [[UInt8]]) {
     let (key, credential) = try await credentialKey(of: name)
-    let versions = credential.versions.filter { $0.number <= newest && $0.stage != .active }.map(\.number)
     var found: [LeakedToken] = []
+    var closed: [[UInt8]] = []
     for record in records {
-      for version in versions {
-        guard let (token, end) = TokenAccess.open(record, of: credential.id, version: version, under: key, header.id)
+      var isOpen = false
+      for version in credential.versions {
+        guard
+          let (token, end) = TokenAccess.open(record, of: credential.id, version: version.number, under: key, header.id)
         else { continue }
-        found.append(LeakedToken(credential: credential, version: version, token: token, end: end, record: record))
+        isOpen = true
+        guard version.number <= newest, version.stage != .active else { continue }
+        found.append(
+          LeakedToken(credential: credential, version: version.number, token: token, end: end, record: record))
       }
+      if !isOpen { closed.append(record) }
     }
-    guard !found.isEmpty else { return [] }
+    guard !found.isEmpty else { return ([], closed) }
     let opened = Set(found.map(\.version)).sorted()
     try await change(now: now) {
       _ = try $0.log(.pairUsed, about: name, Self.opening(opened, for: "token-revocation"))
     }
-    return found
+    return (found, closed)
   }
 
   private static func opening(_ versions: [UInt64], for purpose: String) -> [String: JSONValue] {

@@ -19,12 +19,14 @@ struct AdoptCommand: AsyncParsableCommand {
   var isOffered = false
 
   func run() async throws {
-    let vault = try await Places(options).openVault()
+    let places = try Places(options)
+    let vault = try await places.openVault()
     let offered = isOffered ? OfferedPair(try Pair.ofStandardInput()) : nil
     let name = name
     let exposure = try await vault.read { try $0.credential(name).exposure }
     let report = Report(options)
-    try await RotationComposition(vault: vault).runEach(Errand.each([name], .adopt(offered)), report: report)
+    try await RotationComposition(vault: vault, in: places).runEach(
+      Errand.each([name], .adopt(offered)), report: report)
     guard let exposure, try await vault.read({ try $0.credential(name).exposure }) == nil else { return }
     // The vault cannot tell: a person has said whose the pair is.
     report.note(

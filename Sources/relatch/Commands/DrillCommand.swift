@@ -28,14 +28,15 @@ struct DrillCommand: AsyncParsableCommand {
   func run() async throws {
     let report = Report(options)
     async let _ = CurlTransport.load()
-    let vault = try await Places(options).openVault()
+    let places = try Places(options)
+    let vault = try await places.openVault()
     let chosen = try await chosen(in: vault)
     let contain = contain
     let incident = Incident.name(at: WallClock.now(), .system)
     let leaks = Set(chosen).sorted().map { LeakedVersion(credential: $0, version: nil) }
     let result: Result<Void, any Error>
     do {
-      try await RotationComposition(vault: vault).end(leaks, jobs: many.jobs, report) { version in
+      try await RotationComposition(vault: vault, in: places).end(leaks, jobs: many.jobs, report) { version in
         Revocation(incident: incident, reason: "a drill", version: version, isContainment: contain)
       }
       result = .success(())

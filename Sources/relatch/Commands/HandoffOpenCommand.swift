@@ -136,7 +136,7 @@ struct HandoffOpenCommand: AsyncParsableCommand {
 
   /// The sender knows the pair: another one takes its place, and then it is cut off.
   private func takeOver(_ name: String, in vault: UnlockedVault, _ report: Report) async throws {
-    let composition = RotationComposition(vault: vault)
+    let composition = RotationComposition(vault: vault, in: try Places(options))
     let goals: [Errand] = Errand.each([name], .rotate) + (withGrace ? [] : Errand.each([name], .retire))
     try await composition.runInOrder(goals, report: report)
   }

@@ -120,9 +120,10 @@ struct DeliverCommand: AsyncParsableCommand {
   @OptionGroup var many: ManyOptions
 
   func run() async throws {
-    let vault = try await Places(options).openVault()
+    let places = try Places(options)
+    let vault = try await places.openVault()
     let errands = Errand.each(names, .deliver(again: again))
-    try await RotationComposition(vault: vault).runEach(
+    try await RotationComposition(vault: vault, in: places).runEach(
       errands, jobs: many.jobs, report: Report(options).of(runs: errands.count))
   }
 }

@@ -47,7 +47,7 @@ struct PlanCommand: AsyncParsableCommand {
       report.note(due ? "nothing is due" : "there is nothing to rotate: no credential has an app of its own")
       return
     }
-    let composition = offline ? nil : RotationComposition(vault: try await places.openVault())
+    let composition = offline ? nil : RotationComposition(vault: try await places.openVault(), in: places)
     for subject in subjects {
       var findings = LocalCheck.all.flatMap { $0(subject) }
       if let composition, !subject.credential.isTransferred {

@@ -38,7 +38,7 @@ struct ResumeCommand: AsyncParsableCommand {
     guard let vault, !errands.isEmpty else {
       return report.note("there is nothing to resume: no rotation is unfinished, nothing undelivered")
     }
-    try await RotationComposition(vault: vault, tokens: KeptTokens(of: places)).runEach(
+    try await RotationComposition(vault: vault, in: places).runEach(
       errands, jobs: many.jobs, report: report)
   }
 }
@@ -55,8 +55,10 @@ struct AbortCommand: AsyncParsableCommand {
   var name: String
 
   func run() async throws {
-    let vault = try await Places(options).openVault()
-    try await RotationComposition(vault: vault).runEach(Errand.each([name], .abort), report: Report(options))
+    let places = try Places(options)
+    let vault = try await places.openVault()
+    try await RotationComposition(vault: vault, in: places).runEach(
+      Errand.each([name], .abort), report: Report(options))
   }
 }
 

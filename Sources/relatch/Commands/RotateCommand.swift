@@ -69,7 +69,7 @@ struct RotateCommand: AsyncParsableCommand {
         exposedTo.map { "there is nothing to rotate: no active pair was open to \($0)" }
           ?? "there is nothing to rotate: no credential has an app of its own")
     }
-    try await RotationComposition(vault: vault, tokens: KeptTokens(of: places)).runEach(
+    try await RotationComposition(vault: vault, in: places).runEach(
       errands, jobs: many.jobs, report: report)
   }
 }
@@ -98,7 +98,7 @@ extension RotateCommand {
     var codes = due.unknownZones.map(\.code)
     if let vault, !due.errands.isEmpty {
       do {
-        try await RotationComposition(vault: vault, tokens: KeptTokens(of: places))
+        try await RotationComposition(vault: vault, in: places)
           .runEach(due.errands, jobs: many.jobs, report: report)
       } catch let status as Status { codes.append(status.code) }
     }
@@ -125,9 +125,10 @@ struct RetireCommand: AsyncParsableCommand {
   func run() async throws { try await unattended.run(options, retire) }
 
   private func retire(_ report: Report) async throws {
-    let vault = try await Places(options).openVault()
+    let places = try Places(options)
+    let vault = try await places.openVault()
     let errands = Errand.each(names, undelivered ? .retireUndelivered : .retire)
-    try await RotationComposition(vault: vault).runEach(
+    try await RotationComposition(vault: vault, in: places).runEach(
       errands, jobs: many.jobs, report: report.of(runs: errands.count))
   }
 }

@@ -24,7 +24,7 @@ struct Examination: Sendable {
     }
     let failure: Failure
     do {
-      let composition = RotationComposition(vault: try await places.openVault())
+      let composition = RotationComposition(vault: try await places.openVault(), in: places)
       self.composition = composition
       transport = composition.transport
       self.identity = nil
