@@ -147,9 +147,11 @@ struct WrongThingsTests {
         "/bin/bash", ["-c", "cd \"$1\" && " + script, Programs.relatch, place.folder.path])
       #expect(unread.code == -SIGPIPE && unread.errors.isEmpty, "\(arguments): \(unread.code) \(unread.errorText)")
     }
-    for arguments in ["help", "--version", "status"] {
+    for arguments in ["help", "--version", "status", "list --json", "doctor nope --json"] {
       let full = try await place.run("/bin/sh", ["-c", "exec \"$0\" \(arguments) > /dev/full", Programs.relatch])
-      expectFailure(full, 74, "cannot write standard output")
+      if arguments.hasPrefix("doctor") { expectFailure(full, 66, "no credential") } else {
+        expectFailure(full, 74, "cannot write standard output")
+      }
     }
   }
 

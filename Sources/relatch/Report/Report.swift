@@ -86,18 +86,21 @@ struct Report: Sendable {
   /// `credential` is the one that failed, where a command has several.
   func failure(_ failure: Failure, of credential: String? = nil) {
     syslog?.failure(failure, of: credential)
-    guard isJSON else {
-      return aside {
-        Diagnostics.standard.error(failure.quoting)
-        Diagnostics.standard.hint(failure.hint)
-      }
-    }
+    guard isJSON else { return words(of: failure) }
     var members: [String: JSONValue] = [
       "code": .integer(Int(failure.code.rawValue)), "error": .string(failure.quoting), "hint": .string(failure.hint),
       "type": "error",
     ]
     if let credential { members["credential"] = .string(credential) }
-    try? text(JSONValue.object(members).line)
+    // A full standard output is no reason to say nothing at all.
+    do { try text(JSONValue.object(members).line) } catch { words(of: failure) }
+  }
+
+  private func words(of failure: Failure) {
+    aside {
+      Diagnostics.standard.error(failure.quoting)
+      Diagnostics.standard.hint(failure.hint)
+    }
   }
 
   private func aside(_ print: () -> Void) {
