@@ -39,6 +39,16 @@ package struct AdminAccess: Sendable {
   }
 }
 
+extension ProviderError {
+  /// That `what` of `admin` could not be had here, because of `error`: nobody was asked yet.
+  init(_ what: String, of admin: String, cannotBeUsed error: any Error) {
+    let advice = error as? any AdvisingError
+    self.init(
+      .notPermitted, advice?.description ?? "\(what) of \(admin), which administers, cannot be used: \(error)",
+      hint: advice?.hint, local: error, step: .admin)
+  }
+}
+
 /// One administering token for many requests: asked for once, however many wait for it, and again when it has ended.
 package actor AdminSession {
   private var asked: (number: Int, task: Task<SharedSecret, any Error>)?

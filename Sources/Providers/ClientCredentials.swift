@@ -89,8 +89,7 @@ extension AdminAccess {
         hint: error.hint ?? "see that the active pair of \(name), which administers, is accepted",
         status: error.status, retryAfter: error.retryAfter, step: error.step(of: self))
     } catch {
-      throw ProviderError(
-        .notPermitted, "the pair of \(name), which administers, cannot be used: \(error)", local: error, step: .admin)
+      throw ProviderError("the pair", of: name, cannotBeUsed: error)
     }
   }
 }

@@ -1,3 +1,8 @@
+/// An error of this side whose description is whole by itself, and that says what to do about it.
+package protocol AdvisingError: Error, CustomStringConvertible {
+  var hint: String { get }
+}
+
 /// Why a provider did not do what was asked, sorted by what the engine and the operator can do about it.
 ///
 /// Texts are ours: never a response body, a header or a secret.

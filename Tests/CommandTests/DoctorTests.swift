@@ -184,7 +184,11 @@ struct DoctorTests {
     let partly = try await place.relatch("doctor", "crm", "--json", environment: bo)
     try expect(partly, 77, missing: ["admin"])
     #expect(try lines("cannot-tell", partly) == ["permissions", "switch", "primary", "slot"])
-    #expect(partly.outputText.contains("relatch grant"), "\(partly.outputText)")
+    let words = "bo may not open admin, whose token drives the rotation of crm"
+    #expect(partly.outputText.contains("\"\(words)\""), "\(partly.outputText)")
+    #expect(partly.outputText.contains("`relatch grant admin bo`"), "\(partly.outputText)")
+    let plan = try await place.relatch("plan", "crm", environment: bo).outputText
+    #expect(plan.contains("obstacle: \(words)\n    hint: an owner lets it: `relatch grant admin bo`\n"), "\(plan)")
   }
 
   @Test("what is asked for wrongly is told as ever")

@@ -172,9 +172,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
       administrator.pair.withLock { $0 = pair }
       return pair
     } catch let error as ProviderError where error.local == nil { throw error } catch {
-      throw ProviderError(
-        .notPermitted, "the pair of \(admin.name), which administers, cannot be used: \(error)", local: error,
-        step: .admin)
+      throw ProviderError("the pair", of: admin.name, cannotBeUsed: error)
     }
   }
 

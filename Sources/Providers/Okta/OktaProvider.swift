@@ -188,10 +188,10 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
     do {
       let pair = admin.pair
       token = try await admin.session.token { SharedSecret(try await pair().clientSecret.clone()) }
+    } catch let error as ProviderError where error.local == nil {
+      throw error
     } catch {
-      throw ProviderError(
-        .notPermitted, "the API token of \(admin.name), which administers, cannot be used: \(error)", local: error,
-        step: .admin)
+      throw ProviderError("the API token", of: admin.name, cannotBeUsed: error)
     }
     do { return try await http.send(method, org.path(path), token: token, prefix: "SSWS ", body: body) } catch {
       // Another token may have been put in its place.

@@ -241,9 +241,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind {
         error.code == .refused ? .notPermitted : error.code, "as \(admin.name): \(error)", hint: error.hint,
         status: error.status, retryAfter: error.retryAfter, step: error.step(of: admin))
     } catch {
-      throw ProviderError(
-        .notPermitted, "the pair of \(admin.name), which administers, cannot be used: \(error)", local: error,
-        step: .admin)
+      throw ProviderError("the pair", of: admin.name, cannotBeUsed: error)
     }
   }
 

@@ -101,9 +101,7 @@ actor SalesforceClient {
     } catch let error as ProviderError {
       throw error
     } catch {
-      throw ProviderError(
-        .notPermitted, "the pair of \(admin.name), which administers, cannot be used: \(error)", local: error,
-        step: .admin)
+      throw ProviderError("the pair", of: admin.name, cannotBeUsed: error)
     }
   }
 

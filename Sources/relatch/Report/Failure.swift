@@ -11,13 +11,14 @@ import Transport
 import Vault
 
 /// A failure as its caller sees it: exit code, what was attempted and found, and what to do about it.
-struct Failure: Error {
+struct Failure: AdvisingError {
   let code: ExitCode
   /// No words of a hook: it may go anywhere.
   let message: String
   /// The same with a hook's last words, masked: only for whoever runs the command.
   let quoting: String
   let hint: String
+  var description: String { message }
 
   /// `quoting` is `message` if nothing else is said.
   init(_ code: ExitCode, _ message: String, quoting: String? = nil, hint: String) {
