@@ -9,7 +9,7 @@ extension ChecklistStep {
   static let vault: Self = "vault"
   /// Each sink and hook can do its work, and has the active pair.
   static let delivery: Self = "delivery"
-  /// A schedule rotates it.
+  /// Whether a schedule rotates it, and by a time zone that is known here.
   static let policy: Self = "policy"
 }
 
@@ -61,13 +61,8 @@ enum LocalChecklist {
     }
     let rule = "`relatch policy \(credential.name) max-age=90d`"
     guard let age = credential.policy.maxAge else {
-      return credential.byHand == nil
-        ? ChecklistLine(
-          .policy, .missing, "no max-age: no schedule rotates it",
-          mend: "\(rule), and a timer that runs `relatch rotate --due`")
-        : ChecklistLine(
-          .policy, .missing, "no max-age: nobody is told when it is to be rotated",
-          mend: "\(rule), and `relatch plan --due` names it for a person")
+      let words = credential.byHand == nil ? "only a person rotates it" : "nobody is told when it is to be rotated"
+      return ChecklistLine(.policy, .ok, "no max-age: \(words) (\(rule) sets one)")
     }
     let window = credential.policy.window.map { ", \($0.description)" } ?? ", at any time"
     let by = credential.byHand == nil ? "" : "; a person is needed"
