@@ -7,10 +7,29 @@ package import Vault
 
 /// A kind of provider whose pairs are granted bearer tokens that somebody else may be given.
 package protocol TokenIssuer: ProviderKind {
+  /// Throws `configuration` if a credential with `settings` has no place that gives out tokens; asks nobody.
+  static func requireTokens(_ settings: [String: String]) throws(ProviderError)
+
   /// A fresh token for `pair`. `settings` are those of its credential, which need not be one that is rotated.
   static func token(
     for pair: Pair, settings: [String: String], over transport: any HTTPTransport
   ) async throws(ProviderError) -> IssuedToken
+}
+
+extension TokenIssuer {
+  package static func requireTokens(_ settings: [String: String]) throws(ProviderError) {
+    let key = "token-url"
+    guard settings[key] == nil, descriptor.settings.contains(where: { $0.key == key }) else { return }
+    throw ProviderError(
+      .configuration, "setting \(key) is missing: \(descriptor.id) gives out tokens only with it",
+      hint: "add it under another name with --set \(key)=https://…", step: .settings)
+  }
+
+  /// Whether a credential with `settings` can be asked a token for.
+  package static func givesTokens(_ settings: [String: String]) -> Bool {
+    do { try requireTokens(settings) } catch { return false }
+    return true
+  }
 }
 
 /// One that ends such a token before its time.

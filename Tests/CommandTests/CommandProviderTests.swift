@@ -121,6 +121,19 @@ struct CommandProviderTests {
     #expect(try await missing() == ["program"])
   }
 
+  @Test("needs neither a program nor a token endpoint where its pair only administers: nothing is missing")
+  func administrator() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    let added = try await place.relatch(
+      "add", "root", "--provider", "command", stdin: #"{"client_id":"root","client_secret":"root-secret"}"#)
+    #expect(added.code == 0 && added.errorText.contains("the first rotation that it administers does"))
+    let doctor = try await place.relatch("doctor", "root", "--json")
+    #expect(doctor.code == 0 && doctor.outputText.contains(#""missing":[]"#), "\(doctor.outputText)")
+    expectFailure(try await place.relatch("token", "root"), 78, "command gives out tokens only with it")
+    let log = try await place.relatch("log", "list", "--json").objects()
+    #expect(log.filter { $0["event"] as? String == "pair.used" }.compactMap { $0["purpose"] as? String } == ["doctor"])
+  }
+
   @Test("is started only once it is allowed on this machine, as it stands in the settings") func allowed() async throws
   {
     let place = try await Workplace(addsAdmin: false)

@@ -106,12 +106,14 @@ extension ProviderKind {
       if let provider {
         let evidence = try await provider.validate(pair)
         if let theirs = evidence.providerTime { list.noteClock(theirs, asked: asked, answered: subject.now()) }
-      } else if let issuer = Self.self as? any TokenIssuer.Type {
+      } else if let issuer = Self.self as? any TokenIssuer.Type, issuer.givesTokens(subject.settings) {
         _ = try await issuer.token(for: pair, settings: subject.settings, over: subject.transport)
       } else {
         let missing = descriptor.settings.filter { $0.isRequiredToRotate && subject.settings[$0.key] == nil }
         let names = missing.map(\.key).joined(separator: ", ")
-        for step in grantSteps { list.leave(step, "a pair without setting \(names) is not tried") }
+        for step in grantSteps {
+          list.leave(step, "without setting \(names) nothing here tries its pair; a rotation that it administers does")
+        }
         return nil
       }
     } catch { return list.blame(error.shortened, otherwise: step(orOwn: error)) }

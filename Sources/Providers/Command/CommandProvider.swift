@@ -149,12 +149,8 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
   package static func token(
     for pair: Pair, settings: [String: String], over transport: any HTTPTransport
   ) async throws(ProviderError) -> IssuedToken {
-    guard let credentials = try CommandSettings(settings).credentials else {
-      throw ProviderError(
-        .configuration, "setting token-url is missing: the program that proves a pair gives out no tokens",
-        hint: "add it anew with --set token-url=https://…")
-    }
-    return try await credentials.issue(pair, over: transport)
+    try requireTokens(settings)
+    return try await ClientCredentials(settings).issue(pair, over: transport)
   }
 
   package func readPrimary(_ observation: Observation) async throws(ProviderError) -> ObservedPair {

@@ -127,7 +127,15 @@ struct AddCommand: AsyncParsableCommand {
     if try CommandProvider.program(of: credential) != nil {
       report.note("`relatch provider allow \(name)` lets its program be started, on each machine that is to rotate it")
     }
-    report.note("its pair was not tried: `relatch plan \(credential.name)` does")
+    report.note("its pair was not tried: \(Self.trial(of: credential)) does")
+  }
+
+  /// What tries its pair: what is only used is not looked at by `plan`.
+  private static func trial(of credential: Credential) -> String {
+    guard !credential.canRotate else { return "`relatch plan \(credential.name)`" }
+    let issuer = (try? providerKind(credential.provider)) as? any TokenIssuer.Type
+    return issuer?.givesTokens(credential.settings) == true
+      ? "`relatch doctor \(credential.name)`" : "the first rotation that it administers"
   }
 
   /// Says so where a credential cannot be rotated: it is needed most when that is hardest to mend.

@@ -37,14 +37,8 @@ struct TokenCommand: AsyncParsableCommand {
     }
     let places = try Places(options)
     let vault = try await places.openVault()
-    let name = name
-    let provider = try await vault.read { try $0.credential(name).provider }
-    // Before the pair is opened, which is logged.
-    guard let issuer = try providerKind(provider) as? any TokenIssuer.Type else {
-      throw Failure(
-        .configuration, "\(name): provider \(provider) gives out no tokens",
-        hint: "`relatch read \(name)` prints the pair")
-    }
+    // Before its pair is opened, and that logged: who gives out none never will.
+    let issuer = try Self.issuer(for: try await vault.read { try $0.credential(name) })
     let access = try await vault.tokenAccess(of: name, now: WallClock.now())
     let kept = KeptTokens(of: places)
     let before = kept.record(of: access)
@@ -71,6 +65,16 @@ struct TokenCommand: AsyncParsableCommand {
       }
     }
     try write(issued.token)
+  }
+
+  private static func issuer(for credential: Credential) throws -> any TokenIssuer.Type {
+    guard let issuer = try providerKind(credential.provider) as? any TokenIssuer.Type else {
+      throw Failure(
+        .configuration, "\(credential.name): provider \(credential.provider) gives out no tokens",
+        hint: "`relatch read \(credential.name)` prints the pair")
+    }
+    try issuer.requireTokens(credential.settings)
+    return issuer
   }
 
   private func write(_ token: SharedSecret) throws {
