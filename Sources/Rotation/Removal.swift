@@ -21,14 +21,22 @@ extension UnlockedVault {
           .held, "cannot remove \(name): another run is at work on it (\(RotationRunner.briefly(holder.holder)))",
           hint: "wait for that run to end; if its process is gone, `relatch resume \(name)` takes over")
       }
-      guard !forgettingDebts, let journal = try RotationJournal(change.view, of: credential) else { return }
-      // A debt that is left of a rotation is told with the others.
-      guard !journal.machine.state.isFinal, journal.machine.state != .owed else { return }
-      throw RotationError(
-        .unfinished,
-        "cannot remove \(name): rotation \(journal.number) is not finished, and its pair may be at the provider",
-        hint: "`relatch resume \(name)` finishes it, `relatch abort \(name)` gives it up;"
-          + " --forget-debts removes it all the same")
+      if !forgettingDebts { try change.view.requireNoneUnfinished(credential) }
     }
+  }
+}
+
+extension VaultView {
+  /// Throws `RotationError.unfinished` if a rotation of `credential` was begun and neither finished nor given up. A debt that is
+  /// left of one is told with the others.
+  package func requireNoneUnfinished(_ credential: Credential) throws {
+    guard let journal = try RotationJournal(self, of: credential) else { return }
+    guard !journal.machine.state.isFinal, journal.machine.state != .owed else { return }
+    let name = credential.name
+    throw RotationError(
+      .unfinished,
+      "cannot remove \(name): rotation \(journal.number) is not finished, and its pair may be at the provider",
+      hint: "`relatch resume \(name)` finishes it, `relatch abort \(name)` gives it up;"
+        + " --forget-debts removes it all the same")
   }
 }

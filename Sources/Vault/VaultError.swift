@@ -26,10 +26,13 @@ package struct VaultError: Error, Equatable, Sendable, CustomStringConvertible {
 
   package let code: Code
   package let description: String
+  /// What to do about it, where the code alone does not say.
+  package let hint: String?
 
-  package init(_ code: Code, _ description: String) {
+  package init(_ code: Code, _ description: String, hint: String? = nil) {
     self.code = code
     self.description = description
+    self.hint = hint
   }
 
   package static func == (left: Self, right: Self) -> Bool { left.code == right.code }

@@ -47,18 +47,36 @@ struct RemoveTests {
     try await place.org.clearFaults()
     _ = try await place.relatch("abort", "crm")
     let kept = try await place.relatch("remove", "crm")
-    expectFailure(kept, 64, "version 1, which leaked and was not seen to be refused")
+    expectFailure(kept, 64, "cannot remove crm: version 1 leaked, and was not seen to be refused")
+    #expect(kept.errorText.contains("`relatch resume crm` ends it"), "\(kept.errorText)")
     let removed = try await place.relatch("remove", "crm", "--forget-debts", "--json")
     #expect(removed.code == 0 && removed.outputText.contains(#""forgotten":[1]"#), "\(removed.outputText)")
+  }
+
+  @Test("is refused while it administers another, or owes a pair; the hints lead out of each")
+  func owing() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    func refuses(_ name: String, _ words: String, _ hint: String) async throws {
+      let removed = try await place.relatch("remove", name)
+      expectFailure(removed, 64, words)
+      #expect(removed.errorText.contains(hint), "\(removed.errorText)")
+    }
+    try await refuses("admin", "cannot remove admin: it administers crm", "remove crm first")
+    #expect(try await place.relatch("rotate", "crm").code == 0)
+    try await refuses("crm", "the provider may accept version 1", "`relatch retire crm`")
+    #expect(try await place.relatch("retire", "crm").code == 0)
+    #expect(try await place.relatch("remove", "crm").code == 0)
+    #expect(try await place.relatch("remove", "admin").code == 0)
   }
 
   @Test("is asked about at a terminal, and not with --yes")
   func asked() async throws {
     let app = try await ConnectedApp()
     let refused = try app.start("remove", "crm")
-    try refused.answer("Remove crm?", "no")
+    try refused.answer("Remove crm? [y/N]", "")
     let outcome = try await refused.end()
-    expectFailure(outcome, 64, "crm is not removed")
+    expectFailure(outcome, 77, "crm is not removed")
     #expect(try await app.place.relatch("read", "crm").code == 0)
     let removed = try app.start("remove", "crm", flags: ["--yes"])
     #expect(try await removed.end().code == 0)

@@ -165,9 +165,8 @@ extension UnlockedVault {
   }
 
   /// Removes a credential with all its pairs, which nobody can open afterwards, and returns what it was. Its name may be used
-  /// again. Throws `notFound`; `notPermitted` unless this member is an owner; `invalidInput` if it administers others, or,
-  /// unless `forgettingDebts`, if a pair of it is staged or still owed, or the active one leaked. What `check` throws keeps it, too: it belongs to the
-  /// same step.
+  /// again. Throws `notFound`; `notPermitted` unless this member is an owner; what `VaultView.requireRemovable` throws. What
+  /// `check` throws keeps it, too: it belongs to the same step.
   package func remove(
     _ credential: String, forgettingDebts: Bool, now: Timestamp,
     unless check: @Sendable (VaultChange, Credential) throws -> Void = { _, _ in }
@@ -175,19 +174,7 @@ extension UnlockedVault {
     try await change(now: now) { change in
       let record = try change.view.credential(credential)
       try check(change, record)
-      let others = try change.view.names().filter { $0 != credential }.map { try change.view.credential($0) }
-      if let other = others.first(where: { $0.admin == credential }) {
-        throw VaultError(
-          .invalidInput, "\(credential) administers \(other.name), which could not be rotated without it")
-      }
-      let owed = record.unended
-      guard owed.isEmpty || forgettingDebts else {
-        throw VaultError(
-          .invalidInput,
-          "\(credential) has \(owed.count == 1 ? "a pair" : "\(owed.count) pairs") that the provider may accept and nobody would"
-            + " know of any more: version \(owed.map { String($0.number) }.joined(separator: ", "))"
-            + (record.leak == nil ? "" : ", which leaked and was not seen to be refused"))
-      }
+      try change.view.requireRemovable(record, forgettingDebts: forgettingDebts)
       try change.remove(record)
       return record
     }

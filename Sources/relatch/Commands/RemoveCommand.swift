@@ -43,19 +43,29 @@ struct RemoveCommand: AsyncParsableCommand {
       text: "\(name) is removed"
         + (forgotten.isEmpty
           ? "" : "; the provider may accept version \(forgotten.map(String.init).joined(separator: ", ")) still"))
-    report.note("its active pair is not touched at the provider: whoever has it can use it")
+    if removed.version(in: .active) != nil {
+      report.note("its active pair is not touched at the provider: whoever has it can use it")
+    }
   }
 
   /// There is no way back: whoever sits there is asked.
   private func confirm(in vault: UnlockedVault) async throws {
     guard !yes, isatty(STDIN_FILENO) == 1 else { return }
-    let name = name
-    let versions = try await vault.read { try $0.credential(name).versions }
-    let pairs = versions.count == 1 ? "its pair" : "its \(versions.count) pairs"
-    let isMeant = try await TerminalOperator.shared.confirms(
-      ["removing \(name) destroys \(pairs) in this vault: nobody can open them afterwards"], "Remove \(name)?")
+    let (name, forgetDebts) = (name, forgetDebts)
+    // Nobody is asked about what is refused.
+    let versions = try await vault.read { view in
+      let credential = try view.credential(name)
+      if !forgetDebts { try view.requireNoneUnfinished(credential) }
+      try view.requireRemovable(credential, forgettingDebts: forgetDebts)
+      return credential.versions
+    }
+    let pairs =
+      versions.count == 1
+      ? "its pair in this vault: nobody can open it" : "its \(versions.count) pairs in this vault: nobody can open them"
+    let isMeant = try await TerminalOperator.shared.agrees(
+      ["removing \(name) destroys \(pairs) afterwards"], "Remove \(name)?")
     guard isMeant else {
-      throw Failure(.usage, "\(name) is not removed: the answer was no", hint: "--yes removes it without asking")
+      throw Failure(.notPermitted, "\(name) is not removed: the answer was no", hint: "--yes removes it without asking")
     }
   }
 }

@@ -33,6 +33,16 @@ final class TerminalOperator: Operator {
     }
   }
 
+  /// Asks once whether to do what cannot be undone: anything but a yes is a no.
+  func agrees(_ lines: [String], _ question: String) async throws(ProviderError) -> Bool {
+    try await converse { screen in
+      try screen.show(lines)
+      let answer = try screen.answer("\(question) [y/N]", showing: true)
+      return ["y", "yes"].contains(
+        answer.secret.withUnsafeBytes { String(decoding: $0, as: UTF8.self).lowercased() })
+    }
+  }
+
   func secrets(_ lines: [String], _ prompts: [String]) async throws(ProviderError) -> [SharedSecret] {
     try await converse { screen in
       try screen.show(lines)
