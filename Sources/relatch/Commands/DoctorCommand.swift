@@ -40,11 +40,15 @@ struct DoctorCommand: AsyncParsableCommand {
     guard !subjects.isEmpty else { return report.note("there is no credential to look at") }
     let examination = try await Examination(places, isOffline: offline)
     var lines: [ChecklistLine] = []
-    for (index, subject) in subjects.enumerated() {
+    var hasTold = false
+    for subject in subjects {
       let found = try await examination.lines(of: subject)
-      if index > 0, !report.isJSON { try report.text("") }
-      try report.checklist(found, of: subject.credential, isOffline: offline)
       lines += found
+      // Mail from cron is for what is missing.
+      guard report.isJSON || !report.isQuiet || found.contains(where: { $0.verdict == .missing }) else { continue }
+      if hasTold, !report.isJSON { try report.text("") }
+      try report.checklist(found, of: subject.credential, isOffline: offline)
+      hasTold = true
     }
     await examination.transport.shutdown()
     let code = lines.exitCode
@@ -52,7 +56,8 @@ struct DoctorCommand: AsyncParsableCommand {
   }
 
   private func subjects(_ places: Places, now: Timestamp) async throws -> [PlanSubject] {
-    let names = names
+    var seen: Set<String> = []
+    let names = names.filter { seen.insert($0).inserted }
     return try await places.openLocked().read { view in
       let size = view.logSize
       let chosen =
