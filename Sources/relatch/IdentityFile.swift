@@ -60,10 +60,12 @@ struct IdentityFile {
         .usage, "\(Name.printable(path)) is a card, not an identity",
         hint: "--identity names the file that `relatch init` made")
     }
+    let identity = try decode(file)
+    // Of what is an identity: a file named by mistake may have to be readable.
     if PrivateFile.isOpenToOthers(path), !isServiceCredential {
       Diagnostics.standard.warning("others may read the identity \(Name.printable(path)): chmod 600 it")
     }
-    return try decode(file)
+    return identity
   }
 
   /// Whether systemd put the file there for this service alone: its group bits are then the mask of an access control list,
@@ -74,7 +76,12 @@ struct IdentityFile {
   }
 
   private func decode(_ file: borrowing SecretBytes) throws -> AgeIdentity {
-    let identities = try AgeIdentityFile(decoding: file.bytes).identities
+    let identities: [AgeIdentity]
+    do { identities = try AgeIdentityFile(decoding: file.bytes).identities } catch let error as AgeError {
+      throw Failure(
+        error.code.exitCode, "\(Name.printable(path)) is no identity: \(error)",
+        hint: "--identity names the file that `relatch init` made; if it is that, it is damaged: restore it from a copy")
+    }
     guard let first = identities.first, identities.count == 1 else {
       throw Failure(
         .corruptData, "\(Name.printable(path)) holds \(identities.count) identities, expected one",
