@@ -11,8 +11,17 @@ extension StorageError {
   /// A refusal by SQLite with an extended result code. The text holds SQLite's fixed words for the code and its number; it
   /// never holds what `sqlite3_errmsg` says, which may quote a statement.
   init(sqlite code: Int32, _ activity: Activity, _ operation: String) {
-    let words = String(cString: sqlite3_errstr(code))
-    self.init(Self.code(sqlite: code, activity), "\(operation): \(words) (\(Self.name(sqlite: code)), code \(code))")
+    let words = "\(String(cString: sqlite3_errstr(code))) (\(Self.name(sqlite: code)), code \(code))"
+    self.init(Self.code(sqlite: code, activity), "\(operation): \(Self.everyday(sqlite: code) ?? words)")
+  }
+
+  /// What people meet who use no database.
+  private static func everyday(sqlite code: Int32) -> String? {
+    switch code & 0xFF {
+    case SQLITE_READONLY: "its file or the file system is read-only"
+    case SQLITE_FULL: "the disk is full"
+    default: nil
+    }
   }
 
   private static func code(sqlite code: Int32, _ activity: Activity) -> Code {
