@@ -34,8 +34,12 @@ package struct HookRunner: Sendable {
     guard fstatat(file.folder.descriptor, file.name, &found, AT_SYMLINK_NOFOLLOW) == 0 else {
       throw refusal(path, "cannot be found: \(Errno.text)")
     }
-    guard found.st_mode & S_IFMT == S_IFREG, faccessat(file.folder.descriptor, file.name, X_OK, AT_EACCESS) == 0
-    else { throw refusal(path, "is no program that may be run") }
+    guard found.st_mode & S_IFMT == S_IFREG else {
+      throw refusal(path, found.st_mode & S_IFMT == S_IFDIR ? "is a folder" : "is no file")
+    }
+    guard faccessat(file.folder.descriptor, file.name, X_OK, AT_EACCESS) == 0 else {
+      throw refusal(path, "may not be run: chmod +x it, if it is a program")
+    }
     if let distrust = file.distrust(of: found) { throw refusal(path, distrust) }
   }
 

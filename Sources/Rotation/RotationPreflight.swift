@@ -65,6 +65,7 @@ package struct RotationPreflight: Sendable {
   ) async -> [RotationFinding] {
     guard let active else { return [] }
     var findings: [RotationFinding] = []
+    var met: ProviderError?
     if provider.replacement == .cutOver {
       findings.append(RotationFinding("replacement", .warning, Replacement.cutOverWarning))
     }
@@ -80,12 +81,15 @@ package struct RotationPreflight: Sendable {
       }
     } catch {
       findings.append(RotationFinding("provider", error))
+      met = error
     }
     let asked = clock()
     do throws(ProviderError) {
       let evidence = try await provider.validate(active.pair)
       findings += self.findings(in: evidence, asked: asked, answered: clock())
     } catch {
+      // What stands in the way of both is told once.
+      if error == met { return findings }
       // A rotation replaces a pair that is refused as well as one that is not.
       let level = RotationFinding.Level.warning
       findings.append(

@@ -121,6 +121,21 @@ struct CommandProviderTests {
     #expect(try await missing() == ["program"])
   }
 
+  @Test(
+    "is refused with settings that cannot work, and told what each one is",
+    arguments: [
+      "replacement=foo", "arguments=[1]", "arguments=garbage", "program=/tmp/", "program=bin/acme", "time-limit=1h",
+    ])
+  func settings(_ setting: String) async throws {
+    let place = try await Workplace(addsAdmin: false)
+    let more = setting.hasPrefix("program") ? ["--set", "replacement=overlap"] : []
+    let added = try await place.run(
+      Programs.relatch, ["add", "x", "--provider", "command", "--set", setting] + more,
+      stdin: #"{"client_id":"a","client_secret":"b"}"#)
+    expectFailure(added, 78, "setting \(setting.prefix { $0 != "=" })")
+    #expect(!added.errorText.contains("relatch show"), "\(added.errorText)")
+  }
+
   @Test("needs neither a program nor a token endpoint where its pair only administers: nothing is missing")
   func administrator() async throws {
     let place = try await Workplace(addsAdmin: false)
@@ -143,10 +158,17 @@ struct CommandProviderTests {
       let refused = try await place.relatch(verb, "crm")
       let text = refused.errorText + refused.outputText
       #expect(text.contains("not allowed on this machine: [\"\(system.program)\""), "\(text)")
-      if verb == "rotate" { expectFailure(refused, 77, "relatch provider allow") }
+      #expect(text.contains("`relatch provider allow crm`"), "\(text)")
+      #expect(text.split(separator: "is not allowed on this machine").count == 2, "told once: \(text)")
+      if verb == "rotate" { expectFailure(refused, 77) }
     }
     #expect(system.asked().isEmpty)
 
+    try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: system.program)
+    let unfit = try await place.relatch("provider", "allow", "crm")
+    expectFailure(unfit, 78, "may not be run: chmod +x")
+    #expect(unfit.errorText.contains("`relatch show crm`") && !unfit.errorText.contains("hook"))
+    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: system.program)
     let allowed = try await place.relatch("provider", "allow", "crm")
     #expect(allowed.code == 0 && allowed.line.hasPrefix("allowed: [\"\(system.program)\""), "\(allowed.errorText)")
     let list = place.folder.appending(path: ".config/relatch/programs")

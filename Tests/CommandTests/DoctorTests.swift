@@ -36,6 +36,8 @@ struct DoctorTests {
     let text = try await place.relatch("doctor", "crm")
     #expect(
       text.code == 0 && text.outputText.hasPrefix("crm (salesforce): all 25 steps are done\n"), "\(text.outputText)")
+    #expect(try await place.relatch("doctor", "--quiet").output.isEmpty)
+    #expect(try await place.relatch("doctor", "crm", "crm", "--json", "--offline").objects().count == 1)
     let all = try await place.relatch("doctor", "--json")
     #expect(all.code == 0)
     #expect(try all.objects().compactMap { $0["credential"] as? String } == ["admin", "crm"])
@@ -68,7 +70,7 @@ struct DoctorTests {
     #expect(words[index + 1].contains("-> Setup, External Client App Manager"))
     #expect(words.contains("  cannot tell  user, approved, login, scopes, instance, signature: because of flow"))
     #expect(words.filter { $0.hasPrefix("  missing") }.count == 1)
-    let quiet = try await place.relatch("doctor", "crm", "--quiet").outputText
+    let quiet = try await place.relatch("doctor", "--quiet").outputText
     #expect(quiet.split(separator: "\n").count == 3 && quiet.contains("flow"), "\(quiet)")
     #expect(!text.outputText.contains("\u{1B}"), "no colours where nobody sees them")
     #expect(try await place.relatch("plan", "crm").outputText.contains("`relatch doctor crm`"))

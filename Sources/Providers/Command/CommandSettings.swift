@@ -71,25 +71,27 @@ struct CommandSettings: Sendable {
   }
 
   private static func arguments(_ settings: [String: String]) throws(ProviderError) -> [String]? {
-    guard let program = settings["program"] else { return nil }
     let text = settings["arguments"] ?? "[]"
     guard case .array(let values)? = try? JSONValue(reading: Array(text.utf8)) else {
       throw ProviderError(
         .configuration, "setting arguments: expected a JSON array of strings",
         hint: #"write it as in --set arguments='["--project","crm"]'"#)
     }
-    var arguments = [program]
+    var words: [String] = []
     for value in values {
       guard case .string(let word) = value else {
         throw ProviderError(.configuration, "setting arguments: expected nothing but strings")
       }
-      arguments.append(word)
+      words.append(word)
     }
+    guard let program = settings["program"] else { return nil }
     guard program.hasPrefix("/"), !program.hasSuffix("/") else {
       throw ProviderError(
-        .configuration, "setting program: \(Name.printable(program)) is no absolute path",
-        hint: "give it from the root: --set program=/…")
+        .configuration,
+        "setting program: \(Name.printable(program)) \(program.hasPrefix("/") ? "is a folder" : "is no absolute path")",
+        hint: "give the program from the root: --set program=/…")
     }
+    let arguments = [program] + words
     guard arguments.count <= 64, arguments.reduce(0, { $0 + $1.utf8.count }) <= 16_384,
       arguments.allSatisfy({ !$0.utf8.contains(0) })
     else {

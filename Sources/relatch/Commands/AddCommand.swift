@@ -109,7 +109,7 @@ struct AddCommand: AsyncParsableCommand {
     guard let name, let provider else { throw ValidationError("expected the credential's name and --provider ID") }
     let kind = try providerKind(provider)
     let chosen = try Assignments.parse(settings, option: "--set")
-    try kind.check(chosen)
+    try kind.checkGiven(chosen)
     var rules = Policy()
     for (key, value) in try Assignments.parse(policy, option: "--policy") { try rules.set(key, to: value) }
     if !tags.isEmpty { try rules.set("tags", to: (rules.tags + tags).joined(separator: ",")) }
@@ -157,7 +157,7 @@ struct AddCommand: AsyncParsableCommand {
     do {
       let kind = try providerKind(provider)
       let settings = try Assignments.parse(settings, option: "--set").merging(entry.settings) { $1 }
-      try kind.check(settings)
+      try kind.checkGiven(settings)
       var rules = Policy()
       let chosen = try Assignments.parse(policy, option: "--policy").merging(entry.policy) { $1 }
       for (key, value) in chosen { try rules.set(key, to: value) }
@@ -199,6 +199,17 @@ struct AddCommand: AsyncParsableCommand {
         hint: "give when the provider made the pair, and check this machine's clock")
     }
     return moment
+  }
+}
+
+extension ProviderKind {
+  /// Throws as `check` does, of settings that somebody has just given: no credential has them yet.
+  static func checkGiven(_ settings: [String: String]) throws(ProviderError) {
+    do { try check(settings) } catch {
+      throw ProviderError(
+        error.code, error.description,
+        hint: error.hint ?? "`relatch provider show \(descriptor.id)` says what each setting is", step: error.step)
+    }
   }
 }
 

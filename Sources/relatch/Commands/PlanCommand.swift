@@ -50,10 +50,13 @@ struct PlanCommand: AsyncParsableCommand {
     let composition = offline ? nil : RotationComposition(vault: try await places.openVault(), in: places)
     for subject in subjects {
       var findings = LocalCheck.all.flatMap { $0(subject) }
-      if let composition, !subject.credential.isTransferred {
+      // Where no access can be logged no pair is opened, and nobody is asked.
+      let isAsked = composition != nil && VaultFolder.isWritable(places)
+      if let composition, isAsked, !subject.credential.isTransferred {
         findings += await composition.preflight(subject, now: now)
       }
-      try report.plan(subject, findings, isOffline: offline, now: now)
+      try report.plan(
+        subject, findings.map { $0.naming(subject.credential.name) }, isOffline: !isAsked, now: now)
     }
     await composition?.transport.shutdown()
     if check, subjects.contains(where: \.standing.isDue) { throw Status(code: .due) }
@@ -153,7 +156,7 @@ enum LocalCheck {
 
   @Sendable private static func disk(_ subject: PlanSubject) -> [RotationFinding] {
     let folder = subject.places.vault
-    let hint = "without room for its log the vault releases nothing and asks the provider for nothing"
+    let hint = "make room on the disk of \(Name.printable(folder)): below 1 MiB the vault releases nothing"
     guard VaultFolder.isWritable(subject.places) else {
       return [
         RotationFinding(
@@ -298,6 +301,11 @@ extension PlanSubject {
 }
 
 extension RotationFinding {
+  /// The same with `name` in the commands of its hint, where a provider can say no more than NAME.
+  fileprivate func naming(_ name: String) -> RotationFinding {
+    RotationFinding(check, level, text, hint: hint?.replacing(" NAME", with: " \(name)"), until: until)
+  }
+
   /// Whether it may be a step of the set-up at the provider that is missing.
   fileprivate var isOfProvider: Bool {
     level != .ok && ["provider", "primary", "secret", "token", "clock", "scope"].contains(check)

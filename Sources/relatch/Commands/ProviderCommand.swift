@@ -63,7 +63,11 @@ struct ProviderAllowCommand: AsyncParsableCommand {
         .usage, "\(name) is rotated by no program: its provider is \(credential.provider)",
         hint: "`relatch show \(name)` prints its settings")
     }
-    try HookRunner.ofThisProcess.requireTrusted(arguments)
+    do { try HookRunner.ofThisProcess.requireTrusted(arguments) } catch {
+      throw Failure(
+        .configuration, error.description,
+        hint: "correct that; it is the setting program of \(name): `relatch show \(name)`")
+    }
     let list = try ProgramList()
     let isNew = try list.add(arguments, vault)
     try Report(options).confirmation(

@@ -28,6 +28,11 @@ struct Failure: AdvisingError {
     self.hint = hint
   }
 
+  /// The same with `name` in the commands of its hint, where what threw it can say no more than NAME.
+  func naming(_ name: String) -> Failure {
+    Failure(code, message, quoting: quoting, hint: hint.replacing(" NAME", with: " \(name)"))
+  }
+
   /// Sorts any error. `isUsage` says that the argument parser threw it.
   init(_ error: any Error, isUsage: Bool = false) {
     switch error {
@@ -46,7 +51,8 @@ struct Failure: AdvisingError {
       self.init(
         error.code == .unusable ? .configuration : .deliveryFailed, error.description,
         hint: error.hint ?? "`relatch deliver NAME` tries it again")
-    case let error as VaultError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
+    case let error as VaultError:
+      self.init(error.code.exitCode, error.description, hint: error.hint ?? error.code.hint)
     case let error as HandoffError:
       self.init(error.code.exitCode, error.description, hint: error.hint ?? "`relatch help handoff` says how it goes")
     case let error as MissingVaultKey: self.init(VaultError(.corrupt, error.description))
@@ -199,7 +205,9 @@ extension StorageError.Code {
     case .corrupt: "nothing was changed; restore the vault from a backup"
     case .unsupportedFormat: "use a newer relatch, or check --vault"
     case .cannotRead: "check the disk, and that you may read and write the vault's folder and files"
-    case .cannotWrite: "check free space and permissions; what is not in the log was not done"
+    case .cannotWrite:
+      "check free space, the owner and mode of the vault's folder and its files, and that the file system is not"
+        + " read-only; what is not in the log was not done"
     case .busy, .leaseHeld, .leaseLost: "another run is at work: try again later"
     }
   }

@@ -82,7 +82,7 @@ extension RotationComposition {
         try? report.outcome(word, "\(error)", of: name)
         return ErrandResult(name: name, code: .done, word: word)
       }
-      let failure = Failure(error)
+      let failure = Failure(error).naming(name)
       report.failure(failure, of: name)
       await tellHooks(of: name, failure)
       return ErrandResult(name: name, code: failure.code, word: "failed")
