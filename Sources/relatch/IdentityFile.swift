@@ -80,7 +80,8 @@ struct IdentityFile {
     do { identities = try AgeIdentityFile(decoding: file.bytes).identities } catch let error as AgeError {
       throw Failure(
         error.code.exitCode, "\(Name.printable(path)) is no identity: \(error)",
-        hint: "--identity names the file that `relatch init` made; if it is that, it is damaged: restore it from a copy")
+        hint: "--identity names the file that `relatch init` made; if it is that, it is damaged: restore it from a copy"
+      )
     }
     guard let first = identities.first, identities.count == 1 else {
       throw Failure(

@@ -79,7 +79,8 @@ struct DoctorTests {
     #expect(try await !place.relatch("plan", "crm").outputText.contains("relatch doctor"))
   }
 
-  @Test("a credential without a schedule, or whose replaced pair is in its grace, lacks nothing; a sink's folder is missed")
+  @Test(
+    "without a schedule, or with a replaced pair in its grace, nothing is missing; without a sink's folder, that is")
   func local() async throws {
     let place = try await Workplace()
     try await place.add("crm")

@@ -154,7 +154,9 @@ struct WrongThingsTests {
     }
     for arguments in ["help", "--version", "status", "list --json", "doctor nope --json"] {
       let full = try await place.run("/bin/sh", ["-c", "exec \"$0\" \(arguments) > /dev/full", Programs.relatch])
-      if arguments.hasPrefix("doctor") { expectFailure(full, 66, "no credential") } else {
+      if arguments.hasPrefix("doctor") {
+        expectFailure(full, 66, "no credential")
+      } else {
         expectFailure(full, 74, "cannot write standard output")
       }
     }
