@@ -57,7 +57,7 @@ extension LogVerification {
   }
 
   /// Adds what the store has from here on: entries in order, and each checkpoint where it belongs.
-  private mutating func addStored(in transaction: any ReadTransaction, _ visit: Visit) throws {
+  mutating func addStored(in transaction: any ReadTransaction, _ visit: Visit) throws {
     var checkpoints = RowPages(of: .checkpoints, from: size.bigEndianBytes)
     var checkpoint = try checkpoints.next(in: transaction)
     // The run that was seen last either went on, or its checkpoint is there still.

@@ -72,6 +72,8 @@ package struct EventName: Hashable, Sendable {
   package static let witnessRemoved = EventName("witness.removed")
   /// A member looked at entries of the log.
   package static let logRead = EventName("log.read")
+  /// The rows of the log's tree were made anew from its entries.
+  package static let logRepaired = EventName("log.repaired")
 
   /// What owners alone may do; an entry of these by anyone else makes the log one that does not verify.
   static let ofOwners: [EventName] = [

@@ -39,6 +39,17 @@ extension VaultView {
     return report
   }
 
+  /// Gives the log the tree that its entries have, where that alone is damaged, and verifies all as `verify` does: what
+  /// `expectations` remember must be there. Returns how many rows were wrong.
+  ///
+  /// Throws as `verify` does where anything else is wrong; the transaction is to be given up then.
+  package static func repairTree(
+    _ transaction: any WriteTransaction, expecting expectations: LogExpectations
+  ) throws -> (report: LogReport, rows: Int) {
+    let rows = try LogVerification.repairTree(in: transaction, expecting: expectations)
+    return (try verify(transaction, expecting: expectations), rows)
+  }
+
   /// Whether the journal of the credential `identifier` points at `entry`, if it is a step.
   func isJournalled(_ entry: LogEntry, at index: UInt64, of identifier: Identifier) throws -> Bool {
     guard case .integer(let rotation)? = entry.details["rotation"], case .integer(let step)? = entry.details["step"],

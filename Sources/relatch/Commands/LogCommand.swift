@@ -78,14 +78,33 @@ struct LogVerifyCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Verify this bundle instead of a vault; - is standard input.", valueName: "file"))
   var bundle: String?
 
+  @Flag(
+    help: "Make the hashes of the log's tree anew where they alone are damaged, once all entries are verified; logged.")
+  var repair = false
+
   func run() async throws {
-    if let bundle { return try verifyBundle(bundle) }
+    if let bundle {
+      guard !repair else {
+        throw Failure(.usage, "--repair with --bundle", hint: "a bundle is not repaired: ask for another")
+      }
+      return try verifyBundle(bundle)
+    }
     let places = try Places(options)
     let keys = try trusted.keys()
     // Verified before it is compared: that says which entry is wrong.
     let store = try places.openUncomparedStore()
     let expectations = try LogExpectations(founder: owner, checkpoints: checkpoints)
-    let report = try await store.read { try VaultView.verify($0, expecting: expectations) }
+    let repaired = repair ? try await places.repairTree(expecting: expectations) : nil
+    let report: LogReport
+    do { report = try await store.read { try VaultView.verify($0, expecting: expectations) } } catch let error
+      as AuditError where error.code == .corrupt
+    {
+      guard (try? await store.read { try LogVerification.verifyEntries(in: $0, expecting: expectations) }) != nil
+      else { throw error }
+      throw Failure(
+        .corruptData, Failure(error).message,
+        hint: "all entries are as they were signed: `relatch log verify --repair` makes the tree's hashes anew of them")
+    }
     let vault = try await places.openLocked(verified: report.seen)
     let records = places.witnessRecords
     let (unbound, standings) = try await vault.read { ($0.credentialsWithoutTerms, try $0.standings(of: records)) }
@@ -99,15 +118,18 @@ struct LogVerifyCommand: AsyncParsableCommand {
           + " they were added before owners' entries said so; `relatch rekey` mends that")
     }
     let key = try NoteKey(name: "relatch/\(report.vault)", key: report.owner.signing)
+    let repair: [String: JSONValue] = repaired.map { ["repaired": .integer($0)] } ?? [:]
+    let found: [String: JSONValue] = [
+      "entries": .integer(Int(clamping: report.entries)), "first": .string(report.firstTime.description),
+      "last": .string(report.lastTime.description), "members": .array(report.members.map { .string($0.name) }),
+      "owner": .string(key.description), "root": .string(report.root.bytes.base64), "type": "verification",
+      "vault_id": .string(report.vault), "witnesses": .array(standings.map(\.json)),
+      "vouched": .array(vouched.map(\.json)),
+    ]
     try Report(options).result(
-      .object([
-        "entries": .integer(Int(clamping: report.entries)), "first": .string(report.firstTime.description),
-        "last": .string(report.lastTime.description), "members": .array(report.members.map { .string($0.name) }),
-        "owner": .string(key.description), "root": .string(report.root.bytes.base64), "type": "verification",
-        "vault_id": .string(report.vault), "witnesses": .array(standings.map(\.json)),
-        "vouched": .array(vouched.map(\.json)),
-      ]),
+      .object(found.merging(repair) { $1 }),
       text: """
+        \(repaired.map { "\($0) \($0 == 1 ? "row" : "rows") of the log's tree made anew\n" } ?? "")\
         the log is whole: \(report.entries) entries from \(report.firstTime) to \(report.lastTime)
         root     \(report.root.bytes.base64)
         members  \(report.members.map { "\($0.name) (\($0.role.rawValue))" }.joined(separator: ", "))

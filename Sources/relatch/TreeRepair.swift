@@ -1,0 +1,35 @@
+import Audit
+import JSON
+import Sodium
+import Storage
+import Vault
+
+extension Places {
+  /// Makes the tree of the vault's log anew where that alone is damaged, and logs it. Returns how many rows were wrong.
+  ///
+  /// Nothing is written unless all entries verify, with what `expectations` and this user remember of them, and a member asks for it:
+  /// with the tree as it is the vault cannot be opened, so this stands before that.
+  func repairTree(expecting expectations: LogExpectations) async throws -> Int {
+    let identity = try openIdentity()
+    let store = try openUncomparedStore()
+    let id = try await store.read { try VaultView.unverified(in: $0) }
+    let seen = try knownVaults?.log(of: id)?.checkpoint.checkpoint
+    let expected = LogExpectations(
+      owner: expectations.owner, remembered: expectations.remembered + (seen.map { [$0] } ?? []))
+    let signing = identity.signingKey.verifyingKey
+    let (report, rows) = try await store.write { transaction in
+      let repaired = try VaultView.repairTree(transaction, expecting: expected)
+      guard repaired.report.members.contains(where: { $0.signing == signing }) else {
+        throw Failure(
+          .notPermitted, "the identity is no member of this vault, and members alone write to it",
+          hint: "--identity FILE names a member's; nothing was changed")
+      }
+      return repaired
+    }
+    guard rows > 0 else { return 0 }
+    try await unlock(openLocked(verified: report.seen), by: identity).change(now: WallClock.now()) { change in
+      _ = try change.log(.logRepaired, ["rows": .integer(rows)])
+    }
+    return rows
+  }
+}
