@@ -30,6 +30,16 @@ package enum JSONValue: Hashable, Sendable {
     }
   }
 
+  /// The value that a `PlainReader` has found at `place` of `bytes`, whatever comes after it.
+  package init(_ place: PlainReader.Place, in bytes: [UInt8]) {
+    if place.isString {
+      self = .string(bytes.span.text(at: place.range))
+    } else {
+      var builder = PlainBuilder(at: place.range.lowerBound)
+      self = builder.value(bytes)
+    }
+  }
+
   /// A part of a JSON text, read already, that is not secret; `bytes` is the whole text.
   package init(_ node: JSONNode, in bytes: RawSpan) throws(JSONError) {
     switch node {

@@ -1,7 +1,10 @@
-/// Makes the value of a text that `PlainObject` has found to be a canonical object: sorted, plain ASCII, without any escape
-/// or space. Nothing is looked at twice, and nothing else must be handed to it.
+/// Makes the value of a text that `PlainObject` has found to be canonical: sorted, plain ASCII, without any escape or space.
+/// Nothing is looked at twice, and nothing else must be handed to it.
 struct PlainBuilder {
-  private var position = 0
+  private var position: Int
+
+  /// To begin with the value at `position`.
+  init(at position: Int = 0) { self.position = position }
 
   mutating func value(_ bytes: [UInt8]) -> JSONValue {
     switch bytes[position] {
@@ -48,17 +51,16 @@ struct PlainBuilder {
 
   private mutating func string(_ bytes: [UInt8]) -> String {
     let start = position + 1
-    position = start
-    while bytes[position] != UInt8(ascii: "\"") { position += 1 }
-    defer { position += 1 }
-    return String(decoding: bytes[start..<position], as: UTF8.self)
+    let end = bytes.span.endOfPlainText(from: start)
+    position = end + 1
+    return bytes.span.text(at: start..<end)
   }
 
   private mutating func integer(_ bytes: [UInt8]) -> Int {
     let isNegative = bytes[position] == UInt8(ascii: "-")
     if isNegative { position += 1 }
     var number = 0
-    while (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[position]) {
+    while position < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[position]) {
       number = 10 * number + Int(bytes[position] - UInt8(ascii: "0"))
       position += 1
     }

@@ -160,9 +160,9 @@ extension PlainReader {
 extension Span<UInt8> {
   /// Whether the bytes from `start` on begin with `text`.
   package borrowing func holds(_ text: StaticString, at start: Int) -> Bool {
-    guard start + text.utf8CodeUnitCount <= count else { return false }
-    for offset in 0..<text.utf8CodeUnitCount where self[start + offset] != text.utf8Start[offset] { return false }
-    return true
+    let size = text.utf8CodeUnitCount
+    guard start >= 0, start <= count, size <= count - start else { return false }
+    return withUnsafeBytes { areEqual($0, from: start, UnsafeRawBufferPointer(start: text.utf8Start, count: size)) }
   }
 
   /// Whether the bytes at `range` are `text`.
@@ -172,14 +172,17 @@ extension Span<UInt8> {
 
   /// Whether the bytes at `range` are `other`.
   package borrowing func equals(_ other: borrowing Span<UInt8>, at range: Range<Int>) -> Bool {
-    guard range.count == other.count, range.upperBound <= count else { return false }
-    for offset in 0..<other.count where self[range.lowerBound + offset] != other[offset] { return false }
-    return true
+    guard range.count == other.count, range.lowerBound >= 0, range.upperBound <= count else { return false }
+    return withUnsafeBytes { one in other.withUnsafeBytes { areEqual(one, from: range.lowerBound, $0) } }
   }
 
   /// Whether the bytes at `range` are the UTF-8 of `text`.
   package borrowing func equals(_ text: String, at range: Range<Int>) -> Bool {
-    guard range.count == text.utf8.count, range.upperBound <= count else { return false }
+    guard range.count == text.utf8.count, range.lowerBound >= 0, range.upperBound <= count else { return false }
+    let isEqual = text.utf8.withContiguousStorageIfAvailable { other in
+      withUnsafeBytes { areEqual($0, from: range.lowerBound, UnsafeRawBufferPointer(other)) }
+    }
+    if let isEqual { return isEqual }
     var place = range.lowerBound
     for byte in text.utf8 {
       guard self[place] == byte else { return false }
@@ -223,4 +226,23 @@ extension Span<UInt8> {
     }
     return position
   }
+}
+
+/// Whether `other` stands in `bytes` at `start`, which the caller knows to have room for it: some eight bytes at a time, as most
+/// names are.
+private func areEqual(_ bytes: UnsafeRawBufferPointer, from start: Int, _ other: UnsafeRawBufferPointer) -> Bool {
+  var offset = 0
+  while offset + 8 <= other.count {
+    let (one, two) = (
+      bytes.loadUnaligned(fromByteOffset: start + offset, as: UInt64.self),
+      other.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+    )
+    guard one == two else { return false }
+    offset += 8
+  }
+  while offset < other.count {
+    guard bytes[start + offset] == other[offset] else { return false }
+    offset += 1
+  }
+  return true
 }

@@ -52,9 +52,11 @@ extension RotationEvent {
     + RotationStep.allCases.map { .postponed($0) }
     + [.staged, .validated, .rejected, .promoted, .verified, .deleted, .refused, .discarded, .abandoned]
 
+  private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
+
   /// The event with this name; nil if there is none.
   package init?(name: String) {
-    guard let event = Self.all.first(where: { $0.name == name }) else { return nil }
+    guard let event = Self.byName[name] else { return nil }
     self = event
   }
 }
