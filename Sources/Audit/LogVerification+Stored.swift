@@ -119,9 +119,6 @@ extension LogVerification {
 extension Span<UInt8> {
   /// Whether these are the big-endian bytes of `index`.
   fileprivate borrowing func isKey(of index: UInt64) -> Bool {
-    guard count == 8 else { return false }
-    var found: UInt64 = 0
-    for place in 0..<8 { found = found << 8 | UInt64(self[place]) }
-    return found == index
+    count == 8 && UInt64(bigEndian: bytes.unsafeLoadUnaligned(as: UInt64.self)) == index
   }
 }

@@ -3,7 +3,8 @@ import CSodium
 /// A SHA-256 digest (FIPS 180-4): 32 bytes, not secret. It lies in the value itself: a tree of millions allocates nothing.
 package struct SHA256Digest: Hashable, Sendable {
   package static let size = 32
-  fileprivate var words: SIMD4<UInt64>
+  /// The bytes, as this machine reads them eight at a time.
+  package fileprivate(set) var words: SIMD4<UInt64>
 
   package init(_ bytes: [UInt8]) throws {
     try requireSize(bytes.count, Self.size, "SHA-256 digest")
@@ -14,11 +15,6 @@ package struct SHA256Digest: Hashable, Sendable {
   fileprivate init(_ words: SIMD4<UInt64>) { self.words = words }
 
   package var bytes: [UInt8] { Swift.withUnsafeBytes(of: words) { Array($0) } }
-
-  /// Lends the bytes where they lie.
-  package func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
-    try Swift.withUnsafeBytes(of: words, body)
-  }
 
   /// Standard base64 with padding (RFC 4648 §4).
   package var base64: String { Swift.withUnsafeBytes(of: words) { base64Text($0) } }

@@ -4,32 +4,34 @@ import Storage
 /// The nodes of a tree, told apart from any others by the sum of their hashes under a key that is another in each of these: whoever
 /// alters rows cannot know by what to make up for it. Constant memory for a tree of any size.
 struct TreeSum: Equatable {
-  private let first: UInt64
-  private let second: UInt64
+  /// Has taken the key, and nothing else.
+  private let keyed: Hasher
   private var sum: UInt64 = 0
   private var count: UInt64 = 0
 
   /// Of no nodes, under a new key.
   init() {
-    first = UInt64.random(in: 0...UInt64.max)
-    second = UInt64.random(in: 0...UInt64.max)
+    var hasher = Hasher()
+    hasher.combine(UInt64.random(in: 0...UInt64.max))
+    hasher.combine(UInt64.random(in: 0...UInt64.max))
+    keyed = hasher
   }
 
-  private init(keyOf other: TreeSum) { (first, second) = (other.first, other.second) }
+  private init(keyOf other: TreeSum) { keyed = other.keyed }
+
+  /// Of two under the same key: whether they are of the same nodes.
+  static func == (left: Self, right: Self) -> Bool { left.sum == right.sum && left.count == right.count }
 
   mutating func add(_ node: MerkleTree.Node, _ hash: SHA256Digest) {
-    add(level: node.level, index: node.index) { hasher in
-      hash.withUnsafeBytes { hasher.combine(bytes: $0) }
-    }
+    add(level: node.level, index: node.index, hash.words)
   }
 
-  private mutating func add(level: UInt8, index: UInt64, _ digest: (inout Hasher) -> Void) {
-    var hasher = Hasher()
-    hasher.combine(first)
-    hasher.combine(second)
-    hasher.combine(level)
+  private mutating func add(level: UInt8, index: UInt64, _ digest: SIMD4<UInt64>) {
+    var hasher = keyed
+    // Whole words: the hasher has to put others together.
+    hasher.combine(UInt64(level))
     hasher.combine(index)
-    digest(&hasher)
+    for place in 0..<4 { hasher.combine(digest[place]) }
     sum &+= UInt64(bitPattern: Int64(hasher.finalize()))
     count += 1
   }
@@ -43,11 +45,9 @@ struct TreeSum: Equatable {
         isReadable = false
         return false
       }
-      var index: UInt64 = 0
-      for place in 1..<9 { index = index << 8 | UInt64(key[place]) }
-      rows.add(level: key[0], index: index) { hasher in
-        value.withUnsafeBufferPointer { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
-      }
+      let index = UInt64(bigEndian: key.bytes.unsafeLoadUnaligned(fromByteOffset: 1, as: UInt64.self))
+      rows.add(
+        level: key[0], index: index, value.bytes.unsafeLoadUnaligned(fromByteOffset: 0, as: SIMD4<UInt64>.self))
       return true
     }
     return isReadable && rows == self

@@ -172,14 +172,14 @@ struct RecordVerification {
 /// The stdlib's hash of what is given, after words that are others in each of these: also where the environment makes the
 /// stdlib's own key a known one (`SWIFT_DETERMINISTIC_HASHING`).
 struct KeyedHash {
-  private let first = UInt64.random(in: 0...UInt64.max)
-  private let second = UInt64.random(in: 0...UInt64.max)
+  /// Has taken those words, and nothing else.
+  private let keyed: Hasher
 
-  private var hasher: Hasher {
+  init() {
     var hasher = Hasher()
-    hasher.combine(first)
-    hasher.combine(second)
-    return hasher
+    hasher.combine(UInt64.random(in: 0...UInt64.max))
+    hasher.combine(UInt64.random(in: 0...UInt64.max))
+    keyed = hasher
   }
 
   /// Never 0.
@@ -194,16 +194,16 @@ struct KeyedHash {
   }
 
   private func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
-    var hasher = hasher
+    var hasher = keyed
     hasher.combine(bytes: bytes)
     return max(1, UInt64(bitPattern: Int64(hasher.finalize())))
   }
 
   /// Of a step: the entry at an index is one step of one credential, and of no other.
   func callAsFunction(_ rotation: UInt64, _ step: UInt32, _ index: UInt64) -> UInt64 {
-    var hasher = hasher
+    var hasher = keyed
     hasher.combine(rotation)
-    hasher.combine(step)
+    hasher.combine(UInt64(step))
     hasher.combine(index)
     return UInt64(bitPattern: Int64(hasher.finalize()))
   }
