@@ -8,7 +8,14 @@ static inline int relatch_sqlite3_db_config(sqlite3 *db, int option, int value, 
   return sqlite3_db_config(db, option, value, found);
 }
 
-/* Binds a copy of `count` bytes as a BLOB; no bytes are an empty BLOB, not NULL. */
+/* Binds `count` bytes as a BLOB, where they lie: they must stay there until the statement is reset, or others are bound. No bytes
+   are an empty BLOB, not NULL. */
+static inline int relatch_sqlite3_bind_lent(
+    sqlite3_stmt *statement, int index, const void *bytes, sqlite3_uint64 count) {
+  return sqlite3_bind_blob64(statement, index, bytes ? bytes : "", count, SQLITE_STATIC);
+}
+
+/* The same with a copy of them. */
 static inline int relatch_sqlite3_bind_copy(
     sqlite3_stmt *statement, int index, const void *bytes, sqlite3_uint64 count) {
   return sqlite3_bind_blob64(statement, index, bytes ? bytes : "", count, SQLITE_TRANSIENT);

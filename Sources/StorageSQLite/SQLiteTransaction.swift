@@ -21,8 +21,9 @@ final class SQLiteTransaction: WriteTransaction {
   func value(in table: Table, for key: [UInt8]) throws -> [UInt8]? {
     guard isThere(table) else { return nil }
     let statement = try use(.value(table))
-    try heed { try statement.bind(key, at: 1) }
-    return try heed { try statement.step() ? try statement.bytes(in: 0) : nil }
+    return try heed {
+      try statement.lending(key, at: 1) { try statement.step() ? try statement.bytes(in: 0) : nil }
+    }
   }
 
   func scan(
@@ -59,18 +60,13 @@ final class SQLiteTransaction: WriteTransaction {
   func set(_ value: [UInt8], in table: Table, for key: [UInt8]) throws {
     let statement = try use(.set(table))
     try heed {
-      try statement.bind(key, at: 1)
-      try statement.bind(value, at: 2)
-      _ = try statement.step()
+      try statement.lending(key, at: 1) { try statement.lending(value, at: 2) { _ = try statement.step() } }
     }
   }
 
   func remove(_ key: [UInt8], from table: Table) throws {
     let statement = try use(.remove(table))
-    try heed {
-      try statement.bind(key, at: 1)
-      _ = try statement.step()
-    }
+    try heed { try statement.lending(key, at: 1) { _ = try statement.step() } }
   }
 
   /// Whether the file has `table`: an older one that is only read lacks those that came later. A writer's has all.

@@ -29,6 +29,16 @@ struct Statement: ~Copyable {
     guard code == SQLITE_OK else { throw connection.failure(code, query.operation) }
   }
 
+  /// Calls `body` with `bytes` bound to the parameter `index`, counted from 1, where they lie. Afterwards the statement is reset.
+  func lending<Result>(_ bytes: [UInt8], at index: Int32, _ body: () throws -> Result) throws -> Result {
+    try bytes.withUnsafeBytes { bytes in
+      let code = relatch_sqlite3_bind_lent(handle, index, bytes.baseAddress, UInt64(bytes.count))
+      guard code == SQLITE_OK else { throw connection.failure(code, query.operation) }
+      defer { sqlite3_reset(handle) }
+      return try body()
+    }
+  }
+
   /// Whether there is a next row; false when the statement is done.
   func step() throws -> Bool {
     switch sqlite3_step(handle) {
@@ -44,12 +54,14 @@ struct Statement: ~Copyable {
 
   /// The same where SQLite has them: until the next step, or the end of this use.
   func buffer(in column: Int32) throws -> UnsafeBufferPointer<UInt8> {
-    guard sqlite3_column_type(handle, column) == SQLITE_BLOB else {
+    // Looked up once for all three questions, which nobody else can come between: a connection is never used by two.
+    let value = sqlite3_column_value(handle, column)
+    guard sqlite3_value_type(value) == SQLITE_BLOB else {
       throw StorageError(.corrupt, "\(query.operation): a field is not bytes")
     }
     // SQLite has no address for an empty BLOB, nor for one that it found no memory for: the count tells them apart.
-    let start = sqlite3_column_blob(handle, column)
-    let count = Int(sqlite3_column_bytes(handle, column))
+    let start = sqlite3_value_blob(value)
+    let count = Int(sqlite3_value_bytes(value))
     guard count > 0 else { return UnsafeBufferPointer(start: nil, count: 0) }
     guard let start else { throw connection.failure(SQLITE_NOMEM, query.operation) }
     return UnsafeBufferPointer(start: start.assumingMemoryBound(to: UInt8.self), count: count)
