@@ -21,36 +21,30 @@ struct relatch_mirrored_page {
 /* The page size, in which `relatch_mirrored_page` and its guard pages are counted. */
 static inline size_t relatch_page_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 
-static inline unsigned char *relatch_reserve(size_t size) {
-  void *start = mmap(NULL, 3 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return start == MAP_FAILED ? NULL : (unsigned char *)start + size;
-}
-
-/* Gives back a page that `relatch_mirror` made, or half of one; its content is lost. */
-static inline void relatch_unmirror(const void *readable, void *writable) {
+/* Gives back a page that `relatch_mirror` made; its content is lost. */
+static inline void relatch_unmirror(const void *readable) {
   size_t size = relatch_page_size();
-  if (readable) munmap((unsigned char *)readable - size, 3 * size);
-  if (writable) munmap((unsigned char *)writable - size, 3 * size);
+  munmap((unsigned char *)readable - size, 5 * size);
 }
 
-/* Makes a page of zeros; false if there is no memory for it. */
+/* Makes a page of zeros; false if there is no memory for it. Five pages in a row: a guard page, where it is read, another, where it is
+   written, another. */
 static inline bool relatch_mirror(struct relatch_mirrored_page *page) {
   size_t size = relatch_page_size();
-  unsigned char *readable = relatch_reserve(size), *writable = relatch_reserve(size);
+  void *start = mmap(NULL, 5 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (start == MAP_FAILED) return false;
+  unsigned char *readable = (unsigned char *)start + size, *writable = readable + 2 * size;
   *page = (struct relatch_mirrored_page){.readable = readable, .writable = writable};
   bool is_made =
-    readable && writable &&
     mmap(writable, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == writable &&
-    /* mremap(2): an old size of 0 makes a second mapping of shared pages. */
+    madvise(writable, size, MADV_DONTDUMP) == 0 && madvise(writable, size, MADV_DONTFORK) == 0 &&
+    /* mremap(2): an old size of 0 makes a second mapping of shared pages. It takes over what the first was advised. */
     syscall(SYS_mremap, writable, (size_t)0, size, (unsigned long)(MREMAP_MAYMOVE | MREMAP_FIXED), readable) ==
       (long)(intptr_t)readable &&
-    mprotect(readable, size, PROT_READ) == 0 && madvise(readable, size, MADV_DONTDUMP) == 0 &&
-    madvise(writable, size, MADV_DONTDUMP) == 0 && madvise(readable, size, MADV_DONTFORK) == 0 &&
-    madvise(writable, size, MADV_DONTFORK) == 0;
+    mprotect(readable, size, PROT_READ) == 0;
   if (!is_made) {
     /* Where mremap failed, what it was to cover may be gone, and another thread's by now: it is left. */
-    if (readable) munmap(readable - size, size), munmap(readable + size, size);
-    relatch_unmirror(NULL, writable);
+    munmap(start, size), munmap(readable + size, 3 * size);
     return false;
   }
   page->is_locked = mlock(writable, size) == 0;

@@ -51,6 +51,12 @@ struct GuardedPages {
   }
 
   private var isInPlace: Bool { capacity <= Place.room }
+
+  /// Whether a secret of up to a page is locked now.
+  static func canLock() -> Bool {
+    SodiumLibrary.start()
+    return Place.canLock()
+  }
 }
 
 /// A page between guard pages, at an address to write and another to read, with room for one secret at its end. It never
@@ -77,6 +83,17 @@ private struct Place {
     return place
   }
 
+  /// Whether there is a place that is locked: one is made if need be, and is the next secret's.
+  static func canLock() -> Bool {
+    guard let place = kept.take() ?? make() else { return false }
+    // Only what is locked is kept.
+    guard kept.add(place) else {
+      place.unmap()
+      return false
+    }
+    return true
+  }
+
   private static func make() -> Place? {
     var page = relatch_mirrored_page()
     guard relatch_mirror(&page) else { return nil }
@@ -94,7 +111,7 @@ private struct Place {
     if !Self.kept.add(self) { unmap() }
   }
 
-  private func unmap() { relatch_unmirror(readable, writable) }
+  private func unmap() { relatch_unmirror(readable) }
 
   /// Gives all unused places back to the system; false if there were none.
   static func freeKept() -> Bool {
