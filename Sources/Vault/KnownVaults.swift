@@ -22,6 +22,12 @@ package struct KnownVaults: Sendable {
     return seen
   }
 
+  /// The same, without reading anew what is `known` already.
+  private func log(of vault: Identifier, unless known: SeenLog?) throws -> SeenLog? {
+    if let known, try read(logFile(vault)) == known.bytes { return known }
+    return try log(of: vault)
+  }
+
   /// The vault that was last seen in the folder at `place`, an absolute path; nil if none was.
   package func vault(at place: String) throws -> Identifier? {
     guard let bytes = try read(placeFile(place)) else { return nil }
@@ -53,7 +59,7 @@ package struct KnownVaults: Sendable {
   ) throws -> Bool {
     if !PrivateFile.exists(folder + "/at") { try PrivateFile.createFolder(folder + "/at") }
     return try PrivateFile.withLock(folder) {
-      let kept = isAccepted ? nil : try self.log(of: vault)
+      let kept = isAccepted ? nil : try self.log(of: vault, unless: extended)
       if let kept, kept != extended, kept.checkpoint != log.checkpoint { return false }
       if kept.map({ $0.size < log.size }) ?? true {
         // Once, so that there is one after a power cut; later ones take the place of one that is there.
