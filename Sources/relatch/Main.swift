@@ -10,7 +10,7 @@ enum Main {
   }
 
   private static func run() async throws {
-    if let command = Relatch.plainCommand(CommandLine.arguments.dropFirst()) { return try await command.run() }
+    if let command = Relatch.plainCommand(ProcessArguments.all.dropFirst()) { return try await command.run() }
     var command = try Relatch.parseAsRoot()
     if var command = command as? any AsyncParsableCommand {
       try await command.run()
@@ -28,7 +28,7 @@ enum Main {
   }
 
   private static func code() async -> ExitCode {
-    let report = Report(arguments: CommandLine.arguments)
+    let report = Report(arguments: ProcessArguments.all)
     do {
       do {
         try await run()
@@ -47,7 +47,7 @@ enum Main {
       // Help and version are results that the parser throws; help is also what it answers to what it does not know.
       if status == .success {
         do {
-          if let unknown = MistakenArguments(Array(CommandLine.arguments.dropFirst())).unknownVerb { throw unknown }
+          if let unknown = MistakenArguments(Array(ProcessArguments.all.dropFirst())).unknownVerb { throw unknown }
           try StandardStream.output.write(Relatch.fullMessage(for: error) + "\n")
           return .done
         } catch { met = error }

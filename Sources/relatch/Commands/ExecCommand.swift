@@ -64,7 +64,7 @@ struct ExecCommand: AsyncParsableCommand {
   var every = "10s"
 
   /// The program and its arguments. The parser has but one list of words for what stands before the -- and after it.
-  private var command: [String] { Array(CommandLine.arguments.drop { $0 != "--" }.dropFirst()) }
+  private var command: [String] { Array(ProcessArguments.all.drop { $0 != "--" }.dropFirst()) }
 
   private var names: [String] {
     var seen: Set<String> = []

@@ -72,7 +72,7 @@ struct Failure: AdvisingError {
         error.exitCode, error.description, hint: "give the result room to go; `relatch log list` says what was done")
     case let error as SodiumError: self.init(.internalError, error.description, hint: Self.reportHint)
     case _ where isUsage:
-      self = MistakenArguments(Array(CommandLine.arguments.dropFirst())).failure(
+      self = MistakenArguments(Array(ProcessArguments.all.dropFirst())).failure(
         Relatch.message(for: error), hint: Usage(in: Relatch.fullMessage(for: error)).hint)
     default: self.init(.internalError, "unexpected: \(error)", hint: Self.reportHint)
     }
@@ -159,7 +159,7 @@ extension VaultError.Code {
       "check the name or path; `relatch list` names the credentials, `relatch member list` the members"
     case .alreadyExists:
       "`relatch list`, `member list`, `sink list` and `hook list` say what there is; another name is free"
-    case .invalidInput: MistakenArguments(Array(CommandLine.arguments.dropFirst())).help
+    case .invalidInput: MistakenArguments(Array(ProcessArguments.all.dropFirst())).help
     case .corrupt: "nothing was changed; restore the vault from a backup, and find out who altered it"
     case .rolledBack:
       "if it was put back on purpose, --accept-rollback goes on with it and logs that; else find out who replaced it"
