@@ -46,10 +46,12 @@ package final class VaultChange {
     return entry
   }
 
-  /// Stores `credential` as `event` leaves it, with an entry that carries the record's digest.
+  /// Stores `credential` as `event` leaves it, with an entry that carries the record's digest. `old` is what this change has read
+  /// in its place, if it has.
   @discardableResult
   package func save(
-    _ credential: Credential, _ event: EventName, _ fields: [String: JSONValue] = [:], at time: Timestamp? = nil
+    _ credential: Credential, replacing old: Credential? = nil, _ event: EventName, _ fields: [String: JSONValue] = [:],
+    at time: Timestamp? = nil
   ) throws -> Credential {
     var credential = credential
     credential.entry = nextIndex
@@ -61,7 +63,7 @@ package final class VaultChange {
     let bytes = credential.bytes
     fields["record"] = .string(SHA256.hash(bytes).bytes.base64)
     let entry = try log(event, about: credential.name, fields, at: time)
-    try VaultIndex.update(from: stored(credential.name), to: credential, in: transaction)
+    try VaultIndex.update(from: old ?? stored(credential.name), to: credential, in: transaction)
     try transaction.set(bytes, in: .credentials, for: Array(credential.name.utf8))
     newestRecords[credential.name] = records.count
     records.append(VaultMemory.Record(bytes: bytes, credential: credential, entry: entry))

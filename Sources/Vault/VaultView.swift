@@ -226,12 +226,15 @@ package struct VaultView {
   }
 
   /// The credential `name`. Throws `notFound`.
-  package func credential(_ name: String) throws -> Credential {
+  package func credential(_ name: String) throws -> Credential { try credential(name, isKept: true) }
+
+  /// The same; `isKept` says whether this process is to remember it.
+  func credential(_ name: String, isKept: Bool) throws -> Credential {
     guard let bytes = try transaction.value(in: .credentials, for: Array(name.utf8)) else {
       throw VaultError(.notFound, "the vault has no credential \(Name.printable(name))")
     }
     var reader = CredentialReader()
-    return try credential(decoding: bytes, name: name, by: &reader)
+    return try credential(decoding: bytes, name: name, by: &reader, isKept: isKept)
   }
 
   /// What this process knows of the record of `name`; nil if nothing.
@@ -239,7 +242,7 @@ package struct VaultView {
 
   /// `isKept` says whether this process is to remember it: who goes through all of them is not back for one.
   private func credential(
-    decoding bytes: [UInt8], name: String, by reader: inout CredentialReader, isKept: Bool = true
+    decoding bytes: [UInt8], name: String, by reader: inout CredentialReader, isKept: Bool
   ) throws -> Credential {
     if let record = remembered(name), record.bytes == bytes,
       try transaction.value(in: .log, for: record.credential.entry.bigEndianBytes) == record.entry.bytes

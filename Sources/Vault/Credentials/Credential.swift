@@ -192,7 +192,8 @@ package struct Credential: Hashable, Sendable {
 
   /// The stored record. Its SHA-256 digest stands in log entry `entry`.
   package var bytes: [UInt8] {
-    var record = CanonicalWriter(capacity: 1024)
+    // Most fit, and malloc keeps what is no larger at hand.
+    var record = CanonicalWriter(capacity: 992)
     record.add("admin", admin)
     record.add("created", created.description)
     if !deliveries.isEmpty { record.add("deliveries", .array(deliveries.map(\.json))) }

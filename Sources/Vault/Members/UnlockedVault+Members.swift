@@ -243,7 +243,9 @@ extension UnlockedVault {
     _ name: String, _ change: VaultChange, opening old: VaultKey, wrapping new: VaultKey, _ history: AccessHistory,
     without leaving: String? = nil, withAll: Bool = false, exposedTo: String? = nil
   ) throws {
-    var credential = try change.view.credential(name)
+    // Once for each of many: this process is not back for it.
+    let stored = try change.view.credential(name, isKept: false)
+    var credential = stored
     let oldKey = try old.unwrap(change.view.wrappedKey(of: credential), of: credential.id, in: header.id)
     guard try VaultKey.id(ofCredentialKey: oldKey) == credential.keyID else { throw Self.otherKey(credential) }
     let (key, keyID) = try credentialKey()
@@ -269,7 +271,7 @@ extension UnlockedVault {
     if let exposedTo {
       credential.expose(to: exposedTo, isStaging: try change.view.isStaging(credential), now: change.now)
     }
-    try change.save(credential, .credentialRekeyed, withAll ? ["with_all": true] : [:])
+    try change.save(credential, replacing: stored, .credentialRekeyed, withAll ? ["with_all": true] : [:])
   }
 
   private func reseal(
