@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Fills a vault that `relatch init` made, in one go: many credentials, each with five versions and ten log entries.
+"""Fills a vault that `relatch init` made, in one go: many credentials, each with five versions and ten log entries; with --added
+each as it was added, with one version and one entry.
 
 Written from vault/*.md alone, with Python 3, the `age` program and PyNaCl; a hundred thousand credentials take about a
 minute, by `relatch add` they would take a night. `relatch log verify` says whether it is right.
 
-    big_vault.py VAULT-FOLDER IDENTITY CREDENTIALS
+    big_vault.py VAULT-FOLDER IDENTITY CREDENTIALS [--added]
 """
 import base64
 import datetime
@@ -53,7 +54,8 @@ def time(moment):
 
 
 class Maker:
-    def __init__(self, folder, identity):
+    def __init__(self, folder, identity, steps):
+        self.steps, self.versions = steps, VERSIONS if steps else 1
         self.database = sqlite3.connect(os.path.join(folder, "vault.db"), isolation_level=None)
         self.header = json.loads(self.database.execute("SELECT value FROM header").fetchone()[0])
         self.member = json.loads(self.database.execute("SELECT value FROM members").fetchone()[0])["card"]["name"]
@@ -89,31 +91,32 @@ class Maker:
         first = len(self.log)
 
         def version(number):
-            stage = "retired" if number < VERSIONS - 1 else "previous" if number < VERSIONS else "active"
+            stage = ["active", "previous"][self.versions - number] if self.versions - number < 2 else "retired"
             made = time(created if number == 1 else rotated)
-            return {"created": made, "number": number, "since": time(rotated), "stage": stage}
+            return {"created": made, "number": number, "since": time(rotated) if self.steps else made, "stage": stage}
 
         terms = {
             "admin": name, "created": time(created), "id": identifier.hex(),
             "key": hkdf(key, b"relatch/v1/credential-key-id", 16).hex(), "name": name, "provider": "salesforce",
             "settings": {"app": "0xI" + identifier.hex()[:15], "url": "https://crm.example"},
         }
+        rotations = {"ended": VERSIONS - 2, "grace_ends": time(grace_ends)} if self.steps else {}
         record = canonical({
-            **terms, "ended": VERSIONS - 2, "entry": first + len(STEPS), "grace_ends": time(grace_ends), "keyed": first,
-            "policy": {"grace": "30d", "max-age": "90d", "propagation": "10m"}, "rotation": VERSIONS - 1,
-            "steps": len(STEPS), "v": 1, "versions": [version(number) for number in range(1, VERSIONS + 1)],
+            **terms, **rotations, "entry": first + len(self.steps), "keyed": first,
+            "policy": {"grace": "30d", "max-age": "90d", "propagation": "10m"}, "rotation": self.versions - 1,
+            "steps": len(self.steps), "v": 1, "versions": [version(number) for number in range(1, self.versions + 1)],
         })
         # Records of before are gone; nobody asks for what had their digests.
         older = base64.b64encode(sha256(name.encode())).decode()
         digest = base64.b64encode(sha256(record)).decode()
         self.log.append(canonical({
             "credential": name, "event": "credential.added", "member": self.member, "provider": "salesforce",
-            "record": older, "terms": base64.b64encode(sha256(canonical(terms))).decode(), "time": time(created), "v": 1,
+            "record": older if self.steps else digest, "terms": base64.b64encode(sha256(canonical(terms))).decode(), "time": time(created), "v": 1,
             "version": 1,
         }))
         put = self.database.execute
-        for step, event in enumerate(STEPS):
-            is_last = step == len(STEPS) - 1
+        for step, event in enumerate(self.steps):
+            is_last = step == len(self.steps) - 1
             entry = {
                 "credential": name, "event": f"rotation.{event}", "member": self.member,
                 "record": digest if is_last else older, "rotation": VERSIONS - 1, "step": step,
@@ -127,11 +130,12 @@ class Maker:
         put("INSERT INTO credentials VALUES (?, ?)", (name.encode(), record))
         put("INSERT INTO keys VALUES (?, ?)",
             (identifier, self.seal(key, self.vault_key, f"credential-key {identifier.hex()}")))
-        for number in range(1, VERSIONS + 1):
+        for number in range(1, self.versions + 1):
             pair = canonical({"client_id": f"3MVG9.{identifier.hex()}.{number}", "client_secret": os.urandom(32).hex()})
             put("INSERT INTO versions VALUES (?, ?)",
                 (identifier + struct.pack(">Q", number), self.seal(pair, key, f"pair {identifier.hex()} {number}")))
-        due = int(grace_ends.timestamp()) * 1000
+        # What was only added is due by its age.
+        due = int((grace_ends if self.steps else created + datetime.timedelta(days=90)).timestamp()) * 1000
         put("INSERT INTO due VALUES (?, ?)", (struct.pack(">Q", due) + name.encode(), b""))
 
     def sign(self):
@@ -159,5 +163,5 @@ class Maker:
 
 
 if __name__ == "__main__":
-    folder, identity, count = sys.argv[1:]
-    Maker(folder, identity).fill(int(count))
+    folder, identity, count = sys.argv[1:4]
+    Maker(folder, identity, [] if "--added" in sys.argv[4:] else STEPS).fill(int(count))

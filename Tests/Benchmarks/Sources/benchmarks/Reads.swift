@@ -16,29 +16,37 @@ struct Reads {
   private var largest: Int { isShort ? 10_000 : 100_000 }
   private var rounds: Int { isShort ? 10 : 40 }
 
-  private func words(_ arguments: [String], _ vault: Int) -> [String] {
-    [relatch] + arguments + ["--vault", "\(vaults)/\(vault)", "--identity", vaults + "/identity"]
+  /// Of the vault of so many credentials, or of another one by its folder.
+  private func words(_ arguments: [String], _ vault: Int) -> [String] { words(arguments, "\(vaults)/\(vault)") }
+
+  private func words(_ arguments: [String], _ vault: String) -> [String] {
+    [relatch] + arguments + ["--vault", vault, "--identity", vaults + "/identity"]
   }
+
+  /// The folder of the vault whose credentials are as they were added, with one version and one entry each.
+  private var added: String { vaults + "/10000-added" }
 
   private static func name(_ vault: Int) -> String { "crm-\(String(1_000_000 + vault / 2).dropFirst())" }
 
   func run() throws {
     print("\(Machine.description)\n")
     try FileManager.default.createDirectory(atPath: vaults, withIntermediateDirectories: true)
-    for count in Set([100, 10_000, largest]).sorted() {
-      if !FileManager.default.fileExists(atPath: "\(vaults)/\(count)/made") {
+    let wanted = Set([100, 10_000, largest]).sorted().map { ("\(vaults)/\($0)", $0, [String]()) }
+    for (vault, count, flags) in wanted + [(added, 10_000, ["--added"])] {
+      if !FileManager.default.fileExists(atPath: vault + "/made") {
         Benchmarks.progress("making a vault of \(count) credentials")
-        try? FileManager.default.removeItem(atPath: "\(vaults)/\(count)")
-        try workshop.output(words(["init", "--no-passphrase"], count))
-        try workshop.output(maker + ["\(vaults)/\(count)", vaults + "/identity", "\(count)"])
-        try workshop.output(words(["log", "verify"], count))
-        try workshop.output(["touch", "\(vaults)/\(count)/made"])
+        try? FileManager.default.removeItem(atPath: vault)
+        try workshop.output(words(["init", "--no-passphrase"], vault))
+        try workshop.output(maker + [vault, vaults + "/identity", "\(count)"] + flags)
+        try workshop.output(words(["log", "verify"], vault))
+        try workshop.output(["touch", vault + "/made"])
       }
       // Who never saw a log goes through all of it: not again while measuring.
-      try workshop.output(words(["show", Self.name(count)], count))
+      try workshop.output(words(["show", Self.name(count)], vault))
     }
     if isMaking { return }
     try printPeers()
+    try printRenewals()
     try printSizes()
   }
 
@@ -157,6 +165,39 @@ struct Reads {
     let names = lines.filter { $0.contains(".so") && !$0.contains("ENOENT") && !$0.contains("ld.so.cache") }
       .compactMap { $0.split(separator: "\"").dropFirst().first?.split(separator: "/").last.map(String.init) }
     return Set(names).sorted()
+  }
+
+  // MARK: - Every key anew
+
+  private func printRenewals() throws {
+    print("Every key anew in one durable step (`rekey`), medians of 5 processes")
+    print(Self.row(["", "wall ms", "best", "CPU ms", "RSS MiB", "syncs"]))
+    for (name, vault) in [("10,000, 5 versions each", vaults + "/10000"), ("10,000, as they were added", added)] {
+      Benchmarks.progress("renewing every key")
+      let load = Machine.load()
+      let usages = try (1...5).map { _ in
+        let command = try renewal(of: vault)
+        return try measure([command], rounds: 1)[0][0]
+      }
+      let syncs = try workshop.syncs(renewal(of: vault)).map(String.init) ?? "-"
+      print(
+        Self.row([
+          name, Table.number(Self.median(usages, \.wall) * 1000, 0),
+          Table.number((usages.map(\.wall).min() ?? .nan) * 1000, 0),
+          Table.number(Self.median(usages, \.cpu) * 1000, 0), Table.number(Self.median(usages, \.peak), 1), syncs,
+        ]) + (load > 0.1 ? "  (busy)" : ""))
+    }
+    print("Target: 500 ms.\n")
+  }
+
+  /// What renews the keys of a fresh copy: whoever has seen a vault's keys renewed takes the vault of before for an older copy.
+  private func renewal(of vault: String) throws -> [String] {
+    let (copy, state) = (workshop.path("renewed"), workshop.path("renewed-state"))
+    for (original, place) in [(vault, copy), (workshop.path("state"), state)] {
+      try? FileManager.default.removeItem(atPath: place)
+      try FileManager.default.copyItem(atPath: original, toPath: place)
+    }
+    return ["env", "XDG_STATE_HOME=" + state] + words(["rekey"], copy)
   }
 
   // MARK: - Sizes
