@@ -63,17 +63,27 @@ private let lists = [
   Array(#"{ "vault":"000102030405060708090a0b0c0d0e0f", "arguments":["/opt/acme","--project","\u00e9"] }"#.utf8),
   Array("\n\n{\n".utf8),
 ]
-private let answers: [[UInt8]] = [
-  #"{"replacement":"overlap","pairs":[{"known":0,"handle":"k1","expires":"2026-12-01T00:00:00Z"},"#
-    + #"{"known":1,"handle":"k2"},{"client_id":"crm","handle":"k3","key":"relatch-c-1-1"}],"#
-    + #""pair":{"client_id":"crm","client_secret":"x","handle":"k4"},"status":200}"#,
-  #"{"replacement":"promotion","pairs":[{"known":1,"place":"primary"},{"known":0,"handle":"k1","place":"replaced"},"#
-    + #"{"client_id":"a","client_secret":"b","handle":"k3","place":"staged"}],"#
-    + #""pair":{"client_id":"crm","client_secret":"x","handle":"k4"}}"#,
-  #"{"replacement":"cut-over","pairs":[{"client_id":"crm","client_secret":"new","place":"primary"},"#
-    + #"{"known":0,"handle":"k1","place":"replaced"}],"pair":{"client_id":"crm","client_secret":"x"}}"#,
+private let texts: [String] = [
+  #"""
+  {"replacement":"overlap","pairs":[{"known":0,"handle":"k1","expires":"2026-12-01T00:00:00Z"},{"known":1,"handle":"k2"},
+  {"client_id":"crm","handle":"k3","key":"relatch-c-1-1"}],
+  "pair":{"client_id":"crm","client_secret":"x","handle":"k4"},"status":200}
+  """#,
+  #"""
+  {"replacement":"promotion","pairs":[{"known":1,"place":"primary"},{"known":0,"handle":"k1","place":"replaced"},
+  {"client_id":"a","client_secret":"b","handle":"k3","place":"staged"}],
+  "pair":{"client_id":"crm","client_secret":"x","handle":"k4"}}
+  """#,
+  #"""
+  {"replacement":"cut-over","pairs":[{"client_id":"crm","client_secret":"new","place":"primary"},
+  {"known":0,"handle":"k1","place":"replaced"}],"pair":{"client_id":"crm","client_secret":"x"}}
+  """#,
   #"{"error":"occupied"}"#, #"{"error":"refused","status":401}"#, #"{"error":"not-found"}"#,
-].flatMap { text in (0..<3).map { [$0] + Array(text.utf8) } }
+]
+private let answers: [[UInt8]] = texts.flatMap { text -> [[UInt8]] in
+  let bytes = Array(text.utf8)
+  return [[0] + bytes, [1] + bytes, [2] + bytes]
+}
 
 private func pair(_ id: String, _ secret: String) -> Pair {
   made {
