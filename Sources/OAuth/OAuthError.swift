@@ -46,7 +46,7 @@ package struct OAuthError: Error, Sendable, CustomStringConvertible {
     errorDescription = ""
     retryAfter = nil
     transport = nil
-    description = "token grant answered with HTTP \(status) and no token answer: \(reason)"
+    description = "the answer (HTTP \(status)) is no token answer: \(reason)"
   }
 
   init(_ transport: TransportError) {

@@ -13,7 +13,7 @@ extension ProviderError {
     case .malformed:
       self.init(
         .malformed, "token endpoint of \(host): \(error)",
-        hint: "check token-url; something between here and the server may be answering in its place",
+        hint: "\(Self.addressHint); something between here and the server may be answering in its place",
         status: error.status, step: .settings)
     case .answered:
       let status = error.status ?? 0
@@ -24,6 +24,8 @@ extension ProviderError {
         retryAfter: error.retryAfter, step: step)
     }
   }
+
+  private static let addressHint = "check the settings that make the address of the token endpoint: `relatch show NAME`"
 
   /// Words that a specification knows: an echoed secret could look like any other.
   private static let standard: Set<String> = [
@@ -60,7 +62,7 @@ extension ProviderError {
         return (
           .configuration, .scopes, "it does not accept the request", "check the settings scope and authentication"
         )
-      default: return (.malformed, .settings, "an answer that no specification knows", "check token-url")
+      default: return (.malformed, .settings, "an answer that no specification knows", addressHint)
       }
     }
   }

@@ -54,7 +54,7 @@ struct TokenCommand: AsyncParsableCommand {
       issued = try await issuer.token(for: access.pair, settings: access.credential.settings, over: transport)
     } catch {
       await transport.shutdown()
-      throw error
+      throw Failure(error).naming(name)
     }
     await transport.shutdown()
     let end = asked + (issued.lifetime ?? longest)
