@@ -21,6 +21,22 @@ extension Places {
   }
 }
 
+extension LockedVault {
+  /// The part of the first `size` entries that the times of `selection` bound.
+  func span(of selection: LogBundle.Selection, size: UInt64) async throws -> LogBundle.Span {
+    var span = LogBundle.Span(of: selection)
+    guard span.isOfTime else { return span }
+    let page: UInt64 = 1000
+    for first in stride(from: 0, to: size, by: Int(page)) {
+      let times = try await read { view in
+        try (first..<min(size, first + page)).map { try view.authenticatedEntry(at: $0).time }
+      }
+      for (offset, time) in times.enumerated() { span.note(time, at: first + UInt64(offset)) }
+    }
+    return span
+  }
+}
+
 extension VaultView {
   /// How many looks of others are passed over.
   private static let mostLooks: UInt64 = 64

@@ -40,6 +40,29 @@ struct LogReadTests {
     #expect(try await place.logIsWhole())
   }
 
+  @Test("chooses entries by credential, time and number; what the log never spoke of is 66")
+  func chosen() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    func list(_ arguments: String...) async throws -> [[String: Any]] {
+      let listed = try await place.run(
+        Programs.relatch, ["log", "list", "--json"] + arguments, environment: Workplace.outsider)
+      #expect(listed.code == 0, "\(listed.errorText)")
+      return try listed.objects()
+    }
+    let all = try await list()
+    let ofCRM = try await list("crm")
+    #expect(!ofCRM.isEmpty && ofCRM.allSatisfy { $0["credential"] as? String == "crm" } && ofCRM.count < all.count)
+    let last = try await list("--last", "2")
+    #expect(last.map { $0["time"] as? String } == all.suffix(2).map { $0["time"] as? String } && last.count == 2)
+    #expect(try await list("crm", "--last", "1").count == 1)
+    #expect(try await list("--since", "2020-01-01T00:00:00Z").count == all.count)
+    #expect(try await list("--until", "2020-01-01T00:00:00Z").isEmpty)
+    expectFailure(try await place.relatch("log", "list", "nope"), 66, "never spoke of")
+    expectFailure(try await place.relatch("log", "export", "--credential", "nope"), 66, "never spoke of")
+    expectFailure(try await place.relatch("log", "list", "--last", "0"), 64, "--last")
+  }
+
   @Test("does not fill it: the same look again, with nothing in between, is the same look")
   func again() async throws {
     let place = try await Workplace()

@@ -150,7 +150,10 @@ struct LogProofTests {
       try await place.relatch("log", "verify", "--checkpoint", old, "--vault", before.path, environment: outsider).code
         == 0)
     let other = try await Workplace()
-    expectFailure(try await other.relatch("log", "verify", "--checkpoint", old), 65, "expected the remembered")
+    let stranger = try await other.relatch("log", "verify", "--checkpoint", old)
+    expectFailure(stranger, 65, "the log does not extend --checkpoint")
+    #expect(stranger.errorText.contains("/old\" is of another vault"), "\(stranger.errorText)")
+    #expect(try await place.relatch("log", "verify", "--checkpoint", new).outputText.contains("\nextends  \""))
     expectFailure(try await place.relatch("log", "verify", "--checkpoint", place.folder.path + "/none"), 66)
     expectFailure(try await place.relatch("log", "verify", "--checkpoint", place.identity.path), 65, "--checkpoint")
     expectFailure(try await place.relatch("log", "prove", "1000000"), 66, "the log has entries 0 to ")

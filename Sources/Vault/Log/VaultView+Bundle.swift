@@ -2,6 +2,20 @@ package import Audit
 import JSON
 
 extension VaultView {
+  /// Throws `notFound` if a credential that `names` has never was in the vault.
+  package func requireSpokenOf(_ names: Set<String>) throws {
+    for name in names.sorted() where try !hasCredential(name) {
+      // It may have been removed since; the log alone knows.
+      var isKnown = false
+      try replay { entry, _ in isKnown = isKnown || entry.details["credential"] == .string(name) }
+      guard isKnown else {
+        throw VaultError(
+          .notFound, "the log never spoke of a credential \(Name.printable(name))",
+          hint: "`relatch list` names those there are; one that was removed has the name it had then")
+      }
+    }
+  }
+
   /// Writes the evidence bundle of `selection`, line by line without newlines; each line is verified before it is handed over.
   /// Throws `notFound` if a credential that is asked for never was in the vault.
   ///
@@ -9,12 +23,7 @@ extension VaultView {
   package func writeBundle(
     _ selection: LogBundle.Selection, records: WitnessRecords, to output: ([UInt8]) throws -> Void
   ) throws -> BundleReport {
-    for name in selection.credentials.sorted() where try !hasCredential(name) {
-      // It may have been removed since; the log alone knows.
-      var isKnown = false
-      try replay { entry, _ in isKnown = isKnown || entry.details["credential"] == .string(name) }
-      guard isKnown else { throw VaultError(.notFound, "the log never spoke of a credential \(Name.printable(name))") }
-    }
+    try requireSpokenOf(selection.credentials)
     let cosigned = try standings(of: records).compactMap { standing in
       standing.witness.witness.key.flatMap { key in standing.seen?.only([key]) }
     }

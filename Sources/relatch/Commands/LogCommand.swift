@@ -16,25 +16,58 @@ struct LogCommand: AsyncParsableCommand {
 
 struct LogListCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "list", abstract: "List the log's entries; with --json exactly as they are signed.")
+    commandName: "list", abstract: "List the log's entries; with --json exactly as they are signed.",
+    discussion: """
+      \(HelpText.examples(
+        "relatch log list crm --last 20",
+        "relatch log list --since 2026-11-21T00:00:00Z"))
+      """)
 
   @OptionGroup var options: CommonOptions
 
+  @OptionGroup var selection: EntrySelection
+
+  @Argument(help: "Names of credentials: only entries about them.")
+  var names: [String] = []
+
+  @Option(help: ArgumentHelp("Only the last of them, this many.", valueName: "count"))
+  var last: Int?
+
+  func validate() throws {
+    guard last ?? 1 > 0 else { throw ValidationError("--last \(last ?? 0): expected 1 or more") }
+  }
+
   func run() async throws {
     let report = Report(options)
-    let vault = try await Places(options).openLooking(at: "list")
-    let size = try await vault.read { $0.logSize }
-    let page: UInt64 = 1000
-    for start in stride(from: 0, to: size, by: Int(page)) {
-      // Each entry is proved to be covered by the newest signed checkpoint before anybody reads it as true.
-      let entries = try await vault.read { view in
-        try (start..<min(size, start + page)).map { try view.authenticatedEntry(at: $0) }
-      }
-      for (offset, entry) in entries.enumerated() {
-        try report.text(
-          report.isJSON ? entry.exactText : entry.line(at: start + UInt64(offset)))
-      }
+    let selection = try selection.selection(of: names)
+    let vault = try await Places(options).openLooking(at: "list", selection.fields)
+    let size = try await vault.read { view in
+      try view.requireSpokenOf(selection.credentials)
+      return view.logSize
     }
+    let span = try await vault.span(of: selection, size: size)
+    let page: UInt64 = 1000
+    // With nothing to leave out the last ones are known without a look at the others.
+    let isWhole = selection.credentials.isEmpty && !span.isOfTime
+    let first = isWhole ? last.map { size - min(size, UInt64($0)) } ?? 0 : 0
+    var lines: [String] = []
+    for start in stride(from: first, to: size, by: Int(page)) {
+      // Each entry is proved to be covered by the newest signed checkpoint before anybody reads it as true.
+      lines += try await vault.read { view in
+        try (start..<min(size, start + page)).compactMap { index in
+          let entry = try view.authenticatedEntry(at: index)
+          guard selection.includes(entry, at: index, in: span) else { return nil }
+          return report.isJSON ? entry.exactText : entry.line(at: index)
+        }
+      }
+      guard let last else {
+        for line in lines { try report.text(line) }
+        lines = []
+        continue
+      }
+      lines = Array(lines.suffix(last))
+    }
+    for line in lines { try report.text(line) }
   }
 }
 
@@ -95,15 +128,9 @@ struct LogVerifyCommand: AsyncParsableCommand {
     let store = try places.openUncomparedStore()
     let expectations = try LogExpectations(founder: owner, checkpoints: checkpoints)
     let repaired = repair ? try await places.repairTree(expecting: expectations) : nil
-    let report: LogReport
-    do { report = try await store.read { try VaultView.verify($0, expecting: expectations) } } catch let error
-      as AuditError where error.code == .corrupt
-    {
-      guard (try? await store.read { try LogVerification.verifyEntries(in: $0, expecting: expectations) }) != nil
-      else { throw error }
-      throw Failure(
-        .corruptData, Failure(error).message,
-        hint: "all entries are as they were signed: `relatch log verify --repair` makes the tree's hashes anew of them")
+    let report = try await verify(store, expecting: expectations)
+    let extended = try zip(checkpoints, SignedCheckpoint.read(checkpoints)).map {
+      "\nextends  \(Name.printable($0)), \($1.checkpoint.size) entries"
     }
     let vault = try await places.openLocked(verified: report.seen)
     let records = places.witnessRecords
@@ -131,13 +158,32 @@ struct LogVerifyCommand: AsyncParsableCommand {
       text: """
         \(repaired.map { "\($0) \($0 == 1 ? "row" : "rows") of the log's tree made anew\n" } ?? "")\
         the log is whole: \(report.entries) entries from \(report.firstTime) to \(report.lastTime)
-        root     \(report.root.bytes.base64)
+        root     \(report.root.bytes.base64)\(extended.joined())
         members  \(report.members.map { "\($0.name) (\($0.role.rawValue))" }.joined(separator: ", "))
         owner    \(key.description)\(owner == nil ? " (as the log itself says: remember it, and pass it as --owner)" : "")\
         \(standings.map { "\nwitness  \($0.witness.witness.name) \($0.text)" }.joined())\
         \(vouched.map { "\nvouched  \($0.text)" }.joined())
         """)
     if let gap = standings.gapText { Diagnostics.standard.warning(gap) }
+  }
+
+  /// Verifies all, and says which of the three is wrong: an entry, the stored tree alone, or a --checkpoint that is of another log.
+  private func verify(_ store: any Store, expecting expectations: LogExpectations) async throws -> LogReport {
+    do { return try await store.read { try VaultView.verify($0, expecting: expectations) } } catch let error as AuditError {
+      let alone = try LogExpectations(founder: owner)
+      if !checkpoints.isEmpty, (try? await store.read { _ = try VaultView.verify($0, expecting: alone) }) != nil {
+        throw Failure(
+          .corruptData, "the log does not extend --checkpoint: \(error)",
+          hint: "either \(checkpoints.map(Name.printable).joined(separator: " or ")) is of another vault, or the log was"
+            + " rewritten or cut off since; write nothing to it before a person has compared it with what others kept")
+      }
+      guard error.code == .corrupt,
+        (try? await store.read { try LogVerification.verifyEntries(in: $0, expecting: expectations) }) != nil
+      else { throw error }
+      throw Failure(
+        .corruptData, Failure(error).message,
+        hint: "all entries are as they were signed: `relatch log verify --repair` makes the tree's hashes anew of them")
+    }
   }
 
   private func verifyBundle(_ file: String) throws {

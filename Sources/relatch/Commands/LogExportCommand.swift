@@ -43,17 +43,11 @@ struct LogExportCommand: AsyncParsableCommand {
     var fields = selection.fields.merging(["format": .string(format.rawValue)]) { $1 }
     if from > 0 { fields["from"] = .integer(Int(clamping: from)) }
     vault = try await places.openLooking(at: "export", fields)
-    let (size, name) = try await vault.read { ($0.logSize, $0.header.id.description) }
-    var span = LogBundle.Span(of: selection)
-    if span.isOfTime {
-      for first in stride(from: 0, to: size, by: Int(Self.page)) {
-        let times = try await vault.read { view in
-          try (first..<min(size, first + Self.page)).map { try view.authenticatedEntry(at: $0).time }
-        }
-        for (offset, time) in times.enumerated() { span.note(time, at: first + UInt64(offset)) }
-      }
+    let (size, name) = try await vault.read { view in
+      try view.requireSpokenOf(selection.credentials)
+      return (view.logSize, view.header.id.description)
     }
-    let bounds = span
+    let bounds = try await vault.span(of: selection, size: size)
     var start = min(from, size)
     while start < size {
       let range = start..<min(size, start + Self.page)
