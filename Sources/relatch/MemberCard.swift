@@ -29,7 +29,7 @@ enum MemberCard {
       return try parse(input.withUnsafeBytes { Array($0) }, role: role, name: name)
     } catch let error where Self.isOfContent(error) {
       throw Failure(
-        .corruptData, "\(what) is not a card: \(error)",
+        .corruptData, "\(what) is not a card" + (error is JSONError ? "" : ": \(error)"),
         hint: "expected the one line that `relatch identity show` prints on the member's machine")
     }
   }

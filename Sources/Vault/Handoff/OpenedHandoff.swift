@@ -20,7 +20,7 @@ package struct OpenedHandoff: Sendable {
     do { document = try AgeFile.open(file, with: [identity.age]) } catch let error as AgeError {
       guard error.code != .noMatchingIdentity else {
         throw HandoffError(
-          .misaddressed, "the handoff is not sealed to \(identity.age.recipient), who opens it: \(error)",
+          .misaddressed, "the handoff is not sealed to \(identity.age.recipient), who opens it",
           hint: "it is for somebody else, or for another identity of yours: --identity FILE names one")
       }
       throw HandoffError(.corrupt, "the handoff is damaged: \(error)", hint: Self.damaged)

@@ -25,7 +25,9 @@ extension UnlockedVault {
       choosing: { credential in
         if isTransfer { try credential.requireTransferable() }
         guard let version = credential.version(in: stage) else {
-          throw VaultError(.notFound, "\(credential.name) has no \(stage.rawValue) version")
+          throw VaultError(
+            .notFound, "\(credential.name) has no \(stage.rawValue) version",
+            hint: "`relatch show \(credential.name)` lists those it has")
         }
         try credential.requireNotLeaked(version)
         return [version]

@@ -52,6 +52,11 @@ struct HandoffConfirmCommand: AsyncParsableCommand {
       ? PrivateFile.readAll(0, limit: HandoffReceipt.greatestSize, "standard input")
       : PrivateFile.read(receipt, limit: HandoffReceipt.greatestSize)
     let bytes = input.withUnsafeBytes { Array($0) }
+    guard bytes.starts(with: #"{"receipt":"#.utf8) else {
+      throw Failure(
+        .corruptData, "\(self.receipt == "-" ? "standard input" : Name.printable(self.receipt)) is no receipt",
+        hint: "name the file that `relatch handoff open FILE -o RECEIPT` wrote")
+    }
     let vault = try await Places(options).openVault()
     let receipt = try HandoffReceipt(reading: bytes)
     let found = try await vault.confirmHandoff(receipt, now: WallClock.now())

@@ -1,3 +1,4 @@
+import Age
 import ArgumentParser
 import Audit
 import Glibc
@@ -83,11 +84,13 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     }
     var members = handoff.members
     members["type"] = "handoff"
+    members["settings"] = .object(credential.settings.mapValues { .string($0) })
     members["imported"] = .string(credential.name)
     if let file = place.path { members["receipt"] = .string(file) }
     let object = members
     try place.tell(
-      report, .object(object), handoff.description + "\nimported   as \(credential.name), version 1 is active")
+      report, .object(object),
+      handoff.description(with: credential.settings) + "\nimported   as \(credential.name), version 1 is active")
     report.note("send the receipt to \(handoff.sender.name): nothing in it is secret")
     if handoff.isTransfer { try await takeOver(name, in: vault, report) }
   }
@@ -138,7 +141,13 @@ struct HandoffOpenCommand: AsyncParsableCommand {
   private func takeOver(_ name: String, in vault: UnlockedVault, _ report: Report) async throws {
     let composition = RotationComposition(vault: vault, in: try Places(options))
     let goals: [Errand] = Errand.each([name], .rotate) + (withGrace ? [] : Errand.each([name], .retire))
-    try await composition.runInOrder(goals, report: report)
+    do { try await composition.runInOrder(goals, report: report) } catch {
+      // Whoever opens the handoff again is told that it was opened.
+      Diagnostics.standard.warning(
+        "\(name) is imported: `relatch rotate \(name)` and then `relatch retire \(name)` go on, not another `handoff open`"
+      )
+      throw error
+    }
   }
 }
 
@@ -162,11 +171,24 @@ struct HandoffSource: ParsableArguments {
     } catch let error as VaultError where error.code == .invalidInput {
       throw Failure(.corruptData, "not a handoff: \(error)", hint: "name the file that `relatch handoff send` wrote")
     }
+    let isSealed: Bool
+    // One that is damaged is told as such.
+    do { isSealed = try AgeFile.kind(of: input.bytes) != nil } catch { isSealed = true }
+    guard isSealed else {
+      throw Failure(
+        .corruptData, "\(file == "-" ? "standard input" : Name.printable(file)) is no handoff",
+        hint: "name the file that `relatch handoff send` wrote")
+    }
     return try vault.openHandoff(input.bytes, from: sender)
   }
 
   private static func key(_ text: String) throws -> VerifyingKey {
     if let bytes = [UInt8](base64: text), let key = try? VerifyingKey(bytes) { return key }
+    guard text == "-" || PrivateFile.exists(text) else {
+      throw Failure(
+        .notFound, "--from \(Name.printable(text)) is no signing key, and no file",
+        hint: "give the card that `relatch identity show` prints at the sender, or the signing key in it")
+    }
     return try MemberCard.read(text, role: .operator, name: nil).signing
   }
 }
@@ -192,7 +214,10 @@ extension Handoff {
     return members
   }
 
-  var description: String {
+  var description: String { description(with: settings) }
+
+  /// As a person is shown it, with the settings that it is used with.
+  func description(with settings: [String: String]) -> String {
     var lines = [
       "handoff    \(id), version \(version) of \(credential), \(stage.rawValue)",
       "sender     \(sender.name), \(sender.age)",

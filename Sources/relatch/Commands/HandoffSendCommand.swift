@@ -52,7 +52,8 @@ struct HandoffSendCommand: AsyncParsableCommand {
     }
     guard let duration = Policy.duration(expires), duration > .zero else {
       throw Failure(
-        .usage, "--expires \(Name.printable(expires)): expected a duration such as 90s, 10m, 24h, 7d",
+        .usage,
+        "--expires \(Name.printable(expires)): expected a duration such as 90s, 10m, 24h, 7d, and 3650d at most",
         hint: "say how long the recipient has to open it")
     }
     let place = try OutputPlace(output, "a handoff", verb: "handoff send NAME --to RECIPIENT -o FILE")
@@ -114,11 +115,18 @@ struct HandoffSendCommand: AsyncParsableCommand {
   }
 
   private static func recipient(_ text: String) throws -> HandoffRecipient {
+    let forms = "give the file of the card that `relatch identity show` prints there, age1…, or a key of ssh-ed25519"
+    guard !text.hasPrefix("ssh-") || text.hasPrefix("ssh-ed25519 ") else {
+      throw Failure(.usage, "--to \(Name.printable(text)): only keys of ssh-ed25519 will do", hint: forms)
+    }
     do {
       if text.hasPrefix("age1") { return HandoffRecipient(try AgeRecipient(text)) }
       if text.hasPrefix("ssh-") { return HandoffRecipient(try SSHRecipient(text)) }
     } catch let error as AgeError {
       throw Failure(.usage, "--to \(Name.printable(text)): \(error)", hint: "copy the whole of it, without line breaks")
+    }
+    guard text == "-" || PrivateFile.exists(text) else {
+      throw Failure(.notFound, "--to \(Name.printable(text)): there is no such file", hint: forms)
     }
     if text != "-", let line = try sshLine(ofFile: text) {
       do { return HandoffRecipient(try SSHRecipient(line)) } catch let error as AgeError {
