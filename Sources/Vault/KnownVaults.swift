@@ -98,7 +98,10 @@ package struct KnownVaults: Sendable {
   private func unreadable(_ path: String) -> VaultError {
     VaultError(
       .rolledBack,
-      "what is remembered of the vault, \(Name.printable(path)), is damaged: nothing tells whether it is newer")
+      "what is remembered of the vault, \(Name.printable(path)), is damaged: nothing tells whether it is newer",
+      hint:
+        "compare the log with a checkpoint kept elsewhere (`relatch log verify --checkpoint FILE`); --accept-rollback"
+        + " then goes on with the vault as it is, and remembers it anew")
   }
 }
 

@@ -183,7 +183,8 @@ package enum PrivateFile {
 
   /// Runs `body` while no other process runs one under the lock of the same folder; the lock ends with its process. Throws
   /// `cannotWrite`, and after some seconds, one unless told otherwise, if a process that was stopped holds it.
-  static func withLock<Result>(_ folder: String, seconds: Int = 1, _ body: () throws -> Result) throws -> Result {
+  package static func withLock<Result>(_ folder: String, seconds: Int = 1, _ body: () throws -> Result) throws -> Result
+  {
     let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(writing: folder) }
     defer { Glibc.close(descriptor) }
@@ -303,13 +304,15 @@ package enum PrivateFile {
     let number = errno
     return VaultError(
       number == ENOENT ? .notFound : .cannotRead,
-      "cannot read \(Name.printable(path)): \(String(cString: strerror(number)))")
+      "cannot read \(Name.printable(path)): \(String(cString: strerror(number)))",
+      hint: number == ENOENT ? "check the path" : nil)
   }
 
   static func failure(writing path: String) -> VaultError {
     let number = errno
     return VaultError(
       number == EEXIST ? .alreadyExists : .cannotWrite,
-      "cannot write \(Name.printable(path)): \(String(cString: strerror(number)))")
+      "cannot write \(Name.printable(path)): \(String(cString: strerror(number)))",
+      hint: number == EEXIST ? "name a file that is not there" : nil)
   }
 }

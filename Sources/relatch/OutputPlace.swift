@@ -17,7 +17,10 @@ struct OutputPlace {
       }
       return
     }
-    guard !path.isEmpty, !PrivateFile.exists(path) else {
+    guard !path.isEmpty else {
+      throw Failure(.usage, "the file to write has no name", hint: "name a file that is not there: `relatch \(verb)`")
+    }
+    guard !PrivateFile.exists(path) else {
       throw Failure(
         .usage, "cannot write \(Name.printable(path)): there is something already",
         hint: "name a file that is not there")

@@ -71,7 +71,7 @@ struct CommonOptions: ParsableArguments {
   @Flag(help: "Print one JSON object a line, errors too.")
   var json = false
 
-  @Flag(help: "Print what was asked for and what is wrong, and nothing else.")
+  @Flag(help: "Print results, warnings and errors alone: no steps, no confirmations.")
   var quiet = false
 }
 

@@ -103,7 +103,8 @@ struct ScheduleTests {
     expectFailure(refused, 78, "Nowhere/Atlantis")
     #expect(refused.errorText.contains("tzdata"))
     #expect(try await !place.relatch("policy", "crm").outputText.contains("window"))
-    #expect(try await place.relatch("policy", "crm", "window=daily 01:00-02:00").code == 0)
+    let idle = try await place.relatch("policy", "crm", "window=daily 01:00-02:00")
+    #expect(idle.code == 0 && idle.errorText.contains("window does nothing without max-age"), "\(idle.errorText)")
     #expect(try await place.relatch("policy", "crm").outputText.contains("window=daily 01:00-02:00"))
   }
 

@@ -50,7 +50,9 @@ extension Credential {
   mutating func addDelivery(_ settings: DeliverySettings, entry: UInt64) throws(VaultError) {
     try settings.check()
     guard !deliveries.contains(where: { $0.name == settings.name }) else {
-      throw VaultError(.alreadyExists, "\(name) has a sink or hook \(settings.name) already")
+      throw VaultError(
+        .alreadyExists, "\(name) has a sink or hook \(settings.name) already",
+        hint: "--name gives this one another name")
     }
     guard deliveries.count < DeliveryRecord.most else {
       throw VaultError(.invalidInput, "\(name) has \(deliveries.count) sinks and hooks, which is the most there may be")
@@ -61,7 +63,9 @@ extension Credential {
   /// Throws `notFound`.
   mutating func removeDelivery(_ delivery: String) throws(VaultError) -> DeliveryRecord {
     guard let index = deliveries.firstIndex(where: { $0.name == delivery }) else {
-      throw VaultError(.notFound, "\(name) has no sink or hook \(Name.printable(delivery))")
+      throw VaultError(
+        .notFound, "\(name) has no sink or hook \(Name.printable(delivery))",
+        hint: "`relatch sink list \(name)` and `relatch hook list \(name)` show those it has")
     }
     return deliveries.remove(at: index)
   }

@@ -120,7 +120,9 @@ extension UnlockedVault {
   package func addWitness(_ witness: Witness, now: Timestamp) async throws {
     try await change(now: now) { change in
       guard !change.view.witnesses.contains(where: { $0.witness.name == witness.name }) else {
-        throw VaultError(.alreadyExists, "the vault has a witness \(witness.name) already")
+        throw VaultError(
+          .alreadyExists, "the vault has a witness \(witness.name) already",
+          hint: "give this one another name; `relatch log witness list` shows those there are")
       }
       guard change.view.witnesses.count < Self.mostWitnesses else {
         throw VaultError(.invalidInput, "the vault has \(Self.mostWitnesses) witnesses, and can have no more")
@@ -133,7 +135,9 @@ extension UnlockedVault {
   package func removeWitness(_ name: String, now: Timestamp) async throws -> Membership.StandingWitness {
     try await change(now: now) { change in
       guard let witness = change.view.witnesses.first(where: { $0.witness.name == name }) else {
-        throw VaultError(.notFound, "the vault has no witness \(Name.printable(name))")
+        throw VaultError(
+          .notFound, "the vault has no witness \(Name.printable(name))",
+          hint: "`relatch log witness list` shows those there are")
       }
       try change.log(.witnessRemoved, ["witness": .string(name)])
       return witness

@@ -100,7 +100,7 @@ struct AddCommand: AsyncParsableCommand {
     for credential in added {
       try report.confirmation(
         credential.json(type: "credential"), text: "\(credential.name): version 1 is active (\(credential.provider))")
-      warn(of: credential)
+      try tellNext(of: credential, report)
     }
     report.note("\(added.count) imported; delete what they were read from, and rotate what others may have seen")
   }
@@ -123,11 +123,16 @@ struct AddCommand: AsyncParsableCommand {
       name: name, provider: provider, settings: chosen, policy: rules, admin: admin == "self" ? name : admin,
       pair: .ofStandardInput(), made: made, now: now)
     try report.confirmation(credential.json(type: "credential"), text: "\(credential.name): version 1 is active")
+    try tellNext(of: credential, report)
+  }
+
+  private func tellNext(of credential: Credential, _ report: Report) throws {
+    let name = credential.name
     warn(of: credential)
     if try CommandProvider.program(of: credential) != nil {
       report.note("`relatch provider allow \(name)` lets its program be started, on each machine that is to rotate it")
     }
-    report.note("its pair was not tried: \(Self.trial(of: credential)) does")
+    report.note("the pair of \(name) was not tried: \(Self.trial(of: credential)) does")
   }
 
   /// What tries its pair: what is only used is not looked at by `plan`.

@@ -27,12 +27,16 @@ struct GrantCommand: AsyncParsableCommand {
   func run() async throws {
     let (name, member) = (grant.name, grant.member)
     let vault = try await Places(options).openVault()
-    try await vault.grant(name, to: member, now: WallClock.now())
+    let isNew: Bool
+    do {
+      try await vault.grant(name, to: member, now: WallClock.now())
+      isNew = true
+    } catch let error as VaultError where error.code == .alreadyExists { isNew = false }
     let credential = try await vault.read { try $0.credential(name) }
     let report = Report(options)
     try report.confirmation(
-      .object(["credential": .string(name), "member": .string(member), "type": "grant"]),
-      text: "\(member) can open \(name) from now on")
+      .object(["credential": .string(name), "member": .string(member), "new": .bool(isNew), "type": "grant"]),
+      text: isNew ? "\(member) can open \(name) from now on" : "\(member) could open \(name) before")
     if !credential.isSelfAdministered {
       report.note("rotating it needs a grant on its administrator, too: `relatch grant \(credential.admin) \(member)`")
     }

@@ -77,7 +77,10 @@ struct IdentityProtectCommand: AsyncParsableCommand {
     let places = try Places(options)
     let identity = try places.identityFile.protect(isProtected: !noPassphrase)
     let card = try card.card(of: identity)
-    if options.json || !options.quiet { try Report(options).text(card) }
+    let report = Report(options)
+    if options.json || !options.quiet { try report.text(card) }
+    let path = Name.printable(places.identityFile.path)
+    report.note(noPassphrase ? "\(path) has no passphrase now" : "\(path) opens with the new passphrase alone")
   }
 }
 

@@ -74,6 +74,10 @@ struct LogProveCommand: AsyncParsableCommand {
   func run() async throws {
     let index = entry
     let place = try OutputPlace(output, nil, verb: "log prove ENTRY -o FILE")
+    guard text == nil || text != output else {
+      throw Failure(
+        .usage, "the proof and the entry cannot go to one file", hint: "give -o and --text a file each")
+    }
     let textPlace = try text.map { try OutputPlace($0, nil, verb: "log prove ENTRY --text FILE") }
     let (proved, newest) = try await Places(options).openLocked().read { view in
       guard index < view.logSize else {
@@ -111,7 +115,9 @@ extension VaultView {
     let seen = try standings(of: records).filter { $0.cosigned != nil }.compactMap(\.seen)
     if cosigned {
       guard let last = seen.max(by: { $0.checkpoint.size < $1.checkpoint.size }) else {
-        throw VaultError(.notFound, "no witness has signed a checkpoint of this log yet")
+        throw VaultError(
+          .notFound, "no witness has signed a checkpoint of this log yet",
+          hint: "`relatch log witness submit` hands it to those there are; `relatch log witness add` adds one")
       }
       guard let (member, key) = try signer(of: last) else {
         throw VaultError(.notFound, "the newest cosigned checkpoint is by somebody who is no member any more")

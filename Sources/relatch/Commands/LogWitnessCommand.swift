@@ -19,7 +19,7 @@ struct WitnessAddCommand: AsyncParsableCommand {
     discussion: """
       \(HelpText.columns(kinds))
 
-      A command and a URL need --key, the witness's key. Checkpoints go there at the end of each rotate, resume, retire and \
+      A program and a URL need --key, the witness's key. Checkpoints go there at the end of each rotate, resume, retire and \
       revoke that made the log longer, and with `relatch log witness submit`: run that often, since what read, token and exec \
       released waits for it.
 
@@ -32,8 +32,8 @@ struct WitnessAddCommand: AsyncParsableCommand {
     (word: "--file", meaning: "has always the newest checkpoint, and is never given a smaller one"),
     (word: "--folder", meaning: "gets a file for each checkpoint, and never a smaller one"),
     (
-      word: "--command",
-      meaning: "gets the checkpoint on standard input and prints cosignatures: what follows --. No shell reads it"
+      word: "-- PROGRAM …",
+      meaning: "gets the checkpoint on standard input and prints cosignatures. No shell reads it"
     ),
     (
       word: "--url",

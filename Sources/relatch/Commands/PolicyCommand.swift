@@ -44,6 +44,14 @@ struct PolicyCommand: AsyncParsableCommand {
     let text = lines.joined(separator: "\n")
     let report = Report(options)
     try changes.isEmpty ? report.result(object, text: text) : report.confirmation(object, text: text)
+    let idle = changes.isEmpty || credential.policy.maxAge != nil ? [] : ["window", "jitter", "not-together-with"]
+    for rule in idle where changes[rule].map({ !["none", "0s"].contains($0) }) ?? false {
+      Diagnostics.standard.warning(
+        "\(rule) does nothing without max-age: `relatch policy \(name) max-age=90d` sets one")
+    }
+    if changes["grace"] != nil, !credential.debts.isEmpty {
+      report.note("a grace that runs already stays as it is: `relatch status \(name)` says until when")
+    }
   }
 }
 

@@ -48,7 +48,9 @@ struct PairReading: PlainCommand, Equatable {
       of: name,
       choosing: { credential in
         guard let version = credential.version(in: stage) else {
-          throw VaultError(.notFound, "\(credential.name) has no \(stage.rawValue) version")
+          throw VaultError(
+            .notFound, "\(credential.name) has no \(stage.rawValue) version",
+            hint: "`relatch show \(credential.name)` lists those it has")
         }
         return [version]
       }, ["field": .string(field.rawValue)])

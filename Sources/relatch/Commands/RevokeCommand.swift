@@ -93,7 +93,8 @@ struct RevokeCommand: AsyncParsableCommand {
   private func requireVersion(_ version: UInt64, of credential: Credential) throws {
     guard credential.version(version) != nil else {
       throw VaultError(
-        .notFound, "\(credential.name) has no version \(version): `relatch show \(credential.name)` lists those it has")
+        .notFound, "\(credential.name) has no version \(version)",
+        hint: "`relatch show \(credential.name)` lists those it has")
     }
   }
 

@@ -29,7 +29,7 @@ struct UnattendedOptions: ParsableArguments {
       // Standard error gets it from `main`.
       let failure = Failure(error)
       report.syslog?.failure(failure, of: nil)
-      await finish(options, report, failure.code)
+      await finish(options, report, failure.code, after: failure)
       throw error
     }
     if await !finish(options, report, .done) { throw Status(code: .corruptData) }
@@ -37,10 +37,12 @@ struct UnattendedOptions: ParsableArguments {
 
   /// Hands the checkpoint to the witnesses, and writes the metrics. False if a witness has seen another log.
   @discardableResult
-  private func finish(_ options: CommonOptions, _ report: Report, _ code: ExitCode) async -> Bool {
+  private func finish(
+    _ options: CommonOptions, _ report: Report, _ code: ExitCode, after failure: Failure? = nil
+  ) async -> Bool {
     // Whoever gave it up may not have been able to set it aside again.
     if let places = try? Places(options), PrivateFile.exists(places.database) { SpaceReserve(places).keep() }
-    let isConsistent = await report.handOver(options)
+    let isConsistent = await report.handOver(options, after: failure)
     await writeMetrics(options, isConsistent || code != .done ? code : .corruptData)
     return isConsistent
   }

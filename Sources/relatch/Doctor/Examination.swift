@@ -55,7 +55,7 @@ struct Examination: Sendable {
         preflight: RotationPreflight(credential: subject.credential, journal: subject.journal, pairs: pairs ?? [:]),
         admin: try await administrator(of: subject.credential), withheld: withheld, isOffline: isOffline,
         transport: transport, now: { WallClock.now() }))
-    let lines = [identity, vault] + checklist.lines.map { $0.naming(subject.credential.name) }
+    let lines = [identity, vault] + checklist.lines.map { $0.naming(subject.credential) }
     return lines + LocalChecklist.after(subject, isRotated: subject.credential.canRotate)
   }
 
@@ -101,8 +101,14 @@ struct Examination: Sendable {
 
 extension ChecklistLine {
   /// The same with the credential's name in the commands that mend it, where a provider can say no more than NAME.
-  fileprivate func naming(_ name: String) -> ChecklistLine {
-    ChecklistLine(
-      step, verdict, text, mend: mend?.replacing(" NAME", with: " \(name)"), because: because, concern: concern)
+  fileprivate func naming(_ credential: Credential) -> ChecklistLine {
+    var mend = mend
+    // With a pair that is refused nobody can look at what is there.
+    if step == .pair, credential.isSelfAdministered {
+      mend = mend?.replacing("adopt NAME`", with: "adopt NAME --stdin`")
+    }
+    return ChecklistLine(
+      step, verdict, text, mend: mend?.replacing(" NAME", with: " \(credential.name)"), because: because,
+      concern: concern)
   }
 }

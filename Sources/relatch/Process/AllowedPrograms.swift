@@ -48,14 +48,17 @@ struct ProgramList {
 
   /// Adds a line; returns whether there was none. Throws if the file, or its folder, is another's word.
   func add(_ arguments: [String], _ vault: Identifier) throws -> Bool {
-    let before = try read() ?? []
-    guard !ProgramLines.allow(arguments, vault, in: before) else { return false }
-    let bytes = ProgramLines.adding(arguments, vault, to: before)
     let folder = path.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
     if !folder.isEmpty, !PrivateFile.exists(folder) { try PrivateFile.createFolder(folder) }
     try OwnFile(path).requireFolder()
-    try PrivateFile.replace(path, bytes.span.bytes, isDurable: true)
-    return true
+    // Of two at once neither loses the other's line.
+    return try PrivateFile.withLock(folder.isEmpty ? "." : folder) {
+      let before = try read() ?? []
+      guard !ProgramLines.allow(arguments, vault, in: before) else { return false }
+      let bytes = ProgramLines.adding(arguments, vault, to: before)
+      try PrivateFile.replace(path, bytes.span.bytes, isDurable: true)
+      return true
+    }
   }
 
   private func read() throws -> [UInt8]? {

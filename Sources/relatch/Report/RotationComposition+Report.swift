@@ -82,11 +82,24 @@ extension RotationComposition {
         try? report.outcome(word, "\(error)", of: name)
         return ErrandResult(name: name, code: .done, word: word)
       }
-      let failure = Failure(error).naming(name)
+      let failure = await lead(out: Failure(error).naming(name), of: errand)
       report.failure(failure, of: name)
       await tellHooks(of: name, failure)
       return ErrandResult(name: name, code: failure.code, word: "failed")
     }
+  }
+}
+
+extension RotationComposition {
+  /// What administers itself by a pair that is refused is not shown the one that is there: somebody must give it.
+  private func lead(out failure: Failure, of errand: Errand) async -> Failure {
+    let name = errand.name
+    guard case .adopt(nil) = errand.goal, failure.code == .notPermitted,
+      (try? await vault.read { try $0.credential(name).isSelfAdministered }) == true
+    else { return failure }
+    return Failure(
+      failure.code, failure.message, quoting: failure.quoting,
+      hint: "`relatch adopt \(name) --stdin` takes over the pair that is in use there, given on standard input")
   }
 }
 

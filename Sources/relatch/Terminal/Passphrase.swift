@@ -74,6 +74,9 @@ struct Passphrase: Sendable {
     return line
   }
 
+  /// Shorter ones are guessed, scrypt or not.
+  private static let notable = 10
+
   /// A new passphrase to protect `what`, typed twice.
   func protecting(_ what: String) throws -> SecretBytes {
     if let descriptor { return try Self.line(of: descriptor, "descriptor \(descriptor)", for: what) }
@@ -81,6 +84,11 @@ struct Passphrase: Sendable {
     let second = try ask("the same passphrase again")
     guard first.isEqual(to: second) else {
       throw PassphraseError(.mismatch, "cannot protect \(what): the two passphrases typed are not the same")
+    }
+    if first.count < Self.notable {
+      Diagnostics.standard.warning(
+        "a passphrase of \(first.count) bytes is soon guessed by whoever has the file: `relatch identity protect` sets another"
+      )
     }
     return first
   }

@@ -7,8 +7,8 @@ extension Report {
   /// Hands the checkpoint to the witnesses at the end of a run, if it made the log longer. What the run did is durable and told
   /// by then, and nothing of it is taken back: a witness that is down is a gap, which is only noted.
   ///
-  /// Returns false, and says so, if a witness has seen another log.
-  func handOver(_ options: CommonOptions) async -> Bool {
+  /// Returns false, and says so, if a witness has seen another log. What ended the run, `before`, is not told twice.
+  func handOver(_ options: CommonOptions, after before: Failure? = nil) async -> Bool {
     guard let places = try? Places(options), OpenedVaults.shared.hasGrown(at: places.vault) else { return true }
     let outcomes: [(name: String, outcome: Submission.Outcome)]
     do {
@@ -16,7 +16,7 @@ extension Report {
       outcomes = try await Submission(vault, of: places, limit: Submission.briefly).run()
     } catch {
       let failure = Failure(error)
-      self.failure(failure)
+      if failure.message != before?.message { self.failure(failure) }
       return failure.code != .corruptData
     }
     var isConsistent = true

@@ -45,7 +45,9 @@ struct Submission: Sendable {
   func run(_ names: [String] = []) async throws -> [(name: String, outcome: Outcome)] {
     let all = try await vault.read { $0.witnesses }
     if let unknown = names.first(where: { name in !all.contains { $0.witness.name == name } }) {
-      throw VaultError(.notFound, "the vault has no witness \(Name.printable(unknown))")
+      throw VaultError(
+        .notFound, "the vault has no witness \(Name.printable(unknown))",
+        hint: "`relatch log witness list` shows those there are")
     }
     let chosen = names.isEmpty ? all : all.filter { names.contains($0.witness.name) }
     let began = WallClock.now()
