@@ -1,3 +1,5 @@
+import JSON
+
 /// An error of this side whose description is whole by itself, and that says what to do about it.
 package protocol AdvisingError: Error, CustomStringConvertible {
   var hint: String { get }
@@ -79,4 +81,14 @@ package struct ProviderError: Error, Hashable, Sendable, CustomStringConvertible
 
   /// Whether the provider asked to be left alone for longer than a run waits.
   var outlastsRun: Bool { retryAfter ?? .zero > Self.longestWait }
+}
+
+extension ProviderError {
+  /// As a journal entry tells it: never a body.
+  var members: [String: JSONValue] {
+    var members: [String: JSONValue] = ["reason": .string(code.rawValue), "detail": .string(description)]
+    if let status { members["status"] = .integer(status) }
+    if let retryAfter { members["retry_after"] = .integer(Int(clamping: retryAfter.components.seconds)) }
+    return members
+  }
 }

@@ -220,22 +220,3 @@ extension VaultChange {
       ["purpose": "rotation"])
   }
 }
-
-extension GrantEvidence {
-  /// As a journal entry tells it.
-  var members: [String: JSONValue] {
-    var members: [String: JSONValue] = ["signature": .string(signature.rawValue), "status": .integer(status)]
-    if let probe { members["probe"] = .integer(probe) }
-    return members
-  }
-}
-
-extension ProviderError {
-  /// As a journal entry tells it: never a body.
-  var members: [String: JSONValue] {
-    var members: [String: JSONValue] = ["reason": .string(code.rawValue), "detail": .string(description)]
-    if let status { members["status"] = .integer(status) }
-    if let retryAfter { members["retry_after"] = .integer(Int(clamping: retryAfter.components.seconds)) }
-    return members
-  }
-}

@@ -1,7 +1,7 @@
-package import Audit
+import Audit
 import JSON
 import Sodium
-package import Vault
+import Vault
 
 // Asking, and finding out. A lost answer is a state of its own: what happened is read from the provider, never guessed.
 extension RotationRun {
@@ -204,20 +204,5 @@ extension RotationRun {
       return try await didNotHappen(.discard, version: number, "still-there")
     }
     try await markDiscarded(number, refusedAs: refusalOfDiscarded(number, pair))
-  }
-}
-
-extension KnownPairs {
-  /// The opened `pairs` of `credential`, by version.
-  package init(
-    of credential: Credential, _ pairs: [UInt64: Pair], isStaging: Bool, isPromoting: Bool = false,
-    began: Timestamp? = nil
-  ) {
-    self.init(
-      credential.versions.compactMap { version in
-        pairs[version.number].map { Known($0, in: version.stage, handle: version.handle) }
-      }, isStaging: isStaging, isPromoting: isPromoting, mark: "relatch-\(credential.id)",
-      // A restored vault counts its rotations again: the time tells them apart.
-      attempt: "\(credential.rotation)-\(began?.milliseconds ?? 0)")
   }
 }

@@ -1,7 +1,7 @@
 import ArgumentParser
 
 /// The program: the verbs, and nothing else. What a verb does is in `Commands/`, how things are put together in
-/// `Composition.swift`, what a failure means to a caller in `Failure.swift`.
+/// `RotationComposition.swift`, what a failure means to a caller in `Failure.swift`.
 struct Relatch: AsyncParsableCommand {
   static let version = "0.1.0"
 

@@ -169,12 +169,15 @@ struct LogVerifyCommand: AsyncParsableCommand {
 
   /// Verifies all, and says which of the three is wrong: an entry, the stored tree alone, or a --checkpoint that is of another log.
   private func verify(_ store: any Store, expecting expectations: LogExpectations) async throws -> LogReport {
-    do { return try await store.read { try VaultView.verify($0, expecting: expectations) } } catch let error as AuditError {
+    do { return try await store.read { try VaultView.verify($0, expecting: expectations) } } catch let error
+      as AuditError
+    {
       let alone = try LogExpectations(founder: owner)
       if !checkpoints.isEmpty, (try? await store.read { _ = try VaultView.verify($0, expecting: alone) }) != nil {
         throw Failure(
           .corruptData, "the log does not extend --checkpoint: \(error)",
-          hint: "either \(checkpoints.map(Name.printable).joined(separator: " or ")) is of another vault, or the log was"
+          hint:
+            "either \(checkpoints.map(Name.printable).joined(separator: " or ")) is of another vault, or the log was"
             + " rewritten or cut off since; write nothing to it before a person has compared it with what others kept")
       }
       guard error.code == .corrupt,

@@ -1,6 +1,5 @@
 import Audit
 import Delivery
-import Glibc
 import JSON
 import Rotation
 import Sodium
@@ -87,41 +86,5 @@ extension DeliveryRecord {
     line += "  " + (delivered.map { "has version \($0)" } ?? nothing)
     if let tried { line += ", tried \(Int(attempts).times) in vain, last at \(tried)" }
     return Diagnostics.printable(line)
-  }
-}
-
-/// Paths as a person types them.
-enum Paths {
-  /// `path`, seen from the present folder if it does not say from where.
-  static func absolute(_ path: String) throws -> String {
-    guard !path.hasPrefix("/") else { return path }
-    guard let folder = getcwd(nil, 0) else {
-      throw Failure(.notFound, "the present folder cannot be found", hint: "name the file from the root: /…")
-    }
-    defer { free(folder) }
-    var path = path
-    while path.hasPrefix("./") { path.removeFirst(2) }
-    return String(cString: folder) + "/" + path
-  }
-
-  /// The program that `word` names: a path, or the first of that name in the folders of PATH.
-  static func program(_ word: String) throws -> String {
-    if word.contains("/") { return try absolute(word) }
-    for folder in (ProcessEnvironment.value(of: "PATH") ?? "/usr/local/bin:/usr/bin:/bin").split(separator: ":") {
-      let path = "\(folder)/\(word)"
-      if folder.hasPrefix("/"), access(path, X_OK) == 0 { return path }
-    }
-    throw Failure(
-      .notFound, "there is no program \(Name.printable(word)) in the folders of PATH", hint: "name its path: /…")
-  }
-
-  /// What a sink or hook is called that nobody named: the file's or program's own name.
-  static func name(of path: String) -> String {
-    let last = path.split(separator: "/").last.map(String.init) ?? ""
-    let name = last.unicodeScalars.filter {
-      $0.isASCII && ($0.properties.isAlphabetic || (48...57).contains($0.value) || "._-@".unicodeScalars.contains($0))
-    }
-    .drop { !$0.properties.isAlphabetic && !(48...57).contains($0.value) }
-    return String(String.UnicodeScalarView(name))
   }
 }

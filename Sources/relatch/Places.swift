@@ -1,0 +1,132 @@
+import Age
+import Audit
+import Glibc
+import JSON
+import Sodium
+import Storage
+import StorageSQLite
+import Vault
+
+/// Where a command's vault and identity are.
+struct Places {
+  let vault: String
+  let identity: String
+  private let acceptsRollback: Bool
+  private let passphrase: Passphrase
+
+  /// Options win over the environment, which wins over the XDG defaults.
+  init(_ settings: CommonSettings) throws {
+    vault = try Self.place(
+      settings.vault, "RELATCH_VAULT", base: "XDG_DATA_HOME", home: ".local/share", "relatch/default")
+    identity = try Self.place(
+      settings.identity, "RELATCH_IDENTITY", base: "XDG_CONFIG_HOME", home: ".config", "relatch/identity")
+    acceptsRollback = settings.acceptRollback
+    passphrase = try Passphrase(settings)
+  }
+
+  init(_ options: CommonOptions) throws { try self.init(options.settings) }
+
+  /// The file that says which programs may speak for a provider on this machine.
+  static var programs: String {
+    get throws { try place(nil, "RELATCH_PROGRAMS", base: "XDG_CONFIG_HOME", home: ".config", "relatch/programs") }
+  }
+
+  private static func place(
+    _ option: String?, _ variable: String, base: String, home: String, _ rest: String
+  ) throws -> String {
+    if let option {
+      // `--vault "$UNSET"` must not become the root of the file system.
+      guard !option.isEmpty else {
+        throw Failure(.usage, "an empty --vault or --identity", hint: "name a folder or file")
+      }
+      return option
+    }
+    if let value = ProcessEnvironment.value(of: variable) { return value }
+    // The specification says that a relative path here is invalid and must be ignored.
+    if let base = ProcessEnvironment.value(of: base), base.hasPrefix("/") { return base + "/" + rest }
+    guard let folder = ProcessEnvironment.value(of: "HOME") else {
+      throw Failure(
+        .configuration, "neither \(variable) nor HOME is set", hint: "say where: --vault DIR, --identity FILE")
+    }
+    return "\(folder)/\(home)/\(rest)"
+  }
+
+  var database: String { vault + "/vault.db" }
+  var keys: String { vault + "/keys" }
+  func keyFile(_ header: VaultHeader) -> String { keyFolder.file(header.keyID) }
+  var keyFolder: KeyFolder { KeyFolder(path: keys) }
+
+  /// What this user has seen of vaults; nil if the environment names no place for it.
+  var knownVaults: KnownVaults? {
+    if let base = ProcessEnvironment.value(of: "XDG_STATE_HOME"), base.hasPrefix("/") {
+      return KnownVaults(in: base + "/relatch")
+    }
+    return ProcessEnvironment.value(of: "HOME").map { KnownVaults(in: $0 + "/.local/state/relatch") }
+  }
+
+  /// The vault with nothing unlocked, after a look at whether it is what was seen of it before. Throws `rolledBack`.
+  ///
+  /// What this command has `verified` of its log already is not gone through again.
+  func openLocked(verified: SeenLog? = nil) async throws -> LockedVault {
+    try await OpenedVaults.shared.compare(
+      openUncomparedStore(), at: vault, with: knownVaults, verified: verified
+    ) { error, locked in
+      guard acceptsRollback else { throw error }
+      Diagnostics.standard.warning("accepted, and logged: \(error)")
+      try await unlock(locked).change(now: WallClock.now()) { change in
+        _ = try change.log(.rollbackAccepted, ["found": .string(error.description)])
+      }
+    }
+  }
+
+  /// The vault's store, compared with nothing.
+  func openUncomparedStore() throws -> any Store {
+    guard !PrivateFile.isForbidden(database) else {
+      throw Failure(
+        .notPermitted, "the vault at \(Name.printable(vault)) may not be read by \(Self.user)",
+        hint: "run it as the user whose vault that is: what is in its folder is its owner's alone")
+    }
+    guard PrivateFile.exists(database) else {
+      throw Failure(
+        .notFound, "there is no vault at \(Name.printable(vault))",
+        hint: "if there was one, see whether its disk is mounted; --vault DIR or RELATCH_VAULT names another;"
+          + " `relatch init` makes one")
+    }
+    return try SQLiteStore(opening: database, tables: vaultTables) { MainThread.shared.perform($0) }
+  }
+
+  /// Who runs this, for a person.
+  private static var user: String {
+    let id = geteuid()
+    var (entry, buffer) = (passwd(), [CChar](repeating: 0, count: 4096))
+    var found: UnsafeMutablePointer<passwd>?
+    guard getpwuid_r(id, &entry, &buffer, buffer.count, &found) == 0, found != nil else { return "user \(id)" }
+    return String(cString: entry.pw_name)
+  }
+
+  /// The vault, unlocked by the identity.
+  func openVault() async throws -> UnlockedVault {
+    let unlocked = try await unlock(openLocked())
+    OpenedVaults.shared.noteUnlocked(at: vault)
+    return unlocked
+  }
+
+  private func unlock(_ locked: LockedVault) async throws -> UnlockedVault {
+    let identity = try openIdentity()
+    do { return try await unlock(locked, by: identity) } catch let missing as MissingVaultKey {
+      // Another command may have renewed the key between the look at the header and the look at the file.
+      guard try await locked.read({ $0.header }).keyID != missing.keyID else { throw missing }
+      return try await unlock(locked, by: identity)
+    }
+  }
+
+  func unlock(_ locked: LockedVault, by identity: Identity) async throws -> UnlockedVault {
+    let folder = keyFolder
+    return try await UnlockedVault(
+      locked, identity: identity, keyFile: { try folder.read($0) }, randomness: .system)
+  }
+
+  func openIdentity() throws -> Identity { try identityFile.open() }
+
+  var identityFile: IdentityFile { IdentityFile(path: identity, passphrase: passphrase) }
+}
