@@ -32,6 +32,9 @@ struct LogBundleTests {
     #expect(text.contains(#""event":"pair.read""#) && text.contains(#""added":"#))
     #expect(!text.contains(#""credential":"admin""#), "what is left out stays private")
     #expect(try await place.relatch("log", "bundle", "crm", environment: Workplace.outsider).outputText == text)
+    // Where there is no room for a temporary file, too.
+    let roomless = Workplace.outsider.merging(["TMPDIR": "/nonexistent"]) { $1 }
+    #expect(try await place.relatch("log", "bundle", "crm", environment: roomless).outputText == text)
 
     let far = ["HOME": "/nonexistent", "RELATCH_VAULT": "/nonexistent", "RELATCH_IDENTITY": "/nonexistent"]
     let verified = try await place.relatch("log", "verify", "--bundle", file, "--owner", owner, environment: far)

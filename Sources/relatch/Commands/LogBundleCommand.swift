@@ -32,11 +32,15 @@ struct LogBundleCommand: AsyncParsableCommand {
     let (vault, records) = (try await places.openLooking(at: "bundle", selection.fields), places.witnessRecords)
     guard let output else {
       // Whoever reads standard output may take hours, and a look at the vault that lasts lets its store grow.
-      let whole = try PassingFile()
+      let whole = try? PassingFile()
       let found = try await vault.read { view in
-        try view.writeBundle(selection, records: records) { try whole.write(($0 + [0x0A]).span.bytes) }
+        try view.writeBundle(selection, records: records) { line in
+          let bytes = line + [0x0A]
+          guard let whole else { return try StandardStream.output.write(bytes.span.bytes) }
+          try whole.write(bytes.span.bytes)
+        }
       }
-      try whole.hand { try StandardStream.output.write($0) }
+      try whole?.hand { try StandardStream.output.write($0) }
       return report.note(Self.text(found))
     }
     let found = try await vault.read { view in
