@@ -27,8 +27,9 @@ struct AddCommand: AsyncParsableCommand {
         "  --set url=https://example.my.salesforce.com --set app=0xI… < admin.json",
         "relatch add crm --provider salesforce --admin admin \\",
         "  --set url=https://example.my.salesforce.com --set app=0xI… < crm.json",
-        "relatch add crm --provider salesforce --import crm.env \\",
-        "  --set url=https://example.my.salesforce.com --policy max-age=90d"))
+        "relatch add crm --provider salesforce --admin admin --import crm.env \\",
+        "  --set url=https://example.my.salesforce.com --set app=0xI… \\",
+        "  --policy max-age=90d"))
       """)
 
   private static let forms = [

@@ -90,7 +90,7 @@ struct SalesforceMetadataCommand: AsyncParsableCommand {
       ]),
       text: files.map { "\(folder)/\($0.path)" }.joined(separator: "\n"))
     report.note(
-      "deploy them: cd \(Name.printable(folder)) && sf project deploy start \(deploymentOptions.joined(separator: " "))"
+      "deploy them: cd '\(Diagnostics.printable(folder).replacing("'", with: #"'\''"#))' && sf project deploy start \(deploymentOptions.joined(separator: " "))"
     )
   }
 

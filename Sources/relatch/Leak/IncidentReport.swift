@@ -148,7 +148,8 @@ extension IncidentHistory.Moment {
     case "rotation.deleted": return "version \(number) is deleted at the provider"
     case "rotation.refused": return "what leaked was seen to be refused, the new pair accepted"
     case "rotation.rejected": return "version \(number) was refused: it will not be promoted\(because)"
-    case "rotation.abandoned": return "version \(number) is given up"
+    case "rotation.abandoned":
+      return entry.version == nil ? "the rotation is given up" : "version \(number) is given up"
     case "rotation.discarded": return "version \(number) is removed at the provider"
     case let event where event.hasSuffix(".lost"): return "an answer was lost (\(event.step))\(because)"
     case let event where event.hasSuffix(".postponed"): return "\(event.step) did not happen yet\(because)"

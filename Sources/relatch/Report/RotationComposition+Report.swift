@@ -12,6 +12,7 @@ extension RotationComposition {
 
   /// The same in waves: none begins before the one before it has ended.
   func runEach(_ waves: [[Errand]], jobs: Int, report: Report) async throws {
+    InterruptionNote.install()
     let errands = waves.flatMap(\.self)
     let executor = errands.count > 1 && jobs > 1 ? RunExecutor.shared : nil
     let results = await withTaskExecutorPreference(executor) {
@@ -29,6 +30,7 @@ extension RotationComposition {
 
   /// Runs errands of one credential, each when the one before is done; ends with the first that is not.
   func runInOrder(_ errands: [Errand], report: Report) async throws {
+    InterruptionNote.install()
     var code = ExitCode.done
     for errand in errands where code == .done { code = await run(errand, report: report).code }
     await transport.shutdown()

@@ -62,7 +62,8 @@ extension [WitnessStanding] {
   /// How long the log has gone on unseen, in words; nil if it has not, or nobody is to see it.
   var gapText: String? {
     guard let gap, gap.entries > 0, let since = gap.since else { return nil }
-    return "no witness has seen the last \(gap.entries) entries of the log, since \(since)"
+    let entries = gap.entries == 1 ? "entry" : "\(gap.entries) entries"
+    return "no witness has seen the last \(entries) of the log, since \(since)"
   }
 
   /// The same as `--json` shows it; nil if there is no witness.
