@@ -25,9 +25,8 @@ actor SQLiteWriter {
   private let arrivals = Atomic<Int>(0)
 
   private var connection: Connection?
-  /// Those whose bodies are done and wait for the commit, each to be told what has kept it from happening, if anything. Not as
-  /// continuations: what those are in an array the runtime would search all conformances for, at every start.
-  private var unsettled: [(_ failure: (any Error)?) -> Void] = []
+  /// Those whose bodies are done and wait for the commit.
+  private var unsettled: [CheckedContinuation<Void, any Error>] = []
   /// What the bodies since the last commit have left to be done before the next.
   private var finishingStep: (any FinishingStep)?
   /// How many commits there were since the last one for several.
@@ -75,13 +74,7 @@ actor SQLiteWriter {
       do { result = try run(body) } catch { failure = error }
       // Whoever is the last commits for all, also if its own body has thrown.
       let isLast = arrivals.load(ordering: .relaxed) == 0 || unsettled.count + 1 >= Self.groupLimit
-      if let failure {
-        caller.resume(throwing: failure)
-      } else {
-        unsettled.append { failure in
-          if let failure { caller.resume(throwing: failure) } else { caller.resume() }
-        }
-      }
+      if let failure { caller.resume(throwing: failure) } else { unsettled.append(caller) }
       if isLast { end() }
     }
     guard let result else { throw StorageError(.cannotWrite, "a write ended without its result") }
@@ -170,7 +163,9 @@ actor SQLiteWriter {
 
   /// Lets go those who wait for the commit, which `failure` has kept from happening.
   private func settle(_ failure: (any Error)?) {
-    for settle in unsettled { settle(failure) }
+    for continuation in unsettled {
+      if let failure { continuation.resume(throwing: failure) } else { continuation.resume() }
+    }
     unsettled = []
   }
 
