@@ -16,6 +16,9 @@ final class PassingFile: Sendable {
   func write(_ bytes: RawSpan) throws { try PrivateFile.writeAll(descriptor, bytes, "a temporary file") }
 
   /// Hands over all that was written, piece by piece.
+  ///
+  /// Never inlined: in an asynchronous caller it makes the optimizing compiler crash (Swift 6.3.1).
+  @inline(never)
   func hand(_ body: (RawSpan) throws -> Void) throws {
     var piece = [UInt8](repeating: 0, count: 1 << 16)
     var offset = 0
