@@ -96,7 +96,10 @@ package final class OutputMask: Sendable {
           capture.showBeginning()
           write(capture.passOn())
         } else if sources[0].revents != 0 {
-          guard (try? pass()) != nil else { return }
+          guard (try? pass()) != nil else {
+            failure?.number.withLock { $0 = ENOMEM }
+            return
+          }
         } else if sources[1].revents != 0 {
           return drain()
         }

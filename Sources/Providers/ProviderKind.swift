@@ -9,6 +9,9 @@ package protocol ProviderKind: CredentialProvider {
   /// Fails with `ProviderError.configuration` unless `settings` could work. Asks nobody.
   static func check(_ settings: [String: String]) throws(ProviderError)
 
+  /// Whether a credential with `settings` may be the one that administers itself. Asks nobody.
+  static func mayAdministerItself(_ settings: [String: String]) -> Bool
+
   /// Looks at each step of the guide of `subject`, a credential of this kind. Asks for nothing that changes anything, and fails
   /// with nothing: what cannot be looked at is a line that cannot be told.
   static func examine(_ subject: ChecklistSubject) async -> Checklist
@@ -24,6 +27,10 @@ package protocol ProviderKind: CredentialProvider {
 
   /// A provider for one run of one credential. Fails like `check`, and if a setting that rotation needs is missing.
   init(settings: [String: String], admin: AdminAccess, transport: any HTTPTransport) throws(ProviderError)
+}
+
+extension ProviderKind {
+  package static func mayAdministerItself(_ settings: [String: String]) -> Bool { true }
 }
 
 /// The registry: one array.

@@ -40,7 +40,12 @@ extension RotationRun {
     if let offered, let beside = try await accepted(offered, beside: seen) {
       made = beside
     } else {
-      try await reconcileAdopting(seen)
+      // Whoever offers another pair than the primary one does not say that nothing came after the backup.
+      let isPrimary = offered.map { seen.primary.matches($0.pair) } ?? true
+      if isPrimary { try await reconcileAdopting(seen) }
+      if !isPrimary, credential.version(in: .staged) == nil, pairs[activeNumber].map(seen.primary.matches) == true {
+        throw isNotPrimary
+      }
       try requireStranger(seen)
       try requireOutlived(seen)
       made = try await primary(seen, offered)

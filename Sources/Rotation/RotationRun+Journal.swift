@@ -137,6 +137,8 @@ extension RotationRun {
   ///
   /// Throws what `result` has, or that the rest could not be written: then nobody may rely on it.
   func end(_ result: Result<RotationOutcome, any Error>) async throws -> RotationOutcome {
+    // Nothing was asked: what keeps it from being written now is no outcome of the run.
+    if case .failure = result, unwritten.last?.event == .intended(.retire) { unwritten.removeLast() }
     guard !unwritten.isEmpty else {
       try await runner.release(lease, after: result)
       return try result.get()

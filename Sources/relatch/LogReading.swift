@@ -9,8 +9,13 @@ extension Places {
   /// It is written with the identity of a member that is at hand without asking anybody. Where there is none, as at an auditor's
   /// with public keys, and where the vault cannot be written at all, as in a copy on a read-only medium, nothing is. `fields`
   /// say what was asked for, and never what was found.
-  func openLooking(at what: String, _ fields: [String: JSONValue] = [:]) async throws -> LockedVault {
+  ///
+  /// Throws `notFound` first where the log never spoke of one of `names`: what is no name of anything does not go into it.
+  func openLooking(
+    at what: String, _ fields: [String: JSONValue] = [:], about names: Set<String> = []
+  ) async throws -> LockedVault {
     let locked = try await openLocked()
+    if !names.isEmpty { try await locked.read { try $0.requireSpokenOf(names) } }
     guard VaultFolder.isWritable(self), let identity = try identityFile.openWithoutAsking(),
       let vault = try? await unlock(locked, by: identity)
     else { return locked }

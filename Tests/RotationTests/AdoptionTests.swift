@@ -40,7 +40,7 @@ struct AdoptionTests {
   func refusals() async throws {
     let bench = try await Bench()
     #expect(await bench.code(try offer("id-1")) == .nothingUnfinished)
-    #expect(await bench.code(try offer("id-8")) == .nothingUnfinished)
+    #expect(await bench.code(try offer("id-8")) == .foreignPrimary)
     bench.provider.state.withLock { state in
       state.primary = "id-9"
       state.refused = ["id-9"]

@@ -79,6 +79,10 @@ struct ReplacementTests {
       state.marked = ["id-8", "id-9"]
     }
     #expect(await bench.code(try offer("id-9"), at: system) == .foreignPrimary)
+    // Nor does a pair that is not there say that nothing came after the backup.
+    system.state.withLock { $0.accepted = ["id-1"] }
+    #expect(await bench.code(try offer("id-7"), at: system) == .foreignPrimary)
+    #expect(try await bench.credential().reconciled == 0)
     #expect(Set(system.calls) == ["observe"])
     system.state.withLock { $0.accepted = ["id-1", "id-9"] }
     _ = try await bench.run(offer("id-9"), at: system)

@@ -23,6 +23,10 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
 
   package var marksItsOwn: Bool { replacement != .cutOver }
 
+  package static func mayAdministerItself(_ settings: [String: String]) -> Bool {
+    (try? CommandSettings(settings))?.replacement != .cutOver
+  }
+
   package static func check(_ settings: [String: String]) throws(ProviderError) { _ = try CommandSettings(settings) }
 
   package init(

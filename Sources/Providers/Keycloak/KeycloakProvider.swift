@@ -39,6 +39,8 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer {
 
   package var replacement: Replacement { .cutOver }
 
+  package static func mayAdministerItself(_ settings: [String: String]) -> Bool { false }
+
   package static func check(_ settings: [String: String]) throws(ProviderError) {
     try descriptor.checkKeys(settings)
     _ = try place(settings)

@@ -43,6 +43,8 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
 
   package var replacement: Replacement { .overlap }
 
+  package static func mayAdministerItself(_ settings: [String: String]) -> Bool { false }
+
   package static func check(_ settings: [String: String]) throws(ProviderError) {
     try descriptor.checkKeys(settings)
     _ = try Endpoint(serverSetting: "url", of: settings)

@@ -13,7 +13,7 @@ extension VaultView {
     if credential.isActiveLeaked, let active = credential.version(in: .active) {
       throw VaultError(
         .invalidInput, "cannot remove \(name): version \(active.number) leaked, and was not seen to be refused",
-        hint: "`relatch resume \(name)` ends it; --forget-debts removes it all the same")
+        hint: "`relatch resume \(name)` ends it, unless only a person can; --forget-debts removes it all the same")
     }
     let forgotten = credential.unended.map(\.number)
     guard forgotten.isEmpty else {

@@ -110,7 +110,7 @@ struct AddCommand: AsyncParsableCommand {
     guard let name, let provider else { throw ValidationError("expected the credential's name and --provider ID") }
     let kind = try providerKind(provider)
     let chosen = try Assignments.parse(settings, option: "--set")
-    try kind.checkGiven(chosen)
+    try kind.checkGiven(chosen, isSelf: [name, "self"].contains(admin))
     var rules = Policy()
     for (key, value) in try Assignments.parse(policy, option: "--policy") { try rules.set(key, to: value) }
     if !tags.isEmpty { try rules.set("tags", to: (rules.tags + tags).joined(separator: ",")) }
@@ -163,13 +163,13 @@ struct AddCommand: AsyncParsableCommand {
     do {
       let kind = try providerKind(provider)
       let settings = try Assignments.parse(settings, option: "--set").merging(entry.settings) { $1 }
-      try kind.checkGiven(settings)
+      let admin = entry.admin ?? admin
+      try kind.checkGiven(settings, isSelf: [name, "self"].contains(admin))
       var rules = Policy()
       let chosen = try Assignments.parse(policy, option: "--policy").merging(entry.policy) { $1 }
       for (key, value) in chosen { try rules.set(key, to: value) }
       if !tags.isEmpty { try rules.set("tags", to: (rules.tags + tags).joined(separator: ",")) }
       try rules.requireKnownZone(of: name)
-      let admin = entry.admin ?? admin
       return NewCredential(
         name: name, provider: provider, settings: settings, policy: rules, admin: admin == "self" ? name : admin,
         pair: entry.pair, made: try (entry.created ?? created).map { try Self.moment($0, before: now) })
@@ -209,13 +209,18 @@ struct AddCommand: AsyncParsableCommand {
 }
 
 extension ProviderKind {
-  /// Throws as `check` does, of settings that somebody has just given: no credential has them yet.
-  static func checkGiven(_ settings: [String: String]) throws(ProviderError) {
+  /// Throws as `check` does, of settings that somebody has just given: no credential has them yet. `isSelf` says whether one that
+  /// is to have them would administer itself.
+  static func checkGiven(_ settings: [String: String], isSelf: Bool = false) throws(ProviderError) {
     do { try check(settings) } catch {
       throw ProviderError(
         error.code, error.description,
         hint: error.hint ?? "`relatch provider show \(descriptor.id)` says what each setting is", step: error.step)
     }
+    guard isSelf, descriptor.canRotate(settings), !mayAdministerItself(settings) else { return }
+    throw ProviderError(
+      .configuration, "a credential of provider \(descriptor.id) that is to be rotated cannot administer itself",
+      hint: "name another credential by --admin: `relatch provider show \(descriptor.id)` says which", step: .admin)
   }
 }
 

@@ -65,7 +65,7 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     let admin = try admin(of: handoff)
     // Nothing is said of what is refused but the reason.
     let settings = try settings(of: handoff, report)
-    try providerKind(handoff.provider).checkGiven(settings)
+    try providerKind(handoff.provider).checkGiven(settings, isSelf: admin == "self")
     guard place.path != nil || !handoff.isTransfer else {
       throw Failure(
         .usage, "a transfer is rotated at once, and says so on standard output",

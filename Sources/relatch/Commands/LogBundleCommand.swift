@@ -29,7 +29,8 @@ struct LogBundleCommand: AsyncParsableCommand {
     _ = try OutputPlace(output, "a bundle", verb: "log bundle -o FILE")
     let report = Report(options)
     let places = try Places(options)
-    let (vault, records) = (try await places.openLooking(at: "bundle", selection.fields), places.witnessRecords)
+    let vault = try await places.openLooking(at: "bundle", selection.fields, about: selection.credentials)
+    let records = places.witnessRecords
     guard let output else {
       // Whoever reads standard output may take hours, and a look at the vault that lasts lets its store grow.
       let whole = try? PassingFile()

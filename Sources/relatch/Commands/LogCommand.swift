@@ -40,11 +40,9 @@ struct LogListCommand: AsyncParsableCommand {
   func run() async throws {
     let report = Report(options)
     let selection = try selection.selection(of: names)
-    let vault = try await Places(options).openLooking(at: "list", selection.fields)
-    let size = try await vault.read { view in
-      try view.requireSpokenOf(selection.credentials)
-      return view.logSize
-    }
+    let vault = try await Places(options).openLooking(
+      at: "list", selection.fields, about: selection.credentials)
+    let size = try await vault.read { $0.logSize }
     let span = try await vault.span(of: selection, size: size)
     let page: UInt64 = 1000
     // With nothing to leave out the last ones are known without a look at the others.

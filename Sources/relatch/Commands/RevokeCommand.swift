@@ -249,6 +249,10 @@ private struct LeftOfLeak: Sendable {
     let (number, expires) = accepted
     var line = "\(credential.name): owed: version \(number) leaked and has not been seen to be refused"
     line += expires.map { "; the provider ends it by itself in \(($0 - now).words), at \($0)" } ?? ""
+    guard credential.canRotate else {
+      return line + "; Relatch cannot replace it: add another in its place, delete it at the provider, then"
+        + " `relatch remove --forget-debts \(credential.name)`"
+    }
     guard !waitsForPerson else {
       return line + "; a person ends it: `relatch resume \(credential.name)`, at a terminal"
     }
