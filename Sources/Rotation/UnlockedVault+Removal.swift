@@ -1,5 +1,4 @@
 package import Audit
-import Storage
 package import Vault
 
 extension UnlockedVault {
@@ -13,12 +12,9 @@ extension UnlockedVault {
     _ name: String, forgettingDebts: Bool, now: Timestamp, isGone: @escaping @Sendable (_ holder: String) -> Bool
   ) async throws -> Credential {
     try await remove(name, forgettingDebts: forgettingDebts, now: now) { change, credential in
-      let holder = try change.leases.leaseHolder(of: RotationRunner.leaseName(of: credential))
-      if let holder, holder.expires > now.milliseconds,
-        !isGone(RotationRunner.process(holding: holder.holder).words)
-      {
+      if let holder = try change.view.runAtWork(on: credential, now: now, isGone: isGone) {
         throw RotationError(
-          .held, "cannot remove \(name): another run is at work on it (\(RotationRunner.briefly(holder.holder)))",
+          .held, "cannot remove \(name): another run is at work on it (\(holder))",
           hint: "wait for that run to end; if its process is gone, `relatch resume \(name)` takes over")
       }
       if !forgettingDebts { try change.view.requireNoneUnfinished(credential) }

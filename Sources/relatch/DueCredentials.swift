@@ -23,12 +23,7 @@ struct DueCredentials: Sendable {
         switch try RotationSchedule.system.standing(of: credential, in: view, now: now) {
         case .due(let reason):
           if try credential.waitsForPerson(reason, in: view) { continue }
-          let holder = try view.leaseHolder(of: RotationRunner.leaseName(of: credential))
-          if let holder, holder.expires > now.milliseconds,
-            !RunHolder.isGone(RotationRunner.process(holding: holder.holder).words)
-          {
-            continue
-          }
+          guard try view.runAtWork(on: credential, now: now, isGone: RunHolder.isGone) == nil else { continue }
           if reason.isForNewPair {
             let partners = credential.policy.notTogetherWith
             if keptApart.contains(credential.name) || !rotating.isDisjoint(with: partners) { continue }

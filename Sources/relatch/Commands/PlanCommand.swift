@@ -101,7 +101,7 @@ struct PlanSubject: Sendable {
     journal = try RotationJournal(view, of: credential)
     standing = try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now)
     restoration = try view.restoration(unreconciled: credential)
-    holder = try view.runAtWork(on: credential, now: now)
+    holder = try view.runAtWork(on: credential, now: now, isGone: RunHolder.isGone)
   }
 }
 

@@ -36,7 +36,7 @@ struct StatusCommand: AsyncParsableCommand {
         let isUnderWay = journal.map { !$0.machine.state.isFinal } ?? false
         return Standing(
           credential: credential, journal: journal,
-          holder: isUnderWay ? try view.runAtWork(on: credential, now: now) : nil,
+          holder: isUnderWay ? try view.runAtWork(on: credential, now: now, isGone: RunHolder.isGone) : nil,
           isReconciled: try view.restoration(unreconciled: credential) == nil,
           schedule: try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now))
       }
