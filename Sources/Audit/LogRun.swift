@@ -26,8 +26,8 @@ package struct LogEnd: Sendable {
 /// It lives no longer than a transaction, and what is committed must be signed: that a run may be appended to first is what
 /// makes one signature do for many appends. What it was begun after must be authenticated in this very transaction.
 package struct LogRun: Sendable {
-  /// What was there before; nil for an empty log.
-  private let base: LogEnd?
+  /// The size of the log before it, if that ends with an entry of the same member: this run goes on with that one's.
+  private let continued: UInt64?
   private let signer: LogSigner
   private var frontier: MerkleFrontier
   private var last: LogEntry?
@@ -49,7 +49,7 @@ package struct LogRun: Sendable {
         throw AuditError(.inconsistent, "the log is \(origin), the signer's \(signer.origin)")
       }
     }
-    self.base = base
+    continued = base.flatMap { $0.last.member == signer.member ? $0.size : nil }
     self.signer = signer
     frontier = base?.frontier ?? MerkleFrontier()
   }
@@ -78,9 +78,7 @@ package struct LogRun: Sendable {
   @discardableResult
   package func sign(in transaction: any WriteTransaction) throws -> LogEnd? {
     guard let last else { return nil }
-    if let base, base.last.member == signer.member {
-      try transaction.remove(base.size.bigEndianBytes, from: .checkpoints)
-    }
+    if let continued { try transaction.remove(continued.bigEndianBytes, from: .checkpoints) }
     let signed = try SignedCheckpoint(
       Checkpoint(origin: signer.origin, size: frontier.size, root: frontier.root), key: signer.key)
     let bytes = signed.bytes

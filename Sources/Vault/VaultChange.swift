@@ -187,11 +187,11 @@ package final class VaultChange {
       unsigned = view.unsigned
       guard view.logSize == firstIndex else { throw VaultError(.corrupt, "the log was changed under a change") }
     }
-    var changes =
+    let earlier =
       try unsigned
       ?? UnsignedChanges(
         memory, after: view.known, run: LogRun(after: view.known.end, by: signer, knowing: view.verifyingKey))
-    try changes.append(entries, records, in: transaction)
+    let changes = try earlier.appending(entries, records, in: transaction)
     transaction.finishingStep = changes
     return changes.signed
   }

@@ -15,21 +15,44 @@ import Synchronization
 /// that only prove what is known already, the tree's and those of older entries, are not read.
 final class VaultMemory: Sendable {
   /// A record that the entry it names vouches for.
-  struct Record: Sendable {
+  final class Record: Sendable {
     let bytes: [UInt8]
     let credential: Credential
     let entry: LogEntry
+
+    init(bytes: [UInt8], credential: Credential, entry: LogEntry) {
+      self.bytes = bytes
+      self.credential = credential
+      self.entry = entry
+    }
   }
 
-  /// What one full check found.
-  struct Known: Sendable {
+  /// What one full check found. It is handed to every view and change, and never changes: a class, so that one count is kept
+  /// for all that it holds.
+  final class Known: Sendable {
     let rows: VaultRows
     let header: VaultHeader
     let membership: Membership
     let members: [Member]
     let end: LogEnd
     /// Which line of checkpoints `end` is of, each of which extends the one before it; another number, another line.
-    var history: UInt64 = 0
+    let history: UInt64
+
+    init(
+      rows: VaultRows, header: VaultHeader, membership: Membership, members: [Member], end: LogEnd, history: UInt64 = 0
+    ) {
+      self.rows = rows
+      self.header = header
+      self.membership = membership
+      self.members = members
+      self.end = end
+      self.history = history
+    }
+
+    /// The same, with the log ending at `end`.
+    func ending(at end: LogEnd, history: UInt64) -> Known {
+      Known(rows: rows, header: header, membership: membership, members: members, end: end, history: history)
+    }
 
     /// What to remember of it.
     var seen: SeenLog { SeenLog(checkpoint: end.checkpoint, actor: end.last.member, membership: membership) }
@@ -79,8 +102,7 @@ final class VaultMemory: Sendable {
       guard isNewest || known.end.size > state.known.last?.end.size ?? 0 else { return known }
       state.history += 1
       state.records = [:]
-      var known = known
-      known.history = state.history
+      let known = known.ending(at: known.end, history: state.history)
       state.known = [known]
       return known
     }
@@ -95,12 +117,9 @@ final class VaultMemory: Sendable {
         state.history += 1
         state.known.removeAll { $0.end.size > base.end.size }
         state.records = state.records.filter { $0.value.credential.entry < base.end.size }
-        for index in state.known.indices { state.known[index].history = state.history }
+        state.known = state.known.map { $0.ending(at: $0.end, history: state.history) }
       }
-      state.known.append(
-        Known(
-          rows: base.rows, header: base.header, membership: base.membership, members: base.members, end: end,
-          history: state.history))
+      state.known.append(base.ending(at: end, history: state.history))
       if state.known.count > Self.mostEnds { state.known.removeFirst() }
       for record in records { state.keep(record) }
     }

@@ -4,7 +4,7 @@ import Synchronization
 
 /// What the changes of one opened vault that will be committed together have appended to its log. It is signed once, as the
 /// finishing step of that commit.
-struct UnsignedChanges: FinishingStep {
+final class UnsignedChanges: FinishingStep {
   /// One change's part, and those before it.
   private final class Part: Sendable {
     let first: UInt64
@@ -30,34 +30,46 @@ struct UnsignedChanges: FinishingStep {
   }
 
   let memory: VaultMemory
-  let signed = Signed()
+  let signed: Signed
   /// What was verified in this transaction before anything was appended.
   let base: VaultMemory.Known
-  private(set) var run: LogRun
-  private var newest: Part?
+  let run: LogRun
+  private let newest: Part?
   /// Who is a member, and what counts of each credential, with these.
-  private var membership: Membership
+  private let membership: Membership
 
   init(_ memory: VaultMemory, after base: VaultMemory.Known, run: LogRun) {
     self.memory = memory
     self.base = base
     self.run = run
+    signed = Signed()
+    newest = nil
     membership = base.membership
+  }
+
+  private init(_ earlier: UnsignedChanges, run: LogRun, newest: Part, membership: Membership) {
+    memory = earlier.memory
+    signed = earlier.signed
+    base = earlier.base
+    self.run = run
+    self.newest = newest
+    self.membership = membership
   }
 
   /// How many entries the log has with these.
   var size: UInt64 { run.size }
 
-  /// Appends one change's entries, which vouch for `records`.
-  mutating func append(
+  /// These and one change's entries, which are appended and vouch for `records`. What is undone leaves the earlier ones as they are.
+  func appending(
     _ entries: [LogEntry], _ records: [VaultMemory.Record], in transaction: any WriteTransaction
-  ) throws {
-    let first = size
+  ) throws -> UnsignedChanges {
+    var (run, membership) = (run, membership)
     try run.append(entries, in: transaction)
-    for (index, entry) in zip(first..., entries) where try Membership.Change(entry) != nil {
+    for (index, entry) in zip(size..., entries) where try Membership.Change(entry) != nil {
       try membership.apply(entry, at: index)
     }
-    newest = Part(first, entries, records, after: newest)
+    let part = Part(size, entries, records, after: newest)
+    return UnsignedChanges(self, run: run, newest: part, membership: membership)
   }
 
   /// The entry at `index` if it is one of these.
