@@ -8,6 +8,9 @@ static inline int relatch_sqlite3_db_config(sqlite3 *db, int option, int value, 
   return sqlite3_db_config(db, option, value, found);
 }
 
+/* Leaves out the counts of all memory that SQLite has, which every allocation would take a lock for. Only before its first use. */
+static inline int relatch_sqlite3_leave_out_memory_counts(void) { return sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); }
+
 /* Binds `count` bytes as a BLOB, where they lie: they must stay there until the statement is reset, or others are bound. No bytes
    are an empty BLOB, not NULL. */
 static inline int relatch_sqlite3_bind_lent(

@@ -19,6 +19,7 @@ final class Connection: @unchecked Sendable {
 
   /// `name` is an absolute path, or a `file:` URI where `flags` say so. Reads nothing yet.
   init(opening name: String, flags: Int32, _ activity: Activity) throws {
+    _ = Self.hasNoMemoryCounts
     var handle: OpaquePointer?
     let code = sqlite3_open_v2(
       name, &handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, nil)
@@ -40,6 +41,9 @@ final class Connection: @unchecked Sendable {
     for statement in statements { sqlite3_finalize(statement.idle) }
     sqlite3_close_v2(handle)
   }
+
+  /// Nobody asks for the counts. Refused, and without harm, where something else in the process has used SQLite before.
+  private static let hasNoMemoryCounts = relatch_sqlite3_leave_out_memory_counts() == SQLITE_OK
 
   /// Sets one of SQLite's switches, and asks it back.
   func configure(_ option: Int32, _ value: Int32) throws {
