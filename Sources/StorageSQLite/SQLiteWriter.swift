@@ -1,3 +1,4 @@
+import Glibc
 import Storage
 import Synchronization
 
@@ -9,6 +10,9 @@ import Synchronization
 actor SQLiteWriter {
   /// Commits at the latest after this many bodies, so that an endless stream of calls delays nobody for long.
   private static let groupLimit = 256
+  /// As long as there are fewer, and commits were for several a moment ago, whoever else can go on has the processor first: they
+  /// are likely to add to the commit. Where nobody can, that takes no time.
+  private static let patientLimit = 64
   /// The log is moved into the database when it has this many pages and commits are for one: a process that finds nobody
   /// else in the store reads the whole log first, at a microsecond or two a page.
   private static let loneLogLimit = 128
@@ -72,14 +76,18 @@ actor SQLiteWriter {
       arrivals.subtract(1, ordering: .relaxed)
       var failure: (any Error)?
       do { result = try run(body) } catch { failure = error }
+      if !hasArrivals, commitsSinceShared < Self.loneCommits, unsettled.count + 1 < Self.patientLimit { sched_yield() }
       // Whoever is the last commits for all, also if its own body has thrown.
-      let isLast = arrivals.load(ordering: .relaxed) == 0 || unsettled.count + 1 >= Self.groupLimit
+      let isLast = !hasArrivals || unsettled.count + 1 >= Self.groupLimit
       if let failure { caller.resume(throwing: failure) } else { unsettled.append(caller) }
       if isLast { end() }
     }
     guard let result else { throw StorageError(.cannotWrite, "a write ended without its result") }
     return result
   }
+
+  /// Whether others are on their way here.
+  private var hasArrivals: Bool { arrivals.load(ordering: .relaxed) > 0 }
 
   /// Commits for all who wait.
   private func end() {
