@@ -15,9 +15,10 @@ extension ProviderError {
         .configuration, error.description, hint: "install libcurl 4 (Debian: apt-get install libcurl4)",
         step: .host)
     case .tls:
+      // Where the connection it went out on died, libcurl shakes hands on another before it asks whether it may send again.
       self.init(
         .unreachable, error.description, hint: "check the host name, this machine's clock and its CA certificates",
-        step: .tls)
+        mayHaveActed: error.mayHaveActed, step: .tls)
     case .answerTooLarge, .protocolViolation:
       self.init(.malformed, error.description, mayHaveActed: error.mayHaveActed, step: .host)
     case .lost where error.curlCode == Self.partialFile:

@@ -34,10 +34,16 @@ final class ProviderBench: Sendable {
   let vault: UnlockedVault
   let now: Mutex<Timestamp>
   private let tenancy: Tenancy
-  private let transport = CurlTransport()
+  private let curl = CurlTransport()
+  private let transport: any HTTPTransport
 
-  init(_ tenancy: Tenancy, policy: [String: String] = [:]) async throws {
+  /// `between` is what stands between the provider and the network, if anything does.
+  init(
+    _ tenancy: Tenancy, policy: [String: String] = [:],
+    between: (any HTTPTransport) -> any HTTPTransport = { $0 }
+  ) async throws {
     self.tenancy = tenancy
+    transport = between(curl)
     // The present: a server's own clock is not moved.
     let start = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000))
     now = Mutex(start)
@@ -118,7 +124,7 @@ final class ProviderBench: Sendable {
     return KnownPairs(of: try await credential(), Dictionary(uniqueKeysWithValues: pairs), isStaging: isStaging)
   }
 
-  func stop() async { await transport.shutdown() }
+  func stop() async { await curl.shutdown() }
 }
 
 /// The code of what `body` throws, and its whole text.

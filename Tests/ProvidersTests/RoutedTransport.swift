@@ -36,6 +36,27 @@ final class RoutedTransport: HTTPTransport {
   }
 }
 
+/// Tells of the first change that it sent, and that acted, as libcurl does when the connection dies under a request and no
+/// channel is agreed on the one that takes its place.
+final class LateHandshake: HTTPTransport {
+  private let transport: any HTTPTransport
+  private let hasFailed = Mutex(false)
+
+  init(over transport: any HTTPTransport) { self.transport = transport }
+
+  func send(_ request: HTTPRequest) async throws(TransportError) -> HTTPResponse {
+    let response = try await transport.send(request)
+    let isForToken = if case .secret(_, "application/x-www-form-urlencoded") = request.body { true } else { false }
+    guard request.method != .get, !isForToken,
+      hasFailed.withLock({ hasFailed in
+        defer { hasFailed = true }
+        return !hasFailed
+      })
+    else { return response }
+    throw TransportError(.tls, host: request.endpoint.host, "no channel", curlCode: 35, mayHaveActed: true)
+  }
+}
+
 private func guarded(_ bytes: [UInt8]) throws(TransportError) -> SharedSecret {
   do { return SharedSecret(try SecretBytes(copying: bytes.span.bytes)) } catch {
     throw TransportError(.outOfResources, host: "", "no guarded memory")

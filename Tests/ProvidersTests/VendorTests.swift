@@ -12,6 +12,25 @@ struct VendorTests {
     try await ProviderContract(house: server).check()
   }
 
+  @Test(
+    "a change whose connection ended after it acted, and whose next one is no TLS any more, is looked for and found",
+    arguments: ["auth0", "keycloak", "okta", "entra"])
+  func actedBeforeHandshake(_ kind: String) async throws {
+    let server =
+      switch kind {
+      case "auth0": try VendorServer.auth0()
+      case "keycloak": try VendorServer.keycloak(policy: false)
+      case "okta": try VendorServer.okta()
+      default: try VendorServer.entra()
+      }
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy()) { LateHandshake(over: $0) }
+    #expect(try await bench.run() == .settled(active: 2))
+    #expect(try await server.accepts(bench.active()))
+    #expect(server.secrets.count == 1)
+    await bench.stop()
+  }
+
   @Test("Auth0 is refused in advance where the administrator may not see the secret") func hidden() async throws {
     let server = try VendorServer.auth0()
     defer { server.server.stop() }

@@ -132,6 +132,33 @@ final class Connection: Sendable {
     setsockopt(socket, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
   }
 
+  /// Carries what comes to the server at `port`, and its answers back, until either end hangs up.
+  func relay(to port: Int) {
+    let server = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    defer { Glibc.close(server) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    address.sin_port = UInt16(port).bigEndian
+    let status = withUnsafePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(server, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    guard status == 0 else { return }
+    while true {
+      var ends = [
+        pollfd(fd: socket, events: Int16(POLLIN), revents: 0), pollfd(fd: server, events: Int16(POLLIN), revents: 0),
+      ]
+      guard poll(&ends, 2, -1) > 0 else { return }
+      for (index, end) in ends.enumerated() where end.revents != 0 {
+        var piece = [UInt8](repeating: 0, count: 16_384)
+        let count = recv(end.fd, &piece, piece.count, 0)
+        guard count > 0, send(ends[1 - index].fd, piece, count, Int32(MSG_NOSIGNAL)) == count else { return }
+      }
+    }
+  }
+
   func close() { Glibc.close(socket) }
 }
 

@@ -29,6 +29,24 @@ import Transport
     #expect(server.requests.count == 2)
   }
 
+  @Test(.enabled(if: Program.nginx != nil && Program.openssl != nil, "needs nginx and openssl"))
+  func `a request that acted may have acted, though the next connection is no tls`() async throws {
+    let nginx = try await NginxServer()
+    let port = try #require(nginx.origin.host.split(separator: ":").last.flatMap { Int($0) })
+    let server = try ScriptedServer { connection in
+      // The second is what libcurl opens in place of the first, before it asks whether it may send again.
+      guard connection.number == 1 else { return connection.answer("no tls") }
+      connection.relay(to: port)
+    }
+    let transport = CurlTransport(TransportConfiguration(caFile: nginx.bench.authority))
+    let origin = try Endpoint("https://127.0.0.1:\(server.port)/")
+    _ = try await transport.send(HTTPRequest(.get, try origin.at("/warm")))
+    let error = try await failure(transport, HTTPRequest(.post, try origin.at("/drop")))
+    #expect(error.code == .tls && error.mayHaveActed, "\(error)")
+    #expect(server.connections.count == 2)
+    #expect(try nginx.log("/drop").count == 1)
+  }
+
   @Test func `with a body too`() async throws {
     let server = try actingAndHangingUp()
     #expect(try await transport.send(try get(server.url("/warm"))).text == "warm")
