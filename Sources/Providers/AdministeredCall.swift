@@ -2,6 +2,7 @@ import OAuth
 import Rotation
 import Sodium
 import Transport
+import Vault
 
 /// Requests to a management interface with the token that an administering client is granted.
 struct AdministeredCall: Sendable {
@@ -19,6 +20,13 @@ struct AdministeredCall: Sendable {
       return try await http.send(
         method, endpoint, token: try await admin.token(by: credentials, over: http.transport), body: body)
     }
+  }
+
+  /// A fresh token for `pair`, the administrator's, by its own settings. Throws `configuration` unless that is asked for at the
+  /// server of `other`, a credential's.
+  func grant(administrator pair: Pair, besides other: ClientCredentials) async throws(ProviderError) {
+    try other.endpoint.requireSameServer(as: credentials.endpoint, admin.name)
+    _ = try await credentials.grant(pair, over: http.transport)
   }
 }
 

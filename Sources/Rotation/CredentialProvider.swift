@@ -40,6 +40,16 @@ package protocol CredentialProvider: Sendable {
   func administer(with pair: Pair) async
 }
 
+/// A provider whose administrators are granted tokens themselves, as the pairs that they administer are.
+package protocol AdministratorGranter: CredentialProvider {
+  /// Asks for a fresh token with `pair`, the administrator's, where its own settings say, and drops it: what refuses another pair
+  /// there does not refuse everybody.
+  ///
+  /// Throws `configuration`, and asks nobody, if `grant` goes to another server: the pair that administers is shown to none that
+  /// the settings of the credential alone name.
+  func grant(administrator pair: Pair) async throws(ProviderError)
+}
+
 extension CredentialProvider {
   package var replacement: Replacement { .promotion }
 

@@ -33,15 +33,17 @@ extension RotationRun {
       return try await recordRefused(transfer, version, first, .unconfirmed)
     }
     var answers = [first]
-    if credential.isSelfAdministered {
-      if let until = transfer.settledFrom(now: timing.now()) {
-        return try await recordRefused(transfer, version, first, .refused(settledFrom: until))
-      }
-    } else {
-      guard try await isHidden(fromAdministrator: pair), let second = try await refusal(ofHandedOver: pair) else {
+    let granter = credential.isSelfAdministered ? nil : provider as? any AdministratorGranter
+    if let granter { try await requireGranted(by: granter) }
+    guard try await isHidden(pair) else { return try await recordAccepted(transfer, version) }
+    if granter != nil {
+      guard let second = try await refusal(ofHandedOver: pair) else {
         return try await recordAccepted(transfer, version)
       }
       answers.append(second)
+    } else if let until = transfer.settledFrom(now: timing.now()) {
+      // With nobody to be granted a token there, time alone tells it from an outage.
+      return try await recordRefused(transfer, version, first, .refused(settledFrom: until))
     }
     let texts = answers.map { JSONValue.string($0.description) }
     let now = timing.now()
@@ -57,9 +59,9 @@ extension RotationRun {
     return .handedOver(version: version, .settled)
   }
 
-  /// Refused once may be an outage that refuses everybody: the same provider must grant the administrator a token at the same
-  /// place now, and not show `pair` to it. Throws if it does not grant one, which is no answer about `pair`.
-  private func isHidden(fromAdministrator pair: Pair) async throws -> Bool {
+  /// Refused once may be an outage that refuses everybody: the server must grant the administrator a token now. Throws if it does
+  /// not, which is no answer about the pair that was handed over.
+  private func requireGranted(by granter: any AdministratorGranter) async throws {
     let admin = credential.admin
     let opened = try await runner.vault.pairs(
       of: admin, choosing: { $0.versions.filter { $0.stage == .active } }, event: .pairUsed,
@@ -69,15 +71,22 @@ extension RotationRun {
         .unresolved, "\(name): the pair that was handed over is refused, and \(admin) has none to compare it with")
     }
     do {
-      _ = try await ask { try await self.provider.grant(control) }
+      try await ask { try await granter.grant(administrator: control) }
     } catch let error as ProviderError {
-      throw RotationError(error, while: "the pair that was handed over is refused, and so is \(admin)", name)
+      throw RotationError(
+        error, while: "the pair that was handed over is refused, and \(admin) is not seen to be accepted there", name)
     }
+  }
+
+  /// Whether the provider does not show `pair` to the administrator; what administers itself sees nothing with a pair that is
+  /// refused.
+  private func isHidden(_ pair: Pair) async throws -> Bool {
+    guard !credential.isSelfAdministered else { return true }
     do {
       let seen = try await look()
       return !seen.primary.matches(pair) && !seen.others.contains { $0.matches(pair) }
     } catch let error as ProviderError where error.code == .configuration {
-      // Nothing that it shows is known here, and it has just accepted another.
+      // Nothing that it shows is known here.
       return true
     } catch let error as ProviderError {
       throw RotationError(error, while: "the pair that was handed over is refused, and nothing else seen", name)

@@ -16,13 +16,7 @@ struct VendorTests {
     "a change whose connection ended after it acted, and whose next one is no TLS any more, is looked for and found",
     arguments: ["auth0", "keycloak", "okta", "entra"])
   func actedBeforeHandshake(_ kind: String) async throws {
-    let server =
-      switch kind {
-      case "auth0": try VendorServer.auth0()
-      case "keycloak": try VendorServer.keycloak(policy: false)
-      case "okta": try VendorServer.okta()
-      default: try VendorServer.entra()
-      }
+    let server = try VendorServer.named(kind)
     defer { server.server.stop() }
     let bench = try await ProviderBench(server.tenancy()) { LateHandshake(over: $0) }
     #expect(try await bench.run() == .settled(active: 2))

@@ -4,7 +4,7 @@ import Synchronization
 import Vault
 
 /// A provider in memory that keeps its word, unless it is told to break it.
-final class FakeProvider: CredentialProvider {
+final class FakeProvider: AdministratorGranter {
   struct State: Sendable {
     var primary: String
     var slot: (id: String, place: ObservedPair.Place)?
@@ -99,6 +99,8 @@ final class FakeProvider: CredentialProvider {
       state.slot = nil
     }
   }
+
+  func grant(administrator pair: Pair) async throws(ProviderError) { _ = try await grant(pair) }
 
   func administer(with pair: Pair) async {
     state.withLock { $0.administrator = pair.clientID.withUnsafeBytes { String(decoding: $0, as: UTF8.self) } }

@@ -7,7 +7,7 @@ package import Vault
 
 /// The secret of an Auth0 application. Another one is made in its place, and the old one ends with it; the current one is shown
 /// to whoever may read client keys.
-package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer {
+package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer, AdministratorGranter {
   package static let descriptor = ProviderDescriptor(
     id: "auth0", summary: "Applications of an Auth0 tenant: rotate-secret of the Management API",
     settings: [
@@ -113,6 +113,10 @@ package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer {
 
   package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
     try await credentials.grant(pair, over: call.http.transport)
+  }
+
+  package func grant(administrator pair: Pair) async throws(ProviderError) {
+    try await call.grant(administrator: pair, besides: credentials)
   }
 
   package static func token(

@@ -6,7 +6,7 @@ package import Vault
 
 /// External Client Apps on a Cloudaware domain. The org is Salesforce's, and so are its calls: they are that provider's.
 /// What is Cloudaware's is which host, which scopes, and what an integration must be able to read.
-package struct CloudawareProvider: SalesforceKind, PrimaryReader {
+package struct CloudawareProvider: SalesforceKind, PrimaryReader, AdministratorGranter {
   package static let descriptor = CloudawareSettings.descriptor
 
   private let settings: CloudawareSettings
@@ -46,6 +46,10 @@ package struct CloudawareProvider: SalesforceKind, PrimaryReader {
   }
 
   package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence { try await salesforce.grant(pair) }
+
+  package func grant(administrator pair: Pair) async throws(ProviderError) {
+    try await salesforce.grant(administrator: pair)
+  }
 
   package func administer(with pair: Pair) async { await salesforce.administer(with: pair) }
 

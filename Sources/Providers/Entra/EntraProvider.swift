@@ -10,7 +10,7 @@ package import Vault
 ///
 /// A password is shown once. It is recognised by its key identifier, which the vault keeps; one that was added by hand by its
 /// first three characters, if no other begins like it; one of nobody's by its display name, which is the credential's mark.
-package struct EntraProvider: ProviderKind, TokenIssuer {
+package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
   package static let descriptor = ProviderDescriptor(
     id: "entra",
     summary: "Client secrets of application registrations in Microsoft Entra ID: passwords, by Microsoft Graph",
@@ -207,6 +207,10 @@ package struct EntraProvider: ProviderKind, TokenIssuer {
 
   package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
     try await credentials.grant(pair, over: call.http.transport)
+  }
+
+  package func grant(administrator pair: Pair) async throws(ProviderError) {
+    try await call.grant(administrator: pair, besides: credentials)
   }
 
   package static func token(

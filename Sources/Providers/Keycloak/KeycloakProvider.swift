@@ -7,7 +7,7 @@ package import Vault
 
 /// The secret of a Keycloak client. Another one is made in its place; where the realm has the secret rotation policy the old one
 /// goes on as the rotated secret for a time that the policy says, and ends with the next request otherwise.
-package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer {
+package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, AdministratorGranter {
   package static let descriptor = ProviderDescriptor(
     id: "keycloak", summary: "Confidential clients of a Keycloak realm: client-secret of the Admin REST API",
     settings: [
@@ -136,6 +136,10 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer {
 
   package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
     try await credentials.grant(pair, over: call.http.transport)
+  }
+
+  package func grant(administrator pair: Pair) async throws(ProviderError) {
+    try await call.grant(administrator: pair, besides: credentials)
   }
 
   package static func token(

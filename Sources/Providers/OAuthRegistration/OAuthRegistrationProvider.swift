@@ -10,7 +10,7 @@ package import Vault
 ///
 /// With overlap a second client is registered with the first one's metadata, and the first is deleted later. With cut-over the
 /// server makes another secret at a PUT. Each client is managed by a token of its own, which is sealed with its pair.
-package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssuer {
+package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssuer, AdministratorGranter {
   package static let descriptor = OAuthRegistrationSettings.descriptor
 
   private let settings: OAuthRegistrationSettings
@@ -264,6 +264,12 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
 
   package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
     try await settings.credentials.grant(pair, over: transport)
+  }
+
+  package func grant(administrator pair: Pair) async throws(ProviderError) {
+    let own = try ClientCredentials(admin.settings)
+    try settings.credentials.endpoint.requireSameServer(as: own.endpoint, admin.name)
+    _ = try await own.grant(pair, over: transport)
   }
 
   package static func token(

@@ -10,7 +10,7 @@ package import Vault
 /// it is proved by a login.
 ///
 /// A secret-id is never shown again. It is recognised by asking for its accessor with itself; one of nobody's by its mark.
-package struct OpenBaoAppRoleProvider: ProviderKind {
+package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
   package static let descriptor = OpenBaoSettings.descriptor
 
   /// How many secret-ids of others a look puts up with: it asks about each.
@@ -155,7 +155,13 @@ package struct OpenBaoAppRoleProvider: ProviderKind {
       .post, "role/\(role)/secret-id-accessor/destroy", .json(#"{"secret_id_accessor":"\#(handle)"}"#))
   }
 
-  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
+  package func grant(administrator pair: Pair) async throws(ProviderError) {
+    _ = try await grant(pair, at: adminSettings)
+  }
+
+  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence { try await grant(pair, at: settings) }
+
+  private func grant(_ pair: Pair, at settings: OpenBaoSettings) async throws(ProviderError) -> GrantEvidence {
     let answer = try await logIn(pair, at: settings)
     guard answer.secret(try answer.json(mayHaveActed: false)["auth"]?["client_token"]) != nil else {
       throw ProviderError(.malformed, "the answer to a login shows no token", status: answer.status)

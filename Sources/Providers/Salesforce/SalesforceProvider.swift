@@ -11,12 +11,14 @@ package import Vault
 ///
 /// Pages: Connect REST API guide, "OAuth Credentials Resources" (connect_resources_oauth_credentials_resources.htm), and
 /// Salesforce help, "Stage OAuth Credentials" (xcloud.eca_stage_oauth_credentials.htm).
-package struct SalesforceProvider: SalesforceKind, PrimaryReader {
+package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorGranter {
   package static let descriptor = SalesforceSettings.descriptor
   static let tokenPath = "/services/oauth2/token"
 
   private let settings: SalesforceSettings
   private let app: String
+  private let adminDomain: Endpoint
+  private let admin: AdminAccess
   private let transport: any HTTPTransport
   private let client: SalesforceClient
 
@@ -36,8 +38,9 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader {
         hint: "add it under another name, with --set app=0x…")
     }
     self.app = app
+    self.admin = admin
     self.transport = transport
-    let adminDomain = try SalesforceSettings.domain(of: admin.settings)
+    adminDomain = try SalesforceSettings.domain(of: admin.settings)
     client = SalesforceClient(self.settings, adminDomain: adminDomain, admin: admin, transport: transport)
   }
 
@@ -179,6 +182,11 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader {
 
   package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
     GrantEvidence(try await settings.domain.token(pair, over: transport), under: pair)
+  }
+
+  package func grant(administrator pair: Pair) async throws(ProviderError) {
+    try settings.domain.requireSameServer(as: adminDomain, admin.name)
+    _ = try await adminDomain.token(pair, over: transport)
   }
 
   package func readPrimary(_ observation: Observation) async throws(ProviderError) -> ObservedPair {

@@ -6,7 +6,7 @@ package import Vault
 
 /// Salesforce connected apps. No API stages or applies their consumer details: a person does, and this leads them through it. What
 /// became of it is read from the token endpoint; the person is asked only where that cannot tell.
-package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider {
+package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider, AdministratorGranter {
   package static let descriptor = SalesforceConnectedAppSettings.descriptor
   private static let handle = "staged"
   /// How often a person may paste something that cannot be the pair.
@@ -15,6 +15,7 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider 
   private let settings: SalesforceConnectedAppSettings
   private let steps: OperatorSteps
   private let person: (any Operator)?
+  private let admin: AdminAccess
   private let transport: any HTTPTransport
   private let heard = Heard()
 
@@ -53,6 +54,7 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider 
     }
     steps = OperatorSteps(app: app, host: self.settings.domain.host)
     person = admin.operator
+    self.admin = admin
     self.transport = transport
   }
 
@@ -166,6 +168,12 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider 
 
   package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
     GrantEvidence(try await settings.domain.token(pair, over: transport), under: pair)
+  }
+
+  package func grant(administrator pair: Pair) async throws(ProviderError) {
+    let domain = try SalesforceSettings.domain(of: admin.settings)
+    try settings.domain.requireSameServer(as: domain, admin.name)
+    _ = try await domain.token(pair, over: transport)
   }
 
   // MARK: - Acts
