@@ -30,6 +30,8 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
   /// What this run has seen.
   private final class Found: Sendable {
     let changesToken = Mutex(false)
+    /// The identifiers of clients whose deletion was answered.
+    let deleted = Mutex<[SharedSecret]>([])
   }
 
   package static func check(_ settings: [String: String]) throws(ProviderError) {
@@ -72,7 +74,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     }
     let changesToken = known.all.contains { $0.handle == Self.anotherToken }
     found.changesToken.withLock { $0 = changesToken }
-    guard let (client, token) = try await read(latest.pair) else {
+    guard case .shown(let client, let token) = try await read(latest.pair) else {
       throw ProviderError(
         .notPermitted, "\(registration.host) does not show the client's registration",
         hint: "the client is deleted there, or its registration_access_token has ended")
@@ -94,6 +96,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
   private func observeEach(_ known: KnownPairs) async throws(ProviderError) -> Observation {
     var primary: ObservedPair?
     var others: [ObservedPair] = []
+    var isManaged = true
     for (index, one) in known.all.enumerated() {
       guard one.pair.registrationToken != nil else {
         guard one.stage != .active else {
@@ -105,22 +108,28 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
         }
         continue
       }
-      guard let (client, token) = try await read(one.pair) else { continue }
       let isActive = one.stage == .active
       let place: ObservedPair.Place = isActive ? .primary : one.stage == .staged ? .staged : .replaced
-      var secret = client.clientSecret
+      var client: RegisteredClient?
+      switch try await read(one.pair) {
+      case .shown(let shown, _): client = shown
+      case .withheld(let status):
+        guard try await isThere(one.pair, status) else { continue }
+        if isActive { isManaged = false }
+      case .gone: continue
+      }
+      var secret = client?.clientSecret
       if secret == nil { secret = try SharedSecret(copying: one.pair.clientSecret) }
       let seen = ObservedPair(
         place: place, handle: isActive ? "" : "\(index + 1)", clientID: try SharedSecret(copying: one.pair.clientID),
-        clientSecret: secret,
-        expires: isActive ? nil : client.expires, registrationToken: token)
+        clientSecret: secret, expires: isActive ? nil : client?.expires, registrationToken: one.pair.registrationToken)
       if isActive { primary = seen } else { others.append(seen) }
     }
+    let offered = others.lastIndex { $0.place == .staged }
     // With the active one gone, what is offered in its place is there is to see.
-    if primary == nil, let index = others.lastIndex(where: { $0.place == .staged }) {
-      primary = others.remove(at: index)
-    }
-    guard let primary else {
+    if primary == nil, let offered { primary = others.remove(at: offered) }
+    // One that cannot be deleted any more is replaced by what is made already, and by nothing else.
+    guard let primary, isManaged || offered != nil else {
       throw ProviderError(
         .notPermitted, "\(registration.host) does not show the active client's registration",
         hint: "the client is deleted there, or its registration_access_token has ended")
@@ -128,10 +137,19 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     return Observation(consumer: registration.host, primary: primary, others: others)
   }
 
-  /// The client's registration and what manages it; nil if it is not there. RFC 7592 §2.1: 401 for a client that is gone, too.
+  /// What the server says of a client to what manages it.
+  private enum Reading {
+    case shown(RegisteredClient, SharedSecret)
+    /// Refused with this status, 401 or 403: the client may be there all the same.
+    case withheld(Int)
+    case gone
+  }
+
+  /// Reads a client's registration. RFC 7592 §2.1: 401 is said of a client that is gone as of a token that has ended, 403 of one
+  /// that is there.
   ///
   /// Throws `configuration` if another token is given out for reading: a lost answer would lose the registration.
-  private func read(_ pair: Pair) async throws(ProviderError) -> (RegisteredClient, SharedSecret)? {
+  private func read(_ pair: Pair) async throws(ProviderError) -> Reading {
     guard let token = pair.registrationToken else {
       throw ProviderError(
         .configuration, "the pair has no registration_access_token: its client cannot be managed",
@@ -139,11 +157,11 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     }
     let answer: ManagementCall.Answer
     do { answer = try await http.send(.get, settings.endpoint(of: pair.clientID), token: token) } catch
-      where [
-        .notPermitted, .notFound,
-      ].contains(error.code)
+      where error.code == .notFound
     {
-      return nil
+      return .gone
+    } catch  where error.code == .notPermitted {
+      return .withheld(error.status ?? 401)
     }
     let client = try RegisteredClient(answer, mayHaveActed: false)
     guard client.clientID.map({ $0.secret.isEqual(to: pair.clientID) }) ?? false else {
@@ -156,7 +174,21 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
           + " nobody could manage the client any more",
         hint: "rotate it by hand, or by `--provider command`; let the server keep those tokens")
     }
-    return (client, token)
+    return .shown(client, token)
+  }
+
+  /// Whether the client of `pair` has to be taken for one that is there, though it is `withheld`: somebody may have had its token
+  /// replaced. It is gone if this run has deleted it, or if the pair is refused, and not only by what forbids everything.
+  private func isThere(_ pair: Pair, _ withheld: Int) async throws(ProviderError) -> Bool {
+    guard !found.deleted.withLock({ deleted in deleted.contains { $0.secret.isEqual(to: pair.clientID) } }) else {
+      return false
+    }
+    do { _ = try await grant(pair) } catch  where [.unreachable, .limited].contains(error.code) {
+      throw error
+    } catch {
+      return error.code != .refused || withheld == 403 && error.status == 403
+    }
+    return true
   }
 
   // MARK: - Acts
@@ -185,7 +217,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
       pair = try Pair(
         clientID: old.clientID.secret.clone(), clientSecret: secret.secret.clone(), registrationToken: token)
     } catch { throw ProviderError(.malformed, "there is no memory for a pair") }
-    guard let (client, _) = try await read(pair) else {
+    guard case .shown(let client, _) = try await read(pair) else {
       throw ProviderError(.notFound, "\(registration.host) does not show the active client's registration any more")
     }
     return replacement == .cutOver ? try await replaceSecret(of: pair, client) : try await register(like: client)
@@ -259,7 +291,17 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     guard replacement != .cutOver, let seen = observation.others.first(where: { $0.handle == handle }),
       let token = seen.registrationToken
     else { throw ProviderError(.configuration, "there is no second client to delete") }
-    _ = try await http.send(.delete, settings.endpoint(of: seen.clientID.secret), token: token)
+    do { _ = try await http.send(.delete, settings.endpoint(of: seen.clientID.secret), token: token) } catch
+      where error.code == .notPermitted
+    {
+      throw ProviderError(
+        .notPermitted,
+        "\(registration.host) does not let the \(seen.place.rawValue) client be managed any more"
+          + (error.status.map { " (HTTP \($0))" } ?? ""),
+        hint: "its registration_access_token has ended, or somebody else had it replaced: delete that client at the"
+          + " server by hand, and the next run goes on", status: error.status, step: .permissions)
+    }
+    found.deleted.withLock { $0.append(seen.clientID) }
   }
 
   package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {

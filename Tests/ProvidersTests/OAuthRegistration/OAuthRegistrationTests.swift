@@ -200,6 +200,83 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
+  // MARK: - What may not be managed any more
+
+  @Test(
+    "a client that may not be managed any more and is accepted is not taken for a deleted one", arguments: [401, 403])
+  func unmanageable(_ status: Int) async throws {
+    let server = try RegistrationServer(mode: "overlap")
+    defer { server.server.stop() }
+    let tenancy = try await server.tenancy()
+    let bench = try await ProviderBench(tenancy, policy: ["grace": "1h"])
+    guard case .promoted(active: 2, previous: [1], _) = try await bench.run() else {
+      Issue.record("not promoted")
+      return
+    }
+    server.forbid(tenancy.pair, status)
+    for _ in 1...2 {
+      do {
+        _ = try await bench.run(.retire)
+        Issue.record("retired")
+      } catch let error as RotationError {
+        #expect(error.code == .provider(.notPermitted) && error.hint?.contains("by hand") == true, "\(error)")
+      }
+      #expect(try await bench.state() == .owed)
+      #expect(try await bench.credential().debts.map(\.number) == [1])
+      #expect(try await server.accepts(tenancy.pair))
+    }
+    server.remove(tenancy.pair)
+    #expect(try await bench.run(.retire) == .settled(active: 2))
+    await bench.stop()
+  }
+
+  @Test("a page that forbids everything does not say that a client is gone") func page() async throws {
+    var ways = RegistrationServer.Ways()
+    ways.refusal = (403, "<html>")
+    let server = try RegistrationServer(mode: "overlap", ways)
+    defer { server.server.stop() }
+    let tenancy = try await server.tenancy()
+    let bench = try await ProviderBench(tenancy, policy: ["grace": "1h"])
+    _ = try await bench.run()
+    server.forbid(tenancy.pair, 403)
+    server.changeSecret(of: tenancy.pair)
+    let found = try #require(await rotationFailure { _ = try await bench.run(.retire) })
+    #expect(found.code == .provider(.notPermitted), "\(found.text)")
+    #expect(try await bench.state() == .owed)
+    await bench.stop()
+  }
+
+  @Test("a token that has ended does not keep the new pair from its place") func endedToken() async throws {
+    let server = try RegistrationServer(mode: "overlap")
+    defer { server.server.stop() }
+    let tenancy = try await server.tenancy()
+    let bench = try await ProviderBench(tenancy)
+    // The registration, the registration again, the POST, and then the token endpoint is down.
+    for number in 4...100 { server.server.lose(number, .trouble) }
+    _ = await rotationFailure { _ = try await bench.run() }
+    #expect(try await bench.state() == .staged)
+    server.server.forget()
+    server.forbid(tenancy.pair, 401)
+    let found = try #require(await rotationFailure { _ = try await bench.run(.resume) })
+    #expect(found.code == .outstanding && found.text.contains("managed any more"), "\(found.text)")
+    #expect(try await bench.credential().version(in: .active)?.number == 2)
+    #expect(try await bench.credential().debts.map(\.number) == [1])
+    server.remove(tenancy.pair)
+    #expect(try await bench.run(.resume) == .settled(active: 2))
+    await bench.stop()
+  }
+
+  @Test("what was deleted is waited for where the token endpoint still accepts it") func lingering() async throws {
+    var ways = RegistrationServer.Ways()
+    ways.lingers = 3
+    let server = try RegistrationServer(mode: "overlap", ways)
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy(), policy: ["propagation": "1m"])
+    #expect(try await bench.run() == .settled(active: 2))
+    #expect(server.server.requests.count { $0.method == "DELETE" } == 1)
+    await bench.stop()
+  }
+
   // MARK: - Cut-over
 
   @Test("with cut-over a new pair that is made cannot be given up, and is proved for as long as it takes")

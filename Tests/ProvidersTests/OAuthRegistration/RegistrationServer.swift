@@ -30,12 +30,17 @@ final class RegistrationServer: ProviderHouse {
     var registrar: String?
     /// What a wrong secret is answered with.
     var refusal = (status: 401, body: #"{"error":"invalid_client"}"#)
+    /// How many times the token endpoint still accepts a client that was deleted.
+    var lingers = 0
   }
 
   private struct State: Sendable {
     var clients: [String: Client] = [:]
     var made = 0
     var ways = Ways()
+    /// What each request to manage a client is answered with, where it may not be.
+    var unmanageable: [String: Int] = [:]
+    var lingering: [String: Client] = [:]
   }
 
   private let mode: String
@@ -87,6 +92,27 @@ final class RegistrationServer: ProviderHouse {
     shared.value.withLock { state in for id in state.clients.keys { state.clients[id]?.secret = "elsewhere-\(id)" } }
   }
 
+  /// Lets nobody manage the client of `pair`, which goes on: each request to is answered with `status`.
+  func forbid(_ pair: Pair, _ status: Int) {
+    let id = secretText(pair.clientID)
+    shared.value.withLock { $0.unmanageable[id] = status }
+  }
+
+  /// Deletes the client of `pair`, as by hand.
+  func remove(_ pair: Pair) {
+    let id = secretText(pair.clientID)
+    shared.value.withLock { state in
+      state.clients[id] = nil
+      state.unmanageable[id] = nil
+    }
+  }
+
+  /// Another secret for the client of `pair`, as by someone else.
+  func changeSecret(of pair: Pair) {
+    let id = secretText(pair.clientID)
+    shared.value.withLock { $0.clients[id]?.secret = "elsewhere-\(id)" }
+  }
+
   private static func make(_ metadata: [String: String], _ state: inout State) -> String {
     state.made += 1
     let id = "client/ \(state.made)"
@@ -96,7 +122,7 @@ final class RegistrationServer: ProviderHouse {
 
   private static func answer(_ request: LoopbackServer.Request, _ state: inout State) -> LoopbackServer.Answer {
     let bearer = request.headers["authorization"].flatMap { $0.hasPrefix("Bearer ") ? String($0.dropFirst(7)) : nil }
-    if request.path == "/token" { return token(request, state) }
+    if request.path == "/token" { return token(request, &state) }
     if request.path == "/register", request.method == "POST" {
       if let registrar = state.ways.registrar, bearer != "access-of-\(registrar)" { return .empty(401) }
       let metadata = request.json.compactMapValues { $0 as? String }
@@ -108,6 +134,7 @@ final class RegistrationServer: ProviderHouse {
       let id = String(request.path.dropFirst("/register/".count)).removingPercentEncoding,
       let client = state.clients[id], bearer == client.token
     else { return .empty(401) }
+    if let status = state.unmanageable[id] { return .empty(status) }
     switch request.method {
     case "GET":
       if state.ways.changesToken {
@@ -124,6 +151,7 @@ final class RegistrationServer: ProviderHouse {
       if state.ways.changesTokenAtPut { state.clients[id]?.token = "token-\(state.made)" }
       return shown(id, state, status: 200, isNew: true)
     case "DELETE":
+      state.lingering[id] = client
       state.clients[id] = nil
       return .empty(204)
     default: return .empty(405)
@@ -141,7 +169,7 @@ final class RegistrationServer: ProviderHouse {
     return .json(status, members)
   }
 
-  private static func token(_ request: LoopbackServer.Request, _ state: State) -> LoopbackServer.Answer {
+  private static func token(_ request: LoopbackServer.Request, _ state: inout State) -> LoopbackServer.Answer {
     let basic = request.headers["authorization"]?.dropFirst("Basic ".count)
     let text = basic.flatMap { Data(base64Encoded: String($0)) }.map { String(decoding: $0, as: UTF8.self) } ?? ":"
     let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
@@ -149,7 +177,9 @@ final class RegistrationServer: ProviderHouse {
     if let registrar = state.ways.registrar, parts == [registrar, "secret-of-\(registrar)"] {
       return .json(200, ["access_token": "access-of-\(registrar)", "token_type": "Bearer"])
     }
-    guard state.clients[parts[0]]?.secret == parts[1], request.form["scope"] == "api" else {
+    let isLingering = state.ways.lingers > 0 && state.lingering[parts[0]]?.secret == parts[1]
+    if isLingering { state.ways.lingers -= 1 }
+    guard isLingering || state.clients[parts[0]]?.secret == parts[1], request.form["scope"] == "api" else {
       return LoopbackServer.Answer(status: state.ways.refusal.status, body: Data(state.ways.refusal.body.utf8))
     }
     return .json(200, ["access_token": "t", "token_type": "Bearer", "expires_in": 60])
