@@ -23,8 +23,17 @@ final class VendorServer: ProviderHouse {
     var showsSecret = true
     /// Whether a replaced secret goes on for a time.
     var keepsOld = false
+    /// The client of the application, where it is another than the one that `ofAnother` are accepted of.
+    var appClientID: String?
+    /// Secrets of the client `clientID` that are in no application that is asked about.
+    var ofAnother: [Secret] = []
     /// What a secret's identifier begins with.
     var identifier = "0000000a"
+
+    func accepts(_ id: String, _ secret: String) -> Bool {
+      id == (appClientID ?? clientID) && secrets.contains { $0.isActive && $0.text == secret }
+        || id == clientID && ofAnother.contains { $0.isActive && $0.text == secret }
+    }
 
     mutating func make(_ name: String? = nil) -> Secret {
       made += 1
@@ -65,7 +74,7 @@ final class VendorServer: ProviderHouse {
           if administrator.hasPrefix("Bearer "), id == "admin", secret == "admin-secret" {
             return .json(200, ["access_token": "admin-token", "token_type": "Bearer"])
           }
-          guard id == state.clientID, state.secrets.contains(where: { $0.isActive && $0.text == secret }) else {
+          guard state.accepts(id, secret) else {
             return .json(refusal.status, refusal.body)
           }
           return .json(200, ["access_token": "t", "token_type": "Bearer", "expires_in": 3600])
@@ -94,7 +103,7 @@ final class VendorServer: ProviderHouse {
 
   func accepts(_ pair: Pair) async throws -> Bool {
     let (id, text) = (secretText(pair.clientID), secretText(pair.clientSecret))
-    return box.state.withLock { $0.clientID == id && $0.secrets.contains { $0.isActive && $0.text == text } }
+    return box.state.withLock { $0.accepts(id, text) }
   }
 
   static func named(_ kind: String) throws -> VendorServer {
@@ -194,7 +203,8 @@ final class VendorServer: ProviderHouse {
   }
 
   static func okta() throws -> VendorServer {
-    let path = "/api/v1/apps/0oa1/credentials/secrets"
+    let app = "/api/v1/apps/0oa1"
+    let path = app + "/credentials/secrets"
     return try VendorServer(
       "okta", tokenPath: "/oauth2/default/v1/token",
       refusal: (401, ["error": "invalid_client", "error_description": "The client secret supplied is invalid."]),
@@ -211,6 +221,11 @@ final class VendorServer: ProviderHouse {
         if isNew || state.showsSecret { members["client_secret"] = secret.text }
         return members
       }
+      if request.path == app, request.method == "GET" {
+        let client = ["client_id": state.appClientID ?? state.clientID]
+        return .json(200, ["id": "0oa1", "name": "oidc_client", "credentials": ["oauthClient": client]])
+      }
+      guard request.path.hasPrefix(path) else { return .json(404, ["errorCode": "E0000007"]) }
       if request.path == path {
         guard request.method == "POST" else { return .json(200, state.secrets.map { shown($0) }) }
         guard state.secrets.count < 2 else { return .json(400, ["errorCode": "E0000001"]) }

@@ -122,6 +122,26 @@ struct VendorTests {
     await owing.stop()
   }
 
+  @Test(
+    "Okta's secrets are not taken for the pair's own in an application of another client", arguments: [true, false])
+  func oktaAnother(_ isContainment: Bool) async throws {
+    let server = try VendorServer.okta()
+    defer { server.server.stop() }
+    let tenancy = try await server.tenancy()
+    server.change { state in
+      state.showsSecret = false
+      state.ofAnother = state.secrets
+      state.appClientID = "theirs"
+      state.secrets = [.init(id: "0000000b-1", text: "theirs")]
+    }
+    let bench = try await ProviderBench(tenancy)
+    let revocation = Revocation(incident: "2026-01-01-0f0f0f", reason: "a test", isContainment: isContainment)
+    let found = try #require(await rotationFailure { _ = try await bench.run(.revoke(revocation)) })
+    #expect(found.code == .provider(.configuration), "\(found.text)")
+    #expect(server.secrets.map(\.text) == ["theirs"] && server.secrets.allSatisfy(\.isActive))
+    await bench.stop()
+  }
+
   @Test("Entra keeps the contract") func entra() async throws {
     let server = try VendorServer.entra()
     defer { server.server.stop() }
@@ -174,9 +194,14 @@ struct VendorTests {
     await bench.stop()
   }
 
-  @Test("an application that is not the pair's own is not rotated", arguments: ["auth0", "entra"])
+  @Test("an application that is not the pair's own is not rotated", arguments: ["auth0", "entra", "okta"])
   func another(_ kind: String) async throws {
-    let server = kind == "auth0" ? try VendorServer.auth0() : try VendorServer.entra()
+    let server =
+      switch kind {
+      case "auth0": try VendorServer.auth0()
+      case "entra": try VendorServer.entra()
+      default: try VendorServer.okta()
+      }
     defer { server.server.stop() }
     let tenancy = try await server.tenancy()
     let other = Tenancy(
@@ -184,7 +209,7 @@ struct VendorTests {
       admin: tenancy.admin)
     let bench = try await ProviderBench(other)
     let found = try #require(await rotationFailure { _ = try await bench.run() })
-    #expect(found.code == .provider(.configuration), "\(found.text)")
+    #expect(found.code == .provider(.configuration) && found.text.contains("not the one of this pair"), "\(found.text)")
     #expect(server.secrets.count == 1)
     await bench.stop()
   }

@@ -31,11 +31,17 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
         "https://developer.okta.com/docs/api/openapi/okta-management/management/tag/ApplicationSSOCredentialOAuth2ClientAuth/"
       ),
       .init(
+        "Okta, Applications: retrieve an application",
+        "https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Application/#tag/Application/operation/getApplication"
+      ),
+      .init(
         "Okta, Client secret rotation",
         "https://developer.okta.com/docs/guides/client-secret-rotation-key/main/"),
     ])
 
   private let org: Endpoint
+  private let app: String
+  /// Where the application's secrets are.
   private let path: String
   private let credentials: ClientCredentials
   private let admin: AdminAccess
@@ -62,6 +68,7 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
         .configuration, "setting app is missing: there is nothing to rotate",
         hint: "add it under another name, with --set app=…")
     }
+    self.app = "/api/v1/apps/\(app)"
     path = "/api/v1/apps/\(app)/credentials/secrets"
     credentials = try ClientCredentials(settings)
     guard !admin.isSelf else {
@@ -83,6 +90,7 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
   }
 
   package func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
+    try await requireOwnApplication(known)
     let answer = try await call(.get, path)
     guard case .array(let list) = try answer.json(mayHaveActed: false) else {
       throw ProviderError(.malformed, "the answer is no list of secrets", status: answer.status)
@@ -115,6 +123,19 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
         sharesClientID: true)
     }
     return Observation(consumer: org.host, primary: primary, others: seen.others + strangers)
+  }
+
+  /// Fails unless the application is the one of these pairs: in another one's, the secret left over would be somebody else's.
+  private func requireOwnApplication(_ known: KnownPairs) async throws(ProviderError) {
+    let answer = try await call(.get, app)
+    let node = try answer.json(mayHaveActed: false)
+    guard let id = answer.secret(node["credentials"]?["oauthClient"]?["client_id"]),
+      known.all.allSatisfy({ id.secret.isEqual(to: $0.pair.clientID) })
+    else {
+      throw ProviderError(
+        .configuration, "the application that setting app names is not the one of this pair",
+        hint: "app is the application's identifier, as in the address of its page: 0oa…", step: .app)
+    }
   }
 
   /// Where the org does not show secrets, and the vault has no name for one: the only secret left that may be it is, if the
