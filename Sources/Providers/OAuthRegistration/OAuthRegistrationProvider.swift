@@ -74,6 +74,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     }
     let changesToken = known.all.contains { $0.handle == Self.anotherToken }
     found.changesToken.withLock { $0 = changesToken }
+    try requireReplaced(known)
     guard case .shown(let client, let token) = try await read(latest.pair) else {
       throw ProviderError(
         .notPermitted, "\(registration.host) does not show the client's registration",
@@ -90,6 +91,19 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     return try OneSecret(
       consumer: registration.host, current: secret, expires: client.expires, registrationToken: token
     ).observation(known)
+  }
+
+  /// Fails if a PUT has changed nothing but what manages the client: that is staged, so as not to be lost, and is no other pair.
+  private func requireReplaced(_ known: KnownPairs) throws(ProviderError) {
+    guard let staged = known.newest(in: .staged), staged.handle == Self.anotherToken,
+      let active = known.newest(in: .active), staged.pair.clientSecret.isEqual(to: active.pair.clientSecret)
+    else { return }
+    throw ProviderError(
+      .configuration,
+      "\(registration.host) keeps a client's secret at a PUT, and has given out another registration_access_token: the pair"
+        + " is not replaced, and that token is kept with the staged version",
+      hint: "add the client anew under another name with mode=overlap: read the token from the vault as"
+        + " vault/sealed-record.md says, or have the server's administrator give out another")
   }
 
   /// Overlap: each client that the vault knows is looked at. There is no list of those that it does not know.
@@ -232,14 +246,15 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     guard let secret = changed.clientSecret else {
       throw ProviderError(.malformed, "the answer to PUT shows no secret", mayHaveActed: true, status: answer.status)
     }
-    guard !secret.secret.isEqual(to: pair.clientSecret) else {
-      throw ProviderError(
-        .configuration, "\(registration.host) keeps a client's secret at a PUT: nothing was changed",
-        hint: "use --set mode=overlap: a second client is registered")
-    }
     // Remembered with the pair: the next PUT would do the same.
     let hasChanged = changed.registrationToken.map { new in
       pair.registrationToken.map { new.secret.isEqual(to: $0.secret) } != true
+    }
+    // With another token it is saved all the same: the one that the vault has is dead.
+    guard hasChanged == true || !secret.secret.isEqual(to: pair.clientSecret) else {
+      throw ProviderError(
+        .configuration, "\(registration.host) keeps a client's secret at a PUT: nothing was changed",
+        hint: "use --set mode=overlap: a second client is registered")
     }
     return ObservedPair(
       place: .staged, handle: hasChanged == true ? Self.anotherToken : "",

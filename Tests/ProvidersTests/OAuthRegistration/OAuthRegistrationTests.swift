@@ -174,6 +174,31 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
+  @Test("a server that keeps the secret at a PUT and changes the token is refused, and its token is kept")
+  func keptWithAnotherToken() async throws {
+    var ways = RegistrationServer.Ways()
+    ways.changesSecret = false
+    ways.changesTokenAtPut = true
+    let server = try RegistrationServer(mode: "cut-over", ways)
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    for _ in 1...2 {
+      do {
+        _ = try await bench.run()
+        Issue.record("rotated")
+      } catch let error as RotationError {
+        #expect(error.code == .provider(.configuration), "\(error)")
+        #expect("\(error)".contains("keeps a client's secret") && !"\(error)".contains("nothing was changed"))
+        #expect(error.hint?.contains("mode=overlap") == true)
+      }
+    }
+    #expect(server.server.requests.count { $0.method == "PUT" } == 1)
+    #expect(try await server.accepts(bench.active()))
+    let newest = try #require(try await bench.saved().last)
+    #expect(server.isManaged(by: newest.pair))
+    await bench.stop()
+  }
+
   @Test("a pair without what manages its client is refused before anything is changed") func unmanaged() async throws {
     let server = try RegistrationServer(mode: "overlap")
     defer { server.server.stop() }

@@ -92,6 +92,12 @@ final class RegistrationServer: ProviderHouse {
     shared.value.withLock { state in for id in state.clients.keys { state.clients[id]?.secret = "elsewhere-\(id)" } }
   }
 
+  /// Whether the client of `pair` can be managed with the token that `pair` has.
+  func isManaged(by pair: Pair) -> Bool {
+    let (id, token) = (secretText(pair.clientID), pair.registrationToken.map { secretText($0.secret) })
+    return shared.value.withLock { $0.clients[id].map { $0.token == token } ?? false }
+  }
+
   /// Lets nobody manage the client of `pair`, which goes on: each request to is answered with `status`.
   func forbid(_ pair: Pair, _ status: Int) {
     let id = secretText(pair.clientID)
