@@ -278,9 +278,7 @@ package struct UnlockedVault: Sendable {
         guard try !change.view.hasCredential(credential.name) else {
           throw VaultError(.alreadyExists, "the vault has a credential \(Name.printable(credential.name)) already")
         }
-        if !own.contains(credential.admin), try change.view.credential(credential.admin).isTransferred {
-          throw VaultError(.invalidInput, "\(credential.admin) was handed over, and administers nothing here")
-        }
+        if !own.contains(credential.admin) { try change.view.requireAdministrator(credential.admin) }
         try change.view.requirePartners(
           credential.policy.notTogetherWith.filter { !own.contains($0) }, of: credential.name)
         var credential = credential

@@ -87,6 +87,110 @@ import Testing
     }
   }
 
+  @Test func `other settings and another administrator are an owner's entry, which says what they were and are`()
+    async throws
+  {
+    let (fixture, bob) = try await Self.made()
+    let operating = try await fixture.opened(in: fixture.store, by: bob)
+    let texts = try await operating.texts()
+    let (before, after) = try await fixture.vault.setTerms(of: Fixture.name, now: Fixture.at(8)) { terms in
+      terms.settings["url"] = "https://new.example"
+      terms.settings["app"] = "1"
+      terms.admin = "erp/prod"
+    }
+    #expect(before.settings == ["url": "https://crm.example"] && before.admin == Fixture.name)
+    let stored = try await fixture.store.read { try VaultView($0).credential(Fixture.name) }
+    #expect(stored == after && stored.settings == ["app": "1", "url": "https://new.example"])
+    #expect(stored.admin == "erp/prod" && stored.keyID != before.keyID && stored.keyed == stored.entry)
+    #expect(stored.exposure == nil)
+    let entry = try await fixture.store.read { try VaultView($0).authenticatedEntry(at: stored.entry) }
+    #expect(entry.event == "credential.rekeyed" && entry.member == "alice")
+    #expect(entry.details["admin"] == "erp/prod")
+    #expect(entry.details["settings"] == .object(["app": "1", "url": "https://new.example"]))
+    #expect(
+      entry.details["before"]
+        == .object([
+          "admin": .string(Fixture.name), "settings": .object(["app": .null, "url": "https://crm.example"]),
+        ]))
+    #expect(entry.details["terms"] == .string(stored.termsDigest))
+    // Who holds a grant goes on opening it, and may rotate it as it is now.
+    #expect(try await operating.texts() == texts)
+    try await Self.write({ $0.rotation = 0 }, by: bob, in: fixture.store)
+    try await fixture.store.read { _ = try VaultView.verify($0) }
+  }
+
+  @Test func `settings of before are put back by nobody but an owner`() async throws {
+    let (fixture, bob) = try await Self.made()
+    let old = try await Snapshot(of: fixture.store, vaultTables)
+    let before = try await fixture.store.read { try VaultView($0).credential(Fixture.name) }
+    let after = try await fixture.vault.setTerms(of: Fixture.name, now: Fixture.at(8)) {
+      $0.settings["url"] = "https://new.example"
+    }.after
+    let changes: [@Sendable (inout Credential) throws -> Void] = [
+      { $0.settings = before.settings },
+      { $0 = before },
+      {
+        $0 = before
+        $0.keyed = after.keyed
+      },
+      { $0.admin = "erp/prod" },
+    ]
+    for change in changes {
+      let copy = try await MemoryStore(copying: fixture.store)
+      try await Self.write(change, by: bob, in: copy)
+      await Self.requireRefused(copy)
+    }
+    let copy = try await MemoryStore(copying: fixture.store)
+    try await copy.write { transaction in
+      for row in old.rows(of: .credentials) { try transaction.set(row.value, in: .credentials, for: row.key) }
+    }
+    await Self.requireRefused(copy)
+    await #expect(throws: VaultError(.corrupt, "")) { try await copy.read { _ = try VaultView.verify($0) } }
+  }
+
+  @Test func `terms are no operator's to change, and what is refused or the same leaves nothing behind`() async throws {
+    let (fixture, bob) = try await Self.made()
+    let operating = try await fixture.opened(in: fixture.store, by: bob)
+    let before = try await Snapshot(of: fixture.store, vaultTables)
+    func refused(_ code: VaultError.Code, _ vault: UnlockedVault, _ edit: @Sendable (inout Terms) -> Void) async throws
+    {
+      await #expect(throws: VaultError(code, "")) {
+        try await vault.setTerms(of: Fixture.name, now: Fixture.at(8), edit)
+      }
+      #expect(try await Snapshot(of: fixture.store, vaultTables).tables == before.tables)
+    }
+    try await refused(.notPermitted, operating) { $0.settings["url"] = "https://evil.example" }
+    try await refused(.notPermitted, operating) { $0.admin = "erp/prod" }
+    try await refused(.notPermitted, operating) { _ in }
+    try await refused(.notFound, fixture.vault) { $0.admin = "nobody" }
+    try await refused(.invalidInput, fixture.vault) { $0.settings["url"] = "https://evil.example\u{1B}" }
+    try await refused(.invalidInput, fixture.vault) { $0.settings["no key"] = "" }
+    let same = try await fixture.vault.setTerms(of: Fixture.name, now: Fixture.at(8)) { $0.admin = Fixture.name }
+    #expect(same.before == same.after)
+    await #expect(throws: VaultError(.cannotRead, "")) {
+      try await fixture.vault.setTerms(
+        of: Fixture.name, now: Fixture.at(8), unless: { _, _, _ in throw VaultError(.cannotRead, "no") }
+      ) { $0.settings = [:] }
+    }
+    #expect(try await Snapshot(of: fixture.store, vaultTables).tables == before.tables)
+  }
+
+  @Test func `who could open the former administrator alone is known to have known the pairs`() async throws {
+    let (fixture, bob) = try await Self.made()
+    _ = try await fixture.vault.setTerms(of: "erp/prod", now: Fixture.at(7)) { $0.admin = Fixture.name }
+    let after = try await fixture.vault.setTerms(of: "erp/prod", now: Fixture.at(8)) { $0.admin = "erp/prod" }.after
+    #expect(after.exposure == Exposure(to: ["bob"], since: Fixture.at(8), version: 1))
+    try await Self.write({ $0.exposure = nil }, to: "erp/prod", by: bob, in: fixture.store)
+    await Self.requireRefused(fixture.store, "erp/prod")
+
+    // Who can open it still, or its next administrator, has not lost it.
+    let (other, _) = try await Self.made()
+    _ = try await other.vault.setTerms(of: "erp/prod", now: Fixture.at(7)) { $0.admin = Fixture.name }
+    try await other.vault.grant("erp/prod", to: "bob", now: Fixture.at(8))
+    let kept = try await other.vault.setTerms(of: "erp/prod", now: Fixture.at(9)) { $0.admin = "erp/prod" }.after
+    #expect(kept.exposure == nil)
+  }
+
   @Test func `the mark of an exposure is not taken off`() async throws {
     let (fixture, bob) = try await Self.made()
     _ = try await fixture.vault.ungrant(Fixture.name, from: "bob", now: Fixture.at(8))

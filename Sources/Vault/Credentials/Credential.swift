@@ -14,7 +14,7 @@ package struct Credential: Hashable, Sendable {
   package var settings: [String: String]
   package var policy: Policy
   /// The credential whose token drives the rotation; its own name if it drives its own.
-  package let admin: String
+  package internal(set) var admin: String
   /// Names the credential's key without telling it: whoever can write a grant cannot make another key pass for it.
   package internal(set) var keyID: String
   package let created: Timestamp

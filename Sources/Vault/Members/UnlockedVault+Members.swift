@@ -238,14 +238,19 @@ extension UnlockedVault {
   }
 
   /// Gives the credential `name` a new key: seals its pairs anew, and the key to those who hold a grant. A pair that is
-  /// missing or does not open stays as it is. Throws before it changes anything.
-  private func rekey(
+  /// missing or does not open stays as it is. What `edit` says of it anew is bound in the same entry, with the members that it
+  /// returns. Throws before it changes anything.
+  @discardableResult
+  func rekey(
     _ name: String, _ change: VaultChange, opening old: VaultKey, wrapping new: VaultKey, _ history: AccessHistory,
-    without leaving: String? = nil, withAll: Bool = false, exposedTo: String? = nil
-  ) throws {
+    without leaving: String? = nil, withAll: Bool = false, exposedTo: String? = nil,
+    saying edit: (inout Credential) throws -> [String: JSONValue] = { _ in [:] }
+  ) throws -> Credential {
     // Once for each of many: this process is not back for it.
     let stored = try change.view.credential(name, isKept: false)
     var credential = stored
+    var fields = try edit(&credential)
+    if withAll { fields["with_all"] = true }
     let oldKey = try old.unwrap(change.view.wrappedKey(of: credential), of: credential.id, in: header.id)
     guard try VaultKey.id(ofCredentialKey: oldKey) == credential.keyID else { throw Self.otherKey(credential) }
     let (key, keyID) = try credentialKey()
@@ -271,7 +276,7 @@ extension UnlockedVault {
     if let exposedTo {
       credential.expose(to: exposedTo, isStaging: try change.view.isStaging(credential), now: change.now)
     }
-    try change.save(credential, replacing: stored, .credentialRekeyed, withAll ? ["with_all": true] : [:])
+    return try change.save(credential, replacing: stored, .credentialRekeyed, fields)
   }
 
   private func reseal(

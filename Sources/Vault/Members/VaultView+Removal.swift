@@ -7,7 +7,7 @@ extension VaultView {
     if let other = others.first(where: { $0.admin == name }) {
       throw VaultError(
         .invalidInput, "cannot remove \(name): it administers \(other.name), which could not be rotated without it",
-        hint: "remove \(other.name) first, or add that one anew with another --admin")
+        hint: "remove \(other.name) first, or give it another: `relatch settings \(other.name) --admin …`")
     }
     guard !forgettingDebts else { return }
     if credential.isActiveLeaked, let active = credential.version(in: .active) {

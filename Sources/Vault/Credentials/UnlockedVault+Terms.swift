@@ -1,0 +1,88 @@
+package import Audit
+import JSON
+import Storage
+
+/// What owners alone say of a credential's rotation, and may say anew.
+package struct Terms: Hashable, Sendable {
+  package var settings: [String: String]
+  /// The credential whose token drives the rotation; its own name if it drives its own.
+  package var admin: String
+}
+
+extension UnlockedVault {
+  /// Gives a credential the settings and the administrator that `edit` makes of those it has, and a new key with them: the entry
+  /// that binds its terms is that of a re-keying. Returns its record before and after. Where nothing changes nothing is written.
+  ///
+  /// Who could open the former administrator, and can open neither this nor the new one, counts as having known the pairs: the
+  /// credential is marked for rotation.
+  ///
+  /// Throws `notFound` if it or its administrator is not there; `notPermitted` unless this member is an owner; `invalidInput` if
+  /// its administrator was handed over, or a setting is none. What `edit` and `check` throw keeps all as it is; `check` is asked
+  /// in the same step, of the record as it would be.
+  package func setTerms(
+    of name: String, now: Timestamp,
+    unless check: @Sendable (_ change: VaultChange, _ before: Credential, _ after: Credential) throws -> Void = {
+      _, _, _ in
+    },
+    _ edit: @Sendable (inout Terms) throws -> Void
+  ) async throws -> (before: Credential, after: Credential) {
+    // Replayed before the transaction, which others wait for.
+    let replayed = try await locked.read { try AccessHistory($0) }
+    return try await change(now: now) { change in
+      let key = try vaultKey(of: change.view.header)
+      let before = try change.view.credential(name)
+      var terms = Terms(settings: before.settings, admin: before.admin)
+      try edit(&terms)
+      let chosen = terms
+      guard (chosen.settings, chosen.admin) != (before.settings, before.admin) else { return (before, before) }
+      try Credential.check(name: name, provider: before.provider, settings: chosen.settings)
+      if chosen.admin != name { try change.view.requireAdministrator(chosen.admin) }
+      var history = replayed
+      try history.extend(to: change.view)
+      let left = history.leftBehind(by: before, for: chosen.admin)
+      let after = try rekey(name, change, opening: key, wrapping: key, history) { credential in
+        (credential.settings, credential.admin) = (chosen.settings, chosen.admin)
+        for member in left {
+          credential.expose(to: member, isStaging: try change.view.isStaging(credential), now: change.now)
+        }
+        try check(change, before, credential)
+        return before.fieldsOfChange(to: chosen)
+      }
+      return (before, after)
+    }
+  }
+}
+
+extension AccessHistory {
+  /// Who holds a grant on the administrator of `credential`, and none on it or on `admin`, who is to be the next.
+  fileprivate func leftBehind(by credential: Credential, for admin: String) -> [String] {
+    guard admin != credential.admin else { return [] }
+    let staying = Set(grantees(of: credential.name) + grantees(of: admin))
+    return grantees(of: credential.admin).filter { !staying.contains($0) }
+  }
+}
+
+extension Credential {
+  /// What the log says of a change of its terms: what is another now, and what it was.
+  fileprivate func fieldsOfChange(to terms: Terms) -> [String: JSONValue] {
+    var (before, after): ([String: JSONValue], [String: JSONValue]) = ([:], [:])
+    if terms.admin != admin { (before["admin"], after["admin"]) = (.string(admin), .string(terms.admin)) }
+    let changed = Set(settings.keys).union(terms.settings.keys).filter { settings[$0] != terms.settings[$0] }
+    if !changed.isEmpty {
+      func values(_ settings: [String: String]) -> JSONValue {
+        .object(Dictionary(uniqueKeysWithValues: changed.map { ($0, settings[$0].map { .string($0) } ?? .null) }))
+      }
+      (before["settings"], after["settings"]) = (values(settings), values(terms.settings))
+    }
+    after["before"] = .object(before)
+    return after
+  }
+}
+
+extension VaultView {
+  /// Throws `notFound` if there is no credential `name`, and `invalidInput` if it was handed over: nobody here has its pair for long.
+  func requireAdministrator(_ name: String) throws {
+    guard try credential(name).isTransferred else { return }
+    throw VaultError(.invalidInput, "\(name) was handed over, and administers nothing here")
+  }
+}
