@@ -30,6 +30,8 @@ package struct RotationError: Error, Sendable, CustomStringConvertible {
     case nothingUnfinished
     /// A rotation was begun and is neither finished nor given up.
     case unfinished
+    /// The same, and what was asked for has to wait for its end.
+    case underWay
     /// The attempt that was to be given up has promoted its pair.
     case promotedAlready
     /// The credential was handed over, and is rotated elsewhere.

@@ -169,7 +169,7 @@ extension RotationRun {
       return try await didNotHappen(.promote, version: number, "not-primary")
     }
     // Where the old pair died as the new one was made, and a third is there now, both are gone.
-    if !endsActiveFirst { try requireActivePrimary(seen, "nothing is given up") }
+    if !provider.endsActiveFirst { try requireActivePrimary(seen, "nothing is given up") }
     // A provider in the middle of promoting may show the pair nowhere for a moment: one look is not enough to give it up.
     guard isAgain else {
       try await pause(.seconds(2))
@@ -177,10 +177,6 @@ extension RotationRun {
     }
     try record(.rejected, version: number, ["reason": "not-found"])
   }
-
-  /// Whether the old pair may have ended before the new one was accepted: a third that is primary then says that the new one is
-  /// not what was thought, and not that someone else is at work.
-  private var endsActiveFirst: Bool { provider.replacement == .cutOver || provider is any OperatedProvider }
 
   private func clearUpRetire(_ seen: Observation) async throws {
     let number = credential.debts.last?.number
@@ -199,10 +195,16 @@ extension RotationRun {
           "someone promoted it elsewhere: make version \(activeNumber) primary again, and the next run removes this one"
       )
     }
-    if !endsActiveFirst { try requireActivePrimary(seen, "nothing is given up") }
+    if !provider.endsActiveFirst { try requireActivePrimary(seen, "nothing is given up") }
     guard !seen.others.contains(where: { $0.matches(pair) }) else {
       return try await didNotHappen(.discard, version: number, "still-there")
     }
     try await markDiscarded(number, refusedAs: refusalOfDiscarded(number, pair))
   }
+}
+
+extension CredentialProvider {
+  /// Whether the old pair may have ended before the new one was accepted: a third that is primary then says that the new one is
+  /// not what was thought, and not that someone else is at work.
+  var endsActiveFirst: Bool { replacement == .cutOver || self is any OperatedProvider }
 }

@@ -85,13 +85,16 @@ package struct RotationRunner: Sendable {
   /// Throws `RotationError`, `VaultError`, `StorageError` or `AuditError`. Whatever it throws, the vault holds every pair it
   /// held, and the same call continues where this one stopped. `onceHeld` is done as soon as the lease is taken, and with it a leak
   /// noted: nothing was asked of the provider by then.
+  ///
+  /// `provider` was made of the record with the key `keyID`, if that is given. Throws `keyChanged`, and has done nothing, if the
+  /// credential has another by now: an owner may have sent it elsewhere.
   package func run(
-    _ credential: String, goal: Goal, provider: any CredentialProvider,
+    _ credential: String, goal: Goal, provider: any CredentialProvider, madeUnder keyID: String? = nil,
     onceHeld: @Sendable () async -> Void = {}
   ) async throws -> RotationOutcome {
     var opened: [UInt64: Pair] = [:]
     if case .revoke(let revocation) = goal { opened = try await open(credential, for: revocation) }
-    let hold = try await acquireLease(credential, for: goal)
+    let hold = try await acquireLease(credential, for: goal, madeUnder: keyID)
     await onceHeld()
     let run: RotationRun
     do { run = try await RotationRun(self, credential: credential, hold, opened: opened, provider: provider) } catch {
@@ -122,7 +125,9 @@ package struct RotationRunner: Sendable {
 
   /// Takes the lease. A leak is noted in the same step, and only by somebody who may open the credential; and where nothing is
   /// to be finished or found out first, what is opened is logged and the rotation begins in it, too.
-  private func acquireLease(_ name: String, for goal: Goal) async throws -> RotationHold {
+  private func acquireLease(
+    _ name: String, for goal: Goal, madeUnder keyID: String?
+  ) async throws -> RotationHold {
     let now = timing.now()
     let holder = Self.holder(holder, for: goal)
     let isGone = isGone
@@ -131,6 +136,9 @@ package struct RotationRunner: Sendable {
       let (hold, noted) = try await vault.change(now: now) { change in
         if goal.urgency > .routine { try change.view.requireKey(of: change.view.credential(name), for: member) }
         let credential = try change.view.credential(name)
+        guard keyID ?? credential.keyID == credential.keyID else {
+          throw VaultError(.keyChanged, "the key of \(name) was renewed while a run of it began")
+        }
         let leaseName = Self.leaseName(of: credential)
         let last = try change.leases.leaseHolder(of: leaseName)
         var overtaken: String?

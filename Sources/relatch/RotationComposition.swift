@@ -42,14 +42,16 @@ final class RotationComposition: Sendable {
       timing: RotationTiming(
         now: { WallClock.now() }, sleep: { try await WallClock.sleep($0) }, randomness: .system), schedule: .system,
       holder: RunHolder.words, isGone: RunHolder.isGone, delivery: delivery, progress: { report.step($0) })
-    let provider = try await provider(of: name, for: goal)
-    switch goal {
-    case .rotate, .rotateReplacingPrevious, .scheduled, .revoke:
-      if provider.replacement == .cutOver { report.note("\(name): \(Replacement.cutOverWarning)") }
-    case .resume, .abort, .retire, .retireUndelivered, .deliver, .adopt: break
-    }
-    return try await runner.run(name, goal: goal, provider: provider) {
-      await self.attempt(errand.found, report)
+    return try await UnlockedVault.again {
+      let (provider, keyID) = try await provider(of: name, for: goal)
+      switch goal {
+      case .rotate, .rotateReplacingPrevious, .scheduled, .revoke:
+        if provider.replacement == .cutOver { report.note("\(name): \(Replacement.cutOverWarning)") }
+      case .resume, .abort, .retire, .retireUndelivered, .deliver, .adopt: break
+      }
+      return try await runner.run(name, goal: goal, provider: provider, madeUnder: keyID) {
+        await self.attempt(errand.found, report)
+      }
     }
   }
 
@@ -58,29 +60,47 @@ final class RotationComposition: Sendable {
     for version in found { await version.attempt(by: self, report) }
   }
 
-  /// What lacks the active pair gets it also where there is nothing to rotate, or no provider to be had.
-  private func provider(of name: String, for goal: RotationRunner.Goal) async throws -> any CredentialProvider {
-    switch goal {
-    // Asked only about a vault that was restored.
-    case .deliver: return (try? await provider(of: name, asking: TerminalOperator.shared)) ?? UnaskedProvider()
-    // A leak is noted whatever can be done about it.
-    case .resume, .scheduled, .revoke:
-      do { return try await provider(of: name, asking: TerminalOperator.shared) } catch let error as ProviderError {
-        return UnaskedProvider(error)
+  /// What lacks the active pair gets it also where there is nothing to rotate, or no provider to be had. With the key of the record
+  /// that it was made of.
+  private func provider(
+    of name: String, for goal: RotationRunner.Goal
+  ) async throws -> (provider: any CredentialProvider, keyID: String?) {
+    let parties: Parties
+    do { parties = try await self.parties(to: name) } catch {
+      // Asked only about a vault that was restored.
+      guard case .deliver = goal else { throw error }
+      return (UnaskedProvider(), nil)
+    }
+    do { return (try provider(for: parties, TerminalOperator.shared), parties.credential.keyID) } catch let error
+      as ProviderError
+    {
+      switch goal {
+      // A leak is noted whatever can be done about it.
+      case .deliver, .resume, .scheduled, .revoke: return (UnaskedProvider(error), parties.credential.keyID)
+      case .rotate, .rotateReplacingPrevious, .abort, .retire, .retireUndelivered, .adopt: throw error
       }
-    case .rotate, .rotateReplacingPrevious, .abort, .retire, .retireUndelivered, .adopt:
-      return try await provider(of: name, asking: TerminalOperator.shared)
     }
   }
 
   /// The provider of one credential, for one run. Asks nobody; the administrator's pair is opened when it is first needed.
   func provider(of name: String, asking person: (any Operator)? = nil) async throws -> any ProviderKind {
-    let (credential, admin) = try await vault.read { view in
+    try provider(for: await parties(to: name), person)
+  }
+
+  /// A credential, and who administers it: itself, it may be.
+  private typealias Parties = (credential: Credential, admin: Credential)
+
+  private func parties(to name: String) async throws -> Parties {
+    try await vault.read { view in
       let credential = try view.credential(name)
       return (credential, credential.isSelfAdministered ? credential : try view.credential(credential.admin))
     }
-    return try providerKind(credential.provider).init(
-      settings: credential.settings, admin: access(to: admin, for: credential, person), transport: transport)
+  }
+
+  private func provider(for parties: Parties, _ person: (any Operator)?) throws -> any ProviderKind {
+    try providerKind(parties.credential.provider).init(
+      settings: parties.credential.settings, admin: access(to: parties.admin, for: parties.credential, person),
+      transport: transport)
   }
 
   /// The administrator `admin` of `credential`. Nothing is opened before its pair is first needed.
@@ -108,7 +128,8 @@ final class RotationComposition: Sendable {
           guard let active = administrator.version(in: .active) else {
             throw ProviderError(
               .notPermitted, "\(administrator.name), which administers it, has no active version: it was handed over",
-              hint: "`relatch status \(administrator.name)` says since when; add it anew with another --admin")
+              hint: "`relatch status \(administrator.name)` says since when;"
+                + " `relatch settings \(credential.name) --admin …` names another")
           }
           return [active]
         }, event: .pairUsed, ["purpose": .string(purpose)], now: WallClock.now())

@@ -43,7 +43,7 @@ final class Bench: Sendable {
   }
 
   func run(
-    _ goal: RotationRunner.Goal = .rotate, at other: (any CredentialProvider)? = nil
+    _ goal: RotationRunner.Goal = .rotate, at other: (any CredentialProvider)? = nil, madeUnder keyID: String? = nil
   ) async throws -> RotationOutcome {
     let timing = RotationTiming(
       now: { self.now.withLock { $0 } },
@@ -53,7 +53,7 @@ final class Bench: Sendable {
       }, randomness: .system)
     return try await RotationRunner(
       vault: vault, timing: timing, holder: "bench", isGone: { _ in false }, delivery: delivery, progress: { _ in }
-    ).run("crm", goal: goal, provider: other ?? provider)
+    ).run("crm", goal: goal, provider: other ?? provider, madeUnder: keyID)
   }
 
   func code(

@@ -96,8 +96,8 @@ extension RotationError.Code {
   fileprivate var isAttempt: Bool {
     switch self {
     case .provider, .foreignStagedPair, .foreignPrimary, .unresolved, .outstanding, .vetoed, .cannotDeliver: true
-    case .held, .inGrace, .corruptJournal, .nothingOwed, .nothingUnfinished, .unfinished, .promotedAlready, .handedOver,
-      .notDue:
+    case .held, .inGrace, .corruptJournal, .nothingOwed, .nothingUnfinished, .unfinished, .underWay, .promotedAlready,
+      .handedOver, .notDue:
       false
     }
   }
@@ -117,6 +117,7 @@ extension RotationError.Code {
     case .nothingOwed: "nothing-owed"
     case .nothingUnfinished: "nothing-unfinished"
     case .unfinished: "unfinished"
+    case .underWay: "under-way"
     case .promotedAlready: "promoted-already"
     case .handedOver: "handed-over"
     case .notDue: "not-due"

@@ -85,7 +85,7 @@ extension RotationError.Code {
   var exitCode: ExitCode {
     switch self {
     case .provider(let code): code.exitCode
-    case .held, .inGrace, .foreignStagedPair, .vetoed: .heldByAnotherRun
+    case .held, .inGrace, .foreignStagedPair, .vetoed, .underWay: .heldByAnotherRun
     case .foreignPrimary, .cannotDeliver: .configuration
     case .unresolved: .providerUnreachable
     case .outstanding: .debtOutstanding
@@ -107,7 +107,7 @@ extension RotationError.Code {
     case .unresolved, .outstanding: "nothing is lost: run the same command again"
     case .corruptJournal: "nothing was changed; restore the vault from a backup, and find out who altered it"
     case .nothingOwed, .nothingUnfinished, .notDue: "`relatch status` shows where each version stands"
-    case .unfinished: "`relatch resume NAME` finishes the rotation, `relatch abort NAME` gives it up"
+    case .unfinished, .underWay: "`relatch resume NAME` finishes the rotation, `relatch abort NAME` gives it up"
     case .promotedAlready: "`relatch resume` finishes the rotation"
     case .handedOver: "it is rotated where it was handed to; `relatch status` says what is owed here"
     }

@@ -1,0 +1,58 @@
+package import Audit
+package import Vault
+
+extension UnlockedVault {
+  /// Gives a credential that no run is at work on other settings or another administrator, and returns its record before and after.
+  /// `provider` makes the provider of a record, and throws what keeps the settings from working; it is nil for what is only used.
+  ///
+  /// What was asked of one server must not be looked for at another: `underWay` is thrown while the outcome of a request to stage,
+  /// promote or delete is not known. In between a rotation goes on elsewhere without harm, as it ends nothing but where the active pair is
+  /// primary; but where a new pair ends the old one, or a person does the work, that is not looked at, and no
+  /// pair may be staged. What stopped a rotation can so be mended: a mistyped host, above all.
+  ///
+  /// Throws `RotationError.held` while another run has the credential, `handedOver` of what is another vault's, else what `setTerms`
+  /// and `provider` throw. `isGone` says that the holder of a lease is a dead process.
+  package func setTermsAtRest(
+    of name: String, now: Timestamp, isGone: @escaping @Sendable (_ holder: String) -> Bool,
+    making provider: @Sendable (_ view: VaultView, _ credential: Credential) throws -> (any CredentialProvider)?,
+    _ edit: @Sendable (inout Terms) throws -> Void
+  ) async throws -> (before: Credential, after: Credential) {
+    try await setTerms(
+      of: name, now: now,
+      unless: { change, before, after in
+        if let transfer = before.transfer {
+          throw RotationError(
+            .handedOver, "cannot change \(name): it was handed over at \(transfer.since)",
+            hint: "whoever has it now says where it is rotated; `relatch status \(name)` says what is owed here")
+        }
+        if let holder = try change.view.runAtWork(on: before, now: now, isGone: isGone) {
+          throw RotationError(
+            .held, "cannot change \(name): another run is at work on it (\(holder))",
+            hint: "wait for that run to end; if its process is gone, `relatch resume \(name)` takes over")
+        }
+        let next = try provider(change.view, after)
+        let last = try? provider(change.view, before)
+        try change.view.requireAtRest(
+          before, looksForActive: next.map { !$0.endsActiveFirst } ?? false && last?.endsActiveFirst != true)
+      }, edit)
+  }
+}
+
+extension VaultView {
+  /// Throws `RotationError.underWay` unless the newest rotation of `credential` can go on elsewhere. `looksForActive` says that nothing
+  /// is given up there unless the active pair is seen to be primary.
+  fileprivate func requireAtRest(_ credential: Credential, looksForActive: Bool) throws {
+    guard let journal = try RotationJournal(self, of: credential) else { return }
+    let (name, state) = (credential.name, journal.machine.state)
+    switch state {
+    case .ready, .owed, .settled, .failed: return
+    case .staged, .validating, .validated, .promoted, .verifying, .deleted, .proving, .rejected:
+      if looksForActive { return }
+    case .staging, .promoting, .retiring, .discarding: break
+    }
+    throw RotationError(
+      .underWay,
+      "cannot change \(name): rotation \(journal.number) is not finished (\(state.rawValue)), and would be looked for elsewhere",
+      hint: "`relatch resume \(name)` finishes it, `relatch abort \(name)` gives it up, and then it can be changed")
+  }
+}

@@ -1,0 +1,135 @@
+import Audit
+import JSON
+import Rotation
+import Storage
+import Synchronization
+import Testing
+import Vault
+
+@Suite("Settings that change between runs, and not under one")
+struct SettingsRunTests {
+  private static let start = RotationMachineTests.start
+
+  private func change(
+    _ bench: Bench, at provider: (any CredentialProvider)? = FakeProvider(primary: "id-1"),
+    from last: (any CredentialProvider)? = nil
+  ) async -> RotationError.Code? {
+    do {
+      _ = try await bench.vault.setTermsAtRest(
+        of: "crm", now: Self.start + .seconds(60), isGone: { _ in false },
+        making: { _, credential in credential.settings.isEmpty ? last ?? provider : provider }
+      ) { $0.settings["url"] = "https://new.example" }
+      return nil
+    } catch { return (error as? RotationError)?.code }
+  }
+
+  /// When settings may change.
+  private enum Moment {
+    case always
+    /// Where nothing is given up unless the active pair is primary.
+    case whereActiveIsLookedFor
+    case never
+  }
+
+  /// Each state by a way to it.
+  private static let ways: [(state: RotationState, events: [String], moment: Moment)] = [
+    (.ready, [], .always),
+    (.ready, ["stage.intended", "stage.postponed"], .always),
+    (.staging, ["stage.intended"], .never),
+    (.staged, staged, .whereActiveIsLookedFor),
+    (.validating, staged + ["validate.intended"], .whereActiveIsLookedFor),
+    (.validated, validated, .whereActiveIsLookedFor),
+    (.promoting, validated + ["promote.intended"], .never),
+    (.promoted, promoted, .whereActiveIsLookedFor),
+    (.verifying, promoted + ["verify.intended"], .whereActiveIsLookedFor),
+    (.owed, owed, .always),
+    (.retiring, owed + ["retire.intended"], .never),
+    (.deleted, owed + ["retire.intended", "deleted"], .whereActiveIsLookedFor),
+    (.proving, owed + ["retire.intended", "deleted", "prove.intended"], .whereActiveIsLookedFor),
+    (.settled, owed + ["retire.intended", "deleted", "prove.intended", "refused"], .always),
+    (.rejected, staged + ["abandoned"], .whereActiveIsLookedFor),
+    (.discarding, staged + ["abandoned", "discard.intended"], .never),
+    (.failed, ["abandoned"], .always),
+  ]
+
+  private static let staged = ["stage.intended", "staged"]
+  private static let validated = staged + ["validate.intended", "validated"]
+  private static let promoted = validated + ["promote.intended", "promoted"]
+  private static let owed = promoted + ["verify.intended", "verified"]
+
+  @Test("are refused where what was asked of the one server would be looked for at the other", arguments: 0..<17)
+  func states(_ index: Int) async throws {
+    let (state, events, moment) = Self.ways[index]
+    let bench = try await Bench()
+    try await bench.forge(
+      (["begun"] + events).map { event in
+        let ends: [String: JSONValue] =
+          event == "verified" ? ["grace_ends": .string((Self.start + .seconds(3600)).description)] : [:]
+        return ("rotation." + event, ends, .zero)
+      })
+    #expect(try await bench.state() == state)
+    // One that ends the old pair as it makes the new one, now or until now; and what is only used from now on.
+    let (usual, cutOver) = (FakeProvider(primary: "id-1"), FakeSystem(.cutOver))
+    if moment != .always {
+      #expect(await change(bench, at: cutOver, from: usual) == .underWay)
+      #expect(await change(bench, at: usual, from: cutOver) == .underWay)
+      #expect(await change(bench, at: nil, from: usual) == .underWay)
+    }
+    #expect(await change(bench) == (moment == .never ? .underWay : nil))
+    #expect(try await bench.credential().settings.isEmpty == (moment == .never))
+  }
+
+  /// The token endpoint is a setting of its own at some: what is mistyped there shows when there is a new pair already.
+  @Test("mend a rotation whose new pair could neither be proved nor be seen to be refused")
+  func mended() async throws {
+    let bench = try await Bench()
+    bench.provider.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        if call.hasPrefix("grant ") { throw ProviderError(.unreachable, "no such host") }
+      }
+    }
+    #expect(await bench.code() == .provider(.unreachable))
+    #expect(try await bench.state() == .staged)
+    #expect(await bench.code(.abort) == .outstanding)
+    #expect(try await bench.state() == .rejected)
+    #expect(await change(bench) == nil)
+    bench.provider.state.withLock { $0.trouble = { _ throws(ProviderError) in } }
+    #expect(try await bench.run(.resume) == .abandoned(active: 1))
+    guard case .promoted = try await bench.run() else { return #expect(Bool(false)) }
+  }
+
+  @Test("leave no state out") func everyState() {
+    #expect(Set(Self.ways.map(\.state)) == Set(RotationState.allCases) && Self.ways.count == 17)
+  }
+
+  @Test("are refused while a run that asks for nothing yet has the credential")
+  func held() async throws {
+    let bench = try await Bench()
+    let found = Mutex<RotationError.Code?>(nil)
+    bench.provider.state.withLock { state in
+      state.meanwhile = { [unowned bench] call in
+        guard call == "observe" else { return }
+        let code = await self.change(bench)
+        found.withLock { $0 = code }
+      }
+    }
+    _ = try await bench.run()
+    #expect(found.withLock { $0 } == .held)
+    #expect(try await bench.credential().settings.isEmpty)
+  }
+
+  @Test("stop a run whose provider was made of those before, and leave nothing of it")
+  func stale() async throws {
+    let bench = try await Bench()
+    let before = try await bench.credential()
+    #expect(await change(bench) == nil)
+    for goal in [RotationRunner.Goal.rotate, .scheduled, .resume, .revoke(Revocation(incident: "i", reason: "r"))] {
+      await #expect(throws: VaultError(.keyChanged, "")) { try await bench.run(goal, madeUnder: before.keyID) }
+    }
+    let after = try await bench.credential()
+    #expect(bench.provider.calls.isEmpty && after.rotation == 0 && after.leak == nil)
+    #expect(try await bench.leaseHolder() == nil)
+    #expect(try await bench.state() == nil)
+    guard case .promoted = try await bench.run(madeUnder: after.keyID) else { return #expect(Bool(false)) }
+  }
+}
