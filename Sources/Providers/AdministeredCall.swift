@@ -49,7 +49,8 @@ extension Endpoint {
     guard host.lowercased() == other.host.lowercased(), isEncrypted == other.isEncrypted else {
       throw ProviderError(
         .configuration, "\(host) is not the server of \(admin), which administers: \(other.host)",
-        hint: "a credential and its administrator belong to one server: give both the same url", step: .admin)
+        hint: "a credential and its administrator belong to one server: give both the same url, the administrator first"
+          + " (`relatch settings`)", step: .admin)
     }
   }
 }

@@ -22,7 +22,7 @@ extension TokenIssuer {
     guard settings[key] == nil, descriptor.settings.contains(where: { $0.key == key }) else { return }
     throw ProviderError(
       .configuration, "setting \(key) is missing: \(descriptor.id) gives out tokens only with it",
-      hint: "add it under another name with --set \(key)=https://…", step: .settings)
+      hint: "`relatch settings NAME \(key)=https://…` gives it one", step: .settings)
   }
 
   /// Whether a credential with `settings` can be asked a token for.

@@ -48,7 +48,7 @@ extension Credential {
   func waitsForPerson(_ reason: RotationSchedule.Reason, in view: VaultView) throws -> Bool {
     if case .delivery = reason { return false }
     if case .debt = reason { return false }
-    // Nothing of it can be changed here: somebody adds another in its place (docs/leak.md).
+    // An owner gives it what it lacks, or adds another in its place (docs/leak.md).
     guard canRotate else { return true }
     guard byHand != nil else { return false }
     switch reason {

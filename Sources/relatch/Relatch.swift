@@ -27,8 +27,8 @@ struct Relatch: AsyncParsableCommand {
       CommandGroup(
         name: "Credential",
         subcommands: [
-          InitCommand.self, AddCommand.self, ProviderCommand.self, PolicyCommand.self, ListCommand.self,
-          ShowCommand.self, StatusCommand.self, RemoveCommand.self,
+          InitCommand.self, AddCommand.self, ProviderCommand.self, SettingsCommand.self, PolicyCommand.self,
+          ListCommand.self, ShowCommand.self, StatusCommand.self, RemoveCommand.self,
         ]),
       CommandGroup(name: "Use", subcommands: [ReadCommand.self, ExecCommand.self, TokenCommand.self]),
       CommandGroup(

@@ -57,7 +57,8 @@ struct ReaderTests {
     #expect(try await place.relatch("rotate", "crm", environment: cron).code == 0)
     for steps in [
       ["rekey"], ["member", "remove", "bob"], ["ungrant", "erp", "cron"], ["rotate", "erp"], ["remove", "gone"],
-      ["member", "remove", "anna"], ["rotate", "hr"],
+      ["settings", "crm", "api-version=66.0"], ["settings", "hr", "--admin", "crm"], ["member", "remove", "anna"],
+      ["rotate", "hr"],
     ] {
       let run = try await place.run(Programs.relatch, steps)
       #expect(run.code == 0, "\(steps): \(run.errorText)")

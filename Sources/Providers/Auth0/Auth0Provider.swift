@@ -55,7 +55,7 @@ package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer, Administ
     guard let client = try pathSetting("client", of: settings) else {
       throw ProviderError(
         .configuration, "setting client is missing: there is nothing to rotate",
-        hint: "add it under another name, with --set client=…")
+        hint: "`relatch settings NAME client=…` gives it one")
     }
     self.client = client
     try admin.requireAnother()

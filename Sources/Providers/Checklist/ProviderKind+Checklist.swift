@@ -62,7 +62,7 @@ extension ProviderKind {
     guard let admin = subject.admin else {
       list.miss(
         .admin, "the vault has no credential \(Name.printable(subject.credential.admin)), which administers it",
-        mend: "add it, or add this one anew with another --admin")
+        mend: "add it, or name another: `relatch settings NAME --admin …`")
       return list.leave(because: .admin)
     }
     let provider: Self

@@ -36,7 +36,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     guard let arguments = self.settings.arguments else {
       throw ProviderError(
         .configuration, "setting program is missing: there is nothing to rotate with",
-        hint: "add it under another name, with --set program=/…")
+        hint: "`relatch settings NAME program=/…` gives it one")
     }
     self.arguments = arguments
     if self.settings.replacement == .cutOver { try admin.requireAnother() }
@@ -67,7 +67,8 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     guard said == replacement else {
       throw ProviderError(
         .configuration, "the program says \(said.rawValue), and setting replacement \(replacement.rawValue)",
-        hint: "see docs/providers/command-contract.md, and add it anew as the program says", step: .settings)
+        hint: "see docs/providers/command-contract.md; `relatch settings NAME replacement=\(said.rawValue)` agrees",
+        step: .settings)
     }
     return try CommandObservation(answer.pairs(known: known.all.count), known, replacement).observation
   }

@@ -84,7 +84,7 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
     guard let object = try pathSetting("object", of: settings) else {
       throw ProviderError(
         .configuration, "setting object is missing: there is nothing to rotate",
-        hint: "add it under another name, with --set object=…")
+        hint: "`relatch settings NAME object=…` gives it one")
     }
     self.object = object
     graph = try Self.graph(settings)

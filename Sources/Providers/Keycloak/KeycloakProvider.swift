@@ -71,7 +71,7 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, Admin
     guard let client = try pathSetting("client", of: settings) else {
       throw ProviderError(
         .configuration, "setting client is missing: there is nothing to rotate",
-        hint: "add it under another name, with --set client=…")
+        hint: "`relatch settings NAME client=…` gives it one")
     }
     server = place.server
     secretPath = "\(place.base)/admin/realms/\(place.realm)/clients/\(client)/client-secret"

@@ -45,7 +45,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     guard let registration = self.settings.registration else {
       throw ProviderError(
         .configuration, "setting registration-url is missing: there is nothing to rotate with",
-        hint: "add it under another name, with --set registration-url=https://…")
+        hint: "`relatch settings NAME registration-url=https://…` gives it one")
     }
     if !admin.isSelf {
       let key = admin.settings["registration-url"] == nil ? "token-url" : "registration-url"
@@ -86,7 +86,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
         .configuration,
         "\(registration.host) does not show a client's secret when its registration is read: the new secret would be lost"
           + " with the answer that has it, after it ended the old one",
-        hint: "use --set mode=overlap: a second client is registered, and the old one is accepted until then")
+        hint: "`relatch settings NAME mode=overlap`: a second client is registered, the old one accepted until then")
     }
     return try OneSecret(
       consumer: registration.host, current: secret, expires: client.expires, registrationToken: token

@@ -66,7 +66,7 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
     guard let app = try pathSetting("app", of: settings) else {
       throw ProviderError(
         .configuration, "setting app is missing: there is nothing to rotate",
-        hint: "add it under another name, with --set app=…")
+        hint: "`relatch settings NAME app=…` gives it one")
     }
     self.app = "/api/v1/apps/\(app)"
     path = "/api/v1/apps/\(app)/credentials/secrets"

@@ -33,7 +33,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     guard let role = self.settings.role else {
       throw ProviderError(
         .configuration, "setting role is missing: there is nothing to rotate",
-        hint: "add it under another name, with --set role=…")
+        hint: "`relatch settings NAME role=…` gives it one")
     }
     self.role = role
     self.admin = admin

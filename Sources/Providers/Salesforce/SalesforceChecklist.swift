@@ -291,7 +291,7 @@ struct SalesforceChecklist {
     guard let admin = subject.admin else {
       list.miss(
         .admin, "the vault has no credential \(Name.printable(administrator)), which administers it",
-        mend: "add it, or add this one anew with another --admin")
+        mend: "add it, or name another: `relatch settings NAME --admin …`")
       return list.leave([.permissions, .restSwitch, .primary, .slot], because: .admin)
     }
     let rest: [ChecklistStep] = [.admin, .permissions, .restSwitch, .primary, .slot]

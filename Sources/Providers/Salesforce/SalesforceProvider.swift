@@ -35,7 +35,7 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
     guard let app = self.settings.app else {
       throw ProviderError(
         .configuration, "setting app is missing: there is nothing to rotate",
-        hint: "add it under another name, with --set app=0x…")
+        hint: "`relatch settings NAME app=0x…` gives it one")
     }
     self.app = app
     self.admin = admin

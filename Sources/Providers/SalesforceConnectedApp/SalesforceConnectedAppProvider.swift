@@ -50,7 +50,7 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider,
     guard let app = self.settings.app else {
       throw ProviderError(
         .configuration, "setting app is missing: there is nothing to rotate",
-        hint: "add it under another name, with --set app=NAME as App Manager lists it")
+        hint: "`relatch settings NAME 'app=…'` gives it one, by its name in App Manager")
     }
     steps = OperatorSteps(app: app, host: self.settings.domain.host)
     person = admin.operator

@@ -129,27 +129,11 @@ struct AddCommand: AsyncParsableCommand {
 
   private func tellNext(of credential: Credential, _ report: Report) throws {
     let name = credential.name
-    warn(of: credential)
+    credential.warnUnlessRotatable()
     if try CommandProvider.program(of: credential) != nil {
       report.note("`relatch provider allow \(name)` lets its program be started, on each machine that is to rotate it")
     }
-    report.note("the pair of \(name) was not tried: \(Self.trial(of: credential)) does")
-  }
-
-  /// What tries its pair: what is only used is not looked at by `plan`.
-  private static func trial(of credential: Credential) -> String {
-    guard !credential.canRotate else { return "`relatch plan \(credential.name)`" }
-    let issuer = (try? providerKind(credential.provider)) as? any TokenIssuer.Type
-    return issuer?.givesTokens(credential.settings) == true
-      ? "`relatch doctor \(credential.name)`" : "the first rotation that it administers"
-  }
-
-  /// Says so where a credential cannot be rotated: it is needed most when that is hardest to mend.
-  private func warn(of credential: Credential) {
-    guard let missing = credential.missingToRotate else { return }
-    Diagnostics.standard.warning(
-      "\(credential.name) can be used and can administer others, but not be rotated, nor revoked if it leaks: setting \(missing)"
-        + " is missing (`relatch provider show \(credential.provider)`)")
+    report.note("the pair of \(name) was not tried: \(credential.trial) does")
   }
 
   /// What an entry of a file and the options say together; the entry's own word wins.
@@ -208,6 +192,24 @@ struct AddCommand: AsyncParsableCommand {
   }
 }
 
+extension Credential {
+  /// What tries its pair: what is only used is not looked at by `plan`.
+  var trial: String {
+    guard !canRotate else { return "`relatch plan \(name)`" }
+    let issuer = (try? providerKind(provider)) as? any TokenIssuer.Type
+    return issuer?.givesTokens(settings) == true
+      ? "`relatch doctor \(name)`" : "the first rotation that it administers"
+  }
+
+  /// Says so where it cannot be rotated: that is needed most when it is hardest to mend.
+  func warnUnlessRotatable() {
+    guard let missing = missingToRotate else { return }
+    Diagnostics.standard.warning(
+      "\(name) can be used and can administer others, but not be rotated, nor revoked if it leaks: setting \(missing)"
+        + " is missing (`relatch provider show \(provider)`)")
+  }
+}
+
 extension ProviderKind {
   /// Throws as `check` does, of settings that somebody has just given: no credential has them yet. `isSelf` says whether one that
   /// is to have them would administer itself.
@@ -234,7 +236,7 @@ enum Assignments {
       guard parts.count == 2, !parts[0].isEmpty else {
         throw Failure(
           .usage, "\(option) \(Name.printable(argument)): expected KEY=VALUE",
-          hint: "write it as in \(option == "--set" ? "url=https://example.com" : "grace=24h")")
+          hint: "write it as in \(option.hasSuffix("policy") ? "grace=24h" : "url=https://example.com")")
       }
       guard values.updateValue(String(parts[1]), forKey: String(parts[0])) == nil else {
         throw Failure(

@@ -87,7 +87,7 @@ struct HandoffSendCommand: AsyncParsableCommand {
     guard transfer, try await vault.read({ try $0.credential(name) }).canRotate == false else { return }
     throw Failure(
       .configuration, "\(name) has no app of its own (setting app): the recipient could not rotate it",
-      hint: "send it without --transfer, or add it under another name with --set app=0x…")
+      hint: "send it without --transfer, or give it one: `relatch settings \(name) app=0x…`")
   }
 
   private func tell(_ handoff: Handoff, _ recipient: HandoffRecipient, _ place: OutputPlace) throws {

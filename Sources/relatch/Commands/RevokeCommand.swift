@@ -249,9 +249,10 @@ private struct LeftOfLeak: Sendable {
     let (number, expires) = accepted
     var line = "\(credential.name): owed: version \(number) leaked and has not been seen to be refused"
     line += expires.map { "; the provider ends it by itself in \(($0 - now).words), at \($0)" } ?? ""
-    guard credential.canRotate else {
-      return line + "; Relatch cannot replace it: add another in its place, delete it at the provider, then"
-        + " `relatch remove --forget-debts \(credential.name)`"
+    if let missing = credential.missingToRotate {
+      let name = credential.name
+      return line + "; without the setting \(missing) Relatch cannot replace it: give it one,"
+        + " `relatch settings \(name) \(missing)=…`, then `relatch resume \(name)`; docs/leak.md says how without"
     }
     guard !waitsForPerson else {
       return line + "; a person ends it: `relatch resume \(credential.name)`, at a terminal"

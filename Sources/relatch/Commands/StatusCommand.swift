@@ -179,7 +179,8 @@ struct Standing: Sendable {
   /// How an active pair that leaked is replaced.
   private var wayOut: String {
     guard let missing = credential.missingToRotate else { return "`relatch resume \(credential.name)` replaces it" }
-    return "setting \(missing) is missing, so that only you can replace it: docs/leak.md says how"
+    return "setting \(missing) is missing, without which nothing replaces it:"
+      + " `relatch settings \(credential.name) \(missing)=…` gives it one"
   }
 
   /// Until when the schedule waits because of attempts that came to nothing.

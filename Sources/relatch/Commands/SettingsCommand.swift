@@ -1,0 +1,210 @@
+import ArgumentParser
+import JSON
+import Providers
+import Rotation
+import Storage
+import Transport
+import Vault
+
+struct SettingsCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "settings", abstract: "Show or change where and by whom a credential is rotated.",
+    discussion: """
+      Only owners change that, and the log says what it was and is. It is refused while a rotation is at work or unfinished. \
+      Nothing is asked of the provider: `relatch plan NAME` then shows the pair of NAME, and its administrator's, to the server \
+      that the settings name.
+
+      \(HelpText.columns(providerDescriptors.map { (word: $0.id, meaning: $0.settingsText) }))
+
+      \(HelpText.examples(
+        "relatch settings crm",
+        "relatch settings crm url=https://new.my.salesforce.com --unset consumer",
+        "relatch settings crm --admin ops"))
+      """)
+
+  @OptionGroup var options: CommonOptions
+
+  @Argument(help: "The credential's name.")
+  var name: String
+
+  @Argument(help: ArgumentHelp("Settings to change; without a value it is taken away.", valueName: "key=value"))
+  var settings: [String] = []
+
+  @Option(help: ArgumentHelp("A setting to take away; repeatable.", valueName: "key"))
+  var unset: [String] = []
+
+  @Option(help: ArgumentHelp("Whose token drives the rotation: another credential, or self.", valueName: "credential"))
+  var admin: String?
+
+  func run() async throws {
+    let changes = try changes()
+    let places = try Places(options)
+    let report = Report(options)
+    guard !changes.isEmpty || admin != nil else {
+      let name = name
+      let credential = try await places.openLocked().read { try $0.credential(name) }
+      return try report.result(.object(Self.members(of: credential)), text: credential.settingsLines)
+    }
+    let vault = try await places.openVault()
+    let change: SettingsChange
+    do { change = try await self.change(changes, by: vault) } catch { throw Failure(error).naming(name) }
+    var members = Self.members(of: change.after)
+    members["before"] = change.before
+    try report.confirmation(
+      .object(members), text: change.isNone ? "\(name): as it was" : change.lines.joined(separator: "\n"))
+    guard !change.isNone else { return }
+    try tellNext(of: change, report)
+    try await warnOfAdministered(change, in: vault)
+  }
+
+  /// What each key is to be; nil for one that is taken away.
+  private func changes() throws -> [String: String?] {
+    var changes: [String: String?] = try Assignments.parse(settings, option: "settings").mapValues { $0 }
+    for key in unset {
+      guard changes.updateValue(nil, forKey: key) == nil else {
+        throw Failure(.usage, "settings \(Name.printable(key)) is given twice", hint: "give each key once")
+      }
+    }
+    return changes
+  }
+
+  private func change(_ changes: [String: String?], by vault: UnlockedVault) async throws -> SettingsChange {
+    let (name, admin) = (name, admin)
+    let kind = try await providerKind(vault.read { try $0.credential(name).provider })
+    try kind.requireKnown(changes.keys)
+    let (before, after) = try await vault.setTermsAtRest(
+      of: name, now: WallClock.now(), isGone: RunHolder.isGone,
+      making: { view, credential in
+        try kind.checkGiven(credential.settings, isSelf: credential.isSelfAdministered)
+        return credential.canRotate ? try credential.provider(administeredBy: view.administrator(of: credential)) : nil
+      },
+      { terms in
+        for (key, value) in changes { terms.settings[key] = value?.isEmpty == true ? nil : value }
+        if let admin { terms.admin = admin == "self" ? name : admin }
+      })
+    return SettingsChange(from: before, to: after)
+  }
+
+  private func tellNext(of change: SettingsChange, _ report: Report) throws {
+    let after = change.after
+    after.warnUnlessRotatable()
+    if try CommandProvider.program(of: after) != CommandProvider.program(of: change.from) {
+      report.note("`relatch provider allow \(name)` lets its program be started, on each machine that is to rotate it")
+    }
+    if let exposure = after.exposure, exposure != change.from.exposure {
+      report.note("\(name) is exposed, and due for rotation: \(exposure.text)")
+    }
+    let hosts = change.newHosts
+    report.note(
+      "nothing was asked of the provider: \(after.trial) does"
+        + (hosts.isEmpty ? "" : ", and is the first to show a pair to \(hosts.joined(separator: ", "))"))
+  }
+
+  /// Names those that it administers and that no run could be made of any more, as one of theirs and one of its own would have to
+  /// be of the same server.
+  private func warnOfAdministered(_ change: SettingsChange, in vault: UnlockedVault) async throws {
+    let (from, after) = (change.from, change.after)
+    guard from.settings != after.settings else { return }
+    let stranded = try await vault.read { view in
+      try view.names().compactMap { try? view.credential($0) }.filter { credential in
+        credential.admin == after.name && credential.name != after.name
+          && (try? credential.provider(administeredBy: from)) != nil
+          && (try? credential.provider(administeredBy: after)) == nil
+      }.map(\.name)
+    }
+    guard let first = stranded.first else { return }
+    Diagnostics.standard.warning(
+      "\(stranded.joined(separator: ", ")): administered by \(name), and cannot be rotated before the settings fit again:"
+        + " `relatch settings \(first) …`")
+  }
+
+  private static func members(of credential: Credential) -> [String: JSONValue] {
+    [
+      "admin": .string(credential.admin), "credential": .string(credential.name),
+      "settings": .object(credential.settings.mapValues { .string($0) }), "type": "settings",
+    ]
+  }
+}
+
+/// What became of a credential's settings and administrator.
+private struct SettingsChange: Sendable {
+  let from: Credential
+  let after: Credential
+  /// By key.
+  private let changed: [(key: String, before: String?, after: String?)]
+
+  init(from: Credential, to after: Credential) {
+    self.from = from
+    self.after = after
+    changed = Set(from.settings.keys).union(after.settings.keys).sorted().map {
+      ($0, from.settings[$0], after.settings[$0])
+    }.filter { $0.1 != $0.2 }
+  }
+
+  private var isAdminChanged: Bool { from.admin != after.admin }
+
+  var isNone: Bool { changed.isEmpty && !isAdminChanged }
+
+  /// Each with what it was and what it is.
+  var lines: [String] {
+    changed.map { "\($0.key): \($0.before ?? "none") -> \($0.after ?? "none")" }
+      + (isAdminChanged ? ["admin: \(from.administratorsWord) -> \(after.administratorsWord)"] : [])
+  }
+
+  /// What was, of what is another now.
+  var before: JSONValue {
+    var members: [String: JSONValue] = [:]
+    if isAdminChanged { members["admin"] = .string(from.admin) }
+    if !changed.isEmpty {
+      members["settings"] = .object(
+        Dictionary(uniqueKeysWithValues: changed.map { ($0.key, $0.before.map { .string($0) } ?? .null) }))
+    }
+    return .object(members)
+  }
+
+  /// The servers that its settings name, and did not before.
+  var newHosts: [String] {
+    func hosts(_ credential: Credential) -> Set<String> {
+      Set(credential.settings.values.compactMap { (try? Endpoint($0))?.host })
+    }
+    return hosts(after).subtracting(hosts(from)).sorted()
+  }
+}
+
+extension Credential {
+  /// As the command line takes its administrator.
+  fileprivate var administratorsWord: String { isSelfAdministered ? "self" : admin }
+
+  fileprivate var settingsLines: String {
+    (settings.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" } + ["--admin \(administratorsWord)"])
+      .joined(separator: "\n")
+  }
+
+  /// What a run would ask, if `admin` administered it: to be looked at, and not asked. Throws `configuration` if no run could be made
+  /// of its settings and those of `admin`.
+  fileprivate func provider(administeredBy admin: Credential) throws -> any CredentialProvider {
+    try providerKind(provider).init(
+      settings: settings,
+      admin: AdminAccess(name: admin.name, settings: admin.settings, isSelf: isSelfAdministered) {
+        throw VaultError(.notPermitted, "no pair is opened to look at settings")
+      }, transport: CurlTransport())
+  }
+}
+
+extension VaultView {
+  /// Who administers `credential`: itself, it may be.
+  fileprivate func administrator(of credential: Credential) throws -> Credential {
+    credential.isSelfAdministered ? credential : try self.credential(credential.admin)
+  }
+}
+
+extension ProviderKind {
+  /// Throws a usage failure unless it has a setting for each of `keys`.
+  fileprivate static func requireKnown(_ keys: some Collection<String>) throws {
+    let known = descriptor.settings.map(\.key)
+    guard let stranger = keys.filter({ !known.contains($0) }).min() else { return }
+    throw Failure(
+      .usage, "provider \(descriptor.id) has no setting \(Name.printable(stranger))",
+      hint: "its settings are \(known.joined(separator: ", ")): `relatch provider show \(descriptor.id)`")
+  }
+}
