@@ -186,6 +186,10 @@ actor RotationRun {
     guard let state = journal?.machine.state, !state.isFinal else {
       throw RotationError(.nothingUnfinished, "\(name): no rotation is unfinished")
     }
+    // What has asked for nothing is given up without asking.
+    if state != .ready, let unasked = provider as? UnaskedProvider {
+      throw RotationError(unasked.error, while: "abort", name)
+    }
     try await openPairs()
     // What was asked for and not answered may have happened: it is found out first.
     while let state = journal?.machine.state {

@@ -2,11 +2,18 @@ package import Vault
 
 /// The provider of a run that is to ask none: a delivery needs no network, and no setting of a provider.
 package struct UnaskedProvider: CredentialProvider {
-  private let error: ProviderError
+  /// Thrown if it is asked all the same.
+  let error: ProviderError
+  /// Whether the credential is only used: no later run could go on with a rotation of it.
+  let hasNothingToRotate: Bool
 
   /// `error` is thrown if it is asked all the same.
-  package init(_ error: ProviderError = ProviderError(.configuration, "this run has no provider to ask")) {
+  package init(
+    _ error: ProviderError = ProviderError(.configuration, "this run has no provider to ask"),
+    hasNothingToRotate: Bool = false
+  ) {
     self.error = error
+    self.hasNothingToRotate = hasNothingToRotate
   }
 
   package func observe(known: KnownPairs) async throws(ProviderError) -> Observation { throw error }

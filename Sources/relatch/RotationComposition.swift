@@ -75,9 +75,11 @@ final class RotationComposition: Sendable {
       as ProviderError
     {
       switch goal {
-      // A leak is noted whatever can be done about it.
-      case .deliver, .resume, .scheduled, .revoke: return (UnaskedProvider(error), parties.credential.keyID)
-      case .rotate, .rotateReplacingPrevious, .abort, .retire, .retireUndelivered, .adopt: throw error
+      // A leak is noted whatever can be done about it, and what has asked for nothing is given up.
+      case .deliver, .resume, .scheduled, .revoke, .abort:
+        let unasked = UnaskedProvider(error, hasNothingToRotate: !parties.credential.canRotate)
+        return (unasked, parties.credential.keyID)
+      case .rotate, .rotateReplacingPrevious, .retire, .retireUndelivered, .adopt: throw error
       }
     }
   }

@@ -98,6 +98,41 @@ struct RevokeCareTests {
     #expect(both.errorText.contains("`relatch revoke hera`") && both.errorText.contains("zeus"), "\(both.errorText)")
   }
 
+  @Test("Of what cannot be rotated the leak is noted and no rotation begins, as nothing would ever end it")
+  func nothingToRotate() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let revoked = try await place.relatch("revoke", "--all", "--reason", "the host was taken")
+    #expect(revoked.code == 13 && revoked.outputText.contains("crm: version 2 is active; nothing is owed"))
+    #expect(revoked.errorText.contains("admin: ") && revoked.errorText.contains("setting app is missing"))
+    #expect(revoked.outputText.contains("`relatch settings admin app=…`, then `relatch resume admin`"))
+    for verb in ["resume", "rotate"] {
+      let again = try await place.relatch(verb, "admin")
+      expectFailure(again, 78, "setting app is missing")
+      #expect(again.errorText.contains("`relatch settings admin app=0x…`"), "\(again.errorText)")
+    }
+    #expect(try await place.relatch("rotate", "--due").code == 0)
+    let events = try await events(place)
+    #expect(self.place(events, "credential.leaked", "admin") >= 0)
+    #expect(self.place(events, "rotation.begun", "admin") < 0)
+    #expect(try await place.relatch("status", "admin").code == 12)
+    let page = try await place.relatch("metrics").outputText
+    #expect(!page.contains(#"relatch_rotation_unfinished_timestamp_seconds{credential="admin""#), "\(page)")
+  }
+
+  @Test("A rotation that has asked for nothing is given up where nothing can be asked")
+  func givenUp() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    try await place.org.fault("dropBefore", nil, "*")
+    #expect(try await place.relatch("rotate", "crm").code == 69)
+    try await place.org.clearFaults()
+    #expect(try await place.relatch("settings", "crm", "--unset", "app").code == 0)
+    let given = try await place.relatch("abort", "crm")
+    #expect(given.code == 0, "\(given.errorText)")
+    #expect(try await !place.relatch("status", "crm").outputText.contains("rotation 1 is"))
+  }
+
   @Test("A leak that nothing could be done about yet is told of by status, with 12, and ended by a later run")
   func nothingDone() async throws {
     let place = try await Workplace()
