@@ -35,12 +35,16 @@ package struct ProviderDescriptor: Sendable {
     package let changesClientID: Bool?
     /// Until when the old pair is accepted, as the end of a sentence.
     package let oldPair: String
+    /// After how long the provider itself ends a replaced pair; nil where it does not, or that depends.
+    package let oldPairEnds: Duration?
     /// What is found out after an answer was lost, and how.
     package let lostAnswer: String
 
     package init(
-      _ replacements: [Replacement], secretsAtOnce: Int?, changesClientID: Bool?, oldPair: String, lostAnswer: String
+      _ replacements: [Replacement], secretsAtOnce: Int?, changesClientID: Bool?, oldPair: String,
+      oldPairEnds: Duration? = nil, lostAnswer: String
     ) {
+      self.oldPairEnds = oldPairEnds
       self.replacements = replacements
       self.secretsAtOnce = secretsAtOnce
       self.changesClientID = changesClientID

@@ -116,6 +116,24 @@ struct PlaceTests {
     #expect(try await place.relatch("policy", "crm", "max-age=1h", "jitter=59m").code == 0)
   }
 
+  @Test("A grace longer than the provider leaves a replaced pair is warned of, whatever way it comes")
+  func grace() async throws {
+    let place = try await Workplace()
+    let ends = "the replaced pair ends at salesforce after 30d at most"
+    try await place.add("crm")
+    for grace in ["30d", "40d"] {
+      let set = try await place.relatch("policy", "crm", "grace=\(grace)")
+      #expect(set.code == 0)
+      #expect(set.errorText.contains("warning: crm: \(ends), and its grace is \(grace)"), "\(set.errorText)")
+    }
+    #expect(try await !place.relatch("policy", "crm", "max-age=90d").errorText.contains(ends))
+    #expect(try await !place.relatch("policy", "crm", "grace=29d").errorText.contains(ends))
+    let pair = try await place.org.primary().document
+    let added = try await place.relatch(
+      "add", "erp", "--provider", "salesforce", "--set", "url=\(place.org.url)", "--policy", "grace=31d", stdin: pair)
+    #expect(added.code == 0 && added.errorText.contains("warning: erp: \(ends)"), "\(added.errorText)")
+  }
+
   @Test("Files of the vault and the identity are their owner's alone, whatever the umask is")
   func modes() async throws {
     let place = try await Workplace()

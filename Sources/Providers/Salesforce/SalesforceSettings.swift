@@ -24,6 +24,7 @@ struct SalesforceSettings: Sendable {
     life: .init(
       [.promotion], secretsAtOnce: 2, changesClientID: true,
       oldPair: "until it is deleted, 30 days at most; it holds the only staging slot as long",
+      oldPairEnds: .seconds(30 * 86_400),
       lostAnswer: "the staging slot and the primary pair show what was done, a new pair's secret included"),
     administrator: "an app whose Run As user has External Client App Developer and View Client Secret; or itself",
     documents: [

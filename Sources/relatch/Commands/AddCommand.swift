@@ -130,6 +130,7 @@ struct AddCommand: AsyncParsableCommand {
   private func tellNext(of credential: Credential, _ report: Report) throws {
     let name = credential.name
     credential.warnUnlessRotatable()
+    credential.warnOfLongGrace()
     if try CommandProvider.program(of: credential) != nil {
       report.note("`relatch provider allow \(name)` lets its program be started, on each machine that is to rotate it")
     }

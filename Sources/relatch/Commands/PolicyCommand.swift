@@ -1,5 +1,7 @@
 import ArgumentParser
 import JSON
+import Providers
+import Rotation
 import Storage
 import Vault
 
@@ -49,9 +51,20 @@ struct PolicyCommand: AsyncParsableCommand {
       Diagnostics.standard.warning(
         "\(rule) does nothing without max-age: `relatch policy \(name) max-age=90d` sets one")
     }
+    if changes["grace"] != nil { credential.warnOfLongGrace() }
     if changes["grace"] != nil, !credential.debts.isEmpty {
       report.note("a grace that runs already stays as it is: `relatch status \(name)` says until when")
     }
+  }
+}
+
+extension Credential {
+  /// Says so where its provider ends a replaced pair before the grace is over: whoever relies on the grace is refused then.
+  func warnOfLongGrace() {
+    guard let ends = (try? providerKind(provider))?.descriptor.life.oldPairEnds, policy.grace >= ends else { return }
+    Diagnostics.standard.warning(
+      "\(name): the replaced pair ends at \(provider) after \(Policy.text(ends)) at most, and its grace is"
+        + " \(Policy.text(policy.grace)): whoever still uses it is refused before that is over")
   }
 }
 
