@@ -10,9 +10,9 @@ struct SettingsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "settings", abstract: "Show or change where and by whom a credential is rotated.",
     discussion: """
-      Only owners change that, and the log says what it was and is. It is refused while a rotation is at work or unfinished. \
-      Nothing is asked of the provider: `relatch plan NAME` then shows the pair of NAME, and its administrator's, to the server \
-      that the settings name.
+      Only owners change that, and the log says what it was and is. It is refused while a run is at work, and while it is not \
+      known what came of its last request. Nothing is asked of the provider: `relatch plan NAME` then does, and shows the pair \
+      to the server that the settings name.
 
       \(HelpText.columns(providerDescriptors.map { (word: $0.id, meaning: $0.settingsText) }))
 
