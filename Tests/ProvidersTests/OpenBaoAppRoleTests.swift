@@ -73,4 +73,39 @@ struct OpenBaoAppRoleTests {
     #expect(try await real.count(of: "crm") == 1)
     await bench.stop()
   }
+
+  @Test(
+    "others' secret-ids are never too many for a rotation, and what a lost answer had is not looked for among too many",
+    .enabled(if: OpenBaoServer.isInstalled, "OpenBao is not installed: .ci/install --test"))
+  func crowded() async throws {
+    let real = try await OpenBaoServer()
+    let server = try LoopbackServer(before: real.url)
+    defer { server.stop() }
+    let house = OpenBaoHouse(server: server, real: real, role: "crowded")
+    let tenancy = try await house.tenancy()
+    let bench = try await ProviderBench(tenancy)
+    let ours = try await real.accessors(of: "crowded")
+    for _ in 1...201 { _ = try await real.pair(of: "crowded") }
+    let theirs = try await real.accessors(of: "crowded").subtracting(ours)
+    server.forget()
+    #expect(try await bench.run() == .settled(active: 2))
+    #expect(try await !house.accepts(tenancy.pair))
+    #expect(try await real.accessors(of: "crowded").isSuperset(of: theirs))
+
+    let made = try #require(server.requests.firstIndex { $0.method == "POST" && $0.path.hasSuffix("/secret-id") }) + 1
+    server.forget()
+    for number in made...made + 600 { server.lose(number, number == made ? .after : .before) }
+    _ = await rotationFailure { _ = try await bench.run() }
+    server.forget()
+    #expect(try await bench.state() == .staging)
+    let found = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(found.code == .provider(.configuration) && found.text.contains("too many"), "\(found.text)")
+    for accessor in theirs {
+      _ = try await real.call(
+        "POST", "/v1/auth/approle/role/crowded/secret-id-accessor/destroy", ["secret_id_accessor": accessor])
+    }
+    #expect(try await bench.run() == .settled(active: 3))
+    #expect(try await real.count(of: "crowded") == 1)
+    await bench.stop()
+  }
 }

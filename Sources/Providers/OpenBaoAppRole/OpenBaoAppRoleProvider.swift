@@ -13,7 +13,7 @@ package import Vault
 package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
   package static let descriptor = OpenBaoSettings.descriptor
 
-  /// How many secret-ids of others a look puts up with: it asks about each.
+  /// How many secret-ids of others a look asks about.
   private static let mostStrangers = 200
 
   private let settings: OpenBaoSettings
@@ -78,12 +78,14 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
         step: .primary)
     }
     let strangers = try await list().filter { !accessors.contains($0) }
-    guard strangers.count <= Self.mostStrangers else {
+    // Whoever may make secret-ids could otherwise keep the known ones from being ended.
+    guard strangers.count <= Self.mostStrangers || !known.isStaging else {
       throw ProviderError(
-        .configuration, "role \(role) has \(strangers.count) other secret-ids, too many to look at each",
-        hint: "destroy those that nobody uses, or give this credential a role of its own")
+        .configuration,
+        "role \(role) has \(strangers.count) other secret-ids, too many to look at each: one that was asked for may be among"
+          + " them", hint: "destroy those that nobody uses, or give this credential a role of its own")
     }
-    for accessor in strangers {
+    for accessor in strangers.prefix(Self.mostStrangers) {
       guard try await mark(of: accessor) == known.mark else { continue }
       others.append(
         ObservedPair(

@@ -45,8 +45,11 @@ final class OpenBaoServer: Sendable {
   }
 
   /// How many secret-ids a role has.
-  func count(of role: String) async throws -> Int {
-    (try await call("GET", "/v1/auth/approle/role/\(role)/secret-id?list=true")["keys"] as? [Any])?.count ?? 0
+  func count(of role: String) async throws -> Int { try await accessors(of: role).count }
+
+  /// What the secret-ids of a role are named.
+  func accessors(of role: String) async throws -> Set<String> {
+    Set(try await call("GET", "/v1/auth/approle/role/\(role)/secret-id?list=true")["keys"] as? [String] ?? [])
   }
 
   func call(_ method: String, _ path: String, _ body: [String: Any]? = nil) async throws -> [String: Any] {
