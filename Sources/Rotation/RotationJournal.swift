@@ -22,6 +22,8 @@ package struct RotationJournal: Sendable {
   private(set) var latestEvent: RotationEvent?
   /// When a new pair was last asked for: the provider made it then, or a moment later.
   private(set) var stagingIntended: Timestamp?
+  /// Whether its pair was not made for it, but is one that a person said is in use.
+  private(set) var isAdopted = false
 
   static let prefix = "rotation."
   static let begun = EventName("rotation.begun")
@@ -50,7 +52,7 @@ package struct RotationJournal: Sendable {
       guard (event == .verified) == (graceEnds != nil) else { throw corrupt("its grace is not where it should be") }
       guard entry.time >= latest else { throw corrupt("its times go backwards") }
       do { try machine.apply(event, at: entry.time, graceEnds: graceEnds) } catch { throw corrupt("\(error)") }
-      count(event, at: entry.time)
+      count(event, at: entry.time, entry.details)
       if case .integer(let seconds)? = entry.details["retry_after"] {
         let until = latest + .seconds(min(seconds, 86_400))
         leftAloneUntil = max(until, leftAloneUntil ?? until)
@@ -77,15 +79,20 @@ package struct RotationJournal: Sendable {
     latest = time
   }
 
-  mutating func append(_ event: RotationEvent, at time: Timestamp, graceEnds: Timestamp?) throws {
+  mutating func append(
+    _ event: RotationEvent, at time: Timestamp, graceEnds: Timestamp?, _ details: [String: JSONValue] = [:]
+  ) throws {
     try machine.apply(event, at: time, graceEnds: graceEnds)
-    count(event, at: time)
+    count(event, at: time, details)
   }
 
   /// Whether the latest event says that an attempt came to nothing.
   private(set) var endsInFailure = false
 
-  private mutating func count(_ event: RotationEvent, at time: Timestamp) {
+  /// What `stage.intended` and `discarded` have as `reason` where a person says that the pair is in use.
+  static let adopted = JSONValue.string("adopted")
+
+  private mutating func count(_ event: RotationEvent, at time: Timestamp, _ details: [String: JSONValue]) {
     endsInFailure = false
     switch event {
     case .postponed, .rejected, .abandoned: endsInFailure = true
@@ -94,7 +101,9 @@ package struct RotationJournal: Sendable {
     case .staged, .validated, .promoted, .verified, .deleted, .refused:
       failedAttempts = 0
       leftAloneUntil = nil
-    case .intended(.stage): stagingIntended = time
+    case .intended(.stage):
+      stagingIntended = time
+      isAdopted = details["reason"] == Self.adopted
     case .intended, .discarded: break
     }
     if endsInFailure { failedAttempts += 1 }

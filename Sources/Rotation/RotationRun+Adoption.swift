@@ -58,7 +58,7 @@ extension RotationRun {
     if credential.leak != nil { try await noteAdopted() }
     isAdopting = true
     try await begin()
-    try record(.intended(.stage), ["reason": "adopted"])
+    try record(.intended(.stage), ["reason": RotationJournal.adopted])
     try save(made)
     return try await drive(retiringNow: false)
   }
@@ -143,9 +143,18 @@ extension RotationRun {
   }
 
   private var isUnderWay: RotationError {
-    RotationError(
+    let resume = "`relatch resume \(name)` finishes it"
+    return RotationError(
       .held, "\(name): a rotation is under way, and its pair is staged; nothing is adopted before it ends",
-      hint: "`relatch resume \(name)` finishes it, `relatch abort \(name)` gives it up")
+      hint: journal?.isAdopted == true ? resume : "\(resume), `relatch abort \(name)` gives it up")
+  }
+
+  /// Whether the staged `pair` is being adopted, and is still there as `seen`: it is in use then, and nothing may end it before it
+  /// was replaced. Where a provider calls one pair primary, no other is in use.
+  func isAdoptedInUse(_ pair: Pair, _ seen: Observation) -> Bool {
+    guard journal?.isAdopted == true else { return false }
+    if seen.primary.matches(pair) { return true }
+    return provider.replacement != .promotion && seen.others.contains { $0.matches(pair) && $0.place != .expired }
   }
 
   private func primary(_ seen: Observation, _ offered: OfferedPair?) async throws -> ObservedPair {

@@ -49,7 +49,7 @@ extension RotationRun {
     guard var journal else { throw RotationError(.unresolved, "\(name): no rotation has begun") }
     let now = max(timing.now(), journal.latest)
     let number = journal.steps
-    try journal.append(event, at: now, graceEnds: graceEnds)
+    try journal.append(event, at: now, graceEnds: graceEnds, fields)
     var details = fields
     if let version { details["version"] = .integer(Int(clamping: version)) }
     if let graceEnds { details["grace_ends"] = .string(graceEnds.description) }

@@ -155,6 +155,12 @@ extension RotationRun {
       return try await clearUp(.discard, seen)
     }
     try requireActivePrimary(seen, "nothing is deleted")
+    // Given up although it was there: by a program that did not know better, or because it was not shown for a moment.
+    if !credential.isStagedLeaked, isAdoptedInUse(pair, seen) {
+      throw RotationError(
+        .outstanding, "\(name): version \(number) was given up, and was adopted as one in use: it is not deleted",
+        hint: "if it is not in use, delete it at the provider, then run this again")
+    }
     try await asking(.discard, version: number) {
       try await self.provider.delete(handle: staged.handle, seen)
     } record: {

@@ -107,15 +107,16 @@ extension RotationRun {
       case .staged, .validated:
         let (number, pair) = try pair(in: .staged)
         let seen = try await observe(for: .discard)
-        // It ended the old one, or is all that is left beside it: it is replaced like any other.
+        // It ended the old one, is all that is left beside it, or is in use as it was adopted: it is replaced like any other.
         let isOnly =
           switch provider.replacement {
           case .promotion: false
-          case .overlap: seen.primary.matches(pair)
+          case .overlap: seen.primary.matches(pair) || isAdoptedInUse(pair, seen)
           case .cutOver: seen.others.contains { $0.matches(pair) } || seen.primary.matches(pair)
           }
         if isOnly {
-          try await takeLeaked(number, pair)
+          let isBeside = provider.replacement == .overlap && !seen.primary.matches(pair)
+          try await takeLeaked(number, pair, givesUpRefused: isBeside)
           continue
         }
         guard seen.primary.matches(pair) else {
@@ -131,9 +132,10 @@ extension RotationRun {
     }
   }
 
-  /// Makes a staged pair that leaked the active one, because there is no other, to be replaced at once. It is tried before that,
-  /// once: refused, it is replaced as well, and the journal says that it is unproved.
-  private func takeLeaked(_ number: UInt64, _ pair: Pair) async throws {
+  /// Makes a staged pair that leaked the active one, because there is no other or it is in use, to be replaced at once. It is
+  /// tried before that, once: refused, it is replaced as well, and the journal says that it is unproved; or given up, if
+  /// `givesUpRefused`.
+  private func takeLeaked(_ number: UInt64, _ pair: Pair, givesUpRefused: Bool) async throws {
     if journal?.machine.nextAction(now: now) != .ask(.promote) {
       try record(.intended(.validate), version: number)
       do {
@@ -141,6 +143,7 @@ extension RotationRun {
       } catch let error as ProviderError {
         try record(.postponed(.validate), version: number, error.members)
         guard error.code == .refused else { throw RotationError(error, while: "trying version \(number)", name) }
+        if givesUpRefused { return try record(.abandoned, version: number) }
       }
     }
     let isProved = journal?.machine.state == .validated

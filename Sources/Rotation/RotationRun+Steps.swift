@@ -45,8 +45,9 @@ extension RotationRun {
           try await pause(wait)
           continue
         }
-        // What was made by ending the old one is not given up: there would be no pair left.
-        guard error.code == .refused, timing.now() + wait > deadline, provider.replacement != .cutOver else {
+        // What was made by ending the old one is not given up: there would be no pair left. Nor is what a person says is in use.
+        let mayGiveUp = provider.replacement != .cutOver && journal?.isAdopted != true
+        guard error.code == .refused, timing.now() + wait > deadline, mayGiveUp else {
           try record(.postponed(.validate), version: number, error.members)
           throw RotationError(error, while: "validating version \(number)", name)
         }

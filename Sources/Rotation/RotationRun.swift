@@ -198,7 +198,7 @@ actor RotationRun {
       case .promoting: try await clearUp(.promote)
       case .validating: try record(.postponed(.validate), version: credential.version(in: .staged)?.number)
       case .ready, .staged, .validated:
-        if state != .ready, provider.replacement == .cutOver { try await requireGone() }
+        if state != .ready { try await requireUnused() }
         try record(.abandoned, version: credential.version(in: .staged)?.number)
       case .rejected, .discarding, .failed:
         return try await drive(retiringNow: false)
@@ -211,10 +211,17 @@ actor RotationRun {
     throw RotationError(.nothingUnfinished, "\(name): no rotation is unfinished")
   }
 
-  /// Fails unless the staged pair is gone at the provider: where it ended the old one, it is the only one there is.
-  private func requireGone() async throws {
+  /// Fails if the staged pair may be the one in use: it is being adopted, or is the only one there is, because it ended the old one.
+  private func requireUnused() async throws {
+    guard provider.replacement == .cutOver || journal?.isAdopted == true else { return }
     let (number, pair) = try pair(in: .staged)
-    guard try await observe(for: .discard).others.contains(where: { $0.matches(pair) }) else { return }
+    let seen = try await observe(for: .discard)
+    if isAdoptedInUse(pair, seen) {
+      throw RotationError(
+        .promotedAlready, "\(name): version \(number) is being adopted, and is in use: there is nothing to give up",
+        hint: "`relatch resume \(name)` finishes the rotation; if the pair is not in use, end it at the provider first")
+    }
+    guard provider.replacement == .cutOver, seen.others.contains(where: { $0.matches(pair) }) else { return }
     throw RotationError(
       .promotedAlready, "\(name): the old pair ended as version \(number) was made: there is nothing left to give up",
       hint: "`relatch resume \(name)` finishes the rotation")

@@ -101,3 +101,16 @@ final class Bench: Sendable {
     }
   }
 }
+
+/// Counts how often something has happened.
+final class Counter: Sendable {
+  private let count = Mutex(0)
+
+  /// One more than the last time; 1 at the first.
+  func next() -> Int {
+    count.withLock { count in
+      count += 1
+      return count
+    }
+  }
+}

@@ -146,6 +146,77 @@ struct ReplacementTests {
     #expect(try await bench.run(.retire, at: system) == .settled(active: 2))
   }
 
+  // MARK: - What is adopted
+
+  enum Before: CaseIterable { case nothing, restore, leak }
+
+  /// A bench that has taken id-9 over from beside its active pair, and could not prove it.
+  private func cutAdoption(_ before: Before = .nothing, failing code: ProviderError.Code = .notPermitted) async throws
+    -> (Bench, FakeSystem)
+  {
+    let (bench, system) = (try await Bench(), FakeSystem(.overlap, accepting: ["id-1", "id-9"]))
+    system.state.withLock { $0.listed = ["id-9"] }
+    switch before {
+    case .nothing: break
+    case .restore: try await restored(bench)
+    case .leak:
+      fail("observe", in: system)
+      #expect(await bench.code(leak(upTo: 1), at: system) == .provider(.notPermitted))
+    }
+    let grants = Counter()
+    system.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        guard call == "grant id-9" else { return }
+        guard grants.next() == 1 else { throw ProviderError(code, "not now") }
+      }
+    }
+    #expect(await bench.code(try offer("id-9"), at: system) == .provider(code))
+    #expect(try await bench.state() == .staged)
+    fail(in: system)
+    return (bench, system)
+  }
+
+  @Test(
+    "a pair that is being adopted is in use: nobody gives it up, and it is deleted only once it was replaced",
+    arguments: Before.allCases)
+  func adoptedStays(before: Before) async throws {
+    let (bench, system) = try await cutAdoption(before)
+    #expect(await bench.code(.abort, at: system) == .promotedAlready)
+    #expect(!system.calls.contains { $0.hasPrefix("delete") })
+    if before == .leak {
+      #expect(try await bench.run(.resume, at: system) == .settled(active: 3))
+      let calls = system.calls
+      #expect(
+        try #require(calls.firstIndex(of: "stage")) < #require(calls.firstIndex(of: "delete handle-id-9")), "\(calls)")
+      return
+    }
+    guard case .promoted(active: 2, previous: [1], _) = try await bench.run(.resume, at: system) else {
+      Issue.record("not promoted")
+      return
+    }
+    #expect(system.state.withLock { $0.accepted } == ["id-1", "id-9"])
+  }
+
+  @Test("a pair that is being adopted and is refused stays, until it is gone at the provider")
+  func adoptedRefused() async throws {
+    let (bench, system) = try await cutAdoption(failing: .refused)
+    system.state.withLock { $0.refused = ["id-9"] }
+    bench.now.withLock { $0 = $0 + .seconds(86_400) }
+    #expect(await bench.code(.resume, at: system) == .provider(.refused))
+    #expect(await bench.code(.abort, at: system) == .promotedAlready)
+    system.state.withLock { $0.accepted = ["id-1"] }
+    #expect(try await bench.run(.abort, at: system) == .abandoned(active: 1))
+    #expect(!system.calls.contains { $0.hasPrefix("delete") })
+  }
+
+  @Test("a pair that leaked as it was being adopted, and is refused, is given up")
+  func adoptedLeakedAndRefused() async throws {
+    let (bench, system) = try await cutAdoption(.leak)
+    system.state.withLock { $0.refused = ["id-9"] }
+    #expect(try await bench.run(.resume, at: system) == .settled(active: 3))
+    #expect(system.state.withLock { $0.accepted } == ["id-2"])
+  }
+
   // MARK: - Proofs
 
   @Test("a pair that is the only one left is proved anew before it is active, however it was proved before")
