@@ -211,6 +211,8 @@ extension VaultChange {
   func begin(_ credential: Credential) throws -> Credential {
     var credential = credential
     credential.rotation += 1
+    // What an older one leaves alone is not said of this one: an adoption begins while a grace goes on.
+    credential.noteRotation(hasEnded: false, graceEnds: nil)
     let active = credential.version(in: .active)?.number ?? 0
     return try saveStep(credential, step: 0, RotationJournal.begun, ["active": .integer(Int(clamping: active))])
   }

@@ -9,18 +9,26 @@ struct DueCredentials: Sendable {
   /// By name. Those that a live process is working on are left out: it has them; and so are those that must not be rotated
   /// together with one before them: a later run rotates them.
   let errands: [Errand]
-  /// Those that would be due, were it known when their window opens.
-  let unknownZones: [Failure]
+  /// Of those that would be due, were it known when their window opens, and of those whose journal is damaged.
+  let failures: [Failure]
 
   /// What is due in `vault` at `now`; if `member` is given, only of what that member can open: the rest is for others.
   init(in vault: LockedVault, by member: Member? = nil, now: Timestamp) async throws {
-    (errands, unknownZones) = try await vault.read { view in
+    (errands, failures) = try await vault.read { view in
       var errands: [Errand] = []
-      var unknownZones: [Failure] = []
+      var failures: [Failure] = []
       var (rotating, keptApart): (Set<String>, Set<String>) = ([], [])
       for credential in try view.credentials(dueAt: now) {
         if let member, try !view.canOpen(credential, member) { continue }
-        switch try RotationSchedule.system.standing(of: credential, in: view, now: now) {
+        let standing: RotationSchedule.Standing
+        do { standing = try RotationSchedule.system.standing(of: credential, in: view, now: now) } catch let error
+          as RotationError where error.code == .corruptJournal
+        {
+          // The others are in order.
+          failures.append(Failure(error))
+          continue
+        }
+        switch standing {
         case .due(let reason):
           if try credential.waitsForPerson(reason, in: view) { continue }
           guard try view.runAtWork(on: credential, now: now, isGone: RunHolder.isGone) == nil else { continue }
@@ -31,11 +39,11 @@ struct DueCredentials: Sendable {
             keptApart.formUnion(partners)
           }
           errands.append(Errand(name: credential.name, goal: .scheduled))
-        case .held(_, .unknownZone(let zone)): unknownZones.append(Failure(unknownZone: zone, of: credential.name))
+        case .held(_, .unknownZone(let zone)): failures.append(Failure(unknownZone: zone, of: credential.name))
         case .held, .waiting, .unscheduled: continue
         }
       }
-      return (errands, unknownZones)
+      return (errands, failures)
     }
   }
 }

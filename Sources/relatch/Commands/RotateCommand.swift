@@ -94,8 +94,8 @@ extension RotateCommand {
       due = try await DueCredentials(in: vault.locked, by: vault.member, now: now)
     }
     let report = report.of(runs: due.errands.count)
-    for failure in due.unknownZones { report.failure(failure) }
-    var codes = due.unknownZones.map(\.code)
+    for failure in due.failures { report.failure(failure) }
+    var codes = due.failures.map(\.code)
     if let vault, !due.errands.isEmpty {
       do {
         try await RotationComposition(vault: vault, in: places)
@@ -103,7 +103,7 @@ extension RotateCommand {
       } catch let status as Status { codes.append(status.code) }
     }
     guard let first = codes.first else { return }
-    throw Status(code: due.errands.count + due.unknownZones.count == 1 ? first : .someFailed)
+    throw Status(code: due.errands.count + due.failures.count == 1 ? first : .someFailed)
   }
 }
 
