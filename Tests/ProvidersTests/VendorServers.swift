@@ -23,6 +23,8 @@ final class VendorServer: ProviderHouse {
     var showsSecret = true
     /// Whether a replaced secret goes on for a time.
     var keepsOld = false
+    /// How many requests to delete a secret are answered with 503, and have deleted nothing.
+    var troubles = 0
     /// The client of the application, where it is another than the one that `ofAnother` are accepted of.
     var appClientID: String?
     /// Secrets of the client `clientID` that are in no application that is asked about.
@@ -243,6 +245,10 @@ final class VendorServer: ProviderHouse {
         return .json(200, shown(state.secrets[index]))
       case ("DELETE", 1):
         guard !state.secrets[index].isActive else { return .json(400, ["errorCode": "E0000001"]) }
+        guard state.troubles == 0 else {
+          state.troubles -= 1
+          return .empty(503)
+        }
         state.secrets.remove(at: index)
         return .empty(204)
       default: return .empty(405)

@@ -122,6 +122,44 @@ struct VendorTests {
     await owing.stop()
   }
 
+  @Test("Okta's secret that was deactivated and not deleted is deleted by the same run")
+  func oktaAsleep() async throws {
+    let server = try VendorServer.okta()
+    defer { server.server.stop() }
+    server.change { state in
+      state.showsSecret = false
+      state.troubles = 1
+    }
+    let tenancy = try await server.tenancy()
+    let bench = try await ProviderBench(tenancy)
+    #expect(try await bench.run() == .settled(active: 2))
+    #expect(server.secrets.count == 1)
+    #expect(try await !server.accepts(tenancy.pair))
+    await bench.stop()
+  }
+
+  @Test("Okta's inactive secret that may be the replaced pair's is not taken for deleted, and left to a person")
+  func oktaStillAsleep() async throws {
+    let server = try VendorServer.okta()
+    defer { server.server.stop() }
+    server.change { state in
+      state.showsSecret = false
+      state.troubles = 1000
+    }
+    let bench = try await ProviderBench(server.tenancy())
+    _ = await rotationFailure { _ = try await bench.run() }
+    server.change { $0.troubles = 0 }
+    for _ in 1...2 {
+      let found = try #require(await rotationFailure { _ = try await bench.run(.resume) })
+      #expect(found.text.contains("inactive secret"), "\(found.text)")
+      #expect(try await bench.credential().debts.map(\.number) == [1])
+      #expect(server.secrets.count == 2)
+    }
+    server.change { $0.secrets.removeAll { !$0.isActive } }
+    #expect(try await bench.run(.resume) == .settled(active: 2))
+    await bench.stop()
+  }
+
   @Test(
     "Okta's secrets are not taken for the pair's own in an application of another client", arguments: [true, false])
   func oktaAnother(_ isContainment: Bool) async throws {

@@ -2,6 +2,7 @@ import JSON
 import OAuth
 package import Rotation
 import Sodium
+import Synchronization
 package import Transport
 package import Vault
 
@@ -46,6 +47,15 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
   private let credentials: ClientCredentials
   private let admin: AdminAccess
   private let http: ManagementCall
+  private let found = Found()
+
+  /// What this run has seen.
+  private final class Found: Sendable {
+    /// Which secret was a pair's own when that was granted a token.
+    let proved = Mutex<[(pair: Pair, id: String)]>([])
+    /// Inactive secrets that may be a replaced pair's, or somebody else's.
+    let doubtful = Mutex<Set<String>>([])
+  }
 
   package var replacement: Replacement { .overlap }
 
@@ -110,19 +120,27 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
     let clientID = try SharedSecret(copying: any.pair.clientID)
     let proved = try await proved(listed, known)
     let seen = try ManySecrets(listed, clientID, known, name: { ($0.id, nil) }) { one, left in
-      proved?.pair === one.pair ? left.firstIndex { $0.id == proved?.id } : Self.index(of: one, in: left)
+      proved?.pair === one.pair
+        ? left.firstIndex { $0.id == proved?.id } : Self.index(of: one, in: left) ?? deactivated(one, in: left)
     }
     guard let primary = seen.primary else {
       throw ProviderError(
         .configuration, "the application has none of this credential's secrets, or which one it is cannot be told",
         hint: "see its client secrets; `relatch adopt NAME --stdin` takes one over", step: .primary)
     }
-    let strangers = seen.left.map { secret in
+    let doubtful = doubtful(seen, known)
+    found.doubtful.withLock { $0 = Set(doubtful.map(\.secret.id)) }
+    let asleep = try doubtful.map { secret, pair throws(ProviderError) in
+      ObservedPair(
+        place: .replaced, handle: secret.id, clientID: clientID,
+        clientSecret: try SharedSecret(copying: pair.clientSecret), expires: nil, sharesClientID: true)
+    }
+    let strangers = seen.left.filter { left in !doubtful.contains { $0.secret.id == left.id } }.map { secret in
       ObservedPair(
         place: .staged, handle: secret.id, clientID: clientID, clientSecret: secret.text, expires: nil,
         sharesClientID: true)
     }
-    return Observation(consumer: org.host, primary: primary, others: seen.others + strangers)
+    return Observation(consumer: org.host, primary: primary, others: seen.others + asleep + strangers)
   }
 
   /// Fails unless the application is the one of these pairs: in another one's, the secret left over would be somebody else's.
@@ -152,7 +170,28 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
       guard found == nil else { return nil }
       found = one.pair
     }
-    return found.map { ($0, listed[left[0]].id) }
+    guard let pair = found else { return nil }
+    let id = listed[left[0]].id
+    self.found.proved.withLock { proved in
+      if !proved.contains(where: { $0.id == id }) { proved.append((pair, id)) }
+    }
+    return (pair, id)
+  }
+
+  /// Where `one` is that this run has seen to be accepted, and whose deletion got no further than that it is inactive.
+  private func deactivated(_ one: KnownPairs.Known, in listed: [Listed]) -> Int? {
+    let id = found.proved.withLock { proved in proved.last { $0.pair === one.pair }?.id }
+    return listed.firstIndex { $0.id == id && !$0.isActive }
+  }
+
+  /// Inactive secrets that may be a replaced pair's, which would be accepted again if they were activated: an earlier run may have
+  /// deactivated it and not deleted it, and what is refused cannot be told from another that is.
+  private func doubtful(_ seen: ManySecrets<Listed>, _ known: KnownPairs) -> [(secret: Listed, pair: Pair)] {
+    let lost = known.all.filter { one in
+      one.stage == .previous && one.handle == nil
+        && !seen.others.contains { $0.clientSecret?.secret.isEqual(to: one.pair.clientSecret) == true }
+    }
+    return Array(zip(seen.left.filter { !$0.isActive && $0.text == nil }, lost.map(\.pair)))
   }
 
   /// Which of those listed `one` is: by its identifier, or by its text.
@@ -184,6 +223,12 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
   package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}
 
   package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
+    guard !found.doubtful.withLock({ $0.contains(handle) }) else {
+      throw ProviderError(
+        .configuration,
+        "the application has an inactive secret that may be the replaced pair's, and the org does not show its text",
+        hint: "see the application's client secrets, and delete the inactive one there if nobody else needs it")
+    }
     let answer = try await call(.get, "\(path)/\(handle)")
     // A run that died between the two requests has left it inactive.
     if answer.text(try answer.json(mayHaveActed: false)["status"]) != "INACTIVE" {
