@@ -108,4 +108,48 @@ struct OpenBaoAppRoleTests {
     #expect(try await real.count(of: "crowded") == 1)
     await bench.stop()
   }
+
+  @Test(
+    "a secret-id that ends after some uses is not used up by rotating it, and gives way to one that does not",
+    .enabled(if: OpenBaoServer.isInstalled, "OpenBao is not installed: .ci/install --test"))
+  func numbered() async throws {
+    let real = try await OpenBaoServer()
+    let server = try LoopbackServer(before: real.url)
+    defer { server.stop() }
+    let house = OpenBaoHouse(server: server, real: real, role: "numbered")
+    _ = try await real.call("POST", "/v1/auth/approle/role/numbered", ["secret_id_num_uses": 3])
+    let tenancy = try await house.tenancy()
+    let bench = try await ProviderBench(tenancy)
+    for _ in 1...4 {
+      let found = try #require(await rotationFailure { _ = try await bench.run() })
+      #expect(found.code == .provider(.configuration) && found.text.contains("secret_id_num_uses"), "\(found.text)")
+    }
+    #expect(try await house.accepts(tenancy.pair))
+    #expect(try await real.count(of: "numbered") == 1)
+    // The way out that is told.
+    _ = try await real.call("POST", "/v1/auth/approle/role/numbered", ["secret_id_num_uses": 0])
+    let other = try await real.pair(of: "numbered")
+    #expect(try await bench.run(.adopt(OfferedPair(pair(other.id, other.secret)))) == .settled(active: 2))
+    #expect(try await house.accepts(bench.active()))
+    #expect(try await bench.run() == .settled(active: 3))
+    await bench.stop()
+  }
+
+  @Test(
+    "a new secret-id that would end after some uses is destroyed, and the old one goes on",
+    .enabled(if: OpenBaoServer.isInstalled, "OpenBao is not installed: .ci/install --test"))
+  func newlyNumbered() async throws {
+    let real = try await OpenBaoServer()
+    let server = try LoopbackServer(before: real.url)
+    defer { server.stop() }
+    let house = OpenBaoHouse(server: server, real: real, role: "later")
+    let tenancy = try await house.tenancy()
+    _ = try await real.call("POST", "/v1/auth/approle/role/later", ["secret_id_num_uses": 3])
+    let bench = try await ProviderBench(tenancy)
+    let found = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(found.code == .provider(.configuration) && found.text.contains("secret_id_num_uses"), "\(found.text)")
+    #expect(try await house.accepts(tenancy.pair))
+    #expect(try await real.count(of: "later") == 1)
+    await bench.stop()
+  }
 }

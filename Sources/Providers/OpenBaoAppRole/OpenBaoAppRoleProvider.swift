@@ -56,10 +56,14 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     var primary: ObservedPair?
     var others: [ObservedPair] = []
     var accessors: Set<String> = []
+    var isNumbered = false
+    var lasts = false
     for one in known.all {
       guard let found = try await lookUp(one.pair) else { continue }
       accessors.insert(found.accessor)
       let isActive = one.stage == .active
+      if isActive { isNumbered = found.isNumbered }
+      if one.stage == .staged, !found.isNumbered { lasts = true }
       let seen = ObservedPair(
         place: isActive ? .primary : one.stage == .staged ? .staged : .replaced, handle: found.accessor,
         clientID: try SharedSecret(copying: one.pair.clientID),
@@ -76,6 +80,13 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
         .configuration, "role \(role) has none of this credential's secret-ids",
         hint: "it was destroyed or has ended there: make one, and `relatch adopt NAME --stdin` takes it over",
         step: .primary)
+    }
+    // Each step of a rotation logs in. With one staged that lasts, this one is on its way out.
+    guard !isNumbered || lasts else {
+      throw ProviderError(
+        .configuration,
+        "the active secret-id of role \(role) ends after some uses (secret_id_num_uses): a rotation would use it up",
+        hint: Self.numberHint + "; then make another one, and `relatch adopt NAME --stdin` takes it over", step: .app)
     }
     let strangers = try await list().filter { !accessors.contains($0) }
     // Whoever may make secret-ids could otherwise keep the known ones from being ended.
@@ -95,8 +106,18 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     return Observation(consumer: known.mark, primary: primary, others: others)
   }
 
-  /// The accessor of `pair`'s secret-id, and when it ends; nil if there is no such secret-id. API: `secret-id/lookup`.
-  private func lookUp(_ pair: Pair) async throws(ProviderError) -> (accessor: String, expires: Timestamp?)? {
+  private static let numberHint = "set secret_id_num_uses of the role to 0"
+
+  /// A secret-id of the vault's, as the server shows it.
+  private struct Found {
+    let accessor: String
+    let expires: Timestamp?
+    /// Whether each log-in uses it up a little.
+    let isNumbered: Bool
+  }
+
+  /// `pair`'s secret-id; nil if there is none such. API: `secret-id/lookup`.
+  private func lookUp(_ pair: Pair) async throws(ProviderError) -> Found? {
     let body = try ManagementCall.Body.secrets([("secret_id", SharedSecret(copying: pair.clientSecret))])
     let answer = try await call(.post, "role/\(role)/secret-id/lookup", body, isMutating: false)
     // No content is how it says that there is none.
@@ -106,7 +127,11 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
       throw ProviderError(.malformed, "the answer shows no accessor", status: answer.status)
     }
     let expires = answer.text(data?["expiration_time"]).flatMap { $0.hasPrefix("0001-") ? nil : Timestamp(rfc3339: $0) }
-    return (accessor, expires)
+    return Found(accessor: accessor, expires: expires, isNumbered: Self.isNumbered(data, answer))
+  }
+
+  private static func isNumbered(_ data: JSONNode?, _ answer: ManagementCall.Answer) -> Bool {
+    answer.integer(data?["secret_id_num_uses"]).map { $0 != 0 } ?? false
   }
 
   private func list() async throws(ProviderError) -> [String] {
@@ -144,6 +169,13 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
       throw ProviderError(
         .malformed, "the answer to making a secret-id shows none", mayHaveActed: true, status: answer.status)
     }
+    guard !Self.isNumbered(data, answer) else {
+      let isDestroyed = (try? await destroy(accessor)) != nil
+      throw ProviderError(
+        .configuration,
+        "role \(role) makes secret-ids that end after some uses (secret_id_num_uses), which a rotation would use up: the new"
+          + " one \(isDestroyed ? "was destroyed" : "stays there unused")", hint: Self.numberHint, step: .app)
+    }
     return ObservedPair(
       place: .staged, handle: accessor, clientID: observation.primary.clientID, clientSecret: secret, expires: nil,
       sharesClientID: true, isMarked: true)
@@ -153,8 +185,12 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
   package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}
 
   package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
+    try await destroy(handle)
+  }
+
+  private func destroy(_ accessor: String) async throws(ProviderError) {
     _ = try await call(
-      .post, "role/\(role)/secret-id-accessor/destroy", .json(#"{"secret_id_accessor":"\#(handle)"}"#))
+      .post, "role/\(role)/secret-id-accessor/destroy", .json(#"{"secret_id_accessor":"\#(accessor)"}"#))
   }
 
   package func grant(administrator pair: Pair) async throws(ProviderError) {
