@@ -154,28 +154,58 @@ extension RotationRun {
     try save(made)
   }
 
-  private func clearUpPromote(_ seen: Observation, isAgain: Bool = false) async throws {
+  private func clearUpPromote(_ first: Observation) async throws {
     let (number, pair) = try pair(in: .staged)
-    if seen.primary.matches(pair) {
-      // Where none is primary it is the only one of ours that is left: nobody was asked to promote it, and it is proved anew first.
-      guard provider.replacement == .promotion || journal?.machine.isProved(at: now) == true else {
-        return try await didNotHappen(.promote, version: number, "not-proved")
+    var seen = first
+    var backoff = Backoff()
+    var isAgain = false
+    while true {
+      if seen.primary.matches(pair) {
+        // Where none is primary it is the only one of ours that is left: nobody was asked to promote it, and it is proved anew first.
+        guard provider.replacement == .promotion || journal?.machine.isProved(at: now) == true else {
+          return try await didNotHappen(.promote, version: number, "not-proved")
+        }
+        try markPromoted(number)
+        seenPromoted = seen
+        return
       }
-      try markPromoted(number)
-      seenPromoted = seen
-      return
+      if seen.others.contains(where: { $0.matches(pair) && $0.place == .staged }) {
+        return try await didNotHappen(.promote, version: number, "not-primary")
+      }
+      // Where the old pair died as the new one was made, and a third is there now, both are gone.
+      if !provider.endsActiveFirst { try requireActivePrimary(seen, "nothing is given up") }
+      // One look is not enough to give it up.
+      let wait = isAgain ? backoff.next(timing.randomness) : .seconds(2)
+      guard !isAgain || timing.now() + wait <= shownUntil(number) && asksLeft > 10 else { break }
+      try await pause(wait)
+      seen = try await observe(for: .promote)
+      isAgain = true
     }
-    if seen.others.contains(where: { $0.matches(pair) && $0.place == .staged }) {
-      return try await didNotHappen(.promote, version: number, "not-primary")
-    }
-    // Where the old pair died as the new one was made, and a third is there now, both are gone.
-    if !provider.endsActiveFirst { try requireActivePrimary(seen, "nothing is given up") }
-    // A provider in the middle of promoting may show the pair nowhere for a moment: one look is not enough to give it up.
-    guard isAgain else {
-      try await pause(.seconds(2))
-      return try await clearUpPromote(observe(for: .promote), isAgain: true)
-    }
+    try await requireNotTheOnlyOne(number, pair, seen)
     try record(.rejected, version: number, ["reason": "not-found"])
+  }
+
+  /// Until when the staged pair may be missing where it is looked for. A provider in the middle of promoting shows it nowhere for
+  /// a moment alone; others list what they made after they accept it, as late as `propagation` says.
+  private func shownUntil(_ number: UInt64) -> Timestamp {
+    let now = timing.now()
+    guard provider.replacement != .promotion else { return now }
+    return min(credential.version(number)?.created ?? now, now) + credential.policy.propagation
+  }
+
+  /// Fails if the staged pair has ended the old one as it was made, and is only not shown yet: what shows the old one as if it
+  /// were there knows of no new one, and what accepts it does not speak of it. It would be given up for nothing.
+  private func requireNotTheOnlyOne(_ number: UInt64, _ pair: Pair, _ seen: Observation) async throws {
+    guard provider.replacement == .cutOver else { return }
+    let (active, old) = try self.pair(in: .active)
+    let isOldShown = seen.primary.matches(old)
+    let isThere = if isOldShown { true } else { try await isAccepted(pair, during: .promote) }
+    guard isThere else { return }
+    try record(.postponed(.promote), version: number, ["reason": "not-primary"])
+    let shown = isOldShown ? "version \(active), which ended as it was made" : "another, and accepts it"
+    throw RotationError(
+      .unresolved, "\(name): the provider does not show version \(number) yet: it shows \(shown)",
+      hint: "nothing is lost: run the same command again later")
   }
 
   private func clearUpRetire(_ seen: Observation) async throws {

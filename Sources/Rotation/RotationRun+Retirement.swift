@@ -145,6 +145,13 @@ extension RotationRun {
     }
   }
 
+  /// Whether `pair` is granted a token. Other trouble is told as that of `step`.
+  func isAccepted(_ pair: Pair, during step: RotationStep) async throws -> Bool {
+    do { return try await refusal(of: pair) == nil } catch let error as ProviderError {
+      throw RotationError(error, while: step.rawValue, name)
+    }
+  }
+
   // MARK: - Discard
 
   func discard() async throws {
@@ -160,6 +167,11 @@ extension RotationRun {
       throw RotationError(
         .outstanding, "\(name): version \(number) was given up, and was adopted as one in use: it is not deleted",
         hint: "if it is not in use, delete it at the provider, then run this again")
+    }
+    guard provider.replacement != .cutOver || staged.place != .staged else {
+      throw RotationError(
+        .unresolved, "\(name): version \(number) was given up, and is the only pair that the provider has",
+        hint: "make another there, and `relatch adopt \(name)` takes that over")
     }
     try await asking(.discard, version: number) {
       try await self.provider.delete(handle: staged.handle, seen)

@@ -108,7 +108,9 @@ extension RotationRun {
         return try markVerified(number, seen, evidence)
       } catch let error as ProviderError {
         let wait = backoff.next(timing.randomness, asked: error.retryAfter)
-        let mayPass = error.isTransient || error.code == .refused || error.code == .malformed
+        // What was just promoted may not be shown yet.
+        let mayPass =
+          error.isTransient || error.code == .refused || error.code == .malformed || error.step == .primary
         guard mayPass, timing.now() + wait <= deadline, asksLeft > 0 else {
           try record(.postponed(.verify), version: number, error.members)
           throw RotationError(error, while: "version \(number) is promoted, and not verified yet", name)

@@ -221,7 +221,11 @@ actor RotationRun {
         .promotedAlready, "\(name): version \(number) is being adopted, and is in use: there is nothing to give up",
         hint: "`relatch resume \(name)` finishes the rotation; if the pair is not in use, end it at the provider first")
     }
-    guard provider.replacement == .cutOver, seen.others.contains(where: { $0.matches(pair) }) else { return }
+    guard provider.replacement == .cutOver else { return }
+    // What is shown may be old.
+    let isShown = seen.others.contains { $0.matches(pair) }
+    let isThere = if isShown { true } else { try await isAccepted(pair, during: .discard) }
+    guard isThere else { return }
     throw RotationError(
       .promotedAlready, "\(name): the old pair ended as version \(number) was made: there is nothing left to give up",
       hint: "`relatch resume \(name)` finishes the rotation")

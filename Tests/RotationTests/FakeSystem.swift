@@ -15,6 +15,9 @@ final class FakeSystem: CredentialProvider {
     /// Refused, although they are there.
     var refused: Set<String> = []
     var made = 1
+    /// How many looks after a pair was made show what was there before.
+    var lag = 0
+    var past: (accepted: [String], looks: Int) = ([], 0)
     var calls: [String] = []
     /// Told before each call, and may throw in its place.
     var trouble: @Sendable (String) throws(ProviderError) -> Void = { _ throws(ProviderError) in }
@@ -55,7 +58,11 @@ final class FakeSystem: CredentialProvider {
 
   func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
     try note("observe")
-    let (accepted, listed, all) = state.withLock { ($0.accepted, $0.listed, $0.marked) }
+    let (accepted, listed, all) = state.withLock { state in
+      guard state.past.looks > 0 else { return (state.accepted, state.listed, state.marked) }
+      state.past.looks -= 1
+      return (state.past.accepted, state.listed, state.marked)
+    }
     // A credential's mark is the program's name and an identifier.
     let marked = known.mark.hasPrefix("relatch-") ? all : []
     guard let newest = accepted.last else { throw ProviderError(.notFound, "there is nothing") }
@@ -87,6 +94,7 @@ final class FakeSystem: CredentialProvider {
     try note("stage")
     let id = state.withLock { state in
       state.made += 1
+      state.past = (state.accepted, state.lag)
       let id = "id-\(state.made)"
       state.accepted = replacement == .cutOver ? [id] : state.accepted + [id]
       return id

@@ -251,6 +251,92 @@ struct ReplacementTests {
         ])
   }
 
+  // MARK: - A look that is late
+
+  @Test(
+    "a pair that was proved is not given up because the system does not show it yet",
+    arguments: [Replacement.overlap, .cutOver])
+  func shownLate(_ replacement: Replacement) async throws {
+    let (bench, system) = (try await Bench(policy: ["propagation": "10m", "grace": "0s"]), FakeSystem(replacement))
+    system.state.withLock { $0.lag = 3 }
+    #expect(try await bench.run(at: system) == .settled(active: 2))
+    #expect(system.calls.count { $0 == "stage" } == 1)
+    #expect(try await !names(bench, 1).contains("rejected"))
+  }
+
+  @Test("what was made by ending the old pair is not given up while the old one is shown, nor while it is accepted")
+  func shownLater() async throws {
+    // Longer than a run waits.
+    let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(.cutOver))
+    system.state.withLock { $0.lag = 5 }
+    #expect(await bench.code(at: system) == .unresolved)
+    #expect(try await bench.state() == .staged)
+    #expect(await bench.code(.abort, at: system) == .promotedAlready)
+    #expect(await bench.code(at: system) == .unresolved)
+    #expect(try await bench.run(at: system) == .settled(active: 2))
+    #expect(system.calls.count { $0 == "stage" } == 1)
+  }
+
+  @Test("nor while a third is shown and it is accepted") func thirdShown() async throws {
+    let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(.cutOver))
+    system.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        // After the look before staging.
+        if call == "grant id-2" { system.state.withLock { $0.past = (["id-8"], 2) } }
+      }
+    }
+    #expect(await bench.code(at: system) == .unresolved)
+    #expect(try await bench.state() == .staged)
+    fail(in: system)
+    system.state.withLock { $0.past.looks = 0 }
+    #expect(try await bench.run(at: system) == .settled(active: 2))
+  }
+
+  @Test("what was given up though it is all that there is gives way to another that a person makes") func givenUp()
+    async throws
+  {
+    let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(.cutOver))
+    let grants = Mutex(0)
+    system.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        guard call == "grant id-2" else { return }
+        let grant = grants.withLock { grants in
+          grants += 1
+          return grants
+        }
+        // A node that knows neither the new pair nor the old one: asked twice for what there is, and then for a token.
+        system.state.withLock { state in
+          if grant == 1 { state.past = (["id-8"], 2) } else { state.refused = ["id-2"] }
+        }
+      }
+    }
+    #expect(await bench.code(at: system) == .outstanding)
+    #expect(try await bench.state() == .rejected)
+    #expect(await bench.code(try offer("id-2"), at: system) == .held)
+    system.state.withLock { $0.accepted = ["id-9"] }
+    #expect(try await bench.run(offer("id-9"), at: system) == .settled(active: 3))
+  }
+
+  @Test("a look that shows nothing of the credential's is waited out after a pair was promoted") func shownNowhere()
+    async throws
+  {
+    let (bench, system) = (try await Bench(policy: ["propagation": "10m", "grace": "0s"]), FakeSystem(.overlap))
+    let looks = Mutex(0)
+    system.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        guard call == "observe" else { return }
+        let look = looks.withLock { looks in
+          looks += 1
+          return looks
+        }
+        // After those before staging and before promotion.
+        if look == 3 { throw ProviderError(.configuration, "none of this credential's", step: .primary) }
+      }
+    }
+    #expect(try await bench.run(at: system) == .settled(active: 2))
+    #expect(try await !names(bench, 1).contains("verify.postponed"))
+  }
+
   // MARK: - A leak
 
   @Test(

@@ -109,7 +109,8 @@ struct CommandObservation {
     guard let primary else {
       throw ProviderError(
         .configuration, "the system has none of this credential's pairs, as the program says",
-        hint: "it was deleted there: make one, and `relatch adopt NAME --stdin` takes it over")
+        hint: "it was deleted there: make one, and `relatch adopt NAME --stdin` takes it over",
+        step: .primary)
     }
     return Observation(consumer: known.attempt, primary: primary, others: others)
   }
