@@ -9,8 +9,9 @@ struct OneSecret: Sendable {
   let consumer: String
   /// The one that is current there.
   let current: SharedSecret
-  /// The one before it, where that is still accepted, and how it is named to be deleted.
-  var replaced: (secret: SharedSecret, handle: String)?
+  /// The one before it, where that is still accepted, how it is named to be deleted, and when it ends.
+  var replaced: (secret: SharedSecret, handle: String, expires: Timestamp?)?
+  /// When the current one ends by itself.
   var expires: Timestamp?
   var registrationToken: SharedSecret?
 
@@ -21,22 +22,22 @@ struct OneSecret: Sendable {
       throw ProviderError(.configuration, "there is no pair to look at the provider with")
     }
     func observed(
-      _ place: ObservedPair.Place, _ secret: SharedSecret, handle: String = ""
+      _ place: ObservedPair.Place, _ secret: SharedSecret, handle: String = "", expires: Timestamp? = nil
     ) throws(ProviderError) -> ObservedPair {
       ObservedPair(
         place: place, handle: handle, clientID: try SharedSecret(copying: any.pair.clientID), clientSecret: secret,
-        expires: place == .primary ? nil : expires, registrationToken: registrationToken, sharesClientID: true)
+        expires: expires, registrationToken: registrationToken, sharesClientID: true)
     }
     var others: [ObservedPair] = []
     let found = known.all.last { $0.pair.clientSecret.isEqual(to: current.secret) }
-    var primary = try observed(.primary, current)
+    var primary = try observed(.primary, current, expires: expires)
     if let active = known.newest(in: .active), found?.stage == .staged || found == nil && known.isStaging {
       primary = try observed(.primary, SharedSecret(copying: active.pair.clientSecret))
-      others.append(try observed(.staged, current))
+      others.append(try observed(.staged, current, expires: expires))
     }
     // While it counts as the primary one it is not told twice.
     if let replaced, primary.clientSecret.map({ $0.secret.isEqual(to: replaced.secret.secret) }) != true {
-      others.append(try observed(.replaced, replaced.secret, handle: replaced.handle))
+      others.append(try observed(.replaced, replaced.secret, handle: replaced.handle, expires: replaced.expires))
     }
     return Observation(consumer: consumer, primary: primary, others: others)
   }

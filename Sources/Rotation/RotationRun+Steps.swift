@@ -84,7 +84,11 @@ extension RotationRun {
 
   func markPromoted(_ number: UInt64) throws {
     let now = timing.now()
-    try record(.promoted, version: number) { credential in try credential.promoteStaged(now: now) }
+    // What is staged may end by itself, and not once it is primary. Where none is, nothing of it changes.
+    let stillEnds = provider.replacement != .promotion
+    try record(.promoted, version: number) { credential in
+      try credential.promoteStaged(stillEnds: stillEnds, now: now)
+    }
     hasPromoted = true
   }
 
@@ -125,11 +129,13 @@ extension RotationRun {
     let expiries = debts.map { debt in
       (debt, pairs[debt].flatMap { pair in seen.others.first { $0.matches(pair) }?.expires })
     }
+    let end = seen.primary.expires
     try record(
       .verified, version: number, evidence.members,
       graceEnds: credential.leakedDebts.isEmpty ? now + credential.policy.grace : now
     ) { credential in
       for (debt, expires) in expiries { credential.setExpiry(of: debt, expires) }
+      if let end { credential.setExpiry(of: number, end) }
     }
     seenVerified = (seen, now)
   }

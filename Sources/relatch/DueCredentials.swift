@@ -61,7 +61,7 @@ extension Credential {
     guard byHand != nil else { return false }
     switch reason {
     case .delivery, .debt: return false
-    case .age, .exposed: return true
+    case .age, .ending, .exposed: return true
     case .leaked where isActiveLeaked: return true
     case .unfinished, .leaked:
       let state = try RotationJournal(view, of: self)?.machine.state

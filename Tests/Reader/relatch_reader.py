@@ -127,6 +127,10 @@ def due_moment(record):
         share = struct.unpack(">H", seed[:2])[0]
         early = duration(policy.get("jitter", "0s")) * share // 65536
         moments.append(milliseconds(active["created"]) + (duration(policy["max-age"]) - early) * 1000)
+    if record["rotation"] <= record.get("ended", 0) and "expires" in active:
+        end = milliseconds(active["expires"])
+        life = max(0, end - milliseconds(active["created"]))
+        moments.append(end - min(life // 4, 30 * 86_400_000))
     for delivery in record.get("deliveries", []):
         if delivery.get("on", "promoted") == "promoted" and delivery.get("delivered") != active["number"]:
             if "tried" in delivery:

@@ -1,3 +1,4 @@
+import Audit
 import Rotation
 import Sodium
 import Synchronization
@@ -15,6 +16,8 @@ final class FakeSystem: CredentialProvider {
     /// Refused, although they are there.
     var refused: Set<String> = []
     var made = 1
+    /// When it ends what it has made by itself, and which calls tell so: `stage`, `observe`.
+    var ends: (at: Timestamp, told: Set<String>)?
     /// How many looks after a pair was made show what was there before.
     var lag = 0
     var past: (accepted: [String], looks: Int) = ([], 0)
@@ -46,13 +49,13 @@ final class FakeSystem: CredentialProvider {
   }
 
   private static func observed(
-    _ id: String, _ place: ObservedPair.Place, isShown: Bool = true, isMarked: Bool = false
+    _ id: String, _ place: ObservedPair.Place, isShown: Bool = true, isMarked: Bool = false, ends: Timestamp? = nil
   ) throws(ProviderError) -> ObservedPair {
     do {
       let pair = try FakeProvider.pair(id)
       return ObservedPair(
         place: place, handle: "handle-\(id)", clientID: SharedSecret(try pair.clientID.clone()),
-        clientSecret: isShown ? SharedSecret(try pair.clientSecret.clone()) : nil, expires: nil, isMarked: isMarked)
+        clientSecret: isShown ? SharedSecret(try pair.clientSecret.clone()) : nil, expires: ends, isMarked: isMarked)
     } catch { throw ProviderError(.malformed, "no memory") }
   }
 
@@ -72,7 +75,8 @@ final class FakeSystem: CredentialProvider {
     if replacement == .cutOver {
       let found = stages.last { $0.id == newest }?.stage
       guard let active, found == .staged || found == nil && known.isStaging else {
-        return Observation(consumer: "one", primary: try Self.observed(newest, .primary), others: [])
+        return Observation(
+          consumer: "one", primary: try Self.observed(newest, .primary, ends: end(toldBy: "observe")), others: [])
       }
       others.append(try Self.observed(newest, .staged))
       return Observation(consumer: "one", primary: try Self.observed(active, .primary), others: others)
@@ -87,7 +91,12 @@ final class FakeSystem: CredentialProvider {
           id, stage == .previous || stage == .active ? .replaced : .staged, isShown: stage != nil,
           isMarked: stage == nil && marked.contains(id)))
     }
-    return Observation(consumer: "one", primary: try Self.observed(primary, .primary), others: others)
+    let end = end(toldBy: "observe")
+    return Observation(consumer: "one", primary: try Self.observed(primary, .primary, ends: end), others: others)
+  }
+
+  private func end(toldBy call: String) -> Timestamp? {
+    state.withLock { state in state.ends.flatMap { $0.told.contains(call) ? $0.at : nil } }
   }
 
   func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
@@ -99,7 +108,7 @@ final class FakeSystem: CredentialProvider {
       state.accepted = replacement == .cutOver ? [id] : state.accepted + [id]
       return id
     }
-    return try Self.observed(id, .staged)
+    return try Self.observed(id, .staged, ends: end(toldBy: "stage"))
   }
 
   func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}

@@ -251,6 +251,28 @@ struct ReplacementTests {
         ])
   }
 
+  // MARK: - An end
+
+  @Test(
+    "an active pair that ends by itself is known to, and is due in time without a greatest age",
+    arguments: [["stage"], ["observe"]], [Replacement.overlap, .cutOver])
+  func endsByItself(told: [String], _ replacement: Replacement) async throws {
+    let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(replacement))
+    let now = bench.now.withLock { $0 }
+    let end = now + .seconds(40 * 86_400)
+    system.state.withLock { $0.ends = (end, Set(told)) }
+    #expect(try await bench.run(at: system) == .settled(active: 2))
+    let credential = try await bench.credential()
+    let active = try #require(credential.version(in: .active))
+    #expect(active.number == 2 && active.expires == end)
+    #expect(credential.due == active.created + .milliseconds((end.milliseconds - active.created.milliseconds) * 3 / 4))
+    bench.now.withLock { $0 = now + .seconds(29 * 86_400) }
+    #expect(await bench.code(.scheduled, at: system) == .notDue)
+    bench.now.withLock { $0 = now + .seconds(31 * 86_400) }
+    #expect(try await bench.run(.scheduled, at: system) == .settled(active: 3))
+    try await bench.store.read { try VaultView($0).requireCurrent() }
+  }
+
   // MARK: - A look that is late
 
   @Test(

@@ -35,6 +35,21 @@ struct ScheduleTests {
     #expect(schedule.standing(of: credential, journal: nil, partners: { [] }, now: due) == .due(.age))
   }
 
+  @Test(
+    "a pair that its provider ends is due a quarter of its life before, and 30 days at most; or at its greatest age")
+  func ending() throws {
+    func standing(_ days: Int64, _ policy: [String: String] = [:], at day: Int64) throws -> RotationSchedule.Standing {
+      var credential = try credential(policy)
+      credential.setExpiry(of: 1, added + .seconds(days * 86_400))
+      return schedule.standing(of: credential, journal: nil, partners: { [] }, now: added + .seconds(day * 86_400))
+    }
+    #expect(try standing(40, at: 29) == .waiting(until: added + .seconds(30 * 86_400), .ending))
+    #expect(try standing(40, at: 30) == .due(.ending))
+    #expect(try standing(730, at: 699) == .waiting(until: added + .seconds(700 * 86_400), .ending))
+    #expect(try standing(40, ["max-age": "90d"], at: 30) == .due(.ending))
+    #expect(try standing(730, ["max-age": "90d"], at: 90) == .due(.age))
+  }
+
   @Test("jitter brings the moment forward, by the same share each time it is asked")
   func jitter() throws {
     let credential = try credential(["max-age": "90d", "jitter": "10d"])

@@ -47,6 +47,16 @@ import Testing
     #expect(credential.debts.map(\.number) == [1])
   }
 
+  @Test func theEndOfAStagedPairIsNotThatOfAPrimaryOne() throws {
+    for stillEnds in [false, true] {
+      var credential = make()
+      _ = try credential.addStaged(handle: nil, expires: Fixture.at(9), now: Fixture.at(1))
+      try credential.promoteStaged(stillEnds: stillEnds, now: Fixture.at(2))
+      #expect(credential.version(2)?.expires == (stillEnds ? Fixture.at(9) : nil))
+      #expect((credential.due != nil) == stillEnds)
+    }
+  }
+
   @Test func aVersionRetiresOnceAndTheActiveOneNever() throws {
     var credential = make()
     #expect(throws: VaultError(.notFound, "")) { try credential.retire(1, now: Fixture.at(1)) }

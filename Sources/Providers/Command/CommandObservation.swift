@@ -156,7 +156,7 @@ struct CommandObservation {
     var one = OneSecret(consumer: known.attempt, current: secret, expires: current[0].expires)
     if let old = listed.first(where: { $0.place == .replaced }) {
       let seen = try seen(old, .replaced, known)
-      if let secret = seen.clientSecret { one.replaced = (secret, seen.handle) }
+      if let secret = seen.clientSecret { one.replaced = (secret, seen.handle, seen.expires) }
     }
     return try one.observation(known)
   }

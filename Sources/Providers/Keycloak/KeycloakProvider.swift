@@ -101,7 +101,7 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, Admin
     do {
       let rotated = try await call.send(.get, server.path("\(secretPath)/rotated"))
       if !rotated.isEmpty, let value = rotated.secret(try rotated.json(mayHaveActed: false)["value"]) {
-        one.replaced = (value, "rotated")
+        one.replaced = (value, "rotated", nil)
       }
     } catch  where error.code == .notFound || error.status == 400 {
       // No rotated secret, or a server that does not rotate.

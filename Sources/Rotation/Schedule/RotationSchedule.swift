@@ -11,7 +11,7 @@ package struct RotationSchedule: Sendable {
     case waiting(until: Timestamp, Reason)
     /// It would be due, and something stands in the way; until then, if that is known.
     case held(until: Timestamp?, Obstacle)
-    /// Its policy sets no age, and nothing else asks for it.
+    /// Its policy sets no age, its provider no end, and nothing else asks for it.
     case unscheduled
 
     package var isDue: Bool { if case .due = self { true } else { false } }
@@ -20,6 +20,8 @@ package struct RotationSchedule: Sendable {
   package enum Reason: String, Sendable {
     /// The active pair reaches its greatest age.
     case age
+    /// The provider ends the active pair by itself before long.
+    case ending
     /// Someone who may no longer open the credential could open its active pair.
     case exposed
     /// The active pair leaked.
@@ -32,10 +34,10 @@ package struct RotationSchedule: Sendable {
     case delivery
 
     /// Whether it asks for a new pair, rather than for the end of what was begun.
-    package var isForNewPair: Bool { self == .age || self == .exposed || self == .leaked }
+    package var isForNewPair: Bool { isHeldBack || self == .leaked }
 
     /// Whether windows and partners count.
-    var isHeldBack: Bool { self == .age || self == .exposed }
+    var isHeldBack: Bool { self == .age || self == .ending || self == .exposed }
   }
 
   package enum Obstacle: Hashable, Sendable {
@@ -108,7 +110,7 @@ package struct RotationSchedule: Sendable {
     guard let moment = deliveryMoment(of: credential, journal: journal) else { return standing }
     switch standing {
     // It delivers its own pair.
-    case .due(.age), .due(.exposed), .due(.leaked), .due(.unfinished): return standing
+    case .due(.age), .due(.ending), .due(.exposed), .due(.leaked), .due(.unfinished): return standing
     case _ where moment <= now: return .due(.delivery)
     case .due: return .held(until: moment, .undelivered)
     case .waiting(let until, _) where until <= moment: return standing
@@ -174,7 +176,7 @@ package struct RotationSchedule: Sendable {
     guard !credential.isTransferred else { return nil }
     if let leak = credential.leak, credential.isActiveLeaked { return (leak.since, .leaked) }
     if let exposure = credential.exposure { return (exposure.since, .exposed) }
-    return ageLimit(of: credential).map { ($0, .age) }
+    return ageLimit(of: credential).map { ($0, credential.ageLimit == credential.endLimit ? .ending : .age) }
   }
 
   /// A leak is tried again after this at the latest, unless the provider asked to be left alone for longer.
@@ -212,7 +214,7 @@ package struct RotationSchedule: Sendable {
     return (max(pauseEnds, journal.leftAloneUntil ?? pauseEnds), .attempts(attempts))
   }
 
-  /// When the active pair is to be replaced; nil without a greatest age. Never within `Policy.leastAge` of its making: records of
+  /// When the active pair is to be replaced; nil without a greatest age or an end. Never within `Policy.leastAge` of its making: records of
   /// before that was asked of policies may hold one by which a new pair would be due at once.
   package func ageLimit(of credential: Credential) -> Timestamp? {
     guard let limit = credential.ageLimit, let active = credential.version(in: .active) else { return nil }

@@ -2,10 +2,21 @@ package import Audit
 import Sodium
 
 extension Credential {
-  /// When the active pair is to be replaced: its age is that of the value, counted from when the provider made it. Jitter
-  /// brings the moment forward, by a share that depends on the version alone, so that asking again never moves it. Nil
-  /// without a greatest age.
-  package var ageLimit: Timestamp? {
+  /// When the active pair is to be replaced: at its greatest age, and in time before the provider ends it. Nil if there is
+  /// neither.
+  package var ageLimit: Timestamp? { [greatestAge, endLimit].compactMap { $0 }.min() }
+
+  /// From when on the active pair is to be replaced because the provider ends it by itself: a quarter of its life before, and
+  /// 30 days at most. Nil if it has not said so.
+  package var endLimit: Timestamp? {
+    guard transfer == nil, let active = version(in: .active), let end = active.expires else { return nil }
+    let quarter = max(0, end.milliseconds - active.created.milliseconds) / 4
+    return end + .milliseconds(-min(quarter, 30 * 86_400_000))
+  }
+
+  /// When the active pair reaches its greatest age, counted from when the provider made it. Jitter brings the moment forward,
+  /// by a share that depends on the version alone, so that asking again never moves it.
+  private var greatestAge: Timestamp? {
     guard let greatest = policy.maxAge, let active = version(in: .active), transfer == nil else { return nil }
     guard policy.jitter > .zero else { return active.created + greatest }
     let seed = SHA256.hash(id.bytes + Array("jitter \(active.number)".utf8)).bytes

@@ -133,16 +133,16 @@ package struct Credential: Hashable, Sendable {
     return number
   }
 
-  /// Makes the staged version active, and the active one previous.
-  package mutating func promoteStaged(now: Timestamp) throws(VaultError) {
+  /// Makes the staged version active, and the active one previous. `stillEnds` says that the provider ends a primary pair by
+  /// itself as it does a staged one; else its end is forgotten.
+  package mutating func promoteStaged(stillEnds: Bool = false, now: Timestamp) throws(VaultError) {
     guard let staged = versions.firstIndex(where: { $0.stage == .staged }) else {
       throw VaultError(.notFound, "\(name) has no staged version to promote")
     }
     for index in versions.indices where versions[index].stage == .active { versions[index].enter(.previous, now: now) }
     versions[staged].enter(.active, now: now)
     if let exposure, versions[staged].number > exposure.version { self.exposure = nil }
-    // What a provider ends after a time is a staged or a replaced pair, never its primary one.
-    versions[staged].expires = nil
+    if !stillEnds { versions[staged].expires = nil }
   }
 
   /// Counts `step` of the newest rotation, which is the next one: 0 begins a rotation. Throws `alreadyExists` otherwise.

@@ -213,7 +213,7 @@ extension PlanSubject {
   /// What the schedule would do now, in one word.
   fileprivate var action: String {
     switch standing {
-    case .due(.age), .due(.exposed): "rotate"
+    case .due(.age), .due(.ending), .due(.exposed): "rotate"
     case .due(.leaked): "revoke"
     case .due(.unfinished): "continue"
     case .due(.debt): "retire"
@@ -231,7 +231,7 @@ extension PlanSubject {
     let next = (credential.versions.last?.number ?? 0) + 1
     let owed = credential.debts.map { String($0.number) }.joined(separator: ", ")
     switch standing {
-    case .due(.age), .due(.exposed):
+    case .due(.age), .due(.ending), .due(.exposed):
       return
         "version \(next) would be staged, proved and promoted; version \(activeNumber) is then left alone for \(grace)"
     case .due(.leaked):

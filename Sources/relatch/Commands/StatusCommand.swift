@@ -121,6 +121,7 @@ struct Standing: Sendable {
     } else if let active, active.created < active.since {
       lines[0] += ", made \((now - active.created).words) ago"
     }
+    if let end = active?.expires, !credential.isTransferred { lines[0] += "; the provider ends it at \(end)" }
     if !isReconciled {
       lines.append(
         "  the vault was restored from a backup, and this not compared with the provider since:"
@@ -208,6 +209,7 @@ struct Standing: Sendable {
       members["age"] = .integer(Int(clamping: max(0, (now - active.created).components.seconds)))
       members["created"] = .string(active.created.description)
     }
+    if let end = credential.version(in: .active)?.expires { members["expires"] = .string(end.description) }
     if let limit = RotationSchedule.system.ageLimit(of: credential) {
       members["age_limit"] = .string(limit.description)
     }

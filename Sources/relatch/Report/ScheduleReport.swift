@@ -33,6 +33,9 @@ extension RotationSchedule.Reason {
   fileprivate func text(of credential: Credential) -> String {
     switch self {
     case .age: "the active pair reaches its greatest age"
+    case .ending:
+      "the provider ends the active pair by itself"
+        + (credential.version(in: .active)?.expires.map { " at \($0)" } ?? "")
     case .exposed: credential.exposure?.text ?? "it is exposed"
     case .leaked: "its active pair leaked\(credential.leak.map { ", reported at \($0.since)" } ?? "")"
     case .unfinished: "a rotation is not finished"
