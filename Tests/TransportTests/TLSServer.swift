@@ -48,6 +48,7 @@ struct ProgramFailure: Error { let arguments: [String] }
 final class Program: Sendable {
   static let openssl = find("openssl")
   static let nginx = find("nginx")
+  static let python = find("python3")
 
   private let id: pid_t
 
