@@ -101,6 +101,8 @@ static void prepare_tls(const char *version) {
 }
 
 static int load(void) {
+  // Whatever it names would get the keys of every connection, in clear, from libcurl or the TLS library below it.
+  unsetenv("SSLKEYLOGFILE");
   void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
   if (!library) return CCURL_LIBRARY_MISSING;
   atomic_store(&loaded, true);

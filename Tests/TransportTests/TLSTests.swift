@@ -47,6 +47,19 @@ struct TLSTests {
     #expect(error.description.hasSuffix("nothing was sent"), sourceLocation: sourceLocation)
   }
 
+  @Test func `the keys of connections are left in no file, though the environment names one`() async throws {
+    let server = try await serve("server")
+    await #expect(processExitsWith: .success) {
+      [url = server.endpoint.url as String, authority = bench.authority as String] in
+      let file = authority + ".keys"
+      setenv("SSLKEYLOGFILE", file, 1)
+      let transport = CurlTransport(TransportConfiguration(caFile: authority))
+      let response = try await transport.send(HTTPRequest(.get, try Endpoint(url)))
+      #expect(response.status == 200)
+      #expect(!FileManager.default.fileExists(atPath: file))
+    }
+  }
+
   @Test(arguments: [["-tls1_2"], ["-tls1_3"]])
   func `a certificate of the given authority is trusted`(_ version: [String]) async throws {
     let server = try await serve("server", version[0])
