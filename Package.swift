@@ -128,7 +128,8 @@ let package = Package(
     .testTarget(name: "JSONTests", dependencies: ["JSON", "Sodium"], swiftSettings: strict),
     .testTarget(name: "AuditTests", dependencies: ["Audit", "JSON", "Sodium", "Storage"], swiftSettings: strict),
     .testTarget(
-      name: "ProcessTests", dependencies: ["relatch", "CSystem", "Age", "Audit", "Rotation", "Sodium", "Storage", "Vault"],
+      name: "ProcessTests",
+      dependencies: ["relatch", "CSystem", "Age", "Audit", "Rotation", "Sodium", "Storage", "Vault"],
       swiftSettings: strict),
     .testTarget(name: "LayerTests", swiftSettings: strict),
     .testTarget(

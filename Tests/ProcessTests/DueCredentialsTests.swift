@@ -22,8 +22,10 @@ struct DueCredentialsTests {
       let (id, secret) = (Array("id of \(name)".utf8), Array("secret of \(name)".utf8))
       let pair = Pair(
         clientID: try SecretBytes(copying: id.span.bytes), clientSecret: try SecretBytes(copying: secret.span.bytes))
+      let settings = ["url": "https://crm.example", "app": "0xI000000000001"]
       _ = try await vault.add(
-        name: name, provider: "salesforce", settings: ["url": "https://crm.example", "app": "0xI000000000001"], policy: Policy(), admin: name, pair: pair, now: Self.now)
+        name: name, provider: "salesforce", settings: settings, policy: Policy(), admin: name, pair: pair, now: Self.now
+      )
     }
     return vault
   }
