@@ -12,20 +12,33 @@ extension RotationRun {
     guard let active = pairs[activeNumber] else {
       throw RotationError(.corruptJournal, "\(name): the active pair is missing")
     }
-    // A replaced pair that a person wants cut off is no obstacle: it is deleted under the intent to stage.
+    // What is cut off is no obstacle: it is deleted under the intent to stage.
     let slot = RotationSlot(seen, known: pairs)
-    let isCutOff =
-      switch slot {
-      case .foreignReplaced: replacesPrevious || credential.leak != nil
-      case .foreignStaged: credential.leak != nil
-      case .free, .ours: false
-      }
+    let left = Observation(
+      consumer: seen.consumer, primary: seen.primary, others: seen.others.filter { !mayCutOff($0) && !endsByItself($0) }
+    )
     if let obstacle = StagingObstacle(primaryOf: seen, active: active, number: activeNumber)
-      ?? (isCutOff ? nil : StagingObstacle(slot, of: name))
+      ?? StagingObstacle(RotationSlot(left, known: pairs), of: name)
     {
       throw obstacle.error(of: name)
     }
-    try await asking(.stage, isCutOff ? ["cut_off": .string(slot.word)] : [:]) {
+    var fields: [String: JSONValue] = [:]
+    let cutOff = seen.others.filter { $0.place != .expired && mayCutOff($0) }
+    if slot != .free, !cutOff.isEmpty { fields["cut_off"] = .string(slot.word) }
+    // Law 3: one of ours that should have been deleted before may be the only one that works.
+    if !isContaining, cutOff.contains(where: isOurs) {
+      do { _ = try await ask { try await self.provider.grant(active) } } catch let error as ProviderError {
+        guard error.code == .refused else { return try await pauseOrThrow(error, .stage) }
+        throw RotationError(
+          .provider(.refused),
+          "\(name): version \(activeNumber), the active one, is refused: the replaced pair in the slot is not deleted",
+          hint: credential.leak == nil
+            ? "it may be the only one that works: `relatch plan \(name)` looks at both"
+            : "`relatch revoke --contain \(name)` deletes it all the same: nothing may be accepted for a while")
+      }
+      fields["accepted"] = .integer(Int(clamping: activeNumber))
+    }
+    try await asking(.stage, fields) {
       // What was deleted took time: a run that lost its lease meanwhile must not stage.
       if try await self.clearSlot(seen) { try await self.keepAlive() }
       return try await self.provider.stage(seen)
@@ -50,13 +63,22 @@ extension RotationRun {
     return hasDeleted
   }
 
-  /// Whether what is in the slot may be deleted there, to make room. A pair of the vault's is retired instead.
+  private func isOurs(_ other: ObservedPair) -> Bool { pairs.values.contains { other.matches($0) } }
+
+  /// Whether `other` is a replaced pair that ends as the new one is made.
+  private func endsByItself(_ other: ObservedPair) -> Bool {
+    provider.replacement == .cutOver && other.place == .replaced && isOurs(other) && replacesPrevious
+  }
+
+  /// Whether what is in the slot may be deleted there, to make room. A pair of the vault's is one that was not deleted when it
+  /// was retired, or could not be retired: it stays a debt until it is refused.
   private func mayCutOff(_ other: ObservedPair) -> Bool {
     if other.place == .expired { return true }
-    let isOurs = pairs.values.contains { other.matches($0) }
+    let isOurs = isOurs(other)
     if other.isLitter, !isOurs { return true }
     switch other.place {
-    case .replaced: return replacesPrevious || credential.leak != nil && !isOurs
+    case .replaced where isOurs: return replacesPrevious && provider.replacement != .cutOver
+    case .replaced: return replacesPrevious || credential.leak != nil
     // Whoever knows an administrator's pair may have staged it, to hold the slot.
     case .staged: return credential.leak != nil && !isOurs
     case .primary, .expired: return false

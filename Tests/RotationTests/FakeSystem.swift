@@ -15,6 +15,8 @@ final class FakeSystem: CredentialProvider {
     var listed: Set<String> = []
     /// Refused, although they are there.
     var refused: Set<String> = []
+    /// Whether, with cut-over, what was replaced goes on until it is deleted or the next one is made.
+    var keepsReplaced = false
     var made = 1
     /// When it ends what it has made by itself, and which calls tell so: `stage`, `observe`.
     var ends: (at: Timestamp, told: Set<String>)?
@@ -74,11 +76,14 @@ final class FakeSystem: CredentialProvider {
     var others: [ObservedPair] = []
     if replacement == .cutOver {
       let found = stages.last { $0.id == newest }?.stage
+      let replaced = accepted.dropLast()
       guard let active, found == .staged || found == nil && known.isStaging else {
+        for id in replaced { others.append(try Self.observed(id, .replaced)) }
         return Observation(
-          consumer: "one", primary: try Self.observed(newest, .primary, ends: end(toldBy: "observe")), others: [])
+          consumer: "one", primary: try Self.observed(newest, .primary, ends: end(toldBy: "observe")), others: others)
       }
       others.append(try Self.observed(newest, .staged))
+      for id in replaced where id != active { others.append(try Self.observed(id, .replaced)) }
       return Observation(consumer: "one", primary: try Self.observed(active, .primary), others: others)
     }
     let staged = stages.last { $0.stage == .staged && accepted.contains($0.id) }?.id
@@ -105,7 +110,8 @@ final class FakeSystem: CredentialProvider {
       state.made += 1
       state.past = (state.accepted, state.lag)
       let id = "id-\(state.made)"
-      state.accepted = replacement == .cutOver ? [id] : state.accepted + [id]
+      let left = replacement == .cutOver ? state.accepted.suffix(state.keepsReplaced ? 1 : 0) : state.accepted[...]
+      state.accepted = left + [id]
       return id
     }
     return try Self.observed(id, .staged, ends: end(toldBy: "stage"))

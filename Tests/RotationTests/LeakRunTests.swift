@@ -115,6 +115,44 @@ struct LeakRunTests {
     #expect(bench.provider.state.withLock { $0.refused } == ["id-1", "id-2"])
   }
 
+  @Test("is not held up by a replaced pair that was not deleted when it should have been")
+  func deletedAgain() async throws {
+    let (bench, _) = try await bench(["grace": "1h"])
+    _ = try await bench.run()
+    let asked = Counter()
+    bench.provider.state.withLock { state in
+      state.trouble = { [unowned bench] call throws(ProviderError) in
+        let lies = call.hasPrefix("delete") && asked.next() == 1
+        bench.provider.state.withLock { $0.lies = lies }
+      }
+    }
+    #expect(try await bench.run(Self.leak()) == .settled(active: 3))
+    #expect(bench.provider.state.withLock { $0.refused } == ["id-1", "id-2"])
+    let intended = try await events(bench).last { $0.event == "rotation.stage.intended" }
+    #expect(intended?.details["cut_off"] == "replaced" && intended?.details["accepted"] == 2)
+    #expect(try await bench.credential().leak == nil)
+  }
+
+  @Test("cuts no replaced pair off while the active one is refused, unless that is to be contained")
+  func onlyOneThatWorks() async throws {
+    let (bench, _) = try await bench(["grace": "1h"])
+    _ = try await bench.run()
+    let asked = Counter()
+    bench.provider.state.withLock { state in
+      state.trouble = { [unowned bench] call throws(ProviderError) in
+        let lies = call.hasPrefix("delete") && asked.next() == 1
+        bench.provider.state.withLock { state in
+          state.lies = lies
+          // From then on.
+          if lies { state.refused.insert("id-2") }
+        }
+      }
+    }
+    #expect(await bench.code(Self.leak()) == .provider(.refused))
+    #expect(bench.provider.calls.count { $0.hasPrefix("delete") } == 1)
+    #expect(try await bench.run(Self.leak(containing: true)) == .settled(active: 3))
+  }
+
   @Test("takes no pair that it finds staged, although staging was asked for: it is deleted, and another is staged")
   func strangersPair() async throws {
     let (bench, _) = try await bench()

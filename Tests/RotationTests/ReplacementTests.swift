@@ -381,4 +381,24 @@ struct ReplacementTests {
     #expect(credential.leak == nil && credential.debts.isEmpty)
     try await bench.store.read { try VaultView($0).requireCurrent() }
   }
+
+  @Test("a replaced pair that goes on for a time does not keep the one that leaked from being replaced")
+  func replacedGoesOn() async throws {
+    let (bench, system) = (try await Bench(), FakeSystem(.cutOver))
+    system.state.withLock { $0.keepsReplaced = true }
+    let grants = Counter()
+    system.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        guard call == "grant id-2" else { return }
+        guard grants.next() == 1 else { throw ProviderError(.notPermitted, "not now") }
+      }
+    }
+    #expect(await bench.code(at: system) == .outstanding)
+    #expect(try await bench.state() == .promoted)
+    fail(in: system)
+    #expect(system.state.withLock { $0.accepted } == ["id-1", "id-2"])
+    #expect(try await bench.run(leak(upTo: 2), at: system) == .settled(active: 3))
+    #expect(system.state.withLock { $0.accepted } == ["id-3"])
+    #expect(try await bench.credential().debts.isEmpty)
+  }
 }
