@@ -125,6 +125,7 @@ extension RotationRun {
       other.place == .staged && !pairs.values.contains { other.matches($0) }
     }
     guard let made = unknown.first(where: \.isMarked) ?? unknown.first else {
+      if let until = stagingMayActUntil { return try await waitForStaging(until: until) }
       return try await didNotHappen(.stage, "not-found")
     }
     try requireActivePrimary(seen, "nothing is adopted")
@@ -152,6 +153,34 @@ extension RotationRun {
       return try await didNotHappen(.stage, reason)
     }
     try save(made)
+  }
+
+  /// How long a request to stage whose answer was lost is taken for one that may still act, where that ends the active pair.
+  static let stagingMayActFor = Duration.seconds(600)
+
+  /// Until when the request to stage may still act and end the active pair, for all that is known; nil if that time is over, or
+  /// does not matter. Another one before that, and the first would end what the second has made.
+  private var stagingMayActUntil: Timestamp? {
+    guard provider.replacement == .cutOver, !isContaining, let asked = journal?.stagingIntended else { return nil }
+    let until = asked + Self.stagingMayActFor
+    // A clock that was far ahead as it was asked does not lengthen it.
+    return until > now && asked <= now + Self.stagingMayActFor ? until : nil
+  }
+
+  /// Has it looked at again, a few times by the run that asked; throws then, and leaves the state as it is, so that what acts
+  /// later is still taken for what was asked for.
+  private func waitForStaging(until: Timestamp) async throws {
+    let asked = lastAsked?.step == .stage ? lastAsked : nil
+    if let asked, retriesLeft > 0, asked.trouble?.outlastsRun != true {
+      retriesLeft -= 1
+      return try await pause(transientBackoff.next(timing.randomness, asked: asked.trouble?.retryAfter))
+    }
+    let found = asked?.trouble.map { "\($0)" } ?? "no new pair is there"
+    throw RotationError(
+      asked?.trouble.map { .provider($0.code) } ?? .unresolved,
+      "\(name): \(RotationStep.stage.rawValue): \(found); what was asked for may still be made, and ends version \(activeNumber) then",
+      hint: asked?.trouble?.hint ?? "nothing is lost: run the same command again, from \(until) on at the latest",
+      retryAfter: asked?.trouble?.retryAfter)
   }
 
   private func clearUpPromote(_ first: Observation) async throws {

@@ -98,7 +98,7 @@ extension RotationRun {
   /// Gives up a staged pair that leaked before it could become active. What was asked for and not answered is found out
   /// first: the pair may be there, or be primary already.
   private func giveUpLeakedPair() async throws {
-    if journal?.machine.state == .staging { try await clearUp(.stage) }
+    while journal?.machine.state == .staging { try await clearUp(.stage) }
     guard credential.isStagedLeaked else { return }
     while let state = journal?.machine.state, credential.isStagedLeaked {
       switch state {

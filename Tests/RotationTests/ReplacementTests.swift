@@ -217,6 +217,72 @@ struct ReplacementTests {
     #expect(system.state.withLock { $0.accepted } == ["id-2"])
   }
 
+  // MARK: - A request that acts late
+
+  /// A system whose first request to stage is given up, and has not acted.
+  private func slow() async throws -> (Bench, FakeSystem) {
+    let (bench, system) = (try await Bench(), FakeSystem(.cutOver))
+    let asked = Counter()
+    system.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        guard call == "stage", asked.next() == 1 else { return }
+        throw ProviderError(.unreachable, "no answer in time", mayHaveActed: true)
+      }
+    }
+    return (bench, system)
+  }
+
+  @Test("what ends the old pair is waited for by the run that asked", arguments: [1, 3])
+  func actsLate(looks: Int) async throws {
+    let (bench, system) = try await slow()
+    let trouble = system.state.withLock { $0.trouble }
+    let seen = Counter()
+    system.state.withLock { state in
+      state.trouble = { [unowned system] call throws(ProviderError) in
+        if call == "observe", system.calls.contains("stage"), seen.next() == looks + 1 {
+          system.state.withLock { $0.accepted = ["id-9"] }
+        }
+        try trouble(call)
+      }
+    }
+    guard case .promoted(active: 2, previous: [1], _) = try await bench.run(at: system) else {
+      Issue.record("not promoted")
+      return
+    }
+    #expect(system.state.withLock { $0.accepted } == ["id-9"])
+    #expect(system.calls.count { $0 == "stage" } == 1)
+  }
+
+  @Test("what ends the old pair is not asked for again before a while has passed", arguments: [true, false])
+  func actsMuchLater(acts: Bool) async throws {
+    let (bench, system) = try await slow()
+    #expect(await bench.code(at: system) == .provider(.unreachable))
+    #expect(try await bench.state() == .staging)
+    for goal in [RotationRunner.Goal.rotate, .abort, .resume] {
+      bench.now.withLock { $0 = $0 + .seconds(120) }
+      #expect(await bench.code(goal, at: system) == .unresolved, "\(goal)")
+      #expect(try await bench.state() == .staging)
+    }
+    if acts { system.state.withLock { $0.accepted = ["id-9"] } }
+    bench.now.withLock { $0 = $0 + .seconds(3600) }
+    guard case .promoted(active: 2, previous: [1], _) = try await bench.run(at: system) else {
+      Issue.record("not promoted")
+      return
+    }
+    #expect(system.state.withLock { $0.accepted } == [acts ? "id-9" : "id-2"])
+    #expect(system.calls.count { $0 == "stage" } == (acts ? 1 : 2))
+  }
+
+  @Test("a containment does not wait for what may still act")
+  func containmentWaitsForNothing() async throws {
+    let (bench, system) = try await slow()
+    #expect(await bench.code(at: system) == .provider(.unreachable))
+    let goal = RotationRunner.Goal.revoke(
+      Revocation(incident: "2026-01-01-0f0f0f", reason: "a test", isContainment: true))
+    #expect(try await bench.run(goal, at: system) == .settled(active: 2))
+    #expect(system.state.withLock { $0.accepted } == ["id-2"])
+  }
+
   // MARK: - Proofs
 
   @Test("a pair that is the only one left is proved anew before it is active, however it was proved before")
