@@ -19,7 +19,7 @@ package final class OfferedPair: Hashable, Sendable {
 extension RotationRun {
   /// Makes the provider's primary pair the active one. It is read from the provider, unless it is `offered`.
   ///
-  /// Nothing is journalled before it was granted a token. Throws `foreignPrimary` if it is one that the vault has, or another
+  /// One that was given up here, and is not removed yet, is saved anew. Nothing is journalled before it was granted a token. Throws `foreignPrimary` if it is one that the vault has, or another
   /// than the one offered; `nothingUnfinished` if it is the active one; `held` if a rotation is under way whose pair is there.
   /// Where a provider accepts many alike, what is offered is taken over from beside the active one.
   func adopt(_ offered: OfferedPair?) async throws -> RotationOutcome {
@@ -36,6 +36,9 @@ extension RotationRun {
         hint: error.hint ?? "`relatch adopt \(name) --stdin` takes the pair from standard input",
         retryAfter: error.retryAfter)
     }
+    let givenUp = givenUp(in: seen, offered)
+    // It is what a stranger's would be, from here on.
+    if let givenUp { pairs[givenUp] = nil }
     let made: ObservedPair
     if let offered, let beside = try await accepted(offered, beside: seen) {
       made = beside
@@ -47,14 +50,14 @@ extension RotationRun {
         throw isNotPrimary
       }
       try requireStranger(seen)
-      try requireOutlived(seen)
+      if givenUp == nil { try requireOutlived(seen) }
       made = try await primary(seen, offered)
     }
     let pair = try Pair(clientID: made.clientID.secret.clone(), clientSecret: secret(of: made))
     do { _ = try await ask { try await self.provider.grant(pair) } } catch let error as ProviderError {
       throw RotationError(error, while: "adopting the primary pair", name)
     }
-    try await giveUpOutlived()
+    if let givenUp { try markTakenBack(givenUp) } else { try await giveUpOutlived() }
     if credential.leak != nil { try await noteAdopted() }
     isAdopting = true
     try await begin()
@@ -109,6 +112,25 @@ extension RotationRun {
     try await markDiscarded(number, refusedAs: refusalOfDiscarded(number, pair))
   }
 
+  /// The staged version that was given up, if a person now says that it is in use: it is primary there, or is the one `offered`.
+  private func givenUp(in seen: Observation, _ offered: OfferedPair?) -> UInt64? {
+    guard journal?.machine.state == .rejected || journal?.machine.state == .discarding,
+      let number = credential.version(in: .staged)?.number, let pair = pairs[number]
+    else { return nil }
+    if seen.primary.matches(pair) { return number }
+    guard let offered, let other = seen.others.first(where: { $0.matches(pair) }) else { return nil }
+    return other.matches(offered.pair) ? number : nil
+  }
+
+  /// Ends the rotation of a pair that was given up and is taken over as another version: nothing is asked of the provider.
+  private func markTakenBack(_ number: UInt64) throws {
+    if journal?.machine.state == .rejected { try record(.intended(.discard), version: number) }
+    let now = timing.now()
+    try record(.discarded, version: number, ["reason": RotationJournal.adopted]) { credential in
+      try credential.retire(number, now: now)
+    }
+  }
+
   private func requireStranger(_ seen: Observation) throws {
     guard let (number, _) = pairs.first(where: { seen.primary.matches($0.value) }) else { return }
     guard credential.version(in: .staged) == nil else { throw isUnderWay }
@@ -128,7 +150,7 @@ extension RotationRun {
       !pairs.values.contains(where: { other.matches($0) })
     else { return nil }
     guard provider.replacement == .overlap else { throw isNotPrimary }
-    guard credential.version(in: .staged) == nil else { throw isUnderWay }
+    if let staged = credential.version(in: .staged)?.number, pairs[staged] != nil { throw isUnderWay }
     try await requireNoneMadeSince(beside: offered, seen)
     return ObservedPair(
       place: .staged, handle: other.handle, clientID: SharedSecret(try offered.pair.clientID.clone()),

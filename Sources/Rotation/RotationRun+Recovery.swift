@@ -251,7 +251,8 @@ extension RotationRun {
       throw RotationError(
         .foreignPrimary, "\(name): version \(number) was given up, and is the provider's primary pair",
         hint:
-          "someone promoted it elsewhere: make version \(activeNumber) primary again, and the next run removes this one"
+          "someone promoted it elsewhere: `relatch adopt \(name)` takes it over; or make version \(activeNumber) primary"
+          + " again, and the next run removes this one"
       )
     }
     if !provider.endsActiveFirst { try requireActivePrimary(seen, "nothing is given up") }

@@ -211,15 +211,20 @@ actor RotationRun {
     throw RotationError(.nothingUnfinished, "\(name): no rotation is unfinished")
   }
 
-  /// Fails if the staged pair may be the one in use: it is being adopted, or is the only one there is, because it ended the old one.
+  /// Fails if the staged pair may be the one in use: it is primary there, is being adopted, or is the only one there is, because it
+  /// ended the old one.
   private func requireUnused() async throws {
-    guard provider.replacement == .cutOver || journal?.isAdopted == true else { return }
     let (number, pair) = try pair(in: .staged)
     let seen = try await observe(for: .discard)
     if isAdoptedInUse(pair, seen) {
       throw RotationError(
         .promotedAlready, "\(name): version \(number) is being adopted, and is in use: there is nothing to give up",
         hint: "`relatch resume \(name)` finishes the rotation; if the pair is not in use, end it at the provider first")
+    }
+    if seen.primary.matches(pair) {
+      throw RotationError(
+        .promotedAlready, "\(name): version \(number) is the provider's primary pair: there is nothing left to give up",
+        hint: "`relatch resume \(name)` finishes the rotation")
     }
     guard provider.replacement == .cutOver else { return }
     // What is shown may be old.

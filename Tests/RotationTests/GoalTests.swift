@@ -1,4 +1,5 @@
 import Audit
+import JSON
 import Rotation
 import Synchronization
 import Testing
@@ -93,6 +94,50 @@ struct GoalTests {
       Issue.record("expected the rotation to be finished")
       return
     }
+  }
+
+  @Test("a pair that someone else has promoted cannot be given up", arguments: ["grant id-2", "promote"])
+  func abortPromotedElsewhere(call: String) async throws {
+    let bench = try await stopped(at: call)
+    bench.provider.state.withLock { state in
+      state.primary = "id-2"
+      state.slot = ("id-1", .replaced)
+    }
+    #expect(await bench.code(.abort) == .promotedAlready)
+    #expect(try await bench.journal(1).allSatisfy { $0.event != "rotation.abandoned" })
+    guard case .promoted(active: 2, previous: [1], _) = try await bench.run(.resume) else {
+      Issue.record("expected version 2 to be promoted")
+      return
+    }
+  }
+
+  @Test("a pair that was given up and is primary after all is adopted, and not deleted", arguments: [true, false])
+  func adoptGivenUp(isLost: Bool) async throws {
+    let bench = try await stopped(at: "grant id-2")
+    bench.provider.state.withLock { state in
+      state.trouble = { [unowned bench] asked throws(ProviderError) in
+        guard asked.hasPrefix("delete") || isLost && bench.provider.calls.contains(where: { $0.hasPrefix("delete") })
+        else { return }
+        throw ProviderError(.notPermitted, "not now", mayHaveActed: isLost)
+      }
+    }
+    #expect(await bench.code(.abort) != nil)
+    #expect(try await bench.state() == (isLost ? .discarding : .rejected))
+    bench.provider.state.withLock { state in
+      state.trouble = { _ throws(ProviderError) in }
+      state.primary = "id-2"
+      state.slot = ("id-1", .replaced)
+    }
+    for goal in [RotationRunner.Goal.resume, .rotate, .abort] { #expect(await bench.code(goal) == .foreignPrimary) }
+    let goal = RotationRunner.Goal.adopt(OfferedPair(try FakeProvider.pair("id-2")))
+    guard case .promoted(active: 3, previous: [1], _) = try await bench.run(goal) else {
+      Issue.record("expected it to be adopted")
+      return
+    }
+    #expect(bench.provider.calls.count { $0.hasPrefix("delete") } == 1)
+    #expect(try await bench.credential().version(2)?.stage == .retired)
+    #expect(try await bench.journal(1).last?.details["reason"] == "adopted")
+    #expect(try await bench.run(.retire) == .settled(active: 3))
   }
 
   @Test("replacing the previous pair ends its grace, sees it refused, and only then begins")

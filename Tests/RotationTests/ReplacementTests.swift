@@ -217,6 +217,24 @@ struct ReplacementTests {
     #expect(system.state.withLock { $0.accepted } == ["id-2"])
   }
 
+  @Test("a pair that was given up, and that a person says is in use, is adopted without being deleted")
+  func adoptedAfterGivenUp() async throws {
+    let (bench, system) = (try await Bench(), FakeSystem(.overlap))
+    fail("grant id-2", in: system)
+    #expect(await bench.code(at: system) == .provider(.notPermitted))
+    fail("delete", in: system)
+    #expect(await bench.code(.abort, at: system) != nil)
+    #expect(try await bench.state() == .rejected)
+    fail(in: system)
+    guard case .promoted(active: 3, previous: [1], _) = try await bench.run(offer("id-2"), at: system) else {
+      Issue.record("not adopted")
+      return
+    }
+    #expect(try await bench.credential().version(2)?.stage == .retired)
+    #expect(try await bench.journal(1).last?.details["reason"] == "adopted")
+    #expect(system.state.withLock { $0.accepted } == ["id-1", "id-2"])
+  }
+
   // MARK: - A request that acts late
 
   /// A system whose first request to stage is given up, and has not acted.
