@@ -184,14 +184,18 @@ package struct VaultView {
     return wrapped
   }
 
-  /// `names`, and those that the credentials of these names administer: who has an administrator's pair can read the pairs
-  /// of what it administers at the provider. By name.
+  /// `names`, and those that the credentials of these names administer, however long the chain: who has an administrator's
+  /// pair can read the pairs of what it administers at the provider. By name.
   func withAdministered(_ names: [String]) throws -> [String] {
     guard !names.isEmpty else { return [] }
-    let all = try self.names()
+    var reached = Set(names)
     // One that is damaged is nobody's to rotate: it stands in the way of nothing here.
-    let administered = all.filter { name in (try? credential(name)).map { names.contains($0.admin) } ?? false }
-    return Set(names + administered).sorted()
+    let others = try self.names().compactMap { try? credential($0) }.filter { !reached.contains($0.name) }
+    while true {
+      let more = others.filter { !reached.contains($0.name) && reached.contains($0.admin) }
+      guard !more.isEmpty else { return reached.sorted() }
+      reached.formUnion(more.map(\.name))
+    }
   }
 
   /// Whether there is a grant for `member`. Whoever can write the store can make it seem so.

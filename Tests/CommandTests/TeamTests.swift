@@ -275,6 +275,58 @@ struct MemberExposureTests {
   }
 }
 
+@Suite("What an administrator's pair opened to somebody")
+struct AdministeredExposureTests {
+  @Test("is named by every command that names what they could open, and rotated after the administrator")
+  func administered() async throws {
+    let place = try await Workplace(["--every-app-is-admin", "--apps", "4"], addsAdmin: false)
+    try await place.add("zeus", app: 1, admin: "self")
+    try await place.add("crm", app: 2, admin: "zeus")
+    try await place.add("erp", app: 3, admin: "crm")
+    try await place.add("hr", app: 4, admin: "self")
+    try await place.addMember("cron", "operator", grants: ["zeus"])
+    func exposed(_ arguments: String...) async throws -> [String] {
+      let told = try await place.run(Programs.relatch, ["log", "exposure", "--member", "cron"] + arguments)
+      #expect(told.code == 0, "\(told.errorText)")
+      return told.outputText.split(separator: "\n").map(String.init)
+    }
+    let open = try await exposed()
+    #expect(open.count == 3 && open[0].hasPrefix("crm: versions up to 1, ") && open[0].contains("by way of zeus"))
+    let removed = try await place.relatch("member", "remove", "cron")
+    #expect(removed.outputText.contains("due for rotation: crm, erp, zeus"), "\(removed.outputText)")
+    #expect(try await exposed("--plan") == ["crm", "erp", "zeus"])
+    let object = try await place.relatch("log", "exposure", "--member", "cron", "--json").objects().first
+    #expect(object?["credential"] as? String == "crm" && object?["through"] as? String == "zeus")
+
+    let rotated = try await place.relatch("rotate", "--exposed-to", "cron")
+    #expect(rotated.code == 0, "\(rotated.errorText)")
+    #expect(rotated.errorText.contains("relatch: warning: zeus: version 1 is accepted still"), "\(rotated.errorText)")
+    let steps = try await place.relatch("log", "list", "--json").objects().map {
+      "\($0["event"] as? String ?? "") \($0["credential"] as? String ?? "")"
+    }
+    for (first, second) in [("zeus", "crm"), ("crm", "erp")] {
+      let verified = try #require(steps.firstIndex(of: "rotation.verified \(first)"))
+      #expect(verified < (steps.firstIndex(of: "rotation.begun \(second)") ?? 0), "\(first) before \(second)")
+    }
+    #expect(try await !place.relatch("status").outputText.contains("exposed"))
+    #expect(try await exposed("--plan") == [])
+    #expect(try await place.relatch("rotate", "--exposed-to", "cron").errorText.contains("nothing to rotate"))
+  }
+
+  @Test("is revoked with it")
+  func revoked() async throws {
+    let place = try await Workplace(["--every-app-is-admin", "--apps", "2"], addsAdmin: false)
+    try await place.add("zeus", app: 1, admin: "self")
+    try await place.add("crm", app: 2, admin: "zeus")
+    try await place.addMember("cron", "operator", grants: ["zeus"])
+    #expect(try await place.relatch("ungrant", "zeus", "cron").code == 0)
+    let known = try await [place.org.primary(ofApp: 1), place.org.primary(ofApp: 2)]
+    let revoked = try await place.relatch("revoke", "--exposed-to", "cron", "--reason", "x")
+    #expect(revoked.code == 0, "\(revoked.errorText)")
+    for pair in known { #expect(try await !place.org.grants(pair)) }
+  }
+}
+
 extension [String] {
   /// One a line.
   fileprivate var lines: String { map { $0 + "\n" }.joined() }

@@ -22,6 +22,8 @@ package struct AccessHistory: Sendable {
     /// Whether it is one pair that was handed to somebody, who is `member` by their age or SSH recipient: it lasts no longer than
     /// the sending, and what was sent is known to them ever after.
     package fileprivate(set) var isHandoff = false
+    /// The administrator whose pair it was that could be opened; nil if it was the credential itself.
+    package fileprivate(set) var through: String?
   }
 
   private struct Credentials {
@@ -224,5 +226,19 @@ package struct AccessHistory: Sendable {
     access.until = time
     access.newestVersion = present[credential]?.newestKnown ?? access.newestVersion
     ended.append(access)
+  }
+}
+
+extension AccessHistory.Access {
+  /// The stretch in which whoever could open this, an administrator, could read the pairs of `credential`, which it administers, at
+  /// the provider; nil if there were none yet. What is made after its end counts no more: the administrator is to be replaced first.
+  package func reaching(_ credential: Credential) -> Self? {
+    let known = credential.versions.filter { version in until.map { version.created <= $0 } ?? true }
+    guard let newest = known.map(\.number).max() else { return nil }
+    var reached = Self(
+      member: member, credential: credential.name, since: max(since, credential.created), until: until,
+      newestVersion: newest)
+    reached.through = self.credential
+    return reached
   }
 }

@@ -10,8 +10,9 @@ struct LogExposureCommand: AsyncParsableCommand {
     abstract: "Say what a member read or could have opened, and what of it is not replaced yet.",
     discussion: """
       Replayed from the log alone, without unlocking anything; also of somebody who is a member no more, or who was sent a \
-      pair by a handoff and never was one. With --plan the \
-      names of exactly those credentials are printed whose active pair the member could open, one a line.
+      pair by a handoff and never was one. Whoever could open an administrator could read the pairs of what it administers \
+      at the provider: these are told, too. With --plan the names of exactly those credentials are printed whose active \
+      pair the member could open or read there, one a line.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -62,6 +63,8 @@ struct MemberExposure: Sendable {
   let until: Timestamp?
   /// The newest version that was open to the member.
   let newestVersion: UInt64
+  /// The administrator by whose pair alone it was open, at the provider; nil if the member could open the credential itself.
+  let through: String?
   /// How often the member read it, and when last.
   let reads: Int
   let lastRead: Timestamp?
@@ -86,23 +89,38 @@ struct MemberExposure: Sendable {
 }
 
 extension VaultView {
-  /// What `member` could open at `moment` or later, or at any time, by credential. The time this takes grows with the log.
+  /// What `member` could open at `moment` or later, or at any time, and what that administers, by credential. The time this takes
+  /// grows with the log.
   ///
   /// Throws `notFound` if nobody of that name is a member and nobody of that name ever could open anything.
   func exposures(to member: String, since moment: Timestamp? = nil) throws -> [MemberExposure] {
     let history = try AccessHistory(self)
-    let all = history.accesses.filter { history.isAccess($0, of: member) }
-    guard !all.isEmpty || members.contains(where: { $0.name == member }) else {
+    let opened = history.accesses.filter { history.isAccess($0, of: member) }
+    guard !opened.isEmpty || members.contains(where: { $0.name == member }) else {
       throw Failure(
         .notFound, "nobody called \(Name.printable(member)) is a member, or ever could open anything, or was sent it",
         hint: "`relatch member list` names the members, `relatch log list` those there were")
     }
-    let stretches = all.filter { access in
+    let stretches = (opened + (try reached(by: opened))).filter { access in
       guard let moment, let until = access.until else { return true }
       return until >= moment
     }
     return try Dictionary(grouping: stretches, by: \.credential).sorted { $0.key < $1.key }
       .map { try MemberExposure($0.key, $0.value, in: self) }
+  }
+
+  /// What whoever could open `accesses` could read at the provider by an administrator among them.
+  private func reached(by accesses: [AccessHistory.Access]) throws -> [AccessHistory.Access] {
+    let opened = Dictionary(grouping: accesses, by: \.credential)
+    guard !opened.isEmpty else { return [] }
+    return try names().flatMap { name -> [AccessHistory.Access] in
+      // One that is damaged is nobody's to rotate.
+      guard let administered = try? credential(name) else { return [] }
+      return administrators(of: name).flatMap { administrator -> [AccessHistory.Access] in
+        guard let stretches = opened[administrator], let now = try? credential(administrator) else { return [] }
+        return stretches.filter { ($0.until ?? now.created) >= now.created }.compactMap { $0.reaching(administered) }
+      }
+    }
   }
 }
 
@@ -120,6 +138,7 @@ extension MemberExposure {
     newestVersion = newest
     sent = counted.filter(\.isHandoff).max { $0.newestVersion < $1.newestVersion }.map { ($0.since, $0.newestVersion) }
     isTransferred = current?.isTransferred ?? false
+    through = counted.contains { $0.through == nil } ? nil : counted.compactMap(\.through).first
     reads = counted.map(\.reads).reduce(0, +)
     lastRead = counted.compactMap(\.lastRead).max()
     active = current?.version(in: .active)?.number
@@ -129,7 +148,10 @@ extension MemberExposure {
   fileprivate var text: String {
     var line = "\(credential): versions up to \(newestVersion), "
     line += until.map { "from \(since) to \($0)" } ?? "from \(since) on"
-    line += reads == 0 ? ", not read" : ", read \(reads.times)\(lastRead.map { ", last at \($0)" } ?? "")"
+    if let through { line += ", at the provider by way of \(through)" }
+    if through == nil {
+      line += reads == 0 ? ", not read" : ", read \(reads.times)\(lastRead.map { ", last at \($0)" } ?? "")"
+    }
     if let sent {
       // Where a handoff is all there was.
       if since == until, reads == 0 {
@@ -161,6 +183,7 @@ extension MemberExposure {
       "type": "exposure",
     ]
     if let active { members["active"] = .integer(Int(clamping: active)) }
+    if let through { members["through"] = .string(through) }
     if let sent { members["sent"] = .string(sent.time.description) }
     if let lastRead { members["last_read"] = .string(lastRead.description) }
     if let until { members["until"] = .string(until.description) }

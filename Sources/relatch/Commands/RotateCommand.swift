@@ -62,15 +62,43 @@ struct RotateCommand: AsyncParsableCommand {
     let vault = try await places.openVault()
     SpaceReserve(places).keep()
     let chosen = try await chosen(in: vault)
-    let errands = Errand.each(chosen, replacePrevious ? .rotateReplacingPrevious : .rotate)
-    let report = report.of(runs: errands.count)
+    let goal = replacePrevious ? RotationRunner.Goal.rotateReplacingPrevious : .rotate
+    // Whoever knows an administrator's pair reads what is made while that is in use: administrators go first.
+    let waves =
+      exposedTo == nil
+      ? [Errand.each(chosen, goal)]
+      : try await vault.read { view in
+        chosen.map { LeakedVersion(credential: $0, version: nil) }.waves(in: view)
+          .map { Errand.each($0.map(\.credential), goal) }
+      }
+    let report = report.of(runs: waves.map(\.count).reduce(0, +))
     if chosen.isEmpty {
       report.note(
         exposedTo.map { "there is nothing to rotate: no active pair was open to \($0)" }
           ?? "there is nothing to rotate: no credential has an app of its own")
     }
-    try await RotationComposition(vault: vault, in: places).runEach(
-      errands, jobs: many.jobs, report: report)
+    let result: Result<Void, any Error>
+    do {
+      result = .success(
+        try await RotationComposition(vault: vault, in: places).runEach(waves, jobs: many.jobs, report: report))
+    } catch { result = .failure(error) }
+    if let exposedTo { try await warnOfAdministrators(of: chosen, known: exposedTo, in: vault) }
+    try result.get()
+  }
+
+  /// Says which of `chosen` are administrators whose old pairs may be accepted still: whoever knows one reads the new pairs of what it
+  /// administers.
+  private func warnOfAdministrators(of chosen: [String], known member: String, in vault: UnlockedVault) async throws {
+    let reaching = try await vault.read { view in
+      try chosen.compactMap { administrator -> String? in
+        let reached = chosen.filter { view.administrators(of: $0).contains(administrator) }
+        guard !reached.isEmpty, let owed = try view.credential(administrator).debts.last?.number else { return nil }
+        let names = reached.joined(separator: " ")
+        return "\(administrator): version \(owed) is accepted still, and reads the new pairs of what it administers: if"
+          + " \(member) is not to be trusted: `relatch retire \(administrator)`, then `relatch rotate \(names)`"
+      }
+    }
+    for line in reaching { Diagnostics.standard.warning(line) }
   }
 }
 

@@ -10,7 +10,7 @@ struct LeakedVersion: Hashable, Sendable {
 
 extension VaultView {
   /// The credentials that administer `name`, the nearest first, itself left out. What cannot be read ends the chain.
-  fileprivate func administrators(of name: String) -> [String] {
+  func administrators(of name: String) -> [String] {
     var chain: [String] = []
     var next = name
     while let admin = (try? credential(next))?.admin, admin != name, !chain.contains(admin) {
