@@ -71,6 +71,45 @@ struct IncidentTests {
     #expect(try await place.relatch("incident", "crm").code == 0)
   }
 
+  @Test("What is found again after its end is told in the incident that replaced it; the report stays whole")
+  func foundAgain() async throws {
+    let place = try await Workplace(["--apps", "2"])
+    try await place.add("crm")
+    try await place.add("erp", app: 2)
+    let leaked = try await place.org.primary().document
+    #expect(try await place.relatch("revoke", "--pair-file", "-", "--reason", "in a ticket", stdin: leaked).code == 0)
+    let first = try await place.relatch("incident", "crm").outputText
+    let again = try await place.relatch(
+      "revoke", "--pair-file", "-", "--reason", "checking again", "--json", stdin: leaked)
+    #expect(again.code == 0, "\(again.errorText)")
+    #expect(try await place.holdsPrimary("crm"))
+    let shown = try await place.relatch("show", "crm", "--json").objects().first
+    #expect((shown?["versions"] as? [Any])?.count == 2)
+    let second = try #require(
+      try again.objects().first { $0["type"] as? String == "found" }?["incident"] as? String)
+    for name in ["crm", second] {
+      let told = try await place.relatch("incident", name)
+      #expect(told.code == 0 && told.outputText.hasPrefix(first.split(separator: "\n")[0]), "\(told.outputText)")
+      for words in ["in a ticket", "version 2 has replaced what leaked", "the provider accepts it", "checking again"] {
+        #expect(told.outputText.contains(words), "\(words): \(told.outputText)")
+      }
+      #expect(told.outputText.hasPrefix(first.split(separator: "\n").prefix(3).joined(separator: "\n")), "\(first)")
+      #expect(told.outputText.components(separatedBy: "the provider refuses it").count == 2, "\(told.outputText)")
+    }
+    #expect(try await place.relatch("incident").outputText.split(separator: "\n").count == 1)
+
+    // Replaced by schedule, and found only then: nothing was to be done, and nobody is told how fast it was.
+    let old = try await place.org.primary(ofApp: 2).document
+    #expect(try await place.relatch("rotate", "erp").code == 0)
+    #expect(try await place.relatch("retire", "erp").code == 0)
+    #expect(try await place.relatch("revoke", "--pair-file", "-", "--reason", "late", stdin: old).code == 0)
+    let late = try await place.relatch("incident", "erp")
+    #expect(late.outputText.contains("refused   before it was reported") && !late.outputText.contains("0.000 s"))
+    #expect(late.outputText.contains("the provider refuses it"), "\(late.outputText)")
+    let page = try await place.relatch("incident", "erp", "--html").outputText
+    #expect(page.contains("before it was reported") && !page.contains("Time to revoke"))
+  }
+
   @Test("The page is readable and accessible in a browser without a network, at 360 and at 1440 pixels")
   func page() async throws {
     let (place, _) = try await afterLeak()

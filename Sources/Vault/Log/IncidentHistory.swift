@@ -52,6 +52,8 @@ package struct IncidentHistory: Sendable {
     package fileprivate(set) var uses: [Use]
     /// Whether the credential was removed while it was owed.
     package fileprivate(set) var isRemoved = false
+    /// Whether what leaked had been seen to be refused before anybody reported it.
+    package fileprivate(set) var wasRefusedBefore = false
 
     /// The versions that nobody has seen to be refused.
     package var owed: [UInt64] { leaked.filter { refused[$0] == nil } }
@@ -74,7 +76,10 @@ package struct IncidentHistory: Sendable {
     var refused: Set<UInt64> = []
     /// What was tried of a find that is about to be reported.
     var tried: [Moment] = []
+    /// The incident that goes on.
     var part: Int?
+    /// Every incident there was.
+    var parts: [Int] = []
   }
 
   private var present: [String: Credentials] = [:]
@@ -104,7 +109,13 @@ package struct IncidentHistory: Sendable {
       }
       credential = Credentials()
     case EventName.credentialLeaked.text: report(moment, of: name, &credential)
-    case EventName.leakTried.text: credential.tried.append(moment)
+    case EventName.leakTried.text:
+      // Of what an incident is about already it is part of that, over or not.
+      if let part = part(about: entry.version, credential) {
+        parts[part].moments.append(moment)
+      } else {
+        credential.tried.append(moment)
+      }
     case EventName.pairRead.text: note(.read, entry.member, entry.versions, moment, &credential)
     case EventName.pairUsed.text: note(.used, entry.member, entry.versions, moment, &credential)
     case EventName.deliveryDone.text:
@@ -131,6 +142,11 @@ package struct IncidentHistory: Sendable {
     }
   }
 
+  /// The newest incident that `version` leaked in.
+  private func part(about version: UInt64?, _ credential: Credentials) -> Int? {
+    version.flatMap { version in credential.parts.last { parts[$0].leaked.contains(version) } }
+  }
+
   private mutating func report(_ moment: Moment, of name: String, _ credential: inout Credentials) {
     let version = moment.entry.version ?? 1
     // As many as a record can have: what a log says is not trusted with the memory.
@@ -142,16 +158,26 @@ package struct IncidentHistory: Sendable {
       parts[part].reports.append(moment)
       parts[part].moments += credential.tried + [moment]
       parts[part].leaked = Set(parts[part].leaked + leaked).sorted()
+    } else if open.isEmpty, let part = part(about: version, credential) {
+      // What was found again long after its end is no other incident.
+      parts[part].reports.append(moment)
+      parts[part].moments += credential.tried + [moment]
+      credential.tried = []
+      return
     } else {
       parts.append(
         Part(
           incident: incident, credential: name, reports: [moment], leaked: leaked,
           moments: credential.tried + [moment], uses: []))
       credential.part = parts.count - 1
+      credential.parts.append(parts.count - 1)
     }
     credential.tried = []
     guard let part = credential.part else { return }
-    if open.isEmpty { parts[part].refused[version] = moment }
+    if open.isEmpty {
+      parts[part].refused[version] = moment
+      parts[part].wasRefusedBefore = true
+    }
     parts[part].uses = Self.uses(of: parts[part].leaked, in: credential)
   }
 

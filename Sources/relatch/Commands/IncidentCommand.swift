@@ -36,7 +36,11 @@ struct IncidentCommand: AsyncParsableCommand {
     let found = try await vault.read { view in
       let parts = try IncidentHistory(view).parts
       guard let name else { return Found(.all(parts), disagreeing: try view.disagreements(with: parts)) }
-      guard let incident = parts.last(where: { $0.incident == name || $0.credential == name })?.incident else {
+      // What was reported again after its end has the name of its first incident.
+      let found =
+        parts.last { $0.incident == name || $0.credential == name }
+        ?? parts.last { part in part.reports.contains { $0.entry.details["incident"] == .string(name) } }
+      guard let incident = found?.incident else {
         throw Failure(
           .notFound, "there is no incident \(Name.printable(name)), nor one of a credential of that name",
           hint: "`relatch incident` lists those there are; `relatch revoke NAME --reason TEXT` reports a leak")

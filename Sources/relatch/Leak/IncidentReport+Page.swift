@@ -21,8 +21,7 @@ extension IncidentReport {
     <p class="\(isOwed ? "owed" : "done")">\(verdict.escaped)</p>
     <dl>
     \(fact("Reported", "\(reported)"))
-    \(fact("Refused", ended.map { "\($0)" } ?? "not all that leaked, yet"))
-    \(fact("Time to revoke", ended.map { ($0 - reported).seconds } ?? "still running"))
+    \(ending)
     \(fact("Written", "\(written)"))
     </dl>
     \(parts.map(section).joined(separator: "\n"))
@@ -35,9 +34,18 @@ extension IncidentReport {
   }
 
   private var verdict: String {
-    isOwed
+    if wasRefusedBefore {
+      return "What leaked had been seen to be refused before it was reported: nothing was to be done."
+    }
+    return isOwed
       ? "Something is still owed: a leaked pair has not been seen to be refused."
       : "Every leaked pair was replaced, and the provider was seen to refuse it."
+  }
+
+  private var ending: String {
+    if wasRefusedBefore { return fact("Refused", "before it was reported") }
+    return fact("Refused", ended.map { "\($0)" } ?? "not all that leaked, yet") + "\n"
+      + fact("Time to revoke", ended.map { ($0 - reported).seconds } ?? "still running")
   }
 
   private func fact(_ name: String, _ value: String) -> String {

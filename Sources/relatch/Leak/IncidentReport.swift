@@ -48,6 +48,9 @@ struct IncidentReport: Sendable {
     return ends.contains { $0 == nil } ? nil : ends.compactMap(\.self).max()
   }
 
+  /// Whether all of it had been seen to be refused before anybody reported it: there was nothing to replace.
+  var wasRefusedBefore: Bool { parts.allSatisfy(\.history.wasRefusedBefore) }
+
   init(of name: String, _ histories: [IncidentHistory.Part], in view: VaultView, now: Timestamp) throws {
     self.name = name
     vault = view.header.origin
@@ -165,10 +168,16 @@ extension String {
 // MARK: - Text
 
 extension IncidentReport {
+  /// When all of it was seen to be refused, in words.
+  private var refused: String {
+    if wasRefusedBefore { return "before it was reported" }
+    return ended.map { "\($0), after \(($0 - reported).seconds)" } ?? "not all that leaked, yet"
+  }
+
   var text: String {
     var lines = [
       "incident  \(name)", "reported  \(reported)",
-      "refused   \(ended.map { "\($0), after \(($0 - reported).seconds)" } ?? "not all that leaked, yet")",
+      "refused   \(refused)",
     ]
     for part in parts {
       let history = part.history
@@ -200,7 +209,7 @@ extension IncidentReport {
           ])
         }), "reported": .string(reported.description), "type": "incident", "written": .string(written.description),
     ]
-    if let ended {
+    if let ended, !wasRefusedBefore {
       members["refused"] = .string(ended.description)
       members["milliseconds"] = .integer(Int(clamping: ended.milliseconds - reported.milliseconds))
     }
