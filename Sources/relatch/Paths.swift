@@ -15,6 +15,19 @@ enum Paths {
     return String(cString: folder) + "/" + path
   }
 
+  /// Which file the absolute `path` is, however it is spelt: that of its name in the folder that is there now; where there is none, by
+  /// the words alone.
+  static func place(of path: String) -> String {
+    var parts: [Substring] = []
+    for part in path.split(separator: "/") where part != "." {
+      if part == "..", !parts.isEmpty { parts.removeLast() } else if part != ".." { parts.append(part) }
+    }
+    guard let slash = path.lastIndex(of: "/") else { return path }
+    var folder = stat()
+    guard stat(String(path[...slash]), &folder) == 0 else { return "/" + parts.joined(separator: "/") }
+    return "\(folder.st_dev) \(folder.st_ino) \(path[path.index(after: slash)...])"
+  }
+
   /// The program that `word` names: a path, or the first of that name in the folders of PATH.
   static func program(_ word: String) throws -> String {
     if word.contains("/") { return try absolute(word) }

@@ -27,6 +27,34 @@ struct DeliveryTests {
     SecretSearch(["client_id": Data(pair.key.utf8), "client_secret": Data(pair.secret.utf8)])
   }
 
+  @Test("No file is the sink of two: a second is refused, in whatever words its path is said")
+  func onePlace() async throws {
+    let place = try await Workplace(["--apps", "2"])
+    try await place.add("crm")
+    try await place.add("erp", app: 2)
+    let folder = try outside(place)
+    try FileManager.default.createSymbolicLink(atPath: place.folder.path + "/link", withDestinationPath: folder)
+    #expect(try await place.relatch("sink", "add", "crm", folder + "/pair.json").code == 0)
+    let spellings = [
+      folder + "/pair.json", folder + "//pair.json", folder + "/./pair.json", folder + "/../outside/pair.json",
+      place.folder.path + "/link/pair.json",
+    ]
+    for path in spellings {
+      let second = try await place.relatch("sink", "add", "erp", path)
+      expectFailure(second, 64, "is the file of the sink pair.json of crm already")
+    }
+    expectFailure(
+      try await place.relatch("sink", "add", "crm", folder + "/pair.json", "--format", "dotenv", "--name", "env"), 64,
+      "relatch sink remove crm pair.json")
+    let missing = folder + "/missing/pair.json"
+    #expect(try await place.relatch("sink", "add", "crm", missing, "--name", "later").code == 0)
+    let other = folder + "/x/../missing//pair.json"
+    expectFailure(try await place.relatch("sink", "add", "erp", other), 64, "later of crm")
+    #expect(try await place.relatch("sink", "add", "erp", folder + "/erp.json").code == 0)
+    #expect(try await place.relatch("sink", "remove", "crm", "pair.json").code == 0)
+    #expect(try await place.relatch("sink", "add", "erp", folder + "/pair.json", "--name", "now").code == 0)
+  }
+
   @Test("A sink gets the new pair, mode 0600, in each form; the secret is in no other file")
   func sinks() async throws {
     let place = try await Workplace()

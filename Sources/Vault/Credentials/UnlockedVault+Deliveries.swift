@@ -4,14 +4,16 @@ import Storage
 
 // Who may say where a pair goes, and what is run on the way: owners, and nobody else.
 extension UnlockedVault {
-  /// Adds a sink or hook to a credential. Throws `notPermitted` unless the member is an owner, `alreadyExists`,
-  /// `invalidInput`.
+  /// Adds a sink or hook to a credential. Throws `notPermitted` unless the member is an owner, `alreadyExists`, also where a sink of
+  /// any credential has the file, `invalidInput`. `place` says of a path which file that is: paths of one file have one place.
   package func addDelivery(
-    _ settings: DeliverySettings, to name: String, now: Timestamp
+    _ settings: DeliverySettings, to name: String, now: Timestamp,
+    place: @escaping @Sendable (_ path: String) -> String = { $0 }
   ) async throws -> Credential {
     try await change(now: now) { change in
       var credential = try change.view.credential(name)
       try credential.addDelivery(settings, entry: change.nextIndex)
+      if case .file(let file) = settings.kind { try change.view.requireNoSink(at: file.path, place) }
       return try change.save(
         credential, .deliveryAdded, ["delivery": settings.json])
     }
@@ -29,6 +31,23 @@ extension UnlockedVault {
 }
 
 extension VaultView {
+  /// Throws `alreadyExists` if a sink of any credential has the file `path`: each would write its pair over the other's.
+  fileprivate func requireNoSink(at path: String, _ place: (String) -> String) throws {
+    let wanted = place(path)
+    for name in try names() {
+      // One that is damaged is delivered nowhere.
+      guard let credential = try? credential(name) else { continue }
+      for delivery in credential.deliveries {
+        guard case .file(let file) = delivery.settings.kind, place(file.path) == wanted else { continue }
+        throw VaultError(
+          .alreadyExists,
+          "\(Name.printable(path)) is the file of the sink \(delivery.name) of \(name) already: each pair would be written over"
+            + " the other",
+          hint: "name another file; or first `relatch sink remove \(name) \(delivery.name)`")
+      }
+    }
+  }
+
   /// Fails with `notPermitted` unless each sink and hook of `credential` is one that a present owner added as it is.
   ///
   /// Any member who rotates a credential writes its record. What is run, and where secrets go, on the hosts of others is

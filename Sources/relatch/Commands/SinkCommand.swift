@@ -142,7 +142,7 @@ extension DeliverySettings {
   func add(to credential: String, _ options: CommonOptions) async throws {
     try check()
     let vault = try await Places(options).openVault()
-    let changed = try await vault.addDelivery(self, to: credential, now: WallClock.now())
+    let changed = try await vault.addDelivery(self, to: credential, now: WallClock.now()) { Paths.place(of: $0) }
     guard let added = changed.deliveries.last else { return }
     do { try LocalDelivery.ofThisProcess.check(added) } catch {
       Diagnostics.standard.warning("as things are it cannot work: \(error)")
