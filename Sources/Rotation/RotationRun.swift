@@ -169,6 +169,11 @@ actor RotationRun {
 
   private func retire(evenIfUndelivered: Bool = false) async throws -> RotationOutcome {
     guard let machine = journal?.machine, !credential.debts.isEmpty else {
+      guard !credential.isActiveLeaked else {
+        throw RotationError(
+          .outstanding, "\(name): version \(activeNumber), the active one, leaked and is not replaced yet",
+          hint: "`relatch resume \(name)` replaces it, and retires it then")
+      }
       throw RotationError(
         .nothingOwed, "\(name): nothing is owed", hint: "`relatch status \(name)` shows where each version stands")
     }
