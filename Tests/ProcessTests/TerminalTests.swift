@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import relatch
@@ -18,6 +19,22 @@ struct TerminalTests {
         == "[##########----------] 2/4  1 failed  crm  version 2 is staged")
     for width in [0, 1, 10, 30] {
       #expect(ProgressBar.line(2, of: 4, failed: 1, "crm  version 2 is staged", width).count <= max(0, width - 1))
+    }
+  }
+
+  @Test("the bar is gone when the runs have ended, and does not come back with what is printed after them")
+  func ended() async {
+    await #expect(processExitsWith: .success) {
+      let terminal = try PseudoTerminal()
+      setenv("TERM", "xterm", 1)
+      let stream = StandardStream(descriptor: open(terminal.path, O_RDWR | O_NOCTTY), name: "a terminal")
+      let bar = try #require(ProgressBar(total: 1, on: stream))
+      bar.count(failed: false)
+      bar.end()
+      for line in ["OUTCOME", "last"] { try bar.aside { try stream.write(line + "\n") } }
+      bar.note("late")
+      let shown = terminal.screen(until: "last\r\n") + terminal.rest()
+      #expect(shown.contains("1/1") && shown.hasSuffix("\r\u{1B}[KOUTCOME\r\nlast\r\n"), "\(shown.debugDescription)")
     }
   }
 

@@ -9,6 +9,7 @@ final class ProgressBar: Sendable {
     var failed = 0
     var latest = ""
     var isShown = false
+    var hasEnded = false
     var drawn: Timestamp?
   }
 
@@ -52,8 +53,13 @@ final class ProgressBar: Sendable {
     }
   }
 
-  /// Removes the line for good.
-  func end() { state.withLock { clear(&$0) } }
+  /// Removes the line for good: what is printed afterwards stands alone.
+  func end() {
+    state.withLock { state in
+      clear(&state)
+      state.hasEnded = true
+    }
+  }
 
   private func clear(_ state: inout State) {
     guard state.isShown else { return }
@@ -62,6 +68,7 @@ final class ProgressBar: Sendable {
   }
 
   private func draw(_ state: inout State) {
+    guard !state.hasEnded else { return }
     try? stream.write(
       "\r\u{1B}[K" + Self.line(state.done, of: state.total, failed: state.failed, state.latest, stream.columns))
     state.isShown = true
