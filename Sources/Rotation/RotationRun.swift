@@ -117,7 +117,7 @@ actor RotationRun {
     case .rotateReplacingPrevious:
       replacesPrevious = true
       return try await rotate(wasInterrupted: wasInterrupted)
-    case .resume: return try await resume()
+    case .resume: return try await resume(wasInterrupted: wasInterrupted)
     case .abort: return try await abort()
     case .retire: return try await retire()
     case .retireUndelivered: return try await retire(evenIfUndelivered: true)
@@ -154,14 +154,19 @@ actor RotationRun {
     return try await drive(retiringNow: false)
   }
 
-  private func resume() async throws -> RotationOutcome {
+  private func resume(wasInterrupted: Bool) async throws -> RotationOutcome {
     guard let machine = journal?.machine, !machine.state.isFinal else {
       guard credential.undelivered.isEmpty else { return try await reachDelivery(again: false) }
       throw RotationError(
         .nothingUnfinished, "\(name): no rotation is unfinished", hint: "`relatch rotate \(name)` begins one")
     }
     if case .wait(let until) = machine.nextAction(now: timing.now()), credential.undelivered.isEmpty {
-      return promoted(until: until)
+      // As in `rotate`: the run that promoted it may have died before it could say so.
+      guard !wasInterrupted else { return promoted(until: until) }
+      throw RotationError(
+        .inGrace(until: until),
+        "\(name): no rotation is unfinished; version \(credential.debts.last?.number ?? 0), replaced, is left alone until \(until)",
+        hint: "`relatch retire \(name)` ends its grace now")
     }
     try await openPairs()
     return try await drive(retiringNow: false)

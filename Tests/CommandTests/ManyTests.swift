@@ -63,6 +63,24 @@ struct ManyTests {
     #expect(nothing.code == 0 && nothing.output.isEmpty && nothing.errorText.contains("nothing to resume"))
   }
 
+  @Test("What is only in its grace is not unfinished, and resuming it is no promotion")
+  func inGrace() async throws {
+    let place = try await Workplace(["--apps", "2"])
+    for (name, app) in [("crm", 1), ("erp", 2)] { try await place.add(name, app: app) }
+    #expect(try await place.relatch("rotate", "crm", "erp").code == 0)
+    let log = try LocalSyslog(place.folder.appendingPathComponent("log").path)
+    let named = try await place.relatch("resume", "crm", "erp", "--json", "--syslog", log.path)
+    #expect(named.code == 0, "\(named.errorText)")
+    let objects = try named.objects()
+    #expect(objects.filter { $0["outcome"] as? String == "in-grace" && $0["grace_ends"] is String }.count == 2)
+    #expect(objects.last?["outcomes"] as? [String: Int] == ["in-grace": 2])
+    #expect(log.messages().isEmpty)
+    let said = try await place.relatch("resume", "crm").outputText
+    #expect(said.contains("crm: no rotation is unfinished; version 1, replaced, is left alone until "), "\(said)")
+    let all = try await place.relatch("resume")
+    #expect(all.code == 0 && all.output.isEmpty && all.errorText.contains("nothing to resume"), "\(all.errorText)")
+  }
+
   @Test("A replaced pair in its grace is cut off when --replace-previous says so")
   func replacePrevious() async throws {
     let place = try await Workplace()

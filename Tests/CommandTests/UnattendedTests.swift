@@ -215,7 +215,7 @@ struct UnattendedTests {
 }
 
 /// A socket as a syslog daemon has it.
-private final class LocalSyslog: Sendable {
+final class LocalSyslog: Sendable {
   let path: String
   private let descriptor: Int32
 

@@ -49,7 +49,7 @@ struct GoalTests {
       return
     }
     let calls = bench.provider.calls.count
-    guard case .promoted(active: 2, previous: [1], _) = try await bench.run(.resume) else {
+    guard case .inGrace = await bench.code(.resume) else {
       Issue.record("expected the grace to go on")
       return
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Audit
 import Rotation
 import Storage
 import Vault
@@ -24,7 +25,8 @@ struct ResumeCommand: AsyncParsableCommand {
 
   private func resume(_ report: Report) async throws {
     let places = try Places(options)
-    var chosen = names.isEmpty ? try await places.openLocked().read { try $0.unfinished() } : names
+    let now = WallClock.now()
+    var chosen = names.isEmpty ? try await places.openLocked().read { try $0.unfinished(at: now) } : names
     // Nothing is unlocked for nothing.
     let vault = chosen.isEmpty ? nil : try await places.openVault()
     if let vault, names.isEmpty {
@@ -63,14 +65,17 @@ struct AbortCommand: AsyncParsableCommand {
 }
 
 extension VaultView {
-  /// The credentials whose newest rotation is not finished, or whose active pair has not arrived everywhere.
-  fileprivate func unfinished() throws -> [String] {
+  /// The credentials whose newest rotation is not finished, but for what is only left alone in its grace, or whose active pair has not
+  /// arrived everywhere.
+  fileprivate func unfinished(at now: Timestamp) throws -> [String] {
     try credentials().filter { credential in
       if credential.isTransferred { return !credential.debts.isEmpty }
       if !credential.undelivered.isEmpty || credential.leak != nil { return true }
       // What can be rotated can be compared with what the provider has.
       if credential.canRotate, try restoration(unreconciled: credential) != nil { return true }
-      return try RotationJournal(self, of: credential).map { !$0.machine.state.isFinal } ?? false
+      guard let machine = try RotationJournal(self, of: credential)?.machine else { return false }
+      if case .wait = machine.nextAction(now: now) { return false }
+      return !machine.state.isFinal
     }.map(\.name)
   }
 }

@@ -79,9 +79,8 @@ extension RotationComposition {
       // Also of what could not be taken from another run, or not be opened, it is said whether it is accepted.
       await attempt(errand.found, report)
       // Nothing to do is no failure.
-      if let error = error as? RotationError, error.code.exitCode == .done {
-        let word = error.code == .nothingOwed ? "nothing-owed" : "nothing-unfinished"
-        try? report.outcome(word, "\(error)", of: name)
+      if let error = error as? RotationError, let word = error.code.nothingToDo(for: errand.goal) {
+        try? report.outcome(word, error, of: name)
         return ErrandResult(name: name, code: .done, word: word)
       }
       let failure = await lead(out: Failure(error).naming(name), of: errand)
@@ -102,6 +101,20 @@ extension RotationComposition {
     return Failure(
       failure.code, failure.message, quoting: failure.quoting,
       hint: "`relatch adopt \(name) --stdin` takes over the pair that is in use there, given on standard input")
+  }
+}
+
+extension RotationError.Code {
+  /// The outcome of a run for `goal` that it says had nothing to do, as `--json` has it; nil if it says something else.
+  fileprivate func nothingToDo(for goal: RotationRunner.Goal) -> String? {
+    switch self {
+    case .nothingOwed: "nothing-owed"
+    case .nothingUnfinished: "nothing-unfinished"
+    case .notDue: "not-due"
+    // Of `rotate` it stands in the way, of `resume` there is nothing else to be done.
+    case .inGrace: goal == .resume ? "in-grace" : nil
+    default: nil
+    }
   }
 }
 
@@ -234,8 +247,12 @@ extension Report {
   }
 
   /// The end of an errand for which there was nothing to do.
-  func outcome(_ word: String, _ text: String, of name: String) throws(StreamError) {
-    try confirmation(.object(["credential": .string(name), "outcome": .string(word), "type": "outcome"]), text: text)
+  fileprivate func outcome(_ word: String, _ nothing: RotationError, of name: String) throws(StreamError) {
+    var members: [String: JSONValue] = [
+      "credential": .string(name), "outcome": .string(word), "type": "outcome",
+    ]
+    if case .inGrace(let until) = nothing.code { members["grace_ends"] = .string(until.description) }
+    try confirmation(.object(members), text: nothing.description)
   }
 
   /// How many ended how, and which failed.
