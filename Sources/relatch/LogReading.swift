@@ -16,7 +16,7 @@ extension Places {
   ) async throws -> LockedVault {
     let locked = try await openLocked()
     if !names.isEmpty { try await locked.read { try $0.requireSpokenOf(names) } }
-    guard VaultFolder.isWritable(self), let identity = try identityFile.openWithoutAsking(),
+    guard VaultFolder.isWritable(self), let identity = try (try? identityFile)?.openWithoutAsking(),
       let vault = try? await unlock(locked, by: identity)
     else { return locked }
     let (fields, now, member) = (fields.merging(["what": .string(what)]) { $1 }, WallClock.now(), vault.member.name)

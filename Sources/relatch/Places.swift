@@ -10,7 +10,7 @@ import Vault
 /// Where a command's vault and identity are.
 struct Places {
   let vault: String
-  let identity: String
+  private let identityPlace: Result<String, any Error>
   private let acceptsRollback: Bool
   private let passphrase: Passphrase
 
@@ -18,13 +18,20 @@ struct Places {
   init(_ settings: CommonSettings) throws {
     vault = try Self.place(
       settings.vault, "RELATCH_VAULT", base: "XDG_DATA_HOME", home: ".local/share", "relatch/default")
-    identity = try Self.place(
-      settings.identity, "RELATCH_IDENTITY", base: "XDG_CONFIG_HOME", home: ".config", "relatch/identity")
+    identityPlace = Result {
+      try Self.place(
+        settings.identity, "RELATCH_IDENTITY", base: "XDG_CONFIG_HOME", home: ".config", "relatch/identity")
+    }
     acceptsRollback = settings.acceptRollback
+    // Wrong at once, though nothing may need it.
+    if let identity = settings.identity, identity.isEmpty { _ = try identityPlace.get() }
     passphrase = try Passphrase(settings)
   }
 
   init(_ options: CommonOptions) throws { try self.init(options.settings) }
+
+  /// Throws a configuration failure where nothing says where it is: only what needs it asks.
+  var identity: String { get throws { try identityPlace.get() } }
 
   /// The file that says which programs may speak for a provider on this machine.
   static var programs: String {
@@ -128,5 +135,5 @@ struct Places {
 
   func openIdentity() throws -> Identity { try identityFile.open() }
 
-  var identityFile: IdentityFile { IdentityFile(path: identity, passphrase: passphrase) }
+  var identityFile: IdentityFile { get throws { IdentityFile(path: try identity, passphrase: passphrase) } }
 }

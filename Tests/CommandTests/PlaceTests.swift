@@ -49,6 +49,26 @@ struct PlaceTests {
     expectFailure(try await place.relatch("policy", "crm", "grace=1h"), 66, "there is no identity")
   }
 
+  @Test("Where nothing says whose home it is, a vault that is named is all that is needed")
+  func homeless() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    func run(_ arguments: [String]) async throws -> Outcome {
+      let unset = ["HOME", "RELATCH_VAULT", "RELATCH_IDENTITY"].flatMap { ["-u", $0] }
+      return try await place.run(
+        "/usr/bin/env", unset + [Programs.relatch] + arguments + ["--vault", place.vault.path])
+    }
+    for arguments in [
+      ["list"], ["show", "crm"], ["status"], ["policy", "crm"], ["metrics"], ["log", "list"], ["log", "verify"],
+      ["log", "checkpoint"], ["incident"], ["member", "list"], ["sink", "list", "crm"], ["plan", "--offline"],
+    ] {
+      let outcome = try await run(arguments)
+      #expect(outcome.code == 0, "\(arguments): \(outcome.errorText)")
+    }
+    expectFailure(try await run(["read", "crm"]), 78, "neither RELATCH_IDENTITY nor HOME is set")
+    expectFailure(try await run(["list", "--identity", ""]), 64, "an empty --vault or --identity")
+  }
+
   @Test("A policy is shown as it is set")
   func policy() async throws {
     let place = try await Workplace()

@@ -79,7 +79,7 @@ struct IdentityProtectCommand: AsyncParsableCommand {
     let card = try card.card(of: identity)
     let report = Report(options)
     if options.json || !options.quiet { try report.text(card) }
-    let path = Name.printable(places.identityFile.path)
+    let path = Name.printable(try places.identity)
     report.note(noPassphrase ? "\(path) has no passphrase now" : "\(path) opens with the new passphrase alone")
   }
 }

@@ -25,7 +25,8 @@ struct InitCommand: AsyncParsableCommand {
     let owner = name ?? ProcessEnvironment.value(of: "LOGNAME") ?? ProcessEnvironment.value(of: "USER") ?? "owner"
     try Name.check(owner, "owner name")
     try await requireNoVault(at: places)
-    let hadIdentity = PrivateFile.exists(places.identity)
+    let identityPath = try places.identity
+    let hadIdentity = PrivateFile.exists(identityPath)
     let identity =
       try hadIdentity
       ? places.openIdentity() : places.identityFile.create(isProtected: !noPassphrase)
@@ -46,14 +47,14 @@ struct InitCommand: AsyncParsableCommand {
 
     try report.confirmation(
       .object([
-        "identity": .string(places.identity), "owner": .string(owner),
+        "identity": .string(identityPath), "owner": .string(owner),
         "recipient": .string(identity.age.recipient.description), "type": "vault", "vault": .string(places.vault),
         "vault_id": .string(header.id.description),
       ]),
       text: """
         vault     \(places.vault)
         owner     \(owner), \(identity.age.recipient)
-        identity  \(places.identity)\(hadIdentity ? "" : " (new: keep a copy elsewhere, nothing opens the vault without it)")
+        identity  \(identityPath)\(hadIdentity ? "" : " (new: keep a copy elsewhere, nothing opens the vault without it)")
         """)
   }
 
