@@ -130,7 +130,7 @@ extension IncidentHistory.Moment {
     switch entry.event {
     case "credential.leaked":
       return "reported by \(entry.member): versions up to \(number) leaked: \(detail("reason") ?? "")"
-        + (detail("overtook").map { "; a run at work was overtaken (\($0))" } ?? "")
+        + (detail("overtook").map { "; a run at work was overtaken (\(RotationRunner.briefly($0)))" } ?? "")
     case "leak.tried":
       let accepted =
         entry.details["accepted"] == .bool(true)

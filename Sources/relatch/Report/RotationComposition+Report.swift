@@ -1,6 +1,7 @@
 import Audit
 import JSON
 import Rotation
+import Storage
 import Transport
 import Vault
 
@@ -83,7 +84,7 @@ extension RotationComposition {
         try? report.outcome(word, error, of: name)
         return ErrandResult(name: name, code: .done, word: word)
       }
-      let failure = await lead(out: Failure(error).naming(name), of: errand)
+      let failure = await lead(out: overtaken(by: error, name) ?? Failure(error).naming(name), of: errand)
       report.failure(failure, of: name)
       await tellHooks(of: name, failure)
       return ErrandResult(name: name, code: failure.code, word: "failed")
@@ -92,6 +93,23 @@ extension RotationComposition {
 }
 
 extension RotationComposition {
+  /// That another run took the credential `name` from this one, if `error` says so: a revocation waits for nobody.
+  private func overtaken(by error: any Error, _ name: String) async -> Failure? {
+    guard (error as? StorageError)?.code == .leaseLost else { return nil }
+    // It may have ended meanwhile.
+    let holder = try? await vault.read { view in
+      try view.leaseHolder(of: RotationRunner.leaseName(of: view.credential(name)))?.holder
+    }
+    let other =
+      holder.map { words in
+        let isLeak = RotationRunner.process(holding: words).urgency > .routine
+        return "\(isLeak ? "a revocation" : "another run") (\(RotationRunner.briefly(words)))"
+      } ?? "another run"
+    return Failure(
+      .heldByAnotherRun, "\(name): overtaken by \(other), which goes on with it: this run did no more",
+      hint: "`relatch status \(name)` shows where each version stands")
+  }
+
   /// What administers itself by a pair that is refused is not shown the one that is there: somebody must give it.
   private func lead(out failure: Failure, of errand: Errand) async -> Failure {
     let name = errand.name
