@@ -44,6 +44,21 @@ package struct LogReport: Hashable, Sendable {
   package let members: [LogMember]
   package let firstTime: Timestamp
   package let lastTime: Timestamp
+  /// The latest time of all entries.
+  package let latestTime: Timestamp
   /// How many entries are dated before the one they follow. Clocks differ: worth a look, and no proof of anything.
   package let clockStepsBack: UInt64
+  /// The first entry that is dated more than `usualStepBack` before one that precedes it; nil if none is.
+  package let farBack: FarBack?
+
+  /// Runs on hosts whose clocks are set, and steps that are written together, differ by no more.
+  package static let usualStepBack = Duration.seconds(60)
+
+  /// That a clock was wrong: of two entries the later one has the earlier time.
+  package struct FarBack: Hashable, Sendable {
+    package let entry: UInt64
+    package let time: Timestamp
+    package let precedingEntry: UInt64
+    package let precedingTime: Timestamp
+  }
 }

@@ -43,6 +43,9 @@ package struct LogVerification {
   private var firstTime: Timestamp?
   private var lastTime: Timestamp?
   private var clockStepsBack: UInt64 = 0
+  /// The entry with the latest time so far, and the first that is dated long before one that precedes it.
+  private var latest: (entry: UInt64, time: Timestamp)?
+  private var farBack: LogReport.FarBack?
 
   package init(expecting expectations: LogExpectations = LogExpectations()) {
     self.init(expecting: expectations, comparingNodes: false)
@@ -157,7 +160,8 @@ package struct LogVerification {
     return LogReport(
       seen: seen, entries: size, runs: runs, root: tree.frontier.root, checkpoint: checkpoint, vault: membership.vault,
       owner: owner,
-      members: membership.members, firstTime: firstTime, lastTime: lastTime, clockStepsBack: clockStepsBack)
+      members: membership.members, firstTime: firstTime, lastTime: lastTime, latestTime: latest?.time ?? lastTime,
+      clockStepsBack: clockStepsBack, farBack: farBack)
   }
 
   /// Fails with `incomplete` if the log ends too early; otherwise says who the members are at its end.
@@ -196,6 +200,13 @@ package struct LogVerification {
 
   private mutating func note(_ time: Timestamp) {
     if let lastTime, time < lastTime { clockStepsBack += 1 }
+    if let latest, time <= latest.time {
+      if farBack == nil, latest.time - time > LogReport.usualStepBack {
+        farBack = LogReport.FarBack(entry: size, time: time, precedingEntry: latest.entry, precedingTime: latest.time)
+      }
+    } else {
+      latest = (size, time)
+    }
     if firstTime == nil { firstTime = time }
     lastTime = time
   }

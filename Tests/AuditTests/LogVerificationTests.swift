@@ -234,5 +234,16 @@ import Testing
     let report = try verify(merged)
     #expect(report.members.map(\.name) == ["ana", "bo", "cy"])
     #expect(report.clockStepsBack == 1)
+    #expect(report.farBack == nil)
+  }
+
+  @Test func `the first entry that is dated long before one that precedes it is named`() throws {
+    let times: [Int64] = [4000, 3990, 5, 6]
+    let entries = try [Fixture.genesis()] + times.map { try Fixture.entry("ana", "credential.read", at: $0) }
+    let report = try LogFile.verify(Self.join(Fixture.file([("ana", entries)])))
+    #expect(report.clockStepsBack == 2)
+    #expect(report.farBack?.entry == 3 && report.farBack?.precedingEntry == 1)
+    #expect(report.farBack?.time == entries[3].time && report.farBack?.precedingTime == entries[1].time)
+    #expect(report.latestTime == entries[1].time && report.lastTime == entries[4].time)
   }
 }

@@ -69,6 +69,24 @@ struct LogListCommand: AsyncParsableCommand {
   }
 }
 
+extension LogReport {
+  /// What the times of the entries say against a clock: no proof of anything, and worth a look.
+  fileprivate func clockTroubles(now: Timestamp) -> [String] {
+    var troubles: [String] = []
+    if let farBack {
+      troubles.append(
+        "entry \(farBack.entry) is dated \(farBack.time), before entry \(farBack.precedingEntry), which precedes it and is dated"
+          + " \(farBack.precedingTime): a clock was wrong there; the order of the entries is certain, their times are not"
+      )
+    }
+    if latestTime > now + Self.usualStepBack {
+      troubles.append(
+        "an entry is dated \(latestTime), which is not yet: a clock was wrong there, or this machine's is now")
+    }
+    return troubles
+  }
+}
+
 extension LogEntry {
   fileprivate func line(at index: UInt64) -> String {
     // Digests bind records to entries; people have no use for them here.
@@ -163,6 +181,7 @@ struct LogVerifyCommand: AsyncParsableCommand {
         \(vouched.map { "\nvouched  \($0.text)" }.joined())
         """)
     if let gap = standings.gapText { Diagnostics.standard.warning(gap) }
+    for line in report.clockTroubles(now: WallClock.now()) { Diagnostics.standard.warning(line) }
   }
 
   /// Verifies all, and says which of the three is wrong: an entry, the stored tree alone, or a --checkpoint that is of another log.

@@ -53,7 +53,7 @@ struct PlanCommand: AsyncParsableCommand {
       // Where no access can be logged no pair is opened, and nobody is asked.
       let isAsked = composition != nil && VaultFolder.isWritable(places)
       if let composition, isAsked, !subject.credential.isTransferred {
-        findings += await composition.preflight(subject, now: now)
+        findings += await composition.preflight(subject)
       }
       try report.plan(
         subject, findings.map { $0.naming(subject.credential.name) }, isOffline: !isAsked, now: now)
@@ -192,13 +192,13 @@ extension LocalCheck {
 extension RotationComposition {
   /// What the provider shows, by reading alone. What it would not show is a finding, and so is a vault that this identity
   /// cannot open.
-  fileprivate func preflight(_ subject: PlanSubject, now: Timestamp) async -> [RotationFinding] {
+  fileprivate func preflight(_ subject: PlanSubject) async -> [RotationFinding] {
     do {
       let provider = try await provider(of: subject.credential.name)
       var pairs: [UInt64: Pair] = [:]
       let opened = try await vault.pairs(
         of: subject.credential.name, choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairUsed,
-        ["purpose": "plan"], now: now)
+        ["purpose": "plan"], now: WallClock.now())
       for (version, pair) in opened { pairs[version.number] = pair }
       return await RotationPreflight(credential: subject.credential, journal: subject.journal, pairs: pairs)
         .findings(asking: provider, clock: { WallClock.now() })
