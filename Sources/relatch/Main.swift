@@ -47,8 +47,12 @@ enum Main {
       // Help and version are results that the parser throws; help is also what it answers to what it does not know.
       if status == .success {
         do {
-          if let unknown = MistakenArguments(Array(ProcessArguments.all.dropFirst())).unknownVerb { throw unknown }
-          try StandardStream.output.write(Relatch.fullMessage(for: error) + "\n")
+          let text = Relatch.fullMessage(for: error)
+          let arguments = MistakenArguments(Array(ProcessArguments.all.dropFirst()))
+          if let unknown = arguments.unknownVerb ?? (text == Relatch.version ? arguments.versionOfVerb : nil) {
+            throw unknown
+          }
+          try StandardStream.output.write(text + "\n")
           return .done
         } catch { met = error }
       }

@@ -45,6 +45,14 @@ struct MistakenArguments {
       hint: meant + (verbs.isEmpty ? help : "it has \(known.joined(separator: ", "))"))
   }
 
+  /// The failure of `--version` after a verb, where somebody may mean a pair's: nil if there is no verb.
+  var versionOfVerb: Failure? {
+    guard !verbs.isEmpty else { return nil }
+    let verb = (["relatch"] + verbs).joined(separator: " ")
+    return Failure(
+      .usage, "\(verb) has no option --version", hint: "`relatch --version` tells the program's; \(help)")
+  }
+
   /// The failure that the parser's `message` tells, with what it does not know of this program; else `hint` says what to do.
   func failure(_ message: String, hint: String) -> Failure {
     if let unknownVerb { return unknownVerb }

@@ -3,6 +3,21 @@ import Testing
 
 @Suite("Wrong things: a documented code, an error, a hint, and nothing changed")
 struct WrongThingsTests {
+  @Test("After a verb --version is no version of the program: what a script takes for a pair's is an error")
+  func version() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    for arguments in [
+      ["read", "crm", "--field", "client_secret", "--version", "3"], ["rotate", "--all", "--version"],
+      ["log", "list", "--version"],
+    ] {
+      let outcome = try await place.run(Programs.relatch, arguments)
+      expectFailure(outcome, 64, "has no option --version")
+      #expect(outcome.errorText.contains("`relatch --version`"))
+    }
+    let own = try await place.relatch("--version")
+    #expect(own.code == 0 && own.outputText.split(separator: ".").count == 3, "\(own.outputText)")
+  }
+
   @Test("Without a vault every command ends with 66")
   func noVault() async throws {
     let place = try await Workplace(addsAdmin: false)
