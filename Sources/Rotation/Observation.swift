@@ -1,4 +1,5 @@
 package import Audit
+import JSON
 package import Sodium
 package import Vault
 
@@ -43,13 +44,19 @@ package struct ObservedPair: Sendable {
   package let registrationToken: SharedSecret?
   /// Whether several pairs have this client identifier, so that the secret tells them apart.
   package let sharesClientID: Bool
+  /// When it was made and by whom, where the provider shows that. Not secret.
+  package let made: Timestamp?
+  package let maker: String?
   /// Whether it has the credential's own mark: nobody else made it. If its secret is not shown, nobody can ever use it.
   package let isMarked: Bool
 
   package init(
     place: Place, handle: String, clientID: SharedSecret, clientSecret: SharedSecret?, expires: Timestamp?,
-    registrationToken: SharedSecret? = nil, sharesClientID: Bool = false, isMarked: Bool = false
+    registrationToken: SharedSecret? = nil, sharesClientID: Bool = false, isMarked: Bool = false,
+    made: Timestamp? = nil, maker: String? = nil
   ) {
+    self.made = made
+    self.maker = maker
     self.isMarked = isMarked
     self.registrationToken = registrationToken
     self.sharesClientID = sharesClientID
@@ -67,5 +74,16 @@ package struct ObservedPair: Sendable {
   package func matches(_ pair: Pair) -> Bool {
     guard clientID.secret.isEqual(to: pair.clientID) else { return false }
     return !sharesClientID || clientSecret?.secret.isEqual(to: pair.clientSecret) == true
+  }
+}
+
+extension ObservedPair {
+  /// As the log tells of it where the vault does not have it: what it is called, where it stands, when and by whom it was made.
+  var traces: [String: JSONValue] {
+    var members: [String: JSONValue] = ["handle": .string(handle), "place": .string(place.rawValue)]
+    if let expires { members["expires"] = .string(expires.description) }
+    if let made { members["made"] = .string(made.description) }
+    if let maker { members["made_by"] = .string(maker) }
+    return members
   }
 }

@@ -142,7 +142,7 @@ extension RotationRun {
       }
       // A pair nobody can know or use is worth nothing: remove it, and stage another.
       let reason = isLeaked ? "leaked" : "unfit"
-      try record(.lost(.stage), ["reason": .string(reason)])
+      try record(.lost(.stage), ["reason": .string(reason), "found": .array([.object(made.traces)])])
       do {
         try await ask { try await self.provider.delete(handle: made.handle, seen) }
       } catch let error as ProviderError {
@@ -150,6 +150,7 @@ extension RotationRun {
           throw RotationError(error, while: "removing a staged pair that cannot be used", name)
         }
       }
+      try await tellCutOff(made, reason)
       return try await didNotHappen(.stage, reason)
     }
     try save(made)

@@ -24,7 +24,11 @@ extension RotationRun {
     }
     var fields: [String: JSONValue] = [:]
     let cutOff = seen.others.filter { $0.place != .expired && mayCutOff($0) }
-    if slot != .free, !cutOff.isEmpty { fields["cut_off"] = .string(slot.word) }
+    if slot != .free, !cutOff.isEmpty {
+      fields["cut_off"] = .string(slot.word)
+      let found = cutOff.filter { !isOurs($0) }
+      if !found.isEmpty { fields["found"] = .array(found.map { .object($0.traces) }) }
+    }
     // Law 3: one of ours that should have been deleted before may be the only one that works.
     if !isContaining, cutOff.contains(where: isOurs) {
       do { _ = try await ask { try await self.provider.grant(active) } } catch let error as ProviderError {
@@ -59,8 +63,23 @@ extension RotationRun {
       do { try await provider.delete(handle: other.handle, seen) } catch {
         guard error.code == .notFound else { throw error }
       }
+      if !isOurs(other), other.place != .expired, !other.isLitter {
+        try await tellCutOff(other, credential.leak == nil ? "replace-previous" : "leak")
+      }
     }
     return hasDeleted
+  }
+
+  /// Logs that a pair which the vault does not have was deleted: it may be the trace of whoever made it.
+  func tellCutOff(_ other: ObservedPair, _ reason: String) async throws {
+    let now = now
+    let name = name
+    let fields = other.traces.merging(["reason": .string(reason)]) { $1 }
+    credential = try await change(now: now) { change, credential in
+      try change.log(.pairCutOff, about: name, fields)
+      return credential
+    }
+    report(EventName.pairCutOff.text, version: nil, at: now)
   }
 
   private func isOurs(_ other: ObservedPair) -> Bool { pairs.values.contains { other.matches($0) } }

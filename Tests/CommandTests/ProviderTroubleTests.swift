@@ -153,6 +153,37 @@ struct ProviderTroubleTests {
     #expect(after.primary == before.primary && after.slot?.pair == before.slot?.pair)
   }
 
+  @Test("What a revocation deletes that this vault did not make is told, and who made it, in the log and the incident")
+  func cutOff() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let stranger = try await Stranger(place)
+    try await place.org.fault("unavailable", "PATCH", "*")
+    #expect(try await stranger.relatch("rotate", "crm").code == 69)
+    try await place.org.clearFaults()
+    let strange = try #require(try await place.org.consumer().slot?.pair)
+    expectFailure(try await place.relatch("rotate", "crm", "--quiet"), 75, "a staged pair that this vault did not make")
+    let revoked = try await place.relatch("revoke", "crm", "--reason", "x")
+    #expect(revoked.code == 0, "\(revoked.errorText)")
+    #expect(revoked.errorText.contains("a pair that this vault does not have was found at the provider"))
+    #expect(try await !place.org.grants(strange))
+    let entries = try await place.relatch("log", "list", "--json").objects()
+    let intent = try #require(entries.firstIndex { $0["cut_off"] != nil })
+    let outcome = try #require(entries.firstIndex { $0["event"] as? String == "pair.cut-off" })
+    #expect(intent < outcome && entries[intent]["found"] != nil)
+    #expect(entries[outcome]["place"] as? String == "staged" && entries[outcome]["reason"] as? String == "leak")
+    for key in ["handle", "made", "made_by"] { #expect(entries[outcome][key] is String, "\(entries[outcome])") }
+    let told = try await place.relatch("incident", "crm").outputText
+    for words in ["found there, and deleted", "a staged pair that this vault does not have (", "made by "] {
+      #expect(told.contains(words), "\(words): \(told)")
+    }
+    let parts = try await place.relatch("incident", "crm", "--json").objects().first?["credentials"] as? [[String: Any]]
+    #expect((parts?.first?["cut_off"] as? [Int])?.count == 1)
+    #expect(try await place.relatch("incident", "crm", "--html").outputText.contains("find out who made it"))
+    #expect(try await place.logIsWhole())
+    for pair in [strange] { #expect(!told.contains(pair.key) && !told.contains(pair.secret)) }
+  }
+
   /// Another vault with the same credentials.
   private struct Stranger {
     let place: Workplace

@@ -135,6 +135,11 @@ struct RevokeTests {
     #expect(try await place.org.consumer().slot == nil)
     let told = try await place.relatch("incident", "crm").outputText
     #expect(told.contains("a run at work was overtaken (pid ") && !told.contains("boot "), "\(told)")
+    // What was deleted has an entry, whoever had asked for it.
+    let deleted = try await place.org.requests().count { $0.method == "DELETE" && $0.acted }
+    let events = try await place.relatch("log", "list", "--json").objects().compactMap { $0["event"] as? String }
+    #expect(events.count { ["pair.cut-off", "rotation.deleted"].contains($0) } == deleted, "\(events)")
+    #expect(!told.contains("did not happen yet: leaked"), "\(told)")
     #expect(try await place.logIsWhole())
   }
 

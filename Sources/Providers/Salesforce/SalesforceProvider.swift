@@ -134,7 +134,8 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
         step: .restSwitch)
     }
     return ObservedPair(
-      place: place, handle: handle, clientID: key, clientSecret: whole.secret, expires: whole.expires ?? set.expires)
+      place: place, handle: handle, clientID: key, clientSecret: whole.secret, expires: whole.expires ?? set.expires,
+      made: whole.made ?? set.made, maker: whole.maker ?? set.maker)
   }
 
   private static func place(_ state: String?) throws(ProviderError) -> ObservedPair.Place {

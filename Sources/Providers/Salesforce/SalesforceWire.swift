@@ -14,6 +14,9 @@ struct WireCredentials: Sendable {
   let secret: SharedSecret?
   let state: String?
   let expires: Timestamp?
+  let made: Timestamp?
+  /// Who made it, if that is a plain name.
+  let maker: String?
 
   /// All sets in an answer, outermost first.
   static func all(in root: JSONNode, _ body: SharedSecret) throws -> [WireCredentials] {
@@ -78,6 +81,10 @@ struct WireCredentials: Sendable {
     self.secret = try secret(find("secret", "consumersecret"))
     state = try text(find("state", "status"))?.lowercased()
     expires = try text(find("expirationdate")).flatMap { Timestamp(salesforce: $0) }
+    made = try text(find("createddate")).flatMap { Timestamp(salesforce: $0) }
+    maker = try text(find("createdby")).flatMap { name in
+      (1...128).contains(name.utf8.count) && name.utf8.allSatisfy { (0x21...0x7E).contains($0) } ? name : nil
+    }
   }
 }
 

@@ -42,6 +42,8 @@ package struct EventName: Hashable, Sendable {
   package static let pairRead = EventName("pair.read")
   /// A pair was opened to talk to its provider.
   package static let pairUsed = EventName("pair.used")
+  /// A pair that the vault does not have was deleted at the provider.
+  package static let pairCutOff = EventName("pair.cut-off")
   /// An owner added a sink or hook.
   package static let deliveryAdded = EventName("delivery.added")
   /// An owner removed a sink or hook.

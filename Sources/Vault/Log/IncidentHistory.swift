@@ -135,7 +135,7 @@ package struct IncidentHistory: Sendable {
       follow(moment, credential)
     default:
       if entry.event.hasPrefix("rotation.") && !entry.event.hasSuffix(".intended")
-        || [EventName.deliveryFailed, .tokenRevoked, .tokenNotRevoked].contains(EventName(entry.event))
+        || [EventName.deliveryFailed, .tokenRevoked, .tokenNotRevoked, .pairCutOff].contains(EventName(entry.event))
       {
         follow(moment, credential)
       }

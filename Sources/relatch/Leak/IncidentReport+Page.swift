@@ -56,7 +56,8 @@ extension IncidentReport {
     let history = part.history
     let versions = history.leaked.map(String.init).joined(separator: ", ")
     let moments = history.moments.map { moment in
-      let isKey = ["credential.leaked", "rotation.promoted", "rotation.refused"].contains(moment.entry.event)
+      let keys = ["credential.leaked", "pair.cut-off", "rotation.promoted", "rotation.refused"]
+      let isKey = keys.contains(moment.entry.event)
       return """
         <li\(isKey ? " class=\"key\"" : "")><time datetime="\(moment.entry.time)">\(moment.entry.time)</time>
         <span class="after">\((moment.entry.time - reported).offset)</span>
@@ -68,6 +69,7 @@ extension IncidentReport {
       <section>
       <h2>\(history.credential.escaped)</h2>
       <p>Version \(versions) leaked.</p>
+      \(history.warning.map { "<p class=\"owed\">\($0.escaped)</p>" } ?? "")
       <h3>Timeline of \(history.credential.escaped)</h3>
       <ol class="timeline">
       \(moments.joined(separator: "\n"))

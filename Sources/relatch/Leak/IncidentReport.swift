@@ -136,6 +136,11 @@ extension IncidentHistory.Moment {
         entry.details["accepted"] == .bool(true)
         ? "accepts it" : entry.details["accepted"] == .bool(false) ? "refuses it" : "does not say\(because)"
       return "version \(number) was found: the provider \(accepted)"
+    case "pair.cut-off":
+      let maker = detail("made_by").map { " by \($0)" } ?? ""
+      return "a \(detail("place") ?? "") pair that this vault does not have (\(detail("handle") ?? "?")), made"
+        + "\(maker.isEmpty && detail("made") == nil ? " by nobody knows whom" : maker)\(detail("made").map { " at \($0)" } ?? ""),"
+        + " was found at the provider and deleted; nobody tried whether it is refused"
     case "token.revoked": return "the token that was kept of version \(number) is ended at the provider"
     case "token.not-revoked": return "the token that was kept of version \(number) is not ended\(because)"
     case "pair.read":
@@ -154,11 +159,25 @@ extension IncidentHistory.Moment {
     case "rotation.abandoned":
       return entry.version == nil ? "the rotation is given up" : "version \(number) is given up"
     case "rotation.discarded": return "version \(number) is removed at the provider"
+    case "rotation.stage.lost" where detail("reason") == "leaked":
+      return "a pair was made by the run that was overtaken, or by whoever has the leaked one: it is not taken over"
+    case "rotation.stage.postponed" where detail("reason") == "leaked": return "another new pair is asked for"
     case let event where event.hasSuffix(".lost"): return "an answer was lost (\(event.step))\(because)"
     case let event where event.hasSuffix(".postponed"): return "\(event.step) did not happen yet\(because)"
     default: return entry.event
     }
   }
+}
+
+extension IncidentHistory.Part {
+  /// What a reader must not miss among the steps; nil if there is nothing of the kind.
+  var warning: String? {
+    guard !cutOff.isEmpty else { return nil }
+    let entries = cutOff.map { String($0.index) }.joined(separator: ", ")
+    return "found there, and deleted: what this vault did not have (entry \(entries)); find out who made it"
+  }
+
+  fileprivate var cutOff: [IncidentHistory.Moment] { moments.filter { $0.entry.event == "pair.cut-off" } }
 }
 
 extension String {
@@ -183,6 +202,7 @@ extension IncidentReport {
       let history = part.history
       let versions = history.leaked.map(String.init).joined(separator: ", ")
       lines += ["", "\(history.credential): version \(versions) leaked"]
+      if let warning = history.warning { lines.append("  \(warning)") }
       lines += history.moments.map { "  \($0.entry.time)  entry \($0.index) by \($0.entry.member)  \($0.text)" }
       lines.append("  open to \(part.openTo.joined(separator: ", "))")
       lines += history.uses.map { "  \($0.text)" }
@@ -243,6 +263,9 @@ extension IncidentReport.Part {
             ) { $1 })
         }),
     ]
+    if !history.cutOff.isEmpty {
+      members["cut_off"] = .array(history.cutOff.map { .integer(Int(clamping: $0.index)) })
+    }
     if let next = owed?.next { members["next_attempt"] = .string(next.description) }
     if let expires = owed?.expires { members["expires"] = .string(expires.description) }
     for (key, event) in [("replaced", "rotation.promoted"), ("delivered", "delivery.done")] {

@@ -313,6 +313,9 @@ extension RotationProgress {
     if event == EventName.credentialReconciled.text {
       return "version \(number) is the provider's primary pair, after the restore as before"
     }
+    if event == EventName.pairCutOff.text {
+      return "a pair that this vault does not have was found at the provider, and is deleted (`relatch log list`)"
+    }
     if event == EventName.credentialLeaked.text {
       return version.map { "the leak is noted: versions up to \($0)" }
         ?? "the leak is noted: what leaked was seen to be refused before"
@@ -343,8 +346,8 @@ extension RotationProgress {
     case .rejected: "version \(number) is refused: it will not be promoted"
     case .intended(.discard): "asking to delete the staged pair"
     case .discarded: "the staged pair is deleted at the provider"
-    case .lost(let step): "the answer to \(step.rawValue) was lost: looking at the provider"
-    case .postponed(.stage): "no new pair was made yet"
+    case .lost(let step): "what came of \(step.rawValue) is not known: looking at the provider"
+    case .postponed(.stage): "no new pair is saved yet"
     case .postponed(.validate): "the new pair is not proved yet"
     case .postponed(.promote): "the new pair is not promoted yet"
     case .postponed(.verify): "the new pair is not verified yet"
