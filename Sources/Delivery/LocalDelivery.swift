@@ -30,6 +30,22 @@ package struct LocalDelivery: PairDelivery {
     }
   }
 
+  /// The sinks of `credential` that have its active pair `pair` as far as is noted, and whose files are gone or hold something else.
+  /// What may not be looked at is left out. Changes nothing.
+  package func drifted(from pair: Pair, of credential: Credential) -> [String] {
+    guard let active = credential.version(in: .active)?.number else { return [] }
+    return credential.deliveries.filter { delivery in
+      guard case .file(let file) = delivery.settings.kind, delivery.delivered == active else { return false }
+      do {
+        let expected = try SinkDocument.make(pair, file.format, credential: credential.name, version: active)
+        let found = try PrivateFile.read(file.path)
+        return !found.isEqual(to: expected)
+      } catch let error as VaultError { return error.code == .notFound || error.code == .invalidInput } catch {
+        return false
+      }
+    }.map(\.name)
+  }
+
   package func hand(
     _ pair: Pair, to delivery: DeliveryRecord, _ occasion: DeliveryOccasion, known: [Pair],
     keepAlive: @escaping KeepAlive

@@ -55,6 +55,34 @@ struct DeliveryTests {
     #expect(try await place.relatch("sink", "add", "erp", folder + "/pair.json", "--name", "now").code == 0)
   }
 
+  @Test("A file that is gone or was changed is told by doctor and plan, and written again")
+  func drift() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let folder = try outside(place)
+    for arguments in [["pair.json"], ["env", "--format", "dotenv"]] {
+      let path = "\(folder)/\(arguments[0])"
+      #expect(try await place.run(Programs.relatch, ["sink", "add", "crm", path] + arguments.dropFirst()).code == 0)
+    }
+    #expect(try await place.relatch("deliver", "crm").code == 0)
+    func delivery(_ verb: String) async throws -> String {
+      let told = try await place.relatch(verb, "crm")
+      return told.outputText.split(separator: "\n").filter { $0.contains("deliver") }.joined(separator: "\n")
+    }
+    #expect(try await delivery("doctor").contains("can be delivered to"))
+    #expect(try await !delivery("plan").contains("not as delivered"))
+    for harm in ["rm pair.json", "echo >> pair.json", "cp env pair.json", ": > pair.json"] {
+      #expect(try await place.run("/bin/sh", ["-c", "cd '\(folder)' && \(harm)"]).code == 0)
+      for verb in ["doctor", "plan"] {
+        let told = try await delivery(verb)
+        #expect(told.contains("pair.json: not as delivered") && told.contains("deliver --again crm`"), "\(told)")
+        #expect(!told.contains("env:"))
+      }
+      #expect(try await place.relatch("deliver", "--again", "crm").code == 0)
+      #expect(try await delivery("doctor").contains("can be delivered to"), "\(harm)")
+    }
+  }
+
   @Test("A sink gets the new pair, mode 0600, in each form; the secret is in no other file")
   func sinks() async throws {
     let place = try await Workplace()

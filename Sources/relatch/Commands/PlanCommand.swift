@@ -189,6 +189,18 @@ extension LocalCheck {
   }
 }
 
+extension LocalCheck {
+  /// What somebody has done to files that have `active`, the active pair of `credential`; nil if they are as they were delivered.
+  static func drift(from active: Pair, of credential: Credential) -> RotationFinding? {
+    let names = LocalDelivery.ofThisProcess.drifted(from: active, of: credential)
+    guard !names.isEmpty else { return nil }
+    return RotationFinding(
+      "delivery", .warning,
+      "\(names.joined(separator: ", ")): not as delivered: the file is gone, or holds something else than the active pair",
+      hint: "`relatch deliver --again \(credential.name)` writes it again")
+  }
+}
+
 extension RotationComposition {
   /// What the provider shows, by reading alone. What it would not show is a finding, and so is a vault that this identity
   /// cannot open.
@@ -200,8 +212,11 @@ extension RotationComposition {
         of: subject.credential.name, choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairUsed,
         ["purpose": "plan"], now: WallClock.now())
       for (version, pair) in opened { pairs[version.number] = pair }
-      return await RotationPreflight(credential: subject.credential, journal: subject.journal, pairs: pairs)
-        .findings(asking: provider, clock: { WallClock.now() })
+      let active = subject.credential.version(in: .active).flatMap { pairs[$0.number] }
+      let drift = active.flatMap { LocalCheck.drift(from: $0, of: subject.credential) }
+      let preflight = RotationPreflight(credential: subject.credential, journal: subject.journal, pairs: pairs)
+      let findings = await preflight.findings(asking: provider, clock: { WallClock.now() })
+      return [drift].compactMap(\.self) + findings
     } catch {
       let failure = Failure(error)
       return [RotationFinding("provider", .obstacle, failure.message, hint: failure.hint)]

@@ -56,7 +56,10 @@ struct Examination: Sendable {
         admin: try await administrator(of: subject.credential), withheld: withheld, isOffline: isOffline,
         transport: transport, now: { WallClock.now() }))
     let lines = [identity, vault] + checklist.lines.map { $0.naming(subject.credential) }
-    return lines + LocalChecklist.after(subject, isRotated: subject.credential.canRotate)
+    return lines
+      + LocalChecklist.after(
+        subject, active: subject.credential.version(in: .active).flatMap { pairs?[$0.number] },
+        isRotated: subject.credential.canRotate)
   }
 
   /// The pairs that the provider may accept still; nil if they cannot be had. Logged like every access.

@@ -26,17 +26,17 @@ enum LocalChecklist {
     return (ChecklistLine(.vault, .missing, finding.text, mend: finding.hint), mayRelease)
   }
 
-  /// Where the pair goes, and when it is replaced.
-  static func after(_ subject: PlanSubject, isRotated: Bool) -> [ChecklistLine] {
+  /// Where the pair goes, and when it is replaced. `active` is the active pair, if it was opened.
+  static func after(_ subject: PlanSubject, active: Pair?, isRotated: Bool) -> [ChecklistLine] {
     var lines: [ChecklistLine] = []
-    if isRotated || !subject.credential.deliveries.isEmpty { lines.append(delivery(subject)) }
+    if isRotated || !subject.credential.deliveries.isEmpty { lines.append(delivery(subject, active)) }
     if isRotated { lines.append(policy(subject)) }
     return lines
   }
 
   private static func findings(of subject: PlanSubject) -> [RotationFinding] { LocalCheck.all.flatMap { $0(subject) } }
 
-  private static func delivery(_ subject: PlanSubject) -> ChecklistLine {
+  private static func delivery(_ subject: PlanSubject, _ active: Pair?) -> ChecklistLine {
     let credential = subject.credential
     if let problem = findings(of: subject).first(where: { $0.check == "delivery" && $0.level != .ok }) {
       return ChecklistLine(.delivery, .missing, problem.text, mend: problem.hint)
@@ -49,6 +49,9 @@ enum LocalChecklist {
     }
     guard !credential.deliveries.isEmpty else {
       return ChecklistLine(.delivery, .ok, "no sink and no hook: who uses it reads it from the vault")
+    }
+    if let active, let drift = LocalCheck.drift(from: active, of: credential) {
+      return ChecklistLine(.delivery, .missing, drift.text, mend: drift.hint)
     }
     let names = credential.deliveries.map(\.name).joined(separator: ", ")
     return ChecklistLine(.delivery, .ok, "\(names) can be delivered to")
