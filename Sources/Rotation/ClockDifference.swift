@@ -24,6 +24,27 @@ package struct ClockDifference: Sendable {
       "this machine's clock is \(duration.components.seconds) s \(isAhead ? "ahead of" : "behind") the provider's"
   }
 
+  /// Fails with `configuration` where the answer `evidence`, asked for and arrived at these times of this machine's clock, shows that one
+  /// of the two clocks is wrong. By such a clock nothing is dated that is counted from.
+  static func check(_ evidence: GrantEvidence, asked: Timestamp, answered: Timestamp) throws(ProviderError) {
+    guard let theirs = evidence.providerTime else { return }
+    let difference = Self(theirs, asked: asked, answered: answered)
+    guard difference.duration >= greatest else { return }
+    throw ProviderError(.configuration, difference.text, hint: hint)
+  }
+
+  /// Fails with `configuration` where by the clock of the provider, which is another, it is not yet `graceEnds`.
+  static func check(
+    _ evidence: GrantEvidence, isAfter graceEnds: Timestamp, asked: Timestamp, answered: Timestamp
+  ) throws(ProviderError) {
+    guard let theirs = evidence.providerTime, theirs < graceEnds else { return }
+    let difference = Self(theirs, asked: asked, answered: answered)
+    guard difference.duration >= greatest else { return }
+    throw ProviderError(
+      .configuration, "\(difference.text), by which the grace goes on until \(graceEnds)",
+      hint: "\(hint); or `relatch retire NAME` ends the grace now")
+  }
+
   /// What to do about it.
   package static let hint = "set this machine's clock: `timedatectl` says whether it is synchronised"
 }

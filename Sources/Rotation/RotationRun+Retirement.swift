@@ -19,11 +19,16 @@ extension RotationRun {
     var fields: [String: JSONValue] = ["contained": true]
     if !isContaining {
       // Looked at and granted a token a moment ago, by this run and under this lease.
-      do { if verified == nil { _ = try await ask { try await self.provider.grant(activePair) } } } catch let error
-        as ProviderError
-      {
-        return try await pauseOrThrow(error, .retire)
-      }
+      do {
+        if verified == nil {
+          let asked = timing.now()
+          let evidence = try await ask { try await self.provider.grant(activePair) }
+          // A grace that nobody ended is over by both clocks.
+          if !endsGrace, credential.leak == nil, let graceEnds = journal?.machine.graceEnds {
+            try ClockDifference.check(evidence, isAfter: graceEnds, asked: asked, answered: timing.now())
+          }
+        }
+      } catch let error as ProviderError { return try await pauseOrThrow(error, .retire) }
       fields = ["accepted": .integer(Int(clamping: active))]
     }
     try await asking(.retire, version: owed.number, fields) {

@@ -31,8 +31,13 @@ extension RotationRun {
       do {
         // What is asked of it besides does not hold up the end of a leak.
         let isLeak = credential.leak != nil
+        let asked = timing.now()
         let evidence = try await ask {
           isLeak ? try await self.provider.grant(pair) : try await self.provider.validate(pair)
+        }
+        // Ages and graces are counted from what is dated next. Nothing is lost by waiting: the old pair is in use still.
+        if !isLeak, provider.replacement != .cutOver {
+          try ClockDifference.check(evidence, asked: asked, answered: timing.now())
         }
         try record(.validated, version: number, evidence.members)
         hasProved = true
@@ -132,7 +137,8 @@ extension RotationRun {
     let end = seen.primary.expires
     try record(
       .verified, version: number, evidence.members,
-      graceEnds: credential.leakedDebts.isEmpty ? now + credential.policy.grace : now
+      // Not from a step that a clock dated which was far ahead: the grace would never end.
+      graceEnds: timing.now() + (credential.leakedDebts.isEmpty ? credential.policy.grace : .zero)
     ) { credential in
       for (debt, expires) in expiries { credential.setExpiry(of: debt, expires) }
       if let end { credential.setExpiry(of: number, end) }

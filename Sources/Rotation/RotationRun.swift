@@ -43,6 +43,8 @@ actor RotationRun {
   var isContaining = false
   /// Whether an old pair may be ended although the active one has not arrived everywhere.
   var mayLeaveUndelivered = false
+  /// Whether a person ends the grace of what was replaced, over or not.
+  var endsGrace = false
   /// Whether the pair is one that was found primary at the provider.
   var isAdopting = false
   /// Who was at work on the credential when this run took the lease from them.
@@ -249,6 +251,7 @@ actor RotationRun {
   /// Does the machine's next action until there is none, or none yet. An old pair is retired only if the new one has
   /// arrived everywhere, or `evenIfUndelivered`: whoever lacks the new one still uses it.
   func drive(retiringNow: Bool, evenIfUndelivered: Bool = false) async throws -> RotationOutcome {
+    endsGrace = retiringNow
     while let machine = journal?.machine {
       mayLeaveUndelivered = evenIfUndelivered || isContaining || machine.isUnproved
       // What containment left unproved goes nowhere before it was seen to be accepted: that is what ends the leak, too.
@@ -263,7 +266,8 @@ actor RotationRun {
         try await perform(.promote)
         continue
       }
-      switch machine.nextAction(now: now) {
+      // A grace is over by the clock alone, whatever time the steps before it were given.
+      switch machine.nextAction(now: machine.state == .owed ? timing.now() : now) {
       case .ask(let step): try await perform(step)
       case .observe(let step): try await clearUp(step)
       case .wait(let until):

@@ -1,3 +1,4 @@
+import Audit
 import Rotation
 import Sodium
 import Synchronization
@@ -10,6 +11,8 @@ final class FakeProvider: AdministratorGranter {
     var slot: (id: String, place: ObservedPair.Place)?
     var refused: Set<String> = []
     var made = 1
+    /// What it says the time is; nil says nothing.
+    var time: Timestamp?
     var calls: [String] = []
     /// Told before each call, and may throw in its place.
     var trouble: @Sendable (String) throws(ProviderError) -> Void = { _ throws(ProviderError) in }
@@ -110,6 +113,6 @@ final class FakeProvider: AdministratorGranter {
     let id = pair.clientID.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
     try await note("grant \(id)")
     guard !state.withLock({ $0.refused.contains(id) }) else { throw ProviderError(.refused, "refused", status: 400) }
-    return GrantEvidence(status: 200, signature: .valid)
+    return GrantEvidence(status: 200, signature: .valid, providerTime: state.withLock(\.time))
   }
 }

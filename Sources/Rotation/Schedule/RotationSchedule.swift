@@ -138,9 +138,10 @@ package struct RotationSchedule: Sendable {
   private func standingOfRotation(
     of credential: Credential, journal: RotationJournal?, partners: () throws -> [Partner], now: Timestamp
   ) rethrows -> Standing {
-    guard let (moment, reason) = dueMoment(of: credential, journal: journal) else { return .unscheduled }
-    if let journal, let (resumes, obstacle) = pause(of: journal, isLeaked: credential.leak != nil),
-      resumes > max(now, moment)
+    guard let (dated, reason) = dueMoment(of: credential, journal: journal) else { return .unscheduled }
+    let moment = isMisdated(reason, of: credential, now: now) ? min(dated, now) : dated
+    if let journal, !Self.isFuture(journal.latest, at: now),
+      let (resumes, obstacle) = pause(of: journal, isLeaked: credential.leak != nil), resumes > max(now, moment)
     {
       return .held(until: resumes, obstacle)
     }
@@ -153,6 +154,19 @@ package struct RotationSchedule: Sendable {
     // What was begun is finished whatever the window: the longer a rotation is open, the more can go wrong.
     guard reason.isHeldBack else { return .due(reason) }
     return try obstacle(to: credential, partners: partners, now: now) ?? .due(reason)
+  }
+
+  /// Whether `time` lies so far ahead of `now` that one of the clocks was wrong.
+  private static func isFuture(_ time: Timestamp, at now: Timestamp) -> Bool { time > now + ClockDifference.greatest }
+
+  /// Whether the moment that `reason` counts from was dated by a wrong clock: counting from it would stop the schedule until then, for
+  /// years perhaps. What was begun, leaked or is exposed is due since it is known; an age nobody can tell is one that is reached.
+  private func isMisdated(_ reason: Reason, of credential: Credential, now: Timestamp) -> Bool {
+    switch reason {
+    case .unfinished, .leaked, .exposed: true
+    case .age: credential.version(in: .active).map { Self.isFuture($0.created, at: now) } ?? false
+    case .debt, .delivery: false
+    }
   }
 
   private func dueMoment(of credential: Credential, journal: RotationJournal?) -> (Timestamp, Reason)? {
