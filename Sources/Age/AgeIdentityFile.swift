@@ -3,10 +3,11 @@ package import Sodium
 /// The text file that `age-keygen` writes and `age -i` reads:
 ///
 ///     # created: 2026-01-02T15:30:45Z
+///     # name: bo
 ///     # public key: age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj
 ///     AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX
 ///
-/// One identity a line; lines that are empty or begin with `#` say nothing; lines end with LF or CRLF, the last may end
+/// The name is Relatch's, and need not be there. One identity a line; lines that are empty or begin with `#` say nothing; lines end with LF or CRLF, the last may end
 /// with the file.
 package struct AgeIdentityFile: Sendable {
   /// Far more than any person's identities take.
@@ -15,7 +16,13 @@ package struct AgeIdentityFile: Sendable {
   /// The identities, in the file's order; one or more.
   package let identities: [AgeIdentity]
 
-  package init(_ identity: AgeIdentity) { identities = [identity] }
+  /// What the first comment `# name: …` calls whoever it is; nil if none does. Nothing depends on it.
+  package let name: String?
+
+  package init(_ identity: AgeIdentity, name: String? = nil) {
+    identities = [identity]
+    self.name = name
+  }
 
   /// Reads a file. A line that is none of the above fails the whole file with `malformedIdentity` and the line's number.
   package init(decoding text: RawSpan) throws {
@@ -23,6 +30,7 @@ package struct AgeIdentityFile: Sendable {
       throw AgeError(.tooLarge, "identity file has \(text.byteCount) bytes, expected at most \(Self.maximumSize)")
     }
     var identities: [AgeIdentity] = []
+    var name: String?
     var start = 0
     var number = 0
     while start < text.byteCount {
@@ -31,7 +39,10 @@ package struct AgeIdentityFile: Sendable {
       let line = text.extracting(start..<(hasReturn ? end - 1 : end))
       start = end + 1
       number += 1
-      if line.isEmpty || line.byte(at: 0) == UInt8(ascii: "#") { continue }
+      if line.isEmpty || line.byte(at: 0) == UInt8(ascii: "#") {
+        name = name ?? Self.name(in: line)
+        continue
+      }
       do {
         identities.append(try AgeIdentity(decoding: line))
       } catch let error as AgeError {
@@ -42,14 +53,27 @@ package struct AgeIdentityFile: Sendable {
       throw AgeError(.malformedIdentity, "identity file has no identity, expected one or more")
     }
     self.identities = identities
+    self.name = name
+  }
+
+  private static let nameMark = "# name: "
+
+  /// What the comment `line` says the name is: visible ASCII, at most 128 characters. Nil if it says something else.
+  private static func name(in line: RawSpan) -> String? {
+    let mark = Array(nameMark.utf8)
+    guard (mark.count + 1...mark.count + 128).contains(line.byteCount),
+      mark.indices.allSatisfy({ line.byte(at: $0) == mark[$0] })
+    else { return nil }
+    let bytes = (mark.count..<line.byteCount).map { line.byte(at: $0) }
+    return bytes.allSatisfy { (0x21...0x7E).contains($0) } ? String(decoding: bytes, as: UTF8.self) : nil
   }
 
   /// The file's text. `created` is the time written at the top, one line of visible ASCII.
   package func encoded(created: String) throws -> SecretBytes {
-    guard created.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
-      throw AgeError(.malformedIdentity, "time of creation is not one line of ASCII")
+    guard (created + (name ?? "")).utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+      throw AgeError(.malformedIdentity, "time of creation, or the name, is not one line of ASCII")
     }
-    let top = Array("# created: \(created)\n".utf8)
+    let top = Array(("# created: \(created)\n" + (name.map { "\(Self.nameMark)\($0)\n" } ?? "")).utf8)
     let comments = identities.map { Array("# public key: \($0.recipient)\n".utf8) }
     // Every identity has 74 characters and a line end; counting 80 leaves room.
     let capacity = comments.reduce(top.count) { $0 + $1.count + 80 }

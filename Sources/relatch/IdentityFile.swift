@@ -13,12 +13,20 @@ struct IdentityFile {
   func open() throws -> Identity {
     let file = try read()
     guard try AgeFile.kind(of: file.bytes) == .passphrase, !passphrase.isHandedOver else {
-      return try Identity(openAge(file))
+      return try openAge(file).identity
     }
     if let kept = try (try? SessionKeyring())?.secret(Self.keyringName(of: file)) {
       return try Identity(AgeIdentity(decoding: kept.bytes))
     }
-    return try Identity(openAge(file))
+    return try openAge(file).identity
+  }
+
+  /// What an identity file holds.
+  private struct Content {
+    let age: AgeIdentity
+    let name: String?
+
+    var identity: Identity { get throws { try Identity(age, name: name) } }
   }
 
   /// The identity, if nobody has to be asked for it; nil if there is none that opens so. Throws as `open` does where a
@@ -42,7 +50,7 @@ struct IdentityFile {
     }
   }
 
-  private func openAge(_ file: borrowing SecretBytes) throws -> AgeIdentity {
+  private func openAge(_ file: borrowing SecretBytes) throws -> Content {
     if try AgeFile.kind(of: file.bytes) == .passphrase {
       let typed = try passphrase.unlocking("the identity \(path)")
       do { return try decode(AgeFile.open(file.bytes, passphrase: typed.bytes)) } catch let error as AgeError
@@ -75,27 +83,30 @@ struct IdentityFile {
     return path.hasPrefix(folder + "/")
   }
 
-  private func decode(_ file: borrowing SecretBytes) throws -> AgeIdentity {
-    let identities: [AgeIdentity]
-    do { identities = try AgeIdentityFile(decoding: file.bytes).identities } catch let error as AgeError {
+  private func decode(_ file: borrowing SecretBytes) throws -> Content {
+    let found: AgeIdentityFile
+    do { found = try AgeIdentityFile(decoding: file.bytes) } catch let error as AgeError {
       throw Failure(
         error.code.exitCode, "\(Name.printable(path)) is no identity: \(error)",
         hint: "--identity names the file that `relatch init` made; if it is that, it is damaged: restore it from a copy"
       )
     }
-    guard let first = identities.first, identities.count == 1 else {
+    guard let first = found.identities.first, found.identities.count == 1 else {
       throw Failure(
-        .corruptData, "\(Name.printable(path)) holds \(identities.count) identities, expected one",
+        .corruptData, "\(Name.printable(path)) holds \(found.identities.count) identities, expected one",
         hint: "keep each identity in a file of its own")
     }
-    return first
+    // A comment that is no name of a member is a comment.
+    let name = found.name.flatMap { name in (try? Name.check(name, "member name")).map { name } }
+    return Content(age: first, name: name)
   }
 
-  /// Makes a new identity there. Throws `alreadyExists` if there is a file.
-  func create(isProtected: Bool) throws -> Identity {
-    let age = try AgeIdentity(generating: .system)
+  /// Makes a new identity there, which goes by `name` on its cards. Throws `alreadyExists` if there is a file.
+  func create(isProtected: Bool, named name: String? = nil) throws -> Identity {
+    if let name { try Name.check(name, "member name") }
+    let new = Content(age: try AgeIdentity(generating: .system), name: name)
     let content: SecretBytes
-    do { content = try self.content(age, isProtected: isProtected, "the new identity \(path)") } catch let error
+    do { content = try self.content(new, isProtected: isProtected, "the new identity \(path)") } catch let error
       as PassphraseError where error.code == .noTerminal
     {
       throw Failure(
@@ -112,19 +123,21 @@ struct IdentityFile {
         .usage, "there is an identity already: \(error)", hint: "--identity FILE or RELATCH_IDENTITY names another file"
       )
     }
-    return try Identity(age)
+    return try new.identity
   }
 
   /// Seals the identity with a new passphrase, or with none. What is there stays until the new file is durable, and is then
   /// overwritten. Through a symbolic link the file itself is replaced: beside a new file in place of the link, the old one
   /// would go on telling the key.
-  func protect(isProtected: Bool) throws -> Identity {
+  func protect(isProtected: Bool, named name: String? = nil) throws -> Identity {
+    if let name { try Name.check(name, "member name") }
     let file = try read()
-    let age = try openAge(file)
-    let content = try content(age, isProtected: isProtected, "the identity \(path)")
+    let opened = try openAge(file)
+    let new = Content(age: opened.age, name: name ?? opened.name)
+    let content = try content(new, isProtected: isProtected, "the identity \(path)")
     try PrivateFile.replace(PrivateFile.resolved(path), content.bytes, isDurable: true, wipesOld: true)
     _ = try? SessionKeyring().end(Self.keyringName(of: file))
-    return try Identity(age)
+    return try new.identity
   }
 
   // MARK: - Unlocked for a time
@@ -135,7 +148,7 @@ struct IdentityFile {
     let file = try read()
     guard try AgeFile.kind(of: file.bytes) == .passphrase else { return false }
     let keyring = try Self.keyring()
-    let text = try openAge(file).encoded()
+    let text = try openAge(file).age.encoded()
     do { try keyring.keep(text, as: Self.keyringName(of: file), seconds: seconds) } catch { throw Self.failure(error) }
     return true
   }
@@ -161,10 +174,10 @@ struct IdentityFile {
     return "relatch:identity:" + digest.finalize().bytes.hex
   }
 
-  private func content(_ age: AgeIdentity, isProtected: Bool, _ what: String) throws -> SecretBytes {
+  private func content(_ new: Content, isProtected: Bool, _ what: String) throws -> SecretBytes {
     let created = WallClock.now().description
-    guard isProtected else { return try AgeIdentityFile(age).encoded(created: created) }
-    let file = try AgeIdentityFile(age).encoded(created: created)
+    guard isProtected else { return try AgeIdentityFile(new.age, name: new.name).encoded(created: created) }
+    let file = try AgeIdentityFile(new.age, name: new.name).encoded(created: created)
     let passphrase = try passphrase.protecting(what)
     let sealed = try AgeFile.seal(file.bytes, passphrase: passphrase.bytes, randomness: .system, armored: true)
     return try SecretBytes(copying: sealed.span.bytes)

@@ -34,7 +34,27 @@ struct IdentityTests {
     let again = try await place.relatch("identity", "new", "--no-passphrase", environment: own)
     expectFailure(again, 64)
     #expect(try await place.relatch("identity", "show", "--name", "cron@host", environment: own).output == made.output)
-    #expect(try await place.relatch("identity", "show", environment: own).outputText.contains("@"))
+    // The name that it was made with, also behind a passphrase, until another is given.
+    func name() async throws -> String? {
+      let shown = try await place.relatch("identity", "show", environment: own)
+      return try (JSONSerialization.jsonObject(with: shown.output) as? [String: String])?["name"]
+    }
+    #expect(try await name() == "cron@host")
+    let file = try String(contentsOfFile: try #require(own["RELATCH_IDENTITY"]), encoding: .utf8)
+    #expect(file.contains("\n# name: cron@host\n"), "age-keygen's form")
+    #expect(try await run(place, ["identity", "protect"], ["a long passphrase"], environment: own).code == 0)
+    let protected = try await run(place, ["identity", "show"], ["a long passphrase"], environment: own)
+    #expect(protected.outputText.contains(#""name":"cron@host""#), "\(protected.errorText)")
+    let renamed = try await run(
+      place, ["identity", "protect", "--no-passphrase", "--name", "bo"], ["a long passphrase"], environment: own)
+    #expect(renamed.code == 0, "\(renamed.errorText)")
+    #expect(try await name() == "bo")
+    let bad = ["RELATCH_IDENTITY": place.folder.path + "/bad"]
+    #expect(try await place.relatch("identity", "new", "--no-passphrase", "--name", "a b", environment: bad).code == 64)
+    #expect(!FileManager.default.fileExists(atPath: place.folder.path + "/bad"))
+    let nameless = file.replacingOccurrences(of: "# name: cron@host", with: "# name: ../x")
+    try nameless.write(toFile: try #require(own["RELATCH_IDENTITY"]), atomically: true, encoding: .utf8)
+    #expect(try await name()?.contains("@") == true)
   }
 
   @Test("gets a passphrase, another, and none again; it stays the same, and a wrong passphrase opens nothing")

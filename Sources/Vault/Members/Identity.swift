@@ -6,12 +6,15 @@ package import Sodium
 package final class Identity: Sendable {
   package let age: AgeIdentity
   package let signingKey: SigningKey
+  /// What it was called when it was made; nil if nobody said. Nothing but the names on new cards depends on it.
+  package let name: String?
 
   /// Binds the derived key to this use of the scalar; part of the format (vault/identity.md).
   private static let signingInfo = "relatch/v1/signing-key"
 
-  package init(_ age: AgeIdentity) throws {
+  package init(_ age: AgeIdentity, name: String? = nil) throws {
     self.age = age
+    self.name = name
     signingKey = try age.withScalar { scalar in
       let seed = try HKDFSHA256.derive(inputKey: scalar, salt: [], info: Self.signingInfo)
       return try SigningKey(seed: seed.bytes)

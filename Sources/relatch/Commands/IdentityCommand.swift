@@ -19,10 +19,12 @@ struct IdentityCommand: AsyncParsableCommand {
 
 /// Under what name a card introduces its identity.
 struct CardName: ParsableArguments {
-  @Option(help: ArgumentHelp("The name on the card; USER@HOST if none is given.", valueName: "name"))
+  @Option(help: ArgumentHelp("The name on the card; else the one it was made with, or USER@HOST.", valueName: "name"))
   var name: String?
 
-  func card(of identity: Identity) throws -> String { try identity.publicCard(named: name ?? Self.here).canonicalText }
+  func card(of identity: Identity) throws -> String {
+    try identity.publicCard(named: name ?? identity.name ?? Self.here).canonicalText
+  }
 
   private static var here: String {
     let user = ProcessEnvironment.value(of: "LOGNAME") ?? ProcessEnvironment.value(of: "USER") ?? "user"
@@ -45,7 +47,7 @@ struct IdentityNewCommand: AsyncParsableCommand {
   var noPassphrase = false
 
   func run() async throws {
-    let identity = try Places(options).identityFile.create(isProtected: !noPassphrase)
+    let identity = try Places(options).identityFile.create(isProtected: !noPassphrase, named: card.name)
     try Report(options).text(card.card(of: identity))
   }
 }
@@ -75,7 +77,7 @@ struct IdentityProtectCommand: AsyncParsableCommand {
 
   func run() async throws {
     let places = try Places(options)
-    let identity = try places.identityFile.protect(isProtected: !noPassphrase)
+    let identity = try places.identityFile.protect(isProtected: !noPassphrase, named: card.name)
     let card = try card.card(of: identity)
     let report = Report(options)
     if options.json || !options.quiet { try report.text(card) }

@@ -29,7 +29,7 @@ struct InitCommand: AsyncParsableCommand {
     let hadIdentity = PrivateFile.exists(identityPath)
     let identity =
       try hadIdentity
-      ? places.openIdentity() : places.identityFile.create(isProtected: !noPassphrase)
+      ? places.openIdentity() : places.identityFile.create(isProtected: !noPassphrase, named: name)
 
     let now = WallClock.now()
     try PrivateFile.createFolder(places.keys)
