@@ -208,6 +208,25 @@ struct DeliveryTests {
     #expect(try await place.org.consumer().slot == nil)
   }
 
+  @Test("Of several that fail each has its hint, with its name")
+  func hints() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let hang = try script(place, "hang", "cat > /dev/null; exec sleep 60")
+    for name in ["one", "two"] {
+      let added = try await place.relatch(
+        "hook", "add", "crm", "--on", "promoted", "--time-limit", "1s", "--name", name, "--", hang)
+      #expect(added.code == 0, "\(added.errorText)")
+    }
+    let rotated = try await place.relatch("rotate", "crm")
+    #expect(rotated.code == 11, "\(rotated.errorText)")
+    let hint = try #require(rotated.errorText.split(separator: "\n").first { $0.contains("relatch: hint: ") })
+    #expect(hint.contains("one: ") && hint.contains("; two: ") && hint.hasSuffix("`relatch deliver crm`"), "\(hint)")
+    #expect(try await place.relatch("hook", "remove", "crm", "two").code == 0)
+    let alone = try await place.relatch("deliver", "crm")
+    #expect(alone.code == 11 && !alone.errorText.contains("hint: one: "), "\(alone.errorText)")
+  }
+
   @Test("A hook before may stop the rotation: 75, its name told, nothing asked; hooks of a failure are told of others")
   func vetoAndFailure() async throws {
     let place = try await Workplace()

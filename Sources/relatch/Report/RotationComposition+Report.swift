@@ -201,10 +201,18 @@ extension RotationOutcome {
         exitCode, Self.shortfall(of: name, active, shortfalls.map { "\($0.name): \($0.error)" }, goal),
         quoting: Self.shortfall(
           of: name, active, shortfalls.map { "\($0.name): \($0.error)\($0.error.quotation)" }, goal),
-        hint: (shortfalls.compactMap(\.error.hint).first.map { "\($0); then `relatch deliver \(name)`" }
+        hint: (Self.hint(of: shortfalls).map { "\($0); then `relatch deliver \(name)`" }
           ?? "`relatch deliver \(name)` tries it again, and so does every later run")
           + (goal == .retire ? "; `relatch retire --undelivered \(name)` does not wait for it" : ""))
     }
+  }
+
+  /// What to do about each of `shortfalls`, with its name where there are several; nil if none says.
+  private static func hint(of shortfalls: [DeliveryShortfall]) -> String? {
+    let hints = shortfalls.compactMap { fallen in
+      fallen.error.hint.map { shortfalls.count == 1 ? $0 : "\(fallen.name): \($0)" }
+    }
+    return hints.isEmpty ? nil : hints.joined(separator: "; ")
   }
 
   private static func shortfall(
