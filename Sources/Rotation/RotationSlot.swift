@@ -71,7 +71,8 @@ package struct StagingObstacle: Sendable {
     guard !seen.primary.matches(active) else { return nil }
     code = .foreignPrimary
     text = "the provider's primary pair is not version \(number), the active one, \(seen.whereabouts(of: active))"
-    hint = "someone rotated it elsewhere: `relatch adopt` takes that pair over; or make version \(number) primary again"
+    hint =
+      "someone rotated it elsewhere: `relatch adopt NAME` takes that pair over; or make version \(number) primary again"
     until = nil
   }
 
@@ -98,5 +99,7 @@ package struct StagingObstacle: Sendable {
     }
   }
 
-  func error(of name: String) -> RotationError { RotationError(code, "\(name): \(text)", hint: hint) }
+  func error(of name: String) -> RotationError {
+    RotationError(code, "\(name): \(text)", hint: hint.replacing(" NAME`", with: " \(name)`"))
+  }
 }

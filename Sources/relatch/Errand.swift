@@ -6,6 +6,8 @@ struct Errand: Sendable {
   let goal: RotationRunner.Goal
   /// What to try as soon as the leak is noted.
   var found: [FoundVersion] = []
+  /// Whether another errand of the same credential comes next.
+  var isFollowed = false
 
   /// One errand for each name, in order; a name that stands twice is run once.
   static func each(_ names: [String], _ goal: RotationRunner.Goal) -> [Errand] {

@@ -148,7 +148,9 @@ struct ProviderTroubleTests {
     let stranger = try await Stranger(place)
     #expect(try await stranger.relatch("rotate", "crm").code == 0)
     let before = try await place.org.consumer()
-    expectFailure(try await place.relatch("rotate", "crm", "--quiet"), 78, "is not version 1, the active one")
+    let refused = try await place.relatch("rotate", "crm", "--quiet")
+    expectFailure(refused, 78, "is not version 1, the active one")
+    #expect(refused.errorText.contains("`relatch adopt crm`"), "\(refused.errorText)")
     let after = try await place.org.consumer()
     #expect(after.primary == before.primary && after.slot?.pair == before.slot?.pair)
   }

@@ -88,9 +88,12 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     members["imported"] = .string(credential.name)
     if let file = place.path { members["receipt"] = .string(file) }
     let object = members
+    // Whoever was asked has it before them.
+    let isShown = source.from == nil && StandardStream.output.isTerminal
     try place.tell(
       report, .object(object),
-      handoff.description(with: credential.settings) + "\nimported   as \(credential.name), version 1 is active")
+      (isShown ? "" : handoff.description(with: credential.settings) + "\n")
+        + "imported   as \(credential.name), version 1 is active")
     report.note("send the receipt to \(handoff.sender.name): nothing in it is secret")
     if handoff.isTransfer { try await takeOver(name, in: vault, report) }
   }
@@ -140,7 +143,8 @@ struct HandoffOpenCommand: AsyncParsableCommand {
   /// The sender knows the pair: another one takes its place, and then it is cut off.
   private func takeOver(_ name: String, in vault: UnlockedVault, _ report: Report) async throws {
     let composition = RotationComposition(vault: vault, in: try Places(options))
-    let goals: [Errand] = Errand.each([name], .rotate) + (withGrace ? [] : Errand.each([name], .retire))
+    let goals =
+      [Errand(name: name, goal: .rotate, isFollowed: !withGrace)] + (withGrace ? [] : Errand.each([name], .retire))
     do { try await composition.runInOrder(goals, report: report) } catch {
       // Whoever opens the handoff again is told that it was opened.
       Diagnostics.standard.warning(

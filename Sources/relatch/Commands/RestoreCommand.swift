@@ -131,7 +131,7 @@ struct RestoreCommand: AsyncParsableCommand {
         vault    \(places.vault)
         backup   \(found.age(at: now))
         owner    \(found.owner)\(owner == nil ? " (as the log itself says: compare it with what is known elsewhere)" : "")
-        next     `relatch resume` compares each credential with its provider
+        next     `relatch resume` compares each credential with its provider; not where this is to try a backup only
         """)
   }
 }

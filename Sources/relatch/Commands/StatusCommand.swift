@@ -143,7 +143,8 @@ struct Standing: Sendable {
     // What holds it back now is told by the line before.
     if let failures = journal?.failedAttempts, failures > 0, !schedule.tellsOfAttempts {
       lines.append(
-        "  \(failures) attempts in a row came to nothing\(nextAttempt.map { "; the next may start at \($0)" } ?? "")")
+        "  \(failures == 1 ? "the last attempt" : "\(failures) attempts in a row") came to nothing\(nextAttempt.map { "; the next may start at \($0)" } ?? "")"
+      )
     }
     if let zone = RotationSchedule.system.unknownZone(of: credential), !schedule.tellsOfZone {
       lines.append("  its window names a zone this machine does not know, \(zone): it will not be rotated by schedule")
@@ -169,9 +170,8 @@ struct Standing: Sendable {
       lines.append("  \(delivery.lack(of: active?.number ?? 0)): `relatch deliver \(credential.name)` tries it")
     }
     if let underWay, let journal {
-      let state = underWay == .ready ? "begun, and nothing asked of the provider," : underWay.rawValue
       lines.append(
-        "  rotation \(journal.number) is \(state) since \(journal.latest)"
+        "  rotation \(journal.number) is \(underWay.standing) since \(journal.latest)"
           + (holder == nil && credential.canRotate ? ": `relatch rotate \(credential.name)` continues it" : ""))
     }
     return lines.joined(separator: "\n")
@@ -230,5 +230,16 @@ struct Standing: Sendable {
       ])
     }
     return .object(members)
+  }
+}
+
+extension RotationState {
+  /// Where a rotation is, as a clause that `since` may follow.
+  fileprivate var standing: String {
+    switch self {
+    case .ready: "begun, and nothing asked of the provider,"
+    case .deleted: "under way, the replaced pair deleted and not seen refused,"
+    default: rawValue
+    }
   }
 }

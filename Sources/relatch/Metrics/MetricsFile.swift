@@ -45,6 +45,6 @@ enum MetricsFile {
     let reason = reason ?? String(cString: strerror(errno))
     return Failure(
       .cannotWrite, "cannot write the metrics to \(Diagnostics.printable(path)): \(reason)",
-      hint: "name a file in a folder that you may write to")
+      hint: "name a file in a folder that you may write to, on a disk that has room")
   }
 }

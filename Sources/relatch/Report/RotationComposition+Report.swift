@@ -67,7 +67,7 @@ extension RotationComposition {
     let name = errand.name
     do {
       let outcome = try await run(errand, reporting: report)
-      try report.outcome(outcome, of: name)
+      try report.outcome(outcome, of: name, isFollowed: errand.isFollowed)
       if let shortfall = outcome.shortfall(of: name, for: errand.goal) {
         report.failure(shortfall, of: name)
         await tellHooks(of: name, shortfall)
@@ -226,7 +226,8 @@ extension RotationOutcome {
 }
 
 extension Report {
-  func outcome(_ outcome: RotationOutcome, of name: String) throws(StreamError) {
+  /// `isFollowed` says that what this run leaves alone is dealt with by the next one at once.
+  func outcome(_ outcome: RotationOutcome, of name: String, isFollowed: Bool = false) throws(StreamError) {
     var members: [String: JSONValue] = [
       "credential": .string(name), "outcome": .string(outcome.word), "type": "outcome",
     ]
@@ -235,8 +236,9 @@ extension Report {
     switch outcome {
     case .promoted(let active, let previous, let graceEnds):
       text =
-        "\(name): version \(active) is active; version \(RotationOutcome.list(previous)) is left alone"
-        + " until \(graceEnds), then retired"
+        "\(name): version \(active) is active"
+        + (isFollowed
+          ? "" : "; version \(RotationOutcome.list(previous)) is left alone until \(graceEnds), then retired")
       members["active"] = .integer(Int(clamping: active))
       members["grace_ends"] = .string(graceEnds.description)
       members["previous"] = .array(previous.map { .integer(Int(clamping: $0)) })
