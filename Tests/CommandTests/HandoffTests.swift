@@ -532,7 +532,7 @@ struct TransferTests {
     let place = teams.place
     try await place.add("crm")
     let old = try await place.org.primary()
-    expectFailure(try await place.relatch("handoff", "withdraw", "crm"), 75, "was not handed over")
+    expectFailure(try await place.relatch("handoff", "withdraw", "crm"), 66, "was not handed over")
     _ = try await teams.send("crm", ["--transfer"])
     #expect(try await place.relatch("handoff", "withdraw", "crm").code == 0)
     #expect(try await place.relatch("rotate", "crm").code == 0)

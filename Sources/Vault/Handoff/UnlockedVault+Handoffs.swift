@@ -147,7 +147,7 @@ extension UnlockedVault {
   }
 
   /// Takes a transfer back: the credential is rotated here again. Throws `notPermitted` unless the member is an owner, and
-  /// `HandoffError.notNow` if it was not handed over, or its receipt was confirmed.
+  /// `HandoffError`: `unknown` if it was not handed over, `notNow` if its receipt was confirmed.
   package func withdrawHandoff(of name: String, now: Timestamp) async throws -> Credential {
     guard member.card.role == .owner else {
       throw VaultError(.notPermitted, "member \(member.name) is no owner, and owners alone take a transfer back")
@@ -156,7 +156,7 @@ extension UnlockedVault {
       var credential = try change.view.credential(name)
       guard let transfer = credential.transfer else {
         throw HandoffError(
-          .notNow, "\(name) was not handed over", hint: "`relatch status \(name)` says where it stands")
+          .unknown, "\(name) was not handed over", hint: "`relatch status \(name)` says where it stands")
       }
       guard transfer.confirmed == nil else {
         throw HandoffError(
