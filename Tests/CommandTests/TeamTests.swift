@@ -271,6 +271,15 @@ struct MemberExposureTests {
     #expect(try await exposures(place)["crm"]?["standing"] as? String == "removed")
     #expect(try await place.relatch("log", "exposure", "--member", "bob", "--plan").output.isEmpty)
     expectFailure(try await place.relatch("log", "exposure", "--member", "bob", "--since", "yesterday"), 64, "--since")
+    for moment in ["today", "7d", "2026-01-01", "2026-01-01T00:00:00Z"] {
+      #expect(try await exposures(place, "--since", moment)["crm"] != nil, "\(moment)")
+      let listed = try await place.relatch("log", "list", "--since", moment, "--last", "1")
+      #expect(listed.code == 0 && !listed.output.isEmpty, "\(listed.errorText)")
+    }
+    #expect(try await place.relatch("log", "list", "--until", "2026-01-01").output.isEmpty)
+    for moment in ["2026-13-01", "7", "-7d", ""] {
+      #expect(try await place.relatch("log", "list", "--since=\(moment)").code == 64, "\(moment)")
+    }
     expectFailure(try await place.relatch("rotate", "crm", "--exposed-to", "bob"), 64)
   }
 }

@@ -20,7 +20,9 @@ struct LogExposureCommand: AsyncParsableCommand {
   @Option(help: "A member's name; or that of who gave a receipt, or the age1… or ssh-ed25519 that a pair was sent to.")
   var member: String
 
-  @Option(help: ArgumentHelp("Leave out what the member could open only before then (RFC 3339).", valueName: "time"))
+  @Option(
+    help: ArgumentHelp(
+      "Leave out what the member could open only before then (RFC 3339, a day, or 7d ago).", valueName: "time"))
   var since: String?
 
   @Flag(help: "Print the names of what is to be rotated, and nothing else.")
@@ -28,7 +30,7 @@ struct LogExposureCommand: AsyncParsableCommand {
 
   func run() async throws {
     let report = Report(options)
-    let (member, moment) = (member, try since.map { try Self.moment($0) })
+    let (member, moment) = (member, try since.map { try Timestamp.said($0, for: "--since", now: WallClock.now()) })
     let vault = try await Places(options).openLooking(at: "exposure", ["about": .string(member)])
     let found = try await vault.read { try $0.exposures(to: member, since: moment) }
     if plan {
@@ -43,15 +45,6 @@ struct LogExposureCommand: AsyncParsableCommand {
       Diagnostics.standard.warning(
         "\(member) can open what is marked as open now, and what replaces it: first `relatch member remove \(member)`")
     }
-  }
-
-  private static func moment(_ text: String) throws -> Timestamp {
-    guard let moment = Timestamp(rfc3339: text) else {
-      throw Failure(
-        .usage, "--since \(Name.printable(text)): expected a moment of RFC 3339",
-        hint: "write it as in 2026-11-21T09:20:00Z, or with an offset as in 2026-11-21T11:20:00+02:00")
-    }
-    return moment
   }
 }
 

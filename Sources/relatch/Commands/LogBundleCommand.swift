@@ -66,7 +66,7 @@ struct LogBundleCommand: AsyncParsableCommand {
 struct EntrySelection: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Only from the first entry of this time or later on (RFC 3339); what follows may give any time.",
+      "Only from the first entry of this time or later on (RFC 3339, a day, or 7d ago); what follows may give any time.",
       valueName: "time"))
   var since: String?
 
@@ -75,18 +75,10 @@ struct EntrySelection: ParsableArguments {
 
   /// Throws `usage` for a time that is none.
   func selection(of credentials: [String]) throws -> LogBundle.Selection {
-    LogBundle.Selection(
-      credentials: Set(credentials), since: try Self.moment(since, "--since"), until: try Self.moment(until, "--until"))
-  }
-
-  private static func moment(_ text: String?, _ option: String) throws -> Timestamp? {
-    guard let text else { return nil }
-    guard let moment = Timestamp(rfc3339: text) else {
-      throw Failure(
-        .usage, "\(option) \(Name.printable(text)): expected a moment of RFC 3339",
-        hint: "write it as in 2026-11-21T09:20:00Z, or with an offset as in 2026-11-21T11:20:00+02:00")
-    }
-    return moment
+    let now = WallClock.now()
+    return LogBundle.Selection(
+      credentials: Set(credentials), since: try since.map { try .said($0, for: "--since", now: now) },
+      until: try until.map { try .said($0, for: "--until", now: now) })
   }
 }
 
