@@ -26,6 +26,9 @@ struct GrantTests {
     func refused(_ arguments: [String]) async throws {
       expectFailure(try await place.run(Programs.relatch, arguments, environment: cron), 77, "holds no grant on")
     }
+    let planned = try await place.relatch("plan", environment: cron)
+    #expect(planned.code == 0 && planned.outputText.hasPrefix("crm: "), "\(planned.outputText)")
+    #expect(!planned.outputText.contains("erp") && planned.errorText.contains("left out: 2 not granted"))
     for name in ["erp", "hr"] {
       for stage in ["active", "staged", "previous"] {
         let tried = try await place.relatch("read", name, "--stage", stage, environment: cron)

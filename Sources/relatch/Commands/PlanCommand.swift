@@ -42,12 +42,19 @@ struct PlanCommand: AsyncParsableCommand {
     let report = Report(options)
     let places = try Places(options)
     let now = WallClock.now()
-    let subjects = try await subjects(places, now: now)
+    var subjects = try await subjects(places, now: now)
     if subjects.isEmpty {
       report.note(due ? "nothing is due" : "there is nothing to rotate: no credential has an app of its own")
       return
     }
     let composition = offline ? nil : RotationComposition(vault: try await places.openVault(), in: places)
+    // What others are to rotate is not this member's to plan, unless it was named.
+    if let vault = composition?.vault, names.isEmpty {
+      let (all, member) = (subjects, vault.member)
+      subjects = try await vault.read { view in try all.filter { try view.canOpen($0.credential, member) } }
+      let others = all.count - subjects.count
+      if others > 0 { report.note("left out: \(others) not granted to \(member.name)") }
+    }
     for subject in subjects {
       var findings = LocalCheck.all.flatMap { $0(subject) }
       // Where no access can be logged no pair is opened, and nobody is asked.
