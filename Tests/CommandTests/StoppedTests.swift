@@ -68,7 +68,7 @@ struct StopSweep {
 
     kill(stopped, SIGCONT)
     let woken = try await first.outcome()
-    expectFailure(woken, 75, "taken over")
+    expectFailure(woken, 75, "\(name): overtaken by another run")
     let identifier = try await place.org.apps()[point].identifier
     let late = try await place.org.requests().dropFirst(seen).filter { $0.app == identifier && $0.method != "GET" }
     #expect(late.count { $0.path.contains("/staged") } <= 1, "point \(point): \(late)")
