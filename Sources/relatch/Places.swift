@@ -99,6 +99,7 @@ struct Places {
         hint: "if there was one, see whether its disk is mounted; --vault DIR or RELATCH_VAULT names another;"
           + " `relatch init` makes one")
     }
+    OpenedVaults.shared.warn(of: self)
     return try SQLiteStore(opening: database, tables: vaultTables) { MainThread.shared.perform($0) }
   }
 

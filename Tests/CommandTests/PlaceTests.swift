@@ -69,6 +69,31 @@ struct PlaceTests {
     expectFailure(try await run(["list", "--identity", ""]), 64, "an empty --vault or --identity")
   }
 
+  @Test(
+    "A vault that everybody may write to is warned of by every command, and is a missing step",
+    arguments: ["", "/vault.db"])
+  func openToAll(part: String) async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let path = place.vault.path + part
+    #expect(chmod(path, part.isEmpty ? 0o777 : 0o666) == 0)
+    let warning = "relatch: warning: everybody may write to \"\(path)\": take that right from others: chmod o-w"
+    for arguments in [["list"], ["read", "crm"], ["status"], ["rotate", "--due"], ["plan", "crm"]] {
+      let outcome = try await place.run(Programs.relatch, arguments)
+      #expect(outcome.code == 0, "\(arguments): \(outcome.errorText)")
+      #expect(outcome.errorText.components(separatedBy: warning).count == 2, "\(arguments): \(outcome.errorText)")
+    }
+    #expect(try await place.relatch("plan", "crm").outputText.contains("warning: everybody may write to"))
+    let examined = try await place.relatch("doctor", "crm", "--json")
+    let missing = try examined.objects().first?["missing"] as? [String]
+    #expect(examined.code == 78 && missing == ["vault"], "\(examined.outputText)")
+    #expect(chmod(path, part.isEmpty ? 0o775 : 0o664) == 0)
+    for arguments in [["list"], ["doctor", "crm"]] {
+      let outcome = try await place.run(Programs.relatch, arguments)
+      #expect(outcome.code == 0 && !outcome.errorText.contains("everybody"), "\(outcome.errorText)")
+    }
+  }
+
   @Test("A policy is shown as it is set")
   func policy() async throws {
     let place = try await Workplace()

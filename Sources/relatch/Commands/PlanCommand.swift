@@ -115,7 +115,7 @@ struct PlanSubject: Sendable {
 /// What is looked at on this machine before anybody is asked.
 enum LocalCheck {
   static let all: [@Sendable (PlanSubject) -> [RotationFinding]] = [
-    restored, lease, zone, log, disk, deliveries, person,
+    restored, lease, zone, log, folder, disk, deliveries, person,
   ]
 
   @Sendable private static func restored(_ subject: PlanSubject) -> [RotationFinding] {
@@ -156,6 +156,11 @@ enum LocalCheck {
   /// Whatever is read from the vault was authenticated by the log's head; a log that does not authenticate ends the command.
   @Sendable private static func log(_ subject: PlanSubject) -> [RotationFinding] {
     [RotationFinding("log", .ok, "the head of the log authenticates, \(subject.logSize) entries")]
+  }
+
+  @Sendable private static func folder(_ subject: PlanSubject) -> [RotationFinding] {
+    guard let trouble = VaultFolder.trouble(subject.places) else { return [] }
+    return [RotationFinding("folder", .warning, trouble.text, hint: trouble.hint)]
   }
 
   private static let leastSpace: UInt64 = 1 << 20

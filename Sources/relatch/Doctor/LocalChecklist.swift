@@ -17,9 +17,10 @@ extension ChecklistStep {
 enum LocalChecklist {
   /// The vault's line, and whether it can release a pair: what cannot be logged is not released.
   static func vault(_ subject: PlanSubject) -> (line: ChecklistLine, mayRelease: Bool) {
-    let findings = findings(of: subject).filter { ["log", "disk", "restored"].contains($0.check) }
-    let obstacles = findings.filter { $0.level == .obstacle }
-    let mayRelease = obstacles.allSatisfy { $0.check == "restored" }
+    let findings = findings(of: subject).filter { ["log", "folder", "disk", "restored"].contains($0.check) }
+    // That others may write there stops nothing, and is to be mended.
+    let obstacles = findings.filter { $0.level == .obstacle || $0.check == "folder" }
+    let mayRelease = obstacles.allSatisfy { ["restored", "folder"].contains($0.check) }
     guard let finding = obstacles.first(where: { $0.check != "restored" }) ?? obstacles.first else {
       return (ChecklistLine(.vault, .ok, findings.map(\.text).joined(separator: "; ")), mayRelease)
     }

@@ -33,7 +33,18 @@ final class OpenedVaults: Sendable {
   /// The folders of those that an identity of their members has opened.
   private let unlocked = Mutex<Set<String>>([])
 
+  /// The folders of those of which was said that everybody may write there.
+  private let warned = Mutex<Set<String>>([])
+
   private init() {}
+
+  /// Warns once of a vault that everybody may write to.
+  func warn(of places: Places) {
+    guard let trouble = VaultFolder.trouble(places), warned.withLock({ $0.insert(places.vault).inserted }) else {
+      return
+    }
+    Diagnostics.standard.warning("\(trouble.text): \(trouble.hint)")
+  }
 
   /// The vault in `store`, which lies in the folder `path`. Fails with `rolledBack` unless it is the one that was seen there,
   /// and has not lost anything since. `accept` may throw that error, or take it upon itself. `verified` is what this process

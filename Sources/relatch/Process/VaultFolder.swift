@@ -1,10 +1,25 @@
 import Glibc
+import Vault
 
 /// The room that a vault has to write in.
 enum VaultFolder {
   /// Whether this process may write the folder and the database in it, and the file system lets it.
   static func isWritable(_ places: Places) -> Bool {
     access(places.vault, W_OK | X_OK) == 0 && access(places.database, W_OK) == 0
+  }
+
+  /// What of the vault, the folder or the database in it, everybody may write to: whoever does can damage it, or hold it up.
+  static func openToAll(_ places: Places) -> [String] {
+    [places.vault, places.database].filter { path in
+      var information = stat()
+      return stat(path, &information) == 0 && information.st_mode & S_IWOTH != 0
+    }
+  }
+
+  /// That, for a person; nil if nothing is.
+  static func trouble(_ places: Places) -> (text: String, hint: String)? {
+    let open = openToAll(places).map { Name.printable($0) }.joined(separator: " and ")
+    return open.isEmpty ? nil : ("everybody may write to \(open)", "take that right from others: chmod o-w \(open)")
   }
 
   /// How many bytes are free for this user where the vault lies; nil if the system does not tell.
