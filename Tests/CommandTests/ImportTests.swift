@@ -72,6 +72,30 @@ struct ImportTests {
     #expect(try await place.relatch("list").outputText.isEmpty)
   }
 
+  @Test("a dotenv file with a second part of a pair is refused, and an error of a line names it once")
+  func ambiguous() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    for more in [
+      "B_CLIENT_ID=2\n", "A_CLIENT_SECRET=other-secret\n", "A_CLIENT_ID=1\n", "X_CONSUMER_SECRET=other-secret\n",
+    ] {
+      for content in [
+        more + "A_CLIENT_ID=1\nA_CLIENT_SECRET=hidden-secret\n",
+        "A_CLIENT_ID=1\nA_CLIENT_SECRET=hidden-secret\n" + more,
+      ] {
+        let outcome = try await place.relatch(
+          "add", "x", "--import", file(place, content), "--provider", "salesforce", "--set",
+          "url=https://b.my.salesforce.com")
+        expectFailure(outcome, 65)
+        #expect(!outcome.errorText.contains("-secret"), "\(outcome.errorText)")
+      }
+    }
+    let lines = #"{"name":"a","provider":"salesforce","client_id":"","client_secret":"hidden-secret"}"#
+    let empty = try await place.relatch("add", "--import", file(place, lines + "\n" + lines + "\n"))
+    expectFailure(empty, 65, "line 1: the client's identifier")
+    #expect(!empty.errorText.contains("line 1: line 1"), "\(empty.errorText)")
+    #expect(try await place.relatch("list").outputText.isEmpty)
+  }
+
   @Test("a file of another user, one that is too large and one that is not there are refused")
   func unfit() async throws {
     let place = try await Workplace(addsAdmin: false)

@@ -34,6 +34,13 @@ struct DotenvPair {
       throw ImportedFile.unreadable(
         "it is neither JSON nor a dotenv file with one CLIENT_ID and CLIENT_SECRET: it has \(found.count) such pairs")
     }
+    // Which of two was meant is not guessed.
+    let others = values.filter { Self.isOurs($0.name) && ![pair.id, pair.secret].contains($0.range) }
+    guard others.isEmpty else {
+      throw ImportedFile.unreadable(
+        "line \(others[0].line) has another part of a pair, beside that of line \(pair.line): expected one CLIENT_ID and one"
+          + " CLIENT_SECRET")
+    }
     return ImportedFile.Entry(
       place: "line \(pair.line)",
       pair: try ImportedFile.checked(

@@ -87,8 +87,9 @@ struct ImportedFile: Sendable {
       do {
         let node = try line.secret.withBytes { try JSONNode(reading: $0) }
         entries.append(try entry(node, in: line, "line \(number)"))
-      } catch let error as JSONError { throw unreadable("line \(number): \(error)") } catch let error as VaultError {
-        throw unreadable("line \(number): \(error)")
+      } catch let error where error is JSONError || error is VaultError {
+        let (text, place) = ("\(error)", "line \(number): ")
+        throw unreadable(text.hasPrefix(place) ? text : place + text)
       }
     }
     return entries
