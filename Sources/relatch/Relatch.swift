@@ -71,7 +71,7 @@ struct CommonOptions: ParsableArguments {
   @Flag(help: "Print one JSON object a line, errors too.")
   var json = false
 
-  @Flag(help: "Print results, warnings and errors alone: no steps, no confirmations.")
+  @Flag(help: "Print what was asked for, warnings and errors alone: no steps, and nothing of what went well.")
   var quiet = false
 }
 
