@@ -165,7 +165,7 @@ package struct RotationSchedule: Sendable {
     switch reason {
     case .unfinished, .leaked, .exposed: true
     case .age: credential.version(in: .active).map { Self.isFuture($0.created, at: now) } ?? false
-    case .debt, .delivery: false
+    case .ending, .debt, .delivery: false
     }
   }
 
