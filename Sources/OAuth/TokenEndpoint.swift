@@ -13,14 +13,18 @@ package struct TokenEndpoint: Sendable {
   }
 
   /// Asks for a fresh token. Every call asks: nothing is cached, so that a grant proves the pair as it is now.
-  package func grant(_ request: TokenRequest) async throws(OAuthError) -> TokenAnswer {
+  /// `overNewConnection` asks whoever answers one that is made for it.
+  package func grant(
+    _ request: TokenRequest, overNewConnection: Bool = false
+  ) async throws(OAuthError) -> TokenAnswer {
     let response: HTTPResponse
     do {
       // A grant asked twice makes two tokens and harms nobody: it may be sent again on a fresh connection.
-      response = try await transport.send(
-        HTTPRequest(
-          .post, endpoint, headers: [("Accept", "application/json")], secretHeaders: request.headers,
-          body: request.body, isMutating: false))
+      var http = HTTPRequest(
+        .post, endpoint, headers: [("Accept", "application/json")], secretHeaders: request.headers,
+        body: request.body, isMutating: false)
+      http.needsNewConnection = overNewConnection
+      response = try await transport.send(http)
     } catch {
       throw OAuthError(error)
     }

@@ -54,12 +54,14 @@ struct ClientCredentials: Sendable {
   }
 
   /// A fresh token for `pair`, every time.
-  func token(_ pair: Pair, over transport: any HTTPTransport) async throws(ProviderError) -> TokenAnswer {
+  func token(
+    _ pair: Pair, over transport: any HTTPTransport, overNewConnection: Bool = false
+  ) async throws(ProviderError) -> TokenAnswer {
     do {
       let request = try TokenRequest(
         clientID: pair.clientID, clientSecret: pair.clientSecret, by: authentication,
         parameters: (scope.map { [("scope", $0)] } ?? []) + parameters)
-      return try await TokenEndpoint(endpoint, over: transport).grant(request)
+      return try await TokenEndpoint(endpoint, over: transport).grant(request, overNewConnection: overNewConnection)
     } catch let error as OAuthError {
       throw ProviderError(grant: error, host: endpoint.host)
     } catch {
@@ -68,8 +70,10 @@ struct ClientCredentials: Sendable {
   }
 
   /// That `pair` is granted a token, which is dropped.
-  func grant(_ pair: Pair, over transport: any HTTPTransport) async throws(ProviderError) -> GrantEvidence {
-    let answer = try await token(pair, over: transport)
+  func grant(
+    _ pair: Pair, over transport: any HTTPTransport, overNewConnection: Bool = false
+  ) async throws(ProviderError) -> GrantEvidence {
+    let answer = try await token(pair, over: transport, overNewConnection: overNewConnection)
     return GrantEvidence(
       status: answer.status, signature: .absent, providerTime: answer.date.flatMap { Timestamp(httpDate: $0) })
   }

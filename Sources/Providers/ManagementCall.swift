@@ -98,7 +98,7 @@ struct ManagementCall: Sendable {
   func ask(
     _ method: HTTPRequest.Method, _ endpoint: Endpoint, token: SharedSecret? = nil, header: String = "Authorization",
     prefix: String = "Bearer ", headers: [(name: String, value: String)] = [], body: Body = .none,
-    isMutating: Bool? = nil
+    isMutating: Bool? = nil, overNewConnection: Bool = false
   ) async throws(ProviderError) -> Answer {
     let content: HTTPRequest.Body =
       switch body {
@@ -109,11 +109,12 @@ struct ManagementCall: Sendable {
       }
     let response: HTTPResponse
     do {
-      response = try await transport.send(
-        HTTPRequest(
-          method, endpoint, headers: [("Accept", "application/json")] + headers,
-          secretHeaders: token.map { [.init(name: header, prefix: prefix, value: $0)] } ?? [], body: content,
-          isMutating: isMutating))
+      var request = HTTPRequest(
+        method, endpoint, headers: [("Accept", "application/json")] + headers,
+        secretHeaders: token.map { [.init(name: header, prefix: prefix, value: $0)] } ?? [], body: content,
+        isMutating: isMutating)
+      request.needsNewConnection = overNewConnection
+      response = try await transport.send(request)
     } catch {
       throw ProviderError(error)
     }

@@ -28,8 +28,9 @@ package protocol CredentialProvider: Sendable {
   /// Ends the pair `handle`, which the caller has just seen in `observation` and recognised by its client identifier.
   func delete(handle: String, _ observation: Observation) async throws(ProviderError)
 
-  /// Asks for a fresh token with `pair`, and drops it.
-  func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence
+  /// Asks for a fresh token with `pair`, and drops it. `overNewConnection` asks on one that is made for it, where there are
+  /// connections: what one of several servers refuses, another may accept.
+  func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence
 
   /// Asks for a fresh token with `pair`, and makes the checks that a new pair must pass before it is promoted, and an active
   /// one before a rotation is planned. `refused` is thrown of the pair alone; what else a check misses is another code.
@@ -55,6 +56,10 @@ extension CredentialProvider {
 
   package var showsStrangers: Bool { true }
   package var marksItsOwn: Bool { false }
+
+  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
+    try await grant(pair, overNewConnection: false)
+  }
 
   package func validate(_ pair: Pair) async throws(ProviderError) -> GrantEvidence { try await grant(pair) }
 }

@@ -141,9 +141,11 @@ extension RotationRun {
   }
 
   /// How the provider refuses `pair`; nil if it accepts it. Other trouble is thrown: it says nothing about the pair.
+  ///
+  /// Asked on a connection of its own each time: those behind one address may not all have heard yet.
   private func refusal(of pair: Pair) async throws -> ProviderError? {
     do {
-      _ = try await ask { try await self.provider.grant(pair) }
+      _ = try await ask { try await self.provider.grant(pair, overNewConnection: true) }
       return nil
     } catch let error as ProviderError where error.code == .refused {
       return error

@@ -95,7 +95,7 @@ extension RotationRun {
 
   private func refusal(ofHandedOver pair: Pair) async throws -> ProviderError? {
     do {
-      _ = try await ask { try await self.provider.grant(pair) }
+      _ = try await ask { try await self.provider.grant(pair, overNewConnection: true) }
       return nil
     } catch let error as ProviderError where error.code == .refused {
       return error

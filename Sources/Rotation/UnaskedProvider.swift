@@ -20,6 +20,6 @@ package struct UnaskedProvider: CredentialProvider {
   package func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair { throw error }
   package func promote(handle: String, _ observation: Observation) async throws(ProviderError) { throw error }
   package func delete(handle: String, _ observation: Observation) async throws(ProviderError) { throw error }
-  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence { throw error }
+  package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence { throw error }
   package func administer(with pair: Pair) async {}
 }

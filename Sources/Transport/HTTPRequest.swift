@@ -55,6 +55,8 @@ package struct HTTPRequest: Sendable {
   /// Whether sending it twice may do harm. If so it is sent at most once: a connection that dies under it makes it `lost`,
   /// where another request would quietly be sent again on a new connection.
   package var isMutating: Bool
+  /// Whether it goes out on a connection that is made for it: where several servers share a name, another one may answer.
+  package var needsNewConnection = false
 
   /// A request that counts as mutating unless it is a `get`, or the caller knows better.
   package init(

@@ -36,6 +36,7 @@ struct Options {
     set(CURLOPT_QUICK_EXIT, 1)
     // Servers close idle connections after a minute or so: stop reusing them before that, or mutating requests are lost.
     set(CURLOPT_MAXAGE_CONN, 30)
+    if request.needsNewConnection { set(CURLOPT_FRESH_CONNECT, 1) }
     setProxy(endpoint, configuration)
 
     set(CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))

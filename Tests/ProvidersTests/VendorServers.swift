@@ -29,6 +29,9 @@ final class VendorServer: ProviderHouse {
     var appClientID: String?
     /// Secrets of the client `clientID` that are in no application that is asked about.
     var ofAnother: [Secret] = []
+    /// What was ever made, and whether whoever answers every second connection has not heard what of it has ended.
+    var everMade: [String] = []
+    var isHalfLate = false
     /// What a secret's identifier begins with.
     var identifier = "0000000a"
 
@@ -42,6 +45,7 @@ final class VendorServer: ProviderHouse {
       // Like a vendor's: with characters that a form must encode.
       let secret = Secret(id: "\(identifier)-\(made)", text: "\(made)~+/=\(UUID().uuidString)", name: name)
       secrets.append(secret)
+      everMade.append(secret.text)
       return secret
     }
   }
@@ -61,14 +65,14 @@ final class VendorServer: ProviderHouse {
   /// `tokenPath` is the token endpoint; `refusal` is what a wrong pair is answered with there.
   init(
     _ kind: String, tokenPath: String, refusal: (status: Int, body: [String: String]),
-    administrator: String = "Bearer admin-token",
+    administrator: String = "Bearer admin-token", keepsConnections: Bool = false,
     settings: @escaping @Sendable (_ url: String) -> [String: String], _ answers: @escaping Answers
   ) throws {
     self.kind = kind
     self.settings = settings
     let box = Box(State(clientID: "client-id", secrets: []))
     self.box = box
-    server = try LoopbackServer { request in
+    server = try LoopbackServer(keepsConnections: keepsConnections) { request in
       box.state.withLock { state in
         if request.path == tokenPath {
           let (id, secret) = (request.form["client_id"] ?? "", request.form["client_secret"] ?? "")
@@ -76,7 +80,8 @@ final class VendorServer: ProviderHouse {
           if administrator.hasPrefix("Bearer "), id == "admin", secret == "admin-secret" {
             return .json(200, ["access_token": "admin-token", "token_type": "Bearer"])
           }
-          guard state.accepts(id, secret) else {
+          let isLate = state.isHalfLate && request.connection.isMultiple(of: 2) && state.everMade.contains(secret)
+          guard isLate && id == state.clientID || state.accepts(id, secret) else {
             return .json(refusal.status, refusal.body)
           }
           return .json(200, ["access_token": "t", "token_type": "Bearer", "expires_in": 3600])
@@ -169,12 +174,13 @@ final class VendorServer: ProviderHouse {
     return server
   }
 
-  static func entra() throws -> VendorServer {
+  static func entra(keepsConnections: Bool = false) throws -> VendorServer {
     try VendorServer(
       "entra", tokenPath: "/contoso/oauth2/v2.0/token",
       refusal: (
         401, ["error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret provided."]
       ),
+      keepsConnections: keepsConnections,
       settings: { ["tenant": "contoso", "object": "0a1b", "login-url": $0, "graph-url": $0] }
     ) { request, state in
       func shown(_ secret: Secret, withText: Bool) -> [String: Any] {

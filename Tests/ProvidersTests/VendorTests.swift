@@ -186,6 +186,22 @@ struct VendorTests {
     try await ProviderContract(house: server).check()
   }
 
+  @Test("a pair that one of two servers still accepts is owed, though they share an address") func halfLate()
+    async throws
+  {
+    let server = try VendorServer.entra(keepsConnections: true)
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    server.change { $0.isHalfLate = true }
+    #expect(try await bench.run() == .stillAccepted(active: 2, previous: [1]))
+    #expect(server.secrets.count == 1)
+    server.change { $0.isHalfLate = false }
+    #expect(try await bench.run(.resume) == .settled(active: 2))
+    // What does not end anything is asked on what is open already: one connection, and one for each refusal.
+    #expect(Set(server.server.requests.map(\.connection)).count <= 5)
+    await bench.stop()
+  }
+
   @Test("Entra's other passwords are neither in the way nor touched; two that begin alike are not guessed between")
   func entraOthers() async throws {
     let server = try VendorServer.entra()

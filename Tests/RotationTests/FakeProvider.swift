@@ -109,7 +109,7 @@ final class FakeProvider: AdministratorGranter {
     state.withLock { $0.administrator = pair.clientID.withUnsafeBytes { String(decoding: $0, as: UTF8.self) } }
   }
 
-  func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
+  func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
     let id = pair.clientID.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
     try await note("grant \(id)")
     guard !state.withLock({ $0.refused.contains(id) }) else { throw ProviderError(.refused, "refused", status: 400) }

@@ -126,7 +126,7 @@ final class FakeSystem: CredentialProvider {
 
   func administer(with pair: Pair) async {}
 
-  func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
+  func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
     let id = Self.name(pair.clientID)
     try note("grant \(id)")
     guard state.withLock({ $0.accepted.contains(id) && !$0.refused.contains(id) }) else {

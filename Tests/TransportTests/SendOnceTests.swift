@@ -76,6 +76,19 @@ import Transport
     #expect(server.requests.count == 3 && server.connections.count == 3)
   }
 
+  @Test func `a request that needs a new connection gets one, and leaves it to the next`() async throws {
+    let server = try ScriptedServer { connection in
+      while connection.read() != nil { connection.answer("\(connection.number)") }
+    }
+    var request = HTTPRequest(.post, try Endpoint(server.url()))
+    var answers: [String] = []
+    for needsNew in [false, true, true, false] {
+      request.needsNewConnection = needsNew
+      answers.append(try await transport.send(request).text)
+    }
+    #expect(answers.prefix(3) == ["1", "2", "3"] && server.connections.count == 3)
+  }
+
   @Test func `mutating requests share connections`() async throws {
     let server = try ScriptedServer { connection in
       while connection.read() != nil { connection.answer("ok") }

@@ -111,8 +111,8 @@ package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer, Administ
     throw ProviderError(.configuration, "an application has one secret: there is none to delete beside it")
   }
 
-  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
-    try await credentials.grant(pair, over: call.http.transport)
+  package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
+    try await credentials.grant(pair, over: call.http.transport, overNewConnection: overNewConnection)
   }
 
   package func grant(administrator pair: Pair) async throws(ProviderError) {

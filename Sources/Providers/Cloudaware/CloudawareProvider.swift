@@ -45,7 +45,9 @@ package struct CloudawareProvider: SalesforceKind, PrimaryReader, AdministratorG
     try await salesforce.delete(handle: handle, observation)
   }
 
-  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence { try await salesforce.grant(pair) }
+  package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
+    try await salesforce.grant(pair, overNewConnection: overNewConnection)
+  }
 
   package func grant(administrator pair: Pair) async throws(ProviderError) {
     try await salesforce.grant(administrator: pair)

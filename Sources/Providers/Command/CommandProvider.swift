@@ -141,8 +141,10 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     throw ProviderError(.notFound, "the system has no such pair, as the program says")
   }
 
-  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
-    if let credentials = settings.credentials { return try await credentials.grant(pair, over: transport) }
+  package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
+    if let credentials = settings.credentials {
+      return try await credentials.grant(pair, over: transport, overNewConnection: overNewConnection)
+    }
     var request = try CommandRequest(.grant)
     try request.add("pair", pair)
     let answer = try await ask(request)

@@ -205,8 +205,8 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
       .json(JSONValue.object(["keyId": .string(handle)]).canonicalText))
   }
 
-  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
-    try await credentials.grant(pair, over: call.http.transport)
+  package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
+    try await credentials.grant(pair, over: call.http.transport, overNewConnection: overNewConnection)
   }
 
   package func grant(administrator pair: Pair) async throws(ProviderError) {

@@ -134,8 +134,8 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, Admin
     _ = try await call.send(.delete, server.path("\(secretPath)/rotated"))
   }
 
-  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
-    try await credentials.grant(pair, over: call.http.transport)
+  package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
+    try await credentials.grant(pair, over: call.http.transport, overNewConnection: overNewConnection)
   }
 
   package func grant(administrator pair: Pair) async throws(ProviderError) {

@@ -319,8 +319,8 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     found.deleted.withLock { $0.append(seen.clientID) }
   }
 
-  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
-    try await settings.credentials.grant(pair, over: transport)
+  package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
+    try await settings.credentials.grant(pair, over: transport, overNewConnection: overNewConnection)
   }
 
   package func grant(administrator pair: Pair) async throws(ProviderError) {

@@ -237,8 +237,8 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
     _ = try await call(.delete, "\(path)/\(handle)")
   }
 
-  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
-    try await credentials.grant(pair, over: http.transport)
+  package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
+    try await credentials.grant(pair, over: http.transport, overNewConnection: overNewConnection)
   }
 
   package static func token(

@@ -197,10 +197,14 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     _ = try await grant(pair, at: adminSettings)
   }
 
-  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence { try await grant(pair, at: settings) }
+  package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
+    try await grant(pair, at: settings, overNewConnection: overNewConnection)
+  }
 
-  private func grant(_ pair: Pair, at settings: OpenBaoSettings) async throws(ProviderError) -> GrantEvidence {
-    let answer = try await logIn(pair, at: settings)
+  private func grant(
+    _ pair: Pair, at settings: OpenBaoSettings, overNewConnection: Bool = false
+  ) async throws(ProviderError) -> GrantEvidence {
+    let answer = try await logIn(pair, at: settings, overNewConnection: overNewConnection)
     guard answer.secret(try answer.json(mayHaveActed: false)["auth"]?["client_token"]) != nil else {
       throw ProviderError(.malformed, "the answer to a login shows no token", status: answer.status)
     }
@@ -212,12 +216,15 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
   // MARK: - Requests
 
   /// A login, granted. The server answers 400 and "invalid role or secret ID" for a wrong pair.
-  private func logIn(_ pair: Pair, at settings: OpenBaoSettings) async throws(ProviderError) -> ManagementCall.Answer {
+  private func logIn(
+    _ pair: Pair, at settings: OpenBaoSettings, overNewConnection: Bool = false
+  ) async throws(ProviderError) -> ManagementCall.Answer {
     let body = try ManagementCall.Body.secrets([
       ("role_id", SharedSecret(copying: pair.clientID)), ("secret_id", SharedSecret(copying: pair.clientSecret)),
     ])
     let endpoint = try settings.endpoint("login")
-    let answer = try await http.ask(.post, endpoint, headers: settings.headers, body: body, isMutating: false)
+    let answer = try await http.ask(
+      .post, endpoint, headers: settings.headers, body: body, isMutating: false, overNewConnection: overNewConnection)
     switch answer.status {
     case 200..<300: return answer
     case 400:

@@ -7,10 +7,13 @@ import Vault
 
 extension Endpoint {
   /// A fresh token of the org at this My Domain for `pair`, every time.
-  func token(_ pair: Pair, over transport: any HTTPTransport) async throws(ProviderError) -> TokenAnswer {
+  func token(
+    _ pair: Pair, over transport: any HTTPTransport, overNewConnection: Bool = false
+  ) async throws(ProviderError) -> TokenAnswer {
     do {
       let request = try TokenRequest(clientID: pair.clientID, clientSecret: pair.clientSecret, by: .body)
-      return try await TokenEndpoint(at(SalesforceProvider.tokenPath), over: transport).grant(request)
+      return try await TokenEndpoint(at(SalesforceProvider.tokenPath), over: transport)
+        .grant(request, overNewConnection: overNewConnection)
     } catch let error as OAuthError {
       throw ProviderError(error, host: host)
     } catch {

@@ -181,8 +181,9 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
     if answer.body.secret.count > 0 { _ = try answer.json(mayHaveActed: true) }
   }
 
-  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
-    GrantEvidence(try await settings.domain.token(pair, over: transport), under: pair)
+  package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
+    let answer = try await settings.domain.token(pair, over: transport, overNewConnection: overNewConnection)
+    return GrantEvidence(answer, under: pair)
   }
 
   package func grant(administrator pair: Pair) async throws(ProviderError) {

@@ -166,8 +166,9 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider,
     }
   }
 
-  package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
-    GrantEvidence(try await settings.domain.token(pair, over: transport), under: pair)
+  package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
+    let answer = try await settings.domain.token(pair, over: transport, overNewConnection: overNewConnection)
+    return GrantEvidence(answer, under: pair)
   }
 
   package func grant(administrator pair: Pair) async throws(ProviderError) {

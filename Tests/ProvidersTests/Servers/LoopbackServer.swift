@@ -4,7 +4,8 @@ import Loopback
 import Synchronization
 import Testing
 
-/// An HTTP/1.1 server on loopback that answers by a function, and loses what it is told to lose. A connection for each request.
+/// An HTTP/1.1 server on loopback that answers by a function, and loses what it is told to lose. A connection for each request,
+/// unless it keeps them.
 final class LoopbackServer: Sendable {
   struct Request: Sendable {
     let method: String
@@ -12,6 +13,8 @@ final class LoopbackServer: Sendable {
     /// Names in lower case.
     let headers: [String: String]
     let body: Data
+    /// 1 for those of the server's first connection.
+    var connection = 0
 
     var path: String { String(target.prefix { $0 != "?" }) }
     /// Whether it changes something: what asks for a token does not.
@@ -62,17 +65,20 @@ final class LoopbackServer: Sendable {
     var requests: [Request] = []
     var losses: [Int: Loss] = [:]
     var isOpen = true
+    var connections = 0
   }
 
   let port: UInt16
   private let listener: Int32
   private let state = Mutex(State())
+  private let keepsConnections: Bool
   private let handle: @Sendable (Request) -> Answer
 
   var url: String { "http://127.0.0.1:\(port)" }
   var requests: [Request] { state.withLock { $0.requests } }
 
-  init(_ handle: @escaping @Sendable (Request) -> Answer) throws {
+  init(keepsConnections: Bool = false, _ handle: @escaping @Sendable (Request) -> Answer) throws {
+    self.keepsConnections = keepsConnections
     self.handle = handle
     listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     var address = sockaddr_in()
@@ -131,31 +137,39 @@ final class LoopbackServer: Sendable {
       let connection = Glibc.accept(listener, nil, nil)
       guard connection >= 0, state.withLock({ $0.isOpen }) else { break }
       Thread.detachNewThread { [self] in
-        serve(connection)
+        let number = state.withLock { state in
+          state.connections += 1
+          return state.connections
+        }
+        while serve(connection, number), keepsConnections {}
         close(connection)
       }
     }
     close(listener)
   }
 
-  private func serve(_ connection: Int32) {
-    guard let request = Self.read(connection) else { return }
+  /// Returns whether there was a request, and it was answered.
+  private func serve(_ connection: Int32, _ number: Int) -> Bool {
+    guard var request = Self.read(connection) else { return false }
+    request.connection = number
+    let received = request
     let loss = state.withLock { state in
-      state.requests.append(request)
+      state.requests.append(received)
       return state.losses[state.requests.count]
     }
     switch loss {
-    case .before: return
-    case .trouble: return Self.write(.empty(503), connection)
+    case .before: return false
+    case .trouble: write(.empty(503), connection)
     case .after:
-      _ = handle(request)
-      return
+      _ = handle(received)
+      return false
     case .page:
-      _ = handle(request)
+      _ = handle(received)
       let page = Answer(status: 200, headers: ["Content-Type": "text/html"], body: Data("<html>hello</html>".utf8))
-      return Self.write(page, connection)
-    case nil: Self.write(handle(request), connection)
+      write(page, connection)
+    case nil: write(handle(received), connection)
     }
+    return true
   }
 
   private static func read(_ connection: Int32) -> Request? {
@@ -183,8 +197,9 @@ final class LoopbackServer: Sendable {
     }
   }
 
-  private static func write(_ answer: Answer, _ connection: Int32) {
-    var head = "HTTP/1.1 \(answer.status) X\r\nContent-Length: \(answer.body.count)\r\nConnection: close\r\n"
+  private func write(_ answer: Answer, _ connection: Int32) {
+    var head = "HTTP/1.1 \(answer.status) X\r\nContent-Length: \(answer.body.count)\r\n"
+    if !keepsConnections { head += "Connection: close\r\n" }
     for (name, value) in answer.headers { head += "\(name): \(value)\r\n" }
     var rest = Data((head + "\r\n").utf8) + answer.body
     while !rest.isEmpty {
