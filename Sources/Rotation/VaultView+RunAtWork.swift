@@ -8,7 +8,7 @@ extension VaultView {
   package func runAtWork(
     on credential: Credential, now: Timestamp, isGone: (_ holder: String) -> Bool
   ) throws -> String? {
-    guard let held = try leaseHolder(of: RotationRunner.leaseName(of: credential)), held.expires > now.milliseconds,
+    guard let held = try leaseHolder(of: RotationRunner.leaseName(of: credential)), held.lasts(at: now.milliseconds),
       !isGone(RotationRunner.process(holding: held.holder).words)
     else { return nil }
     return RotationRunner.briefly(held.holder)

@@ -27,6 +27,14 @@ package struct LeaseHolder: Hashable, Sendable {
     self.expires = expires
     self.fencing = fencing
   }
+
+  /// No lease lasts longer than this many milliseconds: a later expiry is of a clock that was ahead, and nobody's to rely on.
+  package static let longest: Int64 = 3_600_000
+
+  /// Whether nobody may take it over at `now` for the time alone.
+  package func lasts(at now: Int64) -> Bool { expires > now && !isTooFar(at: now) }
+
+  fileprivate func isTooFar(at now: Int64) -> Bool { expires > now.saturatingAdd(Self.longest) }
 }
 
 extension Table {
@@ -57,14 +65,14 @@ extension ReadTransaction {
 extension WriteTransaction {
   /// Takes the lease `name` for `milliseconds` from `now`.
   ///
-  /// It is taken if it is free, has expired, or `isGone` says that its holder is (a dead process, which no clock need
-  /// confirm). Throws `leaseHeld` naming the holder otherwise.
+  /// It is taken if it is free, has expired, expires later than any lease does, or `isGone` says that its holder is (a dead process,
+  /// which no clock need confirm). Throws `leaseHeld` naming the holder otherwise.
   package func acquireLease(
     _ name: String, holder: String, now: Int64, milliseconds: Int64, isGone: (_ holder: String) -> Bool
   ) throws -> Lease {
     let row = try value(in: .leases, for: Array(name.utf8))
     let last = try row.map { try LeaseHolder(row: $0, name: name) }
-    if let last, !last.holder.isEmpty, last.expires > now, !isGone(last.holder) {
+    if let last, !last.holder.isEmpty, last.lasts(at: now), !isGone(last.holder) {
       throw StorageError(.leaseHeld, "\(name) is held by another run (\(last.holder))")
     }
     let (fencing, isExhausted) = (last?.fencing ?? 0).addingReportingOverflow(1)
@@ -74,11 +82,12 @@ extension WriteTransaction {
     return lease
   }
 
-  /// Extends `lease` to `milliseconds` from `now`, but writes nothing if it lasts `enough` milliseconds without that.
+  /// Extends `lease` to `milliseconds` from `now`, but writes nothing if it lasts `enough` milliseconds without that. One that was
+  /// taken by a clock that was ahead is shortened.
   /// Throws `leaseLost` if it was taken over or released.
   package func renew(_ lease: Lease, now: Int64, milliseconds: Int64, unlessItLasts enough: Int64 = .max) throws {
     let state = try holder(of: lease)
-    guard state.expires < now.saturatingAdd(enough) else { return }
+    guard state.expires < now.saturatingAdd(enough) || state.isTooFar(at: now) else { return }
     try store(lease, holder: state.holder, expires: now.saturatingAdd(milliseconds))
   }
 

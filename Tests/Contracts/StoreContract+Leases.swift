@@ -25,6 +25,21 @@ extension StoreContract {
       try await demand(.leaseLost) { try await store.write { try $0.release(old) } }
       try await store.read { try $0.require(new) }
     },
+    StoreContract(
+      "a lease that a clock far ahead has taken is taken over, and its former holder can do nothing with it"
+    ) {
+      store in
+      let hour: Int64 = 3_600_000
+      let old = try await store.acquire(by: "a", now: 100 * hour)
+      try await demand(.leaseHeld) { _ = try await store.acquire(by: "b", now: 99 * hour + 100) }
+      // Its own holder shortens it, once its clock is right.
+      try await store.write { try $0.renew(old, now: hour, milliseconds: 100, unlessItLasts: 50) }
+      try demand(await store.read { try $0.leaseHolder(of: "job") }?.expires, is: hour + 100)
+      try await store.write { try $0.renew(old, now: 100 * hour, milliseconds: 100) }
+      let new = try await store.acquire(by: "b", now: 99 * hour + 99)
+      try demand(new.fencing, is: old.fencing + 1)
+      try await demand(.leaseLost) { try await store.write { try $0.renew(old, now: 100 * hour, milliseconds: 100) } }
+    },
     StoreContract("expiry alone takes no lease away") { store in
       let lease = try await store.acquire(by: "a", now: 0)
       try await store.write { transaction in
