@@ -71,6 +71,45 @@ struct ScheduleTests {
     #expect(appointment.begins == due)
   }
 
+  @Test("what a clock that was ahead has left keeps nothing waiting until that time", arguments: [true, false])
+  func clockWasAhead(isLeaked: Bool) throws {
+    let later = added + .seconds(365 * 86_400)
+    var credential = try credential(["max-age": "90d"])
+    if isLeaked { credential.noteLeak(incident: "2026-01-01-0f0f0f", version: 1, now: later) }
+    #expect(
+      schedule.standing(of: credential, journal: nil, partners: { [] }, now: added)
+        == (isLeaked ? .due(.leaked) : .waiting(until: added + .seconds(90 * 86_400), .age)))
+
+    var journal = RotationJournal(beginning: 1, at: later)
+    for event in [RotationEvent.intended(.stage), .staged, .intended(.validate)] {
+      try journal.append(event, at: later, graceEnds: nil)
+    }
+    #expect(schedule.standing(of: credential, journal: journal, partners: { [] }, now: added) == .due(.unfinished))
+    try journal.append(.postponed(.validate), at: later, graceEnds: nil)
+    #expect(
+      schedule.standing(of: credential, journal: journal, partners: { [] }, now: added)
+        == .due(.unfinished))
+
+    for event in [RotationEvent.abandoned, .intended(.discard), .discarded] {
+      try journal.append(event, at: later, graceEnds: nil)
+    }
+    credential.noteRotation(hasEnded: true, graceEnds: nil)
+    #expect(
+      schedule.standing(of: credential, journal: journal, partners: { [] }, now: added)
+        == (isLeaked ? .due(.leaked) : .waiting(until: added + .seconds(90 * 86_400), .age)))
+  }
+
+  @Test("a clock that is a little behind the last attempt's makes no attempt of its own")
+  func clockIsBehind() throws {
+    let credential = try credential(["max-age": "90d"])
+    let later = added + .seconds(1800)
+    var journal = RotationJournal(beginning: 1, at: later)
+    try journal.append(.postponed(.stage), at: later, graceEnds: nil)
+    #expect(
+      schedule.standing(of: credential, journal: journal, partners: { [] }, now: added)
+        == .held(until: later + .seconds(60), .attempts(1)))
+  }
+
   @Test("a due pair waits for its window")
   func window() throws {
     // 2026-04-01 is a Wednesday.

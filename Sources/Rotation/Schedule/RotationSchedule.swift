@@ -107,7 +107,7 @@ package struct RotationSchedule: Sendable {
       return transfer.due <= now ? .due(.debt) : .waiting(until: transfer.due, .debt)
     }
     let standing = try standingOfRotation(of: credential, journal: journal, partners: partners, now: now)
-    guard let moment = deliveryMoment(of: credential, journal: journal) else { return standing }
+    guard let moment = deliveryMoment(of: credential, journal: journal, now: now) else { return standing }
     switch standing {
     // It delivers its own pair.
     case .due(.age), .due(.ending), .due(.exposed), .due(.leaked), .due(.unfinished): return standing
@@ -121,7 +121,7 @@ package struct RotationSchedule: Sendable {
 
   /// When what lacks the active pair is to be tried: at once what was never tried, the rest after a pause. Nil if nothing
   /// lacks it, or a rotation is under way that will deliver when it is verified.
-  private func deliveryMoment(of credential: Credential, journal: RotationJournal?) -> Timestamp? {
+  private func deliveryMoment(of credential: Credential, journal: RotationJournal?, now: Timestamp) -> Timestamp? {
     if let journal {
       let state = journal.machine.state
       guard state.isFinal || state == .owed, !journal.withholds(credential) else { return nil }
@@ -129,7 +129,9 @@ package struct RotationSchedule: Sendable {
     guard credential.leak != nil else { return credential.nextDelivery }
     // What leaked is kept for whoever lacks its replacement: they are tried as often as its end.
     return credential.undelivered.map { delivery in
-      guard let next = delivery.nextAttempt, let tried = delivery.tried else { return credential.created }
+      guard let next = delivery.nextAttempt, let tried = delivery.tried, tried <= now + Self.credibleSkew else {
+        return credential.created
+      }
       return min(next, tried + Self.longestPauseOfLeak)
     }.min()
   }
@@ -138,10 +140,9 @@ package struct RotationSchedule: Sendable {
   private func standingOfRotation(
     of credential: Credential, journal: RotationJournal?, partners: () throws -> [Partner], now: Timestamp
   ) rethrows -> Standing {
-    guard let (dated, reason) = dueMoment(of: credential, journal: journal) else { return .unscheduled }
-    let moment = isMisdated(reason, of: credential, now: now) ? min(dated, now) : dated
-    if let journal, !Self.isFuture(journal.latest, at: now),
-      let (resumes, obstacle) = pause(of: journal, isLeaked: credential.leak != nil), resumes > max(now, moment)
+    guard let (moment, reason) = dueMoment(of: credential, journal: journal, now: now) else { return .unscheduled }
+    if let journal, let (resumes, obstacle) = pause(of: journal, isLeaked: credential.leak != nil, now: now),
+      resumes > max(now, moment)
     {
       return .held(until: resumes, obstacle)
     }
@@ -156,31 +157,30 @@ package struct RotationSchedule: Sendable {
     return try obstacle(to: credential, partners: partners, now: now) ?? .due(reason)
   }
 
-  /// Whether `time` lies so far ahead of `now` that one of the clocks was wrong.
-  private static func isFuture(_ time: Timestamp, at now: Timestamp) -> Bool { time > now + ClockDifference.greatest }
-
-  /// Whether the moment that `reason` counts from was dated by a wrong clock: counting from it would stop the schedule until then, for
-  /// years perhaps. What was begun, leaked or is exposed is due since it is known; an age nobody can tell is one that is reached.
-  private func isMisdated(_ reason: Reason, of credential: Credential, now: Timestamp) -> Bool {
-    switch reason {
-    case .unfinished, .leaked, .exposed: true
-    case .age: credential.version(in: .active).map { Self.isFuture($0.created, at: now) } ?? false
-    case .ending, .debt, .delivery: false
-    }
-  }
-
-  private func dueMoment(of credential: Credential, journal: RotationJournal?) -> (Timestamp, Reason)? {
+  /// What only says since when is never later than `now`: a clock that was ahead as it was written keeps nothing waiting.
+  private func dueMoment(
+    of credential: Credential, journal: RotationJournal?, now: Timestamp
+  ) -> (Timestamp, Reason)? {
     if let journal, !journal.machine.state.isFinal {
       if let graceEnds = journal.machine.graceBefore {
-        if let leak = credential.leak { return (min(leak.since, graceEnds), .debt) }
+        if let leak = credential.leak { return (min(leak.since, graceEnds, now), .debt) }
         return (graceEnds, .debt)
       }
-      return (journal.latest, .unfinished)
+      return (min(journal.latest, now), .unfinished)
     }
     // A rotation that came to nothing leaves its leak to the next.
-    if let leak = credential.leak { return (leak.since, .leaked) }
-    return newPairMoment(of: credential)
+    if let leak = credential.leak { return (min(leak.since, now), .leaked) }
+    guard let (moment, reason) = newPairMoment(of: credential) else { return nil }
+    switch reason {
+    // An age that nobody can tell is one that is reached.
+    case .age where (credential.version(in: .active)?.created ?? now) > now + Self.credibleSkew: return (min(moment, now), reason)
+    case .age, .ending: return (moment, reason)
+    default: return (min(moment, now), reason)
+    }
   }
+
+  /// What was done further ahead than this was dated by a clock that was wrong: when it was done nobody knows.
+  private static let credibleSkew: Duration = .seconds(3600)
 
   /// From when a new pair is wanted, whatever is under way; nil without a greatest age and without exposure.
   ///
@@ -196,10 +196,12 @@ package struct RotationSchedule: Sendable {
   /// A leak is tried again after this at the latest, unless the provider asked to be left alone for longer.
   package static let longestPauseOfLeak: Duration = .seconds(300)
 
-  /// Until when the next attempt waits because of those before it; nil if they went well. `isLeaked` says that it is for
-  /// ending a leak.
-  package func pause(of journal: RotationJournal, isLeaked: Bool = false) -> (until: Timestamp, Obstacle)? {
-    guard let (until, obstacle) = pauseOfAny(journal) else { return nil }
+  /// Until when the next attempt waits because of those before it; nil if they went well, or nobody knows when they were. `isLeaked`
+  /// says that it is for ending a leak.
+  package func pause(
+    of journal: RotationJournal, isLeaked: Bool = false, now: Timestamp
+  ) -> (until: Timestamp, Obstacle)? {
+    guard journal.latest <= now + Self.credibleSkew, let (until, obstacle) = pauseOfAny(journal) else { return nil }
     guard isLeaked else { return (until, obstacle) }
     let longest = journal.latest + Self.longestPauseOfLeak
     return (min(until, max(longest, journal.leftAloneUntil ?? longest)), obstacle)

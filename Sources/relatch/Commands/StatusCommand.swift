@@ -143,7 +143,7 @@ struct Standing: Sendable {
     // What holds it back now is told by the line before.
     if let failures = journal?.failedAttempts, failures > 0, !schedule.tellsOfAttempts {
       lines.append(
-        "  \(failures == 1 ? "the last attempt" : "\(failures) attempts in a row") came to nothing\(nextAttempt.map { "; the next may start at \($0)" } ?? "")"
+        "  \(failures == 1 ? "the last attempt" : "\(failures) attempts in a row") came to nothing\(nextAttempt(now).map { "; the next may start at \($0)" } ?? "")"
       )
     }
     if let zone = RotationSchedule.system.unknownZone(of: credential), !schedule.tellsOfZone {
@@ -185,8 +185,8 @@ struct Standing: Sendable {
   }
 
   /// Until when the schedule waits because of attempts that came to nothing.
-  private var nextAttempt: Timestamp? {
-    journal.flatMap { RotationSchedule.system.pause(of: $0, isLeaked: credential.leak != nil)?.until }
+  private func nextAttempt(_ now: Timestamp) -> Timestamp? {
+    journal.flatMap { RotationSchedule.system.pause(of: $0, isLeaked: credential.leak != nil, now: now)?.until }
   }
 
   func json(_ now: Timestamp) -> JSONValue {
@@ -217,7 +217,7 @@ struct Standing: Sendable {
     if !credential.policy.tags.isEmpty { members["tags"] = .array(credential.policy.tags.map { .string($0) }) }
     if let exposure = credential.exposure { members["exposure"] = exposure.json }
     if let transfer = credential.transfer { members["transfer"] = transfer.object }
-    if let nextAttempt { members["next_attempt"] = .string(nextAttempt.description) }
+    if let nextAttempt = nextAttempt(now) { members["next_attempt"] = .string(nextAttempt.description) }
     if !isReconciled { members["reconciled"] = false }
     if let zone = RotationSchedule.system.unknownZone(of: credential) { members["unknown_zone"] = .string(zone) }
     if !credential.undelivered.isEmpty {

@@ -65,7 +65,8 @@ struct IncidentReport: Sendable {
             || access.until.map { $0 >= reported } ?? true)
       }
       return Part(
-        history: history, openTo: Set(openTo.map(\.member)).sorted(), owed: try Self.owed(of: history, in: view))
+        history: history, openTo: Set(openTo.map(\.member)).sorted(),
+        owed: try Self.owed(of: history, in: view, now: now))
     }
     let newest = try view.newestCheckpoint
     checkpoint = (String(decoding: newest.signed.bytes, as: UTF8.self), newest.member, newest.key.description)
@@ -81,7 +82,7 @@ struct IncidentReport: Sendable {
     }
   }
 
-  private static func owed(of history: IncidentHistory.Part, in view: VaultView) throws -> Owed? {
+  private static func owed(of history: IncidentHistory.Part, in view: VaultView, now: Timestamp) throws -> Owed? {
     guard !history.owed.isEmpty else { return nil }
     guard !history.isRemoved, try view.hasCredential(history.credential) else {
       return Owed(versions: history.owed, next: nil, expires: nil, isRemoved: true)
@@ -90,7 +91,7 @@ struct IncidentReport: Sendable {
     let journal = try RotationJournal(view, of: credential)
     let next =
       try credential.waitsForPerson(.leaked, in: view)
-      ? nil : journal.flatMap { RotationSchedule.system.pause(of: $0, isLeaked: true)?.until }
+      ? nil : journal.flatMap { RotationSchedule.system.pause(of: $0, isLeaked: true, now: now)?.until }
     return Owed(
       versions: history.owed, next: next,
       expires: credential.leakedDebts.compactMap(\.expires).max(), isRemoved: false)

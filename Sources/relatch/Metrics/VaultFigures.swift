@@ -54,7 +54,7 @@ struct VaultFigures: Sendable {
       credentials: try credentials.map { credential in
         let journal = try RotationJournal(view, of: credential)
         return CredentialFigures(
-          credential, journal: journal,
+          credential, journal: journal, now: written,
           appointment: schedule.appointment(for: credential, journal: journal, partners: partners.of(credential)))
       }, witnesses: try view.standings(of: records).map { WitnessFigures($0) }, run: run)
   }
@@ -121,7 +121,8 @@ struct CredentialFigures: Sendable {
 }
 
 extension CredentialFigures {
-  init(_ credential: Credential, journal: RotationJournal?, appointment: RotationSchedule.Appointment?) {
+  init(_ credential: Credential, journal: RotationJournal?, now: Timestamp, appointment: RotationSchedule.Appointment?)
+  {
     let active = credential.version(in: .active)
     let debts = credential.debts
     name = credential.name
@@ -135,7 +136,8 @@ extension CredentialFigures {
     // Version 1 came by `add`.
     lastSuccess = active.flatMap { $0.number > 1 ? $0.since : nil }
     state = journal?.machine.state
-    unfinishedSince = journal.flatMap { $0.machine.state.hasNotPromoted ? $0.began : nil }
+    // Never later than now, or its age would be none until then.
+    unfinishedSince = journal.flatMap { $0.machine.state.hasNotPromoted ? min($0.began, now) : nil }
     failedAttempts = journal?.failedAttempts ?? 0
     self.debts = debts.count
     oldestDebt = debts.map(\.since).min()
