@@ -114,6 +114,16 @@ package struct RotationJournal: Sendable {
 }
 
 extension RotationJournal {
+  /// When the debts of `credential` may be retired; nil while the rotation that made them is not verified. What one that has promoted
+  /// nothing finds owed is of a rotation before it: its grace counts from when it was replaced.
+  package func graceEnds(of credential: Credential) -> Timestamp? {
+    switch machine.state {
+    case .ready, .staging, .staged, .validating, .validated, .promoting, .rejected, .discarding, .failed:
+      credential.debts.map { $0.since + credential.policy.grace }.max()
+    case .promoted, .verifying, .owed, .retiring, .deleted, .proving, .settled: machine.graceEnds
+    }
+  }
+
   /// Whether the active pair of `credential` goes nowhere now: containment left it unproved, or it is the one that is to be
   /// replaced because of a leak.
   func withholds(_ credential: Credential) -> Bool {

@@ -41,7 +41,7 @@ extension RotationPreflight {
     case .ours(let version, .staged, _):
       return ok("version \(version) is staged: `relatch resume \(credential.name)` goes on with it")
     case .ours(let version, _, let expires) where credential.debts.contains { $0.number == version }:
-      guard let graceEnds = journal?.machine.graceEnds, graceEnds > now else {
+      guard let graceEnds = journal?.graceEnds(of: credential), graceEnds > now else {
         return ok("version \(version), replaced, holds the staging slot until the next run retires it")
       }
       let end = expires.map { "; the provider ends it at \($0)" } ?? ""

@@ -125,7 +125,7 @@ package struct RotationPreflight: Sendable {
     case .ours(let version, .staged, _):
       return RotationFinding("slot", .ok, "version \(version) is staged: the rotation goes on with it")
     case .ours(let version, _, let expires) where credential.debts.contains { $0.number == version }:
-      guard let graceEnds = journal?.machine.graceEnds, graceEnds > now else {
+      guard let graceEnds = journal?.graceEnds(of: credential), graceEnds > now else {
         return RotationFinding(
           "slot", .ok, "version \(version) holds the staging slot, its grace is over: it is retired first")
       }
@@ -133,8 +133,10 @@ package struct RotationPreflight: Sendable {
       return RotationFinding(
         "slot", .obstacle,
         "version \(version), replaced and still accepted, holds the staging slot until its grace ends at \(graceEnds)\(end)",
-        hint: "`relatch retire \(credential.name)` ends it now, and cuts off whoever still uses version \(version);"
-          + " not before every sink and hook has the new pair, unless --undelivered says so",
+        hint: journal?.machine.state.isOwing == true
+          ? "`relatch retire \(credential.name)` ends it now, and cuts off whoever still uses version \(version);"
+            + " not before every sink and hook has the new pair, unless --undelivered says so"
+          : "`relatch rotate --replace-previous \(credential.name)` ends it now, and cuts off whoever still uses it",
         until: graceEnds)
     case .ours, .foreignStaged, .foreignReplaced:
       guard let obstacle = StagingObstacle(slot, of: credential.name) else {

@@ -151,11 +151,24 @@ extension RotationRun {
     else { return nil }
     guard provider.replacement == .overlap else { throw isNotPrimary }
     if let staged = credential.version(in: .staged)?.number, pairs[staged] != nil { throw isUnderWay }
+    try requireRetired(seen)
     try await requireNoneMadeSince(beside: offered, seen)
     return ObservedPair(
       place: .staged, handle: other.handle, clientID: SharedSecret(try offered.pair.clientID.clone()),
       clientSecret: SharedSecret(try offered.pair.clientSecret.clone()), expires: other.expires,
       registrationToken: offered.pair.registrationToken, sharesClientID: other.sharesClientID)
+  }
+
+  /// Throws `held` while a replaced pair is owed that can be retired: no run would retire it once another rotation has begun and come
+  /// to nothing.
+  private func requireRetired(_ seen: Observation) throws {
+    guard journal?.machine.state.isOwing == true, pairs[activeNumber].map(seen.primary.matches) == true,
+      let debt = try owedPairs(in: seen).first
+    else { return }
+    throw RotationError(
+      .held,
+      "\(name): version \(debt.number), which was replaced, is still there; nothing is adopted before it is retired",
+      hint: "`relatch retire \(name)` ends it, and cuts off whoever still uses it; then run this again")
   }
 
   private var isNotPrimary: RotationError {

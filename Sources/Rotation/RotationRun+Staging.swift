@@ -84,9 +84,17 @@ extension RotationRun {
 
   private func isOurs(_ other: ObservedPair) -> Bool { pairs.values.contains { other.matches($0) } }
 
+  /// Whether `other` is one of ours that was replaced by a rotation before this one, and need be left alone no longer.
+  private func isOverdue(_ other: ObservedPair) -> Bool {
+    guard let number = pairs.first(where: { other.matches($0.value) })?.key else { return false }
+    if replacesPrevious { return true }
+    guard let debt = credential.debts.first(where: { $0.number == number }) else { return false }
+    return debt.since + credential.policy.grace <= now && credential.undelivered.isEmpty
+  }
+
   /// Whether `other` is a replaced pair that ends as the new one is made.
   private func endsByItself(_ other: ObservedPair) -> Bool {
-    provider.replacement == .cutOver && other.place == .replaced && isOurs(other) && replacesPrevious
+    provider.replacement == .cutOver && other.place == .replaced && isOverdue(other)
   }
 
   /// Whether what is in the slot may be deleted there, to make room. A pair of the vault's is one that was not deleted when it
@@ -96,7 +104,7 @@ extension RotationRun {
     let isOurs = isOurs(other)
     if other.isLitter, !isOurs { return true }
     switch other.place {
-    case .replaced where isOurs: return replacesPrevious && provider.replacement != .cutOver
+    case .replaced where isOurs: return isOverdue(other) && provider.replacement != .cutOver
     case .replaced: return replacesPrevious || credential.leak != nil
     // Whoever knows an administrator's pair may have staged it, to hold the slot.
     case .staged: return credential.leak != nil && !isOurs

@@ -184,6 +184,12 @@ actor RotationRun {
       throw RotationError(
         .nothingOwed, "\(name): nothing is owed", hint: "`relatch status \(name)` shows where each version stands")
     }
+    guard !machine.state.isFinal else {
+      throw RotationError(
+        .unresolved,
+        "\(name): what is owed was left by a rotation before the last, which came to nothing: the next one ends it",
+        hint: "`relatch rotate \(name)` begins it, once the grace is over; with --replace-previous at once")
+    }
     guard machine.state.isOwing else {
       throw RotationError(
         .unresolved,

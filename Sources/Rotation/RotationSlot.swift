@@ -94,7 +94,10 @@ package struct StagingObstacle: Sendable {
     case .ours(let version, let place, let expires):
       code = .provider(.occupied)
       text = "version \(version) holds the staging slot, as a \(place.rawValue) pair"
-      hint = "`relatch status \(name)` shows where each version stands"
+      hint =
+        place == .replaced
+        ? "`relatch rotate --replace-previous \(name)` cuts it off, or wait until its grace is over"
+        : "`relatch status \(name)` shows where each version stands"
       until = expires
     }
   }

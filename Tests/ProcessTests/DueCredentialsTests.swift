@@ -1,8 +1,5 @@
-import Age
 import Audit
 import Rotation
-import Sodium
-import Storage
 import Testing
 import Vault
 
@@ -10,39 +7,50 @@ import Vault
 
 @Suite("What a schedule finds due")
 struct DueCredentialsTests {
-  private static let now = Timestamp(milliseconds: 1_779_000_000_000)
-
-  private func vault(adding names: [String]) async throws -> UnlockedVault {
-    let store = MemoryStore(tables: vaultTables)
-    let identity = try Identity(AgeIdentity(generating: .system))
-    let (header, keyFile) = try VaultCreation.prepare(for: identity.age.recipient, now: Self.now, randomness: .system)
-    try await VaultCreation.create(header, in: store, owner: identity, named: "alice", now: Self.now)
-    let vault = try await UnlockedVault(store, identity: identity, keyFile: { _ in keyFile }, randomness: .system)
-    for name in names {
-      let (id, secret) = (Array("id of \(name)".utf8), Array("secret of \(name)".utf8))
-      let pair = Pair(
-        clientID: try SecretBytes(copying: id.span.bytes), clientSecret: try SecretBytes(copying: secret.span.bytes))
-      let settings = ["url": "https://crm.example", "app": "0xI000000000001"]
-      _ = try await vault.add(
-        name: name, provider: "salesforce", settings: settings, policy: Policy(), admin: name, pair: pair, now: Self.now
-      )
-    }
-    return vault
-  }
-
   @Test func `a credential whose journal is damaged is told, and keeps no other from being due`() async throws {
     let vault = try await vault(adding: ["billing", "crm", "erp"])
     for (name, event) in [("billing", "rotation.begun"), ("crm", "rotation.promoted"), ("erp", "rotation.begun")] {
-      _ = try await vault.change(now: Self.now) { change in
+      _ = try await vault.change(now: vaultMoment) { change in
         var credential = try change.view.credential(name)
         credential.rotation += 1
         return try change.saveStep(credential, step: 0, EventName(event), [:])
       }
     }
-    let due = try await DueCredentials(in: vault.locked, now: Self.now)
+    let due = try await DueCredentials(in: vault.locked, now: vaultMoment)
     #expect(due.errands.map(\.name) == ["billing", "erp"])
     let failure = try #require(due.failures.first)
     #expect(due.failures.count == 1 && failure.code == .corruptData)
     #expect(failure.message.contains("crm") && failure.message.contains("damaged"))
+  }
+
+  @Test func `what a rotation that came to nothing has left owed is overdue once its grace is over`() async throws {
+    let vault = try await vault(adding: ["crm"])
+    let later = vaultMoment + .seconds(3600)
+    for (rotation, events) in [
+      ["begun", "stage.intended", "staged", "promote.intended", "promoted"], ["begun", "abandoned"],
+    ]
+    .enumerated() {
+      for (step, event) in events.enumerated() {
+        _ = try await vault.change(now: later) { change in
+          var credential = try change.view.credential("crm")
+          credential.rotation = UInt64(rotation + 1)
+          if event == "staged" { _ = try credential.addStaged(handle: nil, expires: nil, now: later) }
+          if event == "promoted" { try credential.promoteStaged(now: later) }
+          credential.noteRotation(hasEnded: event == "abandoned", graceEnds: nil)
+          return try change.saveStep(credential, step: UInt32(step), EventName("rotation." + event), [:])
+        }
+      }
+    }
+    try await vault.read { view in
+      let credential = try view.credential("crm")
+      let journal = try RotationJournal(view, of: credential)
+      let standing = Standing(
+        credential: credential, journal: journal, holder: nil, isReconciled: true, schedule: .unscheduled)
+      let due = later + credential.policy.grace
+      #expect(credential.debts.map(\.number) == [1] && journal?.machine.state == .failed)
+      #expect(standing.hasOverdueDebt(due))
+      #expect(!standing.hasOverdueDebt(Timestamp(milliseconds: due.milliseconds - 1)))
+      #expect(CredentialFigures(credential, journal: journal, now: due, appointment: nil).debtsDue == due)
+    }
   }
 }

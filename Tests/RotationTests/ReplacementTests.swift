@@ -235,6 +235,71 @@ struct ReplacementTests {
     #expect(system.state.withLock { $0.accepted } == ["id-1", "id-2"])
   }
 
+  @Test("nothing is adopted beside the active pair while a replaced one is owed that can be retired")
+  func adoptedWhileOwed() async throws {
+    let (bench, system) = (try await Bench(policy: ["grace": "1d"]), FakeSystem(.overlap))
+    _ = try await bench.run(at: system)
+    system.state.withLock { state in
+      state.accepted.append("id-9")
+      state.listed = ["id-9"]
+    }
+    #expect(await bench.code(try offer("id-9"), at: system) == .held)
+    #expect(try await bench.state() == .owed)
+    #expect(try await bench.run(.retire, at: system) == .settled(active: 2))
+    guard case .promoted(active: 3, previous: [2], _) = try await bench.run(offer("id-9"), at: system) else {
+      Issue.record("not adopted")
+      return
+    }
+  }
+
+  /// A bench whose rotation has ended without its pair, and that owes one of the rotation before.
+  private func leftOwing() async throws -> (Bench, FakeSystem) {
+    let (bench, system) = (try await Bench(policy: ["grace": "1d"]), FakeSystem(.overlap))
+    _ = try await bench.run(at: system)
+    // A list that is late: the one that is owed is not shown.
+    system.state.withLock { state in
+      state.accepted = ["id-2", "id-9"]
+      state.listed = ["id-9"]
+      let grants = Counter()
+      state.trouble = { call throws(ProviderError) in
+        guard call == "grant id-9" else { return }
+        guard grants.next() == 1 else { throw ProviderError(.notPermitted, "not now") }
+      }
+    }
+    #expect(await bench.code(try offer("id-9"), at: system) == .provider(.notPermitted))
+    system.state.withLock { $0.accepted = ["id-1", "id-2"] }
+    fail(in: system)
+    #expect(try await bench.run(.abort, at: system) == .abandoned(active: 2))
+    #expect(try await bench.credential().debts.map(\.number) == [1])
+    return (bench, system)
+  }
+
+  @Test("what a rotation that came to nothing has left owed is ended by the next, unless its grace goes on")
+  func leftOwed() async throws {
+    let (bench, system) = try await leftOwing()
+    #expect(await bench.code(.retire, at: system) == .unresolved)
+    #expect(await bench.code(at: system) == .provider(.occupied))
+    bench.now.withLock { $0 = $0 + .seconds(86_400) }
+    guard case .promoted(active: 4, previous: [1, 2], _) = try await bench.run(at: system) else {
+      Issue.record("not promoted")
+      return
+    }
+    #expect(system.calls.suffix(from: try #require(system.calls.lastIndex(of: "delete handle-id-1"))).contains("stage"))
+    #expect(try await bench.run(.retire, at: system) == .settled(active: 4))
+    #expect(try await bench.credential().debts.isEmpty)
+  }
+
+  @Test("what a rotation that came to nothing has left owed is cut off where a person says so")
+  func leftOwedCutOff() async throws {
+    let (bench, system) = try await leftOwing()
+    guard case .promoted(active: 4, previous: [1, 2], _) = try await bench.run(.rotateReplacingPrevious, at: system)
+    else {
+      Issue.record("not promoted")
+      return
+    }
+    #expect(system.calls.contains("delete handle-id-1"))
+  }
+
   // MARK: - A request that acts late
 
   /// A system whose first request to stage is given up, and has not acted.

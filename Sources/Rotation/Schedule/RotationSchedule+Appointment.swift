@@ -20,7 +20,7 @@ extension RotationSchedule {
     for credential: Credential, journal: RotationJournal?, partners: [Credential]
   ) -> Appointment? {
     guard var (moment, _) = newPairMoment(of: credential) else { return nil }
-    if let graceEnds = journal?.machine.graceEnds { moment = max(moment, graceEnds) }
+    if let graceEnds = journal?.graceEnds(of: credential) { moment = max(moment, graceEnds) }
     let taken = partners.filter { $0.versions.count > 1 }.compactMap { $0.version(in: .active)?.since }
     // Each partner takes one window at most.
     for _ in partners {

@@ -96,7 +96,7 @@ struct Standing: Sendable {
   let schedule: RotationSchedule.Standing
 
   /// When the debts may be retired; nil while the rotation that made them is under way.
-  private var graceEnds: Timestamp? { journal?.machine.graceEnds }
+  private var graceEnds: Timestamp? { journal?.graceEnds(of: credential) }
 
   func hasOverdueDebt(_ now: Timestamp) -> Bool {
     if let transfer = credential.transfer { return !credential.debts.isEmpty && transfer.expires <= now }

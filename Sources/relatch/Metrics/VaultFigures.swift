@@ -141,7 +141,7 @@ extension CredentialFigures {
     failedAttempts = journal?.failedAttempts ?? 0
     self.debts = debts.count
     oldestDebt = debts.map(\.since).min()
-    debtsDue = debts.isEmpty ? nil : credential.transfer?.due ?? journal?.machine.graceEnds
+    debtsDue = debts.isEmpty ? nil : credential.transfer?.due ?? journal?.graceEnds(of: credential)
     undelivered = credential.deliveries.isEmpty ? nil : credential.undelivered.count
   }
 }
