@@ -172,10 +172,11 @@ package struct RotationSchedule: Sendable {
     if let leak = credential.leak { return (min(leak.since, now), .leaked) }
     guard let (moment, reason) = newPairMoment(of: credential) else { return nil }
     switch reason {
-    // An age that nobody can tell is one that is reached.
-    case .age where (credential.version(in: .active)?.created ?? now) > now + Self.credibleSkew: return (min(moment, now), reason)
-    case .age, .ending: return (moment, reason)
-    default: return (min(moment, now), reason)
+    case .age, .ending:
+      // An age that nobody can tell is one that is reached.
+      let isMisdated = credential.version(in: .active).map { $0.created > now + Self.credibleSkew } ?? false
+      return (isMisdated ? min(moment, now) : moment, reason)
+    case .debt, .delivery, .exposed, .leaked, .unfinished: return (min(moment, now), reason)
     }
   }
 
