@@ -13,9 +13,11 @@ package final class StoreSnapshot {
   /// In bytes.
   package let size: Int
 
-  init(of file: StoreFile, _ tables: [Table]) throws {
-    Self.removeRemains(beside: file.path)
-    var template = Array((file.path + Self.infix + "XXXXXX").utf8CString)
+  /// `place` is what its name begins with; nil for the store's own path.
+  init(of file: StoreFile, _ tables: [Table], at place: String? = nil) throws {
+    let place = place ?? file.path
+    Self.removeRemains(beside: place)
+    var template = Array((place + Self.infix + "XXXXXX").utf8CString)
     // mkstemp() opens with O_CREAT | O_EXCL, which follows no link, and mode 0600.
     let descriptor = template.withUnsafeMutableBufferPointer { buffer in
       buffer.baseAddress.map { mkstemp($0) } ?? -1
@@ -106,6 +108,9 @@ extension Connection {
 }
 
 extension SQLiteStore {
-  /// A copy of the store as it is now. Throws `cannotWrite` if there is no room for it.
-  package func snapshot() throws -> StoreSnapshot { try StoreSnapshot(of: file, tables) }
+  /// A copy of the store as it is now, in a file whose name begins with `place`, an absolute path, or with the store's own. Throws
+  /// `cannotWrite` if there is no room for it.
+  package func snapshot(at place: String? = nil) throws -> StoreSnapshot {
+    try StoreSnapshot(of: file, tables, at: place)
+  }
 }

@@ -228,5 +228,13 @@ struct PlaceTests {
     }
     #expect(try await run("\(Programs.relatch) status; \(Programs.relatch) log verify").code == 0)
     expectFailure(try await run("\(Programs.relatch) read admin"), 74)
+    // A backup is sealed to its owners: nothing is released but to them.
+    let file = place.folder.path + "/copy.age"
+    let backup = try await run("\(Programs.relatch) backup -o \(file)")
+    #expect(backup.code == 0 && backup.errorText.contains("no entry of its log tells of this backup"))
+    let restored = ["RELATCH_VAULT": place.folder.path + "/restored", "XDG_STATE_HOME": place.folder.path + "/state"]
+    let restore = try await place.relatch("restore", file, environment: restored)
+    #expect(restore.code == 0, "\(restore.errorText)")
+    #expect(try await place.relatch("read", "admin", environment: restored).code == 0)
   }
 }

@@ -16,6 +16,8 @@ package struct LogEndpoint: Hashable, Sendable {
 }
 
 extension VaultView {
+  fileprivate var owners: [Member] { members.filter { $0.card.role == .owner } }
+
   /// How far the log goes, every entry of it covered by a signature.
   package var endpoint: LogEndpoint {
     get throws {
@@ -26,12 +28,20 @@ extension VaultView {
 }
 
 extension UnlockedVault {
-  /// Logs that a copy of the vault is made, which every present owner will be able to open, and returns whom to seal it to.
-  package func logBackup(now: Timestamp) async throws -> (names: [String], recipients: [AgeRecipient]) {
-    let owners = try await change(now: now) { change in
-      let owners = change.view.members.filter { $0.card.role == .owner }
-      try change.log(.vaultBackedUp, ["owners": .array(owners.map { .string($0.name) })])
-      return owners
+  /// Logs that a copy of the vault is made, which every present owner will be able to open, and returns whom to seal it to. With
+  /// `isLogged` false it logs nothing: for a vault that cannot be written any more.
+  package func logBackup(
+    now: Timestamp, isLogged: Bool = true
+  ) async throws -> (names: [String], recipients: [AgeRecipient]) {
+    let owners: [Member]
+    if isLogged {
+      owners = try await change(now: now) { change in
+        let owners = change.view.owners
+        try change.log(.vaultBackedUp, ["owners": .array(owners.map { .string($0.name) })])
+        return owners
+      }
+    } else {
+      owners = try await read { $0.owners }
     }
     return (owners.map(\.name), try owners.map { try $0.recipient() })
   }

@@ -26,8 +26,13 @@ struct BackupCommand: AsyncParsableCommand {
     let places = try Places(options)
     let vault = try await places.openVault()
     let now = WallClock.now()
-    let owners = try await vault.logBackup(now: now)
-    let copy = try await VaultCopy(of: vault, at: places)
+    // What a disk that was made read-only still has is worth more than the entry, and only owners open it.
+    let isLogged = VaultFolder.isWritable(places)
+    if !isLogged {
+      Diagnostics.standard.warning("the vault cannot be written: no entry of its log tells of this backup")
+    }
+    let owners = try await vault.logBackup(now: now, isLogged: isLogged)
+    let copy = try await VaultCopy(of: vault, at: places, beside: isLogged ? nil : try passingPlace)
     let seal: (@escaping (RawSpan) throws -> Void) throws -> Void = { output in
       let sealer = try AgeSealer(to: owners.recipients, randomness: .system, output: output)
       try copy.write(modified: now) { try sealer.append($0) }
@@ -39,6 +44,11 @@ struct BackupCommand: AsyncParsableCommand {
       try seal { try StandardStream.output.write($0) }
     }
     try tell(copy, owners.names, of: vault.header)
+  }
+
+  /// Where the copy of the database may pass where the vault's own folder takes none: it holds what the database holds.
+  private var passingPlace: String {
+    get throws { try Paths.absolute(output ?? (ProcessEnvironment.value(of: "TMPDIR") ?? "/tmp") + "/relatch-backup") }
   }
 
   private func tell(_ copy: VaultCopy, _ owners: [String], of header: VaultHeader) throws {
@@ -64,13 +74,13 @@ private struct VaultCopy {
   private let snapshot: StoreSnapshot
   private let keyFiles: [(id: Identifier, content: [UInt8])]
 
-  init(of vault: UnlockedVault, at places: Places) async throws {
+  init(of vault: UnlockedVault, at places: Places, beside place: String?) async throws {
     let store = try SQLiteStore(opening: places.database, tables: vaultTables)
     var triesLeft = 3
     while true {
       // Keys before records, and looked at again: the key in use may be replaced in between.
       let keyFiles = try Self.keyFiles(places)
-      let snapshot = try store.snapshot()
+      let snapshot = try store.snapshot(at: place)
       let (header, end) = try await LockedVault(snapshot.opened(), as: vault.locked).read { view in
         (view.header, try view.endpoint)
       }
