@@ -27,6 +27,9 @@ struct IdentityFile {
     let name: String?
 
     var identity: Identity { get throws { try Identity(age, name: name) } }
+
+    /// The same under `name`, if there is one.
+    func named(_ name: String?) -> Content { Content(age: age, name: name ?? self.name) }
   }
 
   /// The identity, if nobody has to be asked for it; nil if there is none that opens so. Throws as `open` does where a
@@ -53,15 +56,7 @@ struct IdentityFile {
   private func openAge(_ file: borrowing SecretBytes) throws -> Content {
     if try AgeFile.kind(of: file.bytes) == .passphrase {
       let typed = try passphrase.unlocking("the identity \(path)")
-      do { return try decode(AgeFile.open(file.bytes, passphrase: typed.bytes)) } catch let error as AgeError
-        where error.code == .wrongPassphrase
-      {
-        throw Failure(
-          .notPermitted, "the passphrase does not open the identity \(Name.printable(path))",
-          hint: passphrase.isAtHand
-            ? "see that what hands the passphrase over has the one of this identity, in a line of its own"
-            : "run the command again and type the passphrase")
-      }
+      return try openAge(file, by: typed)
     }
     guard !file.withUnsafeBytes({ $0.starts(with: #"{"age":"#.utf8) }) else {
       throw Failure(
@@ -74,6 +69,19 @@ struct IdentityFile {
       Diagnostics.standard.warning("others may read the identity \(Name.printable(path)): chmod 600 it")
     }
     return identity
+  }
+
+  private func openAge(_ file: borrowing SecretBytes, by typed: borrowing SecretBytes) throws -> Content {
+    do {
+      let opened = try AgeFile.open(file.bytes, passphrase: typed.bytes)
+      return try decode(opened)
+    } catch let error as AgeError where error.code == .wrongPassphrase {
+      throw Failure(
+        .notPermitted, "the passphrase does not open the identity \(Name.printable(path))",
+        hint: passphrase.isAtHand
+          ? "see that what hands the passphrase over has the one of this identity, in a line of its own"
+          : "run the command again and type the passphrase")
+    }
   }
 
   /// Whether systemd put the file there for this service alone: its group bits are then the mask of an access control list,
@@ -132,9 +140,24 @@ struct IdentityFile {
   func protect(isProtected: Bool, named name: String? = nil) throws -> Identity {
     if let name { try Name.check(name, "member name") }
     let file = try read()
-    let opened = try openAge(file)
-    let new = Content(age: opened.age, name: name ?? opened.name)
-    let content = try content(new, isProtected: isProtected, "the identity \(path)")
+    let what = "the identity \(path)"
+    guard isProtected, try AgeFile.kind(of: file.bytes) == .passphrase else {
+      let new = try openAge(file).named(name)
+      let content = try content(new, isProtected: isProtected, what)
+      return try replace(file, by: content, new)
+    }
+    // All is asked for before the first is tried, which takes a second: what is typed meanwhile would be shown, and then dropped.
+    let old = try passphrase.unlocking(what)
+    let next = try passphrase.protecting(what)
+    let new = try openAge(file, by: old).named(name)
+    let content = try sealed(new, by: next)
+    return try replace(file, by: content, new)
+  }
+
+  /// Puts `content`, which is `new`, in the place of `file`, and ends what `unlock` began.
+  private func replace(
+    _ file: borrowing SecretBytes, by content: borrowing SecretBytes, _ new: Content
+  ) throws -> Identity {
     try PrivateFile.replace(PrivateFile.resolved(path), content.bytes, isDurable: true, wipesOld: true)
     _ = try? SessionKeyring().end(Self.keyringName(of: file))
     return try new.identity
@@ -175,10 +198,17 @@ struct IdentityFile {
   }
 
   private func content(_ new: Content, isProtected: Bool, _ what: String) throws -> SecretBytes {
-    let created = WallClock.now().description
-    guard isProtected else { return try AgeIdentityFile(new.age, name: new.name).encoded(created: created) }
-    let file = try AgeIdentityFile(new.age, name: new.name).encoded(created: created)
+    guard isProtected else { return try text(of: new) }
     let passphrase = try passphrase.protecting(what)
+    return try sealed(new, by: passphrase)
+  }
+
+  private func text(of new: Content) throws -> SecretBytes {
+    try AgeIdentityFile(new.age, name: new.name).encoded(created: WallClock.now().description)
+  }
+
+  private func sealed(_ new: Content, by passphrase: borrowing SecretBytes) throws -> SecretBytes {
+    let file = try text(of: new)
     let sealed = try AgeFile.seal(file.bytes, passphrase: passphrase.bytes, randomness: .system, armored: true)
     return try SecretBytes(copying: sealed.span.bytes)
   }

@@ -78,6 +78,32 @@ struct IdentityTests {
     #expect(!left.contains { $0.hasPrefix("identity.") }, "\(left)")
   }
 
+  @Test("is asked for every passphrase before the first is tried: what is typed while that takes its time is not shown")
+  func asked() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    #expect(try await run(place, ["identity", "protect"], ["the first passphrase"]).code == 0)
+    for (old, code) in [("another passphrase", Int32(77)), ("the first passphrase", 0)] {
+      let terminal = try PseudoTerminal()
+      let running = try Running(
+        Programs.relatch, ["identity", "protect"], stdin: nil, environment: place.environment(), in: place.folder,
+        terminal: terminal.path)
+      let answers = [
+        ("passphrase to unlock", old), ("new passphrase to protect", "the second passphrase"),
+        ("the same passphrase again", "the second passphrase"),
+      ]
+      var shown = ""
+      for (prompt, answer) in answers {
+        shown += terminal.screen(until: prompt)
+        terminal.waitForQuiet()
+        terminal.type(answer + "\n")
+      }
+      let outcome = try await running.outcome()
+      #expect(outcome.code == code, "\(outcome.errorText)")
+      #expect(!(shown + terminal.rest()).contains("second passphrase"))
+    }
+    #expect(try await run(place, ["identity", "show"], ["the second passphrase"]).code == 0)
+  }
+
   @Test("that stands behind a symbolic link is protected where it is: nothing in the open is left")
   func link() async throws {
     let place = try await Workplace(addsAdmin: false)
