@@ -483,7 +483,7 @@ struct ReplacementTests {
     }
     #expect(await bench.code(at: system) == .outstanding)
     #expect(try await bench.state() == .rejected)
-    #expect(await bench.code(try offer("id-2"), at: system) == .held)
+    #expect(await bench.code(try offer("id-2"), at: system) == .foreignPrimary)
     system.state.withLock { $0.accepted = ["id-9"] }
     #expect(try await bench.run(offer("id-9"), at: system) == .settled(active: 3))
   }
