@@ -463,9 +463,10 @@ struct ReplacementTests {
     #expect(try await bench.run(at: system) == .settled(active: 2))
   }
 
-  @Test("what was given up though it is all that there is gives way to another that a person makes") func givenUp()
-    async throws
-  {
+  @Test(
+    "what was given up though it is all that there is is adopted, or gives way to another that a person makes",
+    arguments: [true, false])
+  func givenUp(isAccepted: Bool) async throws {
     let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(.cutOver))
     let grants = Mutex(0)
     system.state.withLock { state in
@@ -483,7 +484,16 @@ struct ReplacementTests {
     }
     #expect(await bench.code(at: system) == .outstanding)
     #expect(try await bench.state() == .rejected)
-    #expect(await bench.code(try offer("id-2"), at: system) == .foreignPrimary)
+    // What is refused is in use by nobody.
+    #expect(await bench.code(try offer("id-2"), at: system) == .outstanding)
+    #expect(try await bench.state() == .rejected)
+    if isAccepted {
+      fail(in: system)
+      system.state.withLock { $0.refused = [] }
+      #expect(try await bench.run(offer("id-2"), at: system) == .settled(active: 3))
+      #expect(system.state.withLock { $0.accepted } == ["id-2"])
+      return
+    }
     system.state.withLock { $0.accepted = ["id-9"] }
     #expect(try await bench.run(offer("id-9"), at: system) == .settled(active: 3))
   }
