@@ -178,7 +178,7 @@ extension RotationRun {
     guard provider.replacement != .cutOver || staged.place != .staged else {
       throw RotationError(
         .unresolved, "\(name): version \(number) was given up, and is the only pair that the provider has",
-        hint: "make another there, and `relatch adopt \(name)` takes that over")
+        hint: "`relatch adopt \(name) --stdin` takes it over, if it is accepted; or make another there, and adopt that")
     }
     try await asking(.discard, version: number) {
       try await self.provider.delete(handle: staged.handle, seen)
