@@ -129,7 +129,7 @@ let package = Package(
     .testTarget(name: "AuditTests", dependencies: ["Audit", "JSON", "Sodium", "Storage"], swiftSettings: strict),
     .testTarget(
       name: "ProcessTests",
-      dependencies: ["relatch", "CSystem", "Age", "Audit", "Rotation", "Sodium", "Storage", "Vault"],
+      dependencies: ["relatch", "CSystem", "Age", "Audit", "Providers", "Rotation", "Sodium", "Storage", "Vault"],
       swiftSettings: strict),
     .testTarget(name: "LayerTests", swiftSettings: strict),
     .testTarget(

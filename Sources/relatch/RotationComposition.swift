@@ -127,6 +127,10 @@ final class RotationComposition: Sendable {
       let opened = try await vault.pairs(
         of: admin.name,
         choosing: { administrator in
+          // The pair is for the server that the settings name now, and this session asks that of before.
+          guard administrator.settings == admin.settings else {
+            throw VaultError(.keyChanged, "the settings of \(admin.name) were changed while runs used it")
+          }
           guard let active = administrator.version(in: .active) else {
             throw ProviderError(
               .notPermitted, "\(administrator.name), which administers it, has no active version: it was handed over",
@@ -142,7 +146,7 @@ final class RotationComposition: Sendable {
     }
     guard !credential.isSelfAdministered else { return access }
     return accesses.withLock { accesses in
-      if let shared = accesses[admin.name] { return shared }
+      if let shared = accesses[admin.name], shared.settings == admin.settings { return shared }
       accesses[admin.name] = access
       return access
     }
