@@ -12,6 +12,9 @@ package protocol ProviderKind: CredentialProvider {
   /// Whether a credential with `settings` may be the one that administers itself. Asks nobody.
   static func mayAdministerItself(_ settings: [String: String]) -> Bool
 
+  /// What becomes of the old pair by `settings`, whoever administers; nil if they do not say. Asks nobody.
+  static func replacement(by settings: [String: String]) -> Replacement?
+
   /// Looks at each step of the guide of `subject`, a credential of this kind. Asks for nothing that changes anything, and fails
   /// with nothing: what cannot be looked at is a line that cannot be told.
   static func examine(_ subject: ChecklistSubject) async -> Checklist
@@ -31,6 +34,11 @@ package protocol ProviderKind: CredentialProvider {
 
 extension ProviderKind {
   package static func mayAdministerItself(_ settings: [String: String]) -> Bool { true }
+
+  package static func replacement(by settings: [String: String]) -> Replacement? {
+    let replacements = descriptor.life.replacements
+    return replacements.count == 1 ? replacements.first : nil
+  }
 }
 
 /// The registry: one array.

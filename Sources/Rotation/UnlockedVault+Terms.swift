@@ -1,4 +1,5 @@
 package import Audit
+import Storage
 package import Vault
 
 extension UnlockedVault {
@@ -10,10 +11,16 @@ extension UnlockedVault {
   /// primary; but where a new pair ends the old one, or a person does the work, that is not looked at, and no
   /// pair may be staged. What stopped a rotation can so be mended: a mistyped host, above all.
   ///
+  /// What becomes of the old pair, which is what `replacement` says of a record, is another only where none is staged and none owed:
+  /// how a pair was made says how it ends. What was one client's secret before would else be deleted as a client.
+  ///
+  /// A run whose lease has lapsed is none at work; it was made of the settings before, and can write nothing any more.
+  ///
   /// Throws `RotationError.held` while another run has the credential, `handedOver` of what is another vault's, else what `setTerms`
   /// and `provider` throw. `isGone` says that the holder of a lease is a dead process.
   package func setTermsAtRest(
     of name: String, now: Timestamp, isGone: @escaping @Sendable (_ holder: String) -> Bool,
+    replacement: @Sendable (_ credential: Credential) -> Replacement?,
     making provider: @Sendable (_ view: VaultView, _ credential: Credential) throws -> (any CredentialProvider)?,
     _ edit: @Sendable (inout Terms) throws -> Void
   ) async throws -> (before: Credential, after: Credential) {
@@ -30,20 +37,46 @@ extension UnlockedVault {
             .held, "cannot change \(name): another run is at work on it (\(holder))",
             hint: "wait for that run to end; if its process is gone, `relatch resume \(name)` takes over")
         }
+        try change.endLapsedRun(of: before, now: now)
         let next = try provider(change.view, after)
-        let last = try? provider(change.view, before)
+        let last = replacement(before)
         try change.view.requireAtRest(
-          before, looksForActive: next.map { !$0.endsActiveFirst } ?? false && last?.endsActiveFirst != true)
+          before, keepsReplacement: last != nil && replacement(after) == last,
+          looksForActive: next.map { !$0.endsActiveFirst } ?? false)
       }, edit)
   }
 }
 
+extension VaultChange {
+  /// Takes the lease of `credential`, which nobody is at work on, and gives it back: whoever held it and wakes has lost it.
+  fileprivate func endLapsedRun(of credential: Credential, now: Timestamp) throws {
+    let lease = try leases.acquireLease(
+      RotationRunner.leaseName(of: credential), holder: "settings", now: now.milliseconds, milliseconds: 0
+    ) { _ in true }
+    try leases.release(lease)
+  }
+}
+
 extension VaultView {
-  /// Throws `RotationError.underWay` unless the newest rotation of `credential` can go on elsewhere. `looksForActive` says that nothing
-  /// is given up there unless the active pair is seen to be primary.
-  fileprivate func requireAtRest(_ credential: Credential, looksForActive: Bool) throws {
-    guard let journal = try RotationJournal(self, of: credential) else { return }
-    let (name, state) = (credential.name, journal.machine.state)
+  /// Throws `RotationError.underWay` unless the newest rotation of `credential` can go on with other settings. `keepsReplacement` says
+  /// that what becomes of an old pair stays as it is, and `looksForActive` that nothing is given up there unless the active pair is
+  /// seen to be primary.
+  fileprivate func requireAtRest(
+    _ credential: Credential, keepsReplacement: Bool, looksForActive: Bool
+  ) throws {
+    let journal = try RotationJournal(self, of: credential)
+    let name = credential.name
+    if !keepsReplacement {
+      let isBetween = journal.map { $0.machine.state.isFinal || $0.machine.state == .ready } ?? true
+      guard isBetween, credential.debts.isEmpty, credential.version(in: .staged) == nil else {
+        throw RotationError(
+          .underWay, "cannot change what becomes of an old pair of \(name): one is owed, or a rotation is not finished",
+          hint: "`relatch resume \(name)` finishes it, `relatch abort \(name)` gives it up, `relatch retire \(name)`"
+            + " ends what is owed; then it can be changed")
+      }
+    }
+    guard let journal else { return }
+    let state = journal.machine.state
     switch state {
     case .ready, .owed, .settled, .failed: return
     case .staged, .validating, .validated, .promoted, .verifying, .deleted, .proving, .rejected:

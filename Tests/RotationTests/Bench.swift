@@ -95,7 +95,10 @@ final class Bench: Sendable {
       time = start + forged.after
       _ = try await vault.change(now: time) { change in
         var credential = try change.view.credential("crm")
-        if step == 0 { credential.rotation += 1 }
+        if step == 0 {
+          credential.rotation += 1
+          credential.noteRotation(hasEnded: false, graceEnds: nil)
+        }
         return try change.saveStep(credential, step: UInt32(step), EventName(forged.event), forged.details)
       }
     }

@@ -12,11 +12,12 @@ struct SettingsRunTests {
 
   private func change(
     _ bench: Bench, at provider: (any CredentialProvider)? = FakeProvider(primary: "id-1"),
-    from last: (any CredentialProvider)? = nil
+    from last: (any CredentialProvider)? = nil, now: Timestamp = start + .seconds(60)
   ) async -> RotationError.Code? {
     do {
       _ = try await bench.vault.setTermsAtRest(
-        of: "crm", now: Self.start + .seconds(60), isGone: { _ in false },
+        of: "crm", now: now, isGone: { _ in false },
+        replacement: { ($0.settings.isEmpty ? last ?? provider : provider ?? last)?.replacement },
         making: { _, credential in credential.settings.isEmpty ? last ?? provider : provider }
       ) { $0.settings["url"] = "https://new.example" }
       return nil
@@ -26,7 +27,9 @@ struct SettingsRunTests {
   /// When settings may change.
   private enum Moment {
     case always
-    /// Where nothing is given up unless the active pair is primary.
+    /// Where what becomes of the old pair stays as it is.
+    case whereReplacementStays
+    /// The same, and nothing is given up unless the active pair is primary.
     case whereActiveIsLookedFor
     case never
   }
@@ -42,7 +45,7 @@ struct SettingsRunTests {
     (.promoting, validated + ["promote.intended"], .never),
     (.promoted, promoted, .whereActiveIsLookedFor),
     (.verifying, promoted + ["verify.intended"], .whereActiveIsLookedFor),
-    (.owed, owed, .always),
+    (.owed, owed, .whereReplacementStays),
     (.retiring, owed + ["retire.intended"], .never),
     (.deleted, owed + ["retire.intended", "deleted"], .whereActiveIsLookedFor),
     (.proving, owed + ["retire.intended", "deleted", "prove.intended"], .whereActiveIsLookedFor),
@@ -73,10 +76,49 @@ struct SettingsRunTests {
     if moment != .always {
       #expect(await change(bench, at: cutOver, from: usual) == .underWay)
       #expect(await change(bench, at: usual, from: cutOver) == .underWay)
+    }
+    if [.never, .whereActiveIsLookedFor].contains(moment) {
       #expect(await change(bench, at: nil, from: usual) == .underWay)
     }
     #expect(await change(bench) == (moment == .never ? .underWay : nil))
     #expect(try await bench.credential().settings.isEmpty == (moment == .never))
+  }
+
+  @Test("say nothing else of what becomes of an old pair while one is owed, whatever the newest rotation has come to")
+  func owing() async throws {
+    let (usual, cutOver) = (FakeProvider(primary: "id-1"), FakeSystem(.cutOver))
+    for events in [["begun"], ["begun", "abandoned"]] {
+      let bench = try await Bench(policy: ["grace": "1h"])
+      guard case .promoted = try await bench.run() else { return #expect(Bool(false)) }
+      try await bench.forge(events.map { ("rotation." + $0, [:], .seconds(30)) })
+      #expect(try await bench.credential().debts.map(\.number) == [1])
+      #expect(await change(bench, at: cutOver, from: usual) == .underWay)
+      #expect(await change(bench, at: usual, from: cutOver) == .underWay)
+      #expect(await change(bench) == nil)
+    }
+  }
+
+  @Test("end a run whose lease has lapsed: what it saw of those before is nothing to go on by")
+  func lapsed() async throws {
+    let bench = try await Bench()
+    let found = Mutex<RotationError.Code?>(.held)
+    bench.provider.state.withLock { state in
+      state.meanwhile = { [unowned bench] call in
+        guard call == "observe" else { return }
+        let now = bench.now.withLock { now in
+          now = now + .seconds(400)
+          return now
+        }
+        let code = await self.change(bench, now: now)
+        found.withLock { $0 = code }
+      }
+    }
+    await #expect(throws: StorageError(.leaseLost, "")) { try await bench.run() }
+    #expect(found.withLock { $0 } == nil)
+    #expect(bench.provider.calls == ["observe"])
+    #expect(try await bench.credential().version(in: .staged) == nil)
+    bench.provider.state.withLock { $0.meanwhile = { _ in } }
+    guard case .promoted = try await bench.run() else { return #expect(Bool(false)) }
   }
 
   /// The token endpoint is a setting of its own at some: what is mistyped there shows when there is a new pair already.

@@ -29,6 +29,10 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
 
   package static func check(_ settings: [String: String]) throws(ProviderError) { _ = try CommandSettings(settings) }
 
+  package static func replacement(by settings: [String: String]) -> Replacement? {
+    (try? CommandSettings(settings))?.replacement
+  }
+
   package init(
     settings: [String: String], admin: AdminAccess, transport: any HTTPTransport
   ) throws(ProviderError) {

@@ -38,6 +38,10 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     try OAuthRegistrationSettings(settings).requireRecoverable()
   }
 
+  package static func replacement(by settings: [String: String]) -> Replacement? {
+    (try? OAuthRegistrationSettings(settings))?.replacement
+  }
+
   package init(
     settings: [String: String], admin: AdminAccess, transport: any HTTPTransport
   ) throws(ProviderError) {
@@ -86,7 +90,8 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
         .configuration,
         "\(registration.host) does not show a client's secret when its registration is read: the new secret would be lost"
           + " with the answer that has it, after it ended the old one",
-        hint: "`relatch settings NAME mode=overlap`: a second client is registered, the old one accepted until then")
+        hint: "once nothing is owed, `relatch settings NAME mode=overlap`: a second client is registered, the old one"
+          + " accepted until then")
     }
     return try OneSecret(
       consumer: registration.host, current: secret, expires: client.expires, registrationToken: token
@@ -111,7 +116,11 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     var primary: ObservedPair?
     var others: [ObservedPair] = []
     var isManaged = true
+    let active = known.newest(in: .active)?.pair
     for (index, one) in known.all.enumerated() {
+      // An old secret of the active client is no client of its own: deleted as one, it would take the active pair along.
+      let isActiveClient = active.map { one.pair.clientID.isEqual(to: $0.clientID) } ?? false
+      if isActiveClient, one.stage != .active, one.stage != .staged { continue }
       guard one.pair.registrationToken != nil else {
         guard one.stage != .active else {
           throw ProviderError(
@@ -254,7 +263,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     guard hasChanged == true || !secret.secret.isEqual(to: pair.clientSecret) else {
       throw ProviderError(
         .configuration, "\(registration.host) keeps a client's secret at a PUT: nothing was changed",
-        hint: "use --set mode=overlap: a second client is registered")
+        hint: "once nothing is owed, `relatch settings NAME mode=overlap`: a second client is registered")
     }
     return ObservedPair(
       place: .staged, handle: hasChanged == true ? Self.anotherToken : "",
@@ -306,6 +315,11 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     guard replacement != .cutOver, let seen = observation.others.first(where: { $0.handle == handle }),
       let token = seen.registrationToken
     else { throw ProviderError(.configuration, "there is no second client to delete") }
+    guard !seen.clientID.secret.isEqual(to: observation.primary.clientID.secret) else {
+      throw ProviderError(
+        .configuration, "the \(seen.place.rawValue) pair is of the active client, which is not deleted",
+        hint: "its secret ends as the server gives that client another one")
+    }
     do { _ = try await http.send(.delete, settings.endpoint(of: seen.clientID.secret), token: token) } catch
       where error.code == .notPermitted
     {

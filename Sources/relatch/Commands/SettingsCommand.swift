@@ -74,6 +74,7 @@ struct SettingsCommand: AsyncParsableCommand {
     try kind.requireKnown(changes.keys)
     let (before, after) = try await vault.setTermsAtRest(
       of: name, now: WallClock.now(), isGone: RunHolder.isGone,
+      replacement: { kind.replacement(by: $0.settings) },
       making: { view, credential in
         try kind.checkGiven(credential.settings, isSelf: credential.isSelfAdministered)
         return credential.canRotate ? try credential.provider(administeredBy: view.administrator(of: credential)) : nil

@@ -3,6 +3,8 @@ import Loopback
 import OAuth
 import Providers
 import Rotation
+import Sodium
+import Synchronization
 import Testing
 import Transport
 import Vault
@@ -349,6 +351,56 @@ struct OAuthRegistrationTests {
     #expect(try await bench.run(.abort) == .abandoned(active: 1))
     #expect(try await bench.run(.adopt(nil)) == .settled(active: 3))
     #expect(try await server.accepts(bench.active()))
+    await bench.stop()
+  }
+
+  @Test(
+    "an old secret of the active client is not looked for as a client of its own, and deletes nothing",
+    arguments: [true, false])
+  func oneClientOfTwoVersions(_ showsSecret: Bool) async throws {
+    let server = try RegistrationServer(mode: "cut-over")
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy(), policy: ["grace": "1h"])
+    guard case .promoted(active: 2, previous: [1], _) = try await bench.run() else {
+      Issue.record("not promoted")
+      return
+    }
+    server.setShowsSecret(showsSecret)
+    _ = try await bench.vault.setTerms(of: "crm", now: bench.now.withLock { $0 }) {
+      $0.settings["mode"] = "overlap"
+      $0.settings["keeps-token"] = nil
+    }
+    #expect(try await bench.run(.retire) == .settled(active: 2))
+    #expect(server.server.requests.count { $0.method == "DELETE" } == 0)
+    #expect(try await server.accepts(bench.active()))
+    // What follows is the overlap that was asked for: a client of its own.
+    guard case .promoted(active: 3, previous: [2], _) = try await bench.run() else {
+      Issue.record("not promoted")
+      return
+    }
+    #expect(server.count == 2)
+    await bench.stop()
+  }
+
+  @Test("the active client is not deleted, by whatever name it is asked for") func activeClient() async throws {
+    let server = try RegistrationServer(mode: "overlap")
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    let provider = try await bench.provider()
+    let active = try await bench.active()
+    func seen(_ place: ObservedPair.Place, _ handle: String) throws -> ObservedPair {
+      ObservedPair(
+        place: place, handle: handle, clientID: try SharedSecret(active.clientID.clone()),
+        clientSecret: try SharedSecret(active.clientSecret.clone()), expires: nil,
+        registrationToken: active.registrationToken)
+    }
+    let observation = Observation(
+      consumer: "one", primary: try seen(.primary, ""), others: [try seen(.replaced, "1"), try seen(.staged, "2")])
+    for handle in ["1", "2"] {
+      let found = await failure { try await provider.delete(handle: handle, observation) }
+      #expect(found?.code == .configuration, "\(String(describing: found))")
+    }
+    #expect(try await server.accepts(active))
     await bench.stop()
   }
 

@@ -92,6 +92,9 @@ final class RegistrationServer: ProviderHouse {
     shared.value.withLock { state in for id in state.clients.keys { state.clients[id]?.secret = "elsewhere-\(id)" } }
   }
 
+  /// From now on a client's registration shows its secret, or does not.
+  func setShowsSecret(_ shows: Bool) { shared.value.withLock { $0.ways.showsSecret = shows } }
+
   /// Whether the client of `pair` can be managed with the token that `pair` has.
   func isManaged(by pair: Pair) -> Bool {
     let (id, token) = (secretText(pair.clientID), pair.registrationToken.map { secretText($0.secret) })
