@@ -89,6 +89,15 @@ extension RotationRun {
     try await markReconciled(restoration.number, active)
   }
 
+  /// Whether the staged `pair` was staged in the backup that the vault is from, and is still there as `seen`, where many are accepted
+  /// alike: nothing tells whether its rotation went on after the backup, and the pair is what is in use now.
+  func isOfBackup(_ pair: Pair, _ seen: Observation) -> Bool {
+    guard provider.replacement == .overlap, let restored, let staged = credential.version(in: .staged),
+      staged.since <= restored
+    else { return false }
+    return seen.others.contains { $0.matches(pair) && $0.place != .expired }
+  }
+
   private func look(after restoration: VaultRestoration) async throws -> Observation {
     do { return try await look() } catch let error as ProviderError {
       throw RotationError(

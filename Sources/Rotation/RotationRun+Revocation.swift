@@ -107,11 +107,11 @@ extension RotationRun {
       case .staged, .validated:
         let (number, pair) = try pair(in: .staged)
         let seen = try await observe(for: .discard)
-        // It ended the old one, is all that is left beside it, or is in use as it was adopted: it is replaced like any other.
+        // It ended the old one, is all that is left beside it, or may be in use: it is replaced like any other.
         let isOnly =
           switch provider.replacement {
           case .promotion: false
-          case .overlap: seen.primary.matches(pair) || isAdoptedInUse(pair, seen)
+          case .overlap: seen.primary.matches(pair) || isAdoptedInUse(pair, seen) || isOfBackup(pair, seen)
           case .cutOver: seen.others.contains { $0.matches(pair) } || seen.primary.matches(pair)
           }
         if isOnly {

@@ -59,6 +59,9 @@ actor RotationRun {
   /// Whether this run itself found the new pair to be primary.
   var hasPromoted = false
 
+  /// When the log ended of the backup that the vault was restored from last; nil if it never was, or if nothing can be staged since before.
+  let restored: Timestamp?
+
   /// The time to decide by. A clock that was set back under a run must not make the proof it just got one of the future,
   /// to be made again without end; a proof that an earlier run left is judged by the clock alone.
   var now: Timestamp { hasProved ? max(timing.now(), journal?.latest ?? timing.now()) : timing.now() }
@@ -81,10 +84,11 @@ actor RotationRun {
       let (key, opened) = try runner.vault.open(beginning.sealed)
       self.key = key
       for (version, pair) in opened { pairs[version.number] = pair }
+      restored = nil
     } else {
-      (credential, journal) = try await runner.vault.read { view in
+      (credential, journal, restored) = try await runner.vault.read { view in
         let credential = try view.credential(name)
-        return (credential, try RotationJournal(view, of: credential))
+        return (credential, try RotationJournal(view, of: credential), try view.restoration()?.last)
       }
       pairs = opened
     }
@@ -229,14 +233,20 @@ actor RotationRun {
     throw RotationError(.nothingUnfinished, "\(name): no rotation is unfinished")
   }
 
-  /// Fails if the staged pair may be the one in use: it is primary there, is being adopted, or is the only one there is, because it
-  /// ended the old one.
+  /// Fails if the staged pair may be the one in use: it is primary there, is being adopted, may have been promoted after the backup,
+  /// or is the only one there is, because it ended the old one.
   private func requireUnused() async throws {
     let (number, pair) = try pair(in: .staged)
     let seen = try await observe(for: .discard)
     if isAdoptedInUse(pair, seen) {
       throw RotationError(
         .promotedAlready, "\(name): version \(number) is being adopted, and is in use: there is nothing to give up",
+        hint: "`relatch resume \(name)` finishes the rotation; if the pair is not in use, end it at the provider first")
+    }
+    if isOfBackup(pair, seen) {
+      throw RotationError(
+        .promotedAlready,
+        "\(name): version \(number) was staged in the backup that the vault was restored from, and may be in use since",
         hint: "`relatch resume \(name)` finishes the rotation; if the pair is not in use, end it at the provider first")
     }
     if seen.primary.matches(pair) {

@@ -146,6 +146,39 @@ struct ReplacementTests {
     #expect(try await bench.run(.retire, at: system) == .settled(active: 2))
   }
 
+  @Test(
+    "a pair that was staged in the backup may be in use: it is not deleted before it was replaced",
+    arguments: [true, false])
+  func stagedInBackup(isLeaked: Bool) async throws {
+    let (bench, system) = (try await Bench(), FakeSystem(.overlap))
+    fail("grant id-2", in: system)
+    #expect(await bench.code(at: system) == .provider(.notPermitted))
+    fail(in: system)
+    try await restored(bench)
+    // Compared with the provider by a run that could not go on.
+    #expect(await bench.code(.retire, at: system) != nil)
+    #expect(await bench.code(.abort, at: system) == .promotedAlready)
+    #expect(system.state.withLock { $0.accepted } == ["id-1", "id-2"])
+    if isLeaked {
+      #expect(try await bench.run(leak(upTo: 2), at: system) == .settled(active: 3))
+      let calls = system.calls
+      let deleted = try #require(calls.firstIndex(of: "delete handle-id-2"))
+      #expect(try #require(calls.lastIndex(of: "stage")) < deleted, "\(calls)")
+      return
+    }
+    guard case .promoted(active: 2, previous: [1], _) = try await bench.run(.resume, at: system) else {
+      Issue.record("not promoted")
+      return
+    }
+    // What is staged after the restore is given up as ever.
+    #expect(try await bench.run(.retire, at: system) == .settled(active: 2))
+    bench.now.withLock { $0 = $0 + .seconds(60) }
+    fail("grant id-3", in: system)
+    #expect(await bench.code(at: system) == .provider(.notPermitted))
+    fail(in: system)
+    #expect(try await bench.run(.abort, at: system) == .abandoned(active: 2))
+  }
+
   // MARK: - What is adopted
 
   enum Before: CaseIterable { case nothing, restore, leak }
