@@ -22,15 +22,22 @@ package struct KnownPairs: Sendable {
   package let isStaging: Bool
   /// Whether the staged one was asked to become primary and no outcome is known.
   package let isPromoting: Bool
+  /// Whether a leak of it is noted: what leaked is to be ended, whatever else is in the way.
+  package let hasLeak: Bool
+  /// The same, and nothing may be accepted for a while.
+  package let isContaining: Bool
   /// A name that is this credential's of this vault alone, for what is made at the provider on its behalf. Not secret.
   package let mark: String
   /// The same for this rotation alone: begins with `mark` and a hyphen. What is asked for under it twice is one thing.
   package let attempt: String
 
   package init(
-    _ all: [Known], isStaging: Bool = false, isPromoting: Bool = false, mark: String, attempt: String = "0"
+    _ all: [Known], isStaging: Bool = false, isPromoting: Bool = false, hasLeak: Bool = false,
+    isContaining: Bool = false, mark: String, attempt: String = "0"
   ) {
     self.all = all
+    self.hasLeak = hasLeak
+    self.isContaining = isContaining
     self.isStaging = isStaging
     self.isPromoting = isPromoting
     self.mark = mark
@@ -54,12 +61,13 @@ extension KnownPairs {
   /// The opened `pairs` of `credential`, by version.
   package init(
     of credential: Credential, _ pairs: [UInt64: Pair], isStaging: Bool, isPromoting: Bool = false,
-    began: Timestamp? = nil
+    isContaining: Bool = false, began: Timestamp? = nil
   ) {
     self.init(
       credential.versions.compactMap { version in
         pairs[version.number].map { Known($0, in: version.stage, handle: version.handle) }
-      }, isStaging: isStaging, isPromoting: isPromoting, mark: "relatch-\(credential.id)",
+      }, isStaging: isStaging, isPromoting: isPromoting, hasLeak: credential.leak != nil, isContaining: isContaining,
+      mark: "relatch-\(credential.id)",
       // A restored vault counts its rotations again: the time tells them apart.
       attempt: "\(credential.rotation)-\(began?.milliseconds ?? 0)")
   }

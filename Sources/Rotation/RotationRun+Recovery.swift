@@ -73,7 +73,7 @@ extension RotationRun {
   func look() async throws -> Observation {
     let known = KnownPairs(
       of: credential, pairs, isStaging: journal?.machine.state == .staging,
-      isPromoting: journal?.machine.state == .promoting, began: journal?.began)
+      isPromoting: journal?.machine.state == .promoting, isContaining: isContaining, began: journal?.began)
     return try await ask { try await self.provider.observe(known: known) }
   }
 

@@ -100,11 +100,15 @@ struct OpenBaoAppRoleTests {
     #expect(try await bench.state() == .staging)
     let found = try #require(await rotationFailure { _ = try await bench.run() })
     #expect(found.code == .provider(.configuration) && found.text.contains("too many"), "\(found.text)")
+    // What leaked is ended all the same.
+    let leaked = try await bench.active()
+    #expect(try await bench.run(.revoke(Revocation(incident: "i", reason: "r"))) == .settled(active: 3))
+    #expect(try await !house.accepts(leaked))
     for accessor in theirs {
       _ = try await real.call(
         "POST", "/v1/auth/approle/role/crowded/secret-id-accessor/destroy", ["secret_id_accessor": accessor])
     }
-    #expect(try await bench.run() == .settled(active: 3))
+    #expect(try await bench.run() == .settled(active: 4))
     #expect(try await real.count(of: "crowded") == 1)
     await bench.stop()
   }
@@ -132,6 +136,77 @@ struct OpenBaoAppRoleTests {
     #expect(try await bench.run(.adopt(OfferedPair(pair(other.id, other.secret)))) == .settled(active: 2))
     #expect(try await house.accepts(bench.active()))
     #expect(try await bench.run() == .settled(active: 3))
+    await bench.stop()
+  }
+
+  @Test(
+    "a secret-id that ends after some uses is replaced where the role makes others by now, and ended where it leaked",
+    .enabled(if: OpenBaoServer.isInstalled, "OpenBao is not installed: .ci/install --test"),
+    arguments: [RotationRunner.Goal.rotate, .revoke(Revocation(incident: "i", reason: "r"))])
+  func numberedBefore(_ goal: RotationRunner.Goal) async throws {
+    let real = try await OpenBaoServer()
+    let server = try LoopbackServer(before: real.url)
+    defer { server.stop() }
+    let house = OpenBaoHouse(server: server, real: real, role: "before")
+    _ = try await real.call("POST", "/v1/auth/approle/role/before", ["secret_id_num_uses": 3])
+    let tenancy = try await house.tenancy()
+    _ = try await real.call("POST", "/v1/auth/approle/role/before", ["secret_id_num_uses": 0])
+    let bench = try await ProviderBench(tenancy)
+    #expect(try await bench.run(goal) == .settled(active: 2))
+    #expect(try await !house.accepts(tenancy.pair))
+    #expect(try await house.accepts(bench.active()))
+    await bench.stop()
+  }
+
+  @Test(
+    "what is owed beside a secret-id that ends after some uses is ended all the same",
+    .enabled(if: OpenBaoServer.isInstalled, "OpenBao is not installed: .ci/install --test"))
+  func numberedActive() async throws {
+    let real = try await OpenBaoServer()
+    let server = try LoopbackServer(before: real.url)
+    defer { server.stop() }
+    let house = OpenBaoHouse(server: server, real: real, role: "owed")
+    let tenancy = try await house.tenancy()
+    let bench = try await ProviderBench(tenancy, policy: ["grace": "1h"])
+    _ = try await real.call("POST", "/v1/auth/approle/role/owed", ["secret_id_num_uses": 30])
+    let other = try await real.pair(of: "owed")
+    guard
+      case .promoted(active: 2, previous: [1], _) = try await bench.run(
+        .adopt(OfferedPair(pair(other.id, other.secret))))
+    else {
+      Issue.record("not adopted")
+      return
+    }
+    #expect(try await bench.run(.retire) == .settled(active: 2))
+    #expect(try await !house.accepts(tenancy.pair))
+    #expect(try await house.accepts(bench.active()))
+    // A role that makes such with many uses left is no reason not to end one that leaked.
+    let leaked = try await bench.active()
+    #expect(
+      try await bench.run(.revoke(Revocation(incident: "i", reason: "r"))) == .settled(active: 3))
+    #expect(try await !house.accepts(leaked))
+    #expect(try await house.accepts(bench.active()))
+    await bench.stop()
+  }
+
+  @Test(
+    "containment ends what leaked although what is made in its place ends after some uses",
+    .enabled(if: OpenBaoServer.isInstalled, "OpenBao is not installed: .ci/install --test"))
+  func numberedContained() async throws {
+    let real = try await OpenBaoServer()
+    let server = try LoopbackServer(before: real.url)
+    defer { server.stop() }
+    let house = OpenBaoHouse(server: server, real: real, role: "contained")
+    let tenancy = try await house.tenancy()
+    _ = try await real.call("POST", "/v1/auth/approle/role/contained", ["secret_id_num_uses": 5])
+    let bench = try await ProviderBench(tenancy)
+    let revocation = Revocation(incident: "i", reason: "r")
+    let found = try #require(await rotationFailure { _ = try await bench.run(.revoke(revocation)) })
+    #expect(found.code == .provider(.configuration) && found.text.contains("secret_id_num_uses"), "\(found.text)")
+    #expect(try await house.accepts(tenancy.pair))
+    let contained = Revocation(incident: "i", reason: "r", isContainment: true)
+    #expect(try await bench.run(.revoke(contained)) == .settled(active: 2))
+    #expect(try await !house.accepts(tenancy.pair))
     await bench.stop()
   }
 

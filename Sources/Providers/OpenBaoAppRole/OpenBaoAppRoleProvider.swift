@@ -3,6 +3,7 @@ import JSON
 import OAuth
 package import Rotation
 import Sodium
+import Synchronization
 package import Transport
 package import Vault
 
@@ -15,12 +16,20 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
 
   /// How many secret-ids of others a look asks about.
   private static let mostStrangers = 200
+  /// With how many uses a secret-id outlasts the run that ends one that leaked.
+  private static let fewestUses = 20
 
   private let settings: OpenBaoSettings
   private let role: String
   private let admin: AdminAccess
   private let adminSettings: OpenBaoSettings
   private let http: ManagementCall
+  private let urgency = Urgency()
+
+  /// What the run's last look was for.
+  private final class Urgency: Sendable {
+    let fewestUses = Mutex<Int?>(nil)
+  }
 
   package var replacement: Replacement { .overlap }
 
@@ -56,14 +65,12 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     var primary: ObservedPair?
     var others: [ObservedPair] = []
     var accessors: Set<String> = []
-    var isNumbered = false
-    var lasts = false
+    // A rotation can be done another day. A leak cannot, and containment leaves nothing anyway.
+    urgency.fewestUses.withLock { $0 = known.isContaining ? 1 : known.hasLeak ? Self.fewestUses : nil }
     for one in known.all {
       guard let found = try await lookUp(one.pair) else { continue }
       accessors.insert(found.accessor)
       let isActive = one.stage == .active
-      if isActive { isNumbered = found.isNumbered }
-      if one.stage == .staged, !found.isNumbered { lasts = true }
       let seen = ObservedPair(
         place: isActive ? .primary : one.stage == .staged ? .staged : .replaced, handle: found.accessor,
         clientID: try SharedSecret(copying: one.pair.clientID),
@@ -81,16 +88,9 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
         hint: "it was destroyed or has ended there: make one, and `relatch adopt NAME --stdin` takes it over",
         step: .primary)
     }
-    // Each step of a rotation logs in. With one staged that lasts, this one is on its way out.
-    guard !isNumbered || lasts else {
-      throw ProviderError(
-        .configuration,
-        "the active secret-id of role \(role) ends after some uses (secret_id_num_uses): a rotation would use it up",
-        hint: Self.numberHint + "; then make another one, and `relatch adopt NAME --stdin` takes it over", step: .app)
-    }
     let strangers = try await list().filter { !accessors.contains($0) }
     // Whoever may make secret-ids could otherwise keep the known ones from being ended.
-    guard strangers.count <= Self.mostStrangers || !known.isStaging else {
+    guard strangers.count <= Self.mostStrangers || !known.isStaging || known.hasLeak else {
       throw ProviderError(
         .configuration,
         "role \(role) has \(strangers.count) other secret-ids, too many to look at each: one that was asked for may be among"
@@ -112,8 +112,6 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
   private struct Found {
     let accessor: String
     let expires: Timestamp?
-    /// Whether each log-in uses it up a little.
-    let isNumbered: Bool
   }
 
   /// `pair`'s secret-id; nil if there is none such. API: `secret-id/lookup`.
@@ -127,11 +125,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
       throw ProviderError(.malformed, "the answer shows no accessor", status: answer.status)
     }
     let expires = answer.text(data?["expiration_time"]).flatMap { $0.hasPrefix("0001-") ? nil : Timestamp(rfc3339: $0) }
-    return Found(accessor: accessor, expires: expires, isNumbered: Self.isNumbered(data, answer))
-  }
-
-  private static func isNumbered(_ data: JSONNode?, _ answer: ManagementCall.Answer) -> Bool {
-    answer.integer(data?["secret_id_num_uses"]).map { $0 != 0 } ?? false
+    return Found(accessor: accessor, expires: expires)
   }
 
   private func list() async throws(ProviderError) -> [String] {
@@ -169,7 +163,10 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
       throw ProviderError(
         .malformed, "the answer to making a secret-id shows none", mayHaveActed: true, status: answer.status)
     }
-    guard !Self.isNumbered(data, answer) else {
+    // Each step of a rotation logs in with it. The old one is only looked up, and so may end after some uses.
+    let uses = answer.integer(data?["secret_id_num_uses"]) ?? 0
+    let lasts = uses == 0 || urgency.fewestUses.withLock { $0.map { uses >= $0 } ?? false }
+    guard lasts else {
       let isDestroyed = (try? await destroy(accessor)) != nil
       throw ProviderError(
         .configuration,
