@@ -15,6 +15,11 @@ package protocol ProviderKind: CredentialProvider {
   /// What becomes of the old pair by `settings`, whoever administers; nil if they do not say. Asks nobody.
   static func replacement(by settings: [String: String]) -> Replacement?
 
+  /// Fails with `configuration` where a run would refuse, before anything is asked, to show the token of the administrator `name`, who
+  /// has `admin`, to the server of `settings`. Asks nobody.
+  static func requireSameServer(
+    _ settings: [String: String], as admin: [String: String], of name: String) throws(ProviderError)
+
   /// Looks at each step of the guide of `subject`, a credential of this kind. Asks for nothing that changes anything, and fails
   /// with nothing: what cannot be looked at is a line that cannot be told.
   static func examine(_ subject: ChecklistSubject) async -> Checklist
@@ -34,6 +39,11 @@ package protocol ProviderKind: CredentialProvider {
 
 extension ProviderKind {
   package static func mayAdministerItself(_ settings: [String: String]) -> Bool { true }
+
+  /// Most say so as they are made.
+  package static func requireSameServer(
+    _ settings: [String: String], as admin: [String: String], of name: String
+  ) throws(ProviderError) {}
 
   package static func replacement(by settings: [String: String]) -> Replacement? {
     let replacements = descriptor.life.replacements

@@ -182,13 +182,36 @@ struct SettingsTests {
     #expect(try await place.logIsWhole())
   }
 
-  @Test("that name another server say so, before anything is sent there")
+  @Test("that name another server than the administrator's are refused, and one that moves says whom it leaves behind")
   func anotherServer() async throws {
     let (place, _) = try await Self.made()
     let other = "https://typo.my.salesforce.com"
-    let changed = try await place.relatch("settings", "crm", "url=\(other)")
-    #expect(changed.outputText == "url: \(place.org.url) -> \(other)\n")
+    let refused = try await place.relatch("settings", "crm", "url=\(other)")
+    expectFailure(refused, 78, "typo.my.salesforce.com is not the server of admin")
+    let changed = try await place.relatch("settings", "crm", "url=\(other)", "--admin", "self")
+    #expect(changed.outputText == "url: \(place.org.url) -> \(other)\nadmin: admin -> self\n")
     #expect(changed.errorText.contains("is the first to show a pair to typo.my.salesforce.com"), "\(changed.errorText)")
+    let back = try await place.relatch("settings", "crm", "url=\(place.org.url)", "--admin", "admin")
+    #expect(back.code == 0, "\(back.errorText)")
+    let moved = try await place.relatch("settings", "admin", "url=\(other)")
+    #expect(moved.code == 0 && moved.errorText.contains("crm: administered by admin"), "\(moved.errorText)")
+  }
+
+  @Test("that take a credential from an administrator that leaked, or give it one, say what that one's pair reaches")
+  func leakedAdministrator() async throws {
+    let (place, _) = try await Self.made()
+    #expect(try await place.relatch("revoke", "admin", "--reason", "in a ticket").code == 78)
+    for (administers, admin) in [("administered", "ops"), ("administers", "admin")] {
+      let changed = try await place.relatch("settings", "crm", "--admin", admin)
+      #expect(changed.code == 0)
+      #expect(
+        changed.errorText.contains("whoever has the leaked one of admin, which \(administers) it"),
+        "\(changed.errorText)")
+      #expect(changed.errorText.contains("`relatch revoke crm`"), "\(changed.errorText)")
+    }
+    let told = try await place.relatch("settings", "crm", "--admin", "ops", "--json")
+    let reached = try #require(try told.objects().first { $0["type"] as? String == "reached" })
+    #expect(reached["administrator"] as? String == "admin" && reached["credentials"] as? [String] == ["crm"])
   }
 
   @Test("are what an administrator that leaked and had no app lacks: with it the leak is ended")

@@ -15,6 +15,12 @@ extension SalesforceKind {
     try domain(of: settings)
   }
 
+  package static func requireSameServer(
+    _ settings: [String: String], as admin: [String: String], of name: String
+  ) throws(ProviderError) {
+    try domain(of: settings).requireSameServer(as: SalesforceSettings.domain(of: admin), name)
+  }
+
   package static func token(
     for pair: Pair, settings: [String: String], over transport: any HTTPTransport
   ) async throws(ProviderError) -> IssuedToken {

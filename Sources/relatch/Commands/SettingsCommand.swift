@@ -54,6 +54,7 @@ struct SettingsCommand: AsyncParsableCommand {
       .object(members), text: change.isNone ? "\(name): as it was" : change.lines.joined(separator: "\n"))
     guard !change.isNone else { return }
     try tellNext(of: change, report)
+    try await tellReached(by: change, in: vault, report)
     try await warnOfAdministered(change, in: vault)
   }
 
@@ -99,6 +100,20 @@ struct SettingsCommand: AsyncParsableCommand {
     report.note(
       "nothing was asked of the provider: \(after.trial) does"
         + (hosts.isEmpty ? "" : ", and is the first to show a pair to \(hosts.joined(separator: ", "))"))
+  }
+
+  /// Whose leaked pair its own could be read with, or can from now on.
+  private func tellReached(by change: SettingsChange, in vault: UnlockedVault, _ report: Report) async throws {
+    guard change.from.admin != change.after.admin else { return }
+    let reached = try await vault.read { view in
+      [
+        view.reach(to: change.after, from: change.from.admin, isFormer: true),
+        view.reach(to: change.after, from: change.after.admin, isFormer: false),
+      ].compactMap { $0 }
+    }
+    for reached in reached {
+      if report.isJSON { try report.result(reached.json, text: "") } else { report.note(reached.text) }
+    }
   }
 
   /// Names those that it administers and that no run could be made of any more, as one of theirs and one of its own would have to
@@ -184,7 +199,9 @@ extension Credential {
   /// What a run would ask, if `admin` administered it: to be looked at, and not asked. Throws `configuration` if no run could be made
   /// of its settings and those of `admin`.
   fileprivate func provider(administeredBy admin: Credential) throws -> any CredentialProvider {
-    try providerKind(provider).init(
+    let kind = try providerKind(provider)
+    if !isSelfAdministered { try kind.requireSameServer(settings, as: admin.settings, of: admin.name) }
+    return try kind.init(
       settings: settings,
       admin: AdminAccess(name: admin.name, settings: admin.settings, isSelf: isSelfAdministered) {
         throw VaultError(.notPermitted, "no pair is opened to look at settings")

@@ -21,6 +21,19 @@ extension VaultView {
   }
 }
 
+extension VaultView {
+  /// What the leaked pair of `admin`, or of one that administers it, reaches of `credential`, which it administers or did until now;
+  /// nil if there is none.
+  func reach(to credential: Credential, from admin: String, isFormer: Bool) -> ReachedByLeak? {
+    guard admin != credential.name,
+      let leaked = ([admin] + administrators(of: admin)).first(where: { (try? self.credential($0))?.leak != nil })
+    else { return nil }
+    return ReachedByLeak(
+      administrator: leaked, credentials: [credential.name], isStanding: true,
+      version: credential.leak == nil ? nil : credential.version(in: .active)?.number, isFormer: isFormer)
+  }
+}
+
 extension [LeakedVersion] {
   /// Who administers others goes before them, however long the chain: whoever has an administrator's pair can read theirs, and the
   /// new ones as well.
@@ -83,6 +96,8 @@ struct ReachedByLeak: Sendable {
   let isStanding: Bool
   /// What to name where a leak of theirs is noted already.
   let version: UInt64?
+  /// Whether the administrator is theirs no more.
+  var isFormer = false
 
   private var command: String {
     "`relatch revoke \(credentials.joined(separator: " "))\(version.map { " --up-to \($0)" } ?? "")`"
@@ -91,8 +106,8 @@ struct ReachedByLeak: Sendable {
   var text: String {
     let names = credentials.joined(separator: ", ")
     return isStanding
-      ? "\(names): its new pair can be read by whoever has the leaked one of \(administrator), which administers it"
-        + " and is not seen to be refused yet; once it is: \(command)"
+      ? "\(names): \(isFormer ? "its" : "its new") pair can be read by whoever has the leaked one of \(administrator), which"
+        + " \(isFormer ? "administered" : "administers") it and is not seen to be refused yet; once it is: \(command)"
       : "\(administrator) administers \(names): whoever had its pair could read theirs; to end these, too: \(command)"
   }
 
