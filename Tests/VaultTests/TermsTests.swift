@@ -191,6 +191,56 @@ import Testing
     #expect(kept.exposure == nil)
   }
 
+  @Test func `who knows the next administrator's pair will know those of what it administers`() async throws {
+    let (fixture, bob) = try await Self.made()
+    _ = try await fixture.vault.ungrant(Fixture.name, from: "bob", now: Fixture.at(7))
+    let after = try await fixture.vault.setTerms(of: "erp/prod", now: Fixture.at(8)) { $0.admin = Fixture.name }.after
+    #expect(after.exposure == Exposure(to: ["bob"], since: Fixture.at(8), version: 1))
+    try await Self.write({ $0.exposure = nil }, to: "erp/prod", by: bob, in: fixture.store)
+    await Self.requireRefused(fixture.store, "erp/prod")
+  }
+
+  @Test func `nobody administers who administers them, by others or not`() async throws {
+    let (fixture, _) = try await Self.made()
+    try await fixture.add("hr", Fixture.second)
+    _ = try await fixture.vault.setTerms(of: "erp/prod", now: Fixture.at(7)) { $0.admin = Fixture.name }
+    _ = try await fixture.vault.setTerms(of: "hr", now: Fixture.at(7)) { $0.admin = "erp/prod" }
+    let before = try await Snapshot(of: fixture.store, vaultTables)
+    for (name, admin) in [(Fixture.name, "erp/prod"), (Fixture.name, "hr"), ("erp/prod", "hr")] {
+      await #expect(throws: VaultError(.invalidInput, "")) {
+        try await fixture.vault.setTerms(of: name, now: Fixture.at(8)) { $0.admin = admin }
+      }
+    }
+    #expect(try await Snapshot(of: fixture.store, vaultTables).tables == before.tables)
+    let own = try await fixture.vault.setTerms(of: "erp/prod", now: Fixture.at(9)) { $0.admin = "erp/prod" }.after
+    #expect(own.isSelfAdministered)
+  }
+
+  @Test func `terms are not changed over a pair that does not open, whose key would be gone with it`() async throws {
+    let (fixture, _) = try await Self.made()
+    try await fixture.rotate()
+    let credential = try await fixture.store.read { try VaultView($0).credential(Fixture.name) }
+    let texts = try await fixture.vault.texts()
+    #expect(texts.count == 2)
+    for version in texts.keys {
+      let row = credential.id.bytes + version.bigEndianBytes
+      let kept = try #require(try await fixture.store.read { try $0.value(in: .versions, for: row) })
+      var other = kept
+      other[other.count - 1] ^= 1
+      for planted in [other, nil] {
+        try await fixture.store.write { transaction in
+          guard let planted else { return try transaction.remove(row, from: .versions) }
+          try transaction.set(planted, in: .versions, for: row)
+        }
+        await #expect(throws: VaultError(.corrupt, "")) {
+          try await fixture.vault.setTerms(of: Fixture.name, now: Fixture.at(8)) { $0.settings["app"] = "1" }
+        }
+      }
+      try await fixture.store.write { try $0.set(kept, in: .versions, for: row) }
+    }
+    #expect(try await fixture.vault.texts() == texts)
+  }
+
   @Test func `the mark of an exposure is not taken off`() async throws {
     let (fixture, bob) = try await Self.made()
     _ = try await fixture.vault.ungrant(Fixture.name, from: "bob", now: Fixture.at(8))

@@ -13,11 +13,12 @@ extension UnlockedVault {
   /// Gives a credential the settings and the administrator that `edit` makes of those it has, and a new key with them: the entry
   /// that binds its terms is that of a re-keying. Returns its record before and after. Where nothing changes nothing is written.
   ///
-  /// Who could open the former administrator, and can open neither this nor the new one, counts as having known the pairs: the
-  /// credential is marked for rotation.
+  /// Who could open the former administrator, and can open neither this nor the new one, counts as having known the pairs, and so does
+  /// whom the new one is exposed to: the credential is marked for rotation.
   ///
   /// Throws `notFound` if it or its administrator is not there; `notPermitted` unless this member is an owner; `invalidInput` if
-  /// its administrator was handed over, or a setting is none. What `edit` and `check` throw keeps all as it is; `check` is asked
+  /// its administrator was handed over or is administered by it, or a setting is none; `corrupt` if a pair of it that may be accepted
+  /// does not open: nobody could ever open it again. What `edit` and `check` throw keeps all as it is; `check` is asked
   /// in the same step, of the record as it would be.
   package func setTerms(
     of name: String, now: Timestamp,
@@ -36,13 +37,18 @@ extension UnlockedVault {
       let chosen = terms
       guard (chosen.settings, chosen.admin) != (before.settings, before.admin) else { return (before, before) }
       try Credential.check(name: name, provider: before.provider, settings: chosen.settings)
-      if chosen.admin != name { try change.view.requireAdministrator(chosen.admin) }
+      var known: [String] = []
+      if chosen.admin != name {
+        try change.view.requireAdministrator(chosen.admin)
+        try change.view.requireNoCircle(of: name, under: chosen.admin)
+        if chosen.admin != before.admin { known = try change.view.credential(chosen.admin).exposure?.to ?? [] }
+      }
       var history = replayed
       try history.extend(to: change.view)
-      let left = history.leftBehind(by: before, for: chosen.admin)
-      let after = try rekey(name, change, opening: key, wrapping: key, history) { credential in
+      let exposed = Set(history.leftBehind(by: before, for: chosen.admin) + known).sorted()
+      let after = try rekey(name, change, opening: key, wrapping: key, history, keepingAll: true) { credential in
         (credential.settings, credential.admin) = (chosen.settings, chosen.admin)
-        for member in left {
+        for member in exposed {
           credential.expose(to: member, isStaging: try change.view.isStaging(credential), now: change.now)
         }
         try check(change, before, credential)
@@ -84,5 +90,19 @@ extension VaultView {
   func requireAdministrator(_ name: String) throws {
     guard try credential(name).isTransferred else { return }
     throw VaultError(.invalidInput, "\(name) was handed over, and administers nothing here")
+  }
+
+  /// Throws `invalidInput` if `name` administers `administrator`, by others or not: none of them could be removed, and where pairs end
+  /// as new ones are made, two lost answers would take all of them. What is damaged ends the chain.
+  fileprivate func requireNoCircle(of name: String, under administrator: String) throws {
+    var seen: Set<String> = []
+    var next = administrator
+    while seen.insert(next).inserted, let admin = (try? credential(next))?.admin {
+      guard admin != name || next == name else {
+        throw VaultError(
+          .invalidInput, "\(administrator) is administered by \(name), directly or by others, and cannot administer it")
+      }
+      next = admin
+    }
   }
 }

@@ -238,12 +238,12 @@ extension UnlockedVault {
   }
 
   /// Gives the credential `name` a new key: seals its pairs anew, and the key to those who hold a grant. A pair that is
-  /// missing or does not open stays as it is. What `edit` says of it anew is bound in the same entry, with the members that it
+  /// missing or does not open stays as it is, unless `keepingAll`: then `corrupt` is thrown of one that may be accepted. What `edit` says of it anew is bound in the same entry, with the members that it
   /// returns. Throws before it changes anything.
   @discardableResult
   func rekey(
     _ name: String, _ change: VaultChange, opening old: VaultKey, wrapping new: VaultKey, _ history: AccessHistory,
-    without leaving: String? = nil, withAll: Bool = false, exposedTo: String? = nil,
+    without leaving: String? = nil, withAll: Bool = false, exposedTo: String? = nil, keepingAll: Bool = false,
     saying edit: (inout Credential) throws -> [String: JSONValue] = { _ in [:] }
   ) throws -> Credential {
     // Once for each of many: this process is not back for it.
@@ -256,11 +256,15 @@ extension UnlockedVault {
     let (key, keyID) = try credentialKey()
     var pairs: [(version: UInt64, record: [UInt8])] = []
     for version in credential.versions {
-      guard let sealed = try change.view.sealedPair(of: credential, version.number) else { continue }
+      let isKept = keepingAll && version.stage != .retired
+      guard let sealed = try change.view.sealedPair(of: credential, version.number) else {
+        guard !isKept else { throw VaultError(.corrupt, "version \(version.number) of \(name) is missing") }
+        continue
+      }
       do {
         pairs.append(
           (version.number, try reseal(sealed, version.number, of: credential, from: oldKey, to: key.secret)))
-      } catch let error as VaultError where error.code == .corrupt { continue }
+      } catch let error as VaultError where error.code == .corrupt && !isKept { continue }
     }
     let wrapped = try new.wrap(key.secret, of: credential.id, in: header.id, randomness)
     // Whoever can write the folder can write a row for themselves: only the log says who holds a grant.
