@@ -1,4 +1,5 @@
 package import Audit
+import JSON
 import Storage
 package import Vault
 
@@ -14,12 +15,19 @@ extension UnlockedVault {
   /// What becomes of the old pair, which is what `replacement` says of a record, is another only where none is staged and none owed:
   /// how a pair was made says how it ends. What was one client's secret before would else be deleted as a client.
   ///
+  /// `evenIfUnanswered` is an owner's word that the server that was asked is gone for good: its answer is left behind, and the entry
+  /// says so (`unanswered`). That is not taken where the pair that was made may be the only one there is.
+  ///
+  /// Nor are the settings of an administrator changed while what it administers waits for such an answer: it is had from the server that
+  /// they name.
+  ///
   /// A run whose lease has lapsed is none at work; it was made of the settings before, and can write nothing any more.
   ///
   /// Throws `RotationError.held` while another run has the credential, `handedOver` of what is another vault's, else what `setTerms`
   /// and `provider` throw. `isGone` says that the holder of a lease is a dead process.
   package func setTermsAtRest(
-    of name: String, now: Timestamp, isGone: @escaping @Sendable (_ holder: String) -> Bool,
+    of name: String, now: Timestamp, evenIfUnanswered: Bool = false,
+    isGone: @escaping @Sendable (_ holder: String) -> Bool,
     replacement: @Sendable (_ credential: Credential) -> Replacement?,
     making provider: @Sendable (_ view: VaultView, _ credential: Credential) throws -> (any CredentialProvider)?,
     _ edit: @Sendable (inout Terms) throws -> Void
@@ -40,9 +48,20 @@ extension UnlockedVault {
         try change.endLapsedRun(of: before, now: now)
         let next = try provider(change.view, after)
         let last = replacement(before)
-        try change.view.requireAtRest(
+        var unanswered: [String: JSONValue] = [:]
+        if let state = try change.view.requireAtRest(
           before, keepsReplacement: last != nil && replacement(after) == last,
-          looksForActive: next.map { !$0.endsActiveFirst } ?? false)
+          looksForActive: next.map { !$0.endsActiveFirst } ?? false, evenIfUnanswered: evenIfUnanswered)
+        {
+          unanswered[name] = .string(state.rawValue)
+        }
+        if before.settings != after.settings {
+          for (waiting, state) in try change.view.waiting(for: before) {
+            guard evenIfUnanswered else { throw RotationError(waiting, waitsIn: state, for: name) }
+            unanswered[waiting] = .string(state.rawValue)
+          }
+        }
+        return unanswered.isEmpty ? [:] : ["unanswered": .object(unanswered)]
       }, edit)
   }
 }
@@ -60,10 +79,10 @@ extension VaultChange {
 extension VaultView {
   /// Throws `RotationError.underWay` unless the newest rotation of `credential` can go on with other settings. `keepsReplacement` says
   /// that what becomes of an old pair stays as it is, and `looksForActive` that nothing is given up there unless the active pair is
-  /// seen to be primary.
+  /// seen to be primary. Returns the state of one whose answer is left behind.
   fileprivate func requireAtRest(
-    _ credential: Credential, keepsReplacement: Bool, looksForActive: Bool
-  ) throws {
+    _ credential: Credential, keepsReplacement: Bool, looksForActive: Bool, evenIfUnanswered: Bool
+  ) throws -> RotationState? {
     let journal = try RotationJournal(self, of: credential)
     let name = credential.name
     if !keepsReplacement {
@@ -75,17 +94,49 @@ extension VaultView {
             + " ends what is owed; then it can be changed")
       }
     }
-    guard let journal else { return }
+    guard let journal else { return nil }
     let state = journal.machine.state
+    var mayLeave = false
     switch state {
-    case .ready, .owed, .settled, .failed: return
+    case .ready, .owed, .settled, .failed: return nil
     case .staged, .validating, .validated, .promoted, .verifying, .deleted, .proving, .rejected:
-      if looksForActive { return }
-    case .staging, .promoting, .retiring, .discarding: break
+      if looksForActive { return nil }
+    case .staging, .promoting, .retiring, .discarding:
+      mayLeave = looksForActive || state == .staging && credential.version(in: .staged) == nil
+      if mayLeave, evenIfUnanswered { return state }
     }
     throw RotationError(
       .underWay,
-      "cannot change \(name): rotation \(journal.number) is not finished (\(state.rawValue)), and would be looked for elsewhere",
-      hint: "`relatch resume \(name)` finishes it, `relatch abort \(name)` gives it up, and then it can be changed")
+      "cannot change \(name): rotation \(journal.number) is not finished (\(state.rawValue)), and would be looked for"
+        + " elsewhere",
+      hint: "`relatch resume \(name)` finishes it, `relatch abort \(name)` gives it up, and then it can be changed; if"
+        + " that server is gone for good, "
+        + (mayLeave ? "--unanswered leaves it behind" : "docs/providers/README.md says what is left"))
+  }
+
+  /// What `administrator` administers, beside itself, and whose provider was asked for what it has not answered yet. What is damaged
+  /// waits for nobody.
+  fileprivate func waiting(for administrator: Credential) throws -> [(name: String, state: RotationState)] {
+    try names().compactMap { name in
+      guard name != administrator.name, let credential = try? credential(name), credential.admin == administrator.name,
+        credential.ended != credential.rotation, let journal = try? RotationJournal(self, of: credential)
+      else { return nil }
+      switch journal.machine.state {
+      case .staging, .promoting, .retiring, .discarding: return (name, journal.machine.state)
+      default: return nil
+      }
+    }
+  }
+}
+
+extension RotationError {
+  /// That `administrator` cannot have other settings while `name` waits for an answer.
+  fileprivate init(_ name: String, waitsIn state: RotationState, for administrator: String) {
+    self.init(
+      .underWay,
+      "cannot change \(administrator), which administers \(name): a rotation of that is not finished (\(state.rawValue)), and"
+        + " would be looked for elsewhere",
+      hint: "`relatch resume \(name)` finishes it, `relatch abort \(name)` gives it up, and then it can be changed; if"
+        + " that server is gone for good, --unanswered leaves it behind, here and then of \(name)")
   }
 }

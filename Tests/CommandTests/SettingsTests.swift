@@ -197,6 +197,33 @@ struct SettingsTests {
     #expect(moved.code == 0 && moved.errorText.contains("crm: administered by admin"), "\(moved.errorText)")
   }
 
+  /// A lost answer and a host that goes away are often one event.
+  @Test("leave a server that is gone behind, with what it was asked, where an owner says so")
+  func gone() async throws {
+    let (place, _) = try await Self.made()
+    try await place.org.fault("slow", "POST", "*/staged", ["seconds": 60])
+    let running = try place.start(arguments: ["rotate", "crm"])
+    try await running.wait("the rotation to have asked") { _, errors in errors.contains("asking for a new pair") }
+    running.send(SIGKILL)
+    _ = try await running.outcome()
+    try await place.org.clearFaults()
+    let moved = "url=" + place.org.url.replacingOccurrences(of: "127.0.0.1", with: "localhost")
+    let cut = try await place.relatch("settings", "admin", moved)
+    expectFailure(cut, 75, "crm")
+    #expect(cut.errorText.contains("`relatch abort crm`") && cut.errorText.contains("--unanswered"))
+    #expect(try await place.relatch("settings", "admin", moved, "--unanswered").code == 0)
+    let own = try await place.relatch("settings", "crm", moved)
+    expectFailure(own, 75, "rotation 1 is not finished (staging)")
+    #expect(own.errorText.contains("--unanswered"))
+    #expect(try await place.relatch("settings", "crm", moved, "--unanswered").code == 0)
+    let log = try await place.relatch("log", "list", "crm", "--last", "1", "--json", environment: Workplace.outsider)
+    #expect(try log.objects().first?["unanswered"] as? [String: String] == ["crm": "staging"])
+    let rotated = try await place.relatch("rotate", "crm")
+    #expect(rotated.code == 0, "\(rotated.errorText)")
+    #expect(try await place.holdsPrimary("crm"))
+    #expect(try await place.logIsWhole())
+  }
+
   @Test("that take a credential from an administrator that leaked, or give it one, say what that one's pair reaches")
   func leakedAdministrator() async throws {
     let (place, _) = try await Self.made()

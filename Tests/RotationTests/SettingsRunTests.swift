@@ -12,11 +12,12 @@ struct SettingsRunTests {
 
   private func change(
     _ bench: Bench, at provider: (any CredentialProvider)? = FakeProvider(primary: "id-1"),
-    from last: (any CredentialProvider)? = nil, now: Timestamp = start + .seconds(60)
+    from last: (any CredentialProvider)? = nil, of name: String = "crm", now: Timestamp = start + .seconds(60),
+    evenIfUnanswered: Bool = false
   ) async -> RotationError.Code? {
     do {
       _ = try await bench.vault.setTermsAtRest(
-        of: "crm", now: now, isGone: { _ in false },
+        of: name, now: now, evenIfUnanswered: evenIfUnanswered, isGone: { _ in false },
         replacement: { ($0.settings.isEmpty ? last ?? provider : provider ?? last)?.replacement },
         making: { _, credential in credential.settings.isEmpty ? last ?? provider : provider }
       ) { $0.settings["url"] = "https://new.example" }
@@ -60,16 +61,20 @@ struct SettingsRunTests {
   private static let promoted = validated + ["promote.intended", "promoted"]
   private static let owed = promoted + ["verify.intended", "verified"]
 
+  private static func forge(_ events: [String], in bench: Bench) async throws {
+    try await bench.forge(
+      (["begun"] + events).map { event in
+        let ends: [String: JSONValue] =
+          event == "verified" ? ["grace_ends": .string((start + .seconds(3600)).description)] : [:]
+        return ("rotation." + event, ends, .zero)
+      })
+  }
+
   @Test("are refused where what was asked of the one server would be looked for at the other", arguments: 0..<17)
   func states(_ index: Int) async throws {
     let (state, events, moment) = Self.ways[index]
     let bench = try await Bench()
-    try await bench.forge(
-      (["begun"] + events).map { event in
-        let ends: [String: JSONValue] =
-          event == "verified" ? ["grace_ends": .string((Self.start + .seconds(3600)).description)] : [:]
-        return ("rotation." + event, ends, .zero)
-      })
+    try await Self.forge(events, in: bench)
     #expect(try await bench.state() == state)
     // One that ends the old pair as it makes the new one, now or until now; and what is only used from now on.
     let (usual, cutOver) = (FakeProvider(primary: "id-1"), FakeSystem(.cutOver))
@@ -96,6 +101,39 @@ struct SettingsRunTests {
       #expect(await change(bench, at: usual, from: cutOver) == .underWay)
       #expect(await change(bench) == nil)
     }
+  }
+
+  @Test("go on where an owner says that a server is gone for good, and the log has what it had been asked")
+  func unanswered() async throws {
+    for (state, events, moment) in Self.ways where moment == .never {
+      let bench = try await Bench(admin: "admin")
+      try await Self.forge(events, in: bench)
+      // Its administrator's settings are those of the server that was asked.
+      #expect(await change(bench, of: "admin") == .underWay)
+      #expect(await change(bench, of: "admin", evenIfUnanswered: true) == nil)
+      // What becomes of an old pair stays what it is, whatever is said.
+      let (usual, cutOver) = (FakeProvider(primary: "id-1"), FakeSystem(.cutOver))
+      #expect(await change(bench, at: cutOver, from: usual, evenIfUnanswered: true) == .underWay)
+      // What was asked for may be the only pair there is; nothing that the vault has may be while it is not known.
+      let isLost = await change(bench, at: cutOver, from: cutOver, evenIfUnanswered: true)
+      #expect(isLost == (state == .staging ? nil : .underWay))
+      if state != .staging { #expect(await change(bench, evenIfUnanswered: true) == nil) }
+      let said = JSONValue.object(["crm": .string(state.rawValue)])
+      let entries = try await bench.store.read { transaction in
+        let view = try VaultView(transaction)
+        return try ["admin", "crm"].map { try view.authenticatedEntry(at: view.credential($0).entry) }
+      }
+      #expect(entries.map { $0.details["unanswered"] } == [said, said])
+    }
+  }
+
+  @Test("of an administrator wait for nothing where what it administers waits for nothing")
+  func administrators() async throws {
+    let bench = try await Bench(admin: "admin")
+    #expect(await change(bench, of: "admin") == nil)
+    let other = try await Bench(admin: "admin")
+    guard case .promoted = try await other.run() else { return #expect(Bool(false)) }
+    #expect(await change(other, of: "admin") == nil)
   }
 
   @Test("end a run whose lease has lapsed: what it saw of those before is nothing to go on by")

@@ -1,5 +1,5 @@
 package import Audit
-import JSON
+package import JSON
 import Storage
 
 /// What owners alone say of a credential's rotation, and may say anew.
@@ -19,12 +19,12 @@ extension UnlockedVault {
   /// Throws `notFound` if it or its administrator is not there; `notPermitted` unless this member is an owner; `invalidInput` if
   /// its administrator was handed over or is administered by it, or a setting is none; `corrupt` if a pair of it that may be accepted
   /// does not open: nobody could ever open it again. What `edit` and `check` throw keeps all as it is; `check` is asked
-  /// in the same step, of the record as it would be.
+  /// in the same step, of the record as it would be, and says what else the entry is to say.
   package func setTerms(
     of name: String, now: Timestamp,
-    unless check: @Sendable (_ change: VaultChange, _ before: Credential, _ after: Credential) throws -> Void = {
-      _, _, _ in
-    },
+    unless check:
+      @Sendable (_ change: VaultChange, _ before: Credential, _ after: Credential) throws -> [String:
+      JSONValue] = { _, _, _ in [:] },
     _ edit: @Sendable (inout Terms) throws -> Void
   ) async throws -> (before: Credential, after: Credential) {
     // Replayed before the transaction, which others wait for.
@@ -51,8 +51,8 @@ extension UnlockedVault {
         for member in exposed {
           credential.expose(to: member, isStaging: try change.view.isStaging(credential), now: change.now)
         }
-        try check(change, before, credential)
-        return before.fieldsOfChange(to: chosen)
+        let said = try check(change, before, credential)
+        return before.fieldsOfChange(to: chosen).merging(said) { own, _ in own }
       }
       return (before, after)
     }

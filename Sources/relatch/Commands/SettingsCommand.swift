@@ -11,7 +11,7 @@ struct SettingsCommand: AsyncParsableCommand {
     commandName: "settings", abstract: "Show or change where and by whom a credential is rotated.",
     discussion: """
       Only owners change that, and the log says what it was and is. It is refused while a run is at work, and while it is not \
-      known what came of its last request. Nothing is asked of the provider: `relatch plan NAME` then does, and shows the pair \
+      known what came of its last request, or of what it administers; where the server is gone for good, --unanswered leaves that behind. Nothing is asked of the provider: `relatch plan NAME` then does, and shows the pair \
       to the server that the settings name.
 
       \(HelpText.columns(providerDescriptors.map { (word: $0.id, meaning: $0.settingsText) }))
@@ -35,6 +35,9 @@ struct SettingsCommand: AsyncParsableCommand {
 
   @Option(help: ArgumentHelp("Whose token drives the rotation: another credential, or self.", valueName: "credential"))
   var admin: String?
+
+  @Flag(help: "The server that was asked last is gone for good: leave its answer behind.")
+  var unanswered = false
 
   func run() async throws {
     let changes = try changes()
@@ -70,11 +73,11 @@ struct SettingsCommand: AsyncParsableCommand {
   }
 
   private func change(_ changes: [String: String?], by vault: UnlockedVault) async throws -> SettingsChange {
-    let (name, admin) = (name, admin)
+    let (name, admin, unanswered) = (name, admin, unanswered)
     let kind = try await providerKind(vault.read { try $0.credential(name).provider })
     try kind.requireKnown(changes.keys)
     let (before, after) = try await vault.setTermsAtRest(
-      of: name, now: WallClock.now(), isGone: RunHolder.isGone,
+      of: name, now: WallClock.now(), evenIfUnanswered: unanswered, isGone: RunHolder.isGone,
       replacement: { kind.replacement(by: $0.settings) },
       making: { view, credential in
         try kind.checkGiven(credential.settings, isSelf: credential.isSelfAdministered)
