@@ -108,7 +108,8 @@ extension RotationRun {
     let fields: [String: JSONValue] = [
       "delivery": .string(delivery.name), "version": .integer(Int(clamping: version)),
     ]
-    let now = now
+    // By the clock alone: the next attempt is counted from it.
+    let now = timing.now()
     credential = try await change(now: now) { change, credential in
       guard credential.noteAttempt(at: delivery, now: now) else { throw Removed() }
       if forgetting { credential.forgetDelivered() }
@@ -135,7 +136,7 @@ extension RotationRun {
     _ event: EventName, _ fields: [String: JSONValue],
     _ edit: @escaping @Sendable (inout Credential) -> Bool = { _ in false }
   ) async throws {
-    credential = try await change(now: now) { change, credential in
+    credential = try await change(now: timing.now()) { change, credential in
       if edit(&credential) { return try change.save(credential, event, fields) }
       try change.log(event, about: credential.name, fields)
       return credential

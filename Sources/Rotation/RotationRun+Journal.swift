@@ -74,7 +74,7 @@ extension RotationRun {
   func change(
     now: Timestamp, _ body: @escaping @Sendable (VaultChange, inout Credential) throws -> Credential
   ) async throws -> Credential {
-    let (lease, name) = (lease, name)
+    let (lease, name, clock) = (lease, name, timing.now())
     let (rotation, id) = (credential.rotation, credential.id)
     let steps = unwritten
     do {
@@ -83,7 +83,7 @@ extension RotationRun {
         let pairs = try await seal(steps)
         return try await runner.vault.change(now: now) { change in
           try change.leases.renew(
-            lease, now: now.milliseconds, milliseconds: RotationRunner.leaseMilliseconds,
+            lease, now: clock.milliseconds, milliseconds: RotationRunner.leaseMilliseconds,
             unlessItLasts: RotationRunner.enoughMilliseconds)
           var credential = try change.view.credential(name)
           guard credential.id == id else {
@@ -105,7 +105,7 @@ extension RotationRun {
         }
       }
       unwritten.removeFirst(steps.count)
-      leaseLasts = max(leaseLasts, now + .milliseconds(RotationRunner.enoughMilliseconds))
+      leaseLasts = max(leaseLasts, clock + .milliseconds(RotationRunner.enoughMilliseconds))
       for step in steps { report(step.event.name, version: step.version, at: step.time) }
       return changed
     } catch {

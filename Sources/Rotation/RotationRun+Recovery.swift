@@ -22,13 +22,14 @@ extension RotationRun {
 
   /// Journals the intent, asks, and journals the outcome. A lost answer is journalled as lost; the machine then observes.
   ///
-  /// Takes no step at all where `step` is to end a pair that a sink or hook turns out to be without the next of.
+  /// Takes no step at all where `step` is to end a pair that a sink or hook turns out to be without the next of; `endsOld` says that
+  /// another step than `retire` does.
   func asking<Answer: Sendable>(
-    _ step: RotationStep, version: UInt64? = nil, _ fields: [String: JSONValue] = [:],
+    _ step: RotationStep, version: UInt64? = nil, endsOld: Bool = false, _ fields: [String: JSONValue] = [:],
     _ request: () async throws -> Answer, record outcome: (Answer) async throws -> Void
   ) async throws {
     let before = (journal: journal, credential: credential, steps: unwritten.count, asked: lastAsked)
-    let mayLeaveUndelivered = step != .retire || mayLeaveUndelivered
+    let mayLeaveUndelivered = step != .retire && !endsOld || mayLeaveUndelivered
     let answer: Answer
     do {
       try record(.intended(step), version: version, fields) { credential in
@@ -186,6 +187,7 @@ extension RotationRun {
 
   private func clearUpPromote(_ first: Observation) async throws {
     let (number, pair) = try pair(in: .staged)
+    let shownUntil = shownUntil(number)
     var seen = first
     var backoff = Backoff()
     var isAgain = false
@@ -206,7 +208,7 @@ extension RotationRun {
       if !provider.endsActiveFirst { try requireActivePrimary(seen, "nothing is given up") }
       // One look is not enough to give it up.
       let wait = isAgain ? backoff.next(timing.randomness) : .seconds(2)
-      guard !isAgain || timing.now() + wait <= shownUntil(number) && asksLeft > 10 else { break }
+      guard !isAgain || timing.now() + wait <= shownUntil && asksLeft > 10 else { break }
       try await pause(wait)
       seen = try await observe(for: .promote)
       isAgain = true
@@ -229,7 +231,9 @@ extension RotationRun {
     guard provider.replacement == .cutOver else { return }
     let (active, old) = try self.pair(in: .active)
     let isOldShown = seen.primary.matches(old)
-    let isThere = if isOldShown { true } else { try await isAccepted(pair, during: .promote) }
+    var isThere = try await isAccepted(pair, during: .promote)
+    // An old look shows what nobody accepts any more; a secret that somebody has set back is accepted.
+    if !isThere, isOldShown { isThere = try await !isAccepted(old, during: .promote) }
     guard isThere else { return }
     try record(.postponed(.promote), version: number, ["reason": "not-primary"])
     let shown = isOldShown ? "version \(active), which ended as it was made" : "another, and accepts it"

@@ -173,7 +173,7 @@ extension RotationRun {
     if !credential.isStagedLeaked, isAdoptedInUse(pair, seen) {
       throw RotationError(
         .outstanding, "\(name): version \(number) was given up, and was adopted as one in use: it is not deleted",
-        hint: "if it is not in use, delete it at the provider, then run this again")
+        hint: "`relatch adopt \(name) --stdin` takes it over; if it is not in use, delete it at the provider first")
     }
     guard provider.replacement != .cutOver || staged.place != .staged else {
       throw RotationError(

@@ -30,8 +30,18 @@ extension RotationRun {
       if !found.isEmpty { fields["found"] = .array(found.map { .object($0.traces) }) }
     }
     // Law 3: one of ours that should have been deleted before may be the only one that works.
-    if !isContaining, cutOff.contains(where: isOurs) {
-      do { _ = try await ask { try await self.provider.grant(active) } } catch let error as ProviderError {
+    let endsOld = cutOff.contains(where: isOurs) || seen.others.contains(where: endsByItself)
+    let isUnasked = !replacesPrevious && credential.leak == nil
+    if !isContaining, endsOld {
+      do {
+        let asked = timing.now()
+        let evidence = try await ask { try await self.provider.grant(active) }
+        // A grace that nobody ended is over by both clocks.
+        if isUnasked, let replaced = credential.debts.map(\.since).max() {
+          try ClockDifference.check(
+            evidence, isAfter: replaced + credential.policy.grace, asked: asked, answered: timing.now())
+        }
+      } catch let error as ProviderError {
         guard error.code == .refused else { return try await pauseOrThrow(error, .stage) }
         throw RotationError(
           .provider(.refused),
@@ -42,7 +52,7 @@ extension RotationRun {
       }
       fields["accepted"] = .integer(Int(clamping: activeNumber))
     }
-    try await asking(.stage, fields) {
+    try await asking(.stage, endsOld: endsOld && isUnasked, fields) {
       // What was deleted took time: a run that lost its lease meanwhile must not stage.
       if try await self.clearSlot(seen) { try await self.keepAlive() }
       return try await self.provider.stage(seen)

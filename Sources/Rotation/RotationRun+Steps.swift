@@ -35,8 +35,8 @@ extension RotationRun {
         let evidence = try await ask {
           isLeak ? try await self.provider.grant(pair) : try await self.provider.validate(pair)
         }
-        // Ages and graces are counted from what is dated next. Nothing is lost by waiting: the old pair is in use still.
-        if !isLeak, provider.replacement != .cutOver {
+        // Ages and graces are counted from what is dated next. Nothing is lost by waiting where the old pair is in use still.
+        if !isLeak, provider.replacement != .cutOver, journal?.isAdopted != true {
           try ClockDifference.check(evidence, asked: asked, answered: timing.now())
         }
         try record(.validated, version: number, evidence.members)

@@ -134,13 +134,15 @@ package struct Credential: Hashable, Sendable {
   }
 
   /// Makes the staged version active, and the active one previous. `stillEnds` says that the provider ends a primary pair by
-  /// itself as it does a staged one; else its end is forgotten.
+  /// itself as it does a staged one; else its end is forgotten. It was not made after `now`, whatever a clock said that was ahead: no schedule
+  /// would replace it before that.
   package mutating func promoteStaged(stillEnds: Bool = false, now: Timestamp) throws(VaultError) {
     guard let staged = versions.firstIndex(where: { $0.stage == .staged }) else {
       throw VaultError(.notFound, "\(name) has no staged version to promote")
     }
     for index in versions.indices where versions[index].stage == .active { versions[index].enter(.previous, now: now) }
     versions[staged].enter(.active, now: now)
+    versions[staged].created = min(versions[staged].created, now)
     if let exposure, versions[staged].number > exposure.version { self.exposure = nil }
     if !stillEnds { versions[staged].expires = nil }
   }

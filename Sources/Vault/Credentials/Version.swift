@@ -6,7 +6,7 @@ package struct Version: Hashable, Sendable {
   package let number: UInt64
   package private(set) var stage: Stage
   /// When the provider made the pair, as far as is known: its age is counted from then.
-  package let created: Timestamp
+  package internal(set) var created: Timestamp
   /// When it entered its stage.
   package private(set) var since: Timestamp
   /// What the provider calls it, where it has a name of its own. Not secret.

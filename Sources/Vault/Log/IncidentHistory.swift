@@ -127,7 +127,8 @@ package struct IncidentHistory: Sendable {
       credential.refused.formUnion(entry.refusedVersions)
       follow(moment, credential)
     case "rotation.discarded":
-      if let version = entry.version { credential.refused.insert(version) }
+      // What is taken over as another version was not refused.
+      if let version = entry.version, !entry.says("reason", "adopted") { credential.refused.insert(version) }
       follow(moment, credential)
     case "rotation.begun":
       // What is begun after the end is another story.
