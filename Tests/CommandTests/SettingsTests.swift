@@ -176,8 +176,9 @@ struct SettingsTests {
     }
     #expect(try await place.org.pairs() == pairs)
     #expect(try await place.relatch("settings", "crm", "app=\(apps[1])").code == 0)
+    // `abort` looked first, and gave nothing up.
     #expect(try await place.relatch("resume", "crm").code == 0)
-    #expect(try await place.relatch("rotate", "crm").code == 0)
+    #expect(try await place.pair("crm", "staged") == nil)
     #expect(try await place.holdsPrimary("crm"))
     #expect(try await place.logIsWhole())
   }
