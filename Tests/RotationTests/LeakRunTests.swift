@@ -153,6 +153,36 @@ struct LeakRunTests {
     #expect(try await bench.run(Self.leak(containing: true)) == .settled(active: 3))
   }
 
+  @Test("of a pair that was given up and adopted calls it refused when the version is that it became, and not before")
+  func adoptedAgain() async throws {
+    let (bench, _) = try await bench(["grace": "1h"])
+    fail("promote", in: bench)
+    #expect(await bench.code() == .provider(.unreachable))
+    fail("delete", in: bench)
+    #expect(await bench.code(Self.leak(upTo: 2)) != nil)
+    bench.provider.state.withLock { state in
+      state.primary = "id-2"
+      state.slot = ("id-1", .replaced)
+    }
+    fail("grant id-3", "stage", "delete", in: bench)
+    let adopted = await bench.code(.adopt(OfferedPair(try FakeProvider.pair("id-2"))))
+    let events = try await events(bench)
+    #expect(events.contains { $0.event == "rotation.discarded" && $0.details["reason"] == "adopted" }, "\(adopted as Any)")
+    #expect(try await bench.vault.read { try IncidentHistory($0).parts }.first?.owed.contains(2) == true)
+    fail(in: bench)
+    for _ in 1...3 where try await bench.credential().leak != nil {
+      bench.now.withLock { $0 = $0 + .seconds(7200) }
+      _ = await bench.code(.scheduled)
+    }
+    #expect(try await bench.credential().leak == nil)
+    let end = try await bench.vault.read { view in
+      let parts = try IncidentHistory(view).parts
+      return (parts.first?.owed, try view.disagreements(with: parts))
+    }
+    #expect(end.0 == [])
+    #expect(end.1 == [])
+  }
+
   @Test("takes no pair that it finds staged, although staging was asked for: it is deleted, and another is staged")
   func strangersPair() async throws {
     let (bench, _) = try await bench()

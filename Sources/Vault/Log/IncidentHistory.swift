@@ -74,12 +74,24 @@ package struct IncidentHistory: Sendable {
   private struct Credentials {
     var uses: [Use: [UInt64: Use]] = [:]
     var refused: Set<UInt64> = []
+    /// Versions that were given up and taken over as the one after: the same pair, which is refused with that.
+    var takenOver: Set<UInt64> = []
     /// What was tried of a find that is about to be reported.
     var tried: [Moment] = []
     /// The incident that goes on.
     var part: Int?
     /// Every incident there was.
     var parts: [Int] = []
+
+    /// Notes that `version` was seen to be refused, and with it those that were the same pair.
+    mutating func refuse(_ version: UInt64) {
+      refused.insert(version)
+      var version = version
+      while version > 0, takenOver.contains(version - 1) {
+        version -= 1
+        refused.insert(version)
+      }
+    }
   }
 
   private var present: [String: Credentials] = [:]
@@ -124,11 +136,12 @@ package struct IncidentHistory: Sendable {
       }
       follow(moment, credential)
     case "rotation.refused":
-      credential.refused.formUnion(entry.refusedVersions)
+      for version in entry.refusedVersions { credential.refuse(version) }
       follow(moment, credential)
     case "rotation.discarded":
-      // What is taken over as another version was not refused.
-      if let version = entry.version, !entry.says("reason", "adopted") { credential.refused.insert(version) }
+      if let version = entry.version {
+        if entry.says("reason", "adopted") { credential.takenOver.insert(version) } else { credential.refuse(version) }
+      }
       follow(moment, credential)
     case "rotation.begun":
       // What is begun after the end is another story.
