@@ -32,25 +32,20 @@ extension RotationRun {
     // Law 3: one of ours that should have been deleted before may be the only one that works.
     let endsOld = cutOff.contains(where: isOurs) || seen.others.contains(where: endsByItself)
     let isUnasked = !replacesPrevious && credential.leak == nil
-    if !isContaining, endsOld {
+    if !isContaining, endsOld || isUnasked && mayEndUnproved {
       do {
         let asked = timing.now()
         let evidence = try await ask { try await self.provider.grant(active) }
         // A grace that nobody ended is over by both clocks.
-        if isUnasked, let replaced = credential.debts.map(\.since).max() {
+        if endsOld, isUnasked, let replaced = credential.debts.map(\.since).max() {
           try ClockDifference.check(
             evidence, isAfter: replaced + credential.policy.grace, asked: asked, answered: timing.now())
         }
       } catch let error as ProviderError {
         guard error.code == .refused else { return try await pauseOrThrow(error, .stage) }
-        throw RotationError(
-          .provider(.refused),
-          "\(name): version \(activeNumber), the active one, is refused: the replaced pair in the slot is not deleted",
-          hint: credential.leak == nil
-            ? "it may be the only one that works: `relatch plan \(name)` looks at both"
-            : "`relatch revoke --contain \(name)` deletes it all the same: nothing may be accepted for a while")
+        throw activeRefused(endsOld: endsOld)
       }
-      fields["accepted"] = .integer(Int(clamping: activeNumber))
+      if endsOld { fields["accepted"] = .integer(Int(clamping: activeNumber)) }
     }
     try await asking(.stage, endsOld: endsOld && isUnasked, fields) {
       // What was deleted took time: a run that lost its lease meanwhile must not stage.
@@ -61,6 +56,30 @@ extension RotationRun {
       guard self.isFit(made) else { return try self.record(.lost(.stage), ["reason": "unfit"]) }
       try self.save(made)
     }
+  }
+
+  /// Whether the active pair ends as the new one is made, and was not seen to be accepted: where it is refused now, so would be the
+  /// new one, or somebody else has set another that is in use. What has ended by itself, or by an earlier request to stage, is refused
+  /// for that.
+  private var mayEndUnproved: Bool {
+    let end = credential.version(in: .active)?.expires
+    return provider.replacement == .cutOver && journal?.stagingIntended == nil && end.map { $0 > timing.now() } ?? true
+  }
+
+  private func activeRefused(endsOld: Bool) -> RotationError {
+    let refused = "\(name): version \(activeNumber), the active one, is refused"
+    guard endsOld else {
+      return RotationError(
+        .provider(.refused), refused + ": it is not ended, for a new one may be refused as well",
+        hint:
+          "`relatch doctor \(name)` looks at the set-up, `relatch adopt --stdin \(name)` takes over a pair that is in use;"
+          + " `relatch rotate --replace-previous \(name)` replaces it all the same")
+    }
+    return RotationError(
+      .provider(.refused), refused + ": the replaced pair in the slot is not deleted",
+      hint: credential.leak == nil
+        ? "it may be the only one that works: `relatch plan \(name)` looks at both"
+        : "`relatch revoke --contain \(name)` deletes it all the same: nothing may be accepted for a while")
   }
 
   /// A staged pair that expired occupies the slot and is of use to nobody; a replaced pair is cut off where a person said so.

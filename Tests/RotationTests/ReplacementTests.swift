@@ -31,6 +31,51 @@ struct ReplacementTests {
     try await bench.journal(number).map { String($0.event.dropFirst("rotation.".count)) }
   }
 
+  @Test("what ends as the next is made is granted a token first: where it is refused, the next would be as well")
+  func provedBeforeCutOver() async throws {
+    for policy in [["grace": "0s"], ["max-age": "1h"]] {
+      let (bench, system) = (try await Bench(policy: policy), FakeSystem(.cutOver))
+      let goal = policy["grace"] == nil ? RotationRunner.Goal.scheduled : .rotate
+      bench.now.withLock { $0 = $0 + .seconds(7200) }
+      system.state.withLock { $0.refused = ["id-1"] }
+      #expect(await bench.code(goal, at: system) == .provider(.refused))
+      system.state.withLock { $0.refused = [] }
+      fail("grant", in: system, as: .configuration)
+      #expect(await bench.code(goal, at: system) == (goal == .scheduled ? .notDue : .provider(.configuration)))
+      #expect(!system.calls.contains("stage"))
+      #expect(try await bench.state() == .ready)
+      fail(in: system)
+      bench.now.withLock { $0 = $0 + .seconds(7200) }
+      _ = try await bench.run(goal, at: system)
+      #expect(try await bench.credential().version(in: .active)?.number == 2)
+    }
+  }
+
+  @Test(
+    "a refused pair is replaced all the same where a person says so, it leaked, it has ended, or an earlier request ended it"
+  )
+  func refusedBeforeCutOver() async throws {
+    for goal in [RotationRunner.Goal.rotateReplacingPrevious, leak(upTo: 1)] {
+      let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(.cutOver))
+      system.state.withLock { $0.refused = ["id-1"] }
+      _ = try await bench.run(goal, at: system)
+      #expect(try await bench.credential().version(in: .active)?.number == 2, "\(goal)")
+    }
+    // The answer is lost, and what was made is not there: what ended the old one may have been this very request.
+    let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(.cutOver))
+    system.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        if call == "stage" { throw ProviderError(.unreachable, "lost", mayHaveActed: true) }
+      }
+    }
+    #expect(await bench.code(at: system) != nil)
+    fail(in: system)
+    system.state.withLock { $0.refused = ["id-1"] }
+    bench.now.withLock { $0 = $0 + .seconds(1200) }
+    _ = try await bench.run(at: system)
+    #expect(try await bench.credential().version(in: .active)?.number == 2)
+  }
+
   // MARK: - After a restore
 
   @Test(
@@ -94,7 +139,7 @@ struct ReplacementTests {
   func cutOverRestored(isStaged: Bool) async throws {
     let (bench, system) = (try await Bench(), FakeSystem(.cutOver))
     if isStaged {
-      fail("grant", in: system)
+      fail("grant id-2", in: system)
       #expect(await bench.code(at: system) == .provider(.notPermitted))
       fail(in: system)
     }
@@ -558,7 +603,7 @@ struct ReplacementTests {
     arguments: [true, false])
   func stagedLeaked(isRefused: Bool) async throws {
     let (bench, system) = (try await Bench(), FakeSystem(.cutOver))
-    fail("grant", in: system)
+    fail("grant id-2", in: system)
     #expect(await bench.code(at: system) == .provider(.notPermitted))
     #expect(try await bench.credential().version(in: .staged)?.number == 2)
     fail(in: system)
