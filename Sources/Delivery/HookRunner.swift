@@ -8,7 +8,7 @@ package struct HookRunner: Sendable {
   /// How long a program that was told to end may take before it is killed.
   package static let patience = Duration.seconds(5)
   /// At least once in this time whoever waits is told that the program still runs.
-  private static let slice = Duration.seconds(30)
+  private static let slice = Duration.seconds(4)
 
   /// What of this process's environment a hook gets: `PATH`, `HOME` and `LANG`, as far as they are there.
   let environment: [String: String]

@@ -10,8 +10,8 @@ package protocol PairDelivery: Sendable {
 
   /// Hands `pair` to `delivery`, which takes pairs.
   ///
-  /// `known` are all pairs that must not show in what a hook says. `keepAlive` is called at least once a minute while it
-  /// lasts; what it throws ends the delivery and is thrown.
+  /// `known` are all pairs that must not show in what a hook says. `keepAlive` is called every five seconds while it
+  /// lasts; what it throws ends the delivery, within five seconds more, and is thrown.
   func hand(
     _ pair: Pair, to delivery: DeliveryRecord, _ occasion: DeliveryOccasion, known: [Pair],
     keepAlive: @escaping KeepAlive

@@ -46,10 +46,39 @@ extension RotationRun {
     }
     if let outcome = try await reconcile(for: .revoke(revocation)) { return outcome }
     let outcome = try await endLeak(evenIfUndelivered: revocation.evenIfUndelivered)
-    // A hook or a slow disk of the run that was overtaken may have brought an older pair after ours.
-    guard overtook != nil, case .settled = outcome else { return outcome }
-    return try await deliveryOutcome(again: true) ?? outcome
+    guard let overtook, try await deliverAfter(overtook, outcome) else { return outcome }
+    guard case .undelivered = outcome else { return try await deliveryOutcome() ?? outcome }
+    return try await endLeak(evenIfUndelivered: revocation.evenIfUndelivered)
   }
+
+  /// Forgets what this run has delivered where a hook of the run that it overtook may bring an older pair after it, and waits until
+  /// that cannot be any more. Durable before the wait: whoever comes after a run that dies in it delivers again. False if there is
+  /// nothing to be delivered again.
+  private func deliverAfter(_ overtaken: String, _ outcome: RotationOutcome) async throws -> Bool {
+    switch outcome {
+    case .settled, .stillAccepted, .undelivered: break
+    default: return false
+    }
+    guard !credential.receivers.isEmpty else { return false }
+    let (receivers, version) = (credential.receivers, activeNumber)
+    credential = try await change(now: timing.now()) { change, credential in
+      credential.forgetDelivered()
+      for delivery in receivers {
+        let fields: [String: JSONValue] = [
+          "delivery": .string(delivery.name),
+          "detail": "a hook of a run that was overtaken may bring an older pair after it",
+          "reason": "overtaken", "version": .integer(Int(clamping: version)),
+        ]
+        credential = try change.save(credential, .deliveryFailed, fields)
+      }
+      return credential
+    }
+    while !runner.isGone(overtaken), timing.now() < held + Self.hooksEndWithin { try await pause(.seconds(1)) }
+    return true
+  }
+
+  /// How long a hook of a run that was overtaken may go on: it learns of it, and is ended (`PairDelivery`).
+  private static let hooksEndWithin = Duration.seconds(15)
 
   /// Does what is left to do about the leak that is noted.
   func endLeak(evenIfUndelivered: Bool = false) async throws -> RotationOutcome {

@@ -49,6 +49,8 @@ actor RotationRun {
   var isAdopting = false
   /// Who was at work on the credential when this run took the lease from them.
   let overtook: String?
+  /// When this run took the lease.
+  let held: Timestamp
   /// Whether the hooks `before` have agreed to this run.
   var hasAskedHooks = false
 
@@ -76,7 +78,8 @@ actor RotationRun {
     self.provider = provider
     lease = hold.lease
     overtook = hold.overtaken
-    leaseLasts = runner.timing.now() + .milliseconds(RotationRunner.enoughMilliseconds)
+    held = runner.timing.now()
+    leaseLasts = held + .milliseconds(RotationRunner.enoughMilliseconds)
     hasBegun = hold.beginning != nil
     if let beginning = hold.beginning {
       credential = beginning.credential
@@ -268,11 +271,14 @@ actor RotationRun {
   /// arrived everywhere, or `evenIfUndelivered`: whoever lacks the new one still uses it.
   func drive(retiringNow: Bool, evenIfUndelivered: Bool = false) async throws -> RotationOutcome {
     endsGrace = retiringNow
+    var hasDelivered = false
     while let machine = journal?.machine {
       mayLeaveUndelivered = evenIfUndelivered || isContaining || machine.isUnproved
-      // What containment left unproved goes nowhere before it was seen to be accepted: that is what ends the leak, too.
-      if machine.state == .owed, !machine.isUnproved, !evenIfUndelivered, let outcome = try await deliveryOutcome() {
-        return outcome
+      if machine.delivers(whileContaining: isContaining) {
+        // Whoever can be served is, before the old pair ends: who does not wait for the rest tries it once.
+        let mayGoOn = evenIfUndelivered || machine.state != .owed
+        if !mayGoOn || !hasDelivered, let outcome = try await deliveryOutcome(), !mayGoOn { return outcome }
+        hasDelivered = true
       }
       if isContaining, let step = machine.state.containmentStep {
         try await perform(step)
@@ -318,5 +324,18 @@ actor RotationRun {
         .corruptJournal, "\(name): the journal speaks of a \(stage.rawValue) version, and there is none")
     }
     return (version.number, pair)
+  }
+}
+
+extension RotationMachine {
+  /// Whether the active pair is brought to whoever lacks it, where the rotation stands. What containment left unproved goes nowhere
+  /// before it was seen to be accepted, which is what ends the leak, too; and it ends the old pair before anything else.
+  fileprivate func delivers(whileContaining isContaining: Bool) -> Bool {
+    guard !isUnproved else { return false }
+    return switch state {
+    case .owed: !isContaining
+    case .deleted, .proving: true
+    default: false
+    }
   }
 }

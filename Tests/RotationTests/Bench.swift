@@ -17,6 +17,8 @@ final class Bench: Sendable {
   let slept = Mutex<[Duration]>([])
 
   let delivery: any PairDelivery
+  private let identity: Identity
+  private let keyFile: [UInt8]
 
   /// `admin` is the name of another credential that administers `crm`, with the pair `id-admin`; nil if it does so itself.
   init(
@@ -28,6 +30,7 @@ final class Bench: Sendable {
     let (header, keyFile) = try VaultCreation.prepare(for: identity.age.recipient, now: start, randomness: .system)
     try await VaultCreation.create(header, in: store, owner: identity, named: "alice", now: start)
     vault = try await UnlockedVault(store, identity: identity, keyFile: { _ in keyFile }, randomness: .system)
+    (self.identity, self.keyFile) = (identity, keyFile)
     var chosen = Policy()
     try chosen.set("propagation", to: "0s")
     for (key, value) in policy { try chosen.set(key, to: value) }
@@ -40,6 +43,12 @@ final class Bench: Sendable {
       name: "crm", provider: "fake", settings: [:], policy: chosen, admin: admin ?? "crm",
       pair: FakeProvider.pair("id-1"),
       now: start)
+  }
+
+  /// The same vault in `store`, which leads to the same rows.
+  func vault(in store: any Store) async throws -> UnlockedVault {
+    let keyFile = keyFile
+    return try await UnlockedVault(store, identity: identity, keyFile: { _ in keyFile }, randomness: .system)
   }
 
   func run(

@@ -1,3 +1,4 @@
+import Age
 import Audit
 import JSON
 import Rotation
@@ -16,6 +17,8 @@ final class FakeDelivery: PairDelivery {
     var failing: Set<String> = []
     /// Called within each, and may throw in its place.
     var within: @Sendable (String) async throws -> Void = { _ in }
+    /// Called once the lease was kept.
+    var after: @Sendable (String) async throws -> Void = { _ in }
   }
 
   let state = Mutex(State())
@@ -29,12 +32,13 @@ final class FakeDelivery: PairDelivery {
   }
 
   private func act(_ call: String, _ name: String, _ keepAlive: KeepAlive) async throws {
-    let (fails, within) = state.withLock { state in
+    let (fails, within, after) = state.withLock { state in
       state.calls.append(call)
-      return (state.failing.contains(name), state.within)
+      return (state.failing.contains(name), state.within, state.after)
     }
     try await within(name)
     try await keepAlive()
+    try await after(name)
     if fails { throw DeliveryError(.failed, "it exited with 1", said: "words") }
   }
 
@@ -51,6 +55,25 @@ final class FakeDelivery: PairDelivery {
     _ hook: DeliveryRecord, _ occasion: DeliveryOccasion, known: [Pair], keepAlive: @escaping KeepAlive
   ) async throws {
     try await act("\(hook.name) before \(occasion.version)", hook.name, keepAlive)
+  }
+}
+
+/// A store that others keep busy at times.
+final class BusyStore: Store {
+  private let store: MemoryStore
+  let isBusy = Mutex(false)
+
+  init(_ store: MemoryStore) { self.store = store }
+
+  nonisolated(nonsending) func read<Result: Sendable>(
+    _ body: @Sendable (any ReadTransaction) throws -> Result
+  ) async throws -> Result { try await store.read(body) }
+
+  nonisolated(nonsending) func write<Result: Sendable>(
+    _ body: @Sendable (any WriteTransaction) throws -> Result
+  ) async throws -> Result {
+    guard !isBusy.withLock({ $0 }) else { throw StorageError(.busy, "database is locked") }
+    return try await store.write(body)
   }
 }
 
@@ -161,6 +184,125 @@ struct DeliveryRunTests {
     delivery.state.withLock { $0.failing = [] }
     #expect(try await bench.run(.deliver(again: false)) == .delivered(active: 2, to: ["hook"]))
     #expect(try await bench.run(.deliver(again: false)) == .delivered(active: 2, to: []))
+  }
+
+  @Test("that is to wait for nobody serves whoever can be before the old pair ends, whatever keeps it from others")
+  func servedFirst() async throws {
+    let leak = RotationRunner.Goal.revoke(
+      Revocation(incident: "it", reason: "seen in a ticket", version: 1, evenIfUndelivered: true))
+    for goal in [RotationRunner.Goal.retireUndelivered, .rotateReplacingPrevious, leak] {
+      let (bench, delivery) = try await bench(policy: ["grace": "1h"], names: ["file", "other"])
+      delivery.state.withLock { $0.failing = ["file", "other"] }
+      _ = try await bench.run()
+      delivery.state.withLock { state in
+        state.failing = ["other"]
+        state.calls = []
+        state.within = { [unowned bench] name in
+          guard name == "file", delivery.calls.count == 1 else { return }
+          #expect(!bench.provider.calls.contains { $0.hasPrefix("delete") }, "\(goal)")
+        }
+      }
+      _ = try await bench.run(goal)
+      #expect(delivery.calls.first == "file id-2 2 1", "\(goal)")
+      #expect(bench.provider.calls.contains("delete handle-id-1"), "\(goal)")
+    }
+  }
+
+  @Test("serves whoever lacks the pair also while the old one, deleted, is still accepted")
+  func whileStillAccepted() async throws {
+    for goal in [RotationRunner.Goal.resume, .scheduled, .rotate] {
+      let (bench, delivery) = try await bench(policy: ["grace": "1h"], names: ["file"])
+      bench.provider.state.withLock { state in
+        state.meanwhile = { [unowned bench] call in
+          if call == "grant id-1" { bench.provider.state.withLock { _ = $0.refused.remove("id-1") } }
+        }
+      }
+      delivery.state.withLock { $0.failing = ["file"] }
+      _ = try await bench.run()
+      guard case .stillAccepted = try await bench.run(.retireUndelivered) else {
+        Issue.record("expected that the old pair is accepted")
+        return
+      }
+      delivery.state.withLock { $0.failing = [] }
+      bench.now.withLock { $0 = $0 + .seconds(600) }
+      _ = try? await bench.run(goal)
+      #expect(try await bench.credential().undelivered == [], "\(goal)")
+      #expect(try await bench.state().map { [.deleted, .proving].contains($0) } == true, "\(goal)")
+    }
+  }
+
+  @Test("gives nothing to what nobody has added who is an owner now; the others are served, and a leak ends with 11")
+  func strangers() async throws {
+    let (bench, delivery) = try await bench(names: ["file"])
+    let two = try Identity(AgeIdentity(generating: .system))
+    let kept = Mutex<[UInt8]>([])
+    let start = RotationMachineTests.start
+    let card = try two.card(named: "two", role: .owner)
+    try await bench.vault.addMember(card, now: start) { _, file in kept.withLock { $0 = file } }
+    var vault = try await UnlockedVault(
+      bench.store, identity: two, keyFile: { _ in kept.withLock { $0 } }, randomness: .system)
+    _ = try await vault.addDelivery(
+      DeliverySettings(name: "other", kind: .file(FileSettings(path: "/other", format: .json))), to: "crm", now: start)
+    #expect(
+      try await vault.read { try $0.deliveries(addedBy: "alice") } == ["the sink file of crm"])
+    _ = try await vault.removeMember("alice", now: start) { _, file in kept.withLock { $0 = file } }
+    vault = try await UnlockedVault(
+      bench.store, identity: two, keyFile: { _ in kept.withLock { $0 } }, randomness: .system)
+    let timing = RotationTiming(
+      now: { bench.now.withLock { $0 } }, sleep: { time in bench.now.withLock { $0 = $0 + time } }, randomness: .system)
+    let runner = RotationRunner(
+      vault: vault, timing: timing, holder: "two", isGone: { _ in false }, delivery: delivery, progress: { _ in })
+    // Without a leak nothing begins.
+    await #expect(throws: VaultError(.notPermitted, "")) {
+      _ = try await runner.run("crm", goal: .rotate, provider: bench.provider)
+    }
+    #expect(bench.provider.calls.isEmpty)
+    let leak = RotationRunner.Goal.revoke(Revocation(incident: "it", reason: "seen in a ticket"))
+    guard
+      case .undelivered(active: 2, previous: [1], let lacking) = try await runner.run(
+        "crm", goal: leak, provider: bench.provider)
+    else {
+      Issue.record("expected a shortfall")
+      return
+    }
+    #expect(lacking.map(\.name) == ["file"] && lacking.first?.error.hint?.contains("sink remove crm file") == true)
+    #expect(delivery.calls == ["other id-2 2 1"])
+  }
+
+  @Test("keeps a hook that takes long while the store is busy, as long as the lease lasts")
+  func busyStore() async throws {
+    let (bench, delivery) = try await bench(names: ["hook"])
+    let store = BusyStore(bench.store)
+    let timing = RotationTiming(
+      now: { bench.now.withLock { $0 } }, sleep: { time in bench.now.withLock { $0 = $0 + time } }, randomness: .system)
+    let runner = RotationRunner(
+      vault: try await bench.vault(in: store), timing: timing, holder: "bench", isGone: { _ in false },
+      delivery: delivery,
+      progress: { _ in })
+    delivery.state.withLock { state in state.within = { _ in store.isBusy.withLock { $0 = true } } }
+    delivery.state.withLock { state in state.after = { _ in store.isBusy.withLock { $0 = false } } }
+    #expect(
+      try await runner.run("crm", goal: .deliver(again: false), provider: bench.provider)
+        == .delivered(active: 1, to: ["hook"]))
+    // Not once the lease is nearly over: another run may have it soon.
+    delivery.state.withLock { state in
+      state.within = { _ in
+        store.isBusy.withLock { $0 = true }
+        bench.now.withLock { $0 = $0 + .seconds(330) }
+      }
+    }
+    await #expect(throws: StorageError(.busy, "")) {
+      _ = try await runner.run("crm", goal: .deliver(again: true), provider: bench.provider)
+    }
+    // A file is put in its place under the lease alone.
+    bench.now.withLock { $0 = $0 + .seconds(600) }
+    let file = DeliverySettings(name: "file", kind: .file(FileSettings(path: "/file", format: .json)))
+    _ = try await bench.vault.addDelivery(file, to: "crm", now: RotationMachineTests.start)
+    delivery.state.withLock { state in state.within = { _ in store.isBusy.withLock { $0 = true } } }
+    store.isBusy.withLock { $0 = false }
+    await #expect(throws: StorageError(.busy, "")) {
+      _ = try await runner.run("crm", goal: .deliver(again: false), provider: bench.provider)
+    }
   }
 
   @Test("delivers before it retires by hand")
@@ -379,7 +521,8 @@ struct DeliveryRunTests {
       Issue.record("expected another rotation")
       return
     }
-    #expect(delivery.calls == ["file id-2 2 1", "file id-3 3 2"])
+    // What can be served is, before the pair that it uses ends.
+    #expect(delivery.calls == ["file id-2 2 1", "file id-2 2 1", "file id-3 3 2"])
   }
 
   @Test("removed before its turn comes: nothing is delivered to it")

@@ -167,7 +167,8 @@ struct LeakRunTests {
     fail("grant id-3", "stage", "delete", in: bench)
     let adopted = await bench.code(.adopt(OfferedPair(try FakeProvider.pair("id-2"))))
     let events = try await events(bench)
-    #expect(events.contains { $0.event == "rotation.discarded" && $0.details["reason"] == "adopted" }, "\(adopted as Any)")
+    #expect(
+      events.contains { $0.event == "rotation.discarded" && $0.details["reason"] == "adopted" }, "\(adopted as Any)")
     #expect(try await bench.vault.read { try IncidentHistory($0).parts }.first?.owed.contains(2) == true)
     fail(in: bench)
     for _ in 1...3 where try await bench.credential().leak != nil {
@@ -325,9 +326,46 @@ struct LeakRunTests {
     }
     #expect(try await bench.run(Self.leak()) == .settled(active: 2))
     #expect(delivery.calls == ["file id-2 2 1", "file id-2 2 0"])
-    let names = try await events(bench).map(\.event)
-    #expect(
-      try #require(names.lastIndex(of: "delivery.done")) > #require(names.firstIndex(of: "rotation.refused")))
+    let log = try await events(bench)
+    let refused = try #require(log.first { $0.event == "rotation.refused" })
+    let forgotten = try #require(log.first { $0.event == "delivery.failed" && $0.details["reason"] == "overtaken" })
+    let done = try #require(log.last { $0.event == "delivery.done" })
+    // What the other run has begun may go on for some seconds.
+    #expect(refused.time <= forgotten.time && done.time >= now + .seconds(15))
+    #expect(try await bench.credential().undelivered == [])
+  }
+
+  @Test(
+    "delivers again where it overtook a run also if what leaked is still accepted; what dies before that leaves it to the next run"
+  )
+  func deliversAgainUnsettled() async throws {
+    for dies in [false, true] {
+      let (bench, delivery) = try await bench()
+      let name = "rotation/\(try await bench.credential().id)"
+      let now = bench.now.withLock { $0 }
+      _ = try await bench.store.write {
+        try $0.acquireLease(name, holder: "routine", now: now.milliseconds, milliseconds: 300_000) { _ in false }
+      }
+      bench.provider.state.withLock { state in
+        state.meanwhile = { [unowned bench] call in
+          if call == "grant id-1" { bench.provider.state.withLock { _ = $0.refused.remove("id-1") } }
+        }
+      }
+      struct Died: Error {}
+      let times = Counter()
+      delivery.state.withLock { state in state.within = { _ in if times.next() == 2, dies { throw Died() } } }
+      let outcome = try? await bench.run(Self.leak())
+      #expect(delivery.calls.count == 2)
+      if dies {
+        #expect(try await bench.credential().undelivered.map(\.name) == ["file"])
+        _ = try await bench.run(.resume)
+        #expect(delivery.calls.count == 3)
+      } else if case .stillAccepted? = outcome {
+      } else {
+        Issue.record("expected that it is accepted: \(outcome as Any)")
+      }
+      #expect(try await bench.credential().undelivered == [])
+    }
   }
 
   @Test("is told of by what changed the record alone: a member's mere words end no incident, and begin none")

@@ -124,7 +124,9 @@ package struct RotationSchedule: Sendable {
   private func deliveryMoment(of credential: Credential, journal: RotationJournal?, now: Timestamp) -> Timestamp? {
     if let journal {
       let state = journal.machine.state
-      guard state.isFinal || state == .owed, !journal.withholds(credential) else { return nil }
+      guard state.isFinal || [.owed, .deleted, .proving].contains(state), !journal.withholds(credential) else {
+        return nil
+      }
     }
     guard credential.leak != nil else { return credential.nextDelivery }
     // What leaked is kept for whoever lacks its replacement: they are tried as often as its end.

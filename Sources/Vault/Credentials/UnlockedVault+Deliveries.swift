@@ -53,21 +53,37 @@ extension VaultView {
   /// Any member who rotates a credential writes its record. What is run, and where secrets go, on the hosts of others is
   /// not theirs to decide: it is compared with the owner's own log entry before it is used.
   package func requireOwnersDeliveries(of credential: Credential) throws {
-    for delivery in credential.deliveries {
-      let what = "\(delivery.settings.word) \(delivery.name) of \(credential.name)"
-      let entry = try authenticatedEntry(at: delivery.entry)
-      guard entry.event == EventName.deliveryAdded.text, entry.details["credential"] == .string(credential.name),
-        // Bytes: strings that Unicode only composes differently are other paths.
-        entry.details["delivery"]?.canonicalBytes == delivery.settings.json.canonicalBytes
-      else { throw VaultError(.corrupt, "the \(what) is not the one that log entry \(delivery.entry) speaks of") }
-      guard members.contains(where: { $0.name == entry.member && $0.card.role == .owner && $0.entry <= delivery.entry })
-      else {
-        throw VaultError(
-          .notPermitted, "the \(what) was added by \(entry.member), who is no owner now: remove it, and add it again")
-      }
-      // An older record does not bring it back.
-      guard known.membership.bounds.allowsDelivery(delivery.name, of: credential.name, at: delivery.entry) else {
-        throw VaultError(.corrupt, "the \(what) was removed since log entry \(delivery.entry)")
+    for delivery in credential.deliveries { try requireOwners(delivery, of: credential) }
+  }
+
+  /// The same of one of them.
+  package func requireOwners(_ delivery: DeliveryRecord, of credential: Credential) throws {
+    let what = "\(delivery.settings.word) \(delivery.name) of \(credential.name)"
+    let entry = try authenticatedEntry(at: delivery.entry)
+    guard entry.event == EventName.deliveryAdded.text, entry.details["credential"] == .string(credential.name),
+      // Bytes: strings that Unicode only composes differently are other paths.
+      entry.details["delivery"]?.canonicalBytes == delivery.settings.json.canonicalBytes
+    else { throw VaultError(.corrupt, "the \(what) is not the one that log entry \(delivery.entry) speaks of") }
+    guard members.contains(where: { $0.name == entry.member && $0.card.role == .owner && $0.entry <= delivery.entry })
+    else {
+      throw VaultError(
+        .notPermitted, "the \(what) was added by \(entry.member), who is no owner now",
+        hint: "an owner looks at it, and takes it over: `relatch \(delivery.settings.word) remove \(credential.name)"
+          + " \(delivery.name)`, then add it again")
+    }
+    // An older record does not bring it back.
+    guard known.membership.bounds.allowsDelivery(delivery.name, of: credential.name, at: delivery.entry) else {
+      throw VaultError(.corrupt, "the \(what) was removed since log entry \(delivery.entry)")
+    }
+  }
+
+  /// The sinks and hooks that `member` has added and that are still there, as words, by credential and name. Damaged credentials are
+  /// left out.
+  package func deliveries(addedBy member: String) throws -> [String] {
+    try names().compactMap { try? credential($0) }.flatMap { credential in
+      try credential.deliveries.compactMap { delivery in
+        guard try authenticatedEntry(at: delivery.entry).member == member else { return nil }
+        return "the \(delivery.settings.word) \(delivery.name) of \(credential.name)"
       }
     }
   }

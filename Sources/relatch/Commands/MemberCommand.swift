@@ -111,15 +111,21 @@ struct MemberRemoveCommand: AsyncParsableCommand {
 
   func run() async throws {
     let (name, now) = (name, WallClock.now())
-    let withdrawal = try await Places(options).changingMembers { vault, keep in
+    let (withdrawal, left) = try await Places(options).changingMembers { vault, keep in
       guard name != vault.member.name else {
         throw Failure(
           .notPermitted, "\(name) cannot remove themselves: one owner always remains",
           hint: "another owner can: `relatch member list` names them")
       }
-      return try await vault.removeMember(name, now: now, keeping: keep)
+      let left = try await vault.read { try $0.deliveries(addedBy: name) }
+      return (try await vault.removeMember(name, now: now, keeping: keep), left)
     }
-    try Report(options).withdrawal(withdrawal, from: name, of: nil)
+    let report = Report(options)
+    for delivery in left {
+      report.note(
+        "\(delivery) was added by \(name) and gets nothing any more: remove it, and add it again if it is right")
+    }
+    try report.withdrawal(withdrawal, from: name, of: nil)
   }
 }
 

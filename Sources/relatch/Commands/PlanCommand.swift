@@ -99,6 +99,8 @@ struct PlanSubject: Sendable {
   let restoration: VaultRestoration?
   /// The live run that has it.
   let holder: String?
+  /// What is wrong with sinks and hooks that no present owner has added as they are.
+  let strangers: [VaultError]
   let logSize: UInt64
 
   init(_ credential: Credential, in view: VaultView, _ places: Places, logSize: UInt64, now: Timestamp) throws {
@@ -109,6 +111,11 @@ struct PlanSubject: Sendable {
     standing = try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now)
     restoration = try view.restoration(unreconciled: credential)
     holder = try view.runAtWork(on: credential, now: now, isGone: RunHolder.isGone)
+    var strangers: [VaultError] = []
+    for delivery in credential.deliveries {
+      do { try view.requireOwners(delivery, of: credential) } catch let error as VaultError { strangers.append(error) }
+    }
+    self.strangers = strangers
   }
 }
 
@@ -196,7 +203,8 @@ extension LocalCheck {
       RotationFinding(
         "delivery", .obstacle, "\(problem.name) cannot work: \(problem.error)", hint: problem.error.hint)
     }
-    guard obstacles.isEmpty, !deliveries.isEmpty else { return obstacles }
+    let strangers = subject.strangers.map { RotationFinding("delivery", .obstacle, $0.description, hint: $0.hint) }
+    guard obstacles.isEmpty, strangers.isEmpty, !deliveries.isEmpty else { return strangers + obstacles }
     return [RotationFinding("delivery", .ok, "each of \(deliveries.count) sinks and hooks can be delivered to")]
   }
 }
