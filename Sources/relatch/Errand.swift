@@ -22,4 +22,6 @@ struct ErrandResult: Sendable {
   let code: ExitCode
   /// The outcome's word, as `--json` has it; `failed` if there is none.
   let word: String
+  /// What standard output said where it did not take that; nil where it did.
+  var untold: StreamError?
 }

@@ -39,7 +39,7 @@ struct OutputPlace {
   }
 
   /// A result; for people on standard error where standard output has the file itself.
-  func tell(_ report: Report, _ object: JSONValue, _ text: String) throws {
+  func tell(_ report: Report, _ object: JSONValue, _ text: String) throws(StreamError) {
     guard path == nil else { return try report.confirmation(object, text: text) }
     report.note(text)
   }

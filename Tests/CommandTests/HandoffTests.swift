@@ -547,6 +547,21 @@ struct TransferTests {
     try await teams.expectWhole()
   }
 
+  @Test("is rotated there also where nobody can be told that it was imported")
+  func unheard() async throws {
+    let teams = try await TwoTeams()
+    let place = teams.place
+    try await place.add("crm")
+    let old = try await place.org.primary()
+    let file = try await teams.send("crm", ["--transfer"])
+    let open = [Programs.relatch, "handoff", "open", file, "--admin", "admin", "--from", teams.key]
+    let opened = try await place.run(
+      "/bin/sh", ["-c", "exec \"$0\" \"$@\" > /dev/full"] + open + ["-o", teams.path("receipt")],
+      environment: teams.theirs)
+    expectFailure(opened, 74, "cannot write standard output")
+    #expect(try await !place.org.accepts(old))
+  }
+
   @Test("and could not be rotated at once, is exposed there until it is, and loses nothing")
   func rotationFails() async throws {
     let teams = try await TwoTeams()

@@ -158,6 +158,45 @@ struct UnattendedTests {
     }
   }
 
+  @Test("What is done and cannot be told is no failure: no hook and no syslog hears of one, what fell short is told")
+  func untold() async throws {
+    let place = try await Workplace(["--apps", "2"])
+    try await place.add("crm")
+    try await place.add("erp", app: 2)
+    let log = try LocalSyslog(place.folder.appendingPathComponent("log").path)
+    let (told, metrics) = (place.folder.path + "/told", place.folder.path + "/relatch.prom")
+    func add(_ name: String, _ occasion: String, _ lines: String) async throws {
+      let added = try await place.relatch(
+        "hook", "add", name, "--on", occasion, "--name", occasion, "--", "/bin/sh", "-c", lines)
+      #expect(added.code == 0, "\(added.errorText)")
+    }
+    func untold(_ arguments: String) async throws -> Outcome {
+      try await place.run(
+        "/bin/sh", ["-c", "exec \"$0\" \(arguments) > /dev/full", Programs.relatch],
+        environment: ["RELATCH_SYSLOG": log.path, "RELATCH_METRICS": metrics])
+    }
+    try await add("crm", "failed", "cat > '\(told)'")
+    expectFailure(try await untold("rotate crm --json"), 74, "cannot write standard output")
+    #expect(try await place.holdsPrimary("crm"))
+    expectFailure(try await untold("retire crm"), 74, "cannot write standard output")
+    #expect(try await place.org.consumer().slot == nil)
+    expectFailure(try await untold("retire crm"), 74, "cannot write standard output")
+    for options in ["", "--json"] {
+      let both = try await untold("rotate crm erp --replace-previous \(options)")
+      expectFailure(both, 74)
+      #expect(both.errorText.components(separatedBy: "cannot write standard output").count == 2, "\(both.errorText)")
+      #expect(options == "--json" || !both.errorText.contains("failed"), "\(both.errorText)")
+    }
+    #expect(!FileManager.default.fileExists(atPath: told))
+    #expect(log.messages().map { $0.contains(#"event="failed""#) ? "failed" : "" } == ["", "", "", "", "", ""])
+
+    try await add("erp", "promoted", "exit 1")
+    let undelivered = try await untold("rotate erp --replace-previous --json")
+    expectFailure(undelivered, 11, "has not arrived everywhere: promoted: it exited with 1")
+    #expect(try String(contentsOfFile: metrics, encoding: .utf8).contains("\nrelatch_run_exit_code 11\n"))
+    #expect(log.messages().allSatisfy { $0.contains(#"event="undelivered""#) })
+  }
+
   @Test("What a hook said goes to whoever runs the command, and not to syslog nor to another hook")
   func words() async throws {
     let place = try await Workplace()

@@ -90,12 +90,17 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     let object = members
     // Whoever was asked has it before them.
     let isShown = source.from == nil && StandardStream.output.isTerminal
-    try place.tell(
-      report, .object(object),
-      (isShown ? "" : handoff.description(with: credential.settings) + "\n")
-        + "imported   as \(credential.name), version 1 is active")
+    // The sender knows what was transferred until it is rotated, whoever hears of that.
+    var untold: StreamError?
+    do {
+      try place.tell(
+        report, .object(object),
+        (isShown ? "" : handoff.description(with: credential.settings) + "\n")
+          + "imported   as \(credential.name), version 1 is active")
+    } catch { untold = error }
     report.note("send the receipt to \(handoff.sender.name): nothing in it is secret")
-    if handoff.isTransfer { try await takeOver(name, in: vault, report) }
+    if handoff.isTransfer, let further = try await takeOver(name, in: vault, report) { untold = further }
+    if let untold { throw untold }
   }
 
   /// The sender's settings, with what is said here in their place.
@@ -140,12 +145,13 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     return "self"
   }
 
-  /// The sender knows the pair: another one takes its place, and then it is cut off.
-  private func takeOver(_ name: String, in vault: UnlockedVault, _ report: Report) async throws {
+  /// The sender knows the pair: another one takes its place, and then it is cut off. Returns what standard output said where it did not
+  /// take what came of that.
+  private func takeOver(_ name: String, in vault: UnlockedVault, _ report: Report) async throws -> StreamError? {
     let composition = RotationComposition(vault: vault, in: try Places(options))
     let goals =
       [Errand(name: name, goal: .rotate, isFollowed: !withGrace)] + (withGrace ? [] : Errand.each([name], .retire))
-    do { try await composition.runInOrder(goals, report: report) } catch {
+    do { return try await composition.runInOrder(goals, report: report) } catch {
       // Whoever opens the handoff again is told that it was opened.
       Diagnostics.standard.warning(
         "\(name) is imported: `relatch rotate \(name)` and then `relatch retire \(name)` go on, not another `handoff open`"

@@ -18,6 +18,8 @@ struct Failure: AdvisingError {
   /// The same with a hook's last words, masked: only for whoever runs the command.
   let quoting: String
   let hint: String
+  /// Whether nothing failed but telling what was done.
+  private(set) var isOfTelling = false
   var description: String { message }
 
   /// `quoting` is `message` if nothing else is said.
@@ -70,6 +72,7 @@ struct Failure: AdvisingError {
     case let error as StreamError:
       self.init(
         error.exitCode, error.description, hint: "give the result room to go; `relatch log list` says what was done")
+      isOfTelling = true
     case let error as SodiumError: self.init(.internalError, error.description, hint: Self.reportHint)
     case _ where isUsage:
       self = MistakenArguments(Array(ProcessArguments.all.dropFirst())).failure(

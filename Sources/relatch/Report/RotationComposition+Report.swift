@@ -6,7 +6,8 @@ import Transport
 import Vault
 
 extension RotationComposition {
-  /// Runs each errand, at most `jobs` at once. One failure harms no other; the code of a single one is its own, of many 13.
+  /// Runs each errand, at most `jobs` at once. One failure harms no other; the code of a single one is its own, of many 13. Where none
+  /// failed and standard output did not take what came of one, it is 74.
   func runEach(_ errands: [Errand], jobs: Int = 1, report: Report) async throws {
     try await runEach([errands], jobs: jobs, report: report)
   }
@@ -23,19 +24,26 @@ extension RotationComposition {
     }
     report.bar?.end()
     await transport.shutdown()
-    if errands.count > 1 { try report.summary(results) }
+    let untold = report.refusal { () throws(StreamError) in if errands.count > 1 { try report.summary(results) } }
+    let refusal = results.compactMap(\.untold).first ?? untold
+    if let refusal { report.failure(Failure(refusal)) }
     let failed = results.filter { $0.code != .done }
-    guard let first = failed.first else { return }
-    throw Status(code: errands.count == 1 ? first.code : .someFailed)
+    if let first = failed.first { throw Status(code: errands.count == 1 ? first.code : .someFailed) }
+    if let refusal { throw Status(code: refusal.exitCode) }
   }
 
   /// Runs errands of one credential, each when the one before is done; ends with the first that is not.
-  func runInOrder(_ errands: [Errand], report: Report) async throws {
+  ///
+  /// Returns what standard output said where it did not take what came of one.
+  func runInOrder(_ errands: [Errand], report: Report) async throws -> StreamError? {
     InterruptionNote.install()
-    var code = ExitCode.done
-    for errand in errands where code == .done { code = await run(errand, report: report).code }
+    var results: [ErrandResult] = []
+    for errand in errands where results.allSatisfy({ $0.code == .done }) {
+      results.append(await run(errand, report: report))
+    }
     await transport.shutdown()
-    if code != .done { throw Status(code: code) }
+    if let code = results.last?.code, code != .done { throw Status(code: code) }
+    return results.compactMap(\.untold).first
   }
 
   private func results(of errands: [Errand], jobs: Int, report: Report) async -> [ErrandResult] {
@@ -67,12 +75,15 @@ extension RotationComposition {
     let name = errand.name
     do {
       let outcome = try await run(errand, reporting: report)
-      try report.outcome(outcome, of: name, isFollowed: errand.isFollowed)
+      // What was done is done, whether or not anybody can be told of it.
+      let untold = report.refusal { () throws(StreamError) in
+        try report.outcome(outcome, of: name, isFollowed: errand.isFollowed)
+      }
       if let shortfall = outcome.shortfall(of: name, for: errand.goal) {
         report.failure(shortfall, of: name)
         await tellHooks(of: name, shortfall)
       }
-      return ErrandResult(name: name, code: outcome.exitCode, word: outcome.word)
+      return ErrandResult(name: name, code: outcome.exitCode, word: outcome.word, untold: untold)
     } catch let error as RotationError where errand.goal == .scheduled && [.held, .notDue].contains(error.code) {
       // Another run has it, or had it a moment ago.
       return ErrandResult(name: name, code: .done, word: "not-due")
@@ -81,8 +92,8 @@ extension RotationComposition {
       await attempt(errand.found, report)
       // Nothing to do is no failure.
       if let error = error as? RotationError, let word = error.code.nothingToDo(for: errand.goal) {
-        try? report.outcome(word, error, of: name)
-        return ErrandResult(name: name, code: .done, word: word)
+        let untold = report.refusal { () throws(StreamError) in try report.outcome(word, error, of: name) }
+        return ErrandResult(name: name, code: .done, word: word, untold: untold)
       }
       let failure = await lead(out: overtaken(by: error, name) ?? Failure(error).naming(name), of: errand)
       report.failure(failure, of: name)
@@ -226,6 +237,12 @@ extension RotationOutcome {
 }
 
 extension Report {
+  /// What standard output said where it did not take what `body` writes; nil where it took all.
+  fileprivate func refusal(_ body: () throws(StreamError) -> Void) -> StreamError? {
+    do { try body() } catch { return error }
+    return nil
+  }
+
   /// `isFollowed` says that what this run leaves alone is dealt with by the next one at once.
   func outcome(_ outcome: RotationOutcome, of name: String, isFollowed: Bool = false) throws(StreamError) {
     var members: [String: JSONValue] = [

@@ -70,6 +70,8 @@ final class SyslogSink: Sendable {
 
   /// `credential` is nil for a failure of the whole run.
   func failure(_ failure: Failure, of credential: String?) {
+    // What was done was told here as its outcome.
+    guard !failure.isOfTelling else { return }
     let severity: Severity
     switch failure.code {
     // What fell short of an outcome was told as that outcome.
