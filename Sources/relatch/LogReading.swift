@@ -16,6 +16,24 @@ extension Places {
   ) async throws -> LockedVault {
     let locked = try await openLocked()
     if !names.isEmpty { try await locked.read { try $0.requireSpokenOf(names) } }
+    return try await noteLook(at: what, fields, in: locked)
+  }
+
+  /// What `find` finds in the vault for a look at what has `name`: looked up first, so that what is no name of anything does not go
+  /// into the log, and handed over when the entry is durable, as by `openLooking`. Throws what `find` throws.
+  func look<Found: Sendable>(
+    at what: String, about name: String?, _ find: @Sendable (VaultView) throws -> Found
+  ) async throws -> Found {
+    let locked = try await openLocked()
+    let found = try await locked.read { try find($0) }
+    _ = try await noteLook(at: what, name.map { ["about": .string($0)] } ?? [:], in: locked)
+    return found
+  }
+
+  /// Writes the entry that somebody looked, and returns the vault to look at: `locked`, or the same with the entry.
+  private func noteLook(
+    at what: String, _ fields: [String: JSONValue], in locked: LockedVault
+  ) async throws -> LockedVault {
     guard VaultFolder.isWritable(self), let identity = try (try? identityFile)?.openWithoutAsking(),
       let vault = try? await unlock(locked, by: identity)
     else { return locked }

@@ -63,6 +63,25 @@ struct LogReadTests {
     expectFailure(try await place.relatch("log", "list", "--last", "0"), 64, "--last")
   }
 
+  @Test("has no word in it that is no name of anything: it may be a secret, pasted in the wrong place")
+  func strange() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let before = try await place.relatch("log", "list", "--json", environment: Workplace.outsider).output
+    for word in ["7D0781A5C1F3", String(repeating: "x", count: 100_000)] {
+      for arguments in [["incident"], ["log", "exposure", "--member"], ["log", "export", "--credential"]] {
+        expectFailure(try await place.run(Programs.relatch, arguments + [word]), 66)
+      }
+    }
+    #expect(try await place.relatch("log", "list", "--json", environment: Workplace.outsider).output == before)
+    // What is a name is there, before anything of it is shown.
+    #expect(try await place.relatch("revoke", "crm", "--reason", "x").code == 0)
+    let report = try #require(try await place.relatch("incident", "crm", "--json").objects().first)
+    #expect(try await place.relatch("incident", #require(report["incident"] as? String)).code == 0)
+    #expect(try await Self.looks(place).map { $0["about"] as? String } == ["crm", report["incident"] as? String])
+    #expect(try await place.logIsWhole())
+  }
+
   @Test("does not fill it: the same look again, with nothing in between, is the same look")
   func again() async throws {
     let place = try await Workplace()

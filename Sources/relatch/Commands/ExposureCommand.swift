@@ -31,8 +31,9 @@ struct LogExposureCommand: AsyncParsableCommand {
   func run() async throws {
     let report = Report(options)
     let (member, moment) = (member, try since.map { try Timestamp.said($0, for: "--since", now: WallClock.now()) })
-    let vault = try await Places(options).openLooking(at: "exposure", ["about": .string(member)])
-    let found = try await vault.read { try $0.exposures(to: member, since: moment) }
+    let found = try await Places(options).look(at: "exposure", about: member) {
+      try $0.exposures(to: member, since: moment)
+    }
     if plan {
       for exposure in found where exposure.isToBeRotated {
         try report.result(exposure.object(of: member), text: exposure.credential)

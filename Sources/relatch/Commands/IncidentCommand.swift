@@ -32,8 +32,8 @@ struct IncidentCommand: AsyncParsableCommand {
   func run() async throws {
     let now = WallClock.now()
     let place = try OutputPlace(output, nil, verb: "incident NAME -o FILE")
-    let vault = try await Places(options).openLooking(at: "incident", name.map { ["about": .string($0)] } ?? [:])
-    let found = try await vault.read { view in
+    let name = name
+    let found = try await Places(options).look(at: "incident", about: name) { view in
       let parts = try IncidentHistory(view).parts
       guard let name else { return Found(.all(parts), disagreeing: try view.disagreements(with: parts)) }
       // What was reported again after its end has the name of its first incident.
