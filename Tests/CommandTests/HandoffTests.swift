@@ -285,9 +285,7 @@ struct HandoffTests {
     try await teams.expectWhole()
   }
 
-  @Test(
-    "is imported only if its sender's key was given or confirmed: 64 without a terminal, 77 for anything but yes",
-    .enabled(if: Programs.python != nil, "python3 is not installed"))
+  @Test("is imported only if its sender's key was given or confirmed: 64 without a terminal, 77 for anything but yes")
   func senderConfirmed() async throws {
     let teams = try await TwoTeams()
     let place = teams.place
@@ -297,13 +295,18 @@ struct HandoffTests {
     let blind = try await place.run(Programs.relatch, open, environment: teams.theirs)
     expectFailure(blind, 64, "who sent it was not confirmed")
     #expect(blind.errorText.contains("--show") && blind.errorText.contains("--from"))
-    let program = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
-    for (answer, code) in [("\n", 77), ("n\n", 77), ("yes please\n", 77), ("y\n", 0)] as [(String, Int32)] {
-      let run = try await place.run(
-        try #require(Programs.python), ["-c", program, Programs.relatch] + open, stdin: answer,
-        environment: teams.theirs)
-      #expect(run.code == code, "\(answer): \(run.outputText)\(run.errorText)")
-      #expect(run.outputText.contains(teams.key) && run.outputText.contains("[y/N]"))
+    for (answer, code) in [("", 77), ("n", 77), ("yes please", 77), ("y", 0)] as [(String, Int32)] {
+      let terminal = try PseudoTerminal()
+      // Pasted with the command, and no answer to what was not asked yet.
+      terminal.type("y\ny\n")
+      let run = Conversation(
+        running: try Running(
+          Programs.relatch, open, stdin: nil, environment: place.environment(teams.theirs), in: place.folder,
+          terminal: terminal.path), terminal: terminal)
+      try run.answer("[y/N]", answer)
+      let outcome = try await run.end()
+      #expect(outcome.code == code, "\(answer): \(run.shown)\(outcome.errorText)")
+      #expect(run.shown.contains(teams.key))
       #expect(try await teams.events(teams.theirs) == (code == 0 ? ["handoff.opened"] : []))
     }
   }

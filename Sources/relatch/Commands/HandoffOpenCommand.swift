@@ -72,7 +72,7 @@ struct HandoffOpenCommand: AsyncParsableCommand {
         hint: "name a file for the receipt: `relatch handoff open FILE -o RECEIPT`")
     }
     let name = name ?? handoff.credential
-    if source.from == nil { try confirmSender(of: handoff, as: name, settings) }
+    if source.from == nil { try await confirmSender(of: handoff, as: name, settings) }
     let (credential, receipt) = try await vault.importHandoff(
       opened, as: name, settings: settings, admin: admin == "self" ? name : admin, now: WallClock.now())
     do { try place.write(receipt) } catch {
@@ -116,22 +116,27 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     return settings.merging(chosen) { $1 }.filter { !$0.value.isEmpty }
   }
 
-  /// Asks whether the sender is the one expected: anybody can seal a pair of theirs to a card, under any name.
-  private func confirmSender(of handoff: Handoff, as name: String, _ settings: [String: String]) throws {
-    guard source.file != "-", isatty(STDIN_FILENO) == 1, StandardStream.error.isTerminal else {
-      throw Failure(
-        .usage, "who sent it was not confirmed: it says \(handoff.sender.name), and anybody can say so",
-        hint:
-          "`relatch handoff open FILE --show` tells the signing key; compare it with the sender's own, then --from KEY")
+  /// Asks whether the sender is the one expected: anybody can seal a pair of theirs to a card, under any name. What was typed before
+  /// the question is no answer: it may have been pasted with the command, out of the mail that brought the file.
+  private func confirmSender(of handoff: Handoff, as name: String, _ settings: [String: String]) async throws {
+    guard source.file != "-", isatty(STDIN_FILENO) == 1 else { throw unconfirmed(handoff) }
+    var lines = handoff.description.split(separator: "\n").map(String.init)
+    if settings != handoff.settings { lines.append("here       \(handoff.provider)  \(Handoff.text(settings))") }
+    lines.append("import it as \(name) only if \(handoff.sender.name) has told you this signing key themselves")
+    let isConfirmed: Bool
+    do { isConfirmed = try await TerminalOperator.shared.agrees(lines, "Import it as \(name)?") } catch {
+      throw unconfirmed(handoff)
     }
-    try StandardStream.error.write(
-      handoff.description
-        + (settings == handoff.settings ? "" : "\nhere       \(handoff.provider)  \(Handoff.text(settings))")
-        + "\nrelatch: import it as \(name)? Only if \(handoff.sender.name) has told you this signing key themselves [y/N] "
-    )
-    guard let answer = readLine()?.lowercased(), ["y", "yes"].contains(answer) else {
+    guard isConfirmed else {
       throw Failure(.notPermitted, "not confirmed: nothing was imported", hint: "compare the signing key, then say y")
     }
+  }
+
+  private func unconfirmed(_ handoff: Handoff) -> Failure {
+    Failure(
+      .usage, "who sent it was not confirmed: it says \(handoff.sender.name), and anybody can say so",
+      hint:
+        "`relatch handoff open FILE --show` tells the signing key; compare it with the sender's own, then --from KEY")
   }
 
   private func admin(of handoff: Handoff) throws -> String {
