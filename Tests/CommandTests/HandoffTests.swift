@@ -550,6 +550,32 @@ struct TransferTests {
     try await teams.expectWhole()
   }
 
+  @Test("and whose rotation there is interrupted, is told how that goes on: not by the same command again")
+  func interrupted() async throws {
+    let teams = try await TwoTeams()
+    let place = teams.place
+    try await place.add("crm")
+    let old = try await place.org.primary()
+    let file = try await teams.send("crm", ["--transfer"])
+    try await place.org.fault("slow", "POST", "*/staged", ["seconds": 60])
+    let open = ["handoff", "open", file, "--admin", "admin", "--as", "theirs", "--from", teams.key]
+    let running = try place.start(arguments: open + ["-o", teams.path("receipt")], environment: teams.theirs)
+    try await running.wait("the rotation to have asked") { _, errors in errors.contains("asking for a new pair") }
+    running.send(SIGINT)
+    let ended = try await running.outcome()
+    #expect(ended.code == -SIGINT && !ended.errorText.contains("same command"), "\(ended.errorText)")
+    for words in ["`relatch rotate NAME` goes on", "`relatch retire NAME` ends"] {
+      #expect(ended.errorText.contains(words), "\(ended.errorText)")
+    }
+    let again = try await place.run(Programs.relatch, open + ["-o", teams.path("other")], environment: teams.theirs)
+    expectFailure(again, 77, "was opened in this vault")
+    #expect(again.errorText.contains("`relatch rotate theirs`") && again.errorText.contains("`relatch retire theirs`"))
+    try await place.org.clearFaults()
+    #expect(try await teams.theirs("rotate", "theirs").code == 0)
+    #expect(try await teams.theirs("retire", "theirs").code == 0)
+    #expect(try await !place.org.accepts(old))
+  }
+
   @Test("is rotated there also where nobody can be told that it was imported")
   func unheard() async throws {
     let teams = try await TwoTeams()

@@ -65,6 +65,9 @@ extension [LogEntry] {
     throw HandoffError(
       .replayed,
       "the handoff was opened in this vault at \(opened.time), as \(Name.printable(name)), by \(opened.member)",
-      hint: "nothing was imported again; `relatch handoff receipt FILE` gives its receipt again")
+      hint: "nothing was imported again; `relatch handoff receipt FILE` gives its receipt again"
+        + (opened.details["transfer"] == true
+          ? "; if its rotation was cut off: `relatch rotate \(name)`, then `relatch retire \(name)` ends the sender's pair"
+          : ""))
   }
 }

@@ -32,11 +32,11 @@ extension RotationComposition {
     if let refusal { throw Status(code: refusal.exitCode) }
   }
 
-  /// Runs errands of one credential, each when the one before is done; ends with the first that is not.
+  /// Runs errands of one credential that was imported, each when the one before is done; ends with the first that is not.
   ///
   /// Returns what standard output said where it did not take what came of one.
   func runInOrder(_ errands: [Errand], report: Report) async throws -> StreamError? {
-    InterruptionNote.install()
+    InterruptionNote.installForImported()
     var results: [ErrandResult] = []
     for errand in errands where results.allSatisfy({ $0.code == .done }) {
       results.append(await run(errand, report: report))
