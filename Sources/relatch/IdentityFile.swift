@@ -137,30 +137,35 @@ struct IdentityFile {
   /// Seals the identity with a new passphrase, or with none. What is there stays until the new file is durable, and is then
   /// overwritten. Through a symbolic link the file itself is replaced: beside a new file in place of the link, the old one
   /// would go on telling the key.
-  func protect(isProtected: Bool, named name: String? = nil) throws -> Identity {
+  ///
+  /// Returns its card, by `card`; where that throws nothing is changed.
+  func protect(
+    isProtected: Bool, named name: String? = nil, telling card: (Identity) throws -> String
+  ) throws -> String {
     if let name { try Name.check(name, "member name") }
     let file = try read()
     let what = "the identity \(path)"
     guard isProtected, try AgeFile.kind(of: file.bytes) == .passphrase else {
       let new = try openAge(file).named(name)
+      let told = try card(new.identity)
       let content = try content(new, isProtected: isProtected, what)
-      return try replace(file, by: content, new)
+      try replace(file, by: content)
+      return told
     }
     // All is asked for before the first is tried, which takes a second: what is typed meanwhile would be shown, and then dropped.
     let old = try passphrase.unlocking(what)
     let next = try passphrase.protecting(what)
     let new = try openAge(file, by: old).named(name)
+    let told = try card(new.identity)
     let content = try sealed(new, by: next)
-    return try replace(file, by: content, new)
+    try replace(file, by: content)
+    return told
   }
 
-  /// Puts `content`, which is `new`, in the place of `file`, and ends what `unlock` began.
-  private func replace(
-    _ file: borrowing SecretBytes, by content: borrowing SecretBytes, _ new: Content
-  ) throws -> Identity {
+  /// Puts `content` in the place of `file`, and ends what `unlock` began.
+  private func replace(_ file: borrowing SecretBytes, by content: borrowing SecretBytes) throws {
     try PrivateFile.replace(PrivateFile.resolved(path), content.bytes, isDurable: true, wipesOld: true)
     _ = try? SessionKeyring().end(Self.keyringName(of: file))
-    return try new.identity
   }
 
   // MARK: - Unlocked for a time

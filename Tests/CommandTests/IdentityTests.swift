@@ -57,6 +57,26 @@ struct IdentityTests {
     #expect(try await name()?.contains("@") == true)
   }
 
+  @Test("is not made, nor changed, where its card could have no name: the hint says how it gets one")
+  func nameless() async throws {
+    let place = try await Workplace()
+    let user = ["LOGNAME": #"DOM\user"#]
+    let (own, new) = (try Data(contentsOf: place.identity), place.folder.path + "/new")
+    let made = try await place.relatch("identity", "new", "--no-passphrase", "--identity", new, environment: user)
+    let shown = try await place.relatch("identity", "show", environment: user)
+    let protected = try await run(place, ["identity", "protect"], ["a long passphrase"], environment: user)
+    for outcome in [made, shown, protected] {
+      expectFailure(outcome, 64, #"DOM\\user@"#)
+      #expect(outcome.errorText.contains("hint: --name NAME"), "\(outcome.errorText)")
+    }
+    #expect(!FileManager.default.fileExists(atPath: new))
+    #expect(try Data(contentsOf: place.identity) == own)
+    let named = try await place.relatch(
+      "identity", "new", "--no-passphrase", "--name", "bo", "--identity", new, environment: user)
+    #expect(named.code == 0, "\(named.errorText)")
+    #expect(try await place.relatch("identity", "show", "--identity", new, environment: user).output == named.output)
+  }
+
   @Test("gets a passphrase, another, and none again; it stays the same, and a wrong passphrase opens nothing")
   func passphrase() async throws {
     let place = try await Workplace()

@@ -22,8 +22,20 @@ struct CardName: ParsableArguments {
   @Option(help: ArgumentHelp("The name on the card; else the one it was made with, or USER@HOST.", valueName: "name"))
   var name: String?
 
+  /// Throws `usage` where neither what was given nor the identity nor this machine has a name for it.
   func card(of identity: Identity) throws -> String {
-    try identity.publicCard(named: name ?? identity.name ?? Self.here).canonicalText
+    let name = name ?? identity.name ?? Self.here
+    try Self.check(name)
+    return try identity.publicCard(named: name).canonicalText
+  }
+
+  /// Throws `usage` if the card of a new identity would have no name.
+  func requireName() throws { try Self.check(name ?? Self.here) }
+
+  private static func check(_ name: String) throws {
+    do { try Name.check(name, "member name") } catch {
+      throw Failure(.usage, error.description, hint: "--name NAME says what it is called on its cards")
+    }
   }
 
   private static var here: String {
@@ -47,6 +59,7 @@ struct IdentityNewCommand: AsyncParsableCommand {
   var noPassphrase = false
 
   func run() async throws {
+    try card.requireName()
     let identity = try Places(options).identityFile.create(isProtected: !noPassphrase, named: card.name)
     try Report(options).text(card.card(of: identity))
   }
@@ -77,10 +90,10 @@ struct IdentityProtectCommand: AsyncParsableCommand {
 
   func run() async throws {
     let places = try Places(options)
-    let identity = try places.identityFile.protect(isProtected: !noPassphrase, named: card.name)
-    let card = try card.card(of: identity)
+    let told = try places.identityFile.protect(
+      isProtected: !noPassphrase, named: card.name, telling: { try card.card(of: $0) })
     let report = Report(options)
-    if options.json || !options.quiet { try report.text(card) }
+    if options.json || !options.quiet { try report.text(told) }
     let path = Name.printable(try places.identity)
     report.note(noPassphrase ? "\(path) has no passphrase now" : "\(path) opens with the new passphrase alone")
   }
