@@ -10,7 +10,9 @@ enum Main {
   }
 
   private static func run() async throws {
-    if let command = Relatch.plainCommand(ProcessArguments.all.dropFirst()) { return try await command.run() }
+    let arguments = ProcessArguments.all.dropFirst()
+    if let command = Relatch.plainCommand(arguments) { return try await command.run() }
+    if arguments.first == "--version" { return try StandardStream.output.write(Relatch.version + "\n") }
     var command = try Relatch.parseAsRoot()
     if var command = command as? any AsyncParsableCommand {
       try await command.run()
@@ -44,14 +46,11 @@ enum Main {
     } catch {
       let status = Relatch.exitCode(for: error)
       var met = error
-      // Help and version are results that the parser throws; help is also what it answers to what it does not know.
+      // Help is a result that the parser throws; it is also what it answers to what it does not know.
       if status == .success {
         do {
           let text = Relatch.fullMessage(for: error)
-          let arguments = MistakenArguments(Array(ProcessArguments.all.dropFirst()))
-          if let unknown = arguments.unknownVerb ?? (text == Relatch.version ? arguments.versionOfVerb : nil) {
-            throw unknown
-          }
+          if let unknown = MistakenArguments(Array(ProcessArguments.all.dropFirst())).unknownVerb { throw unknown }
           try StandardStream.output.write(text + "\n")
           return .done
         } catch { met = error }

@@ -45,8 +45,8 @@ struct MistakenArguments {
       hint: meant + (verbs.isEmpty ? help : "it has \(known.joined(separator: ", "))"))
   }
 
-  /// The failure of `--version` after a verb, where somebody may mean a pair's: nil if there is no verb.
-  var versionOfVerb: Failure? {
+  /// The failure of `--version` after a verb, where somebody may mean a pair's; nil if there is no verb.
+  private var versionOfVerb: Failure? {
     guard !verbs.isEmpty else { return nil }
     let verb = (["relatch"] + verbs).joined(separator: " ")
     return Failure(
@@ -56,6 +56,7 @@ struct MistakenArguments {
   /// The failure that the parser's `message` tells, with what it does not know of this program; else `hint` says what to do.
   func failure(_ message: String, hint: String) -> Failure {
     if let unknownVerb { return unknownVerb }
+    if message.hasPrefix("Unknown option '--version'"), let versionOfVerb { return versionOfVerb }
     if verbs.isEmpty, let first = rest.first, first.hasPrefix("-") {
       return Failure(
         .usage, Self.withoutFarGuess(message),

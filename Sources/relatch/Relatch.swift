@@ -8,6 +8,11 @@ struct Relatch: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "relatch",
     abstract: "Keep, rotate and prove OAuth client credentials.",
+    // A version of the parser's would be listed with each verb, which refuses it.
+    usage: """
+      relatch <subcommand>
+      relatch --version
+      """,
     discussion: """
       A new pair is staged at the provider, saved, proved with a real token grant, and only then promoted; the old pair \
       stays a debt until the provider is seen to refuse it. Every access and every step is in a log that others can verify.
@@ -22,7 +27,6 @@ struct Relatch: AsyncParsableCommand {
         75 held back, try later             77 not permitted, or cannot unlock
         78 configuration
       """,
-    version: version,
     groupedSubcommands: [
       CommandGroup(
         name: "Credential",

@@ -8,7 +8,7 @@ struct WrongThingsTests {
     let place = try await Workplace(addsAdmin: false)
     for arguments in [
       ["read", "crm", "--field", "client_secret", "--version", "3"], ["rotate", "--all", "--version"],
-      ["log", "list", "--version"],
+      ["log", "list", "--version"], ["log", "--version"], ["status", "crm", "--version=3"],
     ] {
       let outcome = try await place.run(Programs.relatch, arguments)
       expectFailure(outcome, 64, "has no option --version")

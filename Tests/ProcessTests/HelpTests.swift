@@ -40,6 +40,23 @@ struct HelpTests {
   }
 }
 
+@Suite("What is offered")
+struct OfferTests {
+  @Test("is what is taken: --version is the program's alone, and no verb lists it")
+  func version() throws {
+    var left: [any ParsableCommand.Type] = [Relatch.self]
+    while let command = left.popLast() {
+      left += command.configuration.subcommands
+      let help = Relatch.helpMessage(for: command, columns: 80)
+      #expect(help.contains("--version") == (command == Relatch.self), "\(help)")
+    }
+    for shell in [CompletionShell.zsh, .fish] {
+      #expect(!Relatch.completionScript(for: shell).contains("Show the version"), "\(shell)")
+    }
+    #expect(!Relatch.completionScript(for: .bash).contains("--version"))
+  }
+}
+
 @Suite("A command line that is not understood")
 struct MistakenArgumentsTests {
   @Test(
