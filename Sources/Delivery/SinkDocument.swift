@@ -10,7 +10,7 @@ package enum SinkDocument {
 
   /// The content of a file for `pair`, version `version` of `credential`.
   ///
-  /// Throws `DeliveryError.unusable` if the template cannot be read or has a placeholder that is none.
+  /// Throws `DeliveryError.unusable` if the template cannot be read, has a placeholder that is none, or none of the pair.
   package static func make(
     _ pair: Pair, _ format: FileSettings.Format, credential: String, version: UInt64
   ) throws -> SecretBytes {
@@ -110,6 +110,14 @@ struct Template {
   enum Part {
     case text(Range<Int>)
     case placeholder(Placeholder)
+
+    /// Whether the pair comes here, or half of it.
+    var isOfPair: Bool {
+      switch self {
+      case .placeholder(.clientID), .placeholder(.clientSecret): true
+      case .placeholder(.name), .placeholder(.version), .text: false
+      }
+    }
   }
 
   let bytes: SharedSecret
@@ -138,6 +146,10 @@ struct Template {
     guard let parts else {
       let known = Placeholder.allCases.map { "{{\($0.rawValue)}}" }.joined(separator: ", ")
       throw Self.refusal(path, "has at byte \(offender) a placeholder that is none of \(known)")
+    }
+    // What was made of a template has none: as a template it would bring the old pair for ever, and nobody would notice.
+    guard parts.contains(where: \.isOfPair) else {
+      throw Self.refusal(path, "has neither {{client_id}} nor {{client_secret}}")
     }
     self.bytes = SharedSecret(bytes)
     self.parts = parts

@@ -15,13 +15,16 @@ enum Paths {
     return String(cString: folder) + "/" + path
   }
 
-  /// Which file the absolute `path` is, however it is spelt: that of its name in the folder that is there now; where there is none, by
-  /// the words alone.
+  /// Which file the absolute `path` is, however it is spelt: what it leads to, by its name in the folder that is there now; where
+  /// there is none, by the words alone.
   static func place(of path: String) -> String {
     var parts: [Substring] = []
     for part in path.split(separator: "/") where part != "." {
       if part == "..", !parts.isEmpty { parts.removeLast() } else if part != ".." { parts.append(part) }
     }
+    let target = realpath(path, nil)
+    defer { free(target) }
+    let path = target.flatMap { String(validatingCString: $0) } ?? path
     guard let slash = path.lastIndex(of: "/") else { return path }
     var folder = stat()
     guard stat(String(path[...slash]), &folder) == 0 else { return "/" + parts.joined(separator: "/") }

@@ -55,6 +55,43 @@ struct DeliveryTests {
     #expect(try await place.relatch("sink", "add", "erp", folder + "/pair.json", "--name", "now").code == 0)
   }
 
+  @Test("No file is a sink's and a template: the pair would be written over what it is put into")
+  func templateInPlace() async throws {
+    let place = try await Workplace(["--apps", "2"])
+    try await place.add("crm")
+    try await place.add("erp", app: 2)
+    let folder = try outside(place)
+    let text = Data("id={{client_id}}\nsecret={{client_secret}}\n".utf8)
+    for name in ["app.conf", "template"] { try text.write(to: URL(fileURLWithPath: "\(folder)/\(name)")) }
+    try FileManager.default.createSymbolicLink(atPath: folder + "/link", withDestinationPath: "app.conf")
+    for template in ["app.conf", "./app.conf", "../outside/app.conf", "link"] {
+      let own = try await place.relatch(
+        "sink", "add", "crm", folder + "/app.conf", "--template", "\(folder)/\(template)")
+      expectFailure(own, 64, "is its own template")
+    }
+    let made = ["sink", "add", "crm", folder + "/made", "--template", folder + "/template"]
+    #expect(try await place.run(Programs.relatch, made).code == 0)
+    expectFailure(
+      try await place.relatch("sink", "add", "erp", folder + "/template"), 64,
+      "is the template of the sink made of crm")
+    expectFailure(
+      try await place.relatch("sink", "add", "erp", folder + "/other", "--template", folder + "/made"), 64,
+      "is the file of the sink made of crm")
+    #expect(
+      try await place.relatch("sink", "add", "erp", folder + "/other", "--template", folder + "/template").code == 0)
+    #expect(try await place.relatch("deliver", "crm", "erp").code == 0)
+
+    // What has no place for a pair is not delivered instead of it.
+    let old = try await place.org.primary()
+    try FileManager.default.removeItem(atPath: folder + "/template")
+    try FileManager.default.copyItem(atPath: folder + "/made", toPath: folder + "/template")
+    let planned = try await place.relatch("plan", "--offline", "crm")
+    #expect(planned.outputText.contains("neither {{client_id}} nor {{client_secret}}"), "\(planned.outputText)")
+    expectFailure(try await place.relatch("rotate", "crm"), 78, "the sink made cannot work")
+    #expect(try await place.org.consumer().slot == nil)
+    #expect(try await place.org.primary() == old)
+  }
+
   @Test("A file that is gone or was changed is told by doctor and plan, and written again")
   func drift() async throws {
     let place = try await Workplace()

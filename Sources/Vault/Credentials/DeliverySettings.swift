@@ -80,6 +80,12 @@ package struct FileSettings: Hashable, Sendable {
   /// What its owner and group may; nobody else may anything.
   package let mode: UInt32
 
+  /// What it is made from, if that is a file.
+  package var template: String? {
+    guard case .template(let path) = format else { return nil }
+    return path
+  }
+
   package init(path: String, format: Format, mode: UInt32 = 0o600) {
     self.path = path
     self.format = format

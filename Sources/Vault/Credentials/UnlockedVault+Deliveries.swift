@@ -5,7 +5,7 @@ import Storage
 // Who may say where a pair goes, and what is run on the way: owners, and nobody else.
 extension UnlockedVault {
   /// Adds a sink or hook to a credential. Throws `notPermitted` unless the member is an owner, `alreadyExists`, also where a sink of
-  /// any credential has the file, `invalidInput`. `place` says of a path which file that is: paths of one file have one place.
+  /// any credential has the file or its template, or is made from it, `invalidInput`, also where the file is its own template. `place` says of a path which file that is: paths of one file have one place.
   package func addDelivery(
     _ settings: DeliverySettings, to name: String, now: Timestamp,
     place: @escaping @Sendable (_ path: String) -> String = { $0 }
@@ -13,7 +13,7 @@ extension UnlockedVault {
     try await change(now: now) { change in
       var credential = try change.view.credential(name)
       try credential.addDelivery(settings, entry: change.nextIndex)
-      if case .file(let file) = settings.kind { try change.view.requireNoSink(at: file.path, place) }
+      if case .file(let file) = settings.kind { try change.view.requireApart(file, place) }
       return try change.save(
         credential, .deliveryAdded, ["delivery": settings.json])
     }
@@ -31,18 +31,34 @@ extension UnlockedVault {
 }
 
 extension VaultView {
-  /// Throws `alreadyExists` if a sink of any credential has the file `path`: each would write its pair over the other's.
-  fileprivate func requireNoSink(at path: String, _ place: (String) -> String) throws {
-    let wanted = place(path)
+  /// Throws `invalidInput` if `file` is its own template, and `alreadyExists` if a sink of any credential has the file or the template
+  /// of `file`, or makes its own from it: a pair would be written over another, or over the places where pairs belong.
+  fileprivate func requireApart(_ file: FileSettings, _ place: (String) -> String) throws {
+    let (wanted, source) = (place(file.path), file.template.map(place))
+    guard wanted != source else {
+      throw VaultError(
+        .invalidInput,
+        "\(Name.printable(file.path)) is its own template: the first pair would be written over its placeholders",
+        hint: "keep the template in a file of its own")
+    }
     for name in try names() {
       // One that is damaged is delivered nowhere.
       guard let credential = try? credential(name) else { continue }
       for delivery in credential.deliveries {
-        guard case .file(let file) = delivery.settings.kind, place(file.path) == wanted else { continue }
+        guard case .file(let other) = delivery.settings.kind else { continue }
+        let sink = "the sink \(delivery.name) of \(name)"
+        let its = place(other.path)
+        let found: String? =
+          if its == wanted {
+            "\(Name.printable(file.path)) is the file of \(sink) already: each pair would be written over the other"
+          } else if its == source {
+            "the template \(Name.printable(file.template ?? "")) is the file of \(sink): a pair is written over its placeholders"
+          } else if other.template.map(place) == wanted {
+            "\(Name.printable(file.path)) is the template of \(sink): the pair would be written over its placeholders"
+          } else { nil }
+        guard let found else { continue }
         throw VaultError(
-          .alreadyExists,
-          "\(Name.printable(path)) is the file of the sink \(delivery.name) of \(name) already: each pair would be written over"
-            + " the other",
+          .alreadyExists, found,
           hint: "name another file; or first `relatch sink remove \(name) \(delivery.name)`")
       }
     }
