@@ -2,11 +2,12 @@ import Glibc
 import Rotation
 import Vault
 
-/// A folder opened step by step from the root, so that nobody but root and this user decided which one it is.
+/// A folder opened step by step from the root, so that nobody but root, this user and the groups they let in decided which one it is,
+/// and what lies in it.
 ///
-/// A symbolic link on the way counts only if root or this user made it; a folder that everybody may write to only if it is
-/// sticky, and then what lies in it must belong to root or this user. What is done relative to `descriptor` is done in this
-/// folder, whatever is renamed meanwhile.
+/// It and each folder on the way must belong to root or this user, and so must each symbolic link that is followed. One that everybody
+/// may write to will do only if it is sticky, and then what lies in it must belong to root or this user. What is done relative to
+/// `descriptor` is done in this folder, whatever is renamed meanwhile.
 struct TrustedFolder: ~Copyable {
   /// An open directory.
   let descriptor: Int32
@@ -59,11 +60,9 @@ struct TrustedFolder: ~Copyable {
       guard fstatat(descriptor, part, &found, AT_SYMLINK_NOFOLLOW) == 0 else {
         throw refusal("cannot be opened: \(Name.printable(part)): \(Errno.text)")
       }
-      let isOurs = found.st_uid == 0 || found.st_uid == geteuid()
-      guard isOurs || !isShared || part == ".." else {
-        throw refusal("leads through \(Name.printable(part)), which another user made where everybody may write")
+      if found.st_mode & S_IFMT == S_IFLNK {
+        return try follow(part, isOurs: found.st_uid == 0 || found.st_uid == geteuid())
       }
-      if found.st_mode & S_IFMT == S_IFLNK { return try follow(part, isOurs) }
       // Folders on the way need only be passed through, not read.
       let next = openat(descriptor, part, Self.passing | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
       guard next >= 0 else { throw refusal("cannot be opened: \(Name.printable(part)): \(Errno.text)") }
@@ -72,6 +71,10 @@ struct TrustedFolder: ~Copyable {
       // Asked of what was opened, not of the name.
       var opened = stat()
       guard fstat(next, &opened) == 0 else { throw refusal("cannot be opened: \(Errno.text)") }
+      // Whoever owns it can put any file there, one of their own too, which keeps its owner.
+      guard opened.st_uid == 0 || opened.st_uid == geteuid() else {
+        throw refusal("leads through \(Name.printable(part)), which belongs to another user")
+      }
       isShared = opened.st_mode & S_IWOTH != 0
       guard !isShared || opened.st_mode & S_ISVTX != 0 else {
         throw DeliveryError(
@@ -88,7 +91,7 @@ struct TrustedFolder: ~Copyable {
       descriptor = last
     }
 
-    private mutating func follow(_ part: String, _ isOurs: Bool) throws(DeliveryError) {
+    private mutating func follow(_ part: String, isOurs: Bool) throws(DeliveryError) {
       links += 1
       guard isOurs, links <= TrustedFolder.mostLinks else {
         throw refusal("leads through the symbolic link \(Name.printable(part)), which another user made")
@@ -108,12 +111,13 @@ struct TrustedFolder: ~Copyable {
 
     private func refusal(_ found: String) -> DeliveryError {
       DeliveryError(
-        .unusable, "\(Name.printable(path)) \(found)", hint: "make the folder, or name another; both yours or root's")
+        .unusable, "\(Name.printable(path)) \(found)",
+        hint: "make the folder, or name another; it and those on the way to it yours or root's")
     }
   }
 }
 
-/// A file that is there, found by a way that nobody but root and this user decided, symbolic links at its end included.
+/// A file that is there, found by a way as `TrustedFolder` takes it, symbolic links at its end included.
 ///
 /// What the file itself is, and who may write to it, is for `refusal` to judge.
 struct TrustedFile: ~Copyable {

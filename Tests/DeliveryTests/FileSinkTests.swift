@@ -180,6 +180,38 @@ struct FileSinkTests {
     #expect(try folder.names() == ["link", "ours", "planted", "theirs"])
   }
 
+  @Test(.enabled(if: geteuid() == 0, "needs root to act for another user"))
+  func `goes through no folder of another user's, who could put any file in the place, also one of their own`()
+    async throws
+  {
+    let folder = try Folder()
+    for name in ["theirs", "theirs/root", "way", "way/inner"] {
+      #expect(mkdir("\(folder.path)/\(name)", 0o755) == 0)
+    }
+    #expect(chown(folder.path + "/theirs", 1234, 1234) == 0 && chown(folder.path + "/way/inner", 1234, 1234) == 0)
+    try folder.write("theirs/pair", "planted", mode: 0o600)
+    #expect(chown(folder.path + "/theirs/pair", 1234, 1234) == 0)
+    #expect(symlink("way/inner", folder.path + "/link") == 0)
+    let paths = ["theirs/pair", "theirs/new", "theirs/root/pair", "way/inner/pair", "link/pair", "theirs/../pair"]
+    for path in paths {
+      let error = deliveryError { try sink("\(folder.path)/\(path)").check() }
+      #expect(error?.code == .unusable && error?.description.contains("another user") == true, "\(path)")
+      #expect(deliveryError { try write("y", to: "\(folder.path)/\(path)") }?.code == .unusable, "\(path)")
+    }
+    #expect(try folder.text("theirs/pair") == "planted")
+    // Whose it is, and root's folders above, do for that user.
+    let path = folder.path
+    #expect(chmod(path, 0o755) == 0)
+    await #expect(processExitsWith: .success) { [path = path as String] in
+      #expect(setgroups(0, nil) == 0 && setgid(1234) == 0 && setuid(1234) == 0)
+      let content = try secret("new")
+      for name in ["/theirs/pair", "/way/inner/pair"] {
+        try FileSink(FileSettings(path: path + name, format: .json), randomness: .system).write(content)
+      }
+    }
+    #expect(try folder.text("theirs/pair") == "new" && folder.text("way/inner/pair") == "new")
+  }
+
   @Test func `sweeps what killed runs left, and nothing that a living one holds or that is another's`() throws {
     let folder = try Folder()
     try folder.write(".pair.relatch-0011223344556677", "half", mode: 0o600)
