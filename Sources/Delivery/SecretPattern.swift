@@ -3,7 +3,7 @@ import Sodium
 /// One secret in one form, to be found in what a program says.
 struct SecretPattern: Sendable {
   enum Form: Hashable, Sendable {
-    /// Bytes as they are, or escaped as in URLs, JSON and shells.
+    /// Bytes as they are, or escaped as in URLs, JSON, pages and shells, also several times over.
     case text
     /// The same, with either alphabet of base64.
     case base64
@@ -33,7 +33,8 @@ struct SecretPattern: Sendable {
         switch form {
         case .text, .base64:
           return Self.isSame(first, candidate, form) || candidate == UInt8(ascii: "%")
-            || candidate == UInt8(ascii: "\\") || (first == 0x20 && candidate == UInt8(ascii: "+"))
+            || candidate == UInt8(ascii: "\\") || candidate == UInt8(ascii: "&")
+            || (first == 0x20 && candidate == UInt8(ascii: "+"))
         case .hexadecimal:
           return Self.digit(candidate) == first >> 4 || candidate == UInt8(ascii: "\\")
             || candidate == UInt8(ascii: "0")
@@ -52,6 +53,57 @@ struct SecretPattern: Sendable {
       secret.withUnsafeBytes { for byte in $0.reversed() { output.append(byte) } }
     }
     patterns.append(SecretPattern(SharedSecret(reversed), .text))
+    patterns += try base64Patterns(of: secret)
+    // As OAuth has clients authenticate by Basic (RFC 6749 §2.3.1): each part is encoded before both are.
+    let isEncoded = secret.withUnsafeBytes { !$0.allSatisfy { isLetterOrDigit($0) || kept($0, "-._~") } }
+    guard isEncoded else { return patterns }
+    let encoded = try percentEncoded(secret, keeping: "-._~", hasPlus: false)
+    patterns += try base64Patterns(of: encoded)
+    for encoder in otherEncoders where secret.withUnsafeBytes({ $0.contains { kept($0, encoder.matters) } }) {
+      let encoded = try percentEncoded(secret, keeping: encoder.kept, hasPlus: encoder.hasPlus)
+      patterns += try base64Patterns(of: encoded)
+    }
+    return patterns
+  }
+
+  /// What libraries keep as it is beside letters and digits where that is not what RFC 3986 says, whether they write a plus for a
+  /// space, and the characters that show it: Python's `quote`, `quote_plus`, forms of browsers and Java, `encodeURIComponent`.
+  private static let otherEncoders: [(kept: String, hasPlus: Bool, matters: String)] = [
+    ("-._~/", false, "/"), ("-._~", true, " "), ("-._*", true, "~*"), ("-._~!*'()", false, "!*'()"),
+  ]
+
+  private static func isLetterOrDigit(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 48...57, 65...90, 97...122: true
+    default: false
+    }
+  }
+
+  private static func kept(_ byte: UInt8, _ characters: String) -> Bool { characters.utf8.contains(byte) }
+
+  private static func percentEncoded(
+    _ secret: borrowing SecretBytes, keeping characters: String, hasPlus: Bool
+  ) throws -> SecretBytes {
+    let digits = Array("0123456789ABCDEF".utf8)
+    return try SecretBytes(capacity: 3 * secret.count) { output in
+      secret.withUnsafeBytes { bytes in
+        for byte in bytes {
+          if isLetterOrDigit(byte) || kept(byte, characters) {
+            output.append(byte)
+          } else if hasPlus, byte == 0x20 {
+            output.append(UInt8(ascii: "+"))
+          } else {
+            output.append(UInt8(ascii: "%"))
+            output.append(digits[Int(byte >> 4)])
+            output.append(digits[Int(byte & 15)])
+          }
+        }
+      }
+    }
+  }
+
+  private static func base64Patterns(of secret: borrowing SecretBytes) throws -> [SecretPattern] {
+    var patterns: [SecretPattern] = []
     for shift in 0...2 {
       let inner = try base64(of: secret, after: shift)
       if inner.count >= 4 { patterns.append(SecretPattern(SharedSecret(inner), .base64)) }
@@ -109,10 +161,14 @@ struct SecretPattern: Sendable {
       if index > 0, isBreak(text[position]), !(isBreak(text[position - 1]) && isBreak(text[position - 2])) {
         open.append((index, position + 1))
       }
-      switch escape(of: wanted, in: text, at: position) {
-      case .match(let count): open.append((index + 1, position + count))
-      case .partial: furthest = max(furthest ?? 0, index)
-      case .none: break
+      if beginsEscape(text[position]) {
+        escapes(of: secret, at: index, in: UnsafeRawBufferPointer(rebasing: text[position...])) { taken, finding in
+          switch finding {
+          case .match(let count): open.append((index + taken, position + count))
+          case .partial: furthest = max(furthest ?? 0, index)
+          case .none: break
+          }
+        }
       }
       if isSame(wanted, text[position], form) || (wanted == 0x20 && text[position] == UInt8(ascii: "+")) {
         open.append((index + 1, position + 1))
@@ -130,31 +186,123 @@ struct SecretPattern: Sendable {
 
   private static func isBreak(_ byte: UInt8) -> Bool { byte == 0x0A || byte == 0x0D }
 
-  /// Whether `byte` stands at `position` as `%2F`, `\/`, `\x2f`, `\u002f` or `\057`.
-  private static func escape(of byte: UInt8, in text: UnsafeRawBufferPointer, at position: Int) -> Finding {
-    let rest = text[position...]
-    guard let first = rest.first, first == UInt8(ascii: "%") || first == UInt8(ascii: "\\") else { return .none }
-    guard rest.count > 1 else { return .partial(0) }
-    if first == UInt8(ascii: "%") { return number(byte, rest, from: 1, count: 2, radix: 16) }
-    switch rest[position + 1] {
-    case byte: return .match(2)
-    case UInt8(ascii: "x"): return number(byte, rest, from: 2, count: 2, radix: 16)
-    case UInt8(ascii: "u"): return number(byte, rest, from: 2, count: 4, radix: 16)
-    case UInt8(ascii: "0")...UInt8(ascii: "3"): return number(byte, rest, from: 1, count: 3, radix: 8)
-    default: return .none
+  // MARK: - Escapes
+
+  /// How often what is escaped may be escaped again: a URL in a URL, JSON in JSON.
+  private static let mostTimes = 3
+
+  private static func beginsEscape(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "%"), UInt8(ascii: "\\"), UInt8(ascii: "'"), UInt8(ascii: "&"): true
+    default: false
     }
   }
 
+  /// Calls `found` with each way in which what `secret` has at `index` may stand escaped where `text` begins: how many bytes of the
+  /// secret that is, and what of the text.
+  private static func escapes(
+    of secret: UnsafeRawBufferPointer, at index: Int, in text: UnsafeRawBufferPointer, _ found: (Int, Finding) -> Void
+  ) {
+    switch text.first {
+    case UInt8(ascii: "%"):
+      // %2F, %252F, %25252F
+      for time in 0..<mostTimes {
+        guard time == 0 || text.dropFirst(2 * time - 1).starts(with: "25".utf8) else { return }
+        found(1, number(Int(secret[index]), text, from: 1 + 2 * time, count: 2, radix: 16))
+      }
+    case UInt8(ascii: "\\"):
+      let most = 1 << mostTimes
+      for run in 1...text.prefix(most).prefix(while: { $0 == UInt8(ascii: "\\") }).count {
+        backslashed(secret, index, text, after: run, found)
+      }
+    case UInt8(ascii: "'") where secret[index] == UInt8(ascii: "'"):
+      // Within single quotes a shell has none: they are ended before it, and begun again after it.
+      found(1, literal(#"'\''"#, text))
+      found(1, literal(#"'"'"'"#, text))
+    case UInt8(ascii: "&"):
+      let (count, value) = character(in: secret, at: index)
+      found(count, entity(value, text))
+      if let name = entities[secret[index]] { found(1, literal(name, text)) }
+    default: break
+    }
+  }
+
+  /// The same for `\/`, `\x2f`, `\u002f` and `\057`, with `run` backslashes instead of one.
+  private static func backslashed(
+    _ secret: UnsafeRawBufferPointer, _ index: Int, _ text: UnsafeRawBufferPointer, after run: Int,
+    _ found: (Int, Finding) -> Void
+  ) {
+    guard run < text.count else { return found(1, .partial(0)) }
+    let byte = Int(secret[index])
+    if text[run] == secret[index] { found(1, .match(run + 1)) }
+    switch text[run] {
+    case UInt8(ascii: "x"): found(1, number(byte, text, from: run + 1, count: 2, radix: 16))
+    case UInt8(ascii: "0")...UInt8(ascii: "3"): found(1, number(byte, text, from: run, count: 3, radix: 8))
+    case UInt8(ascii: "u"):
+      found(1, number(byte, text, from: run + 1, count: 4, radix: 16))
+      let (count, value) = character(in: secret, at: index)
+      guard value >= 0x80 else { return }
+      guard value > 0xFFFF else { return found(count, number(value, text, from: run + 1, count: 4, radix: 16)) }
+      let high = number(0xD800 + (value - 0x10000) >> 10, text, from: run + 1, count: 4, radix: 16)
+      guard case .match(let end) = high else { return found(count, high) }
+      let next = UnsafeRawBufferPointer(rebasing: text[end...])
+      let begins = literal(String(repeating: "\\", count: run) + "u", next)
+      guard case .match(let start) = begins else { return found(count, begins) }
+      let low = number(0xDC00 + (value - 0x10000) & 0x3FF, next, from: start, count: 4, radix: 16)
+      guard case .match(let rest) = low else { return found(count, low) }
+      found(count, .match(end + rest))
+    default: break
+    }
+  }
+
+  private static let entities: [UInt8: String] = [
+    UInt8(ascii: "&"): "&amp;", UInt8(ascii: "<"): "&lt;", UInt8(ascii: ">"): "&gt;", UInt8(ascii: "\""): "&quot;",
+    UInt8(ascii: "'"): "&apos;",
+  ]
+
+  /// `&#47;` or `&#x2f;`
+  private static func entity(_ value: Int, _ text: UnsafeRawBufferPointer) -> Finding {
+    let begins = literal("&#", text)
+    guard case .match(var position) = begins else { return begins }
+    var radix = 10
+    if position < text.count, text[position] | 0x20 == UInt8(ascii: "x") { (radix, position) = (16, position + 1) }
+    let digits = text[position...].prefix(7).prefix { digit($0).map { $0 < radix } == true }
+    position += digits.count
+    guard position < text.count else { return .partial(0) }
+    let found = digits.reduce(0) { $0 * radix + Int(digit($1) ?? 0) }
+    return text[position] == UInt8(ascii: ";") && !digits.isEmpty && found == value ? .match(position + 1) : .none
+  }
+
+  /// The character of UTF-8 that begins at `index`, and how many bytes it has; the byte itself where none does.
+  private static func character(in secret: UnsafeRawBufferPointer, at index: Int) -> (count: Int, value: Int) {
+    let first = Int(secret[index])
+    let count = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : first >= 0xC0 ? 2 : 1
+    guard count > 1, index + count <= secret.count else { return (1, first) }
+    var value = first & (0x7F >> count)
+    for byte in secret[index + 1..<index + count] {
+      guard byte & 0xC0 == 0x80 else { return (1, first) }
+      value = value << 6 | Int(byte & 0x3F)
+    }
+    return (count, value)
+  }
+
+  private static func literal(_ words: String, _ text: UnsafeRawBufferPointer) -> Finding {
+    guard text.starts(with: words.utf8) else {
+      return text.count < words.utf8.count && words.utf8.starts(with: text) ? .partial(0) : .none
+    }
+    return .match(words.utf8.count)
+  }
+
   private static func number(
-    _ byte: UInt8, _ rest: Slice<UnsafeRawBufferPointer>, from start: Int, count: Int, radix: Int
+    _ wanted: Int, _ text: UnsafeRawBufferPointer, from start: Int, count: Int, radix: Int
   ) -> Finding {
     var value = 0
-    for place in rest.dropFirst(start).prefix(count) {
+    for place in text.dropFirst(start).prefix(count) {
       guard let digit = digit(place), digit < radix else { return .none }
       value = value * radix + Int(digit)
     }
-    guard rest.count >= start + count else { return .partial(0) }
-    return value == Int(byte) ? .match(start + count) : .none
+    guard text.count >= start + count else { return .partial(0) }
+    return value == wanted ? .match(start + count) : .none
   }
 
   private static func digit(_ byte: UInt8) -> UInt8? {

@@ -97,6 +97,74 @@ struct OutputCaptureTests {
     #expect(kept.utf8.count < code.utf8.count)
   }
 
+  static let odd = "it's\"a\\b$c&d<e> f+/=~*"
+  static let foreign = "p\u{E4}ss-\u{20AC}-\u{1F600}-w\u{F6}rd"
+
+  private static func percent(_ text: String, keeping kept: String = "-._~") -> String {
+    text.utf8.map { byte in
+      let scalar = UnicodeScalar(byte)
+      let isKept = scalar.isASCII && (scalar.properties.isAlphabetic || 48...57 ~= byte || kept.utf8.contains(byte))
+      return isKept ? String(scalar) : String(format: "%%%02X", byte)
+    }.joined()
+  }
+
+  private static func json(_ text: String) -> String {
+    text.utf16.map { unit in
+      switch unit {
+      case 0x22: "\\\""
+      case 0x5C: "\\\\"
+      case 0x20..<0x7F: String(UnicodeScalar(UInt8(unit)))
+      default: String(format: "\\u%04x", unit)
+      }
+    }.joined()
+  }
+
+  /// What programs make of a secret with characters that they quote, by what does it.
+  static let quotings: [(name: String, word: String, said: String)] = [
+    ("bash -x", odd, odd.replacingOccurrences(of: "'", with: "'\\''")),
+    ("Python's shlex.quote", odd, odd.replacingOccurrences(of: "'", with: "'\"'\"'")),
+    ("Python's json.dumps", foreign, json(foreign)),
+    ("Python's json.dumps in capitals", foreign, json(foreign).replacingOccurrences(of: "\\u20ac", with: "\\u20AC")),
+    ("JSON in JSON", odd, json(json(odd))), ("JSON in JSON of other letters", foreign, json(json(foreign))),
+    ("JSON in JSON in JSON", odd, json(json(json(odd)))), ("a URL in a URL", odd, percent(percent(odd))),
+    ("a URL in a URL in a URL", odd, percent(percent(percent(odd)))), ("percent", foreign, percent(foreign)),
+    (
+      "a page",
+      odd,
+      odd.replacingOccurrences(of: "&", with: "&amp;").replacingOccurrences(of: "<", with: "&lt;")
+        .replacingOccurrences(of: ">", with: "&gt;").replacingOccurrences(of: "\"", with: "&quot;")
+        .replacingOccurrences(of: "'", with: "&#39;")
+    ),
+    (
+      "another page", odd,
+      odd.replacingOccurrences(of: "&", with: "&#x26;").replacingOccurrences(of: "+", with: "&#43;")
+        .replacingOccurrences(of: "'", with: "&apos;").replacingOccurrences(of: "\"", with: "&#x22;")
+        .replacingOccurrences(of: "=", with: "&#061;")
+    ),
+  ]
+
+  @Test("as programs quote what is to be quoted, in one piece or many", arguments: quotings.indices)
+  func everyQuoting(index: Int) throws {
+    let (name, word, said) = Self.quotings[index]
+    try #require(said != word)
+    for size in [Int.max, 1, 2, 3, 7] {
+      let kept = try Self.kept(Array("before \(said) after".utf8), size: size, word: word)
+      #expect(kept == "before [masked] after", "\(name), \(size)")
+    }
+  }
+
+  @Test("as OAuth has it sent: in base64, percent-encoded before", arguments: ["-._~", "-._~/", "-._*"], 0..<3)
+  func basic(kept: String, length: Int) throws {
+    let (id, word) = (String(repeating: "i", count: length) + "d@example+", "D1f8/Q:c+%9x=Cw7~z&(k *")
+    var said = [Self.percent(id, keeping: kept), Self.percent(word, keeping: kept)].joined(separator: ":")
+    if kept.contains("*") { said = said.replacingOccurrences(of: "%20", with: "+") }
+    let code = Data(said.utf8).base64EncodedString()
+    let masked = try Self.kept(Array("Authorization: Basic \(code)".utf8), word: word, id: id)
+    // What is left are characters that each shares with its neighbour, and padding.
+    #expect(masked.hasPrefix("Authorization: Basic [masked]"), "\(code): \(masked)")
+    #expect(masked.utf8.count <= "Authorization: Basic [masked][masked]".utf8.count + 10, "\(code): \(masked)")
+  }
+
   @Test("every cut of a text in two gives what the whole gives")
   func cuts() throws {
     let said = Array("a \(Self.word)\(Self.id) b \(Self.forms[6].of(Self.word)) c \(Self.forms[1].of(Self.id)) d".utf8)
