@@ -72,6 +72,21 @@ struct RemoveTests {
     #expect(try await place.relatch("remove", "admin").code == 0)
   }
 
+  @Test("takes what a killed run left beside a sink's file with it: no command would name it any more")
+  func leftBeside() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let folder = place.folder.appendingPathComponent("outside")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    let file = folder.appendingPathComponent("pair.json")
+    #expect(try await place.relatch("sink", "add", "crm", file.path).code == 0)
+    #expect(try await place.relatch("deliver", "crm").code == 0)
+    try FileManager.default.copyItem(
+      at: file, to: folder.appendingPathComponent(".pair.json.relatch-0011223344556677"))
+    #expect(try await place.relatch("remove", "crm").code == 0)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["pair.json"])
+  }
+
   @Test("is asked about at a terminal, and not with --yes")
   func asked() async throws {
     let app = try await ConnectedApp()

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Delivery
 import Glibc
 import JSON
 import Rotation
@@ -33,6 +34,8 @@ struct RemoveCommand: AsyncParsableCommand {
     let removed = try await vault.removeIdle(
       name, forgettingDebts: forgetDebts, now: WallClock.now(), isGone: RunHolder.isGone)
     KeptTokens(of: places).forget(removed.id)
+    // Nothing names these places any more.
+    for delivery in removed.deliveries { LocalDelivery.ofThisProcess.sweep(delivery) }
     let forgotten = removed.unended.map(\.number)
     let report = Report(options)
     try report.confirmation(
