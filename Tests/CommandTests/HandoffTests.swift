@@ -449,6 +449,29 @@ struct TransferTests {
     try await teams.expectWhole()
   }
 
+  @Test("lacks its pair at no sink here: nothing tells to deliver it, and nothing counts it")
+  func withSink() async throws {
+    let teams = try await TwoTeams()
+    let place = teams.place
+    try await place.add("crm")
+    #expect(try await place.relatch("sink", "add", "crm", teams.path("missing/pair")).code == 0)
+    let failed = try await place.relatch("deliver", "crm")
+    #expect(failed.code == 11, "\(failed.errorText)")
+    #expect(try await place.relatch("status", "crm").code == 11)
+    _ = try await teams.send("crm", ["--transfer"])
+    let status = try await place.relatch("status", "crm")
+    #expect(status.code == 0 && !status.outputText.contains("deliver"), "\(status.outputText)")
+    #expect(try await place.relatch("status", "crm", "--json").objects().first?["undelivered"] == nil)
+    let metrics = try await place.relatch("metrics").outputText
+    #expect(metrics.contains(#"relatch_delivery_outstanding{credential="crm",provider="salesforce"} 0"#), "\(metrics)")
+    for verb in ["plan", "doctor"] {
+      let told = try await place.relatch(verb, "crm")
+      #expect(!told.outputText.contains("deliver") && !told.outputText.contains("cannot work"), "\(told.outputText)")
+    }
+    #expect(try await place.relatch("handoff", "withdraw", "crm").code == 0)
+    #expect(try await place.relatch("status", "crm").code == 11, "it lacks it again")
+  }
+
   @Test("and administers itself, is handed over as well, and back again")
   func selfAdministered() async throws {
     let teams = try await TwoTeams(["--every-app-is-admin"])

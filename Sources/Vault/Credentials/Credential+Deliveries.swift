@@ -2,9 +2,10 @@ package import Audit
 import JSON
 
 extension Credential {
-  /// The sinks and hooks that the active version has not arrived at: files first, then hooks, each in the order of adding.
+  /// The sinks and hooks that the active version has not arrived at: files first, then hooks, each in the order of adding. None of a
+  /// credential that was handed over: its pair is delivered where it went.
   package var undelivered: [DeliveryRecord] {
-    guard let active = version(in: .active)?.number else { return [] }
+    guard !isTransferred, let active = version(in: .active)?.number else { return [] }
     return receivers.filter { $0.delivered != active }
   }
 

@@ -197,6 +197,7 @@ enum LocalCheck {
 extension LocalCheck {
   /// Whether each sink and hook could do its work: a rotation does not begin if one could not.
   @Sendable fileprivate static func deliveries(_ subject: PlanSubject) -> [RotationFinding] {
+    guard !subject.credential.isTransferred else { return [] }
     let deliveries = subject.credential.deliveries
     let problems = LocalDelivery.ofThisProcess.problems(of: subject.credential)
     let obstacles = problems.map { problem in
@@ -212,6 +213,7 @@ extension LocalCheck {
 extension LocalCheck {
   /// What somebody has done to files that have `active`, the active pair of `credential`; nil if they are as they were delivered.
   static func drift(from active: Pair, of credential: Credential) -> RotationFinding? {
+    guard !credential.isTransferred else { return nil }
     let names = LocalDelivery.ofThisProcess.drifted(from: active, of: credential)
     guard !names.isEmpty else { return nil }
     return RotationFinding(

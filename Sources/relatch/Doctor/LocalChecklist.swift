@@ -30,7 +30,8 @@ enum LocalChecklist {
   /// Where the pair goes, and when it is replaced. `active` is the active pair, if it was opened.
   static func after(_ subject: PlanSubject, active: Pair?, isRotated: Bool) -> [ChecklistLine] {
     var lines: [ChecklistLine] = []
-    if isRotated || !subject.credential.deliveries.isEmpty { lines.append(delivery(subject, active)) }
+    let isHere = !subject.credential.isTransferred
+    if isHere, isRotated || !subject.credential.deliveries.isEmpty { lines.append(delivery(subject, active)) }
     if isRotated { lines.append(policy(subject)) }
     return lines
   }
