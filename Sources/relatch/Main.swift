@@ -10,9 +10,11 @@ enum Main {
   }
 
   private static func run() async throws {
+    try ProcessArguments.requireText()
     let arguments = ProcessArguments.all.dropFirst()
     if let command = Relatch.plainCommand(arguments) { return try await command.run() }
-    if arguments.first == "--version" { return try StandardStream.output.write(Relatch.version + "\n") }
+    if arguments.first == "--version" { return try StandardStream.output.write(Relatch.version + "
+") }
     var command = try Relatch.parseAsRoot()
     if var command = command as? any AsyncParsableCommand {
       try await command.run()

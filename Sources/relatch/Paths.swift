@@ -10,21 +10,25 @@ enum Paths {
       throw Failure(.notFound, "the present folder cannot be found", hint: "name the file from the root: /…")
     }
     defer { free(folder) }
+    guard let words = String(validatingCString: folder) else {
+      throw Failure(
+        .usage, "the path of the present folder is no UTF-8", hint: "name the file from the root, by a path that is")
+    }
     var path = path
     while path.hasPrefix("./") { path.removeFirst(2) }
-    return String(cString: folder) + "/" + path
+    return words + "/" + path
   }
 
   /// Which file the absolute `path` is, however it is spelt: what it leads to, by its name in the folder that is there now; where
   /// there is none, by the words alone.
   static func place(of path: String) -> String {
+    let target = realpath(path, nil)
+    defer { free(target) }
+    let path = target.flatMap { String(validatingCString: $0) } ?? path
     var parts: [Substring] = []
     for part in path.split(separator: "/") where part != "." {
       if part == "..", !parts.isEmpty { parts.removeLast() } else if part != ".." { parts.append(part) }
     }
-    let target = realpath(path, nil)
-    defer { free(target) }
-    let path = target.flatMap { String(validatingCString: $0) } ?? path
     guard let slash = path.lastIndex(of: "/") else { return path }
     var folder = stat()
     guard stat(String(path[...slash]), &folder) == 0 else { return "/" + parts.joined(separator: "/") }

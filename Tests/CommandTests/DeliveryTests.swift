@@ -92,6 +92,22 @@ struct DeliveryTests {
     #expect(try await place.org.primary() == old)
   }
 
+  @Test("An argument that is no UTF-8 is refused: another file would be written than was named")
+  func bytesOfPath() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let folder = try outside(place)
+    let line = "exec \"$1\" sink add crm \"$2/$(printf 'a\\377')\""
+    let added = try await place.run("/bin/sh", ["-c", line, "sh", Programs.relatch, folder])
+    expectFailure(added, 64, "argument 4 is no UTF-8")
+    #expect(try await place.relatch("sink", "list", "crm").output.isEmpty)
+    // Nor is the folder taken for another in which the command is run.
+    let inside = "d=\"$2/$(printf 'b\\377')\" && mkdir \"$d\" && cd \"$d\" && exec \"$1\" sink add crm pair"
+    let relative = try await place.run("/bin/sh", ["-c", inside, "sh", Programs.relatch, folder])
+    expectFailure(relative, 64, "the present folder")
+    #expect(try await place.relatch("sink", "list", "crm").output.isEmpty)
+  }
+
   @Test("A file that is gone or was changed is told by doctor and plan, and written again")
   func drift() async throws {
     let place = try await Workplace()

@@ -9,15 +9,25 @@ enum ProcessArguments {
   private static let greatest = 1 << 22
 
   /// The program's name, and its arguments.
-  static let all = asked() ?? CommandLine.arguments
+  static let all = words?.map { String(decoding: $0, as: UTF8.self) } ?? CommandLine.arguments
 
-  private static func asked() -> [String]? {
+  private static let words = asked()
+
+  /// Fails with `usage` if an argument is no UTF-8, in which names, and paths in a vault, are: what it would be read as names
+  /// another file.
+  static func requireText() throws {
+    guard let words, let index = words.firstIndex(where: { String(validating: $0, as: UTF8.self) == nil })
+    else { return }
+    throw Failure(
+      .usage, "argument \(index) is no UTF-8",
+      hint: "name it otherwise; a symbolic link can lead to a folder whose name is in other bytes")
+  }
+
+  private static func asked() -> [ArraySlice<UInt8>]? {
     // Each ends with a zero.
     guard let bytes = try? PrivateFile.readPublic("/proc/self/cmdline", limit: greatest), bytes.last == 0 else {
       return nil
     }
-    return bytes.dropLast().split(separator: 0, omittingEmptySubsequences: false).map {
-      String(decoding: $0, as: UTF8.self)
-    }
+    return bytes.dropLast().split(separator: 0, omittingEmptySubsequences: false)
   }
 }
