@@ -49,12 +49,12 @@ package final class OutputMask: Sendable {
 
   deinit { close(done) }
 
-  /// Passes on what the program said before it ended, and returns when that is done. Who still holds the pipe is not waited
-  /// for.
-  package func finish() {
+  /// Says that the program has ended, and waits until what it said before is passed on: false if that is not done within
+  /// `milliseconds`, for then it may be asked again. Who still holds the pipe is not waited for.
+  package func finish(within milliseconds: Int32) -> Bool {
     commands.send(.ended)
-    var byte: UInt8 = 0
-    while read(done, &byte, 1) < 0 && errno == EINTR {}
+    var source = pollfd(fd: done, events: Int16(POLLIN), revents: 0)
+    return poll(&source, 1, milliseconds) > 0
   }
 
   /// Why something of what was said could not be passed on; nil if all was, or if its reader had gone away, which is the reader's

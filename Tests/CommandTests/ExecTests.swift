@@ -113,6 +113,38 @@ struct ExecTests {
     #expect(kill(program, 0) != 0)
   }
 
+  @Test(
+    "One whose output nobody takes ends within seconds of a signal, whatever is left of that",
+    arguments: [["--mask"], ["--mask", "--watch", "restart"]], ["TERM", "exit"])
+  func standingReader(way: [String], ending: String) async throws {
+    let (place, _) = try await place()
+    let pipe = place.folder.path + "/pipe"
+    #expect(mkfifo(pipe, 0o600) == 0)
+    let reader = open(pipe, O_RDWR | O_CLOEXEC)
+    defer { close(reader) }
+    // More than its pipe and the reader's hold together, or less.
+    let script =
+      ending == "TERM"
+      ? "echo runs >&2; exec head -c 400000 /dev/zero" : "head -c 110000 /dev/zero; echo runs >&2; exit 3"
+    let run = try place.start(
+      "/bin/sh",
+      arguments: ["-c", "exec \"$@\" > '\(pipe)'", "sh", Programs.relatch, "exec", "admin"] + way + [
+        "--", "sh", "-c", script,
+      ])
+    try await run.wait("the program runs") { _, errors in errors.contains("runs\n") }
+    try await Task.sleep(for: .seconds(1))
+    #expect(kill(run.pid, 0) == 0, "without a signal the reader has all the time there is")
+    run.send(SIGTERM)
+    let watch = Task {
+      try await Task.sleep(for: .seconds(30))
+      run.send(SIGKILL)
+    }
+    let ended = try await run.outcome()
+    watch.cancel()
+    #expect(ended.code == (ending == "TERM" ? -SIGTERM : 3), "\(ended.code) \(ended.errorText)")
+    #expect(ended.errorText.contains("warning: not all that the program said could be written"), "\(ended.errorText)")
+  }
+
   @Test("Signals that supervisors alone use are passed on, too", arguments: [SIGALRM, SIGPWR, 36])
   func rareSignals(_ signal: Int32) async throws {
     let (place, _) = try await place()

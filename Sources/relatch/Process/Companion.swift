@@ -56,9 +56,15 @@ struct Companion {
     }
   }
 
+  /// How long those who read what it said may stand still once somebody wants it to end.
+  private static let patience: Int32 = 5_000
+
   /// What became of it since this was last asked; nil if it is under way. A stop of it stops this process, too, until both are
   /// continued.
-  func ending() -> Ending? {
+  ///
+  /// What it said is passed on before: for as long as that takes, but for seconds where `isTold` says that somebody wants the end, or a
+  /// signal of `signals` says so meanwhile.
+  func ending(_ signals: SignalReports, isTold: inout Bool) -> Ending? {
     var status: Int32 = 0
     while csystem_news_of(pid, &status) == 1 {
       let signal = status & 0x7F
@@ -69,14 +75,39 @@ struct Companion {
         kill(pid, SIGCONT)
         continue
       }
-      for mask in masks { mask.finish() }
+      let isWhole = finish(signals, isTold: &isTold)
       let code = (status >> 8) & 0xFF
-      guard let lost = masks.compactMap(\.lost).first else { return signal == 0 ? .code(code) : .signal(signal) }
-      Diagnostics.standard.warning("not all that the program said could be written: \(lost)")
+      guard let lost = masks.compactMap(\.lost).first ?? (isWhole ? nil : "nobody reads it") else {
+        return signal == 0 ? .code(code) : .signal(signal)
+      }
+      if Self.hasRoom(STDERR_FILENO) {
+        Diagnostics.standard.warning("not all that the program said could be written: \(lost)")
+      }
       if signal != 0 { return .signal(signal) }
       return .code(code == 0 ? ExitCode.cannotWrite.rawValue : code)
     }
     return nil
+  }
+
+  /// Whether all that it said is passed on. A reader may take its time, but not hold up an end that somebody wants.
+  private func finish(_ signals: SignalReports, isTold: inout Bool) -> Bool {
+    let step: Int32 = 100
+    var left = Self.patience
+    for mask in masks {
+      while !mask.finish(within: step) {
+        while let signal = signals.next(within: 0) { isTold = isTold || signal.asksForEnd }
+        guard isTold else { continue }
+        left -= step
+        guard left > 0 else { return false }
+      }
+    }
+    return true
+  }
+
+  /// Whether a line can be written there now: nobody may read that, either.
+  private static func hasRoom(_ descriptor: Int32) -> Bool {
+    var place = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+    return poll(&place, 1, 0) > 0
   }
 
   func send(_ signal: Int32) { kill(pid, signal) }
@@ -123,6 +154,7 @@ struct Supervision {
     var companion = try start(given)
     var pause = interval
     var due = WallClock.now() + pause
+    var isTold = false
     while true {
       // Signals do not put off the next look, however many there are; nor does a clock that was put back.
       let now = WallClock.now()
@@ -130,7 +162,9 @@ struct Supervision {
       let wait = reaction == nil ? -1 : Int32(clamping: max(0, due.milliseconds - now.milliseconds))
       if let signal = signals.next(within: wait) {
         if signal.isFor(companion.pid, beside: &group) { companion.send(signal.number) }
-        if let ending = companion.ending() { ending.adopt() }
+        // SIGHUP has many programs read their settings again.
+        isTold = isTold || signal.asksForEnd && signal.number != SIGHUP
+        if let ending = companion.ending(signals, isTold: &isTold) { ending.adopt() }
       }
       guard let reaction, due <= WallClock.now() else { continue }
       due = WallClock.now() + pause
@@ -182,14 +216,14 @@ struct Supervision {
     companion.send(SIGTERM)
     companion.send(SIGCONT)
     while true {
-      if let ending = companion.ending() { return isTold ? ending : nil }
+      if let ending = companion.ending(signals, isTold: &isTold) { return isTold ? ending : nil }
       guard let signal = signals.next(within: 1000) else {
         waited += 1
         if waited == Self.patience { companion.send(SIGKILL) }
         continue
       }
       guard signal.number != SIGCHLD else { continue }
-      if [SIGHUP, SIGINT, SIGQUIT, SIGTERM].contains(signal.number) { isTold = true }
+      isTold = isTold || signal.asksForEnd
       if signal.isFor(companion.pid, beside: &group) { companion.send(signal.number) }
     }
   }

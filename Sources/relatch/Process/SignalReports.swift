@@ -40,6 +40,9 @@ struct SignalReports {
 }
 
 extension csystem_signal {
+  /// Whether it ends whoever has nothing better to do.
+  var asksForEnd: Bool { [SIGHUP, SIGINT, SIGQUIT, SIGTERM].contains(number) }
+
   /// Whether the program beside us, which is in the group of `group`, lacks it.
   func isFor(_ program: Int32, beside group: inout GroupSignals) -> Bool {
     // Looked at in any case: what is pending there must not be taken for one that comes later.
