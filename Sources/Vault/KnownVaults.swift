@@ -202,17 +202,16 @@ extension VaultView {
   package func requireSameHistory(as seen: SeenLog) throws {
     // What others commit while this is looked at makes theirs the longer one, and it was compared with the same store.
     guard seen.size <= known.end.size else { return }
-    try Self.requireExtension(of: seen.checkpoint.checkpoint, newest: known.end.checkpoint.checkpoint, in: transaction)
+    try requireExtension(of: seen)
   }
 
   /// The log as it was verified, to be remembered.
   package var seenLog: SeenLog { known.seen }
 
-  /// Fails with `rolledBack` unless `verified`, a log of this very store, is an extension of `seen`. Reads O(log n) rows.
-  package static func requireExtension(of seen: SeenLog, by verified: SeenLog, in transaction: any ReadTransaction)
-    throws
-  {
-    try requireExtension(of: seen.checkpoint.checkpoint, newest: verified.checkpoint.checkpoint, in: transaction)
+  /// Fails with `rolledBack` unless the log is an extension of `seen`, which was read before this look at the vault began.
+  /// Reads O(log n) rows.
+  package func requireExtension(of seen: SeenLog) throws {
+    try Self.requireExtension(of: seen.checkpoint.checkpoint, newest: known.end.checkpoint.checkpoint, in: transaction)
   }
 
   /// Fails with `rolledBack` unless the log is an extension of what was seen of it before. Reads O(log n) rows.

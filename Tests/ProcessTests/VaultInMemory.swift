@@ -8,12 +8,20 @@ import Vault
 let vaultMoment = Timestamp(milliseconds: 1_779_000_000_000)
 
 /// A vault in memory with these credentials.
-func vault(adding names: [String]) async throws -> UnlockedVault {
+func vault(adding names: [String]) async throws -> UnlockedVault { try await ownedVault(adding: names).vault }
+
+/// The same, and how its owner opens a copy of it.
+func ownedVault(
+  adding names: [String]
+) async throws -> (vault: UnlockedVault, open: @Sendable (any Store) async throws -> UnlockedVault) {
   let store = MemoryStore(tables: vaultTables)
   let identity = try Identity(AgeIdentity(generating: .system))
   let (header, keyFile) = try VaultCreation.prepare(for: identity.age.recipient, now: vaultMoment, randomness: .system)
   try await VaultCreation.create(header, in: store, owner: identity, named: "alice", now: vaultMoment)
-  let vault = try await UnlockedVault(store, identity: identity, keyFile: { _ in keyFile }, randomness: .system)
+  let open = { @Sendable (store: any Store) in
+    try await UnlockedVault(store, identity: identity, keyFile: { _ in keyFile }, randomness: .system)
+  }
+  let vault = try await open(store)
   for name in names {
     let (id, secret) = (Array("id of \(name)".utf8), Array("secret of \(name)".utf8))
     let pair = Pair(
@@ -24,5 +32,5 @@ func vault(adding names: [String]) async throws -> UnlockedVault {
       now: vaultMoment
     )
   }
-  return vault
+  return (vault, open)
 }

@@ -142,10 +142,12 @@ struct LogVerifyCommand: AsyncParsableCommand {
     let keys = try trusted.keys()
     // Verified before it is compared: that says which entry is wrong.
     let store = try places.openUncomparedStore()
-    let expectations = try LogExpectations(founder: owner, checkpoints: checkpoints)
+    // Read once: what is found to be extended is what is told.
+    let given = try SignedCheckpoint.read(checkpoints)
+    let expectations = try LogExpectations(founder: owner, checkpoints: given)
     let repaired = repair ? try await places.repairTree(expecting: expectations) : nil
     let report = try await verify(store, expecting: expectations)
-    let extended = try zip(checkpoints, SignedCheckpoint.read(checkpoints)).map {
+    let extended = zip(checkpoints, given).map {
       "\nextends  \(Name.printable($0)), \($1.checkpoint.size) entries"
     }
     let vault = try await places.openLocked(verified: report.seen)
@@ -153,8 +155,7 @@ struct LogVerifyCommand: AsyncParsableCommand {
     let (unbound, standings) = try await vault.read { ($0.credentialsWithoutTerms, try $0.standings(of: records)) }
     if let trouble = standings.compactMap(\.trouble).first { throw Submission.contradiction(trouble) }
     let vouched = try trusted.require(
-      keys, among: standings.compactMap(\.seen) + SignedCheckpoint.read(checkpoints), of: report.entries,
-      now: WallClock.now())
+      keys, among: standings.compactMap(\.seen) + given, of: report.entries, now: WallClock.now())
     if let first = unbound.first {
       Diagnostics.standard.warning(
         "where \(unbound.count) credentials are rotated, and under which key, any member may say (\(first)\(unbound.count > 1 ? ", …" : "")):"
@@ -207,7 +208,8 @@ struct LogVerifyCommand: AsyncParsableCommand {
   }
 
   private func verifyBundle(_ file: String) throws {
-    let expectations = try LogExpectations(founder: owner, checkpoints: checkpoints)
+    let given = try SignedCheckpoint.read(checkpoints)
+    let expectations = try LogExpectations(founder: owner, checkpoints: given)
     let found: BundleReport
     do { found = try BundleReport(readingFile: file, expecting: expectations) } catch let error
       where error is AuditError || (error as? VaultError)?.code == .corrupt
@@ -220,7 +222,7 @@ struct LogVerifyCommand: AsyncParsableCommand {
     let key = try NoteKey(name: "relatch/\(found.vault)", key: found.owner.signing)
     let entries = found.checkpoint.checkpoint.size
     let vouched = try trusted.require(
-      trusted.keys(), among: found.cosigned + SignedCheckpoint.read(checkpoints), of: entries, now: WallClock.now())
+      trusted.keys(), among: found.cosigned + given, of: entries, now: WallClock.now())
     var members = try found.members(file: file)
     if !vouched.isEmpty { members["vouched"] = .array(vouched.map(\.json)) }
     try Report(options).result(
@@ -242,17 +244,15 @@ struct LogVerifyCommand: AsyncParsableCommand {
 }
 
 extension LogExpectations {
-  /// `founder` is the key that an option gave, `checkpoints` the files of others. Throws `usage` if the one is no key,
-  /// `notFound` if there is no such file, and `corruptData` if it holds no checkpoint.
-  init(founder: String?, checkpoints: [String] = []) throws {
+  /// `founder` is the key that an option gave, `checkpoints` what was in the files of others. Throws `usage` if the one is no
+  /// key.
+  init(founder: String?, checkpoints: [SignedCheckpoint] = []) throws {
     let owner: NoteKey?
     do { owner = try founder.map { try NoteKey($0) } } catch {
       throw Failure(
         .usage, "--owner: \(error)", hint: "give the owner's key as an earlier `relatch log verify` printed it")
     }
-    self.init(
-      owner: owner,
-      remembered: try SignedCheckpoint.read(checkpoints).map(\.checkpoint))
+    self.init(owner: owner, remembered: checkpoints.map(\.checkpoint))
   }
 }
 

@@ -120,26 +120,21 @@ final class OpenedVaults: Sendable {
   private static func compared(
     _ store: any Store, at place: String, with known: KnownVaults, _ verified: SeenLog? = nil
   ) async throws -> Opened {
+    // Before the vault is looked at: what other runs commit and remember meanwhile only makes its log longer.
+    let before = try known.vault(at: place)
     let id = try await store.read { try VaultView.unverified(in: $0) }
     var found: [String] = []
-    let before = try known.vault(at: place)
     if let before, before != id {
       found.append("another vault stands at \(Name.printable(place)): found \(id), expected \(before)")
     }
     let seen = try known.log(of: id)
-    // Compared with what was seen before all the same: that is in no more than a few rows.
-    if let seen, let verified {
-      do { try await store.read { try VaultView.requireExtension(of: seen, by: verified, in: $0) } } catch let error
-        as VaultError
-        where error.code == .rolledBack
-      {
-        found.append(error.description)
-      }
-    }
     let vault = LockedVault(store, after: verified ?? seen)
-    do { try await vault.read { _ in } } catch let error as VaultError where error.code == .rolledBack {
-      found.append(error.description)
-    }
+    do {
+      try await vault.read { view in
+        // What was verified may be older than what another run has remembered since: the log as it is now extends both.
+        if verified != nil, let seen { try view.requireExtension(of: seen) }
+      }
+    } catch let error as VaultError where error.code == .rolledBack { found.append(error.description) }
     // A person who accepts one must have been told of both.
     guard found.isEmpty else {
       let others = known.places(of: id, but: place).map { Name.printable($0) }
