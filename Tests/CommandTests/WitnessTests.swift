@@ -209,6 +209,40 @@ struct WitnessTests {
     #expect(try await place.logIsWhole())
   }
 
+  @Test(
+    "What another run hands over during a look is no log that was cut off",
+    .enabled(if: Programs.strace != nil, "strace is not installed"))
+  func handedOverMeanwhile() async throws {
+    let place = try await Workplace()
+    let probe = try await place.run(Programs.strace ?? "", ["-f", "-o", "/dev/null", "/bin/true"])
+    guard probe.code == 0 else { return print("skipped: processes cannot be traced here: \(probe.errorText)") }
+    let note = place.folder.path + "/note"
+    #expect(try await place.relatch("log", "witness", "add", "usb", "--file", note).code == 0)
+    #expect(try await place.relatch("log", "witness", "submit").code == 0)
+    let record = try Self.record(place).path
+    for verb in [["log", "verify"], ["metrics"]] {
+      // Held up where it opens the record, whatever it has seen of the log by then.
+      let trace = place.folder.path + "/trace-\(verb.count)"
+      let look = try place.start(
+        Programs.strace ?? "",
+        arguments: [
+          "-f", "-o", trace, "-P", record, "-e", "trace=openat", "-e", "inject=openat:delay_enter=6000000",
+          Programs.relatch,
+        ] + verb)
+      for _ in 1...3000 {
+        if (try? String(contentsOfFile: trace, encoding: .utf8))?.contains("openat(") == true { break }
+        try await Task.sleep(for: .milliseconds(10))
+      }
+      #expect(try await place.relatch("read", "admin").code == 0)
+      #expect(try await place.relatch("log", "witness", "submit").code == 0)
+      let outcome = try await look.outcome()
+      #expect(outcome.code == 0, "\(verb): \(outcome.errorText)")
+      #expect(
+        outcome.outputText.contains("witness  usb has seen ")
+          || outcome.outputText.contains(#"relatch_witness_unseen_entries{witness="usb"} 0"#), "\(outcome.outputText)")
+    }
+  }
+
   @Test("A file and a folder elsewhere only get larger checkpoints of one history")
   func places() async throws {
     let place = try await Workplace()

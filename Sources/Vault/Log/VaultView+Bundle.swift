@@ -19,9 +19,9 @@ extension VaultView {
   /// Writes the evidence bundle of `selection`, line by line without newlines; each line is verified before it is handed over.
   /// Throws `notFound` if a credential that is asked for never was in the vault.
   ///
-  /// With the checkpoints that witnesses signed, by `records`.
+  /// With the checkpoints that witnesses signed, by `records`, which were read before this look at the vault began.
   package func writeBundle(
-    _ selection: LogBundle.Selection, records: WitnessRecords, to output: ([UInt8]) throws -> Void
+    _ selection: LogBundle.Selection, records: WitnessRecords.Found, to output: ([UInt8]) throws -> Void
   ) throws -> BundleReport {
     try requireSpokenOf(selection.credentials)
     let cosigned = try standings(of: records).compactMap { standing in

@@ -65,8 +65,9 @@ extension VaultView {
     return wasSigned
   }
 
-  /// What each witness has seen of the log, by `records`. A record that is damaged, or of another history, is told.
-  package func standings(of records: WitnessRecords) throws -> [WitnessStanding] {
+  /// What each witness has seen of the log, by `records`, which were read before this look at the vault began. A record that is
+  /// damaged, or of another history, is told.
+  package func standings(of records: WitnessRecords.Found) throws -> [WitnessStanding] {
     try witnesses.map { witness in
       do {
         guard let seen = try records.checkpoint(of: witness) else { return try standing(of: witness, nil) }
@@ -102,6 +103,13 @@ package struct WitnessStanding: Sendable {
   package let cosigned: Timestamp?
   /// What is wrong with what is known of it.
   package let trouble: VaultError?
+}
+
+extension LockedVault {
+  /// What `records` have of each witness, for a look at the vault that begins after this.
+  package func found(in records: WitnessRecords) async throws -> WitnessRecords.Found {
+    try records.found(of: await read { $0.witnesses })
+  }
 }
 
 extension [WitnessStanding] {

@@ -36,6 +36,28 @@ package struct WitnessRecords: Sendable {
     }
   }
 
+  /// What each of `witnesses` took, as far as is known now. Throws what is no `VaultError`.
+  func found(of witnesses: [Membership.StandingWitness]) throws -> Found {
+    var found: [UInt64: Result<SignedCheckpoint?, VaultError>] = [:]
+    for witness in witnesses {
+      do { found[witness.entry] = .success(try checkpoint(of: witness)) } catch let error as VaultError {
+        found[witness.entry] = .failure(error)
+      }
+    }
+    return Found(byEntry: found)
+  }
+
+  /// What was kept of each witness at one moment, before the log that it is compared with was looked at: what other runs hand
+  /// over meanwhile is not in it, and what they had handed over is in that log.
+  package struct Found: Sendable {
+    fileprivate let byEntry: [UInt64: Result<SignedCheckpoint?, VaultError>]
+
+    /// As of the records; nil also for a witness that was added since.
+    func checkpoint(of witness: Membership.StandingWitness) throws -> SignedCheckpoint? {
+      try byEntry[witness.entry]?.get()
+    }
+  }
+
   /// Keeps `signed` as what `witness` took, unless a larger one is kept. Throws `cannotWrite`.
   package func keep(_ signed: SignedCheckpoint, of witness: Membership.StandingWitness) throws {
     try oneAtATime {

@@ -30,7 +30,7 @@ struct LogBundleCommand: AsyncParsableCommand {
     let report = Report(options)
     let places = try Places(options)
     let vault = try await places.openLooking(at: "bundle", selection.fields, about: selection.credentials)
-    let records = places.witnessRecords
+    let records = try await vault.found(in: places.witnessRecords)
     guard let output else {
       // Whoever reads standard output may take hours, and a look at the vault that lasts lets its store grow.
       let whole = try? PassingFile()

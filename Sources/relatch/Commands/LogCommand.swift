@@ -151,7 +151,7 @@ struct LogVerifyCommand: AsyncParsableCommand {
       "\nextends  \(Name.printable($0)), \($1.checkpoint.size) entries"
     }
     let vault = try await places.openLocked(verified: report.seen)
-    let records = places.witnessRecords
+    let records = try await vault.found(in: places.witnessRecords)
     let (unbound, standings) = try await vault.read { ($0.credentialsWithoutTerms, try $0.standings(of: records)) }
     if let trouble = standings.compactMap(\.trouble).first { throw Submission.contradiction(trouble) }
     let vouched = try trusted.require(

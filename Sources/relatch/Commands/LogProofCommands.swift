@@ -24,8 +24,9 @@ struct LogCheckpointCommand: AsyncParsableCommand {
   func run() async throws {
     let place = try OutputPlace(output, nil, verb: "log checkpoint -o FILE")
     let places = try Places(options)
-    let (cosigned, records) = (cosigned, places.witnessRecords)
-    let newest = try await places.openLocked().read { try $0.checkpoint(cosigned: cosigned, by: records) }
+    let vault = try await places.openLocked()
+    let (cosigned, records) = (cosigned, try await vault.found(in: places.witnessRecords))
+    let newest = try await vault.read { try $0.checkpoint(cosigned: cosigned, by: records) }
     let checkpoint = newest.signed.checkpoint
     let report = Report(options)
     var object: [String: JSONValue] = [
@@ -109,7 +110,7 @@ struct LogProveCommand: AsyncParsableCommand {
 extension VaultView {
   /// The newest checkpoint with the cosignatures that witnesses gave of it; or the newest that has any. Throws `notFound`.
   fileprivate func checkpoint(
-    cosigned: Bool, by records: WitnessRecords
+    cosigned: Bool, by records: WitnessRecords.Found
   ) throws -> (signed: SignedCheckpoint, member: String, key: NoteKey) {
     var newest = try newestCheckpoint
     let seen = try standings(of: records).filter { $0.cosigned != nil }.compactMap(\.seen)

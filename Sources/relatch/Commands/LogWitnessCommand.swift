@@ -135,8 +135,9 @@ struct WitnessListCommand: AsyncParsableCommand {
 
   func run() async throws {
     let places = try Places(options)
-    let records = places.witnessRecords
-    let (standings, keys) = try await places.openLocked().read { view in
+    let vault = try await places.openLocked()
+    let records = try await vault.found(in: places.witnessRecords)
+    let (standings, keys) = try await vault.read { view in
       (
         try view.standings(of: records),
         try view.members.map { try NoteKey(name: view.header.origin, key: $0.card.signing).description }

@@ -32,7 +32,7 @@ extension Places {
   /// The metrics of the vault as it is now.
   func metrics(run: VaultFigures.Run?) async throws -> String {
     let vault = try await openLocked()
-    let (bytes, records) = (databaseBytes, witnessRecords)
+    let (bytes, records) = (databaseBytes, try await vault.found(in: witnessRecords))
     return try await vault.read { view in
       try VaultFigures(
         view, schedule: RotationSchedule { TimeZoneRules(named: $0) }, records: records, vaultBytes: bytes,

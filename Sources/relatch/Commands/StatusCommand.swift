@@ -54,7 +54,8 @@ struct StatusCommand: AsyncParsableCommand {
   }
 
   private func tellWitnesses(_ vault: LockedVault, _ records: WitnessRecords, _ report: Report) async throws {
-    let standings = try await vault.read { try $0.standings(of: records) }
+    let found = try await vault.found(in: records)
+    let standings = try await vault.read { try $0.standings(of: found) }
     for standing in standings {
       if let trouble = standing.trouble { Diagnostics.standard.warning("\(trouble): see `relatch log verify`") }
     }

@@ -39,8 +39,8 @@ struct VaultFigures: Sendable {
   /// Reads all that is told of the vault of `view`. Throws as `VaultView` does: figures that are not authentic are
   /// not written.
   init(
-    _ view: VaultView, schedule: RotationSchedule, records: WitnessRecords, vaultBytes: Int64?, written: Timestamp,
-    run: Run?
+    _ view: VaultView, schedule: RotationSchedule, records: WitnessRecords.Found, vaultBytes: Int64?,
+    written: Timestamp, run: Run?
   ) throws {
     let credentials = try view.credentials()
     let size = view.logSize
