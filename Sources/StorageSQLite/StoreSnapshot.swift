@@ -67,8 +67,10 @@ package final class StoreSnapshot {
     }
   }
 
-  private static let infix = ".backup."
+  /// Nobody calls a copy of their own this.
+  private static let infix = ".relatch-snapshot."
 
+  /// Removes what a process that died has left: nothing but a file that `mkstemp` can have made here, for this user.
   private static func removeRemains(beside database: String) {
     let parts = database.split(separator: "/").map(String.init)
     let folder = "/" + parts.dropLast().joined(separator: "/")
@@ -77,13 +79,30 @@ package final class StoreSnapshot {
     defer { closedir(entries) }
     while let entry = readdir(entries) {
       let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-      guard name.hasPrefix(prefix) else { continue }
+      guard name.hasPrefix(prefix), isDrawn(name.utf8.dropFirst(prefix.utf8.count)) else { continue }
       // Nobody waits for the other end of a pipe that somebody made there.
       let descriptor = open("\(folder)/\(name)", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
       guard descriptor >= 0 else { continue }
-      if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { unlink("\(folder)/\(name)") }
+      if isOwn(descriptor), flock(descriptor, LOCK_EX | LOCK_NB) == 0 {
+        // SQLite's own, for as long as it copies.
+        for end in ["-journal", ""] { unlink("\(folder)/\(name)\(end)") }
+      }
       close(descriptor)
     }
+  }
+
+  /// Whether `end` is what `mkstemp` makes of its six letters.
+  private static func isDrawn(_ end: Substring.UTF8View) -> Bool {
+    end.count == 6
+      && end.allSatisfy { byte in
+        (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
+      }
+  }
+
+  private static func isOwn(_ descriptor: Int32) -> Bool {
+    var found = stat()
+    return fstat(descriptor, &found) == 0 && found.st_mode == S_IFREG | 0o600 && found.st_uid == geteuid()
+      && found.st_nlink == 1
   }
 
   private static func failure(_ operation: String) -> StorageError {

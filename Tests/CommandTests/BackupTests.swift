@@ -118,7 +118,8 @@ struct BackupTests {
       #expect(try await place.relatch("log", "verify", environment: environment).code == 0)
       #expect(try await place.pair("crm", environment: environment) != nil)
     }
-    #expect(try FileManager.default.contentsOfDirectory(atPath: place.vault.path).allSatisfy { !$0.contains("backup") })
+    #expect(
+      try FileManager.default.contentsOfDirectory(atPath: place.vault.path).allSatisfy { !$0.contains("snapshot") })
   }
 
   @Test("takes nobody's place, and what a killed one left is removed by the next")
@@ -129,10 +130,16 @@ struct BackupTests {
     expectFailure(try await place.relatch("backup", "-o", file), 64, "there is something already")
     expectFailure(try await place.relatch("backup", "-o", place.folder.path + "/none/b.age"), 74)
     #expect(try Data(contentsOf: URL(fileURLWithPath: file)) == before)
-    let left = place.vault.path + "/vault.db.backup.k1lled"
-    try Data("half".utf8).write(to: URL(fileURLWithPath: left))
+    let left = place.vault.path + "/vault.db.relatch-snapshot.k1lled"
+    let own = place.vault.path + "/vault.db.backup.2026-11-22"
+    for path in [left, own] {
+      #expect(
+        FileManager.default.createFile(
+          atPath: path, contents: Data("half".utf8), attributes: [.posixPermissions: 0o600]))
+    }
     _ = try await Self.backup(place, to: "second.age")
     #expect(!FileManager.default.fileExists(atPath: left))
+    #expect(FileManager.default.fileExists(atPath: own), "a copy that a person made by hand")
   }
 }
 
@@ -330,7 +337,7 @@ struct RestoreTests {
     expectFailure(try await place.relatch("backup", "-o", output, environment: environment), 74)
     #expect(!FileManager.default.fileExists(atPath: output))
     let names = try FileManager.default.contentsOfDirectory(atPath: disk.path + "/restored")
-    #expect(names.allSatisfy { !$0.contains(".backup.") }, "\(names)")
+    #expect(names.allSatisfy { !$0.contains(".relatch-snapshot.") }, "\(names)")
   }
 }
 
