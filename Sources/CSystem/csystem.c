@@ -31,10 +31,19 @@ void csystem_report_signal(int signal) {
   errno = saved;
 }
 
+// Ours may hold an identity. Returns 0, or -1 with errno where it could not be left.
+static int leave_session_keyring(void) {
+  if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) >= 0) return 0;
+  int failure = errno;
+  // Where there are no keyrings, or a sandbox keeps this process from them and so the program, too, there is none to leave.
+  if (csystem_session_keyring() < 0) return 0;
+  errno = failure;
+  return -1;
+}
+
 static void become(const struct csystem_program *program) {
   setpgid(0, 0);
-  // A program that is started gets a session keyring of its own: ours may hold an identity.
-  syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+  if (leave_session_keyring() != 0) return;
   struct sigaction usual;
   memset(&usual, 0, sizeof usual);
   usual.sa_handler = SIG_DFL;

@@ -77,10 +77,17 @@ final class HookProcess: Sendable {
       }
     }
     guard pid > 0 else {
-      let reason = Errno.text
+      let (number, reason) = (errno, Errno.text)
       for end in [input, output, answer?.read].compactMap(\.self) { close(end) }
+      let program = Name.printable(arguments.first ?? "")
+      guard number != EDQUOT else {
+        throw DeliveryError(
+          .cannotStart,
+          "\(program) is not started: there is no room for a session keyring of its own (/proc/key-users): \(reason)",
+          hint: "this user has as many keys as a user may have: see in /proc/keys which, and end those not needed")
+      }
       throw DeliveryError(
-        .cannotStart, "\(Name.printable(arguments.first ?? "")) cannot be started: \(reason)",
+        .cannotStart, "\(program) cannot be started: \(reason)",
         hint: "it must be a program, or a script whose first line names its interpreter")
     }
     for end in [input, output, answer?.read].compactMap(\.self) { _ = fcntl(end, F_SETFL, O_NONBLOCK) }

@@ -247,6 +247,47 @@ struct DeliveryTests {
     #expect(try await place.logIsWhole())
   }
 
+  @Test(
+    "A hook that can get no session keyring of its own is not started with ours; where there are none it is",
+    .enabled(if: Programs.strace != nil && Programs.python != nil, "needs strace and python3"))
+  func keyring() async throws {
+    let place = try await Workplace()
+    let probe = try await place.run(Programs.strace ?? "", ["-f", "-o", "/dev/null", "/bin/true"])
+    guard probe.code == 0 else { return print("skipped: processes cannot be traced here: \(probe.errorText)") }
+    #if arch(arm64)
+      let keyctl = 219
+    #else
+      let keyctl = 250
+    #endif
+    let find = "import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(\(keyctl), 0, -3, 0) < 0)"
+    let hasKeyring = try await place.run(Programs.python ?? "", ["-c", find]).code == 0
+    try await place.add("crm")
+    let ran = place.folder.path + "/ran"
+    let hook = try script(place, "hook", "cat > /dev/null; touch '\(ran)'")
+    #expect(try await place.relatch("hook", "add", "crm", "--on", "promoted", "--", hook).code == 0)
+    // As the kernel answers where the user has as many keys as a user may have; the next call it answers as it is.
+    func rotate(_ inject: String) async throws -> Outcome {
+      try await place.run(
+        Programs.strace ?? "",
+        [
+          "-f", "-o", place.folder.path + "/trace", "-e", "trace=keyctl", "-e", "inject=keyctl:\(inject)",
+          Programs.relatch, "rotate", "crm", "--replace-previous",
+        ])
+    }
+    if hasKeyring {
+      let refused = try await rotate("error=EDQUOT:when=1")
+      #expect(refused.code == 11 && !FileManager.default.fileExists(atPath: ran), "\(refused.errorText)")
+      #expect(refused.errorText.contains("session keyring") && refused.errorText.contains("/proc/key-users"))
+    } else {
+      print("skipped in part: there is no session keyring here")
+    }
+    for error in ["ENOSYS", "EPERM"] {
+      try? FileManager.default.removeItem(atPath: ran)
+      let rotated = try await rotate("error=\(error)")
+      #expect(rotated.code == 0 && FileManager.default.fileExists(atPath: ran), "\(error): \(rotated.errorText)")
+    }
+  }
+
   @Test("A hook that hangs is ended: 11, and the rotation is done")
   func hangingHook() async throws {
     let place = try await Workplace()

@@ -33,7 +33,8 @@ struct csystem_program {
 };
 
 /// Starts a program in a process group of its own: every signal does what it does by default and none is blocked, and of
-/// the descriptors it has the three named ones alone. Returns its pid, or -1 with errno.
+/// the descriptors it has the three named ones alone. It has a session keyring of its own, or where none can be had there is
+/// none of this process's either. Returns its pid, or -1 with errno: EDQUOT if the user has no room for another keyring.
 ///
 /// posix_spawn cannot set the mask, and changing that of this process would change it for every thread. As there, the child
 /// borrows this process's memory until it runs the program, so that no copy of a secret is made.
