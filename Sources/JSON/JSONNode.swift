@@ -24,8 +24,18 @@ package indirect enum JSONNode: Sendable {
     self = try scanner.document(in: bytes)
   }
 
-  /// A string that is not secret, with its escapes resolved.
+  /// A string that is not secret, with its escapes resolved. Throws `malformed` also where it has more combining marks in a row
+  /// than any text of people: `String` sorts them to compare it, which takes as long as the square of their number.
   package func text(in bytes: RawSpan) throws(JSONError) -> String {
+    let text = try wholeText(in: bytes)
+    guard text.isStreamSafe else {
+      throw JSONError(.malformed, "a string has more than \(String.mostMarks) combining marks in a row")
+    }
+    return text
+  }
+
+  /// The same, whatever it is.
+  func wholeText(in bytes: RawSpan) throws(JSONError) -> String {
     guard case .string(let range) = self else { throw JSONError(.wrongType, "expected a string") }
     // A node read from another text must not reach outside this one.
     guard range.upperBound <= bytes.byteCount else { throw JSONError(.malformed, "a string lies outside the text") }
@@ -64,5 +74,20 @@ package indirect enum JSONNode: Sendable {
   package func write(to output: inout OutputRawSpan, in bytes: RawSpan) throws(JSONError) {
     guard case .string(let range) = self else { throw JSONError(.wrongType, "expected a string") }
     try JSONScanner.unescape(range, in: bytes) { output.append($0) }
+  }
+}
+
+extension String {
+  /// What the Stream-Safe Text Format allows (Unicode, UAX #15 §13).
+  fileprivate static let mostMarks = 30
+
+  fileprivate var isStreamSafe: Bool {
+    guard !utf8.allSatisfy({ $0 < 0x80 }) else { return true }
+    var marks = 0
+    for scalar in unicodeScalars {
+      marks = scalar.properties.canonicalCombiningClass == .notReordered ? 0 : marks + 1
+      if marks > Self.mostMarks { return false }
+    }
+    return true
   }
 }

@@ -51,7 +51,7 @@ package enum JSONValue: Hashable, Sendable {
         throw JSONError(.wrongType, "at byte \(range.lowerBound): expected an integer within 2^53")
       }
       self = .integer(value)
-    case .string: self = .string(try node.text(in: bytes))
+    case .string: self = .string(try node.wholeText(in: bytes))
     case .array(let nodes):
       var elements: [JSONValue] = []
       for node in nodes { elements.append(try JSONValue(node, in: bytes)) }

@@ -67,6 +67,32 @@ import Testing
     #expect(throws: JSONError(.malformed, "")) { try JSONValue(reading: [0x7B, 0x22] + bytes + Array("\":1}".utf8)) }
   }
 
+  /// A letter and combining marks that are out of order, which `String` must sort to compare it: by their number's square.
+  private static func marked(_ pairs: Int) -> String { "a" + String(repeating: "\u{301}\u{323}", count: pairs) }
+
+  @Test func whatTakesLongToCompareIsNoNameAndNoText() throws {
+    for text in [Self.marked(16), String(repeating: #"\u0301"#, count: 31)] {
+      #expect(throws: JSONError(.malformed, "")) { try read("{\"\(text)\":0}") }
+      let bytes = Array("\"\(text)\"".utf8)
+      let node = try JSONNode(reading: bytes.span.bytes)
+      #expect(throws: JSONError(.malformed, "")) { try node.text(in: bytes.span.bytes) }
+      // A value of a format of ours is what it is: whoever wrote it could write it.
+      _ = try read("{\"x\":\"\(text)\"}")
+    }
+    let most = Self.marked(15)
+    let bytes = Array("\"\(most + most)\"".utf8)
+    #expect(try JSONNode(reading: bytes.span.bytes).text(in: bytes.span.bytes) == most + most)
+    #expect(try read("{\"\(most)\":0}") == .object([most: 0]))
+  }
+
+  @Test func manyMarksAreRefusedAtOnce() {
+    let long = Self.marked(100_000)
+    let time = ContinuousClock().measure {
+      #expect(throws: JSONError(.malformed, "")) { try read("{\"\(long)\":0,\"\(long)x\":1}") }
+    }
+    #expect(time < .seconds(10), "40 s and more where they are sorted")
+  }
+
   @Test func nestingIsLimited() throws {
     func nested(_ depth: Int) -> String {
       String(repeating: "[", count: depth) + String(repeating: "]", count: depth)

@@ -46,6 +46,16 @@ struct TokenAnswerTests {
     #expect(answer.text("id") == "me" && answer.text("n") == nil && answer.text("none") == nil)
   }
 
+  @Test("is refused at once where its words would take long to compare")
+  func marks() async {
+    let type = "b" + String(repeating: "\u{301}\u{323}", count: 100_000)
+    var found: OAuthError?
+    let time = await ContinuousClock().measure {
+      found = await failure(#"{"access_token":"t","token_type":"\#(type)"}"#)
+    }
+    #expect(found != nil && time < .seconds(10), "\(time)")
+  }
+
   @Test(
     "is refused where it is anything else",
     arguments: [
