@@ -297,7 +297,7 @@ bool ccurl_multi_next_done(CURLM *multi, CURL **easy, CURLcode *result) {
 }
 
 __attribute__((noinline)) void ccurl_wipe_stack(void) {
-  // More than libcurl's deepest calls were seen to use; the thread's stack is 8 MiB.
+  // More than libcurl's deepest calls were seen to use; who starts the thread gives it a stack of five times that.
   unsigned char dead[192 * 1024];
   explicit_bzero(dead, sizeof dead);
 }

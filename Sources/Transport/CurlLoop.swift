@@ -142,10 +142,16 @@ final class CurlLoop: Sendable {
     return nil
   }
 
+  /// Enough for libcurl, its TLS and `ccurl_wipe_stack`, whatever the limit that this process was started with (RLIMIT_STACK).
+  private static let stackSize = 1 << 20
+
   private func startThread(_ multi: UnsafeMutableRawPointer, _ poller: OpaquePointer) -> Bool {
     let thread = Unmanaged.passRetained(ThreadStart(loop: self, multi: multi, poller: poller))
-    var id = pthread_t()
-    let status = pthread_create(&id, nil, { CurlLoop.threadMain($0) }, thread.toOpaque())
+    var (id, attributes) = (pthread_t(), pthread_attr_t())
+    pthread_attr_init(&attributes)
+    defer { pthread_attr_destroy(&attributes) }
+    pthread_attr_setstacksize(&attributes, Self.stackSize)
+    let status = pthread_create(&id, &attributes, { CurlLoop.threadMain($0) }, thread.toOpaque())
     guard status == 0 else {
       thread.release()
       return false

@@ -40,6 +40,13 @@ struct TokenTests {
     #expect(mode[.posixPermissions] as? Int == 0o600)
   }
 
+  @Test("A small stack is enough for a command that sends")
+  func smallStack() async throws {
+    let place = try await Workplace()
+    let run = try await place.run("/bin/sh", ["-c", "ulimit -s 192 && exec '\(Programs.relatch)' token admin"])
+    #expect(run.code == 0, "\(run.errorText)")
+  }
+
   @Test("A kept token is of its version, its credential and its key; a damaged one is none")
   func bound() async throws {
     let place = try await Workplace()
