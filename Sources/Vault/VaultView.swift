@@ -166,6 +166,15 @@ package struct VaultView {
     return names
   }
 
+  /// The names of the credentials of which `isMeant` says so, in order, and of those that are damaged: nobody knows what these are,
+  /// and whoever is asked for them is to fail by itself.
+  package func names(where isMeant: (Credential) throws -> Bool) throws -> [String] {
+    try names().filter { name in
+      guard let credential = try? credential(name) else { return true }
+      return try isMeant(credential)
+    }
+  }
+
   /// The length of the longest name of a credential, in bytes. Their records are not looked at.
   package func longestName() throws -> Int {
     var longest = 0

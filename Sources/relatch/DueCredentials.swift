@@ -9,23 +9,22 @@ struct DueCredentials: Sendable {
   /// By name. Those that a live process is working on are left out: it has them; and so are those that must not be rotated
   /// together with one before them: a later run rotates them.
   let errands: [Errand]
-  /// Of those that would be due, were it known when their window opens, and of those whose journal is damaged.
-  let failures: [Failure]
+  /// Of those that would be due, were it known when their window opens, and of those whose record or journal is damaged.
+  let failures: [(credential: String, failure: Failure)]
 
   /// What is due in `vault` at `now`; if `member` is given, only of what that member can open: the rest is for others.
   init(in vault: LockedVault, by member: Member? = nil, now: Timestamp) async throws {
     (errands, failures) = try await vault.read { view in
       var errands: [Errand] = []
-      var failures: [Failure] = []
+      let due = try view.credentials(dueAt: now)
+      var failures = due.failures.map { (credential: $0.credential, failure: Failure($0.error)) }
       var (rotating, keptApart): (Set<String>, Set<String>) = ([], [])
-      for credential in try view.credentials(dueAt: now) {
+      for credential in due.credentials {
         if let member, try !view.canOpen(credential, member) { continue }
         let standing: RotationSchedule.Standing
-        do { standing = try RotationSchedule.system.standing(of: credential, in: view, now: now) } catch let error
-          as RotationError where error.code == .corruptJournal
-        {
+        do { standing = try RotationSchedule.system.standing(of: credential, in: view, now: now) } catch {
           // The others are in order.
-          failures.append(Failure(error))
+          failures.append((credential.name, Failure(error)))
           continue
         }
         switch standing {
@@ -39,7 +38,8 @@ struct DueCredentials: Sendable {
             keptApart.formUnion(partners)
           }
           errands.append(Errand(name: credential.name, goal: .scheduled))
-        case .held(_, .unknownZone(let zone)): failures.append(Failure(unknownZone: zone, of: credential.name))
+        case .held(_, .unknownZone(let zone)):
+          failures.append((credential.name, Failure(unknownZone: zone, of: credential.name)))
         case .held, .waiting, .unscheduled: continue
         }
       }

@@ -19,8 +19,8 @@ struct DueCredentialsTests {
     let due = try await DueCredentials(in: vault.locked, now: vaultMoment)
     #expect(due.errands.map(\.name) == ["billing", "erp"])
     let failure = try #require(due.failures.first)
-    #expect(due.failures.count == 1 && failure.code == .corruptData)
-    #expect(failure.message.contains("crm") && failure.message.contains("damaged"))
+    #expect(due.failures.count == 1 && failure.credential == "crm" && failure.failure.code == .corruptData)
+    #expect(failure.failure.message.contains("crm") && failure.failure.message.contains("damaged"))
   }
 
   @Test func `what a rotation that came to nothing has left owed is overdue once its grace is over`() async throws {

@@ -219,7 +219,8 @@ private struct Laws {
       let known = [journal?.latest, journal?.machine.graceEnds, credential.ageLimit].compactMap(\.self)
       return try (known + [now, now + .seconds(400 * 86_400)]).filter { moment in
         let standing = try schedule.standing(of: credential, journal: journal, in: view, now: moment)
-        return try standing.isDue && !view.credentials(dueAt: moment).contains { $0.name == credential.name }
+        return try standing.isDue
+          && !view.credentials(dueAt: moment).credentials.contains { $0.name == credential.name }
       }
     }
     expect(overlooked.isEmpty, "law 5, old secrets are debts", "what is due at \(overlooked) is overlooked")

@@ -20,7 +20,11 @@ import Testing
   }
 
   private static func due(_ store: any Store, at seconds: Int) async throws -> [String] {
-    try await store.read { try VaultView($0).credentials(dueAt: Fixture.at(seconds)).map(\.name) }
+    try await store.read { transaction in
+      let due = try VaultView(transaction).credentials(dueAt: Fixture.at(seconds))
+      #expect(due.failures.isEmpty)
+      return due.credentials.map(\.name)
+    }
   }
 
   private static let day = 24 * 3600
@@ -112,13 +116,17 @@ import Testing
     }
   }
 
-  @Test func aRowThatItsRecordDoesNotCallForIsRefusedWhereItIsMet() async throws {
+  @Test func aRowThatItsRecordDoesNotCallForIsRefusedWhereItIsMetAndHidesNoOther() async throws {
     let whole = try await Snapshot(of: Self.scheduled().store, vaultTables)
-    for stray in [Self.row(Fixture.at(0), "erp"), Self.row(Fixture.at(0), "nobody"), [0]] {
+    for (stray, name) in [
+      (Self.row(Fixture.at(0), "erp"), "erp"), (Self.row(Fixture.at(0), "nobody"), "nobody"), ([0], ""),
+    ] {
       var tampered = whole
       tampered[.due, stray] = []
-      let other = tampered
-      await #expect(throws: VaultError(.corrupt, "")) { try await Self.due(other, at: 1) }
+      let due = try await tampered.read { try VaultView($0).credentials(dueAt: Fixture.at(31 * Self.day)) }
+      #expect(due.credentials.map(\.name) == ["crm/prod", "erp"])
+      #expect(due.failures.map(\.credential) == [name])
+      #expect(due.failures.first?.error as? VaultError == VaultError(.corrupt, ""))
     }
     for stray in ["erp\u{0}crm/prod", "erp\u{0}nobody"] {
       var tampered = whole
@@ -129,6 +137,25 @@ import Testing
           let view = try VaultView(transaction)
           _ = try view.partners(of: view.credential("erp"))
         }
+      }
+    }
+  }
+
+  @Test func aDamagedRecordHidesNoOtherAndKeepsNoneApart() async throws {
+    let whole = try await Snapshot(of: Self.scheduled().store, vaultTables)
+    for isIndexed in [true, false] {
+      var damaged = whole
+      damaged[.credentials, Array("erp".utf8)] = [0x7B]
+      if !isIndexed { for table in [Table.due, .apart] { damaged.tables[table] = [:] } }
+      let other = damaged
+      try await other.read { transaction in
+        let view = try VaultView(transaction)
+        let due = try view.credentials(dueAt: Fixture.at(31 * Self.day))
+        #expect(due.credentials.map(\.name) == ["crm/prod"])
+        #expect(due.failures.map(\.credential) == ["erp"])
+        #expect(try view.partners(of: view.credential("crm/prod")).isEmpty)
+        #expect(try view.names { _ in false } == ["erp"])
+        #expect(try view.names { _ in true } == ["crm/prod", "erp"])
       }
     }
   }

@@ -93,7 +93,8 @@ package struct RotationSchedule: Sendable {
     try standing(
       of: credential, journal: journal,
       partners: {
-        try view.partners(of: credential).map { Partner(credential: $0, journal: try RotationJournal(view, of: $0)) }
+        // Of one whose journal is damaged no rotation goes on.
+        try view.partners(of: credential).map { Partner(credential: $0, journal: try? RotationJournal(view, of: $0)) }
       }, now: now)
   }
 

@@ -109,35 +109,58 @@ package struct IndexCheck {
   }
 }
 
+/// What a schedule may have something to do for.
+package struct DueRecords: Sendable {
+  /// By name.
+  package fileprivate(set) var credentials: [Credential] = []
+  /// What cannot be read of it, by the name that it stands under, and why.
+  package private(set) var failures: [(credential: String, error: any Error)] = []
+
+  fileprivate mutating func add(_ name: String, _ read: () throws -> Credential) {
+    do { credentials.append(try read()) } catch { failures.append((name, error)) }
+  }
+}
+
 extension VaultView {
   /// The credentials that a schedule may have something to do for at `now`, by name: all of those, and some that something
   /// still delays. The time this takes does not grow with the others.
   ///
-  /// Throws `corrupt` if a row speaks of what is not there, or of a moment that is not its record's.
-  package func credentials(dueAt now: Timestamp) throws -> [Credential] {
+  /// A record that is damaged, and a row that speaks of what is not there or of a moment that is not its record's, is a failure of that
+  /// credential: it hides no other.
+  package func credentials(dueAt now: Timestamp) throws -> DueRecords {
+    var due = DueRecords()
     guard try VaultIndex.isBuilt(in: transaction) else {
-      return try credentials().filter { credential in credential.due.map { $0 <= now } ?? false }
+      for name in try names() {
+        due.add(name) { try credential(name, isKept: false) }
+      }
+      due.credentials.removeAll { credential in credential.due.map { $0 > now } ?? true }
+      return due
     }
     var keys: [[UInt8]] = []
     try transaction.scan(.due, from: [], to: VaultIndex.bound(after: now), reversed: false) { key, _ in
       keys.append(key)
       return true
     }
-    return try keys.map { key in
-      let credential = try credential(indexed: VaultIndex.name(inDueRow: key), in: .due)
-      guard VaultIndex.entries(of: credential).contains(VaultIndex.Entry(table: .due, key: key)) else {
-        throw VaultError(.corrupt, "the index due speaks of another moment than the record of \(credential.name)")
+    for key in keys {
+      let name = VaultIndex.name(inDueRow: key)
+      due.add(String(decoding: name, as: UTF8.self)) {
+        let credential = try credential(self.name(indexed: name, in: .due))
+        guard VaultIndex.entries(of: credential).contains(VaultIndex.Entry(table: .due, key: key)) else {
+          throw VaultError(.corrupt, "the index due speaks of another moment than the record of \(credential.name)")
+        }
+        return credential
       }
-      return credential
-    }.sorted { $0.name < $1.name }
+    }
+    due.credentials.sort { $0.name < $1.name }
+    return due
   }
 
-  /// The credential that a row of an index names.
-  func credential(indexed name: some Collection<UInt8>, in table: Table) throws -> Credential {
+  /// The name of the credential that a row of an index speaks of.
+  func name(indexed name: some Collection<UInt8>, in table: Table) throws -> String {
     let name = String(decoding: name, as: UTF8.self)
     guard try hasCredential(name) else {
       throw VaultError(.corrupt, "the index \(table.name) speaks of \(Name.printable(name)), which is not there")
     }
-    return try credential(name)
+    return name
   }
 }

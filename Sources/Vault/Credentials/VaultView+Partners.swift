@@ -2,25 +2,27 @@ import Storage
 
 extension VaultView {
   /// The credentials that a schedule does not rotate together with `credential`: those its policy names, and those whose
-  /// policy names it. By name.
+  /// policy names it. By name. One whose record is damaged is rotated by nobody, and left out: it keeps no other from being rotated.
   ///
   /// Found by the index: this is looked up while a vault of many thousands is locked for writing.
   package func partners(of credential: Credential) throws -> [Credential] {
     var partners: [String: Credential] = [:]
     for name in credential.policy.notTogetherWith where try hasCredential(name) {
-      partners[name] = try self.credential(name)
+      partners[name] = try? self.credential(name)
     }
     if try VaultIndex.isBuilt(in: transaction) {
       let prefix = VaultIndex.prefix(ofThoseApartFrom: credential.name)
       for row in try transaction.rows(in: .apart, withPrefix: prefix) {
-        let other = try self.credential(indexed: row.key.dropFirst(prefix.count), in: .apart)
+        let name = try self.name(indexed: row.key.dropFirst(prefix.count), in: .apart)
+        guard let other = try? self.credential(name) else { continue }
         guard other.policy.notTogetherWith.contains(credential.name) else {
           throw VaultError(.corrupt, "the index apart speaks of what the policy of \(other.name) does not name")
         }
         partners[other.name] = other
       }
     } else {
-      for other in try credentials() where other.policy.notTogetherWith.contains(credential.name) {
+      for other in try names().compactMap({ try? self.credential($0, isKept: false) })
+      where other.policy.notTogetherWith.contains(credential.name) {
         partners[other.name] = other
       }
     }

@@ -122,8 +122,8 @@ extension RotateCommand {
       due = try await DueCredentials(in: vault.locked, by: vault.member, now: now)
     }
     let report = report.of(runs: due.errands.count)
-    for failure in due.failures { report.failure(failure) }
-    var codes = due.failures.map(\.code)
+    for (name, failure) in due.failures { report.failure(failure, of: name) }
+    var codes = due.failures.map(\.failure.code)
     if let vault, !due.errands.isEmpty {
       do {
         try await RotationComposition(vault: vault, in: places)
