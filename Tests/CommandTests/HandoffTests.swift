@@ -536,6 +536,11 @@ struct TransferTests {
     let revoked = try await place.run(Programs.relatch, revoke)
     expectFailure(revoked, 64, "revoked by whoever holds it")
     #expect(revoked.errorText.contains("handoff withdraw"))
+    let all = try await place.relatch("revoke", "--all", "--reason", "the vault was taken", "--json")
+    let failures = try all.objects().filter { $0["type"] as? String == "error" }.map {
+      "\($0["credential"] ?? "") \($0["code"] ?? "")"
+    }
+    #expect(all.code == 13 && Set(failures) == ["admin 78", "crm 64"], "\(all.outputText)")
     #expect(try await place.relatch("status", "crm", "--json").objects().first?["leak"] == nil)
     #expect(try await place.relatch("handoff", "withdraw", "crm").code == 0)
     // The leak cannot be ended now, and stays noted.

@@ -49,7 +49,8 @@ struct DrillCommand: AsyncParsableCommand {
     let (names, member) = (names, vault.member)
     let chosen = try await vault.read { view in
       guard !names.isEmpty else {
-        return try view.rotatable(by: member).filter { (try? view.credential($0))?.policy.drill ?? false }
+        return try view.names(view.names(where: \.isRotatedHere), openTo: member)
+          .filter { (try? view.credential($0))?.policy.drill ?? false }
       }
       for name in names where try !view.credential(name).policy.drill {
         throw Failure(

@@ -70,11 +70,14 @@ struct MemberExposure: Sendable {
   let isTransferred: Bool
   /// Versions that were open to the member and that the provider may accept still, though they are replaced.
   let owed: [UInt64]
+  /// Whether its record cannot be read: nobody knows which version is active.
+  let isDamaged: Bool
 
-  /// Whether the active pair is one that the member could open.
-  var isToBeRotated: Bool { !isTransferred && active.map { $0 <= newestVersion } ?? false }
+  /// Whether the active pair is one that the member could open, or may be: what is damaged is for its own run to fail.
+  var isToBeRotated: Bool { isDamaged || !isTransferred && active.map { $0 <= newestVersion } ?? false }
 
   var standing: String {
+    if isDamaged { return "damaged" }
     if active == nil { return "removed" }
     if isTransferred { return "transferred" }
     if until == nil { return "open" }
@@ -121,7 +124,8 @@ extension VaultView {
 extension MemberExposure {
   /// Puts together the `stretches` of one credential, in the order of the log.
   fileprivate init(_ name: String, _ stretches: [AccessHistory.Access], in view: VaultView) throws {
-    let now = try view.hasCredential(name) ? view.credential(name) : nil
+    let now = try? view.credential(name)
+    isDamaged = try now == nil && view.hasCredential(name)
     // The name may be another credential's by now: what ended before that was added is not of that one.
     let current = now.flatMap { now in stretches.contains { ($0.until ?? now.created) >= now.created } ? now : nil }
     let counted = current.map { now in stretches.filter { ($0.until ?? now.created) >= now.created } } ?? stretches
@@ -155,6 +159,7 @@ extension MemberExposure {
       }
     }
     switch standing {
+    case "damaged": line += "; its record is damaged: nobody knows which version is active"
     case "removed": line += "; the credential was removed"
     case "transferred": line += "; it was handed over, and is rotated there"
     case "rotated": line += "; rotated since, version \(active ?? 0) is active"

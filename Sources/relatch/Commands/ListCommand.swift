@@ -49,7 +49,16 @@ extension Report {
 }
 
 extension Failure {
-  init(noneWithTag tag: String) {
+  /// `damaged` are those of which nobody knows whether they have it.
+  init(noneWithTag tag: String, damaged: [String] = []) {
+    guard damaged.isEmpty else {
+      self.init(
+        .corruptData,
+        "no credential that can be read has the tag \(Name.printable(tag)); damaged, so that nobody knows theirs:"
+          + " \(damaged.joined(separator: ", "))",
+        hint: VaultError.Code.corrupt.hint)
+      return
+    }
     self.init(
       .notFound, "no credential has the tag \(Name.printable(tag))",
       hint: "`relatch list` shows those that each has; `relatch policy NAME tags=…` gives it others")

@@ -32,7 +32,7 @@ struct ResumeCommand: AsyncParsableCommand {
     if let vault, names.isEmpty {
       let (member, unfinished) = (vault.member, chosen)
       chosen = try await vault.read { view in
-        try unfinished.filter { try view.hasCredential($0) && view.canOpen(view.credential($0), member) }
+        try view.names(unfinished.filter { try view.hasCredential($0) }, openTo: member)
       }
     }
     let errands = Errand.each(chosen, .resume)
@@ -66,16 +66,18 @@ struct AbortCommand: AsyncParsableCommand {
 
 extension VaultView {
   /// The credentials whose newest rotation is not finished, but for what is only left alone in its grace, or whose active pair has not
-  /// arrived everywhere.
+  /// arrived everywhere; and those whose record or journal is damaged.
   fileprivate func unfinished(at now: Timestamp) throws -> [String] {
-    try credentials().filter { credential in
+    try names { credential in
       if credential.isTransferred { return !credential.debts.isEmpty }
       if !credential.undelivered.isEmpty || credential.leak != nil { return true }
       // What can be rotated can be compared with what the provider has.
       if credential.canRotate, try restoration(unreconciled: credential) != nil { return true }
-      guard let machine = try RotationJournal(self, of: credential)?.machine else { return false }
+      let journal: RotationJournal?
+      do { journal = try RotationJournal(self, of: credential) } catch { return true }
+      guard let machine = journal?.machine else { return false }
       if case .wait = machine.nextAction(now: now) { return false }
       return !machine.state.isFinal
-    }.map(\.name)
+    }
   }
 }

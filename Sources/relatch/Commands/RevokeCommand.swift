@@ -38,13 +38,13 @@ struct RevokeCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Why, in words that will stand in the log.", valueName: "text"))
   var reason: String
 
-  @Flag(help: "Every credential that the identity can open and that has an app of its own.")
+  @Flag(help: "Every credential; what the identity cannot open fails by itself.")
   var all = false
 
-  @Option(help: ArgumentHelp("Every such credential of this kind of provider.", valueName: "id"))
+  @Option(help: ArgumentHelp("Every credential of this kind of provider.", valueName: "id"))
   var provider: String?
 
-  @Option(help: ArgumentHelp("Every such credential that has this tag.", valueName: "tag"))
+  @Option(help: ArgumentHelp("Every credential that has this tag.", valueName: "tag"))
   var tag: String?
 
   @Option(
@@ -123,56 +123,59 @@ struct RevokeCommand: AsyncParsableCommand {
     // Of a single one its run compares it.
     try await vault.requireUntold(reason, "reason", of: leaks.count > 1 ? leaks.map(\.credential) : [])
     let (reason, contain, undelivered) = (reason, contain, undelivered)
-    try await composition.end(leaks, trying: found, jobs: many.jobs, report) { version in
-      Revocation(
-        incident: incident, reason: reason, version: version, isContainment: contain, evenIfUndelivered: undelivered)
+    do {
+      try await composition.end(leaks, trying: found, jobs: many.jobs, report) { version in
+        Revocation(
+          incident: incident, reason: reason, version: version, isContainment: contain, evenIfUndelivered: undelivered)
+      }
+    } catch let status as Status {
+      if failures > 0 { throw Status(code: .someFailed) }
+      guard status.code == .someFailed, try await vault.canOpenNone(of: leaks.map(\.credential)) else { throw status }
+      throw Status(code: .notPermitted)
     }
     if failures > 0 { throw Status(code: .someFailed) }
   }
 
+  /// What is damaged or not granted is among what was asked for: its own run fails, and no other with it.
   private func chosen(in vault: UnlockedVault) async throws -> [LeakedVersion] {
-    let (names, provider, exposedTo, version) = (names, provider, exposedTo, newest)
-    let member = vault.member
-    if let tag {
-      return try await vault.rotatable(with: tag, isLeak: true).map { LeakedVersion(credential: $0, version: nil) }
-    }
-    if let provider, names.isEmpty {
-      _ = try providerKind(provider)
-      let isThere = try await vault.read { view in
-        try view.names().contains { name in (try? view.credential(name)).map { $0.provider == provider } ?? true }
-      }
-      guard isThere else {
-        throw Failure(
-          .notFound, "no credential of this vault is of the provider \(provider)",
-          hint: "`relatch list` names the provider of each")
-      }
-    }
-    let (leaks, others) = try await vault.read { view in
+    let (names, provider, tag, exposedTo, version) = (names, provider, tag, exposedTo, newest)
+    if let provider { _ = try providerKind(provider) }
+    return try await vault.read { view in
       if let exposedTo {
         let exposed = try view.exposures(to: exposedTo).filter { $0.isToBeRotated || !$0.owed.isEmpty }
-        return (exposed.map { LeakedVersion(credential: $0.credential, version: $0.newestVersion) }, [String]())
+          .map { LeakedVersion(credential: $0.credential, version: $0.newestVersion) }
+        let damaged = try view.damaged(besides: exposed.map(\.credential))
+        return exposed + damaged.map { LeakedVersion(credential: $0, version: nil) }
       }
       guard names.isEmpty else {
         var seen: Set<String> = []
         if let version { try requireVersion(version, of: view.credential(names[0])) }
-        return (
-          names.filter { seen.insert($0).inserted }.map { LeakedVersion(credential: $0, version: version) }, [String]()
-        )
+        return names.filter { seen.insert($0).inserted }.map { LeakedVersion(credential: $0, version: version) }
       }
-      let meant = try view.names().filter { name in
-        provider.map { (try? view.credential(name))?.provider ?? $0 == $0 } ?? true
+      let meant = try tag.map(view.names(tagged:)) ?? view.names { provider ?? $0.provider == $0.provider }
+      if let provider, meant.isEmpty {
+        throw Failure(
+          .notFound, "no credential of this vault is of the provider \(provider)",
+          hint: "`relatch list` names the provider of each")
       }
-      let revocable = Set(try view.revocable(by: member))
-      return (
-        meant.filter(revocable.contains).map { LeakedVersion(credential: $0, version: nil) },
-        meant.filter { !revocable.contains($0) }
-      )
+      return meant.filter { (try? view.credential($0))?.mayBeAccepted ?? true }
+        .map { LeakedVersion(credential: $0, version: nil) }
     }
-    if !others.isEmpty {
-      Diagnostics.standard.warning(
-        "left out: \(others.joined(separator: ", ")): handed over, or not granted to \(member.name)")
+  }
+}
+
+extension Credential {
+  /// False of what was handed over and seen to be refused: nobody has a pair of it that could leak.
+  fileprivate var mayBeAccepted: Bool { !isTransferred || !debts.isEmpty }
+}
+
+extension UnlockedVault {
+  /// Whether nothing of `names` is the member's to open. What is damaged may be.
+  fileprivate func canOpenNone(of names: [String]) async throws -> Bool {
+    let member = member
+    return try await read { view in
+      try names.allSatisfy { name in try (try? view.credential(name)).map { try !view.canOpen($0, member) } ?? false }
     }
-    return leaks
   }
 }
 
@@ -196,7 +199,7 @@ extension RotationComposition {
         Errand(name: $0.credential, goal: .revoke(revocation($0.version)), found: found[$0.credential] ?? [])
       }
     }
-    for line in try await vault.read({ try leaks.goneOnWith(in: $0) }) { report.note(line) }
+    for line in try await vault.read({ leaks.goneOnWith(in: $0) }) { report.note(line) }
     let count = waves.map(\.count).reduce(0, +)
     let result: Result<Void, any Error>
     do { result = .success(try await runEach(waves, jobs: jobs, report: report.of(runs: count))) } catch {
@@ -216,14 +219,8 @@ extension RotationComposition {
   private func tellLeft(of names: [String], _ report: Report) async throws {
     let now = WallClock.now()
     let left = try await vault.read { view in
-      try names.filter { try view.hasCredential($0) }.map { try view.credential($0) }.filter { $0.leak != nil }
-        .map { credential in
-          let journal = try RotationJournal(view, of: credential)
-          return LeftOfLeak(
-            credential: credential,
-            next: try RotationSchedule.system.nextAttempt(on: credential, journal: journal, in: view, now: now),
-            waitsForPerson: try credential.waitsForPerson(.leaked, in: view))
-        }
+      // What cannot be read was told by its own run, and hides nothing of the others.
+      names.compactMap { try? LeftOfLeak(of: $0, in: view, now: now) }
     }
     for left in left { try report.result(left.json, text: left.text(now)) }
   }
@@ -236,6 +233,15 @@ private struct LeftOfLeak: Sendable {
   let next: Timestamp?
   /// No schedule tries it: it takes a person at a terminal.
   let waitsForPerson: Bool
+
+  /// Nil if no leak of the credential `name` is noted.
+  init?(of name: String, in view: VaultView, now: Timestamp) throws {
+    credential = try view.credential(name)
+    guard credential.leak != nil else { return nil }
+    next = try RotationSchedule.system.nextAttempt(
+      on: credential, journal: RotationJournal(view, of: credential), in: view, now: now)
+    waitsForPerson = try credential.waitsForPerson(.leaked, in: view)
+  }
 
   /// The newest version that leaked and may be accepted, and when the provider itself ends it.
   private var accepted: (number: UInt64, expires: Timestamp?) {

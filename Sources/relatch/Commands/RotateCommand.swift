@@ -37,7 +37,9 @@ struct RotateCommand: AsyncParsableCommand {
       "Rotate what `relatch log exposure --plan` names for this member.", valueName: "member"))
   var exposedTo: String?
 
-  @Option(help: ArgumentHelp("Rotate every such credential that has this tag.", valueName: "tag"))
+  @Option(
+    help: ArgumentHelp(
+      "Rotate every credential that has this tag and is not only an administrator's.", valueName: "tag"))
   var tag: String?
 
   @OptionGroup var many: ManyOptions
@@ -90,9 +92,9 @@ struct RotateCommand: AsyncParsableCommand {
   /// administers.
   private func warnOfAdministrators(of chosen: [String], known member: String, in vault: UnlockedVault) async throws {
     let reaching = try await vault.read { view in
-      try chosen.compactMap { administrator -> String? in
+      chosen.compactMap { administrator -> String? in
         let reached = chosen.filter { view.administrators(of: $0).contains(administrator) }
-        guard !reached.isEmpty, let owed = try view.credential(administrator).debts.last?.number else { return nil }
+        guard !reached.isEmpty, let owed = (try? view.credential(administrator))?.debts.last?.number else { return nil }
         let names = reached.joined(separator: " ")
         return "\(administrator): version \(owed) is accepted still, and reads the new pairs of what it administers: if"
           + " \(member) is not to be trusted: `relatch retire \(administrator)`, then `relatch rotate \(names)`"
@@ -105,10 +107,13 @@ struct RotateCommand: AsyncParsableCommand {
 extension RotateCommand {
   private func chosen(in vault: UnlockedVault) async throws -> [String] {
     let member = vault.member
-    if all { return try await vault.read { try $0.rotatable(by: member) } }
+    if all { return try await vault.read { try $0.names($0.names(where: \.isRotatedHere), openTo: member) } }
     if let tag { return try await vault.rotatable(with: tag) }
     guard let exposedTo else { return names }
-    return try await vault.read { try $0.exposures(to: exposedTo).filter(\.isToBeRotated).map(\.credential) }
+    return try await vault.read { view in
+      let exposed = try view.exposures(to: exposedTo).filter(\.isToBeRotated).map(\.credential)
+      return exposed + (try view.damaged(besides: exposed))
+    }
   }
 
   /// The code of a single failure is its own, of one among several 13.
@@ -172,51 +177,48 @@ struct ManyOptions: ParsableArguments {
 }
 
 extension UnlockedVault {
-  /// The credentials with `tag` that have something to rotate, or with `isLeak` those that have not, too, and that the member can
-  /// open. Says of the others that they are left out, and of those that are damaged; throws `notFound` if none has the tag.
-  func rotatable(with tag: String, isLeak: Bool = false) async throws -> [String] {
-    let member = member
-    let (tagged, damaged, rotatable) = try await read { view in
-      let all = try view.names().map { ($0, try? view.credential($0)) }
-      return (
-        all.filter { $0.1?.policy.tags.contains(tag) ?? false }.map(\.0), all.filter { $0.1 == nil }.map(\.0),
-        Set(try isLeak ? view.revocable(by: member) : view.rotatable(by: member))
-      )
+  /// The credentials with `tag` that have something to rotate, and those that are damaged. What is damaged, or not the member's to
+  /// open, is for its own run to fail. Says of the others that they are left out; throws as `names(tagged:)`.
+  fileprivate func rotatable(with tag: String) async throws -> [String] {
+    let (chosen, others) = try await read { view in
+      let tagged = try view.names(tagged: tag)
+      let others = tagged.filter { name in (try? view.credential(name)).map { !$0.isRotatedHere } ?? false }
+      return (tagged.filter { !others.contains($0) }, others)
     }
-    guard !tagged.isEmpty else { throw Failure(noneWithTag: tag) }
-    let others = tagged.filter { !rotatable.contains($0) }
     if !others.isEmpty {
-      Diagnostics.standard.warning(
-        "left out: \(others.joined(separator: ", ")): \(isLeak ? "" : "nothing to rotate, ")handed over, or not granted to"
-          + " \(member.name)")
+      Diagnostics.standard.warning("left out: \(others.joined(separator: ", ")): nothing to rotate, or handed over")
     }
-    if !damaged.isEmpty {
-      Diagnostics.standard.warning(
-        "left out: \(damaged.joined(separator: ", ")): damaged, so that nobody knows which tags they have")
-    }
-    return tagged.filter(rotatable.contains)
+    return chosen
   }
 }
 
 extension VaultView {
-  /// The credentials that have something to rotate and that `member` can open. One that is damaged is among them: it is for its
-  /// own run to fail.
-  func rotatable(by member: Member) throws -> [String] {
-    try names().filter { name in
-      guard let credential = try? credential(name) else { return true }
-      return try credential.canRotate && !credential.isTransferred && canOpen(credential, member)
-    }
+  /// Those of `names` that `member` can open, and those that are damaged: it is for their own runs to fail.
+  func names(_ names: [String], openTo member: Member) throws -> [String] {
+    try names.filter { try (try? credential($0)).map { try canOpen($0, member) } ?? true }
+  }
+
+  /// The credentials that are damaged and none of `names`: whatever is said of all, or of what one member reached, may be said of
+  /// them, too, and it is for their own runs to fail.
+  func damaged(besides names: [String]) throws -> [String] {
+    let known = Set(names)
+    return try self.names { _ in false }.filter { !known.contains($0) }
+  }
+
+  /// The credentials with `tag`, and those that are damaged: nobody knows which tags these have.
+  ///
+  /// Throws `notFound` if none has it, and `corrupt` if only one that is damaged may.
+  func names(tagged tag: String) throws -> [String] {
+    let tagged = try names { $0.policy.tags.contains(tag) }
+    let damaged = tagged.filter { (try? credential($0)) == nil }
+    guard damaged.count < tagged.count else { throw Failure(noneWithTag: tag, damaged: damaged) }
+    return tagged
   }
 }
 
-extension VaultView {
-  /// The credentials of which a leak can be noted by `member`, what only a person can replace among them.
-  func revocable(by member: Member) throws -> [String] {
-    try names().filter { name in
-      guard let credential = try? credential(name) else { return true }
-      return try !credential.isTransferred && canOpen(credential, member)
-    }
-  }
+extension Credential {
+  /// Whether it has something to rotate, and is rotated by whoever has this vault.
+  var isRotatedHere: Bool { canRotate && !isTransferred }
 }
 
 extension Credential {

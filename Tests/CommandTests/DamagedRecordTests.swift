@@ -1,0 +1,202 @@
+import Foundation
+import Testing
+
+extension Workplace {
+  /// What whoever can write the folder can do, or a bad disk: one letter of the record of `name` is another.
+  func damage(_ name: String) async throws {
+    let alter = """
+      import sqlite3, sys
+      store = sqlite3.connect(sys.argv[1])
+      (record,) = store.execute("select value from credentials where key = ?", (sys.argv[2].encode(),)).fetchone()
+      altered = record.replace(b'"provider"', b'"providex"')
+      store.execute("update credentials set value = ? where key = ?", (altered, sys.argv[2].encode()))
+      store.commit()
+      """
+    let store = vault.appendingPathComponent("vault.db").path
+    let altered = try await run(try #require(Programs.python), ["-c", alter, store, name])
+    #expect(altered.code == 0, "\(altered.errorText)")
+  }
+}
+
+extension Outcome {
+  /// The errors that are told of credentials by themselves, as `NAME CODE`, sorted.
+  fileprivate func failures() throws -> [String] {
+    try objects().filter { $0["type"] as? String == "error" }
+      .map { "\($0["credential"] ?? "") \($0["code"] ?? "")" }.sorted()
+  }
+
+  /// The names of those whose outcome is `outcome`, sorted.
+  fileprivate func names(_ outcome: String) throws -> [String] {
+    try objects().filter { $0["outcome"] as? String == outcome }.compactMap { $0["credential"] as? String }.sorted()
+  }
+
+  /// The names that the summary says failed.
+  fileprivate func failed() throws -> [String]? {
+    try objects().last { $0["type"] as? String == "summary" }?["failed"] as? [String]
+  }
+}
+
+@Suite("A credential whose record is damaged fails by itself with 65, and keeps no other from anything")
+struct DamagedRecordTests {
+  private static let names = ["crm", "erp", "hr"]
+
+  /// Three credentials, each of which administers itself; bob could open all.
+  private static func place(_ more: [String] = ["--tag", "prod"], policy: [String] = []) async throws -> Workplace {
+    let place = try await Workplace(["--every-app-is-admin", "--apps", "3"], addsAdmin: false)
+    for (number, name) in names.enumerated() {
+      try await place.add(name, app: number + 1, admin: "self", policy: ["propagation=0s"] + policy, more)
+    }
+    return place
+  }
+
+  @Test(
+    "of being revoked, however they are chosen",
+    arguments: [["--all"], ["--provider", "salesforce"], ["--tag", "prod"], names, ["--exposed-to", "bob"]])
+  func revoked(_ choice: [String]) async throws {
+    let place = try await Self.place()
+    if choice[0] == "--exposed-to" { try await place.addMember("bob", "operator", grants: Self.names) }
+    let leaked = try await [place.org.primary(ofApp: 1), place.org.primary(ofApp: 2), place.org.primary(ofApp: 3)]
+    try await place.damage("erp")
+    let revoked = try await place.run(
+      Programs.relatch, ["revoke"] + choice + ["--reason", "the vault was taken", "--json"])
+    #expect(revoked.code == 13, "\(revoked.errorText)")
+    #expect(try revoked.failures() == ["erp 65"], "\(revoked.outputText)")
+    #expect(try revoked.names("settled") == ["crm", "hr"])
+    #expect(try revoked.failed() == ["erp"])
+    for (number, pair) in leaked.enumerated() {
+      #expect(try await place.org.grants(pair) == (number == 1), "\(Self.names[number])")
+    }
+  }
+
+  @Test("of being told as what somebody could open, and rotated for that; nor does a damaged administrator")
+  func exposed() async throws {
+    let place = try await Workplace(["--every-app-is-admin", "--apps", "3"], addsAdmin: false)
+    try await place.add("zeus", app: 1, admin: "self")
+    try await place.add("crm", app: 2, admin: "zeus")
+    try await place.add("hr", app: 3, admin: "self")
+    try await place.addMember("bob", "operator", grants: ["crm", "hr", "zeus"])
+    try await place.damage("zeus")
+    let told = try await place.relatch("log", "exposure", "--member", "bob", "--json")
+    #expect(told.code == 0, "\(told.errorText)")
+    let exposures = try told.objects()
+    #expect(exposures.compactMap { $0["credential"] as? String } == ["crm", "hr", "zeus"])
+    #expect(exposures.last?["standing"] as? String == "damaged" && exposures.last?["rotate"] as? Bool == true)
+    let text = try await place.relatch("log", "exposure", "--member", "bob").outputText
+    #expect(text.contains("zeus: versions up to 1, ") && text.contains("its record is damaged"), "\(text)")
+    let rotated = try await place.relatch("rotate", "--exposed-to", "bob", "--json")
+    #expect(rotated.code == 13, "\(rotated.errorText)")
+    #expect(try rotated.failures() == ["crm 65", "zeus 65"], "\(rotated.outputText)")
+    #expect(try rotated.names("promoted") == ["hr"])
+  }
+
+  @Test("of being told as what somebody could open: one that was never theirs to open may be reached by what was")
+  func unknownReach() async throws {
+    let place = try await Self.place()
+    try await place.addMember("bob", "operator", grants: ["crm"])
+    try await place.damage("erp")
+    for verb in [["rotate"], ["revoke", "--reason", "x"]] {
+      let done = try await place.run(Programs.relatch, verb + ["--exposed-to", "bob", "--json"])
+      #expect(done.code == 13, "\(done.errorText)")
+      #expect(try done.failures() == ["erp 65"], "\(done.outputText)")
+    }
+    #expect(try await place.pair("crm") == place.org.primary())
+  }
+
+  @Test("of being rotated by schedule or tag")
+  func due() async throws {
+    let place = try await Self.place(
+      ["--tag", "prod", "--created", "2020-01-01T00:00:00Z"], policy: ["max-age=90d"])
+    // Nobody knows whether it is being rotated.
+    #expect(try await place.relatch("policy", "crm", "not-together-with=erp").code == 0)
+    try await place.damage("erp")
+    let due = try await place.relatch("rotate", "--due", "--json")
+    #expect(due.code == 13, "\(due.errorText)")
+    #expect(try due.failures() == ["erp 65"], "\(due.outputText)")
+    #expect(try due.names("promoted") == ["crm", "hr"])
+    let alone = try await place.relatch("rotate", "--due", "--json")
+    #expect(alone.code == 65)
+    #expect(try alone.failures() == ["erp 65"], "\(alone.outputText)")
+    #expect(try await place.relatch("retire", "crm", "hr").code == 0)
+    let tagged = try await place.relatch("rotate", "--tag", "prod", "--json")
+    #expect(tagged.code == 13)
+    #expect(try tagged.failures() == ["erp 65"], "\(tagged.outputText)")
+    #expect(try tagged.names("promoted") == ["crm", "hr"])
+    for verb in [["rotate"], ["revoke", "--reason", "x"]] {
+      expectFailure(
+        try await place.run(Programs.relatch, verb + ["--tag", "prd"]), 65,
+        "has the tag \"prd\"; damaged, so that nobody knows theirs: erp")
+    }
+  }
+
+  @Test("of being resumed and delivered")
+  func resumed() async throws {
+    let place = try await Workplace(["--apps", "2"])
+    for (number, name) in ["crm", "hr"].enumerated() { try await place.add(name, app: number + 1) }
+    let sink = place.folder.appendingPathComponent("pair.json")
+    try await place.org.fault("unavailable", "PATCH", "*")
+    #expect(try await place.relatch("rotate", "hr").code == 69)
+    try await place.org.clearFaults()
+    #expect(try await place.relatch("sink", "add", "crm", sink.path).code == 0)
+    try await place.add("erp", app: nil)
+    try await place.damage("erp")
+    let resumed = try await place.relatch("resume", "--json")
+    #expect(resumed.code == 13, "\(resumed.errorText)")
+    #expect(try resumed.failures() == ["erp 65"], "\(resumed.outputText)")
+    #expect(try resumed.names("delivered") == ["crm"])
+    #expect(try resumed.names("promoted") == ["hr"])
+    #expect(FileManager.default.fileExists(atPath: sink.path))
+    #expect(try await place.relatch("resume").code == 65, "nobody knows whether it has something unfinished")
+  }
+}
+
+@Suite("What was asked for and is left out")
+struct LeftOutTests {
+  private static func place() async throws -> Workplace {
+    let place = try await Workplace(["--every-app-is-admin", "--apps", "2"], addsAdmin: false)
+    for (number, name) in ["crm", "erp"].enumerated() {
+      let policy = ["propagation=0s", "drill=yes"]
+      try await place.add(name, app: number + 1, admin: "self", policy: policy, ["--tag", "prod"])
+    }
+    return place
+  }
+
+  @Test(
+    "of a revocation, because it is not granted, is an error of its own: 13, and 77 where that is so of all",
+    arguments: [["--all"], ["--provider", "salesforce"], ["--tag", "prod"]])
+  func notGranted(_ choice: [String]) async throws {
+    let place = try await Self.place()
+    let opa = try await place.addMember("opa", "operator")
+    let arguments = ["revoke"] + choice + ["--reason", "the host was taken", "--json"]
+    let none = try await place.run(Programs.relatch, arguments, environment: opa)
+    #expect(none.code == 77, "\(none.errorText)")
+    #expect(try none.failures() == ["crm 77", "erp 77"], "\(none.outputText)")
+    #expect(try await place.relatch("grant", "crm", "opa").code == 0)
+    let some = try await place.run(Programs.relatch, arguments, environment: opa)
+    #expect(some.code == 13, "\(some.errorText)")
+    #expect(try some.failures() == ["erp 77"], "\(some.outputText)")
+    #expect(try some.names("settled") == ["crm"])
+    #expect(try some.failed() == ["erp"])
+  }
+
+  @Test("of a rotation by tag, because it is not granted, is an error of its own")
+  func rotated() async throws {
+    let place = try await Self.place()
+    let opa = try await place.addMember("opa", "operator", grants: ["crm"])
+    let rotated = try await place.relatch("rotate", "--tag", "prod", "--json", environment: opa)
+    #expect(rotated.code == 13, "\(rotated.errorText)")
+    #expect(try rotated.failures() == ["erp 77"], "\(rotated.outputText)")
+    #expect(try rotated.names("promoted") == ["crm"])
+  }
+
+  @Test("of a file that was found is 13 also where what was in it fails by itself")
+  func file() async throws {
+    let place = try await Self.place()
+    let leaked = try await place.org.primary()
+    try await place.damage("erp")
+    try await place.org.fault("unavailable", "POST", "*/staged")
+    let revoked = try await place.relatch(
+      "revoke", "--pair-file", "-", "--reason", "x", "--json", stdin: leaked.document)
+    #expect(revoked.code == 13, "\(revoked.errorText)")
+    #expect(try revoked.failures() == ["crm 69", "erp 65"], "\(revoked.outputText)")
+  }
+}
