@@ -85,6 +85,12 @@ struct RevokeCommand: AsyncParsableCommand {
     guard newest == nil || Set(names).count == 1 else {
       throw ValidationError("--up-to is of one credential: name it, and it alone")
     }
+    // What a file holds is looked up in it.
+    guard newest == nil || pairFile == nil else {
+      throw ValidationError(
+        "--up-to does not go with --pair-file, which finds the versions itself: `relatch revoke NAME --up-to N` says more"
+      )
+    }
     guard upTo == nil || version == nil else { throw ValidationError("--up-to and --version are the same: give one") }
   }
 
