@@ -107,7 +107,7 @@ extension RotationRun {
       guard credential.leak != nil else { return .settled(active: activeNumber) }
       // It would stay begun for ever; the leak is noted, and that is all there is to do here.
       if let unasked = provider as? UnaskedProvider, unasked.hasNothingToRotate {
-        throw RotationError(unasked.error, while: RotationStep.stage.rawValue, name)
+        throw unasked.error.local ?? RotationError(unasked.error, while: RotationStep.stage.rawValue, name)
       }
       try await begin()
     }

@@ -213,7 +213,7 @@ actor RotationRun {
     }
     // What has asked for nothing is given up without asking.
     if state != .ready, let unasked = provider as? UnaskedProvider {
-      throw RotationError(unasked.error, while: "abort", name)
+      throw unasked.error.local ?? RotationError(unasked.error, while: "abort", name)
     }
     try await openPairs()
     // What was asked for and not answered may have happened: it is found out first.

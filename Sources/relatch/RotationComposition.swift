@@ -90,18 +90,23 @@ final class RotationComposition: Sendable {
   }
 
   /// A credential, and who administers it: itself, it may be.
-  private typealias Parties = (credential: Credential, admin: Credential)
+  private typealias Parties = (credential: Credential, admin: Result<Credential, ProviderError>)
 
   private func parties(to name: String) async throws -> Parties {
     try await vault.read { view in
       let credential = try view.credential(name)
-      return (credential, credential.isSelfAdministered ? credential : try view.credential(credential.admin))
+      guard !credential.isSelfAdministered else { return (credential, .success(credential)) }
+      do { return (credential, .success(try view.credential(credential.admin))) } catch {
+        // What can be done without it is done.
+        return (credential, .failure(ProviderError(.notPermitted, "\(error)", local: error)))
+      }
     }
   }
 
   private func provider(for parties: Parties, _ person: (any Operator)?) throws -> any ProviderKind {
     try providerKind(parties.credential.provider).init(
-      settings: parties.credential.settings, admin: access(to: parties.admin, for: parties.credential, person),
+      settings: parties.credential.settings,
+      admin: access(to: parties.admin.get(), for: parties.credential, person),
       transport: transport)
   }
 

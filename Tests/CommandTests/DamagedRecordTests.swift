@@ -147,6 +147,21 @@ struct DamagedRecordTests {
     #expect(FileManager.default.fileExists(atPath: sink.path))
     #expect(try await place.relatch("resume").code == 65, "nobody knows whether it has something unfinished")
   }
+
+  @Test("of being delivered, or of its leak's being noted, where it is what administers")
+  func administrator() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let sink = place.folder.appendingPathComponent("pair.json")
+    #expect(try await place.relatch("sink", "add", "crm", sink.path).code == 0)
+    try await place.damage("admin")
+    let resumed = try await place.relatch("resume", "crm", "--json")
+    #expect(try resumed.names("delivered") == ["crm"], "\(resumed.outputText)\(resumed.errorText)")
+    let revoked = try await place.relatch("revoke", "crm", "--reason", "in a ticket", "--json")
+    #expect(revoked.code == 65, "\(revoked.errorText)")
+    let status = try await place.relatch("status", "crm")
+    #expect(status.code == 12 && status.outputText.contains("versions up to 1 leaked"), "\(status.outputText)")
+  }
 }
 
 @Suite("What was asked for and is left out")
