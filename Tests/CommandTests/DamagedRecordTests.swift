@@ -214,4 +214,22 @@ struct LeftOutTests {
     #expect(revoked.code == 13, "\(revoked.errorText)")
     #expect(try revoked.failures() == ["crm 69", "erp 65"], "\(revoked.outputText)")
   }
+
+  @Test("of what a member is only not granted is told, and that there is nothing is not said")
+  func told() async throws {
+    let place = try await Self.place()
+    let opa = try await place.addMember("opa", "operator")
+    let sink = place.folder.appendingPathComponent("pair.json")
+    #expect(try await place.relatch("sink", "add", "crm", sink.path).code == 0)
+    for (arguments, count) in [(["resume"], 1), (["rotate", "--all"], 2)] {
+      let told = try await place.run(Programs.relatch, arguments, environment: opa)
+      #expect(told.code == 0 && told.output.isEmpty, "\(told.outputText)")
+      #expect(told.errorText.contains("left out: \(count) not granted to opa"), "\(told.errorText)")
+      #expect(!told.errorText.contains("there is nothing"), "\(told.errorText)")
+    }
+    expectFailure(try await place.relatch("drill", environment: opa), 77, "2 marked for drills are not granted to opa")
+    #expect(try await place.relatch("grant", "crm", "opa").code == 0)
+    let drill = try await place.relatch("drill", environment: opa)
+    #expect(drill.code == 0 && drill.errorText.contains("left out: 1 not granted to opa"), "\(drill.errorText)")
+  }
 }

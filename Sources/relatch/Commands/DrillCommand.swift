@@ -30,7 +30,7 @@ struct DrillCommand: AsyncParsableCommand {
     async let _ = CurlTransport.load()
     let places = try Places(options)
     let vault = try await places.openVault()
-    let chosen = try await chosen(in: vault)
+    let chosen = try await chosen(in: vault, report)
     let contain = contain
     let incident = Incident.name(at: WallClock.now(), .system)
     let leaks = Set(chosen).sorted().map { LeakedVersion(credential: $0, version: nil) }
@@ -45,20 +45,28 @@ struct DrillCommand: AsyncParsableCommand {
     try result.get()
   }
 
-  private func chosen(in vault: UnlockedVault) async throws -> [String] {
+  private func chosen(in vault: UnlockedVault, _ report: Report) async throws -> [String] {
     let (names, member) = (names, vault.member)
-    let chosen = try await vault.read { view in
+    let (chosen, others) = try await vault.read { view in
       guard !names.isEmpty else {
-        return try view.names(view.names(where: \.isRotatedHere), openTo: member)
-          .filter { (try? view.credential($0))?.policy.drill ?? false }
+        let marked = try view.names().compactMap { try? view.credential($0) }
+          .filter { $0.policy.drill && $0.isRotatedHere }
+        let open = try marked.filter { try view.canOpen($0, member) }.map(\.name)
+        return (open, marked.count - open.count)
       }
       for name in names where try !view.credential(name).policy.drill {
         throw Failure(
           .usage, "\(name) is not marked for drills, and is left alone",
           hint: "`relatch policy \(name) drill=yes` marks it")
       }
-      return names
+      return (names, 0)
     }
+    guard !chosen.isEmpty || others == 0 else {
+      throw Failure(
+        .notPermitted, "\(others) marked for drills are not granted to \(member.name)",
+        hint: "an owner grants one: `relatch grant NAME \(member.name)`")
+    }
+    report.note(leftOut: others, notGrantedTo: member)
     guard !chosen.isEmpty else {
       throw Failure(
         .usage, "no credential is marked for drills",

@@ -52,8 +52,7 @@ struct PlanCommand: AsyncParsableCommand {
     if let vault = composition?.vault, names.isEmpty {
       let (all, member) = (subjects, vault.member)
       subjects = try await vault.read { view in try all.filter { try view.canOpen($0.credential, member) } }
-      let others = all.count - subjects.count
-      if others > 0 { report.note("left out: \(others) not granted to \(member.name)") }
+      report.note(leftOut: all.count - subjects.count, notGrantedTo: member)
     }
     for subject in subjects {
       var findings = LocalCheck.all.flatMap { $0(subject) }

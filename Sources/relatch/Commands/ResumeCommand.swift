@@ -28,18 +28,22 @@ struct ResumeCommand: AsyncParsableCommand {
     let now = WallClock.now()
     var chosen = names.isEmpty ? try await places.openLocked().read { try $0.unfinished(at: now) } : names
     // Nothing is unlocked for nothing.
-    let vault = chosen.isEmpty ? nil : try await places.openVault()
-    if let vault, names.isEmpty {
+    guard !chosen.isEmpty else {
+      return report.note("there is nothing to resume: no rotation is unfinished, nothing undelivered")
+    }
+    let vault = try await places.openVault()
+    if names.isEmpty {
       let (member, unfinished) = (vault.member, chosen)
-      chosen = try await vault.read { view in
-        try view.names(unfinished.filter { try view.hasCredential($0) }, openTo: member)
+      let others: Int
+      (chosen, others) = try await vault.read { view in
+        let there = try unfinished.filter { try view.hasCredential($0) }
+        let open = try view.names(there, openTo: member)
+        return (open, there.count - open.count)
       }
+      report.note(leftOut: others, notGrantedTo: member)
     }
     let errands = Errand.each(chosen, .resume)
     let report = report.of(runs: errands.count)
-    guard let vault, !errands.isEmpty else {
-      return report.note("there is nothing to resume: no rotation is unfinished, nothing undelivered")
-    }
     try await RotationComposition(vault: vault, in: places).runEach(
       errands, jobs: many.jobs, report: report)
   }

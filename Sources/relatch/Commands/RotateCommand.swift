@@ -63,7 +63,7 @@ struct RotateCommand: AsyncParsableCommand {
     let places = try Places(options)
     let vault = try await places.openVault()
     SpaceReserve(places).keep()
-    let chosen = try await chosen(in: vault)
+    let (chosen, others) = try await chosen(in: vault)
     let goal = replacePrevious ? RotationRunner.Goal.rotateReplacingPrevious : .rotate
     // Whoever knows an administrator's pair reads what is made while that is in use: administrators go first.
     let waves =
@@ -74,7 +74,8 @@ struct RotateCommand: AsyncParsableCommand {
           .map { Errand.each($0.map(\.credential), goal) }
       }
     let report = report.of(runs: waves.map(\.count).reduce(0, +))
-    if chosen.isEmpty {
+    report.note(leftOut: others, notGrantedTo: vault.member)
+    if chosen.isEmpty, others == 0 {
       report.note(
         exposedTo.map { "there is nothing to rotate: no active pair was open to \($0)" }
           ?? "there is nothing to rotate: no credential has an app of its own")
@@ -105,14 +106,21 @@ struct RotateCommand: AsyncParsableCommand {
 }
 
 extension RotateCommand {
-  private func chosen(in vault: UnlockedVault) async throws -> [String] {
+  /// What is to be rotated, and how many others the member would have to be granted for that.
+  private func chosen(in vault: UnlockedVault) async throws -> (names: [String], notGranted: Int) {
     let member = vault.member
-    if all { return try await vault.read { try $0.names($0.names(where: \.isRotatedHere), openTo: member) } }
-    if let tag { return try await vault.rotatable(with: tag) }
-    guard let exposedTo else { return names }
+    if all {
+      return try await vault.read { view in
+        let here = try view.names(where: \.isRotatedHere)
+        let open = try view.names(here, openTo: member)
+        return (open, here.count - open.count)
+      }
+    }
+    if let tag { return (try await vault.rotatable(with: tag), 0) }
+    guard let exposedTo else { return (names, 0) }
     return try await vault.read { view in
       let exposed = try view.exposures(to: exposedTo).filter(\.isToBeRotated).map(\.credential)
-      return exposed + (try view.damaged(besides: exposed))
+      return (exposed + (try view.damaged(besides: exposed)), 0)
     }
   }
 
@@ -213,6 +221,13 @@ extension VaultView {
     let damaged = tagged.filter { (try? credential($0)) == nil }
     guard damaged.count < tagged.count else { throw Failure(noneWithTag: tag, damaged: damaged) }
     return tagged
+  }
+}
+
+extension Report {
+  /// That so many credentials were not taken because `member` was not granted them: what is for others is no failure.
+  func note(leftOut others: Int, notGrantedTo member: Member) {
+    if others > 0 { note("left out: \(others) not granted to \(member.name)") }
   }
 }
 
