@@ -257,6 +257,8 @@ struct TagTests {
       expectFailure(
         try await place.run(Programs.relatch, verb + ["--tag", "prd"]), 66, "no credential has the tag \"prd\"")
     }
+    expectFailure(try await place.relatch("status", "hr", "--tag", "eu"), 66, "hr has not the tag \"eu\"")
+    expectFailure(try await place.relatch("status", "hr", "erp", "--tag", "eu"), 66, "none of hr, erp has the tag")
     expectFailure(try await place.relatch("policy", "hr", "tags=two words"), 64)
     #expect(try await place.relatch("policy", "erp", "tags=none").code == 0)
     #expect(try await place.relatch("policy", "hr", "tags=prod").code == 0)

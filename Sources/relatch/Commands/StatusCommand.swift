@@ -46,11 +46,20 @@ struct StatusCommand: AsyncParsableCommand {
       hasFailedDelivery = hasFailedDelivery || standings.contains(where: \.hasFailedDelivery)
       hasOverdueDebt = hasOverdueDebt || standings.contains { $0.hasOverdueDebt(now) }
     }
-    if isEmpty { try report.noteNone(of: tag) }
+    if isEmpty { try noteNone(report) }
     if names.isEmpty && tag == nil { try await tellWitnesses(vault, places.witnessRecords, report) }
     // What waits for a delivery is not retired: that comes first.
     if hasFailedDelivery { throw Status(code: .deliveryFailed) }
     if hasOverdueDebt { throw Status(code: .debtOutstanding) }
+  }
+
+  /// Of names that were given nothing is said of the others.
+  private func noteNone(_ report: Report) throws {
+    guard let tag, let first = names.first else { return try report.noteNone(of: tag) }
+    let none = names.count == 1 ? "\(first) has not" : "none of \(names.joined(separator: ", ")) has"
+    throw Failure(
+      .notFound, "\(none) the tag \(Name.printable(tag))",
+      hint: "`relatch list` shows those that each has; without names --tag is of all")
   }
 
   private func tellWitnesses(_ vault: LockedVault, _ records: WitnessRecords, _ report: Report) async throws {
