@@ -16,6 +16,8 @@ package final class VaultChange {
   private var records: [VaultMemory.Record] = []
   /// By the name of the credential, the place of the newest.
   private var newestRecords: [String: Int] = [:]
+  /// By name, whose record this change found in the place of one that it has stored, and its newest version.
+  private var versionsBefore: [String: (id: Identifier, newest: UInt64)] = [:]
 
   init(_ transaction: any WriteTransaction, view: VaultView, member: String, now: Timestamp) {
     self.transaction = transaction
@@ -63,11 +65,25 @@ package final class VaultChange {
     let bytes = credential.bytes
     fields["record"] = .string(SHA256.hash(bytes).bytes.base64)
     let entry = try log(event, about: credential.name, fields, at: time)
-    try VaultIndex.update(from: old ?? stored(credential.name), to: credential, in: transaction)
+    let replaced = try old ?? stored(credential.name)
+    if versionsBefore[credential.name] == nil {
+      versionsBefore[credential.name] = (replaced?.id ?? credential.id, replaced?.newestNumber ?? 0)
+    }
+    try VaultIndex.update(from: replaced, to: credential, in: transaction)
     try transaction.set(bytes, in: .credentials, for: Array(credential.name.utf8))
+    if event == .credentialRekeyed { try removeOtherPairs(than: credential) }
     newestRecords[credential.name] = records.count
     records.append(VaultMemory.Record(bytes: bytes, credential: credential, entry: entry))
     return credential
+  }
+
+  /// Removes the pairs that `credential` has no version for: whoever wrote them, no key of it seals them.
+  private func removeOtherPairs(than credential: Credential) throws {
+    for row in try transaction.rows(in: .versions, withPrefix: credential.id.bytes) {
+      let number = UInt64(bigEndianBytes: row.key.dropFirst(Identifier.size))
+      guard number.flatMap({ credential.version($0) }) == nil else { continue }
+      try transaction.remove(row.key, from: .versions)
+    }
   }
 
   /// The credential `name` as it is stored now, for the index: it is not authenticated again. Nil if there is none.
@@ -79,16 +95,26 @@ package final class VaultChange {
     return try Credential(decoding: bytes, name: name)
   }
 
-  /// Stores `credential` with a journalled step of its newest rotation: the journal points at the log entry.
+  /// Stores `credential` with a journalled step of its newest rotation: the journal points at the log entry. Throws
+  /// `alreadyExists` if the stored record has that step; a row that it does not speak of is no step, and makes way.
   @discardableResult
   package func saveStep(
     _ credential: Credential, step: UInt32, _ event: EventName, _ fields: [String: JSONValue] = [:],
     at time: Timestamp? = nil
   ) throws -> Credential {
-    let key = credential.id.bytes + credential.rotation.bigEndianBytes + step.bigEndianBytes
-    guard try transaction.value(in: .journal, for: key) == nil else {
+    let rotation = credential.id.bytes + credential.rotation.bigEndianBytes
+    let key = rotation + step.bigEndianBytes
+    let isThere = try transaction.value(in: .journal, for: key) != nil
+    if isThere, let before = try stored(credential.name), before.id == credential.id,
+      (before.rotation, before.steps) > (credential.rotation, step)
+    {
       throw VaultError(
         .alreadyExists, "step \(step) of rotation \(credential.rotation) of \(credential.name) is journalled")
+    }
+    if step == 0 {
+      for row in try transaction.rows(in: .journal, withPrefix: rotation) {
+        try transaction.remove(row.key, from: .journal)
+      }
     }
     var credential = credential
     try credential.count(step: step)
@@ -110,15 +136,18 @@ package final class VaultChange {
     try transaction.set(wrapped, in: .keys, for: credential.bytes)
   }
 
-  /// Stores the sealed pair of one version of `credential`, which is as it is in this transaction. A version is immutable, so
-  /// a second one is refused. Throws `keyChanged` if the credential has another key than the pair is sealed under.
+  /// Stores the sealed pair of one version of `credential`, which is as it is in this transaction. A version is immutable:
+  /// throws `versionExists` if the record had it before this change. A row that no record speaks of is no version, whoever
+  /// wrote it, and makes way. Throws `keyChanged` if the credential has another key than the pair is sealed under.
   package func storePair(_ sealed: SealedPair, of credential: Credential) throws {
     guard sealed.credential == credential.id, sealed.keyID == credential.keyID else {
       throw VaultError(.keyChanged, "the key of \(credential.name) was renewed while a pair was sealed under it")
     }
     let key = sealed.credential.bytes + sealed.version.bigEndianBytes
-    guard try transaction.value(in: .versions, for: key) == nil else {
-      throw VaultError(.alreadyExists, "version \(sealed.version) is stored already")
+    let before =
+      try versionsBefore[credential.name] ?? stored(credential.name).map { (id: $0.id, newest: $0.newestNumber) }
+    if let before, before.id == credential.id, sealed.version <= before.newest {
+      throw VaultError(.versionExists, "\(credential.name) has a version \(sealed.version) already, and keeps it")
     }
     try transaction.set(sealed.record, in: .versions, for: key)
   }

@@ -6,6 +6,8 @@ package struct VaultError: Error, Equatable, Sendable, CustomStringConvertible {
     case notFound
     /// One of that name is there already.
     case alreadyExists
+    /// The credential has a version of that number, which is never replaced. Nothing was changed.
+    case versionExists
     /// What is stored does not authenticate: damaged, altered, or moved from elsewhere.
     case corrupt
     /// Not an extension of what was seen of this vault before: an older copy, another history, or another vault.

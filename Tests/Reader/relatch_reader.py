@@ -366,6 +366,9 @@ class Vault:
         present.add(bytes.fromhex(self.entries[0]["vault"]))
         for table in ["keys", "grants", "versions", "journal"]:
             require({key[:16] for key in self.tables[table]} <= present, f"{table} of a credential that is not there")
+        numbers = {bytes.fromhex(record["id"]) + struct.pack(">Q", version["number"])
+                   for record in map(canonical, self.tables["credentials"].values()) for version in record["versions"]}
+        require(set(self.tables["versions"]) <= numbers, "a pair of a version that no record has")
 
     def require_restores(self, vault):
         """vault/backup.md"""

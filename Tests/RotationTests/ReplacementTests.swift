@@ -1,6 +1,7 @@
 import Audit
 import JSON
 import Rotation
+import Sodium
 import Storage
 import Synchronization
 import Testing
@@ -476,6 +477,32 @@ struct ReplacementTests {
           "promote.postponed", "validate.intended", "validated", "promote.intended", "promoted", "verify.intended",
           "verified",
         ])
+  }
+
+  // MARK: - Rows that nobody's run wrote
+
+  @Test(
+    "a row that somebody put where the next pair or step is to be costs no pair, also where the old one is gone by then",
+    arguments: [Replacement.overlap, .cutOver], [nil, 0, 2] as [UInt32?])
+  func plantedRows(_ replacement: Replacement, step: UInt32?) async throws {
+    let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(replacement))
+    let id = try await bench.credential().id.bytes
+    try await bench.store.write { transaction in
+      if let step {
+        let key = id + UInt64(1).bigEndianBytes + step.bigEndianBytes
+        try transaction.set(UInt64(0).bigEndianBytes, in: .journal, for: key)
+      } else {
+        try transaction.set([1] + [UInt8](repeating: 7, count: 60), in: .versions, for: id + UInt64(2).bigEndianBytes)
+      }
+    }
+    #expect(try await bench.run(at: system) == .settled(active: 2))
+    #expect(system.state.withLock { $0.accepted } == ["id-2"])
+    let opened = try await bench.vault.pairs(
+      of: "crm", choosing: { $0.versions.filter { $0.stage == .active } }, event: .pairRead,
+      now: bench.now.withLock { $0 })
+    let clients = opened.map { $0.pair.clientID.withUnsafeBytes { String(decoding: $0, as: UTF8.self) } }
+    #expect(clients == ["id-2"])
+    _ = try await bench.store.read { try VaultView.verify($0) }
   }
 
   // MARK: - An end

@@ -169,11 +169,64 @@ import Testing
     let fixture = try await Fixture()
     try await fixture.add()
     let sealed = try await fixture.vault.seal(Fixture.pair(Fixture.second), of: Fixture.name, version: 1)
-    await #expect(throws: VaultError(.alreadyExists, "")) {
+    await #expect(throws: VaultError(.versionExists, "")) {
       try await fixture.vault.change(now: Fixture.at(2)) {
         try $0.storePair(sealed, of: $0.view.credential(Fixture.name))
       }
     }
+  }
+
+  /// Anybody who writes the folder can put a row where the next pair or step is to be.
+  @Test func aRowThatNoRecordSpeaksOfMakesWayForTheVersionAndTheStep() async throws {
+    let fixture = try await Fixture()
+    try await fixture.add()
+    let id = try await fixture.store.read { try VaultView($0).credential(Fixture.name).id.bytes }
+    try await fixture.store.write { transaction in
+      let pair = [1] + [UInt8](repeating: 7, count: 60)
+      try transaction.set(pair, in: .versions, for: id + UInt64(2).bigEndianBytes)
+      for step in [0, 1, 9] as [UInt32] {
+        let key = id + UInt64(1).bigEndianBytes + step.bigEndianBytes
+        try transaction.set(UInt64(0).bigEndianBytes, in: .journal, for: key)
+      }
+    }
+    try await fixture.rotate()
+    #expect(try await fixture.vault.texts().keys.sorted() == [1, 2])
+    let steps = try await fixture.store.read { transaction in
+      _ = try VaultView.verify(transaction)
+      let view = try VaultView(transaction)
+      return try view.journal(of: view.credential(Fixture.name), rotation: 1).map(\.event)
+    }
+    #expect(steps == ["rotation.begun", "rotation.staged", "rotation.promoted"])
+  }
+
+  /// A run that was told that its step failed, and tries it again, must learn that it is there.
+  @Test func aStepThatTheRecordHasIsNotTakenTwice() async throws {
+    let fixture = try await Fixture()
+    try await fixture.add()
+    try await fixture.rotate()
+    var before = try await fixture.store.read { try VaultView($0).credential(Fixture.name) }
+    for (rotation, step) in [(1, 0), (1, 2)] as [(UInt64, UInt32)] {
+      before.rotation = rotation
+      let credential = before
+      await #expect(throws: VaultError(.alreadyExists, "")) {
+        _ = try await fixture.vault.change(now: Fixture.at(9)) {
+          try $0.saveStep(credential, step: step, EventName("rotation.begun"))
+        }
+      }
+    }
+    _ = try await fixture.store.read { try VaultView.verify($0) }
+  }
+
+  @Test func aReKeyingLeavesNoPairThatTheRecordHasNoVersionFor() async throws {
+    let fixture = try await Fixture()
+    try await fixture.add()
+    let id = try await fixture.store.read { try VaultView($0).credential(Fixture.name).id.bytes }
+    try await fixture.store.write {
+      try $0.set([1] + [UInt8](repeating: 7, count: 60), in: .versions, for: id + UInt64(99).bigEndianBytes)
+    }
+    _ = try await fixture.vault.rekey(now: Fixture.at(2), keeping: { _, _ in })
+    _ = try await fixture.store.read { try VaultView.verify($0) }
+    #expect(try await fixture.store.read { try $0.rows(in: .versions).map(\.key) } == [id + UInt64(1).bigEndianBytes])
   }
 
   @Test func anOperatorOpensWhatItWasGrantedAndNothingElse() async throws {

@@ -110,6 +110,9 @@ package struct Credential: Hashable, Sendable {
   /// The newest version in `stage`, or nil.
   package func version(in stage: Stage) -> Version? { versions.last { $0.stage == stage } }
 
+  /// The number of the newest version, whatever its stage.
+  package var newestNumber: UInt64 { versions.last?.number ?? 0 }
+
   /// The version `number`, or nil.
   package func version(_ number: UInt64) -> Version? { versions.first { $0.number == number } }
 
@@ -126,7 +129,7 @@ package struct Credential: Hashable, Sendable {
     guard version(in: .staged) == nil else {
       throw VaultError(.alreadyExists, "\(name) has a staged version already")
     }
-    let number = (versions.last?.number ?? 0) + 1
+    let number = newestNumber + 1
     versions.append(
       Version(
         number: number, stage: .staged, created: min(made ?? now, now), since: now, handle: handle, expires: expires))

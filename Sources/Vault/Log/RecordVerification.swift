@@ -4,9 +4,10 @@ import Sodium
 import Storage
 
 /// What the log says of the records, gathered while it is gone through once, and then compared with them: that each is the newest
-/// that the log speaks of, that none is missing, that owners gave it its terms, and that the journals point at every step.
+/// that the log speaks of, that none is missing, that owners gave it its terms, that the journals point at every step, and that
+/// there is no row which none of these calls for.
 ///
-/// It keeps 72 bytes for each credential however long the log is. What it must recognise again it keeps as a keyed hash of it,
+/// It keeps 80 bytes for each credential and some for each grant, however long the log is. What it must recognise again it keeps as a keyed hash of it,
 /// whose key is another in each verification: nobody can prepare two records that have the same.
 struct RecordVerification {
   /// What the log says of one credential, up to where it was gone through.
@@ -23,11 +24,17 @@ struct RecordVerification {
     var terms: UInt64 = 0
     /// The sum of the hashes of its steps since it was added, each with its rotation and index.
     var steps: UInt64 = 0
+    /// The sum of the hashes of the names of those who hold a grant on it.
+    var grants: UInt64 = 0
   }
 
   private var states = Slots()
+  /// By the hash of a member's name, those of the credentials that they hold a grant on.
+  private var grants: [UInt64: Set<UInt64>] = [:]
   let hash = KeyedHash()
   private var restore: UInt64?
+  /// The sum of the hashes of all restores, as of steps.
+  private var restores: UInt64 = 0
 
   /// Takes note of the entry at `index`, after which the members are those of `members`.
   mutating func note(
@@ -45,6 +52,7 @@ struct RecordVerification {
     // The one event of owners that is read so is `credential.added` with its terms.
     if let terms = head.terms, bytes.equals("credential.added", at: head.event) {
       states[place].steps = 0
+      forgetGrants(at: place)
       states[place].keyed = index + 1
       states[place].terms = hash(bytes, at: terms)
     }
@@ -58,13 +66,26 @@ struct RecordVerification {
   }
 
   mutating func note(_ entry: LogEntry, at index: UInt64, _ membership: Membership?) throws {
-    if entry.event == EventName.vaultRestored.text { restore = index }
+    if entry.event == EventName.vaultRestored.text {
+      restore = index
+      if case .integer(let number)? = entry.details["restore"], let number = UInt64(exactly: number) {
+        restores &+= hash(number, 0, index)
+      }
+    }
+    if entry.event == EventName.memberRemoved.text, case .string(let member)? = entry.details["removed"] {
+      let member = hash(member)
+      for name in grants.removeValue(forKey: member) ?? [] { states.with(name) { $0.grants &-= member } }
+    }
     guard case .string(let credential)? = entry.details["credential"] else { return }
     let hash = hash
     let name = hash(credential)
     switch EventName(entry.event) {
-    case .credentialRemoved: states.with(name) { $0.newest = 0 }
+    case .credentialRemoved:
+      let place = states.place(of: name)
+      states[place].newest = 0
+      forgetGrants(at: place)
     case .credentialAdded, .credentialRekeyed:
+      if entry.event == EventName.credentialAdded.text { forgetGrants(at: states.place(of: name)) }
       states.with(name) { state in
         // What was before belongs to another of that name, which was removed.
         if entry.event == EventName.credentialAdded.text { state.steps = 0 }
@@ -84,6 +105,7 @@ struct RecordVerification {
       else {
         throw VaultError(.corrupt, "log entry \(index): a grant to \(Name.printable(grantee)), who is no operator")
       }
+      noteGrant(hash(grantee), on: name, isGiven: entry.event == EventName.grantAdded.text)
     default: break
     }
     if let record = entry.details["record"], entry.event != EventName.credentialRemoved.text {
@@ -99,18 +121,38 @@ struct RecordVerification {
     }
   }
 
+  /// Notes that the member whose name has the hash `member` holds a grant on the credential `name`, or holds none.
+  private mutating func noteGrant(_ member: UInt64, on name: UInt64, isGiven: Bool) {
+    guard states.state(name).newest != 0 else { return }
+    if isGiven {
+      if grants[member, default: []].insert(name).inserted { states.with(name) { $0.grants &+= member } }
+    } else if grants[member]?.remove(name) != nil {
+      states.with(name) { $0.grants &-= member }
+    }
+  }
+
+  /// Nobody holds a grant on the credential at `place` any more: it is removed, or another of its name.
+  private mutating func forgetGrants(at place: Int) {
+    let name = states[place].name
+    for member in grants.keys where grants[member]?.remove(name) != nil { states[place].grants &-= member }
+  }
+
   /// Compares the records of `view` with what was noted of all its log. Throws `corrupt`.
   func finish(_ view: VaultView) throws {
     var reader = CredentialReader()
     var indexes = IndexSums(hash)
     var sealed = SealedRows(hash)
     let steps = try JournalSums(view.transaction, expecting: states.used, hash)
-    var found = 0
+    let rows = try GrantSums(view.transaction, hash)
+    var (found, journals, granted) = (0, 0, 0)
     try view.transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, value in
       let credential = try reader.credential(decoding: value, name: VaultView.name(key))
-      try require(credential, value, steps, in: view)
+      let state = states.state(hash(credential.name))
+      try require(credential, value, state, in: view)
+      if try requireJournal(of: credential, state, steps, in: view) { journals += 1 }
+      if try requireGrants(on: credential, state, rows) { granted += 1 }
       indexes.add(credential)
-      try sealed.require(credential, in: view)
+      sealed.add(credential)
       found += 1
       return true
     }
@@ -118,14 +160,23 @@ struct RecordVerification {
       throw VaultError(.corrupt, "there are \(found) credentials, and the log speaks of \(states.present)")
     }
     try indexes.require(in: view)
-    try sealed.requireKeys(in: view)
+    try sealed.require(in: view)
+    guard rows.count == granted, !rows.hasNobodys else {
+      throw VaultError(.corrupt, "there are grants on what is no credential")
+    }
     guard try view.restoration()?.entry == restore else {
       throw VaultError(.corrupt, "the journal does not point at the newest restore that the log speaks of")
     }
+    let restored = steps.sum(of: view.header.id)
+    guard restored ?? 0 == restores else {
+      throw VaultError(.corrupt, "the journal has other restores than the log speaks of")
+    }
+    guard steps.count == journals + (restored == nil ? 0 : 1), steps.damaged.isEmpty, !steps.hasNobodys else {
+      throw VaultError(.corrupt, "there are journals of what is no credential")
+    }
   }
 
-  private func require(_ credential: Credential, _ bytes: [UInt8], _ steps: JournalSums, in view: VaultView) throws {
-    let state = states.state(hash(credential.name))
+  private func require(_ credential: Credential, _ bytes: [UInt8], _ state: State, in view: VaultView) throws {
     guard state.newest == credential.entry &+ 1 else {
       throw VaultError(
         .corrupt,
@@ -147,10 +198,29 @@ struct RecordVerification {
         .corrupt, "the record of \(credential.name) is not what log entry \(state.keyed - 1) of an owner's says of it")
     }
     try view.requireTransfer(of: credential)
+  }
+
+  /// Returns whether there is one.
+  private func requireJournal(
+    of credential: Credential, _ state: State, _ steps: JournalSums, in view: VaultView
+  ) throws -> Bool {
     guard !steps.damaged.contains(credential.id) else {
       throw VaultError(.corrupt, "the journal of \(credential.name) has a damaged row")
     }
-    guard steps.sum(of: credential.id) == state.steps else { throw try missedStep(of: credential, in: view) }
+    let sum = steps.sum(of: credential.id)
+    guard sum ?? 0 == state.steps else { throw try missedStep(of: credential, in: view) }
+    return sum != nil
+  }
+
+  /// Returns whether there are any.
+  private func requireGrants(on credential: Credential, _ state: State, _ grants: GrantSums) throws -> Bool {
+    let sum = grants.sum(of: credential.id)
+    guard sum ?? 0 == state.grants else {
+      throw VaultError(
+        .corrupt, "the grants on \(credential.name) are not those that the log speaks of",
+        hint: "`relatch rekey` seals its key to these alone; find out who can write the vault's folder")
+    }
+    return sum != nil
   }
 
   /// Says which step the journal of `credential` misses. Goes through the log once more.

@@ -2,27 +2,19 @@ import Audit
 import Sodium
 import Storage
 
-/// The sums of the hashes of each credential's journalled steps, gathered in one pass over the journals of all.
-struct JournalSums {
-  /// Credentials one of whose rows is not one that a journal has.
-  private(set) var damaged: Set<Identifier> = []
-  /// Ascending, for they are read in their order: 24 bytes for each credential that was ever rotated.
+/// Sums of hashes, one for each credential that has any.
+private struct Sums {
+  /// Ascending, for they are added in their order: 24 bytes each.
   private var sums: [(high: UInt64, low: UInt64, sum: UInt64)] = []
-  private let hash: KeyedHash
+  /// How many have one.
+  var count: Int { sums.count }
 
-  /// `credentials` is about how many there are.
-  init(_ transaction: any ReadTransaction, expecting credentials: Int, _ hash: KeyedHash) throws {
-    self.hash = hash
-    sums.reserveCapacity(credentials)
-    try transaction.scan(.journal, from: []) { key, value in
-      add(key, value)
-      return true
-    }
-  }
+  /// `count` is about how many there will be.
+  init(expecting count: Int) { sums.reserveCapacity(count) }
 
-  /// The sum of the steps of `credential`.
-  func sum(of credential: Identifier) -> UInt64 {
-    guard let id = Self.number(credential.bytes.span, 0, 16) else { return 0 }
+  /// The sum of `credential`; nil if it has none.
+  func sum(of credential: Identifier) -> UInt64? {
+    guard let id = Self.number(credential.bytes.span, 0, 16) else { return nil }
     var (low, high) = (0, sums.count)
     while low < high {
       let middle = (low + high) / 2
@@ -30,19 +22,10 @@ struct JournalSums {
       if (found.high, found.low) == id { return found.sum }
       if (found.high, found.low) < id { low = middle + 1 } else { high = middle }
     }
-    return 0
+    return nil
   }
 
-  private mutating func add(_ key: borrowing Span<UInt8>, _ value: borrowing Span<UInt8>) {
-    // Rows of no credential's, which are shorter, are not looked at here.
-    guard key.count >= Identifier.size, let id = Self.number(key, 0, 16) else { return }
-    guard key.count == 28, value.count == 8, let rotation = Self.number(key, 16, 8)?.low,
-      let step = Self.number(key, 24, 4)?.low, let index = Self.number(value, 0, 8)?.low
-    else {
-      if let credential = Identifier((0..<Identifier.size).map { key[$0] }.hex) { damaged.insert(credential) }
-      return
-    }
-    let hash = hash(rotation, UInt32(truncatingIfNeeded: step), index)
+  mutating func add(_ hash: UInt64, to id: (high: UInt64, low: UInt64)) {
     if let last = sums.indices.last, (sums[last].high, sums[last].low) == id {
       sums[last].sum &+= hash
     } else {
@@ -51,7 +34,7 @@ struct JournalSums {
   }
 
   /// The number in `count` big-endian bytes.
-  private static func number(
+  static func number(
     _ bytes: borrowing Span<UInt8>, _ start: Int, _ count: Int
   ) -> (high: UInt64, low: UInt64)? {
     guard start + count <= bytes.count else { return nil }
@@ -62,6 +45,70 @@ struct JournalSums {
     }
     return (high, low)
   }
+}
+
+/// The sums of the hashes of each credential's journalled steps, gathered in one pass over the journals of all.
+struct JournalSums {
+  /// Credentials one of whose rows is not one that a journal has.
+  private(set) var damaged: Set<Identifier> = []
+  /// Whether there are rows that begin with no identifier.
+  private(set) var hasNobodys = false
+  private var sums: Sums
+  private let hash: KeyedHash
+
+  /// `credentials` is about how many there are.
+  init(_ transaction: any ReadTransaction, expecting credentials: Int, _ hash: KeyedHash) throws {
+    self.hash = hash
+    sums = Sums(expecting: credentials)
+    try transaction.scan(.journal, from: []) { key, value in
+      add(key, value)
+      return true
+    }
+  }
+
+  /// How many have steps.
+  var count: Int { sums.count }
+
+  /// The sum of the steps of `credential`, or of the restores of the vault; nil if there are none.
+  func sum(of credential: Identifier) -> UInt64? { sums.sum(of: credential) }
+
+  private mutating func add(_ key: borrowing Span<UInt8>, _ value: borrowing Span<UInt8>) {
+    guard let id = Sums.number(key, 0, Identifier.size) else {
+      hasNobodys = true
+      return
+    }
+    guard key.count == 28, value.count == 8, let rotation = Sums.number(key, 16, 8)?.low,
+      let step = Sums.number(key, 24, 4)?.low, let index = Sums.number(value, 0, 8)?.low
+    else {
+      if let credential = Identifier((0..<Identifier.size).map { key[$0] }.hex) { damaged.insert(credential) }
+      return
+    }
+    sums.add(hash(rotation, UInt32(truncatingIfNeeded: step), index), to: id)
+  }
+}
+
+/// The sums of the hashes of the names under which each credential's grants are stored, gathered in one pass over all.
+struct GrantSums {
+  /// Whether there are rows that begin with no identifier.
+  private(set) var hasNobodys = false
+  private var sums = Sums(expecting: 0)
+
+  init(_ transaction: any ReadTransaction, _ hash: KeyedHash) throws {
+    try transaction.scan(.grants, from: []) { key, _ in
+      if let id = Sums.number(key, 0, Identifier.size) {
+        sums.add(hash(key, at: Identifier.size..<key.count), to: id)
+      } else {
+        hasNobodys = true
+      }
+      return true
+    }
+  }
+
+  /// How many have grants.
+  var count: Int { sums.count }
+
+  /// The sum of those on `credential`; nil if there are none.
+  func sum(of credential: Identifier) -> UInt64? { sums.sum(of: credential) }
 }
 
 /// The sums of the hashes of the rows that records call for in the indexes: tables with the same sums have the same
@@ -96,27 +143,58 @@ struct IndexSums {
   }
 }
 
-/// What everybody can see of the sealed secrets that records call for: that none is missing, or too short to be one. What is in them
-/// only their keys can tell. The pair of a retired version is nobody's to read any more, and may be gone.
+/// What everybody can see of the sealed secrets: that there is one for each that records call for, none too short to be one, and
+/// no other. What is in them only their keys can tell. The pair of a retired version is nobody's to read any more, and may be gone.
 struct SealedRows {
   private var keys = RowSum()
+  private var versions = RowSum()
   private let hash: KeyedHash
+  private static let hint = "no run wrote them, and none uses them: find out who can write the vault's folder"
 
   init(_ hash: KeyedHash) { self.hash = hash }
 
-  /// Throws `corrupt` unless each pair of `credential` that is not retired is there.
-  mutating func require(_ credential: Credential, in view: VaultView) throws {
-    keys.add(credential.id.bytes.span, hash)
-    for version in credential.versions where version.stage != .retired {
-      guard let sealed = try view.sealedPair(of: credential, version.number), SealedRecord.canBe(sealed.span)
-      else {
-        throw VaultError(.corrupt, "the pair of \(credential.name), version \(version.number), is missing or damaged")
-      }
+  /// Adds the rows that the record of `credential` calls for.
+  mutating func add(_ credential: Credential) {
+    let id = credential.id.bytes
+    keys.add(id.span, hash)
+    for version in credential.versions { versions.add((id + version.number.bigEndianBytes).span, hash) }
+  }
+
+  /// Throws `corrupt` unless the credentials that were added have each its key and its pairs, and there are no others.
+  func require(in view: VaultView) throws {
+    try requireKeys(in: view)
+    guard try RowSum(sealed: .versions, in: view.transaction, hash) != versions else { return }
+    var left = 0
+    try view.transaction.scan(.versions, from: []) { _, _ in
+      left += 1
+      return true
+    }
+    for credential in try view.credentials() { left -= try Self.count(of: credential, in: view) }
+    guard left == 0 else {
+      throw VaultError(.corrupt, "there are sealed pairs that no credential has", hint: Self.hint)
     }
   }
 
-  /// Throws `corrupt` unless the credentials that were seen have each its key, and there is no other.
-  func requireKeys(in view: VaultView) throws {
+  /// How many sealed pairs `credential` has, each of a version of its record, and none of them missing.
+  private static func count(of credential: Credential, in view: VaultView) throws -> Int {
+    var found = 0
+    for version in credential.versions {
+      let sealed = try view.sealedPair(of: credential, version.number)
+      if sealed != nil { found += 1 }
+      guard version.stage == .retired || sealed.map({ SealedRecord.canBe($0.span) }) ?? false else {
+        throw VaultError(.corrupt, "the pair of \(credential.name), version \(version.number), is missing or damaged")
+      }
+    }
+    let rows = try view.transaction.rows(in: .versions, withPrefix: credential.id.bytes)
+    guard rows.count == found else {
+      throw VaultError(
+        .corrupt, "there are sealed pairs of \(credential.name) that its record has no version for",
+        hint: "\(Self.hint); `relatch rekey` removes them")
+    }
+    return found
+  }
+
+  private func requireKeys(in view: VaultView) throws {
     guard try RowSum(sealed: .keys, in: view.transaction, hash) != keys else { return }
     for credential in try view.credentials() {
       guard let key = try view.transaction.value(in: .keys, for: credential.id.bytes), SealedRecord.canBe(key.span)
@@ -132,6 +210,8 @@ struct SealedRows {
 private struct RowSum: Equatable {
   private var sum: UInt64 = 0
   private var count = 0
+  /// Rows that cannot be what is looked for.
+  private var others = 0
 
   init() {}
 
@@ -142,10 +222,10 @@ private struct RowSum: Equatable {
     }
   }
 
-  /// Of those that can hold something sealed.
+  /// Of those that can hold something sealed; no sum that was added up has others.
   init(sealed table: Table, in transaction: any ReadTransaction, _ hash: KeyedHash) throws {
     try transaction.scan(table, from: []) { key, value in
-      if SealedRecord.canBe(value) { add(key, hash) }
+      if SealedRecord.canBe(value) { add(key, hash) } else { others += 1 }
       return true
     }
   }

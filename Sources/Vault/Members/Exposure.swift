@@ -61,7 +61,7 @@ extension Credential {
   /// Notes that `member` could open every version there is. With `isStaging` the next one, too: a pair was asked for that is
   /// not saved yet, and whoever asked may know it.
   mutating func expose(to member: String, isStaging: Bool = false, now: Timestamp) {
-    let newest = (versions.last?.number ?? 0) + (isStaging ? 1 : 0)
+    let newest = newestNumber + (isStaging ? 1 : 0)
     exposure =
       exposure?.adding(member, newestVersion: newest) ?? Exposure(to: [member], since: now, version: newest)
   }

@@ -152,7 +152,7 @@ extension VaultError.Code {
     case .unsupportedFormat: .configuration
     case .notPermitted: .notPermitted
     case .cannotWrite: .cannotWrite
-    case .keyChanged: .heldByAnotherRun
+    case .keyChanged, .versionExists: .heldByAnotherRun
     }
   }
 
@@ -171,7 +171,7 @@ extension VaultError.Code {
       "use an owner's identity (--identity FILE or RELATCH_IDENTITY), or ask an owner: `relatch member list` names them"
     case .cannotRead: "check that it is a file, and that you may read it"
     case .cannotWrite: "check free space and permissions"
-    case .keyChanged: "nothing was changed; try again"
+    case .keyChanged, .versionExists: "nothing was changed; try again"
     }
   }
 }
