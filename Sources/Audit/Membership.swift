@@ -1,4 +1,5 @@
 import JSON
+package import Sodium
 
 /// Who is a member when, and which vault key is in use, replayed from the log alone. Entries of other events change nothing
 /// here.
@@ -107,6 +108,8 @@ package struct Membership: Hashable, Sendable {
   package let vault: String
   /// The ID of the vault key in use; nil if the log names none.
   package private(set) var keyID: String?
+  /// The key of the owner who made the vault, a member still or not; nil if what was remembered does not tell.
+  package private(set) var founder: VerifyingKey?
   /// From which entry on what is said of each credential counts.
   package private(set) var bounds = CredentialBounds()
   private var byName: [String: Standing]
@@ -134,14 +137,16 @@ package struct Membership: Hashable, Sendable {
     }
     self.vault = vault
     if case .string(let key)? = entry.details["key"] { keyID = key } else { keyID = nil }
+    founder = owner.signing
     byName = [owner.name: Standing(card: owner, entry: 0)]
   }
 
-  /// The membership of a moment, as it was replayed before.
+  /// The membership of a moment, as it was replayed before. `founder` is for where no standing is that of entry 0.
   package init(
     vault: String, keyID: String?, standings: [Standing], bounds: CredentialBounds = CredentialBounds(),
-    witnesses: [StandingWitness] = []
+    witnesses: [StandingWitness] = [], founder: VerifyingKey? = nil
   ) {
+    self.founder = standings.first { $0.entry == 0 }?.card.signing ?? founder
     self.bounds = bounds
     self.vault = vault
     self.keyID = keyID
@@ -152,6 +157,14 @@ package struct Membership: Hashable, Sendable {
     }
     for standing in standings where byName[standing.card.name] == nil { byName[standing.card.name] = standing }
   }
+
+  /// Notes who made the vault, where that is not known: `entry` is the log's first. Throws unless it can be.
+  package mutating func noteFounder(_ entry: LogEntry) throws(AuditError) {
+    if founder == nil { founder = try Membership(genesis: entry).founder }
+  }
+
+  /// Whether the founder is no member any more, so that no standing tells their key.
+  package var lacksFounder: Bool { !byName.values.contains { $0.entry == 0 } }
 
   /// What checkpoints of this log call it.
   package var origin: String { "relatch/" + vault }

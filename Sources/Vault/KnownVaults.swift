@@ -124,6 +124,7 @@ extension SeenLog {
     }
     if !bounds.unbound.isEmpty { line["unbound"] = .array(bounds.unbound.sorted().map { .string($0) }) }
     if !bounds.transferred.isEmpty { line["transferred"] = .object(bounds.transferred.mapValues { .string($0) }) }
+    if let founder = membership.founder, membership.lacksFounder { line["founder"] = .string(founder.bytes.base64) }
     if !membership.witnesses.isEmpty {
       line["witnesses"] = .array(
         membership.witnesses.map {
@@ -156,6 +157,7 @@ extension SeenLog {
       try members.finish()
       return witness
     }
+    let founder = try object.optionalString("founder").map { try Self.founder($0) }
     try object.finish()
     let prefix = "relatch/"
     guard checkpoint.checkpoint.origin.hasPrefix(prefix) else {
@@ -163,11 +165,20 @@ extension SeenLog {
     }
     let membership = Membership(
       vault: String(checkpoint.checkpoint.origin.dropFirst(prefix.count)), keyID: key.isEmpty ? nil : key,
-      standings: standings, bounds: bounds, witnesses: witnesses)
-    guard membership.standings == standings, membership.witnesses == witnesses else {
+      standings: standings, bounds: bounds, witnesses: witnesses, founder: founder)
+    guard membership.standings == standings, membership.witnesses == witnesses,
+      founder == nil || membership.lacksFounder
+    else {
       throw VaultError(.corrupt, "members that contradict each other")
     }
     self.init(checkpoint: checkpoint, actor: actor, membership: membership)
+  }
+
+  private static func founder(_ text: String) throws -> VerifyingKey {
+    guard let bytes = [UInt8](base64: text), let key = try? VerifyingKey(bytes) else {
+      throw VaultError(.corrupt, "founder: expected a signing key")
+    }
+    return key
   }
 
   private static func handoffs(in members: inout JSONMembers) throws -> [String: String] {
@@ -198,7 +209,8 @@ extension VaultView {
     try VaultHeader(decoding: VaultRows(transaction).header).id
   }
 
-  /// Fails with `rolledBack` unless the log is an extension of `seen`, or `seen` one of it. Reads O(log n) rows.
+  /// Fails with `rolledBack` or `foundedByAnother` unless the log is an extension of `seen`, or `seen` one of it. Reads O(log n)
+  /// rows.
   package func requireSameHistory(as seen: SeenLog) throws {
     // What others commit while this is looked at makes theirs the longer one, and it was compared with the same store.
     guard seen.size <= known.end.size else { return }
@@ -208,14 +220,41 @@ extension VaultView {
   /// The log as it was verified, to be remembered.
   package var seenLog: SeenLog { known.seen }
 
-  /// Fails with `rolledBack` unless the log is an extension of `seen`, which was read before this look at the vault began.
-  /// Reads O(log n) rows.
+  /// Fails with `rolledBack` or `foundedByAnother` unless the log is an extension of `seen`, which was read before this look at the
+  /// vault began. Reads O(log n) rows.
   package func requireExtension(of seen: SeenLog) throws {
-    try Self.requireExtension(of: seen.checkpoint.checkpoint, newest: known.end.checkpoint.checkpoint, in: transaction)
+    try Self.requireExtension(of: seen, newest: known.end.checkpoint.checkpoint, in: transaction)
   }
 
-  /// Fails with `rolledBack` unless the log is an extension of what was seen of it before. Reads O(log n) rows.
-  static func requireExtension(of seen: Checkpoint, newest: Checkpoint, in transaction: any ReadTransaction) throws {
+  /// Fails with `rolledBack` unless the log is an extension of what was seen of it before, and with `foundedByAnother` where it
+  /// is none because another founded it. Reads O(log n) rows.
+  static func requireExtension(of log: SeenLog, newest: Checkpoint, in transaction: any ReadTransaction) throws {
+    do {
+      try requireExtension(of: log.checkpoint.checkpoint, newest: newest, in: transaction)
+    } catch let error as VaultError where error.code == .rolledBack {
+      try requireFounder(of: log, in: transaction)
+      throw error
+    }
+  }
+
+  /// Anybody can make a vault under another's identifier, of any size, and seal it to that one's owners: nothing of theirs is in
+  /// the log but its first entry. One that is damaged is for verification to refuse.
+  private static func requireFounder(of seen: SeenLog, in transaction: any ReadTransaction) throws {
+    guard let bytes = try transaction.value(in: .log, for: UInt64(0).bigEndianBytes),
+      let first = try? LogEntry(decoding: bytes), let found = (try? Membership(genesis: first))?.founder,
+      let founder = seen.membership.founder, found != founder
+    else { return }
+    let keys = try [found, founder].map { try NoteKey(name: seen.membership.origin, key: $0) }
+    throw VaultError(
+      .foundedByAnother,
+      "this is no copy of the vault that was seen before: it has its identifier and was founded by another, \(keys[0]),"
+        + " expected \(keys[1])",
+      hint: "find out who put it there, and restore the vault from a backup of its own")
+  }
+
+  private static func requireExtension(
+    of seen: Checkpoint, newest: Checkpoint, in transaction: any ReadTransaction
+  ) throws {
     guard seen.origin == newest.origin else {
       throw VaultError(.rolledBack, "found the vault of the log \(newest.origin), expected \(seen.origin)")
     }

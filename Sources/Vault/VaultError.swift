@@ -12,6 +12,9 @@ package struct VaultError: Error, Equatable, Sendable, CustomStringConvertible {
     case corrupt
     /// Not an extension of what was seen of this vault before: an older copy, another history, or another vault.
     case rolledBack
+    /// Another vault under the identifier of one that was seen before: somebody else founded it. It is no older copy of that
+    /// one, whatever its size.
+    case foundedByAnother
     /// Written by a newer version of the format.
     case unsupportedFormat
     /// The identity is not a member, or holds no grant on this.

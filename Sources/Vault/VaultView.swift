@@ -82,9 +82,10 @@ package struct VaultView {
       guard let newest = try AuditLog.latestCheckpoint(in: transaction) else {
         throw VaultError(.corrupt, "the vault's log is missing")
       }
-      try requireExtension(of: seen.checkpoint.checkpoint, newest: newest.checkpoint, in: transaction)
+      try requireExtension(of: seen, newest: newest.checkpoint, in: transaction)
     }
-    let (end, membership) = try LogVerification.verify(storedIn: transaction, after: seen)
+    let (end, verified) = try LogVerification.verify(storedIn: transaction, after: seen)
+    var membership = verified
     guard header.origin == membership.origin else {
       throw VaultError(.corrupt, "the vault's log is another vault's")
     }
@@ -95,12 +96,15 @@ package struct VaultView {
     guard header.keyID == membership.keyID else {
       throw VaultError(.corrupt, "the header names another vault key than the log")
     }
-    let known = VaultMemory.Known(rows: rows, header: header, membership: membership, members: members, end: end)
+    var known: VaultMemory.Known {
+      VaultMemory.Known(rows: rows, header: header, membership: membership, members: members, end: end)
+    }
     let view = VaultView(transaction: transaction, known: known, unsigned: nil, memory: nil)
     let first = try view.authenticatedEntry(at: 0)
     guard first.event == EventName.vaultCreated.text, first.time == header.created else {
       throw VaultError(.corrupt, "the vault's header is not the one its log begins with")
     }
+    try membership.noteFounder(first)
     return known
   }
 

@@ -261,6 +261,49 @@ struct RestoreTests {
     #expect(try await place.relatch("list").errorText == "")
   }
 
+  @Test(
+    "of a vault that another founded under the same identifier is no older copy, and needs that founder's key",
+    .enabled(if: Intruder.isAvailable, "needs age, and python3 with PyNaCl (apt-get install age python3-nacl)"))
+  func foundedByAnother() async throws {
+    let place = try await Workplace()
+    let id = try #require(try await place.relatch("log", "verify", "--json").objects().first?["vault_id"] as? String)
+    var mallory = try await place.environment(of: "mallory")
+    mallory["RELATCH_VAULT"] = place.folder.path + "/theirs"
+    #expect(try await place.relatch("init", "--no-passphrase", environment: mallory).code == 0)
+    let program = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .appendingPathComponent("../Reader/relatch_refounder.py").standardized.path
+    let refounded = try await place.run(
+      Programs.python ?? "", [program, mallory["RELATCH_VAULT"] ?? "", mallory["RELATCH_IDENTITY"] ?? "", id])
+    #expect(refounded.code == 0, "\(refounded.errorText)")
+    try FileManager.default.removeItem(atPath: mallory["XDG_STATE_HOME"] ?? "")
+    let card = try await place.relatch("identity", "show", "--name", "anna").outputText
+    let added = try await place.relatch("member", "add", "-", "--role", "owner", stdin: card, environment: mallory)
+    #expect(added.code == 0, "\(added.errorText)")
+    let file = place.folder.path + "/evil.age"
+    #expect(try await place.relatch("backup", "-o", file, environment: mallory).code == 0)
+    let key = try #require(
+      try await place.relatch("log", "verify", "--json", environment: mallory).objects().first?["owner"] as? String)
+
+    // In the vault's place.
+    let kept = place.folder.appendingPathComponent("kept")
+    try FileManager.default.moveItem(at: place.vault, to: kept)
+    try FileManager.default.copyItem(atPath: mallory["RELATCH_VAULT"] ?? "", toPath: place.vault.path)
+    for verb in [["list"], ["list", "--accept-rollback"], ["read", "admin", "--accept-rollback"]] {
+      let refused = try await place.run(Programs.relatch, verb)
+      expectFailure(refused, 65, "founded by another")
+      #expect(!refused.errorText.contains("older copy"), "\(refused.errorText)")
+    }
+    // As a backup, the vault being lost.
+    try FileManager.default.removeItem(at: place.vault)
+    for options in [[], ["--accept-rollback"], ["--owner", key]] {
+      expectFailure(try await place.run(Programs.relatch, ["restore", file] + options), 65, "founded by another")
+      #expect(try BackupTests.remains(place, of: "vault").isEmpty)
+    }
+    let named = try await place.relatch("restore", file, "--owner", key, "--accept-rollback")
+    #expect(named.code == 0, "\(named.errorText)")
+    #expect(try await place.relatch("list").code == 0)
+  }
+
   @Test("is put back by a person's word where what is remembered was damaged together with the vault")
   func damagedMemory() async throws {
     let place = try await Workplace()

@@ -1,7 +1,10 @@
+import Age
 import Audit
 import Contracts
 import Foundation
 import Sodium
+import Storage
+import Synchronization
 import Testing
 
 @testable import Vault
@@ -51,6 +54,67 @@ import Testing
     let known = KnownVaults(in: folder)
     #expect(try known.remember(large, of: fixture.vault.header.id, at: Self.place, extending: nil))
     #expect(try known.log(of: fixture.vault.header.id) == large)
+  }
+
+  /// A vault of mallory's with the identifier of another, `entries` long.
+  private static func forged(_ header: VaultHeader, entries: Int) async throws -> any Store {
+    let mallory = try Identity(AgeIdentity(generating: .seeded("mallory")))
+    let store = MemoryStore(tables: vaultTables)
+    let (made, keyFile) = try VaultCreation.prepare(
+      for: mallory.age.recipient, now: Fixture.start, randomness: .seeded("forged"))
+    let forged = VaultHeader(id: header.id, created: made.created, keyID: made.keyID)
+    try await VaultCreation.create(forged, in: store, owner: mallory, named: "alice", now: Fixture.start)
+    let vault = try await UnlockedVault(
+      store, identity: mallory, keyFile: { _ in keyFile }, randomness: .seeded("opened"))
+    for _ in 1..<entries { try await vault.change(now: Fixture.at(1)) { _ = try $0.log(EventName("log.read")) } }
+    return store
+  }
+
+  private static func refusal(of store: any Store, after seen: SeenLog) async -> String {
+    do {
+      try await LockedVault(store, after: seen).read { _ in }
+      return "none"
+    } catch { return "\(error)" }
+  }
+
+  @Test func aVaultThatAnotherFoundedIsNoOlderCopyOfTheOneThatWasSeen() async throws {
+    let fixture = try await Fixture()
+    try await fixture.add()
+    let older = try await Snapshot(of: fixture.store, vaultTables)
+    _ = try await fixture.vault.texts()
+    let seen = try await fixture.vault.read { $0.seenLog }
+    #expect(await Self.refusal(of: older, after: seen).contains("an older copy"))
+    for entries in [1, 2, 3, 9] {
+      let store = try await Self.forged(fixture.vault.header, entries: entries)
+      let refusal = await Self.refusal(of: store, after: seen)
+      #expect(refusal.contains("founded by another"), "\(entries): \(refusal)")
+    }
+  }
+
+  @Test func whoFoundedTheVaultIsRememberedWhenTheyAreGone() async throws {
+    let fixture = try await Fixture()
+    let bob = try Identity(AgeIdentity(generating: .seeded("bob")))
+    let keys = Mutex<[String: [UInt8]]>([fixture.vault.header.keyID: fixture.keyFile])
+    let keep: @Sendable (VaultHeader, [UInt8]) -> Void = { header, file in keys.withLock { $0[header.keyID] = file } }
+    try await fixture.vault.addMember(bob.card(named: "bob", role: .owner), now: Fixture.at(2), keeping: keep)
+    let vault = try await UnlockedVault(
+      fixture.store, identity: bob, keyFile: { header in keys.withLock { $0[header.keyID] ?? [] } },
+      randomness: .seeded("opened"))
+    _ = try await vault.removeMember("alice", now: Fixture.at(3), keeping: keep)
+    let seen = try await LockedVault(fixture.store).read { $0.seenLog }
+    #expect(seen.membership.members.map(\.name) == ["bob"])
+    let again = try SeenLog(decoding: seen.bytes)
+    #expect(again == seen)
+    let forged = try await Self.forged(fixture.vault.header, entries: 2)
+    #expect(await Self.refusal(of: forged, after: again).contains("founded by another"))
+    // Remembered by a program that kept no founder: it is learned at the next opening.
+    let membership = Membership(
+      vault: seen.membership.vault, keyID: seen.membership.keyID, standings: seen.membership.standings,
+      bounds: seen.membership.bounds)
+    let older = SeenLog(checkpoint: seen.checkpoint, actor: seen.actor, membership: membership)
+    #expect(try SeenLog(decoding: older.bytes) == older && older != seen)
+    let learned = try await LockedVault(fixture.store, after: older).read { $0.seenLog }
+    #expect(learned == seen)
   }
 
   @Test func aLogThatIsNoneIsNoLicenceToGoOn() throws {

@@ -49,6 +49,13 @@ struct RestoreCommand: AsyncParsableCommand {
         hint: "if that is the founder's key as you know it from elsewhere, give it as --owner")
     }
     let loss = try await found.loss(known: places.knownVaults)
+    if let loss, loss.code == .foundedByAnother, owner == nil {
+      throw Failure(
+        .corruptData, "this is a backup of another vault: \(loss)",
+        hint:
+          "find out whose backup it is; if that is the founder's key as you know it from elsewhere, give it as --owner, with"
+          + " --accept-rollback")
+    }
     let others = Identifier(found.id).flatMap { id in
       places.knownVaults.map { OpenedVaults.shared.otherPlaces(of: id, at: places.vault, with: $0) }
     }

@@ -47,7 +47,8 @@ final class OpenedVaults: Sendable {
   }
 
   /// The vault in `store`, which lies in the folder `path`. Fails with `rolledBack` unless it is the one that was seen there,
-  /// and has not lost anything since. `accept` may throw that error, or take it upon itself. `verified` is what this process
+  /// and has not lost anything since. `accept` may throw that error, or take it upon itself; nobody can for one that another founded
+  /// (`foundedByAnother`). `verified` is what this process
   /// has gone through of its log.
   func compare(
     _ store: any Store, at path: String, with known: KnownVaults?, verified: SeenLog? = nil,
@@ -107,12 +108,12 @@ final class OpenedVaults: Sendable {
   }
 
   /// What the vault in `store`, which is to stand at the absolute path `place`, lacks of what was seen of it, or whose place
-  /// it would take; nil if nothing.
+  /// it would take; nil if nothing. Of code `foundedByAnother` where it is another vault under the same identifier.
   func loss(of store: any Store, at place: String, with known: KnownVaults) async throws -> VaultError? {
     do {
       _ = try await Self.compared(store, at: place, with: known)
       return nil
-    } catch let error as VaultError where error.code == .rolledBack {
+    } catch let error as VaultError where [.rolledBack, .foundedByAnother].contains(error.code) {
       return error
     }
   }

@@ -148,7 +148,7 @@ extension VaultError.Code {
     switch self {
     case .notFound, .cannotRead: .notFound
     case .alreadyExists, .invalidInput: .usage
-    case .corrupt, .rolledBack: .corruptData
+    case .corrupt, .rolledBack, .foundedByAnother: .corruptData
     case .unsupportedFormat: .configuration
     case .notPermitted: .notPermitted
     case .cannotWrite: .cannotWrite
@@ -166,6 +166,7 @@ extension VaultError.Code {
     case .corrupt: "nothing was changed; restore the vault from a backup, and find out who altered it"
     case .rolledBack:
       "if it was put back on purpose, --accept-rollback goes on with it and logs that; else find out who replaced it"
+    case .foundedByAnother: "find out who put it there, and restore the vault from a backup of its own"
     case .unsupportedFormat: "use a newer relatch"
     case .notPermitted:
       "use an owner's identity (--identity FILE or RELATCH_IDENTITY), or ask an owner: `relatch member list` names them"
