@@ -273,7 +273,11 @@ extension Revocation {
   /// be done about it afterwards, it is known, and so is who was overtaken for it.
   func note(in change: VaultChange, _ credential: Credential, overtook: String?, now: Timestamp) throws -> Credential {
     var credential = credential
-    let version = version ?? credential.leak?.version ?? credential.version(in: .active)?.number ?? 0
+    var version = version ?? credential.leak?.version ?? credential.version(in: .active)?.number ?? 0
+    // What leaked is no more than there is; where a damaged journal does not tell, no more than there can be.
+    if version > credential.newestNumber {
+      version = min(version, (try? change.view.newestKnown(of: credential)) ?? credential.newestNumber + 1)
+    }
     credential.noteLeak(incident: incident, version: version, now: now)
     // What is reported of a leak that stands is of the same incident.
     var fields: [String: JSONValue] = [

@@ -78,6 +78,15 @@ struct LeakRunTests {
     #expect(proofs.filter { $0 == "grant id-3" }.count == 2, "\(proofs)")
   }
 
+  @Test("reaches no version that nobody can know yet, whatever number it is given")
+  func beyond() async throws {
+    let (bench, _) = try await bench(["grace": "0s"])
+    #expect(try await bench.run(Self.leak(upTo: 1 << 40)) == .settled(active: 2))
+    let credential = try await bench.credential()
+    #expect(credential.leak == nil && credential.versions.map(\.stage) == [.retired, .active])
+    #expect(try await events(bench).first { $0.event == "credential.leaked" }?.version == 1)
+  }
+
   @Test("of a restored vault notes it before it compares, and ends it where the backup's rotation had gone on")
   func restored() async throws {
     let (bench, _) = try await bench(["grace": "30d"])

@@ -14,6 +14,23 @@ import Testing
       keyID: String(repeating: "0", count: 32), created: Fixture.start)
   }
 
+  @Test func aLeakReachesNoFurtherThanTheNextVersion() throws {
+    var credential = Credential(
+      id: Identifier(drawnFrom: .seeded("leak")), name: "crm", provider: "p", settings: [:], policy: Policy(),
+      admin: "crm", keyID: String(repeating: "0", count: 32), created: Fixture.start)
+    credential.noteLeak(incident: "i", version: 1 << 40, now: Fixture.at(1))
+    #expect(credential.leak?.version == 2)
+    // One that a record has all the same, because a member wrote it, ends with the pair after the next.
+    credential.leak = Leak(incident: "i", since: Fixture.at(1), version: 1 << 40)
+    credential = try Credential(decoding: credential.bytes, name: "crm")
+    for number in [2, 3] as [UInt64] {
+      #expect(try credential.addStaged(handle: nil, expires: nil, now: Fixture.at(2)) == number)
+      try credential.promoteStaged(now: Fixture.at(3))
+      try credential.retire(number - 1, now: Fixture.at(4))
+    }
+    #expect(credential.leak == nil)
+  }
+
   @Test func aRecordIsReadBackAsItWasWritten() throws {
     var credential = make()
     _ = try credential.addStaged(handle: "h", expires: Fixture.at(9), now: Fixture.at(1))

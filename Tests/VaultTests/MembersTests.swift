@@ -349,4 +349,31 @@ import Testing
     #expect(found.first?.newestVersion == 1)
     #expect(accesses.first { $0.member == "alice" && $0.credential == "erp/prod" }?.newestVersion == 1)
   }
+
+  @Test func `what a member merely says was staged or sent was open to nobody`() async throws {
+    let team = try await Team()
+    let cron = try await team.add("cron", .operator, at: 6)
+    let carl = try await team.opened(by: team.add("carl", .auditor, at: 6))
+    try await team.alice.grant(Fixture.name, to: "cron", now: Fixture.at(7))
+    let far = JSONValue.integer(1 << 53 - 2)
+    try await carl.change(now: Fixture.at(8)) { change in
+      try change.log(EventName("rotation.staged"), about: Fixture.name, ["version": far])
+      try change.log(EventName("rotation.stage.intended"), about: Fixture.name)
+      for name in [Fixture.name, "erp/prod"] {
+        try change.log(
+          .handoffSent, about: name,
+          ["handoff": "00", "recipient": .string(cron.age.recipient.description), "versions": .array([far])])
+      }
+    }
+    // Who can open it can say that they sent it, and no more of it than there is.
+    _ = try await team.opened(by: cron).change(now: Fixture.at(9)) {
+      try $0.log(.handoffSent, about: Fixture.name, ["handoff": "01", "recipient": "age1x", "versions": .array([far])])
+    }
+    try await team.verify()
+    _ = try await team.remove("cron", at: 20)
+    let history = try await team.fixture.store.read { try AccessHistory(VaultView($0)) }
+    #expect(history.accesses.map(\.newestVersion).max() == 1)
+    #expect(history.accesses.filter { history.isAccess($0, of: "cron") }.map(\.credential) == [Fixture.name])
+    #expect(history.accesses.filter(\.isHandoff).map(\.member) == ["age1x"])
+  }
 }

@@ -133,6 +133,7 @@ package struct Credential: Hashable, Sendable {
     versions.append(
       Version(
         number: number, stage: .staged, created: min(made ?? now, now), since: now, handle: handle, expires: expires))
+    boundLeak()
     return number
   }
 

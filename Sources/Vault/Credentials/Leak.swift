@@ -41,11 +41,20 @@ extension Leak {
 extension Credential {
   /// Notes that the versions up to `version` leaked. A leak that stands already stays the one it is, and grows.
   ///
-  /// Nothing is noted where all of these were seen to be refused.
+  /// Nothing is noted where all of these were seen to be refused, and of no version beyond the next: that one may be known to
+  /// who asked for it.
   package mutating func noteLeak(incident: String, version: UInt64, now: Timestamp) {
     leak = Leak(
-      incident: leak?.incident ?? incident, since: leak?.since ?? now, version: max(version, leak?.version ?? 0))
+      incident: leak?.incident ?? incident, since: leak?.since ?? now,
+      version: max(min(version, newestNumber + 1), leak?.version ?? 0))
     endLeakIfOver()
+  }
+
+  /// Lets the leak reach no further than the newest version, which was just added: what a record says beyond that was said by
+  /// nobody's report, and would never end.
+  mutating func boundLeak() {
+    guard let leak, leak.version > newestNumber else { return }
+    self.leak = Leak(incident: leak.incident, since: leak.since, version: newestNumber)
   }
 
   /// Whether the active version leaked, and is to be replaced at once.

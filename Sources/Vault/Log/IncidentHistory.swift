@@ -253,7 +253,7 @@ extension VaultView {
 extension LogEntry {
   /// Whether it came with a change of the record, where it is one that only comes so: verification compares those with the
   /// records, and any member could write the words alone.
-  fileprivate var isVouchedFor: Bool {
+  var isVouchedFor: Bool {
     let events: [EventName] = [.credentialLeaked, .deliveryDone]
     guard event.hasPrefix("rotation.") || events.contains(where: { $0.text == event }) else { return true }
     guard case .string? = details["record"] else { return false }

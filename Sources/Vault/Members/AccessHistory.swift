@@ -146,7 +146,7 @@ package struct AccessHistory: Sendable {
       return
     }
     guard present[name] != nil else { return }
-    if entry.event.hasPrefix("rotation.") {
+    if entry.event.hasPrefix("rotation."), entry.isVouchedFor {
       present[name]?.isStaging = EventName.ofStaging.contains(EventName(entry.event))
     }
     switch entry.event {
@@ -168,21 +168,24 @@ package struct AccessHistory: Sendable {
       present[name]?.accesses[entry.member]?.reads += 1
       present[name]?.accesses[entry.member]?.lastRead = entry.time
     case "rotation.staged":
-      guard case .integer(let number)? = entry.details["version"], let version = UInt64(exactly: number) else { return }
-      let newest = present[name]?.newestVersion ?? 1
-      present[name]?.newestVersion = max(newest, version)
+      guard entry.isVouchedFor, let version = entry.version, let newest = present[name]?.newestVersion else { return }
+      // Each is one more than the last.
+      present[name]?.newestVersion = max(newest, min(version, newest + 1))
     default: return
     }
   }
 
   private mutating func wasSent(_ entry: LogEntry) {
-    guard case .string(let credential)? = entry.details["credential"], present[credential] != nil,
-      case .string(let recipient)? = entry.details["recipient"], let version = entry.versions.max()
+    // Nobody sends what they cannot open: any member can write the words.
+    guard case .string(let credential)? = entry.details["credential"], let found = present[credential],
+      found.accesses[entry.member] != nil, case .string(let recipient)? = entry.details["recipient"],
+      let version = entry.versions.max()
     else { return }
     if case .string(let name)? = entry.details["recipient_name"] { names[recipient, default: []].insert(name) }
     ended.append(
       Access(
-        member: recipient, credential: credential, since: entry.time, until: entry.time, newestVersion: version,
+        member: recipient, credential: credential, since: entry.time, until: entry.time,
+        newestVersion: min(version, found.newestVersion),
         isHandoff: true))
   }
 

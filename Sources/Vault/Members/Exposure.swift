@@ -50,6 +50,11 @@ extension VaultView {
     let last = try journal(of: credential, rotation: credential.rotation).last
     return last.map { EventName.ofStaging.contains(EventName($0.event)) } ?? false
   }
+
+  /// The newest version of `credential` that anybody can know: the next one while it is being staged.
+  package func newestKnown(of credential: Credential) throws -> UInt64 {
+    credential.newestNumber + (try isStaging(credential) ? 1 : 0)
+  }
 }
 
 extension EventName {
