@@ -207,8 +207,9 @@ extension RotationRun {
 }
 
 extension VaultChange {
-  /// Begins the next rotation of `credential`.
+  /// Begins the next rotation of `credential`. Throws `corrupt` where no number is left for it, or for the pair it would stage.
   func begin(_ credential: Credential) throws -> Credential {
+    try credential.requireNextNumber()
     var credential = credential
     credential.rotation += 1
     // What an older one leaves alone is not said of this one: an adoption begins while a grace goes on.

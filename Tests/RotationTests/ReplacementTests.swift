@@ -505,6 +505,22 @@ struct ReplacementTests {
     _ = try await bench.store.read { try VaultView.verify($0) }
   }
 
+  @Test("where no number is left for the next version, the provider is asked for none")
+  func noNumberLeft() async throws {
+    let bench = try await Bench()
+    let pair = try await bench.vault.seal(FakeProvider.pair("id-1"), of: "crm", version: 2_147_483_648)
+    _ = try await bench.vault.change(now: RotationMachineTests.start) { change in
+      let credential = try change.view.credential("crm")
+      try change.storePair(pair, of: credential)
+      let text = String(decoding: credential.bytes, as: UTF8.self)
+      let record = Array(text.replacing(#""number":1,"#, with: #""number":2147483648,"#).utf8)
+      return try change.save(Credential(decoding: record, name: "crm"), EventName("credential.policy"))
+    }
+    await #expect(throws: VaultError(.corrupt, "")) { try await bench.run() }
+    #expect(!bench.provider.calls.contains("stage"), "\(bench.provider.calls)")
+    #expect(try await bench.credential().versions.count == 1)
+  }
+
   // MARK: - An end
 
   @Test(

@@ -31,6 +31,29 @@ import Testing
     #expect(credential.leak == nil)
   }
 
+  /// Nobody rotates two thousand million times: whoever wrote such a number wants the next one not to fit.
+  @Test func aNumberThatNoRotationsCanHaveReachedIsRefused() throws {
+    var credential = Credential(
+      id: Identifier(drawnFrom: .seeded("leak")), name: "crm", provider: "p", settings: [:], policy: Policy(),
+      admin: "crm", keyID: String(repeating: "0", count: 32), created: Fixture.start)
+    credential.rotation = 1
+    try credential.count(step: 0)
+    let record = String(decoding: credential.bytes, as: UTF8.self)
+    for (text, other) in [(#""number":1,"#, #""number":"#), (#""rotation":1,"#, #""rotation":"#)] {
+      for (number, isRead) in [(1 << 31, true), (1 << 31 + 1, false), (1 << 53 - 1, false)] {
+        let bytes = Array(record.replacing(text, with: "\(other)\(number),").utf8)
+        var reader = CredentialReader()
+        let plain = try? reader.plain(bytes.span, "crm")
+        #expect((plain != nil) == isRead)
+        if isRead {
+          #expect(try Credential(decoding: bytes, name: "crm").bytes == bytes)
+        } else {
+          #expect(throws: VaultError(.corrupt, "")) { _ = try Credential(decoding: bytes, name: "crm") }
+        }
+      }
+    }
+  }
+
   @Test func aRecordIsReadBackAsItWasWritten() throws {
     var credential = make()
     _ = try credential.addStaged(handle: "h", expires: Fixture.at(9), now: Fixture.at(1))

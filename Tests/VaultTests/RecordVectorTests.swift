@@ -95,6 +95,7 @@ import Testing
       "credential-two-active": try bad(#""stage":"staged""#, #""stage":"active""#),
       "credential-none-active": try bad(#""stage":"active""#, #""stage":"previous""#),
       "credential-number-twice": try bad(#""number":2"#, #""number":1"#),
+      "credential-number-too-great": try bad(#""number":2"#, #""number":2147483649"#),
       "credential-no-such-day": try bad("2026-01-01", "2026-02-30"),
       "exposure-to-nobody": try bad(#"["bob","cron"]"#, "[]", in: exposed),
       "exposure-out-of-order": try bad(#"["bob","cron"]"#, #"["cron","bob"]"#, in: exposed),

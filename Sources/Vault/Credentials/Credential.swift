@@ -86,6 +86,19 @@ package struct Credential: Hashable, Sendable {
     self.graceEnds = graceEnds
   }
 
+  /// The greatest number of a version or a rotation: one each second for 68 years. Nobody comes so far by rotating; a record that
+  /// is beyond it is refused, and one that is there is not gone on with.
+  package static let greatestNumber: UInt64 = 1 << 31
+
+  /// Throws `corrupt` unless another rotation can be begun, and what it stages be saved.
+  package func requireNextNumber() throws(VaultError) {
+    guard newestNumber < Self.greatestNumber, rotation < Self.greatestNumber else {
+      throw VaultError(
+        .corrupt, "\(name) has version \(newestNumber) and rotation \(rotation): no rotations can have come so far",
+        hint: "`relatch log list` says who wrote that; add the credential anew, under another name")
+    }
+  }
+
   /// The greatest size of a setting's value in bytes.
   package static let greatestSetting = 4096
 
@@ -277,6 +290,9 @@ package struct Credential: Hashable, Sendable {
     leak = try members.optionalValue("leak").map { try Leak($0) }
     transfer = try members.optionalValue("transfer").map { try Transfer($0) }
     try members.finish()
+    guard rotation <= Self.greatestNumber, newestNumber <= Self.greatestNumber else {
+      throw VaultError(.corrupt, "\(what): it has a number that no rotations can have reached")
+    }
     let numbers = versions.map(\.number)
     let active = versions.filter { $0.stage == .active }.count
     guard active == 1 || active == 0 && transfer != nil, hasSoundTransfer,
