@@ -261,6 +261,39 @@ struct RestoreTests {
     #expect(try await place.relatch("list").errorText == "")
   }
 
+  @Test("from before somebody was removed names them, and what is to be done first")
+  func removedSince() async throws {
+    let place = try await Workplace()
+    try await place.addMember("bob", "operator", grants: ["admin"])
+    try await place.addMember("olga", "owner")
+    #expect(try await place.relatch("log", "witness", "add", "usb", "--file", place.folder.path + "/usb").code == 0)
+    let file = try await BackupTests.backup(place)
+    for words in [["member", "remove", "bob"], ["member", "remove", "olga"], ["log", "witness", "remove", "usb"]] {
+      let removed = try await place.run(Programs.relatch, words)
+      #expect(removed.code == 0, "\(removed.errorText)")
+    }
+    try await place.addMember("dora", "auditor")
+    try FileManager.default.removeItem(at: place.vault)
+    let refused = try await place.relatch("restore", file)
+    expectFailure(refused, 65, "an older copy")
+    let restored = try await place.relatch("restore", file, "--accept-rollback", "--json")
+    #expect(restored.code == 0, "\(restored.errorText)")
+    let text = restored.errorText
+    for name in ["bob", "olga"] {
+      #expect(text.contains("warning: \(name) is a member again"), "\(text)")
+      #expect(text.contains("`relatch member remove \(name)`"), "\(text)")
+    }
+    #expect(text.contains("warning: usb is a witness again") && !text.contains("dora is"), "\(text)")
+    let told = try #require(restored.objects().first)
+    #expect(told["members_again"] as? [String] == ["bob", "olga"] && told["witnesses_again"] as? [String] == ["usb"])
+    // One that lacks nothing brings nobody back.
+    let second = try await BackupTests.backup(place, to: "second.age")
+    try FileManager.default.removeItem(at: place.vault)
+    let whole = try await place.relatch("restore", second, "--json")
+    #expect(whole.code == 0 && !whole.errorText.contains("again"), "\(whole.errorText)")
+    #expect(try whole.objects().first?["members_again"] as? [String] == [])
+  }
+
   @Test(
     "of a vault that another founded under the same identifier is no older copy, and needs that founder's key",
     .enabled(if: Intruder.isAvailable, "needs age, and python3 with PyNaCl (apt-get install age python3-nacl)"))

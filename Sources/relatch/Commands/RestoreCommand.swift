@@ -68,6 +68,7 @@ struct RestoreCommand: AsyncParsableCommand {
             + " only if the vault at \(Name.printable(other)) is lost: \(lost)"
         } ?? "if the newer vault is lost, \(lost)")
     }
+    let again = loss == nil ? Returned() : found.returned(after: places.knownVaults)
     if let loss { Diagnostics.standard.warning("accepted, and logged: \(loss)") }
     try await found.log(behind: loss, now: now)
     try folder.finish()
@@ -82,7 +83,8 @@ struct RestoreCommand: AsyncParsableCommand {
         "this vault is also at \(Name.printable(other)), which is an older copy from now on and ends with 65: use one of the two;"
           + " only to try a backup, restore it with XDG_STATE_HOME set to an empty folder")
     }
-    try tell(found, places, isBehind: loss != nil, now: now)
+    for warning in again.warnings { Diagnostics.standard.warning(warning) }
+    try tell(found, places, again, isBehind: loss != nil, now: now)
   }
 
   private static func folder(for place: String) throws -> UnfinishedFolder {
@@ -127,19 +129,51 @@ struct RestoreCommand: AsyncParsableCommand {
     }
   }
 
-  private func tell(_ found: RestoredVault, _ places: Places, isBehind: Bool, now: Timestamp) throws {
+  private func tell(
+    _ found: RestoredVault, _ places: Places, _ again: Returned, isBehind: Bool, now: Timestamp
+  ) throws {
+    let removals = again.removals.isEmpty ? "" : again.removals.joined(separator: ", ") + "; then "
     try Report(options).confirmation(
       .object([
         "behind": .bool(isBehind), "entries": .integer(Int(clamping: found.end.entries)),
-        "last": .string(found.end.last.description), "owner": .string(found.owner), "type": "restore",
+        "last": .string(found.end.last.description), "members_again": .array(again.members.map { .string($0.name) }),
+        "owner": .string(found.owner), "type": "restore",
         "vault": .string(places.vault), "vault_id": .string(found.id),
+        "witnesses_again": .array(again.witnesses.map { .string($0) }),
       ]),
       text: """
         vault    \(places.vault)
         backup   \(found.age(at: now))
         owner    \(found.owner)\(owner == nil ? " (as the log itself says: compare it with what is known elsewhere)" : "")
-        next     `relatch resume` compares each credential with its provider; not where this is to try a backup only
+        next     \(removals)`relatch resume` compares each credential with its provider; not where this is to try a backup only
         """)
+  }
+}
+
+/// Who is in a backup and was not any more when the vault was seen last.
+private struct Returned {
+  var members: [LogMember] = []
+  var witnesses: [String] = []
+
+  /// What takes them out again.
+  var removals: [String] {
+    members.map { "`relatch member remove \($0.name)`" } + witnesses.map { "`relatch log witness remove \($0)`" }
+  }
+
+  var warnings: [String] {
+    members.map { member in
+      let opens =
+        switch member.role {
+        case .owner: ", an owner, who opens everything"
+        case .operator: ", an operator: what they were granted in the backup is open to them"
+        case .auditor: ", an auditor"
+        }
+      return "\(member.name) is a member again\(opens); they were none when the vault was seen last: before anything is"
+        + " rotated, `relatch member remove \(member.name)`"
+    }
+      + witnesses.map {
+        "\($0) is a witness again, and was none when the vault was seen last: `relatch log witness remove \($0)`"
+      }
   }
 }
 
@@ -150,6 +184,7 @@ private struct RestoredVault {
   /// The founding owner's key.
   let owner: String
   private let founder: LogMember
+  private let membership: Membership
   private let store: SQLiteStore
   private let vault: UnlockedVault
   private let place: String
@@ -173,6 +208,7 @@ private struct RestoredVault {
       self.end = end
       id = report.vault
       founder = report.owner
+      membership = report.seen.membership
       owner = try NoteKey(name: "relatch/\(report.vault)", key: report.owner.signing).description
     } catch let error as AuditError {
       throw Failure(damaged: "the vault in the backup does not verify: the log: \(error)")
@@ -187,6 +223,16 @@ private struct RestoredVault {
   func isSeen(by known: KnownVaults?) -> Bool {
     guard let known, let id = Identifier(id) else { return false }
     return (try? known.log(of: id)) != nil
+  }
+
+  /// Who came back with it: only of one that lacks something, because what is new in a newer one was added since.
+  func returned(after known: KnownVaults?) -> Returned {
+    guard let known, let id = Identifier(id), let seen = try? known.log(of: id)?.membership else { return Returned() }
+    return Returned(
+      members: membership.members.filter { !seen.members.contains($0) },
+      witnesses: membership.witnesses.map(\.witness).filter { witness in
+        !seen.witnesses.contains { $0.witness == witness }
+      }.map(\.name))
   }
 
   /// What it lacks of what this user has seen; nil if nothing.
