@@ -33,6 +33,8 @@ package struct Membership: Hashable, Sendable {
     case witnessAdded(Witness)
     /// `witness.removed`.
     case witnessRemoved(String)
+    /// `vault.restored`.
+    case restored
     /// Another event of owners, which changes nothing here.
     case other
 
@@ -92,7 +94,7 @@ package struct Membership: Hashable, Sendable {
       case "grant.added", "grant.removed":
         _ = (try entry.name("credential"), try entry.name("grantee"))
         self = .other
-      case "vault.restored": self = .other
+      case "vault.restored": self = .restored
       default: return nil
       }
     }
@@ -110,6 +112,8 @@ package struct Membership: Hashable, Sendable {
   package private(set) var keyID: String?
   /// The key of the owner who made the vault, a member still or not; nil if what was remembered does not tell.
   package private(set) var founder: VerifyingKey?
+  /// The index of the newest `vault.restored`; nil if there is none, or what was remembered does not tell.
+  package private(set) var restored: UInt64?
   /// From which entry on what is said of each credential counts.
   package private(set) var bounds = CredentialBounds()
   private var byName: [String: Standing]
@@ -144,8 +148,9 @@ package struct Membership: Hashable, Sendable {
   /// The membership of a moment, as it was replayed before. `founder` is for where no standing is that of entry 0.
   package init(
     vault: String, keyID: String?, standings: [Standing], bounds: CredentialBounds = CredentialBounds(),
-    witnesses: [StandingWitness] = [], founder: VerifyingKey? = nil
+    witnesses: [StandingWitness] = [], founder: VerifyingKey? = nil, restored: UInt64? = nil
   ) {
+    self.restored = restored
     self.founder = standings.first { $0.entry == 0 }?.card.signing ?? founder
     self.bounds = bounds
     self.vault = vault
@@ -218,6 +223,7 @@ package struct Membership: Hashable, Sendable {
     case .witnessAdded(let witness):
       witnessesByName[witness.name] = StandingWitness(witness: witness, entry: index)
     case .witnessRemoved(let name): witnessesByName[name] = nil
+    case .restored: restored = index
     case .other: break
     }
   }

@@ -118,6 +118,7 @@ extension SeenLog {
       "v": .integer(Self.format),
     ]
     let bounds = membership.bounds
+    if let restored = membership.restored { line["restored"] = .integer(Int(clamping: restored)) }
     if let renewal = bounds.renewal { line["renewal"] = .integer(Int(clamping: renewal)) }
     for (name, indices) in [("rekeyed", bounds.rekeyed), ("removed", bounds.removed)] where !indices.isEmpty {
       line[name] = .object(indices.mapValues { .integer(Int(clamping: $0)) })
@@ -158,6 +159,7 @@ extension SeenLog {
       return witness
     }
     let founder = try object.optionalString("founder").map { try Self.founder($0) }
+    let restored = try object.optionalCount("restored").map { UInt64($0) }
     try object.finish()
     let prefix = "relatch/"
     guard checkpoint.checkpoint.origin.hasPrefix(prefix) else {
@@ -165,7 +167,8 @@ extension SeenLog {
     }
     let membership = Membership(
       vault: String(checkpoint.checkpoint.origin.dropFirst(prefix.count)), keyID: key.isEmpty ? nil : key,
-      standings: standings, bounds: bounds, witnesses: witnesses, founder: founder)
+      standings: standings, bounds: bounds, witnesses: witnesses, founder: founder,
+      restored: restored)
     guard membership.standings == standings, membership.witnesses == witnesses,
       founder == nil || membership.lacksFounder
     else {

@@ -176,6 +176,41 @@ import Testing
     }
   }
 
+  /// Without it nothing would be compared with its provider.
+  @Test func theNewestRestoreIsMissedWhereTheJournalsRowIsGone() async throws {
+    let fixture = try await Fixture()
+    try await fixture.add()
+    let end = try await fixture.store.read { try VaultView($0).endpoint }
+    for number in [1, 2] as [UInt64] {
+      try await fixture.vault.logRestore(end, behind: nil, now: Fixture.at(2))
+      #expect(try await fixture.vault.read { try $0.restoration()?.number } == number)
+    }
+    let seen = try await fixture.vault.read { $0.seenLog }
+    #expect(try SeenLog(decoding: seen.bytes) == seen)
+    let whole = try await Snapshot(of: fixture.store, vaultTables)
+    let rows = whole.rows(of: .journal)
+    #expect(rows.count == 2)
+    for gone in [rows, Array(rows.suffix(1))] {
+      var tampered = whole
+      for row in gone { tampered.tables[.journal]?[row.key] = nil }
+      let snapshot = tampered
+      for locked in [LockedVault(snapshot), LockedVault(snapshot, after: try SeenLog(decoding: seen.bytes))] {
+        await #expect(throws: VaultError(.corrupt, "")) { _ = try await locked.read { try $0.restoration() } }
+      }
+    }
+    // Verification misses the older one, too.
+    var tampered = whole
+    tampered.tables[.journal]?[rows[0].key] = nil
+    let snapshot = tampered
+    await #expect(throws: VaultError(.corrupt, "")) { _ = try await snapshot.read { try VaultView.verify($0) } }
+    // Remembered by a program that did not keep it.
+    let older = Membership(
+      vault: seen.membership.vault, keyID: seen.membership.keyID, standings: seen.membership.standings)
+    let locked = LockedVault(
+      whole, after: SeenLog(checkpoint: seen.checkpoint, actor: seen.actor, membership: older))
+    #expect(try await locked.read { try $0.restoration()?.number } == 2)
+  }
+
   /// Anybody who writes the folder can put a row where the next pair or step is to be.
   @Test func aRowThatNoRecordSpeaksOfMakesWayForTheVersionAndTheStep() async throws {
     let fixture = try await Fixture()

@@ -13,12 +13,20 @@ package struct VaultRestoration: Hashable, Sendable {
 }
 
 extension VaultView {
-  /// The newest restore; nil if there was none.
+  /// The newest restore; nil if there was none. Throws `corrupt` where the journal has an older one, or none, and the log tells
+  /// of it: without that nothing would be compared with its provider.
   package func restoration() throws -> VaultRestoration? {
-    guard let row = try transaction.lastRow(in: .journal, withPrefix: header.id.bytes) else { return nil }
+    let newest = known.membership.restored
+    guard let row = try transaction.lastRow(in: .journal, withPrefix: header.id.bytes) else {
+      guard let newest else { return nil }
+      throw VaultError(.corrupt, "the journal does not point at the newest restore, log entry \(newest)")
+    }
     guard row.key.count == 28, let number = UInt64(bigEndianBytes: row.key[16..<24]),
       row.key[24...].allSatisfy({ $0 == 0 }), let index = UInt64(bigEndianBytes: row.value)
     else { throw VaultError(.corrupt, "the journal's row of a restore is damaged") }
+    guard index >= newest ?? 0 else {
+      throw VaultError(.corrupt, "the journal does not point at the newest restore, log entry \(newest ?? 0)")
+    }
     let entry = try authenticatedEntry(at: index)
     guard entry.event == EventName.vaultRestored.text, entry.details["restore"] == .integer(Int(clamping: number)),
       case .string(let text)? = entry.details["last"], let last = Timestamp(text)

@@ -172,7 +172,11 @@ private func remembered() throws -> [[UInt8]] {
   let membership = Membership(
     vault: id.description, keyID: id.description, standings: [Membership.Standing(card: card, entry: 0)])
   let seen = SeenLog(checkpoint: checkpoint, actor: "alice", membership: membership)
-  return [seen.bytes, Array("\(id) \(place)\n".utf8)]
+  let late = Membership(
+    vault: id.description, keyID: id.description, standings: [Membership.Standing(card: card, entry: 1)],
+    founder: Fixed.other.signingKey.verifyingKey, restored: 2)
+  let seenLater = SeenLog(checkpoint: checkpoint, actor: "alice", membership: late)
+  return [seen.bytes, seenLater.bytes, Array("\(id) \(place)\n".utf8)]
 }
 
 private func handoff(of credential: Credential? = nil, isTransfer: Bool) throws -> Handoff {
