@@ -35,6 +35,15 @@ package final class VaultChange {
   package func log(
     _ event: EventName, about credential: String? = nil, _ fields: [String: JSONValue] = [:], at time: Timestamp? = nil
   ) throws -> LogEntry {
+    let entry = try entry(event, about: credential, fields, at: time)
+    entries.append(entry)
+    return entry
+  }
+
+  /// The entry that `log` would write next.
+  private func entry(
+    _ event: EventName, about credential: String?, _ fields: [String: JSONValue], at time: Timestamp?
+  ) throws -> LogEntry {
     var fields = fields
     if let credential { fields["credential"] = .string(credential) }
     let entry = try LogEntry(time: time ?? now, member: member, event: event.text, details: fields)
@@ -44,8 +53,15 @@ package final class VaultChange {
         throw VaultError(.notPermitted, "member \(member) is no owner, and owners alone do that (\(event.text))")
       }
     }
-    entries.append(entry)
     return entry
+  }
+
+  /// A record as it is to be stored, with the entry that carries its digest.
+  struct PreparedRecord {
+    let credential: Credential
+    fileprivate let old: Credential?
+    fileprivate let bytes: [UInt8]
+    fileprivate let entry: LogEntry
   }
 
   /// Stores `credential` as `event` leaves it, with an entry that carries the record's digest. `old` is what this change has read
@@ -55,6 +71,14 @@ package final class VaultChange {
     _ credential: Credential, replacing old: Credential? = nil, _ event: EventName, _ fields: [String: JSONValue] = [:],
     at time: Timestamp? = nil
   ) throws -> Credential {
+    try store(prepare(credential, replacing: old, event, fields, at: time))
+  }
+
+  /// All of `save` that can fail for what the record holds. Writes nothing, and nothing may be logged between this and `store`.
+  func prepare(
+    _ credential: Credential, replacing old: Credential? = nil, _ event: EventName, _ fields: [String: JSONValue] = [:],
+    at time: Timestamp? = nil
+  ) throws -> PreparedRecord {
     var credential = credential
     credential.entry = nextIndex
     var fields = fields
@@ -64,16 +88,27 @@ package final class VaultChange {
     }
     let bytes = credential.bytes
     fields["record"] = .string(SHA256.hash(bytes).bytes.base64)
-    let entry = try log(event, about: credential.name, fields, at: time)
-    let replaced = try old ?? stored(credential.name)
-    if versionsBefore[credential.name] == nil {
-      versionsBefore[credential.name] = (replaced?.id ?? credential.id, replaced?.newestNumber ?? 0)
+    return PreparedRecord(
+      credential: credential, old: try old ?? stored(credential.name), bytes: bytes,
+      entry: try entry(event, about: credential.name, fields, at: time))
+  }
+
+  /// Stores what `prepare` made.
+  @discardableResult
+  func store(_ prepared: PreparedRecord) throws -> Credential {
+    let credential = prepared.credential
+    guard credential.entry == nextIndex else {
+      throw VaultError(.keyChanged, "something was logged before the record of \(credential.name) was stored")
     }
-    try VaultIndex.update(from: replaced, to: credential, in: transaction)
-    try transaction.set(bytes, in: .credentials, for: Array(credential.name.utf8))
-    if event == .credentialRekeyed { try removeOtherPairs(than: credential) }
+    entries.append(prepared.entry)
+    if versionsBefore[credential.name] == nil {
+      versionsBefore[credential.name] = (prepared.old?.id ?? credential.id, prepared.old?.newestNumber ?? 0)
+    }
+    try VaultIndex.update(from: prepared.old, to: credential, in: transaction)
+    try transaction.set(prepared.bytes, in: .credentials, for: Array(credential.name.utf8))
+    if prepared.entry.event == EventName.credentialRekeyed.text { try removeOtherPairs(than: credential) }
     newestRecords[credential.name] = records.count
-    records.append(VaultMemory.Record(bytes: bytes, credential: credential, entry: entry))
+    records.append(VaultMemory.Record(bytes: prepared.bytes, credential: credential, entry: prepared.entry))
     return credential
   }
 
@@ -84,6 +119,12 @@ package final class VaultChange {
       guard number.flatMap({ credential.version($0) }) == nil else { continue }
       try transaction.remove(row.key, from: .versions)
     }
+  }
+
+  /// Says that no record of `name` there has been counts any more: it is damaged, and should have got another key. What is put
+  /// back is refused, by every reader: its terms rest on an older entry, and nothing has the terms that this one names.
+  func withhold(_ name: String, _ fields: [String: JSONValue] = [:]) throws {
+    try log(.credentialRekeyed, about: name, fields.merging(["terms": .string(Credential.noTerms)]) { $1 })
   }
 
   /// The credential `name` as it is stored now, for the index: it is not authenticated again. Nil if there is none.

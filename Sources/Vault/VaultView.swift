@@ -197,13 +197,19 @@ package struct VaultView {
     return wrapped
   }
 
-  /// `names`, and those that the credentials of these names administer, however long the chain: who has an administrator's
+  /// `names`, and those of `all` that the credentials of these names administer, however long the chain: who has an administrator's
   /// pair can read the pairs of what it administers at the provider. By name.
-  func withAdministered(_ names: [String]) throws -> [String] {
+  ///
+  /// Who administers one whose record is damaged or missing is known to nobody: it counts as administered.
+  func withAdministered(_ names: [String], of all: [String]) throws -> [String] {
     guard !names.isEmpty else { return [] }
     var reached = Set(names)
-    // One that is damaged is nobody's to rotate: it stands in the way of nothing here.
-    let others = try self.names().compactMap { try? credential($0) }.filter { !reached.contains($0.name) }
+    var others: [(name: String, admin: String)] = []
+    for name in all where !reached.contains(name) {
+      do {
+        others.append((name, try credential(name, isKept: false).admin))
+      } catch let error as VaultError where error.isDamage { reached.insert(name) }
+    }
     while true {
       let more = others.filter { !reached.contains($0.name) && reached.contains($0.admin) }
       guard !more.isEmpty else { return reached.sorted() }

@@ -5,6 +5,9 @@ import Sodium
 // What owners alone say of a credential. Whoever rotates one writes its record; where its pairs are sent, under which key they
 // are sealed, and who could open them before, is not theirs to change.
 extension Credential {
+  /// What stands in place of that digest where an owner's entry takes back every record there has been: no record has it.
+  static let noTerms = ""
+
   /// The digest of what owners alone say; it stands in the entry `keyed`, in base64.
   var termsDigest: String {
     var terms = CanonicalWriter(capacity: 512)
@@ -42,6 +45,11 @@ extension VaultView {
       return
     }
     guard bounds.allowsTerms(of: credential.name, at: index) else {
+      if let bound = bounds.rekeyed[credential.name], bound > index,
+        try authenticatedEntry(at: bound).says("terms", Credential.noTerms)
+      {
+        throw VaultError(withheld: credential.name)
+      }
       throw VaultError(
         .corrupt, "\(what) is an older one: an owner gave it another key, or removed it, since log entry \(index)")
     }
@@ -67,5 +75,15 @@ extension VaultView {
     guard credential.exposure == (isOver ? nil : exposure) else {
       throw VaultError(.corrupt, "\(what) says of who could open it other than log entry \(index)")
     }
+  }
+}
+
+extension VaultError {
+  /// Of a record that was put back after an owner's entry took back all there had been (`VaultChange.withhold`).
+  init(withheld name: String) {
+    self.init(
+      .corrupt,
+      "the record of \(name) was damaged when it should have got another key, and has the old one: it is not used again",
+      hint: "`relatch remove \(name) --forget-debts`, `relatch add` it with a pair from its provider, and rotate it")
   }
 }

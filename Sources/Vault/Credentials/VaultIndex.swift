@@ -59,7 +59,10 @@ enum VaultIndex {
   private static func build(in transaction: any WriteTransaction) throws {
     var entries: [Entry] = []
     try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, value in
-      entries += Self.entries(of: try Credential(decoding: value, name: String(decoding: key, as: UTF8.self)))
+      // One that is damaged calls for no row that anybody knows. If it comes back whole, who goes through all misses its rows.
+      if let credential = try? Credential(decoding: value, name: VaultView.name(key)) {
+        entries += Self.entries(of: credential)
+      }
       return true
     }
     for entry in entries { try transaction.set([], in: entry.table, for: entry.key) }

@@ -189,6 +189,7 @@ struct RecordVerification {
         "the record of \(credential.name) is not the one that log entry \(credential.entry) speaks of: it was altered")
     }
     guard credential.keyed.map({ $0 &+ 1 }) ?? 0 == state.keyed else {
+      if state.terms == hash(Credential.noTerms) { throw VaultError(withheld: credential.name) }
       throw VaultError(.corrupt, "the record of \(credential.name) names another entry of an owner's than the newest")
     }
     if state.terms == 0 || credential.exposure != nil {

@@ -14,7 +14,8 @@ extension UnlockedVault {
   package struct Withdrawal: Sendable {
     /// The credentials that were open to them, by name: re-keyed, and marked for rotation.
     package var exposed: [String] = []
-    /// Those of them that are damaged: they could be neither, by name. What is damaged keeps nobody in.
+    /// Those of them, or perhaps of them, that are damaged: they could be neither, and are withheld instead, by name. What is
+    /// damaged keeps nobody in.
     package var damaged: [String] = []
   }
 
@@ -58,7 +59,7 @@ extension UnlockedVault {
 
   /// Ends a membership, with everything that hung from it: grants are taken back, each credential that was open to the member
   /// gets a new key and is marked for rotation, and where an owner goes the vault key is renewed too, all in one durable
-  /// step. Throws `notFound`; `notPermitted` unless this member is an owner, and another one.
+  /// step. Throws `notFound`; `notPermitted` unless this member is an owner, and another one; `AuditError` where the log is damaged.
   package func removeMember(_ name: String, now: Timestamp, keeping keep: KeyKeeper) async throws -> Withdrawal {
     guard name != member.name else {
       throw VaultError(.notPermitted, "\(name) cannot remove themselves: one owner always remains, another one removes")
@@ -81,9 +82,8 @@ extension UnlockedVault {
         try history.extend(to: change.view)
         try change.removeMember(name)
         try change.save(keys.header, rekeyingCredentials: true)
-        let names = try change.view.names()
-        return try withdrawing(names) { credential in
-          try rekey(
+        return try rekeying(history.credentials, change, withAll: true) { credential in
+          try prepareRekeying(
             credential, change, opening: keys.old, wrapping: keys.new, history, withAll: true, exposedTo: name)
         }
       }
@@ -93,10 +93,10 @@ extension UnlockedVault {
       let key = try vaultKey(of: change.view.header)
       var history = before
       try history.extend(to: change.view)
-      let names = try change.view.withAdministered(history.grants(of: name))
+      let names = try change.view.withAdministered(history.grants(of: name), of: history.credentials)
       try change.removeMember(name)
-      return try withdrawing(names) { credential in
-        try rekey(
+      return try rekeying(names, change) { credential in
+        try prepareRekeying(
           credential, change, opening: key, wrapping: key, history, without: name, exposedTo: name)
       }
     }
@@ -128,22 +128,23 @@ extension UnlockedVault {
     }
   }
 
-  /// Takes a grant back: the credential gets a new key and is marked for rotation. Throws `notFound`.
+  /// Takes a grant back: the credential gets a new key and is marked for rotation. Throws `notFound`; `AuditError` where the log
+  /// is damaged.
   package func ungrant(_ credential: String, from member: String, now: Timestamp) async throws -> Withdrawal {
     let before = try await locked.read { try AccessHistory($0) }
     return try await change(now: now) { change in
-      _ = try change.view.credential(credential)
       var history = before
       try history.extend(to: change.view)
       guard history.grantees(of: credential).contains(member) else {
+        _ = try change.view.credential(credential)
         throw VaultError(.notFound, "\(Name.printable(member)) holds no grant on \(credential)")
       }
       let key = try vaultKey(of: change.view.header)
       try change.log(.grantRemoved, about: credential, ["grantee": .string(member)])
-      let names = try change.view.withAdministered([credential])
-      return try withdrawing(names) { name in
+      let names = try change.view.withAdministered([credential], of: history.credentials)
+      return try rekeying(names, change) { name in
         // A grant on another stays, and so does what it opens.
-        try rekey(
+        try prepareRekeying(
           name, change, opening: key, wrapping: key, history, without: name == credential ? member : nil,
           exposedTo: member)
       }
@@ -151,16 +152,18 @@ extension UnlockedVault {
   }
 
   /// Renews the vault key and every credential's key, and seals everything anew, in one durable step. Returns how many
-  /// credentials that were.
-  package func rekey(now: Timestamp, keeping keep: KeyKeeper) async throws -> Int {
+  /// credentials that were, and those that are damaged, by name: they are withheld instead.
+  package func rekey(now: Timestamp, keeping keep: KeyKeeper) async throws -> (count: Int, damaged: [String]) {
     let before = try await locked.read { try AccessHistory($0) }
     return try await renewingVaultKey(now: now, keeping: keep, to: { $0 }) { change, keys in
       var history = before
       try history.extend(to: change.view)
       try change.save(keys.header, rekeyingCredentials: true)
-      let names = try change.view.names()
-      for name in names { try rekey(name, change, opening: keys.old, wrapping: keys.new, history, withAll: true) }
-      return names.count
+      let names = history.credentials
+      let renewed = try rekeying(names, change, withAll: true) { name in
+        try prepareRekeying(name, change, opening: keys.old, wrapping: keys.new, history, withAll: true)
+      }
+      return (renewed.exposed.count, renewed.damaged)
     }
   }
 
@@ -194,7 +197,7 @@ extension UnlockedVault {
     VaultError(.keyChanged, "the members were changed by another owner at the same moment")
   }
 
-  private static func otherKey(_ credential: Credential) -> VaultError {
+  static func otherKey(_ credential: Credential) -> VaultError {
     VaultError(.corrupt, "the key of \(credential.name) is another than its record names")
   }
 
@@ -218,82 +221,5 @@ extension UnlockedVault {
         return try body(change, keys)
       }
     }
-  }
-
-  /// Does `rekey` with each of `names`, and goes on past those that are damaged: whoever can write the folder must not be able
-  /// to stay by damaging a row. `rekey` changes nothing where it throws.
-  private func withdrawing(_ names: [String], _ rekey: (String) throws -> Void) throws -> Withdrawal {
-    var withdrawal = Withdrawal()
-    for name in names {
-      do {
-        try rekey(name)
-        withdrawal.exposed.append(name)
-      } catch let error as VaultError where error.code == .corrupt || error.code == .notFound {
-        withdrawal.damaged.append(name)
-      } catch is AuditError {
-        withdrawal.damaged.append(name)
-      }
-    }
-    return withdrawal
-  }
-
-  /// Gives the credential `name` a new key: seals its pairs anew, and the key to those who hold a grant. A pair that is
-  /// missing or does not open stays as it is, unless `keepingAll`: then `corrupt` is thrown of one that may be accepted. What `edit` says of it anew is bound in the same entry, with the members that it
-  /// returns. Throws before it changes anything.
-  @discardableResult
-  func rekey(
-    _ name: String, _ change: VaultChange, opening old: VaultKey, wrapping new: VaultKey, _ history: AccessHistory,
-    without leaving: String? = nil, withAll: Bool = false, exposedTo: String? = nil, keepingAll: Bool = false,
-    saying edit: (inout Credential) throws -> [String: JSONValue] = { _ in [:] }
-  ) throws -> Credential {
-    // Once for each of many: this process is not back for it.
-    let stored = try change.view.credential(name, isKept: false)
-    var credential = stored
-    var fields = try edit(&credential)
-    if withAll { fields["with_all"] = true }
-    let oldKey = try old.unwrap(change.view.wrappedKey(of: credential), of: credential.id, in: header.id)
-    guard try VaultKey.id(ofCredentialKey: oldKey) == credential.keyID else { throw Self.otherKey(credential) }
-    let (key, keyID) = try credentialKey()
-    var pairs: [(version: UInt64, record: [UInt8])] = []
-    for version in credential.versions {
-      let isKept = keepingAll && version.stage != .retired
-      guard let sealed = try change.view.sealedPair(of: credential, version.number) else {
-        guard !isKept else { throw VaultError(.corrupt, "version \(version.number) of \(name) is missing") }
-        continue
-      }
-      do {
-        pairs.append(
-          (version.number, try reseal(sealed, version.number, of: credential, from: oldKey, to: key.secret)))
-      } catch let error as VaultError where error.code == .corrupt && !isKept { continue }
-    }
-    let wrapped = try new.wrap(key.secret, of: credential.id, in: header.id, randomness)
-    // Whoever can write the folder can write a row for themselves: only the log says who holds a grant.
-    var grants: [String: [UInt8]] = [:]
-    for grantee in history.grantees(of: name) where grantee != leaving {
-      guard let member = change.view.members.first(where: { $0.name == grantee }) else { continue }
-      grants[grantee] = try seal(key.secret, to: member)
-    }
-    for pair in pairs { try change.replacePair(pair.record, version: pair.version, of: credential.id) }
-    try change.storeKey(wrapped, of: credential.id)
-    try change.storeGrants(grants, on: credential.id)
-    credential.keyID = keyID
-    if let exposedTo {
-      credential.expose(to: exposedTo, isStaging: try change.view.isStaging(credential), now: change.now)
-    }
-    return try change.save(credential, replacing: stored, .credentialRekeyed, fields)
-  }
-
-  private func reseal(
-    _ sealed: [UInt8], _ version: UInt64, of credential: Credential, from old: borrowing SecretBytes,
-    to new: borrowing SecretBytes
-  ) throws -> [UInt8] {
-    let purpose = SealedRecord.Purpose.pair(credential.id, version: version)
-    let document = try SealedRecord.open(sealed, key: old.bytes, purpose: purpose, vault: header.id)
-    return try SealedRecord.seal(
-      document.bytes, key: new.bytes, purpose: purpose, vault: header.id, randomness: randomness)
-  }
-
-  private func seal(_ key: borrowing SecretBytes, to member: Member) throws -> [UInt8] {
-    try AgeFile.seal(key.bytes, to: [member.recipient()], randomness: randomness, armored: false)
   }
 }

@@ -70,11 +70,14 @@ struct RekeyCommand: AsyncParsableCommand {
 
   func run() async throws {
     let now = WallClock.now()
-    let count = try await Places(options).changingMembers { vault, keep in
+    let (count, damaged) = try await Places(options).changingMembers { vault, keep in
       try await vault.rekey(now: now, keeping: keep)
     }
-    try Report(options).confirmation(
-      .object(["credentials": .integer(count), "type": "rekeyed"]),
-      text: "the vault has a new key, and so has each of \(count) credentials")
+    let done = "the vault has a new key, and so has each of \(count) credentials"
+    var members: [String: JSONValue] = ["credentials": .integer(count), "type": "rekeyed"]
+    if !damaged.isEmpty { members["damaged"] = .array(damaged.map { .string($0) }) }
+    let report = Report(options)
+    try report.confirmation(.object(members), text: done)
+    try report.requireNoneWithheld(damaged, after: done)
   }
 }

@@ -163,11 +163,17 @@ extension Report {
       note("what \(member) copied before stays open to it until those pairs are replaced and retired:")
       note("`relatch rotate --exposed-to \(member)` replaces them now, `relatch rotate --due` when their windows allow")
     }
-    guard withdrawal.damaged.isEmpty else {
-      throw Failure(
-        .corruptData, "\(whatEnded), but damaged and not re-keyed: \(withdrawal.damaged.joined(separator: ", "))",
-        hint: "`relatch log verify` says what is wrong; rotate what they hold by other means, and add it anew")
-    }
+    try requireNoneWithheld(withdrawal.damaged, after: whatEnded)
+  }
+
+  /// Fails where some were damaged and have not got another key; `done` says what is done all the same.
+  func requireNoneWithheld(_ damaged: [String], after done: String) throws {
+    guard let first = damaged.first else { return }
+    throw Failure(
+      .corruptData,
+      "\(done), but damaged and not re-keyed, and not used again even if put back: \(damaged.joined(separator: ", "))",
+      hint: "`relatch remove \(first) --forget-debts`, `relatch add` it with a pair from its provider, and rotate it;"
+        + " so with each")
   }
 }
 
