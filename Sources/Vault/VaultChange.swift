@@ -231,16 +231,51 @@ package final class VaultChange {
     try transaction.set(grant, in: .grants, for: credential.bytes + Array(member.utf8))
   }
 
+  /// Every key of a credential as it is stored, whosever it is, by the credential's identifier.
+  func wrappedKeys() throws -> [(credential: Identifier, wrapped: [UInt8])] {
+    try transaction.rows(in: .keys).compactMap { row in Identifier(row.key.hex).map { ($0, row.value) } }
+  }
+
   /// Removes a credential with everything that hangs from it, with the entry that says so.
   func remove(_ credential: Credential) throws {
     try log(.credentialRemoved, about: credential.name)
     try VaultIndex.update(from: credential, to: nil, in: transaction)
     try transaction.remove(Array(credential.name.utf8), from: .credentials)
-    for table in [Table.keys, .grants, .versions, .journal] {
+    for table in Self.tablesOfOne {
       for row in try transaction.rows(in: table, withPrefix: credential.id.bytes) {
         try transaction.remove(row.key, from: table)
       }
     }
+  }
+
+  /// The same of the one that is called `name`, of which no record can be read. What hangs from it stays.
+  func remove(unreadable name: String) throws {
+    try log(.credentialRemoved, about: name)
+    try VaultIndex.remove(name, in: transaction)
+    try transaction.remove(Array(name.utf8), from: .credentials)
+  }
+
+  /// Where rows hang from one credential, whose identifier their keys begin with.
+  private static let tablesOfOne = [Table.keys, .grants, .versions, .journal]
+
+  /// Removes what hangs from no credential of `credentials`, which must be all there are. Returns whose it was.
+  @discardableResult
+  func removeWhatHangsFromOthers(than credentials: Set<Identifier>) throws -> [Identifier] {
+    // The vault's own is the journal of its restores.
+    let kept = Set(credentials.map(\.bytes) + [view.header.id.bytes])
+    var removed: Set<[UInt8]> = []
+    for table in Self.tablesOfOne {
+      var keys: [[UInt8]] = []
+      try transaction.scan(table, from: [], to: nil, reversed: false) { key, _ in
+        if !kept.contains(Array(key.prefix(Identifier.size))) { keys.append(key) }
+        return true
+      }
+      for key in keys {
+        try transaction.remove(key, from: table)
+        removed.insert(Array(key.prefix(Identifier.size)))
+      }
+    }
+    return removed.compactMap { Identifier($0.hex) }
   }
 
   /// The transaction, for leases: they belong to storage.

@@ -217,6 +217,14 @@ package struct VaultView {
     }
   }
 
+  /// Whether the record of `name` can be read: not where there is none, or it is damaged.
+  package func canRead(_ name: String) throws -> Bool {
+    do {
+      _ = try credential(name, isKept: false)
+      return true
+    } catch let error as VaultError where error.isDamage { return false }
+  }
+
   /// Whether there is a grant for `member`. Whoever can write the store can make it seem so.
   func hasGrant(on credential: Credential, _ member: String) throws -> Bool {
     try transaction.value(in: .grants, for: credential.id.bytes + Array(member.utf8)) != nil

@@ -9,7 +9,7 @@ import Testing
 
 @testable import Vault
 
-/// One damaged row: nobody keeps access by it, and nothing else is lost to it.
+/// One damaged row: nobody keeps access by it, nobody is locked out by it, and nothing else is lost to it.
 @Suite struct DamageTests {
   /// Alice's vault with two credentials that bob, an operator, opens, and `hr`, which he does not.
   private static func made() async throws -> (fixture: Fixture, bob: Identity) {
@@ -244,6 +244,118 @@ import Testing
     }
     let withdrawal = try await fixture.vault.removeMember("bob", now: Fixture.at(8), keeping: Self.keeping)
     #expect(withdrawal.exposed == [Fixture.name, "erp"] && withdrawal.damaged.isEmpty)
+  }
+
+  // MARK: - Nobody is locked out by it
+
+  @Test func `a new owner opens what was damaged when they came`() async throws {
+    let (fixture, _) = try await Self.made()
+    let keys = KeyFiles(fixture)
+    let texts = try await keys.opened(by: fixture.owner).texts(of: "erp")
+    let kept = try await Self.row("erp", in: fixture.store)
+    try await Self.put([0x7B], "erp", in: fixture.store)
+    let carol = try Identity(AgeIdentity(generating: .seeded("carol")))
+    let damaged = try await keys.opened(by: fixture.owner).addMember(
+      carol.card(named: "carol", role: .owner), now: Fixture.at(7), keeping: keys.keep)
+    #expect(damaged == ["erp"])
+    #expect(try await keys.opened(by: carol).texts(of: "hr").count == 1)
+    try await Self.put(kept, "erp", in: fixture.store)
+    #expect(try await keys.opened(by: carol).texts(of: "erp") == texts)
+    try await Self.requireWhole(fixture.store)
+  }
+
+  @Test func `a key that is damaged keeps no owner out of the rest`() async throws {
+    let (fixture, _) = try await Self.made()
+    let keys = KeyFiles(fixture)
+    let id = try await fixture.store.read { try VaultView($0).credential("erp") }.id
+    try await fixture.store.write { try $0.set([1, 2, 3], in: .keys, for: id.bytes) }
+    let carol = try Identity(AgeIdentity(generating: .seeded("carol")))
+    let damaged = try await keys.opened(by: fixture.owner).addMember(
+      carol.card(named: "carol", role: .owner), now: Fixture.at(7), keeping: keys.keep)
+    #expect(damaged == ["erp"])
+    #expect(try await keys.opened(by: carol).texts(of: "hr").count == 1)
+  }
+
+  @Test func `everything else is re-keyed, and keys of nobody go`() async throws {
+    let (fixture, _) = try await Self.made()
+    let keys = KeyFiles(fixture)
+    try await fixture.store.write { try $0.set([1], in: .keys, for: [UInt8](repeating: 7, count: 16)) }
+    let kept = try await Self.row("erp", in: fixture.store)
+    try await Self.put([0x7B], "erp", in: fixture.store)
+    let first = try await keys.opened(by: fixture.owner).rekey(now: Fixture.at(7), keeping: keys.keep)
+    #expect(first.count == 2 && first.damaged == ["erp"])
+    #expect(try await keys.opened(by: fixture.owner).texts().count == 1)
+    try await Self.put(kept, "erp", in: fixture.store)
+    await Self.requireWithheld("erp", in: fixture.store)
+
+    _ = try await keys.opened(by: fixture.owner).remove(unreadable: "erp", now: Fixture.at(8))
+    try await fixture.store.write { try $0.set([1], in: .keys, for: [UInt8](repeating: 7, count: 16)) }
+    let second = try await keys.opened(by: fixture.owner).rekey(now: Fixture.at(9), keeping: keys.keep)
+    #expect(second.count == 2 && second.damaged.isEmpty)
+    #expect(try await fixture.store.read { try $0.rows(in: .keys) }.count == 2)
+    for name in [Fixture.name, "hr"] {
+      #expect(try await keys.opened(by: fixture.owner).texts(of: name).count == 1)
+    }
+    try await Self.requireWhole(fixture.store)
+  }
+
+  @Test func `one that is damaged stands in the way of no other's removal or transfer`() async throws {
+    let (fixture, _) = try await Self.made()
+    try await Self.put([0x7B], "erp", in: fixture.store)
+    _ = try await fixture.vault.remove("hr", forgettingDebts: true, now: Fixture.at(7))
+    let card = try Identity(AgeIdentity(generating: .seeded("cy"))).card(named: "cy", role: .operator)
+    _ = try await fixture.vault.sendHandoff(
+      of: Fixture.name, stage: .active, to: HandoffRecipient(card), expires: Fixture.at(100), note: nil,
+      isTransfer: true, now: Fixture.at(8))
+  }
+
+  @Test func `what is damaged is removed by the log's word, and leaves nothing behind`() async throws {
+    for isDeleted in [false, true] {
+      let (fixture, bob) = try await Self.made()
+      var policy = Policy()
+      try policy.set("not-together-with", to: "erp")
+      for name in ["one", "two"] {
+        _ = try await fixture.vault.add(
+          name: name, provider: "external-client-app", settings: [:], policy: policy, admin: name,
+          pair: Fixture.pair(Fixture.first), now: Fixture.at(6))
+      }
+      try await fixture.rotate("one")
+      let kept = try await Self.row("one", in: fixture.store)
+      for name in ["one", "two"] { try await Self.put(isDeleted ? nil : [0x7B], name, in: fixture.store) }
+      let operating = try await fixture.opened(in: fixture.store, by: bob)
+      await #expect(throws: VaultError(.notPermitted, "")) {
+        try await operating.remove(unreadable: "one", now: Fixture.at(7))
+      }
+      for name in ["hr", "nobody"] {
+        await #expect(throws: (any Error).self) {
+          try await fixture.vault.remove(unreadable: name, now: Fixture.at(7))
+        }
+      }
+      #expect(try await fixture.vault.remove(unreadable: "one", now: Fixture.at(7)).isEmpty)
+      #expect(try await fixture.vault.remove(unreadable: "two", now: Fixture.at(8)).count == 2)
+      try await Self.requireWhole(fixture.store)
+      let rows = try await Snapshot(of: fixture.store, vaultTables)
+      #expect(rows.rows(of: .keys).count == 3 && rows.rows(of: .versions).count == 3)
+      #expect(rows.rows(of: .apart).isEmpty && rows.rows(of: .due).count == 3)
+      for name in [Fixture.name, "erp", "hr"] { #expect(try await fixture.vault.texts(of: name).count == 1) }
+      try await Self.put(kept, "one", in: fixture.store)
+      await Self.requireWithheld("one", in: fixture.store)
+      try await Self.put(nil, "one", in: fixture.store)
+      try await fixture.add("one")
+      try await Self.requireWhole(fixture.store)
+    }
+  }
+
+  @Test func `what administers another is not removed, damaged or not`() async throws {
+    let (fixture, _) = try await Self.made()
+    _ = try await fixture.vault.setTerms(of: "hr", now: Fixture.at(7)) { $0.admin = "erp" }
+    try await Self.put([0x7B], "erp", in: fixture.store)
+    await #expect(throws: VaultError(.invalidInput, "")) {
+      try await fixture.vault.remove(unreadable: "erp", now: Fixture.at(8))
+    }
+    _ = try await fixture.vault.setTerms(of: "hr", now: Fixture.at(9)) { $0.admin = "hr" }
+    _ = try await fixture.vault.remove(unreadable: "erp", now: Fixture.at(10))
+    try await Self.requireWhole(fixture.store)
   }
 }
 

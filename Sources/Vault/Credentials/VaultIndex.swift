@@ -56,6 +56,21 @@ enum VaultIndex {
     }
   }
 
+  /// Removes the rows of the one called `name`, of which no record can be read: it takes a look at every row.
+  static func remove(_ name: String, in transaction: any WriteTransaction) throws {
+    let name = Array(name.utf8)
+    var rows: [Entry] = []
+    try transaction.scan(.due, from: [], to: nil, reversed: false) { key, _ in
+      if Self.name(inDueRow: key).elementsEqual(name) { rows.append(Entry(table: .due, key: key)) }
+      return true
+    }
+    try transaction.scan(.apart, from: [], to: nil, reversed: false) { key, _ in
+      if key.drop(while: { $0 != 0 }).dropFirst().elementsEqual(name) { rows.append(Entry(table: .apart, key: key)) }
+      return true
+    }
+    for row in rows { try transaction.remove(row.key, from: row.table) }
+  }
+
   private static func build(in transaction: any WriteTransaction) throws {
     var entries: [Entry] = []
     try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, value in

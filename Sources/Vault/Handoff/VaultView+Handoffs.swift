@@ -4,7 +4,7 @@ import JSON
 extension VaultView {
   /// Fails with `notNow` if others are rotated by the token of `credential`: they could not be, once it is another vault's.
   func requireAdministersNoOther(_ credential: Credential) throws {
-    let administered = try names().filter { try $0 != credential.name && self.credential($0).admin == credential.name }
+    let administered = try administered(by: credential.name)
     guard administered.isEmpty else {
       throw HandoffError(
         .notNow,

@@ -22,8 +22,10 @@ extension UnlockedVault {
   /// Makes `card` a member. Throws `notPermitted` unless this member is an owner; `alreadyExists` if the name, the recipient or
   /// the signing key is a member's already.
   ///
-  /// An owner opens everything from then on: the vault key is renewed, sealed to all owners, and given to `keep` first.
-  package func addMember(_ card: LogMember, now: Timestamp, keeping keep: KeyKeeper) async throws {
+  /// An owner opens everything from then on: the vault key is renewed, sealed to all owners, and given to `keep` first. Returns
+  /// what an owner perhaps does not open, by name: its record is damaged, or its key is. The others can open that no more than before.
+  @discardableResult
+  package func addMember(_ card: LogMember, now: Timestamp, keeping keep: KeyKeeper) async throws -> [String] {
     try Name.check(card.name, "member name")
     // A member that nothing can be sealed to would stand in the way of every later grant.
     guard (try? AgeRecipient(card.age)) != nil else {
@@ -33,18 +35,28 @@ extension UnlockedVault {
       return try await change(now: now) { change in
         try Self.requireNew(card, among: change.view.members)
         try change.addMember(card)
+        return []
       }
     }
-    try await renewingVaultKey(now: now, keeping: keep, to: { $0 + [card] }) { change, keys in
+    let before = try await locked.read { try AccessHistory($0) }
+    return try await renewingVaultKey(now: now, keeping: keep, to: { $0 + [card] }) { change, keys in
       try Self.requireNew(card, among: change.view.members)
-      for name in try change.view.names() {
-        let credential = try change.view.credential(name)
-        let key = try keys.old.unwrap(change.view.wrappedKey(of: credential), of: credential.id, in: keys.header.id)
-        try change.storeKey(
-          keys.new.wrap(key, of: credential.id, in: keys.header.id, randomness), of: credential.id)
+      var history = before
+      try history.extend(to: change.view)
+      // A key says itself whose it is: its record need not be readable.
+      var sealed: Set<Identifier> = []
+      for (credential, wrapped) in try change.wrappedKeys() {
+        do {
+          let key = try keys.old.unwrap(wrapped, of: credential, in: keys.header.id)
+          try change.storeKey(keys.new.wrap(key, of: credential, in: keys.header.id, randomness), of: credential)
+          sealed.insert(credential)
+        } catch let error as VaultError where error.isDamage { continue }
       }
       try change.addMember(card)
       try change.save(keys.header, rekeyingCredentials: false)
+      let names = history.credentials
+      let records = try change.view.readable(names)
+      return names.filter { name in records[name].map { !sealed.contains($0.id) } ?? true }
     }
   }
 
@@ -152,7 +164,7 @@ extension UnlockedVault {
   }
 
   /// Renews the vault key and every credential's key, and seals everything anew, in one durable step. Returns how many
-  /// credentials that were, and those that are damaged, by name: they are withheld instead.
+  /// credentials that were, and those that are damaged, by name: they are withheld instead. Keys and pairs of no credential go.
   package func rekey(now: Timestamp, keeping keep: KeyKeeper) async throws -> (count: Int, damaged: [String]) {
     let before = try await locked.read { try AccessHistory($0) }
     return try await renewingVaultKey(now: now, keeping: keep, to: { $0 }) { change, keys in
@@ -160,8 +172,13 @@ extension UnlockedVault {
       try history.extend(to: change.view)
       try change.save(keys.header, rekeyingCredentials: true)
       let names = history.credentials
+      // Before these are written anew: what is written is not read before it is signed.
+      let records = try change.view.readable(names)
       let renewed = try rekeying(names, change, withAll: true) { name in
         try prepareRekeying(name, change, opening: keys.old, wrapping: keys.new, history, withAll: true)
+      }
+      if records.count == names.count {
+        try change.removeWhatHangsFromOthers(than: Set(records.values.map(\.id)))
       }
       return (renewed.exposed.count, renewed.damaged)
     }
@@ -180,6 +197,32 @@ extension UnlockedVault {
       try change.view.requireRemovable(record, forgettingDebts: forgettingDebts)
       try change.remove(record)
       return record
+    }
+  }
+
+  /// Removes a credential whose record is damaged or missing, by the log's word that there is one: what is known of its pairs is
+  /// nothing, and nobody can open them afterwards. Returns the identifiers of what was removed with it: its own, unless another is
+  /// damaged as well, for then nobody knows whose is whose, and it goes with the last of them.
+  ///
+  /// Throws `notFound` if the log speaks of none; `invalidInput` if its record can be read, or it administers another;
+  /// `notPermitted` unless this member is an owner.
+  package func remove(unreadable name: String, now: Timestamp) async throws -> [Identifier] {
+    let before = try await locked.read { try AccessHistory($0) }
+    return try await change(now: now) { change in
+      var history = before
+      try history.extend(to: change.view)
+      guard history.credentials.contains(name) else {
+        throw VaultError(.notFound, "the vault has no credential \(Name.printable(name))")
+      }
+      guard try !change.view.canRead(name) else {
+        throw VaultError(.invalidInput, "the record of \(name) is not damaged")
+      }
+      try change.view.requireAdministersNone(name)
+      try change.remove(unreadable: name)
+      let others = history.credentials.filter { $0 != name }
+      let records = try change.view.readable(others)
+      guard records.count == others.count else { return [] }
+      return try change.removeWhatHangsFromOthers(than: Set(records.values.map(\.id)))
     }
   }
 

@@ -134,3 +134,16 @@ extension AccessHistory {
     accesses.first { $0.until == nil && $0.credential == credential }?.newestVersion ?? 0
   }
 }
+
+extension VaultView {
+  /// The records of those of `names` that can be read.
+  func readable(_ names: [String]) throws -> [String: Credential] {
+    var records: [String: Credential] = [:]
+    for name in names {
+      do { records[name] = try credential(name, isKept: false) } catch let error as VaultError where error.isDamage {
+        continue
+      }
+    }
+    return records
+  }
+}

@@ -1,14 +1,33 @@
+import Storage
+
 extension VaultView {
+  /// Throws `invalidInput` if the credential `name` administers another.
+  func requireAdministersNone(_ name: String) throws {
+    guard let other = try administered(by: name).first else { return }
+    throw VaultError(
+      .invalidInput, "cannot remove \(name): it administers \(other), which could not be rotated without it",
+      hint: "remove \(other) first, or give it another: `relatch settings \(other) --admin …`")
+  }
+
+  /// The others that `name` administers, by name. One that is damaged is nobody's to rotate: it stands in the way of nothing.
+  func administered(by name: String) throws -> [String] {
+    var others: [String] = []
+    try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, _ in
+      if let other = try? Self.name(key), other != name { others.append(other) }
+      return true
+    }
+    return try others.filter { other in
+      do { return try credential(other).admin == name } catch let error as VaultError where error.isDamage {
+        return false
+      }
+    }
+  }
+
   /// Throws `invalidInput` if `credential` administers others, or, unless `forgettingDebts`, if a pair of it leaked, is staged or
   /// is still owed.
   package func requireRemovable(_ credential: Credential, forgettingDebts: Bool) throws {
     let name = credential.name
-    let others = try names().filter { $0 != name }.map { try self.credential($0) }
-    if let other = others.first(where: { $0.admin == name }) {
-      throw VaultError(
-        .invalidInput, "cannot remove \(name): it administers \(other.name), which could not be rotated without it",
-        hint: "remove \(other.name) first, or give it another: `relatch settings \(other.name) --admin …`")
-    }
+    try requireAdministersNone(name)
     guard !forgettingDebts else { return }
     if credential.isActiveLeaked, let active = credential.version(in: .active) {
       throw VaultError(

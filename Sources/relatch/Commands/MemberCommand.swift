@@ -47,10 +47,12 @@ struct MemberAddCommand: AsyncParsableCommand {
     let places = try Places(options)
     let member = try MemberCard.read(card, role: role, name: name)
     let now = WallClock.now()
-    try await places.changingMembers { vault, keep in try await vault.addMember(member, now: now, keeping: keep) }
+    let damaged = try await places.changingMembers { vault, keep in
+      try await vault.addMember(member, now: now, keeping: keep)
+    }
     let report = Report(options)
     try report.confirmation(
-      member.object(since: now, grants: []),
+      member.object(since: now, grants: [], damaged: damaged),
       text: """
         \(member.name) is a member: \(member.role.rawValue), \(member.role.meaning)
         recipient  \(member.age)
@@ -59,6 +61,12 @@ struct MemberAddCommand: AsyncParsableCommand {
     report.note("compare both with what `relatch identity show` prints on the member's machine, over another channel")
     if member.role == .operator {
       report.note("`relatch grant CREDENTIAL \(member.name)` lets it open one credential")
+    }
+    if let first = damaged.first {
+      throw Failure(
+        .corruptData,
+        "\(member.name) is a member, but damaged, and perhaps not open to it: \(damaged.joined(separator: ", "))",
+        hint: "`relatch log verify` says what is wrong; `relatch remove \(first) --forget-debts` takes out the lost")
     }
   }
 }
@@ -183,13 +191,15 @@ extension LogMember {
     if case .object(let members) = json, case .string(let text)? = members["signing"] { text } else { "" }
   }
 
-  /// As `--json` shows a member.
-  func object(since: Timestamp, grants: [String]) -> JSONValue {
-    .object([
+  /// As `--json` shows a member; `damaged` is what was and is perhaps not open to it.
+  func object(since: Timestamp, grants: [String], damaged: [String] = []) -> JSONValue {
+    var members: [String: JSONValue] = [
       "grants": .array(grants.map { .string($0) }), "member": .string(name), "recipient": .string(age),
       "role": .string(role.rawValue), "signing": .string(signingText), "since": .string(since.description),
       "type": "member",
-    ])
+    ]
+    if !damaged.isEmpty { members["damaged"] = .array(damaged.map { .string($0) }) }
+    return .object(members)
   }
 
   /// What it can open, in words.

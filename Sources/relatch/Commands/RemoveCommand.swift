@@ -11,7 +11,8 @@ struct RemoveCommand: AsyncParsableCommand {
     discussion: """
       Nothing is asked of the provider: its pairs stay what they are there. A credential that administers others is not \
       removed, nor one with an unfinished rotation or with a pair that is staged, still owed, or leaked and not \
-      replaced, unless --forget-debts says so. What was delivered to sinks stays where it is.
+      replaced, unless --forget-debts says so. What was delivered to sinks stays where it is. With --forget-debts one goes \
+      that is damaged, too, of which nothing is known any more.
 
       At a terminal it asks first; what comes from a pipe or a script without one is not asked.
       """)
@@ -30,7 +31,16 @@ struct RemoveCommand: AsyncParsableCommand {
   func run() async throws {
     let places = try Places(options)
     let vault = try await places.openVault()
-    try await confirm(in: vault)
+    let (name, forgetDebts) = (name, forgetDebts)
+    let isDamaged = try await vault.read { try forgetDebts && !$0.canRead(name) }
+    try await confirm(in: vault, isDamaged: isDamaged)
+    if isDamaged {
+      for id in try await vault.remove(unreadable: name, now: WallClock.now()) { KeptTokens(of: places).forget(id) }
+      try Report(options).confirmation(
+        .object(["credential": .string(name), "damaged": true, "forgotten": .array([]), "type": "removed"]),
+        text: "\(name), which was damaged, is removed; the provider may accept any pair of it still")
+      return
+    }
     let removed = try await vault.removeIdle(
       name, forgettingDebts: forgetDebts, now: WallClock.now(), isGone: RunHolder.isGone)
     KeptTokens(of: places).forget(removed.id)
@@ -52,19 +62,23 @@ struct RemoveCommand: AsyncParsableCommand {
   }
 
   /// There is no way back: whoever sits there is asked.
-  private func confirm(in vault: UnlockedVault) async throws {
+  private func confirm(in vault: UnlockedVault, isDamaged: Bool) async throws {
     guard !yes, isatty(STDIN_FILENO) == 1 else { return }
     let (name, forgetDebts) = (name, forgetDebts)
     // Nobody is asked about what is refused.
-    let versions = try await vault.read { view in
+    let versions: [Version]? = try await vault.read { view in
+      guard !isDamaged else { return nil }
       let credential = try view.credential(name)
       if !forgetDebts { try view.requireNoneUnfinished(credential) }
       try view.requireRemovable(credential, forgettingDebts: forgetDebts)
       return credential.versions
     }
     let pairs =
-      versions.count == 1
-      ? "its pair in this vault: nobody can open it" : "its \(versions.count) pairs in this vault: nobody can open them"
+      switch versions?.count {
+      case nil: "what is left of its pairs in this vault: nobody can open them"
+      case 1: "its pair in this vault: nobody can open it"
+      case let count?: "its \(count) pairs in this vault: nobody can open them"
+      }
     let isMeant = try await TerminalOperator.shared.agrees(
       ["removing \(name) destroys \(pairs) afterwards"], "Remove \(name)?")
     guard isMeant else {
