@@ -357,6 +357,25 @@ import Testing
     _ = try await fixture.vault.remove(unreadable: "erp", now: Fixture.at(10))
     try await Self.requireWhole(fixture.store)
   }
+
+  // MARK: - Grants
+
+  @Test func `a planted row is no grant, and is written over by one`() async throws {
+    let (fixture, bob) = try await Self.made()
+    let id = try await fixture.store.read { try VaultView($0).credential("hr") }.id
+    let row = id.bytes + Array("bob".utf8)
+    try await fixture.store.write { try $0.set([0x78], in: .grants, for: row) }
+    try await fixture.vault.grant("hr", to: "bob", now: Fixture.at(7))
+    #expect(try await fixture.opened(in: fixture.store, by: bob).texts(of: "hr").count == 1)
+    await #expect(throws: VaultError(.alreadyExists, "")) {
+      try await fixture.vault.grant("hr", to: "bob", now: Fixture.at(8))
+    }
+    // One that was taken away is given again.
+    try await fixture.store.write { try $0.remove(row, from: .grants) }
+    try await fixture.vault.grant("hr", to: "bob", now: Fixture.at(9))
+    #expect(try await fixture.opened(in: fixture.store, by: bob).texts(of: "hr").count == 1)
+    try await Self.requireWhole(fixture.store)
+  }
 }
 
 /// The files of a vault's keys, as a command keeps them.

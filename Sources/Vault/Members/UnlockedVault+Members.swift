@@ -114,9 +114,10 @@ extension UnlockedVault {
     }
   }
 
-  /// Lets an operator open one credential. Throws `notFound`; `alreadyExists`; `invalidInput` for owners, who need none, and
-  /// auditors, who open nothing.
+  /// Lets an operator open one credential. Throws `notFound`; `alreadyExists` if the log says that they hold a grant, and it is
+  /// there; `invalidInput` for owners, who need none, and auditors, who open nothing.
   package func grant(_ credential: String, to member: String, now: Timestamp) async throws {
+    let before = try await locked.read { try AccessHistory($0) }
     try await change(now: now) { change in
       guard let grantee = change.view.members.first(where: { $0.name == member }) else {
         throw VaultError(.notFound, "the vault has no member \(Name.printable(member))")
@@ -129,7 +130,10 @@ extension UnlockedVault {
             : "\(member) is an auditor, who opens nothing: a grant is for an operator")
       }
       let record = try change.view.credential(credential)
-      guard try !change.view.hasGrant(on: record, member) else {
+      var history = before
+      try history.extend(to: change.view)
+      // Whoever can write the folder can write a row, and take one away.
+      guard try !history.grantees(of: credential).contains(member) || !change.view.hasGrant(on: record, member) else {
         throw VaultError(.alreadyExists, "\(member) holds a grant on \(credential) already")
       }
       let key = try vaultKey(of: change.view.header)
