@@ -161,10 +161,15 @@ package struct VaultView {
   }
 
   /// The names of all credentials, in order. Their records are not looked at.
+  ///
+  /// A name that no credential can have is among them as `Name.printable` has it: nothing is found under that, so that whoever is asked
+  /// for it fails by itself, and no other with it.
   package func names() throws -> [String] {
     var names: [String] = []
     try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, _ in
-      names.append(try Self.name(key))
+      let name = String(decoding: key, as: UTF8.self)
+      let isName = (try? Name.check(name, "credential name")) != nil
+      names.append(isName ? name : Name.printable(name))
       return true
     }
     return names

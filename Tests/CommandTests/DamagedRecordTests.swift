@@ -68,6 +68,25 @@ struct DamagedRecordTests {
     }
   }
 
+  @Test("of being revoked; nor does a row under what is no name, which is told so that it steers no terminal")
+  func planted() async throws {
+    let place = try await Self.place()
+    let plant = """
+      import sqlite3, sys
+      store = sqlite3.connect(sys.argv[1])
+      store.execute("insert into credentials (key, value) values (?, ?)", (b"\\x1b[2J\\xff", b"{}"))
+      store.commit()
+      """
+    let store = place.vault.appendingPathComponent("vault.db").path
+    let planted = try await place.run(try #require(Programs.python), ["-c", plant, store])
+    #expect(planted.code == 0, "\(planted.errorText)")
+    let revoked = try await place.relatch("revoke", "--all", "--reason", "the vault was taken")
+    #expect(revoked.code == 13, "\(revoked.errorText)")
+    for name in Self.names { #expect(revoked.outputText.contains("\(name): version 2 is active; nothing is owed")) }
+    #expect(revoked.errorText.contains("[2J") && !revoked.errorText.contains("\u{1B}"), "\(revoked.errorText)")
+    #expect(try await place.relatch("log", "verify").code == 65)
+  }
+
   @Test("of being told as what somebody could open, and rotated for that; nor does a damaged administrator")
   func exposed() async throws {
     let place = try await Workplace(["--every-app-is-admin", "--apps", "3"], addsAdmin: false)

@@ -157,6 +157,12 @@ import Testing
         #expect(try view.names { _ in false } == ["erp"])
         #expect(try view.names { _ in true } == ["crm/prod", "erp"])
       }
+      damaged[.credentials, [0x1B, 0xFF]] = [0x7B]
+      let planted = damaged
+      try await planted.read { transaction in
+        let names = try VaultView(transaction).names { _ in false }
+        #expect(names == [Name.printable("\u{1B}\u{FFFD}"), "erp"])
+      }
     }
   }
 
