@@ -13,8 +13,7 @@ enum Main {
     try ProcessArguments.requireText()
     let arguments = ProcessArguments.all.dropFirst()
     if let command = Relatch.plainCommand(arguments) { return try await command.run() }
-    if arguments.first == "--version" { return try StandardStream.output.write(Relatch.version + "
-") }
+    if arguments.first == "--version" { return try StandardStream.output.write(Relatch.version + "\n") }
     var command = try Relatch.parseAsRoot()
     if var command = command as? any AsyncParsableCommand {
       try await command.run()
