@@ -61,7 +61,7 @@ struct TrustedFolder: ~Copyable {
         throw refusal("cannot be opened: \(Name.printable(part)): \(Errno.text)")
       }
       if found.st_mode & S_IFMT == S_IFLNK {
-        return try follow(part, isOurs: found.st_uid == 0 || found.st_uid == geteuid())
+        return try follow(part, isOurs: Self.isOurs(found))
       }
       // Folders on the way need only be passed through, not read.
       let next = openat(descriptor, part, Self.passing | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
@@ -72,8 +72,13 @@ struct TrustedFolder: ~Copyable {
       var opened = stat()
       guard fstat(next, &opened) == 0 else { throw refusal("cannot be opened: \(Errno.text)") }
       // Whoever owns it can put any file there, one of their own too, which keeps its owner.
-      guard opened.st_uid == 0 || opened.st_uid == geteuid() else {
-        throw refusal("leads through \(Name.printable(part)), which belongs to another user")
+      guard Self.isOurs(opened) else {
+        throw DeliveryError(
+          .unusable,
+          "\(Name.printable(path)) \(parts.isEmpty ? "is, or leads through," : "leads through") \(Name.printable(part)), a folder of another user's",
+          hint:
+            "give that folder to root or to who runs relatch (chown; its group may keep its rights), or name another place"
+        )
       }
       isShared = opened.st_mode & S_IWOTH != 0
       guard !isShared || opened.st_mode & S_ISVTX != 0 else {
@@ -81,6 +86,12 @@ struct TrustedFolder: ~Copyable {
           .unusable, "\(Name.printable(path)) leads through \(Name.printable(part)), which everybody may write to",
           hint: "take that right from others: chmod o-w, or +t where everybody must write")
       }
+    }
+
+    /// Whether it belongs to root or this user; whoever owns `/` is root, where a namespace does not know root by its number.
+    private static func isOurs(_ found: stat) -> Bool {
+      var root = stat()
+      return found.st_uid == 0 || found.st_uid == geteuid() || stat("/", &root) == 0 && found.st_uid == root.st_uid
     }
 
     /// What was passed through until here is to be listed and synchronised.

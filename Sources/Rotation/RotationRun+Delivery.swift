@@ -66,8 +66,11 @@ extension RotationRun {
   ///
   /// Hooks follow only when every sink has the version: one that makes an application read its file again must find the new
   /// pair there, and is not run a second time.
-  private func deliverActive(again: Bool = false) async throws -> [DeliveryShortfall] {
-    let waiting = again ? credential.receivers : credential.undelivered
+  ///
+  /// `filesAlone` leaves out the hooks, which may take long.
+  @discardableResult
+  func deliverActive(again: Bool = false, filesAlone: Bool = false) async throws -> [DeliveryShortfall] {
+    let waiting = (again ? credential.receivers : credential.undelivered).filter { !filesAlone || $0.isFile }
     guard !waiting.isEmpty else { return [] }
     let strangers = try await strangersDeliveries()
     if pairs[activeNumber] == nil { try await openPairs() }
@@ -82,17 +85,16 @@ extension RotationRun {
         continue
       }
       do {
-        if let stranger = strangers[delivery.name] {
-          throw DeliveryError(.unusable, stranger.description, hint: stranger.hint)
-        }
-        try await hand(pair, version, to: delivery, forgetting: isToForget)
+        let stranger = strangers[delivery.name]
+        try await hand(pair, version, to: delivery, forgetting: isToForget, refusing: stranger)
         isToForget = false
       } catch is Removed {
         continue
       } catch let error as DeliveryError {
         isToForget = false
         shortfalls.append(DeliveryShortfall(name: delivery.name, error: error))
-        if delivery.isFile { hasAllFiles = false }
+        // No hook is told to read a file that gets nothing any more.
+        if delivery.isFile, strangers[delivery.name] == nil { hasAllFiles = false }
       }
     }
     return shortfalls
@@ -104,9 +106,10 @@ extension RotationRun {
   /// One delivery. The intent is durable before the pair leaves, the outcome when it is known. Throws `DeliveryError` if it
   /// did not arrive, `Removed` if nothing is to be delivered any more.
   ///
-  /// `forgetting` what arrived before, with the intent: whatever becomes of this run, everything is delivered again.
+  /// `forgetting` what arrived before, with the intent: whatever becomes of this run, everything is delivered again. Where it is
+  /// `refusing`, the attempt fails with that, and is counted as any other.
   private func hand(
-    _ pair: Pair, _ version: UInt64, to delivery: DeliveryRecord, forgetting: Bool
+    _ pair: Pair, _ version: UInt64, to delivery: DeliveryRecord, forgetting: Bool, refusing stranger: VaultError?
   ) async throws {
     let fields: [String: JSONValue] = [
       "delivery": .string(delivery.name), "version": .integer(Int(clamping: version)),
@@ -119,6 +122,7 @@ extension RotationRun {
       return try change.save(credential, .deliveryIntended, fields)
     }
     do {
+      if let stranger { throw DeliveryError(.unusable, stranger.description, hint: stranger.hint) }
       // A file is put in its place under the lease alone.
       let keepAlive = delivery.isFile ? keepAlive : patientKeepAlive
       try await runner.delivery.hand(pair, to: delivery, occasion, known: Array(pairs.values), keepAlive: keepAlive)

@@ -45,21 +45,43 @@ extension RotationRun {
       try await openPairs()
     }
     if let outcome = try await reconcile(for: .revoke(revocation)) { return outcome }
-    let outcome = try await endLeak(evenIfUndelivered: revocation.evenIfUndelivered)
-    guard let overtook, try await deliverAfter(overtook, outcome) else { return outcome }
-    guard case .undelivered = outcome else { return try await deliveryOutcome() ?? outcome }
-    return try await endLeak(evenIfUndelivered: revocation.evenIfUndelivered)
+    guard let overtook, !credential.receivers.isEmpty else {
+      return try await endLeak(evenIfUndelivered: revocation.evenIfUndelivered)
+    }
+    let outcome: RotationOutcome
+    do { outcome = try await endLeak(evenIfUndelivered: revocation.evenIfUndelivered) } catch {
+      // What was delivered may be undone by the other's hook, and the next run must know before it ends an old pair.
+      try? await forgetDelivered()
+      throw error
+    }
+    guard try await deliversAfter(overtook, outcome) else { return outcome }
+    if credential.leak != nil, case .undelivered = outcome {
+      return try await endLeak(evenIfUndelivered: revocation.evenIfUndelivered)
+    }
+    let lacking = try await deliveryOutcome()
+    return switch outcome {
+    case .stillAccepted: outcome
+    case .undelivered: lacking ?? .settled(active: activeNumber)
+    default: lacking ?? outcome
+    }
   }
 
   /// Forgets what this run has delivered where a hook of the run that it overtook may bring an older pair after it, and waits until
   /// that cannot be any more. Durable before the wait: whoever comes after a run that dies in it delivers again. False if there is
   /// nothing to be delivered again.
-  private func deliverAfter(_ overtaken: String, _ outcome: RotationOutcome) async throws -> Bool {
+  private func deliversAfter(_ overtaken: String, _ outcome: RotationOutcome) async throws -> Bool {
     switch outcome {
     case .settled, .stillAccepted, .undelivered: break
     default: return false
     }
-    guard !credential.receivers.isEmpty else { return false }
+    guard journal?.withholds(credential) != true else { return false }
+    try await forgetDelivered()
+    while !runner.isGone(overtaken), timing.now() < held + Self.hooksEndWithin { try await pause(.seconds(1)) }
+    return true
+  }
+
+  /// Has everything count as undelivered, and says why.
+  private func forgetDelivered() async throws {
     let (receivers, version) = (credential.receivers, activeNumber)
     credential = try await change(now: timing.now()) { change, credential in
       credential.forgetDelivered()
@@ -73,8 +95,6 @@ extension RotationRun {
       }
       return credential
     }
-    while !runner.isGone(overtaken), timing.now() < held + Self.hooksEndWithin { try await pause(.seconds(1)) }
-    return true
   }
 
   /// How long a hook of a run that was overtaken may go on: it learns of it, and is ended (`PairDelivery`).
@@ -199,10 +219,16 @@ extension RotationRun {
     }
   }
 
-  /// After a containment: what was ended first is followed by what was left out.
+  /// What was ended first is followed by what was left out.
   private func delivered(_ outcome: RotationOutcome) async throws -> RotationOutcome {
-    guard case .settled = outcome, !credential.undelivered.isEmpty else { return outcome }
-    return try await deliveryOutcome() ?? outcome
+    guard !credential.undelivered.isEmpty, journal?.withholds(credential) != true else { return outcome }
+    switch outcome {
+    case .settled: return try await deliveryOutcome() ?? outcome
+    case .stillAccepted:
+      _ = try await deliveryOutcome()
+      return outcome
+    default: return outcome
+    }
   }
 }
 

@@ -204,7 +204,9 @@ actor RotationRun {
         hint: "`relatch rotate \(name)` continues it")
     }
     try await openPairs()
-    return try await drive(retiringNow: true, evenIfUndelivered: evenIfUndelivered)
+    let outcome = try await drive(retiringNow: true, evenIfUndelivered: evenIfUndelivered)
+    if evenIfUndelivered { _ = try await deliverActive() }
+    return outcome
   }
 
   private func abort() async throws -> RotationOutcome {
@@ -271,14 +273,17 @@ actor RotationRun {
   /// arrived everywhere, or `evenIfUndelivered`: whoever lacks the new one still uses it.
   func drive(retiringNow: Bool, evenIfUndelivered: Bool = false) async throws -> RotationOutcome {
     endsGrace = retiringNow
-    var hasDelivered = false
+    var hasServed = false
     while let machine = journal?.machine {
       mayLeaveUndelivered = evenIfUndelivered || isContaining || machine.isUnproved
       if machine.delivers(whileContaining: isContaining) {
-        // Whoever can be served is, before the old pair ends: who does not wait for the rest tries it once.
-        let mayGoOn = evenIfUndelivered || machine.state != .owed
-        if !mayGoOn || !hasDelivered, let outcome = try await deliveryOutcome(), !mayGoOn { return outcome }
-        hasDelivered = true
+        if machine.state == .owed, !evenIfUndelivered {
+          if let outcome = try await deliveryOutcome() { return outcome }
+        } else if !hasServed {
+          // Whoever can be served is, once, before the old pair ends. A hook that hangs does not hold up what is urgent: it follows.
+          hasServed = true
+          _ = try await deliverActive(filesAlone: evenIfUndelivered || credential.leak != nil)
+        }
       }
       if isContaining, let step = machine.state.containmentStep {
         try await perform(step)

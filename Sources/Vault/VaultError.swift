@@ -46,5 +46,5 @@ package struct VaultError: Error, Equatable, Sendable, CustomStringConvertible {
 extension VaultError {
   /// Whether it says of one record, or of what hangs from it, that it is damaged or missing: another record may be whole.
   /// What is wrong with the log, of which all hang, is an `AuditError`.
-  package var isDamage: Bool { [.corrupt, .notFound, .unsupportedFormat, .invalidInput].contains(code) }
+  package var isDamage: Bool { [.corrupt, .notFound, .invalidInput].contains(code) }
 }

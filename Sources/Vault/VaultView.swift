@@ -285,7 +285,17 @@ package struct VaultView {
     {
       return record.credential
     }
-    let credential = try reader.credential(decoding: bytes, name: name)
+    let credential: Credential
+    do { credential = try reader.credential(decoding: bytes, name: name) } catch let error as VaultError
+      where error.code == .unsupportedFormat
+    {
+      // A newer program's is sound, and nobody's to take for damaged; anybody can write that something is one.
+      guard try vouches(for: bytes, of: name) else {
+        throw VaultError(
+          .corrupt, "the record of \(Name.printable(name)) was altered: it names a format, and no log entry it")
+      }
+      throw error
+    }
     let entry = try requireDigest(of: bytes, of: credential)
     try requireTerms(of: credential)
     try requireTransfer(of: credential)
@@ -333,6 +343,16 @@ package struct VaultView {
       else { throw VaultError(.corrupt, "the journal of \(credential.name) points at another's log entry \(index)") }
       return entry
     }
+  }
+
+  /// Whether the log vouches for `bytes`, of which this program knows no more than where the entry should be, as the record of `name`.
+  private func vouches(for bytes: [UInt8], of name: String) throws -> Bool {
+    guard case .object(let members)? = try? JSONValue(readingCanonical: bytes),
+      case .integer(let index)? = members["entry"],
+      let index = UInt64(exactly: index), index < logSize
+    else { return false }
+    let entry = try authenticatedEntry(at: index)
+    return entry.says("credential", name) && entry.says("record", SHA256.hash(bytes).base64)
   }
 
   /// Fails unless the log entry that the record of `credential`, which is `bytes`, names is authentic, is about it, and carries

@@ -25,12 +25,14 @@ extension HookRunner {
 extension RotationComposition {
   /// Runs the hooks `failed` of a credential. One that fails itself is a warning: what failed before is what counts.
   func tellHooks(of name: String, _ failure: Failure) async {
-    // Another run is at work, or it is only not time yet.
+    // Another run is at work, it is only not time yet, or it is others' and nothing was tried.
     guard failure.code != .heldByAnotherRun, failure.code != .done else { return }
     do {
+      let member = vault.member
       let credential = try await vault.read { view in
         guard try view.hasCredential(name) else { return nil as Credential? }
         let credential = try view.credential(name)
+        guard !credential.isTransferred, (try? view.requireKey(of: credential, for: member)) != nil else { return nil }
         if !credential.hooks(on: .failed).isEmpty { try view.requireOwnersDeliveries(of: credential) }
         return credential
       }

@@ -243,8 +243,11 @@ struct DeliveryRunTests {
       bench.store, identity: two, keyFile: { _ in kept.withLock { $0 } }, randomness: .system)
     _ = try await vault.addDelivery(
       DeliverySettings(name: "other", kind: .file(FileSettings(path: "/other", format: .json))), to: "crm", now: start)
-    #expect(
-      try await vault.read { try $0.deliveries(addedBy: "alice") } == ["the sink file of crm"])
+    _ = try await vault.addDelivery(
+      DeliverySettings(name: "late", kind: .hook(HookSettings(occasion: .promoted, arguments: ["/bin/late"]))),
+      to: "crm",
+      now: start)
+    #expect(try await vault.read { try $0.deliveries(addedBy: "alice") } == ["the sink file of crm"])
     _ = try await vault.removeMember("alice", now: start) { _, file in kept.withLock { $0 = file } }
     vault = try await UnlockedVault(
       bench.store, identity: two, keyFile: { _ in kept.withLock { $0 } }, randomness: .system)
@@ -266,7 +269,42 @@ struct DeliveryRunTests {
       return
     }
     #expect(lacking.map(\.name) == ["file"] && lacking.first?.error.hint?.contains("sink remove crm file") == true)
-    #expect(delivery.calls == ["other id-2 2 1"])
+    // No hook waits for what gets nothing any more; the attempt counts, so that no schedule comes back each minute.
+    #expect(delivery.calls == ["other id-2 2 1", "late id-2 2 1"])
+    #expect(try await bench.credential().undelivered.first?.attempts == 1)
+  }
+
+  @Test("tries a file again after its pause also where a hook waits for it")
+  func pausedBeforeHook() async throws {
+    let (bench, delivery) = try await bench(policy: ["grace": "1d"], names: ["hook", "file"])
+    delivery.state.withLock { $0.failing = ["file"] }
+    _ = try await bench.run()
+    let before = delivery.calls.count
+    bench.now.withLock { $0 = $0 + .seconds(30) }
+    #expect(await bench.code(.scheduled) == .notDue)
+    #expect(delivery.calls.count == before)
+    bench.now.withLock { $0 = $0 + .seconds(31) }
+    _ = try? await bench.run(.scheduled)
+    #expect(delivery.calls.count == before + 1)
+  }
+
+  @Test("that is to wait for nobody ends the old pair before a hook that may hang, and runs that then")
+  func hookLast() async throws {
+    let leak = RotationRunner.Goal.revoke(
+      Revocation(incident: "it", reason: "seen in a ticket", version: 1, evenIfUndelivered: true))
+    for goal in [RotationRunner.Goal.retireUndelivered, leak] {
+      let (bench, delivery) = try await bench(policy: ["grace": "1h"], names: ["hook"])
+      delivery.state.withLock { $0.failing = ["hook"] }
+      _ = try await bench.run()
+      delivery.state.withLock { state in
+        state.failing = []
+        state.calls = []
+        state.within = { [unowned bench] _ in #expect(bench.provider.calls.contains("delete handle-id-1"), "\(goal)") }
+      }
+      #expect(try await bench.run(goal) == .settled(active: 2), "\(goal)")
+      #expect(delivery.calls.count == 1)
+      #expect(try await bench.credential().undelivered == [])
+    }
   }
 
   @Test("keeps a hook that takes long while the store is busy, as long as the lease lasts")

@@ -377,6 +377,23 @@ struct LeakRunTests {
     }
   }
 
+  @Test("contained while it overtook a run: what a sink lacks is told, and tried again once the other is over")
+  func containedWhileOvertaking() async throws {
+    let (bench, delivery) = try await bench()
+    let name = "rotation/\(try await bench.credential().id)"
+    let now = bench.now.withLock { $0 }
+    _ = try await bench.store.write {
+      try $0.acquireLease(name, holder: "routine", now: now.milliseconds, milliseconds: 300_000) { _ in false }
+    }
+    delivery.state.withLock { $0.failing = ["file"] }
+    guard case .undelivered(active: 2, _, _) = try await bench.run(Self.leak(containing: true)) else {
+      Issue.record("expected a shortfall")
+      return
+    }
+    #expect(delivery.calls.count == 2)
+    #expect(try await bench.credential().undelivered.map(\.name) == ["file"])
+  }
+
   @Test("is told of by what changed the record alone: a member's mere words end no incident, and begin none")
   func words() async throws {
     let (bench, _) = try await bench()

@@ -129,9 +129,11 @@ package struct RotationSchedule: Sendable {
         return nil
       }
     }
-    guard credential.leak != nil else { return credential.nextDelivery }
+    guard credential.leak != nil else {
+      return credential.deliveredNext.map { $0.nextAttempt ?? credential.created }.min()
+    }
     // What leaked is kept for whoever lacks its replacement: they are tried as often as its end.
-    return credential.undelivered.map { delivery in
+    return credential.deliveredNext.map { delivery in
       guard let next = delivery.nextAttempt, let tried = delivery.tried, tried <= now + Self.credibleSkew else {
         return credential.created
       }

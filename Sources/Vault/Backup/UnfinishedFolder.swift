@@ -52,7 +52,8 @@ package final class UnfinishedFolder {
     try PrivateFile.synchronize(PrivateFile.folder(of: place))
   }
 
-  private static let infix = ".restoring."
+  /// Nobody calls a folder of their own this.
+  private static let infix = ".relatch-restoring."
 
   private static func trimmed(_ path: String) -> String {
     var path = path
@@ -79,15 +80,18 @@ package final class UnfinishedFolder {
     }
   }
 
+  /// Removes what a process that died has left: nothing but a folder that `mkdtemp` can have made here, for this user.
   private static func removeRemains(of place: String) {
     let folder = PrivateFile.folder(of: place)
     let prefix = (place.split(separator: "/").last.map(String.init) ?? "") + infix
-    for name in (try? PrivateFile.names(in: folder)) ?? [] where name.hasPrefix(prefix) {
+    for name in (try? PrivateFile.names(in: folder)) ?? []
+    where name.hasPrefix(prefix) && name.utf8.count == prefix.utf8.count + 6 {
       let descriptor = open("\(folder)/\(name)", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
       guard descriptor >= 0 else { continue }
       var information = stat()
-      // What another user put there under such a name is theirs.
-      let isOurs = fstat(descriptor, &information) == 0 && information.st_uid == geteuid()
+      let isOurs =
+        fstat(descriptor, &information) == 0 && information.st_uid == geteuid()
+        && information.st_mode == S_IFDIR | 0o700
       if isOurs, flock(descriptor, LOCK_EX | LOCK_NB) == 0 { remove("\(folder)/\(name)") }
       close(descriptor)
     }

@@ -13,20 +13,26 @@ package struct VaultRestoration: Hashable, Sendable {
 }
 
 extension VaultView {
-  /// The newest restore; nil if there was none. Throws `corrupt` where the journal has an older one, or none, and the log tells
-  /// of it: without that nothing would be compared with its provider.
+  /// The newest restore; nil if there was none. Where the log was gone through it tells, whatever became of the journal's row: nobody
+  /// may keep things from being compared with their providers, nor runs from going on, by taking a row away.
   package func restoration() throws -> VaultRestoration? {
     let newest = known.membership.restored
-    guard let row = try transaction.lastRow(in: .journal, withPrefix: header.id.bytes) else {
-      guard let newest else { return nil }
-      throw VaultError(.corrupt, "the journal does not point at the newest restore, log entry \(newest)")
-    }
+    let journalled = try journalledRestoration(unlessBefore: newest)
+    guard journalled == nil, let newest else { return journalled }
+    let entry = try authenticatedEntry(at: newest)
+    guard entry.event == EventName.vaultRestored.text, case .integer(let number)? = entry.details["restore"],
+      let number = UInt64(exactly: number), case .string(let text)? = entry.details["last"], let last = Timestamp(text)
+    else { throw VaultError(.corrupt, "log entry \(newest) is no restore") }
+    return VaultRestoration(number: number, last: last, entry: newest)
+  }
+
+  /// The newest one that the journal points at; nil if there is none, or it is before log entry `newest`.
+  func journalledRestoration(unlessBefore newest: UInt64? = nil) throws -> VaultRestoration? {
+    guard let row = try transaction.lastRow(in: .journal, withPrefix: header.id.bytes) else { return nil }
     guard row.key.count == 28, let number = UInt64(bigEndianBytes: row.key[16..<24]),
       row.key[24...].allSatisfy({ $0 == 0 }), let index = UInt64(bigEndianBytes: row.value)
     else { throw VaultError(.corrupt, "the journal's row of a restore is damaged") }
-    guard index >= newest ?? 0 else {
-      throw VaultError(.corrupt, "the journal does not point at the newest restore, log entry \(newest ?? 0)")
-    }
+    guard index >= newest ?? 0 else { return nil }
     let entry = try authenticatedEntry(at: index)
     guard entry.event == EventName.vaultRestored.text, entry.details["restore"] == .integer(Int(clamping: number)),
       case .string(let text)? = entry.details["last"], let last = Timestamp(text)

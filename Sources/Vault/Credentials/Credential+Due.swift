@@ -24,9 +24,15 @@ extension Credential {
     return active.created + greatest + .seconds(-((policy.jitter.components.seconds * share) >> 16))
   }
 
-  /// When the next sink or hook that lacks the active pair is to be tried: at once if one was never tried. Nil if none lacks
-  /// it.
-  package var nextDelivery: Timestamp? { undelivered.map { $0.nextAttempt ?? created }.min() }
+  /// When the next sink or hook that lacks the active pair is to be tried, or earlier: at once if one was never tried. Nil if none
+  /// lacks it.
+  private var nextDelivery: Timestamp? { undelivered.map { $0.nextAttempt ?? created }.min() }
+
+  /// Those of the undelivered that are tried next: hooks wait until every sink has the version.
+  package var deliveredNext: [DeliveryRecord] {
+    let files = undelivered.filter(\.isFile)
+    return files.isEmpty ? undelivered : files
+  }
 
   /// The earliest moment at which a schedule can have anything to do for the credential; nil if never.
   ///

@@ -97,8 +97,8 @@ extension VaultView {
   /// left out.
   package func deliveries(addedBy member: String) throws -> [String] {
     try names().compactMap { try? credential($0) }.flatMap { credential in
-      try credential.deliveries.compactMap { delivery in
-        guard try authenticatedEntry(at: delivery.entry).member == member else { return nil }
+      credential.deliveries.compactMap { delivery in
+        guard (try? authenticatedEntry(at: delivery.entry))?.member == member else { return nil }
         return "the \(delivery.settings.word) \(delivery.name) of \(credential.name)"
       }
     }

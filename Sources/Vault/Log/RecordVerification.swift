@@ -164,7 +164,7 @@ struct RecordVerification {
     guard rows.count == granted, !rows.hasNobodys else {
       throw VaultError(.corrupt, "there are grants on what is no credential")
     }
-    guard try view.restoration()?.entry == restore else {
+    guard try view.journalledRestoration()?.entry == restore else {
       throw VaultError(.corrupt, "the journal does not point at the newest restore that the log speaks of")
     }
     let restored = steps.sum(of: view.header.id)

@@ -114,8 +114,11 @@ extension VaultView {
       // One that is damaged is nobody's to rotate.
       guard let administered = try? credential(name) else { return [] }
       return administrators(of: name).flatMap { administrator -> [AccessHistory.Access] in
-        guard let stretches = opened[administrator], let now = try? credential(administrator) else { return [] }
-        return stretches.filter { ($0.until ?? now.created) >= now.created }.compactMap { $0.reaching(administered) }
+        guard let stretches = opened[administrator] else { return [] }
+        // Nobody knows since when a damaged one is what it is: all of them count.
+        let created = (try? credential(administrator))?.created
+        return stretches.filter { stretch in created.map { (stretch.until ?? $0) >= $0 } ?? true }
+          .compactMap { $0.reaching(administered) }
       }
     }
   }

@@ -144,7 +144,8 @@ extension RotateCommand {
       } catch let status as Status { codes.append(status.code) }
     }
     guard let first = codes.first else { return }
-    throw Status(code: due.errands.count + due.failures.count == 1 ? first : .someFailed)
+    // Of several that ran, and nothing else, their status speaks for all.
+    throw Status(code: codes.count == 1 && (due.failures.isEmpty || due.errands.isEmpty) ? first : .someFailed)
   }
 }
 

@@ -311,8 +311,8 @@ struct OAuthRegistrationTests {
     let server = try RegistrationServer(mode: "cut-over")
     defer { server.server.stop() }
     let bench = try await ProviderBench(server.tenancy())
-    // Registration, the registration again, the PUT, and then the token endpoint is down.
-    for number in 4...100 { server.server.lose(number, .trouble) }
+    // Registration, a token for the old pair, the registration again, the PUT, and then the token endpoint is down.
+    for number in 5...100 { server.server.lose(number, .trouble) }
     _ = await rotationFailure { _ = try await bench.run() }
     #expect(try await bench.state() == .staged)
     server.server.forget()
@@ -340,7 +340,7 @@ struct OAuthRegistrationTests {
     let server = try RegistrationServer(mode: "cut-over")
     defer { server.server.stop() }
     let bench = try await ProviderBench(server.tenancy())
-    for number in 4...100 { server.server.lose(number, .trouble) }
+    for number in 5...100 { server.server.lose(number, .trouble) }
     _ = await rotationFailure { _ = try await bench.run() }
     server.server.forget()
     server.changeSecrets()
