@@ -54,6 +54,49 @@ import Testing
     await #expect(throws: VaultError(.corrupt, "")) { try await store.read { _ = try VaultView.verify($0) } }
   }
 
+  // MARK: - What is not damaged
+
+  @Test func `a record of a newer format stays what it is, unless the log does not vouch for it`() async throws {
+    for isVouchedFor in [true, false] {
+      let (fixture, _) = try await Self.made()
+      let row = try await Self.row("erp", in: fixture.store)
+      let size = try await fixture.store.read { try VaultView($0).logSize }
+      let newer = String(decoding: row, as: UTF8.self)
+        .replacing(#""v":1,"versions""#, with: #""v":2,"versions""#)
+        .replacing(#/"entry":[0-9]+/#, with: "\"entry\":\(size)")
+      let bytes = Array(newer.utf8)
+      #expect(bytes != row)
+      if isVouchedFor {
+        try await fixture.vault.change(now: Fixture.at(7)) { change in
+          _ = try change.log(.credentialPolicy, about: "erp", ["record": .string(SHA256.hash(bytes).bytes.base64)])
+        }
+      }
+      try await Self.put(bytes, "erp", in: fixture.store)
+      if isVouchedFor {
+        await #expect(throws: VaultError(.unsupportedFormat, "")) {
+          _ = try await fixture.vault.removeMember("bob", now: Fixture.at(8), keeping: Self.keeping)
+        }
+        #expect(try await fixture.store.read { try VaultView($0).logSize } == size + 1)
+      } else {
+        let withdrawal = try await fixture.vault.removeMember("bob", now: Fixture.at(8), keeping: Self.keeping)
+        #expect(withdrawal.damaged == ["erp"])
+      }
+    }
+  }
+
+  @Test func `a record that lies about a delivery keeps nobody from being removed`() async throws {
+    let (fixture, _) = try await Self.made()
+    _ = try await fixture.vault.change(now: Fixture.at(7)) { change in
+      var credential = try change.view.credential("erp")
+      let hook = DeliverySettings(name: "x", kind: .hook(HookSettings(occasion: .promoted, arguments: ["/bin/x"])))
+      credential.deliveries = [DeliveryRecord(hook, entry: 9_007_199_254_740_991)]
+      return try change.save(credential, .credentialPolicy)
+    }
+    #expect(try await fixture.vault.read { try $0.deliveries(addedBy: "alice") } == [])
+    let withdrawal = try await fixture.vault.removeMember("bob", now: Fixture.at(8), keeping: Self.keeping)
+    #expect(withdrawal.damaged.isEmpty)
+  }
+
   // MARK: - Nothing is written half
 
   @Test func `a journal that lost a row costs no pair, and does not hide what was asked for`() async throws {
