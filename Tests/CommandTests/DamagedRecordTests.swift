@@ -108,6 +108,18 @@ struct DamagedRecordTests {
     #expect(try rotated.names("promoted") == ["hr"])
   }
 
+  @Test("of being told as what somebody could read by it: what a damaged administrator administers")
+  func administered() async throws {
+    let place = try await Workplace(["--every-app-is-admin", "--apps", "2"], addsAdmin: false)
+    try await place.add("zeus", app: 1, admin: "self")
+    try await place.add("crm", app: 2, admin: "zeus")
+    try await place.addMember("bob", "operator", grants: ["zeus"])
+    try await place.damage("zeus")
+    let told = try await place.relatch("log", "exposure", "--member", "bob", "--json")
+    #expect(told.code == 0, "\(told.errorText)")
+    #expect(try told.objects().compactMap { $0["credential"] as? String } == ["crm", "zeus"])
+  }
+
   @Test("of being told as what somebody could open: one that was never theirs to open may be reached by what was")
   func unknownReach() async throws {
     let place = try await Self.place()
