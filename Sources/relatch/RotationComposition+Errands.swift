@@ -1,0 +1,146 @@
+import Rotation
+import Storage
+import Transport
+import Vault
+
+extension RotationComposition {
+  /// Runs each errand, at most `jobs` at once. One failure harms no other; the code of a single one is its own, of many 13. Where none
+  /// failed and standard output did not take what came of one, it is 74.
+  func runEach(_ errands: [Errand], jobs: Int = 1, report: Report) async throws {
+    try await runEach([errands], jobs: jobs, report: report)
+  }
+
+  /// The same in waves: none begins before the one before it has ended.
+  func runEach(_ waves: [[Errand]], jobs: Int, report: Report) async throws {
+    InterruptionNote.install()
+    let errands = waves.flatMap(\.self)
+    let executor = errands.count > 1 && jobs > 1 ? RunExecutor.shared : nil
+    let results = await withTaskExecutorPreference(executor) {
+      var results: [ErrandResult] = []
+      for wave in waves { results += await self.results(of: wave, jobs: jobs, report: report) }
+      return results
+    }
+    report.bar?.end()
+    await transport.shutdown()
+    let untold = report.refusal { () throws(StreamError) in if errands.count > 1 { try report.summary(results) } }
+    let refusal = results.compactMap(\.untold).first ?? untold
+    if let refusal { report.failure(Failure(refusal)) }
+    let failed = results.filter { $0.code != .done }
+    if let first = failed.first { throw Status(code: errands.count == 1 ? first.code : .someFailed) }
+    if let refusal { throw Status(code: refusal.exitCode) }
+  }
+
+  /// Runs errands of one credential that was imported, each when the one before is done; ends with the first that is not.
+  ///
+  /// Returns what standard output said where it did not take what came of one.
+  func runInOrder(_ errands: [Errand], report: Report) async throws -> StreamError? {
+    InterruptionNote.installForImported()
+    var results: [ErrandResult] = []
+    for errand in errands where results.allSatisfy({ $0.code == .done }) {
+      results.append(await run(errand, report: report))
+    }
+    await transport.shutdown()
+    if let code = results.last?.code, code != .done { throw Status(code: code) }
+    return results.compactMap(\.untold).first
+  }
+
+  private func results(of errands: [Errand], jobs: Int, report: Report) async -> [ErrandResult] {
+    await withTaskGroup(of: ErrandResult.self) { group in
+      var waiting = errands[...]
+      var results: [ErrandResult] = []
+      // The first goes a moment ahead: all need the administrator's token, and can begin while it is asked for.
+      if jobs > 1, waiting.count > 1, let first = waiting.popFirst() {
+        group.addTask {
+          defer { self.askedAdministrator.open() }
+          return await self.run(first, report: report)
+        }
+        await askedAdministrator.pass(orAfter: .milliseconds(20))
+      }
+      for errand in waiting.prefix(jobs - (errands.count - waiting.count)) {
+        group.addTask { await self.run(errand, report: report) }
+        _ = waiting.popFirst()
+      }
+      for await result in group {
+        report.bar?.count(failed: result.code != .done)
+        results.append(result)
+        if let next = waiting.popFirst() { group.addTask { await self.run(next, report: report) } }
+      }
+      return results
+    }
+  }
+
+  private func run(_ errand: Errand, report: Report) async -> ErrandResult {
+    let name = errand.name
+    do {
+      let outcome = try await run(errand, reporting: report)
+      // What was done is done, whether or not anybody can be told of it.
+      let untold = report.refusal { () throws(StreamError) in
+        try report.outcome(outcome, of: name, isFollowed: errand.isFollowed)
+      }
+      if let shortfall = outcome.shortfall(of: name, for: errand.goal) {
+        report.failure(shortfall, of: name)
+        await tellHooks(of: name, shortfall)
+      }
+      return ErrandResult(name: name, code: outcome.exitCode, word: outcome.word, untold: untold)
+    } catch let error as RotationError where errand.goal == .scheduled && [.held, .notDue].contains(error.code) {
+      // Another run has it, or had it a moment ago.
+      return ErrandResult(name: name, code: .done, word: "not-due")
+    } catch {
+      // Also of what could not be taken from another run, or not be opened, it is said whether it is accepted.
+      await attempt(errand.found, report)
+      // Nothing to do is no failure.
+      if let error = error as? RotationError, let word = error.code.nothingToDo(for: errand.goal) {
+        let untold = report.refusal { () throws(StreamError) in try report.outcome(word, error, of: name) }
+        return ErrandResult(name: name, code: .done, word: word, untold: untold)
+      }
+      let failure = await lead(out: overtaken(by: error, name) ?? Failure(error).naming(name), of: errand)
+      report.failure(failure, of: name)
+      await tellHooks(of: name, failure)
+      return ErrandResult(name: name, code: failure.code, word: "failed")
+    }
+  }
+}
+
+extension RotationComposition {
+  /// That another run took the credential `name` from this one, if `error` says so: a revocation waits for nobody.
+  private func overtaken(by error: any Error, _ name: String) async -> Failure? {
+    guard (error as? StorageError)?.code == .leaseLost else { return nil }
+    // It may have ended meanwhile.
+    let holder = try? await vault.read { view in
+      try view.leaseHolder(of: RotationRunner.leaseName(of: view.credential(name)))?.holder
+    }
+    let other =
+      holder.map { words in
+        let isLeak = RotationRunner.process(holding: words).urgency > .routine
+        return "\(isLeak ? "a revocation" : "another run") (\(RotationRunner.briefly(words)))"
+      } ?? "another run"
+    return Failure(
+      .heldByAnotherRun, "\(name): overtaken by \(other), which goes on with it: this run did no more",
+      hint: "`relatch status \(name)` shows where each version stands")
+  }
+
+  /// What administers itself by a pair that is refused is not shown the one that is there: somebody must give it.
+  private func lead(out failure: Failure, of errand: Errand) async -> Failure {
+    let name = errand.name
+    guard case .adopt(nil) = errand.goal, failure.code == .notPermitted,
+      (try? await vault.read { try $0.credential(name).isSelfAdministered }) == true
+    else { return failure }
+    return Failure(
+      failure.code, failure.message, quoting: failure.quoting,
+      hint: "`relatch adopt \(name) --stdin` takes over the pair that is in use there, given on standard input")
+  }
+}
+
+extension RotationError.Code {
+  /// The outcome of a run for `goal` that it says had nothing to do, as `--json` has it; nil if it says something else.
+  fileprivate func nothingToDo(for goal: RotationRunner.Goal) -> String? {
+    switch self {
+    case .nothingOwed: "nothing-owed"
+    case .nothingUnfinished: "nothing-unfinished"
+    case .notDue: "not-due"
+    // Of `rotate` it stands in the way, of `resume` there is nothing else to be done.
+    case .inGrace: goal == .resume ? "in-grace" : nil
+    default: nil
+    }
+  }
+}
