@@ -144,20 +144,26 @@ package struct VaultView {
   /// Who holds the lease of this name; nil if nobody ever did, or it was given back. Leases are not authenticated.
   package func leaseHolder(of lease: String) throws -> LeaseHolder? { try transaction.leaseHolder(of: lease) }
 
-  /// All credentials, by name.
-  package func credentials() throws -> [Credential] { try credentials(after: nil, atMost: .max) }
-
-  /// The first credentials by name, at most so many, whose names come after `name`; from the first if that is nil. For who
-  /// goes through all of a vault of many thousands, and cannot hold them.
-  package func credentials(after name: String?, atMost count: Int) throws -> [Credential] {
-    var rows: [Row] = []
+  /// All credentials, by name. Throws what is wrong with the first that is damaged: `credentialRecords` goes past it.
+  package func credentials() throws -> [Credential] {
     var reader = CredentialReader()
+    return try credentialRows(from: [], atMost: .max).map { try credential($0, by: &reader) }
+  }
+
+  /// The first rows of credentials, at most so many, whose keys do not come before `key`. Their records are not looked at.
+  func credentialRows(from key: [UInt8], atMost count: Int) throws -> [Row] {
+    var rows: [Row] = []
     guard count > 0 else { return [] }
-    try transaction.scan(.credentials, from: name.map { Array($0.utf8) + [0] } ?? [], to: nil, reversed: false) {
+    try transaction.scan(.credentials, from: key, to: nil, reversed: false) {
       rows.append(Row(key: $0, value: $1))
       return rows.count < count
     }
-    return try rows.map { try credential(decoding: $0.value, name: Self.name($0.key), by: &reader, isKept: false) }
+    return rows
+  }
+
+  /// The credential that `row` is; this process does not remember it.
+  func credential(_ row: Row, by reader: inout CredentialReader) throws -> Credential {
+    try credential(decoding: row.value, name: Self.name(row.key), by: &reader, isKept: false)
   }
 
   /// The names of all credentials, in order. Their records are not looked at.
@@ -167,12 +173,16 @@ package struct VaultView {
   package func names() throws -> [String] {
     var names: [String] = []
     try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, _ in
-      let name = String(decoding: key, as: UTF8.self)
-      let isName = (try? Name.check(name, "credential name")) != nil
-      names.append(isName ? name : Name.printable(name))
+      names.append(Self.shownName(key))
       return true
     }
     return names
+  }
+
+  /// The name that a row of credentials stands under, as `names` has it.
+  static func shownName(_ key: [UInt8]) -> String {
+    let name = String(decoding: key, as: UTF8.self)
+    return (try? Name.check(name, "credential name")) != nil ? name : Name.printable(name)
   }
 
   /// The names of the credentials of which `isMeant` says so, in order, and of those that are damaged: nobody knows what these are,

@@ -18,29 +18,25 @@ struct CredentialPages {
     self.names = names.isEmpty ? nil : names
   }
 
-  /// Reads each page by `body`, with nothing left open, then hands it to `use`.
-  func each<Result: Sendable>(
-    _ body: @Sendable (VaultView, [Credential]) throws -> Result, use: (_ page: Result) throws -> Void
+  /// Reads each credential by `find`, then hands a page of them to `use`, with nothing left open. What is damaged has whatever tag
+  /// is asked for: nobody knows which it has.
+  func each<Found: Sendable>(
+    _ find: @Sendable (VaultView, Credential) throws -> Found, use: (_ page: CredentialFindings<Found>) throws -> Void
   ) async throws {
-    let tag = tag
-    @Sendable func isChosen(_ credential: Credential) -> Bool { tag.map(credential.policy.tags.contains) ?? true }
-    if let names {
-      let page = try await vault.read { view in
-        try body(view, names.map { try view.credential($0) }.filter(isChosen))
-      }
-      return try use(page)
-    }
-    var last: String?
-    repeat {
-      let after = last
-      let (page, next) = try await vault.read { view in
-        let credentials = try view.credentials(after: after, atMost: Self.size)
-        return (
-          try body(view, credentials.filter(isChosen)), credentials.count == Self.size ? credentials.last?.name : nil
-        )
+    let (tag, names) = (tag, names)
+    var next: [UInt8]? = []
+    while let begin = next {
+      let page: CredentialFindings<Found>
+      (page, next) = try await vault.read { view in
+        let records =
+          try names.map { try view.credentialRecords(of: $0) }
+          ?? view.credentialRecords(from: begin, atMost: Self.size)
+        let page = CredentialFindings(records) { credential in
+          try tag.map(credential.policy.tags.contains) ?? true ? find(view, credential) : nil
+        }
+        return (page, records.next)
       }
       try use(page)
-      last = next
-    } while last != nil
+    }
   }
 }

@@ -179,6 +179,62 @@ struct DamagedRecordTests {
     #expect(try await place.relatch("resume").code == 65, "nobody knows whether it has something unfinished")
   }
 
+  @Test(
+    "of being shown",
+    arguments: [
+      ["list"], ["list", "--tag", "prod"], ["status"], ["plan"], ["plan", "--offline"], ["doctor", "--offline"],
+    ])
+  func shown(_ verb: [String]) async throws {
+    let place = try await Self.place()
+    try await place.damage("erp")
+    let shown = try await place.run(Programs.relatch, verb + ["--json"])
+    #expect(shown.code == 65, "\(shown.errorText)")
+    #expect(try shown.failures() == ["erp 65"], "\(shown.outputText)")
+    let names = Set(
+      try shown.objects().filter { $0["type"] as? String != "error" }.compactMap { $0["credential"] as? String })
+    #expect(names == ["crm", "hr"])
+    let text = try await place.run(Programs.relatch, verb)
+    #expect(text.code == 65 && text.outputText.contains("crm") && text.outputText.contains("hr"), "\(text.outputText)")
+    #expect(text.errorText.contains("erp") && text.errorText.contains("hint: "), "\(text.errorText)")
+  }
+
+  @Test("of being shown by name; what is due is 14 all the same; where all is damaged nothing is said to be empty")
+  func shownAlone() async throws {
+    let place = try await Self.place(["--created", "2020-01-01T00:00:00Z"], policy: ["max-age=90d"])
+    try await place.damage("erp")
+    let named = try await place.relatch("status", "erp", "hr", "--json")
+    #expect(named.code == 65)
+    #expect(try named.failures() == ["erp 65"], "\(named.outputText)")
+    #expect(try named.objects().contains { $0["credential"] as? String == "hr" && $0["type"] as? String == "status" })
+    expectFailure(try await place.relatch("status", "none", "hr"), 66)
+    let due = try await place.relatch("plan", "--due", "--check", "--offline", "--json")
+    #expect(due.code == 14, "\(due.errorText)")
+    #expect(try due.failures() == ["erp 65"], "\(due.outputText)")
+    for name in ["crm", "hr"] { try await place.damage(name) }
+    for verb in ["list", "status", "plan", "doctor"] {
+      let all = try await place.relatch(verb)
+      #expect(all.code == 65 && all.output.isEmpty, "\(verb): \(all.outputText)")
+      for name in Self.names { #expect(all.errorText.contains(name), "\(verb): \(all.errorText)") }
+      #expect(!all.errorText.contains("no credential"), "\(verb): \(all.errorText)")
+    }
+  }
+
+  @Test("of being measured, by itself or at the end of a run, and is counted")
+  func measured() async throws {
+    let place = try await Self.place()
+    #expect(try await place.relatch("metrics").outputText.contains("relatch_vault_damages 0\n"))
+    try await place.damage("erp")
+    let figures = try await place.relatch("metrics")
+    #expect(figures.code == 65)
+    #expect(figures.errorText.contains("erp"), "\(figures.errorText)")
+    let file = place.folder.appendingPathComponent("relatch.prom")
+    #expect(try await place.relatch("rotate", "crm", "--metrics", file.path).code == 0)
+    for text in [figures.outputText, try String(contentsOf: file, encoding: .utf8)] {
+      #expect(text.contains("relatch_vault_damages 1\n"), "\(text)")
+      #expect(text.contains(#"relatch_debts{credential="hr""#) && !text.contains(#"credential="erp""#), "\(text)")
+    }
+  }
+
   @Test("of being delivered, or of its leak's being noted, where it is what administers")
   func administrator() async throws {
     let place = try await Workplace()

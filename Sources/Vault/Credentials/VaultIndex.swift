@@ -127,26 +127,20 @@ package struct IndexCheck {
   }
 }
 
-/// What a schedule may have something to do for.
-package struct DueRecords: Sendable {
-  /// By name.
-  package fileprivate(set) var credentials: [Credential] = []
-  /// What cannot be read of it, by the name that it stands under, and why.
-  package private(set) var failures: [(credential: String, error: any Error)] = []
-
-  fileprivate mutating func add(_ name: String, _ read: () throws -> Credential) {
-    do { credentials.append(try read()) } catch { failures.append((name, error)) }
-  }
-}
-
 extension VaultView {
+  /// Throws `corrupt` unless the indexes have each row of `credential`.
+  package func requireIndexed(_ credential: Credential) throws {
+    var check = try IndexCheck(self)
+    try check.require(credential)
+  }
+
   /// The credentials that a schedule may have something to do for at `now`, by name: all of those, and some that something
   /// still delays. The time this takes does not grow with the others.
   ///
   /// A record that is damaged, and a row that speaks of what is not there or of a moment that is not its record's, is a failure of that
   /// credential: it hides no other.
-  package func credentials(dueAt now: Timestamp) throws -> DueRecords {
-    var due = DueRecords()
+  package func credentials(dueAt now: Timestamp) throws -> CredentialRecords {
+    var due = CredentialRecords()
     guard try VaultIndex.isBuilt(in: transaction) else {
       for name in try names() {
         due.add(name) { try credential(name, isKept: false) }

@@ -36,8 +36,13 @@ struct DoctorCommand: AsyncParsableCommand {
   func run() async throws {
     let report = Report(options)
     let places = try Places(options)
-    let subjects = try await subjects(places, now: WallClock.now())
-    guard !subjects.isEmpty else { return report.note("there is no credential to look at") }
+    let findings = try await subjects(places, now: WallClock.now())
+    let subjects = findings.found
+    let failed = report.failures(findings.failures)
+    guard !subjects.isEmpty else {
+      if let failed { throw Status(code: failed) }
+      return report.note("there is no credential to look at")
+    }
     let examination = try await Examination(places, isOffline: offline)
     var lines: [ChecklistLine] = []
     var hasTold = false
@@ -51,25 +56,24 @@ struct DoctorCommand: AsyncParsableCommand {
       hasTold = true
     }
     await examination.transport.shutdown()
-    let code = lines.exitCode
+    let code = failed ?? lines.exitCode
     if code != .done { throw Status(code: code) }
   }
 
-  private func subjects(_ places: Places, now: Timestamp) async throws -> [PlanSubject] {
+  private func subjects(_ places: Places, now: Timestamp) async throws -> CredentialFindings<PlanSubject> {
     var seen: Set<String> = []
     let names = names.filter { seen.insert($0).inserted }
     return try await places.openLocked().read { view in
       let size = view.logSize
-      let chosen =
-        try names.isEmpty ? view.credentials().filter { !$0.isTransferred } : names.map { try view.credential($0) }
-      var index = try IndexCheck(view)
-      return try chosen.map { credential in
-        try index.require(credential)
-        guard !credential.isTransferred else {
-          throw Failure(
-            .usage, "\(credential.name) was handed over: its set-up is looked at where it is rotated now",
-            hint: "`relatch status \(credential.name)` says since when, and what is owed here")
-        }
+      let records = try names.isEmpty ? view.credentialRecords() : view.credentialRecords(of: names)
+      if !names.isEmpty, let gone = records.credentials.first(where: \.isTransferred) {
+        throw Failure(
+          .usage, "\(gone.name) was handed over: its set-up is looked at where it is rotated now",
+          hint: "`relatch status \(gone.name)` says since when, and what is owed here")
+      }
+      return CredentialFindings(records) { credential in
+        guard !credential.isTransferred else { return nil }
+        try view.requireIndexed(credential)
         return try PlanSubject(credential, in: view, places, logSize: size, now: now)
       }
     }

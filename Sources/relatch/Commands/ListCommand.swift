@@ -6,7 +6,8 @@ import Vault
 
 struct ListCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "list", abstract: "List the credentials, without unlocking anything.")
+    commandName: "list", abstract: "List the credentials, without unlocking anything.",
+    discussion: "Ends with 65 if one is damaged: the others are listed all the same.")
 
   @OptionGroup var options: CommonOptions
 
@@ -30,12 +31,15 @@ struct CredentialListing: PlainCommand, Equatable {
     // What all lines have in common is known before the first.
     let width = report.isJSON ? 0 : try await vault.read { try $0.longestName() }
     var isEmpty = true
-    try await CredentialPages(of: vault, tag: tag).each { _, credentials in
-      credentials
-    } use: { credentials in
-      try report.results(credentials, json: { $0.json(type: "credential") }, text: { $0.line(width: width) })
-      isEmpty = isEmpty && credentials.isEmpty
+    var failed: ExitCode?
+    try await CredentialPages(of: vault, tag: tag).each { _, credential in
+      credential
+    } use: { page in
+      try report.results(page.found, json: { $0.json(type: "credential") }, text: { $0.line(width: width) })
+      failed = report.failures(page.failures) ?? failed
+      isEmpty = isEmpty && page.found.isEmpty && failed == nil
     }
+    if let failed { throw Status(code: failed) }
     if isEmpty { try report.noteNone(of: tag) }
   }
 }

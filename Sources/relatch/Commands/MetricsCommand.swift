@@ -10,7 +10,8 @@ struct MetricsCommand: AsyncParsableCommand {
     commandName: "metrics", abstract: "Print metrics for Prometheus, without unlocking anything.",
     discussion: """
       With --output the file is replaced as a whole, and readable by others: for the textfile collector of node_exporter, \
-      which reads names that end in .prom. `relatch rotate --metrics FILE` writes the same at the end of each run.
+      which reads names that end in .prom. Ends with 65 if a credential is damaged: the others are told of all the same. \
+      `relatch rotate --metrics FILE` writes the same at the end of each run.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -19,25 +20,35 @@ struct MetricsCommand: AsyncParsableCommand {
   var output: String?
 
   func run() async throws {
-    let text = try await Places(options).metrics(run: nil)
-    guard let output else { return try StandardStream.output.write(text) }
-    if !output.hasSuffix(".prom") {
-      Report(options).note("the textfile collector of node_exporter reads only names that end in .prom")
+    let figures = try await Places(options).figures(run: nil)
+    let report = Report(options)
+    if let output {
+      if !output.hasSuffix(".prom") {
+        report.note("the textfile collector of node_exporter reads only names that end in .prom")
+      }
+      try MetricsFile.write(figures.text, to: output)
+    } else {
+      try StandardStream.output.write(figures.text)
     }
-    try MetricsFile.write(text, to: output)
+    // Standard output is for Prometheus alone.
+    for (_, failure) in figures.damage { Diagnostics.standard.error(failure.quoting) }
+    if let first = figures.damage.first?.failure {
+      Diagnostics.standard.hint(first.hint)
+      throw Status(code: first.code)
+    }
   }
 }
 
 extension Places {
-  /// The metrics of the vault as it is now.
-  func metrics(run: VaultFigures.Run?) async throws -> String {
+  /// What the metrics tell of the vault as it is now.
+  func figures(run: VaultFigures.Run?) async throws -> VaultFigures {
     let vault = try await openLocked()
     let (bytes, records) = (databaseBytes, try await vault.found(in: witnessRecords))
     return try await vault.read { view in
       try VaultFigures(
         view, schedule: RotationSchedule { TimeZoneRules(named: $0) }, records: records, vaultBytes: bytes,
         written: WallClock.now(), run: run)
-    }.text
+    }
   }
 
   /// The size of the database and of its write-ahead log.

@@ -42,8 +42,11 @@ struct PlanCommand: AsyncParsableCommand {
     let report = Report(options)
     let places = try Places(options)
     let now = WallClock.now()
-    var subjects = try await subjects(places, now: now)
+    let findings = try await subjects(places, now: now)
+    var subjects = findings.found
+    let failed = report.failures(findings.failures)
     if subjects.isEmpty {
+      if let failed { throw Status(code: failed) }
       report.note(due ? "nothing is due" : "there is nothing to rotate: no credential has an app of its own")
       return
     }
@@ -66,21 +69,20 @@ struct PlanCommand: AsyncParsableCommand {
     }
     await composition?.transport.shutdown()
     if check, subjects.contains(where: \.standing.isDue) { throw Status(code: .due) }
+    if let failed { throw Status(code: failed) }
   }
 
-  private func subjects(_ places: Places, now: Timestamp) async throws -> [PlanSubject] {
+  private func subjects(_ places: Places, now: Timestamp) async throws -> CredentialFindings<PlanSubject> {
     let (names, due) = (names, due)
     return try await places.openLocked().read { view in
       let size = view.logSize
-      let chosen =
-        try names.isEmpty
-        ? view.credentials().filter {
-          due || $0.canRotate || $0.policy.maxAge != nil || $0.exposure != nil || $0.leak != nil
-        }
-        : names.map { try view.credential($0) }
-      var index = try IndexCheck(view)
-      return try chosen.compactMap { credential in
-        try index.require(credential)
+      let records = try names.isEmpty ? view.credentialRecords() : view.credentialRecords(of: names)
+      return CredentialFindings(records) { credential in
+        guard
+          !names.isEmpty || due || credential.canRotate || credential.policy.maxAge != nil || credential.exposure != nil
+            || credential.leak != nil
+        else { return nil }
+        try view.requireIndexed(credential)
         let subject = try PlanSubject(credential, in: view, places, logSize: size, now: now)
         return !due || subject.standing.isDue ? subject : nil
       }

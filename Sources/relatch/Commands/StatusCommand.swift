@@ -9,7 +9,7 @@ struct StatusCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status", abstract: "Show where each credential stands and what is owed, without unlocking anything.",
     discussion: """
-      Ends with 11 if the active pair was brought to a sink or hook in vain, with 12 if a debt is past its grace, \
+      Ends with 65 if a credential is damaged: the others are shown all the same. Ends with 11 if the active pair was brought to a sink or hook in vain, with 12 if a debt is past its grace, \
       or a leak is not ended.
       """)
 
@@ -25,29 +25,31 @@ struct StatusCommand: AsyncParsableCommand {
     let report = Report(options)
     let now = WallClock.now()
     var (isEmpty, hasFailedDelivery, hasOverdueDebt) = (true, false, false)
+    var failed: ExitCode?
     let places = try Places(options)
     let vault = try await places.openLocked()
     let pages = CredentialPages(of: vault, names, tag: tag)
-    try await pages.each { view, credentials in
-      var index = try IndexCheck(view)
-      return try credentials.map { credential in
-        try index.require(credential)
-        let journal = try RotationJournal(view, of: credential)
-        let isUnderWay = journal.map { !$0.machine.state.isFinal } ?? false
-        return Standing(
-          credential: credential, journal: journal,
-          holder: isUnderWay ? try view.runAtWork(on: credential, now: now, isGone: RunHolder.isGone) : nil,
-          isReconciled: try view.restoration(unreconciled: credential) == nil,
-          schedule: try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now))
-      }
-    } use: { standings in
+    try await pages.each { view, credential in
+      try view.requireIndexed(credential)
+      let journal = try RotationJournal(view, of: credential)
+      let isUnderWay = journal.map { !$0.machine.state.isFinal } ?? false
+      return Standing(
+        credential: credential, journal: journal,
+        holder: isUnderWay ? try view.runAtWork(on: credential, now: now, isGone: RunHolder.isGone) : nil,
+        isReconciled: try view.restoration(unreconciled: credential) == nil,
+        schedule: try RotationSchedule.system.standing(of: credential, journal: journal, in: view, now: now))
+    } use: { page in
+      let standings = page.found
       try report.results(standings, json: { $0.json(now) }, text: { $0.text(now) })
-      isEmpty = isEmpty && standings.isEmpty
+      failed = report.failures(page.failures) ?? failed
+      isEmpty = isEmpty && standings.isEmpty && failed == nil
       hasFailedDelivery = hasFailedDelivery || standings.contains(where: \.hasFailedDelivery)
       hasOverdueDebt = hasOverdueDebt || standings.contains { $0.hasOverdueDebt(now) }
     }
     if isEmpty { try noteNone(report) }
     if names.isEmpty && tag == nil { try await tellWitnesses(vault, places.witnessRecords, report) }
+    // What nobody knows may be worse.
+    if let failed { throw Status(code: failed) }
     // What waits for a delivery is not retired: that comes first.
     if hasFailedDelivery { throw Status(code: .deliveryFailed) }
     if hasOverdueDebt { throw Status(code: .debtOutstanding) }

@@ -50,8 +50,8 @@ struct UnattendedOptions: ParsableArguments {
   private func writeMetrics(_ options: CommonOptions, _ code: ExitCode) async {
     guard let path = metrics ?? ProcessEnvironment.value(of: "RELATCH_METRICS") else { return }
     do {
-      let text = try await Places(options).metrics(run: VaultFigures.Run(ended: WallClock.now(), code: code))
-      try MetricsFile.write(text, to: path)
+      let figures = try await Places(options).figures(run: VaultFigures.Run(ended: WallClock.now(), code: code))
+      try MetricsFile.write(figures.text, to: path)
     } catch {
       Diagnostics.standard.warning("no metrics are written: \(Failure(error).message)")
     }

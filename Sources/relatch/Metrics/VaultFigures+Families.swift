@@ -26,6 +26,9 @@ extension VaultFigures {
       MetricFamily(
         "relatch_log_checkpoint_timestamp_seconds", help: "The time of the newest entry that a checkpoint covers.",
         checkpointed.map { .moment($0) }),
+      MetricFamily(
+        "relatch_vault_damages", help: "How many credentials and indexes of the vault are damaged.",
+        .integer(Int64(damage.count))),
       eachWitness("relatch_witness_unseen_entries", help: "How many entries the witness has not seen.") {
         .integer(Int64(clamping: $0.unseen))
       },

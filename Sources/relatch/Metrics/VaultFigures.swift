@@ -18,6 +18,9 @@ struct VaultFigures: Sendable {
   /// The time of the newest entry, which a signed checkpoint covers.
   let checkpointed: Timestamp?
   let credentials: [CredentialFigures]
+  /// Each credential that is damaged, of which nothing else is told; without a name an index that has other rows than all credentials
+  /// call for.
+  let damage: [(credential: String?, failure: Failure)]
   /// What each witness has seen of the log.
   let witnesses: [WitnessFigures]
   /// Nil if these are not written by a run.
@@ -25,38 +28,45 @@ struct VaultFigures: Sendable {
 
   init(
     written: Timestamp, vaultBytes: Int64?, logEntries: UInt64, checkpointed: Timestamp?,
-    credentials: [CredentialFigures], witnesses: [WitnessFigures] = [], run: Run?
+    credentials: [CredentialFigures], damage: [(credential: String?, failure: Failure)] = [],
+    witnesses: [WitnessFigures] = [], run: Run?
   ) {
     self.written = written
     self.vaultBytes = vaultBytes
     self.logEntries = logEntries
     self.checkpointed = checkpointed
     self.credentials = credentials
+    self.damage = damage
     self.witnesses = witnesses
     self.run = run
   }
 
   /// Reads all that is told of the vault of `view`. Throws as `VaultView` does: figures that are not authentic are
-  /// not written.
+  /// not written. A credential that is damaged hides no other.
   init(
     _ view: VaultView, schedule: RotationSchedule, records: WitnessRecords.Found, vaultBytes: Int64?,
     written: Timestamp, run: Run?
   ) throws {
-    let credentials = try view.credentials()
+    let readable = try view.credentialRecords()
     let size = view.logSize
-    let partners = Partners(credentials)
+    let partners = Partners(readable.credentials)
     var index = try IndexCheck(view)
-    for credential in credentials { try index.require(credential) }
-    try index.finish()
+    let findings = CredentialFindings(readable) { credential in
+      try index.require(credential)
+      let journal = try RotationJournal(view, of: credential)
+      return CredentialFigures(
+        credential, journal: journal, now: written,
+        appointment: schedule.appointment(for: credential, journal: journal, partners: partners.of(credential)))
+    }
+    var damage = findings.failures.map { (credential: String?.some($0.credential), failure: $0.failure) }
+    if damage.isEmpty {
+      do { try index.finish() } catch { damage.append((nil, Failure(error))) }
+    }
     self.init(
       written: written, vaultBytes: vaultBytes, logEntries: size,
       checkpointed: try size == 0 ? nil : view.authenticatedEntry(at: size - 1).time,
-      credentials: try credentials.map { credential in
-        let journal = try RotationJournal(view, of: credential)
-        return CredentialFigures(
-          credential, journal: journal, now: written,
-          appointment: schedule.appointment(for: credential, journal: journal, partners: partners.of(credential)))
-      }, witnesses: try view.standings(of: records).map { WitnessFigures($0) }, run: run)
+      credentials: findings.found, damage: damage,
+      witnesses: try view.standings(of: records).map { WitnessFigures($0) }, run: run)
   }
 }
 
