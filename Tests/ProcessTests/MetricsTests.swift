@@ -14,13 +14,13 @@ struct MetricsTests {
   /// A credential of which everything is known that can be.
   private static let full = CredentialFigures(
     name: "crm/prod", provider: "salesforce", created: moment, expiries: [(stage: .previous, at: moment)],
-    exposed: moment,
+    exposed: moment, leaked: moment,
     appointment: RotationSchedule { _ in nil }.appointment(for: scheduled, journal: nil, partners: []),
     lastSuccess: moment, state: .owed, unfinishedSince: moment, failedAttempts: 2, debts: 1, oldestDebt: moment,
     debtsDue: moment, undelivered: 3)
 
   private static let bare = CredentialFigures(
-    name: "new", provider: "salesforce", created: moment, expiries: [], exposed: nil, appointment: nil,
+    name: "new", provider: "salesforce", created: moment, expiries: [], exposed: nil, leaked: nil, appointment: nil,
     lastSuccess: nil, state: nil,
     unfinishedSince: nil, failedAttempts: 0, debts: 0, oldestDebt: nil, debtsDue: nil, undelivered: nil)
 
@@ -50,7 +50,8 @@ struct MetricsTests {
       "relatch_metrics_written_timestamp_seconds 1779000000.050", "relatch_run_exit_code 12", "relatch_log_entries 7",
       #"relatch_witness_unseen_entries{witness="usb"} 2"#, #"relatch_witness_unseen_entries{witness="w1"} 0"#,
       #"relatch_witness_unseen_timestamp_seconds{witness="usb"} 1779000000.050"#,
-      "relatch_pair_exposed_timestamp_seconds\(labels) 1779000000.050", "relatch_vault_size_bytes 4096",
+      "relatch_pair_exposed_timestamp_seconds\(labels) 1779000000.050",
+      "relatch_leak_timestamp_seconds\(labels) 1779000000.050", "relatch_vault_size_bytes 4096",
       "relatch_pair_created_timestamp_seconds\(labels) 1779000000.050",
       #"relatch_pair_expiry_timestamp_seconds{credential="crm/prod",provider="salesforce",stage="previous"} 1779000000.050"#,
       "relatch_rotation_next_timestamp_seconds\(labels) 1779003600.050",
@@ -68,7 +69,8 @@ struct MetricsTests {
   @Test func `what is not known is not there at all`() {
     let text = Self.figures([Self.bare]).text
     for name in [
-      "relatch_pair_exposed", "relatch_rotation_next", "relatch_rotation_overdue", "relatch_rotation_last_success",
+      "relatch_pair_exposed", "relatch_leak", "relatch_rotation_next", "relatch_rotation_overdue",
+      "relatch_rotation_last_success",
       "relatch_pair_expiry",
       "relatch_rotation_unfinished", "relatch_debt_oldest", "relatch_debt_due", "relatch_delivery", "relatch_run",
     ] { #expect(!text.contains(name), "\(name)") }

@@ -53,6 +53,19 @@ struct AppointmentTests {
     try expect(["window": "daily 01:00-01:30"], begins: "2026-04-01T01:00", overdue: "2026-04-01T01:30")
   }
 
+  @Test("one that leaked is overdue an hour after that was noted, whatever its window, its partners and its age")
+  func leaked() throws {
+    let partner = try rotated("a", at: "2026-04-01T01:10")
+    for policy in [["window": "sat 01:00-02:00"], ["window": "sat 01:00-02:00", "max-age": "90d"], [:]] {
+      var leaked = try credential(policy)
+      leaked.noteLeak(incident: "x", version: 1, now: try minute("2026-04-01T12:00"))
+      let found = schedule.appointment(for: leaked, journal: nil, partners: [partner])
+      let expected = RotationSchedule.Appointment(
+        begins: try minute("2026-04-01T12:00"), overdue: try minute("2026-04-01T13:00"))
+      #expect(found == expected)
+    }
+  }
+
   @Test("a window that a partner took does not count, nor the day after its rotation")
   func partners() throws {
     let window = ["window": "daily 01:00-05:00"]

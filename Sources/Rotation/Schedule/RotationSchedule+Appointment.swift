@@ -15,11 +15,14 @@ extension RotationSchedule {
   /// without the present moment, so that whoever is told may wait for it.
   ///
   /// It is overdue when the first window ends that left time enough after it became due, or after `tolerance` where it has
-  /// no window. A window that one of `partners` took, and a grace during which the staging slot is held, do not count.
+  /// no window; so is one that leaked, whatever its window. A window that one of `partners` took, and a grace during which the staging slot is held, do not count.
   package func appointment(
     for credential: Credential, journal: RotationJournal?, partners: [Credential]
   ) -> Appointment? {
-    guard var (moment, _) = newPairMoment(of: credential) else { return nil }
+    guard let (wanted, reason) = newPairMoment(of: credential) else { return nil }
+    // Nothing holds the end of a leak back.
+    guard reason != .leaked else { return Appointment(begins: wanted, overdue: wanted + Self.tolerance) }
+    var moment = wanted
     if let graceEnds = journal?.graceEnds(of: credential) { moment = max(moment, graceEnds) }
     let taken = partners.filter { $0.versions.count > 1 }.compactMap { $0.version(in: .active)?.since }
     // Each partner takes one window at most.

@@ -51,6 +51,10 @@ extension VaultFigures {
         "relatch_pair_exposed_timestamp_seconds",
         help: "Since when someone whose access has ended knows the active pair, while it is not replaced."
       ) { $0.exposed.map { .moment($0) } },
+      each(
+        "relatch_leak_timestamp_seconds",
+        help: "When the leak was noted of which not every pair was seen to be refused, while there is one."
+      ) { $0.leaked.map { .moment($0) } },
       each("relatch_rotation_next_timestamp_seconds", help: "When the next scheduled rotation is to begin.") {
         $0.appointment.map { .moment($0.begins) }
       },

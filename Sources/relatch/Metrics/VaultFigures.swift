@@ -112,6 +112,8 @@ struct CredentialFigures: Sendable {
   let expiries: [(stage: Stage, at: Timestamp)]
   /// Since when someone whose access has ended knows the active pair; nil if nobody does.
   let exposed: Timestamp?
+  /// Since when a leak is noted that is not ended; nil if there is none.
+  let leaked: Timestamp?
   /// Nil without a schedule.
   let appointment: RotationSchedule.Appointment?
   /// When a rotation last succeeded.
@@ -142,6 +144,7 @@ extension CredentialFigures {
       credential.versions.filter { $0.stage == stage }.compactMap(\.expires).min().map { (stage: stage, at: $0) }
     }
     exposed = credential.exposure?.since
+    leaked = credential.leak?.since
     self.appointment = appointment
     // Version 1 came by `add`.
     lastSuccess = active.flatMap { $0.number > 1 ? $0.since : nil }
