@@ -214,6 +214,25 @@ struct PlaceTests {
     expectFailure(full, 74, "cannot write standard output")
   }
 
+  @Test("Where /proc is not mounted no command passes for one that was not asked for: 70")
+  func noProcesses() async throws {
+    let place = try await Workplace()
+    let command = "umount -l /proc || exit 99; exec \"$0\" \"$@\""
+    func run(_ arguments: String...) async throws -> Outcome {
+      try await place.run("/usr/bin/unshare", ["--mount", "/bin/sh", "-c", command] + arguments)
+    }
+    guard FileManager.default.isExecutableFile(atPath: "/usr/bin/unshare"), try await run("/bin/true").code == 0 else {
+      print("skipped: /proc cannot be taken away here")
+      return
+    }
+    for verb in [["rotate", "--due"], ["log", "verify"]] {
+      let asked = try await place.run(
+        "/usr/bin/unshare", ["--mount", "/bin/sh", "-c", command, Programs.relatch] + verb)
+      expectFailure(asked, 70, "/proc is not mounted")
+      #expect(asked.output.isEmpty)
+    }
+  }
+
   @Test("A vault that cannot be written is read, and releases nothing: 74")
   func readOnly() async throws {
     let place = try await Workplace()

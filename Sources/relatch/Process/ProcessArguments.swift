@@ -15,7 +15,14 @@ enum ProcessArguments {
 
   /// Fails with `usage` if an argument is no UTF-8, in which names, and paths in a vault, are: what it would be read as names
   /// another file.
+  ///
+  /// Fails with `internalError` if they cannot be had: a run that was asked for must not pass for one that was not.
   static func requireText() throws {
+    guard !all.isEmpty else {
+      throw Failure(
+        .internalError, "cannot read the arguments of this process: /proc is not mounted",
+        hint: "mount it where relatch runs: in a chroot `mount -t proc proc /proc`; in a unit MountAPIVFS=yes")
+    }
     guard let words, let index = words.firstIndex(where: { String(validating: $0, as: UTF8.self) == nil })
     else { return }
     throw Failure(
