@@ -16,7 +16,7 @@ struct IdentityFile {
       return try openAge(file).identity
     }
     if let kept = try (try? SessionKeyring())?.secret(Self.keyringName(of: file)) {
-      return try Identity(AgeIdentity(decoding: kept.bytes))
+      return try decode(kept).identity
     }
     return try openAge(file).identity
   }
@@ -176,7 +176,8 @@ struct IdentityFile {
     let file = try read()
     guard try AgeFile.kind(of: file.bytes) == .passphrase else { return false }
     let keyring = try Self.keyring()
-    let text = try openAge(file).age.encoded()
+    // With its name, which its cards have.
+    let text = try text(of: openAge(file))
     do { try keyring.keep(text, as: Self.keyringName(of: file), seconds: seconds) } catch { throw Self.failure(error) }
     return true
   }

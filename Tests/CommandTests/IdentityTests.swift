@@ -155,7 +155,7 @@ struct IdentityTests {
   @Test("is unlocked for a login session and a time, until it is locked or gets another passphrase")
   func unlock() async throws {
     let place = try await Workplace()
-    #expect(try await run(place, ["identity", "protect"], ["first one"]).code == 0)
+    #expect(try await run(place, ["identity", "protect", "--name", "carol"], ["first one"]).code == 0)
     // Without a terminal, where nobody could type a passphrase.
     func opens(in session: [String] = []) async throws -> Bool {
       let read = [Programs.relatch, "read", "admin"]
@@ -171,6 +171,7 @@ struct IdentityTests {
     }
     #expect(try unlocked.objects().first?["unlocked_for"] as? Int == 3600, "\(unlocked.errorText)")
     #expect(try await opens())
+    #expect(try await place.relatch("identity", "show", "--json").objects().first?["name"] as? String == "carol")
     // A passphrase handed over is the one that counts.
     expectFailure(try await run(place, ["read", "admin"], ["second one"]), 77)
 
