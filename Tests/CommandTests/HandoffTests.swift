@@ -557,6 +557,34 @@ struct TransferTests {
     try await teams.expectWhole()
   }
 
+  @Test("is told to be owed by its receipt; one that was taken back before that, or is gone, is not")
+  func confirmedLate() async throws {
+    let teams = try await TwoTeams(["--apps", "3"])
+    let place = teams.place
+    for (number, name) in ["crm", "erp", "hr"].enumerated() {
+      try await place.add(name, app: number + 1)
+      let file = try await teams.send(name, ["--transfer"])
+      let receipt = teams.path("receipt-\(name)")
+      let opened = try await teams.theirs("handoff", "open", file, "--admin", "admin", "--as", name, "-o", receipt)
+      #expect(opened.code == 0, "\(opened.errorText)")
+      if name == "erp" { #expect(try await place.relatch("handoff", "withdraw", name).code == 0) }
+      if name == "hr" { #expect(try await place.relatch("remove", name, "--yes", "--forget-debts").code == 0) }
+      let confirmed = try await place.relatch("handoff", "confirm", receipt)
+      #expect(confirmed.code == 0, "\(confirmed.errorText)")
+      #expect(
+        confirmed.errorText.contains("`relatch resume crm` settles it") == (name == "crm"), "\(confirmed.errorText)")
+      #expect(confirmed.errorText.contains("has the pair") == (name != "crm"), "\(confirmed.errorText)")
+    }
+    // What was handed over is nobody's here to rotate, or to ask a token of for long.
+    try await place.addMember("bob", "operator", grants: ["crm"])
+    let taken = try await place.relatch("ungrant", "crm", "bob")
+    #expect(taken.code == 0, "\(taken.errorText)")
+    let status = try await place.relatch("status", "crm").outputText
+    #expect(status.contains("bob") && !status.contains("relatch rotate crm"), "\(status)")
+    let rotated = try await place.relatch("rotate", "--exposed-to", "bob")
+    #expect(rotated.code == 0 && rotated.errorText.contains("log exposure --member bob"), "\(rotated.errorText)")
+  }
+
   @Test("is taken back while nobody opened it, and what was in the file is refused after the next rotation")
   func withdrawn() async throws {
     let teams = try await TwoTeams()

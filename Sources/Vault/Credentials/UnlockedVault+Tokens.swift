@@ -84,7 +84,10 @@ extension UnlockedVault {
       of: name,
       choosing: { credential in
         guard let active = credential.version(in: .active) else {
-          throw VaultError(.notFound, "\(credential.name) has no active version")
+          throw VaultError(
+            .notFound,
+            "\(credential.name) has no active version\(credential.isTransferred ? ": it was handed over" : "")",
+            hint: "`relatch status \(credential.name)` says where it stands")
         }
         return [active]
       }, now: now

@@ -109,6 +109,8 @@ extension UnlockedVault {
     /// The credential's name when it was sent.
     package let credential: String
     package let isTransfer: Bool
+    /// Whether the pair is owed for it; false of a transfer that was taken back, or whose credential was removed.
+    package let isOwed: Bool
     /// Whether it was recorded now; false if it was before.
     package let isNew: Bool
     /// Other vaults that gave a receipt of the same handoff.
@@ -138,11 +140,14 @@ extension UnlockedVault {
       let entries = before + (try change.view.entries(about: receipt.handoff, from: size))
       let vaults = entries.filter { $0.isEvent(.handoffConfirmed) }.compactMap { $0.details["opener_vault"] }
       let isNew = !vaults.contains(vault)
+      let isOwed =
+        try change.view.hasCredential(name) && change.view.credential(name).transfer?.handoff == receipt.handoff
       if isNew { try change.logConfirmed(receipt, of: name) }
       let others: [String] = vaults.compactMap { other in
         if case .string(let text) = other, other != vault { text } else { nil }
       }
-      return HandoffConfirmation(credential: name, isTransfer: isTransfer, isNew: isNew, otherVaults: others)
+      return HandoffConfirmation(
+        credential: name, isTransfer: isTransfer, isOwed: isOwed, isNew: isNew, otherVaults: others)
     }
   }
 

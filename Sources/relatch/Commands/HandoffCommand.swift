@@ -77,9 +77,15 @@ struct HandoffConfirmCommand: AsyncParsableCommand {
       Diagnostics.standard.warning(
         "the same handoff was opened in other vaults, too: \(found.otherVaults.joined(separator: ", "))")
     }
-    if found.isTransfer {
-      report.note("`relatch resume \(found.credential)` settles it, once the provider refuses the pair")
+    guard found.isTransfer else { return }
+    guard found.isOwed else {
+      Diagnostics.standard.warning(
+        "it was taken back here, or is gone, and \(receipt.opener.name) has the pair: whoever still uses \(found.credential) is to have"
+          + " another before they rotate it")
+      return report.note(
+        "if it is rotated here: `relatch rotate \(found.credential)`, `relatch retire \(found.credential)`")
     }
+    report.note("`relatch resume \(found.credential)` settles it, once the provider refuses the pair")
   }
 }
 

@@ -77,7 +77,9 @@ struct RotateCommand: AsyncParsableCommand {
     report.note(leftOut: others, notGrantedTo: vault.member)
     if chosen.isEmpty, others == 0 {
       report.note(
-        exposedTo.map { "there is nothing to rotate: no active pair was open to \($0)" }
+        exposedTo.map {
+          "there is nothing to rotate here: `relatch log exposure --member \($0)` says what was open to \($0)"
+        }
           ?? "there is nothing to rotate: no credential has an app of its own")
     }
     let result: Result<Void, any Error>

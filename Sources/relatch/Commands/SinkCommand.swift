@@ -150,7 +150,9 @@ extension DeliverySettings {
     let report = Report(options)
     try report.result(
       added.object(of: changed), text: "\(credential): \(word) \(added.line(of: changed))")
-    if takesPair { report.note("`relatch deliver \(credential)` hands it the active pair now; else it gets the next") }
+    if takesPair, !changed.isTransferred {
+      report.note("`relatch deliver \(credential)` hands it the active pair now; else it gets the next")
+    }
   }
 }
 

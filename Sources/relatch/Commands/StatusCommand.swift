@@ -150,10 +150,13 @@ struct Standing: Sendable {
           + (credential.isActiveLeaked ? ", the active one with them: \(wayOut)" : ""))
     }
     if let exposure = credential.exposure, !schedule.tellsOfExposure {
-      lines.append("  \(exposure.text): `relatch rotate \(credential.name)` replaces it")
+      lines.append(
+        "  \(exposure.text): "
+          + (credential.isTransferred
+            ? "tell whoever has it now, who alone can rotate it" : "`relatch rotate \(credential.name)` replaces it"))
     }
     // What holds it back now is told by the line before.
-    if let failures = journal?.failedAttempts, failures > 0, !schedule.tellsOfAttempts {
+    if let failures = journal?.failedAttempts, failures > 0, !schedule.tellsOfAttempts, !credential.isTransferred {
       lines.append(
         "  \(failures == 1 ? "the last attempt" : "\(failures) attempts in a row") came to nothing\(nextAttempt(now).map { "; the next may start at \($0)" } ?? "")"
       )
