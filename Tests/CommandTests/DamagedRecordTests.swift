@@ -290,6 +290,25 @@ struct LeftOutTests {
     #expect(try rotated.names("promoted") == ["crm"])
   }
 
+  @Test("because it is not granted, is told to none of its hooks: nothing was tried, and they are others'")
+  func hooks() async throws {
+    let place = try await Self.place()
+    let opa = try await place.addMember("opa", "operator", grants: ["crm"])
+    for name in ["crm", "erp"] {
+      let told = place.folder.appendingPathComponent("told-\(name)").path
+      let hook = try await place.relatch("hook", "add", name, "--on", "failed", "--", "/usr/bin/touch", told)
+      #expect(hook.code == 0, "\(hook.errorText)")
+    }
+    try await place.org.fault("unavailable", "POST", "*/staged")
+    for verb in [["rotate"], ["revoke", "--reason", "x"]] {
+      let failed = try await place.run(Programs.relatch, verb + ["--tag", "prod", "--json"], environment: opa)
+      #expect(failed.code == 13, "\(failed.errorText)")
+      #expect(try failed.failures() == ["crm 69", "erp 77"], "\(failed.outputText)")
+    }
+    let files = try FileManager.default.contentsOfDirectory(atPath: place.folder.path)
+    #expect(files.contains("told-crm") && !files.contains("told-erp"), "\(files)")
+  }
+
   @Test("of a file that was found is 13 also where what was in it fails by itself")
   func file() async throws {
     let place = try await Self.place()

@@ -182,6 +182,27 @@ struct DeliveryTests {
     #expect(try await place.logIsWhole())
   }
 
+  @Test("A sink is written in a user namespace, too, which does not know root by its number")
+  func userNamespace() async throws {
+    guard geteuid() == 0, let setpriv = Programs.setpriv else { return print("skipped: needs root and setpriv") }
+    let place = try await Workplace()
+    try await place.add("crm")
+    let sink = place.folder.path + "/pair.json"
+    #expect(try await place.relatch("sink", "add", "crm", sink).code == 0)
+    #expect(try await place.run("/bin/chown", ["-R", "1000:1000", place.folder.path]).code == 0)
+    let inside = [
+      "--reuid", "1000", "--regid", "1000", "--clear-groups", "/usr/bin/unshare", "--user", "--map-current-user",
+    ]
+    let owner = try await place.run(setpriv, inside + ["/usr/bin/stat", "-c", "%u", "/", place.folder.path])
+    guard owner.outputText == "65534\n1000\n" else {
+      return print("skipped: no user namespace can be had here: \(owner.outputText)\(owner.errorText)")
+    }
+    let rotated = try await place.run(setpriv, inside + [Programs.relatch, "rotate", "crm"])
+    #expect(rotated.code == 0, "\(rotated.errorText)")
+    let pair = try await place.org.primary()
+    #expect(try String(contentsOfFile: sink, encoding: .utf8).contains(pair.secret))
+  }
+
   @Test("A hook gets the pair; one that fails and prints it: 11, masked everywhere, the rotation done, retried later")
   func failingHook() async throws {
     let place = try await Workplace()

@@ -197,6 +197,17 @@ struct UnattendedTests {
     #expect(log.messages().allSatisfy { $0.contains(#"event="undelivered""#) })
   }
 
+  @Test("What a schedule did and nobody can be told of is done, and is 74")
+  func untoldSchedule() async throws {
+    let place = try await Workplace()
+    try await place.add(
+      "crm", policy: ["propagation=0s", "max-age=90d"], ["--created", "2020-01-01T00:00:00Z"])
+    let due = ["-c", "exec \"$0\" rotate --due > /dev/full", Programs.relatch]
+    expectFailure(try await place.run("/bin/sh", due), 74, "cannot write standard output")
+    #expect(try await place.holdsPrimary("crm"))
+    #expect(try await place.pair("crm", "previous") != nil)
+  }
+
   @Test("What a hook said goes to whoever runs the command, and not to syslog nor to another hook")
   func words() async throws {
     let place = try await Workplace()
