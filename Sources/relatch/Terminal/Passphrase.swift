@@ -156,7 +156,7 @@ struct Passphrase: Sendable {
             return
           }
           guard initialized <= limit else {
-            throw PassphraseError(.tooLong, "the passphrase typed has more than \(limit) bytes")
+            throw PassphraseError(.tooLong, "what was typed has more than \(limit) bytes")
           }
         }
       }
