@@ -280,10 +280,14 @@ struct LeftOutTests {
     #expect(try some.failed() == ["erp"])
   }
 
-  @Test("of a rotation by tag, because it is not granted, is an error of its own")
+  @Test("of a rotation by tag, because it is not granted, is an error of its own: 13, and 77 where that is so of all")
   func rotated() async throws {
     let place = try await Self.place()
-    let opa = try await place.addMember("opa", "operator", grants: ["crm"])
+    let opa = try await place.addMember("opa", "operator")
+    let none = try await place.relatch("rotate", "--tag", "prod", "--json", environment: opa)
+    #expect(none.code == 77, "\(none.errorText)")
+    #expect(try none.failures() == ["crm 77", "erp 77"], "\(none.outputText)")
+    #expect(try await place.relatch("grant", "crm", "opa").code == 0)
     let rotated = try await place.relatch("rotate", "--tag", "prod", "--json", environment: opa)
     #expect(rotated.code == 13, "\(rotated.errorText)")
     #expect(try rotated.failures() == ["erp 77"], "\(rotated.outputText)")

@@ -177,7 +177,7 @@ extension Credential {
 
 extension UnlockedVault {
   /// Whether nothing of `names` is the member's to open. What is damaged may be.
-  fileprivate func canOpenNone(of names: [String]) async throws -> Bool {
+  func canOpenNone(of names: [String]) async throws -> Bool {
     let member = member
     return try await read { view in
       try names.allSatisfy { name in try (try? view.credential(name)).map { try !view.canOpen($0, member) } ?? false }

@@ -86,6 +86,8 @@ struct RotateCommand: AsyncParsableCommand {
     do {
       result = .success(
         try await RotationComposition(vault: vault, in: places).runEach(waves, jobs: many.jobs, report: report))
+    } catch let status as Status where status.code == .someFailed {
+      result = .failure(try await vault.canOpenNone(of: chosen) ? Status(code: .notPermitted) : status)
     } catch { result = .failure(error) }
     if let exposedTo { try await warnOfAdministrators(of: chosen, known: exposedTo, in: vault) }
     try result.get()
