@@ -73,7 +73,32 @@ package struct KnownVaults: Sendable {
     }
   }
 
+  /// Whether `log`, of `vault`, is of the one that this user means, as far as was kept. False where nothing was, or what is there cannot
+  /// be read or is not as it was written.
+  package func isTrusted(_ log: SeenLog, of vault: Identifier) -> Bool {
+    guard let text = Self.founder(of: log, vault) else { return false }
+    return (try? PrivateFile.readPublic(founderFile(vault), limit: 4096)) == text
+  }
+
+  /// Keeps that this user means the vault with the founder of `log`, which more than that log says. Throws `cannotWrite`.
+  package func trust(_ log: SeenLog, of vault: Identifier) throws {
+    guard let text = Self.founder(of: log, vault), !isTrusted(log, of: vault) else { return }
+    if !PrivateFile.exists(folder + "/trusted") { try PrivateFile.createFolder(folder + "/trusted") }
+    try PrivateFile.withLock(folder) {
+      try PrivateFile.replace(founderFile(vault), text.span.bytes, isDurable: true)
+    }
+  }
+
+  /// What is kept of it; nil where what was seen of the log does not tell. Under the same identifier there can be a vault of anybody's.
+  private static func founder(of log: SeenLog, _ vault: Identifier) -> [UInt8]? {
+    log.membership.founder.flatMap { key in
+      (try? NoteKey(name: "relatch/\(vault)", key: key)).map { Array("\($0)\n".utf8) }
+    }
+  }
+
   private func logFile(_ vault: Identifier) -> String { "\(folder)/\(vault)" }
+
+  private func founderFile(_ vault: Identifier) -> String { "\(folder)/trusted/\(vault)" }
 
   private func placeFile(_ place: String) -> String {
     "\(folder)/at/\(Array(SHA256.hash(Array(place.utf8)).bytes.prefix(16)).hex)"

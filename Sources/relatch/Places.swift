@@ -115,7 +115,7 @@ struct Places {
   /// The vault, unlocked by the identity.
   func openVault() async throws -> UnlockedVault {
     let unlocked = try await unlock(openLocked())
-    OpenedVaults.shared.noteUnlocked(at: vault)
+    OpenedVaults.shared.noteTrusted(at: vault)
     return unlocked
   }
 

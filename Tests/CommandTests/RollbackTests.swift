@@ -18,7 +18,7 @@ struct RollbackTests {
 
   private func remembered(_ place: Workplace) throws -> [String] {
     let folder = place.folder.appendingPathComponent(".local/state/relatch").path
-    return try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0 != "at" }
+    return try FileManager.default.contentsOfDirectory(atPath: folder).filter { !["at", "trusted"].contains($0) }
       .map { try String(contentsOfFile: folder + "/" + $0, encoding: .utf8) }
   }
 

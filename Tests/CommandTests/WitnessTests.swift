@@ -16,6 +16,13 @@ struct WitnessTests {
     try #require(try await place.relatch("log", "verify", "--json").objects().first?["entries"] as? Int)
   }
 
+  /// Makes the vault of `environment` known there.
+  private static func trust(_ place: Workplace, _ environment: [String: String]) async throws {
+    let told = try await place.relatch("log", "verify", "--json", environment: environment).objects().first
+    let owner = try #require(told?["owner"] as? String)
+    #expect(try await place.relatch("log", "verify", "--owner", owner, environment: environment).code == 0)
+  }
+
   private static func record(_ place: Workplace) throws -> URL {
     let folder = place.vault.appendingPathComponent("witnesses")
     let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
@@ -171,6 +178,7 @@ struct WitnessTests {
 
     // Another history of the same vault, by somebody who remembers nothing of the first.
     let forger = ["HOME": place.folder.path + "/forger", "RELATCH_VAULT": fork.path]
+    try await Self.trust(place, forger)
     expectFailure(
       try await place.relatch("log", "witness", "submit", environment: forger), 65,
       "witness w1 has seen \(size) entries, and the log has \(size - 3): it was cut off")
@@ -261,6 +269,7 @@ struct WitnessTests {
     let note = try Data(contentsOf: URL(fileURLWithPath: elsewhere + "/note"))
 
     let other = ["HOME": place.folder.path + "/other", "RELATCH_VAULT": before.path]
+    try await Self.trust(place, other)
     let older = try await place.relatch("log", "witness", "submit", environment: other)
     #expect(older.code == 65 && older.errorText.contains("witness usb has seen ") && older.errorText.contains("worm"))
     for _ in 1...2 { #expect(try await place.relatch("read", "admin", environment: other).code == 0) }
@@ -290,6 +299,65 @@ struct WitnessTests {
     #expect(try await place.relatch("log", "witness", "submit").code == 0)
   }
 
+  @Test("Nothing is handed over for a vault that was only looked at; an owner's key, or an identity, makes it known")
+  func unknown() async throws {
+    let place = try await Workplace()
+    let (elsewhere, ran) = (place.folder.path + "/elsewhere", place.folder.path + "/ran")
+    try FileManager.default.createDirectory(atPath: elsewhere + "/all", withIntermediateDirectories: true)
+    let key = "witness.example/w1+d7ec3267+BO2NXp96io5WwyFvQUEMfhRIAsqSo9DZ83HT1Nfgqy6k"
+    for witness in [
+      ["usb", "--file", elsewhere + "/note"], ["worm", "--folder", elsewhere + "/all"],
+      ["here", "--url", "http://127.0.0.1:1/w", "--key", key], ["run", "--key", key, "--", "/usr/bin/touch", ran],
+    ] { #expect(try await place.run(Programs.relatch, ["log", "witness", "add"] + witness).code == 0) }
+    func handedOver() throws -> [String] {
+      try FileManager.default.contentsOfDirectory(atPath: elsewhere).filter { $0 != "all" }
+        + FileManager.default.contentsOfDirectory(atPath: elsewhere + "/all")
+        + (FileManager.default.fileExists(atPath: ran) ? ["ran"] : [])
+    }
+    let owner = try #require(try await place.relatch("log", "verify", "--json").objects().first?["owner"] as? String)
+    let anna = try await place.addMember("anna", "owner")
+    #expect(try await place.relatch("read", "admin", environment: anna).code == 0)
+    let other = try #require(
+      try await place.relatch("log", "checkpoint", "--json", environment: anna).objects().first?["key"] as? String)
+
+    let stranger = ["HOME": place.folder.path + "/stranger", "RELATCH_IDENTITY": "/nonexistent"]
+    for look in [
+      ["list"], ["status"], ["log", "verify"], ["log", "list"], ["log", "verify", "--owner", "x+00000000+AA=="],
+      ["log", "verify", "--owner", other],
+    ] {
+      let looked = try await place.run(Programs.relatch, look, environment: stranger)
+      let expected: Int32 = look.contains(other) ? 65 : look.contains("--owner") ? 64 : 0
+      #expect(looked.code == expected, "\(looked.errorText)")
+      let submitted = try await place.relatch("log", "witness", "submit", environment: stranger)
+      expectFailure(submitted, 69, "has not taken the checkpoint: the vault is not known here yet")
+      #expect(submitted.errorText.split(separator: "\n").count { $0.contains("is not known here yet") } == 4)
+      #expect(try handedOver().isEmpty, "\(look)")
+    }
+    #expect(try await place.relatch("log", "verify", "--owner", owner, environment: stranger).code == 0)
+    #expect(try await place.relatch("log", "witness", "submit", environment: stranger).code == 13)
+    #expect(try handedOver().count == 3)
+
+    // An identity that opens it says so, too, for the runs that have none; a look at the log, which notes who looked, is one.
+    let carl = try await place.addMember("carl", "operator", grants: ["admin"])
+    let without = carl.merging(["RELATCH_IDENTITY": "/nonexistent"]) { $1 }
+    for look in [["status"], ["log", "list"]] {
+      #expect(try await place.run(Programs.relatch, look, environment: carl).code == 0)
+      expectFailure(try await place.relatch("log", "witness", "submit", "usb", environment: without), 69)
+    }
+    #expect(try await place.relatch("read", "admin", environment: carl).code == 0)
+    #expect(try await place.relatch("log", "witness", "submit", "usb", environment: without).code == 0)
+    // What says who founded it is believed of no other, and not where it is damaged.
+    let trusted = place.folder.path + "/state-carl/relatch/trusted"
+    let files = try FileManager.default.contentsOfDirectory(atPath: trusted)
+    try #require(files.count == 1)
+    for text in [other + "\n", "", owner] {
+      try Data(text.utf8).write(to: URL(fileURLWithPath: "\(trusted)/\(files[0])"))
+      expectFailure(try await place.relatch("log", "witness", "submit", "usb", environment: without), 69)
+    }
+    #expect(try await place.relatch("log", "verify", "--owner", owner, environment: without).code == 0)
+    #expect(try await place.relatch("log", "witness", "submit", "usb", environment: without).code == 0)
+  }
+
   @Test(
     "A command gets the checkpoint and nothing else, and is an owner's to name",
     .enabled(if: WitnessServer.isAvailable, "needs python3 with PyNaCl"))
@@ -315,13 +383,14 @@ struct WitnessTests {
     expectFailure(
       try await place.run(Programs.relatch, arguments, environment: operatorEnvironment), 77, "owners alone")
     #expect(try await place.run(Programs.relatch, arguments).code == 0)
-    // Whoever sees the vault for the first time does not run what it names; nor whoever remembers nothing of it.
+    // Whoever does not know the vault does not run what it names, however often they look; nor whoever remembers nothing of it.
     let stranger = ["HOME": place.folder.path + "/stranger", "RELATCH_IDENTITY": "/nonexistent"]
-    for environment in [["HOME": "", "RELATCH_IDENTITY": "/nonexistent"], stranger] {
+    for environment in [["HOME": "", "RELATCH_IDENTITY": "/nonexistent"], stranger, stranger] {
       let first = try await place.relatch("log", "witness", "submit", environment: environment)
       expectFailure(first, 69, "has not taken the checkpoint: the vault is not known here yet")
     }
     #expect(witness.read("environment").isEmpty)
+    try await Self.trust(place, stranger)
     let known = stranger.merging(["SECRET_OF_MINE": "do-not-tell"]) { $1 }
     let run = try await place.relatch("log", "witness", "submit", environment: known)
     #expect(run.code == 0, "\(run.errorText)")

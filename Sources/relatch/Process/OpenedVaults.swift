@@ -30,8 +30,8 @@ final class OpenedVaults: Sendable {
 
   /// By the absolute path of the folder.
   private let opened = Mutex<[String: Opened]>([:])
-  /// The folders of those that an identity of their members has opened.
-  private let unlocked = Mutex<Set<String>>([])
+  /// The folders of those of which more is known now than what their own log says.
+  private let trusted = Mutex<Set<String>>([])
 
   /// The folders of those of which was said that everybody may write there.
   private let warned = Mutex<Set<String>>([])
@@ -85,21 +85,26 @@ final class OpenedVaults: Sendable {
     return opened.vault.seen?.checkpoint != opened.kept
   }
 
-  /// Notes that an identity of one of its members has opened the vault in the folder `path`.
-  func noteUnlocked(at path: String) { _ = unlocked.withLock { $0.insert(Self.absolute(path)) } }
+  /// Notes that the vault in the folder `path` is the one that its user means: an identity of one of its members has opened it, it
+  /// was made or restored here, or its log was verified with the founder's key that a person gave.
+  func noteTrusted(at path: String) { _ = trusted.withLock { $0.insert(Self.absolute(path)) } }
 
-  /// Whether the vault in the folder `path` is one that this user has had to do with: its log was remembered before this process
-  /// began, or an identity has opened it. Of any other one nothing is known but what its own log says.
-  func isKnown(at path: String) -> Bool {
+  /// Whether that was noted of the vault in the folder `path`, now or by an earlier process of this user. Of any other one nothing is
+  /// known but what its own log says, however often it was looked at.
+  func isTrusted(at path: String) async throws -> Bool {
     let place = Self.absolute(path)
-    return unlocked.withLock { $0.contains(place) } || opened.withLock { $0[place]?.seen != nil }
+    if trusted.withLock({ $0.contains(place) }) { return true }
+    guard let opened = opened.withLock({ $0[place] }) else { return false }
+    let (id, seen) = try await opened.newest()
+    return opened.known.isTrusted(seen, of: id)
   }
 
-  /// Takes what stands in the folder `path` for what is to be remembered of it: the vault was made just now.
+  /// Takes what stands in the folder `path` for what is to be remembered of it: the vault was made or restored just now.
   func adopt(_ store: any Store, at path: String, with known: KnownVaults?) {
     guard let known else { return }
     let adopted = Opened(vault: LockedVault(store), known: known, seen: nil, isAccepted: true, kept: nil)
     opened.withLock { $0[Self.absolute(path)] = adopted }
+    noteTrusted(at: path)
   }
 
   /// The other folders, by their absolute paths, in which the vault in the folder `path` was seen and stands still.
@@ -153,15 +158,17 @@ final class OpenedVaults: Sendable {
   func remember() async throws {
     for (place, opened) in opened.withLock({ $0 }) {
       let (id, seen) = try await opened.newest()
-      guard seen.checkpoint != opened.kept else { continue }
       do {
         var extended = opened.seen
-        while try !opened.known.remember(seen, of: id, at: place, extending: extended, isAccepted: opened.isAccepted) {
+        while seen.checkpoint != opened.kept,
+          try !opened.known.remember(seen, of: id, at: place, extending: extended, isAccepted: opened.isAccepted)
+        {
           // Another run has kept something since: it must be of the same history.
           guard let other = try opened.known.log(of: id) else { continue }
           try await opened.vault.read { try $0.requireSameHistory(as: other) }
           extended = other
         }
+        if trusted.withLock({ $0.contains(place) }) { try opened.known.trust(seen, of: id) }
       } catch let error as VaultError where error.code == .cannotWrite {
         Diagnostics.standard.warning("what was seen of the vault is not remembered: \(error)")
       }

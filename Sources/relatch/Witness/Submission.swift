@@ -29,19 +29,21 @@ struct Submission: Sendable {
 
   let vault: LockedVault
   let records: WitnessRecords
-  /// Whether programs are started: what a vault names of which nothing is known is whoever's who put it there.
-  let startsPrograms: Bool
+  /// The vault's folder.
+  private let place: String
   /// How long each witness may take.
   let limit: Duration
 
   init(_ vault: LockedVault, of places: Places, limit: Duration) {
     self.vault = vault
     records = places.witnessRecords
-    startsPrograms = OpenedVaults.shared.isKnown(at: places.vault)
+    place = places.vault
     self.limit = limit
   }
 
   /// Hands the checkpoint to all witnesses at once, or to those called `names`. Throws `notFound`, and what reading the vault throws.
+  ///
+  /// Nothing is started, sent or written where the vault is none that this user trusts: the places are whoever's who put it there.
   func run(_ names: [String] = []) async throws -> [(name: String, outcome: Outcome)] {
     let all = try await vault.read { $0.witnesses }
     if let unknown = names.first(where: { name in !all.contains { $0.witness.name == name } }) {
@@ -50,8 +52,9 @@ struct Submission: Sendable {
         hint: "`relatch log witness list` shows those there are")
     }
     let chosen = names.isEmpty ? all : all.filter { names.contains($0.witness.name) }
+    let isTrusted = try await OpenedVaults.shared.isTrusted(at: place)
     let began = WallClock.now()
-    let waits = chosen.map { witness in (witness, Wait { await outcome(with: witness) }) }
+    let waits = chosen.map { witness in (witness, Wait { await outcome(with: witness, isTrusted: isTrusted) }) }
     var outcomes: [(name: String, outcome: Outcome)] = []
     for (witness, wait) in waits {
       // A program that is told to end may take its time; a file system that hangs is left behind.
@@ -63,7 +66,7 @@ struct Submission: Sendable {
     return outcomes
   }
 
-  private func outcome(with witness: Membership.StandingWitness) async -> Outcome {
+  private func outcome(with witness: Membership.StandingWitness, isTrusted: Bool) async -> Outcome {
     do {
       // What is damaged is told by `log verify`; a new one takes its place.
       let seen = try? records.checkpoint(of: witness)
@@ -72,6 +75,7 @@ struct Submission: Sendable {
         if let seen { try view.requireExtension(of: seen.checkpoint, takenBy: name) }
         return try view.handover(after: 0, to: name).0
       }
+      guard isTrusted else { return .missed(Self.unknown(witness.witness)) }
       // Who may write to a place elsewhere may have changed what is there since: that is always looked at.
       if let place = WitnessPlace(witness.witness, origin: newest.checkpoint.origin) {
         return .took(try await put(at: place, witness))
@@ -79,7 +83,6 @@ struct Submission: Sendable {
       if let seen, seen.checkpoint == newest.checkpoint { return .took(seen) }
       let cosigned: SignedCheckpoint
       switch witness.witness.kind {
-      case .command where !startsPrograms: return .missed(Self.unknown(witness.witness))
       case .command(let arguments, let key): cosigned = try await ask(arguments, key, newest)
       case .http(let url, let key): cosigned = try await ask(url, key, witness, seen?.checkpoint.size ?? 0)
       case .file, .folder: return .took(newest)
@@ -113,8 +116,9 @@ struct Submission: Sendable {
 
   private static func unknown(_ witness: Witness) -> Failure {
     missed(
-      witness, "the vault is not known here yet, and a program that it names is not started",
-      hint: "`relatch log verify --owner KEY` says whether it is the vault you mean, and makes it known here")
+      witness, "the vault is not known here yet, and nothing is handed over where it says",
+      hint: "`relatch log verify --owner KEY` says whether it is the vault you mean, and makes it known here, as does"
+        + " reading or rotating anything of it with your identity")
   }
 
   // MARK: - Ways to a witness
