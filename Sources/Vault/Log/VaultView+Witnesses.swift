@@ -8,15 +8,27 @@ extension VaultView {
   package var witnesses: [Membership.StandingWitness] { known.membership.witnesses }
 
   /// The newest checkpoint, and the proof that its log extends the first `size` entries (none from 0, RFC 6962 §2.1.2). Throws
-  /// `rolledBack` if the log has fewer.
+  /// `rolledBack` if the log has fewer, and `corrupt` where the checkpoint has lines beyond those of ours: whoever signed it chose what
+  /// they say, and others read it from a file of theirs.
   package func handover(after size: UInt64, to name: String) throws -> (SignedCheckpoint, ConsistencyProof) {
+    let newest = known.end.checkpoint
+    guard newest.checkpoint.extensions.isEmpty else {
+      throw VaultError(
+        .corrupt,
+        "the newest checkpoint, of \(newest.checkpoint.size) entries by \(known.end.last.member), has lines that no program of ours"
+          + " writes, and is handed to nobody")
+    }
+    return (newest, try proof(after: size, to: name))
+  }
+
+  private func proof(after size: UInt64, to name: String) throws -> ConsistencyProof {
     let newest = known.end.checkpoint
     guard size <= newest.checkpoint.size else {
       throw VaultError(
         .rolledBack,
         "witness \(name) has seen \(size) entries, and the log has \(newest.checkpoint.size): it was cut off")
     }
-    return (newest, try AuditLog.consistencyProof(from: size, to: newest.checkpoint.size, in: transaction))
+    return try AuditLog.consistencyProof(from: size, to: newest.checkpoint.size, in: transaction)
   }
 
   /// Fails with `rolledBack` unless the log extends `seen`, which witness `name` took. Reads O(log n) rows.
@@ -25,7 +37,7 @@ extension VaultView {
     guard seen.origin == newest.origin else {
       throw VaultError(.rolledBack, "witness \(name) has a checkpoint of \(seen.origin), expected \(newest.origin)")
     }
-    let (_, proof) = try handover(after: seen.size, to: name)
+    let proof = try proof(after: seen.size, to: name)
     do { try proof.verify(firstRoot: seen.root, secondRoot: newest.root) } catch {
       try Self.requireWholeTree(in: transaction)
       throw VaultError(

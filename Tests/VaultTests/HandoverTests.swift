@@ -1,0 +1,24 @@
+import Audit
+import Storage
+import Testing
+
+@testable import Vault
+
+/// What goes to witnesses, whose files may be anywhere.
+@Suite struct HandoverTests {
+  @Test func `a checkpoint with lines that none of our programs writes is handed to nobody`() async throws {
+    let fixture = try await Fixture()
+    let newest = try await fixture.vault.read { $0.seenLog.checkpoint.checkpoint }
+    #expect(try await LockedVault(fixture.store).read { try $0.handover(after: 0, to: "w").0.checkpoint } == newest)
+    let extended = try SignedCheckpoint(
+      Checkpoint(text: newest.text + "echo owned #\n"), key: fixture.owner.signingKey)
+    try await fixture.store.write {
+      try $0.set(extended.bytes, in: .checkpoints, for: newest.size.bigEndianBytes)
+    }
+    // It is one of the log as any other, and what a witness took before is compared with it.
+    try await LockedVault(fixture.store).read { try $0.requireExtension(of: newest, takenBy: "w") }
+    await #expect(throws: VaultError(.corrupt, "")) {
+      _ = try await LockedVault(fixture.store).read { try $0.handover(after: 0, to: "w").0 }
+    }
+  }
+}
