@@ -67,12 +67,17 @@ extension VaultView {
   /// Whether `member` has asked for the same today, and nothing but looks came since: a collector that asks each minute would
   /// otherwise make a log of nothing else.
   fileprivate func hasJustBeenRead(by member: String, _ fields: [String: JSONValue], _ now: Timestamp) throws -> Bool {
-    // Where a collector went on from is another number each time.
+    // Where a collector goes on from is another number each time. Who looked from there on saw what comes after, and nothing before.
     func asked(_ details: [String: JSONValue]) -> [String: JSONValue] { details.filter { $0.key != "from" } }
+    func first(_ details: [String: JSONValue]) -> Int {
+      if case .integer(let number)? = details["from"] { number } else { 0 }
+    }
     for back in 1...min(Self.mostLooks, logSize) {
       let entry = try authenticatedEntry(at: logSize - back)
       guard entry.event == EventName.logRead.text else { return false }
-      guard entry.member == member, asked(entry.details) == asked(fields) else { continue }
+      guard entry.member == member, asked(entry.details) == asked(fields), first(entry.details) <= first(fields) else {
+        continue
+      }
       return entry.time.description.prefix(10) == now.description.prefix(10)
     }
     return false

@@ -101,6 +101,14 @@ struct LogReadTests {
       next += try await place.relatch("log", "export", "--from", "\(next)").outputText.split(separator: "\n").count
     }
     #expect(try await Self.looks(place).count == 3)
+    // Who saw the end has not seen the rest: that is another look, and then all that is in it is the same.
+    let last = "\(next - 1)"
+    #expect(try await place.relatch("log", "export", "--from", last).code == 0)
+    #expect(try await Self.looks(place).count == 3)
+    for (from, looks) in [("1", 4), (last, 4), ("1", 4), ("0", 5), ("1", 5), (last, 5)] {
+      #expect(try await place.relatch("log", "export", "--from", from).code == 0)
+      #expect(try await Self.looks(place).count == looks, "\(from)")
+    }
   }
 
   @Test("is not there of who cannot be asked or cannot write, and nothing is shown where it cannot be written")
