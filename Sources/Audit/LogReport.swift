@@ -50,6 +50,9 @@ package struct LogReport: Hashable, Sendable {
   package let clockStepsBack: UInt64
   /// The first entry that is dated more than `usualStepBack` before one that precedes it; nil if none is.
   package let farBack: FarBack?
+  /// The first entry that speaks of the record of what was no credential then; nil if none does, or the records were not looked at.
+  /// It changes nothing: any member can write one.
+  package var strayRecord: UInt64?
 
   /// Runs on hosts whose clocks are set, and steps that are written together, differ by no more.
   package static let usualStepBack = Duration.seconds(60)

@@ -225,7 +225,10 @@ class Vault:
         members, credentials = {}, {}
         for entry in self.entries:
             event, name = entry["event"], entry.get("credential")
-            if event.startswith("rotation."):
+            # Any member can write an entry about what is no credential: nothing becomes of it.
+            if not isinstance(name, str) or event != "credential.added" and name not in credentials:
+                name = None
+            if event.startswith("rotation.") and name is not None:
                 credentials[name]["staging"] = event in ("rotation.stage.intended", "rotation.stage.lost")
             if event in ("vault.created", "member.added"):
                 card = entry.get("owner") or entry["added"]
@@ -237,6 +240,8 @@ class Vault:
                         self.expose(credential, gone, entry["time"])
                     credential["grantees"].discard(gone)
                 del members[gone]
+            elif name is None:
+                continue
             elif event == "credential.added":
                 exposure = entry.get("exposure")
                 credentials[name] = {"grantees": set(), "newest": 1, "staging": False, "exposure": exposure}
@@ -330,10 +335,11 @@ class Vault:
         """Each record is true; none may be older than the newest, or be missing."""
         newest = {}
         for index, entry in enumerate(self.entries):
+            name = entry.get("credential")
             if entry["event"] == "credential.removed":
-                del newest[entry["credential"]]
-            elif "credential" in entry and "record" in entry:
-                newest[entry["credential"]] = index
+                newest.pop(name, None)
+            elif "record" in entry and isinstance(name, str) and (entry["event"] == "credential.added" or name in newest):
+                newest[name] = index
         records = {name.decode(): canonical(record) for name, record in self.tables["credentials"].items()}
         found = {name: record["entry"] for name, record in records.items()}
         require(found == newest, "credentials that are not the newest that the log speaks of")
@@ -342,8 +348,9 @@ class Vault:
         added = {entry["credential"]: index for index, entry in enumerate(self.entries)
                  if entry["event"] == "credential.added"}
         for index, entry in enumerate(self.entries):
-            if "step" in entry and entry["credential"] in records and index > added[entry["credential"]]:
-                key = bytes.fromhex(records[entry["credential"]]["id"]) + struct.pack(">QI", entry["rotation"], entry["step"])
+            name = entry.get("credential")
+            if "step" in entry and isinstance(name, str) and name in records and index > added[name]:
+                key = bytes.fromhex(records[name]["id"]) + struct.pack(">QI", entry["rotation"], entry["step"])
                 require(self.tables["journal"].get(key) == struct.pack(">Q", index), "a step that no journal points at")
 
     def require_indexed(self):

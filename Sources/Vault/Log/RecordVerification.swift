@@ -33,6 +33,8 @@ struct RecordVerification {
   private var grants: [UInt64: Set<UInt64>] = [:]
   let hash = KeyedHash()
   private var restore: UInt64?
+  /// The first entry that speaks of the record of what is no credential there; nil if none does.
+  private(set) var stray: UInt64?
   /// The sum of the hashes of all restores, as of steps.
   private var restores: UInt64 = 0
 
@@ -49,14 +51,16 @@ struct RecordVerification {
   private mutating func note(_ head: EntryHead, _ bytes: borrowing Span<UInt8>, at index: UInt64) {
     guard let credential = head.credential else { return }
     let place = states.place(of: hash(bytes, at: credential))
+    var isAddition = false
     // The one event of owners that is read so is `credential.added` with its terms.
     if let terms = head.terms, bytes.equals("credential.added", at: head.event) {
+      isAddition = true
       states[place].steps = 0
       forgetGrants(at: place)
       states[place].keyed = index + 1
       states[place].terms = hash(bytes, at: terms)
     }
-    if let record = head.record {
+    if let record = head.record, hasRecord(at: place, isAdded: isAddition, index) {
       states[place].newest = index + 1
       states[place].record = hash(bytes, at: record)
     }
@@ -108,7 +112,9 @@ struct RecordVerification {
       noteGrant(hash(grantee), on: name, isGiven: entry.event == EventName.grantAdded.text)
     default: break
     }
-    if let record = entry.details["record"], entry.event != EventName.credentialRemoved.text {
+    if let record = entry.details["record"], entry.event != EventName.credentialRemoved.text,
+      hasRecord(at: states.place(of: name), isAdded: entry.event == EventName.credentialAdded.text, index)
+    {
       states.with(name) { state in
         state.newest = index + 1
         if case .string(let text) = record { state.record = hash(text) } else { state.record = 0 }
@@ -119,6 +125,14 @@ struct RecordVerification {
     {
       states.with(name) { $0.steps &+= hash(rotation, step, index) }
     }
+  }
+
+  /// Whether there is a credential at `place` whose record the entry at `index` can be about: one that is added by it, or was before.
+  /// Any member can write an entry about one that is not there; only an owner's makes one, or takes it away.
+  private mutating func hasRecord(at place: Int, isAdded: Bool, _ index: UInt64) -> Bool {
+    if isAdded || states[place].newest != 0 { return true }
+    stray = stray ?? index
+    return false
   }
 
   /// Notes that the member whose name has the hash `member` holds a grant on the credential `name`, or holds none.

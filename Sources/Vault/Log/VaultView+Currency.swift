@@ -31,11 +31,12 @@ extension VaultView {
     _ transaction: any ReadTransaction, expecting expectations: LogExpectations = LogExpectations()
   ) throws -> LogReport {
     var records = RecordVerification()
-    let report = try LogVerification.verify(storedIn: transaction, expecting: expectations) {
+    var report = try LogVerification.verify(storedIn: transaction, expecting: expectations) {
       reading, bytes, index, members in
       try records.note(reading, bytes, at: index, members)
     }
     try records.finish(VaultView(transaction, after: report.seen))
+    report.strayRecord = records.stray
     return report
   }
 

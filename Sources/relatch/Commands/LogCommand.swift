@@ -181,6 +181,11 @@ struct LogVerifyCommand: AsyncParsableCommand {
         \(standings.map { "\nwitness  \($0.witness.witness.name) \($0.text)" }.joined())\
         \(vouched.map { "\nvouched  \($0.text)" }.joined())
         """)
+    if let stray = report.strayRecord {
+      Diagnostics.standard.warning(
+        "log entry \(stray) speaks of the record of what was no credential then: it changes nothing, and no program of ours writes"
+          + " one; `relatch log prove \(stray) --json` shows whose it is")
+    }
     if let gap = standings.gapText { Diagnostics.standard.warning(gap) }
     for line in report.clockTroubles(now: WallClock.now()) { Diagnostics.standard.warning(line) }
     // Only a key from elsewhere tells the vault that is meant from one that somebody made to look like it.
