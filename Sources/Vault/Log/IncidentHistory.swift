@@ -109,17 +109,18 @@ package struct IncidentHistory: Sendable {
   private mutating func apply(_ moment: Moment) {
     let entry = moment.entry
     guard case .string(let name)? = entry.details["credential"], entry.isVouchedFor else { return }
-    var credential = present[name] ?? Credentials()
-    defer { present[name] = credential }
+    // What is told of one that is not there, which any member can write, verification compares with no record.
+    let isAddition = entry.event == EventName.credentialAdded.text
+    guard var credential = isAddition ? Credentials() : present[name] else { return }
+    var isThere = true
+    defer { present[name] = isThere ? credential : nil }
     switch entry.event {
-    case EventName.credentialAdded.text:
-      credential = Credentials()
     case EventName.credentialRemoved.text:
       if let part = credential.part, !parts[part].owed.isEmpty {
         parts[part].isRemoved = true
         parts[part].moments.append(moment)
       }
-      credential = Credentials()
+      isThere = false
     case EventName.credentialLeaked.text: report(moment, of: name, &credential)
     case EventName.leakTried.text:
       // Of what an incident is about already it is part of that, over or not.

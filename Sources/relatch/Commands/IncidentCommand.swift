@@ -99,9 +99,10 @@ extension IncidentHistory.Part {
     return "refused"
   }
 
-  fileprivate var line: String {
+  /// It in one line of the list.
+  var line: String {
     let reported = reports.first.map { "\($0.entry.time)" } ?? "-"
-    return "\(incident)  \(credential)  reported \(reported)  \(standing)"
+    return Diagnostics.printable("\(incident)  \(credential)  reported \(reported)  \(standing)")
   }
 
   fileprivate var json: JSONValue {

@@ -87,8 +87,8 @@ extension IncidentReport {
     let proofs = self.proofs.map { proof in
       """
       <details><summary>Entry \(proof.index)</summary>
-      <pre>\(Diagnostics.printable(proof.text).escaped)</pre>
-      <pre>\(proof.proof.escaped)</pre>
+      <pre>\(proof.text.escaped)</pre>
+      <pre>\(proof.proof.escapedLines)</pre>
       </details>
       """
     }
@@ -99,7 +99,7 @@ extension IncidentReport {
       as it is hashed; the checkpoint is a signed note by \(checkpoint.member.escaped), to be checked with this key:</p>
       <pre>\(checkpoint.key.escaped)</pre>
       <details><summary>Checkpoint</summary>
-      <pre>\(checkpoint.note.escaped)</pre>
+      <pre>\(checkpoint.note.escapedLines)</pre>
       </details>
       \(proofs.joined(separator: "\n"))
       </section>
@@ -136,10 +136,10 @@ extension IncidentReport {
 }
 
 extension String {
-  /// As it stands in a page, in text and in attributes.
+  /// As it stands in a page, in text and in attributes, in one line and with nothing that is not seen.
   fileprivate var escaped: String {
     var text = ""
-    for scalar in unicodeScalars {
+    for scalar in Diagnostics.printable(self).unicodeScalars {
       switch scalar {
       case "&": text += "&amp;"
       case "<": text += "&lt;"
@@ -150,6 +150,12 @@ extension String {
       }
     }
     return text
+  }
+
+  /// The same line by line.
+  fileprivate var escapedLines: String {
+    unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false).map { String($0).escaped }
+      .joined(separator: "\n")
   }
 }
 

@@ -111,6 +111,8 @@ extension IncidentReport.Owed {
 
 extension IncidentHistory.Use {
   var text: String {
+    // Whoever wrote the entry chose what it is called.
+    let who = Diagnostics.printable(who)
     let times = "\(count.times)\(last.map { ", last at \($0.entry.time) (entry \($0.index))" } ?? "")"
     return switch kind {
     case .read: "\(who) read it \(times)"
@@ -196,16 +198,16 @@ extension IncidentReport {
 
   var text: String {
     var lines = [
-      "incident  \(name)", "reported  \(reported)",
+      "incident  \(Diagnostics.printable(name))", "reported  \(reported)",
       "refused   \(refused)",
     ]
     for part in parts {
       let history = part.history
       let versions = history.leaked.map(String.init).joined(separator: ", ")
-      lines += ["", "\(history.credential): version \(versions) leaked"]
+      lines += ["", "\(Diagnostics.printable(history.credential)): version \(versions) leaked"]
       if let warning = history.warning { lines.append("  \(warning)") }
       lines += history.moments.map { "  \($0.entry.time)  entry \($0.index) by \($0.entry.member)  \($0.text)" }
-      lines.append("  open to \(part.openTo.joined(separator: ", "))")
+      lines.append("  open to \(part.openTo.map(Diagnostics.printable).joined(separator: ", "))")
       lines += history.uses.map { "  \($0.text)" }
       lines.append("  owed: \(part.owed?.text(at: written) ?? "nothing")")
     }

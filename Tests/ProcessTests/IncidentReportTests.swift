@@ -1,0 +1,52 @@
+import Audit
+import JSON
+import Storage
+import Testing
+import Vault
+
+@testable import relatch
+
+@Suite("An incident in a log that somebody wrote to do harm")
+struct IncidentReportTests {
+  private static let harm = "\u{1B}]0;owned\u{07}\u{1B}[2J\u{202E}\u{2028}"
+
+  private static func log(_ event: String, _ fields: [String: JSONValue], in vault: UnlockedVault) async throws {
+    try await vault.change(now: vaultMoment) { change in _ = try change.log(EventName(event), fields) }
+  }
+
+  @Test func `is told in lines of our own alone, on a terminal and in a page`() async throws {
+    let vault = try await vault(adding: ["crm"])
+    let name = "inc\(Self.harm)\ncrm  crm  reported 2026-11-01T00:00:00.000Z  refused"
+    try await Self.log(
+      "delivery.done",
+      ["credential": "crm", "delivery": .string("sink\(Self.harm)\n"), "record": "AAAA", "version": 1], in: vault)
+    try await Self.log(
+      "handoff.sent",
+      ["credential": "crm", "recipient": .string("age1\(Self.harm)\n"), "versions": .array([1])], in: vault)
+    try await Self.log(
+      "credential.leaked",
+      ["credential": "crm", "incident": .string(name), "reason": "x", "record": "AAAA", "version": 1], in: vault)
+    let (parts, report) = try await vault.read { view in
+      let parts = try IncidentHistory(view).parts
+      return (parts, try IncidentReport(of: name, parts, in: view, now: vaultMoment))
+    }
+    #expect(parts.map(\.incident) == [name])
+    for text in parts.map(\.line) + [report.text, report.page] {
+      #expect(text.contains(#"inc\u{1B}]0;owned\u{7}"#), "\(text)")
+      let hidden = text.unicodeScalars.filter { $0 != "\n" && VisibleText.hides($0) }
+      #expect(hidden.isEmpty, "\(hidden.map(\.value))")
+      #expect(!text.split(separator: "\n").contains { $0.hasPrefix("crm  crm  reported") })
+    }
+    #expect(parts.map(\.line).allSatisfy { !$0.contains("\n") })
+    #expect(report.text.contains(#"it was brought to sink\u{1B}"#) && report.text.contains(#"open to age1\u{1B}"#))
+  }
+
+  @Test func `is none of what was no credential then: verification looks at no record of it`() async throws {
+    let vault = try await vault(adding: ["crm"])
+    let fields: [String: JSONValue] = ["incident": "i", "reason": "x", "record": "AAAA", "version": 1]
+    try await Self.log("credential.leaked", fields.merging(["credential": "x"]) { $1 }, in: vault)
+    _ = try await vault.remove("crm", forgettingDebts: true, now: vaultMoment)
+    try await Self.log("credential.leaked", fields.merging(["credential": "crm"]) { $1 }, in: vault)
+    #expect(try await vault.read { try IncidentHistory($0).parts }.isEmpty)
+  }
+}
