@@ -80,24 +80,29 @@ package enum PrivateFile {
 
   /// Writes `bytes` to a new file at `path`, mode 0600, durable with its folder when this returns. Never overwrites:
   /// throws `alreadyExists`, or `cannotWrite`.
-  package static func create(_ path: String, _ bytes: RawSpan) throws {
-    try create(path) { try $0(bytes) }
+  ///
+  /// With `inheritsOwner` what root makes is its folder's owner's, who is to go on with it.
+  package static func create(_ path: String, _ bytes: RawSpan, inheritsOwner: Bool = false) throws {
+    try create(path, inheritsOwner: inheritsOwner) { try $0(bytes) }
   }
 
   /// The same for what `body` hands to its argument, piece by piece. If it throws, nothing is left.
-  package static func create(_ path: String, _ body: (@escaping (RawSpan) throws -> Void) throws -> Void) throws {
+  package static func create(
+    _ path: String, inheritsOwner: Bool = false, _ body: (@escaping (RawSpan) throws -> Void) throws -> Void
+  ) throws {
     let folder = folder(of: path)
     // A file without a name: it is gone with the process, and nobody else can write to it or link it.
     let unnamed = open(folder, O_WRONLY | unnamedFile | O_CLOEXEC, 0o600)
     if unnamed >= 0 {
       defer { Glibc.close(unnamed) }
+      if inheritsOwner { try giveToOwner(of: folder, unnamed, path) }
       try write(to: unnamed, path, body)
       guard linkat(AT_FDCWD, "/proc/self/fd/\(unnamed)", AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 else {
         throw failure(writing: path)
       }
     } else {
       // Where the file system has none, or there is no folder, which the next call finds out.
-      try createThroughNamed(path, body)
+      try createThroughNamed(path, inheritsOwner: inheritsOwner, body)
     }
     try synchronize(folder)
   }
@@ -117,7 +122,9 @@ package enum PrivateFile {
   }
 
   /// Writes to a file under a name that no other run chooses, then links it.
-  static func createThroughNamed(_ path: String, _ body: (@escaping (RawSpan) throws -> Void) throws -> Void) throws {
+  static func createThroughNamed(
+    _ path: String, inheritsOwner: Bool = false, _ body: (@escaping (RawSpan) throws -> Void) throws -> Void
+  ) throws {
     // mkstemp() opens with O_CREAT | O_EXCL, which follows no link, and mode 0600.
     var template = Array((path + ".XXXXXX").utf8CString)
     let descriptor = template.withUnsafeMutableBufferPointer { buffer in
@@ -129,6 +136,7 @@ package enum PrivateFile {
       unlink(template)
     }
     _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    if inheritsOwner { try giveToOwner(of: folder(of: path), descriptor, path) }
     try write(to: descriptor, path, body)
     // link() refuses an existing name where rename() would replace it.
     guard link(template, path) == 0 else { throw failure(writing: path) }
@@ -140,8 +148,10 @@ package enum PrivateFile {
   /// With `wipesOld` the bytes of the older file are overwritten once the new one is durable and no name leads to them any
   /// more: they would stay on the disk until their place is needed. A file system that never writes in place keeps them
   /// nonetheless, and so does a disk that moves what it writes.
+  ///
+  /// With `inheritsOwner` what root makes is its folder's owner's.
   package static func replace(
-    _ path: String, _ bytes: RawSpan, isDurable: Bool = false, wipesOld: Bool = false
+    _ path: String, _ bytes: RawSpan, isDurable: Bool = false, wipesOld: Bool = false, inheritsOwner: Bool = false
   ) throws {
     let old = wipesOld ? open(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1
     defer { if old >= 0 { Glibc.close(old) } }
@@ -154,6 +164,7 @@ package enum PrivateFile {
     do {
       _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
       guard fchmod(descriptor, 0o600) == 0 else { throw failure(writing: path) }
+      if inheritsOwner { try giveToOwner(of: folder(of: path), descriptor, path) }
       try writeAll(descriptor, bytes, path)
       guard !(isDurable || wipesOld) || fsync(descriptor) == 0 else { throw failure(writing: path) }
       guard rename(template, path) == 0 else { throw failure(writing: path) }
@@ -223,13 +234,34 @@ package enum PrivateFile {
     }
   }
 
+  /// As root, gives what was just made in `folder`, and is open as `descriptor`, to whose folder it is. Never for what was there
+  /// before: that may be a link to what is somebody else's. Throws `cannotWrite`.
+  package static func giveToOwner(of folder: String, _ descriptor: Int32, _ path: String) throws {
+    guard geteuid() == 0 else { return }
+    var place = stat()
+    guard stat(folder, &place) == 0, place.st_uid == 0 || fchown(descriptor, place.st_uid, place.st_gid) == 0 else {
+      throw failure(writing: path)
+    }
+  }
+
+  /// The same for the new folder at `path`.
+  private static func giveToOwner(ofFolderAbove path: String) throws {
+    let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+    guard descriptor >= 0 else { throw failure(writing: path) }
+    defer { Glibc.close(descriptor) }
+    try giveToOwner(of: folder(of: path), descriptor, path)
+  }
+
   /// Makes the folder at `path` and those above it, each mode 0700 and durable if it is new.
-  package static func createFolder(_ path: String) throws {
+  ///
+  /// With `inheritsOwner` what root makes is the owner's of the folder that it is in.
+  package static func createFolder(_ path: String, inheritsOwner: Bool = false) throws {
     var prefix = path.hasPrefix("/") ? "/" : ""
     for part in path.split(separator: "/") {
       prefix += prefix.isEmpty || prefix.hasSuffix("/") ? String(part) : "/" + part
       let isNew = mkdir(prefix, 0o700) == 0
       guard isNew || errno == EEXIST else { throw failure(writing: prefix) }
+      if isNew, inheritsOwner { try giveToOwner(ofFolderAbove: prefix) }
       if isNew { try synchronize(folder(of: prefix)) }
     }
     var information = stat()

@@ -194,6 +194,38 @@ struct PlaceTests {
     }
   }
 
+  @Test(
+    "What root does in another's vault stays that one's; none is made in another's folder",
+    .enabled(if: geteuid() == 0, "needs root"))
+  func ofAnother() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let folder = place.folder.path + "/elsewhere"
+    let note = folder + "/note"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+    #expect(try await place.relatch("log", "witness", "add", "usb", "--file", note).code == 0)
+    try? FileManager.default.removeItem(at: place.vault.appendingPathComponent("reserve"))
+    #expect(chown(folder, 65_534, 65_534) == 0)
+    func all() throws -> [String] {
+      let names = FileManager.default.enumerator(atPath: place.vault.path)?.compactMap { $0 as? String } ?? []
+      return [place.vault.path, note] + names.map { place.vault.path + "/" + $0 }
+    }
+    for path in try all() where path != note { #expect(lchown(path, 65_534, 65_534) == 0) }
+    for arguments in [
+      ["log", "witness", "submit"], ["rekey"], ["rotate", "crm"], ["token", "crm"], ["member", "remove", "none"],
+    ] { _ = try await place.run(Programs.relatch, arguments) }
+    let made = try all()
+    for name in ["/reserve", "/witnesses/", "/tokens/"] {
+      #expect(made.contains { $0.hasPrefix(place.vault.path + name) }, "\(name)")
+    }
+    for path in made {
+      var found = stat()
+      #expect(lstat(path, &found) == 0 && found.st_uid == 65_534 && found.st_gid == 65_534, "\(path)")
+    }
+    expectFailure(try await place.relatch("init", "--no-passphrase", "--vault", folder), 77, "belongs to user 65534")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["note"])
+  }
+
   @Test("A vault on a full disk: 74, nothing released, and the same command finishes later")
   func fullDisk() async throws {
     let place = try await Workplace()

@@ -358,6 +358,28 @@ struct WitnessTests {
     #expect(try await place.relatch("log", "witness", "submit", "usb", environment: without).code == 0)
   }
 
+  @Test("A record that cannot be read is that witness's trouble, and keeps nobody from the rest")
+  func unreadable() async throws {
+    let place = try await Workplace()
+    for name in ["usb", "disk"] {
+      let note = place.folder.path + "/" + name
+      #expect(try await place.relatch("log", "witness", "add", name, "--file", note).code == 0)
+    }
+    #expect(try await place.relatch("log", "witness", "submit", "usb").code == 0)
+    let record = try Self.record(place)
+    try FileManager.default.removeItem(at: record)
+    try FileManager.default.createDirectory(at: record, withIntermediateDirectories: false)
+    for look in [
+      ["status"], ["log", "verify"], ["log", "witness", "list"], ["metrics"], ["log", "bundle"], ["log", "checkpoint"],
+    ] {
+      let told = try await place.run(Programs.relatch, look)
+      #expect(told.code == 0, "\(look): \(told.errorText)")
+      guard !["bundle", "checkpoint", "metrics"].contains(look.last) else { continue }
+      #expect((told.errorText + told.outputText).contains("is no regular file"), "\(look): \(told.errorText)")
+    }
+    #expect(try await place.relatch("metrics").outputText.contains(#"relatch_witness_unseen_entries{witness="usb"}"#))
+  }
+
   @Test(
     "A command gets the checkpoint and nothing else, and is an owner's to name",
     .enabled(if: WitnessServer.isAvailable, "needs python3 with PyNaCl"))

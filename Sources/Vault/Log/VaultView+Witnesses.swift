@@ -77,12 +77,16 @@ extension VaultView {
     return wasSigned
   }
 
-  /// What each witness has seen of the log, by `records`, which were read before this look at the vault began. A record that is
-  /// damaged, or of another history, is told.
+  /// What each witness has seen of the log, by `records`, which were read before this look at the vault began. A record that cannot be
+  /// read, is damaged, or of another history, is told.
   package func standings(of records: WitnessRecords.Found) throws -> [WitnessStanding] {
     try witnesses.map { witness in
+      let seen: SignedCheckpoint?
+      do { seen = try records.checkpoint(of: witness) } catch let error as VaultError {
+        return try standing(of: witness, nil, trouble: error)
+      }
+      guard let seen else { return try standing(of: witness, nil) }
       do {
-        guard let seen = try records.checkpoint(of: witness) else { return try standing(of: witness, nil) }
         try requireExtension(of: seen.checkpoint, takenBy: witness.witness.name)
         return try standing(of: witness, seen)
       } catch let error as VaultError where error.code == .rolledBack || error.code == .corrupt {
@@ -115,6 +119,9 @@ package struct WitnessStanding: Sendable {
   package let cosigned: Timestamp?
   /// What is wrong with what is known of it.
   package let trouble: VaultError?
+
+  /// Whether that speaks against the log. A record that cannot be read says nothing, as one that is not there.
+  package var isContradiction: Bool { trouble.map { [.rolledBack, .corrupt].contains($0.code) } ?? false }
 }
 
 extension LockedVault {

@@ -15,7 +15,7 @@ package struct WitnessRecords: Sendable {
   }
 
   /// The newest checkpoint that `witness` took; nil if none is known. Throws `corrupt` if what is there is none, or not
-  /// cosigned with the witness's key though it has one.
+  /// cosigned with the witness's key though it has one, and `cannotRead`.
   package func checkpoint(of witness: Membership.StandingWitness) throws -> SignedCheckpoint? {
     let path = file(witness)
     let bytes: [UInt8]
@@ -23,6 +23,12 @@ package struct WitnessRecords: Sendable {
       where error.code == .notFound
     {
       return nil
+    } catch let error as VaultError where error.code == .invalidInput {
+      throw VaultError(.corrupt, "what witness \(witness.witness.name) took is damaged: \(error)")
+    } catch let error as VaultError {
+      throw VaultError(
+        error.code, "what witness \(witness.witness.name) took is not known: \(error)",
+        hint: "give it back to whose vault it is (chown), or remove it: `relatch log witness submit` makes it anew")
     }
     do {
       let signed = try SignedCheckpoint(decoding: bytes)
@@ -64,13 +70,13 @@ package struct WitnessRecords: Sendable {
       // What is damaged is no reason to keep it.
       let kept = try? checkpoint(of: witness)
       guard kept.map({ $0.checkpoint.size <= signed.checkpoint.size }) ?? true else { return }
-      try PrivateFile.replace(file(witness), signed.bytes.span.bytes, isDurable: kept == nil)
+      try PrivateFile.replace(file(witness), signed.bytes.span.bytes, isDurable: kept == nil, inheritsOwner: true)
     }
   }
 
   /// Runs `body` while no other process does so, or keeps anything. Throws `cannotWrite` if one that was stopped does.
   package func oneAtATime<Result>(_ body: () throws -> Result) throws -> Result {
-    if !PrivateFile.exists(folder) { try PrivateFile.createFolder(folder) }
+    if !PrivateFile.exists(folder) { try PrivateFile.createFolder(folder, inheritsOwner: true) }
     // Others make files durable under it, which takes its time on a busy disk.
     return try PrivateFile.withLock(folder, seconds: 10, body)
   }
@@ -119,8 +125,11 @@ package struct WitnessPlace: Sendable {
   /// meanwhile.
   package func put(_ signed: SignedCheckpoint) throws {
     switch kind {
-    case .file(let path): try PrivateFile.replace(path, signed.bytes.span.bytes, isDurable: true)
-    case .folder(let path): try PrivateFile.create(file(signed.checkpoint.size, in: path), signed.bytes.span.bytes)
+    case .file(let path):
+      try PrivateFile.replace(path, signed.bytes.span.bytes, isDurable: true, inheritsOwner: true)
+    case .folder(let path):
+      try PrivateFile.create(
+        file(signed.checkpoint.size, in: path), signed.bytes.span.bytes, inheritsOwner: true)
     case .command, .http: break
     }
   }

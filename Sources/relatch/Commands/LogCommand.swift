@@ -153,7 +153,7 @@ struct LogVerifyCommand: AsyncParsableCommand {
     let vault = try await places.openLocked(verified: report.seen)
     let records = try await vault.found(in: places.witnessRecords)
     let (unbound, standings) = try await vault.read { ($0.credentialsWithoutTerms, try $0.standings(of: records)) }
-    if let trouble = standings.compactMap(\.trouble).first { throw Submission.contradiction(trouble) }
+    if let trouble = standings.first(where: \.isContradiction)?.trouble { throw Submission.contradiction(trouble) }
     let vouched = try trusted.require(
       keys, among: standings.compactMap(\.seen) + given, of: report.entries, now: WallClock.now())
     if let first = unbound.first {
@@ -185,6 +185,9 @@ struct LogVerifyCommand: AsyncParsableCommand {
       Diagnostics.standard.warning(
         "log entry \(stray) speaks of the record of what was no credential then: it changes nothing, and no program of ours writes"
           + " one; `relatch log prove \(stray) --json` shows whose it is")
+    }
+    for trouble in standings.compactMap(\.trouble) {
+      Diagnostics.standard.warning("\(trouble)\(trouble.hint.map { ": \($0)" } ?? "")")
     }
     if let gap = standings.gapText { Diagnostics.standard.warning(gap) }
     for line in report.clockTroubles(now: WallClock.now()) { Diagnostics.standard.warning(line) }

@@ -24,8 +24,11 @@ struct KeptTokens {
 
   /// Keeps `record` in the place of the one before it, which is wiped. False if it could not be.
   func keep(_ record: [UInt8], of access: TokenAccess) -> Bool {
-    guard mkdir(folder, 0o700) == 0 || errno == EEXIST else { return false }
-    return (try? PrivateFile.replace(file(access), record.span.bytes, wipesOld: true)) != nil
+    do {
+      if !PrivateFile.exists(folder) { try PrivateFile.createFolder(folder, inheritsOwner: true) }
+      try PrivateFile.replace(file(access), record.span.bytes, wipesOld: true, inheritsOwner: true)
+      return true
+    } catch { return false }
   }
 
   /// Removes what is kept of the credential `id`, after wiping it.

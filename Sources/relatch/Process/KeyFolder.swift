@@ -19,9 +19,9 @@ struct KeyFolder: Sendable {
     return content.withUnsafeBytes { Array($0) }
   }
 
-  /// Keeps the file of a new key: durable, mode 0600, beside the one in use.
+  /// Keeps the file of a new key: durable, mode 0600, beside the one in use, and its folder's owner's.
   func keep(_ header: VaultHeader, _ keyFile: [UInt8]) throws {
-    try PrivateFile.create(file(header.keyID), keyFile.span.bytes)
+    try PrivateFile.create(file(header.keyID), keyFile.span.bytes, inheritsOwner: true)
   }
 
   /// Runs `body` while no other process changes the folder, and removes afterwards what `vault` does not use:

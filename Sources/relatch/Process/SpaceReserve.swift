@@ -1,4 +1,5 @@
 import Glibc
+import Vault
 
 /// Room on the disk that only a revocation uses: a file in the vault's folder that holds nothing and is given up when the
 /// disk is full, so that ending a leak and its entries still fit.
@@ -22,7 +23,13 @@ struct SpaceReserve {
     guard access(places.vault, W_OK | X_OK) == 0, let free = VaultFolder.freeBytes(places), free >= Self.plenty else {
       return
     }
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    let flags = O_WRONLY | O_CLOEXEC | O_NOFOLLOW
+    var descriptor = open(path, flags | O_CREAT | O_EXCL, 0o600)
+    if descriptor >= 0 {
+      try? PrivateFile.giveToOwner(of: places.vault, descriptor, path)
+    } else {
+      descriptor = open(path, flags)
+    }
     guard descriptor >= 0 else { return }
     defer { close(descriptor) }
     // Blocks that are there, not a hole: a file system that cannot promise them is not believed.
