@@ -123,6 +123,29 @@ struct ThirdPartyTests {
     }
   }
 
+  @Test(
+    "Python refuses the proof of an entry under an index that the log does not have, in which the way up is the same",
+    .enabled(if: Programs.python != nil && Programs.openssl != nil, "needs openssl and python3"))
+  func strangeIndex() async throws {
+    let place = try await Workplace()
+    let python = try #require(Programs.python)
+    func size() async throws -> Int {
+      try #require(try await place.relatch("log", "verify", "--json").objects().first?["entries"] as? Int)
+    }
+    // Then the last entry is on the right all the way up, as the index after each doubling is, and -1.
+    while try await size().nonzeroBitCount != 1 { #expect(try await place.relatch("read", "admin").code == 0) }
+    let last = try await size() - 1
+    let (proof, entry) = (place.folder.path + "/proof", place.folder.path + "/entry")
+    let proved = try await place.relatch("log", "prove", "\(last)", "-o", proof, "--text", entry, "--json")
+    let key = try #require(try proved.objects().first?["key"] as? String)
+    let whole = try String(contentsOfFile: proof, encoding: .utf8)
+    for (index, code) in [(last, 0), (2 * last + 1, 1), (-1, 1)] as [(Int, Int32)] {
+      try whole.replacing("\nindex \(last)\n", with: "\nindex \(index)\n").write(
+        toFile: proof, atomically: true, encoding: .utf8)
+      #expect(try await place.run(python, [Self.sources + "/verify.py", key, proof, entry]).code == code, "\(index)")
+    }
+  }
+
   private func base64(_ digest: SHA256Digest) -> String { Data(digest.bytes).base64EncodedString() }
 }
 

@@ -50,6 +50,8 @@ def main(key, proof_file, entry_file):
     if found != origin or header != "c2sp.org/tlog-proof@v1" or str(int(number)) != number or str(int(size)) != size:
         refuse("another form")
     position, last = int(number), int(size) - 1
+    if not 0 <= position <= last:
+        refuse("an index that the tree does not have")
     digest = hashlib.sha256(b"\0" + entry).digest()
     for sibling in map(decoded, path):
         if last == 0:
