@@ -145,7 +145,9 @@ static void become_companion(const struct csystem_companion *program, const sigs
   for (int signal = 1; signal < NSIG; signal++) {
     if (sigaction(signal, NULL, &action) != 0) continue;
     // Handlers of ours go, before any could run in memory that is not the child's.
-    if (action.sa_handler == SIG_IGN && !(signal == SIGPIPE && program->restores_pipe)) continue;
+    int is_restored =
+        (signal == SIGPIPE && program->restores_pipe) || (signal == SIGXFSZ && program->restores_size_limit);
+    if (action.sa_handler == SIG_IGN && !is_restored) continue;
     memset(&action, 0, sizeof action);
     action.sa_handler = SIG_DFL;
     sigaction(signal, &action, NULL);

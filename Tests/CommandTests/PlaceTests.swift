@@ -195,6 +195,26 @@ struct PlaceTests {
   }
 
   @Test(
+    "A limit on the size of files is a vault that cannot be written, and kills nobody: 74; programs die of it as ever")
+  func sizeLimit() async throws {
+    let place = try await Workplace()
+    func limited(_ blocks: Int, _ arguments: [String]) async throws -> Outcome {
+      let script = "ulimit -f \(blocks); exec \"$0\" \"$@\""
+      return try await place.run("/bin/bash", ["-c", script, Programs.relatch] + arguments)
+    }
+    var outcome = try await limited(100, ["read", "admin"])
+    for _ in 1...60 where outcome.code == 0 { outcome = try await limited(100, ["read", "admin"]) }
+    expectFailure(outcome, 74)
+    #expect(try await place.logIsWhole())
+    #expect(try await place.relatch("read", "admin").code == 0)
+    for arguments in [[], ["--mask"]] {
+      let writing = ["/bin/sh", "-c", "head -c 3000000 /dev/zero > \(place.folder.path)/zeros; echo $?"]
+      let run = try await limited(1500, ["exec", "admin"] + arguments + ["--"] + writing)
+      #expect(run.outputText == "\(128 + SIGXFSZ)\n", "\(arguments): \(run.outputText)\(run.errorText)")
+    }
+  }
+
+  @Test(
     "What root does in another's vault stays that one's; none is made in another's folder",
     .enabled(if: geteuid() == 0, "needs root"))
   func ofAnother() async throws {

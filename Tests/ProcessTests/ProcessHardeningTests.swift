@@ -17,10 +17,12 @@ struct ProcessHardeningTests {
       #expect(limit.rlim_cur == 0 && limit.rlim_max == 0)
       #expect(umask(0o077) == 0o077)
       #expect(SignalAction.current(of: SIGPIPE).isIgnored)
+      #expect(SignalAction.current(of: SIGXFSZ).isIgnored)
 
       ProcessHardening.applied.restoreForChild()
       #expect(umask(0o022) == 0o022)
       #expect(!SignalAction.current(of: SIGPIPE).isIgnored)
+      #expect(!SignalAction.current(of: SIGXFSZ).isIgnored)
       #expect(csystem_dumpable() == 0)
     }
   }
@@ -45,10 +47,12 @@ struct ProcessHardeningTests {
     await #expect(processExitsWith: .success) {
       signal(SIGQUIT, SIG_IGN)
       signal(SIGPIPE, SIG_IGN)
+      signal(SIGXFSZ, SIG_IGN)
       _ = ProcessHardening.applied
       #expect(SignalAction.current(of: SIGQUIT).isIgnored)
       ProcessHardening.applied.restoreForChild()
       #expect(SignalAction.current(of: SIGPIPE).isIgnored)
+      #expect(SignalAction.current(of: SIGXFSZ).isIgnored)
     }
   }
 

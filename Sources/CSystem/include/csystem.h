@@ -88,6 +88,8 @@ struct csystem_companion {
   unsigned mask;
   /// Whether SIGPIPE does again what it does by default.
   int restores_pipe;
+  /// The same of SIGXFSZ.
+  int restores_size_limit;
 };
 
 /// Starts a program in this process group, with its descriptors and signal mask; what is ignored stays ignored. It is killed if

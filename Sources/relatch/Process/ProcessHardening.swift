@@ -14,6 +14,7 @@ struct ProcessHardening: Sendable {
   let warnings: [String]
   private let inheritedMask: mode_t
   private let inheritedPipeIsIgnored: Bool
+  private let inheritedSizeIsIgnored: Bool
 
   private init() {
     Self.openStandardDescriptors()
@@ -30,6 +31,9 @@ struct ProcessHardening: Sendable {
     // between two steps (`relatch rotate | head -1`); libcurl's sockets could raise it, too.
     inheritedPipeIsIgnored = SignalAction.current(of: SIGPIPE).isIgnored
     signal(SIGPIPE, SIG_IGN)
+    // A file that reaches a limit on its size (`ulimit -f`) is one that cannot be written, and no end in the midst of a commit.
+    inheritedSizeIsIgnored = SignalAction.current(of: SIGXFSZ).isIgnored
+    signal(SIGXFSZ, SIG_IGN)
     // Ignored by an odd caller, it would leave the programs that are run here without an exit status.
     signal(SIGCHLD, SIG_DFL)
     if !SecureMemory.canLock() { warnings.append(Self.lockWarning()) }
@@ -42,11 +46,15 @@ struct ProcessHardening: Sendable {
   /// Whether such a program is to have the SIGPIPE that ends it.
   var restoresPipe: Bool { !inheritedPipeIsIgnored }
 
-  /// Gives a program about to be run by `exec` the mask and the SIGPIPE that this process was started with. Core dumps stay
+  /// Whether it is to have the SIGXFSZ that ends it.
+  var restoresSizeLimit: Bool { !inheritedSizeIsIgnored }
+
+  /// Gives a program about to be run by `exec` the mask, the SIGPIPE and the SIGXFSZ that this process was started with. Core dumps stay
   /// off: its environment holds a pair.
   func restoreForChild() {
     umask(inheritedMask)
     if !inheritedPipeIsIgnored { signal(SIGPIPE, SIG_DFL) }
+    if !inheritedSizeIsIgnored { signal(SIGXFSZ, SIG_DFL) }
   }
 
   /// Swift's crash handler prints registers and the memory they point to, on any terminal or log that standard error is.

@@ -73,7 +73,8 @@ struct ProgramReplacement {
       SecretVariable.withEnvironment(variables) { environment in
         var companion = csystem_companion(
           path: nil, arguments: words, environment: environment, output: output, errors: errors,
-          mask: ProcessHardening.applied.childMask, restores_pipe: ProcessHardening.applied.restoresPipe ? 1 : 0)
+          mask: ProcessHardening.applied.childMask, restores_pipe: ProcessHardening.applied.restoresPipe ? 1 : 0,
+          restores_size_limit: ProcessHardening.applied.restoresSizeLimit ? 1 : 0)
         return path.withCString { path in
           companion.path = path
           return csystem_accompany(&companion)
