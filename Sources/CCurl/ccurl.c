@@ -22,6 +22,9 @@
   X(curl_easy_getinfo)                                                                                                 \
   X(curl_slist_append)                                                                                                 \
   X(curl_slist_free_all)                                                                                               \
+  X(curl_share_init)                                                                                                   \
+  X(curl_share_setopt)                                                                                                 \
+  X(curl_share_cleanup)                                                                                                \
   X(curl_multi_init)                                                                                                   \
   X(curl_multi_cleanup)                                                                                                \
   X(curl_multi_setopt)                                                                                                 \
@@ -192,6 +195,15 @@ struct curl_slist *ccurl_slist_append(struct curl_slist *list, const char *line)
 }
 
 void ccurl_slist_free(struct curl_slist *list) { table.curl_slist_free_all(list); }
+
+CURLSH *ccurl_share_connections(void) {
+  CURLSH *share = table.curl_share_init();
+  if (!share || table.curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_CONNECT) == CURLSHE_OK) return share;
+  table.curl_share_cleanup(share);
+  return NULL;
+}
+
+void ccurl_share_cleanup(CURLSH *share) { table.curl_share_cleanup(share); }
 
 CURLM *ccurl_multi_init(void) { return table.curl_multi_init(); }
 

@@ -29,7 +29,8 @@ package protocol CredentialProvider: Sendable {
   func delete(handle: String, _ observation: Observation) async throws(ProviderError)
 
   /// Asks for a fresh token with `pair`, and drops it. `overNewConnection` asks on one that is made for it, where there are
-  /// connections: what one of several servers refuses, another may accept.
+  /// connections: what one of several servers refuses, another may accept. What is asked after that is asked of whoever answered, as far
+  /// as one connection is one server's.
   func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence
 
   /// Asks for a fresh token with `pair`, and makes the checks that a new pair must pass before it is promoted, and an active

@@ -81,6 +81,8 @@ extension RotationRun {
   // MARK: - Prove
 
   /// Refused old, accepted new, refused old again: a proxy or an outage that refuses everything proves nothing.
+  ///
+  /// Each refusal is asked for on a new connection, and the acceptance on that of the first: who has refused everybody does not accept.
   func prove() async throws {
     let (active, activePair) = try pair(in: .active)
     let debts = credential.debts.map(\.number)
@@ -97,6 +99,8 @@ extension RotationRun {
           let first = try await refusal(of: old)
           _ = try await ask { try await self.provider.grant(activePair) }
           guard let first, let second = try await refusal(of: old) else { throw StillAccepted(version: debt) }
+          // Whoever refuses it in other words may be another, who refuses everybody.
+          if second.description != first.description { _ = try await ask { try await self.provider.grant(activePair) } }
           refusals.append(
             .object([
               "answers": .array([first, second].map { .string($0.description) }),

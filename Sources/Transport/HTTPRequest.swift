@@ -57,6 +57,8 @@ package struct HTTPRequest: Sendable {
   package var isMutating: Bool
   /// Whether it goes out on a connection that is made for it: where several servers share a name, another one may answer.
   package var needsNewConnection = false
+  /// The connections that it is one of the few to use; nil for those that are open to all.
+  var connections: OwnConnections?
 
   /// A request that counts as mutating unless it is a `get`, or the caller knows better.
   package init(

@@ -37,6 +37,10 @@ struct Options {
     // Servers close idle connections after a minute or so: stop reusing them before that, or mutating requests are lost.
     set(CURLOPT_MAXAGE_CONN, 30)
     if request.needsNewConnection { set(CURLOPT_FRESH_CONNECT, 1) }
+    // The transfer holds the request, and with it the share, until its handle is gone.
+    if let own = request.connections {
+      note(CURLOPT_SHARE, own.handle().map { ccurl_set_pointer(easy, CURLOPT_SHARE, $0) } ?? CURLE_OUT_OF_MEMORY)
+    }
     setProxy(endpoint, configuration)
 
     set(CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))

@@ -84,7 +84,8 @@ final class RotationComposition: Sendable {
     }
   }
 
-  /// The provider of one credential, for one run. Asks nobody; the administrator's pair is opened when it is first needed.
+  /// The provider of one credential, for one run, which stays with the server that it finds behind a new connection. Asks nobody; the
+  /// administrator's pair is opened when it is first needed.
   func provider(of name: String, asking person: (any Operator)? = nil) async throws -> any ProviderKind {
     try provider(for: await parties(to: name), person)
   }
@@ -107,7 +108,7 @@ final class RotationComposition: Sendable {
     try providerKind(parties.credential.provider).init(
       settings: parties.credential.settings,
       admin: access(to: parties.admin.get(), for: parties.credential, person),
-      transport: transport)
+      transport: SteadyTransport(transport))
   }
 
   /// The administrator `admin` of `credential`. Nothing is opened before its pair is first needed.

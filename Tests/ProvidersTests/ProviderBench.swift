@@ -81,7 +81,7 @@ final class ProviderBench: Sendable {
           of: name, choosing: { $0.versions.filter { $0.stage == .active } }, event: .pairUsed, now: now)
         guard let pair = opened.first?.pair else { throw VaultError(.notFound, "no active pair") }
         return pair
-      }, transport: transport)
+      }, transport: SteadyTransport(transport))
   }
 
   func run(_ goal: RotationRunner.Goal = .rotate) async throws -> RotationOutcome {

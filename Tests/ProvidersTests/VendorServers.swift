@@ -32,6 +32,9 @@ final class VendorServer: ProviderHouse {
     /// What was ever made, and whether whoever answers every second connection has not heard what of it has ended.
     var everMade: [String] = []
     var isHalfLate = false
+    /// On which connections whoever answers refuses everybody a token, and whether what is to be deleted only seems to be.
+    var isOut: @Sendable (_ connection: Int) -> Bool = { _ in false }
+    var keepsDeleted = false
     /// What a secret's identifier begins with.
     var identifier = "0000000a"
 
@@ -75,6 +78,7 @@ final class VendorServer: ProviderHouse {
     server = try LoopbackServer(keepsConnections: keepsConnections) { request in
       box.state.withLock { state in
         if request.path == tokenPath {
+          guard !state.isOut(request.connection) else { return .json(refusal.status, refusal.body) }
           let (id, secret) = (request.form["client_id"] ?? "", request.form["client_secret"] ?? "")
           // An API token is no client's secret.
           if administrator.hasPrefix("Bearer "), id == "admin", secret == "admin-secret" {
@@ -203,7 +207,7 @@ final class VendorServer: ProviderHouse {
         guard let index = state.secrets.firstIndex(where: { $0.id == request.json["keyId"] as? String }) else {
           return .json(404, ["error": ["code": "Request_ResourceNotFound"]])
         }
-        state.secrets.remove(at: index)
+        if !state.keepsDeleted { state.secrets.remove(at: index) }
         return .empty(204)
       default: return .json(404, ["error": ["code": "Request_ResourceNotFound"]])
       }

@@ -202,6 +202,34 @@ struct VendorTests {
     await bench.stop()
   }
 
+  @Test(
+    "a pair is owed that is refused by a deployment which refuses everybody, on whatever connections that answers",
+    arguments: [1, 2])
+  func refusesEverybody(_ healthyOf: Int) async throws {
+    let server = try VendorServer.entra(keepsConnections: true)
+    defer { server.server.stop() }
+    let tenancy = try await server.tenancy()
+    let bench = try await ProviderBench(tenancy)
+    server.change { state in
+      state.keepsDeleted = true
+      // None but the first is answered by what was there before; or every second one is not.
+      state.isOut = { $0 > 1 && $0.isMultiple(of: healthyOf) }
+    }
+    for goal in [RotationRunner.Goal.rotate, .resume, .resume, .resume] {
+      let ended = try? await bench.run(goal)
+      #expect(ended != .settled(active: 2))
+      #expect(try await bench.credential().debts.map(\.number) == [1])
+      #expect(try await server.accepts(tenancy.pair))
+    }
+    server.change { state in
+      state.keepsDeleted = false
+      state.isOut = { _ in false }
+    }
+    #expect(try await bench.run(.resume) == .settled(active: 2))
+    #expect(try await !server.accepts(tenancy.pair))
+    await bench.stop()
+  }
+
   @Test("Entra's other passwords are neither in the way nor touched; two that begin alike are not guessed between")
   func entraOthers() async throws {
     let server = try VendorServer.entra()

@@ -315,6 +315,31 @@ struct LeakRunTests {
     #expect(bench.provider.state.withLock { $0.refused } == ["id-1", "id-9"])
   }
 
+  @Test(
+    "is over when the second refusal is in other words only if the new pair is accepted after that, too",
+    arguments: [true, false])
+  func otherWords(isOut: Bool) async throws {
+    let (bench, _) = try await bench()
+    let tried = Counter()
+    let isPage = Mutex(false)
+    bench.provider.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        if call == "grant id-1", tried.next() == 2 {
+          isPage.withLock { $0 = isOut }
+          throw ProviderError(.refused, "a page", status: 403)
+        }
+        if call == "grant id-2", isPage.withLock({ $0 }) { throw ProviderError(.refused, "a page", status: 403) }
+      }
+    }
+    if isOut {
+      #expect(await bench.code(Self.leak()) == .outstanding)
+      #expect(try await bench.credential().leakedDebts.map(\.number) == [1])
+    } else {
+      #expect(try await bench.run(Self.leak()) == .settled(active: 2))
+      #expect(bench.provider.calls.suffix(4) == ["grant id-1", "grant id-2", "grant id-1", "grant id-2"])
+    }
+  }
+
   @Test("that names the version which replaced what leaked replaces that as well")
   func newerVersion() async throws {
     let (bench, _) = try await bench()

@@ -115,7 +115,7 @@ final class Scenario: Sendable {
       admin: AdminAccess(name: admin.name, settings: admin.settings) {
         try await vault.active(of: admin.name, now: clock.now())
       },
-      transport: watch?(transport) ?? transport)
+      transport: SteadyTransport(watch?(transport) ?? transport))
     let runner = RotationRunner(
       vault: vault, timing: timing ?? clock.timing, holder: "scenario", isGone: isGone,
       progress: { [self] progress in

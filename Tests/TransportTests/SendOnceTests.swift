@@ -89,6 +89,46 @@ import Transport
     #expect(answers.prefix(3) == ["1", "2", "3"] && server.connections.count == 3)
   }
 
+  @Test func `what follows a request on a new connection stays on that, and others stay off it`() async throws {
+    let server = try ScriptedServer { connection in
+      while connection.read() != nil { connection.answer("\(connection.number)") }
+    }
+    let elsewhere = try ScriptedServer { connection in
+      while connection.read() != nil { connection.answer("elsewhere \(connection.number)") }
+    }
+    let steady = SteadyTransport(transport)
+    var request = HTTPRequest(.post, try Endpoint(server.url()))
+    let other = HTTPRequest(.post, try Endpoint(elsewhere.url()))
+    var answers: [String] = []
+    for needsNew in [false, true, false, false, true, false] {
+      request.needsNewConnection = needsNew
+      answers.append(try await steady.send(request).text)
+      request.needsNewConnection = false
+      answers.append(try await transport.send(request).text)
+      _ = try await steady.send(other)
+    }
+    #expect(answers == ["1", "1", "2", "1", "2", "1", "2", "1", "3", "1", "3", "1"])
+    #expect(server.connections.count == 3 && elsewhere.connections.count == 1)
+  }
+
+  @Test func `what follows a request on a new connection that has closed is on another new one`() async throws {
+    let server = try ScriptedServer { connection in
+      while connection.read() != nil {
+        connection.answer("\(connection.number)")
+        guard connection.number == 1 else { return }
+      }
+    }
+    let steady = SteadyTransport(transport)
+    var request = HTTPRequest(.post, try Endpoint(server.url()))
+    var answers: [String] = []
+    for needsNew in [false, true, false, false] {
+      request.needsNewConnection = needsNew
+      answers.append(try await steady.send(request).text)
+      usleep(50_000)
+    }
+    #expect(answers == ["1", "2", "3", "4"])
+  }
+
   @Test func `mutating requests share connections`() async throws {
     let server = try ScriptedServer { connection in
       while connection.read() != nil { connection.answer("ok") }

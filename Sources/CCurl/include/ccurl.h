@@ -56,6 +56,12 @@ const char *ccurl_verify_text(long result);
 struct curl_slist *ccurl_slist_append(struct curl_slist *list, const char *line);
 void ccurl_slist_free(struct curl_slist *list);
 
+/// A pool of connections for the handles of one thread that are given it (`CURLOPT_SHARE`), beside the multi handle's. Null if there is
+/// no memory for it.
+CURLSH *ccurl_share_connections(void);
+/// Closes what is in it. No handle may use it any more.
+void ccurl_share_cleanup(CURLSH *share);
+
 CURLM *ccurl_multi_init(void);
 CURLMcode ccurl_multi_cleanup(CURLM *multi);
 CURLMcode ccurl_multi_set_long(CURLM *multi, CURLMoption option, long value);
