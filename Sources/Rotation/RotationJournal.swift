@@ -91,6 +91,8 @@ package struct RotationJournal: Sendable {
 
   /// What `stage.intended` and `discarded` have as `reason` where a person says that the pair is in use.
   static let adopted = JSONValue.string("adopted")
+  /// What `discarded` has as `reason` where the pair leaked, and is to be seen refused yet.
+  static let owed = JSONValue.string("owed")
 
   private mutating func count(_ event: RotationEvent, at time: Timestamp, _ details: [String: JSONValue]) {
     endsInFailure = false

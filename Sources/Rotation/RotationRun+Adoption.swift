@@ -109,7 +109,7 @@ extension RotationRun {
     default: break
     }
     if journal?.machine.state == .rejected { try record(.intended(.discard), version: number) }
-    try await markDiscarded(number, refusedAs: refusalOfDiscarded(number, pair))
+    try await markDiscarded(number, pair)
   }
 
   /// The staged version that was given up, if a person now says that it is in use: it is primary there, or is the one `offered`.

@@ -264,7 +264,7 @@ extension RotationRun {
     guard !seen.others.contains(where: { $0.matches(pair) }) else {
       return try await didNotHappen(.discard, version: number, "still-there")
     }
-    try await markDiscarded(number, refusedAs: refusalOfDiscarded(number, pair))
+    try await markDiscarded(number, pair)
   }
 }
 

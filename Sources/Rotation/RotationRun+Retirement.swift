@@ -193,8 +193,18 @@ extension RotationRun {
   }
 
   /// Law 5: a pair that could have been used is not forgotten because it is deleted. It never was in use, and it is seen to
-  /// be gone: one refusal will do, and it does not take an active pair that is accepted.
-  func refusalOfDiscarded(_ number: UInt64, _ pair: Pair) async throws -> ProviderError {
+  /// be gone: one refusal will do, and it does not take an active pair that is accepted. If it leaked, one may be that of an outage: it is
+  /// owed, and proved with what leaked before it.
+  func markDiscarded(_ number: UInt64, _ pair: Pair) async throws {
+    let isOwed = credential.isStagedLeaked
+    let members = isOwed ? ["reason": RotationJournal.owed] : try await refusalOfDiscarded(number, pair).members
+    let now = timing.now()
+    try record(.discarded, version: number, members) { credential in
+      if isOwed { try credential.oweStaged(now: now) } else { try credential.retire(number, now: now) }
+    }
+  }
+
+  private func refusalOfDiscarded(_ number: UInt64, _ pair: Pair) async throws -> ProviderError {
     var backoff = Backoff()
     let deadline = timing.now() + min(credential.policy.propagation, .seconds(60))
     while true {
@@ -212,13 +222,6 @@ extension RotationRun {
           hint: trouble?.hint ?? "nothing is lost: `relatch resume \(name)` tries it again")
       }
       try await pause(wait)
-    }
-  }
-
-  func markDiscarded(_ number: UInt64, refusedAs refusal: ProviderError) throws {
-    let now = timing.now()
-    try record(.discarded, version: number, refusal.members) { credential in
-      try credential.retire(number, now: now)
     }
   }
 }

@@ -30,7 +30,7 @@ extension RotationRun {
       if !found.isEmpty { fields["found"] = .array(found.map { .object($0.traces) }) }
     }
     // Law 3: one of ours that should have been deleted before may be the only one that works.
-    let endsOld = cutOff.contains(where: isOurs) || seen.others.contains(where: endsByItself)
+    let endsOld = cutOff.contains { isOurs($0) && !isGivenUp($0) } || seen.others.contains(where: endsByItself)
     let isUnasked = !replacesPrevious && credential.leak == nil
     if !isContaining, endsOld || isUnasked && mayEndUnproved {
       do {
@@ -121,6 +121,11 @@ extension RotationRun {
     return debt.since + credential.policy.grace <= now && credential.undelivered.isEmpty
   }
 
+  /// Whether `other` is one of ours that is staged at the provider, and owed here.
+  private func isGivenUp(_ other: ObservedPair) -> Bool {
+    other.place == .staged && credential.debts.contains { pairs[$0.number].map(other.matches) == true }
+  }
+
   /// Whether `other` is a replaced pair that ends as the new one is made.
   private func endsByItself(_ other: ObservedPair) -> Bool {
     provider.replacement == .cutOver && other.place == .replaced && isOverdue(other)
@@ -135,8 +140,8 @@ extension RotationRun {
     switch other.place {
     case .replaced where isOurs: return isOverdue(other) && provider.replacement != .cutOver
     case .replaced: return replacesPrevious || credential.leak != nil
-    // Whoever knows an administrator's pair may have staged it, to hold the slot.
-    case .staged: return credential.leak != nil && !isOurs
+    // Whoever knows an administrator's pair may have staged it, to hold the slot. What was given up and leaked was seen to be gone.
+    case .staged: return credential.leak != nil && (!isOurs || isGivenUp(other))
     case .primary, .expired: return false
     }
   }

@@ -315,6 +315,59 @@ struct LeakRunTests {
     #expect(bench.provider.state.withLock { $0.refused } == ["id-1", "id-9"])
   }
 
+  @Test("of a staged pair is not over when one answer refuses that: it is seen refused with the others")
+  func stagedRefusedOnce() async throws {
+    let (bench, _) = try await bench()
+    fail("promote", in: bench)
+    #expect(await bench.code() == .provider(.unreachable))
+    let asked = Counter()
+    bench.provider.state.withLock { state in
+      // What is deleted is accepted all the same, and refused once by an outage.
+      state.meanwhile = { [unowned bench] call in
+        if call == "grant id-2" { bench.provider.state.withLock { _ = $0.refused.remove("id-2") } }
+      }
+      state.trouble = { call throws(ProviderError) in
+        if call == "grant id-2", asked.next() == 1 { throw ProviderError(.refused, "a page", status: 403) }
+      }
+    }
+    let outcome = try await bench.run(Self.leak(upTo: 2))
+    #expect(outcome == .stillAccepted(active: 3, previous: [1, 2]))
+    let credential = try await bench.credential()
+    #expect(credential.leak != nil && credential.version(2)?.stage == .previous)
+    #expect(try await events(bench).last { $0.event == "rotation.discarded" }?.details["reason"] == "owed")
+    let parts = try await bench.vault.read { try IncidentHistory($0).parts }
+    #expect(parts.first?.owed.contains(2) == true)
+    #expect(try await bench.vault.read { try $0.disagreements(with: parts) } == [])
+    bench.provider.state.withLock { state in
+      state.meanwhile = { _ in }
+      state.refused.insert("id-2")
+    }
+    #expect(try await bench.run(.resume) == .settled(active: 3))
+    #expect(try await bench.credential().leak == nil)
+    let end = try await bench.vault.read { try IncidentHistory($0).parts }
+    #expect(end.first?.owed == [])
+    #expect(try await bench.vault.read { try $0.disagreements(with: end) } == [])
+  }
+
+  @Test("deletes a staged pair that leaked again, if it is back in the slot as the next is to be staged")
+  func stagedIsBack() async throws {
+    let (bench, _) = try await bench()
+    fail("promote", in: bench)
+    #expect(await bench.code() == .provider(.unreachable))
+    let looks = Counter()
+    bench.provider.state.withLock { state in
+      state.trouble = { _ throws(ProviderError) in }
+      state.meanwhile = { [unowned bench] call in
+        // The third look is the one before the next pair is staged.
+        guard call == "observe", bench.provider.calls.contains("delete handle-id-2"), looks.next() == 2 else { return }
+        bench.provider.state.withLock { $0.slot = ("id-2", .staged) }
+      }
+    }
+    #expect(try await bench.run(Self.leak(upTo: 2)) == .settled(active: 3))
+    #expect(bench.provider.calls.count { $0 == "delete handle-id-2" } == 2)
+    #expect(bench.provider.state.withLock { $0.refused } == ["id-1", "id-2"])
+  }
+
   @Test(
     "is over when the second refusal is in other words only if the new pair is accepted after that, too",
     arguments: [true, false])

@@ -197,6 +197,14 @@ package struct Credential: Hashable, Sendable {
     endLeakIfOver()
   }
 
+  /// Has the staged version be owed, which was given up and must be seen to be refused: it leaked. Throws `notFound` if there is none.
+  package mutating func oweStaged(now: Timestamp) throws(VaultError) {
+    guard let staged = versions.firstIndex(where: { $0.stage == .staged }) else {
+      throw VaultError(.notFound, "\(name) has no staged version that could be owed")
+    }
+    versions[staged].enter(.previous, now: now)
+  }
+
   /// Ends the active version, which is `number`, for good: the credential is another vault's.
   mutating func retireActive(_ number: UInt64, now: Timestamp) {
     for index in versions.indices where versions[index].number == number && versions[index].stage == .active {

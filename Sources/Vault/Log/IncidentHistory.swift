@@ -141,7 +141,11 @@ package struct IncidentHistory: Sendable {
       follow(moment, credential)
     case "rotation.discarded":
       if let version = entry.version {
-        if entry.says("reason", "adopted") { credential.takenOver.insert(version) } else { credential.refuse(version) }
+        if entry.says("reason", "adopted") {
+          credential.takenOver.insert(version)
+        } else if !entry.says("reason", "owed") {
+          credential.refuse(version)
+        }
       }
       follow(moment, credential)
     case "rotation.begun":

@@ -161,6 +161,8 @@ extension IncidentHistory.Moment {
     case "rotation.rejected": return "version \(number) was refused: it will not be promoted\(because)"
     case "rotation.abandoned":
       return entry.version == nil ? "the rotation is given up" : "version \(number) is given up"
+    case "rotation.discarded" where detail("reason") == "owed":
+      return "version \(number) is removed at the provider, and not seen to be refused yet"
     case "rotation.discarded": return "version \(number) is removed at the provider"
     case "rotation.stage.lost" where detail("reason") == "leaked":
       return "a pair was made by the run that was overtaken, or by whoever has the leaked one: it is not taken over"
