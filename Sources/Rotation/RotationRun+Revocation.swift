@@ -173,7 +173,7 @@ extension RotationRun {
           continue
         }
         // Promoted by someone else, or after the backup that this vault is from: it is replaced like any other.
-        try record(.intended(.promote), version: number)
+        try record(.intended(.promote), version: number, proofOfStaged)
         try await clearUp(.promote, seen)
       case .rejected, .discarding: _ = try await drive(retiringNow: true)
       default: return
@@ -195,8 +195,7 @@ extension RotationRun {
         if givesUpRefused { return try record(.abandoned, version: number) }
       }
     }
-    let isProved = journal?.machine.state == .validated
-    try record(.intended(.promote), version: number, isProved ? [:] : ["unproved": true])
+    try record(.intended(.promote), version: number, proofOfStaged)
     try markPromoted(number)
   }
 

@@ -71,12 +71,18 @@ extension RotationRun {
     // Looking may have taken long: law 2 wants a fresh proof when the provider is asked.
     guard isContaining || hasAgreed || journal?.machine.nextAction(now: now) == .ask(.promote) else { return }
     hasAgreed = false
+    let proof = proofOfStaged
     guard let staged = seen.others.first(where: { $0.matches(pair) && $0.place == .staged }) else {
-      try record(.intended(.promote), version: number)
+      try record(.intended(.promote), version: number, proof)
+      // All that is left, where none is primary: containment does not wait for its proof.
+      if isContaining, provider.replacement != .promotion, seen.primary.matches(pair) {
+        try markPromoted(number)
+        seenPromoted = seen
+        return
+      }
       return try await clearUp(.promote, seen)
     }
-    let isProved = journal?.machine.state == .validated
-    try await asking(.promote, version: number, isProved ? [:] : ["unproved": true]) {
+    try await asking(.promote, version: number, proof) {
       try await self.provider.promote(handle: staged.handle, seen)
     } record: {
       // Which of equals is primary is the vault's to say: there is nothing to look at.
@@ -86,6 +92,9 @@ extension RotationRun {
       try await self.clearUp(.promote)
     }
   }
+
+  /// What the intent to promote says of the proof of the staged pair: that there is none.
+  var proofOfStaged: [String: JSONValue] { journal?.machine.state == .validated ? [:] : ["unproved": true] }
 
   func markPromoted(_ number: UInt64) throws {
     let now = timing.now()

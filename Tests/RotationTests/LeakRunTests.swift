@@ -393,6 +393,22 @@ struct LeakRunTests {
     }
   }
 
+  @Test("that is to be contained says of a pair that was primary already that it was not proved")
+  func primaryAlready() async throws {
+    let (bench, _) = try await bench()
+    fail("grant id-2", in: bench)
+    #expect(await bench.code() != nil)
+    #expect(try await bench.state() == .staged)
+    bench.provider.state.withLock { state in
+      state.primary = "id-2"
+      state.slot = ("id-1", .replaced)
+    }
+    fail(in: bench)
+    #expect(try await bench.run(Self.leak(containing: true)) == .settled(active: 2))
+    let intended = try await bench.journal(1).last { $0.event == "rotation.promote.intended" }
+    #expect(intended?.details["unproved"] == true)
+  }
+
   @Test("that names the version which replaced what leaked replaces that as well")
   func newerVersion() async throws {
     let (bench, _) = try await bench()

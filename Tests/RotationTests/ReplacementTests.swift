@@ -445,14 +445,36 @@ struct ReplacementTests {
     #expect(system.state.withLock { $0.accepted } == ["id-2"])
   }
 
+  @Test(
+    "a containment makes the only pair that is left the active one, unproved, and goes on", arguments: [true, false])
+  func containmentOfTheLast(isPromoting: Bool) async throws {
+    let (bench, system) = (try await Bench(), FakeSystem(.overlap))
+    if isPromoting {
+      try await forgePromoting(bench)
+    } else {
+      fail("grant id-2", in: system)
+      #expect(await bench.code(at: system) == .provider(.notPermitted))
+      fail(in: system)
+    }
+    // Somebody has deleted the leaked pair at the provider.
+    system.state.withLock { state in
+      state.accepted = ["id-2"]
+      state.calls = []
+    }
+    let goal = RotationRunner.Goal.revoke(
+      Revocation(incident: "2026-01-01-0f0f0f", reason: "a test", isContainment: true))
+    #expect(try await bench.run(goal, at: system) == .settled(active: 2))
+    #expect(system.calls.count < 15, "\(system.calls)")
+    let intended = try await bench.journal(1).last { $0.event == "rotation.promote.intended" }
+    #expect(intended?.details["unproved"] == true)
+    #expect(try await bench.credential().leak == nil)
+  }
+
   // MARK: - Proofs
 
-  @Test("a pair that is the only one left is proved anew before it is active, however it was proved before")
-  func provedAnew() async throws {
-    let (bench, system) = (try await Bench(), FakeSystem(.overlap))
+  /// What a program leaves that died an hour ago between the intent and the promotion of id-2, which was proved.
+  private func forgePromoting(_ bench: Bench) async throws {
     let start = RotationMachineTests.start
-    system.state.withLock { $0.accepted = ["id-2"] }
-    // Left by a program that died between the intent and the promotion.
     let pair = try FakeProvider.pair("id-2")
     let sealed = try await bench.vault.seal(pair, of: "crm", version: 2)
     try await bench.forge([
@@ -467,6 +489,13 @@ struct ReplacementTests {
       return try change.save(credential, EventName("credential.policy"))
     }
     bench.now.withLock { $0 = $0 + .seconds(3600) }
+  }
+
+  @Test("a pair that is the only one left is proved anew before it is active, however it was proved before")
+  func provedAnew() async throws {
+    let (bench, system) = (try await Bench(), FakeSystem(.overlap))
+    system.state.withLock { $0.accepted = ["id-2"] }
+    try await forgePromoting(bench)
     guard case .promoted(active: 2, previous: [1], _) = try await bench.run(at: system) else {
       Issue.record("not promoted")
       return
