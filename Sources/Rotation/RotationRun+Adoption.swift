@@ -21,7 +21,8 @@ extension RotationRun {
   ///
   /// One that was given up here, and is not removed yet, is saved anew. Nothing is journalled before it was granted a token. Throws `foreignPrimary` if it is one that the vault has, or another
   /// than the one offered; `nothingUnfinished` if it is the active one; `held` if a rotation is under way whose pair is there.
-  /// Where a provider accepts many alike, what is offered is taken over from beside the active one.
+  /// Where a provider accepts many alike, what is offered is taken over from beside the active one. While a leak is noted what is
+  /// adopted counts as leaked, and is replaced then.
   func adopt(_ offered: OfferedPair?) async throws -> RotationOutcome {
     try await openPairs()
     if credential.isSelfAdministered, let offered { await provider.administer(with: offered.pair) }
@@ -63,7 +64,11 @@ extension RotationRun {
     try await begin()
     try record(.intended(.stage), ["reason": RotationJournal.adopted])
     try save(made)
-    return try await drive(retiringNow: false)
+    let outcome = try await drive(retiringNow: false)
+    // It counts as leaked itself: it is replaced as any other.
+    guard credential.leak != nil else { return outcome }
+    isAdopting = false
+    return try await endLeak()
   }
 
   /// Counts the version that is about to be adopted as leaked: whoever has what leaked may be the one who made it.

@@ -7,7 +7,8 @@ struct AdoptCommand: AsyncParsableCommand {
     commandName: "adopt", abstract: "Take over the provider's primary pair, which someone else has made.",
     discussion: """
       After a restore from a backup, or a rotation at the provider's page. The pair is read from the provider, proved, and \
-      becomes the active version; the one before is owed until it is seen to be refused.
+      becomes the active version; the one before is owed until it is seen to be refused. While a leak is noted it counts as \
+      leaked, too, and is replaced at once.
       """)
 
   @OptionGroup var options: CommonOptions
