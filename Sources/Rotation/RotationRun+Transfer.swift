@@ -48,6 +48,7 @@ extension RotationRun {
     let texts = answers.map { JSONValue.string($0.description) }
     let now = timing.now()
     credential = try await change(now: now) { change, credential in
+      try transfer.requireStanding(of: credential)
       credential.settleTransfer(now: now)
       return try change.save(
         credential, .handoffSettled,
@@ -120,12 +121,24 @@ extension RotationRun {
   private func recordTried(_ transfer: Transfer, _ version: UInt64, answers: JSONValue?) async throws {
     let now = timing.now()
     credential = try await change(now: now) { change, credential in
+      try transfer.requireStanding(of: credential)
       credential.transfer?.noteAttempt(isRefused: answers != nil, now: now)
       var fields: [String: JSONValue] = [
         "handoff": .string(transfer.handoff.description), "version": .integer(Int(clamping: version)),
       ]
       if let answers { fields["answers"] = answers }
       return try change.save(credential, .handoffTried, fields)
+    }
+  }
+}
+
+extension Transfer {
+  /// Throws `held` unless `credential` is handed over by this transfer: what is tried may be taken back meanwhile, by who needs no lease.
+  fileprivate func requireStanding(of credential: Credential) throws {
+    guard credential.transfer?.handoff == handoff else {
+      throw RotationError(
+        .held, "\(credential.name): what was handed over was taken back while its pair was tried",
+        hint: "`relatch status \(credential.name)` shows where it stands")
     }
   }
 }

@@ -86,6 +86,33 @@ struct TransferTests {
     #expect(bench.provider.calls.suffix(4) == ["grant id-1", "grant id-admin", "observe", "grant id-1"])
   }
 
+  @Test(
+    "and is taken back while it is tried is told of no more, nor is what was handed over next",
+    arguments: [true, false])
+  func takenBack(isRefused: Bool) async throws {
+    for isSentAgain in [true, false] {
+      let bench = try await bench(isConfirmed: false)
+      bench.provider.state.withLock { state in
+        if !isRefused { state.refused = [] }
+        state.meanwhile = { [unowned bench] call in
+          guard call == "grant id-1" else { return }
+          let now = bench.now.withLock { $0 }
+          await #expect(throws: Never.self) {
+            _ = try await bench.vault.withdrawHandoff(of: "crm", now: now)
+            guard isSentAgain else { return }
+            _ = try await bench.vault.sendHandoff(
+              of: "crm", stage: .active, to: HandoffRecipient(try AgeIdentity(generating: .system).recipient),
+              expires: now + .seconds(600), note: nil, isTransfer: true, now: now)
+          }
+        }
+      }
+      #expect(await bench.code(.resume) == .held)
+      let credential = try await bench.credential()
+      #expect(credential.isTransferred == isSentAgain && credential.version(in: .active)?.number == 1)
+      #expect(try await !bench.events().contains { $0.event == "handoff.tried" })
+    }
+  }
+
   @Test("and is shown to its administrator is not settled, though it is refused")
   func shown() async throws {
     let bench = try await bench(admin: "admin", isConfirmed: true)
