@@ -79,8 +79,8 @@ package struct ProviderError: Error, Hashable, Sendable, CustomStringConvertible
   /// Whether asking again in this run, with nothing changed by an operator, may succeed.
   package var isTransient: Bool { (code == .unreachable || code == .limited) && !outlastsRun }
 
-  /// Whether the provider asked to be left alone for longer than a run waits.
-  var outlastsRun: Bool { retryAfter ?? .zero > Self.longestWait }
+  /// Whether the provider asked to be left alone for longer than a run waits, or has acted otherwise than it must: a person sees to that.
+  var outlastsRun: Bool { retryAfter ?? .zero > Self.longestWait || code == .configuration && mayHaveActed }
 }
 
 extension ProviderError {

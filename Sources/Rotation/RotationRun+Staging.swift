@@ -54,8 +54,34 @@ extension RotationRun {
     } record: { made in
       // The machine then looks at the slot, and removes what cannot be used.
       guard self.isFit(made) else { return try self.record(.lost(.stage), ["reason": "unfit"]) }
+      if let number = self.known(as: made) {
+        self.lastAsked = (.stage, self.answeredWith(number))
+        return try self.record(.lost(.stage), ["reason": "known"])
+      }
       try self.save(made)
     }
+  }
+
+  /// The version that has the very client identifier and secret of `made`, which was to be another pair. What ends the old one may have
+  /// changed nothing but what manages the client: without that nobody could manage it any more, and it is saved.
+  private func known(as made: ObservedPair) -> UInt64? {
+    pairs.first { _, pair in
+      guard let secret = made.clientSecret, made.clientID.secret.isEqual(to: pair.clientID),
+        secret.secret.isEqual(to: pair.clientSecret)
+      else { return false }
+      guard provider.replacement == .cutOver, let token = made.registrationToken else { return true }
+      return pair.registrationToken.map { token.secret.isEqual(to: $0.secret) } ?? false
+    }?.key
+  }
+
+  /// What is told of that answer unless another pair is found. Where the old one ends, what is shown may be old for a while.
+  private func answeredWith(_ number: UInt64) -> ProviderError {
+    ProviderError(
+      provider.replacement == .cutOver ? .malformed : .configuration,
+      "asked for another pair, the provider answered with the one that version \(number) is",
+      hint:
+        "see at the provider whether it makes a second pair at all; a cache on the way may be answering in its place",
+      mayHaveActed: true)
   }
 
   /// Whether the active pair ends as the new one is made, and was not seen to be accepted: where it is refused now, so would be the

@@ -20,6 +20,8 @@ final class FakeSystem: CredentialProvider {
     var made = 1
     /// When it ends what it has made by itself, and which calls tell so: `stage`, `observe`.
     var ends: (at: Timestamp, told: Set<String>)?
+    /// Whether what is asked to make another shows the newest that was there, and whether it has made one all the same.
+    var answersOld: (isSo: Bool, hasMade: Bool) = (false, true)
     /// How many looks after a pair was made show what was there before.
     var lag = 0
     var past: (accepted: [String], looks: Int) = ([], 0)
@@ -107,11 +109,14 @@ final class FakeSystem: CredentialProvider {
   func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
     try note("stage")
     let id = state.withLock { state in
+      let newest = state.accepted.last
+      if let newest, state.answersOld.isSo, !state.answersOld.hasMade { return newest }
       state.made += 1
       state.past = (state.accepted, state.lag)
       let id = "id-\(state.made)"
       let left = replacement == .cutOver ? state.accepted.suffix(state.keepsReplaced ? 1 : 0) : state.accepted[...]
       state.accepted = left + [id]
+      if let newest, state.answersOld.isSo { return newest }
       return id
     }
     return try Self.observed(id, .staged, ends: end(toldBy: "stage"))

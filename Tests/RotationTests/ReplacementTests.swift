@@ -77,6 +77,47 @@ struct ReplacementTests {
     #expect(try await bench.credential().version(in: .active)?.number == 2)
   }
 
+  // MARK: - A pair that the vault has already
+
+  @Test("an answer with the pair that was there is saved as no other one: what was made is looked for, and found")
+  func answeredOld() async throws {
+    let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(.cutOver))
+    system.state.withLock { state in
+      state.answersOld = (true, true)
+      state.lag = 1
+    }
+    #expect(try await bench.run(at: system) == .settled(active: 2))
+    #expect(system.calls.count { $0 == "stage" } == 1)
+    #expect(system.calls.last { $0.hasPrefix("grant") } == "grant id-1")
+    #expect(system.calls.contains("grant id-2"))
+    #expect(try await names(bench, 1).prefix(4) == ["begun", "stage.intended", "stage.lost", "staged"])
+    #expect(try await bench.journal(1)[2].details["reason"] == .string("known"))
+  }
+
+  @Test(
+    "where asking for another makes none, that is told, nothing is saved, and it is not asked for again in the same run",
+    arguments: [Replacement.overlap, .cutOver])
+  func madeNone(_ replacement: Replacement) async throws {
+    let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(replacement))
+    system.state.withLock { $0.answersOld = (true, false) }
+    for goal in [RotationRunner.Goal.rotate, leak(upTo: 1)] {
+      do {
+        _ = try await bench.run(goal, at: system)
+        Issue.record("replaced by itself")
+      } catch let error as RotationError {
+        #expect("\(error)".contains("version 1"), "\(error)")
+        if replacement == .overlap { #expect(error.code == .provider(.configuration), "\(error)") }
+      }
+      #expect(try await bench.credential().versions.map(\.number) == [1])
+    }
+    #expect(system.calls.count { $0 == "stage" } == (replacement == .overlap ? 2 : 1))
+    #expect(system.state.withLock(\.accepted) == ["id-1"])
+    // Whoever mends that is served by the next run.
+    system.state.withLock { $0.answersOld.isSo = false }
+    bench.now.withLock { $0 = $0 + .seconds(1200) }
+    #expect(try await bench.run(at: system) == .settled(active: 2))
+  }
+
   // MARK: - After a restore
 
   @Test(

@@ -252,6 +252,11 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
       .put, settings.endpoint(of: pair.clientID), token: pair.registrationToken,
       body: .secret(client.metadata(forAnother: false)))
     let changed = try RegisteredClient(answer, mayHaveActed: true)
+    guard changed.clientID.map({ $0.secret.isEqual(to: pair.clientID) }) ?? false else {
+      throw ProviderError(
+        .malformed, "the answer to PUT shows another client than was changed", mayHaveActed: true, status: answer.status
+      )
+    }
     guard let secret = changed.clientSecret else {
       throw ProviderError(.malformed, "the answer to PUT shows no secret", mayHaveActed: true, status: answer.status)
     }
@@ -262,8 +267,10 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     // With another token it is saved all the same: the one that the vault has is dead.
     guard hasChanged == true || !secret.secret.isEqual(to: pair.clientSecret) else {
       throw ProviderError(
-        .configuration, "\(registration.host) keeps a client's secret at a PUT: nothing was changed",
-        hint: "once nothing is owed, `relatch settings NAME mode=overlap`: a second client is registered")
+        .configuration,
+        "\(registration.host) keeps a client's secret at a PUT: its answer shows the one that was there before",
+        hint: "once nothing is owed, `relatch settings NAME mode=overlap`: a second client is registered",
+        mayHaveActed: true)
     }
     return ObservedPair(
       place: .staged, handle: hasChanged == true ? Self.anotherToken : "",

@@ -227,6 +227,39 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
+  @Test(
+    "a PUT that has acted is believed by what is there, and not by an answer with the old secret, or of another client",
+    arguments: [true, false])
+  func staleAtPut(_ isOld: Bool) async throws {
+    var ways = RegistrationServer.Ways()
+    (ways.showsOldAtPut, ways.showsAnotherAtPut) = (isOld, !isOld)
+    let server = try RegistrationServer(mode: "cut-over", ways)
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    #expect(try await bench.run() == .settled(active: 2))
+    #expect(server.server.requests.count { $0.method == "PUT" } == 1)
+    #expect(try await server.accepts(bench.active()))
+    await bench.stop()
+  }
+
+  @Test(
+    "a server that registers no second client like the first is told as such, and the first is not its own successor")
+  func registersOnce() async throws {
+    var ways = RegistrationServer.Ways()
+    ways.registersOnce = true
+    let server = try RegistrationServer(mode: "overlap", ways)
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    for goal in [RotationRunner.Goal.rotate, .revoke(Revocation(incident: "i", reason: "r"))] {
+      let found = try #require(await rotationFailure { _ = try await bench.run(goal) })
+      #expect(found.code == .provider(.configuration) && found.text.contains("version 1"), "\(found.text)")
+    }
+    #expect(server.server.requests.count { $0.method == "POST" && $0.path == "/register" } == 2)
+    #expect(try await bench.credential().versions.map(\.number) == [1])
+    #expect(try await server.accepts(bench.active()))
+    await bench.stop()
+  }
+
   // MARK: - What may not be managed any more
 
   @Test(

@@ -20,10 +20,22 @@ final class RegistrationServer: ProviderHouse {
     var changesSecret = true
     /// A client's registration shows its secret.
     var showsSecret = true
+    /// Unless it gives it out as it is made, it shows stars in its place.
+    var masksSecret = false
     /// Reading a client gives out another token.
     var changesToken = false
     /// So does a PUT, and nothing else.
     var changesTokenAtPut = false
+    /// The answer to a PUT shows the secret that was there before.
+    var showsOldAtPut = false
+    /// The answer to a PUT shows another client.
+    var showsAnotherAtPut = false
+    /// Reading a client that is not the first gives out another secret, and with `first` that one, too.
+    var changesSecretAtGet: (isSo: Bool, first: Bool) = (false, false)
+    /// A registration with metadata that a client has already answers with that client.
+    var registersOnce = false
+    /// What each token ends with.
+    var tokenEnd = ""
     /// Somebody says that the server keeps a client's token.
     var isVouchedFor = true
     /// A registration needs a token of this client.
@@ -92,6 +104,8 @@ final class RegistrationServer: ProviderHouse {
     shared.value.withLock { state in for id in state.clients.keys { state.clients[id]?.secret = "elsewhere-\(id)" } }
   }
 
+  func setWays(_ body: @Sendable (inout Ways) -> Void) { shared.value.withLock { body(&$0.ways) } }
+
   /// From now on a client's registration shows its secret, or does not.
   func setShowsSecret(_ shows: Bool) { shared.value.withLock { $0.ways.showsSecret = shows } }
 
@@ -125,7 +139,8 @@ final class RegistrationServer: ProviderHouse {
   private static func make(_ metadata: [String: String], _ state: inout State) -> String {
     state.made += 1
     let id = "client/ \(state.made)"
-    state.clients[id] = Client(secret: "s\(state.made)+=\"x", token: "token-\(state.made)", metadata: metadata)
+    state.clients[id] = Client(
+      secret: "s\(state.made)+=\"x", token: "token-\(state.made)" + state.ways.tokenEnd, metadata: metadata)
     return id
   }
 
@@ -136,6 +151,9 @@ final class RegistrationServer: ProviderHouse {
       if let registrar = state.ways.registrar, bearer != "access-of-\(registrar)" { return .empty(401) }
       let metadata = request.json.compactMapValues { $0 as? String }
       guard metadata["client_id"] == nil, metadata["client_secret"] == nil else { return .empty(400) }
+      if state.ways.registersOnce, let same = state.clients.first(where: { $0.value.metadata == metadata }) {
+        return shown(same.key, state, status: 201, isNew: true)
+      }
       let id = make(metadata, &state)
       return shown(id, state, status: 201, isNew: true)
     }
@@ -150,6 +168,10 @@ final class RegistrationServer: ProviderHouse {
         state.made += 1
         state.clients[id]?.token = "token-\(state.made)"
       }
+      if state.ways.changesSecretAtGet.isSo, state.ways.changesSecretAtGet.first || id != "client/ 1" {
+        state.made += 1
+        state.clients[id]?.secret = "read\(state.made)"
+      }
       return shown(id, state, status: 200, isNew: false)
     case "PUT":
       guard request.json["client_id"] as? String == id, request.json["client_secret"] == nil else {
@@ -158,6 +180,11 @@ final class RegistrationServer: ProviderHouse {
       state.made += 1
       if state.ways.changesSecret { state.clients[id]?.secret = "s\(state.made)" }
       if state.ways.changesTokenAtPut { state.clients[id]?.token = "token-\(state.made)" }
+      if state.ways.showsOldAtPut || state.ways.showsAnotherAtPut {
+        var old = state
+        if state.ways.showsOldAtPut { old.clients[id]?.secret = client.secret }
+        return shown(id, old, status: 200, isNew: true, as: state.ways.showsAnotherAtPut ? "another" : id)
+      }
       return shown(id, state, status: 200, isNew: true)
     case "DELETE":
       state.lingering[id] = client
@@ -167,14 +194,17 @@ final class RegistrationServer: ProviderHouse {
     }
   }
 
-  private static func shown(_ id: String, _ state: State, status: Int, isNew: Bool) -> LoopbackServer.Answer {
+  private static func shown(
+    _ id: String, _ state: State, status: Int, isNew: Bool, as name: String? = nil
+  ) -> LoopbackServer.Answer {
     guard let client = state.clients[id] else { return .empty(401) }
     var members: [String: Any] = client.metadata
-    members["client_id"] = id
+    members["client_id"] = name ?? id
     members["registration_access_token"] = client.token
     members["registration_client_uri"] = "/register/\(id)"
     members["client_secret_expires_at"] = 0
     if isNew && state.ways.givesSecret || state.ways.showsSecret { members["client_secret"] = client.secret }
+    if !isNew, state.ways.masksSecret { members["client_secret"] = "********" }
     return .json(status, members)
   }
 
