@@ -88,22 +88,37 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
         hint: "it was destroyed or has ended there: make one, and `relatch adopt NAME --stdin` takes it over",
         step: .primary)
     }
-    let strangers = try await list().filter { !accessors.contains($0) }
-    // Whoever may make secret-ids could otherwise keep the known ones from being ended.
-    guard strangers.count <= Self.mostStrangers || !known.isStaging || known.hasLeak else {
-      throw ProviderError(
-        .configuration,
-        "role \(role) has \(strangers.count) other secret-ids, too many to look at each: one that was asked for may be among"
-          + " them", hint: "destroy those that nobody uses, or give this credential a role of its own")
-    }
-    for accessor in strangers.prefix(Self.mostStrangers) {
-      guard try await mark(of: accessor) == known.mark else { continue }
+    for accessor in try await strangers(beside: accessors, known) {
+      guard try await isMarked(accessor, known) else { continue }
       others.append(
         ObservedPair(
           place: .staged, handle: accessor, clientID: primary.clientID, clientSecret: nil, expires: nil,
           sharesClientID: true, isMarked: true))
     }
     return Observation(consumer: known.mark, primary: primary, others: others)
+  }
+
+  /// The accessors of others that are to be looked at. Whoever may make secret-ids could otherwise keep the known ones from being ended:
+  /// a list of which not all can be looked at, or that is not shown, stops nothing but a run that looks for what it has asked for.
+  private func strangers(beside known: Set<String>, _ pairs: KnownPairs) async throws(ProviderError) -> [String] {
+    var listed: [String]?
+    do { listed = try await list() } catch  where pairs.hasLeak || error.code == .malformed && error.status == nil {}
+    let strangers = listed?.filter { !known.contains($0) }
+    if let strangers, strangers.count <= Self.mostStrangers { return strangers }
+    guard !pairs.isStaging || pairs.hasLeak else {
+      let number = strangers.map { "\($0.count) other secret-ids" } ?? "more other secret-ids than one answer holds"
+      throw ProviderError(
+        .configuration,
+        "role \(role) has \(number), too many to look at each: one that was asked for may be among them",
+        hint: "destroy those that nobody uses, or give this credential a role of its own")
+    }
+    // What leaked waits for none of them.
+    return pairs.hasLeak ? [] : Array(strangers?.prefix(Self.mostStrangers) ?? [])
+  }
+
+  /// Whether the secret-id of `accessor`, none of the vault's, was made for this credential.
+  private func isMarked(_ accessor: String, _ known: KnownPairs) async throws(ProviderError) -> Bool {
+    do { return try await mark(of: accessor) == known.mark } catch  where known.hasLeak { return false }
   }
 
   private static let numberHint = "set secret_id_num_uses of the role to 0"
@@ -147,6 +162,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
         .post, "role/\(role)/secret-id-accessor/lookup", .json(#"{"secret_id_accessor":"\#(accessor)"}"#),
         isMutating: false)
     } catch  where error.code == .notFound { return nil }
+    guard answer.status != 204 else { return nil }
     return answer.text(try answer.json(mayHaveActed: false)["data"]?["metadata"]?["relatch"])
   }
 

@@ -1,0 +1,86 @@
+import Foundation
+import Rotation
+import Testing
+
+@Suite("OpenBao AppRole, by what its documents say", .serialized)
+struct AppRoleAnswerTests {
+  private let revocation = RotationRunner.Goal.revoke(Revocation(incident: "i", reason: "r"))
+  private let containment = RotationRunner.Goal.revoke(
+    Revocation(incident: "i", reason: "r", isContainment: true))
+
+  @Test("keeps the contract") func contract() async throws {
+    let house = try AppRoleServer()
+    defer { house.server.stop() }
+    try await ProviderContract(house: house).check()
+  }
+
+  @Test("a list that is too long to be answered keeps nothing from being rotated, and nothing that leaked from its end")
+  func endless() async throws {
+    let house = try AppRoleServer()
+    defer { house.server.stop() }
+    let bench = try await ProviderBench(house.tenancy())
+    house.change { $0.crowd = 27_000 }
+    var active: UInt64 = 1
+    for goal in [RotationRunner.Goal.rotate, revocation, containment] {
+      let old = try await bench.active()
+      active += 1
+      #expect(try await bench.run(goal) == .settled(active: active))
+      #expect(try await !house.accepts(old))
+    }
+    // What a lost answer had may be among them: nothing else is made before that is known.
+    let before = house.count
+    house.server.forget()
+    let changes = 1...60
+    for number in changes { house.server.lose(number, .after) }
+    _ = await rotationFailure { _ = try await bench.run() }
+    house.server.forget()
+    if try await bench.state() == .staging {
+      let found = try #require(await rotationFailure { _ = try await bench.run() })
+      #expect(found.code == .provider(.configuration) && found.text.contains("too many"), "\(found.text)")
+    }
+    #expect(house.count - before <= 1)
+    await bench.stop()
+  }
+
+  @Test("a run that asked for another and lost its answer does not ask again beside a list that is too long")
+  func endlessStaging() async throws {
+    let house = try AppRoleServer()
+    defer { house.server.stop() }
+    let bench = try await ProviderBench(house.tenancy())
+    house.change { $0.crowd = 27_000 }
+    let provider = try await bench.provider()
+    _ = try await provider.observe(known: bench.known())
+    let found = await failure { _ = try await provider.observe(known: bench.known(isStaging: true)) }
+    #expect(found?.code == .configuration && found?.description.contains("too many") == true)
+    await bench.stop()
+  }
+
+  @Test("with too many others none is looked at while a leak is noted") func unasked() async throws {
+    let house = try AppRoleServer()
+    defer { house.server.stop() }
+    let bench = try await ProviderBench(house.tenancy())
+    house.change { $0.crowd = 201 }
+    #expect(try await bench.run(revocation) == .settled(active: 2))
+    #expect(!house.server.requests.contains { $0.path.hasSuffix("secret-id-accessor/lookup") })
+    await bench.stop()
+  }
+
+  @Test(
+    "one that has gone since it was listed is nobody's; one that may not be looked at stops a rotation, and no leak's end"
+  )
+  func strange() async throws {
+    let house = try AppRoleServer()
+    defer { house.server.stop() }
+    let bench = try await ProviderBench(house.tenancy())
+    house.change { $0.strange = ["gone": .empty(204)] }
+    #expect(try await bench.run() == .settled(active: 2))
+    house.change { $0.strange = ["theirs": .json(403, ["errors": ["permission denied"]])] }
+    let found = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(found.code == .provider(.notPermitted), "\(found.text)")
+    let leaked = try await bench.active()
+    #expect(try await bench.run(revocation) == .settled(active: 3))
+    #expect(try await !house.accepts(leaked))
+    await bench.stop()
+  }
+
+}
