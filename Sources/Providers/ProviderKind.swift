@@ -37,7 +37,17 @@ package protocol ProviderKind: CredentialProvider {
   init(settings: [String: String], admin: AdminAccess, transport: any HTTPTransport) throws(ProviderError)
 }
 
+/// Settings that say how a pair is used, proved or asked for: whatever they are, it is the same pair.
+private let settingsOfUse: Set<String> = [
+  "analytics", "api-version", "audience", "authentication", "client-url", "consumer", "keeps-token", "login-url",
+  "mode", "probe",
+  "replacement", "scope", "time-limit", "token-url",
+]
+
 extension ProviderKind {
+  package static var placeSettings: Set<String> { Set(descriptor.settings.map(\.key)).subtracting(settingsOfUse) }
+  package var placeSettings: Set<String>? { Self.placeSettings }
+
   package static func mayAdministerItself(_ settings: [String: String]) -> Bool { true }
 
   /// Most say so as they are made.

@@ -15,6 +15,10 @@ package protocol CredentialProvider: Sendable {
   /// than the provider.
   var showsStrangers: Bool { get }
 
+  /// The settings that say where a credential's pairs are, and not how they are used; nil if each may. Two credentials of one kind that
+  /// agree in them can see each other's pairs.
+  var placeSettings: Set<String>? { get }
+
   /// What it has of this credential now. `known` are the pairs the vault has, which say which consumer is ours. Fails with
   /// `configuration` where a lost answer could not be cleared up by looking: before anything is asked for.
   func observe(known: KnownPairs) async throws(ProviderError) -> Observation
@@ -57,6 +61,7 @@ extension CredentialProvider {
 
   package var showsStrangers: Bool { true }
   package var marksItsOwn: Bool { false }
+  package var placeSettings: Set<String>? { nil }
 
   package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
     try await grant(pair, overNewConnection: false)

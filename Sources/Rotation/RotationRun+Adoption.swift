@@ -54,6 +54,7 @@ extension RotationRun {
       if givenUp == nil { try requireOutlived(seen) }
       made = try await primary(seen, offered)
     }
+    try await requireNoNeighbours(made, beside: seen, offered)
     let pair = try Pair(clientID: made.clientID.secret.clone(), clientSecret: secret(of: made))
     do { _ = try await ask { try await self.provider.grant(pair) } } catch let error as ProviderError {
       throw RotationError(error, while: "adopting the primary pair", name)

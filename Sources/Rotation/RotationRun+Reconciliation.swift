@@ -22,7 +22,7 @@ extension RotationRun {
     let seen = try await look(after: restoration)
     let (active, activePair) = try pair(in: .active)
     if seen.primary.matches(activePair) {
-      try requireNoneMadeSince(seen, restoration.last, active)
+      try await requireNoneMadeSince(seen, restoration.last, active)
       try requireStrangersShown(restoration.last, active)
       try await markReconciled(restoration.number, active)
       return nil
@@ -42,10 +42,11 @@ extension RotationRun {
   /// what is in use now: the next rotation, or the end of a leak, would clear it away. Throws if there is such a one.
   private func requireNoneMadeSince(
     _ seen: Observation, _ last: Timestamp, _ active: UInt64, offered: Pair? = nil
-  ) throws {
+  ) async throws {
+    try await seeNeighbours(beside: seen)
     let mayBeInUse = seen.others.contains { other in
       (other.isMarked || provider.replacement == .overlap && other.place != .expired)
-        && !pairs.values.contains { other.matches($0) } && offered.map(other.matches) != true
+        && !isOurs(other) && neighbour(other) == nil && offered.map(other.matches) != true
     }
     guard mayBeInUse else { return }
     throw RotationError(
@@ -62,7 +63,7 @@ extension RotationRun {
     guard let restoration = try await runner.vault.read({ try $0.restoration(unreconciled: credential) }) else {
       return
     }
-    try requireNoneMadeSince(seen, restoration.last, activeNumber, offered: offered.pair)
+    try await requireNoneMadeSince(seen, restoration.last, activeNumber, offered: offered.pair)
   }
 
   /// Where the provider shows nothing that the vault does not know, a person has to say that there is nothing.
@@ -85,7 +86,7 @@ extension RotationRun {
     }
     let (active, activePair) = try pair(in: .active)
     guard seen.primary.matches(activePair) else { return }
-    try requireNoneMadeSince(seen, restoration.last, active)
+    try await requireNoneMadeSince(seen, restoration.last, active)
     try await markReconciled(restoration.number, active)
   }
 

@@ -122,9 +122,8 @@ extension RotationRun {
 
   /// The slot was seen free before staging was asked for, under this lease: a staged pair in it is the one we asked for.
   private func clearUpStage(_ seen: Observation) async throws {
-    let unknown = seen.others.filter { other in
-      other.place == .staged && !pairs.values.contains { other.matches($0) }
-    }
+    try await seeNeighbours(beside: seen)
+    let unknown = seen.others.filter { $0.place == .staged && !isOurs($0) && neighbour($0) == nil }
     guard let made = unknown.first(where: \.isMarked) ?? unknown.first else {
       if let until = stagingMayActUntil { return try await waitForStaging(until: until) }
       return try await didNotHappen(.stage, "not-found")

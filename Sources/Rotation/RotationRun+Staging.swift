@@ -12,12 +12,12 @@ extension RotationRun {
     guard let active = pairs[activeNumber] else {
       throw RotationError(.corruptJournal, "\(name): the active pair is missing")
     }
-    // What is cut off is no obstacle: it is deleted under the intent to stage.
-    let slot = RotationSlot(seen, known: pairs)
-    let left = Observation(
-      consumer: seen.consumer, primary: seen.primary, others: seen.others.filter { !mayCutOff($0) && !endsByItself($0) }
-    )
-    if let obstacle = StagingObstacle(primaryOf: seen, active: active, number: activeNumber)
+    try await seeNeighbours(beside: seen)
+    // What is cut off is no obstacle: it is deleted under the intent to stage. What is another credential's stays.
+    let slot = RotationSlot(seen.only { neighbour($0) == nil }, known: pairs)
+    let left = seen.only { !mayCutOff($0) && !endsByItself($0) && !isPassedBy($0) }
+    if let obstacle = obstacle(ofNeighbours: seen, beside: left.others)
+      ?? StagingObstacle(primaryOf: seen, active: active, number: activeNumber)
       ?? StagingObstacle(RotationSlot(left, known: pairs), of: name)
     {
       throw obstacle.error(of: name)
@@ -137,7 +137,7 @@ extension RotationRun {
     report(EventName.pairCutOff.text, version: nil, at: now)
   }
 
-  private func isOurs(_ other: ObservedPair) -> Bool { pairs.values.contains { other.matches($0) } }
+  func isOurs(_ other: ObservedPair) -> Bool { pairs.values.contains { other.matches($0) } }
 
   /// Whether `other` is one of ours that was replaced by a rotation before this one, and need be left alone no longer.
   private func isOverdue(_ other: ObservedPair) -> Bool {
@@ -157,12 +157,19 @@ extension RotationRun {
     provider.replacement == .cutOver && other.place == .replaced && isOverdue(other)
   }
 
+  /// Whether `other` is another credential's, and a leak is ended beside it. Where it is not urgent, one that the other makes meanwhile
+  /// could be taken for what was asked for here.
+  private func isPassedBy(_ other: ObservedPair) -> Bool {
+    credential.leak != nil && provider.replacement == .overlap && neighbour(other) != nil
+  }
+
   /// Whether what is in the slot may be deleted there, to make room. A pair of the vault's is one that was not deleted when it
   /// was retired, or could not be retired: it stays a debt until it is refused.
   private func mayCutOff(_ other: ObservedPair) -> Bool {
     if other.place == .expired { return true }
     let isOurs = isOurs(other)
     if other.isLitter, !isOurs { return true }
+    guard neighbour(other) == nil else { return false }
     switch other.place {
     case .replaced where isOurs: return isOverdue(other) && provider.replacement != .cutOver
     case .replaced: return replacesPrevious || credential.leak != nil
@@ -205,5 +212,12 @@ extension RotationRun {
       guard added == number else { throw RotationError(.held, "another run saved version \(added) meanwhile") }
     }
     pairs[number] = pair
+  }
+}
+
+extension Observation {
+  /// The same with those of the others alone that `isLeft` says.
+  fileprivate func only(_ isLeft: (ObservedPair) -> Bool) -> Observation {
+    Observation(consumer: consumer, primary: primary, others: others.filter(isLeft))
   }
 }

@@ -17,6 +17,8 @@ actor RotationRun {
   var unwritten: [UnwrittenStep] = []
   /// The pairs the provider may still accept, by version. Opened once a run, with a log entry that says so.
   var pairs: [UInt64: Pair] = [:]
+  /// What other credentials of the vault have where this one's pairs are, as it was seen when a pair was met there that is none of them.
+  var neighbours: [NeighboursPair] = []
   /// The credential's key, as it was when the pairs were opened.
   var key: CredentialKey?
   /// Whether the step that took the lease began the rotation, too: there was nothing to finish or to find out first.

@@ -89,7 +89,7 @@ package struct StagingObstacle: Sendable {
     case .foreignStaged(let expires):
       code = .foreignStagedPair
       text = "a staged pair that this vault did not make holds the staging slot"
-      hint = "someone else may be rotating this credential: delete the staged pair at the provider if not"
+      hint = "someone else may be rotating this credential: delete the staged pair at the provider if it is nobody's"
       until = expires
     case .ours(let version, let place, let expires):
       code = .provider(.occupied)
@@ -100,6 +100,10 @@ package struct StagingObstacle: Sendable {
         : "`relatch status \(name)` shows where each version stands"
       until = expires
     }
+  }
+
+  init(_ code: RotationError.Code, _ text: String, hint: String, until: Timestamp? = nil) {
+    (self.code, self.text, self.hint, self.until) = (code, text, hint, until)
   }
 
   func error(of name: String) -> RotationError {

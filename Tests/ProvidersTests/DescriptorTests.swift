@@ -42,6 +42,18 @@ struct DescriptorTests {
     #expect(Set(generated) == Set(ids.map { "\($0).md" }))
   }
 
+  @Test("whose pairs can be seen beside whose is decided by what says where they are") func places() {
+    let found = Dictionary(uniqueKeysWithValues: providerKinds.map { ($0.descriptor.id, $0.placeSettings.sorted()) })
+    #expect(
+      found == [
+        "auth0": ["client", "url"], "cloudaware": ["app", "url"], "command": ["arguments", "program"],
+        "entra": ["graph-url", "object", "tenant"], "keycloak": ["base-path", "client", "realm", "url"],
+        "oauth-registration": ["registration-url"], "okta": ["app", "url"],
+        "openbao-approle": ["mount", "namespace", "role", "url"], "salesforce": ["app", "url"],
+        "salesforce-connected-app": ["app", "url"],
+      ])
+  }
+
   @Test("is complete", arguments: providerDescriptors.map(\.id)) func complete(_ id: String) throws {
     let descriptor = try providerKind(id).descriptor
     let life = descriptor.life

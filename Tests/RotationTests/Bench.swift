@@ -51,8 +51,20 @@ final class Bench: Sendable {
     return try await UnlockedVault(store, identity: identity, keyFile: { _ in keyFile }, randomness: .system)
   }
 
+  /// An operator's, with a grant on `name` alone.
+  func vault(ofOperatorOf name: String) async throws -> UnlockedVault {
+    let bob = try Identity(AgeIdentity(generating: .system))
+    let now = now.withLock { $0 }
+    try await vault.addMember(bob.card(named: "bob", role: .operator), now: now) { _, _ in }
+    try await vault.grant(name, to: "bob", now: now)
+    let keyFile = keyFile
+    return try await UnlockedVault(store, identity: bob, keyFile: { _ in keyFile }, randomness: .system)
+  }
+
+  /// `vault` is another than this one's owner has it open as.
   func run(
-    _ goal: RotationRunner.Goal = .rotate, at other: (any CredentialProvider)? = nil, madeUnder keyID: String? = nil
+    _ goal: RotationRunner.Goal = .rotate, of name: String = "crm", at other: (any CredentialProvider)? = nil,
+    by vault: UnlockedVault? = nil, madeUnder keyID: String? = nil
   ) async throws -> RotationOutcome {
     let timing = RotationTiming(
       now: { self.now.withLock { $0 } },
@@ -61,8 +73,9 @@ final class Bench: Sendable {
         self.now.withLock { $0 = $0 + duration }
       }, randomness: .system)
     return try await RotationRunner(
-      vault: vault, timing: timing, holder: "bench", isGone: { _ in false }, delivery: delivery, progress: { _ in }
-    ).run("crm", goal: goal, provider: other ?? provider, madeUnder: keyID)
+      vault: vault ?? self.vault, timing: timing, holder: "bench", isGone: { _ in false }, delivery: delivery,
+      progress: { _ in }
+    ).run(name, goal: goal, provider: other ?? provider, madeUnder: keyID)
   }
 
   func code(
