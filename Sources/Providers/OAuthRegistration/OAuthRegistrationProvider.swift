@@ -32,6 +32,8 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     let changesToken = Mutex(false)
     /// The identifiers of clients whose deletion was answered.
     let deleted = Mutex<[SharedSecret]>([])
+    /// What the last look was for, and the staged pair if it showed another secret for that than the vault has.
+    let look = Mutex<(hasLeak: Bool, isContaining: Bool, changed: Pair?)>((false, false, nil))
   }
 
   package static func check(_ settings: [String: String]) throws(ProviderError) {
@@ -117,6 +119,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     var others: [ObservedPair] = []
     var isManaged = true
     let active = known.newest(in: .active)?.pair
+    found.look.withLock { $0 = (known.hasLeak, known.isContaining, nil) }
     for (index, one) in known.all.enumerated() {
       // An old secret of the active client is no client of its own: deleted as one, it would take the active pair along.
       let isActiveClient = active.map { one.pair.clientID.isEqual(to: $0.clientID) } ?? false
@@ -142,6 +145,9 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
       case .gone: continue
       }
       var secret = client?.clientSecret
+      if one.stage == .staged, let secret, !secret.secret.isEqual(to: one.pair.clientSecret) {
+        found.look.withLock { $0.changed = one.pair }
+      }
       if secret == nil { secret = try SharedSecret(copying: one.pair.clientSecret) }
       let seen = ObservedPair(
         place: place, handle: isActive ? "" : "\(index + 1)", clientID: try SharedSecret(copying: one.pair.clientID),
@@ -243,8 +249,19 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     guard case .shown(let client, _) = try await read(pair) else {
       throw ProviderError(.notFound, "\(registration.host) does not show the active client's registration any more")
     }
-    return replacement == .cutOver ? try await replaceSecret(of: pair, client) : try await register(like: client)
+    guard replacement != .cutOver else { return try await replaceSecret(of: pair, client) }
+    // What leaked is replaced all the same: what comes of it is seen before it is promoted.
+    let isChanged = client.clientSecret.map { !$0.secret.isEqual(to: pair.clientSecret) } ?? false
+    guard !isChanged || found.look.withLock(\.hasLeak) else {
+      throw ProviderError(
+        .configuration,
+        "\(registration.host) gives out another secret each time a client is read: each look ends the one in use",
+        hint: Self.secretHint)
+    }
+    return try await register(like: client)
   }
+
+  private static let secretHint = "rotate it by hand, or by `--provider command`; let the server keep a client's secret"
 
   /// Cut-over: the same client again, for which the server makes another secret (RFC 7592 §2.2).
   private func replaceSecret(of pair: Pair, _ client: RegisteredClient) async throws(ProviderError) -> ObservedPair {
@@ -315,8 +332,20 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     return (try? await http.send(.delete, place, token: token)) != nil
   }
 
-  /// Nothing there: both clients are accepted alike.
-  package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}
+  /// Nothing there: both clients are accepted alike. Throws `configuration` if the last look showed another secret for the new one than
+  /// the vault has, and that is refused by now: reading it has ended it, or somebody has. Containment ends what leaked all the same.
+  package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {
+    let look = found.look.withLock { $0 }
+    guard let pair = look.changed, !look.isContaining else { return }
+    // A server may show stars in its place.
+    do { _ = try await grant(pair) } catch  where error.code == .refused {
+      throw ProviderError(
+        .configuration,
+        "\(registration.host) shows another secret for the new client than it gave out: it gives out another when one is read, or"
+          + " somebody replaced it; it is not promoted",
+        hint: "`relatch abort NAME` gives it up; if the next one is no better: \(Self.secretHint)")
+    }
+  }
 
   package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
     guard replacement != .cutOver, let seen = observation.others.first(where: { $0.handle == handle }),

@@ -153,9 +153,10 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
-  @Test("with overlap it does not matter whether the server shows a secret again") func hidden() async throws {
+  @Test("with overlap it does not matter whether the server shows a secret again, or stars", arguments: [false, true])
+  func hidden(_ masks: Bool) async throws {
     var ways = RegistrationServer.Ways()
-    ways.showsSecret = false
+    (ways.showsSecret, ways.masksSecret) = (false, masks)
     let server = try RegistrationServer(mode: "overlap", ways)
     defer { server.server.stop() }
     let contract = ProviderContract(house: server)
@@ -257,6 +258,51 @@ struct OAuthRegistrationTests {
     #expect(server.server.requests.count { $0.method == "POST" && $0.path == "/register" } == 2)
     #expect(try await bench.credential().versions.map(\.number) == [1])
     #expect(try await server.accepts(bench.active()))
+    await bench.stop()
+  }
+
+  @Test("a server that gives out another secret each time a client is read is refused before another is registered")
+  func secretAtGet() async throws {
+    let server = try RegistrationServer(mode: "overlap")
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    server.setWays { $0.changesSecretAtGet = (true, true) }
+    let found = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(found.code == .provider(.configuration) && found.text.contains("another secret"), "\(found.text)")
+    #expect(server.count == 1)
+    await bench.stop()
+  }
+
+  @Test("a new client whose secret is another by the time it is looked at is not promoted, and can be given up")
+  func secretChanged() async throws {
+    let server = try RegistrationServer(mode: "overlap")
+    defer { server.server.stop() }
+    let tenancy = try await server.tenancy()
+    let bench = try await ProviderBench(tenancy)
+    server.setWays { $0.changesSecretAtGet = (true, false) }
+    let found = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(found.code == .provider(.configuration) && found.text.contains("another secret"), "\(found.text)")
+    #expect(try await bench.credential().version(in: .active)?.number == 1)
+    #expect(try await server.accepts(tenancy.pair))
+    #expect(try await bench.run(.abort) == .abandoned(active: 1))
+    #expect(server.count == 1)
+    // Containment ends what leaked, whatever is wrong with the other.
+    let contained = Revocation(incident: "i", reason: "r", isContainment: true)
+    _ = await rotationFailure { _ = try await bench.run(.revoke(contained)) }
+    #expect(try await !server.accepts(tenancy.pair))
+    await bench.stop()
+  }
+
+  @Test("a secret that somebody has changed by hand is replaced by the next rotation") func changedByHand() async throws
+  {
+    let server = try RegistrationServer(mode: "overlap")
+    defer { server.server.stop() }
+    let tenancy = try await server.tenancy()
+    let bench = try await ProviderBench(tenancy)
+    server.changeSecret(of: tenancy.pair)
+    #expect(try await bench.run() == .settled(active: 2))
+    #expect(try await server.accepts(bench.active()))
+    #expect(server.count == 1)
     await bench.stop()
   }
 
