@@ -319,6 +319,17 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
           + (await unregister(made) ? "it was deleted" : "it stays there unused"),
         hint: "see that the server has RFC 7592, and gives a client that authenticates by a secret one")
     }
+    do {
+      try Pair.check(id.secret, "its client_id")
+      try Pair.check(secret.secret, "its client_secret")
+      try Pair.check(token: management.secret, "its registration_access_token")
+    } catch {
+      throw ProviderError(
+        .configuration,
+        "\(registration.host) registered a client that cannot be kept: \((error as? VaultError)?.description ?? ""): "
+          + (await unregister(made) ? "it was deleted" : "it stays there unused"),
+        hint: "let the server give out what is at most \(Pair.greatestPart) bytes, and what a header can have")
+    }
     return ObservedPair(
       place: .staged, handle: "", clientID: id, clientSecret: secret, expires: made.expires,
       registrationToken: management)

@@ -68,6 +68,13 @@ package final class Pair: Sendable {
     guard isText else { throw VaultError(.invalidInput, "\(name) is not UTF-8") }
   }
 
+  /// Fails unless `token` is fit for a header, which it is sent in: the same, of visible ASCII alone.
+  package static func check(token: borrowing SecretBytes, _ name: String) throws {
+    try check(token, name)
+    let isVisible = token.withUnsafeBytes { bytes in bytes.allSatisfy { (0x21...0x7E).contains($0) } }
+    guard isVisible else { throw VaultError(.invalidInput, "\(name) has characters that no header can have") }
+  }
+
   private static func isUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool {
     var decoder = UTF8()
     var iterator = bytes.makeIterator()

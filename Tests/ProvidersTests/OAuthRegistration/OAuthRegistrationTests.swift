@@ -261,6 +261,24 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
+  @Test(
+    "a client that is registered and cannot be saved or managed is deleted again, and it is said what is wrong with it",
+    arguments: [(String(repeating: "x", count: 5000), "it was deleted", 1), ("é", "it stays there unused", 2)])
+  func unfit(_ end: String, _ became: String, _ left: Int) async throws {
+    let server = try RegistrationServer(mode: "overlap")
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    server.setWays { $0.tokenEnd = end }
+    let found = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(
+      found.code == .provider(.configuration) && found.text.contains("registration_access_token")
+        && found.text.contains(became), "\(found.text)")
+    #expect(server.count == left)
+    #expect(server.server.requests.count { $0.method == "POST" && $0.path == "/register" } == 1)
+    #expect(try await server.accepts(bench.active()))
+    await bench.stop()
+  }
+
   @Test("a server that gives out another secret each time a client is read is refused before another is registered")
   func secretAtGet() async throws {
     let server = try RegistrationServer(mode: "overlap")
