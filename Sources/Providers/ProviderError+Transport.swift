@@ -8,8 +8,12 @@ extension ProviderError {
   /// Sorts a failure of the transport.
   init(_ error: TransportError) {
     switch error.code {
-    case .insecureURL, .invalidRequest:
+    case .insecureURL:
       self.init(.configuration, error.description, hint: "use an https URL", step: .settings)
+    case .invalidRequest:
+      self.init(
+        .configuration, error.description,
+        hint: "a token, or a setting that is sent beside it, has characters that no header can have", step: .settings)
     case .libraryMissing:
       self.init(
         .configuration, error.description, hint: "install libcurl 4 (Debian: apt-get install libcurl4)",

@@ -185,7 +185,9 @@ extension RotationRun {
     do {
       try Pair.check(made.clientID.secret, "the staged client_id")
       try Pair.check(secret.secret, "the staged client_secret")
-      if let token = made.registrationToken { try Pair.check(token.secret, "the staged registration_access_token") }
+      if let token = made.registrationToken {
+        try Pair.check(token: token.secret, "the staged registration_access_token")
+      }
       return true
     } catch { return false }
   }

@@ -9,7 +9,10 @@ extension Pair {
   static func ofStandardInput() throws -> Pair {
     do {
       let input = try PrivateFile.readAll(0, limit: 1 << 16, "standard input")
-      return try Pair(reading: SharedSecret(input))
+      let pair = try Pair(reading: SharedSecret(input))
+      // What a vault has already is read all the same.
+      if let token = pair.registrationToken { try Pair.check(token: token.secret, "registration_access_token") }
+      return pair
     } catch let error as JSONError {
       throw Failure(.corruptData, "standard input is not a pair: \(error)", hint: hint)
     } catch let error as VaultError where error.code == .invalidInput {

@@ -275,6 +275,10 @@ struct HandoffTests {
       python, [program, file, "--identity", teams.path("identity-b"), "--receipt", receipt])
     #expect(altered.code == 65, "\(altered.outputText)")
 
+    let unsendable = try await place.relatch(
+      "add", "registered", "--provider", "oauth-registration", "--set", "token-url=https://login.example/token",
+      stdin: #"{"client_id":"a","client_secret":"b","registration_access_token":"é"}"#)
+    expectFailure(unsendable, 65, "no header can have")
     // A client that is managed by a token of its own takes that along.
     let added = try await place.relatch(
       "add", "registered", "--provider", "oauth-registration", "--set", "token-url=https://login.example/token",

@@ -93,6 +93,15 @@ import Testing
     #expect(!short.isTold(in: "to manage is not to tell"))
   }
 
+  @Test func aTokenThatNoHeaderCanHaveIsToldFromOthersAndIsReadAllTheSame() throws {
+    for (token, isFit) in [("manage-1~+/=", true), ("manage-é", false), ("man age", false)] {
+      let pair = try read(#"{"client_id":"a","client_secret":"b","registration_access_token":"\#(token)"}"#)
+      let kept = try #require(pair.registrationToken)
+      let found = (try? Pair.check(token: kept.secret, "it")) != nil
+      #expect(found == isFit, "\(token)")
+    }
+  }
+
   @Test func theLongestPartIsRead() throws {
     let part = String(repeating: "x", count: 4096)
     #expect(try read("{\"client_id\":\"\(part)\",\"client_secret\":\"b\"}").clientID.count == 4096)

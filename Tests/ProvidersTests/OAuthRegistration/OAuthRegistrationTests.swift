@@ -279,6 +279,21 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
+  @Test("a token that no header can have is told as that") func unsendable() async throws {
+    var ways = RegistrationServer.Ways()
+    ways.tokenEnd = "é"
+    let server = try RegistrationServer(mode: "overlap", ways)
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    do {
+      _ = try await bench.run()
+      Issue.record("rotated")
+    } catch let error as RotationError {
+      #expect(error.code == .provider(.configuration) && error.hint?.contains("no header can have") == true, "\(error)")
+    }
+    await bench.stop()
+  }
+
   @Test("a server that gives out another secret each time a client is read is refused before another is registered")
   func secretAtGet() async throws {
     let server = try RegistrationServer(mode: "overlap")
