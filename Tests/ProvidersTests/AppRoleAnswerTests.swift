@@ -83,4 +83,15 @@ struct AppRoleAnswerTests {
     await bench.stop()
   }
 
+  @Test("an answer that was cut off does not say that there is no such secret-id") func cut() async throws {
+    let house = try AppRoleServer()
+    defer { house.server.stop() }
+    let bench = try await ProviderBench(house.tenancy())
+    house.change { $0.lookup = LoopbackServer.Answer(status: 200) }
+    let found = try #require(await rotationFailure { _ = try await bench.run() })
+    #expect(found.code == .provider(.malformed), "\(found.text)")
+    house.change { $0.lookup = nil }
+    #expect(try await bench.run() == .settled(active: 2))
+    await bench.stop()
+  }
 }

@@ -21,6 +21,8 @@ final class VendorServer: ProviderHouse {
     var made = 1
     /// Whether the management interface shows a secret that it can show.
     var showsSecret = true
+    /// Whether an answer about the replaced secret breaks off before its first byte.
+    var cutsRotated = false
     /// Whether a replaced secret goes on for a time.
     var keepsOld = false
     /// How many requests to delete a secret are answered with 503, and have deleted nothing.
@@ -164,6 +166,7 @@ final class VendorServer: ProviderHouse {
         let made = state.make()
         state.secrets = state.keepsOld ? Array(state.secrets.suffix(2)) : [made]
         return .json(200, ["type": "secret", "value": made.text])
+      case ("GET", path + "/rotated") where state.cutsRotated: return LoopbackServer.Answer(status: 200)
       case ("GET", path + "/rotated"):
         guard state.secrets.count > 1 else { return .json(404, ["error": "Client does not have a rotated secret"]) }
         return .json(200, ["type": "secret", "value": state.secrets[0].text])

@@ -74,6 +74,21 @@ struct VendorTests {
     await bench.stop()
   }
 
+  @Test("Keycloak's answer that was cut off does not say that there is no rotated secret") func cutOff() async throws {
+    let server = try VendorServer.keycloak(policy: true)
+    defer { server.server.stop() }
+    let tenancy = try await server.tenancy()
+    let bench = try await ProviderBench(tenancy, policy: ["grace": "1h"])
+    _ = try await bench.run()
+    server.change { $0.cutsRotated = true }
+    let found = try #require(await rotationFailure { _ = try await bench.run(.retire) })
+    #expect(found.code == .provider(.malformed), "\(found.text)")
+    #expect(try await server.accepts(tenancy.pair))
+    server.change { $0.cutsRotated = false }
+    #expect(try await bench.run(.retire) == .settled(active: 2))
+    await bench.stop()
+  }
+
   @Test("Okta keeps the contract") func okta() async throws {
     let server = try VendorServer.okta()
     defer { server.server.stop() }

@@ -100,7 +100,7 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, Admin
     var one = OneSecret(consumer: server.host, current: secret)
     do {
       let rotated = try await call.send(.get, server.path("\(secretPath)/rotated"))
-      if !rotated.isEmpty, let value = rotated.secret(try rotated.json(mayHaveActed: false)["value"]) {
+      if rotated.status != 204, let value = rotated.secret(try rotated.json(mayHaveActed: false)["value"]) {
         one.replaced = (value, "rotated", nil)
       }
     } catch  where error.code == .notFound || error.status == 400 {

@@ -134,7 +134,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     let body = try ManagementCall.Body.secrets([("secret_id", SharedSecret(copying: pair.clientSecret))])
     let answer = try await call(.post, "role/\(role)/secret-id/lookup", body, isMutating: false)
     // No content is how it says that there is none.
-    if answer.isEmpty { return nil }
+    if answer.status == 204 { return nil }
     let data = try answer.json(mayHaveActed: false)["data"]
     guard let accessor = answer.text(data?["secret_id_accessor"]), Self.isPlain(accessor) else {
       throw ProviderError(.malformed, "the answer shows no accessor", status: answer.status)
