@@ -89,6 +89,24 @@ struct VendorTests {
     await bench.stop()
   }
 
+  @Test("Entra is asked for tokens of the cloud that graph-url names, and not of another") func cloud() async throws {
+    let server = try VendorServer.entra()
+    defer { server.server.stop() }
+    let tenancy = try await server.tenancy()
+    let slash = Tenancy(
+      provider: tenancy.provider, settings: tenancy.settings.merging(["graph-url": server.server.url + "/"]) { $1 },
+      pair: tenancy.pair, admin: tenancy.admin)
+    for tenancy in [tenancy, slash] {
+      let bench = try await ProviderBench(tenancy)
+      let provider = try await bench.provider()
+      _ = try await provider.observe(known: bench.known())
+      _ = try await provider.grant(tenancy.pair)
+      await bench.stop()
+    }
+    let scopes = server.server.requests.filter { $0.path.hasSuffix("/token") }.map { $0.form["scope"] }
+    #expect(scopes.count == 4 && scopes.allSatisfy { $0 == server.server.url + "/.default" }, "\(scopes)")
+  }
+
   @Test("Okta keeps the contract") func okta() async throws {
     let server = try VendorServer.okta()
     defer { server.server.stop() }

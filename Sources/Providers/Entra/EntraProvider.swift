@@ -17,7 +17,9 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
     settings: [
       .init("tenant", "the directory's identifier or domain"),
       .init("object", "the application's object identifier: not its client_id", isRequiredToRotate: true),
-      .init("scope", "the scope to ask a token for; https://graph.microsoft.com/.default if absent"),
+      .init(
+        "scope",
+        "the scope to ask a token for; that of graph-url, as in https://graph.microsoft.com/.default, if absent"),
       .init(
         "login-url", "where tokens are granted; https://login.microsoftonline.com if absent, others in national clouds"),
       .init("graph-url", "Microsoft Graph; https://graph.microsoft.com if absent, others in national clouds"),
@@ -45,7 +47,12 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
         "https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow"),
     ])
 
-  private static let graphScope = "https://graph.microsoft.com/.default"
+  /// What a token for Graph is asked for: each cloud has its own (https://learn.microsoft.com/en-us/graph/deployments).
+  private static func graphScope(_ settings: [String: String]) throws(ProviderError) -> String {
+    var url = try graph(settings).url
+    if url.hasSuffix("/") { url.removeLast() }
+    return "\(url)/.default"
+  }
 
   private let graph: Endpoint
   private let object: String
@@ -56,8 +63,7 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
 
   package static func check(_ settings: [String: String]) throws(ProviderError) {
     try descriptor.checkKeys(settings)
-    _ = try credentials(settings, scope: graphScope)
-    _ = try graph(settings)
+    _ = try credentials(settings)
     _ = try pathSetting("object", of: settings)
   }
 
@@ -66,15 +72,16 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
   }
 
   private static func credentials(
-    _ settings: [String: String], scope: String
+    _ settings: [String: String], scope: String? = nil
   ) throws(ProviderError) -> ClientCredentials {
     let login = try Endpoint(
       serverSetting: "login-url", of: ["login-url": settings["login-url"] ?? "https://login.microsoftonline.com"])
     guard let tenant = try pathSetting("tenant", of: settings) else {
       throw ProviderError(.configuration, "setting tenant is missing", hint: "give it: --set tenant=…")
     }
+    let asked = if let scope { scope } else { try graphScope(settings) }
     return ClientCredentials(
-      endpoint: try login.path("/\(tenant)/oauth2/v2.0/token"), authentication: .body, scope: scope)
+      endpoint: try login.path("/\(tenant)/oauth2/v2.0/token"), authentication: .body, scope: asked)
   }
 
   package init(
@@ -88,10 +95,10 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
     }
     self.object = object
     graph = try Self.graph(settings)
-    credentials = try Self.credentials(settings, scope: settings["scope"] ?? Self.graphScope)
+    credentials = try Self.credentials(settings, scope: settings["scope"])
     try graph.requireSameServer(as: Self.graph(admin.settings), admin.name)
     call = AdministeredCall(
-      admin: admin, credentials: try Self.credentials(admin.settings, scope: Self.graphScope),
+      admin: admin, credentials: try Self.credentials(admin.settings),
       http: ManagementCall(transport: transport))
   }
 
@@ -216,7 +223,7 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
   package static func token(
     for pair: Pair, settings: [String: String], over transport: any HTTPTransport
   ) async throws(ProviderError) -> IssuedToken {
-    try await credentials(settings, scope: settings["scope"] ?? graphScope).issue(pair, over: transport)
+    try await credentials(settings, scope: settings["scope"]).issue(pair, over: transport)
   }
 
   package func administer(with pair: Pair) async { await call.admin.session.end() }
