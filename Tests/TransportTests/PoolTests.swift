@@ -39,6 +39,32 @@ struct PoolTests {
     #expect(try connections("/round").count <= 200)
   }
 
+  @Test func `many that need new connections over tls at once have each to themselves, and the next request on it`()
+    async throws
+  {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for index in 0..<50 {
+        let steady = SteadyTransport(transport)
+        let origin = origin
+        group.addTask {
+          for (step, needsNew) in [true, false, true, false].enumerated() {
+            var request = HTTPRequest(.post, try origin.at("/steady/\(index)/\(step / 2)/"))
+            request.needsNewConnection = needsNew
+            #expect(try await steady.send(request).status == 200)
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+    var all: Set<Substring> = []
+    for round in (0..<50).flatMap({ ["/steady/\($0)/0/", "/steady/\($0)/1/"] }) {
+      let used = try connections(round)
+      #expect(try nginx.log(round).count == 2 && used.count == 1)
+      all.formUnion(used)
+    }
+    #expect(all.count == 100)
+  }
+
   @Test func `http 2 is not used even where the server offers it`() async throws {
     try await send200("/item")
     let lines = try nginx.log("/item")

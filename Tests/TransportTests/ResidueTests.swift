@@ -25,18 +25,25 @@ private func expectNoResidue() async throws {
   #expect(try needle.copies() == 0)
   let transport = CurlTransport(TransportConfiguration(caFile: nginx.bench.authority))
   for _ in 1...3 { try await exchange(transport, nginx.origin, needle) }
+  // What has connections of its own keeps them beyond the end of the others.
+  let steady = SteadyTransport(transport)
+  for needsNew in [true, false, true] { try await exchange(steady, nginx.origin, needle, needsNew: needsNew) }
   await transport.shutdown()
   #expect(try needle.copies() == 0)
+  withExtendedLifetime(steady) {}
   // nginx would have taken HTTP/2.
   #expect(try nginx.log("/ ").allSatisfy { $0.hasPrefix("HTTP/1.1 POST ") })
 }
 
 /// Sends the needle in a header and in a body, and gets it back in the answer.
-private func exchange(_ transport: CurlTransport, _ origin: Endpoint, _ needle: Needle) async throws {
+private func exchange(
+  _ transport: any HTTPTransport, _ origin: Endpoint, _ needle: Needle, needsNew: Bool = false
+) async throws {
   let secret = SharedSecret(try needle.secret())
-  let request = HTTPRequest(
+  var request = HTTPRequest(
     .post, origin, secretHeaders: [.init(name: "Authorization", prefix: "Bearer ", value: secret)],
     body: .secret(secret, contentType: "text/plain"))
+  request.needsNewConnection = needsNew
   let response = try await transport.send(request)
   #expect(response.status == 200 && response.body.secret.count > 40)
 }
