@@ -84,6 +84,25 @@ struct HandedOverTests {
     await bench.stop()
   }
 
+  @Test("is not settled by who refuses everybody on new connections alone")
+  func refusesEverybody() async throws {
+    let server = try VendorServer.entra(keepsConnections: true)
+    defer { server.server.stop() }
+    let bench = try await bench(server.tenancy())
+    // In no application that is asked about any more, and accepted.
+    server.change { state in
+      state.ofAnother = state.secrets
+      _ = state.make()
+      state.secrets.removeFirst()
+    }
+    #expect(try await bench.run(.resume) == .handedOver(version: 1, .accepted))
+    server.change { $0.isOut = { $0 > 1 } }
+    let found = try #require(await rotationFailure { _ = try await bench.run(.resume) })
+    #expect(found.text.contains("not seen to be accepted"), "\(found.text)")
+    #expect(try await bench.credential().version(in: .active)?.number == 1)
+    await bench.stop()
+  }
+
   @Test("is settled by refusals an hour apart where an administrator is no client", arguments: [true, false])
   func noClient(_ showsSecret: Bool) async throws {
     let server = try VendorServer.okta()
