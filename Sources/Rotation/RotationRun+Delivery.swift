@@ -174,7 +174,7 @@ extension RotationRun {
   }
 
   private var occasion: DeliveryOccasion {
-    DeliveryOccasion(credential: name, version: activeNumber, previous: credential.debts.last?.number)
+    DeliveryOccasion(credential: name, version: activeNumber, previous: credential.replaced?.number)
   }
 
   /// Keeps the lease while something takes its time; fails once it is lost, and where that cannot be told.

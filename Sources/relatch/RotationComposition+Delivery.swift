@@ -39,7 +39,7 @@ extension RotationComposition {
       guard let credential else { return }
       let occasion = DeliveryOccasion(
         credential: name, version: credential.version(in: .active)?.number ?? 0,
-        previous: credential.debts.last?.number)
+        previous: credential.replaced?.number)
       for hook in credential.hooks(on: .failed) {
         do {
           try await delivery.tell(hook, occasion, code: Int(failure.code.rawValue), error: failure.message)

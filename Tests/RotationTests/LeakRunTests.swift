@@ -316,7 +316,7 @@ struct LeakRunTests {
 
   @Test("of a staged pair is not over when one answer refuses that: it is seen refused with the others")
   func stagedRefusedOnce() async throws {
-    let (bench, _) = try await bench()
+    let (bench, delivery) = try await bench()
     fail("promote", in: bench)
     #expect(await bench.code() == .provider(.unreachable))
     let asked = Counter()
@@ -331,6 +331,8 @@ struct LeakRunTests {
     }
     let outcome = try await bench.run(Self.leak(upTo: 2))
     #expect(outcome == .stillAccepted(active: 3, previous: [1, 2]))
+    // The one that was given up is none that anybody had.
+    #expect(delivery.calls == ["file id-3 3 1"])
     let credential = try await bench.credential()
     #expect(credential.leak != nil && credential.version(2)?.stage == .previous)
     #expect(try await events(bench).last { $0.event == "rotation.discarded" }?.details["reason"] == "owed")

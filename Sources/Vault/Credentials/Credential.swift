@@ -134,6 +134,9 @@ package struct Credential: Hashable, Sendable {
     versions.filter { $0.stage == .previous || $0.stage == .active && $0.number == transfer?.version }
   }
 
+  /// The debt that the active version has replaced; nil if there is none. One with a greater number was given up before that.
+  package var replaced: Version? { debts.max { ($0.since, $1.number) < ($1.since, $0.number) } }
+
   /// Adds a staged version and returns its number. Throws if one is staged already. `made` is when the provider made it, if
   /// that was before `now`.
   package mutating func addStaged(
