@@ -10,6 +10,14 @@ import Testing
     let fixture = try await Fixture()
     let newest = try await fixture.vault.read { $0.seenLog.checkpoint.checkpoint }
     #expect(try await LockedVault(fixture.store).read { try $0.handover(after: 0, to: "w").0.checkpoint } == newest)
+    // Anybody who can write the vault can add a line that no signature covers.
+    let row = try #require(
+      try await fixture.store.read { try $0.value(in: .checkpoints, for: newest.size.bigEndianBytes) })
+    try await fixture.store.write {
+      try $0.set(
+        row + Array("— x;id>/tmp/p;# QUFBQXh5eg==\n".utf8), in: .checkpoints, for: newest.size.bigEndianBytes)
+    }
+    #expect(try await LockedVault(fixture.store).read { try $0.handover(after: 0, to: "w").0.bytes } == row)
     let extended = try SignedCheckpoint(
       Checkpoint(text: newest.text + "echo owned #\n"), key: fixture.owner.signingKey)
     try await fixture.store.write {

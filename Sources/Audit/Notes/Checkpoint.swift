@@ -68,6 +68,11 @@ package struct SignedCheckpoint: Hashable, Sendable {
 
   package var bytes: [UInt8] { note.bytes }
 
+  /// The same with the signature of `key` alone.
+  package func only(by key: VerifyingKey) throws(AuditError) -> SignedCheckpoint {
+    SignedCheckpoint(checkpoint, note.only(by: try NoteKey(name: checkpoint.origin, key: key)))
+  }
+
   /// Fails with `unknownSigner` or `badSignature` unless `key` signed this in the name of the log.
   package func verify(by key: VerifyingKey) throws(AuditError) {
     try note.verify(by: NoteKey(name: checkpoint.origin, key: key))

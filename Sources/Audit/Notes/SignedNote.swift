@@ -72,6 +72,11 @@ package struct SignedNote: Hashable, Sendable {
   /// Whether a signature line claims to be of `key`.
   package func isSigned(by key: NoteKey) -> Bool { signatures.contains { $0.isClaimed(by: key) } }
 
+  /// The same with the lines alone that claim to be of `key`: others are under no signature, and anybody can have written them.
+  package func only(by key: NoteKey) -> SignedNote {
+    SignedNote(text: text, signatures: signatures.filter { $0.isClaimed(by: key) })
+  }
+
   /// Fails with `unknownSigner` if no line claims to be of `key`, with `badSignature` if any that does is not.
   package func verify(by key: NoteKey) throws(AuditError) {
     guard isSigned(by: key) else {

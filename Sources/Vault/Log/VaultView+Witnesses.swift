@@ -7,7 +7,7 @@ extension VaultView {
   /// To whom owners said that checkpoints go, by name.
   package var witnesses: [Membership.StandingWitness] { known.membership.witnesses }
 
-  /// The newest checkpoint, and the proof that its log extends the first `size` entries (none from 0, RFC 6962 §2.1.2). Throws
+  /// The newest checkpoint, with the signature of the member who made the last entry alone, and the proof that its log extends the first `size` entries (none from 0, RFC 6962 §2.1.2). Throws
   /// `rolledBack` if the log has fewer, and `corrupt` where the checkpoint has lines beyond those of ours: whoever signed it chose what
   /// they say, and others read it from a file of theirs.
   package func handover(after size: UInt64, to name: String) throws -> (SignedCheckpoint, ConsistencyProof) {
@@ -18,7 +18,11 @@ extension VaultView {
         "the newest checkpoint, of \(newest.checkpoint.size) entries by \(known.end.last.member), has lines that no program of ours"
           + " writes, and is handed to nobody")
     }
-    return (newest, try proof(after: size, to: name))
+    guard let key = verifyingKey(of: known.end.last.member) else {
+      throw VaultError(.corrupt, "the key of \(known.end.last.member), who signed the newest checkpoint, is not known")
+    }
+    // Whoever can write the vault can add lines of others, which no signature covers.
+    return (try newest.only(by: key), try proof(after: size, to: name))
   }
 
   private func proof(after size: UInt64, to name: String) throws -> ConsistencyProof {
