@@ -90,21 +90,22 @@ package enum PrivateFile {
   package static func create(
     _ path: String, inheritsOwner: Bool = false, _ body: (@escaping (RawSpan) throws -> Void) throws -> Void
   ) throws {
-    let folder = folder(of: path)
-    // A file without a name: it is gone with the process, and nobody else can write to it or link it.
-    let unnamed = open(folder, O_WRONLY | unnamedFile | O_CLOEXEC, 0o600)
-    if unnamed >= 0 {
-      defer { Glibc.close(unnamed) }
-      if inheritsOwner { try giveToOwner(of: folder, unnamed, path) }
-      try write(to: unnamed, path, body)
-      guard linkat(AT_FDCWD, "/proc/self/fd/\(unnamed)", AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 else {
-        throw failure(writing: path)
+    try inFolder(of: path, inheritsOwner) { place, owner in
+      // A file without a name: it is gone with the process, and nobody else can write to it or link it.
+      let unnamed = open(folder(of: place), O_WRONLY | unnamedFile | O_CLOEXEC, 0o600)
+      if unnamed >= 0 {
+        defer { Glibc.close(unnamed) }
+        try give(unnamed, to: owner, path)
+        try write(to: unnamed, path, body)
+        guard linkat(AT_FDCWD, "/proc/self/fd/\(unnamed)", AT_FDCWD, place, AT_SYMLINK_FOLLOW) == 0 else {
+          throw failure(writing: path)
+        }
+      } else {
+        // Where the file system has none, or there is no folder, which the next call finds out.
+        try createThroughNamed(place, called: path, for: owner, body)
       }
-    } else {
-      // Where the file system has none, or there is no folder, which the next call finds out.
-      try createThroughNamed(path, inheritsOwner: inheritsOwner, body)
+      try synchronize(folder(of: place))
     }
-    try synchronize(folder)
   }
 
   /// Makes a file without a name in `folder`, mode 0600, and returns a descriptor to write and read it with. It is gone when
@@ -121,25 +122,27 @@ package enum PrivateFile {
     return descriptor
   }
 
-  /// Writes to a file under a name that no other run chooses, then links it.
+  /// Writes to a file under a name that no other run chooses, then links it. `path` leads there, and is called `name`.
   static func createThroughNamed(
-    _ path: String, inheritsOwner: Bool = false, _ body: (@escaping (RawSpan) throws -> Void) throws -> Void
+    _ path: String, called name: String? = nil, for owner: Owner? = nil,
+    _ body: (@escaping (RawSpan) throws -> Void) throws -> Void
   ) throws {
+    let name = name ?? path
     // mkstemp() opens with O_CREAT | O_EXCL, which follows no link, and mode 0600.
     var template = Array((path + ".XXXXXX").utf8CString)
     let descriptor = template.withUnsafeMutableBufferPointer { buffer in
       buffer.baseAddress.map { mkstemp($0) } ?? -1
     }
-    guard descriptor >= 0 else { throw failure(writing: path) }
+    guard descriptor >= 0 else { throw failure(writing: name) }
     defer {
       Glibc.close(descriptor)
       unlink(template)
     }
     _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-    if inheritsOwner { try giveToOwner(of: folder(of: path), descriptor, path) }
-    try write(to: descriptor, path, body)
+    try give(descriptor, to: owner, name)
+    try write(to: descriptor, name, body)
     // link() refuses an existing name where rename() would replace it.
-    guard link(template, path) == 0 else { throw failure(writing: path) }
+    guard link(template, path) == 0 else { throw failure(writing: name) }
   }
 
   /// Puts a file of `bytes`, mode 0600, in the place of the one at `path` or makes it: others see the one or the other and
@@ -153,27 +156,29 @@ package enum PrivateFile {
   package static func replace(
     _ path: String, _ bytes: RawSpan, isDurable: Bool = false, wipesOld: Bool = false, inheritsOwner: Bool = false
   ) throws {
-    let old = wipesOld ? open(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1
-    defer { if old >= 0 { Glibc.close(old) } }
-    var template = Array((path + ".XXXXXX").utf8CString)
-    let descriptor = template.withUnsafeMutableBufferPointer { buffer in
-      buffer.baseAddress.map { mkstemp($0) } ?? -1
+    try inFolder(of: path, inheritsOwner) { place, owner in
+      let old = wipesOld ? open(place, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1
+      defer { if old >= 0 { Glibc.close(old) } }
+      var template = Array((place + ".XXXXXX").utf8CString)
+      let descriptor = template.withUnsafeMutableBufferPointer { buffer in
+        buffer.baseAddress.map { mkstemp($0) } ?? -1
+      }
+      guard descriptor >= 0 else { throw failure(writing: path) }
+      defer { Glibc.close(descriptor) }
+      do {
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        guard fchmod(descriptor, 0o600) == 0 else { throw failure(writing: path) }
+        try give(descriptor, to: owner, path)
+        try writeAll(descriptor, bytes, path)
+        guard !(isDurable || wipesOld) || fsync(descriptor) == 0 else { throw failure(writing: path) }
+        guard rename(template, place) == 0 else { throw failure(writing: path) }
+        if isDurable || wipesOld { try synchronize(folder(of: place)) }
+      } catch {
+        unlink(template)
+        throw error
+      }
+      if old >= 0 { wipe(old) }
     }
-    guard descriptor >= 0 else { throw failure(writing: path) }
-    defer { Glibc.close(descriptor) }
-    do {
-      _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-      guard fchmod(descriptor, 0o600) == 0 else { throw failure(writing: path) }
-      if inheritsOwner { try giveToOwner(of: folder(of: path), descriptor, path) }
-      try writeAll(descriptor, bytes, path)
-      guard !(isDurable || wipesOld) || fsync(descriptor) == 0 else { throw failure(writing: path) }
-      guard rename(template, path) == 0 else { throw failure(writing: path) }
-      if isDurable || wipesOld { try synchronize(folder(of: path)) }
-    } catch {
-      unlink(template)
-      throw error
-    }
-    if old >= 0 { wipe(old) }
   }
 
   /// Overwrites a file that has no name any more, as far as the file system lets it: what was to be done is done without it.
@@ -234,22 +239,32 @@ package enum PrivateFile {
     }
   }
 
-  /// As root, gives what was just made in `folder`, and is open as `descriptor`, to whose folder it is. Never for what was there
-  /// before: that may be a link to what is somebody else's. Throws `cannotWrite`.
-  package static func giveToOwner(of folder: String, _ descriptor: Int32, _ path: String) throws {
-    guard geteuid() == 0 else { return }
-    var place = stat()
-    guard stat(folder, &place) == 0, place.st_uid == 0 || fchown(descriptor, place.st_uid, place.st_gid) == 0 else {
-      throw failure(writing: path)
-    }
-  }
+  /// Whose a file is to be.
+  struct Owner { let (user, group): (uid_t, gid_t) }
 
-  /// The same for the new folder at `path`.
-  private static func giveToOwner(ofFolderAbove path: String) throws {
-    let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+  /// Runs `body` with a path to make the file `path` by. As root, if that is to be its folder's owner's, it leads through the very folder
+  /// whose owner is handed over: whoever owns the folders above may put another in its place at any moment, and must be given no file
+  /// in a folder of root's. Throws `cannotWrite`.
+  private static func inFolder<Result>(
+    of path: String, _ inheritsOwner: Bool, _ body: (_ place: String, Owner?) throws -> Result
+  ) throws -> Result {
+    guard inheritsOwner, geteuid() == 0 else { return try body(path, nil) }
+    let descriptor = open(folder(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(writing: path) }
     defer { Glibc.close(descriptor) }
-    try giveToOwner(of: folder(of: path), descriptor, path)
+    var found = stat()
+    guard fstat(descriptor, &found) == 0 else { throw failure(writing: path) }
+    let name = path.split(separator: "/").last.map(String.init) ?? path
+    return try body(
+      "/proc/self/fd/\(descriptor)/\(name)",
+      found.st_uid == 0 ? nil : Owner(user: found.st_uid, group: found.st_gid))
+  }
+
+  /// Gives what was just made, and is open as `descriptor`, to `owner`. Never for what was there before: that may be a link to what is
+  /// somebody else's. Where nobody can be given anything it stays root's. Throws `cannotWrite`.
+  private static func give(_ descriptor: Int32, to owner: Owner?, _ path: String) throws {
+    guard let owner, fchown(descriptor, owner.user, owner.group) != 0 else { return }
+    guard errno == EPERM || errno == EINVAL else { throw failure(writing: path) }
   }
 
   /// Makes the folder at `path` and those above it, each mode 0700 and durable if it is new.
@@ -259,10 +274,18 @@ package enum PrivateFile {
     var prefix = path.hasPrefix("/") ? "/" : ""
     for part in path.split(separator: "/") {
       prefix += prefix.isEmpty || prefix.hasSuffix("/") ? String(part) : "/" + part
-      let isNew = mkdir(prefix, 0o700) == 0
-      guard isNew || errno == EEXIST else { throw failure(writing: prefix) }
-      if isNew, inheritsOwner { try giveToOwner(ofFolderAbove: prefix) }
-      if isNew { try synchronize(folder(of: prefix)) }
+      try inFolder(of: prefix, inheritsOwner) { place, owner in
+        let isNew = mkdir(place, 0o700) == 0
+        guard isNew || errno == EEXIST else { throw failure(writing: prefix) }
+        guard isNew else { return }
+        if owner != nil {
+          let descriptor = open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+          guard descriptor >= 0 else { throw failure(writing: prefix) }
+          defer { Glibc.close(descriptor) }
+          try give(descriptor, to: owner, prefix)
+        }
+        try synchronize(folder(of: place))
+      }
     }
     var information = stat()
     guard stat(path, &information) == 0, information.st_mode & S_IFMT == S_IFDIR else {

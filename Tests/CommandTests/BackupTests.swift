@@ -79,7 +79,7 @@ struct BackupTests {
     let file = try await Self.backup(place)
     let environment = Self.elsewhere(place, "restored")
     let restored = try await place.relatch("restore", file, environment: environment)
-    #expect(restored.code == 0 && restored.errorText.contains("nothing of this vault was seen here before"))
+    #expect(restored.code == 0 && restored.errorText.contains("nothing said here that this vault is yours"))
     let folder = environment["RELATCH_VAULT"] ?? ""
     let reader = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
       "../Reader/relatch_reader.py"
@@ -335,6 +335,28 @@ struct RestoreTests {
     let named = try await place.relatch("restore", file, "--owner", key, "--accept-rollback")
     #expect(named.code == 0, "\(named.errorText)")
     #expect(try await place.relatch("list").code == 0)
+  }
+
+  @Test("of a vault that was only looked at, and that another founded, needs that founder's key")
+  func lookedAt() async throws {
+    let place = try await Workplace()
+    var mallory = try await place.environment(of: "mallory")
+    mallory["RELATCH_VAULT"] = place.folder.path + "/theirs"
+    #expect(try await place.relatch("init", "--no-passphrase", environment: mallory).code == 0)
+    let card = try await place.relatch("identity", "show", "--name", "anna").outputText
+    let added = try await place.relatch("member", "add", "-", "--role", "owner", stdin: card, environment: mallory)
+    #expect(added.code == 0, "\(added.errorText)")
+    let file = place.folder.path + "/theirs.age"
+    #expect(try await place.relatch("backup", "-o", file, environment: mallory).code == 0)
+    for verb in ["list", "status"] {
+      #expect(try await place.relatch(verb, "--vault", place.folder.path + "/theirs").code == 0)
+    }
+    let restore = ["restore", file, "--vault", place.folder.path + "/restored"]
+    expectFailure(try await place.run(Programs.relatch, restore), 77, "it was founded by another")
+    let verified = try await place.relatch("log", "verify", "--json", environment: mallory)
+    let key = try #require(try verified.objects().first?["owner"] as? String)
+    let named = try await place.run(Programs.relatch, restore + ["--owner", key])
+    #expect(named.code == 0, "\(named.errorText)")
   }
 
   @Test("is put back by a person's word where what is remembered was damaged together with the vault")

@@ -1,7 +1,6 @@
 import Age
 import ArgumentParser
 import Audit
-import Glibc
 import JSON
 import Sodium
 import Storage
@@ -26,7 +25,7 @@ struct InitCommand: AsyncParsableCommand {
     let owner = name ?? ProcessEnvironment.value(of: "LOGNAME") ?? ProcessEnvironment.value(of: "USER") ?? "owner"
     try Name.check(owner, "owner name")
     try await requireNoVault(at: places)
-    try requireOwnFolder(at: places)
+    try VaultFolder.requireOwn(places.vault)
     let identityPath = try places.identity
     let hadIdentity = PrivateFile.exists(identityPath)
     let identity =
@@ -58,16 +57,6 @@ struct InitCommand: AsyncParsableCommand {
         owner     \(owner), \(identity.age.recipient)
         identity  \(identityPath)\(hadIdentity ? "" : " (new: keep a copy elsewhere, nothing opens the vault without it)")
         """)
-  }
-
-  /// What root makes is root's, and whose folder it is could not use a vault there.
-  private func requireOwnFolder(at places: Places) throws {
-    var folder = stat()
-    guard geteuid() == 0, stat(places.vault, &folder) == 0, folder.st_uid != 0 else { return }
-    throw Failure(
-      .notPermitted,
-      "the folder \(Name.printable(places.vault)) belongs to user \(folder.st_uid), who could not use a vault that root makes there",
-      hint: "run it as that user (`runuser -u USER -- relatch init`), or name another place: --vault DIR")
   }
 
   private func requireNoVault(at places: Places) async throws {

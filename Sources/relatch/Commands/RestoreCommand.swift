@@ -37,17 +37,12 @@ struct RestoreCommand: AsyncParsableCommand {
     let places = try Places(options)
     let expectations = try LogExpectations(founder: owner)
     let identity = try places.openIdentity()
+    try VaultFolder.requireOwn(places.vault)
     let folder = try Self.folder(for: places.vault)
     try extract(with: identity, into: folder.path)
     let found = try await RestoredVault(in: folder, identity: identity, expecting: expectations)
     let now = WallClock.now()
-    let isSeen = found.isSeen(by: places.knownVaults)
-    // Anyone can seal a vault of their own to this owner, with hooks of their own.
-    guard isSeen || owner != nil || found.isFounded(by: identity) else {
-      throw Failure(
-        .notPermitted, "nothing of this vault was seen here before, and it was founded by another: \(found.owner)",
-        hint: "if that is the founder's key as you know it from elsewhere, give it as --owner")
-    }
+    let isMeant = found.isMeant(by: places.knownVaults)
     let loss = try await found.loss(known: places.knownVaults)
     if let loss, loss.code == .foundedByAnother, owner == nil {
       throw Failure(
@@ -55,6 +50,12 @@ struct RestoreCommand: AsyncParsableCommand {
         hint:
           "find out whose backup it is; if that is the founder's key as you know it from elsewhere, give it as --owner, with"
           + " --accept-rollback")
+    }
+    // Anyone can seal a vault of their own to this owner, with hooks of their own.
+    guard isMeant || owner != nil || found.isFounded(by: identity) else {
+      throw Failure(
+        .notPermitted, "nothing says here that this vault is yours, and it was founded by another: \(found.owner)",
+        hint: "if that is the founder's key as you know it from elsewhere, give it as --owner")
     }
     let others = Identifier(found.id).flatMap { id in
       places.knownVaults.map { OpenedVaults.shared.otherPlaces(of: id, at: places.vault, with: $0) }
@@ -74,9 +75,9 @@ struct RestoreCommand: AsyncParsableCommand {
     try folder.finish()
     let store = try SQLiteStore(opening: places.database, tables: vaultTables)
     OpenedVaults.shared.adopt(store, at: places.vault, with: places.knownVaults)
-    if !isSeen, owner == nil {
+    if !isMeant, owner == nil {
       Diagnostics.standard.warning(
-        "nothing of this vault was seen here before: compare the owner's key with what is known elsewhere")
+        "nothing said here that this vault is yours: compare the owner's key with what is known elsewhere")
     }
     for other in others ?? [] {
       Diagnostics.standard.warning(
@@ -181,6 +182,7 @@ private struct Returned {
 private struct RestoredVault {
   let end: LogEndpoint
   let id: String
+  private let seen: SeenLog
   /// The founding owner's key.
   let owner: String
   private let founder: LogMember
@@ -207,6 +209,7 @@ private struct RestoredVault {
         randomness: .system)
       self.end = end
       id = report.vault
+      seen = report.seen
       founder = report.owner
       membership = report.seen.membership
       owner = try NoteKey(name: "relatch/\(report.vault)", key: report.owner.signing).description
@@ -219,10 +222,10 @@ private struct RestoredVault {
     }
   }
 
-  /// Whether this user has seen it before. What is remembered and damaged says nothing of that; `loss` tells it.
-  func isSeen(by known: KnownVaults?) -> Bool {
+  /// Whether it is one that this user means, by more than having looked at it.
+  func isMeant(by known: KnownVaults?) -> Bool {
     guard let known, let id = Identifier(id) else { return false }
-    return (try? known.log(of: id)) != nil
+    return known.isTrusted(seen, of: id)
   }
 
   /// Who came back with it: only of one that lacks something, because what is new in a newer one was added since.

@@ -23,13 +23,9 @@ struct SpaceReserve {
     guard access(places.vault, W_OK | X_OK) == 0, let free = VaultFolder.freeBytes(places), free >= Self.plenty else {
       return
     }
-    let flags = O_WRONLY | O_CLOEXEC | O_NOFOLLOW
-    var descriptor = open(path, flags | O_CREAT | O_EXCL, 0o600)
-    if descriptor >= 0 {
-      try? PrivateFile.giveToOwner(of: places.vault, descriptor, path)
-    } else {
-      descriptor = open(path, flags)
-    }
+    // The next run of whose folder it is sets it aside; of root's making it would be in their way.
+    guard geteuid() != 0 || stat(places.vault, &status) == 0 && status.st_uid == 0 else { return }
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard descriptor >= 0 else { return }
     defer { close(descriptor) }
     // Blocks that are there, not a hole: a file system that cannot promise them is not believed.

@@ -22,6 +22,21 @@ enum VaultFolder {
     return open.isEmpty ? nil : ("everybody may write to \(open)", "take that right from others: chmod o-w \(open)")
   }
 
+  /// Fails with `notPermitted` if root is to make a vault at `path` in a folder of another user's, who could not use it.
+  static func requireOwn(_ path: String) throws {
+    guard geteuid() == 0 else { return }
+    var (folder, place) = (stat(), path)
+    while stat(place, &folder) != 0 {
+      guard let end = place.lastIndex(of: "/"), end > place.startIndex else { return }
+      place = String(place[..<end])
+    }
+    guard folder.st_uid != 0 else { return }
+    throw Failure(
+      .notPermitted,
+      "the folder \(Name.printable(place)) belongs to user \(folder.st_uid), who could not use a vault that root makes there",
+      hint: "run it as that user (`runuser -u USER -- relatch …`), or name another place: --vault DIR")
+  }
+
   /// How many bytes are free for this user where the vault lies; nil if the system does not tell.
   static func freeBytes(_ places: Places) -> UInt64? {
     var status = statvfs()
