@@ -181,7 +181,7 @@ struct WitnessSubmitCommand: AsyncParsableCommand {
         try report.confirmation(
           .object(["size": .integer(Int(clamping: size)), "type": "submitted", "witness": .string(name)]),
           text: "\(name) has seen \(size) entries")
-      case .missed(let failure), .contradicts(let failure):
+      case .missed(let failure), .unknown(let failure), .contradicts(let failure):
         report.failure(failure)
         codes.append(failure.code)
       }

@@ -24,6 +24,10 @@ extension Report {
       switch outcome {
       case .took: break
       case .missed(let failure): note(failure.message)
+      case .unknown(let failure):
+        // It lasts until somebody does something, and is silent otherwise.
+        Diagnostics.standard.warning(failure.message)
+        Diagnostics.standard.hint(failure.hint)
       case .contradicts(let failure):
         self.failure(failure)
         isConsistent = false

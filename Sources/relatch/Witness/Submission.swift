@@ -15,6 +15,8 @@ struct Submission: Sendable {
     case took(SignedCheckpoint)
     /// It is not to be had, or does not answer as it should: it has seen nothing, and that is all.
     case missed(Failure)
+    /// Nothing is handed to it: nothing says that the vault, which names it, is one that its user means.
+    case unknown(Failure)
     /// It, or what is kept of it, has seen another log than this one.
     case contradicts(Failure)
   }
@@ -75,7 +77,7 @@ struct Submission: Sendable {
         if let seen { try view.requireExtension(of: seen.checkpoint, takenBy: name) }
         return try view.handover(after: 0, to: name).0
       }
-      guard isTrusted else { return .missed(Self.unknown(witness.witness)) }
+      guard isTrusted else { return .unknown(Self.unknown(witness.witness)) }
       // Who may write to a place elsewhere may have changed what is there since: that is always looked at.
       if let place = WitnessPlace(witness.witness, origin: newest.checkpoint.origin) {
         return .took(try await put(at: place, witness))
