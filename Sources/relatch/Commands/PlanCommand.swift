@@ -26,7 +26,7 @@ struct PlanCommand: AsyncParsableCommand {
   @Flag(help: "All credentials that have something to rotate.")
   var all = false
 
-  @Flag(help: "End with 14 if something is due, whatever stands in its way.")
+  @Flag(help: "End with 14 if something is due, whatever stands in its way; with 65 if a credential is damaged.")
   var check = false
 
   @Flag(help: "Look at the vault and this machine only.")
@@ -68,8 +68,9 @@ struct PlanCommand: AsyncParsableCommand {
         subject, findings.map { $0.naming(subject.credential.name) }, isOffline: !isAsked, now: now)
     }
     await composition?.transport.shutdown()
-    if check, subjects.contains(where: \.standing.isDue) { throw Status(code: .due) }
+    // What nobody knows may be worse.
     if let failed { throw Status(code: failed) }
+    if check, subjects.contains(where: \.standing.isDue) { throw Status(code: .due) }
   }
 
   private func subjects(_ places: Places, now: Timestamp) async throws -> CredentialFindings<PlanSubject> {
