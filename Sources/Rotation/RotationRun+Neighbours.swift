@@ -2,101 +2,112 @@ import JSON
 import Sodium
 import Vault
 
-/// A pair that another credential of the vault has at the place where this one's are: staged, active or replaced there.
+/// The active pair of another credential of the vault, which can be met where this one's pairs are.
 struct NeighboursPair: Sendable {
   let credential: String
   let version: Version
-  /// Nil where the member may not open that credential.
-  let pair: Pair?
+  let pair: Pair
 
-  /// Whether `other` is the provider's view of it. What cannot be compared is known by the name that the provider gave it.
+  /// Whether `other` is the provider's view of it. Where no secret is shown the name that the provider gave it tells it from others of the
+  /// same client.
   func isSeen(as other: ObservedPair) -> Bool {
-    if let pair, !other.sharesClientID || other.clientSecret != nil { return other.matches(pair) }
-    return version.handle.map { $0 == other.handle } ?? false
+    guard other.sharesClientID, other.clientSecret == nil else { return other.matches(pair) }
+    return other.clientID.secret.isEqual(to: pair.clientID) && version.handle.map { $0 == other.handle } ?? false
   }
 }
 
-// Two credentials of a vault can have their pairs in one place: an app with a secret for each consumer, a pair that was handed over twice.
-// What is seen there and is the other's is no stranger's: it is in use, and no rotation, leak or adoption of this one may end or take it.
+// Two credentials of a vault can have their pairs in one place where many are accepted alike: an application with a secret for each of its
+// users. What is seen there and is active in the other is no stranger's: it is in use, and no leak or adoption of this one may end or take it.
+//
+// Only what was opened and is the very pair counts. Whoever protects more, by what a record says alone, lets anybody who can write one keep
+// what they have made from being ended.
 extension RotationRun {
-  /// Reads what other credentials have there, if `seen` or `offered` is something that this one does not have. Each that the member may
-  /// open is opened, with an entry that says so.
-  func seeNeighbours(beside seen: Observation, _ offered: OfferedPair? = nil) async throws {
-    let hasStranger = ([seen.primary] + seen.others).contains { !isOurs($0) && !$0.isLitter && $0.place != .expired }
-    guard hasStranger || offered != nil else { return }
-    try await commit()
+  /// Opens the active pairs that others have there and that the member may open, with an entry for each, if `seen` has something that is
+  /// none of ours.
+  ///
+  /// Returns `seen`, or what is seen by another look: where a secret tells what is whose, and is not shown, the provider is asked with
+  /// what is theirs, too.
+  @discardableResult
+  func seeNeighbours(beside seen: Observation) async throws -> Observation {
+    guard provider.replacement == .overlap, seen.others.contains(where: isStranger) else { return seen }
     let (own, places) = (credential, provider.placeSettings)
     let others = try await runner.vault.read { view in
       // One whose record is damaged is told where it is asked for.
-      try view.names().compactMap { try? view.credential($0) }.filter { $0.isBeside(own, by: places) }
+      try view.names().compactMap { try? view.credential($0) }
+        .filter { $0.isBeside(own, by: places) && !$0.isTransferred }
     }
-    guard !others.isEmpty else { return neighbours = [] }
-    let found = try await runner.vault.search(others.map(\.name), purpose: "rotation", now: timing.now()) { _ in true }
-    neighbours = others.flatMap { other in
-      other.versions.filter { $0.stage != .retired }.map { version in
-        NeighboursPair(
-          credential: other.name, version: version,
-          pair: found.found.first { $0.credential == other.name && $0.version.number == version.number }?.pair)
+    var found: [NeighboursPair] = []
+    for other in others {
+      guard let version = other.version(in: .active) else { continue }
+      if let known = neighbours.first(where: { $0.credential == other.name && $0.version == version }) {
+        found.append(known)
+        continue
       }
+      try await commit()
+      do {
+        let opened = try await runner.vault.pairs(
+          of: other.name, choosing: { $0.versions.filter { $0 == version } }, event: .pairUsed,
+          ["purpose": "comparison"], now: timing.now())
+        guard let pair = opened.first?.pair else { continue }
+        found.append(NeighboursPair(credential: other.name, version: version, pair: pair))
+      } catch let error as VaultError where error.isDamage || error.code == .notPermitted { continue }
+    }
+    neighbours = found
+    let isHidden = seen.others.contains { isStranger($0) && $0.sharesClientID && $0.clientSecret == nil }
+    let theirs = found.filter { theirs in !pairs.values.contains { $0.isSame(as: theirs.pair) } }
+    guard isHidden, !theirs.isEmpty else { return seen }
+    let known = theirs.reduce(knownPairs) { known, theirs in
+      known.adding(KnownPairs.Known(theirs.pair, in: .previous, handle: theirs.version.handle))
+    }
+    do { return try await ask { try await self.provider.observe(known: known) } } catch let error as ProviderError {
+      throw RotationError(error, while: "looking for what other credentials have there", name)
     }
   }
 
-  /// What `other` is of another credential; nil if it is one of ours, or nobody's that the vault knows.
+  private func isStranger(_ other: ObservedPair) -> Bool {
+    !isOurs(other) && !other.isLitter && other.place != .expired
+  }
+
+  /// What `other` is of another credential; nil if it is one of ours, or of nobody whose pairs were opened.
   func neighbour(_ other: ObservedPair) -> NeighboursPair? {
-    guard !isOurs(other), other.place != .expired, !other.isLitter else { return nil }
+    guard isStranger(other) else { return nil }
     return neighbours.first { $0.isSeen(as: other) }
   }
 
   /// What keeps a new pair from being staged, if it is another credential's.
-  func obstacle(ofNeighbours seen: Observation, beside left: [ObservedPair]) -> StagingObstacle? {
-    if let theirs = neighbour(seen.primary) {
-      return StagingObstacle(
-        .held, "the provider's primary pair is not version \(activeNumber), the active one, but \(theirs.text)",
-        hint:
-          "two credentials are in one place: use \(theirs.credential) in its stead; `relatch status` tells what is owed of each"
-      )
-    }
+  func obstacle(ofNeighbours left: [ObservedPair]) -> StagingObstacle? {
     for other in left {
       guard let theirs = neighbour(other) else { continue }
       return StagingObstacle(
-        .foreignStagedPair, "\(theirs.text) holds the staging slot", hint: theirs.hint(for: name), until: other.expires)
+        .foreignStagedPair, "\(theirs.text) is in the same place", hint: theirs.hint(for: name), until: other.expires)
     }
     return nil
   }
 
-  /// Throws `held` if `offered`, or what is seen as `made`, is another credential's: each would end it under the other.
-  func requireNoNeighbours(_ made: ObservedPair, beside seen: Observation, _ offered: OfferedPair?) async throws {
-    try await seeNeighbours(beside: seen, offered)
-    let theirs =
-      neighbour(made)
-      ?? offered.flatMap { offered in
-        neighbours.first { theirs in
-          guard let pair = theirs.pair, pair.clientID.isEqual(to: offered.pair.clientID) else { return false }
-          return pair.clientSecret.isEqual(to: offered.pair.clientSecret)
-        }
-      }
-    guard let theirs else { return }
+  /// Throws `held` if `made`, which is to be adopted, is another credential's: each would end it under the other.
+  func requireNoNeighbours(_ made: ObservedPair, beside seen: Observation) async throws {
+    try await seeNeighbours(beside: seen)
+    guard let theirs = neighbour(made) else { return }
     throw RotationError(
       .held, "\(name): what was to be adopted is \(theirs.text): each would end it under the other",
-      hint: "use \(theirs.credential); `relatch remove \(name)` ends what is left of this one")
+      hint: "use \(theirs.credential) in its stead")
   }
 }
 
 extension NeighboursPair {
   /// Which it is, for a person.
-  fileprivate var text: String {
-    "version \(version.number) of \(credential), \(version.stage.rawValue) there, in this vault"
-  }
+  fileprivate var text: String { "version \(version.number) of \(credential), active in this vault," }
 
-  /// What lets the slot be free for `name`.
+  /// What lets `name` be rotated.
   fileprivate func hint(for name: String) -> String {
-    switch version.stage {
-    case .staged: "`relatch resume \(credential)` finishes its rotation, `relatch abort \(credential)` gives it up"
-    case .previous: "`relatch retire \(credential)` ends it, and cuts off whoever still uses it"
-    case .active, .retired:
-      "\(name) and \(credential) are in one place: give each an app or client of its own, and let a program list the pairs of one alone;"
-        + " where many are accepted alike, `relatch revoke \(name)` ends what leaked beside it"
-    }
+    "give \(name) and \(credential) an app or client each, and let a program list the pairs of one alone;"
+      + " `relatch revoke \(name)` ends what leaked beside it"
+  }
+}
+
+extension Pair {
+  fileprivate func isSame(as other: Pair) -> Bool {
+    clientID.isEqual(to: other.clientID) && clientSecret.isEqual(to: other.clientSecret)
   }
 }
 

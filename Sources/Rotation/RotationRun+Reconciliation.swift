@@ -43,7 +43,7 @@ extension RotationRun {
   private func requireNoneMadeSince(
     _ seen: Observation, _ last: Timestamp, _ active: UInt64, offered: Pair? = nil
   ) async throws {
-    try await seeNeighbours(beside: seen)
+    let seen = try await seeNeighbours(beside: seen)
     let mayBeInUse = seen.others.contains { other in
       (other.isMarked || provider.replacement == .overlap && other.place != .expired)
         && !isOurs(other) && neighbour(other) == nil && offered.map(other.matches) != true

@@ -70,11 +70,16 @@ extension RotationRun {
     try await pause(transientBackoff.next(timing.randomness, asked: error.retryAfter))
   }
 
-  /// One look at the provider.
-  func look() async throws -> Observation {
-    let known = KnownPairs(
+  /// What the vault has, as a provider wants to know it.
+  var knownPairs: KnownPairs {
+    KnownPairs(
       of: credential, pairs, isStaging: journal?.machine.state == .staging,
       isPromoting: journal?.machine.state == .promoting, isContaining: isContaining, began: journal?.began)
+  }
+
+  /// One look at the provider.
+  func look() async throws -> Observation {
+    let known = knownPairs
     return try await ask { try await self.provider.observe(known: known) }
   }
 
@@ -122,7 +127,7 @@ extension RotationRun {
 
   /// The slot was seen free before staging was asked for, under this lease: a staged pair in it is the one we asked for.
   private func clearUpStage(_ seen: Observation) async throws {
-    try await seeNeighbours(beside: seen)
+    let seen = try await seeNeighbours(beside: seen)
     let unknown = seen.others.filter { $0.place == .staged && !isOurs($0) && neighbour($0) == nil }
     guard let made = unknown.first(where: \.isMarked) ?? unknown.first else {
       if let until = stagingMayActUntil { return try await waitForStaging(until: until) }

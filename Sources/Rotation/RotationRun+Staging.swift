@@ -8,21 +8,22 @@ extension RotationRun {
   func stage() async throws {
     // A leak waits for no hook.
     if credential.leak == nil { try await runHooksBefore() }
-    let seen = try await observe(for: .stage)
+    let seen = try await seeNeighbours(beside: observe(for: .stage))
     guard let active = pairs[activeNumber] else {
       throw RotationError(.corruptJournal, "\(name): the active pair is missing")
     }
-    try await seeNeighbours(beside: seen)
     // What is cut off is no obstacle: it is deleted under the intent to stage. What is another credential's stays.
     let slot = RotationSlot(seen.only { neighbour($0) == nil }, known: pairs)
     let left = seen.only { !mayCutOff($0) && !endsByItself($0) && !isPassedBy($0) }
-    if let obstacle = obstacle(ofNeighbours: seen, beside: left.others)
+    if let obstacle = obstacle(ofNeighbours: left.others)
       ?? StagingObstacle(primaryOf: seen, active: active, number: activeNumber)
       ?? StagingObstacle(RotationSlot(left, known: pairs), of: name)
     {
       throw obstacle.error(of: name)
     }
     var fields: [String: JSONValue] = [:]
+    let passed = seen.others.filter(isPassedBy).compactMap { neighbour($0)?.credential }
+    if !passed.isEmpty { fields["left"] = .array(passed.map { .string($0) }) }
     let cutOff = seen.others.filter { $0.place != .expired && mayCutOff($0) }
     if slot != .free, !cutOff.isEmpty {
       fields["cut_off"] = .string(slot.word)
@@ -160,7 +161,7 @@ extension RotationRun {
   /// Whether `other` is another credential's, and a leak is ended beside it. Where it is not urgent, one that the other makes meanwhile
   /// could be taken for what was asked for here.
   private func isPassedBy(_ other: ObservedPair) -> Bool {
-    credential.leak != nil && provider.replacement == .overlap && neighbour(other) != nil
+    credential.leak != nil && neighbour(other) != nil
   }
 
   /// Whether what is in the slot may be deleted there, to make room. A pair of the vault's is one that was not deleted when it

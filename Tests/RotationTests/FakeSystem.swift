@@ -13,6 +13,8 @@ final class FakeSystem: CredentialProvider {
     var marked: Set<String> = []
     /// Those that bear no mark, and are listed all the same.
     var listed: Set<String> = []
+    /// Whether secrets alone tell pairs apart, and none is shown but of those that whoever asks has.
+    var tellsBySecret = false
     /// Refused, although they are there.
     var refused: Set<String> = []
     /// Whether, with cut-over, what was replaced goes on until it is deleted or the next one is made.
@@ -53,13 +55,15 @@ final class FakeSystem: CredentialProvider {
   }
 
   private static func observed(
-    _ id: String, _ place: ObservedPair.Place, isShown: Bool = true, isMarked: Bool = false, ends: Timestamp? = nil
+    _ id: String, _ place: ObservedPair.Place, isShown: Bool = true, sharesClientID: Bool = false,
+    isMarked: Bool = false, ends: Timestamp? = nil
   ) throws(ProviderError) -> ObservedPair {
     do {
       let pair = try FakeProvider.pair(id)
       return ObservedPair(
         place: place, handle: "handle-\(id)", clientID: SharedSecret(try pair.clientID.clone()),
-        clientSecret: isShown ? SharedSecret(try pair.clientSecret.clone()) : nil, expires: ends, isMarked: isMarked)
+        clientSecret: isShown ? SharedSecret(try pair.clientSecret.clone()) : nil, expires: ends,
+        sharesClientID: sharesClientID, isMarked: isMarked)
     } catch { throw ProviderError(.malformed, "no memory") }
   }
 
@@ -96,7 +100,7 @@ final class FakeSystem: CredentialProvider {
       others.append(
         try Self.observed(
           id, stage == .previous || stage == .active ? .replaced : .staged, isShown: stage != nil,
-          isMarked: stage == nil && marked.contains(id)))
+          sharesClientID: state.withLock(\.tellsBySecret), isMarked: stage == nil && marked.contains(id)))
     }
     let end = end(toldBy: "observe")
     return Observation(consumer: "one", primary: try Self.observed(primary, .primary, ends: end), others: others)

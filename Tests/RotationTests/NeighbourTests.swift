@@ -1,10 +1,11 @@
-import Age
 import Audit
-import Rotation
-import Storage
+import JSON
+import Sodium
 import Synchronization
 import Testing
-import Vault
+
+@testable import Rotation
+@testable import Vault
 
 @Suite("Beside the pairs of another credential of the vault")
 struct NeighbourTests {
@@ -19,9 +20,12 @@ struct NeighbourTests {
     return bench
   }
 
-  private func system() -> FakeSystem {
+  private func system(tellsBySecret: Bool = false) -> FakeSystem {
     let system = FakeSystem(.overlap, accepting: ["id-1", "id-9"])
-    system.state.withLock { $0.listed = ["id-9"] }
+    system.state.withLock { state in
+      state.listed = ["id-9"]
+      state.tellsBySecret = tellsBySecret
+    }
     return system
   }
 
@@ -34,9 +38,9 @@ struct NeighbourTests {
     } catch { return error as? RotationError }
   }
 
-  @Test("a rotation stops for one, and says whose it is")
-  func named() async throws {
-    let (bench, system) = (try await bench(), system())
+  @Test("a rotation stops for one, and says whose it is", arguments: [false, true])
+  func named(_ tellsBySecret: Bool) async throws {
+    let (bench, system) = (try await bench(), system(tellsBySecret: tellsBySecret))
     for goal in [RotationRunner.Goal.rotate, .rotateReplacingPrevious] {
       let found = await failure { _ = try await bench.run(goal, at: system) }
       #expect(
@@ -47,10 +51,12 @@ struct NeighbourTests {
     #expect(system.state.withLock(\.accepted) == ["id-1", "id-9"])
   }
 
-  @Test("a leak of ours is ended beside one, which is left alone, also where what was asked for was not answered")
-  func leaked() async throws {
+  @Test(
+    "a leak of ours is ended beside one, which is left alone, also where what was asked for was not answered",
+    arguments: [false, true])
+  func leaked(_ tellsBySecret: Bool) async throws {
     for isLost in [false, true] {
-      let (bench, system) = (try await bench(), system())
+      let (bench, system) = (try await bench(), system(tellsBySecret: tellsBySecret))
       let lost = Counter()
       system.state.withLock { state in
         state.trouble = { call throws(ProviderError) in
@@ -61,7 +67,9 @@ struct NeighbourTests {
       #expect(try await bench.run(leak, at: system) == .settled(active: 2))
       #expect(system.state.withLock(\.accepted) == ["id-9", "id-2"])
       #expect(!system.calls.contains("delete handle-id-9"))
-      #expect(try await bench.journal(1).allSatisfy { $0.details["found"] == nil && $0.details["cut_off"] == nil })
+      let steps = try await bench.journal(1)
+      #expect(steps.allSatisfy { $0.details["found"] == nil && $0.details["cut_off"] == nil })
+      #expect(steps.contains { $0.details["left"] == .array([.string("crm2")]) })
     }
   }
 
@@ -74,52 +82,38 @@ struct NeighbourTests {
     }
   }
 
-  @Test(
-    "in the one slot there is, none is deleted, whoever asks for it",
-    arguments: [ObservedPair.Place.staged, .replaced])
-  func slot(_ place: ObservedPair.Place) async throws {
-    let bench = try await bench()
-    bench.provider.state.withLock { $0.slot = ("id-9", place) }
-    for goal in [RotationRunner.Goal.rotate, .rotateReplacingPrevious, leak] {
-      let found = await failure { _ = try await bench.run(goal) }
-      #expect(
-        found?.code == .foreignStagedPair && found?.description.contains("crm2") == true, "\(String(describing: found))"
-      )
-    }
-    #expect(!bench.provider.calls.contains { $0.hasPrefix("delete") || $0 == "stage" })
-  }
-
-  @Test("none is adopted, primary or beside the active one")
+  @Test("none is adopted")
   func adopted() async throws {
-    let bench = try await bench()
-    bench.provider.state.withLock { $0.primary = "id-9" }
+    let (bench, system) = (try await bench(), system())
     let offer = RotationRunner.Goal.adopt(OfferedPair(try FakeProvider.pair("id-9")))
-    let found = await failure { _ = try await bench.run(offer) }
+    let found = await failure { _ = try await bench.run(offer, at: system) }
     #expect(found?.code == .held && found?.description.contains("crm2") == true, "\(String(describing: found))")
-    let rotated = await failure { _ = try await bench.run() }
-    #expect(rotated?.code == .held && rotated?.description.contains("crm2") == true, "\(String(describing: rotated))")
-
-    let system = system()
-    let beside = await failure { _ = try await bench.run(offer, at: system) }
-    #expect(beside?.code == .held && beside?.description.contains("crm2") == true, "\(String(describing: beside))")
     #expect(try await bench.credential().versions.map(\.number) == [1])
   }
 
-  @Test("one that only others may open is known by the name that the provider has for it")
-  func handles() async throws {
-    let (bench, system) = (try await bench(), FakeSystem(.overlap, accepting: ["id-9"]))
-    guard case .promoted(active: 2, _, _) = try await bench.run(of: "crm2", at: system) else {
-      Issue.record("not promoted")
-      return
-    }
-    system.state.withLock { state in
-      state.accepted = ["id-1", "id-2"]
-      state.listed = ["id-2"]
-    }
+  @Test("what a record alone says is there protects nothing: one that may not be opened, or is not what was opened")
+  func opened() async throws {
+    let (bench, system) = (try await bench(), system())
     let operators = try await bench.vault(ofOperatorOf: "crm")
-    let found = await failure { _ = try await bench.run(at: system, by: operators) }
-    #expect(found?.description.contains("crm2") == true, "\(String(describing: found))")
     #expect(try await bench.run(leak, at: system, by: operators) == .settled(active: 2))
-    #expect(system.state.withLock(\.accepted) == ["id-2", "id-3"])
+    #expect(system.calls.contains("delete handle-id-9"))
+  }
+
+  @Test("where no secret is shown one is known by its client and the name that the provider gave it, and by no less")
+  func hidden() throws {
+    func pair(_ id: String) throws -> Pair { try FakeProvider.pair(id) }
+    func seen(_ id: String, _ handle: String, secret: SharedSecret? = nil) throws -> ObservedPair {
+      ObservedPair(
+        place: .staged, handle: handle, clientID: SharedSecret(try pair(id).clientID.clone()), clientSecret: secret,
+        expires: nil, sharesClientID: true)
+    }
+    let start = RotationMachineTests.start
+    let version = Version(number: 1, stage: .active, created: start, since: start, handle: "k3")
+    let theirs = NeighboursPair(credential: "crm2", version: version, pair: try pair("id-9"))
+    #expect(theirs.isSeen(as: try seen("id-9", "k3")))
+    #expect(!theirs.isSeen(as: try seen("id-1", "k3")))
+    #expect(!theirs.isSeen(as: try seen("id-9", "k4")))
+    #expect(!theirs.isSeen(as: try seen("id-9", "k3", secret: SharedSecret(try pair("id-8").clientSecret.clone()))))
+    #expect(theirs.isSeen(as: try seen("id-9", "k4", secret: SharedSecret(try pair("id-9").clientSecret.clone()))))
   }
 }

@@ -99,10 +99,13 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
   }
 
   /// The accessors of others that are to be looked at. Whoever may make secret-ids could otherwise keep the known ones from being ended:
-  /// a list of which not all can be looked at, or that is not shown, stops nothing but a run that looks for what it has asked for.
+  /// a list of which not all can be looked at, or that is not shown, stops nothing but a run that looks for what it has asked for. An outage is
+  /// waited out: after a restore it would hide what is in use.
   private func strangers(beside known: Set<String>, _ pairs: KnownPairs) async throws(ProviderError) -> [String] {
     var listed: [String]?
-    do { listed = try await list() } catch  where pairs.hasLeak || error.code == .malformed && error.status == nil {}
+    do { listed = try await list() } catch
+      where pairs.hasLeak && !error.isTransient || error.code == .malformed && error.status == nil
+    {}
     let strangers = listed?.filter { !known.contains($0) }
     if let strangers, strangers.count <= Self.mostStrangers { return strangers }
     guard !pairs.isStaging || pairs.hasLeak else {
@@ -118,7 +121,9 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
 
   /// Whether the secret-id of `accessor`, none of the vault's, was made for this credential.
   private func isMarked(_ accessor: String, _ known: KnownPairs) async throws(ProviderError) -> Bool {
-    do { return try await mark(of: accessor) == known.mark } catch  where known.hasLeak { return false }
+    do { return try await mark(of: accessor) == known.mark } catch
+      where known.hasLeak && !error.isTransient
+    { return false }
   }
 
   private static let numberHint = "set secret_id_num_uses of the role to 0"
