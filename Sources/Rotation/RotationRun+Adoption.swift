@@ -50,11 +50,17 @@ extension RotationRun {
       if !isPrimary, credential.version(in: .staged) == nil, pairs[activeNumber].map(seen.primary.matches) == true {
         throw isNotPrimary
       }
+      if isPrimary, credential.isActiveLeaked, credential.version(in: .staged) == nil,
+        pairs[activeNumber].map(seen.primary.matches) == true
+      {
+        // It was adopted before, and what came after it did not succeed.
+        return try await endLeak()
+      }
       try requireStranger(seen)
       if givenUp == nil { try requireOutlived(seen) }
       made = try await primary(seen, offered)
     }
-    try await requireNoNeighbours(made, beside: seen, offered)
+    try await requireNoNeighbours(made, beside: seen)
     let pair = try Pair(clientID: made.clientID.secret.clone(), clientSecret: secret(of: made))
     do { _ = try await ask { try await self.provider.grant(pair) } } catch let error as ProviderError {
       throw RotationError(error, while: "adopting the primary pair", name)
@@ -69,7 +75,9 @@ extension RotationRun {
     // It counts as leaked itself: it is replaced as any other.
     guard credential.leak != nil else { return outcome }
     isAdopting = false
-    return try await endLeak()
+    do { return try await endLeak() } catch let error as RotationError {
+      throw error.outstanding(hint: "it is adopted, and leaked, too: `relatch resume \(name)` replaces it")
+    }
   }
 
   /// Counts the version that is about to be adopted as leaked: whoever has what leaked may be the one who made it.

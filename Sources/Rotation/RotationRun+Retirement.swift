@@ -197,7 +197,10 @@ extension RotationRun {
   /// owed, and proved with what leaked before it.
   func markDiscarded(_ number: UInt64, _ pair: Pair) async throws {
     let isOwed = credential.isStagedLeaked
-    let members = isOwed ? ["reason": RotationJournal.owed] : try await refusalOfDiscarded(number, pair).members
+    var members: [String: JSONValue] = [:]
+    // Where a new pair has ended the old one it may be the only one that is accepted, and a look that lags does not show it.
+    if !isOwed || provider.endsActiveFirst { members = try await refusalOfDiscarded(number, pair).members }
+    if isOwed { members["reason"] = RotationJournal.owed }
     let now = timing.now()
     try record(.discarded, version: number, members) { credential in
       if isOwed { try credential.oweStaged(now: now) } else { try credential.retire(number, now: now) }

@@ -40,6 +40,8 @@ extension RotationRun {
       guard let second = try await refusal(ofHandedOver: pair) else {
         return try await recordAccepted(transfer, version)
       }
+      // Whoever refuses it in other words may be another, who refuses everybody.
+      if let granter, second.description != first.description { try await requireGranted(by: granter) }
       answers.append(second)
     } else if let until = transfer.settledFrom(now: timing.now()) {
       // With nobody to be granted a token there, time alone tells it from an outage.

@@ -17,7 +17,7 @@ actor RotationRun {
   var unwritten: [UnwrittenStep] = []
   /// The pairs the provider may still accept, by version. Opened once a run, with a log entry that says so.
   var pairs: [UInt64: Pair] = [:]
-  /// What other credentials of the vault have where this one's pairs are, as it was seen when a pair was met there that is none of them.
+  /// What other credentials of the vault have in use where this one's pairs are, as it was when a pair was met there that is none of ours.
   var neighbours: [NeighboursPair] = []
   /// The credential's key, as it was when the pairs were opened.
   var key: CredentialKey?
@@ -230,7 +230,13 @@ actor RotationRun {
         if state != .ready { try await requireUnused() }
         try record(.abandoned, version: credential.version(in: .staged)?.number)
       case .rejected, .discarding, .failed:
-        return try await drive(retiringNow: false)
+        let outcome = try await drive(retiringNow: false)
+        // What leaked is owed as it is given up: nobody has seen it refused.
+        guard let owed = credential.debts.last?.number, owed > activeNumber else { return outcome }
+        throw RotationError(
+          .outstanding,
+          "\(name): version \(owed) is given up and deleted, and not seen to be refused, though it leaked",
+          hint: "`relatch resume \(name)` ends the leak")
       case .promoted, .verifying, .owed, .retiring, .deleted, .proving, .settled:
         throw RotationError(
           .promotedAlready, "\(name): version \(activeNumber) is promoted already: there is nothing left to give up",

@@ -301,6 +301,40 @@ struct LeakRunTests {
     #expect(delivery.calls == ["file id-4 4 2"])
   }
 
+  @Test(
+    "of which a pair is adopted goes on where what followed that failed, when it is adopted again")
+  func adoptionCutOff() async throws {
+    let (bench, _) = try await bench()
+    bench.provider.state.withLock { state in
+      state.primary = "id-9"
+      state.slot = ("id-1", .replaced)
+      state.trouble = { call throws(ProviderError) in
+        if call == "stage" { throw ProviderError(.notPermitted, "not now") }
+      }
+    }
+    #expect(await bench.code(Self.leak()) == .foreignPrimary)
+    let offer = RotationRunner.Goal.adopt(OfferedPair(try FakeProvider.pair("id-9")))
+    #expect(await bench.code(offer) == .outstanding)
+    #expect(await bench.code(offer) == .provider(.notPermitted))
+    fail(in: bench)
+    #expect(try await bench.run(offer) == .settled(active: 3))
+    #expect(try await bench.credential().leak == nil)
+  }
+
+  @Test("that a staged pair has part in is not ended by giving that pair up: it is owed")
+  func abortedStaged() async throws {
+    let (bench, _) = try await bench()
+    fail("promote", in: bench)
+    #expect(await bench.code() == .provider(.unreachable))
+    fail("observe", in: bench)
+    _ = await bench.code(Self.leak(upTo: 2))
+    fail(in: bench)
+    #expect(try await bench.credential().leak != nil)
+    #expect(await bench.code(.abort) == .outstanding)
+    #expect(try await bench.credential().version(2)?.stage == .previous)
+    #expect(try await bench.run(.resume) == .settled(active: 3))
+  }
+
   @Test("of which a pair is adopted counts that as leaked, too, and replaces it")
   func adoption() async throws {
     let (bench, _) = try await bench()
