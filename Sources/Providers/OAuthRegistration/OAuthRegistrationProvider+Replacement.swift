@@ -1,0 +1,87 @@
+import Rotation
+import Sodium
+import Transport
+import Vault
+
+// The new pair, in either way: another secret of the client, or another client.
+extension OAuthRegistrationProvider {
+  /// Cut-over: the same client again, for which the server makes another secret (RFC 7592 §2.2).
+  func replaceSecret(of pair: Pair, _ client: RegisteredClient) async throws(ProviderError) -> ObservedPair {
+    let answer = try await http.send(
+      .put, settings.endpoint(of: pair.clientID), token: pair.registrationToken,
+      body: .secret(client.metadata(forAnother: false)))
+    let changed = try RegisteredClient(answer, mayHaveActed: true)
+    guard changed.clientID.map({ $0.secret.isEqual(to: pair.clientID) }) ?? false else {
+      throw ProviderError(
+        .malformed, "the answer to PUT shows another client than was changed", mayHaveActed: true, status: answer.status
+      )
+    }
+    guard let secret = changed.clientSecret else {
+      throw ProviderError(.malformed, "the answer to PUT shows no secret", mayHaveActed: true, status: answer.status)
+    }
+    // Remembered with the pair: the next PUT would do the same.
+    let hasChanged = changed.registrationToken.map { new in
+      pair.registrationToken.map { new.secret.isEqual(to: $0.secret) } != true
+    }
+    // With another token it is saved all the same: the one that the vault has is dead.
+    guard hasChanged == true || !secret.secret.isEqual(to: pair.clientSecret) else {
+      throw ProviderError(
+        .configuration,
+        "\(registration.host) keeps a client's secret at a PUT: its answer shows the one that was there before",
+        hint: "once nothing is owed, `relatch settings NAME mode=overlap`: a second client is registered",
+        mayHaveActed: true)
+    }
+    return ObservedPair(
+      place: .staged, handle: hasChanged == true ? Self.anotherToken : "",
+      clientID: try SharedSecret(copying: pair.clientID), clientSecret: secret,
+      expires: changed.expires, registrationToken: changed.registrationToken ?? pair.registrationToken,
+      sharesClientID: true)
+  }
+
+  /// Overlap: another client with the same metadata.
+  func register(like client: RegisteredClient) async throws(ProviderError) -> ObservedPair {
+    var token: SharedSecret?
+    if !admin.isSelf { token = try await admin.token(by: ClientCredentials(admin.settings), over: transport) }
+    let body = ManagementCall.Body.secret(try client.metadata(forAnother: true))
+    let answer: ManagementCall.Answer
+    do { answer = try await http.send(.post, registration, token: token, body: body) } catch  where error.status == 401
+    {
+      guard let token else { throw error }
+      // A refused request did not act, so asking again is safe.
+      await admin.session.end(token)
+      answer = try await http.send(
+        .post, registration, token: try await admin.token(by: ClientCredentials(admin.settings), over: transport),
+        body: body)
+    }
+    let made = try RegisteredClient(answer, mayHaveActed: true)
+    guard let id = made.clientID, let secret = made.clientSecret, let management = made.registrationToken else {
+      throw ProviderError(
+        .configuration,
+        "\(registration.host) registered a client and did not give out its secret or what manages it: "
+          + (await unregister(made) ? "it was deleted" : "it stays there unused"),
+        hint: "see that the server has RFC 7592, and gives a client that authenticates by a secret one")
+    }
+    do {
+      try Pair.check(id.secret, "its client_id")
+      try Pair.check(secret.secret, "its client_secret")
+      try Pair.check(token: management.secret, "its registration_access_token")
+    } catch {
+      throw ProviderError(
+        .configuration,
+        "\(registration.host) registered a client that cannot be kept: \((error as? VaultError)?.description ?? ""): "
+          + (await unregister(made) ? "it was deleted" : "it stays there unused"),
+        hint: "let the server give out what is at most \(Pair.greatestPart) bytes, and what a header can have")
+    }
+    return ObservedPair(
+      place: .staged, handle: "", clientID: id, clientSecret: secret, expires: made.expires,
+      registrationToken: management)
+  }
+
+  /// Deletes what was made and is of no use; returns whether that is known to have worked.
+  private func unregister(_ made: RegisteredClient) async -> Bool {
+    guard let id = made.clientID, let token = made.registrationToken,
+      let place = try? settings.endpoint(of: id.secret)
+    else { return false }
+    return (try? await http.send(.delete, place, token: token)) != nil
+  }
+}
