@@ -40,8 +40,7 @@ package protocol ProviderKind: CredentialProvider {
 /// Settings that say how a pair is used, proved or asked for: whatever they are, it is the same pair.
 private let settingsOfUse: Set<String> = [
   "analytics", "api-version", "audience", "authentication", "client-url", "consumer", "keeps-token", "login-url",
-  "mode", "probe",
-  "replacement", "scope", "time-limit", "token-url",
+  "mode", "probe", "replacement", "scope", "time-limit", "token-url",
 ]
 
 extension ProviderKind {

@@ -18,7 +18,6 @@ struct CredentialFindings<Found: Sendable>: Sendable {
 
 extension Report {
   /// Tells each of `failures` of its credential. Returns with what code they end a command; nil if there are none.
-  @discardableResult
   func failures(_ failures: [(credential: String, failure: Failure)]) -> ExitCode? {
     for (credential, failure) in failures { self.failure(failure, of: credential) }
     return failures.first?.failure.code

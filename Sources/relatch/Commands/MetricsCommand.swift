@@ -31,8 +31,8 @@ struct MetricsCommand: AsyncParsableCommand {
       try StandardStream.output.write(figures.text)
     }
     // Standard output is for Prometheus alone.
-    for (_, failure) in figures.damage { Diagnostics.standard.error(failure.quoting) }
-    if let first = figures.damage.first?.failure {
+    for failure in figures.damage { Diagnostics.standard.error(failure.quoting) }
+    if let first = figures.damage.first {
       Diagnostics.standard.hint(first.hint)
       throw Status(code: first.code)
     }

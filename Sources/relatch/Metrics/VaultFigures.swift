@@ -18,9 +18,9 @@ struct VaultFigures: Sendable {
   /// The time of the newest entry, which a signed checkpoint covers.
   let checkpointed: Timestamp?
   let credentials: [CredentialFigures]
-  /// Each credential that is damaged, of which nothing else is told; without a name an index that has other rows than all credentials
-  /// call for.
-  let damage: [(credential: String?, failure: Failure)]
+  /// What is wrong with each credential that is damaged, of which nothing else is told; if there is none, with an index that has other
+  /// rows than the credentials call for.
+  let damage: [Failure]
   /// What each witness has seen of the log.
   let witnesses: [WitnessFigures]
   /// Nil if these are not written by a run.
@@ -28,7 +28,7 @@ struct VaultFigures: Sendable {
 
   init(
     written: Timestamp, vaultBytes: Int64?, logEntries: UInt64, checkpointed: Timestamp?,
-    credentials: [CredentialFigures], damage: [(credential: String?, failure: Failure)] = [],
+    credentials: [CredentialFigures], damage: [Failure] = [],
     witnesses: [WitnessFigures] = [], run: Run?
   ) {
     self.written = written
@@ -58,9 +58,9 @@ struct VaultFigures: Sendable {
         credential, journal: journal, now: written,
         appointment: schedule.appointment(for: credential, journal: journal, partners: partners.of(credential)))
     }
-    var damage = findings.failures.map { (credential: String?.some($0.credential), failure: $0.failure) }
+    var damage = findings.failures.map(\.failure)
     if damage.isEmpty {
-      do { try index.finish() } catch { damage.append((nil, Failure(error))) }
+      do { try index.finish() } catch { damage.append(Failure(error)) }
     }
     self.init(
       written: written, vaultBytes: vaultBytes, logEntries: size,
