@@ -14,7 +14,7 @@ enum Main {
     let arguments = ProcessArguments.all.dropFirst()
     if let command = Relatch.plainCommand(arguments) { return try await command.run() }
     if arguments.first == "--version" { return try StandardStream.output.write(Relatch.version + "\n") }
-    var command = try Relatch.parseAsRoot()
+    var command = try await Relatch.asyncParseAsRoot()
     if var command = command as? any AsyncParsableCommand {
       try await command.run()
     } else {

@@ -59,11 +59,13 @@ struct Relatch: AsyncParsableCommand {
 /// Options of every verb.
 struct CommonOptions: ParsableArguments {
   @Option(
-    help: ArgumentHelp("The vault's folder; else RELATCH_VAULT, or ~/.local/share/relatch/default.", valueName: "dir"))
+    help: ArgumentHelp("The vault's folder; else RELATCH_VAULT, or ~/.local/share/relatch/default.", valueName: "dir"),
+    completion: .directory)
   var vault: String?
 
   @Option(
-    help: ArgumentHelp("The identity's file; else RELATCH_IDENTITY, or ~/.config/relatch/identity.", valueName: "file"))
+    help: ArgumentHelp("The identity's file; else RELATCH_IDENTITY, or ~/.config/relatch/identity.", valueName: "file"),
+    completion: .file())
   var identity: String?
 
   @Option(help: ArgumentHelp("Read each passphrase, a line, from this open descriptor.", valueName: "number"))

@@ -49,13 +49,14 @@ struct AddCommand: AsyncParsableCommand {
   @Argument(help: "The credential's name; not with --import of many.")
   var name: String?
 
-  @Option(help: ArgumentHelp("The kind of provider.", valueName: "id"))
+  @Option(help: ArgumentHelp("The kind of provider.", valueName: "id"), completion: .providerID)
   var provider: String?
 
   @Option(
     name: .customLong("import"),
     help: ArgumentHelp(
-      "Take the pair from a file that nobody else may read, or - for standard input.", valueName: "file"))
+      "Take the pair from a file that nobody else may read, or - for standard input.", valueName: "file"),
+    completion: .file())
   var imported: String?
 
   @Option(
@@ -70,7 +71,9 @@ struct AddCommand: AsyncParsableCommand {
     help: ArgumentHelp("A word to choose it by later (`relatch revoke --tag`); repeatable.", valueName: "tag"))
   var tags: [String] = []
 
-  @Option(help: ArgumentHelp("Whose token drives the rotation: another credential, or self.", valueName: "credential"))
+  @Option(
+    help: ArgumentHelp("Whose token drives the rotation: another credential, or self.", valueName: "credential"),
+    completion: .credentialName)
   var admin = "self"
 
   @Option(

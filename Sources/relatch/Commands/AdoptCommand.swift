@@ -13,7 +13,7 @@ struct AdoptCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name.")
+  @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
   @Flag(name: .customLong("stdin"), help: "Take the pair, as JSON, from standard input.")

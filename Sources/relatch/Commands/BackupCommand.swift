@@ -18,7 +18,9 @@ struct BackupCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("The file to write, which must not be there.", valueName: "file"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("The file to write, which must not be there.", valueName: "file"),
+    completion: .file())
   var output: String?
 
   func run() async throws {

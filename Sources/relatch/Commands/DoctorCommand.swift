@@ -20,7 +20,7 @@ struct DoctorCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credentials' names; all if none is given.")
+  @Argument(help: "The credentials' names; all if none is given.", completion: .credentialName)
   var names: [String] = []
 
   @Flag(help: "All credentials.")

@@ -17,7 +17,7 @@ struct DrillCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credentials' names; all that are marked if none is given.")
+  @Argument(help: "The credentials' names; all that are marked if none is given.", completion: .credentialName)
   var names: [String] = []
 
   @Flag(help: "Practise containment: end the pair before its replacement is proved, and accept the outage.")

@@ -38,7 +38,9 @@ struct ExecCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: ArgumentHelp("The credentials' names; after -- the program and its arguments.", valueName: "name"))
+  @Argument(
+    help: ArgumentHelp("The credentials' names; after -- the program and its arguments.", valueName: "name"),
+    completion: .credentialName)
   var words: [String] = []
 
   @Option(

@@ -4,10 +4,10 @@ import Vault
 
 /// Which credential, and whose.
 struct GrantArguments: ParsableArguments {
-  @Argument(help: "The credential's name.")
+  @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
-  @Argument(help: "The member's name.")
+  @Argument(help: "The member's name.", completion: .memberName)
   var member: String
 }
 

@@ -20,7 +20,9 @@ struct HandoffReceiptCommand: AsyncParsableCommand {
   @OptionGroup var options: CommonOptions
   @OptionGroup var source: HandoffSource
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("The receipt's file, which must not be there.", valueName: "file"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("The receipt's file, which must not be there.", valueName: "file"),
+    completion: .file())
   var output: String?
 
   func run() async throws {
@@ -43,7 +45,7 @@ struct HandoffConfirmCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: ArgumentHelp("The receipt's file; - for standard input.", valueName: "receipt"))
+  @Argument(help: ArgumentHelp("The receipt's file; - for standard input.", valueName: "receipt"), completion: .file())
   var receipt: String
 
   func run() async throws {
@@ -99,7 +101,7 @@ struct HandoffWithdrawCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name.")
+  @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
   func run() async throws {

@@ -34,7 +34,8 @@ struct HandoffOpenCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Whose token drives its rotation here: another credential, or self.", valueName: "credential"))
+      "Whose token drives its rotation here: another credential, or self.", valueName: "credential"),
+    completion: .credentialName)
   var admin: String?
 
   @Option(
@@ -50,7 +51,9 @@ struct HandoffOpenCommand: AsyncParsableCommand {
   @Flag(help: "Of what was transferred: leave the sender's pair alone for the policy's grace.")
   var withGrace = false
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("The receipt's file, which must not be there.", valueName: "file"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("The receipt's file, which must not be there.", valueName: "file"),
+    completion: .file())
   var output: String?
 
   func run() async throws {
@@ -168,7 +171,7 @@ struct HandoffOpenCommand: AsyncParsableCommand {
 
 /// The file of a handoff, and whose it must be.
 struct HandoffSource: ParsableArguments {
-  @Argument(help: ArgumentHelp("The handoff's file; - for standard input.", valueName: "file"))
+  @Argument(help: ArgumentHelp("The handoff's file; - for standard input.", valueName: "file"), completion: .file())
   var file: String
 
   @Option(help: ArgumentHelp("The sender's card or signing key: what another signed is refused.", valueName: "card"))

@@ -20,7 +20,7 @@ struct HandoffSendCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name.")
+  @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
   @Option(
@@ -41,7 +41,9 @@ struct HandoffSendCommand: AsyncParsableCommand {
   @Flag(help: "Hand it over: the recipient rotates it, and this vault no more.")
   var transfer = false
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("The file to write, which must not be there.", valueName: "file"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("The file to write, which must not be there.", valueName: "file"),
+    completion: .file())
   var output: String?
 
   func run() async throws {

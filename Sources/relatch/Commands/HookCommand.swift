@@ -39,7 +39,7 @@ struct HookAddCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name.")
+  @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
   @Option(name: .customLong("on"), help: "When it is run: before, promoted or failed.")
@@ -85,7 +85,7 @@ struct HookListCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name.")
+  @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
   func run() async throws { try await Deliveries.list(of: name, options) { !$0.isFile } }
@@ -96,7 +96,7 @@ struct HookRemoveCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name.")
+  @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
   @Argument(help: "The hook's name.")
@@ -111,7 +111,7 @@ struct DeliverCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credentials' names.")
+  @Argument(help: "The credentials' names.", completion: .credentialName)
   var names: [String]
 
   @Flag(help: "Bring it also to those that have it.")

@@ -13,7 +13,8 @@ struct IncidentCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The incident's name, or that of a credential: then its newest incident.")
+  @Argument(
+    help: "The incident's name, or that of a credential: then its newest incident.", completion: .credentialName)
   var name: String?
 
   @Flag(help: "Print a page for a browser, which needs no network and no other file.")
@@ -21,7 +22,8 @@ struct IncidentCommand: AsyncParsableCommand {
 
   @Option(
     name: .shortAndLong,
-    help: ArgumentHelp("Put the report into this file, which must not be there.", valueName: "file"))
+    help: ArgumentHelp("Put the report into this file, which must not be there.", valueName: "file"),
+    completion: .file())
   var output: String?
 
   func validate() throws {

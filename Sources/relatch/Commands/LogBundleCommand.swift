@@ -18,10 +18,12 @@ struct LogBundleCommand: AsyncParsableCommand {
 
   @OptionGroup var selection: EntrySelection
 
-  @Argument(help: "Names of credentials; without any, entries of all kinds.")
+  @Argument(help: "Names of credentials; without any, entries of all kinds.", completion: .credentialName)
   var names: [String] = []
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("The file to write, which must not be there.", valueName: "file"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("The file to write, which must not be there.", valueName: "file"),
+    completion: .file())
   var output: String?
 
   func run() async throws {

@@ -27,7 +27,7 @@ struct LogListCommand: AsyncParsableCommand {
 
   @OptionGroup var selection: EntrySelection
 
-  @Argument(help: "Names of credentials: only entries about them.")
+  @Argument(help: "Names of credentials: only entries about them.", completion: .credentialName)
   var names: [String] = []
 
   @Option(help: ArgumentHelp("Only the last of them, this many.", valueName: "count"))
@@ -119,12 +119,15 @@ struct LogVerifyCommand: AsyncParsableCommand {
 
   @Option(
     name: .customLong("checkpoint"),
-    help: ArgumentHelp("A checkpoint kept from before, which the log must extend; may be repeated.", valueName: "file"))
+    help: ArgumentHelp("A checkpoint kept from before, which the log must extend; may be repeated.", valueName: "file"),
+    completion: .file())
   var checkpoints: [String] = []
 
   @OptionGroup var trusted: TrustedWitnesses
 
-  @Option(help: ArgumentHelp("Verify this bundle instead of a vault; - is standard input.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Verify this bundle instead of a vault; - is standard input.", valueName: "file"),
+    completion: .file())
   var bundle: String?
 
   @Flag(

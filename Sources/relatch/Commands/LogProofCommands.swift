@@ -15,7 +15,8 @@ struct LogCheckpointCommand: AsyncParsableCommand {
   @OptionGroup var options: CommonOptions
 
   @Option(
-    name: .shortAndLong, help: ArgumentHelp("Put it into this file, which must not be there.", valueName: "file"))
+    name: .shortAndLong, help: ArgumentHelp("Put it into this file, which must not be there.", valueName: "file"),
+    completion: .file())
   var output: String?
 
   @Flag(help: "The newest one that a witness has signed, with its cosignatures, in place of the newest of all.")
@@ -69,7 +70,8 @@ struct LogProveCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Put the entry itself into this file, which must not be there, without a newline.", valueName: "file"))
+      "Put the entry itself into this file, which must not be there, without a newline.", valueName: "file"),
+    completion: .file())
   var text: String?
 
   func run() async throws {

@@ -46,10 +46,10 @@ struct WitnessAddCommand: AsyncParsableCommand {
   @Argument(help: "What the witness is called here.")
   var name: String
 
-  @Option(help: ArgumentHelp("A file on another disk or host.", valueName: "file"))
+  @Option(help: ArgumentHelp("A file on another disk or host.", valueName: "file"), completion: .file())
   var file: String?
 
-  @Option(help: ArgumentHelp("A folder on another disk or host.", valueName: "dir"))
+  @Option(help: ArgumentHelp("A folder on another disk or host.", valueName: "dir"), completion: .directory)
   var folder: String?
 
   @Option(help: ArgumentHelp("The submission prefix of a witness.", valueName: "url"))

@@ -34,7 +34,7 @@ struct MemberAddCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: ArgumentHelp("The card's file; - for standard input.", valueName: "card-file"))
+  @Argument(help: ArgumentHelp("The card's file; - for standard input.", valueName: "card-file"), completion: .file())
   var card: String
 
   @Option(help: "What the member may do.")
@@ -114,7 +114,7 @@ struct MemberRemoveCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The member's name.")
+  @Argument(help: "The member's name.", completion: .memberName)
   var name: String
 
   func run() async throws {

@@ -16,7 +16,7 @@ struct MetricsCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Option(name: [.short, .long], help: ArgumentHelp("The file to replace.", valueName: "file"))
+  @Option(name: [.short, .long], help: ArgumentHelp("The file to replace.", valueName: "file"), completion: .file())
   var output: String?
 
   func run() async throws {

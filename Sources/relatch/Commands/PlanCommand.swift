@@ -17,7 +17,8 @@ struct PlanCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credentials' names; all that have something to rotate if none is given.")
+  @Argument(
+    help: "The credentials' names; all that have something to rotate if none is given.", completion: .credentialName)
   var names: [String] = []
 
   @Flag(help: "Only what is due by the credentials' policies.")

@@ -20,7 +20,7 @@ struct PolicyCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name.")
+  @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
   @Argument(help: ArgumentHelp("Rules to change.", valueName: "key=value"))

@@ -30,7 +30,7 @@ struct ProviderShowCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: ArgumentHelp("The kind, as `provider list` names it.", valueName: "id"))
+  @Argument(help: ArgumentHelp("The kind, as `provider list` names it.", valueName: "id"), completion: .providerID)
   var id: String
 
   func run() async throws {
@@ -50,7 +50,7 @@ struct ProviderAllowCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name.")
+  @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
   func run() async throws {

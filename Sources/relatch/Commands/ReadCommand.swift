@@ -9,7 +9,7 @@ struct ReadCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name.")
+  @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
   @Option(help: "What to print; the pair as JSON.")

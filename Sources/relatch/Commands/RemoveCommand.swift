@@ -19,7 +19,7 @@ struct RemoveCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name.")
+  @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
   @Flag(help: "Remove it although a rotation is unfinished or a pair is owed, and perhaps still accepted.")

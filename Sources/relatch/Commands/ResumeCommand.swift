@@ -14,7 +14,8 @@ struct ResumeCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credentials' names; all that have something unfinished if none is given.")
+  @Argument(
+    help: "The credentials' names; all that have something unfinished if none is given.", completion: .credentialName)
   var names: [String] = []
 
   @OptionGroup var many: ManyOptions
@@ -57,7 +58,7 @@ struct AbortCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name.")
+  @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
   func run() async throws {

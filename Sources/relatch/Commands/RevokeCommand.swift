@@ -32,7 +32,7 @@ struct RevokeCommand: AsyncParsableCommand {
   @OptionGroup var options: CommonOptions
   @OptionGroup var unattended: UnattendedOptions
 
-  @Argument(help: "The credentials' names.")
+  @Argument(help: "The credentials' names.", completion: .credentialName)
   var names: [String] = []
 
   @Option(help: ArgumentHelp("Why, in words that will stand in the log.", valueName: "text"))
@@ -41,18 +41,20 @@ struct RevokeCommand: AsyncParsableCommand {
   @Flag(help: "Every credential; what the identity cannot open fails by itself.")
   var all = false
 
-  @Option(help: ArgumentHelp("Every credential of this kind of provider.", valueName: "id"))
+  @Option(help: ArgumentHelp("Every credential of this kind of provider.", valueName: "id"), completion: .providerID)
   var provider: String?
 
   @Option(help: ArgumentHelp("Every credential that has this tag.", valueName: "tag"))
   var tag: String?
 
   @Option(
-    help: ArgumentHelp("What this member could open and may know still (`relatch log exposure`).", valueName: "member"))
+    help: ArgumentHelp("What this member could open and may know still (`relatch log exposure`).", valueName: "member"),
+    completion: .memberName)
   var exposedTo: String?
 
   @Option(
-    help: ArgumentHelp("The credentials whose secrets stand in this file; - is standard input.", valueName: "file"))
+    help: ArgumentHelp("The credentials whose secrets stand in this file; - is standard input.", valueName: "file"),
+    completion: .file())
   var pairFile: String?
 
   @Option(

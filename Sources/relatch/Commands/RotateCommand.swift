@@ -23,7 +23,7 @@ struct RotateCommand: AsyncParsableCommand {
   @OptionGroup var options: CommonOptions
   @OptionGroup var unattended: UnattendedOptions
 
-  @Argument(help: "The credentials' names.")
+  @Argument(help: "The credentials' names.", completion: .credentialName)
   var names: [String] = []
 
   @Flag(help: "Rotate every credential that the identity can open and that is not only an administrator's.")
@@ -34,7 +34,7 @@ struct RotateCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Rotate what `relatch log exposure --plan` names for this member.", valueName: "member"))
+      "Rotate what `relatch log exposure --plan` names for this member.", valueName: "member"), completion: .memberName)
   var exposedTo: String?
 
   @Option(
@@ -160,7 +160,7 @@ struct RetireCommand: AsyncParsableCommand {
   @OptionGroup var options: CommonOptions
   @OptionGroup var unattended: UnattendedOptions
 
-  @Argument(help: "The credentials' names.")
+  @Argument(help: "The credentials' names.", completion: .credentialName)
   var names: [String]
 
   @Flag(help: "Retire also where the active pair has not arrived at every sink and hook.")

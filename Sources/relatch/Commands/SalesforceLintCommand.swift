@@ -13,7 +13,7 @@ struct SalesforceLintCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: ArgumentHelp("The project's folder.", valueName: "dir"))
+  @Argument(help: ArgumentHelp("The project's folder.", valueName: "dir"), completion: .directory)
   var folder: String
 
   func run() async throws {

@@ -26,7 +26,8 @@ struct SalesforceMetadataCommand: AsyncParsableCommand {
 
   @Option(
     name: .shortAndLong,
-    help: ArgumentHelp("The folder to write, which must not be there; the app's name, if not said.", valueName: "dir"))
+    help: ArgumentHelp("The folder to write, which must not be there; the app's name, if not said.", valueName: "dir"),
+    completion: .directory)
   var output: String?
 
   @Option(

@@ -24,7 +24,7 @@ struct SettingsCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name.")
+  @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
   @Argument(help: ArgumentHelp("Settings to change; without a value it is taken away.", valueName: "key=value"))
@@ -33,7 +33,9 @@ struct SettingsCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("A setting to take away; repeatable.", valueName: "key"))
   var unset: [String] = []
 
-  @Option(help: ArgumentHelp("Whose token drives the rotation: another credential, or self.", valueName: "credential"))
+  @Option(
+    help: ArgumentHelp("Whose token drives the rotation: another credential, or self.", valueName: "credential"),
+    completion: .credentialName)
   var admin: String?
 
   @Flag(help: "The server that was asked last is gone for good: leave its answer behind.")

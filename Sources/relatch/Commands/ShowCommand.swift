@@ -9,7 +9,7 @@ struct ShowCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name.")
+  @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
   func run() async throws {

@@ -30,16 +30,18 @@ struct SinkAddCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name.")
+  @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
-  @Argument(help: "The file.")
+  @Argument(help: "The file.", completion: .file())
   var file: String
 
   @Option(help: "What it holds; json if nothing else is said.")
   var format: Format?
 
-  @Option(help: ArgumentHelp("A file with placeholders, read at each delivery.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("A file with placeholders, read at each delivery.", valueName: "file"),
+    completion: .file())
   var template: String?
 
   @Option(
@@ -83,7 +85,7 @@ struct SinkListCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name.")
+  @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
   func run() async throws { try await Deliveries.list(of: name, options) { $0.isFile } }
@@ -95,7 +97,7 @@ struct SinkRemoveCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name.")
+  @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
   @Argument(help: "The sink's name.")

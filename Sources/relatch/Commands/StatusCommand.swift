@@ -15,7 +15,7 @@ struct StatusCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credentials' names; all if none is given.")
+  @Argument(help: "The credentials' names; all if none is given.", completion: .credentialName)
   var names: [String] = []
 
   @Option(help: ArgumentHelp("Only those with this tag.", valueName: "tag"))

@@ -16,7 +16,7 @@ struct TokenCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name.")
+  @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
   @Flag(help: "Ask for a new one, whatever is kept.")

@@ -4,7 +4,9 @@ import Vault
 
 /// Options of the verbs that a timer runs.
 struct UnattendedOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("Replace this file with metrics for Prometheus at the end.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Replace this file with metrics for Prometheus at the end.", valueName: "file"),
+    completion: .file())
   var metrics: String?
 
   @Option(

@@ -1,0 +1,56 @@
+import Foundation
+import Testing
+
+@Suite("What a shell completes")
+struct ShellCompletionTests {
+  /// What bash offers where the last of `words` is being typed, in its order.
+  private func offered(
+    in place: Workplace, _ words: String..., environment: [String: String] = [:]
+  ) async throws -> [String] {
+    let generated = try await place.relatch("--generate-completion-script", "bash")
+    let script = place.folder.appendingPathComponent("relatch.bash")
+    try generated.output.write(to: script)
+    // What bash itself sets before it calls the function that the script registers for `relatch`.
+    let asking = """
+      source "$1"; shift
+      COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}
+      _relatch relatch "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+      printf '%s\\n' "${COMPREPLY[@]}"
+      """
+    let outcome = try await place.run(
+      "/bin/bash", ["-c", asking, "bash", script.path, Programs.relatch] + words, environment: environment)
+    #expect(outcome.code == 0 && outcome.errors.isEmpty, "\(outcome.errorText)")
+    return outcome.outputText.split(separator: "\n").map(String.init)
+  }
+
+  @Test("Names of credentials, members and kinds of providers, with nothing unlocked, logged or remembered")
+  func names() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let log = try await place.relatch("log", "list", environment: Workplace.outsider).output
+    let unlocked = ["RELATCH_IDENTITY": "/nonexistent", "XDG_STATE_HOME": place.folder.path + "/state"]
+    #expect(try await offered(in: place, "read", "c", environment: unlocked) == ["crm"])
+    #expect(try await offered(in: place, "status", "crm", "", environment: unlocked) == ["admin", "crm"])
+    #expect(try await offered(in: place, "settings", "crm", "--admin", "a", environment: unlocked) == ["admin"])
+    #expect(try await offered(in: place, "grant", "crm", "", environment: unlocked) == ["owner"])
+    #expect(try await offered(in: place, "add", "new", "--provider", "okt", environment: unlocked) == ["okta"])
+    #expect(!FileManager.default.fileExists(atPath: place.folder.path + "/state"))
+    #expect(try await place.relatch("log", "list", environment: Workplace.outsider).output == log)
+  }
+
+  @Test("Of the vault that the line names")
+  func anotherVault() async throws {
+    let place = try await Workplace()
+    let elsewhere = ["RELATCH_VAULT": "/nonexistent"]
+    #expect(try await offered(in: place, "read", "", environment: elsewhere) == [])
+    #expect(try await offered(in: place, "read", "--vault", "~/vault", "", environment: elsewhere) == ["admin"])
+    #expect(try await offered(in: place, "read", "--vault", place.vault.path, "", environment: elsewhere) == ["admin"])
+  }
+
+  @Test("Nothing, and without a word, of a vault that is damaged")
+  func damaged() async throws {
+    let place = try await Workplace()
+    try Data("no database".utf8).write(to: place.vault.appendingPathComponent("vault.db"))
+    #expect(try await offered(in: place, "read", "") == [])
+  }
+}
