@@ -5,7 +5,7 @@ package struct Identifier: Hashable, Sendable, CustomStringConvertible {
   package static let size = 16
   package let bytes: [UInt8]
 
-  /// A fresh one.
+  /// A new one.
   package init(drawnFrom randomness: Randomness) { bytes = randomness.bytes(Self.size) }
 
   /// Reads 32 lower-case hexadecimal digits; nil for anything else.

@@ -3,13 +3,14 @@ import JSON
 import Sodium
 package import Storage
 
-/// What one user has seen of vaults before: of each the newest checkpoint and members, and which one stood in which folder. It lies
-/// apart from the vaults, so that whoever puts back an older copy of one does not put back this too.
+/// What one user has seen of vaults before: for each vault its newest checkpoint and members, and which vault was in
+/// which folder. It is kept apart from the vaults, so that putting back an older copy of a vault does not put this
+/// back, too.
 ///
 /// vault/remembered.md specifies the files. None of it is secret.
 package struct KnownVaults: Sendable {
   private let folder: String
-  /// What was taken back from a vault of a million credentials fits.
+  /// Enough for all that owners have taken back in a vault of a million credentials.
   private static let greatestFile = 1 << 28
 
   /// What is remembered in `folder`, which is made when there is something to remember.
@@ -22,7 +23,7 @@ package struct KnownVaults: Sendable {
     return seen
   }
 
-  /// The same, without reading anew what is `known` already.
+  /// The same, without decoding again what is already `known`.
   private func log(of vault: Identifier, unless known: SeenLog?) throws -> SeenLog? {
     if let known, try read(logFile(vault)) == known.bytes { return known }
     return try log(of: vault)
@@ -37,8 +38,8 @@ package struct KnownVaults: Sendable {
     return vault
   }
 
-  /// The other folders in which `vault` was seen and in which a vault stands still, by their absolute paths, in order. What is not
-  /// as it was written says nothing here: this is for words to a person.
+  /// The other folders in which `vault` was seen and in which there still is a vault: absolute paths, in order. Files
+  /// that are not as they were written are skipped, because the result is only for messages to a person.
   package func places(of vault: Identifier, but place: String) -> [String] {
     guard let names = try? PrivateFile.names(in: folder + "/at") else { return [] }
     return names.compactMap { name -> String? in
@@ -49,11 +50,12 @@ package struct KnownVaults: Sendable {
     }.filter { $0 != place && PrivateFile.exists($0 + "/vault.db") }.sorted()
   }
 
-  /// Keeps `log`, which the caller has verified, as the newest one seen of `vault`, which stands at `place`. One of as many entries or more that another run has kept meanwhile stays, unless `isAccepted` says that a
-  /// person has accepted less. Throws `cannotWrite`.
+  /// Keeps `log`, which the caller has verified, as the newest one seen of `vault`, which is at `place`. If another run
+  /// has meanwhile kept a log of as many entries or more, that one stays, unless `isAccepted` says that a person has
+  /// accepted less. Throws `cannotWrite`.
   ///
-  /// `extended` is the newest log that `log` is known to extend. Returns false, with nothing kept, if another run has kept a
-  /// newer one than that meanwhile: whether `log` extends that one must be found out first.
+  /// `extended` is the newest log that `log` is known to extend. Returns false and keeps nothing if another run has
+  /// meanwhile kept a newer one than that: the caller must first find out whether `log` extends it.
   package func remember(
     _ log: SeenLog, of vault: Identifier, at place: String, extending extended: SeenLog?, isAccepted: Bool = false
   ) throws -> Bool {
@@ -62,7 +64,7 @@ package struct KnownVaults: Sendable {
       let kept = isAccepted ? nil : try self.log(of: vault, unless: extended)
       if let kept, kept != extended, kept.checkpoint != log.checkpoint { return false }
       if kept.map({ $0.size < log.size }) ?? true {
-        // Once, so that there is one after a power cut; later ones take the place of one that is there.
+        // Durable the first time, so that there is one after a power cut; later ones replace one that is there.
         try PrivateFile.replace(
           logFile(vault), log.bytes.span.bytes, isDurable: kept == nil)
       }
@@ -73,14 +75,15 @@ package struct KnownVaults: Sendable {
     }
   }
 
-  /// Whether `log`, of `vault`, is of the one that this user means, as far as was kept. False where nothing was, or what is there cannot
-  /// be read or is not as it was written.
+  /// Whether `log` is of the vault that this user means by `vault`, according to what was kept. False if nothing was
+  /// kept, or if what is there cannot be read or is not as it was written.
   package func isTrusted(_ log: SeenLog, of vault: Identifier) -> Bool {
     guard let text = Self.founder(of: log, vault) else { return false }
     return (try? PrivateFile.readPublic(founderFile(vault), limit: 4096)) == text
   }
 
-  /// Keeps that this user means the vault with the founder of `log`, which more than that log says. Throws `cannotWrite`.
+  /// Keeps that this user means the vault with the founder of `log`. The caller knows this from more than that log.
+  /// Throws `cannotWrite`.
   package func trust(_ log: SeenLog, of vault: Identifier) throws {
     guard let text = Self.founder(of: log, vault), !isTrusted(log, of: vault) else { return }
     if !PrivateFile.exists(folder + "/trusted") { try PrivateFile.createFolder(folder + "/trusted") }
@@ -89,7 +92,8 @@ package struct KnownVaults: Sendable {
     }
   }
 
-  /// What is kept of it; nil where what was seen of the log does not tell. Under the same identifier there can be a vault of anybody's.
+  /// The founder as it is kept; nil if what was seen of the log does not name one. Anybody can make a vault under the
+  /// same identifier.
   private static func founder(of log: SeenLog, _ vault: Identifier) -> [UInt8]? {
     log.membership.founder.flatMap { key in
       (try? NoteKey(name: "relatch/\(vault)", key: key)).map { Array("\($0)\n".utf8) }
@@ -104,7 +108,7 @@ package struct KnownVaults: Sendable {
     "\(folder)/at/\(Array(SHA256.hash(Array(place.utf8)).bytes.prefix(16)).hex)"
   }
 
-  /// Nil if there is no such file, or one without content, which a power cut can leave.
+  /// Nil if there is no such file, or if it is empty, as a power cut can leave it.
   private func read(_ path: String) throws -> [UInt8]? {
     do {
       let bytes = try PrivateFile.readPublic(path, limit: Self.greatestFile)
@@ -237,10 +241,10 @@ extension VaultView {
     try VaultHeader(decoding: VaultRows(transaction).header).id
   }
 
-  /// Fails with `rolledBack` or `foundedByAnother` unless the log is an extension of `seen`, or `seen` one of it. Reads O(log n)
-  /// rows.
+  /// Fails with `rolledBack` or `foundedByAnother` unless the log is an extension of `seen`, or `seen` of the log.
+  /// Reads O(log n) rows.
   package func requireSameHistory(as seen: SeenLog) throws {
-    // What others commit while this is looked at makes theirs the longer one, and it was compared with the same store.
+    // Commits by others meanwhile can make `seen` the longer log; it was then compared with the same store.
     guard seen.size <= known.end.size else { return }
     try requireExtension(of: seen)
   }
@@ -248,14 +252,14 @@ extension VaultView {
   /// The log as it was verified, to be remembered.
   package var seenLog: SeenLog { known.seen }
 
-  /// Fails with `rolledBack` or `foundedByAnother` unless the log is an extension of `seen`, which was read before this look at the
-  /// vault began. Reads O(log n) rows.
+  /// Fails with `rolledBack` or `foundedByAnother` unless the log is an extension of `seen`, which was read before this
+  /// view of the vault was opened. Reads O(log n) rows.
   package func requireExtension(of seen: SeenLog) throws {
     try Self.requireExtension(of: seen, newest: known.end.checkpoint.checkpoint, in: transaction)
   }
 
-  /// Fails with `rolledBack` unless the log is an extension of what was seen of it before, and with `foundedByAnother` where it
-  /// is none because another founded it. Reads O(log n) rows.
+  /// Fails with `rolledBack` unless the log is an extension of what was seen of it before, or with `foundedByAnother`
+  /// if it is not because somebody else founded it. Reads O(log n) rows.
   static func requireExtension(of log: SeenLog, newest: Checkpoint, in transaction: any ReadTransaction) throws {
     do {
       try requireExtension(of: log.checkpoint.checkpoint, newest: newest, in: transaction)
@@ -265,8 +269,8 @@ extension VaultView {
     }
   }
 
-  /// Anybody can make a vault under another's identifier, of any size, and seal it to that one's owners: nothing of theirs is in
-  /// the log but its first entry. One that is damaged is for verification to refuse.
+  /// Anybody can make a vault of any size under another vault's identifier and seal it to that vault's owners, but its
+  /// first entry names its own founder. A damaged first entry is left to verification.
   private static func requireFounder(of seen: SeenLog, in transaction: any ReadTransaction) throws {
     guard let bytes = try transaction.value(in: .log, for: UInt64(0).bigEndianBytes),
       let first = try? LogEntry(decoding: bytes), let found = (try? Membership(genesis: first))?.founder,
@@ -304,7 +308,7 @@ extension VaultView {
     }
   }
 
-  /// A node of the tree that was damaged looks like another history: throws `corrupt` for it, before anybody is accused.
+  /// A damaged node of the tree looks like another history: throws `corrupt` for it, before anybody is accused.
   static func requireWholeTree(in transaction: any ReadTransaction) throws {
     do { try AuditLog.requireWholeTree(in: transaction) } catch let error as AuditError {
       throw VaultError(.corrupt, error.description)

@@ -3,25 +3,26 @@ package import Storage
 
 /// A vault with nothing unlocked: what anyone may read of it, verified.
 ///
-/// What was verified is not verified again: each transaction goes on from what this process, or its user before, has seen of
-/// the log, and fails with `rolledBack` if that is not there any more.
+/// What was verified is not verified again: each transaction continues from what this process, or its user before, has
+/// seen of the log, and fails with `rolledBack` if that is no longer there.
 package struct LockedVault: Sendable {
   package let store: any Store
   let memory: VaultMemory
 
-  /// The vault in `store`, which is `seen` or what became of it; nil if nothing was seen of it before.
+  /// The vault in `store`, which is as `seen` describes it or has grown from that; `seen` is nil if nothing was seen of
+  /// it before.
   package init(_ store: any Store, after seen: SeenLog? = nil) {
     self.store = store
     memory = VaultMemory(after: seen)
   }
 
-  /// The same vault in a store that was opened anew.
+  /// The same vault in a store that was opened again.
   package init(_ store: any Store, as other: LockedVault) {
     self.store = store
     memory = other.memory
   }
 
-  /// The newest log that was found in the store, by this process or, as long as it has not looked, before it.
+  /// The newest log that was found in the store: by this process or, until it has looked, before it.
   package var seen: SeenLog? { memory.seen }
 
   /// Runs `body` on one snapshot of the vault.

@@ -9,31 +9,31 @@ package enum PrivateFile {
     let descriptor = try openWithoutWaiting(path)
     defer { Glibc.close(descriptor) }
     var information = stat()
-    // What has a size is read into as much: locking pages costs more than reading the file.
+    // A file with a size gets a buffer of that size: locking pages costs more than reading the file.
     guard fstat(descriptor, &information) == 0, information.st_mode & S_IFMT == S_IFREG,
       (1..<limit).contains(information.st_size)
     else { return try readAll(descriptor, limit: limit, path) }
     return try read(descriptor, ofSize: information.st_size, limit: limit, path)
   }
 
-  /// Opens a file to be read. A pipe that somebody put in its place is one that nobody writes to: it is waited for by nobody, and
-  /// has nothing in it. What is a terminal or a pipe on purpose is a descriptor already.
+  /// Opens a file for reading. Somebody may have put a pipe in its place, to which nobody writes: it is refused at
+  /// once, without waiting. A terminal or pipe that is meant to be read is a descriptor already.
   private static func openWithoutWaiting(_ path: String) throws -> Int32 {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw failure(reading: path) }
     var information = stat()
     let isPipe = fstat(descriptor, &information) == 0 && information.st_mode & S_IFMT == S_IFIFO
-    // A shell's /dev/fd/N is one, too, and is to be read to its end.
+    // A shell's /dev/fd/N is a pipe, too, and must be read to its end.
     guard !isPipe || path.hasPrefix("/dev/fd/") || path.hasPrefix("/proc/") || path == "/dev/stdin" else {
       Glibc.close(descriptor)
       throw VaultError(.cannotRead, "\(path) is a pipe, expected a file")
     }
-    // What was opened may be a terminal: whoever reads that waits for the person.
+    // What was opened may be a terminal, and reading that must wait for the person.
     _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
     return descriptor
   }
 
-  /// Reads a file that had `size` bytes a moment ago. One that has grown since, as logs do, is read once more.
+  /// Reads a file that had `size` bytes a moment ago. If it has grown since, as logs do, it is read once more.
   static func read(_ descriptor: Int32, ofSize size: Int, limit: Int, _ what: String) throws -> SecretBytes {
     do { return try readAll(descriptor, limit: size, what) } catch let error as VaultError
       where error.code == .invalidInput
@@ -81,7 +81,7 @@ package enum PrivateFile {
   /// Writes `bytes` to a new file at `path`, mode 0600, durable with its folder when this returns. Never overwrites:
   /// throws `alreadyExists`, or `cannotWrite`.
   ///
-  /// With `inheritsOwner` what root makes is its folder's owner's, who is to go on with it.
+  /// With `inheritsOwner`, what root makes belongs to the owner of its folder, who will go on using it.
   package static func create(_ path: String, _ bytes: RawSpan, inheritsOwner: Bool = false) throws {
     try create(path, inheritsOwner: inheritsOwner) { try $0(bytes) }
   }
@@ -101,7 +101,7 @@ package enum PrivateFile {
           throw failure(writing: path)
         }
       } else {
-        // Where the file system has none, or there is no folder, which the next call finds out.
+        // The file system has no unnamed files, or there is no folder, which the next call finds out.
         try createThroughNamed(place, called: path, for: owner, body)
       }
       try synchronize(folder(of: place))
@@ -113,7 +113,7 @@ package enum PrivateFile {
   package static func createUnnamed(in folder: String) throws -> Int32 {
     let unnamed = open(folder, O_RDWR | unnamedFile | O_CLOEXEC, 0o600)
     guard unnamed < 0 else { return unnamed }
-    // Where the file system has none.
+    // The file system has no unnamed files.
     var template = Array((folder + "/relatch.XXXXXX").utf8CString)
     let descriptor = template.withUnsafeMutableBufferPointer { $0.baseAddress.map { mkstemp($0) } ?? -1 }
     guard descriptor >= 0 else { throw failure(writing: folder) }
@@ -122,7 +122,7 @@ package enum PrivateFile {
     return descriptor
   }
 
-  /// Writes to a file under a name that no other run chooses, then links it. `path` leads there, and is called `name`.
+  /// Writes to a file under a name that no other run chooses, then links it to `path`, which errors call `name`.
   static func createThroughNamed(
     _ path: String, called name: String? = nil, for owner: Owner? = nil,
     _ body: (@escaping (RawSpan) throws -> Void) throws -> Void
@@ -145,14 +145,15 @@ package enum PrivateFile {
     guard link(template, path) == 0 else { throw failure(writing: name) }
   }
 
-  /// Puts a file of `bytes`, mode 0600, in the place of the one at `path` or makes it: others see the one or the other and
-  /// nothing in between. Throws `cannotWrite`. Unless it is to be durable, after a power cut the older one may be back.
+  /// Puts a file of `bytes`, mode 0600, in place of the one at `path`, or makes it: others see either the old file or
+  /// the new one, and nothing in between. Throws `cannotWrite`. Unless it is made durable, the older file may be back
+  /// after a power cut.
   ///
-  /// With `wipesOld` the bytes of the older file are overwritten once the new one is durable and no name leads to them any
-  /// more: they would stay on the disk until their place is needed. A file system that never writes in place keeps them
-  /// nonetheless, and so does a disk that moves what it writes.
+  /// With `wipesOld`, the bytes of the older file are overwritten once the new one is durable and no name leads to the
+  /// older one any more. Otherwise they would stay on the disk until their place is needed. A file system that never
+  /// writes in place keeps them nonetheless, and so does a disk that moves what it writes.
   ///
-  /// With `inheritsOwner` what root makes is its folder's owner's.
+  /// With `inheritsOwner`, what root makes belongs to the owner of its folder.
   package static func replace(
     _ path: String, _ bytes: RawSpan, isDurable: Bool = false, wipesOld: Bool = false, inheritsOwner: Bool = false
   ) throws {
@@ -181,10 +182,11 @@ package enum PrivateFile {
     }
   }
 
-  /// Overwrites a file that has no name any more, as far as the file system lets it: what was to be done is done without it.
+  /// Overwrites a file that no longer has a name, as far as the file system allows. Failing is no error: the new file
+  /// is in place.
   private static func wipe(_ descriptor: Int32) {
     var status = stat()
-    // Another name is somebody's copy.
+    // If it has another name, that is somebody's copy.
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_nlink == 0 else { return }
     let zeros = [UInt8](repeating: 0, count: 4096)
     var offset = 0
@@ -197,8 +199,8 @@ package enum PrivateFile {
     fdatasync(descriptor)
   }
 
-  /// Runs `body` while no other process runs one under the lock of the same folder; the lock ends with its process. Throws
-  /// `cannotWrite`, and after some seconds, one unless told otherwise, if a process that was stopped holds it.
+  /// Runs `body` while no other process runs one under the lock of the same folder; the lock ends with its process.
+  /// Throws `cannotWrite`, also if another process, such as one that was stopped, still holds the lock after `seconds`.
   package static func withLock<Result>(_ folder: String, seconds: Int = 1, _ body: () throws -> Result) throws -> Result
   {
     let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -216,7 +218,7 @@ package enum PrivateFile {
   private static func write(
     to descriptor: Int32, _ path: String, _ body: (@escaping (RawSpan) throws -> Void) throws -> Void
   ) throws {
-    // Whatever the umask took away.
+    // The umask may have taken some of it away.
     guard fchmod(descriptor, 0o600) == 0 else { throw failure(writing: path) }
     try body { try writeAll(descriptor, $0, path) }
     guard fsync(descriptor) == 0 else { throw failure(writing: path) }
@@ -239,12 +241,12 @@ package enum PrivateFile {
     }
   }
 
-  /// Whose a file is to be.
+  /// The owner that a file is to have.
   struct Owner { let (user, group): (uid_t, gid_t) }
 
-  /// Runs `body` with a path to make the file `path` by. As root, if that is to be its folder's owner's, it leads through the very folder
-  /// whose owner is handed over: whoever owns the folders above may put another in its place at any moment, and must be given no file
-  /// in a folder of root's. Throws `cannotWrite`.
+  /// Runs `body` with a path by which to make the file `path`. If root makes it and it is to belong to its folder's
+  /// owner, the path leads through the very folder whose owner is passed: anyone who owns a folder above can put
+  /// another one in its place at any moment, and must not be given a file in a folder of root's. Throws `cannotWrite`.
   private static func inFolder<Result>(
     of path: String, _ inheritsOwner: Bool, _ body: (_ place: String, Owner?) throws -> Result
   ) throws -> Result {
@@ -260,8 +262,9 @@ package enum PrivateFile {
       found.st_uid == 0 ? nil : Owner(user: found.st_uid, group: found.st_gid))
   }
 
-  /// Gives what was just made, and is open as `descriptor`, to `owner`. Never for what was there before: that may be a link to what is
-  /// somebody else's. Where nobody can be given anything it stays root's. Throws `cannotWrite`.
+  /// Gives what was just made, and is open as `descriptor`, to `owner`. Never call it for what was there before: that
+  /// may be a link to somebody else's file. Where ownership cannot be given away, the file stays root's. Throws
+  /// `cannotWrite`.
   private static func give(_ descriptor: Int32, to owner: Owner?, _ path: String) throws {
     guard let owner, fchown(descriptor, owner.user, owner.group) != 0 else { return }
     guard errno == EPERM || errno == EINVAL else { throw failure(writing: path) }
@@ -269,7 +272,7 @@ package enum PrivateFile {
 
   /// Makes the folder at `path` and those above it, each mode 0700 and durable if it is new.
   ///
-  /// With `inheritsOwner` what root makes is the owner's of the folder that it is in.
+  /// With `inheritsOwner`, what root makes belongs to the owner of the folder that it is in.
   package static func createFolder(_ path: String, inheritsOwner: Bool = false) throws {
     var prefix = path.hasPrefix("/") ? "/" : ""
     for part in path.split(separator: "/") {
@@ -306,7 +309,7 @@ package enum PrivateFile {
     return descriptor
   }
 
-  /// Makes what was written durable, and closes it; its folder is the caller's to synchronize.
+  /// Makes what was written durable and closes the file. The caller synchronizes its folder.
   static func close(_ descriptor: Int32, _ path: String) throws {
     defer { Glibc.close(descriptor) }
     guard fsync(descriptor) == 0 else { throw failure(writing: path) }
@@ -330,10 +333,10 @@ package enum PrivateFile {
     return stat(path, &information) == 0 && information.st_mode & 0o077 != 0
   }
 
-  /// Whether something stands at `path`.
+  /// Whether there is anything at `path`.
   package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
-  /// Whether a permission keeps this user from reading what stands at `path`, or from seeing whether anything does.
+  /// Whether permissions keep this user from reading what is at `path`, or from seeing whether anything is there.
   package static func isForbidden(_ path: String) -> Bool { access(path, R_OK) != 0 && errno == EACCES }
 
   /// The file that `path` leads to, through symbolic links; `path` itself if it leads nowhere.

@@ -2,7 +2,8 @@ import Audit
 package import JSON
 import Sodium
 
-/// Some versions of a credential as a change has read them, sealed: to be opened once the entry that says so is durable.
+/// Some versions of a credential as a change has read them, still sealed: they are opened once the entry that names
+/// them is durable.
 package struct SealedVersions: Sendable {
   let header: VaultHeader
   let credential: Credential

@@ -17,11 +17,11 @@ extension Table {
   /// Credential identifier (16 bytes), rotation (8 bytes), step (4 bytes), to the index (8 bytes) of its log entry; all
   /// big-endian. The journal is an index into the log: what happened is written once.
   package static let journal = Table("journal")
-  /// When a schedule first asks for each credential: the moment (8 bytes, big-endian) then its name, to nothing. An index of
-  /// the records; see `Credential+Due.swift`.
+  /// When a schedule first calls for each credential: the moment (8 bytes, big-endian), then its name, to an empty
+  /// value. An index of the records; see `Credential+Due.swift`.
   package static let due = Table("due", since: 2)
-  /// Who names whom in `not-together-with`: a name that a policy names, a zero byte, the name of the credential whose policy
-  /// it is, to nothing. An index of the records.
+  /// Which credential names which in `not-together-with`: a name in a policy, a zero byte, then the name of the
+  /// credential with that policy, to an empty value. An index of the records.
   package static let apart = Table("apart", since: 2)
 }
 

@@ -9,18 +9,18 @@ package import Storage
 /// Opening and sealing happen outside transactions; a pair is released only after the entry that says so is durable.
 package struct UnlockedVault: Sendable {
   package let locked: LockedVault
-  /// What the vault said of itself when it was opened.
+  /// The vault's header when it was opened.
   package let header: VaultHeader
   package let member: Member
   let identity: Identity
-  /// An owner's; nil for the others.
+  /// Nil unless the member is an owner.
   private let ownersKey: OwnersKey?
   let randomness: Randomness
 
   package var store: any Store { locked.store }
   private var memory: VaultMemory { locked.memory }
 
-  /// Opens the vault in `store`, of which nothing was seen before, with `identity`.
+  /// Opens the vault in `store` with `identity`. Nothing was seen of that vault before.
   package init(
     _ store: any Store, identity: Identity, keyFile: @escaping @Sendable (VaultHeader) throws -> [UInt8],
     randomness: Randomness
@@ -28,7 +28,7 @@ package struct UnlockedVault: Sendable {
     try await self.init(LockedVault(store), identity: identity, keyFile: keyFile, randomness: randomness)
   }
 
-  /// Opens `locked` with `identity`; `keyFile` gives the content of `keys/<key ID>.age`.
+  /// Opens `locked` with `identity`; `keyFile` returns the content of `keys/<key ID>.age`.
   ///
   /// Throws `notPermitted` if the identity is not a member, and what `LockedVault.read` throws.
   package init(
@@ -74,7 +74,8 @@ package struct UnlockedVault: Sendable {
     return (try open(key: sealed, of: credential, header), credential)
   }
 
-  /// Opens what `VaultView.sealedKey` gave. Throws `corrupt` unless it is the key that the credential's record names.
+  /// Opens what `VaultView.sealedKey` returned. Throws `corrupt` unless it is the key that the credential's record
+  /// names.
   func open(key sealed: [UInt8], of credential: Credential, _ header: VaultHeader) throws -> SharedSecret {
     let key: SecretBytes
     if member.card.role == .owner {
@@ -102,7 +103,7 @@ package struct UnlockedVault: Sendable {
     try await seal(pair, as: version, under: key(of: name))
   }
 
-  /// The same under a key that is known already. A change refuses what is sealed under one that was renewed since.
+  /// The same under a key that is already known. A change refuses a pair sealed under a key that was renewed since.
   package func seal(_ pair: Pair, as version: UInt64, under key: CredentialKey) throws -> SealedPair {
     try seal(pair, of: key.credential, version: version, key.secret.secret)
   }
@@ -131,8 +132,8 @@ package struct UnlockedVault: Sendable {
     try await release(of: name, choosing: choose, event: event, fields, now: now).pairs
   }
 
-  /// The same for pairs that leave this process. Where the vault was put back from a backup since the credential was compared
-  /// with its provider, `unreconciled` says so: they may have been replaced since.
+  /// The same for pairs that leave this process. If the vault was put back from a backup and the credential has not
+  /// been compared with its provider since, `unreconciled` says so: its pairs may have been replaced since the backup.
   package func release(
     of name: String, choosing choose: @Sendable (Credential) throws -> [Version], event: EventName,
     _ fields: [String: JSONValue] = [:], now: Timestamp
@@ -146,7 +147,7 @@ package struct UnlockedVault: Sendable {
     return (restoration, pairs)
   }
 
-  /// The same, with what `log` does in place of that entry: it writes one that names the versions, at least.
+  /// The same, with `log` in place of that entry: it writes at least one entry that names the versions.
   func pairs<Result: Sendable>(
     of name: String, choosing choose: @Sendable (Credential) throws -> [Version], now: Timestamp,
     logging log: @Sendable (VaultChange, Credential, [Version]) throws -> Result
@@ -199,8 +200,8 @@ package struct UnlockedVault: Sendable {
 
   // MARK: - Changes
 
-  /// Runs `body` in one durable transaction: what it stores and what it logs become true together. If it throws, nothing
-  /// happened. Changes that the store commits together are signed together.
+  /// Runs `body` in one durable transaction: what it stores and what it logs take effect together. If it throws,
+  /// nothing changes. Changes that the store commits together are signed together.
   package func change<Result: Sendable>(
     now: Timestamp, _ body: @Sendable (VaultChange) throws -> Result
   ) async throws -> Result {
@@ -225,10 +226,11 @@ package struct UnlockedVault: Sendable {
   }
 
   /// Adds a credential with `pair` as its active version 1, made by the provider at `made` if that is known. Throws
-  /// `alreadyExists`; `notFound` if its administrator, or one it is not to be rotated together with, is not there;
-  /// `invalidInput` if its administrator was handed over, or its policy is not sparing.
+  /// `alreadyExists`; `notFound` if its administrator, or a credential that it must not be rotated together with, does
+  /// not exist; `invalidInput` if its administrator was handed over, or its policy is not sparing.
   ///
-  /// `exposedTo` names somebody who knows the pair and is to know it no longer. What `body` does belongs to the same step.
+  /// `exposedTo` names somebody who knows the pair and should no longer know it. What `body` does belongs to the same
+  /// step.
   package func add(
     name: String, provider: String, settings: [String: String], policy: Policy, admin: String, pair: Pair,
     made: Timestamp? = nil, exposedTo: String? = nil, now: Timestamp,
@@ -272,7 +274,7 @@ package struct UnlockedVault: Sendable {
       guard change.view.header == header else {
         throw VaultError(.keyChanged, "the vault key was renewed while a credential was added")
       }
-      // What is added by this very step is there, and cannot be read before the step is signed.
+      // Credentials added by this very step count as present, but cannot be read before the step is signed.
       let own = Set(prepared.map { $0.0.name })
       let added = try prepared.map { credential, wrapped, sealed in
         guard try !change.view.hasCredential(credential.name) else {
@@ -295,14 +297,14 @@ package struct UnlockedVault: Sendable {
     }
   }
 
-  /// A fresh key for a credential, and its name.
+  /// A new key for a credential, and the key's ID.
   func credentialKey() throws -> (key: SharedSecret, id: String) {
     let key = try randomness.secret(VaultKey.size)
     let id = try VaultKey.id(ofCredentialKey: key)
     return (SharedSecret(key), id)
   }
 
-  /// Runs `body` again, some times, where a key was renewed under it: each time nothing had been changed.
+  /// Runs `body`, and again up to eight times if a key was renewed while it ran: nothing was changed in that case.
   package nonisolated(nonsending) static func again<Result: Sendable>(
     _ body: nonisolated(nonsending) () async throws -> Result
   ) async throws -> Result {
@@ -312,8 +314,8 @@ package struct UnlockedVault: Sendable {
     return try await body()
   }
 
-  /// Replaces a credential's policy. Throws `notFound` if it names a credential that is not there and that it did not name
-  /// before; `invalidInput` if it sets when a schedule rotates and that is not sparing.
+  /// Replaces a credential's policy. Throws `notFound` if it names a credential that does not exist and that it did not
+  /// name before; `invalidInput` if it changes when a schedule rotates and is not sparing.
   package func setPolicy(of name: String, now: Timestamp, _ edit: @Sendable (inout Policy) throws -> Void) async throws
     -> Credential
   {

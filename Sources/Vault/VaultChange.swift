@@ -14,9 +14,9 @@ package final class VaultChange {
   private let firstIndex: UInt64
   private var entries: [LogEntry] = []
   private var records: [VaultMemory.Record] = []
-  /// By the name of the credential, the place of the newest.
+  /// The index in `records` of each credential's newest record, by name.
   private var newestRecords: [String: Int] = [:]
-  /// By name, whose record this change found in the place of one that it has stored, and its newest version.
+  /// The identifier and newest version in the record that this change found when it first stored one of that name.
   private var versionsBefore: [String: (id: Identifier, newest: UInt64)] = [:]
 
   init(_ transaction: any WriteTransaction, view: VaultView, member: String, now: Timestamp) {
@@ -30,7 +30,8 @@ package final class VaultChange {
   /// The index of the entry that is written next.
   var nextIndex: UInt64 { firstIndex + UInt64(entries.count) }
 
-  /// Writes one log entry about `credential`, or about the vault if nil, and returns it. It happened at `time` if that is given.
+  /// Writes one log entry about `credential`, or about the vault if nil, and returns it. The entry's time is `time` if
+  /// that is given.
   @discardableResult
   package func log(
     _ event: EventName, about credential: String? = nil, _ fields: [String: JSONValue] = [:], at time: Timestamp? = nil
@@ -47,7 +48,7 @@ package final class VaultChange {
     var fields = fields
     if let credential { fields["credential"] = .string(credential) }
     let entry = try LogEntry(time: time ?? now, member: member, event: event.text, details: fields)
-    // Such an entry would make the log one that nobody can verify, for ever.
+    // From anyone else, such an entry would leave a log that nobody can ever verify.
     if try EventName.ofOwners.contains(event) || Membership.Change(entry) != nil {
       guard view.members.contains(where: { $0.name == member && $0.card.role == .owner }) else {
         throw VaultError(.notPermitted, "member \(member) is no owner, and owners alone do that (\(event.text))")
@@ -64,8 +65,8 @@ package final class VaultChange {
     fileprivate let entry: LogEntry
   }
 
-  /// Stores `credential` as `event` leaves it, with an entry that carries the record's digest. `old` is what this change has read
-  /// in its place, if it has.
+  /// Stores `credential` as `event` leaves it, with an entry that carries the record's digest. `old` is the record that
+  /// this change has read in its place, if it has read one.
   @discardableResult
   package func save(
     _ credential: Credential, replacing old: Credential? = nil, _ event: EventName, _ fields: [String: JSONValue] = [:],
@@ -74,7 +75,8 @@ package final class VaultChange {
     try store(prepare(credential, replacing: old, event, fields, at: time))
   }
 
-  /// All of `save` that can fail for what the record holds. Writes nothing, and nothing may be logged between this and `store`.
+  /// All of `save` that can fail because of what the record holds. Writes nothing; nothing may be logged between this
+  /// and `store`.
   func prepare(
     _ credential: Credential, replacing old: Credential? = nil, _ event: EventName, _ fields: [String: JSONValue] = [:],
     at time: Timestamp? = nil
@@ -112,7 +114,8 @@ package final class VaultChange {
     return credential
   }
 
-  /// Removes the pairs that `credential` has no version for: whoever wrote them, no key of it seals them.
+  /// Removes the pairs that `credential` has no version for. Whoever wrote them, they are sealed under no key that it
+  /// has.
   private func removeOtherPairs(than credential: Credential) throws {
     for row in try transaction.rows(in: .versions, withPrefix: credential.id.bytes) {
       let number = UInt64(bigEndianBytes: row.key.dropFirst(Identifier.size))
@@ -121,8 +124,9 @@ package final class VaultChange {
     }
   }
 
-  /// Says that no record of `name` there has been counts any more: it is damaged, and should have got another key. What is put
-  /// back is refused, by every reader: its terms rest on an older entry, and nothing has the terms that this one names.
+  /// Says that no earlier record of `name` counts any more: it is damaged, and should have been given another key.
+  /// Every reader refuses an earlier record that is put back, because its terms rest on an older entry, and no record
+  /// has the terms that this entry names.
   func withhold(_ name: String, _ fields: [String: JSONValue] = [:]) throws {
     try log(.credentialRekeyed, about: name, fields.merging(["terms": .string(Credential.noTerms)]) { $1 })
   }
@@ -137,7 +141,8 @@ package final class VaultChange {
   }
 
   /// Stores `credential` with a journalled step of its newest rotation: the journal points at the log entry. Throws
-  /// `alreadyExists` if the stored record has that step; a row that it does not speak of is no step, and makes way.
+  /// `alreadyExists` if the stored record has that step. A row that the record does not account for is no step, and is
+  /// replaced.
   @discardableResult
   package func saveStep(
     _ credential: Credential, step: UInt32, _ event: EventName, _ fields: [String: JSONValue] = [:],
@@ -166,7 +171,7 @@ package final class VaultChange {
     return try save(credential, event, fields, at: time)
   }
 
-  /// Makes the journal point at the next entry as that of restore `number`.
+  /// Makes the journal point at the next entry as the entry of restore `number`.
   func storeRestore(_ number: UInt64) throws {
     let key = view.header.id.bytes + number.bigEndianBytes + UInt32(0).bigEndianBytes
     try transaction.set(nextIndex.bigEndianBytes, in: .journal, for: key)
@@ -177,9 +182,10 @@ package final class VaultChange {
     try transaction.set(wrapped, in: .keys, for: credential.bytes)
   }
 
-  /// Stores the sealed pair of one version of `credential`, which is as it is in this transaction. A version is immutable:
-  /// throws `versionExists` if the record had it before this change. A row that no record speaks of is no version, whoever
-  /// wrote it, and makes way. Throws `keyChanged` if the credential has another key than the pair is sealed under.
+  /// Stores the sealed pair of one version of `credential`, which is as it is in this transaction. A version is
+  /// immutable: throws `versionExists` if the record had it before this change. A row that no record accounts for is no
+  /// version, whoever wrote it, and is replaced. Throws `keyChanged` if the credential has another key than the pair is
+  /// sealed under.
   package func storePair(_ sealed: SealedPair, of credential: Credential) throws {
     guard sealed.credential == credential.id, sealed.keyID == credential.keyID else {
       throw VaultError(.keyChanged, "the key of \(credential.name) was renewed while a pair was sealed under it")
@@ -193,20 +199,20 @@ package final class VaultChange {
     try transaction.set(sealed.record, in: .versions, for: key)
   }
 
-  /// Stores a pair sealed anew, in the place of the same one under another key.
+  /// Replaces a sealed pair with the same pair sealed under another key.
   func replacePair(_ record: [UInt8], version: UInt64, of credential: Identifier) throws {
     try transaction.set(record, in: .versions, for: credential.bytes + version.bigEndianBytes)
   }
 
   /// Stores the header, with an entry that says the same.
   ///
-  /// `credentials` says that each of these gets another key in this change, after this.
+  /// `credentials` says that each credential also gets another key, later in this change.
   func save(_ header: VaultHeader, rekeyingCredentials credentials: Bool) throws {
     try log(.vaultRekeyed, ["key": .string(header.keyID)].merging(credentials ? ["credentials": true] : [:]) { $1 })
     try transaction.set(header.bytes, in: .header, for: VaultHeader.row)
   }
 
-  /// Stores a member, with the entry that makes it one.
+  /// Stores a member, with the entry that adds it.
   func addMember(_ card: LogMember) throws {
     let member = Member(card: card, entry: nextIndex)
     try log(.memberAdded, ["added": card.json, "record": .string(SHA256.hash(member.bytes).bytes.base64)])
@@ -231,12 +237,13 @@ package final class VaultChange {
     try transaction.set(grant, in: .grants, for: credential.bytes + Array(member.utf8))
   }
 
-  /// Every key of a credential as it is stored, whosever it is, by the credential's identifier.
+  /// Every credential key as it is stored, with the identifier it is stored under, whether a credential has that or
+  /// not.
   func wrappedKeys() throws -> [(credential: Identifier, wrapped: [UInt8])] {
     try transaction.rows(in: .keys).compactMap { row in Identifier(row.key.hex).map { ($0, row.value) } }
   }
 
-  /// Removes a credential with everything that hangs from it, with the entry that says so.
+  /// Removes a credential and all that belongs to it, with the entry that says so.
   func remove(_ credential: Credential) throws {
     try log(.credentialRemoved, about: credential.name)
     try VaultIndex.update(from: credential, to: nil, in: transaction)
@@ -248,20 +255,21 @@ package final class VaultChange {
     }
   }
 
-  /// The same of the one that is called `name`, of which no record can be read. What hangs from it stays.
+  /// The same for the credential called `name`, of which no record can be read. The rest that belongs to it stays.
   func remove(unreadable name: String) throws {
     try log(.credentialRemoved, about: name)
     try VaultIndex.remove(name, in: transaction)
     try transaction.remove(Array(name.utf8), from: .credentials)
   }
 
-  /// Where rows hang from one credential, whose identifier their keys begin with.
+  /// The tables whose keys begin with a credential's identifier.
   private static let tablesOfOne = [Table.keys, .grants, .versions, .journal]
 
-  /// Removes what hangs from no credential of `credentials`, which must be all there are. Returns whose it was.
+  /// Removes what belongs to no credential of `credentials`, which must be all there are. Returns the identifiers that
+  /// it was stored under.
   @discardableResult
   func removeWhatHangsFromOthers(than credentials: Set<Identifier>) throws -> [Identifier] {
-    // The vault's own is the journal of its restores.
+    // The rows under the vault's own identifier are the journal of its restores.
     let kept = Set(credentials.map(\.bytes) + [view.header.id.bytes])
     var removed: Set<[UInt8]> = []
     for table in Self.tablesOfOne {
@@ -281,8 +289,8 @@ package final class VaultChange {
   /// The transaction, for leases: they belong to storage.
   package var leases: any WriteTransaction { transaction }
 
-  /// Appends what was logged. It is signed as the commit's last step, once for all the changes that share that; what is
-  /// returned tells the log that was signed, once it is. Nil if nothing was logged.
+  /// Appends what was logged. It is signed as the commit's last step, once for all the changes that share the commit;
+  /// what is returned then holds the log that was signed. Nil if nothing was logged.
   func commit(by signer: LogSigner, remembering memory: VaultMemory) throws -> UnsignedChanges.Signed? {
     guard !entries.isEmpty else { return nil }
     var (view, unsigned) = (view, transaction.finishingStep as? UnsignedChanges)

@@ -1,6 +1,6 @@
 /// A vault that could not do what was asked.
 package struct VaultError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// What kind of failure this is; equality and callers' branches look at this alone.
+  /// What kind of failure this is; equality and callers' branches look only at this.
   package enum Code: Sendable {
     /// There is no vault, credential, version or member of that name.
     case notFound
@@ -31,7 +31,7 @@ package struct VaultError: Error, Equatable, Sendable, CustomStringConvertible {
 
   package let code: Code
   package let description: String
-  /// What to do about it, where the code alone does not say.
+  /// What to do about it, where the code does not say enough.
   package let hint: String?
 
   package init(_ code: Code, _ description: String, hint: String? = nil) {
@@ -44,7 +44,7 @@ package struct VaultError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension VaultError {
-  /// Whether it says of one record, or of what hangs from it, that it is damaged or missing: another record may be whole.
-  /// What is wrong with the log, of which all hang, is an `AuditError`.
+  /// Whether it says that one record, or what belongs to it, is damaged or missing: other records may be whole. Damage
+  /// to the log, on which all records rest, is an `AuditError`.
   package var isDamage: Bool { [.corrupt, .notFound, .invalidInput].contains(code) }
 }

@@ -2,7 +2,8 @@ package import Audit
 import JSON
 import Sodium
 
-/// What a vault says of itself before anything is unlocked. Authenticated by the log's first entry, which says the same.
+/// What a vault says about itself before anything is unlocked. Authenticated by the log's first entry, which says the
+/// same.
 package struct VaultHeader: Hashable, Sendable {
   package static let format = 1
 

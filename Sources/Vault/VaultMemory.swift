@@ -4,17 +4,19 @@ import Synchronization
 
 /// What this process has verified of one vault, so that its next transaction need not verify the same bytes again.
 ///
-/// It holds conclusions about bytes and none about the store: "this header and these members agree with the log that this
-/// checkpoint is of, and a member signed it"; "in that log this is the entry at that index, and it vouches for this record".
-/// Each was reached by the full check, or is about a checkpoint that this process signed itself over a log it had so checked
-/// and added to. Such a sentence stays true whatever becomes of the store or of the transaction that it was learned in.
+/// It holds conclusions about bytes and none about the store: "this header and these members agree with the log that
+/// this checkpoint is of, and a member signed it"; "in that log this is the entry at that index, and it vouches for
+/// this record". Each was reached by the full check, or is about a checkpoint that this process signed itself over a
+/// log that it had checked in that way and added to. Such a conclusion stays true whatever becomes of the store or of
+/// the transaction in which it was learned.
 ///
-/// It is applied only to what a transaction has read itself and found the same byte for byte: the header, the members, the
-/// newest checkpoint and the last entry before anything else, then each record and the entry that it names. Whoever can
-/// write the store gains nothing by it: what differs goes the long way, and what does not differ is what was verified. Rows
-/// that only prove what is known already, the tree's and those of older entries, are not read.
+/// It is applied only to what a transaction has read itself and found to be the same byte for byte: the header, the
+/// members, the newest checkpoint and the last entry before anything else, then each record and the entry that it
+/// names. Anyone who can write the store gains nothing by it: what differs is checked in full, and what does not differ
+/// is what was verified. Rows that only prove what is already known, those of the tree and of older entries, are not
+/// read.
 final class VaultMemory: Sendable {
-  /// A record that the entry it names vouches for.
+  /// A record, and the entry it names, which vouches for it.
   final class Record: Sendable {
     let bytes: [UInt8]
     let credential: Credential
@@ -27,15 +29,15 @@ final class VaultMemory: Sendable {
     }
   }
 
-  /// What one full check found. It is handed to every view and change, and never changes: a class, so that one count is kept
-  /// for all that it holds.
+  /// What one full check found. Every view and change is given it, and it never changes. It is a class, so that passing
+  /// it on counts one reference and not one for each thing it holds.
   final class Known: Sendable {
     let rows: VaultRows
     let header: VaultHeader
     let membership: Membership
     let members: [Member]
     let end: LogEnd
-    /// Which line of checkpoints `end` is of, each of which extends the one before it; another number, another line.
+    /// Which line of checkpoints `end` belongs to: in a line, each extends the one before it.
     let history: UInt64
 
     init(
@@ -68,9 +70,9 @@ final class VaultMemory: Sendable {
     var seen: SeenLog?
   }
 
-  /// Readers have snapshots that are a few commits old.
+  /// Readers may have snapshots that are a few commits old.
   private static let mostEnds = 8
-  /// Some megabytes at the most; beyond that, all are forgotten.
+  /// Some megabytes at most; beyond that, all of them are forgotten.
   fileprivate static let mostRecords = 4_096
 
   private let state = Mutex(State())
@@ -88,15 +90,15 @@ final class VaultMemory: Sendable {
     let known = state.withLock { state in
       state.known.last { $0.end.isCheckpoint(checkpoint) }
     }
-    // What was committed is not taken back: an end of before is no end any more.
+    // Committed entries are never taken back: a log shorter than what was seen is outdated.
     guard let known, known.end.size >= seen?.checkpoint.checkpoint.size ?? 0, known.rows == rows,
       try known.end.isLastStored(in: transaction)
     else { return nil }
     return known
   }
 
-  /// Keeps what the full check of a transaction found. `isNewest` says that nobody can have committed anything since: then
-  /// it takes the place of what was known before, otherwise only if its log is the longer one.
+  /// Keeps what the full check of a transaction found. `isNewest` says that nobody can have committed anything since:
+  /// then it replaces what was known before; otherwise it does so only if its log is longer.
   func learn(_ known: Known, isNewest: Bool) -> Known {
     state.withLock { state in
       guard isNewest || known.end.size > state.known.last?.end.size ?? 0 else { return known }
@@ -108,12 +110,13 @@ final class VaultMemory: Sendable {
     }
   }
 
-  /// Keeps the checkpoint `end` that was signed over `base` and what was added to it, `records` among that, oldest first.
+  /// Keeps the checkpoint `end`, which was signed over `base` and the entries added to it. `records`, oldest first, are
+  /// among these.
   func learn(_ end: LogEnd, after base: Known, _ records: [Record]) {
     state.withLock { state in
       guard state.history == base.history, let newest = state.known.last else { return }
       if newest.end.size != base.end.size {
-        // What was signed after `base` before was not committed: the same indices have other entries now.
+        // What was signed after `base` earlier was not committed: its indices have other entries now.
         state.history += 1
         state.known.removeAll { $0.end.size > base.end.size }
         state.records = state.records.filter { $0.value.credential.entry < base.end.size }
@@ -125,7 +128,8 @@ final class VaultMemory: Sendable {
     }
   }
 
-  /// Forgets what is not of `base` or before: what was signed after it has changed what is true of records.
+  /// Forgets all that is known, if `base` belongs to it: what was signed after `base` has changed what is true of
+  /// records.
   func forget(after base: Known) {
     state.withLock { state in
       guard state.history == base.history else { return }
@@ -174,7 +178,7 @@ struct VaultRows: Hashable, Sendable {
   let header: [UInt8]
   let members: [Row]
 
-  /// Throws `notFound` if the store holds no vault, `corrupt` if it has all but the header.
+  /// Throws `notFound` if the store holds no vault, `corrupt` if it holds a log but no header.
   init(_ transaction: any ReadTransaction) throws {
     guard let header = try transaction.value(in: .header, for: VaultHeader.row) else {
       guard try transaction.lastRow(in: .log) == nil else {

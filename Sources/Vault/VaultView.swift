@@ -3,8 +3,8 @@ import JSON
 import Sodium
 package import Storage
 
-/// A vault as one transaction sees it, with nothing unlocked. Every record it returns is authenticated: its digest stands
-/// in a log entry that the newest checkpoint covers, and a member signed that.
+/// A vault as one transaction sees it, with nothing unlocked. Every record it returns is authenticated: its digest is
+/// in a log entry covered by the newest checkpoint, which a member signed.
 package struct VaultView {
   let transaction: any ReadTransaction
   /// What was verified of the vault before anything is read from it.
@@ -12,7 +12,7 @@ package struct VaultView {
   /// What earlier changes that share this commit have appended since.
   let unsigned: UnsignedChanges?
   private let memory: VaultMemory?
-  /// What entries were proved by, for those read after them.
+  /// The part of the log's tree by which entries were proved, for those read later.
   private let proven: ProvenTree
 
   package var header: VaultHeader { known.header }
@@ -21,13 +21,13 @@ package struct VaultView {
   /// How many entries the log has.
   package var logSize: UInt64 { unsigned?.size ?? known.end.size }
 
-  /// Checks all that vouches for the vault: the whole log, its end, the header and the members.
+  /// Checks everything that vouches for the vault: the whole log, its end, the header and the members.
   ///
-  /// Throws `notFound` if the store holds no vault; `VaultError.corrupt` or `AuditError` if it does not authenticate. The
-  /// time this takes grows with the log: `LockedVault` goes on from what was seen before.
+  /// Throws `notFound` if the store holds no vault; `VaultError.corrupt` or `AuditError` if it does not authenticate.
+  /// The time this takes grows with the log: `LockedVault` continues from what was seen before.
   package init(_ transaction: any ReadTransaction) throws { try self.init(transaction, after: nil) }
 
-  /// The same, but goes on from `seen`, which was verified of this very store.
+  /// The same, but continues from `seen`, which was verified of this very store.
   init(_ transaction: any ReadTransaction, after seen: SeenLog?) throws {
     try (transaction as? any WriteTransaction)?.finishNow()
     known = try Self.authenticate(VaultRows(transaction), in: transaction, after: seen)
@@ -37,14 +37,14 @@ package struct VaultView {
     unsigned = nil
   }
 
-  /// The same, but does not verify again what `memory` knows of the very same bytes. `seen` is what `memory` had seen before
-  /// the transaction began: others commit meanwhile.
+  /// The same, but does not verify again what `memory` knows of the very same bytes. `seen` is what `memory` had seen
+  /// before the transaction began, because others may commit meanwhile.
   init(_ transaction: any ReadTransaction, remembering memory: VaultMemory, after seen: SeenLog?) throws {
     let rows = try VaultRows(transaction)
     known =
       try memory.recall(rows, in: transaction, after: seen)
       ?? memory.learn(Self.authenticate(rows, in: transaction, after: seen), isNewest: false)
-    // Readers see nothing but what is committed.
+    // Readers see only what is committed.
     memory.found(known.seen)
     proven = ProvenTree(known.end)
     self.transaction = transaction
@@ -52,7 +52,7 @@ package struct VaultView {
     unsigned = nil
   }
 
-  /// The same for a change, which goes on from what those before it in the same commit have left unsigned.
+  /// The same for a change, which continues from what earlier changes in the same commit have left unsigned.
   init(changing transaction: any WriteTransaction, remembering memory: VaultMemory) throws {
     let rows = try VaultRows(transaction)
     if let unsigned = transaction.finishingStep as? UnsignedChanges, unsigned.memory === memory,
@@ -61,7 +61,7 @@ package struct VaultView {
       known = unsigned.base
       self.unsigned = unsigned
     } else {
-      // Another member's, or no longer what this process left.
+      // Unsigned by another member, or no longer what this process left.
       try transaction.finishNow()
       known =
         try memory.recall(rows, in: transaction, after: memory.seen)
@@ -89,7 +89,7 @@ package struct VaultView {
     guard header.origin == membership.origin else {
       throw VaultError(.corrupt, "the vault's log is another vault's")
     }
-    // The log alone says who the members are, and which key is in use: rows that say otherwise were altered.
+    // Only the log says who the members are, and which key is in use: rows that say otherwise were altered.
     guard membership.standings == members else {
       throw VaultError(.corrupt, "the members are not those that the log ends with")
     }
@@ -128,7 +128,7 @@ package struct VaultView {
     return try proven.entry(at: index, in: transaction)
   }
 
-  /// The bytes of that entry, for who needs little of it.
+  /// The bytes of that entry, for callers that need little of it.
   func authenticatedBytes(at index: UInt64) throws -> [UInt8] {
     if let entry = unsigned?.entry(at: index) { return entry.bytes }
     try requireEntry(index)
@@ -152,10 +152,10 @@ package struct VaultView {
     return wrapped
   }
 
-  /// `names`, and those of `all` that the credentials of these names administer, however long the chain: who has an administrator's
-  /// pair can read the pairs of what it administers at the provider. By name.
+  /// `names`, and the credentials of `all` that these administer, however long the chain: anyone with an
+  /// administrator's pair can read at the provider the pairs of what it administers. Sorted by name.
   ///
-  /// Who administers one whose record is damaged or missing is known to nobody: it counts as administered.
+  /// If a record is damaged or missing, nobody knows who administers that credential, so it counts as administered.
   func withAdministered(_ names: [String], of all: [String]) throws -> [String] {
     guard !names.isEmpty else { return [] }
     var reached = Set(names)
@@ -172,7 +172,7 @@ package struct VaultView {
     }
   }
 
-  /// Whether the record of `name` can be read: not where there is none, or it is damaged.
+  /// Whether the record of `name` can be read: false if there is none, or if it is damaged.
   package func canRead(_ name: String) throws -> Bool {
     do {
       _ = try credential(name, isKept: false)
@@ -180,15 +180,15 @@ package struct VaultView {
     } catch let error as VaultError where error.isDamage { return false }
   }
 
-  /// Whether there is a grant for `member`. Whoever can write the store can make it seem so.
+  /// Whether there is a grant for `member`. Anyone who can write the store can make it seem so.
   func hasGrant(on credential: Credential, _ member: String) throws -> Bool {
     try transaction.value(in: .grants, for: credential.id.bytes + Array(member.utf8)) != nil
   }
 
-  /// Hands `visit` every entry of the log with its index, in order. What was visited is known to be what the newest
-  /// checkpoint covers only when this returns.
+  /// Hands `visit` every entry of the log with its index, in order. Only when this returns is it certain that the
+  /// newest checkpoint covers what was visited.
   ///
-  /// Entries that `isIdle` knows by a look to be valid (`EntryHead`), and nothing for `visit`, may be left out.
+  /// Entries may be left out if their head (`EntryHead`) shows `isIdle` that they are valid and nothing for `visit`.
   func replay(
     leavingOut isIdle: (_ entry: borrowing Span<UInt8>) -> Bool = { _ in false },
     _ visit: (_ entry: LogEntry, _ index: UInt64) throws -> Void
@@ -198,7 +198,7 @@ package struct VaultView {
     for index in size..<max(size, logSize) { try visit(authenticatedEntry(at: index), index) }
   }
 
-  /// The name that a row stands under.
+  /// The name that a row is stored under.
   static func name(_ key: [UInt8]) throws -> String {
     guard let name = String(validating: key, as: UTF8.self) else {
       throw VaultError(.corrupt, "a record stands under a name that is not UTF-8")
@@ -226,7 +226,8 @@ package struct VaultView {
   /// What this process knows of the record of `name`; nil if nothing.
   func remembered(_ name: String) -> VaultMemory.Record? { memory?.record(of: name, under: known) }
 
-  /// `isKept` says whether this process is to remember it: who goes through all of them is not back for one.
+  /// `isKept` says whether this process is to remember it: a caller that goes through all records does not come back
+  /// for one.
   func credential(
     decoding bytes: [UInt8], name: String, by reader: inout CredentialReader, isKept: Bool
   ) throws -> Credential {
@@ -239,7 +240,8 @@ package struct VaultView {
     do { credential = try reader.credential(decoding: bytes, name: name) } catch let error as VaultError
       where error.code == .unsupportedFormat
     {
-      // A newer program's is sound, and nobody's to take for damaged; anybody can write that something is one.
+      // A newer program's record is sound, and must not be taken for damaged; but anybody can write bytes that claim to
+      // be one.
       guard try vouches(for: bytes, of: name) else {
         throw VaultError(
           .corrupt, "the record of \(Name.printable(name)) was altered: it names a format, and no log entry it")
@@ -249,7 +251,7 @@ package struct VaultView {
     let entry = try requireDigest(of: bytes, of: credential)
     try requireTerms(of: credential)
     try requireTransfer(of: credential)
-    // What is appended in this transaction is known when it is signed.
+    // What this transaction appends is learned when it is signed.
     if isKept, let memory, credential.entry < known.end.size {
       let record = VaultMemory.Record(bytes: bytes, credential: credential, entry: try LogEntry(decoding: entry))
       memory.learn(record, of: known.history)
@@ -262,7 +264,7 @@ package struct VaultView {
     try transaction.value(in: .versions, for: credential.id.bytes + version.bigEndianBytes)
   }
 
-  /// The sealed key of `credential` that `member` can open: an owner the wrapped one, others their grant.
+  /// The sealed key of `credential` that `member` can open: for an owner the wrapped key, for others their grant.
   func sealedKey(of credential: Credential, for member: Member) throws -> [UInt8] {
     if member.card.role == .owner { return try wrappedKey(of: credential) }
     guard let grant = try transaction.value(in: .grants, for: credential.id.bytes + Array(member.name.utf8)) else {
@@ -295,7 +297,8 @@ package struct VaultView {
     }
   }
 
-  /// Whether the log vouches for `bytes`, of which this program knows no more than where the entry should be, as the record of `name`.
+  /// Whether the log vouches for `bytes` as the record of `name`. This program knows nothing of them but which entry
+  /// they name.
   private func vouches(for bytes: [UInt8], of name: String) throws -> Bool {
     guard case .object(let members)? = try? JSONValue(readingCanonical: bytes),
       case .integer(let index)? = members["entry"],
@@ -305,8 +308,8 @@ package struct VaultView {
     return entry.says("credential", name) && entry.says("record", SHA256.hash(bytes).base64)
   }
 
-  /// Fails unless the log entry that the record of `credential`, which is `bytes`, names is authentic, is about it, and carries
-  /// its digest. Returns the entry's bytes.
+  /// Fails unless the log entry named by the record of `credential`, whose bytes are `bytes`, is authentic, is about
+  /// that credential, and carries the record's digest. Returns the entry's bytes.
   private func requireDigest(of bytes: [UInt8], of credential: Credential) throws -> [UInt8] {
     let found = try authenticatedBytes(at: credential.entry)
     let digest = SHA256.hash(bytes).base64

@@ -1,9 +1,9 @@
-/// Words of a person's that others will read in a log, on a terminal or in a page.
+/// A person's words that others will read in a log, on a terminal or in a page.
 package enum VisibleText {
-  /// The most bytes there may be.
+  /// The greatest number of bytes allowed.
   package static let greatest = 1000
 
-  /// Whether `scalar` is not seen, or changes how others are: it could make a line look like another.
+  /// Whether `scalar` is invisible, or changes how others look: it could make one line look like another.
   package static func hides(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.properties.generalCategory {
     case .control, .format, .lineSeparator, .paragraphSeparator: true
