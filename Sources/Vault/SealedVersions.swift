@@ -18,7 +18,7 @@ package struct CredentialKey: Sendable {
 }
 
 extension VaultChange {
-  /// Reads `versions` of `credential` for `member`, with an entry `event` that names them.
+  /// Reads `versions` of `credential` for `member`, and writes an entry `event` that names them.
   ///
   /// Throws `notPermitted` if the member cannot open the credential, `corrupt` if a version is missing.
   package func sealedVersions(

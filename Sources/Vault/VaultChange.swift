@@ -295,7 +295,7 @@ package final class VaultChange {
     guard !entries.isEmpty else { return nil }
     var (view, unsigned) = (view, transaction.finishingStep as? UnsignedChanges)
     if unsigned?.size != view.unsigned?.size {
-      // The body has had the earlier changes signed.
+      // The body caused the earlier changes to be signed.
       view = try VaultView(changing: transaction, remembering: memory)
       unsigned = view.unsigned
       guard view.logSize == firstIndex else { throw VaultError(.corrupt, "the log was changed under a change") }

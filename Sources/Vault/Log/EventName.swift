@@ -6,7 +6,7 @@ package struct EventName: Hashable, Sendable {
   package init(_ text: String) { self.text = text }
 
   package static let vaultCreated = EventName("vault.created")
-  /// A person went on with a vault that was older than, or another than, what had been seen before.
+  /// A person went on with a vault that is older than the one seen before, or is another one.
   package static let rollbackAccepted = EventName("vault.rollback-accepted")
   /// A copy of the whole vault was made, sealed to its owners.
   package static let vaultBackedUp = EventName("vault.backed-up")
@@ -23,7 +23,7 @@ package struct EventName: Hashable, Sendable {
   package static let credentialAdded = EventName("credential.added")
   /// After a restore its active pair was seen to be the provider's primary one.
   package static let credentialReconciled = EventName("credential.reconciled")
-  /// A credential's key was renewed, and its pairs sealed anew.
+  /// A credential's key was renewed, and its pairs were sealed again.
   package static let credentialRekeyed = EventName("credential.rekeyed")
   /// A credential was removed with its pairs.
   package static let credentialRemoved = EventName("credential.removed")
@@ -35,7 +35,7 @@ package struct EventName: Hashable, Sendable {
   package static let leakTried = EventName("leak.tried")
   /// A kept token of a pair that leaked was ended at its provider.
   package static let tokenRevoked = EventName("token.revoked")
-  /// It was not, or nobody knows.
+  /// It was not ended, or nobody knows.
   package static let tokenNotRevoked = EventName("token.not-revoked")
   package static let credentialPolicy = EventName("credential.policy")
   /// A pair was handed to someone.
@@ -61,23 +61,23 @@ package struct EventName: Hashable, Sendable {
   package static let handoffOpened = EventName("handoff.opened")
   /// The recipient's receipt was seen.
   package static let handoffConfirmed = EventName("handoff.confirmed")
-  /// The pair of a credential that was transferred is accepted still.
+  /// The pair of a credential that was transferred is still accepted.
   package static let handoffTried = EventName("handoff.tried")
   /// The pair of a credential that was transferred was seen to be refused.
   package static let handoffSettled = EventName("handoff.settled")
   /// A transfer was taken back.
   package static let handoffWithdrawn = EventName("handoff.withdrawn")
 
-  /// An owner said that checkpoints go to a witness (vault/witness.md).
+  /// An owner added a witness, to which checkpoints go (vault/witness.md).
   package static let witnessAdded = EventName("witness.added")
-  /// An owner took that back.
+  /// An owner removed a witness.
   package static let witnessRemoved = EventName("witness.removed")
   /// A member looked at entries of the log.
   package static let logRead = EventName("log.read")
-  /// The rows of the log's tree were made anew from its entries.
+  /// The rows of the log's tree were made again from its entries.
   package static let logRepaired = EventName("log.repaired")
 
-  /// What owners alone may do; an entry of these by anyone else makes the log one that does not verify.
+  /// What only owners may do. One of these entries by anyone else makes the log fail verification.
   static let ofOwners: [EventName] = [
     .vaultRekeyed, .memberAdded, .memberRemoved, .grantAdded, .grantRemoved, .credentialAdded, .credentialRekeyed,
     .credentialRemoved, .deliveryAdded, .deliveryRemoved, .vaultRestored,

@@ -2,15 +2,15 @@ package import Audit
 import JSON
 import Storage
 
-/// Every leak that was reported, replayed from the log alone: what happened of it, and who had the pairs before.
+/// Every leak that was reported, replayed from the log: what came of it, and who had the pairs before.
 package struct IncidentHistory: Sendable {
-  /// One entry of the log, and where it stands.
+  /// One entry of the log, and its index.
   package struct Moment: Sendable {
     package let index: UInt64
     package let entry: LogEntry
   }
 
-  /// How somebody or something came by leaked versions.
+  /// How somebody or something came to have leaked versions.
   package struct Use: Hashable, Sendable {
     package enum Kind: String, Sendable {
       /// A member was handed the pair.
@@ -22,7 +22,7 @@ package struct IncidentHistory: Sendable {
     }
 
     package let kind: Kind
-    /// The member; of a delivery the name of the sink or hook.
+    /// The member; for a delivery, the name of the sink or hook.
     package let who: String
     package fileprivate(set) var count = 0
     package fileprivate(set) var last: Moment?
@@ -36,21 +36,21 @@ package struct IncidentHistory: Sendable {
     }
   }
 
-  /// What one incident was about one credential.
+  /// The part of one incident that concerns one credential.
   package struct Part: Sendable {
     package let incident: String
     package let credential: String
-    /// `credential.leaked`, once or more.
+    /// One or more `credential.leaked`.
     package fileprivate(set) var reports: [Moment]
     /// The versions that leaked and had not been seen to be refused, ascending.
     package fileprivate(set) var leaked: [UInt64]
-    /// What followed, in the order of the log, intents left out.
+    /// What followed, in the order of the log, without intents.
     package fileprivate(set) var moments: [Moment]
-    /// The entry that says of a version that it is refused.
+    /// For each version that is refused, the entry that says so.
     package fileprivate(set) var refused: [UInt64: Moment] = [:]
-    /// Who and what had a leaked version, by the time of the report and until it was refused.
+    /// Who and what had a leaked version: at the time of the report, and later until it was refused.
     package fileprivate(set) var uses: [Use]
-    /// Whether the credential was removed while it was owed.
+    /// Whether the credential was removed while a leaked version was owed.
     package fileprivate(set) var isRemoved = false
     /// Whether what leaked had been seen to be refused before anybody reported it.
     package fileprivate(set) var wasRefusedBefore = false
@@ -68,22 +68,22 @@ package struct IncidentHistory: Sendable {
     package var ended: Moment? { owed.isEmpty ? refused.values.max { $0.index < $1.index } : nil }
   }
 
-  /// By the order in which they were reported, then by credential.
+  /// In the order in which they were first reported.
   package private(set) var parts: [Part] = []
 
   private struct Credentials {
     var uses: [Use: [UInt64: Use]] = [:]
     var refused: Set<UInt64> = []
-    /// Versions that were given up and taken over as the one after: the same pair, which is refused with that.
+    /// Versions that were given up and taken over as the next version: that is the same pair, and refused with it.
     var takenOver: Set<UInt64> = []
-    /// What was tried of a find that is about to be reported.
+    /// Trials of a found pair that is about to be reported.
     var tried: [Moment] = []
-    /// The incident that goes on.
+    /// The present incident.
     var part: Int?
-    /// Every incident there was.
+    /// All incidents so far.
     var parts: [Int] = []
 
-    /// Notes that `version` was seen to be refused, and with it those that were the same pair.
+    /// Notes that `version` was seen to be refused, and with it the earlier versions that were the same pair.
     mutating func refuse(_ version: UInt64) {
       refused.insert(version)
       var version = version
@@ -109,7 +109,7 @@ package struct IncidentHistory: Sendable {
   private mutating func apply(_ moment: Moment) {
     let entry = moment.entry
     guard case .string(let name)? = entry.details["credential"], entry.isVouchedFor else { return }
-    // What is told of one that is not there, which any member can write, verification compares with no record.
+    // Any member can write entries about a credential that does not exist; verification compares them with no record.
     let isAddition = entry.event == EventName.credentialAdded.text
     guard var credential = isAddition ? Credentials() : present[name] else { return }
     var isThere = true
@@ -123,7 +123,7 @@ package struct IncidentHistory: Sendable {
       isThere = false
     case EventName.credentialLeaked.text: report(moment, of: name, &credential)
     case EventName.leakTried.text:
-      // Of what an incident is about already it is part of that, over or not.
+      // A trial of a version that an incident is already about belongs to that incident, whether or not it is over.
       if let part = part(about: entry.version, credential) {
         parts[part].moments.append(moment)
       } else {
@@ -149,7 +149,7 @@ package struct IncidentHistory: Sendable {
       }
       follow(moment, credential)
     case "rotation.begun":
-      // What is begun after the end is another story.
+      // What begins after the end is not part of the incident.
       if let part = credential.part, parts[part].ended != nil { credential.part = nil }
       follow(moment, credential)
     default:
@@ -168,7 +168,7 @@ package struct IncidentHistory: Sendable {
 
   private mutating func report(_ moment: Moment, of name: String, _ credential: inout Credentials) {
     let version = moment.entry.version ?? 1
-    // As many as a record can have: what a log says is not trusted with the memory.
+    // As many as a record can have: what the log says must not decide how much memory this takes.
     let all = (version > 10_000 ? version - 10_000 : 1)...max(1, version)
     let open = all.filter { !credential.refused.contains($0) }
     let leaked = open.isEmpty ? [version] : open
@@ -178,7 +178,7 @@ package struct IncidentHistory: Sendable {
       parts[part].moments += credential.tried + [moment]
       parts[part].leaked = Set(parts[part].leaked + leaked).sorted()
     } else if open.isEmpty, let part = part(about: version, credential) {
-      // What was found again long after its end is no other incident.
+      // A pair found again long after its end is not another incident.
       parts[part].reports.append(moment)
       parts[part].moments += credential.tried + [moment]
       credential.tried = []
@@ -225,14 +225,14 @@ package struct IncidentHistory: Sendable {
     }
     guard let part = credential.part, parts[part].ended == nil else { return }
     parts[part].uses = Self.uses(of: parts[part].leaked, in: credential)
-    // Whoever is handed a leaked pair now is part of what happened.
+    // Anyone who is handed a leaked pair now is part of what happened.
     if kind == .read, !Set(versions).isDisjoint(with: parts[part].leaked) { parts[part].moments.append(moment) }
   }
 
   private mutating func follow(_ moment: Moment, _ credential: Credentials) {
     guard let part = credential.part else { return }
     let isOver = parts[part].ended != nil
-    // What is brought somewhere, and the token that is ended, come after the end.
+    // Deliveries and the end of a token come after the end.
     guard !isOver || ["delivery.", "token."].contains(where: { moment.entry.event.hasPrefix($0) }) else { return }
     parts[part].moments.append(moment)
     for version in parts[part].leaked where credential.refused.contains(version) {
@@ -242,8 +242,8 @@ package struct IncidentHistory: Sendable {
 }
 
 extension VaultView {
-  /// Where the records say something else of these incidents than the log: by name, the credentials of which something is owed by the
-  /// one and not by the other. Any member who may write a record can write an entry beside it that is not true of it.
+  /// The names of the credentials for which the records disagree with the log about these incidents: one says that
+  /// something is owed, and the other does not. Any member who may write a record can write an untrue entry beside it.
   package func disagreements(with parts: [IncidentHistory.Part]) throws -> [String] {
     let newest = Dictionary(grouping: parts.filter { !$0.isRemoved }) { $0.credential }
     return try newest.sorted { $0.key < $1.key }.compactMap { name, parts in
@@ -256,8 +256,8 @@ extension VaultView {
 }
 
 extension LogEntry {
-  /// Whether it came with a change of the record, where it is one that only comes so: verification compares those with the
-  /// records, and any member could write the words alone.
+  /// Whether it came with a change of the record, if it is an entry that only comes with one. Verification compares
+  /// these with the records; without a record, any member could have written it.
   var isVouchedFor: Bool {
     let events: [EventName] = [.credentialLeaked, .deliveryDone]
     guard event.hasPrefix("rotation.") || events.contains(where: { $0.text == event }) else { return true }
@@ -265,7 +265,7 @@ extension LogEntry {
     return !event.hasPrefix("rotation.") || details["rotation"] != nil && details["step"] != nil
   }
 
-  /// The version it speaks of, if it is of one.
+  /// The version it is about; nil if it is about none.
   package var version: UInt64? {
     guard case .integer(let number)? = details["version"] else { return nil }
     return UInt64(exactly: number)

@@ -3,16 +3,16 @@ import JSON
 import Sodium
 import Storage
 
-/// What the log says of the records, gathered while it is gone through once, and then compared with them: that each is the newest
-/// that the log speaks of, that none is missing, that owners gave it its terms, that the journals point at every step, and that
-/// there is no row which none of these calls for.
+/// What the log says of the records, gathered in one pass over it and then compared with them: that each is the newest
+/// that the log speaks of, that none is missing, that owners gave it its terms, that the journals point at every step,
+/// and that there is no row which none of these calls for.
 ///
-/// It keeps 80 bytes for each credential and some for each grant, however long the log is. What it must recognise again it keeps as a keyed hash of it,
-/// whose key is another in each verification: nobody can prepare two records that have the same.
+/// It keeps 80 bytes for each credential and some for each grant, however long the log is. What it must recognise again
+/// it keeps as a keyed hash. Each verification has another key, so nobody can prepare two records with the same hash.
 struct RecordVerification {
-  /// What the log says of one credential, up to where it was gone through.
+  /// What the log says of one credential, as far as it was gone through.
   fileprivate struct State {
-    /// The hash of its name; 0 in a slot that is free.
+    /// The hash of its name; 0 in a free slot.
     var name: UInt64 = 0
     /// One more than the index of the newest entry with a `record`; 0 if it was removed since, or there is none.
     var newest: UInt64 = 0
@@ -20,7 +20,7 @@ struct RecordVerification {
     var record: UInt64 = 0
     /// One more than the index of the newest owner's entry with its terms; 0 if there is none.
     var keyed: UInt64 = 0
-    /// The hash of the `terms` there; 0 if more must be looked at.
+    /// The hash of the `terms` there; 0 if the terms must be checked in full.
     var terms: UInt64 = 0
     /// The sum of the hashes of its steps since it was added, each with its rotation and index.
     var steps: UInt64 = 0
@@ -29,16 +29,16 @@ struct RecordVerification {
   }
 
   private var states = Slots()
-  /// By the hash of a member's name, those of the credentials that they hold a grant on.
+  /// For the hash of each member's name, the hashes of the names of the credentials on which they hold a grant.
   private var grants: [UInt64: Set<UInt64>] = [:]
   let hash = KeyedHash()
   private var restore: UInt64?
-  /// The first entry that speaks of the record of what is no credential there; nil if none does.
+  /// The first entry about the record of a credential that does not exist at that point; nil if there is none.
   private(set) var stray: UInt64?
-  /// The sum of the hashes of all restores, as of steps.
+  /// The sum of the hashes of all restores, made as for steps.
   private var restores: UInt64 = 0
 
-  /// Takes note of the entry at `index`, after which the members are those of `members`.
+  /// Takes note of the entry at `index`, after which the members are those of `membership`.
   mutating func note(
     _ reading: LogVerification.Reading, _ bytes: borrowing Span<UInt8>, at index: UInt64, _ membership: Membership?
   ) throws {
@@ -52,7 +52,7 @@ struct RecordVerification {
     guard let credential = head.credential else { return }
     let place = states.place(of: hash(bytes, at: credential))
     var isAddition = false
-    // The one event of owners that is read so is `credential.added` with its terms.
+    // The only owners' event that is read this way is `credential.added` with its terms.
     if let terms = head.terms, bytes.equals("credential.added", at: head.event) {
       isAddition = true
       states[place].steps = 0
@@ -91,7 +91,7 @@ struct RecordVerification {
     case .credentialAdded, .credentialRekeyed:
       if entry.event == EventName.credentialAdded.text { forgetGrants(at: states.place(of: name)) }
       states.with(name) { state in
-        // What was before belongs to another of that name, which was removed.
+        // Earlier steps belong to another credential of that name, which was removed.
         if entry.event == EventName.credentialAdded.text { state.steps = 0 }
         state.keyed = entry.details["terms"] == nil ? 0 : index + 1
         state.terms = 0
@@ -127,8 +127,9 @@ struct RecordVerification {
     }
   }
 
-  /// Whether there is a credential at `place` whose record the entry at `index` can be about: one that is added by it, or was before.
-  /// Any member can write an entry about one that is not there; only an owner's makes one, or takes it away.
+  /// Whether there is a credential at `place` that the `record` in entry `index` can belong to: the entry adds it, or
+  /// it was there before. Any member can write an entry about one that is not there; only an owner's entry adds or
+  /// removes one.
   private mutating func hasRecord(at place: Int, isAdded: Bool, _ index: UInt64) -> Bool {
     if isAdded || states[place].newest != 0 { return true }
     stray = stray ?? index
@@ -145,13 +146,13 @@ struct RecordVerification {
     }
   }
 
-  /// Nobody holds a grant on the credential at `place` any more: it is removed, or another of its name.
+  /// Notes that nobody holds a grant on the credential at `place`: it was removed, or is a new one of the same name.
   private mutating func forgetGrants(at place: Int) {
     let name = states[place].name
     for member in grants.keys where grants[member]?.remove(name) != nil { states[place].grants &-= member }
   }
 
-  /// Compares the records of `view` with what was noted of all its log. Throws `corrupt`.
+  /// Compares the records of `view` with what was noted of its whole log. Throws `corrupt`.
   func finish(_ view: VaultView) throws {
     var reader = CredentialReader()
     var indexes = IndexSums(hash)
@@ -215,7 +216,7 @@ struct RecordVerification {
     try view.requireTransfer(of: credential)
   }
 
-  /// Returns whether there is one.
+  /// Returns whether it has a journal.
   private func requireJournal(
     of credential: Credential, _ state: State, _ steps: JournalSums, in view: VaultView
   ) throws -> Bool {
@@ -227,7 +228,7 @@ struct RecordVerification {
     return sum != nil
   }
 
-  /// Returns whether there are any.
+  /// Returns whether it has any grants.
   private func requireGrants(on credential: Credential, _ state: State, _ grants: GrantSums) throws -> Bool {
     let sum = grants.sum(of: credential.id)
     guard sum ?? 0 == state.grants else {
@@ -238,7 +239,7 @@ struct RecordVerification {
     return sum != nil
   }
 
-  /// Says which step the journal of `credential` misses. Goes through the log once more.
+  /// Says which step is missing from the journal of `credential`. Goes through the log once more.
   private func missedStep(of credential: Credential, in view: VaultView) throws -> VaultError {
     var missed: UInt64?
     try view.replay { entry, index in
@@ -254,10 +255,10 @@ struct RecordVerification {
   }
 }
 
-/// The stdlib's hash of what is given, after words that are others in each of these: also where the environment makes the
-/// stdlib's own key a known one (`SWIFT_DETERMINISTIC_HASHING`).
+/// The stdlib's hash of the input after random words, which differ in each instance. The hash is therefore keyed even
+/// where the environment makes the stdlib's own key known (`SWIFT_DETERMINISTIC_HASHING`).
 struct KeyedHash {
-  /// Has taken those words, and nothing else.
+  /// Has taken in those words, and nothing else.
   private let keyed: Hasher
 
   init() {
@@ -284,7 +285,7 @@ struct KeyedHash {
     return max(1, UInt64(bitPattern: Int64(hasher.finalize())))
   }
 
-  /// Of a step: the entry at an index is one step of one credential, and of no other.
+  /// The hash of a step: the entry at an index is one step of one credential only.
   func callAsFunction(_ rotation: UInt64, _ step: UInt32, _ index: UInt64) -> UInt64 {
     var hasher = keyed
     hasher.combine(rotation)
@@ -294,7 +295,7 @@ struct KeyedHash {
   }
 }
 
-/// The states of all credentials by the hashes of their names: a table with open addressing and nothing else in it.
+/// The states of all credentials by the hashes of their names, in a table with open addressing.
 private struct Slots {
   private var slots = [RecordVerification.State](repeating: .init(), count: 64)
   private(set) var used = 0
@@ -313,7 +314,7 @@ private struct Slots {
     change(&self[place(of: name)])
   }
 
-  /// The slot of `name`, which it has from now on. It stays where it is until another name gets one.
+  /// The slot of `name`, which gets one if it has none. The slot stays where it is until another name gets one.
   mutating func place(of name: UInt64) -> Int {
     var place = search(name)
     if slots[place].name == 0 {

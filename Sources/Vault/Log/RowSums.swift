@@ -4,12 +4,12 @@ import Storage
 
 /// Sums of hashes, one for each credential that has any.
 private struct Sums {
-  /// Ascending, for they are added in their order: 24 bytes each.
+  /// Ascending, because they are added in that order: 24 bytes each.
   private var sums: [(high: UInt64, low: UInt64, sum: UInt64)] = []
-  /// How many have one.
+  /// How many credentials have one.
   var count: Int { sums.count }
 
-  /// `count` is about how many there will be.
+  /// `count` is about how many credentials there will be.
   init(expecting count: Int) { sums.reserveCapacity(count) }
 
   /// The sum of `credential`; nil if it has none.
@@ -47,11 +47,11 @@ private struct Sums {
   }
 }
 
-/// The sums of the hashes of each credential's journalled steps, gathered in one pass over the journals of all.
+/// The sums of the hashes of each credential's journalled steps, gathered in one pass over all journals.
 struct JournalSums {
-  /// Credentials one of whose rows is not one that a journal has.
+  /// Credentials with a row that no journal can have.
   private(set) var damaged: Set<Identifier> = []
-  /// Whether there are rows that begin with no identifier.
+  /// Whether there are rows that do not begin with an identifier.
   private(set) var hasNobodys = false
   private var sums: Sums
   private let hash: KeyedHash
@@ -87,9 +87,10 @@ struct JournalSums {
   }
 }
 
-/// The sums of the hashes of the names under which each credential's grants are stored, gathered in one pass over all.
+/// The sums of the hashes of the names under which each credential's grants are stored, gathered in one pass over all
+/// grants.
 struct GrantSums {
-  /// Whether there are rows that begin with no identifier.
+  /// Whether there are rows that do not begin with an identifier.
   private(set) var hasNobodys = false
   private var sums = Sums(expecting: 0)
 
@@ -111,8 +112,7 @@ struct GrantSums {
   func sum(of credential: Identifier) -> UInt64? { sums.sum(of: credential) }
 }
 
-/// The sums of the hashes of the rows that records call for in the indexes: tables with the same sums have the same
-/// rows.
+/// The sums of the hashes of the index rows that the records call for: tables with the same sums have the same rows.
 struct IndexSums {
   private var due = RowSum()
   private var apart = RowSum()
@@ -127,14 +127,14 @@ struct IndexSums {
     }
   }
 
-  /// Throws `corrupt` unless the indexes of `view` have just these rows. A store of an older format has no index; then there
-  /// is nothing to compare.
+  /// Throws `corrupt` unless the indexes of `view` have exactly these rows. A store of an older format has no index;
+  /// then there is nothing to compare.
   func require(in view: VaultView) throws {
     guard try VaultIndex.isBuilt(in: view.transaction) else { return }
     guard try RowSum(of: .due, in: view.transaction, hash) == due,
       try RowSum(of: .apart, in: view.transaction, hash) == apart
     else {
-      // Which row it is takes a look for each.
+      // Finding out which row it is takes a look at each.
       var check = try IndexCheck(view)
       for credential in try view.credentials() { try check.require(credential) }
       try check.finish()
@@ -143,8 +143,9 @@ struct IndexSums {
   }
 }
 
-/// What everybody can see of the sealed secrets: that there is one for each that records call for, none too short to be one, and
-/// no other. What is in them only their keys can tell. The pair of a retired version is nobody's to read any more, and may be gone.
+/// What everybody can see of the sealed secrets: that there is one for each that the records call for, none too short
+/// to be one, and no others. Only their keys can tell what is in them. Nobody is to read the pair of a retired version
+/// any more, and it may be gone.
 struct SealedRows {
   private var keys = RowSum()
   private var versions = RowSum()
@@ -160,7 +161,7 @@ struct SealedRows {
     for version in credential.versions { versions.add((id + version.number.bigEndianBytes).span, hash) }
   }
 
-  /// Throws `corrupt` unless the credentials that were added have each its key and its pairs, and there are no others.
+  /// Throws `corrupt` unless each credential that was added has its key and its pairs, and there are no others.
   func require(in view: VaultView) throws {
     try requireKeys(in: view)
     guard try RowSum(sealed: .versions, in: view.transaction, hash) != versions else { return }
@@ -175,7 +176,8 @@ struct SealedRows {
     }
   }
 
-  /// How many sealed pairs `credential` has, each of a version of its record, and none of them missing.
+  /// How many sealed pairs `credential` has. Throws `corrupt` if a pair that it needs is missing or damaged, or its
+  /// record has no version for one.
   private static func count(of credential: Credential, in view: VaultView) throws -> Int {
     var found = 0
     for version in credential.versions {
@@ -222,7 +224,7 @@ private struct RowSum: Equatable {
     }
   }
 
-  /// Of those that can hold something sealed; no sum that was added up has others.
+  /// Sums the rows that can hold something sealed. If there are others, this equals no sum that was made by `add`.
   init(sealed table: Table, in transaction: any ReadTransaction, _ hash: KeyedHash) throws {
     try transaction.scan(table, from: []) { key, value in
       if SealedRecord.canBe(value) { add(key, hash) } else { others += 1 }

@@ -5,7 +5,7 @@ import Synchronization
 /// What the changes of one opened vault that will be committed together have appended to its log. It is signed once, as the
 /// finishing step of that commit.
 final class UnsignedChanges: FinishingStep {
-  /// One change's part, and those before it.
+  /// One change's part, linked to those before it.
   private final class Part: Sendable {
     let first: UInt64
     let entries: [LogEntry]
@@ -20,7 +20,7 @@ final class UnsignedChanges: FinishingStep {
     }
   }
 
-  /// The log as it was signed with these; nil until then.
+  /// The log as it was signed with these changes; nil until then.
   final class Signed: Sendable {
     private let log = Mutex<SeenLog?>(nil)
     var value: SeenLog? {
@@ -35,7 +35,7 @@ final class UnsignedChanges: FinishingStep {
   let base: VaultMemory.Known
   let run: LogRun
   private let newest: Part?
-  /// Who is a member, and what counts of each credential, with these.
+  /// Who is a member, and which entries count for each credential, after these changes.
   private let membership: Membership
 
   init(_ memory: VaultMemory, after base: VaultMemory.Known, run: LogRun) {
@@ -56,10 +56,11 @@ final class UnsignedChanges: FinishingStep {
     self.membership = membership
   }
 
-  /// How many entries the log has with these.
+  /// How many entries the log has, including these.
   var size: UInt64 { run.size }
 
-  /// These and one change's entries, which are appended and vouch for `records`. What is undone leaves the earlier ones as they are.
+  /// These changes and one more, whose `entries` are appended and vouch for `records`. If that is undone, the earlier
+  /// ones stay as they are.
   func appending(
     _ entries: [LogEntry], _ records: [VaultMemory.Record], in transaction: any WriteTransaction
   ) throws -> UnsignedChanges {
@@ -88,7 +89,7 @@ final class UnsignedChanges: FinishingStep {
   func finish(in transaction: any WriteTransaction) throws {
     guard let end = try run.sign(in: transaction) else { return }
     signed.value = SeenLog(checkpoint: end.checkpoint, actor: end.last.member, membership: membership)
-    // Rows that were true are true no more: the next transaction verifies what it finds.
+    // Rows that were true no longer are: the next transaction verifies what it finds.
     guard membership == base.membership else { return memory.forget(after: base) }
     var parts: [[VaultMemory.Record]] = []
     var part = newest

@@ -2,10 +2,10 @@ package import Audit
 import JSON
 
 extension VaultView {
-  /// Throws `notFound` if a credential that `names` has never was in the vault.
+  /// Throws `notFound` if one of the credentials `names` was never in the vault.
   package func requireSpokenOf(_ names: Set<String>) throws {
     for name in names.sorted() where try !hasCredential(name) {
-      // It may have been removed since; the log alone knows.
+      // It may have been removed since; only the log knows.
       var isKnown = false
       try replay { entry, _ in isKnown = isKnown || entry.details["credential"] == .string(name) }
       guard isKnown else {
@@ -16,10 +16,11 @@ extension VaultView {
     }
   }
 
-  /// Writes the evidence bundle of `selection`, line by line without newlines; each line is verified before it is handed over.
-  /// Throws `notFound` if a credential that is asked for never was in the vault.
+  /// Writes the evidence bundle of `selection`, line by line without newlines; each line is verified before it is
+  /// handed over. Throws `notFound` if a credential in the selection was never in the vault.
   ///
-  /// With the checkpoints that witnesses signed, by `records`, which were read before this look at the vault began.
+  /// Includes the checkpoints that witnesses signed, according to `records`, which were read before this view of the
+  /// vault was opened.
   package func writeBundle(
     _ selection: LogBundle.Selection, records: WitnessRecords.Found, to output: ([UInt8]) throws -> Void
   ) throws -> BundleReport {

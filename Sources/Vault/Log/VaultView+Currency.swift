@@ -3,12 +3,13 @@ import JSON
 package import Storage
 
 extension VaultView {
-  /// Goes through the whole log, and fails with `corrupt` unless every record is the newest that the log speaks of, none is
-  /// missing, the indexes have just the rows that these call for, owners alone did what is theirs, and the journals of all
-  /// rotations, those that are over too, point at every step.
+  /// Goes through the whole log, and fails with `corrupt` unless every record is the newest that the log speaks of,
+  /// none is missing, the indexes have exactly the rows that the records call for, only owners did what only owners may
+  /// do, and the journals of all rotations, including those that are over, point at every step.
   ///
-  /// Reading a record shows that a member wrote it, not that none was written since: whoever can write the store could put
-  /// back an older one. The time this takes grows with the log, so it belongs with the log's verification, not with reads.
+  /// Reading a record shows that a member wrote it, not that none was written since: anyone who can write the store
+  /// could put back an older one. The time this takes grows with the log, so it belongs with the log's verification,
+  /// not with reads.
   package func requireCurrent() throws {
     var records = RecordVerification()
     var membership: Membership?
@@ -23,10 +24,11 @@ extension VaultView {
     try records.finish(self)
   }
 
-  /// Verifies the whole log in a store, and that the vault's present state is what it says: once through everything, in memory
-  /// that does not grow with the log. Whoever opens the vault after that goes on from what the report has seen.
+  /// Verifies the whole log in a store, and that the vault's present state is what the log says: one pass through
+  /// everything, in memory that does not grow with the log. Opening the vault after that can continue from what the
+  /// report has seen.
   ///
-  /// Throws `AuditError` where the log is not whole, and `VaultError.corrupt` where the vault disagrees with it.
+  /// Throws `AuditError` if the log is not whole, and `VaultError.corrupt` if the vault disagrees with it.
   package static func verify(
     _ transaction: any ReadTransaction, expecting expectations: LogExpectations = LogExpectations()
   ) throws -> LogReport {
@@ -40,10 +42,10 @@ extension VaultView {
     return report
   }
 
-  /// Gives the log the tree that its entries have, where that alone is damaged, and verifies all as `verify` does: what
-  /// `expectations` remember must be there. Returns how many rows were wrong.
+  /// Gives the log the tree that its entries have, if only the tree is damaged, and verifies everything as `verify`
+  /// does: what `expectations` remember must be there. Returns how many rows were wrong.
   ///
-  /// Throws as `verify` does where anything else is wrong; the transaction is to be given up then.
+  /// Throws as `verify` does if anything else is wrong; the caller must then give up the transaction.
   package static func repairTree(
     _ transaction: any WriteTransaction, expecting expectations: LogExpectations
   ) throws -> (report: LogReport, rows: Int) {
@@ -51,7 +53,7 @@ extension VaultView {
     return (try verify(transaction, expecting: expectations), rows)
   }
 
-  /// Whether the journal of the credential `identifier` points at `entry`, if it is a step.
+  /// Whether the journal of the credential `identifier` points at `entry`; true if the entry is no step.
   func isJournalled(_ entry: LogEntry, at index: UInt64, of identifier: Identifier) throws -> Bool {
     guard case .integer(let rotation)? = entry.details["rotation"], case .integer(let step)? = entry.details["step"],
       let rotation = UInt64(exactly: rotation), let step = UInt32(exactly: step)

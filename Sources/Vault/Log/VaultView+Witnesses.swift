@@ -4,12 +4,13 @@ import Sodium
 import Storage
 
 extension VaultView {
-  /// To whom owners said that checkpoints go, by name.
+  /// The witnesses to which owners have checkpoints go, by name.
   package var witnesses: [Membership.StandingWitness] { known.membership.witnesses }
 
-  /// The newest checkpoint, with the signature of the member who made the last entry alone, and the proof that its log extends the first `size` entries (none from 0, RFC 6962 §2.1.2). Throws
-  /// `rolledBack` if the log has fewer, and `corrupt` where the checkpoint has lines beyond those of ours: whoever signed it chose what
-  /// they say, and others read it from a file of theirs.
+  /// The newest checkpoint, with only the signature of the member who made the last entry, and the proof that its log
+  /// extends the first `size` entries (an empty one for 0, RFC 6962 §2.1.2). Throws `rolledBack` if the log has fewer,
+  /// and `corrupt` if the checkpoint has lines other than ours: the member who signed it chose what they say, and
+  /// others read it from a file of theirs.
   package func handover(after size: UInt64, to name: String) throws -> (SignedCheckpoint, ConsistencyProof) {
     let newest = known.end.checkpoint
     guard newest.checkpoint.extensions.isEmpty else {
@@ -21,7 +22,7 @@ extension VaultView {
     guard let key = verifyingKey(of: known.end.last.member) else {
       throw VaultError(.corrupt, "the key of \(known.end.last.member), who signed the newest checkpoint, is not known")
     }
-    // Whoever can write the vault can add lines of others, which no signature covers.
+    // Anyone who can write the vault can add signatures of others, which no signature covers.
     return (try newest.only(by: key), try proof(after: size, to: name))
   }
 
@@ -51,8 +52,8 @@ extension VaultView {
     }
   }
 
-  /// The same of what was found in the file or folder that is witness `name`, where others may have put it: nobody but one who
-  /// is or was a member can say that the log was another. Throws `corrupt` for what they did not sign.
+  /// The same for what was found in the file or folder that is witness `name`, where others may have put it: only a
+  /// present or former member can say that the log was another. Throws `corrupt` for what none of them signed.
   package func requireExtension(ofPlaced found: SignedCheckpoint, at name: String) throws {
     do { try requireExtension(of: found.checkpoint, takenBy: name) } catch let error as VaultError
       where error.code == .rolledBack
@@ -67,7 +68,7 @@ extension VaultView {
     }
   }
 
-  /// Goes through the log where it is not a present member.
+  /// Goes through the log if no present member signed it.
   private func isSignedByMember(_ signed: SignedCheckpoint) throws -> Bool {
     func isSigned(by key: VerifyingKey) -> Bool { (try? signed.verify(by: key)) != nil }
     if members.contains(where: { isSigned(by: $0.card.signing) }) { return true }
@@ -81,8 +82,8 @@ extension VaultView {
     return wasSigned
   }
 
-  /// What each witness has seen of the log, by `records`, which were read before this look at the vault began. A record that cannot be
-  /// read, is damaged, or of another history, is told.
+  /// What each witness has seen of the log, according to `records`, which were read before this view of the vault was
+  /// opened. A record that cannot be read, is damaged, or is of another history is reported as `trouble`.
   package func standings(of records: WitnessRecords.Found) throws -> [WitnessStanding] {
     try witnesses.map { witness in
       let seen: SignedCheckpoint?
@@ -119,17 +120,17 @@ package struct WitnessStanding: Sendable {
   package let unseen: UInt64
   /// When the first of them came; nil if there is none.
   package let since: Timestamp?
-  /// When the witness signed, by its clock; nil if it does not.
+  /// When the witness signed, by its clock; nil if it does not sign.
   package let cosigned: Timestamp?
-  /// What is wrong with what is known of it.
+  /// What is wrong with the record of what it has seen.
   package let trouble: VaultError?
 
-  /// Whether that speaks against the log. A record that cannot be read says nothing, as one that is not there.
+  /// Whether that speaks against the log. A record that cannot be read says nothing, like one that is missing.
   package var isContradiction: Bool { trouble.map { [.rolledBack, .corrupt].contains($0.code) } ?? false }
 }
 
 extension LockedVault {
-  /// What `records` have of each witness, for a look at the vault that begins after this.
+  /// What `records` have of each witness, for a view of the vault that is opened after this.
   package func found(in records: WitnessRecords) async throws -> WitnessRecords.Found {
     try records.found(of: await read { $0.witnesses })
   }
@@ -143,11 +144,11 @@ extension [WitnessStanding] {
 }
 
 extension UnlockedVault {
-  /// The most witnesses that a vault has: what is remembered of the log has all of them.
+  /// The greatest number of witnesses: what is remembered of the log includes all of them.
   package static let mostWitnesses = 16
 
-  /// Says that checkpoints go to `witness`. Throws `notPermitted` unless the member is an owner, `alreadyExists`,
-  /// `invalidInput`.
+  /// Adds `witness`, to which checkpoints then go. Throws `notPermitted` unless the member is an owner,
+  /// `alreadyExists`, `invalidInput`.
   package func addWitness(_ witness: Witness, now: Timestamp) async throws {
     try await change(now: now) { change in
       guard !change.view.witnesses.contains(where: { $0.witness.name == witness.name }) else {
@@ -162,7 +163,7 @@ extension UnlockedVault {
     }
   }
 
-  /// Says that checkpoints go to the witness `name` no more, and returns it. Throws `notPermitted`, `notFound`.
+  /// Removes the witness `name`, to which no more checkpoints go, and returns it. Throws `notPermitted`, `notFound`.
   package func removeWitness(_ name: String, now: Timestamp) async throws -> Membership.StandingWitness {
     try await change(now: now) { change in
       guard let witness = change.view.witnesses.first(where: { $0.witness.name == name }) else {

@@ -1,21 +1,21 @@
 package import Audit
 import Glibc
 
-/// What each witness was seen to have: of each the newest checkpoint that it took, with its cosignature. It lies beside the
-/// database and outside of what the log vouches for: a cosignature vouches for itself (vault/witness.md).
+/// What each witness was seen to have: for each, the newest checkpoint that it took, with its cosignature. It is kept
+/// beside the database, outside of what the log vouches for: a cosignature vouches for itself (vault/witness.md).
 package struct WitnessRecords: Sendable {
   private let folder: String
 
-  /// The records in `folder`, which is made with the first.
+  /// The records in `folder`, which is made with the first record.
   package init(in folder: String) { self.folder = folder }
 
   private func file(_ witness: Membership.StandingWitness) -> String {
-    // The entry, so that another witness of the name, with another key, has a file of its own.
+    // The entry is part of it, so that another witness of the same name, with another key, has its own file.
     "\(folder)/\(witness.entry)-\(witness.witness.name)"
   }
 
-  /// The newest checkpoint that `witness` took; nil if none is known. Throws `corrupt` if what is there is none, or not
-  /// cosigned with the witness's key though it has one, and `cannotRead`.
+  /// The newest checkpoint that `witness` took; nil if none is known. Throws `corrupt` if what is there is no
+  /// checkpoint, or is not cosigned with the witness's key if it has one, and `cannotRead`.
   package func checkpoint(of witness: Membership.StandingWitness) throws -> SignedCheckpoint? {
     let path = file(witness)
     let bytes: [UInt8]
@@ -42,7 +42,8 @@ package struct WitnessRecords: Sendable {
     }
   }
 
-  /// What each of `witnesses` took, as far as is known now. Throws what is no `VaultError`.
+  /// What each of `witnesses` took, as far as is known now. A `VaultError` is kept for its witness, any other error is
+  /// thrown.
   func found(of witnesses: [Membership.StandingWitness]) throws -> Found {
     var found: [UInt64: Result<SignedCheckpoint?, VaultError>] = [:]
     for witness in witnesses {
@@ -53,12 +54,12 @@ package struct WitnessRecords: Sendable {
     return Found(byEntry: found)
   }
 
-  /// What was kept of each witness at one moment, before the log that it is compared with was looked at: what other runs hand
-  /// over meanwhile is not in it, and what they had handed over is in that log.
+  /// What was kept of each witness at one moment, before the log that it is compared with was read. What other runs
+  /// hand over meanwhile is not in it; what they had handed over before is in that log.
   package struct Found: Sendable {
     fileprivate let byEntry: [UInt64: Result<SignedCheckpoint?, VaultError>]
 
-    /// As of the records; nil also for a witness that was added since.
+    /// According to the records; nil also for a witness that was added since.
     func checkpoint(of witness: Membership.StandingWitness) throws -> SignedCheckpoint? {
       try byEntry[witness.entry]?.get()
     }
@@ -67,17 +68,18 @@ package struct WitnessRecords: Sendable {
   /// Keeps `signed` as what `witness` took, unless a larger one is kept. Throws `cannotWrite`.
   package func keep(_ signed: SignedCheckpoint, of witness: Membership.StandingWitness) throws {
     try oneAtATime {
-      // What is damaged is no reason to keep it.
+      // A damaged record is replaced.
       let kept = try? checkpoint(of: witness)
       guard kept.map({ $0.checkpoint.size <= signed.checkpoint.size }) ?? true else { return }
       try PrivateFile.replace(file(witness), signed.bytes.span.bytes, isDurable: kept == nil, inheritsOwner: true)
     }
   }
 
-  /// Runs `body` while no other process does so, or keeps anything. Throws `cannotWrite` if one that was stopped does.
+  /// Runs `body` while no other process does so or keeps anything. Throws `cannotWrite` if another process, such as one
+  /// that was stopped, holds on too long.
   package func oneAtATime<Result>(_ body: () throws -> Result) throws -> Result {
     if !PrivateFile.exists(folder) { try PrivateFile.createFolder(folder, inheritsOwner: true) }
-    // Others make files durable under it, which takes its time on a busy disk.
+    // Others make files durable while they hold it, which takes time on a busy disk.
     return try PrivateFile.withLock(folder, seconds: 10, body)
   }
 
@@ -87,13 +89,13 @@ package struct WitnessRecords: Sendable {
 
 /// The file or folder that is a witness: it only ever gets larger checkpoints of one history.
 package struct WitnessPlace: Sendable {
-  /// The most names that are looked at in a folder.
+  /// The greatest number of names that are looked at in a folder.
   private static let mostNames = 1 << 20
 
   private let kind: Witness.Kind
   private let vault: String
 
-  /// Nil if `witness` is none of the two. `origin` is the log's.
+  /// Nil if `witness` is neither. `origin` is the log's.
   package init?(_ witness: Witness, origin: String) {
     switch witness.kind {
     case .file, .folder: kind = witness.kind
@@ -102,8 +104,8 @@ package struct WitnessPlace: Sendable {
     vault = String(origin.drop { $0 != "/" }.dropFirst())
   }
 
-  /// The largest checkpoint of the log that is there; nil if there is none yet. Throws `cannotRead` where the place is not
-  /// there, `corrupt` if what is there is no checkpoint.
+  /// The largest checkpoint of the log that is there; nil if there is none yet. Throws `cannotRead` if the place does
+  /// not exist, `corrupt` if what is there is no checkpoint.
   package func newest() throws -> SignedCheckpoint? {
     switch kind {
     case .file(let path):
@@ -121,8 +123,8 @@ package struct WitnessPlace: Sendable {
     }
   }
 
-  /// Puts `signed` there, which extends what `newest` gave. Throws `cannotWrite`, and `alreadyExists` if another came there
-  /// meanwhile.
+  /// Puts `signed` there, which extends what `newest` returned. Throws `cannotWrite`, and `alreadyExists` if another
+  /// came there meanwhile.
   package func put(_ signed: SignedCheckpoint) throws {
     switch kind {
     case .file(let path):
@@ -154,7 +156,7 @@ package struct WitnessPlace: Sendable {
 
 /// Files that others may have put there: only a regular file is read.
 enum PublicFile {
-  /// As `PrivateFile.readPublic`; what is no regular file is refused without waiting for anybody.
+  /// As `PrivateFile.readPublic`; anything but a regular file is refused without waiting.
   static func read(_ path: String, limit: Int) throws -> [UInt8] {
     var status = stat()
     if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
