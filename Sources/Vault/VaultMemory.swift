@@ -128,7 +128,7 @@ final class VaultMemory: Sendable {
     }
   }
 
-  /// Forgets all that is known, if `base` belongs to it: what was signed after `base` has changed what is true of
+  /// Forgets all that is known, if it is of the history of `base`: what was signed after `base` has changed what is true of
   /// records.
   func forget(after base: Known) {
     state.withLock { state in

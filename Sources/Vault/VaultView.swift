@@ -61,7 +61,7 @@ package struct VaultView {
       known = unsigned.base
       self.unsigned = unsigned
     } else {
-      // Unsigned by another member, or no longer what this process left.
+      // Another member's unsigned changes, or the store is no longer as this process left it.
       try transaction.finishNow()
       known =
         try memory.recall(rows, in: transaction, after: memory.seen)

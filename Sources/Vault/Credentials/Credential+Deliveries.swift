@@ -2,8 +2,8 @@ package import Audit
 import JSON
 
 extension Credential {
-  /// The sinks and hooks that the active version has not arrived at: files first, then hooks, each in the order of adding. None of a
-  /// credential that was handed over: its pair is delivered where it went.
+  /// The sinks and hooks at which the active version has not arrived: files first, then hooks, each in the order of
+  /// adding. None if the credential was handed over: its pair is delivered where it went.
   package var undelivered: [DeliveryRecord] {
     guard !isTransferred, let active = version(in: .active)?.number else { return [] }
     return receivers.filter { $0.delivered != active }
@@ -23,20 +23,20 @@ extension Credential {
     }
   }
 
-  /// Notes that `delivery` is about to be tried. One that was removed meanwhile, or replaced by another of its name, is left
-  /// as it is: false.
+  /// Notes that `delivery` is about to be tried. Returns false and changes nothing if it was removed meanwhile, or
+  /// replaced by another of its name.
   package mutating func noteAttempt(at delivery: DeliveryRecord, now: Timestamp) -> Bool {
     guard let index = index(of: delivery) else { return false }
     deliveries[index].noteAttempt(now: now)
     return true
   }
 
-  /// Forgets what arrived where: everything that takes pairs lacks the active one until it is noted again.
+  /// Forgets what arrived where: everything that takes pairs lacks the active one until its arrival is noted again.
   package mutating func forgetDelivered() {
     for index in deliveries.indices where deliveries[index].settings.takesPair { deliveries[index].forgetDelivered() }
   }
 
-  /// Notes that `version` arrived at `delivery`; false as above.
+  /// Notes that `version` arrived at `delivery`; returns false as above.
   package mutating func noteDelivered(_ version: UInt64, to delivery: DeliveryRecord) -> Bool {
     guard let index = index(of: delivery) else { return false }
     deliveries[index].noteDelivered(version)

@@ -2,20 +2,20 @@ package import Audit
 import Sodium
 
 extension Credential {
-  /// When the active pair is to be replaced: at its greatest age, and in time before the provider ends it. Nil if there is
-  /// neither.
+  /// When the active pair is to be replaced: at its greatest age, or in time before the provider ends it, whichever
+  /// comes first. Nil if there is neither.
   package var ageLimit: Timestamp? { [greatestAge, endLimit].compactMap { $0 }.min() }
 
-  /// From when on the active pair is to be replaced because the provider ends it by itself: a quarter of its life before, and
-  /// 30 days at most. Nil if it has not said so.
+  /// From when on the active pair is to be replaced because the provider will end it: a quarter of its life before
+  /// that, and 30 days at most. Nil if the provider has named no end.
   package var endLimit: Timestamp? {
     guard transfer == nil, let active = version(in: .active), let end = active.expires else { return nil }
     let quarter = max(0, end.milliseconds - active.created.milliseconds) / 4
     return end + .milliseconds(-min(quarter, 30 * 86_400_000))
   }
 
-  /// When the active pair reaches its greatest age, counted from when the provider made it. Jitter brings the moment forward,
-  /// by a share that depends on the version alone, so that asking again never moves it.
+  /// When the active pair reaches its greatest age, counted from when the provider made it. Jitter brings the moment
+  /// forward, by a share that depends only on the version, so that asking again never moves it.
   private var greatestAge: Timestamp? {
     guard let greatest = policy.maxAge, let active = version(in: .active), transfer == nil else { return nil }
     guard policy.jitter > .zero else { return active.created + greatest }
@@ -28,7 +28,7 @@ extension Credential {
   /// lacks it.
   private var nextDelivery: Timestamp? { undelivered.map { $0.nextAttempt ?? created }.min() }
 
-  /// Those of the undelivered that are tried next: hooks wait until every sink has the version.
+  /// The undelivered ones that are tried next: hooks wait until every sink has the version.
   package var deliveredNext: [DeliveryRecord] {
     let files = undelivered.filter(\.isFile)
     return files.isEmpty ? undelivered : files
@@ -36,9 +36,9 @@ extension Credential {
 
   /// The earliest moment at which a schedule can have anything to do for the credential; nil if never.
   ///
-  /// It may come early, and never comes late: windows, those it must not rotate together with, and pauses after attempts
-  /// only delay, and are decided when it has come. Decided by the record alone, so that whoever stores the record stores it
-  /// as well.
+  /// It may come early, and never comes late: windows, the credentials it must not rotate together with, and pauses
+  /// after attempts only delay, and are decided when it has come. It follows from the record, and is stored whenever
+  /// the record is.
   package var due: Timestamp? {
     if let transfer { return version(in: .active) == nil ? nil : transfer.due }
     guard ended == rotation || graceEnds != nil, exposure == nil, leak == nil else { return .atOnce }
@@ -49,17 +49,17 @@ extension Credential {
 }
 
 extension Timestamp {
-  /// Before anything a vault speaks of.
+  /// Before any moment that a vault names.
   static let atOnce = Timestamp(milliseconds: 0)
 }
 
 extension DeliveryRecord {
-  /// After the n-th attempt in a row that came to nothing the next waits 1, 2, 4 … minutes, at most 6 hours. A minute's cron
-  /// job makes no storm of it.
+  /// After the n-th failed attempt in a row, the next one waits 1, 2, 4 … minutes, at most 6 hours, so that a cron job
+  /// that runs every minute causes no storm.
   package static func pause(afterAttempts attempts: Int) -> Duration {
     attempts == 0 ? .zero : .seconds(min(6 * 3600, 60 << min(attempts - 1, 9)))
   }
 
-  /// Not before then is it tried again; nil if it was never tried.
+  /// When it may be tried again; nil if it was never tried.
   package var nextAttempt: Timestamp? { tried.map { $0 + Self.pause(afterAttempts: Int(attempts)) } }
 }

@@ -2,13 +2,13 @@ import Audit
 import JSON
 import Sodium
 
-// What owners alone say of a credential. Whoever rotates one writes its record; where its pairs are sent, under which key they
-// are sealed, and who could open them before, is not theirs to change.
+// What only owners say of a credential. A member who rotates it writes its record, but must not change where its pairs
+// are sent, under which key they are sealed, or who could open them before.
 extension Credential {
-  /// What stands in place of that digest where an owner's entry takes back every record there has been: no record has it.
+  /// What an owner's entry has instead of `termsDigest` when it takes back every record so far: no record has it.
   static let noTerms = ""
 
-  /// The digest of what owners alone say; it stands in the entry `keyed`, in base64.
+  /// The digest of what only owners say; the entry `keyed` has it in base64.
   var termsDigest: String {
     var terms = CanonicalWriter(capacity: 512)
     terms.add("admin", admin)
@@ -22,7 +22,7 @@ extension Credential {
     return SHA256.hash(terms.bytes).base64
   }
 
-  /// What the entry that binds its terms says besides.
+  /// What the entry that binds its terms says in addition.
   var termsFields: [String: JSONValue] {
     var fields: [String: JSONValue] = ["terms": .string(termsDigest)]
     if let exposure { fields["exposure"] = exposure.json }
@@ -31,10 +31,11 @@ extension Credential {
 }
 
 extension VaultView {
-  /// The credentials that were added before there were terms, and not re-keyed since: any member's word counts of them.
+  /// The credentials that were added before there were terms, and not re-keyed since: for these, any member's word
+  /// counts.
   package var credentialsWithoutTerms: [String] { known.membership.bounds.unbound.sorted() }
 
-  /// Fails with `corrupt` unless the terms of `credential` are those that an owner gave it, and the newest such.
+  /// Fails with `corrupt` unless the terms of `credential` are the newest that an owner gave it.
   func requireTerms(of credential: Credential) throws {
     let what = "the record of \(credential.name)"
     let bounds = known.membership.bounds
@@ -56,7 +57,7 @@ extension VaultView {
     let bytes = try authenticatedBytes(at: index)
     let digest = credential.termsDigest
     if credential.exposure == nil, let head = EntryHead(of: bytes.span), !head.hasExposure {
-      // Almost all are of this form.
+      // Almost all entries have this form.
       guard let name = head.credential, let terms = head.terms,
         bytes.span.equals(EventName.credentialAdded.text, at: head.event)
           || bytes.span.equals(EventName.credentialRekeyed.text, at: head.event),
@@ -69,7 +70,7 @@ extension VaultView {
       entry.details["credential"] == .string(credential.name), entry.details["terms"] == .string(digest)
     else { throw VaultError(.corrupt, "\(what) is not what log entry \(index) of an owner's says of it") }
     let exposure = try entry.details["exposure"].map { try Exposure($0) }
-    // One that was handed over and is refused has no active version any more, but had.
+    // One that was handed over and is refused no longer has an active version, but had one.
     let newest = credential.version(in: .active)?.number ?? credential.transfer?.version ?? 0
     let isOver = exposure.map { $0.version < newest } ?? true
     guard credential.exposure == (isOver ? nil : exposure) else {
@@ -79,7 +80,7 @@ extension VaultView {
 }
 
 extension VaultError {
-  /// Of a record that was put back after an owner's entry took back all there had been (`VaultChange.withhold`).
+  /// For a record that was put back after an owner's entry took back all earlier ones (`VaultChange.withhold`).
   init(withheld name: String) {
     self.init(
       .corrupt,

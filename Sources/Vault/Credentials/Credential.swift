@@ -2,7 +2,8 @@ package import Audit
 import JSON
 import Sodium
 
-/// A named thing to be rotated: provider, settings, policy and versions. Public metadata; the pairs lie elsewhere, sealed.
+/// A named thing to be rotated: provider, settings, policy and versions. Public metadata; the pairs are elsewhere,
+/// sealed.
 ///
 /// Authenticated by its digest in the log entry it names.
 package struct Credential: Hashable, Sendable {
@@ -15,36 +16,38 @@ package struct Credential: Hashable, Sendable {
   package var policy: Policy
   /// The credential whose token drives the rotation; its own name if it drives its own.
   package internal(set) var admin: String
-  /// Names the credential's key without telling it: whoever can write a grant cannot make another key pass for it.
+  /// Identifies the credential's key without revealing it, so that somebody who can write a grant cannot pass off
+  /// another key as this one.
   package internal(set) var keyID: String
   package let created: Timestamp
-  /// The owner's entry that binds its terms: the one that added it, or gave it its key. Nil where there were none yet.
+  /// The owner's entry that binds its terms: the one that added it, or gave it its key. Nil if there were no terms yet.
   package internal(set) var keyed: UInt64?
-  /// Ascending by number, which begins at 1 and is never used again.
+  /// Ascending by number. Numbers begin at 1 and are never used again.
   package private(set) var versions: [Version]
   /// The number of the newest rotation; 0 before the first.
   package var rotation: UInt64
   /// How many steps of that rotation are journalled: a journal that was cut off has fewer.
   package private(set) var steps: UInt32
-  /// The number of the newest rotation that has ended; 0 if none is known to have. One that has begun and not ended is
-  /// gone on with by whatever schedule there is.
+  /// The number of the newest rotation that has ended; 0 if none is known to have ended. Any schedule continues one
+  /// that has begun and not ended.
   package private(set) var ended: UInt64
-  /// Until when the newest rotation leaves the replaced pair alone; nil if it is not there, or nobody knows.
+  /// Until when the newest rotation leaves the replaced pair alone; nil if it is not doing that now, or nobody knows.
   package private(set) var graceEnds: Timestamp?
-  /// The number of the newest restore of the vault after which it was seen to be as its provider has it; 0 if none was.
+  /// The number of the newest restore of the vault after which the credential was seen to agree with its provider; 0 if
+  /// there was none.
   package var reconciled: UInt64
-  /// Where its promoted pair goes, in the order in which they were added. See `Credential+Deliveries.swift`.
+  /// Where its promoted pair goes, in the order of adding. See `Credential+Deliveries.swift`.
   package internal(set) var deliveries: [DeliveryRecord]
-  /// Who could open its pairs and may no longer, while that still matters. See `Exposure`.
+  /// Who could open its pairs and no longer may, while that still matters. See `Exposure`.
   package internal(set) var exposure: Exposure?
-  /// That some of its pairs are known to others, while that still matters. See `Leak`.
+  /// The leak by which others know some of its pairs, while that still matters. See `Leak`.
   package internal(set) var leak: Leak?
-  /// That it was handed over to another vault; nil if it was not. See `Transfer`.
+  /// Its transfer to another vault; nil if it was not handed over. See `Transfer`.
   package var transfer: Transfer?
   /// The newest log entry that carries this record's digest.
   package var entry: UInt64
 
-  /// `made` is when the provider made the first pair; when it was added, if nobody knows.
+  /// `made` is when the provider made the first pair; if nobody knows, it counts as made when it was added.
   package init(
     id: Identifier, name: String, provider: String, settings: [String: String], policy: Policy, admin: String,
     keyID: String, created: Timestamp, made: Timestamp? = nil
@@ -70,7 +73,7 @@ package struct Credential: Hashable, Sendable {
     entry = 0
   }
 
-  /// One that was stored, with versions that do not contradict each other.
+  /// A stored one, with versions that do not contradict each other.
   init(
     id: Identifier, name: String, provider: String, settings: [String: String], policy: Policy, admin: String,
     keyID: String, created: Timestamp, versions: [Version], rotation: UInt64, steps: UInt32, ended: UInt64,
@@ -86,11 +89,11 @@ package struct Credential: Hashable, Sendable {
     self.graceEnds = graceEnds
   }
 
-  /// The greatest number of a version or a rotation: one each second for 68 years. Nobody comes so far by rotating; a record that
-  /// is beyond it is refused, and one that is there is not gone on with.
+  /// The greatest number of a version or a rotation: one each second for 68 years. Rotating never gets that far. A
+  /// record with a greater number is refused, and one that has reached this number is not continued.
   package static let greatestNumber: UInt64 = 1 << 31
 
-  /// Throws `corrupt` unless another rotation can be begun, and what it stages be saved.
+  /// Throws `corrupt` unless another rotation can begin and what it stages can be saved.
   package func requireNextNumber() throws(VaultError) {
     guard newestNumber < Self.greatestNumber, rotation < Self.greatestNumber else {
       throw VaultError(
@@ -153,9 +156,9 @@ package struct Credential: Hashable, Sendable {
     return number
   }
 
-  /// Makes the staged version active, and the active one previous. `stillEnds` says that the provider ends a primary pair by
-  /// itself as it does a staged one; else its end is forgotten. It was not made after `now`, whatever a clock said that was ahead: no schedule
-  /// would replace it before that.
+  /// Makes the staged version active, and the active one previous. `stillEnds` says that the provider ends a primary
+  /// pair automatically as it does a staged one; otherwise its end is forgotten. The version counts as made at `now` at
+  /// the latest, even if a clock that was ahead said otherwise: a schedule would replace it too late.
   package mutating func promoteStaged(stillEnds: Bool = false, now: Timestamp) throws(VaultError) {
     guard let staged = versions.firstIndex(where: { $0.stage == .staged }) else {
       throw VaultError(.notFound, "\(name) has no staged version to promote")
@@ -181,15 +184,15 @@ package struct Credential: Hashable, Sendable {
     }
   }
 
-  /// Notes how far the newest rotation is: whether it has ended, and until when it leaves the replaced pair alone, if that
-  /// is what it does now.
+  /// Notes how far the newest rotation is: whether it has ended, and until when it leaves the replaced pair alone, if
+  /// it is doing that now.
   package mutating func noteRotation(hasEnded: Bool, graceEnds: Timestamp?) {
     if hasEnded { ended = rotation }
     self.graceEnds = hasEnded ? nil : graceEnds
   }
 
-  /// Ends version `number`: it was seen to be refused, or it never was in use and is gone. Throws `notFound` if it is the
-  /// active one, or has ended before.
+  /// Ends version `number`: it was seen to be refused, or it was never in use and is gone. Throws `notFound` if it is
+  /// the active one, or has already ended.
   package mutating func retire(_ number: UInt64, now: Timestamp) throws(VaultError) {
     guard
       let index = versions.firstIndex(where: { $0.number == number && ($0.stage == .staged || $0.stage == .previous) })
@@ -200,7 +203,8 @@ package struct Credential: Hashable, Sendable {
     endLeakIfOver()
   }
 
-  /// Has the staged version be owed, which was given up and must be seen to be refused: it leaked. Throws `notFound` if there is none.
+  /// Makes the staged version a debt: it leaked and was given up, and must be seen to be refused. Throws `notFound` if
+  /// there is none.
   package mutating func oweStaged(now: Timestamp) throws(VaultError) {
     guard let staged = versions.firstIndex(where: { $0.stage == .staged }) else {
       throw VaultError(.notFound, "\(name) has no staged version that could be owed")
@@ -208,7 +212,7 @@ package struct Credential: Hashable, Sendable {
     versions[staged].enter(.previous, now: now)
   }
 
-  /// Ends the active version, which is `number`, for good: the credential is another vault's.
+  /// Ends the active version, which is `number`, for good: the credential now belongs to another vault.
   mutating func retireActive(_ number: UInt64, now: Timestamp) {
     for index in versions.indices where versions[index].number == number && versions[index].stage == .active {
       versions[index].enter(.retired, now: now)
@@ -220,9 +224,9 @@ package struct Credential: Hashable, Sendable {
     for index in versions.indices where versions[index].number == number { versions[index].expires = expires }
   }
 
-  /// The stored record. Its SHA-256 digest stands in log entry `entry`.
+  /// The stored record. Its SHA-256 digest is in log entry `entry`.
   package var bytes: [UInt8] {
-    // Most fit, and malloc keeps what is no larger at hand.
+    // Most records fit, and malloc keeps blocks up to this size at hand.
     var record = CanonicalWriter(capacity: 992)
     record.add("admin", admin)
     record.add("created", created.description)
@@ -249,13 +253,14 @@ package struct Credential: Hashable, Sendable {
     return record.bytes
   }
 
-  /// Reads a stored record, and checks that it is one: canonical, and with exactly one active version.
+  /// Reads a stored record, and checks that it is one: canonical, and with exactly one active version, or possibly none
+  /// if it was handed over.
   package init(decoding bytes: [UInt8], name: String) throws {
     var reader = CredentialReader()
     self = try reader.credential(decoding: bytes, name: name)
   }
 
-  /// The same, of whatever form: what decides where the quick reader of plain records does not.
+  /// The same for a record of any form. It decides where the quick reader of plain records does not.
   init(readingInFull bytes: [UInt8], name: String) throws {
     let what = "the record of \(Name.printable(name))"
     self = try VaultError.rethrowingCorrupt(what) {

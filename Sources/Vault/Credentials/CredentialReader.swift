@@ -1,7 +1,8 @@
 import Audit
 import JSON
 
-/// Reads the records of many credentials, one after the other. Most are plain, and have the policy of the one before.
+/// Reads the records of many credentials, one after the other. Most are plain, and have the same policy as the one
+/// before.
 struct CredentialReader {
   /// The policy that was read last, and its text.
   private var policy: (text: [UInt8], policy: Policy)?
@@ -12,8 +13,8 @@ struct CredentialReader {
     return try Credential(readingInFull: bytes, name: name)
   }
 
-  /// Reads a record that is certainly one, with nothing in it that few records have; throws for any other, of which the full
-  /// reader must decide.
+  /// Reads a record that is certainly valid and holds nothing that only few records have; throws for any other, about
+  /// which the full reader must decide.
   mutating func plain(_ bytes: borrowing Span<UInt8>, _ name: String) throws(PlainReader.NotPlain) -> Credential {
     var reader = PlainReader()
     try reader.beginObject(bytes)
@@ -71,7 +72,7 @@ struct CredentialReader {
     return read
   }
 
-  /// An object with strings only.
+  /// An object of strings only.
   private static func strings(
     _ reader: inout PlainReader, _ bytes: borrowing Span<UInt8>
   ) throws(PlainReader.NotPlain) -> [String: String] {

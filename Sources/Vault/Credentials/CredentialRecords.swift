@@ -1,7 +1,7 @@
-/// Credentials that were looked for, and those that cannot be read: one that is damaged hides no other.
+/// Credentials that were looked for, and those that cannot be read: a damaged one hides no other.
 package struct CredentialRecords: Sendable {
   package internal(set) var credentials: [Credential] = []
-  /// What cannot be read, by the name that it stands under, and why.
+  /// What cannot be read, by the name that it is stored under, and why.
   package private(set) var failures: [(credential: String, error: any Error)] = []
   /// Where the next page begins; nil if nothing is left.
   package internal(set) var next: [UInt8]?

@@ -3,18 +3,18 @@ package import JSON
 
 /// One sink or hook of a credential: where its promoted pair goes, and which version arrived there last. Public metadata.
 ///
-/// What an owner decided is `settings`, and stands in the log entry `entry` by that owner; the rest is what runs found.
+/// An owner decided on `settings`, in the log entry `entry`; the rest is what runs found.
 package struct DeliveryRecord: Hashable, Sendable {
-  /// The most a credential may have.
+  /// The greatest number that a credential may have.
   package static let most = 16
 
   package let settings: DeliverySettings
   /// The log entry in which an owner added it.
   package let entry: UInt64
-  /// The version that arrived last; nil before the first, and from when it is to be delivered again until it has been.
+  /// The version that arrived last; nil before the first arrival, and while it is to be delivered again.
   package private(set) var delivered: UInt64?
-  /// How many attempts were made since then, none of which is known to have arrived. Counted before each, so that one that
-  /// ends the run that makes it counts, too.
+  /// How many attempts were made since then, none of which is known to have arrived. Each is counted before it is made,
+  /// so that one that ends its own run counts, too.
   package private(set) var attempts: UInt32
   /// When the last of these began; nil if there was none.
   package private(set) var tried: Timestamp?

@@ -16,7 +16,7 @@ package struct DeliverySettings: Hashable, Sendable {
     self.kind = kind
   }
 
-  /// Whether it is handed every promoted pair; hooks before and after a failure are not.
+  /// Whether it is handed every promoted pair; hooks that run before a rotation or after a failure are not.
   package var takesPair: Bool {
     switch kind {
     case .file: true
@@ -77,10 +77,10 @@ package struct FileSettings: Hashable, Sendable {
   /// Absolute.
   package let path: String
   package let format: Format
-  /// What its owner and group may; nobody else may anything.
+  /// What its owner and group may do; nobody else may do anything.
   package let mode: UInt32
 
-  /// What it is made from, if that is a file.
+  /// The template that it is made from, if there is one.
   package var template: String? {
     guard case .template(let path) = format else { return nil }
     return path
@@ -170,7 +170,7 @@ package struct HookSettings: Hashable, Sendable {
   }
 
   package let occasion: Occasion
-  /// The program's absolute path and its arguments; no shell reads them.
+  /// The program's absolute path and its arguments; no shell interprets them.
   package let arguments: [String]
   package let timeLimit: Duration
 

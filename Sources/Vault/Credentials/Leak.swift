@@ -1,12 +1,12 @@
 package import Audit
 package import JSON
 
-/// That pairs of a credential are known to others. It stands until each of them is replaced, and seen to be refused: until
-/// then every run of the credential is for that, without grace or window.
+/// Pairs of a credential are known to others. A leak stands until each of them is replaced, and seen to be refused:
+/// until then every run of the credential serves that, without grace or window.
 package struct Leak: Hashable, Sendable {
-  /// What the incident is called in which it was reported first.
+  /// The name of the incident in which it was first reported.
   package let incident: String
-  /// When it was reported first.
+  /// When it was first reported.
   package let since: Timestamp
   /// The newest version that leaked; those before it count as leaked, too.
   package let version: UInt64
@@ -39,10 +39,10 @@ extension Leak {
 }
 
 extension Credential {
-  /// Notes that the versions up to `version` leaked. A leak that stands already stays the one it is, and grows.
+  /// Notes that the versions up to `version` leaked. A leak that already stands remains the same one, and grows.
   ///
-  /// Nothing is noted where all of these were seen to be refused, and of no version beyond the next: that one may be known to
-  /// who asked for it.
+  /// Notes nothing if all of these were seen to be refused. Versions beyond the next one are left out; the next one is
+  /// not, because whoever asked for it may know it.
   package mutating func noteLeak(incident: String, version: UInt64, now: Timestamp) {
     leak = Leak(
       incident: leak?.incident ?? incident, since: leak?.since ?? now,
@@ -50,8 +50,8 @@ extension Credential {
     endLeakIfOver()
   }
 
-  /// Lets the leak reach no further than the newest version, which was just added: what a record says beyond that was said by
-  /// nobody's report, and would never end.
+  /// Limits the leak to the newest version, which was just added. Nobody reported a version beyond that, and such a
+  /// leak would never end.
   mutating func boundLeak() {
     guard let leak, leak.version > newestNumber else { return }
     self.leak = Leak(incident: leak.incident, since: leak.since, version: newestNumber)
@@ -66,8 +66,8 @@ extension Credential {
     return staged.number <= leak.version
   }
 
-  /// What the provider may accept and nobody would see refused if the credential were forgotten: what is staged or owed, and the
-  /// active version if it leaked.
+  /// What the provider may still accept, and nobody would see refused if the credential were forgotten: what is staged
+  /// or owed, and the active version if it leaked.
   package var unended: [Version] {
     let debts = Set(debts.map(\.number))
     return versions.filter { version in

@@ -1,13 +1,13 @@
 import JSON
 package import Sodium
 
-/// `client_id` and `client_secret`, always one unit. Both live in guarded memory; the identifier is as secret as the
-/// secret to everyone who may not read the pair.
+/// `client_id` and `client_secret`, always one unit. Both live in guarded memory: the identifier is kept as secret as
+/// the secret from everyone who may not read the pair.
 package final class Pair: Sendable {
   package let clientID: SecretBytes
   package let clientSecret: SecretBytes
-  /// What manages this client at its provider, where the provider gives such a token out with each client (RFC 7592 §3). It is
-  /// sealed with the pair, and goes nowhere that a pair is delivered to or read from.
+  /// The token that manages this client at its provider, if the provider issues one with each client (RFC 7592 §3). It
+  /// is sealed with the pair, and is left out wherever a pair is delivered or read.
   package let registrationToken: SharedSecret?
 
   /// The greatest size of either part in bytes.
@@ -21,9 +21,9 @@ package final class Pair: Sendable {
     self.registrationToken = registrationToken
   }
 
-  /// Reads `{"client_id":"…","client_secret":"…"}` from guarded memory: both parts present, 1 to 4,096 bytes, no control
-  /// character, and nothing else beside them but perhaps a `registration_access_token` like them. The parts share its pages.
-  /// Throws `JSONError`, or `VaultError.invalidInput`.
+  /// Reads `{"client_id":"…","client_secret":"…"}` from guarded memory: both parts present, 1 to 4,096 bytes, no
+  /// control character, and no other member except possibly a `registration_access_token` like them. The parts share
+  /// its pages. Throws `JSONError`, or `VaultError.invalidInput`.
   package convenience init(reading document: SharedSecret) throws {
     let node = try document.secret.withBytes { try JSONNode(reading: $0) }
     guard case .object(let members) = node else {
@@ -68,7 +68,7 @@ package final class Pair: Sendable {
     guard isText else { throw VaultError(.invalidInput, "\(name) is not UTF-8") }
   }
 
-  /// Fails unless `token` is fit for a header, which it is sent in: the same, of visible ASCII alone.
+  /// Fails unless `token` is fit for the header that it is sent in: as above, and only visible ASCII.
   package static func check(token: borrowing SecretBytes, _ name: String) throws {
     try check(token, name)
     let isVisible = token.withUnsafeBytes { bytes in bytes.allSatisfy { (0x21...0x7E).contains($0) } }
@@ -90,7 +90,7 @@ package final class Pair: Sendable {
   /// The canonical JSON text of the pair (RFC 8785), in guarded memory: what `read` prints, and what is delivered.
   package func document() throws -> SecretBytes { try document(with: nil) }
 
-  /// The same with all that the vault has of it: what is sealed.
+  /// The same with everything that the vault has of the pair: this is what is sealed.
   package func sealedDocument() throws -> SecretBytes { try document(with: registrationToken) }
 
   private func document(with token: SharedSecret?) throws -> SecretBytes {

@@ -12,22 +12,24 @@ package struct Policy: Hashable, Sendable {
   package var jitter: Duration = .zero
   /// When scheduled rotations may begin; nil if at any time.
   package var window: RotationWindow?
-  /// Credentials that a schedule never rotates in the same window, or within 24 hours where there is none. It holds for
-  /// both: whom another names, names the other.
+  /// Credentials that a schedule never rotates in the same window, or within 24 hours if there is no window. This works
+  /// both ways: naming a credential also keeps that one from rotating together with this one.
   package var notTogetherWith: [String] = []
 
-  /// Whether its pair may be revoked to practise that.
+  /// Whether its pair may be revoked as a drill.
   package var drill = false
-  /// Words of whoever sets the policy, by which credentials are chosen; ascending.
+  /// Words of the person who sets the policy, by which credentials are chosen; ascending.
   package var tags: [String] = []
 
   package init() {}
 
-  /// The least age at which a schedule replaces a pair: whatever a policy says, no run follows the last one at once.
+  /// The least age at which a schedule replaces a pair: whatever a policy says, one run never immediately follows
+  /// another.
   package static let leastAge = Duration.seconds(3600)
 
-  /// Fails with `invalidInput` if a schedule by this policy would replace a pair as soon as it is made: a greatest age below
-  /// `leastAge`, or a jitter that reaches the greatest age. For what is set now: a record may hold one from before.
+  /// Fails with `invalidInput` if a schedule by this policy would replace a pair as soon as it is made: a greatest age
+  /// below `leastAge`, or a jitter that reaches the greatest age. Only for new settings: a record may hold an older
+  /// policy.
   package func requireSparing() throws(VaultError) {
     guard let maxAge else { return }
     guard maxAge >= Self.leastAge else {
@@ -146,7 +148,8 @@ package struct Policy: Hashable, Sendable {
     .object(Dictionary(uniqueKeysWithValues: texts.map { ($0.key, .string($0.value)) }))
   }
 
-  /// Reads a stored policy: each value in the one text that `texts` gives it. A key that is not there has its default.
+  /// Reads a stored policy: each value must be the one text that `texts` gives it. A key that is missing has its
+  /// default.
   init(_ texts: [String: String]) throws(VaultError) {
     for (key, text) in texts { try set(key, to: text) }
     let written = Dictionary(uniqueKeysWithValues: self.texts.map { ($0.key, $0.value) })

@@ -1,8 +1,8 @@
 /// When rotations may begin: days of the week and hours of the day, in a named time zone.
 ///
-/// Written as `DAYS HOURS ZONE`, for example `mon-fri 01:00-05:00 Europe/Kyiv`. Hours that end before they begin reach past
-/// midnight and belong to the day they begin on. Each part may be left out from the right; the zone is then UTC, the hours
-/// all day.
+/// Written as `DAYS HOURS ZONE`, for example `mon-fri 01:00-05:00 Europe/Kyiv`. Hours that end before they begin reach
+/// past midnight and belong to the day they begin on. Parts may be left out from the right; the zone is then UTC, and
+/// the hours are all day.
 package struct RotationWindow: Hashable, Sendable, CustomStringConvertible {
   private static let dayNames = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
@@ -15,7 +15,7 @@ package struct RotationWindow: Hashable, Sendable, CustomStringConvertible {
   package let zone: String
   package let description: String
 
-  /// Reads the form above; nil for anything else. Whether the zone exists is not known here.
+  /// Reads the form above; nil for anything else. Whether the zone exists is not checked here.
   package init?(_ text: String) {
     let parts = text.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
     guard (1...3).contains(parts.count), let days = Self.days(parts[0]) else { return nil }

@@ -4,7 +4,7 @@ package enum Stage: String, Sendable, CaseIterable {
   case staged
   /// The pair to use.
   case active
-  /// Replaced, and owed: the provider has not been seen to refuse it.
+  /// Replaced or given up, and owed: the provider has not been seen to refuse it.
   case previous
   /// Seen to be refused, or never in use and removed.
   case retired

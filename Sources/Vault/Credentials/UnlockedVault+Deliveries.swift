@@ -2,10 +2,11 @@ package import Audit
 import JSON
 import Storage
 
-// Who may say where a pair goes, and what is run on the way: owners, and nobody else.
+// Only owners may say where a pair goes, and what is run on the way.
 extension UnlockedVault {
-  /// Adds a sink or hook to a credential. Throws `notPermitted` unless the member is an owner, `alreadyExists`, also where a sink of
-  /// any credential has the file or its template, or is made from it, `invalidInput`, also where the file is its own template. `place` says of a path which file that is: paths of one file have one place.
+  /// Adds a sink or hook to a credential. Throws `notPermitted` unless the member is an owner; `alreadyExists`, also if
+  /// a sink of any credential has the file or its template, or is made from the file; `invalidInput`, also if the file
+  /// is its own template. `place` says which file a path leads to: all paths of one file have one place.
   package func addDelivery(
     _ settings: DeliverySettings, to name: String, now: Timestamp,
     place: @escaping @Sendable (_ path: String) -> String = { $0 }
@@ -31,8 +32,9 @@ extension UnlockedVault {
 }
 
 extension VaultView {
-  /// Throws `invalidInput` if `file` is its own template, and `alreadyExists` if a sink of any credential has the file or the template
-  /// of `file`, or makes its own from it: a pair would be written over another, or over the places where pairs belong.
+  /// Throws `invalidInput` if `file` is its own template, and `alreadyExists` if a sink of any credential has the file
+  /// or the template of `file`, or is made from the file: a pair would be written over another pair, or over a
+  /// template's placeholders.
   fileprivate func requireApart(_ file: FileSettings, _ place: (String) -> String) throws {
     let (wanted, source) = (place(file.path), file.template.map(place))
     guard wanted != source else {
@@ -42,7 +44,7 @@ extension VaultView {
         hint: "keep the template in a file of its own")
     }
     for name in try names() {
-      // One that is damaged is delivered nowhere.
+      // A damaged one is delivered nowhere.
       guard let credential = try? credential(name) else { continue }
       for delivery in credential.deliveries {
         guard case .file(let other) = delivery.settings.kind else { continue }
@@ -64,20 +66,20 @@ extension VaultView {
     }
   }
 
-  /// Fails with `notPermitted` unless each sink and hook of `credential` is one that a present owner added as it is.
+  /// Fails with `notPermitted` unless a present owner added each sink and hook of `credential` as it is.
   ///
-  /// Any member who rotates a credential writes its record. What is run, and where secrets go, on the hosts of others is
-  /// not theirs to decide: it is compared with the owner's own log entry before it is used.
+  /// Any member who rotates a credential writes its record, but must not decide what is run, and where secrets go, on
+  /// other people's hosts. Each is therefore compared with the owner's own log entry before it is used.
   package func requireOwnersDeliveries(of credential: Credential) throws {
     for delivery in credential.deliveries { try requireOwners(delivery, of: credential) }
   }
 
-  /// The same of one of them.
+  /// The same for one of them.
   package func requireOwners(_ delivery: DeliveryRecord, of credential: Credential) throws {
     let what = "\(delivery.settings.word) \(delivery.name) of \(credential.name)"
     let entry = try authenticatedEntry(at: delivery.entry)
     guard entry.event == EventName.deliveryAdded.text, entry.details["credential"] == .string(credential.name),
-      // Bytes: strings that Unicode only composes differently are other paths.
+      // As bytes: strings that differ only in how Unicode composes them are different paths.
       entry.details["delivery"]?.canonicalBytes == delivery.settings.json.canonicalBytes
     else { throw VaultError(.corrupt, "the \(what) is not the one that log entry \(delivery.entry) speaks of") }
     guard members.contains(where: { $0.name == entry.member && $0.card.role == .owner && $0.entry <= delivery.entry })
@@ -87,14 +89,14 @@ extension VaultView {
         hint: "an owner looks at it, and takes it over: `relatch \(delivery.settings.word) remove \(credential.name)"
           + " \(delivery.name)`, then add it again")
     }
-    // An older record does not bring it back.
+    // An older record does not bring a removed one back.
     guard known.membership.bounds.allowsDelivery(delivery.name, of: credential.name, at: delivery.entry) else {
       throw VaultError(.corrupt, "the \(what) was removed since log entry \(delivery.entry)")
     }
   }
 
-  /// The sinks and hooks that `member` has added and that are still there, as words, by credential and name. Damaged credentials are
-  /// left out.
+  /// The sinks and hooks that `member` has added and that still exist, as words, by credential and name. Damaged
+  /// credentials are left out.
   package func deliveries(addedBy member: String) throws -> [String] {
     try names().compactMap { try? credential($0) }.flatMap { credential in
       credential.deliveries.compactMap { delivery in

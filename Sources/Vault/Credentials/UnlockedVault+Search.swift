@@ -4,7 +4,7 @@ import Sodium
 import Storage
 
 extension UnlockedVault {
-  /// What a search through the pairs of many credentials came to.
+  /// The result of a search through the pairs of many credentials.
   package struct Findings: Sendable {
     /// By credential in the order of the search, then by version.
     package fileprivate(set) var found: [(credential: String, version: Version, pair: Pair)] = []
@@ -24,11 +24,12 @@ extension UnlockedVault {
   /// How many credentials are logged in one commit.
   private static let searchPage = 256
 
-  /// The pairs of all versions of `names`, or of all that the member can open if that is nil, of which `isFound` says so. An
-  /// entry `pair.used` with `purpose` is durable before any pair of a credential is opened; no more than one credential's are open at
-  /// once. What is damaged, or of `names` not the member's to open, stops nothing.
+  /// The pairs for which `isFound` returns true, among all versions of `names` or, if that is nil, of all credentials
+  /// that the member can open. An entry `pair.used` with `purpose` is durable before any pair of a credential is
+  /// opened; the pairs of only one credential are open at once. A credential that is damaged, or that is in `names` and
+  /// the member cannot open, stops nothing.
   ///
-  /// Throws what a change throws: where the log cannot be written nothing is opened.
+  /// Throws what a change throws: if the log cannot be written, nothing is opened.
   package func search(
     _ names: [String]?, purpose: String, now: Timestamp, for isFound: (Pair) -> Bool
   ) async throws -> Findings {
@@ -97,10 +98,10 @@ extension VaultView {
 }
 
 extension Pair {
-  /// The fewest bytes of a secret that is looked for in a text: one of a few characters stands in any, and says nothing.
+  /// The fewest bytes of a secret that is looked for in a text: a shorter one can be in any text, and says nothing.
   package static let leastTold = 8
 
-  /// Whether its secret stands in `text`, or the token that manages its client.
+  /// Whether `text` contains its secret, or the token that manages its client.
   package func isTold(in text: String) -> Bool {
     let text = Array(text.utf8)
     func isTold(_ secret: borrowing SecretBytes) -> Bool {

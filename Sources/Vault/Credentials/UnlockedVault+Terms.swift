@@ -2,7 +2,7 @@ package import Audit
 package import JSON
 import Storage
 
-/// What owners alone say of a credential's rotation, and may say anew.
+/// What only owners say of a credential's rotation, and may change.
 package struct Terms: Hashable, Sendable {
   package var settings: [String: String]
   /// The credential whose token drives the rotation; its own name if it drives its own.
@@ -10,16 +10,19 @@ package struct Terms: Hashable, Sendable {
 }
 
 extension UnlockedVault {
-  /// Gives a credential the settings and the administrator that `edit` makes of those it has, and a new key with them: the entry
-  /// that binds its terms is that of a re-keying. Returns its record before and after. Where nothing changes nothing is written.
+  /// Gives a credential the settings and the administrator that `edit` makes of its present ones, and with them a new
+  /// key: the entry that binds its terms is that of a re-keying. Returns its record before and after. If nothing
+  /// changes, nothing is written.
   ///
-  /// Who could open the former administrator, and can open neither this nor the new one, counts as having known the pairs, and so does
-  /// whom the new one is exposed to: the credential is marked for rotation.
+  /// Anyone who could open the former administrator, and can open neither this credential nor the new administrator,
+  /// counts as having known the pairs; so does anyone that the new administrator is exposed to. The credential is
+  /// marked for rotation then.
   ///
-  /// Throws `notFound` if it or its administrator is not there; `notPermitted` unless this member is an owner; `invalidInput` if
-  /// its administrator was handed over or is administered by it, or a setting is none; `corrupt` if a pair of it that may be accepted
-  /// does not open: nobody could ever open it again. What `edit` and `check` throw keeps all as it is; `check` is asked
-  /// in the same step, of the record as it would be, and says what else the entry is to say.
+  /// Throws `notFound` if it or its administrator does not exist; `notPermitted` unless this member is an owner;
+  /// `invalidInput` if its administrator was handed over or is administered by it, or a setting is not valid; `corrupt`
+  /// if a pair of it that may be accepted does not open: nobody could ever open it again. If `edit` or `check` throws,
+  /// everything stays as it is. `check` is called in the same step, with the record as it would be, and returns what
+  /// else the entry is to say.
   package func setTerms(
     of name: String, now: Timestamp,
     unless check:
@@ -27,7 +30,7 @@ extension UnlockedVault {
       JSONValue] = { _, _, _ in [:] },
     _ edit: @Sendable (inout Terms) throws -> Void
   ) async throws -> (before: Credential, after: Credential) {
-    // Replayed before the transaction, which others wait for.
+    // Replayed before the transaction, because others wait for that.
     let replayed = try await locked.read { try AccessHistory($0) }
     return try await change(now: now) { change in
       let key = try vaultKey(of: change.view.header)
@@ -60,7 +63,7 @@ extension UnlockedVault {
 }
 
 extension AccessHistory {
-  /// Who holds a grant on the administrator of `credential`, and none on it or on `admin`, who is to be the next.
+  /// Who holds a grant on the administrator of `credential`, but none on it or on `admin`, the next administrator.
   fileprivate func leftBehind(by credential: Credential, for admin: String) -> [String] {
     guard admin != credential.admin else { return [] }
     let staying = Set(grantees(of: credential.name) + grantees(of: admin))
@@ -69,7 +72,7 @@ extension AccessHistory {
 }
 
 extension Credential {
-  /// What the log says of a change of its terms: what is another now, and what it was.
+  /// What the log says of a change of its terms: what is different now, and what it was.
   fileprivate func fieldsOfChange(to terms: Terms) -> [String: JSONValue] {
     var (before, after): ([String: JSONValue], [String: JSONValue]) = ([:], [:])
     if terms.admin != admin { (before["admin"], after["admin"]) = (.string(admin), .string(terms.admin)) }
@@ -86,14 +89,16 @@ extension Credential {
 }
 
 extension VaultView {
-  /// Throws `notFound` if there is no credential `name`, and `invalidInput` if it was handed over: nobody here has its pair for long.
+  /// Throws `notFound` if there is no credential `name`, and `invalidInput` if it was handed over: this vault will not
+  /// have its pair for long.
   func requireAdministrator(_ name: String) throws {
     guard try credential(name).isTransferred else { return }
     throw VaultError(.invalidInput, "\(name) was handed over, and administers nothing here")
   }
 
-  /// Throws `invalidInput` if `name` administers `administrator`, by others or not: none of them could be removed, and where pairs end
-  /// as new ones are made, two lost answers would take all of them. What is damaged ends the chain.
+  /// Throws `invalidInput` if `name` administers `administrator`, directly or through others. None of them could be
+  /// removed, and where old pairs end as new ones are made, two lost answers would take all of them. A damaged record
+  /// ends the chain.
   fileprivate func requireNoCircle(of name: String, under administrator: String) throws {
     var seen: Set<String> = []
     var next = administrator

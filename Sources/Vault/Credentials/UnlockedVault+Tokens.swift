@@ -2,7 +2,7 @@ package import Audit
 import JSON
 package import Sodium
 
-/// A credential's active pair, opened to be granted a token, and what a token of it is kept under.
+/// A credential's active pair, opened to get a token, and the key under which a token of it is kept.
 package struct TokenAccess: Sendable {
   package let credential: Credential
   package let version: UInt64
@@ -24,7 +24,7 @@ package struct TokenAccess: Sendable {
   /// The greatest size of such a file.
   package static let greatestFile = 1 << 15
 
-  /// A record of `token`, which ends at `end`: for this version of this credential, and nobody without its key.
+  /// Seals `token`, which ends at `end`, for this version of this credential: without its key nobody opens the record.
   package func seal(_ token: borrowing SecretBytes, end: Timestamp, randomness: Randomness) throws -> [UInt8] {
     let plaintext = try SecretBytes(capacity: 8 + token.count) { output in
       withUnsafeBytes(of: end.milliseconds.bigEndian) { for byte in $0 { output.append(byte) } }
@@ -42,14 +42,15 @@ package struct TokenAccess: Sendable {
     Self.open(record, of: credential.id, version: version, under: key, vault)
   }
 
-  /// Whether a new token may be kept in the place of `record`, or of nothing. One of a pair that leaked is to be ended first.
+  /// Whether a new token may be kept in place of `record`, or where there is none. A token of a pair that leaked must
+  /// be ended first.
   package func mayReplace(_ record: [UInt8]?, now: Timestamp) -> Bool {
     guard let record, let leak = credential.leak else { return true }
     guard let (_, end) = open(record) else { return false }
     return version > leak.version || end <= now
   }
 
-  /// The same for any version of the credential whose key is `key`.
+  /// As above, for any version of the credential whose key is `key`.
   fileprivate static func open(
     _ record: [UInt8], of credential: Identifier, version: UInt64, under key: SharedSecret, _ vault: Identifier
   ) -> (token: SharedSecret, end: Timestamp)? {
@@ -71,13 +72,13 @@ package struct LeakedToken: Sendable {
   package let version: UInt64
   package let token: SharedSecret
   package let end: Timestamp
-  /// What it was kept as.
+  /// The record that it was kept as.
   package let record: [UInt8]
 }
 
 extension UnlockedVault {
-  /// Opens the active pair of `name` for a token of it to be released, after logging that. Throws as `pairs` does, and
-  /// `notFound` if it was handed over.
+  /// Opens the active pair of `name` so that a token of it can be released, after logging that. Throws as `pairs` does,
+  /// and `notFound` if it was handed over.
   package func tokenAccess(of name: String, now: Timestamp) async throws -> TokenAccess {
     let member = member
     let (found, pairs) = try await pairs(
@@ -101,9 +102,9 @@ extension UnlockedVault {
     return TokenAccess(found.credential, version: version.number, pair, key: key, vault: found.header.id)
   }
 
-  /// The tokens in `records` that were kept of versions of `name` up to `newest` that are not active, so that they can be ended,
-  /// and the records that are of no version under its present key. Where there is a token, that is logged first. Throws as `pairs`
-  /// does.
+  /// The tokens in `records` of those versions of `name` up to `newest` that are not active, so that they can be ended,
+  /// and the records of no version under its present key. If there is such a token, that is logged before this returns.
+  /// Throws as `pairs` does.
   package func leakedTokens(
     of name: String, upTo newest: UInt64, in records: [[UInt8]], now: Timestamp
   ) async throws -> (leaked: [LeakedToken], closed: [[UInt8]]) {

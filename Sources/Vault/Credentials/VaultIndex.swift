@@ -1,11 +1,12 @@
 package import Audit
 import Storage
 
-/// The rows by which credentials are found without going through all of them: `due` by when a schedule first asks for them,
-/// `apart` by whom they must not rotate together with.
+/// The rows by which credentials are found without going through all of them: `due` by when a schedule first calls for
+/// them, `apart` by the credentials that they must not rotate together with.
 ///
-/// Each row follows from one record, and is written with it. Nothing is believed because of a row: it says where to look. A
-/// row that is missing hides a credential from a schedule, so whoever goes through all the records compares.
+/// Each row follows from one record, and is written with it. Nothing is believed because of a row: it says where to
+/// look. A missing row hides a credential from a schedule, so code that goes through all the records compares the rows
+/// with them.
 enum VaultIndex {
   /// One row of an index; its value is empty.
   struct Entry: Hashable {
@@ -28,13 +29,13 @@ enum VaultIndex {
 
   private static func key(_ moment: Timestamp) -> UInt64 { UInt64(clamping: moment.milliseconds) }
 
-  /// Before the rows of what comes due after `now`.
+  /// The key at which the rows of what comes due after `now` begin.
   static func bound(after now: Timestamp) -> [UInt8] { (key(now) + 1).bigEndianBytes }
 
   /// The name in a row of `due`.
   static func name(inDueRow key: [UInt8]) -> ArraySlice<UInt8> { key.dropFirst(8) }
 
-  /// What the rows of those whose policies name `name` begin with. A name has no zero byte.
+  /// What the rows of the credentials whose policies name `name` begin with. A name has no zero byte.
   static func prefix(ofThoseApartFrom name: String) -> [UInt8] { Array(name.utf8) + [0] }
 
   /// Whether there is an index: a store of an older format has none until it is written to.
@@ -42,8 +43,8 @@ enum VaultIndex {
     try transaction.lastRow(in: .due) != nil
   }
 
-  /// Brings the rows from those of `old`, nil for a new credential, to those of `new`, nil for one that is removed. The
-  /// record itself is written after this.
+  /// Replaces the rows of `old`, nil for a new credential, with those of `new`, nil for one that is removed. The record
+  /// itself is written after this.
   static func update(from old: Credential?, to new: Credential?, in transaction: any WriteTransaction) throws {
     let before = old.map(entries) ?? []
     let after = new.map(entries) ?? []
@@ -56,7 +57,7 @@ enum VaultIndex {
     }
   }
 
-  /// Removes the rows of the one called `name`, of which no record can be read: it takes a look at every row.
+  /// Removes the rows of the credential called `name`, of which no record can be read. Looks at every row.
   static func remove(_ name: String, in transaction: any WriteTransaction) throws {
     let name = Array(name.utf8)
     var rows: [Entry] = []
@@ -74,7 +75,8 @@ enum VaultIndex {
   private static func build(in transaction: any WriteTransaction) throws {
     var entries: [Entry] = []
     try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, value in
-      // One that is damaged calls for no row that anybody knows. If it comes back whole, who goes through all misses its rows.
+      // Nobody knows which rows a damaged one calls for. If it comes back whole, a pass through all records finds them
+      // missing.
       if let credential = try? Credential(decoding: value, name: VaultView.name(key)) {
         entries += Self.entries(of: credential)
       }
@@ -84,7 +86,7 @@ enum VaultIndex {
   }
 }
 
-/// Compares the indexes of a vault with its records while someone goes through these.
+/// Compares the indexes of a vault with its records while the caller goes through these.
 package struct IndexCheck {
   private let transaction: any ReadTransaction
   private let isBuilt: Bool
@@ -110,7 +112,7 @@ package struct IndexCheck {
     }
   }
 
-  /// Throws `corrupt` if there are more rows than those of the credentials that were looked at, which must be all.
+  /// Throws `corrupt` if there are more rows than those of the credentials that were checked, which must be all.
   package func finish() throws {
     guard isBuilt else { return }
     for (table, count) in expected {
@@ -134,11 +136,11 @@ extension VaultView {
     try check.require(credential)
   }
 
-  /// The credentials that a schedule may have something to do for at `now`, by name: all of those, and some that something
-  /// still delays. The time this takes does not grow with the others.
+  /// The credentials, by name, for which a schedule may have something to do at `now`: all of those, and some that
+  /// something still delays. The time this takes does not grow with the other credentials.
   ///
-  /// A record that is damaged, and a row that speaks of what is not there or of a moment that is not its record's, is a failure of that
-  /// credential: it hides no other.
+  /// A damaged record, and a row that names a credential that does not exist or a moment that is not its record's, is a
+  /// failure of that credential: it hides no other.
   package func credentials(dueAt now: Timestamp) throws -> CredentialRecords {
     var due = CredentialRecords()
     guard try VaultIndex.isBuilt(in: transaction) else {
@@ -167,7 +169,7 @@ extension VaultView {
     return due
   }
 
-  /// The name of the credential that a row of an index speaks of.
+  /// The name of the credential that a row of an index is about.
   func name(indexed name: some Collection<UInt8>, in table: Table) throws -> String {
     let name = String(decoding: name, as: UTF8.self)
     guard try hasCredential(name) else {

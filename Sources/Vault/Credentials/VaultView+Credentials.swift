@@ -1,13 +1,14 @@
 import Storage
 
 extension VaultView {
-  /// All credentials, by name. Throws what is wrong with the first that is damaged: `credentialRecords` goes past it.
+  /// All credentials, by name. Throws what is wrong with the first damaged one; `credentialRecords` goes past it.
   package func credentials() throws -> [Credential] {
     var reader = CredentialReader()
     return try credentialRows(from: [], atMost: .max).map { try credential($0, by: &reader) }
   }
 
-  /// The first rows of credentials, at most so many, whose keys do not come before `key`. Their records are not looked at.
+  /// The first rows of credentials, at most `count`, whose keys do not come before `key`. Their records are not looked
+  /// at.
   func credentialRows(from key: [UInt8], atMost count: Int) throws -> [Row] {
     var rows: [Row] = []
     guard count > 0 else { return [] }
@@ -18,15 +19,15 @@ extension VaultView {
     return rows
   }
 
-  /// The credential that `row` is; this process does not remember it.
+  /// The credential in `row`; this process does not remember it.
   func credential(_ row: Row, by reader: inout CredentialReader) throws -> Credential {
     try credential(decoding: row.value, name: Self.name(row.key), by: &reader, isKept: false)
   }
 
   /// The names of all credentials, in order. Their records are not looked at.
   ///
-  /// A name that no credential can have is among them as `Name.printable` has it: nothing is found under that, so that whoever is asked
-  /// for it fails by itself, and no other with it.
+  /// A name that no credential can have is given as `Name.printable` writes it. Nothing is found under that, so only a
+  /// request for that one fails, and no other.
   package func names() throws -> [String] {
     var names: [String] = []
     try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, _ in
@@ -36,14 +37,14 @@ extension VaultView {
     return names
   }
 
-  /// The name that a row of credentials stands under, as `names` has it.
+  /// The name that a row of credentials is stored under, as `names` has it.
   static func shownName(_ key: [UInt8]) -> String {
     let name = String(decoding: key, as: UTF8.self)
     return (try? Name.check(name, "credential name")) != nil ? name : Name.printable(name)
   }
 
-  /// The names of the credentials of which `isMeant` says so, in order, and of those that are damaged: nobody knows what these are,
-  /// and whoever is asked for them is to fail by itself.
+  /// The names, in order, of the credentials for which `isMeant` returns true and of those that are damaged. Nobody
+  /// knows what these are, and a request for one must fail on its own.
   package func names(where isMeant: (Credential) throws -> Bool) throws -> [String] {
     try names().filter { name in
       guard let credential = try? credential(name) else { return true }
@@ -61,8 +62,8 @@ extension VaultView {
     return longest
   }
 
-  /// The first credentials by name, at most so many, whose keys do not come before `key`: where the page before says that the next
-  /// begins.
+  /// The first credentials by name, at most `count`, whose keys do not come before `key`, which is where the page
+  /// before says that the next one begins.
   package func credentialRecords(from key: [UInt8] = [], atMost count: Int = .max) throws -> CredentialRecords {
     var records = CredentialRecords()
     let rows = try credentialRows(from: key, atMost: count)
@@ -75,7 +76,7 @@ extension VaultView {
     return records
   }
 
-  /// Those called `names`, in that order. Throws `notFound` if there is none of a name, which is no damage.
+  /// The credentials called `names`, in that order. Throws `notFound` if one does not exist, which is no damage.
   package func credentialRecords(of names: [String]) throws -> CredentialRecords {
     var records = CredentialRecords()
     for name in names {

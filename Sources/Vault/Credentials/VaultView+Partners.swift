@@ -1,10 +1,11 @@
 import Storage
 
 extension VaultView {
-  /// The credentials that a schedule does not rotate together with `credential`: those its policy names, and those whose
-  /// policy names it. By name. One whose record is damaged is rotated by nobody, and left out: it keeps no other from being rotated.
+  /// The credentials, by name, that a schedule does not rotate together with `credential`: those its policy names, and
+  /// those whose policy names it. One whose record is damaged is left out: nobody rotates it, so it keeps no other from
+  /// being rotated.
   ///
-  /// Found by the index: this is looked up while a vault of many thousands is locked for writing.
+  /// Found through the index, because this is looked up while a vault of many thousands is locked for writing.
   package func partners(of credential: Credential) throws -> [Credential] {
     var partners: [String: Credential] = [:]
     for name in credential.policy.notTogetherWith where try hasCredential(name) {
@@ -30,7 +31,7 @@ extension VaultView {
     return partners.values.sorted { $0.name < $1.name }
   }
 
-  /// Fails unless `names` can be what `name` is not to be rotated together with.
+  /// Fails unless `names` can be credentials that `name` is not to be rotated together with.
   func requirePartners(_ names: [String], of name: String) throws {
     for other in names {
       guard other != name else {

@@ -9,9 +9,9 @@ package struct Version: Hashable, Sendable {
   package internal(set) var created: Timestamp
   /// When it entered its stage.
   package private(set) var since: Timestamp
-  /// What the provider calls it, where it has a name of its own. Not secret.
+  /// What the provider calls it, if it has a name for it. Not secret.
   package let handle: String?
-  /// When the provider will end it by itself, if it said so.
+  /// When the provider will end it automatically, if it said so.
   package var expires: Timestamp?
 
   init(

@@ -15,9 +15,9 @@ package struct IncidentHistory: Sendable {
     package enum Kind: String, Sendable {
       /// A member was handed the pair.
       case read
-      /// A run opened it, to talk to its provider.
+      /// A run opened it to talk to its provider.
       case used
-      /// It was brought to a sink or hook.
+      /// It was delivered to a sink or hook.
       case delivered
     }
 

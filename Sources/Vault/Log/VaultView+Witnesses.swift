@@ -4,7 +4,7 @@ import Sodium
 import Storage
 
 extension VaultView {
-  /// The witnesses to which owners have checkpoints go, by name.
+  /// The witnesses that owners have added, by name.
   package var witnesses: [Membership.StandingWitness] { known.membership.witnesses }
 
   /// The newest checkpoint, with only the signature of the member who made the last entry, and the proof that its log
@@ -137,7 +137,7 @@ extension LockedVault {
 }
 
 extension [WitnessStanding] {
-  /// How many entries none of them has seen, and since when; nil if there is no witness at all.
+  /// How many entries none of them has seen, and since when; nil if there is no witness.
   package var gap: (entries: UInt64, since: Timestamp?)? {
     self.min { $0.unseen < $1.unseen }.map { ($0.unseen, $0.since) }
   }
