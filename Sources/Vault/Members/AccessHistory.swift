@@ -2,15 +2,15 @@ package import Audit
 import JSON
 import Storage
 
-/// Who could open which credential, and when, replayed from the log alone: rows that say otherwise count for nothing.
+/// Who could open which credential, and when, replayed from the log only: rows that say otherwise count for nothing.
 ///
-/// Names of credentials may be used again after `remove`: what was granted on the old one is not granted on the new one.
+/// Names of credentials may be used again after `remove`: a grant on the old credential is none on the new one.
 package struct AccessHistory: Sendable {
   /// A stretch of the log in which a member could open a credential.
   package struct Access: Hashable, Sendable {
     package let member: String
     package let credential: String
-    /// The moment it began: of being granted, of becoming an owner, or of the credential's being added.
+    /// When it began: the grant, becoming an owner, or the adding of the credential.
     package let since: Timestamp
     /// When it ended; nil if it lasts.
     package fileprivate(set) var until: Timestamp?
@@ -19,18 +19,18 @@ package struct AccessHistory: Sendable {
     /// How often the member has read a pair of it, and when last.
     package fileprivate(set) var reads = 0
     package fileprivate(set) var lastRead: Timestamp?
-    /// Whether it is one pair that was handed to somebody, who is `member` by their age or SSH recipient: it lasts no longer than
-    /// the sending, and what was sent is known to them ever after.
+    /// Whether it is one pair that was handed to somebody. `member` is then their age or SSH recipient. It lasts no
+    /// longer than the sending, and they know ever after what was sent.
     package fileprivate(set) var isHandoff = false
-    /// The administrator whose pair it was that could be opened; nil if it was the credential itself.
+    /// The administrator whose pair could be opened; nil if it was the credential's own.
     package fileprivate(set) var through: String?
   }
 
   private struct Credentials {
     var newestVersion: UInt64 = 1
-    /// Whether a pair was asked for that is not saved yet: whoever asked may know it.
+    /// Whether a pair was requested that is not saved yet: whoever requested it may know it.
     var isStaging = false
-    /// By member; those that last.
+    /// By member; those that have not ended.
     var accesses: [String: Access] = [:]
     var grantees: Set<String> = []
 
@@ -41,7 +41,7 @@ package struct AccessHistory: Sendable {
   private var membership: Membership
   private var present: [String: Credentials] = [:]
   private var ended: [Access] = []
-  /// What those are called whose recipients were seen, by members' cards and by receipts.
+  /// For each recipient, the names it was seen under: on members' cards, in handoffs, and in receipts.
   private var names: [String: Set<String>] = [:]
   /// How many entries were replayed.
   private(set) var size: UInt64
@@ -50,7 +50,7 @@ package struct AccessHistory: Sendable {
   /// every entry in it was permitted. The time this takes grows with the log.
   package init(_ view: VaultView) throws {
     var history: AccessHistory?
-    // Most of a long log are steps that change nothing here.
+    // Most entries of a long log are steps that change nothing here.
     try view.replay(leavingOut: { history?.isIdle($0) ?? false }) { entry, index in
       if history == nil {
         history = AccessHistory(membership: try Membership(genesis: entry), size: 1)
@@ -69,7 +69,7 @@ package struct AccessHistory: Sendable {
     for member in membership.members { names[member.age, default: []].insert(member.name) }
   }
 
-  /// Goes on with what `view`, a later one of the same log, has more.
+  /// Continues with the entries that `view`, a later one of the same log, has in addition.
   mutating func extend(to view: VaultView) throws {
     guard view.logSize >= size else { throw VaultError(.corrupt, "the log has become shorter") }
     for index in size..<view.logSize { try apply(view.authenticatedEntry(at: index), at: index) }
@@ -91,7 +91,8 @@ package struct AccessHistory: Sendable {
     }
   }
 
-  /// Whether `name` is what a stretch's member is called, or is the recipient, or a name of the one, that a pair was sent to.
+  /// Whether `name` is the member of `access`: for a handoff, the recipient that the pair was sent to, or one of its
+  /// names.
   package func isAccess(_ access: Access, of name: String) -> Bool {
     access.member == name || access.isHandoff && names[access.member]?.contains(name) == true
   }
@@ -106,13 +107,13 @@ package struct AccessHistory: Sendable {
 
   // MARK: - Replaying
 
-  /// The steps of a rotation after which nothing is being staged, but for the one that says what was.
+  /// The steps of a rotation after which nothing is being staged, except the one that says what was staged.
   private static let idleSteps: [StaticString] = [
     "rotation.validate.intended", "rotation.validated", "rotation.promote.intended", "rotation.promoted",
     "rotation.verify.intended", "rotation.verified", "rotation.retire.intended", "rotation.deleted",
   ]
 
-  /// Whether the entry `bytes` is such a step by a member, of a credential of which nothing is being staged.
+  /// Whether the entry `bytes` is such a step by a member, of a credential for which nothing is being staged.
   private func isIdle(_ bytes: borrowing Span<UInt8>) -> Bool {
     guard let head = EntryHead(of: bytes), let credential = head.credential else { return false }
     var isStep = false
@@ -176,7 +177,7 @@ package struct AccessHistory: Sendable {
   }
 
   private mutating func wasSent(_ entry: LogEntry) {
-    // Nobody sends what they cannot open: any member can write the words.
+    // Nobody sends what they cannot open, but any member can write the words.
     guard case .string(let credential)? = entry.details["credential"], let found = present[credential],
       found.accesses[entry.member] != nil, case .string(let recipient)? = entry.details["recipient"],
       let version = entry.versions.max()
@@ -189,7 +190,7 @@ package struct AccessHistory: Sendable {
         isHandoff: true))
   }
 
-  /// A receipt tells what its signer is called.
+  /// A receipt gives its signer's name.
   private mutating func wasConfirmed(_ entry: LogEntry) {
     guard case .object(let opener)? = entry.details["opener"], case .string(let age)? = opener["age"],
       case .string(let name)? = opener["name"]
@@ -233,8 +234,9 @@ package struct AccessHistory: Sendable {
 }
 
 extension AccessHistory.Access {
-  /// The stretch in which whoever could open this, an administrator, could read the pairs of `credential`, which it administers, at
-  /// the provider; nil if there were none yet. What is made after its end counts no more: the administrator is to be replaced first.
+  /// The stretch in which anyone who could open this credential, an administrator, could read at the provider the pairs
+  /// of `credential`, which it administers; nil if there were none yet. Pairs made after its end no longer count: the
+  /// administrator is to be replaced first.
   package func reaching(_ credential: Credential) -> Self? {
     let known = credential.versions.filter { version in until.map { version.created <= $0 } ?? true }
     guard let newest = known.map(\.number).max() else { return nil }

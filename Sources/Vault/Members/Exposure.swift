@@ -1,10 +1,10 @@
 package import Audit
 import JSON
 
-/// That someone whose access was taken back could open a credential's pairs: what they copied stays open to them until
-/// the pair is replaced.
+/// Someone whose access was taken back could open a credential's pairs: what they copied stays open to them until the
+/// pair is replaced.
 package struct Exposure: Hashable, Sendable {
-  /// Who, by name and ascending.
+  /// Their names, ascending.
   package let to: [String]
   /// When the first of them lost their access.
   package let since: Timestamp
@@ -37,14 +37,14 @@ extension Exposure {
     }
   }
 
-  /// This exposure and another of the same credential, which came later.
+  /// This exposure, combined with a later one of the same credential.
   func adding(_ member: String, newestVersion: UInt64) -> Exposure {
     Exposure(to: Set(to + [member]).sorted(), since: since, version: max(version, newestVersion))
   }
 }
 
 extension VaultView {
-  /// Whether the newest rotation of `credential` has asked for a pair, and nothing is known yet of what came of it.
+  /// Whether the newest rotation of `credential` has requested a pair, and nothing is known yet of what came of it.
   func isStaging(_ credential: Credential) throws -> Bool {
     guard credential.rotation > 0 else { return false }
     let last = try journal(of: credential, rotation: credential.rotation).last
@@ -58,13 +58,13 @@ extension VaultView {
 }
 
 extension EventName {
-  /// After these a pair may have been made that the vault does not have (vault/journal.md).
+  /// After one of these there may be a pair that the vault does not have (vault/journal.md).
   static let ofStaging: Set<EventName> = [EventName("rotation.stage.intended"), EventName("rotation.stage.lost")]
 }
 
 extension Credential {
-  /// Notes that `member` could open every version there is. With `isStaging` the next one, too: a pair was asked for that is
-  /// not saved yet, and whoever asked may know it.
+  /// Notes that `member` could open every version there is, and with `isStaging` the next one, too: a pair was
+  /// requested that is not saved yet, and whoever requested it may know it.
   mutating func expose(to member: String, isStaging: Bool = false, now: Timestamp) {
     let newest = newestNumber + (isStaging ? 1 : 0)
     exposure =

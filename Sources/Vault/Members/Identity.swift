@@ -6,7 +6,7 @@ package import Sodium
 package final class Identity: Sendable {
   package let age: AgeIdentity
   package let signingKey: SigningKey
-  /// What it was called when it was made; nil if nobody said. Nothing but the names on new cards depends on it.
+  /// The name it was given when it was made; nil if none was. Only the names on new cards depend on it.
   package let name: String?
 
   /// Binds the derived key to this use of the scalar; part of the format (vault/identity.md).

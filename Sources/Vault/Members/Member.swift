@@ -3,13 +3,13 @@ package import Audit
 import JSON
 import Sodium
 
-/// A card known to a vault, and the log entry that made it so. The rows of a vault must be those that its log ends with.
+/// A card known to a vault, and the log entry that made it so. The members' rows must be those that the log ends with.
 package typealias Member = Membership.Standing
 
 extension Membership.Standing {
   package var name: String { card.name }
 
-  /// Whom to seal to so that this member can open it.
+  /// The recipient to seal to so that this member can open it.
   func recipient() throws -> AgeRecipient {
     do { return try AgeRecipient(card.age) } catch {
       throw VaultError(.corrupt, "member \(Name.printable(name)) has no readable age recipient")

@@ -6,7 +6,7 @@ import Synchronization
 final class OwnersKey: Sendable {
   private let identity: Identity
   private let keyFile: @Sendable (VaultHeader) throws -> [UInt8]
-  /// By ID: a task that began under one may still need it.
+  /// By ID: a task that began under an older one may still need it.
   private let keys: Mutex<[String: VaultKey]>
 
   init(
@@ -27,7 +27,8 @@ final class OwnersKey: Sendable {
     return key
   }
 
-  /// Throws `refusal` if the file is not sealed to `identity`: the one was altered, or the other is no owner any more.
+  /// Throws `refusal` if the file is not sealed to `identity`: either the file was altered, or it is no longer an
+  /// owner's.
   private static func open(
     _ keyFile: [UInt8], _ header: VaultHeader, _ identity: Identity, orElse refusal: VaultError.Code
   ) throws -> VaultKey {

@@ -4,8 +4,8 @@ import JSON
 import Sodium
 import Storage
 
-// Who may open what: owners decide, and nobody else. Each of these is one durable step: if it is interrupted, nothing of it
-// happened, but for a vault key that was kept and opens nothing.
+// Only owners decide who may open what. Each of these is one durable step: if it is interrupted, none of it happened,
+// except that a new vault key may have been kept, which opens nothing.
 extension UnlockedVault {
   /// Keeps a new vault key: durable, under the header's `keyID`, before it returns. The one in use must stay.
   package typealias KeyKeeper = @Sendable (_ header: VaultHeader, _ keyFile: [UInt8]) throws -> Void
@@ -14,20 +14,21 @@ extension UnlockedVault {
   package struct Withdrawal: Sendable {
     /// The credentials that were open to them, by name: re-keyed, and marked for rotation.
     package var exposed: [String] = []
-    /// Those of them, or perhaps of them, that are damaged: they could be neither, and are withheld instead, by name. What is
-    /// damaged keeps nobody in.
+    /// Those of them, or possibly of them, that are damaged, by name: they could not be re-keyed or marked, and are
+    /// withheld instead. Damage lets nobody keep access.
     package var damaged: [String] = []
   }
 
-  /// Makes `card` a member. Throws `notPermitted` unless this member is an owner; `alreadyExists` if the name, the recipient or
-  /// the signing key is a member's already.
+  /// Makes `card` a member. Throws `notPermitted` unless this member is an owner; `alreadyExists` if a member already
+  /// has the name, the recipient or the signing key.
   ///
-  /// An owner opens everything from then on: the vault key is renewed, sealed to all owners, and given to `keep` first. Returns
-  /// what an owner perhaps does not open, by name: its record is damaged, or its key is. The others can open that no more than before.
+  /// An owner opens everything from then on: the vault key is renewed, sealed to all owners, and given to `keep` first.
+  /// Returns the names of what an owner possibly cannot open, because its record or its key is damaged. For the other
+  /// owners this is as it was before.
   @discardableResult
   package func addMember(_ card: LogMember, now: Timestamp, keeping keep: KeyKeeper) async throws -> [String] {
     try Name.check(card.name, "member name")
-    // A member that nothing can be sealed to would stand in the way of every later grant.
+    // A member that nothing can be sealed to would block every later grant.
     guard (try? AgeRecipient(card.age)) != nil else {
       throw VaultError(.invalidInput, "the card of \(card.name) has no readable age recipient")
     }
@@ -43,7 +44,7 @@ extension UnlockedVault {
       try Self.requireNew(card, among: change.view.members)
       var history = before
       try history.extend(to: change.view)
-      // A key says itself whose it is: its record need not be readable.
+      // A key shows by itself whose it is: its record need not be readable.
       var sealed: Set<Identifier> = []
       for (credential, wrapped) in try change.wrappedKeys() {
         do {
@@ -69,9 +70,10 @@ extension UnlockedVault {
     throw VaultError(.alreadyExists, "\(other.name) is a member already, by that name or with that identity")
   }
 
-  /// Ends a membership, with everything that hung from it: grants are taken back, each credential that was open to the member
-  /// gets a new key and is marked for rotation, and where an owner goes the vault key is renewed too, all in one durable
-  /// step. Throws `notFound`; `notPermitted` unless this member is an owner, and another one; `AuditError` where the log is damaged.
+  /// Ends a membership with everything that belonged to it: grants are taken back, each credential that was open to the
+  /// member gets a new key and is marked for rotation, and if an owner leaves, the vault key is renewed, too, all in
+  /// one durable step. Throws `notFound`; `notPermitted` unless this member is an owner, and not the one to be removed;
+  /// `AuditError` if the log is damaged.
   package func removeMember(_ name: String, now: Timestamp, keeping keep: KeyKeeper) async throws -> Withdrawal {
     guard name != member.name else {
       throw VaultError(.notPermitted, "\(name) cannot remove themselves: one owner always remains, another one removes")
@@ -84,7 +86,7 @@ extension UnlockedVault {
     guard let leaving = found else {
       throw VaultError(.notFound, "the vault has no member \(Name.printable(name))")
     }
-    // Replayed before the transaction, which others wait for.
+    // Replayed before the transaction, because others wait for that.
     let before = try await locked.read { try AccessHistory($0) }
     if leaving.card.role == .owner {
       let without: ([LogMember]) -> [LogMember] = { $0.filter { $0.name != name } }
@@ -114,8 +116,8 @@ extension UnlockedVault {
     }
   }
 
-  /// Lets an operator open one credential. Throws `notFound`; `alreadyExists` if the log says that they hold a grant, and it is
-  /// there; `invalidInput` for owners, who need none, and auditors, who open nothing.
+  /// Lets an operator open one credential. Throws `notFound`; `alreadyExists` if the log says that they hold a grant,
+  /// and its row is there; `invalidInput` for owners, who need none, and auditors, who open nothing.
   package func grant(_ credential: String, to member: String, now: Timestamp) async throws {
     let before = try await locked.read { try AccessHistory($0) }
     try await change(now: now) { change in
@@ -132,7 +134,7 @@ extension UnlockedVault {
       let record = try change.view.credential(credential)
       var history = before
       try history.extend(to: change.view)
-      // Whoever can write the folder can write a row, and take one away.
+      // Anyone who can write the folder can write a row, and take one away.
       guard try !history.grantees(of: credential).contains(member) || !change.view.hasGrant(on: record, member) else {
         throw VaultError(.alreadyExists, "\(member) holds a grant on \(credential) already")
       }
@@ -144,8 +146,8 @@ extension UnlockedVault {
     }
   }
 
-  /// Takes a grant back: the credential gets a new key and is marked for rotation. Throws `notFound`; `AuditError` where the log
-  /// is damaged.
+  /// Takes a grant back: the credential gets a new key and is marked for rotation. Throws `notFound`; `AuditError` if
+  /// the log is damaged.
   package func ungrant(_ credential: String, from member: String, now: Timestamp) async throws -> Withdrawal {
     let before = try await locked.read { try AccessHistory($0) }
     return try await change(now: now) { change in
@@ -159,7 +161,7 @@ extension UnlockedVault {
       try change.log(.grantRemoved, about: credential, ["grantee": .string(member)])
       let names = try change.view.withAdministered([credential], of: history.credentials)
       return try rekeying(names, change) { name in
-        // A grant on another stays, and so does what it opens.
+        // A grant on another credential stays, and so does what it opens.
         try prepareRekeying(
           name, change, opening: key, wrapping: key, history, without: name == credential ? member : nil,
           exposedTo: member)
@@ -167,8 +169,9 @@ extension UnlockedVault {
     }
   }
 
-  /// Renews the vault key and every credential's key, and seals everything anew, in one durable step. Returns how many
-  /// credentials that were, and those that are damaged, by name: they are withheld instead. Keys and pairs of no credential go.
+  /// Renews the vault key and every credential's key, and seals everything again, in one durable step. Returns how many
+  /// credentials were re-keyed, and the names of the damaged ones, which are withheld instead. If none is damaged, keys
+  /// and pairs that belong to no credential are removed.
   package func rekey(now: Timestamp, keeping keep: KeyKeeper) async throws -> (count: Int, damaged: [String]) {
     let before = try await locked.read { try AccessHistory($0) }
     return try await renewingVaultKey(now: now, keeping: keep, to: { $0 }) { change, keys in
@@ -176,7 +179,7 @@ extension UnlockedVault {
       try history.extend(to: change.view)
       try change.save(keys.header, rekeyingCredentials: true)
       let names = history.credentials
-      // Before these are written anew: what is written is not read before it is signed.
+      // Read before they are written again: what is written cannot be read before it is signed.
       let records = try change.view.readable(names)
       let renewed = try rekeying(names, change, withAll: true) { name in
         try prepareRekeying(name, change, opening: keys.old, wrapping: keys.new, history, withAll: true)
@@ -188,9 +191,9 @@ extension UnlockedVault {
     }
   }
 
-  /// Removes a credential with all its pairs, which nobody can open afterwards, and returns what it was. Its name may be used
-  /// again. Throws `notFound`; `notPermitted` unless this member is an owner; what `VaultView.requireRemovable` throws. What
-  /// `check` throws keeps it, too: it belongs to the same step.
+  /// Removes a credential with all its pairs, which nobody can open afterwards, and returns it as it was. Its name may
+  /// be used again. Throws `notFound`; `notPermitted` unless this member is an owner; what `VaultView.requireRemovable`
+  /// throws. If `check` throws, the credential stays, too: it belongs to the same step.
   package func remove(
     _ credential: String, forgettingDebts: Bool, now: Timestamp,
     unless check: @Sendable (VaultChange, Credential) throws -> Void = { _, _ in }
@@ -204,11 +207,13 @@ extension UnlockedVault {
     }
   }
 
-  /// Removes a credential whose record is damaged or missing, by the log's word that there is one: what is known of its pairs is
-  /// nothing, and nobody can open them afterwards. Returns the identifiers of what was removed with it: its own, unless another is
-  /// damaged as well, for then nobody knows whose is whose, and it goes with the last of them.
+  /// Removes a credential whose record is damaged or missing, because the log says that there is one. Nothing is known
+  /// of its pairs, and nobody can open them afterwards. Returns the identifiers of what was removed with it: its own,
+  /// unless another record is damaged as well. Then nobody knows what belongs to which, and it goes with the last of
+  /// them.
   ///
-  /// Throws `notFound` if the log speaks of none; `invalidInput` if its record can be read, or it administers another;
+  /// Throws `notFound` if the log knows no such credential; `invalidInput` if its record can be read, or it administers
+  /// another;
   /// `notPermitted` unless this member is an owner.
   package func remove(unreadable name: String, now: Timestamp) async throws -> [Identifier] {
     let before = try await locked.read { try AccessHistory($0) }
@@ -230,9 +235,9 @@ extension UnlockedVault {
     }
   }
 
-  // MARK: - Keys anew
+  // MARK: - New keys
 
-  /// A vault key in the place of another.
+  /// A vault key, and the one that it replaces.
   private struct NewKeys {
     let old: VaultKey
     let new: VaultKey
@@ -248,8 +253,8 @@ extension UnlockedVault {
     VaultError(.corrupt, "the key of \(credential.name) is another than its record names")
   }
 
-  /// Makes a vault key for the owners that `change` makes of the present ones, keeps it, and runs `body` in one transaction
-  /// that finds the same owners. Nothing is sealed under the new key unless all of it becomes durable.
+  /// Makes a vault key for the owners that `change` makes of the present ones, keeps it, and runs `body` in one
+  /// transaction that finds the same members. Nothing is sealed under the new key unless all of it becomes durable.
   private func renewingVaultKey<Result: Sendable>(
     now: Timestamp, keeping keep: KeyKeeper, to change: ([LogMember]) -> [LogMember],
     _ body: @escaping @Sendable (VaultChange, NewKeys) throws -> Result

@@ -3,8 +3,8 @@ import Audit
 import JSON
 import Sodium
 
-// Keys of credentials, made anew. Everything that can fail for what is stored of one credential is done before anything of it is
-// written: what is written half would be lost to everybody.
+// New keys for credentials. Everything that can fail because of what is stored of one credential is done before
+// anything of it is written: one that is half written would be lost to everybody.
 extension UnlockedVault {
   /// A credential with another key, of which nothing is written yet.
   struct PreparedRekeying {
@@ -14,10 +14,11 @@ extension UnlockedVault {
     fileprivate let record: VaultChange.PreparedRecord
   }
 
-  /// Gives each of `names` the key that `prepare` makes, and goes on past those that are damaged: whoever can write the folder must not
-  /// be able to stay by damaging a row. These are withheld, so that the key that was known is of no use if the row is put back.
+  /// Gives each of `names` the key that `prepare` makes, and continues past those that are damaged: somebody who can
+  /// write the folder must not be able to keep access by damaging a row. The damaged ones are withheld, so that the key
+  /// that was known is of no use if the row is put back.
   ///
-  /// What is wrong with the log is no one credential's, and can be repaired: it ends all of this, with `AuditError`.
+  /// Damage to the log concerns no single credential, and can be repaired: it ends all of this, with `AuditError`.
   func rekeying(
     _ names: [String], _ change: VaultChange, withAll: Bool = false, _ prepare: (String) throws -> PreparedRekeying
   ) throws -> Withdrawal {
@@ -35,7 +36,8 @@ extension UnlockedVault {
     return withdrawal
   }
 
-  /// Gives the credential `name` a new key, as `prepareRekeying` makes it. Where it throws `VaultError` nothing was changed.
+  /// Gives the credential `name` a new key, as `prepareRekeying` makes it. If it throws `VaultError`, nothing was
+  /// changed.
   @discardableResult
   func rekey(
     _ name: String, _ change: VaultChange, opening old: VaultKey, wrapping new: VaultKey, _ history: AccessHistory,
@@ -46,15 +48,16 @@ extension UnlockedVault {
         name, change, opening: old, wrapping: new, history, keepingAll: keepingAll, saying: edit), change)
   }
 
-  /// Makes a new key of the credential `name`: its pairs sealed anew, and the key sealed to those who hold a grant. A pair that is
-  /// missing or does not open stays as it is, unless `keepingAll`: then `corrupt` is thrown of one that may be accepted. What `edit`
-  /// says of it anew is bound in the same entry, with the members that it returns. Writes nothing.
+  /// Makes a new key for the credential `name`, with its pairs sealed again, and the key sealed to those who hold a
+  /// grant. A pair that is missing or does not open stays as it is, unless `keepingAll`: then `corrupt` is thrown for
+  /// one that may be accepted. What `edit` changes is bound in the same entry, with the members that it returns. Writes
+  /// nothing.
   func prepareRekeying(
     _ name: String, _ change: VaultChange, opening old: VaultKey, wrapping new: VaultKey, _ history: AccessHistory,
     without leaving: String? = nil, withAll: Bool = false, exposedTo: String? = nil, keepingAll: Bool = false,
     saying edit: (inout Credential) throws -> [String: JSONValue] = { _ in [:] }
   ) throws -> PreparedRekeying {
-    // Once for each of many: this process is not back for it.
+    // Once for each of many: this process does not come back for it.
     let stored = try change.view.credential(name, isKept: false)
     var credential = stored
     var fields = try edit(&credential)
@@ -75,7 +78,7 @@ extension UnlockedVault {
       } catch let error as VaultError where error.code == .corrupt && !isKept { continue }
     }
     let wrapped = try new.wrap(key.secret, of: credential.id, in: header.id, randomness)
-    // Whoever can write the folder can write a row for themselves: only the log says who holds a grant.
+    // Anyone who can write the folder can write a row for themselves: only the log says who holds a grant.
     var grants: [String: [UInt8]] = [:]
     for grantee in history.grantees(of: name) where grantee != leaving {
       guard let member = change.view.members.first(where: { $0.name == grantee }) else { continue }
@@ -92,7 +95,7 @@ extension UnlockedVault {
     return PreparedRekeying(pairs: pairs, grants: grants, wrapped: wrapped, record: record)
   }
 
-  /// Writes it. What this throws is the store's.
+  /// Writes what was prepared. What this throws is the store's.
   @discardableResult
   private func store(_ rekeying: PreparedRekeying, _ change: VaultChange) throws -> Credential {
     let id = rekeying.record.credential.id
@@ -102,7 +105,7 @@ extension UnlockedVault {
     return try change.store(rekeying.record)
   }
 
-  /// Whether a pair was asked for that is not saved yet.
+  /// Whether a pair was requested that is not saved yet.
   private func isStaging(_ credential: Credential, _ change: VaultChange, _ history: AccessHistory) throws -> Bool {
     do { return try change.view.isStaging(credential) } catch let error as VaultError where error.isDamage {
       // The journal's rows are damaged; they only point at what the log says.
@@ -126,7 +129,7 @@ extension UnlockedVault {
 }
 
 extension AccessHistory {
-  /// The credentials there are, by name, whatever the rows say: there is always an owner, who has access to each.
+  /// The credentials that exist, by name, whatever the rows say: there is always an owner, who has access to each.
   var credentials: [String] { Set(accesses.lazy.filter { $0.until == nil }.map(\.credential)).sorted() }
 
   /// The newest version of `credential` that somebody who could open it may know.

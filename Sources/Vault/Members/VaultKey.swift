@@ -6,7 +6,8 @@ package final class VaultKey: Sendable {
   package static let size = 32
 
   private let key: SecretBytes
-  /// Names the key without telling it: an attacker who swaps the file cannot make another key pass for it.
+  /// Names the key without revealing it, so that an attacker who swaps the file cannot pass off another key as this
+  /// one.
   package let id: String
 
   private static let idInfo = "relatch/v1/vault-key-id"
@@ -20,7 +21,7 @@ package final class VaultKey: Sendable {
     self.key = key
   }
 
-  /// The name of a credential's key, as the credential's record has it.
+  /// The ID of a credential's key, as the credential's record has it.
   static func id(ofCredentialKey key: borrowing SecretBytes) throws -> String { try id(of: key, credentialKeyIDInfo) }
 
   private static func id(of key: borrowing SecretBytes, _ info: String) throws -> String {
@@ -45,7 +46,7 @@ package final class VaultKey: Sendable {
     }
   }
 
-  /// Unwraps a credential's key. Throws `corrupt` if it is another's, or altered.
+  /// Unwraps a credential's key. Throws `corrupt` if it is another credential's, or was altered.
   func unwrap(_ wrapped: [UInt8], of credential: Identifier, in vault: Identifier) throws -> SecretBytes {
     try key.withBytes { try SealedRecord.open(wrapped, key: $0, purpose: .credentialKey(credential), vault: vault) }
   }

@@ -9,7 +9,7 @@ extension VaultView {
       hint: "remove \(other) first, or give it another: `relatch settings \(other) --admin …`")
   }
 
-  /// The others that `name` administers, by name. One that is damaged is nobody's to rotate: it stands in the way of nothing.
+  /// The others that `name` administers, by name. A damaged one cannot be rotated by anyone, so it blocks nothing.
   func administered(by name: String) throws -> [String] {
     var others: [String] = []
     try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, _ in
