@@ -1,6 +1,6 @@
 package import Audit
 
-/// Writes the plaintext of a backup: a POSIX archive (ustar) of a vault's folder, as vault/backup.md has it.
+/// Writes the plaintext of a backup: a POSIX archive (ustar) of a vault's folder, as vault/backup.md specifies it.
 package struct BackupArchive {
   private let modified: Timestamp
   private let output: (RawSpan) throws -> Void
@@ -11,9 +11,9 @@ package struct BackupArchive {
     self.output = output
   }
 
-  /// Writes all of it: the key files, by identifier, and a database of `databaseSize` bytes, which `database` hands over in
-  /// pieces. Throws `invalidInput` if the database is too large for the format, `corrupt` if it has another size,
-  /// or a key file one that no key file has.
+  /// Writes all of it: the key files, by identifier, and a database of `databaseSize` bytes, which `database` hands
+  /// over in pieces. Throws `invalidInput` if the database is too large for the format, `corrupt` if it has another
+  /// size, or a key file has a size that no key file can have.
   package func write(
     keyFiles: [(id: Identifier, content: [UInt8])], databaseSize: Int,
     database: ((RawSpan) throws -> Void) throws -> Void
@@ -22,7 +22,7 @@ package struct BackupArchive {
       throw VaultError(
         .invalidInput, "the vault has \(databaseSize) bytes, a backup holds at most \(BackupHeader.largestFile)")
     }
-    // What restoring would refuse is refused here: it is noticed while the vault is still there.
+    // What restoring would refuse is refused here, while the vault is still there.
     for (id, content) in keyFiles where !BackupHeader.keyFileSizes.contains(content.count) {
       throw VaultError(
         .corrupt,

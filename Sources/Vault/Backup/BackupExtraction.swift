@@ -1,7 +1,7 @@
 import Glibc
 
-/// Reads the plaintext of a backup as it comes, and writes the vault's files into a folder. Anything that a backup does not
-/// have ends it: other names, links, modes, another order, or bytes after the end.
+/// Reads the plaintext of a backup as it arrives, and writes the vault's files into a folder. It fails on anything that
+/// a backup does not have: other names, links, modes, another order, or bytes after the end.
 package final class BackupExtraction {
   /// What comes next.
   private enum Part {
@@ -17,7 +17,7 @@ package final class BackupExtraction {
   private var header: [UInt8] = []
   private var previous: BackupHeader.Item?
 
-  /// The files go into `folder`, which is empty and stays the caller's.
+  /// The files go into `folder`, which is empty and remains the caller's.
   package init(into folder: String) { self.folder = folder }
 
   deinit {
@@ -37,7 +37,7 @@ package final class BackupExtraction {
     try PrivateFile.synchronize(folder)
   }
 
-  /// Uses up some of `bytes`, and returns how many.
+  /// Uses some of `bytes`, and returns how many.
   private func take(_ bytes: RawSpan) throws -> Int {
     switch part {
     case .header:

@@ -1,7 +1,7 @@
 import Audit
 
-/// One header of the POSIX archive (ustar) that a backup's plaintext is: vault/backup.md. A name, a size and a time decide
-/// every byte of it, so that reading one is comparing it with what would have been written.
+/// One header of the POSIX archive (ustar) that is a backup's plaintext: vault/backup.md. A name, a size and a time
+/// decide every byte of it, so reading one means comparing it with what would have been written.
 struct BackupHeader: Hashable, Sendable {
   /// What an archive holds, in this order.
   enum Item: Hashable, Sendable {
@@ -33,9 +33,9 @@ struct BackupHeader: Hashable, Sendable {
   }
 
   static let size = 512
-  /// What eleven octal digits can say.
+  /// The most that eleven octal digits can express.
   static let largestFile = (8 << 30) - 1
-  /// The bytes that a key file can have: as many as `PrivateFile` reads of one when the vault is opened.
+  /// The sizes that a key file can have: up to what `PrivateFile` reads of one when the vault is opened.
   static let keyFileSizes = 1...1 << 16
 
   let item: Item
@@ -80,13 +80,13 @@ struct BackupHeader: Hashable, Sendable {
     add(Self.octal(0, 7), 8)
     add(Self.octal(0, 7), 8)
     add("", 155 + 12)
-    // Computed with itself as spaces.
+    // Computed with its own field as spaces.
     let sum = bytes.reduce(0) { $0 + Int($1) }
     bytes.replaceSubrange(148..<156, with: Array(Self.octal(sum, 6).utf8) + [0, UInt8(ascii: " ")])
     return bytes
   }
 
-  /// Reads 512 bytes. Throws `corrupt` unless they are what `bytes` would give.
+  /// Reads 512 bytes. Throws `corrupt` unless they are what `bytes` would return.
   init(decoding bytes: [UInt8]) throws(VaultError) {
     guard bytes.count == Self.size, let item = Item(name: Self.text(bytes[..<100])),
       let size = Self.number(bytes[124..<135]), let modified = Self.number(bytes[136..<147])
@@ -106,7 +106,7 @@ struct BackupHeader: Hashable, Sendable {
     String(decoding: field.prefix { $0 != 0 }, as: UTF8.self)
   }
 
-  /// Digits alone: the standard library would take a sign, too.
+  /// Digits only: the standard library would accept a sign, too.
   private static func number(_ digits: ArraySlice<UInt8>) -> Int? {
     guard digits.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "7")).contains($0) }) else { return nil }
     return Int(String(decoding: digits, as: UTF8.self), radix: 8)

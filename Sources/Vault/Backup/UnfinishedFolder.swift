@@ -1,13 +1,13 @@
 import Glibc
 
 /// A folder that is filled beside the place it is made for, and takes that place as a whole when it is finished. If its
-/// process dies before, the next one made for the same place removes it.
+/// process dies before that, the next one made for the same place removes it.
 package final class UnfinishedFolder {
   /// Where it is filled; mode 0700.
   package let path: String
   /// The absolute path of the place it is made for.
   package let place: String
-  /// Locked as long as this process lives: what is not is another's remains.
+  /// Locked as long as this process lives: one that is not locked was left behind by another process.
   private let descriptor: Int32
   private var isFinished = false
 
@@ -43,7 +43,7 @@ package final class UnfinishedFolder {
   /// Puts it in its place, durably. Throws `alreadyExists` if something has come there meanwhile; `cannotWrite`.
   package func finish() throws {
     try PrivateFile.synchronize(path)
-    // An empty folder gives way; rename() refuses one that is not.
+    // rename() replaces an empty folder, and refuses one that is not empty.
     guard rename(path, place) == 0 else {
       if errno == ENOTEMPTY { errno = EEXIST }
       throw PrivateFile.failure(writing: place)
@@ -52,7 +52,7 @@ package final class UnfinishedFolder {
     try PrivateFile.synchronize(PrivateFile.folder(of: place))
   }
 
-  /// Nobody calls a folder of their own this.
+  /// Nobody gives a folder of their own this name.
   private static let infix = ".relatch-restoring."
 
   private static func trimmed(_ path: String) -> String {
@@ -80,7 +80,7 @@ package final class UnfinishedFolder {
     }
   }
 
-  /// Removes what a process that died has left: nothing but a folder that `mkdtemp` can have made here, for this user.
+  /// Removes what a process that died has left: only a folder that `mkdtemp` can have made here, for this user.
   private static func removeRemains(of place: String) {
     let folder = PrivateFile.folder(of: place)
     let prefix = (place.split(separator: "/").last.map(String.init) ?? "") + infix

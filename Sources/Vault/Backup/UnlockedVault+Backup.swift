@@ -18,7 +18,7 @@ package struct LogEndpoint: Hashable, Sendable {
 extension VaultView {
   fileprivate var owners: [Member] { members.filter { $0.card.role == .owner } }
 
-  /// How far the log goes, every entry of it covered by a signature.
+  /// How far the log goes, with every entry covered by a signature.
   package var endpoint: LogEndpoint {
     get throws {
       let newest = known.end.checkpoint
@@ -28,8 +28,8 @@ extension VaultView {
 }
 
 extension UnlockedVault {
-  /// Logs that a copy of the vault is made, which every present owner will be able to open, and returns whom to seal it to. With
-  /// `isLogged` false it logs nothing: for a vault that cannot be written any more.
+  /// Logs that a copy of the vault is made, which every present owner will be able to open, and returns whom to seal it
+  /// to. If `isLogged` is false it logs nothing: for a vault that can no longer be written.
   package func logBackup(
     now: Timestamp, isLogged: Bool = true
   ) async throws -> (names: [String], recipients: [AgeRecipient]) {

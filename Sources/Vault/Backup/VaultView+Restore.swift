@@ -2,19 +2,20 @@ package import Audit
 import JSON
 import Storage
 
-/// The newest time that the vault was put back from a backup. vault/backup.md.
+/// The last time that the vault was put back from a backup. vault/backup.md.
 package struct VaultRestoration: Hashable, Sendable {
-  /// From 1.
+  /// Counted from 1.
   package let number: UInt64
   /// When the last entry of the backup's log was written: what happened since is not in the vault.
   package let last: Timestamp
-  /// The index of the entry that says so.
+  /// The index of the entry that records it.
   let entry: UInt64
 }
 
 extension VaultView {
-  /// The newest restore; nil if there was none. Where the log was gone through it tells, whatever became of the journal's row: nobody
-  /// may keep things from being compared with their providers, nor runs from going on, by taking a row away.
+  /// The newest restore; nil if there was none. If the log was gone through, it decides, whatever became of the
+  /// journal's row: nobody may keep credentials from being compared with their providers, or runs from continuing, by
+  /// removing a row.
   package func restoration() throws -> VaultRestoration? {
     let newest = known.membership.restored
     let journalled = try journalledRestoration(unlessBefore: newest)
@@ -26,7 +27,7 @@ extension VaultView {
     return VaultRestoration(number: number, last: last, entry: newest)
   }
 
-  /// The newest one that the journal points at; nil if there is none, or it is before log entry `newest`.
+  /// The newest restore that the journal points at; nil if there is none, or it is before log entry `newest`.
   func journalledRestoration(unlessBefore newest: UInt64? = nil) throws -> VaultRestoration? {
     guard let row = try transaction.lastRow(in: .journal, withPrefix: header.id.bytes) else { return nil }
     guard row.key.count == 28, let number = UInt64(bigEndianBytes: row.key[16..<24]),
@@ -40,7 +41,7 @@ extension VaultView {
     return VaultRestoration(number: number, last: last, entry: index)
   }
 
-  /// The restore after which `credential` was not seen to be as its provider has it; nil if it may be used as it is.
+  /// The restore since which `credential` was not seen to agree with its provider; nil if it may be used as it is.
   package func restoration(unreconciled credential: Credential) throws -> VaultRestoration? {
     guard let restoration = try restoration(), credential.reconciled < restoration.number else { return nil }
     return restoration
