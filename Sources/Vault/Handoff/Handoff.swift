@@ -3,8 +3,8 @@ package import Audit
 import JSON
 import Sodium
 
-/// The terms of a handoff: what it is, by whom and for whom, and until when. Nothing in it is secret but `answer`, until the
-/// receipt tells it. vault/handoff.md.
+/// The terms of a handoff: what it is, by whom and for whom, and until when. Only `answer` is secret, until the receipt
+/// reveals it. vault/handoff.md.
 package struct Handoff: Hashable, Sendable {
   static let format = 1
   static let answerSize = 32
@@ -40,8 +40,8 @@ package struct Handoff: Hashable, Sendable {
   /// The longest that a sender may make the recipient's runs wait for a new pair.
   private static let longestPropagation = Duration.seconds(24 * 3600)
 
-  /// The policy as a recipient takes it over: what would hold up their runs, make them rotate all the time, or let their pair
-  /// be revoked to practise, is not the sender's to say.
+  /// The policy as a recipient takes it over: the sender must not hold up the recipient's runs, make them rotate all
+  /// the time, or let the recipient's pair be revoked as a drill.
   package var importedPolicy: Policy {
     var imported = policy
     imported.propagation = min(policy.propagation, Self.longestPropagation)
@@ -68,7 +68,8 @@ package struct Handoff: Hashable, Sendable {
     provider = credential.provider
     settings = credential.settings
     var policy = credential.policy
-    // Names of credentials mean nothing in another vault, and what may be practised with is for its holder to say.
+    // Names of credentials mean nothing in another vault, and a pair's holder decides whether it may be used for
+    // drills.
     policy.notTogetherWith = []
     policy.drill = false
     policy.tags = []
@@ -90,7 +91,7 @@ package struct Handoff: Hashable, Sendable {
     }
   }
 
-  /// What logs and receipts name the terms by.
+  /// The digest by which logs and receipts name the terms.
   package var digest: String { SHA256.hash(json.canonicalBytes).bytes.base64 }
 
   var json: JSONValue {

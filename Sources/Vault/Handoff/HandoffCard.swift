@@ -3,7 +3,7 @@ package import Audit
 import JSON
 package import Sodium
 
-/// Who sends or receives, as the other side is told: a card without a role, which only the own vault could give.
+/// Who sends or receives, as the other side sees it: a card without a role, which only their own vault could give.
 package struct HandoffCard: Hashable, Sendable {
   package let name: String
   /// The age recipient.
@@ -33,7 +33,7 @@ package struct HandoffCard: Hashable, Sendable {
   }
 }
 
-/// What a member signs about a handoff: a domain of its own and a digest, so that no signature passes for another's.
+/// What a member signs about a handoff: a domain and a digest, so that no signature passes for one of another kind.
 enum HandoffStatement {
   static let handoff = "relatch/v1/handoff"
   static let receipt = "relatch/v1/handoff-receipt"

@@ -43,7 +43,7 @@ enum HandoffDocument {
     guard let signature = [UInt8](base64: text), signature.count == SigningKey.signatureSize else {
       throw VaultError(.corrupt, "the handoff's signature is not one")
     }
-    // In canonical form the pair is where these end and begin.
+    // In canonical form, the pair is exactly between these.
     let start = opening.count + handoff.json.canonicalBytes.count + middle.count
     let finish = document.secret.count - closing.count - signatureTextSize - end.count
     guard start < finish else { throw JSONError(.notCanonical, "the handoff is not in canonical form (RFC 8785)") }

@@ -1,12 +1,12 @@
-/// A handoff or receipt that was refused, and why. Never a byte of a pair.
+/// A handoff or receipt that was refused, and why. It never has a byte of a pair.
 package struct HandoffError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// What kind of refusal this is; equality and callers' branches look at this alone.
+  /// What kind of refusal this is; equality and callers' branches look only at this.
   package enum Code: Sendable {
     /// Damaged, cut off, altered, or no handoff or receipt at all.
     case corrupt
     /// Of a newer version of the format.
     case unsupportedFormat
-    /// Signed by another than the one who was expected.
+    /// Signed by somebody other than expected.
     case wrongSender
     /// For somebody else.
     case misaddressed

@@ -45,7 +45,7 @@ package struct HandoffReceipt: Hashable, Sendable {
     HandoffStatement.bytes(HandoffStatement.receipt, SHA256.hash(json.canonicalBytes))
   }
 
-  /// The receipt as it travels, one line.
+  /// The receipt as it is sent, one line.
   func signed(by key: SigningKey) -> [UInt8] {
     let document = JSONValue.object(["receipt": json, "signature": .string(key.sign(statement).base64)])
     return document.canonicalBytes + [0x0A]
@@ -106,6 +106,6 @@ package struct HandoffReceipt: Hashable, Sendable {
 }
 
 extension LogEntry {
-  /// A member that is a string; empty if it is none.
+  /// The member `name` if it is a string; otherwise empty.
   fileprivate func text(_ name: String) -> String { if case .string(let text)? = details[name] { text } else { "" } }
 }

@@ -10,12 +10,12 @@ package struct HandoffRecipient: Sendable {
   }
 
   private let key: Key
-  /// The key that the receipt will be signed with, where a card told it.
+  /// The key that the receipt will be signed with, if a card gave it.
   package let signing: VerifyingKey?
   /// What the card calls them.
   package let name: String?
 
-  /// By a card, whose receipt can be told from any other's.
+  /// From a card: the receipt can be told from anybody else's.
   package init(_ card: LogMember) throws {
     key = .age(try AgeRecipient(card.age))
     signing = card.signing
@@ -27,7 +27,7 @@ package struct HandoffRecipient: Sendable {
     (signing, name) = (nil, nil)
   }
 
-  /// By an SSH key: opened with the `age` program alone, and without a receipt.
+  /// From an SSH key: opened only with the `age` program, and without a receipt.
   package init(_ recipient: SSHRecipient) {
     key = .ssh(recipient)
     (signing, name) = (nil, nil)

@@ -11,7 +11,7 @@ package struct OpenedHandoff: Sendable {
   package let handoff: Handoff
   let pair: Pair
 
-  /// Opens `file`. `sender` is the key that is expected, if one is.
+  /// Opens `file`. `sender` is the expected key, if there is one.
   ///
   /// Throws `HandoffError`: `misaddressed`, `corrupt`, `unsupportedFormat`, `wrongSender`. Whether it has expired or was
   /// imported before is decided when it is imported.

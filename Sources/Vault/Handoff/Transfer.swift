@@ -1,18 +1,18 @@
 package import Audit
 import JSON
 
-/// That a credential was handed over: it is rotated elsewhere from then on, and here only waited for until its provider
+/// A credential was handed over: from then on it is rotated elsewhere, and this vault only waits until its provider
 /// refuses the pair.
 package struct Transfer: Hashable, Sendable {
   package let handoff: Identifier
-  /// The version that was sent, the active one: a debt until it was seen to be refused.
+  /// The version that was sent, which was the active one: a debt until it is seen to be refused.
   package let version: UInt64
   package let since: Timestamp
   /// Until when the handoff may be opened.
   package let expires: Timestamp
   /// When its receipt was seen; nil before.
   package private(set) var confirmed: Timestamp?
-  /// Since when the pair was refused whenever it was tried; nil if it was accepted last, or never tried.
+  /// Since when the pair was refused every time it was tried; nil if it was accepted last, or never tried.
   package private(set) var refused: Timestamp?
   /// How often the pair was tried since it was sent or confirmed.
   package private(set) var attempts: UInt64 = 0
@@ -26,7 +26,7 @@ package struct Transfer: Hashable, Sendable {
     expires = handoff.expires
   }
 
-  /// How long a pair must have been refused, where nothing else shows that its provider does not refuse everybody.
+  /// How long a pair must have been refused if nothing else shows that its provider does not refuse everybody.
   private static let certainty = Duration.seconds(3600)
 
   /// When the pair is to be tried next.
@@ -34,8 +34,8 @@ package struct Transfer: Hashable, Sendable {
     tried.map { $0 + DeliveryRecord.pause(afterAttempts: Int(clamping: attempts)) } ?? confirmed ?? expires
   }
 
-  /// From when on a refusal settles it where nothing else shows that its provider does not refuse everybody; nil if one at
-  /// `now` does.
+  /// From when on a refusal settles the debt if nothing else shows that its provider does not refuse everybody; nil if
+  /// one at `now` does.
   package func settledFrom(now: Timestamp) -> Timestamp? {
     let moment = min(refused ?? now, now) + Self.certainty
     return now < moment ? moment : nil
@@ -86,7 +86,7 @@ package struct Transfer: Hashable, Sendable {
 }
 
 extension Credential {
-  /// Whether it was handed over, and is rotated here no more.
+  /// Whether it was handed over, and is no longer rotated here.
   package var isTransferred: Bool { transfer != nil }
 
   /// Ends the version that was handed over: it was seen to be refused.
@@ -95,8 +95,8 @@ extension Credential {
     retireActive(transfer.version, now: now)
   }
 
-  /// Whether the record agrees with itself: the version that was handed over is active, or retired, which takes a receipt, and
-  /// none is.
+  /// Whether the record agrees with itself: the version that was handed over is active, or it is retired, which takes a
+  /// receipt, and no version is active.
   var hasSoundTransfer: Bool {
     guard let transfer else { return true }
     guard let version = version(transfer.version) else { return false }
@@ -104,7 +104,7 @@ extension Credential {
     return version.stage == .retired && self.version(in: .active) == nil && transfer.confirmed != nil
   }
 
-  /// Fails with `notNow` if `version` leaked: whoever received it would rely on a pair that is about to be ended.
+  /// Fails with `notNow` if `version` leaked: the recipient would rely on a pair that is about to be ended.
   func requireNotLeaked(_ version: Version) throws {
     if let leak, version.number <= leak.version { throw HandoffError(leakOf: self) }
   }

@@ -4,10 +4,10 @@ import JSON
 package import Sodium
 import Storage
 
-// Handing a pair to somebody else's vault, and taking one from there. vault/handoff.md.
+// Handing a pair to another vault, and taking one from there. vault/handoff.md.
 extension UnlockedVault {
-  /// Seals the version of `name` in `stage` to `recipient`, after an entry that says so is durable. With `isTransfer` the
-  /// credential is rotated here no more.
+  /// Seals the version of `name` in `stage` to `recipient`, after an entry that says so is durable. With `isTransfer`,
+  /// the credential is no longer rotated here.
   ///
   /// Throws `notFound`, `notPermitted`, `HandoffError.notNow`.
   package func sendHandoff(
@@ -51,21 +51,21 @@ extension UnlockedVault {
     return try recipient.seal(document.bytes, randomness)
   }
 
-  /// Opens a handoff file that is for this member; `sender` is the key that is expected, if one is. Imports nothing. Throws
-  /// `HandoffError`.
+  /// Opens a handoff file that is for this member; `sender` is the expected key, if there is one. Imports nothing.
+  /// Throws `HandoffError`.
   package func openHandoff(_ file: RawSpan, from sender: VerifyingKey?) throws -> OpenedHandoff {
     try OpenedHandoff(file, by: identity, from: sender)
   }
 
   /// Imports what was opened as the credential `name`, administered by `admin` or by itself, and returns it with the receipt.
-  /// `settings` stand in the place of the sender's, if given.
+  /// If `settings` are given, they replace the sender's.
   ///
   /// Throws `HandoffError.replayed` and `expired`, `notPermitted` unless the member is an owner, and what `add` throws.
   package func importHandoff(
     _ opened: OpenedHandoff, as name: String, settings: [String: String]? = nil, admin: String, now: Timestamp
   ) async throws -> (credential: Credential, receipt: [UInt8]) {
     let handoff = opened.handoff
-    // Replayed before the transaction, which others wait for.
+    // Replayed before the transaction, because others wait for that.
     let (size, before) = try await read { ($0.logSize, try $0.entries(about: handoff.id)) }
     try before.requireNotOpened()
     try opened.requireFresh(now)
@@ -82,13 +82,14 @@ extension UnlockedVault {
       }
       return (credential, receipt(of: handoff, opened: now))
     } catch let error as VaultError where error.code == .alreadyExists {
-      // Another run may have imported the same at this moment, under the same name.
+      // Another run may have imported the same handoff at this moment, under the same name.
       try await read { try $0.entries(about: handoff.id, from: size) }.requireNotOpened()
       throw error
     }
   }
 
-  /// The receipt of a handoff that was imported before, again. Throws `HandoffError.unknown` if it was not.
+  /// Makes the receipt of a handoff that was imported before, again. Throws `HandoffError.unknown` if it was not
+  /// imported.
   package func handoffReceipt(_ opened: OpenedHandoff) async throws -> [UInt8] {
     let id = opened.handoff.id
     let entries = try await read { try $0.entries(about: id) }
@@ -117,8 +118,8 @@ extension UnlockedVault {
     package let otherVaults: [String]
   }
 
-  /// Records that a handoff of this vault arrived. Throws `HandoffError`, also if the receipt is of another handoff or by
-  /// another than it was for.
+  /// Records that a handoff of this vault arrived. Throws `HandoffError`, also if the receipt is for another handoff,
+  /// or by somebody other than its recipient.
   package func confirmHandoff(_ receipt: HandoffReceipt, now: Timestamp) async throws -> HandoffConfirmation {
     guard receipt.vault == header.id else {
       throw HandoffError(
@@ -140,7 +141,7 @@ extension UnlockedVault {
       let entries = before + (try change.view.entries(about: receipt.handoff, from: size))
       let vaults = entries.filter { $0.isEvent(.handoffConfirmed) }.compactMap { $0.details["opener_vault"] }
       let isNew = !vaults.contains(vault)
-      // Of one that is damaged nobody knows.
+      // Of a damaged one nobody knows.
       let isOwed = (try? change.view.credential(name))?.transfer?.handoff == receipt.handoff
       if isNew { try change.logConfirmed(receipt, of: name) }
       let others: [String] = vaults.compactMap { other in

@@ -2,7 +2,8 @@ import Audit
 import JSON
 
 extension VaultView {
-  /// Fails with `notNow` if others are rotated by the token of `credential`: they could not be, once it is another vault's.
+  /// Fails with `notNow` if others are rotated by the token of `credential`: they could not be once it belongs to
+  /// another vault.
   func requireAdministersNoOther(_ credential: Credential) throws {
     let administered = try administered(by: credential.name)
     guard administered.isEmpty else {
@@ -13,12 +14,12 @@ extension VaultView {
     }
   }
 
-  /// Fails with `corrupt` unless `credential` says that it was handed over exactly if an owner did that, and none took it back:
-  /// whoever rotates it could otherwise keep it from being rotated, or take it back.
+  /// Fails with `corrupt` unless `credential` says that it was handed over exactly if an owner did that, and none took
+  /// it back: otherwise any member who rotates it could keep it from being rotated, or take it back.
   func requireTransfer(of credential: Credential) throws {
     let (name, handoff) = (credential.name, credential.transfer?.handoff.description)
     guard known.membership.bounds.transferred[name] != handoff else { return }
-    // Changed in this very commit, or remembered by a program that did not keep it.
+    // Changed in this very commit, or remembered by a program that did not keep this.
     var newest: String?
     try replay { entry, _ in
       guard entry.details["credential"] == .string(name) else { return }
@@ -34,7 +35,7 @@ extension VaultView {
     }
   }
 
-  /// The entries from index `first` on that are about `handoff`, in order. The time this takes grows with the log.
+  /// The entries about `handoff` from index `first` on, in order. The time this takes grows with the log.
   func entries(about handoff: Identifier, from first: UInt64 = 0) throws -> [LogEntry] {
     var found: [LogEntry] = []
     if first == 0 {
