@@ -27,7 +27,8 @@ package struct LockedVault: Sendable {
 
   /// Runs `body` on one snapshot of the vault.
   ///
-  /// Throws `notFound` if the store holds no vault, `corrupt` or `AuditError` if it does not authenticate, `rolledBack`.
+  /// Throws `notFound` if the store holds no vault, `corrupt` or `AuditError` if it does not authenticate,
+  /// `rolledBack`.
   package func read<Result: Sendable>(_ body: @Sendable (VaultView) throws -> Result) async throws -> Result {
     let memory = memory
     let seen = memory.seen

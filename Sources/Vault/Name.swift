@@ -2,8 +2,8 @@
 package enum Name {
   package static let longest = 128
 
-  /// Fails unless `text` has 1 to 128 of the characters `A-Z a-z 0-9 . _ - / @`, begins with a letter or digit, and holds
-  /// no empty or dotted path part: it is safe in logs, on terminals, in shells and as a relative path.
+  /// Fails unless `text` has 1 to 128 of the characters `A-Z a-z 0-9 . _ - / @`, begins with a letter or digit, and
+  /// holds no empty or dotted path part: it is safe in logs, on terminals, in shells and as a relative path.
   package static func check(_ text: String, _ what: String) throws(VaultError) {
     let bytes = Array(text.utf8)
     func isAlphanumeric(_ byte: UInt8) -> Bool {

@@ -3,8 +3,8 @@ package import Sodium
 
 /// Files that only their owner may read, written so that they are whole or absent whatever happens in between.
 package enum PrivateFile {
-  /// Reads at most `limit` bytes straight into guarded memory. Throws `notFound`, `cannotRead`, or `invalidInput` if there
-  /// is more.
+  /// Reads at most `limit` bytes straight into guarded memory. Throws `notFound`, `cannotRead`, or `invalidInput` if
+  /// there is more.
   package static func read(_ path: String, limit: Int = 1 << 16) throws -> SecretBytes {
     let descriptor = try openWithoutWaiting(path)
     defer { Glibc.close(descriptor) }
@@ -108,8 +108,8 @@ package enum PrivateFile {
     }
   }
 
-  /// Makes a file without a name in `folder`, mode 0600, and returns a descriptor to write and read it with. It is gone when
-  /// that is closed. Throws `cannotWrite`.
+  /// Makes a file without a name in `folder`, mode 0600, and returns a descriptor to write and read it with. It is gone
+  /// when that is closed. Throws `cannotWrite`.
   package static func createUnnamed(in folder: String) throws -> Int32 {
     let unnamed = open(folder, O_RDWR | unnamedFile | O_CLOEXEC, 0o600)
     guard unnamed < 0 else { return unnamed }

@@ -193,7 +193,8 @@ package struct UnlockedVault: Sendable {
 
   // MARK: - Reading
 
-  /// Runs `body` on one snapshot of the vault. What this process has verified and finds unchanged is not verified again.
+  /// Runs `body` on one snapshot of the vault. What this process has verified and finds unchanged is not verified
+  /// again.
   package func read<Result: Sendable>(_ body: @Sendable (VaultView) throws -> Result) async throws -> Result {
     try await locked.read(body)
   }

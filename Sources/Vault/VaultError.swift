@@ -12,8 +12,8 @@ package struct VaultError: Error, Equatable, Sendable, CustomStringConvertible {
     case corrupt
     /// Not an extension of what was seen of this vault before: an older copy, another history, or another vault.
     case rolledBack
-    /// Another vault under the identifier of one that was seen before: somebody else founded it. It is no older copy of that
-    /// one, whatever its size.
+    /// Another vault under the identifier of one that was seen before: somebody else founded it. It is no older copy of
+    /// that one, whatever its size.
     case foundedByAnother
     /// Written by a newer version of the format.
     case unsupportedFormat

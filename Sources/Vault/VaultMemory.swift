@@ -83,8 +83,8 @@ final class VaultMemory: Sendable {
   /// The newest log that was found in the store, by this process or before it; nil if none was.
   var seen: SeenLog? { state.withLock { $0.seen } }
 
-  /// What is known of the vault that `transaction` shows, whose rows are `rows`; nil if there is any difference. `seen` was
-  /// taken before the transaction began.
+  /// What is known of the vault that `transaction` shows, whose rows are `rows`; nil if there is any difference. `seen`
+  /// was taken before the transaction began.
   func recall(_ rows: VaultRows, in transaction: any ReadTransaction, after seen: SeenLog?) throws -> Known? {
     guard let checkpoint = try transaction.lastRow(in: .checkpoints) else { return nil }
     let known = state.withLock { state in
@@ -128,8 +128,8 @@ final class VaultMemory: Sendable {
     }
   }
 
-  /// Forgets all that is known, if it is of the history of `base`: what was signed after `base` has changed what is true of
-  /// records.
+  /// Forgets all that is known, if it is of the history of `base`: what was signed after `base` has changed what is
+  /// true of records.
   func forget(after base: Known) {
     state.withLock { state in
       guard state.history == base.history else { return }

@@ -11,7 +11,8 @@ package enum VisibleText {
     }
   }
 
-  /// Fails with `invalidInput` unless `text`, called `what`, is 1 to 1,000 bytes, without control and invisible characters.
+  /// Fails with `invalidInput` unless `text`, called `what`, is 1 to 1,000 bytes, without control and invisible
+  /// characters.
   package static func check(_ text: String, _ what: String) throws(VaultError) {
     guard (1...greatest).contains(text.utf8.count), !text.unicodeScalars.contains(where: hides) else {
       throw VaultError(

@@ -46,8 +46,8 @@ extension UnlockedVault {
     return (owners.map(\.name), try owners.map { try $0.recipient() })
   }
 
-  /// Logs that the vault was restored from a copy whose log ended at `found`; and, if it is `behind` what was seen of it
-  /// before, that a person accepted this. Throws `notPermitted` unless the member is an owner.
+  /// Logs that the vault was restored from a copy whose log ended at `found`; and, if it is `behind` what was seen of
+  /// it before, that a person accepted this. Throws `notPermitted` unless the member is an owner.
   package func logRestore(_ found: LogEndpoint, behind: VaultError?, now: Timestamp) async throws {
     guard member.card.role == .owner else {
       throw VaultError(.notPermitted, "member \(member.name) is no owner and cannot restore the vault")

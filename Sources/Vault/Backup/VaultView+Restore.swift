@@ -49,8 +49,8 @@ extension VaultView {
 }
 
 extension VaultChange {
-  /// Logs that the vault was restored from a copy whose log ended at `found`. Until each credential is compared with its
-  /// provider, nothing else is done with it.
+  /// Logs that the vault was restored from a copy whose log ended at `found`. Until each credential is compared with
+  /// its provider, nothing else is done with it.
   func logRestore(_ found: LogEndpoint) throws {
     let number = (try view.restoration()?.number ?? 0) + 1
     try storeRestore(number)

@@ -24,8 +24,8 @@ extension Credential {
     return active.created + greatest + .seconds(-((policy.jitter.components.seconds * share) >> 16))
   }
 
-  /// When the next sink or hook that lacks the active pair is to be tried, or earlier: at once if one was never tried. Nil if none
-  /// lacks it.
+  /// When the next sink or hook that lacks the active pair is to be tried, or earlier: at once if one was never tried.
+  /// Nil if none lacks it.
   private var nextDelivery: Timestamp? { undelivered.map { $0.nextAttempt ?? created }.min() }
 
   /// The undelivered ones that are tried next: hooks wait until every sink has the version.

@@ -105,7 +105,8 @@ package struct Credential: Hashable, Sendable {
   /// The greatest size of a setting's value in bytes.
   package static let greatestSetting = 4096
 
-  /// Fails unless a credential can have these: names that `Name` allows, and values that are fit for a terminal and a log.
+  /// Fails unless a credential can have these: names that `Name` allows, and values that are fit for a terminal and a
+  /// log.
   package static func check(name: String, provider: String, settings: [String: String]) throws(VaultError) {
     try Name.check(name, "credential name")
     try Name.check(provider, "provider")
@@ -137,11 +138,12 @@ package struct Credential: Hashable, Sendable {
     versions.filter { $0.stage == .previous || $0.stage == .active && $0.number == transfer?.version }
   }
 
-  /// The debt that the active version has replaced; nil if there is none. One with a greater number was given up before that.
+  /// The debt that the active version has replaced; nil if there is none. One with a greater number was given up before
+  /// that.
   package var replaced: Version? { debts.max { ($0.since, $1.number) < ($1.since, $0.number) } }
 
-  /// Adds a staged version and returns its number. Throws if one is staged already. `made` is when the provider made it, if
-  /// that was before `now`.
+  /// Adds a staged version and returns its number. Throws if one is staged already. `made` is when the provider made
+  /// it, if that was before `now`.
   package mutating func addStaged(
     handle: String?, expires: Timestamp?, made: Timestamp? = nil, now: Timestamp
   ) throws(VaultError) -> UInt64 {
@@ -170,7 +172,8 @@ package struct Credential: Hashable, Sendable {
     if !stillEnds { versions[staged].expires = nil }
   }
 
-  /// Counts `step` of the newest rotation, which is the next one: 0 begins a rotation. Throws `alreadyExists` otherwise.
+  /// Counts `step` of the newest rotation, which is the next one: 0 begins a rotation. Throws `alreadyExists`
+  /// otherwise.
   mutating func count(step: UInt32) throws(VaultError) {
     try requireNext(step: step)
     steps = step + 1

@@ -1,7 +1,8 @@
 package import Audit
 package import JSON
 
-/// One sink or hook of a credential: where its promoted pair goes, and which version arrived there last. Public metadata.
+/// One sink or hook of a credential: where its promoted pair goes, and which version arrived there last. Public
+/// metadata.
 ///
 /// An owner decided on `settings`, in the log entry `entry`; the rest is what runs found.
 package struct DeliveryRecord: Hashable, Sendable {

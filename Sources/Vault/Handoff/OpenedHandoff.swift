@@ -13,8 +13,8 @@ package struct OpenedHandoff: Sendable {
 
   /// Opens `file`. `sender` is the expected key, if there is one.
   ///
-  /// Throws `HandoffError`: `misaddressed`, `corrupt`, `unsupportedFormat`, `wrongSender`. Whether it has expired or was
-  /// imported before is decided when it is imported.
+  /// Throws `HandoffError`: `misaddressed`, `corrupt`, `unsupportedFormat`, `wrongSender`. Whether it has expired or
+  /// was imported before is decided when it is imported.
   init(_ file: RawSpan, by identity: Identity, from sender: VerifyingKey?) throws {
     let document: SecretBytes
     do { document = try AgeFile.open(file, with: [identity.age]) } catch let error as AgeError {

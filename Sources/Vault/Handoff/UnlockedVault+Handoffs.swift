@@ -57,8 +57,8 @@ extension UnlockedVault {
     try OpenedHandoff(file, by: identity, from: sender)
   }
 
-  /// Imports what was opened as the credential `name`, administered by `admin` or by itself, and returns it with the receipt.
-  /// If `settings` are given, they replace the sender's.
+  /// Imports what was opened as the credential `name`, administered by `admin` or by itself, and returns it with the
+  /// receipt. If `settings` are given, they replace the sender's.
   ///
   /// Throws `HandoffError.replayed` and `expired`, `notPermitted` unless the member is an owner, and what `add` throws.
   package func importHandoff(
@@ -110,11 +110,11 @@ extension UnlockedVault {
     /// The credential's name when it was sent.
     package let credential: String
     package let isTransfer: Bool
-    /// Whether the pair is owed for it; false of a transfer that was taken back, or whose credential was removed.
+    /// Whether the pair is owed because of it; false if the transfer was taken back, or its credential was removed.
     package let isOwed: Bool
-    /// Whether it was recorded now; false if it was before.
+    /// Whether it was recorded now; false if it had been recorded before.
     package let isNew: Bool
-    /// Other vaults that gave a receipt of the same handoff.
+    /// Other vaults that gave a receipt for the same handoff.
     package let otherVaults: [String]
   }
 
@@ -152,8 +152,8 @@ extension UnlockedVault {
     }
   }
 
-  /// Takes a transfer back: the credential is rotated here again. Throws `notPermitted` unless the member is an owner, and
-  /// `HandoffError`: `unknown` if it was not handed over, `notNow` if its receipt was confirmed.
+  /// Takes a transfer back: the credential is rotated here again. Throws `notPermitted` unless the member is an owner,
+  /// and `HandoffError`: `unknown` if it was not handed over, `notNow` if its receipt was confirmed.
   package func withdrawHandoff(of name: String, now: Timestamp) async throws -> Credential {
     guard member.card.role == .owner else {
       throw VaultError(.notPermitted, "member \(member.name) is no owner, and owners alone take a transfer back")

@@ -2,8 +2,8 @@ import Audit
 import Storage
 import Synchronization
 
-/// What the changes of one opened vault that will be committed together have appended to its log. It is signed once, as the
-/// finishing step of that commit.
+/// What the changes of one opened vault that will be committed together have appended to its log. It is signed once, as
+/// the finishing step of that commit.
 final class UnsignedChanges: FinishingStep {
   /// One change's part, linked to those before it.
   private final class Part: Sendable {

@@ -1,8 +1,8 @@
 package import Audit
 
 extension VaultView {
-  /// The newest checkpoint as the log has it, and the key that signed it: what an outsider needs to hold this vault to what it
-  /// says today. Its signature was verified when the vault was opened.
+  /// The newest checkpoint as the log has it, and the key that signed it: what an outsider needs to hold this vault to
+  /// what it says today. Its signature was verified when the vault was opened.
   package var newestCheckpoint: (signed: SignedCheckpoint, member: String, key: NoteKey) {
     get throws {
       let (end, actor) = (known.end, known.end.last.member)

@@ -46,8 +46,8 @@ package struct AccessHistory: Sendable {
   /// How many entries were replayed.
   private(set) var size: UInt64
 
-  /// Replays the whole log of `view`, and fails with `corrupt` unless it is the one that the newest checkpoint covers and
-  /// every entry in it was permitted. The time this takes grows with the log.
+  /// Replays the whole log of `view`, and fails with `corrupt` unless it is the one that the newest checkpoint covers
+  /// and every entry in it was permitted. The time this takes grows with the log.
   package init(_ view: VaultView) throws {
     var history: AccessHistory?
     // Most entries of a long log are steps that change nothing here.

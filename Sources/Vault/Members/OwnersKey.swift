@@ -1,8 +1,8 @@
 import Age
 import Synchronization
 
-/// The vault key as an owner holds it while the vault is open. Another owner may renew it meanwhile: then the one that the
-/// header names is opened.
+/// The vault key as an owner holds it while the vault is open. Another owner may renew it meanwhile: then the one that
+/// the header names is opened.
 final class OwnersKey: Sendable {
   private let identity: Identity
   private let keyFile: @Sendable (VaultHeader) throws -> [UInt8]

@@ -23,8 +23,8 @@ extension VaultView {
     }
   }
 
-  /// Throws `invalidInput` if `credential` administers others, or, unless `forgettingDebts`, if a pair of it leaked, is staged or
-  /// is still owed.
+  /// Throws `invalidInput` if `credential` administers others, or, unless `forgettingDebts`, if a pair of it leaked, is
+  /// staged or is still owed.
   package func requireRemovable(_ credential: Credential, forgettingDebts: Bool) throws {
     let name = credential.name
     try requireAdministersNone(name)
