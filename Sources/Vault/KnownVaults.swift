@@ -82,8 +82,8 @@ package struct KnownVaults: Sendable {
     return (try? PrivateFile.readPublic(founderFile(vault), limit: 4096)) == text
   }
 
-  /// Keeps that this user means the vault with the founder of `log`. The caller knows this from more than that log.
-  /// Throws `cannotWrite`.
+  /// Remembers that this user means the vault that the founder of `log` founded. The caller must know this from more
+  /// than that log. Throws `cannotWrite`.
   package func trust(_ log: SeenLog, of vault: Identifier) throws {
     guard let text = Self.founder(of: log, vault), !isTrusted(log, of: vault) else { return }
     if !PrivateFile.exists(folder + "/trusted") { try PrivateFile.createFolder(folder + "/trusted") }

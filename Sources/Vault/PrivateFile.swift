@@ -17,7 +17,7 @@ package enum PrivateFile {
   }
 
   /// Opens a file for reading. Somebody may have put a pipe in its place, to which nobody writes: it is refused at
-  /// once, without waiting. A terminal or pipe that is meant to be read is a descriptor already.
+  /// once, without waiting. A terminal or pipe that is meant to be read comes as a descriptor.
   private static func openWithoutWaiting(_ path: String) throws -> Int32 {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw failure(reading: path) }
@@ -218,7 +218,7 @@ package enum PrivateFile {
   private static func write(
     to descriptor: Int32, _ path: String, _ body: (@escaping (RawSpan) throws -> Void) throws -> Void
   ) throws {
-    // The umask may have taken some of it away.
+    // The umask may have taken permissions away.
     guard fchmod(descriptor, 0o600) == 0 else { throw failure(writing: path) }
     try body { try writeAll(descriptor, $0, path) }
     guard fsync(descriptor) == 0 else { throw failure(writing: path) }

@@ -20,7 +20,7 @@ package struct UnlockedVault: Sendable {
   package var store: any Store { locked.store }
   private var memory: VaultMemory { locked.memory }
 
-  /// Opens the vault in `store` with `identity`. Nothing was seen of that vault before.
+  /// Opens the vault in `store`, of which nothing was seen before, with `identity`.
   package init(
     _ store: any Store, identity: Identity, keyFile: @escaping @Sendable (VaultHeader) throws -> [UInt8],
     randomness: Randomness

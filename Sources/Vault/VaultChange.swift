@@ -16,7 +16,8 @@ package final class VaultChange {
   private var records: [VaultMemory.Record] = []
   /// The index in `records` of each credential's newest record, by name.
   private var newestRecords: [String: Int] = [:]
-  /// The identifier and newest version in the record that this change found when it first stored one of that name.
+  /// By name, for each record that this change has stored: the identifier and newest version of the one that it found
+  /// there.
   private var versionsBefore: [String: (id: Identifier, newest: UInt64)] = [:]
 
   init(_ transaction: any WriteTransaction, view: VaultView, member: String, now: Timestamp) {
@@ -237,8 +238,8 @@ package final class VaultChange {
     try transaction.set(grant, in: .grants, for: credential.bytes + Array(member.utf8))
   }
 
-  /// Every credential key as it is stored, with the identifier it is stored under, whether a credential has that or
-  /// not.
+  /// Every credential key as it is stored, with the identifier it is stored under, whether or not a credential has
+  /// that.
   func wrappedKeys() throws -> [(credential: Identifier, wrapped: [UInt8])] {
     try transaction.rows(in: .keys).compactMap { row in Identifier(row.key.hex).map { ($0, row.value) } }
   }

@@ -188,7 +188,8 @@ package struct VaultView {
   /// Hands `visit` every entry of the log with its index, in order. Only when this returns is it certain that the
   /// newest checkpoint covers what was visited.
   ///
-  /// Entries may be left out if their head (`EntryHead`) shows `isIdle` that they are valid and nothing for `visit`.
+  /// `isIdle` may leave out entries whose head (`EntryHead`) shows that they are valid and that `visit` does not need
+  /// them.
   func replay(
     leavingOut isIdle: (_ entry: borrowing Span<UInt8>) -> Bool = { _ in false },
     _ visit: (_ entry: LogEntry, _ index: UInt64) throws -> Void

@@ -160,7 +160,7 @@ package struct Credential: Hashable, Sendable {
 
   /// Makes the staged version active, and the active one previous. `stillEnds` says that the provider ends a primary
   /// pair automatically as it does a staged one; otherwise its end is forgotten. The version counts as made at `now` at
-  /// the latest, even if a clock that was ahead said otherwise: a schedule would replace it too late.
+  /// the latest, even if a clock that was ahead said otherwise, or a schedule would replace it too late.
   package mutating func promoteStaged(stillEnds: Bool = false, now: Timestamp) throws(VaultError) {
     guard let staged = versions.firstIndex(where: { $0.stage == .staged }) else {
       throw VaultError(.notFound, "\(name) has no staged version to promote")

@@ -6,7 +6,7 @@ package import JSON
 ///
 /// An owner decided on `settings`, in the log entry `entry`; the rest is what runs found.
 package struct DeliveryRecord: Hashable, Sendable {
-  /// The greatest number that a credential may have.
+  /// The greatest number of sinks and hooks that a credential may have.
   package static let most = 16
 
   package let settings: DeliverySettings

@@ -18,7 +18,7 @@ package struct Policy: Hashable, Sendable {
 
   /// Whether its pair may be revoked as a drill.
   package var drill = false
-  /// Words of the person who sets the policy, by which credentials are chosen; ascending.
+  /// Words that the person who sets the policy chose, to select credentials by; ascending.
   package var tags: [String] = []
 
   package init() {}

@@ -26,8 +26,8 @@ extension UnlockedVault {
 
   /// The pairs for which `isFound` returns true, among all versions of `names` or, if that is nil, of all credentials
   /// that the member can open. An entry `pair.used` with `purpose` is durable before any pair of a credential is
-  /// opened; the pairs of only one credential are open at once. A credential that is damaged, or that is in `names` and
-  /// the member cannot open, stops nothing.
+  /// opened; the pairs of only one credential are open at once. Neither a damaged credential nor one of `names` that
+  /// the member cannot open stops the search.
   ///
   /// Throws what a change throws: if the log cannot be written, nothing is opened.
   package func search(

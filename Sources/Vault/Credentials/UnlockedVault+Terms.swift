@@ -20,9 +20,9 @@ extension UnlockedVault {
   ///
   /// Throws `notFound` if it or its administrator does not exist; `notPermitted` unless this member is an owner;
   /// `invalidInput` if its administrator was handed over or is administered by it, or a setting is not valid; `corrupt`
-  /// if a pair of it that may be accepted does not open: nobody could ever open it again. If `edit` or `check` throws,
-  /// everything stays as it is. `check` is called in the same step, with the record as it would be, and returns what
-  /// else the entry is to say.
+  /// if one of its pairs that may be accepted does not open: nobody could ever open it again. If `edit` or `check`
+  /// throws, everything stays as it is. `check` is called in the same step, with the record as it would be, and returns
+  /// what else the entry is to say.
   package func setTerms(
     of name: String, now: Timestamp,
     unless check:
@@ -97,7 +97,7 @@ extension VaultView {
   }
 
   /// Throws `invalidInput` if `name` administers `administrator`, directly or through others. None of them could be
-  /// removed, and where old pairs end as new ones are made, two lost answers would take all of them. A damaged record
+  /// removed, and where old pairs end as new ones are made, two lost answers would lose all of them. A damaged record
   /// ends the chain.
   fileprivate func requireNoCircle(of name: String, under administrator: String) throws {
     var seen: Set<String> = []

@@ -24,7 +24,7 @@ package struct TokenAccess: Sendable {
   /// The greatest size of such a file.
   package static let greatestFile = 1 << 15
 
-  /// Seals `token`, which ends at `end`, for this version of this credential: without its key nobody opens the record.
+  /// Seals `token`, which ends at `end`, for this version of this credential. Only its key opens the record.
   package func seal(_ token: borrowing SecretBytes, end: Timestamp, randomness: Randomness) throws -> [UInt8] {
     let plaintext = try SecretBytes(capacity: 8 + token.count) { output in
       withUnsafeBytes(of: end.milliseconds.bigEndian) { for byte in $0 { output.append(byte) } }

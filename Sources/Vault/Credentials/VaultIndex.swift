@@ -75,8 +75,8 @@ enum VaultIndex {
   private static func build(in transaction: any WriteTransaction) throws {
     var entries: [Entry] = []
     try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, value in
-      // Nobody knows which rows a damaged one calls for. If it comes back whole, a pass through all records finds them
-      // missing.
+      // Nobody knows which rows a damaged record calls for. If it comes back whole, a pass through all records finds
+      // them missing.
       if let credential = try? Credential(decoding: value, name: VaultView.name(key)) {
         entries += Self.entries(of: credential)
       }

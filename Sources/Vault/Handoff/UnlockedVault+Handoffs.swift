@@ -141,7 +141,7 @@ extension UnlockedVault {
       let entries = before + (try change.view.entries(about: receipt.handoff, from: size))
       let vaults = entries.filter { $0.isEvent(.handoffConfirmed) }.compactMap { $0.details["opener_vault"] }
       let isNew = !vaults.contains(vault)
-      // Of a damaged one nobody knows.
+      // If its record is damaged, nobody knows.
       let isOwed = (try? change.view.credential(name))?.transfer?.handoff == receipt.handoff
       if isNew { try change.logConfirmed(receipt, of: name) }
       let others: [String] = vaults.compactMap { other in

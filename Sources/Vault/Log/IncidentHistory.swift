@@ -42,13 +42,14 @@ package struct IncidentHistory: Sendable {
     package let credential: String
     /// One or more `credential.leaked`.
     package fileprivate(set) var reports: [Moment]
-    /// The versions that leaked and had not been seen to be refused, ascending.
+    /// The versions that leaked and had not been seen to be refused, ascending; if all had been, the one that was
+    /// reported.
     package fileprivate(set) var leaked: [UInt64]
     /// What followed, in the order of the log, without intents.
     package fileprivate(set) var moments: [Moment]
     /// For each version that is refused, the entry that says so.
     package fileprivate(set) var refused: [UInt64: Moment] = [:]
-    /// Who and what had a leaked version: at the time of the report, and later until it was refused.
+    /// Who and what got a leaked version: before the report, and after it until the version was refused.
     package fileprivate(set) var uses: [Use]
     /// Whether the credential was removed while a leaked version was owed.
     package fileprivate(set) var isRemoved = false
@@ -257,7 +258,7 @@ extension VaultView {
 
 extension LogEntry {
   /// Whether it came with a change of the record, if it is an entry that only comes with one. Verification compares
-  /// these with the records; without a record, any member could have written it.
+  /// such entries with the records; any member could write the same words without one.
   var isVouchedFor: Bool {
     let events: [EventName] = [.credentialLeaked, .deliveryDone]
     guard event.hasPrefix("rotation.") || events.contains(where: { $0.text == event }) else { return true }

@@ -5,12 +5,12 @@ import Storage
 
 /// What the log says of the records, gathered in one pass over it and then compared with them: that each is the newest
 /// that the log speaks of, that none is missing, that owners gave it its terms, that the journals point at every step,
-/// and that there is no row which none of these calls for.
+/// and that there are no other rows than these call for.
 ///
 /// It keeps 80 bytes for each credential and some for each grant, however long the log is. What it must recognise again
 /// it keeps as a keyed hash. Each verification has another key, so nobody can prepare two records with the same hash.
 struct RecordVerification {
-  /// What the log says of one credential, as far as it was gone through.
+  /// What the log says of one credential, as far as the log was read.
   fileprivate struct State {
     /// The hash of its name; 0 in a free slot.
     var name: UInt64 = 0

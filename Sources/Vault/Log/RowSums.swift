@@ -134,7 +134,7 @@ struct IndexSums {
     guard try RowSum(of: .due, in: view.transaction, hash) == due,
       try RowSum(of: .apart, in: view.transaction, hash) == apart
     else {
-      // Finding out which row it is takes a look at each.
+      // Finding the wrong row takes a look at each credential.
       var check = try IndexCheck(view)
       for credential in try view.credentials() { try check.require(credential) }
       try check.finish()

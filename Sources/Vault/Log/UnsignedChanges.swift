@@ -89,7 +89,7 @@ final class UnsignedChanges: FinishingStep {
   func finish(in transaction: any WriteTransaction) throws {
     guard let end = try run.sign(in: transaction) else { return }
     signed.value = SeenLog(checkpoint: end.checkpoint, actor: end.last.member, membership: membership)
-    // Rows that were true no longer are: the next transaction verifies what it finds.
+    // What was verified of the rows no longer holds: the next transaction verifies what it finds.
     guard membership == base.membership else { return memory.forget(after: base) }
     var parts: [[VaultMemory.Record]] = []
     var part = newest

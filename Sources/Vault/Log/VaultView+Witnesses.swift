@@ -10,7 +10,7 @@ extension VaultView {
   /// The newest checkpoint, with only the signature of the member who made the last entry, and the proof that its log
   /// extends the first `size` entries (an empty one for 0, RFC 6962 §2.1.2). Throws `rolledBack` if the log has fewer,
   /// and `corrupt` if the checkpoint has lines other than ours: the member who signed it chose what they say, and
-  /// others read it from a file of theirs.
+  /// others would read them from a file of theirs.
   package func handover(after size: UInt64, to name: String) throws -> (SignedCheckpoint, ConsistencyProof) {
     let newest = known.end.checkpoint
     guard newest.checkpoint.extensions.isEmpty else {
@@ -22,7 +22,7 @@ extension VaultView {
     guard let key = verifyingKey(of: known.end.last.member) else {
       throw VaultError(.corrupt, "the key of \(known.end.last.member), who signed the newest checkpoint, is not known")
     }
-    // Anyone who can write the vault can add signatures of others, which no signature covers.
+    // Anyone who can write the vault can add other signatures, which this member's does not cover.
     return (try newest.only(by: key), try proof(after: size, to: name))
   }
 

@@ -76,7 +76,7 @@ package struct WitnessRecords: Sendable {
   }
 
   /// Runs `body` while no other process does so or keeps anything. Throws `cannotWrite` if another process, such as one
-  /// that was stopped, holds on too long.
+  /// that was stopped, does so for too long.
   package func oneAtATime<Result>(_ body: () throws -> Result) throws -> Result {
     if !PrivateFile.exists(folder) { try PrivateFile.createFolder(folder, inheritsOwner: true) }
     // Others make files durable while they hold it, which takes time on a busy disk.

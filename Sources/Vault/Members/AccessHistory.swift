@@ -10,7 +10,7 @@ package struct AccessHistory: Sendable {
   package struct Access: Hashable, Sendable {
     package let member: String
     package let credential: String
-    /// When it began: the grant, becoming an owner, or the adding of the credential.
+    /// When it began: when it was granted, the member became an owner, or the credential was added.
     package let since: Timestamp
     /// When it ended; nil if it lasts.
     package fileprivate(set) var until: Timestamp?
@@ -75,7 +75,7 @@ package struct AccessHistory: Sendable {
     for index in size..<view.logSize { try apply(view.authenticatedEntry(at: index), at: index) }
   }
 
-  // MARK: - What it tells
+  // MARK: - Results
 
   /// Every stretch, by credential, member and beginning.
   package var accesses: [Access] {
@@ -170,7 +170,7 @@ package struct AccessHistory: Sendable {
       present[name]?.accesses[entry.member]?.lastRead = entry.time
     case "rotation.staged":
       guard entry.isVouchedFor, let version = entry.version, let newest = present[name]?.newestVersion else { return }
-      // Each is one more than the last.
+      // Each version is one more than the last.
       present[name]?.newestVersion = max(newest, min(version, newest + 1))
     default: return
     }
@@ -234,8 +234,8 @@ package struct AccessHistory: Sendable {
 }
 
 extension AccessHistory.Access {
-  /// The stretch in which anyone who could open this credential, an administrator, could read at the provider the pairs
-  /// of `credential`, which it administers; nil if there were none yet. Pairs made after its end no longer count: the
+  /// The stretch in which `member`, who could open this administrator, could read at the provider the pairs of
+  /// `credential`, which it administers; nil if there were none yet. Pairs made after its end no longer count: the
   /// administrator is to be replaced first.
   package func reaching(_ credential: Credential) -> Self? {
     let known = credential.versions.filter { version in until.map { version.created <= $0 } ?? true }

@@ -24,7 +24,7 @@ extension UnlockedVault {
   ///
   /// An owner opens everything from then on: the vault key is renewed, sealed to all owners, and given to `keep` first.
   /// Returns the names of what an owner possibly cannot open, because its record or its key is damaged. For the other
-  /// owners this is as it was before.
+  /// owners nothing changes.
   @discardableResult
   package func addMember(_ card: LogMember, now: Timestamp, keeping keep: KeyKeeper) async throws -> [String] {
     try Name.check(card.name, "member name")
@@ -207,14 +207,13 @@ extension UnlockedVault {
     }
   }
 
-  /// Removes a credential whose record is damaged or missing, because the log says that there is one. Nothing is known
-  /// of its pairs, and nobody can open them afterwards. Returns the identifiers of what was removed with it: its own,
-  /// unless another record is damaged as well. Then nobody knows what belongs to which, and it goes with the last of
+  /// Removes a credential whose record is damaged or missing, if the log says that it exists. Nothing is known of its
+  /// pairs, and nobody can open them afterwards. Returns the identifiers of what was removed with it: its own, unless
+  /// another record is damaged as well. Then nobody knows what belongs to which, and it is removed with the last of
   /// them.
   ///
   /// Throws `notFound` if the log knows no such credential; `invalidInput` if its record can be read, or it administers
-  /// another;
-  /// `notPermitted` unless this member is an owner.
+  /// another; `notPermitted` unless this member is an owner.
   package func remove(unreadable name: String, now: Timestamp) async throws -> [Identifier] {
     let before = try await locked.read { try AccessHistory($0) }
     return try await change(now: now) { change in

@@ -57,7 +57,7 @@ extension UnlockedVault {
     without leaving: String? = nil, withAll: Bool = false, exposedTo: String? = nil, keepingAll: Bool = false,
     saying edit: (inout Credential) throws -> [String: JSONValue] = { _ in [:] }
   ) throws -> PreparedRekeying {
-    // Once for each of many: this process does not come back for it.
+    // Not kept: this goes through many credentials, and does not come back for one.
     let stored = try change.view.credential(name, isKept: false)
     var credential = stored
     var fields = try edit(&credential)
@@ -95,7 +95,7 @@ extension UnlockedVault {
     return PreparedRekeying(pairs: pairs, grants: grants, wrapped: wrapped, record: record)
   }
 
-  /// Writes what was prepared. What this throws is the store's.
+  /// Writes what was prepared. Throws only the store's errors.
   @discardableResult
   private func store(_ rekeying: PreparedRekeying, _ change: VaultChange) throws -> Credential {
     let id = rekeying.record.credential.id
