@@ -1,6 +1,6 @@
-/// A step of a set-up guide, as one word that does not change: the name of a line of a checklist.
+/// A step of a set-up guide, as one word that does not change: the name of a checklist line.
 package struct ChecklistStep: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
-  /// Letters, digits and hyphens, as the output for programs has it.
+  /// Letters, digits and hyphens, as in the machine-readable output.
   package let word: String
 
   package init(stringLiteral word: String) { self.word = word }
@@ -9,19 +9,19 @@ package struct ChecklistStep: Hashable, Sendable, ExpressibleByStringLiteral, Cu
 }
 
 extension ChecklistStep {
-  /// The settings are complete, and of the form that this kind of provider wants.
+  /// The settings are complete and of the form that this kind of provider expects.
   package static let settings: Self = "settings"
-  /// The server is reached, and not in trouble.
+  /// The server can be reached and reports no trouble of its own.
   package static let host: Self = "host"
-  /// Its certificate is trusted, for this name, and the protocol is new enough.
+  /// Its certificate is trusted for this name, and the protocol is new enough.
   package static let tls: Self = "tls"
   /// This machine's clock agrees with the provider's.
   package static let clock: Self = "clock"
-  /// The provider does not turn requests away because there were too many.
+  /// The provider does not reject requests because there were too many.
   package static let limits: Self = "limits"
-  /// The vault's active pair is the client's.
+  /// The vault's active pair is the client's own.
   package static let pair: Self = "pair"
-  /// What the settings name is there, and has this pair.
+  /// What the settings name exists and has this pair.
   package static let app: Self = "app"
   /// The administrator's own pair is granted a token.
   package static let admin: Self = "admin"
@@ -33,21 +33,21 @@ extension ChecklistStep {
   package static let slot: Self = "slot"
 }
 
-/// One line of a checklist: a step, whether it was done, and what mends it if not.
+/// One line of a checklist: a step, whether it is done, and what fixes it if not.
 package struct ChecklistLine: Hashable, Sendable {
   package enum Verdict: String, Sendable {
     case ok
-    /// It was looked at, and it is not as it must be.
+    /// It was checked, and it is not as it must be.
     case missing
-    /// It could not be looked at, or what was seen does not tell.
+    /// It could not be checked, or what was seen is not conclusive.
     case cannotTell = "cannot-tell"
   }
 
-  /// Whose a missing step is: what a caller can do about it depends on that.
+  /// Where a missing step belongs: this decides what a caller can do about it.
   package enum Concern: Sendable {
     /// Somebody must set something up.
     case setup
-    /// The provider was not reached, or turns everybody away; the same may go well later.
+    /// The provider was not reached, or rejects everybody; the same command may work later.
     case reach
     /// This identity may not open what is in the vault.
     case vault
@@ -55,11 +55,11 @@ package struct ChecklistLine: Hashable, Sendable {
 
   package let step: ChecklistStep
   package let verdict: Verdict
-  /// What was found, in words of ours: never a response body or a secret.
+  /// What was found, in our own words: never a response body or a secret.
   package let text: String
-  /// The step that mends it, in the words of the guide; of a missing line alone.
+  /// The step that fixes it, in the words of the guide; only on a missing line.
   package let mend: String?
-  /// The line that kept this one from being looked at.
+  /// The line that kept this one from being checked.
   package let because: ChecklistStep?
   package let concern: Concern
 
@@ -76,28 +76,29 @@ package struct ChecklistLine: Hashable, Sendable {
   }
 }
 
-/// The lines of one credential as they are found out, in the order of its guide whatever the order of looking.
+/// The checklist lines of one credential, in the order of its guide, whatever the order in which they were checked.
 ///
-/// A line that is missing stays missing: what is found of it later is another sign of the same fault.
+/// A line that is missing stays missing: what is found about it later is another sign of the same fault.
 package struct Checklist: Sendable {
   private var steps: [ChecklistStep]
   private let mends: [ChecklistStep: String]
   private var found: [ChecklistStep: ChecklistLine] = [:]
 
-  /// `mends` are this kind of provider's own words for what mends a step; where there are none, an error's hint is.
+  /// `mends` are this kind of provider's own instructions for fixing a step. A step without one uses the error's hint.
   package init(_ steps: [ChecklistStep], mends: [ChecklistStep: String] = [:]) {
     self.steps = steps
     self.mends = mends
   }
 
-  /// All lines. One of which nothing was found out cannot be told.
+  /// All lines. A step about which nothing was found is `cannotTell`.
   package var lines: [ChecklistLine] {
     steps.map { found[$0] ?? ChecklistLine($0, .cannotTell, "it was not looked at") }
   }
 
   package func verdict(of step: ChecklistStep) -> ChecklistLine.Verdict? { found[step]?.verdict }
 
-  /// Notes what was found of one step. A step that the checklist does not have is put at its end if it is missing.
+  /// Notes what was found about one step. A step that is not on the checklist is added at its end if it is missing, and
+  /// ignored otherwise.
   package mutating func note(_ line: ChecklistLine) {
     guard found[line.step]?.verdict != .missing else { return }
     if !steps.contains(line.step) {
@@ -119,28 +120,28 @@ package struct Checklist: Sendable {
     note(ChecklistLine(step, .missing, text, mend: mends[step] ?? mend, concern: concern))
   }
 
-  /// Notes that `step` cannot be told, and why, if nothing was found out of it yet.
+  /// Notes that `step` cannot be told, and why, unless something was already found about it.
   package mutating func leave(_ step: ChecklistStep, _ text: String) {
     if found[step] == nil { note(ChecklistLine(step, .cannotTell, text)) }
   }
 
-  /// Notes of each of `steps`, or of all there are, that it could not be looked at because of another, if nothing was found
-  /// out of it yet.
+  /// Notes for each of `steps`, or for all of them, that it could not be checked because of another step, unless
+  /// something was already found about it.
   package mutating func leave(_ steps: [ChecklistStep]? = nil, because cause: ChecklistStep) {
     for step in steps ?? self.steps where step != cause && found[step] == nil {
       note(ChecklistLine(step, .cannotTell, "because of \(cause)", because: cause))
     }
   }
 
-  /// Notes that `step` is no fault of its own, whatever was found of it: another one is behind it.
+  /// Replaces what was found about `step`, whatever it was, by a note that it cannot be told because of `cause`.
   package mutating func excuse(_ step: ChecklistStep, because cause: ChecklistStep) {
     found[step] = nil
     leave([step], because: cause)
   }
 
-  /// Notes the step that `error` is about as missing, and returns it; `step` where the error does not say.
+  /// Notes the step that `error` is about as missing, and returns it; `step` if the error names none.
   ///
-  /// What went wrong on this side, with a pair that the vault did not give, is the vault's concern.
+  /// If the vault did not give the pair, the error is the vault's concern.
   @discardableResult
   package mutating func blame(_ error: ProviderError, otherwise step: ChecklistStep? = nil) -> ChecklistStep {
     let step = error.step ?? step ?? Self.step(for: error.code)
@@ -157,7 +158,7 @@ package struct Checklist: Sendable {
     return step
   }
 
-  /// The step that an error without one is most likely about.
+  /// The step that an error is most likely about if it names none.
   private static func step(for code: ProviderError.Code) -> ChecklistStep {
     switch code {
     case .refused: .pair

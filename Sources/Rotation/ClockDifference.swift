@@ -2,16 +2,17 @@ package import Audit
 
 /// How far this machine's clock is from the provider's, as far as one answer shows.
 package struct ClockDifference: Sendable {
-  /// From this much on a difference is told.
+  /// A difference of at least this much is reported.
   package static let notable = Duration.seconds(60)
-  /// From this much on it is an obstacle: proofs, graces and windows are counted by the clock.
+  /// A difference of at least this much is an obstacle, because proofs, graces and windows are measured by the clock.
   package static let greatest = Duration.seconds(300)
 
-  /// How much it is at least; zero if their time lies between the question and the answer.
+  /// The least that the difference can be; zero if the provider's time lies between the request and the answer.
   package let duration: Duration
   private let isAhead: Bool
 
-  /// `theirs` is the time of an answer that was asked for and arrived at these times of this machine's clock.
+  /// `theirs` is the provider's time in an answer; `asked` and `answered` are this machine's times of the request and
+  /// of the answer.
   package init(_ theirs: Timestamp, asked: Timestamp, answered: Timestamp) {
     isAhead = theirs < asked
     duration = isAhead ? asked - theirs : theirs > answered ? theirs - answered : .zero
@@ -24,8 +25,9 @@ package struct ClockDifference: Sendable {
       "this machine's clock is \(duration.components.seconds) s \(isAhead ? "ahead of" : "behind") the provider's"
   }
 
-  /// Fails with `configuration` where the answer `evidence`, asked for and arrived at these times of this machine's clock, shows that one
-  /// of the two clocks is wrong. By such a clock nothing is dated that is counted from.
+  /// Fails with `configuration` if `evidence` shows that one of the two clocks is wrong. Nothing that later times are
+  /// counted from is dated by such a clock. `asked` and `answered` are this machine's times of the request and of the
+  /// answer.
   static func check(_ evidence: GrantEvidence, asked: Timestamp, answered: Timestamp) throws(ProviderError) {
     guard let theirs = evidence.providerTime else { return }
     let difference = Self(theirs, asked: asked, answered: answered)
@@ -33,7 +35,7 @@ package struct ClockDifference: Sendable {
     throw ProviderError(.configuration, difference.text, hint: hint)
   }
 
-  /// Fails with `configuration` where by the clock of the provider, which is another, it is not yet `graceEnds`.
+  /// Fails with `configuration` if the two clocks differ and it is not yet `graceEnds` by the provider's.
   static func check(
     _ evidence: GrantEvidence, isAfter graceEnds: Timestamp, asked: Timestamp, answered: Timestamp
   ) throws(ProviderError) {

@@ -3,18 +3,18 @@ import JSON
 
 /// What a token grant showed, for the log. Nothing in it is secret.
 package struct GrantEvidence: Hashable, Sendable {
-  /// Whether the provider's signature over its answer checks under the pair's secret.
+  /// Whether the provider's signature over its answer verifies with the pair's secret.
   package enum Signature: String, Sendable {
     case valid, mismatch, absent
   }
 
   package let status: Int
   package let signature: Signature
-  /// The provider's time as it answered, if it told.
+  /// The provider's time when it answered, if it gave one.
   package let providerTime: Timestamp?
-  /// HTTP status of the read that was tried with the token, if one was.
+  /// HTTP status of the read that was tried with the token, if any.
   package let probe: Int?
-  /// What a person should look at, though it stops nothing.
+  /// What a person should look at, although it stops nothing.
   package let remarks: [String]
 
   package init(
@@ -29,7 +29,7 @@ package struct GrantEvidence: Hashable, Sendable {
 }
 
 extension GrantEvidence {
-  /// As a journal entry tells it.
+  /// The members of a journal entry.
   var members: [String: JSONValue] {
     var members: [String: JSONValue] = ["signature": .string(signature.rawValue), "status": .integer(status)]
     if let probe { members["probe"] = .integer(probe) }

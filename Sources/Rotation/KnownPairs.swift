@@ -1,7 +1,7 @@
 package import Audit
 package import Vault
 
-/// The pairs of one credential that the vault has and that its provider may accept.
+/// The pairs of one credential that the vault has and its provider may accept.
 package struct KnownPairs: Sendable {
   package struct Known: Sendable {
     package let pair: Pair
@@ -18,17 +18,18 @@ package struct KnownPairs: Sendable {
 
   /// In the order in which they were made.
   package private(set) var all: [Known]
-  /// Whether a new pair was asked for and no outcome is known: one that the vault does not have may be it.
+  /// Whether a new pair was requested and the outcome is unknown: a pair that the vault does not have may be that one.
   package let isStaging: Bool
-  /// Whether the staged one was asked to become primary and no outcome is known.
+  /// Whether the promotion of the staged pair was requested and the outcome is unknown.
   package let isPromoting: Bool
-  /// Whether a leak of it is noted: what leaked is to be ended, whatever else is in the way.
+  /// Whether a leak of the credential is noted: what leaked must be ended, whatever else is in the way.
   package let hasLeak: Bool
-  /// The same, and nothing may be accepted for a while.
+  /// Whether that leak is being contained, so that for a while no pair may be accepted.
   package let isContaining: Bool
-  /// A name that is this credential's of this vault alone, for what is made at the provider on its behalf. Not secret.
+  /// A name unique to this credential of this vault, for what is made at the provider on its behalf. Not secret.
   package let mark: String
-  /// The same for this rotation alone: begins with `mark` and a hyphen. What is asked for under it twice is one thing.
+  /// The same for this rotation only: begins with `mark` and a hyphen. Two requests under one name are the same
+  /// request.
   package let attempt: String
 
   package init(
@@ -46,7 +47,7 @@ package struct KnownPairs: Sendable {
 
   package var pairs: [Pair] { all.map(\.pair) }
 
-  /// The same, of the same credential, with one more that the vault does not have.
+  /// The same with one more pair, which the vault does not have.
   func adding(_ known: Known) -> KnownPairs {
     var more = self
     more.all.append(known)
@@ -68,7 +69,7 @@ extension KnownPairs {
         pairs[version.number].map { Known($0, in: version.stage, handle: version.handle) }
       }, isStaging: isStaging, isPromoting: isPromoting, hasLeak: credential.leak != nil, isContaining: isContaining,
       mark: "relatch-\(credential.id)",
-      // A restored vault counts its rotations again: the time tells them apart.
+      // A restored vault reuses rotation numbers; the time tells them apart.
       attempt: "\(credential.rotation)-\(began?.milliseconds ?? 0)")
   }
 }

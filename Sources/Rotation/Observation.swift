@@ -5,9 +5,10 @@ package import Vault
 
 /// What a provider has of one credential at one moment.
 package struct Observation: Sendable {
-  /// What the provider calls the unit our pairs belong to. Not secret.
+  /// The provider's name for the unit that our pairs belong to. Not secret.
   package let consumer: String
-  /// Where the provider calls none primary (`Replacement`): the vault's active pair if it is there, else the newest one.
+  /// The primary pair. If the provider calls none primary (`Replacement`), it is the vault's active pair if that is
+  /// there, and otherwise the newest one.
   package let primary: ObservedPair
   /// Pairs beside the primary one.
   package let others: [ObservedPair]
@@ -26,28 +27,29 @@ package struct ObservedPair: Sendable {
     case primary
     /// Made, not yet primary.
     case staged
-    /// Was primary, and still is accepted.
+    /// Was primary, and is still accepted.
     case replaced
     /// Ended by the provider.
     case expired
   }
 
   package let place: Place
-  /// What the provider calls it; empty for the primary pair where it has no name. Not secret.
+  /// What the provider calls it; empty for a primary pair that has no name. Not secret.
   package let handle: String
   package let clientID: SharedSecret
   /// Nil where the provider does not show it.
   package let clientSecret: SharedSecret?
-  /// When the provider will end it by itself.
+  /// When the provider will end it automatically.
   package let expires: Timestamp?
-  /// What manages this pair alone, where the provider gives such a thing out with it (RFC 7592 §3).
+  /// The token that manages only this pair, if the provider issues one with it (RFC 7592 §3).
   package let registrationToken: SharedSecret?
-  /// Whether several pairs have this client identifier, so that the secret tells them apart.
+  /// Whether several pairs have this client identifier, so that only the secret tells them apart.
   package let sharesClientID: Bool
-  /// When it was made and by whom, where the provider shows that. Not secret.
+  /// When it was made and by whom, if the provider shows that. Not secret.
   package let made: Timestamp?
   package let maker: String?
-  /// Whether it has the credential's own mark: nobody else made it. If its secret is not shown, nobody can ever use it.
+  /// Whether it has the credential's own mark, which means that nobody else made it. If its secret is not shown, nobody
+  /// can ever use it.
   package let isMarked: Bool
 
   package init(
@@ -67,7 +69,7 @@ package struct ObservedPair: Sendable {
     self.expires = expires
   }
 
-  /// Whether it was made for this credential by a request whose answer was lost, and nobody has its secret.
+  /// Whether it was made for this credential by a request whose answer was lost, so that nobody has its secret.
   var isLitter: Bool { isMarked && clientSecret == nil }
 
   /// Whether this is the provider's view of `pair`.
@@ -78,7 +80,7 @@ package struct ObservedPair: Sendable {
 }
 
 extension ObservedPair {
-  /// As the log tells of it where the vault does not have it: what it is called, where it stands, when and by whom it was made.
+  /// What the log says about a pair that the vault does not have: its name and place, and when and by whom it was made.
   var traces: [String: JSONValue] {
     var members: [String: JSONValue] = ["handle": .string(handle), "place": .string(place.rawValue)]
     if let expires { members["expires"] = .string(expires.description) }

@@ -2,26 +2,26 @@ import Audit
 import JSON
 package import Vault
 
-/// A provider whose changes a person makes by hand, at its pages: a request takes as long as a person takes, and what it did is
-/// what the person says and what the token endpoint then shows.
+/// A provider whose changes a person makes by hand on its pages. A request takes as long as the person takes. Its
+/// outcome is what the person says and what the token endpoint then shows.
 ///
-/// Where nobody is there to be asked, everything that needs a person throws `operatorNeeded`, and has not acted.
+/// If nobody is there to ask, everything that needs a person throws `operatorNeeded` and does nothing.
 package protocol OperatedProvider: CredentialProvider {
-  /// Asks whether the staged pair, which was just `refused`, is to be made primary all the same: some systems accept it only
-  /// then. Returns if the person says so, and throws `operatorNeeded` if not.
+  /// Asks whether to promote the staged pair although it was just `refused`: some systems accept a pair only once it is
+  /// primary. Returns if the person agrees, and throws `operatorNeeded` if not.
   func agreeToPromote(_ pair: Pair, refused: ProviderError) async throws(ProviderError)
 }
 
-// A person at work. They may take longer than a lease lasts, and what they do by hand takes a while to show.
+// A person may take longer than a lease lasts, and changes made by hand take a while to show.
 extension RotationRun {
-  /// Keeps the lease while a person is waited for.
+  /// Keeps the lease while waiting for a person.
   func attended<Answer: Sendable>(_ request: () async throws -> Answer) async throws -> Answer {
     guard provider is any OperatedProvider else { return try await request() }
     let (timing, keepAlive) = (timing, keepAlive)
     let keeper = Task {
       while !Task.isCancelled {
         try await timing.sleep(.seconds(60))
-        // A lease that was lost is met by whatever is journalled next.
+        // If the lease was lost, the next journalled step fails.
         try await keepAlive()
       }
     }
@@ -29,8 +29,8 @@ extension RotationRun {
     return try await request()
   }
 
-  /// What follows on a staged pair that is refused where a person operates the provider. Returns whether they want it promoted
-  /// all the same; nil where nobody operates it. If they do not, the attempt waits for another run.
+  /// Decides about a refused staged pair where a person operates the provider. Returns true if they want it promoted
+  /// anyway, nil if nobody operates the provider. If they do not, it throws, and the attempt waits for another run.
   func promotesRefused(_ number: UInt64, _ pair: Pair, _ refusal: ProviderError) async throws -> Bool? {
     guard let operated = provider as? any OperatedProvider else { return nil }
     do {
@@ -43,8 +43,8 @@ extension RotationRun {
     }
   }
 
-  /// Finds out what became of a promotion that a person says they made. It counts once the new pair was granted a token:
-  /// that is waited for as long as a new pair may take to be known.
+  /// Finds out what happened to a promotion that a person says they made. It counts once the new pair is granted a
+  /// token; the wait for that is as long as a new pair may take to become known.
   func clearUpByHand() async throws {
     let (_, pair) = try pair(in: .staged)
     let deadline = timing.now() + credential.policy.propagation
