@@ -1,29 +1,30 @@
 package import Vault
 
-/// What hands promoted pairs to those who use them, and runs hooks, as far as the engine needs to know it.
+/// Hands promoted pairs to those who use them, and runs hooks, as far as the engine needs to know it.
 ///
-/// Delivery is at least once: a run that dies between the act and its record does it again. What is handed over must stand
-/// that.
+/// Delivery is at least once: if a run dies between the act and its record, the act is repeated. Receivers must
+/// tolerate that.
 package protocol PairDelivery: Sendable {
-  /// Fails if `delivery` obviously cannot work: a folder is missing, a program is none. Changes nothing.
+  /// Fails if `delivery` obviously cannot work, for example because a folder is missing or a program is not one.
+  /// Changes nothing.
   func check(_ delivery: DeliveryRecord) throws(DeliveryError)
 
   /// Hands `pair` to `delivery`, which takes pairs.
   ///
-  /// `known` are all pairs that must not show in what a hook says. `keepAlive` is called every five seconds while it
-  /// lasts; what it throws ends the delivery, within five seconds more, and is thrown.
+  /// `known` are all pairs that must not appear in a hook's output. `keepAlive` is called every five seconds during the
+  /// delivery. If it throws, the delivery ends within five seconds more, and its error is thrown.
   func hand(
     _ pair: Pair, to delivery: DeliveryRecord, _ occasion: DeliveryOccasion, known: [Pair],
     keepAlive: @escaping KeepAlive
   ) async throws
 
-  /// Runs a hook that is given no pair. The rest is as above; throws `DeliveryError` if the hook fails.
+  /// Runs a hook that is given no pair, otherwise as above. Throws `DeliveryError` if the hook fails.
   func run(
     _ hook: DeliveryRecord, _ occasion: DeliveryOccasion, known: [Pair], keepAlive: @escaping KeepAlive
   ) async throws
 }
 
-/// Called now and then by what takes long, so that whoever waits for it keeps what it holds.
+/// Called now and then during long work, so that the caller keeps what it holds.
 package typealias KeepAlive = @Sendable () async throws -> Void
 
 /// What a delivery is about. Not secret.
@@ -31,7 +32,7 @@ package struct DeliveryOccasion: Hashable, Sendable {
   package let credential: String
   /// The version that is active.
   package let version: UInt64
-  /// The one before it, if there is one that is still owed.
+  /// The version before it, if that is still owed.
   package let previous: UInt64?
 
   package init(credential: String, version: UInt64, previous: UInt64?) {
@@ -41,25 +42,25 @@ package struct DeliveryOccasion: Hashable, Sendable {
   }
 }
 
-/// A sink or hook that did not do its work. Texts are ours, and what a hook said only with every pair masked.
+/// A sink or hook that failed. Texts are ours; a hook's own output appears only with every pair masked.
 package struct DeliveryError: Error, Hashable, Sendable, CustomStringConvertible {
   package enum Code: String, Sendable {
-    /// It is set up so that it cannot work.
+    /// Its set-up cannot work.
     case unusable
     /// A file could not be written.
     case cannotWrite = "cannot-write"
     /// The program could not be started.
     case cannotStart = "cannot-start"
-    /// The program ended with another code than 0, or by a signal.
+    /// The program exited with a code other than 0, or a signal ended it.
     case failed
-    /// The program was ended because its time was over.
+    /// The program was ended because it exceeded its time limit.
     case timedOut = "timed-out"
-    /// It waits for a sink before it, which failed.
+    /// It waits for an earlier sink, which failed.
     case waits
   }
 
   package let code: Code
-  /// For the log: no words of a hook.
+  /// For the log: contains nothing that a hook said.
   package let description: String
   package let hint: String?
   /// The end of what a hook said, masked; empty if it said nothing.
@@ -85,7 +86,7 @@ package struct DeliveryShortfall: Hashable, Sendable {
   }
 }
 
-/// Where nothing can be delivered to: every sink and hook fails.
+/// A delivery that reaches nothing: every sink and hook fails.
 package struct NoDelivery: PairDelivery {
   package init() {}
 

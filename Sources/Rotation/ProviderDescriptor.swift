@@ -1,10 +1,10 @@
-/// What a kind of provider is, declared once: help, checks and documentation read it.
+/// What a kind of provider is, declared once and read by help, checks and documentation.
 package struct ProviderDescriptor: Sendable {
   /// One setting of a credential of this kind.
   package struct Setting: Sendable {
     package let key: String
     package let help: String
-    /// Whether a rotation needs it. A credential that is only used, never rotated, does without.
+    /// Whether a rotation needs it. A credential that is only used and never rotated does not.
     package let isRequiredToRotate: Bool
 
     package init(_ key: String, _ help: String, isRequiredToRotate: Bool = false) {
@@ -14,7 +14,7 @@ package struct ProviderDescriptor: Sendable {
     }
   }
 
-  /// What a provider's own documents say, that its client was written by.
+  /// A document of the provider's that its client was written from.
   package struct Document: Sendable {
     package let title: String
     package let address: String
@@ -25,19 +25,19 @@ package struct ProviderDescriptor: Sendable {
     }
   }
 
-  /// What becomes of a pair there when it is replaced.
+  /// What happens to a pair there when it is replaced.
   package struct Life: Sendable {
     /// The ways in which a new pair can replace the old one there, the usual one first.
     package let replacements: [Replacement]
-    /// How many secrets are accepted at once, at most; nil where the provider sets no limit that matters.
+    /// How many secrets are accepted at once, at most; nil if the provider sets no limit that matters.
     package let secretsAtOnce: Int?
-    /// Whether a new pair has a client identifier of its own; nil where that depends.
+    /// Whether a new pair has a client identifier of its own; nil if that depends.
     package let changesClientID: Bool?
     /// Until when the old pair is accepted, as the end of a sentence.
     package let oldPair: String
-    /// After how long the provider itself ends a replaced pair; nil where it does not, or that depends.
+    /// How long the provider takes to end a replaced pair itself; nil if it does not, or if that depends.
     package let oldPairEnds: Duration?
-    /// What is found out after an answer was lost, and how.
+    /// What can be found out after a lost answer, and how.
     package let lostAnswer: String
 
     package init(
@@ -59,11 +59,11 @@ package struct ProviderDescriptor: Sendable {
   package let summary: String
   package let settings: [Setting]
   package let life: Life
-  /// Whose token drives a rotation, and what it may need.
+  /// Whose token drives a rotation, and which rights it may need.
   package let administrator: String
-  /// What its client was written by.
+  /// The documents that its client was written from.
   package let documents: [Document]
-  /// What a person does there by hand; nil where nobody is needed. A schedule begins no rotation there.
+  /// What a person does there by hand; nil if nobody is needed. If set, a schedule begins no rotation there.
   package let byHand: String?
 
   package init(

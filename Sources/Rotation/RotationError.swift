@@ -1,42 +1,43 @@
 package import Audit
 
-/// Why a run stopped before its goal. The vault holds all it held, and a later run continues.
+/// Why a run stopped before its goal. The vault still holds everything it held, and a later run continues.
 package struct RotationError: Error, Sendable, CustomStringConvertible {
   package enum Code: Hashable, Sendable {
-    /// The provider's answer, sorted.
+    /// The provider's answer, classified.
     case provider(ProviderError.Code)
-    /// Another run has the credential.
+    /// Another run has the credential, or something under way must end first.
     case held
     /// The replaced pair is in its grace and occupies the provider's staging slot until then.
     case inGrace(until: Timestamp)
-    /// A staged pair that this vault did not make occupies the slot.
+    /// A staged pair that this vault did not make, or a pair of another of its credentials, occupies the slot.
     case foreignStagedPair
-    /// The provider's primary pair is none of the vault's.
+    /// The provider's primary pair is not the vault's active one, or another pair may be the one in use.
     case foreignPrimary
-    /// The provider did not do what it said it did, however often it was looked at.
+    /// The run cannot clear something up: above all, the provider did not do what it said it did, however often it was
+    /// looked at.
     case unresolved
-    /// What was asked for is done, and something is left to see: that a promoted pair is in use, that a deleted one is
+    /// The goal is reached, and something is still to be seen: that a promoted pair is in use, or that a deleted one is
     /// refused.
     case outstanding
     /// The journal is not one that this engine writes.
     case corruptJournal
-    /// A hook did not let the rotation begin.
+    /// A hook did not let the rotation begin, or the reason given for a leak contains a secret.
     case vetoed
-    /// A sink or hook is set up so that it cannot work.
+    /// The set-up of a sink or hook cannot work.
     case cannotDeliver
     /// There is nothing to retire.
     case nothingOwed
-    /// There is nothing to resume or to give up.
+    /// There is nothing to resume, to give up or to adopt.
     case nothingUnfinished
     /// A rotation was begun and is neither finished nor given up.
     case unfinished
-    /// The same, and what was asked for has to wait for its end.
+    /// The same, and the requested change must wait for its end.
     case underWay
-    /// The attempt that was to be given up has promoted its pair.
+    /// The attempt to be given up has already promoted its pair.
     case promotedAlready
     /// The credential was handed over, and is rotated elsewhere.
     case handedOver
-    /// The schedule asks for nothing, or something holds it back.
+    /// Nothing is due by the schedule, or something holds it back.
     case notDue
   }
 
@@ -45,7 +46,8 @@ package struct RotationError: Error, Sendable, CustomStringConvertible {
   package let hint: String?
   /// How long the provider asked to be left alone.
   package let retryAfter: Duration?
-  /// The end of what a hook said that stopped the run, masked; empty if none did or it said nothing. Not in `description`.
+  /// The end of the output, masked, of the hook that stopped the run; empty if no hook did or it said nothing. Not in
+  /// `description`.
   package let said: String
 
   package init(
@@ -58,8 +60,8 @@ package struct RotationError: Error, Sendable, CustomStringConvertible {
     self.said = said
   }
 
-  /// The same where the provider's trouble came after what was asked for was done. Other errors keep their code: they say
-  /// more.
+  /// The same error as `outstanding`, for trouble at the provider that came after the goal was reached. Other errors
+  /// keep their code, which says more.
   func outstanding(hint: String) -> RotationError {
     switch code {
     case .provider, .unresolved:

@@ -4,7 +4,7 @@ package enum RotationEvent: Hashable, Sendable {
   case intended(RotationStep)
   /// The answer to a step that changes the provider was lost: it may or may not have acted.
   case lost(RotationStep)
-  /// The step did not happen, for a reason that may pass: it will be asked again.
+  /// The step did not happen, for a reason that may pass; it will be asked again.
   case postponed(RotationStep)
   /// A new pair is at the provider and saved as the staged version.
   case staged
@@ -27,7 +27,7 @@ package enum RotationEvent: Hashable, Sendable {
 }
 
 extension RotationEvent {
-  /// The event as the log names it, below `rotation.`.
+  /// The event's name in the log, after `rotation.`.
   package var name: String {
     switch self {
     case .intended(let step): "\(step.rawValue).intended"

@@ -2,25 +2,27 @@ package import Audit
 import JSON
 package import Vault
 
-/// One rotation as its journal tells it.
+/// One rotation, as its journal records it.
 package struct RotationJournal: Sendable {
   package private(set) var machine = RotationMachine()
   package let number: UInt64
-  /// How many entries there are, the one that began it included: the number of the next.
+  /// The number of entries, including the one that began it; also the number of the next entry.
   package private(set) var steps: UInt32
-  /// How many attempts in a row came to nothing since the last progress.
+  /// How many attempts in a row have failed since the last progress.
   package private(set) var failedAttempts = 0
   /// When the first entry was written.
   package let began: Timestamp
-  /// How many rotations in a row, this one the last of them, ended with the old pair active. More than six are not counted.
+  /// How many rotations in a row, up to and including this one, ended with the old pair active; six at most are
+  /// counted.
   package private(set) var failedRotations = 0
   /// When the latest entry was written.
   package private(set) var latest: Timestamp
-  /// Until when the provider asked to be left alone since the last progress, a day at most; nil if it did not.
+  /// Until when the provider, since the last progress, asked to be left alone, at most a day each time; nil if it did
+  /// not.
   package private(set) var leftAloneUntil: Timestamp?
-  /// The latest event; nil if it has only begun.
+  /// The latest event; nil if the rotation has only begun.
   private(set) var latestEvent: RotationEvent?
-  /// When a new pair was last asked for: the provider made it then, or a moment later.
+  /// When a new pair was last requested: the provider made it then, or a moment later.
   private(set) var stagingIntended: Timestamp?
   /// Whether its pair was not made for it, but is one that a person said is in use.
   private(set) var isAdopted = false
@@ -58,10 +60,11 @@ package struct RotationJournal: Sendable {
         leftAloneUntil = max(until, leftAloneUntil ?? until)
       }
     }
-    // Rows cut off the end would send a rotation back: the record names the newest entry that speaks of it.
+    // Removing rows from the end would set a rotation back. The record names the newest entry about it, so that is
+    // noticed.
     let newest = try view.authenticatedEntry(at: credential.entry)
     guard !newest.event.hasPrefix(Self.prefix) || newest == entries.last else { throw corrupt("its end is missing") }
-    // What the record says of it decides when a schedule looks here again.
+    // The record decides when a schedule looks here again, so it must agree with the journal.
     guard credential.ended < number || machine.state.isFinal,
       credential.graceEnds == nil || credential.graceEnds == machine.graceBefore
     else { throw corrupt("its record says that it is further") }
@@ -86,12 +89,12 @@ package struct RotationJournal: Sendable {
     count(event, at: time, details)
   }
 
-  /// Whether the latest event says that an attempt came to nothing.
+  /// Whether the latest event says that an attempt failed.
   private(set) var endsInFailure = false
 
-  /// What `stage.intended` and `discarded` have as `reason` where a person says that the pair is in use.
+  /// The `reason` of `stage.intended` and `discarded` when a person says that the pair is in use.
   static let adopted = JSONValue.string("adopted")
-  /// What `discarded` has as `reason` where the pair leaked, and is to be seen refused yet.
+  /// The `reason` of `discarded` when the pair leaked and is still to be seen refused.
   static let owed = JSONValue.string("owed")
 
   private mutating func count(_ event: RotationEvent, at time: Timestamp, _ details: [String: JSONValue]) {
@@ -116,8 +119,9 @@ package struct RotationJournal: Sendable {
 }
 
 extension RotationJournal {
-  /// When the debts of `credential` may be retired; nil while the rotation that made them is not verified. What one that has promoted
-  /// nothing finds owed is of a rotation before it: its grace counts from when it was replaced.
+  /// When the debts of `credential` may be retired; nil while the rotation that made them is not verified. If this
+  /// rotation has promoted nothing, the debts are from a rotation before it, and their grace counts from when they were
+  /// replaced.
   package func graceEnds(of credential: Credential) -> Timestamp? {
     switch machine.state {
     case .ready, .staging, .staged, .validating, .validated, .promoting, .rejected, .discarding, .failed:
@@ -126,15 +130,16 @@ extension RotationJournal {
     }
   }
 
-  /// Whether the active pair of `credential` goes nowhere now: containment left it unproved, or it is the one that is to be
-  /// replaced because of a leak.
+  /// Whether the active pair of `credential` is not to be delivered now: containment left it unproved, or it is the one
+  /// to be replaced because of a leak.
   func withholds(_ credential: Credential) -> Bool {
     machine.isUnproved || !machine.state.isOwing && !credential.leakedDebts.isEmpty
   }
 }
 
 extension LogEntry {
-  /// Whether a rotation that ends with it has failed: the new pair was given up, or the attempt before there was one.
+  /// Whether a rotation that ends with this entry failed: the new pair was given up, or the attempt was before there
+  /// was one.
   fileprivate var isFailure: Bool {
     [RotationEvent.discarded, .abandoned].contains { event == RotationJournal.prefix + $0.name }
   }

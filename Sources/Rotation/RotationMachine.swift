@@ -1,24 +1,24 @@
 package import Audit
 
-/// The engine's decisions, as a value without any input or output: a fold of the journal, and the next thing to do.
+/// The engine's decisions, as a value without any input or output: a fold of the journal, and the next action.
 ///
 /// docs/rotation.md prints the table of states × events; a test walks every cell of both.
 package struct RotationMachine: Hashable, Sendable {
   package private(set) var state: RotationState = .ready
-  /// When the old pair may be retired; known once the new one was verified.
+  /// When the old pair may be retired; known once the new one is verified.
   package private(set) var graceEnds: Timestamp?
   /// When the new pair was last granted a token.
   package private(set) var provedAt: Timestamp?
   /// Whether an operator gave the attempt up.
   package private(set) var wasAbandoned = false
 
-  /// How long a proof is fresh: an older one is made again before promotion.
+  /// How long a proof is fresh. An older one is repeated before promotion.
   package static let proofLifetime: Duration = .seconds(600)
 
   /// A rotation that has just begun.
   package init() {}
 
-  /// An event that the journal cannot hold in this state: the journal is not one the engine wrote.
+  /// An event that the journal cannot hold in this state: the engine did not write this journal.
   package struct IllegalTransition: Error, Hashable, CustomStringConvertible {
     package let state: RotationState
     package let event: RotationEvent
@@ -39,10 +39,10 @@ package struct RotationMachine: Hashable, Sendable {
     if event == .abandoned { wasAbandoned = true }
   }
 
-  /// Until when nothing is to be done, because the replaced pair is left alone; nil in any other state.
+  /// Until when there is nothing to do because the replaced pair is left alone; nil in any other state.
   package var graceBefore: Timestamp? { state == .owed ? graceEnds : nil }
 
-  /// Whether the new pair is primary and in use here, and was never seen to be accepted: what containment may leave behind.
+  /// Whether the new pair is primary and in use here, but was never seen to be accepted, as containment may leave it.
   package var isUnproved: Bool { state.isOwing && graceEnds == nil }
 
   /// Whether the new pair was granted a token of its own a short while before `now`.
@@ -57,13 +57,13 @@ package struct RotationMachine: Hashable, Sendable {
     case ask(RotationStep)
     /// The outcome of this step is unknown: look at the provider, and journal what is seen.
     case observe(RotationStep)
-    /// Nothing until then.
+    /// Nothing to do until then.
     case wait(until: Timestamp)
-    /// Nothing any more.
+    /// Nothing left to do.
     case finished
   }
 
-  /// Decided by state and time alone. Asking twice changes nothing.
+  /// Decided by state and time only. Asking twice changes nothing.
   package func nextAction(now: Timestamp) -> Action {
     switch state {
     case .ready: .ask(.stage)
@@ -91,7 +91,7 @@ extension RotationState {
     case .ready:
       switch event {
       case .intended(.stage): .staging
-      // Something stood in the way before anything was asked: the attempt counts, and nothing else changed.
+      // Something stood in the way before anything was asked: this counts as an attempt, and nothing else changed.
       case .postponed(.stage): .ready
       case .abandoned: .failed
       default: nil
@@ -106,7 +106,7 @@ extension RotationState {
     case .staged:
       switch event {
       case .intended(.validate): .validating
-      // Containment alone promotes what was not proved.
+      // Only containment promotes what was not proved.
       case .intended(.promote): .promoting
       case .abandoned: .rejected
       default: nil
@@ -114,7 +114,7 @@ extension RotationState {
     case .validating:
       switch event {
       case .intended(.validate): .validating
-      // Containment, or a person where the provider accepts the pair only once it is primary.
+      // Containment, or a person if the provider accepts the pair only once it is primary.
       case .intended(.promote): .promoting
       case .validated: .validated
       case .rejected: .rejected
@@ -133,14 +133,14 @@ extension RotationState {
       case .promoted: .promoted
       case .lost(.promote): .promoting
       case .rejected: .rejected
-      // Between the proof and now the proof has aged: the pair is proved again before it is promoted again.
+      // The proof has aged meanwhile: the pair is proved again before it is promoted again.
       case .postponed(.promote): .staged
       default: nil
       }
     case .promoted:
       switch event {
       case .intended(.verify): .verifying
-      // Containment alone retires what was replaced before the new pair was verified.
+      // Only containment retires what was replaced before the new pair was verified.
       case .intended(.retire): .retiring
       default: nil
       }
@@ -168,7 +168,7 @@ extension RotationState {
       case .intended(.prove): .proving
       case .refused: .settled
       case .postponed(.prove): .deleted
-      // The provider still has the pair that it said it deleted.
+      // The provider still has the pair that it said it had deleted.
       case .postponed(.retire): .owed
       default: nil
       }
@@ -188,7 +188,7 @@ extension RotationState {
 }
 
 extension RotationState {
-  /// What containment does in this state, ahead of what would be next; nil where it does nothing of its own.
+  /// What containment does in this state instead of the next action; nil if it does nothing of its own.
   var containmentStep: RotationStep? {
     switch self {
     case .staged, .validating, .validated: .promote
