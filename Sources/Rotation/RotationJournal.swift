@@ -101,7 +101,7 @@ package struct RotationJournal: Sendable {
     endsInFailure = false
     switch event {
     case .postponed, .rejected, .abandoned: endsInFailure = true
-    // Lost once is an answer; lost again is a look that could not be had.
+    // The first `lost` records a lost answer. Another right after it means that clearing it up failed.
     case .lost: endsInFailure = event == latestEvent
     case .staged, .validated, .promoted, .verified, .deleted, .refused:
       failedAttempts = 0

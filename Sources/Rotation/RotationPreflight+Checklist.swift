@@ -1,17 +1,17 @@
 package import Audit
 package import Vault
 
-// What an observation means as lines of a checklist. Unlike a plan, a checklist asks what is set up and not what would happen
-// now: a pair of ours that holds the slot is as it should be.
+// What an observation means as lines of a checklist. A plan says what would happen now; a checklist says what is set
+// up. So a pair of ours that holds the slot is as it should be.
 extension RotationPreflight {
-  /// The vault's pairs, as a provider wants to know them.
+  /// The vault's pairs, in the form that a provider takes.
   package var known: KnownPairs { KnownPairs(of: credential, pairs, isStaging: journal?.machine.state == .staging) }
 
   /// The active pair and its version; nil if there is none, or it was not opened.
   package var activePair: (number: UInt64, pair: Pair)? { active }
 
-  /// Which pair is the provider's primary one, and what holds the place beside it. Of that nothing can be said where the primary
-  /// pair is another's: what is there may be ours or theirs.
+  /// Which pair is the provider's primary one, and what holds the place beside it. If the primary pair is not the
+  /// active one, the slot cannot be told: what is there may be ours or a stranger's.
   package func lines(in seen: Observation, now: Timestamp) -> [ChecklistLine] {
     guard let primary = primaryLine(in: seen) else { return [] }
     guard primary.verdict == .ok else {

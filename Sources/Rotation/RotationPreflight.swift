@@ -2,22 +2,22 @@ package import Audit
 import Sodium
 package import Vault
 
-/// One thing that was looked at before a rotation, and what was found.
+/// One thing that was checked before a rotation, and what was found.
 package struct RotationFinding: Hashable, Sendable {
   package enum Level: String, Sendable {
     case ok
-    /// A rotation would not stop for it; a person should look.
+    /// It would not stop a rotation; a person should look.
     case warning
-    /// It stands in the way.
+    /// It would stop a rotation.
     case obstacle
   }
 
-  /// What was looked at, in one word that does not change: `primary`, `slot`, `secret`, `token`, `clock` …
+  /// What was checked, in one word that does not change: `primary`, `slot`, `secret`, `token`, `clock` …
   package let check: String
   package let level: Level
   package let text: String
   package let hint: String?
-  /// When it ends by itself, if that is known.
+  /// When it ends automatically, if that is known.
   package let until: Timestamp?
 
   package init(_ check: String, _ level: Level, _ text: String, hint: String? = nil, until: Timestamp? = nil) {
@@ -28,20 +28,21 @@ package struct RotationFinding: Hashable, Sendable {
     self.until = until
   }
 
-  /// What could not be looked at, because the provider would not.
+  /// What could not be checked, because of the provider's error.
   package init(_ check: String, _ error: ProviderError) {
     self.init(check, .obstacle, error.description, hint: error.hint)
   }
 }
 
-/// A provider that can show the secret of its primary pair, by the same permission and switch that show a new one's.
+/// A provider that can show the secret of its primary pair, under the same permission and switch that show a new
+/// pair's.
 package protocol PrimaryReader: CredentialProvider {
-  /// The primary pair with its secret, or without if the provider leaves it out. Changes nothing.
+  /// The primary pair with its secret, or without it if the provider leaves it out. Changes nothing.
   func readPrimary(_ observation: Observation) async throws(ProviderError) -> ObservedPair
 }
 
-/// What a rotation would meet, found by reading alone. What is concluded from a reading is decided without any input or
-/// output; the slot and the primary pair by what the engine itself stops for.
+/// What a rotation would meet, found by reading only. What a reading means is decided without any input or output; for
+/// the slot and the primary pair, by the same rules for which the engine itself stops.
 package struct RotationPreflight: Sendable {
   let credential: Credential
   let journal: RotationJournal?
@@ -59,7 +60,8 @@ package struct RotationPreflight: Sendable {
     return (number, pair)
   }
 
-  /// Asks `provider` what a rotation would, as far as that changes nothing: one look, the primary pair's secret, one grant.
+  /// Sends `provider` those requests of a rotation that change nothing: one look, a read of the primary pair's secret,
+  /// one grant.
   package func findings(
     asking provider: any CredentialProvider, clock: @Sendable () -> Timestamp
   ) async -> [RotationFinding] {
@@ -88,9 +90,9 @@ package struct RotationPreflight: Sendable {
       let evidence = try await provider.validate(active.pair)
       findings += self.findings(in: evidence, asked: asked, answered: clock())
     } catch {
-      // What stands in the way of both is told once.
+      // An obstacle to both requests is reported once.
       if error == met { return findings }
-      // A rotation replaces a pair that is refused as well as one that is not.
+      // A rotation replaces a refused pair as well as an accepted one.
       let level = RotationFinding.Level.warning
       findings.append(
         RotationFinding("token", level, "version \(active.number), the active one: \(error)", hint: error.hint))
@@ -101,7 +103,7 @@ package struct RotationPreflight: Sendable {
   /// What the primary pair and the slot mean for the next rotation.
   package func findings(in seen: Observation, now: Timestamp) -> [RotationFinding] {
     guard let active else { return [] }
-    // A promotion whose answer was lost: what looks like someone else's work is the run's own, which goes on from there.
+    // A promotion whose answer was lost: what looks like someone else's work is our own run's. It continues from there.
     if journal?.machine.state == .promoting, let staged = credential.version(in: .staged)?.number,
       let pair = pairs[staged], seen.primary.matches(pair)
     {
@@ -163,7 +165,8 @@ package struct RotationPreflight: Sendable {
         hint: "someone changed it at the provider: whoever uses the vault's is refused until the next rotation")
   }
 
-  /// What a grant to the active pair means, asked for and answered at these times of this machine's clock.
+  /// What a grant to the active pair means. `asked` and `answered` are this machine's times of the request and of the
+  /// answer.
   package func findings(in evidence: GrantEvidence, asked: Timestamp, answered: Timestamp) -> [RotationFinding] {
     let number = active?.number ?? 0
     var findings = [RotationFinding("token", .ok, "version \(number), the active one, was granted a token")]

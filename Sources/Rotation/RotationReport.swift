@@ -1,32 +1,33 @@
 package import Audit
 
-/// How a run ended, when it did not stop short.
+/// How a run ended, if it did not stop early.
 package enum RotationOutcome: Hashable, Sendable {
-  /// The new version is active; the old one is owed, and left alone until then.
+  /// The new version is active; the old one is owed, and left alone until `graceEnds`.
   case promoted(active: UInt64, previous: [UInt64], graceEnds: Timestamp)
   /// The old pair was seen to be refused: nothing is owed.
   case settled(active: UInt64)
-  /// The new pair was refused, and is removed again; the old one is still active.
+  /// The new pair was refused and removed again; the old one is still active.
   case rejected(active: UInt64)
   /// An operator gave the attempt up; the old pair is still active, and nothing is staged.
   case abandoned(active: UInt64)
   /// The old pair is deleted at the provider, which still accepts it.
   case stillAccepted(active: UInt64, previous: [UInt64])
-  /// The version is active and has not arrived everywhere; what it replaced is left alone.
+  /// The version is active but has not arrived everywhere; what it replaced is left alone.
   case undelivered(active: UInt64, previous: [UInt64], [DeliveryShortfall])
-  /// The active version has arrived everywhere; these lacked it.
+  /// The active version has arrived everywhere; these sinks and hooks lacked it.
   case delivered(active: UInt64, to: [String])
-  /// The version was handed over to another vault, and was tried.
+  /// The version was handed over to another vault, and its pair was tried.
   case handedOver(version: UInt64, HandedOverPair)
 }
 
-/// What is known of a pair that was handed over, once it was tried.
+/// What is known about a pair that was handed over, after it was tried.
 package enum HandedOverPair: Hashable, Sendable {
   /// It is accepted: a debt.
   case accepted
-  /// It is refused, and no receipt shows that another vault has it: it is kept, and stays a debt.
+  /// It is refused, but no receipt shows that another vault has it: it is kept, and stays a debt.
   case unconfirmed
-  /// It is refused, and nothing shows that the provider does not refuse everybody; not before then is it settled.
+  /// It is refused, but nothing shows that the provider does not refuse everybody: it can be settled from then on at
+  /// the earliest.
   case refused(settledFrom: Timestamp)
   /// It was seen to be refused, and is settled.
   case settled
@@ -37,13 +38,13 @@ package struct RotationProgress: Sendable {
   package let credential: String
   package let rotation: UInt64
   package let time: Timestamp
-  /// The event as the log names it, without `rotation.`; `begun` at the start.
+  /// The event's name in the log without `rotation.`; `begun` at the start.
   package let event: String
   /// The version it is about, if any.
   package let version: UInt64?
   /// The sink or hook that `version` was handed to; nil for a step of the rotation.
   package let delivery: String?
-  /// Whether the pair is one that the provider had made primary before: nothing is asked for.
+  /// Whether the provider had already made the pair primary, so that no new one is requested.
   package let isAdopted: Bool
 
   package init(

@@ -1,9 +1,9 @@
 package import Audit
 package import Vault
 
-/// What holds a provider's place beside the primary pair, as far as the next rotation is concerned.
+/// What holds the place beside the provider's primary pair, as far as the next rotation is concerned.
 package enum RotationSlot: Hashable, Sendable {
-  /// Nothing, or only what the provider itself calls ended: a run clears that away.
+  /// Nothing, or only what the provider itself calls ended, which a run clears away.
   case free
   /// One of the vault's own pairs.
   case ours(version: UInt64, ObservedPair.Place, expires: Timestamp?)
@@ -46,7 +46,7 @@ extension RotationSlot {
 }
 
 extension Observation {
-  /// Where `pair`, which is not the primary one, is; as a clause about it.
+  /// Where `pair`, which is not the primary one, is, as a clause about it.
   func whereabouts(of pair: Pair) -> String {
     guard let other = others.first(where: { $0.matches(pair) }) else { return "which is nowhere there" }
     switch other.place {
@@ -58,12 +58,12 @@ extension Observation {
   }
 }
 
-/// What keeps a new pair from being staged. The engine stops for it, and `plan` tells it: both by this one decision.
+/// What prevents staging a new pair. The engine stops for it and `plan` reports it, both from this one decision.
 package struct StagingObstacle: Sendable {
   package let code: RotationError.Code
   package let text: String
   package let hint: String
-  /// When it ends by itself, if the provider said so.
+  /// When it ends automatically, if the provider said so.
   package let until: Timestamp?
 
   /// Nil if the primary pair is `active`, which is version `number`.

@@ -1,4 +1,4 @@
-/// What the engine asks of a provider. Each is journalled as an intent before it is asked.
+/// What the engine asks of a provider. Each step is journalled as an intent before the request.
 package enum RotationStep: String, Sendable, CaseIterable {
   /// Make a new pair beside the active one.
   case stage
@@ -6,7 +6,7 @@ package enum RotationStep: String, Sendable, CaseIterable {
   case validate
   /// Make the staged pair primary.
   case promote
-  /// See that the new pair is primary, and that it is still granted tokens.
+  /// See that the new pair is primary and is still granted tokens.
   case verify
   /// Delete the replaced pair.
   case retire
@@ -15,7 +15,7 @@ package enum RotationStep: String, Sendable, CaseIterable {
   /// Delete a staged pair that will not be promoted.
   case discard
 
-  /// Whether asking changes the provider, so that a lost answer must be cleared up by observing it.
+  /// Whether the request changes the provider, so that a lost answer must be cleared up by observing it.
   package var changesProvider: Bool {
     switch self {
     case .stage, .promote, .retire, .discard: true

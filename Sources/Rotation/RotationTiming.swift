@@ -1,7 +1,7 @@
 package import Audit
 package import Sodium
 
-/// Where the engine takes time and chance from. Nothing below the executable reads a clock by itself.
+/// Where the engine takes time and randomness from. Nothing below the executable reads a clock itself.
 package struct RotationTiming: Sendable {
   package let now: @Sendable () -> Timestamp
   package let sleep: @Sendable (Duration) async throws -> Void
@@ -17,8 +17,8 @@ package struct RotationTiming: Sendable {
   }
 }
 
-/// How long to wait before asking again: 1, 2, 4, 8, 16, then 30 s, each shortened by up to half at random so that many
-/// clients do not come back at once. Elapsed at most: 1, 3, 7, 15, 31, 61 s …
+/// How long to wait before asking again: 1, 2, 4, 8, 16, then 30 s, each shortened at random by up to half, so that
+/// many clients do not come back at once. Elapsed at most: 1, 3, 7, 15, 31, 61 s …
 struct Backoff {
   private var attempts = 0
 

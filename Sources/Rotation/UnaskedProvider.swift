@@ -1,13 +1,13 @@
 package import Vault
 
-/// The provider of a run that is to ask none: a delivery needs no network, and no setting of a provider.
+/// The provider of a run that must not send requests: a delivery needs no network and no provider settings.
 package struct UnaskedProvider: CredentialProvider {
-  /// Thrown if it is asked all the same.
+  /// Thrown if it is asked anyway.
   let error: ProviderError
-  /// Whether the credential is only used: no later run could go on with a rotation of it.
+  /// Whether the credential is only used, so that no later run could continue a rotation of it.
   let hasNothingToRotate: Bool
 
-  /// `error` is thrown if it is asked all the same.
+  /// `error` is thrown if the provider is asked anyway.
   package init(
     _ error: ProviderError = ProviderError(.configuration, "this run has no provider to ask"),
     hasNothingToRotate: Bool = false

@@ -1,7 +1,7 @@
-/// The rule by which a time zone goes on after the last change that its file lists: the footer of a TZif file (RFC 8536
-/// §3.3), which is POSIX's `TZ` text with hours that may be negative or beyond a day.
+/// The rule for a time zone after the last change that its file lists: the footer of a TZif file (RFC 8536 §3.3). It is
+/// POSIX's `TZ` text, with hours that may be negative or beyond a day.
 ///
-/// For example `CET-1CEST,M3.5.0,M10.5.0/3`, where the sign counts westwards.
+/// For example `CET-1CEST,M3.5.0,M10.5.0/3`, where offsets count westwards.
 struct PosixTimeZone: Hashable, Sendable {
   /// Seconds to add to UTC.
   private let standard: Int64
@@ -16,9 +16,9 @@ struct PosixTimeZone: Hashable, Sendable {
   /// When clocks change, in seconds of the wall time that holds until then.
   private struct Change: Hashable, Sendable {
     enum Day: Hashable, Sendable {
-      /// `Jn`: 1 to 365, where the 29th of February does not count.
+      /// `Jn`: 1 to 365, not counting the 29th of February.
       case julian(Int64)
-      /// `n`: 0 to 365, where it does.
+      /// `n`: 0 to 365, counting it.
       case ordinal(Int64)
       /// `Mm.w.d`: the w-th d-day of a month, the last for 5; 0 is Sunday.
       case month(Int64, week: Int64, weekday: Int64)
@@ -62,7 +62,7 @@ struct PosixTimeZone: Hashable, Sendable {
       guard let west = scanner.duration(greatestHours: 24) else { return nil }
       offset = -west
     }
-    // POSIX leaves it to each system when clocks change if the text does not say: a file says it.
+    // If the text does not say when clocks change, POSIX leaves that to each system. A file says it.
     guard scanner.take(","), let begins = scanner.change(), scanner.take(","), let ends = scanner.change(),
       scanner.isAtEnd
     else { return nil }
@@ -72,12 +72,12 @@ struct PosixTimeZone: Hashable, Sendable {
   /// Seconds to add to UTC at `second`, counted from 1970.
   func offset(at second: Int64) -> Int64 {
     guard let daylight else { return standard }
-    // Changes may lie up to a week outside of their year: those of the years around decide as well.
+    // A change may lie up to a week outside its year, so the neighbouring years are considered as well.
     let year = Calendar.year(ofDay: second.dividedDown(by: 86_400))
     let years = year - 1...year + 1
     let begun = years.map { daylight.begins.moment(in: $0) - standard }.filter { $0 <= second }.max()
     let ended = years.map { daylight.ends.moment(in: $0) - daylight.offset }.filter { $0 <= second }.max()
-    // Where one ends as the next begins, daylight saving lasts all the year.
+    // If one period ends as the next begins, daylight saving lasts all year.
     return begun ?? .min >= ended ?? .min ? daylight.offset : standard
   }
 

@@ -3,8 +3,8 @@ import JSON
 import Storage
 import Vault
 
-// A run that a schedule asks for. It decides again under the lease, and leaves an account of every attempt that came to
-// nothing: the pause before the next is counted from it, whatever stood in the way.
+// A run that a schedule starts. It decides again under the lease, and journals every failed attempt, whatever stood in
+// the way: the pause before the next attempt counts from there.
 extension RotationRun {
   func tend(_ schedule: RotationSchedule) async throws -> RotationOutcome {
     let now = timing.now()
@@ -13,7 +13,7 @@ extension RotationRun {
       hasBegun ? nil : try await runner.vault.read { try schedule.requireDue(credential, in: $0, now: now) }
     let stepsBefore = journal.map { (number: $0.number, steps: $0.steps) }
     do {
-      // What is owed besides waits for a moment of its own.
+      // Debts that are owed as well are due at a time of their own.
       if reason == .delivery { return try await reachDelivery(again: false) }
       if credential.leak != nil { return try await endLeak() }
       if !hasBegun {
@@ -25,13 +25,14 @@ extension RotationRun {
       if error.code.isAttempt { try await account(for: error, since: stepsBefore) }
       throw error
     } catch let error where !(error is StorageError || error is CancellationError) {
-      // Trouble on this side is an attempt, too: the next one waits. What can be written is, and the error stays what it is.
+      // A local error counts as an attempt, so that the next one waits. What can be written is written, and the error
+      // stays what it is.
       try? await account(for: RotationError(.unresolved, "\(error)"), since: stepsBefore)
       throw error
     }
   }
 
-  /// Leaves an account of an attempt that came to nothing, unless its last step is one. It is durable then.
+  /// Journals a failed attempt and makes it durable, unless the last step of this run already records one.
   private func account(for error: RotationError, since before: (number: UInt64, steps: UInt32)?) async throws {
     guard let journal else { return }
     let isTold = journal.endsInFailure && (journal.number != before?.number || journal.steps > before?.steps ?? 0)
@@ -42,7 +43,7 @@ extension RotationRun {
 }
 
 extension RotationSchedule {
-  /// Why `credential` is to be worked on now. Throws `notDue` unless it is.
+  /// Why `credential` is due now. Throws `notDue` if it is not.
   func requireDue(_ credential: Credential, in view: VaultView, now: Timestamp) throws -> Reason {
     guard case .due(let reason) = try standing(of: credential, in: view, now: now) else { throw nothingDue(credential) }
     return reason
@@ -60,8 +61,8 @@ extension RotationSchedule {
 }
 
 extension RotationState {
-  /// The events that say of this state that it was tried to go on, and could not be. None changes what is known of the
-  /// provider; a rotation may go back by a step that is harmless to repeat.
+  /// The events that record a failed attempt to go on from this state. None changes what is known about the provider. A
+  /// rotation may go back by a step that is harmless to repeat.
   fileprivate var unsuccessfulAttempt: [RotationEvent] {
     switch self {
     case .ready: [.postponed(.stage)]
@@ -92,7 +93,7 @@ extension RotationError {
 }
 
 extension RotationError.Code {
-  /// Whether it says that the provider or what is there stood in the way, rather than another run or this vault.
+  /// Whether the provider, or something there, stood in the way, rather than another run or this vault.
   fileprivate var isAttempt: Bool {
     switch self {
     case .provider, .foreignStagedPair, .foreignPrimary, .unresolved, .outstanding, .vetoed, .cannotDeliver: true

@@ -2,25 +2,26 @@ package import Audit
 package import Vault
 
 extension RotationSchedule {
-  /// When a scheduled rotation is to begin, and from when its absence is a fault.
+  /// When a scheduled rotation should begin, and from when its absence is a fault.
   package struct Appointment: Hashable, Sendable {
     package let begins: Timestamp
     package let overdue: Timestamp
   }
 
-  /// How long a credential may be due, with nothing in its way, before that is a fault: runs come every few minutes.
+  /// How long a credential may be due with nothing in its way before that is a fault: runs come every few minutes.
   package static let tolerance: Duration = .seconds(3600)
 
-  /// When the active pair of `credential` is to be replaced; nil without a greatest age, unless it is exposed. Decided
-  /// without the present moment, so that whoever is told may wait for it.
+  /// When the active pair of `credential` is to be replaced; nil if it has neither a greatest age nor an end, and did
+  /// not leak and is not exposed. The result does not depend on the present time, so that a caller can wait for it.
   ///
-  /// It is overdue when the first window ends that left time enough after it became due, or after `tolerance` where it has
-  /// no window; so is one that leaked, whatever its window. A window that one of `partners` took, and a grace during which the staging slot is held, do not count.
+  /// It is overdue when the first window ends that left enough time after it became due; without a window, or if the
+  /// pair leaked, after `tolerance`. A window that one of `partners` took does not count, nor does a grace during which
+  /// the staging slot is held.
   package func appointment(
     for credential: Credential, journal: RotationJournal?, partners: [Credential]
   ) -> Appointment? {
     guard let (wanted, reason) = newPairMoment(of: credential) else { return nil }
-    // Nothing holds the end of a leak back.
+    // Nothing delays the end of a leak.
     guard reason != .leaked else { return Appointment(begins: wanted, overdue: wanted + Self.tolerance) }
     var moment = wanted
     if let graceEnds = journal?.graceEnds(of: credential) { moment = max(moment, graceEnds) }
@@ -39,8 +40,8 @@ extension RotationSchedule {
     return Appointment(begins: max(moment, opens), overdue: closes)
   }
 
-  /// When the window that `credential` would rotate in after `moment` is over, if one of the moments `taken` lies in it; nil
-  /// if none does. Without a window its turn is the day after a partner's rotation.
+  /// When the window in which `credential` would rotate after `moment` is over, if one of the moments `taken` lies in
+  /// it; nil if none does. Without a window its turn is the day after a partner's rotation.
   private func end(ofTurnTakenBy taken: [Timestamp], from moment: Timestamp, of credential: Credential) -> Timestamp? {
     guard let window = credential.policy.window else {
       let day = Duration.seconds(86_400)

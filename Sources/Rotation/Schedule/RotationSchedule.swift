@@ -1,17 +1,17 @@
 package import Audit
 package import Vault
 
-/// Whether a credential is to be rotated now, and why: decided by its record, its journal, those it must not rotate
-/// together with, and the time alone. It holds back what is done by itself; what a person asks for is never held.
+/// Whether a credential is to be rotated now, and why. This is decided by its record, its journal, the credentials it
+/// must not rotate together with, and the time. It holds back automatic rotations only, never what a person asks for.
 package struct RotationSchedule: Sendable {
   package enum Standing: Hashable, Sendable {
     /// To be worked on now.
     case due(Reason)
-    /// Not before then; the reason it will be due for.
+    /// Not before then, for the reason given.
     case waiting(until: Timestamp, Reason)
-    /// It would be due, and something stands in the way; until then, if that is known.
+    /// It would be due, but something stands in the way; until then, if that is known.
     case held(until: Timestamp?, Obstacle)
-    /// Its policy sets no age, its provider no end, and nothing else asks for it.
+    /// Its policy sets no age, its provider sets no end, and nothing else requires a rotation.
     case unscheduled
 
     package var isDue: Bool { if case .due = self { true } else { false } }
@@ -20,9 +20,9 @@ package struct RotationSchedule: Sendable {
   package enum Reason: String, Sendable {
     /// The active pair reaches its greatest age.
     case age
-    /// The provider ends the active pair by itself before long.
+    /// The provider ends the active pair automatically before long.
     case ending
-    /// Someone who may no longer open the credential could open its active pair.
+    /// Someone who may no longer open the credential could have opened its active pair.
     case exposed
     /// The active pair leaked.
     case leaked
@@ -33,10 +33,10 @@ package struct RotationSchedule: Sendable {
     /// A sink or hook lacks the active pair.
     case delivery
 
-    /// Whether it asks for a new pair, rather than for the end of what was begun.
+    /// Whether it calls for a new pair, rather than for the end of what was begun.
     package var isForNewPair: Bool { isHeldBack || self == .leaked }
 
-    /// Whether windows and partners count.
+    /// Whether windows and partners can hold it back.
     var isHeldBack: Bool { self == .age || self == .ending || self == .exposed }
   }
 
@@ -45,19 +45,19 @@ package struct RotationSchedule: Sendable {
     case window
     /// Its window is in a time zone that this machine does not know.
     case unknownZone(String)
-    /// One it must not rotate together with was rotated in this window, or is being rotated.
+    /// A credential that it must not rotate together with was rotated in this window, or is being rotated.
     case together(with: String)
-    /// The replaced pair is in its grace, and holds the staging slot.
+    /// The replaced pair is in its grace and holds the staging slot.
     case grace
-    /// The last attempts came to nothing; the next waits.
+    /// The last attempts failed; the next one waits.
     case attempts(Int)
-    /// A sink or hook lacks the active pair and is tried again then: what it still uses is not retired.
+    /// A sink or hook lacks the active pair and is tried again then. What it still uses is not retired.
     case undelivered
-    /// So many rotations in a row ended with the new pair refused; the next waits.
+    /// This many rotations in a row ended with the new pair refused; the next one waits.
     case rejected(Int)
   }
 
-  /// One that must not rotate together with another, and where it stands.
+  /// A credential that must not rotate together with another, and where it stands.
   package struct Partner: Sendable {
     package let credential: Credential
     package let journal: RotationJournal?
@@ -72,11 +72,11 @@ package struct RotationSchedule: Sendable {
 
   package init(zones: @escaping @Sendable (String) -> TimeZoneRules?) { self.zones = zones }
 
-  /// After the n-th attempt in a row that came to nothing the next waits 1, 2, 4 … minutes, at most 6 hours. A minute's cron
-  /// job makes no storm of it.
+  /// After the n-th failed attempt in a row the next one waits 1, 2, 4 … minutes, at most 6 hours, so that a cron job
+  /// run every minute does not flood the provider.
   package static func pause(afterAttempts attempts: Int) -> Duration { DeliveryRecord.pause(afterAttempts: attempts) }
 
-  /// After the n-th rotation in a row whose new pair was refused the next waits 1, 2, 4 … hours, at most a day.
+  /// After the n-th rotation in a row whose new pair was refused the next one waits 1, 2, 4 … hours, at most a day.
   package static func pause(afterRejections rotations: Int) -> Duration {
     rotations == 0 ? .zero : .seconds(min(24, 1 << min(rotations - 1, 5)) * 3600)
   }
@@ -86,20 +86,20 @@ package struct RotationSchedule: Sendable {
     try standing(of: credential, journal: RotationJournal(view, of: credential), in: view, now: now)
   }
 
-  /// The same for a journal that was read already.
+  /// The same, with a journal that was already read.
   package func standing(
     of credential: Credential, journal: RotationJournal?, in view: VaultView, now: Timestamp
   ) throws -> Standing {
     try standing(
       of: credential, journal: journal,
       partners: {
-        // Of one whose journal is damaged no rotation goes on.
+        // No rotation of a credential with a damaged journal goes on.
         try view.partners(of: credential).map { Partner(credential: $0, journal: try? RotationJournal(view, of: $0)) }
       }, now: now)
   }
 
-  /// Where `credential` stands at `now`. `partners` are those it must not rotate together with; they are asked for only if
-  /// nothing else decides.
+  /// Where `credential` stands at `now`. `partners` are the credentials it must not rotate together with; they are read
+  /// only if nothing else decides.
   package func standing(
     of credential: Credential, journal: RotationJournal?, partners: () throws -> [Partner], now: Timestamp
   ) rethrows -> Standing {
@@ -110,7 +110,7 @@ package struct RotationSchedule: Sendable {
     let standing = try standingOfRotation(of: credential, journal: journal, partners: partners, now: now)
     guard let moment = deliveryMoment(of: credential, journal: journal, now: now) else { return standing }
     switch standing {
-    // It delivers its own pair.
+    // The rotation delivers its own pair.
     case .due(.age), .due(.ending), .due(.exposed), .due(.leaked), .due(.unfinished): return standing
     case _ where moment <= now: return .due(.delivery)
     case .due: return .held(until: moment, .undelivered)
@@ -120,8 +120,8 @@ package struct RotationSchedule: Sendable {
     }
   }
 
-  /// When what lacks the active pair is to be tried: at once what was never tried, the rest after a pause. Nil if nothing
-  /// lacks it, or a rotation is under way that will deliver when it is verified.
+  /// When to try the sinks and hooks that lack the active pair: at once if one was never tried, otherwise after a
+  /// pause. Nil if none lacks it, or if a rotation is under way that will deliver when it is verified.
   private func deliveryMoment(of credential: Credential, journal: RotationJournal?, now: Timestamp) -> Timestamp? {
     if let journal {
       let state = journal.machine.state
@@ -132,7 +132,7 @@ package struct RotationSchedule: Sendable {
     guard credential.leak != nil else {
       return credential.deliveredNext.map { $0.nextAttempt ?? credential.created }.min()
     }
-    // What leaked is kept for whoever lacks its replacement: they are tried as often as its end.
+    // The leaked pair is kept until every sink and hook has its replacement, so they are tried as often as its end.
     return credential.deliveredNext.map { delivery in
       guard let next = delivery.nextAttempt, let tried = delivery.tried, tried <= now + Self.credibleSkew else {
         return credential.created
@@ -157,12 +157,13 @@ package struct RotationSchedule: Sendable {
       }
       return .waiting(until: moment, reason)
     }
-    // What was begun is finished whatever the window: the longer a rotation is open, the more can go wrong.
+    // What was begun is finished outside the window too: the longer a rotation is open, the more can go wrong.
     guard reason.isHeldBack else { return .due(reason) }
     return try obstacle(to: credential, partners: partners, now: now) ?? .due(reason)
   }
 
-  /// What only says since when is never later than `now`: a clock that was ahead as it was written keeps nothing waiting.
+  /// A time that only says since when is never later than `now`, so that one written by a clock that was ahead delays
+  /// nothing.
   private func dueMoment(
     of credential: Credential, journal: RotationJournal?, now: Timestamp
   ) -> (Timestamp, Reason)? {
@@ -173,25 +174,25 @@ package struct RotationSchedule: Sendable {
       }
       return (min(journal.latest, now), .unfinished)
     }
-    // A rotation that came to nothing leaves its leak to the next.
+    // A failed rotation leaves its leak to the next one.
     if let leak = credential.leak { return (min(leak.since, now), .leaked) }
     guard let (moment, reason) = newPairMoment(of: credential) else { return nil }
     switch reason {
     case .age, .ending:
-      // An age that nobody can tell is one that is reached.
+      // An age that cannot be known counts as reached.
       let isMisdated = credential.version(in: .active).map { $0.created > now + Self.credibleSkew } ?? false
       return (isMisdated ? min(moment, now) : moment, reason)
     case .debt, .delivery, .exposed, .leaked, .unfinished: return (min(moment, now), reason)
     }
   }
 
-  /// What was done further ahead than this was dated by a clock that was wrong: when it was done nobody knows.
+  /// A date further ahead than this was written by a wrong clock: nobody knows the real one.
   private static let credibleSkew: Duration = .seconds(3600)
 
-  /// From when a new pair is wanted, whatever is under way; nil without a greatest age and without exposure.
+  /// From when a new pair is wanted, whatever is under way; nil without a leak, an exposure, a greatest age or an end.
   ///
-  /// What someone else knows is to be replaced from the moment their access ended, whatever age it may reach, and also
-  /// where the policy sets none.
+  /// A pair that someone else could have opened is to be replaced from the moment their access ended, whatever age it
+  /// may reach, and even if the policy sets none.
   func newPairMoment(of credential: Credential) -> (Timestamp, Reason)? {
     guard !credential.isTransferred else { return nil }
     if let leak = credential.leak, credential.isActiveLeaked { return (leak.since, .leaked) }
@@ -199,11 +200,11 @@ package struct RotationSchedule: Sendable {
     return ageLimit(of: credential).map { ($0, credential.ageLimit == credential.endLimit ? .ending : .age) }
   }
 
-  /// A leak is tried again after this at the latest, unless the provider asked to be left alone for longer.
+  /// Ending a leak is tried again after this at the latest, unless the provider asked to be left alone for longer.
   package static let longestPauseOfLeak: Duration = .seconds(300)
 
-  /// Until when the next attempt waits because of those before it; nil if they went well, or nobody knows when they were. `isLeaked`
-  /// says that it is for ending a leak.
+  /// Until when the next attempt waits because of those before it; nil if they went well, or if nobody knows when they
+  /// were made. `isLeaked` says that the attempt is to end a leak.
   package func pause(
     of journal: RotationJournal, isLeaked: Bool = false, now: Timestamp
   ) -> (until: Timestamp, Obstacle)? {
@@ -213,7 +214,7 @@ package struct RotationSchedule: Sendable {
     return (min(until, max(longest, journal.leftAloneUntil ?? longest)), obstacle)
   }
 
-  /// Not before then does a schedule go on with the leak of `credential`; nil for at once.
+  /// The earliest time at which a schedule continues with the leak of `credential`; nil for at once.
   package func nextAttempt(
     on credential: Credential, journal: RotationJournal?, in view: VaultView, now: Timestamp
   ) throws -> Timestamp? {
@@ -230,23 +231,24 @@ package struct RotationSchedule: Sendable {
       return (journal.latest + Self.pause(afterRejections: rotations), .rejected(rotations))
     }
     guard journal.failedAttempts > 0 || journal.leftAloneUntil != nil else { return nil }
-    // A look that a run could not have after it had asked is no attempt of its own, and may be told to wait all the same.
+    // A first lost answer is not counted as an attempt, but may carry the provider's wish to be left alone.
     let attempts = max(1, journal.failedAttempts)
     let pauseEnds = journal.latest + Self.pause(afterAttempts: attempts)
     return (max(pauseEnds, journal.leftAloneUntil ?? pauseEnds), .attempts(attempts))
   }
 
-  /// When the active pair is to be replaced; nil without a greatest age or an end. Never within `Policy.leastAge` of its making: records of
-  /// before that was asked of policies may hold one by which a new pair would be due at once.
+  /// When the active pair is to be replaced; nil without a greatest age or an end. Never within `Policy.leastAge` of
+  /// its making: records from before policies had to observe that may hold an age by which a new pair would be due at
+  /// once.
   package func ageLimit(of credential: Credential) -> Timestamp? {
     guard let limit = credential.ageLimit, let active = credential.version(in: .active) else { return nil }
     return max(limit, active.created + Policy.leastAge)
   }
 
-  /// The window's zone; UTC where the system does not know it.
+  /// The window's zone; UTC if the system does not know it.
   func zone(of window: RotationWindow) -> TimeZoneRules { zones(window.zone) ?? .utc }
 
-  /// The zone of the credential's window if this machine does not know it: no schedule rotates it then.
+  /// The zone of the credential's window if this machine does not know it; no schedule rotates the credential then.
   package func unknownZone(of credential: Credential) -> String? {
     guard let zone = credential.policy.window?.zone, zones(zone) == nil else { return nil }
     return zone
@@ -266,7 +268,7 @@ package struct RotationSchedule: Sendable {
     return try together(partners(), since: opened) { _ in window.nextOpening(after: now, in: zone) }
   }
 
-  /// The first of `partners` that was rotated at `opened` or later, or is being rotated.
+  /// The first of `partners` that was rotated at `opened` or later, or is being rotated, as a reason to wait.
   private func together(
     _ partners: [Partner], since opened: Timestamp, until: (Timestamp) -> Timestamp?
   ) -> Standing? {
@@ -283,7 +285,7 @@ package struct RotationSchedule: Sendable {
 }
 
 extension RotationSchedule.Partner {
-  /// Whether a rotation of it is under way that may still replace its active pair.
+  /// Whether a rotation is under way that may still replace its active pair.
   fileprivate var mayPromote: Bool {
     switch journal?.machine.state {
     case .ready, .staging, .staged, .validating, .validated, .promoting: true

@@ -12,14 +12,14 @@ extension RotationWindow {
     return nil
   }
 
-  /// When the window opens next after `now`; nil if it never does within a fortnight, as at the end of time.
+  /// When the window opens next after `now`; nil if it does not within a fortnight, as at the end of time.
   package func nextOpening(after now: Timestamp, in zone: TimeZoneRules) -> Timestamp? {
     let today = Self.day(of: now, in: zone)
     return (today - 1...today + 14).lazy.compactMap { span(ofDay: $0, in: zone)?.opens }.first { $0 > now }
   }
 
-  /// The first window that opens at `moment` or later, or is open then and stays so for `reserve` at least; nil if there is
-  /// none within a fortnight.
+  /// The first window that opens at `moment` or later, or is open then and stays open for at least `reserve`; nil if
+  /// there is none within a fortnight.
   package func first(
     from moment: Timestamp, reserve: Duration, in zone: TimeZoneRules
   ) -> (opens: Timestamp, closes: Timestamp)? {
@@ -40,12 +40,13 @@ extension RotationWindow {
     guard days.contains(Int(((day + 3) % 7 + 7) % 7)) else { return nil }
     let opens = Self.utc(day: day, minute: begins, in: zone)
     let closes = Self.utc(day: ends > begins ? day : day + 1, minute: ends, in: zone)
-    // Where clocks jump over the whole window, it is as long as on other days.
+    // If clocks jump over the whole window, it is as long as on other days.
     let length = ends > begins ? ends - begins : ends + 1440 - begins
     return (opens, closes > opens ? closes : opens + .seconds(60 * length))
   }
 
-  /// The moment of a local wall time. Of two, the first; of none, the one that the clock would show had it not changed.
+  /// The moment of a local wall time: the first if there are two; if there is none, the one that the clock would show
+  /// had it not changed.
   private static func utc(day: Int64, minute: Int, in zone: TimeZoneRules) -> Timestamp {
     let local = Timestamp(milliseconds: (day * 1440 + Int64(minute)) * 60_000)
     let before = zone.offset(at: local + .seconds(-2 * 86_400))

@@ -4,11 +4,11 @@ import Glibc
 /// The offsets of one time zone from UTC, read from the system's TZif file (RFC 8536).
 ///
 /// The C library's own conversion works on one zone for the whole process, and the usual date libraries bring 40 MB of
-/// locales along; a window of hours needs no more than this.
+/// locales with them. A window of hours needs only this.
 package struct TimeZoneRules: Hashable, Sendable {
   private let transitions: [(at: Int64, offset: Int64)]
   private let firstOffset: Int64
-  /// What holds after the last transition; nil if its offset holds for ever.
+  /// The rule after the last transition; nil if that transition's offset holds for ever.
   private let rule: PosixTimeZone?
   /// As in `Europe/Kyiv`.
   package let name: String
@@ -33,7 +33,8 @@ package struct TimeZoneRules: Hashable, Sendable {
       self = .utc
       return
     }
-    // A name becomes a path: letters, digits, and what zone names are made of, and no step upwards.
+    // A name becomes part of a path, so only letters, digits and the other characters of zone names are allowed, and no
+    // step upwards.
     let isPlain = name.utf8.allSatisfy { byte in
       (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || "_+-/".utf8.contains(byte)
     }
@@ -50,8 +51,8 @@ package struct TimeZoneRules: Hashable, Sendable {
     return transitions.last { $0.at <= second }?.offset ?? firstOffset
   }
 
-  /// Reads the 64-bit data block of version 2 or later, which follows one of 32-bit times, and the footer after it. Nil if
-  /// it is not whole, or counts leap seconds as no clock of ours does.
+  /// Reads the 64-bit data block of version 2 or later, which follows one of 32-bit times, and the footer after it. Nil
+  /// if the file is incomplete, or counts leap seconds, which no clock of ours does.
   package init?(name: String, file: [UInt8]) {
     var reader = Reader(file)
     guard let first = Header(&reader), first.version >= UInt8(ascii: "2"), reader.skip(first.size(timeBytes: 4)),
@@ -96,7 +97,7 @@ package struct TimeZoneRules: Hashable, Sendable {
       self.version = version
       var counts: [Int] = []
       for _ in 0..<6 {
-        // No zone has more; it keeps the sizes below far from overflow.
+        // No zone has more. This keeps the sizes below far from overflow.
         guard let count = reader.integer(4), (0...65_536).contains(count) else { return nil }
         counts.append(Int(count))
       }
@@ -124,7 +125,7 @@ package struct TimeZoneRules: Hashable, Sendable {
 
     mutating func skip(_ count: Int) -> Bool { bytes(count) != nil }
 
-    /// What stands between two newlines at the end of the file.
+    /// The text between two newlines at the end of the file.
     mutating func footer() -> [UInt8]? {
       let newline = UInt8(ascii: "\n")
       guard let rest = bytes(file.count - position), rest.count >= 2, rest.first == newline, rest.last == newline else {
