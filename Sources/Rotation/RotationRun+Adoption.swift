@@ -14,19 +14,22 @@ package final class OfferedPair: Hashable, Sendable {
   package func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
 }
 
-// A primary pair that the vault does not know is taken over because a person says so. It is a rotation whose pair someone
-// else has made and promoted: saved, proved, seen to be primary, and the one it replaced is owed, all as ever.
+// A primary pair that the vault does not know is taken over because a person says so. It is a rotation whose pair
+// someone else has made and promoted. As always, the pair is saved, proved and seen to be primary, and the one it
+// replaced is owed.
 extension RotationRun {
   /// Makes the provider's primary pair the active one. It is read from the provider, unless it is `offered`.
   ///
-  /// One that was given up here, and is not removed yet, is saved anew. Nothing is journalled before it was granted a token. Throws `foreignPrimary` if it is one that the vault has, or another
-  /// than the one offered; `nothingUnfinished` if it is the active one; `held` if a rotation is under way whose pair is there.
-  /// Where a provider accepts many alike, what is offered is taken over from beside the active one. While a leak is noted what is
-  /// adopted counts as leaked, and is replaced then.
+  /// A pair that was given up here and is not removed yet is saved again. Nothing is journalled before the pair was
+  /// granted a token. Throws `foreignPrimary` if the vault already has the pair, or if it is not the one offered;
+  /// `nothingUnfinished` if it is the active one; `held` if a rotation is under way whose pair is there. Where a
+  /// provider accepts several pairs alike, the offered one is taken over from beside the active one. While a leak is
+  /// noted, the adopted pair counts as leaked and is then replaced.
   func adopt(_ offered: OfferedPair?) async throws -> RotationOutcome {
     try await openPairs()
     if credential.isSelfAdministered, let offered { await provider.administer(with: offered.pair) }
-    // Where a staged pair has ended the old one, it would count as staged, too, and the active one as primary.
+    // If staging ended the old pair, the offered one would otherwise count as staged too, and the active one as
+    // primary.
     let stage = provider.replacement == .cutOver ? Stage.previous : .staged
     let own = KnownPairs(of: credential, pairs, isStaging: false)
     let known = offered.map { own.adding(KnownPairs.Known($0.pair, in: stage)) } ?? own
@@ -38,13 +41,13 @@ extension RotationRun {
         retryAfter: error.retryAfter)
     }
     let givenUp = givenUp(in: seen, offered)
-    // It is what a stranger's would be, from here on.
+    // From here on it is treated like a stranger's.
     if let givenUp { pairs[givenUp] = nil }
     let made: ObservedPair
     if let offered, let beside = try await accepted(offered, beside: seen) {
       made = beside
     } else {
-      // Whoever offers another pair than the primary one does not say that nothing came after the backup.
+      // Offering a pair other than the primary one does not say that nothing came after the backup.
       let isPrimary = offered.map { seen.primary.matches($0.pair) } ?? true
       if isPrimary { try await reconcileAdopting(seen) }
       if !isPrimary, credential.version(in: .staged) == nil, pairs[activeNumber].map(seen.primary.matches) == true {
@@ -53,7 +56,7 @@ extension RotationRun {
       if isPrimary, credential.isActiveLeaked, credential.version(in: .staged) == nil,
         pairs[activeNumber].map(seen.primary.matches) == true
       {
-        // It was adopted before, and what came after it did not succeed.
+        // It was adopted before, and what came after that failed.
         return try await endLeak()
       }
       try requireStranger(seen)
@@ -72,7 +75,7 @@ extension RotationRun {
     try record(.intended(.stage), ["reason": RotationJournal.adopted])
     try save(made)
     let outcome = try await drive(retiringNow: false)
-    // It counts as leaked itself: it is replaced as any other.
+    // It counts as leaked itself, and is replaced like any other.
     guard credential.leak != nil else { return outcome }
     isAdopting = false
     do { return try await endLeak() } catch let error as RotationError {
@@ -80,7 +83,7 @@ extension RotationRun {
     }
   }
 
-  /// Counts the version that is about to be adopted as leaked: whoever has what leaked may be the one who made it.
+  /// Counts the version that is about to be adopted as leaked: whoever has the leaked pair may have made this one.
   private func noteAdopted() async throws {
     let now = timing.now()
     credential = try await change(now: now) { change, credential in
@@ -126,7 +129,8 @@ extension RotationRun {
     try await markDiscarded(number, pair)
   }
 
-  /// The staged version that was given up, if a person now says that it is in use: it is primary there, or is the one `offered`.
+  /// The staged version that was given up, if a person now says that it is in use: it is primary there, or is the one
+  /// `offered`.
   private func givenUp(in seen: Observation, _ offered: OfferedPair?) -> UInt64? {
     guard journal?.machine.state == .rejected || journal?.machine.state == .discarding,
       let number = credential.version(in: .staged)?.number, let pair = pairs[number]
@@ -136,7 +140,8 @@ extension RotationRun {
     return other.matches(offered.pair) ? number : nil
   }
 
-  /// Ends the rotation of a pair that was given up and is taken over as another version: nothing is asked of the provider.
+  /// Ends the rotation of a pair that was given up and is taken over as another version. Nothing is asked of the
+  /// provider.
   private func markTakenBack(_ number: UInt64) throws {
     if journal?.machine.state == .rejected { try record(.intended(.discard), version: number) }
     let now = timing.now()
@@ -157,8 +162,9 @@ extension RotationRun {
       hint: "make version \(activeNumber) primary again at the provider")
   }
 
-  /// What is `offered`, as the provider has it beside its primary pair; nil if it is not there. Throws `held` while a rotation
-  /// is under way, and `foreignPrimary` where only the primary pair can be what is in use, or a third is there that may be.
+  /// The `offered` pair, as the provider has it beside its primary pair; nil if it is not there. Throws `held` while a
+  /// rotation is under way or a replaced pair must be retired first, and `foreignPrimary` if only the primary pair can
+  /// be in use, or a third pair is there that may be.
   private func accepted(_ offered: OfferedPair, beside seen: Observation) async throws -> ObservedPair? {
     guard let other = seen.others.first(where: { $0.matches(offered.pair) }),
       !pairs.values.contains(where: { other.matches($0) })
@@ -173,8 +179,8 @@ extension RotationRun {
       registrationToken: offered.pair.registrationToken, sharesClientID: other.sharesClientID)
   }
 
-  /// Throws `held` while a replaced pair is owed that can be retired: no run would retire it once another rotation has begun and come
-  /// to nothing.
+  /// Throws `held` while a replaced pair is owed that can be retired: if another rotation began and failed, no run
+  /// would retire it.
   private func requireRetired(_ seen: Observation) throws {
     guard journal?.machine.state.isOwing == true, pairs[activeNumber].map(seen.primary.matches) == true,
       let debt = try owedPairs(in: seen).first
@@ -198,8 +204,8 @@ extension RotationRun {
       hint: journal?.isAdopted == true ? resume : "\(resume), `relatch abort \(name)` gives it up")
   }
 
-  /// Whether the staged `pair` is being adopted, and is still there as `seen`: it is in use then, and nothing may end it before it
-  /// was replaced. Where a provider calls one pair primary, no other is in use.
+  /// Whether the staged `pair` is being adopted and is still there in `seen`. Then it is in use, and nothing may end it
+  /// before it is replaced. If a provider calls one pair primary, no other is in use.
   func isAdoptedInUse(_ pair: Pair, _ seen: Observation) -> Bool {
     guard journal?.isAdopted == true else { return false }
     if seen.primary.matches(pair) { return true }

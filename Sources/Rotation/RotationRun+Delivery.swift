@@ -3,10 +3,10 @@ import JSON
 import Storage
 import Vault
 
-// Handing over, after promotion and verification. Where the pair has arrived is kept in the credential's record, apart from
-// the rotation's journal: a sink that fails leaves the rotation done, and a later run delivers what is missing.
+// Delivery, after promotion and verification. The credential's record says where the pair has arrived, apart from the
+// rotation's journal: if a sink fails the rotation is still done, and a later run delivers what is missing.
 extension RotationRun {
-  /// Fails with `cannotDeliver` if a sink or hook obviously cannot work, before anything is asked of the provider.
+  /// Fails with `cannotDeliver`, before anything is asked of the provider, if a sink or hook obviously cannot work.
   func checkDeliveries() async throws {
     try await requireOwnersDeliveries()
     for delivery in credential.deliveries {
@@ -18,7 +18,7 @@ extension RotationRun {
     }
   }
 
-  /// Lets the hooks `before` veto the attempt. Once a run: what they agreed to holds for its second attempt, too.
+  /// Lets the `before` hooks veto the attempt, once a run: their consent also holds for its second attempt.
   func runHooksBefore() async throws {
     guard !hasAskedHooks else { return }
     do {
@@ -41,7 +41,7 @@ extension RotationRun {
     hasAskedHooks = true
   }
 
-  /// What `relatch deliver` asks for: the active version, brought to all that lack it, or to all.
+  /// What `relatch deliver` does: delivers the active version to every sink and hook that lacks it, or to all.
   func reachDelivery(again: Bool) async throws -> RotationOutcome {
     if let journal, case let state = journal.machine.state,
       [.promoting, .promoted, .verifying].contains(state) || journal.withholds(credential)
@@ -55,17 +55,17 @@ extension RotationRun {
     return .delivered(active: activeNumber, to: names)
   }
 
-  /// Delivers what is missing; nil if nothing is missing then.
+  /// Delivers what is missing; nil if nothing is missing afterwards.
   func deliveryOutcome(again: Bool = false) async throws -> RotationOutcome? {
     let shortfalls = try await deliverActive(again: again)
     guard !shortfalls.isEmpty else { return nil }
     return .undelivered(active: activeNumber, previous: credential.debts.map(\.number), shortfalls)
   }
 
-  /// Brings the active version to every sink and hook that lacks it, or to all. Returns what still lacks it, and why.
+  /// Delivers the active version to every sink and hook that lacks it, or to all. Returns which still lack it, and why.
   ///
-  /// Hooks follow only when every sink has the version: one that makes an application read its file again must find the new
-  /// pair there, and is not run a second time.
+  /// Hooks follow only once every sink has the version. A hook that makes an application read its file again must find
+  /// the new pair there, because it is not run a second time.
   ///
   /// `filesAlone` leaves out the hooks, which may take long.
   @discardableResult
@@ -93,7 +93,7 @@ extension RotationRun {
       } catch let error as DeliveryError {
         isToForget = false
         shortfalls.append(DeliveryShortfall(name: delivery.name, error: error))
-        // No hook is told to read a file that gets nothing any more.
+        // A sink that is refused gets nothing any more, so no hook waits for it.
         if delivery.isFile, strangers[delivery.name] == nil { hasAllFiles = false }
       }
     }
@@ -103,18 +103,18 @@ extension RotationRun {
   /// A sink or hook was removed while the run went on.
   private struct Removed: Error {}
 
-  /// One delivery. The intent is durable before the pair leaves, the outcome when it is known. Throws `DeliveryError` if it
-  /// did not arrive, `Removed` if nothing is to be delivered any more.
+  /// One delivery. The intent is durable before the pair leaves, the outcome as soon as it is known. Throws
+  /// `DeliveryError` if it did not arrive, `Removed` if nothing is to be delivered any more.
   ///
-  /// `forgetting` what arrived before, with the intent: whatever becomes of this run, everything is delivered again. Where it is
-  /// `refusing`, the attempt fails with that, and is counted as any other.
+  /// With `forgetting`, the intent also forgets what arrived before, so that whatever happens to this run, everything
+  /// is delivered again. With `refusing`, the attempt fails with that error, and is counted like any other.
   private func hand(
     _ pair: Pair, _ version: UInt64, to delivery: DeliveryRecord, forgetting: Bool, refusing stranger: VaultError?
   ) async throws {
     let fields: [String: JSONValue] = [
       "delivery": .string(delivery.name), "version": .integer(Int(clamping: version)),
     ]
-    // By the clock alone: the next attempt is counted from it.
+    // By the clock only: the next attempt is counted from it.
     let now = timing.now()
     credential = try await change(now: now) { change, credential in
       guard credential.noteAttempt(at: delivery, now: now) else { throw Removed() }
@@ -123,7 +123,7 @@ extension RotationRun {
     }
     do {
       if let stranger { throw DeliveryError(.unusable, stranger.description, hint: stranger.hint) }
-      // A file is put in its place under the lease alone.
+      // A file is put in its place only while the lease is held.
       let keepAlive = delivery.isFile ? keepAlive : patientKeepAlive
       try await runner.delivery.hand(pair, to: delivery, occasion, known: Array(pairs.values), keepAlive: keepAlive)
     } catch let error as DeliveryError {
@@ -140,7 +140,7 @@ extension RotationRun {
         version: version, delivery: delivery.name))
   }
 
-  /// Records an outcome; if `edit` finds nothing to note it at, only the log entry remains.
+  /// Records an outcome. If `edit` finds nothing to change, only the log entry is written.
   private func note(
     _ event: EventName, _ fields: [String: JSONValue],
     _ edit: @escaping @Sendable (inout Credential) -> Bool = { _ in false }
@@ -158,8 +158,8 @@ extension RotationRun {
     try await runner.vault.read { try $0.requireOwnersDeliveries(of: credential) }
   }
 
-  /// What is wrong with those sinks and hooks that no present owner has added as they are: they get nothing, and keep nothing from
-  /// the others.
+  /// What is wrong with the sinks and hooks that no present owner has added as they are. They get nothing, and do not
+  /// keep the others from getting the pair.
   private func strangersDeliveries() async throws -> [String: VaultError] {
     let credential = credential
     return try await runner.vault.read { view in
@@ -177,7 +177,7 @@ extension RotationRun {
     DeliveryOccasion(credential: name, version: activeNumber, previous: credential.replaced?.number)
   }
 
-  /// Keeps the lease while something takes its time; fails once it is lost, and where that cannot be told.
+  /// Keeps the lease during long work; fails if it is lost, or if that cannot be told.
   var keepAlive: KeepAlive {
     { [lease, runner] in
       let now = runner.timing.now()
@@ -187,7 +187,8 @@ extension RotationRun {
     }
   }
 
-  /// The same for a program that takes its time: a store that is busy for a moment does not end it while the lease lasts.
+  /// The same for a program that takes its time: a store that is busy for a moment does not end it while the lease
+  /// lasts.
   private var patientKeepAlive: KeepAlive {
     { [self, keepAlive, timing] in
       let now = timing.now()
@@ -204,9 +205,9 @@ extension RotationRun {
 }
 
 extension DeliveryError {
-  /// What a hook said, for the end of a sentence.
+  /// A hook's output, as the end of a sentence.
   package var quotation: String { Self.quotation(said) }
 
-  /// The same for the hook that an error of a run is about.
+  /// The same for the output that an error of a run carries.
   package static func quotation(_ said: String) -> String { said.isEmpty ? "" : "; its last words: \(said)" }
 }

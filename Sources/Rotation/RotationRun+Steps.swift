@@ -3,8 +3,8 @@ import JSON
 import Sodium
 import Vault
 
-// What each step asks of the provider, and what its answers mean: here those that bring the saved pair into force. The order
-// within a step is always: look, journal the intent, ask, journal the outcome.
+// What each step asks of the provider, and what the answers mean; here the steps that bring the saved pair into force.
+// The order within a step is always: look, journal the intent, ask, journal the outcome.
 extension RotationRun {
   func perform(_ step: RotationStep) async throws {
     switch step {
@@ -23,19 +23,20 @@ extension RotationRun {
   private func validate() async throws {
     let (number, pair) = try pair(in: .staged)
     try record(.intended(.validate), version: number)
-    // From its staging; a clock that was set back since does not lengthen the window.
+    // The window counts from staging. A clock that was set back since does not lengthen it.
     let deadline =
       min(credential.version(number)?.created ?? timing.now(), timing.now()) + credential.policy.propagation
     var backoff = Backoff()
     while true {
       do {
-        // What is asked of it besides does not hold up the end of a leak.
+        // The additional checks do not delay the end of a leak.
         let isLeak = credential.leak != nil
         let asked = timing.now()
         let evidence = try await ask {
           isLeak ? try await self.provider.grant(pair) : try await self.provider.validate(pair)
         }
-        // Ages and graces are counted from what is dated next. Nothing is lost by waiting where the old pair is in use still.
+        // Ages and graces count from the times journalled next. Where the old pair is still in use, waiting loses
+        // nothing.
         if !isLeak, provider.replacement != .cutOver, journal?.isAdopted != true {
           try ClockDifference.check(evidence, asked: asked, answered: timing.now())
         }
@@ -50,7 +51,8 @@ extension RotationRun {
           try await pause(wait)
           continue
         }
-        // What was made by ending the old one is not given up: there would be no pair left. Nor is what a person says is in use.
+        // A pair whose making ended the old one is not given up: no pair would be left. Neither is a pair that a person
+        // says is in use.
         let mayGiveUp = provider.replacement != .cutOver && journal?.isAdopted != true
         guard error.code == .refused, timing.now() + wait > deadline, mayGiveUp else {
           try record(.postponed(.validate), version: number, error.members)
@@ -65,16 +67,16 @@ extension RotationRun {
 
   private func promote() async throws {
     let (number, pair) = try pair(in: .staged)
-    // The session of the old pair may end with it: what promotes must be able to finish.
+    // The session of the old pair may end with that pair: the pair that promotes must be able to finish.
     if credential.isSelfAdministered { await provider.administer(with: pair) }
     let seen = try await observe(for: .promote)
-    // Looking may have taken long: law 2 wants a fresh proof when the provider is asked.
+    // Looking may have taken long. Law 2 requires a fresh proof when the provider is asked.
     guard isContaining || hasAgreed || journal?.machine.nextAction(now: now) == .ask(.promote) else { return }
     hasAgreed = false
     let proof = proofOfStaged
     guard let staged = seen.others.first(where: { $0.matches(pair) && $0.place == .staged }) else {
       try record(.intended(.promote), version: number, proof)
-      // All that is left, where none is primary: containment does not wait for its proof.
+      // Where the provider calls none primary, it is the only pair left. Containment does not wait for its proof.
       if isContaining, provider.replacement != .promotion, seen.primary.matches(pair) {
         try markPromoted(number)
         seenPromoted = seen
@@ -85,20 +87,21 @@ extension RotationRun {
     try await asking(.promote, version: number, proof) {
       try await self.provider.promote(handle: staged.handle, seen)
     } record: {
-      // Which of equals is primary is the vault's to say: there is nothing to look at.
+      // Among equals the vault decides which is primary: there is nothing to look at.
       guard self.provider.replacement == .promotion else { return try self.markPromoted(number) }
       if self.provider is any OperatedProvider { return try await self.clearUpByHand() }
-      // What it answers is its opinion; what is primary afterwards decides.
+      // The provider's answer proves nothing; what is primary afterwards decides.
       try await self.clearUp(.promote)
     }
   }
 
-  /// What the intent to promote says of the proof of the staged pair: that there is none.
+  /// What the intent to promote records about the proof of the staged pair: `unproved` if there is none.
   var proofOfStaged: [String: JSONValue] { journal?.machine.state == .validated ? [:] : ["unproved": true] }
 
   func markPromoted(_ number: UInt64) throws {
     let now = timing.now()
-    // What is staged may end by itself, and not once it is primary. Where none is, nothing of it changes.
+    // A staged pair may have an end that it loses once it is primary. Where none is called primary, its end does not
+    // change.
     let stillEnds = provider.replacement != .promotion
     try record(.promoted, version: number) { credential in
       try credential.promoteStaged(stillEnds: stillEnds, now: now)
@@ -126,7 +129,7 @@ extension RotationRun {
         return try markVerified(number, seen, evidence)
       } catch let error as ProviderError {
         let wait = backoff.next(timing.randomness, asked: error.retryAfter)
-        // What was just promoted may not be shown yet.
+        // A pair that was just promoted may not be shown yet.
         let mayPass =
           error.isTransient || error.code == .refused || error.code == .malformed || error.step == .primary
         guard mayPass, timing.now() + wait <= deadline, asksLeft > 0 else {
@@ -146,7 +149,8 @@ extension RotationRun {
     let end = seen.primary.expires
     try record(
       .verified, version: number, evidence.members,
-      // Not from a step that a clock dated which was far ahead: the grace would never end.
+      // Counted from the clock, not from the last step: if a clock that was far ahead dated that, the grace would never
+      // end.
       graceEnds: timing.now() + (credential.leakedDebts.isEmpty ? credential.policy.grace : .zero)
     ) { credential in
       for (debt, expires) in expiries { credential.setExpiry(of: debt, expires) }

@@ -15,62 +15,67 @@ actor RotationRun {
   var journal: RotationJournal?
   /// The steps that were taken and are not written yet. They are in force here; `commit` makes them durable.
   var unwritten: [UnwrittenStep] = []
-  /// The pairs the provider may still accept, by version. Opened once a run, with a log entry that says so.
+  /// The pairs the provider may still accept, by version. They are opened once a run, with a log entry.
   var pairs: [UInt64: Pair] = [:]
-  /// What other credentials of the vault have in use where this one's pairs are, as it was when a pair was met there that is none of ours.
+  /// The active pairs of the vault's other credentials in the same place, as of the last time a pair was met there that
+  /// is none of ours.
   var neighbours: [NeighboursPair] = []
-  /// The credential's key, as it was when the pairs were opened.
+  /// The credential's key as of the opening of the pairs.
   var key: CredentialKey?
-  /// Whether the step that took the lease began the rotation, too: there was nothing to finish or to find out first.
+  /// Whether the step that took the lease also began the rotation, because there was nothing to finish or to find out
+  /// first.
   let hasBegun: Bool
   /// Until when the lease lasts at least.
   var leaseLasts: Timestamp
-  /// How many times the provider may still be asked for a step in this run: no fault makes a storm of requests.
+  /// How many more requests this run may send to the provider, so that no fault causes a storm of them.
   var asksLeft = 120
-  /// How many times a passing trouble is waited out in this run.
+  /// How many more times this run waits for a problem to pass.
   var retriesLeft = 3
   var transientBackoff = Backoff()
-  /// The step this run asked for last that changes the provider, and what went wrong with its answer, if anything did.
+  /// The last step that changes the provider for which this run asked, and what went wrong with its answer, if
+  /// anything.
   var lastAsked: (step: RotationStep, trouble: ProviderError?)?
-  /// What was seen when the promotion was found to have happened: `verify` need not look again at once.
+  /// What was seen when the promotion was found to have happened, so that `verify` need not look again at once.
   var seenPromoted: Observation?
-  /// What was seen when the new pair was verified, and when: of a leak the old pair is deleted by it if that was a moment ago.
+  /// What was seen when the new pair was verified, and when. If that was only a moment ago, the end of a leak uses it
+  /// to delete the old pair.
   var seenVerified: (observation: Observation, at: Timestamp)?
 
   var timing: RotationTiming { runner.timing }
 
   /// Whether a replaced pair that holds the staging slot may be cut off before its time.
   var replacesPrevious = false
-  /// Whether what leaked is ended before its replacement was proved.
+  /// Whether the leaked pair is ended before its replacement is proved.
   var isContaining = false
   /// Whether an old pair may be ended although the active one has not arrived everywhere.
   var mayLeaveUndelivered = false
-  /// Whether a person ends the grace of what was replaced, over or not.
+  /// Whether a person ends the grace of the replaced pair, over or not.
   var endsGrace = false
   /// Whether the pair is one that was found primary at the provider.
   var isAdopting = false
-  /// Who was at work on the credential when this run took the lease from them.
+  /// The live run that held the lease when this run took it over; nil if there was none.
   let overtook: String?
   /// When this run took the lease.
   let held: Timestamp
-  /// Whether the hooks `before` have agreed to this run.
+  /// Whether the `before` hooks have agreed to this run.
   var hasAskedHooks = false
 
-  /// Whether a person wants the staged pair, which is refused, promoted all the same.
+  /// Whether a person wants the staged pair promoted although it is refused.
   var hasAgreed = false
-  /// Whether this run itself was granted the token that proves the staged pair.
+  /// Whether this run itself got the token grant that proves the staged pair.
   var hasProved = false
   /// Whether this run itself found the new pair to be primary.
   var hasPromoted = false
 
-  /// When the log ended of the backup that the vault was restored from last; nil if it never was, or if nothing can be staged since before.
+  /// When the log ends of the backup that the vault was last restored from. Nil if the vault was never restored, or if
+  /// this run began the rotation, so that no pair can have been staged before.
   let restored: Timestamp?
 
-  /// The time to decide by. A clock that was set back under a run must not make the proof it just got one of the future,
-  /// to be made again without end; a proof that an earlier run left is judged by the clock alone.
+  /// The time for decisions. If the clock is set back during a run, the run's own proof must not appear to lie in the
+  /// future, or it would be repeated without end. A proof that an earlier run left is judged by the clock only.
   var now: Timestamp { hasProved ? max(timing.now(), journal?.latest ?? timing.now()) : timing.now() }
 
-  /// Goes on from the step that took the lease. `opened` are pairs that were opened before it.
+  /// Continues from the step that took the lease. `opened` are pairs that were opened before it.
   init(
     _ runner: RotationRunner, credential name: String, _ hold: RotationHold, opened: [UInt64: Pair],
     provider: any CredentialProvider
@@ -105,8 +110,8 @@ actor RotationRun {
     }
   }
 
-  /// Whether something was done that an error must not hide: the pair is promoted, or may be, or the old one deleted, or the
-  /// new one given up; and what follows has failed.
+  /// Whether something was done that an error must not hide, and a later step failed: the pair is promoted, or may be,
+  /// or the old one is deleted, or the new one given up.
   private var isOutstanding: Bool {
     switch journal?.machine.state {
     case .promoting, .promoted, .verifying, .retiring, .deleted, .proving, .rejected, .discarding: true
@@ -120,7 +125,7 @@ actor RotationRun {
     if case .revoke(let revocation) = goal { return try await revoke(revocation) }
     if !hasBegun, let outcome = try await reconcile(for: goal) { return outcome }
     switch goal {
-    // Whatever it was for: what leaked comes first.
+    // Whatever the run is for, ending a leak comes first.
     case .rotate where credential.leak != nil, .rotateReplacingPrevious where credential.leak != nil,
       .resume where credential.leak != nil:
       return try await endLeak()
@@ -145,10 +150,10 @@ actor RotationRun {
       try await begin()
       return try await drive(retiringNow: false)
     }
-    // What lacks the pair is served within the grace, too; that is then all this run does.
+    // Sinks and hooks that lack the pair are served during the grace as well; then this run does nothing else.
     if case .wait(let until) = machine.nextAction(now: timing.now()), !replacesPrevious, credential.undelivered.isEmpty
     {
-      // The run that did the work died before it could say so: say it now, rather than begin another rotation.
+      // The run that did the work died before it could say so. Say it now, instead of beginning another rotation.
       if wasInterrupted { return promoted(until: until) }
       throw RotationError(
         .inGrace(until: until),
@@ -215,12 +220,12 @@ actor RotationRun {
     guard let state = journal?.machine.state, !state.isFinal else {
       throw RotationError(.nothingUnfinished, "\(name): no rotation is unfinished")
     }
-    // What has asked for nothing is given up without asking.
+    // An attempt that has asked for nothing is given up without asking.
     if state != .ready, let unasked = provider as? UnaskedProvider {
       throw unasked.error.local ?? RotationError(unasked.error, while: "abort", name)
     }
     try await openPairs()
-    // What was asked for and not answered may have happened: it is found out first.
+    // A request without an answer may have been carried out: that is found out first.
     while let state = journal?.machine.state {
       switch state {
       case .staging: try await clearUp(.stage)
@@ -231,7 +236,7 @@ actor RotationRun {
         try record(.abandoned, version: credential.version(in: .staged)?.number)
       case .rejected, .discarding, .failed:
         let outcome = try await drive(retiringNow: false)
-        // What leaked is owed as it is given up: nobody has seen it refused.
+        // A leaked pair is owed when it is given up, because nobody has seen it refused.
         guard let owed = credential.debts.last?.number, owed > activeNumber else { return outcome }
         throw RotationError(
           .outstanding,
@@ -246,8 +251,8 @@ actor RotationRun {
     throw RotationError(.nothingUnfinished, "\(name): no rotation is unfinished")
   }
 
-  /// Fails if the staged pair may be the one in use: it is primary there, is being adopted, may have been promoted after the backup,
-  /// or is the only one there is, because it ended the old one.
+  /// Fails if the staged pair may be the one in use: it is primary there, is being adopted, may have been promoted
+  /// after the backup, or is the only pair because it ended the old one.
   private func requireUnused() async throws {
     let (number, pair) = try pair(in: .staged)
     let seen = try await observe(for: .discard)
@@ -268,7 +273,7 @@ actor RotationRun {
         hint: "`relatch resume \(name)` finishes the rotation")
     }
     guard provider.replacement == .cutOver else { return }
-    // What is shown may be old.
+    // What the provider shows may be old.
     let isShown = seen.others.contains { $0.matches(pair) }
     let isThere = if isShown { true } else { try await isAccepted(pair, during: .discard) }
     guard isThere else { return }
@@ -278,7 +283,7 @@ actor RotationRun {
   }
 
   /// Does the machine's next action until there is none, or none yet. An old pair is retired only if the new one has
-  /// arrived everywhere, or `evenIfUndelivered`: whoever lacks the new one still uses it.
+  /// arrived everywhere, or `evenIfUndelivered`, because a sink or hook that lacks the new one still uses it.
   func drive(retiringNow: Bool, evenIfUndelivered: Bool = false) async throws -> RotationOutcome {
     endsGrace = retiringNow
     var hasServed = false
@@ -288,7 +293,8 @@ actor RotationRun {
         if machine.state == .owed, !evenIfUndelivered {
           if let outcome = try await deliveryOutcome() { return outcome }
         } else if !hasServed {
-          // Whoever can be served is, once, before the old pair ends. A hook that hangs does not hold up what is urgent: it follows.
+          // Every sink that can be served is served, once, before the old pair ends. A hook that hangs must not delay
+          // an urgent end, so hooks follow.
           hasServed = true
           _ = try await deliverActive(filesAlone: evenIfUndelivered || credential.leak != nil)
         }
@@ -301,7 +307,7 @@ actor RotationRun {
         try await perform(.promote)
         continue
       }
-      // A grace is over by the clock alone, whatever time the steps before it were given.
+      // A grace is over only by the clock, whatever time the steps before it were dated with.
       switch machine.nextAction(now: machine.state == .owed ? timing.now() : now) {
       case .ask(let step): try await perform(step)
       case .observe(let step): try await clearUp(step)
@@ -321,7 +327,7 @@ actor RotationRun {
     throw RotationError(.unresolved, "\(name): no rotation has begun")
   }
 
-  /// Whether this run has just seen the deleted pair still accepted.
+  /// Whether this run has just seen that the deleted pair is still accepted.
   var isStillAccepted = false
 
   private func promoted(until: Timestamp) -> RotationOutcome {
@@ -341,8 +347,9 @@ actor RotationRun {
 }
 
 extension RotationMachine {
-  /// Whether the active pair is brought to whoever lacks it, where the rotation stands. What containment left unproved goes nowhere
-  /// before it was seen to be accepted, which is what ends the leak, too; and it ends the old pair before anything else.
+  /// Whether the active pair is delivered in this state to the sinks and hooks that lack it. A pair that containment
+  /// left unproved is not delivered before it was seen to be accepted, which also ends the leak. Containment ends the
+  /// old pair before it delivers anything.
   fileprivate func delivers(whileContaining isContaining: Bool) -> Bool {
     guard !isUnproved else { return false }
     return switch state {
