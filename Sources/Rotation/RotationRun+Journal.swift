@@ -3,7 +3,7 @@ import JSON
 import Storage
 import Vault
 
-/// A step that a run has taken, as it will stand in the journal.
+/// A step that a run has taken, as the journal will record it.
 struct UnwrittenStep: Sendable {
   let event: RotationEvent
   let number: UInt32
@@ -16,18 +16,19 @@ struct UnwrittenStep: Sendable {
   let pair: Pair?
   let edit: @Sendable (inout Credential) throws -> Void
 
-  /// What it changes in the record.
+  /// Makes the step's changes to the record.
   func apply(to credential: inout Credential) throws {
     try edit(&credential)
     credential.noteRotation(hasEnded: hasEnded, graceEnds: graceEnds)
   }
 }
 
-// The journal as it grows. A step is in force for the run as soon as it is taken, and durable before anything follows that
-// others could see: a request, a delivery, a hook, a wait, the end. What has none of these between shares a transaction.
+// The journal as it grows. A step is in force for the run as soon as it is taken. It is durable before anything follows
+// that others could see: a request, a delivery, a hook, a wait, the end. Steps with none of these between them share a
+// transaction.
 extension RotationRun {
-  /// Begins a rotation, if `schedule` asks for one: decided in the transaction that begins it, so that two runs never begin
-  /// together what must not be rotated together.
+  /// Begins a rotation, if `schedule` asks for one. That is decided in the transaction that begins it, so that two runs
+  /// never begin together what must not be rotated together.
   func begin(_ schedule: RotationSchedule? = nil) async throws {
     let now = timing.now()
     credential = try await change(now: now) { change, credential in
@@ -63,13 +64,13 @@ extension RotationRun {
     unwritten.append(step)
   }
 
-  /// Makes durable what was taken and is not yet: all of it or nothing, and nothing if the lease is lost.
+  /// Makes the unwritten steps durable: all of them or none, and none if the lease is lost.
   func commit() async throws {
     guard !unwritten.isEmpty else { return }
     credential = try await change(now: timing.now()) { _, credential in credential }
   }
 
-  /// Makes `body` durable after the steps that are not yet, in one transaction that fails if the lease is lost. Returns the
+  /// Makes the unwritten steps and then `body` durable, in one transaction that fails if the lease is lost. Returns the
   /// record as it is then.
   func change(
     now: Timestamp, _ body: @escaping @Sendable (VaultChange, inout Credential) throws -> Credential
@@ -78,7 +79,7 @@ extension RotationRun {
     let (rotation, id) = (credential.rotation, credential.id)
     let steps = unwritten
     do {
-      // An owner may renew keys at any time, also between the sealing and the commit.
+      // An owner may renew keys at any time, even between the sealing and the commit.
       let changed = try await UnlockedVault.again {
         let pairs = try await seal(steps)
         return try await runner.vault.change(now: now) { change in
@@ -93,7 +94,7 @@ extension RotationRun {
             throw RotationError(.held, "\(name): another run began rotation \(credential.rotation) meanwhile")
           }
           for step in steps {
-            // What is durable after all, whatever the store said, is not done to the record twice.
+            // If the step is durable after all, whatever the store said, it is not applied to the record twice.
             try credential.requireNext(step: step.number)
             try step.apply(to: &credential)
             credential = try change.saveStep(
@@ -109,8 +110,9 @@ extension RotationRun {
       for step in steps { report(step.event.name, version: step.version, at: step.time) }
       return changed
     } catch {
-      // It is durable after all, or never will be. Whatever else kept it from being written, a disk that was busy or full, may be
-      // over when the run ends: then it is tried once more, for a pair that nobody can be asked for again may be among it.
+      // In these cases the steps are durable after all, or never will be. Any other cause, such as a busy or full disk,
+      // may be over when the run ends. Then they are tried once more, because they may contain a pair that nobody can
+      // be asked for again.
       if (error as? StorageError)?.code == .leaseLost || (error as? VaultError)?.code == .alreadyExists {
         unwritten = []
       }
@@ -118,13 +120,13 @@ extension RotationRun {
     }
   }
 
-  /// Seals the pairs that `steps` save, under the key that the pairs of this run were opened with, or the one that has taken its
-  /// place.
+  /// Seals the pairs that `steps` save, under the key with which the pairs of this run were opened, or the one that has
+  /// replaced it.
   private func seal(_ steps: [UnwrittenStep]) async throws -> [SealedPair] {
     var sealed: [SealedPair] = []
     for step in steps {
       guard let pair = step.pair, let version = step.version else { continue }
-      // Once: if it was renewed meanwhile, the next attempt takes the new one.
+      // The known key is used once: if it was renewed meanwhile, the next attempt takes the new one.
       let known = key
       key = nil
       let current = if let known { known } else { try await runner.vault.key(of: name) }
@@ -133,11 +135,11 @@ extension RotationRun {
     return sealed
   }
 
-  /// Writes what is left, and gives the lease back in the same step; `result` is what the run has come to.
+  /// Writes what is left, and gives the lease back in the same transaction. `result` is what the run has come to.
   ///
-  /// Throws what `result` has, or that the rest could not be written: then nobody may rely on it.
+  /// Throws the error in `result`, or that the rest could not be written; in that case nobody may rely on the result.
   func end(_ result: Result<RotationOutcome, any Error>) async throws -> RotationOutcome {
-    // Nothing was asked: what keeps it from being written now is no outcome of the run.
+    // Nothing was asked after this intent, so what keeps it from being written now is not an outcome of the run.
     if case .failure = result, unwritten.last?.event == .intended(.retire) { unwritten.removeLast() }
     guard !unwritten.isEmpty else {
       try await runner.release(lease, after: result)
@@ -150,9 +152,10 @@ extension RotationRun {
         return credential
       }
     } catch {
-      // Nobody is to wait for a run that has ended, whatever it could not write.
+      // Nobody should wait for a run that has ended, whatever it could not write.
       try? await runner.vault.store.write { try $0.release(lease) }
-      // It was durable already: the store was wrong when it said that it was not, and the run has told that.
+      // The steps were durable already. The store was wrong when it said that they were not, and the run has already
+      // reported that.
       guard (error as? VaultError)?.code == .alreadyExists, case .failure = result else { throw error }
     }
     return try result.get()
@@ -176,7 +179,7 @@ extension RotationRun {
         isAdopted: isAdopting))
   }
 
-  /// Renews the lease where it might end before one more request has; fails if it is lost.
+  /// Renews the lease if it might end before one more request does; fails if it is lost.
   func keepLease() async throws {
     let now = timing.now()
     guard leaseLasts < now + RotationRunner.longestRequest else { return }
@@ -207,18 +210,19 @@ extension RotationRun {
 }
 
 extension VaultChange {
-  /// Begins the next rotation of `credential`. Throws `corrupt` where no number is left for it, or for the pair it would stage.
+  /// Begins the next rotation of `credential`. Throws `corrupt` if no number is left for it, or for the pair it would
+  /// stage.
   func begin(_ credential: Credential) throws -> Credential {
     try credential.requireNextNumber()
     var credential = credential
     credential.rotation += 1
-    // What an older one leaves alone is not said of this one: an adoption begins while a grace goes on.
+    // The grace of an older rotation is not this one's: an adoption may begin during it.
     credential.noteRotation(hasEnded: false, graceEnds: nil)
     let active = credential.version(in: .active)?.number ?? 0
     return try saveStep(credential, step: 0, RotationJournal.begun, ["active": .integer(Int(clamping: active))])
   }
 
-  /// Reads the pairs of `credential` that its provider may still accept, with an entry that says so.
+  /// Reads the pairs of `credential` that its provider may still accept, with a log entry that says so.
   func openingAll(of credential: Credential, for member: Member) throws -> SealedVersions {
     try sealedVersions(
       of: credential, choosing: credential.versions.filter { $0.stage != .retired }, for: member, event: .pairUsed,

@@ -2,37 +2,38 @@ import JSON
 import Sodium
 import Vault
 
-/// The active pair of another credential of the vault, which can be met where this one's pairs are.
+/// The active pair of another credential of the vault, in the same place as this one's pairs.
 struct NeighboursPair: Sendable {
   let credential: String
   let version: Version
   let pair: Pair
 
-  /// Whether `other` is the provider's view of it. Where no secret is shown the name that the provider gave it tells it from others of the
-  /// same client.
+  /// Whether `other` is the provider's view of it. If no secret is shown, the provider's name for it tells it from
+  /// others of the same client.
   func isSeen(as other: ObservedPair) -> Bool {
     guard other.sharesClientID, other.clientSecret == nil else { return other.matches(pair) }
     return other.clientID.secret.isEqual(to: pair.clientID) && version.handle.map { $0 == other.handle } ?? false
   }
 }
 
-// Two credentials of a vault can have their pairs in one place where many are accepted alike: an application with a secret for each of its
-// users. What is seen there and is active in the other is no stranger's: it is in use, and no leak or adoption of this one may end or take it.
+// Two credentials of a vault can have their pairs in one place where many are accepted alike, for example an
+// application with a secret for each of its users. A pair there that is active in the other credential is no
+// stranger's: it is in use, and no leak or adoption of this credential may end it or take it.
 //
-// Only what was opened and is the very pair counts. Whoever protects more, by what a record says alone, lets anybody who can write one keep
-// what they have made from being ended.
+// Only a pair that was opened and is the same counts. Protecting more, on the word of a record alone, would let anybody
+// who can write a record keep what they made from being ended.
 extension RotationRun {
-  /// Opens the active pairs that others have there and that the member may open, with an entry for each, if `seen` has something that is
-  /// none of ours.
+  /// If `seen` has a pair that is none of ours, opens the active pairs that other credentials have there and that the
+  /// member may open, with a log entry for each.
   ///
-  /// Returns `seen`, or what is seen by another look: where a secret tells what is whose, and is not shown, the provider is asked with
-  /// what is theirs, too.
+  /// Returns `seen`, or another look: if only the secret shows whose a pair is, and it is not shown, the provider is
+  /// asked again with the others' pairs as well.
   @discardableResult
   func seeNeighbours(beside seen: Observation) async throws -> Observation {
     guard provider.replacement == .overlap, seen.others.contains(where: isStranger) else { return seen }
     let (own, places) = (credential, provider.placeSettings)
     let others = try await runner.vault.read { view in
-      // One whose record is damaged is told where it is asked for.
+      // A damaged record is reported where that credential is asked for.
       try view.names().compactMap { try? view.credential($0) }
         .filter { $0.isBeside(own, by: places) && !$0.isTransferred }
     }
@@ -68,13 +69,13 @@ extension RotationRun {
     !isOurs(other) && !other.isLitter && other.place != .expired
   }
 
-  /// What `other` is of another credential; nil if it is one of ours, or of nobody whose pairs were opened.
+  /// The other credential's pair that `other` is; nil if it is ours, or if no opened pair matches.
   func neighbour(_ other: ObservedPair) -> NeighboursPair? {
     guard isStranger(other) else { return nil }
     return neighbours.first { $0.isSeen(as: other) }
   }
 
-  /// What keeps a new pair from being staged, if it is another credential's.
+  /// What prevents staging a new pair, if it is another credential's.
   func obstacle(ofNeighbours left: [ObservedPair]) -> StagingObstacle? {
     for other in left {
       guard let theirs = neighbour(other) else { continue }
@@ -84,7 +85,7 @@ extension RotationRun {
     return nil
   }
 
-  /// Throws `held` if `made`, which is to be adopted, is another credential's: each would end it under the other.
+  /// Throws `held` if `made`, which is to be adopted, is another credential's: each would end it for the other.
   func requireNoNeighbours(_ made: ObservedPair, beside seen: Observation) async throws {
     try await seeNeighbours(beside: seen)
     guard let theirs = neighbour(made) else { return }
@@ -95,10 +96,10 @@ extension RotationRun {
 }
 
 extension NeighboursPair {
-  /// Which it is, for a person.
+  /// Which pair it is, for a person.
   fileprivate var text: String { "version \(version.number) of \(credential), active in this vault," }
 
-  /// What lets `name` be rotated.
+  /// What to do so that `name` can be rotated.
   fileprivate func hint(for name: String) -> String {
     "give \(name) and \(credential) an app or client each, and let a program list the pairs of one alone;"
       + " `relatch revoke \(name)` ends what leaked beside it"
@@ -112,8 +113,8 @@ extension Pair {
 }
 
 extension Credential {
-  /// Whether it is another than `own` whose pairs are where `own`'s are: of one kind of provider, with the same value in each of the
-  /// settings `places`, or in all if that is nil.
+  /// Whether it is another credential than `own` with its pairs in the same place: of one kind of provider, with the
+  /// same value for each of the settings `places`, or for all settings if that is nil.
   func isBeside(_ own: Credential, by places: Set<String>?) -> Bool {
     guard id != own.id, provider == own.provider else { return false }
     guard let places else { return settings == own.settings }

@@ -2,21 +2,23 @@ import Audit
 import JSON
 import Vault
 
-// A vault that was restored from a backup may be older than the provider: what it calls active may have been replaced since,
-// and be dead. Before anything else is done with a credential, one look shows that it is not, and is journalled.
+// A vault that was restored from a backup may be older than the provider: the pair it calls active may have been
+// replaced since, and be dead. Before anything else is done with a credential, one look shows that this is not so, and
+// is journalled.
 extension RotationRun {
-  /// Sees to it that the active pair is the provider's primary one, if the vault was restored since that was last seen.
+  /// Checks that the active pair is the provider's primary one, if the vault was restored since that was last seen.
   ///
-  /// Returns the run's outcome where a rotation that was under way in the backup was seen to have gone on, and is finished.
-  /// Throws if the primary pair is none of those: then nothing is delivered, staged, promoted or deleted.
+  /// Returns the run's outcome if a rotation that was under way in the backup was seen to have gone on, and is now
+  /// finished. Throws if the primary pair is neither the active nor the staged one: then nothing is delivered, staged,
+  /// promoted or deleted.
   func reconcile(for goal: RotationRunner.Goal) async throws -> RotationOutcome? {
-    // Whoever adopts knows.
+    // A person who adopts says what is in use.
     if case .adopt = goal { return nil }
     let credential = credential
     guard let restoration = try await runner.vault.read({ try $0.restoration(unreconciled: credential) }) else {
       return nil
     }
-    // What no provider can be asked about was never rotated here.
+    // A credential without a provider to ask was never rotated here.
     if provider is UnaskedProvider, credential.rotation == 0 { return nil }
     try await openPairs()
     let seen = try await look(after: restoration)
@@ -38,8 +40,9 @@ extension RotationRun {
       hint: "nothing was changed; `relatch adopt \(name)` takes the primary pair over, and proves it")
   }
 
-  /// Where a provider calls no pair primary, the active one is there beside what replaced it after the backup, and that may be
-  /// what is in use now: the next rotation, or the end of a leak, would clear it away. Throws if there is such a one.
+  /// If a provider calls no pair primary, the active one is there beside a pair that replaced it after the backup. That
+  /// pair may be in use now, and the next rotation or the end of a leak would clear it away. Throws if there is such a
+  /// pair.
   private func requireNoneMadeSince(
     _ seen: Observation, _ last: Timestamp, _ active: UInt64, offered: Pair? = nil
   ) async throws {
@@ -57,7 +60,7 @@ extension RotationRun {
         + " if not, delete it at the provider, then run this again")
   }
 
-  /// The same before a pair that is `offered` is taken over from beside the active one: a third may be in use.
+  /// The same check before an `offered` pair is taken over from beside the active one: a third may be in use.
   func requireNoneMadeSince(beside offered: OfferedPair, _ seen: Observation) async throws {
     let credential = credential
     guard let restoration = try await runner.vault.read({ try $0.restoration(unreconciled: credential) }) else {
@@ -66,7 +69,7 @@ extension RotationRun {
     try await requireNoneMadeSince(seen, restoration.last, activeNumber, offered: offered.pair)
   }
 
-  /// Where the provider shows nothing that the vault does not know, a person has to say that there is nothing.
+  /// If the provider shows nothing that the vault does not know, a person has to say that there is nothing.
   private func requireStrangersShown(_ last: Timestamp, _ active: UInt64) throws {
     guard !provider.showsStrangers else { return }
     throw RotationError(
@@ -78,7 +81,8 @@ extension RotationRun {
         + " name (`relatch add`) and use that")
   }
 
-  /// What a person says by adopting while the active pair is the primary one: that nothing came after the backup.
+  /// Records what a person says by adopting while the active pair is the primary one: that nothing came after the
+  /// backup.
   func reconcileAdopting(_ seen: Observation) async throws {
     let credential = credential
     guard let restoration = try await runner.vault.read({ try $0.restoration(unreconciled: credential) }) else {
@@ -90,8 +94,9 @@ extension RotationRun {
     try await markReconciled(restoration.number, active)
   }
 
-  /// Whether the staged `pair` was staged in the backup that the vault is from, and is still there as `seen`, where many are accepted
-  /// alike: nothing tells whether its rotation went on after the backup, and the pair is what is in use now.
+  /// Whether the staged `pair` was staged in the backup that the vault is from and is still there in `seen`, where many
+  /// pairs are accepted alike. Then nothing shows whether its rotation went on after the backup, so that the pair is in
+  /// use now.
   func isOfBackup(_ pair: Pair, _ seen: Observation) -> Bool {
     guard provider.replacement == .overlap, let restored, let staged = credential.version(in: .staged),
       staged.since <= restored
@@ -121,11 +126,11 @@ extension RotationRun {
     report(EventName.credentialReconciled.text, version: active, at: now)
   }
 
-  /// The backup was made in the middle of a rotation, which then went on: its pair is primary. It is the next run that finds
+  /// The backup was made in the middle of a rotation, which then went on: its pair is primary. Only the next run finds
   /// the credential reconciled.
   private func finishOvertaken(_ staged: UInt64, for goal: RotationRunner.Goal) async throws -> RotationOutcome? {
     switch goal {
-    // What ends the leak finishes what is under way first.
+    // Ending the leak finishes what is under way first.
     case .revoke: return nil
     case .rotate, .rotateReplacingPrevious, .resume, .scheduled: return try await drive(retiringNow: false)
     case .abort:

@@ -5,7 +5,7 @@ import Vault
 
 // Asking, and finding out. A lost answer is a state of its own: what happened is read from the provider, never guessed.
 extension RotationRun {
-  /// Counts one request against the run's budget, and makes what led to it durable first.
+  /// Counts one request against the run's budget, and first makes durable what led to it.
   func ask<Answer: Sendable>(_ request: () async throws -> Answer) async throws -> Answer {
     guard asksLeft > 0 else {
       throw RotationError(
@@ -22,8 +22,8 @@ extension RotationRun {
 
   /// Journals the intent, asks, and journals the outcome. A lost answer is journalled as lost; the machine then observes.
   ///
-  /// Takes no step at all where `step` is to end a pair that a sink or hook turns out to be without the next of; `endsOld` says that
-  /// another step than `retire` does.
+  /// Takes no step at all if `step` would end an old pair and a sink or hook turns out to lack the new one. `endsOld`
+  /// says that a step other than `retire` ends one.
   func asking<Answer: Sendable>(
     _ step: RotationStep, version: UInt64? = nil, endsOld: Bool = false, _ fields: [String: JSONValue] = [:],
     _ request: () async throws -> Answer, record outcome: (Answer) async throws -> Void
@@ -40,7 +40,7 @@ extension RotationRun {
     } catch is NotArrived {
       (journal, credential, lastAsked) = (before.journal, before.credential, before.asked)
       unwritten.removeLast(unwritten.count - before.steps)
-      // As it is now, with what is to be delivered first.
+      // The record as it is now, with what must be delivered first.
       credential = try await change(now: timing.now()) { _, credential in credential }
       return
     } catch let error as ProviderError where error.mayHaveActed {
@@ -58,19 +58,19 @@ extension RotationRun {
     try await outcome(answer)
   }
 
-  /// What takes the active pair was added while the provider was asked.
+  /// A sink or hook lacks the active pair, because it was added while the provider was asked.
   private struct NotArrived: Error {}
 
-  /// Waits before a step is asked again, if its failure may pass and this run has patience left; throws otherwise.
+  /// Waits before a step is asked again, if its failure may pass and this run may still retry; throws otherwise.
   func pauseOrThrow(_ error: ProviderError, _ step: RotationStep) async throws {
-    // A run that was overtaken may have staged a pair meanwhile: with a leak it is looked at and cut off.
+    // An overtaken run may have staged a pair meanwhile: with a leak, that pair is looked at and cut off.
     let mayPass = error.isTransient || error.code == .occupied && credential.leak != nil
     guard mayPass, retriesLeft > 0 else { throw RotationError(error, while: step.rawValue, name) }
     retriesLeft -= 1
     try await pause(transientBackoff.next(timing.randomness, asked: error.retryAfter))
   }
 
-  /// What the vault has, as a provider wants to know it.
+  /// The vault's pairs, in the form that a provider takes.
   var knownPairs: KnownPairs {
     KnownPairs(
       of: credential, pairs, isStaging: journal?.machine.state == .staging,
@@ -94,7 +94,7 @@ extension RotationRun {
     }
   }
 
-  /// Finds out what became of `step`, whose outcome is unknown, and journals it.
+  /// Finds out what happened to `step`, whose outcome is unknown, and journals it.
   func clearUp(_ step: RotationStep) async throws {
     try await clearUp(step, observe(for: step))
   }
@@ -110,8 +110,8 @@ extension RotationRun {
     }
   }
 
-  /// Journals that `step` was seen not to have happened. A run that asked for it itself does not ask again at once, nor
-  /// without end.
+  /// Journals that `step` was seen not to have happened. If this run asked for it itself, it does not ask again at
+  /// once, or without end.
   func didNotHappen(_ step: RotationStep, version: UInt64? = nil, _ reason: String) async throws {
     try record(.postponed(step), version: version, ["reason": .string(reason)])
     guard let asked = lastAsked, asked.step == step else { return }
@@ -125,7 +125,8 @@ extension RotationRun {
     try await pause(transientBackoff.next(timing.randomness, asked: asked.trouble?.retryAfter))
   }
 
-  /// The slot was seen free before staging was asked for, under this lease: a staged pair in it is the one we asked for.
+  /// The slot was seen free before staging was requested, under this lease: a staged pair in it is the one we asked
+  /// for.
   private func clearUpStage(_ seen: Observation) async throws {
     let seen = try await seeNeighbours(beside: seen)
     let unknown = seen.others.filter { $0.place == .staged && !isOurs($0) && neighbour($0) == nil }
@@ -134,18 +135,19 @@ extension RotationRun {
       return try await didNotHappen(.stage, "not-found")
     }
     try requireActivePrimary(seen, "nothing is adopted")
-    // While a leak stands, whoever knows an administrator's pair may have staged it, and would know what replaces the leaked one.
-    // What ended the old one as it was made cannot be deleted: it is replaced in its turn.
+    // While a leak stands, anyone who knows an administrator's pair may have staged it, and would know what replaces
+    // the leaked one. A pair whose making ended the old one cannot be deleted: it is replaced afterwards.
     let isLeaked = credential.leak != nil && provider.replacement != .cutOver
     guard !isLeaked, isFit(made) else {
-      // Asked for by an earlier run, it may be a stranger's by now: it is left alone, and looked at again by the next run.
+      // If an earlier run asked for it, it may be a stranger's by now: it is left alone, and the next run looks at it
+      // again.
       guard isLeaked || made.isMarked || lastAsked?.step == .stage && !provider.marksItsOwn else {
         throw RotationError(
           .provider(.configuration), "\(name): a staged pair is in the slot, and the provider does not show its secret",
           hint:
             "allow access to consumer secrets via REST API in the provider's set-up; or delete the staged pair there")
       }
-      // A pair nobody can know or use is worth nothing: remove it, and stage another.
+      // A pair that nobody can know or use is worth nothing: remove it, and stage another.
       let reason = isLeaked ? "leaked" : "unfit"
       try record(.lost(.stage), ["reason": .string(reason), "found": .array([.object(made.traces)])])
       do {
@@ -161,20 +163,22 @@ extension RotationRun {
     try save(made)
   }
 
-  /// How long a request to stage whose answer was lost is taken for one that may still act, where that ends the active pair.
+  /// How long a request to stage with a lost answer is taken to be able to act still, where that would end the active
+  /// pair.
   static let stagingMayActFor = Duration.seconds(600)
 
-  /// Until when the request to stage may still act and end the active pair, for all that is known; nil if that time is over, or
-  /// does not matter. Another one before that, and the first would end what the second has made.
+  /// Until when the request to stage may still act and end the active pair, for all that is known; nil if that time is
+  /// over, or if it does not matter. If another request came before that, the first would end the pair that the second
+  /// made.
   private var stagingMayActUntil: Timestamp? {
     guard provider.replacement == .cutOver, !isContaining, let asked = journal?.stagingIntended else { return nil }
     let until = asked + Self.stagingMayActFor
-    // A clock that was far ahead as it was asked does not lengthen it.
+    // A clock that was far ahead when the request was sent does not lengthen the time.
     return until > now && asked <= now + Self.stagingMayActFor ? until : nil
   }
 
-  /// Has it looked at again, a few times by the run that asked; throws then, and leaves the state as it is, so that what acts
-  /// later is still taken for what was asked for.
+  /// Pauses, so that the machine looks again, a few times in the run that asked. After that it throws and leaves the
+  /// state as it is, so that a pair made later is still recognised as the requested one.
   private func waitForStaging(until: Timestamp) async throws {
     let asked = lastAsked?.step == .stage ? lastAsked : nil
     if let asked, retriesLeft > 0, asked.trouble?.outlastsRun != true {
@@ -197,7 +201,8 @@ extension RotationRun {
     var isAgain = false
     while true {
       if seen.primary.matches(pair) {
-        // Where none is primary it is the only one of ours that is left: nobody was asked to promote it, and it is proved anew first.
+        // Where the provider calls none primary, it is the only pair of ours that is left. Nobody was asked to promote
+        // it, and it is proved again first.
         guard provider.replacement == .promotion || journal?.machine.isProved(at: now) == true else {
           return try await didNotHappen(.promote, version: number, "not-proved")
         }
@@ -208,7 +213,7 @@ extension RotationRun {
       if seen.others.contains(where: { $0.matches(pair) && $0.place == .staged }) {
         return try await didNotHappen(.promote, version: number, "not-primary")
       }
-      // Where the old pair died as the new one was made, and a third is there now, both are gone.
+      // If the old pair died as the new one was made, and a third is there now, both are gone.
       if !provider.endsActiveFirst { try requireActivePrimary(seen, "nothing is given up") }
       // One look is not enough to give it up.
       let wait = isAgain ? backoff.next(timing.randomness) : .seconds(2)
@@ -221,22 +226,24 @@ extension RotationRun {
     try record(.rejected, version: number, ["reason": "not-found"])
   }
 
-  /// Until when the staged pair may be missing where it is looked for. A provider in the middle of promoting shows it nowhere for
-  /// a moment alone; others list what they made after they accept it, as late as `propagation` says.
+  /// Until when the staged pair may be missing from a look. A provider in the middle of promoting shows it nowhere only
+  /// for a moment; others list what they made after they accept it, as late as `propagation` says.
   private func shownUntil(_ number: UInt64) -> Timestamp {
     let now = timing.now()
     guard provider.replacement != .promotion else { return now }
     return min(credential.version(number)?.created ?? now, now) + credential.policy.propagation
   }
 
-  /// Fails if the staged pair has ended the old one as it was made, and is only not shown yet: what shows the old one as if it
-  /// were there knows of no new one, and what accepts it does not speak of it. It would be given up for nothing.
+  /// Fails if the staged pair ended the old one as it was made, and is merely not shown yet: it is accepted without
+  /// being shown, or the provider still shows the old one, which is refused. Otherwise it would be given up for
+  /// nothing.
   private func requireNotTheOnlyOne(_ number: UInt64, _ pair: Pair, _ seen: Observation) async throws {
     guard provider.replacement == .cutOver else { return }
     let (active, old) = try self.pair(in: .active)
     let isOldShown = seen.primary.matches(old)
     var isThere = try await isAccepted(pair, during: .promote)
-    // An old look shows what nobody accepts any more; a secret that somebody has set back is accepted.
+    // A stale look shows an old pair that is no longer accepted; if somebody has set the old secret back, it is
+    // accepted.
     if !isThere, isOldShown { isThere = try await !isAccepted(old, during: .promote) }
     guard isThere else { return }
     try record(.postponed(.promote), version: number, ["reason": "not-primary"])
@@ -273,7 +280,7 @@ extension RotationRun {
 }
 
 extension CredentialProvider {
-  /// Whether the old pair may have ended before the new one was accepted: a third that is primary then says that the new one is
-  /// not what was thought, and not that someone else is at work.
+  /// Whether the old pair may have ended before the new one was accepted. A third pair that is primary then means that
+  /// the new one is not what was thought, and not that someone else is at work.
   var endsActiveFirst: Bool { replacement == .cutOver || self is any OperatedProvider }
 }

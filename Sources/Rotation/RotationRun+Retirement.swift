@@ -2,8 +2,8 @@ import Audit
 import JSON
 import Vault
 
-// Ending pairs: the replaced one is deleted and proved dead; one that was given up is deleted and seen to be refused. Nothing is
-// deleted by a remembered name: it is looked up again and recognised first.
+// Ending pairs: the replaced one is deleted and proved dead; one that was given up is deleted and seen to be refused.
+// Nothing is deleted by a remembered name: it is looked up again and recognised first.
 extension RotationRun {
   // MARK: - Retire
 
@@ -18,12 +18,12 @@ extension RotationRun {
     // Law 3: the old pair may be the only one left that works, whatever is called primary.
     var fields: [String: JSONValue] = ["contained": true]
     if !isContaining {
-      // Looked at and granted a token a moment ago, by this run and under this lease.
+      // Not needed if this run looked and was granted a token a moment ago, under this lease.
       do {
         if verified == nil {
           let asked = timing.now()
           let evidence = try await ask { try await self.provider.grant(activePair) }
-          // A grace that nobody ended is over by both clocks.
+          // A grace that nobody ended must be over by both clocks.
           if !endsGrace, credential.leak == nil, let graceEnds = journal?.machine.graceEnds {
             try ClockDifference.check(evidence, isAfter: graceEnds, asked: asked, answered: timing.now())
           }
@@ -38,8 +38,8 @@ extension RotationRun {
     }
   }
 
-  /// What this run saw when it verified the active pair, or found it promoted under containment, if that was a moment ago and
-  /// a leak is to be ended: each round trip counts. Once.
+  /// What this run saw when it verified the active pair a moment ago, or found it promoted under containment, if a leak
+  /// is to be ended: each round trip counts. It can be taken once.
   private func takeVerified() -> Observation? {
     defer {
       seenVerified = nil
@@ -52,11 +52,12 @@ extension RotationRun {
   }
 
   /// The debts that the provider still has beside its primary pair. Throws if the primary pair is not the active one:
-  /// then nothing may be deleted, whatever the slot says.
+  /// then nothing may be deleted, whatever is in the slot.
   func owedPairs(in seen: Observation) throws -> [(number: UInt64, seen: ObservedPair)] {
     try requireActivePrimary(seen, "nothing is deleted")
     return credential.debts.compactMap { debt in
-      // Recognised by its key, whatever state the provider shows it in.
+      // Recognised by its client identifier, and by its secret if several share that, whatever state the provider shows
+      // it in.
       guard let pair = pairs[debt.number], let other = seen.others.first(where: { $0.matches(pair) }) else {
         return nil
       }
@@ -82,7 +83,8 @@ extension RotationRun {
 
   /// Refused old, accepted new, refused old again: a proxy or an outage that refuses everything proves nothing.
   ///
-  /// Each refusal is asked for on a new connection, and the acceptance on that of the first: who has refused everybody does not accept.
+  /// Each refusal is requested over a new connection, and the grant over that of the first refusal: a server that
+  /// refuses everybody would not grant it.
   func prove() async throws {
     let (active, activePair) = try pair(in: .active)
     let debts = credential.debts.map(\.number)
@@ -99,7 +101,7 @@ extension RotationRun {
           let first = try await refusal(of: old)
           _ = try await ask { try await self.provider.grant(activePair) }
           guard let first, let second = try await refusal(of: old) else { throw StillAccepted(version: debt) }
-          // Whoever refuses it in other words may be another, who refuses everybody.
+          // A refusal in other words may come from another server, one that refuses everybody.
           if second.description != first.description { _ = try await ask { try await self.provider.grant(activePair) } }
           refusals.append(
             .object([
@@ -137,16 +139,16 @@ extension RotationRun {
 
   private struct StillAccepted: Error { let version: UInt64 }
 
-  /// Whether the provider still has the pair that it said it deleted. If so the deletion did not happen after all.
+  /// Whether the provider still has the pair that it said it had deleted. If so, the deletion did not happen after all.
   private func isBack(_ version: UInt64) async throws -> Bool {
     guard try await !owedPairs(in: observe(for: .prove)).isEmpty else { return false }
     try await didNotHappen(.retire, version: version, "still-there")
     return true
   }
 
-  /// How the provider refuses `pair`; nil if it accepts it. Other trouble is thrown: it says nothing about the pair.
+  /// How the provider refuses `pair`; nil if it accepts it. Other errors are thrown: they say nothing about the pair.
   ///
-  /// Asked on a connection of its own each time: those behind one address may not all have heard yet.
+  /// Each request uses a connection of its own, because the servers behind one address may not all have heard yet.
   private func refusal(of pair: Pair) async throws -> ProviderError? {
     do {
       _ = try await ask { try await self.provider.grant(pair, overNewConnection: true) }
@@ -156,7 +158,7 @@ extension RotationRun {
     }
   }
 
-  /// Whether `pair` is granted a token. Other trouble is told as that of `step`.
+  /// Whether `pair` is granted a token. Other errors are reported as errors of `step`.
   func isAccepted(_ pair: Pair, during step: RotationStep) async throws -> Bool {
     do { return try await refusal(of: pair) == nil } catch let error as ProviderError {
       throw RotationError(error, while: step.rawValue, name)
@@ -173,7 +175,8 @@ extension RotationRun {
       return try await clearUp(.discard, seen)
     }
     try requireActivePrimary(seen, "nothing is deleted")
-    // Given up although it was there: by a program that did not know better, or because it was not shown for a moment.
+    // It was given up although it was there: by a program that did not know better, or because it was not shown for a
+    // moment.
     if !credential.isStagedLeaked, isAdoptedInUse(pair, seen) {
       throw RotationError(
         .outstanding, "\(name): version \(number) was given up, and was adopted as one in use: it is not deleted",
@@ -187,18 +190,18 @@ extension RotationRun {
     try await asking(.discard, version: number) {
       try await self.provider.delete(handle: staged.handle, seen)
     } record: {
-      // What is gone afterwards decides: a pair forgotten here would hold the slot as a stranger's.
+      // What is gone afterwards decides: a pair that is forgotten here would hold the slot as a stranger's.
       try await self.clearUp(.discard)
     }
   }
 
-  /// Law 5: a pair that could have been used is not forgotten because it is deleted. It never was in use, and it is seen to
-  /// be gone: one refusal will do, and it does not take an active pair that is accepted. If it leaked, one may be that of an outage: it is
-  /// owed, and proved with what leaked before it.
+  /// Law 5: a pair that could have been used is not forgotten because it is deleted. It was never in use and is seen to
+  /// be gone, so one refusal is enough, without an active pair that is accepted. If it leaked, one refusal may be due
+  /// to an outage: the pair is owed, and proved together with what leaked before it.
   func markDiscarded(_ number: UInt64, _ pair: Pair) async throws {
     let isOwed = credential.isStagedLeaked
     var members: [String: JSONValue] = [:]
-    // Where a new pair has ended the old one it may be the only one that is accepted, and a look that lags does not show it.
+    // If the new pair ended the old one, it may be the only one that is accepted, and a stale look does not show it.
     if !isOwed || provider.endsActiveFirst { members = try await refusalOfDiscarded(number, pair).members }
     if isOwed { members["reason"] = RotationJournal.owed }
     let now = timing.now()

@@ -4,16 +4,16 @@ import Sodium
 import Storage
 package import Vault
 
-/// What was reported of a credential, and how its leaked pairs are to be ended.
+/// A reported leak of a credential, and how its leaked pairs are to be ended.
 package struct Revocation: Hashable, Sendable {
-  /// What the incident is called; one incident may be about many credentials.
+  /// The incident's name; one incident may be about many credentials.
   package let incident: String
-  /// Why, in the words of whoever reported it. It stands in the log.
+  /// Why, in the words of the person who reported it. It is written to the log.
   package let reason: String
   /// The newest version that leaked; nil for the active one.
   package let version: UInt64?
-  /// Whether the leaked pair is ended before its replacement was proved and delivered, so that nothing may be accepted for a
-  /// while: the one exception to laws 2 and 3.
+  /// Whether the leaked pair is ended before its replacement is proved and delivered, so that no pair may be accepted
+  /// for a while: the one exception to laws 2 and 3.
   package let isContainment: Bool
   /// Whether the leaked pair is ended although a sink or hook lacks its replacement. Containment always does so.
   package let evenIfUndelivered: Bool
@@ -29,15 +29,17 @@ package struct Revocation: Hashable, Sendable {
     self.evenIfUndelivered = evenIfUndelivered || isContainment
   }
 
-  /// Fails with `invalidInput` unless `reason` is fit for a log: some words, at most 1,000 bytes, all of it to be seen.
+  /// Fails with `invalidInput` unless `reason` is fit for a log: some words, at most 1,000 bytes, and only visible
+  /// text.
   package static func check(reason: String) throws(VaultError) { try VisibleText.check(reason, "the reason") }
 }
 
-// A leak. Once it is noted in the record, every run of the credential is for ending it: no grace, no window and no hook holds
-// it back. What cannot be done now stays a debt that any later run settles.
+// A leak. Once it is noted in the record, every run of the credential works on ending it: no grace, no window and no
+// hook delays it. What cannot be done now stays a debt that any later run settles.
 extension RotationRun {
-  /// Replaces what leaked, and ends it at the provider. It was noted when the lease was taken; a leak that stood already is
-  /// gone on with, whatever `revocation` calls it: the pair that has replaced it is not replaced again.
+  /// Replaces what leaked, and ends it at the provider. The leak was noted when the lease was taken. If a leak is
+  /// already noted, the run continues with that one, whatever `revocation` calls it: the pair that has replaced the
+  /// leaked one is not replaced again.
   func revoke(_ revocation: Revocation) async throws -> RotationOutcome {
     guard credential.leak != nil else { return .settled(active: activeNumber) }
     isContaining = revocation.isContainment
@@ -50,7 +52,7 @@ extension RotationRun {
     }
     let outcome: RotationOutcome
     do { outcome = try await endLeak(evenIfUndelivered: revocation.evenIfUndelivered) } catch {
-      // What was delivered may be undone by the other's hook, and the next run must know before it ends an old pair.
+      // The other run's hook may undo what was delivered, and the next run must know that before it ends an old pair.
       try? await forgetDelivered()
       throw error
     }
@@ -66,9 +68,9 @@ extension RotationRun {
     }
   }
 
-  /// Forgets what this run has delivered where a hook of the run that it overtook may bring an older pair after it, and waits until
-  /// that cannot be any more. Durable before the wait: whoever comes after a run that dies in it delivers again. False if there is
-  /// nothing to be delivered again.
+  /// Forgets what this run has delivered, if a hook of the overtaken run may bring an older pair after it, and waits
+  /// until that can no longer happen. The forgetting is durable before the wait, so that if this run dies meanwhile,
+  /// the next one delivers again. Returns false if nothing has to be delivered again.
   private func deliversAfter(_ overtaken: String, _ outcome: RotationOutcome) async throws -> Bool {
     switch outcome {
     case .settled, .stillAccepted, .undelivered: break
@@ -80,7 +82,7 @@ extension RotationRun {
     return true
   }
 
-  /// Has everything count as undelivered, and says why.
+  /// Marks everything as undelivered, and logs why.
   private func forgetDelivered() async throws {
     let (receivers, version) = (credential.receivers, activeNumber)
     credential = try await change(now: timing.now()) { change, credential in
@@ -97,14 +99,14 @@ extension RotationRun {
     }
   }
 
-  /// How long a hook of a run that was overtaken may go on: it learns of it, and is ended (`PairDelivery`).
+  /// How long a hook of an overtaken run may go on, until it learns of that and is ended (`PairDelivery`).
   private static let hooksEndWithin = Duration.seconds(15)
 
-  /// Does what is left to do about the leak that is noted.
+  /// Does what is left to do about the noted leak.
   func endLeak(evenIfUndelivered: Bool = false) async throws -> RotationOutcome {
     replacesPrevious = true
     if pairs.isEmpty { try await openPairs() }
-    // What is under way may bring a pair that leaked itself, and so may the next: never more than these two.
+    // The rotation under way may bring a pair that leaked itself, and so may the next one; never more than these two.
     for _ in 0..<3 {
       try await giveUpLeakedPair()
       if let machine = journal?.machine, !machine.state.isFinal, !isActiveEndedByNext {
@@ -113,7 +115,7 @@ extension RotationRun {
         } else {
           do {
             let outcome = try await drive(retiringNow: true, evenIfUndelivered: evenIfUndelivered)
-            // A pair that leaked itself is replaced, whatever it did not arrive at.
+            // A pair that leaked itself is replaced, wherever it has not arrived.
             if case .undelivered = outcome, credential.isActiveLeaked {
               try await freeSlot()
             } else {
@@ -125,7 +127,7 @@ extension RotationRun {
         }
       }
       guard credential.leak != nil else { return .settled(active: activeNumber) }
-      // It would stay begun for ever; the leak is noted, and that is all there is to do here.
+      // A rotation begun here would never end. The leak is noted, and no more can be done here.
       if let unasked = provider as? UnaskedProvider, unasked.hasNothingToRotate {
         throw unasked.error.local ?? RotationError(unasked.error, while: RotationStep.stage.rawValue, name)
       }
@@ -135,8 +137,8 @@ extension RotationRun {
       .unresolved, "\(name): what leaked was replaced three times, and the active pair is still one that leaked")
   }
 
-  /// Whether `error` says that what containment promoted unproved is refused, long after it should work: it is replaced in its
-  /// turn. What it replaced is deleted, and stays a debt of the next rotation.
+  /// Whether `error` says that the pair which containment promoted unproved is refused, long after it should work. It
+  /// is then replaced as well. The pair it replaced is deleted, and stays a debt of the next rotation.
   private func isUselessReplacement(_ error: RotationError) -> Bool {
     guard error.code == .provider(.refused), !hasPromoted, let machine = journal?.machine, machine.isUnproved,
       machine.state == .deleted, let active = credential.version(in: .active)
@@ -144,8 +146,8 @@ extension RotationRun {
     return active.since + credential.policy.propagation <= now
   }
 
-  /// Gives up a staged pair that leaked before it could become active. What was asked for and not answered is found out
-  /// first: the pair may be there, or be primary already.
+  /// Gives up a staged pair that leaked before it could become active. An unanswered request is cleared up first: the
+  /// pair may be there, or may already be primary.
   private func giveUpLeakedPair() async throws {
     while journal?.machine.state == .staging { try await clearUp(.stage) }
     guard credential.isStagedLeaked else { return }
@@ -156,7 +158,7 @@ extension RotationRun {
       case .staged, .validated:
         let (number, pair) = try pair(in: .staged)
         let seen = try await observe(for: .discard)
-        // It ended the old one, is all that is left beside it, or may be in use: it is replaced like any other.
+        // It ended the old one, is the only one left, or may be in use: it is replaced like any other.
         let isOnly =
           switch provider.replacement {
           case .promotion: false
@@ -181,9 +183,9 @@ extension RotationRun {
     }
   }
 
-  /// Makes a staged pair that leaked the active one, because there is no other or it is in use, to be replaced at once. It is
-  /// tried before that, once: refused, it is replaced as well, and the journal says that it is unproved; or given up, if
-  /// `givesUpRefused`.
+  /// Makes a leaked staged pair the active one, because there is no other or because it is in use, so that it is
+  /// replaced at once. It is tried once before that. If it is refused it is replaced as well, and the journal records
+  /// that it is unproved; with `givesUpRefused` it is given up instead.
   private func takeLeaked(_ number: UInt64, _ pair: Pair, givesUpRefused: Bool) async throws {
     if journal?.machine.nextAction(now: now) != .ask(.promote) {
       try record(.intended(.validate), version: number)
@@ -199,14 +201,14 @@ extension RotationRun {
     try markPromoted(number)
   }
 
-  /// Whether the active pair leaked and ends as the next one is made: nothing is gained by seeing it accepted before that.
+  /// Whether the active pair leaked and ends as the next one is made, so that seeing it accepted first gains nothing.
   private var isActiveEndedByNext: Bool {
     guard provider.replacement == .cutOver, credential.isActiveLeaked else { return false }
     return journal?.machine.state == .promoted || journal?.machine.state == .verifying
   }
 
-  /// Deletes the replaced pair that holds the staging slot, so that what leaked can be replaced. That it is refused is seen
-  /// to later, together with what leaked.
+  /// Deletes the replaced pair that holds the staging slot, so that what leaked can be replaced. Its refusal is proved
+  /// later, together with that of what leaked.
   private func freeSlot() async throws {
     mayLeaveUndelivered = true
     while let machine = journal?.machine {
@@ -218,7 +220,7 @@ extension RotationRun {
     }
   }
 
-  /// What was ended first is followed by what was left out.
+  /// Makes the deliveries that were left out while the pair was being ended.
   private func delivered(_ outcome: RotationOutcome) async throws -> RotationOutcome {
     guard !credential.undelivered.isEmpty, journal?.withholds(credential) != true else { return outcome }
     switch outcome {
@@ -232,13 +234,13 @@ extension RotationRun {
 }
 
 extension RotationRunner {
-  /// The pairs of a credential that leaked, opened before its lease is taken from anybody. Throws `vetoed` if the reason would
-  /// bring a secret of it into the log.
+  /// The pairs of a leaked credential, opened before its lease is taken from anybody. Throws `vetoed` if the reason
+  /// would bring one of its secrets into the log.
   func open(_ name: String, for revocation: Revocation) async throws -> [UInt64: Pair] {
     let opened = try await vault.pairs(
       of: name, choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairUsed,
       ["purpose": "rotation"], now: timing.now())
-    // Law 6: a reason is the one text of a person's that the log takes as it is.
+    // Law 6: a reason is the one text by a person that the log takes as it is.
     guard !opened.contains(where: { $0.pair.isTold(in: revocation.reason) }) else {
       throw RotationError(.vetoed, "\(name): the reason holds a secret of it, and would stand in the log")
     }
@@ -253,7 +255,7 @@ extension RotationRunner {
     /// A revocation that accepts an outage.
     case containment
 
-    /// What the words of a lease's holder end with.
+    /// The suffix of the words that a lease's holder is recorded with.
     fileprivate var mark: String {
       switch self {
       case .routine: ""
@@ -265,10 +267,10 @@ extension RotationRunner {
     package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
   }
 
-  /// The words by which `process` holds a lease: those of a revocation say so.
+  /// The words with which `process` holds a lease; those of a revocation say so.
   static func holder(_ process: String, for goal: Goal) -> String { process + goal.urgency.mark }
 
-  /// Who holds a lease, by the words it was taken with: the process, and how urgent its run is.
+  /// Who holds a lease, from the words it was taken with: the process, and how urgent its run is.
   package static func process(holding words: String) -> (words: String, urgency: Urgency) {
     for urgency in [Urgency.leak, .containment] where words.hasSuffix(urgency.mark) {
       return (String(words.dropLast(urgency.mark.count)), urgency)
@@ -282,7 +284,7 @@ extension RotationRunner {
     return String(words.prefix { $0 != "(" }.reversed().drop { $0 == " " }.reversed())
   }
 
-  /// Whether a run for `goal` may take a lease from its living holder: only from one that is less urgent.
+  /// Whether a run for `goal` may take a lease from its living holder: only from a less urgent one.
   static func overtakes(_ goal: Goal, _ words: String) -> Bool { goal.urgency > process(holding: words).urgency }
 }
 
@@ -294,17 +296,18 @@ extension RotationRunner.Goal {
 }
 
 extension Revocation {
-  /// Notes the leak in the record of `credential`, and logs the report of it, in the step that takes the lease: whatever can
-  /// be done about it afterwards, it is known, and so is who was overtaken for it.
+  /// Notes the leak in the record of `credential` and logs the report, in the transaction that takes the lease.
+  /// Whatever can be done about it afterwards, the leak is known, and so is who was overtaken for it.
   func note(in change: VaultChange, _ credential: Credential, overtook: String?, now: Timestamp) throws -> Credential {
     var credential = credential
     var version = version ?? credential.leak?.version ?? credential.version(in: .active)?.number ?? 0
-    // What leaked is no more than there is; where a damaged journal does not tell, no more than there can be.
+    // The leak reaches no further than the newest version or, if a damaged journal does not show that one, than the
+    // next possible one.
     if version > credential.newestNumber {
       version = min(version, (try? change.view.newestKnown(of: credential)) ?? credential.newestNumber + 1)
     }
     credential.noteLeak(incident: incident, version: version, now: now)
-    // What is reported of a leak that stands is of the same incident.
+    // A report about a leak that is already noted belongs to the same incident.
     var fields: [String: JSONValue] = [
       "containment": .bool(isContainment), "incident": .string(credential.leak?.incident ?? incident),
       "reason": .string(reason), "version": .integer(Int(clamping: version)),

@@ -3,16 +3,16 @@ import JSON
 import Sodium
 import Vault
 
-// Making the new pair: room for it, asking for it, and saving it before anything else.
+// Making the new pair: making room for it, requesting it, and saving it before anything else.
 extension RotationRun {
   func stage() async throws {
-    // A leak waits for no hook.
+    // A leak does not wait for hooks.
     if credential.leak == nil { try await runHooksBefore() }
     let seen = try await seeNeighbours(beside: observe(for: .stage))
     guard let active = pairs[activeNumber] else {
       throw RotationError(.corruptJournal, "\(name): the active pair is missing")
     }
-    // What is cut off is no obstacle: it is deleted under the intent to stage. What is another credential's stays.
+    // A pair to be cut off is no obstacle: it is deleted under the intent to stage. Another credential's pair stays.
     let slot = RotationSlot(seen.only { neighbour($0) == nil }, known: pairs)
     let left = seen.only { !mayCutOff($0) && !endsByItself($0) && !isPassedBy($0) }
     if let obstacle = obstacle(ofNeighbours: left.others)
@@ -30,7 +30,7 @@ extension RotationRun {
       let found = cutOff.filter { !isOurs($0) }
       if !found.isEmpty { fields["found"] = .array(found.map { .object($0.traces) }) }
     }
-    // Law 3: one of ours that should have been deleted before may be the only one that works.
+    // Law 3: a pair of ours that should have been deleted before may be the only one that works.
     let endsOld = cutOff.contains { isOurs($0) && !isGivenUp($0) } || seen.others.contains(where: endsByItself)
     let isUnasked = !replacesPrevious && credential.leak == nil
     if !isContaining, endsOld || isUnasked && mayEndUnproved {
@@ -49,7 +49,7 @@ extension RotationRun {
       if endsOld { fields["accepted"] = .integer(Int(clamping: activeNumber)) }
     }
     try await asking(.stage, endsOld: endsOld && isUnasked, fields) {
-      // What was deleted took time: a run that lost its lease meanwhile must not stage.
+      // The deletions took time: a run that lost its lease meanwhile must not stage.
       if try await self.clearSlot(seen) { try await self.keepAlive() }
       return try await self.provider.stage(seen)
     } record: { made in
@@ -63,8 +63,9 @@ extension RotationRun {
     }
   }
 
-  /// The version that has the very client identifier and secret of `made`, which was to be another pair. What ends the old one may have
-  /// changed nothing but what manages the client: without that nobody could manage it any more, and it is saved.
+  /// The version with the same client identifier and secret as `made`, which should have been another pair. A request
+  /// that ends the old pair may have changed only the token that manages the client: without that nobody could manage
+  /// it any more, so `made` is saved.
   private func known(as made: ObservedPair) -> UInt64? {
     pairs.first { _, pair in
       guard let secret = made.clientSecret, made.clientID.secret.isEqual(to: pair.clientID),
@@ -75,7 +76,8 @@ extension RotationRun {
     }?.key
   }
 
-  /// What is told of that answer unless another pair is found. Where the old one ends, what is shown may be old for a while.
+  /// The error for that answer unless another pair is found. If the old pair ends, what is shown may be old for a
+  /// while.
   private func answeredWith(_ number: UInt64) -> ProviderError {
     ProviderError(
       provider.replacement == .cutOver ? .malformed : .configuration,
@@ -85,9 +87,9 @@ extension RotationRun {
       mayHaveActed: true)
   }
 
-  /// Whether the active pair ends as the new one is made, and was not seen to be accepted: where it is refused now, so would be the
-  /// new one, or somebody else has set another that is in use. What has ended by itself, or by an earlier request to stage, is refused
-  /// for that.
+  /// Whether the active pair ends as the new one is made, without having been seen to be accepted. If it is refused
+  /// now, the new one may be refused as well, or somebody else has set another that is in use. A pair that has ended
+  /// automatically, or by an earlier request to stage, is refused for that reason, and does not count.
   private var mayEndUnproved: Bool {
     let end = credential.version(in: .active)?.expires
     return provider.replacement == .cutOver && journal?.stagingIntended == nil && end.map { $0 > timing.now() } ?? true
@@ -109,8 +111,8 @@ extension RotationRun {
         : "`relatch revoke --contain \(name)` deletes it all the same: nothing may be accepted for a while")
   }
 
-  /// A staged pair that expired occupies the slot and is of use to nobody; a replaced pair is cut off where a person said so.
-  /// Returns whether anything was to be deleted.
+  /// Clears the slot: an expired pair occupies it and is of use to nobody; a replaced pair is cut off if a person said
+  /// so. Returns whether anything had to be deleted.
   private func clearSlot(_ seen: Observation) async throws -> Bool {
     var hasDeleted = false
     for other in seen.others where !other.handle.isEmpty && mayCutOff(other) {
@@ -126,7 +128,7 @@ extension RotationRun {
     return hasDeleted
   }
 
-  /// Logs that a pair which the vault does not have was deleted: it may be the trace of whoever made it.
+  /// Logs that a pair was deleted which the vault does not have: it may be the trace of whoever made it.
   func tellCutOff(_ other: ObservedPair, _ reason: String) async throws {
     let now = now
     let name = name
@@ -140,7 +142,7 @@ extension RotationRun {
 
   func isOurs(_ other: ObservedPair) -> Bool { pairs.values.contains { other.matches($0) } }
 
-  /// Whether `other` is one of ours that was replaced by a rotation before this one, and need be left alone no longer.
+  /// Whether `other` is one of ours that was replaced by an earlier rotation, and no longer has to be left alone.
   private func isOverdue(_ other: ObservedPair) -> Bool {
     guard let number = pairs.first(where: { other.matches($0.value) })?.key else { return false }
     if replacesPrevious { return true }
@@ -158,14 +160,14 @@ extension RotationRun {
     provider.replacement == .cutOver && other.place == .replaced && isOverdue(other)
   }
 
-  /// Whether `other` is another credential's, and a leak is ended beside it. Where it is not urgent, one that the other makes meanwhile
-  /// could be taken for what was asked for here.
+  /// Whether `other` is another credential's and is left in place because a leak is being ended. Without that urgency
+  /// it is an obstacle, because a pair that the other makes meanwhile could be taken for the one requested here.
   private func isPassedBy(_ other: ObservedPair) -> Bool {
     credential.leak != nil && neighbour(other) != nil
   }
 
-  /// Whether what is in the slot may be deleted there, to make room. A pair of the vault's is one that was not deleted when it
-  /// was retired, or could not be retired: it stays a debt until it is refused.
+  /// Whether `other`, which is in the slot, may be deleted to make room. A pair of the vault's is there because it was
+  /// not deleted when it was retired, or could not be retired: it stays a debt until it is refused.
   private func mayCutOff(_ other: ObservedPair) -> Bool {
     if other.place == .expired { return true }
     let isOurs = isOurs(other)
@@ -174,7 +176,8 @@ extension RotationRun {
     switch other.place {
     case .replaced where isOurs: return isOverdue(other) && provider.replacement != .cutOver
     case .replaced: return replacesPrevious || credential.leak != nil
-    // Whoever knows an administrator's pair may have staged it, to hold the slot. What was given up and leaked was seen to be gone.
+    // Anyone who knows an administrator's pair may have staged it, to hold the slot. A pair that was given up and
+    // leaked was seen to be gone.
     case .staged: return credential.leak != nil && (!isOurs || isGivenUp(other))
     case .primary, .expired: return false
     }
@@ -204,7 +207,7 @@ extension RotationRun {
       clientID: made.clientID.secret.clone(), clientSecret: secret.secret.clone(),
       registrationToken: made.registrationToken)
     let now = timing.now()
-    // Found after a crash it may be older than this run: its age counts from when it was asked for.
+    // A pair found after a crash may be older than this run: its age counts from when it was requested.
     let asked = journal?.stagingIntended
     let handle = made.handle.isEmpty ? nil : made.handle
     var planned = credential
@@ -219,7 +222,7 @@ extension RotationRun {
 }
 
 extension Observation {
-  /// The same with those of the others alone that `isLeft` says.
+  /// The same, with only those of the others that `isLeft` accepts.
   fileprivate func only(_ isLeft: (ObservedPair) -> Bool) -> Observation {
     Observation(consumer: consumer, primary: primary, others: others.filter(isLeft))
   }

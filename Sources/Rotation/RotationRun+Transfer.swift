@@ -2,10 +2,10 @@ import Audit
 import JSON
 import Vault
 
-// A credential that was handed over is rotated by whoever has it now. What is left here is a debt: the pair that was sent, until
-// its provider refuses it.
+// A credential that was handed over is rotated by whoever has it now. What remains here is a debt: the pair that was
+// sent, until its provider refuses it.
 extension RotationRun {
-  /// Tries the pair that was handed over, where `goal` is the end of what is owed; whatever else is asked for is refused.
+  /// Tries the pair that was handed over, if `goal` is to end what is owed. Any other goal is refused.
   func settle(_ transfer: Transfer, for goal: RotationRunner.Goal) async throws -> RotationOutcome {
     switch goal {
     case .resume, .retire, .retireUndelivered: break
@@ -28,7 +28,8 @@ extension RotationRun {
     try await openPairs()
     let (version, pair) = try pair(in: .active)
     guard let first = try await refusal(ofHandedOver: pair) else { return try await recordAccepted(transfer, version) }
-    // Only a receipt shows that another vault has it: this one does not give up what may be the last copy.
+    // Only a receipt shows that another vault has it. Without one, this vault does not give up what may be the last
+    // copy.
     guard transfer.confirmed != nil else {
       return try await recordRefused(transfer, version, first, .unconfirmed)
     }
@@ -40,11 +41,11 @@ extension RotationRun {
       guard let second = try await refusal(ofHandedOver: pair) else {
         return try await recordAccepted(transfer, version)
       }
-      // Whoever refuses it in other words may be another, who refuses everybody.
+      // A refusal in other words may come from another server, one that refuses everybody.
       if let granter, second.description != first.description { try await requireGranted(by: granter) }
       answers.append(second)
     } else if let until = transfer.settledFrom(now: timing.now()) {
-      // With nobody to be granted a token there, time alone tells it from an outage.
+      // With nobody else to be granted a token there, only time tells it from an outage.
       return try await recordRefused(transfer, version, first, .refused(settledFrom: until))
     }
     let texts = answers.map { JSONValue.string($0.description) }
@@ -62,8 +63,8 @@ extension RotationRun {
     return .handedOver(version: version, .settled)
   }
 
-  /// Refused once may be an outage that refuses everybody: the server must grant the administrator a token now. Throws if it does
-  /// not, which is no answer about the pair that was handed over.
+  /// One refusal may be an outage that refuses everybody, so the server must now grant the administrator a token.
+  /// Throws if it does not, which says nothing about the pair that was handed over.
   private func requireGranted(by granter: any AdministratorGranter) async throws {
     let admin = credential.admin
     let opened = try await runner.vault.pairs(
@@ -81,8 +82,8 @@ extension RotationRun {
     }
   }
 
-  /// Whether the provider does not show `pair` to the administrator; what administers itself sees nothing with a pair that is
-  /// refused.
+  /// Whether the provider does not show `pair` to the administrator. A credential that administers itself sees nothing
+  /// with a refused pair, so this is then true.
   private func isHidden(_ pair: Pair) async throws -> Bool {
     guard !credential.isSelfAdministered else { return true }
     do {
@@ -119,7 +120,7 @@ extension RotationRun {
     return .handedOver(version: version, pair)
   }
 
-  /// The next try waits, longer each time.
+  /// Records the try; the next one waits, longer each time.
   private func recordTried(_ transfer: Transfer, _ version: UInt64, answers: JSONValue?) async throws {
     let now = timing.now()
     credential = try await change(now: now) { change, credential in
@@ -135,7 +136,8 @@ extension RotationRun {
 }
 
 extension Transfer {
-  /// Throws `held` unless `credential` is handed over by this transfer: what is tried may be taken back meanwhile, by who needs no lease.
+  /// Throws `held` unless `credential` is still handed over by this transfer: a withdrawal needs no lease, so it may
+  /// happen during the try.
   fileprivate func requireStanding(of credential: Credential) throws {
     guard credential.transfer?.handoff == handoff else {
       throw RotationError(

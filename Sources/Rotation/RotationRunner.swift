@@ -2,9 +2,9 @@ import Audit
 import Storage
 package import Vault
 
-/// What the step that takes a lease has left.
+/// The result of the transaction that takes a lease.
 struct RotationHold: Sendable {
-  /// A rotation that began in the same step.
+  /// A rotation that began in the same transaction.
   struct Beginning: Sendable {
     let credential: Credential
     let sealed: SealedVersions
@@ -12,7 +12,7 @@ struct RotationHold: Sendable {
   }
 
   let lease: Lease
-  /// Who was at work, and alive, when the lease was taken from them.
+  /// The process, still alive, from which the lease was taken; nil if there was none.
   let overtaken: String?
   /// Whether the last holder never gave it back.
   let wasInterrupted: Bool
@@ -25,39 +25,40 @@ package struct RotationRunner: Sendable {
   package enum Goal: Hashable, Sendable {
     /// A new active pair; an unfinished rotation is finished instead of beginning another.
     case rotate
-    /// The same, and a replaced pair that holds the staging slot is retired first, its grace over or not.
+    /// The same, but a replaced pair that holds the staging slot is retired first, whether or not its grace is over.
     case rotateReplacingPrevious
-    /// The end of what was begun, and what lacks the active pair served; nothing new is begun.
+    /// The end of what was begun, with the active pair delivered to what lacks it; nothing new is begun.
     case resume
     /// The end of an attempt that has not promoted its pair: the active pair stays.
     case abort
-    /// The end of what is owed, its grace over or not, once the active pair has arrived at every sink and hook.
+    /// The end of what is owed, whether or not its grace is over, once the active pair has arrived at every sink and
+    /// hook.
     case retire
     /// The same, whatever has arrived.
     case retireUndelivered
-    /// The active pair at every sink and hook that lacks it, or at all. Nothing is asked of the provider.
+    /// The active pair at every sink and hook that lacks it, or at all of them. Nothing is asked of the provider.
     case deliver(again: Bool)
-    /// The provider's primary pair, which is none of the vault's, as the active one: the pair offered, or else as the
-    /// provider shows it.
+    /// The provider's primary pair, which is none of the vault's, as the active one: the offered pair, or otherwise the
+    /// one that the provider shows.
     case adopt(OfferedPair?)
-    /// What leaked, replaced and ended at the provider, at once and ahead of every run that is not for that.
+    /// What leaked, replaced and ended at the provider, at once and ahead of every run that has another purpose.
     case revoke(Revocation)
-    /// What the schedule asks for, if it still does under the lease: an unfinished rotation finished, a debt past its grace
-    /// retired, what lacks the active pair served, or a new active pair. Attempts that come to nothing are journalled, so
-    /// that the next one waits.
+    /// What the schedule asks for, if it still does under the lease: an unfinished rotation finished, a debt past its
+    /// grace retired, the active pair delivered to what lacks it, or a new active pair. Failed attempts are journalled,
+    /// so that the next one waits.
     case scheduled
   }
 
   let vault: UnlockedVault
   let timing: RotationTiming
   let schedule: RotationSchedule
-  /// Who holds leases taken by this process, in words that `isGone` understands.
+  /// The holder of leases taken by this process, in words that `isGone` understands.
   let holder: String
   let isGone: @Sendable (_ holder: String) -> Bool
   let delivery: any PairDelivery
   let progress: @Sendable (RotationProgress) -> Void
 
-  /// `schedule` decides what the goal `scheduled` asks for; by the system's time zones if none is given.
+  /// `schedule` decides what the goal `scheduled` asks for; by default it uses the system's time zones.
   package init(
     vault: UnlockedVault, timing: RotationTiming,
     schedule: RotationSchedule = RotationSchedule { TimeZoneRules(named: $0) }, holder: String,
@@ -73,21 +74,24 @@ package struct RotationRunner: Sendable {
     self.progress = progress
   }
 
-  /// How long a lease lasts at least after each journalled step; a run that waits, or asks for long, renews it in between.
+  /// How long a lease lasts at least after each journalled step; a run that waits, or sends a long request, renews it
+  /// in between.
   static let enoughMilliseconds: Int64 = 300_000
-  /// How long one request takes at most: a program's `time-limit` of 90 s and its end, with a token asked for before it.
+  /// How long one request takes at most: a program's `time-limit` of 90 s and its end, with a token requested before
+  /// it.
   static let longestRequest = Duration.seconds(150)
-  /// How long it is taken and renewed for: the rest is what saves most steps the writing.
+  /// How long a lease is taken and renewed for. Because this is longer than `enoughMilliseconds`, most steps need not
+  /// write it.
   static let leaseMilliseconds: Int64 = 360_000
 
   /// Brings `credential` to `goal`.
   ///
-  /// Throws `RotationError`, `VaultError`, `StorageError` or `AuditError`. Whatever it throws, the vault holds every pair it
-  /// held, and the same call continues where this one stopped. `onceHeld` is done as soon as the lease is taken, and with it a leak
-  /// noted: nothing was asked of the provider by then.
+  /// Throws `RotationError`, `VaultError`, `StorageError` or `AuditError`. Whatever it throws, the vault holds every
+  /// pair it held, and the same call continues where this one stopped. `onceHeld` runs as soon as the lease is taken
+  /// and any leak is noted, before anything is asked of the provider.
   ///
-  /// `provider` was made of the record with the key `keyID`, if that is given. Throws `keyChanged`, and has done nothing, if the
-  /// credential has another by now: an owner may have sent it elsewhere.
+  /// `keyID`, if given, is the key of the record from which `provider` was made. Throws `keyChanged`, and does nothing,
+  /// if the credential has another key by now: an owner may have pointed it elsewhere.
   package func run(
     _ credential: String, goal: Goal, provider: any CredentialProvider, madeUnder keyID: String? = nil,
     onceHeld: @Sendable () async -> Void = {}
@@ -108,23 +112,23 @@ package struct RotationRunner: Sendable {
     return try await run.end(result)
   }
 
-  /// Gives the lease back after a run that has come to `result`.
+  /// Gives the lease back after a run that ended with `result`.
   func release(_ lease: Lease, after result: Result<RotationOutcome, any Error>) async throws {
     do { try await vault.store.write { try $0.release(lease) } } catch let error as StorageError
       where error.code == .leaseLost
     {
-      // What a run met after another had overtaken it says nothing of the credential or of the provider.
+      // An error that a run met after another had overtaken it says nothing about the credential or the provider.
       if case .failure = result { throw error }
     } catch {
       // A lease that cannot be given back expires, or is taken over once this process is gone.
     }
   }
 
-  /// The lease that a run of `credential` holds.
+  /// The name of the lease that a run of `credential` holds.
   package static func leaseName(of credential: Credential) -> String { "rotation/\(credential.id)" }
 
-  /// Takes the lease. A leak is noted in the same step, and only by somebody who may open the credential; and where nothing is
-  /// to be finished or found out first, what is opened is logged and the rotation begins in it, too.
+  /// Takes the lease. A leak is noted in the same transaction, and only by somebody who may open the credential. If
+  /// nothing has to be finished or found out first, that transaction also logs what is opened and begins the rotation.
   private func acquireLease(
     _ name: String, for goal: Goal, madeUnder keyID: String?
   ) async throws -> RotationHold {
@@ -147,7 +151,7 @@ package struct RotationRunner: Sendable {
         ) { words in
           let process = Self.process(holding: words).words
           if isGone(process) { return true }
-          // Whoever is overtaken can write nothing any more: its number is no longer the newest.
+          // An overtaken run can write nothing any more: its number is no longer the newest.
           overtaken = Self.overtakes(goal, words) ? process : nil
           return overtaken != nil
         }
@@ -184,8 +188,8 @@ package struct RotationRunner: Sendable {
     }
   }
 
-  /// Whether the next thing that a run for `goal` does is to begin a rotation: its record says that nothing is under way, and
-  /// nothing else comes first.
+  /// Whether a run for `goal` begins a rotation next: the record says that nothing is under way, and nothing else comes
+  /// first.
   private func beginsAtOnce(
     _ credential: Credential, for goal: Goal, in view: VaultView, now: Timestamp
   ) throws -> Bool {

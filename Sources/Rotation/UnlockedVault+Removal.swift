@@ -2,12 +2,13 @@ package import Audit
 package import Vault
 
 extension UnlockedVault {
-  /// Removes a credential of which no rotation is under way, and returns what it was.
+  /// Removes a credential that has no rotation under way, and returns what it was.
   ///
-  /// Throws what `remove` throws; `RotationError.held` while another run has the credential, whatever is forgotten: it would go on
-  /// asking the provider for a pair that nobody keeps. `unfinished` if a rotation of it was begun and neither finished nor given up,
-  /// unless `forgettingDebts`: a pair may be at the provider that only the journal tells of. `isGone` says that the holder of a lease
-  /// is a dead process.
+  /// Throws what `remove` throws; and `RotationError.held` while another run has the credential, even with
+  /// `forgettingDebts`, because that run would go on asking the provider for a pair that nobody keeps. Throws
+  /// `unfinished` if a rotation of it was begun and neither finished nor given up, unless `forgettingDebts`: the
+  /// provider may have a pair that only the journal mentions. `isGone` says that the holder of a lease is a dead
+  /// process.
   package func removeIdle(
     _ name: String, forgettingDebts: Bool, now: Timestamp, isGone: @escaping @Sendable (_ holder: String) -> Bool
   ) async throws -> Credential {
@@ -23,8 +24,8 @@ extension UnlockedVault {
 }
 
 extension VaultView {
-  /// Throws `RotationError.unfinished` if a rotation of `credential` was begun and neither finished nor given up. A debt that is
-  /// left of one is told with the others.
+  /// Throws `RotationError.unfinished` if a rotation of `credential` was begun and neither finished nor given up. A
+  /// debt that one left is reported with the others.
   package func requireNoneUnfinished(_ credential: Credential) throws {
     guard let journal = try RotationJournal(self, of: credential) else { return }
     guard !journal.machine.state.isFinal, journal.machine.state != .owed else { return }

@@ -4,27 +4,32 @@ import Storage
 package import Vault
 
 extension UnlockedVault {
-  /// Gives a credential that no run is at work on other settings or another administrator, and returns its record before and after.
-  /// `provider` makes the provider of a record, and throws what keeps the settings from working; it is nil for what is only used.
+  /// Gives a credential that no run is at work on other settings or another administrator, and returns its record
+  /// before and after. `provider` makes the provider of a record, and throws what keeps the settings from working; it
+  /// returns nil for a credential that is only used.
   ///
-  /// What was asked of one server must not be looked for at another: `underWay` is thrown while the outcome of a request to stage,
-  /// promote or delete is not known. In between a rotation goes on elsewhere without harm, as it ends nothing but where the active pair is
-  /// primary; but where a new pair ends the old one, or a person does the work, that is not looked at, and no
-  /// pair may be staged. What stopped a rotation can so be mended: a mistyped host, above all.
+  /// What was asked of one server must not be looked for at another: this throws `underWay` while the outcome of a
+  /// request to stage, promote or delete is unknown. Between requests a rotation can go on elsewhere without harm,
+  /// because it ends nothing unless the active pair is primary. Where a new pair ends the old one, or a person does the
+  /// work, that is not checked, so no pair may be staged. This is how to fix what stopped a rotation, above all a
+  /// mistyped host.
   ///
-  /// What becomes of the old pair, which is what `replacement` says of a record, is another only where none is staged and none owed:
-  /// how a pair was made says how it ends. What was one client's secret before would else be deleted as a client.
+  /// What happens to the old pair, which is what `replacement` says of a record, may change only while no pair is
+  /// staged or owed: how a pair was made decides how it ends. Otherwise one client's secret could be deleted as if it
+  /// were a client.
   ///
-  /// `evenIfUnanswered` is an owner's word that the server that was asked is gone for good: its answer is left behind, and the entry
-  /// says so (`unanswered`). That is not taken where the pair that was made may be the only one there is.
+  /// `evenIfUnanswered` is an owner's word that the server that was asked is gone for good: its answer is left behind,
+  /// and the log entry says so (`unanswered`). It is not accepted if the pair that was made may be the only one there
+  /// is.
   ///
-  /// Nor are the settings of an administrator changed while what it administers waits for such an answer: it is had from the server that
-  /// they name.
+  /// An administrator's settings do not change either while a credential that it administers waits for such an answer,
+  /// which comes from the server that they name.
   ///
-  /// A run whose lease has lapsed is none at work; it was made of the settings before, and can write nothing any more.
+  /// A run whose lease has lapsed does not count as at work: it was made from the settings before, and can write
+  /// nothing any more.
   ///
-  /// Throws `RotationError.held` while another run has the credential, `handedOver` of what is another vault's, else what `setTerms`
-  /// and `provider` throw. `isGone` says that the holder of a lease is a dead process.
+  /// Throws `RotationError.held` while another run has the credential, `handedOver` if it belongs to another vault, and
+  /// what `setTerms` and `provider` throw. `isGone` says that the holder of a lease is a dead process.
   package func setTermsAtRest(
     of name: String, now: Timestamp, evenIfUnanswered: Bool = false,
     isGone: @escaping @Sendable (_ holder: String) -> Bool,
@@ -67,7 +72,8 @@ extension UnlockedVault {
 }
 
 extension VaultChange {
-  /// Takes the lease of `credential`, which nobody is at work on, and gives it back: whoever held it and wakes has lost it.
+  /// Takes the lease of `credential`, which nobody is at work on, and gives it back, so that a previous holder that
+  /// wakes up has lost it.
   fileprivate func endLapsedRun(of credential: Credential, now: Timestamp) throws {
     let lease = try leases.acquireLease(
       RotationRunner.leaseName(of: credential), holder: "settings", now: now.milliseconds, milliseconds: 0
@@ -77,9 +83,9 @@ extension VaultChange {
 }
 
 extension VaultView {
-  /// Throws `RotationError.underWay` unless the newest rotation of `credential` can go on with other settings. `keepsReplacement` says
-  /// that what becomes of an old pair stays as it is, and `looksForActive` that nothing is given up there unless the active pair is
-  /// seen to be primary. Returns the state of one whose answer is left behind.
+  /// Throws `RotationError.underWay` unless the newest rotation of `credential` can go on with other settings.
+  /// `keepsReplacement` says that what happens to an old pair stays the same; `looksForActive`, that nothing is given
+  /// up there unless the active pair is seen to be primary. Returns the rotation's state if its answer is left behind.
   fileprivate func requireAtRest(
     _ credential: Credential, keepsReplacement: Bool, looksForActive: Bool, evenIfUnanswered: Bool
   ) throws -> RotationState? {
@@ -114,8 +120,8 @@ extension VaultView {
         + (mayLeave ? "--unanswered leaves it behind" : "docs/providers/README.md says what is left"))
   }
 
-  /// What `administrator` administers, beside itself, and whose provider was asked for what it has not answered yet. What is damaged
-  /// waits for nobody.
+  /// The credentials that `administrator` administers, except itself, whose provider has not yet answered a request. A
+  /// damaged one waits for nobody.
   fileprivate func waiting(for administrator: Credential) throws -> [(name: String, state: RotationState)] {
     try names().compactMap { name in
       guard name != administrator.name, let credential = try? credential(name), credential.admin == administrator.name,
@@ -130,7 +136,7 @@ extension VaultView {
 }
 
 extension RotationError {
-  /// That `administrator` cannot have other settings while `name` waits for an answer.
+  /// The error that `administrator` cannot have other settings while `name` waits for an answer.
   fileprivate init(_ name: String, waitsIn state: RotationState, for administrator: String) {
     self.init(
       .underWay,

@@ -3,8 +3,8 @@ import Storage
 package import Vault
 
 extension VaultView {
-  /// Who is at work on `credential` at `now`, for a person; nil if nobody is, as far as can be told from here. `isGone` says that the
-  /// holder of a lease is a dead process.
+  /// Who is at work on `credential` at `now`, for a person; nil if nobody is, as far as can be told from here. `isGone`
+  /// says that the holder of a lease is a dead process.
   package func runAtWork(
     on credential: Credential, now: Timestamp, isGone: (_ holder: String) -> Bool
   ) throws -> String? {
