@@ -3,8 +3,8 @@ package import Rotation
 package import Sodium
 package import Vault
 
-/// A file that holds the newest pair: the old content or the new, whatever happens in between, and never anything that
-/// others may read.
+/// A file that holds the newest pair: either the old content or the new, whatever happens in between, and never
+/// anything that others may read.
 package struct FileSink: Sendable {
   package let settings: FileSettings
   private let randomness: Randomness
@@ -14,8 +14,8 @@ package struct FileSink: Sendable {
     self.randomness = randomness
   }
 
-  /// Fails with `unusable` if `write` obviously could not: the folder is missing or not writable, something that is no file
-  /// is in the way, the template is no good. Changes nothing.
+  /// Fails with `unusable` if `write` would obviously fail: the folder is missing or not writable, something that is
+  /// not a file is in the way, or the template is unusable. Changes nothing.
   package func check() throws(DeliveryError) {
     let (parent, name) = TrustedFolder.split(settings.path)
     let folder = try TrustedFolder(parent)
@@ -30,13 +30,13 @@ package struct FileSink: Sendable {
     }
   }
 
-  /// Replaces the file by `content`, durable with its folder when this returns.
+  /// Replaces the file by `content`. The file and its folder are durable when this returns.
   ///
-  /// A file that is there keeps its owner and group. Throws `unusable` or `cannotWrite`; the file then has its old content,
-  /// or, if only the last synchronisation failed, its new one.
+  /// An existing file keeps its owner and group. Throws `unusable` or `cannotWrite`; the file then has its old content,
+  /// or its new content if only the last synchronisation failed.
   package func write(_ content: borrowing SecretBytes) throws(DeliveryError) { try replacement(content).commit() }
 
-  /// `content` in a file beside it, durable, which takes its place by `commit` alone. Throws `unusable` or `cannotWrite`.
+  /// `content` in a durable file beside it, which takes its place only by `commit`. Throws `unusable` or `cannotWrite`.
   func replacement(_ content: borrowing SecretBytes) throws(DeliveryError) -> Replacement {
     let (parent, name) = TrustedFolder.split(settings.path)
     let folder = try TrustedFolder(parent)
@@ -47,13 +47,13 @@ package struct FileSink: Sendable {
       folder.descriptor, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw failure("cannot make a file beside it") }
     let replacement = Replacement(self, folder, name, temporary, descriptor)
-    // Tells a run that sweeps that this one is alive.
+    // The lock tells a run that sweeps that this one is alive.
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw failure("cannot lock the new file") }
     try fill(descriptor, content, existing)
     return replacement
   }
 
-  /// The new file, not yet in its place. It is removed with this if it never comes there.
+  /// The new file, not yet in its place. It is removed with this value if it was never put there.
   final class Replacement {
     private let sink: FileSink
     private let folder: TrustedFolder
@@ -110,7 +110,7 @@ package struct FileSink: Sendable {
         }
       }
     }
-    // While it is written, for its owner alone, whatever the mask took away or a default of the folder added.
+    // While it is written, only its owner may read it, whatever the mask took away or a default of the folder added.
     guard fchmod(descriptor, 0o600) == 0 else { throw failure("cannot set the new file's mode") }
     do { try content.withBytes { try PrivateFile.writeAll(descriptor, $0, settings.path) } } catch {
       throw DeliveryError(.cannotWrite, "\(error)", hint: Self.hint)
@@ -121,13 +121,13 @@ package struct FileSink: Sendable {
     guard fsync(descriptor) == 0 else { throw failure("cannot synchronise the new file") }
   }
 
-  /// Fails if the file that takes the place of `existing` could not be given its group.
+  /// Fails if the file that replaces `existing` could not be given its group.
   private func checkGroup(of existing: stat, in folder: borrowing TrustedFolder) throws(DeliveryError) {
     var place = stat()
     guard fstat(folder.descriptor, &place) == 0 else { throw failure("its folder cannot be looked at") }
     let group = place.st_mode & S_ISGID != 0 ? place.st_gid : getegid()
     guard existing.st_gid != group else { return }
-    // Of no file: all that comes back is whether the call itself is forbidden, as service managers do.
+    // On no file: the only answer is whether the call itself is forbidden, as service managers can do.
     let isForbidden = fchown(-1, uid_t.max, gid_t.max) != 0 && errno == EPERM
     guard isForbidden || (geteuid() != 0 && !Self.isMember(of: existing.st_gid)) else { return }
     throw DeliveryError(
@@ -142,7 +142,7 @@ package struct FileSink: Sendable {
     return count > 0 && groups.prefix(Int(count)).contains(group)
   }
 
-  /// What is at the place; nil if nothing is.
+  /// The status of the file at the place; nil if there is none.
   private func existing(_ name: String, in folder: borrowing TrustedFolder) throws(DeliveryError) -> stat? {
     var found = stat()
     guard fstatat(folder.descriptor, name, &found, AT_SYMLINK_NOFOLLOW) == 0 else {

@@ -4,20 +4,21 @@ import Rotation
 import Sodium
 import Vault
 
-/// A program under way, a hook's or a provider's: one thread feeds it, listens to it and ends it when told to; another waits for its end.
+/// A running program, a hook's or a provider's. One thread feeds it, listens to it and ends it when told to; another
+/// waits for its end.
 ///
-/// The program leads a process group of its own, and is told to end by signals to all of it. Its exit status is fetched only
-/// after the last signal, so that no signal can ever reach a stranger who was given the same number.
+/// The program leads a process group of its own, and signals to the whole group tell it to end. Its exit status is
+/// fetched only after the last signal, so that no signal can reach an unrelated process that was given the same number.
 final class HookProcess: Sendable {
   /// How the program ended.
   struct Ending: Sendable {
-    /// As `waitpid` gives it; nil if it could not be had.
+    /// As `waitpid` gives it; nil if it could not be fetched.
     let status: Int32?
     /// The end of what it said, masked.
     let said: [UInt8]
-    /// What it answered, where that is kept apart.
+    /// Its answer, if that is kept apart.
     var answer: SharedSecret?
-    /// Whether it was killed because it answered too much.
+    /// Whether it was killed because its answer was too long.
     var isTooLong = false
   }
 
@@ -29,26 +30,26 @@ final class HookProcess: Sendable {
     case terminate
     /// SIGKILL to the group.
     case kill
-    /// It cannot even be killed: leave it.
+    /// It did not end even when killed: stop waiting for it.
     case leave
   }
 
   private let pid: pid_t
   private let input: Int32
   private let output: Int32
-  /// Its standard output, where that is an answer.
+  /// Its standard output, if that is an answer.
   private let answer: Int32?
   private let greatestAnswer: Int
   private let document: SharedSecret?
   private let commands: CommandPipe
   private let capture: OutputCapture
 
-  /// Starts `arguments`, whose first is an absolute path; `pairs` are masked in what it says.
+  /// Starts `arguments`, the first of which is an absolute path. `pairs` are masked in its output.
   ///
-  /// With `greatestAnswer` its standard output is an answer of at most so many bytes, and what it says is its standard error
-  /// alone.
+  /// With `greatestAnswer`, its standard output is an answer of at most that many bytes, and only its standard error
+  /// counts as what it says.
   ///
-  /// Throws `cannotStart`, or `SodiumError` if there is no memory to mask it in; nothing runs then.
+  /// Throws `cannotStart`, or `SodiumError` if there is no memory for the masking; nothing runs then.
   init(
     _ arguments: [String], environment: [String: String], input document: SharedSecret?, masking pairs: [Pair],
     mask: UInt32, greatestAnswer: Int? = nil
@@ -114,10 +115,10 @@ final class HookProcess: Sendable {
   /// Tells the thread; returns at once.
   func tell(_ command: Command) { commands.send(command) }
 
-  /// Waits for the end: that of the group's leader, not of what it left running. To be called once.
+  /// Waits for the end of the group's leader, not of processes that it left running. To be called once.
   func ending() async throws -> Ending {
     let watches = Thread.start { [pid, commands] in
-      // Leaves the exit status where it is: the number stays taken.
+      // Leaves the exit status unfetched, so that the number stays taken.
       var information = siginfo_t()
       while waitid(P_PID, id_t(pid), &information, WEXITED | WNOWAIT) != 0 && errno == EINTR {}
       commands.send(.ended)
@@ -135,7 +136,7 @@ final class HookProcess: Sendable {
     }
   }
 
-  /// What the thread knows.
+  /// The thread's state.
   private struct Pump {
     let process: HookProcess
     var capture: OutputCapture
@@ -148,7 +149,7 @@ final class HookProcess: Sendable {
     var written = 0
     var isEnding = false
 
-    /// How much is still listened to after the end: what others left in the pipe must not hold us for ever.
+    /// How many bytes are still read after the end: output that others leave in the pipe must not hold us for ever.
     private static let mostAfterwards = 1 << 20
 
     init(_ process: HookProcess) {
@@ -176,18 +177,19 @@ final class HookProcess: Sendable {
             Glibc.kill(-process.pid, SIGKILL)
           case .ended:
             if isEnding { Glibc.kill(-process.pid, SIGKILL) }
-            // What is left to be read may be too much, too: until the end of that the number is to be its own.
+            // The rest of the answer may turn out to be too long, which kills the group. So the exit status is fetched
+            // only after that, while the number is still the program's own.
             try drain()
             let (said, answer) = (try capture.finish(), try wholeAnswer())
             return Ending(status: reap(), said: said, answer: answer, isTooLong: isTooLong)
           case .leave:
-            // Whenever it does end, no zombie of it is left.
+            // Whenever it does end, it leaves no zombie.
             _ = Thread.start { [pid = process.pid] in while waitpid(pid, nil, 0) < 0 && errno == EINTR {} }
             return Ending(status: nil, said: try capture.finish())
           }
         }
       } catch {
-        // Whatever is wrong with us, nothing goes on unwatched.
+        // Whatever went wrong here, nothing goes on unwatched.
         Glibc.kill(-process.pid, SIGKILL)
         _ = reap()
         throw error
@@ -199,7 +201,7 @@ final class HookProcess: Sendable {
     private mutating func step() throws -> Command? {
       while true {
         feed()
-        // A negative descriptor is passed over.
+        // `poll` ignores a negative descriptor.
         var sources = [
           pollfd(fd: process.commands.readEnd, events: Int16(POLLIN), revents: 0),
           pollfd(fd: output ?? -1, events: Int16(POLLIN), revents: 0),
@@ -207,14 +209,15 @@ final class HookProcess: Sendable {
           pollfd(fd: answer ?? -1, events: Int16(POLLIN), revents: 0),
         ]
         guard poll(&sources, nfds_t(sources.count), -1) >= 0 || errno == EINTR else { return nil }
-        // Commands come first: a program that never stops talking is ended all the same.
+        // Commands come first, so that a program that never stops talking can still be ended.
         if sources[0].revents != 0, let command = process.commands.receive() { return command }
         if sources[1].revents != 0 { _ = try listen() }
         if sources[3].revents != 0 { _ = try takeAnswer() }
       }
     }
 
-    /// Writes what the program takes. One that does not read, or closed its input, misses it: that is its own affair.
+    /// Writes as much as the program takes. A program that does not read, or has closed its input, misses the rest;
+    /// that is its own affair.
     private mutating func feed() {
       guard let input else { return }
       guard let document = process.document else { return closeInput() }
@@ -231,7 +234,7 @@ final class HookProcess: Sendable {
       closeInput()
     }
 
-    /// Takes one piece of what the program says: how much; 0 if there is nothing now, or no more at all.
+    /// Takes one piece of the program's output, and returns its size; 0 if there is nothing now, or no more at all.
     private mutating func listen() throws -> Int {
       guard let output else { return 0 }
       var isOver = false
@@ -241,7 +244,7 @@ final class HookProcess: Sendable {
       return piece.count
     }
 
-    /// Straight into guarded memory: whatever it is, it may be the pair.
+    /// Read straight into guarded memory, because it may be the pair.
     private static func piece(from descriptor: Int32, _ isOver: inout Bool) throws -> SecretBytes {
       try SecretBytes(capacity: 1 << 14) { bytes in
         bytes.withUnsafeMutableBytes { buffer, initialized in
@@ -252,7 +255,7 @@ final class HookProcess: Sendable {
       }
     }
 
-    /// Takes one piece of the answer. A program whose answer is too long is killed: nothing of it is read.
+    /// Takes one piece of the answer. A program whose answer is too long is killed, and none of the answer is used.
     private mutating func takeAnswer() throws -> Int {
       guard let answer else { return 0 }
       var isOver = false
@@ -265,7 +268,7 @@ final class HookProcess: Sendable {
         Glibc.kill(-process.pid, SIGKILL)
       } else if count > 0 {
         answered.append(piece)
-        // However small the pieces are in which it comes, no more pages are locked than it needs.
+        // However small the pieces of the answer are, no more pages are locked than it needs.
         if answered.count >= 16, let whole = try wholeAnswer() { answered = [whole] }
       }
       if isOver { closeAnswer() }
@@ -280,7 +283,7 @@ final class HookProcess: Sendable {
       return SharedSecret(whole)
     }
 
-    /// What the program said before it ended. Who still holds the pipe is not waited for.
+    /// Reads what the program said before it ended. It does not wait for other processes that still hold the pipe.
     private mutating func drain() throws {
       var total = 0
       while total < Self.mostAfterwards, case let count = try listen(), count > 0 { total += count }
@@ -313,7 +316,8 @@ final class HookProcess: Sendable {
   }
 }
 
-/// The pipe that wakes a hook's thread. Closed when its last owner lets go, so that nobody writes to another's descriptor.
+/// The pipe that wakes a hook's thread. It is closed when its last owner lets go, so that nobody writes to a descriptor
+/// that was reused.
 final class CommandPipe: Sendable {
   let readEnd: Int32
   private let writeEnd: Int32
@@ -334,7 +338,7 @@ final class CommandPipe: Sendable {
 
   func send(_ command: HookProcess.Command) {
     var byte = command.rawValue
-    // There are never so many commands that the pipe is full.
+    // There are never enough commands to fill the pipe.
     while write(writeEnd, &byte, 1) < 0 && errno == EINTR {}
   }
 
@@ -344,7 +348,7 @@ final class CommandPipe: Sendable {
   }
 }
 
-/// A thread of its own: one that waits must not be one of the few that tasks share.
+/// A separate thread: one that blocks must not be one of the few that tasks share.
 enum Thread {
   private final class Start {
     let body: @Sendable () -> Void
@@ -352,7 +356,7 @@ enum Thread {
     init(_ body: @escaping @Sendable () -> Void) { self.body = body }
   }
 
-  /// Runs `body` with every signal blocked; false if no thread can be had.
+  /// Runs `body` with every signal blocked; false if no thread can be created.
   static func start(_ body: @escaping @Sendable () -> Void) -> Bool {
     let start = Unmanaged.passRetained(Start(body))
     var id = pthread_t()
@@ -368,7 +372,8 @@ enum Thread {
   private static func main(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     guard let context else { return nil }
     let start = Unmanaged<Start>.fromOpaque(context).takeRetainedValue()
-    // A program that closes its input raises SIGPIPE in whoever writes: blocked, it is an error of the write.
+    // A program that closes its input raises SIGPIPE in the process that writes to it. Blocked, that becomes an error
+    // of the write.
     var all = sigset_t()
     sigfillset(&all)
     pthread_sigmask(SIG_BLOCK, &all, nil)

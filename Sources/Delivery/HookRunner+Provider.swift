@@ -2,10 +2,10 @@ package import Rotation
 import Sodium
 import Vault
 
-// Programs that speak for a provider are started as hooks are: no shell, the same environment, the same trust in the file. Their
-// standard output is an answer, and kept apart.
+// Programs that act for a provider are started like hooks: no shell, the same environment, the same trust in the file.
+// Their standard output is an answer, and is kept apart.
 extension HookRunner: ProgramHost {
-  /// Fails with `unusable` if the program is obviously none, or not to be trusted. Runs nothing.
+  /// Fails with `unusable` if the file is obviously not a program, or is not to be trusted. Runs nothing.
   package func requireTrusted(_ arguments: [String]) throws(DeliveryError) { try check(arguments.first ?? "") }
 
   package func run(_ call: ProgramCall) async throws(ProviderError) -> ProgramEnding {
@@ -22,7 +22,7 @@ extension HookRunner: ProgramHost {
         output: try ending.answer ?? SharedSecret(SecretBytes(capacity: 0) { _ in }),
         said: OutputCapture.line(ending.said))
     } catch let error as DeliveryError {
-      // What is thrown after the start says that nobody watched it to its end.
+      // An error thrown after the start means that nobody watched the program to its end.
       let hasRun = error.code == .failed
       throw ProviderError(
         hasRun ? .malformed : .configuration, "\(error)",

@@ -3,14 +3,14 @@ package import Rotation
 package import Sodium
 package import Vault
 
-/// Runs hooks: no shell, a small environment, a time limit, and nothing of the pair in what is shown of their output.
+/// Runs hooks: no shell, a small environment, a time limit, and nothing of the pair in the output that is shown.
 package struct HookRunner: Sendable {
   /// How long a program that was told to end may take before it is killed.
   package static let patience = Duration.seconds(5)
-  /// At least once in this time whoever waits is told that the program still runs.
+  /// How often, at least, the waiting caller is told that the program still runs.
   private static let slice = Duration.seconds(4)
 
-  /// What of this process's environment a hook gets: `PATH`, `HOME` and `LANG`, as far as they are there.
+  /// The part of this process's environment that a hook gets: `PATH`, `HOME` and `LANG`, if set.
   let environment: [String: String]
   /// The file mode creation mask a hook gets.
   let mask: UInt32
@@ -24,10 +24,10 @@ package struct HookRunner: Sendable {
     self.sleep = sleep
   }
 
-  /// Fails with `unusable` if the program is obviously none, or not to be trusted. Runs nothing.
+  /// Fails with `unusable` if the file is obviously not a program, or is not to be trusted. Runs nothing.
   package func check(_ hook: HookSettings) throws(DeliveryError) { try check(hook.arguments.first ?? "") }
 
-  /// The same of the program at an absolute path.
+  /// The same for the program at an absolute path.
   func check(_ path: String) throws(DeliveryError) {
     let file = try TrustedFile(path) { refusal(path, $0) }
     var found = stat()
@@ -51,8 +51,8 @@ package struct HookRunner: Sendable {
 
   /// Runs the program to its end, with `input` on its standard input.
   ///
-  /// Throws `cannotStart`, `failed` or `timedOut`, and what `keepAlive` throws; the program is then ended, too. `masking`
-  /// are the pairs that must not show in what it said.
+  /// Throws `unusable`, `cannotStart`, `failed` or `timedOut`, and what `keepAlive` throws, which also ends the
+  /// program. `masking` are the pairs that must not appear in its output.
   package func run(
     _ hook: HookSettings, _ variables: [String: String], input: SharedSecret?, masking pairs: [Pair],
     keepAlive: @escaping KeepAlive
@@ -60,7 +60,7 @@ package struct HookRunner: Sendable {
     _ = try await output(of: hook, variables, input: input, masking: pairs, keepAlive: keepAlive)
   }
 
-  /// The same, and returns the end of what the program said, masked.
+  /// The same, and returns the end of the program's output, masked.
   package func output(
     of hook: HookSettings, _ variables: [String: String] = [:], input: SharedSecret?, masking pairs: [Pair] = [],
     keepAlive: @escaping KeepAlive = {}
@@ -87,7 +87,7 @@ package struct HookRunner: Sendable {
 
   /// Why a program was told to end.
   struct Ended: Sendable {
-    /// Nil if its time was over.
+    /// Nil if it exceeded its time limit.
     let failure: (any Error)?
   }
 
@@ -122,7 +122,7 @@ package struct HookRunner: Sendable {
     }
   }
 
-  /// Lets the time limit pass.
+  /// Waits until the time limit is over or `keepAlive` throws.
   private func wait(_ limit: Duration, _ keepAlive: KeepAlive) async -> Ended {
     var left = limit
     do {

@@ -3,7 +3,7 @@ package import Rotation
 package import Sodium
 package import Vault
 
-/// Delivers to files and programs of this machine.
+/// Delivers to files and programs on this machine.
 package struct LocalDelivery: PairDelivery {
   private let hooks: HookRunner
   private let randomness: Randomness
@@ -20,7 +20,8 @@ package struct LocalDelivery: PairDelivery {
     }
   }
 
-  /// Which sinks and hooks of `credential` obviously cannot work, and why: for a look before a rotation. Changes nothing.
+  /// Which sinks and hooks of `credential` obviously cannot work, and why, for a check before a rotation. Changes
+  /// nothing.
   package func problems(of credential: Credential) -> [DeliveryShortfall] {
     credential.deliveries.compactMap { delivery -> DeliveryShortfall? in
       do throws(DeliveryError) {
@@ -30,8 +31,8 @@ package struct LocalDelivery: PairDelivery {
     }
   }
 
-  /// The sinks of `credential` that have its active pair `pair` as far as is noted, and whose files are gone or hold something else.
-  /// What may not be looked at is left out. Changes nothing.
+  /// The sinks of `credential` that are recorded as having its active `pair`, but whose files are gone or hold
+  /// something else. Files that may not be read are left out. Changes nothing.
   package func drifted(from pair: Pair, of credential: Credential) -> [String] {
     guard let active = credential.version(in: .active)?.number else { return [] }
     return credential.deliveries.filter { delivery in
@@ -54,7 +55,7 @@ package struct LocalDelivery: PairDelivery {
       switch delivery.settings.kind {
       case .file(let file):
         let replacement = try write(pair, file, occasion)
-        // A run that was overtaken meanwhile must not put an older pair over what came after it.
+        // A run that was overtaken meanwhile must not put an older pair in place of a newer one.
         try await keepAlive()
         try replacement.commit()
       case .hook(let hook):
@@ -75,13 +76,13 @@ package struct LocalDelivery: PairDelivery {
     } catch let error as SodiumError { throw Self.failure(error) }
   }
 
-  /// Memory that is not there now may be there for the next sink, and at the next run.
+  /// Memory that is missing now may be available for the next sink, or in the next run.
   private static func failure(_ error: SodiumError) -> DeliveryError {
     DeliveryError(.failed, error.description, hint: "raise the limit of locked memory, LimitMEMLOCK= or ulimit -l")
   }
 
-  /// Runs a hook for a run that failed, with what went wrong as a JSON object on its standard input. No pair is open then,
-  /// and so nothing of what it says may be shown: `said` of what this throws is empty.
+  /// Runs a hook for a failed run, with what went wrong as a JSON object on its standard input. No pair is open then to
+  /// be masked, so none of the hook's output may be shown: `said` of what this throws is empty.
   package func tell(
     _ hook: DeliveryRecord, _ occasion: DeliveryOccasion, code: Int, error: String
   ) async throws {

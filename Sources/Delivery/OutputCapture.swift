@@ -1,13 +1,13 @@
 import Sodium
 package import Vault
 
-/// The end of what a program said, with every part of every known pair masked, also where it came in pieces.
+/// The end of a program's output, with every part of every known pair masked, even if it came in pieces.
 ///
-/// What is not judged yet is kept in guarded memory; what is kept for showing has no secret any more.
+/// What is not judged yet is kept in guarded memory; what is kept to be shown contains no secret any more.
 package struct OutputCapture: Sendable {
   /// How many bytes of the end are kept.
   package static let most = 1 << 16
-  /// What stands in the place of a secret.
+  /// The replacement for a secret.
   package static let mask = "[masked]"
   /// A piece of a secret at the very end is masked if it is at least this long.
   private static let leastPiece = 4
@@ -18,7 +18,7 @@ package struct OutputCapture: Sendable {
   /// How much of `rest` is known to belong to a secret.
   private var masked = 0
   private var isMasking = false
-  /// How much of `rest` was kept already, before it was judged.
+  /// How much of `rest` was already kept for showing before it was judged.
   private var shown = 0
   /// Masked, at most twice `most`.
   private var kept: [UInt8] = []
@@ -37,20 +37,22 @@ package struct OutputCapture: Sendable {
   /// Takes the next piece.
   package mutating func take(_ piece: UnsafeRawBufferPointer) throws { try take(piece, isLast: false) }
 
-  /// Says that there is no more, and returns what was kept.
+  /// Ends the input, and returns what was kept.
   package mutating func finish() throws -> [UInt8] {
     try take(UnsafeRawBufferPointer(start: nil, count: 0), isLast: true)
     return Array(kept.suffix(Self.most))
   }
 
-  /// What was kept since this was last asked, which is then kept no longer: all of it, where no piece is longer than `most`.
+  /// Returns what was kept since the last call, and keeps it no longer. It is everything, as long as no piece is longer
+  /// than `most`.
   mutating func passOn() -> [UInt8] {
     defer { kept = [] }
     return kept
   }
 
-  /// Keeps what waits to be judged where that is but a few characters, as it is: for a program that waits for an answer, whose
-  /// question would not be seen. If they turn out to be the beginning of a secret, all after them is masked.
+  /// If only a few characters wait to be judged, keeps them as they are: otherwise the question of a program that waits
+  /// for an answer would not be seen. If they turn out to be the beginning of a secret, everything after them is
+  /// masked.
   mutating func showBeginning() {
     guard let rest else { return }
     rest.secret.withUnsafeBytes { bytes in
@@ -81,10 +83,10 @@ package struct OutputCapture: Sendable {
     if kept.count > 2 * Self.most { kept.removeFirst(kept.count - Self.most) }
   }
 
-  /// Keeps what can be judged, and returns how much that is.
+  /// Keeps what can be judged, masked, and returns how much that is.
   private mutating func judge(_ text: UnsafeRawBufferPointer, isLast: Bool) -> Int {
     var position = 0
-    // All positions are looked at, those inside an occurrence too: another may begin there.
+    // All positions are looked at, even those inside an occurrence: another may begin there.
     while position < text.count {
       if beginnings[Int(text[position])] {
         let (longest, piece) = find(in: text, at: position)
@@ -96,7 +98,7 @@ package struct OutputCapture: Sendable {
         if let piece, piece >= Self.leastPiece { masked = text.count }
       }
       if position < shown {
-        // Before a secret's end nothing was shown but its beginning.
+        // Already shown: at most the beginning of a secret.
         isMasking = false
       } else if position < masked {
         if !isMasking { kept += Array(Self.mask.utf8) }
@@ -112,7 +114,7 @@ package struct OutputCapture: Sendable {
     return text.count
   }
 
-  /// The most that any pattern finds, and how much of a secret ends with the text, if one may.
+  /// The longest match of any pattern, and how much of a secret ends with the text, if one may.
   private func find(in text: UnsafeRawBufferPointer, at position: Int) -> (longest: Int, piece: Int?) {
     var longest = 0
     var partial: Int?
@@ -128,7 +130,7 @@ package struct OutputCapture: Sendable {
 }
 
 extension OutputCapture {
-  /// `bytes` for the end of an error: at most the last `limit`, on one line, nothing in it that steers a terminal.
+  /// `bytes` for the end of an error: at most the last `limit`, on one line, with nothing that controls a terminal.
   package static func line(_ bytes: [UInt8], limit: Int = 600) -> String {
     let isCut = bytes.count > limit
     var words = ""

@@ -5,10 +5,10 @@ import Sodium
 import Synchronization
 package import Vault
 
-/// Passes on what a program says, with every part of every known pair masked, also where it comes in pieces.
+/// Passes on a program's output, with every part of every known pair masked, even if it comes in pieces.
 ///
-/// A thread of its own reads and writes, so that neither a program that says nothing nor a reader that takes nothing holds up
-/// anything else. What may be the beginning of a secret waits until that is known.
+/// A separate thread reads and writes, so that neither a program that says nothing nor a reader that takes nothing
+/// delays anything else. What may be the beginning of a secret is held back until that is known.
 package final class OutputMask: Sendable {
   private let commands: CommandPipe
   private let done: Int32
@@ -19,13 +19,14 @@ package final class OutputMask: Sendable {
     let number = Mutex<Int32>(0)
   }
 
-  /// How much is still passed on after the program's end: what others left in the pipe must not hold us for ever.
+  /// How many bytes are still passed on after the program's end: output that others leave in the pipe must not hold us
+  /// for ever.
   private static let mostAfterwards = 1 << 20
 
-  /// Passes on what comes from `input` to `output`; `input` is closed when it is over, `output` is not. When nothing has come for
-  /// `pause`, up to three characters that may be the beginning of a secret are passed on, too.
+  /// Passes on what comes from `input` to `output`. Closes `input` when it ends, but not `output`. If nothing has come
+  /// for `pause`, up to three characters that may be the beginning of a secret are passed on as well.
   ///
-  /// Throws `cannotStart`, or `SodiumError` if there is no memory to mask it in; `input` is then as it was.
+  /// Throws `cannotStart`, or `SodiumError` if there is no memory for the masking; `input` is then unchanged.
   package init(from input: Int32, to output: Int32, masking pairs: [Pair], pause: Duration) throws {
     let capture = try OutputCapture(masking: pairs)
     let commands = try CommandPipe()
@@ -49,16 +50,17 @@ package final class OutputMask: Sendable {
 
   deinit { close(done) }
 
-  /// Says that the program has ended, and waits until what it said before is passed on: false if that is not done within
-  /// `milliseconds`, for then it may be asked again. Who still holds the pipe is not waited for.
+  /// Says that the program has ended, and waits until everything it said before is passed on. Returns false if that
+  /// takes longer than `milliseconds`; then it may be called again. It does not wait for other processes that still
+  /// hold the pipe.
   package func finish(within milliseconds: Int32) -> Bool {
     commands.send(.ended)
     var source = pollfd(fd: done, events: Int16(POLLIN), revents: 0)
     return poll(&source, 1, milliseconds) > 0
   }
 
-  /// Why something of what was said could not be passed on; nil if all was, or if its reader had gone away, which is the reader's
-  /// affair. To be asked after `finish`.
+  /// Why part of the output could not be passed on; nil if all of it was, or if its reader had gone away, which is the
+  /// reader's affair. To be read after `finish`.
   package var lost: String? {
     let number = failure.number.withLock { $0 }
     return number == 0 ? nil : String(cString: strerror(number))
@@ -81,7 +83,8 @@ package final class OutputMask: Sendable {
       self.pause = Int32(clamping: Int64(pause / .milliseconds(1)))
     }
 
-    /// An error of ours, too, ends it: what cannot be masked is not passed on, and the program finds its output closed.
+    /// An error of our own ends it as well: what cannot be masked is not passed on, and the program finds its output
+    /// closed.
     mutating func run() {
       var hasPaused = true
       while !isOver {
@@ -113,7 +116,7 @@ package final class OutputMask: Sendable {
       if !isOver, let rest = try? capture.finish() { write(rest) }
     }
 
-    /// Passes on one piece: how much was read.
+    /// Passes on one piece, and returns how much was read.
     private mutating func pass() throws -> Int {
       let piece = try SecretBytes(capacity: 1 << 14) { bytes in
         bytes.withUnsafeMutableBytes { buffer, initialized in
@@ -127,7 +130,7 @@ package final class OutputMask: Sendable {
       return piece.count
     }
 
-    /// A reader that has gone away ends it, and the program is told as it would have been.
+    /// If the reader has gone away this ends, and the program finds its output closed, as it would without the mask.
     private mutating func write(_ bytes: [UInt8]) {
       var rest = bytes[...]
       while !rest.isEmpty {

@@ -2,17 +2,20 @@ import Glibc
 package import Rotation
 import Vault
 
-/// A file that may say what is done here: nobody but root and this user could have written it, or put it where it is.
+/// A file that may decide what is done here: nobody but root and this user could have written it, or put it where it
+/// is.
 package struct OwnFile {
   /// Absolute.
   let path: String
 
-  /// The file at the absolute `path`, which need not be there.
+  /// The file at the absolute `path`, which need not exist.
   package init(_ path: String) { self.path = path }
 
-  /// Reads it: what was looked at and what is read are one file, whatever is put in its place meanwhile. Nil if there is none.
+  /// Reads the file; nil if there is none. The file that was checked is the one that is read, even if its path is
+  /// replaced meanwhile.
   ///
-  /// Throws `unusable` if it is another's word, no ordinary file, larger than `limit` bytes, or cannot be read.
+  /// Throws `unusable` if another user could have written it, or if it is not an ordinary file, is larger than `limit`
+  /// bytes, or cannot be read.
   package func read(limit: Int) throws(DeliveryError) -> [UInt8]? {
     guard PrivateFile.exists(path) else { return nil }
     let file = try TrustedFile(path, refusal)
@@ -43,7 +46,7 @@ package struct OwnFile {
     throw refusal("has more than \(limit) bytes")
   }
 
-  /// Throws `unusable` unless its folder is there, and one that nobody but root and this user decided.
+  /// Throws `unusable` unless its folder exists, and nobody but root and this user decided which one it is.
   package func requireFolder() throws(DeliveryError) { _ = try TrustedFolder(TrustedFolder.split(path).folder) }
 
   private func refusal(_ found: String) -> DeliveryError {

@@ -1,9 +1,10 @@
 import JSON
 package import Vault
 
-/// What the file of allowed programs says: a line each, a program with its arguments for one vault.
+/// The file of allowed programs: each line allows a program with its arguments for one vault.
 ///
-/// Bytes are compared: what looks or counts as the same text to a person is another program to the system.
+/// Bytes are compared: what looks like the same text to a person, or counts as the same, is another program to the
+/// system.
 package enum ProgramLines {
   /// The line that allows `arguments` to `vault`, without its newline.
   package static func line(_ arguments: [String], _ vault: Identifier) -> String {
@@ -12,7 +13,7 @@ package enum ProgramLines {
     ]).canonicalText
   }
 
-  /// Whether a line of `file` allows `arguments`, all of them, to `vault`. What is no such line allows nothing.
+  /// Whether a line of `file` allows exactly `arguments` to `vault`. A line of any other form allows nothing.
   package static func allow(_ arguments: [String], _ vault: Identifier, in file: [UInt8]) -> Bool {
     let wanted = Array(line(arguments, vault).utf8)
     return file.split(separator: UInt8(ascii: "\n")).contains { line in
@@ -21,7 +22,7 @@ package enum ProgramLines {
     }
   }
 
-  /// `file` with one line more.
+  /// `file` with one more line.
   package static func adding(_ arguments: [String], _ vault: Identifier, to file: [UInt8]) -> [UInt8] {
     let newline = UInt8(ascii: "\n")
     return file + (file.last ?? newline == newline ? [] : [newline]) + Array(line(arguments, vault).utf8) + [newline]

@@ -1,21 +1,21 @@
 import Sodium
 
-/// One secret in one form, to be found in what a program says.
+/// One secret in one form, to be found in a program's output.
 struct SecretPattern: Sendable {
   enum Form: Hashable, Sendable {
-    /// Bytes as they are, or escaped as in URLs, JSON, pages and shells, also several times over.
+    /// Bytes as they are, or escaped as in URLs, JSON, pages and shells, even several times over.
     case text
     /// The same, with either alphabet of base64.
     case base64
-    /// Two digits a byte, whatever stands between the bytes.
+    /// Two hexadecimal digits a byte, with up to two separators and a `0x` or `\x` between bytes.
     case hexadecimal
   }
 
   enum Finding: Hashable {
     case none
-    /// The text ended before the secret did; so many of its bytes were there.
+    /// The text ended before the secret did; this many of its bytes were there.
     case partial(Int)
-    /// The secret takes so many bytes of the text.
+    /// The secret takes this many bytes of the text.
     case match(Int)
   }
 
@@ -43,7 +43,8 @@ struct SecretPattern: Sendable {
     }
   }
 
-  /// All forms of a secret. Too short ones have only the first: what is left of them in the others is in every text.
+  /// All forms of a secret. A secret of fewer than four bytes has only the first: what would be left of it in the
+  /// others occurs in every text.
   static func patterns(of secret: borrowing SecretBytes) throws -> [SecretPattern] {
     let whole = SharedSecret(try secret.clone())
     var patterns = [SecretPattern(whole, .text)]
@@ -54,7 +55,7 @@ struct SecretPattern: Sendable {
     }
     patterns.append(SecretPattern(SharedSecret(reversed), .text))
     patterns += try base64Patterns(of: secret)
-    // As OAuth has clients authenticate by Basic (RFC 6749 §2.3.1): each part is encoded before both are.
+    // As in OAuth's Basic authentication of clients (RFC 6749 §2.3.1): each part is encoded before both are.
     let isEncoded = secret.withUnsafeBytes { !$0.allSatisfy { isLetterOrDigit($0) || kept($0, "-._~") } }
     guard isEncoded else { return patterns }
     let encoded = try percentEncoded(secret, keeping: "-._~", hasPlus: false)
@@ -66,8 +67,9 @@ struct SecretPattern: Sendable {
     return patterns
   }
 
-  /// What libraries keep as it is beside letters and digits where that is not what RFC 3986 says, whether they write a plus for a
-  /// space, and the characters that show it: Python's `quote`, `quote_plus`, forms of browsers and Java, `encodeURIComponent`.
+  /// Encoders that differ from RFC 3986: the characters other than letters and digits that they keep, whether they
+  /// write a plus for a space, and the characters that show the difference. They are Python's `quote`, `quote_plus`,
+  /// forms of browsers and Java, `encodeURIComponent`.
   private static let otherEncoders: [(kept: String, hasPlus: Bool, matters: String)] = [
     ("-._~/", false, "/"), ("-._~", true, " "), ("-._*", true, "~*"), ("-._~!*'()", false, "!*'()"),
   ]
@@ -111,7 +113,7 @@ struct SecretPattern: Sendable {
     return patterns
   }
 
-  /// The characters of base64 that `secret` alone decides where `shift` bytes stand before it.
+  /// The base64 characters that depend only on `secret` if `shift` bytes precede it.
   private static func base64(of secret: borrowing SecretBytes, after shift: Int) throws -> SecretBytes {
     let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     // The first character that begins inside the secret, and the first that reaches beyond its end.
@@ -129,7 +131,7 @@ struct SecretPattern: Sendable {
     }
   }
 
-  /// What stands in `text` at `start`.
+  /// Whether the secret stands in `text` at `start`.
   func find(in text: UnsafeRawBufferPointer, at start: Int) -> Finding {
     secret.secret.withUnsafeBytes { secret in
       form == .hexadecimal
@@ -139,7 +141,7 @@ struct SecretPattern: Sendable {
 
   // MARK: - Text
 
-  /// How many ways through a text are tried before it is taken for an occurrence: only texts made to confuse have so many.
+  /// How many ways through a text are tried before it counts as an occurrence: only texts made to confuse have so many.
   private static let patience = 1_000
 
   private static func findText(
@@ -157,7 +159,7 @@ struct SecretPattern: Sendable {
       steps += 1
       if steps > patience + secret.count { return .match(position - start) }
       let wanted = secret[index]
-      // Tried last: line breaks that a program put into what it said.
+      // Tried last: line breaks that a program inserted into its output.
       if index > 0, isBreak(text[position]), !(isBreak(text[position - 1]) && isBreak(text[position - 2])) {
         open.append((index, position + 1))
       }
@@ -188,7 +190,7 @@ struct SecretPattern: Sendable {
 
   // MARK: - Escapes
 
-  /// How often what is escaped may be escaped again: a URL in a URL, JSON in JSON.
+  /// How many levels of escaping are recognised, as of a URL in a URL or JSON in JSON.
   private static let mostTimes = 3
 
   private static func beginsEscape(_ byte: UInt8) -> Bool {
@@ -198,8 +200,8 @@ struct SecretPattern: Sendable {
     }
   }
 
-  /// Calls `found` with each way in which what `secret` has at `index` may stand escaped where `text` begins: how many bytes of the
-  /// secret that is, and what of the text.
+  /// Calls `found` for each way in which the bytes of `secret` at `index` may be escaped at the beginning of `text`,
+  /// with how many bytes of the secret and of the text that takes.
   private static func escapes(
     of secret: UnsafeRawBufferPointer, at index: Int, in text: UnsafeRawBufferPointer, _ found: (Int, Finding) -> Void
   ) {
@@ -216,7 +218,7 @@ struct SecretPattern: Sendable {
         backslashed(secret, index, text, after: run, found)
       }
     case UInt8(ascii: "'") where secret[index] == UInt8(ascii: "'"):
-      // Within single quotes a shell has none: they are ended before it, and begun again after it.
+      // A shell has no single quote within single quotes: they are closed before it and opened again after it.
       found(1, literal(#"'\''"#, text))
       found(1, literal(#"'"'"'"#, text))
     case UInt8(ascii: "&"):
@@ -273,7 +275,7 @@ struct SecretPattern: Sendable {
     return text[position] == UInt8(ascii: ";") && !digits.isEmpty && found == value ? .match(position + 1) : .none
   }
 
-  /// The character of UTF-8 that begins at `index`, and how many bytes it has; the byte itself where none does.
+  /// The UTF-8 character that begins at `index`, and how many bytes it has; the byte itself if none does.
   private static func character(in secret: UnsafeRawBufferPointer, at index: Int) -> (count: Int, value: Int) {
     let first = Int(secret[index])
     let count = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : first >= 0xC0 ? 2 : 1
@@ -331,7 +333,7 @@ struct SecretPattern: Sendable {
         position += 2
       }
       guard position + 1 < text.count else {
-        // The one digit that is there may be one of ours.
+        // The single digit at the end may be one of ours.
         guard position < text.count else { return .partial(index) }
         let last = text[position]
         return digit(last) == byte >> 4 || last == UInt8(ascii: "\\") || last == UInt8(ascii: "0")

@@ -3,14 +3,15 @@ import Rotation
 package import Sodium
 package import Vault
 
-/// What a file sink holds, made in guarded memory.
+/// The content of a file sink, made in guarded memory.
 package enum SinkDocument {
   /// The greatest size of a template in bytes.
   package static let greatestTemplate = 1 << 16
 
   /// The content of a file for `pair`, version `version` of `credential`.
   ///
-  /// Throws `DeliveryError.unusable` if the template cannot be read, has a placeholder that is none, or none of the pair.
+  /// Throws `DeliveryError.unusable` if the template cannot be read, has an unknown placeholder, or has no placeholder
+  /// of the pair.
   package static func make(
     _ pair: Pair, _ format: FileSettings.Format, credential: String, version: UInt64
   ) throws -> SecretBytes {
@@ -72,8 +73,8 @@ package enum SinkDocument {
     }
   }
 
-  /// A value that POSIX shells and systemd's `EnvironmentFile=` read as `part`: as it is where it needs no quotes, else in
-  /// single quotes, and where it has one itself in double quotes with backslashes.
+  /// A value that POSIX shells and systemd's `EnvironmentFile=` read as `part`: unquoted if it needs no quotes,
+  /// otherwise in single quotes, and if it contains a single quote itself, in double quotes with backslashes.
   private static func quoted(_ part: borrowing SecretBytes) throws -> SecretBytes {
     let isPlain = part.withUnsafeBytes { $0.allSatisfy(isHarmless) }
     let hasQuote = part.withUnsafeBytes { $0.contains(UInt8(ascii: "'")) }
@@ -98,7 +99,8 @@ package enum SinkDocument {
   }
 }
 
-/// A file with placeholders in double braces. Its text is not secret, but nobody said so: it is read into guarded memory.
+/// A file with placeholders in double braces. Its text should not be secret, but nothing says that it is not, so it is
+/// read into guarded memory.
 struct Template {
   enum Placeholder: String, CaseIterable {
     case clientID = "client_id"
@@ -111,7 +113,7 @@ struct Template {
     case text(Range<Int>)
     case placeholder(Placeholder)
 
-    /// Whether the pair comes here, or half of it.
+    /// Whether it stands for a part of the pair.
     var isOfPair: Bool {
       switch self {
       case .placeholder(.clientID), .placeholder(.clientSecret): true
@@ -125,7 +127,7 @@ struct Template {
 
   init(reading path: String) throws {
     let file = try TrustedFile(path) { Self.refusal(path, $0) }
-    // Without O_NONBLOCK a named pipe would wait for its writer.
+    // Without O_NONBLOCK, opening a named pipe would wait for its writer.
     let descriptor = openat(
       file.folder.descriptor, file.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
     guard descriptor >= 0 else { throw Self.refusal(path, "cannot be read: \(Errno.text)") }
@@ -134,7 +136,7 @@ struct Template {
     guard fstat(descriptor, &information) == 0, information.st_mode & S_IFMT == S_IFREG else {
       throw Self.refusal(path, "is no file")
     }
-    // Who writes to it decides what is delivered, and what of it is quoted.
+    // Whoever can write to it decides what is delivered, and how it is quoted.
     if let distrust = file.distrust(of: information) { throw Self.refusal(path, distrust) }
     let bytes: SecretBytes
     do {
@@ -147,7 +149,8 @@ struct Template {
       let known = Placeholder.allCases.map { "{{\($0.rawValue)}}" }.joined(separator: ", ")
       throw Self.refusal(path, "has at byte \(offender) a placeholder that is none of \(known)")
     }
-    // What was made of a template has none: as a template it would bring the old pair for ever, and nobody would notice.
+    // A file made from a template has no placeholders. Used as a template it would deliver the old pair for ever, and
+    // nobody would notice.
     guard parts.contains(where: \.isOfPair) else {
       throw Self.refusal(path, "has neither {{client_id}} nor {{client_secret}}")
     }
@@ -155,7 +158,7 @@ struct Template {
     self.parts = parts
   }
 
-  /// The parts, or nil and where a placeholder is not one.
+  /// The parts; or nil, and the position of an unknown placeholder.
   static func parse(_ bytes: UnsafeRawBufferPointer) -> ([Part]?, Int) {
     var parts: [Part] = []
     var start = 0

@@ -2,24 +2,24 @@ import Glibc
 import Rotation
 import Vault
 
-/// A folder opened step by step from the root, so that nobody but root, this user and the groups they let in decided which one it is,
-/// and what lies in it.
+/// A folder that is opened step by step from the root, so that only root, this user and the groups they let in can have
+/// decided which folder it is and what lies in it.
 ///
-/// It and each folder on the way must belong to root or this user, and so must each symbolic link that is followed. One that everybody
-/// may write to will do only if it is sticky, and then what lies in it must belong to root or this user. What is done relative to
-/// `descriptor` is done in this folder, whatever is renamed meanwhile.
+/// It and each folder on the way must belong to root or this user, and so must each symbolic link that is followed. A
+/// folder that everybody may write to is accepted only if it is sticky, and then what lies in it must belong to root or
+/// this user. What is done relative to `descriptor` is done in this folder, whatever is renamed meanwhile.
 struct TrustedFolder: ~Copyable {
   /// An open directory.
   let descriptor: Int32
-  /// As it was asked for, for messages.
+  /// The path as given, for messages.
   let path: String
-  /// Whether everybody may make files in it.
+  /// Whether everybody may create files in it.
   let isShared: Bool
 
   static let mostLinks = 40
 
-  /// Opens the folder at the absolute `path`; `listing` it takes the right to read it. Throws `unusable` if it is missing
-  /// or not to be trusted.
+  /// Opens the folder at the absolute `path`; with `listing` this needs the right to read it. Throws `unusable` if it
+  /// is missing or not to be trusted.
   init(_ path: String, listing: Bool = true) throws(DeliveryError) {
     var walk = try Walk(to: path)
     do throws(DeliveryError) {
@@ -39,7 +39,7 @@ struct TrustedFolder: ~Copyable {
   private struct Walk {
     let path: String
     var descriptor: Int32
-    /// What is left of the way, the next part last.
+    /// The rest of the way, the next part last.
     var parts: [String]
     var isShared = false
     var links = 0
@@ -68,10 +68,10 @@ struct TrustedFolder: ~Copyable {
       guard next >= 0 else { throw refusal("cannot be opened: \(Name.printable(part)): \(Errno.text)") }
       close(descriptor)
       descriptor = next
-      // Asked of what was opened, not of the name.
+      // The status is that of the opened folder, not of the name.
       var opened = stat()
       guard fstat(next, &opened) == 0 else { throw refusal("cannot be opened: \(Errno.text)") }
-      // Whoever owns it can put any file there, one of their own too, which keeps its owner.
+      // The owner can put any file there, including one of their own, which keeps its owner.
       guard Self.isOurs(opened) else {
         throw DeliveryError(
           .unusable,
@@ -88,13 +88,14 @@ struct TrustedFolder: ~Copyable {
       }
     }
 
-    /// Whether it belongs to root or this user; whoever owns `/` is root, where a namespace does not know root by its number.
+    /// Whether it belongs to root or this user. In a namespace that does not know root by its number, the owner of `/`
+    /// counts as root.
     private static func isOurs(_ found: stat) -> Bool {
       var root = stat()
       return found.st_uid == 0 || found.st_uid == geteuid() || stat("/", &root) == 0 && found.st_uid == root.st_uid
     }
 
-    /// What was passed through until here is to be listed and synchronised.
+    /// Opens the folder reached so far for listing and synchronising; until here it was only passed through.
     mutating func openForReading() throws(DeliveryError) {
       let last = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
       guard last >= 0 else { throw refusal("cannot be read: \(Errno.text)") }
@@ -128,18 +129,18 @@ struct TrustedFolder: ~Copyable {
   }
 }
 
-/// A file that is there, found by a way as `TrustedFolder` takes it, symbolic links at its end included.
+/// An existing file, found on a path that `TrustedFolder` accepts, with symbolic links at its end followed.
 ///
-/// What the file itself is, and who may write to it, is for `refusal` to judge.
+/// The caller must check what kind of file it is, and with `distrust` who may have written it.
 struct TrustedFile: ~Copyable {
-  /// Where it lies, not necessarily open for reading.
+  /// The folder it is in, not necessarily open for reading.
   let folder: TrustedFolder
-  /// Its name there, no symbolic link.
+  /// Its name there, which is not a symbolic link.
   let name: String
 
   /// Looks for the file at the absolute `path`.
   ///
-  /// Throws `unusable` for a folder on the way, and what `refusal` makes of what was found about the file.
+  /// Throws `unusable` for a folder on the way, and what `refusal` makes of a finding about the file.
   init(_ path: String, _ refusal: (String) -> DeliveryError) throws(DeliveryError) {
     var path = path
     for _ in 0...TrustedFolder.mostLinks {
@@ -195,7 +196,7 @@ extension TrustedFolder {
   }
 }
 
-/// The kernel's word for what went wrong last.
+/// The system's text for the last error.
 enum Errno {
   static var text: String { String(cString: strerror(errno)) }
 }
