@@ -42,7 +42,7 @@ package protocol PrimaryReader: CredentialProvider {
 }
 
 /// What a rotation would meet, found by reading only. What a reading means is decided without any input or output; for
-/// the slot and the primary pair, by the same rules for which the engine itself stops.
+/// the slot and the primary pair, by the same rules that stop the engine itself.
 package struct RotationPreflight: Sendable {
   let credential: Credential
   let journal: RotationJournal?

@@ -37,7 +37,7 @@ extension RotationRun {
       do {
         let asked = timing.now()
         let evidence = try await ask { try await self.provider.grant(active) }
-        // A grace that nobody ended is over by both clocks.
+        // A grace that nobody ended must be over by both clocks.
         if endsOld, isUnasked, let replaced = credential.debts.map(\.since).max() {
           try ClockDifference.check(
             evidence, isAfter: replaced + credential.policy.grace, asked: asked, answered: timing.now())

@@ -22,7 +22,7 @@ package struct RotationTiming: Sendable {
 struct Backoff {
   private var attempts = 0
 
-  /// The next wait; at least `asked`, if the provider asked for more.
+  /// The next wait. If the provider asked for more, it is at least `asked`, up to `ProviderError.longestWait`.
   mutating func next(_ randomness: Randomness, asked: Duration? = nil) -> Duration {
     let seconds = min(30, 1 << min(attempts, 5))
     attempts += 1

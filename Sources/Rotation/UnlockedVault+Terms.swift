@@ -11,8 +11,8 @@ extension UnlockedVault {
   /// What was asked of one server must not be looked for at another: this throws `underWay` while the outcome of a
   /// request to stage, promote or delete is unknown. Between requests a rotation can go on elsewhere without harm,
   /// because it ends nothing unless the active pair is primary. Where a new pair ends the old one, or a person does the
-  /// work, that is not checked, so no pair may be staged. This is how to fix what stopped a rotation, above all a
-  /// mistyped host.
+  /// work, that is not checked; there the rotation must not have staged yet, or must be verified and not yet retiring,
+  /// or over. This is how to fix what stopped a rotation, above all a mistyped host.
   ///
   /// What happens to the old pair, which is what `replacement` says of a record, may change only while no pair is
   /// staged or owed: how a pair was made decides how it ends. Otherwise one client's secret could be deleted as if it

@@ -7,7 +7,7 @@ package struct RotationSchedule: Sendable {
   package enum Standing: Hashable, Sendable {
     /// To be worked on now.
     case due(Reason)
-    /// Not before then, for the reason given.
+    /// Not due before then; the reason is what it will be due for.
     case waiting(until: Timestamp, Reason)
     /// It would be due, but something stands in the way; until then, if that is known.
     case held(until: Timestamp?, Obstacle)
