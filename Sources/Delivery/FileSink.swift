@@ -30,7 +30,7 @@ package struct FileSink: Sendable {
     }
   }
 
-  /// Replaces the file by `content`. The file and its folder are durable when this returns.
+  /// Replaces the file with `content`. The file and its folder are durable when this returns.
   ///
   /// An existing file keeps its owner and group. Throws `unusable` or `cannotWrite`; the file then has its old content,
   /// or its new content if only the last synchronisation failed.

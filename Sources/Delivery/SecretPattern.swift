@@ -7,7 +7,7 @@ struct SecretPattern: Sendable {
     case text
     /// The same, with either alphabet of base64.
     case base64
-    /// Two hexadecimal digits a byte, with up to two separators and a `0x` or `\x` between bytes.
+    /// Two hexadecimal digits a byte, each pair with an optional `0x` or `\x`, and up to two separators between bytes.
     case hexadecimal
   }
 
@@ -190,7 +190,7 @@ struct SecretPattern: Sendable {
 
   // MARK: - Escapes
 
-  /// How many levels of escaping are recognised, as of a URL in a URL or JSON in JSON.
+  /// How many levels of escaping are recognised: a URL in a URL, JSON in JSON.
   private static let mostTimes = 3
 
   private static func beginsEscape(_ byte: UInt8) -> Bool {

@@ -133,7 +133,7 @@ package struct Checklist: Sendable {
     }
   }
 
-  /// Replaces what was found about `step`, whatever it was, by a note that it cannot be told because of `cause`.
+  /// Replaces what was found about `step`, whatever it was, with a note that it cannot be told because of `cause`.
   package mutating func excuse(_ step: ChecklistStep, because cause: ChecklistStep) {
     found[step] = nil
     leave([step], because: cause)

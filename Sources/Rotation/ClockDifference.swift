@@ -35,7 +35,8 @@ package struct ClockDifference: Sendable {
     throw ProviderError(.configuration, difference.text, hint: hint)
   }
 
-  /// Fails with `configuration` if the two clocks differ and it is not yet `graceEnds` by the provider's.
+  /// Fails with `configuration` if the two clocks differ by `greatest` or more and it is not yet `graceEnds` by the
+  /// provider's.
   static func check(
     _ evidence: GrantEvidence, isAfter graceEnds: Timestamp, asked: Timestamp, answered: Timestamp
   ) throws(ProviderError) {

@@ -26,8 +26,8 @@ package enum HandedOverPair: Hashable, Sendable {
   case accepted
   /// It is refused, but no receipt shows that another vault has it: it is kept, and stays a debt.
   case unconfirmed
-  /// It is refused, but nothing shows that the provider does not refuse everybody: it can be settled from then on at
-  /// the earliest.
+  /// It is refused, but nothing shows that the provider does not refuse everybody: it can be settled at `settledFrom`
+  /// at the earliest.
   case refused(settledFrom: Timestamp)
   /// It was seen to be refused, and is settled.
   case settled

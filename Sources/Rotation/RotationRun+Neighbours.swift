@@ -8,8 +8,8 @@ struct NeighboursPair: Sendable {
   let version: Version
   let pair: Pair
 
-  /// Whether `other` is the provider's view of it. If no secret is shown, the provider's name for it tells it from
-  /// others of the same client.
+  /// Whether `other` is the provider's view of it. If no secret is shown, the provider's name for it distinguishes it
+  /// from others of the same client.
   func isSeen(as other: ObservedPair) -> Bool {
     guard other.sharesClientID, other.clientSecret == nil else { return other.matches(pair) }
     return other.clientID.secret.isEqual(to: pair.clientID) && version.handle.map { $0 == other.handle } ?? false

@@ -9,8 +9,8 @@ extension RotationRun {
   /// Checks that the active pair is the provider's primary one, if the vault was restored since that was last seen.
   ///
   /// Returns the run's outcome if a rotation that was under way in the backup was seen to have gone on, and is now
-  /// finished. Throws if the primary pair is neither the active nor the staged one: then nothing is delivered, staged,
-  /// promoted or deleted.
+  /// finished. Throws if the primary pair is neither the active nor the staged one, or if another pair may be in use:
+  /// then nothing is delivered, staged, promoted or deleted.
   func reconcile(for goal: RotationRunner.Goal) async throws -> RotationOutcome? {
     // A person who adopts says what is in use.
     if case .adopt = goal { return nil }
@@ -95,8 +95,8 @@ extension RotationRun {
   }
 
   /// Whether the staged `pair` was staged in the backup that the vault is from and is still there in `seen`, where many
-  /// pairs are accepted alike. Then nothing shows whether its rotation went on after the backup, so that the pair is in
-  /// use now.
+  /// pairs are accepted alike. Then nothing shows whether its rotation went on after the backup and the pair is now in
+  /// use.
   func isOfBackup(_ pair: Pair, _ seen: Observation) -> Bool {
     guard provider.replacement == .overlap, let restored, let staged = credential.version(in: .staged),
       staged.since <= restored

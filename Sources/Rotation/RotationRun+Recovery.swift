@@ -163,13 +163,13 @@ extension RotationRun {
     try save(made)
   }
 
-  /// How long a request to stage with a lost answer is taken to be able to act still, where that would end the active
+  /// How long a request to stage with a lost answer is assumed to be still able to act, where that would end the active
   /// pair.
   static let stagingMayActFor = Duration.seconds(600)
 
   /// Until when the request to stage may still act and end the active pair, for all that is known; nil if that time is
-  /// over, or if it does not matter. If another request came before that, the first would end the pair that the second
-  /// made.
+  /// over, or if it does not matter. If another request were sent before that, the first one, acting late, would end
+  /// the pair that the second made.
   private var stagingMayActUntil: Timestamp? {
     guard provider.replacement == .cutOver, !isContaining, let asked = journal?.stagingIntended else { return nil }
     let until = asked + Self.stagingMayActFor

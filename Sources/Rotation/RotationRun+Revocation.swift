@@ -115,7 +115,7 @@ extension RotationRun {
         } else {
           do {
             let outcome = try await drive(retiringNow: true, evenIfUndelivered: evenIfUndelivered)
-            // A pair that leaked itself is replaced, wherever it has not arrived.
+            // A pair that leaked itself is replaced, even if it has not arrived everywhere.
             if case .undelivered = outcome, credential.isActiveLeaked {
               try await freeSlot()
             } else {

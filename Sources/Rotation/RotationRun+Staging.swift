@@ -3,7 +3,7 @@ import JSON
 import Sodium
 import Vault
 
-// Making the new pair: making room for it, requesting it, and saving it before anything else.
+// The new pair: making room for it, requesting it, and saving it before anything else.
 extension RotationRun {
   func stage() async throws {
     // A leak does not wait for hooks.

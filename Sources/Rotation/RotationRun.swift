@@ -32,8 +32,7 @@ actor RotationRun {
   /// How many more times this run waits for a problem to pass.
   var retriesLeft = 3
   var transientBackoff = Backoff()
-  /// The last step that changes the provider for which this run asked, and what went wrong with its answer, if
-  /// anything.
+  /// The last step asked for by this run that changes the provider, and what went wrong with its answer, if anything.
   var lastAsked: (step: RotationStep, trouble: ProviderError?)?
   /// What was seen when the promotion was found to have happened, so that `verify` need not look again at once.
   var seenPromoted: Observation?
@@ -293,8 +292,8 @@ actor RotationRun {
         if machine.state == .owed, !evenIfUndelivered {
           if let outcome = try await deliveryOutcome() { return outcome }
         } else if !hasServed {
-          // Every sink that can be served is served, once, before the old pair ends. A hook that hangs must not delay
-          // an urgent end, so hooks follow.
+          // Every sink and hook that can be served is served, once, before the old pair ends. If that end is urgent,
+          // hooks follow later: one that hangs must not delay it.
           hasServed = true
           _ = try await deliverActive(filesAlone: evenIfUndelivered || credential.leak != nil)
         }

@@ -4,9 +4,9 @@ import Storage
 package import Vault
 
 extension UnlockedVault {
-  /// Gives a credential that no run is at work on other settings or another administrator, and returns its record
-  /// before and after. `provider` makes the provider of a record, and throws what keeps the settings from working; it
-  /// returns nil for a credential that is only used.
+  /// Changes the settings or the administrator of a credential that no run is at work on, and returns its record before
+  /// and after. `provider` makes the provider of a record, and throws what keeps the settings from working; it returns
+  /// nil for a credential that is only used.
   ///
   /// What was asked of one server must not be looked for at another: this throws `underWay` while the outcome of a
   /// request to stage, promote or delete is unknown. Between requests a rotation can go on elsewhere without harm,
@@ -25,7 +25,7 @@ extension UnlockedVault {
   /// An administrator's settings do not change either while a credential that it administers waits for such an answer,
   /// which comes from the server that they name.
   ///
-  /// A run whose lease has lapsed does not count as at work: it was made from the settings before, and can write
+  /// A run whose lease has lapsed does not count as at work: it was made from the previous settings, and can write
   /// nothing any more.
   ///
   /// Throws `RotationError.held` while another run has the credential, `handedOver` if it belongs to another vault, and

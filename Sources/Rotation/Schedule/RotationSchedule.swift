@@ -238,8 +238,7 @@ package struct RotationSchedule: Sendable {
   }
 
   /// When the active pair is to be replaced; nil without a greatest age or an end. Never within `Policy.leastAge` of
-  /// its making: records from before policies had to observe that may hold an age by which a new pair would be due at
-  /// once.
+  /// its making: a record written before that minimum applied may hold an age by which a new pair would be due at once.
   package func ageLimit(of credential: Credential) -> Timestamp? {
     guard let limit = credential.ageLimit, let active = credential.version(in: .active) else { return nil }
     return max(limit, active.created + Policy.leastAge)
