@@ -20,7 +20,8 @@ extension RotationRun {
     }
   }
 
-  /// Journals the intent, asks, and journals the outcome. A lost answer is journalled as lost; the machine then observes.
+  /// Journals the intent, asks, and journals the outcome. A lost answer is journalled as lost; the machine then
+  /// observes.
   ///
   /// Takes no step at all if `step` would end an old pair and a sink or hook turns out to lack the new one. `endsOld`
   /// says that a step other than `retire` ends one.

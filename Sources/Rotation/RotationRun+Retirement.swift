@@ -65,8 +65,8 @@ extension RotationRun {
     }
   }
 
-  /// Fails unless the provider's primary pair is the active one: otherwise someone else is at work there, and what looks
-  /// superfluous may be the last pair that is accepted.
+  /// Fails unless the provider's primary pair is the active one: otherwise someone else is at work there, and what
+  /// looks superfluous may be the last pair that is accepted.
   func requireActivePrimary(_ seen: Observation, _ consequence: String) throws {
     let (active, pair) = try pair(in: .active)
     guard seen.primary.matches(pair) else {
