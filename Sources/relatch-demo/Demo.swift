@@ -71,7 +71,7 @@ struct Demo {
   private func isGranted(_ pair: IssuedPair) async throws -> Bool { try await TokenProbe(url: url).isGranted(pair) }
 }
 
-/// Says that `promise` holds, or fails.
+/// Prints that `promise` holds; throws if it does not.
 func expect(_ holds: Bool, _ promise: String) throws {
   guard holds else { throw DemoFailure(reason: "not so: \(promise)") }
   say("  ✓ \(promise)")

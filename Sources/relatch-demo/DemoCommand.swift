@@ -1,7 +1,8 @@
 import ArgumentParser
 import Glibc
 
-/// The main job against a simulated org, for newcomers: every command is the real program's, every request real HTTP.
+/// The main job against a simulated org, for newcomers. Every command runs the real program, and every request is real
+/// HTTP.
 @main
 struct DemoCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -59,12 +60,12 @@ struct DemoCommand: AsyncParsableCommand {
   }
 }
 
-/// Something that did not come out as promised.
+/// A promise of the demo that did not hold.
 struct DemoFailure: Error {
   let reason: String
 }
 
-/// A line for the reader, at once: what the program under demonstration prints must follow it.
+/// Prints a line for the reader and flushes it, so that the output of the demonstrated program follows it.
 func say(_ line: String) {
   print(line)
   fflush(nil)

@@ -1,7 +1,7 @@
 import Foundation
 import OrgSimulator
 
-/// A leak of some credentials at once, practised against an org that is made for it and gone afterwards.
+/// A practice leak of several credentials at once, against an org that exists only for the drill.
 struct Drill {
   private let server: SimulatorServer
   private let url: String

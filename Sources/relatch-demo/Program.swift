@@ -7,7 +7,7 @@ struct Program {
 
   var vault: String { folder.appending(path: "vault").path }
   var identity: String { folder.appending(path: "identity").path }
-  /// Where `relatch` keeps what it has seen of the vault: not in the home of whoever looks on.
+  /// Where `relatch` keeps what it has seen of the vault: not in the user's home.
   var state: String { folder.appending(path: "state").path }
 
   init(folder: URL) throws {
@@ -24,7 +24,7 @@ struct Program {
   /// Shows a command as it would be typed, runs it, and lets its output through.
   func run(_ arguments: String..., input: String? = nil) throws { try run(arguments, input: input) }
 
-  /// The same.
+  /// Does the same with an array of arguments.
   func run(_ arguments: [String], input: String? = nil) throws {
     let typed = arguments.map { $0.contains("=http") ? String($0.prefix { $0 != "=" }) + "=…" : $0 }
     say("\n$ relatch \(typed.joined(separator: " "))\(input == nil ? "" : "   # the pair on standard input")")

@@ -33,6 +33,6 @@ struct TokenProbe {
 }
 
 extension IssuedPair {
-  /// As `relatch add` takes it.
+  /// The JSON that `relatch add` reads.
   var document: String { #"{"client_id":"\#(key)","client_secret":"\#(secret)"}"# }
 }
