@@ -5,8 +5,8 @@ import Providers
 import Rotation
 import Vault
 
-/// Starts what this machine's user has allowed a vault to start, and nothing else: a vault may have been put here by others, and
-/// a credential may have come from elsewhere.
+/// Starts only the programs that this machine's user has allowed a vault to start: others may have put the vault here,
+/// and a credential may have come from elsewhere.
 struct AllowedPrograms: ProgramHost {
   let vault: Identifier
 
@@ -27,7 +27,7 @@ struct AllowedPrograms: ProgramHost {
   }
 }
 
-/// The file of the programs that are allowed: a line each, a program with its arguments for one vault.
+/// The file of allowed programs. Each line allows one program, with its arguments, for one vault.
 struct ProgramList {
   let path: String
 
@@ -38,20 +38,22 @@ struct ProgramList {
   /// The file at the absolute `path`.
   init(path: String) { self.path = path }
 
-  /// A program and its arguments for a person: all of them, each to be told from the next, on one line that steers no terminal.
+  /// A program and all its arguments, for a person to read: on one line, clearly separated, and with nothing that
+  /// steers a terminal.
   static func words(_ arguments: [String]) -> String { JSONValue.array(arguments.map { .string($0) }).line }
 
-  /// Whether `arguments`, all of them, are allowed to `vault`. Throws if the file is another's word.
+  /// Whether `vault` may start exactly these `arguments`. Throws if somebody else could have written the file.
   func allows(_ arguments: [String], _ vault: Identifier) throws -> Bool {
     try ProgramLines.allow(arguments, vault, in: read() ?? [])
   }
 
-  /// Adds a line; returns whether there was none. Throws if the file, or its folder, is another's word.
+  /// Adds a line; returns false if it was there already. Throws if somebody else could have written the file or its
+  /// folder.
   func add(_ arguments: [String], _ vault: Identifier) throws -> Bool {
     let folder = path.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
     if !folder.isEmpty, !PrivateFile.exists(folder) { try PrivateFile.createFolder(folder) }
     try OwnFile(path).requireFolder()
-    // Of two at once neither loses the other's line.
+    // Locked, so that of two processes at once neither loses the other's line.
     return try PrivateFile.withLock(folder.isEmpty ? "." : folder) {
       let before = try read() ?? []
       guard !ProgramLines.allow(arguments, vault, in: before) else { return false }

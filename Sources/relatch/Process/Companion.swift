@@ -4,9 +4,9 @@ import Delivery
 import Glibc
 import Vault
 
-/// A program under way beside this process, which passes signals on to it and ends as it does.
+/// A program that runs beside this process. This process passes signals on to it and ends as it does.
 struct Companion {
-  /// How it ended.
+  /// How the program ended.
   enum Ending {
     case code(Int32)
     case signal(Int32)
@@ -25,8 +25,8 @@ struct Companion {
   let pid: Int32
   private let masks: [OutputMask]
 
-  /// Starts it with `variables` in its environment; in what it says `pairs` are masked, if there are any. To be called on the main
-  /// thread.
+  /// Starts the program with `variables` in its environment. If there are any `pairs`, they are masked in its output.
+  /// Must be called on the main thread.
   init(_ program: ProgramReplacement, with variables: [SecretVariable], masking pairs: [Pair]) throws {
     guard !pairs.isEmpty else {
       pid = try program.accompany(with: variables, output: -1, errors: -1)
@@ -56,20 +56,20 @@ struct Companion {
     }
   }
 
-  /// How long those who read what it said may stand still once somebody wants it to end.
+  /// How many milliseconds, in all, passing on its output may still take once somebody wants the program to end.
   private static let patience: Int32 = 5_000
 
-  /// What became of it since this was last asked; nil if it is under way. A stop of it stops this process, too, until both are
-  /// continued.
+  /// How the program ended, if it has since the last call; nil if it is still running. When the program is stopped,
+  /// this process stops, too, until both are continued.
   ///
-  /// What it said is passed on before: for as long as that takes, but for seconds where `isTold` says that somebody wants the end, or a
-  /// signal of `signals` says so meanwhile.
+  /// Before it returns an ending it passes on all output, for as long as that takes. Once `isTold` or a signal of
+  /// `signals` says that somebody wants the end, it waits only seconds for the readers.
   func ending(_ signals: SignalReports, isTold: inout Bool) -> Ending? {
     var status: Int32 = 0
     while csystem_news_of(pid, &status) == 1 {
       let signal = status & 0x7F
       if signal == 0x7F {
-        // As wait(2) has it, this alone is no stop: it went on.
+        // As in wait(2), this status alone is not a stop: the program was continued.
         guard status != 0xFFFF else { continue }
         csystem_stop_by((status >> 8) & 0xFF)
         kill(pid, SIGCONT)
@@ -89,7 +89,8 @@ struct Companion {
     return nil
   }
 
-  /// Whether all that it said is passed on. A reader may take its time, but not hold up an end that somebody wants.
+  /// Passes on the remaining output; returns whether all of it was. A reader may take its time, but not hold up an end
+  /// that somebody wants.
   private func finish(_ signals: SignalReports, isTold: inout Bool) -> Bool {
     let step: Int32 = 100
     var left = Self.patience
@@ -104,7 +105,7 @@ struct Companion {
     return true
   }
 
-  /// Whether a line can be written there now: nobody may read that, either.
+  /// Whether a line can be written to `descriptor` now: nobody may be reading that one either.
   private static func hasRoom(_ descriptor: Int32) -> Bool {
     var place = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
     return poll(&place, 1, 0) > 0
@@ -113,17 +114,17 @@ struct Companion {
   func send(_ signal: Int32) { kill(pid, signal) }
 }
 
-/// What keeps a program in step with the pairs it was given.
+/// Keeps a program in step with the pairs it was given.
 struct Supervision {
-  /// What is done when a pair has changed.
+  /// What happens when a pair has changed.
   enum Reaction: Sendable {
-    /// It is ended and started again, with the new one.
+    /// The program is ended, and started again with the new pair.
     case restart
-    /// It is told.
+    /// The program gets this signal.
     case signal(Int32)
   }
 
-  /// What a program is started with, and the numbers of the versions that it is.
+  /// The variables and pairs that a program is started with, and the numbers of their versions.
   struct Given {
     let variables: [SecretVariable]
     let pairs: [Pair]
@@ -132,21 +133,21 @@ struct Supervision {
 
   let program: ProgramReplacement
   let masks: Bool
-  /// Nil to let it run with what it has.
+  /// Nil to let the program run on with the pair it has.
   let reaction: Reaction?
   /// How often the vault is looked at.
   let interval: Duration
-  /// Opens the active pairs anew, after logging that.
+  /// Logs the access and opens the active pairs again.
   let open: () async throws -> Given
   /// The active versions, without opening anything.
   let active: () async throws -> [UInt64]
 
-  /// Between tries to open a pair that cannot be opened.
+  /// The longest pause between tries to open a pair that cannot be opened.
   private static let longestPause = Duration.seconds(3600)
-  /// How long a program that is restarted may take to end before it is killed.
+  /// How many seconds a program that is restarted may take to end before it is killed.
   private static let patience: Int32 = 10
 
-  /// Runs it, with what is `given`, to its end, which is then this process's.
+  /// Runs the program with what is `given`, and ends this process as the program ends.
   func run(with given: consuming Given) async throws -> Never {
     var given = given
     let signals = try SignalReports()
@@ -156,13 +157,13 @@ struct Supervision {
     var due = WallClock.now() + pause
     var isTold = false
     while true {
-      // Signals do not put off the next look, however many there are; nor does a clock that was put back.
+      // Neither a stream of signals nor a clock that was set back postpones the next look.
       let now = WallClock.now()
       due = min(due, now + pause)
       let wait = reaction == nil ? -1 : Int32(clamping: max(0, due.milliseconds - now.milliseconds))
       if let signal = signals.next(within: wait) {
         if signal.isFor(companion.pid, beside: &group) { companion.send(signal.number) }
-        // SIGHUP has many programs read their settings again.
+        // SIGHUP makes many programs read their settings again, so it does not count as a request to end.
         isTold = isTold || signal.asksForEnd && signal.number != SIGHUP
         if let ending = companion.ending(signals, isTold: &isTold) { ending.adopt() }
       }
@@ -176,16 +177,16 @@ struct Supervision {
       case .restart:
         let fresh: Given
         do { fresh = try await open() } catch {
-          // It goes on with what it has, which still works as long as the replaced pair is in grace.
+          // The program goes on with the pair it has, which works as long as that pair is in grace.
           Diagnostics.standard.warning("a pair has changed and cannot be read: \(Failure(error).message)")
-          // Each try is an entry of the log: fewer and fewer of them.
+          // Each try is an entry in the log, so tries become rarer.
           pause = min(pause * 2, max(interval, Self.longestPause))
           due = WallClock.now() + pause
           continue
         }
         pause = interval
         if let ending = stop(companion, signals, &group) { ending.adopt() }
-        // It may tell the pair that it had before, from a file of its own.
+        // The program may still print the pair that it had before, from a file of its own: that one stays masked.
         let before = given.pairs
         given = fresh
         companion = try start(given, masking: before)
@@ -207,7 +208,7 @@ struct Supervision {
     }
   }
 
-  /// Ends it; how it ended if somebody else told it to end meanwhile.
+  /// Ends the program. Returns how it ended if somebody else told it to end meanwhile; otherwise nil.
   private func stop(
     _ companion: Companion, _ signals: SignalReports, _ group: inout GroupSignals
   ) -> Companion.Ending? {

@@ -1,4 +1,4 @@
-/// What waits in the order it came, without moving the rest each time one is taken.
+/// A queue that does not move the remaining elements each time one is taken.
 struct FirstInFirstOut<Element> {
   private var elements: [Element] = []
   private var first = 0

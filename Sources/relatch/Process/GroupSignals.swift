@@ -2,20 +2,22 @@ import CSystem
 import Glibc
 import Vault
 
-/// Tells the signals that were sent to the whole process group from those that were sent to this process alone: whoever gets one
-/// is not told. Beside us stands a process that takes none, and what is pending there was sent to all.
+/// Tells signals sent to the whole process group from signals sent to this process only: the kernel does not tell the
+/// process that gets one. A second process in the group, the keeper, takes no signal, so whatever is pending there was
+/// sent to the whole group.
 struct GroupSignals {
-  /// Nothing greater is read of what the kernel says of a process.
+  /// The most that is read of the kernel's status file of a process.
   private static let greatestStatus = 1 << 16
 
-  /// -1 where there is none to be had: then every signal counts as sent to us alone.
+  /// The keeper's pid, or -1 if none could be started. Without a keeper every signal counts as sent to this process
+  /// only.
   private var keeper = csystem_keep_signals()
-  /// What else had been sent to the group when a keeper was last replaced, a bit each: it is on its way here.
+  /// The other signals that were pending when the keeper was last replaced, one bit each. They are on their way here.
   private var others: UInt64 = 0
 
   /// Whether `signal`, which has just arrived here, was sent to the group.
   ///
-  /// The kernel sends it to those who joined the group last first, so the keeper has it before we do.
+  /// The kernel signals the newest members of a group first, so the keeper has the signal before this process does.
   mutating func has(_ signal: Int32) -> Bool {
     let bit: UInt64 = 1 << UInt64(signal - 1)
     guard others & bit == 0 else {
@@ -24,12 +26,12 @@ struct GroupSignals {
     }
     let pending = pending()
     guard pending & bit != 0 else {
-      // One that somebody killed keeps nothing any more.
+      // A keeper that somebody killed keeps nothing any more.
       if keeper > 0, waitpid(keeper, nil, WNOHANG) == keeper { keeper = csystem_keep_signals() }
       return false
     }
     others |= pending & ~bit
-    // Another takes its place, to which nothing was sent yet.
+    // Replaced by a new keeper, to which nothing has been sent yet.
     let old = keeper
     keeper = csystem_keep_signals()
     kill(old, SIGKILL)

@@ -1,8 +1,9 @@
 import Glibc
 
-/// What a person who interrupts a run is told: how it is gone on with. What no run had come to is not begun by any other command.
+/// Tells a person who interrupts a run how to go on. It names the same command again because no other one begins what
+/// the run had not come to.
 enum InterruptionNote {
-  /// Says so from now on, where the signal is not ignored. The process ends by it as before.
+  /// Prints the note when SIGINT arrives, unless that is ignored. The process still ends by the signal.
   static func install() {
     install(
       .calling { number in
@@ -11,7 +12,7 @@ enum InterruptionNote {
       })
   }
 
-  /// The same, where what came by a handoff is imported, which is not done twice.
+  /// The same while a handoff is imported. An import is not done twice, so the note names other commands.
   static func installForImported() {
     install(
       .calling { number in
@@ -29,11 +30,11 @@ enum InterruptionNote {
     if !SignalAction.current(of: SIGINT).isIgnored { action.install(for: SIGINT) }
   }
 
-  /// Constant bytes: a handler may run in the middle of anything.
+  /// Writes only constant bytes: a handler may run in the middle of anything.
   private static func end(_ text: StaticString, _ number: Int32) {
     _ = Glibc.write(STDERR_FILENO, text.utf8Start, text.utf8CodeUnitCount)
     signal(number, SIG_DFL)
-    // Blocked until the handler returns.
+    // The signal stays blocked until the handler returns.
     raise(number)
   }
 }

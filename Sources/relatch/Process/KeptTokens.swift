@@ -3,18 +3,18 @@ import Glibc
 import Sodium
 import Vault
 
-/// Tokens that are kept for later releases: a sealed file for each credential, in the vault's folder.
+/// Tokens kept for later releases: one sealed file for each credential, in the vault's folder.
 ///
-/// Whatever is wrong with them, a fresh one can be had: none of this fails.
+/// Nothing here fails: whatever is wrong with a kept token, the provider can grant a fresh one.
 struct KeptTokens {
   private let folder: String
 
   init(of places: Places) { self.init(inVault: places.vault) }
 
-  /// Of the vault in the folder `path`.
+  /// The tokens of the vault in the folder `path`.
   init(inVault path: String) { folder = path + "/tokens" }
 
-  /// The record that is kept of the credential; nil if there is none.
+  /// The record kept for the credential; nil if there is none.
   func record(of access: TokenAccess) -> [UInt8]? { record(of: access.credential.id) }
 
   /// The same, by the credential's identifier.
@@ -22,7 +22,7 @@ struct KeptTokens {
     try? PrivateFile.readPublic("\(folder)/\(credential)", limit: TokenAccess.greatestFile)
   }
 
-  /// Keeps `record` in the place of the one before it, which is wiped. False if it could not be.
+  /// Keeps `record` and wipes the one it replaces. Returns false if it could not be kept.
   func keep(_ record: [UInt8], of access: TokenAccess) -> Bool {
     do {
       if !PrivateFile.exists(folder) { try PrivateFile.createFolder(folder, inheritsOwner: true) }
@@ -31,11 +31,11 @@ struct KeptTokens {
     } catch { return false }
   }
 
-  /// Removes what is kept of the credential `id`, after wiping it.
+  /// Wipes and removes what is kept for the credential `id`.
   func forget(_ id: Identifier) {
     let file = "\(folder)/\(id)"
     guard PrivateFile.exists(file) else { return }
-    // In an empty one's place, so that the bytes of before are wiped.
+    // Replaced by an empty file first, which wipes the old bytes.
     try? PrivateFile.replace(file, [UInt8]().span.bytes, wipesOld: true)
     unlink(file)
   }

@@ -2,7 +2,8 @@ import Glibc
 import Sodium
 import Vault
 
-/// The folder `keys` of a vault: one small file for the vault key in use, and while that is being renewed one for the next.
+/// The folder `keys` of a vault: one small file for the vault key in use and, while that is being renewed, one for the
+/// next.
 struct KeyFolder: Sendable {
   let path: String
 
@@ -19,17 +20,17 @@ struct KeyFolder: Sendable {
     return content.withUnsafeBytes { Array($0) }
   }
 
-  /// Keeps the file of a new key: durable, mode 0600, beside the one in use, and its folder's owner's.
+  /// Makes the file of a new key durable beside the one in use, with mode 0600 and the folder's owner.
   func keep(_ header: VaultHeader, _ keyFile: [UInt8]) throws {
     try PrivateFile.create(file(header.keyID), keyFile.span.bytes, inheritsOwner: true)
   }
 
-  /// Runs `body` while no other process changes the folder, and removes afterwards what `vault` does not use:
-  /// a key that was renewed, or what an interrupted attempt left. Only once the change is durable, and never a file that is
-  /// none of a vault key.
+  /// Runs `body` while no other process changes the folder. Afterwards, once the change is durable, removes the key
+  /// files that `vault` does not use: a key that was renewed, or what an interrupted attempt left. Never removes a file
+  /// that is not a vault key's.
   ///
-  /// Throws what `body` throws, and a failure with `heldByAnotherRun` if another process is changing the folder. A file that
-  /// cannot be removed is a warning: it opens nothing that is still sealed.
+  /// Throws what `body` throws, and a failure with `heldByAnotherRun` if another process is changing the folder. A file
+  /// that cannot be removed is only a warning: its key opens nothing that is still sealed.
   func changing<Result>(_ vault: LockedVault, _ body: () async throws -> Result) async throws -> Result {
     let lock = try lock()
     defer { close(lock) }
@@ -41,8 +42,8 @@ struct KeyFolder: Sendable {
     return result
   }
 
-  /// Locks the folder until the descriptor is closed or the process ends: between a key's file and the change that makes it
-  /// the vault's, another command must not take it for a leftover.
+  /// Locks the folder until the descriptor is closed or the process ends. Without it another command could take a key's
+  /// file for a leftover before the vault uses that key.
   private func lock() throws -> Int32 {
     let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else {
@@ -67,7 +68,7 @@ struct KeyFolder: Sendable {
     }
   }
 
-  /// Whether `PrivateFile` gives this name to the file of a key, or to one that it was about to make.
+  /// Whether `PrivateFile` gives this name to a key's file, or to its temporary file.
   private static func isKeyFile(_ name: String) -> Bool {
     let parts = name.split(separator: ".", omittingEmptySubsequences: false)
     guard [2, 3].contains(parts.count), parts[1] == "age", parts.count == 2 || parts[2].utf8.count == 6 else {
@@ -78,7 +79,7 @@ struct KeyFolder: Sendable {
   }
 }
 
-/// The file of the key that a header names is not there.
+/// The file of the key that a header names is missing.
 struct MissingVaultKey: Error {
   let keyID: String
   let description: String

@@ -1,12 +1,12 @@
 import Glibc
 import Vault
 
-/// A text file's lines, one after the other, in constant memory.
+/// The lines of a text file, one after the other, in constant memory.
 enum LineReader {
   private static let pieceSize = 1 << 16
 
-  /// Hands `visit` each line without its newline. Throws `notFound` or `cannotRead`, and `corrupt` for a line that is longer, or a
-  /// last one without a newline.
+  /// Hands `visit` each line without its newline. Throws `notFound` or `cannotRead`, and `corrupt` if a line is longer
+  /// than `longest` bytes or the last one has no newline.
   static func forEachLine(of path: String, atMost longest: Int, _ visit: ([UInt8]) throws -> Void) throws {
     let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {

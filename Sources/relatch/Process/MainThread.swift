@@ -1,11 +1,11 @@
 import Glibc
 import Synchronization
 
-/// The thread that the process begins with, as the place where its tasks run.
+/// The thread that the process begins with, as an executor for its tasks.
 ///
-/// An asynchronous `main` runs nothing on it: three more threads are made before the first line, which costs every command
-/// about a millisecond. Whatever does not ask for another executor runs here, one job after another, and so do the store's
-/// commits; what may wait for long (a request, a program) has a thread of its own.
+/// An asynchronous `main` runs nothing on that thread: it makes three more threads before its first line, which costs
+/// every command about a millisecond. Here, whatever does not ask for another executor runs on it, one job after
+/// another, and so do the store's commits. What may wait for long (a request, a program) has a thread of its own.
 final class MainThread: TaskExecutor {
   private enum Work {
     case job(UnownedJob)
@@ -21,7 +21,7 @@ final class MainThread: TaskExecutor {
   static let shared = MainThread()
 
   private let state = Mutex(State())
-  // Safe to share: a semaphore is made for that, and it stays where it is.
+  // Safe to share: a semaphore is made to be shared, and it never moves.
   nonisolated(unsafe) private let wake: UnsafeMutablePointer<sem_t>
 
   private init() {
@@ -29,7 +29,8 @@ final class MainThread: TaskExecutor {
     sem_init(wake, 0, 0)
   }
 
-  /// Runs `body`, and what it leaves to this executor, on the calling thread, which must be the main one and call it once.
+  /// Runs `body`, and every job it leaves to this executor, on the calling thread. That must be the main thread, and
+  /// may call this only once.
   func run(_ body: @escaping @Sendable () async -> ExitCode) -> ExitCode {
     Task(executorPreference: self) {
       let result = await body()
@@ -45,7 +46,7 @@ final class MainThread: TaskExecutor {
       switch work {
       case .job(let job): job.runSynchronously(on: asUnownedTaskExecutor())
       case .block(let block): block()
-      // Interrupted by a signal, it only looks again.
+      // A signal that interrupts the wait only causes another look.
       case nil: sem_wait(wake)
       }
     }
@@ -58,9 +59,9 @@ final class MainThread: TaskExecutor {
 
   /// Runs `block` after everything that was handed over before.
   ///
-  /// The store's commits wait here with everything else: whatever blocks this thread for long while a transaction is open, as a full
-  /// pipe or a prompt would, holds the store's lock for all other processes. Nothing prints or asks between a call that writes and
-  /// its commit; where many write at once, printing is `RunExecutor`'s.
+  /// The store's commits wait here with everything else. Whatever blocks this thread for long while a transaction is
+  /// open, such as a full pipe or a prompt, holds the store's lock against all other processes. So nothing prints or
+  /// asks between a call that writes and its commit. Where many write at once, `RunExecutor` does the printing.
   func perform(_ block: @escaping @Sendable () -> Void) {
     change { $0.work.append(.block(block)) }
   }

@@ -1,11 +1,12 @@
 import Glibc
 import Vault
 
-/// A file without a name, for what is made faster than it is taken. Gone with this value, or with the process.
+/// A temporary file without a name, for data that is made faster than it is taken. It disappears with this value, or
+/// with the process.
 final class PassingFile: Sendable {
   private let descriptor: Int32
 
-  /// In the folder of `TMPDIR`, or in `/tmp`. Throws `cannotWrite`.
+  /// Makes it in the folder `TMPDIR`, or in `/tmp`. Throws `cannotWrite`.
   init() throws {
     let folder = ProcessEnvironment.value(of: "TMPDIR") ?? "/tmp"
     descriptor = try PrivateFile.createUnnamed(in: folder)
@@ -15,9 +16,9 @@ final class PassingFile: Sendable {
 
   func write(_ bytes: RawSpan) throws { try PrivateFile.writeAll(descriptor, bytes, "a temporary file") }
 
-  /// Hands over all that was written, piece by piece.
+  /// Hands over everything that was written, piece by piece.
   ///
-  /// Never inlined: in an asynchronous caller it makes the optimizing compiler crash (Swift 6.3.1).
+  /// Never inlined: inlining it into an asynchronous caller crashes the optimizing compiler (Swift 6.3.1).
   @inline(never)
   func hand(_ body: (RawSpan) throws -> Void) throws {
     var piece = [UInt8](repeating: 0, count: 1 << 16)

@@ -1,22 +1,22 @@
 import Vault
 
-/// What the process was started with.
+/// The arguments that the process was started with.
 ///
-/// Swift's runtime looks for them on the stack, whose place the kernel tells by writing down the whole address space; the words
-/// themselves are had for less.
+/// Swift's runtime finds them on the stack. To learn where that is, it makes the kernel print the whole address space,
+/// which costs more than reading the arguments from `/proc`.
 enum ProcessArguments {
-  /// The words of a command line fit.
+  /// Larger than any command line's arguments.
   private static let greatest = 1 << 22
 
-  /// The program's name, and its arguments.
+  /// The program's name and its arguments.
   static let all = words?.map { String(decoding: $0, as: UTF8.self) } ?? CommandLine.arguments
 
   private static let words = asked()
 
-  /// Fails with `usage` if an argument is no UTF-8, in which names, and paths in a vault, are: what it would be read as names
-  /// another file.
+  /// Fails with `usage` if an argument is not UTF-8. Names, and paths in a vault, are UTF-8, so a repaired argument
+  /// would name another file.
   ///
-  /// Fails with `internalError` if they cannot be had: a run that was asked for must not pass for one that was not.
+  /// Fails with `internalError` if the arguments cannot be read: a command that was given must not pass for none.
   static func requireText() throws {
     guard !all.isEmpty else {
       throw Failure(
@@ -31,7 +31,7 @@ enum ProcessArguments {
   }
 
   private static func asked() -> [ArraySlice<UInt8>]? {
-    // Each ends with a zero.
+    // Each argument ends with a zero byte.
     guard let bytes = try? PrivateFile.readPublic("/proc/self/cmdline", limit: greatest), bytes.last == 0 else {
       return nil
     }

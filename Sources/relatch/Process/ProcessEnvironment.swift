@@ -1,6 +1,6 @@
 import Glibc
 
-/// The environment, read where the program is put together and nowhere below.
+/// The environment, which is read only where the program is put together and nowhere below.
 enum ProcessEnvironment {
   /// The value of `name`; nil if it is absent or empty.
   static func value(of name: String) -> String? {

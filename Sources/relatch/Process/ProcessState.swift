@@ -1,10 +1,10 @@
 import Glibc
 
-/// What the kernel tells of a process in `/proc/PID/stat`.
+/// What the kernel reports about a process in `/proc/PID/stat`.
 struct ProcessState: Hashable, Sendable {
-  /// When it started, in clock ticks since the boot: with the pid, what no other process of this boot has.
+  /// When it started, in clock ticks since the boot. Together with the pid it identifies one process of this boot.
   let start: UInt64
-  /// Whether nothing of it runs any more, only its parent has not asked for its exit status.
+  /// Whether it has ended and only its exit status has not been collected yet.
   let isDead: Bool
 
   /// The state of `pid` ("self" for this process), or nil if there is no such process or `/proc` does not show it.
@@ -14,14 +14,15 @@ struct ProcessState: Hashable, Sendable {
   }
 
   init?(stat: String) {
-    // The program's name is in parentheses and may hold spaces and parentheses itself: what follows the last one is ours.
+    // The program's name is in parentheses and may itself hold spaces and parentheses, so the fields begin after the
+    // last one.
     guard let name = stat.lastIndex(of: ")") else { return nil }
     let fields = stat[stat.index(after: name)...].split(separator: " ")
-    // proc(5) numbers from 1 and the first here is the third: state 3, num_threads 20, starttime 22.
+    // proc(5) counts from 1, and the first field here is the third: state is 3, num_threads 20, starttime 22.
     guard fields.count > 19, let threads = Int(fields[17]), let start = UInt64(fields[19]) else { return nil }
     self.start = start
-    // The first thread of a Swift program with an asynchronous main may end early and is then shown as a zombie, while the
-    // others work on.
+    // The first thread of a Swift program with an asynchronous main may end early. It is then shown as a zombie while
+    // the other threads work on.
     isDead = (fields[0] == "Z" || fields[0] == "X") && threads <= 1
   }
 }
@@ -35,7 +36,7 @@ enum ProcFile {
     defer { close(descriptor) }
     var bytes = [UInt8](repeating: 0, count: 4096)
     let count = read(descriptor, &bytes, bytes.count)
-    // Decoded with repairs: a program's name may be any bytes.
+    // Decoded with repairs: a program's name may contain any bytes.
     return count > 0 ? String(decoding: bytes[..<count], as: UTF8.self) : nil
   }
 

@@ -2,17 +2,18 @@ import CSystem
 import Glibc
 import Vault
 
-/// A program that takes this process's place, so that whoever waits for the one waits for the other: signals, exit status, job
-/// control and open descriptors are what they would be without us.
+/// A program that takes this process's place, so that whoever waits for this process waits for the program. Signals,
+/// exit status, job control and open descriptors are what they would be without Relatch.
 struct ProgramReplacement {
   /// Its file.
   let path: String
-  /// What it is called and told; the name as it was given.
+  /// Its name, as it was given, and its arguments.
   let arguments: [String]
 
-  /// Finds the program that `arguments` begins with, as a shell does: along PATH, unless it has a slash.
+  /// Finds the program that `arguments` begins with as a shell does: along PATH, unless the name contains a slash.
   ///
-  /// Throws a `Failure`, of code `notFound` or `notPermitted`, if there is none to be run. Runs nothing.
+  /// Throws a `Failure` with `notFound` or `notPermitted` if there is no such program or it cannot be run. Runs
+  /// nothing.
   init(_ arguments: [String]) throws {
     guard let name = arguments.first, !name.isEmpty else {
       throw Failure(.usage, "no program to run", hint: "name it after --")
@@ -24,14 +25,14 @@ struct ProgramReplacement {
       guard Self.isProgram(name) else { throw Self.unusable(name) }
       return
     }
-    // What the C library takes where the environment has none.
+    // The C library's default if the environment has no PATH.
     let folders = (ProcessEnvironment.value(of: "PATH") ?? "/bin:/usr/bin").split(
       separator: ":", omittingEmptySubsequences: false)
     let candidates = folders.map { $0.isEmpty ? "./\(name)" : "\($0)/\(name)" }
     guard let path = candidates.first(where: Self.isProgram) else {
       throw candidates.contains { access($0, F_OK) == 0 } ? Self.unusable(name) : Self.missing(name)
     }
-    // A folder of PATH may be relative, and the program be run in another.
+    // Resolved because a folder of PATH may be relative and the program may be run in another folder.
     let resolved = realpath(path, nil)
     defer { free(resolved) }
     self.path = resolved.map { String(cString: $0) } ?? path
@@ -52,7 +53,8 @@ struct ProgramReplacement {
     )
   }
 
-  /// Runs it in this process's place, in `folder` if one is named, with `variables` in its environment. Returns only to throw.
+  /// Runs the program in this process's place, in `folder` if one is named, with `variables` in its environment.
+  /// Returns only by throwing.
   func run(in folder: String? = nil, with variables: [SecretVariable] = []) throws -> Never {
     if let folder, chdir(folder) != 0 {
       throw Failure(
@@ -66,8 +68,9 @@ struct ProgramReplacement {
     throw cannotRun(errno)
   }
 
-  /// Runs it beside this process, with `variables` in its environment, and with these descriptors for standard output and
-  /// error; -1 for our own. Returns its pid. To be called on the main thread, with which it ends.
+  /// Runs the program beside this process, with `variables` in its environment and these descriptors as standard output
+  /// and standard error; -1 stands for this process's own. Returns its pid. Must be called on the main thread: the
+  /// program is killed when the calling thread ends.
   func accompany(with variables: [SecretVariable], output: Int32, errors: Int32) throws -> Int32 {
     let pid = withWords { words in
       SecretVariable.withEnvironment(variables) { environment in

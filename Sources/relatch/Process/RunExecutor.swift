@@ -2,12 +2,13 @@ import Glibc
 import Synchronization
 import Transport
 
-/// Threads for runs of many credentials, a thread for each processor.
+/// Threads for runs of many credentials, one for each processor.
 ///
-/// Of the tasks that can go on, those that a commit or another task has let go come before those that an answer has. The
-/// usual pool takes them in turn: where many answers arrive at once, all would be read before the first is saved, and all
-/// saved before the next request is sent, so that processor and provider wait for each other. Here the first to be
-/// answered is the first to ask again. Nothing waits for ever: what comes first ends in a request or a wait.
+/// Tasks that a commit or another task has resumed come before tasks that an answer has resumed. The usual pool takes
+/// them in order of arrival: where many answers arrive at once, it would read all of them before the first is saved,
+/// and save all of them before the next request is sent, so that processor and provider wait for each other. Here the
+/// first to be answered is the first to send its next request. Nothing waits forever: whatever comes first ends in a
+/// request or a wait.
 final class RunExecutor: TaskExecutor {
   private struct Jobs {
     var continued = FirstInFirstOut<UnownedJob>()
@@ -16,10 +17,10 @@ final class RunExecutor: TaskExecutor {
   }
 
   private let jobs = Mutex(Jobs())
-  // Safe to share: a semaphore is made for that, and it stays where it is.
+  // Safe to share: a semaphore is made to be shared, and it never moves.
   nonisolated(unsafe) private let wake: UnsafeMutablePointer<sem_t>
 
-  /// The executor of this process, which lives as long as that; nil if there are no threads to be had.
+  /// The executor of this process, which lives as long as the process; nil if no thread could be started.
   static let shared: RunExecutor? = RunExecutor(threads: max(2, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
 
   private init?(threads: Int) {
@@ -46,7 +47,7 @@ final class RunExecutor: TaskExecutor {
       guard let context else { return nil }
       Unmanaged<RunExecutor>.fromOpaque(context).takeUnretainedValue().run()
     }
-    // Signals are for the main thread; a thread begins with the mask of the one that starts it.
+    // Signals are for the main thread. A new thread inherits the mask of the thread that starts it.
     var (all, before) = (sigset_t(), sigset_t())
     sigfillset(&all)
     pthread_sigmask(SIG_SETMASK, &all, &before)
@@ -69,7 +70,7 @@ final class RunExecutor: TaskExecutor {
       if let job {
         job.runSynchronously(on: asUnownedTaskExecutor())
       } else {
-        // Interrupted by a signal, it only looks again.
+        // A signal that interrupts the wait only causes another look.
         sem_wait(wake)
       }
     }

@@ -1,16 +1,17 @@
 import Glibc
 
-/// The words that a run takes a lease with: enough for another run on the same machine to see that it is dead, whatever
-/// the clock says, and for a person to find it.
+/// The words that a run writes into its lease. They are enough for another run on the same machine to see that the run
+/// is dead, whatever the clock says, and for a person to find it.
 ///
 ///     pid 4242 on db1 (start 8127346, boot 0b1f…, pid-ns 4026531836, time-ns 4026531834)
 struct RunHolder: Hashable, Sendable, CustomStringConvertible {
-  /// Where a pid and a start time mean something: one boot of one machine, seen from one container.
+  /// The scope in which a pid and a start time mean something: one boot of one machine, seen from one container.
   struct Place: Hashable, Sendable {
     let host: String
     let boot: String
     let pidNamespace: UInt64
-    /// Start times are counted from an offset that a time namespace may move. 0 where the kernel has none (before 5.6).
+    /// Start times are counted from an offset that a time namespace may move. 0 if the kernel has no time namespaces
+    /// (before 5.6).
     let timeNamespace: UInt64
   }
 
@@ -18,13 +19,13 @@ struct RunHolder: Hashable, Sendable, CustomStringConvertible {
   let start: UInt64
   let place: Place
 
-  /// This process; nil where `/proc` does not tell.
+  /// This process; nil if `/proc` does not say.
   static let current: RunHolder? = {
     guard let state = ProcessState(of: "self"), let place = Place.here else { return nil }
     return RunHolder(pid: getpid(), start: state.start, place: place)
   }()
 
-  /// The words of this process. Without `/proc` they name it, and no other run will ever take it for dead.
+  /// The words of this process. Without `/proc` they only name the process, and no other run ever considers it dead.
   static var words: String { current?.description ?? "pid \(getpid()) on \(Place.hostName)" }
 
   var description: String {
@@ -32,10 +33,11 @@ struct RunHolder: Hashable, Sendable, CustomStringConvertible {
       + " time-ns \(place.timeNamespace))"
   }
 
-  /// Whether the run that took a lease as `words` is certainly dead. False for every doubt: another machine, another
-  /// container, another boot, words of another form. Such a lease ends by its expiry.
+  /// Whether the run that took a lease as `words` is certainly dead. False in every case of doubt: another machine,
+  /// another container, another boot, words of another form. Such a lease ends when it expires.
   ///
-  /// Another boot of a machine of the same name is a doubt, too: machines made from one image share names and machine ids.
+  /// Another boot of a machine with the same name is a doubt, too: machines made from one image share names and machine
+  /// ids.
   static func isGone(_ words: String) -> Bool {
     guard let holder = RunHolder(words), holder.place == Place.here else { return false }
     return holder.isGone
@@ -43,7 +45,7 @@ struct RunHolder: Hashable, Sendable, CustomStringConvertible {
 
   private var isGone: Bool {
     guard let state = ProcessState(of: String(pid)) else {
-      // `/proc` may hide the processes of other users; the kernel still tells that there is one.
+      // `/proc` may hide other users' processes, but the kernel still says whether there is one.
       return kill(pid, 0) != 0 && errno == ESRCH
     }
     return state.isDead || state.start != start
@@ -51,7 +53,7 @@ struct RunHolder: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension RunHolder {
-  /// Reads `description`, and nothing else; nil for any other text.
+  /// Reads the form that `description` has; nil for any other text.
   init?(_ words: String) {
     let fields = words.split(separator: " ", omittingEmptySubsequences: false)
     guard fields.count == 12, let pid = Int32(fields[1]), pid > 0,
@@ -62,13 +64,13 @@ extension RunHolder {
       host: String(fields[3]), boot: String(fields[7].dropLast()), pidNamespace: pidNamespace,
       timeNamespace: timeNamespace)
     self.init(pid: pid, start: start, place: place)
-    // Writing it again checks every word and comma, and refuses signs and leading zeros.
+    // Comparing with what would be written checks every word and comma, and refuses signs and leading zeros.
     guard description == words else { return nil }
   }
 }
 
 extension RunHolder.Place {
-  /// Where this process runs; nil where `/proc` does not tell.
+  /// Where this process runs; nil if `/proc` does not say.
   static let here: Self? = {
     guard let boot = ProcFile.text("/proc/sys/kernel/random/boot_id")?.split(separator: "\n").first,
       let pidNamespace = ProcFile.namespace("pid")
@@ -77,7 +79,7 @@ extension RunHolder.Place {
       host: hostName, boot: String(boot), pidNamespace: pidNamespace, timeNamespace: ProcFile.namespace("time") ?? 0)
   }()
 
-  /// The kernel's name for this machine or container, other characters than those of host names replaced.
+  /// The kernel's name for this machine or container, with characters that host names do not have replaced.
   static let hostName: String = {
     var bytes = [CChar](repeating: 0, count: 256)
     guard gethostname(&bytes, 255) == 0 else { return "unknown" }

@@ -1,14 +1,14 @@
 import Glibc
 import Sodium
 
-/// A variable of another program's environment whose value is a secret. It stays in guarded memory here, and the kernel copies it
-/// from there.
+/// A variable for another program's environment whose value is a secret. It stays in guarded memory in this process,
+/// and the kernel copies it from there.
 struct SecretVariable: Sendable {
   let name: String
-  /// `name=value` and a zero.
+  /// `name=value` and a zero byte.
   private let assignment: SharedSecret
 
-  /// `value` has no zero byte, as no part of a pair has.
+  /// `value` must have no zero byte; no part of a pair has one.
   init(_ name: String, _ value: borrowing SecretBytes) throws {
     self.name = name
     let beginning = Array("\(name)=".utf8)
@@ -20,7 +20,7 @@ struct SecretVariable: Sendable {
       })
   }
 
-  /// Calls `body` with this process's environment, in which `variables` stand in the place of what had their names.
+  /// Calls `body` with this process's environment, with `variables` in place of any variables of the same names.
   static func withEnvironment<Result>(
     _ variables: [SecretVariable], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
   ) -> Result {
@@ -31,7 +31,7 @@ struct SecretVariable: Sendable {
       next += 1
     }
     for variable in variables {
-      // Nobody writes through it: execve(2) wants it so.
+      // execve(2) wants a mutable pointer, but nobody writes through it.
       pointers.append(
         variable.assignment.secret.withUnsafeBytes { bytes in
           UnsafeMutableRawPointer(mutating: bytes.baseAddress)?.assumingMemoryBound(to: CChar.self)
@@ -46,16 +46,16 @@ struct SecretVariable: Sendable {
   }
 }
 
-/// Calls `body` with the address of `pointers`, of which there must be one at least.
+/// Calls `body` with the address of `pointers`, which must not be empty.
 func withUnsafePointers<Result>(
   _ pointers: [UnsafeMutablePointer<CChar>?], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
 ) -> Result {
-  // An array handed over like this is never null.
+  // The pointer of an array that is passed like this is never null.
   func call(_ address: UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result { body(address) }
   return call(pointers)
 }
 
-/// What the variables of a pair are called.
+/// The names of a pair's two variables.
 struct VariableNames {
   let clientID: String
   let clientSecret: String
@@ -65,7 +65,7 @@ struct VariableNames {
     clientSecret = prefix + "_CLIENT_SECRET"
   }
 
-  /// Fails unless both are names that a shell takes.
+  /// Fails unless a shell accepts both as names.
   init(clientID: String, clientSecret: String) throws {
     for name in [clientID, clientSecret] {
       let isName = name.utf8.allSatisfy {
@@ -84,7 +84,7 @@ struct VariableNames {
     self.clientSecret = clientSecret
   }
 
-  /// `crm/prod` as `CRM_PROD`: what the variables of a credential begin with if nothing else is said.
+  /// `crm/prod` as `CRM_PROD`: the default prefix of a credential's variables.
   static func prefix(of credential: String) -> String {
     let letters = credential.uppercased().unicodeScalars.map { scalar in
       scalar.isASCII && (scalar.properties.isAlphabetic || (48...57).contains(scalar.value)) ? Character(scalar) : "_"

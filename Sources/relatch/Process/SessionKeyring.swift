@@ -2,27 +2,29 @@ import CSystem
 import Glibc
 import Sodium
 
-/// What the kernel keeps for this login session, for a time: keyrings(7). It is gone with the session, the time or `end`.
+/// What the kernel keeps for this login session, for a limited time: see keyrings(7). It ends with the session, with
+/// its time, or with `end`.
 ///
-/// Whatever runs in the session can read it, as with an agent that holds keys.
+/// Every program in the session can read it, as with an agent that holds keys.
 struct SessionKeyring {
   private let number: Int32
 
-  /// Throws `KeyringError` where the kernel has no keyrings, or a container is kept from them.
+  /// Throws `KeyringError` if the kernel has no keyrings or a container may not use them.
   init() throws(KeyringError) {
     number = csystem_session_keyring()
     guard number >= 0 else { throw KeyringError(number: errno, attempt: "find the keyring of this login session") }
   }
 
-  /// Keeps a copy of `secret` as `name` for `seconds`, in place of what was kept so.
+  /// Keeps a copy of `secret` as `name` for `seconds`, in place of what had that name.
   func keep(_ secret: borrowing SecretBytes, as name: String, seconds: UInt32) throws(KeyringError) {
     let status = secret.withUnsafeBytes { csystem_keyring_keep(number, name, $0.baseAddress, $0.count, seconds) }
     guard status == 0 else { throw KeyringError(number: errno, attempt: "keep the identity in this session's keyring") }
   }
 
-  /// What is kept as `name`; nil if nothing is, or no more. Throws `SodiumError` if there is no guarded memory for it.
+  /// What is kept as `name`; nil if nothing is, or its time is over. Throws `SodiumError` if there is no guarded memory
+  /// for it.
   func secret(_ name: String) throws -> SecretBytes? {
-    // No identity has more: 32 bytes, spelt.
+    // Larger than any identity: 32 bytes, spelled out.
     let limit = 1024
     let secret = try SecretBytes(capacity: limit) { output in
       output.withUnsafeMutableBytes { buffer, initialized in
@@ -34,7 +36,7 @@ struct SessionKeyring {
     return secret
   }
 
-  /// Ends what is kept as `name`. False if nothing is.
+  /// Ends what is kept as `name`. Returns false if nothing is.
   func end(_ name: String) -> Bool { csystem_keyring_end(number, name) == 0 }
 }
 

@@ -2,7 +2,7 @@ import Glibc
 
 /// What a signal does to this process.
 struct SignalAction {
-  /// As the kernel returns it; given back with `install`.
+  /// The action as the kernel returns it; `install` hands it back.
   private let action: sigaction
 
   /// What `number` does now.
@@ -12,18 +12,18 @@ struct SignalAction {
     return SignalAction(action: action)
   }
 
-  /// Whether the signal does nothing at all.
+  /// Whether the signal is ignored.
   var isIgnored: Bool {
     unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
   }
 
-  /// Makes `number` do this.
+  /// Makes the signal `number` do this.
   func install(for number: Int32) {
     var action = action
     sigaction(number, &action, nil)
   }
 
-  /// Calls `handler`; system calls under way in other threads go on.
+  /// Calls `handler`. System calls that it interrupts go on afterwards.
   static func calling(_ handler: @escaping @convention(c) (Int32) -> Void) -> SignalAction {
     var action = sigaction()
     action.__sigaction_handler.sa_handler = handler

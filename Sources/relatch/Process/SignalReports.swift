@@ -1,10 +1,11 @@
 import CSystem
 import Glibc
 
-/// The signals that concern a program beside this process, as input: one process has it, from `init` to its end.
+/// The signals that concern a program beside this process, as input. A process makes only one of these and keeps it to
+/// its end.
 struct SignalReports {
-  /// Those that somebody may send for the program, and that of a child. Of the real-time signals, which some supervisors send, the C
-  /// library keeps the first two for itself.
+  /// The signals that somebody may send for the program, and SIGCHLD. Some supervisors send real-time signals; the C
+  /// library keeps the first two of those for itself.
   private static let watched =
     [
       SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT, SIGCHLD, SIGALRM, SIGVTALRM,
@@ -13,7 +14,7 @@ struct SignalReports {
 
   private let readEnd: Int32
 
-  /// Watches from now on; what is ignored stays ignored.
+  /// Watches the signals from now on. Those that are ignored stay ignored.
   init() throws {
     var ends: [Int32] = [-1, -1]
     guard csystem_pipe(&ends) == 0 else {
@@ -28,7 +29,7 @@ struct SignalReports {
     for signal in Self.watched { _ = csystem_watch_signal(signal) }
   }
 
-  /// The next one; nil if none arrives for `milliseconds`, -1 for however long it takes.
+  /// The next signal; nil if none arrives for `milliseconds`. -1 waits forever.
   func next(within milliseconds: Int32) -> csystem_signal? {
     var found = csystem_signal()
     while read(readEnd, &found, MemoryLayout<csystem_signal>.size) != MemoryLayout<csystem_signal>.size {
@@ -40,18 +41,18 @@ struct SignalReports {
 }
 
 extension csystem_signal {
-  /// Whether it ends whoever has nothing better to do.
+  /// Whether it asks its receiver to end.
   var asksForEnd: Bool { [SIGHUP, SIGINT, SIGQUIT, SIGTERM].contains(number) }
 
-  /// Whether the program beside us, which is in the group of `group`, lacks it.
+  /// Whether the program beside this process, in the group of `group`, still needs to be sent the signal.
   func isFor(_ program: Int32, beside group: inout GroupSignals) -> Bool {
-    // Looked at in any case: what is pending there must not be taken for one that comes later.
+    // Ask `group` in any case: what is pending there must not be taken for a signal that comes later.
     guard number != SIGCHLD, !group.has(number) else { return false }
     return isFor(program)
   }
 
-  /// Whether the program beside us lacks it. What a terminal sends, the kernel sends to both; what the program sends to its whole
-  /// group was not meant for it alone either.
+  /// Whether the program beside this process still needs to be sent the signal. The kernel sends a terminal's signals
+  /// to both. What the program sends to its whole group is not sent back to it.
   private func isFor(_ program: Int32) -> Bool {
     number != SIGCHLD && code <= 0 && sender != program && sender != getpid()
   }

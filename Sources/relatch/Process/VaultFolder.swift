@@ -1,14 +1,14 @@
 import Glibc
 import Vault
 
-/// The room that a vault has to write in.
+/// What the file system says about a vault's folder: who may write to it, and how much space is free.
 enum VaultFolder {
-  /// Whether this process may write the folder and the database in it, and the file system lets it.
+  /// Whether this process may write to the folder and to its database, and the file system allows it.
   static func isWritable(_ places: Places) -> Bool {
     access(places.vault, W_OK | X_OK) == 0 && access(places.database, W_OK) == 0
   }
 
-  /// What of the vault, the folder or the database in it, everybody may write to: whoever does can damage it, or hold it up.
+  /// Which of the folder and its database everybody may write to. Anybody who can may damage the vault or hold it up.
   static func openToAll(_ places: Places) -> [String] {
     [places.vault, places.database].filter { path in
       var information = stat()
@@ -16,13 +16,14 @@ enum VaultFolder {
     }
   }
 
-  /// That, for a person; nil if nothing is.
+  /// The same in words for a person; nil if there is none.
   static func trouble(_ places: Places) -> (text: String, hint: String)? {
     let open = openToAll(places).map { Name.printable($0) }.joined(separator: " and ")
     return open.isEmpty ? nil : ("everybody may write to \(open)", "take that right from others: chmod o-w \(open)")
   }
 
-  /// Fails with `notPermitted` if root is to make a vault at `path` in a folder of another user's, who could not use it.
+  /// Fails with `notPermitted` if root is about to make a vault at `path` in another user's folder: that user could not
+  /// use it.
   static func requireOwn(_ path: String) throws {
     guard geteuid() == 0 else { return }
     var (folder, place) = (stat(), path)
@@ -37,7 +38,7 @@ enum VaultFolder {
       hint: "run it as that user (`runuser -u USER -- relatch …`), or name another place: --vault DIR")
   }
 
-  /// How many bytes are free for this user where the vault lies; nil if the system does not tell.
+  /// How many bytes are free for this user on the vault's file system; nil if the system does not say.
   static func freeBytes(_ places: Places) -> UInt64? {
     var status = statvfs()
     guard statvfs(places.vault, &status) == 0 else { return nil }
