@@ -15,14 +15,15 @@ struct Diagnostics: Sendable {
   /// What a person should know of a run that goes on.
   func warning(_ message: String) { line("warning", .warning, color: 33, message) }
 
-  /// A refusal of standard error is dropped: there is no other place to tell it, and the exit code tells the rest.
+  /// If standard error refuses the line, that is dropped: it cannot be reported anywhere else, and the exit code says
+  /// the rest.
   private func line(_ label: String, _ severity: Severity, color: Int, _ message: String) {
     let shown = stream.hasColor ? "\u{1B}[1;\(color)m\(label):\u{1B}[0m" : "\(label):"
     try? stream.write("\(JournalStream.prefix(severity))relatch: \(shown) \(Self.printable(message))\n")
   }
 
-  /// `text` with control characters written out: names and paths come from files and servers, and must neither drive the
-  /// terminal nor begin a line that looks like ours.
+  /// `text` with control characters written out: names and paths come from files and servers, and must neither steer
+  /// the terminal nor begin a line that looks like Relatch's own.
   static func printable(_ text: String) -> String {
     var result = ""
     for scalar in text.unicodeScalars {

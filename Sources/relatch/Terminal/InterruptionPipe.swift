@@ -5,9 +5,9 @@ import Glibc
 struct Interruption: Error {
   let signal: Int32
 
-  /// Sends the signal to this thread; returns once it has done what it does, if the process then still runs.
+  /// Sends the signal to this thread. Returns once the signal has taken effect, if the process is still running then.
   func raise() {
-    // The threads that tasks run on block signals, and a blocked one would wait while we go on.
+    // Threads that run tasks block signals, and a blocked signal would wait while this one goes on.
     var alone = sigset_t()
     var before = sigset_t()
     sigemptyset(&alone)
@@ -18,15 +18,15 @@ struct Interruption: Error {
   }
 }
 
-/// Turns the signals that end or stop a program into input while it lives, so that the terminal's echo can be restored
-/// first. Any thread may be the one that a signal hits, hence a pipe and not an interrupted `read`.
+/// Turns the signals that end or stop a program into input as long as it exists, so that the terminal's echo can be
+/// restored first. A signal may hit any thread, hence a pipe and not an interrupted `read`.
 struct InterruptionPipe {
   private static let signals = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP]
 
   private let readEnd: Int32
   private let replaced: [(signal: Int32, action: SignalAction)]
 
-  /// One for the whole process, never closed: a handler that another thread is in may still write to it.
+  /// One pipe for the whole process, never closed: a handler in another thread may still write to it.
   private static let ends: (read: Int32, write: Int32)? = {
     var ends: [Int32] = [-1, -1]
     guard pipe(&ends) == 0 else { return nil }
@@ -41,7 +41,7 @@ struct InterruptionPipe {
   init() throws {
     guard let ends = Self.ends else { throw PassphraseError(.noTerminal, "cannot watch for signals: there is no pipe") }
     readEnd = ends.read
-    // What came after the last one was closed is of no concern to this one.
+    // Signals that arrived after the previous one was closed do not concern this one.
     var byte: UInt8 = 0
     while read(readEnd, &byte, 1) == 1 {}
     csystem_report_signals_to(ends.write)

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Whether standard error goes to the systemd journal, which then takes a line's priority from its beginning
+/// Whether standard error goes to the systemd journal, which then reads a line's priority from its beginning
 /// (sd-daemon(3)).
 enum JournalStream {
   /// What a line on standard error begins with.

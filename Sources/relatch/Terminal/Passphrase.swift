@@ -2,27 +2,27 @@ import Glibc
 import Sodium
 import Vault
 
-/// Where passphrases come from: a person at the terminal, never standard input unless it is named, since a pipe there carries
-/// data; or a descriptor or a file that was handed over for the purpose.
+/// Where passphrases come from: a person at the terminal, or a descriptor or file that was handed over for the purpose.
+/// Standard input is never read unless it is named, since a pipe there carries data.
 struct Passphrase: Sendable {
   /// More than anyone types. Longer lines are refused, not cut.
   static let limit = 1024
 
   let path: String
-  /// Each passphrase is a line of it, instead of an answer.
+  /// If set, each passphrase is a line of it instead of an answer.
   private var descriptor: Int32?
-  /// Read instead of asking, if it is there, to unlock.
+  /// If it exists, it is read to unlock, instead of asking.
   private var file: String?
 
   init(path: String) { self.path = path }
 
-  /// Whether it comes from a descriptor that a caller named.
+  /// Whether the passphrase comes from a descriptor that the caller named.
   var isHandedOver: Bool { descriptor != nil }
 
-  /// Whether nobody needs to be asked for it.
+  /// Whether the passphrase can be read without asking anybody.
   var isAtHand: Bool { isHandedOver || file.map { access($0, R_OK) == 0 } ?? false }
 
-  /// What the options and the environment say. Throws `usage` if a passphrase stands in the environment.
+  /// What the options and the environment say. Throws `usage` if the environment holds a passphrase.
   init(_ settings: CommonSettings) throws {
     self.init(path: "/dev/tty")
     guard ProcessEnvironment.value(of: "RELATCH_PASSPHRASE") == nil else {
@@ -74,7 +74,7 @@ struct Passphrase: Sendable {
     return line
   }
 
-  /// Shorter ones are guessed, scrypt or not.
+  /// Shorter passphrases can be guessed, scrypt or not.
   private static let notable = 10
 
   /// A new passphrase to protect `what`, typed twice.
@@ -119,8 +119,8 @@ struct Passphrase: Sendable {
     }
   }
 
-  /// One line that is typed at the terminal `descriptor`, with echo off unless told otherwise; it is as before whatever ends it.
-  /// Throws `Interruption` if a signal arrives first, and `PassphraseError`.
+  /// Reads one line typed at the terminal `descriptor`, with echo off unless `showing`. The terminal is restored
+  /// however this ends. Throws `Interruption` if a signal arrives first, and `PassphraseError`.
   static func line(typedAt descriptor: Int32, showing: Bool = false) throws -> SecretBytes {
     let signals = try InterruptionPipe()
     defer { signals.close() }
@@ -129,14 +129,14 @@ struct Passphrase: Sendable {
       throw PassphraseError(.noTerminal, "cannot turn off the terminal's echo: \(String(cString: strerror(errno)))")
     }
     var quiet = original
-    // What is typed before a secret is asked for is not part of it. Nothing is hidden of other answers: there whoever asks drops
-    // it before the question, so that a quick answer is not lost.
+    // What was typed before the prompt for a secret is not part of it and is flushed. Answers that are shown are not
+    // flushed here: whoever asks does that before the question, so that a quick answer is not lost.
     if !showing { quiet.c_lflag &= ~tcflag_t(ECHO | ECHOE | ECHOK | ECHONL) }
     quiet.c_lflag |= tcflag_t(ICANON | ISIG)
     guard tcsetattr(descriptor, showing ? TCSANOW : TCSAFLUSH, &quiet) == 0 else {
       throw PassphraseError(.noTerminal, "cannot turn off the terminal's echo: \(String(cString: strerror(errno)))")
     }
-    // Flushing drops the rest of a line too long, which the shell would otherwise show and run.
+    // Flushing drops the rest of an overlong line, which the shell would otherwise show and run.
     defer { tcsetattr(descriptor, TCSAFLUSH, &original) }
     return try readLine(descriptor, signals)
   }
@@ -164,9 +164,9 @@ struct Passphrase: Sendable {
   }
 }
 
-/// A passphrase that could not be had.
+/// A passphrase that could not be read.
 struct PassphraseError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// What kind of failure this is; equality looks at this alone.
+  /// What kind of failure this is; equality compares only this.
   enum Code: Sendable {
     case noTerminal
     case unreadable

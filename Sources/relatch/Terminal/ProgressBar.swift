@@ -1,7 +1,8 @@
 import Audit
 import Synchronization
 
-/// A line at the foot of the terminal that says how far many runs are. Lines that are printed meanwhile stand above it.
+/// A line at the bottom of the terminal that shows how far many runs have come. Lines printed meanwhile appear above
+/// it.
 final class ProgressBar: Sendable {
   private struct State {
     let total: Int
@@ -16,7 +17,7 @@ final class ProgressBar: Sendable {
   private let stream: StandardStream
   private let state: Mutex<State>
 
-  /// Nil where nobody watches, or the terminal cannot rewrite a line.
+  /// Nil if nobody watches, or the terminal cannot rewrite a line.
   init?(total: Int, on stream: StandardStream = .error) {
     guard stream.isTerminal, !stream.isDumb else { return nil }
     self.stream = stream
@@ -53,7 +54,7 @@ final class ProgressBar: Sendable {
     }
   }
 
-  /// Removes the line for good: what is printed afterwards stands alone.
+  /// Removes the line for good; nothing draws it again.
   func end() {
     state.withLock { state in
       clear(&state)

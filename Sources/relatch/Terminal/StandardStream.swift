@@ -1,7 +1,7 @@
 import Glibc
 
-/// Standard output or standard error, written by `write(2)`: bytes from guarded memory go to the kernel without passing
-/// through a `String` or a buffer, and what cannot be written is an error and not a crash.
+/// Standard output or standard error, written with `write(2)`: bytes from guarded memory go to the kernel without
+/// passing through a `String` or a buffer, and a write that fails is an error, not a crash.
 struct StandardStream: Sendable {
   static let output = StandardStream(descriptor: STDOUT_FILENO, name: "standard output")
   static let error = StandardStream(descriptor: STDERR_FILENO, name: "standard error")
@@ -68,7 +68,7 @@ struct StreamError: Error, Equatable, Sendable, CustomStringConvertible {
   let number: Int32
   let stream: String
 
-  /// Whether whoever read the stream has gone away, as `head` does: seldom worth a message.
+  /// Whether the stream's reader has gone away, as `head` does: seldom worth a message.
   var isReaderGone: Bool { number == EPIPE }
 
   var exitCode: ExitCode { .cannotWrite }

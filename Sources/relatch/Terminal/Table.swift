@@ -4,7 +4,7 @@ struct Table {
 
   init(_ header: [String], _ rows: [[String]]) { self.rows = [header] + rows }
 
-  /// One row a line, no space at the ends of lines.
+  /// One row a line, without spaces at the ends of lines.
   var text: String {
     let columns = rows.map(\.count).max() ?? 0
     let widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }

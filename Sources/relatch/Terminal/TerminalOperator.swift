@@ -4,13 +4,14 @@ import Rotation
 import Sodium
 import Synchronization
 
-/// The person at the controlling terminal, for what no token can do. Standard input is never asked: a pipe there carries data.
+/// The person at the controlling terminal, for what no token can do. Never reads standard input: a pipe there carries
+/// data.
 ///
-/// A person takes their time: each question has a thread of its own, so that the run's lease is kept meanwhile. One is asked at a
-/// time; the questions of other runs wait.
+/// A person takes time, so each question has a thread of its own and the run keeps its lease meanwhile. One question is
+/// asked at a time; those of other runs wait.
 final class TerminalOperator: Operator {
   static let shared = TerminalOperator(path: "/dev/tty")
-  /// How often an answer that is neither yes nor no is asked for again.
+  /// How often a question is asked while the answer is neither yes nor no.
   private static let tries = 5
 
   private let path: String
@@ -52,7 +53,7 @@ final class TerminalOperator: Operator {
 
   func tell(_ lines: [String]) async throws(ProviderError) { try await converse { try $0.show(lines) } }
 
-  /// Runs `body` with the terminal, on a thread of its own, when nobody else talks to it.
+  /// Runs `body` with the terminal, on a thread of its own, when nobody else is using it.
   private func converse<Answer: Sendable>(
     _ body: @escaping @Sendable (Screen) throws -> Answer
   ) async throws(ProviderError) -> Answer {
@@ -91,11 +92,12 @@ final class TerminalOperator: Operator {
       for line in lines { try stream.write("relatch: \(Diagnostics.printable(line))\n") }
     }
 
-    /// One line. A signal does what it would have done, with the terminal as it was; after a stop the question is asked again.
+    /// Reads one line. A signal does what it would have done, with the terminal restored; after a stop the question is
+    /// asked again.
     func answer(_ prompt: String, showing: Bool) throws -> SharedSecret {
       while true {
         do {
-          // An answer is to this question: what was typed before it was asked is none.
+          // What was typed before the question was asked is not an answer to it.
           tcflush(descriptor, TCIFLUSH)
           try stream.write("relatch: \(Diagnostics.printable(prompt)): ")
           let line = try Passphrase.line(typedAt: descriptor, showing: showing)
@@ -121,7 +123,7 @@ private enum OwnThread {
     init(_ body: @escaping @Sendable () -> Void) { self.body = body }
   }
 
-  /// Whether `body` runs on a new thread now.
+  /// Runs `body` on a new thread; returns false if none can be started.
   static func start(_ body: @escaping @Sendable () -> Void) -> Bool {
     let context = Unmanaged.passRetained(Start(body))
     let main: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { context in
