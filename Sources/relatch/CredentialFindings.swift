@@ -1,11 +1,12 @@
 import Vault
 
-/// What was found of several credentials. One of which nothing can be found fails by itself, and hides no other.
+/// What was found about several credentials. A credential that cannot be read is a failure of its own and hides no
+/// other.
 struct CredentialFindings<Found: Sendable>: Sendable {
   private(set) var found: [Found] = []
   private(set) var failures: [(credential: String, failure: Failure)]
 
-  /// What `find` gives for those of `records` that can be read; nil leaves one out.
+  /// Collects what `find` returns for each of `records` that can be read; nil leaves that one out.
   init(_ records: CredentialRecords, _ find: (Credential) throws -> Found?) {
     failures = records.failures.map { (credential: $0.credential, failure: Failure($0.error)) }
     for credential in records.credentials {
@@ -17,7 +18,8 @@ struct CredentialFindings<Found: Sendable>: Sendable {
 }
 
 extension Report {
-  /// Tells each of `failures` of its credential. Returns with what code they end a command; nil if there are none.
+  /// Reports each of `failures` with its credential. Returns the exit code that they give a command; nil if there are
+  /// none.
   func failures(_ failures: [(credential: String, failure: Failure)]) -> ExitCode? {
     for (credential, failure) in failures { self.failure(failure, of: credential) }
     return failures.first?.failure.code

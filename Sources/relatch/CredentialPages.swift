@@ -1,25 +1,26 @@
 import Vault
 
-/// The credentials of a vault by name, some at a time: one of a hundred thousand is never held whole. Each page is as one
-/// moment sees it, which is a later one than that of the page before.
+/// The credentials of a vault by name, a page at a time, so that a hundred thousand are never held at once. Each page
+/// shows a single moment, later than that of the page before.
 struct CredentialPages {
   private static let size = 1000
 
   private let vault: LockedVault
   /// Nil for all.
   private let names: [String]?
-  /// Nil for whatever tags they have.
+  /// Nil for credentials with any tags or none.
   private let tag: String?
 
-  /// Those called `names`, in that order; all, by name, if there are none; of these only those with `tag`, if that is given.
+  /// The credentials called `names`, in that order, or all by name if `names` is empty. If `tag` is given, only those
+  /// that have it.
   init(of vault: LockedVault, _ names: [String] = [], tag: String? = nil) {
     self.vault = vault
     self.tag = tag
     self.names = names.isEmpty ? nil : names
   }
 
-  /// Reads each credential by `find`, then hands a page of them to `use`, with nothing left open. What is damaged has whatever tag
-  /// is asked for: nobody knows which it has.
+  /// Reads each credential with `find`, then hands a page of results to `use`, with nothing left open. A damaged
+  /// credential counts as having the tag: nobody knows which tags it has.
   func each<Found: Sendable>(
     _ find: @Sendable (VaultView, Credential) throws -> Found, use: (_ page: CredentialFindings<Found>) throws -> Void
   ) async throws {

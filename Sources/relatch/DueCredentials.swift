@@ -6,13 +6,14 @@ import Vault
 
 /// What the schedule asks for now, found without unlocking anything.
 struct DueCredentials: Sendable {
-  /// By name. Those that a live process is working on are left out: it has them; and so are those that must not be rotated
-  /// together with one before them: a later run rotates them.
+  /// By name. Leaves out what a live process is working on, and what must not be rotated together with an earlier one
+  /// in this list: a later run rotates that.
   let errands: [Errand]
-  /// Of those that would be due, were it known when their window opens, and of those whose record or journal is damaged.
+  /// The failures of credentials that would be due if it were known when their window opens, and of those whose record
+  /// or journal is damaged.
   let failures: [(credential: String, failure: Failure)]
 
-  /// What is due in `vault` at `now`; if `member` is given, only of what that member can open: the rest is for others.
+  /// What is due in `vault` at `now`. If `member` is given, only what that member can open: the rest is for others.
   init(in vault: LockedVault, by member: Member? = nil, now: Timestamp) async throws {
     (errands, failures) = try await vault.read { view in
       var errands: [Errand] = []
@@ -23,7 +24,7 @@ struct DueCredentials: Sendable {
         if let member, try !view.canOpen(credential, member) { continue }
         let standing: RotationSchedule.Standing
         do { standing = try RotationSchedule.system.standing(of: credential, in: view, now: now) } catch {
-          // The others are in order.
+          // One that fails does not hold up the others.
           failures.append((credential.name, Failure(error)))
           continue
         }
@@ -49,14 +50,14 @@ struct DueCredentials: Sendable {
 }
 
 extension Credential {
-  /// What a person does at its provider by hand; nil where nobody is needed.
+  /// What a person does at its provider by hand; nil if nobody is needed.
   var byHand: String? { (try? providerKind(provider))?.descriptor.byHand }
 
-  /// Whether what is due cannot be done without a person at its provider, whom no schedule asks.
+  /// Whether what is due needs a person at the provider. A schedule asks nobody.
   func waitsForPerson(_ reason: RotationSchedule.Reason, in view: VaultView) throws -> Bool {
     if case .delivery = reason { return false }
     if case .debt = reason { return false }
-    // An owner gives it what it lacks, or adds another in its place (docs/leak.md).
+    // An owner must give it what it lacks, or add another credential instead (docs/leak.md).
     guard canRotate else { return true }
     guard byHand != nil else { return false }
     switch reason {
@@ -65,14 +66,14 @@ extension Credential {
     case .leaked where isActiveLeaked: return true
     case .unfinished, .leaked:
       let state = try RotationJournal(view, of: self)?.machine.state
-      // Once its pair is primary nobody is asked any more.
+      // Once the new pair is primary, nobody is asked any more.
       return state.map { !$0.isFinal && !$0.isOwing && $0 != .promoted && $0 != .verifying } ?? true
     }
   }
 }
 
 extension RotationSchedule {
-  /// The schedule by the time zones of this machine.
+  /// The schedule with the time zones of this machine.
   static let system = RotationSchedule { TimeZoneRules(named: $0) }
 }
 

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Opened once; whoever waits at it goes on then, and nobody waits at it longer than a moment.
+/// A gate that opens once. Whoever waits at it goes on then, and waits no longer than a moment.
 final class Gate: Sendable {
   private struct State {
     var isOpen = false
@@ -18,7 +18,7 @@ final class Gate: Sendable {
     waiting?.resume()
   }
 
-  /// Returns when it is open, or opens it after `moment`. For one caller.
+  /// Returns when the gate is open; opens it after `moment` if nobody else has. Only one caller may wait.
   func pass(orAfter moment: Duration) async {
     let timer = Task {
       try await WallClock.sleep(moment)

@@ -1,8 +1,9 @@
-/// Parts of help texts, in lines that an ordinary terminal holds: the parser breaks longer ones, and goes on at the left.
+/// Parts of help texts, in lines that fit an ordinary terminal: the parser breaks longer lines and goes on at the left
+/// margin.
 enum HelpText {
   private static let width = 80
 
-  /// Each word in a column and what it means beside it.
+  /// Each word in one column, with its meaning beside it.
   static func columns(_ rows: [(word: String, meaning: String)]) -> String {
     let column = 2 + (rows.map(\.word.count).max() ?? 0) + 2
     let blank = String(repeating: " ", count: column)
@@ -17,7 +18,7 @@ enum HelpText {
     "EXAMPLES\n" + commands.map { "  \($0)" }.joined(separator: "\n")
   }
 
-  /// `text` in lines of at most `width`, broken at blanks.
+  /// `text` in lines of at most `width`, broken at spaces.
   private static func lines(_ text: String, _ width: Int) -> [String] {
     var lines: [String] = []
     for word in text.split(separator: " ") {

@@ -4,12 +4,12 @@ import JSON
 import Sodium
 import Vault
 
-/// The file that holds who acts: an age identity file, or one sealed with a passphrase.
+/// The file with the identity that acts: an age identity file, or one sealed with a passphrase.
 struct IdentityFile {
   let path: String
   let passphrase: Passphrase
 
-  /// Reads it, with its passphrase if it has one and `unlock` has not handed that in before.
+  /// Reads the identity. A sealed one needs its passphrase, unless `unlock` keeps it open.
   func open() throws -> Identity {
     let file = try read()
     guard try AgeFile.kind(of: file.bytes) == .passphrase, !passphrase.isHandedOver else {
@@ -28,12 +28,12 @@ struct IdentityFile {
 
     var identity: Identity { get throws { try Identity(age, name: name) } }
 
-    /// The same under `name`, if there is one.
+    /// The same identity under `name`, if that is given.
     func named(_ name: String?) -> Content { Content(age: age, name: name ?? self.name) }
   }
 
-  /// The identity, if nobody has to be asked for it; nil if there is none that opens so. Throws as `open` does where a
-  /// passphrase was handed over for it.
+  /// The identity, if it can be opened without asking anybody; otherwise nil. Throws as `open` does if a passphrase was
+  /// handed over for it.
   func openWithoutAsking() throws -> Identity? {
     if passphrase.isHandedOver { return try open() }
     guard let file = try? read() else { return nil }
@@ -64,7 +64,7 @@ struct IdentityFile {
         hint: "--identity names the file that `relatch init` made")
     }
     let identity = try decode(file)
-    // Of what is an identity: a file named by mistake may have to be readable.
+    // Warned about only once it is known to be an identity: a file named by mistake may have to be readable.
     if PrivateFile.isOpenToOthers(path), !isServiceCredential {
       Diagnostics.standard.warning("others may read the identity \(Name.printable(path)): chmod 600 it")
     }
@@ -84,8 +84,8 @@ struct IdentityFile {
     }
   }
 
-  /// Whether systemd put the file there for this service alone: its group bits are then the mask of an access control list,
-  /// and nobody's permission (https://systemd.io/CREDENTIALS).
+  /// Whether systemd put the file there for this service only. Its group bits are then the mask of an access control
+  /// list and give nobody a permission (https://systemd.io/CREDENTIALS).
   private var isServiceCredential: Bool {
     guard let folder = ProcessEnvironment.value(of: "CREDENTIALS_DIRECTORY") else { return false }
     return path.hasPrefix(folder + "/")
@@ -104,12 +104,12 @@ struct IdentityFile {
         .corruptData, "\(Name.printable(path)) holds \(found.identities.count) identities, expected one",
         hint: "keep each identity in a file of its own")
     }
-    // A comment that is no name of a member is a comment.
+    // A comment that is not a valid member name is only a comment.
     let name = found.name.flatMap { name in (try? Name.check(name, "member name")).map { name } }
     return Content(age: first, name: name)
   }
 
-  /// Makes a new identity there, which goes by `name` on its cards. Throws `alreadyExists` if there is a file.
+  /// Makes a new identity there, with `name` on its cards. Throws a failure with `usage` if there is a file already.
   func create(isProtected: Bool, named name: String? = nil) throws -> Identity {
     if let name { try Name.check(name, "member name") }
     let new = Content(age: try AgeIdentity(generating: .system), name: name)
@@ -134,11 +134,11 @@ struct IdentityFile {
     return try new.identity
   }
 
-  /// Seals the identity with a new passphrase, or with none. What is there stays until the new file is durable, and is then
-  /// overwritten. Through a symbolic link the file itself is replaced: beside a new file in place of the link, the old one
-  /// would go on telling the key.
+  /// Seals the identity with a new passphrase, or stores it without one. The old file stays until the new one is
+  /// durable, and is then overwritten. Behind a symbolic link the file itself is replaced: if the link were, the old
+  /// file would still reveal the key.
   ///
-  /// Returns its card, by `card`; where that throws nothing is changed.
+  /// Returns what `card` makes of the identity. If `card` throws, nothing is changed.
   func protect(
     isProtected: Bool, named name: String? = nil, telling card: (Identity) throws -> String
   ) throws -> String {
@@ -152,7 +152,8 @@ struct IdentityFile {
       try replace(file, by: content)
       return told
     }
-    // All is asked for before the first is tried, which takes a second: what is typed meanwhile would be shown, and then dropped.
+    // Both passphrases are asked for before the first is tried, which takes a second: what is typed meanwhile would be
+    // shown and then dropped.
     let old = try passphrase.unlocking(what)
     let next = try passphrase.protecting(what)
     let new = try openAge(file, by: old).named(name)
@@ -162,7 +163,7 @@ struct IdentityFile {
     return told
   }
 
-  /// Puts `content` in the place of `file`, and ends what `unlock` began.
+  /// Replaces `file` with `content` and ends what `unlock` began.
   private func replace(_ file: borrowing SecretBytes, by content: borrowing SecretBytes) throws {
     try PrivateFile.replace(PrivateFile.resolved(path), content.bytes, isDurable: true, wipesOld: true)
     _ = try? SessionKeyring().end(Self.keyringName(of: file))
@@ -170,19 +171,19 @@ struct IdentityFile {
 
   // MARK: - Unlocked for a time
 
-  /// Keeps the identity open in the keyring of this login session for `seconds`. False if it has no passphrase. Throws
-  /// `notPermitted` if there is no keyring.
+  /// Keeps the identity open in the keyring of this login session for `seconds`. Returns false if it has no passphrase.
+  /// Throws `notPermitted` if there is no keyring.
   func unlock(seconds: UInt32) throws -> Bool {
     let file = try read()
     guard try AgeFile.kind(of: file.bytes) == .passphrase else { return false }
     let keyring = try Self.keyring()
-    // With its name, which its cards have.
+    // With its name, which is on its cards.
     let text = try text(of: openAge(file))
     do { try keyring.keep(text, as: Self.keyringName(of: file), seconds: seconds) } catch { throw Self.failure(error) }
     return true
   }
 
-  /// Ends what `unlock` began. False if it had ended.
+  /// Ends what `unlock` began. Returns false if it had already ended.
   func lock() throws -> Bool { try Self.keyring().end(Self.keyringName(of: read())) }
 
   private static func keyring() throws -> SessionKeyring {
@@ -196,7 +197,8 @@ struct IdentityFile {
     )
   }
 
-  /// Names the sealed file as it is: what another passphrase seals, or another file in its place, is not unlocked by it.
+  /// Names the sealed file by its hash, so that the kept identity opens neither another file in its place nor one
+  /// sealed with another passphrase.
   private static func keyringName(of file: borrowing SecretBytes) -> String {
     var digest = SHA256()
     digest.update(file.bytes)
@@ -221,11 +223,11 @@ struct IdentityFile {
 }
 
 extension Identity {
-  /// What others need to know of it, to seal to it and to verify what it signs; nothing of it is secret.
+  /// What others need to seal to the identity and to verify what it signs. Nothing in it is secret.
   func publicCard(named name: String) throws -> JSONValue {
     let card = try card(named: name, role: .operator)
     guard case .object(var members) = card.json else { return card.json }
-    // Which role it has is for the vault's owner to say.
+    // The vault's owner decides which role it has.
     members["role"] = nil
     return .object(members)
   }

@@ -4,13 +4,14 @@ import Storage
 import Vault
 
 extension Places {
-  /// The vault, for a look at entries of its log: that somebody looked is an entry itself, durable before anything is shown.
+  /// Opens the vault for a look at entries of its log. The look is itself an entry, durable before anything is shown.
   ///
-  /// It is written with the identity of a member that is at hand without asking anybody. Where there is none, as at an auditor's
-  /// with public keys, and where the vault cannot be written at all, as in a copy on a read-only medium, nothing is. `fields`
-  /// say what was asked for, and never what was found.
+  /// The entry is written with a member's identity that can be opened without asking anybody. Nothing is written if
+  /// there is none, as for an auditor with public keys, or if the vault cannot be written, as in a copy on a read-only
+  /// medium. `fields` say what was asked for, and never what was found.
   ///
-  /// Throws `notFound` first where the log never spoke of one of `names`: what is no name of anything does not go into it.
+  /// Throws `notFound` first if the log never mentions one of `names`: a name that nothing ever had does not go into
+  /// the log.
   func openLooking(
     at what: String, _ fields: [String: JSONValue] = [:], about names: Set<String> = []
   ) async throws -> LockedVault {
@@ -19,8 +20,8 @@ extension Places {
     return try await noteLook(at: what, fields, in: locked)
   }
 
-  /// What `find` finds in the vault for a look at what has `name`: looked up first, so that what is no name of anything does not go
-  /// into the log, and handed over when the entry is durable, as by `openLooking`. Throws what `find` throws.
+  /// Returns what `find` finds in the vault about `name`. It looks before it logs, so that a name that nothing ever had
+  /// does not go into the log, and returns once the entry is durable, as in `openLooking`. Throws what `find` throws.
   func look<Found: Sendable>(
     at what: String, about name: String?, _ find: @Sendable (VaultView) throws -> Found
   ) async throws -> Found {
@@ -30,7 +31,7 @@ extension Places {
     return found
   }
 
-  /// Writes the entry that somebody looked, and returns the vault to look at: `locked`, or the same with the entry.
+  /// Writes the entry that somebody looked, unless it need not or cannot be written. Returns `locked`.
   private func noteLook(
     at what: String, _ fields: [String: JSONValue], in locked: LockedVault
   ) async throws -> LockedVault {
@@ -45,7 +46,7 @@ extension Places {
 }
 
 extension LockedVault {
-  /// The part of the first `size` entries that the times of `selection` bound.
+  /// The part of the first `size` entries that lies between the times of `selection`.
   func span(of selection: LogBundle.Selection, size: UInt64) async throws -> LogBundle.Span {
     var span = LogBundle.Span(of: selection)
     guard span.isOfTime else { return span }
@@ -61,13 +62,14 @@ extension LockedVault {
 }
 
 extension VaultView {
-  /// How many looks of others are passed over.
+  /// The most entries that are searched backwards for an earlier look.
   private static let mostLooks: UInt64 = 64
 
-  /// Whether `member` has asked for the same today, and nothing but looks came since: a collector that asks each minute would
-  /// otherwise make a log of nothing else.
+  /// Whether `member` has asked for the same today and only looks have been logged since. Otherwise a collector that
+  /// asks every minute would fill the log with its looks.
   fileprivate func hasJustBeenRead(by member: String, _ fields: [String: JSONValue], _ now: Timestamp) throws -> Bool {
-    // Where a collector goes on from is another number each time. Who looked from there on saw what comes after, and nothing before.
+    // A collector goes on from another number each time. A look that began at the same number or an earlier one has
+    // covered this one.
     func asked(_ details: [String: JSONValue]) -> [String: JSONValue] { details.filter { $0.key != "from" } }
     func first(_ details: [String: JSONValue]) -> Int {
       if case .integer(let number)? = details["from"] { number } else { 0 }
@@ -85,7 +87,7 @@ extension VaultView {
 }
 
 extension LogBundle.Selection {
-  /// As an entry says what was asked for.
+  /// The details of an entry that say what was asked for.
   var fields: [String: JSONValue] {
     var fields: [String: JSONValue] = [:]
     if !credentials.isEmpty { fields["credentials"] = .array(credentials.sorted().map { .string($0) }) }

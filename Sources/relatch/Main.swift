@@ -1,7 +1,7 @@
 import ArgumentParser
 import Glibc
 
-/// The entry: the process is hardened before anything is read, and every way out has a documented exit code.
+/// The entry point. The process is hardened before anything is read, and every way out has a documented exit code.
 @main
 enum Main {
   static func main() {
@@ -22,8 +22,8 @@ enum Main {
     }
   }
 
-  /// Ends as programs do that nobody reads any more, `head` for one having what it wanted. Returns if whoever started this wants
-  /// that to be an error.
+  /// Ends by SIGPIPE, as programs do that nobody reads any more, for example because `head` has what it wanted. Returns
+  /// if this process was started with SIGPIPE ignored: then it is an error.
   private static func endByReader() {
     guard ProcessHardening.applied.restoresPipe else { return }
     signal(SIGPIPE, SIG_DFL)
@@ -36,7 +36,7 @@ enum Main {
       do {
         try await run()
       } catch {
-        // Whatever came of it, it may have made the log longer. What the command itself met comes first.
+        // Even a command that failed may have made the log longer. Its own error comes first.
         try? await OpenedVaults.shared.remember()
         throw error
       }
@@ -47,7 +47,7 @@ enum Main {
     } catch {
       let status = Relatch.exitCode(for: error)
       var met = error
-      // Help is a result that the parser throws; it is also what it answers to what it does not know.
+      // The parser throws help as if it were an error, and also answers a word that it does not know with help.
       if status == .success {
         do {
           let text = Relatch.fullMessage(for: error)
@@ -64,7 +64,7 @@ enum Main {
   }
 }
 
-/// A command that did its work and ends with another code than 0; what there is to say was said.
+/// Ends a command with a code other than 0 after it has done its work and reported everything.
 struct Status: Error {
   let code: ExitCode
 }

@@ -6,14 +6,14 @@ import Vault
 
 /// Reads the public card that `relatch identity show` prints on somebody else's machine (vault/identity.md).
 enum MemberCard {
-  /// A card has some 200 bytes.
+  /// A card has about 200 bytes.
   private static let limit = 4096
 
-  /// The card in the file at `path`, or on standard input if that is `-`, as a member with `role`, under `name` if given and
-  /// else under the card's own.
+  /// Reads the card in the file at `path`, or on standard input if that is `-`. The member gets `role`, and `name` if
+  /// given, otherwise the card's own name.
   ///
-  /// Throws `notFound` if there is no file, and a failure with `corruptData` for anything but one canonical card; white
-  /// space may stand around it.
+  /// Throws `notFound` if there is no file, a failure with `usage` for an identity, and one with `corruptData` for
+  /// anything else but one canonical card. White space around the card is allowed.
   static func read(_ path: String, role: LogMember.Role, name: String?) throws -> LogMember {
     if let name { try Name.check(name, "member name") }
     let what = path == "-" ? "standard input" : Name.printable(path)
@@ -45,7 +45,7 @@ enum MemberCard {
     return error is JSONError || error is AgeError || error is AuditError
   }
 
-  /// Reads one card. Throws `JSONError`, `AgeError`, `AuditError` or `VaultError` unless it is one in every part.
+  /// Reads one card. Throws `JSONError`, `AgeError`, `AuditError` or `VaultError` unless every part of it is valid.
   static func parse(_ bytes: [UInt8], role: LogMember.Role, name: String?) throws -> LogMember {
     let isSpace: (UInt8) -> Bool = { [0x20, 0x09, 0x0A, 0x0D].contains($0) }
     let card = Array(bytes.drop(while: isSpace).reversed().drop(while: isSpace).reversed())
@@ -54,7 +54,7 @@ enum MemberCard {
     try members.finish()
     let name = name ?? own
     try Name.check(name, "member name")
-    // Nothing could be sealed to what is no recipient, and the log would have the member for ever.
+    // Nothing could be sealed to an invalid recipient, and the log would have that member forever.
     let recipient = try AgeRecipient(age).description
     return try LogMember(
       .object([

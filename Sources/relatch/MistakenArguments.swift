@@ -1,17 +1,17 @@
 import ArgumentParser
 import Vault
 
-/// What a command line that the parser refused was about: which verb it names, and what may have been meant.
+/// What a refused command line was about: which verb it names, and what may have been meant.
 struct MistakenArguments {
-  /// The verbs that were recognised, as in `log`, `witness`, `add`; none for the program itself.
+  /// The verbs that were recognised, as in `log`, `witness`, `add`; empty for the program itself.
   let verbs: [String]
-  /// The first word that should be a verb and is none; nil if there is no such word.
+  /// The first word that should be a verb and is not; nil if there is no such word.
   private let stranger: String?
-  /// The verbs that could have stood there.
+  /// The verbs that are valid in its place.
   private let known: [String]
   private let rest: [String]
 
-  /// `arguments` are those after the program's name.
+  /// `arguments` are the words after the program's name.
   init(_ arguments: [String]) {
     let words = arguments.first == "help" ? Array(arguments.dropFirst()) : arguments
     var found: [String] = []
@@ -28,13 +28,13 @@ struct MistakenArguments {
     stranger = names.isEmpty ? nil : rest.first.flatMap { $0.hasPrefix("-") ? nil : $0 }
   }
 
-  /// Where to read what the verb takes.
+  /// Says where to read what the verb takes.
   var help: String {
     verbs.isEmpty
       ? "`relatch help` lists the commands" : "`relatch help \(verbs.joined(separator: " "))` says what it takes"
   }
 
-  /// The failure of a word that should be a verb and is none; nil if there is none.
+  /// The failure for a word that should be a verb and is not; nil if there is none.
   var unknownVerb: Failure? {
     guard let stranger else { return nil }
     let path = (["relatch"] + verbs).joined(separator: " ")
@@ -45,7 +45,7 @@ struct MistakenArguments {
       hint: meant + (verbs.isEmpty ? help : "it has \(known.joined(separator: ", "))"))
   }
 
-  /// The failure of `--version` after a verb, where somebody may mean a pair's; nil if there is no verb.
+  /// The failure for `--version` after a verb, where a pair's version may be meant; nil if there is no verb.
   private var versionOfVerb: Failure? {
     guard !verbs.isEmpty else { return nil }
     let verb = (["relatch"] + verbs).joined(separator: " ")
@@ -53,7 +53,8 @@ struct MistakenArguments {
       .usage, "\(verb) has no option --version", hint: "`relatch --version` tells the program's; \(help)")
   }
 
-  /// The failure that the parser's `message` tells, with what it does not know of this program; else `hint` says what to do.
+  /// The failure for the parser's `message`, improved by what the parser does not know of this program. If nothing is,
+  /// its hint is `hint`.
   func failure(_ message: String, hint: String) -> Failure {
     if let unknownVerb { return unknownVerb }
     if message.hasPrefix("Unknown option '--version'"), let versionOfVerb { return versionOfVerb }
@@ -70,7 +71,8 @@ struct MistakenArguments {
     return Failure(.usage, Self.withoutFarGuess(message), hint: hint)
   }
 
-  /// The parser offers the option with the fewest differences, however many they are.
+  /// Drops the parser's guess if it is too far off: the parser offers the option with the fewest differences, however
+  /// many those are.
   private static func withoutFarGuess(_ message: String) -> String {
     let parts = message.split(separator: "'", omittingEmptySubsequences: false)
     // Unknown option 'ONE'. Did you mean 'OTHER'?
@@ -80,10 +82,10 @@ struct MistakenArguments {
 }
 
 extension String {
-  /// Whether it may be a slip of the finger of `other`.
+  /// Whether it may be a typing error for `other`.
   fileprivate func isNear(_ other: String) -> Bool { distance(to: other) <= (other.count < 5 ? 1 : 2) }
 
-  /// How many letters must be put in, left out, changed or swapped with the next to make it `other`.
+  /// How many letters must be inserted, deleted, changed or swapped with the next one to turn it into `other`.
   fileprivate func distance(to other: String) -> Int {
     let (own, others) = (Array(utf8), Array(other.utf8))
     guard own.count <= 64, others.count <= 64 else { return .max }

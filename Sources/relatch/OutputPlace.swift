@@ -3,12 +3,13 @@ import JSON
 import Sodium
 import Vault
 
-/// Where a command's file goes: to a new file, never in the place of another, or to standard output.
+/// Where a command writes its file: to a new file, never over an existing one, or to standard output.
 struct OutputPlace {
   /// Nil for standard output.
   let path: String?
 
-  /// Fails before anything was done if it cannot be written there. `what` is no text for a terminal, unless nil.
+  /// Fails before anything is done if the file cannot be written there. `what` names content that is not text for a
+  /// terminal; nil if it is.
   init(_ path: String?, _ what: String?, verb: String) throws {
     self.path = path
     guard let path else {
@@ -38,7 +39,7 @@ struct OutputPlace {
     if let path { try PrivateFile.create(path, bytes) } else { try StandardStream.output.write(bytes) }
   }
 
-  /// A result; for people on standard error where standard output has the file itself.
+  /// Reports a result. It goes to standard error, for people, if standard output gets the file itself.
   func tell(_ report: Report, _ object: JSONValue, _ text: String) throws(StreamError) {
     guard path == nil else { return try report.confirmation(object, text: text) }
     report.note(text)

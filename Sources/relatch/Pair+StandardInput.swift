@@ -5,12 +5,12 @@ import Vault
 extension Pair {
   private static let hint = #"expected one object: {"client_id":"…","client_secret":"…"}"#
 
-  /// The pair that standard input has, as JSON. Throws `corruptData` if it is none.
+  /// Reads a pair as JSON from standard input. Throws `corruptData` if it is not one.
   static func ofStandardInput() throws -> Pair {
     do {
       let input = try PrivateFile.readAll(0, limit: 1 << 16, "standard input")
       let pair = try Pair(reading: SharedSecret(input))
-      // What a vault has already is read all the same.
+      // Checked only here: what a vault already has is read in any case.
       if let token = pair.registrationToken { try Pair.check(token: token.secret, "registration_access_token") }
       return pair
     } catch let error as JSONError {

@@ -3,7 +3,7 @@ import Vault
 
 /// Paths as a person types them.
 enum Paths {
-  /// `path`, seen from the present folder if it does not say from where.
+  /// `path` as an absolute path. A relative one begins at the current folder.
   static func absolute(_ path: String) throws -> String {
     guard !path.hasPrefix("/") else { return path }
     guard let folder = getcwd(nil, 0) else {
@@ -19,8 +19,8 @@ enum Paths {
     return words + "/" + path
   }
 
-  /// Which file the absolute `path` is, however it is spelt: what it leads to, by its name in the folder that is there now; where
-  /// there is none, by the words alone.
+  /// Identifies the file that the absolute `path` leads to, however that is spelled: by its folder's device and inode
+  /// and its name there. If there is no such folder, by the normalized path.
   static func place(of path: String) -> String {
     let target = realpath(path, nil)
     defer { free(target) }
@@ -46,7 +46,7 @@ enum Paths {
       .notFound, "there is no program \(Name.printable(word)) in the folders of PATH", hint: "name its path: /…")
   }
 
-  /// What a sink or hook is called that nobody named: the file's or program's own name.
+  /// The default name of a sink or hook: that of its file or program.
   static func name(of path: String) -> String {
     let last = path.split(separator: "/").last.map(String.init) ?? ""
     let name = last.unicodeScalars.filter {

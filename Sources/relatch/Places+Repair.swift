@@ -5,10 +5,10 @@ import Storage
 import Vault
 
 extension Places {
-  /// Makes the tree of the vault's log anew where that alone is damaged, and logs it. Returns how many rows were wrong.
+  /// Rebuilds the tree of the vault's log if nothing else is damaged, and logs that. Returns how many rows were wrong.
   ///
-  /// Nothing is written unless all entries verify, with what `expectations` and this user remember of them, and a member asks for it:
-  /// with the tree as it is the vault cannot be opened, so this stands before that.
+  /// Writes nothing unless all entries verify, also against what `expectations` and this user remember of them, and the
+  /// identity is a member's. This is checked here because a vault with a damaged tree cannot be opened.
   func repairTree(expecting expectations: LogExpectations) async throws -> Int {
     let identity = try openIdentity()
     let store = try openUncomparedStore()

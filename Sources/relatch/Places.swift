@@ -14,7 +14,7 @@ struct Places {
   private let acceptsRollback: Bool
   private let passphrase: Passphrase
 
-  /// Options win over the environment, which wins over the XDG defaults.
+  /// Options take precedence over the environment, and the environment over the XDG defaults.
   init(_ settings: CommonSettings) throws {
     vault = try Self.place(
       settings.vault, "RELATCH_VAULT", base: "XDG_DATA_HOME", home: ".local/share", "relatch/default")
@@ -23,14 +23,14 @@ struct Places {
         settings.identity, "RELATCH_IDENTITY", base: "XDG_CONFIG_HOME", home: ".config", "relatch/identity")
     }
     acceptsRollback = settings.acceptRollback
-    // Wrong at once, though nothing may need it.
+    // An empty --identity fails immediately, even if nothing needs the identity.
     if let identity = settings.identity, identity.isEmpty { _ = try identityPlace.get() }
     passphrase = try Passphrase(settings)
   }
 
   init(_ options: CommonOptions) throws { try self.init(options.settings) }
 
-  /// Throws a configuration failure where nothing says where it is: only what needs it asks.
+  /// Throws a configuration failure if nothing says where the identity is. Only what needs it asks.
   var identity: String { get throws { try identityPlace.get() } }
 
   /// The file that says which programs may speak for a provider on this machine.
@@ -71,9 +71,9 @@ struct Places {
     return ProcessEnvironment.value(of: "HOME").map { KnownVaults(in: $0 + "/.local/state/relatch") }
   }
 
-  /// The vault with nothing unlocked, after a look at whether it is what was seen of it before. Throws `rolledBack`.
+  /// Opens the vault with nothing unlocked, and compares it with what was seen of it before. Throws `rolledBack`.
   ///
-  /// What this command has `verified` of its log already is not gone through again.
+  /// The part of its log that this command has `verified` already is not verified again.
   func openLocked(verified: SeenLog? = nil) async throws -> LockedVault {
     try await OpenedVaults.shared.compare(
       openUncomparedStore(), at: vault, with: knownVaults, verified: verified
@@ -103,7 +103,7 @@ struct Places {
     return try SQLiteStore(opening: database, tables: vaultTables) { MainThread.shared.perform($0) }
   }
 
-  /// Who runs this, for a person.
+  /// The user who runs this, in words for a person.
   private static var user: String {
     let id = geteuid()
     var (entry, buffer) = (passwd(), [CChar](repeating: 0, count: 4096))

@@ -1,15 +1,17 @@
 /// The words of a command line in their plainest form: `--name value`, `--flag`, and words without a dash.
 ///
-/// The parser takes 2 ms to learn all verbs and their help, half of what reading a pair takes. The verbs that scripts call over
-/// and over are read by this where that is no question of taste; what it does not take, and all that is wrong, is the parser's.
+/// The parser takes 2 ms to learn all verbs and their help, half of what reading a pair takes. So this reads the verbs
+/// that scripts call again and again, where their words have only one meaning. What it does not take, and everything
+/// that is wrong, is left to the parser.
 struct PlainArguments {
   private(set) var words: [String] = []
   private var values: [(name: String, value: String)] = []
-  /// What the options of every verb say.
+  /// The values of the options that every verb has.
   private(set) var settings = CommonSettings()
 
-  /// Takes `arguments` if each option is one of `options` or one of every verb's, with its dashes, stands once, and has a value
-  /// that does not begin with a dash; nil if not. A passphrase's descriptor is left to the parser.
+  /// Takes `arguments` if every option is in `options` (with its dashes) or one that every verb has, occurs once and,
+  /// unless it is a flag, has a value that does not begin with a dash; otherwise nil. A passphrase's descriptor is left
+  /// to the parser.
   init?(_ arguments: some Sequence<String>, options: [String]) {
     var flags: [String] = []
     var remaining = arguments.makeIterator()
@@ -37,20 +39,21 @@ struct PlainArguments {
     settings.quiet = flags.contains("--quiet")
   }
 
-  /// The value of the option `name`, with its dashes; nil if it is not there.
+  /// The value of the option `name`, which includes its dashes; nil if it was not given.
   func value(of name: String) -> String? { values.first { $0.name == name }?.value }
 }
 
 /// A verb that can be called without the parser.
 protocol PlainCommand: Sendable {
-  /// What `arguments`, those after the verb, say, as the parser would take them; nil where that must be asked.
+  /// Reads `arguments`, the words after the verb, as the parser would; nil if the parser must read them.
   init?(plain arguments: ArraySlice<String>)
 
   func run() async throws
 }
 
 extension Relatch {
-  /// What `arguments`, without the program's name, ask for in plain words; nil where the parser must be asked.
+  /// The command that `arguments`, without the program's name, ask for in plain words; nil if the parser must read
+  /// them.
   static func plainCommand(_ arguments: ArraySlice<String>) -> (any PlainCommand)? {
     switch arguments.first {
     case "read": PairReading(plain: arguments.dropFirst())

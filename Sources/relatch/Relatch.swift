@@ -1,14 +1,14 @@
 import ArgumentParser
 
-/// The program: the verbs, and nothing else. What a verb does is in `Commands/`, how things are put together in
-/// `RotationComposition.swift`, what a failure means to a caller in `Failure.swift`.
+/// The program: its verbs, and nothing else. What a verb does is in `Commands/`, how things are put together in
+/// `RotationComposition.swift`, and what a failure means to a caller in `Failure.swift`.
 struct Relatch: AsyncParsableCommand {
   static let version = "0.1.0"
 
   static let configuration = CommandConfiguration(
     commandName: "relatch",
     abstract: "Keep, rotate and prove OAuth client credentials.",
-    // A version of the parser's would be listed with each verb, which refuses it.
+    // With the parser's own version option, each verb would list --version and refuse it.
     usage: """
       relatch <subcommand>
       relatch --version
@@ -56,7 +56,7 @@ struct Relatch: AsyncParsableCommand {
     ])
 }
 
-/// Options of every verb.
+/// The options that every verb has.
 struct CommonOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp("The vault's folder; else RELATCH_VAULT, or ~/.local/share/relatch/default.", valueName: "dir"),
@@ -81,7 +81,7 @@ struct CommonOptions: ParsableArguments {
   var quiet = false
 }
 
-/// What the options of every verb say.
+/// The values of the options that every verb has.
 struct CommonSettings: Equatable, Sendable {
   var vault: String?
   var identity: String?

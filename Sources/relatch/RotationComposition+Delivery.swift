@@ -7,12 +7,12 @@ import Storage
 import Vault
 
 extension LocalDelivery {
-  /// Files and programs of this machine.
+  /// Delivery to files and programs of this machine.
   static var ofThisProcess: LocalDelivery { LocalDelivery(hooks: .ofThisProcess, randomness: .system) }
 }
 
 extension HookRunner {
-  /// With what a program gets of this process.
+  /// Runs hooks with what a program gets of this process's environment.
   static var ofThisProcess: HookRunner {
     var environment: [String: String] = [:]
     for name in ["PATH", "HOME", "LANG"] { environment[name] = ProcessEnvironment.value(of: name) }
@@ -23,9 +23,11 @@ extension HookRunner {
 }
 
 extension RotationComposition {
-  /// Runs the hooks `failed` of a credential. One that fails itself is a warning: what failed before is what counts.
+  /// Runs a credential's hooks for `failed`. A hook that fails itself is only a warning: what counts is the failure
+  /// before it.
   func tellHooks(of name: String, _ failure: Failure) async {
-    // Another run is at work, it is only not time yet, or it is others' and nothing was tried.
+    // No failure: another run is at work, it is not time yet, or the credential is somebody else's and nothing was
+    // tried.
     guard failure.code != .heldByAnotherRun, failure.code != .done else { return }
     do {
       let member = vault.member
@@ -50,7 +52,7 @@ extension RotationComposition {
 }
 
 extension DeliveryRecord {
-  /// As `--json` shows it.
+  /// The record as `--json` shows it.
   func json(of credential: Credential) -> JSONValue {
     guard case .object(var members) = json else { return json }
     members["entry"] = nil
@@ -61,7 +63,7 @@ extension DeliveryRecord {
     return .object(members)
   }
 
-  /// That it lacks `version`, in words.
+  /// Says in words that `version` has not arrived there.
   func lack(of version: UInt64) -> String {
     var line = "version \(version) has not arrived at the \(settings.word) \(name)"
     if let tried { line += ", tried \(Int(attempts).times) in vain, last at \(tried)" }

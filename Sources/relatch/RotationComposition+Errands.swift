@@ -4,13 +4,14 @@ import Transport
 import Vault
 
 extension RotationComposition {
-  /// Runs each errand, at most `jobs` at once. One failure harms no other; the code of a single one is its own, of many 13. Where none
-  /// failed and standard output did not take what came of one, it is 74.
+  /// Runs each errand, at most `jobs` at once. A failure does not affect the others. If a single errand was given, its
+  /// failure's code is the exit code; of several, the code is 13 if any failed. If none failed but standard output did
+  /// not take a result, it is 74.
   func runEach(_ errands: [Errand], jobs: Int = 1, report: Report) async throws {
     try await runEach([errands], jobs: jobs, report: report)
   }
 
-  /// The same in waves: none begins before the one before it has ended.
+  /// The same in waves: no wave begins before the one before it has ended.
   func runEach(_ waves: [[Errand]], jobs: Int, report: Report) async throws {
     InterruptionNote.install()
     let errands = waves.flatMap(\.self)
@@ -30,9 +31,9 @@ extension RotationComposition {
     if let refusal { throw Status(code: refusal.exitCode) }
   }
 
-  /// Runs errands of one credential that was imported, each when the one before is done; ends with the first that is not.
+  /// Runs the errands of one imported credential in order, and ends with the first that is not done.
   ///
-  /// Returns what standard output said where it did not take what came of one.
+  /// Returns the error with which standard output refused a result; nil if it took all.
   func runInOrder(_ errands: [Errand], report: Report) async throws -> StreamError? {
     InterruptionNote.installForImported()
     var results: [ErrandResult] = []
@@ -48,7 +49,8 @@ extension RotationComposition {
     await withTaskGroup(of: ErrandResult.self) { group in
       var waiting = errands[...]
       var results: [ErrandResult] = []
-      // The first goes a moment ahead: all need the administrator's token, and can begin while it is asked for.
+      // The first starts a moment earlier: all need the administrator's token, and the others can begin while that is
+      // requested.
       if jobs > 1, waiting.count > 1, let first = waiting.popFirst() {
         group.addTask {
           defer { self.askedAdministrator.open() }
@@ -73,7 +75,7 @@ extension RotationComposition {
     let name = errand.name
     do {
       let outcome = try await run(errand, reporting: report)
-      // What was done is done, whether or not anybody can be told of it.
+      // What was done is done, whether or not it can be reported.
       let untold = report.refusal { () throws(StreamError) in
         try report.outcome(outcome, of: name, isFollowed: errand.isFollowed)
       }
@@ -83,12 +85,13 @@ extension RotationComposition {
       }
       return ErrandResult(name: name, code: outcome.exitCode, word: outcome.word, untold: untold)
     } catch let error as RotationError where errand.goal == .scheduled && [.held, .notDue].contains(error.code) {
-      // Another run has it, or had it a moment ago.
+      // Another run is working on it, or was a moment ago.
       return ErrandResult(name: name, code: .done, word: "not-due")
     } catch {
-      // Also of what could not be taken from another run, or not be opened, it is said whether it is accepted.
+      // Report whether the found versions are accepted even if the credential could not be taken from another run or
+      // not be opened.
       await attempt(errand.found, report)
-      // Nothing to do is no failure.
+      // Nothing to do is not a failure.
       if let error = error as? RotationError, let word = error.code.nothingToDo(for: errand.goal) {
         let untold = report.refusal { () throws(StreamError) in try report.outcome(word, error, of: name) }
         return ErrandResult(name: name, code: .done, word: word, untold: untold)
@@ -102,10 +105,11 @@ extension RotationComposition {
 }
 
 extension RotationComposition {
-  /// That another run took the credential `name` from this one, if `error` says so: a revocation waits for nobody.
+  /// The failure that another run took the credential `name` from this one, if `error` says so: a revocation waits for
+  /// nobody.
   private func overtaken(by error: any Error, _ name: String) async -> Failure? {
     guard (error as? StorageError)?.code == .leaseLost else { return nil }
-    // It may have ended meanwhile.
+    // That run may have ended meanwhile.
     let holder = try? await vault.read { view in
       try view.leaseHolder(of: RotationRunner.leaseName(of: view.credential(name)))?.holder
     }
@@ -119,7 +123,8 @@ extension RotationComposition {
       hint: "`relatch status \(name)` shows where each version stands")
   }
 
-  /// What administers itself by a pair that is refused is not shown the one that is there: somebody must give it.
+  /// A credential that administers itself with a refused pair cannot read the pair that is in use: somebody must supply
+  /// it.
   private func lead(out failure: Failure, of errand: Errand) async -> Failure {
     let name = errand.name
     guard case .adopt(nil) = errand.goal, failure.code == .notPermitted,
@@ -132,13 +137,13 @@ extension RotationComposition {
 }
 
 extension RotationError.Code {
-  /// The outcome of a run for `goal` that it says had nothing to do, as `--json` has it; nil if it says something else.
+  /// If the error says that a run for `goal` had nothing to do, its outcome as in `--json`; otherwise nil.
   fileprivate func nothingToDo(for goal: RotationRunner.Goal) -> String? {
     switch self {
     case .nothingOwed: "nothing-owed"
     case .nothingUnfinished: "nothing-unfinished"
     case .notDue: "not-due"
-    // Of `rotate` it stands in the way, of `resume` there is nothing else to be done.
+    // Grace stands in the way of `rotate`. For `resume` it means that there is nothing else to do.
     case .inGrace: goal == .resume ? "in-grace" : nil
     default: nil
     }

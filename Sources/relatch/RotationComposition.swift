@@ -8,17 +8,19 @@ import Synchronization
 import Transport
 import Vault
 
-/// What rotations are made of: one connection pool and one session of each administrator, however many run at once.
+/// What rotations are made of: one connection pool and one session for each administrator, however many rotations run
+/// at once.
 final class RotationComposition: Sendable {
   let vault: UnlockedVault
   let transport = CurlTransport()
-  /// Access by administrator's name; not for those that administer themselves, whose session changes hands under way.
+  /// Access by the administrator's name. Credentials that administer themselves are not here: their session changes
+  /// during the rotation.
   private let accesses = Mutex<[String: AdminAccess]>([:])
   let delivery = LocalDelivery.ofThisProcess
-  /// Open once an administrator's pair was opened: its token is about to be asked for.
+  /// Opens when an administrator's pair has been opened: its token is about to be requested.
   let askedAdministrator = Gate()
 
-  /// The tokens that are kept beside the vault: whatever run sees a leak replaced ends them.
+  /// The tokens kept beside the vault. Any run that sees a leaked pair replaced ends them.
   let tokens: KeptTokens
 
   init(vault: UnlockedVault, in places: Places) {
@@ -26,7 +28,7 @@ final class RotationComposition: Sendable {
     tokens = KeptTokens(of: places)
   }
 
-  /// Does one errand.
+  /// Runs one errand.
   func run(_ errand: Errand, reporting report: Report) async throws -> RotationOutcome {
     let leak = await leakBefore(of: errand.name, for: errand.goal)
     let result: Result<RotationOutcome, any Error>
@@ -55,19 +57,19 @@ final class RotationComposition: Sendable {
     }
   }
 
-  /// Tries what was found of one credential, as far as that was not done yet.
+  /// Tries the found versions of one credential that were not tried yet.
   func attempt(_ found: [FoundVersion], _ report: Report) async {
     for version in found { await version.attempt(by: self, report) }
   }
 
-  /// What lacks the active pair gets it also where there is nothing to rotate, or no provider to be had. With the key of the record
-  /// that it was made of.
+  /// The provider of one credential, and the key of the record it was made from. If no provider can be made, some goals
+  /// get one that is not asked: delivery of the active pair, for example, works even if there is nothing to rotate.
   private func provider(
     of name: String, for goal: RotationRunner.Goal
   ) async throws -> (provider: any CredentialProvider, keyID: String?) {
     let parties: Parties
     do { parties = try await self.parties(to: name) } catch {
-      // Asked only about a vault that was restored.
+      // A delivery asks the provider only in a vault that was restored.
       guard case .deliver = goal else { throw error }
       return (UnaskedProvider(), nil)
     }
@@ -75,7 +77,7 @@ final class RotationComposition: Sendable {
       as ProviderError
     {
       switch goal {
-      // A leak is noted whatever can be done about it, and what has asked for nothing is given up.
+      // A leak is noted whatever can be done about it, and an attempt that has asked for nothing can be given up.
       case .deliver, .resume, .scheduled, .revoke, .abort:
         let unasked = UnaskedProvider(error, hasNothingToRotate: !parties.credential.canRotate)
         return (unasked, parties.credential.keyID)
@@ -90,7 +92,7 @@ final class RotationComposition: Sendable {
     try provider(for: await parties(to: name), person)
   }
 
-  /// A credential, and who administers it: itself, it may be.
+  /// A credential and its administrator, which may be the credential itself.
   private typealias Parties = (credential: Credential, admin: Result<Credential, ProviderError>)
 
   private func parties(to name: String) async throws -> Parties {
@@ -98,7 +100,7 @@ final class RotationComposition: Sendable {
       let credential = try view.credential(name)
       guard !credential.isSelfAdministered else { return (credential, .success(credential)) }
       do { return (credential, .success(try view.credential(credential.admin))) } catch {
-        // What can be done without it is done.
+        // What can be done without the administrator is still done.
         return (credential, .failure(ProviderError(.notPermitted, "\(error)", local: error)))
       }
     }
@@ -111,7 +113,7 @@ final class RotationComposition: Sendable {
       transport: SteadyTransport(transport))
   }
 
-  /// The administrator `admin` of `credential`. Nothing is opened before its pair is first needed.
+  /// Access to `admin`, the administrator of `credential`. Its pair is not opened before it is needed.
   func access(
     to admin: Credential, for credential: Credential, _ person: (any Operator)?
   ) -> AdminAccess {
@@ -133,7 +135,7 @@ final class RotationComposition: Sendable {
       let opened = try await vault.pairs(
         of: admin.name,
         choosing: { administrator in
-          // The pair is for the server that the settings name now, and this session asks that of before.
+          // The pair is for the server that the settings name now, but this session asks the one from before.
           guard administrator.settings == admin.settings else {
             throw VaultError(.keyChanged, "the settings of \(admin.name) were changed while runs used it")
           }

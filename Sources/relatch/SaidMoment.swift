@@ -2,8 +2,8 @@ import Audit
 import Vault
 
 extension Timestamp {
-  /// The moment that a person means by `text`, said for `option`: of RFC 3339, `today` or another day in UTC, which are their beginnings, or
-  /// so long before `now`, as in `36h` or `7d`. Throws `usage`.
+  /// The moment that a person means by `text`, given for `option`: a moment of RFC 3339; the beginning of `today` or
+  /// another day in UTC; or how long before `now`, as in `36h` or `7d`. Throws `usage`.
   static func said(_ text: String, for option: String, now: Timestamp) throws(Failure) -> Timestamp {
     let day = text == "today" ? String(now.description.prefix(10)) : text
     if let moment = Timestamp(rfc3339: day.utf8.count == 10 ? day + "T00:00:00Z" : day) { return moment }

@@ -1,6 +1,7 @@
-/// How a verb is called, as the parser tells it beside an error: `USAGE: relatch read [--vault <dir>] … <name>`.
+/// How a verb is called, from the line that the parser prints with an error: `USAGE: relatch read [--vault <dir>] …
+/// <name>`.
 struct Usage {
-  /// The verb's words and what it cannot do without; nil if the parser says nothing of a verb.
+  /// The verb's words and its required arguments; nil if the parser names no verb.
   private let call: [String]?
 
   init(in message: String) {
@@ -8,7 +9,7 @@ struct Usage {
     call = line.map { Self.required($0.dropFirst("usage: ".count)) }
   }
 
-  /// `words` without the options that may be left out.
+  /// `words` without the options that are not required.
   private static func required(_ words: Substring) -> [String] {
     var found: [String] = []
     var depth = 0
