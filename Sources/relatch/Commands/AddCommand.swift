@@ -140,7 +140,7 @@ struct AddCommand: AsyncParsableCommand {
     report.note("the pair of \(name) was not tried: \(credential.trial) does")
   }
 
-  /// What an entry of a file and the options say together; the entry's own word wins.
+  /// Combines an entry of a file with the options. The entry takes precedence.
   private func credential(from entry: ImportedFile.Entry, now: Timestamp) throws -> NewCredential {
     guard let name = entry.name ?? name else {
       throw Failure(.usage, "\(entry.place) has no name", hint: "name the credential: `relatch add NAME --import FILE`")
@@ -174,7 +174,7 @@ struct AddCommand: AsyncParsableCommand {
     }
   }
 
-  /// Whoever administers others of the file is added before them.
+  /// Credentials that administer others in the file are added before those.
   private static func administratorsFirst(_ all: [NewCredential]) -> [NewCredential] {
     let admins = Set(all.filter { $0.admin != $0.name }.map(\.admin))
     return all.filter { admins.contains($0.name) && $0.admin == $0.name }
@@ -197,7 +197,7 @@ struct AddCommand: AsyncParsableCommand {
 }
 
 extension Credential {
-  /// What tries its pair: what is only used is not looked at by `plan`.
+  /// What tries its pair. `plan` does not look at a credential that is only used.
   var trial: String {
     guard !canRotate else { return "`relatch plan \(name)`" }
     let issuer = (try? providerKind(provider)) as? any TokenIssuer.Type
@@ -205,7 +205,7 @@ extension Credential {
       ? "`relatch doctor \(name)`" : "the first rotation that it administers"
   }
 
-  /// Says so where it cannot be rotated: that is needed most when it is hardest to mend.
+  /// Warns if it cannot be rotated: rotation is needed most when that is hardest to fix.
   func warnUnlessRotatable() {
     guard let missing = missingToRotate else { return }
     Diagnostics.standard.warning(
@@ -215,8 +215,8 @@ extension Credential {
 }
 
 extension ProviderKind {
-  /// Throws as `check` does, of settings that somebody has just given: no credential has them yet. `isSelf` says whether one that
-  /// is to have them would administer itself.
+  /// Checks settings that somebody has just given and that no credential has yet. `isSelf` says whether the credential
+  /// that is to have them would administer itself. Throws as `check` does.
   static func checkGiven(_ settings: [String: String], isSelf: Bool = false) throws(ProviderError) {
     do { try check(settings) } catch {
       throw ProviderError(
@@ -232,7 +232,7 @@ extension ProviderKind {
 
 /// `key=value` arguments.
 enum Assignments {
-  /// Throws a usage failure for anything that is not `key=value`, and for a key given twice.
+  /// Throws a usage failure for an argument that is not `key=value`, and for a key that is given twice.
   static func parse(_ arguments: [String], option: String) throws -> [String: String] {
     var values: [String: String] = [:]
     for argument in arguments {

@@ -29,7 +29,7 @@ struct AdoptCommand: AsyncParsableCommand {
     try await RotationComposition(vault: vault, in: places).runEach(
       Errand.each([name], .adopt(offered)), report: report)
     guard let exposure, try await vault.read({ try $0.credential(name).exposure }) == nil else { return }
-    // The vault cannot tell: a person has said whose the pair is.
+    // The vault cannot tell who made the pair: it has only a person's word.
     report.note(
       "\(name) is exposed no more, unless \(exposure.to.joined(separator: " or ")) made this pair:"
         + " `relatch rotate \(name)` makes one that nobody else has")

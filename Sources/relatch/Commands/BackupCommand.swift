@@ -28,7 +28,7 @@ struct BackupCommand: AsyncParsableCommand {
     let places = try Places(options)
     let vault = try await places.openVault()
     let now = WallClock.now()
-    // What a disk that was made read-only still has is worth more than the entry, and only owners open it.
+    // On a disk that has become read-only a backup is worth more than its entry, and only owners can open it.
     let isLogged = VaultFolder.isWritable(places)
     if !isLogged {
       Diagnostics.standard.warning("the vault cannot be written: no entry of its log tells of this backup")
@@ -48,7 +48,8 @@ struct BackupCommand: AsyncParsableCommand {
     try tell(copy, owners.names, of: vault.header)
   }
 
-  /// Where the copy of the database may pass where the vault's own folder takes none: it holds what the database holds.
+  /// Where the copy of the database is put if the vault's own folder cannot be written. It holds what the database
+  /// holds.
   private var passingPlace: String {
     get throws { try Paths.absolute(output ?? (ProcessEnvironment.value(of: "TMPDIR") ?? "/tmp") + "/relatch-backup") }
   }
@@ -59,7 +60,7 @@ struct BackupCommand: AsyncParsableCommand {
       backup   \(output ?? "standard output"), sealed to \(owners.joined(separator: ", "))
       log      \(copy.end.entries) entries, the last of \(copy.end.last)
       """
-    // Standard output has the backup itself.
+    // Standard output gets the backup itself.
     guard let output else { return report.note(words) }
     try report.confirmation(
       .object([
@@ -80,7 +81,7 @@ private struct VaultCopy {
     let store = try SQLiteStore(opening: places.database, tables: vaultTables)
     var triesLeft = 3
     while true {
-      // Keys before records, and looked at again: the key in use may be replaced in between.
+      // Key files before records, and then a check: the key in use may be replaced in between.
       let keyFiles = try Self.keyFiles(places)
       let snapshot = try store.snapshot(at: place)
       let (header, end) = try await LockedVault(snapshot.opened(), as: vault.locked).read { view in
@@ -99,7 +100,7 @@ private struct VaultCopy {
   private static func keyFiles(_ places: Places) throws -> [(id: Identifier, content: [UInt8])] {
     try PrivateFile.names(in: places.keys).compactMap { name in
       guard name.hasSuffix(".age"), let id = Identifier(String(name.dropLast(4))) else { return nil }
-      // A link would take whatever it leads to into the backup.
+      // Following a link would take its target into the backup.
       var information = stat()
       guard lstat("\(places.keys)/\(name)", &information) == 0, information.st_mode & S_IFMT == S_IFREG else {
         return nil

@@ -49,7 +49,7 @@ struct DoctorCommand: AsyncParsableCommand {
     for subject in subjects {
       let found = try await examination.lines(of: subject)
       lines += found
-      // Mail from cron is for what is missing.
+      // With --quiet, for cron, only what is missing is printed.
       guard report.isJSON || !report.isQuiet || found.contains(where: { $0.verdict == .missing }) else { continue }
       if hasTold, !report.isJSON { try report.text("") }
       try report.checklist(found, of: subject.credential, isOffline: offline)
@@ -81,7 +81,7 @@ struct DoctorCommand: AsyncParsableCommand {
 }
 
 extension [ChecklistLine] {
-  /// 0 unless a line is missing; then by whose concern it is, somebody's set-up first.
+  /// 0 unless a line is missing. Otherwise the code says whose concern it is, with somebody's set-up first.
   var exitCode: ExitCode {
     let concerns = filter { $0.verdict == .missing }.map(\.concern)
     if concerns.contains(.setup) { return .configuration }

@@ -65,7 +65,7 @@ struct ExecCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("With --watch, how often the vault is looked at.", valueName: "duration"))
   var every = "10s"
 
-  /// The program and its arguments. The parser has but one list of words for what stands before the -- and after it.
+  /// The program and its arguments. The parser has only one list for the words before and after the --.
   private var command: [String] { Array(ProcessArguments.all.drop { $0 != "--" }.dropFirst()) }
 
   private var names: [String] {
@@ -84,12 +84,12 @@ struct ExecCommand: AsyncParsableCommand {
     let interval = try interval()
     let places = try Places(options)
     let vault = try await places.openVault()
-    // What is left to read from it may be a passphrase, too.
+    // The program must not inherit it: the rest of it may be another passphrase.
     if let descriptor = options.passphraseFd, descriptor > STDERR_FILENO { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
     let given = try await Self.open(names, variables, program, in: vault)
     try await OpenedVaults.shared.remember()
     guard mask || reaction != nil else { try program.run(with: given.variables) }
-    // What is not needed to start it again is not kept.
+    // The unlocked vault is kept only with --watch.
     let kept = reaction == nil ? nil : vault
     let supervision = Supervision(
       program: program, masks: mask, reaction: reaction, interval: interval,
@@ -108,7 +108,7 @@ struct ExecCommand: AsyncParsableCommand {
     try await supervision.run(with: given)
   }
 
-  /// What each credential's variables are called.
+  /// The names of each credential's variables.
   private func variableNames() throws -> [String: VariableNames] {
     guard names.count == 1 || (prefix == nil && idVariable == nil && secretVariable == nil) else {
       throw Failure(
@@ -150,7 +150,7 @@ struct ExecCommand: AsyncParsableCommand {
     return interval
   }
 
-  /// The active pairs; each is logged before it is opened, with the program that gets it.
+  /// Opens the active pairs. Each access is logged first, with the program that gets the pair.
   private static func open(
     _ names: [String], _ variables: [String: VariableNames], _ program: ProgramReplacement, in vault: UnlockedVault
   ) async throws -> Supervision.Given {

@@ -52,28 +52,29 @@ struct LogExposureCommand: AsyncParsableCommand {
 /// What one member could open of one credential, and what has become of it since.
 struct MemberExposure: Sendable {
   let credential: String
-  /// From when, and until when; nil if the member can open it now.
+  /// When it was open to the member. `until` is nil if the member can open it now.
   let since: Timestamp
   let until: Timestamp?
   /// The newest version that was open to the member.
   let newestVersion: UInt64
-  /// The administrator by whose pair alone it was open, at the provider; nil if the member could open the credential itself.
+  /// The administrator whose pair alone opened it, at the provider; nil if the member could open the credential itself.
   let through: String?
   /// How often the member read it, and when last.
   let reads: Int
   let lastRead: Timestamp?
   /// The active version now; nil if the credential was removed.
   let active: UInt64?
-  /// When a version was handed to the member, and which was the newest such; nil if none was.
+  /// The newest version that was handed to the member, and when; nil if none was.
   let sent: (time: Timestamp, version: UInt64)?
   /// Whether it was handed over, and is rotated elsewhere.
   let isTransferred: Bool
-  /// Versions that were open to the member and that the provider may accept still, though they are replaced.
+  /// Replaced versions that were open to the member and that the provider may still accept.
   let owed: [UInt64]
-  /// Whether its record cannot be read: nobody knows which version is active.
+  /// Whether its record cannot be read, so that nobody knows which version is active.
   let isDamaged: Bool
 
-  /// Whether the active pair is one that the member could open, or may be: what is damaged is for its own run to fail.
+  /// Whether the active pair is, or may be, one that the member could open. A damaged credential counts, and fails in
+  /// its own run.
   var isToBeRotated: Bool { isDamaged || !isTransferred && active.map { $0 <= newestVersion } ?? false }
 
   var standing: String {
@@ -86,10 +87,10 @@ struct MemberExposure: Sendable {
 }
 
 extension VaultView {
-  /// What `member` could open at `moment` or later, or at any time, and what that administers, by credential. The time this takes
-  /// grows with the log.
+  /// What `member` could open at `moment` or later, or at any time, and what those credentials administer, by
+  /// credential. The time this takes grows with the log.
   ///
-  /// Throws `notFound` if nobody of that name is a member and nobody of that name ever could open anything.
+  /// Throws `notFound` if nobody of that name is a member or could ever open anything.
   func exposures(to member: String, since moment: Timestamp? = nil) throws -> [MemberExposure] {
     let history = try AccessHistory(self)
     let opened = history.accesses.filter { history.isAccess($0, of: member) }
@@ -106,16 +107,16 @@ extension VaultView {
       .map { try MemberExposure($0.key, $0.value, in: self) }
   }
 
-  /// What whoever could open `accesses` could read at the provider by an administrator among them.
+  /// What anyone who could open `accesses` could read at the provider through an administrator among them.
   private func reached(by accesses: [AccessHistory.Access]) throws -> [AccessHistory.Access] {
     let opened = Dictionary(grouping: accesses, by: \.credential)
     guard !opened.isEmpty else { return [] }
     return try names().flatMap { name -> [AccessHistory.Access] in
-      // One that is damaged is nobody's to rotate.
+      // Nobody can rotate a damaged one.
       guard let administered = try? credential(name) else { return [] }
       return administrators(of: name).flatMap { administrator -> [AccessHistory.Access] in
         guard let stretches = opened[administrator] else { return [] }
-        // Nobody knows since when a damaged one is what it is: all of them count.
+        // When a damaged administrator was added is not known, so all stretches count.
         let created = (try? credential(administrator))?.created
         return stretches.filter { stretch in created.map { (stretch.until ?? $0) >= $0 } ?? true }
           .compactMap { $0.reaching(administered) }
@@ -125,11 +126,12 @@ extension VaultView {
 }
 
 extension MemberExposure {
-  /// Puts together the `stretches` of one credential, in the order of the log.
+  /// Combines the `stretches` of one credential, in the order of the log.
   fileprivate init(_ name: String, _ stretches: [AccessHistory.Access], in view: VaultView) throws {
     let now = try? view.credential(name)
     isDamaged = try now == nil && view.hasCredential(name)
-    // The name may be another credential's by now: what ended before that was added is not of that one.
+    // The name may belong to another credential by now. Accesses that ended before that one was added do not concern
+    // it.
     let current = now.flatMap { now in stretches.contains { ($0.until ?? now.created) >= now.created } ? now : nil }
     let counted = current.map { now in stretches.filter { ($0.until ?? now.created) >= now.created } } ?? stretches
     credential = name
@@ -154,7 +156,7 @@ extension MemberExposure {
       line += reads == 0 ? ", not read" : ", read \(reads.times)\(lastRead.map { ", last at \($0)" } ?? "")"
     }
     if let sent {
-      // Where a handoff is all there was.
+      // A handoff was the only access.
       if since == until, reads == 0 {
         line = "\(credential): version \(sent.version) was sent at \(sent.time)"
       } else {

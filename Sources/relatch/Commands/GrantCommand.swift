@@ -2,7 +2,7 @@ import ArgumentParser
 import JSON
 import Vault
 
-/// Which credential, and whose.
+/// A credential and a member.
 struct GrantArguments: ParsableArguments {
   @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String

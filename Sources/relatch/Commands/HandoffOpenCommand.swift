@@ -66,7 +66,7 @@ struct HandoffOpenCommand: AsyncParsableCommand {
       return try report.result(.object(handoff.members.merging(["type": "handoff"]) { $1 }), text: handoff.description)
     }
     let admin = try admin(of: handoff)
-    // Nothing is said of what is refused but the reason.
+    // Checked before anything is reported: only the reason is said of a handoff that is refused.
     let settings = try settings(of: handoff, report)
     try providerKind(handoff.provider).checkGiven(settings, isSelf: admin == "self")
     guard place.path != nil || !handoff.isTransfer else {
@@ -91,9 +91,9 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     members["imported"] = .string(credential.name)
     if let file = place.path { members["receipt"] = .string(file) }
     let object = members
-    // Whoever was asked has it before them.
+    // A person who was asked has already seen it.
     let isShown = source.from == nil && StandardStream.output.isTerminal
-    // The sender knows what was transferred until it is rotated, whoever hears of that.
+    // The sender knows a transferred pair until it is rotated: that must go on even if nobody can be told.
     var untold: StreamError?
     do {
       try place.tell(
@@ -106,11 +106,11 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     if let untold { throw untold }
   }
 
-  /// The sender's settings, with what is said here in their place.
+  /// The sender's settings, with those given here in their place.
   private func settings(of handoff: Handoff, _ report: Report) throws -> [String: String] {
     let chosen = try Assignments.parse(settings, option: "--set")
     var settings = handoff.settings
-    // A new pair of the program's system would be shown to whoever the sender names.
+    // Otherwise a new pair would be shown to whatever server the sender names.
     if handoff.provider == CommandProvider.descriptor.id, settings["token-url"] != nil, chosen["token-url"] == nil {
       settings["token-url"] = nil
       report.note(
@@ -119,8 +119,9 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     return settings.merging(chosen) { $1 }.filter { !$0.value.isEmpty }
   }
 
-  /// Asks whether the sender is the one expected: anybody can seal a pair of theirs to a card, under any name. What was typed before
-  /// the question is no answer: it may have been pasted with the command, out of the mail that brought the file.
+  /// Asks whether the sender is the expected one: anybody can seal a pair to a card, under any name. What was typed
+  /// before the question is not an answer: it may have been pasted with the command, from the mail that brought the
+  /// file.
   private func confirmSender(of handoff: Handoff, as name: String, _ settings: [String: String]) async throws {
     guard source.file != "-", isatty(STDIN_FILENO) == 1 else { throw unconfirmed(handoff) }
     var lines = handoff.description.split(separator: "\n").map(String.init)
@@ -153,14 +154,14 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     return "self"
   }
 
-  /// The sender knows the pair: another one takes its place, and then it is cut off. Returns what standard output said where it did not
-  /// take what came of that.
+  /// Replaces the pair, because the sender knows it, and then retires it, unless `withGrace`. Returns the error with
+  /// which standard output refused a result; nil if it took all.
   private func takeOver(_ name: String, in vault: UnlockedVault, _ report: Report) async throws -> StreamError? {
     let composition = RotationComposition(vault: vault, in: try Places(options))
     let goals =
       [Errand(name: name, goal: .rotate, isFollowed: !withGrace)] + (withGrace ? [] : Errand.each([name], .retire))
     do { return try await composition.runInOrder(goals, report: report) } catch {
-      // Whoever opens the handoff again is told that it was opened.
+      // Opening the handoff again would only say that it was opened before.
       Diagnostics.standard.warning(
         "\(name) is imported: `relatch rotate \(name)` and then `relatch retire \(name)` go on, not another `handoff open`"
       )
@@ -169,7 +170,7 @@ struct HandoffOpenCommand: AsyncParsableCommand {
   }
 }
 
-/// The file of a handoff, and whose it must be.
+/// The file of a handoff, and its expected sender.
 struct HandoffSource: ParsableArguments {
   @Argument(help: ArgumentHelp("The handoff's file; - for standard input.", valueName: "file"), completion: .file())
   var file: String
@@ -177,7 +178,7 @@ struct HandoffSource: ParsableArguments {
   @Option(help: ArgumentHelp("The sender's card or signing key: what another signed is refused.", valueName: "card"))
   var from: String?
 
-  /// Opens it, and refuses what is not for this member or not by the one expected.
+  /// Opens the handoff. Refuses one that is not for this member or not from the expected sender.
   func open(in vault: UnlockedVault) throws -> OpenedHandoff {
     let sender = try from.map { try Self.key($0) }
     let input: SecretBytes
@@ -190,7 +191,7 @@ struct HandoffSource: ParsableArguments {
       throw Failure(.corruptData, "not a handoff: \(error)", hint: "name the file that `relatch handoff send` wrote")
     }
     let isSealed: Bool
-    // One that is damaged is told as such.
+    // A damaged one passes here and is reported as damaged.
     do { isSealed = try AgeFile.kind(of: input.bytes) != nil } catch { isSealed = true }
     guard isSealed else {
       throw Failure(
@@ -212,12 +213,12 @@ struct HandoffSource: ParsableArguments {
 }
 
 extension Handoff {
-  /// Settings of a provider, for a person.
+  /// A provider's settings in words for a person.
   static func text(_ settings: [String: String]) -> String {
     settings.sorted { $0.key < $1.key }.map { Diagnostics.printable("\($0.key)=\($0.value)") }.joined(separator: "  ")
   }
 
-  /// As `--json` shows it: all but what is secret.
+  /// The handoff as `--json` shows it: everything except secrets.
   var members: [String: JSONValue] {
     var members: [String: JSONValue] = [
       "admin": .string(admin), "created": .string(created.description), "credential": .string(credential),
@@ -234,7 +235,7 @@ extension Handoff {
 
   var description: String { description(with: settings) }
 
-  /// As a person is shown it, with the settings that it is used with.
+  /// The handoff in words for a person, with the settings it is used with.
   func description(with settings: [String: String]) -> String {
     var lines = [
       "handoff    \(id), version \(version) of \(credential), \(stage.rawValue)",

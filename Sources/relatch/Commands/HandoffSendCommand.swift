@@ -138,7 +138,7 @@ struct HandoffSendCommand: AsyncParsableCommand {
     return try HandoffRecipient(MemberCard.read(text, role: .operator, name: nil))
   }
 
-  /// The first line of the file at `path` if it is that of an SSH key.
+  /// The first line of the file at `path` if it is an SSH key's; otherwise nil.
   private static func sshLine(ofFile path: String) throws -> String? {
     let content = try PrivateFile.read(path).withUnsafeBytes { Array($0) }
     guard content.starts(with: Array("ssh-".utf8)),

@@ -17,19 +17,20 @@ struct IdentityCommand: AsyncParsableCommand {
     ])
 }
 
-/// Under what name a card introduces its identity.
+/// The name on an identity's card.
 struct CardName: ParsableArguments {
   @Option(help: ArgumentHelp("The name on the card; else the one it was made with, or USER@HOST.", valueName: "name"))
   var name: String?
 
-  /// Throws `usage` where neither what was given nor the identity nor this machine has a name for it.
+  /// The card under the given name, otherwise the identity's, otherwise this machine's. Throws `usage` if that name is
+  /// not valid.
   func card(of identity: Identity) throws -> String {
     let name = name ?? identity.name ?? Self.here
     try Self.check(name)
     return try identity.publicCard(named: name).canonicalText
   }
 
-  /// Throws `usage` if the card of a new identity would have no name.
+  /// Throws `usage` if the card of a new identity would have no valid name.
   func requireName() throws { try Self.check(name ?? Self.here) }
 
   private static func check(_ name: String) throws {

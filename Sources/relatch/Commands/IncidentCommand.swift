@@ -38,7 +38,7 @@ struct IncidentCommand: AsyncParsableCommand {
     let found = try await Places(options).look(at: "incident", about: name) { view in
       let parts = try IncidentHistory(view).parts
       guard let name else { return Found(.all(parts), disagreeing: try view.disagreements(with: parts)) }
-      // What was reported again after its end has the name of its first incident.
+      // A leak that was reported again after its end keeps the name of its first incident.
       let found =
         parts.last { $0.incident == name || $0.credential == name }
         ?? parts.last { part in part.reports.contains { $0.entry.details["incident"] == .string(name) } }
@@ -84,7 +84,7 @@ struct IncidentCommand: AsyncParsableCommand {
     }
 
     let content: Content
-    /// The credentials of which their records say something else than the log.
+    /// The credentials whose records disagree with the log.
     let disagreeing: [String]
 
     init(_ content: Content, disagreeing: [String]) {
@@ -95,13 +95,13 @@ struct IncidentCommand: AsyncParsableCommand {
 }
 
 extension IncidentHistory.Part {
-  /// What it comes to, in one word.
+  /// What it has come to, in one word.
   var standing: String {
     if !owed.isEmpty { return isRemoved ? "removed" : "owed" }
     return "refused"
   }
 
-  /// It in one line of the list.
+  /// Its line in the list.
   var line: String {
     let reported = reports.first.map { "\($0.entry.time)" } ?? "-"
     return Diagnostics.printable("\(incident)  \(credential)  reported \(reported)  \(standing)")

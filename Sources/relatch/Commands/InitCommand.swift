@@ -37,7 +37,7 @@ struct InitCommand: AsyncParsableCommand {
     let (header, keyFile) = try VaultCreation.prepare(for: identity.age.recipient, now: now, randomness: .system)
     // The key is durable before anything is sealed under it.
     try PrivateFile.create(places.keyFile(header), keyFile.span.bytes)
-    // An `init` that was cut off left a store without a vault: it is taken up again.
+    // An interrupted `init` leaves a store without a vault: this one continues it.
     do { try SQLiteStore.create(at: places.database, tables: vaultTables) } catch let error as StorageError {
       guard error.code == .alreadyExists else { throw error }
     }
@@ -61,8 +61,8 @@ struct InitCommand: AsyncParsableCommand {
 
   private func requireNoVault(at places: Places) async throws {
     guard PrivateFile.exists(places.database) else { return }
-    // What cannot be opened yet is judged when it is taken up: a creation that was cut off is completed, anything else
-    // refused.
+    // A store that cannot be opened is judged when it is created: an interrupted creation is completed, anything else
+    // is refused.
     guard let store = try? SQLiteStore(opening: places.database, tables: vaultTables) else { return }
     let isEmpty = try await store.read { transaction in
       try transaction.lastRow(in: .header) == nil && AuditLog.size(in: transaction) == 0

@@ -28,7 +28,7 @@ struct CredentialListing: PlainCommand, Equatable {
   func run() async throws {
     let report = Report(settings)
     let vault = try await Places(settings).openLocked()
-    // What all lines have in common is known before the first.
+    // The width that all lines share must be known before the first.
     let width = report.isJSON ? 0 : try await vault.read { try $0.longestName() }
     var isEmpty = true
     var failed: ExitCode?
@@ -45,7 +45,7 @@ struct CredentialListing: PlainCommand, Equatable {
 }
 
 extension Report {
-  /// That there is no credential, or none with `tag`: that one may be misspelt, and is an error.
+  /// Notes that there is no credential. Throws if none has `tag`, which may be misspelled.
   func noteNone(of tag: String?) throws {
     guard let tag else { return note("the vault has no credentials yet: `relatch add` adds one") }
     throw Failure(noneWithTag: tag)
@@ -53,7 +53,7 @@ extension Report {
 }
 
 extension Failure {
-  /// `damaged` are those of which nobody knows whether they have it.
+  /// `damaged` are the credentials that may have it: nobody knows.
   init(noneWithTag tag: String, damaged: [String] = []) {
     guard damaged.isEmpty else {
       self.init(

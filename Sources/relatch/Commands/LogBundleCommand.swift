@@ -34,7 +34,7 @@ struct LogBundleCommand: AsyncParsableCommand {
     let vault = try await places.openLooking(at: "bundle", selection.fields, about: selection.credentials)
     let records = try await vault.found(in: places.witnessRecords)
     guard let output else {
-      // Whoever reads standard output may take hours, and a look at the vault that lasts lets its store grow.
+      // The reader of standard output may take hours, and the store grows while one read of the vault lasts.
       let whole = try? PassingFile()
       let found = try await vault.read { view in
         try view.writeBundle(selection, records: records) { line in
@@ -64,7 +64,7 @@ struct LogBundleCommand: AsyncParsableCommand {
   }
 }
 
-/// Which entries of the log are asked for.
+/// Selects entries of the log.
 struct EntrySelection: ParsableArguments {
   @Option(
     help: ArgumentHelp(
@@ -75,7 +75,7 @@ struct EntrySelection: ParsableArguments {
   @Option(help: ArgumentHelp("Only to the last entry of this time or before.", valueName: "time"))
   var until: String?
 
-  /// Throws `usage` for a time that is none.
+  /// Throws `usage` for a time that is not valid.
   func selection(of credentials: [String]) throws -> LogBundle.Selection {
     let now = WallClock.now()
     return LogBundle.Selection(

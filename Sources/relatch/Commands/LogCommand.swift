@@ -45,12 +45,12 @@ struct LogListCommand: AsyncParsableCommand {
     let size = try await vault.read { $0.logSize }
     let span = try await vault.span(of: selection, size: size)
     let page: UInt64 = 1000
-    // With nothing to leave out the last ones are known without a look at the others.
+    // If nothing is left out, the last entries are known without a look at the others.
     let isWhole = selection.credentials.isEmpty && !span.isOfTime
     let first = isWhole ? last.map { size - min(size, UInt64($0)) } ?? 0 : 0
     var lines: [String] = []
     for start in stride(from: first, to: size, by: Int(page)) {
-      // Each entry is proved to be covered by the newest signed checkpoint before anybody reads it as true.
+      // Each entry is proved to be covered by the newest signed checkpoint before anybody takes it as true.
       lines += try await vault.read { view in
         try (start..<min(size, start + page)).compactMap { index in
           let entry = try view.authenticatedEntry(at: index)
@@ -70,7 +70,7 @@ struct LogListCommand: AsyncParsableCommand {
 }
 
 extension LogReport {
-  /// What the times of the entries say against a clock: no proof of anything, and worth a look.
+  /// What the times of the entries say against a clock. It proves nothing, but is worth a look.
   fileprivate func clockTroubles(now: Timestamp) -> [String] {
     var troubles: [String] = []
     if let farBack {
@@ -97,7 +97,7 @@ extension LogEntry {
 }
 
 extension JSONValue {
-  /// A string without quotes, anything else as canonical JSON.
+  /// A string of visible ASCII without quotes, anything else as canonical JSON.
   fileprivate var plainText: String {
     if case .string(let text) = self, text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) { return text }
     return canonicalText
@@ -143,9 +143,9 @@ struct LogVerifyCommand: AsyncParsableCommand {
     }
     let places = try Places(options)
     let keys = try trusted.keys()
-    // Verified before it is compared: that says which entry is wrong.
+    // Verified before it is compared with what was seen: verification says which entry is wrong.
     let store = try places.openUncomparedStore()
-    // Read once: what is found to be extended is what is told.
+    // Read once, so that the checkpoints that are reported are those that the log was found to extend.
     let given = try SignedCheckpoint.read(checkpoints)
     let expectations = try LogExpectations(founder: owner, checkpoints: given)
     let repaired = repair ? try await places.repairTree(expecting: expectations) : nil
@@ -194,11 +194,12 @@ struct LogVerifyCommand: AsyncParsableCommand {
     }
     if let gap = standings.gapText { Diagnostics.standard.warning(gap) }
     for line in report.clockTroubles(now: WallClock.now()) { Diagnostics.standard.warning(line) }
-    // Only a key from elsewhere tells the vault that is meant from one that somebody made to look like it.
+    // Only a key from elsewhere tells the intended vault from one that was made to look like it.
     if owner != nil { OpenedVaults.shared.noteTrusted(at: places.vault) }
   }
 
-  /// Verifies all, and says which of the three is wrong: an entry, the stored tree alone, or a --checkpoint that is of another log.
+  /// Verifies everything, and says which of three is wrong: an entry, only the stored tree, or a --checkpoint of
+  /// another log.
   private func verify(_ store: any Store, expecting expectations: LogExpectations) async throws -> LogReport {
     do { return try await store.read { try VaultView.verify($0, expecting: expectations) } } catch let error
       as AuditError
@@ -257,8 +258,8 @@ struct LogVerifyCommand: AsyncParsableCommand {
 }
 
 extension LogExpectations {
-  /// `founder` is the key that an option gave, `checkpoints` what was in the files of others. Throws `usage` if the one is no
-  /// key.
+  /// `founder` is the key that an option gave, `checkpoints` are from other people's files. Throws `usage` if `founder`
+  /// is not a key.
   init(founder: String?, checkpoints: [SignedCheckpoint] = []) throws {
     let owner: NoteKey?
     do { owner = try founder.map { try NoteKey($0) } } catch {

@@ -38,7 +38,7 @@ struct LogExportCommand: AsyncParsableCommand {
     let selection = try selection.selection(of: credentials)
     let places = try Places(options)
     var vault = try await places.openLocked()
-    // Nothing is shown then, and a collector may ask each minute.
+    // Then nothing is shown and no look is logged: a collector may ask every minute.
     if try await vault.read({ $0.logSize }) <= from { return }
     var fields = selection.fields.merging(["format": .string(format.rawValue)]) { $1 }
     if from > 0 { fields["from"] = .integer(Int(clamping: from)) }

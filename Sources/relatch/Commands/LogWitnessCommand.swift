@@ -187,14 +187,14 @@ struct WitnessSubmitCommand: AsyncParsableCommand {
       }
     }
     guard let first = codes.first else { return }
-    // A log that was rewritten is not one failure among several.
+    // A rewritten log is not just one failure among several.
     if codes.contains(.corruptData) { throw Status(code: .corruptData) }
     throw Status(code: codes.count == outcomes.count ? first : .someFailed)
   }
 }
 
 extension Witness {
-  /// As `--json` shows it.
+  /// The witness as `--json` shows it.
   fileprivate var object: [String: JSONValue] {
     guard case .object(var members) = json else { return [:] }
     members["type"] = "witness"

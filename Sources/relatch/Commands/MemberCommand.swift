@@ -13,7 +13,7 @@ struct MemberCommand: AsyncParsableCommand {
 extension LogMember.Role: ExpressibleByArgument {
   package static var allValueStrings: [String] { inOrder.map(\.rawValue) }
 
-  /// Who may most comes first.
+  /// The role that may do most comes first.
   fileprivate static let inOrder = [Self.owner, .operator, .auditor]
 }
 
@@ -82,7 +82,7 @@ struct MemberListCommand: AsyncParsableCommand {
       let accesses = try AccessHistory(view).accesses.filter { $0.until == nil }
       let grants = Dictionary(grouping: accesses, by: \.member).mapValues { $0.map(\.credential) }
       return try view.members.map { member in
-        // An owner needs none.
+        // An owner needs no grants.
         let grants = member.card.role == .owner ? [] : (grants[member.name] ?? []).sorted()
         return (card: member.card, since: try view.authenticatedEntry(at: member.entry).time, grants: grants)
       }
@@ -138,7 +138,8 @@ struct MemberRemoveCommand: AsyncParsableCommand {
 }
 
 extension Places {
-  /// Runs `body` with the vault unlocked and with what keeps a new vault key, while no other command does the same.
+  /// Runs `body` with the unlocked vault and a function that keeps a new vault key, while no other command does the
+  /// same.
   func changingMembers<Result: Sendable>(
     _ body: (UnlockedVault, @escaping UnlockedVault.KeyKeeper) async throws -> Result
   ) async throws -> Result {
@@ -152,7 +153,7 @@ extension Places {
 }
 
 extension Report {
-  /// What was taken from `member`, and what is to be done about it; `credential` is nil if that was everything.
+  /// Reports what was taken from `member`, and what to do about it. `credential` is nil if that was everything.
   func withdrawal(_ withdrawal: UnlockedVault.Withdrawal, from member: String, of credential: String?) throws {
     let exposed = withdrawal.exposed
     var members: [String: JSONValue] = [
@@ -174,7 +175,7 @@ extension Report {
     try requireNoneWithheld(withdrawal.damaged, after: whatEnded)
   }
 
-  /// Fails where some were damaged and have not got another key; `done` says what is done all the same.
+  /// Fails if some credentials were damaged and did not get another key. `done` says what was done all the same.
   func requireNoneWithheld(_ damaged: [String], after done: String) throws {
     guard let first = damaged.first else { return }
     throw Failure(
@@ -186,12 +187,12 @@ extension Report {
 }
 
 extension LogMember {
-  /// The signing key as cards have it.
+  /// The signing key as cards show it.
   var signingText: String {
     if case .object(let members) = json, case .string(let text)? = members["signing"] { text } else { "" }
   }
 
-  /// As `--json` shows a member; `damaged` is what was and is perhaps not open to it.
+  /// A member as `--json` shows it. `damaged` are the damaged credentials that are perhaps not open to it.
   func object(since: Timestamp, grants: [String], damaged: [String] = []) -> JSONValue {
     var members: [String: JSONValue] = [
       "grants": .array(grants.map { .string($0) }), "member": .string(name), "recipient": .string(age),
@@ -202,7 +203,7 @@ extension LogMember {
     return .object(members)
   }
 
-  /// What it can open, in words.
+  /// What the member can open, in words.
   func opens(_ grants: [String]) -> String {
     switch role {
     case .owner: "everything"

@@ -30,7 +30,7 @@ struct MetricsCommand: AsyncParsableCommand {
     } else {
       try StandardStream.output.write(figures.text)
     }
-    // Standard output is for Prometheus alone.
+    // Standard output is only for Prometheus.
     for failure in figures.damage { Diagnostics.standard.error(failure.quoting) }
     if let first = figures.damage.first {
       Diagnostics.standard.hint(first.hint)
@@ -40,7 +40,7 @@ struct MetricsCommand: AsyncParsableCommand {
 }
 
 extension Places {
-  /// What the metrics tell of the vault as it is now.
+  /// What the metrics say about the vault as it is now.
   func figures(run: VaultFigures.Run?) async throws -> VaultFigures {
     let vault = try await openLocked()
     let (bytes, records) = (databaseBytes, try await vault.found(in: witnessRecords))

@@ -52,7 +52,7 @@ struct PlanCommand: AsyncParsableCommand {
       return
     }
     let composition = offline ? nil : RotationComposition(vault: try await places.openVault(), in: places)
-    // What others are to rotate is not this member's to plan, unless it was named.
+    // Credentials that this member cannot open are for others to plan, unless they were named.
     if let vault = composition?.vault, names.isEmpty {
       let (all, member) = (subjects, vault.member)
       subjects = try await vault.read { view in try all.filter { try view.canOpen($0.credential, member) } }
@@ -60,7 +60,7 @@ struct PlanCommand: AsyncParsableCommand {
     }
     for subject in subjects {
       var findings = LocalCheck.all.flatMap { $0(subject) }
-      // Where no access can be logged no pair is opened, and nobody is asked.
+      // If no access can be logged, no pair is opened and the provider is not asked.
       let isAsked = composition != nil && VaultFolder.isWritable(places)
       if let composition, isAsked, !subject.credential.isTransferred {
         findings += await composition.preflight(subject)
@@ -69,7 +69,7 @@ struct PlanCommand: AsyncParsableCommand {
         subject, findings.map { $0.naming(subject.credential.name) }, isOffline: !isAsked, now: now)
     }
     await composition?.transport.shutdown()
-    // What nobody knows may be worse.
+    // What cannot be read may be worse.
     if let failed { throw Status(code: failed) }
     if check, subjects.contains(where: \.standing.isDue) { throw Status(code: .due) }
   }
@@ -92,17 +92,18 @@ struct PlanCommand: AsyncParsableCommand {
   }
 }
 
-/// One credential as it is planned.
+/// One credential of a plan.
 struct PlanSubject: Sendable {
   let places: Places
   let credential: Credential
   let journal: RotationJournal?
   let standing: RotationSchedule.Standing
-  /// The restore from a backup after which it was not compared with its provider.
+  /// The restore from a backup since which the credential has not been compared with its provider; nil if there is
+  /// none.
   let restoration: VaultRestoration?
-  /// The live run that has it.
+  /// The live run that is working on it; nil if none is.
   let holder: String?
-  /// What is wrong with sinks and hooks that no present owner has added as they are.
+  /// The errors of sinks and hooks that no present owner has added as they are.
   let strangers: [VaultError]
   let logSize: UInt64
 
@@ -122,7 +123,7 @@ struct PlanSubject: Sendable {
   }
 }
 
-/// What is looked at on this machine before anybody is asked.
+/// The checks on this machine, before anybody is asked.
 enum LocalCheck {
   static let all: [@Sendable (PlanSubject) -> [RotationFinding]] = [
     restored, lease, zone, log, folder, disk, deliveries, person,
@@ -163,7 +164,8 @@ enum LocalCheck {
     ]
   }
 
-  /// Whatever is read from the vault was authenticated by the log's head; a log that does not authenticate ends the command.
+  /// Always in order: what is read from the vault was authenticated by the log's head, and a log that does not
+  /// authenticate ends the command.
   @Sendable private static func log(_ subject: PlanSubject) -> [RotationFinding] {
     [RotationFinding("log", .ok, "the head of the log authenticates, \(subject.logSize) entries")]
   }
@@ -214,7 +216,8 @@ extension LocalCheck {
 }
 
 extension LocalCheck {
-  /// What somebody has done to files that have `active`, the active pair of `credential`; nil if they are as they were delivered.
+  /// What somebody has done to the files that hold `active`, the active pair of `credential`; nil if they are as they
+  /// were delivered.
   static func drift(from active: Pair, of credential: Credential) -> RotationFinding? {
     guard !credential.isTransferred else { return nil }
     let names = LocalDelivery.ofThisProcess.drifted(from: active, of: credential)
@@ -227,8 +230,8 @@ extension LocalCheck {
 }
 
 extension RotationComposition {
-  /// What the provider shows, by reading alone. What it would not show is a finding, and so is a vault that this identity
-  /// cannot open.
+  /// What the provider shows when it is only read. What it would not show is a finding, and so is a pair that this
+  /// identity cannot open.
   fileprivate func preflight(_ subject: PlanSubject) async -> [RotationFinding] {
     do {
       let provider = try await provider(of: subject.credential.name)
@@ -265,7 +268,7 @@ extension PlanSubject {
 
   fileprivate var activeNumber: UInt64 { credential.version(in: .active)?.number ?? 0 }
 
-  /// The same in a sentence.
+  /// What the schedule would do now, in a sentence; nil if nothing.
   fileprivate var steps: String? {
     let grace = Policy.text(credential.policy.grace)
     let next = (credential.versions.last?.number ?? 0) + 1
@@ -332,7 +335,7 @@ extension PlanSubject {
     let fine = findings.filter { $0.level == .ok }.map(\.check)
     if !fine.isEmpty { lines.append("  in order: \(fine.joined(separator: ", "))") }
     if isOffline { lines.append("  the provider was not asked") }
-    // A line at the end, and not a hint of each: one missing step is seen in several of these.
+    // One line at the end instead of a hint for each: one missing step shows in several findings.
     if findings.contains(where: \.isOfProvider) {
       lines.append("  `relatch doctor \(credential.name)` goes through its set-up, step by step")
     }
@@ -341,12 +344,12 @@ extension PlanSubject {
 }
 
 extension RotationFinding {
-  /// The same with `name` in the commands of its hint, where a provider can say no more than NAME.
+  /// The finding with `name` in the commands of its hint, where a provider can only write NAME.
   fileprivate func naming(_ name: String) -> RotationFinding {
     RotationFinding(check, level, text, hint: hint?.replacing(" NAME", with: " \(name)"), until: until)
   }
 
-  /// Whether it may be a step of the set-up at the provider that is missing.
+  /// Whether a missing step of the set-up at the provider may be the cause.
   fileprivate var isOfProvider: Bool {
     level != .ok && ["provider", "primary", "secret", "token", "clock", "scope"].contains(check)
   }

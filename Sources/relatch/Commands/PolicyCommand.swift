@@ -59,7 +59,8 @@ struct PolicyCommand: AsyncParsableCommand {
 }
 
 extension Credential {
-  /// Says so where its provider ends a replaced pair before the grace is over: whoever relies on the grace is refused then.
+  /// Warns if the provider ends a replaced pair before the grace is over: anyone who relies on the grace is refused
+  /// then.
   func warnOfLongGrace() {
     guard let ends = (try? providerKind(provider))?.descriptor.life.oldPairEnds, policy.grace >= ends else { return }
     Diagnostics.standard.warning(

@@ -70,14 +70,14 @@ struct PairReading: PlainCommand, Equatable {
 }
 
 extension UnlockedVault {
-  /// Opens the chosen versions of `name` to be given away, after an entry `pair.read` with `fields`; warns if they may have been
-  /// replaced since the vault was put back from a backup. Throws as `pairs` does.
+  /// Opens the chosen versions of `name` to be released, after an entry `pair.read` with `fields`. Warns if they may
+  /// have been replaced since the vault was restored from a backup. Throws as `pairs` does.
   func released(
     of name: String, choosing choose: @Sendable (Credential) throws -> [Version], _ fields: [String: JSONValue]
   ) async throws -> [(version: Version, pair: Pair)] {
     let (restoration, pairs) = try await release(
       of: name, choosing: choose, event: .pairRead, fields, now: WallClock.now())
-    // Of one that Relatch cannot rotate nothing could be compared.
+    // A credential that Relatch cannot rotate cannot be compared.
     if let restoration, try await read({ try $0.credential(name) }).canRotate {
       Diagnostics.standard.warning(
         "\(name): the vault was restored from a backup whose log ends at \(restoration.last), and this not compared with the"

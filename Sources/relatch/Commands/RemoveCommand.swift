@@ -61,11 +61,11 @@ struct RemoveCommand: AsyncParsableCommand {
     }
   }
 
-  /// There is no way back: whoever sits there is asked.
+  /// Asks the person at the terminal: there is no way back.
   private func confirm(in vault: UnlockedVault, isDamaged: Bool) async throws {
     guard !yes, isatty(STDIN_FILENO) == 1 else { return }
     let (name, forgetDebts) = (name, forgetDebts)
-    // Nobody is asked about what is refused.
+    // What is refused is refused before anybody is asked.
     let versions: [Version]? = try await vault.read { view in
       guard !isDamaged else { return nil }
       let credential = try view.credential(name)

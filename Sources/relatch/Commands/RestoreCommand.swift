@@ -151,12 +151,12 @@ struct RestoreCommand: AsyncParsableCommand {
   }
 }
 
-/// Who is in a backup and was not any more when the vault was seen last.
+/// The members and witnesses of a backup that had been removed when the vault was last seen.
 private struct Returned {
   var members: [LogMember] = []
   var witnesses: [String] = []
 
-  /// What takes them out again.
+  /// The commands that remove them again.
   var removals: [String] {
     members.map { "`relatch member remove \($0.name)`" } + witnesses.map { "`relatch log witness remove \($0)`" }
   }
@@ -178,7 +178,7 @@ private struct Returned {
   }
 }
 
-/// What was taken out of a backup, verified in full.
+/// The vault that was extracted from a backup, verified in full.
 private struct RestoredVault {
   let end: LogEndpoint
   let id: String
@@ -222,13 +222,13 @@ private struct RestoredVault {
     }
   }
 
-  /// Whether it is one that this user means, by more than having looked at it.
+  /// Whether it is known that this user means this vault, by more than having looked at it.
   func isMeant(by known: KnownVaults?) -> Bool {
     guard let known, let id = Identifier(id) else { return false }
     return known.isTrusted(seen, of: id)
   }
 
-  /// Who came back with it: only of one that lacks something, because what is new in a newer one was added since.
+  /// Who came back with it. Meant only for a backup that lacks something: in a newer one they were added since.
   func returned(after known: KnownVaults?) -> Returned {
     guard let known, let id = Identifier(id), let seen = try? known.log(of: id)?.membership else { return Returned() }
     return Returned(
@@ -238,19 +238,19 @@ private struct RestoredVault {
       }.map(\.name))
   }
 
-  /// What it lacks of what this user has seen; nil if nothing.
+  /// What the backup lacks of what this user has seen; nil if nothing.
   func loss(known: KnownVaults?) async throws -> VaultError? {
     guard let known else { return nil }
     return try await OpenedVaults.shared.loss(of: store, at: place, with: known)
   }
 
-  /// Writes what happened into the log, and leaves nothing beside the database.
+  /// Writes the restore into the log, and leaves nothing beside the database.
   func log(behind loss: VaultError?, now: Timestamp) async throws {
     try await vault.logRestore(end, behind: loss, now: now)
     try await store.emptyLog()
   }
 
-  /// How old it is, in words.
+  /// The age of the backup, in words.
   func age(at now: Timestamp) -> String {
     "its log ends \((now - end.last).words) ago, at \(end.last), with \(end.entries) entries"
   }

@@ -28,7 +28,7 @@ struct ResumeCommand: AsyncParsableCommand {
     let places = try Places(options)
     let now = WallClock.now()
     var chosen = names.isEmpty ? try await places.openLocked().read { try $0.unfinished(at: now) } : names
-    // Nothing is unlocked for nothing.
+    // Unlock only if there is something to do.
     guard !chosen.isEmpty else {
       return report.note("there is nothing to resume: no rotation is unfinished, nothing undelivered")
     }
@@ -70,13 +70,14 @@ struct AbortCommand: AsyncParsableCommand {
 }
 
 extension VaultView {
-  /// The credentials whose newest rotation is not finished, but for what is only left alone in its grace, or whose active pair has not
-  /// arrived everywhere; and those whose record or journal is damaged.
+  /// The credentials that have something to resume: an unfinished rotation that does not merely wait for its grace, a
+  /// leak, a pair that has not arrived everywhere, a comparison after a restore, or a debt of what was handed over.
+  /// Also those whose record or journal is damaged.
   fileprivate func unfinished(at now: Timestamp) throws -> [String] {
     try names { credential in
       if credential.isTransferred { return !credential.debts.isEmpty }
       if !credential.undelivered.isEmpty || credential.leak != nil { return true }
-      // What can be rotated can be compared with what the provider has.
+      // Only what can be rotated can be compared with the provider.
       if credential.canRotate, try restoration(unreconciled: credential) != nil { return true }
       let journal: RotationJournal?
       do { journal = try RotationJournal(self, of: credential) } catch { return true }

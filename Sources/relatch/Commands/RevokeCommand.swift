@@ -63,7 +63,7 @@ struct RevokeCommand: AsyncParsableCommand {
       valueName: "number"))
   var upTo: UInt64?
 
-  /// As `--up-to` was called at first.
+  /// The former name of `--up-to`.
   @Option(help: .hidden)
   var version: UInt64?
 
@@ -87,7 +87,7 @@ struct RevokeCommand: AsyncParsableCommand {
     guard newest == nil || Set(names).count == 1 else {
       throw ValidationError("--up-to is of one credential: name it, and it alone")
     }
-    // What a file holds is looked up in it.
+    // With a file, the versions are those found in it.
     guard newest == nil || pairFile == nil else {
       throw ValidationError(
         "--up-to does not go with --pair-file, which finds the versions itself: `relatch revoke NAME --up-to N` says more"
@@ -111,7 +111,7 @@ struct RevokeCommand: AsyncParsableCommand {
   private func revoke(_ report: Report) async throws {
     try Revocation.check(reason: reason)
     async let _ = CurlTransport.load()
-    // Read before anything else: a file that is not there leaves nothing behind.
+    // Read before anything else, so that a missing file leaves nothing behind.
     let file = try pairFile.map { try FoundPair(path: $0) }
     let places = try Places(options)
     // Before the vault is opened: a full disk keeps SQLite from reading, too.
@@ -128,7 +128,7 @@ struct RevokeCommand: AsyncParsableCommand {
       }
     let leaks = try await file == nil ? chosen(in: vault) : found.leaks
     if leaks.isEmpty { report.note("there is nothing to revoke") }
-    // Of a single one its run compares it.
+    // For a single credential, its run compares.
     try await vault.requireUntold(reason, "reason", of: leaks.count > 1 ? leaks.map(\.credential) : [])
     let (reason, contain, undelivered) = (reason, contain, undelivered)
     do {
@@ -144,7 +144,7 @@ struct RevokeCommand: AsyncParsableCommand {
     if failures > 0 { throw Status(code: .someFailed) }
   }
 
-  /// What is damaged or not granted is among what was asked for: its own run fails, and no other with it.
+  /// What is damaged or not granted is among what was asked for. It fails in its own run and affects no other.
   private func chosen(in vault: UnlockedVault) async throws -> [LeakedVersion] {
     let (names, provider, tag, exposedTo, version) = (names, provider, tag, exposedTo, newest)
     if let provider { _ = try providerKind(provider) }
@@ -173,12 +173,12 @@ struct RevokeCommand: AsyncParsableCommand {
 }
 
 extension Credential {
-  /// False of what was handed over and seen to be refused: nobody has a pair of it that could leak.
+  /// False for what was handed over and seen to be refused: there is no pair of it left that could leak.
   fileprivate var mayBeAccepted: Bool { !isTransferred || !debts.isEmpty }
 }
 
 extension UnlockedVault {
-  /// Whether nothing of `names` is the member's to open. What is damaged may be.
+  /// Whether the member can open none of `names`. A damaged credential counts as one that it may open.
   func canOpenNone(of names: [String]) async throws -> Bool {
     let member = member
     return try await read { view in
@@ -188,7 +188,7 @@ extension UnlockedVault {
 }
 
 extension [FoundVersion] {
-  /// The newest of each credential: those before it count as leaked, too.
+  /// The newest found version of each credential. Versions before it count as leaked, too.
   fileprivate var leaks: [LeakedVersion] {
     Dictionary(grouping: self, by: \.credential).sorted { $0.key < $1.key }
       .map { LeakedVersion(credential: $0.key, version: $0.value.map(\.number).max()) }
@@ -196,7 +196,7 @@ extension [FoundVersion] {
 }
 
 extension RotationComposition {
-  /// Ends `leaks`, administrators first, and says what is left to be done.
+  /// Ends `leaks`, administrators first, and reports what is left to be done.
   func end(
     _ leaks: [LeakedVersion], trying found: [FoundVersion] = [], jobs: Int, _ report: Report,
     as revocation: @Sendable (UInt64?) -> Revocation
@@ -213,7 +213,7 @@ extension RotationComposition {
     do { result = .success(try await runEach(waves, jobs: jobs, report: report.of(runs: count))) } catch {
       result = .failure(error)
     }
-    // What follows tells of it; nothing it meets may hide how the runs ended.
+    // What follows only reports. No error there may hide how the runs ended.
     do {
       try await tellLeft(of: leaks.map(\.credential), report)
       for reached in try await vault.read({ try leaks.reach(in: $0) }) {
@@ -223,11 +223,11 @@ extension RotationComposition {
     try result.get()
   }
 
-  /// What is left to be done, with its countdown.
+  /// Reports what is left to be done, with its countdown.
   private func tellLeft(of names: [String], _ report: Report) async throws {
     let now = WallClock.now()
     let left = try await vault.read { view in
-      // What cannot be read was told by its own run, and hides nothing of the others.
+      // What cannot be read was reported by its own run, and must not hide the others.
       names.compactMap { try? LeftOfLeak(of: $0, in: view, now: now) }
     }
     for left in left { try report.result(left.json, text: left.text(now)) }
@@ -237,9 +237,9 @@ extension RotationComposition {
 /// What a revocation could not do yet.
 private struct LeftOfLeak: Sendable {
   let credential: Credential
-  /// Not before then does a schedule try it again; nil for at once.
+  /// When a schedule tries it again at the earliest; nil for immediately.
   let next: Timestamp?
-  /// No schedule tries it: it takes a person at a terminal.
+  /// Whether no schedule tries it, because it takes a person at a terminal.
   let waitsForPerson: Bool
 
   /// Nil if no leak of the credential `name` is noted.

@@ -57,15 +57,16 @@ struct RotateCommand: AsyncParsableCommand {
 
   private func rotate(_ report: Report) async throws {
     if due { return try await rotateDue(report) }
-    // While the vault is opened: what is asked for will hardly do without it. No way out of here is taken before it ends:
-    // a library must not be loaded while the process exits.
+    // Loaded while the vault is opened: a rotation hardly does without it. Every way out of here waits until that has
+    // ended, because a library must not be loaded while the process exits.
     async let _ = CurlTransport.load()
     let places = try Places(options)
     let vault = try await places.openVault()
     SpaceReserve(places).keep()
     let (chosen, others) = try await chosen(in: vault)
     let goal = replacePrevious ? RotationRunner.Goal.rotateReplacingPrevious : .rotate
-    // Whoever knows an administrator's pair reads what is made while that is in use: administrators go first.
+    // Anyone who knows an administrator's pair can read the pairs that are made while it is in use, so administrators
+    // go first.
     let waves =
       exposedTo == nil
       ? [Errand.each(chosen, goal)]
@@ -93,8 +94,8 @@ struct RotateCommand: AsyncParsableCommand {
     try result.get()
   }
 
-  /// Says which of `chosen` are administrators whose old pairs may be accepted still: whoever knows one reads the new pairs of what it
-  /// administers.
+  /// Warns which of `chosen` are administrators whose old pairs may still be accepted: anyone who knows one can read
+  /// the new pairs of what it administers.
   private func warnOfAdministrators(of chosen: [String], known member: String, in vault: UnlockedVault) async throws {
     let reaching = try await vault.read { view in
       chosen.compactMap { administrator -> String? in
@@ -110,7 +111,7 @@ struct RotateCommand: AsyncParsableCommand {
 }
 
 extension RotateCommand {
-  /// What is to be rotated, and how many others the member would have to be granted for that.
+  /// The credentials to rotate, and how many others are left out because the member has no grant on them.
   private func chosen(in vault: UnlockedVault) async throws -> (names: [String], notGranted: Int) {
     let member = vault.member
     if all {
@@ -128,12 +129,12 @@ extension RotateCommand {
     }
   }
 
-  /// The code of a single failure is its own, of one among several 13.
+  /// A single failure gives its own exit code; one among several gives 13.
   private func rotateDue(_ report: Report) async throws {
     let places = try Places(options)
     let now = WallClock.now()
     var due = try await DueCredentials(in: places.openLocked(), now: now)
-    // Nothing is unlocked for nothing.
+    // Unlock only if there is something to do.
     let vault = due.errands.isEmpty ? nil : try await places.openVault()
     if let vault, vault.member.card.role != .owner {
       due = try await DueCredentials(in: vault.locked, by: vault.member, now: now)
@@ -148,7 +149,7 @@ extension RotateCommand {
       } catch let status as Status { codes.append(status.code) }
     }
     guard let first = codes.first else { return }
-    // Of several that ran, and nothing else, their status speaks for all.
+    // The status of the runs speaks for all of them, unless something else failed as well.
     throw Status(code: codes.count == 1 && (due.failures.isEmpty || due.errands.isEmpty) ? first : .someFailed)
   }
 }
@@ -190,8 +191,8 @@ struct ManyOptions: ParsableArguments {
 }
 
 extension UnlockedVault {
-  /// The credentials with `tag` that have something to rotate, and those that are damaged. What is damaged, or not the member's to
-  /// open, is for its own run to fail. Says of the others that they are left out; throws as `names(tagged:)`.
+  /// The credentials with `tag` that have something to rotate, and those that are damaged. One that is damaged, or that
+  /// the member cannot open, fails in its own run. Warns that the others are left out. Throws as `names(tagged:)` does.
   fileprivate func rotatable(with tag: String) async throws -> [String] {
     let (chosen, others) = try await read { view in
       let tagged = try view.names(tagged: tag)
@@ -206,21 +207,21 @@ extension UnlockedVault {
 }
 
 extension VaultView {
-  /// Those of `names` that `member` can open, and those that are damaged: it is for their own runs to fail.
+  /// Those of `names` that `member` can open, and those that are damaged: these fail in their own runs.
   func names(_ names: [String], openTo member: Member) throws -> [String] {
     try names.filter { try (try? credential($0)).map { try canOpen($0, member) } ?? true }
   }
 
-  /// The credentials that are damaged and none of `names`: whatever is said of all, or of what one member reached, may be said of
-  /// them, too, and it is for their own runs to fail.
+  /// The damaged credentials that are not among `names`. What applies to all, or to what one member reached, may apply
+  /// to them, too. They fail in their own runs.
   func damaged(besides names: [String]) throws -> [String] {
     let known = Set(names)
     return try self.names { _ in false }.filter { !known.contains($0) }
   }
 
-  /// The credentials with `tag`, and those that are damaged: nobody knows which tags these have.
+  /// The credentials with `tag`, and the damaged ones: nobody knows which tags those have.
   ///
-  /// Throws `notFound` if none has it, and `corrupt` if only one that is damaged may.
+  /// Throws `notFound` if none has it, and `corrupt` if only a damaged one may have it.
   func names(tagged tag: String) throws -> [String] {
     let tagged = try names { $0.policy.tags.contains(tag) }
     let damaged = tagged.filter { (try? credential($0)) == nil }
@@ -230,22 +231,23 @@ extension VaultView {
 }
 
 extension Report {
-  /// That so many credentials were not taken because `member` was not granted them: what is for others is no failure.
+  /// Notes how many credentials are left out because `member` has no grant on them: what is for others is not a
+  /// failure.
   func note(leftOut others: Int, notGrantedTo member: Member) {
     if others > 0 { note("left out: \(others) not granted to \(member.name)") }
   }
 }
 
 extension Credential {
-  /// Whether it has something to rotate, and is rotated by whoever has this vault.
+  /// Whether it has something to rotate and is rotated from this vault.
   var isRotatedHere: Bool { canRotate && !isTransferred }
 }
 
 extension Credential {
-  /// Whether it has what its provider needs to rotate it, and is not only used.
+  /// Whether it has what its provider needs to rotate it. Otherwise it can only be used.
   var canRotate: Bool { (try? providerKind(provider))?.descriptor.canRotate(settings) ?? false }
 
-  /// The first setting that its provider needs to rotate it and that it lacks; nil if none.
+  /// The first setting that its provider needs to rotate it and that it lacks; nil if it lacks none.
   var missingToRotate: String? {
     (try? providerKind(provider))?.descriptor.settings.first { $0.isRequiredToRotate && settings[$0.key] == nil }?.key
   }

@@ -46,7 +46,7 @@ extension MetadataError.Code {
     case .notFound: .notFound
     case .invalidInput, .tooLarge: .usage
     case .cannotRead: .notFound
-    // 78 says that there is a fault.
+    // 78 means that a fault was found.
     case .noReader: .notFound
     }
   }

@@ -66,7 +66,7 @@ struct SalesforceMetadataCommand: AsyncParsableCommand {
   func validate() throws {
     guard deploy || targetOrg == nil else { throw ValidationError("--target-org is for --deploy") }
     guard !connectedApp || !olderNames else { throw ValidationError("a connected app has no --older-names") }
-    // It would be taken for an option of sf.
+    // sf would take it for an option.
     guard targetOrg?.hasPrefix("-") != true else { throw ValidationError("--target-org: expected a name of an org") }
   }
 
@@ -99,7 +99,7 @@ struct SalesforceMetadataCommand: AsyncParsableCommand {
     format == .source ? ["--manifest", "package.xml"] : ["--metadata-dir", "."]
   }
 
-  /// The program that deploys. Nothing of what it is told is secret: the files are not, and sf has its own log-in.
+  /// The program that deploys. Its arguments hold no secret: the files hold none, and sf has its own log-in.
   private func deployment() throws -> ProgramReplacement {
     var arguments = ["sf", "project", "deploy", "start"] + deploymentOptions
     if let targetOrg { arguments += ["--target-org", targetOrg] }
@@ -112,7 +112,7 @@ struct SalesforceMetadataCommand: AsyncParsableCommand {
   }
 }
 
-/// A new folder for files that are no secret.
+/// A new folder for files that are not secret.
 private struct MetadataFolder {
   let path: String
 

@@ -63,7 +63,7 @@ struct SettingsCommand: AsyncParsableCommand {
     try await warnOfAdministered(change, in: vault)
   }
 
-  /// What each key is to be; nil for one that is taken away.
+  /// The new value of each key; nil for a key that is taken away.
   private func changes() throws -> [String: String?] {
     var changes: [String: String?] = try Assignments.parse(settings, option: "settings").mapValues { $0 }
     for key in unset {
@@ -107,7 +107,8 @@ struct SettingsCommand: AsyncParsableCommand {
         + (hosts.isEmpty ? "" : ", and is the first to show a pair to \(hosts.joined(separator: ", "))"))
   }
 
-  /// Whose leaked pair its own could be read with, or can from now on.
+  /// Reports the former and the new administrator whose leaked pair could read, or can from now on read, this
+  /// credential's own.
   private func tellReached(by change: SettingsChange, in vault: UnlockedVault, _ report: Report) async throws {
     guard change.from.admin != change.after.admin else { return }
     let reached = try await vault.read { view in
@@ -121,8 +122,8 @@ struct SettingsCommand: AsyncParsableCommand {
     }
   }
 
-  /// Names those that it administers and that no run could be made of any more, as one of theirs and one of its own would have to
-  /// be of the same server.
+  /// Warns of the credentials that it administers and that no run can rotate any more, because their settings and its
+  /// own must name the same server.
   private func warnOfAdministered(_ change: SettingsChange, in vault: UnlockedVault) async throws {
     let (from, after) = (change.from, change.after)
     guard from.settings != after.settings else { return }
@@ -147,11 +148,11 @@ struct SettingsCommand: AsyncParsableCommand {
   }
 }
 
-/// What became of a credential's settings and administrator.
+/// How a credential's settings and administrator changed.
 private struct SettingsChange: Sendable {
   let from: Credential
   let after: Credential
-  /// By key.
+  /// Sorted by key.
   private let changed: [(key: String, before: String?, after: String?)]
 
   init(from: Credential, to after: Credential) {
@@ -166,13 +167,13 @@ private struct SettingsChange: Sendable {
 
   var isNone: Bool { changed.isEmpty && !isAdminChanged }
 
-  /// Each with what it was and what it is.
+  /// Each change with its old and new value.
   var lines: [String] {
     changed.map { "\($0.key): \($0.before ?? "none") -> \($0.after ?? "none")" }
       + (isAdminChanged ? ["admin: \(from.administratorsWord) -> \(after.administratorsWord)"] : [])
   }
 
-  /// What was, of what is another now.
+  /// The old values of what has changed.
   var before: JSONValue {
     var members: [String: JSONValue] = [:]
     if isAdminChanged { members["admin"] = .string(from.admin) }
@@ -183,7 +184,7 @@ private struct SettingsChange: Sendable {
     return .object(members)
   }
 
-  /// The servers that its settings name, and did not before.
+  /// The servers that its settings name now and did not name before.
   var newHosts: [String] {
     func hosts(_ credential: Credential) -> Set<String> {
       Set(credential.settings.values.compactMap { (try? Endpoint($0))?.host })
@@ -193,7 +194,7 @@ private struct SettingsChange: Sendable {
 }
 
 extension Credential {
-  /// As the command line takes its administrator.
+  /// The administrator as the command line takes it.
   fileprivate var administratorsWord: String { isSelfAdministered ? "self" : admin }
 
   fileprivate var settingsLines: String {
@@ -201,8 +202,8 @@ extension Credential {
       .joined(separator: "\n")
   }
 
-  /// What a run would ask, if `admin` administered it: to be looked at, and not asked. Throws `configuration` if no run could be made
-  /// of its settings and those of `admin`.
+  /// The provider that a run would ask if `admin` administered the credential: only to be looked at, never asked.
+  /// Throws `configuration` if no run is possible with its settings and those of `admin`.
   fileprivate func provider(administeredBy admin: Credential) throws -> any CredentialProvider {
     let kind = try providerKind(provider)
     if !isSelfAdministered { try kind.requireSameServer(settings, as: admin.settings, of: admin.name) }
@@ -215,14 +216,14 @@ extension Credential {
 }
 
 extension VaultView {
-  /// Who administers `credential`: itself, it may be.
+  /// The administrator of `credential`, which may be the credential itself.
   fileprivate func administrator(of credential: Credential) throws -> Credential {
     credential.isSelfAdministered ? credential : try self.credential(credential.admin)
   }
 }
 
 extension ProviderKind {
-  /// Throws a usage failure unless it has a setting for each of `keys`.
+  /// Throws a usage failure unless the provider has a setting for each of `keys`.
   fileprivate static func requireKnown(_ keys: some Collection<String>) throws {
     let known = descriptor.settings.map(\.key)
     guard let stranger = keys.filter({ !known.contains($0) }).min() else { return }

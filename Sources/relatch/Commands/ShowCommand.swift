@@ -32,7 +32,7 @@ struct ShowCommand: AsyncParsableCommand {
     }
     lines += credential.versions.map { version in
       "version   \(version.number) \(version.stage.rawValue) since \(version.since)"
-        // What is retired was seen to be refused: nothing is left to end.
+        // A retired version was seen to be refused: the provider has nothing left to end.
         + (version.stage == .retired ? "" : version.expires.map { ", the provider ends it at \($0)" } ?? "")
     }
     if let transfer = credential.transfer { lines.append("handoff   \(transfer.words)") }

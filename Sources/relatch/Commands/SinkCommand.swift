@@ -159,7 +159,7 @@ extension DeliverySettings {
 }
 
 extension DeliveryRecord {
-  /// Whether it is a sink, and something stands in its place.
+  /// Whether it is a sink and something is in its place.
   fileprivate var hasFile: Bool {
     guard case .file(let file) = settings.kind else { return false }
     return PrivateFile.exists(file.path)

@@ -48,14 +48,14 @@ struct StatusCommand: AsyncParsableCommand {
     }
     if isEmpty { try noteNone(report) }
     if names.isEmpty && tag == nil { try await tellWitnesses(vault, places.witnessRecords, report) }
-    // What nobody knows may be worse.
+    // What cannot be read may be worse.
     if let failed { throw Status(code: failed) }
-    // What waits for a delivery is not retired: that comes first.
+    // A failed delivery comes first: what waits for it is not retired.
     if hasFailedDelivery { throw Status(code: .deliveryFailed) }
     if hasOverdueDebt { throw Status(code: .debtOutstanding) }
   }
 
-  /// Of names that were given nothing is said of the others.
+  /// If names were given, nothing is said of other credentials.
   private func noteNone(_ report: Report) throws {
     guard let tag, let first = names.first else { return try report.noteNone(of: tag) }
     let none = names.count == 1 ? "\(first) has not" : "none of \(names.joined(separator: ", ")) has"
@@ -103,7 +103,8 @@ struct Standing: Sendable {
   let journal: RotationJournal?
   /// Who is at work on it now, as far as is known; nil if nobody is.
   let holder: String?
-  /// Whether it was compared with its provider since the vault was restored from a backup, if it was.
+  /// Whether it has been compared with its provider since the vault was restored from a backup; true if the vault was
+  /// not restored.
   let isReconciled: Bool
   let schedule: RotationSchedule.Standing
 
@@ -117,7 +118,7 @@ struct Standing: Sendable {
 
   var hasFailedDelivery: Bool { credential.undelivered.contains { $0.tried != nil } }
 
-  /// The rotation under way, in its state's word; nil if none is, or only a debt is left of it.
+  /// The state of the rotation under way; nil if there is none, or only a debt is left of it.
   private var underWay: RotationState? {
     guard let state = journal?.machine.state, !state.isFinal, state != .owed else { return nil }
     return state
@@ -155,7 +156,7 @@ struct Standing: Sendable {
           + (credential.isTransferred
             ? "tell whoever has it now, who alone can rotate it" : "`relatch rotate \(credential.name)` replaces it"))
     }
-    // What holds it back now is told by the line before.
+    // The line above already says what holds it back now.
     if let failures = journal?.failedAttempts, failures > 0, !schedule.tellsOfAttempts, !credential.isTransferred {
       lines.append(
         "  \(failures == 1 ? "the last attempt" : "\(failures) attempts in a row") came to nothing\(nextAttempt(now).map { "; the next may start at \($0)" } ?? "")"
@@ -199,7 +200,7 @@ struct Standing: Sendable {
       + " `relatch settings \(credential.name) \(missing)=…` gives it one"
   }
 
-  /// Until when the schedule waits because of attempts that came to nothing.
+  /// Until when the schedule waits because attempts have come to nothing.
   private func nextAttempt(_ now: Timestamp) -> Timestamp? {
     journal.flatMap { RotationSchedule.system.pause(of: $0, isLeaked: credential.leak != nil, now: now)?.until }
   }

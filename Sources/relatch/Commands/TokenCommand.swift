@@ -27,7 +27,7 @@ struct TokenCommand: AsyncParsableCommand {
       "How long one may be kept whose end the provider does not say; 0s to keep none of those.", valueName: "duration"))
   var keep = "10m"
 
-  /// What is left of a token that is released.
+  /// How long a token that is released must still be valid.
   private static let leastRest = Duration.seconds(60)
 
   func run() async throws {
@@ -37,7 +37,7 @@ struct TokenCommand: AsyncParsableCommand {
     }
     let places = try Places(options)
     let vault = try await places.openVault()
-    // Before its pair is opened, and that logged: who gives out none never will.
+    // Checked before the pair is opened and that is logged: a provider that gives out no tokens never will.
     let issuer = try Self.issuer(for: try await vault.read { try $0.credential(name) })
     let access = try await vault.tokenAccess(of: name, now: WallClock.now())
     let kept = KeptTokens(of: places)

@@ -14,11 +14,11 @@ struct UnattendedOptions: ParsableArguments {
       "Send each outcome and failure to syslog: /dev/log, or udp://ADDRESS:PORT.", valueName: "address"))
   var syslog: String?
 
-  /// Runs `body` with a report that also goes to syslog, and writes the metrics at its end, however it ended. Options win
-  /// over `RELATCH_METRICS` and `RELATCH_SYSLOG`.
+  /// Runs `body` with a report that also goes to syslog, and writes the metrics at the end, however it ended. Options
+  /// take precedence over `RELATCH_METRICS` and `RELATCH_SYSLOG`.
   ///
-  /// Throws what `body` throws, and a usage failure for an address that is none. Neither syslog nor metrics ever make a run
-  /// fail that does not fail without them.
+  /// Throws what `body` throws, and a usage failure for an invalid address. Neither syslog nor metrics ever make a run
+  /// fail that would not fail without them.
   func run(_ options: CommonOptions, _ body: (Report) async throws -> Void) async throws {
     let address = try (syslog ?? ProcessEnvironment.value(of: "RELATCH_SYSLOG")).map(SyslogAddress.init)
     let report = Report(options, syslog: address.map { SyslogSink($0) })
@@ -28,7 +28,7 @@ struct UnattendedOptions: ParsableArguments {
       await finish(options, report, status.code)
       throw status
     } catch {
-      // Standard error gets it from `main`.
+      // `main` prints it on standard error.
       let failure = Failure(error)
       report.syslog?.failure(failure, of: nil)
       await finish(options, report, failure.code, after: failure)
@@ -37,12 +37,12 @@ struct UnattendedOptions: ParsableArguments {
     if await !finish(options, report, .done) { throw Status(code: .corruptData) }
   }
 
-  /// Hands the checkpoint to the witnesses, and writes the metrics. False if a witness has seen another log.
+  /// Hands the checkpoint to the witnesses, and writes the metrics. Returns false if a witness has seen another log.
   @discardableResult
   private func finish(
     _ options: CommonOptions, _ report: Report, _ code: ExitCode, after failure: Failure? = nil
   ) async -> Bool {
-    // Whoever gave it up may not have been able to set it aside again.
+    // The run that gave the reserve up may not have been able to set it aside again.
     if let places = try? Places(options), PrivateFile.exists(places.database) { SpaceReserve(places).keep() }
     let isConsistent = await report.handOver(options, after: failure)
     await writeMetrics(options, isConsistent || code != .done ? code : .corruptData)
