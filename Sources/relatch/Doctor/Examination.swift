@@ -5,15 +5,15 @@ import Rotation
 import Transport
 import Vault
 
-/// What `doctor` looks at credentials with: the vault, opened if it can be, and one pool of connections.
+/// What `doctor` examines credentials with: the vault, opened if possible, and one pool of connections.
 struct Examination: Sendable {
   let transport: CurlTransport
   private let composition: RotationComposition?
-  /// What is known of the identity, for every credential; nil if it opens the vault.
+  /// The identity's line, the same for every credential; nil if the identity opens the vault.
   private let identity: ChecklistLine?
   private let isOffline: Bool
 
-  /// An identity that is not there, or opens nothing here, is a line and no failure.
+  /// A missing identity, or one that opens nothing here, is a line and not a failure.
   init(_ places: Places, isOffline: Bool) async throws {
     self.isOffline = isOffline
     guard !isOffline else {
@@ -38,13 +38,13 @@ struct Examination: Sendable {
     identity = ChecklistLine(.identity, .missing, failure.message, mend: failure.hint, concern: .vault)
   }
 
-  /// Every line of one credential: this machine's, the provider's by its kind, and where the pair goes.
+  /// All lines of one credential: this machine's, the provider's by its kind, and where the pair goes.
   func lines(of subject: PlanSubject) async throws -> [ChecklistLine] {
     let (vault, mayRelease) = LocalChecklist.vault(subject)
     let (identity, pairs) = try await open(subject, mayRelease: mayRelease)
     let kind: any ProviderKind.Type
     do { kind = try providerKind(subject.credential.provider) } catch {
-      // One that another version of the program has.
+      // A kind of provider that only another version of the program has.
       return [identity, vault, ChecklistLine(.settings, .missing, error.description, mend: error.hint)]
     }
     let withheld: ChecklistStep? =
@@ -62,7 +62,7 @@ struct Examination: Sendable {
         isRotated: subject.credential.canRotate)
   }
 
-  /// The pairs that the provider may accept still; nil if they cannot be had. Logged like every access.
+  /// The pairs that the provider may still accept; nil if they cannot be opened. Logged like every access.
   private func open(
     _ subject: PlanSubject, mayRelease: Bool
   ) async throws -> (identity: ChecklistLine, pairs: [UInt64: Pair]?) {
@@ -103,10 +103,10 @@ struct Examination: Sendable {
 }
 
 extension ChecklistLine {
-  /// The same with the credential's name in the commands that mend it, where a provider can say no more than NAME.
+  /// The line with the credential's name in the commands that fix it, where a provider can only write NAME.
   fileprivate func naming(_ credential: Credential) -> ChecklistLine {
     var mend = mend
-    // With a pair that is refused nobody can look at what is there.
+    // With a refused pair the credential cannot read the one that is in use.
     if step == .pair, credential.isSelfAdministered {
       mend = mend?.replacing("adopt NAME`", with: "adopt NAME --stdin`")
     }

@@ -5,20 +5,21 @@ import Vault
 extension ChecklistStep {
   /// The identity opens the credential.
   static let identity: Self = "identity"
-  /// The vault can be written, its log authenticates, and it is as its providers are.
+  /// The vault can be written, nobody else can write there, its log authenticates, and after a restore it was compared
+  /// with the provider.
   static let vault: Self = "vault"
   /// Each sink and hook can do its work, and has the active pair.
   static let delivery: Self = "delivery"
-  /// Whether a schedule rotates it, and by a time zone that is known here.
+  /// Whether a schedule rotates it, and whether the time zone of its window is known here.
   static let policy: Self = "policy"
 }
 
-/// The lines of a checklist that are this machine's, whatever the provider. What is looked at is what `plan` looks at.
+/// The checklist lines of this machine, the same for every provider. They look at what `plan` looks at.
 enum LocalChecklist {
-  /// The vault's line, and whether it can release a pair: what cannot be logged is not released.
+  /// The vault's line, and whether the vault can release a pair: without a log entry nothing is released.
   static func vault(_ subject: PlanSubject) -> (line: ChecklistLine, mayRelease: Bool) {
     let findings = findings(of: subject).filter { ["log", "folder", "disk", "restored"].contains($0.check) }
-    // That others may write there stops nothing, and is to be mended.
+    // That others may write there stops nothing, but must be fixed.
     let obstacles = findings.filter { $0.level == .obstacle || $0.check == "folder" }
     let mayRelease = obstacles.allSatisfy { ["restored", "folder"].contains($0.check) }
     guard let finding = obstacles.first(where: { $0.check != "restored" }) ?? obstacles.first else {

@@ -3,7 +3,7 @@ import Rotation
 import Vault
 
 extension Report {
-  /// The checklist of one credential.
+  /// Prints the checklist of one credential.
   func checklist(
     _ lines: [ChecklistLine], of credential: Credential, isOffline: Bool
   ) throws(StreamError) {
@@ -30,7 +30,7 @@ struct ChecklistPage {
 
   // MARK: - For a person
 
-  /// Lines that follow each other and cannot be told because of the same one are told once.
+  /// Successive lines that cannot be told because of the same line are shown as one row.
   private struct Row {
     let verdict: ChecklistLine.Verdict
     var steps: [String]
@@ -62,7 +62,7 @@ struct ChecklistPage {
     return "\(credential.name) (\(credential.provider)\(use)): \(standing)"
   }
 
-  /// As a table of marks, steps and what was found; what mends a step stands below it.
+  /// A table of marks, steps and findings, with the fix for a step below it.
   func text(on stream: StandardStream, isQuiet: Bool) -> String {
     let shown = rows.filter { !isQuiet || $0.verdict == .missing }
     let width = shown.filter { $0.steps.count == 1 }.map { $0.steps[0].count }.max() ?? 0
@@ -88,7 +88,7 @@ struct ChecklistPage {
     return text.joined(separator: "\n")
   }
 
-  /// Broken at spaces so that no line reaches the end of the terminal.
+  /// `text` broken at spaces, so that no line reaches the end of the terminal.
   static func wrapped(_ text: String, indent: Int, _ columns: Int?) -> String {
     guard let columns, columns > indent + 20 else { return text }
     var lines = [""]
