@@ -1,8 +1,8 @@
 import Sodium
 import Vault
 
-/// The one pair in a dotenv file: `…CLIENT_ID` and `…CLIENT_SECRET`, or `…CONSUMER_KEY` and `…CONSUMER_SECRET`, with the same
-/// beginning. Other variables are passed over.
+/// The one pair in a dotenv file: `…CLIENT_ID` and `…CLIENT_SECRET`, or `…CONSUMER_KEY` and `…CONSUMER_SECRET`, with
+/// the same beginning. Other variables are ignored.
 struct DotenvPair {
   private let content: SharedSecret
   private var values: [(name: String, range: Range<Int>, line: Int)] = []
@@ -34,7 +34,7 @@ struct DotenvPair {
       throw ImportedFile.unreadable(
         "it is neither JSON nor a dotenv file with one CLIENT_ID and CLIENT_SECRET: it has \(found.count) such pairs")
     }
-    // Which of two was meant is not guessed.
+    // Which of two is meant is not guessed.
     let others = values.filter { Self.isOurs($0.name) && ![pair.id, pair.secret].contains($0.range) }
     guard others.isEmpty else {
       throw ImportedFile.unreadable(
@@ -49,7 +49,7 @@ struct DotenvPair {
         "line \(pair.line)"))
   }
 
-  /// The name of a variable and where its value is; nil for a comment. A value in quotes is what stands between them.
+  /// The name of a variable and where its value is; nil for a comment. Quotes around a value are not part of it.
   private static func variable(
     in content: SharedSecret, _ range: Range<Int>, _ number: Int
   ) throws -> (name: String, value: Range<Int>)? {
@@ -69,7 +69,7 @@ struct DotenvPair {
       var value = equals + 1..<range.upperBound
       while let last = value.last, bytes[last] == 0x20 || bytes[last] == 0x09 { value = value.dropLast() }
       guard let quote = value.first.map({ bytes[$0] }), quote == UInt8(ascii: "\"") || quote == UInt8(ascii: "'") else {
-        // What begins so is a comment to some readers and a part of the value to others, who differ over blanks, too.
+        // Some readers take this for a comment, others for a part of the value. They differ over leading blanks, too.
         let isAmbiguous = value.contains { place in
           let before = bytes[place - 1]
           return bytes[place] == UInt8(ascii: "#") && (place == equals + 1 || before == 0x20 || before == 0x09)
@@ -80,7 +80,7 @@ struct DotenvPair {
         }
         return (name, value)
       }
-      // A backslash means other things to other readers: it is not guessed at.
+      // A backslash means different things to different readers, and is not guessed at.
       let inner = value.dropFirst().dropLast()
       let isClosed = value.count >= 2 && bytes[value.upperBound - 1] == quote && !bytes[inner].contains(quote)
       guard isClosed, quote == UInt8(ascii: "'") || !bytes[inner].contains(UInt8(ascii: "\\")) else {

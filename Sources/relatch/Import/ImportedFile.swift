@@ -3,12 +3,12 @@ import JSON
 import Sodium
 import Vault
 
-/// A file of pairs from elsewhere, in guarded memory: AWS's managed external secret, dotenv, or JSON Lines of many. It is never
-/// printed; what is wrong with it is told by line and member.
+/// A file of pairs from elsewhere, in guarded memory: AWS's managed external secret, dotenv, or JSON Lines of many. It
+/// is never printed; errors name only line and member.
 struct ImportedFile: Sendable {
-  /// One credential of the file, as far as the file says.
+  /// One credential of the file, with what the file says of it.
   struct Entry: Sendable {
-    /// Where it stands, for errors.
+    /// Where it is in the file, for errors.
     let place: String
     var name: String?
     var provider: String?
@@ -23,8 +23,8 @@ struct ImportedFile: Sendable {
 
   private static let limit = 8 << 20
 
-  /// Reads the file at `path`, `-` for standard input. Throws `notFound`; `configuration` if others may read it, or own it;
-  /// `corruptData` if it is in none of the forms or too large.
+  /// Reads the file at `path`, `-` for standard input. Throws `notFound` if there is none, `configuration` if others
+  /// may read it or another user owns it, and `corruptData` if it has none of the forms or is too large.
   init(path: String) throws {
     let content = SharedSecret(try Self.content(of: path))
     do { entries = try Self.entries(in: content) } catch let error as JSONError {
@@ -49,7 +49,7 @@ struct ImportedFile: Sendable {
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
       throw Failure(.usage, "\(Name.printable(path)) is no file", hint: "give a file, or - for standard input")
     }
-    // Root could read what another user has put there, and may still change.
+    // Root could read a file that another user owns and may still change.
     guard status.st_uid == geteuid() else {
       throw Failure(
         .configuration, "\(Name.printable(path)) belongs to another user: nothing was imported",
@@ -140,7 +140,7 @@ struct ImportedFile: Sendable {
       pair: try pair(
         node["client_id"], node["client_secret"], node["registration_access_token"], in: content, place))
     for member in members where !["client_id", "client_secret", "registration_access_token"].contains(member.name) {
-      // The value of what is not known may be a secret, and is not read.
+      // The value of an unknown member may be a secret, and is not read.
       guard ["name", "provider", "admin", "created", "settings", "policy"].contains(member.name) else {
         throw unknown(member.name, place)
       }
@@ -190,7 +190,7 @@ struct ImportedFile: Sendable {
       place)
   }
 
-  /// Throws `invalidInput` that names `place` unless the parts of `pair` are fit.
+  /// Returns `pair`. Throws `invalidInput`, which names `place`, unless all parts of it are valid.
   static func checked(_ pair: Pair, _ place: String) throws -> Pair {
     try Pair.check(pair.clientID, "\(place): the client's identifier")
     try Pair.check(pair.clientSecret, "\(place): its secret")
