@@ -9,7 +9,7 @@ import Vault
 /// A file in which somebody found a pair: JSON, a settings file, a log, anything. It is searched, never printed.
 struct FoundPair: Sendable {
   private let content: SharedSecret
-  /// The pair in it, if it is one as JSON: there a secret may be written with escapes.
+  /// The pair in it, if the file is one as JSON: there a secret may be written with escapes.
   private let pair: Pair?
 
   /// Reads the file at `path`, `-` for standard input, of at most 1 MiB.
@@ -23,10 +23,11 @@ struct FoundPair: Sendable {
     pair = try? Pair(reading: content)
   }
 
-  /// Whether the secret of `other` stands in it, or the token that manages its client: whoever has that can have the secret.
+  /// Whether the file holds the secret of `other`, or the token that manages its client: anyone who has that token can
+  /// get the secret.
   func holds(_ other: Pair) -> Bool {
     if let pair, pair.clientSecret.isEqual(to: other.clientSecret) { return true }
-    // One of a few letters stands in almost every file.
+    // A secret of a few letters is in almost every file.
     if other.clientSecret.count >= Pair.leastTold, holds(other.clientSecret) { return true }
     guard let token = other.registrationToken else { return false }
     if let found = pair?.registrationToken, found.secret.isEqual(to: token.secret) { return true }
@@ -49,7 +50,7 @@ struct FoundPair: Sendable {
   }
 }
 
-/// One version whose secret stands in a file, and what is still to be said of it: whether its provider accepts it.
+/// A version whose secret is in a file. Its provider is still to be asked whether it accepts it.
 final class FoundVersion: Sendable {
   let credential: String
   private let version: Version
@@ -64,7 +65,7 @@ final class FoundVersion: Sendable {
 
   var number: UInt64 { version.number }
 
-  /// Tries it at its provider, once, with entries in the log, and says what came of it.
+  /// Tries it at its provider, once, with entries in the log, and reports the result.
   func attempt(by composition: RotationComposition, _ report: Report) async {
     let isFirst = isTried.withLock { isTried in
       defer { isTried = true }
@@ -105,10 +106,10 @@ final class FoundVersion: Sendable {
 }
 
 extension UnlockedVault {
-  /// The versions whose secrets stand in `file`: all versions count, of the credentials `names` or of all that the identity can open.
-  /// Nobody is asked. What could not be compared is told as a failure; the second result is how many that were.
+  /// The versions whose secrets are in `file`, of the credentials `names` or of all that the identity can open. All
+  /// versions count. Asks no provider. What could not be compared is reported as a failure, and counted in `failures`.
   ///
-  /// Throws `notFound` if no secret does.
+  /// Throws `notFound` if no secret is in it.
   func versions(
     in file: FoundPair, of names: [String], incident: String, _ report: Report
   ) async throws -> (found: [FoundVersion], failures: Int) {

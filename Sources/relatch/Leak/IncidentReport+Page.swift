@@ -1,7 +1,7 @@
 import Audit
 import Vault
 
-// A page of its own: no script, no other file, nothing from the network. Every word that comes from the log is escaped.
+// A self-contained page: no script, no other file, nothing from the network. Every word from the log is escaped.
 extension IncidentReport {
   var page: String {
     """
@@ -136,7 +136,7 @@ extension IncidentReport {
 }
 
 extension String {
-  /// As it stands in a page, in text and in attributes, in one line and with nothing that is not seen.
+  /// The string for a page's text and attributes: on one line, and with invisible characters written out.
   fileprivate var escaped: String {
     var text = ""
     for scalar in Diagnostics.printable(self).unicodeScalars {

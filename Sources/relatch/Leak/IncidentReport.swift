@@ -3,14 +3,14 @@ import JSON
 import Rotation
 import Vault
 
-/// What is told of one incident, all of it from the log.
+/// The report of one incident. What happened is read from the log.
 struct IncidentReport: Sendable {
   /// What is left to be done about one credential.
   struct Owed: Sendable {
     let versions: [UInt64]
-    /// When a schedule tries again; nil for at its next run.
+    /// When a schedule tries again; nil if at its next run, or never.
     let next: Timestamp?
-    /// When the provider ends the pair by itself, if it said so.
+    /// When the provider itself ends the pair, if it said so.
     let expires: Timestamp?
     let isRemoved: Bool
   }
@@ -23,7 +23,7 @@ struct IncidentReport: Sendable {
     let owed: Owed?
   }
 
-  /// That an entry is in the log, for others to check.
+  /// The proof that an entry is in the log, for others to check.
   struct Proof: Sendable {
     let index: UInt64
     let text: String
@@ -34,7 +34,7 @@ struct IncidentReport: Sendable {
   let vault: String
   let written: Timestamp
   let parts: [Part]
-  /// Of each moment that matters most.
+  /// Of the moments that matter most.
   let proofs: [Proof]
   /// The signed checkpoint, its signer and the key to check it with.
   let checkpoint: (note: String, member: String, key: String)
@@ -42,13 +42,14 @@ struct IncidentReport: Sendable {
   var isOwed: Bool { parts.contains { $0.owed != nil } }
   var reported: Timestamp { parts.compactMap { $0.history.reported?.entry.time }.min() ?? written }
 
-  /// When the last of what leaked was seen to be refused; nil while something is owed.
+  /// When the last leaked pair was seen to be refused; nil while something is owed.
   var ended: Timestamp? {
     let ends = parts.map { $0.history.ended?.entry.time }
     return ends.contains { $0 == nil } ? nil : ends.compactMap(\.self).max()
   }
 
-  /// Whether all of it had been seen to be refused before anybody reported it: there was nothing to replace.
+  /// Whether every leaked pair had been seen to be refused before anybody reported the leak: there was nothing to
+  /// replace.
   var wasRefusedBefore: Bool { parts.allSatisfy(\.history.wasRefusedBefore) }
 
   init(of name: String, _ histories: [IncidentHistory.Part], in view: VaultView, now: Timestamp) throws {
@@ -59,7 +60,7 @@ struct IncidentReport: Sendable {
     parts = try histories.map { history in
       let reported = history.reported?.entry.time ?? now
       let openTo = accesses.filter { access in
-        // Whoever was handed a pair knows it from then on.
+        // Anyone who was handed a pair knows it from then on.
         access.credential == history.credential && access.since <= reported
           && (access.isHandoff && (history.leaked.first ?? 0) <= access.newestVersion
             || access.until.map { $0 >= reported } ?? true)
@@ -111,7 +112,7 @@ extension IncidentReport.Owed {
 
 extension IncidentHistory.Use {
   var text: String {
-    // Whoever wrote the entry chose what it is called.
+    // The author of the entry chose this name.
     let who = Diagnostics.printable(who)
     let times = "\(count.times)\(last.map { ", last at \($0.entry.time) (entry \($0.index))" } ?? "")"
     return switch kind {
@@ -175,7 +176,7 @@ extension IncidentHistory.Moment {
 }
 
 extension IncidentHistory.Part {
-  /// What a reader must not miss among the steps; nil if there is nothing of the kind.
+  /// What a reader must not miss among the steps; nil if there is nothing of that kind.
   var warning: String? {
     guard !cutOff.isEmpty else { return nil }
     let entries = cutOff.map { String($0.index) }.joined(separator: ", ")
@@ -192,7 +193,7 @@ extension String {
 // MARK: - Text
 
 extension IncidentReport {
-  /// When all of it was seen to be refused, in words.
+  /// When every leaked pair was seen to be refused, in words.
   private var refused: String {
     if wasRefusedBefore { return "before it was reported" }
     return ended.map { "\($0), after \(($0 - reported).seconds)" } ?? "not all that leaked, yet"

@@ -2,14 +2,15 @@ import JSON
 import Rotation
 import Vault
 
-/// The versions of one credential that leaked, up to this one; nil for up to the active one.
+/// The leaked versions of one credential: all up to `version`. Nil means up to the version whose leak is already noted,
+/// otherwise up to the active one.
 struct LeakedVersion: Hashable, Sendable {
   let credential: String
   let version: UInt64?
 }
 
 extension VaultView {
-  /// The credentials that administer `name`, the nearest first, itself left out. What cannot be read ends the chain.
+  /// The credentials that administer `name`, nearest first, without `name` itself. What cannot be read ends the chain.
   func administrators(of name: String) -> [String] {
     var chain: [String] = []
     var next = name
@@ -22,8 +23,8 @@ extension VaultView {
 }
 
 extension VaultView {
-  /// What the leaked pair of `admin`, or of one that administers it, reaches of `credential`, which it administers or did until now;
-  /// nil if there is none.
+  /// What a leaked pair of `admin`, or of one of its administrators, reaches of `credential`, which `admin` administers
+  /// or did until now; nil if no such pair leaked.
   func reach(to credential: Credential, from admin: String, isFormer: Bool) -> ReachedByLeak? {
     guard admin != credential.name,
       let leaked = ([admin] + administrators(of: admin)).first(where: { (try? self.credential($0))?.leak != nil })
@@ -35,8 +36,8 @@ extension VaultView {
 }
 
 extension [LeakedVersion] {
-  /// Who administers others goes before them, however long the chain: whoever has an administrator's pair can read theirs, and the
-  /// new ones as well.
+  /// The leaks in waves: administrators before what they administer, however long the chain. Anyone who has an
+  /// administrator's pair can read the pairs it administers, the new ones as well.
   func waves(in view: VaultView) -> [[LeakedVersion]] {
     let chosen = Set(map(\.credential))
     let chains = map { leaked in view.administrators(of: leaked.credential).filter(chosen.contains) }
@@ -49,10 +50,10 @@ extension [LeakedVersion] {
     }
   }
 
-  /// What no version was named of, and a leak is noted already that the active one is not part of.
+  /// Notes on the credentials for which no version was named and whose noted leak does not include the active version.
   func goneOnWith(in view: VaultView) -> [String] {
     filter { $0.version == nil }.compactMap { leaked in
-      // What cannot be read is for its own run to fail.
+      // What cannot be read fails in its own run.
       guard let credential = try? view.credential(leaked.credential), let leak = credential.leak,
         let active = credential.version(in: .active)?.number, active > leak.version
       else { return nil }
@@ -62,7 +63,7 @@ extension [LeakedVersion] {
     }
   }
 
-  /// What these leaks reach beside themselves, once all was done about them that could be.
+  /// What these leaks reach besides themselves, once everything possible was done about them.
   func reach(in view: VaultView) throws -> [ReachedByLeak] {
     let chosen = Set(map(\.credential))
     var reached: [ReachedByLeak] = compactMap { leaked in
@@ -89,15 +90,15 @@ extension [LeakedVersion] {
   }
 }
 
-/// Credentials whose pairs could be read by whoever has a leaked one of their administrator.
+/// Credentials whose pairs anyone could read who has a leaked pair of their administrator.
 struct ReachedByLeak: Sendable {
   let administrator: String
   let credentials: [String]
-  /// Whether the administrator's leaked pair may be accepted still: then a new pair of theirs is reached, too.
+  /// Whether the administrator's leaked pair may still be accepted: then it reaches their new pairs, too.
   let isStanding: Bool
-  /// What to name where a leak of theirs is noted already.
+  /// The version to name if a leak of theirs is already noted; otherwise nil.
   let version: UInt64?
-  /// Whether the administrator is theirs no more.
+  /// Whether the administrator no longer administers them.
   var isFormer = false
 
   private var command: String {

@@ -5,18 +5,19 @@ import Rotation
 import Sodium
 import Vault
 
-/// What a run may have to end: the versions of a credential up to this one leaked, and this was kept of it when the run began.
+/// What a run may have to end: the newest leaked version of a credential, and the token record kept for it when the run
+/// began.
 struct LeakBefore: Sendable {
   let newest: UInt64
   let record: [UInt8]?
 }
 
-// A token that was kept of a pair that leaked is the one that this vault knows of: where its provider can end it, it is ended
-// once the pair is replaced. Nothing that is met there is a failure of the revocation; it is told and logged.
+// A kept token of a leaked pair is the one that this vault knows of. If its provider can end it, it is ended once the
+// pair is replaced. Whatever goes wrong there is reported and logged, but is not a failure of the revocation.
 extension RotationComposition {
-  /// Up to which version a credential's pairs leaked, and the token that is kept of it; nil if none is known to have.
+  /// The newest leaked version of a credential, and the token record kept for it; nil if no leak is known.
   ///
-  /// Taken before the run: whoever asks for a token of the new pair meanwhile may put that in its place.
+  /// Read before the run: anyone who asks for a token of the new pair meanwhile may replace the kept one.
   func leakBefore(of name: String, for goal: RotationRunner.Goal) async -> LeakBefore? {
     let credential = try? await vault.read { try $0.hasCredential(name) ? $0.credential(name) : nil }
     guard let credential else { return nil }
@@ -27,7 +28,7 @@ extension RotationComposition {
     return newest.map { LeakBefore(newest: $0, record: tokens.record(of: credential.id)) }
   }
 
-  /// Ends the kept tokens of what leaked, if that was replaced.
+  /// Ends the kept tokens of the leaked versions, if those were replaced.
   func endKeptTokens(of name: String, _ leak: LeakBefore, _ report: Report) async {
     do {
       let credential = try await vault.read { try $0.credential(name) }
@@ -48,7 +49,8 @@ extension RotationComposition {
     } catch { Diagnostics.standard.warning("\(name): whether a token was kept of what leaked is not known: \(error)") }
   }
 
-  /// Whose key was renewed since has a token that nobody can open: whoever knew the old key may have it.
+  /// Reports a kept token that nobody can open because the credential's key was renewed since. Anyone who knew the old
+  /// key may have it.
   private func tellClosed(of name: String) async throws {
     try await vault.change(now: WallClock.now()) { change in
       _ = try change.log(.tokenNotRevoked, about: name, ["reason": "key-renewed"])

@@ -2,10 +2,11 @@ import Sodium
 import Vault
 
 extension UnlockedVault {
-  /// Fails with `usage` if `text`, which is called `what` and will be read by others, holds a secret of one of `names`; or, where there is
-  /// a word in it that could be a secret, of any credential that the identity can open. What it cannot open it cannot compare.
+  /// Fails with `usage` if `text`, which is called `what` and will be read by others, holds a secret of one of `names`.
+  /// If a word in it could be a secret, all credentials are compared that the identity can open; the others cannot be.
   ///
-  /// Opening each has its price, some milliseconds for a hundred, and an entry in the log: a text of plain words pays neither.
+  /// Opening them takes time, some milliseconds for a hundred, and an entry in the log for each. A text of plain words
+  /// is compared only with `names`.
   func requireUntold(_ text: String, _ what: String, of names: [String]) async throws {
     let isSuspicious = text.mayTellSecret
     guard isSuspicious || !names.isEmpty else { return }
@@ -20,7 +21,8 @@ extension UnlockedVault {
 }
 
 extension String {
-  /// Whether a word of it could be a secret that a machine made: eight bytes or more, with a digit, a sign, or capitals within.
+  /// Whether a word of it could be a secret that a machine made: eight bytes or more, with a digit, a sign, or a
+  /// capital inside.
   var mayTellSecret: Bool {
     split(whereSeparator: \.isWhitespace).contains { word in
       guard word.utf8.count >= 8 else { return false }
