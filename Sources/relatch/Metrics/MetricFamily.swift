@@ -16,7 +16,7 @@ struct MetricFamily {
 
   let name: String
   let help: String
-  /// What is sampled is always the present state: a gauge.
+  /// Samples always show the present state: every metric is a gauge.
   let samples: [Sample]
 
   init(_ name: String, help: String, _ samples: [Sample]) {
@@ -62,8 +62,8 @@ extension MetricFamily.Value: CustomStringConvertible {
 }
 
 extension String {
-  /// Each scalar of `replacements` replaced, the others kept. By scalars, because a Swift character may join a quote with
-  /// what follows it.
+  /// The string with each scalar of `replacements` replaced. By scalars, because a Swift character may join a quote
+  /// with what follows it.
   func escaped(_ replacements: [UnicodeScalar: String]) -> String {
     unicodeScalars.reduce(into: "") { result, scalar in
       if let replacement = replacements[scalar] { result += replacement } else { result.unicodeScalars.append(scalar) }

@@ -1,17 +1,18 @@
 import Glibc
 
-/// A file that a collector reads while it is written again and again: always whole, and readable by others.
+/// A file that is written again and again while a collector reads it: always whole, and readable by others.
 enum MetricsFile {
-  /// Puts `text` in the place of the file at `path`, mode 0644, durable with its folder when this returns. A reader sees the
-  /// old text or the new, never a part.
+  /// Replaces the file at `path` with `text`, mode 0644. Both it and its folder are durable when this returns. A reader
+  /// sees the old text or the new, never a part.
   ///
-  /// Throws `Failure` with `cannotWrite`, and then leaves what was there. What is no regular file is not replaced.
+  /// Throws `Failure` with `cannotWrite`. The old file then stays, unless only the folder could not be made durable.
+  /// Never replaces anything but a regular file.
   static func write(_ text: String, to path: String) throws(Failure) {
     var information = stat()
     if lstat(path, &information) == 0, information.st_mode & S_IFMT != S_IFREG {
       throw refusal(path, "it is there, and is no regular file")
     }
-    // The name ends so that a collector of `*.prom` takes no notice. mkstemp() opens with O_CREAT | O_EXCL.
+    // With this ending a collector of `*.prom` ignores the file. mkstemp() opens with O_CREAT | O_EXCL.
     var template = Array((path + ".XXXXXX").utf8CString)
     let descriptor = template.withUnsafeMutableBufferPointer { buffer in
       buffer.baseAddress.map { mkstemp($0) } ?? -1

@@ -112,7 +112,7 @@ extension VaultFigures {
       })
   }
 
-  /// A sample for every state, so that a state that was left is seen to be left.
+  /// A sample for every state, so that leaving a state is seen, too.
   private var states: MetricFamily {
     MetricFamily(
       "relatch_rotation_state", help: "1 for the state of the newest rotation, `none` before the first; 0 for others.",

@@ -3,7 +3,7 @@ import Rotation
 import Storage
 import Vault
 
-/// What the metrics tell of a vault at one moment, read without unlocking anything.
+/// What the metrics say about a vault at one moment, read without unlocking anything.
 struct VaultFigures: Sendable {
   /// How a run of `rotate` or `retire` ended.
   struct Run: Sendable {
@@ -12,18 +12,18 @@ struct VaultFigures: Sendable {
   }
 
   let written: Timestamp
-  /// The database with what is not yet written back into it; nil if the file system does not tell.
+  /// The size of the database and of its write-ahead log; nil if the file system does not say.
   let vaultBytes: Int64?
   let logEntries: UInt64
   /// The time of the newest entry, which a signed checkpoint covers.
   let checkpointed: Timestamp?
   let credentials: [CredentialFigures]
-  /// What is wrong with each credential that is damaged, of which nothing else is told; if there is none, with an index that has other
-  /// rows than the credentials call for.
+  /// What is wrong with each damaged credential, which has no other figures. If none is damaged, what is wrong with an
+  /// index whose rows do not match the credentials.
   let damage: [Failure]
   /// What each witness has seen of the log.
   let witnesses: [WitnessFigures]
-  /// Nil if these are not written by a run.
+  /// Nil if no run writes these.
   let run: Run?
 
   init(
@@ -41,8 +41,8 @@ struct VaultFigures: Sendable {
     self.run = run
   }
 
-  /// Reads all that is told of the vault of `view`. Throws as `VaultView` does: figures that are not authentic are
-  /// not written. A credential that is damaged hides no other.
+  /// Reads all figures of the vault of `view`. Throws as `VaultView` does: figures that are not authentic are not
+  /// written. A damaged credential hides no other.
   init(
     _ view: VaultView, schedule: RotationSchedule, records: WitnessRecords.Found, vaultBytes: Int64?,
     written: Timestamp, run: Run?
@@ -70,7 +70,7 @@ struct VaultFigures: Sendable {
   }
 }
 
-/// What the metrics tell of one witness.
+/// What the metrics say about one witness.
 struct WitnessFigures: Sendable {
   let name: String
   /// How many entries of the log it has not seen.
@@ -85,7 +85,7 @@ extension WitnessFigures {
   }
 }
 
-/// Who must not rotate together with whom, whichever of the two says so.
+/// Which credentials must not rotate together, whichever of the two says so.
 private struct Partners {
   private var lists: [String: [Credential]] = [:]
 
@@ -102,13 +102,13 @@ private struct Partners {
   func of(_ credential: Credential) -> [Credential] { lists[credential.name] ?? [] }
 }
 
-/// What the metrics tell of one credential.
+/// What the metrics say about one credential.
 struct CredentialFigures: Sendable {
   let name: String
   let provider: String
-  /// When the value in use was made.
+  /// When the active pair was made.
   let created: Timestamp?
-  /// When the provider ends versions that are still of use, with their stage, where it says so.
+  /// The earliest end that the provider has set for versions not retired, by stage, where it says so.
   let expiries: [(stage: Stage, at: Timestamp)]
   /// Since when someone whose access has ended knows the active pair; nil if nobody does.
   let exposed: Timestamp?
@@ -120,7 +120,7 @@ struct CredentialFigures: Sendable {
   let lastSuccess: Timestamp?
   /// Nil before the first rotation.
   let state: RotationState?
-  /// When the rotation that has not yet reached its purpose was begun.
+  /// When the rotation began whose new pair is not yet verified; nil if there is none.
   let unfinishedSince: Timestamp?
   let failedAttempts: Int
   let debts: Int
@@ -149,7 +149,7 @@ extension CredentialFigures {
     // Version 1 came by `add`.
     lastSuccess = active.flatMap { $0.number > 1 ? $0.since : nil }
     state = journal?.machine.state
-    // Never later than now, or its age would be none until then.
+    // Never later than now: otherwise it would have no age until then.
     unfinishedSince = journal.flatMap { $0.machine.state.hasNotPromoted ? min($0.began, now) : nil }
     failedAttempts = journal?.failedAttempts ?? 0
     self.debts = debts.count
@@ -160,7 +160,7 @@ extension CredentialFigures {
 }
 
 extension RotationState {
-  /// Whether the rotation's purpose is neither reached nor given up. What comes after is told as a debt.
+  /// Whether the rotation has neither verified its pair nor been given up. What comes after that shows as a debt.
   fileprivate var hasNotPromoted: Bool {
     switch self {
     case .ready, .staging, .staged, .validating, .validated, .promoting, .promoted, .verifying, .rejected, .discarding:
