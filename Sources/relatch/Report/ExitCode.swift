@@ -1,4 +1,4 @@
-/// What the program's exit status says. An interface: `docs/exit-codes.md` prints the same table, and a test compares them.
+/// The program's exit status. It is an interface: `docs/exit-codes.md` has the same table, and a test compares them.
 enum ExitCode: Int32, CaseIterable, Sendable {
   case done = 0
   case validationFailed = 10

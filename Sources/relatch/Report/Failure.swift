@@ -13,16 +13,16 @@ import Vault
 /// A failure as its caller sees it: exit code, what was attempted and found, and what to do about it.
 struct Failure: AdvisingError {
   let code: ExitCode
-  /// No words of a hook: it may go anywhere.
+  /// Contains no words of a hook, because it may go anywhere.
   let message: String
-  /// The same with a hook's last words, masked: only for whoever runs the command.
+  /// The message with a hook's last words, masked: only for whoever runs the command.
   let quoting: String
   let hint: String
-  /// Whether nothing failed but telling what was done.
+  /// Whether nothing failed except reporting what was done.
   private(set) var isOfTelling = false
   var description: String { message }
 
-  /// `quoting` is `message` if nothing else is said.
+  /// `quoting` is `message` unless it is given.
   init(_ code: ExitCode, _ message: String, quoting: String? = nil, hint: String) {
     self.code = code
     self.message = message
@@ -30,12 +30,12 @@ struct Failure: AdvisingError {
     self.hint = hint
   }
 
-  /// The same with `name` in the commands of its hint, where what threw it can say no more than NAME.
+  /// The failure with `name` in the commands of its hint, where whatever threw it can only write NAME.
   func naming(_ name: String) -> Failure {
     Failure(code, message, quoting: quoting, hint: hint.replacing(" NAME", with: " \(name)"))
   }
 
-  /// Sorts any error. `isUsage` says that the argument parser threw it.
+  /// Any error as its caller sees it. `isUsage` says that the argument parser threw it.
   init(_ error: any Error, isUsage: Bool = false) {
     switch error {
     case let failure as Failure: self = failure
@@ -98,7 +98,7 @@ extension RotationError.Code {
     }
   }
 
-  /// What to do where the error itself does not say.
+  /// What to do if the error itself does not say.
   var hint: String {
     switch self {
     case .provider(let code): code.hint
@@ -127,7 +127,7 @@ extension ProviderError.Code {
     }
   }
 
-  /// What to do where the error itself does not say.
+  /// What to do if the error itself does not say.
   var hint: String {
     switch self {
     case .refused: "see at the provider whether this pair was replaced or deleted there"
@@ -196,7 +196,7 @@ extension StorageError.Code {
     case .alreadyExists: .usage
     case .corrupt: .corruptData
     case .unsupportedFormat: .configuration
-    // A store that is there and cannot be read is in the same trouble: a full disk keeps SQLite from reading, too.
+    // A store that exists and cannot be read has the same trouble: a full disk keeps SQLite from reading, too.
     case .cannotRead, .cannotWrite: .cannotWrite
     case .busy, .leaseHeld, .leaseLost: .heldByAnotherRun
     }

@@ -8,9 +8,9 @@ struct Report: Sendable {
   let isQuiet: Bool
   /// Shown while many runs are under way.
   private(set) var bar: ProgressBar?
-  /// Whether people are told of each step.
+  /// Whether people see each step.
   private var hasSteps = true
-  /// Where outcomes and failures go beside that.
+  /// Where outcomes and failures also go.
   let syslog: SyslogSink?
 
   init(_ options: CommonOptions, syslog: SyslogSink? = nil) { self.init(options.settings, syslog: syslog) }
@@ -21,7 +21,7 @@ struct Report: Sendable {
     self.syslog = syslog
   }
 
-  /// The same for `runs` runs: with several, people are told of each one's end and not of each step.
+  /// The report for `runs` runs: with several, people see the end of each one instead of each step.
   func of(runs: Int) -> Report {
     guard runs > 1, !isJSON else { return self }
     var report = self
@@ -30,7 +30,7 @@ struct Report: Sendable {
     return report
   }
 
-  /// For failures before the options are known: the arguments as they came.
+  /// For failures before the options are known: takes the raw arguments.
   init(arguments: [String]) {
     let ours = arguments.prefix { $0 != "--" }
     isJSON = ours.contains("--json")
@@ -38,12 +38,12 @@ struct Report: Sendable {
     syslog = nil
   }
 
-  /// One result, in the form asked for.
+  /// Prints one result, in the form that the options ask for.
   func result(_ object: @autoclosure () -> JSONValue, text: @autoclosure () -> String) throws(StreamError) {
     try self.text(isJSON ? object().line : text())
   }
 
-  /// Many results, each in the form asked for, handed over at once.
+  /// Prints many results at once, each in the form that the options ask for.
   func results<Element>(
     _ elements: [Element], json: (Element) -> JSONValue, text: (Element) -> String
   ) throws(StreamError) {
@@ -51,22 +51,22 @@ struct Report: Sendable {
     try self.text(elements.map { isJSON ? json($0).line : text($0) }.joined(separator: "\n"))
   }
 
-  /// What came of a change: a result, but for a person who asked for silence where nothing is wrong.
+  /// Prints the outcome of a change: a result, unless a person asked for silence about what went well.
   func confirmation(_ object: @autoclosure () -> JSONValue, text: @autoclosure () -> String) throws(StreamError) {
     if isJSON || !isQuiet { try result(object(), text: text()) }
   }
 
-  /// A line on standard output.
+  /// Prints a line on standard output.
   ///
-  /// Throws `StreamError` if it was not taken: a result that nobody got is a failure.
+  /// Throws `StreamError` if standard output did not take it: a result that nobody got is a failure.
   func text(_ line: String) throws(StreamError) {
     guard let bar else { return try StandardStream.output.write(line + "\n") }
     try bar.aside { () throws(StreamError) in try StandardStream.output.write(line + "\n") }
   }
 
-  /// One step on the way: a line on standard error for people, an object on standard output for programs.
+  /// Prints one step: a line on standard error for people, an object on standard output for programs.
   func progress(_ object: @autoclosure () -> JSONValue, text: @autoclosure () -> String) {
-    // The rotation goes on when nobody listens any more: its result says what came of it.
+    // The rotation goes on even if nobody reads this any more: its result says what came of it.
     if isQuiet { return }
     if isJSON {
       try? self.text(object().line)
@@ -77,13 +77,13 @@ struct Report: Sendable {
     }
   }
 
-  /// A line on standard error that only people need.
+  /// Prints a line on standard error that only people need.
   func note(_ text: String) {
     guard !isJSON, !isQuiet else { return }
     aside { try? StandardStream.error.write("\(JournalStream.prefix(.informational))\(text)\n") }
   }
 
-  /// `credential` is the one that failed, where a command has several.
+  /// Reports a failure. `credential` is the one that failed, if a command has several.
   func failure(_ failure: Failure, of credential: String? = nil) {
     syslog?.failure(failure, of: credential)
     guard isJSON else { return words(of: failure) }
@@ -92,7 +92,7 @@ struct Report: Sendable {
       "type": "error",
     ]
     if let credential { members["credential"] = .string(credential) }
-    // A full standard output is no reason to say nothing at all.
+    // If standard output is full, the failure is still reported.
     do { try text(JSONValue.object(members).line) } catch { words(of: failure) }
   }
 
@@ -109,11 +109,12 @@ struct Report: Sendable {
 }
 
 extension JSONValue {
-  /// The value on one line, with what is not seen written as escapes: it is for terminals, too, and reads as the same.
+  /// The value on one line, with invisible characters as escapes: it may go to a terminal, and still reads as the same
+  /// value.
   var line: String {
     let text = canonicalText
     guard text.utf8.contains(where: { $0 >= 0x7F }) else { return text }
-    // Outside of strings there is no such character.
+    // Only strings have such characters.
     var line = ""
     for scalar in text.unicodeScalars {
       if VisibleText.hides(scalar) {

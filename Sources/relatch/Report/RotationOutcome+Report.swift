@@ -15,7 +15,7 @@ extension RotationOutcome {
     }
   }
 
-  /// As `--json` has it.
+  /// The outcome as `--json` has it.
   var word: String {
     switch self {
     case .promoted: "promoted"
@@ -32,7 +32,7 @@ extension RotationOutcome {
     }
   }
 
-  /// What is missing from what was asked for, and what to do about it; nil if nothing is.
+  /// What the run lacks of what it was to do, and what to do about it; nil if it lacks nothing.
   func shortfall(of name: String, for goal: RotationRunner.Goal? = nil) -> Failure? {
     switch self {
     case .promoted, .settled, .abandoned, .delivered, .handedOver(_, .settled): nil
@@ -74,7 +74,7 @@ extension RotationOutcome {
     }
   }
 
-  /// What to do about each of `shortfalls`, with its name where there are several; nil if none says.
+  /// What to do about each of `shortfalls`, with its name if there are several; nil if none says.
   private static func hint(of shortfalls: [DeliveryShortfall]) -> String? {
     let hints = shortfalls.compactMap { fallen in
       fallen.error.hint.map { shortfalls.count == 1 ? $0 : "\(fallen.name): \($0)" }
@@ -93,18 +93,18 @@ extension RotationOutcome {
 }
 
 extension Report {
-  /// What standard output said where it did not take what `body` writes; nil where it took all.
+  /// The error with which standard output refused what `body` writes; nil if it took all.
   func refusal(_ body: () throws(StreamError) -> Void) -> StreamError? {
     do { try body() } catch { return error }
     return nil
   }
 
-  /// `isFollowed` says that what this run leaves alone is dealt with by the next one at once.
+  /// Reports an outcome. `isFollowed` says that the next run immediately deals with what this one leaves alone.
   func outcome(_ outcome: RotationOutcome, of name: String, isFollowed: Bool = false) throws(StreamError) {
     var members: [String: JSONValue] = [
       "credential": .string(name), "outcome": .string(outcome.word), "type": "outcome",
     ]
-    // What fell short is told as a failure: to people in one place, not in two.
+    // A shortfall is reported as a failure, so that people see it in one place and not in two.
     var text: String?
     switch outcome {
     case .promoted(let active, let previous, let graceEnds):
@@ -147,7 +147,7 @@ extension Report {
     if isJSON || text != nil { try confirmation(.object(members), text: text ?? "") }
   }
 
-  /// The end of an errand for which there was nothing to do.
+  /// Reports the end of an errand that had nothing to do.
   func outcome(_ word: String, _ nothing: RotationError, of name: String) throws(StreamError) {
     var members: [String: JSONValue] = [
       "credential": .string(name), "outcome": .string(word), "type": "outcome",
@@ -156,7 +156,7 @@ extension Report {
     try confirmation(.object(members), text: nothing.description)
   }
 
-  /// How many ended how, and which failed.
+  /// Reports how many errands ended in which way, and which failed.
   func summary(_ results: [ErrandResult]) throws(StreamError) {
     let counts = Dictionary(grouping: results, by: \.word).mapValues(\.count).sorted { $0.key < $1.key }
     guard !isJSON else {
@@ -190,7 +190,7 @@ extension Report {
 extension RotationProgress {
   /// The step in words.
   fileprivate var sentence: String {
-    // Steps without a version do not say it.
+    // The sentences of steps without a version do not use it.
     let number = version.map(String.init) ?? ""
     if let delivery { return "version \(number) has arrived at \(delivery)" }
     if event == EventName.credentialReconciled.text {
@@ -253,7 +253,7 @@ extension DeliveryShortfall {
 }
 
 extension Credential {
-  /// The credential as `--json` shows it: all but the pairs.
+  /// The credential as `--json` shows it: everything except the pairs.
   func json(type: String) -> JSONValue {
     var members: [String: JSONValue] = [
       "admin": .string(admin), "created": .string(created.description), "credential": .string(name),

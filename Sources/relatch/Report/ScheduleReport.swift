@@ -4,7 +4,7 @@ import Rotation
 import Vault
 
 extension RotationSchedule.Standing {
-  /// What a person is told of it, said of `credential`; nil without a schedule.
+  /// The standing of `credential` in words for a person; nil without a schedule.
   func text(of credential: Credential, at now: Timestamp) -> String? {
     switch self {
     case .due(let reason): "due now: \(reason.text(of: credential))"
@@ -47,7 +47,7 @@ extension RotationSchedule.Reason {
 }
 
 extension Exposure {
-  /// What a person is told of it.
+  /// In words for a person.
   var text: String {
     "exposed to \(to.joined(separator: ", ")), whose access ended at \(since)\(to.count > 1 ? " and later" : "")"
   }
@@ -61,14 +61,14 @@ extension Exposure {
 }
 
 extension Transfer {
-  /// What a person is told of it.
+  /// In words for a person.
   var words: String {
     "version \(version) was handed over at \(since)"
       + (confirmed.map { ", which its recipient confirmed at \($0)" }
         ?? ", no receipt was confirmed; it may be opened until \(expires)")
   }
 
-  /// As `--json` shows it.
+  /// The transfer as `--json` shows it.
   var object: JSONValue {
     var members: [String: JSONValue] = [
       "expires": .string(expires.description), "handoff": .string(handoff.description),
@@ -115,7 +115,7 @@ extension Int {
 }
 
 extension Duration {
-  /// Its largest unit, for people, rounded: `12d`, `3h`, `40s`.
+  /// The duration in one unit, rounded, for people: `12d`, `3h`, `40s`.
   var words: String {
     let seconds = max(0, components.seconds)
     for (unit, size) in [("d", 86_400), ("h", 3600), ("m", 60)] as [(String, Int64)] where seconds >= 2 * size {
