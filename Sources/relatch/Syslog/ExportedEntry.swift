@@ -3,7 +3,8 @@ import JSON
 import Vault
 
 extension LogEntry {
-  /// The entry as it is hashed. What a terminal would not show, or obey, is escaped there: any member chooses words of an entry.
+  /// The entry as it is hashed. For a terminal, what that would hide or obey is escaped: any member chooses words of an
+  /// entry.
   var exactText: String {
     let text = String(decoding: bytes, as: UTF8.self)
     guard StandardStream.output.isTerminal, let value = try? JSONValue(readingCanonical: bytes) else { return text }
@@ -11,7 +12,7 @@ extension LogEntry {
   }
 }
 
-/// A log entry in the words of other people's collectors. Nothing here is secret, as nothing in the log is.
+/// A log entry in the formats of other people's collectors. Nothing here is secret, as nothing in the log is.
 struct ExportedEntry: Sendable {
   let entry: LogEntry
   let index: UInt64
@@ -32,7 +33,7 @@ struct ExportedEntry: Sendable {
     return nil
   }
 
-  /// What went wrong, or takes somebody's access away or gives it, is worth more than a step that went well.
+  /// A fault, and a change in somebody's access, ranks above a step that went well.
   private var severity: Severity {
     let event = entry.event
     if event.hasSuffix(".lost") || event.hasSuffix(".rejected") || event == EventName.deliveryFailed.text
@@ -44,7 +45,7 @@ struct ExportedEntry: Sendable {
     return isOfPeople ? .notice : .informational
   }
 
-  /// The entry's own members in order, digests left out.
+  /// The entry's own members in order, without digests and the credential.
   private var details: [(name: String, value: String)] {
     entry.details.filter { !["record", "terms", "credential"].contains($0.key) }.sorted { $0.key < $1.key }.map {
       if case .string(let text) = $0.value { return ($0.key, text) }
@@ -115,7 +116,8 @@ struct ExportedEntry: Sendable {
     var parameters = [("vault", vault), ("entry", "\(index)"), ("member", entry.member)]
     if let credential { parameters.append(("credential", credential)) }
     parameters += details.map { ($0.name, $0.value) }
-    // A collector may take the last of two of one name, and any member chooses names: what comes later gets another.
+    // A collector may take the last of two parameters with one name, and any member chooses names. So a later one gets
+    // another name.
     var taken: Set<String> = []
     let data = parameters.map { name, value in
       var free = Self.parameterName(name)
@@ -126,12 +128,12 @@ struct ExportedEntry: Sendable {
       }
       return " \(free)=\"\(quoted(value))\""
     }.joined()
-    // authpriv, as the messages of a run; 32473 is the number set aside for documents (RFC 5612).
+    // authpriv, as for the messages of a run; 32473 is the number reserved for documentation (RFC 5612).
     return "<\(10 * 8 + severity.rawValue)>1 \(entry.time) - relatch - \(entry.event.prefix(32)) [relatch@32473\(data)]"
   }
 
-  /// A PARAM-NAME (RFC 5424, §6.3.3) of a member's name, which any member chooses: 1 to 32 printable characters of ASCII other than a
-  /// space, `=`, `]` and `"`. What else there is becomes `_`.
+  /// A PARAM-NAME (RFC 5424, §6.3.3) for `name`, which any member of the vault may choose: 1 to 32 printable characters
+  /// of ASCII other than a space, `=`, `]` and `"`. Every other character becomes `_`.
   private static func parameterName(_ name: String) -> String {
     let characters = name.unicodeScalars.prefix(32).map { scalar -> Character in
       (33...126).contains(scalar.value) && !"=]\"".unicodeScalars.contains(scalar) ? Character(scalar) : "_"

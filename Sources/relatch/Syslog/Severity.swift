@@ -1,4 +1,4 @@
-/// How much a message matters, as syslog and the systemd journal count it (RFC 5424 §6.2.1, syslog(3)).
+/// The severity of a message, with the numbers of syslog and the systemd journal (RFC 5424 §6.2.1, syslog(3)).
 enum Severity: Int, Sendable {
   case error = 3
   case warning = 4

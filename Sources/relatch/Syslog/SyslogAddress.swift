@@ -5,9 +5,9 @@ enum SyslogAddress: Hashable, Sendable {
   case socket(path: String)
   case udp(host: String, port: String)
 
-  /// Reads the forms above; `udp://[::1]` for IPv6, and port 514 where none is given. Throws a usage failure.
+  /// Reads the forms above; `udp://[::1]` for IPv6, and port 514 if none is given. Throws a usage failure.
   ///
-  /// A host is a number: a name would have to be looked up, and a lookup may hang when the network does.
+  /// A host must be a numeric address: a name would have to be looked up, and a lookup may hang when the network does.
   init(_ text: String) throws(Failure) {
     if text.hasPrefix("/"), text.utf8.count < 108, !text.utf8.contains(0) {
       self = .socket(path: text)
@@ -67,7 +67,7 @@ enum SyslogAddress: Hashable, Sendable {
     return .success(descriptor)
   }
 
-  /// What `body` makes of the numeric address; nil if it is none.
+  /// What `body` makes of the numeric address; nil if it is not one.
   private static func resolve<Result>(host: String, port: String, _ body: (addrinfo) -> Result) -> Result? {
     var hints = addrinfo()
     hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV

@@ -8,12 +8,12 @@ struct SyslogMessage {
   let process: Int32
   /// What happened, in one word: MSGID.
   let event: String
-  /// Structured data, in this order. Names are ours, values from anywhere.
+  /// Structured data, in this order. Relatch chooses the names; the values may come from anywhere.
   let parameters: [(name: String, value: String)]
   /// For people.
   let text: String
 
-  /// `authpriv`: of interest to who guards access.
+  /// `authpriv`: of interest to those who guard access.
   private static let facility = 10
   /// Every receiver must take 480 octets and should take 2048 (RFC 5426 §3.2).
   static let longest = 2048
@@ -23,9 +23,9 @@ struct SyslogMessage {
     let header =
       "<\(Self.facility * 8 + severity.rawValue)>1 \(time) \(Self.word(host, 255)) relatch \(process)"
       + " \(Self.word(event, 32))"
-    // 32473 is the number set aside for documents (RFC 5612): Relatch has none of its own.
+    // 32473 is the number reserved for documentation (RFC 5612): Relatch has none of its own.
     let elements = parameters.map { " \($0.name)=\"\(Self.escaped($0.value))\"" }.joined()
-    // §6.4: text in UTF-8 begins with a byte order mark. ASCII needs none, and most logs show one as rubbish.
+    // §6.4: text in UTF-8 begins with a byte order mark. ASCII needs none, and most logs show it as rubbish.
     let shown = Diagnostics.printable(text)
     let mark = shown.utf8.allSatisfy { $0 < 0x80 } ? "" : "\u{FEFF}"
     var bytes = Array("\(header) [relatch@32473\(elements)] \(mark)\(shown)".utf8)
@@ -37,7 +37,7 @@ struct SyslogMessage {
     return bytes
   }
 
-  /// §6.3.3: these three are escaped. Control characters are allowed there, and written out all the same.
+  /// §6.3.3: these three are escaped. Control characters are allowed there, but are written out as well.
   private static func escaped(_ value: String) -> String {
     Diagnostics.printable(value).escaped(["\"": "\\\"", "\\": "\\\\", "]": "\\]"])
   }

@@ -3,13 +3,13 @@ import Glibc
 import Rotation
 import Synchronization
 
-/// Sends messages to a syslog daemon as well as it can at once: a daemon that is gone, slow or full loses messages, and a
-/// rotation neither waits for it nor fails. The first loss is a warning.
+/// Sends messages to a syslog daemon as far as it can without waiting. A daemon that is gone, slow or full loses
+/// messages; a rotation neither waits for it nor fails. The first loss is a warning.
 final class SyslogSink: Sendable {
   private struct State {
     var descriptor: Int32 = -1
     var hasWarned = false
-    /// The newest rotation of each credential that a step was told of.
+    /// The newest rotation of which a step was reported, by credential.
     var rotations: [String: UInt64] = [:]
   }
 
@@ -52,7 +52,7 @@ final class SyslogSink: Sendable {
     }
   }
 
-  /// `text` says it in words.
+  /// Sends an outcome; `text` says it in words.
   func outcome(_ outcome: RotationOutcome, of credential: String, text: String) {
     let (severity, event, version): (Severity, String, UInt64) =
       switch outcome {
@@ -68,15 +68,15 @@ final class SyslogSink: Sendable {
     send(severity, event: event, credential: credential, version: version, code: outcome.exitCode, text: text)
   }
 
-  /// `credential` is nil for a failure of the whole run.
+  /// Sends a failure. `credential` is nil for a failure of the whole run.
   func failure(_ failure: Failure, of credential: String?) {
-    // What was done was told here as its outcome.
+    // What was done has been sent as its outcome.
     guard !failure.isOfTelling else { return }
     let severity: Severity
     switch failure.code {
-    // What fell short of an outcome was told as that outcome.
+    // A shortfall has been sent as the outcome.
     case .validationFailed, .deliveryFailed, .debtOutstanding: return
-    // These pass by themselves.
+    // This passes without anybody's help.
     case .heldByAnotherRun: severity = .notice
     case .providerUnreachable: severity = .warning
     default: severity = .error
@@ -88,7 +88,7 @@ final class SyslogSink: Sendable {
     if state.descriptor < 0 { state.descriptor = try address.connected().get() }
     guard Glibc.send(state.descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) != bytes.count else { return }
     let error = SyslogError(number: errno)
-    // A daemon that was started again has a new socket: the next message looks for it.
+    // A restarted daemon has a new socket: the next message looks for it.
     close(state.descriptor)
     state.descriptor = -1
     throw error
