@@ -4,10 +4,11 @@ import Storage
 import Vault
 
 extension Report {
-  /// Hands the checkpoint to the witnesses at the end of a run, if it made the log longer. What the run did is durable and told
-  /// by then, and nothing of it is taken back: a witness that is down is a gap, which is only noted.
+  /// Hands the checkpoint to the witnesses at the end of a run, if it made the log longer. What the run did is durable
+  /// and reported by then, and none of it is taken back: a witness that is down is a gap, which is only noted.
   ///
-  /// Returns false, and says so, if a witness has seen another log. What ended the run, `before`, is not told twice.
+  /// Returns false, and reports it, if a witness has seen another log. The failure that ended the run, `before`, is not
+  /// reported twice.
   func handOver(_ options: CommonOptions, after before: Failure? = nil) async -> Bool {
     guard let places = try? Places(options), OpenedVaults.shared.hasGrown(at: places.vault) else { return true }
     let outcomes: [(name: String, outcome: Submission.Outcome)]
@@ -25,7 +26,7 @@ extension Report {
       case .took: break
       case .missed(let failure): note(failure.message)
       case .unknown(let failure):
-        // It lasts until somebody does something, and is silent otherwise.
+        // This lasts until somebody acts, and nothing else reports it.
         Diagnostics.standard.warning(failure.message)
         Diagnostics.standard.hint(failure.hint)
       case .contradicts(let failure):
@@ -38,7 +39,7 @@ extension Report {
 }
 
 extension WitnessStanding {
-  /// As `--json` shows it.
+  /// The standing as `--json` shows it.
   var json: JSONValue {
     guard case .object(var members) = witness.witness.json else { return witness.witness.json }
     members["type"] = "witness"
@@ -51,7 +52,7 @@ extension WitnessStanding {
     return .object(members)
   }
 
-  /// What it has seen, in words.
+  /// What the witness has seen, in words.
   var text: String {
     if let trouble { return trouble.description }
     guard let seen else { return "has seen nothing yet" }
@@ -63,7 +64,7 @@ extension WitnessStanding {
 }
 
 extension [WitnessStanding] {
-  /// How long the log has gone on unseen, in words; nil if it has not, or nobody is to see it.
+  /// How long the log has gone on unseen, in words; nil if it has not, or if there is no witness.
   var gapText: String? {
     guard let gap, gap.entries > 0, let since = gap.since else { return nil }
     let entries = gap.entries == 1 ? "entry" : "\(gap.entries) entries"

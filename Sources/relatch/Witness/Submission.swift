@@ -6,26 +6,26 @@ import Synchronization
 import Transport
 import Vault
 
-/// Hands the newest checkpoint to the vault's witnesses, and keeps what they answer. Nothing but the checkpoint and the proof
-/// that it extends an older one leaves the vault: neither takes an identity.
+/// Hands the newest checkpoint to the vault's witnesses, and keeps what they answer. Nothing leaves the vault but the
+/// checkpoint and the proof that it extends an older one. Neither needs an identity.
 struct Submission: Sendable {
-  /// What came of it with one witness.
+  /// The result with one witness.
   enum Outcome: Sendable {
     /// It has the checkpoint now, or had it before.
     case took(SignedCheckpoint)
-    /// It is not to be had, or does not answer as it should: it has seen nothing, and that is all.
+    /// It cannot be reached, or does not answer as it should. It has seen nothing, and nothing worse is known.
     case missed(Failure)
-    /// Nothing is handed to it: nothing says that the vault, which names it, is one that its user means.
+    /// Nothing is handed to it, because nothing says that this user means the vault that names it.
     case unknown(Failure)
-    /// It, or what is kept of it, has seen another log than this one.
+    /// It, or the record kept of it, has seen another log than this one.
     case contradicts(Failure)
   }
 
-  /// At the end of a run, whose work is done and told by then.
+  /// The limit at the end of a run, whose work is done and reported by then.
   static let briefly = Duration.seconds(5)
-  /// For whoever waits for it.
+  /// The limit if somebody is waiting for the result.
   static let patiently = Duration.seconds(30)
-  /// By how much a witness's clock may be ahead.
+  /// How far a witness's clock may be ahead.
   static let clockTolerance = Duration.seconds(3600)
   private static let statusOfSize = "text/x.tlog.size"
 
@@ -43,9 +43,10 @@ struct Submission: Sendable {
     self.limit = limit
   }
 
-  /// Hands the checkpoint to all witnesses at once, or to those called `names`. Throws `notFound`, and what reading the vault throws.
+  /// Hands the checkpoint to all witnesses at the same time, or to those called `names`. Throws `notFound`, and what
+  /// reading the vault throws.
   ///
-  /// Nothing is started, sent or written where the vault is none that this user trusts: the places are whoever's who put it there.
+  /// Starts, sends and writes nothing unless this user trusts the vault: whoever put it there chose the places.
   func run(_ names: [String] = []) async throws -> [(name: String, outcome: Outcome)] {
     let all = try await vault.read { $0.witnesses }
     if let unknown = names.first(where: { name in !all.contains { $0.witness.name == name } }) {
@@ -59,7 +60,7 @@ struct Submission: Sendable {
     let waits = chosen.map { witness in (witness, Wait { await outcome(with: witness, isTrusted: isTrusted) }) }
     var outcomes: [(name: String, outcome: Outcome)] = []
     for (witness, wait) in waits {
-      // A program that is told to end may take its time; a file system that hangs is left behind.
+      // A program that is told to end may take its time. A file system that hangs is left behind.
       let outcome = await wait.result(
         within: max(.zero, limit + HookRunner.patience + .seconds(1) - (WallClock.now() - began)))
       outcomes.append(
@@ -70,7 +71,7 @@ struct Submission: Sendable {
 
   private func outcome(with witness: Membership.StandingWitness, isTrusted: Bool) async -> Outcome {
     do {
-      // What is damaged is told by `log verify`; a new one takes its place.
+      // `log verify` reports a damaged record; a new one replaces it.
       let seen = try? records.checkpoint(of: witness)
       let name = witness.witness.name
       let newest = try await vault.read { view in
@@ -78,7 +79,7 @@ struct Submission: Sendable {
         return try view.handover(after: 0, to: name).0
       }
       guard isTrusted else { return .unknown(Self.unknown(witness.witness)) }
-      // Who may write to a place elsewhere may have changed what is there since: that is always looked at.
+      // A place elsewhere is always looked at: anyone who may write there may have changed it since.
       if let place = WitnessPlace(witness.witness, origin: newest.checkpoint.origin) {
         return .took(try await put(at: place, witness))
       }
@@ -98,7 +99,7 @@ struct Submission: Sendable {
     }
   }
 
-  /// What a person is told of a witness that has seen another log.
+  /// The failure for a witness that has seen another log.
   static func contradiction(_ error: VaultError) -> Failure {
     Failure(
       .corruptData, error.description,
@@ -133,7 +134,7 @@ struct Submission: Sendable {
         if let found { try view.requireExtension(ofPlaced: found, at: name) }
         return try view.handover(after: found?.checkpoint.size ?? 0, to: name).0
       }
-      // Others of this vault hand over at the same time, and the larger one is to stay.
+      // Others hand over checkpoints of this vault at the same time, and the larger one must stay.
       let isThere = try records.oneAtATime {
         guard try place.newest() == found else { return false }
         if found?.checkpoint != newest.checkpoint { try place.put(newest) }
@@ -152,7 +153,7 @@ struct Submission: Sendable {
     let said = try await HookRunner.ofThisProcess.output(
       of: HookSettings(occasion: .promoted, arguments: arguments, timeLimit: limit),
       input: SharedSecret(try SecretBytes(copying: newest.bytes.span.bytes)))
-    // What it says beside, for people, stands on lines of its own.
+    // Whatever else it prints, for people, is on lines of its own.
     let lines = said.split(separator: 0x0A).filter { $0.starts(with: "— ".utf8) }
     return try cosigned(newest, by: key, Array(lines.map { $0 + [0x0A] }.joined()))
   }
@@ -176,7 +177,7 @@ struct Submission: Sendable {
   ) async throws -> SignedCheckpoint {
     let name = witness.witness.name
     var old = seen
-    // It may know another size than is known of it, and others hand over meanwhile.
+    // It may know another size than its record says, and others may hand over meanwhile.
     for _ in 0..<4 {
       let from = old
       let (newest, proof) = try await vault.read { try $0.handover(after: from, to: name) }
@@ -192,7 +193,8 @@ struct Submission: Sendable {
       case 409:
         let known: UInt64? =
           answer.header("content-type")?.hasPrefix(Self.statusOfSize) == true ? try WitnessExchange.size(body) : nil
-        // c2sp.org/tlog-witness: the same size with another root. Another size may be of a run that was faster.
+        // c2sp.org/tlog-witness: 409 at the same size means another root. Another size may come from a run that was
+        // faster.
         if from == newest.checkpoint.size, known == nil || known == from {
           throw VaultError(
             .rolledBack, "witness \(name) says that it has seen another history of the log's \(from) entries")
@@ -219,7 +221,7 @@ struct Submission: Sendable {
   }
 }
 
-/// A task whose result is waited for no longer than one likes. What does not end is left behind.
+/// A task whose result is awaited no longer than a limit. One that does not end is left behind.
 private final class Wait<Result: Sendable>: Sendable {
   private let gate: Gate
   private let task: Task<Void, Never>

@@ -3,7 +3,7 @@ import Audit
 import JSON
 import Vault
 
-/// Witnesses that a verifier trusts, whatever the vault says of its own.
+/// The witnesses that a verifier trusts, whatever witnesses the vault names.
 struct TrustedWitnesses: ParsableArguments {
   @Option(
     name: .customLong("witness"),
@@ -18,7 +18,7 @@ struct TrustedWitnesses: ParsableArguments {
     let key: WitnessKey
     let size: UInt64
     let statement: Cosignature
-    /// How many entries came after that.
+    /// How many entries were added after that.
     let unseen: UInt64
 
     var json: JSONValue {
@@ -33,7 +33,8 @@ struct TrustedWitnesses: ParsableArguments {
     }
   }
 
-  /// Throws `usage` for what is no witness's key.
+  /// The keys that were given. Throws `usage` for one that is not a witness's key, or if more are required than were
+  /// given.
   func keys() throws -> [WitnessKey] {
     if let requireWitness, !(0...witnesses.count).contains(requireWitness) {
       throw Failure(
@@ -50,8 +51,9 @@ struct TrustedWitnesses: ParsableArguments {
     }
   }
 
-  /// What `keys` said of the log in `checkpoints`, all of which it was seen to extend; it has `entries`. Throws `corruptData`
-  /// unless enough of them did, and where a cosignature is none, or of a time that has not come.
+  /// What the witnesses with `keys` said of the log in `checkpoints`, all of which the log was seen to extend; it has
+  /// `entries` entries. Throws `corruptData` unless enough of them did, and for a cosignature that is not valid or has
+  /// a time yet to come.
   func require(
     _ keys: [WitnessKey], among checkpoints: [SignedCheckpoint], of entries: UInt64, now: Timestamp
   ) throws -> [Voucher] {
@@ -59,7 +61,7 @@ struct TrustedWitnesses: ParsableArguments {
     for key in Set(keys).sorted(by: { $0.description < $1.description }) {
       var newest: Voucher?
       for signed in checkpoints {
-        // Of no entries it would vouch for every log, and so for none.
+        // A cosignature of no entries would vouch for every log, and so for none.
         guard signed.checkpoint.size > 0, let statement = try signed.cosignature(by: key) else { continue }
         guard statement.moment <= now + Submission.clockTolerance else {
           throw Failure(
