@@ -53,8 +53,8 @@ struct MistakenArguments {
       .usage, "\(verb) has no option --version", hint: "`relatch --version` tells the program's; \(help)")
   }
 
-  /// The failure for the parser's `message`, improved by what the parser does not know of this program. If nothing is,
-  /// its hint is `hint`.
+  /// The failure for the parser's `message`, with a better hint where this type knows more of the program than the
+  /// parser; otherwise with `hint`.
   func failure(_ message: String, hint: String) -> Failure {
     if let unknownVerb { return unknownVerb }
     if message.hasPrefix("Unknown option '--version'"), let versionOfVerb { return versionOfVerb }

@@ -1,5 +1,5 @@
-/// How a verb is called, from the line that the parser prints with an error: `USAGE: relatch read [--vault <dir>] …
-/// <name>`.
+/// How a verb is called, from the line that the parser prints with an error:
+/// `USAGE: relatch read [--vault <dir>] … <name>`.
 struct Usage {
   /// The verb's words and its required arguments; nil if the parser names no verb.
   private let call: [String]?

@@ -110,8 +110,8 @@ struct LogProveCommand: AsyncParsableCommand {
 }
 
 extension VaultView {
-  /// The newest checkpoint or, with `cosigned`, the newest that a witness has signed, with all cosignatures of it.
-  /// Throws `notFound`.
+  /// The newest checkpoint or, with `cosigned`, the newest that a witness has signed; in both cases with the
+  /// cosignatures that witnesses gave of it. Throws `notFound`.
   fileprivate func checkpoint(
     cosigned: Bool, by records: WitnessRecords.Found
   ) throws -> (signed: SignedCheckpoint, member: String, key: NoteKey) {

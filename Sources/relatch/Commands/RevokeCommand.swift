@@ -128,7 +128,7 @@ struct RevokeCommand: AsyncParsableCommand {
       }
     let leaks = try await file == nil ? chosen(in: vault) : found.leaks
     if leaks.isEmpty { report.note("there is nothing to revoke") }
-    // For a single credential, its run compares.
+    // For a single credential, its own run makes this comparison.
     try await vault.requireUntold(reason, "reason", of: leaks.count > 1 ? leaks.map(\.credential) : [])
     let (reason, contain, undelivered) = (reason, contain, undelivered)
     do {

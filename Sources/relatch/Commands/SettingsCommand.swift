@@ -107,7 +107,7 @@ struct SettingsCommand: AsyncParsableCommand {
         + (hosts.isEmpty ? "" : ", and is the first to show a pair to \(hosts.joined(separator: ", "))"))
   }
 
-  /// Reports the former and the new administrator whose leaked pair could read, or can from now on read, this
+  /// Reports a former or new administrator whose pair leaked: that pair could read, or can from now on read, this
   /// credential's own.
   private func tellReached(by change: SettingsChange, in vault: UnlockedVault, _ report: Report) async throws {
     guard change.from.admin != change.after.admin else { return }

@@ -37,7 +37,7 @@ struct TokenCommand: AsyncParsableCommand {
     }
     let places = try Places(options)
     let vault = try await places.openVault()
-    // Checked before the pair is opened and that is logged: a provider that gives out no tokens never will.
+    // Checked before the pair is opened, which is logged: a provider that gives out no tokens never will.
     let issuer = try Self.issuer(for: try await vault.read { try $0.credential(name) })
     let access = try await vault.tokenAccess(of: name, now: WallClock.now())
     let kept = KeptTokens(of: places)

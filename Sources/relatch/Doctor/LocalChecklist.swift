@@ -5,8 +5,8 @@ import Vault
 extension ChecklistStep {
   /// The identity opens the credential.
   static let identity: Self = "identity"
-  /// The vault can be written, nobody else can write there, its log authenticates, and after a restore it was compared
-  /// with the provider.
+  /// The vault can be written, but not by everybody; its log authenticates; and after a restore it was compared with
+  /// the provider.
   static let vault: Self = "vault"
   /// Each sink and hook can do its work, and has the active pair.
   static let delivery: Self = "delivery"

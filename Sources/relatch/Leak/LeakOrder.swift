@@ -90,7 +90,7 @@ extension [LeakedVersion] {
   }
 }
 
-/// Credentials whose pairs anyone could read who has a leaked pair of their administrator.
+/// Credentials whose pairs can be read by anyone who has a leaked pair of their administrator.
 struct ReachedByLeak: Sendable {
   let administrator: String
   let credentials: [String]

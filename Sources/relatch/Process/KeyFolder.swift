@@ -20,7 +20,7 @@ struct KeyFolder: Sendable {
     return content.withUnsafeBytes { Array($0) }
   }
 
-  /// Makes the file of a new key durable beside the one in use, with mode 0600 and the folder's owner.
+  /// Writes the file of a new key beside the one in use: durable, with mode 0600 and the folder's owner.
   func keep(_ header: VaultHeader, _ keyFile: [UInt8]) throws {
     try PrivateFile.create(file(header.keyID), keyFile.span.bytes, inheritsOwner: true)
   }

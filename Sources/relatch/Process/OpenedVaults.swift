@@ -30,7 +30,7 @@ final class OpenedVaults: Sendable {
 
   /// The opened vaults, by the absolute path of the folder.
   private let opened = Mutex<[String: Opened]>([:])
-  /// The folders of the vaults that are known by more than what their own logs say.
+  /// The folders of the vaults of which more is known now than what their own logs say.
   private let trusted = Mutex<Set<String>>([])
 
   /// The folders of the vaults for which the warning that everybody may write there was printed.

@@ -5,7 +5,7 @@ import Vault
 /// Swift's runtime finds them on the stack. To learn where that is, it makes the kernel print the whole address space,
 /// which costs more than reading the arguments from `/proc`.
 enum ProcessArguments {
-  /// Larger than any command line's arguments.
+  /// The arguments of a command line fit.
   private static let greatest = 1 << 22
 
   /// The program's name and its arguments.

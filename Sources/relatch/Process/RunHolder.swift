@@ -79,7 +79,7 @@ extension RunHolder.Place {
       host: hostName, boot: String(boot), pidNamespace: pidNamespace, timeNamespace: ProcFile.namespace("time") ?? 0)
   }()
 
-  /// The kernel's name for this machine or container, with characters that host names do not have replaced.
+  /// The kernel's name for this machine or container. Characters that a host name cannot have are replaced.
   static let hostName: String = {
     var bytes = [CChar](repeating: 0, count: 256)
     guard gethostname(&bytes, 255) == 0 else { return "unknown" }

@@ -24,8 +24,8 @@ struct SpaceReserve {
     guard access(places.vault, W_OK | X_OK) == 0, let free = VaultFolder.freeBytes(places), free >= Self.plenty else {
       return
     }
-    // Root makes it only in a folder of root's: in another user's it would be in their way. That user's next run sets
-    // it aside.
+    // Root makes it only in a folder that root owns: in another user's folder a file of root's would be in the way.
+    // That user's next run sets it aside.
     guard geteuid() != 0 || stat(places.vault, &status) == 0 && status.st_uid == 0 else { return }
     let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard descriptor >= 0 else { return }

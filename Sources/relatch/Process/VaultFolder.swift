@@ -8,7 +8,8 @@ enum VaultFolder {
     access(places.vault, W_OK | X_OK) == 0 && access(places.database, W_OK) == 0
   }
 
-  /// Which of the folder and its database everybody may write to. Anybody who can may damage the vault or hold it up.
+  /// Which of the folder and its database everybody may write to. Anyone who writes there can damage the vault or hold
+  /// it up.
   static func openToAll(_ places: Places) -> [String] {
     [places.vault, places.database].filter { path in
       var information = stat()
