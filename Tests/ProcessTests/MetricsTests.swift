@@ -47,7 +47,8 @@ struct MetricsTests {
     let lines = text.split(separator: "\n").map(String.init)
     let labels = Self.labels
     for line in [
-      "relatch_metrics_written_timestamp_seconds 1779000000.050", "relatch_run_exit_code 12", "relatch_log_entries 7",
+      "relatch_build_info{version=\"\(Relatch.version)\"} 1", "relatch_log_entries 7",
+      "relatch_metrics_written_timestamp_seconds 1779000000.050", "relatch_run_exit_code 12",
       #"relatch_witness_unseen_entries{witness="usb"} 2"#, #"relatch_witness_unseen_entries{witness="w1"} 0"#,
       #"relatch_witness_unseen_timestamp_seconds{witness="usb"} 1779000000.050"#,
       "relatch_pair_exposed_timestamp_seconds\(labels) 1779000000.050",

@@ -11,7 +11,7 @@ extension VaultFigures {
     [
       MetricFamily(
         "relatch_build_info", help: "The program that wrote this; always 1.",
-        [.init(labels: ["version": Relatch.configuration.version], value: .integer(1))]),
+        [.init(labels: ["version": Relatch.version], value: .integer(1))]),
       MetricFamily(
         "relatch_metrics_written_timestamp_seconds", help: "When this was written.", .moment(written)),
       MetricFamily(
