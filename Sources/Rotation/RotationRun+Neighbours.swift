@@ -114,10 +114,17 @@ extension Pair {
 
 extension Credential {
   /// Whether it is another credential than `own` with its pairs in the same place: of one kind of provider, with the
-  /// same value for each of the settings `places`, or for all settings if that is nil.
+  /// same value for each of the settings `places`, or for all settings if that is nil. Capitals and slashes at the end of
+  /// a value make no difference there: it only decides which pairs are compared, never which of them are protected.
   func isBeside(_ own: Credential, by places: Set<String>?) -> Bool {
     guard id != own.id, provider == own.provider else { return false }
     guard let places else { return settings == own.settings }
-    return places.allSatisfy { settings[$0] == own.settings[$0] }
+    return places.allSatisfy { Self.place(settings[$0]) == Self.place(own.settings[$0]) }
+  }
+
+  private static func place(_ value: String?) -> Substring? {
+    guard var place = value?.lowercased()[...] else { return nil }
+    while place.last == "/" { place.removeLast() }
+    return place
   }
 }

@@ -82,6 +82,23 @@ struct NeighbourTests {
     }
   }
 
+  @Test("one place may be written in several ways: with other capitals, or with a slash at the end")
+  func place() {
+    func credential(_ name: String, _ settings: [String: String]) -> Credential {
+      Credential(
+        id: Identifier(drawnFrom: .system), name: name, provider: "fake", settings: settings, policy: Policy(),
+        admin: name, keyID: "", created: Timestamp(milliseconds: 0))
+    }
+    let own = credential("crm", ["url": "https://login.example/", "app": "one"])
+    for url in ["https://login.example/", "https://login.example", "HTTPS://Login.Example//"] {
+      let other = credential("crm2", ["url": url, "app": "one", "scope": "api"])
+      #expect(other.isBeside(own, by: ["url", "app"]) && !other.isBeside(own, by: nil), "\(url)")
+    }
+    for settings in [["url": "https://login.example"], ["url": "https://login.example/a", "app": "one"]] {
+      #expect(!credential("crm2", settings).isBeside(own, by: ["url", "app"]), "\(settings)")
+    }
+  }
+
   @Test("none is adopted")
   func adopted() async throws {
     let (bench, system) = (try await bench(), system())
