@@ -34,13 +34,13 @@ package enum HKDFSHA256 {
     try derive(inputKey: inputKey, salt: salt, info: Array(info.utf8), count: count)
   }
 
-  /// The same with an `info` that is not text.
+  /// Does the same with an `info` that is not text.
   package static func derive(inputKey: RawSpan, salt: [UInt8], info: [UInt8], count: Int) throws -> SecretBytes {
     try requireCount(count)
     return try SecretBytes(count: count) { write(inputKey, salt, info, count, to: $0) }
   }
 
-  /// `count` (at most 8,160) bytes derived the same way, for what may be known to everybody: the name of a key.
+  /// `count` (at most 8,160) bytes derived the same way, for a public value such as the name of a key.
   package static func name(inputKey: RawSpan, info: String, count: Int) throws -> [UInt8] {
     try requireCount(count)
     return makeBytes(count) { write(inputKey, [], Array(info.utf8), count, to: $0) }
@@ -55,13 +55,13 @@ package enum HKDFSHA256 {
   private static func write(
     _ inputKey: RawSpan, _ salt: [UInt8], _ info: [UInt8], _ count: Int, to output: UnsafeMutablePointer<UInt8>
   ) {
-    // First the pseudorandom key, then each block in its place.
+    // The pseudorandom key, and each block of the output in turn.
     var (key, block) = ([UInt8](repeating: 0, count: HMACSHA256.size), [UInt8](repeating: 0, count: HMACSHA256.size))
     defer {
       sodium_memzero(&key, key.count)
       sodium_memzero(&block, block.count)
     }
-    // Extract hashes the input key as the message, and the message is secret: feed it without copying it to an array.
+    // Extract hashes the input key as the message. It is secret, so it is fed in without copying it to an array.
     var state = crypto_auth_hmacsha256_state()
     crypto_auth_hmacsha256_init(&state, salt, salt.count)
     _ = inputKey.withUnsafeBytes { crypto_auth_hmacsha256_update(&state, $0.uint8, UInt64($0.count)) }
@@ -77,7 +77,7 @@ package enum HKDFSHA256 {
       let take = min(block.count, count - written)
       for index in 0..<take { output[written + index] = block[index] }
       written += take
-      // At most 255 blocks, checked above: the last increment may reach 255 and is not used.
+      // There are at most 255 blocks, as checked above. After the 255th the counter wraps to 0, which is not used.
       counter = counter &+ 1
     }
     withUnsafeMutableBytes(of: &state) { sodium_memzero($0.baseAddress, $0.count) }

@@ -8,7 +8,7 @@ package enum XChaCha20Poly1305 {
 
   /// Seals `plaintext` and binds `associatedData`; returns ciphertext followed by the tag.
   ///
-  /// A nonce must never seal twice under one key; 24 random bytes are safe to draw for each message.
+  /// A nonce must never be used twice with the same key. 24 random bytes for each message are safe.
   package static func seal(_ plaintext: RawSpan, key: RawSpan, nonce: [UInt8], associatedData: [UInt8]) throws
     -> [UInt8]
   {
@@ -26,7 +26,7 @@ package enum XChaCha20Poly1305 {
     }
   }
 
-  /// Opens what `seal` made into guarded memory. Throws `notAuthentic` if anything at all differs.
+  /// Opens the output of `seal` into guarded memory. Throws `notAuthentic` if anything at all differs.
   package static func open(_ sealed: RawSpan, key: RawSpan, nonce: [UInt8], associatedData: [UInt8]) throws
     -> SecretBytes
   {
@@ -54,7 +54,7 @@ package enum ChaCha20Poly1305 {
   package static let nonceSize = 12
   package static let tagSize = 16
 
-  /// Seals `plaintext`; returns ciphertext followed by the tag. The caller guarantees a nonce used once per key.
+  /// Seals `plaintext`; returns ciphertext followed by the tag. The caller must never use a nonce twice with one key.
   package static func seal(_ plaintext: RawSpan, key: RawSpan, nonce: [UInt8]) throws -> [UInt8] {
     try requireSize(key.byteCount, keySize, "ChaCha20-Poly1305 key")
     try requireSize(nonce.count, nonceSize, "ChaCha20-Poly1305 nonce")
@@ -69,15 +69,15 @@ package enum ChaCha20Poly1305 {
     }
   }
 
-  /// Opens what `seal` made into guarded memory. Throws `notAuthentic` if anything at all differs.
+  /// Opens the output of `seal` into guarded memory. Throws `notAuthentic` if anything at all differs.
   package static func open(_ sealed: RawSpan, key: RawSpan, nonce: [UInt8]) throws -> SecretBytes {
     try SecretBytes(capacity: max(sealed.byteCount - tagSize, 0)) { output in
       try open(sealed, key: key, nonce: nonce, into: &output)
     }
   }
 
-  /// Opens what `seal` made and appends it to `output`, which needs room for it: the pieces of one document need no
-  /// guarded pages of their own. Nothing is appended unless all of `sealed` authenticates.
+  /// Opens the output of `seal` and appends the plaintext to `output`, which must have room for it. The pieces of one
+  /// document thus need no guarded pages of their own. Nothing is appended unless all of `sealed` authenticates.
   package static func open(
     _ sealed: RawSpan, key: RawSpan, nonce: [UInt8], into output: inout OutputRawSpan
   ) throws {

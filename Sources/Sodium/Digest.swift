@@ -1,9 +1,10 @@
 import CSodium
 
-/// A SHA-256 digest (FIPS 180-4): 32 bytes, not secret. It lies in the value itself: a tree of millions allocates nothing.
+/// A SHA-256 digest (FIPS 180-4): 32 bytes, not secret. The value holds them inline, so a tree of millions allocates
+/// nothing for them.
 package struct SHA256Digest: Hashable, Sendable {
   package static let size = 32
-  /// The bytes, as this machine reads them eight at a time.
+  /// The bytes, eight to a word in this machine's byte order.
   package fileprivate(set) var words: SIMD4<UInt64>
 
   package init(_ bytes: [UInt8]) throws {
@@ -20,7 +21,7 @@ package struct SHA256Digest: Hashable, Sendable {
   package var base64: String { Swift.withUnsafeBytes(of: words) { base64Text($0) } }
 }
 
-/// SHA-256, at once or piece by piece.
+/// SHA-256, in one call or piece by piece.
 package struct SHA256 {
   private var state = crypto_hash_sha256_state()
 

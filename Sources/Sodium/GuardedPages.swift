@@ -1,15 +1,15 @@
 import CSodium
 internal import Glibc
 
-/// Memory for one secret: guard pages on both sides, a canary before its first byte, its last byte against the guard page,
-/// locked and left out of core dumps as far as the kernel grants that.
+/// Memory for one secret, with guard pages on both sides, a canary before its first byte and its last byte against the
+/// guard page. It is locked and left out of core dumps as far as the kernel allows.
 ///
-/// What fits a page is in a place that is kept between uses, wiped: `sodium_malloc` and `sodium_free` make eleven system
-/// calls, a kept place none. The rest is libsodium's own.
+/// A secret that fits in a page gets a place, which is wiped and kept for the next one. A kept place costs no system
+/// calls; `sodium_malloc` and `sodium_free` make eleven. Larger secrets come from libsodium.
 struct GuardedPages {
-  /// The first of `capacity` bytes, writable until `seal`. To be forgotten then.
+  /// The first of `capacity` bytes, writable until `seal`. Do not use it after that.
   let base: UnsafeMutableRawPointer
-  /// The same bytes, to read.
+  /// The same bytes, for reading.
   let view: UnsafeRawPointer
   let capacity: Int
 
@@ -29,21 +29,21 @@ struct GuardedPages {
     }
   }
 
-  /// Places that nobody uses must not be what keeps a larger secret from being locked.
+  /// If the memory cannot be locked, frees the unused places and tries again: they may have used up the limit.
   private static func allocate(_ capacity: Int) -> UnsafeMutableRawPointer? {
     guard let base = sodium_malloc(capacity) else { return nil }
     if sodium_mlock(base, capacity) != 0, Place.freeKept() { sodium_mlock(base, capacity) }
-    // What forks has no use for it, and would have it unlocked and for longer.
+    // A forked child has no use for the secret, and would hold it longer and unlocked.
     relatch_keep_from_forks(base, capacity)
     return base
   }
 
-  /// Makes the bytes read-only. Those in a place are, at the address where they are read.
+  /// Makes the bytes read-only. In a place they already are, at the address where they are read.
   func seal() {
     if !isInPlace { sodium_mprotect_readonly(base) }
   }
 
-  /// Wipes the bytes and gives the memory back. Stops the process if something was written before the first byte.
+  /// Wipes the bytes and frees the memory. Stops the process if something was written before the first byte.
   func free() {
     guard isInPlace else { return sodium_free(base) }
     let offset = Place.size - capacity
@@ -52,27 +52,27 @@ struct GuardedPages {
 
   private var isInPlace: Bool { capacity <= Place.room }
 
-  /// Whether a secret of up to a page is locked now.
+  /// Whether a secret that fits in a place can be locked now.
   static func canLock() -> Bool {
     SodiumLibrary.start()
     return Place.canLock()
   }
 }
 
-/// A page between guard pages, at an address to write and another to read, with room for one secret at its end. It never
-/// holds two.
+/// A page between guard pages, with one address for writing and another for reading. It has room for one secret, at its
+/// end, and never holds two.
 private struct Place {
   static let size = relatch_page_size()
   private static let canarySize = 16
   /// The largest secret that a place holds.
   static let room = size - canarySize
 
-  /// Drawn once, as libsodium's own is.
+  /// Drawn once for the process, like libsodium's own.
   private static let canary = Randomness.system.bytes(canarySize)
-  /// 4 MiB of locked memory at most: what some hundred rotations at once hold.
+  /// At most 4 MiB of locked memory: what some hundreds of concurrent rotations hold.
   private static let kept = KeptPlaces(limit: 1024)
 
-  /// The page's first byte, to read and to write.
+  /// The page's first byte, for reading and for writing.
   let readable: UnsafeRawPointer
   let writable: UnsafeMutableRawPointer
 
@@ -83,10 +83,10 @@ private struct Place {
     return place
   }
 
-  /// Whether there is a place that is locked: one is made if need be, and is the next secret's.
+  /// Whether there is a locked place. If none is kept this makes one, which the next secret uses.
   static func canLock() -> Bool {
     guard let place = kept.take() ?? make() else { return false }
-    // Only what is locked is kept.
+    // Only locked places are kept.
     guard kept.add(place) else {
       place.unmap()
       return false
@@ -97,7 +97,7 @@ private struct Place {
   private static func make() -> Place? {
     var page = relatch_mirrored_page()
     guard relatch_mirror(&page) else { return nil }
-    // A place that is not locked must not be kept: memory for the next secret might be lockable again.
+    // A place that is not locked must not be kept: when the next secret comes, locking may work again.
     if !page.is_locked { kept.close() }
     return Place(readable: UnsafeRawPointer(page.readable), writable: UnsafeMutableRawPointer(page.writable))
   }
@@ -106,14 +106,14 @@ private struct Place {
     let start = writable + (Self.size - capacity - Self.canarySize)
     let isWhole = Self.canary.withUnsafeBytes { sodium_memcmp(start, $0.uint8, Self.canarySize) == 0 }
     sodium_memzero(start, Self.canarySize + capacity)
-    // As libsodium does: memory is corrupt, and nothing that this process would do now can be trusted.
+    // As libsodium does: memory is corrupt, so nothing that this process does next can be trusted.
     precondition(isWhole, "a write before the start of guarded memory")
     if !Self.kept.add(self) { unmap() }
   }
 
   private func unmap() { relatch_unmirror(readable) }
 
-  /// Gives all unused places back to the system; false if there were none.
+  /// Returns all unused places to the system; false if there were none.
   static func freeKept() -> Bool {
     var isAny = false
     while let place = kept.take() {
@@ -124,10 +124,10 @@ private struct Place {
   }
 }
 
-/// The unused places, of all threads.
+/// The unused places, shared by all threads.
 private final class KeptPlaces: @unchecked Sendable {
-  // Safe to share: everything is reached with `mutex` held. Not `Synchronization.Mutex`, whose futex ThreadSanitizer does
-  // not see.
+  // Safe to share: everything is accessed with `mutex` held. Not `Synchronization.Mutex`, whose futex ThreadSanitizer
+  // does not see.
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private var places: [Place] = []
   private let limit: Int
@@ -136,14 +136,14 @@ private final class KeptPlaces: @unchecked Sendable {
   init(limit: Int) {
     self.limit = limit
     places.reserveCapacity(limit)
-    // Fails for bad attributes alone, and there are none.
+    // Fails only for bad attributes, and there are none.
     pthread_mutex_init(mutex, nil)
   }
 
   /// A wiped place, or `nil` if there is none.
   func take() -> Place? { withLock { places.popLast() } }
 
-  /// Takes a wiped place, or answers false.
+  /// Keeps a wiped place; false if it does not, and then the caller unmaps it.
   func add(_ place: Place) -> Bool {
     withLock {
       guard !isClosed, places.count < limit else { return false }

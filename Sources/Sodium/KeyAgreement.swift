@@ -28,8 +28,8 @@ package enum X25519 {
     }
   }
 
-  /// The X25519 form of an Ed25519 public key: the same point on the other curve (RFC 7748 §4.1). Throws `notAuthentic` for
-  /// what is no point of the prime-order group.
+  /// The X25519 form of an Ed25519 public key: the same point on the other curve (RFC 7748 §4.1). Throws `notAuthentic`
+  /// unless it is a point of the prime-order group.
   package static func publicKey(ofEd25519 key: [UInt8]) throws -> [UInt8] {
     try requireSize(key.count, keySize, "Ed25519 public key")
     SodiumLibrary.start()

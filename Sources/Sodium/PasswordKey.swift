@@ -4,7 +4,7 @@ import CSodium
 package enum Scrypt {
   /// A 32-byte key from `passphrase`, at the cost of 2^`workFactor` iterations and 2^`workFactor` KiB of memory.
   ///
-  /// Throws `badParameters` outside 1...22 (4 GiB), and when the memory cannot be had.
+  /// Throws `badParameters` if `workFactor` is outside 1...22 (4 GiB), or if the memory cannot be allocated.
   package static func key(passphrase: RawSpan, salt: [UInt8], workFactor: Int) throws -> SecretBytes {
     guard (1...22).contains(workFactor) else {
       throw SodiumError(.badParameters, "scrypt work factor \(workFactor), expected 1 to 22")

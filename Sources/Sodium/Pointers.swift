@@ -1,4 +1,4 @@
-/// An address for empty buffers: libsodium's functions want a pointer that is not null even where the length is 0.
+/// An address for empty buffers: libsodium's functions want a non-null pointer even if the length is 0.
 nonisolated(unsafe) private let emptyAddress = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
 
 extension UnsafeRawBufferPointer {
@@ -18,7 +18,7 @@ extension UnsafeMutableRawBufferPointer {
 }
 
 extension OutputRawSpan {
-  /// Appends `bytes` without a copy in between. The caller has made room: more than `freeCapacity` traps.
+  /// Appends `bytes` without an intermediate copy. The caller must have made room: more than `freeCapacity` traps.
   package mutating func append(copying bytes: RawSpan) {
     precondition(bytes.byteCount <= freeCapacity, "no room for \(bytes.byteCount) bytes")
     bytes.withUnsafeBytes { source in
@@ -30,7 +30,7 @@ extension OutputRawSpan {
   }
 }
 
-/// An array of `count` bytes (more than 0) that a C function writes.
+/// An array of `count` (more than 0) bytes written by a C function.
 func makeBytes(_ count: Int, _ write: (UnsafeMutablePointer<UInt8>) -> Void) -> [UInt8] {
   [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
     if let base = buffer.baseAddress { write(base) }

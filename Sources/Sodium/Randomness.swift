@@ -1,12 +1,12 @@
 import CSodium
 
-/// A source of random bytes, passed as an argument by everything that draws: only the executable names `system`.
+/// A source of random bytes, passed as an argument to everything that draws them: only the executable names `system`.
 package struct Randomness: Sendable {
   private let fill: @Sendable (UnsafeMutableRawBufferPointer) -> Void
 
   package init(_ fill: @escaping @Sendable (UnsafeMutableRawBufferPointer) -> Void) { self.fill = fill }
 
-  /// The kernel's generator through libsodium.
+  /// The kernel's generator, through libsodium.
   package static let system = Randomness { buffer in
     SodiumLibrary.start()
     if let base = buffer.baseAddress { randombytes_buf(base, buffer.count) }

@@ -1,9 +1,9 @@
 import CSodium
 
-/// Guarded memory that a secret of unknown length is received into, piece by piece. Growing wipes the smaller pages; what
-/// is dropped unsealed is wiped too.
+/// Guarded memory that receives a secret of unknown length piece by piece. Growing wipes the smaller pages; a buffer
+/// dropped without `seal` is wiped too.
 package struct SecretBuffer: ~Copyable, @unchecked Sendable {
-  // Safe to send between threads: a noncopyable value has one owner, and the pages are reachable through it alone.
+  // Safe to send between threads: a noncopyable value has one owner, and only through it can the pages be reached.
   private var pages: GuardedPages
   /// How many bytes it holds.
   package private(set) var count = 0
@@ -15,8 +15,8 @@ package struct SecretBuffer: ~Copyable, @unchecked Sendable {
 
   deinit { pages.free() }
 
-  /// Appends a copy of `source`, at least doubling the room when there is too little. Throws `outOfSecureMemory` with the
-  /// contents as they were.
+  /// Appends a copy of `source`, at least doubling the room if there is too little. If it throws `outOfSecureMemory`
+  /// the contents are unchanged.
   package mutating func append(_ source: UnsafeRawBufferPointer) throws {
     guard let start = source.baseAddress else { return }
     if source.count > pages.capacity - count {
@@ -29,7 +29,7 @@ package struct SecretBuffer: ~Copyable, @unchecked Sendable {
     count += source.count
   }
 
-  /// Wipes the bytes and keeps their room.
+  /// Wipes the bytes and keeps the memory.
   package mutating func removeAll() {
     sodium_memzero(pages.base, count)
     count = 0
@@ -40,7 +40,7 @@ package struct SecretBuffer: ~Copyable, @unchecked Sendable {
     try body(UnsafeRawBufferPointer(start: pages.view, count: count))
   }
 
-  /// The bytes received, sealed read-only in the pages they are in.
+  /// The received bytes, sealed read-only in the pages they are already in.
   package consuming func seal() -> SecretBytes {
     let secret = SecretBytes(adopting: pages, count: count)
     discard self

@@ -3,16 +3,16 @@ import CSodium
 /// Bytes that must stay in this process: in memory between guard pages, locked out of swap, left out of core
 /// dumps, read-only once filled, and wiped when the value ends.
 ///
-/// It cannot be copied, printed, compared with `==`, encoded or thrown: the compiler refuses. Reading it takes
-/// `import Sodium`, so that "who imports Sodium" is the list of who can read a secret.
+/// The compiler refuses to copy, print, compare with `==`, encode or throw it. Reading it takes `import Sodium`, so the
+/// list of modules that import Sodium is the list of those that can read a secret.
 ///
-/// Each takes at least four pages, and one that does not fit a page costs about 40 µs: keep one document in one value, and
-/// take its fields as parts of it, which share its pages and keep them until the last part ends.
-/// Locking may be refused by the kernel (`RLIMIT_MEMLOCK`) without a word; see `SecureMemory`.
+/// Each value takes at least four pages, and one that does not fit in a page costs about 40 µs. So keep one document in
+/// one value, and take its fields as parts of it: they share its pages and keep them until the last part ends.
+/// The kernel may refuse to lock the memory (`RLIMIT_MEMLOCK`), which raises no error; see `SecureMemory`.
 package struct SecretBytes: ~Copyable, @unchecked Sendable {
-  // Safe to send between threads: the pages are read-only after `init`, and only `deinit` ends them.
+  // Safe to send between threads: the pages are read-only after `init`, and only `deinit` frees them.
   private let base: UnsafeRawPointer
-  /// Nil where the bytes are part of `whole`.
+  /// Nil if the bytes are part of `whole`.
   private let pages: GuardedPages?
   private let whole: SharedSecret?
   /// How many bytes the secret has.
@@ -34,7 +34,7 @@ package struct SecretBytes: ~Copyable, @unchecked Sendable {
     self.init(adopting: pages, count: output.finalize(for: buffer))
   }
 
-  /// The bytes of `whole` at `range`, not copied. Throws `badParameters` if they are not all in it.
+  /// The bytes of `whole` at `range`, not copied. Throws `badParameters` if `range` is not within it.
   package init(part range: Range<Int>, of whole: SharedSecret) throws {
     guard range.lowerBound >= 0, range.upperBound <= whole.secret.count else {
       throw SodiumError(.badParameters, "a part \(range) of a secret of \(whole.secret.count) bytes")
@@ -45,17 +45,17 @@ package struct SecretBytes: ~Copyable, @unchecked Sendable {
     self.whole = whole
   }
 
-  /// A copy of `bytes`. The source stays where it is: use it for what is not secret, or is already guarded.
+  /// A copy of `bytes`. The source is not wiped: use this for bytes that are not secret, or are already guarded.
   package init(copying bytes: RawSpan) throws {
     try self.init(capacity: bytes.byteCount) { $0.append(copying: bytes) }
   }
 
-  /// A secret written by `body` into exactly `count` bytes of uninitialised guarded memory, for C functions.
+  /// A secret of exactly `count` bytes, written by `body` into guarded memory, for C functions.
   init(count: Int, writing body: (UnsafeMutablePointer<UInt8>) throws -> Void) throws {
     try self.init(capacity: count) { output in
       try output.withUnsafeMutableBytes { buffer, initialized in
         sodium_memzero(buffer.baseAddress, count)
-        // `body` runs for 0 bytes too: it is what checks the tag of an empty message.
+        // `body` runs for 0 bytes too: it checks the tag of an empty message.
         try body(buffer.uint8)
         initialized = count
       }
@@ -82,7 +82,7 @@ package struct SecretBytes: ~Copyable, @unchecked Sendable {
     }
   }
 
-  /// Calls `body` with the bytes: for a secret that an object holds, where `bytes` has no borrow to depend on.
+  /// Calls `body` with the bytes. For a secret that an object holds, where `bytes` has no borrow to depend on.
   package func withBytes<Result: ~Copyable, Failure: Error>(
     _ body: (RawSpan) throws(Failure) -> Result
   ) throws(Failure) -> Result {
@@ -90,17 +90,17 @@ package struct SecretBytes: ~Copyable, @unchecked Sendable {
   }
 
   /// Calls `body` with the guarded pages themselves. The pointer is valid as long as this value lives, not only during the
-  /// call, which is what lets an object that owns the secret hand it to libcurl; it is never valid for writing.
+  /// call, so an object that owns the secret can hand it to libcurl. It is never valid for writing.
   package func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
     try body(UnsafeRawBufferPointer(start: base, count: count))
   }
 
-  /// Whether both hold the same bytes, in time that depends on the lengths alone.
+  /// Whether both hold the same bytes, in time that depends only on the lengths.
   package func isEqual(to other: borrowing SecretBytes) -> Bool {
     count == other.count && sodium_memcmp(base, other.base, count) == 0
   }
 
-  /// A second guarded copy; of a part, the same part of the same whole.
+  /// A second guarded copy; for a part, the same part of the same whole, not copied.
   package func clone() throws -> SecretBytes {
     guard let whole else { return try SecretBytes(copying: bytes) }
     let start = base - whole.secret.base

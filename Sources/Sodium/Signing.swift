@@ -10,8 +10,8 @@ package struct VerifyingKey: Hashable, Sendable {
     self.bytes = bytes
   }
 
-  /// Whether `signature` is this key's signature of `message`. Small-order keys and non-canonical signatures are refused
-  /// by libsodium.
+  /// Whether `signature` is this key's signature of `message`. libsodium refuses small-order keys and non-canonical
+  /// signatures.
   package func isValid(_ signature: [UInt8], of message: [UInt8]) -> Bool {
     SodiumLibrary.start()
     return signature.count == SigningKey.signatureSize

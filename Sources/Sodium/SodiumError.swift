@@ -1,12 +1,12 @@
-/// A primitive that could not do what was asked: what was attempted, and the sizes involved. Never any bytes.
+/// The failure of a primitive: what was attempted, and the sizes involved. Never any bytes.
 package struct SodiumError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// What kind of failure this is; equality and callers' branches look at this alone.
+  /// What kind of failure this is. Equality and callers' branches look only at this.
   package enum Code: Sendable {
     /// The kernel refused the memory for a secret.
     case outOfSecureMemory
     /// A key, nonce, signature or other fixed-size input has the wrong size.
     case wrongSize
-    /// The authentication tag, signature or shared point does not check: altered data or another key.
+    /// The authentication tag, signature or shared point is not valid: the data was altered, or the key is another one.
     case notAuthentic
     /// The primitive refused its parameters.
     case badParameters
@@ -27,7 +27,7 @@ package struct SodiumError: Error, Equatable, Sendable, CustomStringConvertible 
   }
 }
 
-/// Fails unless `bytes` has exactly `expected` bytes.
+/// Throws `wrongSize` unless `found` is `expected`, both in bytes.
 func requireSize(_ found: Int, _ expected: Int, _ what: String) throws {
   guard found == expected else { throw SodiumError.wrongSize(of: what, found: found, expected: expected) }
 }

@@ -1,11 +1,11 @@
 import CSodium
 
-/// Base64 and hexadecimal by libsodium, whose run time does not depend on the bytes.
+/// Base64 and hexadecimal from libsodium, whose run time does not depend on the bytes.
 extension [UInt8] {
   /// Standard base64 with padding (RFC 4648 §4).
   package var base64: String { withUnsafeBytes { base64Text($0) } }
 
-  /// Reads canonical base64 with padding; nil for anything else, white space and stray bits included.
+  /// Reads canonical base64 with padding; nil for anything else, including white space and stray bits.
   package init?(base64 text: String) {
     let digits = Array(text.utf8)
     var bytes = [UInt8](repeating: 0, count: digits.count / 4 * 3 + 1)
@@ -16,18 +16,18 @@ extension [UInt8] {
     }
     guard status == 0 else { return nil }
     self = Array(bytes[..<size])
-    // One text for each value: libsodium refuses most other spellings, and writing it again refuses the rest.
+    // Each value has one spelling: libsodium refuses most others, and the comparison with our own encoding the rest.
     guard base64 == text else { return nil }
   }
 
-  /// Lower-case hexadecimal digits, two a byte.
+  /// Lower-case hexadecimal digits, two to a byte.
   package var hex: String {
     withUnsafeBytes { bytes in
       text(2 * bytes.count) { sodium_bin2hex($0, $1, bytes.uint8, bytes.count) }
     }
   }
 
-  /// Reads lower-case hexadecimal digits, two a byte; nil for anything else.
+  /// Reads lower-case hexadecimal digits, two to a byte; nil for anything else.
   package init?(hex text: String) {
     let digits = Array(text.utf8)
     var bytes = [UInt8](repeating: 0, count: digits.count / 2 + 1)
@@ -47,7 +47,7 @@ func base64Text(_ bytes: UnsafeRawBufferPointer) -> String {
   return text(size) { sodium_bin2base64($0, $1, bytes.uint8, bytes.count, Int32(sodium_base64_VARIANT_ORIGINAL)) }
 }
 
-/// The ASCII text of `size` bytes that `write` writes, and a zero byte after it.
+/// The `size` bytes of ASCII text that `write` writes, without the zero byte that it writes after them.
 private func text(_ size: Int, _ write: (UnsafeMutablePointer<CChar>, Int) -> Void) -> String {
   withUnsafeTemporaryAllocation(of: CChar.self, capacity: size + 1) { buffer in
     guard let start = buffer.baseAddress else { return "" }
