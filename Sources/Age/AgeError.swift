@@ -1,34 +1,34 @@
-/// An age file, recipient or identity that could not be used: what was found and what was expected. Never a byte of a
-/// secret, of a passphrase or of a file.
+/// The failure to use an age file, recipient or identity: what was found and what was expected. Never a byte of a
+/// secret, a passphrase or a file.
 package struct AgeError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// What kind of failure this is; equality and callers' branches look at this alone.
+  /// What kind of failure this is. Equality and callers' branches look only at this.
   package enum Code: Sendable {
-    /// The bytes are not an age file at all: they begin neither with a version line nor with an armor line.
+    /// The bytes are not an age file at all: they begin with neither a version line nor an armor line.
     case notAnAgeFile
     /// An age file of another version than v1.
     case unsupportedVersion
     /// The header breaks the grammar, or a stanza breaks the rules of its type.
     case malformedHeader
-    /// The file key was found, and the header's MAC is of another header.
+    /// The file key was found, but the header does not match its MAC.
     case headerNotAuthentic
     /// The ASCII armor is not canonical.
     case malformedArmor
     /// The payload was altered, reordered, cut short or extended.
     case corruptPayload
-    /// No stanza opens with the identities given; or the file wants a passphrase where identities were given, or the
+    /// No stanza opens with the given identities. Or identities were given and the file needs a passphrase, or the
     /// reverse.
     case noMatchingIdentity
-    /// The file is passphrase-protected, and not by this passphrase.
+    /// The file is protected by another passphrase.
     case wrongPassphrase
     /// The scrypt work factor is outside what the caller accepts.
     case workFactorOutOfRange
     /// A file, header or plaintext is larger than this module holds in memory.
     case tooLarge
-    /// Text that is not an `age1…` recipient, or a recipient that no file may be sealed to.
+    /// The text is not a recipient, or is one that no file may be sealed to.
     case malformedRecipient
-    /// Text that is not an `AGE-SECRET-KEY-1…` identity, or not a file of such.
+    /// The text is not an `AGE-SECRET-KEY-1…` identity, or not a file of identities.
     case malformedIdentity
-    /// Sealing was asked for with no recipient, or with an empty passphrase.
+    /// The caller named no recipient, or an empty passphrase.
     case nothingToSealTo
   }
 

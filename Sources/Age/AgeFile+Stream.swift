@@ -3,11 +3,11 @@ import Sodium
 extension AgeFile {
   /// Opens a binary file of any size, sealed to one of `identities`, in constant memory.
   ///
-  /// `read` fills the buffer it is given as far as it likes and returns how many bytes that are, 0 only at the end. `write`
-  /// takes the plaintext in order, in pieces of at most 64 KiB. Each piece is authentic; that they are all of it is known
-  /// only when this returns. Whoever uses one before that uses a file that may have been cut off.
+  /// `read` puts any number of bytes into the buffer and returns that number, 0 only at the end. `write` receives the
+  /// plaintext in order, in pieces of at most 64 KiB. Each piece is authentic, but only when this returns is it certain
+  /// that none is missing: a caller that uses a piece before then uses a file that may have been cut off.
   ///
-  /// Throws `AgeError`, and what `read` and `write` throw.
+  /// Throws `AgeError`, and whatever `read` and `write` throw.
   package static func open(
     with identities: [AgeIdentity], reading read: (UnsafeMutableRawBufferPointer) throws -> Int,
     writing write: (RawSpan) throws -> Void
@@ -23,7 +23,7 @@ extension AgeFile {
         hasEnded = got == 0
       }
     }
-    // No further than the header needs, so that what comes slowly is opened as it comes.
+    // Reads no further than the header needs, so that a slow input is opened as it arrives.
     while !hasEnded, input.count < Header.maximumSize, !Header.isWhole(in: input) {
       try fill(min(input.count + Payload.chunkSize, Header.maximumSize))
     }
@@ -39,7 +39,7 @@ extension AgeFile {
     input.removeFirst(Payload.nonceSize)
     var index = 0
     while true {
-      // One byte more than the chunk has, which tells whether it is the last.
+      // One byte more than a whole chunk shows whether this is the last one.
       try fill(Payload.sealedChunkSize + 1)
       let isFinal = input.count <= Payload.sealedChunkSize
       let size = min(input.count, Payload.sealedChunkSize)

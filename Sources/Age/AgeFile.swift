@@ -2,16 +2,17 @@ package import Sodium
 
 /// Whole files in the age v1 format (c2sp.org/age), as the `age` program reads and writes them.
 ///
-/// Here everything is held in memory: plaintexts are keys, records and identity files, stay in guarded memory from end to
-/// end, and no byte of one is released before all of the file is known to be authentic. What is too large for that goes
+/// Everything here is held in memory. Plaintexts are keys, records and identity files: they stay in guarded memory
+/// throughout, and no byte of one is released before the whole file is known to be authentic. Larger plaintexts go
 /// through `AgeSealer`, and through `open(with:reading:writing:)` in `AgeFile+Stream.swift`.
 ///
-/// Files are opened strictly. Whatever another encoder could have written in a second way is refused, so that a file
-/// cannot be altered in any byte and still open. Stanzas of unknown types are skipped, as the specification asks.
+/// Opening is strict. Anything that another encoder could have written in a second way is refused, so that a binary
+/// file with any byte altered does not open; `Armor` says what may vary there. Stanzas of unknown types are skipped, as
+/// the specification asks.
 package enum AgeFile {
-  /// The largest plaintext sealed or opened.
+  /// The largest plaintext, in bytes, that is sealed or opened.
   package static let maximumPlaintextSize = 32 << 20
-  /// The largest file looked at: room for that plaintext, a header, tags and armor.
+  /// The largest file, in bytes, that is read: room for that plaintext, a header, tags and armor.
   package static let maximumFileSize = 48 << 20
 
   /// What it takes to open a file.
@@ -22,8 +23,8 @@ package enum AgeFile {
     case passphrase
   }
 
-  /// What it takes to open `file`, or nil if it is no age file at all, such as a plaintext identity file. Throws if it is
-  /// one and its armor or header is malformed. Nothing is authenticated.
+  /// What it takes to open `file`, or nil if it is not an age file at all, such as a plaintext identity file. Throws if
+  /// it is an age file whose armor or header is malformed. Nothing is authenticated.
   package static func kind(of file: RawSpan) throws -> Kind? {
     do {
       return try withBinary(file) { binary in
@@ -37,7 +38,7 @@ package enum AgeFile {
     }
   }
 
-  /// Seals `plaintext` to every one of `recipients`, of whom there is at least one.
+  /// Seals `plaintext` to each of `recipients`, of whom there must be at least one.
   package static func seal(
     _ plaintext: RawSpan, to recipients: [AgeRecipient], randomness: Randomness, armored: Bool
   ) throws -> [UInt8] {
@@ -45,7 +46,7 @@ package enum AgeFile {
     return try seal(plaintext, randomness: randomness, armored: armored) { try stanzas($0) }
   }
 
-  /// The header of a file sealed to every one of `recipients`, and its file key.
+  /// The header of a file sealed to each of `recipients`, and its file key.
   static func header(
     to recipients: [AgeRecipient], randomness: Randomness
   ) throws -> (bytes: [UInt8], fileKey: SharedSecret) {
@@ -55,8 +56,8 @@ package enum AgeFile {
     return (header, SharedSecret(fileKey))
   }
 
-  /// Seals `plaintext` with `passphrase`, which is not empty, at the cost of 2^`workFactor` KiB of memory and about as many
-  /// microseconds.
+  /// Seals `plaintext` with `passphrase`, which must not be empty, at the cost of 2^`workFactor` KiB of memory and
+  /// about as many microseconds.
   package static func seal(
     _ plaintext: RawSpan, passphrase: RawSpan, workFactor: Int = 18, randomness: Randomness, armored: Bool
   ) throws -> [UInt8] {
@@ -73,7 +74,7 @@ package enum AgeFile {
     }
   }
 
-  /// The file key that one of `identities` unwraps. Throws `noMatchingIdentity`.
+  /// The file key that one of `identities` unwraps. Throws `noMatchingIdentity` if none does.
   static func fileKey(in stanzas: Stanzas, with identities: [AgeIdentity]) throws -> SecretBytes {
     guard case .recipients(let stanzas) = stanzas else {
       throw AgeError(.noMatchingIdentity, "file is sealed with a passphrase, expected an identity's file")
@@ -88,8 +89,8 @@ package enum AgeFile {
       "file is sealed to \(stanzas.count) recipients, none of whom this identity is")
   }
 
-  /// Opens a file sealed with `passphrase`, armored or not. A file that asks for more work than 2^`maximumWorkFactor` is
-  /// refused before any is done.
+  /// Opens a file sealed with `passphrase`, armored or not. A file that demands more work than 2^`maximumWorkFactor` is
+  /// refused before any work is done.
   package static func open(
     _ file: RawSpan, passphrase: RawSpan, maximumWorkFactor: Int = ScryptStanza.workFactors.upperBound
   ) throws -> SecretBytes {
@@ -150,7 +151,7 @@ extension AgeFile {
     }
   }
 
-  /// Calls `body` with the binary form of `file`, whose size has been checked.
+  /// Checks the size of `file` and calls `body` with its binary form.
   private static func withBinary<Result: ~Copyable>(_ file: RawSpan, _ body: (RawSpan) throws -> Result) throws
     -> Result
   {

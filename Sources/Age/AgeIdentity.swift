@@ -1,6 +1,6 @@
 package import Sodium
 
-/// Who opens a file: an X25519 secret scalar in guarded memory, written `AGE-SECRET-KEY-1…`.
+/// The key that opens a file: an X25519 secret scalar in guarded memory, written `AGE-SECRET-KEY-1…`.
 package final class AgeIdentity: Sendable {
   static let prefix = "AGE-SECRET-KEY-"
 
@@ -15,8 +15,8 @@ package final class AgeIdentity: Sendable {
     self.scalar = scalar
   }
 
-  /// Parses `AGE-SECRET-KEY-1…`, which has one spelling: upper case, no blanks, no line end. Throws `malformedIdentity`,
-  /// and says nothing of the text.
+  /// Parses `AGE-SECRET-KEY-1…`, which has one spelling: upper case, no blanks, no line end. Throws
+  /// `malformedIdentity`, which says nothing about the text.
   package init(decoding text: RawSpan) throws {
     do {
       let scalar = try Bech32.decode(text, prefix: Self.prefix, count: X25519.keySize)
@@ -27,7 +27,7 @@ package final class AgeIdentity: Sendable {
     }
   }
 
-  /// Calls `body` with the 32 secret bytes, from which callers may derive other keys of the same owner.
+  /// Calls `body` with the 32 secret bytes, from which callers may derive the owner's other keys.
   package func withScalar<Result: ~Copyable, Failure: Error>(
     _ body: (RawSpan) throws(Failure) -> Result
   ) throws(Failure) -> Result {

@@ -7,16 +7,16 @@ package import Sodium
 ///     # public key: age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj
 ///     AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX
 ///
-/// The name is Relatch's, and need not be there. One identity a line; lines that are empty or begin with `#` say nothing; lines end with LF or CRLF, the last may end
-/// with the file.
+/// There is one identity to a line. Lines that are empty or begin with `#` are comments; the name, which only Relatch
+/// reads, may be missing. Lines end with LF or CRLF, and the last one may end with the file.
 package struct AgeIdentityFile: Sendable {
-  /// Far more than any person's identities take.
+  /// In bytes: far more than any person's identities take.
   package static let maximumSize = 1 << 20
 
-  /// The identities, in the file's order; one or more.
+  /// One or more identities, in the file's order.
   package let identities: [AgeIdentity]
 
-  /// What the first comment `# name: …` calls whoever it is; nil if none does. Nothing depends on it.
+  /// The name in the first valid comment `# name: …`; nil if there is none. Nothing depends on it.
   package let name: String?
 
   package init(_ identity: AgeIdentity, name: String? = nil) {
@@ -24,7 +24,7 @@ package struct AgeIdentityFile: Sendable {
     self.name = name
   }
 
-  /// Reads a file. A line that is none of the above fails the whole file with `malformedIdentity` and the line's number.
+  /// Reads a file. A line of any other kind makes the whole file fail with `malformedIdentity` and the line's number.
   package init(decoding text: RawSpan) throws {
     guard text.byteCount <= Self.maximumSize else {
       throw AgeError(.tooLarge, "identity file has \(text.byteCount) bytes, expected at most \(Self.maximumSize)")
@@ -58,7 +58,7 @@ package struct AgeIdentityFile: Sendable {
 
   private static let nameMark = "# name: "
 
-  /// What the comment `line` says the name is: visible ASCII, at most 128 characters. Nil if it says something else.
+  /// The name in the comment `line`: visible ASCII, at most 128 characters. Nil if it holds no such name.
   private static func name(in line: RawSpan) -> String? {
     let mark = Array(nameMark.utf8)
     guard (mark.count + 1...mark.count + 128).contains(line.byteCount),
@@ -68,14 +68,14 @@ package struct AgeIdentityFile: Sendable {
     return bytes.allSatisfy { (0x21...0x7E).contains($0) } ? String(decoding: bytes, as: UTF8.self) : nil
   }
 
-  /// The file's text. `created` is the time written at the top, one line of visible ASCII.
+  /// The file's text. `created` is the time written at the top, one line of printable ASCII.
   package func encoded(created: String) throws -> SecretBytes {
     guard (created + (name ?? "")).utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
       throw AgeError(.malformedIdentity, "time of creation, or the name, is not one line of ASCII")
     }
     let top = Array(("# created: \(created)\n" + (name.map { "\(Self.nameMark)\($0)\n" } ?? "")).utf8)
     let comments = identities.map { Array("# public key: \($0.recipient)\n".utf8) }
-    // Every identity has 74 characters and a line end; counting 80 leaves room.
+    // An identity takes 74 characters and a line end; 80 leaves room.
     let capacity = comments.reduce(top.count) { $0 + $1.count + 80 }
     return try SecretBytes(capacity: capacity) { output in
       output.append(copying: top.span.bytes)

@@ -1,6 +1,6 @@
 import Sodium
 
-/// Whom a file is sealed to: an X25519 public key, written `age1…`.
+/// The key that a file is sealed to: an X25519 public key, written `age1…`.
 package struct AgeRecipient: Hashable, Sendable, CustomStringConvertible {
   static let prefix = "age"
 
@@ -9,11 +9,11 @@ package struct AgeRecipient: Hashable, Sendable, CustomStringConvertible {
   /// The `age1…` text.
   package let description: String
 
-  /// Parses `age1…`, which has one spelling: lower case, no blanks. Throws `malformedRecipient`, also for the few points to
-  /// which nothing can be sealed.
+  /// Parses `age1…`, which has one spelling: lower case, no blanks. Throws `malformedRecipient`, also for the few
+  /// points to which nothing can be sealed.
   package init(_ text: String) throws {
     do {
-      // A public key needs no guarded memory; it is worth 40 µs to have one decoder, which cannot leak an identity.
+      // A public key needs no guarded memory, but a single decoder that cannot leak an identity is worth 40 µs.
       let key = try Bech32.decode(Array(text.utf8).span.bytes, prefix: Self.prefix, count: X25519.keySize)
       publicKey = key.bytes.publicPrefix(X25519.keySize)
       description = text
@@ -21,7 +21,8 @@ package struct AgeRecipient: Hashable, Sendable, CustomStringConvertible {
       throw AgeError(.malformedRecipient, "recipient \(flaw.explanation)")
     }
     do {
-      // Low-order points give zero with every scalar, so any one finds them; better here than when something is sealed.
+      // Low-order points give zero with every scalar, so any scalar finds them. Better now than when something is
+      // sealed.
       _ = try X25519.sharedSecret(of: [UInt8](repeating: 1, count: X25519.keySize).span.bytes, with: publicKey)
     } catch let error as SodiumError where error.code == .notAuthentic {
       throw AgeError(.malformedRecipient, "recipient is a low-order point")

@@ -2,16 +2,17 @@ package import Sodium
 
 /// Seals an age file of any size piece by piece, in constant memory. Binary, never armored.
 ///
-/// The plaintext passes through ordinary memory: this is for what is not secret by itself, as a backup's ciphertext is.
+/// The plaintext passes through ordinary memory: this is for data that is not itself secret, such as a backup's
+/// ciphertext.
 package final class AgeSealer {
   private let key: SharedSecret
   private let output: (RawSpan) throws -> Void
-  /// What is not sealed yet: the last chunk is marked, and so is known only at the end.
+  /// Plaintext not sealed yet. The last chunk is marked as such, and which one that is only the end shows.
   private var pending: [UInt8] = []
   private var index = 0
 
-  /// Writes the header of a file sealed to every one of `recipients`, of whom there is at least one. `output` takes what is
-  /// sealed, in order; what it throws is thrown here.
+  /// Writes the header of a file sealed to each of `recipients`, of whom there must be at least one. `output` receives
+  /// the sealed bytes in order; what it throws is thrown here.
   package init(
     to recipients: [AgeRecipient], randomness: Randomness, output: @escaping (RawSpan) throws -> Void
   ) throws {
@@ -27,7 +28,7 @@ package final class AgeSealer {
   package func append(_ plaintext: RawSpan) throws {
     var start = 0
     while start < plaintext.byteCount {
-      // Only now: a full chunk may have been the last one.
+      // Only now that more has come: until then, a full chunk may be the last one.
       if pending.count == Payload.chunkSize { try sealPending(isFinal: false) }
       let end = min(plaintext.byteCount, start + Payload.chunkSize - pending.count)
       plaintext.extracting(start..<end).withUnsafeBytes { pending.append(contentsOf: $0) }
@@ -35,7 +36,7 @@ package final class AgeSealer {
     }
   }
 
-  /// Seals what is left. Without this the file is one that was cut off, and nobody opens it.
+  /// Seals the rest. Without this the file counts as cut off and does not open.
   package func finish() throws { try sealPending(isFinal: true) }
 
   private func sealPending(isFinal: Bool) throws {

@@ -1,13 +1,13 @@
 /// ASCII armor (c2sp.org/age, "ASCII armor"): strict PEM (RFC 7468 §3) labelled `AGE ENCRYPTED FILE`.
 ///
-/// As PEM is usually read, one file has many spellings. Here it has few: line ends are all LF or all CRLF, the last may be
-/// missing, and blank lines may stand before and after the block.
+/// In PEM as it is usually read, one file has many spellings. Here it has few: line ends are all LF or all CRLF, the
+/// last may be missing, and blank lines may precede and follow the block.
 enum Armor {
   private static let begin = "-----BEGIN AGE ENCRYPTED FILE-----"
   private static let end = "-----END AGE ENCRYPTED FILE-----"
   private static let columns = 64
 
-  /// Whether `file` means to be armored: after blank space it begins as armor does. No binary file begins so.
+  /// Whether `file` looks armored: after blank space it begins as armor does, which no binary file does.
   static func isArmored(_ file: RawSpan) -> Bool {
     file.extracting(droppingFirst: leadingSpace(of: file)).starts(with: "-----")
   }
@@ -24,14 +24,14 @@ enum Armor {
     return text + Array("\(end)\n".utf8)
   }
 
-  /// The binary file in the armor. Throws `malformedArmor`.
+  /// The binary file inside the armor. Throws `malformedArmor`.
   static func decode(_ file: RawSpan) throws -> [UInt8] {
     let skipped = leadingSpace(of: file)
     guard skipped == 0 || file.byte(at: skipped - 1) == UInt8(ascii: "\n") else {
       throw AgeError(.malformedArmor, "armor does not begin at the beginning of a line")
     }
     let block = file.extracting(droppingFirst: skipped)
-    // Checked before anything is copied: another kind of PEM may hold a private key.
+    // Checked before anything is copied: other kinds of PEM may hold a private key.
     guard block.starts(with: begin) else { throw AgeError(.malformedArmor, "armor does not begin with \"\(begin)\"") }
     let lines = try lines(in: block.publicPrefix(block.byteCount)[...])
 
@@ -70,7 +70,7 @@ enum Armor {
     var reader = LineReader(Array(inner))
     var lines: [ArraySlice<UInt8>] = []
     while let line = reader.line() {
-      // Any carriage return but this one is no character of base64, and is refused with it.
+      // Any other carriage return is refused later, as it is not a base64 character.
       guard line.suffix(lineEnd.count - 1).elementsEqual(lineEnd.dropLast()) else {
         throw AgeError(.malformedArmor, "armor has both lines that end with LF and lines that end with CRLF")
       }

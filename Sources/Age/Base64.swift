@@ -1,8 +1,9 @@
-/// Base 64 (RFC 4648 §4), canonical or nothing (c2sp.org/age, "Conventions").
+/// Base 64 (RFC 4648 §4), canonical only (c2sp.org/age, "Conventions").
 ///
-/// Only headers and ciphertext pass here, so ordinary arrays and table look-ups are fine. Secrets are written in Bech32.
+/// It handles only headers and ciphertext, so ordinary arrays and table look-ups are fine. Secrets are written in
+/// Bech32.
 enum Base64 {
-  /// Whether the text ends with `=` up to a multiple of four: the header never does, the armor always.
+  /// Whether `=` pads the text to a multiple of four characters: never in the header, always in the armor.
   enum Padding { case none, required }
 
   private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
@@ -13,7 +14,7 @@ enum Base64 {
     return values
   }()
 
-  /// The one encoding of `bytes`.
+  /// The only valid encoding of `bytes`.
   static func encode(_ bytes: [UInt8], padding: Padding = .none) -> [UInt8] {
     var text: [UInt8] = []
     text.reserveCapacity((bytes.count + 2) / 3 * 4)
@@ -37,10 +38,10 @@ enum Base64 {
     var characters = text
     if padding == .required {
       guard text.count % 4 == 0 else { return nil }
-      // At most two: a third `=` stays in `characters`, and is no character of the alphabet.
+      // At most two: a third `=` stays in `characters`, and is refused because it is not in the alphabet.
       for _ in 0..<2 where characters.last == UInt8(ascii: "=") { characters.removeLast() }
     }
-    // A last group of one character holds 6 bits, which is no byte.
+    // A last group of one character holds 6 bits, less than a byte.
     guard characters.count % 4 != 1 else { return nil }
     var bytes: [UInt8] = []
     bytes.reserveCapacity(characters.count / 4 * 3 + 2)
@@ -56,7 +57,7 @@ enum Base64 {
         bytes.append(UInt8(truncatingIfNeeded: buffer >> UInt32(bits)))
       }
     }
-    // Bits left over must be zero (RFC 4648 §3.5), or several texts would stand for the same bytes.
+    // Bits left over must be zero (RFC 4648 §3.5); otherwise several texts would stand for the same bytes.
     guard buffer & (1 << UInt32(bits) - 1) == 0 else { return nil }
     return bytes
   }

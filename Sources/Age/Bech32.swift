@@ -1,12 +1,12 @@
 import Sodium
 
-/// Bech32 (BIP 173) without its length limit, for keys of any secrecy: text and bytes stay in guarded memory, and the way
-/// between them passes through registers alone.
+/// Bech32 (BIP 173) without its length limit, for keys of any secrecy: text and bytes stay in guarded memory, and only
+/// registers come between them.
 ///
-/// A key has one spelling: the case of the prefix is the case of the whole (c2sp.org/age writes recipients in lower case
-/// and identities in upper case), and the bits left over are zero.
+/// A key has one spelling: the whole text has the case of the prefix (c2sp.org/age writes recipients in lower case and
+/// identities in upper case), and the bits left over are zero.
 enum Bech32 {
-  /// Why a text is not the Bech32 of a key. Says nothing of the text itself, which may be a secret with a typing error.
+  /// Why a text is not a key in Bech32. It reveals nothing of the text itself, which may be a mistyped secret.
   enum Flaw: Error, Equatable {
     case wrongPrefix
     case wrongSize(found: Int, expected: Int)
@@ -18,7 +18,7 @@ enum Bech32 {
   private static let alphabet = Array("qpzry9x8gf2tvdw0s3jn54khce6mua7l".utf8)
   private static let checksumSize = 6
 
-  /// The text of `bytes` under `prefix`, in the case of `prefix`.
+  /// The text of `bytes` with `prefix`, in the case of `prefix`.
   static func encode(_ bytes: RawSpan, prefix: String) throws -> SecretBytes {
     let isUppercase = isUppercase(prefix)
     let textSize = textSize(prefix: prefix, byteCount: bytes.byteCount)
@@ -50,7 +50,7 @@ enum Bech32 {
     }
   }
 
-  /// The `count` bytes that `text` spells under `prefix`. Throws a `Flaw`.
+  /// The `count` bytes that `text` encodes with `prefix`. Throws a `Flaw`.
   static func decode(_ text: RawSpan, prefix: String, count: Int) throws -> SecretBytes {
     guard text.starts(with: prefix + "1") else { throw Flaw.wrongPrefix }
     let textSize = textSize(prefix: prefix, byteCount: count)
@@ -114,16 +114,16 @@ extension Bech32 {
     mutating func add(_ value: UInt32) {
       let top = remainder >> 25
       remainder = (remainder & 0x1FF_FFFF) << 5 ^ value
-      // A mask and no branch: the values may be a secret's.
+      // A mask instead of a branch: the values may belong to a secret.
       for (bit, coefficient) in Self.generator.enumerated() {
         remainder ^= coefficient & (0 &- (top >> UInt32(bit) & 1))
       }
     }
 
-    /// Whether what was added ended with its own checksum.
+    /// Whether the values added end with their own checksum.
     var isValid: Bool { remainder == 1 }
 
-    /// The six 5-bit values that end the text, the first one highest.
+    /// The six 5-bit values that end the text, the first in the highest bits.
     var ending: UInt32 {
       var closed = self
       for _ in 0..<checksumSize { closed.add(0) }

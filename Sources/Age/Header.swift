@@ -4,7 +4,8 @@ import Sodium
 struct Header {
   static let versionPrefix = "age-encryption.org/"
   static let version = "v1"
-  /// The specification sets no limit. Ten thousand recipients fit in this one, which bounds the work of trying them all.
+  /// In bytes. The specification sets no limit. Ten thousand recipients fit in this one, which bounds the work of
+  /// trying them all.
   static let maximumSize = 1 << 20
 
   private static let mark = Array("---".utf8)
@@ -17,9 +18,9 @@ struct Header {
   /// Where the payload begins.
   let size: Int
 
-  /// Reads the header at the beginning of a binary `file`. Nothing is authentic before `authenticate(with:)`.
+  /// Reads the header at the beginning of a binary `file`. Nothing in it is authentic before `authenticate(with:)`.
   init(parsing file: RawSpan) throws {
-    // Looked at before anything is copied: somebody may pass a plaintext identity file.
+    // Checked before anything is copied: the caller may pass a plaintext identity file.
     guard file.starts(with: Self.versionPrefix) else {
       throw AgeError(.notAnAgeFile, "file does not begin with \"\(Self.versionPrefix)\"")
     }
@@ -45,7 +46,7 @@ struct Header {
     size = reader.position
   }
 
-  /// Whether `bytes`, the beginning of a file, have all of its header, if they begin with one.
+  /// Whether `bytes`, the beginning of a file, hold the whole header, if they begin with one.
   static func isWhole(in bytes: [UInt8]) -> Bool {
     let feed = UInt8(ascii: "\n")
     guard let mark = bytes.indices.first(where: { bytes[$0] == feed && bytes[($0 + 1)...].starts(with: Self.mark) })
@@ -53,7 +54,7 @@ struct Header {
     return bytes[(mark + 1)...].contains(feed)
   }
 
-  /// The bytes of a header of `stanzas`, authenticated with `fileKey`.
+  /// The bytes of a header with `stanzas`, authenticated with `fileKey`.
   static func encode(_ stanzas: [Stanza], fileKey: borrowing SecretBytes) throws -> [UInt8] {
     var text = Array("\(versionPrefix)\(version)\n".utf8)
     for stanza in stanzas { text += stanza.encoded() }

@@ -1,4 +1,4 @@
-/// Takes public text apart line by line.
+/// Splits text that is not secret into lines.
 struct LineReader {
   private let bytes: [UInt8]
   /// Where the next line begins.
@@ -12,14 +12,15 @@ struct LineReader {
   /// What has not been read yet.
   var rest: ArraySlice<UInt8> { bytes[position...] }
 
-  /// The next line without its line feed, or nil if no line feed follows: a line that ends with the file is not a line.
+  /// The next line without its line feed, or nil if no line feed follows: text that ends with the file is not a line
+  /// here.
   mutating func line() -> ArraySlice<UInt8>? {
     guard let end = rest.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
     defer { position = end + 1 }
     return bytes[position..<end]
   }
 
-  /// The next line, which the end of the file may end too; nil at the end.
+  /// The next line, which the end of the file may also end; nil at the end.
   mutating func lineOrRest() -> ArraySlice<UInt8>? {
     if let line = line() { return line }
     guard !isAtEnd else { return nil }

@@ -22,12 +22,12 @@ enum Payload {
     return sealed
   }
 
-  /// The plaintext, all of it or nothing: a payload that fails in its last chunk releases none of the chunks before.
+  /// The plaintext, all or nothing: a payload that fails in its last chunk releases none of the chunks before it.
   static func open(_ payload: RawSpan, fileKey: borrowing SecretBytes) throws -> SecretBytes {
     let key = try payloadKey(of: fileKey, nonce: nonce(in: payload))
     let sealed = payload.extracting(droppingFirst: nonceSize)
     let chunks = count(of: sealedChunkSize, in: sealed.byteCount)
-    // What is left for the last chunk: at least a tag, and more than a tag unless it is the only one.
+    // What is left is the last chunk. It has at least a tag, and more than a tag unless it is the only chunk.
     let last = sealed.byteCount - max(chunks - 1, 0) * sealedChunkSize
     guard last >= ChaCha20Poly1305.tagSize, last > ChaCha20Poly1305.tagSize || chunks == 1 else {
       throw AgeError(.corruptPayload, "payload ends with \(last) bytes, which are no chunk")
@@ -53,13 +53,13 @@ enum Payload {
   /// The nonce that `payload` begins with.
   static func nonce(in payload: RawSpan) throws -> [UInt8] {
     guard payload.byteCount >= nonceSize else {
-      // Reference vectors count a missing nonce among header failures: no part of the stream has begun.
+      // The reference vectors count a missing nonce as a header failure: no part of the stream has begun.
       throw AgeError(.malformedHeader, "payload has \(payload.byteCount) bytes, expected a nonce of \(nonceSize)")
     }
     return payload.publicPrefix(nonceSize)
   }
 
-  /// The plaintext of the chunk at `index` alone.
+  /// The plaintext of the one chunk at `index`.
   static func openChunk(
     _ sealed: RawSpan, _ index: Int, isFinal: Bool, key: borrowing SecretBytes
   ) throws -> SecretBytes {
@@ -78,8 +78,8 @@ enum Payload {
     try HKDFSHA256.derive(inputKey: fileKey.bytes, salt: nonce, info: "payload")
   }
 
-  /// 11 bytes of big-endian counter and one that says whether the stream ends here. No nonce repeats: the payload key
-  /// belongs to this file alone, and no disk holds 2^64 chunks.
+  /// 11 bytes of big-endian counter and one byte that says whether the stream ends here. No nonce repeats: the payload
+  /// key belongs to this one file, and no disk holds 2^64 chunks.
   static func chunkNonce(_ index: Int, isFinal: Bool) -> [UInt8] {
     let counter = (0..<8).map { UInt8(truncatingIfNeeded: UInt64(index) >> (56 - 8 * UInt64($0))) }
     return [0, 0, 0] + counter + [isFinal ? 1 : 0]

@@ -10,7 +10,8 @@ extension RawSpan {
     return zip(byteOffsets, prefix).allSatisfy { byte(at: $0) == $1 }
   }
 
-  /// An ordinary copy of the first `count` bytes, or of all if there are fewer. For what is public: headers and ciphertext.
+  /// An ordinary copy of the first `count` bytes, or of all if there are fewer. Only for public data: headers and
+  /// ciphertext.
   func publicPrefix(_ count: Int) -> [UInt8] {
     extracting(first: Swift.min(count, byteCount)).withUnsafeBytes { Array($0) }
   }

@@ -1,11 +1,11 @@
 package import Sodium
 
-/// Whom a file is sealed to: an Ed25519 key as OpenSSH writes public ones, `ssh-ed25519 AAAA…`. Its owner opens the file with
-/// `age -d -i ~/.ssh/id_ed25519`; this module seals to such keys and opens nothing with them.
+/// The key that a file is sealed to: an Ed25519 public key in OpenSSH's form, `ssh-ed25519 AAAA…`. Its owner opens the
+/// file with `age -d -i ~/.ssh/id_ed25519`; this module seals to such keys but opens nothing with them.
 package struct SSHRecipient: Hashable, Sendable, CustomStringConvertible {
   static let type = "ssh-ed25519"
 
-  /// The key as the wire has it (RFC 8709 §4).
+  /// The key in SSH's wire format (RFC 8709 §4).
   let encoded: [UInt8]
   /// The X25519 form of the same key.
   let publicKey: [UInt8]
@@ -13,8 +13,8 @@ package struct SSHRecipient: Hashable, Sendable, CustomStringConvertible {
   /// `ssh-ed25519 AAAA…`, without a comment.
   package var description: String { "\(Self.type) \(encoded.base64)" }
 
-  /// Parses the line of a `.pub` file; what follows the key, its comment, says nothing. Throws `malformedRecipient`, also for
-  /// the few points to which nothing can be sealed.
+  /// Parses the line of a `.pub` file and ignores the comment after the key. Throws `malformedRecipient`, also for the
+  /// few points to which nothing can be sealed.
   package init(_ line: String) throws {
     let words = line.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
     guard words.count >= 2, words[0] == Self.type, let encoded = [UInt8](base64: String(words[1])) else {
@@ -33,7 +33,8 @@ package struct SSHRecipient: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// The recipient type of SSH keys, as the `age` program has it (filippo.io/age/agessh); the specification leaves it out.
+/// The recipient type for SSH keys, as in the `age` program (filippo.io/age/agessh). The specification does not cover
+/// it.
 enum SSHStanza {
   private static let info = "age-encryption.org/v1/ssh-ed25519"
 
@@ -41,8 +42,8 @@ enum SSHStanza {
   static func wrap(
     _ fileKey: borrowing SecretBytes, to recipient: SSHRecipient, randomness: Randomness
   ) throws -> Stanza {
-    // The format multiplies the shared secret by a number that follows from the public key. Multiplying the public key first
-    // gives the same, and keeps the secret where it belongs.
+    // The format multiplies the shared secret by a number derived from the public key. Multiplying the public key first
+    // gives the same result, and the shared secret never leaves guarded memory.
     let empty: [UInt8] = []
     let tweak = try HKDFSHA256.derive(inputKey: empty.span.bytes, salt: recipient.encoded, info: info)
     let tweaked = try X25519.sharedSecret(of: tweak.bytes, with: recipient.publicKey)
@@ -59,7 +60,7 @@ enum SSHStanza {
 }
 
 extension AgeFile {
-  /// Seals `plaintext` to `recipient` alone.
+  /// Seals `plaintext` to `recipient` only.
   package static func seal(
     _ plaintext: RawSpan, to recipient: SSHRecipient, randomness: Randomness, armored: Bool
   ) throws -> [UInt8] {

@@ -3,17 +3,17 @@ import Sodium
 /// The scrypt recipient type (c2sp.org/age, "The scrypt recipient type"): a passphrase.
 struct ScryptStanza {
   static let type = "scrypt"
-  /// The work factors there is memory for: 2^22 takes 4 GiB.
+  /// The work factors that memory allows: 2^22 takes 4 GiB.
   static let workFactors = 1...22
   private static let saltSize = 16
   private static let label = Array("age-encryption.org/v1/scrypt".utf8)
 
   let salt: [UInt8]
-  /// The base-two logarithm of the cost, nil if the header claims more than an `Int` holds.
+  /// The base-two logarithm of the cost; nil if the header's number does not fit in an `Int`.
   let workFactor: Int?
   let body: [UInt8]
 
-  /// Checks a stanza of this type; one that is not exactly as specified is refused, not skipped.
+  /// Checks a stanza of this type. One that is not exactly as specified is refused, not skipped.
   init(_ stanza: Stanza) throws {
     guard stanza.arguments.count == 3 else {
       throw AgeError(.malformedHeader, "scrypt stanza has \(stanza.arguments.count) arguments, expected 3")
@@ -21,7 +21,7 @@ struct ScryptStanza {
     guard let salt = Base64.decode(stanza.arguments[1][...]), salt.count == Self.saltSize else {
       throw AgeError(.malformedHeader, "scrypt salt is not \(Self.saltSize) bytes of canonical unpadded base64")
     }
-    // Digits are checked before `Int` sees them, which would take a sign and leading zeros.
+    // The digits are checked before `Int` sees them, because it would accept a sign and leading zeros.
     let digits = stanza.arguments[2]
     guard digits.first != UInt8(ascii: "0"), digits.allSatisfy({ (0x30...0x39).contains($0) }) else {
       throw AgeError(.malformedHeader, "scrypt work factor is not a decimal number without leading zeros")
@@ -35,8 +35,8 @@ struct ScryptStanza {
     body = stanza.body
   }
 
-  /// The file key, or nil if `passphrase` is not the one. The work is done only up to `maximumWorkFactor`: the header is
-  /// not authentic yet, and whoever wrote it chose the cost.
+  /// The file key, or nil if `passphrase` is another one. A stanza above `maximumWorkFactor` is refused without doing
+  /// the work, because the header is not authentic yet and its author chose the cost.
   func unwrap(with passphrase: RawSpan, maximumWorkFactor: Int) throws -> SecretBytes? {
     let maximum = min(maximumWorkFactor, Self.workFactors.upperBound)
     guard let workFactor, workFactor <= maximum else {
@@ -46,7 +46,7 @@ struct ScryptStanza {
     return try FileKey.unwrap(body, with: try Self.wrapKey(passphrase, salt: salt, workFactor: workFactor))
   }
 
-  /// A stanza that gives `fileKey` to whoever knows `passphrase`.
+  /// A stanza that gives `fileKey` to anyone who knows `passphrase`.
   static func wrap(
     _ fileKey: borrowing SecretBytes, passphrase: RawSpan, workFactor: Int, randomness: Randomness
   ) throws -> Stanza {

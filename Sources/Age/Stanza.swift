@@ -1,4 +1,4 @@
-/// A recipient stanza (c2sp.org/age, "Recipient stanza"): arguments, the first of which names its type, and a body.
+/// A recipient stanza (c2sp.org/age, "Recipient stanza"): arguments, of which the first names its type, and a body.
 ///
 ///     -> X25519 TEiF0ypqr+bpvcqXNyCVJpL7OuwPdVwPL7KQEbFDOCc
 ///     hjabGXwSLQ9c3S6Lw2i+S2Tu2fiwQHHslbBN6B41FLE
@@ -55,7 +55,7 @@ struct Stanza: Equatable {
     for start in stride(from: 0, to: body.count, by: Self.columns) {
       text += body[start..<min(start + Self.columns, body.count)] + [UInt8(ascii: "\n")]
     }
-    // A body of full lines only ends with an empty one.
+    // A body that consists only of full lines ends with an empty line.
     if body.count % Self.columns == 0 { text.append(UInt8(ascii: "\n")) }
     return text
   }

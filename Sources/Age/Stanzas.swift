@@ -1,12 +1,12 @@
-/// The stanzas of a header that this module knows, every one checked, whether or not it turns out to be ours.
+/// The stanzas of a header whose types this module knows. Each is checked, whether or not it turns out to be ours.
 enum Stanzas {
   case recipients([X25519Stanza])
   case passphrase(ScryptStanza)
 
   init(in header: Header) throws {
     if let stanza = header.stanzas.first(where: { $0.isOf(type: ScryptStanza.type) }) {
-      // Who knows the passphrase may take the file to come from someone who knows it; a second recipient would break that
-      // (c2sp.org/age, "scrypt recipient stanza").
+      // A passphrase also authenticates: the reader may assume that the file comes from someone who knows it. A second
+      // recipient would break that (c2sp.org/age, "scrypt recipient stanza").
       guard header.stanzas.count == 1 else {
         throw AgeError(.malformedHeader, "scrypt stanza is one of \(header.stanzas.count), expected it alone")
       }

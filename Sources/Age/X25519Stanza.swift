@@ -8,7 +8,7 @@ struct X25519Stanza {
   let share: [UInt8]
   let body: [UInt8]
 
-  /// Checks a stanza of this type; one that is not exactly as specified is refused, not skipped.
+  /// Checks a stanza of this type. One that is not exactly as specified is refused, not skipped.
   init(_ stanza: Stanza) throws {
     guard stanza.arguments.count == 2 else {
       throw AgeError(.malformedHeader, "X25519 stanza has \(stanza.arguments.count) arguments, expected 2")
@@ -24,13 +24,13 @@ struct X25519Stanza {
     body = stanza.body
   }
 
-  /// The file key, or nil if the stanza is for somebody else.
+  /// The file key, or nil if the stanza is for another recipient.
   func unwrap(with identity: AgeIdentity) throws -> SecretBytes? {
     let shared: SecretBytes
     do {
       shared = try identity.withScalar { scalar in try X25519.sharedSecret(of: scalar, with: share) }
     } catch let error as SodiumError where error.code == .notAuthentic {
-      // The shared secret would be zero whoever we are, and the file key open to all: abort, as specified.
+      // The shared secret would be zero for every identity, and anyone could open the file key: abort, as specified.
       throw AgeError(.malformedHeader, "X25519 share is a low-order point")
     }
     let wrapKey = try HKDFSHA256.derive(
