@@ -69,7 +69,7 @@ private struct Place {
 
   /// Drawn once for the process, like libsodium's own.
   private static let canary = Randomness.system.bytes(canarySize)
-  /// At most 4 MiB of locked memory: what some hundreds of concurrent rotations hold.
+  /// At most 4 MiB of locked memory: about what 64 concurrent rotations use.
   private static let kept = KeptPlaces(limit: 1024)
 
   /// The page's first byte, for reading and for writing.
