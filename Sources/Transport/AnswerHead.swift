@@ -1,21 +1,21 @@
-/// The head of an answer as it arrives, line by line: the few headers that are kept, within bounds.
+/// The head of an answer, read line by line as it arrives. It keeps only a few headers, and limits their size.
 struct AnswerHead {
   private static let kept = ["content-length", "content-type", "date", "retry-after"]
   private static let byteLimit = 64 * 1024
 
   private(set) var headers: [String: String] = [:]
-  /// Whether the empty line that ends a head has come. libcurl takes a head that is cut short for a whole one.
+  /// Whether the empty line that ends a head has arrived. libcurl accepts a head that is cut short as whole.
   private(set) var isComplete = false
   private var byteCount = 0
 
-  /// The body's announced size, if there is a believable one.
+  /// The body's announced size in bytes, if the header is there and is a number from 0 up.
   var contentLength: Int? { headers["content-length"].flatMap { Int($0) }.flatMap { $0 >= 0 ? $0 : nil } }
 
-  /// Takes one line of a head; false if the heads of this answer are larger than any honest one.
+  /// Adds one line of a head; false if the heads of this answer together exceed the limit.
   mutating func append(_ line: UnsafeRawBufferPointer) -> Bool {
     byteCount += line.count
     guard byteCount <= Self.byteLimit else { return false }
-    // Each status line opens a new head: a 100 or 103 comes before the one that counts.
+    // Each status line opens a new head: a 100 or 103 precedes the final one.
     if line.starts(with: "HTTP/".utf8) {
       (headers, isComplete) = ([:], false)
       return true

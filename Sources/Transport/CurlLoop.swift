@@ -1,7 +1,7 @@
 internal import CCurl
 internal import Glibc
 
-/// libcurl's multi handle and the thread that alone touches it. Callers leave commands in an inbox and wake it.
+/// libcurl's multi handle and the only thread that uses it. Callers put commands in an inbox and wake the thread.
 final class CurlLoop: Sendable {
   typealias Ticket = UInt64
   typealias Outcome = Result<HTTPResponse, TransportError>
@@ -17,12 +17,14 @@ final class CurlLoop: Sendable {
     case cancel(Ticket)
   }
 
-  /// Where a ticket stands, from its reservation to its release: a cancellation may come before its start or after its end.
+  /// The state of a ticket from its reservation to its release. A cancellation may come before its start or after its
+  /// end.
   private enum Progress { case reserved, cancelled, started, ended }
 
   private enum Phase {
     case unstarted
-    // Safe to hold: `ccurl_poller_wake` alone is called from other threads, and only while this case holds the poller.
+    // Safe to hold: other threads call only `ccurl_poller_wake`, and only while `running` or `stopping` holds the
+    // poller.
     case running(OpaquePointer)
     case stopping(OpaquePointer)
     case stopped
@@ -55,13 +57,13 @@ final class CurlLoop: Sendable {
     }
   }
 
-  /// To be called with every ticket, once its caller has been resumed.
+  /// Must be called with every ticket after its caller has been resumed.
   ///
-  /// Taking the lock here, after `deliver` has, also orders the answer's bytes before their reader where ThreadSanitizer
-  /// sees it: a continuation that is resumed before it is awaited does that out of its sight.
+  /// `deliver` has taken the lock before. Taking it again here shows ThreadSanitizer that the answer's bytes are
+  /// written before they are read, which it cannot see of a continuation that is resumed before it is awaited.
   func release(_ ticket: Ticket) { inbox.withLock { $0.progress[ticket] = nil } }
 
-  /// Resumes `caller` exactly once, here or on the thread.
+  /// Starts `request`. Resumes `caller` exactly once, here or on the loop's thread.
   func start(_ request: HTTPRequest, _ ticket: Ticket, _ caller: CheckedContinuation<Outcome, Never>) {
     let host = request.endpoint.host
     let refusal: TransportError? = inbox.withLock { inbox in
@@ -105,7 +107,7 @@ final class CurlLoop: Sendable {
 
   private func leave(_ command: Command, in inbox: inout Inbox) {
     inbox.commands.append(command)
-    // The thread takes all there are at once: whoever left the first has woken it.
+    // The thread takes all commands together, and the caller that left the first has already woken it.
     if inbox.commands.count == 1 { wake(inbox) }
   }
 
@@ -116,7 +118,7 @@ final class CurlLoop: Sendable {
     }
   }
 
-  /// Loads libcurl and starts the thread, if this is the first request. The error says why there can be none.
+  /// Loads libcurl and starts the thread if this is the first request. Returns an error if no request can be made.
   private func begin(_ inbox: inout Inbox, _ host: String) -> TransportError? {
     switch inbox.phase {
     case .running: return nil
@@ -127,7 +129,7 @@ final class CurlLoop: Sendable {
     guard let multi = ccurl_multi_init() else {
       return TransportError(.outOfResources, host: host, "request to \(host): libcurl gave no multi handle")
     }
-    // Without a fixed number libcurl keeps four connections per transfer under way, and closes the rest in each lull.
+    // Without a fixed number libcurl keeps four connections per transfer under way, and closes the others in each lull.
     ccurl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, 256)
     guard let poller = ccurl_poller_create(multi) else {
       ccurl_multi_cleanup(multi)
@@ -142,7 +144,7 @@ final class CurlLoop: Sendable {
     return nil
   }
 
-  /// Enough for libcurl, its TLS and `ccurl_wipe_stack`, whatever the limit that this process was started with (RLIMIT_STACK).
+  /// Enough for libcurl, its TLS and `ccurl_wipe_stack`, whatever limit this process was started with (RLIMIT_STACK).
   private static let stackSize = 1 << 20
 
   private func startThread(_ multi: UnsafeMutableRawPointer, _ poller: OpaquePointer) -> Bool {
@@ -178,7 +180,7 @@ final class CurlLoop: Sendable {
     guard let context else { return nil }
     let start = Unmanaged<ThreadStart>.fromOpaque(context).takeRetainedValue()
     ccurl_name_thread("relatch-http")
-    // Signals are for the main thread; and a peer that hangs up must be an error here, never a SIGPIPE.
+    // Signals are for the main thread, and a peer that hangs up must cause an error here, never a SIGPIPE.
     var all = sigset_t()
     sigfillset(&all)
     pthread_sigmask(SIG_BLOCK, &all, nil)
@@ -201,7 +203,7 @@ final class CurlLoop: Sendable {
         }
       }
       if isStopping { break }
-      // A wake-up that came since the inbox was emptied is remembered, so none is lost.
+      // The poller remembers a wake-up that came since the inbox was emptied, so none is lost.
       for ended in transfers.turn() { deliver(ended) }
     }
     for ended in transfers.cancelAll() { deliver(ended) }
@@ -209,7 +211,7 @@ final class CurlLoop: Sendable {
   }
 
   private func end(_ multi: UnsafeMutableRawPointer, _ poller: OpaquePointer) {
-    // Out of sight before it is freed: nobody may wake a handle that is gone.
+    // The phase changes before the poller is freed, so that no other thread wakes one that is gone.
     let (left, stoppers) = inbox.withLock { inbox in
       inbox.phase = .stopped
       defer { (inbox.commands, inbox.stoppers) = ([], []) }

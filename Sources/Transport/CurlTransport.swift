@@ -1,6 +1,6 @@
 /// HTTP over libcurl: one thread, one multi handle, any number of callers.
 ///
-/// libcurl is loaded and the thread started by the first `send`, so that a command which never sends pays for neither.
+/// The first `send` loads libcurl and starts the thread, so a command that never sends pays for neither.
 package final class CurlTransport: HTTPTransport {
   private let loop: CurlLoop
 
@@ -10,10 +10,10 @@ package final class CurlTransport: HTTPTransport {
 
   deinit { loop.stop(nil) }
 
-  /// Loads libcurl now, which takes some milliseconds: for a command that is about to send. A failure is told by `send`.
+  /// Loads libcurl now, which takes some milliseconds: for a command that is about to send. `send` reports a failure.
   package static func load() { CurlLoop.load() }
 
-  /// Whether the calling thread is the one on which answers arrive. A task that it resumes has an answer to read.
+  /// Whether answers arrive on the calling thread. A task that this thread resumes has an answer to read.
   package static var isOnOwnThread: Bool { CurlLoop.isOnThread }
 
   /// Sends `request` once a connection is ready. Cancelling the calling task ends the transfer within a millisecond or so.
@@ -29,8 +29,8 @@ package final class CurlTransport: HTTPTransport {
     return try result.get()
   }
 
-  /// Ends every transfer as cancelled, closes the connections, and returns when the thread has ended and wiped what it
-  /// leaves. Later sends fail as cancelled.
+  /// Ends every transfer as cancelled, closes the connections, and returns when the thread has wiped its stack and is
+  /// ending. Later sends fail as cancelled.
   package func shutdown() async {
     await withCheckedContinuation { loop.stop($0) }
   }

@@ -1,18 +1,18 @@
-/// The URL of a request, checked before anything is looked up: `https`, or `http` to this machine alone.
+/// The URL of a request, checked before any name is looked up: `https`, or `http` but only to this machine.
 ///
 /// Stricter than RFC 3986 wherever two readers of one URL might disagree: no user name, no fragment, no dot segments,
-/// printable ASCII only. libcurl is told to use the path as it stands, so what was checked here is what is sent.
+/// printable ASCII only. libcurl is told to use the path unchanged, so what was checked here is what is sent.
 package struct Endpoint: Hashable, Sendable {
   /// The whole URL.
   package let url: String
-  /// The server's name or address, with its port if one is given: what errors may print.
+  /// The server's name or address, with its port if one is given. Errors may print it.
   package let host: String
   /// Whether the server is this machine, by a literal address or the name `localhost`.
   package let isLoopback: Bool
   /// Whether the connection is encrypted.
   package let isEncrypted: Bool
 
-  /// Throws `insecureURL` unless `url` is absolute, well formed, and `https` (or `http` to a loopback address).
+  /// Throws `insecureURL` unless `url` is absolute, well formed, and `https` (or `http` to this machine).
   package init(_ url: String) throws(TransportError) {
     let (scheme, rest) = try Self.splitScheme(url)
     let authority = rest.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
@@ -87,7 +87,7 @@ package struct Endpoint: Hashable, Sendable {
     }
   }
 
-  /// Loopback by what is written, never by what a name resolves to. libcurl itself maps `localhost` to loopback.
+  /// Judges by what is written, never by what a name resolves to. libcurl itself maps `localhost` to loopback.
   private static func isLoopback(_ name: String) -> Bool {
     if name == "[::1]" || name.utf8.elementsEqual("localhost".utf8, by: { lowercased($0) == $1 }) { return true }
     let parts = name.split(separator: ".", omittingEmptySubsequences: false)
@@ -96,7 +96,7 @@ package struct Endpoint: Hashable, Sendable {
   }
 
   private static func isDecimalByte(_ text: Substring) -> Bool {
-    // "010" is 8 to some readers and 10 to others: no leading zeros.
+    // No leading zeros: "010" is 8 to some readers and 10 to others.
     text.utf8.allSatisfy(isDigit) && UInt8(text) != nil && (text == "0" || text.utf8.first != UInt8(ascii: "0"))
   }
 

@@ -2,13 +2,13 @@ internal import CCurl
 internal import Sodium
 
 extension HTTPRequest {
-  /// What libcurl writes itself, so that a second value cannot make two readers disagree about one request.
+  /// The headers that only the transport may set: a second value could make two readers disagree about one request.
   private static let reserved: Set<String> = [
     "connection", "content-length", "content-type", "cookie", "expect", "host", "te", "trailer", "transfer-encoding",
     "upgrade", "user-agent",
   ]
 
-  /// Throws `invalidRequest` if a header could end its line early, or is one of the transport's own.
+  /// Throws `invalidRequest` if a header could end its line early, or is one that only the transport may set.
   func checkHeaders() throws(TransportError) {
     for header in headers { try check(header.name, header.value.utf8.allSatisfy(isValueByte)) }
     for header in secretHeaders {
@@ -41,14 +41,14 @@ extension HTTPRequest {
   }
 }
 
-/// The header lines of one request in libcurl's list. The list copies them: its memory is wiped as it is freed.
+/// The header lines of one request in libcurl's list. The list copies them, and its memory is wiped when it is freed.
 struct HeaderList: ~Copyable {
   private(set) var list: UnsafeMutablePointer<curl_slist>?
 
   /// Throws `SodiumError` or `OutOfMemory` if there is no room for the lines.
   init(of request: HTTPRequest, puttingTogetherIn line: HeaderLine) throws {
-    // Named without a value, a header that libcurl would add is left out. "Expect" would cost a round trip and has a
-    // resend of its own.
+    // libcurl leaves out a header of its own that is named here without a value. "Expect" would cost a round trip, and
+    // libcurl sends a request with it again on its own.
     try append("Expect:")
     try append(request.contentType.map { "Content-Type: \($0)" } ?? "Content-Type:")
     for header in request.headers {
@@ -64,7 +64,7 @@ struct HeaderList: ~Copyable {
     list = longer
   }
 
-  /// The line is put together in guarded memory, so that the only other copies are libcurl's.
+  /// Builds the line in guarded memory, so that the only other copies are libcurl's.
   private mutating func append(_ header: HTTPRequest.SecretHeader, _ line: HeaderLine) throws {
     let list = list
     let longer = try line.with("\(header.name): \(header.prefix)", header.value) { bytes in
@@ -75,11 +75,11 @@ struct HeaderList: ~Copyable {
   }
 }
 
-/// Guarded memory for one header line at a time, used again for the next. It belongs to the loop's thread.
+/// Guarded memory for one header line at a time, reused for the next. It belongs to the loop's thread.
 final class HeaderLine {
   private var buffer: SecretBuffer?
 
-  /// Calls `body` with `opening`, `value` and a zero byte, and wipes them. Throws `SodiumError` if there is no room.
+  /// Calls `body` with `opening`, `value` and a zero byte, then wipes them. Throws `SodiumError` if there is no memory.
   func with<Result>(
     _ opening: String, _ value: SharedSecret, _ body: (UnsafeRawBufferPointer) throws -> Result
   ) throws -> Result? {
@@ -95,7 +95,7 @@ final class HeaderLine {
 /// libcurl could not allocate.
 struct OutOfMemory: Error {}
 
-/// Visible ASCII, space and tab: a value of these cannot end its line, nor a C string.
+/// Visible ASCII, space and tab. A value made of these can end neither its line nor a C string.
 private func isValueByte(_ byte: UInt8) -> Bool { (0x20...0x7E).contains(byte) || byte == 0x09 }
 
 private func isNameByte(_ byte: UInt8) -> Bool {

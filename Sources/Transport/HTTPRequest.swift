@@ -1,6 +1,6 @@
 package import Sodium
 
-/// One request: where, what, how much patience, and whether it may be repeated.
+/// One request: where it goes, what it sends, how long it waits, and whether it may be repeated.
 package struct HTTPRequest: Sendable {
   package enum Method: String, Sendable {
     case get = "GET"
@@ -10,7 +10,8 @@ package struct HTTPRequest: Sendable {
     case delete = "DELETE"
   }
 
-  /// A header whose value stays in guarded memory until it is sent: `prefix` (not secret, as in `Bearer `), then `value`.
+  /// A header whose value stays in guarded memory until it is sent: `prefix` (not secret, such as `Bearer `), then
+  /// `value`.
   package struct SecretHeader: Sendable {
     package let name: String
     package let prefix: String
@@ -26,15 +27,15 @@ package struct HTTPRequest: Sendable {
   package enum Body: Sendable {
     case none
     case bytes([UInt8], contentType: String)
-    /// Sent from the guarded pages themselves.
+    /// Sent directly from the guarded pages.
     case secret(SharedSecret, contentType: String)
   }
 
   /// How long to wait and how much to accept.
   package struct Limits: Sendable {
-    /// To a ready connection: name, TCP and TLS.
+    /// Until the connection is ready: name look-up, TCP and TLS.
     package var connecting: Duration
-    /// To the end of the answer, connecting included.
+    /// Until the end of the answer, including connecting.
     package var total: Duration
     /// The largest answer body, in bytes.
     package var answer: Int
@@ -52,15 +53,15 @@ package struct HTTPRequest: Sendable {
   package var secretHeaders: [SecretHeader]
   package var body: Body
   package var limits: Limits
-  /// Whether sending it twice may do harm. If so it is sent at most once: a connection that dies under it makes it `lost`,
-  /// where another request would quietly be sent again on a new connection.
+  /// Whether sending it twice may do harm. If so it is sent at most once, and fails as `lost` if its connection dies.
+  /// Another request may then quietly be sent again on a new connection.
   package var isMutating: Bool
-  /// Whether it goes out on a connection that is made for it: where several servers share a name, another one may answer.
+  /// Whether it goes out on a connection made for it. If several servers share a name, another one may then answer.
   package var needsNewConnection = false
-  /// The connections that it is one of the few to use; nil for those that are open to all.
+  /// The connections reserved for this request and a few others; nil for the transport's common ones.
   var connections: OwnConnections?
 
-  /// A request that counts as mutating unless it is a `get`, or the caller knows better.
+  /// A request that counts as mutating unless it is a `get`, or `isMutating` says otherwise.
   package init(
     _ method: Method, _ endpoint: Endpoint, headers: [(name: String, value: String)] = [],
     secretHeaders: [SecretHeader] = [], body: Body = .none, limits: Limits = Limits(), isMutating: Bool? = nil

@@ -1,6 +1,6 @@
-/// Sends one HTTP request and returns its whole answer, whatever its status. It keeps no cookies and follows no redirects.
+/// Sends an HTTP request and returns its whole answer, whatever its status. Keeps no cookies and follows no redirects.
 package protocol HTTPTransport: Sendable {
-  /// The answer to `request`. An error's `mayHaveActed` says whether the server can have seen any of the request; one sent
-  /// with `isMutating` reaches the server at most once.
+  /// The answer to `request`. An error's `mayHaveActed` says whether the server may have seen any of the request. A
+  /// request with `isMutating` reaches the server at most once.
   func send(_ request: HTTPRequest) async throws(TransportError) -> HTTPResponse
 }

@@ -1,10 +1,10 @@
 internal import CCurl
 
-/// Why libcurl is not there to be used.
+/// Why libcurl cannot be used.
 enum LibcurlFailure {
   case missing, incomplete, tooOld, notStarted
 
-  /// `nil` if `status`, the answer of `ccurl_load`, says that it is ready.
+  /// `nil` if `status`, the result of `ccurl_load`, says that libcurl is ready.
   init?(_ status: Int32) {
     switch Int(status) {
     case CCURL_READY: return nil

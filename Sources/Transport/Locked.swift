@@ -1,17 +1,17 @@
 internal import Glibc
 
-/// A value that one thread at a time may touch.
+/// A value that only one thread at a time may use.
 ///
-/// Not `Synchronization.Mutex`: ThreadSanitizer does not see its futex and reports races that are none, while it knows
+/// Not `Synchronization.Mutex`: ThreadSanitizer does not see its futex and reports false races, while it knows
 /// `pthread_mutex_t`.
 final class Locked<State>: @unchecked Sendable {
-  // Safe to share: `state` is reached inside `withLock` alone, and the mutex has one fixed address.
+  // Safe to share: `state` is used only inside `withLock`, and the mutex has one fixed address.
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private var state: State
 
   init(_ state: sending State) {
     self.state = state
-    // Fails for bad attributes alone, and there are none.
+    // Fails only for bad attributes, and there are none.
     pthread_mutex_init(mutex, nil)
   }
 

@@ -1,8 +1,8 @@
 internal import CCurl
 internal import Sodium
 
-/// Sets libcurl's options on one handle and remembers the first that was refused: a transfer that lacks any of them, such
-/// as the verification of certificates, must not start.
+/// Sets libcurl's options on one handle and remembers the first that libcurl refused. A transfer without one of them,
+/// such as the verification of certificates, must not start.
 struct Options {
   private let easy: UnsafeMutableRawPointer
   private(set) var failure: (option: Int, code: Int)?
@@ -23,7 +23,7 @@ struct Options {
     note(option, ccurl_set_offset(easy, option, curl_off_t(size)))
   }
 
-  /// Where to and over what: the same for every request of a transport and host.
+  /// Sets where the connection goes and how it is made.
   mutating func setConnection(_ request: HTTPRequest, _ configuration: TransportConfiguration) {
     let endpoint = request.endpoint
     set(CURLOPT_URL, endpoint.url)
@@ -32,12 +32,13 @@ struct Options {
     set(CURLOPT_DISALLOW_USERNAME_IN_URL, 1)
     set(CURLOPT_NOSIGNAL, 1)
     set(CURLOPT_TCP_NODELAY, 1)
-    // A look-up that outlives its transfer is left to end by itself; joining it would hold up every other transfer.
+    // A look-up that outlives its transfer is left to end on its own: waiting for it would hold up every other
+    // transfer.
     set(CURLOPT_QUICK_EXIT, 1)
-    // Servers close idle connections after a minute or so: stop reusing them before that, or mutating requests are lost.
+    // Servers close idle connections after a minute or so. Reusing one too late would lose a mutating request.
     set(CURLOPT_MAXAGE_CONN, 30)
     if request.needsNewConnection { set(CURLOPT_FRESH_CONNECT, 1) }
-    // The transfer holds the request, and with it the share, until its handle is gone.
+    // Safe: the transfer holds the request, and so the share, until its handle is gone.
     if let own = request.connections {
       note(CURLOPT_SHARE, own.handle().map { ccurl_set_pointer(easy, CURLOPT_SHARE, $0) } ?? CURLE_OUT_OF_MEMORY)
     }
@@ -47,29 +48,30 @@ struct Options {
     set(CURLOPT_SSL_VERIFYPEER, 1)
     set(CURLOPT_SSL_VERIFYHOST, 2)
     if let caFile = configuration.caFile { set(CURLOPT_CAINFO, caFile) }
-    // With a directory set, and Debian builds one in, libcurl parses the whole bundle for each connection: 20 ms, not 1.
+    // Debian builds a directory in. With one set, libcurl parses the whole bundle for each connection: 20 ms instead of
+    // 1.
     set(CURLOPT_CAPATH, nil)
     note(CURLOPT_SSL_CTX_FUNCTION, ccurl_cleanse_tls_records(easy))
 
-    // nghttp2 frees its copies of headers and bodies unwiped; and where many share a connection, cancelling some of them
-    // was seen to leave others without an answer (libcurl 7.88).
+    // nghttp2 frees its copies of headers and bodies without wiping them. And with many transfers on one connection,
+    // cancelling some was seen to leave others without an answer (libcurl 7.88).
     set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
   }
 
   private mutating func setProxy(_ endpoint: Endpoint, _ configuration: TransportConfiguration) {
     // An empty name is libcurl's way to say "none, whatever the environment says".
     if endpoint.isLoopback || !configuration.usesEnvironmentProxy { set(CURLOPT_PROXY, "") }
-    // The answer of the proxy itself is not the server's.
+    // The proxy's own answer is not the server's.
     set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
   }
 
-  /// What to send. `headers` and the body stay the caller's and must outlive the transfer.
+  /// Sets what to send. `headers` and the body remain the caller's and must outlive the transfer.
   mutating func setRequest(_ request: HTTPRequest, headers: UnsafeMutablePointer<curl_slist>?) {
     set(CURLOPT_USERAGENT, "relatch")
     set(CURLOPT_FOLLOWLOCATION, 0)
     set(CURLOPT_CONNECTTIMEOUT_MS, request.limits.connecting.milliseconds)
     set(CURLOPT_TIMEOUT_MS, request.limits.total.milliseconds)
-    // An answer that announces too much is refused before its first byte.
+    // An answer that announces too large a body is refused before the body's first byte.
     set(CURLOPT_MAXFILESIZE_LARGE, size: max(1, request.limits.answer))
     setBody(request)
     // After CURLOPT_POST and CURLOPT_HTTPGET, which choose a method themselves.
@@ -82,10 +84,10 @@ struct Options {
     case (.none, .get), (.none, .delete):
       set(CURLOPT_HTTPGET, 1)
     case (.none, _):
-      // Said outright, "Content-Length: 0", or some servers wait for a body.
+      // This sends "Content-Length: 0". Without it, some servers wait for a body.
       setBody(UnsafeRawBufferPointer(start: noBody, count: 0))
     case (.bytes(let bytes, _), _):
-      // Not secret: libcurl makes its own copy, since an array has no address that lasts.
+      // Not secret: libcurl makes its own copy, because an array has no lasting address.
       bytes.withUnsafeBytes { setBody($0, CURLOPT_COPYPOSTFIELDS) }
     case (.secret(let secret, _), _):
       // The guarded pages themselves: they live as long as `request`, which the transfer holds.
@@ -95,17 +97,17 @@ struct Options {
 
   private mutating func setBody(_ bytes: UnsafeRawBufferPointer, _ option: CURLoption = CURLOPT_POSTFIELDS) {
     set(CURLOPT_POST, 1)
-    // Before the bytes: libcurl copies as many as this says.
+    // Must come before the bytes: libcurl copies as many as this says.
     set(CURLOPT_POSTFIELDSIZE_LARGE, size: bytes.count)
     note(option, ccurl_set_pointer(easy, option, bytes.baseAddress ?? UnsafeRawPointer(noBody)))
   }
 }
 
-/// The address of an empty body: to libcurl, null means "ask the read callback". Never written.
+/// The address of an empty body, because to libcurl null means "ask the read callback". Never written to.
 nonisolated(unsafe) private let noBody = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
 
 extension Duration {
-  /// At least 1, since libcurl reads 0 as "for ever", and at most what fits its 32 bits.
+  /// At least 1, because libcurl reads 0 as "no limit", and at most 2,000,000,000, which fits in 32 bits.
   fileprivate var milliseconds: Int {
     let (seconds, attoseconds) = components
     guard seconds >= 0, attoseconds >= 0 else { return 1 }

@@ -2,7 +2,7 @@ internal import CCurl
 internal import Sodium
 
 extension Transfer {
-  /// What the end of the transfer means to the caller.
+  /// What the caller gets for a transfer that ended with `result`.
   func outcome(of result: CURLcode) -> Result<HTTPResponse, TransportError> {
     guard result == CURLE_OK else { return .failure(failure(result)) }
     guard head.isComplete else { return .failure(error(.lost, "the answer was cut short")) }
@@ -17,7 +17,7 @@ extension Transfer {
     return .success(HTTPResponse(status: status, headers: head.headers, body: body))
   }
 
-  /// The caller's own doing: cancelled, or shut down.
+  /// The error of a transfer that the caller cancelled, or ended by shutting the transport down.
   func cancelled() -> TransportError { error(.cancelled, "cancelled before an answer") }
 
   private func failure(_ result: CURLcode) -> TransportError {
@@ -32,11 +32,11 @@ extension Transfer {
     case CURLE_FILESIZE_EXCEEDED: return tooLarge(result)
     case CURLE_OUT_OF_MEMORY where sends == 0: return error(.outOfResources, "libcurl is out of memory", result)
     case CURLE_OUT_OF_MEMORY:
-      // What libcurl also says of a header line over 100 kB.
+      // libcurl also reports this for a header line over 100 kB.
       return error(.protocolViolation, "a header of the answer is larger than libcurl takes", result)
     case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR, CURLE_SSL_CERTPROBLEM,
       CURLE_SSL_CIPHER, CURLE_SSL_CONNECT_ERROR:
-      // A handshake that is cut short looks the same as one that is refused, and may go better next time.
+      // A handshake that is cut short looks the same as one that is refused, and may succeed next time.
       return error(.tls, reason(result), result, isTransient: result == CURLE_SSL_CONNECT_ERROR)
     case CURLE_WEIRD_SERVER_REPLY, CURLE_UNSUPPORTED_PROTOCOL, CURLE_BAD_CONTENT_ENCODING:
       return error(.protocolViolation, "the answer is not http, or not within its limits", result)
@@ -53,14 +53,15 @@ extension Transfer {
     _ code: TransportError.Code, _ found: String, _ result: CURLcode? = nil, isTransient: Bool? = nil
   ) -> TransportError {
     let host = request.endpoint.host
-    // Counted before the first byte could leave, so zero is certain; more is only possible.
+    // Counted before the first byte could leave. So at zero it is certain that nothing was sent; above, it is only
+    // possible that something was.
     let sent = sends == 0 ? "nothing was sent" : "the request may have been acted on"
     return TransportError(
       code, host: host, "\(request.method.rawValue.lowercased()) to \(host): \(found), \(sent)",
       curlCode: result.map { Int($0.rawValue) }, mayHaveActed: sends > 0, isTransient: isTransient)
   }
 
-  /// Our own words for libcurl's numbers: its texts may quote the server.
+  /// Our own words for libcurl's codes, because its texts may quote the server.
   private func reason(_ result: CURLcode) -> String {
     switch result {
     case CURLE_COULDNT_RESOLVE_HOST: "its name was not found"
@@ -82,7 +83,7 @@ extension Transfer {
   private var verification: String {
     var result = 0
     ccurl_get_long(easy, CURLINFO_SSL_VERIFYRESULT, &result)
-    // 0 is a chain that checks; 1 is libcurl's start value, left when the name, which it compares first, is wrong.
+    // 0 is a valid chain. 1 is libcurl's initial value, which remains if the name is wrong: it compares that first.
     guard result > 1, let text = ccurl_verify_text(result) else { return "it is for another host" }
     return String(cString: text)
   }

@@ -1,7 +1,7 @@
 internal import CCurl
 internal import Sodium
 
-/// One request on its way: libcurl's handle, what was received, and how often sending began.
+/// One request under way: libcurl's handle, what was received, and how often sending began.
 ///
 /// It belongs to the loop's thread from `init` to `finish`; libcurl calls it there and nowhere else.
 final class Transfer {
@@ -10,12 +10,12 @@ final class Transfer {
   private let headers: HeaderList
   private(set) var head = AnswerHead()
   private var body: SecretBuffer?
-  /// How many times libcurl has had a ready connection and set about sending the request.
+  /// How many times libcurl has had a ready connection and begun to send the request.
   private(set) var sends = 0
   /// Why a callback made libcurl give up.
   private(set) var refusal: TransportError.Code?
 
-  /// Throws `outOfResources`, or `tls` if this libcurl refuses one of the options that keep a transfer safe.
+  /// Throws `outOfResources`, or `libraryMissing` if this libcurl refuses one of the options that keep a transfer safe.
   init(_ request: HTTPRequest, _ configuration: TransportConfiguration, _ line: HeaderLine) throws(TransportError) {
     self.request = request
     let host = request.endpoint.host
@@ -39,17 +39,17 @@ final class Transfer {
       curlCode: failed.code)
   }
 
-  /// Ends the handle: libcurl's copies of the request are wiped here.
+  /// Frees the handle, which wipes libcurl's copies of the request.
   deinit { ccurl_easy_cleanup(easy) }
 
-  /// The answer's body; empty if none came. Throws `SodiumError` if the memory for even that cannot be had.
+  /// The answer's body; empty if none came. Throws `SodiumError` if there is no memory even for an empty one.
   func takeBody() throws -> SharedSecret {
     guard let received = body.take() else { return SharedSecret(try SecretBytes(capacity: 0) { _ in }) }
     return SharedSecret(received.seal())
   }
 
   private func setCallbacks(_ options: inout Options) {
-    // Unretained is safe: the loop holds this object for as long as the handle can make calls.
+    // Unretained is safe: the loop holds this object as long as the handle can make calls.
     let context = Unmanaged.passUnretained(self).toOpaque()
     let onRequest: ccurl_before_request = { context, _, _, _, _ in
       Transfer.from(context)?.mayStartSending() == true ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
@@ -65,9 +65,11 @@ final class Transfer {
     context.map { Unmanaged<Transfer>.fromOpaque($0).takeUnretainedValue() }
   }
 
-  /// libcurl sends a request again, unasked and whatever its method, when a reused connection dies before the first byte of
-  /// an answer (`Curl_retry_request`). The server may have acted by then, so a mutating request is stopped here instead:
-  /// this is called before each send, and never after a byte of it.
+  /// Whether libcurl may send the request, asked before each send and never after a byte of it.
+  ///
+  /// If a reused connection dies before the first byte of an answer, libcurl sends the request again automatically,
+  /// whatever its method (`Curl_retry_request`). The server may have acted by then, so a mutating request is stopped
+  /// here instead.
   private func mayStartSending() -> Bool {
     guard sends == 0 || !request.isMutating else { return false }
     sends += 1
@@ -90,7 +92,8 @@ final class Transfer {
       return 0
     }
     do {
-      // One allocation where the size is announced (and within the limit); else start with less than a page and double.
+      // One allocation if the size is announced and within the limit. Otherwise start with less than a page and double
+      // it.
       let room = min(head.contentLength ?? 4000, request.limits.answer)
       if body == nil { body = try SecretBuffer(capacity: max(count, room)) }
       try body?.append(UnsafeRawBufferPointer(start: start, count: count))

@@ -20,7 +20,7 @@ struct TransferSet {
     self.configuration = configuration
   }
 
-  /// Begins a transfer; what is returned has ended already.
+  /// Begins a transfer; returns it if it has already failed.
   mutating func add(_ start: CurlLoop.Start) -> Ended? {
     do throws(TransportError) {
       let transfer = try Transfer(start.request, configuration, line)
@@ -44,7 +44,8 @@ struct TransferSet {
 
   mutating func cancelAll() -> [Ended] { handles.keys.sorted().compactMap { cancel($0) } }
 
-  /// Waits until a transfer can go on, or the loop is woken, and moves them on; returns those that ended.
+  /// Waits until a transfer can continue or the loop is woken, continues what can, and returns the transfers that
+  /// ended.
   mutating func turn() -> [Ended] {
     let wereUnderWay = !underWay.isEmpty
     let status = ccurl_poller_turn(poller, !wereUnderWay)
@@ -55,7 +56,7 @@ struct TransferSet {
       guard let easy, let end = remove(easy, { $0.outcome(of: result) }) else { continue }
       ended.append(end)
     }
-    // Only out-of-memory and misuse end here. No transfer can go on, and none may be left waiting for ever.
+    // Only out-of-memory and misuse lead here. No transfer can continue, and none may be left waiting for ever.
     if status != CURLM_OK { ended += cancelAll() }
     if wereUnderWay, underWay.isEmpty { ccurl_wipe_stack() }
     return ended
@@ -67,7 +68,7 @@ struct TransferSet {
     guard let (transfer, start) = underWay.removeValue(forKey: easy) else { return nil }
     handles[start.ticket] = nil
     let end = Ended(start: start, outcome: outcome(transfer))
-    // Before the handle is freed, which happens with the last use of `transfer`.
+    // Must come before the handle is freed, which happens with the last use of `transfer`.
     ccurl_multi_remove(multi, easy)
     withExtendedLifetime(transfer) {}
     return end

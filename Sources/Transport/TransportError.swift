@@ -1,21 +1,22 @@
-/// A request without an answer: what was attempted at which host, what was found, and whether the server can have acted.
-/// Never a URL's path or query, a header, a body, or any text of the server's.
+/// The failure of a request: what was attempted at which host, what was found, and whether the server may have acted.
+/// Never a URL's path or query, a header, a body, or any text from the server.
 package struct TransportError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// What kind of failure this is; equality and callers' branches look at this alone.
+  /// What kind of failure this is. Equality and callers' branches look only at this.
   package enum Code: Sendable {
-    /// The URL is malformed, holds a user name, or would send secrets in clear.
+    /// The URL is malformed, contains a user name, or would send secrets in clear text.
     case insecureURL
-    /// The request has a header that would break out of its line, or that belongs to the transport.
+    /// The request has a malformed header, one that would break out of its line, or one that only the transport may
+    /// set.
     case invalidRequest
-    /// libcurl is not installed, too old, or would not start.
+    /// libcurl is not installed, is incomplete or too old, would not start, or refused an option.
     case libraryMissing
-    /// A thread, a handle or guarded memory could not be had.
+    /// There was no thread, handle, descriptor or memory left.
     case outOfResources
     /// The server was not reached: no such name, refused, or timed out.
     case cannotConnect
-    /// The server was reached and no trusted channel could be agreed with it.
+    /// The server was reached, but no trusted channel could be agreed with it.
     case tls
-    /// The request was sent, perhaps in part, and its answer did not arrive whole.
+    /// The request was sent, perhaps only in part, and its answer did not arrive whole.
     case lost
     /// The answer is larger than the request allows.
     case answerTooLarge
@@ -26,13 +27,13 @@ package struct TransportError: Error, Equatable, Sendable, CustomStringConvertib
   }
 
   package let code: Code
-  /// The server's name and port, as in the URL; empty where the URL has none that is safe to print.
+  /// The server's name and port, as in the URL; empty if the URL has none that is safe to print.
   package let host: String
   /// libcurl's own number for the failure, if it came from there.
   package let curlCode: Int?
   /// False only if it is certain that no byte of the request reached the server.
   package let mayHaveActed: Bool
-  /// Whether the same request may succeed later without anybody changing anything.
+  /// Whether the same request may succeed later without any change.
   package let isTransient: Bool
   package let description: String
 
