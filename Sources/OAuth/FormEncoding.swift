@@ -5,7 +5,8 @@ package enum FormEncoding {
   /// The most bytes that `append` writes for `count` bytes.
   package static func capacity(of count: Int) -> Int { 3 * count }
 
-  /// Appends `bytes` with everything but `A-Z a-z 0-9 - . _ ~` percent-encoded, so that every server reads them alike.
+  /// Appends `bytes` with everything except `A-Z a-z 0-9 - . _ ~` percent-encoded, which every server reads the same
+  /// way.
   package static func append(_ bytes: RawSpan, to output: inout OutputRawSpan) {
     for offset in bytes.byteOffsets {
       let byte = bytes.unsafeLoad(fromByteOffset: offset, as: UInt8.self)
@@ -20,10 +21,10 @@ package enum FormEncoding {
     }
   }
 
-  /// The encoded form of what is not secret.
+  /// The encoded form of text that is not secret.
   package static func encoded(_ text: String) -> [UInt8] { encoded(text.utf8) }
 
-  /// The same of bytes.
+  /// The encoded form of bytes that are not secret.
   package static func encoded(_ bytes: some Sequence<UInt8>) -> [UInt8] {
     bytes.flatMap { byte -> [UInt8] in
       switch byte {

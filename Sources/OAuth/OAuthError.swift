@@ -1,11 +1,12 @@
 package import Transport
 
-/// A token endpoint that did not grant. What the server wrote is kept for sorting, and never printed.
+/// Why a token endpoint granted no token. The server's words are kept to classify the failure. Of them only an error
+/// code that the specification defines is printed.
 package struct OAuthError: Error, Sendable, CustomStringConvertible {
   package enum Code: Hashable, Sendable {
-    /// The server answered with an error of its own (RFC 6749 §5.2, or the server's words).
+    /// The server answered with an error (RFC 6749 §5.2, or one of its own).
     case answered
-    /// The answer is no token answer at all.
+    /// The answer is not a valid token answer.
     case malformed
     /// There was no answer.
     case transport(TransportError.Code)
@@ -13,9 +14,10 @@ package struct OAuthError: Error, Sendable, CustomStringConvertible {
 
   package let code: Code
   package let status: Int?
-  /// The server's `error` member; only letters, digits, `_`, `-` and `.`, at most 64.
+  /// The server's `error` member: at most 64 characters, only letters, digits, `_`, `-` and `.`.
   package let error: String?
-  /// The server's `error_description`, lower-case. For comparison with known texts, never for printing.
+  /// The first 512 characters of the server's `error_description`, in lower case. For comparison with known texts,
+  /// never for printing.
   package let errorDescription: String
   package let retryAfter: Duration?
   package let transport: TransportError?
@@ -28,7 +30,7 @@ package struct OAuthError: Error, Sendable, CustomStringConvertible {
     self.errorDescription = errorDescription
     self.retryAfter = retryAfter
     transport = nil
-    // Printed only if a specification knows it: an echoed secret could look like any other word.
+    // Printed only if the specification defines it: an echoed secret could look like any other word.
     description =
       "token grant refused with HTTP \(status)\(error.flatMap { Self.standard.contains($0) ? " " + $0 : nil } ?? "")"
   }

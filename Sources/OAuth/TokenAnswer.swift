@@ -8,10 +8,10 @@ package struct TokenAnswer: Sendable {
   /// The whole answer, for members that only some servers send.
   package let body: SharedSecret
   package let members: JSONNode
-  /// The answer's `Date` header as it came, if there was one.
+  /// The answer's `Date` header as received, if there was one.
   package let date: String?
 
-  /// Reads an answer strictly: one JSON object with a non-empty `access_token` and `token_type` Bearer.
+  /// Reads an answer strictly: it must be one JSON object with a non-empty `access_token` and the `token_type` Bearer.
   init(status: Int, date: String? = nil, body: SharedSecret) throws {
     self.status = status
     self.date = date
@@ -36,15 +36,15 @@ package struct TokenAnswer: Sendable {
     return token
   }
 
-  /// A member that is not secret; nil if it is absent or no string.
+  /// A member that is not secret; nil if it is absent or not a string.
   package func text(_ name: String) -> String? {
     body.secret.withBytes { bytes in try? members[name]?.text(in: bytes) }
   }
 }
 
 extension SharedSecret {
-  /// The text of a string of the document that this is; not copied, unless it has escapes. Throws `JSONError` if `node` is
-  /// no string.
+  /// The text of the string `node` of this document; not copied, unless it has escapes. Throws `JSONError` if `node` is
+  /// not a string.
   package func string(_ node: JSONNode) throws -> SecretBytes {
     if let range = secret.withBytes({ node.verbatim(in: $0) }) { return try SecretBytes(part: range, of: self) }
     return try secret.withBytes { bytes in

@@ -12,14 +12,14 @@ package struct TokenEndpoint: Sendable {
     self.transport = transport
   }
 
-  /// Asks for a fresh token. Every call asks: nothing is cached, so that a grant proves the pair as it is now.
-  /// `overNewConnection` asks whoever answers one that is made for it.
+  /// Asks for a fresh token. Nothing is cached: every call asks the server, so a grant proves the pair as it is now.
+  /// With `overNewConnection` the request goes out on a connection made for it, which another server may answer.
   package func grant(
     _ request: TokenRequest, overNewConnection: Bool = false
   ) async throws(OAuthError) -> TokenAnswer {
     let response: HTTPResponse
     do {
-      // A grant asked twice makes two tokens and harms nobody: it may be sent again on a fresh connection.
+      // Sending a grant request twice makes two tokens and does no harm, so it may be sent again on a fresh connection.
       var http = HTTPRequest(
         .post, endpoint, headers: [("Accept", "application/json")], secretHeaders: request.headers,
         body: request.body, isMutating: false)
@@ -38,7 +38,7 @@ package struct TokenEndpoint: Sendable {
     }
   }
 
-  /// Reads an error answer (RFC 6749 §5.2). Anything that is not one keeps its status alone.
+  /// Reads an error answer (RFC 6749 §5.2). Of any other answer only the status is kept, and how long to wait.
   private static func refusal(_ response: HTTPResponse) -> OAuthError {
     let members: (error: String?, description: String) = response.body.secret.withBytes { bytes in
       guard let root = try? JSONNode(reading: bytes) else { return (nil, "") }

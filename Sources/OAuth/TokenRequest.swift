@@ -1,7 +1,7 @@
 package import Sodium
 import Transport
 
-/// A client_credentials grant (RFC 6749 §4.4.2), built in guarded memory and ready to be sent.
+/// The request for a client_credentials grant (RFC 6749 §4.4.2), built in guarded memory and ready to be sent.
 package struct TokenRequest: Sendable {
   let body: HTTPRequest.Body
   let headers: [HTTPRequest.SecretHeader]
@@ -9,8 +9,8 @@ package struct TokenRequest: Sendable {
   private static let form = "application/x-www-form-urlencoded"
   private static let grantType = Array("grant_type=client_credentials".utf8)
 
-  /// Copies the pair into the request; the request's copies are wiped with it. `parameters` are further members of the form,
-  /// as `scope`: nothing secret.
+  /// Copies the pair into the request; the copies are wiped when the request ends. `parameters` are further members of
+  /// the form, such as `scope`, and must not be secret.
   package init(
     clientID: borrowing SecretBytes, clientSecret: borrowing SecretBytes, by authentication: ClientAuthentication,
     parameters: [(name: String, value: String)] = []
