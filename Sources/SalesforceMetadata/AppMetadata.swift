@@ -1,4 +1,4 @@
-/// An app as it is to be described to an org. There is no place in it for a key or a secret: the org makes both.
+/// The description of an app for an org. It has no place for a key or a secret: the org makes both.
 package struct AppMetadata: Sendable {
   package enum Kind: Sendable {
     case externalClientApp
@@ -6,9 +6,9 @@ package struct AppMetadata: Sendable {
   }
 
   package enum Format: String, CaseIterable, Sendable {
-    /// As a project of the `sf` program keeps it.
+    /// As in a project of the `sf` program.
     case source
-    /// As the Metadata API takes it.
+    /// As the Metadata API accepts it.
     case metadata
   }
 
@@ -30,14 +30,15 @@ package struct AppMetadata: Sendable {
   /// The version of the API that the files are for: the first that can rotate what they describe.
   package static let apiVersion = "\(MetadataType.rotationVersion).0"
 
-  /// Where an org's own example sends people; nobody is ever sent there in the client credentials flow.
+  /// The callback in an org's own example. The client credentials flow never sends anybody there.
   package static let unusedCallback = "https://login.salesforce.com/services/oauth2/success"
 
-  /// `name` is the app's API name, `runAs` the user name of the user that it acts as, `contact` an e-mail address, `scopes` as
-  /// metadata or as OAuth writes them, `permissionSet` the one whose users may use the app: everybody may if it is nil.
-  /// With `usesOlderPlacement` the flow is enabled in `ExtlClntAppConfigurablePolicies`, too, as older guides have it.
+  /// `name` is the app's API name, `runAs` the user name of the user that it acts as, `contact` an e-mail address.
+  /// `scopes` are named as in metadata or as in OAuth. Only users of `permissionSet` may use the app; if it is nil,
+  /// everybody may. With `usesOlderPlacement` the flow is also enabled in `ExtlClntAppConfigurablePolicies`, as in
+  /// older guides.
   ///
-  /// Throws `MetadataError.invalidInput` for what no org would take.
+  /// Throws `MetadataError.invalidInput` for values that no org would accept.
   package init(
     _ kind: Kind, name: String, runAs: String, contact: String, scopes: [String] = ["Api"],
     permissionSet: String? = nil, callback: String = unusedCallback, usesOlderPlacement: Bool = false
@@ -73,7 +74,8 @@ package struct AppMetadata: Sendable {
     self.usesOlderPlacement = usesOlderPlacement
   }
 
-  /// The rule for API names: letters, digits and single underscores, a letter first and no underscore last, at most 80.
+  /// Checks the rule for API names: at most 80 letters, digits and single underscores, a letter first, no underscore
+  /// last.
   private static func checkName(_ name: String, _ what: String) throws(MetadataError) {
     let bytes = Array(name.utf8)
     func isLetter(_ byte: UInt8) -> Bool { (65...90).contains(byte) || (97...122).contains(byte) }
@@ -95,7 +97,7 @@ package struct AppMetadata: Sendable {
       && !parts[1].hasSuffix(".") && text.utf8.count <= 80 && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
   }
 
-  /// Every file of the project, in the order of their paths.
+  /// All files of the project, in the order of their paths.
   package func files(_ format: Format) -> [File] {
     let root = format == .source ? "force-app/main/default/" : ""
     var files = components.map { type, name, children in
@@ -129,7 +131,8 @@ package struct AppMetadata: Sendable {
     kind == .connectedApp ? [connectedApp] : [app, oauthSettings, globalSettings, oauthPolicies, policies]
   }
 
-  // Elements in the alphabetical order in which an org gives them back, so that a later retrieval shows no difference.
+  // The elements are in the alphabetical order in which an org returns them, so that a later retrieval shows no
+  // difference.
 
   private var app: Component {
     (

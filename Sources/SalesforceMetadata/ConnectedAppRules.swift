@@ -1,6 +1,7 @@
-/// What stands in the way of the flow in a connected app. It has no rotation that a program could do.
+/// Finds what prevents the flow in a connected app. No program can rotate such an app.
 enum ConnectedAppRules {
-  /// The flow's flag as the other kind of app, and much that was written about this one, calls it.
+  /// Names of the flow's flag that are wrong here: the other kind of app has the first, and many texts about this one
+  /// use one of them.
   private static let wrongFlags = ["isClientCredentialsFlowEnabled", "isClientCredentialsEnabled"]
 
   static func check(_ file: MetadataFile, _ report: inout LintReport) {

@@ -1,9 +1,9 @@
-/// The files of one external client app, found by the name that each gives of it.
+/// The files of one external client app, grouped by the app name that each file gives.
 struct ExternalClientApp {
   let name: String
-  /// Whether the project describes any app by a file of its own; files for apps that are in the org already need none.
+  /// Whether any app has its own file in the project. Files for apps that are already in the org need none.
   let isAmongApps: Bool
-  /// Whether every file was read, so that what is not here is missing.
+  /// Whether every file was read. Only then is a part that is not here known to be missing.
   let isWhole: Bool
   let app: MetadataFile?
   let oauthSettings: [MetadataFile]
@@ -11,12 +11,13 @@ struct ExternalClientApp {
   let oauthPolicies: [MetadataFile]
   let policies: [MetadataFile]
 
-  /// Where the flow is enabled for the app's users, as `MetadataType.oauthPolicies` has it, and older guides `policies`.
+  /// The elements that enable the flow for the app's users. They are in `oauthPolicies`, and in older guides in
+  /// `policies`.
   static let olderElements: Set = ["isClientCredentialsFlowEnabled", "clientCredentialsFlowUser"]
 
   static let parts: [MetadataType] = [.oauthSettings, .globalSettings, .oauthPolicies, .policies]
 
-  /// Every app that a file is, or names.
+  /// Every app that has its own file or is named in another.
   static func all(in project: MetadataProject) -> [ExternalClientApp] {
     let apps = project.files(.app)
     func parts(_ type: MetadataType) -> [String: [MetadataFile]] {
@@ -70,7 +71,7 @@ struct ExternalClientApp {
           "add a file extlClntAppOauthSettings/….ecaOauth with commaSeparatedOauthScopes; an org refuses global settings without"
       )
     }
-    // The guide says that these must not be in source control: that they are not here says nothing about the org.
+    // The guide says that these must not be in source control, so their absence here says nothing about the org.
     if globalSettings.isEmpty, let file = app ?? oauthPolicies.first {
       report.note(
         .flow, file.path, file.root.line,
@@ -105,7 +106,7 @@ struct ExternalClientApp {
     }
   }
 
-  /// Enabled, and for whom, in either placement.
+  /// Checks whether the flow is enabled and for which user, in either placement.
   private func checkPolicies(_ report: inout LintReport) {
     for file in policies {
       for element in file.root.children where Self.olderElements.contains(element.name) {
@@ -176,7 +177,7 @@ struct ExternalClientApp {
   }
 }
 
-/// The user that an app acts as, for either kind of app.
+/// Checks the user that an app acts as, for either kind of app.
 enum RunAsRule {
   static func check(
     _ found: (file: MetadataFile, element: XMLElement)?, _ main: MetadataFile, in parent: XMLElement? = nil,
@@ -197,7 +198,7 @@ enum RunAsRule {
   }
 }
 
-/// Scopes in the metadata's own words.
+/// Checks that scopes have metadata's names, and that REST calls are among them.
 enum ScopeRule {
   static func check(_ scopes: [String], _ file: MetadataFile, _ line: Int, _ report: inout LintReport) {
     for scope in scopes {
@@ -214,7 +215,7 @@ enum ScopeRule {
   }
 }
 
-/// What ends sessions and allows no others.
+/// Checks for the policy action that ends sessions and allows no new ones.
 enum BlockRule {
   static func check(_ action: XMLElement, _ file: MetadataFile, _ report: inout LintReport) {
     guard action.text == "Block" else { return }

@@ -1,19 +1,19 @@
-/// One thing that was found in a project, and where.
+/// One thing found in a project, and where.
 package struct LintFinding: Equatable, Sendable {
   package enum Level: String, Sendable {
-    /// It stands in the way of the flow or of rotation, or gives a secret away.
+    /// It prevents the flow or rotation, or exposes a secret.
     case fault
-    /// It does neither, and somebody may want to know.
+    /// It does neither, but somebody may want to know.
     case note
   }
 
-  /// What was looked at; the words are part of the output for programs.
+  /// What was checked. The words are part of the output for programs.
   package enum Check: String, CaseIterable, Sendable {
     /// Not readable as XML, or as a file at all.
     case xml
-    /// Not where, or not named as, an org looks for it.
+    /// Not in the place, or not of the name, that an org looks for.
     case place
-    /// An element that is not documented, stands twice, or has a value that is none.
+    /// An element that is not documented, occurs twice, or has an invalid value.
     case element
     /// The client credentials flow is not enabled in both places.
     case flow
@@ -24,7 +24,7 @@ package struct LintFinding: Equatable, Sendable {
     case secret
     /// The next deployment would replace the pair.
     case replacement
-    /// The flow is enabled where older guides have it.
+    /// The flow is enabled in the place that older guides give.
     case olderPlacement = "older-placement"
     /// The app is disabled or blocked.
     case disabled
@@ -36,19 +36,19 @@ package struct LintFinding: Equatable, Sendable {
     case manifest
   }
 
-  /// Relative to the project's folder.
+  /// The path relative to the project's folder.
   package let file: String
-  /// From 1.
+  /// Counted from 1.
   package let line: Int
   package let level: Level
   package let check: Check
-  /// What was found. Of the file's own words it has names of apps and elements at most, in plain characters.
+  /// What was found. From the file itself it contains at most names of apps and elements, in plain characters.
   package let text: String
   /// What to do about it.
   package let hint: String
 }
 
-/// Findings as they are made.
+/// Collects findings.
 struct LintReport {
   private(set) var findings: [LintFinding] = []
 
@@ -64,7 +64,7 @@ struct LintReport {
     findings.append(LintFinding(file: file, line: line, level: .note, check: check, text: text, hint: hint))
   }
 
-  /// In the order of files and lines; of one line, in the order in which they were made.
+  /// The findings in the order of files and lines; those of one line in the order in which they were made.
   var sorted: [LintFinding] {
     findings.enumerated().sorted { one, other in
       let (a, b) = (one.element, other.element)
@@ -75,7 +75,8 @@ struct LintReport {
 }
 
 extension LintReport {
-  /// What a flag of `file` says: nil if it is not there, or says neither, which is a fault of its own.
+  /// The flag `name` of `file`; nil if it is not there. A `value` of nil is neither true nor false, which is reported
+  /// as a fault.
   mutating func flag(_ name: String, in file: MetadataFile, _ element: XMLElement? = nil) -> (value: Bool?, line: Int)?
   {
     guard let found = single(name, in: file, element) else { return nil }
@@ -88,7 +89,7 @@ extension LintReport {
     }
   }
 
-  /// The one child called `name`; that there are two is a fault, and then the first is taken.
+  /// The one child called `name`. If there are more, this reports a fault and returns the first.
   mutating func single(_ name: String, in file: MetadataFile, _ element: XMLElement? = nil) -> XMLElement? {
     let found = (element ?? file.root).all(name)
     if found.count > 1 {
@@ -100,7 +101,7 @@ extension LintReport {
   }
 }
 
-/// Names of a file in the words of a finding: nothing that could steer a terminal, nothing long.
+/// A name from a file as a finding may quote it, or `other`: nothing that could control a terminal, nothing long.
 func quoted(_ name: String, else other: String) -> String {
   let isPlain =
     !name.isEmpty && name.utf8.count <= 80

@@ -1,4 +1,4 @@
-/// What `package.xml` says is deployed, against what is there.
+/// Compares what `package.xml` deploys with the files that are there.
 enum ManifestRules {
   static func check(_ project: MetadataProject, _ report: inout LintReport) {
     for manifest in project.files where manifest.kind == .manifest && manifest.root.name == "Package" {
@@ -14,7 +14,7 @@ enum ManifestRules {
     }
     let flow: [MetadataType] = [.app] + ExternalClientApp.parts
     let isAboutApps = flow.contains { members[$0.manifestName] != nil }
-    // One that names nothing of an app deploys something else.
+    // A manifest that names no part of an app deploys something else.
     guard isAboutApps || members[MetadataType.connectedApp.manifestName] != nil else { return }
     for type in flow + [.connectedApp] {
       for file in project.files(type) where isBelow(manifest, file) {
@@ -36,7 +36,7 @@ enum ManifestRules {
     )
   }
 
-  /// In metadata format a manifest is beside the folders it speaks of; in source format it may be anywhere.
+  /// In metadata format a manifest is beside the folders that it covers; in source format it may be anywhere.
   private static func isBelow(_ manifest: MetadataFile, _ file: MetadataFile) -> Bool {
     guard !file.isSourceFormat else { return true }
     let folder = manifest.path.split(separator: "/").dropLast()

@@ -1,14 +1,14 @@
-/// Why nothing could be written or read at all. What is wrong *in* a project is a `LintFinding`.
+/// Why nothing could be written or read at all. A problem *in* a project is a `LintFinding`.
 package struct MetadataError: Error, CustomStringConvertible {
   package enum Code: Sendable {
-    /// There is no such folder, or nothing in it that describes an app.
+    /// There is no such folder, or no file in it describes an app.
     case notFound
-    /// A name or address that no org would take.
+    /// A value that no org would accept.
     case invalidInput
-    /// More than a project may have: files, levels of folders.
+    /// More files, bytes or levels of folders than a project may have.
     case tooLarge
     case cannotRead
-    /// libexpat is not installed.
+    /// libexpat cannot be loaded.
     case noReader
   }
 

@@ -1,49 +1,50 @@
 import Glibc
 
-/// A file of a project that describes an app, or says what is deployed.
+/// A project's file that describes an app or lists what is deployed.
 struct MetadataFile: Sendable {
   enum Kind: Equatable, Sendable {
     case component(MetadataType)
     case manifest
   }
 
-  /// Relative to the project's folder.
+  /// The path relative to the project's folder.
   let path: String
   let kind: Kind
-  /// The component's full name, which is the file's without its suffix.
+  /// The component's full name, which is the file's name without its suffix.
   let name: String
   let isSourceFormat: Bool
   let root: XMLElement
 }
 
-/// What a folder has of the files that describe apps.
+/// The files in a folder that describe apps.
 package struct MetadataProject: Sendable {
   let files: [MetadataFile]
-  /// What could not be read, or is not where it belongs.
+  /// Files that could not be read, have a wrong root or name, or are not where they belong.
   let findings: [LintFinding]
-  /// Whether some file of an app could not be read, so that nothing can be said of what is missing.
+  /// Whether some file of an app could not be read, so that it is unknown what is missing.
   let hasUnread: Bool
   /// Whether the folder or one above it is a repository of Git or Mercurial.
   let isVersioned: Bool
 
   private static let mostEntries = 200_000
   private static let mostLevels = 40
-  /// Of all files that describe apps: their elements take some tens of times as much memory.
+  /// For all files that describe apps together. Their elements take some tens of times as much memory.
   private static let mostBytes = 16 << 20
-  /// Endings that are in use in examples and that no org and no tool knows.
+  /// Suffixes that examples use and that no org and no tool knows.
   private static let wrongSuffixes = ["ecaGlobalOauth", "ecaPolicy", "ecaOauthPolicy", "externalClientApplication"]
 
-  /// Reads the files of `folder` and the folders in it; those whose name begins with a dot, and `node_modules`, are left alone,
-  /// and links are not followed.
+  /// Reads the files in `folder` and its subfolders. It skips `node_modules` and names that begin with a dot, and does
+  /// not follow links.
   ///
-  /// Throws `MetadataError`, which names the path as it is: `notFound` if there is no such folder or nothing of an app in it, `cannotRead`, `tooLarge`.
+  /// Throws `MetadataError`, whose text has the path unescaped: `notFound` if there is no such folder or no file of an
+  /// app in it, `cannotRead`, `tooLarge`.
   package init(reading folder: String) throws {
     var found: [(path: String, name: String)] = []
     var entries = 0
     try Self.walk(folder, "", level: 0, &entries, &found)
     var files: [MetadataFile] = []
     var report = LintReport()
-    // How many files are of an app.
+    // The number of files that belong to an app.
     var candidates = 0
     var bytes = 0
     for (path, name) in found {
@@ -65,7 +66,7 @@ package struct MetadataProject: Sendable {
             hint: "put the file itself in its place")
           continue
         }
-        // Settings of all kinds share one suffix.
+        // Org settings of all kinds share one suffix.
         if sort.kind == .component(.orgSettings), root.name != MetadataType.orgSettings.rawValue { continue }
         if sort.kind != .manifest { candidates += 1 }
         let file = MetadataFile(
@@ -74,7 +75,7 @@ package struct MetadataProject: Sendable {
         Self.checkPlace(of: file, &report)
         files.append(file)
       } catch let fault as XMLFault {
-        // A broken manifest or setting of something else is not this one's business.
+        // A broken manifest or settings file may belong to something else, so it is not reported.
         guard sort.kind != .component(.orgSettings), sort.kind != .manifest else { continue }
         candidates += 1
         report.fault(.xml, path, fault.line, fault.text, hint: "an org would refuse it: retrieve it anew, or mend it")
@@ -111,7 +112,7 @@ package struct MetadataProject: Sendable {
     }
   }
 
-  /// In metadata format a type has its folder; a project in source format is free.
+  /// In metadata format each type has its own folder; in source format a file may be anywhere.
   private static func checkPlace(of file: MetadataFile, _ report: inout LintReport) {
     guard case .component(let type) = file.kind, !file.isSourceFormat else { return }
     let parts = file.path.split(separator: "/")
@@ -123,7 +124,7 @@ package struct MetadataProject: Sendable {
 
   private typealias Sort = (kind: MetadataFile.Kind, name: String, isSourceFormat: Bool)
 
-  /// What a file is by its name; nil if it describes no app.
+  /// What a file is, judged by its name; nil if it describes no app.
   private static func sort(_ fileName: String) -> Sort? {
     if fileName == "package.xml" { return (.manifest, fileName, false) }
     let isSourceFormat = fileName.hasSuffix("-meta.xml")
@@ -148,7 +149,7 @@ package struct MetadataProject: Sendable {
       throw MetadataError(.tooLarge, "\(folder) has more than \(mostLevels) levels of folders")
     }
     guard let directory = opendir(prefix.isEmpty ? folder : "\(folder)/\(prefix)") else {
-      // One that was removed meanwhile, or may not be read, is told of only where it is the one that was named.
+      // A subfolder that was removed meanwhile is skipped. Every other failure is an error.
       if !prefix.isEmpty, errno == ENOENT { return }
       let reason = String(cString: strerror(errno))
       throw MetadataError(
@@ -182,7 +183,8 @@ package struct MetadataProject: Sendable {
     }
   }
 
-  /// The document's root; nil if it is no plain file, or too long. What was read is wiped: it may be a secret.
+  /// The document's root; nil if it is not a plain file, or is too long. What was read is wiped, because it may hold a
+  /// secret.
   private static func read(_ path: String, _ total: inout Int) throws -> XMLElement? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
     guard descriptor >= 0 else {

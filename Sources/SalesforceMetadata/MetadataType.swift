@@ -1,4 +1,4 @@
-/// A type of the Metadata API that describes an app: where its files are, and what may stand in them.
+/// A type of the Metadata API that describes an app: where its files are, and what they may contain.
 ///
 /// Names, suffixes and folders are those of the Metadata API Developer Guide, pages `meta_externalclientapplication`,
 /// `meta_extlclntappoauthsettings`, `meta_extlclntappglobaloauthsettings`, `meta_extlclntappoauthconfigurablepolicies`,
@@ -12,7 +12,7 @@ enum MetadataType: String, CaseIterable, Sendable {
   case orgSettings = "ExternalClientAppSettings"
   case connectedApp = "ConnectedApp"
 
-  /// The end of a file's name, without the dot; in source format `-meta.xml` follows it.
+  /// The suffix of a file's name, without the dot. In source format `-meta.xml` follows it.
   var suffix: String {
     switch self {
     case .app: "eca"
@@ -25,7 +25,7 @@ enum MetadataType: String, CaseIterable, Sendable {
     }
   }
 
-  /// Where its files are in metadata format.
+  /// The folder of its files in metadata format.
   var folder: String {
     switch self {
     case .app: "externalClientApps"
@@ -41,7 +41,7 @@ enum MetadataType: String, CaseIterable, Sendable {
   /// The name of the type in `package.xml`.
   var manifestName: String { self == .orgSettings ? "Settings" : rawValue }
 
-  /// The elements that the guide names, of the root; nil where only some of them matter here.
+  /// The children of the root that the guide lists; nil for a type of which only some matter here.
   var elements: Set<String>? {
     switch self {
     case .app:
@@ -91,15 +91,15 @@ enum MetadataType: String, CaseIterable, Sendable {
     Set(text.split { $0 == " " || $0 == "\n" }.map(String.init))
   }
 
-  /// The first version of the API in which the flow's elements exist; of `oauthPolicies` and `globalSettings` 60.0.
+  /// The first version of the API with the flow's elements: 60.0 for `oauthPolicies` and `globalSettings`.
   static let flowVersion = 60
   /// The first version with staged credentials, which a rotation needs.
   static let rotationVersion = 65
 }
 
-/// A scope as metadata writes it and as a token endpoint does.
+/// The names of scopes in metadata and at a token endpoint.
 package enum MetadataScope {
-  /// Those with another name in each place; the guide's enumeration of `ConnectedAppOauthAccessScope`.
+  /// Both names of each scope, from the guide's enumeration of `ConnectedAppOauthAccessScope`.
   static let names: [(metadata: String, oauth: String)] = [
     ("Api", "api"), ("RefreshToken", "refresh_token"), ("OfflineAccess", "offline_access"), ("Wave", "wave_api"),
     ("Web", "web"), ("Full", "full"), ("Basic", "id"), ("OpenID", "openid"), ("Profile", "profile"),
@@ -108,11 +108,11 @@ package enum MetadataScope {
     ("Eclair", "eclair_api"), ("Pardot", "pardot_api"), ("Lightning", "lightning"),
   ]
 
-  /// The metadata's name of `scope`, which may be that already; nil if it is not known.
+  /// The name of `scope` in metadata, which `scope` may already be; nil if it is not known.
   package static func metadataName(of scope: String) -> String? {
     names.first { $0.metadata == scope || $0.oauth == scope }?.metadata
   }
 
-  /// Whether REST calls are in it.
+  /// Whether the scope includes REST calls.
   static func hasREST(_ scope: String) -> Bool { scope == "Api" || scope == "Full" }
 }

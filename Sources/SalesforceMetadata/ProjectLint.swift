@@ -1,4 +1,4 @@
-/// What in a project stands in the way of the client credentials flow and of rotation.
+/// Finds what in a project prevents the client credentials flow or rotation.
 package enum ProjectLint {
   /// The findings, in the order of files and lines; none if nothing is wrong.
   package static func findings(in project: MetadataProject) -> [LintFinding] {
@@ -16,7 +16,7 @@ package enum ProjectLint {
     return report.sorted
   }
 
-  /// What is not documented is most often a word of another type, or of somebody's imagination.
+  /// An undocumented element is usually a word of another type, or invented.
   private static func checkElements(of file: MetadataFile, _ report: inout LintReport) {
     guard case .component(let type) = file.kind, let known = type.elements, file.root.name == type.rawValue else {
       return
@@ -55,7 +55,7 @@ extension LintReport {
   }
 }
 
-/// Keys and secrets in files, and settings that replace them.
+/// Checks files for keys and secrets, and for settings that replace them.
 struct SecretRule {
   let isVersioned: Bool
 

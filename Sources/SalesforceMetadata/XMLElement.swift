@@ -1,15 +1,16 @@
-/// An element of a document, without attributes: metadata has none that mean anything.
+/// An element of a document, without attributes: in metadata they mean nothing.
 struct XMLElement: Equatable, Sendable {
   /// Without its namespace.
   let name: String
-  /// Whether it is in the namespace of metadata. No other is kept: each element would have a copy of it.
+  /// Whether it is in the namespace of metadata. The namespace itself is not kept, because each element would have a
+  /// copy.
   let isMetadata: Bool
-  /// Where its start tag ends, from 1.
+  /// The line, from 1, where its start tag begins.
   let line: Int
-  /// What stands in it outside of its children, without the space around it. Of a key, a secret or a certificate nothing is
-  /// kept: `isBlank` alone says whether there was any.
+  /// Its own text, outside its children, without the space around it. The text of a key, a secret or a certificate is
+  /// not kept: only `isBlank` says whether there was any.
   fileprivate(set) var text = ""
-  /// Whether it has no text but space.
+  /// Whether it has no text except white space.
   fileprivate(set) var isBlank = true
   fileprivate(set) var children: [XMLElement] = []
 
@@ -36,7 +37,7 @@ struct XMLElement: Equatable, Sendable {
     isBlank = isBlank && text.isEmpty
   }
 
-  /// Adds a piece of text; false where there is more than `limit` bytes of it.
+  /// Adds a piece of text; false if the text would have more than `limit` bytes.
   mutating func take(_ piece: UnsafeRawBufferPointer, limit: Int) -> Bool {
     if Self.withheld.contains(name) {
       isBlank = isBlank && piece.allSatisfy { $0 == 0x20 || (0x09...0x0D).contains($0) }
@@ -51,7 +52,7 @@ struct XMLElement: Equatable, Sendable {
 }
 
 extension String {
-  /// Without XML's white space around it.
+  /// The text without XML's white space around it.
   var trimmed: String {
     func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D }
     let bytes = utf8

@@ -1,29 +1,29 @@
 import CExpat
 import Glibc
 
-/// Why a document was not read, and where.
+/// Why a document was refused, and where.
 struct XMLFault: Error, Equatable {
-  /// From 1.
+  /// Counted from 1.
   let line: Int
   let text: String
 }
 
-/// Reads XML 1.0 in UTF-8 with libexpat, within bounds: no document type, so no entity but XML's own five and nothing that
-/// grows; nothing is fetched; so many bytes, elements and levels and no more.
+/// Reads XML 1.0 in UTF-8 with libexpat, within bounds. Document types are refused, so there are no entities except
+/// XML's own five and nothing that expands. Nothing is fetched. Bytes, elements and levels are limited.
 enum XMLReader {
-  /// Files of this kind have some hundred bytes.
+  /// In bytes. Such files usually have a few hundred.
   static let greatestSize = 1 << 20
   private static let mostElements = 10_000
   private static let mostLevels = 32
   private static let longestText = 1 << 16
-  /// With its namespace.
+  /// In bytes, including the namespace.
   private static let longestName = 1 << 10
 
-  /// The root element of the document that `bytes` are.
+  /// The root element of the document in `bytes`.
   ///
-  /// Throws `XMLFault`, or `MetadataError.noReader` if libexpat is not there.
+  /// Throws `XMLFault`, or `MetadataError.noReader` if libexpat cannot be loaded.
   static func read(_ bytes: UnsafeRawBufferPointer) throws -> XMLElement {
-    // libexpat goes by this mark whatever encoding it was told.
+    // libexpat obeys this byte order mark whatever encoding it was given.
     guard !bytes.starts(with: [0xFE, 0xFF]), !bytes.starts(with: [0xFF, 0xFE]) else {
       throw XMLFault(line: 1, text: "it is in UTF-16, and metadata must be in UTF-8")
     }
@@ -66,7 +66,7 @@ enum XMLReader {
     }
   }
 
-  /// What has been read so far: the elements that are not closed yet, outermost first.
+  /// The document as far as it has been read: the elements that are still open, outermost first.
   private final class Document {
     private var open: [XMLElement] = []
     private var count = 0

@@ -1,9 +1,9 @@
-/// An element to be written: metadata knows texts and nesting, and nothing else.
+/// An element to be written. Metadata has only text and nesting.
 enum XMLNode {
   case text(String, String)
   case element(String, [XMLNode])
 
-  /// A whole document of metadata with `root` as its root.
+  /// A whole metadata document with a root element called `root`.
   static func document(_ root: String, _ children: [XMLNode]) -> String {
     var text = #"<?xml version="1.0" encoding="UTF-8"?>"# + "\n"
     text += "<\(root) xmlns=\"\(XMLElement.metadataNamespace)\">\n"
