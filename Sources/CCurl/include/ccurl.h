@@ -1,8 +1,8 @@
 #pragma once
 
-// libcurl, loaded on demand: it brings 30 libraries and 4 ms, which commands that stay off the network must not pay.
-// Nothing links it. `<curl/curl.h>` is here for its types and constants; every call goes through the table that
-// `ccurl_load` fills. Wrappers of variadic functions come one per argument type, since Swift cannot call `...`.
+// libcurl, loaded on demand: it brings 30 libraries and takes 4 ms, which commands that stay off the network must not
+// pay. Nothing links it. `<curl/curl.h>` is included for its types and constants; every call goes through the table
+// that `ccurl_load` fills. Variadic functions have one wrapper per argument type, because Swift cannot call `...`.
 #define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
 #include <stdbool.h>
@@ -15,12 +15,12 @@ enum {
   CCURL_NOT_STARTED = 4,
 };
 
-/// Loads and starts libcurl, once for the process; later calls return the first answer. Safe from any thread.
+/// Loads and starts libcurl, once per process; later calls return the first result. Safe to call from any thread.
 int ccurl_load(void);
 /// Whether this process has mapped libcurl through `ccurl_load`.
 bool ccurl_is_loaded(void);
 
-/// What is wiped when freed: bits of `ccurl_protections`, for tests and diagnostics.
+/// What memory is wiped: bits of `ccurl_protections`, for tests and diagnostics.
 enum {
   CCURL_WIPES_CURL = 1,
   CCURL_WIPES_TLS = 2,
@@ -39,7 +39,7 @@ CURLcode ccurl_set_string(CURL *easy, CURLoption option, const char *value);
 /// libcurl keeps the pointer.
 CURLcode ccurl_set_pointer(CURL *easy, CURLoption option, const void *value);
 CURLcode ccurl_set_headers(CURL *easy, struct curl_slist *list);
-/// Makes OpenSSL wipe its record buffers as they are read, where the TLS library is OpenSSL.
+/// Makes OpenSSL wipe its record buffers as they are read; does nothing if the TLS library is not OpenSSL.
 CURLcode ccurl_cleanse_tls_records(CURL *easy);
 
 typedef size_t (*ccurl_receive)(char *bytes, size_t size, size_t count, void *context);
@@ -50,16 +50,16 @@ CURLcode ccurl_on_header(CURL *easy, ccurl_receive receive, void *context);
 CURLcode ccurl_on_request(CURL *easy, ccurl_before_request before, void *context);
 
 CURLcode ccurl_get_long(CURL *easy, CURLINFO info, long *value);
-/// The certificate verifier's fixed text for a result, or null where there is none.
+/// The certificate verifier's fixed text for a result, or null if there is none.
 const char *ccurl_verify_text(long result);
 
 struct curl_slist *ccurl_slist_append(struct curl_slist *list, const char *line);
 void ccurl_slist_free(struct curl_slist *list);
 
-/// A pool of connections for the handles of one thread that are given it (`CURLOPT_SHARE`), beside the multi handle's. Null if there is
-/// no memory for it.
+/// A pool of connections, separate from the multi handle's, for the handles of one thread that are given it
+/// (`CURLOPT_SHARE`). Null if there is no memory for it.
 CURLSH *ccurl_share_connections(void);
-/// Closes what is in it. No handle may use it any more.
+/// Closes the connections in the pool. No handle may use it any more.
 void ccurl_share_cleanup(CURLSH *share);
 
 CURLM *ccurl_multi_init(void);
@@ -68,22 +68,23 @@ CURLMcode ccurl_multi_set_long(CURLM *multi, CURLMoption option, long value);
 CURLMcode ccurl_multi_add(CURLM *multi, CURL *easy);
 CURLMcode ccurl_multi_remove(CURLM *multi, CURL *easy);
 
-/// The sockets and the time that a multi handle waits for, so that one turn costs what is ready, not what is under way:
-/// `curl_multi_perform` asks the kernel about every transfer each time. It belongs to the multi handle's thread.
+/// The sockets and the time that a multi handle waits for. With it, the cost of a turn grows with the transfers that
+/// are ready, not with all that are under way: `curl_multi_perform` asks the kernel about every transfer each time. It
+/// belongs to the multi handle's thread.
 typedef struct ccurl_poller ccurl_poller;
-/// Null if there are no descriptors left. The multi handle uses it until it is cleaned up.
+/// Null if there are no descriptors left. The multi handle uses the poller until the multi handle is cleaned up.
 ccurl_poller *ccurl_poller_create(CURLM *multi);
 void ccurl_poller_destroy(ccurl_poller *poller);
-/// Waits until there is something to do, or a minute, and does it.
+/// Waits at most a minute for something to do, and does it.
 CURLMcode ccurl_poller_turn(ccurl_poller *poller, bool is_idle);
-/// Ends the wait of the present turn, or of the next. The only call that other threads may make.
+/// Ends the wait of the current turn, or of the next one. Other threads may make only this call.
 void ccurl_poller_wake(ccurl_poller *poller);
 
-/// The next finished transfer; false when there is none. `CURLMsg` holds a union, which Swift reads badly.
+/// The next finished transfer; false if there is none. Here because `CURLMsg` holds a union, which Swift reads badly.
 bool ccurl_multi_next_done(CURLM *multi, CURL **easy, CURLcode *result);
 
 /// Wipes the dead part of the calling thread's stack, where libcurl and OpenSSL leave copies of what they sent.
 void ccurl_wipe_stack(void);
 void ccurl_name_thread(const char *name);
-/// Whether the calling thread has named itself so.
+/// Whether the calling thread has called `ccurl_name_thread`.
 bool ccurl_is_named_thread(void);
