@@ -2,17 +2,17 @@ package import Rotation
 package import Sodium
 package import Vault
 
-/// The credential whose token drives rotations, and the session that all of them share.
+/// The credential whose token drives rotations, and the session that those rotations share.
 package struct AdminAccess: Sendable {
   package let name: String
   package let settings: [String: String]
-  /// Its active pair now; every call is an entry in the log.
+  /// Returns its current active pair; every call makes an entry in the log.
   package let pair: @Sendable () async throws -> Pair
-  /// Whether it is the very credential that is rotated.
+  /// Whether it is the same credential that is rotated.
   package let isSelf: Bool
-  /// Who does what no token can, where a provider needs it and somebody is there.
+  /// The person who does what no token can, if the provider needs one and somebody is there.
   package let `operator`: (any Operator)?
-  /// Who starts the program of a provider that is one; nil where none may be started.
+  /// What starts the program of a `command` provider; nil if none may be started.
   package let programs: (any ProgramHost)?
   package let session = AdminSession()
 
@@ -28,8 +28,8 @@ package struct AdminAccess: Sendable {
     self.pair = pair
   }
 
-  /// Fails with `configuration` if the credential administers itself: where making a new secret ends the old one, nobody could
-  /// read the new one again after a lost answer.
+  /// Fails with `configuration` if the credential administers itself. For systems where making a new secret ends the
+  /// old one: after a lost answer, nobody could read the new one.
   func requireAnother() throws(ProviderError) {
     guard isSelf else { return }
     throw ProviderError(
@@ -40,7 +40,7 @@ package struct AdminAccess: Sendable {
 }
 
 extension ProviderError {
-  /// That `what` of `admin` could not be had here, because of `error`: nobody was asked yet.
+  /// The error that `what` of `admin` could not be obtained here because of `error`. No request was sent yet.
   init(_ what: String, of admin: String, cannotBeUsed error: any Error) {
     let advice = error as? any AdvisingError
     self.init(
@@ -49,20 +49,21 @@ extension ProviderError {
   }
 }
 
-/// One administering token for many requests: asked for once, however many wait for it, and again when it has ended.
+/// One administering token for many requests. It is requested once, however many wait for it, and again after it has
+/// ended.
 package actor AdminSession {
   private var asked: (number: Int, task: Task<SharedSecret, any Error>)?
   private var count = 0
 
   package init() {}
 
-  /// The token; `grant` is called only if there is none and nobody is asking. What it throws, everyone who waits is told,
-  /// and the next call asks again.
+  /// The token. `grant` is called only if there is no token and no request for one is under way. Every waiting caller
+  /// gets what it throws, and the next call tries again.
   package func token(_ grant: @escaping @Sendable () async throws -> SharedSecret) async throws -> SharedSecret {
     if let asked { return try await asked.task.value }
     count += 1
     let number = count
-    // A task of its own: whoever asked first may be cancelled without harm to the others.
+    // A separate task, so that cancelling the first caller does not harm the others.
     let task = Task { try await grant() }
     asked = (number, task)
     do { return try await task.value } catch {
@@ -71,12 +72,12 @@ package actor AdminSession {
     }
   }
 
-  /// Forgets `token`, which was refused; another that was granted meanwhile stays.
+  /// Forgets `token`, which was refused. Another one granted meanwhile stays.
   package func end(_ token: SharedSecret) async {
     guard let asked, let known = try? await asked.task.value, known.secret.isEqual(to: token.secret) else { return }
     if self.asked?.number == asked.number { self.asked = nil }
   }
 
-  /// Forgets whatever token there is: the next is asked for with another pair.
+  /// Forgets any token: the next one is requested with another pair.
   package func end() { asked = nil }
 }

@@ -4,13 +4,13 @@ import Sodium
 import Transport
 import Vault
 
-/// Requests to a management interface with the token that an administering client is granted.
+/// Requests to a management interface with the token of an administering client.
 struct AdministeredCall: Sendable {
   let admin: AdminAccess
   let credentials: ClientCredentials
   let http: ManagementCall
 
-  /// One request. A refused token did not act, so it is renewed once.
+  /// Sends a request. If the token is refused nothing was done, so this renews it and tries once more.
   func send(
     _ method: HTTPRequest.Method, _ endpoint: Endpoint, _ body: ManagementCall.Body = .none
   ) async throws(ProviderError) -> ManagementCall.Answer {
@@ -22,8 +22,8 @@ struct AdministeredCall: Sendable {
     }
   }
 
-  /// A fresh token for `pair`, the administrator's, by its own settings. Throws `configuration` unless that is asked for at the
-  /// server of `other`, a credential's.
+  /// Gets a fresh token for the administrator's `pair`, by the administrator's own settings. Throws `configuration`
+  /// unless their token endpoint is on the server of `other`, which belongs to the credential.
   func grant(administrator pair: Pair, besides other: ClientCredentials) async throws(ProviderError) {
     try other.endpoint.requireSameServer(as: credentials.endpoint, admin.name)
     _ = try await credentials.grant(pair, over: http.transport)
@@ -31,12 +31,12 @@ struct AdministeredCall: Sendable {
 }
 
 extension Endpoint {
-  /// A path of the server that a setting names. Throws `configuration` if it does not make a URL.
+  /// A path on the server that a setting names. Throws `configuration` if it does not make a URL.
   func path(_ path: String) throws(ProviderError) -> Endpoint {
     do { return try at(path) } catch { throw ProviderError(error) }
   }
 
-  /// The server that setting `key` has, without a path.
+  /// The server in setting `key`. Throws `configuration` if the setting has a path.
   init(serverSetting key: String, of settings: [String: String]) throws(ProviderError) {
     try self.init(setting: key, of: settings)
     guard url.hasSuffix("://\(host)") || url.hasSuffix("://\(host)/") else {
@@ -44,7 +44,7 @@ extension Endpoint {
     }
   }
 
-  /// Fails unless `other` is the same server: an administrator's token goes nowhere else.
+  /// Fails unless `other` is the same server: an administrator's token must go nowhere else.
   func requireSameServer(as other: Endpoint, _ admin: String) throws(ProviderError) {
     guard host.lowercased() == other.host.lowercased(), isEncrypted == other.isEncrypted else {
       throw ProviderError(

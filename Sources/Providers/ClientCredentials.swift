@@ -6,12 +6,12 @@ import Sodium
 import Transport
 import Vault
 
-/// A token endpoint and how a pair is shown to it, as the settings of a credential say (RFC 6749 §4.4).
+/// A token endpoint and how to present a pair to it, from the settings of a credential (RFC 6749 §4.4).
 struct ClientCredentials: Sendable {
   let endpoint: Endpoint
   let authentication: ClientAuthentication
   let scope: String?
-  /// More members of the form, as some servers want them; not secret.
+  /// Further members of the form that some servers want; not secret.
   let parameters: [(name: String, value: String)]
 
   static let settings: [ProviderDescriptor.Setting] = [
@@ -69,7 +69,7 @@ struct ClientCredentials: Sendable {
     }
   }
 
-  /// That `pair` is granted a token, which is dropped.
+  /// Proves that `pair` is granted a token, and drops the token.
   func grant(
     _ pair: Pair, over transport: any HTTPTransport, overNewConnection: Bool = false
   ) async throws(ProviderError) -> GrantEvidence {
@@ -80,7 +80,7 @@ struct ClientCredentials: Sendable {
 }
 
 extension AdminAccess {
-  /// An administering token, asked for by `credentials` if none is at hand. What is refused is told as the administrator's.
+  /// An administering token, requested by `credentials` if the session has none. Errors name the administrator.
   func token(
     by credentials: ClientCredentials, over transport: any HTTPTransport
   ) async throws(ProviderError) -> SharedSecret {
@@ -99,7 +99,7 @@ extension AdminAccess {
 }
 
 extension Endpoint {
-  /// The URL that setting `key` has. Throws `configuration` if it is missing or no URL to send secrets to.
+  /// The URL in setting `key`. Throws `configuration` if it is missing, or if no secrets may be sent to it.
   init(setting key: String, of settings: [String: String]) throws(ProviderError) {
     guard let url = settings[key] else {
       throw ProviderError(.configuration, "setting \(key) is missing", hint: "give it: --set \(key)=https://…")

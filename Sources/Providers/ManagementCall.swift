@@ -4,7 +4,7 @@ import Rotation
 import Sodium
 import Transport
 
-/// One request to a provider's management interface, and what its answer means where a provider says nothing else.
+/// Requests to a provider's management interface, and what an answer means unless the provider says otherwise.
 struct ManagementCall: Sendable {
   let transport: any HTTPTransport
 
@@ -16,7 +16,7 @@ struct ManagementCall: Sendable {
     /// Whether there is anything to read.
     var isEmpty: Bool { body.secret.count == 0 }
 
-    /// The JSON of the answer. Throws `malformed`: what acted and answered nonsense may have acted.
+    /// The JSON of the answer. Throws `malformed` with `mayHaveActed`: a server that answers nonsense may have acted.
     func json(mayHaveActed: Bool) throws(ProviderError) -> JSONNode {
       do { return try body.secret.withBytes { try JSONNode(reading: $0) } } catch {
         throw ProviderError(
@@ -25,18 +25,18 @@ struct ManagementCall: Sendable {
       }
     }
 
-    /// A member that is not secret; nil if it is absent or no string.
+    /// A member that is not secret; nil if it is absent or not a string.
     func text(_ node: JSONNode?) -> String? {
       body.secret.withBytes { bytes in try? node?.text(in: bytes) }
     }
 
-    /// A member that is; nil if it is absent, empty or no string.
+    /// A member that is secret; nil if it is absent, empty or not a string.
     func secret(_ node: JSONNode?) -> SharedSecret? {
       guard let node, node.capacity > 0, let value = try? body.string(node) else { return nil }
       return SharedSecret(value)
     }
 
-    /// A whole number; nil if it is absent or another thing.
+    /// A whole number; nil if it is absent or anything else.
     func integer(_ node: JSONNode?) -> Int? {
       guard let node, case .integer(let value)? = body.secret.withBytes({ try? JSONValue(node, in: $0) }) else {
         return nil
@@ -61,7 +61,7 @@ struct ManagementCall: Sendable {
           for (index, member) in members.enumerated() {
             append(index == 0 ? "{\"" : ",\"")
             append("\(member.name)\":\"")
-            // Control characters are in no part of a pair (`Pair.check`).
+            // No part of a pair has control characters (`Pair.check`).
             member.value.secret.withUnsafeBytes { bytes in
               for byte in bytes {
                 if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { output.append(UInt8(ascii: "\\")) }
@@ -77,7 +77,7 @@ struct ManagementCall: Sendable {
     }
   }
 
-  /// Sends a request, and throws what `ProviderError` makes of a status outside the 200s.
+  /// Sends a request. Throws a `ProviderError` for a status outside the 200s.
   func send(
     _ method: HTTPRequest.Method, _ endpoint: Endpoint, token: SharedSecret? = nil, header: String = "Authorization",
     prefix: String = "Bearer ", headers: [(name: String, value: String)] = [], body: Body = .none,
@@ -94,7 +94,7 @@ struct ManagementCall: Sendable {
     return answer
   }
 
-  /// Sends a request with `token` in `header` after `prefix`, or without one. Its answer has any status.
+  /// Sends a request with `token` in `header` after `prefix`, or without a token. Returns an answer of any status.
   func ask(
     _ method: HTTPRequest.Method, _ endpoint: Endpoint, token: SharedSecret? = nil, header: String = "Authorization",
     prefix: String = "Bearer ", headers: [(name: String, value: String)] = [], body: Body = .none,
@@ -123,7 +123,8 @@ struct ManagementCall: Sendable {
 }
 
 extension ProviderError {
-  /// Sorts an answer outside the 200s by its status alone (RFC 9110 §15). Nothing that the server wrote is told.
+  /// Classifies an answer outside the 200s only by its status (RFC 9110 §15). Nothing that the server wrote is
+  /// repeated.
   init(status: Int, host: String, isMutating: Bool, retryAfter: Duration?) {
     switch status {
     case 400, 422:
@@ -137,7 +138,7 @@ extension ProviderError {
     case 429:
       self.init(.limited, "\(host): too many requests", status: status, retryAfter: retryAfter, step: .limits)
     case 500...:
-      // A gateway answers for a server that may well have acted.
+      // A gateway may answer for a server that has acted.
       self.init(
         .unreachable, "\(host) is in trouble (HTTP \(status))", mayHaveActed: isMutating, status: status,
         retryAfter: retryAfter, step: .host)

@@ -3,16 +3,17 @@ import Rotation
 import Sodium
 import Vault
 
-/// What a system that accepts several secrets of a client alike, and lists them, shows of one credential.
+/// What a system shows of one credential if it accepts several secrets of a client equally and lists them.
 struct ManySecrets<Listed> {
-  /// The vault's active pair, or, with that gone, what is offered in its place; nil if neither is there.
+  /// The vault's active pair; if it is gone, the staged one; nil if neither is there.
   let primary: ObservedPair?
-  /// The vault's others that are there.
+  /// The vault's other pairs that are there.
   let others: [ObservedPair]
-  /// What is listed and is none of the vault's.
+  /// The listed secrets that are not the vault's.
   let left: [Listed]
 
-  /// `place` says which of those listed is a pair of the vault's, and `name` how it is named there and when it ends.
+  /// `place` returns the index of the listed secret that belongs to a pair of the vault's, `name` its handle there and
+  /// when it ends.
   init(
     _ listed: [Listed], _ clientID: SharedSecret, _ known: KnownPairs,
     name: (Listed) -> (handle: String, expires: Timestamp?),
@@ -21,7 +22,7 @@ struct ManySecrets<Listed> {
     var left = listed
     var primary: ObservedPair?
     var others: [ObservedPair] = []
-    // Those that the vault has a name for are set aside first, so that no other passes for one of them.
+    // The pairs whose handle the vault knows are matched first, so that no other pair is taken for one of them.
     for one in known.all.filter({ $0.handle != nil }) + known.all.filter({ $0.handle == nil }) {
       guard let index = try place(one, left) else { continue }
       let (handle, expires) = name(left.remove(at: index))

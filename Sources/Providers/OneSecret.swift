@@ -3,20 +3,21 @@ import Rotation
 import Sodium
 import Vault
 
-/// What a system that shows a client's current secret, and lets another be made in its place, shows of one credential. The
-/// old secret ends as the new one is made, or goes on as the replaced one for a time of the server's.
+/// What a system shows of one credential if it shows a client's current secret and replaces it by a new one. The old
+/// secret ends when the new one is made, or continues as the replaced one for a time that the server sets.
 struct OneSecret: Sendable {
   let consumer: String
-  /// The one that is current there.
+  /// The secret that is current there.
   let current: SharedSecret
-  /// The one before it, where that is still accepted, how it is named to be deleted, and when it ends.
+  /// The secret before it, if that is still accepted; the handle to delete it by; and when it ends.
   var replaced: (secret: SharedSecret, handle: String, expires: Timestamp?)?
-  /// When the current one ends by itself.
+  /// When the current secret expires.
   var expires: Timestamp?
   var registrationToken: SharedSecret?
 
-  /// As the engine wants to see it (`Replacement.cutOver`): the vault's active pair counts as the primary one until another is
-  /// promoted in the vault, if the current secret is the staged one, or was asked for and is not saved yet.
+  /// The observation that the engine expects with `Replacement.cutOver`. If the current secret is the staged one, or
+  /// was requested but is not saved yet, the vault's active pair counts as the primary one until another is promoted in
+  /// the vault.
   func observation(_ known: KnownPairs) throws(ProviderError) -> Observation {
     guard let any = known.newest(in: .active) ?? known.all.last else {
       throw ProviderError(.configuration, "there is no pair to look at the provider with")
@@ -35,14 +36,14 @@ struct OneSecret: Sendable {
       primary = try observed(.primary, SharedSecret(copying: active.pair.clientSecret))
       others.append(try observed(.staged, current, expires: expires))
     }
-    // While it counts as the primary one it is not told twice.
+    // While the replaced secret counts as the primary one it is not listed twice.
     if let replaced, primary.clientSecret.map({ $0.secret.isEqual(to: replaced.secret.secret) }) != true {
       others.append(try observed(.replaced, replaced.secret, handle: replaced.handle, expires: replaced.expires))
     }
     return Observation(consumer: consumer, primary: primary, others: others)
   }
 
-  /// What was made in the place of `old`.
+  /// The pair that was made to replace `old`.
   static func made(_ secret: SharedSecret, inPlaceOf old: ObservedPair) -> ObservedPair {
     ObservedPair(
       place: .staged, handle: "", clientID: old.clientID, clientSecret: secret, expires: nil, sharesClientID: true)

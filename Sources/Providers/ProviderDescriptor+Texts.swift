@@ -1,14 +1,14 @@
 package import JSON
 package import Rotation
 
-// What is told of a kind of provider, always made from its descriptor.
+// The texts about a kind of provider, all made from its descriptor.
 extension ProviderDescriptor {
-  /// One line of a list.
+  /// Its line in a list of kinds.
   package func line(width: Int) -> String {
     id + String(repeating: " ", count: max(0, width - id.utf8.count)) + "  " + summary
   }
 
-  /// What is known of it, as pairs of a question and its answer.
+  /// The facts about it, as questions and answers.
   private var facts: [(question: String, answer: String)] {
     [
       ("replacement", life.replacements.map(\.meaning).joined(separator: "; or, ")),
@@ -27,12 +27,12 @@ extension ProviderDescriptor {
     setting.help + (setting.isRequiredToRotate ? " (needed to rotate)" : "")
   }
 
-  /// Its settings for `add --help`, in brackets those that a rotation can do without.
+  /// Its settings for `add --help`, with those that a rotation does not need in brackets.
   package var settingsText: String {
     settings.map { $0.isRequiredToRotate ? $0.key : "[\($0.key)]" }.joined(separator: " ")
   }
 
-  /// For a person at a terminal.
+  /// The text for a person at a terminal.
   package var text: String {
     var lines = ["\(id): \(summary)", ""]
     let column = 2 + (facts.map(\.question.count).max() ?? 0)
@@ -46,7 +46,7 @@ extension ProviderDescriptor {
     return lines.joined(separator: "\n")
   }
 
-  /// The part of its page that is made from it: docs/providers/ID.md.
+  /// The generated part of its page, docs/providers/ID.md.
   package var page: String {
     var lines = ["# \(id)", "", "\(summary).", "", "| | |", "|---|---|"]
     lines += facts.map { "| \($0.question) | \($0.answer) |" }
@@ -84,5 +84,5 @@ extension Replacement {
   }
 }
 
-/// What every kind of provider is, in the order of the registry.
+/// The descriptors of all kinds of providers, in the order of the registry.
 package var providerDescriptors: [ProviderDescriptor] { providerKinds.map { $0.descriptor } }

@@ -2,9 +2,9 @@ import OAuth
 import Rotation
 
 extension ProviderError {
-  /// Sorts a token endpoint's failure by RFC 6749 §5.2, and by what servers answer that do not keep to it: a wrong secret is
-  /// answered with 400, 401, 403 or 404, with an error or with an empty body. One refusal therefore concludes nothing; that
-  /// another pair is accepted at the same place at the same time does.
+  /// Classifies a token endpoint's failure by RFC 6749 §5.2, and by the answers of servers that do not follow it: to a
+  /// wrong secret they answer 400, 401, 403 or 404, with an error or an empty body. So one refusal by itself proves
+  /// nothing. It proves something if another pair is accepted at the same place at the same time.
   init(grant error: OAuthError, host: String) {
     switch error.code {
     case .transport:
@@ -27,7 +27,7 @@ extension ProviderError {
 
   private static let addressHint = "check the settings that make the address of the token endpoint: `relatch show NAME`"
 
-  /// Words that a specification knows: an echoed secret could look like any other.
+  /// The error codes that the specification defines. No other is printed: an echoed secret could look like any word.
   private static let standard: Set<String> = [
     "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type",
     "invalid_scope", "access_denied", "server_error", "temporarily_unavailable",
@@ -46,13 +46,13 @@ extension ProviderError {
       return (
         .configuration, .scopes, "the scope is not acceptable", "set the scope that the client may have: setting scope"
       )
-    // Some say so of a wrong secret, and then as a failed authentication.
+    // Some servers answer this to a wrong secret, and then with 401.
     case "unauthorized_client" where status != 401:
       return (.configuration, .flow, "the client may not use client credentials", "allow it that grant at the server")
     default:
       switch status {
       case 401, 403: return (.refused, .pair, "the pair is refused", nil)
-      // Some say so of a client that is gone, and all of a wrong path.
+      // Some servers answer this for a client that is gone, and all of them for a wrong path.
       case 404:
         return (
           .refused, .settings, "the pair is refused, or there is no token endpoint at this address",

@@ -5,7 +5,7 @@ extension ProviderError {
   /// libcurl's CURLE_PARTIAL_FILE: the answer ended before the length it announced.
   private static let partialFile = 18
 
-  /// Sorts a failure of the transport.
+  /// Classifies a failure of the transport.
   init(_ error: TransportError) {
     switch error.code {
     case .insecureURL:
@@ -19,7 +19,8 @@ extension ProviderError {
         .configuration, error.description, hint: "install libcurl 4 (Debian: apt-get install libcurl4)",
         step: .host)
     case .tls:
-      // Where the connection it went out on died, libcurl shakes hands on another before it asks whether it may send again.
+      // The request may have been sent: if its connection died, libcurl makes a handshake on another one before it asks
+      // whether it may send again.
       self.init(
         .unreachable, error.description, hint: "check the host name, this machine's clock and its CA certificates",
         mayHaveActed: error.mayHaveActed, step: .tls)

@@ -2,42 +2,44 @@ package import Rotation
 package import Transport
 import Vault
 
-/// A kind of provider that Relatch knows: what it is, how its settings are checked, and how one is made for a run.
+/// A kind of provider that Relatch knows: what it is, how its settings are checked, and how a provider is made for a
+/// run.
 package protocol ProviderKind: CredentialProvider {
   static var descriptor: ProviderDescriptor { get }
 
-  /// Fails with `ProviderError.configuration` unless `settings` could work. Asks nobody.
+  /// Fails with `ProviderError.configuration` unless `settings` could work. Sends no request.
   static func check(_ settings: [String: String]) throws(ProviderError)
 
-  /// Whether a credential with `settings` may be the one that administers itself. Asks nobody.
+  /// Whether a credential with `settings` may administer itself. Sends no request.
   static func mayAdministerItself(_ settings: [String: String]) -> Bool
 
-  /// What becomes of the old pair by `settings`, whoever administers; nil if they do not say. Asks nobody.
+  /// What `settings` say happens to the old pair, for any administrator; nil if they do not say. Sends no request.
   static func replacement(by settings: [String: String]) -> Replacement?
 
-  /// Fails with `configuration` where a run would refuse, before anything is asked, to show the token of the administrator `name`, who
-  /// has `admin`, to the server of `settings`. Asks nobody.
+  /// Fails with `configuration` if a run would refuse, before any request, to show the token of the administrator
+  /// `name`, whose settings are `admin`, to the server of `settings`. Sends no request.
   static func requireSameServer(
     _ settings: [String: String], as admin: [String: String], of name: String) throws(ProviderError)
 
-  /// Looks at each step of the guide of `subject`, a credential of this kind. Asks for nothing that changes anything, and fails
-  /// with nothing: what cannot be looked at is a line that cannot be told.
+  /// Examines each step of the guide for `subject`, a credential of this kind. Sends no request that changes anything,
+  /// and never fails: a step that cannot be examined becomes a line that says so.
   static func examine(_ subject: ChecklistSubject) async -> Checklist
 
-  /// A page of the server that it shows to everybody, to see whether it is reached; nil if there is none that is known.
+  /// A page that the server shows to everybody, for checking whether it can be reached; nil if none is known.
   static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint?
 
-  /// Steps that only this kind has, and what is told of each once the provider has shown what it has.
+  /// Steps that only this kind has, and what the checklist says of each once the provider could be observed.
   static var ownSteps: [(step: ChecklistStep, done: String)] { get }
 
-  /// This kind's own words for what mends a step, where they are better than those of the errors that tell it.
+  /// This kind's own advice on how to fix a step, for steps where it is better than the errors' own.
   static var mends: [ChecklistStep: String] { get }
 
-  /// A provider for one run of one credential. Fails like `check`, and if a setting that rotation needs is missing.
+  /// A provider for one run of one credential. Fails like `check`, and also if a setting that rotation needs is
+  /// missing.
   init(settings: [String: String], admin: AdminAccess, transport: any HTTPTransport) throws(ProviderError)
 }
 
-/// Settings that say how a pair is used, proved or asked for: whatever they are, it is the same pair.
+/// Settings for how a pair is used, proved or requested. Whatever their values, it is the same pair.
 private let settingsOfUse: Set<String> = [
   "analytics", "api-version", "audience", "authentication", "client-url", "consumer", "keeps-token", "login-url",
   "mode", "probe", "replacement", "scope", "time-limit", "token-url",
@@ -49,7 +51,7 @@ extension ProviderKind {
 
   package static func mayAdministerItself(_ settings: [String: String]) -> Bool { true }
 
-  /// Most say so as they are made.
+  /// Most kinds check this in their initializer.
   package static func requireSameServer(
     _ settings: [String: String], as admin: [String: String], of name: String
   ) throws(ProviderError) {}
@@ -67,7 +69,7 @@ package let providerKinds: [any ProviderKind.Type] = [
   CommandProvider.self,
 ]
 
-/// The kind `id`. Throws `ProviderError.configuration` naming those there are.
+/// The kind called `id`. Throws `ProviderError.configuration`, which names the kinds that exist.
 package func providerKind(_ id: String) throws(ProviderError) -> any ProviderKind.Type {
   guard let kind = providerKinds.first(where: { $0.descriptor.id == id }) else {
     let known = providerKinds.map { $0.descriptor.id }.joined(separator: ", ")

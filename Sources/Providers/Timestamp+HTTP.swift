@@ -1,7 +1,8 @@
 package import Audit
 
 extension Timestamp {
-  /// Reads the one form of date that HTTP servers send (RFC 9110 §5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`. Nil for any other.
+  /// Reads the only form of date that HTTP servers send (RFC 9110 §5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`. Nil for any
+  /// other.
   package init?(httpDate text: String) {
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
     let parts = text.split(separator: " ", omittingEmptySubsequences: false)

@@ -5,12 +5,12 @@ package import Sodium
 package import Transport
 package import Vault
 
-/// A kind of provider whose pairs are granted bearer tokens that somebody else may be given.
+/// A kind of provider whose pairs are granted bearer tokens that may be given to somebody else.
 package protocol TokenIssuer: ProviderKind {
-  /// Throws `configuration` if a credential with `settings` has no place that gives out tokens; asks nobody.
+  /// Throws `configuration` if a credential with `settings` has no token endpoint. Sends no request.
   static func requireTokens(_ settings: [String: String]) throws(ProviderError)
 
-  /// A fresh token for `pair`. `settings` are those of its credential, which need not be one that is rotated.
+  /// A fresh token for `pair`. `settings` are those of its credential, which need not be rotated by Relatch.
   static func token(
     for pair: Pair, settings: [String: String], over transport: any HTTPTransport
   ) async throws(ProviderError) -> IssuedToken
@@ -25,32 +25,32 @@ extension TokenIssuer {
       hint: "`relatch settings NAME \(key)=https://…` gives it one", step: .settings)
   }
 
-  /// Whether a credential with `settings` can be asked a token for.
+  /// Whether tokens can be requested for a credential with `settings`.
   package static func givesTokens(_ settings: [String: String]) -> Bool {
     do { try requireTokens(settings) } catch { return false }
     return true
   }
 }
 
-/// One that ends such a token before its time.
+/// A kind that can end such a token before it expires.
 package protocol TokenRevoker: TokenIssuer {
-  /// Ends `token`, whose credential has `settings`; returns also if it has ended already.
+  /// Ends `token`, whose credential has `settings`. Succeeds also if it has already ended.
   static func revoke(
     _ token: SharedSecret, settings: [String: String], over transport: any HTTPTransport
   ) async throws(ProviderError)
 }
 
 extension ClientCredentials {
-  /// A fresh token for `pair`, to be released.
+  /// A fresh token for `pair` that may be released.
   func issue(_ pair: Pair, over transport: any HTTPTransport) async throws(ProviderError) -> IssuedToken {
     IssuedToken(try await token(pair, over: transport))
   }
 }
 
-/// A token to be released.
+/// A token that may be released.
 package struct IssuedToken: Sendable {
   package let token: SharedSecret
-  /// How long it is good for; nil if the provider does not say.
+  /// How long it is valid; nil if the provider does not say, or says more than a year.
   package let lifetime: Duration?
 
   init(_ answer: TokenAnswer) {

@@ -5,8 +5,8 @@ import Sodium
 package import Transport
 package import Vault
 
-/// The secret of an Auth0 application. Another one is made in its place, and the old one ends with it; the current one is shown
-/// to whoever may read client keys.
+/// The secret of an Auth0 application. Making a new one ends the old one. Anyone who may read client keys can see the
+/// current one.
 package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer, AdministratorGranter {
   package static let descriptor = ProviderDescriptor(
     id: "auth0", summary: "Applications of an Auth0 tenant: rotate-secret of the Management API",

@@ -3,16 +3,16 @@ package import Rotation
 package import Transport
 package import Vault
 
-/// What a checklist is looked at with: one credential as the vault has it, and whom to ask.
+/// What a checklist is made from: one credential as the vault has it, and the means to ask its provider.
 package struct ChecklistSubject: Sendable {
   package let credential: Credential
-  /// What the vault has of it, its opened pairs and its journal.
+  /// What the vault has of it: its opened pairs and its journal.
   package let preflight: RotationPreflight
-  /// Whose token drives its rotation; nil if the vault was not opened, or does not have it any more.
+  /// The administrator whose token drives its rotation; nil if the vault was not opened, or no longer has it.
   package let admin: AdminAccess?
-  /// The step because of which its pairs are not there; nil if they are.
+  /// The step that keeps its pairs from being available; nil if they are.
   package let withheld: ChecklistStep?
-  /// Whether nobody is to be asked.
+  /// Whether no request may be sent.
   package let isOffline: Bool
   package let transport: any HTTPTransport
   package let now: @Sendable () -> Timestamp
@@ -34,26 +34,26 @@ package struct ChecklistSubject: Sendable {
 }
 
 extension ChecklistStep {
-  /// Why nothing was asked, where nothing was to be.
+  /// The reason why nothing was asked: `--offline`.
   static let offline: Self = "--offline"
-  /// The grant that is asked for is allowed.
+  /// The client may use the requested grant.
   static let flow: Self = "flow"
-  /// The token has the scopes that it needs.
+  /// The token has the necessary scopes.
   static let scopes: Self = "scopes"
   /// The account behind the client may log in from here.
   static let login: Self = "login"
 }
 
 extension ProviderError {
-  /// Which step is missing, where `admin` was told this: what concerns everybody is what it is, all else is the
-  /// administrator's.
+  /// Which step is missing if `admin` got this error. A step that concerns everybody stays as it is; any other becomes
+  /// the administrator's.
   func step(of admin: AdminAccess) -> ChecklistStep? {
     guard !admin.isSelf, let step else { return step }
     let everybodys: [ChecklistStep] = [.settings, .url, .host, .tls, .limits, .org]
     return everybodys.contains(step) ? step : .admin
   }
 
-  /// The same without the words that say where it was met, which stand in another line of the list.
+  /// The same error without the words that say where it happened, which another line of the list has.
   var shortened: ProviderError {
     guard description.hasPrefix("token endpoint of "), let colon = description.firstRange(of: ": ") else { return self }
     return ProviderError(
@@ -63,14 +63,14 @@ extension ProviderError {
 }
 
 extension Checklist {
-  /// Whether a request that failed for want of `step` shows that the administrator was granted a token before: it was
-  /// understood. What everybody is told may have been said to the token's request already.
+  /// Whether a request that failed because of `step` shows that the administrator was granted a token before: only with
+  /// a token does a request get that far. An error that everybody may get may have come from the token request.
   static func tellsOfToken(_ step: ChecklistStep) -> Bool {
     [.permissions, .restSwitch, .app, .primary, .slot].contains(step)
   }
 
-  /// Asks `page`, which is for everybody, and notes what that shows of the connection and the clocks; nil if no answer came,
-  /// or one of a server in trouble: then what is left to look at is because of that.
+  /// Requests `page`, which everybody may see, and notes what that shows about the connection and the clocks. Returns
+  /// nil if there was no answer, or one from a server in trouble, and then leaves the remaining steps because of that.
   mutating func reach(_ page: Endpoint, _ subject: ChecklistSubject) async -> HTTPResponse? {
     let asked = subject.now()
     let response: HTTPResponse
@@ -102,7 +102,7 @@ extension Checklist {
     return response
   }
 
-  /// Notes how far the clocks are apart, by an answer that tells the provider's time.
+  /// Notes how far apart the clocks are, from an answer that has the provider's time.
   mutating func noteClock(_ theirs: Timestamp, asked: Timestamp, answered: Timestamp) {
     let difference = ClockDifference(theirs, asked: asked, answered: answered)
     if difference.duration < ClockDifference.notable {

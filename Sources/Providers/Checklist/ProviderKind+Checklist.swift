@@ -3,7 +3,7 @@ import Sodium
 package import Transport
 import Vault
 
-// The checklist of a provider that says nothing else: what every OAuth server and its management interface have.
+// The default checklist of a provider: what every OAuth server and its management interface have.
 extension ProviderKind {
   package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? { nil }
 
@@ -15,7 +15,7 @@ extension ProviderKind {
     await examineGrantAndManagement(subject)
   }
 
-  /// The steps in the order of a guide: the server, the client, and, where it can be rotated, who does that.
+  /// The steps in the order of a guide: the server, the client, and, if it can be rotated, the administrator.
   private static func steps(of subject: ChecklistSubject, hasPage: Bool) -> [ChecklistStep] {
     var steps: [ChecklistStep] = [.settings]
     if hasPage { steps += [.host, .tls, .clock] }
@@ -53,7 +53,7 @@ extension ProviderKind {
     return list
   }
 
-  /// What the active pair is granted, and what the administrator is shown.
+  /// Examines what the active pair is granted and what the administrator may see.
   private static func examine(_ subject: ChecklistSubject, _ list: inout Checklist) async {
     guard descriptor.canRotate(subject.settings) else {
       if let cause = await examineGrant(subject, by: nil, &list) { list.leave(because: cause) }
@@ -70,10 +70,10 @@ extension ProviderKind {
       return list.leave(because: list.blame(error, otherwise: .admin))
     }
     var cause = await examineGrant(subject, by: provider, &list)
-    // Whoever administers itself does it with the token that was just refused.
+    // A credential that administers itself would do so with the token that was just refused.
     if let cause, admin.isSelf { return list.leave(grantSteps + managementSteps, because: cause) }
     await examineManagement(subject, by: provider, &list)
-    // The pair was replaced elsewhere, and is refused because of that.
+    // The pair is refused because it was replaced elsewhere.
     if cause == .pair, list.verdict(of: .primary) == .missing {
       list.excuse(.pair, because: .primary)
       cause = .primary
@@ -81,7 +81,7 @@ extension ProviderKind {
     if let cause { list.leave(grantSteps, because: cause) }
   }
 
-  /// What speaks for the provider in a way of its own is what answers wrongly.
+  /// The step to blame for a malformed answer: the kind's own, such as its program, if it has one.
   private static func step(orOwn error: ProviderError) -> ChecklistStep? {
     error.code == .malformed ? ownSteps.first?.step : nil
   }
@@ -92,7 +92,7 @@ extension ProviderKind {
 
   private static var grantSteps: [ChecklistStep] { [.limits, .pair, .flow, .scopes] }
 
-  /// Returns the step because of which the active pair is granted no token.
+  /// Returns the step because of which the active pair is granted no token; nil if it is granted one, or was not tried.
   private static func examineGrant(
     _ subject: ChecklistSubject, by provider: Self?, _ list: inout Checklist
   ) async -> ChecklistStep? {

@@ -3,8 +3,8 @@ import Sodium
 import Transport
 
 extension CloudawareSettings {
-  /// `GET …/query?q=SELECT Id FROM object LIMIT 1`: at most one identifier is sent, and not looked at. Returns the status;
-  /// nil if no object is to be read.
+  /// `GET …/query?q=SELECT Id FROM object LIMIT 1`: the org sends at most one identifier, which is not looked at.
+  /// Returns the status; nil if the settings name no object.
   func read(with token: SharedSecret, over transport: any HTTPTransport) async throws(ProviderError) -> Int? {
     guard let object = probe else { return nil }
     let path = "/services/data/v\(apiVersion)/query?q=SELECT+Id+FROM+\(object)+LIMIT+1"

@@ -4,8 +4,8 @@ import Sodium
 package import Transport
 package import Vault
 
-/// External Client Apps on a Cloudaware domain. The org is Salesforce's, and so are its calls: they are that provider's.
-/// What is Cloudaware's is which host, which scopes, and what an integration must be able to read.
+/// External Client Apps on a Cloudaware domain. The org is a Salesforce org, so its calls are those of that provider.
+/// Specific to Cloudaware are the host, the scopes, and what an integration must be able to read.
 package struct CloudawareProvider: SalesforceKind, PrimaryReader, AdministratorGranter {
   package static let descriptor = CloudawareSettings.descriptor
 
@@ -27,7 +27,7 @@ package struct CloudawareProvider: SalesforceKind, PrimaryReader, AdministratorG
     salesforce = try SalesforceProvider(settings: self.settings.salesforce, admin: admin, transport: transport)
   }
 
-  // MARK: - An External Client App's
+  // MARK: - The External Client App
 
   package func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
     try await named { () async throws(ProviderError) in try await salesforce.observe(known: known) }
@@ -59,7 +59,8 @@ package struct CloudawareProvider: SalesforceKind, PrimaryReader, AdministratorG
     try await named { () async throws(ProviderError) in try await salesforce.readPrimary(observation) }
   }
 
-  /// Who can give what is missing: the org is Cloudaware's, and its customers do not set permissions in it.
+  /// Adds to the hint who can provide what is missing: the org is Cloudaware's, and its customers do not set
+  /// permissions in it.
   private func named<Answer>(_ call: () async throws(ProviderError) -> Answer) async throws(ProviderError) -> Answer {
     do { return try await call() } catch {
       guard error.code == .notPermitted || error.code == .configuration, let hint = error.hint, error.local == nil,
@@ -73,9 +74,9 @@ package struct CloudawareProvider: SalesforceKind, PrimaryReader, AdministratorG
     }
   }
 
-  // MARK: - Cloudaware's
+  // MARK: - Specific to Cloudaware
 
-  /// A fresh grant, its scopes, and one read with its token. Of what is read nothing is kept.
+  /// Checks a fresh grant, its scopes, and one read with its token. Nothing that was read is kept.
   package func validate(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
     let answer = try await settings.domain.token(pair, over: transport)
     let remarks = try checkScopes(answer.text("scope"))
@@ -83,7 +84,7 @@ package struct CloudawareProvider: SalesforceKind, PrimaryReader, AdministratorG
     return GrantEvidence(answer, under: pair, probe: probe, remarks: remarks)
   }
 
-  /// Throws `configuration` if a scope is missing that no call could do without; what cannot be told is a remark.
+  /// Throws `configuration` if a required scope is missing. What cannot be determined becomes a remark.
   private func checkScopes(_ text: String?) throws(ProviderError) -> [String] {
     let host = settings.domain.host
     let place = "External Client App Manager, the app, Settings, OAuth Settings: select it under OAuth Scopes"
@@ -95,7 +96,7 @@ package struct CloudawareProvider: SalesforceKind, PrimaryReader, AdministratorG
     }
     try require("api")
     if settings.usesAnalytics { try require("wave_api") }
-    // The guide asks for it. This grant gives no refresh token, and is reported to leave the scope out.
+    // The guide asks for this scope. This grant gives no refresh token, and is reported to leave the scope out.
     guard scopes.isDisjoint(with: ["refresh_token", "offline_access", "full"]) else { return [] }
     return [
       "the token of \(host) does not name the scope refresh_token, which the guide asks for; client credentials need none,"

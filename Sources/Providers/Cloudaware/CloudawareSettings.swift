@@ -2,15 +2,15 @@ import Rotation
 import Transport
 import Vault
 
-/// The settings of one Cloudaware credential, checked: those of an External Client App, and what its integration needs.
+/// The checked settings of one Cloudaware credential: those of an External Client App, and what its integration needs.
 struct CloudawareSettings: Sendable {
   let domain: Endpoint
   let apiVersion: String
-  /// Whether the integration uses Analytics, and its tokens must have the scope for that.
+  /// Whether the integration uses Analytics, so that its tokens must have the scope for that.
   let usesAnalytics: Bool
-  /// The object whose reading is tried with each new pair before it is promoted; nil for none.
+  /// The object that each new pair must be able to read before it is promoted; nil for none.
   let probe: String?
-  /// What Salesforce's provider is made with.
+  /// The settings for Salesforce's provider.
   let salesforce: [String: String]
 
   private static let own: [ProviderDescriptor.Setting] = [
@@ -56,7 +56,8 @@ struct CloudawareSettings: Sendable {
     if let probe { try Self.check(object: probe) }
   }
 
-  /// An object's API name becomes part of a query: letters, digits and underscores, beginning with a letter.
+  /// Checks an object's API name, which becomes part of a query: letters, digits and underscores, beginning with a
+  /// letter.
   private static func check(object: String) throws(ProviderError) {
     func isLetter(_ byte: UInt8) -> Bool { (65...90).contains(byte) || (97...122).contains(byte) }
     let isName = object.utf8.allSatisfy { isLetter($0) || (48...57).contains($0) || $0 == UInt8(ascii: "_") }
@@ -71,13 +72,13 @@ struct CloudawareSettings: Sendable {
     let hint =
       "log in to Cloudaware, and take Current My Domain URL from Setup, My Domain: it has the form \(form)"
     let domain: Endpoint
-    // Log-in, Lightning and set-up hosts are refused there, with what they are.
+    // This refuses log-in, Lightning and set-up hosts, and says what they are.
     do { domain = try SalesforceSettings.domain(of: settings) } catch {
       throw ProviderError(error.code, error.description, hint: hint)
     }
     let host = domain.host.lowercased()
     let bare = host.hasPrefix("[") ? host : String(host.prefix { $0 != ":" })
-    // A server of this machine is a test's; it is the one kind of host that may be asked without encryption.
+    // A server on this machine belongs to a test. It is the only kind of host that may be reached without encryption.
     guard domain.isEncrypted else { return domain }
     let suffix = ".my.salesforce.com"
     guard bare.hasSuffix(suffix) else {

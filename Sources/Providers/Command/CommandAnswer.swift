@@ -4,7 +4,7 @@ import Rotation
 import Sodium
 import Vault
 
-/// What the program answered: docs/providers/command-contract.md. Members that the contract does not name are passed over.
+/// The program's answer: docs/providers/command-contract.md. Members that the contract does not name are ignored.
 struct CommandAnswer: Sendable {
   private let body: SharedSecret
   private let node: JSONNode
@@ -12,7 +12,7 @@ struct CommandAnswer: Sendable {
 
   /// One pair of an answer to `observe` or `stage`.
   struct Listed: Sendable {
-    /// Which of the pairs in the request it is.
+    /// The index of the known pair in the request that it is.
     var known: Int?
     let clientID: SharedSecret?
     let clientSecret: SharedSecret?
@@ -40,10 +40,11 @@ struct CommandAnswer: Sendable {
       hint: "see docs/providers/command-contract.md", mayHaveActed: operation.isMutating)
   }
 
-  /// The word of a refusal, if it is one. What is there and no word must not pass for none.
+  /// The word of a refusal; nil if there is none. Throws `malformed` for any other `error` than a string or null: it
+  /// must not pass for success.
   func error() throws(ProviderError) -> String? { try optional("error", of: node) }
 
-  /// The HTTP status that it tells, if any.
+  /// The HTTP status that it gives, if any.
   func status() throws(ProviderError) -> Int? {
     guard let member = node["status"] else { return nil }
     if case .null = member { return nil }
@@ -53,7 +54,7 @@ struct CommandAnswer: Sendable {
     return status
   }
 
-  /// The status of a token that was granted: only one that says so proves a pair.
+  /// The HTTP status with which a token was granted. An answer without one does not prove a pair.
   func granted() throws(ProviderError) -> Int {
     guard let status = try status(), (200...299).contains(status) else {
       throw malformed("neither an error nor a status of 200 to 299")
@@ -61,7 +62,7 @@ struct CommandAnswer: Sendable {
     return status
   }
 
-  /// What the program says becomes of old pairs.
+  /// What happens to old pairs, as the program says.
   func replacement() throws(ProviderError) -> Replacement {
     guard let replacement = text(node["replacement"]).flatMap({ Replacement(rawValue: $0) }) else {
       throw malformed("replacement is none of overlap, promotion and cut-over")
@@ -69,7 +70,7 @@ struct CommandAnswer: Sendable {
     return replacement
   }
 
-  /// The pairs that an answer to `observe` lists. `count` is how many were in the request.
+  /// The pairs listed in an answer to `observe`. `count` is the number of pairs in the request.
   func pairs(known count: Int) throws(ProviderError) -> [Listed] {
     guard case .array(let entries)? = node["pairs"] else { throw malformed("pairs is no array") }
     var all: [Listed] = []
@@ -87,7 +88,7 @@ struct CommandAnswer: Sendable {
     return all
   }
 
-  /// The pair that an answer to `stage` has.
+  /// The pair in an answer to `stage`.
   func made() throws(ProviderError) -> Listed {
     guard let pair = node["pair"], case .object = pair else { throw malformed("there is no pair") }
     return try listed(pair)
@@ -115,7 +116,7 @@ struct CommandAnswer: Sendable {
       expires: expires.flatMap { Timestamp(rfc3339: $0) }, key: try optional("key", of: entry))
   }
 
-  /// What may be used as a name in messages and in the log.
+  /// Whether `handle` may appear in messages and in the log.
   private static func isPlain(_ handle: String) -> Bool {
     (1...128).contains(handle.utf8.count) && handle.utf8.allSatisfy { (0x21...0x7E).contains($0) }
   }

@@ -2,15 +2,15 @@ import Rotation
 import Sodium
 import Vault
 
-/// What a program listed, as the engine wants to see it.
+/// What a program listed, in the form that the engine expects.
 struct CommandObservation {
   let observation: Observation
 
   private let known: KnownPairs
   private let listed: [CommandAnswer.Listed]
 
-  /// Throws `malformed` where the list is not what `replacement` needs, and `configuration` where a new pair's secret could be
-  /// lost.
+  /// Throws `malformed` if the list is not what `replacement` needs, and `configuration` if a new pair's secret could
+  /// be lost or the system has none of the vault's pairs.
   init(
     _ listed: [CommandAnswer.Listed], _ known: KnownPairs, _ replacement: Replacement
   ) throws(ProviderError) {
@@ -23,8 +23,9 @@ struct CommandObservation {
     }
   }
 
-  /// A pair that is shown whole needs no word of the program's to be recognised. Of others the vault's own handles say whose they
-  /// are, where a pair keeps its handle: a program that says otherwise is not believed, since by the handle a pair is deleted.
+  /// Recognises the vault's pairs among those listed. A pair shown with its secret is compared, whatever the program
+  /// says of it. With overlap, where a pair keeps its handle, the vault's own handles identify the others. A program
+  /// that contradicts them is refused, because a pair is deleted by its handle.
   private static func recognised(
     _ listed: [CommandAnswer.Listed], _ known: KnownPairs, _ replacement: Replacement
   ) throws(ProviderError) -> [CommandAnswer.Listed] {
@@ -61,7 +62,7 @@ struct CommandObservation {
       .malformed, "the program's answer to observe: \(found)", hint: "see docs/providers/command-contract.md")
   }
 
-  /// One of those listed, at `place`.
+  /// The listed pair `one`, at `place`.
   private static func seen(
     _ one: CommandAnswer.Listed, _ place: ObservedPair.Place, _ known: KnownPairs, needsHandle: Bool = true
   ) throws(ProviderError) -> ObservedPair {
@@ -73,7 +74,7 @@ struct CommandObservation {
         clientSecret: try SharedSecret(copying: pair.clientSecret), expires: one.expires, sharesClientID: true)
     }
     guard let id = one.clientID else { throw malformed("a pair has neither known nor client_id") }
-    // What is staged there under a key of this credential's nobody else has made.
+    // Nobody else makes pairs under a key of this credential.
     let isMarked = place == .staged && one.key?.hasPrefix(known.mark + "-") == true
     return ObservedPair(
       place: place, handle: one.handle ?? "", clientID: id, clientSecret: one.clientSecret, expires: one.expires,
@@ -99,7 +100,7 @@ struct CommandObservation {
       case .staged?, nil: others.append(try seen(one, .staged, known))
       }
     }
-    // With the active one gone, what is offered in its place is there to see.
+    // If the active pair is gone, the staged one counts as primary.
     if primary == nil {
       let staged = listed.first { $0.known.map { known.all[$0].stage } == .staged && $0.place == nil }
       if let staged, let index = others.firstIndex(where: { $0.handle == staged.handle }) {

@@ -3,12 +3,12 @@ package import Transport
 import Vault
 
 extension ChecklistStep {
-  /// The program that speaks for the system is allowed, starts, and keeps to its contract.
+  /// The program that speaks for the system is allowed, starts, and follows its contract.
   package static let program: Self = "program"
 }
 
 extension CommandProvider {
-  /// Only where pairs are proved without the program.
+  /// Only if pairs are proved without the program.
   package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
     try settings["token-url"].map { _ throws(ProviderError) in try Endpoint(setting: "token-url", of: settings) }
   }

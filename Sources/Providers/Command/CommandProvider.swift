@@ -8,8 +8,9 @@ package import Vault
 
 /// A system that a program speaks for: docs/providers/command-contract.md.
 ///
-/// The program recognises the vault's pairs, or shows their secrets; what is deleted is looked up and recognised before, as
-/// everywhere. Its exit code says whether it acted; where that is not known, it is asked what there is.
+/// The program recognises the vault's pairs, or shows their secrets. As with every provider, a pair is observed and
+/// recognised before it is deleted. The program's exit code says whether it acted; if that is not known, it is asked
+/// what there is.
 package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
   package static let descriptor = CommandSettings.descriptor
 
@@ -48,14 +49,14 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     self.transport = transport
   }
 
-  /// The program that is started for `credential`, with its arguments; nil if none is. Throws `configuration` if its settings
-  /// cannot work.
+  /// The program that is started for `credential`, with its arguments; nil if there is none. Throws `configuration` if
+  /// the settings cannot work.
   package static func program(of credential: Credential) throws(ProviderError) -> [String]? {
     guard credential.provider == descriptor.id else { return nil }
     return try CommandSettings(credential.settings).arguments
   }
 
-  /// The pair that the program gets to work with, opened once.
+  /// The pair that the program receives to work with, opened once.
   private final class Administrator: Sendable {
     let pair = Mutex<Pair?>(nil)
   }
@@ -94,7 +95,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     guard replacement == .cutOver || made.handle != nil else {
       throw ProviderError(.malformed, "the program's answer to stage has no handle", mayHaveActed: true)
     }
-    // A key that was used before must not bring back a pair that the vault is about to end.
+    // A key that was used before must not bring back a pair that the vault is about to retire.
     let isOld = ([observation.primary] + observation.others).contains { seen in
       seen.clientID.secret.isEqual(to: id.secret) && seen.clientSecret?.secret.isEqual(to: secret.secret) == true
     }
@@ -108,7 +109,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
         .malformed, "the program's answer to stage has another client_id, which cut-over does not allow",
         mayHaveActed: true)
     }
-    // By a handle of another pair that one would be deleted.
+    // With the handle of another pair, deleting this one would delete that one.
     let isTaken = ([observation.primary] + observation.others).contains { seen in
       !seen.handle.isEmpty && seen.handle == made.handle
         && !(seen.isMarked && seen.clientID.secret.isEqual(to: id.secret))
@@ -193,7 +194,8 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     return try CommandAnswer(ending.output, to: request.operation)
   }
 
-  /// What an ending without an answer means. `sysexits.h` has the codes with which the program promises not to have acted.
+  /// What it means that the program ended without an answer. With these codes of `sysexits.h` it promises that it did
+  /// not act.
   private static func trouble(_ ending: ProgramEnding, _ operation: CommandRequest.Operation) -> ProviderError {
     let known: (code: ProviderError.Code, meaning: String)? =
       switch ending.cause {

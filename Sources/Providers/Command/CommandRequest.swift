@@ -3,7 +3,7 @@ import Rotation
 import Sodium
 import Vault
 
-/// What the program is asked: docs/providers/command-contract.md. Written straight into guarded memory.
+/// A request to the program: docs/providers/command-contract.md. It is written straight into guarded memory.
 struct CommandRequest: Sendable {
   static let version = 1
 
@@ -13,7 +13,7 @@ struct CommandRequest: Sendable {
   }
 
   let operation: Operation
-  /// The pairs in it, which are masked in what the program says.
+  /// The pairs in the request, which are masked in what the program says.
   private(set) var pairs: [Pair] = []
   private var pieces: [Piece] = []
 
@@ -22,7 +22,7 @@ struct CommandRequest: Sendable {
 
     /// Whether it changes something there.
     var isMutating: Bool { self == .stage || self == .promote || self == .delete }
-    /// Whether its answer may have a pair that nobody here knows.
+    /// Whether its answer may contain a pair that the vault does not know.
     var mayShowStrangers: Bool { self == .observe || self == .stage }
   }
 
@@ -36,7 +36,7 @@ struct CommandRequest: Sendable {
     if let key { pieces.append(.plain(",\"key\":\(JSONValue.string(key).canonicalText)")) }
   }
 
-  /// The pairs of the vault.
+  /// Adds the vault's pairs.
   mutating func add(_ known: KnownPairs) throws(ProviderError) {
     pieces.append(.plain(#","known":["#))
     for (index, one) in known.all.enumerated() {
@@ -51,7 +51,7 @@ struct CommandRequest: Sendable {
     try append(pair)
   }
 
-  /// A pair as it was seen: its secret may not be known.
+  /// Adds a pair as it was observed. Its secret may be unknown.
   mutating func add(_ name: String, _ seen: ObservedPair) throws(ProviderError) {
     pieces.append(.plain(",\"\(name)\":"))
     let members = seen.handle.isEmpty ? [] : [("handle", seen.handle)]
@@ -78,7 +78,7 @@ struct CommandRequest: Sendable {
 
   /// The whole object.
   func document() throws(ProviderError) -> SharedSecret {
-    // A control character takes six bytes, and there is at most one for each byte.
+    // At worst every byte is a control character, which takes six bytes.
     let capacity = pieces.reduce(2) { sum, piece in
       switch piece {
       case .plain(let text): sum + text.utf8.count

@@ -2,13 +2,13 @@ import JSON
 import Rotation
 import Vault
 
-/// The settings of a credential that a program speaks for, checked.
+/// The checked settings of a credential that a program speaks for.
 struct CommandSettings: Sendable {
   /// The program's path and its arguments; nil for a credential that is only used.
   let arguments: [String]?
   let replacement: Replacement
   let timeLimit: Duration
-  /// Where the pair is proved; nil where the program does it.
+  /// The token endpoint that proves the pair; nil if the program proves it.
   let credentials: ClientCredentials?
 
   static let descriptor = ProviderDescriptor(
@@ -38,7 +38,7 @@ struct CommandSettings: Sendable {
       .init("RFC 6749, section 4.4, Client Credentials Grant", "https://www.rfc-editor.org/rfc/rfc6749#section-4.4"),
     ])
 
-  /// A lease lasts five minutes, and outlasts three operations without an entry in between.
+  /// A lease lasts five minutes, and so outlasts three operations with no entry between them.
   private static let timeLimits = Duration.seconds(1)...Duration.seconds(90)
 
   init(_ settings: [String: String]) throws(ProviderError) {

@@ -6,10 +6,12 @@ import Sodium
 package import Transport
 package import Vault
 
-/// Passwords of an application registration in Microsoft Entra ID: any number are accepted alike until each is removed or ends.
+/// Passwords of an application registration in Microsoft Entra ID. Any number are accepted equally, each until it is
+/// removed or expires.
 ///
-/// A password is shown once. It is recognised by its key identifier, which the vault keeps; one that was added by hand by its
-/// first three characters, if no other begins like it; one of nobody's by its display name, which is the credential's mark.
+/// A password is shown only once. It is recognised by its key identifier, which the vault keeps. One added by hand is
+/// recognised by its first three characters if no other begins with them, and one that the vault does not know by its
+/// display name, which is the credential's mark.
 package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
   package static let descriptor = ProviderDescriptor(
     id: "entra",
@@ -47,7 +49,7 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
         "https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow"),
     ])
 
-  /// What a token for Graph is asked for: each cloud has its own (https://learn.microsoft.com/en-us/graph/deployments).
+  /// The scope of a token for Graph. Each cloud has its own (https://learn.microsoft.com/en-us/graph/deployments).
   private static func graphScope(_ settings: [String: String]) throws(ProviderError) -> String {
     var url = try graph(settings).url
     if url.hasSuffix("/") { url.removeLast() }
@@ -111,7 +113,7 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
     let expires: Timestamp?
   }
 
-  /// A key identifier is a UUID; it becomes a handle.
+  /// Whether `keyID` may become a handle. Key identifiers are UUIDs.
   private static func isPlain(_ keyID: String) -> Bool {
     (1...64).contains(keyID.utf8.count)
       && keyID.utf8.allSatisfy {
@@ -162,11 +164,11 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
     return Observation(consumer: known.mark, primary: primary, others: seen.others + litter)
   }
 
-  /// Which of `passwords` is `one`. Throws `configuration` if that cannot be told.
+  /// The index in `passwords` of `one`. Throws `configuration` if that cannot be determined.
   private static func index(of one: KnownPairs.Known, in passwords: [Password]) throws(ProviderError) -> Int? {
     if let handle = one.handle { return passwords.firstIndex { $0.keyID == handle } }
     let matches = passwords.indices.filter { index in
-      // Less than the three characters that it shows of each could be anybody's.
+      // Entra shows three characters of each. Fewer than that could match any password.
       guard let hint = passwords[index].hint, hint.secret.count >= 3 else { return false }
       return one.pair.clientSecret.withUnsafeBytes { secret in
         hint.secret.withUnsafeBytes { hint in
@@ -203,7 +205,7 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
       isMarked: true)
   }
 
-  /// Nothing there: all passwords are accepted alike.
+  /// Does nothing: all passwords are accepted equally.
   package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}
 
   package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {

@@ -5,8 +5,9 @@ import Sodium
 package import Transport
 package import Vault
 
-/// The secret of a Keycloak client. Another one is made in its place; where the realm has the secret rotation policy the old one
-/// goes on as the rotated secret for a time that the policy says, and ends with the next request otherwise.
+/// The secret of a Keycloak client, which is replaced by a new one. If the realm has the secret rotation policy, the
+/// old one continues as the rotated secret for the time that the policy sets. Otherwise it is refused from the next
+/// request on.
 package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, AdministratorGranter {
   package static let descriptor = ProviderDescriptor(
     id: "keycloak", summary: "Confidential clients of a Keycloak realm: client-secret of the Admin REST API",
@@ -47,7 +48,7 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, Admin
     _ = try pathSetting("client", of: settings)
   }
 
-  /// The server, and the path before `/realms`.
+  /// The server, the path before `/realms`, and the realm.
   private static func place(
     _ settings: [String: String]
   ) throws(ProviderError) -> (server: Endpoint, base: String, realm: String) {
@@ -76,7 +77,7 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, Admin
     server = place.server
     secretPath = "\(place.base)/admin/realms/\(place.realm)/clients/\(client)/client-secret"
     credentials = try Self.credentials(settings)
-    // With a rotation policy the old secret goes on; whether the realm has one is not to be seen before.
+    // With a rotation policy the old secret continues, but whether the realm has one cannot be seen beforehand.
     try admin.requireAnother()
     try server.requireSameServer(as: Self.place(admin.settings).server, admin.name)
     call = AdministeredCall(
@@ -104,7 +105,7 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, Admin
         one.replaced = (value, "rotated", nil)
       }
     } catch  where error.code == .notFound || error.status == 400 {
-      // No rotated secret, or a server that does not rotate.
+      // There is no rotated secret, or the server does not rotate secrets.
     }
     return try one.observation(known)
   }
@@ -124,7 +125,7 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, Admin
     guard handle == "rotated", let seen = observation.others.first(where: { $0.handle == handle })?.clientSecret else {
       throw ProviderError(.configuration, "only the rotated secret can be deleted")
     }
-    // The name is a place: whoever rotated since has put another secret there, perhaps the active one.
+    // `rotated` names a slot: a rotation by somebody else may have put another secret there, perhaps the active one.
     let answer = try await call.send(.get, server.path("\(secretPath)/rotated"))
     guard let rotated = answer.secret(try answer.json(mayHaveActed: false)["value"]),
       rotated.secret.isEqual(to: seen.secret)

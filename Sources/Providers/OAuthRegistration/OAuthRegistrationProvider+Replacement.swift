@@ -3,9 +3,9 @@ import Sodium
 import Transport
 import Vault
 
-// The new pair, in either way: another secret of the client, or another client.
+// Makes the new pair in one of two ways: another secret of the client, or another client.
 extension OAuthRegistrationProvider {
-  /// Cut-over: the same client again, for which the server makes another secret (RFC 7592 §2.2).
+  /// Cut-over: sends the same client again, for which the server makes another secret (RFC 7592 §2.2).
   func replaceSecret(of pair: Pair, _ client: RegisteredClient) async throws(ProviderError) -> ObservedPair {
     let answer = try await http.send(
       .put, settings.endpoint(of: pair.clientID), token: pair.registrationToken,
@@ -19,11 +19,11 @@ extension OAuthRegistrationProvider {
     guard let secret = changed.clientSecret else {
       throw ProviderError(.malformed, "the answer to PUT shows no secret", mayHaveActed: true, status: answer.status)
     }
-    // Remembered with the pair: the next PUT would do the same.
+    // Remembered with the pair, because the next PUT would change the token again.
     let hasChanged = changed.registrationToken.map { new in
       pair.registrationToken.map { new.secret.isEqual(to: $0.secret) } != true
     }
-    // With another token it is saved all the same: the one that the vault has is dead.
+    // If the token changed, the pair is saved even if its secret did not: the token that the vault has is dead.
     guard hasChanged == true || !secret.secret.isEqual(to: pair.clientSecret) else {
       throw ProviderError(
         .configuration,
@@ -38,7 +38,7 @@ extension OAuthRegistrationProvider {
       sharesClientID: true)
   }
 
-  /// Overlap: another client with the same metadata.
+  /// Overlap: registers another client with the same metadata.
   func register(like client: RegisteredClient) async throws(ProviderError) -> ObservedPair {
     var token: SharedSecret?
     if !admin.isSelf { token = try await admin.token(by: ClientCredentials(admin.settings), over: transport) }
@@ -47,7 +47,7 @@ extension OAuthRegistrationProvider {
     do { answer = try await http.send(.post, registration, token: token, body: body) } catch  where error.status == 401
     {
       guard let token else { throw error }
-      // A refused request did not act, so asking again is safe.
+      // A refused request did not act, so it is safe to repeat.
       await admin.session.end(token)
       answer = try await http.send(
         .post, registration, token: try await admin.token(by: ClientCredentials(admin.settings), over: transport),
@@ -77,7 +77,7 @@ extension OAuthRegistrationProvider {
       registrationToken: management)
   }
 
-  /// Deletes what was made and is of no use; returns whether that is known to have worked.
+  /// Deletes a client that was made and cannot be used; returns whether that is known to have worked.
   private func unregister(_ made: RegisteredClient) async -> Bool {
     guard let id = made.clientID, let token = made.registrationToken,
       let place = try? settings.endpoint(of: id.secret)

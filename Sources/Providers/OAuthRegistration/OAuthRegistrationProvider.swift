@@ -6,10 +6,11 @@ import Synchronization
 package import Transport
 package import Vault
 
-/// Clients that were registered dynamically, at any server that lets them be managed: RFC 7591 and RFC 7592.
+/// Dynamically registered clients of any server that lets them be managed: RFC 7591 and RFC 7592.
 ///
-/// With overlap a second client is registered with the first one's metadata, and the first is deleted later. With cut-over the
-/// server makes another secret at a PUT. Each client is managed by a token of its own, which is sealed with its pair.
+/// With overlap, a second client is registered with the first one's metadata, and the first is deleted later. With
+/// cut-over, the server makes another secret in answer to a PUT. Each client is managed by its own token, which is
+/// sealed with its pair.
 package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssuer, AdministratorGranter {
   package static let descriptor = OAuthRegistrationSettings.descriptor
 
@@ -21,10 +22,11 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
   private let found = Found()
 
   package var replacement: Replacement { settings.replacement }
-  /// There is no list of clients.
+  /// Not with overlap: there is no list of clients.
   package var showsStrangers: Bool { replacement == .cutOver }
 
-  /// What the vault has instead of a server's name for a pair that came with another token than the one before it.
+  /// What the vault keeps, instead of a server's handle, for a pair that came with another token than the pair before
+  /// it.
   static let anotherToken = "another-token"
 
   /// What this run has seen.
@@ -32,7 +34,8 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     let changesToken = Mutex(false)
     /// The identifiers of clients whose deletion was answered.
     let deleted = Mutex<[SharedSecret]>([])
-    /// What the last look was for, and the staged pair if it showed another secret for that than the vault has.
+    /// The purpose of the last observation, and the staged pair if it showed another secret for that pair than the
+    /// vault has.
     let look = Mutex<(hasLeak: Bool, isContaining: Bool, changed: Pair?)>((false, false, nil))
   }
 
@@ -72,9 +75,9 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     }
   }
 
-  /// Cut-over: one client, whose secret is looked at.
+  /// Cut-over: reads the one client and its secret.
   private func observeOne(_ known: KnownPairs) async throws(ProviderError) -> Observation {
-    // All have the same identifier and token, unless a PUT gave out another token.
+    // All pairs have the same identifier and token, unless a PUT gave out another token.
     guard let latest = known.newest(in: .staged) ?? known.newest(in: .active) ?? known.all.last else {
       throw ProviderError(.configuration, "there is no pair to look at the server with")
     }
@@ -86,7 +89,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
         .notPermitted, "\(registration.host) does not show the client's registration",
         hint: "the client is deleted there, or its registration_access_token has ended")
     }
-    // What a PUT has made could be read by nobody after its answer was lost: nothing is asked for then.
+    // If the answer to a PUT were lost, nobody could read the new secret. So none is sent.
     guard let secret = client.clientSecret else {
       throw ProviderError(
         .configuration,
@@ -100,7 +103,8 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     ).observation(known)
   }
 
-  /// Fails if a PUT has changed nothing but what manages the client: that is staged, so as not to be lost, and is no other pair.
+  /// Fails if a PUT changed only the token that manages the client. The token was staged so that it is not lost, but
+  /// the pair is not a new one.
   private func requireReplaced(_ known: KnownPairs) throws(ProviderError) {
     guard let staged = known.newest(in: .staged), staged.handle == Self.anotherToken,
       let active = known.newest(in: .active), staged.pair.clientSecret.isEqual(to: active.pair.clientSecret)
@@ -113,7 +117,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
         + " vault/sealed-record.md says, or have the server's administrator give out another")
   }
 
-  /// Overlap: each client that the vault knows is looked at. There is no list of those that it does not know.
+  /// Overlap: reads each client that the vault knows. There is no list of those that it does not know.
   private func observeEach(_ known: KnownPairs) async throws(ProviderError) -> Observation {
     var primary: ObservedPair?
     var others: [ObservedPair] = []
@@ -121,7 +125,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     let active = known.newest(in: .active)?.pair
     found.look.withLock { $0 = (known.hasLeak, known.isContaining, nil) }
     for (index, one) in known.all.enumerated() {
-      // An old secret of the active client is no client of its own: deleted as one, it would take the active pair along.
+      // An old secret of the active client is not another client: deleting it as one would delete the active pair.
       let isActiveClient = active.map { one.pair.clientID.isEqual(to: $0.clientID) } ?? false
       if isActiveClient, one.stage != .active, one.stage != .staged { continue }
       guard one.pair.registrationToken != nil else {
@@ -155,9 +159,9 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
       if isActive { primary = seen } else { others.append(seen) }
     }
     let offered = others.lastIndex { $0.place == .staged }
-    // With the active one gone, what is offered in its place is there is to see.
+    // If the active client is gone, the staged one counts as primary.
     if primary == nil, let offered { primary = others.remove(at: offered) }
-    // One that cannot be deleted any more is replaced by what is made already, and by nothing else.
+    // An active client that can no longer be deleted is replaced only by a client that already exists.
     guard let primary, isManaged || offered != nil else {
       throw ProviderError(
         .notPermitted, "\(registration.host) does not show the active client's registration",
@@ -166,18 +170,19 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     return Observation(consumer: registration.host, primary: primary, others: others)
   }
 
-  /// What the server says of a client to what manages it.
+  /// The server's answer about a client to the token that manages it.
   private enum Reading {
     case shown(RegisteredClient, SharedSecret)
-    /// Refused with this status, 401 or 403: the client may be there all the same.
+    /// Refused with this status, 401 or 403: the client may still exist.
     case withheld(Int)
     case gone
   }
 
-  /// Reads a client's registration. RFC 7592 §2.1: 401 is said of a client that is gone as of a token that has ended, 403 of one
-  /// that is there.
+  /// Reads a client's registration. By RFC 7592 §2.1 a server answers 401 both for a client that is gone and for a
+  /// token that has ended, and 403 for a client that exists.
   ///
-  /// Throws `configuration` if another token is given out for reading: a lost answer would lose the registration.
+  /// Throws `configuration` if reading makes the server give out another token: a lost answer would lose the
+  /// registration.
   private func read(_ pair: Pair) async throws(ProviderError) -> Reading {
     guard let token = pair.registrationToken else {
       throw ProviderError(
@@ -206,8 +211,9 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     return .shown(client, token)
   }
 
-  /// Whether the client of `pair` has to be taken for one that is there, though it is `withheld`: somebody may have had its token
-  /// replaced. It is gone if this run has deleted it, or if the pair is refused, and not only by what forbids everything.
+  /// Whether the client of `pair`, which is `withheld`, must be assumed to exist: somebody may have had its token
+  /// replaced. It is gone if this run deleted it, or if the pair is refused. If both refusals are 403 it is assumed to
+  /// exist, because something may be forbidding every request.
   private func isThere(_ pair: Pair, _ withheld: Int) async throws(ProviderError) -> Bool {
     guard !found.deleted.withLock({ deleted in deleted.contains { $0.secret.isEqual(to: pair.clientID) } }) else {
       return false
@@ -222,7 +228,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
 
   // MARK: - Acts
 
-  /// Fails where a lost answer would take the client along, before anything is asked for.
+  /// Fails, before any request, if a lost answer would leave the client unmanageable.
   private func requireRecoverable() throws(ProviderError) {
     try settings.requireRecoverable()
     guard replacement != .cutOver || !found.changesToken.withLock({ $0 }) else {
@@ -250,7 +256,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
       throw ProviderError(.notFound, "\(registration.host) does not show the active client's registration any more")
     }
     guard replacement != .cutOver else { return try await replaceSecret(of: pair, client) }
-    // What leaked is replaced all the same: what comes of it is seen before it is promoted.
+    // A leaked pair is replaced even so: `promote` checks the new client first.
     let isChanged = client.clientSecret.map { !$0.secret.isEqual(to: pair.clientSecret) } ?? false
     guard !isChanged || found.look.withLock(\.hasLeak) else {
       throw ProviderError(
@@ -263,12 +269,13 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
 
   private static let secretHint = "rotate it by hand, or by `--provider command`; let the server keep a client's secret"
 
-  /// Nothing there: both clients are accepted alike. Throws `configuration` if the last look showed another secret for the new one than
-  /// the vault has, and that is refused by now: reading it has ended it, or somebody has. Containment ends what leaked all the same.
+  /// Asks the server to do nothing: both clients are accepted equally. Throws `configuration` if the last observation
+  /// showed another secret for the new client than the vault has, and the vault's is now refused: reading the client
+  /// has ended it, or somebody has. Containment goes on even then, to end what leaked.
   package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {
     let look = found.look.withLock { $0 }
     guard let pair = look.changed, !look.isContaining else { return }
-    // A server may show stars in its place.
+    // The other secret may be just asterisks that the server shows instead. So the vault's secret is tried.
     do { _ = try await grant(pair) } catch  where error.code == .refused {
       throw ProviderError(
         .configuration,
@@ -321,6 +328,6 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     return observation.primary
   }
 
-  /// Each client is managed by what came with it: nothing changes hands.
+  /// Does nothing: each client is managed by the token that came with it.
   package func administer(with pair: Pair) async {}
 }

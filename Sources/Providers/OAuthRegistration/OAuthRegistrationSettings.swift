@@ -4,15 +4,15 @@ import Sodium
 import Transport
 import Vault
 
-/// The settings of one registered client, checked.
+/// The checked settings of one registered client.
 struct OAuthRegistrationSettings: Sendable {
   let credentials: ClientCredentials
   /// Where clients are registered (RFC 7591 §3); nil for a credential that is only used.
   let registration: Endpoint?
-  /// Where a registered client is managed (RFC 7592 §2), before and after its identifier.
+  /// The URL where a registered client is managed (RFC 7592 §2): its parts before and after the identifier.
   let clientURL: (before: String, after: String)?
   let replacement: Replacement
-  /// Whether somebody vouches that a PUT leaves the registration_access_token as it is.
+  /// Whether the settings vouch that a PUT does not change the registration_access_token.
   let keepsToken: Bool
 
   private static let placeholder = "{client_id}"
@@ -84,7 +84,7 @@ struct OAuthRegistrationSettings: Sendable {
     do { example = try Endpoint("\(parts[0])x\(parts[1])") } catch {
       throw ProviderError(.configuration, "setting client-url: \(error)")
     }
-    // What manages a client goes to the server that made it, and nowhere else.
+    // The token that manages a client goes only to the server that made the client.
     guard example.host.lowercased() == registration.host.lowercased(), example.isEncrypted == registration.isEncrypted
     else {
       throw ProviderError(
@@ -93,7 +93,7 @@ struct OAuthRegistrationSettings: Sendable {
     }
   }
 
-  /// Fails where the answer to a PUT, if it were lost, could take the client along.
+  /// Fails if losing the answer to a PUT could leave the client unmanageable.
   func requireRecoverable() throws(ProviderError) {
     guard replacement == .cutOver, registration != nil, !keepsToken else { return }
     throw ProviderError(
@@ -103,7 +103,7 @@ struct OAuthRegistrationSettings: Sendable {
       hint: "use mode=overlap; or, if the server's documents say that it keeps the token, --set keeps-token=yes")
   }
 
-  /// Where the client `clientID` is managed. Its identifier has to stand there, as the RFC wants it.
+  /// The URL where the client `clientID` is managed. As the RFC requires, the identifier is part of it.
   func endpoint(of clientID: borrowing SecretBytes) throws(ProviderError) -> Endpoint {
     guard let clientURL else { throw ProviderError(.configuration, "setting registration-url is missing") }
     let id = clientID.withUnsafeBytes { String(decoding: FormEncoding.encoded($0), as: UTF8.self) }

@@ -23,26 +23,26 @@ struct RegisteredClient: Sendable {
   var clientSecret: SharedSecret? { answer.secret(node["client_secret"]) }
   var registrationToken: SharedSecret? { answer.secret(node["registration_access_token"]) }
 
-  /// When the secret ends; nil if it does not say so, or says 0, never.
+  /// When the secret expires; nil if the answer does not say, or says 0, which means never.
   var expires: Timestamp? {
     answer.integer(node["client_secret_expires_at"]).flatMap { seconds in
       (1...253_402_300_799).contains(seconds) ? Timestamp(milliseconds: Int64(seconds) * 1000) : nil
     }
   }
 
-  /// What the server says of one client, and must not be sent back (RFC 7592 §2.2). The secret is the server's to choose.
+  /// The members that the server sets and that must not be sent back (RFC 7592 §2.2). The server chooses the secret.
   private static let ofTheServer: Set<String> = [
     "client_id_issued_at", "client_secret", "client_secret_expires_at", "registration_access_token",
     "registration_client_uri",
   ]
 
-  /// The client's own metadata, to be sent: of the same client at a PUT, or for another like it.
+  /// The client's own metadata to send: for the same client in a PUT, or for another like it.
   func metadata(forAnother: Bool) throws(ProviderError) -> SharedSecret {
     guard case .object(let members) = node else { throw ProviderError(.malformed, "no client") }
     let kept = members.filter { member in
       !Self.ofTheServer.contains(member.name) && (!forAnother || member.name != "client_id")
     }.map { member in
-      // glewlwyd shows a list of one where RFC 7591 §2 has a string, and takes only a string.
+      // glewlwyd shows a list of one where RFC 7591 §2 has a string, and accepts only a string.
       if member.name == "token_endpoint_auth_method", case .array(let methods) = member.value, let first = methods.first
       {
         return (name: member.name, value: first)
@@ -51,7 +51,7 @@ struct RegisteredClient: Sendable {
     }
     do {
       let text = try answer.body.secret.withBytes { bytes in
-        // What was read is written as short as it was, but for the names, which were copied out.
+        // Values are written exactly as they were read. Only the names, which are escaped again, may be longer.
         try SecretBytes(capacity: bytes.byteCount + kept.reduce(2) { $0 + 6 * $1.name.utf8.count + 4 }) { output in
           JSONNode.object(kept).append(to: &output, from: bytes)
         }
@@ -64,7 +64,7 @@ struct RegisteredClient: Sendable {
 }
 
 extension JSONNode {
-  /// Appends the node as JSON, its strings and numbers as they stand in `bytes`, which it was read from.
+  /// Appends the node as JSON, with its strings and numbers exactly as in `bytes`, from which it was read.
   func append(to output: inout OutputRawSpan, from bytes: RawSpan) {
     func append(_ text: String) { for byte in text.utf8 { output.append(byte) } }
     func append(_ range: Range<Int>) {

@@ -4,7 +4,7 @@ import Vault
 
 extension OktaProvider {
   package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
-    // Of an administrator, which is an API token, no token endpoint is known.
+    // An administrator is an API token, for which no token endpoint is known.
     guard settings["token-url"] != nil else { return try Endpoint(serverSetting: "url", of: settings) }
     return try Endpoint(setting: "token-url", of: settings)
   }

@@ -6,8 +6,8 @@ import Synchronization
 package import Transport
 package import Vault
 
-/// The client secrets of an Okta application: two at most, accepted alike while they are active. One must be deactivated before
-/// it can be deleted.
+/// The client secrets of an Okta application: at most two, accepted equally while they are active. A secret must be
+/// deactivated before it can be deleted.
 package struct OktaProvider: ProviderKind, TokenIssuer {
   package static let descriptor = ProviderDescriptor(
     id: "okta", summary: "Client secrets of an Okta application: the Application Client Auth Credentials API",
@@ -42,7 +42,7 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
 
   private let org: Endpoint
   private let app: String
-  /// Where the application's secrets are.
+  /// The path of the application's secrets.
   private let path: String
   private let credentials: ClientCredentials
   private let admin: AdminAccess
@@ -51,9 +51,9 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
 
   /// What this run has seen.
   private final class Found: Sendable {
-    /// Which secret was a pair's own when that was granted a token.
+    /// Which secret was found to be a pair's because the pair was granted a token.
     let proved = Mutex<[(pair: Pair, id: String)]>([])
-    /// Inactive secrets that may be a replaced pair's, or somebody else's.
+    /// Inactive secrets that may belong to a replaced pair or to somebody else.
     let doubtful = Mutex<Set<String>>([])
   }
 
@@ -143,7 +143,8 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
     return Observation(consumer: org.host, primary: primary, others: seen.others + asleep + strangers)
   }
 
-  /// Fails unless the application is the one of these pairs: in another one's, the secret left over would be somebody else's.
+  /// Fails unless these pairs belong to the application. In another application, the secret left over would be somebody
+  /// else's.
   private func requireOwnApplication(_ known: KnownPairs) async throws(ProviderError) {
     let answer = try await call(.get, app)
     let node = try answer.json(mayHaveActed: false)
@@ -156,8 +157,9 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
     }
   }
 
-  /// Where the org does not show secrets, and the vault has no name for one: the only secret left that may be it is, if the
-  /// pair is granted a token now. What is accepted is active there, and every other one is another pair's.
+  /// For an org that does not show secrets, and a pair whose handle the vault does not have: the only secret left is
+  /// that pair's, if the pair is granted a token now. An accepted secret is active there, and all other active ones
+  /// belong to other pairs.
   private func proved(
     _ listed: [Listed], _ known: KnownPairs
   ) async throws(ProviderError) -> (pair: Pair, id: String)? {
@@ -178,14 +180,14 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
     return (pair, id)
   }
 
-  /// Where `one` is that this run has seen to be accepted, and whose deletion got no further than that it is inactive.
+  /// The index of `one` if this run saw it accepted and its deletion then only got as far as deactivating it.
   private func deactivated(_ one: KnownPairs.Known, in listed: [Listed]) -> Int? {
     let id = found.proved.withLock { proved in proved.last { $0.pair === one.pair }?.id }
     return listed.firstIndex { $0.id == id && !$0.isActive }
   }
 
-  /// Inactive secrets that may be a replaced pair's, which would be accepted again if they were activated: an earlier run may have
-  /// deactivated it and not deleted it, and what is refused cannot be told from another that is.
+  /// Inactive secrets that may belong to a replaced pair. An earlier run may have deactivated that pair's secret
+  /// without deleting it, and if activated it would be accepted again. One refused secret cannot be told from another.
   private func doubtful(_ seen: ManySecrets<Listed>, _ known: KnownPairs) -> [(secret: Listed, pair: Pair)] {
     let lost = known.all.filter { one in
       one.stage == .previous && one.handle == nil
@@ -194,7 +196,7 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
     return Array(zip(seen.left.filter { !$0.isActive && $0.text == nil }, lost.map(\.pair)))
   }
 
-  /// Which of those listed `one` is: by its identifier, or by its text.
+  /// The index of `one` in `listed`, by its identifier or by its text.
   private static func index(of one: KnownPairs.Known, in listed: [Listed]) -> Int? {
     if let handle = one.handle { return listed.firstIndex { $0.id == handle } }
     return listed.firstIndex { $0.text.map { $0.secret.isEqual(to: one.pair.clientSecret) } == true }
@@ -219,7 +221,7 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
       sharesClientID: true)
   }
 
-  /// Nothing there: both secrets are accepted alike.
+  /// Does nothing: both secrets are accepted equally.
   package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}
 
   package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
@@ -230,7 +232,7 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
         hint: "see the application's client secrets, and delete the inactive one there if nobody else needs it")
     }
     let answer = try await call(.get, "\(path)/\(handle)")
-    // A run that died between the two requests has left it inactive.
+    // It is already inactive if a run died between the two requests.
     if answer.text(try answer.json(mayHaveActed: false)["status"]) != "INACTIVE" {
       _ = try await call(.post, "\(path)/\(handle)/lifecycle/deactivate", .json("{}"))
     }
@@ -262,7 +264,7 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
       throw ProviderError("the API token", of: admin.name, cannotBeUsed: error)
     }
     do { return try await http.send(method, org.path(path), token: token, prefix: "SSWS ", body: body) } catch {
-      // Another token may have been put in its place.
+      // The token may have been replaced by another.
       if error.status == 401 { await admin.session.end(token) }
       throw error
     }

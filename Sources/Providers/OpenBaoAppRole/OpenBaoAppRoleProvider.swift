@@ -7,16 +7,17 @@ import Synchronization
 package import Transport
 package import Vault
 
-/// Secret-ids of an AppRole: any number are accepted alike until each is destroyed. The pair is `role_id` and `secret_id`, and
-/// it is proved by a login.
+/// Secret-ids of an AppRole. Any number are accepted equally, each until it is destroyed. The pair is `role_id` and
+/// `secret_id`, and a login proves it.
 ///
-/// A secret-id is never shown again. It is recognised by asking for its accessor with itself; one of nobody's by its mark.
+/// A secret-id is shown only once. It is recognised by looking up its accessor with the secret-id itself; one that the
+/// vault does not know, by its mark.
 package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
   package static let descriptor = OpenBaoSettings.descriptor
 
-  /// How many secret-ids of others a look asks about.
+  /// How many secret-ids that the vault does not know one observation looks up.
   private static let mostStrangers = 200
-  /// With how many uses a secret-id outlasts the run that ends one that leaked.
+  /// The number of uses with which a new secret-id outlasts the run that ends a leaked one.
   private static let fewestUses = 20
 
   private let settings: OpenBaoSettings
@@ -26,7 +27,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
   private let http: ManagementCall
   private let urgency = Urgency()
 
-  /// What the run's last look was for.
+  /// How few uses the purpose of the run's last observation allows.
   private final class Urgency: Sendable {
     let fewestUses = Mutex<Int?>(nil)
   }
@@ -47,7 +48,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     self.role = role
     self.admin = admin
     adminSettings = try OpenBaoSettings(admin.settings)
-    // The administrator's token goes to the server that granted it, and nowhere else.
+    // The administrator's token goes only to the server that granted it.
     guard adminSettings.server.host.lowercased() == self.settings.server.host.lowercased(),
       adminSettings.server.isEncrypted == self.settings.server.isEncrypted
     else {
@@ -65,7 +66,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     var primary: ObservedPair?
     var others: [ObservedPair] = []
     var accessors: Set<String> = []
-    // A rotation can be done another day. A leak cannot, and containment leaves nothing anyway.
+    // A rotation can be done another day. Ending a leak cannot wait, and containment leaves no pair in use anyway.
     urgency.fewestUses.withLock { $0 = known.isContaining ? 1 : known.hasLeak ? Self.fewestUses : nil }
     for one in known.all {
       guard let found = try await lookUp(one.pair) else { continue }
@@ -78,7 +79,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
         expires: found.expires, sharesClientID: true)
       if isActive { primary = seen } else { others.append(seen) }
     }
-    // With the active one gone, what is offered in its place is there is to see.
+    // If the active one is gone, the staged one counts as primary.
     if primary == nil, let index = others.lastIndex(where: { $0.place == .staged }) {
       primary = others.remove(at: index)
     }
@@ -98,9 +99,10 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     return Observation(consumer: known.mark, primary: primary, others: others)
   }
 
-  /// The accessors of others that are to be looked at. Whoever may make secret-ids could otherwise keep the known ones from being ended:
-  /// a list of which not all can be looked at, or that is not shown, stops nothing but a run that looks for what it has asked for. An outage is
-  /// waited out: after a restore it would hide what is in use.
+  /// The accessors, not the vault's, that are to be looked up. Anyone who may make secret-ids could make too many, and
+  /// so could keep the known ones from being ended. So a list that is too long, or larger than one answer holds, stops
+  /// only a run that looks for a secret-id that it requested. After a leak it stops no run, and then even a list that
+  /// is refused stops none. An outage is waited out, because after a restore it would hide what is in use.
   private func strangers(beside known: Set<String>, _ pairs: KnownPairs) async throws(ProviderError) -> [String] {
     var listed: [String]?
     do { listed = try await list() } catch
@@ -115,11 +117,11 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
         "role \(role) has \(number), too many to look at each: one that was asked for may be among them",
         hint: "destroy those that nobody uses, or give this credential a role of its own")
     }
-    // What leaked waits for none of them.
+    // Ending a leaked secret-id waits for none of them.
     return pairs.hasLeak ? [] : Array(strangers?.prefix(Self.mostStrangers) ?? [])
   }
 
-  /// Whether the secret-id of `accessor`, none of the vault's, was made for this credential.
+  /// Whether the secret-id of `accessor`, which is not the vault's, was made for this credential.
   private func isMarked(_ accessor: String, _ known: KnownPairs) async throws(ProviderError) -> Bool {
     do { return try await mark(of: accessor) == known.mark } catch
       where known.hasLeak && !error.isTransient
@@ -128,17 +130,17 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
 
   private static let numberHint = "set secret_id_num_uses of the role to 0"
 
-  /// A secret-id of the vault's, as the server shows it.
+  /// One of the vault's secret-ids, as the server shows it.
   private struct Found {
     let accessor: String
     let expires: Timestamp?
   }
 
-  /// `pair`'s secret-id; nil if there is none such. API: `secret-id/lookup`.
+  /// The secret-id of `pair`; nil if the server does not have it. API: `secret-id/lookup`.
   private func lookUp(_ pair: Pair) async throws(ProviderError) -> Found? {
     let body = try ManagementCall.Body.secrets([("secret_id", SharedSecret(copying: pair.clientSecret))])
     let answer = try await call(.post, "role/\(role)/secret-id/lookup", body, isMutating: false)
-    // No content is how it says that there is none.
+    // The server answers with no content if there is none.
     if answer.status == 204 { return nil }
     let data = try answer.json(mayHaveActed: false)["data"]
     guard let accessor = answer.text(data?["secret_id_accessor"]), Self.isPlain(accessor) else {
@@ -159,7 +161,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     return keys.compactMap { answer.text($0) }.filter { Self.isPlain($0) }
   }
 
-  /// What a secret-id was marked with as it was made; nil if nothing, or if it has gone meanwhile.
+  /// The mark that a secret-id was made with; nil if it has none, or is gone by now.
   private func mark(of accessor: String) async throws(ProviderError) -> String? {
     let answer: ManagementCall.Answer
     do {
@@ -184,7 +186,8 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
       throw ProviderError(
         .malformed, "the answer to making a secret-id shows none", mayHaveActed: true, status: answer.status)
     }
-    // Each step of a rotation logs in with it. The old one is only looked up, and so may end after some uses.
+    // Each step of a rotation logs in with the new secret-id. The old one is only looked up, so it may have few uses
+    // left.
     let uses = answer.integer(data?["secret_id_num_uses"]) ?? 0
     let lasts = uses == 0 || urgency.fewestUses.withLock { $0.map { uses >= $0 } ?? false }
     guard lasts else {
@@ -199,7 +202,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
       sharesClientID: true, isMarked: true)
   }
 
-  /// Nothing there: all secret-ids are accepted alike.
+  /// Does nothing: all secret-ids are accepted equally.
   package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}
 
   package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
@@ -233,7 +236,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
 
   // MARK: - Requests
 
-  /// A login, granted. The server answers 400 and "invalid role or secret ID" for a wrong pair.
+  /// The answer to a successful login. For a wrong pair the server answers 400 and "invalid role or secret ID".
   private func logIn(
     _ pair: Pair, at settings: OpenBaoSettings, overNewConnection: Bool = false
   ) async throws(ProviderError) -> ManagementCall.Answer {
@@ -269,7 +272,8 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     }
   }
 
-  /// One request with the administrator's token. A refused one did not act, so it is asked again once with a fresh token.
+  /// Sends a request with the administrator's token. A refused request did not act, so it is repeated once with a fresh
+  /// token.
   private func call(
     _ method: HTTPRequest.Method, _ path: String, _ body: ManagementCall.Body = .none, isMutating: Bool? = nil
   ) async throws(ProviderError) -> ManagementCall.Answer {
@@ -284,7 +288,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
         await admin.session.end(token)
         continue
       }
-      // An accessor that is gone is answered as trouble of the server's.
+      // For an accessor that is gone the server answers as for an error of its own.
       if answer.errors.contains(where: { $0.contains("failed to find accessor entry") }) {
         throw ProviderError(.notFound, "\(endpoint.host) has no such secret-id", status: answer.status)
       }

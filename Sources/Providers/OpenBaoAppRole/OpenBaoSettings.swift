@@ -3,7 +3,7 @@ import Rotation
 import Transport
 import Vault
 
-/// The settings of one AppRole, checked.
+/// The checked settings of one AppRole.
 struct OpenBaoSettings: Sendable {
   let server: Endpoint
   /// Where the AppRole method is mounted.
@@ -45,7 +45,7 @@ struct OpenBaoSettings: Sendable {
     namespace = try settings["namespace"].map { text throws(ProviderError) in try Self.path(text, "namespace") }
   }
 
-  /// What becomes part of a path, or of a header.
+  /// Checks a setting that becomes part of a path or of a header.
   private static func path(_ text: String, _ key: String) throws(ProviderError) -> String {
     do { try Name.check(text, "setting \(key)") } catch {
       throw ProviderError(.configuration, "\(error)")

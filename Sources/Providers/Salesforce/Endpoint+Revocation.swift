@@ -5,7 +5,8 @@ import Sodium
 import Transport
 
 extension Endpoint {
-  /// Ends `token` at this My Domain (RFC 7009; Salesforce help, "Revoke OAuth Tokens"). One that has ended is ended.
+  /// Ends `token` at this My Domain (RFC 7009; Salesforce help, "Revoke OAuth Tokens"). Succeeds also if it has already
+  /// ended.
   func revoke(_ token: SharedSecret, over transport: any HTTPTransport) async throws(ProviderError) {
     let opening = Array("token=".utf8)
     let form: SecretBytes

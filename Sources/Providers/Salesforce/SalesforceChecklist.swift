@@ -21,28 +21,29 @@ extension ChecklistStep {
   static let instance: Self = "instance"
   /// The answer is signed under the pair's secret.
   static let signature: Self = "signature"
-  /// The token may read what the integration reads.
+  /// The token can read what the integration reads.
   static let probe: Self = "probe"
   /// The org shows consumer secrets over its REST API.
   static let restSwitch: Self = "switch"
 }
 
-/// The checklist of a Salesforce org's app, whichever way it is rotated: what its token endpoint tells, and the Connect REST
-/// resources.
+/// The checklist of an app in a Salesforce org, however the app is rotated. It is made from the answers of the token
+/// endpoint and of the Connect REST resources.
 struct SalesforceChecklist {
   let subject: ChecklistSubject
   let domain: Endpoint
-  /// The version of the API that its rotation needs; nil where none is needed.
+  /// The version of the API that its rotation needs; nil if it needs none.
   var apiVersion: String?
-  /// The scopes that its guide asks for and that a token names.
+  /// The scopes that its guide asks for and that a token must name.
   var scopes = ["api"]
-  /// One that its guide asks for and that this flow's answer may leave out.
+  /// A scope that its guide asks for and that this flow's answer may leave out.
   var quietScope: String?
   /// Reads what the integration reads; nil if the settings name nothing.
   var probe: (@Sendable (SharedSecret) async throws(ProviderError) -> String)?
-  /// Whether the slot is seen by a person alone.
+  /// Whether only a person can see the slot.
   var isByHand = false
-  /// The provider that rotates it; nil if it is only used. Throws what its settings or its administrator's lack.
+  /// Makes the provider that rotates it; nil if it is only used. Throws if its settings or its administrator's lack
+  /// something.
   var provider: (@Sendable (AdminAccess) throws(ProviderError) -> any PrimaryReader)?
 
   init(_ subject: ChecklistSubject, at domain: Endpoint) {
@@ -50,7 +51,7 @@ struct SalesforceChecklist {
     self.domain = domain
   }
 
-  /// What a token grant tells, in the order of the guides.
+  /// The steps that a token grant shows, in the order of the guides.
   private static let grantSteps: [ChecklistStep] = [
     .org, .limits, .pair, .app, .flow, .user, .approved, .login, .scopes, .instance, .signature,
   ]
@@ -66,7 +67,7 @@ struct SalesforceChecklist {
     return steps + [.permissions, .restSwitch, .primary, .slot]
   }
 
-  /// What is told where the settings do not even say which org.
+  /// The checklist for settings from which not even the org can be read.
   static func unreadable(_ error: ProviderError, _ mends: [ChecklistStep: String]) -> Checklist {
     var list = Checklist([.url, .host, .tls, .clock] + grantSteps, mends: mends)
     let isOfApp = ["setting app", "setting consumer"].contains { error.description.hasPrefix($0) }
@@ -89,7 +90,7 @@ struct SalesforceChecklist {
       list.leave(because: list.blame(ProviderError(error)))
       return list
     }
-    // The list of versions is for everybody.
+    // Everybody may see the list of versions.
     guard let versions = await list.reach(page, subject) else { return list }
     noteVersion(versions, &list)
     if let withheld = subject.withheld {
@@ -97,13 +98,13 @@ struct SalesforceChecklist {
       return list
     }
     let refused = await examineGrant(&list)
-    // What is no org has no time and no versions to tell.
+    // A host that is not an org has no clock and no API versions to check.
     if refused == .url { list.leave([.clock, .version], because: .url) }
     list.leave(.clock, "the org does not tell its time")
     if provider != nil { list.leave(.version, "\(domain.host) does not list the versions of its API") }
     if let provider { await examineManagement(provider, refused: refused, &list) }
     var cause = refused
-    // The pair was replaced elsewhere, and is refused because of that.
+    // The pair is refused because it was replaced elsewhere.
     if refused == .pair, list.verdict(of: .primary) == .missing {
       list.excuse(.pair, because: .primary)
       cause = .primary
@@ -150,7 +151,7 @@ struct SalesforceChecklist {
 
   // MARK: - The token
 
-  /// Notes what a fresh token tells; returns the step because of which there is none.
+  /// Notes what a fresh token shows. Returns the step because of which there is none; nil if there is one.
   private func examineGrant(_ list: inout Checklist) async -> ChecklistStep? {
     guard let (number, pair) = subject.preflight.activePair else {
       list.miss(
@@ -161,7 +162,7 @@ struct SalesforceChecklist {
     let answer: TokenAnswer
     do { answer = try await domain.token(pair, over: subject.transport) } catch {
       var told = error.shortened
-      // A server that does not know the method is no org in trouble.
+      // A server that does not know the method is not an org in trouble.
       if error.status == 501 {
         told = ProviderError(
           .configuration, "\(domain.host) has no token endpoint (HTTP 501)",
@@ -194,8 +195,8 @@ struct SalesforceChecklist {
     return nil
   }
 
-  /// Who the app runs as: `id` is `https://login.salesforce.com/id/ORG/USER`, and userinfo names that user (Salesforce help,
-  /// remoteaccess_using_userinfo_endpoint).
+  /// Notes which user the app runs as. The answer's `id` is `https://login.salesforce.com/id/ORG/USER`, and userinfo
+  /// names that user (Salesforce help, remoteaccess_using_userinfo_endpoint).
   private func noteUser(_ answer: TokenAnswer, _ list: inout Checklist) async {
     let parts = answer.text("id").map { $0.split(separator: "/").suffix(2).map(String.init) } ?? []
     let isPlain = parts.count == 2 && parts.allSatisfy(Self.isIdentifier)
@@ -222,7 +223,7 @@ struct SalesforceChecklist {
       guard let root = try? JSONNode(reading: bytes) else { return nil }
       return (try? root["preferred_username"]?.text(in: bytes)) ?? nil
     }
-    // It comes from outside, and is shown: an address of e-mail form, or not at all.
+    // It comes from outside and is printed, so only in the form of an e-mail address.
     guard let name, name.utf8.count <= 120, name.contains("@"),
       name.utf8.allSatisfy({ (0x21...0x7E).contains($0) && !"\"\\<>".utf8.contains($0) })
     else { return (nil, nil) }
@@ -275,16 +276,16 @@ struct SalesforceChecklist {
     }
   }
 
-  // MARK: - Who rotates it
+  // MARK: - The administrator
 
-  /// Notes what the administrator is shown. `refused` is the step because of which the credential itself got no token.
+  /// Notes what the administrator may see. `refused` is the step because of which the credential itself got no token.
   private func examineManagement(
     _ make: @Sendable (AdminAccess) throws(ProviderError) -> any PrimaryReader, refused: ChecklistStep?,
     _ list: inout Checklist
   ) async {
     let administrator = subject.credential.admin
     if let refused, subject.credential.isSelfAdministered { return list.leave(because: refused) }
-    // Whatever was asked for is not there, and no answer would tell more than that.
+    // Without that version every request fails, and its answer would show nothing more.
     guard list.verdict(of: .version) != .missing else {
       return list.leave([.admin, .permissions, .restSwitch, .primary, .slot, .probe], because: .version)
     }
@@ -314,7 +315,7 @@ struct SalesforceChecklist {
         .permissions, "the Run As user of \(administrator) has External Client App Developer and View Client Secret")
       list.pass(.restSwitch, "the org shows consumer secrets over its REST API")
     } catch {
-      // A pair that the org does not know is no pair of the app's.
+      // A pair that the org does not know does not belong to the app.
       if refused == .pair, error.step == .app { return list.leave(rest, because: .pair) }
       var told = error
       if error.step == .admin, error.local == nil {

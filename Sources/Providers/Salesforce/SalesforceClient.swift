@@ -5,18 +5,18 @@ import Sodium
 import Transport
 import Vault
 
-/// The Connect REST calls of one External Client App, made with the administering credential's token.
+/// The Connect REST calls for one External Client App, made with the administrator's token.
 ///
-/// Paths are built from identifiers; the `url` members of answers are not trusted: Salesforce's page says they name the
-/// primary credentials, working clients use them as the staged ones.
+/// Paths are built from identifiers. The `url` members of answers are not trusted: Salesforce's page says that they
+/// name the primary credentials, but working clients use them for the staged ones.
 actor SalesforceClient {
   private let settings: SalesforceSettings
   private let adminDomain: Endpoint
   private let admin: AdminAccess
   private let transport: any HTTPTransport
-  /// The pairs the vault has of the credential that is rotated.
+  /// The vault's pairs of the credential that is rotated.
   private var known: [Pair] = []
-  /// The pair to ask for the session with, where a credential that administers itself has changed to it.
+  /// The pair to get the session's token with, after a credential that administers itself has changed to it.
   private var preferred: Pair?
 
   init(_ settings: SalesforceSettings, adminDomain: Endpoint, admin: AdminAccess, transport: any HTTPTransport) {
@@ -31,7 +31,7 @@ actor SalesforceClient {
     let status: Int
     let body: SharedSecret
 
-    /// The JSON of the answer. Throws `malformed`: what acted and answered nonsense may have acted.
+    /// The JSON of the answer. Throws `malformed` with `mayHaveActed`: a server that answers nonsense may have acted.
     func json(mayHaveActed: Bool) throws(ProviderError) -> JSONNode {
       do { return try body.secret.withBytes { try JSONNode(reading: $0) } } catch {
         throw ProviderError(
@@ -49,7 +49,7 @@ actor SalesforceClient {
     let token = try await adminToken()
     var response = try await send(method, path, body, token)
     if response.status == 401 {
-      // A session that ended is renewed once. A refused request did not act, so asking again is safe.
+      // A token that has ended is renewed once. A refused request did not act, so it is safe to repeat.
       await admin.session.end(token)
       response = try await send(method, path, body, adminToken())
     }
@@ -72,13 +72,14 @@ actor SalesforceClient {
     }
   }
 
-  /// The administrator's token opens every app of its org: it goes to no other host, however similar. A host that does not
-  /// even answer without it is told as such.
+  /// Fails unless the app and its administrator have the same host. The administrator's token opens every app of its
+  /// org, so it goes to no other host, however similar. For a host that does not even answer without the token, the
+  /// error says that instead.
   private func requireOneOrg() async throws(ProviderError) {
     let domain = settings.domain
     guard domain.host.lowercased() != adminDomain.host.lowercased() || domain.isEncrypted != adminDomain.isEncrypted
     else { return }
-    // The list of versions is for everybody.
+    // Everybody may see the list of versions.
     do { _ = try await transport.send(HTTPRequest(.get, domain.at("/services/data"))) } catch {
       throw ProviderError(error)
     }
@@ -105,11 +106,12 @@ actor SalesforceClient {
     }
   }
 
-  /// Notes the pairs of the credential that is rotated, for one that administers itself: while it changes hands, the pair
-  /// that is active in the vault may not be the one the org accepts, and the others are all there is to look with.
+  /// Notes the pairs of the credential that is rotated, in case it administers itself. While its pair is being
+  /// replaced, the org may not accept the pair that is active in the vault, and then only the others can be used to
+  /// observe it.
   func consider(_ known: [Pair]) { self.known = known }
 
-  /// Renews the session with `pair` from here on.
+  /// From now on, gets the session's token with `pair`.
   func prefer(_ pair: Pair) async {
     preferred = pair
     await admin.session.end()
@@ -135,7 +137,8 @@ actor SalesforceClient {
 
   // MARK: - Refusals
 
-  /// What the org calls an error, in capitals, and what it says of it, in small letters; empty if those are not its words.
+  /// The org's code for an error, in upper case, and its message, in lower case; empty if the answer does not have its
+  /// form.
   static func words(of response: HTTPResponse) -> (code: String, message: String) {
     response.body.secret.withBytes { bytes -> (String, String) in
       guard let root = try? JSONNode(reading: bytes) else { return ("", "") }
@@ -146,7 +149,8 @@ actor SalesforceClient {
     }
   }
 
-  /// Sorts an answer outside the 200s: `[{"message":"…","errorCode":"…"}]`, or whatever stands between here and the org.
+  /// Classifies an answer outside the 200s: `[{"message":"…","errorCode":"…"}]`, or anything that something between
+  /// here and the org may answer.
   private func refusal(_ response: HTTPResponse, to method: HTTPRequest.Method) -> ProviderError {
     let (errorCode, message) = Self.words(of: response)
     let host = settings.domain.host
@@ -184,7 +188,7 @@ actor SalesforceClient {
         .notPermitted, "\(host) does not let \(admin.name) do this", hint: permission, status: status,
         step: .permissions)
     case 404 where errorCode.isEmpty, 410 where errorCode.isEmpty:
-      // Not the org's own words: it must not pass for "there is nothing".
+      // The org itself did not say this, so it must not count as "there is nothing".
       return ProviderError(
         .malformed, "\(host) answered with HTTP \(status) and no error of the org's",
         hint: "something between here and the org may be answering in its place", mayHaveActed: method != .get,
@@ -195,7 +199,7 @@ actor SalesforceClient {
         hint: "check app and consumer, and that the org has API version \(settings.apiVersion)", status: status,
         step: .app)
     case 500...:
-      // A gateway answers for a server that may well have acted.
+      // A gateway may answer for a server that has acted.
       return ProviderError(
         .unreachable, "\(host) is in trouble or under maintenance (HTTP \(status))",
         hint: "status.salesforce.com tells of incidents and maintenance", mayHaveActed: method != .get, status: status,

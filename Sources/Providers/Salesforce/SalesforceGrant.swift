@@ -6,7 +6,7 @@ import Transport
 import Vault
 
 extension Endpoint {
-  /// A fresh token of the org at this My Domain for `pair`, every time.
+  /// A fresh token for `pair`, every time, from the org at this My Domain.
   func token(
     _ pair: Pair, over transport: any HTTPTransport, overNewConnection: Bool = false
   ) async throws(ProviderError) -> TokenAnswer {
@@ -23,7 +23,7 @@ extension Endpoint {
 }
 
 extension GrantEvidence {
-  /// What `answer` of a Salesforce org to `pair` shows.
+  /// What a Salesforce org's `answer` to `pair` proves.
   init(_ answer: TokenAnswer, under pair: Pair, probe: Int? = nil, remarks: [String] = []) {
     self.init(
       status: answer.status, signature: Self.signature(of: answer, under: pair),
@@ -32,8 +32,8 @@ extension GrantEvidence {
       probe: probe, remarks: remarks)
   }
 
-  /// `signature` is base64(HMAC-SHA-256(client_secret, id + issued_at)). Whether a staged set signs with its own secret is
-  /// not documented, so a mismatch is told in the log and decides nothing.
+  /// `signature` is base64(HMAC-SHA-256(client_secret, id + issued_at)). Whether the answer to a staged set is signed
+  /// with its own secret is not documented. So a mismatch is recorded in the log and decides nothing.
   private static func signature(of answer: TokenAnswer, under pair: Pair) -> Signature {
     guard let text = answer.text("signature"), let id = answer.text("id"), let issuedAt = answer.text("issued_at")
     else {

@@ -3,8 +3,8 @@ package import Sodium
 package import Transport
 package import Vault
 
-/// A kind of provider whose pairs a Salesforce org grants tokens to, whatever rotates them: the org at the My Domain of their
-/// settings.
+/// A kind of provider whose pairs get tokens from a Salesforce org, however they are rotated: the org at the My Domain
+/// in their settings.
 package protocol SalesforceKind: TokenRevoker {
   /// The My Domain that `settings` name. Fails with `ProviderError.configuration` if they cannot work.
   static func domain(of settings: [String: String]) throws(ProviderError) -> Endpoint

@@ -3,7 +3,7 @@ import Transport
 import Vault
 
 extension SalesforceProvider {
-  /// What no error of the token endpoint has a hint for.
+  /// Advice for what no error of the token endpoint has a hint for.
   package static var mends: [ChecklistStep: String] { SalesforceChecklist.mends }
 
   package static func examine(_ subject: ChecklistSubject) async -> Checklist {

@@ -6,8 +6,8 @@ import Sodium
 package import Transport
 package import Vault
 
-/// Salesforce External Client Apps. A staged set has a key and secret of its own and is granted tokens before it is made
-/// primary; the replaced set stays in the one staging slot, and is accepted, until it is deleted or 30 days are over.
+/// Salesforce External Client Apps. A staged set has its own key and secret and is granted tokens before it is made
+/// primary. The replaced set stays in the only staging slot, and is accepted, until it is deleted or 30 days are over.
 ///
 /// Pages: Connect REST API guide, "OAuth Credentials Resources" (connect_resources_oauth_credentials_resources.htm), and
 /// Salesforce help, "Stage OAuth Credentials" (xcloud.eca_stage_oauth_credentials.htm).
@@ -49,7 +49,7 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
   package func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
     await client.consider(known.pairs)
     let consumer = try await findConsumer(known.pairs)
-    // A consumer without staged sets is answered by an empty list or by 404, depending on the reading.
+    // For a consumer without staged sets the org answers with an empty list or with 404, depending on the reading.
     let staged: [WireCredentials]
     do {
       let answer = try await client.call(.get, "\(app)/\(consumer.id)/staged")
@@ -73,7 +73,7 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
     let key: SharedSecret
   }
 
-  /// The consumer named by the settings, else the one whose primary or staged key is one of ours.
+  /// The consumer that the settings name, otherwise the one whose primary or staged key is one of ours.
   private func findConsumer(_ known: [Pair]) async throws(ProviderError) -> Consumer {
     var consumers: [Consumer] = []
     for set in try list("consumers", try await client.call(.get, app)) {
@@ -84,7 +84,7 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
         consumers.append(Consumer(id: path, key: key))
       }
     }
-    // Every app has a consumer: an answer that shows none is no answer about an app.
+    // Every app has a consumer, so an answer without one is not about an app.
     guard !consumers.isEmpty else {
       throw ProviderError(.malformed, "the answer shows no consumer of app \(app)")
     }
@@ -94,7 +94,7 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
     }
     func isOurs(_ key: SharedSecret) -> Bool { known.contains { key.secret.isEqual(to: $0.clientID) } }
     if let found = consumers.first(where: { isOurs($0.key) }) { return found }
-    // Our pair may be the replaced one by now: rotated by someone else, or by a run that lost its memory.
+    // Our pair may be the replaced one by now: rotated by somebody else, or by a run whose records were lost.
     for consumer in consumers {
       do {
         let sets = try list("stagedcredentials", try await client.call(.get, "\(app)/\(consumer.id)/staged"))
@@ -112,7 +112,7 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
     try read(try await client.call(.get, "\(app)/\(consumer)?part=key"), mayHaveActed: false).first?.key
   }
 
-  /// One set in the slot. What the list leaves out is asked for by its identifier.
+  /// One set in the slot. What the list leaves out is read by the set's identifier.
   private func observed(_ set: WireCredentials, of consumer: String) async throws(ProviderError) -> ObservedPair? {
     guard let id = set.id, let handle = Self.pathPart(id) else {
       throw ProviderError(.malformed, "a staged set has no identifier")
@@ -150,9 +150,9 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
   // MARK: - Acts
 
   package func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
-    // An empty object, not an empty body: without a length some servers wait for one until the connection dies.
+    // An empty object, not an empty body: without a length, some servers wait for a body until the connection dies.
     let answer = try await client.call(.post, "\(app)/\(observation.consumer)/staged", json: "{}")
-    // Whether a list, one object, or an object around it: the new set is the one that is neither primary nor known.
+    // The answer may be a list, one object, or an object around it. The new set is neither primary nor known.
     let sets = try read(answer, mayHaveActed: true)
     let fresh = sets.filter { set in
       set.key.map { key in
@@ -163,7 +163,7 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
     guard let set = fresh.first(where: { $0.state == nil || $0.state == "active" }), let id = set.id,
       let handle = Self.pathPart(id), let key = set.key, let secret = set.secret
     else {
-      // It acted; what it made is read from the slot, as after any answer that was lost.
+      // The org has acted. What it made is read from the slot, as after any lost answer.
       throw ProviderError(
         .malformed, "the answer to staging shows no new pair", mayHaveActed: true, status: answer.status)
     }
@@ -230,7 +230,7 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
     }
   }
 
-  /// An identifier from an answer, fit to stand in a path; nil if it is not.
+  /// An identifier from an answer, for use in a path; nil if it is not fit for one.
   private static func pathPart(_ id: String) -> String? {
     let isPlain = id.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) }
     return isPlain && (1...64).contains(id.utf8.count) ? id : nil

@@ -2,9 +2,9 @@ import Rotation
 import Transport
 import Vault
 
-/// The settings of one credential, checked.
+/// The checked settings of one credential.
 struct SalesforceSettings: Sendable {
-  /// The My Domain, as an endpoint without path.
+  /// The My Domain, as an endpoint without a path.
   let domain: Endpoint
   /// The External Client App's identifier; nil for a credential that is only used.
   let app: String?
@@ -54,8 +54,8 @@ struct SalesforceSettings: Sendable {
     apiVersion = try Self.apiVersion(settings["api-version"] ?? "65.0")
   }
 
-  /// The My Domain among `settings`, whatever else they hold: an administrator may be a credential of another kind of
-  /// provider of the same org.
+  /// The My Domain in `settings`, whatever else they contain: an administrator may be a credential of another kind of
+  /// provider for the same org.
   static func domain(of settings: [String: String]) throws(ProviderError) -> Endpoint {
     guard let url = settings["url"] else {
       throw ProviderError(
@@ -77,7 +77,7 @@ struct SalesforceSettings: Sendable {
         hint: "give the My Domain alone, as in https://example.my.salesforce.com")
     }
     // These hosts refuse the client credentials grant: "request not supported on this domain".
-    // With a port, or with the dot of a fully qualified name, they are the same hosts.
+    // With a port, or with the final dot of a fully qualified name, they are the same hosts.
     var host = endpoint.host.lowercased()
     if let colon = host.firstIndex(of: ":"), !host.hasPrefix("[") { host = String(host[..<colon]) }
     while host.hasSuffix(".") { host.removeLast() }
@@ -94,7 +94,7 @@ struct SalesforceSettings: Sendable {
     return endpoint
   }
 
-  /// Identifiers become parts of paths: nothing but letters and digits.
+  /// Checks an identifier, which becomes part of a path: only letters and digits.
   private static func identifier(_ text: String, key: String, _ expected: String) throws(ProviderError) -> String {
     let isPlain = text.utf8.allSatisfy { (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) }
     guard isPlain, text.utf8.count == 15 || text.utf8.count == 18 else {
@@ -118,6 +118,7 @@ struct SalesforceSettings: Sendable {
     return "\(major).0"
   }
 
-  /// 15- and 18-character forms name the same thing: the last three characters are a checksum of the case.
+  /// Whether both name the same thing, in the form of 15 or of 18 characters: the last three are a checksum of the
+  /// case.
   static func isSame(_ left: String, _ right: String) -> Bool { left.prefix(15) == right.prefix(15) }
 }

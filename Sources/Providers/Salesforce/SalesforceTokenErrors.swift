@@ -1,11 +1,12 @@
 import OAuth
 import Rotation
 
-// What Salesforce's token endpoint says, and what it means. Sources: help.salesforce.com, "OAuth 2.0 Flow Errors"
-// (xcloud.remoteaccess_oauth_flow_errors), and answers that working clients have recorded. Where two readings exist
-// (one `error` for two meanings, or two for one), both are listed.
+// What Salesforce's token endpoint answers, and what that means. Sources: help.salesforce.com, "OAuth 2.0 Flow Errors"
+// (xcloud.remoteaccess_oauth_flow_errors), and answers that working clients have recorded. If there are two readings
+// (one `error` with two meanings, or two with one), both are listed.
 extension ProviderError {
-  /// One row: which `error`, which words in its description, what that means, and which step of the guide is missing then.
+  /// One row: which `error`, which words in its description, what they mean, and which step of the guide is then
+  /// missing.
   private struct Meaning {
     let errors: [String]
     let words: String?
@@ -97,7 +98,7 @@ extension ProviderError {
       errors: ["invalid_client"], words: "identifier", code: .refused, step: .pair,
       text: "the client identifier is refused"),
     Meaning(errors: ["invalid_client"], words: nil, code: .refused, step: .pair, text: "the client secret is refused"),
-    // Errors of other flows: whoever gets one of these has an app, or something on the way, that takes this for another.
+    // Errors of other flows. The app, or something on the way to it, takes this flow for another.
     Meaning(
       errors: [
         "invalid_assertion_type", "unsupported_response_type", "redirect_uri_mismatch", "redirect_uri_missing",
@@ -108,7 +109,7 @@ extension ProviderError {
       text: "it answers as another flow's endpoint does", hint: flowHint),
   ]
 
-  /// Sorts a token endpoint's failure.
+  /// Classifies a token endpoint's failure.
   init(_ error: OAuthError, host: String) {
     switch error.code {
     case .transport:
@@ -151,7 +152,8 @@ extension ProviderError {
     }
   }
 
-  /// The server's `error`, if it is one of those listed here: an echoed secret could look like any other word.
+  /// The server's `error` if it is one of those listed here. No other is printed: an echoed secret could look like any
+  /// word.
   private static func shown(_ error: OAuthError) -> String {
     guard let word = error.error, meanings.contains(where: { $0.errors.contains(word) }) else { return "" }
     return " " + word

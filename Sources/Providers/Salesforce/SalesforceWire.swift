@@ -4,10 +4,11 @@ import OAuth
 import Rotation
 import Sodium
 
-/// One set of credentials as an answer shows it, whatever the answer's shape.
+/// One set of credentials from an answer, whatever the answer's shape.
 ///
-/// Recorded answers disagree: objects at the top, in an array, or wrapped; `key` or `consumerKey`; states in any case.
-/// All are read. Source: the Connect REST guide's "App Oauth Staged Credentials" and the clients that work with it.
+/// Recorded answers disagree: objects at the top, in an array, or wrapped; `key` or `consumerKey`; states in any letter
+/// case. This reads all of them. Sources: the Connect REST guide's "App Oauth Staged Credentials", and clients that
+/// work with it.
 struct WireCredentials: Sendable {
   let id: String?
   let key: SharedSecret?
@@ -36,8 +37,9 @@ struct WireCredentials: Sendable {
     }
   }
 
-  /// The sets of a list that an answer is, or holds as its member `name`. Throws unless every element is a set: an answer
-  /// that cannot be read must never pass for an empty list, from which the engine would conclude that a pair is gone.
+  /// The sets in the list that an answer is, or has as its member `name`. Throws unless every element is a set: an
+  /// answer that cannot be read must never count as an empty list, from which the engine would conclude that a pair is
+  /// gone.
   static func list(_ name: String, in root: JSONNode, _ body: SharedSecret) throws -> [WireCredentials] {
     let elements: [JSONNode]
     switch root {
@@ -53,7 +55,7 @@ struct WireCredentials: Sendable {
     }
     return try elements.map { element in
       var found = try all(in: element, body)
-      // One that shows neither key nor secret nor state: those are asked for by its identifier.
+      // The element shows neither key nor secret nor state. They are read later by its identifier.
       if found.isEmpty, case .object(let members) = element { found = [try WireCredentials(members, body)] }
       guard found.count == 1, let set = found.first, set.id != nil else {
         throw JSONError(.missing, "\(name): expected sets of credentials with identifiers")
@@ -89,8 +91,8 @@ struct WireCredentials: Sendable {
 }
 
 extension Timestamp {
-  /// Reads the date forms that Salesforce answers with: `2026-12-21T09:20:00.000Z`, without milliseconds, with `+0000`.
-  /// Nil for anything else: an unknown date is no date, never a wrong one.
+  /// Reads the date forms that Salesforce uses: `2026-12-21T09:20:00.000Z`, without milliseconds, or with `+0000`.
+  /// Nil for anything else: no date is better than a wrong one.
   init?(salesforce text: String) {
     var body = text
     for zone in ["Z", "+0000", "+00:00"] where body.hasSuffix(zone) { body.removeLast(zone.count) }

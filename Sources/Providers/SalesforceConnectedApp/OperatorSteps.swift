@@ -1,4 +1,4 @@
-/// What a person is told to do at the org's pages, in the words of those pages.
+/// The instructions to a person at the org's pages, in the words of those pages.
 ///
 /// Salesforce help, "View and Rotate the Consumer Key and Consumer Secret of a Connected App"
 /// (connected_app_edit_parent.htm): staged details are generated, shared, and then applied.

@@ -3,7 +3,7 @@ import Transport
 import Vault
 
 extension SalesforceConnectedAppProvider {
-  /// A connected app's pages are others than those of an External Client App.
+  /// A connected app has other pages than an External Client App.
   package static var mends: [ChecklistStep: String] {
     SalesforceChecklist.mends.merging([
       .flow: "App Manager, the app, Edit: Enable Client Credentials Flow",

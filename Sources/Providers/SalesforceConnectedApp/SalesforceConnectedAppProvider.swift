@@ -4,8 +4,8 @@ import Sodium
 package import Transport
 package import Vault
 
-/// Salesforce connected apps. No API stages or applies their consumer details: a person does, and this leads them through it. What
-/// became of it is read from the token endpoint; the person is asked only where that cannot tell.
+/// Salesforce connected apps. No API stages or applies their consumer details. A person does, and this leads them
+/// through it. The token endpoint shows the result; the person is asked only if it cannot.
 package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider, AdministratorGranter {
   package static let descriptor = SalesforceConnectedAppSettings.descriptor
   private static let handle = "staged"
@@ -109,7 +109,7 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider,
     return answer
   }
 
-  /// The pair that the person says is the current one; it was granted a token if it is none of the vault's.
+  /// The pair that the person says is the current one. If it is not the vault's, it has been granted a token.
   private func currentPair() async throws(ProviderError) -> Pair {
     if let current = await heard.current { return current }
     let person = try asked()
@@ -147,8 +147,9 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider,
       others: try staged.map { pair throws(ProviderError) in [try shown(pair, .staged, Self.handle)] } ?? [])
   }
 
-  /// A key may have been pasted with another secret than its own, so that both tell a pair. A primary one that nobody could name
-  /// has an identifier that no pair has: it is no text.
+  /// Always shows the secret too: a key may have been pasted with a secret that is not its own, so only both together
+  /// identify a pair. A primary pair that nobody could name gets an identifier that no pair has, because it is not
+  /// text.
   private func shown(
     _ pair: Pair?, _ place: ObservedPair.Place, _ handle: String
   ) throws(ProviderError) -> ObservedPair {
@@ -193,7 +194,7 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider,
     }
   }
 
-  /// A pair from the person that looks like one and is none of `known`; asked for again a few times.
+  /// A pair from the person that looks like one and is not among `known`. The person may try a few times.
   private func typed(
     _ lines: [String], _ prompts: [String], beside known: KnownPairs
   ) async throws(ProviderError) -> Pair {

@@ -2,7 +2,7 @@ import Rotation
 import Transport
 import Vault
 
-/// The settings of one connected app, checked.
+/// The checked settings of one connected app.
 struct SalesforceConnectedAppSettings: Sendable {
   let domain: Endpoint
   /// The app's name, as App Manager lists it; nil for a credential that is only used.

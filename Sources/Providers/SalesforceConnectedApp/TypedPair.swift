@@ -2,12 +2,12 @@ import Rotation
 import Sodium
 import Vault
 
-/// A pair as a person pasted it, and what is wrong with it at first sight.
+/// A pair as a person pasted it, and what is obviously wrong with it.
 struct TypedPair: Sendable {
   let key: SharedSecret
   let secret: SharedSecret
 
-  /// Blanks at both ends are dropped: pages and terminals add them. Throws if guarded memory cannot be had.
+  /// Drops blanks at both ends, which pages and terminals add. Throws if there is no guarded memory.
   init(_ key: SharedSecret, _ secret: SharedSecret) throws {
     self.key = try Self.trimmed(key)
     self.secret = try Self.trimmed(secret)
@@ -23,10 +23,10 @@ struct TypedPair: Sendable {
     return SharedSecret(try SecretBytes(part: range, of: typed))
   }
 
-  /// Consumer keys begin so, as far as any was seen.
+  /// The beginning of every consumer key that was ever seen.
   private static let keyBeginning = Array("3MVG9".utf8)
 
-  /// What keeps it from being a new pair beside `known`, in words without any of it; nil if nothing does.
+  /// Why it cannot be a new pair beside `known`, without quoting any of it; nil if it can.
   func problem(beside known: KnownPairs) -> String? {
     if key.secret.count == 0 || secret.secret.count == 0 { return "nothing was typed for one of the two" }
     let secretIsKey = secret.secret.withUnsafeBytes { $0.starts(with: Self.keyBeginning) }
@@ -57,6 +57,6 @@ struct TypedPair: Sendable {
     return nil
   }
 
-  /// As a pair. Throws if guarded memory cannot be had.
+  /// The pair. Throws if there is no guarded memory.
   func pair() throws -> Pair { Pair(clientID: try key.secret.clone(), clientSecret: try secret.secret.clone()) }
 }
