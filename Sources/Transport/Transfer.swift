@@ -3,7 +3,7 @@ internal import Sodium
 
 /// One request under way: libcurl's handle, what was received, and how often sending began.
 ///
-/// It belongs to the loop's thread from `init` to `finish`; libcurl calls it there and nowhere else.
+/// It belongs to the loop's thread from `init` to `deinit`; libcurl calls it only there.
 final class Transfer {
   let request: HTTPRequest
   let easy: UnsafeMutableRawPointer
