@@ -269,9 +269,9 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
 
   private static let secretHint = "rotate it by hand, or by `--provider command`; let the server keep a client's secret"
 
-  /// Asks the server to do nothing: both clients are accepted equally. Throws `configuration` if the last observation
+  /// Changes nothing at the server: both clients are accepted equally. Throws `configuration` if the last observation
   /// showed another secret for the new client than the vault has, and the vault's is now refused: reading the client
-  /// has ended it, or somebody has. Containment goes on even then, to end what leaked.
+  /// has ended it, or somebody has. Containment continues even then, to end what leaked.
   package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {
     let look = found.look.withLock { $0 }
     guard let pair = look.changed, !look.isContaining else { return }
