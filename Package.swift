@@ -13,13 +13,13 @@ let strict: [SwiftSetting] =
     .enableUpcomingFeature("MemberImportVisibility"),
   ] + (Context.environment["RELATCH_STRICT"] == nil ? [] : [.treatAllWarnings(as: .error)])
 
-/// `Sodium` alone defines a value whose bytes may be borrowed but never outlive it.
+/// Only `Sodium` defines a value whose bytes may be borrowed but never outlive it.
 let lifetimes: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")]
 
-/// Swift's runtime in the program wants C++'s, which is a third of the program's start where it is a library of its own: the
-/// dynamic linker resolves 3,600 of its symbols each time. The other linker is for the script in `.linking`, and packs the
-/// 44,000 places that the dynamic linker writes to, a mebibyte, into some kilobytes (glibc 2.36 or later). Nothing looks for the
-/// 5,000 symbols that the static standard library's flags export.
+/// Swift's runtime needs C++'s. As a shared library that takes a third of the program's start time, because the dynamic
+/// linker resolves 3,600 of its symbols at each start, so it is linked statically. lld reads the script in `.linking`,
+/// and packs the 44,000 places that the dynamic linker writes to, a mebibyte, into a few kilobytes (glibc 2.36 or
+/// later). Nothing looks up the 5,000 symbols that the static standard library's flags export.
 let linking: [LinkerSetting] = [
   .unsafeFlags(
     [
@@ -89,7 +89,8 @@ let package = Package(
     // An HTTP client for tests that shares nothing with ours.
     .target(name: "Loopback", path: "Tests/Loopback", swiftSettings: strict),
 
-    // Suites that every implementation of a protocol passes, fakes included, and what the tests of several targets need.
+    // Suites that every implementation of a protocol passes, fakes included, and what the tests of several targets
+    // share.
     .target(name: "Contracts", dependencies: ["Storage", "Sodium"], path: "Tests/Contracts", swiftSettings: strict),
     .testTarget(name: "StorageTests", dependencies: ["Storage", "Contracts"], swiftSettings: strict),
     .testTarget(
@@ -117,7 +118,8 @@ let package = Package(
       name: "SalesforceMetadataTests", dependencies: ["SalesforceMetadata", "CExpat"], exclude: ["Fixtures"],
       swiftSettings: strict),
     .testTarget(name: "OAuthTests", dependencies: ["OAuth", "Transport", "Sodium", "JSON"], swiftSettings: strict),
-    // Runs the programs themselves, so that they are built with it; the rest to know which secrets to look for.
+    // These tests run the programs, which are dependencies so that they are built. The others tell which secrets to
+    // look for.
     .testTarget(
       name: "CommandTests",
       dependencies: ["relatch", "org-simulator", "Loopback", "Age", "Audit", "Sodium", "StorageSQLite", "Vault"],
