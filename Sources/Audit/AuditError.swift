@@ -37,7 +37,7 @@ package struct AuditError: Error, Equatable, Sendable, CustomStringConvertible {
     self.description = entry.map { "entry \($0): \(description)" } ?? description
   }
 
-  /// This error, said of the entry at `index` unless it names one already.
+  /// This error, attributed to the entry at `index` unless it names one already.
   func at(_ index: UInt64) -> AuditError { entry == nil ? AuditError(code, entry: index, description) : self }
 
   package static func == (left: Self, right: Self) -> Bool { left.code == right.code }

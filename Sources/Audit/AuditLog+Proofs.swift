@@ -18,7 +18,7 @@ extension AuditLog {
     return try ConsistencyProof(from: first, to: second, StoredTree(transaction: transaction).hash)
   }
 
-  /// Proves that the entry at `index` is what the newest checkpoint covers, and that a known member signed it.
+  /// Proves that the newest checkpoint covers the entry at `index`, and that a known member signed that checkpoint.
   package static func authenticate(
     entryAt index: UInt64, in transaction: any ReadTransaction, knowing keys: (_ member: String) throws -> VerifyingKey?
   ) throws -> Authenticated {
@@ -61,9 +61,9 @@ extension AuditLog {
     }
   }
 
-  /// Throws `corrupt` unless the stored tree has the nodes of the stored entries: where one is damaged, what is whole looks like
-  /// another history, and nobody is to be accused of that. Goes through all entries, and so is for when something is wrong
-  /// already.
+  /// Throws `corrupt` unless the stored tree has the nodes of the stored entries. A damaged node makes an intact log
+  /// look like another history, and nobody should be accused of that. Reads all entries, so it is for when something is
+  /// already known to be wrong.
   package static func requireWholeTree(in transaction: any ReadTransaction) throws {
     let tree = StoredTree(transaction: transaction)
     var frontier = MerkleFrontier()
@@ -87,6 +87,6 @@ extension AuditLog {
 }
 
 extension AuditLog.Authenticated {
-  /// The same as a text that anyone can check offline.
+  /// The same proof as a text that anyone can check offline.
   package var logProof: LogProof { LogProof(index: proof.index, path: proof.path, checkpoint: checkpoint) }
 }

@@ -2,10 +2,11 @@ import Sodium
 package import Storage
 
 extension AuditLog {
-  /// Hands `visit` every entry up to `end` with its index, in order, in constant memory. Throws `corrupt` at the end unless
-  /// they are those that the end's checkpoint covers: what `visit` was handed is true only if this returns.
+  /// Calls `visit` with every entry up to `end` and its index, in order, in constant memory. Throws `corrupt` at the
+  /// end unless they are the entries that the end's checkpoint covers: what `visit` received is true only if this
+  /// returns.
   ///
-  /// Entries that `isIdle` knows by a look to be valid (`EntryHead`), and nothing for `visit`, are left out.
+  /// Leaves out entries that `isIdle` recognizes at a glance (`EntryHead`) as valid and of no interest to `visit`.
   package static func replay(
     _ end: LogEnd, in transaction: any ReadTransaction,
     leavingOut isIdle: (_ entry: borrowing Span<UInt8>) -> Bool = { _ in false },

@@ -7,7 +7,7 @@ package enum AuditLog {
   /// The key of a member by name; nil if there is no such member.
   package typealias Keys = (_ member: String) throws -> VerifyingKey?
 
-  /// Index and bytes of an entry that a signed checkpoint was proved to cover.
+  /// An entry that a signed checkpoint was proved to cover, with the proof.
   package struct Authenticated: Hashable, Sendable {
     package let entry: LogEntry
     package let proof: InclusionProof
@@ -26,8 +26,8 @@ package enum AuditLog {
     return index + 1
   }
 
-  /// The entry at `index`, whose leaf hash must be the stored one. Throws `notFound` if there is none, `corrupt` if either
-  /// was changed; both changed alike is found by `authenticate`.
+  /// The entry at `index`, whose leaf hash must be the stored one. Throws `notFound` if there is none, `corrupt` if the
+  /// entry or its hash was changed; `authenticate` also detects a change of both that match.
   package static func entry(at index: UInt64, in transaction: any ReadTransaction) throws -> LogEntry {
     guard let bytes = try transaction.value(in: .log, for: index.bigEndianBytes) else {
       throw AuditError(.notFound, "there is no entry \(index) in the log")
@@ -56,7 +56,7 @@ package enum AuditLog {
     return (signed, row.value)
   }
 
-  /// Fails unless the newest checkpoint covers the whole log, its root is that of the stored frontier, its signature is of
+  /// Fails unless the newest checkpoint covers the whole log, its root is that of the stored frontier, it is signed by
   /// the member who made the last entry, and that entry is in the tree. Reads O(log n) rows.
   ///
   /// Returns the end of the log; nil if the log is empty.
@@ -89,8 +89,8 @@ package enum AuditLog {
 
   /// Appends `entries`, all by `signer`, and signs a checkpoint of the new size. Returns their indices.
   ///
-  /// What is there is checked first (`authenticateHead`), so that no member signs over a tampered log. There is one
-  /// checkpoint for each maximal run of one member's entries: a run that goes on replaces the checkpoint it had.
+  /// The end of the stored log is checked first (`authenticateHead`), so that no member signs over a tampered log.
+  /// There is one checkpoint for each maximal run of one member's entries: continuing a run replaces its checkpoint.
   package static func append(
     _ entries: [LogEntry], by signer: LogSigner, in transaction: any WriteTransaction, knowing keys: Keys
   ) throws -> Range<UInt64> {

@@ -3,7 +3,7 @@ import Sodium
 
 /// What verifying a bundle found.
 package struct BundleReport: Hashable, Sendable {
-  /// How many entries are in it, those that say who is a member too.
+  /// How many entries it has, including those that say who is a member.
   package let entries: UInt64
   /// The newest checkpoint, and who signed it.
   package let checkpoint: SignedCheckpoint
@@ -14,7 +14,7 @@ package struct BundleReport: Hashable, Sendable {
   package let owner: LogMember
   /// Who is a member after the last entry in it.
   package let members: [LogMember]
-  /// Checkpoints that this log extends, with cosignatures of whom nobody has looked at yet.
+  /// Checkpoints that this log extends, with cosignatures that are not verified yet.
   package let cosigned: [SignedCheckpoint]
 }
 
@@ -23,7 +23,7 @@ package struct BundleVerification {
   private enum Place {
     case head
     case newest
-    /// A run's checkpoint, or the proof of one more entry of the run before.
+    /// A run's checkpoint, the proof of one more entry of the current run, a cosigned checkpoint, or the end.
     case next
     case entry(InclusionProof)
     case end
@@ -31,7 +31,7 @@ package struct BundleVerification {
 
   private struct Run {
     let signed: SignedCheckpoint
-    /// The size of the run's checkpoint before it: its entries come after that.
+    /// The size of the previous run's checkpoint: this run's entries come after it.
     let start: UInt64
     var actor: String?
   }
@@ -44,11 +44,11 @@ package struct BundleVerification {
   private var run: Run?
   private var membership: Membership?
   private var owner: LogMember?
-  /// How many were added.
+  /// How many entries were added.
   private(set) var entries: UInt64 = 0
   /// The least index that the next entry can have.
   private var lower: UInt64 = 0
-  /// Checkpoints that were remembered and are not met yet.
+  /// Remembered checkpoints that have not been met yet.
   private var remembered: [Checkpoint]
 
   package init(expecting expectations: LogExpectations = LogExpectations()) {
@@ -76,7 +76,7 @@ package struct BundleVerification {
     }
   }
 
-  /// Fails with `incomplete` if the bundle ends too early; otherwise says what was verified.
+  /// Fails with `incomplete` if the bundle ends too early; otherwise returns what was verified.
   package func finish() throws -> BundleReport {
     guard case .end = place, let newest, let membership, let owner, let last = run else {
       throw AuditError(.incomplete, "a bundle ends too early")
@@ -153,7 +153,7 @@ package struct BundleVerification {
     guard signed.checkpoint.origin == origin else {
       throw AuditError(.inconsistent, "found a checkpoint of \(signed.checkpoint.origin), expected \(origin)")
     }
-    // Anybody could add a line to a note; nothing would vouch for it.
+    // Anyone could add a line to a note; nothing would vouch for it.
     guard signed.note.signatures.count == 1 else {
       throw AuditError(.malformed, "a checkpoint in a bundle has one signature")
     }

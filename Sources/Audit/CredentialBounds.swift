@@ -1,16 +1,16 @@
 import JSON
 
-/// From which entry of the log on what is said of a credential counts: what owners have taken back since is behind it.
+/// From which log entry on the records about a credential count: owners have since taken back what came before.
 ///
-/// A record that a member wrote names the owner's entry that it rests on. Older ones stay in the log for ever, so whoever can
-/// write the store could put one back with the record of its time; this is what tells them apart, in a size that grows with
-/// what was taken back one by one, and not with the vault.
+/// A record that a member wrote names the owner's entry that it rests on. Older entries stay in the log forever, so
+/// anyone who can write the store could put back an old record that names one. These bounds tell such records from
+/// current ones. Their size grows with what was taken back one by one, not with the vault.
 package struct CredentialBounds: Hashable, Sendable {
   /// What an entry changes here.
   package enum Change: Hashable, Sendable {
     /// `credential.added`: whether it binds the credential's terms.
     case added(String, bindsTerms: Bool)
-    /// `credential.rekeyed`: whether every credential is, after one `vault.rekeyed`.
+    /// `credential.rekeyed`: whether every credential is rekeyed, after one `vault.rekeyed`.
     case rekeyed(String, withAll: Bool)
     /// `credential.removed`.
     case removed(String)
@@ -22,15 +22,15 @@ package struct CredentialBounds: Hashable, Sendable {
     case withdrawn(String)
   }
 
-  /// The newest `vault.rekeyed` after which every credential got another key; nil if there was none.
+  /// The newest `vault.rekeyed` after which every credential got a new key; nil if there was none.
   package private(set) var renewal: UInt64?
-  /// Credential to the newest `credential.rekeyed` of it alone, since that renewal.
+  /// Credential to the newest `credential.rekeyed` of only that credential, since that renewal.
   package private(set) var rekeyed: [String: UInt64]
   /// Credential to the newest `credential.removed`; or credential, a space and a delivery to the newest `delivery.removed`.
   package private(set) var removed: [String: UInt64]
-  /// Credentials whose terms no entry binds: vaults had such before there were terms.
+  /// Credentials whose terms no entry binds: they were added before there were terms.
   package private(set) var unbound: Set<String>
-  /// Credential to the handoff by which an owner handed it over, and none took it back since.
+  /// Credential to the handoff by which an owner transferred it, unless an owner has withdrawn it since.
   package private(set) var transferred: [String: String]
 
   package init(

@@ -1,18 +1,18 @@
 import JSON
 
-/// What verification needs of a plain entry, read without any allocation. Ranges are places in the entry's bytes, those of
-/// strings without their quotes.
+/// What verification needs of a plain entry, read without any allocation. Ranges are positions in the entry's bytes;
+/// those of strings exclude the quotes.
 package struct EntryHead: Sendable {
   package let time: Timestamp
   package let member: Range<Int>
   package let event: Range<Int>
-  // Members that not every entry has. Where one is another kind of value the full reader must decide.
+  // Members that not every entry has. If one has another type than expected, the full reader must decide.
   package private(set) var credential: Range<Int>?
   package private(set) var record: Range<Int>?
   package private(set) var terms: Range<Int>?
   package private(set) var rotation: UInt64?
   package private(set) var step: UInt32?
-  /// Whether it has a member of this name, whatever it is.
+  /// Whether it has a member of this name, of any type.
   package private(set) var hasExposure = false
 
   /// Reads `bytes` if they are certainly a valid entry (`LogEntry`); nil says nothing, and the full reader must decide.
@@ -63,9 +63,9 @@ package struct EntryHead: Sendable {
     self.event = event
   }
 
-  /// The same if it is by `member`, and of an event that changes no member. That it is an owner's run must be known of
-  /// `credential.added`, which owners alone may write, and which with terms and without an exposure, as what a transfer
-  /// brought has one, changes nothing else.
+  /// The same if the entry is by `member`, and its event changes no membership. `credential.added` passes only in an
+  /// owner's run, because only owners may write it, and only with terms and without an exposure (one that a transfer
+  /// brought has an exposure): then it changes nothing else.
   init?(of bytes: borrowing Span<UInt8>, by member: [UInt8], isOwner: Bool = false) {
     self.init(of: bytes)
     guard bytes.equals(member.span, at: self.member) else { return nil }

@@ -2,10 +2,10 @@ import Dispatch
 import Sodium
 import Synchronization
 
-/// The tree of entries as far as they are hashed.
+/// The tree of the entries hashed so far.
 struct HashedTree: Sendable {
   var frontier = MerkleFrontier()
-  /// All its nodes, where they are to be compared with stored ones.
+  /// All its nodes, if they are to be compared with stored ones.
   var nodes: TreeSum?
 
   mutating func append(leafHash: SHA256Digest) {
@@ -15,10 +15,10 @@ struct HashedTree: Sendable {
   }
 }
 
-/// Hashes a long row of entries on another processor while the caller reads on: what is found in an entry and what its tree
-/// hashes to need nothing of each other until a root is compared.
+/// Hashes a long sequence of entries on another processor while the caller reads on: reading the entries and hashing
+/// their tree do not depend on each other until a root is compared.
 ///
-/// A few entries are hashed where they are asked for, and no thread is started.
+/// A few entries are hashed by the caller, and no thread is started.
 struct LeafHashing {
   /// Copies of entries that follow each other.
   private struct Batch: Sendable {
@@ -27,7 +27,7 @@ struct LeafHashing {
     var ends: [Int] = []
   }
 
-  /// What is hashed so far, by whoever is at it.
+  /// The tree hashed so far, shared by the caller and the worker.
   private final class Worktop: Sendable {
     let tree: Mutex<HashedTree>
 
@@ -44,15 +44,15 @@ struct LeafHashing {
     }
   }
 
-  /// So much is handed over at a time, and so many of these wait at most.
+  /// The size of a batch, and how many batches wait at most.
   private static let bytesPerBatch = 1 << 16
   private static let mostWaiting = 4
 
   private let worktop: Worktop
-  /// Made with the first batch: most logs that are read have nothing new, or a few entries.
+  /// Made with the first full batch: most logs that are read have nothing new, or a few entries.
   private var worker: (queue: DispatchQueue, room: DispatchSemaphore)?
   private var batch = Batch()
-  /// Whether something was handed over that is perhaps not hashed yet.
+  /// Whether a batch was handed over that may not be hashed yet.
   private var isBehind = false
 
   init(after tree: HashedTree) { worktop = Worktop(tree) }

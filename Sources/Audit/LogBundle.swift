@@ -2,8 +2,8 @@ import JSON
 import Sodium
 package import Storage
 
-/// A part of a log in one file, with all it takes to verify that offline (vault/bundle.md): the entries asked for, who was a member
-/// when, the checkpoints that those who acted signed, and the proofs that lead from the one to the other.
+/// A part of a log in one file, with all it takes to verify it offline (vault/bundle.md): the selected entries, who was
+/// a member when, the checkpoints that the acting members signed, and the proofs that connect them.
 package enum LogBundle {
   /// The most bytes a line may have.
   package static let longestLine = 128 * 1024
@@ -11,9 +11,9 @@ package enum LogBundle {
   /// The most checkpoints with cosignatures that a bundle has.
   static let mostCosigned = 16
 
-  /// What to include beside the entries that say who is a member.
+  /// What to include besides the entries that say who is a member.
   package struct Selection: Sendable {
-    /// Names of credentials; all entries if there are none.
+    /// Names of credentials; if there are none, all entries are selected.
     package let credentials: Set<String>
     package let since: Timestamp?
     package let until: Timestamp?
@@ -24,7 +24,7 @@ package enum LogBundle {
       self.until = until
     }
 
-    /// Whether `entry`, at `index`, is one that was asked for.
+    /// Whether `entry`, at `index`, is selected.
     package func includes(_ entry: LogEntry, at index: UInt64, in span: Span) -> Bool {
       guard span.includes(index) else { return false }
       if credentials.isEmpty { return true }
@@ -33,8 +33,9 @@ package enum LogBundle {
     }
   }
 
-  /// The part of a log that a selection's times bound: from the first entry of `since` or later to the last of `until` or before.
-  /// Times are their writers' own, so what stands between is included whatever time it gives.
+  /// The part of a log that a selection's times bound: from the first entry dated `since` or later to the last one
+  /// dated `until` or before. Each member dates entries by their own clock, so every entry in between is included,
+  /// whatever its time.
   package struct Span: Sendable {
     private let selection: Selection
     private var first: UInt64?
@@ -42,7 +43,7 @@ package enum LogBundle {
 
     package init(of selection: Selection) { self.selection = selection }
 
-    /// Whether every entry must be noted before any can be told of.
+    /// Whether all entries must be noted before `includes` can answer for any of them.
     package var isOfTime: Bool { selection.since != nil || selection.until != nil }
 
     /// Takes note of the entries in order.
@@ -58,7 +59,7 @@ package enum LogBundle {
     }
   }
 
-  /// Ascending by size, each once, with the signatures of all of that text.
+  /// One checkpoint of each size, ascending, with the signatures of all that have its text.
   private static func merged(_ cosigned: [SignedCheckpoint]) -> [SignedCheckpoint] {
     var merged: [SignedCheckpoint] = []
     for signed in cosigned.sorted(by: { $0.checkpoint.size < $1.checkpoint.size })
@@ -83,7 +84,7 @@ package enum LogBundle {
     func key(of member: String) -> VerifyingKey? { byName[member]?.signing }
   }
 
-  /// The key of who signed the newest checkpoint, where more than one line of it might be theirs.
+  /// The key of the member who signed the newest checkpoint, if more than one of its signature lines might be theirs.
   private static func newestSigner(of end: LogEnd, in transaction: any ReadTransaction) throws -> VerifyingKey? {
     let checkpoint = end.checkpoint
     guard checkpoint.note.signatures.count(where: { $0.name == checkpoint.checkpoint.origin }) > 1 else { return nil }
@@ -94,12 +95,12 @@ package enum LogBundle {
 
   static let membershipEvents: Set<String> = ["vault.created", "member.added", "member.removed"]
 
-  /// Writes the bundle of `selection` from the log that ends with `end`, line by line without their newlines. Each line is verified
-  /// as a reader does before it is handed to `output`; what was handed over is a bundle only if this returns.
+  /// Writes the bundle of `selection` from the log that ends with `end`, line by line, without newlines. Each line is
+  /// verified as a reader does before it goes to `output`; what was output is a bundle only if this returns.
   ///
-  /// `cosigned` are checkpoints of this log with the cosignatures of witnesses, and no other.
+  /// `cosigned` are checkpoints of this log with cosignatures of witnesses, and no other signatures.
   ///
-  /// Throws `AuditError` if the stored log does not bear out what is to be written.
+  /// Throws `AuditError` if the stored log does not support what is to be written.
   package static func write(
     _ selection: Selection, of end: LogEnd, cosigned: [SignedCheckpoint] = [], in transaction: any ReadTransaction,
     to output: ([UInt8]) throws -> Void
@@ -125,7 +126,7 @@ package enum LogBundle {
     var cards = Cards()
     try AuditLog.replay(end, in: transaction) { entry, index in
       try cards.note(entry)
-      // Who was removed may come back under the name with another key: every change of members counts.
+      // A removed member may come back under the same name with another key, so every change of members is included.
       guard membershipEvents.contains(entry.event) || selection.includes(entry, at: index, in: span)
       else { return }
       while run.map({ $0.signed.checkpoint.size <= index }) ?? true {
@@ -154,8 +155,8 @@ package enum LogBundle {
 }
 
 extension SignedCheckpoint {
-  /// With the line that `key` made, or without one where it is not known, all in the name of the log: anybody who writes the
-  /// store can add others, and a bundle has none that nothing vouches for.
+  /// The checkpoint with only the line that `key` made or, if that is not known, with all lines in the name of the log.
+  /// Anyone who can write the store can add other lines, and a bundle has none that nothing vouches for.
   fileprivate func line(of key: VerifyingKey?) throws(AuditError) -> SignedCheckpoint {
     let id = try key.map { key throws(AuditError) in try NoteKey(name: checkpoint.origin, key: key).id }
     return SignedCheckpoint(

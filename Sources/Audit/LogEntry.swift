@@ -9,7 +9,7 @@ package struct LogEntry: Hashable, Sendable {
   /// The members that every entry has; an event's own members have other names.
   package static let reservedNames = ["v", "time", "member", "event"]
 
-  /// By the clock of whoever acted: it informs, and never decides an order.
+  /// By the clock of the member who acted: it informs, and never decides an order.
   package let time: Timestamp
   /// The name of the member who acted.
   package let member: String
@@ -79,7 +79,8 @@ package struct LogEntry: Hashable, Sendable {
     }
   }
 
-  /// Reads one that is certainly valid, as almost all are, in one go; throws for any other, of which the full reader must decide.
+  /// Reads an entry that is certainly valid, as almost all are, in one pass; throws for any other, and then the full
+  /// reader must decide.
   private init(plain bytes: [UInt8]) throws(PlainReader.NotPlain) {
     let span = bytes.span
     var (event, member, time): (Range<Int>?, Range<Int>?, Timestamp?)
@@ -113,9 +114,10 @@ package struct LogEntry: Hashable, Sendable {
     (1...128).contains(name.utf8.count) && name.utf8.allSatisfy { (0x21...0x7E).contains($0) }
   }
 
-  /// The name in the member `key`. Throws `notCanonical` unless it is one.
+  /// The name in the member `key`. Throws `notCanonical` unless it is a valid name.
   ///
-  /// Of other texts Swift takes some for equal that have other bytes, and what one reader refuses another would take.
+  /// Beyond ASCII, Swift treats some texts of different bytes as equal, so one reader could refuse what another
+  /// accepts.
   func name(_ key: String) throws(AuditError) -> String {
     guard case .string(let name)? = details[key], Self.isMember(name) else {
       throw AuditError(.notCanonical, "\(event): expected a name in \"\(key)\"")

@@ -1,6 +1,6 @@
 package import Storage
 
-/// A log as one text that travels: a line for each entry, and after each run its checkpoint, as `vault/log.md` describes.
+/// A log as one portable text: a line for each entry, and after each run its checkpoint, as `vault/log.md` describes.
 ///
 /// Entries begin with `{`, which no line of our checkpoints does, so the text needs no other marks.
 package enum LogFile {
@@ -39,13 +39,13 @@ package enum LogFile {
 }
 
 extension LogFile {
-  /// Writes the stored log as such a text, a part at a time. It does not verify: what is written can be, by anyone.
+  /// Writes the stored log as such a text, a part at a time. It does not verify the log: anyone can verify the text.
   package static func write(storedIn transaction: any ReadTransaction, to output: ([UInt8]) throws -> Void) throws {
     var checkpoints = RowPages(of: .checkpoints)
     var entries = RowPages(of: .log)
     var checkpoint = try checkpoints.next(in: transaction)
     while let entry = try entries.next(in: transaction) {
-      // The checkpoint of a size stands before the entry with that index.
+      // The checkpoint of a size comes before the entry with that index.
       while let found = checkpoint, found.key.lexicographicallyPrecedes(entry.key) || found.key == entry.key {
         try output(found.value)
         checkpoint = try checkpoints.next(in: transaction)

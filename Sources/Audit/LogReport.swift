@@ -19,7 +19,7 @@ package struct LogExpectations: Sendable {
     if let other = remembered.first(where: { $0.origin != origin }) {
       throw AuditError(.inconsistent, "found the log of \(origin), expected the remembered \(other.origin)")
     }
-    // Every log extends the empty one, which has one root alone.
+    // Every log extends the empty one, which has only one possible root.
     if remembered.contains(where: { $0.size == 0 && $0.root != MerkleTree.emptyRoot }) {
       throw AuditError(.inconsistent, "a remembered checkpoint of no entries has another root than no entries have")
     }
@@ -28,7 +28,7 @@ package struct LogExpectations: Sendable {
 
 /// What verifying a log found.
 package struct LogReport: Hashable, Sendable {
-  /// What it takes to go on from here without going through it again.
+  /// What it takes to continue from here without reading the log again.
   package let seen: SeenLog
   package let entries: UInt64
   /// How many maximal runs of one member's entries there are, each with its checkpoint.
@@ -50,14 +50,14 @@ package struct LogReport: Hashable, Sendable {
   package let clockStepsBack: UInt64
   /// The first entry that is dated more than `usualStepBack` before one that precedes it; nil if none is.
   package let farBack: FarBack?
-  /// The first entry that speaks of the record of what was no credential then; nil if none does, or the records were not looked at.
-  /// It changes nothing: any member can write one.
+  /// The first entry about the record of a credential that did not exist then; nil if there is none, or the records
+  /// were not examined. It changes nothing: any member can write one.
   package var strayRecord: UInt64?
 
-  /// Runs on hosts whose clocks are set, and steps that are written together, differ by no more.
+  /// The clocks of hosts that keep time, and steps that are written together, differ by no more than this.
   package static let usualStepBack = Duration.seconds(60)
 
-  /// That a clock was wrong: of two entries the later one has the earlier time.
+  /// Two entries that show that a clock was wrong: the later one has the earlier time.
   package struct FarBack: Hashable, Sendable {
     package let entry: UInt64
     package let time: Timestamp

@@ -1,7 +1,7 @@
 package import Sodium
 package import Storage
 
-/// The end of a log, of which a member's checkpoint says that it is: what it takes to append without reading it again.
+/// The end of a log, as a member's checkpoint states it: what it takes to append without reading the log again.
 package struct LogEnd: Sendable {
   package let checkpoint: SignedCheckpoint
   /// The checkpoint as it is stored.
@@ -23,20 +23,22 @@ package struct LogEnd: Sendable {
 
 /// A run of one member's entries that is being written: in the store already, and not signed yet.
 ///
-/// It lives no longer than a transaction, and what is committed must be signed: that a run may be appended to first is what
-/// makes one signature do for many appends. What it was begun after must be authenticated in this very transaction.
+/// It lives no longer than a transaction, and what is committed must be signed. Because a run may be appended to before
+/// it is signed, one signature serves many appends. The end it was begun after must be authenticated in this very
+/// transaction.
 package struct LogRun: Sendable {
-  /// The size of the log before it, if that ends with an entry of the same member: this run goes on with that one's.
+  /// The size of the log before this run, if the log ends there with an entry of the same member: this run continues
+  /// that member's run.
   private let continued: UInt64?
   private let signer: LogSigner
   private var frontier: MerkleFrontier
   private var last: LogEntry?
 
-  /// How many entries the log has with this run.
+  /// How many entries the log has, including this run.
   package var size: UInt64 { frontier.size }
 
   /// Begins a run of `signer`'s after `base`. Throws `unknownSigner` if the key is not the one known of the signer, and
-  /// `inconsistent` if the log is another than the signer's.
+  /// `inconsistent` if the log is not the signer's.
   package init(
     after base: LogEnd?, by signer: LogSigner, knowing keys: (_ member: String) throws -> VerifyingKey?
   ) throws {
@@ -54,8 +56,8 @@ package struct LogRun: Sendable {
     frontier = base?.frontier ?? MerkleFrontier()
   }
 
-  /// Stores `entries`, which must be by the run's signer. Throws, with nothing stored, what would make the log impossible to
-  /// verify.
+  /// Stores `entries`, which must be by the run's signer. Throws, with nothing stored, if they would make the log
+  /// impossible to verify.
   package mutating func append(_ entries: [LogEntry], in transaction: any WriteTransaction) throws {
     try requireVerifiable(entries)
     for entry in entries {
@@ -73,8 +75,8 @@ package struct LogRun: Sendable {
     return try AuditLog.isLast(last, at: size - 1, in: transaction)
   }
 
-  /// Signs a checkpoint of the log with this run, in place of the one that the same member's run had before it went on.
-  /// Returns the new end; nil if nothing was appended, and then nothing is signed.
+  /// Signs a checkpoint of the log including this run. It replaces the checkpoint of the same member's run that this
+  /// one continues. Returns the new end; if nothing was appended, signs nothing and returns nil.
   @discardableResult
   package func sign(in transaction: any WriteTransaction) throws -> LogEnd? {
     guard let last else { return nil }
@@ -86,7 +88,7 @@ package struct LogRun: Sendable {
     return LogEnd(checkpoint: signed, bytes: bytes, last: last, frontier: frontier)
   }
 
-  /// Refuses what would make the log impossible to verify, as far as the log's end and the entries can tell.
+  /// Throws if `entries` would make the log impossible to verify, as far as the log's end and the entries can tell.
   private func requireVerifiable(_ entries: [LogEntry]) throws {
     if let stranger = entries.first(where: { $0.member != signer.member }) {
       throw AuditError(.unknownSigner, "\"\(signer.member)\" cannot append an entry of \"\(stranger.member)\"")

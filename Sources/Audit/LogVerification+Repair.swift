@@ -1,10 +1,10 @@
 import Sodium
 package import Storage
 
-// The tree's rows follow from the entries: where they alone are damaged, nothing is lost.
+// The tree's rows follow from the entries: if only they are damaged, nothing is lost.
 extension LogVerification {
-  /// Verifies the entries and checkpoints of the log in a store, whatever its tree is like: each root is that of the entries, as
-  /// `verify` finds it. Throws as that does.
+  /// Verifies the entries and checkpoints of the log in a store, whatever the state of its stored tree: each root is
+  /// computed from the entries, as `verify` does. Throws as that does.
   package static func verifyEntries(
     in transaction: any ReadTransaction, expecting expectations: LogExpectations = LogExpectations()
   ) throws -> LogReport {
@@ -13,10 +13,10 @@ extension LogVerification {
     return try verification.finish()
   }
 
-  /// Gives the log in a store the tree that its entries have, once they are verified: they lead to each signed checkpoint, and to
-  /// what `expectations` remember. Returns how many rows were missing, others than they must be, or none of the tree's.
+  /// Rewrites the stored tree of a log from its entries, after verifying that they lead to each signed checkpoint and
+  /// to what `expectations` remember. Returns how many rows were missing, wrong, or not part of the tree.
   ///
-  /// Throws as `verify` does, with nothing written, where anything else than the tree is wrong.
+  /// Throws as `verify` does, with nothing written, if anything other than the tree is wrong.
   package static func repairTree(
     in transaction: any WriteTransaction, expecting expectations: LogExpectations = LogExpectations()
   ) throws -> Int {

@@ -5,12 +5,12 @@ extension LogVerification {
     _ reading: Reading, _ bytes: borrowing Span<UInt8>, _ index: UInt64, _ members: Membership?
   ) throws -> Void
 
-  /// Verifies the log in a store: its entries in order, each checkpoint where it belongs, and at the end that the stored tree has
-  /// just the nodes that these entries have. If a run does not verify, the error names its first entry that differs from its
-  /// stored leaf hash.
+  /// Verifies the log in a store: its entries in order, each checkpoint where it belongs, and at the end that the
+  /// stored tree has exactly the nodes of these entries. If a run does not verify, the error names its first entry that
+  /// differs from its stored leaf hash.
   ///
-  /// Hands `visit` every entry with what had to be read of it, its bytes, its index, and the members after one that had to be
-  /// read in full. What it was handed is true only if this returns.
+  /// Calls `visit` for every entry with the part of it that had to be read, its bytes, its index, and, if it had to be
+  /// read in full, the members after it. What `visit` received is true only if this returns.
   package static func verify(
     storedIn transaction: any ReadTransaction, expecting expectations: LogExpectations = LogExpectations(),
     _ visit: Visit = { _, _, _, _ in }
@@ -25,8 +25,9 @@ extension LogVerification {
     return report
   }
 
-  /// Verifies what the log in a store has more than `seen`, or all of it if that is nil, and that it ends with the tree's
-  /// frontier and its member's checkpoint. Throws `inconsistent` if it is no extension of what was seen.
+  /// Verifies what the log in a store has beyond `seen`, or all of it if that is nil, and that it ends with the tree's
+  /// frontier and a checkpoint of the member who made the last entry. Throws `inconsistent` if it does not extend
+  /// `seen`.
   ///
   /// The time this takes grows with what was appended since.
   package static func verify(
@@ -60,7 +61,7 @@ extension LogVerification {
   mutating func addStored(in transaction: any ReadTransaction, _ visit: Visit) throws {
     var checkpoints = RowPages(of: .checkpoints, from: size.bigEndianBytes)
     var checkpoint = try checkpoints.next(in: transaction)
-    // The run that was seen last either went on, or its checkpoint is there still.
+    // Either the last run that was seen went on, or its checkpoint is still there.
     if run != nil, let found = checkpoint, found.key == size.bigEndianBytes {
       try add(checkpoint: found.value)
       checkpoint = try checkpoints.next(in: transaction)
@@ -93,7 +94,7 @@ extension LogVerification {
       return true
     }
     try catchUp(hashing.finish())
-    // What is left stands at sizes that the log does not have, or has passed.
+    // A checkpoint that is left is stored at a size that the log does not have, or has passed.
     if let found = checkpoint { try add(checkpoint: found.value) }
     if checkpoint != nil {
       throw AuditError(.corrupt, entry: size, "a checkpoint is stored at another size than it has")

@@ -1,13 +1,13 @@
 import Sodium
 import Storage
 
-/// The whole log, recomputed from nothing but its entries and checkpoints: in order, offline, in constant memory.
+/// Verifies a whole log from nothing but its entries and checkpoints: in order, offline, in constant memory.
 ///
 /// Each run of one member's entries must be closed by one checkpoint that this member signed, with the key that the log
 /// itself gave them, and whose root is that of all entries so far. Add entries and checkpoints in order, then `finish`.
 /// After an error the value is spent.
 package struct LogVerification {
-  /// Consecutive entries of one member, not closed by a checkpoint yet.
+  /// Consecutive entries of one member that no checkpoint closes yet.
   struct Run {
     let member: LogMember
     let name: [UInt8]
@@ -22,14 +22,14 @@ package struct LogVerification {
 
   /// What had to be read of an entry.
   package enum Reading: Sendable {
-    /// It goes on with its run and changes no member: where in its bytes the rest is.
+    /// It continues its run and changes no member: where in its bytes its parts are.
     case plain(EntryHead)
     case full(LogEntry)
   }
 
   private let expectations: LogExpectations
   private var remembered: ArraySlice<Checkpoint>
-  /// Of the entries that were hashed so far: all, but while they are hashed elsewhere.
+  /// The tree of the entries hashed so far: of all, except while some are hashed elsewhere.
   private(set) var tree = HashedTree()
   /// How many entries were added.
   package private(set) var size: UInt64 = 0
@@ -57,7 +57,7 @@ package struct LogVerification {
     if comparingNodes { tree.nodes = TreeSum() }
   }
 
-  /// Goes on from a log that was verified before, whose tree the caller knows to have the frontier `frontier`.
+  /// Continues from a log that was verified before, whose tree the caller knows to have the frontier `frontier`.
   init(after seen: SeenLog, _ frontier: MerkleFrontier) throws(AuditError) {
     expectations = LogExpectations()
     remembered = []
@@ -65,7 +65,7 @@ package struct LogVerification {
     size = frontier.size
     membership = seen.membership
     checkpoint = seen.checkpoint
-    // The run may have gone on since, and then another checkpoint has taken the place of the one that was seen.
+    // The run may have gone on since; then another checkpoint has replaced the one that was seen.
     let actor = try seen.membership.member(seen.actor)
     run = Run(member: actor, start: frontier.size)
     lastActor = seen.actor
@@ -74,11 +74,11 @@ package struct LogVerification {
   /// The first entry that no verified checkpoint covers, which is where to look when a checkpoint does not verify.
   var firstUnsigned: UInt64 { run?.start ?? size }
 
-  /// Adds the next entry. Throws an error that names it if it cannot stand where it does.
+  /// Adds the next entry. Throws an error that names it if it must not come here.
   @discardableResult
   package mutating func add(entry bytes: [UInt8]) throws(AuditError) -> Reading { try add(entry: bytes.span) }
 
-  /// The same where it lies.
+  /// The same without copying it first.
   mutating func add(entry bytes: borrowing Span<UInt8>) throws(AuditError) -> Reading {
     let reading = try read(entry: bytes)
     tree.append(leafHash: MerkleTree.leafHash(bytes.bytes))
@@ -86,11 +86,11 @@ package struct LogVerification {
     return reading
   }
 
-  /// The same without hashing it: before a root is compared, `catchUp` must be called.
+  /// The same without hashing it: `catchUp` must be called before a root is compared.
   mutating func read(entry bytes: borrowing Span<UInt8>) throws(AuditError) -> Reading {
     let index = size
     let reading: Reading
-    // Most entries go on with a run and change no member: those need no more than a look.
+    // Most entries continue a run and change no member: a look at their head is enough.
     if let run, let head = EntryHead(of: bytes, by: run.name, isOwner: run.member.role == .owner) {
       note(head.time)
       reading = .plain(head)
@@ -109,13 +109,13 @@ package struct LogVerification {
   /// Whether the root of the entries read so far is to be compared with a remembered one.
   var isRemembered: Bool { remembered.first?.size == size }
 
-  /// Takes the tree of all entries that were read, which were hashed elsewhere. Throws as `add` does.
+  /// Takes over the tree of all entries read so far, which were hashed elsewhere. Throws as `add` does.
   mutating func catchUp(_ tree: HashedTree) throws(AuditError) {
     self.tree = tree
     try compareRemembered()
   }
 
-  /// Adds the checkpoint that stands after the entries added so far.
+  /// Adds the checkpoint that follows the entries added so far.
   package mutating func add(checkpoint bytes: [UInt8]) throws(AuditError) {
     let firstUnsigned = firstUnsigned
     do throws(AuditError) {
@@ -144,7 +144,7 @@ package struct LogVerification {
     } catch { throw error.at(firstUnsigned) }
   }
 
-  /// Fails with `incomplete` if the log ends too early; otherwise says what was verified.
+  /// Fails with `incomplete` if the log ends too early; otherwise returns what was verified.
   package func finish() throws(AuditError) -> LogReport {
     guard let membership, let owner, let firstTime, let lastTime else {
       throw AuditError(.incomplete, entry: 0, "the log is empty, expected vault.created")
@@ -164,14 +164,14 @@ package struct LogVerification {
       clockStepsBack: clockStepsBack, farBack: farBack)
   }
 
-  /// Fails with `incomplete` if the log ends too early; otherwise says who the members are at its end.
+  /// Fails with `incomplete` if the log ends too early; otherwise returns the members at its end.
   func finishMembership() throws(AuditError) -> Membership {
     if let run { throw unsigned(run) }
     guard let membership else { throw AuditError(.incomplete, entry: 0, "the log is empty, expected vault.created") }
     return membership
   }
 
-  /// Replays who may act, and opens a run where another member begins.
+  /// Checks that the entry's member may act, applies what the entry changes, and begins a run if none is open.
   private mutating func follow(_ entry: LogEntry) throws(AuditError) {
     if let run, run.member.name != entry.member { throw unsigned(run) }
     if run == nil, lastActor == entry.member {
@@ -193,7 +193,7 @@ package struct LogVerification {
     lastActor = entry.member
   }
 
-  /// Whether the stored tree has just the nodes that the entries have.
+  /// Whether the stored tree has exactly the nodes that the entries have.
   func isOfTree(in transaction: any ReadTransaction) throws -> Bool {
     try tree.nodes?.isOfRows(in: transaction) ?? true
   }

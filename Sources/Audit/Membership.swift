@@ -1,10 +1,10 @@
 import JSON
 package import Sodium
 
-/// Who is a member when, and which vault key is in use, replayed from the log alone. Entries of other events change nothing
-/// here.
+/// Who is a member when, and which vault key is in use, replayed from nothing but the log. Entries of other events
+/// change nothing here.
 package struct Membership: Hashable, Sendable {
-  /// A member, and the entry that made it one.
+  /// A member, and the entry that made them one.
   package struct Standing: Hashable, Sendable {
     package let card: LogMember
     package let entry: UInt64
@@ -15,8 +15,8 @@ package struct Membership: Hashable, Sendable {
     }
   }
 
-  /// An event that owners alone may write: it introduces or removes a member, renews a key, or says what a credential is and
-  /// where it goes. The log cannot be verified without knowing these.
+  /// An event that only owners may write: it introduces or removes a member, renews a key, or says what a credential is
+  /// and where it goes. The log cannot be verified without knowing these.
   package enum Change: Hashable, Sendable {
     /// `vault.created`: the first entry, by the owner it introduces.
     case created(vault: String, owner: LogMember)
@@ -38,27 +38,27 @@ package struct Membership: Hashable, Sendable {
     /// Another event of owners, which changes nothing here.
     case other
 
-    /// The names of these events; one by which nothing is handed over is not among these, whatever it is called.
+    /// The names of these events. A `handoff.sent` that is no transfer is not such an event, although its name is here.
     private static let events: [StaticString] = [
       "vault.created", "member.added", "member.removed", "vault.rekeyed", "credential.added", "credential.rekeyed",
       "credential.removed", "delivery.added", "delivery.removed", "grant.added", "grant.removed", "vault.restored",
       "handoff.withdrawn", "handoff.sent", "witness.added", "witness.removed",
     ]
 
-    /// The letters that these begin with, a bit each: most entries of a log are others, and begin otherwise.
+    /// The first letters of these names, a bit each: most entries of a log are of other events, whose names begin
+    /// differently.
     private static let initials: UInt32 = events.reduce(0) { $0 | initial($1.utf8Start[0]) }
 
     private static func initial(_ byte: UInt8) -> UInt32 { 1 << UInt32(byte & 31) }
 
-    /// Whether the bytes at `range` are the name of one.
+    /// Whether the bytes at `range` are the name of such an event.
     static func isNamed(_ bytes: borrowing Span<UInt8>, at range: Range<Int>) -> Bool {
       guard !range.isEmpty, initials & initial(bytes[range.lowerBound]) != 0 else { return false }
       for event in events where bytes.equals(event, at: range) { return true }
       return false
     }
 
-    /// What `entry` changes; nil for every other event. Throws `notCanonical` if the event's own members are not as they
-    /// must be.
+    /// What `entry` changes; nil for every other event. Throws `notCanonical` if the event's own members are invalid.
     package init?(_ entry: LogEntry) throws(AuditError) {
       switch entry.event {
       case "vault.created":
@@ -110,11 +110,11 @@ package struct Membership: Hashable, Sendable {
   package let vault: String
   /// The ID of the vault key in use; nil if the log names none.
   package private(set) var keyID: String?
-  /// The key of the owner who made the vault, a member still or not; nil if what was remembered does not tell.
+  /// The key of the owner who created the vault, even if no longer a member; nil if what was remembered does not say.
   package private(set) var founder: VerifyingKey?
-  /// The index of the newest `vault.restored`; nil if there is none, or what was remembered does not tell.
+  /// The index of the newest `vault.restored`; nil if there is none, or if what was remembered does not say.
   package private(set) var restored: UInt64?
-  /// From which entry on what is said of each credential counts.
+  /// From which log entry on the records about each credential count.
   package private(set) var bounds = CredentialBounds()
   private var byName: [String: Standing]
   private var witnessesByName: [String: StandingWitness] = [:]
@@ -145,7 +145,8 @@ package struct Membership: Hashable, Sendable {
     byName = [owner.name: Standing(card: owner, entry: 0)]
   }
 
-  /// The membership of a moment, as it was replayed before. `founder` is for where no standing is that of entry 0.
+  /// The membership at one point of the log, as it was replayed before. `founder` is for when no standing is that of
+  /// entry 0.
   package init(
     vault: String, keyID: String?, standings: [Standing], bounds: CredentialBounds = CredentialBounds(),
     witnesses: [StandingWitness] = [], founder: VerifyingKey? = nil, restored: UInt64? = nil
@@ -163,12 +164,12 @@ package struct Membership: Hashable, Sendable {
     for standing in standings where byName[standing.card.name] == nil { byName[standing.card.name] = standing }
   }
 
-  /// Notes who made the vault, where that is not known: `entry` is the log's first. Throws unless it can be.
+  /// Notes who created the vault, if that is not known, from the log's first entry. Throws if `entry` cannot be that.
   package mutating func noteFounder(_ entry: LogEntry) throws(AuditError) {
     if founder == nil { founder = try Membership(genesis: entry).founder }
   }
 
-  /// Whether the founder is no member any more, so that no standing tells their key.
+  /// Whether the founder is no longer a member, so that no standing has their key.
   package var lacksFounder: Bool { !byName.values.contains { $0.entry == 0 } }
 
   /// What checkpoints of this log call it.
@@ -182,7 +183,7 @@ package struct Membership: Hashable, Sendable {
     byName.values.sorted { $0.card.name.utf8.lexicographicallyPrecedes($1.card.name.utf8) }
   }
 
-  /// To whom checkpoints are handed, by name, with the entries that say so.
+  /// The witnesses that get checkpoints, by name, with the entries that added them.
   package var witnesses: [StandingWitness] {
     witnessesByName.values.sorted { $0.witness.name.utf8.lexicographicallyPrecedes($1.witness.name.utf8) }
   }
@@ -193,7 +194,8 @@ package struct Membership: Hashable, Sendable {
     return member.card
   }
 
-  /// Folds the entry at `index`, after the first. Throws if its actor is not a member, or may not do what it says.
+  /// Applies the entry at `index`, which is not the first. Throws if its actor is not a member, or may not do what it
+  /// says.
   package mutating func apply(_ entry: LogEntry, at index: UInt64) throws(AuditError) {
     let actor = try member(entry.member)
     guard let change = try Change(entry) else { return }
@@ -210,7 +212,7 @@ package struct Membership: Hashable, Sendable {
       byName[card.name] = Standing(card: card, entry: index)
     case .removed(let name):
       _ = try member(name)
-      // So the newest checkpoint is always by someone who is a member still, and one owner always remains.
+      // This way the newest checkpoint is always by a current member, and one owner always remains.
       guard name != actor.name else {
         throw AuditError(.notPermitted, "member.removed by \"\(name)\" for the same member")
       }
@@ -219,7 +221,7 @@ package struct Membership: Hashable, Sendable {
       keyID = key
       if credentials { bounds.renewAll(at: index) }
     case .bound(let change): bounds.apply(change, at: index)
-    // A part of a log can have the one without the other.
+    // A part of a log can have one of these without the other.
     case .witnessAdded(let witness):
       witnessesByName[witness.name] = StandingWitness(witness: witness, entry: index)
     case .witnessRemoved(let name): witnessesByName[name] = nil

@@ -10,7 +10,7 @@ struct RowPages {
   private var lower: [UInt8]
   private var isAtEnd = false
 
-  /// Those whose key is `lower` or greater.
+  /// The rows whose key is `lower` or greater.
   init(of table: Table, from lower: [UInt8] = []) {
     self.table = table
     self.lower = lower

@@ -1,8 +1,8 @@
-/// A log as it was verified before: what it takes to go on from there without going through it again.
+/// What an earlier verification of a log found: enough to continue from there without reading it again.
 package struct SeenLog: Hashable, Sendable {
   /// The newest checkpoint; its signature was verified.
   package let checkpoint: SignedCheckpoint
-  /// Who made the last entry that it covers, and signed it.
+  /// The member who made the last entry that it covers, and who signed it.
   package let actor: String
   /// Who was a member there.
   package let membership: Membership

@@ -40,7 +40,7 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
     self.init(milliseconds: (days * 86_400 + (hour * 60 + minute) * 60 + second) * 1000 + fraction)
   }
 
-  /// The number in two digits; nil if they are none.
+  /// The number in two digits; nil if they are not both digits.
   private static func pair(_ bytes: borrowing Span<UInt8>, _ start: Int) -> Int64? {
     let (tens, ones) = (bytes[start] &- 48, bytes[start + 1] &- 48)
     return tens < 10 && ones < 10 ? Int64(tens) * 10 + Int64(ones) : nil
@@ -55,7 +55,7 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
   }
 
   /// Reads the forms that people and other programs write (RFC 3339 §5.6): with or without a fraction, with `Z` or an
-  /// offset, and a space for the `T`. What is finer than a millisecond is dropped. Nil for anything else.
+  /// offset, and with a space instead of the `T`. Anything finer than a millisecond is dropped. Nil for any other text.
   package init?(rfc3339 text: String) {
     var bytes = Array(text.utf8)
     guard bytes.count <= 64, let last = bytes.last else { return nil }

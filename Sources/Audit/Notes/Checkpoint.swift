@@ -9,7 +9,7 @@ package struct Checkpoint: Hashable, Sendable {
   /// Lines that others may add. We write none and keep those we read, which are signed with the rest.
   package let extensions: [String]
 
-  /// Throws `malformed` unless `origin` can be the name of a note's key, which it is too.
+  /// Throws `malformed` unless `origin` can be the name of a note's key, because it is used as one.
   package init(origin: String, size: UInt64, root: SHA256Digest) throws(AuditError) {
     guard NoteKey.isName(origin) else { throw AuditError(.malformed, "\"\(origin)\" cannot be the origin of a log") }
     self.origin = origin
@@ -20,7 +20,7 @@ package struct Checkpoint: Hashable, Sendable {
 
   /// Reads the text of a note, and nothing else.
   package init(text: String) throws(AuditError) {
-    // Split as scalars: a Swift character may join a newline with what stands before it.
+    // Split as scalars: a Swift character may join a newline with what precedes it.
     let lines = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
     guard lines.count >= 4, lines.last == "", lines.dropLast().allSatisfy({ !$0.isEmpty }) else {
       throw AuditError(.malformed, "a checkpoint needs an origin, a size, a root and no empty line")
@@ -48,7 +48,8 @@ package struct SignedCheckpoint: Hashable, Sendable {
   package let checkpoint: Checkpoint
   package let note: SignedNote
 
-  /// Signs `checkpoint`; the key's name is the origin, as tlog-checkpoint recommends, and its hash tells whose it is.
+  /// Signs `checkpoint`. The key's name is the origin, as tlog-checkpoint recommends, and the key's hash tells whose it
+  /// is.
   package init(_ checkpoint: Checkpoint, key: SigningKey) throws(AuditError) {
     self.checkpoint = checkpoint
     note = try SignedNote(signing: checkpoint.text, name: checkpoint.origin, key: key)
@@ -68,7 +69,7 @@ package struct SignedCheckpoint: Hashable, Sendable {
 
   package var bytes: [UInt8] { note.bytes }
 
-  /// The same with the signature of `key` alone.
+  /// The same checkpoint with only the signature of `key`.
   package func only(by key: VerifyingKey) throws(AuditError) -> SignedCheckpoint {
     SignedCheckpoint(checkpoint, note.only(by: try NoteKey(name: checkpoint.origin, key: key)))
   }

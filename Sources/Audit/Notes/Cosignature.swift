@@ -1,13 +1,13 @@
 import Sodium
 import Storage
 
-/// A witness's statement that at a time the checkpoint it is of was the largest one it had seen of this log, and that it
-/// extends all that it had seen before (c2sp.org/tlog-cosignature, Ed25519).
+/// A witness's statement that at some time a checkpoint was the largest one it had seen of this log, and that the
+/// checkpoint extends all that it had seen before (c2sp.org/tlog-cosignature, Ed25519).
 package struct Cosignature: Hashable, Sendable {
   /// By the witness's clock, in seconds since 1970.
   package let time: UInt64
 
-  /// As a moment; later ones than a date can say are the last one that it can.
+  /// The time as a moment; one beyond the last moment that can be written becomes that one.
   package var moment: Timestamp { Timestamp(milliseconds: Int64(clamping: min(time, 1 << 40) * 1000)) }
 
   /// What is signed: two lines, and the checkpoint's text.
@@ -24,11 +24,11 @@ package struct Cosignature: Hashable, Sendable {
 }
 
 extension SignedCheckpoint {
-  /// What the most bytes of an answer with cosignatures are: some hundred lines.
+  /// The most bytes that an answer with cosignatures may have: some hundred lines.
   package static let longestAnswer = 16 * 1024
 
-  /// The newest cosignature of `key`; nil if no line claims to be of it. Throws `badSignature` if one that does is not of this
-  /// very checkpoint, or is none.
+  /// The newest cosignature of `key`; nil if no line claims to be of it. Throws `badSignature` if a line that does is
+  /// not a valid cosignature of this very checkpoint.
   package func cosignature(by key: WitnessKey) throws(AuditError) -> Cosignature? {
     try newestCosignature(by: key)?.statement
   }
@@ -38,7 +38,7 @@ extension SignedCheckpoint {
   ) throws(AuditError) -> (statement: Cosignature, line: SignedNote.Signature)? {
     var newest: (statement: Cosignature, line: SignedNote.Signature)?
     for line in note.signatures where line.keyID == key.id && line.name.utf8.elementsEqual(key.name.utf8) {
-      // The timestamp of 8 bytes, then the signature. More than 2^63 - 1 is no timestamp.
+      // A timestamp of 8 bytes, then the signature. Anything above 2^63 - 1 is no timestamp.
       guard line.bytes.count == 8 + SigningKey.signatureSize,
         let time = UInt64(bigEndianBytes: Array(line.bytes[..<8])),
         time <= UInt64(Int64.max),
@@ -52,17 +52,19 @@ extension SignedCheckpoint {
     return newest
   }
 
-  /// This checkpoint with the newest cosignature of `key` in a witness's `answer`, lines of C2SP signed-note, in the place of
-  /// those it had of that key. Lines of other keys are left out, as c2sp.org/tlog-witness asks.
+  /// This checkpoint with the newest cosignature of `key` in a witness's `answer` (lines of C2SP signed-note), which
+  /// replaces those it had of that key. Lines of other keys are left out, as c2sp.org/tlog-witness asks.
   ///
-  /// Throws `malformed` if the answer is anything else than such lines, `unknownSigner` if none is of `key`, `badSignature`.
+  /// Throws `malformed` if the answer is anything but such lines, `unknownSigner` if none is of `key`, and
+  /// `badSignature` as `cosignature(by:)` does.
   package func cosigned(by key: WitnessKey, answer: [UInt8]) throws(AuditError) -> SignedCheckpoint {
     guard !answer.isEmpty, answer.count <= Self.longestAnswer else {
       throw AuditError(
         .malformed, "a witness answered with \(answer.count) bytes, expected 1 to \(Self.longestAnswer) of cosignatures"
       )
     }
-    // Read as the note that the spec says it makes; a line that is empty would end another text.
+    // Read as the note that the spec says it completes. With an empty line in the answer, that note's text would be
+    // another.
     let answered = try SignedCheckpoint(decoding: Array((note.text + "\n").utf8) + answer)
     guard answered.note.text.utf8.elementsEqual(note.text.utf8) else {
       throw AuditError(.malformed, "a witness answered with an empty line")
@@ -74,7 +76,7 @@ extension SignedCheckpoint {
     return SignedCheckpoint(checkpoint, SignedNote(text: note.text, signatures: others + [newest.line]))
   }
 
-  /// This checkpoint with those lines of `others`, which must be of the same text, that it does not have. None is verified.
+  /// This checkpoint with the signature lines it lacks of those `others` that have the same text. None is verified.
   package func adding(signaturesOf others: [SignedCheckpoint]) -> SignedCheckpoint {
     var signatures = note.signatures
     for other in others where other.note.text.utf8.elementsEqual(note.text.utf8) {
@@ -83,7 +85,7 @@ extension SignedCheckpoint {
     return SignedCheckpoint(checkpoint, SignedNote(text: note.text, signatures: signatures))
   }
 
-  /// This checkpoint with the lines of `keys` alone; nil if there is none.
+  /// This checkpoint with only the lines of `keys`; nil if there is none.
   package func only(_ keys: [WitnessKey]) -> SignedCheckpoint? {
     let signatures = note.signatures.filter { line in
       keys.contains { line.keyID == $0.id && line.name.utf8.elementsEqual($0.name.utf8) }
@@ -93,9 +95,10 @@ extension SignedCheckpoint {
   }
 }
 
-/// The requests and answers of c2sp.org/tlog-witness beside cosignatures.
+/// The requests and answers of c2sp.org/tlog-witness other than cosignatures.
 package enum WitnessExchange {
-  /// What `add-checkpoint` is asked with: the size that the witness knows, the proof from there, and the checkpoint.
+  /// The body of an `add-checkpoint` request: the size that the witness knows, the proof from there, and the
+  /// checkpoint.
   package static func request(_ proof: ConsistencyProof, _ checkpoint: SignedCheckpoint) -> [UInt8] {
     let lines = ["old \(proof.first)"] + proof.path.map { Base64.encode($0.bytes) }
     return Array((lines.joined(separator: "\n") + "\n\n").utf8) + checkpoint.bytes

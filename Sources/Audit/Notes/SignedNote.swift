@@ -2,7 +2,7 @@ package import Sodium
 
 /// Text signed by one or more keys (c2sp.org/signed-note): the text, an empty line, and a line for each signature.
 package struct SignedNote: Hashable, Sendable {
-  /// One signature line: whose it says it is, and the signature.
+  /// One signature line: whose it claims to be, and the signature.
   package struct Signature: Hashable, Sendable {
     package let name: String
     package let keyID: [UInt8]
@@ -72,12 +72,13 @@ package struct SignedNote: Hashable, Sendable {
   /// Whether a signature line claims to be of `key`.
   package func isSigned(by key: NoteKey) -> Bool { signatures.contains { $0.isClaimed(by: key) } }
 
-  /// The same with the lines alone that claim to be of `key`: others are under no signature, and anybody can have written them.
+  /// The note with only the lines that claim to be of `key`: no signature covers the others, so anyone can have written
+  /// them.
   package func only(by key: NoteKey) -> SignedNote {
     SignedNote(text: text, signatures: signatures.filter { $0.isClaimed(by: key) })
   }
 
-  /// Fails with `unknownSigner` if no line claims to be of `key`, with `badSignature` if any that does is not.
+  /// Fails with `unknownSigner` if no line claims to be of `key`, with `badSignature` if one that does is not valid.
   package func verify(by key: NoteKey) throws(AuditError) {
     guard isSigned(by: key) else {
       throw AuditError(.unknownSigner, "the note of \"\(key.name)\" is not signed with key \(hexText(key.id))")

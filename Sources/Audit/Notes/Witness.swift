@@ -1,12 +1,12 @@
 package import JSON
 
-/// Somebody to whom checkpoints are handed, so that a log that was cut off or written anew shows (vault/witness.md).
+/// Someone who is handed checkpoints, so that cutting off or rewriting the log is noticed (vault/witness.md).
 package struct Witness: Hashable, Sendable {
   /// How a checkpoint gets there.
   package enum Kind: Hashable, Sendable {
-    /// One file, which always has the newest checkpoint that came there.
+    /// One file, which always holds the newest checkpoint that came there.
     case file(path: String)
-    /// A folder, which gets a file for each.
+    /// A folder, which gets a file for each checkpoint.
     case folder(path: String)
     /// A program, started without a shell, that takes the checkpoint on standard input and prints cosignatures.
     case command([String], WitnessKey)
@@ -14,15 +14,15 @@ package struct Witness: Hashable, Sendable {
     case http(url: String, WitnessKey)
   }
 
-  /// The most bytes that a path, a URL or all arguments together have.
+  /// The most bytes that a path, a URL or all arguments together may have.
   private static let longest = 4096
   private static let mostArguments = 64
 
   package let name: String
   package let kind: Kind
 
-  /// Throws `malformed` unless the name is 1 to 64 of `A-Z a-z 0-9 . _ -`, beginning with a letter or digit, and the place one
-  /// that can be: an absolute path, a program, a URL of `https` or `http` without a query.
+  /// Throws `malformed` unless the name is 1 to 64 of `A-Z a-z 0-9 . _ -`, beginning with a letter or digit, and the
+  /// place is an absolute path, a program, or a URL of `https` or `http` without a query.
   package init(name: String, kind: Kind) throws(AuditError) {
     self.name = name
     self.kind = kind
@@ -56,7 +56,7 @@ package struct Witness: Hashable, Sendable {
     }
   }
 
-  /// The key that its cosignatures verify under; nil where it makes none.
+  /// The key that its cosignatures verify under; nil if it makes none.
   package var key: WitnessKey? {
     switch kind {
     case .file, .folder: nil
@@ -85,7 +85,7 @@ package struct Witness: Hashable, Sendable {
   /// The word for its kind.
   package var word: String { members.word }
 
-  /// As the log has it.
+  /// The witness as the log has it.
   package var json: JSONValue {
     let (word, place) = members
     var object: [String: JSONValue] = ["kind": .string(word), "name": .string(name), place.name: place.value]

@@ -21,7 +21,8 @@ package struct WitnessKey: Hashable, Sendable, CustomStringConvertible {
     id = Array(SHA256.hash(Array(name.utf8) + [0x0A, Self.cosignature] + key.bytes).bytes.prefix(4))
   }
 
-  /// Reads `name+hash+base64`, and nothing else. Keys that sign logs (type 1) are refused: they say another thing.
+  /// Reads `name+hash+base64`, and nothing else. Keys that sign logs (type 1) are refused: their signatures mean
+  /// something else.
   package init(_ text: String) throws(AuditError) {
     let parts = text.split(separator: "+", maxSplits: 2, omittingEmptySubsequences: false)
     guard parts.count == 3, let encoded = Base64.decode(parts[2]), encoded.first == Self.cosignature,

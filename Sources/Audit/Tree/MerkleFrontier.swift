@@ -41,7 +41,7 @@ package struct MerkleFrontier: Sendable {
     size += 1
   }
 
-  /// The hash of `node` if it is one of the maximal complete subtrees; nil if it is another.
+  /// The hash of `node` if it is one of the maximal complete subtrees; otherwise nil.
   func subtree(_ node: MerkleTree.Node) -> SHA256Digest? {
     guard node.level < 64, size >> node.level & 1 == 1, node.index == (size >> node.level) - 1 else { return nil }
     // One for each larger bit of the size comes before it.

@@ -33,7 +33,7 @@ package enum MerkleTree {
     return hasher.finalize()
   }
 
-  /// Where a complete subtree stands: it covers the 2^`level` leaves from `index` × 2^`level`.
+  /// The position of a complete subtree: it covers the 2^`level` leaves from `index` × 2^`level`.
   package struct Node: Hashable, Sendable {
     package let level: UInt8
     package let index: UInt64
@@ -44,7 +44,7 @@ package enum MerkleTree {
     }
   }
 
-  /// The hash of a complete subtree, from wherever they are kept.
+  /// Looks up the hash of a complete subtree, wherever these are kept.
   package typealias NodeSource = (Node) throws -> SHA256Digest
 
   /// MTH(D[leaves]) of RFC 6962 §2.1: at most one node per level is read.

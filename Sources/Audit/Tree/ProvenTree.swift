@@ -1,8 +1,8 @@
 import Sodium
 package import Storage
 
-/// The part of a log's stored tree that was proved to be under one signed checkpoint, while many entries are read one after
-/// the other: each proof ends at the first node that an earlier one has been through.
+/// The part of a log's stored tree that was proved to be under one signed checkpoint, for reading many entries one
+/// after the other: each proof ends at the first node that an earlier one passed through.
 ///
 /// Only what was proved is kept, and never more than two megabytes of it.
 package final class ProvenTree {
@@ -13,12 +13,12 @@ package final class ProvenTree {
   private typealias Proven = (node: MerkleTree.Node, hash: SHA256Digest)
 
   private let frontier: MerkleFrontier
-  /// What was proved first; who reads a few entries needs no more. Moved into `proven` when it is full.
+  /// What was proved first, which is enough for reading a few entries. Moved into `proven` when it is full.
   private var first: [Proven] = []
-  /// Each node at the one place that its level and index give; one that comes later takes the place of the one before.
+  /// Each node at the one place that its level and index determine; a later node replaces an earlier one.
   private var proven: [Proven?] = []
 
-  /// Under `end`, whose frontier has the root that its checkpoint has.
+  /// A tree under `end`, whose frontier has the root of its checkpoint.
   package init(_ end: LogEnd) { frontier = end.frontier }
 
   /// How many entries the log has.
@@ -31,7 +31,7 @@ package final class ProvenTree {
     do { return try LogEntry(decoding: bytes) } catch { throw error.at(index) }
   }
 
-  /// Its bytes, for who needs little of it.
+  /// The entry's bytes, for callers that need little of it.
   package func bytes(at index: UInt64, in transaction: any ReadTransaction) throws -> [UInt8] {
     guard index < size, let bytes = try transaction.value(in: .log, for: index.bigEndianBytes) else {
       throw AuditError(.notFound, "there is no entry \(index) in the log")
@@ -80,7 +80,8 @@ package final class ProvenTree {
     for known in passed { proven[Self.place(of: known.node)] = known }
   }
 
-  /// So many for each level, the highest together: near leaves are near each other in time, and of the upper levels all are kept.
+  /// Each level has `placesOfLevel` places, and the highest levels share theirs. Leaves near each other are read at
+  /// about the same time, and of the upper levels all nodes are kept.
   private static func place(of node: MerkleTree.Node) -> Int {
     min(Int(node.level), levels - 1) * placesOfLevel + Int(truncatingIfNeeded: node.index) & (placesOfLevel - 1)
   }

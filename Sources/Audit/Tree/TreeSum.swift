@@ -1,15 +1,15 @@
 import Sodium
 import Storage
 
-/// The nodes of a tree, told apart from any others by the sum of their hashes under a key that is another in each of these: whoever
-/// alters rows cannot know by what to make up for it. Constant memory for a tree of any size.
+/// A fingerprint of a tree's nodes: the sum of their hashes under a key that is new for each fingerprint, so that
+/// nobody who alters rows can know how to make up for it. Constant memory for a tree of any size.
 struct TreeSum: Equatable {
-  /// Has taken the key, and nothing else.
+  /// A hasher that has taken the key, and nothing else.
   private let keyed: Hasher
   private var sum: UInt64 = 0
   private var count: UInt64 = 0
 
-  /// Of no nodes, under a new key.
+  /// The sum of no nodes, under a new key.
   init() {
     var hasher = Hasher()
     hasher.combine(UInt64.random(in: 0...UInt64.max))
@@ -19,7 +19,7 @@ struct TreeSum: Equatable {
 
   private init(keyOf other: TreeSum) { keyed = other.keyed }
 
-  /// Of two under the same key: whether they are of the same nodes.
+  /// Whether two sums under the same key are of the same nodes.
   static func == (left: Self, right: Self) -> Bool { left.sum == right.sum && left.count == right.count }
 
   mutating func add(_ node: MerkleTree.Node, _ hash: SHA256Digest) {
@@ -28,7 +28,7 @@ struct TreeSum: Equatable {
 
   private mutating func add(level: UInt8, index: UInt64, _ digest: SIMD4<UInt64>) {
     var hasher = keyed
-    // Whole words: the hasher has to put others together.
+    // Whole words: the hasher would have to assemble anything smaller.
     hasher.combine(UInt64(level))
     hasher.combine(index)
     for place in 0..<4 { hasher.combine(digest[place]) }
@@ -36,7 +36,7 @@ struct TreeSum: Equatable {
     count += 1
   }
 
-  /// Whether the table `tree` has just these nodes.
+  /// Whether the table `tree` has exactly these nodes.
   func isOfRows(in transaction: any ReadTransaction) throws -> Bool {
     var rows = TreeSum(keyOf: self)
     var isReadable = true
