@@ -2,8 +2,8 @@ extension JSONValue {
   /// The canonical text (RFC 8785, JSON Canonicalization Scheme): members sorted by UTF-16 code units, no space, the
   /// shortest escapes. One value has one text, so a digest of the bytes is a digest of the value.
   ///
-  /// Swift's `==` is coarser: it takes strings for equal that Unicode only composes differently, and such texts have other
-  /// bytes. Where that could matter, compare bytes.
+  /// Swift's `==` is coarser: it treats strings as equal that differ only in Unicode composition, although their bytes
+  /// differ. Where that could matter, compare bytes.
   package var canonicalBytes: [UInt8] {
     var output: [UInt8] = []
     append(to: &output)
@@ -39,7 +39,8 @@ extension JSONValue {
     }
   }
 
-  /// The order of UTF-16 code units. Bytes of UTF-8 have the same below 0xEE, where what follows the surrogates begins.
+  /// The order of UTF-16 code units. UTF-8 bytes have the same order below 0xEE, where the code units after the
+  /// surrogates begin.
   static func precedes(_ left: String, _ right: String) -> Bool {
     let quick = left.utf8.withContiguousStorageIfAvailable { left in
       right.utf8.withContiguousStorageIfAvailable { right -> Bool? in

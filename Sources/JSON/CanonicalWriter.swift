@@ -1,8 +1,8 @@
-/// Writes one canonical object (RFC 8785) as it goes, with no value in between.
+/// Writes one canonical object (RFC 8785) directly, without building a value first.
 ///
-/// The members of each object must be given in the order that canonical JSON has them in, which is that of their names.
+/// The members of each object must be added in the order of canonical JSON, which is that of their names.
 package struct CanonicalWriter {
-  /// What was written so far.
+  /// What has been written so far.
   package private(set) var bytes: [UInt8] = [UInt8(ascii: "{")]
 
   /// Begins an object that is to have about `capacity` bytes.
@@ -14,7 +14,7 @@ package struct CanonicalWriter {
     JSONValue.append(text, to: &bytes)
   }
 
-  /// Adds an object with strings only, in whatever order they come.
+  /// Adds an object that has only strings, given in any order.
   package mutating func add(_ name: StaticString, _ texts: [String: String]) {
     begin(name)
     bytes.append(UInt8(ascii: "{"))
@@ -63,7 +63,7 @@ package struct CanonicalWriter {
     bytes.append(UInt8(ascii: ":"))
   }
 
-  /// Only the first member or element stands right after what begins them all.
+  /// Only the first member or element comes right after the opening bracket.
   private mutating func separate() {
     if bytes.last != UInt8(ascii: "{"), bytes.last != UInt8(ascii: "[") { bytes.append(UInt8(ascii: ",")) }
   }

@@ -1,4 +1,4 @@
-/// Text that is not the JSON it must be: where, what was found, what was expected. Never the text itself.
+/// Text that is not the JSON it must be: where, what was found, what was expected. It never holds the text itself.
 package struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
   /// What kind of failure this is; equality and callers' branches look at this alone.
   package enum Code: Sendable {

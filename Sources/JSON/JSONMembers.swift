@@ -1,7 +1,7 @@
 /// A reader of one object's members that knows which were asked for, so that a decoder can refuse the rest.
 package struct JSONMembers {
   private let members: [String: JSONValue]
-  /// Each once. A handful, which are compared sooner than hashed.
+  /// Each name once. There are few of them, and comparing a few is faster than hashing.
   private var asked: [String] = []
   private let what: String
 
@@ -53,7 +53,7 @@ package struct JSONMembers {
     members[name] == nil ? nil : try array(name)
   }
 
-  /// A member that must be an object with strings only.
+  /// A member that must be an object with only strings.
   package mutating func strings(_ name: String) throws(JSONError) -> [String: String] {
     guard case .object(let object) = try required(name) else { throw wrongType(name, "an object") }
     var strings: [String: String] = [:]

@@ -7,7 +7,7 @@ package indirect enum JSONNode: Sendable {
   case bool(Bool)
   /// The digits, as written.
   case number(Range<Int>)
-  /// What stands between the quotes, escapes and all.
+  /// What is between the quotes, escapes included.
   case string(Range<Int>)
   case array([JSONNode])
   case object([(name: String, value: JSONNode)])
@@ -24,8 +24,8 @@ package indirect enum JSONNode: Sendable {
     self = try scanner.document(in: bytes)
   }
 
-  /// A string that is not secret, with its escapes resolved. Throws `malformed` also where it has more combining marks in a row
-  /// than any text of people: `String` sorts them to compare it, which takes as long as the square of their number.
+  /// A string that is not secret, with its escapes resolved. Also throws `malformed` if it has more combining marks in
+  /// a row than any human text: `String` sorts them to compare it, in time that grows with the square of their number.
   package func text(in bytes: RawSpan) throws(JSONError) -> String {
     let text = try wholeText(in: bytes)
     guard text.isStreamSafe else {
@@ -34,7 +34,7 @@ package indirect enum JSONNode: Sendable {
     return text
   }
 
-  /// The same, whatever it is.
+  /// The same, without that limit.
   func wholeText(in bytes: RawSpan) throws(JSONError) -> String {
     guard case .string(let range) = self else { throw JSONError(.wrongType, "expected a string") }
     // A node read from another text must not reach outside this one.
@@ -63,14 +63,15 @@ package indirect enum JSONNode: Sendable {
     }
   }
 
-  /// Where a string lies whose bytes are its text: nil if it has escapes, or this is no string of `bytes`.
+  /// Where a string is whose bytes are its text; nil if it has escapes, or if this is not a string in `bytes`.
   package func verbatim(in bytes: RawSpan) -> Range<Int>? {
     guard case .string(let range) = self, range.upperBound <= bytes.byteCount else { return nil }
     let hasEscape = bytes.withUnsafeBytes { UnsafeRawBufferPointer(rebasing: $0[range]).contains(UInt8(ascii: "\\")) }
     return hasEscape ? nil : range
   }
 
-  /// Appends a string's bytes, escapes resolved, to guarded memory: the way a secret with escapes leaves a document.
+  /// Appends a string's bytes, with escapes resolved, to guarded memory: this is how a secret with escapes leaves a
+  /// document.
   package func write(to output: inout OutputRawSpan, in bytes: RawSpan) throws(JSONError) {
     guard case .string(let range) = self else { throw JSONError(.wrongType, "expected a string") }
     try JSONScanner.unescape(range, in: bytes) { output.append($0) }

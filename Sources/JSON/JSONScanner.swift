@@ -1,4 +1,4 @@
-/// A strict reader of RFC 8259 over raw bytes. It copies nothing but member names, and trusts nothing.
+/// A strict reader of RFC 8259 over raw bytes. It copies only member names, and trusts nothing.
 struct JSONScanner {
   static let deepest = 32
 
@@ -67,7 +67,7 @@ struct JSONScanner {
       skipSpace(bytes)
       guard peek(bytes) == UInt8(ascii: "\"") else { throw malformed("a member name") }
       let name = try JSONNode.string(string(bytes)).text(in: bytes)
-      // Swift compares canonically equivalent names as equal, so names that only look alike are refused too.
+      // Swift compares canonically equivalent names as equal, so this also refuses names that only look alike.
       guard names.insert(name) else { throw malformed("each member once") }
       skipSpace(bytes)
       try take(UInt8(ascii: ":"), "':'", bytes)
@@ -127,7 +127,7 @@ struct JSONScanner {
     guard position > start else { throw malformed("a digit") }
   }
 
-  /// Checks one string to its closing quote, escapes and UTF-8 included, and returns what lies between the quotes.
+  /// Checks one string up to its closing quote, escapes and UTF-8 included, and returns the range between the quotes.
   private mutating func string(_ bytes: RawSpan) throws(JSONError) -> Range<Int> {
     position += 1
     let start = position
@@ -233,7 +233,7 @@ struct JSONScanner {
   }
 }
 
-/// The names of one object so far. Most objects have a handful, which are compared sooner than hashed.
+/// The names of one object so far. Most objects have few, and comparing a few is faster than hashing.
 private struct Names {
   private static let mostCompared = 24
 

@@ -16,9 +16,9 @@ package enum JSONValue: Hashable, Sendable {
     self = try JSONValue(JSONNode(reading: span), in: span)
   }
 
-  /// Reads a text that must be canonical (RFC 8785): of all texts with this meaning, exactly one is accepted.
+  /// Reads a text that must be canonical (RFC 8785): of all texts with the same meaning, exactly one is accepted.
   package init(readingCanonical bytes: [UInt8]) throws(JSONError) {
-    // Almost all that is stored is plain: it is looked through once, and then taken as it stands.
+    // Almost all stored texts are plain: such a text is scanned once and then taken as it is.
     if PlainObject.isCanonical(bytes.span, { _, _ in }) {
       var builder = PlainBuilder()
       self = builder.value(bytes)
@@ -30,7 +30,7 @@ package enum JSONValue: Hashable, Sendable {
     }
   }
 
-  /// The value that a `PlainReader` has found at `place` of `bytes`, whatever comes after it.
+  /// The value that a `PlainReader` has found at `place` in `bytes`, whatever comes after it.
   package init(_ place: PlainReader.Place, in bytes: [UInt8]) {
     if place.isString {
       self = .string(bytes.span.text(at: place.range))
@@ -40,7 +40,7 @@ package enum JSONValue: Hashable, Sendable {
     }
   }
 
-  /// A part of a JSON text, read already, that is not secret; `bytes` is the whole text.
+  /// A part of a JSON text that was already read and is not secret; `bytes` is the whole text.
   package init(_ node: JSONNode, in bytes: RawSpan) throws(JSONError) {
     switch node {
     case .null: self = .null

@@ -1,9 +1,9 @@
-/// Makes the value of a text that `PlainObject` has found to be canonical: sorted, plain ASCII, without any escape or space.
-/// Nothing is looked at twice, and nothing else must be handed to it.
+/// Makes the value of a text that `PlainObject` has found to be canonical: sorted, plain ASCII, without escapes or
+/// spaces. It checks nothing again, and must not be given any other text.
 struct PlainBuilder {
   private var position: Int
 
-  /// To begin with the value at `position`.
+  /// A builder that begins with the value at `position`.
   init(at position: Int = 0) { self.position = position }
 
   mutating func value(_ bytes: [UInt8]) -> JSONValue {

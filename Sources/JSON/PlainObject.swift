@@ -1,13 +1,13 @@
-/// A quick answer for the common case: is this text a canonical object (RFC 8785) of plain ASCII, without any escape?
+/// A quick answer for the common case: is this text a canonical object (RFC 8785) of plain ASCII, without escapes?
 ///
-/// It allocates nothing, which is what verifying a million log entries takes. A yes agrees with `JSONValue`'s reader; a no
+/// It allocates nothing, which verifying a million log entries requires. A yes agrees with `JSONValue`'s reader; a no
 /// only means that the full reader must decide.
 package enum PlainObject {
   /// Nesting beyond this is left to the full reader, whose limit is higher.
   private static let deepest = 8
 
-  /// Whether `bytes` is certainly a canonical object. Calls `visit` with the place of each member's name and value, both
-  /// without the quotes of strings; what it was told means nothing if the answer is no.
+  /// Whether `bytes` is certainly a canonical object. Calls `visit` with the place of each member's name and value,
+  /// strings without their quotes; if the answer is no, what `visit` received means nothing.
   package static func isCanonical(
     _ bytes: borrowing Span<UInt8>, _ visit: (_ name: Range<Int>, _ value: Range<Int>) -> Void
   ) -> Bool {
@@ -17,7 +17,8 @@ package enum PlainObject {
     return end == bytes.count
   }
 
-  // Each function takes the place where its value begins, and returns the place after it, or nil if it is not plain.
+  // Each function takes the place where its value begins, and returns the place after it; nil if the value is not
+  // plain.
 
   private static func object(
     _ bytes: borrowing Span<UInt8>, from start: Int, depth: Int, _ visit: (Range<Int>, Range<Int>) -> Void
@@ -30,7 +31,7 @@ package enum PlainObject {
         return nil
       }
       let name = position + 1..<colon - 1
-      // Strictly ascending: sorted, and none twice. In ASCII the order of bytes is that of UTF-16.
+      // Strictly ascending: sorted, and no name twice. In ASCII the order of bytes is that of UTF-16.
       if let last, !bytes.precedes(last, name) { return nil }
       last = name
       guard let end = value(bytes, from: colon + 1, depth: depth + 1), end < bytes.count else { return nil }

@@ -1,16 +1,17 @@
-/// Reads canonical JSON (RFC 8785) of plain ASCII without any escape, as it goes: nothing is looked at twice, copied or
-/// allocated, which is what a hundred thousand records and a million log entries take.
+/// Reads canonical JSON (RFC 8785) of plain ASCII without escapes in one pass: nothing is read twice, copied or
+/// allocated, which reading a hundred thousand records and a million log entries requires.
 ///
-/// Its user asks for what must come next. What was read in this way to its end is canonical, because there is no other way
-/// to say it: no space, members in ascending order, none twice, each value in its one form. For that the names that are asked
-/// for in one object must ascend. Whatever else is there throws `NotPlain`, which only means that the full reader must decide.
+/// The caller asks for what must come next. A text read to its end in this way is canonical, because there is no other
+/// way to write it: no spaces, members in ascending order, none twice, each value in its one form. For this, the caller
+/// must ask for the names of one object in ascending order. Anything else throws `NotPlain`, which only means that the
+/// full reader must decide.
 package struct PlainReader {
-  /// This text is not of the plainest form, or not what was asked for; it may be canonical, and right, all the same.
+  /// This text is not in the plainest form, or not what the caller asked for; it may still be canonical and valid.
   package struct NotPlain: Error {
     package init() {}
   }
 
-  /// Any value but what is in it: where it stands, a string without its quotes, and whether it is one.
+  /// The place of a value: its range, a string's without the quotes, and whether it is a string.
   package struct Place: Sendable {
     package let range: Range<Int>
     package let isString: Bool
@@ -18,7 +19,7 @@ package struct PlainReader {
 
   private var position = 0
 
-  /// At the beginning of a text.
+  /// A reader at the beginning of a text.
   package init() {}
 
   // MARK: - Objects
@@ -28,10 +29,10 @@ package struct PlainReader {
     try take(UInt8(ascii: "{"), bytes)
   }
 
-  /// Takes the next member's name if it is `name`; whether it was. Its value comes next.
+  /// Takes the next member's name if it is `name`, and returns whether it was. Its value comes next.
   package mutating func takes(_ name: StaticString, _ bytes: borrowing Span<UInt8>) -> Bool {
     let count = name.utf8CodeUnitCount
-    // What stands before a member is the comma of the one before it, or nothing.
+    // Before a member comes the comma after the previous one, or nothing.
     let start = isAtFirst(bytes) ? position : position + 1
     guard start + count + 3 <= bytes.count, start == position || bytes[position] == UInt8(ascii: ","),
       bytes[start] == UInt8(ascii: "\""), bytes[start + count + 1] == UInt8(ascii: "\""),
@@ -41,8 +42,8 @@ package struct PlainReader {
     return true
   }
 
-  /// Takes the name of the next member, whatever it is, after that of the member before it, `last`; nil, and the end of the
-  /// object, where there is none.
+  /// Takes the name of the next member, whatever it is, given the range of the previous member's name, `last`. If there
+  /// is none, takes the end of the object and returns nil.
   package mutating func name(after last: Range<Int>?, _ bytes: borrowing Span<UInt8>) throws(NotPlain) -> Range<Int>? {
     guard position < bytes.count else { throw NotPlain() }
     if bytes[position] == UInt8(ascii: "}") {
@@ -62,7 +63,7 @@ package struct PlainReader {
     try take(UInt8(ascii: "}"), bytes)
   }
 
-  /// Whether the next member is the first: a value ends in anything else.
+  /// Whether the next member is the first: no value ends in `{`.
   private func isAtFirst(_ bytes: borrowing Span<UInt8>) -> Bool {
     position > 0 && position <= bytes.count && bytes[position - 1] == UInt8(ascii: "{")
   }
@@ -74,7 +75,7 @@ package struct PlainReader {
     try take(UInt8(ascii: "["), bytes)
   }
 
-  /// Goes to the next element; false, and the end of the array, where there is none. `isFirst` says whether it is the first.
+  /// Goes to the next element. If there is none, takes the end of the array and returns false.
   package mutating func element(isFirst: Bool, _ bytes: borrowing Span<UInt8>) throws(NotPlain) -> Bool {
     guard position < bytes.count else { throw NotPlain() }
     if bytes[position] == UInt8(ascii: "]") {
@@ -87,7 +88,7 @@ package struct PlainReader {
 
   // MARK: - Values
 
-  /// Takes a string: where it stands, without its quotes.
+  /// Takes a string, and returns its range without the quotes.
   package mutating func string(_ bytes: borrowing Span<UInt8>) throws(NotPlain) -> Range<Int> {
     try take(UInt8(ascii: "\""), bytes)
     let start = position
@@ -118,7 +119,7 @@ package struct PlainReader {
     return Place(range: position..<end, isString: false)
   }
 
-  /// Throws unless all was read.
+  /// Throws unless the whole text was read.
   package func finish(_ bytes: borrowing Span<UInt8>) throws(NotPlain) {
     guard position == bytes.count else { throw NotPlain() }
   }
@@ -130,13 +131,13 @@ package struct PlainReader {
 }
 
 extension PlainReader {
-  /// The string that must be the next member, called `name`.
+  /// Takes the next member, which must be a string named `name`.
   package mutating func string(_ name: StaticString, _ bytes: borrowing Span<UInt8>) throws(NotPlain) -> Range<Int> {
     guard takes(name, bytes) else { throw NotPlain() }
     return try string(bytes)
   }
 
-  /// The string that the next member is if it is called `name`; nil if it is another.
+  /// Takes the next member if it is named `name`; it must then be a string. Returns nil if it has another name.
   package mutating func optionalString(
     _ name: StaticString, _ bytes: borrowing Span<UInt8>
   ) throws(NotPlain) -> Range<Int>? {
@@ -144,13 +145,13 @@ extension PlainReader {
     return try string(bytes)
   }
 
-  /// The integer that must be the next member, called `name`.
+  /// Takes the next member, which must be an integer named `name`.
   package mutating func count(_ name: StaticString, _ bytes: borrowing Span<UInt8>) throws(NotPlain) -> Int {
     guard takes(name, bytes) else { throw NotPlain() }
     return try count(bytes)
   }
 
-  /// The integer that the next member is if it is called `name`; nil if it is another.
+  /// Takes the next member if it is named `name`; it must then be an integer. Returns nil if it has another name.
   package mutating func optionalCount(_ name: StaticString, _ bytes: borrowing Span<UInt8>) throws(NotPlain) -> Int? {
     guard takes(name, bytes) else { return nil }
     return try count(bytes)
@@ -205,11 +206,11 @@ extension Span<UInt8> {
     return left.count < right.count
   }
 
-  /// Where the text that begins at `start` has its first byte that no plain string has: a quote, a backslash, a control
-  /// character, or what is not ASCII. Its end if it has none.
+  /// The first position from `start` on of a byte that no plain string has: a quote, a backslash, a control character,
+  /// or a byte that is not ASCII. The end of the text if there is none.
   borrowing func endOfPlainText(from start: Int) -> Int {
     var position = start
-    // Eight bytes at a time. Of those that are marked the first is always one; subtraction may mark others after it.
+    // Eight bytes at a time. The first marked byte is always a real one; subtraction may mark others after it.
     let each: UInt64 = 0x0101_0101_0101_0101
     while position + 8 <= count {
       let word = UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: position, as: UInt64.self))
@@ -228,8 +229,8 @@ extension Span<UInt8> {
   }
 }
 
-/// Whether `other` stands in `bytes` at `start`, which the caller knows to have room for it: some eight bytes at a time, as most
-/// names are.
+/// Whether `other` is in `bytes` at `start`; the caller knows that there is room for it. Most names are some eight
+/// bytes long, so this compares eight at a time.
 private func areEqual(_ bytes: UnsafeRawBufferPointer, from start: Int, _ other: UnsafeRawBufferPointer) -> Bool {
   var offset = 0
   while offset + 8 <= other.count {
