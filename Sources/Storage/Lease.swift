@@ -1,8 +1,8 @@
 /// One hand at a time: the right to act on something, with a fencing number that only grows.
 ///
-/// A lease is a row, so taking, checking and releasing it are part of the transaction that acts. A holder that was stopped
-/// and wakes after another took the lease fails `require`, whatever its clock says: numbers decide, time only tells when
-/// taking over is polite.
+/// A lease is a row, so taking, checking and releasing it are part of the transaction that acts. A holder that was
+/// stopped and wakes up after another has taken the lease fails `require`, whatever its clock says: numbers decide, and
+/// time only says when taking over is polite.
 package struct Lease: Hashable, Sendable {
   package let name: String
   /// Greater than the number of every lease of this name before it.
@@ -14,7 +14,7 @@ package struct Lease: Hashable, Sendable {
   }
 }
 
-/// What is known of a lease's present holder.
+/// What is known of a lease's current holder.
 package struct LeaseHolder: Hashable, Sendable {
   /// Who holds it, in the words it was taken with. Not secret.
   package let holder: String
@@ -28,10 +28,11 @@ package struct LeaseHolder: Hashable, Sendable {
     self.fencing = fencing
   }
 
-  /// No lease lasts longer than this many milliseconds: a later expiry is of a clock that was ahead, and nobody's to rely on.
+  /// No lease lasts longer than this many milliseconds: a later expiry comes from a clock that was ahead, and does not
+  /// count.
   package static let longest: Int64 = 3_600_000
 
-  /// Whether nobody may take it over at `now` for the time alone.
+  /// Whether the lease still lasts at `now`: until it ends, it may be taken over only if its holder is gone.
   package func lasts(at now: Int64) -> Bool { expires > now && !isTooFar(at: now) }
 
   fileprivate func isTooFar(at now: Int64) -> Bool { expires > now.saturatingAdd(Self.longest) }
@@ -64,9 +65,10 @@ extension ReadTransaction {
 
 extension WriteTransaction {
   /// Takes the lease `name` for `milliseconds` from `now`.
+  /// Takes the lease `name` for `milliseconds` from `now`.
   ///
-  /// It is taken if it is free, has expired, expires later than any lease does, or `isGone` says that its holder is (a dead process,
-  /// which no clock need confirm). Throws `leaseHeld` naming the holder otherwise.
+  /// Takes it if it is free, has expired, expires later than any lease may, or if `isGone` says that its holder is gone
+  /// (a dead process, which needs no clock to confirm). Otherwise throws `leaseHeld`, naming the holder.
   package func acquireLease(
     _ name: String, holder: String, now: Int64, milliseconds: Int64, isGone: (_ holder: String) -> Bool
   ) throws -> Lease {
@@ -82,16 +84,15 @@ extension WriteTransaction {
     return lease
   }
 
-  /// Extends `lease` to `milliseconds` from `now`, but writes nothing if it lasts `enough` milliseconds without that. One that was
-  /// taken by a clock that was ahead is shortened.
-  /// Throws `leaseLost` if it was taken over or released.
+  /// Extends `lease` to `milliseconds` from `now`; writes nothing if it already lasts at least `enough` milliseconds.
+  /// Shortens a lease that was taken by a clock that was ahead. Throws `leaseLost` if it was taken over or released.
   package func renew(_ lease: Lease, now: Int64, milliseconds: Int64, unlessItLasts enough: Int64 = .max) throws {
     let state = try holder(of: lease)
     guard state.expires < now.saturatingAdd(enough) || state.isTooFar(at: now) else { return }
     try store(lease, holder: state.holder, expires: now.saturatingAdd(milliseconds))
   }
 
-  /// Gives `lease` back; its number is never used again. Throws `leaseLost` if it was taken over.
+  /// Gives `lease` back; its number is never used again. Throws `leaseLost` if it was taken over or released.
   package func release(_ lease: Lease) throws {
     try require(lease)
     try store(lease, holder: "", expires: 0)
@@ -105,7 +106,7 @@ extension WriteTransaction {
 }
 
 extension Int64 {
-  /// The sum, or the last time there is: a far expiry must not stop the process.
+  /// The sum, or the last time there is: an expiry far in the future must not stop the process.
   fileprivate func saturatingAdd(_ other: Int64) -> Int64 {
     let (sum, overflows) = addingReportingOverflow(other)
     return overflows ? (other > 0 ? .max : .min) : sum

@@ -2,10 +2,10 @@ import Synchronization
 
 /// A store that lives and dies with the process: for tests, and for what must never touch a disk.
 ///
-/// It keeps the contract of `Store` but for durability, which memory cannot promise.
+/// It keeps the contract of `Store` except for durability, which memory cannot promise.
 package final class MemoryStore: Store {
   private let tables: Mutex<[Table: SortedRows]>
-  /// Held for the length of one `write`; `tables` only to look and to swap, so that readers never wait for a body.
+  /// Held for the length of one `write`. `tables` is held only to read or replace it, so readers never wait for a body.
   private let writing = Mutex<Void>(())
 
   /// An empty store of `tables`.
@@ -33,7 +33,7 @@ package final class MemoryStore: Store {
   }
 }
 
-/// A private copy of the tables; `MemoryStore` publishes it when the body has not thrown.
+/// A private copy of the tables; `MemoryStore` publishes it unless the body throws.
 private final class MemoryTransaction: WriteTransaction {
   private(set) var tables: [Table: SortedRows]
   var finishingStep: (any FinishingStep)?

@@ -8,7 +8,7 @@ package struct StorageError: Error, Equatable, Sendable, CustomStringConvertible
     case alreadyExists
     /// What is there is not a store, or its pages are damaged.
     case corrupt
-    /// Made by a newer or foreign program.
+    /// The store was made by a newer or foreign program.
     case unsupportedFormat
     /// The medium refused to read: permissions, input/output error.
     case cannotRead
@@ -18,7 +18,7 @@ package struct StorageError: Error, Equatable, Sendable, CustomStringConvertible
     case busy
     /// Another holder has the lease.
     case leaseHeld
-    /// The lease was taken by another holder since: its number is no longer the newest.
+    /// Another holder has since taken the lease, or it was released: this number no longer holds it.
     case leaseLost
   }
 

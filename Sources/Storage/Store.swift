@@ -1,8 +1,10 @@
-/// Where a vault lies: tables of opaque bytes, changed by transactions. It never sees a key or a secret in the clear.
+/// Where a vault is kept: tables of opaque bytes, changed by transactions. A store never sees a key or a secret in the
+/// clear.
 ///
-/// Calls begin on the caller's own executor (`nonisolated(nonsending)`): a short command's one read costs it no other thread.
+/// Calls begin on the caller's own executor (`nonisolated(nonsending)`), so the one read of a short command needs no
+/// other thread.
 ///
-/// Every engine passes the same contract suite (`Tests/Contracts/StoreContract.swift`), the in-memory one too.
+/// Every engine passes the same contract suite (`Tests/Contracts/StoreContract.swift`), including the in-memory one.
 package protocol Store: Sendable {
   /// Runs `body` on one consistent snapshot. `body` may run more than once, and must not keep the transaction.
   ///
@@ -11,14 +13,14 @@ package protocol Store: Sendable {
     _ body: @Sendable (any ReadTransaction) throws -> Result
   ) async throws -> Result
 
-  /// Runs `body` alone, then commits durably: when this returns, the change outlives a power cut. If `body` throws, nothing
-  /// of it is seen by anyone, ever. If the process dies before the return, either all of it is there or nothing: whoever
-  /// recovers must look. Writers queue; none starves.
+  /// Runs `body` alone, then commits durably: when this returns, the change outlives a power cut. If `body` throws,
+  /// nobody ever sees any of its changes. If the process dies before this returns, either all of the change is there or
+  /// none of it, and recovery must look. Writers queue; none starves.
   ///
-  /// Throws what `body` throws; `StorageError.cannotWrite` if the commit failed, with nothing changed. A change that an
-  /// engine refused cannot be swallowed: `write` throws the refusal even if `body` does not. An engine may commit the
-  /// changes of several bodies at once, and then does the `finishingStep` that they left once; if that throws, so does
-  /// each of these writes, with nothing changed.
+  /// Throws what `body` throws; `StorageError.cannotWrite` if the commit failed, with nothing changed. If the engine
+  /// refused a change, `write` throws the refusal even if `body` swallows it. An engine may commit the changes of
+  /// several bodies at once; it then does the `finishingStep` that they left only once, and if that throws, each of
+  /// these writes throws, with nothing changed.
   nonisolated(nonsending) func write<Result: Sendable>(
     _ body: @Sendable (any WriteTransaction) throws -> Result
   ) async throws -> Result
@@ -36,45 +38,45 @@ package protocol ReadTransaction {
     _ visit: (_ key: [UInt8], _ value: [UInt8]) throws -> Bool
   ) throws
 
-  /// Visits rows with `lower <= key` in ascending byte order as `scan` does, and hands `visit` the engine's own bytes: for who
-  /// goes through millions and keeps none.
+  /// Visits rows with `lower <= key` in ascending byte order as `scan` does, but hands `visit` the engine's own bytes:
+  /// for callers that go through millions of rows and keep none.
   func scan(
     _ table: Table, from lower: [UInt8],
     inPlace visit: (_ key: borrowing Span<UInt8>, _ value: borrowing Span<UInt8>) throws -> Bool
   ) throws
 }
 
-/// A view that can also change rows; it reads its own changes.
+/// A view that can also change rows. It reads its own changes.
 package protocol WriteTransaction: ReadTransaction {
   /// Inserts or replaces one row.
   func set(_ value: [UInt8], in table: Table, for key: [UInt8]) throws
 
-  /// Removes one row; nothing happens if there is none. The engine overwrites what it frees.
+  /// Removes one row; does nothing if there is none. The engine overwrites what it frees.
   func remove(_ key: [UInt8], from table: Table) throws
 
-  /// What the engine does right before the commit; nil for nothing. It begins as what the bodies before this one, whose
-  /// changes share that commit, have left. What a body that throws has set counts as little as the rows it has set.
+  /// What the engine does right before the commit; nil for nothing. It starts with what earlier bodies that share the
+  /// commit have left. If a body throws, what it set here is undone like the rows it set.
   var finishingStep: (any FinishingStep)? { get nonmutating set }
 }
 
 /// Work that is worth doing once for all the changes that become durable together, such as a signature over them.
 package protocol FinishingStep: Sendable {
-  /// Does it, at the end of the transaction that `transaction` then stands for. Whatever it throws undoes that whole.
+  /// Does the work at the end of the whole shared transaction. If it throws, that whole transaction is undone.
   func finish(in transaction: any WriteTransaction) throws
 }
 
 extension WriteTransaction {
-  /// Does at once what was left until the commit, for a body that must see the tables as they will be committed.
+  /// Does the finishing step at once, for a body that must see the tables as they will be committed.
   package func finishNow() throws {
     guard let step = finishingStep else { return }
     try step.finish(in: self)
-    // Only now: a body that swallows what was thrown must not commit without it.
+    // Only now: a body that swallows the error must not commit without the step.
     finishingStep = nil
   }
 }
 
 extension ReadTransaction {
-  /// By copies: an engine that has the bytes at hand does better.
+  /// Copies the rows; an engine that has the bytes at hand does better.
   package func scan(
     _ table: Table, from lower: [UInt8],
     inPlace visit: (_ key: borrowing Span<UInt8>, _ value: borrowing Span<UInt8>) throws -> Bool
@@ -104,7 +106,7 @@ extension ReadTransaction {
 }
 
 extension [UInt8] {
-  /// The least key greater than every key that begins with this prefix; nil if there is none.
+  /// The least key that is greater than every key beginning with this prefix; nil if there is none.
   var successorOfPrefix: [UInt8]? {
     guard let index = lastIndex(where: { $0 < 0xFF }) else { return nil }
     return Array(self[..<index]) + [self[index] + 1]

@@ -1,9 +1,9 @@
 /// A named table of a store: opaque byte keys, in ascending byte order, each with one opaque byte value.
 ///
-/// Names are lower-case ASCII letters and `_`, fixed in the code: an engine may use them as identifiers unquoted.
+/// Names are lower-case ASCII letters and `_`, fixed in the code: an engine may use them unquoted as identifiers.
 package struct Table: Hashable, Sendable {
   package let name: String
-  /// The format of the store that brought it: stores of a format before have no such table, and are read as if it were
+  /// The store format that introduced it. Stores of an earlier format have no such table, and are read as if it were
   /// empty.
   package let since: Int
 
