@@ -1,13 +1,13 @@
 import CSQLite
 import Storage
 
-/// What makes a SQLite database a store of ours.
+/// What makes an SQLite database one of our stores.
 enum StoreFormat {
   /// SQLite's `application_id`: "RLTC".
   static let applicationID = 0x524C_5443
-  /// SQLite's `user_version`: the layout of the tables. Raised when a program of before could misread them.
+  /// SQLite's `user_version`: the layout of the tables. Raised when an earlier program could misread them.
   static let version = 2
-  /// The oldest that is read as it is, and brought up to `version` by the first who writes.
+  /// The oldest version that is read as it is; the first writer upgrades the store to `version`.
   static let oldestVersion = 1
 
   static func definition(of table: Table) -> String {
@@ -16,13 +16,13 @@ enum StoreFormat {
 }
 
 extension Connection {
-  /// A connection to read on, with the format checked.
+  /// A connection for reading, with the format checked.
   ///
-  /// SQLite makes a log and an index beside the database to read at all. Where the folder cannot be written and no log is
-  /// left to be read, the database file is the whole store, and is read as immutable: `isPassing` is then true and the
-  /// connection must not be used for a second read, since another user may begin to write meanwhile.
+  /// To read at all, SQLite makes a log and an index beside the database. If the folder cannot be written and no log is
+  /// left to read, the database file is the whole store and is read as immutable: `isPassing` is then true, and the
+  /// connection must not be used for a second read, because another user may begin to write meanwhile.
   ///
-  /// `mayWrite` asks for one that `prepareToWrite` can make a writer's later, if the file may be written.
+  /// With `mayWrite`, `prepareToWrite` can later make the connection a writer's, if the file may be written.
   static func reading(
     _ file: StoreFile, _ tables: [Table], mayWrite: Bool = false
   ) throws -> (connection: Connection, isPassing: Bool) {
@@ -41,28 +41,28 @@ extension Connection {
     }
   }
 
-  /// A connection to write on, whose settings are asked back: durability that was quietly lowered is no durability.
+  /// A connection for writing, whose settings are read back: if SQLite quietly lowered durability, there would be none.
   ///
-  /// `spare`, which was opened to read, becomes that: it has read the log's index, the schema and the pages that a change
-  /// looks at first.
+  /// `spare`, which was opened for reading, becomes that connection: it has already read the log's index, the schema
+  /// and the pages that a change needs first.
   static func writing(_ file: StoreFile, _ tables: [Table], from spare: Connection? = nil) throws -> Connection {
     let connection = try spare ?? Connection(opening: file.path, flags: SQLITE_OPEN_READWRITE, .writing)
     connection.activity = .writing
-    // Of a spare, too: in a run of hours another program may have brought the store to a newer format since.
+    // A spare is checked too: during a run of hours another program may have upgraded the store.
     try connection.prepareToRead(tables)
     try connection.prepareToWrite()
     if connection.format < StoreFormat.version { try connection.upgrade(tables) }
     return connection
   }
 
-  /// Whether the file is empty, or a database that nobody has put anything in. Throws `corrupt` if it is no database.
+  /// Whether the file is empty, or a database that nothing was ever put into. Throws `corrupt` if it is not a database.
   func isBlank() throws -> Bool {
     guard try mark("application_id") == 0, try mark("user_version") == 0 else { return false }
     return try definitions().isEmpty
   }
 
-  /// Puts the empty tables and the format's marks into a blank database, in one transaction.
-  /// Throws `alreadyExists` if another process was faster.
+  /// Puts the empty tables and the format's marks into a blank database, in one transaction. Throws `alreadyExists` if
+  /// another process was faster.
   func format(_ tables: [Table]) throws {
     try prepareToWrite()
     try perform(.beginWriting)
@@ -75,8 +75,8 @@ extension Connection {
     try perform(.commit)
   }
 
-  /// Adds the tables that the file's format does not have yet, in one transaction: whoever dies in it leaves the old format.
-  /// Rows in the others stay as they are.
+  /// Adds the tables that the file's format does not have yet, in one transaction: a process that dies during it leaves
+  /// the old format. Rows in the other tables stay as they are.
   private func upgrade(_ tables: [Table]) throws {
     try perform(.beginWriting)
     // Another process may have been faster.
@@ -91,9 +91,9 @@ extension Connection {
     format = StoreFormat.version
   }
 
-  /// Sets up a connection for writing, and throws `cannotWrite` unless SQLite says that it did as told.
+  /// Sets up a connection for writing. Throws `cannotWrite` unless SQLite confirms each setting.
   func prepareToWrite() throws {
-    // In memory: what a rolled-back body overwrote would otherwise spill into a file of its own elsewhere.
+    // In memory: otherwise what a rolled-back body overwrote would spill into a separate file elsewhere.
     try execute("PRAGMA temp_store = MEMORY; PRAGMA synchronous = FULL", "setting up SQLite")
     countLog()
     let settings = [
@@ -122,7 +122,7 @@ extension Connection {
       throw StorageError(
         .unsupportedFormat, "the store has format \(version), expected at most \(StoreFormat.version)")
     }
-    // To the letter, so that neither a lost table nor an added trigger or view goes unseen.
+    // Compared to the letter, so that a missing table or an added trigger or view is noticed.
     guard definitions == tables.filter({ $0.since <= version }).map(StoreFormat.definition(of:)).sorted() else {
       throw StorageError(.corrupt, "the tables of the store are not those of format \(version)")
     }

@@ -4,20 +4,21 @@ import Storage
 
 /// One connection to the database: a handle, and the statements prepared on it so far.
 ///
-/// Unchecked because SQLite's own mutex is left out: a connection is never used by two at a time. The writer's is confined
-/// to its actor, and a reader's is out of the pool while it is read.
+/// Unchecked because SQLite's own mutex is left out: no two users ever share a connection. The writer's connection is
+/// confined to its actor, and a reader's is out of the pool while it is in use.
 final class Connection: @unchecked Sendable {
   private let handle: OpaquePointer
   /// What it is used for.
   var activity: Activity
   /// Pages in the log after this connection's last commit; counted only after `countLog`.
   private(set) var logPages: Int32 = 0
-  /// The format that the file was found in, or brought to; that of this program before that is known.
+  /// The format that the file had or was upgraded to; until that is known, the format of this program.
   var format = StoreFormat.version
-  /// Each query used so far, with a statement that is free now. A few dozen, so a search costs less than hashing.
+  /// Each query used so far, with a statement for it if one is free. There are a few dozen, so a search costs less than
+  /// hashing.
   private var statements: [(query: Query, idle: OpaquePointer?)] = []
 
-  /// `name` is an absolute path, or a `file:` URI where `flags` say so. Reads nothing yet.
+  /// `name` is an absolute path, or a `file:` URI if `flags` say so. Reads nothing yet.
   init(opening name: String, flags: Int32, _ activity: Activity) throws {
     _ = Self.hasNoMemoryCounts
     var handle: OpaquePointer?
@@ -30,8 +31,9 @@ final class Connection: @unchecked Sendable {
     self.handle = handle
     self.activity = activity
     sqlite3_busy_handler(handle, waitForOthers, nil)
-    // What a crafted file could otherwise make run: functions in its schema, writes to its schema. Connections come and go
-    // with short processes: the last one to close must not pay for a checkpoint each time.
+    // The first two stop what a crafted file could otherwise run: functions in its schema, and writes to its schema.
+    // The third is because connections come and go with short processes: the last one to close must not pay for a
+    // checkpoint each time.
     try configure(SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
     try configure(SQLITE_DBCONFIG_DEFENSIVE, 1)
     try configure(SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
@@ -42,10 +44,10 @@ final class Connection: @unchecked Sendable {
     sqlite3_close_v2(handle)
   }
 
-  /// Nobody asks for the counts. Refused, and without harm, where something else in the process has used SQLite before.
+  /// Nobody uses the counts. SQLite refuses this, without harm, if something else in the process has used it before.
   private static let hasNoMemoryCounts = relatch_sqlite3_leave_out_memory_counts() == SQLITE_OK
 
-  /// Sets one of SQLite's switches, and asks it back.
+  /// Sets one of SQLite's switches, and reads it back.
   func configure(_ option: Int32, _ value: Int32) throws {
     var found: Int32 = -1
     let code = relatch_sqlite3_db_config(handle, option, value, &found)
@@ -54,10 +56,10 @@ final class Connection: @unchecked Sendable {
     }
   }
 
-  /// Whether the file could be opened for writing. SQLite opens one that it may only read, too.
+  /// Whether the file could be opened for writing. SQLite also opens a file that it may only read.
   var isWritable: Bool { sqlite3_db_readonly(handle, "main") == 0 }
 
-  /// Whether a transaction is open; false too after SQLite rolled one back on its own.
+  /// Whether a transaction is open; also false after SQLite rolled one back on its own.
   var isInTransaction: Bool { sqlite3_get_autocommit(handle) == 0 }
 
   /// Runs a query that has neither parameters nor rows.
@@ -66,13 +68,13 @@ final class Connection: @unchecked Sendable {
     _ = try statement.step()
   }
 
-  /// Runs statements that are used once, and so are not kept.
+  /// Runs statements that are used only once, and so are not kept.
   func execute(_ sql: String, _ operation: String) throws {
     let code = sqlite3_exec(handle, sql, nil, nil, nil)
     guard code == SQLITE_OK else { throw failure(code, operation) }
   }
 
-  /// The rows that `sql` answers, as text; a NULL is empty.
+  /// The rows that `sql` returns, as text; a NULL is empty.
   func answers(to sql: String, _ operation: String) throws -> [[String]] {
     var statement: OpaquePointer?
     let code = sqlite3_prepare_v2(handle, sql, -1, &statement, nil)
@@ -92,15 +94,15 @@ final class Connection: @unchecked Sendable {
     }
   }
 
-  /// Moves the whole log into the database and empties it. Throws `busy` if a reader stands in the way for too long.
+  /// Moves the whole log into the database and empties it. Throws `busy` if a reader blocks it for too long.
   func emptyLog() throws {
     let code = sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
     guard code == SQLITE_OK else { throw failure(code, "emptying the log of the store") }
   }
 
-  /// Counts the log's pages on each commit, in place of SQLite's own checkpoints, which the committer would wait for.
+  /// Counts the log's pages on each commit, instead of SQLite's own checkpoints, which the committer would wait for.
   func countLog() {
-    // Unretained is safe: SQLite calls this from within our own calls only, never after the handle is closed.
+    // Unretained is safe: SQLite calls this only from within our own calls, never after the handle is closed.
     let hook: @convention(c) (UnsafeMutableRawPointer?, OpaquePointer?, UnsafePointer<CChar>?, Int32) -> Int32
     hook = { connection, _, _, pages in
       if let connection { Unmanaged<Connection>.fromOpaque(connection).takeUnretainedValue().logPages = pages }
@@ -109,26 +111,26 @@ final class Connection: @unchecked Sendable {
     sqlite3_wal_hook(handle, hook, Unmanaged.passUnretained(self).toOpaque())
   }
 
-  /// Moves the log into the database as far as that needs no waiting for others. A failure loses nothing: what is committed
-  /// stays in the log, and the next attempt goes on from there.
+  /// Moves as much of the log into the database as it can without waiting for others. A failure loses nothing: what is
+  /// committed stays in the log, and the next attempt continues from there.
   ///
-  /// The log is cut, not only marked as copied as SQLite's own checkpoints do: that mark dies with the last process in the
-  /// store, so under commands that write once and exit the log would never begin anew.
+  /// The log is truncated, not only marked as copied as SQLite's own checkpoints do. That mark is lost with the last
+  /// process that has the store open, so if every command wrote once and exited, the log would never start over.
   func shortenLog() {
     sqlite3_busy_handler(handle, nil, nil)
     sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
     sqlite3_busy_handler(handle, waitForOthers, nil)
   }
 
-  /// What to throw for `code`. What stops the writer's connection from reading stops a write.
+  /// What to throw for `code`. On the writer's connection, a failure to read counts as a failure to write.
   func failure(_ code: Int32, _ operation: String) -> StorageError {
-    // The database is open, so what cannot be opened is the log or its index. Permissions stop a reader; all else that
-    // stops it, a full disk or a read-only one, is what stops whoever must write.
+    // The database is open, so what cannot be opened is the log or its index. Permissions stop a reader; anything else
+    // that stops it, such as a full or read-only disk, would stop a writer.
     let isMissingLog = code & 0xFF == SQLITE_CANTOPEN && ![EACCES, EPERM].contains(sqlite3_system_errno(handle))
     return StorageError(sqlite: code, isMissingLog ? .writing : activity, operation)
   }
 
-  /// A free statement of `query`, or a new one, and the place where `keepStatement` takes it back.
+  /// A free statement for `query`, or a new one, and the place where `keepStatement` takes it back.
   func takeStatement(for query: Query) throws -> (handle: OpaquePointer, place: Int) {
     let known = statements.firstIndex { $0.query == query }
     if let known, let idle = statements[known].idle {
@@ -143,14 +145,15 @@ final class Connection: @unchecked Sendable {
   }
 
   func keepStatement(_ statement: OpaquePointer, at place: Int) {
-    // Nested scans had two of the same; one is enough to keep.
+    // Nested scans used two of the same query; one is enough to keep.
     sqlite3_finalize(statements[place].idle)
     statements[place].idle = statement
   }
 }
 
-/// SQLite's busy handler: looks every 2 ms, for about 5 s in all. SQLite's own sleeps up to 100 ms between looks, and a
-/// writer in a tight loop leaves the lock free for microseconds only: another process would hardly ever find it free.
+/// SQLite's busy handler: checks every 2 ms, for about 5 s in all. SQLite's own handler sleeps up to 100 ms between
+/// checks, but a writer in a tight loop frees the lock only for microseconds, so another process would hardly ever find
+/// it free.
 private func waitForOthers(_: UnsafeMutableRawPointer?, attempt: Int32) -> Int32 {
   guard attempt < 2_500 else { return 0 }
   usleep(attempt < 10 ? 200 : 2_000)

@@ -3,11 +3,11 @@ import Synchronization
 
 /// Runs an actor on a thread of its own queue, or where it is told to, first come first served.
 ///
-/// A commit waits for the disk, and for other processes' locks: on the shared pool, which has a thread per core, that would
-/// stop tasks that have nothing to do with the store.
+/// A commit waits for the disk, and for the locks of other processes: on the shared pool, which has one thread per
+/// core, that would stop tasks that have nothing to do with the store.
 final class QueueExecutor: SerialExecutor {
   private let perform: SQLiteStore.Performer
-  /// What the task that came last prefers to run on while it is on no actor.
+  /// The executor that the latest task to come here prefers while it is on no actor.
   private let preferred = Mutex<UnownedTaskExecutor?>(nil)
 
   init(_ perform: SQLiteStore.Performer?) {
@@ -19,8 +19,8 @@ final class QueueExecutor: SerialExecutor {
     }
   }
 
-  /// To be called by a task that is about to come here. One that prefers an executor and is run as if it did not is queued
-  /// a second time at its first `await`: that costs time and nothing else.
+  /// Must be called by a task that is about to come here. A task that prefers an executor and is run without it is
+  /// queued a second time at its first `await`, which costs time and nothing else.
   func expectCurrentTask() {
     let executor = withUnsafeCurrentTask { $0?.unownedTaskExecutor }
     preferred.withLock { $0 = executor }

@@ -1,14 +1,15 @@
 import CSQLite
 package import Storage
 
-/// A store in one SQLite database, safe against crashes and for several processes at once.
+/// A store in one SQLite database, safe against crashes and for use by several processes at once.
 ///
-/// Durability: write-ahead log, `synchronous = FULL`, one `fdatasync` a commit; concurrent calls share one. Isolation: readers
-/// have snapshots and never wait for writers; writers of all processes queue for a few seconds, then throw `busy`. What is
-/// removed is overwritten in the database, but stays in the log until that is overwritten or `emptyLog` is called.
+/// Durability: write-ahead log, `synchronous = FULL`, one `fdatasync` a commit, which concurrent calls share.
+/// Isolation: readers have snapshots and never wait for writers; writers of all processes queue for a few seconds, then
+/// throw `busy`. Removed data is overwritten in the database, but stays in the log until that is overwritten or
+/// `emptyLog` is called.
 ///
-/// After an input/output error while the disk was asked to sync, `cannotWrite` leaves one doubt that no program can take away:
-/// the change is not seen, but may reappear if the machine stops before the next successful write.
+/// If an input/output error occurs while the disk syncs, `cannotWrite` leaves one doubt that no program can remove: the
+/// change is not seen, but may reappear if the machine stops before the next successful write.
 package final class SQLiteStore: Store {
   /// Runs what it is given, later and elsewhere.
   package typealias Performer = @Sendable (@escaping @Sendable () -> Void) -> Void
@@ -16,13 +17,13 @@ package final class SQLiteStore: Store {
   let file: StoreFile
   let tables: [Table]
   private let writer: SQLiteWriter
-  /// Readers that nobody uses now. A read takes one or opens one, so reads never wait for each other.
+  /// Readers that nobody uses now. A read takes one or opens a new one, so reads never wait for each other.
   private let spares = SpareConnections()
 
   /// Makes an empty store of `tables` at `path`, a file that only its owner can open, and makes it durable.
   ///
-  /// The folder must be there. A creation that was cut off is taken up again; anything else at `path` is left alone.
-  /// Throws `alreadyExists`, `notFound` if there is no folder, `cannotWrite`.
+  /// The folder must exist. A creation that was interrupted is continued; anything else at `path` is left alone. Throws
+  /// `alreadyExists`, `notFound` if there is no folder, `cannotWrite`.
   package static func create(at path: String, tables: [Table]) throws {
     let file = try StoreFile(at: path)
     do {
@@ -40,12 +41,12 @@ package final class SQLiteStore: Store {
 
   /// Opens the store at `path`, which must have exactly `tables`. Reads its marks and table definitions, nothing else.
   ///
-  /// Throws `notFound`, `corrupt` if it is something else or damaged where it was read, `unsupportedFormat`, `cannotRead`,
-  /// and `cannotWrite` if a full or broken disk has no place for the log's index, without which nothing is read.
-  /// A store that can only be read opens too; its writes throw `cannotWrite`.
+  /// Throws `notFound`, `corrupt` if it is something else or is damaged where it was read, `unsupportedFormat`,
+  /// `cannotRead`, and `cannotWrite` if a full or broken disk has no room for the log's index, without which nothing
+  /// can be read. A store that can only be read also opens; its writes throw `cannotWrite`.
   ///
-  /// Writes happen on a thread of the store's own, or where `perform` runs them, which must be in order and one at a time;
-  /// they wait for the disk there.
+  /// Writes happen on a thread of the store's own, or where `perform` runs them, which must be in order and one at a
+  /// time; they wait for the disk there.
   package init(opening path: String, tables: [Table], perform: Performer? = nil) throws {
     self.file = try StoreFile(at: path)
     self.tables = tables
@@ -62,7 +63,7 @@ package final class SQLiteStore: Store {
     try connection.perform(.begin)
     let transaction = SQLiteTransaction(on: connection)
     let result = try body(transaction)
-    // On any error the connection is dropped instead, which ends its snapshot.
+    // On any error the connection is dropped instead of returned, which ends its snapshot.
     try connection.perform(.commit)
     if !isPassing { spares.add(connection) }
     return result
@@ -74,15 +75,15 @@ package final class SQLiteStore: Store {
     try await writer.write(body)
   }
 
-  /// Moves the log into the database and empties it: after this, no file of the store holds anything that was removed or
-  /// replaced. (What the medium keeps of blocks it has given up is out of reach.) Not needed for durability.
+  /// Moves the log into the database and empties it: after this, no file of the store holds anything that was removed
+  /// or replaced. (What the medium keeps of blocks that it no longer uses is out of reach.) Not needed for durability.
   ///
-  /// Throws `busy` if a reader or another process stands in the way for a few seconds.
+  /// Throws `busy` if a reader or another process blocks it for a few seconds.
   package func emptyLog() async throws {
     try await writer.emptyLog()
   }
 
-  /// What the writer's connection answers to `PRAGMA name`; other connections have other settings.
+  /// The value of `PRAGMA name` on the writer's connection; other connections have other settings.
   func writerSetting(_ name: String) async throws -> String? {
     try await writer.setting(name)
   }

@@ -3,8 +3,8 @@ import Storage
 /// One transaction on one connection, for one body.
 final class SQLiteTransaction: WriteTransaction {
   private let connection: Connection
-  /// The first refusal by SQLite. Some refusals (a full disk) make SQLite roll everything back on its own; a body that
-  /// swallowed one would go on outside any transaction, so nothing more is done after it.
+  /// The first refusal by SQLite. After some refusals (a full disk) SQLite rolls everything back on its own; a body
+  /// that swallowed one would continue outside any transaction, so nothing more is done after a refusal.
   private var refusal: (any Error)?
   var finishingStep: (any FinishingStep)?
 
@@ -13,7 +13,7 @@ final class SQLiteTransaction: WriteTransaction {
     self.finishingStep = finishingStep
   }
 
-  /// Throws the refusal that a body may have swallowed: a change with a hole in it must not be committed.
+  /// Throws the refusal that a body may have swallowed: an incomplete change must not be committed.
   func requireWhole() throws {
     if let refusal { throw refusal }
   }
@@ -69,7 +69,7 @@ final class SQLiteTransaction: WriteTransaction {
     try heed { try statement.lending(key, at: 1) { _ = try statement.step() } }
   }
 
-  /// Whether the file has `table`: an older one that is only read lacks those that came later. A writer's has all.
+  /// Whether the file has `table`: an older file that is only read lacks later tables. A writer's file has all.
   private func isThere(_ table: Table) -> Bool { table.since <= connection.format }
 
   private func use(_ query: Query) throws -> Statement {

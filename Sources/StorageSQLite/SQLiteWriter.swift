@@ -2,23 +2,24 @@ import Glibc
 import Storage
 import Synchronization
 
-/// The one writer of a store in this process: runs bodies one after another, and commits those that arrived together at once.
+/// The only writer of a store in this process: runs bodies one after another, and commits those that arrive together at
+/// once.
 ///
-/// Each body has a savepoint of its own. After it, if other calls are already on their way to the actor, the commit is left
-/// to the last of them: one wait for the disk serves all, and so does one finishing step. A lone writer finds nobody
+/// Each body has a savepoint of its own. If other calls are already on their way to the actor after it, the commit is
+/// left to the last of them: they wait for the disk once, and share one finishing step. A lone writer finds nobody
 /// behind it and commits at once.
 actor SQLiteWriter {
-  /// Commits at the latest after this many bodies, so that an endless stream of calls delays nobody for long.
+  /// Commits after at most this many bodies, so that an endless stream of calls delays nobody for long.
   private static let groupLimit = 256
-  /// As long as there are fewer, and commits were for several a moment ago, whoever else can go on has the processor first: they
-  /// are likely to add to the commit. Where nobody can, that takes no time.
+  /// While fewer than this wait, and a recent commit was shared, the writer yields the processor before it commits:
+  /// others that can run are likely to add to the commit. If none can, yielding takes no time.
   private static let patientLimit = 64
-  /// The log is moved into the database when it has this many pages and commits are for one: a process that finds nobody
-  /// else in the store reads the whole log first, at a microsecond or two a page.
+  /// The log is moved into the database at this many pages if recent commits were not shared: a process that finds
+  /// nobody else in the store first reads the whole log, at a microsecond or two a page.
   private static let loneLogLimit = 128
-  /// The same where a commit was for several a moment ago, who will be back: fewer, longer moves cost them less.
+  /// The same if a recent commit was shared: its writers will be back, and fewer, longer moves cost them less.
   private static let groupLogLimit = 4_096
-  /// How many commits for one make that moment.
+  /// After this many unshared commits, the last shared commit is no longer recent.
   private static let loneCommits = 128
 
   private let file: StoreFile
@@ -29,13 +30,13 @@ actor SQLiteWriter {
   private let arrivals = Atomic<Int>(0)
 
   private var connection: Connection?
-  /// Those whose bodies are done and wait for the commit.
+  /// The callers whose bodies are done and that wait for the commit.
   private var unsettled: [CheckedContinuation<Void, any Error>] = []
-  /// What the bodies since the last commit have left to be done before the next.
+  /// What the bodies since the last commit have left to do before the next.
   private var finishingStep: (any FinishingStep)?
-  /// How many commits there were since the last one for several.
+  /// How many commits there were since the last shared one.
   private var commitsSinceShared = loneCommits
-  /// Arrivals that share the fate of one that waited for the lock in vain, instead of waiting as long, one by one.
+  /// How many arrivals are refused with one that waited for the lock in vain, instead of each waiting as long in turn.
   private var refusals = 0
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { queue.asUnownedSerialExecutor() }
@@ -62,7 +63,7 @@ actor SQLiteWriter {
     try opened().emptyLog()
   }
 
-  /// What the writer's own connection answers to `PRAGMA name`; other connections have other settings.
+  /// The value of `PRAGMA name` on the writer's own connection; other connections have other settings.
   func setting(_ name: String) throws -> String? {
     try opened().answers(to: "PRAGMA \(name)", "asking SQLite").first?.first
   }
@@ -71,13 +72,13 @@ actor SQLiteWriter {
     _ body: @Sendable (any WriteTransaction) throws -> Result
   ) async throws -> Result {
     var result: Result?
-    // All of it in one piece: at the `await` the actor may turn to another call, if the task prefers an executor.
+    // All of it in one piece: at the `await`, if the task prefers an executor, the actor may begin another call.
     try await withCheckedThrowingContinuation { (caller: CheckedContinuation<Void, any Error>) in
       arrivals.subtract(1, ordering: .relaxed)
       var failure: (any Error)?
       do { result = try run(body) } catch { failure = error }
       if !hasArrivals, commitsSinceShared < Self.loneCommits, unsettled.count + 1 < Self.patientLimit { sched_yield() }
-      // Whoever is the last commits for all, also if its own body has thrown.
+      // The last one commits for all, even if its own body has thrown.
       let isLast = !hasArrivals || unsettled.count + 1 >= Self.groupLimit
       if let failure { caller.resume(throwing: failure) } else { unsettled.append(caller) }
       if isLast { end() }
@@ -89,12 +90,12 @@ actor SQLiteWriter {
   /// Whether others are on their way here.
   private var hasArrivals: Bool { arrivals.load(ordering: .relaxed) > 0 }
 
-  /// Commits for all who wait.
+  /// Commits for all callers that wait.
   private func end() {
     commitsSinceShared = unsettled.count > 1 ? 0 : min(commitsSinceShared + 1, Self.loneCommits)
     let logLimit = commitsSinceShared < Self.loneCommits ? Self.groupLogLimit : Self.loneLogLimit
     settle(committing())
-    // After those who waited for the commit have been let go.
+    // After the callers that waited for the commit have resumed.
     if let connection, connection.logPages >= logLimit { connection.shortenLog() }
   }
 
@@ -110,7 +111,7 @@ actor SQLiteWriter {
       return result
     } catch {
       do {
-        // SQLite may have rolled back everything on its own, which throws here as well.
+        // SQLite may have rolled back everything on its own; then this throws as well.
         try connection.perform(.rollbackToSavepoint)
         try connection.perform(.release)
       } catch {
@@ -159,7 +160,7 @@ actor SQLiteWriter {
     }
   }
 
-  /// Commits; what it threw, or nil.
+  /// Commits, and returns the error thrown, or nil.
   private func committing() -> (any Error)? {
     do {
       try commit()
@@ -169,7 +170,7 @@ actor SQLiteWriter {
     }
   }
 
-  /// Lets go those who wait for the commit, which `failure` has kept from happening.
+  /// Resumes the callers that wait for the commit; with `failure` if that prevented it.
   private func settle(_ failure: (any Error)?) {
     for continuation in unsettled {
       if let failure { continuation.resume(throwing: failure) } else { continuation.resume() }
@@ -177,7 +178,7 @@ actor SQLiteWriter {
     unsettled = []
   }
 
-  /// Gives the connection up after a failure: closing it rolls back, and the next call starts from the file as it is then.
+  /// Drops the connection after a failure: closing it rolls back, and the next call starts from the file as it then is.
   private func abandon() {
     connection = nil
     finishingStep = nil

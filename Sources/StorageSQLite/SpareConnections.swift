@@ -1,15 +1,15 @@
 import Synchronization
 
-/// Connections that are open and that nobody uses now.
+/// Open connections that nobody uses now.
 final class SpareConnections: Sendable {
   private let connections = Mutex<[Connection]>([])
 
   func add(_ connection: Connection) { connections.withLock { $0.append(connection) } }
 
-  /// One to read on; nil if there is none.
+  /// A connection to read on; nil if there is none.
   func take() -> Connection? { connections.withLock { $0.popLast() } }
 
-  /// One that can become the writer's; nil if there is none.
+  /// A connection that can become the writer's; nil if there is none.
   func takeWritable() -> Connection? {
     connections.withLock { connections in
       connections.firstIndex { $0.isWritable }.map { connections.remove(at: $0) }

@@ -1,9 +1,9 @@
 import CSQLite
 import Storage
 
-/// A prepared statement, taken from its connection for one use and given back reset when it goes out of scope.
+/// A prepared statement, taken from its connection for one use, and reset and given back when it goes out of scope.
 ///
-/// A scan whose visitor scans the same table takes a second one, so uses never share a cursor.
+/// If a scan's visitor scans the same table, it takes a second statement, so uses never share a cursor.
 struct Statement: ~Copyable {
   private let connection: Connection
   private let query: Query
@@ -29,7 +29,8 @@ struct Statement: ~Copyable {
     guard code == SQLITE_OK else { throw connection.failure(code, query.operation) }
   }
 
-  /// Calls `body` with `bytes` bound to the parameter `index`, counted from 1, where they lie. Afterwards the statement is reset.
+  /// Calls `body` with `bytes` bound in place, without a copy, to the parameter `index`, counted from 1. Then resets
+  /// the statement.
   func lending<Result>(_ bytes: [UInt8], at index: Int32, _ body: () throws -> Result) throws -> Result {
     try bytes.withUnsafeBytes { bytes in
       let code = relatch_sqlite3_bind_lent(handle, index, bytes.baseAddress, UInt64(bytes.count))
@@ -48,18 +49,18 @@ struct Statement: ~Copyable {
     }
   }
 
-  /// The bytes in `column`, counted from 0, of the present row. Throws `corrupt` if they are of another type, which our
-  /// tables do not allow: a damaged page can say so.
+  /// The bytes in `column`, counted from 0, of the current row. Throws `corrupt` if they have another type: our tables
+  /// do not allow that, but a damaged page can say so.
   func bytes(in column: Int32) throws -> [UInt8] { Array(try buffer(in: column)) }
 
-  /// The same where SQLite has them: until the next step, or the end of this use.
+  /// The same bytes in SQLite's own memory, valid until the next step or the end of this use.
   func buffer(in column: Int32) throws -> UnsafeBufferPointer<UInt8> {
-    // Looked up once for all three questions, which nobody else can come between: a connection is never used by two.
+    // Looked up once for all three questions. Nobody can come between them: a connection is never used by two.
     let value = sqlite3_column_value(handle, column)
     guard sqlite3_value_type(value) == SQLITE_BLOB else {
       throw StorageError(.corrupt, "\(query.operation): a field is not bytes")
     }
-    // SQLite has no address for an empty BLOB, nor for one that it found no memory for: the count tells them apart.
+    // SQLite has no address for an empty BLOB, nor for one that it had no memory for: the count tells them apart.
     let start = sqlite3_value_blob(value)
     let count = Int(sqlite3_value_bytes(value))
     guard count > 0 else { return UnsafeBufferPointer(start: nil, count: 0) }

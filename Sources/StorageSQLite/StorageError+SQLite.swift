@@ -1,21 +1,22 @@
 import CSQLite
 import Storage
 
-/// What the engine was doing when SQLite refused: it decides whether a refusal of the medium is one to read or to write.
+/// What the engine was doing when SQLite refused: this decides whether a refusal by the medium counts as one to read or
+/// to write.
 enum Activity {
   case reading
   case writing
 }
 
 extension StorageError {
-  /// A refusal by SQLite with an extended result code. The text holds SQLite's fixed words for the code and its number; it
-  /// never holds what `sqlite3_errmsg` says, which may quote a statement.
+  /// A refusal by SQLite with an extended result code. The text holds SQLite's fixed words for the code, and its
+  /// number; it never holds the text of `sqlite3_errmsg`, which may quote a statement.
   init(sqlite code: Int32, _ activity: Activity, _ operation: String) {
     let words = "\(String(cString: sqlite3_errstr(code))) (\(Self.name(sqlite: code)), code \(code))"
     self.init(Self.code(sqlite: code, activity), "\(operation): \(Self.everyday(sqlite: code) ?? words)")
   }
 
-  /// What people meet who use no database.
+  /// Plain words for the failures that people meet who use no database; nil for the others.
   private static func everyday(sqlite code: Int32) -> String? {
     switch code & 0xFF {
     case SQLITE_READONLY: "its file or the file system is read-only"
@@ -31,11 +32,11 @@ extension StorageError {
     }
     switch code & 0xFF {
     case SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_FORMAT: return .corrupt
-    // Our statements and tables are fixed, so these say that the file's schema is not the one we made.
+    // Our statements and tables are fixed, so these mean that the file's schema is not the one we made.
     case SQLITE_ERROR, SQLITE_SCHEMA, SQLITE_CONSTRAINT, SQLITE_MISMATCH: return .corrupt
     case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_PROTOCOL: return .busy
     case SQLITE_FULL, SQLITE_TOOBIG: return .cannotWrite
-    // Even a reader makes the log and its index where they are missing: what stops that is no fault of the reading.
+    // Even a reader makes the log and its index if they are missing: a failure to do so is a failure to write.
     case SQLITE_IOERR where isOfWriting(code): return .cannotWrite
     default: return activity == .reading ? .cannotRead : .cannotWrite
     }

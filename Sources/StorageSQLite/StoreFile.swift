@@ -1,14 +1,14 @@
 import Glibc
 import Storage
 
-/// Where the database lies, and what the file system says of it. SQLite keeps its log (`-wal`) and the log's index (`-shm`)
-/// beside it, with the database's mode and owner.
+/// The path of the database, and what the file system says about it. SQLite keeps its log (`-wal`) and the log's index
+/// (`-shm`) beside it, with the database's mode and owner.
 struct StoreFile: Sendable {
-  /// Absolute, its folder free of symbolic links: SQLite is asked to follow none, and would refuse those too.
+  /// An absolute path whose folder has no symbolic links: SQLite is told to follow none, and would refuse those too.
   let path: String
   private let folder: String
 
-  /// Throws `notFound` if the folder is not there. It is never made here: its mode is the caller's decision.
+  /// Throws `notFound` if the folder does not exist. It is never made here: its mode is the caller's decision.
   init(at path: String) throws {
     let slash = path.lastIndex(of: "/")
     let name = slash.map { path[path.index(after: $0)...] } ?? path[...]
@@ -30,10 +30,10 @@ struct StoreFile: Sendable {
     guard try exists() else { throw StorageError(.notFound, "there is no store at \(path)") }
   }
 
-  /// Makes an empty file that only its owner can open, whatever the umask is; leaves one that is there alone.
+  /// Makes an empty file that only its owner can open, whatever the umask is. Leaves an existing file alone.
   func makeIfAbsent() throws {
     guard try !exists() else { return }
-    // Only a file that this call has made is opened: closing any descriptor of a database drops the process's locks on it.
+    // Opens only a file that this call has made: closing any descriptor of a database drops the process's locks on it.
     let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
     if descriptor < 0 && errno == EEXIST { return }
     guard descriptor >= 0 else { throw StorageError(.cannotWrite, "creating \(path): \(Self.words(errno))") }

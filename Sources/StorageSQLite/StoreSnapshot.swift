@@ -2,18 +2,18 @@ import CSQLite
 import Glibc
 import Storage
 
-/// One consistent copy of a store, taken while others write: a database file beside it that only its owner can open, which
-/// is gone when this value is. It holds no free pages, and needs no log.
+/// One consistent copy of a store, made while others write: a database file beside it that only its owner can open,
+/// deleted together with this value. It holds no free pages, and needs no log.
 package final class StoreSnapshot {
-  /// Where it is, until `hide`.
+  /// Where the copy is, until `hide`.
   private let path: String
   private let tables: [Table]
-  /// Locked as long as this process lives: what is not is another's remains.
+  /// Locked for as long as this process lives: an unlocked copy was left behind by another process.
   private let descriptor: Int32
   /// In bytes.
   package let size: Int
 
-  /// `place` is what its name begins with; nil for the store's own path.
+  /// `place` is what the copy's path begins with; nil for the store's own path.
   init(of file: StoreFile, _ tables: [Table], at place: String? = nil) throws {
     let place = place ?? file.path
     Self.removeRemains(beside: place)
@@ -48,10 +48,10 @@ package final class StoreSnapshot {
     close(descriptor)
   }
 
-  /// The copy as a store of its own, to be read before `hide`.
+  /// The copy as a store of its own; must be opened before `hide`.
   package func opened() throws -> SQLiteStore { try SQLiteStore(opening: path, tables: tables) }
 
-  /// Takes its name away: whatever becomes of this process, nothing is left of it.
+  /// Removes the copy's name, so that nothing is left of it, whatever becomes of this process.
   package func hide() { unlink(path) }
 
   /// Hands its bytes to `write` in order, in pieces of at most 64 KiB.
@@ -67,10 +67,10 @@ package final class StoreSnapshot {
     }
   }
 
-  /// Nobody calls a copy of their own this.
+  /// No user names their own copies like this.
   private static let infix = ".relatch-snapshot."
 
-  /// Removes what a process that died has left: nothing but a file that `mkstemp` can have made here, for this user.
+  /// Removes what a dead process has left: only files that `mkstemp` can have made here, for this user.
   private static func removeRemains(beside database: String) {
     let parts = database.split(separator: "/").map(String.init)
     let folder = "/" + parts.dropLast().joined(separator: "/")
@@ -80,18 +80,18 @@ package final class StoreSnapshot {
     while let entry = readdir(entries) {
       let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
       guard name.hasPrefix(prefix), isDrawn(name.utf8.dropFirst(prefix.utf8.count)) else { continue }
-      // Nobody waits for the other end of a pipe that somebody made there.
+      // Without blocking, in case somebody made a named pipe there.
       let descriptor = open("\(folder)/\(name)", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
       guard descriptor >= 0 else { continue }
       if isOwn(descriptor), flock(descriptor, LOCK_EX | LOCK_NB) == 0 {
-        // SQLite's own, for as long as it copies.
+        // SQLite's own journal, for as long as it copies.
         for end in ["-journal", ""] { unlink("\(folder)/\(name)\(end)") }
       }
       close(descriptor)
     }
   }
 
-  /// Whether `end` is what `mkstemp` makes of its six letters.
+  /// Whether `end` can be the six letters that `mkstemp` fills in.
   private static func isDrawn(_ end: Substring.UTF8View) -> Bool {
     end.count == 6
       && end.allSatisfy { byte in
@@ -113,22 +113,22 @@ package final class StoreSnapshot {
 }
 
 extension Connection {
-  /// Writes one snapshot of the database, its log included, into the empty file at `path`; waits for no writer.
+  /// Writes one snapshot of the database, including its log, into the empty file at `path`. Waits for no writer.
   fileprivate func copy(to path: String) throws {
     do {
       try execute(
         "VACUUM INTO '\(path.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''"))'",
         "copying the store")
     } catch let error as StorageError where error.code == .cannotRead {
-      // What was read before was readable: it is the copy that cannot be written.
+      // What was read before was readable, so it is the copy that cannot be written.
       throw StorageError(.cannotWrite, error.description)
     }
   }
 }
 
 extension SQLiteStore {
-  /// A copy of the store as it is now, in a file whose name begins with `place`, an absolute path, or with the store's own. Throws
-  /// `cannotWrite` if there is no room for it.
+  /// A copy of the store as it is now, in a file whose path begins with `place`, an absolute path, or with the store's
+  /// own path. Throws `cannotWrite` if there is no room for it.
   package func snapshot(at place: String? = nil) throws -> StoreSnapshot {
     try StoreSnapshot(of: file, tables, at: place)
   }
