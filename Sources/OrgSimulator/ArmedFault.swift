@@ -1,4 +1,4 @@
-/// A fault with what is left of its order.
+/// A fault, and how many more requests it lets through and strikes.
 struct ArmedFault {
   let fault: OrgFault
   private var toSkip: Int
@@ -10,7 +10,7 @@ struct ArmedFault {
     left = fault.count
   }
 
-  /// Whether this request is to fail. Every matching request counts, also those let through.
+  /// Whether this request is to fail. Every matching request counts, including those let through.
   mutating func strikes(method: String, path: String) -> Bool {
     guard left != 0, fault.method.map({ $0.uppercased() == method }) ?? true,
       Self.matches(Substring(path), pattern: Substring(fault.path))

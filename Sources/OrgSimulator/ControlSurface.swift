@@ -1,7 +1,7 @@
 import FoundationEssentials
 
-/// The simulator's own routes, for tests and demos that run it as a separate process. They are not recorded, and no
-/// fault strikes them.
+/// The simulator's own routes, for tests and demos that run it as a separate process. Requests to them are not
+/// recorded, and no fault strikes them.
 ///
 /// | route | body | answer |
 /// |---|---|---|
@@ -57,21 +57,22 @@ extension SimulatedOrg {
     return .json(try JSONNode(of: faults.map(\.fault)))
   }
 
-  /// Whether the token endpoint would accept a pair at this moment, leaving aside the org's and the app's conditions.
+  /// Whether the token endpoint would accept a pair now, apart from the conditions of the org and the app.
   mutating func accepts(key: String, secret: String) -> Bool {
     guard case .accepted = standing(key: key, secret: secret) else { return false }
     return true
   }
 
-  /// What a person does at Manage Consumer Details of a connected app, which no API does. The pairs there are the first
-  /// consumer's; whether a staged pair is accepted before Apply, and the old one after it, is as `OrgReadings` says.
+  /// What a person does on the Manage Consumer Details page of a connected app, which no API offers. The pairs there
+  /// are the first consumer's. `OrgReadings` decides whether a staged pair is accepted before Apply, and the old one
+  /// after it.
   private mutating func click(_ body: JSONNode) throws -> OrgAnswer {
     guard let app = appIndex(body["app"]?.text ?? "") else { throw OrgSettingError(name: "app", reason: "no such app") }
     let path = ConsumerPath(app: app, consumer: 0)
     settle(path)
     switch body["click"]?.text {
     case "generate":
-      // Generating again shows what is staged already; what was replaced is shown nowhere.
+      // Generating again shows the pair that is already staged; a replaced pair is shown nowhere.
       if self[path].slot?.state != .active {
         self[path].slot = nil
         _ = stage(path, by: "a person")

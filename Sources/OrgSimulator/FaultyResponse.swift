@@ -33,7 +33,7 @@ enum FaultyResponse {
     HTTPResponse(statusCode: status(answer.status), headers: headers(of: answer), body: answer.body)
   }
 
-  /// The promised length is the true one, of which only half is sent.
+  /// Promises the full length, but sends only half of it.
   private static func truncated(_ answer: OrgAnswer) -> HTTPResponse {
     let promised = max(answer.body.count, 64)
     let body = BrokenBody(prefix: Array(answer.body.prefix(answer.body.count / 2)), padding: 0)
@@ -88,7 +88,7 @@ private struct DroppedConnection: WSHandler {
   }
 }
 
-/// A body of some bytes, then padding, then a failure, on which FlyingFox closes the connection.
+/// A body of some bytes, then padding, then a failure, at which FlyingFox closes the connection.
 private struct BrokenBody: AsyncBufferedSequence {
   typealias Element = UInt8
 

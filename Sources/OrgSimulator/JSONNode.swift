@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// Any JSON value. The simulator builds its answers from it, and decodes whatever a client or a test sends.
+/// Any JSON value. The simulator builds its answers from it, and decodes with it whatever a client or a test sends.
 enum JSONNode: Equatable, Sendable {
   case null
   case bool(Bool)
@@ -28,7 +28,7 @@ enum JSONNode: Equatable, Sendable {
     }
   }
 
-  /// Reads one JSON document; nil where it is none.
+  /// Reads one JSON document; nil if it is not one.
   init?(parsing data: Data) {
     guard let node = try? JSONDecoder().decode(JSONNode.self, from: data) else { return nil }
     self = node

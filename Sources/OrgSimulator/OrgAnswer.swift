@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// What the org answers, and which app and consumer it found the request to be about.
+/// The org's answer, and the app and consumer that it found the request to be about.
 struct OrgAnswer: Sendable {
   var status: Int
   var contentType: String? = "application/json;charset=UTF-8"
@@ -8,7 +8,7 @@ struct OrgAnswer: Sendable {
   var body = Data()
   var app: String?
   var consumer: String?
-  /// Whether a token was granted to the primary pair; nil where none was granted.
+  /// Whether a token was granted to the primary pair; nil if none was granted.
   var isPrimary: Bool?
 
   static func json(_ node: JSONNode, status: Int = 200) -> OrgAnswer {

@@ -1,6 +1,6 @@
 package import FoundationEssentials
 
-/// The org's own time: an offset over the real clock, or a fixed instant that moves only when it is told to.
+/// The org's own time: an offset from the real clock, or a fixed instant that moves only when told to.
 package enum OrgClock: Sendable, Equatable {
   case offset(Double)
   case fixed(Date)

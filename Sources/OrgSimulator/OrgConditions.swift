@@ -12,9 +12,9 @@ package struct OrgConditions: OrgSettings, Equatable {
   package var instanceURL = ""
   /// The newest API version served. Staged credentials came with 65 (Winter '26).
   package var newestVersion = 67
-  /// The next pair to be staged will always be refused by the token endpoint; resets itself.
+  /// The token endpoint will always refuse the next pair that is staged; resets itself.
   package var poisonsNextStagedPair = false
-  /// That many further answers lack their secrets, as seen shortly after the REST switch was turned on.
+  /// How many further answers lack their secrets, as seen shortly after the REST switch was turned on.
   package var answersWithoutSecret = 0
 
   package init() {}
@@ -29,16 +29,16 @@ package struct AppConditions: OrgSettings, Equatable {
   package var ipRestricted = false
   /// Whether the Run-As user holds the permission set that the app demands.
   package var adminApproved = true
-  /// The scopes that a token answer names.
+  /// The scopes that a token answer lists.
   package var scopes = "api"
-  /// Whether its Run-As user may read the objects that queries name.
+  /// Whether its Run-As user may read the objects named in queries.
   package var readsObjects = true
-  /// Whether the Run-As user of an app that administers still has the permissions for that.
+  /// Whether the Run-As user of an administering app still has the permissions for that.
   package var isPermitted = true
-  /// Whether userinfo is shown to its tokens.
+  /// Whether userinfo answers its tokens.
   package var showsUser = true
-  /// What the token endpoint answers to a good pair, as `error: description`, with HTTP 400; nothing if empty. For what is in
-  /// the published list of errors and has no switch of its own here.
+  /// What the token endpoint answers to a good pair, as `error: description`, with HTTP 400; nothing if empty. For
+  /// errors in the published list that have no switch of their own here.
   package var tokenError = ""
 
   package init() {}

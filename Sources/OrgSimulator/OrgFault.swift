@@ -30,7 +30,7 @@ package struct OrgFault: Codable, Sendable, Equatable {
     /// The org acts; 200 and no body.
     case empty
 
-    /// Whether the org carries the request out although the answer is spoilt.
+    /// Whether the org acts on the request even though its answer is spoilt.
     package var acts: Bool {
       switch self {
       case .dropBefore, .tooManyRequests, .sessionEnded, .serverError, .unavailable, .maintenancePage: false
@@ -44,9 +44,9 @@ package struct OrgFault: Codable, Sendable, Equatable {
   package var method: String?
   /// A path; `*` stands for any run of characters.
   package var path: String
-  /// Matching requests let through before the first one that fails: 1 hits the second.
+  /// How many matching requests to let through before the first one that fails: 1 hits the second.
   package var skip: Int
-  /// Requests to hit; nil hits every one.
+  /// How many requests to hit; nil hits every one.
   package var count: Int?
   /// Overrides whether the org acts before the fault: a 500 after the act, garbage without it.
   package var acts: Bool?
@@ -87,7 +87,7 @@ package struct OrgFault: Codable, Sendable, Equatable {
       bytes: try members.decodeIfPresent(Int.self, forKey: .bytes) ?? 32 << 20)
   }
 
-  /// Writes a nil `count` out, because one left out means 1.
+  /// Writes out a nil `count`, because leaving it out means 1.
   package func encode(to encoder: any Encoder) throws {
     var members = encoder.container(keyedBy: CodingKeys.self)
     try members.encode(kind, forKey: .kind)

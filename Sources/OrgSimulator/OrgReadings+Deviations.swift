@@ -1,5 +1,5 @@
 extension OrgReadings {
-  /// Every switch moved away from its default, one `KEY=VALUE` each, for tests that go through them all.
+  /// Every switch set to something other than its default, one `KEY=VALUE` each, for tests that go through them all.
   package static let deviations = [
     "stageStatus=200", "stageAnswer=object", "emptyStagedList=notFound", "stagedListHidesSecrets=true",
     "stagedPairGrants=false", "expiredSets=listed", "dropsPostWithoutLength=true", "fieldNames=consumerKeyAndSecret",
@@ -13,13 +13,13 @@ extension OrgReadings {
     "propagationSeconds=30", "propagationGrants=2", "promotionPropagates=true",
   ]
 
-  /// The defaults with some deviations; the later one wins where two set the same switch.
+  /// The defaults with some deviations; if two set the same switch, the later one wins.
   package init(_ deviations: [String]) throws {
     self.init()
     for deviation in deviations { try set(deviation) }
   }
 
-  /// A combination drawn at random: each deviation is in it with a chance of one in `odds`.
+  /// A random combination: each deviation is in it with a chance of one in `odds`.
   package static func combination(
     oneIn odds: Int, using generator: inout some RandomNumberGenerator
   ) -> [String] {

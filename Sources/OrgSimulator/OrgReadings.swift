@@ -1,5 +1,5 @@
-/// Everything public sources leave open or contradict each other on. A client is right only if it is right under every
-/// combination. The defaults follow Salesforce's own pages first, working third-party code second.
+/// Everything on which public sources are silent or contradict each other. A client is right only if it is right under
+/// every combination. The defaults follow Salesforce's own pages first, working third-party code second.
 ///
 /// "Connect" below is the Connect REST API guide, "App OAuth Staged Credentials" and its neighbours
 /// (developer.salesforce.com/docs/atlas.en-us.chatterapi.meta/chatterapi/connect_resources_oauth_credentials_resources.htm).
@@ -24,19 +24,19 @@ package struct OrgReadings: OrgSettings, Equatable {
 
   // MARK: - Staging
 
-  /// HTTP status of a successful POST …/staged: 200 or 201, documented nowhere.
+  /// HTTP status of a successful POST …/staged: 200 or 201, which is documented nowhere.
   package var stageStatus = 201
-  /// Connect says that POST answers the collection, of which one wrapper is easily read as the object.
+  /// Connect says that POST answers with the collection; a collection of one is easily mistaken for the object.
   package var stageAnswer = StageAnswer.collection
-  /// GET …/staged with nothing staged.
+  /// The answer to GET …/staged with nothing staged.
   package var emptyStagedList = EmptyStagedList.emptyList
-  /// Whether the list leaves out `secret`, which then comes only when a set is asked for by its id.
+  /// Whether the list leaves out `secret`, so that only a GET of a set by its id returns it.
   package var stagedListHidesSecrets = false
   /// Whether a staged pair gets tokens before it is promoted. Reported by practitioners, not by Salesforce.
   package var stagedPairGrants = true
-  /// What becomes of a set whose 30 days are over: gone, or still listed as `Expired`.
+  /// What happens to a set after its 30 days: it is gone, or still listed as `Expired`.
   package var expiredSets = ExpiredSets.removed
-  /// Whether a POST without any Content-Length is left hanging up, as one client library found.
+  /// Whether the org drops the connection on a POST without a length, as one client library found.
   package var dropsPostWithoutLength = false
 
   // MARK: - Shapes
@@ -49,23 +49,24 @@ package struct OrgReadings: OrgSettings, Equatable {
   package var dateForm = DateForm.milliseconds
   /// 15 or 18.
   package var idLength = 15
-  /// Secrets with characters that every encoding treats differently; Salesforce's are hexadecimal as far as seen.
+  /// An alphabet with characters that every encoding treats differently; Salesforce's secrets are hexadecimal as far as
+  /// seen.
   package var secretAlphabet = SecretAlphabet.hex
 
   // MARK: - Promotion and after
 
   /// What PATCH answers with: the set now in the slot (the old pair), the pair just promoted, or 204.
   package var rotateAnswer = RotateAnswer.replaced
-  /// The id under which the replaced pair sits in the slot.
+  /// The id of the replaced pair in the slot.
   package var replacedID = ReplacedID.fresh
-  /// Whether the promoted set's old id goes on naming what is now the primary pair, so that a DELETE by a remembered id
-  /// destroys the pair in use.
+  /// Whether the promoted set's old id still names the pair, which is now the primary one, so that a DELETE by a
+  /// remembered id destroys the pair in use.
   package var stagedIDNamesPrimary = false
   /// What a second PATCH does to a set that is already `Rotated` (reachable when it keeps its id).
   package var rotateOnRotated = RotateOnRotated.refused
   /// Whether the replaced pair is accepted until its tail is over; false kills it at promotion.
   package var replacedPairLivesOn = true
-  /// Whether the 30 days of the replaced pair count from promotion or from when its successor was staged.
+  /// Whether the 30 days of the replaced pair count from promotion or from the staging of its successor.
   package var tailStart = TailStart.rotation
   /// Whether promotion gives the consumer a new id.
   package var consumerIDChanges = false
@@ -73,7 +74,7 @@ package struct OrgReadings: OrgSettings, Equatable {
   package var rotateEndsTokens = EndedTokens.none
   /// Whether access tokens issued to a pair end when that pair is deleted.
   package var deleteEndsTokens = false
-  /// Seconds for which a deleted pair goes on being accepted.
+  /// For how many seconds a deleted pair is still accepted.
   package var deleteDelay = 0.0
   /// Whether an app may rotate its own consumers.
   package var selfRotationAllowed = true
@@ -91,11 +92,11 @@ package struct OrgReadings: OrgSettings, Equatable {
 
   // MARK: - Propagation
 
-  /// Seconds of org time for which a new pair is refused as unknown.
+  /// For how many seconds of org time a new pair is refused as unknown.
   package var propagationSeconds = 0.0
-  /// Token requests with a new pair that are refused as unknown.
+  /// How many token requests with a new pair are refused as unknown.
   package var propagationGrants = 0
-  /// Whether promotion makes a pair that was already accepted propagate once more.
+  /// Whether promotion makes a pair that was already accepted propagate again.
   package var promotionPropagates = false
 
   package init() {}

@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// A request, free of the HTTP library that received it.
+/// A request, independent of the HTTP library that received it.
 struct OrgRequest: Sendable {
   let method: String
   let path: String
@@ -13,7 +13,7 @@ struct OrgRequest: Sendable {
     path.split(separator: "/").map { Self.percentDecoded($0) }
   }
 
-  /// The body as `application/x-www-form-urlencoded`; later fields of one name win.
+  /// The body as `application/x-www-form-urlencoded`; of several fields with one name, the last wins.
   var form: [String: String] {
     var fields: [String: String] = [:]
     for field in String(decoding: body, as: UTF8.self).split(separator: "&") {
@@ -32,7 +32,7 @@ struct OrgRequest: Sendable {
     percentDecoded(text.replacing("+", with: " "))
   }
 
-  /// Leaves what is no valid escape as it stands, as a raw secret in a Basic header may hold a bare `%`.
+  /// Leaves anything that is not a valid escape as it is: a raw secret in a Basic header may hold a bare `%`.
   private static func percentDecoded(_ text: Substring) -> String {
     var bytes: [UInt8] = []
     var rest = text.utf8[...]

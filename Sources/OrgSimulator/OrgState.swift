@@ -11,7 +11,7 @@ package struct OrgState: Codable, Sendable {
   package let apps: [SimulatedApp]
   package let liveTokens: Int
 
-  /// One line of JSON for whoever started the org as a process: where it is, and the pairs it began with.
+  /// One line of JSON for the caller that started the org as a process: its address, and the pairs it began with.
   package func announcement() -> String {
     let shownApps = apps.map { app -> JSONNode in
       let consumers = app.consumers.map { consumer -> JSONNode in
@@ -35,7 +35,7 @@ package struct OrgState: Codable, Sendable {
 }
 
 extension SimulatedOrg {
-  /// The org as it is now, with everything expired that time has ended.
+  /// The org as it is now, after `settle` has ended everything that has expired.
   mutating func state() -> OrgState {
     for app in apps.indices {
       for consumer in apps[app].consumers.indices { settle(ConsumerPath(app: app, consumer: consumer)) }

@@ -1,6 +1,6 @@
 package import FoundationEssentials
 
-/// An External Client App: one or several consumers, and the user on whose behalf it acts.
+/// An External Client App: one or more consumers, and the user on whose behalf it acts.
 package struct SimulatedApp: Codable, Sendable, Equatable {
   /// `0xI…`, 18 characters; requests may use the first 15.
   package let identifier: String
@@ -23,11 +23,11 @@ package struct SimulatedConsumer: Codable, Sendable, Equatable {
   package var slot: StagedSet?
   /// Deleted pairs that are still accepted for a while.
   package var lingering: [LingeringPair] = []
-  /// The id under which the present primary was staged, where it goes on naming it.
+  /// The id under which the present primary was staged, if that id still names it.
   package var formerStagedID: String?
 }
 
-/// A `key` (client_id) and `secret` as the org issued them, and what the token endpoint knows of them.
+/// A `key` (client_id) and `secret` as the org issued them, and what the token endpoint knows about them.
 package struct IssuedPair: Codable, Sendable, Equatable {
   package let key: String
   package let secret: String
@@ -41,7 +41,7 @@ package struct IssuedPair: Codable, Sendable, Equatable {
   mutating func useUpRefusal() { refusalsLeft = max(0, refusalsLeft - 1) }
 }
 
-/// What sits in a consumer's slot.
+/// The pair in a consumer's slot.
 package struct StagedSet: Codable, Sendable, Equatable {
   package enum State: String, Codable, Sendable { case active = "Active", rotated = "Rotated", expired = "Expired" }
 
@@ -53,7 +53,7 @@ package struct StagedSet: Codable, Sendable, Equatable {
   package var expirationDate: Date
 }
 
-/// A deleted pair that the token endpoint has not heard about yet.
+/// A deleted pair that the token endpoint does not know is deleted yet.
 package struct LingeringPair: Codable, Sendable, Equatable {
   package let pair: IssuedPair
   package let until: Date

@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// What the token endpoint thinks of a key and a secret.
+/// The token endpoint's verdict on a key and a secret.
 enum Standing: Equatable {
   case unknownKey
   case propagating(ConsumerPath)
@@ -10,7 +10,7 @@ enum Standing: Equatable {
 
 /// The life of pairs: staged, promoted, replaced, expired, deleted.
 extension SimulatedOrg {
-  /// Lets time do its work on a consumer. Everything that looks at one calls this first.
+  /// Applies to a consumer what the passing of time has changed. Everything that looks at a consumer calls this first.
   mutating func settle(_ path: ConsumerPath) {
     let now = now
     self[path].lingering.removeAll { $0.until <= now }
@@ -43,7 +43,7 @@ extension SimulatedOrg {
     guard let staged = self[path].slot else { return }
     let now = now
     var promoted = staged.pair
-    // A pair that the token endpoint did not know before promotion has all of its propagation still before it.
+    // A pair that the token endpoint did not know before promotion has its whole propagation still to come.
     if readings.promotionPropagates || (!readings.stagedPairGrants && staged.state == .active) {
       promoted.acceptedFrom = now.addingTimeInterval(readings.propagationSeconds)
       promoted.refusalsLeft = readings.propagationGrants
@@ -67,14 +67,14 @@ extension SimulatedOrg {
     }
   }
 
-  /// Removes what sits in the slot, and with it the pair's right to tokens.
+  /// Removes the pair in the slot, and with it the pair's right to tokens.
   mutating func emptySlot(_ path: ConsumerPath) {
     guard let set = self[path].slot else { return }
     self[path].slot = nil
     forget(set.pair, of: path)
   }
 
-  /// What a DELETE does whose id still names the pair in use.
+  /// What a DELETE does if its id still names the pair in use.
   mutating func destroyPrimary(_ path: ConsumerPath) {
     guard let primary = self[path].primary else { return }
     self[path].primary = nil
@@ -82,7 +82,7 @@ extension SimulatedOrg {
     forget(primary, of: path)
   }
 
-  /// Judges a pair as the token endpoint does, without using up anything.
+  /// Judges a pair as the token endpoint does, without using up any refusal.
   mutating func standing(key: String, secret: String) -> Standing {
     guard let path = owners[key] else { return .unknownKey }
     settle(path)
@@ -92,7 +92,7 @@ extension SimulatedOrg {
     return .accepted(path, isPrimary: isPrimary)
   }
 
-  /// Uses up one of the refusals with which a new pair begins.
+  /// Uses up one of the refusals that a new pair begins with.
   mutating func useUpRefusal(of key: String, at path: ConsumerPath) {
     if self[path].primary?.key == key {
       self[path].primary?.useUpRefusal()

@@ -1,13 +1,13 @@
 import FoundationEssentials
 
-/// What became of one request: the org's answer, unless a fault came first, and the fault that spoils it, if any.
+/// The outcome of one request: the org's answer, unless a fault came first, and the fault that spoils it, if any.
 struct Reception: Sendable {
   let answer: OrgAnswer?
   let fault: OrgFault?
 }
 
 extension SimulatedOrg {
-  /// Records a request, picks the fault that strikes it, and acts on it unless the fault forbids.
+  /// Records a request, picks the fault that strikes it, and acts on it unless the fault prevents that.
   mutating func receive(_ request: OrgRequest) -> Reception {
     let fault = strikingFault(request)
     var record = RecordedRequest(
@@ -29,7 +29,7 @@ extension SimulatedOrg {
 
   private mutating func strikingFault(_ request: OrgRequest) -> OrgFault? {
     if readings.dropsPostWithoutLength, request.method == "POST", !request.hasLength { return OrgFault(.dropBefore) }
-    // The first fault that strikes wins, and those behind it keep their order for the requests to come.
+    // The first fault that strikes wins; those after it keep their counts for later requests.
     for index in faults.indices where faults[index].strikes(method: request.method, path: request.path) {
       return faults[index].fault
     }

@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// Where a consumer is found; both numbers stay valid because apps and consumers are never removed.
+/// Where to find a consumer. Both numbers stay valid because apps and consumers are never removed.
 struct ConsumerPath: Hashable {
   let app: Int
   let consumer: Int
@@ -33,7 +33,7 @@ struct SimulatedOrg {
   var tokens: [String: AccessToken] = [:]
   var faults: [ArmedFault] = []
   var requests: [RecordedRequest] = []
-  /// Every key ever issued; whether it is still good is the consumer's business.
+  /// Every key ever issued. Whether a key is still good depends on its consumer.
   private(set) var owners: [String: ConsumerPath] = [:]
 
   init(layout: OrgLayout, readings: OrgReadings, conditions: OrgConditions, clock: OrgClock) {
@@ -65,7 +65,7 @@ struct SimulatedOrg {
     apps.firstIndex { IDForm.same($0.identifier, identifier) }
   }
 
-  /// Finds a consumer by app and consumer id, in either form.
+  /// Finds a consumer by app and consumer id, each in either form.
   func path(app identifier: String, consumer id: String) -> ConsumerPath? {
     guard let app = appIndex(identifier) else { return nil }
     return apps[app].consumers.firstIndex { IDForm.same($0.id, id) }.map { ConsumerPath(app: app, consumer: $0) }

@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// What tests see of the org and how they arrange it, without a request.
+/// How tests look at the org and arrange it without a request.
 extension SimulatorServer {
   package var state: OrgState { withOrg { $0.state() } }
 
@@ -19,8 +19,8 @@ extension SimulatorServer {
     }
   }
 
-  /// Whether the token endpoint would accept a pair at this moment. Conditions of the org or app do not count, and
-  /// nothing is used up.
+  /// Whether the token endpoint would accept a pair now. Conditions of the org or app do not count, and no refusal is
+  /// used up.
   package func accepts(key: String, secret: String) -> Bool {
     withOrg { $0.accepts(key: key, secret: secret) }
   }
@@ -54,7 +54,7 @@ extension SimulatorServer {
     }
   }
 
-  /// Adds faults behind those in place; the first that strikes a request wins.
+  /// Adds faults after those in place; the first that strikes a request wins.
   package func add(_ faults: OrgFault...) {
     withOrg { $0.faults += faults.map(ArmedFault.init) }
   }
@@ -66,7 +66,7 @@ extension SimulatorServer {
   /// The whole org as it is now.
   package var moment: OrgMoment { withOrg { OrgMoment(org: $0) } }
 
-  /// Makes the org what it was at `moment`, its clock, requests and faults included. Its address stays.
+  /// Makes the org what it was at `moment`, including its clock, requests and faults. Its address stays.
   package func restore(_ moment: OrgMoment) {
     withOrg { org in
       let baseURL = org.baseURL
@@ -76,14 +76,14 @@ extension SimulatorServer {
   }
 }
 
-/// An org at one instant, to which it can be made to return: whatever is tried from there begins alike.
+/// An org at one instant, to which it can be reset: everything that is tried from there begins in the same state.
 package struct OrgMoment: Sendable {
   let org: SimulatedOrg
 
-  /// Whether the org's apps, pairs and clock were the same at both; requests and access tokens do not count.
+  /// Whether the org's apps, pairs and clock were the same at both moments; requests and access tokens do not count.
   package func isLike(_ other: OrgMoment) -> Bool { org.apps == other.org.apps && org.now == other.org.now }
 
-  /// Whether the token endpoint would accept a pair `seconds` later, with nothing else done in between.
+  /// Whether the token endpoint would accept a pair `seconds` later, if nothing else happened in between.
   package func accepts(key: String, secret: String, after seconds: Double) -> Bool {
     var later = org
     later.clock.advance(by: seconds)

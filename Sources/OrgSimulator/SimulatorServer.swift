@@ -6,7 +6,7 @@ import Synchronization
 /// A Salesforce-shaped org that answers over HTTP on loopback, as badly as it is told to.
 ///
 /// Everything it does follows public documentation; where that is silent or contradicts itself, `OrgReadings` decides.
-/// One lock covers the org, so that requests act one after the other and every look inside is consistent.
+/// One lock covers the org, so that requests act one after another and every look inside is consistent.
 package final class SimulatorServer: Sendable {
   private struct Listening {
     let server: HTTPServer
@@ -67,7 +67,7 @@ package final class SimulatorServer: Sendable {
     await listening.withLock { $0?.running }?.value
   }
 
-  /// Looks at the org or changes it, as one step between two requests.
+  /// Looks at the org or changes it in one step between two requests.
   func withOrg<Result: Sendable>(_ body: @Sendable (inout SimulatedOrg) -> Result) -> Result {
     org.withLock { body(&$0) }
   }

@@ -70,7 +70,7 @@ struct OrgSimulatorCommand: AsyncParsableCommand {
     }
   }
 
-  /// One unbuffered write, so that whoever reads the pipe sees the whole line at once.
+  /// One unbuffered write, so that a reader of the pipe sees the whole line at once.
   private func announce(_ line: String) {
     var rest = Array((line + "\n").utf8)[...]
     while !rest.isEmpty {

@@ -40,7 +40,7 @@ extension SimulatedOrg {
     return .json(["consumers": .array(consumers), "currentPageUrl": .string(root), "nextPageUrl": .null])
   }
 
-  /// `?part=key|secret|keyandsecret`; the key alone is the default.
+  /// `?part=key|secret|keyandsecret`; the default is only the key.
   private mutating func describeConsumer(_ call: DataCall, path: ConsumerPath) -> OrgAnswer {
     guard call.request.method == "GET" else { return .notAllowed(call.request.method) }
     let part = (call.request.query["part"] ?? "key").lowercased()
@@ -54,14 +54,14 @@ extension SimulatedOrg {
     return .json(shaped(.object(members), wrapper: "credentials"))
   }
 
-  /// Whether this answer has its secrets; uses up one of the answers that lack them.
+  /// Whether this answer includes its secrets; uses up one of the answers that lack them.
   mutating func showsSecret() -> Bool {
     guard conditions.answersWithoutSecret > 0 else { return true }
     conditions.answersWithoutSecret -= 1
     return false
   }
 
-  /// One object in the shape that this org's readings give it.
+  /// One object in the shape that this org's readings prescribe.
   func shaped(_ object: JSONNode, wrapper: String) -> JSONNode {
     switch readings.objectShape {
     case .topLevel: object

@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// The few ordinary REST resources that a client asks in passing.
+/// The few ordinary REST resources that a client uses in passing.
 extension SimulatedOrg {
   /// `GET /services/data`: the versions, to anyone.
   func listVersions(_ request: OrgRequest) -> OrgAnswer {
@@ -25,13 +25,13 @@ extension SimulatedOrg {
     return .json(["DailyApiRequests": ["Max": 100_000, "Remaining": .int(max(0, 100_000 - requests.count))]])
   }
 
-  /// `GET /services/data/vNN.0/query?q=…`: nothing, whatever is asked.
+  /// `GET /services/data/vNN.0/query?q=…`: answers nothing, whatever the query.
   func query(_ call: DataCall) -> OrgAnswer {
     guard call.request.method == "GET" else { return .notAllowed(call.request.method) }
     guard call.request.query["q"]?.isEmpty == false else {
       return .error(400, "MALFORMED_QUERY", "SOQL query not specified")
     }
-    // An object that the user may not read is one that the API does not know of.
+    // For a user who may not read an object, the API does not know that object.
     guard apps[call.session.path.app].conditions.readsObjects else {
       return about(call.session.path, .error(400, "INVALID_TYPE", "sObject type is not supported."))
     }

@@ -1,7 +1,7 @@
 import FoundationEssentials
 
 extension SimulatedOrg {
-  /// Carries a request out and answers it.
+  /// Acts on a request and answers it.
   mutating func answer(_ request: OrgRequest) -> OrgAnswer {
     let segments = request.segments
     switch segments.prefix(2) {
@@ -61,7 +61,7 @@ extension SimulatedOrg {
   }
 }
 
-/// A call to a REST resource by someone with a session.
+/// A call to a REST resource by a client with a session.
 struct DataCall {
   let request: OrgRequest
   let version: Int

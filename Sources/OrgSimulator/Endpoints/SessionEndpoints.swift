@@ -1,8 +1,8 @@
 import FoundationEssentials
 
-/// What can be asked about an access token, or done to it.
+/// What a client can ask about an access token, or do to it.
 extension SimulatedOrg {
-  /// `POST /services/oauth2/introspect`. A client sees its own app's tokens only.
+  /// `POST /services/oauth2/introspect`. A client sees only its own app's tokens.
   mutating func introspect(_ request: OrgRequest) -> OrgAnswer {
     guard request.method == "POST" else { return .oauthError("invalid_request", "must use HTTP POST") }
     switch authenticate(request) {

@@ -36,7 +36,7 @@ extension SimulatedOrg {
     return .json(collection([describe(slot, call, path, withSecret: withSecret)], call, path))
   }
 
-  /// Documented without a body; `{}` is what clients send to have a Content-Length.
+  /// Documented without a body; clients send `{}` to have a Content-Length.
   private mutating func createStaged(_ call: DataCall, path: ConsumerPath) -> OrgAnswer {
     guard let set = stage(path, by: apps[call.session.path.app].runAsUsername) else {
       return .error(400, "INVALID_OPERATION", "This consumer already has staged credentials.")
@@ -72,7 +72,7 @@ extension SimulatedOrg {
     }
   }
 
-  /// A promoted set's old id that goes on naming the pair, which is the primary one by now.
+  /// Answers for a promoted set's old id that still names the pair, which is now the primary one.
   private mutating func answerFormer(_ call: DataCall, path: ConsumerPath, id: String) -> OrgAnswer {
     guard let primary = self[path].primary else { return .notFound }
     switch call.request.method {
@@ -118,7 +118,7 @@ extension SimulatedOrg {
     }
   }
 
-  /// The forms in which Salesforce's own interfaces write times; which one this resource uses is not documented.
+  /// The forms in which Salesforce's own interfaces write times; which of them this resource uses is not documented.
   private func written(_ date: Date) -> String {
     let style = Date.ISO8601FormatStyle(includingFractionalSeconds: readings.dateForm != .seconds)
     let text = date.formatted(style)

@@ -18,7 +18,7 @@ extension SimulatedOrg {
     }
   }
 
-  /// Notes in an answer which consumer it was about.
+  /// Records in an answer which consumer it is about.
   func about(_ path: ConsumerPath?, _ answer: OrgAnswer) -> OrgAnswer {
     guard let path else { return answer }
     var answer = answer
