@@ -1,8 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// A package of its own, because no command of `relatch` appends to the log and does nothing else: `../run --log` builds it.
-// `Library` is a link to `Sources`: the very same files, built once more as this package's own.
+// A separate package, because no command of `relatch` only appends to the log: `../run --log` builds it. `Library` is a
+// link to `Sources`: the same files, built again as this package's own.
 
 let strict: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),

@@ -1,10 +1,10 @@
 #!/bin/bash
-# Four calls a credential with curl and jq: stage, grant with the new secret, promote, delete. Stores nothing.
+# Makes four calls a credential with curl and jq: stage, grant with the new secret, promote, delete. Stores nothing.
 #
 #   rotate.sh URL PAIRS JOBS
 #
-# PAIRS has a line `app consumer client_id client_secret` for each app, the administrator first. With JOBS 1 one after
-# the other in this shell, else by xargs.
+# PAIRS has a line `app consumer client_id client_secret` for each app, the administrator first. If JOBS is 1, this
+# shell rotates one after another, otherwise xargs does.
 set -euo pipefail
 
 rotate() {
@@ -13,7 +13,7 @@ rotate() {
   local id key secret
   read -r id key secret < <(curl --silent --show-error --fail "${as_admin[@]}" --data '{}' "$root" |
     jq --raw-output '.stagedCredentials[0] | "\(.id) \(.key) \(.secret)"')
-  # As such scripts are: the secret stands in the arguments of curl, where every user of the machine can read it.
+  # As usual in such scripts, the secret is in curl's arguments, where every user of the machine can read it.
   curl --silent --show-error --fail --data grant_type=client_credentials --data-urlencode "client_id=$key" \
     --data-urlencode "client_secret=$secret" "$URL/services/oauth2/token" | jq --exit-status .access_token >/dev/null
   id=$(curl --silent --show-error --fail --request PATCH "${as_admin[@]}" --data '{"command":"rotate"}' "$root/$id" |

@@ -1,9 +1,10 @@
 import Foundation
 
-/// What durable entries of the log cost, appended by many tasks at once, beside SQLite's own durable commits of one row each.
+/// What durable log entries cost when many tasks append at once, compared with SQLite's own durable commits of one row
+/// each.
 struct Appending {
   let workshop: Workshop
-  /// The program that appends, built of the very sources of `relatch`.
+  /// The program that appends, built from the same sources as `relatch`.
   let program: String
   /// The program that commits one row after another.
   let floor: String
@@ -50,7 +51,7 @@ struct Appending {
     }
   }
 
-  /// Wall and processor seconds, as the program itself took them.
+  /// Wall and processor seconds, as the program itself measured them.
   private func measured(_ words: [String]) throws -> (wall: Double, cpu: Double) {
     try clear()
     try workshop.output(words + [workshop.path("time")])

@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
 
-/// Rotates many credentials at an org that answers after a fixed time, by `relatch` and by others, in turns.
+/// Rotates many credentials at an org that answers after a fixed time, with `relatch` and with other programs in turns.
 @main struct Benchmarks {
   let org: Org
   let workshop: Workshop
@@ -29,8 +29,8 @@ import Glibc
     }
   }
 
-  /// `NAME=PATH` for what `run` built or found, `work` for a folder that is emptied; `--short`, `--log`, `--leaks`, `--reads`,
-  /// `--make`.
+  /// `NAME=PATH` for what `run` built or found, with `work` for a folder that is emptied; `--short`, `--log`,
+  /// `--leaks`, `--reads`, `--make`.
   init(_ arguments: [String]) throws {
     places = Dictionary(
       arguments.dropFirst().compactMap { word in
@@ -116,7 +116,7 @@ import Glibc
   // MARK: - Contenders
 
   private static let fourCalls = "sgpd"
-  /// What the engine asks: look and stage; prove; look and promote; look; prove.
+  /// The engine's calls: look and stage; prove; look and promote; look; prove.
   private static let sameCalls = "clsgclpclg"
 
   private func relatch(_ jobs: Int, _ credentials: Int, _ target: String = "") -> Contender {
@@ -158,7 +158,7 @@ import Glibc
     ]
   }
 
-  /// Those that rotate one after the other get fewer credentials: their time is proportional.
+  /// Contenders that rotate one after another get fewer credentials, because their time is proportional.
   private func slowContenders() -> [Contender] {
     let sequential = isShort ? 5 : 20
     return
@@ -204,7 +204,7 @@ import Glibc
     }
   }
 
-  /// The smallest vault that has as many.
+  /// The size of the smallest vault that has so many credentials.
   private func vaultSize(_ credentials: Int) -> Int { credentials <= few ? few : many }
 
   private func rotation(_ contender: Contender) -> [String] {
@@ -254,7 +254,7 @@ import Glibc
     return try vaults.syncs(rotation(contender))
   }
 
-  /// The contenders take turns, so that a busy minute is everybody's.
+  /// The contenders take turns, so that a busy minute affects all of them.
   private func printTable(_ title: String, latency: Double, _ contenders: [Contender]) throws {
     var results = contenders.map { Result(contender: $0, latency: latency) }
     for round in 1...rounds {
@@ -274,7 +274,7 @@ import Glibc
     print()
   }
 
-  /// What one rotation costs by itself, at an org that answers at once.
+  /// Prints what one rotation alone costs, at an org that answers at once.
   private func printSingle() throws {
     Self.progress("single rotations")
     try org.reset(apps: many, latency: 0)

@@ -1,9 +1,9 @@
 /// One way to rotate many credentials.
 struct Contender {
   enum Kind {
-    /// Ours; with the grace of replaced pairs ending at once, they are deleted and seen refused in the same run.
+    /// Ours. Without grace, replaced pairs are deleted and seen to be refused in the same run.
     case relatch(grace: Bool)
-    /// A program given the org's address, a file of pairs, how many at once, and `arguments`.
+    /// A program that is given the org's address, a file of pairs, how many to rotate at once, and `arguments`.
     case peer([String], arguments: [String])
   }
 
@@ -11,9 +11,9 @@ struct Contender {
   let kind: Kind
   let credentials: Int
   let jobs: Int
-  /// What relatch is asked to do.
+  /// The verb that relatch is given.
   var verb = ["rotate"]
-  /// What figures should be, printed beside them.
+  /// What the figures should be, printed beside them.
   var target = ""
 }
 
@@ -35,7 +35,7 @@ struct Result {
   var syncs: Int?
   var failure: String?
 
-  /// Quiet runs, if there are any.
+  /// The quiet runs; all runs if none was quiet.
   private var counted: [Run] {
     let quiet = runs.filter { !$0.wasBusy }
     return quiet.isEmpty ? runs : quiet
@@ -52,8 +52,8 @@ struct Result {
   var fastest: Double { counted.map(\.usage.wall).min() ?? .nan }
   var calls: Double { median { Double($0.counters["calls"]) / Double(contender.credentials) } }
 
-  /// The time that waiting for answers takes at least: for each wave of `jobs` the calls that follow one another, and
-  /// the administrator's grant, whether made once or for each rotation.
+  /// The least time that waiting for answers takes: for each wave of `jobs` the calls that follow one another, and the
+  /// administrator's grant, whether made once or for each rotation.
   var ideal: Double {
     let waves = (contender.credentials + contender.jobs - 1) / contender.jobs
     return median { run in

@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
 
-/// What ending a leak takes, from the command's start until every leaked pair was seen to be refused.
+/// What ending a leak takes, from the command's start until every leaked pair is seen to be refused.
 extension Benchmarks {
   /// What else goes on meanwhile.
   private enum Circumstance { case quiet, cron, fullDisk }
@@ -46,7 +46,7 @@ extension Benchmarks {
         print("\(row.name): FAILED: \(failure)")
         continue
       }
-      // What others ask meanwhile is no part of what a revocation needs.
+      // What others ask meanwhile is not part of what a revocation needs.
       let quiet = rows.first { $0.credentials == row.credentials && $0.circumstance == .quiet }
       let ideal = quiet.flatMap { $0.ideals.isEmpty ? nil : median($0.ideals) } ?? .nan
       let walls = row.usages.map(\.wall)
@@ -76,7 +76,7 @@ extension Benchmarks {
     let load = Machine.load()
     let words =
       ["revoke", "--quiet", "--reason", "a benchmark", "--jobs", "\(row.jobs)"]
-      // Not --all: the administrator has nothing to rotate, and a person is told to replace it.
+      // Not --all: the administrator cannot be rotated, and a person would be told to replace it.
       + (1...row.credentials).map(Vaults.name)
     let usage: Usage
     switch row.circumstance {
@@ -96,7 +96,7 @@ extension Benchmarks {
     row.wasBusy = row.wasBusy && load > 0.1
   }
 
-  /// Runs `body` while a routine run is at work, which is started anew whenever it ends.
+  /// Runs `body` during a routine run, which is started again whenever it ends.
   private func withCron(_ body: () throws -> Usage) throws -> Usage {
     let command = vaults.command(["rotate", "--due", "--quiet", "--jobs", "32"]).map { "'\($0)'" }
     let loop = ["bash", "-c", "while true; do \(command.joined(separator: " ")); sleep 0.1; done"]
@@ -108,7 +108,7 @@ extension Benchmarks {
       var status: Int32 = 0
       while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
     }
-    // In the middle of its first wave.
+    // Waits until it is in the middle of its first wave.
     usleep(400_000)
     return try body()
   }

@@ -1,13 +1,14 @@
 import Foundation
 
-/// What verifying a log costs beside hashing it, and beside a sealed journal of as many entries, in turns, on the same processor.
+/// What verifying a log costs, compared with hashing it and with verifying a sealed journal of as many entries. They
+/// take turns on the same processor.
 struct Logs {
   let workshop: Workshop
   let relatch: String
   let maker: [String]
   /// The program that hashes lines and does nothing else.
   let floor: String
-  /// `systemd-journal-remote`; nil where there is none.
+  /// `systemd-journal-remote`; nil if there is none.
   let journalWriter: String?
   let vaults: String
   let isShort: Bool
@@ -15,7 +16,7 @@ struct Logs {
   private var count: Int { isShort ? 10_000 : 100_000 }
   private var rounds: Int { isShort ? 1 : 3 }
 
-  /// On one processor: both are one thread's work, and so they share what it has.
+  /// On one processor, because both are the work of one thread and so get the same share.
   private static let pinned = ["taskset", "--cpu-list", "0"]
 
   func run() throws {
@@ -48,7 +49,7 @@ struct Logs {
       }
       leaves = String(words[0])
       floors.append((wall / 1e9, cpu / 1e9))
-      // Whoever remembers nothing goes through all of it.
+      // Without anything remembered, all of the log is verified.
       try? FileManager.default.removeItem(atPath: workshop.path("state"))
       let usage = try workshop.run(Self.pinned + [relatch, "log", "verify"] + options)
       guard usage.code == 0 else { throw BenchmarkError("log verify ended with \(usage.code)") }

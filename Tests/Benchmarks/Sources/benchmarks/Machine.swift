@@ -1,11 +1,11 @@
 import Foundation
 import Glibc
 
-/// The machine as others leave it.
+/// The machine, and how busy others keep it.
 enum Machine {
   static let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
 
-  /// Processor seconds that were not idle, since the machine's start.
+  /// Processor seconds since the machine's start that were not idle.
   static func busySeconds() -> Double {
     guard let text = try? String(contentsOfFile: "/proc/stat", encoding: .utf8),
       let line = text.split(separator: "\n").first
@@ -16,7 +16,7 @@ enum Machine {
     return (ticks.reduce(0, +) - ticks[3] - ticks[4]) / Double(sysconf(Int32(_SC_CLK_TCK)))
   }
 
-  /// The share of all processors that others use, looked at for a moment in which this program does nothing.
+  /// The share of all processors that others use, measured for a moment in which this program does nothing.
   static func load(over interval: Double = 0.4) -> Double {
     let (busy, start) = (busySeconds(), seconds())
     usleep(UInt32(interval * 1e6))

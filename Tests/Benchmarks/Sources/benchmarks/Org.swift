@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
 
-/// The org as a process, told what to do through its standard input; it ends with this process.
+/// The org as a process, controlled through its standard input; it ends with this process.
 final class Org {
   let url: String
   private let toOrg: Int32
@@ -36,7 +36,7 @@ final class Org {
     return try Self.line(from: fromOrg)
   }
 
-  /// The state at the beginning, with `apps` apps, and an answer after `latency` seconds from now on.
+  /// Resets the org to its first state with `apps` apps; from now on it answers after `latency` seconds.
   func reset(apps: Int, latency: Double) throws {
     guard try ask("reset \(apps) \(Int(latency * 1e6))") == "ok" else { throw BenchmarkError("FastOrg did not reset") }
   }
@@ -48,11 +48,11 @@ final class Org {
     return (words[0], words[1], words[2], words[3])
   }
 
-  /// What it saw since the last reset.
+  /// What the org has counted since the last reset.
   struct Counters {
     let values: [String: Int]
     subscript(_ name: String) -> Int { values[name] ?? -1 }
-    /// Its own processor time in seconds, since its start.
+    /// The org's own processor time in seconds, since its start.
     var cpu: Double { Double(self["cpu_us"]) / 1e6 }
   }
 

@@ -1,22 +1,23 @@
 import Foundation
 
-/// What commands that rotate nothing cost, in vaults of several sizes, and reading one secret beside others' programs.
+/// What commands that rotate nothing cost in vaults of several sizes, and how reading one secret compares with other
+/// programs.
 struct Reads {
   let workshop: Workshop
   let relatch: String
-  /// Makes a large vault of an empty one.
+  /// Turns an empty vault into a large one.
   let maker: [String]
-  /// Where large vaults stay for the next time.
+  /// The folder in which large vaults are kept for the next time.
   let vaults: String
   let places: [String: String]
   let isShort: Bool
-  /// Whether the vaults are made, and nothing measured.
+  /// Whether to make the vaults and measure nothing.
   let isMaking: Bool
 
   private var largest: Int { isShort ? 10_000 : 100_000 }
   private var rounds: Int { isShort ? 10 : 40 }
 
-  /// Of the vault of so many credentials, or of another one by its folder.
+  /// The words for the vault of so many credentials, or for another one by its folder.
   private func words(_ arguments: [String], _ vault: Int) -> [String] { words(arguments, "\(vaults)/\(vault)") }
 
   private func words(_ arguments: [String], _ vault: String) -> [String] {
@@ -41,7 +42,7 @@ struct Reads {
         try workshop.output(words(["log", "verify"], vault))
         try workshop.output(["touch", vault + "/made"])
       }
-      // Who never saw a log goes through all of it: not again while measuring.
+      // The first command that sees a log verifies all of it: this must not happen again while measuring.
       try workshop.output(words(["show", Self.name(count)], vault))
     }
     if isMaking { return }
@@ -50,7 +51,7 @@ struct Reads {
     try printSizes()
   }
 
-  /// Processes taken in turns, each with what its usages were.
+  /// Runs commands in turns, each in its own process; returns the usages of each.
   private func measure(_ commands: [[String]], rounds: Int) throws -> [[Usage]] {
     var usages = commands.map { _ in [Usage]() }
     for _ in 1...rounds {
@@ -113,7 +114,7 @@ struct Reads {
           Table.number(Self.median(usages[index], \.peak), 1), syncs, ratio(to: "age"), ratio(to: "pass"),
         ]))
     }
-    // The agent of this folder alone.
+    // Only the agent of this folder.
     if places["pass"] != nil { try workshop.output(["gpgconf", "--kill", "gpg-agent"]) }
     print(
       """
@@ -135,7 +136,7 @@ struct Reads {
     return [("age -d, one file", [age, "-d", "-i", key, workshop.path("secret.age")])]
   }
 
-  /// A store of 10,000 files alike, by the key of a user without a passphrase.
+  /// Makes a store of 10,000 equal files, sealed to a user's key that has no passphrase.
   private func pass(_ secret: String) throws -> [(String, [String])] {
     guard let pass = places["pass"] else { return [] }
     let store = workshop.path(".password-store")
@@ -190,7 +191,8 @@ struct Reads {
     print("Target: 500 ms.\n")
   }
 
-  /// What renews the keys of a fresh copy: whoever has seen a vault's keys renewed takes the vault of before for an older copy.
+  /// The command that renews the keys of a fresh copy. An identity that has seen a vault's keys renewed would take the
+  /// vault from before for an older copy.
   private func renewal(of vault: String) throws -> [String] {
     let (copy, state) = (workshop.path("renewed"), workshop.path("renewed-state"))
     for (original, place) in [(vault, copy), (workshop.path("state"), state)] {

@@ -1,17 +1,17 @@
 import Foundation
 import Glibc
 
-/// A sealed journal of systemd's with the entries of a log, one a message, to be verified beside that log.
+/// A sealed systemd journal with the entries of a log, one in each message, to be verified beside that log.
 struct SealedJournal {
   let workshop: Workshop
   /// `systemd-journal-remote`, which writes journals without a running `systemd-journald`.
   let writer: String
-  /// The files of the journal, which is split as it grows, and the key that verifies them.
+  /// The files of the journal, which is split as it grows.
   let files: [String]
   private let key: String
 
-  /// Writes `entries`, a file with an entry a line. Sealing takes its key from a folder of the machine's: only root can make that,
-  /// and what was not there before is removed again. Throws if this machine has a key of its own already.
+  /// Writes `entries`, a file with one entry a line. Sealing takes its key from a folder of the machine that only root
+  /// can make; what was not there before is removed again. Throws if this machine already has a key of its own.
   init(of entries: String, writer: String, workshop: Workshop) throws {
     self.workshop = workshop
     self.writer = writer
@@ -42,7 +42,7 @@ struct SealedJournal {
       .map { folder + "/" + $0 }
   }
 
-  /// Systemd's export format: fields a line each, an empty line after each entry.
+  /// systemd's export format: one field a line, and an empty line after each entry.
   private static func export(_ entries: String, to path: String) throws {
     guard let input = fopen(entries, "r"), let output = fopen(path, "w") else {
       throw BenchmarkError("the log could not be exported")
@@ -58,14 +58,15 @@ struct SealedJournal {
       number += 1
       fputs(
         "__REALTIME_TIMESTAMP=\(start + number)\n__MONOTONIC_TIMESTAMP=\(number)\n_BOOT_ID=\(boot)\nMESSAGE=", output)
-      // With its newline.
+      // The text includes its newline.
       fputs(text, output)
       fputs("\n", output)
     }
     guard fclose(output) == 0 else { throw BenchmarkError("the export could not be written") }
   }
 
-  /// Verifies all of it, after `prefix`, which starts the program; what that took in all, and the largest process.
+  /// Verifies the whole journal with a program started after `prefix`; returns the total time, and the peak of the
+  /// largest process.
   func verify(_ prefix: [String]) throws -> Usage {
     var (wall, cpu, peak) = (0.0, 0.0, 0.0)
     for file in files {

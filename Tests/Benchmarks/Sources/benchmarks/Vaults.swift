@@ -21,10 +21,10 @@ struct Vaults {
   /// A command on the vault that `renew` made.
   func command(_ arguments: [String]) -> [String] { words(arguments, vault: current) }
 
-  /// The same on a copy of that vault.
+  /// A command on a copy of that vault.
   func command(_ arguments: [String], vault: String) -> [String] { words(arguments, vault: vault) }
 
-  /// Makes the vault of `count` credentials, all administered by one more; if `isDue`, each is due.
+  /// Makes the vault of `count` credentials, all administered by one more; with `isDue`, each of them is due.
   func make(_ count: Int, hasGrace: Bool = true, isDue: Bool = false, of org: Org) throws {
     let vault = template(count, hasGrace, isDue)
     try workshop.output(words(["init", "--no-passphrase"], vault: vault))
@@ -43,17 +43,17 @@ struct Vaults {
     }
   }
 
-  /// A fresh copy of the vault of `count`, on disk before anything is measured.
+  /// Makes a fresh copy of the vault of `count`, on disk before anything is measured.
   func renew(_ count: Int, hasGrace: Bool = true, isDue: Bool = false) throws {
     try? FileManager.default.removeItem(atPath: current)
-    // What relatch remembers of the vault's log would make the copy one that was put back.
+    // What relatch remembers of the vault's log would make the copy look like one that was put back.
     try? FileManager.default.removeItem(atPath: workshop.path("state"))
     try workshop.output(["cp", "-a", template(count, hasGrace, isDue), current])
     sync()
   }
 
-  /// Fails unless the first `count` rotations are in `state` in the vault, the log is whole, and the pairs in the vault
-  /// are the org's primary ones.
+  /// Fails unless the first `count` rotations are in `state` in the vault, the log is intact, and the pairs in the
+  /// vault are the org's primary ones.
   func check(_ count: Int, state: String, with org: Org) throws {
     let names = (1...count).map(Self.name)
     let lines = try workshop.output(command(["status", "--json"] + names)).split(separator: "\n")
@@ -75,9 +75,10 @@ struct Vaults {
     }
   }
 
-  /// Fails unless no leak stands of the first `count` any more, each active pair is another than at first, and the log is whole.
+  /// Fails unless none of the first `count` has a leak any more, each active pair differs from the first, and the log
+  /// is intact.
   func requireNoLeak(_ count: Int) throws {
-    // What a routine run was stopped at is a debt of its own, which ends it with 12.
+    // What a routine run was stopped at is a debt of its own, with which `status` ends with 12.
     let usage = try workshop.run(command(["status", "--json"] + (1...count).map(Self.name)))
     guard [0, 12].contains(usage.code) else { throw BenchmarkError("status ended with \(usage.code)") }
     let lines = try String(contentsOfFile: workshop.path("stdout"), encoding: .utf8).split(separator: "\n")
@@ -96,6 +97,6 @@ struct Vaults {
     try workshop.output(command(["log", "list", "--json"])).split(separator: "\n").count
   }
 
-  /// What a command on that vault makes durable.
+  /// How many syncs a command on that vault makes; nil if they cannot be counted.
   func syncs(_ arguments: [String]) throws -> Int? { try workshop.syncs(command(arguments)) }
 }

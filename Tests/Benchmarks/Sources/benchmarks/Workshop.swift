@@ -6,17 +6,17 @@ struct BenchmarkError: Error, CustomStringConvertible {
   init(_ description: String) { self.description = description }
 }
 
-/// What one process, and those it waited for, took.
+/// What one process, and those it waited for, used.
 struct Usage {
   let code: Int32
   let wall: Double
   /// User and system time in seconds.
   let cpu: Double
-  /// The largest process's, in MiB.
+  /// Of the largest process, in MiB.
   let peak: Double
 }
 
-/// Seconds since some moment; never set back.
+/// Seconds since some fixed moment; never goes back.
 func seconds() -> Double {
   var now = timespec()
   clock_gettime(CLOCK_MONOTONIC, &now)
@@ -25,7 +25,7 @@ func seconds() -> Double {
 
 /// Starts `words` with `descriptors` as its standard input, output and error.
 ///
-/// Not `Foundation.Process`, which leaves descriptors of this process open in others.
+/// `Foundation.Process` is not used because it leaves descriptors of this process open in others.
 func start(_ words: [String], environment: [String: String], descriptors: [Int32]) throws -> pid_t {
   var actions = posix_spawn_file_actions_t()
   posix_spawn_file_actions_init(&actions)
@@ -42,19 +42,19 @@ func start(_ words: [String], environment: [String: String], descriptors: [Int32
   return pid
 }
 
-/// A folder for what processes say, and the environment they run in.
+/// A folder for the output of processes, and the environment they run in.
 struct Workshop {
   let folder: String
   let environment: [String: String]
   private let measure: String
 
-  /// `measure` is the program that runs another and says what it took.
+  /// `measure` is the program that runs another and reports what it used.
   init(at folder: String, measure: String) throws {
     self.folder = folder
     self.measure = measure
     try? FileManager.default.removeItem(atPath: folder)
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    // Nothing of the caller's but what finds programs.
+    // Of the caller's environment only what finds programs.
     let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
     environment = [
       "HOME": folder, "LC_ALL": "C.UTF-8", "LOGNAME": "bench", "PATH": path, "XDG_STATE_HOME": folder + "/state",
@@ -63,7 +63,7 @@ struct Workshop {
 
   func path(_ name: String) -> String { folder + "/" + name }
 
-  /// Runs `words` to their end. What they said is in `stdout` and `stderr` of the folder.
+  /// Runs `words` to their end. Their output is in `stdout` and `stderr` of the folder.
   func run(_ words: [String], input: String? = nil) throws -> Usage {
     try (input ?? "").write(toFile: path("stdin"), atomically: false, encoding: .utf8)
     let descriptors = [
@@ -93,7 +93,8 @@ struct Workshop {
     return try String(contentsOfFile: path("stdout"), encoding: .utf8)
   }
 
-  /// Runs a command under strace and counts what makes data durable. Apart from measured runs, which it slows.
+  /// Runs a command under strace and counts the calls that make data durable. It is never a measured run, because
+  /// strace slows it down.
   func syncs(_ words: [String]) throws -> Int? {
     let counts = path("strace")
     let strace = ["strace", "-f", "--seccomp-bpf", "-c", "-e", "trace=fdatasync,fsync", "-o", counts]

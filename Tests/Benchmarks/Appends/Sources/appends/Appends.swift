@@ -7,9 +7,9 @@ import Storage
 import StorageSQLite
 import Vault
 
-/// Appends entries to the log of a new vault from many tasks at once, each entry durable and covered by a signed checkpoint before
-/// its task appends the next: `appends DATABASE TASKS ENTRIES TIME`, ENTRIES for each task. Wall and processor time in nanoseconds
-/// go to TIME; making the vault is left out.
+/// Appends entries to the log of a new vault from many tasks at once. Each entry is durable and covered by a signed
+/// checkpoint before its task appends the next: `appends DATABASE TASKS ENTRIES TIME`, with ENTRIES for each task. Wall
+/// and processor time in nanoseconds go to TIME; they exclude making the vault.
 @main struct Appends {
   static func main() async throws {
     let words = CommandLine.arguments
@@ -28,7 +28,7 @@ import Vault
         group.addTask {
           for number in 0..<entries {
             _ = try await vault.change(now: time()) { change in
-              // As large as those of a rotation are.
+              // As large as the entries of a rotation.
               try change.log(
                 EventName("benchmark.appended"), about: "crm",
                 [
