@@ -1,8 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// A package of its own, so that ordinary builds never compile it: `./run` builds it. `Library` is a link to `Sources`: the
-// very same files, built once more as this package's own, so that fuzz targets reach what is `package` or internal there.
+// A separate package, so that ordinary builds never compile it: `./run` builds it. `Library` is a link to `Sources`:
+// the same files, built again as this package's own, so that fuzz targets reach what is `package` or internal there.
 
 let strict: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),

@@ -83,13 +83,13 @@ private func identityTexts() throws -> [[UInt8]] {
   return [file.copy, try Fixed.other.age.encoded().copy, Array(Fixed.other.age.recipient.description.utf8)]
 }
 
-/// The binary form: armor may have its line ends and the blank lines around it otherwise.
+/// The binary form: armor may vary in its line ends and in the blank lines around it.
 private func spelled(_ file: [UInt8]) -> [UInt8] {
   guard Armor.isArmored(file.span.bytes) else { return file }
   return made { try Armor.decode(file.span.bytes) }
 }
 
-/// Whether two armored texts differ in nothing but their line ends and the blank lines around them.
+/// Whether two armored texts differ only in their line ends and in the blank lines around them.
 private func isSame(_ left: [UInt8], _ right: [UInt8]) -> Bool {
   func trimmed(_ text: [UInt8]) -> [UInt8] {
     let isSpace: (UInt8) -> Bool = { [0x20, 0x09, 0x0A, 0x0D].contains($0) }

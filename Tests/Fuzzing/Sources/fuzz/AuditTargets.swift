@@ -64,7 +64,7 @@ let auditTargets = [
     let bytes = mode & 1 == 0 ? Array(rest) : edited(log.proofs[index].bytes, by: rest)
     let proof = try LogProof(decoding: bytes)
     require(proof.bytes == bytes, "a proof with a second spelling")
-    // Proofs of any shape must be refused, however far their numbers are off.
+    // Proofs of any shape must be refused, however wrong their numbers are.
     let root = log.checkpoint.checkpoint.root
     for size in [proof.index, proof.checkpoint.checkpoint.size, .max] {
       try? InclusionProof(index: proof.index, size: size, path: proof.path).verify(leafHash: root, root: root)
@@ -128,7 +128,7 @@ private let times = [
 
 private let log = made { try Log() }
 
-/// A log of three runs, the last alice's, with all that is made of it.
+/// A log of three runs, the last by alice, and everything made from it.
 private struct Log: Sendable {
   let vault = "00112233445566778899aabbccddeeff"
   let origin: String

@@ -47,7 +47,7 @@ let commandTargets = [
     require(
       ProgramLines.allow(other, vault, in: all) == ProgramLines.allow(other, vault, in: input),
       "a line that allows another program")
-    // Without its last bytes it is another line, or none.
+    // Without its last bytes it is a different line, or none.
     require(
       ProgramLines.allow(mine, vault, in: Array(all.dropLast(2))) == ProgramLines.allow(mine, vault, in: input),
       "half a line that allows something")
@@ -93,7 +93,7 @@ private func pair(_ id: String, _ secret: String) -> Pair {
   }
 }
 
-/// A program that says the same to every request.
+/// A program that gives the same answer to every request.
 private struct OneProgram: ProgramHost {
   let answer: [UInt8]
 
@@ -104,7 +104,7 @@ private struct OneProgram: ProgramHost {
   }
 }
 
-/// Nobody is asked where a program proves pairs.
+/// Fails every request: a provider whose program proves pairs sends none.
 private struct NoTransport: HTTPTransport {
   func send(_ request: HTTPRequest) async throws(TransportError) -> HTTPResponse {
     throw TransportError(.outOfResources, host: "", "nobody is there")

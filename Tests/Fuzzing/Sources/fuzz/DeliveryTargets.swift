@@ -26,7 +26,7 @@ let deliveryTargets = [
     require(word(text[beginning.count...].dropLast()) == input, "a secret that a shell reads otherwise")
   },
   FuzzTarget("hook-output", seeds: { [[1, 2, 0, 32], [3, 1, 4, 1, 5], Array("s3cr3t/of+a".utf8)] }) { input in
-    // A secret, pieces of it, and ends of pieces are what some bytes stand for.
+    // Some bytes stand for a secret, for pieces of it, and for ends of pieces.
     var capture = try OutputCapture(masking: [pair])
     var piece: [UInt8] = []
     for byte in input {
@@ -61,7 +61,7 @@ private let pair = made {
   Pair(clientID: try SecretBytes(copying: id.span.bytes), clientSecret: try SecretBytes(copying: word.span.bytes))
 }
 
-/// What a POSIX shell reads as one word, without expansions; nil if it is none, or something would be expanded.
+/// The word that a POSIX shell reads, without expansions; nil if it is not one word, or something would be expanded.
 private func word(_ text: ArraySlice<UInt8>) -> [UInt8]? {
   var word: [UInt8] = []
   var text = text

@@ -1,11 +1,11 @@
 import Glibc
 
-/// One parser, or several of the same bytes, and what must hold of whatever they accept.
+/// One parser, or several for the same bytes, and what must be true of everything they accept.
 struct FuzzTarget: Sendable {
   let name: String
-  /// Inputs to begin with, beside those of `vault/vectors` and `Seeds`.
+  /// Inputs to begin with, besides those of `vault/vectors` and `Seeds`.
   let seeds: @Sendable () throws -> [[UInt8]]
-  /// Returns or throws; an input that makes it stop the process is a finding.
+  /// Returns or throws; an input that stops the process is a finding.
   let run: @Sendable ([UInt8]) throws -> Void
 
   init(
@@ -25,7 +25,7 @@ private let all: [FuzzTarget] =
 private let chosen: FuzzTarget = {
   let name = environment("RELATCH_FUZZ_TARGET") ?? ""
   guard let target = all.first(where: { $0.name == name }) else {
-    // Not a finding: the run was begun wrongly.
+    // Not a finding: the run was started wrongly.
     let names = all.map(\.name).joined(separator: ", ")
     let message = Array("fuzz: RELATCH_FUZZ_TARGET is \"\(name)\", expected one of \(names)\n".utf8)
     _ = message.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
@@ -36,12 +36,12 @@ private let chosen: FuzzTarget = {
 
 private func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
-/// Stops the process, which libFuzzer takes for a finding, unless `condition` holds.
+/// Stops the process, which libFuzzer treats as a finding, unless `condition` holds.
 func require(_ condition: Bool, _ what: @autoclosure () -> String) {
   if !condition { fatalError("finding: \(what())") }
 }
 
-/// What fixed arguments make, which cannot fail.
+/// The result of `body` for fixed arguments, with which it cannot fail.
 func made<Value>(_ body: () throws -> Value) -> Value {
   do { return try body() } catch { fatalError("\(error)") }
 }
@@ -70,7 +70,7 @@ public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   return 0
 }
 
-/// Writes a file of nobody's interest.
+/// Writes a file that is not secret.
 func write(_ bytes: [UInt8], to path: String) {
   let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
   require(descriptor >= 0 && Glibc.write(descriptor, bytes, bytes.count) == bytes.count, "cannot write \(path)")

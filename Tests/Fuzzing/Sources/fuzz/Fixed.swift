@@ -4,7 +4,8 @@ import Storage
 import Synchronization
 import Vault
 
-/// What targets make and open: the same in every process, or an input would mean another thing in the next one.
+/// What targets make and open. It is the same in every process: otherwise an input would mean something else in the
+/// next.
 enum Fixed {
   static let identity = made { try Identity(AgeIdentity(generating: randomness("alice"))) }
   static let other = made { try Identity(AgeIdentity(generating: randomness("bob"))) }
@@ -12,7 +13,7 @@ enum Fixed {
   static let passphrase = Array("correct horse battery staple".utf8)
   static let key = made { SharedSecret(try randomness("key").secret(32)) }
 
-  /// Bytes that `seed` and the order of calls decide (SplitMix64).
+  /// Random bytes determined by `seed` and the order of calls (SplitMix64).
   static func randomness(_ seed: String) -> Randomness {
     let state = Counter(seed.utf8.reduce(0) { $0 &* 31 &+ UInt64($1) })
     return Randomness { buffer in
@@ -38,14 +39,14 @@ enum Fixed {
 }
 
 extension SecretBytes {
-  /// What it holds: in targets nothing is secret.
+  /// A copy of the bytes: in targets nothing is secret.
   var copy: [UInt8] { borrowing get { withUnsafeBytes { Array($0) } } }
 }
 
 func guarded(_ bytes: [UInt8]) throws -> SharedSecret { SharedSecret(try SecretBytes(copying: bytes.span.bytes)) }
 
-/// The input read as a list of changes to something that was made: an authentic file is not found by chance, one that is
-/// nearly authentic is.
+/// Reads the input as a list of edits to `made`: fuzzing does not find an authentic file by chance, but does find one
+/// that is nearly authentic.
 func edited(_ made: [UInt8], by edits: ArraySlice<UInt8>) -> [UInt8] {
   var bytes = made
   var edits = edits

@@ -27,7 +27,7 @@ private let texts = [
   #" { "x" : [ 1.5e+3 , "\ud834\udd1e\/" ] } "#, #"{"client_id":"3MVG9","client_secret":"quote \" é"}"#, "[[[[]]]]",
 ].map { Array($0.utf8) }
 
-/// Reads every string of a node in each way there is, which must agree.
+/// Reads every string of a node in every possible way; the results must agree.
 private func look(at node: JSONNode, in bytes: RawSpan, _ left: inout Int) throws {
   switch node {
   case .array(let elements): for element in elements { try look(at: element, in: bytes, &left) }

@@ -111,7 +111,7 @@ private struct Answer: Sendable {
   let body: [UInt8]
 }
 
-/// The same answer to everything but a request for a token.
+/// Gives the same answer to everything except a request for a token.
 private struct OneAnswer: HTTPTransport {
   let answer: Answer
   let token: Answer
@@ -130,7 +130,7 @@ private func provider(answering answer: Answer, token: Answer) throws -> Salesfo
     transport: OneAnswer(answer: answer, token: token))
 }
 
-/// What `body` comes to, for a caller that is no task.
+/// The result of `body`, for a caller that is not a task.
 func wait<Result: Sendable>(_ body: @escaping @Sendable () async -> Result) -> Result? {
   let result = Box<Result>()
   let end = DispatchSemaphore(value: 0)

@@ -43,7 +43,7 @@ let rotationTargets = [
 private let windows = ["mon-fri 01:00-05:00", "sat,sun 22:00-02:00", "daily", "wed 02:30-03:15"].compactMap {
   RotationWindow($0)
 }
-/// Around changes of clocks, leap days, and the ends of time.
+/// Moments around clock changes, leap days, and the ends of time.
 private let moments: [Int64] = [
   .min / 1000, -62_167_219_200, -1, 0, 951_782_400, 1_774_746_000, 1_774_746_001, 1_793_098_800, 4_107_542_400,
   253_402_300_799, .max / 1000,
@@ -80,7 +80,7 @@ private func file(
   return bytes + Array("XXX\0\n\(footer)\n".utf8)
 }
 
-/// Windows in the zone must be whole, and one after the other.
+/// Windows in the zone must be whole, and follow one another.
 private func look(at zone: TimeZoneRules) {
   for second in moments {
     let now = Timestamp(milliseconds: max(min(second, 253_402_300_799), -62_167_219_200) * 1000)

@@ -26,19 +26,19 @@ let vaultTargets = [
     require(plain == nil || plain == full, "a credential that the quick reader takes for another")
     let credential = try refusing { try Credential(decoding: input, name: name) }
     require(credential == full, "a credential that two readers disagree about")
-    // A policy may leave out what is usual, and is written with it: nothing else has a second spelling.
+    // A policy may leave out the usual values, and is written with them: nothing else has a second spelling.
     let again = try Credential(decoding: credential.bytes, name: name)
     require(again == credential && again.bytes == credential.bytes, "a credential that is another once it is written")
     require(credential.bytes.count >= input.count, "a credential with a shorter spelling")
     require(credential.version(in: .active) != nil || credential.isTransferred, "a credential without a pair")
     for occasion in HookSettings.Occasion.allCases { _ = credential.hooks(on: occasion) }
     _ = (credential.undelivered, credential.debts)
-    // What is read can be gone on with.
+    // What was read can be changed further.
     var next = credential
     if next.version(in: .staged) == nil { _ = try next.addStaged(handle: nil, expires: nil, now: start) }
     try next.promoteStaged(now: start)
     next = credential
-    // Only what was confirmed is ever settled.
+    // Only a confirmed transfer is ever settled.
     next.transfer?.confirm(now: start)
     next.settleTransfer(now: start)
     require((try? Credential(decoding: next.bytes, name: name)) == next, "a credential that settling damages")
@@ -148,7 +148,7 @@ private let policies = [
   "max-age=none\nwindow=none\nnot-together-with=none", "window=sat,sun 22:00-02:00", "window=daily\ngrace=0s",
 ].map { Array($0.utf8) }
 
-// On a file system in memory, where there is one: each input is written to it.
+// On a file system in memory, if there is one: each input is written to it.
 private let folder: String = {
   let base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"
   let path = "\(base)/relatch-fuzz-\(getpid())"
@@ -188,7 +188,7 @@ private func handoff(of credential: Credential? = nil, isTransfer: Bool) throws 
     note: isTransfer ? nil : "a \" b", isTransfer: isTransfer)
 }
 
-/// Two that are signed: their plaintext, which is whatever the sender wrote.
+/// Two signed handoffs, as plaintext, which is whatever the sender wrote.
 private func handoffs() throws -> [[UInt8]] {
   try [false, true].map { isTransfer in
     let handoff = try handoff(isTransfer: isTransfer)
@@ -208,7 +208,7 @@ private func member() throws -> [UInt8] {
   Member(card: try Fixed.identity.card(named: "alice", role: .owner), entry: 7).bytes
 }
 
-/// Two credentials that have everything a record can have.
+/// Two credentials that together have everything a record can have.
 private func credentials() throws -> [Credential] {
   var policy = Policy()
   for (key, value) in [("max-age", "90d"), ("window", "sat 22:00-02:00 Europe/Kyiv"), ("not-together-with", "a,b")] {
@@ -237,7 +237,7 @@ private func credentials() throws -> [Credential] {
   return [first, plain, transferred, tried]
 }
 
-/// The name under which such a record would stand.
+/// The name under which such a record would be stored.
 private func nameOfCredential(_ record: [UInt8]) throws -> String {
   var members = try JSONMembers(of: JSONValue(reading: record), "record")
   return try members.string("name")
@@ -249,7 +249,7 @@ private func nameOfCard(_ record: [UInt8]) throws -> String {
   return try card.string("name")
 }
 
-/// Fails unless whatever `body` throws says that a record is damaged, or of another format: never that someone typed
+/// Fails unless every error of `body` says that a record is damaged or of another format, and never that somebody typed
 /// something wrong.
 private func refusing<Value>(_ body: () throws -> Value) throws -> Value {
   do { return try body() } catch {
