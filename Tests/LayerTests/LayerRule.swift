@@ -16,16 +16,16 @@ func violations(in file: SourceFile, of layers: [Layer]) -> [LayerViolation] {
     .map { LayerViolation(file: file.path, module: file.target, imported: $0) }
 }
 
-/// Words that belong to one place, or to none.
+/// Words that only certain files may have, or none.
 struct WordRule: Sendable, CustomTestStringConvertible {
   let words: [String]
-  /// The only files that may have them; a path that ends in `/` stands for a folder.
+  /// The only files that may have them; a path that ends in `/` means a folder.
   let places: [String]
   let reason: String
 
   var testDescription: String { words.joined(separator: ", ") }
 
-  /// The words of this rule that `file` may not have and has.
+  /// The words of this rule that `file` has and must not have.
   func violations(in file: SourceFile) -> [String] {
     if places.contains(where: { $0.hasSuffix("/") ? file.path.hasPrefix($0) : file.path == $0 }) { return [] }
     return words.filter { word in

@@ -1,12 +1,12 @@
-/// What each target may import: the table of docs/design.md, to the letter, and the modules of the system beside it.
+/// What each target may import: exactly the table of docs/design.md, and the system's modules besides.
 struct Layer: Sendable {
   let target: String
-  /// Targets of ours.
+  /// Our own targets.
   let ours: Set<String>
-  /// Modules of the toolchain, the system and other packages. `Foundation` is in no row of the shipped program: it brings
+  /// Modules of the toolchain, the system and other packages. No row of the shipped program has `Foundation`: it brings
   /// 40 MB of ICU and costs 3 ms at each start.
   let others: Set<String>
-  /// C targets and executables may be as small as they like.
+  /// C targets and executables may have any number of files.
   let isLibrary: Bool
 
   var mayImport: Set<String> { ours.union(others) }

@@ -5,7 +5,7 @@ private let top = URL(fileURLWithPath: #filePath)
   .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 private let sources = top.appendingPathComponent("Sources")
 
-/// Read once; a folder that cannot be read fails the test that counts.
+/// Read once. If a folder cannot be read, the test that counts files fails.
 private let swiftFiles = (try? SourceFile.all(in: sources)) ?? []
 private let allFiles = (try? SourceFile.all(in: sources, withExtensions: ["swift", "c", "h"])) ?? []
 

@@ -9,7 +9,7 @@ struct Manifest {
 
   let targets: [Target]
 
-  /// Reads the declarations as text: a manifest can be run only by the package manager.
+  /// Reads the declarations as text, because only the package manager can run a manifest.
   init(_ text: String) {
     let declaration = #/
       \.(target|executableTarget|systemLibrary|testTarget) \( \s* name: \s* "([^"]+)"
@@ -36,14 +36,14 @@ struct Manifest {
 struct DesignRow {
   let mayImport: String
 
-  /// Whether the cell says what `layer` says of our own targets. "all", or "all but X", are the words for the programs.
+  /// Whether the cell names the same targets of ours as `layer`. The programs' cells say "all" or "all but X".
   func names(_ layer: Layer, among targets: Set<String>) -> Bool {
     let named = Set(mayImport.matches(of: #/[\w-]+/#).map { String($0.0) }).intersection(targets)
     return mayImport.hasPrefix("all") ? named.isDisjoint(with: layer.ours) : named == layer.ours
   }
 }
 
-/// The rows of the table headed `| target | … | may import |`, one for each target named in the first cell; what stands in
+/// The rows of the table headed `| target | … | may import |`, one for each target named in the first cell; a target in
 /// parentheses there is planned.
 func designRows(of page: String) -> [String: DesignRow] {
   var rows: [String: DesignRow] = [:]

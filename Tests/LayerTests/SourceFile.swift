@@ -3,7 +3,7 @@ import Testing
 
 /// A file of a target, for rules about its text.
 struct SourceFile: Sendable, CustomTestStringConvertible {
-  /// From the folder of the targets: `Sodium/Randomness.swift`.
+  /// Relative to the folder of the targets: `Sodium/Randomness.swift`.
   let path: String
   /// The text with comments and the contents of string literals blanked, so that words in them break no rule.
   let code: String
@@ -20,7 +20,7 @@ struct SourceFile: Sendable, CustomTestStringConvertible {
     }
   }
 
-  /// The modules imported, in whatever form: `import X`, `package import X`, `@testable import X`, `import struct X.Y`.
+  /// The imported modules, in any form: `import X`, `package import X`, `@testable import X`, `import struct X.Y`.
   var imports: [String] {
     let form =
       #/
@@ -31,7 +31,7 @@ struct SourceFile: Sendable, CustomTestStringConvertible {
   }
 }
 
-/// `text` with as many lines, and spaces for what is comment or string literal.
+/// `text` with the same number of lines, and spaces in place of comments and string literals.
 private func blankingCommentsAndStrings(_ text: String) -> String {
   let form =
     #/
