@@ -2,8 +2,8 @@ package import Sodium
 import Synchronization
 
 extension Randomness {
-  /// Bytes that `seed` and the order of calls decide: BLAKE2b-512(seed || counter[8]), counted from 0, each call beginning a
-  /// new block. For tests and vectors alone: what it draws is no secret.
+  /// Bytes determined by `seed` and the order of calls: BLAKE2b-512(seed || counter[8]), counted from 0, each call
+  /// beginning a new block. Only for tests and vectors: what it draws is not secret.
   package static func seeded(_ seed: String) -> Randomness {
     let counter = SeedCounter()
     let prefix = Array(seed.utf8)
@@ -12,7 +12,7 @@ extension Randomness {
       for index in buffer.indices {
         if block.isEmpty {
           let count = counter.next()
-          // The size is one that BLAKE2b has, so it cannot refuse; a zero block would show in every test.
+          // BLAKE2b supports this size, so it cannot refuse it; a zero block would show in every test.
           block =
             (try? BLAKE2b.hash(prefix + (0..<8).map { UInt8(truncatingIfNeeded: count >> (56 - 8 * $0)) }, size: 64))
             ?? [0]

@@ -11,7 +11,7 @@ extension StoreContract {
         try transaction.note(3)
       }
       try demand(await store.notes(), is: [1, 2, 3])
-      // Nothing is left of it for the next.
+      // Nothing of it is left for the next write.
       try await store.write { try demand($0.finishingStep == nil, is: true) }
       try await store.set([1], for: [1])
       try demand(await store.finishes(), is: [1, 2])
@@ -115,7 +115,7 @@ extension StoreContract {
   ]
 }
 
-/// A finishing step that gathers numbers from bodies, and writes them all when it is done.
+/// A finishing step that collects numbers from bodies and writes them all when it finishes.
 private struct Notes: FinishingStep {
   /// A number that finishing refuses.
   static let refused = UInt64.max
@@ -124,7 +124,7 @@ private struct Notes: FinishingStep {
 
   func finish(in transaction: any WriteTransaction) throws {
     for number in numbers {
-      // Before it throws, so that there is something to undo.
+      // Written before it throws, so that there is something to undo.
       try transaction.set([], in: .second, for: number.bigEndianBytes)
     }
     if numbers.contains(Self.refused) { throw StorageError(.leaseHeld, "on purpose") }
@@ -145,12 +145,12 @@ extension WriteTransaction {
 extension Store {
   fileprivate func note(_ number: UInt64) async throws { try await write { try $0.note(number) } }
 
-  /// What was finished, in order.
+  /// The numbers that were finished, in order.
   fileprivate func notes() async throws -> [UInt64] {
     try await read { try $0.rows(in: .second).compactMap { UInt64(bigEndianBytes: $0.key) } }
   }
 
-  /// How many numbers each finishing was for.
+  /// How many numbers each finishing step wrote.
   fileprivate func finishes() async throws -> [UInt64] {
     try await read { transaction in
       try transaction.rows(in: .first, withPrefix: Array("finish".utf8)).compactMap { UInt64(bigEndianBytes: $0.value) }

@@ -32,7 +32,7 @@ extension StoreContract {
       let hour: Int64 = 3_600_000
       let old = try await store.acquire(by: "a", now: 100 * hour)
       try await demand(.leaseHeld) { _ = try await store.acquire(by: "b", now: 99 * hour + 100) }
-      // Its own holder shortens it, once its clock is right.
+      // The holder itself shortens the lease once its clock is right.
       try await store.write { try $0.renew(old, now: hour, milliseconds: 100, unlessItLasts: 50) }
       try demand(await store.read { try $0.leaseHolder(of: "job") }?.expires, is: hour + 100)
       try await store.write { try $0.renew(old, now: 100 * hour, milliseconds: 100) }

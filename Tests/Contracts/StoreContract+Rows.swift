@@ -137,7 +137,7 @@ extension StoreContract {
       try demand(await store.value(of: [1]), is: [1])
     },
     StoreContract("ten thousand rows set in any order are found, counted and in order") { store in
-      // 7,919 is prime to 10,000, so this visits each number once.
+      // 7,919 and 10,000 are coprime, so this visits each number once.
       try await store.write { transaction in
         for index in 0..<10_000 {
           let number = UInt64(index * 7_919 % 10_000)
@@ -152,7 +152,7 @@ extension StoreContract {
     },
   ]
 
-  /// In ascending order: empty, prefixes of each other, the least and the greatest byte.
+  /// In ascending order: an empty key, keys that are prefixes of each other, the least and the greatest byte.
   private static let awkwardKeys: [[UInt8]] = [
     [], [0], [0, 0], [0, 0xFF], [1], [0x61], [0x61, 0], [0x61, 0x62], [0x61, 0xFF], [0x61, 0xFF, 0],
     [0x61, 0xFF, 0xFF], [0x63], [0xFE, 0xFF], [0xFF], [0xFF, 0], [0xFF, 0xFF], [0xFF, 0xFF, 0xFF],

@@ -36,7 +36,8 @@ extension StoreContract {
         try await store.write { transaction in
           try transaction.set([2], in: .first, for: [1])
           isWritten.raise()
-          // A reader that waits for this body would keep it from ever ending: it gives up, and the clause is broken.
+          // A reader that waited for this body would keep it from ending, so the body gives up, and the clause is
+          // broken.
           try demand(isRead.isRaised(within: .seconds(10)), is: true)
         }
       }
@@ -129,7 +130,7 @@ extension Store {
   }
 }
 
-/// Lets one side of a clause see that the other has come to a point.
+/// Lets one side of a clause see that the other has reached a point.
 private final class Flag: Sendable {
   private let state = Atomic<Bool>(false)
 
@@ -137,7 +138,7 @@ private final class Flag: Sendable {
 
   func raise() { state.store(true, ordering: .releasing) }
 
-  /// Looks until it is raised or the time is over. It blocks, as a body that has no `await` must.
+  /// Polls until it is raised or the time is over. It blocks, as a body without `await` must.
   func isRaised(within limit: Duration) -> Bool {
     let end = ContinuousClock.now + limit
     while !isRaised && ContinuousClock.now < end { usleep(100) }
@@ -145,7 +146,7 @@ private final class Flag: Sendable {
   }
 }
 
-/// Where a body may block without taking one of the few threads that everything else runs on.
+/// A thread on which a body may block without taking one of the few threads that everything else runs on.
 private final class OwnThread: TaskExecutor {
   private let queue = DispatchQueue(label: "contract")
 

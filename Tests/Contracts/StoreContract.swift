@@ -1,8 +1,8 @@
 package import Storage
 
-/// What every engine promises, as clauses to be run one by one, each against a store of its own that is new and empty.
+/// What every engine promises, as clauses to be run one by one, each against a new and empty store of its own.
 ///
-/// It uses no test library, so that an engine's own tests, a benchmark or a doctor can run it: a broken clause throws.
+/// It uses no test library, so that an engine's own tests, a benchmark or a doctor can run it. A broken clause throws.
 package struct StoreContract: Sendable, CustomStringConvertible {
   /// The tables that the store must be made with.
   package static let tables: [Table] = [.leases, .first, .second]
@@ -21,7 +21,7 @@ package struct StoreContract: Sendable, CustomStringConvertible {
   }
 }
 
-/// An engine that did not keep a clause.
+/// Thrown when an engine did not keep a clause.
 package struct BrokenPromise: Error, CustomStringConvertible {
   package let description: String
 }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// A folder for one test, removed with all it holds when the test is done.
+/// A folder for one test, removed with everything in it when the test is done.
 package final class TemporaryFolder: Sendable {
   package let path: String
 
@@ -21,7 +21,7 @@ package final class TemporaryFolder: Sendable {
   /// Where a store may be made.
   package var store: String { "\(path)/store.db" }
 
-  /// The names of what is in it, sorted.
+  /// The sorted names of the files in it.
   package func names() throws -> [String] { try Self.names(in: path) }
 
   package static func names(in path: String) throws -> [String] {
@@ -38,7 +38,7 @@ package final class TemporaryFolder: Sendable {
   }
 }
 
-/// What a system call answered.
+/// The error number of a system call.
 package struct FileFailure: Error {
   package let number: Int32
 }

@@ -1,9 +1,9 @@
 package import Foundation
 import Glibc
 
-/// A plain HTTP/1.1 client for tests, a connection for each request, to 127.0.0.1 alone.
+/// A plain HTTP/1.1 client for tests, with a connection for each request, and only to 127.0.0.1.
 ///
-/// Foundation's client brings libcurl into the process and sends a request again when its connection dies: with it, no
+/// Foundation's client loads libcurl into the process, and sends a request again when its connection drops: with it, no
 /// test could tell what our own transport loads and sends.
 package struct LoopbackClient: Sendable {
   package struct Answer: Sendable {
@@ -28,7 +28,7 @@ package struct LoopbackClient: Sendable {
     self.port = port
   }
 
-  /// Sends one request and reads its answer to the end, on a thread of its own.
+  /// Sends one request and reads its whole answer, on a thread of its own.
   package func send(
     _ method: String, _ path: String, body: Data? = nil, headers: [String: String] = [:], seconds: Int = 20
   ) async throws -> Answer {
