@@ -49,7 +49,7 @@ struct AppointmentTests {
     try expect(["window": "daily 22:00-02:00"], begins: "2026-04-01T00:00", overdue: "2026-04-01T02:00")
     try expect(["window": "daily 22:00-00:30"], begins: "2026-04-01T00:00", overdue: "2026-04-02T00:30")
     try expect(["window": "tue 01:00-05:00"], begins: "2026-04-07T01:00", overdue: "2026-04-07T05:00")
-    // A window shorter than an hour counts when it is met whole.
+    // A window shorter than an hour counts if the pair is due throughout.
     try expect(["window": "daily 01:00-01:30"], begins: "2026-04-01T01:00", overdue: "2026-04-01T01:30")
   }
 

@@ -8,7 +8,7 @@ import Synchronization
 import Testing
 import Vault
 
-/// A vault in memory with one credential, `crm`, a provider in memory, and a clock that sleeping moves.
+/// A vault in memory with one credential, `crm`, a provider in memory, and a clock that sleeping advances.
 final class Bench: Sendable {
   let store = MemoryStore(tables: vaultTables)
   let vault: UnlockedVault
@@ -20,7 +20,8 @@ final class Bench: Sendable {
   private let identity: Identity
   private let keyFile: [UInt8]
 
-  /// `admin` is the name of another credential that administers `crm`, with the pair `id-admin`; nil if it does so itself.
+  /// `admin` names another credential that administers `crm`, with the pair `id-admin`; nil if `crm` administers
+  /// itself.
   init(
     policy: [String: String] = [:], delivery: any PairDelivery = NoDelivery(), admin: String? = nil
   ) async throws {
@@ -45,13 +46,13 @@ final class Bench: Sendable {
       now: start)
   }
 
-  /// The same vault in `store`, which leads to the same rows.
+  /// The same vault in `store`, which must lead to the same rows.
   func vault(in store: any Store) async throws -> UnlockedVault {
     let keyFile = keyFile
     return try await UnlockedVault(store, identity: identity, keyFile: { _ in keyFile }, randomness: .system)
   }
 
-  /// An operator's, with a grant on `name` alone.
+  /// The vault as an operator opens it who has a grant on `name` only.
   func vault(ofOperatorOf name: String) async throws -> UnlockedVault {
     let bob = try Identity(AgeIdentity(generating: .system))
     let now = now.withLock { $0 }
@@ -61,7 +62,7 @@ final class Bench: Sendable {
     return try await UnlockedVault(store, identity: bob, keyFile: { _ in keyFile }, randomness: .system)
   }
 
-  /// `vault` is another than this one's owner has it open as.
+  /// `vault` is for opening it otherwise than its owner does.
   func run(
     _ goal: RotationRunner.Goal = .rotate, of name: String = "crm", at other: (any CredentialProvider)? = nil,
     by vault: UnlockedVault? = nil, madeUnder keyID: String? = nil
@@ -109,7 +110,7 @@ final class Bench: Sendable {
     return try await store.read { try $0.leaseHolder(of: "rotation/\(id)") }
   }
 
-  /// Writes a journal as nobody should: one rotation with these events.
+  /// Writes a journal that no run would write: one rotation with these events.
   func forge(_ events: [(event: String, details: [String: JSONValue], after: Duration)]) async throws {
     let start = RotationMachineTests.start
     var time = start

@@ -8,16 +8,16 @@ import Synchronization
 import Testing
 import Vault
 
-/// Sinks and hooks in memory, which note what they were given.
+/// Sinks and hooks in memory, which record what they were given.
 final class FakeDelivery: PairDelivery {
   struct State: Sendable {
     var calls: [String] = []
     /// Names of those that cannot work, and of those that fail.
     var unusable: Set<String> = []
     var failing: Set<String> = []
-    /// Called within each, and may throw in its place.
+    /// Called within each delivery; may throw instead of it.
     var within: @Sendable (String) async throws -> Void = { _ in }
-    /// Called once the lease was kept.
+    /// Called after the lease was kept alive.
     var after: @Sendable (String) async throws -> Void = { _ in }
   }
 
@@ -79,7 +79,7 @@ final class BusyStore: Store {
 
 @Suite("A run that has to deliver")
 struct DeliveryRunTests {
-  /// `hook`, then `file`, then `other`, another file; and `ask`, a hook before.
+  /// `hook`, then `file`, then `other`, which is another file; and `ask`, a hook before the rotation.
   private func bench(policy: [String: String] = [:], names: [String] = ["hook", "file", "other", "ask"]) async throws
     -> (Bench, FakeDelivery)
   {
@@ -158,7 +158,7 @@ struct DeliveryRunTests {
     }
     #expect(delivery.calls == ["file id-2 2 1", "hook id-2 2 1"])
     #expect(bench.provider.calls.count == asked)
-    // Within the grace, with nothing left to deliver, it is as it was.
+    // Within the grace, with nothing left to deliver, nothing changes.
     guard case .inGrace? = await bench.code() else {
       Issue.record("expected the grace")
       return
@@ -255,7 +255,7 @@ struct DeliveryRunTests {
       now: { bench.now.withLock { $0 } }, sleep: { time in bench.now.withLock { $0 = $0 + time } }, randomness: .system)
     let runner = RotationRunner(
       vault: vault, timing: timing, holder: "two", isGone: { _ in false }, delivery: delivery, progress: { _ in })
-    // Without a leak nothing begins.
+    // Nothing begins without a leak.
     await #expect(throws: VaultError(.notPermitted, "")) {
       _ = try await runner.run("crm", goal: .rotate, provider: bench.provider)
     }
@@ -269,7 +269,8 @@ struct DeliveryRunTests {
       return
     }
     #expect(lacking.map(\.name) == ["file"] && lacking.first?.error.hint?.contains("sink remove crm file") == true)
-    // No hook waits for what gets nothing any more; the attempt counts, so that no schedule comes back each minute.
+    // No hook waits for a sink that can get nothing any more. The attempt counts, so that no schedule comes back each
+    // minute.
     #expect(delivery.calls == ["other id-2 2 1", "late id-2 2 1"])
     #expect(try await bench.credential().undelivered.first?.attempts == 1)
   }
@@ -322,7 +323,7 @@ struct DeliveryRunTests {
     #expect(
       try await runner.run("crm", goal: .deliver(again: false), provider: bench.provider)
         == .delivered(active: 1, to: ["hook"]))
-    // Not once the lease is nearly over: another run may have it soon.
+    // Not when the lease is nearly over: another run may have it soon.
     delivery.state.withLock { state in
       state.within = { _ in
         store.isBusy.withLock { $0 = true }
@@ -332,7 +333,7 @@ struct DeliveryRunTests {
     await #expect(throws: StorageError(.busy, "")) {
       _ = try await runner.run("crm", goal: .deliver(again: true), provider: bench.provider)
     }
-    // A file is put in its place under the lease alone.
+    // A file is put in its place only under the lease.
     bench.now.withLock { $0 = $0 + .seconds(600) }
     let file = DeliverySettings(name: "file", kind: .file(FileSettings(path: "/file", format: .json)))
     _ = try await bench.vault.addDelivery(file, to: "crm", now: RotationMachineTests.start)
@@ -385,7 +386,7 @@ struct DeliveryRunTests {
     #expect(await bench.code() == .cannotDeliver)
     #expect(try await bench.state() == .ready)
     #expect(bench.provider.calls.isEmpty && delivery.calls.isEmpty)
-    // One that was mended and broken again stops an attempt that waits, too.
+    // A sink that was repaired and broke again also stops an attempt that waits.
     delivery.state.withLock { state in
       state.unusable = []
       state.failing = ["ask"]
@@ -406,7 +407,7 @@ struct DeliveryRunTests {
     #expect(try await bench.credential().deliveries.map(\.delivered) == [2, nil])
     #expect(try await bench.credential().deliveries.map(\.attempts) == [0, 1])
 
-    // Another run takes the lease from one that was stopped for too long.
+    // Another run takes the lease from a run that was stopped for too long.
     let takeOver: @Sendable (String) async throws -> Void = { [unowned bench] _ in
       let id = try await bench.credential().id
       let later = bench.now.withLock { $0 }.milliseconds + 3_600_000
@@ -458,7 +459,7 @@ struct DeliveryRunTests {
       Issue.record("expected a shortfall")
       return
     }
-    // The other sink has it again.
+    // The other sink gets it again.
     #expect(delivery.calls == ["file id-2 2 1", "other id-2 2 1"])
     #expect(try await bench.credential().undelivered.map(\.name) == ["other", "hook"])
     guard case .undelivered = try await bench.run(.retire) else {
@@ -518,7 +519,7 @@ struct DeliveryRunTests {
       _ = try await bench.run()
       bench.now.withLock { $0 = $0 + .seconds(7200) }
     }
-    // The last grant before the deletion: the verifying one, or the one that shows the active pair to be good still.
+    // The last grant before the deletion: the verifying one, or the one that shows that the active pair still works.
     let asked = Mutex(0)
     let isLast: @Sendable (String) -> Bool = { call in
       call == "grant id-2"
@@ -559,7 +560,7 @@ struct DeliveryRunTests {
       Issue.record("expected another rotation")
       return
     }
-    // What can be served is, before the pair that it uses ends.
+    // Every sink that can be served is served before the pair that it uses ends.
     #expect(delivery.calls == ["file id-2 2 1", "file id-2 2 1", "file id-3 3 2"])
   }
 

@@ -7,7 +7,7 @@ import Testing
 @testable import Rotation
 @testable import Vault
 
-/// A pair that someone knows who may no longer open it.
+/// A pair that is known to someone who may no longer open it.
 @Suite("An exposed pair")
 struct ExposureTests {
   private let schedule = RotationSchedule { TimeZoneRules(named: $0) }
@@ -31,7 +31,7 @@ struct ExposureTests {
     schedule.standing(of: credential, journal: nil, partners: { partners }, now: moment(time))
   }
 
-  /// Lets somebody's access to `crm` end now.
+  /// Ends somebody's access to `crm` now.
   private func expose(_ bench: Bench) async throws {
     let now = bench.now.withLock { $0 }
     _ = try await bench.vault.change(now: now) { change in
@@ -164,7 +164,7 @@ struct ExposureTests {
     #expect(await bench.code(.scheduled) == .notDue)
     bench.now.withLock { $0 = $0 + .seconds(60) }
     #expect(await bench.code(.scheduled) == .foreignStagedPair)
-    // A person is never held.
+    // A rotation that a person starts is never held back.
     bench.provider.state.withLock { $0.slot = nil }
     _ = try await bench.run()
     #expect(try await bench.credential().exposure == nil)

@@ -11,22 +11,22 @@ final class FakeProvider: AdministratorGranter {
     var slot: (id: String, place: ObservedPair.Place)?
     var refused: Set<String> = []
     var made = 1
-    /// What it says the time is; nil says nothing.
+    /// The time that the provider gives; nil if it gives none.
     var time: Timestamp?
     var calls: [String] = []
-    /// Told before each call, and may throw in its place.
+    /// Called before each call, and may throw instead of it.
     var trouble: @Sendable (String) throws(ProviderError) -> Void = { _ throws(ProviderError) in }
-    /// Told before that, and waited for: what others do while the provider is asked.
+    /// Called and awaited before that: what others do while a run waits for the provider.
     var meanwhile: @Sendable (String) async -> Void = { _ in }
-    /// What the next staged pair's secret is; nil hides it.
+    /// The secret of the next staged pair; nil hides it.
     var nextSecret: @Sendable (Int) -> String? = { "secret-\($0)" }
-    /// Whether promotion and deletion only say that they happened.
+    /// Whether promotion and deletion only claim that they happened.
     var lies = false
-    /// Whether what is in the slot bears the credential's mark.
+    /// Whether the pair in the slot bears the credential's mark.
     var marks = false
     /// Whether it shows pairs that the vault does not know.
     var showsStrangers = true
-    /// The pair that was last said to drive what follows.
+    /// The pair that was last given to drive the calls that follow.
     var administrator: String?
   }
 

@@ -4,31 +4,33 @@ import Sodium
 import Synchronization
 import Vault
 
-/// A provider in memory without a primary pair: many that are accepted alike, or one that ends as another is made.
+/// A provider in memory without a primary pair: many are accepted alike, or one ends when another is made.
 final class FakeSystem: CredentialProvider {
   struct State: Sendable {
-    /// In the order in which they were made; with cut-over the last alone is accepted.
+    /// In the order in which they were made; with cut-over only the last is accepted.
     var accepted: [String]
-    /// Those that bear the credential's mark, and are listed for who asks with that. Their secrets are not shown.
+    /// Pairs that bear the credential's mark, and are listed for a caller that asks with it. Their secrets are not
+    /// shown.
     var marked: Set<String> = []
-    /// Those that bear no mark, and are listed all the same.
+    /// Pairs that bear no mark, and are listed nevertheless.
     var listed: Set<String> = []
-    /// Whether secrets alone tell pairs apart, and none is shown but of those that whoever asks has.
+    /// Whether only secrets tell pairs apart, and only those are shown that the caller already has.
     var tellsBySecret = false
-    /// Refused, although they are there.
+    /// Pairs that are refused although they are there.
     var refused: Set<String> = []
-    /// Whether, with cut-over, what was replaced goes on until it is deleted or the next one is made.
+    /// Whether, with cut-over, a replaced pair lives on until it is deleted or the next one is made.
     var keepsReplaced = false
     var made = 1
-    /// When it ends what it has made by itself, and which calls tell so: `stage`, `observe`.
+    /// When the pairs it has made end automatically, and which calls say so: `stage`, `observe`.
     var ends: (at: Timestamp, told: Set<String>)?
-    /// Whether what is asked to make another shows the newest that was there, and whether it has made one all the same.
+    /// Whether a request for another pair returns the newest one that was there, and whether another was made
+    /// nevertheless.
     var answersOld: (isSo: Bool, hasMade: Bool) = (false, true)
-    /// How many looks after a pair was made show what was there before.
+    /// How many looks after a pair was made still show what was there before.
     var lag = 0
     var past: (accepted: [String], looks: Int) = ([], 0)
     var calls: [String] = []
-    /// Told before each call, and may throw in its place.
+    /// Called before each call, and may throw instead of it.
     var trouble: @Sendable (String) throws(ProviderError) -> Void = { _ throws(ProviderError) in }
   }
 

@@ -9,7 +9,7 @@ import Vault
 struct GoalTests {
   private static let unreachable = ProviderError(.unreachable, "no answer")
 
-  /// A bench whose rotation stopped at `call`, the provider having acted all the same if `acts`.
+  /// A bench whose rotation stopped at `call`; with `acts`, the provider has acted nevertheless.
   private func stopped(at call: String, acts: Bool = false) async throws -> Bench {
     let bench = try await Bench()
     bench.provider.state.withLock { state in
@@ -26,7 +26,7 @@ struct GoalTests {
       }
     }
     if acts {
-      // Observing stops, too: the run ends with the outcome unknown.
+      // Observing fails too, so the run ends with the outcome unknown.
       bench.provider.state.withLock { state in
         let trouble = state.trouble
         state.trouble = { [unowned bench] asked throws(ProviderError) in

@@ -15,7 +15,7 @@ struct JournalTests {
     ("rotation.\(name)", details, after)
   }
 
-  /// The way to `verified`, and its details.
+  /// The events up to `verified`, and the details of that.
   static func verified(_ details: [String: JSONValue]) -> [(
     event: String, details: [String: JSONValue], after: Duration
   )] {
@@ -63,7 +63,7 @@ struct JournalTests {
     #expect(bench.provider.calls.count == calls)
   }
 
-  /// A schedule would look at it too late, or never again.
+  /// Otherwise a schedule would look at it too late, or never again.
   @Test("because its record says that it is further is refused")
   func overtaken() async throws {
     let (ends, other) = (RotationMachineTests.start + .seconds(60), RotationMachineTests.start + .seconds(61))

@@ -72,7 +72,8 @@ struct LeakAheadTests {
       try await bench.vault.read { try $0.disagreements(with: IncidentHistory($0).parts) }
     }
     #expect(try await disagreements() == [])
-    // A member with a program of their own: the entry and the record vouch for each other, and the record keeps the debt.
+    // A member with a program of their own: the entry and the record vouch for each other, and the record keeps the
+    // debt.
     let now = bench.now.withLock { $0 }
     _ = try await bench.vault.change(now: now) { change in
       let credential = try change.view.credential("crm")
@@ -82,7 +83,7 @@ struct LeakAheadTests {
     }
     #expect(try await bench.vault.read { try IncidentHistory($0).parts.first?.owed } == [])
     #expect(try await disagreements() == ["crm"])
-    // And the other way round: a record without the leak, beside an entry that says nothing of it.
+    // And the reverse: a record without the leak, beside an entry that does not mention it.
     let other = try await Bench()
     other.provider.state.withLock { state in
       state.trouble = { call throws(ProviderError) in

@@ -64,7 +64,7 @@ struct LeakRunTests {
   func longRequests() async throws {
     let (bench, _) = try await bench(["grace": "1h"])
     _ = try await bench.run()
-    // The replaced pair is deleted and not tried before the next rotation has ended: two debts are proved at once.
+    // The replaced pair is deleted but not tried before the next rotation has ended: two debts are proved at once.
     bench.provider.state.withLock { state in
       state.meanwhile = { [unowned bench] _ in
         bench.now.withLock { $0 = $0 + .seconds(95) }
@@ -152,7 +152,7 @@ struct LeakRunTests {
         let lies = call.hasPrefix("delete") && asked.next() == 1
         bench.provider.state.withLock { state in
           state.lies = lies
-          // From then on.
+          // From now on.
           if lies { state.refused.insert("id-2") }
         }
       }
@@ -256,7 +256,7 @@ struct LeakRunTests {
     #expect(try await bench.leaseHolder()?.fencing == lease.fencing)
     #expect(try await bench.credential().leak == nil)
 
-    // Whoever may is told of in the step that overtakes, whatever comes of it.
+    // A member who may overtakes the run; the step that does so names whom it overtook, whatever comes of it.
     fail("observe", in: bench)
     #expect(await bench.code(Self.leak()) == .provider(.unreachable))
     let note = try await events(bench).last { $0.event == "credential.leaked" }
@@ -355,7 +355,7 @@ struct LeakRunTests {
     #expect(await bench.code() == .provider(.unreachable))
     let asked = Counter()
     bench.provider.state.withLock { state in
-      // What is deleted is accepted all the same, and refused once by an outage.
+      // The deleted pair is still accepted, except that an outage refuses it once.
       state.meanwhile = { [unowned bench] call in
         if call == "grant id-2" { bench.provider.state.withLock { _ = $0.refused.remove("id-2") } }
       }
@@ -365,7 +365,7 @@ struct LeakRunTests {
     }
     let outcome = try await bench.run(Self.leak(upTo: 2))
     #expect(outcome == .stillAccepted(active: 3, previous: [1, 2]))
-    // The one that was given up is none that anybody had.
+    // Nobody ever had the pair that was given up.
     #expect(delivery.calls == ["file id-3 3 1"])
     let credential = try await bench.credential()
     #expect(credential.leak != nil && credential.version(2)?.stage == .previous)
@@ -468,7 +468,7 @@ struct LeakRunTests {
     let refused = try #require(log.first { $0.event == "rotation.refused" })
     let forgotten = try #require(log.first { $0.event == "delivery.failed" && $0.details["reason"] == "overtaken" })
     let done = try #require(log.last { $0.event == "delivery.done" })
-    // What the other run has begun may go on for some seconds.
+    // What the other run has begun may continue for some seconds.
     #expect(refused.time <= forgotten.time && done.time >= now + .seconds(15))
     #expect(try await bench.credential().undelivered == [])
   }

@@ -62,7 +62,7 @@ struct ReplacementTests {
       _ = try await bench.run(goal, at: system)
       #expect(try await bench.credential().version(in: .active)?.number == 2, "\(goal)")
     }
-    // The answer is lost, and what was made is not there: what ended the old one may have been this very request.
+    // The answer is lost, and no new pair is there: this very request may have ended the old one.
     let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(.cutOver))
     system.state.withLock { state in
       state.trouble = { call throws(ProviderError) in
@@ -112,7 +112,7 @@ struct ReplacementTests {
     }
     #expect(system.calls.count { $0 == "stage" } == (replacement == .overlap ? 2 : 1))
     #expect(system.state.withLock(\.accepted) == ["id-1"])
-    // Whoever mends that is served by the next run.
+    // Once that is fixed, the next run succeeds.
     system.state.withLock { $0.answersOld.isSo = false }
     bench.now.withLock { $0 = $0 + .seconds(1200) }
     #expect(try await bench.run(at: system) == .settled(active: 2))
@@ -135,7 +135,7 @@ struct ReplacementTests {
     for goal in goals { #expect(await bench.code(goal, at: system) == .foreignPrimary, "\(goal)") }
     #expect(Set(system.calls) == ["observe"])
     #expect(system.state.withLock { $0.accepted }.contains("id-9"))
-    // Whoever has it says that it is in use.
+    // A person who has the pair says that it is in use.
     guard case .promoted(active: 2, previous: [1], _) = try await bench.run(offer("id-9"), at: system) else {
       Issue.record("not adopted")
       return
@@ -166,7 +166,7 @@ struct ReplacementTests {
       state.marked = ["id-8", "id-9"]
     }
     #expect(await bench.code(try offer("id-9"), at: system) == .foreignPrimary)
-    // Nor does a pair that is not there say that nothing came after the backup.
+    // A pair that is not there does not show either that nothing came after the backup.
     system.state.withLock { $0.accepted = ["id-1"] }
     #expect(await bench.code(try offer("id-7"), at: system) == .foreignPrimary)
     #expect(try await bench.credential().reconciled == 0)
@@ -195,7 +195,7 @@ struct ReplacementTests {
     #expect(await bench.code(try offer("id-8"), at: system) == .foreignPrimary)
     #expect(try await bench.credential().version(in: .active)?.number == 1)
 
-    // What was staged in the backup is nowhere and refused: it is no obstacle to what is in use now.
+    // The pair staged in the backup is nowhere and is refused: it does not block the one that is in use now.
     let adopted: UInt64 = isStaged ? 3 : 2
     guard case .promoted(active: adopted, previous: [1], _) = try await bench.run(offer("id-9"), at: system) else {
       Issue.record("not adopted")
@@ -220,7 +220,7 @@ struct ReplacementTests {
       }
     }
     #expect(await bench.code(at: system) == .provider(.unreachable))
-    // It has acted all the same.
+    // The provider has acted nevertheless.
     system.state.withLock { state in
       state.trouble = { _ throws(ProviderError) in }
       state.accepted = ["id-2"]
@@ -242,7 +242,7 @@ struct ReplacementTests {
     #expect(await bench.code(at: system) == .provider(.notPermitted))
     fail(in: system)
     try await restored(bench)
-    // Compared with the provider by a run that could not go on.
+    // Compared with the provider by a run that could not continue.
     #expect(await bench.code(.retire, at: system) != nil)
     #expect(await bench.code(.abort, at: system) == .promotedAlready)
     #expect(system.state.withLock { $0.accepted } == ["id-1", "id-2"])
@@ -257,7 +257,7 @@ struct ReplacementTests {
       Issue.record("not promoted")
       return
     }
-    // What is staged after the restore is given up as ever.
+    // A pair staged after the restore is given up as usual.
     #expect(try await bench.run(.retire, at: system) == .settled(active: 2))
     bench.now.withLock { $0 = $0 + .seconds(60) }
     fail("grant id-3", in: system)
@@ -270,7 +270,7 @@ struct ReplacementTests {
 
   enum Before: CaseIterable { case nothing, restore, leak }
 
-  /// A bench that has taken id-9 over from beside its active pair, and could not prove it.
+  /// A bench that has taken over id-9 from beside its active pair, and could not prove it.
   private func cutAdoption(_ before: Before = .nothing, failing code: ProviderError.Code = .notPermitted) async throws
     -> (Bench, FakeSystem)
   {
@@ -372,11 +372,11 @@ struct ReplacementTests {
     }
   }
 
-  /// A bench whose rotation has ended without its pair, and that owes one of the rotation before.
+  /// A bench whose rotation ended without its pair, and that owes a pair of the rotation before.
   private func leftOwing() async throws -> (Bench, FakeSystem) {
     let (bench, system) = (try await Bench(policy: ["grace": "1d"]), FakeSystem(.overlap))
     _ = try await bench.run(at: system)
-    // A list that is late: the one that is owed is not shown.
+    // A list that is out of date: it does not show the owed pair.
     system.state.withLock { state in
       state.accepted = ["id-2", "id-9"]
       state.listed = ["id-9"]
@@ -422,7 +422,7 @@ struct ReplacementTests {
 
   // MARK: - A request that acts late
 
-  /// A system whose first request to stage is given up, and has not acted.
+  /// A system whose first request to stage is given up before it has acted.
   private func slow() async throws -> (Bench, FakeSystem) {
     let (bench, system) = (try await Bench(), FakeSystem(.cutOver))
     let asked = Counter()
@@ -628,7 +628,7 @@ struct ReplacementTests {
 
   @Test("what was made by ending the old pair is not given up while the old one is shown, nor while it is accepted")
   func shownLater() async throws {
-    // Longer than a run waits.
+    // For longer than a run waits.
     let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(.cutOver))
     system.state.withLock { $0.lag = 5 }
     #expect(await bench.code(at: system) == .unresolved)
@@ -667,7 +667,8 @@ struct ReplacementTests {
           grants += 1
           return grants
         }
-        // A node that knows neither the new pair nor the old one: asked twice for what there is, and then for a token.
+        // A node that knows neither the new pair nor the old one: it is asked twice for what there is, and then for a
+        // token.
         system.state.withLock { state in
           if grant == 1 { state.past = (["id-8"], 2) } else { state.refused = ["id-2"] }
         }
@@ -675,7 +676,7 @@ struct ReplacementTests {
     }
     #expect(await bench.code(at: system) == .outstanding)
     #expect(try await bench.state() == .rejected)
-    // What is refused is in use by nobody.
+    // Nobody uses a pair that is refused.
     #expect(await bench.code(try offer("id-2"), at: system) == .outstanding)
     #expect(try await bench.state() == .rejected)
     if isAccepted {
@@ -701,7 +702,7 @@ struct ReplacementTests {
           looks += 1
           return looks
         }
-        // After those before staging and before promotion.
+        // After the looks before staging and before promotion.
         if look == 3 { throw ProviderError(.configuration, "none of this credential's", step: .primary) }
       }
     }

@@ -6,7 +6,7 @@ import Testing
 struct RotationMachineTests {
   static let start = Timestamp(milliseconds: 1_795_000_000_000)
 
-  /// Events that lead to each state, the shortest way.
+  /// The shortest series of events that leads to each state.
   static let ways: [RotationState: [RotationEvent]] = {
     var ways: [RotationState: [RotationEvent]] = [.ready: []]
     var open = [RotationState.ready]

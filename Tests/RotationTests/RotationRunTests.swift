@@ -10,7 +10,7 @@ struct RotationRunTests {
   func lastKeyIsKept() async throws {
     let bench = try await Bench()
     _ = try await bench.run()
-    // The secret of the primary pair was changed at the provider, its identifier kept.
+    // The secret of the primary pair was changed at the provider, and its identifier kept.
     bench.provider.state.withLock { _ = $0.refused.insert("id-2") }
     for _ in 1...2 { #expect(await bench.code(.retire) == .provider(.refused)) }
     #expect(!bench.provider.calls.contains { $0.hasPrefix("delete") })
@@ -90,7 +90,7 @@ struct RotationRunTests {
         _ = try await bench.run(step == .retire || step == .prove ? .retire : .rotate)
         Issue.record("\(step): expected the run to fail")
       } catch let error as RotationError {
-        // A pair that was given up and may still be accepted is not nothing.
+        // A pair that was given up and may still be accepted must be reported.
         #expect(
           error.code == (step == .discard ? .outstanding : .provider(.unreachable)) || error.code == .unresolved,
           "\(step): \(error)")
@@ -114,7 +114,7 @@ struct RotationRunTests {
     _ = try await bench.run()
     bench.provider.state.withLock { state in
       state.trouble = { [unowned bench] call throws(ProviderError) in
-        // Gone while one looks, and back again when it is tried.
+        // The first deletion only claims to have happened.
         let deletions = bench.provider.calls.count { $0.hasPrefix("delete") }
         bench.provider.state.withLock { $0.lies = deletions <= 1 }
       }

@@ -154,7 +154,7 @@ struct ScheduleTests {
     #expect(window.opening(at: moment("2026-03-29T01:10:00.000Z"), in: berlin) == moment("2026-03-29T01:10:00.000Z"))
     #expect(window.opening(at: moment("2026-03-29T01:40:00.000Z"), in: berlin) == nil)
     #expect(window.opening(at: moment("2026-03-08T07:10:00.000Z"), in: newYork) == moment("2026-03-08T07:10:00.000Z"))
-    // Of two hours of that name the first counts.
+    // Of two hours with the same name, the first counts.
     let autumn = try #require(RotationWindow("sun 01:10-01:40 X"))
     #expect(autumn.opening(at: moment("2026-11-01T05:15:00.000Z"), in: newYork) != nil)
     #expect(autumn.opening(at: moment("2026-11-01T06:15:00.000Z"), in: newYork) == nil)
@@ -196,7 +196,7 @@ struct ScheduleTests {
         == .due(.age))
   }
 
-  /// A partner that was rotated then.
+  /// A partner that was rotated at `time`.
   private func rotated(at time: Timestamp) throws -> RotationSchedule.Partner {
     var partner = try credential([:], name: "crm-b")
     _ = try partner.addStaged(handle: nil, expires: nil, now: time)

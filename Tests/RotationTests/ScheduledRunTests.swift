@@ -73,7 +73,7 @@ struct ScheduledRunTests {
     #expect(bench.provider.calls.count == calls)
     let codes = try await cron(days: 1, bench)
     #expect((8...14).contains(codes.count), "1, 2, 4 … minutes, then 6 hours: \(codes.count)")
-    // A person is never held by the pause.
+    // The pause never holds back a rotation that a person starts.
     bench.provider.state.withLock { $0.slot = nil }
     guard case .promoted = try await bench.run() else {
       Issue.record("expected a promotion")
@@ -111,7 +111,7 @@ struct ScheduledRunTests {
         throw ProviderError(.limited, "too many", status: 429, retryAfter: .seconds(3600))
       }
     }
-    // Once the new pair may be promoted, that is what is told, and what is left to see.
+    // Once the new pair may have been promoted, the run reports that, and what is left to be seen.
     #expect(await bench.code(.scheduled) == (call < 6 ? .provider(.limited) : .outstanding))
     #expect(bench.provider.calls.count == call, "\(bench.provider.calls)")
     #expect(bench.slept.withLock { $0 }.isEmpty)

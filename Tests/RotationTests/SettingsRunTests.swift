@@ -28,14 +28,14 @@ struct SettingsRunTests {
   /// When settings may change.
   private enum Moment {
     case always
-    /// Where what becomes of the old pair stays as it is.
+    /// If what happens to the old pair stays the same.
     case whereReplacementStays
     /// The same, and nothing is given up unless the active pair is primary.
     case whereActiveIsLookedFor
     case never
   }
 
-  /// Each state by a way to it.
+  /// For each state, events that lead to it.
   private static let ways: [(state: RotationState, events: [String], moment: Moment)] = [
     (.ready, [], .always),
     (.ready, ["stage.intended", "stage.postponed"], .always),
@@ -76,7 +76,8 @@ struct SettingsRunTests {
     let bench = try await Bench()
     try await Self.forge(events, in: bench)
     #expect(try await bench.state() == state)
-    // One that ends the old pair as it makes the new one, now or until now; and what is only used from now on.
+    // A provider that ends the old pair as it makes the new one, after the change or before it; then one whose pairs
+    // are only used from now on.
     let (usual, cutOver) = (FakeProvider(primary: "id-1"), FakeSystem(.cutOver))
     if moment != .always {
       #expect(await change(bench, at: cutOver, from: usual) == .underWay)
@@ -111,10 +112,11 @@ struct SettingsRunTests {
       // Its administrator's settings are those of the server that was asked.
       #expect(await change(bench, of: "admin") == .underWay)
       #expect(await change(bench, of: "admin", evenIfUnanswered: true) == nil)
-      // What becomes of an old pair stays what it is, whatever is said.
+      // What happens to an old pair stays the same, whatever the owner says.
       let (usual, cutOver) = (FakeProvider(primary: "id-1"), FakeSystem(.cutOver))
       #expect(await change(bench, at: cutOver, from: usual, evenIfUnanswered: true) == .underWay)
-      // What was asked for may be the only pair there is; nothing that the vault has may be while it is not known.
+      // The requested pair may be the only one there is; while that is not known, none of the vault's pairs may be
+      // accepted.
       let isLost = await change(bench, at: cutOver, from: cutOver, evenIfUnanswered: true)
       #expect(isLost == (state == .staging ? nil : .underWay))
       if state != .staging { #expect(await change(bench, evenIfUnanswered: true) == nil) }
@@ -159,7 +161,7 @@ struct SettingsRunTests {
     guard case .promoted = try await bench.run() else { return #expect(Bool(false)) }
   }
 
-  /// The token endpoint is a setting of its own at some: what is mistyped there shows when there is a new pair already.
+  /// At some providers the token endpoint is a separate setting: a typo in it shows only after a new pair was made.
   @Test("mend a rotation whose new pair could neither be proved nor be seen to be refused")
   func mended() async throws {
     let bench = try await Bench()

@@ -11,7 +11,7 @@ struct TimeZoneTests {
   /// Thousands of moments from 1971 to 2399, more often where clocks change.
   private static let seconds: [Int64] = stride(from: 33_333_333, to: 13_569_465_600, by: 3_456_789).map { Int64($0) }
 
-  /// What the system's `date` says of each second in a zone.
+  /// The offset that the system's `date` gives for each second in a zone.
   private func offsetsOfDate(_ zone: String, _ seconds: [Int64]) throws -> [Int64] {
     let file = FileManager.default.temporaryDirectory.appendingPathComponent("moments-\(UUID().uuidString)")
     defer { try? FileManager.default.removeItem(at: file) }
@@ -76,7 +76,7 @@ struct TimeZoneTests {
       #expect(Self.seconds.map { rules.offset(at: Timestamp(milliseconds: $0 * 1000)) } == expected)
       let file = Array(try Data(contentsOf: folder.appendingPathComponent(zone)))
       for size in 0..<file.count { #expect(TimeZoneRules(name: "x", file: Array(file[..<size])) == nil) }
-      // Whatever a byte is changed to, the file is read or refused.
+      // Whichever byte is changed, the file is read or refused.
       for index in file.indices {
         var bent = file
         bent[index] ^= 0xFF

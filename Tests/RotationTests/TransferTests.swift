@@ -7,10 +7,10 @@ import Testing
 
 @testable import Vault
 
-/// A pair that was handed over, at a provider that refuses it, or everybody.
+/// A pair that was handed over, at a provider that refuses it, or refuses everybody.
 @Suite("A pair that was handed over")
 struct TransferTests {
-  /// `crm` handed over, and its pair refused.
+  /// A bench with `crm` handed over, and its pair refused.
   private func bench(admin: String? = nil, isConfirmed: Bool) async throws -> Bench {
     let bench = try await Bench(admin: admin)
     let now = bench.now.withLock { $0 }
@@ -72,7 +72,7 @@ struct TransferTests {
   @Test("and is administered by another is settled only if the provider grants that one a token in between")
   func control() async throws {
     let bench = try await bench(admin: "admin", isConfirmed: true)
-    // It refuses everybody, and what administers was never asked.
+    // It refuses everybody, and the administrator was never asked.
     bench.provider.state.withLock { state in
       state.refused.insert("id-admin")
       state.trouble = { call throws(ProviderError) in

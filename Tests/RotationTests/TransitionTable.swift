@@ -32,7 +32,7 @@ struct TransitionTable {
     transitions["\(state.rawValue) \(event.name)"]
   }
 
-  /// The rows of the first table below a heading, without its head.
+  /// The rows of the first table below a heading, without the table's head.
   private static func section(_ title: String, of text: String) throws -> [[String]] {
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
     let start = try #require(lines.firstIndex { $0 == "## \(title)" })
