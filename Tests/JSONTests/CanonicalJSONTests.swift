@@ -2,7 +2,7 @@ import JSON
 import Testing
 
 @Suite struct CanonicalJSONTests {
-  /// RFC 8785 §3.2.2: the literals and the string of the example, without its fractions, which we have none of.
+  /// RFC 8785 §3.2.2: the literals and the string of the example, without its fractions, which our formats do not have.
   @Test func theStringOfTheRFCIsWrittenAsThere() throws {
     let text = #"{"string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/", "literals": [null, true, false]}"#
     let value = try JSONValue(reading: Array(text.utf8))
@@ -52,7 +52,7 @@ import Testing
     #expect(try JSONValue(readingCanonical: value.canonicalBytes).canonicalBytes == value.canonicalBytes)
   }
 
-  /// The order of UTF-16 code units, which is not that of the bytes, on every kind of first difference.
+  /// The order of UTF-16 code units, which is not that of the bytes, for every kind of first difference.
   @Test func membersSortByUTF16CodeUnitsWhereverTheyDiffer() {
     let characters = [
       "", "a", "z", "\u{7F}", "\u{80}", "\u{7FF}", "\u{800}", "\u{D7FF}", "\u{E000}", "\u{EFFF}", "\u{F000}",
@@ -79,7 +79,7 @@ import Testing
     }
   }
 
-  /// Plain objects go another way than the others.
+  /// Plain objects take a different path from the others.
   @Test(arguments: [
     "{}", #"{"a":-15,"b":[],"c":[{},"",[true,false,null]],"d":{"e":"f","g":0}}"#, #"{"":999999999999999}"#,
     #"{"a":9007199254740991,"b":-999999999999999}"#,

@@ -67,7 +67,8 @@ import Testing
     #expect(throws: JSONError(.malformed, "")) { try JSONValue(reading: [0x7B, 0x22] + bytes + Array("\":1}".utf8)) }
   }
 
-  /// A letter and combining marks that are out of order, which `String` must sort to compare it: by their number's square.
+  /// A letter and combining marks out of order, which `String` must sort to compare it, in time quadratic in their
+  /// number.
   private static func marked(_ pairs: Int) -> String { "a" + String(repeating: "\u{301}\u{323}", count: pairs) }
 
   @Test func whatTakesLongToCompareIsNoNameAndNoText() throws {
@@ -76,7 +77,7 @@ import Testing
       let bytes = Array("\"\(text)\"".utf8)
       let node = try JSONNode(reading: bytes.span.bytes)
       #expect(throws: JSONError(.malformed, "")) { try node.text(in: bytes.span.bytes) }
-      // A value of a format of ours is what it is: whoever wrote it could write it.
+      // A value of one of our formats is not limited: anyone who wrote it was allowed to.
       _ = try read("{\"x\":\"\(text)\"}")
     }
     let most = Self.marked(15)

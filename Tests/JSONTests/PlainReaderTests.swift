@@ -2,7 +2,7 @@ import JSON
 import Testing
 
 @Suite struct PlainReaderTests {
-  /// At every place of every length, for strings are looked at eight bytes at a time.
+  /// At every place of every length, because strings are read eight bytes at a time.
   @Test func aStringHasNoByteThatIsNotPlain() {
     for size in 0...20 {
       #expect(Self.isString([UInt8](repeating: 0x61, count: size)))

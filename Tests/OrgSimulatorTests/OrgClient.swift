@@ -3,7 +3,7 @@ import Loopback
 import OrgSimulator
 import Testing
 
-/// A plain HTTP client, and nothing of ours: what the org answers, and whether it answered at all.
+/// A plain HTTP client that uses nothing of ours: what the org answers, and whether it answered at all.
 struct OrgClient {
   struct Answer {
     let status: Int
@@ -44,7 +44,7 @@ struct OrgClient {
   }
 }
 
-/// An org that runs, its administrator's session, and the one app to be rotated.
+/// A running org, its administrator's session, and the one app to be rotated.
 struct Bench {
   let server: SimulatorServer
   let client: OrgClient
@@ -66,7 +66,7 @@ struct Bench {
     try await call("PATCH", path + "/staged/\(id)", body: #"{"command":"rotate"}"#)
   }
 
-  /// Stages and rotates, and gives the pair that was replaced.
+  /// Stages and rotates, and returns the pair that was replaced.
   func replace() async throws -> IssuedPair {
     let old = try #require(now?.primary)
     #expect(try await stage().status < 300)
@@ -75,7 +75,7 @@ struct Bench {
   }
 }
 
-/// Runs `body` against a fresh org and stops it, also after a failure.
+/// Runs `body` against a fresh org, and stops the org even after a failure.
 func withOrg(
   _ layout: OrgLayout = OrgLayout(), clock: OrgClock = .real, readings change: (inout OrgReadings) -> Void = { _ in },
   _ body: (Bench) async throws -> Void

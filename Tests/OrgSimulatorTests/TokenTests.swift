@@ -24,7 +24,7 @@ import Testing
   func `a grant by Basic takes raw and percent-encoded pairs`(encoded: Bool) async throws {
     try await withOrg(readings: { $0.secretAlphabet = .reserved }) { bench in
       let pair = try #require(bench.now?.primary)
-      // The first pair has its secret from the org's start, so it already holds reserved characters.
+      // The first pair got its secret when the org started, so it already holds reserved characters.
       let secret =
         encoded ? try #require(pair.secret.addingPercentEncoding(withAllowedCharacters: .alphanumerics)) : pair.secret
       let header = "Basic " + Data("\(pair.key):\(secret)".utf8).base64EncodedString()

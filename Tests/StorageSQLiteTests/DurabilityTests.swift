@@ -125,7 +125,7 @@ struct DurabilityTests {
       }
       longest = max(longest, try contents(of: "\(folder.store)-wal").count)
     }
-    // 128 pages, and what the last commit added.
+    // 128 pages, plus what the last commit added.
     #expect(longest > 80_000 && longest < 160 * 4_120)
     let store = try SQLiteStore(opening: folder.store, tables: StoreContract.tables)
     #expect(try await store.counter() == 39)

@@ -122,7 +122,7 @@ struct FaultTests {
       chmod(folder.path, 0o555)
       let path = folder.store
       await #expect(processExitsWith: .success) { [path = path as String, isCheckpointed = isCheckpointed as Bool] in
-        // Root is stopped by no permission.
+        // No permission stops root.
         if geteuid() == 0 { #expect(setuid(65_534) == 0) }
         let store = try SQLiteStore(opening: path, tables: StoreContract.tables)
         for _ in 0..<2 { #expect(try await store.counter() == (isCheckpointed ? 0 : 1)) }

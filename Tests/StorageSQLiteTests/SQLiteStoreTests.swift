@@ -19,7 +19,7 @@ struct SQLiteStoreTests {
     let store = try newStore(in: folder)
     let (waiting, finished) = (Counter(), Counter())
     try await withThrowingTaskGroup { group in
-      // The first keeps the writer busy until the others are at its door.
+      // The first keeps the writer busy until the others are waiting for it.
       group.addTask {
         try await store.write { _ in
           while waiting.value.load(ordering: .acquiring) < 50 { usleep(100) }

@@ -37,7 +37,7 @@ struct SnapshotTests {
     try write(bytes, to: copy)
     let opened = try SQLiteStore(opening: copy, tables: [Self.table])
     #expect(try await opened.read { try $0.rows(in: Self.table) } == copied)
-    // It is a store like another.
+    // It is a store like any other.
     try await opened.write { try $0.set([2], in: Self.table, for: [100]) }
   }
 
@@ -55,7 +55,7 @@ struct SnapshotTests {
     }
     #expect(try folder.names().allSatisfy { !$0.contains(".relatch-snapshot.") })
   }
-  /// Makes a file as a snapshot is one.
+  /// Makes a file that looks like a snapshot.
   private func leave(_ path: String, mode: mode_t = 0o600) throws {
     try write([1, 2, 3], to: path)
     #expect(chmod(path, mode) == 0)
