@@ -24,7 +24,7 @@ struct AdoptionScenarioTests {
         let first = await scenario.attempt(.adopt(nil), over: dying)
         hasDied = dying.isDead
         let when = "died \(moment) \(number)"
-        // What is read of it at any time, by whatever schedule or metric.
+        // What a schedule or the metrics read at any time must be readable.
         _ = try await scenario.state()
         guard hasDied else {
           guard case .success(.promoted(active: 3, previous: [1, 2], _)) = first else {

@@ -7,7 +7,7 @@ import Testing
 import Transport
 import Vault
 
-/// Which credential is looked at.
+/// Which credential the checklist is for.
 struct ChecklistSetting: Hashable, CustomTestStringConvertible {
   let provider: String
   let isSelf: Bool
@@ -19,9 +19,9 @@ struct ChecklistSetting: Hashable, CustomTestStringConvertible {
   var testDescription: String { "\(provider), \(isSelf ? "itself" : "an administrator")" }
 }
 
-/// One thing that can be wrong with a set-up, and the line that must say so.
+/// One thing that can be wrong with a set-up, and the line that must report it.
 struct ChecklistFault: CustomTestStringConvertible, Sendable {
-  /// Where it strikes alone; nil for everywhere.
+  /// The only place where it strikes; nil for everywhere.
   enum Place { case cloudaware, administered }
 
   let words: String
@@ -49,7 +49,7 @@ struct ChecklistFault: CustomTestStringConvertible, Sendable {
     self.strike = strike
   }
 
-  /// An answer of the token endpoint to the credential's own pair.
+  /// The token endpoint's answer to the credential's own pair.
   private static func token(_ error: String, _ missing: String) -> ChecklistFault {
     ChecklistFault("token endpoint: `\(error)`", missing) { $0.changeApp { $0.tokenError = error } }
   }
@@ -73,7 +73,7 @@ struct ChecklistFault: CustomTestStringConvertible, Sendable {
       ChecklistFault("this machine's clock is an hour ahead", "clock") { $0.ahead = .seconds(3600) },
     ]
 
-  /// The published list, what working clients recorded, and both readings wherever they disagree.
+  /// The published list, what working clients recorded, and both readings where these disagree.
   private static let tokenErrors: [ChecklistFault] = [
     token("invalid_client_id: client identifier invalid", "pair"),
     token("invalid_client: client identifier invalid", "pair"),
@@ -104,7 +104,7 @@ struct ChecklistFault: CustomTestStringConvertible, Sendable {
     token("authorization_pending", "flow"), token("slow_down", "flow"),
   ]
 
-  /// What a token's answer, and what is read with it, says.
+  /// What a token's answer says, and what is read with the token.
   private static let answers: [ChecklistFault] = [
     ChecklistFault("the token has no scope `api`", "scopes") { $0.changeApp { $0.scopes = "refresh_token" } },
     ChecklistFault("the token has no scope `wave_api`, and `analytics=yes`", "scopes", at: .cloudaware) {
@@ -132,7 +132,7 @@ struct ChecklistFault: CustomTestStringConvertible, Sendable {
     },
   ]
 
-  /// What rotation needs besides.
+  /// What rotation needs in addition.
   private static let rotation: [ChecklistFault] = [
     ChecklistFault("the administrator's app gets no token: its flow is off", "admin", at: .administered) { bench in
       bench.server.changeConditions(ofApp: bench.server.adminApp.identifier) { $0.clientCredentialsFlow = false }
@@ -171,7 +171,7 @@ struct ChecklistFault: CustomTestStringConvertible, Sendable {
   ]
 }
 
-/// One credential at a simulated org, healthy until something strikes.
+/// One credential at a simulated org, healthy until something goes wrong.
 final class ChecklistBench {
   let setting: ChecklistSetting
   let server: SimulatorServer
@@ -212,7 +212,7 @@ final class ChecklistBench {
     ) { pair }
   }
 
-  /// The checklist of its kind, as a fresh process would make it.
+  /// The checklist of its provider kind, as a fresh process would make it.
   func examine(withheld: ChecklistStep? = nil, isOffline: Bool = false) async throws -> [ChecklistLine] {
     let ahead = ahead
     let credential = Credential(

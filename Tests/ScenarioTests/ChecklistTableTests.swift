@@ -9,7 +9,7 @@ import Transport
 /// Each fault × each kind of credential. docs/doctor.md prints the table.
 @Suite("With one thing wrong at the org, one line of the checklist is missing")
 struct ChecklistTableTests {
-  /// Runs `body` with a healthy credential of each kind; one org is made what it was again and again.
+  /// Runs `body` with a healthy credential of each kind; one org is reset again and again.
   private func withBenches(
     _ settings: [ChecklistSetting] = ChecklistSetting.all,
     _ body: (ChecklistSetting, () throws -> ChecklistBench) async throws -> Void
@@ -79,7 +79,7 @@ struct ChecklistTableTests {
         cells[fault.words, default: [:]][setting] = Cell(missing: line, unknown: unknown.map(\.step.word))
       }
     }
-    // The same at an org of Cloudaware's, but for what only its credentials have.
+    // The same at an org of Cloudaware's, except for what only its credentials have.
     for (words, found) in cells {
       for isSelf in [false, true] {
         guard let plain = found[.init(provider: "salesforce", isSelf: isSelf)],
@@ -96,7 +96,7 @@ struct ChecklistTableTests {
     "org", "limits", "pair", "flow", "user", "approved", "login", "scopes", "instance", "signature", "probe",
   ]
 
-  /// The steps that a token grant tells stand as one where all of them are meant.
+  /// If all the steps that a token grant reports are meant, they are shown as one.
   private static func shown(_ cell: Cell?) -> String {
     guard let cell else { return "—" }
     var unknown = cell.unknown
@@ -169,7 +169,7 @@ struct ChecklistTableTests {
       bench.changeApp { $0.showsUser = false }
       let user = try #require(try await bench.examine().first { $0.step.word == "user" })
       #expect(user.verdict == .ok && user.text.contains("is not shown to this token (HTTP 403)"), "\(user)")
-      // A list of versions that does not come says nothing about the org.
+      // A missing list of versions says nothing about the org.
       bench.server.add(OrgFault(.htmlPage, path: "/services/data", count: nil))
       let lines = try await bench.examine()
       #expect(lines.filter { $0.verdict != .ok }.map(\.step.word) == ["version"], "\(lines)")
@@ -178,7 +178,7 @@ struct ChecklistTableTests {
   }
 }
 
-/// The time of this machine, which the org keeps unless it is moved.
+/// The time of this machine, which the org shares unless its clock is moved.
 enum WallTime {
   static func now() -> Timestamp { Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000)) }
 }

@@ -12,7 +12,7 @@ struct CrashMatrixTests {
       + [2, 3, 4, 6, 8, 12].map { OrgReadings.combination(oneIn: $0, using: &generator) }
   }()
 
-  /// What makes a difference to an app that administers itself with the pair it replaces.
+  /// The readings that matter to an app that administers itself with the pair it replaces.
   static let readingsOfTokens: [[String]] = [
     [], ["replacedPairLivesOn=false"], ["rotateEndsTokens=consumer"], ["rotateEndsTokens=caller"],
     ["deleteEndsTokens=true"], ["promotionPropagates=true", "propagationSeconds=30"], ["consumerIDChanges=true"],
@@ -44,13 +44,13 @@ struct CrashMatrixTests {
     try GeneratedPage("README.md").compare(Self.grouped(all), between: "<!-- crash points -->", and: " crash points")
   }
 
-  /// 7123 as 7,123.
+  /// Writes 7123 as 7,123.
   private static func grouped(_ number: Int) -> String {
     number < 1000 ? "\(number)" : "\(grouped(number / 1000)),\(String(String(1000 + number % 1000).dropFirst()))"
   }
 }
 
-/// A whole life of a rotation, cut at each instant.
+/// The whole life of a rotation, cut off at each instant.
 private struct Life {
   let readings: [String]
   let isSelfAdministered: Bool
@@ -80,7 +80,7 @@ private struct Life {
       var last: Moment?
       for moment in recorder.moments {
         found.points += 1
-        // What is alike to a new process need not be tried twice.
+        // States that look the same to a new process need not be tried twice.
         if let last, last.isLike(moment) { continue }
         last = moment
         found.states += 1
@@ -90,7 +90,7 @@ private struct Life {
     return found
   }
 
-  /// A new process where another has died.
+  /// Starts a new process where another died.
   private func goOn(from moment: Moment, _ scenario: Scenario) async throws {
     let what = "\(readings)\(isSelfAdministered ? " self-administered" : "") cut \(moment.words)"
     let fork = try await Scenario(scenario, at: moment)
@@ -99,10 +99,10 @@ private struct Life {
     try await checkEnd(fork, what)
   }
 
-  /// Runs until nothing is left to do: of a run in which the provider is slow to forget, the debt is tried again later.
+  /// Runs until nothing is left to do. If the provider is slow to forget, the debt is tried again later.
   private func finish(_ scenario: Scenario, _ what: String, _ recorder: MomentRecorder? = nil) async throws {
     for _ in 1...4 {
-      // What is owed is retired: rotating would settle it, too, and then begin anew.
+      // Owed pairs are retired: rotating would settle them too, but then begin a new rotation.
       let isOwed = try await !scenario.credential().debts.isEmpty
       let isUnverified = [.promoted, .verifying].contains(try await scenario.state())
       let result = await scenario.attempt(
@@ -122,7 +122,7 @@ private struct Life {
     Issue.record("\(what): no end")
   }
 
-  /// One rotation, one pair made, promoted once; nothing owed.
+  /// One rotation, one pair made, one promotion, and nothing owed.
   private func checkEnd(_ scenario: Scenario, _ what: String) async throws {
     let credential = try await scenario.credential()
     #expect(credential.rotation == 1 && credential.debts.isEmpty, "\(what)")

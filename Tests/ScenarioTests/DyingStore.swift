@@ -1,8 +1,8 @@
 import Storage
 import Synchronization
 
-/// A store whose process dies at one write: before it commits, or after it has and before anyone is told. From then on
-/// nothing works, as for a process that is no more.
+/// A store whose process dies at one write: before it commits, or after it has committed and before anyone learns of
+/// it. From then on nothing works, as in a process that no longer exists.
 final class DyingStore: Store {
   struct Died: Error {}
 
@@ -47,15 +47,15 @@ final class DyingStore: Store {
   }
 }
 
-/// A store that can be read, and refuses every write from one on: a full disk.
+/// A store that can be read, but refuses every write from some write on: a full disk.
 final class FullStore: Store {
   private let base: any Store
   private let left: Mutex<Int>
   private let failing: Int
   private let writesAll: Bool
 
-  /// `failing` is how many writes fail before there is room again; nil for all. With `writesAll` they are written, and fail to
-  /// say so.
+  /// `failing` is how many writes fail before there is room again; nil for all. With `writesAll` these are written, but
+  /// report a failure.
   init(_ base: any Store, after writes: Int, failing: Int? = nil, writesAll: Bool = false) {
     self.base = base
     self.writesAll = writesAll

@@ -31,7 +31,7 @@ struct FaultScenarioTests {
     #expect(points >= 15)
   }
 
-  /// Whether there was a request to strike.
+  /// Returns whether there was a request to strike.
   private func strike(_ point: FaultPoint) async throws -> Bool {
     var hit = false
     try await Scenario.with { scenario in
@@ -42,7 +42,7 @@ struct FaultScenarioTests {
       try await scenario.checkLaws("\(point.testDescription), first run: \(first)")
       if case .failure(let error) = first {
         #expect(error is RotationError, "\(point.testDescription): \(error)")
-        // No error says that nothing was changed once the pair is promoted.
+        // No error claims that nothing was changed once the pair is promoted.
         if point.goal == .rotate, try await scenario.credential().version(in: .active)?.number == 2 {
           #expect(first.code == .outstanding, "\(point.testDescription): \(error)")
         }

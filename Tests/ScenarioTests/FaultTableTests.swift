@@ -5,7 +5,8 @@ import Testing
 import Transport
 import Vault
 
-/// Every way for a call to fail × every call that changes the provider × every reading. docs/rotation.md prints the table.
+/// Every way for a call to fail × every call that changes the provider × every reading. docs/rotation.md prints the
+/// table.
 @Suite("A call that changes the provider can fail in any way, whatever the provider is like")
 struct FaultTableTests {
   @Test("and the rotation is done, undone with the old pair active, or waiting with both kept")
@@ -41,15 +42,15 @@ struct FaultTableTests {
     Set(ends ?? []).map(\.rawValue).sorted().joined(separator: " or ")
   }
 
-  /// What became of a rotation.
+  /// How a rotation ended.
   enum End: String {
     /// The new pair is active, primary and accepted, the old one refused, or owed in its grace.
     case done
     /// The old pair is active, primary and accepted, and nothing is staged anywhere.
     case undone
-    /// Neither, and the vault holds every pair that the provider accepts, one at least.
+    /// Neither, but the vault holds every pair that the provider accepts, and at least one.
     case waiting
-    /// What must never be.
+    /// What must never happen.
     case lost
   }
 
@@ -59,7 +60,7 @@ struct FaultTableTests {
     let isForGood: Bool
   }
 
-  /// What is found by all the runs together.
+  /// The findings of all runs together.
   private final class Findings: Sendable {
     private let cells = Mutex<[Cell: [End]]>([:])
 
@@ -90,7 +91,7 @@ struct FaultTableTests {
 
   /// Strikes each call of a rotation under one set of readings in every way.
   private static func strikeAll(_ readings: [String], _ found: Findings) async throws {
-    // A provider that grants a staged pair nothing has it discarded: that call alone is reached.
+    // A provider that grants nothing to a staged pair causes it to be discarded: only that call is reached.
     let isHopeless = readings.contains("stagedPairGrants=false")
     try await Scenario.with(readings, policy: ["grace": "24h", "propagation": "2m"]) { scenario in
       let recorder = MomentRecorder(scenario)
@@ -113,7 +114,7 @@ struct FaultTableTests {
         starts[.promote] = second.moments.first {
           $0.place == .beforeRequest && $0.steps.last?.event == "validate.intended"
         }
-        // Where the replaced pair dies at once there is nothing to delete.
+        // If the replaced pair dies at once, there is nothing to delete.
         let isLeft = try begun.consumer().slot != nil
         #expect(isLeft != readings.contains("replacedPairLivesOn=false"), "\(readings)")
         if isLeft { starts[.retire] = second.moments.last }
@@ -122,7 +123,8 @@ struct FaultTableTests {
         for fault in CallFault.all {
           let once = try await strike(call, fault, false, scenario, start)
           found.add(once.end, to: Cell(fault: fault.words, call: call, isForGood: false))
-          // What is for good begins like what is not, and takes long: it is tried under the defaults and the combinations.
+          // A permanent fault begins like a passing one, and takes long: it is tried only under the defaults and the
+          // combinations.
           guard readings.count != 1 else { continue }
           let forGood = try await strike(call, fault, true, scenario, start)
           found.add(forGood.end, to: Cell(fault: fault.words, call: call, isForGood: true))
@@ -131,7 +133,8 @@ struct FaultTableTests {
     }
   }
 
-  /// Runs once with a call struck, and again without if that did not end it. Returns how often it was struck, and the end.
+  /// Runs once with a call struck, and then again without, unless the first run ended it. Returns how often the call
+  /// was struck, and the end.
   private static func strike(
     _ call: Call, _ fault: CallFault, _ isForGood: Bool, _ scenario: Scenario, _ start: Moment
   ) async throws -> (times: Int, end: End) {
@@ -159,7 +162,7 @@ struct FaultTableTests {
     return (times, end)
   }
 
-  /// A provider that goes on accepting a deleted pair for a while is given that while.
+  /// Waits if the provider still accepts a deleted pair for a while.
   private static func settleSlowly(_ scenario: Scenario) async throws {
     guard scenario.readings.contains("deleteDelay=60"), try await [.deleted, .proving].contains(scenario.state()) else {
       return
@@ -168,7 +171,7 @@ struct FaultTableTests {
     _ = await scenario.attempt(.retire)
   }
 
-  /// What became of it: of a pair to be retired now, its being owed is no end.
+  /// How it ended. If the pair is to be retired now, leaving it owed is no end.
   private static func end(of scenario: Scenario, _ call: Call) async throws -> End {
     let credential = try await scenario.credential()
     let state = try await scenario.state()
@@ -185,7 +188,8 @@ struct FaultTableTests {
     case (.failed, 1), (.ready, 1): return isInUse && consumer.slot == nil ? .undone : .lost
     default: break
     }
-    // Nothing was given up, and whatever the org has is in the vault, but for a pair that was made and not looked at yet.
+    // Nothing was given up, and the vault has every pair that the org has, except one that was made and not looked at
+    // yet.
     let isKept = !accepted.isEmpty && !pairs.contains { $0.stage == .retired }
     let others = [consumer.primary, consumer.slot?.pair].compactMap(\.self).filter { issued in
       !pairs.contains { $0.pair.key == issued.key }
@@ -194,13 +198,13 @@ struct FaultTableTests {
   }
 }
 
-/// How often a transport failed by itself.
+/// How often a transport itself failed.
 final class Strikes: Sendable {
   private let number = Mutex(0)
 
   var count: Int { number.withLock { $0 } }
 
-  /// Whether this is the first, or they are for good.
+  /// Whether this strike is the first, or strikes are permanent.
   func take(_ isForGood: Bool) -> Bool {
     number.withLock { number in
       number += 1
@@ -213,7 +217,7 @@ final class Strikes: Sendable {
 struct CallFault: Sendable {
   enum Cause: Sendable {
     case org(OrgFault.Kind, acts: Bool)
-    /// Nobody listens where the call goes.
+    /// Nobody listens at the call's address.
     case refused
     /// The answer takes longer than the client waits.
     case late(acts: Bool)
@@ -264,7 +268,7 @@ struct CallFault: Sendable {
     }
   }
 
-  /// The client's side of it.
+  /// The client's part of the fault.
   func watching(
     _ transport: any HTTPTransport, _ server: SimulatorServer, _ method: String, _ isForGood: Bool, _ strikes: Strikes
   ) -> any HTTPTransport {
@@ -302,7 +306,7 @@ struct CallFault: Sendable {
       let before = received
       request.limits.total = .milliseconds(50)
       do { return try await base.send(request) } catch {
-        // Nobody waits any more, and the request may still be on its way: the org has it before the run goes on.
+        // Nobody waits any more, but the request may still be on its way: the org receives it before the run continues.
         for _ in 1...1000 where received == before { try? await Task.sleep(for: .milliseconds(10)) }
         throw error
       }

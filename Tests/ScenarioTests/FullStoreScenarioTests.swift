@@ -15,7 +15,8 @@ struct FullStoreScenarioTests {
         let isStore = (error as? StorageError)?.code == .cannotWrite
         #expect(isStore, "\(writes) writes: the trouble is the store's: \(error)")
       }
-      // Taking the lease and beginning is one, opening the administrator's pair the next, the intent to stage the third.
+      // The first write takes the lease and begins, the second opens the administrator's pair, the third is the intent
+      // to stage.
       if writes < 3 {
         #expect(scenario.server.requests.allSatisfy { $0.method == "GET" || $0.path.hasSuffix("/token") })
       }
@@ -60,7 +61,7 @@ struct FullStoreScenarioTests {
       let active = try await scenario.credential().version(in: .active)?.number
       let next = await scenario.attempt()
       #expect(next.isSettled, "\(writes) writes: \(next)")
-      // Where the new pair was active by then, the next run may be another rotation.
+      // If the new pair was active by then, the next run may be another rotation.
       if active == 1 { #expect(scenario.acted("POST", "/staged") <= 1, "\(writes) writes") }
       try await scenario.checkLaws("\(writes) writes, then \(next)")
     }

@@ -1,8 +1,8 @@
 import Foundation
 import Testing
 
-/// A page of the project with a part that a test makes: what stands there is compared with what was found.
-/// `RELATCH_RECORD_VECTORS=1` writes it anew, and fails once so that nobody records by accident.
+/// A page of the project with a part that a test generates: that part is compared with what the test found.
+/// `RELATCH_RECORD_VECTORS=1` writes it again, and fails once so that nobody records by accident.
 struct GeneratedPage {
   private let file: URL
   private let text: String
@@ -14,7 +14,7 @@ struct GeneratedPage {
     text = try String(contentsOf: file, encoding: .utf8)
   }
 
-  /// Fails unless `found` stands between the first `start` and the next `end`.
+  /// Fails unless `found` is the text between the first `start` and the next `end`.
   func compare(_ found: String, between start: String, and end: String) throws {
     let from = try #require(text.range(of: start), "\(file.lastPathComponent) has no \(start)").upperBound
     let to = try #require(text.range(of: end, range: from..<text.endIndex), "\(start) has no \(end)").lowerBound

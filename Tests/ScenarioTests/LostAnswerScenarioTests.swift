@@ -76,7 +76,7 @@ struct LostAnswerScenarioTests {
       scenario.server.add(OrgFault(.empty, method: "DELETE", count: nil, acts: false))
       for _ in 1...2 {
         let result = await scenario.attempt()
-        // Given up, and it may still be accepted.
+        // The pair was given up, but may still be accepted.
         #expect(result.code == .outstanding, "\(result)")
         #expect(try await scenario.saved(.staged) != nil)
         try await scenario.checkLaws("DELETE lies")

@@ -6,7 +6,8 @@ import Testing
 import Transport
 import Vault
 
-/// All there is when a process dies: what the vault holds durably, and the org. What the process had in its memory is gone.
+/// Everything that is left when a process dies: what the vault holds durably, and the org. The process's memory is
+/// gone.
 struct Moment: Sendable {
   enum Place: String, Sendable, CaseIterable {
     /// A transaction is about to commit.
@@ -15,12 +16,12 @@ struct Moment: Sendable {
     case afterCommit = "after a commit"
     /// A request is about to be sent.
     case beforeRequest = "before a request"
-    /// The org has acted on it, and the run has not seen the answer.
+    /// The org has acted on it, but the run has not seen the answer.
     case beforeAnswer = "before an answer"
   }
 
   let place: Place
-  /// Which of its place, counted from 1, and of a request what it was.
+  /// Its number among those of its place, counted from 1, and for a request also what it was.
   let detail: String
   let rows: [Table: [Row]]
   let org: OrgMoment
@@ -33,7 +34,7 @@ struct Moment: Sendable {
   var words: String { "\(place.rawValue), \(detail)" }
 }
 
-/// Notes every moment of a run at which its process could die.
+/// Records every moment of a run at which its process could die.
 final class MomentRecorder: MomentWatcher {
   private let scenario: Scenario
   private let noted = Mutex<[Moment]>([])
@@ -56,7 +57,7 @@ final class MomentRecorder: MomentWatcher {
   var store: any Store { watching(scenario.store) }
 }
 
-/// Who is told of every moment of a run at which it could be cut off or held up. The run goes on when `note` returns.
+/// Learns of every moment of a run at which it could be cut off or held up. The run continues when `note` returns.
 protocol MomentWatcher: Sendable {
   func note(_ place: Moment.Place, _ what: String) async
 }
@@ -106,7 +107,7 @@ private struct WatchedTransport: HTTPTransport {
 }
 
 extension Store {
-  /// Everything there is in a vault's store.
+  /// Everything in a vault's store.
   func allRows() async throws -> [Table: [Row]] {
     try await read { transaction in
       Dictionary(uniqueKeysWithValues: try vaultTables.map { ($0, try transaction.rows(in: $0)) })
@@ -115,7 +116,7 @@ extension Store {
 }
 
 extension MemoryStore {
-  /// A vault's store that holds `rows` already.
+  /// A vault's store that already holds `rows`.
   convenience init(holding rows: [Table: [Row]]) async throws {
     self.init(tables: vaultTables)
     try await write { transaction in

@@ -21,7 +21,7 @@ struct ReadingScenarioTests {
     print("combinations of readings survived, seed \(seed): \(count)")
   }
 
-  /// A rotation, and the retirement of what it replaced.
+  /// A rotation, and the retirement of the replaced pair.
   private func live(_ readings: [String]) async throws {
     try await Scenario.with(readings, policy: ["propagation": "10m"]) { scenario in
       let what = readings.joined(separator: " ")
@@ -29,7 +29,7 @@ struct ReadingScenarioTests {
       let result = await scenario.attempt()
       try await scenario.checkLaws("\(what): \(result)")
       guard !readings.contains("stagedPairGrants=false") else {
-        // Nothing can be proved, so nothing is promoted: the staged pair goes, the active one stays.
+        // Nothing can be proved, so nothing is promoted: the staged pair is removed, and the active one stays.
         var result = result
         if readings.contains("deleteDelay=60"), result.code == .outstanding {
           scenario.clock.advance(by: .seconds(120))

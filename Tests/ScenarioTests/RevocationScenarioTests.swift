@@ -8,7 +8,7 @@ import Testing
 import Vault
 
 extension RotationRunner.Goal {
-  /// What leaked, ended.
+  /// The goal that ends a leak.
   static func leak(upTo version: UInt64? = nil, containing: Bool = false) -> Self {
     .revoke(
       Revocation(incident: "2026-01-01-0f0f0f", reason: "a test", version: version, isContainment: containing))
@@ -31,7 +31,7 @@ struct RevocationScenarioTests {
     }
   }
 
-  /// How a revocation is cut off: what the provider is like, and what there was before.
+  /// A revocation to be cut off: what the provider is like, and what there was before.
   struct Cut: Sendable, CustomTestStringConvertible {
     var readings: [String] = []
     var isSelfAdministered = false
@@ -69,7 +69,7 @@ struct RevocationScenarioTests {
         try await fork.checkLaws("\(cut) cut \(moment.words)", died: true, contained: cut.isContaining)
         let credential = try await fork.credential()
         var hasRun = true
-        // Whether the report was durable decides what a later run is for.
+        // What a later run is for depends on whether the report was durable.
         if credential.leak == nil, credential.rotation == (cut.isSlotOccupied ? 1 : 0) {
           #expect(await fork.attempt(goal).isSettled, "\(cut) cut \(moment.words)")
         } else if credential.leak != nil {
@@ -92,7 +92,8 @@ struct RevocationScenarioTests {
     #expect(credential.leak == nil && credential.debts.isEmpty, "\(cut) \(when)")
     #expect(credential.version(in: .active)?.number == (cut.isSlotOccupied ? 3 : 2), "\(cut) \(when)")
     let made = cut.isSlotOccupied ? 2 : 1
-    // What a run that was cut off had staged and not saved is not taken over: another is staged in its place.
+    // If a run was cut off after staging a pair and before saving it, that pair is not taken over: another is staged
+    // instead.
     #expect((made...made + 1).contains(scenario.acted("POST", "/staged")), "\(cut) \(when)")
     #expect(scenario.acted("PATCH") == made, "\(cut) \(when)")
     #expect(try scenario.consumer().slot == nil, "\(cut) \(when)")
@@ -104,7 +105,7 @@ struct RevocationScenarioTests {
       let base = scenario.clock.timing
       let results = Mutex<[Result<RotationOutcome, any Error>]>([])
       let after = Mutex(0)
-      /// Does `body` during the first sleep.
+      /// Runs `body` during the first sleep.
       @Sendable func timing(_ body: @escaping @Sendable () async -> Void) -> RotationTiming {
         let isFirst = Mutex(true)
         return RotationTiming(

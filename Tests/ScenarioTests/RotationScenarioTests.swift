@@ -39,7 +39,8 @@ struct RotationScenarioTests {
         Issue.record("expected version 2 to be promoted")
         return
       }
-      // Those of the table in docs/rotation.md, and one for the pair that administers, which is opened for its token.
+      // The writes of the table in docs/rotation.md, and one for the administrator's pair, which is opened for its
+      // token.
       #expect(counted.writes == 8)
     }
   }

@@ -5,7 +5,7 @@ import Testing
 import Transport
 import Vault
 
-// What someone else does at the provider, with the same rights and another memory.
+// What someone else does at the provider, with the same rights but without this vault's memory.
 extension Scenario {
   func stageElsewhere() async throws {
     try await elsewhere { provider, known in
@@ -45,13 +45,13 @@ extension Scenario {
         try await body(provider, KnownPairs(known.map { .init($0.pair, in: $0.version.stage) }, mark: "elsewhere")))
     } catch { result = .failure(error) }
     await transport.shutdown()
-    // The order of requests and entries is asked of our own runs alone.
+    // The order of requests and entries is checked only for our own runs.
     server.forgetRequests()
     timeline.forget()
     try result.get()
   }
 
-  /// The vault's pairs are accepted and its log is whole, whoever made the requests.
+  /// The vault's pairs are accepted and its log is intact, whoever made the requests.
   func checkNothingLost(_ when: String) async throws {
     #expect(try await isAccepted(.active), "\(when)")
     _ = try await logIsWhole()

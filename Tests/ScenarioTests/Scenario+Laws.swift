@@ -8,10 +8,10 @@ import Synchronization
 import Testing
 import Vault
 
-// The nine laws, as far as one can see them from outside: the org's requests, the runs' reports, the vault and its log.
+// The nine laws, as far as they show from outside: in the org's requests, the runs' reports, the vault and its log.
 extension Scenario {
-  /// Fails the test where a law is broken. Called after every run, however the run ended; `died` says that a run was cut
-  /// off, and could give nothing back; `contained` that laws 2 and 3 are not asked.
+  /// Fails the test if a law is broken. Called after every run, however it ended. `died` means that a run was cut off,
+  /// and could give nothing back; `contained` means that laws 2 and 3 are not checked.
   func checkLaws(
     _ when: String, died: Bool = false, contained: Bool = false, sourceLocation: SourceLocation = #_sourceLocation
   ) async throws {
@@ -36,21 +36,21 @@ extension Scenario {
     try await laws.provableByOutsiders()
     laws.ambiguityIsAState()
     try await laws.nothingDueIsOverlooked()
-    // Between the laws: nothing was made and forgotten.
+    // Not in any law: nothing was made and forgotten.
     let isSlotOurs = try await slotIsKnown(pairs)
     #expect(isSlotOurs, Comment(rawValue: "\(when): a pair was made and forgotten"), sourceLocation: sourceLocation)
   }
 
-  /// Whether what is in the slot is one that the vault can still name.
+  /// Whether the vault can still name the pair in the slot.
   private func slotIsKnown(_ pairs: [UInt64: IssuedText]) async throws -> Bool {
     guard let slot = try consumer().slot, slot.state != .expired else { return true }
     if pairs.values.contains(where: { $0.key == slot.pair.key }) { return true }
-    // Staged and not yet adopted: the journal says that staging was asked for.
+    // Staged and not yet adopted: the journal shows that staging was requested.
     let state = try await state()
     return state == .staging || state == .ready
   }
 
-  /// The promise of a finished rotation: what is primary there is active here, and accepted.
+  /// What a finished rotation promises: the primary pair there is the active one here, and it is accepted.
   func checkPromoted(_ when: String, sourceLocation: SourceLocation = #_sourceLocation) async throws {
     let context = Comment(rawValue: when)
     let active = try #require(try await saved(.active))
@@ -80,7 +80,7 @@ private struct Laws {
   let scenario: Scenario
   let when: String
   let credential: Credential
-  /// Every version's pair, retired ones too.
+  /// Every version's pair, including retired ones.
   let pairs: [UInt64: IssuedText]
   let requests: [RecordedRequest]
   let steps: [Timeline.Step]
@@ -104,19 +104,19 @@ private struct Laws {
     requests.filter { $0.method == "PATCH" || $0.method == "DELETE" || ($0.method == "POST" && !$0.isGrant) }
   }
 
-  /// 1. Each time a pair was asked to become primary, it had been saved.
+  /// 1. Each pair had been saved before the request to make it primary.
   func saveBeforeUse() {
     for request in requests where request.method == "PATCH" {
       expect(before(request).contains { $0.event == "staged" }, "law 1, save before use", "PATCH \(request.number)")
     }
-    // What is primary at the org is one that the vault can open.
+    // The vault can open the pair that is primary at the org.
     if let primary = try? scenario.consumer().primary {
       expect(pairs.values.contains { $0.key == primary.key }, "law 1, save before use", "the primary pair")
     }
   }
 
-  /// 2. Each PATCH follows a token granted to the pair beside the primary one, asked for after that pair was saved, and at
-  /// most ten minutes old.
+  /// 2. Each PATCH follows a token granted to the pair beside the primary one. The grant was requested after that pair
+  /// was saved, and is at most ten minutes old.
   func proveBeforePromote() {
     for request in requests where request.method == "PATCH" {
       let known = before(request)
@@ -134,15 +134,15 @@ private struct Laws {
     }
   }
 
-  /// 3. The vault holds a pair that the provider accepts at this instant. A provider that makes a promoted pair propagate
-  /// anew has one that it will accept without anybody's doing.
+  /// 3. The vault holds a pair that the provider accepts at this instant. If the provider makes a promoted pair
+  /// propagate again, it will accept one without anyone doing anything.
   func neverWithoutAKey() {
     let seconds = scenario.readings.contains("promotionPropagates=true") ? 60.0 : 0
     let isAccepted = pairs.values.contains { accepts($0) } || pairs.values.contains { accepts($0, after: seconds) }
     expect(isAccepted, "law 3, never without a key", "no version is accepted")
   }
 
-  /// 4. Each act follows its intent in the log, and nothing else in between.
+  /// 4. Each act follows its intent in the log, with nothing in between.
   func logBeforeRelease() {
     for request in changes {
       let allowed =
@@ -158,7 +158,7 @@ private struct Laws {
     expect(first.map { !before($0).isEmpty } ?? true, "law 4, log before release", "a request before any entry")
   }
 
-  /// 5. Whoever was active and is not refused is owed; nobody is retired who is accepted.
+  /// 5. Every pair that was active and is not refused is owed; no pair that is accepted is retired.
   func oldSecretsAreDebts() {
     for version in credential.versions where version.stage == .retired {
       guard let pair = pairs[version.number] else { continue }
@@ -171,7 +171,7 @@ private struct Laws {
     }
   }
 
-  /// 6. No row of the vault holds a secret in the clear, the log least of all.
+  /// 6. No row of the vault holds a secret in the clear, least of all the log.
   func secretsStayWhereTheyBelong() {
     let secrets = scenario.secrets.withLock { $0 }.map { Array($0.utf8) }
     for (table, rows) in rows {
@@ -182,7 +182,7 @@ private struct Laws {
     }
   }
 
-  /// 7. A run that was not cut off has given its lease back; an older lease than the newest is worth nothing.
+  /// 7. A run that was not cut off has given its lease back; a lease older than the newest is worth nothing.
   func oneHandAtATime(died: Bool) async throws {
     let name = "rotation/\(credential.id)"
     let row = rows[.leases]?.first { $0.key == Array(name.utf8) }
@@ -196,7 +196,7 @@ private struct Laws {
     }
   }
 
-  /// 8. The log verifies, and is an extension of the one that was seen before.
+  /// 8. The log verifies, and extends the one that was seen before.
   func provableByOutsiders() async throws {
     _ = try await scenario.logIsWhole()
     let log = (rows[.log] ?? []).map(\.value)
@@ -206,7 +206,7 @@ private struct Laws {
     }
   }
 
-  /// Behind law 5: whenever a schedule would do something, the index of what is due leads it there.
+  /// Behind law 5: whenever a schedule would do something, the index of what is due leads to it.
   func nothingDueIsOverlooked() async throws {
     let now = scenario.clock.now()
     let overlooked = try await scenario.store.read { transaction in
@@ -226,17 +226,17 @@ private struct Laws {
     expect(overlooked.isEmpty, "law 5, old secrets are debts", "what is due at \(overlooked) is overlooked")
   }
 
-  /// 9. Between an act that may have happened and the next one, the org was asked what it has, and answered.
+  /// 9. Between an act that may have happened and the next one, the org was asked what it has, and it answered.
   func ambiguityIsAState() {
     var seen = false
     var isClearing = false
     for request in requests {
       if request.method == "GET", request.path.hasSuffix("/staged"), request.fault == nil { seen = true }
       guard changes.contains(where: { $0.number == request.number }) else { continue }
-      // What expired is cleared away under the same look as the staging that needs its place.
+      // An expired pair is cleared away under the same look as the staging that needs its place.
       expect(seen || isClearing, "law 9, ambiguity is a state", "\(request.method) \(request.number) without a look")
       isClearing = request.method == "DELETE" && before(request).last?.event == "stage.intended"
-      // One that was refused, with an answer, has changed nothing.
+      // A request that was refused, with an answer, has changed nothing.
       if request.acted || request.fault.map({ $0 != .sessionEnded }) ?? false { seen = false }
     }
   }
@@ -247,7 +247,7 @@ extension RecordedRequest {
 }
 
 extension [UInt8] {
-  /// Whether `other`, which is not empty, stands somewhere in it.
+  /// Whether it contains `other`, which is not empty.
   fileprivate func holds(_ other: [UInt8]) -> Bool {
     withUnsafeBytes { here in
       var rest = here[...]

@@ -10,7 +10,7 @@ import Testing
 import Transport
 import Vault
 
-/// A vault in memory, an org over HTTP on loopback, and time that passes for both only when someone sleeps.
+/// A vault in memory, an org over HTTP on loopback, and a time that passes for both only when someone sleeps.
 final class Scenario: Sendable {
   let server: SimulatorServer
   let store: any Store
@@ -19,9 +19,9 @@ final class Scenario: Sendable {
   let timeline: Timeline
   /// What the provider is like, as deviations from the default readings.
   let readings: [String]
-  /// Every secret the org ever showed, so that the log can be searched for it.
+  /// Every secret that the org ever showed, so that the log can be searched for it.
   let secrets: Mutex<Set<String>>
-  /// The log as it was when the laws were checked last.
+  /// The log at the last check of the laws.
   let remembered = Mutex<[[UInt8]]>([])
   private let identity: Identity
   private let keyFile: [UInt8]
@@ -64,7 +64,8 @@ final class Scenario: Sendable {
     noteSecrets()
   }
 
-  /// The same vault and org as they were at `moment`, for a new run to go on from. One of them at a time: the org is one.
+  /// The same vault and org as they were at `moment`, for a new run to continue from. Only one at a time: they share
+  /// the org.
   init(_ other: Scenario, at moment: Moment) async throws {
     (server, transport, identity, keyFile) = (other.server, other.transport, other.identity, other.keyFile)
     readings = other.readings
@@ -79,7 +80,7 @@ final class Scenario: Sendable {
     noteSecrets()
   }
 
-  /// A scenario that is stopped whatever `body` does.
+  /// Runs `body` with a scenario, and stops the scenario whatever `body` does.
   static func with(
     _ readings: [String] = [], isSelfAdministered: Bool = false, consumersPerApp: Int = 1,
     policy: [String: String] = [:], _ body: (Scenario) async throws -> Void
@@ -119,7 +120,7 @@ final class Scenario: Sendable {
     let runner = RotationRunner(
       vault: vault, timing: timing ?? clock.timing, holder: "scenario", isGone: isGone,
       progress: { [self] progress in
-        // What is not of a rotation's journal is not counted as one of its steps.
+        // Only events of a rotation's journal count as its steps.
         guard !progress.event.hasPrefix("credential.") else { return }
         timeline.add(progress.event, after: server.requests.count)
         noteSecrets()
@@ -127,7 +128,7 @@ final class Scenario: Sendable {
     return try await runner.run("crm", goal: goal, provider: provider)
   }
 
-  /// The same, its failure as a value.
+  /// The same, with its failure as a value.
   func attempt(
     _ goal: RotationRunner.Goal = .rotate, over other: (any Store)? = nil, timing: RotationTiming? = nil,
     watching watch: ((any HTTPTransport) -> any HTTPTransport)? = nil,
@@ -143,7 +144,7 @@ final class Scenario: Sendable {
     return try await UnlockedVault(other, identity: identity, keyFile: { _ in keyFile }, randomness: .system)
   }
 
-  /// What a run that died had journalled and could not report any more.
+  /// Adds what a run that died had journalled and could no longer report.
   func catchUp() async throws {
     let events = try await store.read { transaction in
       let view = try VaultView(transaction)

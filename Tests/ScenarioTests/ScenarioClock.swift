@@ -6,14 +6,14 @@ import Rotation
 import Sodium
 import Synchronization
 
-/// A clock that sleeping moves, and the org's with it.
+/// A clock that sleeping advances, together with the org's.
 final class ScenarioClock: Sendable {
   private static let start: Int64 = 1_795_000_000_000
   static let orgStart = OrgClock.fixed(Date(timeIntervalSince1970: Double(start) / 1000))
 
   private let milliseconds: Mutex<Int64>
   private let server: SimulatorServer?
-  /// How long everyone slept, taken together.
+  /// How long all slept in total.
   private let slept = Mutex<Duration>(.zero)
 
   init(_ server: SimulatorServer? = nil, at time: Timestamp = Timestamp(milliseconds: ScenarioClock.start)) {
@@ -30,7 +30,7 @@ final class ScenarioClock: Sendable {
     server?.advanceClock(by: duration)
   }
 
-  /// Moves this machine's clock alone.
+  /// Moves only this machine's clock.
   func jump(by duration: Duration) {
     milliseconds.withLock {
       $0 += duration.components.seconds * 1000 + duration.components.attoseconds / 1_000_000_000_000_000
@@ -55,7 +55,7 @@ final class Timeline: Sendable {
   }
 
   private let all: Mutex<[Step]>
-  /// Of the events in the vault's journal, how many were told before `forget`.
+  /// How many events of the vault's journal were reported before `forget`.
   private let forgotten = Mutex(0)
 
   init(_ steps: [Step] = []) { all = Mutex(steps) }

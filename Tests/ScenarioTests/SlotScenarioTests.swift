@@ -77,7 +77,7 @@ struct SlotScenarioTests {
         }
         guard journal?.machine.state == .promoting, scenario.acted("PATCH") == 1 else { return }
         isReached = true
-        // Now version 2 is primary there and staged here. Someone removes version 1 and rotates once more.
+        // Now version 2 is primary there and staged here. Someone removes version 1 and rotates again.
         try await scenario.deleteElsewhere()
         try await scenario.stageElsewhere()
         try await scenario.promoteElsewhere()
@@ -139,7 +139,7 @@ struct SlotScenarioTests {
       }
       #expect(try scenario.consumer().primary == before && scenario.consumer().slot == nil)
       try await scenario.checkLaws("poisoned")
-      // The window was honoured: no verdict long before its end, none after it.
+      // The time for propagation was kept: no verdict long before its end, and none after it.
       let waited = scenario.clock.now() - begun
       #expect(propagation == "0s" ? waited == .zero : (.seconds(560) ... .seconds(600)).contains(waited), "\(waited)")
       #expect(try await scenario.run().isPromotion(of: 3))

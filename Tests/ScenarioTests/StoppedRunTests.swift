@@ -8,7 +8,7 @@ import Vault
 
 @Suite("A run can be stopped at any instant, and wake after another has taken over and finished")
 struct StoppedRunTests {
-  /// What makes a difference to a request that comes too late.
+  /// The readings that matter to a request that comes too late.
   static let readings: [[String]] = [
     [], ["replacedPairLivesOn=false"], ["replacedID=keepsStagedID", "rotateOnRotated=swapsBack"],
     ["stagedIDNamesPrimary=true"], ["consumerIDChanges=true"],
@@ -32,11 +32,11 @@ struct StoppedRunTests {
     }
     print("a run stopped at each of \(moments) moments \(readings): \(strays) left a staged pair behind")
     #expect(moments >= 50 && moments < 200, "\(readings)")
-    // Alone of all requests, the one to stage names nothing that could have gone: the intent is durable, and it is sent.
+    // Of all requests, only the one to stage names nothing that could be gone: its intent is durable, and it is sent.
     #expect(strays <= 2, "\(readings)")
   }
 
-  /// Stops a run at one moment. Nil if it ended before; otherwise whether a staged pair was left in the slot.
+  /// Stops a run at one moment. Nil if the run ended before it; otherwise whether a staged pair was left in the slot.
   private func wake(_ readings: [String], at number: Int) async throws -> Bool? {
     var isStray: Bool?
     try await Scenario.with(readings, policy: ["grace": "0s", "propagation": "2m"]) { scenario in
@@ -50,7 +50,7 @@ struct StoppedRunTests {
       let what = "\(readings) \(left.words)"
       #expect(left.takeover.isSettled, "\(what): \(left.takeover)")
       guard left.hadLease || left.wasOver else {
-        // Nobody was stopped who had begun: what it does is a rotation of its own.
+        // The run that was stopped had not begun, so what it does is a rotation of its own.
         isStray = false
         return
       }
@@ -70,7 +70,7 @@ struct StoppedRunTests {
       isStray = slot != nil
       if slot != nil {
         #expect(late.first?.method == "POST", "\(what)")
-        // It is recognised as nobody's, and is in the way until it expires.
+        // It is recognised as nobody's, and blocks the slot until it expires.
         #expect(await scenario.attempt(isGone: { _ in false }).code == .foreignStagedPair, "\(what)")
         scenario.clock.advance(by: .seconds(31 * 86_400))
       }
@@ -81,14 +81,14 @@ struct StoppedRunTests {
     return isStray
   }
 
-  /// Where a run is stopped, its lease runs out, and another does the work before it wakes.
+  /// Stops a run at one moment; its lease expires, and another run does the work before it wakes.
   private final class Stop: MomentWatcher {
     struct Left {
       let words: String
       let takeover: Result<RotationOutcome, any Error>
       let hadLease: Bool
       let wasOver: Bool
-      /// What there was when the sleeper woke.
+      /// The journal when the sleeper woke.
       let journal: [String]
       let requests: Int
     }
@@ -115,7 +115,7 @@ struct StoppedRunTests {
         let holder = try await scenario.store.read { try $0.leaseHolder(of: "rotation/\(credential.id)") }
         let wasOver = try await scenario.state() == .settled
         scenario.clock.advance(by: .seconds(600))
-        // Of a rotation that is over nothing is left to be taken over but the lease.
+        // When a rotation is over, only its lease is left to take over.
         let takeover = wasOver ? .success(.settled(active: 2)) : await scenario.attempt(isGone: { _ in false })
         let left = Left(
           words: "stopped \(place.rawValue), number \(number) \(what)", takeover: takeover, hadLease: holder != nil,

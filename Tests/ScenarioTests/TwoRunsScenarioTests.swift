@@ -7,7 +7,7 @@ import Vault
 
 @Suite("Two runs of one credential")
 struct TwoRunsScenarioTests {
-  /// The scenario's time, with something to be done during the first sleep.
+  /// The scenario's time; `meanwhile` runs during the first sleep.
   private func timing(
     _ scenario: Scenario, meanwhile: @escaping @Sendable () async -> Void
   ) -> RotationTiming {
