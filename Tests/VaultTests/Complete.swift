@@ -8,9 +8,9 @@ import Synchronization
 
 @testable import Vault
 
-/// A small vault with everything that a real one has: alice and carol own it, bob is an operator with a grant; one credential
-/// has a policy, a file, a hook, a lease, and a version in each stage, the newest of a rotation that was interrupted; another
-/// has nothing of that. Three members have written the log by turns.
+/// A small vault with everything that a real one has. Alice and carol own it; bob is an operator with a grant. One
+/// credential has a policy, a file, a hook, a lease, and a version in each stage, the newest from an interrupted
+/// rotation; the other has none of these. Three members have taken turns in writing the log.
 struct Complete: Sendable {
   static let shared = Task { try await Complete() }
   static let credential = Fixture.name
@@ -62,14 +62,14 @@ struct Complete: Sendable {
     (self.fixture, self.bob, self.carol, keyFile) = (fixture, bob, carol, sealed)
   }
 
-  /// The vault in `store`, opened anew.
+  /// Opens the vault in `store` again.
   func opened(_ locked: LockedVault, by identity: Identity) async throws -> UnlockedVault {
     let keyFile = keyFile
     return try await UnlockedVault(
       locked, identity: identity, keyFile: { _ in keyFile }, randomness: .seeded("opened"))
   }
 
-  /// A whole rotation in two steps; then the replaced version is retired, or left as the previous one.
+  /// A whole rotation in two steps; then the replaced version is retired, or kept as the previous one.
   private static func rotate(_ vault: UnlockedVault, retiring: UInt64?, at second: Int) async throws {
     let credential = try await vault.read { try $0.credential(Self.credential) }
     let next = (credential.versions.last?.number ?? 0) + 1
@@ -92,7 +92,7 @@ struct Complete: Sendable {
     }
   }
 
-  /// A rotation that ends when the new pair is saved.
+  /// A rotation that stops once the new pair is saved.
   private static func interruptRotation(_ vault: UnlockedVault, at second: Int) async throws {
     let credential = try await vault.read { try $0.credential(Self.credential) }
     let next = (credential.versions.last?.number ?? 0) + 1

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Vault
 
-/// The quick reader must take what is usual, and never what the full reader would not.
+/// The quick reader must accept what is usual, and never what the full reader would refuse.
 @Suite struct CredentialReaderTests {
   private func credentials() throws -> [Credential] {
     var credential = Credential(
@@ -71,7 +71,8 @@ import Testing
     #expect(taken > 100 && left > 1000, "\(taken) taken, \(left) left")
   }
 
-  /// Each in its order is what makes a text canonical, so that each of these must be left to the full reader, which refuses it.
+  /// Members in order, each once, make a text canonical: each of these must be left to the full reader, which refuses
+  /// it.
   @Test(arguments: [
     (#""entry":0,"#, #""entry":0,"entry":0,"#), (#""entry":0,"#, #""entry":00,"#), (#""entry":0,"#, #""entry": 0,"#),
     (#""entry":0,"#, #""entry":0 ,"#), (#""entry":0,"#, ""), (#""entry":0,"#, #""entry":-0,"#),
@@ -104,7 +105,7 @@ import Testing
   }
 }
 
-/// The same numbers each time (Knuth's MMIX).
+/// The same numbers every time (Knuth's MMIX).
 private struct SmallGenerator: RandomNumberGenerator {
   var state: UInt64
 

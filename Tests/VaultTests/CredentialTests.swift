@@ -20,7 +20,7 @@ import Testing
       admin: "crm", keyID: String(repeating: "0", count: 32), created: Fixture.start)
     credential.noteLeak(incident: "i", version: 1 << 40, now: Fixture.at(1))
     #expect(credential.leak?.version == 2)
-    // One that a record has all the same, because a member wrote it, ends with the pair after the next.
+    // If a record has such a leak nevertheless, because a member wrote it, the leak ends with the pair after the next.
     credential.leak = Leak(incident: "i", since: Fixture.at(1), version: 1 << 40)
     credential = try Credential(decoding: credential.bytes, name: "crm")
     for number in [2, 3] as [UInt64] {
@@ -31,7 +31,7 @@ import Testing
     #expect(credential.leak == nil)
   }
 
-  /// Nobody rotates two thousand million times: whoever wrote such a number wants the next one not to fit.
+  /// Nobody rotates two thousand million times: a member who writes such a number wants the next one not to fit.
   @Test func aNumberThatNoRotationsCanHaveReachedIsRefused() throws {
     var credential = Credential(
       id: Identifier(drawnFrom: .seeded("leak")), name: "crm", provider: "p", settings: [:], policy: Policy(),
@@ -61,7 +61,7 @@ import Testing
     #expect(try Credential(decoding: credential.bytes, name: "crm/prod") == credential)
   }
 
-  /// Whoever reads it must see how far the newest rotation is.
+  /// A reader must see how far the newest rotation is.
   @Test func whatIsNotedOfARotationIsReadBack() throws {
     var credential = make()
     credential.rotation = 1

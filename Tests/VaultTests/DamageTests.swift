@@ -9,9 +9,9 @@ import Testing
 
 @testable import Vault
 
-/// One damaged row: nobody keeps access by it, nobody is locked out by it, and nothing else is lost to it.
+/// One damaged row: nobody keeps access through it, nobody is locked out by it, and nothing else is lost.
 @Suite struct DamageTests {
-  /// Alice's vault with two credentials that bob, an operator, opens, and `hr`, which he does not.
+  /// Alice's vault with two credentials that bob, an operator, can open, and `hr`, which he cannot.
   private static func made() async throws -> (fixture: Fixture, bob: Identity) {
     let fixture = try await Fixture()
     try await fixture.add()
@@ -28,7 +28,7 @@ import Testing
     try #require(try await store.read { try $0.value(in: .credentials, for: Array(name.utf8)) })
   }
 
-  /// Puts `row` in the place of the record; nil removes it.
+  /// Replaces the record with `row`; nil removes it.
   private static func put(_ row: [UInt8]?, _ name: String, in store: any Store) async throws {
     try await store.write { transaction in
       guard let row else { return try transaction.remove(Array(name.utf8), from: .credentials) }
@@ -48,7 +48,7 @@ import Testing
     try await store.read { _ = try VaultView.verify($0) }
   }
 
-  /// The record of `name` is refused, by who reads it and by who verifies everything.
+  /// The record of `name` is refused both to a reader and by the verification of everything.
   private static func requireWithheld(_ name: String, in store: any Store) async {
     await #expect(throws: VaultError(.corrupt, "")) { try await store.read { try VaultView($0).credential(name) } }
     await #expect(throws: VaultError(.corrupt, "")) { try await store.read { _ = try VaultView.verify($0) } }
@@ -130,7 +130,7 @@ import Testing
     _ = try await fixture.vault.setPolicy(of: Fixture.name, now: Fixture.at(7)) { try $0.set("max-age", to: "30d") }
     #expect(try await fixture.store.read { try $0.rows(in: .due) }.count == 2)
     #expect(try await fixture.vault.texts(of: "erp") == texts)
-    // Come back whole it is found by no schedule, and whoever goes through all says so.
+    // If the intact row comes back, no schedule finds the credential, and verifying everything reports that.
     try await Self.put(kept, "hr", in: fixture.store)
     await #expect(throws: VaultError(.corrupt, "")) { try await Self.requireWhole(fixture.store) }
     try await Self.empty([.due, .apart], in: fixture.store)
@@ -222,7 +222,7 @@ import Testing
           await Self.refusal(in: fixture.store) { try VaultView.verify($0) },
         ]
         for refused in refusals { #expect(refused?.hint?.contains("remove erp --forget-debts") == true) }
-        // Another process, and one that goes on from what was seen before it.
+        // Another process, and one that continues from what was seen before it.
         let seen = try await fixture.vault.read { $0.seenLog }
         let later = LockedVault(fixture.store, after: try SeenLog(decoding: seen.bytes))
         await #expect(throws: VaultError(.corrupt, "")) { try await later.read { try $0.credential("erp") } }
@@ -267,7 +267,7 @@ import Testing
       try await Self.put(kept, "crm/dev", in: fixture.store)
       await Self.requireWithheld("crm/dev", in: fixture.store)
     }
-    // Who could open nothing reaches nothing.
+    // A member who could open nothing reaches nothing.
     let (fixture, _) = try await Self.made()
     try await fixture.vault.addMember(
       Identity(AgeIdentity(generating: .seeded("cy"))).card(named: "cy", role: .operator), now: Fixture.at(7),
@@ -413,7 +413,7 @@ import Testing
     await #expect(throws: VaultError(.alreadyExists, "")) {
       try await fixture.vault.grant("hr", to: "bob", now: Fixture.at(8))
     }
-    // One that was taken away is given again.
+    // A grant's row that was deleted is written again.
     try await fixture.store.write { try $0.remove(row, from: .grants) }
     try await fixture.vault.grant("hr", to: "bob", now: Fixture.at(9))
     #expect(try await fixture.opened(in: fixture.store, by: bob).texts(of: "hr").count == 1)

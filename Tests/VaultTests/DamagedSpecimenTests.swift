@@ -10,7 +10,8 @@ import Testing
 
 @testable import Vault
 
-/// `vault/specimens`: a vault with all that there can be, and changes to specimens that every version must refuse.
+/// `vault/specimens`: a vault with everything that can be in one, and changes to specimens that every version must
+/// refuse.
 @Suite(.serialized) struct DamagedSpecimenTests {
   private static let specimens = VectorFile.contract.appending(path: "specimens")
   private static let complete = "v2-interrupted"
@@ -19,7 +20,7 @@ import Testing
   struct Damage: Sendable, CustomTestStringConvertible {
     let specimen: String
     let edit: [String]
-    /// Whether it must be refused; else it changes nothing that is read.
+    /// Whether it must be refused; otherwise it changes nothing that is read.
     let isRefused: Bool
     let testDescription: String
 
@@ -61,7 +62,7 @@ import Testing
 
   @Test(.enabled(if: SpecimenTests.canRead, "needs age, and python3 with PyNaCl (apt-get install age python3-nacl)"))
   func anIndependentReaderRefusesTheSame() async throws {
-    // Whether an identity that opens no key file is an owner's, whose file it should be, this reader does not ask.
+    // If an identity opens no key file, this reader does not check whether it is an owner's, who should have one.
     for damage in try Damage.all() where damage.edit[1] != "key-file" {
       let copy = try Copy(of: damage.specimen)
       try await copy.apply(damage.edit)
@@ -99,7 +100,7 @@ import Testing
     }
     try FileManager.default.copyItem(
       at: specimens.appending(path: "v1-small/README.md"), to: folder.appending(path: "README.md"))
-    // What the one implementation finds; the other must find the same.
+    // What this implementation finds; the other one must find the same.
     let found = try await Copy(of: complete).read()
     try Data(try found.json.canonicalBytes + [0x0A]).write(to: folder.appending(path: "expected.json"))
     Issue.record("\(complete) was recorded: run again without RELATCH_RECORD_VECTORS")
@@ -112,7 +113,7 @@ import Testing
     let found = try await copy.read()
     #expect(try found.json == expected)
     let vault = try await Complete.shared.value
-    // Other seeds, and so other keys; but the same in kind.
+    // Other seeds give other keys, but contents of the same kind.
     let text = try found.json.canonicalText
     for pair in ["3MVG9.2", "3MVG9.3", "3MVG9.staged", "B7C1"] { #expect(text.contains(pair), "\(pair)") }
     #expect(found.entries == UInt64(vault.rows.rows(of: .log).count))
@@ -129,7 +130,7 @@ import Testing
   }
 }
 
-/// Everything that can be read of a specimen.
+/// Everything that can be read from a specimen.
 private struct Contents: Hashable {
   let header: VaultHeader
   let owner: LogMember
@@ -139,7 +140,7 @@ private struct Contents: Hashable {
   let entries: UInt64
   let root: SHA256Digest
 
-  /// As the independent reader prints it.
+  /// The contents as the independent reader prints them.
   var json: JSONValue {
     get throws {
       .object([
@@ -175,7 +176,7 @@ private final class Copy {
 
   deinit { try? FileManager.default.removeItem(atPath: folder) }
 
-  /// Does what one line of `damaged.txt` says, as its head explains.
+  /// Makes the change on one line of `damaged.txt`, as that file's head explains.
   func apply(_ edit: [String]) async throws {
     if edit[1] == "key-file" {
       let name = try #require(FileManager.default.contentsOfDirectory(atPath: folder + "/keys").first)

@@ -178,7 +178,7 @@ struct DeliveryPermissionTests {
     await #expect(throws: VaultError(.corrupt, "")) {
       try await fixture.store.read { try VaultView($0).requireOwnersDeliveries(of: planted) }
     }
-    // Nor does another entry do.
+    // Another entry does not help either.
     var moved = good
     moved.deliveries = [DeliveryRecord(DeliveryRecordTests.hook, entry: 1)]
     let elsewhere = moved
@@ -199,7 +199,7 @@ struct DeliveryPermissionTests {
     await #expect(throws: VaultError(.notPermitted, "")) {
       _ = try await vault.removeDelivery("app", from: Fixture.name, now: Fixture.at(6))
     }
-    // With a program of their own they can, and nobody opens the vault any more.
+    // With a program of their own they can, but then nobody can open the vault any more.
     try await fixture.store.write { transaction in
       let view = try VaultView(transaction)
       let index = try AuditLog.size(in: transaction)
@@ -220,7 +220,7 @@ struct DeliveryPermissionTests {
     await #expect(throws: AuditError(.notPermitted, "")) { try await fixture.store.read { try VaultView($0).members } }
   }
 
-  /// Appends in anyone's name with a key of one's own, as a program can that checks nothing.
+  /// Appends in anyone's name with the forger's own key, as a program that checks nothing can.
   private func forge(
     _ member: String, _ event: EventName, _ details: [String: JSONValue], by forger: Identity, in store: any Store
   ) async throws {
@@ -240,7 +240,7 @@ struct DeliveryPermissionTests {
     let bob = try await fixture.addOperator()
     let origin = fixture.store
     let seen = try await fixture.vault.read { $0.seenLog }
-    // Bob's own entry first: the log then ends with a signature of his.
+    // First an entry by bob, so that the log ends with a signature of his.
     let credential = try await origin.read { try VaultView($0).credential(Fixture.name) }
     try await origin.write { transaction in
       let view = try VaultView(transaction)
@@ -266,7 +266,7 @@ struct DeliveryPermissionTests {
       try transaction.set(record.bytes, in: .credentials, for: Array(Fixture.name.utf8))
       if !keepsCheckpoint { try transaction.remove((index + 1).bigEndianBytes, from: .checkpoints) }
     }
-    // Whoever opens the vault goes through what was appended, from the beginning or from where it was seen last.
+    // Opening the vault verifies what was appended, from the beginning or from where it was last seen.
     await #expect(throws: AuditError.self) {
       try await origin.read { try VaultView($0).requireOwnersDeliveries(of: record) }
     }

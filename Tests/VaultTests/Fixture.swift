@@ -24,7 +24,7 @@ struct Fixture: Sendable {
   /// A moment some seconds after the vault was made.
   static func at(_ seconds: Int) -> Timestamp { start + .seconds(seconds) }
 
-  /// Creates a vault of alice's in `store`, which is empty, and opens it.
+  /// Creates a vault of alice's in `store`, which must be empty, and opens it.
   init(in store: any Store = MemoryStore(tables: vaultTables), seed: String = "vault") async throws {
     let randomness = Randomness.seeded(seed)
     let owner = try Identity(AgeIdentity(generating: randomness))
@@ -127,7 +127,7 @@ extension UnlockedVault {
 }
 
 extension Pair {
-  /// The document in the clear: pairs of tests are no secrets.
+  /// The document in the clear: the tests' pairs are not secret.
   var text: String {
     get throws {
       let document = try document()

@@ -17,7 +17,7 @@ import Testing
     try identity(name).card(named: name, role: .owner)
   }
 
-  /// What alice sends bob.
+  /// What alice sends to bob.
   private static func handoff(to recipient: String, isTransfer: Bool = false) throws -> Handoff {
     var policy = Policy()
     try policy.set("not-together-with", to: "erp")
@@ -71,7 +71,7 @@ import Testing
       return vector
     }
     func altered(_ old: String, _ new: String) throws -> [UInt8] { try sealed(replacing(old, new, in: good)) }
-    // Somewhere in the payload's armor, where the alphabet allows it.
+    // Flips a letter in the payload's armor, within its alphabet.
     var flipped = file
     let place = file.count - 100
     flipped[place] = flipped[place] == UInt8(ascii: "A") ? UInt8(ascii: "B") : UInt8(ascii: "A")

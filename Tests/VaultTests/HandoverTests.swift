@@ -10,7 +10,7 @@ import Testing
     let fixture = try await Fixture()
     let newest = try await fixture.vault.read { $0.seenLog.checkpoint.checkpoint }
     #expect(try await LockedVault(fixture.store).read { try $0.handover(after: 0, to: "w").0.checkpoint } == newest)
-    // Anybody who can write the vault can add a line that no signature covers.
+    // Anyone who can write the vault can add a line that no signature covers.
     let row = try #require(
       try await fixture.store.read { try $0.value(in: .checkpoints, for: newest.size.bigEndianBytes) })
     try await fixture.store.write {
@@ -23,7 +23,7 @@ import Testing
     try await fixture.store.write {
       try $0.set(extended.bytes, in: .checkpoints, for: newest.size.bigEndianBytes)
     }
-    // It is one of the log as any other, and what a witness took before is compared with it.
+    // It is still a checkpoint of the log like any other, and what a witness took before is compared with it.
     try await LockedVault(fixture.store).read { try $0.requireExtension(of: newest, takenBy: "w") }
     await #expect(throws: VaultError(.corrupt, "")) {
       _ = try await LockedVault(fixture.store).read { try $0.handover(after: 0, to: "w").0 }

@@ -9,7 +9,7 @@ import Testing
 @testable import StorageSQLite
 @testable import Vault
 
-/// What `vault/storage.md` says of the tables `due` and `apart`.
+/// What `vault/storage.md` says about the tables `due` and `apart`.
 @Suite struct IndexTests {
   private static func row(_ moment: Timestamp?, _ name: String) -> [UInt8] {
     (moment.map { UInt64($0.milliseconds) } ?? .max).bigEndianBytes + Array(name.utf8)
@@ -46,7 +46,7 @@ import Testing
     #expect(try await Self.due(store, at: 7 + Self.day) == ["crm/prod"])
     #expect(try await Self.due(store, at: 31 * Self.day) == ["crm/prod", "erp"])
 
-    // The rotation ends, and the policy forgets the age; then a sink is added, which lacks the pair.
+    // The rotation ends and the policy drops the age; then a sink is added, which lacks the pair.
     _ = try await fixture.vault.change(now: Fixture.at(9)) { change in
       var credential = try change.view.credential("crm/prod")
       credential.noteRotation(hasEnded: true, graceEnds: nil)
@@ -185,7 +185,7 @@ import Testing
     #expect(try await fixture.store.read { try [$0.rows(in: .due), $0.rows(in: .apart)] } == whole)
   }
 
-  /// A store that this program's predecessor made: read as it is, brought up to date by the first change.
+  /// A store that an earlier version of this program made: read as it is, and upgraded by the first change.
   @Test func aVaultOfTheFirstFormatIsReadAsItIsAndUpgradedByAChange() async throws {
     let temporary = try TemporaryFolder()
     let path = temporary.path + "/specimen.db"
@@ -205,7 +205,7 @@ import Testing
     let vault = try await UnlockedVault(
       store, identity: identity, keyFile: { try contents(of: folder.path + "/keys/\($0.keyID).age") },
       randomness: .seeded("upgrading"))
-    // An entry without a record brings the tables, the first record their rows.
+    // An entry without a record brings the tables, and the first record brings their rows.
     _ = try await vault.texts()
     #expect(try format() == "2")
     #expect(try await Self.due(store, at: 10) == ["crm/prod"])
@@ -216,7 +216,7 @@ import Testing
     #expect(try await Self.due(store, at: 10) == ["crm/prod"])
   }
 
-  /// Where the environment takes the stdlib's own key away (`SWIFT_DETERMINISTIC_HASHING`), this is what is left.
+  /// This must hold even if the environment fixes the standard library's own hash key (`SWIFT_DETERMINISTIC_HASHING`).
   @Test func noTwoVerificationsHashAlike() {
     let hashes = (0..<4).map { _ in RecordVerification().hash("record") }
     #expect(Set(hashes).count == hashes.count)

@@ -9,13 +9,13 @@ import Testing
 
 @testable import Vault
 
-/// What is remembered apart from the vault says what an older copy would deny: whatever is not exactly as it was written
-/// says nothing.
+/// What is remembered outside the vault says what an older copy would deny. Anything that is not exactly as it was
+/// written says nothing.
 @Suite struct KnownVaultsTests {
   private static let vault = Identifier(drawnFrom: .seeded("remembered"))
   private static let place = "/srv/vault"
 
-  /// The folder with one file in it, which `path` names from the vault's identifier and the place.
+  /// Reads the folder with one file in it, which `path` names from the vault's identifier and the place.
   private func read(_ name: String, _ text: String) throws -> (log: SeenLog?, vault: Identifier?) {
     let temporary = try TemporaryFolder()
     let folder = temporary.path + "/remembered"
@@ -31,7 +31,7 @@ import Testing
     #expect(try read(name, "\(Self.vault) \(Self.place)\n").vault == Self.vault)
     #expect(try read(name, "").vault == nil)
     for text in [
-      // Found by fuzzing: the right beginning and the right end, and something between them.
+      // Found by fuzzing: the right beginning, the right end, and something in between.
       "\(Self.vault) /other\(Self.vault) \(Self.place)\n", "\(Self.vault)  \(Self.place)\n",
       "\(Self.vault)\(Self.place)\n", "\(Self.vault) \(Self.place)", "\(Self.vault) \(Self.place)\n\n",
       "\(Self.vault) \(Self.place)x\n", "\n",
@@ -56,7 +56,7 @@ import Testing
     #expect(try known.log(of: fixture.vault.header.id) == large)
   }
 
-  /// A vault of mallory's with the identifier of another, `entries` long.
+  /// A vault of mallory's with the identifier of another one, `entries` long.
   private static func forged(_ header: VaultHeader, entries: Int) async throws -> any Store {
     let mallory = try Identity(AgeIdentity(generating: .seeded("mallory")))
     let store = MemoryStore(tables: vaultTables)
@@ -107,7 +107,7 @@ import Testing
     #expect(again == seen)
     let forged = try await Self.forged(fixture.vault.header, entries: 2)
     #expect(await Self.refusal(of: forged, after: again).contains("founded by another"))
-    // Remembered by a program that kept no founder: it is learned at the next opening.
+    // Remembered by a program that did not keep the founder, who is learned at the next opening.
     let membership = Membership(
       vault: seen.membership.vault, keyID: seen.membership.keyID, standings: seen.membership.standings,
       bounds: seen.membership.bounds)

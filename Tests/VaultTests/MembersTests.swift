@@ -139,7 +139,7 @@ import Testing
     let old = try await team.alice
     let carol = try await team.add("carol", .owner)
     #expect(try await team.opened(by: carol).texts(of: "erp/prod").count == 1)
-    // A vault that was open all the while goes on under the new key.
+    // A vault that was open the whole time continues under the new key.
     #expect(try await old.texts().count == 1)
     _ = try await old.add(
       name: "late", provider: "external-client-app", settings: [:], policy: Policy(), admin: "late",
@@ -238,7 +238,7 @@ import Testing
     var staged = credential
     try credential.promoteStaged(now: Fixture.at(10))
     #expect(credential.exposure == nil)
-    // One that was staged already was open to them too.
+    // A pair that was already staged was open to them too.
     staged.expose(to: "ops", now: Fixture.at(9))
     #expect(staged.exposure == Exposure(to: ["cron", "ops"], since: Fixture.at(8), version: 2))
     try staged.promoteStaged(now: Fixture.at(10))
@@ -306,7 +306,7 @@ import Testing
       let snapshot = mixed
       await #expect(throws: VaultError(.corrupt, "")) { _ = try await snapshot.read { try VaultView($0).members } }
     }
-    // A renewed vault key, and the header of before.
+    // A renewed vault key, with the earlier header.
     let keys = team.keys
     _ = try await team.alice.rekey(now: Fixture.at(9), keeping: { keys.keep($0, $1) })
     var mixed = try await Snapshot(of: team.fixture.store, vaultTables)
@@ -365,7 +365,7 @@ import Testing
           ["handoff": "00", "recipient": .string(cron.age.recipient.description), "versions": .array([far])])
       }
     }
-    // Who can open it can say that they sent it, and no more of it than there is.
+    // A member who can open it can log that they sent it, and no more of it than there is.
     _ = try await team.opened(by: cron).change(now: Fixture.at(9)) {
       try $0.log(.handoffSent, about: Fixture.name, ["handoff": "01", "recipient": "age1x", "versions": .array([far])])
     }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Vault
 
-/// Serial: the umask is the whole process's.
+/// Serial, because the umask belongs to the whole process.
 @Suite(.serialized) struct PrivateFileTests {
   private let folder: TemporaryFolder
   private var path: String { folder.path + "/identity" }
@@ -32,7 +32,7 @@ import Testing
     #expect(throws: VaultError(.cannotRead, "")) { _ = try PrivateFile.read(path) }
     #expect(throws: VaultError(.cannotRead, "")) { _ = try PrivateFile.readPublic(path, limit: 16) }
     unlink(path)
-    // A pipe that was handed over is read to its end.
+    // A pipe that was passed in is read to its end.
     var ends: [Int32] = [-1, -1]
     #expect(pipe(&ends) == 0)
     #expect(Glibc.write(ends[1], "secret", 6) == 6)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Vault
 
-/// `vault/vectors/record`: the records that anyone may read, as they are and as they must be refused.
+/// `vault/vectors/record`: the records that anyone may read, both good ones and ones that must be refused.
 @Suite(.serialized) struct RecordVectorTests {
   private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 

@@ -10,18 +10,18 @@ import Testing
 
 @testable import Vault
 
-/// Turns every single bit of every row of a vault, key and value, and of its key file, and does everything that can be done
-/// to read it. Each answer must be that of the whole vault, or say that the vault is damaged; and no damage may be passed
-/// over by all of them, but to what is no record.
+/// Flips every single bit of every row of a vault, key and value, and of its key file, and reads the vault in every
+/// possible way. Each answer must be that of the intact vault, or say that the vault is damaged. At least one of them
+/// must notice each damage, except to rows that record nothing.
 @Suite struct SingleBitTests {
-  /// What is no record of anything and ends by itself. A journal of a rotation that is over is counted by verification, and so
-  /// are the nodes of the tree that no record's proof leads through.
+  /// Rows that record nothing and end automatically. Verification also covers the journal of a rotation that is over,
+  /// and the nodes of the tree that no record's proof leads through.
   private static let derived: Set<Table> = [.leases]
   private static let workers = 2
 
   @Test(arguments: vaultTables) func everyBitOfARow(_ table: Table) async throws {
     let rows = try await Complete.shared.value.rows.rows(of: table)
-    // No policy here keeps credentials apart: `IndexTests` turns to those rows.
+    // No policy here keeps credentials apart: `IndexTests` covers those rows.
     #expect(!rows.isEmpty || table == .apart)
     let unnoticed = try await withThrowingTaskGroup(of: Int.self) { group in
       for worker in 0..<Self.workers {
@@ -52,7 +52,7 @@ import Testing
         let isSame = opened.isEqual(to: key.secret)
         #expect(isSame, "bit \(bit)")
       } else if bit % 8 == bit / 8 % 8 {
-        // What is wrong with an age file is told in many words: to whoever opens a vault it is damage.
+        // An age file can be wrong in many ways: to a member who opens a vault they are all damage.
         let damaged = file
         await #expect(throws: VaultError(.corrupt, ""), "bit \(bit)") {
           _ = try await UnlockedVault(
@@ -63,10 +63,10 @@ import Testing
   }
 }
 
-/// Reads copies of the complete vault in which one bit was turned, in every way there is.
+/// Reads copies of the complete vault in which one bit was flipped, in every possible way.
 ///
-/// A way is tried only where it has read the row that was turned, or would have found it under its new key: what has not
-/// seen a row cannot answer otherwise. What it reads of the whole vault is noted beforehand.
+/// A way is tried only if it read the row that was flipped, or would have found it under its new key: a way that has
+/// not seen a row cannot answer differently. What each reads from the intact vault is recorded beforehand.
 private struct VaultReader {
   /// What was found, compared as a whole.
   typealias Answer = [AnyHashable]
@@ -83,9 +83,10 @@ private struct VaultReader {
   /// Everything that is verified whenever a vault is used.
   private let opening: Way
   private let root: SHA256Digest
-  /// What is read then. Each begins with what opening has found, so that the same is not verified again and again.
+  /// What is read after that. Each way begins with what opening found, so that the same is not verified again and
+  /// again.
   private let others: [Way]
-  /// What the log's verifier knew before each entry, and the checkpoint that comes next.
+  /// What the log's verifier knew before each entry, and the next checkpoint.
   private let states: [(before: LogVerification, checkpoint: (size: Int, bytes: [UInt8]))]
 
   init() async throws {
@@ -114,7 +115,7 @@ private struct VaultReader {
     let opened = try VaultView(SortedTransaction(vault.rows))
     let known = opened.known
     let crm = try opened.credential(Complete.credential)
-    /// A view of a vault that was opened, by somebody who has read nothing of it yet.
+    /// A view of a vault that was opened by somebody who has read nothing of it yet.
     func view(_ rows: SortedRows) throws -> VaultView {
       let memory = VaultMemory()
       _ = memory.learn(known, isNewest: true)
@@ -142,8 +143,8 @@ private struct VaultReader {
       let store = SwitchedRows(vault.rows)
       ways.append(
         Way(name: "pairs") { rows in
-          // By somebody who has just opened the whole vault: this store forgets what is committed, and who saw it would
-          // notice that first.
+          // By somebody who has just opened the intact vault: this store forgets what is committed, and a reader who
+          // saw it would notice that first.
           store.rows.withLock { $0 = vault.rows }
           let locked = LockedVault(store)
           _ = locked.memory.learn(known, isNewest: true)
@@ -173,12 +174,12 @@ private struct VaultReader {
     }
   }
 
-  /// Fails the test if anything is read that is not in the whole vault, or is refused for another reason than damage.
-  /// Whether the flip is noticed by anyone.
+  /// Fails the test if something is read that is not in the intact vault, or is refused for a reason other than damage.
+  /// Returns whether any way notices the flip.
   func isNoticed(_ bit: Int, ofRow index: Int, in table: Table) async throws -> Bool {
     let row = vault.rows.rows(of: table)[index]
     let flipped = row.flipping(bit)
-    // Under a key that is another row's there would be two changes.
+    // If the new key is another row's, there would be two changes.
     guard let rows = vault.rows.replacing(index, of: table, by: flipped) else { return true }
     let what = "\(table.name) \(row.key.hex), bit \(bit)"
     func isRead(_ way: Way) -> Bool {
@@ -189,7 +190,7 @@ private struct VaultReader {
     }
     var isNoticed = false
     if isRead(opening), try await isRefused(opening, rows, what) {
-      // Nothing else is begun where this fails, but the verification of the log alone.
+      // If this fails, nothing else is begun except the verification of the log.
       for way in others where way.name == "verification" && isRead(way) { _ = try await isRefused(way, rows, what) }
       return true
     }
@@ -214,9 +215,9 @@ private struct VaultReader {
   private func isDamage(_ error: any Error, _ way: Way) -> Bool {
     switch error {
     case let error as VaultError:
-      // Of a credential, or a grant, whose row has another key, nobody can say by its name alone that it ever was; that a
-      // row stands where none may is found by whoever reads them all.
-      // And the digit that is a record's format may have become another's.
+      // If the row of a credential or a grant has another key, its name alone does not show that it ever existed;
+      // reading all rows finds that a row is where none may be. And the digit of a record's format may have become
+      // another's.
       [.corrupt, .unsupportedFormat].contains(error.code)
         || (error.code == .notFound && ["credential", "pairs"].contains(way.name))
         || (error.code == .notPermitted && way.name == "pairs")
@@ -226,12 +227,12 @@ private struct VaultReader {
     }
   }
 
-  /// For most bits of entries and nodes, of which there are many: what everything else comes through or to. One bit of each
-  /// four bytes goes through all ways, too.
+  /// For most bits of entries and nodes, of which there are many: reads only what everything else passes through. One
+  /// bit of each four bytes also goes through all ways.
   private func isNoticedAtOnce(_ rows: SortedRows, _ index: Int, _ table: Table, _ what: String) throws -> Bool {
     let transaction = SortedTransaction(rows)
     if table == .log {
-      // Whoever reads an entry reads it here, and the verifier does not.
+      // Every reader of an entry reads it here, except the verifier.
       #expect(throws: AuditError.self, "\(what)") { try AuditLog.entry(at: UInt64(index), in: transaction) }
       #expect(throws: AuditError.self, "\(what)") {
         let (before, checkpoint) = states[index]
@@ -241,7 +242,8 @@ private struct VaultReader {
       }
       return true
     }
-    // A node is on the path of every entry below its sibling; the last ones, which have none, make the log's root.
+    // A node is on the path of every entry below its sibling; the last ones, which have no sibling, make the log's
+    // root.
     let size = UInt64(rows.rows(of: .log).count)
     let key = rows.rows(of: .tree)[index].key
     let level = UInt64(try #require(key.first))
@@ -261,7 +263,7 @@ private struct VaultReader {
   }
 }
 
-/// A store whose rows can be exchanged under those who use it.
+/// A store whose rows can be exchanged while it is in use.
 private final class SwitchedRows: Store {
   let rows: Mutex<SortedRows>
 

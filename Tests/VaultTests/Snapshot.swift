@@ -66,7 +66,7 @@ final class SnapshotTransaction: WriteTransaction {
   func remove(_ key: [UInt8], from table: Table) throws { snapshot[table, key] = nil }
 }
 
-/// A store whose rows can be exchanged under those who use it.
+/// A store whose rows can be exchanged while it is in use.
 final class SwitchedStore: Store {
   let snapshot: Mutex<Snapshot>
 
@@ -81,7 +81,7 @@ final class SwitchedStore: Store {
   }
 }
 
-/// A store whose writes share one commit until `commit` is called: what grouping does, without its chance.
+/// A store whose writes share one commit until `commit` is called: what grouping does, but without chance.
 final class GroupingStore: Store {
   private struct State {
     var committed: Snapshot
@@ -111,7 +111,7 @@ final class GroupingStore: Store {
     }
   }
 
-  /// Finishes and commits; if `isRefused`, all is lost after the finishing step was done.
+  /// Finishes and commits; with `isRefused`, everything is lost after the finishing step was done.
   func commit(isRefused: Bool = false) throws {
     try state.withLock { state in
       let transaction = SnapshotTransaction(state.rows)

@@ -1,11 +1,11 @@
 import Storage
 import Synchronization
 
-/// Rows as plain values in their order. A store that forgets what is written to it, and is quick to copy and to change: for
-/// tests that do so a hundred thousand times.
+/// Rows as plain values in their order. A store that forgets what is written to it, and is quick to copy and to change:
+/// for tests that do so a hundred thousand times.
 struct SortedRows: Store {
   private(set) var tables: [Table: [Row]] = [:]
-  /// Notes what is read, where a test wants to know.
+  /// Records what is read, if a test wants to know.
   var reads: Reads?
 
   init(of store: any Store, _ tables: [Table]) async throws {
@@ -31,7 +31,7 @@ struct SortedRows: Store {
     if let place = tables[table]?.firstIndex(where: { $0.key == key }) { tables[table]?.remove(at: place) }
   }
 
-  /// The same with the row at `index` replaced; nil if another row has the new key.
+  /// A copy with the row at `index` replaced; nil if another row has the new key.
   func replacing(_ index: Int, of table: Table, by row: Row) -> SortedRows? {
     var copy = self
     if rows(of: table)[index].key == row.key {
@@ -56,7 +56,7 @@ struct SortedRows: Store {
   }
 }
 
-/// Which rows were read, and between which keys it was seen that there are no others.
+/// Which rows were read, and between which keys a reader saw that there are no others.
 final class Reads: Sendable {
   private struct Range {
     let table: Table
@@ -66,12 +66,12 @@ final class Reads: Sendable {
 
   private let ranges = Mutex<[Range]>([])
 
-  /// Notes that everything from `lower` to before `upper` was read.
+  /// Records that everything from `lower` to before `upper` was read.
   func note(_ table: Table, from lower: [UInt8], to upper: [UInt8]?) {
     ranges.withLock { $0.append(Range(table: table, lower: lower, upper: upper)) }
   }
 
-  /// Whether anything would be noticed of a row with this key.
+  /// Whether the readers would have noticed a row with this key.
   func include(_ key: [UInt8], of table: Table) -> Bool {
     ranges.withLock { ranges in
       ranges.contains { range in

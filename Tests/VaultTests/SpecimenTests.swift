@@ -10,7 +10,8 @@ import Testing
 @testable import StorageSQLite
 @testable import Vault
 
-/// `vault/specimens`: vaults that every later version must open, and that a second implementation must read alike.
+/// `vault/specimens`: vaults that every later version must open, and that a second implementation must read the same
+/// way.
 @Suite(.serialized) struct SpecimenTests {
   /// One of each format of the database.
   static let formats = [1, 2]
@@ -33,7 +34,7 @@ import Testing
     try write(fixture.keyFile, to: folder + "/keys/\(fixture.vault.header.keyID).age")
     let identity = try AgeIdentityFile(fixture.owner.age).encoded(created: "2026-01-01T00:00:00Z")
     try write(identity.withUnsafeBytes { Array($0) }, to: folder + "/identity")
-    // What a reader must find; reading it here, after the copy of the rows, would add an entry.
+    // What a reader must find. Reading it later, after the rows were copied, would add an entry.
     let expected = try await expectation(of: fixture)
     try await store.emptyLog()
     return (fixture, expected)
@@ -58,7 +59,7 @@ import Testing
     ]).canonicalBytes + [0x0A]
   }
 
-  /// Formats of before cannot be written any more.
+  /// Earlier formats can no longer be written.
   private static func record() async throws {
     let folder = folder(StoreFormat.version)
     let temporary = try TemporaryFolder()
@@ -97,12 +98,12 @@ import Testing
     }
     try await store.read { try VaultView($0).requireCurrent() }
     let report = try await store.read { try LogVerification.verify(storedIn: $0) }
-    // One more than the specimen has: that the pairs were read.
+    // One more than the specimen has: the entry that the pairs were read.
     #expect(report.entries == UInt64(entries) + 1)
     #expect(members["vault"] == .string(vault.header.id.description))
   }
 
-  /// Every example in the specifications is one of the specimen's rows, or a vector.
+  /// Every example in the specifications is a row of the specimen, or a vector.
   @Test func theSpecificationsOpenWithWhatIsThere() async throws {
     let temporary = try TemporaryFolder()
     try FileManager.default.copyItem(
@@ -144,7 +145,7 @@ import Testing
     }
   }
 
-  /// That of an older format has the same rows in all the tables that it has.
+  /// A specimen of an older format has the same rows in all the tables that it has.
   @Test func theSpecimenIsWhatItsSeedGives() async throws {
     let format = StoreFormat.version
     let temporary = try TemporaryFolder()

@@ -10,15 +10,15 @@ import Testing
 @testable import StorageSQLite
 @testable import Vault
 
-/// Entries that speak of the record of what is no credential: any member can write one, and nothing becomes of it. What the log
-/// says of credentials goes on to be found.
+/// Entries about the record of a credential that does not exist: any member can write one, and it has no effect. What
+/// the log says about credentials is still found.
 @Suite struct StrayRecordTests {
-  /// The forms that verification reads by a look, and those that it reads in full.
+  /// Forms that verification reads at a glance, and one that it reads in full.
   private static let details: [[String: JSONValue]] = [
     ["record": "AAAA", "incident": "i", "version": 1], ["record": 7], ["record": "AAAA", "rotation": 1, "step": 0],
   ]
 
-  /// Appends an entry of bob's about `name`, as a program can that checks nothing. Returns its index.
+  /// Appends an entry by bob about `name`, as a program that checks nothing can. Returns its index.
   @discardableResult
   private static func write(
     _ details: [String: JSONValue], about name: String, _ event: String = "credential.leaked", by bob: Identity,
@@ -36,7 +36,7 @@ import Testing
     }
   }
 
-  /// Both ways through the whole log.
+  /// Both ways of reading the whole log.
   private static func requireWhole(_ store: any Store) async throws -> LogReport {
     try await store.read { try VaultView($0).requireCurrent() }
     return try await store.read { try VaultView.verify($0) }
@@ -66,7 +66,7 @@ import Testing
       first = first ?? index
       #expect(try await Self.requireWhole(fixture.store).strayRecord == first)
     }
-    // One that is added afterwards is one as any other.
+    // A credential that is added afterwards is like any other.
     try await fixture.add("x")
     #expect(try await Self.requireWhole(fixture.store).strayRecord == first)
     try await fixture.store.write { try $0.remove(Array("x".utf8), from: .credentials) }

@@ -7,7 +7,8 @@ import Testing
 
 @testable import Vault
 
-/// Whoever can write the store, but holds no identity, can make reading fail. Never can they make it answer otherwise.
+/// Anyone who can write the store but holds no identity can make reading fail, but can never make it answer
+/// differently.
 @Suite struct TamperingTests {
   static let tables: [Table] = [
     .header, .members, .credentials, .keys, .versions, .grants, .journal, .log, .tree, .checkpoints,
@@ -29,7 +30,7 @@ import Testing
       var tampered = vault.snapshot
       tampered.tables[table]?[row.key] = nil
       let reading = try? await vault.read(tampered, by: vault.fixture.owner)
-      // Credentials and members that are gone are the one thing a single reading cannot tell from never added.
+      // Missing credentials and members are the only thing that a single reading cannot tell from ones never added.
       guard var reading, reading != vault.expected else { continue }
       reading.credentials = vault.expected.credentials
       reading.journals = vault.expected.journals
@@ -40,7 +41,7 @@ import Testing
     }
   }
 
-  /// Whoever makes backups by what verification says must not keep the first that cannot be read.
+  /// Someone who makes a backup when verification succeeds must not keep one that cannot be read.
   @Test(arguments: [Table.keys, .versions, .tree])
   func whatReadingWillNeedIsMissedByVerification(_ table: Table) async throws {
     let vault = try await Small.shared.value
@@ -60,7 +61,7 @@ import Testing
     }
   }
 
-  /// What nobody calls for is there to be taken for something, some day.
+  /// A row that nothing calls for could be mistaken for something some day.
   @Test(arguments: [Table.keys, .versions, .grants, .journal])
   func aRowThatNothingCallsForIsRefusedByVerification(_ table: Table) async throws {
     let vault = try await Small.shared.value
@@ -85,7 +86,7 @@ import Testing
     }
   }
 
-  /// A grant's row that is gone keeps an operator from what the log says is open to them.
+  /// If a grant's row is gone, an operator cannot open what the log says is open to them.
   @Test func aGrantThatIsGoneIsMissedByVerification() async throws {
     let vault = try await Small.shared.value
     for row in vault.snapshot.rows(of: .grants) {
@@ -115,7 +116,7 @@ import Testing
     }
   }
 
-  /// Each was true once, and an entry of the log vouches for it.
+  /// Each record was true once, and an entry of the log vouches for it.
   @Test func aRecordPutBackIsFoundByGoingThroughTheLog() async throws {
     let vault = try await Small.shared.value
     try await vault.snapshot.read { try VaultView($0).requireCurrent() }
@@ -137,7 +138,7 @@ import Testing
     }
   }
 
-  /// Everyone knows whom grants are sealed to, so everyone can seal one.
+  /// Everyone knows whom grants are sealed to, so anyone can seal one.
   @Test func aForgedGrantWithAForgedPairIsRefused() async throws {
     let vault = try await Small.shared.value
     var tampered = vault.snapshot
@@ -166,7 +167,7 @@ import Testing
   @Test(arguments: [Table.header, .members, .credentials, .keys, .versions, .log, .tree, .checkpoints])
   func aTableOfAnotherVaultIsRefused(_ table: Table) async throws {
     let vault = try await Small.shared.value
-    // The same names, identities and times, so that nothing but the vault itself differs.
+    // The same names, identities and times, so that only the vault itself differs.
     let other = try await Small(seed: "another vault")
     var tampered = vault.snapshot
     for (row, foreign) in zip(vault.snapshot.rows(of: table), other.snapshot.rows(of: table)) {
@@ -178,7 +179,7 @@ import Testing
 }
 
 extension Row {
-  /// The same with one bit turned, counted through key, then value.
+  /// The row with one bit flipped, counted through the key, then the value.
   func flipping(_ bit: Int) -> Row {
     var bytes = key + value
     bytes[bit / 8] ^= 1 << UInt8(bit % 8)
@@ -189,7 +190,7 @@ extension Row {
 /// A small vault of two members and one or two credentials, one of them rotated, as rows; and what is read from it.
 struct Small: Sendable {
   static let shared = Task { try await Small() }
-  /// With one credential.
+  /// A vault with one credential.
   static let tiny = Task { try await Small(hasSecond: false) }
 
   let fixture: Fixture
@@ -226,7 +227,7 @@ struct Small: Sendable {
         header: view.header, members: view.members, credentials: credentials, journals: journals, pairs: [])
     }
     for credential in reading.credentials where role == .owner || credential.name == Fixture.name {
-      // Opened anew: a snapshot forgets what reading a pair commits, and who saw that would notice.
+      // Opened again: a snapshot forgets what reading a pair commits, and a reader who saw that would notice.
       let vault = try await fixture.opened(in: snapshot, by: identity)
       reading.pairs.append(try await vault.texts(of: credential.name))
     }

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Vault
 
-/// What owners alone say of a credential, against members who write what they like, and against rows of before.
+/// What only owners may say about a credential, against members who write what they like, and against earlier rows.
 @Suite struct TermsTests {
   /// Alice's vault with one credential, and bob, an operator.
   private static func made() async throws -> (fixture: Fixture, bob: Identity) {
@@ -18,7 +18,7 @@ import Testing
     return (fixture, try await fixture.addOperator())
   }
 
-  /// Stores `record` with an entry of `member`'s, as a program can that checks nothing.
+  /// Changes the record of `name` and stores it with an entry by bob, as a program that checks nothing can.
   private static func write(
     _ change: @escaping @Sendable (inout Credential) throws -> Void, to name: String = Fixture.name, by bob: Identity,
     _ event: String = "rotation.promoted", in store: any Store
@@ -113,7 +113,7 @@ import Testing
           "admin": .string(Fixture.name), "settings": .object(["app": .null, "url": "https://crm.example"]),
         ]))
     #expect(entry.details["terms"] == .string(stored.termsDigest))
-    // Who holds a grant goes on opening it, and may rotate it as it is now.
+    // A member who holds a grant can still open it, and may rotate it as it is now.
     #expect(try await operating.texts() == texts)
     try await Self.write({ $0.rotation = 0 }, by: bob, in: fixture.store)
     try await fixture.store.read { _ = try VaultView.verify($0) }
@@ -183,7 +183,7 @@ import Testing
     try await Self.write({ $0.exposure = nil }, to: "erp/prod", by: bob, in: fixture.store)
     await Self.requireRefused(fixture.store, "erp/prod")
 
-    // Who can open it still, or its next administrator, has not lost it.
+    // A member who can still open it, or open its next administrator, has not lost it.
     let (other, _) = try await Self.made()
     _ = try await other.vault.setTerms(of: "erp/prod", now: Fixture.at(7)) { $0.admin = Fixture.name }
     try await other.vault.grant("erp/prod", to: "bob", now: Fixture.at(8))
@@ -340,19 +340,19 @@ import Testing
     #expect(try SeenLog(decoding: seen.bytes) == seen)
     #expect(seen.membership.bounds.transferred == [Fixture.name: handoff.id.description])
     try await fixture.store.read { _ = try VaultView.verify($0) }
-    // Remembered by a program that did not keep it: it is looked up.
+    // As remembered by a program that did not keep it: it is looked up.
     let older = Membership(
       vault: seen.membership.vault, keyID: seen.membership.keyID, standings: seen.membership.standings)
     let locked = LockedVault(
       fixture.store, after: SeenLog(checkpoint: seen.checkpoint, actor: seen.actor, membership: older))
     #expect(try await locked.read { try $0.credential(Fixture.name) }.isTransferred)
 
-    // Taken back by who may not, with an entry that says something else.
+    // Taken back by a member who may not, with an entry that says something else.
     try await Self.write({ $0.transfer = nil }, by: bob, in: fixture.store)
     await Self.requireRefused(fixture.store)
     await #expect(throws: VaultError(.corrupt, "")) { try await fixture.store.read { _ = try VaultView.verify($0) } }
 
-    // Taken back by an owner, and put back by who may not.
+    // Taken back by an owner, and put back by a member who may not.
     let (other, eve) = try await Self.made()
     let sent = try await Self.transfer(in: other)
     _ = try await other.vault.withdrawHandoff(of: Fixture.name, now: Fixture.at(9))
@@ -374,7 +374,7 @@ import Testing
   @Test func `damage keeps nobody in`() async throws {
     let (fixture, bob) = try await Self.made()
     try await fixture.vault.grant("erp/prod", to: "bob", now: Fixture.at(6))
-    // A version that never was, and a record that is none.
+    // A version that never existed, and a record that is not one.
     try await Self.write(
       { _ = try $0.addStaged(handle: nil, expires: nil, now: Fixture.at(7)) }, by: bob, in: fixture.store)
     try await fixture.store.write { try $0.set([0x7B], in: .credentials, for: Array("erp/prod".utf8)) }
@@ -398,7 +398,7 @@ import Testing
     await #expect(throws: VaultError(.rolledBack, "")) { try await fixture.vault.read { $0.members } }
   }
 
-  /// Right after a removal the process that did it must not go on believing the rows of before.
+  /// Right after a removal, the process that made it must not go on believing the earlier rows.
   @Test func `rows put back after this process's own change are refused`() async throws {
     let (fixture, _) = try await Self.made()
     let before = try await Snapshot(of: fixture.store, vaultTables)

@@ -9,18 +9,18 @@ import Testing
 
 @testable import Vault
 
-/// What a process remembers of a vault must never make it answer otherwise than what it would find without.
+/// What a process remembers of a vault must never make its answers differ from those without that memory.
 @Suite struct VaultMemoryTests {
   private static let parts = 8
 
-  /// The same as `TamperingTests` does to a vault that is opened anew: here between two transactions of one open vault.
+  /// Does what `TamperingTests` does to a newly opened vault, but between two transactions of one open vault.
   @Test(arguments: [Table.header, .members, .credentials, .journal, .log, .tree, .checkpoints], 0..<parts)
   func whatIsChangedBetweenTwoTransactionsIsFound(_ table: Table, _ part: Int) async throws {
     let vault = try await Small.tiny.value
     let store = SwitchedStore(vault.snapshot)
     let expected = try await vault.snapshot.read { try Self.reading(VaultView($0)) }
     for row in vault.snapshot.rows(of: table) {
-      // One bit of each byte, another one in each.
+      // One bit of each byte, a different one each time.
       for byte in stride(from: part, to: row.key.count + row.value.count, by: Self.parts) {
         let flipped = row.flipping(byte * 8 + (byte / Self.parts) % 8)
         var tampered = vault.snapshot
@@ -28,9 +28,9 @@ import Testing
         if tampered[table, flipped.key] != nil { continue }
         tampered[table, flipped.key] = flipped.value
         let (snapshot, what) = (tampered, Comment(rawValue: "\(table.name) \(row.key.hex), byte \(byte)"))
-        // A change that nothing precedes in its commit remembers whatever it finds to be true.
+        // A change that is the first in its commit remembers whatever it finds to be true.
         store.snapshot.withLock { $0 = vault.snapshot }
-        // Opened anew: this store forgets what is committed, and that is noticed.
+        // Opened again: this store forgets what is committed, and that would be noticed.
         let owner = try await vault.fixture.opened(in: store)
         #expect(try await owner.change(now: Fixture.at(20)) { try Self.reading($0.view) } == expected)
         let plain = try? await snapshot.read { try Self.reading(VaultView($0)) }
@@ -43,8 +43,8 @@ import Testing
         }
         #expect(read == nil || read == expected, what)
         #expect(changed == nil || changed == expected, what)
-        // The tree, older entries and older checkpoints prove what is known: they are not read again, so they cannot answer
-        // anything.
+        // The tree, older entries and older checkpoints prove what is already known: they are not read again, so they
+        // cannot change an answer.
         let isOld = row.key != vault.snapshot.rows(of: table).last?.key
         if table == .tree || (table == .log || table == .checkpoints) && isOld { continue }
         if plain == nil { #expect(read == nil && changed == nil, what) }
@@ -66,7 +66,7 @@ import Testing
     #expect(try await owner.change(now: Fixture.at(20)) { try $0.view.credential(Fixture.name) } == expected)
   }
 
-  /// The record was true once. Going through the log finds it, as without any memory.
+  /// The record was true once. Going through the log finds it, just as without any memory.
   @Test func aRecordPutBackIsWhatItWouldBeWithoutMemory() async throws {
     let fixture = try await Fixture()
     try await fixture.add()
@@ -89,7 +89,7 @@ import Testing
     let before = store.committed
     try await owner.step(0)
     try await owner.step(1)
-    // One that throws takes nothing with it, though it has logged.
+    // A body that throws takes nothing with it, even if it has logged.
     await #expect(throws: StorageError(.leaseLost, "")) {
       try await owner.change(now: Fixture.at(30)) { change in
         try change.log(.pairRead, about: Fixture.name)
@@ -118,7 +118,7 @@ import Testing
     }
     try await owner.step(1)
     try await owner.change(now: Fixture.at(30)) { try VaultView($0.leases).requireCurrent() }
-    // Signed inside of a body that is then undone.
+    // Signed inside a body that is then undone.
     await #expect(throws: StorageError(.leaseLost, "")) {
       try await owner.change(now: Fixture.at(30)) { change in
         _ = try VaultView(change.leases)
@@ -138,7 +138,7 @@ import Testing
     try await bob.step(2)
     try await owner.step(3)
     try store.commit()
-    // The first run goes on with the one that the log ended with.
+    // The first run continues the one that the log ended with.
     try await Self.requireSound(store.committed, entries: 4, after: before, runs: 2)
     #expect(try await bob.read { try $0.credential(Fixture.name).steps } == 4)
   }
@@ -147,7 +147,7 @@ import Testing
     let (store, owner, bob) = try await Self.grouping()
     let before = store.committed
     for vault in [owner, bob] {
-      // Another event each time: the same indices get other entries.
+      // Another event each time, so that the same indices get other entries.
       try await vault.step(0, of: Fixture.name, "rotation.lost")
       try store.commit(isRefused: true)
       #expect(store.committed.tables == before.tables)
@@ -231,7 +231,7 @@ import Testing
       pairs: [])
   }
 
-  /// A vault of alice's and bob's whose writes wait for each other, and both of them.
+  /// A vault of alice's and bob's whose writes wait for one another, and that vault opened by each of them.
   private static func grouping() async throws -> (GroupingStore, UnlockedVault, UnlockedVault) {
     let vault = try await Small.tiny.value
     let store = GroupingStore(vault.snapshot)
@@ -240,7 +240,7 @@ import Testing
     )
   }
 
-  /// Checks everything that can be checked of `snapshot`, and that it has as many entries and runs more than `before`.
+  /// Checks everything that can be checked in `snapshot`, and that it has so many more entries and runs than `before`.
   private static func requireSound(
     _ snapshot: Snapshot, entries: UInt64, after before: Snapshot, runs: UInt64?
   ) async throws {

@@ -132,7 +132,7 @@ import Testing
 
   @Test func anotherVaultsKeyFileIsCorrupt() async throws {
     let fixture = try await Fixture()
-    // The same identity, so that the file opens: only the key's name tells.
+    // The same identity, so that the file opens: only the key's name shows the difference.
     let other = try VaultCreation.prepare(
       for: fixture.owner.age.recipient, now: Fixture.start, randomness: .seeded("other")
     ).keyFile
@@ -176,7 +176,7 @@ import Testing
     }
   }
 
-  /// The log tells of it: without it nothing would be compared with its provider.
+  /// The log records it: otherwise nothing would be compared with its provider.
   @Test func theNewestRestoreIsKnownWhereTheJournalsRowIsGone() async throws {
     let fixture = try await Fixture()
     try await fixture.add()
@@ -199,14 +199,14 @@ import Testing
         #expect(try await locked.read { try $0.restoration() } == expected)
       }
     }
-    // Verification misses each of them.
+    // Verification notices that each of them is missing.
     for gone in rows {
       var tampered = whole
       tampered.tables[.journal]?[gone.key] = nil
       let snapshot = tampered
       await #expect(throws: VaultError(.corrupt, "")) { _ = try await snapshot.read { try VaultView.verify($0) } }
     }
-    // Remembered by a program that did not keep it.
+    // As remembered by a program that did not keep it.
     let older = Membership(
       vault: seen.membership.vault, keyID: seen.membership.keyID, standings: seen.membership.standings)
     let locked = LockedVault(
@@ -214,7 +214,7 @@ import Testing
     #expect(try await locked.read { try $0.restoration()?.number } == 2)
   }
 
-  /// Anybody who writes the folder can put a row where the next pair or step is to be.
+  /// Anyone who can write to the folder can put a row where the next pair or step is to be.
   @Test func aRowThatNoRecordSpeaksOfMakesWayForTheVersionAndTheStep() async throws {
     let fixture = try await Fixture()
     try await fixture.add()
@@ -237,7 +237,7 @@ import Testing
     #expect(steps == ["rotation.begun", "rotation.staged", "rotation.promoted"])
   }
 
-  /// A run that was told that its step failed, and tries it again, must learn that it is there.
+  /// A run that was told that its step failed, and tries it again, must learn that the step is there.
   @Test func aStepThatTheRecordHasIsNotTakenTwice() async throws {
     let fixture = try await Fixture()
     try await fixture.add()
@@ -275,7 +275,7 @@ import Testing
     #expect(try await bob.texts().count == 1)
     let size = try await fixture.store.read { try AuditLog.size(in: $0) }
     await #expect(throws: VaultError(.notPermitted, "")) { try await bob.texts(of: "crm/other") }
-    // The log must not say that something was read that could not be.
+    // The log must not say that something was read that could not be read.
     #expect(try await fixture.store.read { try AuditLog.size(in: $0) } == size)
   }
 }

@@ -8,7 +8,7 @@ struct VectorFile {
 
   /// `vault/`, which holds the language-neutral contract.
   static let contract = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../vault").standardized
-  /// Whether files are to be written anew. Recording fails the test once, so that nobody records by accident.
+  /// Whether files are written again. Recording fails the test once, so that nobody records by accident.
   static let isRecording = ProcessInfo.processInfo.environment["RELATCH_RECORD_VECTORS"] == "1"
 
   var text: [UInt8] { Array((headers.map { "\($0.name): \($0.value)\n" }.joined() + "\n").utf8) + bytes }
@@ -32,7 +32,7 @@ struct VectorFile {
     get throws { try #require(headers.first { $0.name == name }?.value, "header \(name)") }
   }
 
-  /// Compares `bytes` with the file at `path` below `vault/`; writes it first where recording.
+  /// Compares `bytes` with the file at `path` below `vault/`; writes the file first when recording.
   static func compare(_ bytes: [UInt8], with path: String) throws {
     let file = contract.appending(path: path)
     if isRecording {

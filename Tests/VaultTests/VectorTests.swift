@@ -68,7 +68,7 @@ import Testing
       if try vector["expect"] == "valid" {
         let found = try SealedRecord.open(vector.bytes, key: key.span.bytes, purpose: purpose, vault: vault)
         #expect(found.withUnsafeBytes { Array($0) }.hex == (try vector["plaintext"]), "\(name)")
-        // The empty one is no pair: it is a record all the same.
+        // The empty one is not a pair, but it is still a record.
         guard words[0] == "pair", found.count > 0 else { continue }
         let pair = try Pair(reading: SharedSecret(found)).sealedDocument()
         #expect(pair.withUnsafeBytes { Array($0) }.hex == (try vector["plaintext"]), "\(name)")
