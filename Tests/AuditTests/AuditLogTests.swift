@@ -30,7 +30,7 @@ import Testing
     for table in [Table.log, .tree, .checkpoints] {
       #expect(try store.rows(in: table) == other.rows(in: table))
     }
-    // One row for each complete subtree: 7 leaves, 3 pairs, 1 four.
+    // One row for each complete subtree: 7 leaves, 3 pairs, one of four.
     #expect(try store.rows(in: .tree).count == 11)
   }
 
@@ -105,7 +105,7 @@ import Testing
     }
     try append(MemoryTransaction(copying: good))
 
-    // The frontier of 7: subtrees of 4, 2 and 1; beside them, the last entry and the newest checkpoint.
+    // The frontier of 7: subtrees of 4, 2 and 1; and the last entry and the newest checkpoint.
     let seven = UInt64(7).bigEndianBytes
     let six = UInt64(6).bigEndianBytes
     let rows: [(Table, [UInt8])] = [
@@ -175,7 +175,7 @@ import Testing
     let before = store.reads
     _ = try AuditLog.append(
       [Fixture.entry("ana", "credential.read", at: 2000)], by: signer, in: store, knowing: Fixture.keys)
-    // At most the frontier and the last entry's path, each a row for each of ten levels, and that entry and its leaf.
+    // At most the frontier and the last entry's path, each one row for each of ten levels, and that entry and its leaf.
     #expect(store.reads - before <= 22)
   }
 }

@@ -80,7 +80,7 @@ import Testing
   @Test func `no bit of a bundle can change, and no line be missing, moved or doubled`() throws {
     let lines = try Self.lines(of: Self.late)
     let file = Self.file(lines)
-    // One bit of each byte at each run, another in the next byte; all of them take a minute.
+    // One bit of each byte, a different one in the next byte; all bits would take a minute.
     for bit in stride(from: 0, to: file.count * 8, by: 9) {
       #expect(throws: (any Error).self, "bit \(bit)") { try Self.verify(file.flipping(bit: bit)) }
     }

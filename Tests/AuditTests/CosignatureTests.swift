@@ -60,7 +60,7 @@ import Testing
     #expect(cosigned.note.signatures.count == 2)
     #expect(try cosigned.cosignature(by: Self.key())?.time == 1_795_253_000)
     #expect(try signed.cosignature(by: Self.key()) == nil)
-    // Another answer takes its place.
+    // Another answer replaces it.
     let again = try cosigned.cosigned(by: Self.key(), answer: early)
     #expect(try again.cosignature(by: Self.key())?.time == 1)
     #expect(again.note.signatures.count == 2)

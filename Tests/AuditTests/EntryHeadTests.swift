@@ -3,7 +3,7 @@ import Testing
 
 @testable import Audit
 
-/// The quick reader must never accept what the full reader would not.
+/// The quick reader must never accept what the full reader would refuse.
 @Suite struct EntryHeadTests {
   @Test func ordinaryEntriesAreReadQuickly() throws {
     for run in try Fixture.runs() {

@@ -38,7 +38,7 @@ struct Fixture {
     LogMember(name: name, age: "age1\(name)", signing: try key(of: name).verifyingKey, role: role)
   }
 
-  /// The keys of everyone who has ever a part in a test.
+  /// The keys of everyone who takes part in a test.
   static func keys(_ name: String) throws -> VerifyingKey? {
     ["ana", "bo", "cy"].contains(name) ? try key(of: name).verifyingKey : nil
   }
@@ -46,7 +46,7 @@ struct Fixture {
   static func entry(_ name: String, _ event: String, at second: Int64, _ details: [String: JSONValue] = [:]) throws
     -> LogEntry
   {
-    // 2026-11-21T09:20:00Z, and a second for each entry.
+    // 2026-11-21T09:20:00Z, plus one second for each entry.
     let time = Timestamp(milliseconds: 1_795_252_800_000 + second * 1000)
     return try LogEntry(time: time, member: name, event: event, details: details)
   }
@@ -87,13 +87,14 @@ struct Fixture {
   static func log() throws -> MemoryTransaction {
     let store = MemoryTransaction()
     for run in try runs() {
-      // One by one, so that checkpoints are replaced as they are in life.
+      // One by one, so that checkpoints are replaced as they are in use.
       for entry in run.entries { _ = try AuditLog.append([entry], by: signer(run.member), in: store, knowing: keys) }
     }
     return store
   }
 
-  /// The parts of a log file made by hand: each run's entries and its checkpoint, signed by `signers` or by who acted.
+  /// The parts of a log file made by hand: each run's entries and its checkpoint, signed by `signers` or by the run's
+  /// member.
   static func file(_ runs: [(member: String, entries: [LogEntry])], signedBy signers: [String?] = []) throws
     -> [[UInt8]]
   {

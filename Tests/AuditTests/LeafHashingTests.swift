@@ -3,18 +3,18 @@ import Testing
 
 @testable import Audit
 
-/// What is hashed elsewhere must be what is hashed in turn, wherever it is asked for.
+/// Hashing on another thread must give the same as hashing in order, whenever the result is read.
 @Suite struct LeafHashingTests {
   @Test(arguments: [0, 1, 3, 200, 3_000])
   func theFrontierIsThatOfTheEntries(_ stride: Int) {
     var random = SeededGenerator(seed: 11)
     var expected = HashedTree()
     expected.nodes = TreeSum()
-    // Some leaves come before.
+    // Some leaves come first.
     for _ in 0..<5 { expected.append(leafHash: MerkleTree.leafHash([1])) }
     var hashing = LeafHashing(after: expected)
     for index in 0..<3_000 {
-      // Some have a batch of their own.
+      // Some entries fill a batch of their own.
       let size = index % 500 == 7 ? 200_000 : Int.random(in: 0..<600, using: &random)
       let entry = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* (index + 1)) }
       hashing.append(entry.span)

@@ -53,7 +53,7 @@ import Testing
     #expect(throws: AuditError(.notCanonical, "")) { try LogEntry(decoding: Array(text.utf8)) }
   }
 
-  /// Whether it is known to be canonical at once or has to be read back: an entry is what its bytes say, or is refused.
+  /// Whether it is canonical at a glance or must be read back: an entry is what its bytes say, or is refused.
   @Test func anEntryThatIsMadeIsTheOneThatIsRead() throws {
     var random = SeededGenerator(seed: 5)
     let texts = ["", "plain", "\u{7F}", "é", "\"", "\\", "\n", "\u{FB33}", "\u{1F600}"]

@@ -50,7 +50,7 @@ import Testing
       }
     }
     for count in file.indices {
-      // A log cut where a run ends is a log too: only a remembered checkpoint tells.
+      // A log cut off where a run ends is still a log: only a remembered checkpoint shows the cut.
       let report = try? LogFile.verify(Array(file[..<count]))
       #expect(report.map { [2, 5].contains($0.entries) } ?? true)
     }
@@ -65,7 +65,7 @@ import Testing
         let altered = MemoryTransaction(copying: good)
         altered.set(bytes.flipping(bit: position * 8), in: .log, for: key)
         let error = #expect(throws: AuditError.self) { try LogVerification.verify(storedIn: altered) }
-        // A changed name opens a run of its own, which leaves the entries before it without a checkpoint.
+        // A changed name begins a new run, which leaves the entries before it without a checkpoint.
         #expect((error?.entry).map { $0 <= index } == true, "entry \(index), byte \(position)")
         if error?.code == .corrupt { #expect(error?.entry == index) }
       }
@@ -120,7 +120,7 @@ import Testing
 
   @Test func aDamagedTreeIsNotToldAsAnotherHistory() throws {
     let good = try Fixture.log()
-    // The tree of 5 entries is no complete one, so that nodes of all levels prove it.
+    // The tree of 5 entries is not complete, so that nodes of all levels prove it.
     let older = try SignedCheckpoint(decoding: try good.rows(in: .checkpoints)[1].value).checkpoint
     #expect(older.size == 5)
     try AuditLog.requireExtension(of: older, in: good, knowing: Fixture.keys)
@@ -198,7 +198,7 @@ import Testing
     expect(.unknownSigner, entry: 7) {
       try verify(start + [("bo", [Fixture.entry("bo", "credential.read", at: 7)])])
     }
-    // cy never was a member.
+    // cy was never a member.
     expect(.unknownSigner, entry: 2) {
       try verify([start[0], ("cy", [Fixture.entry("cy", "credential.read", at: 7)])])
     }
@@ -207,7 +207,7 @@ import Testing
     expect(.notPermitted, entry: 2) {
       try verify([start[0], ("bo", [Fixture.entry("bo", "member.removed", at: 2, ["removed": "ana"])])])
     }
-    // Twice added, never added, oneself, a second beginning.
+    // Added twice, never added, removing oneself, a second beginning.
     for (code, entry) in [
       (AuditError.Code.notPermitted, try Fixture.added("bo", at: 2)),
       (.unknownSigner, try Fixture.entry("ana", "member.removed", at: 2, ["removed": "cy"])),

@@ -4,16 +4,16 @@ import Testing
 
 @testable import Audit
 
-/// A log of 10,000 entries in runs of two members, altered in every way at random places and everywhere near its end: each is found
-/// with one remembered checkpoint.
+/// A log of 10,000 entries in runs of two members, altered in every way at random places and everywhere near its end.
+/// Every alteration is found with one remembered checkpoint.
 ///
-/// What comes before the first altered line verifies as it did, so a trial goes on from there.
+/// What comes before the first altered line verifies as before, so a trial begins there.
 @Suite struct LongLogTests {
   static let size = 10_000
   static let lines = try? makeLines(by: ["ana", "bo"])
   private static let stride = 50
 
-  /// The lines of such a log. The second owner's key is that of the first name.
+  /// The lines of such a log. The second owner's key is derived from the first name.
   static func makeLines(by names: [String], size: Int = size) throws -> [[UInt8]] {
     var random = SeededGenerator(seed: 5)
     var frontier = MerkleFrontier()
@@ -67,7 +67,7 @@ import Testing
       self.starts = starts
     }
 
-    /// Whether the log with these lines from `place` on, in place of `count` of its own, is refused.
+    /// Whether the log is refused if these lines replace `count` of its own from `place` on.
     func isFound(at place: Int, replacing count: Int, by others: [[UInt8]], isLast: Bool = false) -> Bool {
       var verification = starts[place / LongLogTests.stride]
       do {
@@ -83,7 +83,7 @@ import Testing
       } catch { return true }
     }
 
-    /// Whether each of the five ways to alter the line at `place` is found.
+    /// For each of the five ways to alter the line at `place`, whether it is found.
     func alterations(at place: Int, using random: inout SeededGenerator) -> [(name: String, isFound: Bool)] {
       let line = lines[place]
       var found = [
@@ -123,7 +123,7 @@ import Testing
         count += 1
       }
     }
-    // Entries far apart change places.
+    // Entries far apart are swapped.
     for _ in 0..<20 {
       let places = [
         Int.random(in: 2..<5000, using: &random), Int.random(in: 5000..<trials.lines.count, using: &random),
@@ -145,7 +145,7 @@ import Testing
     #expect(try verification.finish().entries == UInt64(Self.size))
   }
 
-  /// A tenth of the log is after that checkpoint: nobody who remembers it has seen what is altered.
+  /// A tenth of the log comes after that checkpoint: nobody who remembers it has seen what is altered.
   @Test func `every line after a remembered checkpoint is altered in every way, and that is found`() throws {
     let lines = try #require(Self.lines)
     func isCheckpoint(_ line: [UInt8]) -> Bool { line.first != UInt8(ascii: "{") }
@@ -173,7 +173,7 @@ import Testing
       if place + 1 < lines.count {
         #expect(isFound([lines[place + 1], line], replacing: 2), "swap of line \(place)")
       }
-      // Where a run of entries ends the log is whole again: only who remembers a later checkpoint knows of more.
+      // Where a run of entries ends the log is whole again: only remembering a later checkpoint reveals the rest.
       #expect((try? verification.finish()) == nil || isCheckpoint(lines[place - 1]), "cut before line \(place)")
       try Self.add(line, to: &verification)
     }
@@ -184,7 +184,7 @@ import Testing
     let lines = try #require(Self.lines)
     let remembered = try SignedCheckpoint(decoding: #require(lines.last)).checkpoint
     let owner = try NoteKey(name: Fixture.origin, key: Fixture.key(of: "ana").verifyingKey)
-    // The same acts; cy's key in the place of ana's.
+    // The same acts, with cy's key instead of ana's.
     let other = try Self.makeLines(by: ["cy", "bo"])
     let file = Array(other.map { $0.first == UInt8(ascii: "{") ? $0 + [0x0A] : $0 }.joined())
     #expect(try LogFile.verify(file).entries == UInt64(Self.size), "nobody who remembers nothing can tell")

@@ -3,7 +3,7 @@ import Storage
 /// A store's tables in memory, as one transaction that never ends.
 final class MemoryTransaction: WriteTransaction {
   private var tables: [Table: [[UInt8]: [UInt8]]] = [:]
-  /// How many rows were read one by one.
+  /// How many rows were read individually.
   private(set) var reads = 0
   var finishingStep: (any FinishingStep)?
 

@@ -5,7 +5,7 @@ import Testing
 @testable import Audit
 
 @Suite struct MerkleTreeTests {
-  /// A tree whose every node is kept, as the table `tree` keeps it.
+  /// A tree that keeps every node, as the table `tree` does.
   struct Grown {
     var frontier = MerkleFrontier()
     var nodes: [MerkleTree.Node: SHA256Digest] = [:]
@@ -120,7 +120,7 @@ import Testing
     #expect(throws: AuditError(.notFound, "")) { try ConsistencyProof(from: 6, to: 5, Self.hundred.node) }
   }
 
-  /// The digests with one seeded random bit of one of them changed.
+  /// The digests with one random bit, from a seed, changed in one of them.
   func flipOneBit(_ digests: [SHA256Digest], using random: inout SeededGenerator) throws -> [SHA256Digest] {
     let bytes = digests.flatMap(\.bytes).flipping(bit: Int.random(in: 0..<digests.count * 256, using: &random))
     return try (0..<digests.count).map { try SHA256Digest(Array(bytes[$0 * 32..<$0 * 32 + 32])) }

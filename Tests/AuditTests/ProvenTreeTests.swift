@@ -34,7 +34,7 @@ import Testing
     }
   }
 
-  /// Whatever was proved before, and whichever rows are changed with it: the entry's own, or all up to the top.
+  /// Whatever was proved before, and whichever rows are changed with it: only the entry's own, or all up to the top.
   @Test func anotherEntryIsRefusedWithAllThatVouchesForIt() throws {
     let size: UInt64 = 45
     for index in [UInt64(0), 1, 20, 31, 32, 43, 44] {
@@ -57,7 +57,7 @@ import Testing
         #expect(throws: AuditError(.corrupt, ""), "\(index) \(levels) \(isWarm)") {
           try tree.entry(at: index, in: store)
         }
-        // What was refused is not kept.
+        // A refused entry is not kept.
         #expect(throws: AuditError.self) { try tree.entry(at: index, in: store) }
       }
     }

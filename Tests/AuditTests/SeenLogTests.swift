@@ -4,7 +4,7 @@ import Testing
 
 @testable import Audit
 
-/// Verification that goes on from what was seen before finds what verification from the beginning finds.
+/// Verification that continues from what was seen before finds what verification from the beginning finds.
 @Suite struct SeenLogTests {
   /// A log as it grows, entry by entry, with what was seen of it at each size.
   private static func grown() throws -> (store: MemoryTransaction, seen: [SeenLog]) {
@@ -74,7 +74,7 @@ import Testing
   @Test func `who was removed cannot go on, and nobody acts in another's name`() throws {
     let (store, seen) = try Self.grown()
     for (member, signer) in [("bo", "bo"), ("ana", "bo")] {
-      // Written as no program of ours does: it asks nobody who may sign.
+      // Written as none of our programs would: nothing checks who may sign.
       let forged = MemoryTransaction(copying: store)
       var frontier = try MerkleFrontier(size: 7, StoredTree(transaction: store).hash)
       let entry = try Fixture.entry(member, "pair.read", at: 9).bytes

@@ -45,7 +45,7 @@ import Testing
     #expect(read.signatures.count == 2)
     #expect(read.bytes == both)
     try read.verify(by: NoteKey(name: "example.com/log", key: key.verifyingKey))
-    // The line of PeterNeumann is of another text.
+    // The line of PeterNeumann belongs to another text.
     #expect(throws: AuditError(.badSignature, "")) { try read.verify(by: NoteKey(Self.vkey)) }
     let stranger = try NoteKey(name: "example.com/log", key: Fixture.key(of: "bo").verifyingKey)
     #expect(throws: AuditError(.unknownSigner, "")) { try read.verify(by: stranger) }

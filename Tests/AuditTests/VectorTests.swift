@@ -5,9 +5,9 @@ import Testing
 
 @testable import Audit
 
-/// The vectors in `vault/vectors`: made here from fixed seeds, compared byte for byte with the files, then read as a second
-/// implementation would read them. `RELATCH_RECORD_VECTORS=1` writes the files anew, and fails once so that nobody
-/// records by accident.
+/// The vectors in `vault/vectors`: made here from fixed seeds, compared byte for byte with the files, then read as a
+/// second implementation would read them. `RELATCH_RECORD_VECTORS=1` writes the files again, and fails once so that
+/// nobody records by accident.
 @Suite(.serialized) struct VectorTests {
   /// One file: header lines `name: value`, an empty line, and bytes.
   struct Vector {
@@ -153,7 +153,7 @@ import Testing
     let good = signed.bytes + (try CosignatureTests.line(signed))
     let text = String(decoding: good, as: UTF8.self)
     let logKey = try NoteKey(name: CosignatureTests.name, key: CosignatureTests.signingKey().verifyingKey).description
-    // Signed as a log signs, without the two lines before.
+    // Signed as a log signs, without the two lines that a witness puts first.
     let plain = try SignedNote(
       signing: signed.note.text, name: CosignatureTests.name, key: CosignatureTests.signingKey())
     let line = "— \(CosignatureTests.name) "
@@ -191,7 +191,7 @@ import Testing
       let runs = member == "ana" ? [("ana", runs[0].entries + [entry])] : [runs[0], (member, [entry])]
       return Array(try Fixture.file(runs).joined())
     }
-    // K and U+212A, KELVIN SIGN, are the same text to some readers, and other bytes to all.
+    // K and U+212A, KELVIN SIGN, are the same text to some readers, but different bytes to all.
     let kelvin = try Fixture.file([
       (
         "ana",
