@@ -152,7 +152,7 @@ struct FileSinkTests {
     #expect(deliveryError { try sink(folder.path + "/loop/pair").check() }?.code == .unusable)
     #expect(deliveryError { try sink(folder.path + "/absent/pair").check() }?.code == .unusable)
     #expect(deliveryError { try sink(folder.path + "/real/pair/x").check() }?.code == .unusable)
-    // Sticky is enough, open is not; also where it lies deeper.
+    // The sticky bit is enough, a folder open to all is not, also deeper down.
     #expect(chmod(folder.path + "/real", 0o777) == 0 && mkdir(folder.path + "/real/inner", 0o700) == 0)
     for path in ["/real/pair", "/link/pair", "/real/inner/pair"] {
       #expect(deliveryError { try sink(folder.path + path).check() }?.code == .unusable, "\(path)")
@@ -199,7 +199,7 @@ struct FileSinkTests {
       #expect(deliveryError { try write("y", to: "\(folder.path)/\(path)") }?.code == .unusable, "\(path)")
     }
     #expect(try folder.text("theirs/pair") == "planted")
-    // Whose it is, and root's folders above, do for that user.
+    // A folder of the user's own, below folders of root's, is good enough for that user.
     let path = folder.path
     #expect(chmod(path, 0o755) == 0)
     await #expect(processExitsWith: .success) { [path = path as String] in

@@ -7,7 +7,7 @@ import Vault
 
 @testable import Delivery
 
-/// A folder that is gone with the value.
+/// A folder that is deleted with the value.
 final class Folder: Sendable {
   let path: String
 
@@ -36,7 +36,7 @@ final class Folder: Sendable {
     return found
   }
 
-  /// A script that may be run.
+  /// Writes an executable script.
   func script(_ lines: String) throws -> String {
     let name = "script-\(UUID().uuidString)"
     try write(name, "#!/bin/sh\n\(lines)\n", mode: 0o755)
@@ -57,7 +57,7 @@ func text(_ bytes: borrowing SecretBytes) -> String {
   bytes.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
 }
 
-/// The error that `body` throws; nil if none.
+/// The error that `body` throws; nil if it throws none.
 func deliveryError(_ body: () throws -> Void) -> DeliveryError? {
   do {
     try body()

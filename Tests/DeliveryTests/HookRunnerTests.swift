@@ -10,7 +10,7 @@ import Vault
 
 @Suite("A hook")
 struct HookRunnerTests {
-  /// Time that passes when something has happened: the time limit, and the patience after it.
+  /// Time that passes once something has happened: the time limit, and the patience after it.
   struct Time: Sendable {
     var limit: @Sendable () -> Bool = { false }
     var patience: @Sendable () -> Bool = { false }
@@ -104,7 +104,7 @@ struct HookRunnerTests {
     for lines in ["exit 0", "exec 0<&-; sleep 0.1", "head -c 1 > /dev/null", "sleep 0.1; cat > /dev/null"] {
       #expect(await error([try folder.script(lines)], large) == nil, "\(lines)")
     }
-    // Without a pair its input is empty, and nobody waits on it.
+    // Without a pair its input is empty, and nobody waits for it.
     #expect(await error([try folder.script("test -z \"$(cat)\"")]) == nil)
   }
 
@@ -156,7 +156,7 @@ struct HookRunnerTests {
   @Test func `that does not want to end is killed with all it started`() async throws {
     let folder = try Folder()
     let started = folder.path + "/started"
-    // Ten children that each start more, none of which listens to SIGTERM.
+    // Ten children, each of which starts more; none reacts to SIGTERM.
     let script = try folder.script(
       """
       trap '' TERM
@@ -182,7 +182,7 @@ struct HookRunnerTests {
     let failed = await error([script])
     #expect(failed?.code == .failed && failed?.said == "before")
     let pid = try folder.text("pid").trimmingCharacters(in: .newlines)
-    // Its own affair: it goes on.
+    // That is its own affair: it keeps running.
     #expect(isRunning(pid))
     if let number = pid_t(pid) { kill(number, SIGKILL) }
   }
@@ -193,7 +193,7 @@ struct HookRunnerTests {
     let calls = Mutex(0)
     let script = try folder.script("echo $$ > \(folder.path)/pid; sleep 600")
     let runner = HookRunner(environment: ["PATH": "/usr/bin:/bin"], mask: 0o022) { duration in
-      // The patience passes at once, slices of the limit when there is something to kill.
+      // The patience passes at once; slices of the time limit pass once there is something to kill.
       while duration != HookRunner.patience, access(folder.path + "/pid", F_OK) != 0 {
         try await Task.sleep(for: .milliseconds(5))
       }

@@ -10,7 +10,7 @@ struct OutputCaptureTests {
   static let word = "s3cr3t/of+a~client?\"with%all"
   static let id = "3MVG9.id-of_a/client"
 
-  /// What is kept of `said`, taken in pieces of `size`.
+  /// What is kept of `said` if it is taken in pieces of `size`.
   static func kept(_ said: [UInt8], size: Int = .max, word: String = word, id: String = id) throws -> String {
     var capture = try OutputCapture(masking: [Pair(clientID: secret(id), clientSecret: secret(word))])
     var start = 0
@@ -91,7 +91,7 @@ struct OutputCaptureTests {
     let code = Data(document.utf8).base64EncodedString()
     let kept = try Self.kept(Array(code.utf8))
     #expect(kept.contains("[masked]"))
-    // All but two characters at either end belong to the secret alone.
+    // All except two characters at either end belong only to the secret.
     let inner = Data(Self.word.utf8).base64EncodedString().dropFirst(4).prefix(8)
     #expect(!kept.contains(inner))
     #expect(kept.utf8.count < code.utf8.count)
@@ -119,7 +119,7 @@ struct OutputCaptureTests {
     }.joined()
   }
 
-  /// What programs make of a secret with characters that they quote, by what does it.
+  /// What programs make of a secret with characters that they quote, by program.
   static let quotings: [(name: String, word: String, said: String)] = [
     ("bash -x", odd, odd.replacingOccurrences(of: "'", with: "'\\''")),
     ("Python's shlex.quote", odd, odd.replacingOccurrences(of: "'", with: "'\"'\"'")),
@@ -160,7 +160,7 @@ struct OutputCaptureTests {
     if kept.contains("*") { said = said.replacingOccurrences(of: "%20", with: "+") }
     let code = Data(said.utf8).base64EncodedString()
     let masked = try Self.kept(Array("Authorization: Basic \(code)".utf8), word: word, id: id)
-    // What is left are characters that each shares with its neighbour, and padding.
+    // What is left is padding, and characters that each part shares with its neighbour.
     #expect(masked.hasPrefix("Authorization: Basic [masked]"), "\(code): \(masked)")
     #expect(masked.utf8.count <= "Authorization: Basic [masked][masked]".utf8.count + 10, "\(code): \(masked)")
   }
@@ -169,7 +169,7 @@ struct OutputCaptureTests {
   func cuts() throws {
     let said = Array("a \(Self.word)\(Self.id) b \(Self.forms[6].of(Self.word)) c \(Self.forms[1].of(Self.id)) d".utf8)
     let whole = try Self.kept(said)
-    // The last character of base64 has bits of the padding, too.
+    // The last character of base64 also has bits of the padding.
     #expect(whole == "a [masked] b [masked]A== c [masked] d")
     for size in 1..<said.count { #expect(try Self.kept(said, size: size) == whole, "\(size)") }
   }

@@ -51,7 +51,7 @@ struct OutputMaskTests {
     #expect(heard == "Which? 3")
     let rest = Array((OutputCaptureTests.id.dropFirst() + "!").utf8)
     #expect(write(from[1], rest, rest.count) == rest.count)
-    // The other end of the pipe stays open, as in what a program left running.
+    // The other end of the pipe stays open, as in a program that was left running.
     #expect(mask.finish(within: 30_000))
     var bytes = [UInt8](repeating: 0, count: 100)
     let count = read(to[0], &bytes, bytes.count)

@@ -9,7 +9,7 @@ struct ProgramLinesTests {
     let file = Array((ProgramLines.line(["/opt/e\u{301}x", "\u{FFFD}"], vault) + "\n").utf8)
     #expect(ProgramLines.allow(["/opt/e\u{301}x", "\u{FFFD}"], vault, in: file))
     #expect(!ProgramLines.allow(["/opt/\u{E9}x", "\u{FFFD}"], vault, in: file))
-    // A byte that is no UTF-8 is shown as U+FFFD, and is none.
+    // A byte that is not UTF-8 is shown as U+FFFD, but is not that.
     let broken = Array(ProgramLines.line(["/opt/x", "?"], vault).utf8).map { $0 == UInt8(ascii: "?") ? 0xFF : $0 }
     #expect(!ProgramLines.allow(["/opt/x", "\u{FFFD}"], vault, in: broken))
     // Written by hand, with spaces and no newline at its end.

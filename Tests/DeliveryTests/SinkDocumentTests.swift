@@ -97,7 +97,7 @@ struct SinkDocumentTests {
     }
   }
 
-  /// What a program prints.
+  /// The output of a program.
   private func run(_ words: [String], printingIn folder: String) throws -> String {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
