@@ -53,7 +53,7 @@ import Transport
     task.cancel()
     let error = try await task.value
     #expect(error.code == .cancelled && error.mayHaveActed, "\(error)")
-    // A bound on being stuck, not a measurement: the request's own limit is 30 s.
+    // This bounds how long it may hang; it measures nothing. The request's own limit is 30 s.
     #expect(ContinuousClock.now - start < .seconds(5))
   }
 

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import Transport
 
-/// Answers each GET over TLS, and keeps the connection; acts on a POST, and closes it without a word.
+/// Answers each GET over TLS and keeps the connection; acts on a POST and closes the connection without an answer.
 final class HangingUpServer: Sendable {
   let bench: TLSBench
   let port: Int
@@ -21,7 +21,7 @@ final class HangingUpServer: Sendable {
     }
   }
 
-  /// How often it has acted.
+  /// How often the server has acted.
   var acts: Int { (try? Data(contentsOf: URL(filePath: bench.path("acts"))).count) ?? 0 }
 
   private static let script = """

@@ -4,12 +4,12 @@ import Testing
 import Transport
 
 @Suite struct LoadingTests {
-  // That the program itself maps no libcurl until then is for `CommandTests`: this bundle links the simulator, whose HTTP
-  // library brings one along.
+  // `CommandTests` check that the program itself maps no libcurl until then: this bundle links the simulator, whose
+  // HTTP library loads one.
   @Test func `libcurl is loaded by the first send, and not before`() async {
     await #expect(processExitsWith: .success) {
       let transport = CurlTransport()
-      // What is refused before sending loads nothing either.
+      // A request that is refused before sending loads nothing either.
       let evil = HTTPRequest(.get, try Endpoint("http://127.0.0.1:1/"), headers: [("A", "\n")])
       _ = try await failure(transport, evil)
       #expect(throws: TransportError.self) { try Endpoint("http://example.com/") }
@@ -19,7 +19,7 @@ import Transport
     }
   }
 
-  // In a process of its own: OpenSSL takes another allocator only before its first use.
+  // In its own process: OpenSSL accepts another allocator only before its first use.
   @Test func `everything that libcurl and openssl free is wiped`() async {
     await #expect(processExitsWith: .success) {
       #expect(Int(ccurl_load()) == CCURL_READY)

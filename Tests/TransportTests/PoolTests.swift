@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import Transport
 
-/// How requests share connections, against nginx, which offers HTTP/2 and writes down every request it took.
+/// How requests share connections, against nginx, which offers HTTP/2 and logs every request it took.
 @Suite(.enabled(if: Program.nginx != nil && Program.openssl != nil, "needs the nginx and openssl programs"))
 struct PoolTests {
   private let nginx: NginxServer
@@ -14,7 +14,7 @@ struct PoolTests {
     transport = CurlTransport(TransportConfiguration(caFile: nginx.bench.authority))
   }
 
-  /// Sends 200 requests at once to `path` and below, each of which must get its own answer.
+  /// Sends 200 requests at once to `path` and below; each must get its own answer.
   private func send200(_ path: String) async throws {
     let (transport, origin) = (transport, origin)
     let token = try secret("t0ken")
@@ -28,7 +28,7 @@ struct PoolTests {
     }
   }
 
-  /// nginx's numbers of the connections that requests to `path` came over.
+  /// nginx's numbers of the connections on which requests to `path` arrived.
   private func connections(_ path: String) throws -> Set<Substring> {
     Set(try nginx.log(path).compactMap { $0.split(separator: " ").last })
   }

@@ -24,5 +24,5 @@ struct UnexpectedAnswer: Error { let status: Int }
 
 func get(_ url: String) throws -> HTTPRequest { HTTPRequest(.get, try Endpoint(url)) }
 
-/// A port where nobody listens: one that was just given up.
+/// A port on which nobody listens: one that was just closed.
 func freePort() throws -> Int { try ScriptedServer { _ in }.port }

@@ -47,7 +47,7 @@ import Transport
 
   @Test(arguments: [HTTPRequest.Method.post, .put, .patch, .delete, .get])
   func `a secret body arrives whole`(_ method: HTTPRequest.Method) async throws {
-    // A zero byte inside must not end it, nor size beyond one packet.
+    // Neither a zero byte inside nor a size beyond one packet may end it early.
     let text = "grant\0type=" + String(repeating: "s", count: 100_000)
     let seen = try await received(method) { $0.body = .secret(try secret(text), contentType: "application/x-test") }
     #expect(seen.line.hasPrefix(method.rawValue + " "))

@@ -4,7 +4,7 @@ import Sodium
 import Testing
 import Transport
 
-/// What of a secret is left in this process's memory after it was sent, received and let go.
+/// What is left of a secret in this process's memory after it was sent, received and released.
 @Suite(.enabled(if: Program.nginx != nil && Program.openssl != nil, "needs the nginx and openssl programs"))
 struct ResidueTests {
   @Test func `a secret sent and received leaves nothing after shutdown`() async {
@@ -12,11 +12,11 @@ struct ResidueTests {
   }
 }
 
-/// Over HTTP/2 some would be left: nghttp2 frees what it copied without wiping, and has no hook for that.
+/// HTTP/2 would leave some: nghttp2 frees what it copied without wiping it, and has no hook for that.
 private func expectNoResidue() async throws {
   let nginx = try await NginxServer()
   let needle = Needle()
-  // The scan sees what is there: otherwise its silence would prove nothing.
+  // The scan finds a secret that is there: otherwise finding none would prove nothing.
   do {
     let held = SharedSecret(try needle.secret())
     #expect(try needle.copies() > 0)
@@ -25,13 +25,13 @@ private func expectNoResidue() async throws {
   #expect(try needle.copies() == 0)
   let transport = CurlTransport(TransportConfiguration(caFile: nginx.bench.authority))
   for _ in 1...3 { try await exchange(transport, nginx.origin, needle) }
-  // What has connections of its own keeps them beyond the end of the others.
+  // A transport with connections of its own keeps them after the others have ended.
   let steady = SteadyTransport(transport)
   for needsNew in [true, false, true] { try await exchange(steady, nginx.origin, needle, needsNew: needsNew) }
   await transport.shutdown()
   #expect(try needle.copies() == 0)
   withExtendedLifetime(steady) {}
-  // nginx would have taken HTTP/2.
+  // nginx would have accepted HTTP/2.
   #expect(try nginx.log("/ ").allSatisfy { $0.hasPrefix("HTTP/1.1 POST ") })
 }
 
@@ -58,7 +58,7 @@ private struct Needle {
     }
   }
 
-  /// How many writable places of this process hold it.
+  /// How many writable places of this process hold the secret.
   func copies() throws -> Int {
     let size = 1 << 20
     let window = UnsafeMutablePointer<UInt8>.allocate(capacity: size)
@@ -77,10 +77,10 @@ private struct Needle {
     for line in String(decoding: try file.readToEnd() ?? Data(), as: UTF8.self).split(separator: "\n") {
       let fields = line.split(separator: " ")
       let bounds = fields[0].split(separator: "-").compactMap { Int($0, radix: 16) }
-      // Shared, and no file's: small secrets.
+      // Shared, and not a file's: small secrets.
       let isOurs = fields[1].hasSuffix("p") || line.hasSuffix("/dev/zero (deleted)")
       guard bounds.count == 2, fields[1].hasPrefix("r"), isOurs else { continue }
-      // A sanitizer's shadow: terabytes of it.
+      // A sanitizer's shadow memory takes terabytes.
       guard bounds[1] - bounds[0] < 1 << 30 else { continue }
       var start = bounds[0]
       while start < bounds[1] {

@@ -11,7 +11,7 @@ final class ScriptedServer: Sendable {
 
   /// Runs `script` on a thread for each connection, and closes the connection when it returns.
   init(_ script: @escaping @Sendable (Connection) -> Void) throws {
-    // Closed in programs that other tests start, or closing one here would not hang up.
+    // Must be closed in programs that other tests start: otherwise closing one here would not hang up.
     let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     var yes: Int32 = 1
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
@@ -35,7 +35,7 @@ final class ScriptedServer: Sendable {
       }
       while true {
         let socket = accept(listener, nil, nil)
-        // A client that gave up before it was accepted is no end of the server.
+        // A client that gave up before it was accepted does not end the server.
         if socket < 0 && [ECONNABORTED, EINTR, EPROTO].contains(errno) { continue }
         guard socket >= 0 else { return }
         _ = fcntl(socket, F_SETFD, FD_CLOEXEC)
@@ -50,8 +50,9 @@ final class ScriptedServer: Sendable {
 
   /// Returns when nobody listens any more.
   ///
-  /// The thread that accepts is the one that closes. Closed here, the descriptor's number could be the next server's before
-  /// the thread calls `accept`, which would then take that server's connections and answer them by this one's script.
+  /// The accepting thread is the one that closes. If it were closed here, the next server could get the descriptor's
+  /// number before the thread calls `accept`, which would then take that server's connections and answer them with this
+  /// one's script.
   deinit {
     shutdown(listener, Int32(SHUT_RDWR))
     ended.wait()
@@ -107,7 +108,7 @@ final class Connection: Sendable {
     }
   }
 
-  /// False once the client has hung up.
+  /// False if the client has hung up.
   @discardableResult
   func write(_ text: String) -> Bool {
     let bytes = Array(text.utf8)
@@ -126,13 +127,13 @@ final class Connection: Sendable {
     write("HTTP/1.1 \(status)\r\n\(headers)Content-Length: \(body.utf8.count)\r\n\r\n\(body)")
   }
 
-  /// Makes the close a reset.
+  /// Makes closing send a reset.
   func resetOnClose() {
     var now = linger(l_onoff: 1, l_linger: 0)
     setsockopt(socket, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
   }
 
-  /// Carries what comes to the server at `port`, and its answers back, until either end hangs up.
+  /// Forwards what arrives to the server at `port`, and its answers back, until either end hangs up.
   func relay(to port: Int) {
     let server = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     defer { Glibc.close(server) }
@@ -170,7 +171,7 @@ final class Tally<Element: Sendable>: @unchecked Sendable {
   var all: [Element] { lock.withLock { elements } }
   var count: Int { all.count }
 
-  /// How many there are now.
+  /// Adds an element, and returns how many there are now.
   @discardableResult
   func add(_ element: Element) -> Int {
     lock.withLock {

@@ -2,11 +2,11 @@ import Foundation
 import Testing
 import Transport
 
-/// libcurl resends by itself when a reused connection dies; these servers act and hang up, and count.
+/// libcurl automatically resends when a reused connection dies; these servers act, hang up, and count.
 @Suite struct SendOnceTests {
   let transport = CurlTransport()
 
-  /// Answers the first request of each connection; on the second it acts, and closes without a word.
+  /// Answers the first request of each connection; on the second it acts, and closes without an answer.
   private func actingAndHangingUp() throws -> ScriptedServer {
     try ScriptedServer { connection in
       guard connection.read() != nil else { return }
@@ -23,7 +23,7 @@ import Transport
     #expect(try await transport.send(try get(server.url("/warm"))).text == "warm")
     let error = try await failure(transport, HTTPRequest(method, try Endpoint(server.url("/act"))))
     #expect(error.code == .lost && error.mayHaveActed && error.isTransient, "\(error)")
-    // The connection of a resend would be open by now; its request would follow at once.
+    // The connection of a resend would be open by now, and its request would follow at once.
     usleep(100_000)
     #expect(server.requests.all.map(\.line).filter { $0.contains("/act") }.count == 1)
     #expect(server.requests.count == 2)
@@ -33,7 +33,7 @@ import Transport
   func `a request that acted may have acted, though the next connection is no tls`() async throws {
     let acting = try await HangingUpServer()
     let server = try ScriptedServer { connection in
-      // The second is what libcurl opens in place of the first, before it asks whether it may send again.
+      // libcurl opens the second connection to replace the first, before it asks whether it may send again.
       guard connection.number == 1 else { return connection.answer("no tls") }
       connection.relay(to: acting.port)
     }

@@ -44,7 +44,8 @@ final class TLSBench: Sendable {
 
 struct ProgramFailure: Error { let arguments: [String] }
 
-/// A program under way, ended with this object. Not `Process`, which waits for its run loop and starves the tests' threads.
+/// A running program, ended together with this object. Not `Process`, which waits for its run loop and starves the
+/// tests' threads.
 final class Program: Sendable {
   static let openssl = find("openssl")
   static let nginx = find("nginx")
@@ -68,16 +69,16 @@ final class Program: Sendable {
     self.id = id
   }
 
-  /// Waits for the end; true if it went well.
+  /// Waits for the end; true if it succeeded.
   func succeeds() -> Bool {
     var info = siginfo_t()
-    // Left to be reaped by `deinit`, so that the id stays ours until then.
+    // `deinit` reaps it, so that the process id stays ours until then.
     while waitid(P_PID, id_t(id), &info, WEXITED | WNOWAIT) != 0 && errno == EINTR {}
     return info.si_code == Int32(CLD_EXITED) && info._sifields._sigchld.si_status == 0
   }
 
   deinit {
-    // Spawned from a Dispatch thread it was born with every other signal blocked.
+    // Because it was spawned from a Dispatch thread, it starts with every other signal blocked.
     kill(id, SIGKILL)
     while waitpid(id, nil, 0) < 0 && errno == EINTR {}
   }

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import Transport
 
-/// Against `openssl s_server`, which answers a page about the connection.
+/// Against `openssl s_server`, which answers with a page about the connection.
 @Suite(.enabled(if: Program.openssl != nil, "needs the openssl program"))
 struct TLSTests {
   private let bench: TLSBench
@@ -22,7 +22,7 @@ struct TLSTests {
         "s_server", "-quiet", "-www", "-accept", "127.0.0.1:\(port)", "-cert", bench.path("\(certificate).pem"), "-key",
         bench.path("\(certificate).key"),
       ] + options)
-    // Ready when the port is no longer refused: a probe in clear, which the server drops.
+    // Ready when the port no longer refuses connections: the probe is in the clear, and the server drops it.
     let probe = CurlTransport()
     for _ in 1...500 {
       let error = try await failure(probe, try get("http://127.0.0.1:\(port)/"))
