@@ -18,7 +18,7 @@ struct AdministratorTests {
       clientID: try SecretBytes(copying: id.span.bytes), clientSecret: try SecretBytes(copying: secret.span.bytes))
   }
 
-  /// One whose settings change between the runs that share it: its pair is for the server that its settings name now.
+  /// The administrator's settings change between the runs that share it: its pair is for the server that they name now.
   @Test("an administrator's pair is not opened for a run that was made of its former settings")
   func changed() async throws {
     let store = MemoryStore(tables: vaultTables)

@@ -27,7 +27,7 @@ struct ExitCodeTests {
   }
 }
 
-/// The text of a file named from the top of the project.
+/// The text of a file, given by its path from the top of the project.
 func contents(ofRepositoryFile path: String) throws -> String {
   let top = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
   let file = try #require(fopen("\(top)/\(path)", "r"))

@@ -31,7 +31,7 @@ struct HelpTests {
       count += 1
       let name = command.configuration.commandName ?? ""
       for line in Relatch.helpMessage(for: command, columns: 80).split(separator: "\n") {
-        // The parser itself does not break that one.
+        // The parser does not break this line.
         guard !line.hasPrefix("USAGE: ") else { continue }
         #expect(line.count <= 80 && line.last != " ", "\(name): \(line)")
       }

@@ -11,7 +11,7 @@ import Vault
 struct MetricsTests {
   private static let moment = Timestamp(milliseconds: 1_779_000_000_050)
 
-  /// A credential of which everything is known that can be.
+  /// A credential with everything that can be known about one.
   private static let full = CredentialFigures(
     name: "crm/prod", provider: "salesforce", created: moment, expiries: [(stage: .previous, at: moment)],
     exposed: moment, leaked: moment,

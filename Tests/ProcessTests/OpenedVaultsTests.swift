@@ -41,7 +41,7 @@ struct OpenedVaultsTests {
     }
     #expect(try await compare(vault.locked.store, at: "vault", verified: verified) == seen)
     await #expect(throws: VaultError(.rolledBack, "")) { try await compare(older, at: "older", verified: verified) }
-    // As long, and longer, by other entries.
+    // As long, and longer, but with other entries.
     let fork = try await open(older)
     for _ in 1...2 {
       let verified = try await Self.goOn(fork, by: .logRepaired)

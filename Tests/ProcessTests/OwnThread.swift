@@ -1,6 +1,6 @@
 import Dispatch
 
-/// Work that blocks, on a thread of its own: the few threads that tests share would wait for one another.
+/// Blocking work on a thread of its own: the few threads that tests share would wait for one another.
 struct OwnThread<Value: Sendable>: Sendable {
   private let results: AsyncStream<Result<Value, any Error>>
 
@@ -13,7 +13,7 @@ struct OwnThread<Value: Sendable>: Sendable {
     }
   }
 
-  /// What the work returned or threw. Asked once.
+  /// What the work returned or threw. May be read once.
   func value() async throws -> Value {
     for await result in results { return try result.get() }
     throw CancellationError()

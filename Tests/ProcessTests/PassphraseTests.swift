@@ -4,7 +4,7 @@ import Testing
 
 @testable import relatch
 
-// Serialized: asking changes what signals do to the process, as it may in a program that asks once at a time.
+// Serialized: asking changes how the process handles signals, as a program may that asks for only one at a time.
 @Suite("A passphrase is typed on a terminal and shown nowhere", .serialized, .timeLimit(.minutes(1)))
 struct PassphraseTests {
   @Test func `the prompt says what it unlocks, nothing typed is shown, and the echo comes back`() async throws {
@@ -94,7 +94,7 @@ struct PassphraseTests {
     #expect(terminal.echoes)
   }
 
-  /// Asks in a process that is stopped and continued by a child of its own.
+  /// Asks in a process that its own child stops and continues.
   private func askWhileStopped(_ path: String) async {
     await #expect(processExitsWith: .success) { [path = path as String] in
       let pid = getpid()

@@ -32,7 +32,7 @@ struct ProcessHardeningTests {
       let result = try await #require(
         processExitsWith: .failure, observing: [\.standardErrorContent, \.standardOutputContent]
       ) { [number = number as Int32] in
-        // What the backtracer's handler is: anything but the default.
+        // Like the backtracer's handler, it is not the default.
         signal(number) { _ in fputs("printed memory", nil) }
         _ = ProcessHardening.applied
         kill(getpid(), number)
@@ -72,7 +72,7 @@ struct ProcessHardeningTests {
 
   @Test func `a limit on locked memory is told`() async {
     await #expect(processExitsWith: .success) {
-      // Root locks without limit; nobody else does.
+      // Only root can lock memory without limit.
       var limit = rlimit(rlim_cur: 0, rlim_max: 0)
       #expect(setrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &limit) == 0)
       #expect(getuid() != 0 || setuid(65_534) == 0)

@@ -1,19 +1,19 @@
 import Glibc
 import Testing
 
-/// A terminal of which the test is the person.
+/// A terminal at which the test plays the person.
 final class PseudoTerminal: Sendable {
-  /// What the program under test opens.
+  /// The path that the program under test opens.
   let path: String
   private let person: Int32
-  /// Held open, so that the settings outlive the program's own opening.
+  /// Kept open, so that the settings outlast the program's own opening.
   private let line: Int32
 
   init() throws {
     person = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
     var isLocked: Int32 = 0
     var number: UInt32 = 0
-    // TIOCSPTLCK and TIOCGPTN of ioctl_tty(2): Swift's Glibc shows neither them nor unlockpt(3) and ptsname(3).
+    // TIOCSPTLCK and TIOCGPTN of ioctl_tty(2): Swift's Glibc has neither them nor unlockpt(3) and ptsname(3).
     try #require(ioctl(person, 0x4004_5431, &isLocked) == 0 && ioctl(person, 0x8004_5430, &number) == 0)
     path = "/dev/pts/\(number)"
     line = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC)
@@ -25,7 +25,7 @@ final class PseudoTerminal: Sendable {
     close(person)
   }
 
-  /// Whether what is typed is shown.
+  /// Whether typed text is shown.
   var echoes: Bool {
     var settings = termios()
     return tcgetattr(line, &settings) == 0 && settings.c_lflag & tcflag_t(ECHO) != 0
@@ -44,13 +44,13 @@ final class PseudoTerminal: Sendable {
     return shown
   }
 
-  /// Waits until the echo is off: what is typed before is dropped.
+  /// Waits until the echo is off: what is typed earlier is dropped.
   func waitForQuiet() {
     for _ in 0..<2_000 where echoes { usleep(5_000) }
     #expect(!echoes)
   }
 
-  /// What the screen shows that was not read yet.
+  /// What the screen shows that has not been read yet.
   func rest() -> String {
     var shown = ""
     while wait(milliseconds: 100) { shown += readAvailable() }

@@ -44,7 +44,7 @@ struct RunHolderTests {
       host: difference == "host" ? "elsewhere" : here.host, boot: difference == "boot" ? Self.boot : here.boot,
       pidNamespace: here.pidNamespace + (difference == "pid-ns" ? 1 : 0),
       timeNamespace: here.timeNamespace + (difference == "time-ns" ? 1 : 0))
-    // Above the greatest pid that Linux gives out.
+    // Above the greatest pid that Linux assigns.
     let dead = RunHolder(pid: 1 << 23, start: 1, place: place)
     #expect(!RunHolder.isGone(dead.description))
     #expect(RunHolder.isGone(RunHolder(pid: 1 << 23, start: 1, place: here).description))
@@ -81,7 +81,7 @@ struct RunHolderTests {
   }
 }
 
-/// A program run for one test, killed and reaped with it.
+/// A program run for one test, killed and reaped together with this object.
 final class Child {
   let pid: pid_t
   private var isReaped = false

@@ -79,7 +79,7 @@ struct StandardStreamTests {
   }
 }
 
-/// A pipe, closed with the test.
+/// A pipe, closed when the test ends.
 final class Pipe: Sendable {
   let readEnd: Int32
   let writeEnd: Int32
@@ -95,7 +95,7 @@ final class Pipe: Sendable {
     close(writeEnd)
   }
 
-  /// `count` bytes, or fewer if no more come.
+  /// Reads `count` bytes, or fewer if no more come.
   func read(_ count: Int) -> [UInt8] {
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 65_536)

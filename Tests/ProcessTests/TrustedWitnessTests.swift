@@ -14,7 +14,7 @@ struct TrustedWitnessTests {
     return try SigningKey(seed: seed.span.bytes)
   }
 
-  /// A checkpoint that a witness signed so many seconds after now, and the witness's key.
+  /// A checkpoint that a witness signed at so many seconds from now, and the witness's key.
   private static func cosigned(after seconds: Int64, size: UInt64 = 7) throws -> (SignedCheckpoint, WitnessKey) {
     let key = try signingKey("w")
     let witness = try WitnessKey(name: "w", key: key.verifyingKey)

@@ -4,13 +4,13 @@ import Sodium
 import Storage
 import Vault
 
-/// When it was made.
+/// When the vault was made.
 let vaultMoment = Timestamp(milliseconds: 1_779_000_000_000)
 
 /// A vault in memory with these credentials.
 func vault(adding names: [String]) async throws -> UnlockedVault { try await ownedVault(adding: names).vault }
 
-/// The same, and how its owner opens a copy of it.
+/// The same, and a function with which its owner opens a copy of it.
 func ownedVault(
   adding names: [String]
 ) async throws -> (vault: UnlockedVault, open: @Sendable (any Store) async throws -> UnlockedVault) {
