@@ -2,7 +2,8 @@ import Glibc
 
 struct InflateFailure: Error, CustomStringConvertible { let description: String }
 
-/// The bytes of a zlib stream. Only some vectors are compressed, so zlib is looked up at run time: no build needs it.
+/// The bytes of a zlib stream. Only some vectors are compressed, so zlib is looked up at run time and no build needs
+/// it.
 func inflate(_ stream: [UInt8]) throws -> [UInt8] {
   typealias Uncompress =
     @convention(c) (UnsafeMutablePointer<UInt8>, UnsafeMutablePointer<UInt>, UnsafePointer<UInt8>, UInt) -> CInt

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Age
 
-/// Against the `age` program, where it is installed.
+/// Against the `age` program, if it is installed.
 @Suite("The age program", .enabled(if: Program.named("age") != nil, "no age program on PATH (Debian package age)"))
 struct InteropTests {
   private static let sizes = [0, 1, 65_536, 65_537, 204_800]
@@ -90,7 +90,7 @@ struct InteropTests {
 
   private func removeFolder() { try? FileManager.default.removeItem(at: folder) }
 
-  /// What the program wrote to standard output, having succeeded.
+  /// What the program wrote to standard output; it must succeed.
   private func run(_ name: String, _ arguments: [String], input: [UInt8]) throws -> [UInt8] {
     let path = try #require(Program.named(name))
     let inputFile = folder.appendingPathComponent("input")
@@ -109,7 +109,7 @@ struct InteropTests {
     return [UInt8](try Data(contentsOf: outputFile))
   }
 
-  /// Runs `command` on a terminal of its own: age reads passphrases from nothing else.
+  /// Runs `command` on a terminal of its own, because age reads passphrases from nothing else.
   private func runOnTerminal(_ command: String, typing text: String) throws {
     let path = try #require(Program.named("script"))
     let process = Process()

@@ -66,11 +66,11 @@ struct KeyTextTests {
     #expect(throws: Bech32.Flaw.wrongCharacter(at: 4)) { try decode("age1b" + Self.recipient.dropFirst(5)) }
     #expect(throws: Bech32.Flaw.wrongCharacter(at: 4)) { try decode("age1Z" + Self.recipient.dropFirst(5)) }
     #expect(throws: Bech32.Flaw.wrongChecksum) { try decode("age1q" + Self.recipient.dropFirst(5)) }
-    // 32 bytes end within a character; the four bits after them must be zero, under a checksum that is right.
+    // 32 bytes end within a character; the four bits after them must be zero, even if the checksum is right.
     #expect(throws: Bech32.Flaw.nonZeroPadding) { try decode(Self.nonZeroPadding) }
   }
 
-  // 52 times 31 and its checksum, computed elsewhere.
+  // 52 times 31 and the checksum, computed elsewhere.
   private static let nonZeroPadding = "age1llllllllllllllllllllllllllllllllllllllllllllllllllllftvcgd"
 
   @Test("an identity file is read as age-keygen writes it")

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Age
 
-/// That Debian's `age` opens what is sealed to such a key is shown by the tests of the commands.
+/// The tests of the commands show that Debian's `age` opens what is sealed to such a key.
 @Suite struct SSHRecipientTests {
   private static let blob = "AAAAC3NzaC1lZDI1NTE5AAAAIDmMNVvp20+08BwSMTI2zLeDS83d3l0zjRQmpwR6QYh3"
 

@@ -22,7 +22,7 @@ struct TamperingTests {
   func passphraseFlips(armored: Bool) throws {
     let file = try AgeFile.seal(
       plaintext.span.bytes, passphrase: passphrase.span.bytes, workFactor: 1, randomness: .system, armored: armored)
-    // The cap keeps a flipped work factor, 9 for 1, from costing more than the test is worth.
+    // The cap keeps a flipped work factor, such as 9 instead of 1, from costing more than the test is worth.
     try expectEveryFlipRefused(file) {
       try AgeFile.open($0, passphrase: passphrase.span.bytes, maximumWorkFactor: 9)
     }

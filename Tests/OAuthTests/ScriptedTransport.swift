@@ -3,7 +3,7 @@ import Synchronization
 
 @testable import Transport
 
-/// Answers every request alike, and keeps what was asked.
+/// Gives every request the same answer, and keeps the requests.
 final class ScriptedTransport: HTTPTransport {
   private let status: Int
   private let headers: [String: String]

@@ -9,11 +9,11 @@ private let projects =
   ((try? FileManager.default.contentsOfDirectory(atPath: fixtures.path)) ?? []).filter { !$0.hasPrefix(".") }.sorted()
 
 extension LintFinding {
-  /// As `findings.txt` of a fixture has it.
+  /// The finding as `findings.txt` of a fixture has it.
   fileprivate var line0: String { "\(file):\(line): \(level.rawValue): \(check.rawValue)" }
 }
 
-/// A folder that is gone after the test.
+/// A folder that is deleted after the test.
 private final class TemporaryProject {
   let path = FileManager.default.temporaryDirectory.appendingPathComponent("project-\(UUID().uuidString)").path
 

@@ -35,7 +35,7 @@ struct CipherTests {
       1a71de0a9e060b2905d6a5b67ecd3b3692ddbd7f2d778b8c9803aee328091b58fab324e4fad675945585808b4831d7bc
       3ff4def08e4b7a9de576d26586cec64b6116
       """)
-    // The RFC's tag covers associated data, which age has none of: this one was computed without, in another language.
+    // The RFC's tag covers associated data, which age lacks. This tag was computed without any, in another language.
     let tag = hex("6a23a4681fd59456aea1d29f82477216")
     let sealed = try ChaCha20Poly1305.seal(Self.message.span.bytes, key: Self.key.span.bytes, nonce: nonce)
     #expect(sealed == ciphertext + tag)

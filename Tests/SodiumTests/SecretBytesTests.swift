@@ -13,7 +13,7 @@ private func isWiped(_ address: UnsafeRawPointer?, _ count: Int) -> Bool {
   return UnsafeRawBufferPointer(start: address, count: count).allSatisfy { $0 == 0 }
 }
 
-/// What this process has locked, by the kernel's account; -1 if that cannot be read.
+/// How much memory this process has locked, according to the kernel; -1 if that cannot be read.
 private func lockedKiB() -> Int {
   guard let file = fopen("/proc/self/status", "r") else { return -1 }
   defer { fclose(file) }
@@ -235,7 +235,7 @@ struct SecretBytesTests {
   @Test("what small secrets leave locked does not keep a large one from being locked")
   func lockLimit() async {
     await #expect(processExitsWith: .success) {
-      // For root there is no limit.
+      // Root has no limit.
       var limit = rlimit(rlim_cur: 64 << 10, rlim_max: 64 << 10)
       guard setrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &limit) == 0,
         getuid() != 0 || setuid(65_534) == 0
