@@ -42,7 +42,7 @@ struct AdminSessionTests {
     let first = try await session.token { try Self.token("a") }
     await session.end(first)
     let second = try await session.token { try Self.token("b") }
-    // Somebody who still had the first one is late: the second stays.
+    // Somebody who still held the first one is late: the second stays.
     await session.end(first)
     let third = try await session.token { try Self.token("c") }
     let isKept = third.secret.isEqual(to: second.secret)

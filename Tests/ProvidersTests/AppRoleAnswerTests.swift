@@ -27,7 +27,7 @@ struct AppRoleAnswerTests {
       #expect(try await bench.run(goal) == .settled(active: active))
       #expect(try await !house.accepts(old))
     }
-    // What a lost answer had may be among them: nothing else is made before that is known.
+    // The secret-id of a lost answer may be among them: nothing else is made before that is known.
     let before = house.count
     house.server.forget()
     let changes = 1...60

@@ -7,7 +7,7 @@ import Testing
 import Transport
 import Vault
 
-/// What the kinds that say nothing else tell of a set-up; Salesforce's are in ScenarioTests.
+/// What the kinds without a checklist of their own report about a set-up; Salesforce's is tested in ScenarioTests.
 @Suite("The checklist of each kind of provider", .serialized)
 struct ChecklistTests {
   private static let vendors: [String] = ["auth0", "keycloak", "okta", "entra"]
@@ -64,7 +64,7 @@ struct ChecklistTests {
   func faults(_ vendor: String) async throws {
     let server = try Self.server(vendor)
     let tenancy = try await server.tenancy()
-    // The vault's pair is none of those that are there.
+    // The vault's pair is none of those at the server.
     let wrong = try await lines(tenancy, pair: ProvidersTests.pair("client-id", "wrong"))
     #expect(words(wrong, .missing) == ["primary"], "\(wrong)")
     let admin = try await lines(tenancy, admin: ProvidersTests.pair("admin", "wrong"))

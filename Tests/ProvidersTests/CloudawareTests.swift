@@ -76,7 +76,7 @@ struct CloudawareTests {
       let (provider, _) = try provider(["analytics": analytics], scopes: scopes)
       let error = await failure { _ = try await provider.validate(try pair("a")) }
       #expect(error?.code == .configuration && error?.description.hasSuffix("scope \(missing)") == true)
-      // The pair itself is accepted all the same: whoever asks whether it is refused is told so.
+      // The pair itself is accepted nevertheless: a caller that asks whether it is refused learns that.
       #expect(try await provider.grant(pair("a")).status == 200)
     }
     for (scopes, remarks) in [

@@ -61,7 +61,7 @@ struct DescriptorTests {
     #expect(!descriptor.documents.isEmpty && descriptor.documents.allSatisfy { $0.address.hasPrefix("https://") })
     #expect(life.secretsAtOnce.map { $0 > 1 || life.replacements == [.cutOver] } ?? true)
     #expect(Set(descriptor.settings.map(\.key)).count == descriptor.settings.count)
-    // Sentences without their full stop, so that they can stand in a table and in an error.
+    // Sentences without a full stop, so that they fit in a table and in an error.
     let texts = [descriptor.summary, life.oldPair, life.lostAnswer, descriptor.administrator]
     for text in texts + [descriptor.byHand].compactMap(\.self) + descriptor.settings.map(\.help) {
       #expect(!text.hasSuffix(".") && !text.contains("\n") && !text.contains("|") && !text.isEmpty, "\(text)")

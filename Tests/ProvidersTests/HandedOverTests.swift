@@ -11,7 +11,7 @@ import Testing
 /// Pairs that were handed over, at their providers: who is asked whether they are refused, and with what.
 @Suite("Handed over, at its provider", .serialized)
 struct HandedOverTests {
-  /// `crm` handed over, with a receipt that was confirmed.
+  /// `crm` handed over, with a confirmed receipt.
   private func bench(_ tenancy: Tenancy) async throws -> ProviderBench {
     let bench = try await ProviderBench(tenancy)
     let now = bench.now.withLock { $0 }
@@ -26,7 +26,7 @@ struct HandedOverTests {
     return bench
   }
 
-  /// The settings of a credential whose pair goes to `theirs`, and of its administrator at `ours`.
+  /// The settings of a credential whose pair goes to `theirs`, and those of its administrator at `ours`.
   private static func settings(
     _ kind: String, at theirs: String, _ ours: String
   ) -> (own: [String: String], admin: [String: String]) {
@@ -89,7 +89,7 @@ struct HandedOverTests {
     let server = try VendorServer.entra(keepsConnections: true)
     defer { server.server.stop() }
     let bench = try await bench(server.tenancy())
-    // In no application that is asked about any more, and accepted.
+    // No longer in any application that is asked about, but still accepted.
     server.change { state in
       state.ofAnother = state.secrets
       _ = state.make()

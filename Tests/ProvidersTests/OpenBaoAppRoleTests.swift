@@ -40,13 +40,13 @@ struct OpenBaoAppRoleTests {
     try await contract.refusesWrongSecrets()
     try await contract.survivesLosses(onlyChanges: true)
 
-    // Somebody else's secret-ids of the same role are neither in the way nor touched.
+    // Somebody else's secret-ids of the same role neither block it nor are touched.
     let house = OpenBaoHouse(server: server, real: real, role: "shared")
     let theirs = try await real.pair(of: "shared")
     try await ProviderContract(house: house).rotates()
     #expect(try await house.accepts(pair(theirs.id, theirs.secret)))
 
-    // What a lost answer had is destroyed: what is left is theirs and ours.
+    // The secret-id of a lost answer is destroyed: only theirs and ours are left.
     let lossy = OpenBaoHouse(server: server, real: real, role: "lossy")
     let bench = try await ProviderBench(lossy.tenancy())
     server.forget()
@@ -100,7 +100,7 @@ struct OpenBaoAppRoleTests {
     #expect(try await bench.state() == .staging)
     let found = try #require(await rotationFailure { _ = try await bench.run() })
     #expect(found.code == .provider(.configuration) && found.text.contains("too many"), "\(found.text)")
-    // What leaked is ended all the same.
+    // What leaked is ended nevertheless.
     let leaked = try await bench.active()
     #expect(try await bench.run(.revoke(Revocation(incident: "i", reason: "r"))) == .settled(active: 3))
     #expect(try await !house.accepts(leaked))
@@ -130,7 +130,7 @@ struct OpenBaoAppRoleTests {
     }
     #expect(try await house.accepts(tenancy.pair))
     #expect(try await real.count(of: "numbered") == 1)
-    // The way out that is told.
+    // The way out that the error names.
     _ = try await real.call("POST", "/v1/auth/approle/role/numbered", ["secret_id_num_uses": 0])
     let other = try await real.pair(of: "numbered")
     #expect(try await bench.run(.adopt(OfferedPair(pair(other.id, other.secret)))) == .settled(active: 2))
@@ -180,7 +180,7 @@ struct OpenBaoAppRoleTests {
     #expect(try await bench.run(.retire) == .settled(active: 2))
     #expect(try await !house.accepts(tenancy.pair))
     #expect(try await house.accepts(bench.active()))
-    // A role that makes such with many uses left is no reason not to end one that leaked.
+    // That a role makes secret-ids with many uses left is no reason not to end one that leaked.
     let leaked = try await bench.active()
     #expect(
       try await bench.run(.revoke(Revocation(incident: "i", reason: "r"))) == .settled(active: 3))

@@ -22,13 +22,13 @@ struct Tenancy: Sendable {
   let settings: [String: String]
   let pair: Pair
   var admin: Administrator?
-  /// Who starts its program, if it has one.
+  /// What starts its program, if it has one.
   var programs: (any ProgramHost)?
   /// Who does by hand what its provider has no requests for.
   var person: (any Operator)?
 }
 
-/// A vault in memory with one credential, `crm`, its real provider, and a clock that sleeping moves.
+/// A vault in memory with one credential, `crm`, its real provider, and a clock that sleeping advances.
 final class ProviderBench: Sendable {
   let store = MemoryStore(tables: vaultTables)
   let vault: UnlockedVault
@@ -37,14 +37,14 @@ final class ProviderBench: Sendable {
   private let curl = CurlTransport()
   private let transport: any HTTPTransport
 
-  /// `between` is what stands between the provider and the network, if anything does.
+  /// `between` is placed between the provider and the network, if given.
   init(
     _ tenancy: Tenancy, policy: [String: String] = [:],
     between: (any HTTPTransport) -> any HTTPTransport = { $0 }
   ) async throws {
     self.tenancy = tenancy
     transport = between(curl)
-    // The present: a server's own clock is not moved.
+    // The present time: a server's own clock is not moved.
     let start = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000))
     now = Mutex(start)
     let identity = try Identity(AgeIdentity(generating: .system))
@@ -65,7 +65,7 @@ final class ProviderBench: Sendable {
       admin: tenancy.admin == nil ? "crm" : "admin", pair: tenancy.pair, now: start)
   }
 
-  /// As a fresh process would make it.
+  /// The provider as a fresh process would make it.
   func provider() async throws -> any ProviderKind {
     let credential = try await credential()
     let admin = tenancy.admin
@@ -88,7 +88,7 @@ final class ProviderBench: Sendable {
     let timing = RotationTiming(
       now: { self.now.withLock { $0 } },
       sleep: { duration in
-        // What keeps a lease while a person is waited for must not make time pass by itself.
+        // Keeping a lease while a person is waited for must not itself make time pass.
         guard duration < .seconds(60) else { return try await Task.sleep(for: duration) }
         self.now.withLock { $0 = $0 + duration }
       },
@@ -107,7 +107,7 @@ final class ProviderBench: Sendable {
     }
   }
 
-  /// All that the vault has and that is not ended, the newest last.
+  /// All of the vault's pairs that are not retired, the newest last.
   func saved() async throws -> [(version: Version, pair: Pair)] {
     try await vault.pairs(
       of: "crm", choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairUsed,
@@ -118,7 +118,7 @@ final class ProviderBench: Sendable {
     try #require(try await saved().last { $0.version.stage == .active }).pair
   }
 
-  /// The same with the pairs that the engine would give to `observe`.
+  /// The same pairs as the engine would give them to `observe`.
   func known(isStaging: Bool = false) async throws -> KnownPairs {
     let pairs = try await saved().map { ($0.version.number, $0.pair) }
     return KnownPairs(of: try await credential(), Dictionary(uniqueKeysWithValues: pairs), isStaging: isStaging)
@@ -127,7 +127,7 @@ final class ProviderBench: Sendable {
   func stop() async { await curl.shutdown() }
 }
 
-/// The code of what `body` throws, and its whole text.
+/// The code and the whole text of the error that `body` throws.
 func rotationFailure(_ body: () async throws -> Void) async -> (code: RotationError.Code?, text: String)? {
   do {
     try await body()

@@ -5,15 +5,15 @@ import Synchronization
 import Testing
 import Vault
 
-/// Where a provider is at home: a simulator, a real server, or one that answers by the documentation. Everything that the
-/// provider asks goes through `server`, which can lose it.
+/// Where a provider is at home: a simulator, a real server, or one that answers as documented. All of the provider's
+/// requests go through `server`, which can lose them.
 protocol ProviderHouse: Sendable {
   var server: LoopbackServer { get }
-  /// Whether a person changes everything there, and no request does.
+  /// Whether everything there is changed by a person and nothing by a request.
   var isChangedByHand: Bool { get }
-  /// A new credential there, accepted.
+  /// A new credential there, whose pair is accepted.
   func tenancy() async throws -> Tenancy
-  /// Whether the token endpoint, or what stands for it, accepts `pair`; not asked through the provider.
+  /// Whether the token endpoint, or its equivalent, accepts `pair`; not asked through the provider.
   func accepts(_ pair: Pair) async throws -> Bool
 }
 
@@ -25,7 +25,7 @@ extension ProviderHouse {
 struct ProviderContract: Sendable {
   let house: any ProviderHouse
 
-  /// All of it.
+  /// Checks all of it.
   func check() async throws {
     try await rotates()
     try await refusesWrongSecrets()
@@ -43,7 +43,7 @@ struct ProviderContract: Sendable {
     try result.get()
   }
 
-  /// A rotation ends with another pair that is accepted, and the old one refused; and then another one does.
+  /// A rotation ends with a new pair that is accepted and the old one refused; and so does another rotation after it.
   func rotates() async throws {
     try await with { bench, tenancy in
       let seen = try await bench.provider().observe(known: bench.known())
@@ -58,7 +58,8 @@ struct ProviderContract: Sendable {
     }
   }
 
-  /// The same identifier with another secret, and another identifier with the secret, are refused, and not in trouble.
+  /// The same identifier with another secret, and another identifier with the secret, are refused, and not reported as
+  /// trouble.
   func refusesWrongSecrets() async throws {
     try await with { bench, tenancy in
       let provider = try await bench.provider()
@@ -73,11 +74,11 @@ struct ProviderContract: Sendable {
     }
   }
 
-  /// Each request of a rotation lost in each way: the vault always has a pair that is accepted, or the server shows it, and the
-  /// next runs end as if nothing had happened.
+  /// Each request of a rotation is lost in each way: the vault always has a pair that is accepted, or the server shows
+  /// it, and the next runs end as if nothing had happened.
   ///
-  /// With `onlyChanges` those alone that change something at the server, and only by lost connections: for servers that take
-  /// their time.
+  /// With `onlyChanges`, only requests that change something at the server are lost, and only by lost connections: for
+  /// servers that take their time.
   func survivesLosses(onlyChanges: Bool = false) async throws {
     var requests: [(number: Int, isChange: Bool)] = []
     try await with { bench, _ in
@@ -86,9 +87,10 @@ struct ProviderContract: Sendable {
     }
     #expect(requests.contains { $0.isChange } != house.isChangedByHand)
     for (number, isChange) in requests where isChange || !onlyChanges {
-      // A run that dies as it waits for an answer: the next one knows of an intent, and of nothing else.
+      // A run that dies while it waits for an answer: the next one knows only of an intent.
       if isChange { try await survivesDeath(at: number) }
-      // What changes nothing is as good as lost before it acted, and answered with a page now and then.
+      // For a request that changes nothing, losing it before it acted is enough, with a page as the answer now and
+      // then.
       let losses =
         isChange
         ? onlyChanges ? [.before, .after] : LoopbackServer.Loss.allCases : [number.isMultiple(of: 3) ? .page : .before]
@@ -120,10 +122,10 @@ struct ProviderContract: Sendable {
       do { _ = try await bench.run() } catch let error as RotationError { _ = error }
       let credential = try await bench.credential()
       if try await bench.state() == .settled, credential.debts.isEmpty { return }
-      // Between the act of a cut-over and its saving the pair is at the server alone, which shows it.
+      // After a cut-over's act and until its pair is saved, the pair is only at the server, which shows it.
       let provider = try await bench.provider()
       if provider.replacement == .cutOver, try await bench.state() == .staging {
-        // What may still act is waited for.
+        // Waits for a request that may still act.
         bench.now.withLock { $0 = $0 + .seconds(600) }
         continue
       }
@@ -141,7 +143,7 @@ struct ProviderContract: Sendable {
     #expect(try await !house.accepts(tenancy.pair), "the old pair is refused: \(when)")
   }
 
-  /// Pages, errors and other people's JSON in the place of any answer change nothing that the vault believes.
+  /// Pages, errors and other people's JSON instead of an answer change nothing that the vault believes.
   func takesNonsenseForNoAnswer() async throws {
     for loss in [LoopbackServer.Loss.page, .trouble] {
       try await with { bench, tenancy in

@@ -6,7 +6,7 @@ import Vault
 
 @testable import Transport
 
-/// Answers by method and path, and keeps what was asked.
+/// Answers by method and path, and keeps the requests.
 final class RoutedTransport: HTTPTransport {
   struct Answer: Sendable {
     var status = 200
@@ -17,10 +17,10 @@ final class RoutedTransport: HTTPTransport {
   private let route: @Sendable (_ method: String, _ path: String) -> Answer
   private let sent = Mutex<[String]>([])
 
-  /// Answers token requests by itself; the rest, below the app, by `route`.
+  /// Answers token requests itself, and the rest, below the app, with `route`.
   init(_ route: @escaping @Sendable (_ method: String, _ path: String) -> Answer) { self.route = route }
 
-  /// Answers every request alike, token requests too.
+  /// Gives every request the same answer, including token requests.
   convenience init(always answer: Answer) { self.init { _, _ in answer } }
 
   static let base = "https://example.my.salesforce.com/services/data/v65.0/apps/oauth/credentials/"
@@ -36,8 +36,8 @@ final class RoutedTransport: HTTPTransport {
   }
 }
 
-/// Tells of the first change that it sent, and that acted, as libcurl does when the connection dies under a request and no
-/// channel is agreed on the one that takes its place.
+/// Fails the first change that it sent, although it acted, as libcurl does when the connection dies under a request and
+/// no channel can be agreed on the connection that replaces it.
 final class LateHandshake: HTTPTransport {
   private let transport: any HTTPTransport
   private let hasFailed = Mutex(false)
@@ -72,7 +72,7 @@ func pair(_ id: String, _ secret: String = echo) throws -> Pair {
     clientID: try SecretBytes(copying: id.span.bytes), clientSecret: try SecretBytes(copying: secret.span.bytes))
 }
 
-/// What a vault knows that has one pair, the active one.
+/// What a vault knows that has only one pair, the active one.
 func known(_ id: String) throws -> KnownPairs { KnownPairs([.init(try pair(id), in: .active)], mark: "relatch-0") }
 
 func provider(_ transport: RoutedTransport, _ more: [String: String] = [:]) throws -> SalesforceProvider {
@@ -86,7 +86,7 @@ func text(_ secret: SharedSecret?) -> String? {
   secret.map { $0.secret.withUnsafeBytes { String(decoding: $0, as: UTF8.self) } }
 }
 
-/// What `body` throws, if it is a provider's error.
+/// The error that `body` throws, if it is a provider's error.
 func failure(_ body: () async throws -> Void) async -> ProviderError? {
   do {
     try await body()

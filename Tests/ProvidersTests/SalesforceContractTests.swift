@@ -49,7 +49,7 @@ private final class OrgHouse: ProviderHouse {
   }
 }
 
-/// A person who does what the steps say at the app's page, and answers as the page shows it.
+/// A person who does what the steps say at the app's page, and answers what the page shows.
 private struct Clicker: Operator {
   let url: String
   let app: String
@@ -68,7 +68,7 @@ private struct Clicker: Operator {
     if text.contains(": Generate.") {
       try await click("generate")
     } else if text.contains(": Apply.") {
-      // Done already where the answer was all that was missing.
+      // Already done if only the answer was missing.
       if isStaged { try await click("apply") }
     } else if text.contains(": Cancel.") {
       if isStaged { try await click("cancel") }

@@ -12,7 +12,7 @@ struct SalesforceTokenErrorTests {
     var testDescription: String { "\(status) \(error): \(words)" }
   }
 
-  /// The published list, what working clients recorded, and both readings wherever they disagree.
+  /// The published list, what working clients recorded, and both readings where these disagree.
   static let rows: [Row] = [
     Row(error: "invalid_client_id", words: "client identifier invalid", code: .refused),
     Row(error: "invalid_client", words: "invalid client credentials", code: .refused),
@@ -43,7 +43,7 @@ struct SalesforceTokenErrorTests {
     Row(error: "server_error", words: "", code: .unreachable),
     Row(error: "temporarily_unavailable", words: "", status: 503, code: .unreachable),
     Row(error: "unknown_error", words: "retry your request", code: .unreachable),
-    // A pair is refused only by an answer that says so and is not in trouble itself.
+    // Only an answer that says so, and reports no trouble of the server, refuses a pair.
     Row(error: "invalid_client", words: "invalid client credentials", status: 500, code: .unreachable),
     Row(error: "invalid_client", words: "invalid client credentials", status: 429, code: .limited),
     Row(error: "inactive_org", words: "", status: 503, code: .unreachable),

@@ -8,7 +8,7 @@ struct SalesforceWireTests {
   private static let app = "0xI000000000001"
   private static let consumer = "888000000000001"
 
-  /// Looks at an org with one consumer whose slot is answered so.
+  /// Looks at an org with one consumer, with `slot` as the answer about its slot.
   private func look(_ slot: RoutedTransport.Answer, one: String = "{}") async throws -> Observation {
     let transport = RoutedTransport { method, path in
       switch path {
@@ -140,7 +140,7 @@ struct SalesforceWireTests {
       let seen = try await look(.init(body: "[]"))
       let error = try #require(await failure { _ = try await provider(transport).stage(seen) })
       #expect(error.code == row.expected, "\(row)")
-      // What the org does not answer may come from something between here and it, after the org acted.
+      // An answer that the org does not give may come from something in between, after the org acted.
       #expect(error.mayHaveActed == (row.status >= 500 || row.status == 418), "\(row)")
       // A session that ended is renewed once, and only then.
       #expect(transport.calls.count == (row.status == 401 ? 4 : 2), "\(row): \(transport.calls)")

@@ -4,9 +4,9 @@ import Synchronization
 import Testing
 import Vault
 
-// Servers that answer as the documents named in each provider's descriptor say. What they hold is made up.
+// Servers that answer as the documents named in each provider's descriptor say. Their contents are made up.
 
-/// One application of a vendor's, its secrets in the order in which they were made, and an administering client.
+/// One application at a vendor, its secrets in the order in which they were made, and an administering client.
 final class VendorServer: ProviderHouse {
   struct Secret: Sendable {
     let id: String
@@ -21,20 +21,21 @@ final class VendorServer: ProviderHouse {
     var made = 1
     /// Whether the management interface shows a secret that it can show.
     var showsSecret = true
-    /// Whether an answer about the replaced secret breaks off before its first byte.
+    /// Whether an answer about the rotated secret breaks off before its first byte.
     var cutsRotated = false
-    /// Whether a replaced secret goes on for a time.
+    /// Whether a replaced secret lives on for a time.
     var keepsOld = false
-    /// How many requests to delete a secret are answered with 503, and have deleted nothing.
+    /// How many requests to delete a secret are answered with 503 and delete nothing.
     var troubles = 0
-    /// The client of the application, where it is another than the one that `ofAnother` are accepted of.
+    /// The application's client, if it is not the one for which `ofAnother` are accepted.
     var appClientID: String?
     /// Secrets of the client `clientID` that are in no application that is asked about.
     var ofAnother: [Secret] = []
-    /// What was ever made, and whether whoever answers every second connection has not heard what of it has ended.
+    /// Every secret ever made, and whether every second connection is answered by a node that does not know which have
+    /// ended.
     var everMade: [String] = []
     var isHalfLate = false
-    /// On which connections whoever answers refuses everybody a token, and whether what is to be deleted only seems to be.
+    /// On which connections everybody is refused a token, and whether a deletion only seems to happen.
     var isOut: @Sendable (_ connection: Int) -> Bool = { _ in false }
     var keepsDeleted = false
     /// What a secret's identifier begins with.
@@ -47,7 +48,7 @@ final class VendorServer: ProviderHouse {
 
     mutating func make(_ name: String? = nil) -> Secret {
       made += 1
-      // Like a vendor's: with characters that a form must encode.
+      // Like a vendor's, with characters that a form must encode.
       let secret = Secret(id: "\(identifier)-\(made)", text: "\(made)~+/=\(UUID().uuidString)", name: name)
       secrets.append(secret)
       everMade.append(secret.text)
@@ -67,7 +68,7 @@ final class VendorServer: ProviderHouse {
     init(_ state: State) { self.state = Mutex(state) }
   }
 
-  /// `tokenPath` is the token endpoint; `refusal` is what a wrong pair is answered with there.
+  /// `tokenPath` is the token endpoint; `refusal` is its answer to a wrong pair.
   init(
     _ kind: String, tokenPath: String, refusal: (status: Int, body: [String: String]),
     administrator: String = "Bearer admin-token", keepsConnections: Bool = false,
@@ -82,7 +83,7 @@ final class VendorServer: ProviderHouse {
         if request.path == tokenPath {
           guard !state.isOut(request.connection) else { return .json(refusal.status, refusal.body) }
           let (id, secret) = (request.form["client_id"] ?? "", request.form["client_secret"] ?? "")
-          // An API token is no client's secret.
+          // An API token is not a client's secret.
           if administrator.hasPrefix("Bearer "), id == "admin", secret == "admin-secret" {
             return .json(200, ["access_token": "admin-token", "token_type": "Bearer"])
           }

@@ -66,7 +66,7 @@ struct VendorTests {
     _ = try await bench.run()
     let provider = try await bench.provider()
     let seen = try await provider.observe(known: bench.known())
-    // Somebody rotates between the look and the request: the rotated secret is the vault's active one now.
+    // Somebody rotates between the look and the request: the rotated secret is now the vault's active one.
     server.change { $0.secrets = [$0.secrets[1], .init(id: "0000000a-9", text: "somebody's")] }
     let found = await failure { try await provider.delete(handle: "rotated", seen) }
     #expect(found?.code == .notFound, "\(String(describing: found))")
@@ -140,7 +140,7 @@ struct VendorTests {
     #expect(server.secrets.map(\.text) == ["somebody's"])
     await bench.stop()
 
-    // Nor for one that is owed and has gone meanwhile.
+    // Nor for an owed one that has gone meanwhile.
     let owing = try await ProviderBench(server.tenancy(), policy: ["grace": "1h"])
     guard case .promoted(active: 2, previous: [1], _) = try await owing.run() else {
       Issue.record("not promoted")
@@ -230,7 +230,7 @@ struct VendorTests {
     #expect(server.secrets.count == 1)
     server.change { $0.isHalfLate = false }
     #expect(try await bench.run(.resume) == .settled(active: 2))
-    // What does not end anything is asked on what is open already: one connection, and one for each refusal.
+    // Requests that end nothing use the open connection: there is one connection, and one for each refusal.
     #expect(Set(server.server.requests.map(\.connection)).count <= 5)
     await bench.stop()
   }
@@ -245,7 +245,7 @@ struct VendorTests {
     let bench = try await ProviderBench(tenancy)
     server.change { state in
       state.keepsDeleted = true
-      // None but the first is answered by what was there before; or every second one is not.
+      // Only the first connection works as before; or every second one does not.
       state.isOut = { $0 > 1 && $0.isMultiple(of: healthyOf) }
     }
     for goal in [RotationRunner.Goal.rotate, .resume, .resume, .resume] {

@@ -9,8 +9,8 @@ import Synchronization
 import Testing
 import Vault
 
-/// A system that is made up. It speaks its own interface, which docs/providers/command-example.py knows, and below /contract/
-/// the contract itself, as if program and system were one.
+/// A made-up system. It has its own interface, which docs/providers/command-example.py knows, and below /contract/ the
+/// contract itself, as if program and system were one.
 final class AcmeServer: ProviderHouse {
   struct Key: Sendable {
     let id: String
@@ -23,7 +23,7 @@ final class AcmeServer: ProviderHouse {
   struct State: Sendable {
     var keys: [Key] = []
     var made = 0
-    /// Whether a secret is shown to who reads, or answered to a second request with the same label.
+    /// Whether a secret is shown to a reader, or in the answer to a second request with the same label.
     var showsSecrets = false
 
     mutating func make(_ label: String?, _ mode: Replacement) -> Key {
@@ -208,7 +208,7 @@ extension ProgramEnding {
   }
 }
 
-/// Runs no program: what it would get is sent to the server, and what that answers is what it would have written.
+/// Runs no program: its input is sent to the server, and the server's answer is its output.
 private struct ProgramWithin: ProgramHost {
   let url: String
 
@@ -216,7 +216,7 @@ private struct ProgramWithin: ProgramHost {
     let input = call.input.secret.withUnsafeBytes { Data($0) }
     let object = (try? JSONSerialization.jsonObject(with: input)) as? [String: Any]
     let operation = object?["operation"] as? String ?? ""
-    // A server that loses requests knows by these which of them change something.
+    // A server that loses requests recognizes by these which of them change something.
     let (method, path) =
       switch operation {
       case "observe": ("POST", "/contract/observe/lookup")

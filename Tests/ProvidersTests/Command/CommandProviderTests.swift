@@ -10,7 +10,7 @@ import Testing
 import Transport
 import Vault
 
-/// Answers as it is told, and keeps what was asked.
+/// Answers as told, and keeps what it was asked.
 private final class ScriptedProgram: ProgramHost {
   private let answers: @Sendable (_ operation: String) throws -> ProgramEnding
   private let asked = Mutex<[String]>([])
@@ -49,7 +49,7 @@ struct CommandProviderTests {
     defer { system.server.stop() }
     let contract = ProviderContract(house: system)
     try await contract.refusesWrongSecrets()
-    // Each operation is a process: the others are lost within the test alone.
+    // Each operation is a process: the other losses are tested only within the test.
     if replacement == .overlap {
       try await contract.survivesLosses(onlyChanges: true)
     } else {
@@ -144,7 +144,7 @@ struct CommandProviderTests {
     ]
     #expect(failures.map { $0?.code } == [code, code, code, code])
     #expect(failures.map { $0?.mayHaveActed } == [mayHaveActed, mayHaveActed, false, false])
-    // Words of a program that may hold a pair that nobody has masked are not shown, however it ended.
+    // If a program may hold a pair that nobody has masked, its words are not shown, however it ended.
     let shows = failures.map { $0?.hint?.contains("a word") == true }
     #expect(shows == [false, true, false, true])
     #expect(failures.allSatisfy { $0?.description.contains("a word") == false })

@@ -120,7 +120,7 @@ struct OAuthRegistrationTests {
       "\($0)".contains("another registration_access_token")
     }
     #expect(throws: Never.self) { try OAuthRegistrationProvider.check(cutOver.merging(["keeps-token": "yes"]) { $1 }) }
-    // One that was added before that was asked for.
+    // A credential that was added before this was required.
     var ways = RegistrationServer.Ways()
     ways.isVouchedFor = false
     let server = try RegistrationServer(mode: "cut-over", ways)
@@ -319,7 +319,7 @@ struct OAuthRegistrationTests {
     #expect(try await server.accepts(tenancy.pair))
     #expect(try await bench.run(.abort) == .abandoned(active: 1))
     #expect(server.count == 1)
-    // Containment ends what leaked, whatever is wrong with the other.
+    // Containment ends what leaked, whatever is wrong with the new pair.
     let contained = Revocation(incident: "i", reason: "r", isContainment: true)
     _ = await rotationFailure { _ = try await bench.run(.revoke(contained)) }
     #expect(try await !server.accepts(tenancy.pair))
@@ -456,7 +456,7 @@ struct OAuthRegistrationTests {
     _ = await rotationFailure { _ = try await bench.run() }
     server.server.forget()
     server.changeSecrets()
-    // The pair that was made is refused: it is tried again by each run, and given up by none.
+    // The new pair is refused: each run tries it again, and none gives it up.
     let refused = try #require(await rotationFailure { _ = try await bench.run(.resume) })
     #expect(refused.code == .provider(.refused), "\(refused.text)")
     #expect(try await bench.state() == .staged)
@@ -485,7 +485,7 @@ struct OAuthRegistrationTests {
     #expect(try await bench.run(.retire) == .settled(active: 2))
     #expect(server.server.requests.count { $0.method == "DELETE" } == 0)
     #expect(try await server.accepts(bench.active()))
-    // What follows is the overlap that was asked for: a client of its own.
+    // The next rotation uses overlap, as set: it makes a separate client.
     guard case .promoted(active: 3, previous: [2], _) = try await bench.run() else {
       Issue.record("not promoted")
       return

@@ -10,7 +10,7 @@ import Vault
 private struct RealHouse: ProviderHouse {
   let server: LoopbackServer
   let upstream: String
-  /// As below the base: the token endpoint, and the registration endpoint.
+  /// Paths below the base: the token endpoint, and the registration endpoint.
   let paths: (token: String, registration: String)
   let mode: String
   let authentication: ClientAuthentication
@@ -87,7 +87,7 @@ struct RealServerTests {
       let status = try await house.statusOfWrongSecret()
       #expect(status == expected)
     }
-    // It has no PUT: said before anything is changed.
+    // It has no PUT: this is reported before anything is changed.
     let house = RealHouse(
       server: server, upstream: real.url, paths: ("/token", "/register"), mode: "cut-over", authentication: .body,
       scope: nil, register: { try await real.register($0) })
@@ -101,7 +101,7 @@ struct RealServerTests {
 }
 
 extension RealHouse {
-  /// The status of the token endpoint for a wrong secret.
+  /// The token endpoint's status for a wrong secret.
   fileprivate func statusOfWrongSecret() async throws -> Int? {
     let tenancy = try await tenancy()
     let bench = try await ProviderBench(tenancy)

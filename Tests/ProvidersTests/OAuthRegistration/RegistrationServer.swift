@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 import Vault
 
-/// A server that answers by RFC 7591 and RFC 7592, and in the ways of servers that do not quite.
+/// A server that answers as RFC 7591 and RFC 7592 say, and in the ways of servers that do not quite.
 final class RegistrationServer: ProviderHouse {
   struct Client: Sendable {
     var secret: String
@@ -20,19 +20,19 @@ final class RegistrationServer: ProviderHouse {
     var changesSecret = true
     /// A client's registration shows its secret.
     var showsSecret = true
-    /// Unless it gives it out as it is made, it shows stars in its place.
+    /// Except in the answer that makes it, the secret is shown as stars.
     var masksSecret = false
     /// Reading a client gives out another token.
     var changesToken = false
-    /// So does a PUT, and nothing else.
+    /// Only a PUT gives out another token.
     var changesTokenAtPut = false
     /// The answer to a PUT shows the secret that was there before.
     var showsOldAtPut = false
     /// The answer to a PUT shows another client.
     var showsAnotherAtPut = false
-    /// Reading a client that is not the first gives out another secret, and with `first` that one, too.
+    /// Reading a client that is not the first gives out another secret; with `first`, reading the first does too.
     var changesSecretAtGet: (isSo: Bool, first: Bool) = (false, false)
-    /// A registration with metadata that a client has already answers with that client.
+    /// A registration with metadata that a client already has answers with that client.
     var registersOnce = false
     /// What each token ends with.
     var tokenEnd = ""
@@ -40,7 +40,7 @@ final class RegistrationServer: ProviderHouse {
     var isVouchedFor = true
     /// A registration needs a token of this client.
     var registrar: String?
-    /// What a wrong secret is answered with.
+    /// The answer to a wrong secret.
     var refusal = (status: 401, body: #"{"error":"invalid_client"}"#)
     /// How many times the token endpoint still accepts a client that was deleted.
     var lingers = 0
@@ -50,7 +50,7 @@ final class RegistrationServer: ProviderHouse {
     var clients: [String: Client] = [:]
     var made = 0
     var ways = Ways()
-    /// What each request to manage a client is answered with, where it may not be.
+    /// The status with which requests to manage a client are answered, if it may not be managed.
     var unmanageable: [String: Int] = [:]
     var lingering: [String: Client] = [:]
   }
@@ -66,7 +66,7 @@ final class RegistrationServer: ProviderHouse {
     server = try LoopbackServer { request in state.value.withLock { Self.answer(request, &$0) } }
   }
 
-  /// What the server's threads and the tests have in common.
+  /// What the server's threads and the tests share.
   private final class Box: Sendable {
     let value: Mutex<State>
     init(_ state: State) { value = Mutex(state) }
@@ -99,14 +99,14 @@ final class RegistrationServer: ProviderHouse {
   /// How many clients there are.
   var count: Int { shared.value.withLock { $0.clients.count } }
 
-  /// Another secret for every client, as by someone else.
+  /// Gives every client another secret, as if someone else did.
   func changeSecrets() {
     shared.value.withLock { state in for id in state.clients.keys { state.clients[id]?.secret = "elsewhere-\(id)" } }
   }
 
   func setWays(_ body: @Sendable (inout Ways) -> Void) { shared.value.withLock { body(&$0.ways) } }
 
-  /// From now on a client's registration shows its secret, or does not.
+  /// Sets whether a client's registration shows its secret from now on.
   func setShowsSecret(_ shows: Bool) { shared.value.withLock { $0.ways.showsSecret = shows } }
 
   /// Whether the client of `pair` can be managed with the token that `pair` has.
@@ -115,13 +115,13 @@ final class RegistrationServer: ProviderHouse {
     return shared.value.withLock { $0.clients[id].map { $0.token == token } ?? false }
   }
 
-  /// Lets nobody manage the client of `pair`, which goes on: each request to is answered with `status`.
+  /// Lets nobody manage the client of `pair`, which lives on: each such request is answered with `status`.
   func forbid(_ pair: Pair, _ status: Int) {
     let id = secretText(pair.clientID)
     shared.value.withLock { $0.unmanageable[id] = status }
   }
 
-  /// Deletes the client of `pair`, as by hand.
+  /// Deletes the client of `pair`, as if by hand.
   func remove(_ pair: Pair) {
     let id = secretText(pair.clientID)
     shared.value.withLock { state in
@@ -130,7 +130,7 @@ final class RegistrationServer: ProviderHouse {
     }
   }
 
-  /// Another secret for the client of `pair`, as by someone else.
+  /// Gives the client of `pair` another secret, as if someone else did.
   func changeSecret(of pair: Pair) {
     let id = secretText(pair.clientID)
     shared.value.withLock { $0.clients[id]?.secret = "elsewhere-\(id)" }
@@ -225,7 +225,7 @@ final class RegistrationServer: ProviderHouse {
   }
 }
 
-/// The same with what manages the client.
+/// The same, with the token that manages the client.
 func pair(_ id: String, _ secret: String, token: String) throws -> Pair {
   let plain = try pair(id, secret)
   let managing = try pair(token, token)

@@ -3,17 +3,17 @@ import Synchronization
 import Testing
 import Vault
 
-/// A server that answers for one AppRole as OpenBao's documents say, and in the ways of a crowded one.
+/// A server that answers for one AppRole as OpenBao's documentation says, and as a crowded server would.
 final class AppRoleServer: ProviderHouse {
   struct State: Sendable {
-    /// Accessors by secret-id, with what each was marked with.
+    /// Accessors by secret-id, each with its mark.
     var secretIDs: [String: (accessor: String, metadata: String)] = [:]
     var made = 0
-    /// How many more accessors the list has, of which nothing else is known.
+    /// How many more accessors the list has, about which nothing else is known.
     var crowd = 0
-    /// Accessors that are listed beside those, and what looking one up is answered with.
+    /// Accessors that are also listed, and the answers to looking them up.
     var strange: [String: LoopbackServer.Answer] = [:]
-    /// What looking up a secret-id by itself is answered with, whatever it is.
+    /// The answer to looking up a secret-id itself, whichever it is; nil for the true answer.
     var lookup: LoopbackServer.Answer?
 
     mutating func make(_ metadata: String = "{}") -> (secret: String, accessor: String) {

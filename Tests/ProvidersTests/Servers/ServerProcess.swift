@@ -3,7 +3,7 @@ import Glibc
 import Loopback
 import Testing
 
-/// A server program in a folder of its own, ended with the value.
+/// A server program in a folder of its own, ended together with this value.
 final class ServerProcess: Sendable {
   let folder: URL
   let port: UInt16
@@ -11,7 +11,7 @@ final class ServerProcess: Sendable {
 
   var url: String { "http://127.0.0.1:\(port)" }
 
-  /// `prepare` writes what the program needs, and gives its command line.
+  /// `prepare` writes what the program needs, and returns its command line.
   init(
     environment: [String: String] = [:], _ prepare: (_ folder: URL, _ port: UInt16) throws -> [String]
   ) throws {
@@ -30,7 +30,7 @@ final class ServerProcess: Sendable {
 
   var log: String { (try? String(contentsOf: folder.appendingPathComponent("log"), encoding: .utf8)) ?? "" }
 
-  /// Waits until it answers `path` with anything.
+  /// Waits until it gives any answer to `path`.
   func ready(_ path: String) async throws {
     for _ in 1...3000 {
       if (try? await LoopbackClient(url).send("GET", path)) != nil { return }
@@ -39,18 +39,18 @@ final class ServerProcess: Sendable {
     Issue.record("the server does not answer: \(log.suffix(2000))")
   }
 
-  /// Where the first of `paths` is that can be run.
+  /// The first of `paths` that can be executed.
   static func program(_ paths: String...) -> String? {
     paths.first { FileManager.default.isExecutableFile(atPath: $0) }
   }
 
-  /// Where `name` is in PATH: the one that `.ci/install --test` used.
+  /// The path of `name` in PATH: the one that `.ci/install --test` used.
   static func onPath(_ name: String) -> String? {
     let folders = ProcessInfo.processInfo.environment["PATH"]?.split(separator: ":") ?? []
     return folders.map { "\($0)/\(name)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
   }
 
-  /// What `.ci/install --test` brought from PyPI.
+  /// What `.ci/install --test` installed from PyPI.
   static let pythonServers = URL(filePath: #filePath).deletingLastPathComponent()
     .appending(path: "../../../.build/servers").standardized
 
@@ -78,7 +78,7 @@ final class ServerProcess: Sendable {
     posix_spawn_file_actions_addopen(&actions, 1, folder + "/log", O_WRONLY | O_CREAT | O_APPEND, 0o600)
     posix_spawn_file_actions_adddup2(&actions, 1, 2)
     let environment = ProcessInfo.processInfo.environment.merging(more) { $1 }
-    // In its folder: what a server leaves where it was started is gone with the rest.
+    // In its folder, so that what a server leaves where it was started is deleted with the rest.
     let words = (["/bin/sh", "-c", #"cd "$0" && exec "$@""#, folder] + arguments).map { strdup($0) } + [nil]
     let variables = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
     defer { for pointer in words + variables { free(pointer) } }
