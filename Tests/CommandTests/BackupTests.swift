@@ -4,7 +4,7 @@ import Testing
 /// A whole copy of the vault as one age file, and the way back.
 @Suite("A backup of the vault")
 struct BackupTests {
-  /// What a place elsewhere, where nothing was ever seen of the vault, is told by the environment.
+  /// The environment of a place elsewhere, where nothing was ever seen of the vault.
   static func elsewhere(_ place: Workplace, _ name: String) -> [String: String] {
     ["RELATCH_VAULT": place.folder.path + "/\(name)", "XDG_STATE_HOME": place.folder.path + "/state-\(name)"]
   }
@@ -16,7 +16,7 @@ struct BackupTests {
     return file
   }
 
-  /// What stands beside a vault that was restored, or was not.
+  /// What is beside a vault after a restore, whether it succeeded or not.
   static func remains(_ place: Workplace, of name: String) throws -> [String] {
     try FileManager.default.contentsOfDirectory(atPath: place.folder.path).filter { $0.hasPrefix(name) }.sorted()
   }
@@ -179,7 +179,7 @@ struct RestoreTests {
     for data in damaged {
       try data.write(to: URL(fileURLWithPath: path))
       let outcome = try await place.relatch("restore", path, environment: environment)
-      // A stanza that was altered is nobody's that we know.
+      // A stanza that was altered belongs to nobody we know.
       #expect(outcome.code == 65 || outcome.code == 77, "\(outcome.errorText)")
       expectFailure(outcome, outcome.code)
       #expect(try BackupTests.remains(place, of: "restored").isEmpty)
@@ -230,7 +230,7 @@ struct RestoreTests {
     #expect(restored.errorText.contains("warning: this vault is also at \"\(vault)\""), "\(restored.errorText)")
     let refused = try await place.relatch("list")
     expectFailure(refused, 65, "this vault is also at \"\(resolved(place.folder.path + "/copy"))\"")
-    // Where nothing is known of the vault in use, a copy is no harm to it.
+    // Where nothing is known of the vault in use, a copy does it no harm.
     let other = try await Workplace()
     let second = try await BackupTests.backup(other)
     let elsewhere = BackupTests.elsewhere(other, "trial")
@@ -257,7 +257,7 @@ struct RestoreTests {
     }
     #expect(events.suffix(2) == ["vault.rollback-accepted", "vault.restored"])
     #expect(try await place.logIsWhole())
-    // From here on it is the one that is remembered.
+    // From here on the restored vault is the one that is remembered.
     #expect(try await place.relatch("list").errorText == "")
   }
 
@@ -286,7 +286,7 @@ struct RestoreTests {
     #expect(text.contains("warning: usb is a witness again") && !text.contains("dora is"), "\(text)")
     let told = try #require(restored.objects().first)
     #expect(told["members_again"] as? [String] == ["bob", "olga"] && told["witnesses_again"] as? [String] == ["usb"])
-    // One that lacks nothing brings nobody back.
+    // A backup that lacks nothing brings nobody back.
     let second = try await BackupTests.backup(place, to: "second.age")
     try FileManager.default.removeItem(at: place.vault)
     let whole = try await place.relatch("restore", second, "--json")
@@ -326,7 +326,7 @@ struct RestoreTests {
       expectFailure(refused, 65, "founded by another")
       #expect(!refused.errorText.contains("older copy"), "\(refused.errorText)")
     }
-    // As a backup, the vault being lost.
+    // As a backup, after the vault was lost.
     try FileManager.default.removeItem(at: place.vault)
     for options in [[], ["--accept-rollback"], ["--owner", key]] {
       expectFailure(try await place.run(Programs.relatch, ["restore", file] + options), 65, "founded by another")
@@ -407,7 +407,7 @@ struct RestoreTests {
     expectFailure(
       try await place.relatch(
         "list", environment: environment.merging(["RELATCH_VAULT": place.folder.path + "/" + left[0]]) { $1 }), 65)
-    // A person's own is not what a restore has left, whatever it is called.
+    // A person's own folder is not a leftover of a restore, whatever it is called.
     let kept = place.folder.path + "/" + left[0] + "2"
     try FileManager.default.createDirectory(atPath: kept, withIntermediateDirectories: false)
     #expect(try await place.relatch("restore", file, environment: environment).code == 0)
@@ -432,7 +432,7 @@ struct RestoreTests {
       disk.free()
     }
     #expect(try await place.relatch("restore", file, environment: environment).code == 0)
-    // A vault that has no room for its copy.
+    // A vault whose disk has no room for its copy.
     try disk.fill(leaving: 10)
     let output = place.folder.path + "/full.age"
     expectFailure(try await place.relatch("backup", "-o", output, environment: environment), 74)
@@ -444,7 +444,7 @@ struct RestoreTests {
 
 @Suite("A vault that was restored")
 struct RestoredVaultTests {
-  /// Loses the vault, and puts the backup in its place.
+  /// Loses the vault, and restores the backup in its place.
   private func loseAndRestore(_ place: Workplace, _ file: String) async throws {
     try FileManager.default.removeItem(at: place.vault)
     let restored = try await place.relatch("restore", file, "--accept-rollback")
@@ -461,7 +461,7 @@ struct RestoredVaultTests {
     let status = try await place.relatch("status", "crm", "--json").objects()
     #expect(status.first?["reconciled"] as? Bool == false)
     #expect(try await place.relatch("plan", "crm").outputText.contains("the vault was restored from a backup"))
-    // Who takes the pair learns that it may be an old one.
+    // Every release of the pair warns that it may be an old one.
     for release in [["read", "crm"], ["exec", "crm", "--", "true"]] {
       let warned = try await place.run(Programs.relatch, release)
       let words = "the vault was restored from a backup"
@@ -519,14 +519,15 @@ struct RestoredVaultTests {
       }
       #expect(outcome.errorText.contains("`relatch adopt crm"), "\(outcome.errorText)")
     }
-    // Law 3: what works at the provider still does, and whoever has it keeps it.
+    // Law 3: the pair that works at the provider still works, and its consumers keep it.
     #expect(try await place.org.pairs() == pairs)
     #expect(try await place.org.grants(primary))
     #expect(try Data(contentsOf: URL(fileURLWithPath: sink)) == delivered)
     let plan = try await place.relatch("plan", "crm")
     #expect(plan.code == 0 && plan.outputText.contains("obstacle: "), "\(plan.outputText)")
     #expect(try await place.logIsWhole())
-    // The way out: the pair that is primary, proved here, too. One that nobody recognises is given by a person.
+    // The way out: adopting the primary pair, proved here as well. A pair that nobody recognises must be given by a
+    // person.
     let adopted =
       isRetired
       ? try await place.relatch("adopt", "crm", "--stdin", stdin: primary.document)
@@ -553,7 +554,7 @@ struct RestoredVaultTests {
     #expect(try await place.relatch("retire", "crm").code == 0)
     let primary = try await place.org.primary()
     try await loseAndRestore(place, file)
-    // Its own pair is dead, and so nothing can be seen.
+    // Its own pair is dead, so nothing can be observed.
     expectFailure(try await place.relatch("rotate", "crm"), 77, "the vault was restored from a backup")
     #expect(try await place.relatch("adopt", "crm").code == 77)
     #expect(try await place.relatch("adopt", "crm", "--stdin", stdin: first.document).code != 0)

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// A system that a program keeps in a file, and the program, in the vault's place.
+/// A system that a program keeps in a file, and that program, beside the vault.
 private struct ProgrammedSystem {
   let place: Workplace
   let program: String
@@ -9,7 +9,8 @@ private struct ProgrammedSystem {
   private var file: URL { place.folder.appending(path: "system.json") }
   var arguments: String { "[\"\(file.path)\"]" }
 
-  /// Speaks the contract, and kills whoever started it where the file `kill` names the operation: once it has acted.
+  /// Speaks the contract. Where the file `kill` names the operation, it kills the process that started it, once it has
+  /// acted.
   private static let text = #"""
     #!/usr/bin/python3 -I
     import json, os, sys
@@ -74,7 +75,7 @@ private struct ProgrammedSystem {
     return keys.compactMap { $0["secret"] }
   }
 
-  /// What the program was asked so far.
+  /// What the program has been asked so far.
   func asked() -> [String] {
     let text = try? String(contentsOf: place.folder.appending(path: "system.json.asked"), encoding: .utf8)
     return (text ?? "").split(separator: "\n").map(String.init)

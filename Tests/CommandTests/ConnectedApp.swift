@@ -23,7 +23,7 @@ final class ConnectedApp: Sendable {
     #expect(added.code == 0, "\(added.errorText)")
   }
 
-  /// What the person does at the page.
+  /// Does what the person does at the page.
   func click(_ what: String) async throws { try await place.org.set("clicks", ["app": identifier, "click": what]) }
 
   /// The staged details as the page shows them; generated if there are none.
@@ -43,7 +43,7 @@ final class ConnectedApp: Sendable {
     return Conversation(running: running, terminal: terminal)
   }
 
-  /// Whether the vault's active pair is the app's current one, what was current before is refused, and the log is whole.
+  /// Whether the vault's active pair is the app's current one, the earlier one is refused, and the log is intact.
   func isRotated(from old: SimulatedOrg.IssuedPair) async throws -> Bool {
     let current = try await place.org.primary()
     let isActive = try await place.pair("crm") == current
@@ -89,7 +89,7 @@ final class Conversation {
     terminal.type(text + "\n")
   }
 
-  /// Pastes a pair where it is asked for, by the prompts of staged or of current details.
+  /// Pastes a pair at the prompts for staged or for current details.
   func paste(
     _ pair: SimulatedOrg.IssuedPair, as kind: String = "staged", sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
@@ -100,7 +100,7 @@ final class Conversation {
     }
   }
 
-  /// Waits for its end. Nothing of a pair that was typed stands on the screen.
+  /// Waits for the end. Nothing of a typed pair may be on the screen.
   func end(hiding pairs: [SimulatedOrg.IssuedPair] = []) async throws -> Outcome {
     let outcome = try await running.outcome()
     shown += terminal.rest()

@@ -2,7 +2,8 @@ import Foundation
 import Glibc
 import Testing
 
-/// No API rotates a connected app: a person does the clicks. Here they sit at a pseudo-terminal, and at the simulated page.
+/// No API rotates a connected app: a person makes the clicks. Here they sit at a pseudo-terminal and at the simulated
+/// page.
 @Suite("A connected app")
 struct ConnectedAppTests {
   private typealias Prompt = Conversation
@@ -21,7 +22,7 @@ struct ConnectedAppTests {
     try run.paste(new)
     if reading.hasSuffix("false") { try run.answer(Prompt.unproved, "yes") }
     try run.wait(Prompt.apply)
-    // Nothing is active before it was applied and accepted.
+    // Nothing becomes active before it was applied and accepted.
     #expect(try await app.place.pair("crm") == old)
     try await app.click("apply")
     run.terminal.type("yes\n")
@@ -55,7 +56,7 @@ struct ConnectedAppTests {
         }
       }
       try first.wait(prompt)
-      // At the last prompt the details are applied already; the answer was not given.
+      // At the last prompt the details are already applied, but the answer was not given.
       if prompt == Prompt.apply { try await app.click("apply") }
       let isKilled = number % 2 == 0
       if prompt == Prompt.key || prompt == Prompt.secret { first.terminal.waitForQuiet() }
@@ -101,7 +102,7 @@ struct ConnectedAppTests {
     #expect(try await run.end(hiding: [old, new]).code == 0)
     #expect(try await app.isRotated(from: old))
 
-    // There is an end to it, and nothing was changed.
+    // The questions end, and nothing was changed.
     let again = try app.start("rotate", "crm")
     try again.answer(Prompt.staged, "yes")
     for _ in 1...5 { try again.paste(new) }
@@ -151,7 +152,7 @@ struct ConnectedAppTests {
     try await app.click("apply")
     run.terminal.type("yes\n")
     expectFailure(try await run.end(hiding: [wrong]), 12, "neither")
-    // What was never accepted is not active here.
+    // A pair that was never accepted is not active here.
     #expect(try await app.place.pair("crm") == old)
     let resumed = try app.start("resume", "crm")
     try resumed.paste(new, as: "current")
@@ -193,7 +194,7 @@ struct ConnectedAppTests {
   func leaked(_ flags: [String]) async throws {
     let app = try await ConnectedApp("stagedPairGrants=false", "replacedPairLivesOn=false")
     let old = try await app.place.org.primary()
-    // Nobody at a terminal: the leak is noted all the same, and every later command says so.
+    // Nobody is at a terminal: the leak is noted nevertheless, and every later command says so.
     let setsid = try #require(Programs.setsid)
     let unattended = try await app.place.run(
       setsid, ["-w", Programs.relatch, "revoke", "crm", "--reason", "found in a ticket"] + flags)
@@ -206,7 +207,7 @@ struct ConnectedAppTests {
     let new = try await app.staged()
     run.terminal.type("yes\n")
     try run.paste(new)
-    // Containment accepts an outage, so that nobody is asked whether one is.
+    // Containment accepts an outage, so nobody is asked whether to risk one.
     if flags.isEmpty { try run.answer(Prompt.unproved, "yes") }
     try run.wait(Prompt.apply)
     try await app.click("apply")

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 extension Workplace {
-  /// What whoever can write the folder can do, or a bad disk: one letter of the record of `name` is another.
+  /// Changes one letter of the record of `name`, as a bad disk or anyone who can write to the folder could.
   func damage(_ name: String) async throws {
     let alter = """
       import sqlite3, sys
@@ -19,18 +19,18 @@ extension Workplace {
 }
 
 extension Outcome {
-  /// The errors that are told of credentials by themselves, as `NAME CODE`, sorted.
+  /// The errors that are reported for single credentials, as `NAME CODE`, sorted.
   fileprivate func failures() throws -> [String] {
     try objects().filter { $0["type"] as? String == "error" }
       .map { "\($0["credential"] ?? "") \($0["code"] ?? "")" }.sorted()
   }
 
-  /// The names of those whose outcome is `outcome`, sorted.
+  /// The names of the credentials with this outcome, sorted.
   fileprivate func names(_ outcome: String) throws -> [String] {
     try objects().filter { $0["outcome"] as? String == outcome }.compactMap { $0["credential"] as? String }.sorted()
   }
 
-  /// The names that the summary says failed.
+  /// The names of the credentials that failed, according to the summary.
   fileprivate func failed() throws -> [String]? {
     try objects().last { $0["type"] as? String == "summary" }?["failed"] as? [String]
   }
@@ -137,7 +137,7 @@ struct DamagedRecordTests {
   func due() async throws {
     let place = try await Self.place(
       ["--tag", "prod", "--created", "2020-01-01T00:00:00Z"], policy: ["max-age=90d"])
-    // Nobody knows whether it is being rotated.
+    // Nobody knows whether the other one is being rotated.
     #expect(try await place.relatch("policy", "crm", "not-together-with=erp").code == 0)
     try await place.damage("erp")
     let due = try await place.relatch("rotate", "--due", "--json")

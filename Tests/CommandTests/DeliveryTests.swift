@@ -3,7 +3,7 @@ import Testing
 
 @Suite("A promoted pair goes where it is used")
 struct DeliveryTests {
-  /// A folder for what consumers have, beside the vault.
+  /// A folder for the consumers' files, beside the vault.
   private func outside(_ place: Workplace) throws -> String {
     let folder = place.folder.path + "/outside"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -81,7 +81,7 @@ struct DeliveryTests {
       try await place.relatch("sink", "add", "erp", folder + "/other", "--template", folder + "/template").code == 0)
     #expect(try await place.relatch("deliver", "crm", "erp").code == 0)
 
-    // What has no place for a pair is not delivered instead of it.
+    // A template that has no place for a pair is not delivered instead of the pair.
     let old = try await place.org.primary()
     try FileManager.default.removeItem(atPath: folder + "/template")
     try FileManager.default.copyItem(atPath: folder + "/made", toPath: folder + "/template")
@@ -101,7 +101,7 @@ struct DeliveryTests {
     let added = try await place.run("/bin/sh", ["-c", line, "sh", Programs.relatch, folder])
     expectFailure(added, 64, "argument 4 is no UTF-8")
     #expect(try await place.relatch("sink", "list", "crm").output.isEmpty)
-    // Nor is the folder taken for another in which the command is run.
+    // Nor is the folder in which the command is run mistaken for another.
     let inside = "d=\"$2/$(printf 'b\\377')\" && mkdir \"$d\" && cd \"$d\" && exec \"$1\" sink add crm pair"
     let relative = try await place.run("/bin/sh", ["-c", inside, "sh", Programs.relatch, folder])
     expectFailure(relative, 64, "the present folder")
@@ -286,7 +286,7 @@ struct DeliveryTests {
     let ran = place.folder.path + "/ran"
     let hook = try script(place, "hook", "cat > /dev/null; touch '\(ran)'")
     #expect(try await place.relatch("hook", "add", "crm", "--on", "promoted", "--", hook).code == 0)
-    // As the kernel answers where the user has as many keys as a user may have; the next call it answers as it is.
+    // The kernel answers as if the user had as many keys as a user may have; the next call gets the true answer.
     func rotate(_ inject: String) async throws -> Outcome {
       try await place.run(
         Programs.strace ?? "",
@@ -381,7 +381,7 @@ struct DeliveryTests {
     let folder = try outside(place) + "/app"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
     _ = try await place.relatch("sink", "add", "crm", folder + "/pair")
-    // It was there when the rotation began.
+    // The folder was there when the rotation began.
     let vandal = try script(place, "vandal", "rmdir \(folder)")
     _ = try await place.relatch("hook", "add", "crm", "--on", "before", "--", vandal)
     let rotated = try await place.relatch("rotate", "crm")
@@ -391,7 +391,7 @@ struct DeliveryTests {
     #expect(try await place.relatch("resume", "crm").code == 11)
 
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
-    // Also for one that has nothing to rotate.
+    // Also for a credential that has nothing to rotate.
     _ = try await place.relatch("sink", "add", "admin", folder + "/admin")
     let both = try await place.relatch("resume")
     #expect(both.code == 0, "\(both.errorText)")

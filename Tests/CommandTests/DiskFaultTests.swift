@@ -17,7 +17,7 @@ struct DiskFaultTests {
       let last = calls[call] ?? 0
       let isMany = last > 20
       for number in (call == "openat" ? 2 : 1)...max(last, 2) {
-        // Every write once; each other way of failing at some of them.
+        // Every write fails once; only some writes fail in the other ways.
         faults.append(DiskFault(call: call, error: isMany ? "ENOSPC" : "EIO", first: number, isLasting: true))
         if !isMany || number % 8 == 1 {
           faults.append(DiskFault(call: call, error: "EIO", first: number, isLasting: false))
@@ -47,13 +47,13 @@ struct SmallDiskTests {
     defer { disk.unmount() }
     let environment = ["RELATCH_VAULT": disk.path + "/vault"]
     try FileManager.default.copyItem(atPath: place.vault.path, toPath: disk.path + "/vault")
-    // What is set aside is not for this, and takes a third of so small a disk.
+    // The reserve is not meant for this, and takes a third of so small a disk.
     try FileManager.default.removeItem(atPath: disk.path + "/vault/reserve")
     var codes: [Int32] = []
     for (index, left) in [0, 3, 10, 20, 30, 45, 60, 400].enumerated() {
       let (name, app) = ("app\(index + 1)", index + 1)
       try await place.add(name, app: app, environment: environment)
-      // A log that is not there yet, as large as it must become, is what takes space.
+      // A log that is not there yet, at the size that it must reach, is what needs space.
       try disk.fill(leaving: left)
       let failed = try await place.relatch("rotate", name, "--quiet", environment: environment)
       codes.append(failed.code)
@@ -98,7 +98,7 @@ struct SmallDiskTests {
 struct Disk {
   let path: String
 
-  /// Cancels the test where it cannot be mounted.
+  /// Cancels the test if it cannot be mounted.
   init(in folder: URL, size: String) throws {
     path = folder.path + "/disk"
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
@@ -114,7 +114,7 @@ struct Disk {
     try #require(mount(nil, path, nil, flags, nil) == 0, "\(String(cString: strerror(errno)))")
   }
 
-  /// Takes all space but so many pages.
+  /// Takes all space except so many pages.
   func fill(leaving pages: Int) throws {
     var state = statvfs()
     try #require(statvfs(path, &state) == 0)
@@ -131,7 +131,7 @@ struct Disk {
 struct DiskFault: Sendable, CustomStringConvertible {
   let call: String
   let error: String
-  /// Which call of its thread is the first that fails.
+  /// Which call of its thread is the first to fail.
   let first: Int
   let isLasting: Bool
 
@@ -148,7 +148,7 @@ struct DiskBench {
 
   init() async throws {
     place = try await Workplace(["--apps", "\(Self.most)"])
-    // So long a log that it is moved into the database in the middle of the rotation.
+    // Makes the log so long that it is moved into the database in the middle of the rotation.
     let log = place.vault.path + "/vault.db-wal"
     for _ in 1...60 {
       let size = try FileManager.default.attributesOfItem(atPath: log)[.size] as? Int ?? 0
@@ -157,7 +157,7 @@ struct DiskBench {
     }
   }
 
-  /// How often a rotation makes each call that changes the vault's files; nil if nothing can be traced here.
+  /// How often a rotation makes each call that changes the vault's files; nil if processes cannot be traced here.
   func calls() async throws -> [String: Int]? {
     let probe = try await place.run(Programs.strace ?? "", ["-f", "-o", "/dev/null", "/bin/true"])
     guard probe.code == 0 else {
@@ -180,11 +180,11 @@ struct DiskBench {
       else { continue }
       counts[call, default: [:]][words[0], default: 0] += 1
     }
-    // Threads count for themselves.
+    // Calls are counted for each thread separately.
     return counts.mapValues { $0.values.max() ?? 0 }
   }
 
-  /// The code that each fault led to.
+  /// The exit code that each fault led to.
   func run(_ faults: [DiskFault]) async throws -> [Int32] {
     try #require(faults.count + 1 < Self.most)
     return try await withThrowingTaskGroup(of: Int32.self) { group in
@@ -199,7 +199,7 @@ struct DiskBench {
   }
 
   private func prepare(_ app: Int) async throws -> (name: String, environment: [String: String]) {
-    // Many copies of one vault go on side by side, each as its own user sees it.
+    // Many copies of one vault are used side by side, each as if by its own user.
     let environment = [
       "RELATCH_VAULT": place.folder.path + "/vault-\(app)", "XDG_STATE_HOME": place.folder.path + "/state-\(app)",
     ]
@@ -208,7 +208,7 @@ struct DiskBench {
     return ("app\(app)", environment)
   }
 
-  /// What `strace` is told to run a rotation, only calls on the vault's files in its sight.
+  /// The arguments with which `strace` runs a rotation and sees only calls on the vault's files.
   private func arguments(_ environment: [String: String], _ options: String...) -> [String] {
     let database = (environment["RELATCH_VAULT"] ?? "") + "/vault.db"
     return ["-f", "--seccomp-bpf", "-P", database, "-P", database + "-wal", "-P", database + "-shm"] + options
@@ -231,7 +231,7 @@ struct DiskBench {
       environment: environment)
     if failed.code != 0 { expectFailure(failed, 74) }
 
-    // What was asked of the org has its intent in the log.
+    // Every request to the org that changes something has its intent in the log.
     let identifier = try await place.org.apps()[app].identifier
     let asked = try await place.org.requests(ofApp: identifier).filter { $0.path.contains("/staged") }
     let known = try await events()

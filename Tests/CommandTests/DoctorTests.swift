@@ -5,7 +5,7 @@ import Testing
 struct DoctorTests {
   private static let scheduled = ["propagation=0s", "max-age=90d"]
 
-  /// A credential that lacks nothing.
+  /// A credential with nothing missing.
   private static func place() async throws -> Workplace {
     let place = try await Workplace()
     try await place.add("crm", policy: scheduled)
@@ -13,14 +13,15 @@ struct DoctorTests {
     return place
   }
 
-  /// Which lines have this verdict.
+  /// The lines with this verdict.
   private func lines(_ verdict: String, _ outcome: Outcome) throws -> [String] {
     let object = try #require(try outcome.objects().first)
     let lines = try #require(object["lines"] as? [[String: Any]])
     return lines.filter { $0["verdict"] as? String == verdict }.compactMap { $0["line"] as? String }
   }
 
-  /// Whether it ended with `code` and found exactly `missing`, by the words of the programs' output and by the list in it.
+  /// Fails unless it ended with `code` and found exactly `missing`, both by the lines' verdicts and in the list of the
+  /// output.
   private func expect(
     _ outcome: Outcome, _ code: Int32, missing: [String], sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
@@ -181,7 +182,7 @@ struct DoctorTests {
     let after = try await place.relatch("log", "verify", "--json", environment: Workplace.outsider).objects()
     #expect(before.first?["entries"] as? Int == after.first?["entries"] as? Int)
 
-    // Somebody who may not open it, and somebody who may not open what administers it.
+    // Somebody who may not open it, and somebody who may not open its administrator.
     let bo = try await place.addMember("bo", "operator")
     try expect(try await place.relatch("doctor", "crm", "--json", environment: bo), 77, missing: ["identity"])
     #expect(try await place.relatch("grant", "crm", "bo").code == 0)

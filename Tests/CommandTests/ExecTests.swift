@@ -3,7 +3,7 @@ import Testing
 
 @Suite("exec runs a program as if it had been run directly, with a pair in its environment")
 struct ExecTests {
-  /// What each test is done with: in this command's place, and beside it.
+  /// The ways to run each test's program: in place of this command, and beside it.
   private static let ways = [[], ["--mask"], ["--watch", "HUP"], ["--mask", "--watch", "restart"]]
 
   private func place() async throws -> (place: Workplace, pair: SimulatedOrg.IssuedPair) {
@@ -34,7 +34,7 @@ struct ExecTests {
     let both = try await place.relatch(
       "exec", "crm/prod", "admin", "--", "sh", "-c", "echo $CRM_PROD_CLIENT_ID $ADMIN_CLIENT_ID")
     #expect(try await both.line == "\(pair.key) \(place.org.primary(ofApp: 0).key)")
-    // Words of the program are its own.
+    // Words after the program belong to the program.
     let words = try await place.relatch("exec", "admin", "--", "echo", "--json", "--", "-x", "")
     #expect(words.outputText == "--json -- -x \n")
   }
@@ -162,7 +162,7 @@ struct ExecTests {
     arguments: ways)
   func groupSignals(way: [String]) async throws {
     let (place, _) = try await place()
-    // Each that arrives is counted, however fast one follows the other.
+    // Each signal that arrives is counted, however fast one follows another.
     let script = """
       import os, signal, sys
       signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGTERM])
@@ -180,7 +180,7 @@ struct ExecTests {
     for count in 1...3 {
       if count == 2 { run.send(SIGUSR1) } else { kill(-run.pid, SIGUSR1) }
       try await run.wait("it was told") { output, _ in output.count(where: { $0 == "\n" }) >= 1 + count }
-      // What is passed on as well comes a moment later.
+      // A signal that is also passed on arrives a moment later.
       try await Task.sleep(for: .milliseconds(200))
     }
     run.send(SIGTERM)
@@ -205,7 +205,7 @@ struct ExecTests {
     let run = try place.start(
       "/usr/bin/setsid", arguments: [Programs.relatch, "exec", "admin"] + way + ["--", python, "-c", script])
     try await run.wait("the program runs") { output, _ in output == "ready\n" }
-    // Stopped, it gets both when it is continued; its keeper has them before.
+    // Stopped, the program gets all of them when it is continued; its keeper has them earlier.
     run.send(SIGSTOP)
     for signal in [SIGUSR1, SIGUSR2, SIGHUP] { kill(-run.pid, signal) }
     run.send(SIGCONT)
@@ -248,13 +248,13 @@ struct ExecTests {
     let search = SecretSearch(["id": Data(pair.key.utf8), "secret": Data(pair.secret.utf8)])
     #expect(search.findings(in: run.output + run.errors, "the output") == [])
     #expect(run.errorText.hasPrefix("error [masked]"))
-    // Long output, and all of it.
+    // Long output arrives in full.
     let long = try await place.relatch("exec", "crm/prod", "--mask", "--", "seq", "200000")
     #expect(try await long.output == place.run("/usr/bin/seq", ["200000"]).output)
-    // What a program leaves running is not waited for.
+    // A process that the program leaves running is not waited for.
     let left = try await place.relatch("exec", "crm/prod", "--mask", "--", "sh", "-c", "sleep 30 & echo done")
     #expect(left.outputText == "done\n" && left.code == 0)
-    // What cannot be written is not lost without a word; a reader that has gone away is none of that.
+    // Output that cannot be written is not lost silently; a reader that has gone away is no such case.
     for (script, code) in [("echo done", 74), ("echo done; exit 3", 3)] {
       let full = try await place.run(
         "/bin/sh", ["-c", "exec \"$0\" exec crm/prod --mask -- sh -c \"$1\" >/dev/full", Programs.relatch, script])
@@ -330,7 +330,7 @@ struct ExecTests {
     #expect(way.isEmpty == (run.pid == program))
     for other in others {
       for file in ["environ", "cmdline"] {
-        // One that has gone meanwhile has nothing.
+        // A process that has ended meanwhile has nothing.
         guard let bytes = try? procFile("/proc/\(other)/\(file)") else { continue }
         #expect(search.findings(in: bytes, "\(file) of \(other)") == [])
       }

@@ -3,7 +3,7 @@ import Testing
 
 @Suite("A flipped byte anywhere")
 struct FlippedByteTests {
-  /// One copy of the vault, with one bit of one row turned.
+  /// One copy of the vault, with one bit of one row flipped.
   private struct Flip: Decodable, Sendable {
     let vault: String
     let table: String
@@ -11,7 +11,7 @@ struct FlippedByteTests {
     let offset: Int
   }
 
-  /// Copies the vault once for each of several bytes of every row, and turns one bit of that byte.
+  /// Copies the vault once for each of several bytes of every row, and flips one bit of that byte.
   private static let script = """
     import json, os, shutil, sqlite3, sys
     source, target = sys.argv[1], sys.argv[2]
@@ -68,7 +68,7 @@ struct FlippedByteTests {
   }
 
   private static func check(_ flip: Flip, in place: Workplace, right: String) async throws {
-    // As a user sees it who never saw the vault before: what is remembered must not be what finds it.
+    // As seen by a user who never saw the vault before: the flip must be found without anything remembered.
     let vault = ["RELATCH_VAULT": flip.vault, "XDG_STATE_HOME": flip.vault + "-state"]
     let read = try await place.relatch("read", "crm", environment: vault)
     #expect(read.code == 0 ? read.line == right : read.output.isEmpty, "\(flip)")
@@ -83,8 +83,8 @@ struct FlippedByteTests {
     switch flip.table {
     case "log", "checkpoints":
       #expect(try await place.relatch("log", "verify", environment: vault).code == 65, "\(flip)")
-    // A lease is no record of anything: it ends by itself. The tree is derived from the entries, and a node of it is found
-    // wrong when a proof needs it.
+    // A lease records nothing, and ends automatically. The tree is derived from the entries, and a wrong node of it is
+    // found when a proof needs it.
     case "leases", "tree": #expect(codes.allSatisfy { $0 == 0 || $0 == 65 }, "\(flip) \(codes)")
     default: #expect(codes.contains(65), "\(flip) \(codes)")
     }

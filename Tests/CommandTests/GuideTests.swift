@@ -28,7 +28,7 @@ struct GuideTests {
       stdin: original.document)
     #expect(added.code == 0, "\(added.errorText)")
 
-    // What the org's pages are at before each step, and what is said then.
+    // The state of the org's pages before each step, and what is reported then.
     let steps: [([String: Any], String)] = [
       (["clientCredentialsFlow": false], "the client credentials flow is off"),
       (["clientCredentialsFlow": true, "runAsUser": "missing"], "no user is set to run the app as"),
@@ -48,7 +48,7 @@ struct GuideTests {
     let ready = try await place.relatch("plan", "cmdb").outputText
     #expect(!ready.contains("obstacle") && !ready.contains("warning") && ready.contains("probe"), "\(ready)")
 
-    // What the guide does not ask for.
+    // What the guide does not require.
     try await place.org.set("conditions", ["restSecretAccess": false])
     let switchedOff = try await place.relatch("rotate", "cmdb")
     expectFailure(switchedOff, 78, "consumer secrets")
@@ -64,7 +64,7 @@ struct GuideTests {
     #expect(try await place.holdsPrimary("cmdb"))
     #expect(try await place.logIsWhole())
     #expect(try await place.relatch("log", "list", "--json").outputText.contains(#""probe":200"#))
-    // A leak is ended whatever the probe is refused for.
+    // A leak is ended, whatever the probe is refused for.
     try await condition(["readsObjects": false])
     let revoked = try await place.relatch("revoke", "cmdb", "--reason", "a drill")
     #expect(revoked.code == 0, "\(revoked.errorText)")
@@ -117,7 +117,7 @@ struct GuideTests {
       #expect(shown.outputText.contains("by_hand") == (provider == "salesforce-connected-app"))
     }
     for verb in ["rotate", "plan", "add"] { #expect(text.contains("relatch \(verb)")) }
-    // A row has what the guide says and what is done about it.
+    // A row says what the guide says and what is done about it.
     let rows = text.split(separator: "\n").filter { $0.hasPrefix("| ") && !$0.hasPrefix("| the guide's") }
     #expect(rows.count > 35)
     for row in rows { #expect(row.split(separator: "|").count >= 2 && !row.contains("|  |"), "\(row)") }

@@ -4,11 +4,11 @@ import Testing
 @Suite(
   "A handoff on a machine that fails", .serialized, .enabled(if: Programs.strace != nil, "strace is not installed"))
 struct HandoffFaultTests {
-  /// The system calls that write the database and the file, make them durable and name them.
+  /// The system calls that write the database and the file, make them durable, and name them.
   private static let calls = ["pwrite64", "fdatasync,fsync,link,linkat,rename"]
 
-  /// Runs `body` with strace's options to kill at each third write, and at each of the others, until it says that the
-  /// command came to its end before.
+  /// Runs `body` with strace's options to kill at each third write, and at each of the other calls, until it reports
+  /// that the command ended before that point.
   private func eachPoint(_ body: (_ point: String, _ options: [String]) async throws -> Bool) async throws {
     for (set, step) in zip(Self.calls, [3, 1]) {
       for number in stride(from: 1, to: 100, by: step) {
@@ -24,7 +24,7 @@ struct HandoffFaultTests {
     return probe.code == 0
   }
 
-  /// The receiving team's place as it was, copied for one trial.
+  /// A copy of the receiving team's place as it was, for one trial.
   private func copy(_ teams: TwoTeams, _ number: String) throws -> [String: String] {
     let folder = teams.place.folder.path
     let vault = folder + "/vault-b-\(number)"
@@ -134,7 +134,7 @@ struct HandoffFaultTests {
       teams.theirs)
     expectFailure(unopened, 74)
     #expect(try await teams.events(teams.theirs).isEmpty && !FileManager.default.fileExists(atPath: teams.path("r")))
-    // The receipt's folder, and not the vault's.
+    // Fails in the receipt's folder, not in the vault's.
     let folder = teams.path("receipts")
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let lost = try await place.run(

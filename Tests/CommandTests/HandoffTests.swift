@@ -43,7 +43,7 @@ struct HandoffTests {
     }
     #expect(try await teams.events() == ["handoff.sent", "handoff.confirmed"])
     #expect(try await teams.events(teams.theirs) == ["handoff.opened"])
-    // Nobody else's business: both rotate it, and the policy came along.
+    // Both rotate it independently, and the policy came with it.
     #expect(try await teams.theirs("show", "sales/crm", "--json").outputText.contains(#""max-age":"90d""#))
     #expect(try await teams.theirs("rotate", "sales/crm").code == 0)
     #expect(try await place.relatch("status", "crm", "--json").outputText.contains("transfer") == false)
@@ -59,9 +59,9 @@ struct HandoffTests {
     try await place.add("crm")
     let file = try await teams.send("crm")
     let open = ["handoff", "open", file, "--admin", "self", "--from", teams.key]
-    // By another: neither the sender nor a third opens what is not theirs.
+    // Opened by someone else: neither the sender nor a third identity opens what is not theirs.
     expectFailure(try await place.run(Programs.relatch, open), 77, "is not sealed to")
-    // Another signer than expected.
+    // A signer other than the expected one.
     let wrong = try await teams.theirs("handoff", "open", file, "--admin", "self", "--from", teams.card)
     expectFailure(wrong, 65, "was expected")
     // Altered or cut off anywhere.
@@ -77,7 +77,7 @@ struct HandoffTests {
       try Data(text.utf8.prefix(text.utf8.count * number / lines.count)).write(to: URL(fileURLWithPath: altered))
       expectFailure(try await teams.theirs("handoff", "open", altered, "--admin", "self"), 65)
     }
-    // Not a handoff at all, though sealed to the right one.
+    // Not a handoff at all, though sealed to the right recipient.
     if let age = Programs.age {
       let recipient = try #require(
         JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: teams.card))) as? [String: String])[
@@ -97,7 +97,7 @@ struct HandoffTests {
     expectFailure(try await teams.theirs("handoff", "open", file, "--admin", "self"), 77, "was opened in this vault")
     let again = try await teams.theirs("handoff", "open", file, "--admin", "self", "--as", "crm2")
     expectFailure(again, 77, "was opened in this vault")
-    // Nor after it was removed.
+    // Nor after the credential was removed.
     #expect(try await teams.theirs("remove", "crm").code == 0)
     expectFailure(try await teams.theirs("handoff", "open", file, "--admin", "self"), 77, "was opened in this vault")
     #expect(try await teams.events(teams.theirs) == ["handoff.opened"])
@@ -136,7 +136,7 @@ struct HandoffTests {
 
     let made = try await send(["crm", "--to", teams.card, "--json"], cron)
     #expect(made.code == 0 && made.outputText.hasPrefix("-----BEGIN AGE"), "\(made.errorText)")
-    // An operator of the receiving team cannot import what is for them.
+    // An operator of the receiving team cannot import what is sealed to the team.
     let operatorCard = try await place.card(of: "ops")
     let ops = place.folder.path + "/identity-ops"
     #expect(try await teams.theirs("member", "add", "-", "--role", "operator", stdin: operatorCard).code == 0)
@@ -154,7 +154,7 @@ struct HandoffTests {
     let named = try await teams.theirs(
       "handoff", "open", "-", "--admin", "self", "--as", "crm2", "--from", cronKey, stdin: made.outputText)
     #expect(named.code == 0, "\(named.errorText)")
-    // The receipt is all there is on standard output.
+    // Standard output has nothing but the receipt.
     let confirmed = try await place.relatch("handoff", "confirm", "-", stdin: named.outputText)
     #expect(confirmed.code == 0, "\(confirmed.errorText)")
     try await teams.expectWhole()
@@ -193,14 +193,14 @@ struct HandoffTests {
       try await confirm(receipt.replacingOccurrences(of: signatures[0], with: signatures[1])), 65, "not signed")
     expectFailure(try await confirm(String(receipt.prefix(100))), 65)
     expectFailure(try await confirm(""), 65)
-    // Of another vault.
+    // A receipt for another vault.
     let elsewhere = try await teams.theirs("handoff", "confirm", "-", stdin: receipt)
     expectFailure(elsewhere, 66, "this one is")
     #expect(try await teams.events() == ["handoff.sent", "handoff.sent"])
     for text in receipts { #expect(try await confirm(text).code == 0) }
     #expect(try await teams.events().count == 4)
 
-    // The same file, opened by the same identity in a vault of another folder: allowed there, and told here.
+    // The same file, opened by the same identity in a vault in another folder: allowed there, and reported here.
     let other = ["RELATCH_VAULT": teams.path("vault-c"), "XDG_STATE_HOME": teams.path("state-c")]
     let environment = teams.theirs.merging(other) { $1 }
     #expect(try await place.relatch("init", environment: environment).code == 0)
@@ -224,7 +224,7 @@ struct HandoffTests {
     #expect(blind.errorText.contains("--show") && blind.errorText.contains("--from"))
     for (answer, code) in [("", 77), ("n", 77), ("yes please", 77), ("y", 0)] as [(String, Int32)] {
       let terminal = try PseudoTerminal()
-      // Pasted with the command, and no answer to what was not asked yet.
+      // Pasted together with the command; it is no answer to a question that was not asked yet.
       terminal.type("y\ny\n")
       let run = Conversation(
         running: try Running(
@@ -279,7 +279,7 @@ struct HandoffTests {
       "add", "registered", "--provider", "oauth-registration", "--set", "token-url=https://login.example/token",
       stdin: #"{"client_id":"a","client_secret":"b","registration_access_token":"é"}"#)
     expectFailure(unsendable, 65, "no header can have")
-    // A client that is managed by a token of its own takes that along.
+    // A client that is managed with its own token takes that token along.
     let added = try await place.relatch(
       "add", "registered", "--provider", "oauth-registration", "--set", "token-url=https://login.example/token",
       stdin: #"{"client_id":"a","client_secret":"b","registration_access_token":"c"}"#)

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// What others find of a run, beside it and after it.
+/// What others find of a run, during it and after it.
 @Suite("A run keeps itself to itself", .enabled(if: geteuid() == 0, "needs root, to act as other users and to mount"))
 struct HygieneTests {
   /// The user `nobody`, as Debian numbers it.
@@ -96,7 +96,7 @@ struct HygieneTests {
         secrets["client_secret of \(pair.key.prefix(9))"] = Data(pair.secret.utf8)
       }
     }
-    // A file that is removed and not overwritten is there to be found: or the rest would prove nothing.
+    // A file that is removed but not overwritten must be found; otherwise the rest would prove nothing.
     let marker = Data(UUID().uuidString.utf8)
     secrets["marker"] = marker
     let planted = open(disk + "/planted", O_WRONLY | O_CREAT, 0o600)
@@ -115,7 +115,7 @@ struct HygieneTests {
       try await learnPairs()
     }
     #expect(try await place.relatch("read", "crm", environment: environment).code == 0)
-    // A key that was in the open until it got a passphrase.
+    // A key that was in the clear until it got a passphrase.
     let other = ["RELATCH_IDENTITY": identity]
     #expect(try await place.relatch("identity", "new", "--no-passphrase", environment: other).code == 0)
     for (name, secret) in try MemoryWatch.keys(of: identity, opening: nil) { secrets["other \(name)"] = secret }

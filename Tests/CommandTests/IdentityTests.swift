@@ -4,7 +4,7 @@ import Testing
 /// Who acts, and how a passphrase gets to the program.
 @Suite("An identity")
 struct IdentityTests {
-  /// Runs with `passphrases`, a line each, on descriptor 3.
+  /// Runs with `passphrases`, one on each line, on descriptor 3.
   private func run(
     _ place: Workplace, _ arguments: [String], _ passphrases: [String], environment: [String: String] = [:]
   ) async throws -> Outcome {
@@ -172,7 +172,7 @@ struct IdentityTests {
     #expect(try unlocked.objects().first?["unlocked_for"] as? Int == 3600, "\(unlocked.errorText)")
     #expect(try await opens())
     #expect(try await place.relatch("identity", "show", "--json").objects().first?["name"] as? String == "carol")
-    // A passphrase handed over is the one that counts.
+    // If a passphrase is given, it is the one that counts.
     expectFailure(try await run(place, ["read", "admin"], ["second one"]), 77)
 
     #if arch(arm64)

@@ -144,7 +144,7 @@ struct ImportTests {
     arguments: [
       "", "CLIENT_ID=a\n", "CLIENT_ID=a\nCLIENT_SECRET=b\nMY_CLIENT_ID=c\nMY_CLIENT_SECRET=d\n", "nonsense\n",
       "CLIENT_ID=a\nCLIENT_SECRET=\"b\\n\"\n", "CLIENT_ID=a\nCLIENT_SECRET='b\n",
-      // Some readers take the rest for a comment, others for the value, and some drop the blanks.
+      // Some readers treat the rest as a comment, others as part of the value, and some drop the blanks.
       "CLIENT_ID=a\nCLIENT_SECRET=b # comment\n", "CLIENT_ID=a\nCLIENT_SECRET=b\t#comment\n",
       "CLIENT_ID=a\nCLIENT_SECRET=#b\n", "CLIENT_ID= a\nCLIENT_SECRET=b\n",
     ])

@@ -59,7 +59,7 @@ struct IncidentTests {
     try await place.add("crm")
     try await place.org.fault("sessionEnded", "DELETE", "*")
     #expect(try await place.relatch("revoke", "crm", "--reason", "x").code == 12)
-    // Reported again it is the same incident.
+    // Reported again, it is the same incident.
     #expect(try await place.relatch("revoke", "crm", "--reason", "y").code != 0)
     #expect(try await place.relatch("incident").outputText.split(separator: "\n").count == 1)
     let told = try await place.relatch("incident", "crm")
@@ -98,7 +98,7 @@ struct IncidentTests {
     }
     #expect(try await place.relatch("incident").outputText.split(separator: "\n").count == 1)
 
-    // Replaced by schedule, and found only then: nothing was to be done, and nobody is told how fast it was.
+    // Replaced by schedule, and reported only afterwards: there was nothing to do, and no speed is reported.
     let old = try await place.org.primary(ofApp: 2).document
     #expect(try await place.relatch("rotate", "erp").code == 0)
     #expect(try await place.relatch("retire", "erp").code == 0)

@@ -1,13 +1,13 @@
 import Foundation
 import Testing
 
-/// What programs are told is what their authors can read of.
+/// The page tells the authors of programs everything that the output has.
 @Suite("The page of output for programs")
 struct JSONOutputTests {
   private static let page = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .appendingPathComponent("../../docs/json-output.md").standardized
 
-  /// The words in backticks in the last column of the row of each word in the first, of all tables.
+  /// For each word in the first column of all tables, the words in backticks in the last column of its row.
   private static func rows() throws -> [String: Set<String>] {
     try String(contentsOf: page, encoding: .utf8).split(separator: "\n").filter { $0.hasPrefix("| `") }
       .reduce(into: [:]) { rows, line in
@@ -17,13 +17,13 @@ struct JSONOutputTests {
       }
   }
 
-  /// The members of `objects` that the page does not have in the row of their type, each with that.
+  /// The members of `objects` that the page does not have in the row of their type, each with that type.
   private static func unknown(in objects: [[String: Any]]) throws -> Set<String> {
     let rows = try rows()
     return try objects.reduce(into: []) { unknown, object in
       let type = try #require(object["type"] as? String, "\(object)")
       var known = try #require(rows[type], "\(type)").union(["type"])
-      // What belongs to an outcome has a table of its own.
+      // The members of an outcome are in a table of their own.
       if let outcome = object["outcome"] as? String { known.formUnion(try #require(rows[outcome], "\(outcome)")) }
       unknown.formUnion(object.keys.filter { !known.contains($0) }.map { "\(type).\($0)" })
     }

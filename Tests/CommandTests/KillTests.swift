@@ -5,7 +5,8 @@ import Testing
   "Killed at any point, the same command finishes", .serialized,
   .enabled(if: Programs.strace != nil, "strace is not installed"))
 struct KillTests {
-  /// System calls at whose N-th the program is killed: those that make a record durable, and those of the network.
+  /// The program is killed at the N-th of these system calls: those that make a record durable, and those of the
+  /// network.
   static let calls = ["fdatasync,fsync", "sendto", "recvfrom"]
 
   @Test("A rotation", arguments: calls)
@@ -36,7 +37,7 @@ struct KillTests {
   }
 }
 
-/// One command killed at its first such system call, its second, and so on, each time with an app and a vault of its own.
+/// One command killed at its first such system call, its second, and so on, each time with its own app and vault.
 struct KillSweep {
   private let verb: String
   private let calls: String
@@ -49,7 +50,7 @@ struct KillSweep {
     points = try await PointSweep(simulatorArguments)
   }
 
-  /// The newest log entry of each point reached; nil if nothing can be traced here.
+  /// The newest log entry at each point reached; nil if processes cannot be traced here.
   func run() async throws -> Set<String>? {
     guard let reached = try await points.run(at) else { return nil }
     print("kill points of \(verb) at \(calls): \(reached.count)")
@@ -57,7 +58,7 @@ struct KillSweep {
     return Set(reached)
   }
 
-  /// Kills the command at the `point`-th call and brings it to its end. Nil if it ended before.
+  /// Kills the command at the `point`-th call, then finishes its work. Nil if it ended before that call.
   @Sendable private func at(_ point: Int) async throws -> String? {
     let name = "app\(point)"
     let environment = try await points.copy(for: point, adding: name)
@@ -89,7 +90,8 @@ struct KillSweep {
 
     if wasKilled {
       let again = try await relatch(verb, name)
-      // Killed after all was done and its lease given back: a rotation says that the next one is not due yet.
+      // Killed after everything was done and the lease given back: a rotation then reports that the next one is not due
+      // yet.
       let wasDone = verb == "rotate" && last.contains("  rotation.verified  ") && again.code == 75
       #expect(
         again.code == 0 || wasDone && again.errorText.contains("is left alone until"),

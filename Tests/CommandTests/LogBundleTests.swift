@@ -6,7 +6,7 @@ struct LogBundleTests {
   private static let verifier = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .appendingPathComponent("../Verifiers/verify_bundle.py").standardized.path
 
-  /// A vault whose log is by two members, about two credentials.
+  /// A vault whose log has entries by two members about two credentials.
   private static func place() async throws -> (place: Workplace, owner: String) {
     let place = try await Workplace()
     try await place.add("crm")
@@ -32,7 +32,7 @@ struct LogBundleTests {
     #expect(text.contains(#""event":"pair.read""#) && text.contains(#""added":"#))
     #expect(!text.contains(#""credential":"admin""#), "what is left out stays private")
     #expect(try await place.relatch("log", "bundle", "crm", environment: Workplace.outsider).outputText == text)
-    // Where there is no room for a temporary file, too.
+    // Also where there is no room for a temporary file.
     let roomless = Workplace.outsider.merging(["TMPDIR": "/nonexistent"]) { $1 }
     #expect(try await place.relatch("log", "bundle", "crm", environment: roomless).outputText == text)
 

@@ -4,7 +4,7 @@ import Testing
 @Suite("Who looked at the log")
 struct LogReadTests {
   private static func looks(_ place: Workplace) async throws -> [[String: Any]] {
-    // An outsider, who has no identity and leaves no entry.
+    // As an outsider, who has no identity and leaves no entry.
     try await place.relatch("log", "list", "--json", environment: ["RELATCH_IDENTITY": "/nonexistent"]).objects()
       .filter { $0["event"] as? String == "log.read" }
   }
@@ -32,7 +32,7 @@ struct LogReadTests {
     #expect(looks[1]["format"] as? String == "cef" && looks[1]["credentials"] as? [String] == ["crm"])
     #expect(looks[1]["since"] as? String == "2026-01-01T00:00:00.000Z")
     #expect(looks[3]["about"] as? String == "owner")
-    // These tell of no more than what an outsider has anyway.
+    // These show no more than what an outsider has anyway.
     for verb in [["verify"], ["checkpoint"], ["prove", "1"]] {
       #expect(try await place.run(Programs.relatch, ["log"] + verb).code == 0)
     }
@@ -74,7 +74,7 @@ struct LogReadTests {
       }
     }
     #expect(try await place.relatch("log", "list", "--json", environment: Workplace.outsider).output == before)
-    // What is a name is there, before anything of it is shown.
+    // A name that exists has its entry before anything about it is shown.
     #expect(try await place.relatch("revoke", "crm", "--reason", "x").code == 0)
     let report = try #require(try await place.relatch("incident", "crm", "--json").objects().first)
     #expect(try await place.relatch("incident", #require(report["incident"] as? String)).code == 0)
@@ -90,7 +90,7 @@ struct LogReadTests {
       #expect(try await place.relatch("log", "export").code == 0)
     }
     #expect(try await Self.looks(place).count == 2)
-    // A collector that goes on where it stopped.
+    // A collector that continues where it stopped.
     var next = try await place.relatch("log", "export").outputText.split(separator: "\n").count
     for _ in 1...3 {
       next += try await place.relatch("log", "export", "--from", "\(next)").outputText.split(separator: "\n").count
@@ -101,7 +101,8 @@ struct LogReadTests {
       next += try await place.relatch("log", "export", "--from", "\(next)").outputText.split(separator: "\n").count
     }
     #expect(try await Self.looks(place).count == 3)
-    // Who saw the end has not seen the rest: that is another look, and then all that is in it is the same.
+    // A reader who saw the end has not seen the rest: that is another look, and after it everything within it is the
+    // same look.
     let last = "\(next - 1)"
     #expect(try await place.relatch("log", "export", "--from", last).code == 0)
     #expect(try await Self.looks(place).count == 3)
@@ -127,7 +128,7 @@ struct LogReadTests {
     let environment = ["RELATCH_VAULT": disk.path + "/vault"]
     try FileManager.default.copyItem(atPath: place.vault.path, toPath: disk.path + "/vault")
     #expect(try await place.relatch("log", "list", environment: environment).code == 0)
-    // What is not the same look.
+    // A look that is not the same.
     try disk.fill(leaving: 0)
     expectFailure(try await place.relatch("log", "export", environment: environment), 74)
     disk.free()

@@ -41,7 +41,7 @@ struct ManyTests {
     try await place.add("crm")
     try await place.add("erp", app: 2)
     let old = try await place.org.primary(ofApp: 2)
-    // Promotion is refused for good: both rotations stop with a proved pair in the slot.
+    // Promotion is refused permanently: both rotations stop with a proved pair in the slot.
     try await place.org.fault("unavailable", "PATCH", "*")
     #expect(try await place.relatch("rotate", "crm", "erp").code == 13)
     try await place.org.clearFaults()

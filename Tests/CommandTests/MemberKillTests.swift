@@ -5,7 +5,7 @@ import Testing
   "Killed at any point, a change of who can open the vault has happened or has not", .serialized,
   .enabled(if: Programs.strace != nil, "strace is not installed"))
 struct MemberKillTests {
-  /// The system calls that make files durable, name them and remove them.
+  /// The system calls that make files durable, name them, and remove them.
   private static let calls = "fdatasync,fsync,link,linkat,rename,renameat,renameat2,unlink,unlinkat"
 
   @Test("An owner is removed, the vault renewed", arguments: [["member", "remove", "anna"], ["rekey"]])

@@ -20,7 +20,7 @@ struct MemberTests {
     try await place.addMember("audit", "auditor")
     #expect(try await place.relatch("grant", "crm", "cron/host-1", "--quiet").output.isEmpty)
 
-    // Nothing is unlocked: no identity is there.
+    // Nothing is unlocked, because there is no identity.
     let nobody = ["RELATCH_IDENTITY": "/nonexistent"]
     let text = try await place.relatch("member", "list", environment: nobody)
     #expect(text.code == 0 && text.errors.isEmpty, "\(text.errorText)")
@@ -191,7 +191,7 @@ struct MemberTests {
     let bob = try await place.addMember("bob", "operator", grants: ["crm"])
     #expect(try await place.relatch("rotate", "crm").code == 0)
     let keys = try place.keyFiles()
-    // What an interrupted attempt left, and what is no key at all.
+    // What an interrupted attempt left, and a file that is no key at all.
     let stray = place.vault.path + "/keys/" + String(repeating: "a", count: 32) + ".age"
     let note = place.vault.path + "/keys/README"
     for path in [stray, stray + ".Ab12Cd", note] { try Data("x".utf8).write(to: URL(fileURLWithPath: path)) }

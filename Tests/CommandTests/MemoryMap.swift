@@ -1,6 +1,6 @@
 import Foundation
 
-/// One mapping of a process's memory, as the kernel tells of it in `/proc/PID/smaps`.
+/// One mapping of a process's memory, as the kernel reports it in `/proc/PID/smaps`.
 struct MemoryMapping: Sendable {
   let start: UInt
   let end: UInt
@@ -8,7 +8,8 @@ struct MemoryMapping: Sendable {
   let isShared: Bool
   /// The file mapped, or the kernel's word for it, such as `[heap]`; empty for anonymous memory.
   let name: String
-  /// In KiB: what is in memory, and of that what is no unchanged page of a file; what is locked; what went to swap.
+  /// In KiB: what is in memory, and how much of that is not an unchanged page of a file; what is locked; what went to
+  /// swap.
   fileprivate(set) var resident = 0
   fileprivate(set) var anonymous = 0
   fileprivate(set) var locked = 0
@@ -16,7 +17,7 @@ struct MemoryMapping: Sendable {
   /// Two letters each: proc_pid_smaps(5), VmFlags.
   fileprivate(set) var flags: Set<String> = []
 
-  /// What the pages belong to: mappings of the same are the same pages. Nil for what is private.
+  /// What the pages belong to: mappings of the same object share pages. Nil for private mappings.
   private let object: String?
   /// Whether another mapping of the same pages is locked, which is what keeps them out of swap.
   private var hasLockedTwin = false
@@ -26,9 +27,9 @@ struct MemoryMapping: Sendable {
 
   private var isLocked: Bool { flags.contains("lo") && locked > 0 }
 
-  /// Whether it can hold what no file holds: an unchanged page of a file says nothing new.
+  /// Whether it can hold anything that no file holds: an unchanged page of a file tells nothing new.
   fileprivate var isWorthReading: Bool {
-    // A sanitizer's shadow has terabytes, and the kernel's own pages hold nothing of ours.
+    // A sanitizer's shadow memory takes terabytes, and the kernel's own pages hold nothing of ours.
     resident + swapped > 0 && (anonymous + swapped > 0 || isShared) && end - start < 1 << 32 && !name.hasPrefix("[v")
   }
 
@@ -80,7 +81,7 @@ struct MemoryMapping: Sendable {
   }
 }
 
-/// The whole memory of a process at one moment, readable by root alone.
+/// The whole memory of a process at one moment, readable only by root.
 struct ProcessMemory {
   struct Hit: Hashable {
     enum Place: String { case guarded, heap, stack, file }
@@ -99,7 +100,7 @@ struct ProcessMemory {
     mappings = try MemoryMapping.all(of: pid)
     let threads = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")
     stacks = threads.compactMap { thread in
-      // The last but one word is the stack pointer.
+      // The second-to-last word is the stack pointer.
       let words = (try? procFile("/proc/\(pid)/task/\(thread)/syscall"))?.split(separator: UInt8(ascii: " "))
       guard let words, words.count >= 3 else { return nil }
       return UInt(String(decoding: words[words.count - 2], as: UTF8.self).dropFirst(2), radix: 16)
@@ -138,7 +139,7 @@ struct ProcessMemory {
     return mapping.name.isEmpty || mapping.name == "[heap]" ? .heap : .file
   }
 
-  /// Calls `body` with the runs of pages that are there, in memory or in swap: most of a stack never was.
+  /// Calls `body` with the runs of pages that exist, in memory or in swap: most of a stack never did.
   private static func forEachRun(
     of mapping: MemoryMapping, _ pages: Int32, _ body: (Range<UInt>) throws -> Void
   ) throws {
@@ -164,7 +165,7 @@ struct ProcessMemory {
 
 struct CannotRead: Error { let what: String }
 
-/// All of a file whose size the kernel does not tell.
+/// All of a file whose size the kernel does not report.
 func procFile(_ path: String) throws -> Data {
   guard let handle = FileHandle(forReadingAtPath: path) else { throw CannotRead(what: "\(path): \(errno)") }
   return try handle.readToEnd() ?? Data()

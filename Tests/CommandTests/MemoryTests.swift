@@ -1,8 +1,8 @@
 import Foundation
 import Testing
 
-/// What root finds in the memory of a running `relatch`, which is stopped at each call that reads, writes, sends, receives
-/// or syncs, and as it exits.
+/// What root finds in the memory of a running `relatch`, which is stopped at each call that reads, writes, sends,
+/// receives or syncs, and when it exits.
 @Suite(
   "Secrets are in locked memory alone", .serialized,
   .enabled(if: Programs.strace != nil && geteuid() == 0, "needs strace, and root to read another's memory"))
@@ -28,7 +28,7 @@ struct MemoryTests {
     // To oneself: sealed and opened in the same place.
     let card = place.folder.appendingPathComponent("card")
     try (try await place.relatch("identity", "show").output).write(to: card)
-    // To be sealed it is opened and wiped again between two moments.
+    // To be sealed, it is opened and wiped again between two moments.
     let sent = try await watch.run("handoff", "send", "crm", "--to", card.path)
     #expect(sent.inGuardedPages.isSuperset(of: keys.union(["signing seed"])))
     #expect(sent.inTransit == [])
@@ -39,7 +39,7 @@ struct MemoryTests {
     #expect(opened.inTransit == [])
 
     let rotated = try await watch.run("rotate", "crm")
-    // The administrator's pair, which asks for tokens, the active one and the new one.
+    // The administrator's pair, with which tokens are requested, the active pair, and the new one.
     let pairs = (0...2).flatMap { ["client_id \($0)", "client_secret \($0)"] }
     #expect(rotated.inGuardedPages.isSuperset(of: keys.union(pairs).union(["token 0", "signing seed"])))
     #expect(rotated.inTransit.isSuperset(of: ["client_secret 0", "client_secret 2", "token 0"]))
@@ -76,7 +76,8 @@ struct MemoryTests {
   }
 }
 
-/// What a careless line of code would leave, and whether the search finds it: otherwise its silence would prove nothing.
+/// What a careless line of code would leave, and whether the search finds it; otherwise finding nothing would prove
+/// nothing.
 @Suite("The search of memory notices", .enabled(if: geteuid() == 0, "needs root to read another's memory"))
 struct PlantedCopyTests {
   @Test("A copy of a pair's secret that is planted in a process", arguments: PlantedCopy.allCases)

@@ -6,19 +6,19 @@ import Testing
 
 @testable import Vault
 
-/// Runs commands at one workplace and looks at them from outside, each at every moment that it can be stopped at.
+/// Runs commands at one workplace and looks at them from outside, at every moment at which they can be stopped.
 final class MemoryWatch {
   /// What was seen of one run.
   struct Seen {
-    /// How many moments were looked at.
+    /// How many moments were inspected.
     var moments = 0
     /// The secrets found in guarded pages at one moment at least.
     var inGuardedPages: Set<String> = []
-    /// Those found in libcurl's memory, while a request was sent or an answer received.
+    /// The secrets found in libcurl's memory while a request was sent or an answer received.
     var inTransit: Set<String> = []
   }
 
-  /// The calls at which memory changes hands, each way in and out of the process among them.
+  /// The calls at which memory changes hands, including every way into and out of the process.
   private static let calls = "read,write,sendto,recvfrom,fdatasync,fsync"
 
   let place: Workplace
@@ -46,11 +46,11 @@ final class MemoryWatch {
     search = MemorySearch(SecretSearch(secrets))
   }
 
-  /// What the identity in the file `identity` is and opens: its text, its scalar, what it signs with, the key of `vault`.
+  /// What the identity in the file `identity` is and opens: its text, its scalar, its signing seed, the key of `vault`.
   static func keys(of identity: String, opening vault: String?) throws -> [String: Data] {
     let file = try PrivateFile.read(identity)
     let age = try #require(AgeIdentityFile(decoding: file.bytes).identities.first)
-    // Without the letters that each identity begins with.
+    // Without the letters with which each identity begins.
     let text = try age.encoded()
     let scalar = age.withScalar { $0.withUnsafeBytes { Data($0) } }
     let seed = try HKDFSHA256.derive(inputKey: Array(scalar).span.bytes, salt: [], info: "relatch/v1/signing-key")
@@ -66,7 +66,7 @@ final class MemoryWatch {
     return keys
   }
 
-  /// The keys of the credentials that are there.
+  /// Learns the keys of the credentials that exist.
   private func learnCredentialKeys() async throws {
     guard let file = try? PrivateFile.read(place.identity.path), secrets["passphrase"] == nil else { return }
     let identity = try Identity(#require(AgeIdentityFile(decoding: file.bytes).identities.first))
@@ -81,7 +81,7 @@ final class MemoryWatch {
     }
   }
 
-  /// The pairs that the org has now, in the order in which they came to be known.
+  /// Learns the pairs that the org has now, in the order in which they became known.
   private func learnPairs() async throws {
     for pair in try await place.org.orderedPairs() where !pairs.contains(pair) {
       secrets["client_id \(pairs.count)"] = Data(pair.key.utf8)
@@ -90,7 +90,7 @@ final class MemoryWatch {
     }
   }
 
-  /// The access tokens in answers, as strace prints them; without the number of the org, which is no secret.
+  /// Learns the access tokens in answers, as strace prints them, without the org's number, which is not secret.
   private func learnTokens(_ lines: some Sequence<String>) {
     for line in lines where line.contains("access_token") {
       guard let match = line.firstMatch(of: #/access_token\\":\\"[^!\\]*!([^"\\]+)\\"/#) else { continue }
@@ -105,7 +105,7 @@ final class MemoryWatch {
 
   // MARK: - Looking
 
-  /// Runs `relatch` and looks at it at each moment. It is killed as it exits.
+  /// Runs `relatch` and inspects it at each moment. It is killed as it exits.
   func run(_ arguments: String..., stdin: String? = nil, descriptor3: URL? = nil) async throws -> Seen {
     try await learnCredentialKeys()
     let command = "relatch \(arguments.joined(separator: " "))"
@@ -123,7 +123,7 @@ final class MemoryWatch {
       lines = process.lines.count
       if stop.calls.contains(where: { $0.text.hasPrefix("recvfrom(") }) { try await learnPairs() }
       let pid = try #require(process.pid)
-      // Nothing is in its memory before the identity's file is.
+      // Nothing is in its memory before the identity's file is read.
       isUnlocked =
         isUnlocked || stop.calls.contains { $0.text.contains("AGE") || $0.text.contains("age-encryption.org") }
       try look(at: pid, stop, isUnlocked, command, &seen)
@@ -136,7 +136,7 @@ final class MemoryWatch {
     try await process.end()
     #expect(isEnded, "\(command): \(process.saidText())")
     #expect(isUnlocked && seen.moments > 20)
-    // Output is where the pair belongs, of a command that prints it.
+    // For a command that prints the pair, output is where it belongs.
     if arguments.first != "read" { #expect(search.findings(in: try process.said().output) == []) }
     #expect(search.findings(in: try process.said().errors) == [])
     try expectNoRemains(command)
@@ -167,8 +167,8 @@ final class MemoryWatch {
     }
   }
 
-  /// Nothing is in the vault's files, the log of the store among them, in what is remembered of it, nor anywhere that
-  /// temporary files go.
+  /// No secret is in the vault's files (including the store's log), in what is remembered of the vault, or anywhere
+  /// that temporary files go.
   private func expectNoRemains(_ moment: String) throws {
     let folders = [place.vault.path, place.folder.path + "/.local", place.folder.path + "/tmp"]
     for folder in folders {
@@ -176,16 +176,16 @@ final class MemoryWatch {
     }
   }
 
-  /// The vault's files, the identity, the standard streams, what the system has for every program; never a temporary file,
-  /// nor one that was removed.
+  /// The vault's files, the identity, the standard streams, and what the system has for every program; never a
+  /// temporary file, nor one that was removed.
   private func isExpected(_ file: String) -> Bool {
-    // A socket, a pipe and their like.
+    // A socket, a pipe and the like.
     guard file.hasPrefix("/") else { return true }
     let own = place.folder.path
-    // Held open to be overwritten, by `identity protect`.
+    // `identity protect` holds it open to overwrite it.
     if file == place.identity.path + " (deleted)" { return true }
     if file.hasSuffix(" (deleted)") || file.hasPrefix(own + "/tmp") { return false }
-    // SQLite reads `/dev/urandom` when it begins its log anew.
+    // SQLite reads `/dev/urandom` when it starts its log over.
     return file == own || file.hasPrefix(own + "/") || file.contains(".so") || file == Programs.relatch
       || ["/dev/null", "/dev/urandom", "/etc/", "/proc/", "/sys/", "/usr/"].contains { file.hasPrefix($0) }
   }
@@ -196,7 +196,7 @@ extension ProcessMemory.Hit {
 }
 
 extension SteppedProcess.Stop {
-  /// Whether it was stopped in libcurl's thread, or as that was told of a request.
+  /// Whether it was stopped in libcurl's thread, or while that thread was given a request.
   fileprivate func isOfTransport(in pid: Int32) -> Bool {
     calls.contains { call in
       let name = (try? procFile("/proc/\(pid)/task/\(call.thread)/comm")) ?? Data()
@@ -212,7 +212,7 @@ extension SteppedProcess {
   }
 }
 
-/// What the descriptors of a process lead to.
+/// The files that a process's descriptors lead to.
 func openFiles(of pid: Int32) throws -> [String] {
   try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").compactMap {
     try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/fd/\($0)")

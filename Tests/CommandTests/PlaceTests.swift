@@ -257,7 +257,8 @@ struct PlaceTests {
     let place = try await Workplace()
     try await place.add("crm")
     let old = try await place.org.primary()
-    // No file may grow beyond 34 KiB: SQLite can make its index, and cannot keep a change. Beyond 4: it cannot even read.
+    // No file may grow beyond 34 KiB: SQLite can make its index, but cannot keep a change. Beyond 4 KiB, it cannot even
+    // read.
     for blocks in [8, 68] {
       let limited = "trap '' XFSZ; ulimit -f \(blocks); exec \"$0\" \"$@\""
       let rotated = try await place.run("/bin/sh", ["-c", limited, Programs.relatch, "rotate", "crm", "--quiet"])
@@ -294,7 +295,7 @@ struct PlaceTests {
   @Test("A vault that cannot be written is read, and releases nothing: 74")
   func readOnly() async throws {
     let place = try await Workplace()
-    // As root only a read-only mount keeps a write away, and where that is impossible so is this test.
+    // For root only a read-only mount prevents writing; where that is impossible, so is this test.
     let mount = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" || exit 99; "
     func run(_ command: String) async throws -> Outcome {
       try await place.run("/usr/bin/unshare", ["--mount", "/bin/sh", "-c", mount + command, place.vault.path])
@@ -305,7 +306,7 @@ struct PlaceTests {
     }
     #expect(try await run("\(Programs.relatch) status; \(Programs.relatch) log verify").code == 0)
     expectFailure(try await run("\(Programs.relatch) read admin"), 74)
-    // A backup is sealed to its owners: nothing is released but to them.
+    // A backup is sealed to its owners: nothing is released except to them.
     let file = place.folder.path + "/copy.age"
     let backup = try await run("\(Programs.relatch) backup -o \(file)")
     #expect(backup.code == 0 && backup.errorText.contains("no entry of its log tells of this backup"))

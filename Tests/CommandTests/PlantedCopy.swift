@@ -6,14 +6,15 @@ import Vault
 enum PlantedCopy: String, Codable, CaseIterable, Sendable {
   case nothing
   case string
-  /// A `String` that is gone: what is left of it in freed memory.
+  /// A `String` that was freed: what is left of it in freed memory.
   case freedString
   case base64
   case stack
   /// In a file that was removed and is still open.
   case deletedFile
 
-  /// Reads the file `pair` in `folder`, plants the copy, writes the process's number to the file `pid`, and waits for ever.
+  /// Reads the file `pair` in `folder`, plants the copy, writes the process's number to the file `pid`, and waits
+  /// forever.
   func hold(in folder: String) throws {
     let ready = Ready(file: folder + "/pid", number: Array("\(getpid())".utf8))
     let pair = try Pair(reading: SharedSecret(PrivateFile.read(folder + "/pair")))
@@ -46,12 +47,12 @@ enum PlantedCopy: String, Codable, CaseIterable, Sendable {
   }
 }
 
-/// How a process says which one it is.
+/// Writes a process's own number to a file.
 private struct Ready {
   let file: String
   let number: [UInt8]
 
-  /// Says it in system calls alone, since what allocates might use freed memory again, and does nothing more.
+  /// Uses only system calls, because an allocation might reuse freed memory, and does nothing afterwards.
   func wait() -> Never {
     let descriptor = open(file, O_WRONLY | O_CREAT, 0o600)
     write(descriptor, number, number.count)

@@ -1,10 +1,10 @@
 import Foundation
 import Testing
 
-/// One command run many times, each on a copy of one vault with an app of its own: at its first call, at its second, and so
-/// on, something is done to it.
+/// One command run many times, each time on a copy of one vault with an app of its own. Something is done to it at its
+/// first call, at its second, and so on.
 struct PointSweep {
-  /// So many apps the org has: no command may reach as many points.
+  /// How many apps the org has: no command may reach as many points.
   private static let most = 90
   private static let width = 4
 
@@ -14,8 +14,8 @@ struct PointSweep {
     place = try await Workplace(["--apps", "\(Self.most)"] + simulatorArguments)
   }
 
-  /// What `strike` found at each point that was reached; it gives nil where the command ended before. Nil if nothing can be
-  /// traced here.
+  /// What `strike` found at each point that was reached; it returns nil if the command ended earlier. Nil if processes
+  /// cannot be traced here.
   func run<Found: Sendable>(_ strike: @escaping @Sendable (Int) async throws -> Found?) async throws -> [Found]? {
     let probe = try await place.run(Programs.strace ?? "", ["-f", "-o", "/dev/null", "/bin/true"])
     guard probe.code == 0 else {
@@ -31,15 +31,15 @@ struct PointSweep {
       }
       reached += found.compactMap(\.self)
       next += Self.width
-      // Threads count for themselves, so that a late point may be missed once.
+      // Calls are counted for each thread separately, so a late point may be missed once.
       if found.allSatisfy({ $0 == nil }) { break }
     }
     #expect(next + Self.width <= Self.most)
     return reached
   }
 
-  /// Copies the vault for `point`. Returns the environment that the copy is used in: many copies of one vault go on side by
-  /// side, each as its own user sees it.
+  /// Copies the vault for `point`. Returns the environment in which to use the copy: many copies of one vault are used
+  /// side by side, each as if by its own user.
   func copy(for point: Int) throws -> [String: String] {
     let vault = place.folder.path + "/vault-\(point)"
     let environment = ["RELATCH_VAULT": vault, "XDG_STATE_HOME": place.folder.path + "/state-\(point)"]

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// The real programs, found beside the test bundle in the build's folder, and how one is run to its end.
+/// The real programs, found beside the test bundle in the build's folder, and a way to run one to its end.
 enum Programs {
   static let relatch = folder + "/relatch"
   static let demo = folder + "/relatch-demo"
@@ -19,7 +19,7 @@ enum Programs {
   static let umount = first(of: ["/usr/bin/umount", "/bin/umount"])
   static let setsid = first(of: ["/usr/bin/setsid", "/bin/setsid"])
 
-  /// The build's folder. The bundle is itself a program there, on Linux.
+  /// The build's folder. On Linux the bundle is itself a program in it.
   private static let folder: String = {
     let bundle = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
     return URL(fileURLWithPath: bundle).deletingLastPathComponent().path
@@ -30,9 +30,9 @@ enum Programs {
   }
 }
 
-/// How a run ended, and all it said.
+/// How a run ended, and everything it printed.
 struct Outcome: Sendable {
-  /// The exit code; of a run ended by a signal, minus its number.
+  /// The exit code; if a signal ended the run, minus the signal's number.
   let code: Int32
   let output: Data
   let errors: Data
@@ -42,7 +42,7 @@ struct Outcome: Sendable {
   /// Standard output without its last newline.
   var line: String { outputText.hasSuffix("\n") ? String(outputText.dropLast()) : outputText }
 
-  /// Every line of standard output as a JSON object.
+  /// Each line of standard output as a JSON object.
   func objects() throws -> [[String: Any]] {
     try outputText.split(separator: "\n").map { line in
       try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any], "\(line)")

@@ -3,7 +3,7 @@ import Testing
 
 @Suite("A provider in trouble: a documented code, and the pair in use stays in use")
 struct ProviderTroubleTests {
-  /// One way in which the provider's answers go wrong, all of them from now on.
+  /// One way in which all of the provider's answers go wrong from now on.
   private struct Trouble: Sendable {
     let kind: String
     let path: String
@@ -20,7 +20,7 @@ struct ProviderTroubleTests {
 
   @Test("Answers that are absent, absurd or cut off", arguments: ["*/token", "*/credentials/*"])
   func persistent(_ path: String) async throws {
-    // At once, because most of the time is spent in waiting before asking again.
+    // All at once, because most of the time is spent waiting before trying again.
     try await withThrowingTaskGroup(of: Void.self) { group in
       for trouble in Trouble.all(at: path) { group.addTask { try await persistent(trouble) } }
       try await group.waitForAll()
@@ -114,7 +114,7 @@ struct ProviderTroubleTests {
   func troubleAfterPromotion() async throws {
     let place = try await Workplace()
     try await place.add("crm")
-    // The administrator's token and the proof pass; the look after the promotion does not.
+    // The administrator's token and the proof succeed; the look after the promotion does not.
     try await place.org.fault("garbage", "POST", "*/token", ["skip": 2])
     let rotated = try await place.relatch("rotate", "crm", "--quiet")
     expectFailure(rotated, 12, "version 2 is promoted, and not verified yet")

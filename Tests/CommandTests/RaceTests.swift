@@ -4,7 +4,7 @@ import Testing
 @Suite("Two runs of one credential, begun at the same moment")
 struct RaceTests {
   private static let races = 200
-  /// How many races are under way at once, each with a vault and an org of its own.
+  /// How many races run at once, each with its own vault and org.
   private static let lanes = 4
 
   @Test("Each time one rotates, once, and the other ends with 75 and names it")
@@ -17,18 +17,19 @@ struct RaceTests {
   }
 }
 
-/// Races one after another for the same credential.
+/// Races for the same credential, one after another.
 private struct Lane {
   private let place: Workplace
 
   init() async throws {
     place = try await Workplace()
     try await place.add("crm")
-    // A round trip of a near data centre: the first is at work for a while.
+    // The round trip to a nearby data centre, so that the first run is busy for a while.
     try await place.org.fault("slow", nil, "*", ["seconds": 0.01])
   }
 
-  /// Runs until `wanted` races were races; says how many were none, because one had ended before the other began.
+  /// Runs until `wanted` rounds were races. Returns how many were not, because one run had ended before the other
+  /// began.
   func run(_ wanted: Int) async throws -> Int {
     var rounds = 0
     var races = 0
@@ -41,7 +42,7 @@ private struct Lane {
     return rounds - races
   }
 
-  /// One round; false if it was none.
+  /// One round; false if it was not a race.
   private func race(_ round: Int) async throws -> Bool {
     try await place.org.forgetRequests()
     let runs = try [1, 2].map { _ in try place.start(arguments: ["rotate", "crm"]) }
@@ -58,13 +59,13 @@ private struct Lane {
     }
     #expect(!requests.contains { $0.method == "DELETE" }, "round \(round)")
     #expect(try await place.relatch("retire", "crm", "--quiet").code == 0, "round \(round)")
-    // It found the rotation done, and its pair too young to be replaced.
+    // It found the rotation done and the new pair too young to be replaced.
     if lost.errorText.contains("is left alone until") { return false }
     expectFailure(lost, 75, "is held by another run (pid \(runs[winner].pid) on ")
     return true
   }
 
-  /// The vault knows of one rotation a round, each with every step once.
+  /// The vault knows of one rotation in each round, with every step once.
   private func checkLog(_ rounds: Int) async throws {
     let events = try await place.relatch("log", "list", "--json", environment: Workplace.outsider).objects().compactMap
     { $0["event"] as? String }

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// Nobody can open a removed pair again: whoever removes one must know what it is.
+/// Nobody can open a removed pair again, so the person who removes one must know what it is.
 @Suite("Removing a credential")
 struct RemoveTests {
   @Test("that another run rotates is held back by it, and by what that run leaves when it is killed")

@@ -29,7 +29,7 @@ struct ReserveTests {
     #expect(try await !place.org.grants(leaked))
     #expect(!FileManager.default.fileExists(atPath: reserve), "there is no room for it")
     disk.free()
-    // Not even one that has anything to do.
+    // Even a run that has nothing to do makes it again.
     #expect(try await place.relatch("rotate", "--due", "--quiet", environment: environment).code == 0)
     #expect(FileManager.default.fileExists(atPath: reserve))
   }
@@ -40,7 +40,7 @@ struct ReserveTests {
     let (place, disk, environment) = try await Self.place()
     defer { disk.unmount() }
     let leaked = try await place.org.primary()
-    // Delivered after it was promoted, and before the leaked pair is deleted.
+    // Delivered after the promotion, and before the leaked pair is deleted.
     let program = place.folder.appendingPathComponent("fill")
     let ballast = disk.path + "/ballast"
     let script = """
@@ -77,7 +77,7 @@ struct LostLogTests {
     try Data(script.utf8).write(to: program)
     try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program.path)
     #expect(try await place.relatch("hook", "add", "crm", "--on", "before", "--", program.path).code == 0)
-    // As it is right before: only what the run itself writes tells the difference.
+    // The vault as it was right before: only what the run itself writes makes a difference.
     let older = place.folder.appendingPathComponent("older")
     try FileManager.default.copyItem(at: place.vault, to: older)
     let run = try place.start(arguments: ["rotate", "crm"])
@@ -102,7 +102,7 @@ struct LostLogTests {
       }
     }
     if way == 1 {
-      // What the run did there is whole, and goes on.
+      // What the run wrote there is intact, and can continue.
       let moved = ["RELATCH_VAULT": away.path]
       #expect(try await place.relatch("log", "verify", environment: moved).code == 0, "the run ended with \(code)")
       #expect([0, 75].contains(try await place.relatch("rotate", "crm", environment: moved).code))

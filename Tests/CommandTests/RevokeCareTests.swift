@@ -90,7 +90,8 @@ struct RevokeCareTests {
     }
     let one = try await place.relatch("revoke", "zeus", "--reason", "x")
     #expect(one.code == 0 && one.errorText.contains("zeus administers crm, hera"), "\(one.errorText)")
-    // What it administers is replaced while its own leaked pair is still accepted: whoever has that reads the new one.
+    // What it administers is replaced while its own leaked pair is still accepted: anyone who has that can read the new
+    // pair.
     let identifier = try await place.org.apps()[1].identifier
     try await place.org.fault("sessionEnded", "DELETE", "*\(identifier)*")
     let both = try await place.relatch("revoke", "zeus", "hera", "--reason", "x")

@@ -57,7 +57,7 @@ struct RevokeTests {
     #expect(try await place.org.grants(leaked[1]), "others are left alone")
     #expect(try await place.holdsPrimary("erp", ofApp: 2), "others are left alone")
 
-    // The same find again: it is known by its version, refused, and nothing is to be done.
+    // The same find again: its version is recognised, it is refused, and there is nothing to do.
     let again = try await place.relatch("revoke", "--pair-file", file.path, "--reason", "again", "--json")
     let found = try again.objects().first { $0["type"] as? String == "found" }
     #expect(again.code == 0 && found?["stage"] as? String == "retired" && found?["accepted"] as? Bool == false)
@@ -84,7 +84,7 @@ struct RevokeTests {
     #expect(try await place.holdsPrimary("crm"))
     let status = try await place.relatch("status", "crm")
     #expect(status.code == 12 && status.outputText.contains("versions up to 1 leaked"))
-    // What has replaced it is not replaced again, unless that is said to have leaked as well.
+    // The pair that replaced it is not replaced again, unless it is reported as leaked too.
     let again = try await place.relatch("revoke", "crm", "--reason", "y")
     #expect(again.code != 0 && again.errorText.contains("add --up-to 2"), "\(again.errorText)")
     expectFailure(try await place.relatch("revoke", "crm", "--version", "3", "--reason", "y"), 66, "no version 3")
@@ -139,7 +139,7 @@ struct RevokeTests {
     #expect(try await place.org.consumer().slot == nil)
     let told = try await place.relatch("incident", "crm").outputText
     #expect(told.contains("a run at work was overtaken (pid ") && !told.contains("boot "), "\(told)")
-    // What was deleted has an entry, whoever had asked for it.
+    // Every deletion has an entry, whichever run requested it.
     let deleted = try await place.org.requests().count { $0.method == "DELETE" && $0.acted }
     let events = try await place.relatch("log", "list", "--json").objects().compactMap { $0["event"] as? String }
     #expect(events.count { ["pair.cut-off", "rotation.deleted"].contains($0) } == deleted, "\(events)")
@@ -154,7 +154,7 @@ struct RevokeTests {
     let leaked = try await (1...6).asyncMap { try await place.org.primary(ofApp: $0) }
     let cron = try (1...3).map { _ in try place.start(arguments: ["rotate", "--due", "--quiet"]) }
     let revoked = try await place.relatch("revoke", "--all", "--reason", "x", "--jobs", "6")
-    // The administrator has nothing that Relatch could rotate: its leak is noted, and it is for a person to replace.
+    // The administrator has nothing that Relatch could rotate: its leak is noted, and a person must replace it.
     #expect(revoked.code == 13 && revoked.errorText.contains("admin: "), "\(revoked.errorText)")
     for run in cron { #expect([0, 75, 13].contains(try await run.outcome().code)) }
     for (app, pair) in zip(1...6, leaked) {

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// What a user has seen of a vault is remembered apart from it.
+/// What a user has seen of a vault is remembered outside it.
 @Suite("An older copy of a vault, or another in its place")
 struct RollbackTests {
   /// A copy of the vault's folder beside it.
@@ -107,7 +107,7 @@ struct RollbackTests {
       let mode = try FileManager.default.attributesOfItem(atPath: folder + "/" + name)[.posixPermissions] as? Int
       #expect(mode.map { $0 & 0o077 } == 0, "\(name)")
     }
-    // A link to it, and another path, are the same vault.
+    // A link to the vault, or another path, is the same vault.
     let link = place.folder.path + "/link"
     try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: place.vault.path)
     #expect(try await place.relatch("status", environment: ["RELATCH_VAULT": link]).code == 0)
@@ -126,7 +126,7 @@ struct RollbackTests {
     expectFailure(try await place.relatch("list"), 65, "is damaged")
     #expect(try await place.relatch("list", "--accept-rollback").code == 0)
     #expect(try await place.relatch("list").errorText == "")
-    // A power cut can leave a file without content: as good as none.
+    // A power cut can leave a file empty: that counts as none.
     try Data().write(to: URL(fileURLWithPath: folder + "/" + file))
     #expect(try await place.relatch("list").errorText == "")
     expectFailure(try await place.relatch("list", environment: ["XDG_STATE_HOME": "/dev/null"]), 65, "XDG_STATE_HOME")

@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import Testing
 
-/// A program under way. What it says goes to files, so that nothing ever waits for a reader.
+/// A running program. Its output goes to files, so that it never waits for a reader.
 ///
 /// Not `Foundation.Process`, which crashes when several tasks start programs at once.
 final class Running: Sendable {
@@ -10,7 +10,7 @@ final class Running: Sendable {
   private let folder: URL
   private let ending: Task<Int32, Never>
 
-  /// With `terminal` it leads a session of its own, whose terminal that is, and reads from it; without, it has the test's.
+  /// With `terminal` it leads its own session on that terminal, and reads from it; otherwise it has the test's.
   init(
     _ program: String, _ arguments: [String], stdin: Data?, environment: [String: String], in folder: URL,
     terminal: String? = nil
@@ -26,7 +26,7 @@ final class Running: Sendable {
     self.folder = own
     ending = Task.detached {
       await withCheckedContinuation { continuation in
-        // A thread of its own: waiting must not take one of the few that tasks share.
+        // On its own thread: waiting must not take one of the few that tasks share.
         Thread.detachNewThread {
           var status: Int32 = 0
           while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
@@ -51,14 +51,14 @@ final class Running: Sendable {
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
     defer { posix_spawnattr_destroy(&attributes) }
-    // As a shell starts it: what this process ignores or blocks is not passed on.
+    // As a shell starts it: signals that this process ignores or blocks are not inherited.
     var all = sigset_t()
     sigfillset(&all)
     var none = sigset_t()
     sigemptyset(&none)
     posix_spawnattr_setsigdefault(&attributes, &all)
     posix_spawnattr_setsigmask(&attributes, &none)
-    // POSIX_SPAWN_SETSID, which Swift's Glibc does not show. The first terminal that its leader opens is the session's.
+    // POSIX_SPAWN_SETSID, which Swift's Glibc lacks. The first terminal that the leader opens becomes the session's.
     posix_spawnattr_setflags(
       &attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK) | (leadsSession ? 0x80 : 0))
     let words = ([program] + arguments).map { strdup($0) } + [nil]
@@ -70,7 +70,7 @@ final class Running: Sendable {
     return pid
   }
 
-  /// What it has said so far.
+  /// Its output so far.
   func said() throws -> (output: Data, errors: Data) {
     (
       try Data(contentsOf: folder.appendingPathComponent("stdout")),
@@ -87,7 +87,7 @@ final class Running: Sendable {
     return Outcome(code: code, output: output, errors: errors)
   }
 
-  /// Waits until `condition` holds for what it has said; fails after half a minute.
+  /// Waits until `condition` is true of its output; fails after half a minute.
   func wait(_ what: String, until condition: (_ output: String, _ errors: String) -> Bool) async throws {
     for _ in 1...3000 {
       let (output, errors) = try said()

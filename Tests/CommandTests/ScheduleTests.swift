@@ -3,7 +3,7 @@ import Testing
 
 @Suite("What is due by policy, by the real program")
 struct ScheduleTests {
-  /// Long before: whatever greatest age a test chooses is reached.
+  /// Long ago, so that any greatest age in a test is reached.
   private static let longAgo = ["--created", "2020-01-01T00:00:00Z"]
   private static let due = ["propagation=0s", "max-age=90d"]
 
@@ -59,7 +59,7 @@ struct ScheduleTests {
     let place = try await Workplace()
     try await place.add("crm", policy: ["propagation=0s", "grace=\(grace)s"])
     let old = try await place.org.primary()
-    // With no grace at all the first run goes on to retire: then nothing is left for the second.
+    // With no grace at all the first run also retires; then nothing is left for the second.
     #expect(try await place.relatch("rotate", "crm").code == 0)
     let run = try await place.relatch("rotate", "--due")
     #expect(run.code == 0, "\(run.errorText)")
@@ -70,7 +70,7 @@ struct ScheduleTests {
   @Test("A closed window holds, and a person is not held by it")
   func window() async throws {
     let place = try await Workplace()
-    // Opens in about a day and a half, whatever the hour is now.
+    // Opens in about a day and a half, whatever the time is now.
     let days = ["thu", "fri", "sat", "sun", "mon", "tue", "wed"]
     let day = (Int(Date().timeIntervalSince1970) / 86_400 + 2) % 7
     try await place.add("crm", policy: Self.due + ["window=\(days[day]) 12:00-13:00"], Self.longAgo)

@@ -1,7 +1,7 @@
 import Foundation
 
-/// Looks for secrets in whatever form they may have slipped out: as they are, as JSON and forms have them, in hexadecimal, in
-/// base64.
+/// Looks for secrets in any form in which they may have leaked: as they are, as JSON and forms encode them, in
+/// hexadecimal, in base64.
 struct SecretSearch: Sendable {
   /// One secret in one form.
   struct Pattern: Sendable {
@@ -18,8 +18,8 @@ struct SecretSearch: Sendable {
     }
   }
 
-  /// Every form of `secret`. Base64 depends on what stands before the secret: each of the three alignments, without the
-  /// characters that its neighbours share.
+  /// Every form of `secret`. Base64 depends on what precedes the secret: this has each of the three alignments, without
+  /// the characters that are shared with its neighbours.
   static func forms(of secret: Data) -> [(name: String, bytes: Data)] {
     let hex = secret.map { String(format: "%02x", $0) }.joined()
     var forms = [
@@ -45,7 +45,7 @@ struct SecretSearch: Sendable {
     return forms.map { (name: $0.0, bytes: $0.1) }
   }
 
-  /// What is found in `data`, said of `place`.
+  /// What is found in `data`, named as `place`.
   func findings(in data: Data, _ place: String) -> [String] {
     patterns.filter { data.range(of: $0.bytes) != nil }.map { "\($0.secret) as \($0.form) in \(place)" }
   }
@@ -59,16 +59,16 @@ struct SecretSearch: Sendable {
     }
   }
 
-  /// What is found in the arguments and the environment of a running process. Nil if the kernel does not show them, which a
-  /// process that gave up its dumpable flag asks for.
+  /// What is found in the arguments and the environment of a running process. Nil if the kernel does not show them,
+  /// because the process gave up its dumpable flag.
   func findings(inProcess pid: Int32) async throws -> [String]? {
     var found: [String] = []
     for name in ["cmdline", "environ"] {
       let path = "/proc/\(pid)/\(name)"
       var data: Data?
-      // Both are empty for a moment after the start of a program.
+      // Both are empty for a moment after a program starts.
       for _ in 1...1000 where data == nil {
-        // A handle, because the kernel gives these files a size of 0.
+        // A handle, because the kernel reports a size of 0 for these files.
         guard let handle = try? FileHandle(forReadingFrom: URL(fileURLWithPath: path)) else { return nil }
         data = try handle.readToEnd()
         if data == nil { try await Task.sleep(for: .milliseconds(10)) }

@@ -46,7 +46,7 @@ struct SecretsTests {
     secrets.formUnion(try await place.org.pairs())
     try await place.add("crm")
     try await place.add("erp", app: 2)
-    // A pair that is staged, saved and thrown away, then one whose run is killed, then two that live and are retired.
+    // A pair that is staged, saved and discarded, then one whose run is killed, then two that are used and retired.
     try await place.org.set("conditions", ["poisonsNextStagedPair": true])
     try await place.org.fault("slow", "GET", "*/staged", count: 1, ["skip": 1, "seconds": 1])
     let rejecting = try place.start(arguments: ["rotate", "erp", "--json"])
@@ -95,7 +95,7 @@ struct SecretsTests {
     print("secrets looked for: \(secrets.count) pairs, \(search.patterns.count) patterns, in \(files.count) files")
   }
 
-  /// The parts of every pair, the identity, the vault key, and what the org's access tokens begin with.
+  /// Searches for the parts of every pair, the identity, the vault key, and the beginning of the org's access tokens.
   private func search(for pairs: Set<SimulatedOrg.IssuedPair>, in place: Workplace) async throws -> SecretSearch {
     var secrets: [String: Data] = [:]
     for (number, pair) in pairs.enumerated() {

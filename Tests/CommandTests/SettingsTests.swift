@@ -133,7 +133,7 @@ struct SettingsTests {
     _ = try await place.org.newRequests()
     #expect(try await place.relatch("settings", "crm", "--admin", "ops").code == 0)
     #expect(try await place.org.newRequests() == 0)
-    // Without the former one nothing is lost.
+    // Without the former administrator nothing is lost.
     #expect(try await place.relatch("remove", "admin").code == 0)
     let rotated = try await place.relatch("rotate", "crm")
     #expect(rotated.code == 0, "\(rotated.errorText)")
@@ -153,7 +153,7 @@ struct SettingsTests {
     #expect(try await place.relatch("settings", "crm", "app=\(apps[3])").code == 0)
     expectFailure(try await place.relatch("rotate", "crm"), 78, "has this credential's pair")
     #expect(try await place.org.pairs() == pairs)
-    // The rotation that it began has asked for nothing: it does not stand in the way of what mends it.
+    // The rotation that it began has requested nothing, so it does not block the change that fixes it.
     let mended = try await place.relatch("settings", "crm", "app=\(apps[1])")
     #expect(mended.code == 0, "\(mended.errorText)")
     #expect(try await place.relatch("rotate", "crm").code == 0)
@@ -176,7 +176,7 @@ struct SettingsTests {
     }
     #expect(try await place.org.pairs() == pairs)
     #expect(try await place.relatch("settings", "crm", "app=\(apps[1])").code == 0)
-    // `abort` looked first, and gave nothing up.
+    // `abort` looked first, and gave up nothing.
     #expect(try await place.relatch("resume", "crm").code == 0)
     #expect(try await place.pair("crm", "staged") == nil)
     #expect(try await place.holdsPrimary("crm"))
@@ -198,7 +198,7 @@ struct SettingsTests {
     #expect(moved.code == 0 && moved.errorText.contains("crm: administered by admin"), "\(moved.errorText)")
   }
 
-  /// A lost answer and a host that goes away are often one event.
+  /// A lost answer and a host that disappears are often one event.
   @Test("leave a server that is gone behind, with what it was asked, where an owner says so")
   func gone() async throws {
     let (place, _) = try await Self.made()

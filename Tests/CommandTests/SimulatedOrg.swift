@@ -8,7 +8,7 @@ final class SimulatedOrg: Sendable {
     let key: String
     let secret: String
 
-    /// As `relatch add` takes it and `relatch read` prints it.
+    /// The pair as `relatch add` takes it and `relatch read` prints it.
     var document: String {
       let escaped = secret.replacingOccurrences(of: "\\", with: "\\\\").replacingOccurrences(of: "\"", with: "\\\"")
       return #"{"client_id":"\#(key)","client_secret":"\#(escaped)"}"#
@@ -84,7 +84,7 @@ final class SimulatedOrg: Sendable {
   /// Every pair that the org knows now.
   func pairs() async throws -> Set<IssuedPair> { Set(try await orderedPairs()) }
 
-  /// The same, of the administrator's app first, and of each consumer the primary one before the one in its slot.
+  /// The same, starting with the administrator's app; of each consumer, the primary pair before the one in its slot.
   func orderedPairs() async throws -> [IssuedPair] {
     try await apps().flatMap(\.consumers).flatMap { [$0.primary, $0.slot?.pair].compactMap(\.self) }
   }
@@ -94,7 +94,7 @@ final class SimulatedOrg: Sendable {
     return try (JSONSerialization.jsonObject(with: answer) as? [String: Bool])?["accepted"] == true
   }
 
-  /// Whether the token endpoint grants the pair a token, as the client of anybody would ask for it.
+  /// Whether the token endpoint grants the pair a token, requested as any client would.
   func grants(_ pair: IssuedPair) async throws -> Bool {
     let form = "grant_type=client_credentials&client_id=\(pair.key)&client_secret=\(pair.secret)"
     let answer = try await send("POST", "/services/oauth2/token", Data(form.utf8), "application/x-www-form-urlencoded")
@@ -107,7 +107,7 @@ final class SimulatedOrg: Sendable {
     return all.filter { identifier == nil || $0.app == identifier }
   }
 
-  /// How many requests there were since the last time that this was asked.
+  /// How many requests there were since the last call of this.
   func newRequests() async throws -> Int {
     let answer = try await call("GET", "/__org/requests")
     _ = try await call("DELETE", "/__org/requests")
@@ -122,7 +122,7 @@ final class SimulatedOrg: Sendable {
     _ = try await call("POST", "/__org/\(what)", values)
   }
 
-  /// Adds a fault; `method` nil matches every one, `count` nil never ends.
+  /// Adds a fault. With `method` nil it matches every method; with `count` nil it never ends.
   func fault(_ kind: String, _ method: String?, _ path: String, count: Int? = nil, _ more: [String: Any] = [:])
     async throws
   {
@@ -138,7 +138,7 @@ final class SimulatedOrg: Sendable {
 
   private func send(_ method: String, _ path: String, _ body: Data?, _ type: String) async throws -> Data {
     let answer = try await LoopbackClient(url).send(method, path, body: body, headers: ["Content-Type": type])
-    // Only the token endpoint may refuse: a control that was not understood is a mistake in a test.
+    // Only the token endpoint may refuse: a control request that was not understood is a mistake in a test.
     if path.hasPrefix("/__org/") {
       #expect(answer.status == 200, "\(path): \(String(decoding: answer.body, as: UTF8.self))")
     }

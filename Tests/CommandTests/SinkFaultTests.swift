@@ -27,7 +27,7 @@ struct SinkFaultTests {
       try reset()
     }
 
-    /// The old content, as an earlier delivery left it, and nothing else.
+    /// Restores the old content, as an earlier delivery left it, and removes everything else.
     func reset() throws {
       for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
         try FileManager.default.removeItem(atPath: "\(folder)/\(name)")
@@ -36,19 +36,20 @@ struct SinkFaultTests {
       #expect(chmod(sink, 0o600) == 0)
     }
 
-    /// Delivers again, with a fault in the `point`-th of `calls`: of all, or of those that name the sink or its folder.
+    /// Delivers again, with a fault in the `point`-th of `calls`, counted over all or only those that name the sink or
+    /// its folder.
     func deliver(_ fault: String, _ calls: Calls, at point: Int) async throws -> Outcome {
       let filter = calls.areFiltered ? ["-P", folder, "-P", sink] : []
       return try await place.run(
         Programs.strace ?? "",
-        // Calls are counted by thread: with one that does all the work they are counted in order.
+        // strace counts calls for each thread: with one thread that does all the work, they are counted in order.
         ["-f", "-o", "/dev/null", "-E", "LIBDISPATCH_COOPERATIVE_POOL_STRICT=1"] + filter + [
           "-e", "trace=\(calls.name)", "-e", "inject=\(calls.name):\(fault):when=\(point)", Programs.relatch,
           "deliver", "--again", "crm",
         ])
     }
 
-    /// What is in the folder is the old or the new file, and nothing of it is anybody else's to read.
+    /// The folder has the old or the new file, and nobody else may read any of it.
     func check(_ point: String) throws {
       let content = try String(contentsOfFile: sink, encoding: .utf8)
       #expect(content == old || content == new, "\(point): \(content.utf8.count) bytes")
@@ -60,8 +61,8 @@ struct SinkFaultTests {
     }
   }
 
-  /// A kind of system call to meddle with. The new file's own name is not known beforehand, so that calls on its descriptor
-  /// cannot be told from others of their kind; those are few.
+  /// A kind of system call to interfere with. The new file's own name is not known beforehand, so calls on its
+  /// descriptor cannot be told from others of their kind; those are few.
   struct Calls: Sendable {
     let name: String
     let areFiltered: Bool
@@ -125,7 +126,7 @@ struct SinkFaultTests {
         let outcome = try await scene.deliver("error=\(error)", call, at: point)
         try scene.check("\(call.name) \(point)")
         guard outcome.code != 0 else { continue }
-        // Calls that are not told apart may be the vault's, or those of standard output.
+        // Calls that cannot be told apart may be the vault's, or those of standard output.
         guard outcome.code == 11 || call.areFiltered else { continue }
         failures += 1
         #expect(outcome.code == 11, "\(call.name) \(point): \(outcome.errorText)")

@@ -1,18 +1,19 @@
 import Foundation
 import Testing
 
-/// A program that is stopped, with all its threads, after each of the system calls named, and once more before it exits.
+/// A program that is stopped, with all its threads, after each of the named system calls, and once more before it
+/// exits.
 final class SteppedProcess {
   /// A moment at which nothing of the process moves.
   struct Stop {
-    /// The calls that it was stopped after, as strace prints them, or "exit_group".
+    /// The calls after which it was stopped, as strace prints them, or "exit_group".
     let calls: [Call]
     var isExit: Bool { calls.contains { $0.text.hasPrefix("exit_group(") } }
   }
 
   struct Call {
     let thread: String
-    /// The call with its arguments and its answer.
+    /// The call with its arguments and its result.
     let text: String
   }
 
@@ -22,15 +23,15 @@ final class SteppedProcess {
   private var rest = ""
   /// The last call of each thread.
   private var last: [String: String] = [:]
-  /// Threads that got the signal since it was last let go on, and whether it stopped one of them. What is told late of the
-  /// stop before is no stop: there a thread has no signal of its own.
+  /// Threads that got the signal since it was last continued, and whether it stopped one of them. A late report of the
+  /// previous stop does not count: then a thread has no signal of its own.
   private var signalled: [String] = []
   private var isStopped = false
   private(set) var pid: Int32?
   /// Every line of the trace so far.
   private(set) var lines: [String] = []
 
-  /// How long the end is held up: far longer than anything is looked at.
+  /// How long the exit is held up: far longer than any inspection takes.
   private static let delay = 60_000_000
 
   init(
@@ -51,7 +52,7 @@ final class SteppedProcess {
     tracer.send(SIGKILL)
   }
 
-  /// Lets it go on, and waits for the next stop. Nil if it ended in another way than by its exit.
+  /// Continues it, and waits for the next stop. Nil if it ended in another way than by its exit.
   func next() async throws -> Stop? {
     if isStopped, let pid {
       (signalled, isStopped) = ([], false)
@@ -71,14 +72,14 @@ final class SteppedProcess {
     return nil
   }
 
-  /// Ends it where it is, and waits for that.
+  /// Kills it where it is, and waits for the end.
   func end() async throws {
     if let pid { kill(pid, SIGKILL) }
     tracer.send(SIGKILL)
     _ = try await tracer.outcome()
   }
 
-  /// What it has said so far.
+  /// Its output so far.
   func said() throws -> (output: Data, errors: Data) { try tracer.said() }
 
   private func readTrace() throws {
@@ -103,7 +104,7 @@ final class SteppedProcess {
     } else if text.hasPrefix("--- SIGSTOP") {
       signalled.append(thread)
     } else if text.hasPrefix("<... ") {
-      // What an interrupted line began with is in `last`; what comes now is the rest, the answer among it.
+      // The beginning of an interrupted line is in `last`; this is the rest, including the result.
       last[thread] = (last[thread] ?? "") + text
     } else if !text.hasPrefix("---") && !text.hasPrefix("+++") {
       last[thread] = String(text)
@@ -126,7 +127,7 @@ final class SteppedProcess {
     }
   }
 
-  /// The thread that is held up on its way out, and the exit status.
+  /// The thread that is held up on exit, and the exit status.
   private func exiting() -> Call? {
     guard let pid else { return nil }
     #if arch(arm64)

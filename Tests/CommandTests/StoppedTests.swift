@@ -13,12 +13,13 @@ struct StoppedTests {
     guard let found = try await sweep.run() else { return }
     print("processes stopped at \(found.count) points of \(call): \(found.count { $0 }) left a staged pair behind")
     #expect(found.count >= 10)
-    // Stopped between the intent to stage and the request, it asks for a pair that the other run does not know.
+    // A run stopped between the intent to stage and the request requests a pair that the other run does not know.
     #expect(found.count { $0 } <= 4)
   }
 }
 
-/// One command stopped at its first `sendto` or `recvfrom`, its second, and so on: as a request goes out, as an answer comes in.
+/// One command stopped at its first `sendto` or `recvfrom`, its second, and so on: as a request goes out or an answer
+/// arrives.
 struct StopSweep {
   private let call: String
   private let points: PointSweep
@@ -29,7 +30,7 @@ struct StopSweep {
     points = try await PointSweep()
   }
 
-  /// For each point reached whether a staged pair was left behind; nil if nothing can be traced here.
+  /// For each point reached, whether a staged pair was left behind; nil if processes cannot be traced here.
   func run() async throws -> [Bool]? { try await points.run(at) }
 
   @Sendable private func at(_ point: Int) async throws -> Bool? {
@@ -52,7 +53,7 @@ struct StopSweep {
     defer { kill(stopped, SIGKILL) }
     let held = try await relatch("resume", name)
     if held.code == 0 {
-      // Stopped when its work was done and its lease given back.
+      // Stopped after its work was done and its lease given back.
       kill(stopped, SIGCONT)
       #expect(try await first.outcome().code == 0, "point \(point)")
       return false
@@ -101,7 +102,7 @@ struct StopSweep {
     return nil
   }
 
-  /// Makes the time that leases are given run out, as five minutes would: `expiry` in vault/storage.md.
+  /// Makes the leases expire, as five minutes would: `expiry` in vault/storage.md.
   private func expireLeases(_ environment: [String: String]) async throws {
     let sql = """
       UPDATE leases SET value = CAST(substr(value, 1, 8) || x'0000000000000001' || substr(value, 17) AS BLOB)

@@ -1,9 +1,9 @@
 import Foundation
 import Testing
 
-/// Others than the one who made the vault: each with an identity, and a place for what they remember, of their own.
+/// Members other than the one who made the vault, each with their own identity and place for what they remember.
 extension Workplace {
-  /// What a member's commands run with; their identity is made if there is none.
+  /// The environment of a member's commands; makes the member's identity if there is none.
   func environment(of member: String) async throws -> [String: String] {
     let identity = folder.path + "/identity-\(member)"
     let environment = ["RELATCH_IDENTITY": identity, "XDG_STATE_HOME": folder.path + "/state-\(member)"]
@@ -19,7 +19,7 @@ extension Workplace {
     try await relatch("identity", "show", "--name", member, environment: environment(of: member)).outputText
   }
 
-  /// Makes `name` a member, granted `credentials`. Returns what their commands run with.
+  /// Makes `name` a member with grants on `credentials`. Returns the environment of the member's commands.
   @discardableResult
   func addMember(_ name: String, _ role: String, grants credentials: [String] = []) async throws -> [String: String] {
     let added = try await relatch("member", "add", "-", "--role", role, stdin: card(of: name))
@@ -47,7 +47,7 @@ extension Workplace {
   }
 }
 
-/// A program of a member's own that tries every key it can reach: `Tests/Reader/relatch_intruder.py`.
+/// A member's own program that tries every key it can reach: `Tests/Reader/relatch_intruder.py`.
 struct Intruder {
   struct Found: Decodable, Hashable {
     let credential: String

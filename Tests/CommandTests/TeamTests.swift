@@ -3,7 +3,7 @@ import Testing
 
 @Suite("A member with a grant on one credential opens that one and no other")
 struct GrantTests {
-  /// A cron host that was granted `crm` of three credentials, each of which administers itself.
+  /// A cron host with a grant on `crm`, one of three credentials that each administer themselves.
   private static func place() async throws -> (place: Workplace, cron: [String: String]) {
     let place = try await Workplace(["--every-app-is-admin", "--apps", "3"], addsAdmin: false)
     for (number, name) in ["crm", "erp", "hr"].enumerated() {
@@ -86,11 +86,11 @@ struct GrantTests {
     let current = try await place.org.primary()
     #expect(Set(found.map { "\($0.credential) \($0.version)" }) == ["crm 1", "crm 2"])
     #expect(found.contains { $0.version == 2 && $0.pair == current })
-    // The same program with an owner's identity opens everything: it can.
+    // The same program with an owner's identity opens everything, so it works.
     try FileManager.default.copyItem(atPath: place.identity.path, toPath: place.folder.path + "/identity-owner")
     let all = try await intruder.pairs(["owner"], in: [place.vault.path])
     #expect(Set(all.map { "\($0.credential) \($0.version)" }) == ["crm 1", "crm 2", "erp 1", "erp 2", "hr 1"])
-    // And after a rekey neither more nor less.
+    // After a rekey it opens neither more nor less.
     #expect(try await place.relatch("rekey").code == 0)
     let later = try await intruder.pairs(["cron"], in: [place.vault.path])
     #expect(Set(later.map { "\($0.credential) \($0.version)" }) == ["crm 1", "crm 2"])
@@ -267,7 +267,7 @@ struct MemberExposureTests {
     #expect(rotated.code == 0 && rotated.outputText.hasPrefix("crm: version 2 is active"), "\(rotated.errorText)")
     let done = try await place.relatch("rotate", "--exposed-to", "bob")
     #expect(done.code == 0 && done.output.isEmpty && done.errorText.contains("nothing to rotate"))
-    // A credential that is gone, and another of its name.
+    // A credential that was removed, and another of the same name.
     #expect(try await place.relatch("remove", "crm", "--forget-debts").code == 0)
     #expect(try await exposures(place)["crm"]?["standing"] as? String == "removed")
     try await place.add("crm", admin: "self")
@@ -340,6 +340,6 @@ struct AdministeredExposureTests {
 }
 
 extension [String] {
-  /// One a line.
+  /// One on each line.
   fileprivate var lines: String { map { $0 + "\n" }.joined() }
 }

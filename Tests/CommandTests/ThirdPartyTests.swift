@@ -11,7 +11,7 @@ struct ThirdPartyTests {
   static let hasGo =
     Programs.go != nil && FileManager.default.fileExists(atPath: modules + "/src/golang.org/x/mod/sumdb/tlog")
 
-  /// Builds the Go program into the folder of `place`. Debian's Go and libraries are all it takes.
+  /// Builds the Go program into the folder of `place`. It needs only Debian's Go and libraries.
   static func verifier(in place: Workplace) async throws -> String {
     let program = place.folder.path + "/verify"
     let built = try await place.run(
@@ -23,7 +23,7 @@ struct ThirdPartyTests {
     return program
   }
 
-  /// A vault whose log has entries of two members, and the files that prove each of them.
+  /// A vault whose log has entries by two members, and the files that prove each of them.
   private static func provenPlace() async throws -> (place: Workplace, keys: [Int: String]) {
     let place = try await Workplace()
     try await place.add("crm")
@@ -92,7 +92,7 @@ struct ThirdPartyTests {
     let place = try await Workplace(addsAdmin: false)
     let file = place.folder.path + "/proofs"
     try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: URL(fileURLWithPath: file))
-    // Every bit of all of them are 21 million, and take Go a minute: "100" instead of "24".
+    // All bits of all of them are 21 million, and take Go a minute: "100" instead of "24".
     let run = try await place.run(try await Self.verifier(in: place), ["trees", file, "24"])
     #expect(run.outputText.hasPrefix("accepted 10100, refused "), "\(run.errorText)")
   }
@@ -132,7 +132,7 @@ struct ThirdPartyTests {
     func size() async throws -> Int {
       try #require(try await place.relatch("log", "verify", "--json").objects().first?["entries"] as? Int)
     }
-    // Then the last entry is on the right all the way up, as the index after each doubling is, and -1.
+    // Then the last entry is on the right all the way up, as are the index after each doubling and -1.
     while try await size().nonzeroBitCount != 1 { #expect(try await place.relatch("read", "admin").code == 0) }
     let last = try await size() - 1
     let (proof, entry) = (place.folder.path + "/proof", place.folder.path + "/entry")
@@ -163,7 +163,7 @@ struct LogProofTests {
     #expect(try await place.relatch("log", "checkpoint", "-o", new).code == 0)
     #expect(try await place.relatch("log", "verify", "--checkpoint", old, "--checkpoint", new).code == 0)
 
-    // An outsider who remembers nothing but the file.
+    // An outsider who remembers only the file.
     let outsider = ["HOME": place.folder.path + "/outsider", "RELATCH_IDENTITY": "/nonexistent"]
     expectFailure(
       try await place.relatch(

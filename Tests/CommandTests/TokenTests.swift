@@ -3,7 +3,7 @@ import Testing
 
 @Suite("token prints an access token that works")
 struct TokenTests {
-  /// How many grants the org has been asked for.
+  /// How many grants were requested from the org.
   private func grants(_ place: Workplace) async throws -> Int {
     try await place.org.requests().count { $0.path.hasSuffix("/oauth2/token") }
   }
@@ -20,18 +20,18 @@ struct TokenTests {
     #expect(fresh.code == 0 && fresh.line != first.line)
     #expect(try await place.relatch("token", "crm").line == fresh.line)
     #expect(try await grants(place) == 2)
-    // Each release has its entry, whether it was granted for it or not.
+    // Each release has its entry, whether it caused a grant or not.
     let log = try await place.relatch("log", "list", "--json")
     let entries = try log.objects().filter { $0["purpose"] as? String == "token" }
     #expect(entries.count == 4 && entries.allSatisfy { $0["credential"] as? String == "crm" })
     #expect(try await place.logIsWhole())
-    // One that need not be kept is not, and one whose end is a minute away is not printed.
+    // A token that need not be kept is not, and one that ends within a minute is not printed.
     for keep in ["0s", "60s"] {
       #expect(try await place.relatch("token", "admin", "--keep", keep).code == 0)
       #expect(try await place.relatch("token", "admin", "--keep", keep).code == 0)
     }
     #expect(try await grants(place) == 6)
-    // Nothing of it is readable in the vault's folder.
+    // Nothing of the token is readable in the vault's folder.
     let search = SecretSearch(["token": Data(fresh.line.utf8), "old token": Data(first.line.utf8)])
     #expect(try search.findings(below: place.vault) == [])
     let files = try FileManager.default.contentsOfDirectory(atPath: place.vault.path + "/tokens")
@@ -61,7 +61,7 @@ struct TokenTests {
     let folder = place.vault.path + "/tokens/"
     let files = try FileManager.default.contentsOfDirectory(atPath: folder)
     try #require(files.count == 2)
-    // The one in the place of the other.
+    // Each one in place of the other.
     for (from, to) in [(files[0], "x"), (files[1], files[0]), ("x", files[1])] {
       try FileManager.default.moveItem(atPath: folder + from, toPath: folder + to)
     }
@@ -105,12 +105,12 @@ struct TokenTests {
     #expect(again.errorText.contains("the token that was kept of version 2 is not ended"))
     #expect(try await events().map { $0["event"] as? String } == ["token.revoked", "token.not-revoked"])
     #expect(try await place.logIsWhole())
-    // The next one tries again; then nothing is kept, nobody is asked, and nothing is opened for it.
+    // The next one tries again. After that nothing is kept, so nobody is asked and nothing is opened.
     let third = try await place.relatch("revoke", "shop", "--reason", "a test")
     #expect(third.code == 0 && third.errorText.contains("version 2 is ended"), "\(third.errorText)")
     let fourth = try await place.relatch("revoke", "shop", "--reason", "a test")
     #expect(fourth.code == 0 && !fourth.errorText.contains("kept"), "\(fourth.errorText)")
-    // Whoever knew the key of before may have the token that nobody here can open any more.
+    // Anyone who knew the earlier key may have the token that nobody here can open any more.
     #expect(try await place.relatch("token", "shop").code == 0)
     #expect(try await place.relatch("rekey").code == 0)
     let renewed = try await place.relatch("revoke", "shop", "--reason", "a test")
@@ -135,7 +135,7 @@ struct TokenTests {
     #expect(asked.contains("!") && asked != kept + "\n")
     #expect(revoked.errorText.contains("the token that was kept of version 1 is ended at the provider"))
     #expect(try await place.org.requests().filter { $0.path.hasSuffix("/oauth2/revoke") }.map(\.acted) == [true])
-    // What is kept of the new pair is opened by no revocation of the old one.
+    // A revocation of the old pair does not open the token kept of the new one.
     #expect(try await place.relatch("token", "crm").code == 0)
     #expect(try await place.relatch("revoke", "crm", "--up-to", "1", "--reason", "again").code == 0)
     let uses = try await place.relatch("log", "list", "--json").objects()
@@ -153,7 +153,7 @@ struct TokenTests {
     #expect(before.count == 2)
     #expect(try await place.relatch("remove", "crm").code == 0)
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder).count == 1)
-    // Without any there is nothing to fail at.
+    // Without any kept token there is nothing to fail at.
     try FileManager.default.removeItem(atPath: folder)
     #expect(try await place.relatch("remove", "admin").code == 0)
   }

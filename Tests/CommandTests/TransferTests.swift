@@ -10,7 +10,7 @@ struct TransferTests {
     try await place.add("crm", policy: ["propagation=0s", "max-age=1d"])
     let old = try await place.org.primary()
     let file = try await teams.send("crm", ["--transfer"])
-    // Here it is rotated no more.
+    // It is no longer rotated here.
     expectFailure(try await place.relatch("rotate", "crm"), 64, "handed over")
     expectFailure(try await place.relatch("abort", "crm"), 64, "handed over")
     expectFailure(try await place.relatch("adopt", "crm"), 64, "handed over")
@@ -34,7 +34,7 @@ struct TransferTests {
     #expect(try await place.pair("crm", environment: teams.theirs) == new && new != old)
     #expect(try await !teams.theirs("status", "crm").outputText.contains("exposed"))
 
-    // Refused, and nothing shows yet that another vault has it.
+    // Refused, but nothing shows yet that another vault has it.
     expectFailure(try await place.relatch("resume", "crm"), 12, "no receipt was confirmed")
     #expect(try await place.pair("crm") == old)
     #expect(try await place.relatch("handoff", "confirm", receipt).code == 0)
@@ -95,7 +95,7 @@ struct TransferTests {
     #expect(opened.code == 0, "\(opened.errorText)")
     #expect(try await !place.org.accepts(old))
     #expect(try await place.relatch("handoff", "confirm", receipt).code == 0)
-    // Nothing tells an outage from a refusal here but time.
+    // Here only time tells an outage from a refusal.
     expectFailure(try await place.relatch("resume"), 12, "settles it from")
     expectFailure(try await place.relatch("handoff", "withdraw", "crm"), 75, "receipt was confirmed")
     #expect(try await place.relatch("remove", "crm", "--forget-debts").code == 0)
@@ -186,7 +186,7 @@ struct TransferTests {
         confirmed.errorText.contains("`relatch resume crm` settles it") == (name == "crm"), "\(confirmed.errorText)")
       #expect(confirmed.errorText.contains("has the pair") == (name != "crm"), "\(confirmed.errorText)")
     }
-    // What was handed over is nobody's here to rotate, or to ask a token of for long.
+    // Nobody here can rotate what was handed over, or use it for tokens for long.
     try await place.addMember("bob", "operator", grants: ["crm"])
     let taken = try await place.relatch("ungrant", "crm", "bob")
     #expect(taken.code == 0, "\(taken.errorText)")
@@ -209,7 +209,7 @@ struct TransferTests {
     #expect(try await place.relatch("retire", "crm").code == 0)
     #expect(try await !place.org.accepts(old))
     #expect(try await teams.events() == ["handoff.sent", "handoff.withdrawn"])
-    // While a pair is owed, or a rotation under way, it is not handed over.
+    // While a pair is owed, or a rotation is under way, it is not handed over.
     #expect(try await place.relatch("rotate", "crm").code == 0)
     let early = try await place.relatch(
       "handoff", "send", "crm", "--to", teams.card, "--transfer", "-o", teams.path("x"))

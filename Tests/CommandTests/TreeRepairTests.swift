@@ -3,7 +3,7 @@ import Testing
 
 @Suite("A damaged tree beside a whole log")
 struct TreeRepairTests {
-  /// What is done to the stored rows, as a statement of SQLite.
+  /// What is done to the stored rows, as SQLite statements.
   private static let damages = [
     "UPDATE tree SET value = zeroblob(32) WHERE key = (SELECT key FROM tree ORDER BY key DESC LIMIT 1)",
     "UPDATE tree SET value = zeroblob(32) WHERE key = x'010000000000000000'",
@@ -34,7 +34,7 @@ struct TreeRepairTests {
       try await run(damage, in: place)
       let told = try await place.relatch("log", "verify")
       expectFailure(told, 65, "relatch log verify --repair")
-      // Nobody but a member changes anything.
+      // Only a member can change anything.
       let stranger = ["RELATCH_IDENTITY": place.folder.appendingPathComponent("stranger").path]
       _ = try await place.relatch("identity", "new", "--no-passphrase", environment: stranger)
       expectFailure(try await place.relatch("log", "verify", "--repair", environment: stranger), 77, "no member")
@@ -48,7 +48,7 @@ struct TreeRepairTests {
       .filter { $0["event"] as? String == "log.repaired" }
     #expect(entries.count == Self.damages.count && entries.allSatisfy { ($0["rows"] as? Int ?? 0) > 0 })
     #expect(entries.first?["rows"] as? Int == 1)
-    // Of a whole one nothing is made anew, and nothing is logged.
+    // In an intact tree nothing is rewritten, and nothing is logged.
     let again = try await place.relatch("log", "verify", "--repair", "--json")
     #expect(try again.objects().first?["repaired"] as? Int == 0)
   }

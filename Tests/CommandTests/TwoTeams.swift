@@ -1,14 +1,14 @@
 import Foundation
 import Testing
 
-/// Two teams that share an org and nothing else: each with a vault, an identity, and a memory of its own.
+/// Two teams that share nothing but an org: each has its own vault, identity, and memory.
 struct TwoTeams {
   let place: Workplace
-  /// What the receiving team's commands run with; the sending team's are the workplace's own.
+  /// The environment of the receiving team's commands; the sending team's is the workplace's own.
   let theirs: [String: String]
   /// The receiving team's card, in a file.
   let card: String
-  /// The teams' signing keys, as each was told the other's.
+  /// The teams' signing keys, as each team was told the other's.
   let (key, theirKey): (String, String)
 
   init(_ arguments: [String] = []) async throws {
@@ -47,14 +47,14 @@ struct TwoTeams {
       environment: theirs.merging(identity.map { ["RELATCH_IDENTITY": $0] } ?? [:]) { $1 })
   }
 
-  /// The events of a team's log about handoffs, in order.
+  /// The handoff events of a team's log, in order.
   func events(_ environment: [String: String] = [:]) async throws -> [String] {
     try await place.relatch("log", "list", "--json", environment: environment.merging(Workplace.outsider) { $1 })
       .objects()
       .compactMap { $0["event"] as? String }.filter { $0.hasPrefix("handoff.") }
   }
 
-  /// Both logs verify, and nobody's log or terminal has the pair.
+  /// Both logs verify, and no log or terminal shows the pair.
   func expectWhole(sourceLocation: SourceLocation = #_sourceLocation) async throws {
     for environment in [[:], theirs] {
       let verified = try await place.relatch("log", "verify", environment: environment)

@@ -14,7 +14,7 @@ struct UnattendedTests {
     try await place.add("crm", policy: ["max-age=90d", "propagation=0s"])
     try await place.add("erp", app: 2)
     func metrics() async throws -> String {
-      // Nothing is unlocked: no identity is there.
+      // Nothing is unlocked, because there is no identity.
       let printed = try await place.relatch("metrics", environment: ["RELATCH_IDENTITY": "/nonexistent"])
       #expect(printed.code == 0 && printed.errors.isEmpty, "\(printed.errorText)")
       let checked = try await place.run(promtool, ["check", "metrics"], stdin: printed.outputText)
@@ -79,14 +79,14 @@ struct UnattendedTests {
     #expect(checked.code == 0 && checked.outputText.contains("SUCCESS"), "\(checked.outputText)\(checked.errorText)")
     let tested = try await place.run(promtool, ["test", "rules", tests])
     #expect(tested.code == 0, "\(tested.outputText)\(tested.errorText)")
-    // Keyed on the age that comes near, the tests would not pass.
+    // With rules based on the age that is near, the tests would fail.
     let text = try String(contentsOf: rules, encoding: .utf8)
     let careless = text.replacingOccurrences(
       of: "relatch_rotation_overdue_timestamp_seconds", with: "relatch_rotation_next_timestamp_seconds")
     #expect(careless != text)
     try careless.write(to: rules, atomically: true, encoding: .utf8)
     #expect(try await place.run(promtool, ["test", "rules", tests]).code != 0)
-    // Every metric that a rule speaks of is one that is written.
+    // Every metric that a rule mentions is written.
     let page = try String(contentsOf: pages.appendingPathComponent("../unattended.md").standardized, encoding: .utf8)
     for match in text.matches(of: #/\brelatch_[a-z_]+/#) { #expect(page.contains("| `\(match.0)` |"), "\(match.0)") }
   }
@@ -99,7 +99,7 @@ struct UnattendedTests {
     func verify(_ change: (String) -> String = { $0 }) async throws -> Outcome {
       for name in names {
         let unit = try String(contentsOf: pages.appendingPathComponent(name), encoding: .utf8)
-        // The program is looked for, and here it is where it was built.
+        // systemd looks for the program, which is here where it was built.
         try change(unit.replacingOccurrences(of: "/usr/bin/relatch ", with: Programs.relatch + " "))
           .write(to: place.folder.appendingPathComponent(name), atomically: true, encoding: .utf8)
       }
@@ -111,7 +111,7 @@ struct UnattendedTests {
       at: pages.appendingPathComponent("metrics.conf"), to: dropIns.appendingPathComponent("metrics.conf"))
     let verified = try await verify()
     #expect(verified.code == 0 && verified.errors.isEmpty && verified.output.isEmpty, "\(verified.errorText)")
-    // It ends with 0 on a key that it does not know: silence is what counts.
+    // It ends with 0 on a key that it does not know: only its silence counts.
     let misspelt = try await verify { $0.replacingOccurrences(of: "PrivateTmp=", with: "PrivateTemp=") }
     #expect(misspelt.errorText.contains("PrivateTemp"))
   }
@@ -139,7 +139,7 @@ struct UnattendedTests {
     try await place.add("crm")
     var secrets = try await place.org.pairs()
     let log = try LocalSyslog(place.folder.appendingPathComponent("log").path)
-    // One at a time: the order of the messages is then that of the names.
+    // One at a time, so that the messages come in the order of the names.
     let both = try await place.relatch("rotate", "crm", "nope", "--jobs", "1", "--quiet", "--syslog", log.path)
     #expect(both.code == 13)
     secrets.formUnion(try await place.org.pairs())
@@ -254,7 +254,7 @@ struct UnattendedTests {
   @Test("An identity that systemd hands to the service is not called open to others")
   func serviceCredential() async throws {
     let place = try await Workplace()
-    // With an access control list the group bits are its mask.
+    // With an access control list, the group bits are its mask.
     #expect(chmod(place.identity.path, 0o440) == 0)
     let folder = ["CREDENTIALS_DIRECTORY": place.folder.path]
     let read = try await place.relatch("read", "admin", environment: folder)
@@ -264,7 +264,7 @@ struct UnattendedTests {
   }
 }
 
-/// A socket as a syslog daemon has it.
+/// A socket like that of a syslog daemon.
 final class LocalSyslog: Sendable {
   let path: String
   private let descriptor: Int32
@@ -289,7 +289,7 @@ final class LocalSyslog: Sendable {
     }
   }
 
-  /// All that came in.
+  /// Every message that arrived.
   func messages() -> [String] {
     var messages: [String] = []
     var buffer = [UInt8](repeating: 0, count: 65_536)
@@ -299,7 +299,7 @@ final class LocalSyslog: Sendable {
     return messages
   }
 
-  /// Sends to itself until it takes no more.
+  /// Sends to itself until it accepts no more.
   func fill() throws {
     let sender = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_NONBLOCK.rawValue), 0)
     defer { close(sender) }

@@ -3,7 +3,7 @@ import Testing
 
 @Suite("One damaged record", .enabled(if: Programs.python != nil, "needs python3"))
 struct WithheldRecordTests {
-  /// Puts `value`, in hexadecimal, in the place of a credential's record, and returns what was there.
+  /// Replaces a credential's record with `value`, in hexadecimal, and returns what was there.
   @discardableResult
   private static func put(_ value: String, _ name: String, in place: Workplace) async throws -> String {
     let script = """
@@ -20,7 +20,7 @@ struct WithheldRecordTests {
     return run.outputText
   }
 
-  /// How the reader that was written from the specifications alone ends; nil where it cannot run.
+  /// How the reader that was written only from the specifications ends; nil where it cannot run.
   private static func reader(_ place: Workplace) async throws -> Int32? {
     guard Intruder.isAvailable else { return nil }
     let program = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(

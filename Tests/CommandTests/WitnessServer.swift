@@ -2,7 +2,8 @@ import Foundation
 import Glibc
 import Testing
 
-/// A witness as another process, written from the C2SP pages alone (Tests/Verifiers/witness.py): real HTTP over loopback.
+/// A witness as another process, written only from the C2SP pages (Tests/Verifiers/witness.py): real HTTP over
+/// loopback.
 final class WitnessServer: Sendable {
   static let isAvailable = Intruder.isAvailable
   static let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
@@ -13,7 +14,7 @@ final class WitnessServer: Sendable {
   let url: String
   private let running: Running
 
-  /// Starts one that knows the log of `place`, with the key of each of its members.
+  /// Starts a witness that knows the log of `place`, with the key of each member.
   init(_ place: Workplace, knows: Bool = true, seed: String = "") async throws {
     folder = place.folder.appendingPathComponent("witness-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -30,7 +31,7 @@ final class WitnessServer: Sendable {
 
   deinit { running.send(SIGKILL) }
 
-  /// Tells it the keys of the log's present members.
+  /// Gives it the keys of the log's current members.
   func learn(_ place: Workplace) async throws {
     let told = try await place.relatch("log", "witness", "list").errorText
     let keys = told.split(whereSeparator: \.isWhitespace).filter { $0.hasPrefix("relatch/") }.map(String.init)
@@ -48,7 +49,7 @@ final class WitnessServer: Sendable {
     (try? String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)) ?? ""
   }
 
-  /// How it answers from now on; empty for as it should.
+  /// How it answers from now on; empty for correct answers.
   func fault(_ fault: String) throws { try write("fault", fault) }
 
   func stop() { running.send(SIGKILL) }

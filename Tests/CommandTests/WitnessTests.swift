@@ -16,7 +16,7 @@ struct WitnessTests {
     try #require(try await place.relatch("log", "verify", "--json").objects().first?["entries"] as? Int)
   }
 
-  /// Makes the vault of `environment` known there.
+  /// Makes the vault known in `environment`.
   private static func trust(_ place: Workplace, _ environment: [String: String]) async throws {
     let told = try await place.relatch("log", "verify", "--json", environment: environment).objects().first
     let owner = try #require(told?["owner"] as? String)
@@ -43,7 +43,7 @@ struct WitnessTests {
     #expect(witness.read("sizes").contains("[\(size), "))
     #expect(try await !place.relatch("status").outputText.contains("no witness"))
 
-    // Reading is delayed by nobody, and makes a gap that is seen everywhere.
+    // Reading waits for no witness, and leaves a gap that is shown everywhere.
     let before = witness.read("requests")
     #expect(try await place.relatch("read", "crm").code == 0)
     #expect(witness.read("requests") == before)
@@ -55,7 +55,7 @@ struct WitnessTests {
     #expect(metrics.contains(#"relatch_witness_unseen_entries{witness="w1"} 1"#))
     #expect(metrics.contains(#"relatch_witness_unseen_timestamp_seconds{witness="w1"} "#))
 
-    // With a proof from what it saw before.
+    // With a proof from the size that it saw before.
     #expect(try await place.relatch("log", "witness", "submit").code == 0)
     #expect(witness.read("requests").contains("old \(size)\n"))
     let note = place.folder.path + "/note"
@@ -144,7 +144,7 @@ struct WitnessTests {
     ]
     for (fault, reason) in reasons.sorted(by: { $0.key < $1.key }) {
       try witness.fault(fault)
-      // The log goes on between, so that there is something new to sign.
+      // The log grows in between, so that there is something new to sign.
       #expect(try await place.relatch("read", "admin").code == 0)
       let run = try await place.relatch("log", "witness", "submit")
       expectFailure(run, 69, "witness w1 (\(witness.url)) has not taken the checkpoint: ")
@@ -186,13 +186,13 @@ struct WitnessTests {
     expectFailure(
       try await place.relatch("log", "witness", "submit", environment: forger), 65,
       "witness w1 says that the log does not extend the \(size) entries")
-    // What the run did is done all the same.
+    // What the run did is done nevertheless.
     try await place.add("crm", environment: forger)
     let rotated = try await place.relatch("rotate", "crm", environment: forger)
     #expect(rotated.code == 65 && rotated.outputText.contains("version 2 is active"), "\(rotated.errorText)")
     #expect(try await place.relatch("log", "verify", environment: forger).code == 0, "nothing tells it yet")
 
-    // The record brought there, or a checkpoint that an outsider kept.
+    // The record copied there, or a checkpoint that an outsider kept.
     let records = fork.appendingPathComponent("witnesses")
     try FileManager.default.createDirectory(at: records, withIntermediateDirectories: true)
     try? FileManager.default.removeItem(at: records.appendingPathComponent(cosigned.lastPathComponent))
@@ -200,7 +200,7 @@ struct WitnessTests {
     expectFailure(
       try await place.relatch("log", "verify", environment: forger), 65,
       "witness w1 has seen another history: the first \(size) of")
-    // A size that the witness did not sign is its word alone, but nobody goes on over it.
+    // A size that the witness did not sign is only its word, but nobody continues past it.
     try witness.fault("ahead")
     expectFailure(try await place.relatch("log", "witness", "submit", "w1", environment: forger), 65)
     #expect(try await place.relatch("read", "admin").code == 0)
@@ -278,7 +278,8 @@ struct WitnessTests {
     #expect(try Data(contentsOf: URL(fileURLWithPath: elsewhere + "/note")) == note)
     #expect(try FileManager.default.contentsOfDirectory(atPath: elsewhere + "/all").count == 2)
 
-    // Who may write there can make nobody believe that the log was rewritten, and nothing goes over what they put there.
+    // Anyone who can write there cannot make anybody believe that the log was rewritten, and what they put there is not
+    // overwritten.
     var lines = try String(contentsOfFile: elsewhere + "/note", encoding: .utf8).split(
       separator: "\n", omittingEmptySubsequences: false)
     let vault = lines[0].dropFirst("relatch/".count)
@@ -337,7 +338,7 @@ struct WitnessTests {
     #expect(try await place.relatch("log", "witness", "submit", environment: stranger).code == 13)
     #expect(try handedOver().count == 3)
 
-    // An identity that opens it says so, too, for the runs that have none; a look at the log, which notes who looked, is one.
+    // An identity that opens the vault makes it known, also for runs without an identity; looking at the log does not.
     let carl = try await place.addMember("carl", "operator", grants: ["admin"])
     let without = carl.merging(["RELATCH_IDENTITY": "/nonexistent"]) { $1 }
     for look in [["status"], ["log", "list"]] {
@@ -346,7 +347,7 @@ struct WitnessTests {
     }
     #expect(try await place.relatch("read", "admin", environment: carl).code == 0)
     #expect(try await place.relatch("log", "witness", "submit", "usb", environment: without).code == 0)
-    // What says who founded it is believed of no other, and not where it is damaged.
+    // A file that names another founder is not believed, nor is a damaged one.
     let trusted = place.folder.path + "/state-carl/relatch/trusted"
     let files = try FileManager.default.contentsOfDirectory(atPath: trusted)
     try #require(files.count == 1)
@@ -405,7 +406,8 @@ struct WitnessTests {
     expectFailure(
       try await place.run(Programs.relatch, arguments, environment: operatorEnvironment), 77, "owners alone")
     #expect(try await place.run(Programs.relatch, arguments).code == 0)
-    // Whoever does not know the vault does not run what it names, however often they look; nor whoever remembers nothing of it.
+    // A user who does not know the vault does not run what it names, however often they look; nor does one who
+    // remembers nothing of it.
     let stranger = ["HOME": place.folder.path + "/stranger", "RELATCH_IDENTITY": "/nonexistent"]
     for environment in [["HOME": "", "RELATCH_IDENTITY": "/nonexistent"], stranger, stranger] {
       let first = try await place.relatch("log", "witness", "submit", environment: environment)

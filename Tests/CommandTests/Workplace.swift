@@ -21,7 +21,7 @@ final class Workplace: Sendable {
 
   deinit { try? FileManager.default.removeItem(at: folder) }
 
-  /// Nothing but what a cron job has, so that no setting of the machine changes what a test sees.
+  /// Only what a cron job has, so that no setting of the machine changes what a test sees.
   func environment(_ more: [String: String] = [:]) -> [String: String] {
     var environment = [
       "HOME": folder.path, "PATH": "/usr/bin:/bin", "RELATCH_VAULT": vault.path, "RELATCH_IDENTITY": identity.path,
@@ -32,7 +32,7 @@ final class Workplace: Sendable {
     return environment.merging(more) { $1 }
   }
 
-  /// Somebody who has a copy and public keys alone: what they look at leaves no entry in the log.
+  /// Somebody who has only a copy and public keys: their looks leave no entry in the log.
   static let outsider = ["RELATCH_IDENTITY": "/nonexistent"]
 
   /// Runs the program to its end.
@@ -92,7 +92,8 @@ final class Workplace: Sendable {
   func logIsWhole() async throws -> Bool { try await relatch("log", "verify").code == 0 }
 }
 
-/// Fails unless the run ended with `code`, and told an error and what to do about it on standard error, and nothing else.
+/// Fails unless the run ended with `code`, and reported on standard error an error and what to do about it, and nothing
+/// else.
 func expectFailure(
   _ outcome: Outcome, _ code: Int32, _ words: String = "", sourceLocation: SourceLocation = #_sourceLocation
 ) {

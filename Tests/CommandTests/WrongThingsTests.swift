@@ -103,7 +103,7 @@ struct WrongThingsTests {
     for name in ["damaged", "empty", "twice"] {
       let outcome = try await read(name)
       expectFailure(outcome, 65, "/\(name)\"")
-      // What is no identity may have to be readable by others.
+      // A file that is no identity may have to be readable by others.
       #expect(!outcome.errorText.contains("chmod"), "\(outcome.errorText)")
     }
     #expect(try await place.relatch("read", "admin").code == 0)
@@ -217,7 +217,7 @@ struct WrongThingsTests {
 
   private static let pair = #"{"client_id":"a","client_secret":"b"}"#
 
-  /// Made by `relatch init`; the identity in it is of no vault.
+  /// Made by `relatch init`; its identity belongs to no vault.
   private static let identityWithPassphrase = """
     -----BEGIN AGE ENCRYPTED FILE-----
     YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+IHNjcnlwdCBMZEtobWZQVG0zZUdjeHkz
