@@ -33,7 +33,7 @@ enum FaultyResponse {
     HTTPResponse(statusCode: status(answer.status), headers: headers(of: answer), body: answer.body)
   }
 
-  /// Promises the full length, but sends only half of it.
+  /// Promises the body's length, at least 64 bytes, but sends only half the body.
   private static func truncated(_ answer: OrgAnswer) -> HTTPResponse {
     let promised = max(answer.body.count, 64)
     let body = BrokenBody(prefix: Array(answer.body.prefix(answer.body.count / 2)), padding: 0)

@@ -1,6 +1,6 @@
 import FoundationEssentials
 
-/// Any JSON value. The simulator builds its answers from it, and decodes with it whatever a client or a test sends.
+/// Any JSON value. The simulator builds its answers from it, and decodes with it what clients and tests send.
 enum JSONNode: Equatable, Sendable {
   case null
   case bool(Bool)

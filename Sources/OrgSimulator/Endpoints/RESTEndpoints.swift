@@ -25,7 +25,7 @@ extension SimulatedOrg {
     return .json(["DailyApiRequests": ["Max": 100_000, "Remaining": .int(max(0, 100_000 - requests.count))]])
   }
 
-  /// `GET /services/data/vNN.0/query?q=…`: answers nothing, whatever the query.
+  /// `GET /services/data/vNN.0/query?q=…`: answers with no records, whatever the query.
   func query(_ call: DataCall) -> OrgAnswer {
     guard call.request.method == "GET" else { return .notAllowed(call.request.method) }
     guard call.request.query["q"]?.isEmpty == false else {
