@@ -2,7 +2,7 @@
 ///
 /// Entries hold no secret, but errors still quote only names, numbers and digests.
 package struct AuditError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// What kind of failure this is; equality and callers' branches look at this alone.
+  /// What kind of failure this is; equality and callers' branches look only at this.
   package enum Code: String, Sendable {
     /// Bytes that are not a note, checkpoint, key or proof of the format.
     case malformed

@@ -1,6 +1,6 @@
 /// Text that is not the JSON it must be: where, what was found, what was expected. It never holds the text itself.
 package struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// What kind of failure this is; equality and callers' branches look at this alone.
+  /// What kind of failure this is; equality and callers' branches look only at this.
   package enum Code: Sendable {
     /// Not JSON as RFC 8259 defines it, or beyond the limits of the reader.
     case malformed

@@ -1,6 +1,6 @@
 /// A store that could not do what was asked.
 package struct StorageError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// What kind of failure this is; equality and callers' branches look at this alone.
+  /// What kind of failure this is; equality and callers' branches look only at this.
   package enum Code: Sendable {
     /// There is no store at the place given.
     case notFound
