@@ -295,7 +295,7 @@ struct PlaceTests {
   @Test("A vault that cannot be written is read, and releases nothing: 74")
   func readOnly() async throws {
     let place = try await Workplace()
-    // For root only a read-only mount prevents writing; where that is impossible, so is this test.
+    // Only a read-only mount keeps root from writing; where that is impossible, so is this test.
     let mount = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" || exit 99; "
     func run(_ command: String) async throws -> Outcome {
       try await place.run("/usr/bin/unshare", ["--mount", "/bin/sh", "-c", mount + command, place.vault.path])

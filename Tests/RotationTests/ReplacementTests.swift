@@ -77,7 +77,7 @@ struct ReplacementTests {
     #expect(try await bench.credential().version(in: .active)?.number == 2)
   }
 
-  // MARK: - A pair that the vault has already
+  // MARK: - A pair that the vault already has
 
   @Test("an answer with the pair that was there is saved as no other one: what was made is looked for, and found")
   func answeredOld() async throws {
@@ -549,7 +549,7 @@ struct ReplacementTests {
         ])
   }
 
-  // MARK: - Rows that nobody's run wrote
+  // MARK: - Rows that no run wrote
 
   @Test(
     "a row that somebody put where the next pair or step is to be costs no pair, also where the old one is gone by then",
@@ -613,7 +613,7 @@ struct ReplacementTests {
     try await bench.store.read { try VaultView($0).requireCurrent() }
   }
 
-  // MARK: - A look that is late
+  // MARK: - A look that is out of date
 
   @Test(
     "a pair that was proved is not given up because the system does not show it yet",

@@ -97,7 +97,7 @@ import Testing
     #expect(withdrawal.damaged.isEmpty)
   }
 
-  // MARK: - Nothing is written half
+  // MARK: - Nothing is half written
 
   @Test func `a journal that lost a row costs no pair, and does not hide what was asked for`() async throws {
     let (fixture, _) = try await Self.made()
@@ -202,7 +202,7 @@ import Testing
     #expect(try await Snapshot(of: fixture.store, vaultTables).tables == whole.tables)
   }
 
-  // MARK: - Nobody stays by it
+  // MARK: - Nobody keeps access through it
 
   @Test func `what was damaged when a grant or a membership ended is refused when it comes back`() async throws {
     for isDeleted in [false, true] {

@@ -339,7 +339,7 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
-  // MARK: - What may not be managed any more
+  // MARK: - Clients that may no longer be managed
 
   @Test(
     "a client that may not be managed any more and is accepted is not taken for a deleted one", arguments: [401, 403])

@@ -76,7 +76,7 @@ struct Reads {
     return width < 0 ? text + space : space + text
   }
 
-  // MARK: - Beside others
+  // MARK: - Compared with other programs
 
   private func printPeers() throws {
     let read = words(["read", Self.name(10_000), "--field", "client_secret"], 10_000)
@@ -168,7 +168,7 @@ struct Reads {
     return Set(names).sorted()
   }
 
-  // MARK: - Every key anew
+  // MARK: - Renewing every key
 
   private func printRenewals() throws {
     print("Every key anew in one durable step (`rekey`), medians of 5 processes")
