@@ -1,11 +1,12 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// `ls Sources` is the glossary and this file the diagram: one target per noun, and the arrows are the dependencies below.
-// `Tests/LayerTests` matches every `import` against the same table, which docs/design.md prints with its reasons.
+// `ls Sources` is the glossary and this file the diagram: one target per noun, and the arrows are the dependencies
+// below. `Tests/LayerTests` matches every `import` against the same table, which docs/design.md prints with its
+// reasons.
 
-/// Strictness shared by every target of ours. Warnings become errors where `RELATCH_STRICT` is set (CI sets it), so that
-/// a newer compiler's new warning never keeps a user from building.
+/// The strictness that all our targets share. Warnings become errors if `RELATCH_STRICT` is set, as CI does, so that a
+/// newer compiler's new warning never keeps a user from building.
 let strict: [SwiftSetting] =
   [
     .enableUpcomingFeature("ExistentialAny"),
