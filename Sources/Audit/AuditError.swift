@@ -18,7 +18,8 @@ package struct AuditError: Error, Equatable, Sendable, CustomStringConvertible {
     case unknownSigner
     /// A member did what only another role may do.
     case notPermitted
-    /// A log that is not the one it must be: another origin, another owner, or not an extension of a remembered checkpoint.
+    /// A log that is not the one it must be: it has another origin or owner, or does not extend a remembered
+    /// checkpoint.
     case inconsistent
     /// A proof that does not lead to the root.
     case badProof

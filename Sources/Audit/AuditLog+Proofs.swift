@@ -34,8 +34,9 @@ extension AuditLog {
     return Authenticated(entry: entry, proof: proof, checkpoint: head.checkpoint)
   }
 
-  /// Fails unless the stored log is an extension of `remembered`: `incomplete` if it has fewer entries, `inconsistent` if it
-  /// has another history or is another log. This is what tells a rolled-back vault from the present one.
+  /// Fails unless the stored log is an extension of `remembered`: with `incomplete` if it has fewer entries,
+  /// `inconsistent` if it has another history or is another log. This is what tells a rolled-back vault from the
+  /// present one.
   package static func requireExtension(
     of remembered: Checkpoint, in transaction: any ReadTransaction,
     knowing keys: (_ member: String) throws -> VerifyingKey?

@@ -18,7 +18,7 @@ package struct BundleReport: Hashable, Sendable {
   package let cosigned: [SignedCheckpoint]
 }
 
-/// The reader of a bundle (vault/bundle.md): line by line, offline, in constant memory. After an error the value is spent.
+/// The reader of a bundle (vault/bundle.md): line by line, offline, in constant memory. Do not use it after an error.
 package struct BundleVerification {
   private enum Place {
     case head

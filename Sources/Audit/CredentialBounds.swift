@@ -26,7 +26,8 @@ package struct CredentialBounds: Hashable, Sendable {
   package private(set) var renewal: UInt64?
   /// Credential to the newest `credential.rekeyed` of only that credential, since that renewal.
   package private(set) var rekeyed: [String: UInt64]
-  /// Credential to the newest `credential.removed`; or credential, a space and a delivery to the newest `delivery.removed`.
+  /// Credential to the newest `credential.removed`; or credential, a space and a delivery to the newest
+  /// `delivery.removed`.
   package private(set) var removed: [String: UInt64]
   /// Credentials whose terms no entry binds: they were added before there were terms.
   package private(set) var unbound: Set<String>

@@ -1,6 +1,7 @@
 package import JSON
 
-/// One act, as the log keeps it forever: a canonical JSON object (RFC 8785) that says when, who and what. Never a secret.
+/// One act, as the log keeps it forever: a canonical JSON object (RFC 8785) that says when, who and what. It never
+/// holds a secret.
 ///
 ///     {"credential":"crm/prod","event":"version.staged","member":"ana","time":"2026-11-21T09:20:00.123Z","v":1,"version":2}
 package struct LogEntry: Hashable, Sendable {

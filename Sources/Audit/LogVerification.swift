@@ -5,7 +5,7 @@ import Storage
 ///
 /// Each run of one member's entries must be closed by one checkpoint that this member signed, with the key that the log
 /// itself gave them, and whose root is that of all entries so far. Add entries and checkpoints in order, then `finish`.
-/// After an error the value is spent.
+/// Do not use it after an error.
 package struct LogVerification {
   /// Consecutive entries of one member that no checkpoint closes yet.
   struct Run {

@@ -124,8 +124,8 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
   /// How long after `right` this moment is; negative if before.
   package static func - (left: Self, right: Self) -> Duration { .milliseconds(left.milliseconds - right.milliseconds) }
 
-  /// Days since 1970-01-01 of a date of the proleptic Gregorian calendar, counting years from March so that the leap day
-  /// comes last: 400 years have 146,097 days.
+  /// Days since 1970-01-01 of a date in the proleptic Gregorian calendar. Years are counted from March, so that the
+  /// leap day comes last: 400 years have 146,097 days.
   private static func days(year: Int64, month: Int64, day: Int64) -> Int64 {
     let shifted = month <= 2 ? year - 1 : year
     let era = shifted.floored(by: 400)

@@ -18,7 +18,8 @@ package indirect enum JSONNode: Sendable {
     return members.first { $0.name == name }?.value
   }
 
-  /// Reads exactly one JSON text (RFC 8259) that fills `bytes`: valid UTF-8, no duplicate member, nested at most 32 deep.
+  /// Reads exactly one JSON text (RFC 8259) that fills `bytes`: valid UTF-8, no duplicate member, nested at most 32
+  /// deep.
   package init(reading bytes: RawSpan) throws(JSONError) {
     var scanner = JSONScanner(end: bytes.byteCount)
     self = try scanner.document(in: bytes)

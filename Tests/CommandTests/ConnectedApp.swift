@@ -2,7 +2,8 @@ import Foundation
 import Glibc
 import Testing
 
-/// A connected app in the simulated org, its credential in a vault, and the person at the app's page and at the terminal.
+/// A connected app in the simulated org, its credential in a vault, and the person at the app's page and at the
+/// terminal.
 final class ConnectedApp: Sendable {
   let place: Workplace
   let identifier: String

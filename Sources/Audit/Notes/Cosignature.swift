@@ -13,7 +13,8 @@ package struct Cosignature: Hashable, Sendable {
   /// What is signed: two lines, and the checkpoint's text.
   static func message(_ text: String, time: UInt64) -> [UInt8] { Array("cosignature/v1\ntime \(time)\n\(text)".utf8) }
 
-  /// The signature line of `key`, whose public half is `witness`, over the checkpoint's `text`: what a witness answers with.
+  /// The signature line with which a witness answers: of `key`, whose public half is `witness`, over the checkpoint's
+  /// `text`.
   static func signature(over text: String, time: UInt64, by witness: WitnessKey, key: SigningKey)
     -> SignedNote.Signature
   {
@@ -24,7 +25,7 @@ package struct Cosignature: Hashable, Sendable {
 }
 
 extension SignedCheckpoint {
-  /// The most bytes that an answer with cosignatures may have: some hundred lines.
+  /// The most bytes that an answer with cosignatures may have: about a hundred lines.
   package static let longestAnswer = 16 * 1024
 
   /// The newest cosignature of `key`; nil if no line claims to be of it. Throws `badSignature` if a line that does is

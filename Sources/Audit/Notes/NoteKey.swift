@@ -34,7 +34,7 @@ package struct NoteKey: Hashable, Sendable, CustomStringConvertible {
 
   package var description: String { "\(name)+\(hexText(id))+\(Base64.encode([Self.ed25519] + key.bytes))" }
 
-  /// C2SP signed-note: key names are not empty and have neither Unicode spaces nor plus; notes have no control characters.
+  /// C2SP signed-note: a key name is not empty and has no Unicode spaces and no plus; notes have no control characters.
   static func isName(_ text: some StringProtocol) -> Bool {
     !text.isEmpty
       && text.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0 != "+" && !$0.properties.isWhitespace }

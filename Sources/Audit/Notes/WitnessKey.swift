@@ -1,7 +1,7 @@
 package import Sodium
 
-/// A witness's name and Ed25519 key, as people exchange them: a vkey of C2SP signed-note whose signature type is that of
-/// cosignatures (c2sp.org/tlog-cosignature).
+/// A witness's name and Ed25519 key, as people exchange them: a vkey of C2SP signed-note whose signature type is that
+/// of cosignatures (c2sp.org/tlog-cosignature).
 package struct WitnessKey: Hashable, Sendable, CustomStringConvertible {
   /// The signature type of "cosignature/v1".
   private static let cosignature: UInt8 = 0x04

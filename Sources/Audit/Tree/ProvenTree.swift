@@ -24,8 +24,8 @@ package final class ProvenTree {
   /// How many entries the log has.
   package var size: UInt64 { frontier.size }
 
-  /// The entry at `index`, which the checkpoint is proved to cover. Throws `notFound` if there is none, `corrupt` if it or
-  /// the stored tree was changed.
+  /// The entry at `index`, which the checkpoint is proved to cover. Throws `notFound` if there is none, `corrupt` if it
+  /// or the stored tree was changed.
   package func entry(at index: UInt64, in transaction: any ReadTransaction) throws -> LogEntry {
     let bytes = try bytes(at: index, in: transaction)
     do { return try LogEntry(decoding: bytes) } catch { throw error.at(index) }
