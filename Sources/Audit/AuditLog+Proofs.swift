@@ -56,7 +56,7 @@ extension AuditLog {
     do {
       try proof.verify(firstRoot: remembered.root, secondRoot: head.root)
     } catch {
-      try requireWholeTree(in: transaction)
+      try requireIntactTree(in: transaction)
       throw AuditError(
         .inconsistent, entry: 0, "the first \(remembered.size) entries are not those seen before")
     }
@@ -65,7 +65,7 @@ extension AuditLog {
   /// Throws `corrupt` unless the stored tree has the nodes of the stored entries. A damaged node makes an intact log
   /// look like another history, and nobody should be accused of that. Reads all entries, so it is for when something is
   /// already known to be wrong.
-  package static func requireWholeTree(in transaction: any ReadTransaction) throws {
+  package static func requireIntactTree(in transaction: any ReadTransaction) throws {
     let tree = StoredTree(transaction: transaction)
     var frontier = MerkleFrontier()
     var damaged: MerkleTree.Node?

@@ -58,9 +58,9 @@ package struct BundleVerification {
 
   /// Adds the next line, without its newline. Throws `AuditError`.
   package mutating func add(_ line: [UInt8]) throws {
-    guard line.count <= LogBundle.longestLine else {
+    guard line.count <= LogBundle.maximumLineLength else {
       throw AuditError(
-        .malformed, "a line of a bundle has \(line.count) bytes, expected at most \(LogBundle.longestLine)")
+        .malformed, "a line of a bundle has \(line.count) bytes, expected at most \(LogBundle.maximumLineLength)")
     }
     do {
       switch place {
@@ -173,7 +173,7 @@ package struct BundleVerification {
   // MARK: - What they say
 
   private mutating func add(cosigned signed: SignedCheckpoint, _ path: [SHA256Digest]) throws {
-    guard let newest, run == nil, cosigned.count < LogBundle.mostCosigned else {
+    guard let newest, run == nil, cosigned.count < LogBundle.maximumCosigned else {
       throw AuditError(.malformed, "a bundle has a cosigned checkpoint where none belongs")
     }
     let (found, before) = (signed.checkpoint, cosigned.last?.checkpoint.size ?? 0)

@@ -28,7 +28,7 @@ struct LeafHashing {
   }
 
   /// The tree hashed so far, shared by the caller and the worker.
-  private final class Worktop: Sendable {
+  private final class SharedTree: Sendable {
     let tree: Mutex<HashedTree>
 
     init(_ tree: HashedTree) { self.tree = Mutex(tree) }
@@ -46,16 +46,16 @@ struct LeafHashing {
 
   /// The size of a batch, and how many batches wait at most.
   private static let bytesPerBatch = 1 << 16
-  private static let mostWaiting = 4
+  private static let maximumWaiting = 4
 
-  private let worktop: Worktop
+  private let worktop: SharedTree
   /// Made with the first full batch: most logs that are read have nothing new, or a few entries.
   private var worker: (queue: DispatchQueue, room: DispatchSemaphore)?
   private var batch = Batch()
   /// Whether a batch was handed over that may not be hashed yet.
   private var isBehind = false
 
-  init(after tree: HashedTree) { worktop = Worktop(tree) }
+  init(after tree: HashedTree) { worktop = SharedTree(tree) }
 
   /// Adds the next entry.
   mutating func append(_ entry: borrowing Span<UInt8>) {
@@ -63,7 +63,7 @@ struct LeafHashing {
     batch.ends.append(batch.bytes.count)
     guard batch.bytes.count >= Self.bytesPerBatch else { return }
     let (queue, room) =
-      worker ?? (DispatchQueue(label: "relatch.audit.leaves"), DispatchSemaphore(value: Self.mostWaiting))
+      worker ?? (DispatchQueue(label: "relatch.audit.leaves"), DispatchSemaphore(value: Self.maximumWaiting))
     worker = (queue, room)
     room.wait()
     queue.async { [worktop, batch] in

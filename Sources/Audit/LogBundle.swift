@@ -6,10 +6,10 @@ package import Storage
 /// a member when, the checkpoints that the acting members signed, and the proofs that connect them.
 package enum LogBundle {
   /// The most bytes a line may have.
-  package static let longestLine = 128 * 1024
+  package static let maximumLineLength = 128 * 1024
   static let format = 1
   /// The most checkpoints with cosignatures that a bundle has.
-  static let mostCosigned = 16
+  static let maximumCosigned = 16
 
   /// What to include besides the entries that say who is a member.
   package struct Selection: Sendable {
@@ -117,7 +117,7 @@ package enum LogBundle {
     let newest = end.checkpoint.checkpoint
     try put(["origin": .string(newest.origin), "type": "bundle", "v": .integer(format)])
     try put(["note": end.checkpoint.line(of: newestSigner(of: end, in: transaction)).json, "path": .array([])])
-    for signed in merged(cosigned).suffix(mostCosigned) {
+    for signed in merged(cosigned).suffix(maximumCosigned) {
       let proof = try ConsistencyProof(from: signed.checkpoint.size, to: newest.size, nodes.hash)
       try put(["cosigned": signed.json, "path": .array(proof.path.map(\.json))])
     }

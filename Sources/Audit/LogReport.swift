@@ -49,7 +49,7 @@ package struct LogReport: Hashable, Sendable {
   /// How many entries are dated before the one they follow. Clocks differ: worth a look, and no proof of anything.
   package let clockStepsBack: UInt64
   /// The first entry that is dated more than `usualStepBack` before one that precedes it; nil if none is.
-  package let farBack: FarBack?
+  package let largeClockStepBack: ClockStepBack?
   /// The first entry about the record of a credential that did not exist then; nil if there is none, or the records
   /// were not examined. It changes nothing: any member can write one.
   package var strayRecord: UInt64?
@@ -58,7 +58,7 @@ package struct LogReport: Hashable, Sendable {
   package static let usualStepBack = Duration.seconds(60)
 
   /// Two entries that show that a clock was wrong: the later one has the earlier time.
-  package struct FarBack: Hashable, Sendable {
+  package struct ClockStepBack: Hashable, Sendable {
     package let entry: UInt64
     package let time: Timestamp
     package let precedingEntry: UInt64

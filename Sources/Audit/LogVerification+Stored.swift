@@ -18,8 +18,8 @@ extension LogVerification {
     var verification = LogVerification(expecting: expectations, comparingNodes: true)
     try verification.addStored(in: transaction, visit)
     let report = try verification.finish()
-    guard try verification.isOfTree(in: transaction) else {
-      try AuditLog.requireWholeTree(in: transaction)
+    guard try verification.storedTreeMatches(in: transaction) else {
+      try AuditLog.requireIntactTree(in: transaction)
       throw AuditError(.corrupt, "the log's tree has rows that are no nodes of its \(report.entries) entries")
     }
     return report
@@ -42,7 +42,7 @@ extension LogVerification {
         let size = seen.checkpoint.checkpoint.size
         let frontier = try MerkleFrontier(size: size, StoredTree(transaction: transaction).hash)
         guard frontier.root == seen.checkpoint.checkpoint.root else {
-          try AuditLog.requireWholeTree(in: transaction)
+          try AuditLog.requireIntactTree(in: transaction)
           throw AuditError(.inconsistent, entry: 0, "the first \(size) entries are not those that were seen before")
         }
         verification = try LogVerification(after: seen, frontier)

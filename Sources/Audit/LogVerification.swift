@@ -45,7 +45,7 @@ package struct LogVerification {
   private var clockStepsBack: UInt64 = 0
   /// The entry with the latest time so far, and the first that is dated long before one that precedes it.
   private var latest: (entry: UInt64, time: Timestamp)?
-  private var farBack: LogReport.FarBack?
+  private var largeClockStepBack: LogReport.ClockStepBack?
 
   package init(expecting expectations: LogExpectations = LogExpectations()) {
     self.init(expecting: expectations, comparingNodes: false)
@@ -161,7 +161,7 @@ package struct LogVerification {
       seen: seen, entries: size, runs: runs, root: tree.frontier.root, checkpoint: checkpoint, vault: membership.vault,
       owner: owner,
       members: membership.members, firstTime: firstTime, lastTime: lastTime, latestTime: latest?.time ?? lastTime,
-      clockStepsBack: clockStepsBack, farBack: farBack)
+      clockStepsBack: clockStepsBack, largeClockStepBack: largeClockStepBack)
   }
 
   /// Fails with `incomplete` if the log ends too early; otherwise returns the members at its end.
@@ -194,15 +194,16 @@ package struct LogVerification {
   }
 
   /// Whether the stored tree has exactly the nodes that the entries have.
-  func isOfTree(in transaction: any ReadTransaction) throws -> Bool {
+  func storedTreeMatches(in transaction: any ReadTransaction) throws -> Bool {
     try tree.nodes?.isOfRows(in: transaction) ?? true
   }
 
   private mutating func note(_ time: Timestamp) {
     if let lastTime, time < lastTime { clockStepsBack += 1 }
     if let latest, time <= latest.time {
-      if farBack == nil, latest.time - time > LogReport.usualStepBack {
-        farBack = LogReport.FarBack(entry: size, time: time, precedingEntry: latest.entry, precedingTime: latest.time)
+      if largeClockStepBack == nil, latest.time - time > LogReport.usualStepBack {
+        largeClockStepBack = LogReport.ClockStepBack(
+          entry: size, time: time, precedingEntry: latest.entry, precedingTime: latest.time)
       }
     } else {
       latest = (size, time)

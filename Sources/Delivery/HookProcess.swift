@@ -39,24 +39,24 @@ final class HookProcess: Sendable {
   private let output: Int32
   /// Its standard output, if that is an answer.
   private let answer: Int32?
-  private let greatestAnswer: Int
+  private let maximumAnswerSize: Int
   private let document: SharedSecret?
   private let commands: CommandPipe
   private let capture: OutputCapture
 
   /// Starts `arguments`, the first of which is an absolute path. `pairs` are masked in its output.
   ///
-  /// With `greatestAnswer`, its standard output is an answer of at most that many bytes, and only its standard error
+  /// With `maximumAnswerSize`, its standard output is an answer of at most that many bytes, and only its standard error
   /// counts as what it says.
   ///
   /// Throws `cannotStart`, or `SodiumError` if there is no memory for the masking; nothing runs then.
   init(
     _ arguments: [String], environment: [String: String], input document: SharedSecret?, masking pairs: [Pair],
-    mask: UInt32, greatestAnswer: Int? = nil
+    mask: UInt32, maximumAnswerSize: Int? = nil
   ) throws {
     let capture = try OutputCapture(masking: pairs)
     let commands = try CommandPipe()
-    let pipes = try Self.pipes(greatestAnswer == nil ? 2 : 3)
+    let pipes = try Self.pipes(maximumAnswerSize == nil ? 2 : 3)
     let (childInput, input) = pipes[0]
     let (output, childOutput) = pipes[1]
     let answer = pipes.count > 2 ? pipes[2] : nil
@@ -93,7 +93,7 @@ final class HookProcess: Sendable {
     }
     for end in [input, output, answer?.read].compactMap(\.self) { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
     (self.pid, self.input, self.output, self.document) = (pid, input, output, document)
-    (self.answer, self.greatestAnswer) = (answer?.read, greatestAnswer ?? 0)
+    (self.answer, self.maximumAnswerSize) = (answer?.read, maximumAnswerSize ?? 0)
     (self.commands, self.capture) = (commands, capture)
   }
 
@@ -150,7 +150,7 @@ final class HookProcess: Sendable {
     var isEnding = false
 
     /// How many bytes are still read after the end: output that others leave in the pipe must not hold us for ever.
-    private static let mostAfterwards = 1 << 20
+    private static let maximumAfterExit = 1 << 20
 
     init(_ process: HookProcess) {
       self.process = process
@@ -262,7 +262,7 @@ final class HookProcess: Sendable {
       let piece = SharedSecret(try Self.piece(from: answer, &isOver))
       let count = piece.secret.count
       answeredCount += count
-      if answeredCount > process.greatestAnswer {
+      if answeredCount > process.maximumAnswerSize {
         (isTooLong, isEnding, isOver) = (true, true, true)
         answered = []
         Glibc.kill(-process.pid, SIGKILL)
@@ -286,7 +286,7 @@ final class HookProcess: Sendable {
     /// Reads what the program said before it ended. It does not wait for other processes that still hold the pipe.
     private mutating func drain() throws {
       var total = 0
-      while total < Self.mostAfterwards, case let count = try listen(), count > 0 { total += count }
+      while total < Self.maximumAfterExit, case let count = try listen(), count > 0 { total += count }
       while case let count = try takeAnswer(), count > 0 {}
     }
 

@@ -14,7 +14,7 @@ extension HookRunner: ProgramHost {
       try check(call.arguments.first ?? "")
       let process = try HookProcess(
         call.arguments, environment: environment, input: call.input, masking: call.masking, mask: mask,
-        greatestAnswer: ProgramCall.greatestOutput)
+        maximumAnswerSize: ProgramCall.maximumOutputSize)
       let (ending, ended) = try await watch(process, limit: call.limit) {}
       if ended != nil, Task.isCancelled { throw CancellationError() }
       return ProgramEnding(

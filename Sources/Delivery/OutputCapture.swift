@@ -6,14 +6,14 @@ package import Vault
 /// What is not judged yet is kept in guarded memory; what is kept to be shown contains no secret any more.
 package struct OutputCapture: Sendable {
   /// How many bytes of the end are kept.
-  package static let most = 1 << 16
+  package static let capacity = 1 << 16
   /// The replacement for a secret.
   package static let mask = "[masked]"
   /// A piece of a secret at the very end is masked if it is at least this long.
-  private static let leastPiece = 4
+  private static let minimumPiece = 4
 
   private let patterns: [SecretPattern]
-  private let beginnings: [Bool]
+  private let firstBytes: [Bool]
   private var rest: SharedSecret?
   /// How much of `rest` is known to belong to a secret.
   private var masked = 0
@@ -31,7 +31,7 @@ package struct OutputCapture: Sendable {
     }
     self.patterns = patterns
     let all = patterns
-    beginnings = (0...255).map { byte in all.contains { $0.beginnings[byte] } }
+    firstBytes = (0...255).map { byte in all.contains { $0.firstBytes[byte] } }
   }
 
   /// Takes the next piece.
@@ -40,7 +40,7 @@ package struct OutputCapture: Sendable {
   /// Ends the input, and returns what was kept.
   package mutating func finish() throws -> [UInt8] {
     try take(UnsafeRawBufferPointer(start: nil, count: 0), isLast: true)
-    return Array(kept.suffix(Self.most))
+    return Array(kept.suffix(Self.capacity))
   }
 
   /// Returns what was kept since the last call, and keeps it no longer. It is everything, as long as no piece is longer
@@ -56,7 +56,7 @@ package struct OutputCapture: Sendable {
   mutating func showBeginning() {
     guard let rest else { return }
     rest.secret.withUnsafeBytes { bytes in
-      guard bytes.count(where: { $0 != 0x0A && $0 != 0x0D }) < Self.leastPiece, shown < bytes.count else { return }
+      guard bytes.count(where: { $0 != 0x0A && $0 != 0x0D }) < Self.minimumPiece, shown < bytes.count else { return }
       let start = max(shown, masked)
       if start < bytes.count { kept += bytes[start...] }
       shown = bytes.count
@@ -80,7 +80,7 @@ package struct OutputCapture: Sendable {
       }
       rest = SharedSecret(left)
     }
-    if kept.count > 2 * Self.most { kept.removeFirst(kept.count - Self.most) }
+    if kept.count > 2 * Self.capacity { kept.removeFirst(kept.count - Self.capacity) }
   }
 
   /// Keeps what can be judged, masked, and returns how much that is.
@@ -88,14 +88,14 @@ package struct OutputCapture: Sendable {
     var position = 0
     // All positions are looked at, even those inside an occurrence: another may begin there.
     while position < text.count {
-      if beginnings[Int(text[position])] {
+      if firstBytes[Int(text[position])] {
         let (longest, piece) = find(in: text, at: position)
         if piece != nil, !isLast {
           masked = max(0, masked - position)
           return position
         }
         masked = max(masked, position + longest)
-        if let piece, piece >= Self.leastPiece { masked = text.count }
+        if let piece, piece >= Self.minimumPiece { masked = text.count }
       }
       if position < shown {
         // Already shown: at most the beginning of a secret.
@@ -108,7 +108,7 @@ package struct OutputCapture: Sendable {
         kept.append(text[position])
       }
       position += 1
-      if kept.count > 3 * Self.most { kept.removeFirst(kept.count - Self.most) }
+      if kept.count > 3 * Self.capacity { kept.removeFirst(kept.count - Self.capacity) }
     }
     masked = max(0, masked - text.count)
     return text.count
@@ -118,7 +118,7 @@ package struct OutputCapture: Sendable {
   private func find(in text: UnsafeRawBufferPointer, at position: Int) -> (longest: Int, piece: Int?) {
     var longest = 0
     var partial: Int?
-    for pattern in patterns where pattern.beginnings[Int(text[position])] {
+    for pattern in patterns where pattern.firstBytes[Int(text[position])] {
       switch pattern.find(in: text, at: position) {
       case .match(let count): longest = max(longest, count)
       case .partial(let count): partial = max(partial ?? 0, count)

@@ -21,7 +21,7 @@ package final class OutputMask: Sendable {
 
   /// How many bytes are still passed on after the program's end: output that others leave in the pipe must not hold us
   /// for ever.
-  private static let mostAfterwards = 1 << 20
+  private static let maximumAfterExit = 1 << 20
 
   /// Passes on what comes from `input` to `output`. Closes `input` when it ends, but not `output`. If nothing has come
   /// for `pause`, up to three characters that may be the beginning of a secret are passed on as well.
@@ -112,7 +112,7 @@ package final class OutputMask: Sendable {
     private mutating func drain() {
       _ = fcntl(input, F_SETFL, O_NONBLOCK)
       var total = 0
-      while !isOver, total < OutputMask.mostAfterwards, let count = try? pass(), count > 0 { total += count }
+      while !isOver, total < OutputMask.maximumAfterExit, let count = try? pass(), count > 0 { total += count }
       if !isOver, let rest = try? capture.finish() { write(rest) }
     }
 

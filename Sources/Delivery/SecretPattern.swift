@@ -22,12 +22,12 @@ struct SecretPattern: Sendable {
   let form: Form
   private let secret: SharedSecret
   /// Whether an occurrence can begin with this byte.
-  let beginnings: [Bool]
+  let firstBytes: [Bool]
 
   private init(_ secret: SharedSecret, _ form: Form) {
     self.secret = secret
     self.form = form
-    beginnings = secret.secret.withUnsafeBytes { bytes in
+    firstBytes = secret.secret.withUnsafeBytes { bytes in
       (UInt8.min...UInt8.max).map { candidate in
         guard let first = bytes.first else { return false }
         switch form {
@@ -191,7 +191,7 @@ struct SecretPattern: Sendable {
   // MARK: - Escapes
 
   /// How many levels of escaping are recognised: a URL in a URL, JSON in JSON.
-  private static let mostTimes = 3
+  private static let maximumEscapeLevels = 3
 
   private static func beginsEscape(_ byte: UInt8) -> Bool {
     switch byte {
@@ -208,12 +208,12 @@ struct SecretPattern: Sendable {
     switch text.first {
     case UInt8(ascii: "%"):
       // %2F, %252F, %25252F
-      for time in 0..<mostTimes {
+      for time in 0..<maximumEscapeLevels {
         guard time == 0 || text.dropFirst(2 * time - 1).starts(with: "25".utf8) else { return }
         found(1, number(Int(secret[index]), text, from: 1 + 2 * time, count: 2, radix: 16))
       }
     case UInt8(ascii: "\\"):
-      let most = 1 << mostTimes
+      let most = 1 << maximumEscapeLevels
       for run in 1...text.prefix(most).prefix(while: { $0 == UInt8(ascii: "\\") }).count {
         backslashed(secret, index, text, after: run, found)
       }

@@ -6,7 +6,7 @@ package import Vault
 /// The content of a file sink, made in guarded memory.
 package enum SinkDocument {
   /// The greatest size of a template in bytes.
-  package static let greatestTemplate = 1 << 16
+  package static let maximumTemplateSize = 1 << 16
 
   /// The content of a file for `pair`, version `version` of `credential`.
   ///
@@ -140,7 +140,7 @@ struct Template {
     if let distrust = file.distrust(of: information) { throw Self.refusal(path, distrust) }
     let bytes: SecretBytes
     do {
-      bytes = try PrivateFile.readAll(descriptor, limit: SinkDocument.greatestTemplate, Name.printable(path))
+      bytes = try PrivateFile.readAll(descriptor, limit: SinkDocument.maximumTemplateSize, Name.printable(path))
     } catch let error as VaultError { throw DeliveryError(.unusable, "the template: \(error)") }
     let parts: [Part]?
     let offender: Int

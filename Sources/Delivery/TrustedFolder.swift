@@ -16,7 +16,7 @@ struct TrustedFolder: ~Copyable {
   /// Whether everybody may create files in it.
   let isShared: Bool
 
-  static let mostLinks = 40
+  static let maximumLinks = 40
 
   /// Opens the folder at the absolute `path`; with `listing` this needs the right to read it. Throws `unusable` if it
   /// is missing or not to be trusted.
@@ -105,7 +105,7 @@ struct TrustedFolder: ~Copyable {
 
     private mutating func follow(_ part: String, isOurs: Bool) throws(DeliveryError) {
       links += 1
-      guard isOurs, links <= TrustedFolder.mostLinks else {
+      guard isOurs, links <= TrustedFolder.maximumLinks else {
         throw refusal("leads through the symbolic link \(Name.printable(part)), which another user made")
       }
       guard let text = TrustedFolder.target(of: part, in: descriptor) else {
@@ -143,7 +143,7 @@ struct TrustedFile: ~Copyable {
   /// Throws `unusable` for a folder on the way, and what `refusal` makes of a finding about the file.
   init(_ path: String, _ refusal: (String) -> DeliveryError) throws(DeliveryError) {
     var path = path
-    for _ in 0...TrustedFolder.mostLinks {
+    for _ in 0...TrustedFolder.maximumLinks {
       let (parent, name) = TrustedFolder.split(path)
       let folder = try TrustedFolder(parent, listing: false)
       var found = stat()

@@ -27,7 +27,7 @@ package struct CanonicalWriter {
     bytes.append(UInt8(ascii: "}"))
   }
 
-  /// Adds an integer, which must be within `JSONValue.greatestInteger`.
+  /// Adds an integer, which must be within `JSONValue.maximumInteger`.
   package mutating func add(_ name: StaticString, _ number: Int) {
     begin(name)
     bytes += String(number).utf8

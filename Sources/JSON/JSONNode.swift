@@ -30,7 +30,7 @@ package indirect enum JSONNode: Sendable {
   package func text(in bytes: RawSpan) throws(JSONError) -> String {
     let text = try wholeText(in: bytes)
     guard text.isStreamSafe else {
-      throw JSONError(.malformed, "a string has more than \(String.mostMarks) combining marks in a row")
+      throw JSONError(.malformed, "a string has more than \(String.maximumMarks) combining marks in a row")
     }
     return text
   }
@@ -81,14 +81,14 @@ package indirect enum JSONNode: Sendable {
 
 extension String {
   /// What the Stream-Safe Text Format allows (Unicode, UAX #15 §13).
-  fileprivate static let mostMarks = 30
+  fileprivate static let maximumMarks = 30
 
   fileprivate var isStreamSafe: Bool {
     guard !utf8.allSatisfy({ $0 < 0x80 }) else { return true }
     var marks = 0
     for scalar in unicodeScalars {
       marks = scalar.properties.canonicalCombiningClass == .notReordered ? 0 : marks + 1
-      if marks > Self.mostMarks { return false }
+      if marks > Self.maximumMarks { return false }
     }
     return true
   }

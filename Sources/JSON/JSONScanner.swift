@@ -1,6 +1,6 @@
 /// A strict reader of RFC 8259 over raw bytes. It copies only member names, and trusts nothing.
 struct JSONScanner {
-  static let deepest = 32
+  static let maximumDepth = 32
 
   private var position = 0
   private let end: Int
@@ -34,7 +34,7 @@ struct JSONScanner {
   }
 
   private mutating func value(_ bytes: RawSpan, depth: Int) throws(JSONError) -> JSONNode {
-    guard depth < Self.deepest else { throw malformed("at most \(Self.deepest) levels") }
+    guard depth < Self.maximumDepth else { throw malformed("at most \(Self.maximumDepth) levels") }
     switch peek(bytes) {
     case UInt8(ascii: "{"): return try object(bytes, depth: depth)
     case UInt8(ascii: "["): return try array(bytes, depth: depth)
@@ -235,14 +235,14 @@ struct JSONScanner {
 
 /// The names of one object so far. Most objects have few, and comparing a few is faster than hashing.
 private struct Names {
-  private static let mostCompared = 24
+  private static let maximumCompared = 24
 
   private var few: [String] = []
   private var many: Set<String> = []
 
   /// Whether `name` is new.
   mutating func insert(_ name: String) -> Bool {
-    if few.count < Self.mostCompared {
+    if few.count < Self.maximumCompared {
       guard !few.contains(name) else { return false }
       few.append(name)
       return true

@@ -8,7 +8,7 @@ package enum JSONValue: Hashable, Sendable {
   case object([String: JSONValue])
 
   /// The greatest integer that every JSON reader keeps exact (RFC 7493 §2.2).
-  package static let greatestInteger = (1 << 53) - 1
+  package static let maximumInteger = (1 << 53) - 1
 
   /// Reads any JSON text without fractions.
   package init(reading bytes: [UInt8]) throws(JSONError) {
@@ -47,7 +47,7 @@ package enum JSONValue: Hashable, Sendable {
     case .bool(let value): self = .bool(value)
     case .number(let range):
       let text = bytes.withUnsafeBytes { String(decoding: UnsafeRawBufferPointer(rebasing: $0[range]), as: UTF8.self) }
-      guard let value = Int(text), value.magnitude <= UInt(Self.greatestInteger) else {
+      guard let value = Int(text), value.magnitude <= UInt(Self.maximumInteger) else {
         throw JSONError(.wrongType, "at byte \(range.lowerBound): expected an integer within 2^53")
       }
       self = .integer(value)

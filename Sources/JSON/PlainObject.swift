@@ -4,7 +4,7 @@
 /// only means that the full reader must decide.
 package enum PlainObject {
   /// Nesting beyond this is left to the full reader, whose limit is higher.
-  private static let deepest = 8
+  private static let maximumDepth = 8
 
   /// Whether `bytes` is certainly a canonical object. Calls `visit` with the place of each member's name and value,
   /// strings without their quotes; if the answer is no, what `visit` received means nothing.
@@ -55,7 +55,7 @@ package enum PlainObject {
   }
 
   static func value(_ bytes: borrowing Span<UInt8>, from start: Int, depth: Int) -> Int? {
-    guard start < bytes.count, depth < deepest else { return nil }
+    guard start < bytes.count, depth < maximumDepth else { return nil }
     switch bytes[start] {
     case UInt8(ascii: "\""): return string(bytes, from: start)
     case UInt8(ascii: "{"): return object(bytes, from: start, depth: depth) { _, _ in }

@@ -4,7 +4,7 @@ import Glibc
 
 /// The library's socket pool, with Nagle's algorithm off. FlyingFox sends head and body in two writes, so the client's
 /// delayed acknowledgement would cost 40 ms on every answer of a kept connection.
-struct PromptSocketPool: AsyncSocketPool {
+struct NoDelaySocketPool: AsyncSocketPool {
   private let pool: any AsyncSocketPool = HTTPServer.defaultPool()
 
   func prepare() async throws { try await pool.prepare() }

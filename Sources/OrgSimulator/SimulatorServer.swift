@@ -28,7 +28,7 @@ package final class SimulatorServer: Sendable {
     let server = HTTPServer(
       config: .init(
         // Faults decide how slow an answer is; the library's own time limit must never come first.
-        address: try .inet(ip4: "127.0.0.1", port: port), timeout: 86_400, pool: PromptSocketPool(), logger: .disabled),
+        address: try .inet(ip4: "127.0.0.1", port: port), timeout: 86_400, pool: NoDelaySocketPool(), logger: .disabled),
       handler: ClosureHTTPHandler { [self] in try await handle($0) })
     let (outcomes, report) = AsyncStream.makeStream(of: Result<Void, any Error>.self)
     let running = Task {

@@ -26,13 +26,13 @@ package protocol ProviderKind: CredentialProvider {
   static func examine(_ subject: ChecklistSubject) async -> Checklist
 
   /// A page that the server shows to everybody, for checking whether it can be reached; nil if none is known.
-  static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint?
+  static func publicPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint?
 
   /// Steps that only this kind has, and what the checklist says of each once the provider could be observed.
   static var ownSteps: [(step: ChecklistStep, done: String)] { get }
 
   /// This kind's own advice on how to fix a step, for steps where it is better than the errors' own.
-  static var mends: [ChecklistStep: String] { get }
+  static var fixes: [ChecklistStep: String] { get }
 
   /// A provider for one run of one credential. Fails like `check`, and also if a setting that rotation needs is
   /// missing.

@@ -58,19 +58,19 @@ package struct ChecklistLine: Hashable, Sendable {
   /// What was found, in our own words: never a response body or a secret.
   package let text: String
   /// The step that fixes it, in the words of the guide; only on a missing line.
-  package let mend: String?
+  package let fix: String?
   /// The line that kept this one from being checked.
   package let because: ChecklistStep?
   package let concern: Concern
 
   package init(
-    _ step: ChecklistStep, _ verdict: Verdict, _ text: String, mend: String? = nil, because: ChecklistStep? = nil,
+    _ step: ChecklistStep, _ verdict: Verdict, _ text: String, fix: String? = nil, because: ChecklistStep? = nil,
     concern: Concern = .setup
   ) {
     self.step = step
     self.verdict = verdict
     self.text = text
-    self.mend = mend
+    self.fix = fix
     self.because = because
     self.concern = concern
   }
@@ -81,13 +81,13 @@ package struct ChecklistLine: Hashable, Sendable {
 /// A line that is missing stays missing: what is found about it later is another sign of the same fault.
 package struct Checklist: Sendable {
   private var steps: [ChecklistStep]
-  private let mends: [ChecklistStep: String]
+  private let fixes: [ChecklistStep: String]
   private var found: [ChecklistStep: ChecklistLine] = [:]
 
   /// `mends` are this kind of provider's own instructions for fixing a step. A step without one uses the error's hint.
-  package init(_ steps: [ChecklistStep], mends: [ChecklistStep: String] = [:]) {
+  package init(_ steps: [ChecklistStep], fixes: [ChecklistStep: String] = [:]) {
     self.steps = steps
-    self.mends = mends
+    self.fixes = fixes
   }
 
   /// All lines. A step about which nothing was found is `cannotTell`.
@@ -115,9 +115,9 @@ package struct Checklist: Sendable {
   package mutating func pass(_ step: ChecklistStep, _ text: String) { note(ChecklistLine(step, .ok, text)) }
 
   package mutating func miss(
-    _ step: ChecklistStep, _ text: String, mend: String?, concern: ChecklistLine.Concern = .setup
+    _ step: ChecklistStep, _ text: String, fix: String?, concern: ChecklistLine.Concern = .setup
   ) {
-    note(ChecklistLine(step, .missing, text, mend: mends[step] ?? mend, concern: concern))
+    note(ChecklistLine(step, .missing, text, fix: fixes[step] ?? fix, concern: concern))
   }
 
   /// Notes that `step` cannot be told, and why, unless something was already found about it.
@@ -154,7 +154,7 @@ package struct Checklist: Sendable {
       case .setup where error.code == .malformed: "something on the way may be answering in the provider's place"
       case .setup: "compare the settings (`relatch show`) with what the provider's pages show"
       }
-    miss(step, error.description, mend: error.hint ?? otherwise, concern: concern)
+    miss(step, error.description, fix: error.hint ?? otherwise, concern: concern)
     return step
   }
 

@@ -5,7 +5,7 @@ package struct ClockDifference: Sendable {
   /// A difference of at least this much is reported.
   package static let notable = Duration.seconds(60)
   /// A difference of at least this much is an obstacle, because proofs, graces and windows are measured by the clock.
-  package static let greatest = Duration.seconds(300)
+  package static let limit = Duration.seconds(300)
 
   /// The least that the difference can be; zero if the provider's time lies between the request and the answer.
   package let duration: Duration
@@ -31,18 +31,18 @@ package struct ClockDifference: Sendable {
   static func check(_ evidence: GrantEvidence, asked: Timestamp, answered: Timestamp) throws(ProviderError) {
     guard let theirs = evidence.providerTime else { return }
     let difference = Self(theirs, asked: asked, answered: answered)
-    guard difference.duration >= greatest else { return }
+    guard difference.duration >= limit else { return }
     throw ProviderError(.configuration, difference.text, hint: hint)
   }
 
-  /// Fails with `configuration` if the two clocks differ by `greatest` or more and it is not yet `graceEnds` by the
+  /// Fails with `configuration` if the two clocks differ by `limit` or more and it is not yet `graceEnds` by the
   /// provider's.
   static func check(
     _ evidence: GrantEvidence, isAfter graceEnds: Timestamp, asked: Timestamp, answered: Timestamp
   ) throws(ProviderError) {
     guard let theirs = evidence.providerTime, theirs < graceEnds else { return }
     let difference = Self(theirs, asked: asked, answered: answered)
-    guard difference.duration >= greatest else { return }
+    guard difference.duration >= limit else { return }
     throw ProviderError(
       .configuration, "\(difference.text), by which the grace goes on until \(graceEnds)",
       hint: "\(hint); or `relatch retire NAME` ends the grace now")

@@ -11,11 +11,11 @@ package protocol CredentialProvider: Sendable {
 
   /// Whether the provider shows a mark on what this credential's requests made, so that a pair without it is a
   /// stranger's.
-  var marksItsOwn: Bool { get }
+  var marksOwnPairs: Bool { get }
 
   /// Whether `observe` shows pairs that the vault does not know. If not, nobody can see that a restored vault is older
   /// than the provider.
-  var showsStrangers: Bool { get }
+  var showsUnknownPairs: Bool { get }
 
   /// The settings that say where a credential's pairs are, as opposed to how they are used; nil if any setting may. Two
   /// credentials of one kind with the same values for them can see each other's pairs.
@@ -63,8 +63,8 @@ package protocol AdministratorGranter: CredentialProvider {
 extension CredentialProvider {
   package var replacement: Replacement { .promotion }
 
-  package var showsStrangers: Bool { true }
-  package var marksItsOwn: Bool { false }
+  package var showsUnknownPairs: Bool { true }
+  package var marksOwnPairs: Bool { false }
   package var placeSettings: Set<String>? { nil }
 
   package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {

@@ -70,7 +70,7 @@ package struct ObservedPair: Sendable {
   }
 
   /// Whether it was made for this credential by a request whose answer was lost, so that nobody has its secret.
-  var isLitter: Bool { isMarked && clientSecret == nil }
+  var isOrphaned: Bool { isMarked && clientSecret == nil }
 
   /// Whether this is the provider's view of `pair`.
   package func matches(_ pair: Pair) -> Bool {

@@ -31,7 +31,7 @@ extension RotationRun {
 
   /// Decides about a refused staged pair where a person operates the provider. Returns true if they want it promoted
   /// anyway, nil if nobody operates the provider. If they do not, it throws, and the attempt waits for another run.
-  func promotesRefused(_ number: UInt64, _ pair: Pair, _ refusal: ProviderError) async throws -> Bool? {
+  func shouldPromoteRefused(_ number: UInt64, _ pair: Pair, _ refusal: ProviderError) async throws -> Bool? {
     guard let operated = provider as? any OperatedProvider else { return nil }
     do {
       try await ask { try await operated.agreeToPromote(pair, refused: refusal) }
@@ -45,7 +45,7 @@ extension RotationRun {
 
   /// Finds out what happened to a promotion that a person says they made. It counts once the new pair is granted a
   /// token; the wait for that is as long as a new pair may take to become known.
-  func clearUpByHand() async throws {
+  func clearUpManualPromotion() async throws {
     let (_, pair) = try pair(in: .staged)
     let deadline = timing.now() + credential.policy.propagation
     var backoff = Backoff()

@@ -20,7 +20,7 @@ package struct ProgramCall: Sendable {
   package let masking: [Pair]
 
   /// The most that it may write to standard output, in bytes; a program that writes more is ended.
-  package static let greatestOutput = 1 << 16
+  package static let maximumOutputSize = 1 << 16
 
   package init(_ arguments: [String], input: SharedSecret, limit: Duration, masking: [Pair]) {
     self.arguments = arguments

@@ -74,14 +74,14 @@ package struct ProviderError: Error, Hashable, Sendable, CustomStringConvertible
   }
 
   /// A run waits at most this long for a provider that asks to be left alone; a longer wait is left to the next run.
-  static let longestWait = Duration.seconds(300)
+  static let maximumWait = Duration.seconds(300)
 
   /// Whether asking again in this run may succeed without an operator changing anything.
-  package var isTransient: Bool { (code == .unreachable || code == .limited) && !outlastsRun }
+  package var isTransient: Bool { (code == .unreachable || code == .limited) && !exceedsRun }
 
   /// Whether the provider asked to be left alone for longer than a run waits, or acted in a way that a person must look
   /// at.
-  var outlastsRun: Bool { retryAfter ?? .zero > Self.longestWait || code == .configuration && mayHaveActed }
+  var exceedsRun: Bool { retryAfter ?? .zero > Self.maximumWait || code == .configuration && mayHaveActed }
 }
 
 extension ProviderError {

@@ -132,7 +132,7 @@ extension RotationJournal {
 
   /// Whether the active pair of `credential` is not to be delivered now: containment left it unproved, or it is the one
   /// to be replaced because of a leak.
-  func withholds(_ credential: Credential) -> Bool {
+  func withholdsDelivery(_ credential: Credential) -> Bool {
     machine.isUnproved || !machine.state.isOwing && !credential.leakedDebts.isEmpty
   }
 }

@@ -30,7 +30,7 @@ extension RotationPreflight {
     guard let obstacle = StagingObstacle(primaryOf: seen, active: active.pair, number: active.number) else {
       return ChecklistLine(.primary, .ok, "version \(active.number), the active one, is primary")
     }
-    return ChecklistLine(.primary, .missing, obstacle.text, mend: obstacle.hint)
+    return ChecklistLine(.primary, .missing, obstacle.text, fix: obstacle.hint)
   }
 
   private func slotLine(in seen: Observation, now: Timestamp) -> ChecklistLine {
@@ -49,7 +49,7 @@ extension RotationPreflight {
     case .ours, .foreignStaged, .foreignReplaced:
       guard let obstacle = StagingObstacle(slot, of: credential.name) else { return ok("the staging slot is free") }
       let until = obstacle.until.map { obstacle.text.contains("\($0)") ? "" : ", until \($0)" } ?? ""
-      return ChecklistLine(.slot, .missing, obstacle.text + until, mend: obstacle.hint)
+      return ChecklistLine(.slot, .missing, obstacle.text + until, fix: obstacle.hint)
     }
   }
 }

@@ -178,7 +178,7 @@ package struct RotationPreflight: Sendable {
       return findings + [RotationFinding("clock", .ok, "the provider does not tell its time")]
     }
     let difference = ClockDifference(theirs, asked: asked, answered: answered)
-    if difference.duration >= ClockDifference.greatest {
+    if difference.duration >= ClockDifference.limit {
       findings.append(RotationFinding("clock", .obstacle, difference.text, hint: ClockDifference.hint))
     } else if difference.duration >= ClockDifference.notable {
       findings.append(RotationFinding("clock", .warning, difference.text, hint: ClockDifference.hint))

@@ -60,7 +60,7 @@ extension RotationRun {
         return try await endLeak()
       }
       try requireStranger(seen)
-      if givenUp == nil { try requireOutlived(seen) }
+      if givenUp == nil { try requireSuperseded(seen) }
       made = try await primary(seen, offered)
     }
     try await requireNoNeighbours(made, beside: seen)
@@ -68,7 +68,7 @@ extension RotationRun {
     do { _ = try await ask { try await self.provider.grant(pair) } } catch let error as ProviderError {
       throw RotationError(error, while: "adopting the primary pair", name)
     }
-    if let givenUp { try markTakenBack(givenUp) } else { try await giveUpOutlived() }
+    if let givenUp { try endAsAdopted(givenUp) } else { try await giveUpSuperseded() }
     if credential.leak != nil { try await noteAdopted() }
     isAdopting = true
     try await begin()
@@ -102,7 +102,7 @@ extension RotationRun {
   }
 
   /// Throws `held` if a pair is staged here that is still at the provider, beside a primary one that is none of ours.
-  private func requireOutlived(_ seen: Observation) throws {
+  private func requireSuperseded(_ seen: Observation) throws {
     guard credential.version(in: .staged) != nil else { return }
     let (number, pair) = try pair(in: .staged)
     guard let other = seen.others.first(where: { $0.matches(pair) }) else { return }
@@ -114,7 +114,7 @@ extension RotationRun {
   }
 
   /// Gives up a staged pair that is nowhere at the provider, once it is refused: another was made primary after it.
-  private func giveUpOutlived() async throws {
+  private func giveUpSuperseded() async throws {
     guard credential.version(in: .staged) != nil else { return }
     let (number, pair) = try pair(in: .staged)
     switch journal?.machine.state {
@@ -142,7 +142,7 @@ extension RotationRun {
 
   /// Ends the rotation of a pair that was given up and is taken over as another version. Nothing is asked of the
   /// provider.
-  private func markTakenBack(_ number: UInt64) throws {
+  private func endAsAdopted(_ number: UInt64) throws {
     if journal?.machine.state == .rejected { try record(.intended(.discard), version: number) }
     let now = timing.now()
     try record(.discarded, version: number, ["reason": RotationJournal.adopted]) { credential in
@@ -172,7 +172,7 @@ extension RotationRun {
     guard provider.replacement == .overlap else { throw isNotPrimary }
     if let staged = credential.version(in: .staged)?.number, pairs[staged] != nil { throw isUnderWay }
     try requireRetired(seen)
-    try await requireNoneMadeSince(beside: offered, seen)
+    try await requireNoNewerPair(beside: offered, seen)
     return ObservedPair(
       place: .staged, handle: other.handle, clientID: SharedSecret(try offered.pair.clientID.clone()),
       clientSecret: SharedSecret(try offered.pair.clientSecret.clone()), expires: other.expires,

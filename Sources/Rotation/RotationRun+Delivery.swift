@@ -8,7 +8,7 @@ import Vault
 extension RotationRun {
   /// Fails with `cannotDeliver`, before anything is asked of the provider, if a sink or hook obviously cannot work.
   func checkDeliveries() async throws {
-    try await requireOwnersDeliveries()
+    try await requireDeliveriesAddedByOwners()
     for delivery in credential.deliveries {
       do { try runner.delivery.check(delivery) } catch {
         throw RotationError(
@@ -44,7 +44,7 @@ extension RotationRun {
   /// What `relatch deliver` does: delivers the active version to every sink and hook that lacks it, or to all.
   func reachDelivery(again: Bool) async throws -> RotationOutcome {
     if let journal, case let state = journal.machine.state,
-      [.promoting, .promoted, .verifying].contains(state) || journal.withholds(credential)
+      [.promoting, .promoted, .verifying].contains(state) || journal.withholdsDelivery(credential)
     {
       throw RotationError(
         .held, "\(name): a rotation is under way (\(state.rawValue)); its pair is delivered when it is verified",
@@ -67,12 +67,12 @@ extension RotationRun {
   /// Hooks follow only once every sink has the version. A hook that makes an application read its file again must find
   /// the new pair there, because it is not run a second time.
   ///
-  /// `filesAlone` leaves out the hooks, which may take long.
+  /// `filesOnly` leaves out the hooks, which may take long.
   @discardableResult
-  func deliverActive(again: Bool = false, filesAlone: Bool = false) async throws -> [DeliveryShortfall] {
-    let waiting = (again ? credential.receivers : credential.undelivered).filter { !filesAlone || $0.isFile }
+  func deliverActive(again: Bool = false, filesOnly: Bool = false) async throws -> [DeliveryShortfall] {
+    let waiting = (again ? credential.receivers : credential.undelivered).filter { !filesOnly || $0.isFile }
     guard !waiting.isEmpty else { return [] }
-    let strangers = try await strangersDeliveries()
+    let strangers = try await unapprovedDeliveries()
     if pairs[activeNumber] == nil { try await openPairs() }
     let (version, pair) = try pair(in: .active)
     var shortfalls: [DeliveryShortfall] = []
@@ -152,15 +152,15 @@ extension RotationRun {
     }
   }
 
-  private func requireOwnersDeliveries() async throws {
+  private func requireDeliveriesAddedByOwners() async throws {
     let credential = credential
     guard !credential.deliveries.isEmpty else { return }
-    try await runner.vault.read { try $0.requireOwnersDeliveries(of: credential) }
+    try await runner.vault.read { try $0.requireDeliveriesAddedByOwners(of: credential) }
   }
 
   /// What is wrong with the sinks and hooks that no present owner has added as they are. They get nothing, and do not
   /// keep the others from getting the pair.
-  private func strangersDeliveries() async throws -> [String: VaultError] {
+  private func unapprovedDeliveries() async throws -> [String: VaultError] {
     let credential = credential
     return try await runner.vault.read { view in
       var strangers: [String: VaultError] = [:]
@@ -196,12 +196,12 @@ extension RotationRun {
         try await keepAlive()
         await noteKept(until: now + .milliseconds(RotationRunner.leaseMilliseconds))
       } catch let error as StorageError where error.code != .leaseLost {
-        guard await leaseLasts > now + .seconds(60) else { throw error }
+        guard await leaseEnds > now + .seconds(60) else { throw error }
       }
     }
   }
 
-  private func noteKept(until end: Timestamp) { leaseLasts = max(leaseLasts, end) }
+  private func noteKept(until end: Timestamp) { leaseEnds = max(leaseEnds, end) }
 }
 
 extension DeliveryError {

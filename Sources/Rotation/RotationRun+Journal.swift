@@ -85,7 +85,7 @@ extension RotationRun {
         return try await runner.vault.change(now: now) { change in
           try change.leases.renew(
             lease, now: clock.milliseconds, milliseconds: RotationRunner.leaseMilliseconds,
-            unlessItLasts: RotationRunner.enoughMilliseconds)
+            unlessItLasts: RotationRunner.minimumLeaseMilliseconds)
           var credential = try change.view.credential(name)
           guard credential.id == id else {
             throw RotationError(.held, "\(name): it was removed meanwhile, and another was added under its name")
@@ -106,7 +106,7 @@ extension RotationRun {
         }
       }
       unwritten.removeFirst(steps.count)
-      leaseLasts = max(leaseLasts, clock + .milliseconds(RotationRunner.enoughMilliseconds))
+      leaseEnds = max(leaseEnds, clock + .milliseconds(RotationRunner.minimumLeaseMilliseconds))
       for step in steps { report(step.event.name, version: step.version, at: step.time) }
       return changed
     } catch {
@@ -182,9 +182,9 @@ extension RotationRun {
   /// Renews the lease if it might end before one more request does; fails if it is lost.
   func keepLease() async throws {
     let now = timing.now()
-    guard leaseLasts < now + RotationRunner.longestRequest else { return }
+    guard leaseEnds < now + RotationRunner.maximumRequestLength else { return }
     try await keepAlive()
-    leaseLasts = now + .milliseconds(RotationRunner.leaseMilliseconds)
+    leaseEnds = now + .milliseconds(RotationRunner.leaseMilliseconds)
   }
 
   /// Waits, keeping the lease.

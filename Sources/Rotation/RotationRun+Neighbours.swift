@@ -66,7 +66,7 @@ extension RotationRun {
   }
 
   private func isStranger(_ other: ObservedPair) -> Bool {
-    !isOurs(other) && !other.isLitter && other.place != .expired
+    !isOurs(other) && !other.isOrphaned && other.place != .expired
   }
 
   /// The other credential's pair that `other` is; nil if it is ours, or if no opened pair matches.
@@ -114,8 +114,8 @@ extension Pair {
 
 extension Credential {
   /// Whether it is another credential than `own` with its pairs in the same place: of one kind of provider, with the
-  /// same value for each of the settings `places`, or for all settings if that is nil. Capitals and slashes at the end of
-  /// a value make no difference there: it only decides which pairs are compared, never which of them are protected.
+  /// same value for each of the settings `places`, or for all settings if that is nil. Capitals, and slashes at the end
+  /// of a value, make no difference: this only decides which pairs are compared, never which of them are protected.
   func isBeside(_ own: Credential, by places: Set<String>?) -> Bool {
     guard id != own.id, provider == own.provider else { return false }
     guard let places else { return settings == own.settings }

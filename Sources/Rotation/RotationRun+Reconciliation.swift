@@ -19,12 +19,12 @@ extension RotationRun {
       return nil
     }
     // A credential without a provider to ask was never rotated here.
-    if provider is UnaskedProvider, credential.rotation == 0 { return nil }
+    if provider is OfflineProvider, credential.rotation == 0 { return nil }
     try await openPairs()
     let seen = try await look(after: restoration)
     let (active, activePair) = try pair(in: .active)
     if seen.primary.matches(activePair) {
-      try await requireNoneMadeSince(seen, restoration.last, active)
+      try await requireNoNewerPair(seen, restoration.last, active)
       try requireStrangersShown(restoration.last, active)
       try await markReconciled(restoration.number, active)
       return nil
@@ -36,14 +36,14 @@ extension RotationRun {
       .foreignPrimary,
       "\(name): the vault was restored from a backup whose log ends at \(restoration.last), and the provider's primary pair"
         + " is none of the vault's: it came after that; version \(active) is the active one here,"
-        + " \(seen.whereabouts(of: activePair))",
+        + " \(seen.placeDescription(of: activePair))",
       hint: "nothing was changed; `relatch adopt \(name)` takes the primary pair over, and proves it")
   }
 
   /// If a provider calls no pair primary, the active one is there beside a pair that replaced it after the backup. That
   /// pair may be in use now, and the next rotation or the end of a leak would clear it away. Throws if there is such a
   /// pair.
-  private func requireNoneMadeSince(
+  private func requireNoNewerPair(
     _ seen: Observation, _ last: Timestamp, _ active: UInt64, offered: Pair? = nil
   ) async throws {
     let seen = try await seeNeighbours(beside: seen)
@@ -61,17 +61,17 @@ extension RotationRun {
   }
 
   /// The same check before an `offered` pair is taken over from beside the active one: a third may be in use.
-  func requireNoneMadeSince(beside offered: OfferedPair, _ seen: Observation) async throws {
+  func requireNoNewerPair(beside offered: OfferedPair, _ seen: Observation) async throws {
     let credential = credential
     guard let restoration = try await runner.vault.read({ try $0.restoration(unreconciled: credential) }) else {
       return
     }
-    try await requireNoneMadeSince(seen, restoration.last, activeNumber, offered: offered.pair)
+    try await requireNoNewerPair(seen, restoration.last, activeNumber, offered: offered.pair)
   }
 
   /// If the provider shows nothing that the vault does not know, a person has to say that there is nothing.
   private func requireStrangersShown(_ last: Timestamp, _ active: UInt64) throws {
-    guard !provider.showsStrangers else { return }
+    guard !provider.showsUnknownPairs else { return }
     throw RotationError(
       .foreignPrimary,
       "\(name): the vault was restored from a backup whose log ends at \(last); version \(active) is there, and whether another"
@@ -90,7 +90,7 @@ extension RotationRun {
     }
     let (active, activePair) = try pair(in: .active)
     guard seen.primary.matches(activePair) else { return }
-    try await requireNoneMadeSince(seen, restoration.last, active)
+    try await requireNoNewerPair(seen, restoration.last, active)
     try await markReconciled(restoration.number, active)
   }
 

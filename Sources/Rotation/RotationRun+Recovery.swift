@@ -116,7 +116,7 @@ extension RotationRun {
   func didNotHappen(_ step: RotationStep, version: UInt64? = nil, _ reason: String) async throws {
     try record(.postponed(step), version: version, ["reason": .string(reason)])
     guard let asked = lastAsked, asked.step == step else { return }
-    guard retriesLeft > 0, asked.trouble?.outlastsRun != true else {
+    guard retriesLeft > 0, asked.trouble?.exceedsRun != true else {
       if let trouble = asked.trouble { throw RotationError(trouble, while: step.rawValue, name) }
       throw RotationError(
         .unresolved, "\(name): \(step.rawValue): the provider says that it is done, and is seen not to have done it",
@@ -142,7 +142,7 @@ extension RotationRun {
     guard !isLeaked, isFit(made) else {
       // If an earlier run asked for it, it may be a stranger's by now: it is left alone, and the next run looks at it
       // again.
-      guard isLeaked || made.isMarked || lastAsked?.step == .stage && !provider.marksItsOwn else {
+      guard isLeaked || made.isMarked || lastAsked?.step == .stage && !provider.marksOwnPairs else {
         throw RotationError(
           .provider(.configuration), "\(name): a staged pair is in the slot, and the provider does not show its secret",
           hint:
@@ -158,7 +158,7 @@ extension RotationRun {
           throw RotationError(error, while: "removing a staged pair that cannot be used", name)
         }
       }
-      try await tellCutOff(made, reason)
+      try await logCutOff(made, reason)
       return try await didNotHappen(.stage, reason)
     }
     try save(made)
@@ -182,7 +182,7 @@ extension RotationRun {
   /// state as it is, so that a pair made later is still recognised as the requested one.
   private func waitForStaging(until: Timestamp) async throws {
     let asked = lastAsked?.step == .stage ? lastAsked : nil
-    if let asked, retriesLeft > 0, asked.trouble?.outlastsRun != true {
+    if let asked, retriesLeft > 0, asked.trouble?.exceedsRun != true {
       retriesLeft -= 1
       return try await pause(transientBackoff.next(timing.randomness, asked: asked.trouble?.retryAfter))
     }
@@ -223,7 +223,7 @@ extension RotationRun {
       seen = try await observe(for: .promote)
       isAgain = true
     }
-    try await requireNotTheOnlyOne(number, pair, seen)
+    try await requireAnotherPair(number, pair, seen)
     try record(.rejected, version: number, ["reason": "not-found"])
   }
 
@@ -238,7 +238,7 @@ extension RotationRun {
   /// Fails if the staged pair ended the old one as it was made, and is merely not shown yet: it is accepted without
   /// being shown, or the provider still shows the old one, which is refused. Otherwise it would be given up for
   /// nothing.
-  private func requireNotTheOnlyOne(_ number: UInt64, _ pair: Pair, _ seen: Observation) async throws {
+  private func requireAnotherPair(_ number: UInt64, _ pair: Pair, _ seen: Observation) async throws {
     guard provider.replacement == .cutOver else { return }
     let (active, old) = try self.pair(in: .active)
     let isOldShown = seen.primary.matches(old)

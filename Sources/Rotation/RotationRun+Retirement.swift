@@ -72,7 +72,7 @@ extension RotationRun {
     guard seen.primary.matches(pair) else {
       throw RotationError(
         .foreignPrimary,
-        "\(name): the provider's primary pair is not version \(active), the active one, \(seen.whereabouts(of: pair)); \(consequence)",
+        "\(name): the provider's primary pair is not version \(active), the active one, \(seen.placeDescription(of: pair)); \(consequence)",
         hint:
           "someone rotated it elsewhere: make version \(active) primary again, or take the new pair over: `relatch adopt \(name)`"
       )
@@ -127,7 +127,7 @@ extension RotationRun {
         return
       } catch let error as ProviderError {
         let wait = backoff.next(timing.randomness, asked: error.retryAfter)
-        if !error.outlastsRun, timing.now() + wait <= deadline, asksLeft > 0 {
+        if !error.exceedsRun, timing.now() + wait <= deadline, asksLeft > 0 {
           try await pause(wait)
           continue
         }

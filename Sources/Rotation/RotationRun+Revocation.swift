@@ -56,7 +56,7 @@ extension RotationRun {
       try? await forgetDelivered()
       throw error
     }
-    guard try await deliversAfter(overtook, outcome) else { return outcome }
+    guard try await waitForOvertakenHooks(overtook, outcome) else { return outcome }
     if credential.leak != nil, case .undelivered = outcome {
       return try await endLeak(evenIfUndelivered: revocation.evenIfUndelivered)
     }
@@ -71,12 +71,12 @@ extension RotationRun {
   /// Forgets what this run has delivered, if a hook of the overtaken run may bring an older pair after it, and waits
   /// until that can no longer happen. The forgetting is durable before the wait, so that if this run dies meanwhile,
   /// the next one delivers again. Returns false if nothing has to be delivered again.
-  private func deliversAfter(_ overtaken: String, _ outcome: RotationOutcome) async throws -> Bool {
+  private func waitForOvertakenHooks(_ overtaken: String, _ outcome: RotationOutcome) async throws -> Bool {
     switch outcome {
     case .settled, .stillAccepted, .undelivered: break
     default: return false
     }
-    guard journal?.withholds(credential) != true else { return false }
+    guard journal?.withholdsDelivery(credential) != true else { return false }
     try await forgetDelivered()
     while !runner.isGone(overtaken), timing.now() < held + Self.hooksEndWithin { try await pause(.seconds(1)) }
     return true
@@ -128,7 +128,7 @@ extension RotationRun {
       }
       guard credential.leak != nil else { return .settled(active: activeNumber) }
       // A rotation begun here would never end. The leak is noted, and no more can be done here.
-      if let unasked = provider as? UnaskedProvider, unasked.hasNothingToRotate {
+      if let unasked = provider as? OfflineProvider, unasked.hasNothingToRotate {
         throw unasked.error.local ?? RotationError(unasked.error, while: RotationStep.stage.rawValue, name)
       }
       try await begin()
@@ -167,7 +167,7 @@ extension RotationRun {
           }
         if isOnly {
           let isBeside = provider.replacement == .overlap && !seen.primary.matches(pair)
-          try await takeLeaked(number, pair, givesUpRefused: isBeside)
+          try await promoteLeakedForReplacement(number, pair, givesUpRefused: isBeside)
           continue
         }
         guard seen.primary.matches(pair) else {
@@ -186,7 +186,7 @@ extension RotationRun {
   /// Makes a leaked staged pair the active one, because there is no other or because it is in use, so that it is
   /// replaced at once. It is tried once before that. If it is refused it is replaced as well, and the journal records
   /// that it is unproved; with `givesUpRefused` it is given up instead.
-  private func takeLeaked(_ number: UInt64, _ pair: Pair, givesUpRefused: Bool) async throws {
+  private func promoteLeakedForReplacement(_ number: UInt64, _ pair: Pair, givesUpRefused: Bool) async throws {
     if journal?.machine.nextAction(now: now) != .ask(.promote) {
       try record(.intended(.validate), version: number)
       do {
@@ -222,7 +222,7 @@ extension RotationRun {
 
   /// Makes the deliveries that were left out while the pair was being ended.
   private func delivered(_ outcome: RotationOutcome) async throws -> RotationOutcome {
-    guard !credential.undelivered.isEmpty, journal?.withholds(credential) != true else { return outcome }
+    guard !credential.undelivered.isEmpty, journal?.withholdsDelivery(credential) != true else { return outcome }
     switch outcome {
     case .settled: return try await deliveryOutcome() ?? outcome
     case .stillAccepted:

@@ -14,7 +14,7 @@ extension RotationRun {
     }
     // A pair to be cut off is no obstacle: it is deleted under the intent to stage. Another credential's pair stays.
     let slot = RotationSlot(seen.only { neighbour($0) == nil }, known: pairs)
-    let left = seen.only { !mayCutOff($0) && !endsByItself($0) && !isPassedBy($0) }
+    let left = seen.only { !mayCutOff($0) && !endsAutomatically($0) && !isLeftInPlace($0) }
     if let obstacle = obstacle(ofNeighbours: left.others)
       ?? StagingObstacle(primaryOf: seen, active: active, number: activeNumber)
       ?? StagingObstacle(RotationSlot(left, known: pairs), of: name)
@@ -22,7 +22,7 @@ extension RotationRun {
       throw obstacle.error(of: name)
     }
     var fields: [String: JSONValue] = [:]
-    let passed = seen.others.filter(isPassedBy).compactMap { neighbour($0)?.credential }
+    let passed = seen.others.filter(isLeftInPlace).compactMap { neighbour($0)?.credential }
     if !passed.isEmpty { fields["left"] = .array(passed.map { .string($0) }) }
     let cutOff = seen.others.filter { $0.place != .expired && mayCutOff($0) }
     if slot != .free, !cutOff.isEmpty {
@@ -31,14 +31,14 @@ extension RotationRun {
       if !found.isEmpty { fields["found"] = .array(found.map { .object($0.traces) }) }
     }
     // Law 3: a pair of ours that should have been deleted before may be the only one that works.
-    let endsOld = cutOff.contains { isOurs($0) && !isGivenUp($0) } || seen.others.contains(where: endsByItself)
-    let isUnasked = !replacesPrevious && credential.leak == nil
-    if !isContaining, endsOld || isUnasked && mayEndUnproved {
+    let endsOld = cutOff.contains { isOurs($0) && !isGivenUp($0) } || seen.others.contains(where: endsAutomatically)
+    let isUnrequested = !replacesPrevious && credential.leak == nil
+    if !isContaining, endsOld || isUnrequested && mayEndUnproved {
       do {
         let asked = timing.now()
         let evidence = try await ask { try await self.provider.grant(active) }
         // A grace that nobody ended must be over by both clocks.
-        if endsOld, isUnasked, let replaced = credential.debts.map(\.since).max() {
+        if endsOld, isUnrequested, let replaced = credential.debts.map(\.since).max() {
           try ClockDifference.check(
             evidence, isAfter: replaced + credential.policy.grace, asked: asked, answered: timing.now())
         }
@@ -48,7 +48,7 @@ extension RotationRun {
       }
       if endsOld { fields["accepted"] = .integer(Int(clamping: activeNumber)) }
     }
-    try await asking(.stage, endsOld: endsOld && isUnasked, fields) {
+    try await asking(.stage, endsOld: endsOld && isUnrequested, fields) {
       // The deletions took time: a run that lost its lease meanwhile must not stage.
       if try await self.clearSlot(seen) { try await self.keepAlive() }
       return try await self.provider.stage(seen)
@@ -56,7 +56,7 @@ extension RotationRun {
       // The machine then looks at the slot, and removes what cannot be used.
       guard self.isFit(made) else { return try self.record(.lost(.stage), ["reason": "unfit"]) }
       if let number = self.known(as: made) {
-        self.lastAsked = (.stage, self.answeredWith(number))
+        self.lastAsked = (.stage, self.answerWasKnownPair(number))
         return try self.record(.lost(.stage), ["reason": "known"])
       }
       try self.save(made)
@@ -78,7 +78,7 @@ extension RotationRun {
 
   /// The error for that answer unless another pair is found. If the old pair ends, what is shown may be old for a
   /// while.
-  private func answeredWith(_ number: UInt64) -> ProviderError {
+  private func answerWasKnownPair(_ number: UInt64) -> ProviderError {
     ProviderError(
       provider.replacement == .cutOver ? .malformed : .configuration,
       "asked for another pair, the provider answered with the one that version \(number) is",
@@ -121,15 +121,15 @@ extension RotationRun {
       do { try await provider.delete(handle: other.handle, seen) } catch {
         guard error.code == .notFound else { throw error }
       }
-      if !isOurs(other), other.place != .expired, !other.isLitter {
-        try await tellCutOff(other, credential.leak == nil ? "replace-previous" : "leak")
+      if !isOurs(other), other.place != .expired, !other.isOrphaned {
+        try await logCutOff(other, credential.leak == nil ? "replace-previous" : "leak")
       }
     }
     return hasDeleted
   }
 
   /// Logs that a pair was deleted which the vault does not have: it may be the trace of whoever made it.
-  func tellCutOff(_ other: ObservedPair, _ reason: String) async throws {
+  func logCutOff(_ other: ObservedPair, _ reason: String) async throws {
     let now = now
     let name = name
     let fields = other.traces.merging(["reason": .string(reason)]) { $1 }
@@ -156,13 +156,13 @@ extension RotationRun {
   }
 
   /// Whether `other` is a replaced pair that ends as the new one is made.
-  private func endsByItself(_ other: ObservedPair) -> Bool {
+  private func endsAutomatically(_ other: ObservedPair) -> Bool {
     provider.replacement == .cutOver && other.place == .replaced && isOverdue(other)
   }
 
   /// Whether `other` is another credential's and is left in place because a leak is being ended. Without that urgency
   /// it is an obstacle, because a pair that the other makes meanwhile could be taken for the one requested here.
-  private func isPassedBy(_ other: ObservedPair) -> Bool {
+  private func isLeftInPlace(_ other: ObservedPair) -> Bool {
     credential.leak != nil && neighbour(other) != nil
   }
 
@@ -171,7 +171,7 @@ extension RotationRun {
   private func mayCutOff(_ other: ObservedPair) -> Bool {
     if other.place == .expired { return true }
     let isOurs = isOurs(other)
-    if other.isLitter, !isOurs { return true }
+    if other.isOrphaned, !isOurs { return true }
     guard neighbour(other) == nil else { return false }
     switch other.place {
     case .replaced where isOurs: return isOverdue(other) && provider.replacement != .cutOver

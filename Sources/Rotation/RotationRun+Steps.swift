@@ -44,7 +44,7 @@ extension RotationRun {
         hasProved = true
         return
       } catch let error as ProviderError {
-        if error.code == .refused, try await promotesRefused(number, pair, error) == true { return }
+        if error.code == .refused, try await shouldPromoteRefused(number, pair, error) == true { return }
         let wait = backoff.next(timing.randomness, asked: error.retryAfter)
         let mayWait = (error.code == .refused || error.isTransient) && timing.now() + wait <= deadline && asksLeft > 0
         if mayWait {
@@ -89,7 +89,7 @@ extension RotationRun {
     } record: {
       // Among equals the vault decides which is primary: there is nothing to look at.
       guard self.provider.replacement == .promotion else { return try self.markPromoted(number) }
-      if self.provider is any OperatedProvider { return try await self.clearUpByHand() }
+      if self.provider is any OperatedProvider { return try await self.clearUpManualPromotion() }
       // The provider's answer proves nothing; what is primary afterwards decides.
       try await self.clearUp(.promote)
     }

@@ -26,7 +26,7 @@ actor RotationRun {
   /// first.
   let hasBegun: Bool
   /// Until when the lease lasts at least.
-  var leaseLasts: Timestamp
+  var leaseEnds: Timestamp
   /// How many more requests this run may send to the provider, so that no fault causes a storm of them.
   var asksLeft = 120
   /// How many more times this run waits for a problem to pass.
@@ -85,7 +85,7 @@ actor RotationRun {
     lease = hold.lease
     overtook = hold.overtaken
     held = runner.timing.now()
-    leaseLasts = held + .milliseconds(RotationRunner.enoughMilliseconds)
+    leaseEnds = held + .milliseconds(RotationRunner.minimumLeaseMilliseconds)
     hasBegun = hold.beginning != nil
     if let beginning = hold.beginning {
       credential = beginning.credential
@@ -139,7 +139,7 @@ actor RotationRun {
     case .deliver(let again): return try await reachDelivery(again: again)
     case .adopt(let offered): return try await adopt(offered)
     case .revoke: throw RotationError(.unresolved, "\(name): a leak is not noted")
-    case .scheduled: return try await tend(runner.schedule)
+    case .scheduled: return try await runScheduled(runner.schedule)
     }
   }
 
@@ -220,7 +220,7 @@ actor RotationRun {
       throw RotationError(.nothingUnfinished, "\(name): no rotation is unfinished")
     }
     // An attempt that has asked for nothing is given up without asking.
-    if state != .ready, let unasked = provider as? UnaskedProvider {
+    if state != .ready, let unasked = provider as? OfflineProvider {
       throw unasked.error.local ?? RotationError(unasked.error, while: "abort", name)
     }
     try await openPairs()
@@ -295,7 +295,7 @@ actor RotationRun {
           // Every sink and hook that can be served is served, once, before the old pair ends. If that end is urgent,
           // hooks follow later: one that hangs must not delay it.
           hasServed = true
-          _ = try await deliverActive(filesAlone: evenIfUndelivered || credential.leak != nil)
+          _ = try await deliverActive(filesOnly: evenIfUndelivered || credential.leak != nil)
         }
       }
       if isContaining, let step = machine.state.containmentStep {

@@ -76,12 +76,12 @@ package struct RotationRunner: Sendable {
 
   /// How long a lease lasts at least after each journalled step; a run that waits, or sends a long request, renews it
   /// in between.
-  static let enoughMilliseconds: Int64 = 300_000
+  static let minimumLeaseMilliseconds: Int64 = 300_000
   /// How long one request takes at most: a program's `time-limit` of 90 s and its end, with a token requested before
   /// it.
-  static let longestRequest = Duration.seconds(150)
-  /// How long a lease is taken and renewed for. Because this is longer than `enoughMilliseconds`, most steps need not
-  /// write it.
+  static let maximumRequestLength = Duration.seconds(150)
+  /// How long a lease is taken and renewed for. Because this is longer than `minimumLeaseMilliseconds`, most steps need
+  /// not write it.
   static let leaseMilliseconds: Int64 = 360_000
 
   /// Brings `credential` to `goal`.

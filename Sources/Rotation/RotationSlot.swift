@@ -17,7 +17,7 @@ package enum RotationSlot: Hashable, Sendable {
     self = .free
     for other in seen.others {
       let version = known.first { other.matches($0.value) }?.key
-      if version == nil, other.isLitter { continue }
+      if version == nil, other.isOrphaned { continue }
       switch other.place {
       case .expired, .primary: continue
       case .staged:
@@ -47,7 +47,7 @@ extension RotationSlot {
 
 extension Observation {
   /// Where `pair`, which is not the primary one, is, as a clause about it.
-  func whereabouts(of pair: Pair) -> String {
+  func placeDescription(of pair: Pair) -> String {
     guard let other = others.first(where: { $0.matches(pair) }) else { return "which is nowhere there" }
     switch other.place {
     case .primary, .staged: return "which is staged there"
@@ -70,7 +70,7 @@ package struct StagingObstacle: Sendable {
   package init?(primaryOf seen: Observation, active: Pair, number: UInt64) {
     guard !seen.primary.matches(active) else { return nil }
     code = .foreignPrimary
-    text = "the provider's primary pair is not version \(number), the active one, \(seen.whereabouts(of: active))"
+    text = "the provider's primary pair is not version \(number), the active one, \(seen.placeDescription(of: active))"
     hint =
       "someone rotated it elsewhere: `relatch adopt NAME` takes that pair over; or make version \(number) primary again"
     until = nil

@@ -22,11 +22,11 @@ package struct RotationTiming: Sendable {
 struct Backoff {
   private var attempts = 0
 
-  /// The next wait. If the provider asked for more, it is at least `asked`, up to `ProviderError.longestWait`.
+  /// The next wait. If the provider asked for more, it is at least `asked`, up to `ProviderError.maximumWait`.
   mutating func next(_ randomness: Randomness, asked: Duration? = nil) -> Duration {
     let seconds = min(30, 1 << min(attempts, 5))
     attempts += 1
     let wait = Duration.milliseconds(Int(Double(seconds) * 1000 * (1 - randomness.fraction() / 2)))
-    return max(wait, min(asked ?? .zero, ProviderError.longestWait))
+    return max(wait, min(asked ?? .zero, ProviderError.maximumWait))
   }
 }

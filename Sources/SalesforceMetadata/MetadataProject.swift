@@ -26,10 +26,10 @@ package struct MetadataProject: Sendable {
   /// Whether the folder or one above it is a repository of Git or Mercurial.
   let isVersioned: Bool
 
-  private static let mostEntries = 200_000
-  private static let mostLevels = 40
+  private static let maximumEntries = 200_000
+  private static let maximumLevels = 40
   /// For all files that describe apps together. Their elements take some tens of times as much memory.
-  private static let mostBytes = 16 << 20
+  private static let maximumBytes = 16 << 20
   /// Suffixes that examples use and that no org and no tool knows.
   private static let wrongSuffixes = ["ecaGlobalOauth", "ecaPolicy", "ecaOauthPolicy", "externalClientApplication"]
 
@@ -62,7 +62,7 @@ package struct MetadataProject: Sendable {
           guard sort.kind != .manifest, sort.kind != .component(.orgSettings) else { continue }
           candidates += 1
           report.fault(
-            .xml, path, 1, "it is no plain file of at most \(XMLReader.greatestSize) bytes, and was not read",
+            .xml, path, 1, "it is no plain file of at most \(XMLReader.maximumSize) bytes, and was not read",
             hint: "put the file itself in its place")
           continue
         }
@@ -145,8 +145,8 @@ package struct MetadataProject: Sendable {
   private static func walk(
     _ folder: String, _ prefix: String, level: Int, _ entries: inout Int, _ found: inout [(path: String, name: String)]
   ) throws {
-    guard level < mostLevels else {
-      throw MetadataError(.tooLarge, "\(folder) has more than \(mostLevels) levels of folders")
+    guard level < maximumLevels else {
+      throw MetadataError(.tooLarge, "\(folder) has more than \(maximumLevels) levels of folders")
     }
     guard let directory = opendir(prefix.isEmpty ? folder : "\(folder)/\(prefix)") else {
       // A subfolder that was removed meanwhile is skipped. Every other failure is an error.
@@ -166,8 +166,8 @@ package struct MetadataProject: Sendable {
       }
       guard !name.hasPrefix("."), name != "node_modules" else { continue }
       entries += 1
-      guard entries <= mostEntries else {
-        throw MetadataError(.tooLarge, "\(folder) has more than \(mostEntries) files: name that of the project")
+      guard entries <= maximumEntries else {
+        throw MetadataError(.tooLarge, "\(folder) has more than \(maximumEntries) files: name that of the project")
       }
       var information = stat()
       guard fstatat(dirfd(directory), name, &information, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
@@ -194,9 +194,9 @@ package struct MetadataProject: Sendable {
     defer { close(descriptor) }
     var information = stat()
     guard fstat(descriptor, &information) == 0, information.st_mode & S_IFMT == S_IFREG,
-      information.st_size <= XMLReader.greatestSize
+      information.st_size <= XMLReader.maximumSize
     else { return nil }
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: XMLReader.greatestSize + 1, alignment: 16)
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: XMLReader.maximumSize + 1, alignment: 16)
     var count = 0
     defer {
       if let base = buffer.baseAddress { explicit_bzero(base, count) }
@@ -211,11 +211,11 @@ package struct MetadataProject: Sendable {
       if got == 0 { break }
       count += got
     }
-    guard count <= XMLReader.greatestSize else { return nil }
+    guard count <= XMLReader.maximumSize else { return nil }
     total += count
-    guard total <= mostBytes else {
+    guard total <= maximumBytes else {
       throw MetadataError(
-        .tooLarge, "the files that describe apps have more than \(mostBytes >> 20) MiB, the last of them \(path)")
+        .tooLarge, "the files that describe apps have more than \(maximumBytes >> 20) MiB, the last of them \(path)")
     }
     return try XMLReader.read(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
   }

@@ -12,12 +12,12 @@ struct XMLFault: Error, Equatable {
 /// XML's own five and nothing that expands. Nothing is fetched. Bytes, elements and levels are limited.
 enum XMLReader {
   /// In bytes. Such files usually have a few hundred.
-  static let greatestSize = 1 << 20
-  private static let mostElements = 10_000
-  private static let mostLevels = 32
-  private static let longestText = 1 << 16
+  static let maximumSize = 1 << 20
+  private static let maximumElements = 10_000
+  private static let maximumLevels = 32
+  private static let maximumTextLength = 1 << 16
   /// In bytes, including the namespace.
-  private static let longestName = 1 << 10
+  private static let maximumNameLength = 1 << 10
 
   /// The root element of the document in `bytes`.
   ///
@@ -54,8 +54,9 @@ enum XMLReader {
     case Int(CEXPAT_STOPPED):
       throw XMLFault(
         line: line,
-        text: "it has more than \(mostElements) elements, \(mostLevels) levels, \(longestText) bytes in one element, or"
-          + " \(longestName) in a name")
+        text:
+          "it has more than \(maximumElements) elements, \(maximumLevels) levels, \(maximumTextLength) bytes in one element, or"
+          + " \(maximumNameLength) in a name")
     case Int(CEXPAT_MALFORMED):
       let reason = result.message.map { String(cString: $0) } ?? "unknown"
       throw XMLFault(line: line, text: "it is not well-formed XML in UTF-8: \(reason)")
@@ -78,7 +79,8 @@ enum XMLReader {
 
     func start(_ name: UnsafePointer<CChar>, _ line: Int) -> Bool {
       count += 1
-      guard count <= mostElements, open.count < mostLevels, strnlen(name, longestName) < longestName else {
+      guard count <= maximumElements, open.count < maximumLevels, strnlen(name, maximumNameLength) < maximumNameLength
+      else {
         return false
       }
       let words = String(cString: name).split(separator: " ", maxSplits: 1)
@@ -98,7 +100,7 @@ enum XMLReader {
 
     func text(_ piece: UnsafeRawBufferPointer) -> Bool {
       guard !open.isEmpty else { return false }
-      return open[open.count - 1].take(piece, limit: longestText)
+      return open[open.count - 1].take(piece, limit: maximumTextLength)
     }
   }
 }

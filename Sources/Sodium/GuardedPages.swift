@@ -70,7 +70,7 @@ private struct Place {
   /// Drawn once for the process, like libsodium's own.
   private static let canary = Randomness.system.bytes(canarySize)
   /// At most 4 MiB of locked memory: about what 64 concurrent rotations use.
-  private static let kept = KeptPlaces(limit: 1024)
+  private static let kept = FreePages(limit: 1024)
 
   /// The page's first byte, for reading and for writing.
   let readable: UnsafeRawPointer
@@ -125,7 +125,7 @@ private struct Place {
 }
 
 /// The unused places, shared by all threads.
-private final class KeptPlaces: @unchecked Sendable {
+private final class FreePages: @unchecked Sendable {
   // Safe to share: everything is accessed with `mutex` held. Not `Synchronization.Mutex`, whose futex ThreadSanitizer
   // does not see.
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)

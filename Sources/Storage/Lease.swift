@@ -30,12 +30,12 @@ package struct LeaseHolder: Hashable, Sendable {
 
   /// No lease lasts longer than this many milliseconds: a later expiry comes from a clock that was ahead, and does not
   /// count.
-  package static let longest: Int64 = 3_600_000
+  package static let maximumDuration: Int64 = 3_600_000
 
   /// Whether the lease still lasts at `now`: until it ends, it may be taken over only if its holder is gone.
-  package func lasts(at now: Int64) -> Bool { expires > now && !isTooFar(at: now) }
+  package func lasts(at now: Int64) -> Bool { expires > now && !expiresTooFarAhead(at: now) }
 
-  fileprivate func isTooFar(at now: Int64) -> Bool { expires > now.saturatingAdd(Self.longest) }
+  fileprivate func expiresTooFarAhead(at now: Int64) -> Bool { expires > now.saturatingAdd(Self.maximumDuration) }
 }
 
 extension Table {
@@ -88,7 +88,7 @@ extension WriteTransaction {
   /// Shortens a lease that was taken by a clock that was ahead. Throws `leaseLost` if it was taken over or released.
   package func renew(_ lease: Lease, now: Int64, milliseconds: Int64, unlessItLasts enough: Int64 = .max) throws {
     let state = try holder(of: lease)
-    guard state.expires < now.saturatingAdd(enough) || state.isTooFar(at: now) else { return }
+    guard state.expires < now.saturatingAdd(enough) || state.expiresTooFarAhead(at: now) else { return }
     try store(lease, holder: state.holder, expires: now.saturatingAdd(milliseconds))
   }
 

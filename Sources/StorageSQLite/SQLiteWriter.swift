@@ -13,7 +13,7 @@ actor SQLiteWriter {
   private static let groupLimit = 256
   /// While fewer than this wait, and a recent commit was shared, the writer yields the processor before it commits:
   /// others that can run are likely to add to the commit. If none can, yielding takes no time.
-  private static let patientLimit = 64
+  private static let yieldLimit = 64
   /// The log is moved into the database at this many pages if recent commits were not shared: a process that finds
   /// nobody else in the store first reads the whole log, at a microsecond or two a page.
   private static let loneLogLimit = 128
@@ -77,7 +77,7 @@ actor SQLiteWriter {
       arrivals.subtract(1, ordering: .relaxed)
       var failure: (any Error)?
       do { result = try run(body) } catch { failure = error }
-      if !hasArrivals, commitsSinceShared < Self.loneCommits, unsettled.count + 1 < Self.patientLimit { sched_yield() }
+      if !hasArrivals, commitsSinceShared < Self.loneCommits, unsettled.count + 1 < Self.yieldLimit { sched_yield() }
       // The last one commits for all, even if its own body has thrown.
       let isLast = !hasArrivals || unsettled.count + 1 >= Self.groupLimit
       if let failure { caller.resume(throwing: failure) } else { unsettled.append(caller) }

@@ -79,7 +79,7 @@ package final class StoreSnapshot {
     defer { closedir(entries) }
     while let entry = readdir(entries) {
       let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-      guard name.hasPrefix(prefix), isDrawn(name.utf8.dropFirst(prefix.utf8.count)) else { continue }
+      guard name.hasPrefix(prefix), isTemporarySuffix(name.utf8.dropFirst(prefix.utf8.count)) else { continue }
       // Without blocking, in case somebody made a named pipe there.
       let descriptor = open("\(folder)/\(name)", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
       guard descriptor >= 0 else { continue }
@@ -92,7 +92,7 @@ package final class StoreSnapshot {
   }
 
   /// Whether `end` can be the six letters that `mkstemp` fills in.
-  private static func isDrawn(_ end: Substring.UTF8View) -> Bool {
+  private static func isTemporarySuffix(_ end: Substring.UTF8View) -> Bool {
     end.count == 6
       && end.allSatisfy { byte in
         (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)

@@ -11,7 +11,7 @@ package import Storage
 package struct KnownVaults: Sendable {
   private let folder: String
   /// Enough for all that owners have taken back in a vault of a million credentials.
-  private static let greatestFile = 1 << 28
+  private static let maximumFileSize = 1 << 28
 
   /// What is remembered in `folder`, which is made when there is something to remember.
   package init(in folder: String) { self.folder = folder }
@@ -111,7 +111,7 @@ package struct KnownVaults: Sendable {
   /// Nil if there is no such file, or if it is empty, as a power cut can leave it.
   private func read(_ path: String) throws -> [UInt8]? {
     do {
-      let bytes = try PrivateFile.readPublic(path, limit: Self.greatestFile)
+      let bytes = try PrivateFile.readPublic(path, limit: Self.maximumFileSize)
       return bytes.isEmpty ? nil : bytes
     } catch let error as VaultError where error.code == .notFound {
       return nil
@@ -300,7 +300,7 @@ extension VaultView {
       try AuditLog.consistencyProof(from: seen.size, to: newest.size, in: transaction)
         .verify(firstRoot: seen.root, secondRoot: newest.root)
     } catch let error as AuditError where error.code == .badProof {
-      try requireWholeTree(in: transaction)
+      try requireIntactTree(in: transaction)
       throw VaultError(
         .rolledBack,
         "the vault went another way: the first \(seen.size) of its log's \(newest.size) entries are not those seen before"
@@ -309,8 +309,8 @@ extension VaultView {
   }
 
   /// A damaged node of the tree looks like another history: throws `corrupt` for it, before anybody is accused.
-  static func requireWholeTree(in transaction: any ReadTransaction) throws {
-    do { try AuditLog.requireWholeTree(in: transaction) } catch let error as AuditError {
+  static func requireIntactTree(in transaction: any ReadTransaction) throws {
+    do { try AuditLog.requireIntactTree(in: transaction) } catch let error as AuditError {
       throw VaultError(.corrupt, error.description)
     }
   }

@@ -20,10 +20,10 @@ enum SealedRecord {
     }
   }
 
-  private static let leastSize = 1 + XChaCha20Poly1305.nonceSize + XChaCha20Poly1305.tagSize
+  private static let minimumSize = 1 + XChaCha20Poly1305.nonceSize + XChaCha20Poly1305.tagSize
 
   /// Whether `record` may be a sealed record, as far as that can be told without its key.
-  static func canBe(_ record: borrowing Span<UInt8>) -> Bool { record.count >= leastSize && record[0] == format }
+  static func canBe(_ record: borrowing Span<UInt8>) -> Bool { record.count >= minimumSize && record[0] == format }
 
   /// `format || nonce || ciphertext || tag`.
   static func seal(
@@ -37,7 +37,7 @@ enum SealedRecord {
 
   /// Opens a record into guarded memory. Throws `corrupt` unless it was sealed with this key for this very place.
   static func open(_ record: [UInt8], key: RawSpan, purpose: Purpose, vault: Identifier) throws -> SecretBytes {
-    guard record.count >= leastSize else {
+    guard record.count >= minimumSize else {
       throw VaultError(.corrupt, "a sealed record has \(record.count) bytes, too few to be one")
     }
     guard record[0] == format else {

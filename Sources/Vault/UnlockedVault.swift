@@ -251,7 +251,7 @@ package struct UnlockedVault: Sendable {
   ) async throws -> [Credential] {
     for one in all {
       try Credential.check(name: one.name, provider: one.provider, settings: one.settings)
-      try one.policy.requireSparing()
+      try one.policy.requireReasonableInterval()
     }
     return try await UnlockedVault.again {
       try await addOnce(all, exposedTo: exposedTo, now: now, with: body)
@@ -325,7 +325,7 @@ package struct UnlockedVault: Sendable {
       let before = credential.policy
       try edit(&credential.policy)
       let policy = credential.policy
-      if (policy.maxAge, policy.jitter) != (before.maxAge, before.jitter) { try policy.requireSparing() }
+      if (policy.maxAge, policy.jitter) != (before.maxAge, before.jitter) { try policy.requireReasonableInterval() }
       let added = policy.notTogetherWith.filter { !before.notTogetherWith.contains($0) }
       try change.view.requirePartners(added, of: name)
       return try change.save(credential, .credentialPolicy, ["policy": credential.policy.json])

@@ -269,7 +269,7 @@ package final class VaultChange {
   /// Removes what belongs to no credential of `credentials`, which must be all there are. Returns the identifiers that
   /// it was stored under.
   @discardableResult
-  func removeWhatHangsFromOthers(than credentials: Set<Identifier>) throws -> [Identifier] {
+  func removeRowsOfOthers(than credentials: Set<Identifier>) throws -> [Identifier] {
     // The rows under the vault's own identifier are the journal of its restores.
     let kept = Set(credentials.map(\.bytes) + [view.header.id.bytes])
     var removed: Set<[UInt8]> = []

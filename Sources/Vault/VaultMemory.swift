@@ -71,9 +71,9 @@ final class VaultMemory: Sendable {
   }
 
   /// Readers may have snapshots that are a few commits old.
-  private static let mostEnds = 8
+  private static let maximumEnds = 8
   /// Some megabytes at most; beyond that, all of them are forgotten.
-  fileprivate static let mostRecords = 4_096
+  fileprivate static let maximumRecords = 4_096
 
   private let state = Mutex(State())
 
@@ -123,7 +123,7 @@ final class VaultMemory: Sendable {
         state.known = state.known.map { $0.ending(at: $0.end, history: state.history) }
       }
       state.known.append(base.ending(at: end, history: state.history))
-      if state.known.count > Self.mostEnds { state.known.removeFirst() }
+      if state.known.count > Self.maximumEnds { state.known.removeFirst() }
       for record in records { state.keep(record) }
     }
   }
@@ -166,7 +166,7 @@ extension VaultMemory.State {
     let name = record.credential.name
     if let present = records[name] {
       guard present.credential.entry <= record.credential.entry else { return }
-    } else if records.count >= VaultMemory.mostRecords {
+    } else if records.count >= VaultMemory.maximumRecords {
       records = [:]
     }
     records[name] = record

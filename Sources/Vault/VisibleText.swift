@@ -1,7 +1,7 @@
 /// A person's words that others will read in a log, on a terminal or in a page.
 package enum VisibleText {
-  /// The greatest number of bytes allowed.
-  package static let greatest = 1000
+  /// The maximumBytes number of bytes allowed.
+  package static let maximumBytes = 1000
 
   /// Whether `scalar` is invisible, or changes how others look: it could make one line look like another.
   package static func hides(_ scalar: Unicode.Scalar) -> Bool {
@@ -14,9 +14,9 @@ package enum VisibleText {
   /// Fails with `invalidInput` unless `text`, called `what`, is 1 to 1,000 bytes, without control and invisible
   /// characters.
   package static func check(_ text: String, _ what: String) throws(VaultError) {
-    guard (1...greatest).contains(text.utf8.count), !text.unicodeScalars.contains(where: hides) else {
+    guard (1...maximumBytes).contains(text.utf8.count), !text.unicodeScalars.contains(where: hides) else {
       throw VaultError(
-        .invalidInput, "\(what): expected 1 to \(greatest) bytes without control characters or invisible ones")
+        .invalidInput, "\(what): expected 1 to \(maximumBytes) bytes without control characters or invisible ones")
     }
   }
 }

@@ -12,27 +12,27 @@ extension Places {
   ///
   /// Throws `notFound` first if the log never mentions one of `names`: a name that nothing ever had does not go into
   /// the log.
-  func openLooking(
+  func openLogged(
     at what: String, _ fields: [String: JSONValue] = [:], about names: Set<String> = []
   ) async throws -> LockedVault {
     let locked = try await openLocked()
-    if !names.isEmpty { try await locked.read { try $0.requireSpokenOf(names) } }
-    return try await noteLook(at: what, fields, in: locked)
+    if !names.isEmpty { try await locked.read { try $0.requireMentionedInLog(names) } }
+    return try await noteRead(at: what, fields, in: locked)
   }
 
   /// Returns what `find` finds in the vault about `name`. It looks before it logs, so that a name that nothing ever had
-  /// does not go into the log, and returns once the entry is durable, as in `openLooking`. Throws what `find` throws.
+  /// does not go into the log, and returns once the entry is durable, as in `openLogged`. Throws what `find` throws.
   func look<Found: Sendable>(
     at what: String, about name: String?, _ find: @Sendable (VaultView) throws -> Found
   ) async throws -> Found {
     let locked = try await openLocked()
     let found = try await locked.read { try find($0) }
-    _ = try await noteLook(at: what, name.map { ["about": .string($0)] } ?? [:], in: locked)
+    _ = try await noteRead(at: what, name.map { ["about": .string($0)] } ?? [:], in: locked)
     return found
   }
 
   /// Writes the entry that somebody looked, unless it need not or cannot be written. Returns `locked`.
-  private func noteLook(
+  private func noteRead(
     at what: String, _ fields: [String: JSONValue], in locked: LockedVault
   ) async throws -> LockedVault {
     guard VaultFolder.isWritable(self), let identity = try (try? identityFile)?.openWithoutAsking(),
@@ -63,7 +63,7 @@ extension LockedVault {
 
 extension VaultView {
   /// The most entries that are searched backwards for an earlier look.
-  private static let mostLooks: UInt64 = 64
+  private static let maximumLooks: UInt64 = 64
 
   /// Whether `member` has asked for the same today and only looks have been logged since. Otherwise a collector that
   /// asks every minute would fill the log with its looks.
@@ -74,7 +74,7 @@ extension VaultView {
     func first(_ details: [String: JSONValue]) -> Int {
       if case .integer(let number)? = details["from"] { number } else { 0 }
     }
-    for back in 1...min(Self.mostLooks, logSize) {
+    for back in 1...min(Self.maximumLooks, logSize) {
       let entry = try authenticatedEntry(at: logSize - back)
       guard entry.event == EventName.logRead.text else { return false }
       guard entry.member == member, asked(entry.details) == asked(fields), first(entry.details) <= first(fields) else {

@@ -27,7 +27,7 @@ enum MemberCard {
             "`relatch identity show` prints the card; if others may have seen the identity, its member needs another")
       }
       return try parse(input.withUnsafeBytes { Array($0) }, role: role, name: name)
-    } catch let error where Self.isOfContent(error) {
+    } catch let error where Self.isContentFault(error) {
       throw Failure(
         .corruptData, "\(what) is not a card" + (error is JSONError ? "" : ": \(error)"),
         hint: "expected the one line that `relatch identity show` prints on the member's machine")
@@ -40,7 +40,7 @@ enum MemberCard {
     }
   }
 
-  private static func isOfContent(_ error: any Error) -> Bool {
+  private static func isContentFault(_ error: any Error) -> Bool {
     if let error = error as? VaultError { return error.code == .invalidInput }
     return error is JSONError || error is AgeError || error is AuditError
   }

@@ -60,7 +60,7 @@ struct MistakenArguments {
     if message.hasPrefix("Unknown option '--version'"), let versionOfVerb { return versionOfVerb }
     if verbs.isEmpty, let first = rest.first, first.hasPrefix("-") {
       return Failure(
-        .usage, Self.withoutFarGuess(message),
+        .usage, Self.droppingFarGuess(message),
         hint: "options stand after the command, as in `relatch status \(first) …`; \(help)")
     }
     let takesProgram = [["hook", "add"], ["log", "witness", "add"]].contains(verbs)
@@ -68,12 +68,12 @@ struct MistakenArguments {
     if takesProgram, isOfWords, !rest.contains("--") {
       return Failure(.usage, message, hint: "put -- before the program and its arguments; \(help)")
     }
-    return Failure(.usage, Self.withoutFarGuess(message), hint: hint)
+    return Failure(.usage, Self.droppingFarGuess(message), hint: hint)
   }
 
   /// Drops the parser's guess if it is too far off: the parser offers the option with the fewest differences, however
   /// many those are.
-  private static func withoutFarGuess(_ message: String) -> String {
+  private static func droppingFarGuess(_ message: String) -> String {
     let parts = message.split(separator: "'", omittingEmptySubsequences: false)
     // Unknown option 'ONE'. Did you mean 'OTHER'?
     guard parts.count == 5, parts[0] == "Unknown option ", parts[2].hasSuffix("Did you mean ") else { return message }

@@ -25,7 +25,7 @@ extension HookRunner {
 extension RotationComposition {
   /// Runs a credential's hooks for `failed`. A hook that fails itself is only a warning: what counts is the failure
   /// before it.
-  func tellHooks(of name: String, _ failure: Failure) async {
+  func reportHooks(of name: String, _ failure: Failure) async {
     // No failure: another run is at work, it is not time yet, or the credential is somebody else's and nothing was
     // tried.
     guard failure.code != .heldByAnotherRun, failure.code != .done else { return }
@@ -35,7 +35,7 @@ extension RotationComposition {
         guard try view.hasCredential(name) else { return nil as Credential? }
         let credential = try view.credential(name)
         guard !credential.isTransferred, (try? view.requireKey(of: credential, for: member)) != nil else { return nil }
-        if !credential.hooks(on: .failed).isEmpty { try view.requireOwnersDeliveries(of: credential) }
+        if !credential.hooks(on: .failed).isEmpty { try view.requireDeliveriesAddedByOwners(of: credential) }
         return credential
       }
       guard let credential else { return }

@@ -81,7 +81,7 @@ extension RotationComposition {
       }
       if let shortfall = outcome.shortfall(of: name, for: errand.goal) {
         report.failure(shortfall, of: name)
-        await tellHooks(of: name, shortfall)
+        await reportHooks(of: name, shortfall)
       }
       return ErrandResult(name: name, code: outcome.exitCode, word: outcome.word, untold: untold)
     } catch let error as RotationError where errand.goal == .scheduled && [.held, .notDue].contains(error.code) {
@@ -98,7 +98,7 @@ extension RotationComposition {
       }
       let failure = await lead(out: overtaken(by: error, name) ?? Failure(error).naming(name), of: errand)
       report.failure(failure, of: name)
-      await tellHooks(of: name, failure)
+      await reportHooks(of: name, failure)
       return ErrandResult(name: name, code: failure.code, word: "failed")
     }
   }

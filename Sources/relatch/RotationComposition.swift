@@ -71,7 +71,7 @@ final class RotationComposition: Sendable {
     do { parties = try await self.parties(to: name) } catch {
       // A delivery asks the provider only in a vault that was restored.
       guard case .deliver = goal else { throw error }
-      return (UnaskedProvider(), nil)
+      return (OfflineProvider(), nil)
     }
     do { return (try provider(for: parties, TerminalOperator.shared), parties.credential.keyID) } catch let error
       as ProviderError
@@ -79,7 +79,7 @@ final class RotationComposition: Sendable {
       switch goal {
       // A leak is noted whatever can be done about it, and an attempt that has asked for nothing can be given up.
       case .deliver, .resume, .scheduled, .revoke, .abort:
-        let unasked = UnaskedProvider(error, hasNothingToRotate: !parties.credential.canRotate)
+        let unasked = OfflineProvider(error, hasNothingToRotate: !parties.credential.canRotate)
         return (unasked, parties.credential.keyID)
       case .rotate, .rotateReplacingPrevious, .retire, .retireUndelivered, .adopt: throw error
       }

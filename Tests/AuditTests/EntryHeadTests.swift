@@ -50,7 +50,7 @@ import Testing
       try Fixture.entry("bo", "rotation.staged", at: 2, ["credential": "crm/prod", "version": 2]),
       try Fixture.entry(
         "bo", "a.b", at: 3, ["a": .array([1, -2, 0, true, false]), "z": .object(["": .null, "a": "\u{7F}"])]),
-      try Fixture.entry("bo", "a.b", at: 4, ["x": .integer(JSONValue.greatestInteger), "é": "\n"]),
+      try Fixture.entry("bo", "a.b", at: 4, ["x": .integer(JSONValue.maximumInteger), "é": "\n"]),
     ].map(\.bytes)
     let bytes = Array("{}[],:\"\\0123456789-eE.truefalsnvmi\u{7F} \n".utf8)
     var accepted = 0

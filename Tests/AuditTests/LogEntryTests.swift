@@ -59,7 +59,7 @@ import Testing
     let texts = ["", "plain", "\u{7F}", "é", "\"", "\\", "\n", "\u{FB33}", "\u{1F600}"]
     let edge = 1_000_000_000_000_000
     var values: [JSONValue] = texts.map { .string($0) } + [.null, .bool(true), .object([:]), .array([])]
-    values += [0, -1, edge - 1, edge, 1 - edge, -edge, JSONValue.greatestInteger, .max].map { .integer($0) }
+    values += [0, -1, edge - 1, edge, 1 - edge, -edge, JSONValue.maximumInteger, .max].map { .integer($0) }
     var refused = 0
     for _ in 0..<5000 {
       var value = values[Int.random(in: 0..<values.count, using: &random)]

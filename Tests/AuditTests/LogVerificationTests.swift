@@ -234,7 +234,7 @@ import Testing
     let report = try verify(merged)
     #expect(report.members.map(\.name) == ["ana", "bo", "cy"])
     #expect(report.clockStepsBack == 1)
-    #expect(report.farBack == nil)
+    #expect(report.largeClockStepBack == nil)
   }
 
   @Test func `the first entry that is dated long before one that precedes it is named`() throws {
@@ -242,8 +242,9 @@ import Testing
     let entries = try [Fixture.genesis()] + times.map { try Fixture.entry("ana", "credential.read", at: $0) }
     let report = try LogFile.verify(Self.join(Fixture.file([("ana", entries)])))
     #expect(report.clockStepsBack == 2)
-    #expect(report.farBack?.entry == 3 && report.farBack?.precedingEntry == 1)
-    #expect(report.farBack?.time == entries[3].time && report.farBack?.precedingTime == entries[1].time)
+    #expect(report.largeClockStepBack?.entry == 3 && report.largeClockStepBack?.precedingEntry == 1)
+    #expect(
+      report.largeClockStepBack?.time == entries[3].time && report.largeClockStepBack?.precedingTime == entries[1].time)
     #expect(report.latestTime == entries[1].time && report.lastTime == entries[4].time)
   }
 }

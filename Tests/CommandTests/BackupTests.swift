@@ -256,7 +256,7 @@ struct RestoreTests {
       $0["event"] as? String
     }
     #expect(events.suffix(2) == ["vault.rollback-accepted", "vault.restored"])
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
     // From here on the restored vault is the one that is remembered.
     #expect(try await place.relatch("list").errorText == "")
   }
@@ -475,7 +475,7 @@ struct RestoredVaultTests {
     #expect(nothing.errorText.contains("there is nothing to resume"), "\(nothing.errorText)")
     #expect(try await place.relatch("rotate", "crm").code == 0)
     #expect(try await place.holdsPrimary("crm"))
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("with a pair that somebody who left could open is exposed no more with one that is adopted, and it is said why")
@@ -525,7 +525,7 @@ struct RestoredVaultTests {
     #expect(try Data(contentsOf: URL(fileURLWithPath: sink)) == delivered)
     let plan = try await place.relatch("plan", "crm")
     #expect(plan.code == 0 && plan.outputText.contains("obstacle: "), "\(plan.outputText)")
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
     // The way out: adopting the primary pair, proved here as well. A pair that nobody recognises must be given by a
     // person.
     let adopted =
@@ -541,7 +541,7 @@ struct RestoredVaultTests {
     let rotated = try await place.relatch("rotate", "crm")
     #expect(rotated.code == 0, "\(rotated.errorText)")
     #expect(try await place.holdsPrimary("crm"))
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("that administers itself adopts the pair it is given, and refuses any other")
@@ -565,7 +565,7 @@ struct RestoredVaultTests {
     #expect(try await place.relatch("retire", "crm").code == 0)
     #expect(try await place.relatch("rotate", "crm").code == 0)
     #expect(try await place.holdsPrimary("crm"))
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("from the middle of a rotation that went on finishes it")
@@ -587,7 +587,7 @@ struct RestoredVaultTests {
     #expect(try await place.holdsPrimary("crm"))
     #expect(try await place.relatch("retire", "crm").code == 0)
     #expect(try await place.relatch("status", "crm").outputText.contains("debt") == false)
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 }
 

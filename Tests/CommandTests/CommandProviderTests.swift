@@ -182,7 +182,7 @@ struct CommandProviderTests {
     #expect(rotated.code == 0, "\(rotated.errorText)")
     #expect(try system.secrets() == ["new-secret-2"])
     #expect(try await place.pair("crm")?.secret == "new-secret-2")
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
 
     // Other arguments, or another vault, or a list that others can write to.
     let other = try await place.relatch(
@@ -275,7 +275,7 @@ struct CommandProviderTests {
     #expect(system.asked().dropFirst(asked).first == "observe" || operation == "grant")
     let end = try #require(try await place.pair("crm")?.secret)
     #expect(try system.secrets() == [end] && end != "old-secret")
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
     let log = try await place.relatch("log", "list", "--json")
     #expect(!log.outputText.contains(end) && !log.outputText.contains("old-secret"))
   }

@@ -49,7 +49,7 @@ final class ConnectedApp: Sendable {
     let current = try await place.org.primary()
     let isActive = try await place.pair("crm") == current
     let isOldRefused = try await !place.org.accepts(old)
-    let isWhole = try await place.logIsWhole()
+    let isWhole = try await place.logIsIntact()
     return isActive && isOldRefused && isWhole && current != old
   }
 }

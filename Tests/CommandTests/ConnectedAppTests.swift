@@ -228,7 +228,7 @@ struct ConnectedAppTests {
     expectFailure(try await run.end(), 77, "no details were staged")
     #expect(try await app.place.pair("crm") == old)
     #expect(try await app.place.relatch("abort", "crm").code == 0)
-    #expect(try await app.place.logIsWhole())
+    #expect(try await app.place.logIsIntact())
   }
 
   @Test("without a terminal nobody is asked: it says who is needed, and a schedule begins nothing")

@@ -179,7 +179,7 @@ struct DeliveryTests {
     let listed = try await place.relatch("sink", "list", "crm").outputText
     #expect(listed.split(separator: "\n").filter { $0.hasSuffix("has version 2") }.count == 3, "\(listed)")
     #expect(try await place.relatch("status", "crm").outputText.contains("deliver") == false)
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("A sink is written in a user namespace, too, which does not know root by its number")
@@ -265,7 +265,7 @@ struct DeliveryTests {
     let healed = try await place.relatch("rotate", "crm")
     #expect(healed.code == 0 && healed.errorText.contains("version 2 has arrived at hook"), "\(healed.errorText)")
     #expect(try await place.relatch("retire", "crm").code == 0)
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test(

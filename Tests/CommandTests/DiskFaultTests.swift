@@ -140,14 +140,14 @@ struct DiskFault: Sendable, CustomStringConvertible {
 
 /// A vault to be copied for each fault, and an org with an app for each.
 struct DiskBench {
-  private static let most = 500
+  private static let maximum = 500
   /// How many faults are tried at once.
   private static let width = 4
 
   private let place: Workplace
 
   init() async throws {
-    place = try await Workplace(["--apps", "\(Self.most)"])
+    place = try await Workplace(["--apps", "\(Self.maximum)"])
     // Makes the log so long that it is moved into the database in the middle of the rotation.
     let log = place.vault.path + "/vault.db-wal"
     for _ in 1...60 {
@@ -186,7 +186,7 @@ struct DiskBench {
 
   /// The exit code that each fault led to.
   func run(_ faults: [DiskFault]) async throws -> [Int32] {
-    try #require(faults.count + 1 < Self.most)
+    try #require(faults.count + 1 < Self.maximum)
     return try await withThrowingTaskGroup(of: Int32.self) { group in
       var codes: [Int32] = []
       for (index, fault) in faults.enumerated() {

@@ -53,7 +53,7 @@ struct DoctorTests {
     #expect(changes.isEmpty, "\(changes)")
     let log = try await place.relatch("log", "list", "--json").objects()
     #expect(log.contains { $0["purpose"] as? String == "doctor" && $0["credential"] as? String == "crm" })
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
     let secrets = try await place.org.pairs().flatMap { [$0.key, $0.secret] }
     for secret in secrets { #expect(!(text.outputText + all.outputText).contains(secret)) }
   }

@@ -62,7 +62,7 @@ struct GuideTests {
     let rotated = try await place.relatch("rotate", "cmdb")
     #expect(rotated.code == 0, "\(rotated.errorText)")
     #expect(try await place.holdsPrimary("cmdb"))
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
     #expect(try await place.relatch("log", "list", "--json").outputText.contains(#""probe":200"#))
     // A leak is ended, whatever the probe is refused for.
     try await condition(["readsObjects": false])

@@ -96,7 +96,7 @@ struct HandoffFaultTests {
         let text = try String(contentsOfFile: file, encoding: .utf8)
         #expect(isHandedOver && text.hasSuffix("AGE ENCRYPTED FILE-----\n"))
       }
-      #expect(try await place.logIsWhole())
+      #expect(try await place.logIsIntact())
       if killed.code == -SIGKILL { found.insert(isHandedOver) }
       return killed.code == -SIGKILL
     }
@@ -147,7 +147,7 @@ struct HandoffFaultTests {
     #expect(lost.code == 74 && lost.errorText.contains("is imported, and its receipt not written"), "\(lost.errorText)")
     #expect(try await teams.theirs("handoff", "receipt", file, "-o", folder + "/r").code == 0)
     #expect(try await place.relatch("handoff", "confirm", folder + "/r").code == 0)
-    try await teams.expectWhole()
+    try await teams.expectIntact()
   }
 }
 
@@ -173,6 +173,6 @@ struct HandoffRaceTests {
       #expect(codes.filter { $0 == 0 }.count == 1 && codes.allSatisfy { [0, 77].contains($0) }, "\(codes)")
     }
     #expect(try await teams.events(teams.theirs).count == 4)
-    try await teams.expectWhole()
+    try await teams.expectIntact()
   }
 }

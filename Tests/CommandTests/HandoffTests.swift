@@ -47,7 +47,7 @@ struct HandoffTests {
     #expect(try await teams.theirs("show", "sales/crm", "--json").outputText.contains(#""max-age":"90d""#))
     #expect(try await teams.theirs("rotate", "sales/crm").code == 0)
     #expect(try await place.relatch("status", "crm", "--json").outputText.contains("transfer") == false)
-    try await teams.expectWhole()
+    try await teams.expectIntact()
   }
 
   @Test(
@@ -101,7 +101,7 @@ struct HandoffTests {
     #expect(try await teams.theirs("remove", "crm").code == 0)
     expectFailure(try await teams.theirs("handoff", "open", file, "--admin", "self"), 77, "was opened in this vault")
     #expect(try await teams.events(teams.theirs) == ["handoff.opened"])
-    try await teams.expectWhole()
+    try await teams.expectIntact()
   }
 
   @Test("is sent by who can open it, imported by owners, and neither goes over what is there: 64, 66, 75, 77")
@@ -157,7 +157,7 @@ struct HandoffTests {
     // Standard output has nothing but the receipt.
     let confirmed = try await place.relatch("handoff", "confirm", "-", stdin: named.outputText)
     #expect(confirmed.code == 0, "\(confirmed.errorText)")
-    try await teams.expectWhole()
+    try await teams.expectIntact()
   }
 
   @Test("has a receipt that nobody else can make, alter or use for another handoff")
@@ -209,7 +209,7 @@ struct HandoffTests {
     #expect(opened.code == 0, "\(opened.errorText)")
     let told = try await confirm(opened.outputText)
     #expect(told.code == 0 && told.errorText.contains("opened in other vaults"), "\(told.errorText)")
-    try await teams.expectWhole()
+    try await teams.expectIntact()
   }
 
   @Test("is imported only if its sender's key was given or confirmed: 64 without a terminal, 77 for anything but yes")
@@ -317,7 +317,7 @@ struct HandoffTests {
     expectFailure(try await teams.theirs("handoff", "open", sealed), 77)
     let transfer = try await place.relatch("handoff", "send", "crm", "--to", SSHKey.text, "--transfer")
     expectFailure(transfer, 64, "SSH key")
-    try await teams.expectWhole()
+    try await teams.expectIntact()
   }
 }
 

@@ -25,7 +25,7 @@ struct HolderTests {
     #expect(clock.now - start < .seconds(20), "the lease of a dead run is not waited for")
     #expect(try await place.holdsPrimary("crm"))
     #expect(try await place.relatch("show", "crm").outputText.contains("version   2 active"))
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("Runs of different credentials of one vault do not stop each other")
@@ -38,7 +38,7 @@ struct HolderTests {
       #expect(outcome.code == 0, "\(outcome.errorText)")
       #expect(try await place.holdsPrimary("app\(index + 1)", ofApp: index + 1))
     }
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("Ten runs at once of one credential make one rotation")

@@ -56,7 +56,7 @@ struct ImportTests {
       ])
     let one = try await place.relatch("show", "team/one", "--json").objects()
     #expect(one.first?["admin"] as? String == "root")
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("a file that others may read is refused, with what to do about it")

@@ -37,7 +37,7 @@ struct LogReadTests {
       #expect(try await place.run(Programs.relatch, ["log"] + verb).code == 0)
     }
     #expect(try await Self.looks(place).count == looks.count)
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("chooses entries by credential, time and number; what the log never spoke of is 66")
@@ -79,7 +79,7 @@ struct LogReadTests {
     let report = try #require(try await place.relatch("incident", "crm", "--json").objects().first)
     #expect(try await place.relatch("incident", #require(report["incident"] as? String)).code == 0)
     #expect(try await Self.looks(place).map { $0["about"] as? String } == ["crm", report["incident"] as? String])
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("does not fill it: the same look again, with nothing in between, is the same look")

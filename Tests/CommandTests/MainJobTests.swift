@@ -42,7 +42,7 @@ struct MainJobTests {
     #expect(try await place.relatch("retire", "crm").code == 0, "nothing to do is no failure")
 
     try FileManager.default.removeItem(at: place.identity)
-    #expect(try await place.logIsWhole(), "the log verifies without the identity")
+    #expect(try await place.logIsIntact(), "the log verifies without the identity")
   }
 
   @Test("With --json every line is one object, and the log's lines are its canonical entries")

@@ -26,7 +26,7 @@ struct ManyTests {
     let summary = try await place.relatch("retire", "app1", "app2", "app5", "--json").objects().last
     #expect(summary?["type"] as? String == "summary" && (summary?["failed"] as? [String])?.isEmpty == true)
     #expect((summary?["outcomes"] as? [String: Int]) == ["nothing-owed": 1, "settled": 2])
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("A number of jobs that is none is refused", arguments: ["0", "-1", "1001", "many"])

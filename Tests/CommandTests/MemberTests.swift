@@ -36,7 +36,7 @@ struct MemberTests {
     #expect(cron["since"] is String)
     #expect(Set(members.compactMap { $0["role"] as? String }) == ["owner", "operator", "auditor"])
     #expect(members.filter { $0["role"] as? String != "operator" }.allSatisfy { $0["grants"] as? [String] == [] })
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("A second owner opens everything at once, and adds members; the key file is renewed and no other is left")
@@ -59,7 +59,7 @@ struct MemberTests {
         stdin: place.org.primary().document, environment: anna
       ).code == 0)
     #expect(try await place.relatch("read", "erp").code == 0)
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("What is no card, and a card that is altered in any way, is refused: 65, and no member more")
@@ -175,13 +175,13 @@ struct MemberTests {
     let object = try #require(try removed.objects().first, "\(removed.outputText)")
     #expect(object["type"] as? String == "removed" && object["forgotten"] as? [Int] == [1])
     expectFailure(try await place.relatch("read", "crm"), 66)
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
     try await place.add("crm")
     #expect(try await place.holdsPrimary("crm"))
     #expect(try await place.relatch("remove", "crm").code == 0)
     #expect(try await place.relatch("remove", "admin").code == 0, "nothing is administered by it any more")
     #expect(try await place.relatch("list").output.isEmpty)
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("rekey renews every key and leaves every pair readable, by owners and by those who hold a grant")
@@ -204,7 +204,7 @@ struct MemberTests {
     #expect(try await place.pair("crm", environment: bob) == place.org.primary())
     #expect(try await place.pair("crm", "previous", environment: bob) != nil)
     #expect(try await place.planned().isEmpty, "nothing is exposed by it")
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
     #expect(try await place.relatch("retire", "crm").code == 0)
   }
 
@@ -217,6 +217,6 @@ struct MemberTests {
     #expect(codes.allSatisfy { [0, 75].contains($0) } && codes.contains(0), "\(codes)")
     #expect(try place.keyFiles().count == 1)
     #expect(try await place.relatch("read", "admin").code == 0)
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 }

@@ -205,7 +205,7 @@ struct PlaceTests {
     var outcome = try await limited(100, ["read", "admin"])
     for _ in 1...60 where outcome.code == 0 { outcome = try await limited(100, ["read", "admin"]) }
     expectFailure(outcome, 74)
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
     #expect(try await place.relatch("read", "admin").code == 0)
     for arguments in [[], ["--mask"]] {
       let writing = ["/bin/sh", "-c", "head -c 3000000 /dev/zero > \(place.folder.path)/zeros; echo $?"]
@@ -268,7 +268,7 @@ struct PlaceTests {
     let again = try await place.relatch("rotate", "crm")
     #expect(again.code == 0, "\(again.errorText)")
     #expect(try await place.holdsPrimary("crm"))
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
     let full = try await place.run("/bin/sh", ["-c", "exec \"$0\" read crm > /dev/full", Programs.relatch])
     expectFailure(full, 74, "cannot write standard output")
   }

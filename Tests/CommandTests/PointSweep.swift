@@ -5,13 +5,13 @@ import Testing
 /// first call, at its second, and so on.
 struct PointSweep {
   /// How many apps the org has: no command may reach as many points.
-  private static let most = 90
+  private static let maximum = 90
   private static let width = 4
 
   let place: Workplace
 
   init(_ simulatorArguments: [String] = []) async throws {
-    place = try await Workplace(["--apps", "\(Self.most)"] + simulatorArguments)
+    place = try await Workplace(["--apps", "\(Self.maximum)"] + simulatorArguments)
   }
 
   /// What `strike` found at each point that was reached; it returns nil if the command ended earlier. Nil if processes
@@ -24,7 +24,7 @@ struct PointSweep {
     }
     var reached: [Found] = []
     var next = 1
-    while next + Self.width <= Self.most {
+    while next + Self.width <= Self.maximum {
       let found = try await withThrowingTaskGroup(of: Found?.self) { group in
         for point in next..<next + Self.width { group.addTask { try await strike(point) } }
         return try await group.reduce(into: [Found?]()) { $0.append($1) }
@@ -34,7 +34,7 @@ struct PointSweep {
       // Calls are counted for each thread separately, so a late point may be missed once.
       if found.allSatisfy({ $0 == nil }) { break }
     }
-    #expect(next + Self.width <= Self.most)
+    #expect(next + Self.width <= Self.maximum)
     return reached
   }
 

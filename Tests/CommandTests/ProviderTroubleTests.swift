@@ -38,7 +38,7 @@ struct ProviderTroubleTests {
     let consumer = try await place.org.consumer()
     #expect(consumer.primary == old && consumer.slot == nil, "\(trouble)")
     #expect(try await place.pair("crm") == old, "\(trouble)")
-    #expect(try await place.logIsWhole(), "\(trouble)")
+    #expect(try await place.logIsIntact(), "\(trouble)")
 
     try await place.org.clearFaults()
     #expect(try await place.relatch("rotate", "crm").code == 0, "the same command finishes it: \(trouble)")
@@ -107,7 +107,7 @@ struct ProviderTroubleTests {
     }
     #expect(try await place.relatch("rotate", "crm").code == 0)
     #expect(try await place.holdsPrimary("crm"))
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("Trouble after the promotion leaves the new pair active, and the same command verifies it")
@@ -182,7 +182,7 @@ struct ProviderTroubleTests {
     let parts = try await place.relatch("incident", "crm", "--json").objects().first?["credentials"] as? [[String: Any]]
     #expect((parts?.first?["cut_off"] as? [Int])?.count == 1)
     #expect(try await place.relatch("incident", "crm", "--html").outputText.contains("find out who made it"))
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
     for pair in [strange] { #expect(!told.contains(pair.key) && !told.contains(pair.secret)) }
   }
 

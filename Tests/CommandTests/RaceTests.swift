@@ -76,6 +76,6 @@ private struct Lane {
     }
     #expect(try await place.holdsPrimary("crm"))
     #expect(try await place.org.grants(place.org.primary()))
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 }

@@ -88,6 +88,6 @@ struct ReaderTests {
     }
     #expect(try await pairs(read(place, as: "identity-cron")) == ["crm": expected["crm"]])
     for gone in ["anna", "bob"] { #expect(try await read(place, as: "identity-\(gone)").credentials.isEmpty) }
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 }

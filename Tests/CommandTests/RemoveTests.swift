@@ -25,7 +25,7 @@ struct RemoveTests {
     try await place.org.clearFaults()
     #expect(try await place.relatch("abort", "crm").code == 0)
     #expect(try await place.relatch("remove", "crm").code == 0)
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("that was left unfinished is done by --forget-debts: its provider may be gone")
@@ -36,7 +36,7 @@ struct RemoveTests {
     #expect(try await place.relatch("rotate", "crm").code == 69)
     expectFailure(try await place.relatch("remove", "crm"), 64, "is not finished")
     #expect(try await place.relatch("remove", "crm", "--forget-debts").code == 0)
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("that leaked and was not seen to be refused is no less owed than what was replaced") func leaked() async throws

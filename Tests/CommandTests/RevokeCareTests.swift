@@ -275,7 +275,7 @@ struct TagTests {
     let rotated = try await place.relatch("rotate", "--tag", "eu")
     #expect(rotated.code == 0 && rotated.outputText.contains("crm: version 3 is active"), "\(rotated.errorText)")
     #expect(rotated.errorText.contains("left out: admin"), "\(rotated.errorText)")
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 }
 

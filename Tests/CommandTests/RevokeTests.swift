@@ -30,7 +30,7 @@ struct RevokeTests {
     #expect(
       try #require(events.firstIndex(of: "credential.leaked")) < #require(events.firstIndex(of: "rotation.begun")))
     #expect(try await !place.relatch("status").outputText.contains("leaked"))
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
     #expect(try await place.relatch("revoke", "crm").code == 64, "a reason is asked for")
     #expect(try await place.relatch("revoke", "--reason", "x").code == 64)
     #expect(try await place.relatch("revoke", "nope", "--reason", "x").code == 66)
@@ -68,7 +68,7 @@ struct RevokeTests {
     try Data("nothing of ours".utf8).write(to: file)
     expectFailure(try await place.relatch("revoke", "--pair-file", file.path, "--reason", "x"), 66, "holds no secret")
     expectFailure(try await place.relatch("revoke", "--pair-file", "/nonexistent", "--reason", "x"), 66)
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("What the provider does not let end is owed, with a countdown, and a run by schedule settles it")
@@ -100,7 +100,7 @@ struct RevokeTests {
     #expect(try await place.holdsPrimary("crm"))
     #expect(try await !place.org.grants(leaked))
     #expect(try await place.relatch("status", "crm").code == 0)
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("The administrator's own pair is replaced first, and with it what it administers")
@@ -144,7 +144,7 @@ struct RevokeTests {
     let events = try await place.relatch("log", "list", "--json").objects().compactMap { $0["event"] as? String }
     #expect(events.count { ["pair.cut-off", "rotation.deleted"].contains($0) } == deleted, "\(events)")
     #expect(!told.contains("did not happen yet: leaked"), "\(told)")
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("Many at once are ended while the routine runs go on, and each is replaced once")
@@ -163,7 +163,7 @@ struct RevokeTests {
       let asked = try await place.org.requests(ofApp: place.org.apps()[app].identifier)
       #expect(asked.count { $0.method == "PATCH" && $0.acted } == 1, "app\(app)")
     }
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test(

@@ -164,7 +164,7 @@ struct ScheduleTests {
     #expect(try await entries(place) == before + 2)
     _ = try await place.relatch("plan", "crm", "--offline")
     #expect(try await entries(place) == before + 2)
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("plan names whose pair holds the slot, and when it clears")

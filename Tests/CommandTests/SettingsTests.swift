@@ -45,7 +45,7 @@ struct SettingsTests {
     let now = try await place.relatch("settings", "crm", "--json", environment: Workplace.outsider)
     let object = try Self.object(now)
     #expect(object["before"] == nil && object["admin"] as? String == "crm")
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("that are there already change nothing, and are no entry")
@@ -123,7 +123,7 @@ struct SettingsTests {
     #expect(try await place.relatch("rotate", "crm").code == 0)
     #expect(try await place.relatch("settings", "crm", "--admin", "admin").code == 0)
     #expect(try await place.relatch("retire", "crm").code == 0)
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("change who drives the next rotation, and what was opened of whom for it is in the log")
@@ -143,7 +143,7 @@ struct SettingsTests {
     #expect(try await !place.org.grants(old))
     let used = try await place.relatch("log", "list", "ops").outputText
     #expect(used.contains("pair.used  credential=ops  purpose=administers"), "\(used)")
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("that point at another app stop the next rotation before it changes anything, and can be put back")
@@ -180,7 +180,7 @@ struct SettingsTests {
     #expect(try await place.relatch("resume", "crm").code == 0)
     #expect(try await place.pair("crm", "staged") == nil)
     #expect(try await place.holdsPrimary("crm"))
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("that name another server than the administrator's are refused, and one that moves says whom it leaves behind")
@@ -222,7 +222,7 @@ struct SettingsTests {
     let rotated = try await place.relatch("rotate", "crm")
     #expect(rotated.code == 0, "\(rotated.errorText)")
     #expect(try await place.holdsPrimary("crm"))
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("that take a credential from an administrator that leaked, or give it one, say what that one's pair reaches")
@@ -267,6 +267,6 @@ struct SettingsTests {
     #expect(try await place.relatch("rotate", "crm").code == 0)
     #expect(try await place.planned().isEmpty)
     #expect(try await place.pair("crm", environment: cron) == place.org.primary())
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 }

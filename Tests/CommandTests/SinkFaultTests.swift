@@ -107,7 +107,7 @@ struct SinkFaultTests {
       #expect(hasEnded, "\(calls.name)")
     }
     print("kill points of a file sink: \(points)")
-    #expect(try await scene.place.logIsWhole())
+    #expect(try await scene.place.logIsIntact())
   }
 
   @Test(

@@ -53,7 +53,7 @@ struct GrantTests {
     #expect(try await place.org.newRequests() == 0)
     #expect(try await place.relatch("resume", "erp").code == 0)
     #expect(try await place.holdsPrimary("erp", ofApp: 2))
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test("What is due of others is left to them by --due and --all")
@@ -154,7 +154,7 @@ struct RemovalTests {
       #expect(try await place.pair(name) == primary)
     }
     #expect(try await place.relatch("log", "exposure", "--member", "bob", "--plan").output.isEmpty)
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test(

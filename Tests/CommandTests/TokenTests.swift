@@ -24,7 +24,7 @@ struct TokenTests {
     let log = try await place.relatch("log", "list", "--json")
     let entries = try log.objects().filter { $0["purpose"] as? String == "token" }
     #expect(entries.count == 4 && entries.allSatisfy { $0["credential"] as? String == "crm" })
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
     // A token that need not be kept is not, and one that ends within a minute is not printed.
     for keep in ["0s", "60s"] {
       #expect(try await place.relatch("token", "admin", "--keep", keep).code == 0)
@@ -104,7 +104,7 @@ struct TokenTests {
     #expect(again.code == 0, "\(again.errorText)")
     #expect(again.errorText.contains("the token that was kept of version 2 is not ended"))
     #expect(try await events().map { $0["event"] as? String } == ["token.revoked", "token.not-revoked"])
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
     // The next one tries again. After that nothing is kept, so nobody is asked and nothing is opened.
     let third = try await place.relatch("revoke", "shop", "--reason", "a test")
     #expect(third.code == 0 && third.errorText.contains("version 2 is ended"), "\(third.errorText)")

@@ -55,9 +55,9 @@ struct TransferTests {
       let told = try await place.run(Programs.relatch, verb)
       #expect(told.code == 0, "\(verb): \(told.errorText)")
     }
-    try await teams.expectWhole()
+    try await teams.expectIntact()
     #expect(try await place.relatch("remove", "crm").code == 0)
-    try await teams.expectWhole()
+    try await teams.expectIntact()
   }
 
   @Test("lacks its pair at no sink here: nothing tells to deliver it, and nothing counts it")
@@ -111,7 +111,7 @@ struct TransferTests {
     #expect(try await place.holdsPrimary("crm"))
     #expect(try await teams.theirs("handoff", "confirm", teams.path("receipt-2")).code == 0)
     expectFailure(try await teams.theirs("retire", "crm"), 12, "an outage")
-    try await teams.expectWhole()
+    try await teams.expectIntact()
   }
 
   @Test("administers no other: 75, and which it administers")
@@ -134,7 +134,7 @@ struct TransferTests {
         "crm",
       ], stdin: try await place.org.primary().document)
     expectFailure(added, 64, "was handed over")
-    try await teams.expectWhole()
+    try await teams.expectIntact()
   }
 
   @Test("is revoked by whoever holds it: 64; and nothing that leaked is sent or handed over: 75")
@@ -165,7 +165,7 @@ struct TransferTests {
     let plain = try await place.relatch("handoff", "send", "crm", "--to", teams.card, "-o", teams.path("x"))
     #expect(plain.errorText.contains("leaked"), "\(plain.errorText)")
     #expect(try await teams.events() == ["handoff.sent", "handoff.withdrawn"])
-    try await teams.expectWhole()
+    try await teams.expectIntact()
   }
 
   @Test("is told to be owed by its receipt; one that was taken back before that, or is gone, is not")
@@ -214,7 +214,7 @@ struct TransferTests {
     let early = try await place.relatch(
       "handoff", "send", "crm", "--to", teams.card, "--transfer", "-o", teams.path("x"))
     expectFailure(early, 75, "owed")
-    try await teams.expectWhole()
+    try await teams.expectIntact()
   }
 
   @Test("and whose rotation there is interrupted, is told how that goes on: not by the same command again")
@@ -280,7 +280,7 @@ struct TransferTests {
     #expect(try await teams.theirs("retire", "crm").code == 0)
     #expect(try await place.relatch("resume", "crm").code == 0)
     #expect(try await teams.events().last == "handoff.settled")
-    try await teams.expectWhole()
+    try await teams.expectIntact()
   }
 }
 

@@ -55,7 +55,7 @@ struct TwoTeams {
   }
 
   /// Both logs verify, and no log or terminal shows the pair.
-  func expectWhole(sourceLocation: SourceLocation = #_sourceLocation) async throws {
+  func expectIntact(sourceLocation: SourceLocation = #_sourceLocation) async throws {
     for environment in [[:], theirs] {
       let verified = try await place.relatch("log", "verify", environment: environment)
       #expect(verified.code == 0, "\(verified.errorText)", sourceLocation: sourceLocation)

@@ -48,10 +48,10 @@ struct WithheldRecordTests {
     }
     #expect(try await [nil, 65].contains(Self.reader(place)))
     #expect(try await place.relatch("remove", "crm", "--forget-debts").code == 0)
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
     try await place.add("crm")
     #expect(try await place.relatch("rotate", "crm").code == 0)
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
     #expect(try await [nil, 0].contains(Self.reader(place)))
   }
 
@@ -79,6 +79,6 @@ struct WithheldRecordTests {
     #expect(told["damaged"] as? Bool == true && (told["forgotten"] as? [Int])?.isEmpty == true)
     expectFailure(try await place.relatch("remove", "crm", "--forget-debts"), 66, "no credential")
     #expect(try await place.relatch("list").outputText.contains("admin"))
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 }

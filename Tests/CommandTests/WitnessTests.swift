@@ -161,7 +161,7 @@ struct WitnessTests {
     let down = try await place.relatch("rotate", "crm", "--replace-previous", "--quiet")
     #expect(down.code == 0 && down.errors.isEmpty, "\(down.errorText)")
     expectFailure(try await place.relatch("log", "witness", "submit"), 69, "nothing was sent")
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test(
@@ -214,7 +214,7 @@ struct WitnessTests {
     #expect(try await place.relatch("status").errorText.contains("what witness w1 took"))
     try witness.fault("")
     #expect(try await place.relatch("log", "witness", "submit").code == 0, "a new one takes its place")
-    #expect(try await place.logIsWhole())
+    #expect(try await place.logIsIntact())
   }
 
   @Test(

@@ -89,7 +89,7 @@ final class Workplace: Sendable {
     return try await pair(name) == primary
   }
 
-  func logIsWhole() async throws -> Bool { try await relatch("log", "verify").code == 0 }
+  func logIsIntact() async throws -> Bool { try await relatch("log", "verify").code == 0 }
 }
 
 /// Fails unless the run ended with `code`, and reported on standard error an error and what to do about it, and nothing

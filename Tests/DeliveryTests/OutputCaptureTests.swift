@@ -206,7 +206,7 @@ struct OutputCaptureTests {
     #expect(try Self.kept([]) == "")
     let much = Array((String(repeating: "line \(Self.word)\n", count: 40_000) + "the end").utf8)
     let kept = try Self.kept(much, size: 5000)
-    #expect(kept.utf8.count == OutputCapture.most && kept.hasSuffix("[masked]\nthe end"))
+    #expect(kept.utf8.count == OutputCapture.capacity && kept.hasSuffix("[masked]\nthe end"))
     #expect(!kept.contains("s3cr3t"))
   }
 

@@ -57,11 +57,11 @@ struct ProviderProgramTests {
     let script = try folder.script(
       """
       i=0; while [ $i -lt 40 ]; do printf %s x; i=$((i + 1)); done
-      head -c \(ProgramCall.greatestOutput - 40) /dev/zero | tr '\\0' x
+      head -c \(ProgramCall.maximumOutputSize - 40) /dev/zero | tr '\\0' x
       """)
     let ending = try await run([script])
     #expect(ending.cause == .exit(0))
-    #expect(text(ending.output.secret) == String(repeating: "x", count: ProgramCall.greatestOutput))
+    #expect(text(ending.output.secret) == String(repeating: "x", count: ProgramCall.maximumOutputSize))
   }
 
   @Test func `one that answers more is ended, and nothing of its answer is read`() async throws {

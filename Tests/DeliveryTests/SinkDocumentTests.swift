@@ -55,7 +55,7 @@ struct SinkDocumentTests {
     let folder = try Folder()
     try folder.write("unknown", "x {{secret}}")
     try folder.write("open", "x {{client_id")
-    try folder.write("big", String(repeating: "x", count: SinkDocument.greatestTemplate + 1))
+    try folder.write("big", String(repeating: "x", count: SinkDocument.maximumTemplateSize + 1))
     #expect(mkfifo(folder.path + "/pipe", 0o600) == 0)
     for name in ["unknown", "open", "big", "pipe", "absent", "."] {
       let error = deliveryError { _ = try made(pair(), .template(path: "\(folder.path)/\(name)")) }

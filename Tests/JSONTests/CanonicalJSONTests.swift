@@ -96,7 +96,7 @@ import Testing
     switch Int.random(in: 0..<(depth > 0 ? 6 : 4), using: &random) {
     case 0: .null
     case 1: .bool(.random(using: &random))
-    case 2: .integer(.random(in: -JSONValue.greatestInteger...JSONValue.greatestInteger, using: &random))
+    case 2: .integer(.random(in: -JSONValue.maximumInteger...JSONValue.maximumInteger, using: &random))
     case 3: .string(names.randomElement(using: &random) ?? "")
     case 4: .array((0..<3).map { _ in value(depth: depth - 1, using: &random) })
     default:

@@ -76,7 +76,7 @@ struct ChecklistTests {
     let gone = try await lines(tenancy)
     #expect(words(gone, .missing) == ["host"], "\(gone)")
     for line in wrong + admin + named + gone where line.verdict == .missing {
-      #expect(line.mend?.isEmpty == false && !line.text.contains("wrong"), "\(line)")
+      #expect(line.fix?.isEmpty == false && !line.text.contains("wrong"), "\(line)")
     }
   }
 

@@ -34,7 +34,7 @@ final class VendorServer: ProviderHouse {
     /// Every secret ever made, and whether every second connection is answered by a node that does not know which have
     /// ended.
     var everMade: [String] = []
-    var isHalfLate = false
+    var isOneNodeLate = false
     /// On which connections everybody is refused a token, and whether a deletion only seems to happen.
     var isOut: @Sendable (_ connection: Int) -> Bool = { _ in false }
     var keepsDeleted = false
@@ -87,7 +87,7 @@ final class VendorServer: ProviderHouse {
           if administrator.hasPrefix("Bearer "), id == "admin", secret == "admin-secret" {
             return .json(200, ["access_token": "admin-token", "token_type": "Bearer"])
           }
-          let isLate = state.isHalfLate && request.connection.isMultiple(of: 2) && state.everMade.contains(secret)
+          let isLate = state.isOneNodeLate && request.connection.isMultiple(of: 2) && state.everMade.contains(secret)
           guard isLate && id == state.clientID || state.accepts(id, secret) else {
             return .json(refusal.status, refusal.body)
           }

@@ -225,10 +225,10 @@ struct VendorTests {
     let server = try VendorServer.entra(keepsConnections: true)
     defer { server.server.stop() }
     let bench = try await ProviderBench(server.tenancy())
-    server.change { $0.isHalfLate = true }
+    server.change { $0.isOneNodeLate = true }
     #expect(try await bench.run() == .stillAccepted(active: 2, previous: [1]))
     #expect(server.secrets.count == 1)
-    server.change { $0.isHalfLate = false }
+    server.change { $0.isOneNodeLate = false }
     #expect(try await bench.run(.resume) == .settled(active: 2))
     // Requests that end nothing use the open connection: there is one connection, and one for each refusal.
     #expect(Set(server.server.requests.map(\.connection)).count <= 5)

@@ -25,7 +25,7 @@ final class FakeProvider: AdministratorGranter {
     /// Whether the pair in the slot bears the credential's mark.
     var marks = false
     /// Whether it shows pairs that the vault does not know.
-    var showsStrangers = true
+    var showsUnknownPairs = true
     /// The pair that was last given to drive the calls that follow.
     var administrator: String?
   }
@@ -34,7 +34,7 @@ final class FakeProvider: AdministratorGranter {
 
   init(primary: String) { state = Mutex(State(primary: primary)) }
 
-  var showsStrangers: Bool { state.withLock { $0.showsStrangers } }
+  var showsUnknownPairs: Bool { state.withLock { $0.showsUnknownPairs } }
 
   var calls: [String] { state.withLock { $0.calls } }
 

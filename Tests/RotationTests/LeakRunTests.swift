@@ -227,7 +227,7 @@ struct LeakRunTests {
         return
       }
       #expect(delivery.calls.count == attempt)
-      bench.now.withLock { $0 = $0 + RotationSchedule.longestPauseOfLeak }
+      bench.now.withLock { $0 = $0 + RotationSchedule.maximumPauseOfLeak }
     }
     delivery.state.withLock { $0.failing = [] }
     _ = try await bench.run(.scheduled)
@@ -274,7 +274,7 @@ struct LeakRunTests {
     }
     #expect(await bench.code(Self.leak(containing: true)) == .outstanding)
     #expect(try await bench.state() == .deleted)
-    bench.now.withLock { $0 = $0 + RotationSchedule.longestPauseOfLeak }
+    bench.now.withLock { $0 = $0 + RotationSchedule.maximumPauseOfLeak }
     #expect(try await bench.run(.scheduled) == .settled(active: 3))
     #expect(bench.provider.state.withLock { $0.refused } == ["id-1", "id-2"])
     #expect(delivery.calls == ["file id-3 3 2"])
@@ -296,7 +296,7 @@ struct LeakRunTests {
       #expect(await bench.code(goal) != nil, "\(goal)")
       #expect(delivery.calls.isEmpty, "\(goal)")
     }
-    bench.now.withLock { $0 = $0 + RotationSchedule.longestPauseOfLeak }
+    bench.now.withLock { $0 = $0 + RotationSchedule.maximumPauseOfLeak }
     #expect(try await bench.run(.scheduled) == .settled(active: 4))
     #expect(delivery.calls == ["file id-4 4 2"])
   }

@@ -80,7 +80,7 @@ struct ReconciliationTests {
   func unseen() async throws {
     let bench = try await Bench()
     try await restored(bench)
-    bench.provider.state.withLock { $0.showsStrangers = false }
+    bench.provider.state.withLock { $0.showsUnknownPairs = false }
     for goal in [RotationRunner.Goal.rotate, .rotateReplacingPrevious, .resume, .retire, .scheduled] {
       #expect(await bench.code(goal) == .foreignPrimary)
     }

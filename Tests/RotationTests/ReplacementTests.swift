@@ -596,7 +596,7 @@ struct ReplacementTests {
   @Test(
     "an active pair that ends by itself is known to, and is due in time without a greatest age",
     arguments: [["stage"], ["observe"]], [Replacement.overlap, .cutOver])
-  func endsByItself(told: [String], _ replacement: Replacement) async throws {
+  func endsAutomatically(told: [String], _ replacement: Replacement) async throws {
     let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(replacement))
     let now = bench.now.withLock { $0 }
     let end = now + .seconds(40 * 86_400)

@@ -39,7 +39,7 @@ struct AdoptionScenarioTests {
         #expect(try await scenario.state() == .owed, "\(when): \(last)")
         #expect(try await scenario.credential().version(in: .active)?.number == 3, "\(when): \(last)")
         #expect(try await scenario.isAccepted(.active), "\(when)")
-        _ = try await scenario.logIsWhole()
+        _ = try await scenario.logIsIntact()
       }
     }
     #expect(!hasDied)

@@ -38,7 +38,7 @@ struct ChecklistTableTests {
     try await withBenches { setting, make in
       let bench = try make()
       let lines = try await bench.examine()
-      #expect(lines.allSatisfy { $0.verdict == .ok && $0.mend == nil }, "\(setting): \(lines)")
+      #expect(lines.allSatisfy { $0.verdict == .ok && $0.fix == nil }, "\(setting): \(lines)")
       let words = lines.map(\.step.word)
       #expect(Set(words).count == words.count && words.contains("admin") != setting.isSelf)
       let user = try #require(lines.first { $0.step.word == "user" })
@@ -75,7 +75,7 @@ struct ChecklistTableTests {
         }
         expectReadsOnly(bench, fault.words)
         let line = try #require(missing.first)
-        #expect(line.mend?.isEmpty == false, "\(fault.words)")
+        #expect(line.fix?.isEmpty == false, "\(fault.words)")
         cells[fault.words, default: [:]][setting] = Cell(missing: line, unknown: unknown.map(\.step.word))
       }
     }
@@ -119,9 +119,9 @@ struct ChecklistTableTests {
       let administered = found[.init(provider: "cloudaware", isSelf: false)]
       let itself = found[.init(provider: "cloudaware", isSelf: true)]
       let salesforce = found[.init(provider: "salesforce", isSelf: false)] ?? administered ?? one
-      let mend = (salesforce.missing.mend ?? "").replacing("|", with: "\\|")
+      let fix = (salesforce.missing.fix ?? "").replacing("|", with: "\\|")
       text +=
-        "| \(fault.words) | `\(fault.missing)` | \(shown(administered)) | \(shown(itself)) | \(mend) |\n"
+        "| \(fault.words) | `\(fault.missing)` | \(shown(administered)) | \(shown(itself)) | \(fix) |\n"
     }
     return text
   }
@@ -136,7 +136,7 @@ struct ChecklistTableTests {
           let lines = try await bench.examine()
           let missing = lines.filter { $0.verdict == .missing }
           #expect(missing.count <= 1, "\(setting), \(kind) at \(path): \(missing)")
-          for line in missing { #expect(line.mend?.isEmpty == false, "\(kind) at \(path)") }
+          for line in missing { #expect(line.fix?.isEmpty == false, "\(kind) at \(path)") }
           for line in lines where line.because != nil { #expect(line.because == missing.first?.step, "\(line)") }
           if path == "*/userinfo" || kind == .slow { #expect(missing.isEmpty, "\(kind) at \(path): \(missing)") }
           expectReadsOnly(bench, "\(kind) at \(path)")

@@ -175,7 +175,7 @@ struct RevocationScenarioTests {
       }
       #expect(scenario.acted("POST", "/staged") == 1, "what replaced the leaked pair is not replaced again")
       scenario.server.clearFaults()
-      scenario.clock.advance(by: RotationSchedule.longestPauseOfLeak)
+      scenario.clock.advance(by: RotationSchedule.maximumPauseOfLeak)
       #expect(await scenario.attempt(.scheduled).isSettled)
       #expect(!scenario.server.accepts(key: leaked.key, secret: leaked.secret))
       try await scenario.checkLaws("settled")

@@ -27,7 +27,7 @@ struct RotationScenarioTests {
     #expect(!scenario.server.accepts(key: before.key, secret: before.secret))
     #expect(try await scenario.isAccepted(.active))
     #expect(try await scenario.credential().debts.isEmpty)
-    _ = try await scenario.logIsWhole()
+    _ = try await scenario.logIsIntact()
     await scenario.stop()
   }
 

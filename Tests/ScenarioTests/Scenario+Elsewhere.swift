@@ -54,6 +54,6 @@ extension Scenario {
   /// The vault's pairs are accepted and its log is intact, whoever made the requests.
   func checkNothingLost(_ when: String) async throws {
     #expect(try await isAccepted(.active), "\(when)")
-    _ = try await logIsWhole()
+    _ = try await logIsIntact()
   }
 }

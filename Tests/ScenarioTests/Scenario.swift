@@ -184,7 +184,7 @@ final class Scenario: Sendable {
     return server.accepts(key: text(pair.clientID), secret: text(pair.clientSecret))
   }
 
-  func logIsWhole() async throws -> LogReport { try await store.read { try LogVerification.verify(storedIn: $0) } }
+  func logIsIntact() async throws -> LogReport { try await store.read { try LogVerification.verify(storedIn: $0) } }
 
   func noteSecrets() {
     let pairs = server.state.apps.flatMap(\.consumers).flatMap { [$0.primary, $0.slot?.pair] }.compactMap { $0 }

@@ -65,7 +65,7 @@ struct StoppedRunTests {
       #expect(late.count <= 1, "\(what): \(late)")
       #expect(try await scenario.journal() == left.journal, "\(what): it has written")
       try await scenario.checkPromoted(what)
-      _ = try await scenario.logIsWhole()
+      _ = try await scenario.logIsIntact()
       let slot = try scenario.consumer().slot
       isStray = slot != nil
       if slot != nil {

@@ -99,7 +99,7 @@ struct BackupTests {
         #expect(throws: VaultError(.corrupt, ""), "\(text)") { try BackupHeader(decoding: altered) }
       }
     }
-    for seconds in [-1, BackupHeader.largestFile + 1, 253_402_300_799] {
+    for seconds in [-1, BackupHeader.maximumFileSize + 1, 253_402_300_799] {
       let header = BackupHeader(.database, size: 1, modified: Timestamp(milliseconds: Int64(seconds) * 1000))
       #expect(try BackupHeader(decoding: header.bytes) == header)
     }

@@ -188,7 +188,7 @@ import Testing
     await Self.requireWithheld("erp", in: fixture.store)
   }
 
-  @Test func `a damaged tree is nobody's record: it ends a removal, and withholds nothing`() async throws {
+  @Test func `a damaged tree is nobody's record: it ends a removal, and withholdsDelivery nothing`() async throws {
     let (fixture, _) = try await Self.made()
     let whole = try await Snapshot(of: fixture.store, vaultTables)
     let inner = try #require(whole.rows(of: .tree).first { $0.key.first == 1 })

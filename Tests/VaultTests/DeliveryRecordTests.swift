@@ -119,7 +119,7 @@ struct DeliveryRecordTests {
     var credential = Credential(
       id: Identifier(drawnFrom: .seeded("c")), name: "crm", provider: "p", settings: [:], policy: Policy(),
       admin: "crm", keyID: "k", created: Fixture.start)
-    for number in 0..<DeliveryRecord.most {
+    for number in 0..<DeliveryRecord.maximumCount {
       try credential.addDelivery(DeliverySettings(name: "n\(number)", kind: Self.file.kind), entry: 1)
     }
     #expect(throws: VaultError(.invalidInput, "")) { try credential.addDelivery(Self.hook, entry: 1) }
@@ -166,7 +166,7 @@ struct DeliveryPermissionTests {
     let fixture = try await Fixture()
     try await fixture.add()
     let good = try await fixture.vault.addDelivery(DeliveryRecordTests.hook, to: Fixture.name, now: Fixture.at(2))
-    try await fixture.store.read { try VaultView($0).requireOwnersDeliveries(of: good) }
+    try await fixture.store.read { try VaultView($0).requireDeliveriesAddedByOwners(of: good) }
     // The record of any later entry can name another program, and the log vouches for that record.
     let planted = try await fixture.vault.change(now: Fixture.at(3)) { change in
       var credential = try change.view.credential(Fixture.name)
@@ -176,14 +176,14 @@ struct DeliveryPermissionTests {
       return try change.save(credential, .credentialPolicy)
     }
     await #expect(throws: VaultError(.corrupt, "")) {
-      try await fixture.store.read { try VaultView($0).requireOwnersDeliveries(of: planted) }
+      try await fixture.store.read { try VaultView($0).requireDeliveriesAddedByOwners(of: planted) }
     }
     // Another entry does not help either.
     var moved = good
     moved.deliveries = [DeliveryRecord(DeliveryRecordTests.hook, entry: 1)]
     let elsewhere = moved
     await #expect(throws: VaultError(.corrupt, "")) {
-      try await fixture.store.read { try VaultView($0).requireOwnersDeliveries(of: elsewhere) }
+      try await fixture.store.read { try VaultView($0).requireDeliveriesAddedByOwners(of: elsewhere) }
     }
   }
 
@@ -268,7 +268,7 @@ struct DeliveryPermissionTests {
     }
     // Opening the vault verifies what was appended, from the beginning or from where it was last seen.
     await #expect(throws: AuditError.self) {
-      try await origin.read { try VaultView($0).requireOwnersDeliveries(of: record) }
+      try await origin.read { try VaultView($0).requireDeliveriesAddedByOwners(of: record) }
     }
     await #expect(throws: AuditError.self) { try await LockedVault(origin, after: seen).read { _ in } }
   }
@@ -278,10 +278,10 @@ struct DeliveryPermissionTests {
     try await fixture.add()
     let added = try await fixture.vault.addDelivery(DeliveryRecordTests.hook, to: Fixture.name, now: Fixture.at(2))
     let bob = try await fixture.addOperator()
-    try await fixture.store.read { try VaultView($0).requireOwnersDeliveries(of: added) }
+    try await fixture.store.read { try VaultView($0).requireDeliveriesAddedByOwners(of: added) }
     _ = try await fixture.vault.removeDelivery("reload", from: Fixture.name, now: Fixture.at(6))
     await #expect(throws: VaultError(.corrupt, "")) {
-      try await fixture.store.read { try VaultView($0).requireOwnersDeliveries(of: added) }
+      try await fixture.store.read { try VaultView($0).requireDeliveriesAddedByOwners(of: added) }
     }
     _ = bob
   }

@@ -125,7 +125,7 @@ private struct VaultReader {
       Way(name: "credentials") { try view($0).credentials() },
       Way(name: "journal") { try view($0).journal(of: crm, rotation: crm.rotation) },
       Way(name: "deliveries") {
-        try view($0).requireOwnersDeliveries(of: crm)
+        try view($0).requireDeliveriesAddedByOwners(of: crm)
         return []
       },
       Way(name: "currency") {

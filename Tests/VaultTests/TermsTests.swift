@@ -306,7 +306,7 @@ import Testing
     planted.deliveries = delivered.deliveries
     let again = planted
     await #expect(throws: VaultError(.corrupt, "")) {
-      try await fixture.store.read { try VaultView($0).requireOwnersDeliveries(of: again) }
+      try await fixture.store.read { try VaultView($0).requireDeliveriesAddedByOwners(of: again) }
     }
   }
 

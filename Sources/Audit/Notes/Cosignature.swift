@@ -26,7 +26,7 @@ package struct Cosignature: Hashable, Sendable {
 
 extension SignedCheckpoint {
   /// The most bytes that an answer with cosignatures may have: about a hundred lines.
-  package static let longestAnswer = 16 * 1024
+  package static let maximumAnswerLength = 16 * 1024
 
   /// The newest cosignature of `key`; nil if no line claims to be of it. Throws `badSignature` if a line that does is
   /// not a valid cosignature of this very checkpoint.
@@ -59,9 +59,10 @@ extension SignedCheckpoint {
   /// Throws `malformed` if the answer is anything but such lines, `unknownSigner` if none is of `key`, and
   /// `badSignature` as `cosignature(by:)` does.
   package func cosigned(by key: WitnessKey, answer: [UInt8]) throws(AuditError) -> SignedCheckpoint {
-    guard !answer.isEmpty, answer.count <= Self.longestAnswer else {
+    guard !answer.isEmpty, answer.count <= Self.maximumAnswerLength else {
       throw AuditError(
-        .malformed, "a witness answered with \(answer.count) bytes, expected 1 to \(Self.longestAnswer) of cosignatures"
+        .malformed,
+        "a witness answered with \(answer.count) bytes, expected 1 to \(Self.maximumAnswerLength) of cosignatures"
       )
     }
     // Read as the note that the spec says it completes. With an empty line in the answer, that note's text would be

@@ -15,8 +15,8 @@ package struct Witness: Hashable, Sendable {
   }
 
   /// The most bytes that a path, a URL or all arguments together may have.
-  private static let longest = 4096
-  private static let mostArguments = 64
+  private static let maximumLength = 4096
+  private static let maximumArguments = 64
 
   package let name: String
   package let kind: Kind
@@ -38,16 +38,17 @@ package struct Witness: Hashable, Sendable {
         throw AuditError(.malformed, "witness \(name): expected an absolute path without control characters")
       }
     case .command(let arguments, _):
-      guard let program = arguments.first, Self.isPath(program), arguments.count <= Self.mostArguments,
+      guard let program = arguments.first, Self.isPath(program), arguments.count <= Self.maximumArguments,
         arguments.allSatisfy({ Self.isPlain($0) }),
-        arguments.reduce(0, { $0 + $1.utf8.count }) <= Self.longest
+        arguments.reduce(0, { $0 + $1.utf8.count }) <= Self.maximumLength
       else {
         throw AuditError(
           .malformed,
-          "witness \(name): expected the absolute path of a program and at most \(Self.mostArguments - 1) arguments")
+          "witness \(name): expected the absolute path of a program and at most \(Self.maximumArguments - 1) arguments")
       }
     case .http(let url, _):
-      guard url.hasPrefix("https://") || url.hasPrefix("http://"), url.utf8.count <= Self.longest, Self.isPlain(url),
+      guard url.hasPrefix("https://") || url.hasPrefix("http://"),
+        url.utf8.count <= Self.maximumLength, Self.isPlain(url),
         !url.utf8.contains(UInt8(ascii: "?")), url.utf8.last != UInt8(ascii: "/")
       else {
         throw AuditError(
@@ -125,7 +126,7 @@ package struct Witness: Hashable, Sendable {
   }
 
   private static func isPath(_ text: String) -> Bool {
-    text.hasPrefix("/") && text.utf8.last != UInt8(ascii: "/") && text.utf8.count <= longest && isPlain(text)
+    text.hasPrefix("/") && text.utf8.last != UInt8(ascii: "/") && text.utf8.count <= maximumLength && isPlain(text)
   }
 
   private static func isPlain(_ text: String) -> Bool {

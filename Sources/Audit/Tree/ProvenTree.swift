@@ -8,7 +8,7 @@ package import Storage
 package final class ProvenTree {
   /// Powers of two.
   private static let (levels, placesOfLevel) = (16, 1 << 10)
-  private static let mostFirst = 128
+  private static let maximumFirst = 128
 
   private typealias Proven = (node: MerkleTree.Node, hash: SHA256Digest)
 
@@ -68,7 +68,7 @@ package final class ProvenTree {
   }
 
   private func keep(_ passed: [Proven]) {
-    if proven.isEmpty, first.count + passed.count <= Self.mostFirst {
+    if proven.isEmpty, first.count + passed.count <= Self.maximumFirst {
       first += passed
       return
     }

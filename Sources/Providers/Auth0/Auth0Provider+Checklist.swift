@@ -3,11 +3,11 @@ package import Transport
 import Vault
 
 extension Auth0Provider {
-  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
+  package static func publicPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
     try Endpoint(serverSetting: "url", of: settings).path("/.well-known/openid-configuration")
   }
 
-  package static var mends: [ChecklistStep: String] {
+  package static var fixes: [ChecklistStep: String] {
     [
       .pair:
         "Applications, the application, Settings: compare; `relatch adopt NAME` takes over the secret that is"

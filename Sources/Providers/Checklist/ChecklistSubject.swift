@@ -49,8 +49,8 @@ extension ProviderError {
   /// the administrator's.
   func step(of admin: AdminAccess) -> ChecklistStep? {
     guard !admin.isSelf, let step else { return step }
-    let everybodys: [ChecklistStep] = [.settings, .url, .host, .tls, .limits, .org]
-    return everybodys.contains(step) ? step : .admin
+    let sharedSteps: [ChecklistStep] = [.settings, .url, .host, .tls, .limits, .org]
+    return sharedSteps.contains(step) ? step : .admin
   }
 
   /// The same error without the words that say where it happened, which another line of the list has.
@@ -94,7 +94,7 @@ extension Checklist {
     guard response.status < 500 else {
       miss(
         .host, "\(page.host) is in trouble or under maintenance (HTTP \(response.status))",
-        mend: "the provider's status page tells of incidents; run the same command again later", concern: .reach)
+        fix: "the provider's status page tells of incidents; run the same command again later", concern: .reach)
       leave(because: .host)
       return nil
     }
@@ -108,7 +108,7 @@ extension Checklist {
     if difference.duration < ClockDifference.notable {
       pass(.clock, difference.text)
     } else {
-      miss(.clock, difference.text, mend: ClockDifference.hint)
+      miss(.clock, difference.text, fix: ClockDifference.hint)
     }
   }
 }

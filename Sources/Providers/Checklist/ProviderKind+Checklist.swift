@@ -5,9 +5,9 @@ import Vault
 
 // The default checklist of a provider: what every OAuth server and its management interface have.
 extension ProviderKind {
-  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? { nil }
+  package static func publicPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? { nil }
 
-  package static var mends: [ChecklistStep: String] { [:] }
+  package static var fixes: [ChecklistStep: String] { [:] }
 
   package static var ownSteps: [(step: ChecklistStep, done: String)] { [] }
 
@@ -30,14 +30,14 @@ extension ProviderKind {
     let page: Endpoint?
     do {
       try check(subject.settings)
-      page = try openPage(subject.settings)
+      page = try publicPage(subject.settings)
     } catch {
-      var list = Checklist(steps(of: subject, hasPage: false), mends: mends)
+      var list = Checklist(steps(of: subject, hasPage: false), fixes: fixes)
       list.blame(error, otherwise: .settings)
       list.leave(because: .settings)
       return list
     }
-    var list = Checklist(steps(of: subject, hasPage: page != nil), mends: mends)
+    var list = Checklist(steps(of: subject, hasPage: page != nil), fixes: fixes)
     list.pass(.settings, "they are complete, and of the form that \(descriptor.id) wants")
     guard !subject.isOffline else {
       list.leave(because: .offline)
@@ -62,7 +62,7 @@ extension ProviderKind {
     guard let admin = subject.admin else {
       list.miss(
         .admin, "the vault has no credential \(Name.printable(subject.credential.admin)), which administers it",
-        mend: "add it, or name another: `relatch settings NAME --admin …`")
+        fix: "add it, or name another: `relatch settings NAME --admin …`")
       return list.leave(because: .admin)
     }
     let provider: Self
@@ -98,7 +98,7 @@ extension ProviderKind {
   ) async -> ChecklistStep? {
     guard let (number, pair) = subject.preflight.activePair else {
       list.miss(
-        .pair, "the vault has no active pair of it", mend: "`relatch status \(subject.credential.name)` says why")
+        .pair, "the vault has no active pair of it", fix: "`relatch status \(subject.credential.name)` says why")
       return .pair
     }
     let asked = subject.now()

@@ -3,8 +3,8 @@ import Transport
 import Vault
 
 extension CloudawareProvider {
-  package static var mends: [ChecklistStep: String] {
-    SalesforceChecklist.mends.merging([
+  package static var fixes: [ChecklistStep: String] {
+    SalesforceChecklist.fixes.merging([
       .org: "ask your technical account manager: nothing of the account can be used",
       .version:
         "ask your technical account manager when the org gets a release with staged credentials, version 65.0",
@@ -14,7 +14,7 @@ extension CloudawareProvider {
   package static func examine(_ subject: ChecklistSubject) async -> Checklist {
     let settings: CloudawareSettings
     do { settings = try CloudawareSettings(subject.settings) } catch {
-      return SalesforceChecklist.unreadable(error, mends)
+      return SalesforceChecklist.unreadable(error, fixes)
     }
     var list = SalesforceChecklist(subject, at: settings.domain)
     if subject.settings["app"] != nil {
@@ -31,6 +31,6 @@ extension CloudawareProvider {
         return "\(object) can be read"
       }
     }
-    return await list.examine(mends)
+    return await list.examine(fixes)
   }
 }

@@ -139,7 +139,7 @@ struct CommandAnswer: Sendable {
     else { throw malformed("\(name) is no string") }
     let shared = SharedSecret(value)
     guard (try? Pair.check(shared.secret, name)) != nil else {
-      throw malformed("\(name) is not 1 to \(Pair.greatestPart) bytes without control characters")
+      throw malformed("\(name) is not 1 to \(Pair.maximumPartSize) bytes without control characters")
     }
     return shared
   }

@@ -9,7 +9,7 @@ extension ChecklistStep {
 
 extension CommandProvider {
   /// Only if pairs are proved without the program.
-  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
+  package static func publicPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
     try settings["token-url"].map { _ throws(ProviderError) in try Endpoint(setting: "token-url", of: settings) }
   }
 

@@ -22,7 +22,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
 
   package var replacement: Replacement { settings.replacement }
 
-  package var marksItsOwn: Bool { replacement != .cutOver }
+  package var marksOwnPairs: Bool { replacement != .cutOver }
 
   package static func mayAdministerItself(_ settings: [String: String]) -> Bool {
     (try? CommandSettings(settings))?.replacement != .cutOver
@@ -210,11 +210,11 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
       case .exit(let code): "it exited with \(code)"
       case .signal(let number): "signal \(number) ended it"
       case .timeLimit: "it was ended because it took longer than time-limit"
-      case .tooLong: "it was ended because it wrote more than \(ProgramCall.greatestOutput) bytes"
+      case .tooLong: "it was ended because it wrote more than \(ProgramCall.maximumOutputSize) bytes"
       case .unknown: "it ended, nobody knows how"
       }
     let words: String? =
-      if operation.mayShowStrangers, !ending.said.isEmpty {
+      if operation.mayShowUnknownPairs, !ending.said.isEmpty {
         "what it said is not shown, since it might hold a pair: run it by hand as docs/providers/command-contract.md says"
       } else {
         ending.said.isEmpty ? nil : "it said: \(ending.said)"

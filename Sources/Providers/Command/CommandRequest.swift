@@ -23,7 +23,7 @@ struct CommandRequest: Sendable {
     /// Whether it changes something there.
     var isMutating: Bool { self == .stage || self == .promote || self == .delete }
     /// Whether its answer may contain a pair that the vault does not know.
-    var mayShowStrangers: Bool { self == .observe || self == .stage }
+    var mayShowUnknownPairs: Bool { self == .observe || self == .stage }
   }
 
   init(_ operation: Operation, admin: Pair? = nil, key: String? = nil) throws(ProviderError) {

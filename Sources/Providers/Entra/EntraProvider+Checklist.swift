@@ -3,14 +3,14 @@ package import Transport
 import Vault
 
 extension EntraProvider {
-  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
+  package static func publicPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
     guard let tenant = try pathSetting("tenant", of: settings) else { return nil }
     let login = try Endpoint(
       serverSetting: "login-url", of: ["login-url": settings["login-url"] ?? "https://login.microsoftonline.com"])
     return try login.path("/\(tenant)/v2.0/.well-known/openid-configuration")
   }
 
-  package static var mends: [ChecklistStep: String] {
+  package static var fixes: [ChecklistStep: String] {
     [
       .pair: "App registrations, the application, Certificates & secrets: see that the secret has not ended",
       .scopes: "setting scope has the form of an API's identifier and /.default",

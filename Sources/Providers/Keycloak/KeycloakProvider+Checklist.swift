@@ -3,12 +3,12 @@ package import Transport
 import Vault
 
 extension KeycloakProvider {
-  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
+  package static func publicPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
     guard let realm = try pathSetting("realm", of: settings) else { return nil }
     return try Endpoint(serverSetting: "url", of: settings).path("\(settings["base-path"] ?? "")/realms/\(realm)")
   }
 
-  package static var mends: [ChecklistStep: String] {
+  package static var fixes: [ChecklistStep: String] {
     [
       .pair: "Clients, the client, Credentials: compare; `relatch adopt NAME` takes over the secret that is there",
       .flow: "Clients, the client, Settings: switch Client authentication and Service accounts roles on",

@@ -3,11 +3,11 @@ package import Transport
 import Vault
 
 extension OAuthRegistrationProvider {
-  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
+  package static func publicPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
     try Endpoint(setting: "token-url", of: settings)
   }
 
-  package static var mends: [ChecklistStep: String] {
+  package static var fixes: [ChecklistStep: String] {
     [
       .flow: "register the client with grant_types client_credentials, or let the server's administrator allow it",
       .scopes:

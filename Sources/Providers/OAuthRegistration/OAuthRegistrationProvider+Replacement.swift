@@ -32,7 +32,7 @@ extension OAuthRegistrationProvider {
         mayHaveActed: true)
     }
     return ObservedPair(
-      place: .staged, handle: hasChanged == true ? Self.anotherToken : "",
+      place: .staged, handle: hasChanged == true ? Self.tokenChanged : "",
       clientID: try SharedSecret(copying: pair.clientID), clientSecret: secret,
       expires: changed.expires, registrationToken: changed.registrationToken ?? pair.registrationToken,
       sharesClientID: true)
@@ -70,7 +70,7 @@ extension OAuthRegistrationProvider {
         .configuration,
         "\(registration.host) registered a client that cannot be kept: \((error as? VaultError)?.description ?? ""): "
           + (await unregister(made) ? "it was deleted" : "it stays there unused"),
-        hint: "let the server give out what is at most \(Pair.greatestPart) bytes, and what a header can have")
+        hint: "let the server give out what is at most \(Pair.maximumPartSize) bytes, and what a header can have")
     }
     return ObservedPair(
       place: .staged, handle: "", clientID: id, clientSecret: secret, expires: made.expires,

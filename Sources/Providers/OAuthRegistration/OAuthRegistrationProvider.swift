@@ -23,11 +23,11 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
 
   package var replacement: Replacement { settings.replacement }
   /// Not with overlap: there is no list of clients.
-  package var showsStrangers: Bool { replacement == .cutOver }
+  package var showsUnknownPairs: Bool { replacement == .cutOver }
 
   /// What the vault keeps, instead of a server's handle, for a pair that came with another token than the pair before
   /// it.
-  static let anotherToken = "another-token"
+  static let tokenChanged = "another-token"
 
   /// What this run has seen.
   private final class Found: Sendable {
@@ -81,7 +81,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     guard let latest = known.newest(in: .staged) ?? known.newest(in: .active) ?? known.all.last else {
       throw ProviderError(.configuration, "there is no pair to look at the server with")
     }
-    let changesToken = known.all.contains { $0.handle == Self.anotherToken }
+    let changesToken = known.all.contains { $0.handle == Self.tokenChanged }
     found.changesToken.withLock { $0 = changesToken }
     try requireReplaced(known)
     guard case .shown(let client, let token) = try await read(latest.pair) else {
@@ -106,7 +106,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
   /// Fails if a PUT changed only the token that manages the client. The token was staged so that it is not lost, but
   /// the pair is not a new one.
   private func requireReplaced(_ known: KnownPairs) throws(ProviderError) {
-    guard let staged = known.newest(in: .staged), staged.handle == Self.anotherToken,
+    guard let staged = known.newest(in: .staged), staged.handle == Self.tokenChanged,
       let active = known.newest(in: .active), staged.pair.clientSecret.isEqual(to: active.pair.clientSecret)
     else { return }
     throw ProviderError(

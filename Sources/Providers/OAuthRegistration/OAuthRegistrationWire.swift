@@ -31,7 +31,7 @@ struct RegisteredClient: Sendable {
   }
 
   /// The members that the server sets and that must not be sent back (RFC 7592 §2.2). The server chooses the secret.
-  private static let ofTheServer: Set<String> = [
+  private static let serverMembers: Set<String> = [
     "client_id_issued_at", "client_secret", "client_secret_expires_at", "registration_access_token",
     "registration_client_uri",
   ]
@@ -40,7 +40,7 @@ struct RegisteredClient: Sendable {
   func metadata(forAnother: Bool) throws(ProviderError) -> SharedSecret {
     guard case .object(let members) = node else { throw ProviderError(.malformed, "no client") }
     let kept = members.filter { member in
-      !Self.ofTheServer.contains(member.name) && (!forAnother || member.name != "client_id")
+      !Self.serverMembers.contains(member.name) && (!forAnother || member.name != "client_id")
     }.map { member in
       // glewlwyd shows a list of one where RFC 7591 §2 has a string, and accepts only a string.
       if member.name == "token_endpoint_auth_method", case .array(let methods) = member.value, let first = methods.first

@@ -3,13 +3,13 @@ package import Transport
 import Vault
 
 extension OktaProvider {
-  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
+  package static func publicPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
     // An administrator is an API token, for which no token endpoint is known.
     guard settings["token-url"] != nil else { return try Endpoint(serverSetting: "url", of: settings) }
     return try Endpoint(setting: "token-url", of: settings)
   }
 
-  package static var mends: [ChecklistStep: String] {
+  package static var fixes: [ChecklistStep: String] {
     [
       .pair: "Applications, the application, General, Client Credentials: see that the secret is active there",
       .flow:

@@ -3,12 +3,12 @@ package import Transport
 import Vault
 
 extension OpenBaoAppRoleProvider {
-  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
+  package static func publicPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
     let server = try OpenBaoSettings(settings).server
     do { return try server.at("/v1/sys/health?standbyok=true&perfstandbyok=true") } catch { throw ProviderError(error) }
   }
 
-  package static var mends: [ChecklistStep: String] {
+  package static var fixes: [ChecklistStep: String] {
     [
       .host: "see `bao status`: a server that is sealed or not initialised answers nobody",
       .pair: "read role-id of the role, and make a secret-id; `relatch adopt NAME --stdin` takes the pair over",

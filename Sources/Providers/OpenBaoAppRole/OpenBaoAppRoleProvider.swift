@@ -16,9 +16,9 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
   package static let descriptor = OpenBaoSettings.descriptor
 
   /// How many secret-ids that the vault does not know one observation looks up.
-  private static let mostStrangers = 200
+  private static let maximumUnknownSecretIDs = 200
   /// The number of uses with which a new secret-id outlasts the run that ends a leaked one.
-  private static let fewestUses = 20
+  private static let minimumUses = 20
 
   private let settings: OpenBaoSettings
   private let role: String
@@ -29,7 +29,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
 
   /// How few uses the purpose of the run's last observation allows.
   private final class Urgency: Sendable {
-    let fewestUses = Mutex<Int?>(nil)
+    let minimumUses = Mutex<Int?>(nil)
   }
 
   package var replacement: Replacement { .overlap }
@@ -67,7 +67,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     var others: [ObservedPair] = []
     var accessors: Set<String> = []
     // A rotation can be done another day. Ending a leak cannot wait, and containment leaves no pair in use anyway.
-    urgency.fewestUses.withLock { $0 = known.isContaining ? 1 : known.hasLeak ? Self.fewestUses : nil }
+    urgency.minimumUses.withLock { $0 = known.isContaining ? 1 : known.hasLeak ? Self.minimumUses : nil }
     for one in known.all {
       guard let found = try await lookUp(one.pair) else { continue }
       accessors.insert(found.accessor)
@@ -109,7 +109,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
       where pairs.hasLeak && !error.isTransient || error.code == .malformed && error.status == nil
     {}
     let strangers = listed?.filter { !known.contains($0) }
-    if let strangers, strangers.count <= Self.mostStrangers { return strangers }
+    if let strangers, strangers.count <= Self.maximumUnknownSecretIDs { return strangers }
     guard !pairs.isStaging || pairs.hasLeak else {
       let number = strangers.map { "\($0.count) other secret-ids" } ?? "more other secret-ids than one answer holds"
       throw ProviderError(
@@ -118,7 +118,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
         hint: "destroy those that nobody uses, or give this credential a role of its own")
     }
     // Ending a leaked secret-id waits for none of them.
-    return pairs.hasLeak ? [] : Array(strangers?.prefix(Self.mostStrangers) ?? [])
+    return pairs.hasLeak ? [] : Array(strangers?.prefix(Self.maximumUnknownSecretIDs) ?? [])
   }
 
   /// Whether the secret-id of `accessor`, which is not the vault's, was made for this credential.
@@ -189,7 +189,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     // Each step of a rotation logs in with the new secret-id. The old one is only looked up, so it may have few uses
     // left.
     let uses = answer.integer(data?["secret_id_num_uses"]) ?? 0
-    let lasts = uses == 0 || urgency.fewestUses.withLock { $0.map { uses >= $0 } ?? false }
+    let lasts = uses == 0 || urgency.minimumUses.withLock { $0.map { uses >= $0 } ?? false }
     guard lasts else {
       let isDestroyed = (try? await destroy(accessor)) != nil
       throw ProviderError(

@@ -68,15 +68,15 @@ struct SalesforceChecklist {
   }
 
   /// The checklist for settings from which not even the org can be read.
-  static func unreadable(_ error: ProviderError, _ mends: [ChecklistStep: String]) -> Checklist {
-    var list = Checklist([.url, .host, .tls, .clock] + grantSteps, mends: mends)
+  static func unreadable(_ error: ProviderError, _ fixes: [ChecklistStep: String]) -> Checklist {
+    var list = Checklist([.url, .host, .tls, .clock] + grantSteps, fixes: fixes)
     let isOfApp = ["setting app", "setting consumer"].contains { error.description.hasPrefix($0) }
     list.leave(because: list.blame(error, otherwise: isOfApp ? .app : .url))
     return list
   }
 
-  func examine(_ mends: [ChecklistStep: String]) async -> Checklist {
-    var list = Checklist(steps, mends: mends)
+  func examine(_ fixes: [ChecklistStep: String]) async -> Checklist {
+    var list = Checklist(steps, fixes: fixes)
     noteForm(&list)
     if isByHand {
       list.leave(.slot, "a person alone sees it: App Manager, the app, View, Manage Consumer Details")
@@ -140,7 +140,7 @@ struct SalesforceChecklist {
     } else if let newest = versions.compactMap({ Double($0) }).max() {
       list.miss(
         .version, "the org does not serve version \(apiVersion) of its API, but versions up to \(newest)",
-        mend:
+        fix:
           "staged credentials came with 65.0 (Winter '26): correct setting api-version, or wait for the org's release")
     }
   }
@@ -155,7 +155,7 @@ struct SalesforceChecklist {
   private func examineGrant(_ list: inout Checklist) async -> ChecklistStep? {
     guard let (number, pair) = subject.preflight.activePair else {
       list.miss(
-        .pair, "the vault has no active pair of it", mend: "`relatch status \(subject.credential.name)` says why")
+        .pair, "the vault has no active pair of it", fix: "`relatch status \(subject.credential.name)` says why")
       return .pair
     }
     let asked = subject.now()
@@ -242,7 +242,7 @@ struct SalesforceChecklist {
     guard missing.isEmpty else {
       return list.miss(
         .scopes, "the token lacks the scope \(missing.joined(separator: " and "))",
-        mend: "External Client App Manager, the app, Settings, OAuth Settings: select it under OAuth Scopes")
+        fix: "External Client App Manager, the app, Settings, OAuth Settings: select it under OAuth Scopes")
     }
     let quiet = quietScope.flatMap { named.isDisjoint(with: [$0, "offline_access", "full"]) ? $0 : nil }
     let remark = quiet.map { "; this flow's answer does not tell whether \($0), which the guide asks for, is selected" }
@@ -254,12 +254,12 @@ struct SalesforceChecklist {
     guard let instance = try? Endpoint(text) else {
       return list.miss(
         .instance, "the answer's instance_url is no URL to send a token to",
-        mend: "check that url is the org's My Domain")
+        fix: "check that url is the org's My Domain")
     }
     guard instance.host.lowercased() == domain.host.lowercased() else {
       return list.miss(
         .instance, "the token is for \(Name.printable(instance.host)), not for \(domain.host)",
-        mend: "setting url: take Current My Domain URL from Setup, My Domain")
+        fix: "setting url: take Current My Domain URL from Setup, My Domain")
     }
     list.pass(.instance, "the token is for \(domain.host)")
   }
@@ -271,7 +271,7 @@ struct SalesforceChecklist {
     case .mismatch:
       list.miss(
         .signature, "the answer is not signed under the pair's secret",
-        mend:
+        fix:
           "find out what answers in the org's place: compare url with Setup, My Domain, and see what stands in between")
     }
   }
@@ -292,7 +292,7 @@ struct SalesforceChecklist {
     guard let admin = subject.admin else {
       list.miss(
         .admin, "the vault has no credential \(Name.printable(administrator)), which administers it",
-        mend: "add it, or name another: `relatch settings NAME --admin …`")
+        fix: "add it, or name another: `relatch settings NAME --admin …`")
       return list.leave([.permissions, .restSwitch, .primary, .slot], because: .admin)
     }
     let rest: [ChecklistStep] = [.admin, .permissions, .restSwitch, .primary, .slot]
@@ -306,7 +306,7 @@ struct SalesforceChecklist {
       guard try await provider.readPrimary(seen).clientSecret != nil else {
         list.miss(
           .restSwitch, "the org leaves the consumer's secret out of its answer",
-          mend:
+          fix:
             "Setup, External Client App Settings: allow access to External Client App consumer secrets via REST API;"
             + " it may take a while")
         return list.leave(rest, because: .restSwitch)

@@ -11,7 +11,7 @@ package protocol SalesforceKind: TokenRevoker {
 }
 
 extension SalesforceKind {
-  package static func openPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
+  package static func publicPage(_ settings: [String: String]) throws(ProviderError) -> Endpoint? {
     try domain(of: settings)
   }
 

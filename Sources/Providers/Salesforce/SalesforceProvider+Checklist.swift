@@ -4,12 +4,12 @@ import Vault
 
 extension SalesforceProvider {
   /// Advice for what no error of the token endpoint has a hint for.
-  package static var mends: [ChecklistStep: String] { SalesforceChecklist.mends }
+  package static var fixes: [ChecklistStep: String] { SalesforceChecklist.fixes }
 
   package static func examine(_ subject: ChecklistSubject) async -> Checklist {
     let settings: SalesforceSettings
     do { settings = try SalesforceSettings(subject.settings) } catch {
-      return SalesforceChecklist.unreadable(error, mends)
+      return SalesforceChecklist.unreadable(error, fixes)
     }
     var list = SalesforceChecklist(subject, at: settings.domain)
     if settings.app != nil {
@@ -18,12 +18,12 @@ extension SalesforceProvider {
         try SalesforceProvider(settings: subject.settings, admin: admin, transport: subject.transport)
       }
     }
-    return await list.examine(mends)
+    return await list.examine(fixes)
   }
 }
 
 extension SalesforceChecklist {
-  static let mends: [ChecklistStep: String] = [
+  static let fixes: [ChecklistStep: String] = [
     .pair:
       "Setup, External Client App Manager, the app, Settings, Consumer Key and Secret: compare; `relatch"
       + " adopt NAME` takes"

@@ -4,8 +4,8 @@ import Vault
 
 extension SalesforceConnectedAppProvider {
   /// A connected app has other pages than an External Client App.
-  package static var mends: [ChecklistStep: String] {
-    SalesforceChecklist.mends.merging([
+  package static var fixes: [ChecklistStep: String] {
+    SalesforceChecklist.fixes.merging([
       .flow: "App Manager, the app, Edit: Enable Client Credentials Flow",
       .user: "App Manager, the app, Manage, Edit Policies, Client Credentials Flow: Run As a user who is active",
       .approved: "App Manager, the app, Manage: give the Run As user's profile or permission set to the app",
@@ -23,10 +23,10 @@ extension SalesforceConnectedAppProvider {
   package static func examine(_ subject: ChecklistSubject) async -> Checklist {
     let settings: SalesforceConnectedAppSettings
     do { settings = try SalesforceConnectedAppSettings(subject.settings) } catch {
-      return SalesforceChecklist.unreadable(error, mends)
+      return SalesforceChecklist.unreadable(error, fixes)
     }
     var list = SalesforceChecklist(subject, at: settings.domain)
     list.isByHand = settings.app != nil
-    return await list.examine(mends)
+    return await list.examine(fixes)
   }
 }

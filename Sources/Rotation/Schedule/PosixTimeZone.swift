@@ -50,7 +50,7 @@ struct PosixTimeZone: Hashable, Sendable {
   /// Reads the text; nil for anything that RFC 8536 does not allow there.
   init?(_ text: some Collection<UInt8>) {
     var scanner = Scanner(Array(text))
-    guard scanner.name(), let west = scanner.duration(greatestHours: 24) else { return nil }
+    guard scanner.name(), let west = scanner.duration(maximumHours: 24) else { return nil }
     standard = -west
     if scanner.isAtEnd {
       daylight = nil
@@ -59,7 +59,7 @@ struct PosixTimeZone: Hashable, Sendable {
     guard scanner.name() else { return nil }
     var offset = standard + 3600
     if scanner.next != UInt8(ascii: ",") {
-      guard let west = scanner.duration(greatestHours: 24) else { return nil }
+      guard let west = scanner.duration(maximumHours: 24) else { return nil }
       offset = -west
     }
     // If the text does not say when clocks change, POSIX leaves that to each system. A file says it.
@@ -124,10 +124,10 @@ struct PosixTimeZone: Hashable, Sendable {
     }
 
     /// `[+-]hh[:mm[:ss]]` in seconds.
-    mutating func duration(greatestHours: Int64) -> Int64? {
+    mutating func duration(maximumHours: Int64) -> Int64? {
       let isNegative = take("-")
       if !isNegative { _ = take("+") }
-      guard let hours = number(0...greatestHours) else { return nil }
+      guard let hours = number(0...maximumHours) else { return nil }
       var seconds = hours * 3600
       if take(":") {
         guard let minutes = number(0...59) else { return nil }
@@ -143,7 +143,7 @@ struct PosixTimeZone: Hashable, Sendable {
     mutating func change() -> Change? {
       guard let day = day() else { return nil }
       guard take("/") else { return Change(day: day, time: 2 * 3600) }
-      guard let time = duration(greatestHours: 167) else { return nil }
+      guard let time = duration(maximumHours: 167) else { return nil }
       return Change(day: day, time: time)
     }
 

@@ -6,7 +6,7 @@ import Vault
 // A run that a schedule starts. It decides again under the lease, and journals every failed attempt, whatever stood in
 // the way: the pause before the next attempt counts from there.
 extension RotationRun {
-  func tend(_ schedule: RotationSchedule) async throws -> RotationOutcome {
+  func runScheduled(_ schedule: RotationSchedule) async throws -> RotationOutcome {
     let now = timing.now()
     let credential = credential
     let reason =

@@ -125,7 +125,7 @@ package struct RotationSchedule: Sendable {
   private func deliveryMoment(of credential: Credential, journal: RotationJournal?, now: Timestamp) -> Timestamp? {
     if let journal {
       let state = journal.machine.state
-      guard state.isFinal || [.owed, .deleted, .proving].contains(state), !journal.withholds(credential) else {
+      guard state.isFinal || [.owed, .deleted, .proving].contains(state), !journal.withholdsDelivery(credential) else {
         return nil
       }
     }
@@ -134,10 +134,10 @@ package struct RotationSchedule: Sendable {
     }
     // The leaked pair is kept until every sink and hook has its replacement, so they are tried as often as its end.
     return credential.deliveredNext.map { delivery in
-      guard let next = delivery.nextAttempt, let tried = delivery.tried, tried <= now + Self.credibleSkew else {
+      guard let next = delivery.nextAttempt, let tried = delivery.tried, tried <= now + Self.maximumClockSkew else {
         return credential.created
       }
-      return min(next, tried + Self.longestPauseOfLeak)
+      return min(next, tried + Self.maximumPauseOfLeak)
     }.min()
   }
 
@@ -180,14 +180,14 @@ package struct RotationSchedule: Sendable {
     switch reason {
     case .age, .ending:
       // An age that cannot be known counts as reached.
-      let isMisdated = credential.version(in: .active).map { $0.created > now + Self.credibleSkew } ?? false
+      let isMisdated = credential.version(in: .active).map { $0.created > now + Self.maximumClockSkew } ?? false
       return (isMisdated ? min(moment, now) : moment, reason)
     case .debt, .delivery, .exposed, .leaked, .unfinished: return (min(moment, now), reason)
     }
   }
 
   /// A date further ahead than this was written by a wrong clock: nobody knows the real one.
-  private static let credibleSkew: Duration = .seconds(3600)
+  private static let maximumClockSkew: Duration = .seconds(3600)
 
   /// From when a new pair is wanted, whatever is under way; nil without a leak, an exposure, a greatest age or an end.
   ///
@@ -201,16 +201,18 @@ package struct RotationSchedule: Sendable {
   }
 
   /// Ending a leak is tried again after this at the latest, unless the provider asked to be left alone for longer.
-  package static let longestPauseOfLeak: Duration = .seconds(300)
+  package static let maximumPauseOfLeak: Duration = .seconds(300)
 
   /// Until when the next attempt waits because of those before it; nil if they went well, or if nobody knows when they
   /// were made. `isLeaked` says that the attempt is to end a leak.
   package func pause(
     of journal: RotationJournal, isLeaked: Bool = false, now: Timestamp
   ) -> (until: Timestamp, Obstacle)? {
-    guard journal.latest <= now + Self.credibleSkew, let (until, obstacle) = pauseOfAny(journal) else { return nil }
+    guard journal.latest <= now + Self.maximumClockSkew, let (until, obstacle) = pauseAfterFailures(journal) else {
+      return nil
+    }
     guard isLeaked else { return (until, obstacle) }
-    let longest = journal.latest + Self.longestPauseOfLeak
+    let longest = journal.latest + Self.maximumPauseOfLeak
     return (min(until, max(longest, journal.leftAloneUntil ?? longest)), obstacle)
   }
 
@@ -225,7 +227,7 @@ package struct RotationSchedule: Sendable {
     }
   }
 
-  private func pauseOfAny(_ journal: RotationJournal) -> (until: Timestamp, Obstacle)? {
+  private func pauseAfterFailures(_ journal: RotationJournal) -> (until: Timestamp, Obstacle)? {
     if journal.machine.state == .failed {
       let rotations = max(1, journal.failedRotations)
       return (journal.latest + Self.pause(afterRejections: rotations), .rejected(rotations))
@@ -237,11 +239,11 @@ package struct RotationSchedule: Sendable {
     return (max(pauseEnds, journal.leftAloneUntil ?? pauseEnds), .attempts(attempts))
   }
 
-  /// When the active pair is to be replaced; nil without a greatest age or an end. Never within `Policy.leastAge` of
+  /// When the active pair is to be replaced; nil without a greatest age or an end. Never within `Policy.minimumAge` of
   /// its making: a record written before that minimum applied may hold an age by which a new pair would be due at once.
   package func ageLimit(of credential: Credential) -> Timestamp? {
     guard let limit = credential.ageLimit, let active = credential.version(in: .active) else { return nil }
-    return max(limit, active.created + Policy.leastAge)
+    return max(limit, active.created + Policy.minimumAge)
   }
 
   /// The window's zone; UTC if the system does not know it.

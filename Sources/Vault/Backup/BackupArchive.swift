@@ -18,9 +18,9 @@ package struct BackupArchive {
     keyFiles: [(id: Identifier, content: [UInt8])], databaseSize: Int,
     database: ((RawSpan) throws -> Void) throws -> Void
   ) throws {
-    guard databaseSize <= BackupHeader.largestFile else {
+    guard databaseSize <= BackupHeader.maximumFileSize else {
       throw VaultError(
-        .invalidInput, "the vault has \(databaseSize) bytes, a backup holds at most \(BackupHeader.largestFile)")
+        .invalidInput, "the vault has \(databaseSize) bytes, a backup holds at most \(BackupHeader.maximumFileSize)")
     }
     // What restoring would refuse is refused here, while the vault is still there.
     for (id, content) in keyFiles where !BackupHeader.keyFileSizes.contains(content.count) {

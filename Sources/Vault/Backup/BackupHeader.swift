@@ -34,7 +34,7 @@ struct BackupHeader: Hashable, Sendable {
 
   static let size = 512
   /// The most that eleven octal digits can express.
-  static let largestFile = (8 << 30) - 1
+  static let maximumFileSize = (8 << 30) - 1
   /// The sizes that a key file can have: up to what `PrivateFile` reads of one when the vault is opened.
   static let keyFileSizes = 1...1 << 16
 
@@ -45,7 +45,7 @@ struct BackupHeader: Hashable, Sendable {
 
   init(_ item: Item, size: Int = 0, modified: Timestamp) {
     // A clock far ahead must not make a backup that nothing restores.
-    self.init(item, size: size, modified: min(max(0, Int(modified.milliseconds / 1000)), Self.largestFile))
+    self.init(item, size: size, modified: min(max(0, Int(modified.milliseconds / 1000)), Self.maximumFileSize))
   }
 
   private init(_ item: Item, size: Int, modified: Int) {

@@ -55,7 +55,7 @@ extension Credential {
         .alreadyExists, "\(name) has a sink or hook \(settings.name) already",
         hint: "--name gives this one another name")
     }
-    guard deliveries.count < DeliveryRecord.most else {
+    guard deliveries.count < DeliveryRecord.maximumCount else {
       throw VaultError(.invalidInput, "\(name) has \(deliveries.count) sinks and hooks, which is the most there may be")
     }
     deliveries.append(DeliveryRecord(settings, entry: entry))
@@ -75,7 +75,8 @@ extension Credential {
   static func deliveries(_ members: inout JSONMembers, _ what: String) throws -> [DeliveryRecord] {
     guard let values = try members.optionalArray("deliveries") else { return [] }
     let deliveries = try values.map { try DeliveryRecord($0) }
-    guard (1...DeliveryRecord.most).contains(deliveries.count), Set(deliveries.map(\.name)).count == deliveries.count
+    guard (1...DeliveryRecord.maximumCount).contains(deliveries.count),
+      Set(deliveries.map(\.name)).count == deliveries.count
     else { throw VaultError(.corrupt, "\(what): its deliveries contradict each other") }
     return deliveries
   }

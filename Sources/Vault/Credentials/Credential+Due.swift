@@ -4,7 +4,7 @@ import Sodium
 extension Credential {
   /// When the active pair is to be replaced: at its greatest age, or in time before the provider ends it, whichever
   /// comes first. Nil if there is neither.
-  package var ageLimit: Timestamp? { [greatestAge, endLimit].compactMap { $0 }.min() }
+  package var ageLimit: Timestamp? { [maximumAge, endLimit].compactMap { $0 }.min() }
 
   /// From when on the active pair is to be replaced because the provider will end it: a quarter of its life before
   /// that, and 30 days at most. Nil if the provider has named no end.
@@ -16,12 +16,12 @@ extension Credential {
 
   /// When the active pair reaches its greatest age, counted from when the provider made it. Jitter brings the moment
   /// forward, by a share that depends only on the version, so that asking again never moves it.
-  private var greatestAge: Timestamp? {
-    guard let greatest = policy.maxAge, let active = version(in: .active), transfer == nil else { return nil }
-    guard policy.jitter > .zero else { return active.created + greatest }
+  private var maximumAge: Timestamp? {
+    guard let maxAge = policy.maxAge, let active = version(in: .active), transfer == nil else { return nil }
+    guard policy.jitter > .zero else { return active.created + maxAge }
     let seed = SHA256.hash(id.bytes + Array("jitter \(active.number)".utf8)).bytes
     let share = Int64(seed[0]) << 8 | Int64(seed[1])
-    return active.created + greatest + .seconds(-((policy.jitter.components.seconds * share) >> 16))
+    return active.created + maxAge + .seconds(-((policy.jitter.components.seconds * share) >> 16))
   }
 
   /// When the next sink or hook that lacks the active pair is to be tried, or earlier: at once if one was never tried.

@@ -91,11 +91,11 @@ package struct Credential: Hashable, Sendable {
 
   /// The greatest number of a version or a rotation: one each second for 68 years. Rotating never gets that far. A
   /// record with a greater number is refused, and one that has reached this number is not continued.
-  package static let greatestNumber: UInt64 = 1 << 31
+  package static let maximumNumber: UInt64 = 1 << 31
 
   /// Throws `corrupt` unless another rotation can begin and what it stages can be saved.
   package func requireNextNumber() throws(VaultError) {
-    guard newestNumber < Self.greatestNumber, rotation < Self.greatestNumber else {
+    guard newestNumber < Self.maximumNumber, rotation < Self.maximumNumber else {
       throw VaultError(
         .corrupt, "\(name) has version \(newestNumber) and rotation \(rotation): no rotations can have come so far",
         hint: "`relatch log list` says who wrote that; add the credential anew, under another name")
@@ -103,7 +103,7 @@ package struct Credential: Hashable, Sendable {
   }
 
   /// The greatest size of a setting's value in bytes.
-  package static let greatestSetting = 4096
+  package static let maximumSettingSize = 4096
 
   /// Fails unless a credential can have these: names that `Name` allows, and values that are fit for a terminal and a
   /// log.
@@ -112,11 +112,11 @@ package struct Credential: Hashable, Sendable {
     try Name.check(provider, "provider")
     for (key, value) in settings {
       try Name.check(key, "setting")
-      guard value.utf8.count <= greatestSetting,
+      guard value.utf8.count <= maximumSettingSize,
         value.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control })
       else {
         throw VaultError(
-          .invalidInput, "setting \(key): expected at most \(greatestSetting) bytes without control characters")
+          .invalidInput, "setting \(key): expected at most \(maximumSettingSize) bytes without control characters")
       }
     }
   }
@@ -154,7 +154,7 @@ package struct Credential: Hashable, Sendable {
     versions.append(
       Version(
         number: number, stage: .staged, created: min(made ?? now, now), since: now, handle: handle, expires: expires))
-    boundLeak()
+    limitLeakToNewestVersion()
     return number
   }
 
@@ -309,7 +309,7 @@ package struct Credential: Hashable, Sendable {
     leak = try members.optionalValue("leak").map { try Leak($0) }
     transfer = try members.optionalValue("transfer").map { try Transfer($0) }
     try members.finish()
-    guard rotation <= Self.greatestNumber, newestNumber <= Self.greatestNumber else {
+    guard rotation <= Self.maximumNumber, newestNumber <= Self.maximumNumber else {
       throw VaultError(.corrupt, "\(what): it has a number that no rotations can have reached")
     }
     let numbers = versions.map(\.number)

@@ -44,7 +44,7 @@ struct CredentialReader {
     guard format == Credential.format, ended != 0, reconciled != 0, (steps == 0) == (rotation == 0),
       let steps = UInt32(exactly: steps), let id = Identifier(bytes.text(at: id)),
       ended ?? 0 <= rotation, graceEnds == nil || ended ?? 0 < rotation,
-      rotation <= Credential.greatestNumber, versions.last?.number ?? 0 <= Credential.greatestNumber
+      rotation <= Credential.maximumNumber, versions.last?.number ?? 0 <= Credential.maximumNumber
     else { throw PlainReader.NotPlain() }
     var credential = Credential(
       id: id, name: name, provider: bytes.text(at: provider), settings: settings, policy: policy,

@@ -7,7 +7,7 @@ package import JSON
 /// An owner decided on `settings`, in the log entry `entry`; the rest is what runs found.
 package struct DeliveryRecord: Hashable, Sendable {
   /// The greatest number of sinks and hooks that a credential may have.
-  package static let most = 16
+  package static let maximumCount = 16
 
   package let settings: DeliverySettings
   /// The log entry in which an owner added it.

@@ -116,7 +116,7 @@ package struct FileSettings: Hashable, Sendable {
   }
 
   static func check(path: String, _ what: String) throws(VaultError) {
-    guard path.hasPrefix("/"), !path.hasSuffix("/"), path.utf8.count <= Credential.greatestSetting,
+    guard path.hasPrefix("/"), !path.hasSuffix("/"), path.utf8.count <= Credential.maximumSettingSize,
       path.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control }),
       !["..", "."].contains(path.split(separator: "/").last.map(String.init) ?? ".")
     else {
@@ -174,10 +174,10 @@ package struct HookSettings: Hashable, Sendable {
   package let arguments: [String]
   package let timeLimit: Duration
 
-  package static let usualTimeLimit = Duration.seconds(60)
-  package static let greatestTimeLimit = Duration.seconds(3600)
+  package static let defaultTimeLimit = Duration.seconds(60)
+  package static let maximumTimeLimit = Duration.seconds(3600)
 
-  package init(occasion: Occasion, arguments: [String], timeLimit: Duration = usualTimeLimit) {
+  package init(occasion: Occasion, arguments: [String], timeLimit: Duration = defaultTimeLimit) {
     self.occasion = occasion
     self.arguments = arguments
     self.timeLimit = timeLimit
@@ -192,7 +192,7 @@ package struct HookSettings: Hashable, Sendable {
       throw VaultError(
         .invalidInput, "a hook has at most 63 arguments of 16,384 bytes in all, and no zero byte in them")
     }
-    guard timeLimit >= .seconds(1), timeLimit <= Self.greatestTimeLimit, timeLimit.components.attoseconds == 0 else {
+    guard timeLimit >= .seconds(1), timeLimit <= Self.maximumTimeLimit, timeLimit.components.attoseconds == 0 else {
       throw VaultError(.invalidInput, "time limit \(Policy.text(timeLimit)): expected 1s to 1h")
     }
   }

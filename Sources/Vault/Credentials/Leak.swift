@@ -52,7 +52,7 @@ extension Credential {
 
   /// Limits the leak to the newest version, which was just added. Nobody reported a version beyond that, and such a
   /// leak would never end.
-  mutating func boundLeak() {
+  mutating func limitLeakToNewestVersion() {
     guard let leak, leak.version > newestNumber else { return }
     self.leak = Leak(incident: leak.incident, since: leak.since, version: newestNumber)
   }
@@ -68,7 +68,7 @@ extension Credential {
 
   /// What the provider may still accept, and nobody would see refused if the credential were forgotten: what is staged
   /// or owed, and the active version if it leaked.
-  package var unended: [Version] {
+  package var unsettled: [Version] {
     let debts = Set(debts.map(\.number))
     return versions.filter { version in
       version.stage == .staged || debts.contains(version.number) || version.stage == .active && isActiveLeaked

@@ -11,7 +11,7 @@ package final class Pair: Sendable {
   package let registrationToken: SharedSecret?
 
   /// The greatest size of either part in bytes.
-  package static let greatestPart = 4096
+  package static let maximumPartSize = 4096
 
   package init(
     clientID: consuming SecretBytes, clientSecret: consuming SecretBytes, registrationToken: SharedSecret? = nil
@@ -58,8 +58,8 @@ package final class Pair: Sendable {
 
   /// Fails unless `part` is fit for a header, a form and a log-safe comparison.
   package static func check(_ part: borrowing SecretBytes, _ name: String) throws {
-    guard (1...greatestPart).contains(part.count) else {
-      throw VaultError(.invalidInput, "\(name) has \(part.count) bytes, expected 1 to \(greatestPart)")
+    guard (1...maximumPartSize).contains(part.count) else {
+      throw VaultError(.invalidInput, "\(name) has \(part.count) bytes, expected 1 to \(maximumPartSize)")
     }
     let hasControl = part.withUnsafeBytes { bytes in bytes.contains { $0 < 0x20 || $0 == 0x7F } }
     guard !hasControl else { throw VaultError(.invalidInput, "\(name) holds a control character") }

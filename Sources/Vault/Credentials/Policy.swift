@@ -25,17 +25,17 @@ package struct Policy: Hashable, Sendable {
 
   /// The least age at which a schedule replaces a pair: whatever a policy says, one run never immediately follows
   /// another.
-  package static let leastAge = Duration.seconds(3600)
+  package static let minimumAge = Duration.seconds(3600)
 
   /// Fails with `invalidInput` if a schedule by this policy would replace a pair as soon as it is made: a greatest age
-  /// below `leastAge`, or a jitter that reaches the greatest age. Only for new settings: a record may hold an older
+  /// below `minimumAge`, or a jitter that reaches the greatest age. Only for new settings: a record may hold an older
   /// policy.
-  package func requireSparing() throws(VaultError) {
+  package func requireReasonableInterval() throws(VaultError) {
     guard let maxAge else { return }
-    guard maxAge >= Self.leastAge else {
+    guard maxAge >= Self.minimumAge else {
       throw VaultError(
         .invalidInput,
-        "policy \"max-age\": \(Self.text(maxAge)) is less than \(Self.text(Self.leastAge)), the least there is")
+        "policy \"max-age\": \(Self.text(maxAge)) is less than \(Self.text(Self.minimumAge)), the least there is")
     }
     guard jitter < maxAge else {
       throw VaultError(

@@ -14,7 +14,7 @@ extension UnlockedVault {
     try await change(now: now) { change in
       var credential = try change.view.credential(name)
       try credential.addDelivery(settings, entry: change.nextIndex)
-      if case .file(let file) = settings.kind { try change.view.requireApart(file, place) }
+      if case .file(let file) = settings.kind { try change.view.requireDistinctFiles(file, place) }
       return try change.save(
         credential, .deliveryAdded, ["delivery": settings.json])
     }
@@ -35,7 +35,7 @@ extension VaultView {
   /// Throws `invalidInput` if `file` is its own template, and `alreadyExists` if a sink of any credential has the file
   /// or the template of `file`, or is made from the file: a pair would be written over another pair, or over a
   /// template's placeholders.
-  fileprivate func requireApart(_ file: FileSettings, _ place: (String) -> String) throws {
+  fileprivate func requireDistinctFiles(_ file: FileSettings, _ place: (String) -> String) throws {
     let (wanted, source) = (place(file.path), file.template.map(place))
     guard wanted != source else {
       throw VaultError(
@@ -70,7 +70,7 @@ extension VaultView {
   ///
   /// Any member who rotates a credential writes its record, but must not decide what is run, and where secrets go, on
   /// other people's hosts. Each is therefore compared with the owner's own log entry before it is used.
-  package func requireOwnersDeliveries(of credential: Credential) throws {
+  package func requireDeliveriesAddedByOwners(of credential: Credential) throws {
     for delivery in credential.deliveries { try requireOwners(delivery, of: credential) }
   }
 

@@ -99,14 +99,14 @@ extension VaultView {
 
 extension Pair {
   /// The fewest bytes of a secret that is looked for in a text: a shorter one can be in any text, and says nothing.
-  package static let leastTold = 8
+  package static let minimumSearchedLength = 8
 
   /// Whether `text` contains its secret, or the token that manages its client.
   package func isTold(in text: String) -> Bool {
     let text = Array(text.utf8)
     func isTold(_ secret: borrowing SecretBytes) -> Bool {
       secret.withUnsafeBytes { secret in
-        guard secret.count >= Self.leastTold, text.count >= secret.count else { return false }
+        guard secret.count >= Self.minimumSearchedLength, text.count >= secret.count else { return false }
         return (0...text.count - secret.count).contains { text[$0..<$0 + secret.count].elementsEqual(secret) }
       }
     }

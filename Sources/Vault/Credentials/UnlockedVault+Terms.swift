@@ -43,7 +43,7 @@ extension UnlockedVault {
       var known: [String] = []
       if chosen.admin != name {
         try change.view.requireAdministrator(chosen.admin)
-        try change.view.requireNoCircle(of: name, under: chosen.admin)
+        try change.view.requireNoCycle(of: name, under: chosen.admin)
         if chosen.admin != before.admin { known = try change.view.credential(chosen.admin).exposure?.to ?? [] }
       }
       var history = replayed
@@ -99,7 +99,7 @@ extension VaultView {
   /// Throws `invalidInput` if `name` administers `administrator`, directly or through others. None of them could be
   /// removed, and where old pairs end as new ones are made, two lost answers would lose all of them. A damaged record
   /// ends the chain.
-  fileprivate func requireNoCircle(of name: String, under administrator: String) throws {
+  fileprivate func requireNoCycle(of name: String, under administrator: String) throws {
     var seen: Set<String> = []
     var next = administrator
     while seen.insert(next).inserted, let admin = (try? credential(next))?.admin {

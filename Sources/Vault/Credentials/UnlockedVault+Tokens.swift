@@ -22,7 +22,7 @@ package struct TokenAccess: Sendable {
   package var fileName: String { credential.id.description }
 
   /// The greatest size of such a file.
-  package static let greatestFile = 1 << 15
+  package static let maximumFileSize = 1 << 15
 
   /// Seals `token`, which ends at `end`, for this version of this credential. Only its key opens the record.
   package func seal(_ token: borrowing SecretBytes, end: Timestamp, randomness: Randomness) throws -> [UInt8] {

@@ -53,7 +53,7 @@ extension VaultView {
   }
 
   /// The length of the longest name of a credential, in bytes. Their records are not looked at.
-  package func longestName() throws -> Int {
+  package func maximumNameLength() throws -> Int {
     var longest = 0
     try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, _ in
       longest = max(longest, key.count)

@@ -9,7 +9,7 @@ package struct Handoff: Hashable, Sendable {
   static let format = 1
   static let answerSize = 32
   /// The greatest size of a note in bytes.
-  package static let greatestNote = 1000
+  package static let maximumNoteSize = 1000
 
   package let id: Identifier
   let answer: [UInt8]
@@ -38,14 +38,14 @@ package struct Handoff: Hashable, Sendable {
   package var isSelfAdministered: Bool { admin == credential }
 
   /// The longest that a sender may make the recipient's runs wait for a new pair.
-  private static let longestPropagation = Duration.seconds(24 * 3600)
+  private static let maximumPropagation = Duration.seconds(24 * 3600)
 
   /// The policy as a recipient takes it over: the sender must not hold up the recipient's runs, make them rotate all
   /// the time, or let the recipient's pair be revoked as a drill.
   package var importedPolicy: Policy {
     var imported = policy
-    imported.propagation = min(policy.propagation, Self.longestPropagation)
-    imported.maxAge = policy.maxAge.map { max($0, Policy.leastAge) }
+    imported.propagation = min(policy.propagation, Self.maximumPropagation)
+    imported.maxAge = policy.maxAge.map { max($0, Policy.minimumAge) }
     if let maxAge = imported.maxAge, imported.jitter >= maxAge { imported.jitter = .zero }
     imported.drill = false
     imported.tags = []
@@ -84,10 +84,10 @@ package struct Handoff: Hashable, Sendable {
 
   /// Fails unless `note` is fit for a terminal and not too long.
   package static func check(note: String) throws(VaultError) {
-    guard (1...greatestNote).contains(note.utf8.count),
+    guard (1...maximumNoteSize).contains(note.utf8.count),
       note.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control })
     else {
-      throw VaultError(.invalidInput, "the note: expected 1 to \(greatestNote) bytes without control characters")
+      throw VaultError(.invalidInput, "the note: expected 1 to \(maximumNoteSize) bytes without control characters")
     }
   }
 

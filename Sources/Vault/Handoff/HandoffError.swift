@@ -17,7 +17,7 @@ package struct HandoffError: Error, Equatable, Sendable, CustomStringConvertible
     /// This vault sent no such handoff.
     case unknown
     /// The credential is not in a state in which this can be done.
-    case notNow
+    case wrongState
   }
 
   package let code: Code

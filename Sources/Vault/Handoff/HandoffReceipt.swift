@@ -7,7 +7,7 @@ import Sodium
 package struct HandoffReceipt: Hashable, Sendable {
   static let format = 1
   /// The greatest size of a receipt in bytes.
-  package static let greatestSize = 1 << 16
+  package static let maximumSize = 1 << 16
 
   package let handoff: Identifier
   /// The sender's vault.

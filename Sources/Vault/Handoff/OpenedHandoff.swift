@@ -6,7 +6,7 @@ import Sodium
 /// A handoff that was opened by the one it is for, and whose sender's signature is valid. Nothing is imported yet.
 package struct OpenedHandoff: Sendable {
   /// The greatest size of a file in bytes.
-  package static let greatestFile = 1 << 20
+  package static let maximumFileSize = 1 << 20
 
   package let handoff: Handoff
   let pair: Pair
@@ -27,7 +27,7 @@ package struct OpenedHandoff: Sendable {
     }
     let signature: [UInt8]
     do { (handoff, pair, signature) = try HandoffDocument.decode(SharedSecret(document)) } catch let error
-      where error is JSONError || error is AgeError || (error as? VaultError)?.code.isOfContent == true
+      where error is JSONError || error is AgeError || (error as? VaultError)?.code.isContentFault == true
     {
       throw HandoffError(.corrupt, "what was opened is no handoff: \(error)", hint: Self.damaged)
     } catch let error as VaultError where error.code == .unsupportedFormat {
@@ -67,5 +67,5 @@ package struct OpenedHandoff: Sendable {
 
 extension VaultError.Code {
   /// Whether what was read is at fault.
-  fileprivate var isOfContent: Bool { self == .corrupt || self == .invalidInput }
+  fileprivate var isContentFault: Bool { self == .corrupt || self == .invalidInput }
 }

@@ -104,26 +104,26 @@ extension Credential {
     return version.stage == .retired && self.version(in: .active) == nil && transfer.confirmed != nil
   }
 
-  /// Fails with `notNow` if `version` leaked: the recipient would rely on a pair that is about to be ended.
+  /// Fails with `wrongState` if `version` leaked: the recipient would rely on a pair that is about to be ended.
   func requireNotLeaked(_ version: Version) throws {
     if let leak, version.number <= leak.version { throw HandoffError(leakOf: self) }
   }
 
-  /// Fails with `notNow` unless it can be handed over: nothing is staged, owed or under way.
+  /// Fails with `wrongState` unless it can be handed over: nothing is staged, owed or under way.
   func requireTransferable() throws {
     guard transfer == nil else {
-      throw HandoffError(.notNow, "\(name) was handed over already", hint: "`relatch status \(name)` says when")
+      throw HandoffError(.wrongState, "\(name) was handed over already", hint: "`relatch status \(name)` says when")
     }
     guard versions.allSatisfy({ $0.stage == .active || $0.stage == .retired }), ended == rotation else {
       throw HandoffError(
-        .notNow, "\(name) cannot be handed over while a pair of it is staged or owed, or a rotation not ended",
+        .wrongState, "\(name) cannot be handed over while a pair of it is staged or owed, or a rotation not ended",
         hint:
           "`relatch resume \(name)` and `relatch retire \(name)` settle it; `relatch status \(name)` says what is open")
     }
     guard leak == nil else { throw HandoffError(leakOf: self) }
     guard exposure == nil else {
       throw HandoffError(
-        .notNow, "\(name) is exposed: others than the sender know its active pair",
+        .wrongState, "\(name) is exposed: others than the sender know its active pair",
         hint: "`relatch rotate \(name)` and `relatch retire \(name)` first")
     }
   }
@@ -132,7 +132,7 @@ extension Credential {
 extension HandoffError {
   fileprivate init(leakOf credential: Credential) {
     self.init(
-      .notNow, "\(credential.name) leaked, up to version \(credential.leak?.version ?? 0), and that is not ended",
+      .wrongState, "\(credential.name) leaked, up to version \(credential.leak?.version ?? 0), and that is not ended",
       hint: "`relatch resume \(credential.name)` ends it; then its new pair can be sent")
   }
 }

@@ -9,7 +9,7 @@ extension UnlockedVault {
   /// Seals the version of `name` in `stage` to `recipient`, after an entry that says so is durable. With `isTransfer`,
   /// the credential is no longer rotated here.
   ///
-  /// Throws `notFound`, `notPermitted`, `HandoffError.notNow`.
+  /// Throws `notFound`, `notPermitted`, `HandoffError.wrongState`.
   package func sendHandoff(
     of name: String, stage: Stage, to recipient: HandoffRecipient, expires: Timestamp, note: String?, isTransfer: Bool,
     now: Timestamp
@@ -33,7 +33,7 @@ extension UnlockedVault {
         return [version]
       }, now: now
     ) { change, credential, versions in
-      if isTransfer { try change.view.requireAdministersNoOther(credential) }
+      if isTransfer { try change.view.requireAdministersOnlyItself(credential) }
       let handoff = Handoff(
         of: versions[0], credential, in: vault, from: sender, to: recipient.text, id: id, answer: answer,
         sent: change.now,
@@ -153,7 +153,7 @@ extension UnlockedVault {
   }
 
   /// Takes a transfer back: the credential is rotated here again. Throws `notPermitted` unless the member is an owner,
-  /// and `HandoffError`: `unknown` if it was not handed over, `notNow` if its receipt was confirmed.
+  /// and `HandoffError`: `unknown` if it was not handed over, `wrongState` if its receipt was confirmed.
   package func withdrawHandoff(of name: String, now: Timestamp) async throws -> Credential {
     guard member.card.role == .owner else {
       throw VaultError(.notPermitted, "member \(member.name) is no owner, and owners alone take a transfer back")
@@ -166,7 +166,7 @@ extension UnlockedVault {
       }
       guard transfer.confirmed == nil else {
         throw HandoffError(
-          .notNow, "\(name) is in another vault: its receipt was confirmed",
+          .wrongState, "\(name) is in another vault: its receipt was confirmed",
           hint: "ask the recipient to hand it back: `relatch handoff send … --transfer` there")
       }
       credential.transfer = nil

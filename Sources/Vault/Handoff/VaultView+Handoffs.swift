@@ -2,13 +2,13 @@ import Audit
 import JSON
 
 extension VaultView {
-  /// Fails with `notNow` if others are rotated by the token of `credential`: they could not be once it belongs to
+  /// Fails with `wrongState` if others are rotated by the token of `credential`: they could not be once it belongs to
   /// another vault.
-  func requireAdministersNoOther(_ credential: Credential) throws {
+  func requireAdministersOnlyItself(_ credential: Credential) throws {
     let administered = try administered(by: credential.name)
     guard administered.isEmpty else {
       throw HandoffError(
-        .notNow,
+        .wrongState,
         "\(credential.name) administers \(administered.joined(separator: ", ")), which could not be rotated without it",
         hint: "hand over or remove these first; without --transfer it can be sent as it is")
     }

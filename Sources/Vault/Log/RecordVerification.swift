@@ -176,7 +176,7 @@ struct RecordVerification {
     }
     try indexes.require(in: view)
     try sealed.require(in: view)
-    guard rows.count == granted, !rows.hasNobodys else {
+    guard rows.count == granted, !rows.hasRowsWithoutIdentifier else {
       throw VaultError(.corrupt, "there are grants on what is no credential")
     }
     guard try view.journalledRestoration()?.entry == restore else {
@@ -186,7 +186,8 @@ struct RecordVerification {
     guard restored ?? 0 == restores else {
       throw VaultError(.corrupt, "the journal has other restores than the log speaks of")
     }
-    guard steps.count == journals + (restored == nil ? 0 : 1), steps.damaged.isEmpty, !steps.hasNobodys else {
+    guard steps.count == journals + (restored == nil ? 0 : 1), steps.damaged.isEmpty, !steps.hasRowsWithoutIdentifier
+    else {
       throw VaultError(.corrupt, "there are journals of what is no credential")
     }
   }
@@ -224,7 +225,7 @@ struct RecordVerification {
       throw VaultError(.corrupt, "the journal of \(credential.name) has a damaged row")
     }
     let sum = steps.sum(of: credential.id)
-    guard sum ?? 0 == state.steps else { throw try missedStep(of: credential, in: view) }
+    guard sum ?? 0 == state.steps else { throw try missingStep(of: credential, in: view) }
     return sum != nil
   }
 
@@ -240,7 +241,7 @@ struct RecordVerification {
   }
 
   /// Says which step is missing from the journal of `credential`. Goes through the log once more.
-  private func missedStep(of credential: Credential, in view: VaultView) throws -> VaultError {
+  private func missingStep(of credential: Credential, in view: VaultView) throws -> VaultError {
     var missed: UInt64?
     try view.replay { entry, index in
       guard entry.details["credential"] == .string(credential.name) else { return }

@@ -52,7 +52,7 @@ struct JournalSums {
   /// Credentials with a row that no journal can have.
   private(set) var damaged: Set<Identifier> = []
   /// Whether there are rows that do not begin with an identifier.
-  private(set) var hasNobodys = false
+  private(set) var hasRowsWithoutIdentifier = false
   private var sums: Sums
   private let hash: KeyedHash
 
@@ -74,7 +74,7 @@ struct JournalSums {
 
   private mutating func add(_ key: borrowing Span<UInt8>, _ value: borrowing Span<UInt8>) {
     guard let id = Sums.number(key, 0, Identifier.size) else {
-      hasNobodys = true
+      hasRowsWithoutIdentifier = true
       return
     }
     guard key.count == 28, value.count == 8, let rotation = Sums.number(key, 16, 8)?.low,
@@ -91,7 +91,7 @@ struct JournalSums {
 /// grants.
 struct GrantSums {
   /// Whether there are rows that do not begin with an identifier.
-  private(set) var hasNobodys = false
+  private(set) var hasRowsWithoutIdentifier = false
   private var sums = Sums(expecting: 0)
 
   init(_ transaction: any ReadTransaction, _ hash: KeyedHash) throws {
@@ -99,7 +99,7 @@ struct GrantSums {
       if let id = Sums.number(key, 0, Identifier.size) {
         sums.add(hash(key, at: Identifier.size..<key.count), to: id)
       } else {
-        hasNobodys = true
+        hasRowsWithoutIdentifier = true
       }
       return true
     }

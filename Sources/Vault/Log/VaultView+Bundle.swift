@@ -3,7 +3,7 @@ import JSON
 
 extension VaultView {
   /// Throws `notFound` if one of the credentials `names` was never in the vault.
-  package func requireSpokenOf(_ names: Set<String>) throws {
+  package func requireMentionedInLog(_ names: Set<String>) throws {
     for name in names.sorted() where try !hasCredential(name) {
       // It may have been removed since; only the log knows.
       var isKnown = false
@@ -24,7 +24,7 @@ extension VaultView {
   package func writeBundle(
     _ selection: LogBundle.Selection, records: WitnessRecords.Found, to output: ([UInt8]) throws -> Void
   ) throws -> BundleReport {
-    try requireSpokenOf(selection.credentials)
+    try requireMentionedInLog(selection.credentials)
     let cosigned = try standings(of: records).compactMap { standing in
       standing.witness.witness.key.flatMap { key in standing.seen?.only([key]) }
     }

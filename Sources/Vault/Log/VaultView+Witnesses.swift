@@ -44,7 +44,7 @@ extension VaultView {
     }
     let proof = try proof(after: seen.size, to: name)
     do { try proof.verify(firstRoot: seen.root, secondRoot: newest.root) } catch {
-      try Self.requireWholeTree(in: transaction)
+      try Self.requireIntactTree(in: transaction)
       throw VaultError(
         .rolledBack,
         "witness \(name) has seen another history: the first \(seen.size) of the log's \(newest.size) entries are not those"
@@ -145,7 +145,7 @@ extension [WitnessStanding] {
 
 extension UnlockedVault {
   /// The greatest number of witnesses: what is remembered of the log includes all of them.
-  package static let mostWitnesses = 16
+  package static let maximumWitnesses = 16
 
   /// Adds `witness`, to which checkpoints then go. Throws `notPermitted` unless the member is an owner,
   /// `alreadyExists`, `invalidInput`.
@@ -156,8 +156,8 @@ extension UnlockedVault {
           .alreadyExists, "the vault has a witness \(witness.name) already",
           hint: "give this one another name; `relatch log witness list` shows those there are")
       }
-      guard change.view.witnesses.count < Self.mostWitnesses else {
-        throw VaultError(.invalidInput, "the vault has \(Self.mostWitnesses) witnesses, and can have no more")
+      guard change.view.witnesses.count < Self.maximumWitnesses else {
+        throw VaultError(.invalidInput, "the vault has \(Self.maximumWitnesses) witnesses, and can have no more")
       }
       try change.log(.witnessAdded, ["witness": witness.json])
     }

@@ -67,7 +67,7 @@ package struct WitnessRecords: Sendable {
 
   /// Keeps `signed` as what `witness` took, unless a larger one is kept. Throws `cannotWrite`.
   package func keep(_ signed: SignedCheckpoint, of witness: Membership.StandingWitness) throws {
-    try oneAtATime {
+    try withExclusiveAccess {
       // A damaged record is replaced.
       let kept = try? checkpoint(of: witness)
       guard kept.map({ $0.checkpoint.size <= signed.checkpoint.size }) ?? true else { return }
@@ -77,7 +77,7 @@ package struct WitnessRecords: Sendable {
 
   /// Runs `body` while no other process does so or keeps anything. Throws `cannotWrite` if another process, such as one
   /// that was stopped, does so for too long.
-  package func oneAtATime<Result>(_ body: () throws -> Result) throws -> Result {
+  package func withExclusiveAccess<Result>(_ body: () throws -> Result) throws -> Result {
     if !PrivateFile.exists(folder) { try PrivateFile.createFolder(folder, inheritsOwner: true) }
     // Others make files durable while they hold it, which takes time on a busy disk.
     return try PrivateFile.withLock(folder, seconds: 10, body)
@@ -90,7 +90,7 @@ package struct WitnessRecords: Sendable {
 /// The file or folder that is a witness: it only ever gets larger checkpoints of one history.
 package struct WitnessPlace: Sendable {
   /// The greatest number of names that are looked at in a folder.
-  private static let mostNames = 1 << 20
+  private static let maximumNames = 1 << 20
 
   private let kind: Witness.Kind
   private let vault: String
@@ -118,7 +118,9 @@ package struct WitnessPlace: Sendable {
       do { names = try PrivateFile.names(in: path) } catch let error as VaultError {
         throw VaultError(.cannotRead, error.description)
       }
-      return try names.prefix(Self.mostNames).compactMap { size(of: $0) }.max().flatMap { try read(file($0, in: path)) }
+      return try names.prefix(Self.maximumNames).compactMap { size(of: $0) }.max().flatMap {
+        try read(file($0, in: path))
+      }
     case .command, .http: return nil
     }
   }

@@ -140,7 +140,7 @@ extension UnlockedVault {
       }
       let key = try vaultKey(of: change.view.header)
         .unwrap(change.view.wrappedKey(of: record), of: record.id, in: change.view.header.id)
-      guard try VaultKey.id(ofCredentialKey: key) == record.keyID else { throw Self.otherKey(record) }
+      guard try VaultKey.id(ofCredentialKey: key) == record.keyID else { throw Self.keyMismatch(record) }
       try change.log(.grantAdded, about: credential, ["grantee": .string(member)])
       try change.storeGrant(seal(key, to: grantee), on: record.id, to: member)
     }
@@ -185,7 +185,7 @@ extension UnlockedVault {
         try prepareRekeying(name, change, opening: keys.old, wrapping: keys.new, history, withAll: true)
       }
       if records.count == names.count {
-        try change.removeWhatHangsFromOthers(than: Set(records.values.map(\.id)))
+        try change.removeRowsOfOthers(than: Set(records.values.map(\.id)))
       }
       return (renewed.exposed.count, renewed.damaged)
     }
@@ -225,12 +225,12 @@ extension UnlockedVault {
       guard try !change.view.canRead(name) else {
         throw VaultError(.invalidInput, "the record of \(name) is not damaged")
       }
-      try change.view.requireAdministersNone(name)
+      try change.view.requireNotAdministrator(name)
       try change.remove(unreadable: name)
       let others = history.credentials.filter { $0 != name }
       let records = try change.view.readable(others)
       guard records.count == others.count else { return [] }
-      return try change.removeWhatHangsFromOthers(than: Set(records.values.map(\.id)))
+      return try change.removeRowsOfOthers(than: Set(records.values.map(\.id)))
     }
   }
 
@@ -248,7 +248,7 @@ extension UnlockedVault {
     VaultError(.keyChanged, "the members were changed by another owner at the same moment")
   }
 
-  static func otherKey(_ credential: Credential) -> VaultError {
+  static func keyMismatch(_ credential: Credential) -> VaultError {
     VaultError(.corrupt, "the key of \(credential.name) is another than its record names")
   }
 

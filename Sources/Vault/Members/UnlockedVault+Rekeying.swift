@@ -63,7 +63,7 @@ extension UnlockedVault {
     var fields = try edit(&credential)
     if withAll { fields["with_all"] = true }
     let oldKey = try old.unwrap(change.view.wrappedKey(of: credential), of: credential.id, in: header.id)
-    guard try VaultKey.id(ofCredentialKey: oldKey) == credential.keyID else { throw Self.otherKey(credential) }
+    guard try VaultKey.id(ofCredentialKey: oldKey) == credential.keyID else { throw Self.keyMismatch(credential) }
     let (key, keyID) = try credentialKey()
     var pairs: [(version: UInt64, record: [UInt8])] = []
     for version in credential.versions {

@@ -2,7 +2,7 @@ import Storage
 
 extension VaultView {
   /// Throws `invalidInput` if the credential `name` administers another.
-  func requireAdministersNone(_ name: String) throws {
+  func requireNotAdministrator(_ name: String) throws {
     guard let other = try administered(by: name).first else { return }
     throw VaultError(
       .invalidInput, "cannot remove \(name): it administers \(other), which could not be rotated without it",
@@ -27,14 +27,14 @@ extension VaultView {
   /// staged or is still owed.
   package func requireRemovable(_ credential: Credential, forgettingDebts: Bool) throws {
     let name = credential.name
-    try requireAdministersNone(name)
+    try requireNotAdministrator(name)
     guard !forgettingDebts else { return }
     if credential.isActiveLeaked, let active = credential.version(in: .active) {
       throw VaultError(
         .invalidInput, "cannot remove \(name): version \(active.number) leaked, and was not seen to be refused",
         hint: "`relatch resume \(name)` ends it, unless only a person can; --forget-debts removes it all the same")
     }
-    let forgotten = credential.unended.map(\.number)
+    let forgotten = credential.unsettled.map(\.number)
     guard forgotten.isEmpty else {
       let numbers = forgotten.map(String.init).joined(separator: ", ")
       throw VaultError(

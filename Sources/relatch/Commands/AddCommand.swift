@@ -104,7 +104,7 @@ struct AddCommand: AsyncParsableCommand {
     for credential in added {
       try report.confirmation(
         credential.json(type: "credential"), text: "\(credential.name): version 1 is active (\(credential.provider))")
-      try tellNext(of: credential, report)
+      try reportNext(of: credential, report)
     }
     report.note("\(added.count) imported; delete what they were read from, and rotate what others may have seen")
   }
@@ -127,10 +127,10 @@ struct AddCommand: AsyncParsableCommand {
       name: name, provider: provider, settings: chosen, policy: rules, admin: admin == "self" ? name : admin,
       pair: .ofStandardInput(), made: made, now: now)
     try report.confirmation(credential.json(type: "credential"), text: "\(credential.name): version 1 is active")
-    try tellNext(of: credential, report)
+    try reportNext(of: credential, report)
   }
 
-  private func tellNext(of credential: Credential, _ report: Report) throws {
+  private func reportNext(of credential: Credential, _ report: Report) throws {
     let name = credential.name
     credential.warnUnlessRotatable()
     credential.warnOfLongGrace()

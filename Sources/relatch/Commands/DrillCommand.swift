@@ -23,7 +23,7 @@ struct DrillCommand: AsyncParsableCommand {
   @Flag(help: "Practise containment: end the pair before its replacement is proved, and accept the outage.")
   var contain = false
 
-  @OptionGroup var many: ManyOptions
+  @OptionGroup var many: JobsOptions
 
   func run() async throws {
     let report = Report(options)

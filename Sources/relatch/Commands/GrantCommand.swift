@@ -78,6 +78,6 @@ struct RekeyCommand: AsyncParsableCommand {
     if !damaged.isEmpty { members["damaged"] = .array(damaged.map { .string($0) }) }
     let report = Report(options)
     try report.confirmation(.object(members), text: done)
-    try report.requireNoneWithheld(damaged, after: done)
+    try report.requireAllRekeyed(damaged, after: done)
   }
 }

@@ -51,8 +51,8 @@ struct HandoffConfirmCommand: AsyncParsableCommand {
   func run() async throws {
     let input =
       try receipt == "-"
-      ? PrivateFile.readAll(0, limit: HandoffReceipt.greatestSize, "standard input")
-      : PrivateFile.read(receipt, limit: HandoffReceipt.greatestSize)
+      ? PrivateFile.readAll(0, limit: HandoffReceipt.maximumSize, "standard input")
+      : PrivateFile.read(receipt, limit: HandoffReceipt.maximumSize)
     let bytes = input.withUnsafeBytes { Array($0) }
     guard bytes.starts(with: #"{"receipt":"#.utf8) else {
       throw Failure(

@@ -185,8 +185,8 @@ struct HandoffSource: ParsableArguments {
     do {
       input =
         try file == "-"
-        ? PrivateFile.readAll(0, limit: OpenedHandoff.greatestFile, "standard input")
-        : PrivateFile.read(file, limit: OpenedHandoff.greatestFile)
+        ? PrivateFile.readAll(0, limit: OpenedHandoff.maximumFileSize, "standard input")
+        : PrivateFile.read(file, limit: OpenedHandoff.maximumFileSize)
     } catch let error as VaultError where error.code == .invalidInput {
       throw Failure(.corruptData, "not a handoff: \(error)", hint: "name the file that `relatch handoff send` wrote")
     }

@@ -69,7 +69,7 @@ struct HandoffSendCommand: AsyncParsableCommand {
     try await requireRotatable(in: vault)
     if let note {
       try VisibleText.check(note, "the note")
-      try await vault.requireUntold(note, "note", of: [name])
+      try await vault.requireNoSecret(note, "note", of: [name])
     }
     let now = WallClock.now()
     let (handoff, file) = try await vault.sendHandoff(

@@ -117,7 +117,7 @@ struct DeliverCommand: AsyncParsableCommand {
   @Flag(help: "Bring it also to those that have it.")
   var again = false
 
-  @OptionGroup var many: ManyOptions
+  @OptionGroup var many: JobsOptions
 
   func run() async throws {
     let places = try Places(options)

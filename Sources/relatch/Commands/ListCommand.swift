@@ -29,7 +29,7 @@ struct CredentialListing: PlainCommand, Equatable {
     let report = Report(settings)
     let vault = try await Places(settings).openLocked()
     // The width that all lines share must be known before the first.
-    let width = report.isJSON ? 0 : try await vault.read { try $0.longestName() }
+    let width = report.isJSON ? 0 : try await vault.read { try $0.maximumNameLength() }
     var isEmpty = true
     var failed: ExitCode?
     try await CredentialPages(of: vault, tag: tag).each { _, credential in

@@ -31,11 +31,11 @@ struct LogBundleCommand: AsyncParsableCommand {
     _ = try OutputPlace(output, "a bundle", verb: "log bundle -o FILE")
     let report = Report(options)
     let places = try Places(options)
-    let vault = try await places.openLooking(at: "bundle", selection.fields, about: selection.credentials)
+    let vault = try await places.openLogged(at: "bundle", selection.fields, about: selection.credentials)
     let records = try await vault.found(in: places.witnessRecords)
     guard let output else {
       // The reader of standard output may take hours, and the store grows while one read of the vault lasts.
-      let whole = try? PassingFile()
+      let whole = try? UnnamedTemporaryFile()
       let found = try await vault.read { view in
         try view.writeBundle(selection, records: records) { line in
           let bytes = line + [0x0A]
@@ -98,7 +98,7 @@ extension BundleReport {
   /// Reads the bundle in `file`, in constant memory. Throws `notFound`, `AuditError`.
   init(readingFile file: String, expecting expectations: LogExpectations) throws {
     var verification = BundleVerification(expecting: expectations)
-    try LineReader.forEachLine(of: file, atMost: LogBundle.longestLine) { try verification.add($0) }
+    try LineReader.forEachLine(of: file, atMost: LogBundle.maximumLineLength) { try verification.add($0) }
     self = try verification.finish()
   }
 }

@@ -40,7 +40,7 @@ struct LogListCommand: AsyncParsableCommand {
   func run() async throws {
     let report = Report(options)
     let selection = try selection.selection(of: names)
-    let vault = try await Places(options).openLooking(
+    let vault = try await Places(options).openLogged(
       at: "list", selection.fields, about: selection.credentials)
     let size = try await vault.read { $0.logSize }
     let span = try await vault.span(of: selection, size: size)
@@ -71,12 +71,12 @@ struct LogListCommand: AsyncParsableCommand {
 
 extension LogReport {
   /// What the times of the entries say against a clock. It proves nothing, but is worth a look.
-  fileprivate func clockTroubles(now: Timestamp) -> [String] {
+  fileprivate func clockWarnings(now: Timestamp) -> [String] {
     var troubles: [String] = []
-    if let farBack {
+    if let largeClockStepBack {
       troubles.append(
-        "entry \(farBack.entry) is dated \(farBack.time), before entry \(farBack.precedingEntry), which precedes it and is dated"
-          + " \(farBack.precedingTime): a clock was wrong there; the order of the entries is certain, their times are not"
+        "entry \(largeClockStepBack.entry) is dated \(largeClockStepBack.time), before entry \(largeClockStepBack.precedingEntry), which precedes it and is dated"
+          + " \(largeClockStepBack.precedingTime): a clock was wrong there; the order of the entries is certain, their times are not"
       )
     }
     if latestTime > now + Self.usualStepBack {
@@ -193,7 +193,7 @@ struct LogVerifyCommand: AsyncParsableCommand {
       Diagnostics.standard.warning("\(trouble)\(trouble.hint.map { ": \($0)" } ?? "")")
     }
     if let gap = standings.gapText { Diagnostics.standard.warning(gap) }
-    for line in report.clockTroubles(now: WallClock.now()) { Diagnostics.standard.warning(line) }
+    for line in report.clockWarnings(now: WallClock.now()) { Diagnostics.standard.warning(line) }
     // Only a key from elsewhere tells the intended vault from one that was made to look like it.
     if owner != nil { OpenedVaults.shared.noteTrusted(at: places.vault) }
   }

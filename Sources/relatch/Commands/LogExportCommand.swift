@@ -42,7 +42,7 @@ struct LogExportCommand: AsyncParsableCommand {
     if try await vault.read({ $0.logSize }) <= from { return }
     var fields = selection.fields.merging(["format": .string(format.rawValue)]) { $1 }
     if from > 0 { fields["from"] = .integer(Int(clamping: from)) }
-    vault = try await places.openLooking(at: "export", fields, about: selection.credentials)
+    vault = try await places.openLogged(at: "export", fields, about: selection.credentials)
     let (size, name) = try await vault.read { ($0.logSize, $0.header.id.description) }
     let bounds = try await vault.span(of: selection, size: size)
     var start = min(from, size)

@@ -172,11 +172,11 @@ extension Report {
       note("what \(member) copied before stays open to it until those pairs are replaced and retired:")
       note("`relatch rotate --exposed-to \(member)` replaces them now, `relatch rotate --due` when their windows allow")
     }
-    try requireNoneWithheld(withdrawal.damaged, after: whatEnded)
+    try requireAllRekeyed(withdrawal.damaged, after: whatEnded)
   }
 
   /// Fails if some credentials were damaged and did not get another key. `done` says what was done all the same.
-  func requireNoneWithheld(_ damaged: [String], after done: String) throws {
+  func requireAllRekeyed(_ damaged: [String], after done: String) throws {
     guard let first = damaged.first else { return }
     throw Failure(
       .corruptData,

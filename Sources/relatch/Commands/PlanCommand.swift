@@ -175,7 +175,7 @@ enum LocalCheck {
     return [RotationFinding("folder", .warning, trouble.text, hint: trouble.hint)]
   }
 
-  private static let leastSpace: UInt64 = 1 << 20
+  private static let minimumSpace: UInt64 = 1 << 20
   private static let notableSpace: UInt64 = 64 << 20
 
   @Sendable private static func disk(_ subject: PlanSubject) -> [RotationFinding] {
@@ -192,7 +192,7 @@ enum LocalCheck {
       return [RotationFinding("disk", .warning, "how much room is left for the vault is not known")]
     }
     let text = "\(free >> 20) MiB are left for the vault"
-    if free < leastSpace {
+    if free < minimumSpace {
       return [RotationFinding("disk", .obstacle, "\(free >> 10) KiB are left for the vault", hint: hint)]
     }
     return [RotationFinding("disk", free < notableSpace ? .warning : .ok, text, hint: free < notableSpace ? hint : nil)]

@@ -46,7 +46,7 @@ struct RemoveCommand: AsyncParsableCommand {
     KeptTokens(of: places).forget(removed.id)
     // Nothing names these places any more.
     for delivery in removed.deliveries { LocalDelivery.ofThisProcess.sweep(delivery) }
-    let forgotten = removed.unended.map(\.number)
+    let forgotten = removed.unsettled.map(\.number)
     let report = Report(options)
     try report.confirmation(
       .object([

@@ -18,7 +18,7 @@ struct ResumeCommand: AsyncParsableCommand {
     help: "The credentials' names; all that have something unfinished if none is given.", completion: .credentialName)
   var names: [String] = []
 
-  @OptionGroup var many: ManyOptions
+  @OptionGroup var many: JobsOptions
 
   @OptionGroup var unattended: UnattendedOptions
 

@@ -73,7 +73,7 @@ struct RevokeCommand: AsyncParsableCommand {
   @Flag(help: "End the leaked pair also where its replacement has not arrived at every sink and hook.")
   var undelivered = false
 
-  @OptionGroup var many: ManyOptions
+  @OptionGroup var many: JobsOptions
 
   func validate() throws {
     guard
@@ -129,7 +129,7 @@ struct RevokeCommand: AsyncParsableCommand {
     let leaks = try await file == nil ? chosen(in: vault) : found.leaks
     if leaks.isEmpty { report.note("there is nothing to revoke") }
     // For a single credential, its own run makes this comparison.
-    try await vault.requireUntold(reason, "reason", of: leaks.count > 1 ? leaks.map(\.credential) : [])
+    try await vault.requireNoSecret(reason, "reason", of: leaks.count > 1 ? leaks.map(\.credential) : [])
     let (reason, contain, undelivered) = (reason, contain, undelivered)
     do {
       try await composition.end(leaks, trying: found, jobs: many.jobs, report) { version in
@@ -207,7 +207,7 @@ extension RotationComposition {
         Errand(name: $0.credential, goal: .revoke(revocation($0.version)), found: found[$0.credential] ?? [])
       }
     }
-    for line in try await vault.read({ leaks.goneOnWith(in: $0) }) { report.note(line) }
+    for line in try await vault.read({ leaks.continuedLeakNotes(in: $0) }) { report.note(line) }
     let count = waves.map(\.count).reduce(0, +)
     let result: Result<Void, any Error>
     do { result = .success(try await runEach(waves, jobs: jobs, report: report.of(runs: count))) } catch {
@@ -215,7 +215,7 @@ extension RotationComposition {
     }
     // What follows only reports. No error there may hide how the runs ended.
     do {
-      try await tellLeft(of: leaks.map(\.credential), report)
+      try await reportLeft(of: leaks.map(\.credential), report)
       for reached in try await vault.read({ try leaks.reach(in: $0) }) {
         if report.isJSON { try report.result(reached.json, text: "") } else { report.note(reached.text) }
       }
@@ -224,7 +224,7 @@ extension RotationComposition {
   }
 
   /// Reports what is left to be done, with its countdown.
-  private func tellLeft(of names: [String], _ report: Report) async throws {
+  private func reportLeft(of names: [String], _ report: Report) async throws {
     let now = WallClock.now()
     let left = try await vault.read { view in
       // What cannot be read was reported by its own run, and must not hide the others.

@@ -42,7 +42,7 @@ struct RotateCommand: AsyncParsableCommand {
       "Rotate every credential that has this tag and is not only an administrator's.", valueName: "tag"))
   var tag: String?
 
-  @OptionGroup var many: ManyOptions
+  @OptionGroup var many: JobsOptions
 
   @Flag(help: "Cut off the replaced pair that holds the provider's staging slot, its grace over or not.")
   var replacePrevious = false
@@ -167,7 +167,7 @@ struct RetireCommand: AsyncParsableCommand {
   @Flag(help: "Retire also where the active pair has not arrived at every sink and hook.")
   var undelivered = false
 
-  @OptionGroup var many: ManyOptions
+  @OptionGroup var many: JobsOptions
 
   func run() async throws { try await unattended.run(options, retire) }
 
@@ -181,7 +181,7 @@ struct RetireCommand: AsyncParsableCommand {
 }
 
 /// Options of verbs that may work on many credentials.
-struct ManyOptions: ParsableArguments {
+struct JobsOptions: ParsableArguments {
   @Option(help: ArgumentHelp("How many credentials to work on at once.", valueName: "n"))
   var jobs = 4
 

@@ -58,8 +58,8 @@ struct SettingsCommand: AsyncParsableCommand {
     try report.confirmation(
       .object(members), text: change.isNone ? "\(name): as it was" : change.lines.joined(separator: "\n"))
     guard !change.isNone else { return }
-    try tellNext(of: change, report)
-    try await tellReached(by: change, in: vault, report)
+    try reportNext(of: change, report)
+    try await reportReached(by: change, in: vault, report)
     try await warnOfAdministered(change, in: vault)
   }
 
@@ -92,7 +92,7 @@ struct SettingsCommand: AsyncParsableCommand {
     return SettingsChange(from: before, to: after)
   }
 
-  private func tellNext(of change: SettingsChange, _ report: Report) throws {
+  private func reportNext(of change: SettingsChange, _ report: Report) throws {
     let after = change.after
     after.warnUnlessRotatable()
     if try CommandProvider.program(of: after) != CommandProvider.program(of: change.from) {
@@ -109,7 +109,7 @@ struct SettingsCommand: AsyncParsableCommand {
 
   /// Reports a former or new administrator whose pair leaked: that pair could read, or can from now on read, this
   /// credential's own.
-  private func tellReached(by change: SettingsChange, in vault: UnlockedVault, _ report: Report) async throws {
+  private func reportReached(by change: SettingsChange, in vault: UnlockedVault, _ report: Report) async throws {
     guard change.from.admin != change.after.admin else { return }
     let reached = try await vault.read { view in
       [

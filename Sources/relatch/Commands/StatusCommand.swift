@@ -47,7 +47,7 @@ struct StatusCommand: AsyncParsableCommand {
       hasOverdueDebt = hasOverdueDebt || standings.contains { $0.hasOverdueDebt(now) }
     }
     if isEmpty { try noteNone(report) }
-    if names.isEmpty && tag == nil { try await tellWitnesses(vault, places.witnessRecords, report) }
+    if names.isEmpty && tag == nil { try await reportWitnesses(vault, places.witnessRecords, report) }
     // What cannot be read may be worse.
     if let failed { throw Status(code: failed) }
     // A failed delivery comes first: what waits for it is not retired.
@@ -64,7 +64,7 @@ struct StatusCommand: AsyncParsableCommand {
       hint: "`relatch list` shows those that each has; without names --tag is of all")
   }
 
-  private func tellWitnesses(_ vault: LockedVault, _ records: WitnessRecords, _ report: Report) async throws {
+  private func reportWitnesses(_ vault: LockedVault, _ records: WitnessRecords, _ report: Report) async throws {
     let found = try await vault.found(in: records)
     let standings = try await vault.read { try $0.standings(of: found) }
     for standing in standings {

@@ -28,7 +28,7 @@ struct TokenCommand: AsyncParsableCommand {
   var keep = "10m"
 
   /// How long a token that is released must still be valid.
-  private static let leastRest = Duration.seconds(60)
+  private static let minimumRest = Duration.seconds(60)
 
   func run() async throws {
     guard let longest = Policy.duration(keep) else {
@@ -43,7 +43,7 @@ struct TokenCommand: AsyncParsableCommand {
     let kept = KeptTokens(of: places)
     let before = kept.record(of: access)
     if !fresh, let before, let (token, end) = access.open(before),
-      WallClock.now() + Self.leastRest < end
+      WallClock.now() + Self.minimumRest < end
     {
       return try write(token)
     }
@@ -58,7 +58,7 @@ struct TokenCommand: AsyncParsableCommand {
     }
     await transport.shutdown()
     let end = asked + (issued.lifetime ?? longest)
-    if WallClock.now() + Self.leastRest < end, access.mayReplace(before, now: WallClock.now()) {
+    if WallClock.now() + Self.minimumRest < end, access.mayReplace(before, now: WallClock.now()) {
       let record = try access.seal(issued.token.secret, end: end, randomness: .system)
       if !kept.keep(record, of: access) {
         Report(options).note("the token cannot be kept in the vault's folder: the next one is a new one")

@@ -35,7 +35,7 @@ struct Examination: Sendable {
     }
     transport = CurlTransport()
     composition = nil
-    identity = ChecklistLine(.identity, .missing, failure.message, mend: failure.hint, concern: .vault)
+    identity = ChecklistLine(.identity, .missing, failure.message, fix: failure.hint, concern: .vault)
   }
 
   /// All lines of one credential: this machine's, the provider's by its kind, and where the pair goes.
@@ -45,7 +45,7 @@ struct Examination: Sendable {
     let kind: any ProviderKind.Type
     do { kind = try providerKind(subject.credential.provider) } catch {
       // A kind of provider that only another version of the program has.
-      return [identity, vault, ChecklistLine(.settings, .missing, error.description, mend: error.hint)]
+      return [identity, vault, ChecklistLine(.settings, .missing, error.description, fix: error.hint)]
     }
     let withheld: ChecklistStep? =
       vault.verdict == .missing && pairs == nil ? .vault : identity.verdict == .ok ? nil : .identity
@@ -83,7 +83,7 @@ struct Examination: Sendable {
       return (
         ChecklistLine(
           .identity, .missing, failure.message,
-          mend:
+          fix:
             "an owner lets \(vault.member.name) open it: `relatch grant \(subject.credential.name) \(vault.member.name)`",
           concern: .vault), nil
       )
@@ -105,13 +105,13 @@ struct Examination: Sendable {
 extension ChecklistLine {
   /// The line with the credential's name in the commands that fix it, where a provider can only write NAME.
   fileprivate func naming(_ credential: Credential) -> ChecklistLine {
-    var mend = mend
+    var fix = fix
     // With a refused pair the credential cannot read the one that is in use.
     if step == .pair, credential.isSelfAdministered {
-      mend = mend?.replacing("adopt NAME`", with: "adopt NAME --stdin`")
+      fix = fix?.replacing("adopt NAME`", with: "adopt NAME --stdin`")
     }
     return ChecklistLine(
-      step, verdict, text, mend: mend?.replacing(" NAME", with: " \(credential.name)"), because: because,
+      step, verdict, text, fix: fix?.replacing(" NAME", with: " \(credential.name)"), because: because,
       concern: concern)
   }
 }

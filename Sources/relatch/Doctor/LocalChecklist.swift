@@ -25,7 +25,7 @@ enum LocalChecklist {
     guard let finding = obstacles.first(where: { $0.check != "restored" }) ?? obstacles.first else {
       return (ChecklistLine(.vault, .ok, findings.map(\.text).joined(separator: "; ")), mayRelease)
     }
-    return (ChecklistLine(.vault, .missing, finding.text, mend: finding.hint), mayRelease)
+    return (ChecklistLine(.vault, .missing, finding.text, fix: finding.hint), mayRelease)
   }
 
   /// Where the pair goes, and when it is replaced. `active` is the active pair, if it was opened.
@@ -42,19 +42,19 @@ enum LocalChecklist {
   private static func delivery(_ subject: PlanSubject, _ active: Pair?) -> ChecklistLine {
     let credential = subject.credential
     if let problem = findings(of: subject).first(where: { $0.check == "delivery" && $0.level != .ok }) {
-      return ChecklistLine(.delivery, .missing, problem.text, mend: problem.hint)
+      return ChecklistLine(.delivery, .missing, problem.text, fix: problem.hint)
     }
     let lacking = credential.undelivered.map(\.name)
     guard lacking.isEmpty else {
       return ChecklistLine(
         .delivery, .missing, "the active pair has not arrived at \(lacking.joined(separator: ", "))",
-        mend: "`relatch deliver \(credential.name)` tries it again")
+        fix: "`relatch deliver \(credential.name)` tries it again")
     }
     guard !credential.deliveries.isEmpty else {
       return ChecklistLine(.delivery, .ok, "no sink and no hook: who uses it reads it from the vault")
     }
     if let active, let drift = LocalCheck.drift(from: active, of: credential) {
-      return ChecklistLine(.delivery, .missing, drift.text, mend: drift.hint)
+      return ChecklistLine(.delivery, .missing, drift.text, fix: drift.hint)
     }
     let names = credential.deliveries.map(\.name).joined(separator: ", ")
     return ChecklistLine(.delivery, .ok, "\(names) can be delivered to")
@@ -63,7 +63,7 @@ enum LocalChecklist {
   private static func policy(_ subject: PlanSubject) -> ChecklistLine {
     let credential = subject.credential
     if let finding = findings(of: subject).first(where: { $0.check == "zone" }) {
-      return ChecklistLine(.policy, .missing, finding.text, mend: finding.hint)
+      return ChecklistLine(.policy, .missing, finding.text, fix: finding.hint)
     }
     let rule = "`relatch policy \(credential.name) max-age=90d`"
     guard let age = credential.policy.maxAge else {

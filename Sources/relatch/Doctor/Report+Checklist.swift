@@ -35,7 +35,7 @@ struct ChecklistPage {
     let verdict: ChecklistLine.Verdict
     var steps: [String]
     let text: String
-    let mend: String?
+    let fix: String?
   }
 
   private var rows: [Row] {
@@ -44,7 +44,7 @@ struct ChecklistPage {
       if line.because != nil, let last = rows.last, last.verdict == .cannotTell, last.text == line.text {
         rows[rows.count - 1].steps.append(line.step.word)
       } else {
-        rows.append(Row(verdict: line.verdict, steps: [line.step.word], text: line.text, mend: line.mend))
+        rows.append(Row(verdict: line.verdict, steps: [line.step.word], text: line.text, fix: line.fix))
       }
     }
     return rows
@@ -81,9 +81,9 @@ struct ChecklistPage {
         text.append(
           "  \(mark)  " + Self.wrapped("\(steps): \(Diagnostics.printable(row.text))", indent: margin, columns))
       }
-      guard let mend = row.mend else { continue }
+      guard let fix = row.fix else { continue }
       let indent = String(repeating: " ", count: column)
-      text.append(indent + "-> " + Self.wrapped(Diagnostics.printable(mend), indent: column + 3, columns))
+      text.append(indent + "-> " + Self.wrapped(Diagnostics.printable(fix), indent: column + 3, columns))
     }
     return text.joined(separator: "\n")
   }
@@ -133,7 +133,7 @@ extension ChecklistLine {
     var members: [String: JSONValue] = [
       "line": .string(step.word), "text": .string(text), "verdict": .string(verdict.rawValue),
     ]
-    if let mend { members["mend"] = .string(mend) }
+    if let fix { members["mend"] = .string(fix) }
     if let because { members["because"] = .string(because.word) }
     return .object(members)
   }

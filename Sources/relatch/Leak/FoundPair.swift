@@ -28,10 +28,10 @@ struct FoundPair: Sendable {
   func holds(_ other: Pair) -> Bool {
     if let pair, pair.clientSecret.isEqual(to: other.clientSecret) { return true }
     // A secret of a few letters is in almost every file.
-    if other.clientSecret.count >= Pair.leastTold, holds(other.clientSecret) { return true }
+    if other.clientSecret.count >= Pair.minimumSearchedLength, holds(other.clientSecret) { return true }
     guard let token = other.registrationToken else { return false }
     if let found = pair?.registrationToken, found.secret.isEqual(to: token.secret) { return true }
-    return token.secret.count >= Pair.leastTold && holds(token.secret)
+    return token.secret.count >= Pair.minimumSearchedLength && holds(token.secret)
   }
 
   private func holds(_ secret: borrowing SecretBytes) -> Bool {

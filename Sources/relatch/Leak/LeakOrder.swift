@@ -51,7 +51,7 @@ extension [LeakedVersion] {
   }
 
   /// Notes on the credentials for which no version was named and whose noted leak does not include the active version.
-  func goneOnWith(in view: VaultView) -> [String] {
+  func continuedLeakNotes(in view: VaultView) -> [String] {
     filter { $0.version == nil }.compactMap { leaked in
       // What cannot be read fails in its own run.
       guard let credential = try? view.credential(leaked.credential), let leak = credential.leak,

@@ -7,7 +7,7 @@ import Vault
 
 /// What a run may have to end: the newest leaked version of a credential, and the token record kept for it when the run
 /// began.
-struct LeakBefore: Sendable {
+struct LeakSnapshot: Sendable {
   let newest: UInt64
   let record: [UInt8]?
 }
@@ -18,18 +18,18 @@ extension RotationComposition {
   /// The newest leaked version of a credential, and the token record kept for it; nil if no leak is known.
   ///
   /// Read before the run: anyone who asks for a token of the new pair meanwhile may replace the kept one.
-  func leakBefore(of name: String, for goal: RotationRunner.Goal) async -> LeakBefore? {
+  func leakBefore(of name: String, for goal: RotationRunner.Goal) async -> LeakSnapshot? {
     let credential = try? await vault.read { try $0.hasCredential(name) ? $0.credential(name) : nil }
     guard let credential else { return nil }
     var newest = credential.leak?.version
     if case .revoke(let revocation) = goal {
       newest = revocation.version ?? newest ?? credential.version(in: .active)?.number
     }
-    return newest.map { LeakBefore(newest: $0, record: tokens.record(of: credential.id)) }
+    return newest.map { LeakSnapshot(newest: $0, record: tokens.record(of: credential.id)) }
   }
 
   /// Ends the kept tokens of the leaked versions, if those were replaced.
-  func endKeptTokens(of name: String, _ leak: LeakBefore, _ report: Report) async {
+  func endKeptTokens(of name: String, _ leak: LeakSnapshot, _ report: Report) async {
     do {
       let credential = try await vault.read { try $0.credential(name) }
       guard let active = credential.version(in: .active)?.number, active > leak.newest else { return }
@@ -39,7 +39,7 @@ extension RotationComposition {
       let (leaked, closed) = try await vault.leakedTokens(
         of: name, upTo: leak.newest, in: Array(records), now: WallClock.now())
       for record in closed {
-        try await tellClosed(of: name)
+        try await reportClosed(of: name)
         if record == tokens.record(of: credential.id) { tokens.forget(credential.id) }
       }
       for token in leaked {
@@ -51,7 +51,7 @@ extension RotationComposition {
 
   /// Reports a kept token that nobody can open because the credential's key was renewed since. Anyone who knew the old
   /// key may have it.
-  private func tellClosed(of name: String) async throws {
+  private func reportClosed(of name: String) async throws {
     try await vault.change(now: WallClock.now()) { change in
       _ = try change.log(.tokenNotRevoked, about: name, ["reason": "key-renewed"])
     }

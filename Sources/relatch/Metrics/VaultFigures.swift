@@ -150,7 +150,7 @@ extension CredentialFigures {
     lastSuccess = active.flatMap { $0.number > 1 ? $0.since : nil }
     state = journal?.machine.state
     // Never later than now: otherwise it would have no age until then.
-    unfinishedSince = journal.flatMap { $0.machine.state.hasNotPromoted ? min($0.began, now) : nil }
+    unfinishedSince = journal.flatMap { $0.machine.state.isUnverified ? min($0.began, now) : nil }
     failedAttempts = journal?.failedAttempts ?? 0
     self.debts = debts.count
     oldestDebt = debts.map(\.since).min()
@@ -161,7 +161,7 @@ extension CredentialFigures {
 
 extension RotationState {
   /// Whether the rotation has neither verified its pair nor been given up. What comes after that shows as a debt.
-  fileprivate var hasNotPromoted: Bool {
+  fileprivate var isUnverified: Bool {
     switch self {
     case .ready, .staging, .staged, .validating, .validated, .promoting, .promoted, .verifying, .rejected, .discarding:
       true

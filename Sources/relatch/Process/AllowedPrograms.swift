@@ -31,7 +31,7 @@ struct AllowedPrograms: ProgramHost {
 struct ProgramList {
   let path: String
 
-  private static let greatest = 1 << 20
+  private static let maximumSize = 1 << 20
 
   init() throws { self.init(path: try Paths.absolute(Places.programs)) }
 
@@ -64,7 +64,7 @@ struct ProgramList {
   }
 
   private func read() throws -> [UInt8]? {
-    do { return try OwnFile(path).read(limit: Self.greatest) } catch {
+    do { return try OwnFile(path).read(limit: Self.maximumSize) } catch {
       throw Failure(
         .notPermitted, "what may be started here is not known: \(error)", hint: error.hint ?? "see what is in it")
     }

@@ -143,7 +143,7 @@ struct Supervision {
   let active: () async throws -> [UInt64]
 
   /// The longest pause between tries to open a pair that cannot be opened.
-  private static let longestPause = Duration.seconds(3600)
+  private static let maximumPause = Duration.seconds(3600)
   /// How many seconds a program that is restarted may take to end before it is killed.
   private static let patience: Int32 = 10
 
@@ -180,7 +180,7 @@ struct Supervision {
           // The program goes on with the pair it has, which works as long as that pair is in grace.
           Diagnostics.standard.warning("a pair has changed and cannot be read: \(Failure(error).message)")
           // Each try is an entry in the log, so tries become rarer.
-          pause = min(pause * 2, max(interval, Self.longestPause))
+          pause = min(pause * 2, max(interval, Self.maximumPause))
           due = WallClock.now() + pause
           continue
         }

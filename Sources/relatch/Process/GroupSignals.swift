@@ -7,7 +7,7 @@ import Vault
 /// sent to the whole group.
 struct GroupSignals {
   /// The most that is read of the kernel's status file of a process.
-  private static let greatestStatus = 1 << 16
+  private static let maximumStatusSize = 1 << 16
 
   /// The keeper's pid, or -1 if none could be started. Without a keeper every signal counts as sent to this process
   /// only.
@@ -41,7 +41,7 @@ struct GroupSignals {
 
   /// `ShdPnd` of proc(5): the signals that wait for the keeper, a bit each.
   private func pending() -> UInt64 {
-    guard keeper > 0, let bytes = try? PrivateFile.readPublic("/proc/\(keeper)/status", limit: Self.greatestStatus),
+    guard keeper > 0, let bytes = try? PrivateFile.readPublic("/proc/\(keeper)/status", limit: Self.maximumStatusSize),
       let line = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first(where: { $0.hasPrefix("ShdPnd:") }
       ),
       let digits = line.split(separator: "\t").last

@@ -19,7 +19,7 @@ struct KeptTokens {
 
   /// The same, by the credential's identifier.
   func record(of credential: Identifier) -> [UInt8]? {
-    try? PrivateFile.readPublic("\(folder)/\(credential)", limit: TokenAccess.greatestFile)
+    try? PrivateFile.readPublic("\(folder)/\(credential)", limit: TokenAccess.maximumFileSize)
   }
 
   /// Keeps `record` and wipes the one it replaces. Returns false if it could not be kept.

@@ -80,7 +80,7 @@ final class OpenedVaults: Sendable {
 
   /// Whether the log of the vault in the folder `path` differs from what this process's user had seen when the vault
   /// was opened here; true if that is not known.
-  func hasGrown(at path: String) -> Bool {
+  func hasChanged(at path: String) -> Bool {
     guard let opened = opened.withLock({ $0[Self.absolute(path)] }) else { return true }
     return opened.vault.seen?.checkpoint != opened.kept
   }

@@ -6,7 +6,7 @@ import Vault
 /// which costs more than reading the arguments from `/proc`.
 enum ProcessArguments {
   /// The arguments of a command line fit.
-  private static let greatest = 1 << 22
+  private static let maximumSize = 1 << 22
 
   /// The program's name and its arguments.
   static let all = words?.map { String(decoding: $0, as: UTF8.self) } ?? CommandLine.arguments
@@ -32,7 +32,7 @@ enum ProcessArguments {
 
   private static func asked() -> [ArraySlice<UInt8>]? {
     // Each argument ends with a zero byte.
-    guard let bytes = try? PrivateFile.readPublic("/proc/self/cmdline", limit: greatest), bytes.last == 0 else {
+    guard let bytes = try? PrivateFile.readPublic("/proc/self/cmdline", limit: maximumSize), bytes.last == 0 else {
       return nil
     }
     return bytes.dropLast().split(separator: 0, omittingEmptySubsequences: false)

@@ -19,7 +19,7 @@ struct Failure: AdvisingError {
   let quoting: String
   let hint: String
   /// Whether nothing failed except reporting what was done.
-  private(set) var isOfTelling = false
+  private(set) var isOutputOnly = false
   var description: String { message }
 
   /// `quoting` is `message` unless it is given.
@@ -72,7 +72,7 @@ struct Failure: AdvisingError {
     case let error as StreamError:
       self.init(
         error.exitCode, error.description, hint: "give the result room to go; `relatch log list` says what was done")
-      isOfTelling = true
+      isOutputOnly = true
     case let error as SodiumError: self.init(.internalError, error.description, hint: Self.reportHint)
     case _ where isUsage:
       self = MistakenArguments(Array(ProcessArguments.all.dropFirst())).failure(
@@ -184,7 +184,7 @@ extension HandoffError.Code {
     case .unsupportedFormat: .configuration
     case .misaddressed, .expired, .replayed: .notPermitted
     case .unknown: .notFound
-    case .notNow: .heldByAnotherRun
+    case .wrongState: .heldByAnotherRun
     }
   }
 }

@@ -16,7 +16,7 @@ struct SyslogMessage {
   /// `authpriv`: of interest to those who guard access.
   private static let facility = 10
   /// Every receiver must take 480 octets and should take 2048 (RFC 5426 §3.2).
-  static let longest = 2048
+  static let maximumLength = 2048
 
   /// The datagram: at most `longest` bytes, cut between two characters.
   var bytes: [UInt8] {
@@ -29,8 +29,8 @@ struct SyslogMessage {
     let shown = Diagnostics.printable(text)
     let mark = shown.utf8.allSatisfy { $0 < 0x80 } ? "" : "\u{FEFF}"
     var bytes = Array("\(header) [relatch@32473\(elements)] \(mark)\(shown)".utf8)
-    if bytes.count > Self.longest {
-      var end = Self.longest
+    if bytes.count > Self.maximumLength {
+      var end = Self.maximumLength
       while end > 0, bytes[end] & 0xC0 == 0x80 { end -= 1 }
       bytes.removeSubrange(end...)
     }

@@ -71,7 +71,7 @@ final class SyslogSink: Sendable {
   /// Sends a failure. `credential` is nil for a failure of the whole run.
   func failure(_ failure: Failure, of credential: String?) {
     // What was done has been sent as its outcome.
-    guard !failure.isOfTelling else { return }
+    guard !failure.isOutputOnly else { return }
     let severity: Severity
     switch failure.code {
     // A shortfall has been sent as the outcome.

@@ -10,7 +10,7 @@ extension Report {
   /// Returns false, and reports it, if a witness has seen another log. The failure that ended the run, `before`, is not
   /// reported twice.
   func handOver(_ options: CommonOptions, after before: Failure? = nil) async -> Bool {
-    guard let places = try? Places(options), OpenedVaults.shared.hasGrown(at: places.vault) else { return true }
+    guard let places = try? Places(options), OpenedVaults.shared.hasChanged(at: places.vault) else { return true }
     let outcomes: [(name: String, outcome: Submission.Outcome)]
     do {
       let vault = try await places.openLocked()

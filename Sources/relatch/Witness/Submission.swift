@@ -135,7 +135,7 @@ struct Submission: Sendable {
         return try view.handover(after: found?.checkpoint.size ?? 0, to: name).0
       }
       // Others hand over checkpoints of this vault at the same time, and the larger one must stay.
-      let isThere = try records.oneAtATime {
+      let isThere = try records.withExclusiveAccess {
         guard try place.newest() == found else { return false }
         if found?.checkpoint != newest.checkpoint { try place.put(newest) }
         return true
@@ -185,7 +185,7 @@ struct Submission: Sendable {
         HTTPRequest(
           .post, Endpoint(url + "/add-checkpoint"),
           body: .bytes(WitnessExchange.request(proof, newest), contentType: "text/plain; charset=utf-8"),
-          limits: HTTPRequest.Limits(connecting: limit, total: limit, answer: SignedCheckpoint.longestAnswer),
+          limits: HTTPRequest.Limits(connecting: limit, total: limit, answer: SignedCheckpoint.maximumAnswerLength),
           isMutating: false))
       let body = answer.body.secret.withUnsafeBytes { Array($0) }
       switch answer.status {

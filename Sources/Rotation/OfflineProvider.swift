@@ -1,7 +1,7 @@
 package import Vault
 
 /// The provider of a run that must not send requests: a delivery needs no network and no provider settings.
-package struct UnaskedProvider: CredentialProvider {
+package struct OfflineProvider: CredentialProvider {
   /// Thrown if it is asked anyway.
   let error: ProviderError
   /// Whether the credential is only used, so that no later run could continue a rotation of it.

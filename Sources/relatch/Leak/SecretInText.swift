@@ -7,8 +7,8 @@ extension UnlockedVault {
   ///
   /// Opening them takes time, some milliseconds for a hundred, and an entry in the log for each. A text of plain words
   /// is compared only with `names`.
-  func requireUntold(_ text: String, _ what: String, of names: [String]) async throws {
-    let isSuspicious = text.mayTellSecret
+  func requireNoSecret(_ text: String, _ what: String, of names: [String]) async throws {
+    let isSuspicious = text.mayContainSecret
     guard isSuspicious || !names.isEmpty else { return }
     let findings = try await search(isSuspicious ? nil : names, purpose: what, now: WallClock.now()) {
       $0.isTold(in: text)
@@ -23,7 +23,7 @@ extension UnlockedVault {
 extension String {
   /// Whether a word of it could be a secret that a machine made: eight bytes or more, with a digit, a sign, or a
   /// capital inside.
-  var mayTellSecret: Bool {
+  var mayContainSecret: Bool {
     split(whereSeparator: \.isWhitespace).contains { word in
       guard word.utf8.count >= 8 else { return false }
       let inner = word.drop { !$0.isLetter && !$0.isNumber }

@@ -3,7 +3,7 @@ import Vault
 
 /// A temporary file without a name, for data that is made faster than it is taken. It disappears with this value, or
 /// with the process.
-final class PassingFile: Sendable {
+final class UnnamedTemporaryFile: Sendable {
   private let descriptor: Int32
 
   /// Makes it in the folder `TMPDIR`, or in `/tmp`. Throws `cannotWrite`.
