@@ -3,22 +3,23 @@
  * modelled and what is not; `check` runs it. States and events are named as in docs/rotation.md, with `_` for `.`.
  *
  * Each `atomic` is one step that nothing interrupts: one entry of the journal, one request that the provider acts on,
- * one half of a look at it. Between any two, processes die, a lease is taken over, a late request acts, or a set expires.
+ * or one half of a look at it. Between any two steps a process may die, a lease may be taken over, a late request may
+ * act, or a set may expire.
  *
  * Switches:
  *   READING   what a replaced set is called: FRESH_ID, KEPT_ID, NAMES_PRIMARY or BOTH; see `provider`
  *   SWAPS     PATCH on a replaced set swaps back
- *   LATE      which requests may act late; a sum of the LATE_… below
- *   FLAPS     a good pair may also be refused or given up while a promotion that was not seen acts, or may still act
+ *   LATE      which requests may act late: a sum of the LATE_… below
+ *   FLAPS     a good pair may be refused or given up even while a promotion that was not seen acts, or may still act
  *   MARGIN    no set expires between a look and the DELETE that follows it
- *   WEAK      asks law 3 to the letter, without the stronger form that names the pair
- *   UNSEEN    does not ask law 5 of a pair that never was active
- *   IMPATIENT a set that a late POST made is not waited for until it expires
- *   CONTAIN   a run may be one that ends a leaked pair before its replacement is proved: laws 2 and 3 do not bind it
- *   LEAK      a run may be one that ends a leaked pair: no grace; what verification saw is what it deletes by; and a set that
- *             nobody has saved is deleted, not taken over
- *   FAULTS_STAY   nothing ever stops to fail, so that nothing has to finish
- *   COVERAGE  says which lines of the table were taken
+ *   WEAK      checks law 3 to the letter, without the stronger form that names the pair
+ *   UNSEEN    does not check law 5 for a pair that was never active
+ *   IMPATIENT does not wait until a set that a late POST made expires
+ *   CONTAIN   a run may end a leaked pair before its replacement is proved: laws 2 and 3 do not bind it
+ *   LEAK      a run may end a leaked pair: without grace; its deletion rests on what verification saw; and it deletes a
+ *             set that nobody has saved, and does not take it over
+ *   FAULTS_STAY   faults never stop, so nothing has to finish
+ *   COVERAGE  prints which lines of the table were taken
  *   BREAK_…   a mistake that the checks must find
  */
 
@@ -61,8 +62,8 @@ mtype = {
 }
 
 /*
- * The table. T(state, event, next), one a line: Tests/RotationTests reads these lines and compares them with the engine.
- * All terms but one are 0; if all are, the event is illegal in this state.
+ * The table: one T(state, event, next) a line. Tests/RotationTests reads these lines and compares them with the engine.
+ * All terms except one are 0. If all are 0, the event is illegal in this state.
  */
 #ifdef COVERAGE
 c_decl { static unsigned char taken[256][256]; }
@@ -124,14 +125,14 @@ inline transition(event) {
 }
 
 /*
- * Pairs are numbers from 1 to PAIRS; 0 is no pair. A set has its pair's number for an identifier, and a replaced set
- * perhaps a fresh one, which is RENAMED more. A number is used again once nothing anywhere refers to it, so that the count
- * of rotations has no bound.
+ * Pairs are numbers from 1 to PAIRS; 0 is no pair. The identifier of a set is its pair's number. A replaced set may get
+ * a fresh identifier, which is RENAMED more. A number is used again once nothing refers to it, so that the number of
+ * rotations has no bound.
  */
 #define PAIRS 7
 #define RENAMED 8
 
-/* MARK: The vault. What is durable; a retired pair is in none of the three stages. */
+/* MARK: The vault: what is durable. A retired pair is in none of the three stages. */
 
 mtype state = settled;
 byte activePair = 1, stagedPair, previousPair;
@@ -146,15 +147,15 @@ byte lingering; /* a deleted pair that not every server has forgotten */
 byte badPair; /* never accepted */
 bool livesOn = true; /* a replaced pair is accepted until it is deleted or expires */
 
-/* A request that acts when nobody expects it any more: its answer was given up, or its sender was stopped and woke. */
+/* A request that acts when nobody expects it any more: its answer was given up, or its sender woke up late. */
 mtype late = none;
 byte lateID;
 
-/* MARK: Witnesses, which the engine does not see */
+/* MARK: What only the checks see, and not the engine */
 
 bool isSaved; /* the staged pair is durable */
-bool isProved; /* it was granted a token since promotion was asked for last */
-bool isTried; /* promotion was asked for */
+bool isProved; /* it was granted a token after promotion was last requested */
+bool isTried; /* promotion was requested */
 bool isStray; /* the set in the slot was made by a late POST */
 #ifdef CONTAIN
 bool isContained; /* what the vault has may be refused, until a pair was seen to be accepted */
@@ -171,9 +172,9 @@ bool isContained; /* what the vault has may be refused, until a pair was seen to
 #endif
 byte hand; /* who took the lease last */
 
-/* From some moment on nothing fails any more, and one process is left. By symmetry it is the first. */
+/* From some moment on nothing fails any more, and one process is left: by symmetry, the first. */
 bool calm;
-bool isExcused; /* the run that was under way then may still end short of its goal */
+bool isExcused; /* the run that was in progress then may still end short of its goal */
 bool isFinished;
 byte steps; /* since then */
 #define SURVIVOR 0
@@ -189,13 +190,13 @@ typedef Run {
   bool leaks; /* ends a leaked pair */
 #endif
   bool endsGrace; /* the grace is over, or an operator says so */
-  bool hasStaged; /* the step it asked for last is `stage` */
+  bool hasStaged; /* the last step it requested is `stage` */
   bool isSecondLook;
   bool seenPromoted;
-  /* What it saw last. */
+  /* What it last saw. */
   byte primary, slot, slotID;
   mtype slotKind = none;
-  /* What it is about to ask, and the answer. */
+  /* What it is about to request, and the answer. */
   mtype step = none;
   byte id;
   mtype answer = none;
@@ -242,7 +243,7 @@ inline forget(r) {
   at[r].endsGrace = false; at[r].hasStaged = false; at[r].isSecondLook = false; at[r].seenPromoted = false
 }
 
-/* A run ends, or its process dies. A dead holder's lease is as good as free: whoever comes next takes it. */
+/* A run ends, or its process dies. A dead holder's lease is as good as free: the next run takes it. */
 inline stop(r) {
 #ifndef BREAK_LEASE_KEPT
   lease = (IS_HOLDER(r) -> 0 : lease);
@@ -256,7 +257,7 @@ inline stop(r) {
   at[r].leaks = false;
 #endif
 #ifdef BREAK_SAVE_AFTER_PROMOTE
-  /* What was only in the memory of the process is gone. */
+  /* What was only in the process's memory is lost. */
   if
   :: stagedPair != 0 && !isSaved -> stagedPair = 0
   :: else
@@ -376,7 +377,7 @@ inline patch(name, outcome, pair) {
   fi
 }
 
-/* DELETE. Where the identifier of a promoted set goes on naming it, primary as it is, the primary pair is gone. */
+/* DELETE. If the identifier of a promoted set still names it now that it is primary, the primary pair is gone. */
 inline delete(name, outcome) {
   if
   :: slot != 0 && slotID == name ->
@@ -402,7 +403,7 @@ inline delete(name, outcome) {
 
 /*
  * Law 3: some pair in the vault is accepted. The stronger form says which: the active one, or the staged one once its
- * promotion was asked for.
+ * promotion was requested.
  */
 inline check_laws() {
   assert(IS_EXEMPT || ACCEPTED(activePair) || ACCEPTED(stagedPair) || ACCEPTED(previousPair)); /* law 3 */
@@ -418,7 +419,7 @@ inline check_laws() {
   (p == 1 -> activePair : (p == activePair -> 1 : \
    (p == 1 + RENAMED -> activePair + RENAMED : (p == activePair + RENAMED -> 1 + RENAMED : p))))
 
-/* Numbers mean nothing but themselves: the active pair becomes 1, which leaves fewer states to visit. */
+/* Numbers have no meaning beyond identity: the active pair becomes 1, which leaves fewer states to visit. */
 inline renumber() {
   primary = SWAPPED(primary); slot = SWAPPED(slot); slotID = SWAPPED(slotID); former = SWAPPED(former);
   lingering = SWAPPED(lingering); badPair = SWAPPED(badPair); lateID = SWAPPED(lateID);
@@ -447,7 +448,7 @@ inline send_late(r) {
   fi
 }
 
-/* What is unknown is looked for: the next step is a look. */
+/* The outcome is unknown, so the next step is a look. */
 inline look_again(r) {
   forget_view(r); at[r].doing = looking
 }
@@ -462,7 +463,7 @@ proctype Runner(byte me) {
        at[me].doing == idle && MAY_TAKE && (!calm || (me == SURVIVOR && !isFinished)) ->
        count_step();
 #ifndef BREAK_NO_FENCING
-       /* Whatever else it had in mind, a run that lost its lease can send what it has in hand, and then is refused. */
+       /* A run that lost its lease can still send the request it has in hand. After that it is refused. */
        if
        :: at[OTHER(me)].doing != idle ->
           send_late(OTHER(me));
@@ -514,7 +515,7 @@ proctype Runner(byte me) {
        at[me].endsGrace = (calm || LEAKS(me))
      }
 
-  /* RotationMachine.nextAction, and the first half of a look where the provider is looked at. */
+  /* RotationMachine.nextAction, and the first half of a look if the action is one. */
   :: atomic {
        at[me].doing == deciding && MAY_WRITE(me) ->
        count_step();
@@ -565,7 +566,7 @@ proctype Runner(byte me) {
        at[me].doing = looked
      }
 
-  /* A look is not one request: the primary pair is read first, the slot later. */
+  /* A look is two requests: the primary pair is read first, the slot later. */
   :: atomic {
        at[me].doing == looked && MAY_WRITE(me) ->
        count_step();
@@ -574,7 +575,7 @@ proctype Runner(byte me) {
        at[me].doing = concluding
      }
 
-  /* What follows from what was seen: the intent, or the entry that clears up an unknown outcome. */
+  /* What follows from the look: the intent, or the entry that clears up an unknown outcome. */
   :: atomic {
        at[me].doing == concluding && MAY_WRITE(me) ->
        count_step();
@@ -582,7 +583,7 @@ proctype Runner(byte me) {
        :: state == ready ->
           if
           :: at[me].primary != activePair || at[me].slotKind == Rotated || at[me].slotKind == Active ->
-             /* Foreign primary, occupied, or a foreign staged pair: only the provider's calendar clears it up. */
+             /* A foreign primary pair, an occupied slot, or a foreign staged pair: only time resolves it there. */
              if
 #ifndef IMPATIENT
              :: calm && isStray && at[me].primary == activePair -> slotKind = Expired
@@ -607,7 +608,7 @@ proctype Runner(byte me) {
 #endif
           fi
 #ifdef LEAK
-       /* What was seen stays what is known: the deletion that follows rests on it. */
+       /* What was seen is kept: the deletion that follows rests on it. */
        :: state == verifying && LEAKS(me) ->
           at[me].seenPromoted = false;
           if
@@ -616,7 +617,7 @@ proctype Runner(byte me) {
           fi
 #endif
        :: state == staging && LEAKS(me) && at[me].slotKind == Active && at[me].slot != activePair ->
-          /* Whoever has the administrator's pair may have made it. */
+          /* Anyone who has the administrator's pair may have made it. */
           if
           :: at[me].primary != activePair -> give_up(me)
           :: else -> commit(me, stage_lost); at[me].id = at[me].slotID; at[me].doing = removing
@@ -746,7 +747,7 @@ proctype Runner(byte me) {
        check_laws()
      }
 
-  /* One request. Whether the lease is still held nobody asks here: it was when the intent was journalled. */
+  /* One request. The lease is not checked here: it was held when the intent was journalled. */
   :: atomic {
        at[me].doing == asking && (!calm || me == SURVIVOR) ->
        count_step();
@@ -796,7 +797,7 @@ proctype Runner(byte me) {
           fi
        :: at[me].step == promote_intended ->
           if
-          /* What it answers is its opinion: the provider is looked at. */
+          /* The answer is not proof: look at the provider. */
           :: at[me].answer == ok -> look_again(me)
           :: at[me].answer == lost || at[me].answer == not_found -> commit(me, promote_lost)
           :: at[me].answer == limited -> commit(me, promote_postponed)
@@ -825,7 +826,7 @@ proctype Runner(byte me) {
        check_laws()
      }
 
-  /* DELETE of the set that this run asked for, and whose secret is not shown. */
+  /* DELETE of the set that this run requested and whose secret is not shown. */
   :: atomic {
        at[me].doing == removing && (!calm || me == SURVIVOR) ->
        count_step();
@@ -863,12 +864,12 @@ proctype Runner(byte me) {
        if
        :: at[me].answer == accepted -> at[me].answer = none; commit(me, validated)
        :: at[me].answer == refused -> at[me].answer = none; commit(me, rejected)
-       :: !calm -> at[me].answer = none; commit(me, validate_postponed); give_up(me) /* it was another trouble */
+       :: !calm -> at[me].answer = none; commit(me, validate_postponed); give_up(me) /* another problem */
        fi;
        check_laws()
      }
 
-  /* The active pair is primary, and granted a token. */
+  /* The active pair is primary, and is granted a token. */
   :: atomic {
        at[me].doing == checking && MAY_WRITE(me) ->
        count_step();
@@ -881,8 +882,8 @@ proctype Runner(byte me) {
      }
 
   /*
-   * The old pair refused, the active one accepted, the old one refused again. An outage refuses everybody. Of a pair that
-   * is still accepted it is asked whether the provider still has it.
+   * The old pair is refused, the active one accepted, the old one refused again, because an outage refuses everybody.
+   * If the old pair is still accepted, the run looks whether the provider still has it.
    */
   :: atomic {
        at[me].doing == probing && at[me].answer == none && MAY_WRITE(me) ->
