@@ -20,7 +20,7 @@ package struct OutputCapture: Sendable {
   private var isMasking = false
   /// How much of `rest` was already kept for showing before it was judged.
   private var shown = 0
-  /// Masked, at most twice `most`.
+  /// Masked, at most twice `capacity`.
   private var kept: [UInt8] = []
 
   package init(masking pairs: [Pair]) throws {
@@ -44,7 +44,7 @@ package struct OutputCapture: Sendable {
   }
 
   /// Returns what was kept since the last call, and keeps it no longer. It is everything, as long as no piece is longer
-  /// than `most`.
+  /// than `capacity`.
   mutating func passOn() -> [UInt8] {
     defer { kept = [] }
     return kept

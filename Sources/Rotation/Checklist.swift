@@ -84,7 +84,7 @@ package struct Checklist: Sendable {
   private let fixes: [ChecklistStep: String]
   private var found: [ChecklistStep: ChecklistLine] = [:]
 
-  /// `mends` are this kind of provider's own instructions for fixing a step. A step without one uses the error's hint.
+  /// `fixes` are this kind of provider's own instructions for fixing a step. A step without one uses the error's hint.
   package init(_ steps: [ChecklistStep], fixes: [ChecklistStep: String] = [:]) {
     self.steps = steps
     self.fixes = fixes

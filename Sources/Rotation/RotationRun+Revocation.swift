@@ -13,7 +13,7 @@ package struct Revocation: Hashable, Sendable {
   /// The newest version that leaked; nil for the active one.
   package let version: UInt64?
   /// Whether the leaked pair is ended before its replacement is proved and delivered, so that no pair may be accepted
-  /// for a while: the one exception to laws 2 and 3.
+  /// for a while: an exception to laws 2 and 3.
   package let isContainment: Bool
   /// Whether the leaked pair is ended although a sink or hook lacks its replacement. Containment always does so.
   package let evenIfUndelivered: Bool

@@ -32,7 +32,7 @@ package struct LeaseHolder: Hashable, Sendable {
   /// count.
   package static let maximumDuration: Int64 = 3_600_000
 
-  /// Whether the lease still lasts at `now`: until it ends, it may be taken over only if its holder is gone.
+  /// Whether the lease still lasts at `now`: nobody may take it over because of the time.
   package func lasts(at now: Int64) -> Bool { expires > now && !expiresTooFarAhead(at: now) }
 
   fileprivate func expiresTooFarAhead(at now: Int64) -> Bool { expires > now.saturatingAdd(Self.maximumDuration) }
@@ -65,10 +65,10 @@ extension ReadTransaction {
 
 extension WriteTransaction {
   /// Takes the lease `name` for `milliseconds` from `now`.
-  /// Takes the lease `name` for `milliseconds` from `now`.
   ///
-  /// Takes it if it is free, has expired, expires later than any lease may, or if `isGone` says that its holder is gone
-  /// (a dead process, which needs no clock to confirm). Otherwise throws `leaseHeld`, naming the holder.
+  /// Takes it if it is free, has expired, expires later than any lease may, or if `isGone` says that its holder need
+  /// not be waited for: a dead process, which needs no clock to confirm, or a run that the caller overtakes. Otherwise
+  /// throws `leaseHeld`, naming the holder.
   package func acquireLease(
     _ name: String, holder: String, now: Int64, milliseconds: Int64, isGone: (_ holder: String) -> Bool
   ) throws -> Lease {

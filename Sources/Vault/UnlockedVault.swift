@@ -228,7 +228,8 @@ package struct UnlockedVault: Sendable {
 
   /// Adds a credential with `pair` as its active version 1, made by the provider at `made` if that is known. Throws
   /// `alreadyExists`; `notFound` if its administrator, or a credential that it must not be rotated together with, does
-  /// not exist; `invalidInput` if its administrator was handed over, or its policy is not sparing.
+  /// not exist; `invalidInput` if its administrator was handed over, or if `Policy.requireReasonableInterval` refuses
+  /// its policy.
   ///
   /// `exposedTo` names somebody who knows the pair and should no longer know it. What `body` does belongs to the same
   /// step.
@@ -316,7 +317,8 @@ package struct UnlockedVault: Sendable {
   }
 
   /// Replaces a credential's policy. Throws `notFound` if it names a credential that does not exist and that it did not
-  /// name before; `invalidInput` if it changes when a schedule rotates and is not sparing.
+  /// name before; `invalidInput` if it changes when a schedule rotates, and
+  /// `Policy.requireReasonableInterval` refuses the result.
   package func setPolicy(of name: String, now: Timestamp, _ edit: @Sendable (inout Policy) throws -> Void) async throws
     -> Credential
   {

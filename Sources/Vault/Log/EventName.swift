@@ -1,4 +1,4 @@
-/// The kinds of log entries a vault writes; vault/log.md documents the members of each.
+/// The kinds of log entries a vault writes; the pages in vault/ document the members of each.
 package struct EventName: Hashable, Sendable {
   /// Dotted lower-case words, as the log has them.
   package let text: String

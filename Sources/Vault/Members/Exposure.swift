@@ -8,7 +8,8 @@ package struct Exposure: Hashable, Sendable {
   package let to: [String]
   /// When the first of them lost their access.
   package let since: Timestamp
-  /// The newest version there was then, or the next if one was being staged. Pairs up to this one are known to them.
+  /// The newest version there was when the last of them lost their access, or the next if one was being staged then.
+  /// Pairs up to this one are known to them.
   package let version: UInt64
 }
 
