@@ -27,7 +27,7 @@ struct GrammarTests {
     }
   }
 
-  @Test("stanzas come out of the encoder as they went in", arguments: [0, 1, 46, 47, 48, 49, 95, 96, 97])
+  @Test("a stanza is read back as it was encoded", arguments: [0, 1, 46, 47, 48, 49, 95, 96, 97])
   func stanza(size: Int) throws {
     let stanza = Stanza([Array("a".utf8), Array("b~!".utf8)], body: [UInt8](repeating: 0xA5, count: size))
     var reader = LineReader(stanza.encoded())
@@ -51,7 +51,7 @@ struct GrammarTests {
     #expect(try contents(AgeFile.open(file.span.bytes, with: [identity])) == message)
   }
 
-  @Test("stanza bodies of another size are refused before anything is decrypted", arguments: [31, 33, 48])
+  @Test("a stanza body of the wrong size is refused before anything is decrypted", arguments: [31, 33, 48])
   func bodySize(size: Int) throws {
     let body = [UInt8](repeating: 0, count: size)
     let share = Base64.encode([UInt8](repeating: 9, count: 32))
@@ -65,7 +65,7 @@ struct GrammarTests {
   }
 
   @Test(
-    "base64 has one spelling",
+    "unpadded base64 is accepted in its canonical form only",
     arguments: [
       ("", 0), ("AA", 1), ("AAA", 2), ("AAAA", 3), ("+/", nil), ("+g", 1), ("AB", nil), ("AAB", nil), ("A", nil),
       ("AAAAA", nil), ("AA==", nil), ("A-", nil), ("A A", nil),
@@ -75,7 +75,7 @@ struct GrammarTests {
   }
 
   @Test(
-    "padded base64 has one spelling",
+    "padded base64 is accepted in its canonical form only",
     arguments: [
       ("", 0), ("AA==", 1), ("AAA=", 2), ("AAAA", 3), ("AA", nil), ("AA=", nil), ("A===", nil), ("====", nil),
       ("AAAA====", nil), ("AA==AAAA", nil), ("AB==", nil),
@@ -88,7 +88,7 @@ struct GrammarTests {
   private static let end = "-----END AGE ENCRYPTED FILE-----"
 
   @Test(
-    "armor may stand between blank lines",
+    "armor is accepted with LF or CRLF, without a final line end, and between blank lines",
     arguments: [
       "\(begin)\nAAAA\n\(end)\n", "\(begin)\nAAAA\n\(end)", "\(begin)\r\nAAAA\r\n\(end)\r\n",
       "\(begin)\r\nAAAA\r\n\(end)",
@@ -99,7 +99,7 @@ struct GrammarTests {
   }
 
   @Test(
-    "armor has no other freedom",
+    "armor in any other form is refused",
     arguments: [
       " \(begin)\nAAAA\n\(end)\n", "\(begin) \nAAAA\n\(end)\n", "\(begin)\nAAAA\n\(end) \n",
       "\(begin)\nAAAA\n \(end)\n",

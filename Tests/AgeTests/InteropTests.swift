@@ -33,7 +33,7 @@ struct InteropTests {
     #expect(try run("age", ["--decrypt", "--identity", identityPath], input: file) == plaintext)
   }
 
-  @Test("age opens what we seal piece by piece, and we open its files so", arguments: sizes)
+  @Test("age opens what we seal piece by piece, and we open its files piece by piece", arguments: sizes)
   func pieces(size: Int) throws {
     defer { removeFolder() }
     let plaintext = Randomness.system.bytes(size)
@@ -66,7 +66,7 @@ struct InteropTests {
   }
 
   @Test(
-    "passphrases work both ways",
+    "age opens what we seal with a passphrase, and we open what age seals with one",
     .enabled(if: Program.named("script") != nil, "no script program on PATH (Debian package bsdutils)"))
   func passphrase() throws {
     defer { removeFolder() }

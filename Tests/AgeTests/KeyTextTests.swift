@@ -9,7 +9,7 @@ struct KeyTextTests {
   private static let recipient = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"
   private static let identity = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"
 
-  @Test("the specification's pair belongs together and is written as it was read")
+  @Test("the specification's identity gives its recipient, and both are written as they were read")
   func pair() throws {
     let identity = try AgeIdentity(decoding: Array(Self.identity.utf8).span.bytes)
     #expect(
@@ -33,7 +33,7 @@ struct KeyTextTests {
   }
 
   @Test(
-    "nothing is sealed to a low-order point",
+    "a recipient that is a low-order point is refused",
     arguments: [
       [UInt8](repeating: 0, count: 32), [1] + [UInt8](repeating: 0, count: 31),
       [0xec] + [UInt8](repeating: 0xff, count: 30) + [0x7f],
@@ -44,7 +44,7 @@ struct KeyTextTests {
   }
 
   @Test(
-    "text that is not exactly an identity is refused, and not repeated in the error",
+    "text that is not exactly an identity is refused, and the error does not repeat it",
     arguments: [
       "", identity.lowercased(), "AGE-SECRET-KEY-1gFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX",
       identity + "Q", String(identity.dropLast()), identity + "\n",
@@ -58,7 +58,7 @@ struct KeyTextTests {
     #expect(text.count < 10 || error?.description.contains(text.suffix(10)) == false)
   }
 
-  @Test("Bech32 says which rule was broken")
+  @Test("Bech32 reports which rule was broken")
   func flaws() throws {
     func decode(_ text: String) throws { _ = try Bech32.decode(Array(text.utf8).span.bytes, prefix: "age", count: 32) }
     #expect(throws: Bech32.Flaw.wrongPrefix) { try decode(Self.identity) }
@@ -73,7 +73,7 @@ struct KeyTextTests {
   // 52 times 31 and the checksum, computed elsewhere.
   private static let nonZeroPadding = "age1llllllllllllllllllllllllllllllllllllllllllllllllllllftvcgd"
 
-  @Test("an identity file is read as age-keygen writes it")
+  @Test("an identity file is written as age-keygen writes it, and read back")
   func identityFile() throws {
     let identity = try AgeIdentity(decoding: Array(Self.identity.utf8).span.bytes)
     let text = try AgeIdentityFile(identity).encoded(created: "2026-01-02T15:30:45Z")
@@ -85,7 +85,7 @@ struct KeyTextTests {
   }
 
   @Test(
-    "blank lines, comments, CRLF and a last line without an end are read",
+    "an identity file may have blank lines, comments, CRLF and no final line end",
     arguments: [
       (identity, 1), ("\n#\n\n\(identity)\n\n", 1), ("# a\r\n\r\n\(identity)\r\n\(identity)\r\n", 2),
       ("\(identity)\n\(identity)", 2),
@@ -95,7 +95,7 @@ struct KeyTextTests {
   }
 
   @Test(
-    "anything else in an identity file fails it, with the line's number",
+    "an identity file with any other line is refused with the line's number, and one without an identity as such",
     arguments: [
       ("", "no identity"), ("# only a comment\n", "no identity"), ("\(identity)\n x\n", "line 2"),
       ("\n\(identity) \n", "line 2"), ("\(identity)\r", "line 1"), ("\(identity)\n\(recipient)\n", "line 2"),
@@ -109,7 +109,7 @@ struct KeyTextTests {
     #expect(error?.description.contains("SECRET") == false)
   }
 
-  @Test("the time of creation cannot bring a second line into an identity file")
+  @Test("a time of creation that contains a line end is refused")
   func createdLine() throws {
     let file = AgeIdentityFile(try AgeIdentity(generating: .system))
     #expect(throws: AgeError(.malformedIdentity, "")) { _ = try file.encoded(created: "now\nAGE-SECRET-KEY-1") }

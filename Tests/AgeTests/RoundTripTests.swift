@@ -27,7 +27,7 @@ struct RoundTripTests {
     #expect(file.starts(with: (armored ? "-----BEGIN AGE" : "age-encryption.org/v1\n-> X25519 ").utf8))
   }
 
-  @Test("what is sealed piece by piece is an ordinary file, whatever the pieces", arguments: sizes, [1, 999, 1 << 20])
+  @Test("files sealed or opened in pieces are ordinary files of any size", arguments: sizes, [1, 999, 1 << 20])
   func pieces(size: Int, step: Int) throws {
     guard size / step < 10_000 else { return }
     let plaintext = Randomness.system.bytes(size)
@@ -40,7 +40,7 @@ struct RoundTripTests {
     }
   }
 
-  @Test("a file opened piece by piece and cut off anywhere, or longer than it was, is refused")
+  @Test("opening piece by piece refuses a file that is cut off, unfinished, too long or armored")
   func cutOff() throws {
     let plaintext = Randomness.system.bytes(Payload.chunkSize * 2)
     let file = try sealedInPieces(plaintext, 5_000, [identity.recipient])
@@ -58,7 +58,7 @@ struct RoundTripTests {
     #expect(throws: AgeError(.nothingToSealTo, "")) { try sealedInPieces(message, 1, []) }
   }
 
-  @Test("a payload that ends with a full chunk has no empty one after it")
+  @Test("a payload that ends with a full chunk has no empty chunk after it")
   func fullChunk() throws {
     let fileKey = try Randomness.system.secret(FileKey.size)
     let plaintext = [UInt8](repeating: 7, count: 2 * Payload.chunkSize)
@@ -66,7 +66,7 @@ struct RoundTripTests {
     #expect(payload.count == Payload.nonceSize + 2 * (Payload.chunkSize + 16))
   }
 
-  @Test("each of several recipients opens the file, alone or among others")
+  @Test("each of several recipients opens the file, alone or beside a stranger; a stranger does not")
   func severalRecipients() throws {
     let stranger = try AgeIdentity(generating: .system)
     let file = try AgeFile.seal(
@@ -78,7 +78,7 @@ struct RoundTripTests {
     #expect(throws: AgeError(.noMatchingIdentity, "")) { _ = try AgeFile.open(file.span.bytes, with: []) }
   }
 
-  @Test("a passphrase opens its file, and no other does", arguments: [false, true])
+  @Test("only its passphrase opens a file, and only within the work factor allowed", arguments: [false, true])
   func passphrase(armored: Bool) throws {
     let passphrase = Array("correct horse".utf8)
     let wrong = Array("correct house".utf8)
@@ -95,7 +95,7 @@ struct RoundTripTests {
     #expect(try AgeFile.kind(of: file.span.bytes) == .passphrase)
   }
 
-  @Test("what a file needs is told before anything is opened")
+  @Test("what is needed to open a file is known before anything is opened")
   func kind() throws {
     let file = try AgeFile.seal(message.span.bytes, to: [identity.recipient], randomness: .system, armored: true)
     #expect(try AgeFile.kind(of: file.span.bytes) == .recipients)
@@ -108,7 +108,7 @@ struct RoundTripTests {
     #expect(throws: AgeError(.malformedArmor, "")) { _ = try AgeFile.kind(of: key.span.bytes) }
   }
 
-  @Test("sealing needs someone to seal to, and a cost there is memory for")
+  @Test("sealing to nobody, with an empty passphrase or with a work factor out of range is refused")
   func sealingToNobody() throws {
     #expect(throws: AgeError(.nothingToSealTo, "")) {
       _ = try AgeFile.seal(message.span.bytes, to: [], randomness: .system, armored: false)
@@ -125,7 +125,7 @@ struct RoundTripTests {
     }
   }
 
-  @Test("what is too large to hold is refused before it is read or written")
+  @Test("a plaintext, file or header over its maximum size is refused")
   func tooLarge() throws {
     let plaintext = [UInt8](repeating: 0, count: AgeFile.maximumPlaintextSize + 1)
     #expect(throws: AgeError(.tooLarge, "")) {

@@ -11,14 +11,14 @@ struct TamperingTests {
 
   init() throws { identity = try AgeIdentity(generating: .system) }
 
-  @Test("no flip of one bit is accepted in a file sealed to an identity", arguments: [false, true])
+  @Test("a file sealed to an identity is refused with any bit flipped", arguments: [false, true])
   func identityFlips(armored: Bool) throws {
     let file = try AgeFile.seal(
       plaintext.span.bytes, to: [identity.recipient], randomness: .system, armored: armored)
     try expectEveryFlipRefused(file) { try AgeFile.open($0, with: [identity]) }
   }
 
-  @Test("no flip of one bit is accepted in a file sealed with a passphrase", arguments: [false, true])
+  @Test("a file sealed with a passphrase is refused with any bit flipped", arguments: [false, true])
   func passphraseFlips(armored: Bool) throws {
     let file = try AgeFile.seal(
       plaintext.span.bytes, passphrase: passphrase.span.bytes, workFactor: 1, randomness: .system, armored: armored)
@@ -28,7 +28,7 @@ struct TamperingTests {
     }
   }
 
-  @Test("no cut and no trailing byte is accepted", arguments: [false, true])
+  @Test("a file that is cut off anywhere or has a trailing byte is refused", arguments: [false, true])
   func lengths(armored: Bool) throws {
     let file = try AgeFile.seal(
       plaintext.span.bytes, to: [identity.recipient], randomness: .system, armored: armored)
@@ -64,7 +64,7 @@ struct TamperingTests {
     }
   }
 
-  @Test("an empty final chunk after a full one is refused even where its tag is right")
+  @Test("an empty final chunk after a full one is refused even if its tag is right")
   func emptyFinalChunk() throws {
     let fileKey = try Randomness.system.secret(FileKey.size)
     let nonce = [UInt8](repeating: 3, count: Payload.nonceSize)

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("CCTV age vectors", .enabled(if: !Vector.names.isEmpty, "no vectors in \(Vector.folder.path)"))
 struct VectorTests {
-  @Test("every file comes out as its header says", arguments: Vector.names)
+  @Test("opening a file gives the result that its header states", arguments: Vector.names)
   func outcome(of name: String) throws {
     let vector = try Vector(named: name)
     #expect(!vector.identities.isEmpty || !vector.passphrases.isEmpty || vector.expectation != .success)
@@ -30,7 +30,7 @@ struct VectorTests {
     }
   }
 
-  @Test("piece by piece every binary file comes out the same", arguments: Vector.names)
+  @Test("opening a binary file piece by piece gives the same result", arguments: Vector.names)
   func streaming(_ name: String) throws {
     let vector = try Vector(named: name)
     guard !vector.identities.isEmpty, !vector.isArmored, vector.expectation != .armorFailure else { return }
@@ -46,7 +46,7 @@ struct VectorTests {
     }
   }
 
-  @Test("what opens is exactly what our encoder writes", arguments: Vector.names)
+  @Test("a file that opens is encoded again byte for byte", arguments: Vector.names)
   func reencoding(_ name: String) throws {
     let vector = try Vector(named: name)
     guard vector.expectation == .success else { return }
@@ -63,7 +63,7 @@ struct VectorTests {
     #expect(try Armor.decode(Armor.encode(binary).span.bytes) == binary)
   }
 
-  @Test("every expectation the suite knows was met by some file, and all were counted")
+  @Test("every file has a known expectation, and all are counted")
   func counts() throws {
     var counts: [Vector.Expectation: Int] = [:]
     for name in Vector.names { counts[try Vector(named: name).expectation, default: 0] += 1 }
