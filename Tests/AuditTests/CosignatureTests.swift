@@ -28,7 +28,7 @@ import Testing
     return Array("— \(line.name) \(Base64.encode(line.keyID + line.bytes))\n".utf8)
   }
 
-  @Test("The example of c2sp.org/tlog-cosignature is read as one, and its key's text is what it was made from")
+  @Test("a witness key is read back from its text, and the example of c2sp.org/tlog-cosignature is read")
   func keys() throws {
     let key = try Self.key()
     #expect(try WitnessKey(key.description) == key)
@@ -51,7 +51,7 @@ import Testing
     #expect(signed.note.signatures[1].bytes.prefix(8).elementsEqual(UInt64(1_679_315_147).bigEndianBytes))
   }
 
-  @Test("An answer counts if one of its lines is the witness's of this very checkpoint; others' lines are left out")
+  @Test("an answer counts if it has the witness's line for this checkpoint; lines of others are left out")
   func answers() throws {
     let signed = try Self.checkpoint()
     let stranger = Array("— another.example AAAAAAAAAAAAAAAA\n".utf8)
@@ -83,7 +83,7 @@ import Testing
     }
   }
 
-  @Test("A time that is no timestamp is refused, and one too large for a date is the last date")
+  @Test("a time that is no timestamp is refused, and one too late for a date is read as the last date")
   func times() throws {
     let signed = try Self.checkpoint()
     let late = try signed.cosigned(by: Self.key(), answer: Self.line(signed, time: UInt64(Int64.max)))
@@ -93,7 +93,7 @@ import Testing
     }
   }
 
-  @Test("A request is as c2sp.org/tlog-witness has it, and a size is a number and a newline")
+  @Test("a request has the form of c2sp.org/tlog-witness, and a size is a number and a newline")
   func exchange() throws {
     let signed = try Self.checkpoint()
     let store = try Fixture.log()
@@ -111,7 +111,7 @@ import Testing
   }
 
   @Test(
-    "Owners' entries say who the witnesses are; by others, or of another form, they make the log one that does not verify"
+    "owners' entries say who the witnesses are; one by anybody else, or malformed, makes the log fail verification"
   )
   func entries() throws {
     let key = try Self.key()
