@@ -5,7 +5,7 @@ import Vault
 
 @testable import Delivery
 
-@Suite("What a hook says is kept without the pair")
+@Suite("A hook's output is kept with the pair masked")
 struct OutputCaptureTests {
   static let word = "s3cr3t/of+a~client?\"with%all"
   static let id = "3MVG9.id-of_a/client"
@@ -85,7 +85,7 @@ struct OutputCaptureTests {
     }
   }
 
-  @Test("inside base64 of more, whatever stands before", arguments: 0..<6)
+  @Test("inside a longer base64 text, at every offset", arguments: 0..<6)
   func embedded(length: Int) throws {
     let document = String(repeating: "x", count: length) + #"{"client_secret":""# + Self.word + #""}"#
     let code = Data(document.utf8).base64EncodedString()
@@ -143,7 +143,7 @@ struct OutputCaptureTests {
     ),
   ]
 
-  @Test("as programs quote what is to be quoted, in one piece or many", arguments: quotings.indices)
+  @Test("as programs quote and escape it, in one piece or many", arguments: quotings.indices)
   func everyQuoting(index: Int) throws {
     let (name, word, said) = Self.quotings[index]
     try #require(said != word)
@@ -153,7 +153,7 @@ struct OutputCaptureTests {
     }
   }
 
-  @Test("as OAuth has it sent: in base64, percent-encoded before", arguments: ["-._~", "-._~/", "-._*"], 0..<3)
+  @Test("as OAuth sends it: percent-encoded, then in base64", arguments: ["-._~", "-._~/", "-._*"], 0..<3)
   func basic(kept: String, length: Int) throws {
     let (id, word) = (String(repeating: "i", count: length) + "d@example+", "D1f8/Q:c+%9x=Cw7~z&(k *")
     var said = [Self.percent(id, keeping: kept), Self.percent(word, keeping: kept)].joined(separator: ":")
@@ -165,7 +165,7 @@ struct OutputCaptureTests {
     #expect(masked.utf8.count <= "Authorization: Basic [masked][masked]".utf8.count + 10, "\(code): \(masked)")
   }
 
-  @Test("every cut of a text in two gives what the whole gives")
+  @Test("with the same result for pieces of any size")
   func cuts() throws {
     let said = Array("a \(Self.word)\(Self.id) b \(Self.forms[6].of(Self.word)) c \(Self.forms[1].of(Self.id)) d".utf8)
     let whole = try Self.kept(said)
@@ -174,7 +174,7 @@ struct OutputCaptureTests {
     for size in 1..<said.count { #expect(try Self.kept(said, size: size) == whole, "\(size)") }
   }
 
-  @Test("where the text ends before the secret does")
+  @Test("where the output ends within a secret, after four characters or more")
   func pieces() throws {
     for count in 4..<Self.word.utf8.count {
       #expect(try Self.kept(Array("said \(Self.word.prefix(count))".utf8)) == "said [masked]", "\(count)")
@@ -182,7 +182,7 @@ struct OutputCaptureTests {
     #expect(try Self.kept(Array("said \(Self.word.prefix(3))".utf8)) == "said \(Self.word.prefix(3))")
   }
 
-  @Test("where one secret is inside another, begins within it, or is a single character")
+  @Test("where one secret contains or overlaps another, or is a single character")
   func overlapping() throws {
     #expect(try Self.kept(Array("abcabcd.".utf8), word: "abcabcd", id: "abc") == "[masked].")
     #expect(try Self.kept(Array("abcabc.".utf8), word: "abcabcd", id: "abc") == "[masked].")
@@ -190,7 +190,7 @@ struct OutputCaptureTests {
     #expect(try Self.kept(Array("axbx".utf8), word: "x", id: "q") == "a[masked]b[masked]")
   }
 
-  @Test("texts made to confuse are masked rather than followed for ever")
+  @Test("and endless escapes are masked rather than followed for ever")
   func confusing() throws {
     let word = String(repeating: "\\", count: 60) + "!"
     let said = String(repeating: "\\", count: 300)
@@ -199,7 +199,7 @@ struct OutputCaptureTests {
     #expect(try Self.kept(Array(percent.utf8), word: String(repeating: "%", count: 100)).hasPrefix("[masked]"))
   }
 
-  @Test("what is no secret stays as it is, and of much only the end")
+  @Test("and other text is kept as it is; of a long output only the end")
   func rest() throws {
     let said = "%41 100% \\n \\x41 deadbeef 00:11 + done\n"
     #expect(try Self.kept(Array(said.utf8)) == said)
@@ -210,7 +210,7 @@ struct OutputCaptureTests {
     #expect(!kept.contains("s3cr3t"))
   }
 
-  @Test("and is shown on one line that steers no terminal")
+  @Test("and is shown on one line that cannot control the terminal")
   func line() {
     #expect(OutputCapture.line(Array("a\n\tb\u{1B}[2J \u{202E}c\n".utf8)) == "a b\\u{1B}[2J \\u{202E}c")
     #expect(OutputCapture.line([0xFF, 0x41]) == "\u{FFFD}A")

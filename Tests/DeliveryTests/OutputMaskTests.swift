@@ -6,7 +6,7 @@ import Vault
 
 @testable import Delivery
 
-@Suite("What a program says is passed on without the pair")
+@Suite("A program's output is passed on with the pair masked")
 struct OutputMaskTests {
   private static func pair() throws -> Pair {
     let (word, id) = (OutputCaptureTests.word, OutputCaptureTests.id)

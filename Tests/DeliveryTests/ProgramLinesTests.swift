@@ -2,7 +2,7 @@ import Delivery
 import Testing
 import Vault
 
-@Suite("What the file of allowed programs says")
+@Suite("The file of allowed programs")
 struct ProgramLinesTests {
   @Test func `allows a program by its bytes, not by what they look like`() throws {
     let vault = try #require(Identifier("000102030405060708090a0b0c0d0e0f"))

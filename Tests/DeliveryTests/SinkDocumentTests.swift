@@ -5,7 +5,7 @@ import Vault
 
 @testable import Delivery
 
-@Suite("What a file sink holds")
+@Suite("The content of a file sink")
 struct SinkDocumentTests {
   private func made(_ pair: Pair, _ format: FileSettings.Format) throws -> String {
     let content = try SinkDocument.make(pair, format, credential: "crm/prod", version: 7)
