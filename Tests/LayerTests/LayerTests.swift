@@ -69,7 +69,7 @@ struct LayerTests {
   }
 }
 
-@Suite("The check itself notices")
+@Suite("The check of imports itself")
 struct PlantedImportTests {
   @Test(arguments: [
     "import Vault", "package import Vault", "public import Vault", "@testable import Vault",
