@@ -31,7 +31,7 @@ struct TokenAnswerTests {
     } catch { return error }
   }
 
-  @Test("is read where it is one, whatever stands beside the token")
+  @Test("is read if it grants a token, whatever else it contains")
   func good() async throws {
     for (body, token) in [
       (#"{"access_token":"00D!AQ.x","token_type":"Bearer"}"#, "00D!AQ.x"),
@@ -46,7 +46,7 @@ struct TokenAnswerTests {
     #expect(answer.text("id") == "me" && answer.text("n") == nil && answer.text("none") == nil)
   }
 
-  @Test("is refused at once where its words would take long to compare")
+  @Test("is refused within seconds even if its words would take long to compare")
   func marks() async {
     let type = "b" + String(repeating: "\u{301}\u{323}", count: 100_000)
     var found: OAuthError?
@@ -57,7 +57,7 @@ struct TokenAnswerTests {
   }
 
   @Test(
-    "is refused where it is anything else",
+    "is refused if it is anything else",
     arguments: [
       "", "null", "[]", "\"token\"", "<!DOCTYPE html><html></html>", "{", #"{"access_token":"t"}"#,
       #"{"token_type":"Bearer"}"#, #"{"access_token":"","token_type":"Bearer"}"#,
@@ -77,7 +77,7 @@ struct TokenAnswerTests {
     #expect(error.description.utf8.count < 200)
   }
 
-  @Test("that refuses is sorted by its members, its status and Retry-After")
+  @Test("that refuses gives an error with its code, its description, its status and Retry-After")
   func refusals() async throws {
     let refused = try #require(
       await failure(#"{"error":"invalid_client","error_description":"Invalid Client Credentials"}"#, status: 401))
@@ -97,7 +97,7 @@ struct TokenAnswerTests {
     }
   }
 
-  @Test("never puts the server's words, or an echoed secret, into an error")
+  @Test("never puts the server's words or an echoed secret into an error")
   func echoes() async throws {
     let echo = Self.echo
     for body in [

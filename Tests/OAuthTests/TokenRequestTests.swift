@@ -58,7 +58,7 @@ struct TokenRequestTests {
     #expect(!request.endpoint.url.contains("client"))
   }
 
-  @Test("carries it in a header, encoded or raw", arguments: pairs.indices)
+  @Test("carries the pair in a header, percent-encoded or raw", arguments: pairs.indices)
   func inHeader(index: Int) async throws {
     let pair = Self.pairs[index]
     for (authentication, expected) in [(ClientAuthentication.basic, pair.basic), (.basicRaw, pair.raw)] {
@@ -71,7 +71,7 @@ struct TokenRequestTests {
     }
   }
 
-  @Test("escapes every byte but the unreserved ones")
+  @Test("percent-encodes every byte except the unreserved ones")
   func everyByte() throws {
     for byte in UInt8.min...UInt8.max {
       let input = [byte]
