@@ -3,8 +3,8 @@ import Testing
 
 @testable import OrgSimulator
 
-@Suite("What an administrator may have done to the org, and what is not done yet") struct ConditionTests {
-  @Test("an answer of the published list that has no switch of its own is given as it is, to a good pair alone")
+@Suite("What an administrator may have changed in the org, or not yet set up") struct ConditionTests {
+  @Test("a published token error without a switch of its own is given as it is set, and only to a good pair")
   func tokenError() async throws {
     try await withOrg { bench in
       let pair = try #require(bench.now?.primary)
@@ -21,7 +21,7 @@ import Testing
     }
   }
 
-  @Test("a token can be for another host, and hide who it acts as") func answers() async throws {
+  @Test("a token can be for another host, and hide the user it acts as") func answers() async throws {
     try await withOrg { bench in
       bench.server.changeConditions { $0.instanceURL = "https://elsewhere.my.salesforce.com" }
       bench.server.changeConditions(ofApp: bench.app.identifier) { $0.showsUser = false }
@@ -34,7 +34,7 @@ import Testing
     }
   }
 
-  @Test("a permission can be taken away, and the whole API") func permissions() async throws {
+  @Test("a permission can be taken away, and the whole API switched off") func permissions() async throws {
     try await withOrg { bench in
       bench.server.changeConditions(ofApp: bench.server.adminApp.identifier) { $0.isPermitted = false }
       let refused = try await bench.call("GET", bench.path)
@@ -47,7 +47,7 @@ import Testing
   }
 
   @Test(
-    "each answer tells the org's time",
+    "each answer has the org's time in its Date header",
     arguments: [
       (784_111_777.0, "Sun, 06 Nov 1994 08:49:37 GMT"), (1_767_225_600, "Thu, 01 Jan 2026 00:00:00 GMT"),
       (1_709_164_800, "Thu, 29 Feb 2024 00:00:00 GMT"),
