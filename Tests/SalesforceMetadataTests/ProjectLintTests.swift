@@ -30,7 +30,7 @@ private final class TemporaryProject {
   func findings() throws -> [LintFinding] { ProjectLint.findings(in: try MetadataProject(reading: path)) }
 }
 
-@Suite("What lint says of a project")
+@Suite("What lint reports about a project")
 struct ProjectLintTests {
   @Test func `there are projects of every kind to check`() {
     #expect(projects.count >= 20 && projects.count { $0.hasPrefix("good-") } >= 3)

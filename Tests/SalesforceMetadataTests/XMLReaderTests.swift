@@ -14,7 +14,7 @@ private func fault(_ bytes: [UInt8]) -> XMLFault? {
 
 private func fault(_ text: String) -> XMLFault? { fault(Array(text.utf8)) }
 
-@Suite("What is read of XML, and what is refused")
+@Suite("What is read from XML, and what is refused")
 struct XMLReaderTests {
   @Test func `elements have names, lines and texts`() throws {
     let root = try read(
