@@ -43,7 +43,7 @@ struct CipherTests {
     #expect(opened.withUnsafeBytes { Array($0) } == Self.message)
   }
 
-  @Test("no flip of one bit is accepted, not even where the message is empty", arguments: [0, 1, 64])
+  @Test("sealed bytes are refused with any bit flipped, even if the message is empty", arguments: [0, 1, 64])
   func tampering(size: Int) throws {
     let message = [UInt8](repeating: 7, count: size)
     let short = try ChaCha20Poly1305.seal(
@@ -84,7 +84,7 @@ struct CipherTests {
     }
   }
 
-  @Test("chunks are opened one after another into one secret, which has to have room")
+  @Test("chunks are opened one after another into one secret, which must have room for them")
   func openingInto() throws {
     let nonces = [zeros(12), [UInt8](repeating: 1, count: 12)]
     let chunks = try [[UInt8](1...4), [UInt8](5...9)].enumerated().map { index, chunk in

@@ -38,7 +38,7 @@ struct CurveTests {
     #expect(error?.code == .notAuthentic)
   }
 
-  @Test("X25519 refuses keys of another size", arguments: [0, 31, 33])
+  @Test("X25519 refuses keys of the wrong size", arguments: [0, 31, 33])
   func keySizes(size: Int) {
     let key = [UInt8](repeating: 9, count: size)
     let other = [UInt8](repeating: 9, count: 32)
@@ -89,7 +89,7 @@ struct CurveTests {
     #expect(!key.verifyingKey.isValid([], of: hex(message)))
   }
 
-  @Test("Ed25519 refuses keys and seeds of another size", arguments: [0, 31, 33])
+  @Test("Ed25519 refuses keys and seeds of the wrong size", arguments: [0, 31, 33])
   func signingKeySizes(size: Int) {
     let bytes = [UInt8](repeating: 9, count: size)
     #expect(throws: SodiumError.self) { _ = try SigningKey(seed: bytes.span.bytes) }

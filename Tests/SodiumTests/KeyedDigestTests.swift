@@ -90,7 +90,7 @@ struct KeyedDigestTests {
     #expect(output.withUnsafeBytes { Array($0) } == hex(expected))
   }
 
-  @Test("HKDF's last block is reached, and one byte more is refused")
+  @Test("HKDF gives up to 8160 bytes, and refuses to give one more or none")
   func hkdfLimit() throws {
     let key = [UInt8](repeating: 1, count: 32)
     #expect(try HKDFSHA256.derive(inputKey: key.span.bytes, salt: [], info: "", count: 8_160).count == 8_160)
@@ -101,7 +101,7 @@ struct KeyedDigestTests {
     }
   }
 
-  @Test("scrypt gives the result of RFC 7914 §12 that has block size 8 and parallelism 1")
+  @Test("scrypt gives the result of RFC 7914 §12 for block size 8, and refuses work factors out of range")
   func scrypt() throws {
     let key = try Scrypt.key(
       passphrase: Array("pleaseletmein".utf8).span.bytes, salt: Array("SodiumChloride".utf8), workFactor: 14)

@@ -40,7 +40,7 @@ struct SecretBytesTests {
     #expect(areEqual(shorter, copy) == true)
   }
 
-  @Test("equality looks at every byte and at the length")
+  @Test("equality compares every byte and the length")
   func equality() throws {
     let bytes = [UInt8](repeating: 7, count: 33)
     let secret = try SecretBytes(copying: bytes.span.bytes)
@@ -57,7 +57,7 @@ struct SecretBytesTests {
     #expect(areEqual(secret, shorter) == false)
   }
 
-  @Test("a part is the bytes at its place, and keeps them")
+  @Test("a part has the bytes of its range, and a range outside of the secret is an error")
   func parts() throws {
     func part(_ range: Range<Int>, of bytes: [UInt8]) throws -> SecretBytes {
       try SecretBytes(part: range, of: SharedSecret(SecretBytes(copying: bytes.span.bytes)))
@@ -74,7 +74,7 @@ struct SecretBytesTests {
     }
   }
 
-  @Test("when its last part ends, the whole is wiped")
+  @Test("a whole secret is wiped when the lifetime of its last part ends")
   func endedPartIsGone() async {
     await #expect(processExitsWith: .success) {
       func address(of secret: consuming SecretBytes) -> UnsafeRawPointer? { secret.withUnsafeBytes { $0.baseAddress } }
@@ -85,7 +85,7 @@ struct SecretBytesTests {
     }
   }
 
-  @Test("an error while filling comes out, and leaves no secret")
+  @Test("an error while filling a secret reaches the caller")
   func failingFill() {
     #expect(throws: Refusal.self) {
       _ = try SecretBytes(capacity: 8) { output in
@@ -95,7 +95,7 @@ struct SecretBytesTests {
     }
   }
 
-  @Test("what a failed fill wrote is wiped")
+  @Test("what was written before filling failed is wiped")
   func failedFillIsGone() async {
     await #expect(processExitsWith: .success) {
       var address: UnsafeMutableRawPointer?
@@ -108,7 +108,7 @@ struct SecretBytesTests {
     }
   }
 
-  @Test("a secret is wiped when its value ends")
+  @Test("a secret is wiped when its lifetime ends")
   func endedSecretIsGone() async {
     await #expect(processExitsWith: .success) {
       func address(of secret: consuming SecretBytes) -> UnsafeRawPointer? { secret.withUnsafeBytes { $0.baseAddress } }
@@ -116,7 +116,7 @@ struct SecretBytesTests {
     }
   }
 
-  @Test("a secret larger than a page is gone from memory when its value ends")
+  @Test("a secret larger than a page cannot be read in memory once its lifetime ends")
   func endedLargeSecretIsGone() async {
     await #expect(processExitsWith: .signal(SIGSEGV)) {
       signal(SIGSEGV, SIG_DFL)
@@ -126,7 +126,7 @@ struct SecretBytesTests {
     }
   }
 
-  @Test("a filled secret cannot be written")
+  @Test("writing to a filled secret stops the process")
   func readOnly() async {
     await #expect(processExitsWith: .signal(SIGSEGV)) {
       signal(SIGSEGV, SIG_DFL)
@@ -139,7 +139,7 @@ struct SecretBytesTests {
     }
   }
 
-  @Test("no page of a secret is in what a fork gets, nor in a core dump", arguments: [32, 4_096, 70_000])
+  @Test("no page of a secret is passed to a fork or written to a core dump", arguments: [32, 4_096, 70_000])
   func keptApart(size: Int) throws {
     let secret = try SecretBytes(copying: [UInt8](repeating: 7, count: size).span.bytes)
     let ends = secret.withUnsafeBytes { bytes in
@@ -171,7 +171,7 @@ struct SecretBytesTests {
     return lines
   }
 
-  @Test("one byte past the end is a guard page")
+  @Test("reading one byte past the end stops the process")
   func guardPage() async {
     await #expect(processExitsWith: .signal(SIGSEGV)) {
       signal(SIGSEGV, SIG_DFL)
@@ -205,7 +205,7 @@ struct SecretBytesTests {
     }
   }
 
-  @Test("memory that a secret was in is wiped before another gets it")
+  @Test("memory is wiped before it is reused for another secret")
   func reuse() throws {
     for size in [1, 32, 4_080] {
       for _ in 1...300 {
@@ -221,7 +221,7 @@ struct SecretBytesTests {
     }
   }
 
-  @Test("a place is wiped after each use, however often")
+  @Test("memory that is used again and again is wiped after each use")
   func reusedSecretIsGone() async {
     await #expect(processExitsWith: .success) {
       func address(of secret: consuming SecretBytes) -> UnsafeRawPointer? { secret.withUnsafeBytes { $0.baseAddress } }
@@ -232,7 +232,7 @@ struct SecretBytesTests {
     }
   }
 
-  @Test("what small secrets leave locked does not keep a large one from being locked")
+  @Test("memory that small secrets leave locked does not keep a large one from being locked")
   func lockLimit() async {
     await #expect(processExitsWith: .success) {
       // Root has no limit.
@@ -252,7 +252,7 @@ struct SecretBytesTests {
     }
   }
 
-  @Test("secrets that many tasks make and drop at once hold their own bytes")
+  @Test("secrets that many tasks make and release at once keep their own bytes")
   func manyTasks() async throws {
     try await withThrowingTaskGroup(of: Bool.self) { group in
       for task in 0..<16 {
@@ -270,7 +270,7 @@ struct SecretBytesTests {
     }
   }
 
-  @Test("a shared secret is read through its owner")
+  @Test("a shared secret can be read through each of its references")
   func shared() throws {
     let bytes: [UInt8] = [1, 2, 3]
     let shared = SharedSecret(try SecretBytes(copying: bytes.span.bytes))
@@ -281,7 +281,7 @@ struct SecretBytesTests {
 
 @Suite("Randomness")
 struct RandomnessTests {
-  @Test("the system's bytes differ from call to call, and a given source's are its own")
+  @Test("the system's bytes differ from call to call, and a given source's bytes are used as they are")
   func sources() throws {
     #expect(Randomness.system.bytes(32) != Randomness.system.bytes(32))
     #expect(Randomness.system.bytes(0).isEmpty)
@@ -290,7 +290,7 @@ struct RandomnessTests {
     #expect(try fives.secret(3).withUnsafeBytes { Array($0) } == [5, 5, 5])
   }
 
-  @Test("a fraction is in 0 ..< 1 at both ends of the source")
+  @Test("a fraction is in 0 ..< 1 even from a source of only zeros or only ones")
   func fraction() {
     let zeros = Randomness { $0.initializeMemory(as: UInt8.self, repeating: 0) }
     let ones = Randomness { $0.initializeMemory(as: UInt8.self, repeating: 0xFF) }
