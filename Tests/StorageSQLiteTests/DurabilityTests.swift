@@ -7,7 +7,7 @@ import Testing
 
 @Suite("SQLiteStore: durability and other processes")
 struct DurabilityTests {
-  @Test("the writer's own connection syncs on commit, erases what it frees, and spills nothing elsewhere")
+  @Test("the writer's connection syncs on commit, erases what it frees, and keeps temporary data in memory")
   func settings() async throws {
     let folder = try TemporaryFolder()
     let store = try newStore(in: folder)
@@ -19,7 +19,7 @@ struct DurabilityTests {
     #expect(try await store.writerSetting("cell_size_check") == "1")
   }
 
-  @Test("a process killed at any moment keeps what it was told was written, and nothing in part")
+  @Test("after a process is killed at any moment, every confirmed write is there, and no write in part")
   func killed() async throws {
     for milliseconds in [3, 10, 30, 60, 100] {
       let folder = try TemporaryFolder()
@@ -59,7 +59,7 @@ struct DurabilityTests {
     }
   }
 
-  @Test("a process killed inside a body leaves nothing of it, and no lock")
+  @Test("a process killed inside a write leaves nothing of that write, and no lock")
   func killedInBody() async throws {
     let folder = try TemporaryFolder()
     let store = try newStore(in: folder)
@@ -80,7 +80,7 @@ struct DurabilityTests {
     #expect(try await store.counter() == 2)
   }
 
-  @Test("two processes and this one increment together and lose nothing")
+  @Test("increments by three processes at once are all kept")
   func processes() async throws {
     let folder = try TemporaryFolder()
     let store = try newStore(in: folder)
@@ -102,7 +102,7 @@ struct DurabilityTests {
     }
   }
 
-  @Test("a store reopened after a close without ceremony has everything")
+  @Test("a store that was not explicitly closed has everything when it is reopened")
   func reopened() async throws {
     let folder = try TemporaryFolder()
     for expected in UInt64(0)..<20 {
@@ -131,7 +131,7 @@ struct DurabilityTests {
     #expect(try await store.counter() == 39)
   }
 
-  @Test("writes wait for a lock that another connection holds, then say busy, all at once and with nothing changed")
+  @Test("writes wait for another connection's lock, then fail with busy, all at once and with nothing changed")
   func busy() async throws {
     let folder = try TemporaryFolder()
     let store = try newStore(in: folder)

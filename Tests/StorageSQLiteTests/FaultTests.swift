@@ -7,7 +7,7 @@ import Testing
 
 @Suite("SQLiteStore: faults from outside")
 struct FaultTests {
-  @Test("a flipped byte anywhere gives corrupt or some value, never a crash; a cut file gives corrupt")
+  @Test("a damaged byte gives an error or some value, never a crash; a truncated file is corrupt")
   func damaged() async throws {
     let folder = try TemporaryFolder()
     let store = try newStore(in: folder)
@@ -50,7 +50,7 @@ struct FaultTests {
   }
 
   @Test(
-    "a full disk gives cannotWrite to all it concerns; the store stays readable, and works again after space is freed",
+    "a write to a full disk fails with cannotWrite; the store stays readable, and works again once space is freed",
     .enabled(if: geteuid() == 0, "needs root to mount a small disk"))
   func full() async throws {
     let folder = try TemporaryFolder()
@@ -83,7 +83,7 @@ struct FaultTests {
   }
 
   @Test(
-    "a disk too full for the log's index gives cannotWrite to whoever opens; a read-only one is read, and not written",
+    "opening fails with cannotWrite on a disk too full for the log's index; on a read-only disk only writes fail",
     .enabled(if: geteuid() == 0, "needs root to mount a small disk"))
   func fullWhenOpened() async throws {
     let folder = try TemporaryFolder()
@@ -109,7 +109,7 @@ struct FaultTests {
     await #expect(throws: StorageError(.cannotWrite, "")) { try await store.increment() }
   }
 
-  @Test("a store whose folder cannot be written is read, with and without its log, and not written")
+  @Test("a store in a folder that cannot be written to is read, with or without its log, and refuses writes")
   func readOnly() async throws {
     for isCheckpointed in [true, false] {
       let folder = try TemporaryFolder()
@@ -136,7 +136,7 @@ struct FaultTests {
     }
   }
 
-  @Test("a file that we may not read gives cannotRead")
+  @Test("opening a file without the permission to read it fails with cannotRead")
   func unreadable() async throws {
     let folder = try TemporaryFolder()
     _ = try newStore(in: folder)
@@ -149,7 +149,7 @@ struct FaultTests {
     }
   }
 
-  @Test("a refused change that its body swallows is thrown by the write all the same")
+  @Test("a write whose body ignores a refused change fails with that error, and changes nothing")
   func swallowed() async throws {
     let folder = try TemporaryFolder()
     let store = try newStore(in: folder)

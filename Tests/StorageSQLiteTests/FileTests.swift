@@ -7,7 +7,7 @@ import Testing
 
 @Suite("SQLiteStore: its files")
 struct FileTests {
-  @Test("the database and its logs are for their owner alone, whatever the umask")
+  @Test("only their owner may read and write the database and its logs, whatever the umask")
   func modes() async throws {
     for mask: UInt32 in [0, 0o777] {
       let folder = try TemporaryFolder()
@@ -46,7 +46,7 @@ struct FileTests {
     #expect(try folder.files(containing: marker) == [])
   }
 
-  @Test("creating where something is changes nothing of it")
+  @Test("creating a store where something exists is refused, and changes nothing")
   func occupied() async throws {
     let folder = try TemporaryFolder()
     let store = try newStore(in: folder)
@@ -67,7 +67,7 @@ struct FileTests {
     }
   }
 
-  @Test("a creation that was cut off is taken up again")
+  @Test("a store whose creation was interrupted does not open until it is created again")
   func resumed() async throws {
     let folder = try TemporaryFolder()
     try write([], to: folder.store)
@@ -77,7 +77,7 @@ struct FileTests {
     #expect(try await newStore(in: folder).counter() == 0)
   }
 
-  @Test("of many who create the same store at once, one does")
+  @Test("of many tasks that create the same store at once, exactly one succeeds")
   func race() async throws {
     let folder = try TemporaryFolder()
     let path = folder.store
@@ -91,7 +91,7 @@ struct FileTests {
     #expect(try await SQLiteStore(opening: path, tables: StoreContract.tables).counter() == 0)
   }
 
-  @Test("what is not a store is refused by kind: nothing, a folder, a link, another file, another program's database")
+  @Test("a missing file, a folder, a link, another file and another program's database are each refused")
   func refused() throws {
     let folder = try TemporaryFolder()
     func opening(_ name: String) -> StorageError? {
@@ -125,7 +125,7 @@ struct FileTests {
     }
   }
 
-  @Test("a path through a linked folder, and a name that a URI would misread, open all the same")
+  @Test("a store opens through a linked folder, and by a name that a URI would misread")
   func awkwardPaths() async throws {
     let folder = try TemporaryFolder()
     try #require(symlink(folder.path, "\(folder.path)/link") == 0)

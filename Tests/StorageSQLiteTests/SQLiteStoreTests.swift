@@ -7,13 +7,13 @@ import Testing
 
 @Suite("SQLiteStore")
 struct SQLiteStoreTests {
-  @Test("keeps the contract", arguments: StoreContract.clauses)
+  @Test("keeps the contract of all stores", arguments: StoreContract.clauses)
   func contract(clause: StoreContract) async throws {
     let folder = try TemporaryFolder()
     try await clause.check(newStore(in: folder))
   }
 
-  @Test("writes that wait for the same commit share one finishing step")
+  @Test("writes that wait at the same time share finishing steps")
   func finishedTogether() async throws {
     let folder = try TemporaryFolder()
     let store = try newStore(in: folder)

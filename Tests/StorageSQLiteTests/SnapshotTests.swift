@@ -41,7 +41,7 @@ struct SnapshotTests {
     try await opened.write { try $0.set([2], in: Self.table, for: [100]) }
   }
 
-  @Test("is taken beside one that is under way, and removes what a process that died has left")
+  @Test("can be taken while another is in use, and removes what a process that died has left")
   func remains() async throws {
     let folder = try TemporaryFolder()
     try SQLiteStore.create(at: folder.store, tables: [Self.table])
@@ -61,7 +61,7 @@ struct SnapshotTests {
     #expect(chmod(path, mode) == 0)
   }
 
-  @Test("removes nothing that is not a snapshot's beyond doubt, such as copies that a person made")
+  @Test("removes only what is certainly a snapshot's, and no copies that a person made")
   func others() async throws {
     let folder = try TemporaryFolder()
     try SQLiteStore.create(at: folder.store, tables: [Self.table])
