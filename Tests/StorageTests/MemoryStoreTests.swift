@@ -4,7 +4,7 @@ import Testing
 
 @Suite("MemoryStore")
 struct MemoryStoreTests {
-  @Test("keeps the contract", arguments: StoreContract.clauses)
+  @Test("keeps the contract of all stores", arguments: StoreContract.clauses)
   func contract(clause: StoreContract) async throws {
     try await clause.check(MemoryStore(tables: StoreContract.tables))
   }

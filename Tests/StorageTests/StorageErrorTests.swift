@@ -3,13 +3,13 @@ import Testing
 
 @Suite("StorageError")
 struct StorageErrorTests {
-  @Test("equality looks at the code alone")
+  @Test("equality compares only the code")
   func equality() {
     #expect(StorageError(.busy, "a") == StorageError(.busy, "b"))
     #expect(StorageError(.busy, "a") != StorageError(.corrupt, "a"))
   }
 
-  @Test("only what another's patience may cure is transient")
+  @Test("only a busy store and a lease that is held are transient")
   func transience() {
     let all: [StorageError.Code] = [
       .notFound, .alreadyExists, .corrupt, .unsupportedFormat, .cannotRead, .cannotWrite, .busy, .leaseHeld, .leaseLost,
@@ -17,7 +17,7 @@ struct StorageErrorTests {
     #expect(all.filter { StorageError($0, "").isTransient } == [.busy, .leaseHeld])
   }
 
-  @Test("big-endian bytes keep the order of numbers and come back exactly")
+  @Test("big-endian bytes keep the order of numbers and are read back exactly")
   func bigEndian() {
     for number: UInt64 in [0, 1, 0xFF, 0x100, UInt64(UInt32.max), .max] {
       #expect(UInt64(bigEndianBytes: number.bigEndianBytes) == number)
