@@ -36,7 +36,7 @@ struct AdminSessionTests {
     #expect(grants.count.withLock { $0 } == 1)
   }
 
-  @Test("is asked for again after it was refused, and only then")
+  @Test("is asked for again only after the one in use was refused")
   func renewed() async throws {
     let session = AdminSession()
     let first = try await session.token { try Self.token("a") }
@@ -49,7 +49,7 @@ struct AdminSessionTests {
     #expect(isKept)
   }
 
-  @Test("a refusal is told to whoever waits, and the next one asks again")
+  @Test("is asked for again by the next caller if a request for it fails")
   func refused() async throws {
     let session = AdminSession()
     await #expect(throws: Refused.self) { try await session.token { throw Refused() } }

@@ -2,19 +2,19 @@ import Foundation
 import Rotation
 import Testing
 
-@Suite("OpenBao AppRole, by what its documents say", .serialized)
+@Suite("OpenBao AppRole, simulated from its documentation", .serialized)
 struct AppRoleAnswerTests {
   private let revocation = RotationRunner.Goal.revoke(Revocation(incident: "i", reason: "r"))
   private let containment = RotationRunner.Goal.revoke(
     Revocation(incident: "i", reason: "r", isContainment: true))
 
-  @Test("keeps the contract") func contract() async throws {
+  @Test("keeps the contract of all providers") func contract() async throws {
     let house = try AppRoleServer()
     defer { house.server.stop() }
     try await ProviderContract(house: house).check()
   }
 
-  @Test("a list that is too long to be answered keeps nothing from being rotated, and nothing that leaked from its end")
+  @Test("a list too long to be answered stops no rotation or revocation; after a lost answer nothing more is made")
   func endless() async throws {
     let house = try AppRoleServer()
     defer { house.server.stop() }
@@ -42,7 +42,7 @@ struct AppRoleAnswerTests {
     await bench.stop()
   }
 
-  @Test("a run that asked for another and lost its answer does not ask again beside a list that is too long")
+  @Test("after a lost answer, a list that is too long stops the run before it asks for another secret-id")
   func endlessStaging() async throws {
     let house = try AppRoleServer()
     defer { house.server.stop() }
@@ -55,7 +55,7 @@ struct AppRoleAnswerTests {
     await bench.stop()
   }
 
-  @Test("with too many others none is looked at while a leak is noted") func unasked() async throws {
+  @Test("a revocation looks up no other secret-id if there are too many") func unasked() async throws {
     let house = try AppRoleServer()
     defer { house.server.stop() }
     let bench = try await ProviderBench(house.tenancy())
@@ -66,7 +66,7 @@ struct AppRoleAnswerTests {
   }
 
   @Test(
-    "one that has gone since it was listed is nobody's; one that may not be looked at stops a rotation, and no leak's end"
+    "a listed secret-id that is gone is ignored; one that may not be looked up stops a rotation, but no revocation"
   )
   func strange() async throws {
     let house = try AppRoleServer()
@@ -83,7 +83,7 @@ struct AppRoleAnswerTests {
     await bench.stop()
   }
 
-  @Test("an answer that was cut off does not say that there is no such secret-id") func cut() async throws {
+  @Test("a truncated answer is not taken to mean that there is no such secret-id") func cut() async throws {
     let house = try AppRoleServer()
     defer { house.server.stop() }
     let bench = try await ProviderBench(house.tenancy())

@@ -47,7 +47,7 @@ struct ChecklistTests {
     lines.filter { $0.verdict == verdict }.map(\.step.word)
   }
 
-  @Test("is all ok at a vendor's where all is set up, and asks for nothing that changes anything", arguments: vendors)
+  @Test("has nothing missing if the vendor is set up, and sends no request that changes anything", arguments: vendors)
   func healthy(_ vendor: String) async throws {
     let server = try Self.server(vendor)
     defer { server.server.stop() }
@@ -60,7 +60,7 @@ struct ChecklistTests {
   }
 
   @Test(
-    "has one missing line for a refused pair, a refused administrator, a wrong name and no server", arguments: vendors)
+    "has one missing line for a refused pair, a refused administrator, a wrong name or no server", arguments: vendors)
   func faults(_ vendor: String) async throws {
     let server = try Self.server(vendor)
     let tenancy = try await server.tenancy()
@@ -80,7 +80,7 @@ struct ChecklistTests {
     }
   }
 
-  @Test("of a registered client is all ok, and says that its pair is refused", arguments: ["overlap", "cut-over"])
+  @Test("of a registered client has nothing missing until its pair is refused", arguments: ["overlap", "cut-over"])
   func registered(_ mode: String) async throws {
     let server = try RegistrationServer(mode: mode)
     defer { server.server.stop() }
@@ -94,7 +94,7 @@ struct ChecklistTests {
     #expect(words(replaced, .missing) == ["pair"], "\(replaced)")
   }
 
-  @Test("looks at no server without settings, and says which", arguments: providerDescriptors.map(\.id))
+  @Test("names a setting that does not exist, and checks nothing else", arguments: providerDescriptors.map(\.id))
   func settings(_ id: String) async throws {
     let tenancy = Tenancy(provider: id, settings: ["no-such-setting": "1"], pair: try pair("id"))
     let lines = try await lines(tenancy)
@@ -104,7 +104,7 @@ struct ChecklistTests {
   }
 
   @Test(
-    "OpenBao's is all ok at a real server, and says who is missing a right",
+    "of OpenBao is all ok at a real server, and says when the pair is refused or a permission is missing",
     .enabled(if: OpenBaoServer.isInstalled, "OpenBao is not installed: .ci/install --test"))
   func openBao() async throws {
     let real = try await OpenBaoServer()

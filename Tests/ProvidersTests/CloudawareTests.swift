@@ -28,7 +28,7 @@ struct CloudawareTests {
   }
 
   @Test(
-    "a Cloudaware domain is taken, and its sandbox, and an address of this machine",
+    "a Cloudaware domain, its sandbox's and an address of this machine are accepted",
     arguments: [
       url, url + "/", "https://CLOUDAWARE-0000.my.salesforce.com", url + ":443", "http://127.0.0.1:8080",
       "https://cloudaware-0000--dev.sandbox.my.salesforce.com",
@@ -36,7 +36,7 @@ struct CloudawareTests {
   func goodURL(_ url: String) { #expect(error(["url": url]) == nil) }
 
   @Test(
-    "any other host is refused, with what it is and where the right one is found",
+    "any other host is refused, and the error says what it is and where to find the right one",
     arguments: [
       ("https://login.salesforce.com", "grant"), ("https://test.salesforce.com:443", "grant"),
       ("https://cloudaware-0000.lightning.force.com", "grant"),
@@ -54,7 +54,7 @@ struct CloudawareTests {
     #expect(error?.hint?.contains("Setup, My Domain") == true)
   }
 
-  @Test("analytics is yes or no, a probe is an object's name, and no other setting is known")
+  @Test("analytics is yes or no, a probe is an object's name, and any other setting is refused")
   func settings() {
     for good in ["CA10__CaAwsInstance__c", "Account", "A1"] {
       #expect(error(["url": Self.url, "probe": good, "analytics": "no"]) == nil)
@@ -67,7 +67,7 @@ struct CloudawareTests {
     #expect(error([:])?.hint?.contains("cloudaware-0000") == true)
   }
 
-  @Test("a token without api is no proof, nor one without wave_api where Analytics is used")
+  @Test("a token without the scope api, or without wave_api if Analytics is used, is no proof")
   func scopes() async throws {
     for (scopes, analytics, missing) in [
       ("refresh_token", "no", "api"), ("", "no", "api"), ("api refresh_token", "yes", "wave_api"),
@@ -88,7 +88,7 @@ struct CloudawareTests {
     }
   }
 
-  @Test("the probe asks for one record's identifier, with the token and at the host that granted it")
+  @Test("the probe asks the host that granted the token for the identifier of one record")
   func probe() async throws {
     let (provider, transport) = try provider(["probe": "CA10__CaAwsInstance__c"])
     #expect(try await provider.validate(pair("a")).probe == 200)
@@ -100,7 +100,7 @@ struct CloudawareTests {
   }
 
   @Test(
-    "what the probe is refused for is told as what is missing, and never as the pair's fault",
+    "a refused probe is reported as what is missing, and never as the pair's fault",
     arguments: [
       (400, "INVALID_TYPE", ProviderError.Code.notPermitted, "Read on CA10__A__c"),
       (403, "INSUFFICIENT_ACCESS", .notPermitted, "Read on CA10__A__c"),
@@ -117,7 +117,7 @@ struct CloudawareTests {
     #expect(error?.description.contains(echo) == false && error?.hint?.contains(echo) != true)
   }
 
-  @Test("an administrator of the same org may be of either provider, and a permission it lacks is Cloudaware's to give")
+  @Test("an administrator may be of either provider, and a permission that it lacks must come from Cloudaware")
   func administrator() async throws {
     let refused = RoutedTransport.Answer(status: 403, body: #"[{"errorCode":"INSUFFICIENT_ACCESS"}]"#)
     let (provider, _) = try provider(["probe": "Account"], refused)

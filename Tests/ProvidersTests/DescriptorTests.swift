@@ -4,7 +4,7 @@ import Providers
 import Rotation
 import Testing
 
-@Suite("What is told of each kind of provider")
+@Suite("The descriptor of each kind of provider")
 struct DescriptorTests {
   private static let pages = URL(filePath: #filePath).deletingLastPathComponent()
     .appending(path: "../../docs/providers").standardized
@@ -12,7 +12,7 @@ struct DescriptorTests {
   private static let start = "<!-- made from the descriptor -->\n"
   private static let end = "<!-- end -->\n"
 
-  @Test("its page begins with what its descriptor says", arguments: providerDescriptors.map(\.id))
+  @Test("is what the provider's page begins with", arguments: providerDescriptors.map(\.id))
   func page(_ id: String) throws {
     let found = Self.start + (try providerKind(id).descriptor.page) + Self.end
     let file = Self.pages.appending(path: "\(id).md")
@@ -27,7 +27,7 @@ struct DescriptorTests {
     }
   }
 
-  @Test("the list of providers is the registry's, and there is no page of another") func list() throws {
+  @Test("has a row in the list of providers, and no other provider has a page") func list() throws {
     let ids = providerDescriptors.map(\.id)
     #expect(Set(ids).count == ids.count)
     let readme = try String(contentsOf: Self.pages.appending(path: "README.md"), encoding: .utf8)
@@ -42,7 +42,7 @@ struct DescriptorTests {
     #expect(Set(generated) == Set(ids.map { "\($0).md" }))
   }
 
-  @Test("whose pairs can be seen beside whose is decided by what says where they are") func places() {
+  @Test("names the settings that say where its pairs are") func places() {
     let found = Dictionary(uniqueKeysWithValues: providerKinds.map { ($0.descriptor.id, $0.placeSettings.sorted()) })
     #expect(
       found == [

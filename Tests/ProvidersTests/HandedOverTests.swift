@@ -9,7 +9,7 @@ import Testing
 @testable import Vault
 
 /// Pairs that were handed over, at their providers: who is asked whether they are refused, and with what.
-@Suite("Handed over, at its provider", .serialized)
+@Suite("A pair that was handed over, at its provider", .serialized)
 struct HandedOverTests {
   /// `crm` handed over, with a confirmed receipt.
   private func bench(_ tenancy: Tenancy) async throws -> ProviderBench {
@@ -43,7 +43,7 @@ struct HandedOverTests {
   }
 
   @Test(
-    "does not show the administrator's pair to a server that its own settings alone name, and is not settled by it",
+    "is not settled by a server that only its own settings name, which never sees the administrator's pair",
     arguments: ["salesforce", "cloudaware", "salesforce-connected-app", "entra", "oauth-registration"])
   func elsewhere(_ kind: String) async throws {
     // It refuses whom it likes, and keeps what it is shown.
@@ -69,7 +69,7 @@ struct HandedOverTests {
   }
 
   @Test(
-    "is settled once it is gone there and its administrator is granted a token",
+    "is settled once it is gone there, if its administrator is granted a token",
     arguments: ["auth0", "keycloak", "entra"])
   func settled(_ kind: String) async throws {
     let server = try VendorServer.named(kind)
@@ -84,7 +84,7 @@ struct HandedOverTests {
     await bench.stop()
   }
 
-  @Test("is not settled by who refuses everybody on new connections alone")
+  @Test("is not settled by a server that refuses everybody on new connections only")
   func refusesEverybody() async throws {
     let server = try VendorServer.entra(keepsConnections: true)
     defer { server.server.stop() }
@@ -103,7 +103,7 @@ struct HandedOverTests {
     await bench.stop()
   }
 
-  @Test("is settled by refusals an hour apart where an administrator is no client", arguments: [true, false])
+  @Test("is settled by refusals an hour apart if its administrator is no client", arguments: [true, false])
   func noClient(_ showsSecret: Bool) async throws {
     let server = try VendorServer.okta()
     defer { server.server.stop() }

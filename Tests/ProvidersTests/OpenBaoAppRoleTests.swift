@@ -29,7 +29,7 @@ private struct OpenBaoHouse: ProviderHouse {
 @Suite("OpenBao AppRole, at a real server", .serialized)
 struct OpenBaoAppRoleTests {
   @Test(
-    "keeps the contract, and leaves no secret-id behind that nobody has",
+    "rotates, survives lost changes, and leaves no secret-id behind that nobody has",
     .enabled(if: OpenBaoServer.isInstalled, "OpenBao is not installed: .ci/install --test"))
   func contract() async throws {
     let real = try await OpenBaoServer()
@@ -60,7 +60,7 @@ struct OpenBaoAppRoleTests {
   }
 
   @Test(
-    "an administrator that may not is told so, and nothing has changed",
+    "an administrator without the permission is reported as such, and nothing is changed",
     .enabled(if: OpenBaoServer.isInstalled, "OpenBao is not installed: .ci/install --test"))
   func notPermitted() async throws {
     let real = try await OpenBaoServer()
@@ -75,7 +75,7 @@ struct OpenBaoAppRoleTests {
   }
 
   @Test(
-    "others' secret-ids are never too many for a rotation, and what a lost answer had is not looked for among too many",
+    "too many secret-ids of others stop no rotation, only the search for one whose answer was lost",
     .enabled(if: OpenBaoServer.isInstalled, "OpenBao is not installed: .ci/install --test"))
   func crowded() async throws {
     let real = try await OpenBaoServer()
@@ -114,7 +114,7 @@ struct OpenBaoAppRoleTests {
   }
 
   @Test(
-    "a secret-id that ends after some uses is not used up by rotating it, and gives way to one that does not",
+    "rotating a secret-id with limited uses fails without using it up, and an unlimited one can be adopted",
     .enabled(if: OpenBaoServer.isInstalled, "OpenBao is not installed: .ci/install --test"))
   func numbered() async throws {
     let real = try await OpenBaoServer()
@@ -140,7 +140,7 @@ struct OpenBaoAppRoleTests {
   }
 
   @Test(
-    "a secret-id that ends after some uses is replaced where the role makes others by now, and ended where it leaked",
+    "a secret-id with limited uses is rotated or revoked once its role makes unlimited ones",
     .enabled(if: OpenBaoServer.isInstalled, "OpenBao is not installed: .ci/install --test"),
     arguments: [RotationRunner.Goal.rotate, .revoke(Revocation(incident: "i", reason: "r"))])
   func numberedBefore(_ goal: RotationRunner.Goal) async throws {
@@ -159,7 +159,7 @@ struct OpenBaoAppRoleTests {
   }
 
   @Test(
-    "what is owed beside a secret-id that ends after some uses is ended all the same",
+    "an owed secret-id is destroyed even if the active one has limited uses",
     .enabled(if: OpenBaoServer.isInstalled, "OpenBao is not installed: .ci/install --test"))
   func numberedActive() async throws {
     let real = try await OpenBaoServer()
@@ -190,7 +190,7 @@ struct OpenBaoAppRoleTests {
   }
 
   @Test(
-    "containment ends what leaked although what is made in its place ends after some uses",
+    "containment ends what leaked even if its successor has limited uses; an ordinary revocation does not",
     .enabled(if: OpenBaoServer.isInstalled, "OpenBao is not installed: .ci/install --test"))
   func numberedContained() async throws {
     let real = try await OpenBaoServer()
@@ -211,7 +211,7 @@ struct OpenBaoAppRoleTests {
   }
 
   @Test(
-    "a new secret-id that would end after some uses is destroyed, and the old one goes on",
+    "a new secret-id with limited uses is destroyed, and the old one stays in use",
     .enabled(if: OpenBaoServer.isInstalled, "OpenBao is not installed: .ci/install --test"))
   func newlyNumbered() async throws {
     let real = try await OpenBaoServer()

@@ -109,7 +109,7 @@ struct SalesforceContractTests {
   }
 
   @Test(
-    "a connected app keeps it, as far as a token endpoint can be lost and a person does what the steps say",
+    "a connected app keeps it if a person follows the steps, and survives losses at the token endpoint",
     arguments: ["stagedPairGrants=true", "stagedPairGrants=false"])
   func connectedApp(_ reading: String) async throws {
     let house = try await OrgHouse(

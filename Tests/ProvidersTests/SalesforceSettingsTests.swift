@@ -14,7 +14,7 @@ struct SalesforceSettingsTests {
   }
 
   @Test(
-    "take a My Domain, a sandbox's, and an address of this machine",
+    "accept a My Domain, a sandbox's and an address of this machine",
     arguments: [
       "https://example.my.salesforce.com", "https://example.my.salesforce.com/",
       "https://example--dev.sandbox.my.salesforce.com", "https://EXAMPLE.my.salesforce.com", "http://127.0.0.1:8080",
@@ -24,7 +24,7 @@ struct SalesforceSettingsTests {
   func goodURL(url: String) { #expect(code(["url": url]) == nil) }
 
   @Test(
-    "refuse hosts that do not grant, and URLs that are no My Domain",
+    "refuse hosts that grant no tokens, and URLs that are no My Domain",
     arguments: [
       "https://login.salesforce.com", "https://test.salesforce.com", "https://LOGIN.salesforce.com",
       "https://login.salesforce.com:443", "https://login.salesforce.com.", "https://login.salesforce.com.:443",
@@ -35,7 +35,7 @@ struct SalesforceSettingsTests {
     ])
   func badURL(url: String) { #expect(code(["url": url]) == .configuration, "\(url)") }
 
-  @Test("need a url, know no other key, and need an app to rotate")
+  @Test("require a url, refuse an unknown key, and require an app to rotate")
   func keys() throws {
     #expect(throws: ProviderError.self) { try SalesforceProvider.check(["app": "0xI000000000001"]) }
     #expect(code(["secret": "x"]) == .configuration)
@@ -48,7 +48,7 @@ struct SalesforceSettingsTests {
     }
   }
 
-  @Test("take identifiers of 15 or 18 letters and digits, an app's beginning with 0x")
+  @Test("accept identifiers of 15 or 18 letters and digits; an app's begins with 0x")
   func identifiers() {
     for app in ["0xI000000000001", "0xI000000000001AAA"] { #expect(code(["app": app]) == nil) }
     for app in ["0xI00000000000", "0xI0000000000001", "888000000000001", "0xI00000000000/", "0xI0000000000é", ""] {
@@ -62,7 +62,7 @@ struct SalesforceSettingsTests {
     #expect(!SalesforceSettings.isSame("888000000000001", "888000000000002"))
   }
 
-  @Test("take API versions from 65.0")
+  @Test("accept API versions from 65.0 on")
   func versions() throws {
     for (text, expected) in [("65.0", "65.0"), ("v65.0", "65.0"), ("67", "67.0"), ("v100.0", "100.0")] {
       #expect(try SalesforceSettings(settings.merging(["api-version": text]) { $1 }).apiVersion == expected)
@@ -72,7 +72,7 @@ struct SalesforceSettingsTests {
     }
   }
 
-  @Test("and dates are read in the forms that are known, and no other")
+  @Test("read dates in the known forms only")
   func dates() {
     let expected = Timestamp("2026-12-21T09:20:00.000Z")
     for text in [

@@ -2,7 +2,7 @@ import Providers
 import Rotation
 import Testing
 
-@Suite("What Salesforce's token endpoint says")
+@Suite("An error answer of Salesforce's token endpoint")
 struct SalesforceTokenErrorTests {
   struct Row: CustomTestStringConvertible {
     let error: String
@@ -53,7 +53,7 @@ struct SalesforceTokenErrorTests {
     Row(error: "invalid_clients", words: "", code: .malformed),
   ]
 
-  @Test("is sorted by what can be done about it", arguments: rows)
+  @Test("is classified by what can be done about it", arguments: rows)
   func sorted(row: Row) async throws {
     let body = #"{"error":"\#(row.error)","error_description":"\#(row.words)"}"#
     let transport = RoutedTransport(always: .init(status: row.status, body: body))
@@ -65,7 +65,7 @@ struct SalesforceTokenErrorTests {
     #expect(transport.calls.count == 1, "a grant was asked for twice")
   }
 
-  @Test("is a refusal of the pair for no other answer at all")
+  @Test("is not taken for a refusal of the pair if it says anything else")
   func others() async throws {
     let answers: [(RoutedTransport.Answer, ProviderError.Code)] = [
       (.init(status: 503, body: "<html>We are down for maintenance</html>"), .unreachable),
@@ -86,7 +86,7 @@ struct SalesforceTokenErrorTests {
     }
   }
 
-  @Test("and what it echoes reaches no error")
+  @Test("is never repeated in an error")
   func echoes() async throws {
     for status in [200, 302, 400, 401, 403, 404, 409, 429, 500, 503] {
       for body in [

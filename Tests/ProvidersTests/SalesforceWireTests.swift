@@ -25,7 +25,7 @@ struct SalesforceWireTests {
     #"{"id":"889000000000001","\#(key)":"new","\#(secret)":"s","state":"\#(state)","expirationDate":"2026-12-21T09:20:00Z"}"#
   }
 
-  @Test("are read whatever their field names, shapes and cases")
+  @Test("are read in each known shape, with any known field name and letter case")
   func shapes() async throws {
     for body in [
       #"{"stagedCredentials":[\#(set())],"url":"/x"}"#, #"[\#(set())]"#, set(), #"{"stagedcredentials":[\#(set())]}"#,
@@ -46,7 +46,7 @@ struct SalesforceWireTests {
     }
   }
 
-  @Test("show an empty slot as an empty list or as the org's own 404, and as nothing else")
+  @Test("mean an empty slot only if they are an empty list or the org's own 404")
   func empty() async throws {
     for answer in [
       RoutedTransport.Answer(body: #"{"stagedCredentials":[]}"#), .init(body: "[]"),
@@ -69,7 +69,7 @@ struct SalesforceWireTests {
     }
   }
 
-  @Test("that leave out a secret are completed by asking for the set itself")
+  @Test("that leave out a secret are completed by asking for that set")
   func hiddenSecret() async throws {
     let bare = #"{"stagedCredentials":[{"id":"889000000000001","key":"new","state":"Active"}]}"#
     for one in [set(), "[\(set())]", #"{"stagedCredentials":\#(set())}"#] {
@@ -78,7 +78,7 @@ struct SalesforceWireTests {
     #expect(try await look(.init(body: bare), one: #"{"id":"889000000000001"}"#).others.first?.clientSecret == nil)
   }
 
-  @Test("name our consumer by the setting, by its primary key, or by a staged one")
+  @Test("identify our consumer by the setting, by its primary key or by a staged key")
   func consumers() async throws {
     let transport = RoutedTransport { _, path in
       switch path {
@@ -104,7 +104,7 @@ struct SalesforceWireTests {
     #expect(error?.code == .configuration)
   }
 
-  @Test("that do not come while consumers are searched are trouble, not a missing consumer")
+  @Test("that fail while the consumer is searched for are reported, and not as a missing consumer")
   func searchTrouble() async throws {
     for (answer, code) in [
       (RoutedTransport.Answer(status: 503), ProviderError.Code.unreachable), (.init(status: 429), .limited),
@@ -119,7 +119,7 @@ struct SalesforceWireTests {
     }
   }
 
-  @Test("that refuse are sorted, and those to an act say whether it may have happened")
+  @Test("that refuse a change are classified, and the error says whether it may have acted")
   func refusals() async throws {
     let rows: [(status: Int, code: String, message: String, expected: ProviderError.Code)] = [
       (401, "INVALID_SESSION_ID", "Session expired or invalid", .notPermitted),
@@ -147,7 +147,7 @@ struct SalesforceWireTests {
     }
   }
 
-  @Test("of the administrator's token endpoint are not mistaken for the org's")
+  @Test("that refuse the administrator a token are reported as a missing permission")
   func adminRefused() async throws {
     let transport = RoutedTransport(always: .init(status: 400, body: #"{"error":"invalid_client"}"#))
     let seen = try await look(.init(body: "[]"))

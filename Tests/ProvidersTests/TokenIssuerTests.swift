@@ -7,13 +7,13 @@ import Vault
 
 @Suite("Tokens for others", .serialized)
 struct TokenIssuerTests {
-  @Test("every kind of provider gives them out whose pairs are granted OAuth tokens") func kinds() {
+  @Test("every kind of provider except OpenBao AppRole gives out tokens") func kinds() {
     let without = providerKinds.filter { !($0 is any TokenIssuer.Type) }.map { $0.descriptor.id }
     #expect(without == ["openbao-approle"])
   }
 
   @Test(
-    "a pair is granted one by its credential's settings alone, with the time it is good for; a wrong pair is refused",
+    "a pair and its settings are enough for a token and its lifetime; a wrong pair is refused",
     arguments: ["auth0", "keycloak", "okta", "entra", "oauth-registration", "command"])
   func issued(_ id: String) async throws {
     let house: any ProviderHouse =
@@ -40,7 +40,7 @@ struct TokenIssuerTests {
     await transport.shutdown()
   }
 
-  @Test("a program that proves its pairs itself gives out none") func program() async throws {
+  @Test("a program that proves its pairs itself gives out no token") func program() async throws {
     let house = try AcmeServer(.overlap, .within)
     defer { house.server.stop() }
     let tenancy = try await house.tenancy()

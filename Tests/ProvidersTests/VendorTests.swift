@@ -4,16 +4,16 @@ import Rotation
 import Testing
 import Vault
 
-@Suite("Vendors, as their documents say", .serialized)
+@Suite("Vendors, simulated from their documentation", .serialized)
 struct VendorTests {
-  @Test("Auth0 keeps the contract") func auth0() async throws {
+  @Test("Auth0 keeps the contract of all providers") func auth0() async throws {
     let server = try VendorServer.auth0()
     defer { server.server.stop() }
     try await ProviderContract(house: server).check()
   }
 
   @Test(
-    "a change whose connection ended after it acted, and whose next one is no TLS any more, is looked for and found",
+    "a change that acted before its connection broke is found, even if the next handshake fails",
     arguments: ["auth0", "keycloak", "okta", "entra"])
   func actedBeforeHandshake(_ kind: String) async throws {
     let server = try VendorServer.named(kind)
@@ -25,7 +25,7 @@ struct VendorTests {
     await bench.stop()
   }
 
-  @Test("Auth0 is refused in advance where the administrator may not see the secret") func hidden() async throws {
+  @Test("Auth0 is refused before any change if the administrator may not see the secret") func hidden() async throws {
     let server = try VendorServer.auth0()
     defer { server.server.stop() }
     let bench = try await ProviderBench(server.tenancy())
@@ -37,14 +37,14 @@ struct VendorTests {
     await bench.stop()
   }
 
-  @Test("Keycloak keeps the contract, with the realm's rotation policy and without", arguments: [true, false])
+  @Test("Keycloak keeps the contract, with and without the realm's rotation policy", arguments: [true, false])
   func keycloak(_ policy: Bool) async throws {
     let server = try VendorServer.keycloak(policy: policy)
     defer { server.server.stop() }
     try await ProviderContract(house: server).check()
   }
 
-  @Test("Keycloak's rotated secret goes on for the grace, and is deleted after it") func rotated() async throws {
+  @Test("Keycloak's rotated secret is accepted until it is retired, and then deleted") func rotated() async throws {
     let server = try VendorServer.keycloak(policy: true)
     defer { server.server.stop() }
     let tenancy = try await server.tenancy()
@@ -59,7 +59,7 @@ struct VendorTests {
     await bench.stop()
   }
 
-  @Test("Keycloak's rotated secret is not deleted if it is another one by now") func rotatedMeanwhile() async throws {
+  @Test("Keycloak's rotated secret is not deleted if it is a new one by now") func rotatedMeanwhile() async throws {
     let server = try VendorServer.keycloak(policy: true)
     defer { server.server.stop() }
     let bench = try await ProviderBench(server.tenancy(), policy: ["grace": "1h"])
@@ -74,7 +74,7 @@ struct VendorTests {
     await bench.stop()
   }
 
-  @Test("Keycloak's answer that was cut off does not say that there is no rotated secret") func cutOff() async throws {
+  @Test("a truncated answer from Keycloak does not mean that there is no rotated secret") func cutOff() async throws {
     let server = try VendorServer.keycloak(policy: true)
     defer { server.server.stop() }
     let tenancy = try await server.tenancy()
@@ -107,13 +107,13 @@ struct VendorTests {
     #expect(scopes.count == 4 && scopes.allSatisfy { $0 == server.server.url + "/.default" }, "\(scopes)")
   }
 
-  @Test("Okta keeps the contract") func okta() async throws {
+  @Test("Okta keeps the contract of all providers") func okta() async throws {
     let server = try VendorServer.okta()
     defer { server.server.stop() }
     try await ProviderContract(house: server).check()
   }
 
-  @Test("Okta rotates where the org does not show a secret twice, and leaves one that nobody knows to a person")
+  @Test("Okta rotates even if the org never shows a secret again, and leaves an unknown secret to a person")
   func oktaHidden() async throws {
     let server = try VendorServer.okta()
     defer { server.server.stop() }
@@ -127,7 +127,7 @@ struct VendorTests {
     await bench.stop()
   }
 
-  @Test("Okta's only secret is not taken for one that somebody deleted, whatever it is") func oktaReplaced()
+  @Test("an unknown secret at Okta is neither taken for a deleted one nor deleted") func oktaReplaced()
     async throws
   {
     let server = try VendorServer.okta()
@@ -155,7 +155,7 @@ struct VendorTests {
     await owing.stop()
   }
 
-  @Test("Okta's secret that was deactivated and not deleted is deleted by the same run")
+  @Test("a secret at Okta that was deactivated but not deleted is deleted by the same run")
   func oktaAsleep() async throws {
     let server = try VendorServer.okta()
     defer { server.server.stop() }
@@ -171,7 +171,7 @@ struct VendorTests {
     await bench.stop()
   }
 
-  @Test("Okta's inactive secret that may be the replaced pair's is not taken for deleted, and left to a person")
+  @Test("an inactive secret at Okta that may be the replaced pair's is not taken for deleted, but left to a person")
   func oktaStillAsleep() async throws {
     let server = try VendorServer.okta()
     defer { server.server.stop() }
@@ -194,7 +194,7 @@ struct VendorTests {
   }
 
   @Test(
-    "Okta's secrets are not taken for the pair's own in an application of another client", arguments: [true, false])
+    "secrets in another client's application at Okta are not taken for the pair's own", arguments: [true, false])
   func oktaAnother(_ isContainment: Bool) async throws {
     let server = try VendorServer.okta()
     defer { server.server.stop() }
@@ -213,13 +213,13 @@ struct VendorTests {
     await bench.stop()
   }
 
-  @Test("Entra keeps the contract") func entra() async throws {
+  @Test("Entra keeps the contract of all providers") func entra() async throws {
     let server = try VendorServer.entra()
     defer { server.server.stop() }
     try await ProviderContract(house: server).check()
   }
 
-  @Test("a pair that one of two servers still accepts is owed, though they share an address") func halfLate()
+  @Test("a pair stays owed while one of two servers at an address still accepts it") func halfLate()
     async throws
   {
     let server = try VendorServer.entra(keepsConnections: true)
@@ -236,7 +236,7 @@ struct VendorTests {
   }
 
   @Test(
-    "a pair is owed that is refused by a deployment which refuses everybody, on whatever connections that answers",
+    "a pair stays owed if it is refused only on connections that refuse everybody, whichever those are",
     arguments: [1, 2])
   func refusesEverybody(_ healthyOf: Int) async throws {
     let server = try VendorServer.entra(keepsConnections: true)
@@ -263,7 +263,7 @@ struct VendorTests {
     await bench.stop()
   }
 
-  @Test("Entra's other passwords are neither in the way nor touched; two that begin alike are not guessed between")
+  @Test("Entra's other passwords neither block a rotation nor are touched; no guess is made if two begin alike")
   func entraOthers() async throws {
     let server = try VendorServer.entra()
     defer { server.server.stop() }
@@ -282,7 +282,7 @@ struct VendorTests {
     await doubtful.stop()
   }
 
-  @Test("Entra's password is not taken whose identifier is none, and another is made") func entraIdentifier()
+  @Test("a new Entra password with a malformed identifier is refused and not saved") func entraIdentifier()
     async throws
   {
     let server = try VendorServer.entra()
@@ -296,7 +296,7 @@ struct VendorTests {
   }
 
   @Test(
-    "what ends as another is made does not administer itself: nobody could read the new one again",
+    "a pair that ends when its successor is made cannot administer itself",
     arguments: ["auth0", "keycloak"])
   func itself(_ kind: String) async throws {
     let server = kind == "auth0" ? try VendorServer.auth0() : try VendorServer.keycloak(policy: false)

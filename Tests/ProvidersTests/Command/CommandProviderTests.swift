@@ -42,7 +42,7 @@ struct CommandProviderTests {
   }
 
   @Test(
-    "the example keeps it, and where all is accepted alike each request of its own is lost, too",
+    "the example program refuses wrong secrets and rotates, and with overlap survives the loss of any change",
     arguments: [Replacement.overlap, .promotion, .cutOver])
   func example(_ replacement: Replacement) async throws {
     let system = try AcmeServer(replacement, .example, provesByToken: replacement != .overlap)
@@ -123,7 +123,7 @@ struct CommandProviderTests {
   // MARK: - What goes wrong
 
   @Test(
-    "an ending says whether it acted",
+    "the way a program ends says what went wrong, and whether it may have acted",
     arguments: [
       (.exit(69), .unreachable, false), (.exit(75), .limited, false), (.exit(77), .notPermitted, false),
       (.exit(78), .configuration, false), (.exit(1), .malformed, true), (.exit(2), .malformed, true),
@@ -151,7 +151,7 @@ struct CommandProviderTests {
   }
 
   @Test(
-    "an answer that is not the contract's changes nothing that is believed",
+    "an answer that breaks the contract is refused as malformed, and not quoted in the error",
     arguments: [
       "", "{", "[]", "null", "{}", #"{"replacement":"overlap"}"#, #"{"replacement":"overlap","pairs":{}}"#,
       #"{"replacement":"overlap","pairs":[{"handle":"k2"}]}"#,
@@ -182,7 +182,7 @@ struct CommandProviderTests {
   }
 
   @Test(
-    "nothing but a status of success proves a pair",
+    "only a status of success proves a pair",
     arguments: [
       "{}", #"{"status":401}"#, #"{"status":"200"}"#, #"{"status":1000}"#, #"{"error":401}"#,
       #"{"error":{"code":"refused"}}"#, #"{"status":200,"error":["refused"]}"#,
@@ -220,7 +220,7 @@ struct CommandProviderTests {
   }
 
   @Test(
-    "a pair that stage answers is a new one, and whole",
+    "an answer to stage that is not a new and complete pair is refused",
     arguments: [
       (#"{"pair":{"client_id":"crm","client_secret":"old secret","handle":"k9"}}"#, .configuration, false),
       (#"{"pair":{"client_id":"crm","client_secret":"a \"new\" secret","handle":"k9"}}"#, .configuration, false),

@@ -9,9 +9,9 @@ import Testing
 import Transport
 import Vault
 
-@Suite("Registered clients, as RFC 7591 and RFC 7592 say", .serialized)
+@Suite("Clients registered by RFC 7591 and managed by RFC 7592", .serialized)
 struct OAuthRegistrationTests {
-  @Test("an administrator's token goes to no other server than its own", arguments: ["registration-url", "token-url"])
+  @Test("an administrator must be at the same server as the credential", arguments: ["registration-url", "token-url"])
   func stranger(key: String) {
     let settings = ["token-url": "https://a.example/token", "registration-url": "https://a.example/register"]
     func provider(_ admin: [String: String], isSelf: Bool = false) throws {
@@ -35,7 +35,7 @@ struct OAuthRegistrationTests {
     try await ProviderContract(house: server).check()
   }
 
-  @Test("keep it where a registration needs an administrator's token") func registrar() async throws {
+  @Test("rotate and survive losses if registering needs an administrator's token") func registrar() async throws {
     var ways = RegistrationServer.Ways()
     ways.registrar = "registrar"
     let server = try RegistrationServer(mode: "overlap", ways)
@@ -46,7 +46,7 @@ struct OAuthRegistrationTests {
   }
 
   @Test(
-    "a wrong secret is refused, however the server says so",
+    "a wrong secret counts as refused, however the server says so",
     arguments: [
       (400, #"{"error":"invalid_client"}"#), (401, ""), (403, ""), (404, ""),
       (401, #"{"error":"unauthorized_client"}"#),
@@ -64,7 +64,7 @@ struct OAuthRegistrationTests {
   }
 
   @Test(
-    "other trouble of a token endpoint is no refusal",
+    "any other error of a token endpoint is not taken for a refusal",
     arguments: [
       (429, "", ProviderError.Code.limited), (503, "", .unreachable), (400, "", .configuration),
       (400, #"{"error":"invalid_scope"}"#, .configuration), (400, #"{"error":"unauthorized_client"}"#, .configuration),
@@ -87,7 +87,7 @@ struct OAuthRegistrationTests {
   // MARK: - What could never be recovered
 
   @Test(
-    "a server on which a lost answer could never be recovered is refused before anything is changed",
+    "a server whose lost answer could never be recovered is refused before anything is changed",
     arguments: [
       ("cut-over", false, false, "does not show a client's secret"),
       ("cut-over", true, true, "another registration_access_token"),
@@ -111,7 +111,7 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
-  @Test("cut-over needs somebody who says that the server keeps a client's token, before anything is changed")
+  @Test("cut-over is refused before any change unless the settings say that the server keeps a client's token")
   func unvouched() async throws {
     let urls = ["token-url": "https://a.example/t", "registration-url": "https://a.example/r"]
     #expect(throws: Never.self) { try OAuthRegistrationProvider.check(urls) }
@@ -133,7 +133,7 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
-  @Test("a server that gives out another token at a PUT after all is found out by the first, and gets no second one")
+  @Test("a server that changes the token at a PUT after all is found out by the first, and gets no second one")
   func changedAtPut() async throws {
     var ways = RegistrationServer.Ways()
     ways.changesTokenAtPut = true
@@ -153,7 +153,7 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
-  @Test("with overlap it does not matter whether the server shows a secret again, or stars", arguments: [false, true])
+  @Test("with overlap the server need not show a secret again, and may show stars instead", arguments: [false, true])
   func hidden(_ masks: Bool) async throws {
     var ways = RegistrationServer.Ways()
     (ways.showsSecret, ways.masksSecret) = (false, masks)
@@ -164,7 +164,7 @@ struct OAuthRegistrationTests {
     try await contract.survivesLosses(onlyChanges: true)
   }
 
-  @Test("a server that keeps the secret at a PUT is refused, and nothing has changed") func kept() async throws {
+  @Test("a server that keeps the secret at a PUT is refused, and the pair still works") func kept() async throws {
     var ways = RegistrationServer.Ways()
     ways.changesSecret = false
     let server = try RegistrationServer(mode: "cut-over", ways)
@@ -177,7 +177,7 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
-  @Test("a server that keeps the secret at a PUT and changes the token is refused, and its token is kept")
+  @Test("a server that keeps the secret at a PUT and changes the token is refused, and the new token is saved")
   func keptWithAnotherToken() async throws {
     var ways = RegistrationServer.Ways()
     ways.changesSecret = false
@@ -202,7 +202,7 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
-  @Test("a pair without what manages its client is refused before anything is changed") func unmanaged() async throws {
+  @Test("a pair without a registration token is refused before anything is changed") func unmanaged() async throws {
     let server = try RegistrationServer(mode: "overlap")
     defer { server.server.stop() }
     let tenancy = try await server.tenancy()
@@ -216,7 +216,7 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
-  @Test("a client that is registered and of no use is deleted again") func useless() async throws {
+  @Test("a new client without a secret is deleted again") func useless() async throws {
     var ways = RegistrationServer.Ways()
     (ways.givesSecret, ways.showsSecret) = (false, false)
     let server = try RegistrationServer(mode: "overlap", ways)
@@ -229,7 +229,7 @@ struct OAuthRegistrationTests {
   }
 
   @Test(
-    "a PUT that has acted is believed by what is there, and not by an answer with the old secret, or of another client",
+    "a PUT that answers with the old secret, or with another client, is judged by what the server has afterwards",
     arguments: [true, false])
   func staleAtPut(_ isOld: Bool) async throws {
     var ways = RegistrationServer.Ways()
@@ -244,7 +244,7 @@ struct OAuthRegistrationTests {
   }
 
   @Test(
-    "a server that registers no second client like the first is told as such, and the first is not its own successor")
+    "a server that registers no second client is reported, and the first is not taken for its own successor")
   func registersOnce() async throws {
     var ways = RegistrationServer.Ways()
     ways.registersOnce = true
@@ -262,7 +262,7 @@ struct OAuthRegistrationTests {
   }
 
   @Test(
-    "a client that is registered and cannot be saved or managed is deleted again, and it is said what is wrong with it",
+    "a new client that cannot be saved or managed is deleted if possible, and the error says what is wrong",
     arguments: [(String(repeating: "x", count: 5000), "it was deleted", 1), ("é", "it stays there unused", 2)])
   func unfit(_ end: String, _ became: String, _ left: Int) async throws {
     let server = try RegistrationServer(mode: "overlap")
@@ -279,7 +279,7 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
-  @Test("a token that no header can have is told as that") func unsendable() async throws {
+  @Test("a registration token that no header can contain is reported as such") func unsendable() async throws {
     var ways = RegistrationServer.Ways()
     ways.tokenEnd = "é"
     let server = try RegistrationServer(mode: "overlap", ways)
@@ -294,7 +294,7 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
-  @Test("a server that gives out another secret each time a client is read is refused before another is registered")
+  @Test("a server that changes the secret whenever a client is read is refused before another is registered")
   func secretAtGet() async throws {
     let server = try RegistrationServer(mode: "overlap")
     defer { server.server.stop() }
@@ -306,7 +306,7 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
-  @Test("a new client whose secret is another by the time it is looked at is not promoted, and can be given up")
+  @Test("a new client whose secret has changed before it is checked is not promoted, and can be given up")
   func secretChanged() async throws {
     let server = try RegistrationServer(mode: "overlap")
     defer { server.server.stop() }
@@ -342,7 +342,7 @@ struct OAuthRegistrationTests {
   // MARK: - Clients that may no longer be managed
 
   @Test(
-    "a client that may not be managed any more and is accepted is not taken for a deleted one", arguments: [401, 403])
+    "a client that can no longer be managed and is still accepted is not taken for deleted", arguments: [401, 403])
   func unmanageable(_ status: Int) async throws {
     let server = try RegistrationServer(mode: "overlap")
     defer { server.server.stop() }
@@ -369,7 +369,7 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
-  @Test("a page that forbids everything does not say that a client is gone") func page() async throws {
+  @Test("a page that forbids everything is not taken to mean that a client is gone") func page() async throws {
     var ways = RegistrationServer.Ways()
     ways.refusal = (403, "<html>")
     let server = try RegistrationServer(mode: "overlap", ways)
@@ -385,7 +385,7 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
-  @Test("a token that has ended does not keep the new pair from its place") func endedToken() async throws {
+  @Test("an ended registration token does not keep the new pair from being promoted") func endedToken() async throws {
     let server = try RegistrationServer(mode: "overlap")
     defer { server.server.stop() }
     let tenancy = try await server.tenancy()
@@ -405,7 +405,7 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
-  @Test("what was deleted is waited for where the token endpoint still accepts it") func lingering() async throws {
+  @Test("a run waits while the token endpoint still accepts what was deleted") func lingering() async throws {
     var ways = RegistrationServer.Ways()
     ways.lingers = 3
     let server = try RegistrationServer(mode: "overlap", ways)
@@ -418,7 +418,7 @@ struct OAuthRegistrationTests {
 
   // MARK: - Cut-over
 
-  @Test("with cut-over a new pair that is made cannot be given up, and is proved for as long as it takes")
+  @Test("with cut-over a new pair cannot be given up once it is made, and a later run proves it")
   func forwards() async throws {
     let server = try RegistrationServer(mode: "cut-over")
     defer { server.server.stop() }
@@ -448,7 +448,7 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
-  @Test("with cut-over a secret that someone else made in the middle leaves a way on") func overtaken() async throws {
+  @Test("with cut-over a secret made elsewhere during a run can be adopted afterwards") func overtaken() async throws {
     let server = try RegistrationServer(mode: "cut-over")
     defer { server.server.stop() }
     let bench = try await ProviderBench(server.tenancy())
@@ -467,7 +467,7 @@ struct OAuthRegistrationTests {
   }
 
   @Test(
-    "an old secret of the active client is not looked for as a client of its own, and deletes nothing",
+    "an old secret of the active client is not taken for a client of its own, and retiring it deletes nothing",
     arguments: [true, false])
   func oneClientOfTwoVersions(_ showsSecret: Bool) async throws {
     let server = try RegistrationServer(mode: "cut-over")
@@ -494,7 +494,7 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
-  @Test("the active client is not deleted, by whatever name it is asked for") func activeClient() async throws {
+  @Test("the active client is not deleted, whatever handle is given") func activeClient() async throws {
     let server = try RegistrationServer(mode: "overlap")
     defer { server.server.stop() }
     let bench = try await ProviderBench(server.tenancy())
@@ -517,7 +517,7 @@ struct OAuthRegistrationTests {
   }
 
   @Test(
-    "settings are checked before anything is asked",
+    "a missing or invalid setting is refused and named",
     arguments: [
       ([:], "token-url"), (["token-url": "http://example.com/token"], "token-url"),
       (["token-url": "https://a.example/t", "mode": "sometimes"], "mode"),

@@ -51,7 +51,7 @@ private struct RealHouse: ProviderHouse {
 @Suite("Real servers", .serialized)
 struct RealServerTests {
   @Test(
-    "glewlwyd rotates, loses any answer and recovers; 403 without a word is its refusal",
+    "glewlwyd rotates, and with cut-over survives the loss of any change; it refuses with 403",
     .enabled(if: GlewlwydServer.isInstalled, "glewlwyd is not installed: .ci/install --test"))
   func glewlwyd() async throws {
     let real = try await GlewlwydServer()
@@ -71,7 +71,7 @@ struct RealServerTests {
   }
 
   @Test(
-    "nanoidp rotates with overlap, loses any answer and recovers; its refusal is 401, and 400 for a form",
+    "nanoidp rotates with overlap only and survives the loss of any change; it refuses with 401, or 400 for a form",
     .enabled(if: NanoidpServer.isInstalled, "nanoidp is not installed: .ci/install --test"))
   func nanoidp() async throws {
     let real = try await NanoidpServer()
