@@ -47,7 +47,7 @@ struct BackupTests {
     return files
   }
 
-  @Test("comes out as it went in, whatever the pieces", arguments: [1, 513, 1 << 20], [1, 512, 1000])
+  @Test("is extracted as it was written, whatever the pieces", arguments: [1, 513, 1 << 20], [1, 512, 1000])
   func roundTrip(step: Int, size: Int) throws {
     let database = (0..<size).map { UInt8($0 % 251) }
     let bytes = try archive(database)
@@ -57,7 +57,7 @@ struct BackupTests {
     #expect(files["keys/\(ids[0]).age"] == Array("key \(ids[0])\n".utf8) && files.count == 3)
   }
 
-  @Test("is refused with any bit flipped outside of the files, and wherever it is cut off")
+  @Test("is refused if it is altered outside of the files, cut off or extended")
   func strict() throws {
     let bytes = try archive(keys: 1, Array(repeating: 7, count: 600))
     // keys/; a key's header and content; the database's header, content and padding; the end.
@@ -85,7 +85,7 @@ struct BackupTests {
     }
   }
 
-  @Test("has digits alone where it has numbers, and a time that they can say")
+  @Test("has only digits in its numbers, and any time is written as one that they can express")
   func numbers() throws {
     let header = Array(try archive([7])[512..<1024])
     for field in [124, 136] {
@@ -105,7 +105,7 @@ struct BackupTests {
     }
   }
 
-  @Test("is not written where it could not be put back: a key file that is none", arguments: [0, 65_537])
+  @Test("is not written if a key file is empty or too large to be restored", arguments: [0, 65_537])
   func keyFileSize(_ size: Int) throws {
     var written = 0
     #expect(throws: VaultError(.corrupt, "")) {
@@ -115,7 +115,7 @@ struct BackupTests {
     #expect(written == 0)
   }
 
-  @Test("has its items in one order, each once")
+  @Test("is accepted only with each item once and in order")
   func order() throws {
     let bytes = try archive(Array(repeating: 7, count: 512))
     let (keys, first, second) = (Array(bytes[..<512]), Array(bytes[512..<1536]), Array(bytes[1536..<2560]))
