@@ -99,11 +99,11 @@ struct ProjectLintTests {
       "extlClntAppPolicies/A.ecaPlcy",
       """
       <ExtlClntAppConfigurablePolicies xmlns="\(XMLElement.metadataNamespace)">
-        <externalClientApplication>\u{9B}31m evil</externalClientApplication>
+        <externalClientApplication>\u{9B}31m \u{202E}evil</externalClientApplication>
         <isEnabled>true</isEnabled>
-        <é\u{202E}/>
+        <é/>
       </ExtlClntAppConfigurablePolicies>
-      """.replacingOccurrences(of: "\u{202E}", with: ""))
+      """)
     try project.write(
       "externalClientApps/B.eca", "<ExternalClientApplication xmlns=\"\(XMLElement.metadataNamespace)\"/>")
     let findings = try project.findings()
