@@ -58,7 +58,7 @@ struct DoctorTests {
     for secret in secrets { #expect(!(text.outputText + all.outputText).contains(secret)) }
   }
 
-  @Test("a missing step is told with what mends it, and what it hides is told once; plan points here")
+  @Test("a missing step is reported with what fixes it, and what it hides is reported once; plan points here")
   func flow() async throws {
     let place = try await Self.place()
     let app = try await place.org.apps()[1].identifier
@@ -97,7 +97,7 @@ struct DoctorTests {
     try expect(broken, 78, missing: ["delivery"])
   }
 
-  @Test("of a connected app it says what a person alone can see, and mends in the words of its own pages")
+  @Test("of a connected app it says what only a person can see, and how to fix steps in the words of its own pages")
   func byHand() async throws {
     let place = try await Workplace()
     func add(_ name: String, _ pair: String) async throws {

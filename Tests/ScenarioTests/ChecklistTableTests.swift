@@ -110,7 +110,7 @@ struct ChecklistTableTests {
   private static func page(_ cells: [String: [ChecklistSetting: Cell]]) -> String {
     var text = """
 
-      | what is wrong | missing | cannot tell | where it administers itself | what mends it |
+      | what is wrong | missing | cannot tell | where it administers itself | what fixes it |
       |---|---|---|---|---|
 
       """

@@ -133,7 +133,7 @@ extension ChecklistLine {
     var members: [String: JSONValue] = [
       "line": .string(step.word), "text": .string(text), "verdict": .string(verdict.rawValue),
     ]
-    if let fix { members["mend"] = .string(fix) }
+    if let fix { members["fix"] = .string(fix) }
     if let because { members["because"] = .string(because.word) }
     return .object(members)
   }
