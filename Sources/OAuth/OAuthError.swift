@@ -48,7 +48,7 @@ package struct OAuthError: Error, Sendable, CustomStringConvertible {
     errorDescription = ""
     retryAfter = nil
     transport = nil
-    description = "the answer (HTTP \(status)) is no token answer: \(reason)"
+    description = "the answer (HTTP \(status)) is not a token answer: \(reason)"
   }
 
   init(_ transport: TransportError) {

@@ -47,7 +47,7 @@ package struct Endpoint: Hashable, Sendable {
       guard bytes.count > opening.count, zip(bytes, opening).allSatisfy({ lowercased($0) == $1 }) else { continue }
       return (scheme, bytes[opening.count...])
     }
-    throw .insecureURL("url does not start with https://, expected it to")
+    throw .insecureURL("url does not start with https://")
   }
 
   private static func splitAuthority(_ authority: ArraySlice<UInt8>) throws(TransportError) -> (String, String) {

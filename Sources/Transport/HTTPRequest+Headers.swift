@@ -24,7 +24,7 @@ extension HTTPRequest {
   private func check(_ name: String, _ isValueWhole: Bool) throws(TransportError) {
     guard !name.isEmpty, name.utf8.allSatisfy(isNameByte) else { throw invalid("header name is not a token") }
     guard !Self.reserved.contains(name.lowercased()) else {
-      throw invalid("header \(name.lowercased()) is set by the transport, expected it not to be given")
+      throw invalid("header \(name.lowercased()) is set by the transport and must not be given")
     }
     guard isValueWhole else { throw invalid("header \(name.lowercased()) has bytes that do not belong in a header") }
   }

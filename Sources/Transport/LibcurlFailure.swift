@@ -21,7 +21,7 @@ enum LibcurlFailure {
       case .missing: "libcurl.so.4 is not installed, expected libcurl 7.85 or later"
       case .incomplete: "libcurl.so.4 lacks a function, expected libcurl 7.85 or later"
       case .tooOld: "libcurl.so.4 is too old, expected 7.85 or later"
-      case .notStarted: "libcurl.so.4 would not start"
+      case .notStarted: "libcurl.so.4 could not be initialised"
       }
     return TransportError(.libraryMissing, host: host, "request to \(host): \(found)")
   }

@@ -25,7 +25,7 @@ extension Transfer {
       switch refusal {
       case .answerTooLarge: return tooLarge(result)
       case .outOfResources: return error(.outOfResources, "no guarded memory for the answer", result)
-      default: return error(.protocolViolation, "the answer's headers have no end, expected at most 64 KiB", result)
+      default: return error(.protocolViolation, "the answer's headers are too large, expected at most 64 KiB", result)
       }
     }
     switch result {
@@ -69,7 +69,7 @@ extension Transfer {
     case CURLE_COULDNT_CONNECT: "connection refused or unreachable"
     case CURLE_PROXY: "the proxy refused"
     case CURLE_OPERATION_TIMEDOUT: "no answer in time"
-    case CURLE_SSL_CONNECT_ERROR: "no tls channel could be agreed, expected tls 1.2 or later"
+    case CURLE_SSL_CONNECT_ERROR: "tls could not be negotiated, expected tls 1.2 or later"
     case CURLE_SSL_CACERT_BADFILE: "the file of certificate authorities cannot be read"
     case CURLE_PEER_FAILED_VERIFICATION: "certificate not trusted (\(verification))"
     case CURLE_GOT_NOTHING, CURLE_ABORTED_BY_CALLBACK: "the connection closed without an answer"

@@ -28,7 +28,8 @@ struct TransferSet {
       guard status == CURLM_OK else {
         let host = start.request.endpoint.host
         throw TransportError(
-          .outOfResources, host: host, "request to \(host): libcurl took no transfer, code \(status.rawValue)")
+          .outOfResources, host: host,
+          "request to \(host): libcurl did not accept the transfer, code \(status.rawValue)")
       }
       underWay[transfer.easy] = (transfer, start)
       handles[start.ticket] = transfer.easy
