@@ -14,7 +14,7 @@ enum ConnectedAppRules {
     let wrong = wrongFlags.compactMap(configuration.first).first
     if found == nil, let wrong {
       report.fault(
-        .flow, file.path, wrong.line, "\(wrong.name) is no element of a connected app: the flow is not enabled",
+        .flow, file.path, wrong.line, "\(wrong.name) is not an element of a connected app: the flow is not enabled",
         hint: "write isClientCredentialEnabled")
     } else if found == nil || found?.value == false {
       report.fault(
@@ -30,8 +30,8 @@ enum ConnectedAppRules {
       scopes.filter(\.children.isEmpty).map(\.text), file, scopes.first?.line ?? configuration.line, &report)
     if let found = report.flag("isPkceRequired", in: file, configuration), found.value == false {
       report.note(
-        .pkce, file.path, found.line, "PKCE was taken off, which this flow does not need: it never asks for it",
-        hint: "leave isPkceRequired on for the flows that do")
+        .pkce, file.path, found.line, "PKCE is off, and need not be: this flow never asks for it",
+        hint: "leave isPkceRequired on for the flows that need it")
     }
     for policy in file.root.all("sessionPolicy") {
       if let action = report.single("policyAction", in: file, policy) { BlockRule.check(action, file, &report) }
@@ -42,7 +42,8 @@ enum ConnectedAppRules {
       report.fault(
         .permitted, file.path, approved.line,
         "only users whom an administrator approved may use the app, and none is named",
-        hint: "name a permission set of the run-as user in permissionSetName: else the answer is invalid_app_access")
+        hint: "name a permission set of the run-as user in permissionSetName: otherwise the answer is"
+          + " invalid_app_access")
     }
   }
 }

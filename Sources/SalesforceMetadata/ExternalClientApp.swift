@@ -43,8 +43,8 @@ struct ExternalClientApp {
         let line = file.root.first("externalClientApplication")?.line ?? file.root.line
         report.fault(
           .parts, file.path, line,
-          "it belongs to \(quoted(name, else: "an app")), and no .eca file of the project has that name",
-          hint: "name the app as its .eca file is called, in the same case")
+          "it belongs to \(quoted(name, else: "an app")), but no .eca file of the project has that name",
+          hint: "give the app the name of its .eca file, in the same case")
       }
       return
     }
@@ -59,7 +59,7 @@ struct ExternalClientApp {
     for file in everyPart {
       report.fault(
         .parts, file.path, file.root.line, "it does not say which app it belongs to",
-        hint: "externalClientApplication, with the name of the .eca file, is required")
+        hint: "add externalClientApplication with the name of the .eca file")
     }
   }
 
@@ -68,7 +68,8 @@ struct ExternalClientApp {
       report.fault(
         .parts, file.path, file.root.line, "the app has no OAuth settings in the project, so it has no scopes",
         hint:
-          "add a file extlClntAppOauthSettings/….ecaOauth with commaSeparatedOauthScopes; an org refuses global settings without"
+          "add a file extlClntAppOauthSettings/….ecaOauth with commaSeparatedOauthScopes; an org refuses"
+          + " global settings without it"
       )
     }
     // The guide says that these must not be in source control, so their absence here says nothing about the org.
@@ -76,7 +77,7 @@ struct ExternalClientApp {
       report.note(
         .flow, file.path, file.root.line,
         "the global OAuth settings are not in the project: whether they enable the flow is not known",
-        hint: "see in Setup, External Client App Manager, Settings, that Enable Client Credentials Flow is on")
+        hint: "check in Setup, External Client App Manager, Settings, that Enable Client Credentials Flow is on")
     }
   }
 
@@ -85,7 +86,7 @@ struct ExternalClientApp {
       let line = file.root.first("commaSeparatedOauthScopes")?.line ?? file.root.line
       return report.fault(
         .scopes, file.path, line, "the app has no scopes",
-        hint: "commaSeparatedOauthScopes must have Api at least")
+        hint: "list at least Api in commaSeparatedOauthScopes")
     }
     let scopes = found.text.split(separator: ",").map { String($0).trimmed }
     ScopeRule.check(scopes, file, found.line, &report)
@@ -101,8 +102,8 @@ struct ExternalClientApp {
     }
     if let found = report.flag("isPkceRequired", in: file), found.value == false {
       report.note(
-        .pkce, file.path, found.line, "PKCE was taken off, which this flow does not need: it never asks for it",
-        hint: "leave isPkceRequired on for the flows that do")
+        .pkce, file.path, found.line, "PKCE is off, and need not be: this flow never asks for it",
+        hint: "leave isPkceRequired on for the flows that need it")
     }
   }
 
@@ -112,9 +113,9 @@ struct ExternalClientApp {
       for element in file.root.children where Self.olderElements.contains(element.name) {
         report.note(
           .olderPlacement, file.path, element.line,
-          "\(element.name) stands in ExtlClntAppConfigurablePolicies, as older guides have it: accepted",
-          hint: "the Metadata API Developer Guide has it in ExtlClntAppOauthConfigurablePolicies alone"
-            + (isDocumented(element.name) ? ", where it stands, too" : ": put it there, too"))
+          "\(element.name) is in ExtlClntAppConfigurablePolicies, where older guides have it: accepted",
+          hint: "the Metadata API Developer Guide has it only in ExtlClntAppOauthConfigurablePolicies"
+            + (isDocumented(element.name) ? ", where it also is" : ": put it there, too"))
       }
     }
     let older = policies.filter { $0.root.children.contains { Self.olderElements.contains($0.name) } }
@@ -162,7 +163,8 @@ struct ExternalClientApp {
     report.fault(
       .permitted, file.path, type.line, "only users whom an administrator approved may use the app, and none is named",
       hint:
-        "name a permission set of the run-as user in commaSeparatedPermissionSet: else the answer is invalid_app_access"
+        "name a permission set of the run-as user in commaSeparatedPermissionSet: otherwise the answer"
+        + " is invalid_app_access"
     )
   }
 
@@ -171,7 +173,7 @@ struct ExternalClientApp {
       if let found = report.flag(name, in: file), found.value == false {
         report.fault(
           .disabled, file.path, found.line, "\(name) is off: the app grants no token",
-          hint: "set it to true; off it is for an app that leaked")
+          hint: "set it to true; it is off only for an app that leaked")
       }
     }
   }
@@ -183,7 +185,9 @@ enum RunAsRule {
     _ found: (file: MetadataFile, element: XMLElement)?, _ main: MetadataFile, in parent: XMLElement? = nil,
     _ name: String, _ report: inout LintReport
   ) {
-    let hint = "name the user name, not the e-mail address, of a user of its own that is active and has API Only"
+    let hint =
+      "give the user name, not the e-mail address, of an active user that only this app runs as and that"
+      + " has API Only"
     guard let found else {
       return report.fault(
         .runAs, main.path, (parent ?? main.root).line, "there is no run-as user: \(name) is missing", hint: hint)
@@ -192,7 +196,8 @@ enum RunAsRule {
       report.fault(.runAs, found.file.path, found.element.line, "\(name) is empty: there is no run-as user", hint: hint)
     } else if !AppMetadata.isAddress(found.element.text) {
       report.fault(
-        .runAs, found.file.path, found.element.line, "\(name) is no user name, which has the form of an e-mail address",
+        .runAs, found.file.path, found.element.line,
+        "\(name) is not a user name, which has the form of an e-mail address",
         hint: hint)
     }
   }
@@ -221,6 +226,6 @@ enum BlockRule {
     guard action.text == "Block" else { return }
     report.fault(
       .disabled, file.path, action.line, "policyAction is Block: the app grants no token",
-      hint: "take it out; Block is for an app that leaked")
+      hint: "remove it: Block is for an app that leaked")
   }
 }

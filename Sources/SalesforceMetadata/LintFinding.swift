@@ -94,8 +94,8 @@ extension LintReport {
     let found = (element ?? file.root).all(name)
     if found.count > 1 {
       fault(
-        .element, file.path, found[1].line, "\(name) stands here a second time",
-        hint: "keep one: which of them an org takes is not documented")
+        .element, file.path, found[1].line, "\(name) is here a second time",
+        hint: "keep one: which of them an org uses is not documented")
     }
     return found.first
   }

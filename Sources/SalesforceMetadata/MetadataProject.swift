@@ -52,7 +52,7 @@ package struct MetadataProject: Sendable {
         if let suffix = Self.wrongSuffix(of: name) {
           candidates += 1
           report.fault(
-            .place, path, 1, "a file whose name ends in .\(suffix) is none that an org knows: it is not deployed",
+            .place, path, 1, "an org does not know files whose names end in .\(suffix): it is not deployed",
             hint: "external client apps have .eca, .ecaOauth, .ecaGlblOauth, .ecaOauthPlcy and .ecaPlcy")
         }
         continue
@@ -62,8 +62,8 @@ package struct MetadataProject: Sendable {
           guard sort.kind != .manifest, sort.kind != .component(.orgSettings) else { continue }
           candidates += 1
           report.fault(
-            .xml, path, 1, "it is no plain file of at most \(XMLReader.maximumSize) bytes, and was not read",
-            hint: "put the file itself in its place")
+            .xml, path, 1, "it is not a plain file of at most \(XMLReader.maximumSize) bytes, and was not read",
+            hint: "replace it with the file itself")
           continue
         }
         // Org settings of all kinds share one suffix.
@@ -78,7 +78,7 @@ package struct MetadataProject: Sendable {
         // A broken manifest or settings file may belong to something else, so it is not reported.
         guard sort.kind != .component(.orgSettings), sort.kind != .manifest else { continue }
         candidates += 1
-        report.fault(.xml, path, fault.line, fault.text, hint: "an org would refuse it: retrieve it anew, or mend it")
+        report.fault(.xml, path, fault.line, fault.text, hint: "retrieve it again, or fix it: an org would refuse it")
       }
     }
     guard candidates > 0 else {
@@ -104,7 +104,7 @@ package struct MetadataProject: Sendable {
     if file.root.name != expected {
       report.fault(
         .element, file.path, file.root.line, "its root is \(quoted(file.root.name, else: "another element"))",
-        hint: "a file of this name has \(expected)")
+        hint: "write \(expected): a file of this name has that root")
     } else if !file.root.isMetadata {
       report.fault(
         .element, file.path, file.root.line, "its root is not in the namespace of metadata",

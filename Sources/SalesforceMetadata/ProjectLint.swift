@@ -25,8 +25,9 @@ package enum ProjectLint {
     for child in file.root.children where !known.contains(child.name) && !older.contains(child.name) {
       report.note(
         .element, file.path, child.line,
-        "\(quoted(child.name, else: "an element")) is no documented element of \(type.rawValue)",
-        hint: "an org that does not know it refuses the deployment; the guide's page on \(type.rawValue) lists them")
+        "\(quoted(child.name, else: "an element")) is not a documented element of \(type.rawValue)",
+        hint: "check the guide's page on \(type.rawValue): an org refuses a deployment with an element that it"
+          + " does not know")
     }
   }
 
@@ -68,19 +69,20 @@ struct SecretRule {
         report.fault(
           .secret, file.path, secret.line, "\(place) holds a consumer secret",
           hint:
-            "take it out, and out of the history too; it has leaked to whoever reads that: `relatch revoke` replaces it"
+            "remove it, from the history too, and run `relatch revoke`: it has leaked to anyone who reads that"
         )
       }
       for key in holder.all("consumerKey") where !key.isBlank {
         if type == .connectedApp {
           report.note(
             .secret, file.path, key.line, "it holds the consumer key of one org, which the next rotation changes",
-            hint: "take it out once the app is there: the key cannot be set later")
+            hint: "remove it once the app exists: the key cannot be set later")
         } else {
           report.fault(
             .secret, file.path, key.line, "\(place) holds a consumer key",
             hint:
-              "take it out: the guide says that it must not be there, and a deployment after a rotation brings the old one"
+              "remove it: the guide says that it must not be there, and a deployment after a rotation"
+              + " brings back the old one"
           )
         }
       }
@@ -88,7 +90,7 @@ struct SecretRule {
         if let found = report.flag(name, in: file, holder), found.value == true {
           report.fault(
             .replacement, file.path, found.line,
-            "\(name) is on: every deployment makes another pair, and nobody is told it",
+            "\(name) is on: every deployment makes another pair, which nobody is given",
             hint: "set it to false; `relatch rotate` replaces pairs, and proves the new one first")
         }
       }
