@@ -22,7 +22,7 @@ extension SimulatedOrg {
     } catch let error as OrgSettingError {
       return .json(["error": .string(error.description)], status: 400)
     } catch {
-      return .json(["error": "the body cannot be understood"], status: 400)
+      return .json(["error": "the body cannot be read"], status: 400)
     }
   }
 
@@ -80,7 +80,7 @@ extension SimulatedOrg {
     case "apply" where self[path].slot?.state == .active: promote(path, caller: "")
     case "cancel" where self[path].slot?.state == .active: emptySlot(path)
     default:
-      throw OrgSettingError(name: "click", reason: "known are generate, apply, cancel; the last two of what is staged")
+      throw OrgSettingError(name: "click", reason: "expected generate, or with a staged pair apply or cancel")
     }
     let slot = self[path].slot.flatMap { $0.state == .active ? $0.pair : nil }
     return .json(["key": .string(slot?.key ?? ""), "secret": .string(slot?.secret ?? "")])
@@ -103,7 +103,7 @@ extension SimulatedOrg {
     } else if body["real"] == true {
       clock = .real
     } else {
-      throw OrgSettingError(name: "clock", reason: "known are advance, fixed, real")
+      throw OrgSettingError(name: "clock", reason: "expected advance, fixed or real")
     }
   }
 

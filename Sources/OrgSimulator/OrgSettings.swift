@@ -22,14 +22,14 @@ extension OrgSettings {
     }
     for (name, value) in changed {
       guard members[name] != nil else {
-        throw OrgSettingError(name: name, reason: "known are \(members.keys.sorted().joined(separator: ", "))")
+        throw OrgSettingError(name: name, reason: "expected one of \(members.keys.sorted().joined(separator: ", "))")
       }
       members[name] = value
       // Decoded one by one, so that the error can name the culprit.
       do {
         self = try JSONNode.object(members).decode(Self.self)
       } catch {
-        throw OrgSettingError(name: name, reason: "not a value it can take")
+        throw OrgSettingError(name: name, reason: "it cannot have that value")
       }
     }
   }

@@ -9,14 +9,14 @@ struct OrgSimulatorCommand: AsyncParsableCommand {
     commandName: "org-simulator",
     abstract: "A hostile, Salesforce-shaped org on 127.0.0.1.",
     discussion: """
-      Prints one line of JSON (baseURL, controlURL, organizationID, admin, apps) and serves until it is killed. \
-      Everything it was given on the command line can be changed later under /__org/.
+      Prints one line of JSON (baseURL, controlURL, organizationID, admin, apps) and serves until it is ended. \
+      Everything given on the command line can be changed later under /__org/.
       """)
 
   @Option(help: "The port to listen on; 0 takes any free one.")
   var port: UInt16 = 0
 
-  @Option(help: "How many apps there are beside the administrator's.")
+  @Option(help: "How many apps there are besides the administrator's.")
   var apps = 1
 
   @Option(help: "How many consumers each of them has.")
