@@ -34,8 +34,9 @@ package struct AdminAccess: Sendable {
     guard isSelf else { return }
     throw ProviderError(
       .configuration,
-      "the credential administers itself, and its pair ends as the new one is made: nobody could read that one again",
-      hint: "name another credential by --admin, whose pair does not end with it", step: .admin)
+      "the credential administers itself, and its pair ends when the new one is made: nobody could read"
+        + " the new one again",
+      hint: "name another credential with --admin, one whose pair does not end then", step: .admin)
   }
 }
 
@@ -44,7 +45,7 @@ extension ProviderError {
   init(_ what: String, of admin: String, cannotBeUsed error: any Error) {
     let advice = error as? any AdvisingError
     self.init(
-      .notPermitted, advice?.description ?? "\(what) of \(admin), which administers, cannot be used: \(error)",
+      .notPermitted, advice?.description ?? "\(what) of the administrator \(admin) cannot be used: \(error)",
       hint: advice?.hint, local: error, step: .admin)
   }
 }

@@ -40,7 +40,7 @@ extension Endpoint {
   init(serverSetting key: String, of settings: [String: String]) throws(ProviderError) {
     try self.init(setting: key, of: settings)
     guard url.hasSuffix("://\(host)") || url.hasSuffix("://\(host)/") else {
-      throw ProviderError(.configuration, "setting \(key) has a path, expected the server alone")
+      throw ProviderError(.configuration, "setting \(key) has a path, expected only the server")
     }
   }
 
@@ -48,9 +48,9 @@ extension Endpoint {
   func requireSameServer(as other: Endpoint, _ admin: String) throws(ProviderError) {
     guard host.lowercased() == other.host.lowercased(), isEncrypted == other.isEncrypted else {
       throw ProviderError(
-        .configuration, "\(host) is not the server of \(admin), which administers: \(other.host)",
-        hint: "a credential and its administrator belong to one server: give both the same url, the administrator first"
-          + " (`relatch settings`)", step: .admin)
+        .configuration, "\(host) is not the server of the administrator \(admin), which is \(other.host)",
+        hint: "give both the same url, the administrator first (`relatch settings`): a credential and its"
+          + " administrator must be on one server", step: .admin)
     }
   }
 }
@@ -63,8 +63,8 @@ func pathSetting(_ key: String, of settings: [String: String]) throws(ProviderEr
   }
   guard isPlain, (1...128).contains(text.utf8.count), text.contains(where: { $0 != "." }) else {
     throw ProviderError(
-      .configuration, "setting \(key): expected 1 to 128 of A-Z a-z 0-9 . _ -",
-      hint: "take it from the provider's pages")
+      .configuration, "setting \(key): expected 1 to 128 characters of A-Z a-z 0-9 . _ -",
+      hint: "copy it from the provider's pages")
   }
   return text
 }

@@ -19,9 +19,9 @@ struct ClientCredentials: Sendable {
   ]
   static let authenticationSetting = ProviderDescriptor.Setting(
     "authentication",
-    "how the pair is shown: basic (encoded as RFC 6749 says), basic-raw (as it is) or body; basic if absent")
+    "how the pair is sent: basic (encoded as RFC 6749 says), basic-raw (not encoded) or body; basic if absent")
   static let scopeSetting = ProviderDescriptor.Setting(
-    "scope", "the scope to ask a token for, where the server wants one")
+    "scope", "the scope to request, where the server needs one")
 
   /// Throws `configuration` if a setting is missing or malformed.
   init(_ settings: [String: String]) throws(ProviderError) {
@@ -36,7 +36,7 @@ struct ClientCredentials: Sendable {
     let word = settings["authentication"] ?? ClientAuthentication.basic.rawValue
     guard let authentication = ClientAuthentication(rawValue: word) else {
       let known = ClientAuthentication.allCases.map(\.rawValue).joined(separator: ", ")
-      throw ProviderError(.configuration, "setting authentication: \(Name.printable(word)) is none of \(known)")
+      throw ProviderError(.configuration, "setting authentication: \(Name.printable(word)) is not one of \(known)")
     }
     self.authentication = authentication
     scope = settings["scope"]
@@ -90,7 +90,7 @@ extension AdminAccess {
     } catch let error as ProviderError where error.local == nil {
       throw ProviderError(
         error.code == .refused ? .notPermitted : error.code, "as \(name): \(error)",
-        hint: error.hint ?? "see that the active pair of \(name), which administers, is accepted",
+        hint: error.hint ?? "check that the active pair of the administrator \(name) is accepted",
         status: error.status, retryAfter: error.retryAfter, step: error.step(of: self))
     } catch {
       throw ProviderError("the pair", of: name, cannotBeUsed: error)

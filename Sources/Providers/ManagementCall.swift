@@ -20,7 +20,7 @@ struct ManagementCall: Sendable {
     func json(mayHaveActed: Bool) throws(ProviderError) -> JSONNode {
       do { return try body.secret.withBytes { try JSONNode(reading: $0) } } catch {
         throw ProviderError(
-          .malformed, "the answer (HTTP \(status)) is not the JSON it should be", mayHaveActed: mayHaveActed,
+          .malformed, "the answer (HTTP \(status)) is not the expected JSON", mayHaveActed: mayHaveActed,
           status: status)
       }
     }
@@ -129,12 +129,14 @@ extension ProviderError {
     switch status {
     case 400, 422:
       self.init(.configuration, "\(host) does not accept the request (HTTP \(status))", status: status, step: .app)
-    case 401: self.init(.notPermitted, "\(host) does not accept the administering token", status: status, step: .admin)
+    case 401:
+      self.init(.notPermitted, "\(host) does not accept the administrator's token", status: status, step: .admin)
     case 403:
       self.init(.notPermitted, "\(host) does not let the administrator do this", status: status, step: .permissions)
-    case 404, 410: self.init(.notFound, "\(host) has no such thing (HTTP \(status))", status: status, step: .app)
+    case 404, 410:
+      self.init(.notFound, "\(host) does not have what was asked for (HTTP \(status))", status: status, step: .app)
     case 405, 501: self.init(.configuration, "\(host) does not offer this (HTTP \(status))", status: status, step: .app)
-    case 409: self.init(.occupied, "\(host) is in another state than is asked for (HTTP 409)", status: status)
+    case 409: self.init(.occupied, "\(host) reports a conflict with its state (HTTP 409)", status: status)
     case 429:
       self.init(.limited, "\(host): too many requests", status: status, retryAfter: retryAfter, step: .limits)
     case 500...:

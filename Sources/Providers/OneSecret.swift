@@ -20,7 +20,7 @@ struct OneSecret: Sendable {
   /// the vault.
   func observation(_ known: KnownPairs) throws(ProviderError) -> Observation {
     guard let any = known.newest(in: .active) ?? known.all.last else {
-      throw ProviderError(.configuration, "there is no pair to look at the provider with")
+      throw ProviderError(.configuration, "there is no pair to ask the provider with")
     }
     func observed(
       _ place: ObservedPair.Place, _ secret: SharedSecret, handle: String = "", expires: Timestamp? = nil

@@ -13,14 +13,21 @@ extension ProviderDescriptor {
     [
       ("replacement", life.replacements.map(\.meaning).joined(separator: "; or, ")),
       ("secrets at once", life.secretsAtOnce.map(String.init) ?? "many"),
-      (
-        "client identifier",
-        life.changesClientID.map { $0 ? "another for each pair" : "stays" } ?? "as the system has it"
-      ),
+      ("client identifier", clientIdentifier),
       ("the old pair", "is accepted \(life.oldPair)"),
       ("a lost answer", life.lostAnswer),
       ("administrator", administrator),
     ] + (byHand.map { [("by hand", $0)] } ?? [])
+  }
+
+  private var clientIdentifier: String {
+    let usual: String
+    switch life.changesClientID {
+    case false?: return "stays the same"
+    case true?: usual = "changes with each pair"
+    case nil: usual = "depends on the system"
+    }
+    return life.replacements.contains(.cutOver) ? "\(usual); with cut-over it stays the same" : usual
   }
 
   private func marked(_ setting: Setting) -> String {

@@ -13,7 +13,7 @@ extension ProviderError {
     case .malformed:
       self.init(
         .malformed, "token endpoint of \(host): \(error)",
-        hint: "\(Self.addressHint); something between here and the server may be answering in its place",
+        hint: "\(Self.addressHint); something between here and the server may be answering instead",
         status: error.status, step: .settings)
     case .answered:
       let status = error.status ?? 0
@@ -25,7 +25,7 @@ extension ProviderError {
     }
   }
 
-  private static let addressHint = "check the settings that make the address of the token endpoint: `relatch show NAME`"
+  private static let addressHint = "check the settings that form the address of the token endpoint: `relatch show NAME`"
 
   /// The error codes that the specification defines. No other is printed: an echoed secret could look like any word.
   private static let standard: Set<String> = [
@@ -44,7 +44,7 @@ extension ProviderError {
       return (.configuration, .flow, "it does not grant client credentials", "enable that grant at the server")
     case "invalid_scope":
       return (
-        .configuration, .scopes, "the scope is not acceptable", "set the scope that the client may have: setting scope"
+        .configuration, .scopes, "the scope is not accepted", "set a scope that the client may have: setting scope"
       )
     // Some servers answer this to a wrong secret, and then with 401.
     case "unauthorized_client" where status != 401:
@@ -56,13 +56,14 @@ extension ProviderError {
       case 404:
         return (
           .refused, .settings, "the pair is refused, or there is no token endpoint at this address",
-          "compare the settings that make the address, as url, with the server's; then see whether the client was deleted"
+          "compare the settings that form the address, such as url, with the server's; then check"
+            + " whether the client was deleted"
         )
       case 400:
         return (
           .configuration, .scopes, "it does not accept the request", "check the settings scope and authentication"
         )
-      default: return (.malformed, .settings, "an answer that no specification knows", addressHint)
+      default: return (.malformed, .settings, "an answer that no specification defines", addressHint)
       }
     }
   }

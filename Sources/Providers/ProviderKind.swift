@@ -74,7 +74,7 @@ package func providerKind(_ id: String) throws(ProviderError) -> any ProviderKin
   guard let kind = providerKinds.first(where: { $0.descriptor.id == id }) else {
     let known = providerKinds.map { $0.descriptor.id }.joined(separator: ", ")
     throw ProviderError(
-      .configuration, "there is no provider \(Name.printable(id))", hint: "the providers are \(known)")
+      .configuration, "there is no provider \(Name.printable(id))", hint: "name one of \(known)")
   }
   return kind
 }

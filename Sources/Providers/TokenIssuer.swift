@@ -21,8 +21,8 @@ extension TokenIssuer {
     let key = "token-url"
     guard settings[key] == nil, descriptor.settings.contains(where: { $0.key == key }) else { return }
     throw ProviderError(
-      .configuration, "setting \(key) is missing: \(descriptor.id) gives out tokens only with it",
-      hint: "`relatch settings NAME \(key)=https://…` gives it one", step: .settings)
+      .configuration, "setting \(key) is missing: \(descriptor.id) gives out no tokens without it",
+      hint: "set it: `relatch settings NAME \(key)=https://…`", step: .settings)
   }
 
   /// Whether tokens can be requested for a credential with `settings`.

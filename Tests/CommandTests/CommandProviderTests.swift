@@ -145,7 +145,7 @@ struct CommandProviderTests {
     #expect(added.code == 0 && added.errorText.contains("the first rotation that it administers does"))
     let doctor = try await place.relatch("doctor", "root", "--json")
     #expect(doctor.code == 0 && doctor.outputText.contains(#""missing":[]"#), "\(doctor.outputText)")
-    expectFailure(try await place.relatch("token", "root"), 78, "command gives out tokens only with it")
+    expectFailure(try await place.relatch("token", "root"), 78, "command gives out no tokens without it")
     let log = try await place.relatch("log", "list", "--json").objects()
     #expect(log.filter { $0["event"] as? String == "pair.used" }.compactMap { $0["purpose"] as? String } == ["doctor"])
   }

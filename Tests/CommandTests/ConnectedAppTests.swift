@@ -90,7 +90,8 @@ struct ConnectedAppTests {
     let new = try await app.staged()
     for (pair, words) in [
       (old, "key of the active pair"), (.init(key: new.key, secret: old.secret), "secret of the active pair"),
-      (.init(key: new.secret, secret: new.key), "swapped"), (.init(key: "CMDB", secret: new.secret), "no consumer key"),
+      (.init(key: new.secret, secret: new.key), "swapped"),
+      (.init(key: "CMDB", secret: new.secret), "not a consumer key"),
     ] {
       try run.paste(pair)
       try run.wait(words)

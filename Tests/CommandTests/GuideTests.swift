@@ -31,7 +31,7 @@ struct GuideTests {
     // The state of the org's pages before each step, and what is reported then.
     let steps: [([String: Any], String)] = [
       (["clientCredentialsFlow": false], "the client credentials flow is off"),
-      (["clientCredentialsFlow": true, "runAsUser": "missing"], "no user is set to run the app as"),
+      (["clientCredentialsFlow": true, "runAsUser": "missing"], "no Run As user is set"),
       (["runAsUser": "inactive"], "the Run As user is inactive"),
       (["runAsUser": "active", "adminApproved": false], "is not approved to use the app"),
       (["adminApproved": true, "scopes": "refresh_token"], "lacks the scope api"),

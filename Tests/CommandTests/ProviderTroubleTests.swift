@@ -82,7 +82,7 @@ struct ProviderTroubleTests {
       "add", "typo", "--provider", "salesforce", "--set", "url=\(other.url)", "--set", "app=\(app)", "--admin", "admin",
       stdin: pair)
     #expect(added.code == 0)
-    expectFailure(try await place.relatch("rotate", "typo", "--quiet"), 78, "is not the org of admin")
+    expectFailure(try await place.relatch("rotate", "typo", "--quiet"), 78, "is not the org of the administrator admin")
   }
 
   @Test("A new pair that the token endpoint refuses is removed again: 10")

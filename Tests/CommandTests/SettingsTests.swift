@@ -188,7 +188,7 @@ struct SettingsTests {
     let (place, _) = try await Self.made()
     let other = "https://typo.my.salesforce.com"
     let refused = try await place.relatch("settings", "crm", "url=\(other)")
-    expectFailure(refused, 78, "typo.my.salesforce.com is not the server of admin")
+    expectFailure(refused, 78, "typo.my.salesforce.com is not the server of the administrator admin")
     let changed = try await place.relatch("settings", "crm", "url=\(other)", "--admin", "self")
     #expect(changed.outputText == "url: \(place.org.url) -> \(other)\nadmin: admin -> self\n")
     #expect(changed.errorText.contains("is the first to show a pair to typo.my.salesforce.com"), "\(changed.errorText)")

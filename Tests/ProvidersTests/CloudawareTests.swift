@@ -41,11 +41,11 @@ struct CloudawareTests {
       ("https://login.salesforce.com", "grant"), ("https://test.salesforce.com:443", "grant"),
       ("https://cloudaware-0000.lightning.force.com", "grant"),
       ("https://cloudaware-0000.my.salesforce-setup.com", "grant"),
-      ("https://cloudaware-0000.my.site.force.com", "site's"), ("https://cmdb.example.com", "custom domain"),
-      ("https://example.my.salesforce.com", "no Cloudaware domain"),
-      ("https://cloudaware-.my.salesforce.com", "no Cloudaware domain"),
+      ("https://cloudaware-0000.my.site.force.com", "a site"), ("https://cmdb.example.com", "custom domain"),
+      ("https://example.my.salesforce.com", "not a Cloudaware domain"),
+      ("https://cloudaware-.my.salesforce.com", "not a Cloudaware domain"),
       ("https://cloudaware-0000.my.salesforce.com.example.com", "custom domain"),
-      ("https://cloudaware-0.example.my.salesforce.com", "no Cloudaware domain"), ("cloudaware-0000", "url"),
+      ("https://cloudaware-0.example.my.salesforce.com", "not a Cloudaware domain"), ("cloudaware-0000", "url"),
       (url + "/services", "path"),
     ])
   func badURL(_ url: String, _ words: String) {

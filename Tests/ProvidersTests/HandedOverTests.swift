@@ -59,7 +59,9 @@ struct HandedOverTests {
         provider: kind, settings: settings.own, pair: try pair("client-id"),
         admin: .init(settings: settings.admin, pair: try pair("admin", "admin-secret"))))
     let found = try #require(await rotationFailure { _ = try await bench.run(.resume) })
-    #expect(found.code == .provider(.configuration) && found.text.contains("not the server of admin"), "\(found.text)")
+    #expect(
+      found.code == .provider(.configuration) && found.text.contains("not the server of the administrator admin"),
+      "\(found.text)")
     #expect(theirs.requests.contains { $0.text.contains("client-id") })
     for request in theirs.requests {
       #expect(!request.text.contains("admin") && !request.headers.values.contains { $0.contains("admin") })

@@ -324,7 +324,8 @@ struct VendorTests {
       admin: tenancy.admin)
     let bench = try await ProviderBench(other)
     let found = try #require(await rotationFailure { _ = try await bench.run() })
-    #expect(found.code == .provider(.configuration) && found.text.contains("not the one of this pair"), "\(found.text)")
+    #expect(
+      found.code == .provider(.configuration) && found.text.contains("this pair does not belong to"), "\(found.text)")
     #expect(server.secrets.count == 1)
     await bench.stop()
   }

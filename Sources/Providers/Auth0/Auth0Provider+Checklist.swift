@@ -10,17 +10,16 @@ extension Auth0Provider {
   package static var fixes: [ChecklistStep: String] {
     [
       .pair:
-        "Applications, the application, Settings: compare; `relatch adopt NAME` takes over the secret that is"
-        + " there",
+        "Applications, the application, Settings: compare the pair; `relatch adopt NAME` takes over the"
+        + " secret that is there",
       .flow:
-        "Applications, the application, Advanced Settings, Grant Types: Client Credentials; and authorize it"
-        + " for the audience",
+        "Applications, the application, Advanced Settings, Grant Types: select Client Credentials; and"
+        + " authorize the application for the audience",
       .permissions:
-        "Applications, the administrator's, APIs, Management API: read:clients, read:client_keys,"
-        + " update:client_keys",
+        "Applications, the administrator's application, APIs, Management API: allow read:clients,"
+        + " read:client_keys and update:client_keys",
       .app:
-        "setting client is the application's Client ID; the administrator needs read:client_keys to see its"
-        + " secret",
+        "set client to the application's Client ID; the administrator needs read:client_keys to see its secret",
     ]
   }
 }

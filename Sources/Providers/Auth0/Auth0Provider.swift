@@ -12,13 +12,13 @@ package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer, Administ
     id: "auth0", summary: "Applications of an Auth0 tenant: rotate-secret of the Management API",
     settings: [
       .init("url", "the tenant, as in https://example.eu.auth0.com"),
-      .init("audience", "the API that tokens are asked for, as its identifier; the Management API if absent"),
+      .init("audience", "the identifier of the API that tokens are requested for; the Management API if absent"),
       .init("client", "the application's client identifier, as the tenant's pages show it", isRequiredToRotate: true),
     ],
     life: .init(
-      [.cutOver], secretsAtOnce: 1, changesClientID: false, oldPair: "not at all once there is another",
+      [.cutOver], secretsAtOnce: 1, changesClientID: false, oldPair: "only until the new one is made",
       lostAnswer:
-        "the application is read again: an administrator that may not see its secret there is refused before anything is asked for"
+        "the application is read again: an administrator that may not see its secret there is refused before anything is changed"
     ),
     administrator:
       "a machine-to-machine application with the Management API's scopes read:clients, read:client_keys and update:client_keys",
@@ -55,7 +55,7 @@ package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer, Administ
     guard let client = try pathSetting("client", of: settings) else {
       throw ProviderError(
         .configuration, "setting client is missing: there is nothing to rotate",
-        hint: "`relatch settings NAME client=…` gives it one")
+        hint: "set it: `relatch settings NAME client=…`")
     }
     self.client = client
     try admin.requireAnother()
@@ -84,13 +84,14 @@ package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer, Administ
     guard let id = answer.secret(node["client_id"]), known.all.allSatisfy({ id.secret.isEqual(to: $0.pair.clientID) })
     else {
       throw ProviderError(
-        .configuration, "the application that setting client names is not the one of this pair", hint: "check client")
+        .configuration, "this pair does not belong to the application that setting client names",
+        hint: "correct setting client")
     }
     guard let secret = answer.secret(node["client_secret"]) else {
       throw ProviderError(
         .configuration,
-        "the tenant does not show the application's secret to the administrator: a new one would be lost with the answer that"
-          + " has it, after it ended the old one",
+        "the tenant does not show the application's secret to the administrator: a new secret ends the"
+          + " old one, and would be lost if its answer were lost",
         hint: "give the administering application the scope read:client_keys")
     }
     return try OneSecret(consumer: client, current: secret).observation(known)
@@ -108,7 +109,7 @@ package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer, Administ
   package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}
 
   package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
-    throw ProviderError(.configuration, "an application has one secret: there is none to delete beside it")
+    throw ProviderError(.configuration, "an application has only one secret: there is no other to delete")
   }
 
   package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {

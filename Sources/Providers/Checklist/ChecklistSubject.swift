@@ -79,7 +79,7 @@ extension Checklist {
         HTTPRequest(.get, page, headers: [("Accept", "application/json")]))
     } catch {
       let sorted = ProviderError(error)
-      if sorted.step == .tls { pass(.host, "\(page.host) is reached") }
+      if sorted.step == .tls { pass(.host, "\(page.host) can be reached") }
       leave(because: blame(sorted))
       return nil
     }
@@ -94,7 +94,7 @@ extension Checklist {
     guard response.status < 500 else {
       miss(
         .host, "\(page.host) is in trouble or under maintenance (HTTP \(response.status))",
-        fix: "the provider's status page tells of incidents; run the same command again later", concern: .reach)
+        fix: "see the provider's status page for incidents, and run the same command again later", concern: .reach)
       leave(because: .host)
       return nil
     }

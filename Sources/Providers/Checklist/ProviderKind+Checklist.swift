@@ -38,7 +38,7 @@ extension ProviderKind {
       return list
     }
     var list = Checklist(steps(of: subject, hasPage: page != nil), fixes: fixes)
-    list.pass(.settings, "they are complete, and of the form that \(descriptor.id) wants")
+    list.pass(.settings, "they are complete, and have the form that \(descriptor.id) expects")
     guard !subject.isOffline else {
       list.leave(because: .offline)
       return list
@@ -49,7 +49,7 @@ extension ProviderKind {
       return list
     }
     await examine(subject, &list)
-    list.leave(.clock, "the server does not tell its time")
+    list.leave(.clock, "the server does not report its time")
     return list
   }
 
@@ -61,7 +61,7 @@ extension ProviderKind {
     }
     guard let admin = subject.admin else {
       list.miss(
-        .admin, "the vault has no credential \(Name.printable(subject.credential.admin)), which administers it",
+        .admin, "the vault does not have its administrator, \(Name.printable(subject.credential.admin))",
         fix: "add it, or name another: `relatch settings NAME --admin …`")
       return list.leave(because: .admin)
     }
@@ -98,7 +98,8 @@ extension ProviderKind {
   ) async -> ChecklistStep? {
     guard let (number, pair) = subject.preflight.activePair else {
       list.miss(
-        .pair, "the vault has no active pair of it", fix: "`relatch status \(subject.credential.name)` says why")
+        .pair, "the vault has no active pair of this credential",
+        fix: "see `relatch status \(subject.credential.name)`, which says why")
       return .pair
     }
     let asked = subject.now()
@@ -112,7 +113,9 @@ extension ProviderKind {
         let missing = descriptor.settings.filter { $0.isRequiredToRotate && subject.settings[$0.key] == nil }
         let names = missing.map(\.key).joined(separator: ", ")
         for step in grantSteps {
-          list.leave(step, "without setting \(names) nothing here tries its pair; a rotation that it administers does")
+          list.leave(
+            step,
+            "without setting \(names) its pair is tried only by a rotation that it administers")
         }
         return nil
       }
@@ -136,7 +139,7 @@ extension ProviderKind {
     }
     list.pass(.admin, admin)
     list.pass(.permissions, "the administrator may see what a rotation looks at; what it changes is not tried")
-    list.pass(.app, "what the settings name is there")
+    list.pass(.app, "what the settings name exists")
     for own in ownSteps { list.pass(own.step, own.done) }
     list.note(subject.preflight.lines(in: seen, now: subject.now()))
   }

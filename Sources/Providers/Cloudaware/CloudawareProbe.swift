@@ -21,7 +21,8 @@ extension CloudawareSettings {
     let (code, _) = SalesforceClient.words(of: response)
     let attempt = "\(domain.host): reading \(object) with the new token"
     let missing =
-      "give the Run As user of the app Read on \(object) (profile or permission set), and on its namespace's package"
+      "give the app's Run As user the permission Read on \(object) (profile or permission set), and"
+      + " access to its namespace's package"
     switch status {
     case 200..<300: return status
     case 401:

@@ -5,7 +5,7 @@ import Vault
 extension CloudawareProvider {
   package static var fixes: [ChecklistStep: String] {
     SalesforceChecklist.fixes.merging([
-      .org: "ask your technical account manager: nothing of the account can be used",
+      .org: "ask your technical account manager: nothing works until the org is open and its API is on",
       .version:
         "ask your technical account manager when the org gets a release with staged credentials, version 65.0",
     ]) { $1 }

@@ -17,7 +17,7 @@ struct CloudawareSettings: Sendable {
     .init("analytics", "yes if the integration uses Analytics: its tokens must have the scope wave_api; no if absent"),
     .init(
       "probe",
-      "an object that the integration reads, as in CA10__CaAwsInstance__c: each new pair must be able to; none if absent"
+      "an object that the integration reads, as in CA10__CaAwsInstance__c: each new pair must be able to read it; none if absent"
     ),
   ]
 
@@ -63,7 +63,7 @@ struct CloudawareSettings: Sendable {
     let isName = object.utf8.allSatisfy { isLetter($0) || (48...57).contains($0) || $0 == UInt8(ascii: "_") }
     guard isName, object.utf8.first.map(isLetter) == true, object.utf8.count <= 80 else {
       throw ProviderError(
-        .configuration, "setting probe: \(Name.printable(object)) is no object's API name",
+        .configuration, "setting probe: \(Name.printable(object)) is not an object's API name",
         hint: "name an object that the integration reads, as in CA10__CaAwsInstance__c")
     }
   }
@@ -84,15 +84,15 @@ struct CloudawareSettings: Sendable {
     guard bare.hasSuffix(suffix) else {
       throw ProviderError(
         .configuration,
-        "setting url: \(domain.host) is no My Domain; a custom domain or a site's grants no client credentials",
+        "setting url: \(domain.host) is not a My Domain; a custom domain or a site does not grant client credentials",
         hint: hint)
     }
     let name = String(bare.dropLast(suffix.count))
     let label = name.hasSuffix(".sandbox") ? String(name.dropLast(".sandbox".count)) : name
     guard label.hasPrefix("cloudaware-"), label.utf8.count > "cloudaware-".utf8.count, !label.contains(".") else {
       throw ProviderError(
-        .configuration, "setting url: \(domain.host) is no Cloudaware domain, expected the form \(form)",
-        hint: hint + "; an org of your own is rotated with --provider salesforce")
+        .configuration, "setting url: \(domain.host) is not a Cloudaware domain, expected the form \(form)",
+        hint: hint + "; for an org of your own use --provider salesforce")
     }
     return domain
   }

@@ -39,18 +39,20 @@ struct CommandObservation {
       } else if replacement == .overlap, let handle = one.handle,
         let named = known.all.firstIndex(where: { $0.handle == handle })
       {
-        guard one.known == nil || one.known == named else { throw malformed("known and handle are of two pairs") }
+        guard one.known == nil || one.known == named else {
+          throw malformed("known and handle belong to different pairs")
+        }
         one.known = named
       } else if replacement == .overlap, let handle = one.handle, let index = one.known,
         let ours = known.all[index].handle, ours != handle
       {
-        throw malformed("known and handle are of two pairs")
+        throw malformed("known and handle belong to different pairs")
       }
       guard !all.contains(where: { $0.known != nil && $0.known == one.known }) else {
-        throw malformed("a pair is there twice")
+        throw malformed("a pair occurs twice")
       }
       guard !all.contains(where: { $0.handle != nil && $0.handle == one.handle }) else {
-        throw malformed("a handle is there twice")
+        throw malformed("a handle occurs twice")
       }
       all.append(one)
     }
@@ -88,7 +90,7 @@ struct CommandObservation {
     var others: [ObservedPair] = []
     for one in listed {
       guard one.place == nil || one.place == .expired else {
-        throw malformed("with overlap the place of a pair is none, or expired")
+        throw malformed("with overlap a pair's place must be absent or expired")
       }
       guard one.place == nil else {
         others.append(try seen(one, .expired, known))
@@ -109,8 +111,8 @@ struct CommandObservation {
     }
     guard let primary else {
       throw ProviderError(
-        .configuration, "the system has none of this credential's pairs, as the program says",
-        hint: "it was deleted there: make one, and `relatch adopt NAME --stdin` takes it over",
+        .configuration, "the program says that the system has none of this credential's pairs",
+        hint: "make one there, then take it over with `relatch adopt NAME --stdin`: the old one was deleted",
         step: .primary)
     }
     return Observation(consumer: known.attempt, primary: primary, others: others)
@@ -122,7 +124,7 @@ struct CommandObservation {
     var primary: ObservedPair?
     var others: [ObservedPair] = []
     for one in listed {
-      guard let place = one.place else { throw malformed("with promotion each pair has a place") }
+      guard let place = one.place else { throw malformed("with promotion each pair must have a place") }
       if place == .primary {
         guard primary == nil else { throw malformed("two pairs are primary") }
         primary = try seen(one, .primary, known, needsHandle: false)
@@ -138,21 +140,21 @@ struct CommandObservation {
     _ listed: [CommandAnswer.Listed], _ known: KnownPairs
   ) throws(ProviderError) -> Observation {
     guard let any = known.newest(in: .active) ?? known.all.last else {
-      throw ProviderError(.configuration, "there is no pair to look at the system with")
+      throw ProviderError(.configuration, "there is no pair to ask the system with")
     }
     let current = listed.filter { $0.place == .primary }
     guard current.count == 1, listed.allSatisfy({ $0.place != nil && $0.place != .staged }) else {
-      throw malformed("with cut-over one pair is primary, and others are replaced or expired")
+      throw malformed("with cut-over one pair must be primary, and the others replaced or expired")
     }
     guard let secret = current[0].clientSecret else {
       throw ProviderError(
         .configuration,
-        "the program does not show the primary pair's secret: a new one would be lost with the answer that has it, after"
-          + " it ended the old one",
-        hint: "with cut-over the program must be able to read the secret again: docs/providers/command-contract.md")
+        "the program does not show the primary pair's secret: a new secret ends the old one, and would"
+          + " be lost if its answer were lost",
+        hint: "with cut-over let the program read the secret again: see docs/providers/command-contract.md")
     }
     guard current[0].clientID.map({ $0.secret.isEqual(to: any.pair.clientID) }) ?? true else {
-      throw malformed("with cut-over the client_id stays")
+      throw malformed("with cut-over the client_id must stay the same")
     }
     var one = OneSecret(consumer: known.attempt, current: secret, expires: current[0].expires)
     if let old = listed.first(where: { $0.place == .replaced }) {

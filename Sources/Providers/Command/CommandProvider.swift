@@ -41,7 +41,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     guard let arguments = self.settings.arguments else {
       throw ProviderError(
         .configuration, "setting program is missing: there is nothing to rotate with",
-        hint: "`relatch settings NAME program=/…` gives it one")
+        hint: "set it: `relatch settings NAME program=/…`")
     }
     self.arguments = arguments
     if self.settings.replacement == .cutOver { try admin.requireAnother() }
@@ -71,8 +71,11 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     let said = try answer.replacement()
     guard said == replacement else {
       throw ProviderError(
-        .configuration, "the program says \(said.rawValue), and setting replacement \(replacement.rawValue)",
-        hint: "see docs/providers/command-contract.md; `relatch settings NAME replacement=\(said.rawValue)` agrees",
+        .configuration,
+        "the program declares replacement \(said.rawValue), but setting replacement is"
+          + " \(replacement.rawValue)",
+        hint: "see docs/providers/command-contract.md, or agree with the program: `relatch settings NAME"
+          + " replacement=\(said.rawValue)`",
         step: .settings)
     }
     return try CommandObservation(answer.pairs(known: known.all.count), known, replacement).observation
@@ -85,12 +88,12 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     let answer = try await ask(request)
     if let error = try answer.error() {
       guard error == "occupied" else { throw unexpected(error, request.operation) }
-      throw ProviderError(.occupied, "the system has no place for another pair, as the program says")
+      throw ProviderError(.occupied, "the program says that the system has no place for another pair")
     }
     let made = try answer.made()
     guard let id = made.clientID, let secret = made.clientSecret else {
       throw ProviderError(
-        .malformed, "the program's answer to stage shows no client_id and client_secret", mayHaveActed: true)
+        .malformed, "the program's answer to stage lacks client_id or client_secret", mayHaveActed: true)
     }
     guard replacement == .cutOver || made.handle != nil else {
       throw ProviderError(.malformed, "the program's answer to stage has no handle", mayHaveActed: true)
@@ -101,8 +104,8 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     }
     guard !isOld else {
       throw ProviderError(
-        .configuration, "the program answered stage with a pair that was there before: nothing is promoted",
-        hint: "another key must make another pair: see docs/providers/command-contract.md")
+        .configuration, "the program answered stage with a pair that existed before: it is not promoted",
+        hint: "let the program make a new pair for each new key: see docs/providers/command-contract.md")
     }
     guard replacement != .cutOver || id.secret.isEqual(to: observation.primary.clientID.secret) else {
       throw ProviderError(
@@ -143,7 +146,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     let answer = try await ask(request)
     guard let error = try answer.error() else { return }
     guard error == "not-found" else { throw unexpected(error, operation) }
-    throw ProviderError(.notFound, "the system has no such pair, as the program says")
+    throw ProviderError(.notFound, "the program says that the system has no such pair")
   }
 
   package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
@@ -155,7 +158,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     let answer = try await ask(request)
     guard let error = try answer.error() else { return GrantEvidence(status: try answer.granted(), signature: .absent) }
     guard error == "refused" else { throw unexpected(error, request.operation) }
-    throw ProviderError(.refused, "the pair is refused, as the program says", status: try answer.status())
+    throw ProviderError(.refused, "the program says that the pair is refused", status: try answer.status())
   }
 
   package static func token(
@@ -186,7 +189,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
 
   private func ask(_ request: CommandRequest) async throws(ProviderError) -> CommandAnswer {
     guard let programs = admin.programs else {
-      throw ProviderError(.notPermitted, "no program is started here")
+      throw ProviderError(.notPermitted, "programs cannot be started here")
     }
     let ending = try await programs.run(
       ProgramCall(arguments, input: request.document(), limit: settings.timeLimit, masking: request.pairs))
@@ -208,14 +211,15 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     let ended =
       switch ending.cause {
       case .exit(let code): "it exited with \(code)"
-      case .signal(let number): "signal \(number) ended it"
+      case .signal(let number): "it was ended by signal \(number)"
       case .timeLimit: "it was ended because it took longer than time-limit"
       case .tooLong: "it was ended because it wrote more than \(ProgramCall.maximumOutputSize) bytes"
-      case .unknown: "it ended, nobody knows how"
+      case .unknown: "how it ended is not known"
       }
     let words: String? =
       if operation.mayShowUnknownPairs, !ending.said.isEmpty {
-        "what it said is not shown, since it might hold a pair: run it by hand as docs/providers/command-contract.md says"
+        "run it by hand as docs/providers/command-contract.md says: what it said is not shown, because"
+          + " it might contain a pair"
       } else {
         ending.said.isEmpty ? nil : "it said: \(ending.said)"
       }
@@ -225,7 +229,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
         hint: words ?? "see docs/providers/command-contract.md", mayHaveActed: operation.isMutating, step: .program)
     }
     return ProviderError(
-      known.code, "\(known.meaning), as the program says of \(operation.rawValue) (\(ended))", hint: words)
+      known.code, "the program says of \(operation.rawValue) that \(known.meaning) (\(ended))", hint: words)
   }
 
   private func unexpected(_ error: String, _ operation: CommandRequest.Operation) -> ProviderError {

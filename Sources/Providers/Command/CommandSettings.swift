@@ -22,14 +22,14 @@ struct CommandSettings: Sendable {
         "what becomes of the old pair: overlap, promotion or cut-over; the program must say the same",
         isRequiredToRotate: true),
       .init("time-limit", "how long one operation may take, 1s to 90s; 1m if absent"),
-      .init("token-url", "the token endpoint that proves a pair; the program does it if absent"),
+      .init("token-url", "the token endpoint that proves a pair; the program proves it if absent"),
       ClientCredentials.authenticationSetting, ClientCredentials.scopeSetting,
     ],
     life: .init(
       [.overlap, .promotion, .cutOver], secretsAtOnce: nil, changesClientID: nil,
-      oldPair: "until the program has deleted it; with cut-over not at all",
+      oldPair: "until the program has deleted it; with cut-over, only until the new one is made",
       lostAnswer:
-        "the program is asked what there is; a request to make a pair bears a key, and the same key never makes a second one"
+        "the program is asked which pairs there are; a request to make a pair has a key, and the same key never makes a second one"
     ),
     administrator: "the credential whose pair the program gets to work with; or itself, but not with cut-over",
     documents: [
@@ -48,7 +48,8 @@ struct CommandSettings: Sendable {
     let limit = settings["time-limit"] ?? "1m"
     guard let timeLimit = Policy.duration(limit), Self.timeLimits.contains(timeLimit) else {
       throw ProviderError(
-        .configuration, "setting time-limit: \(Name.printable(limit)): expected 1s to 90s", hint: "write it as in 90s")
+        .configuration, "setting time-limit: \(Name.printable(limit)): expected 1s to 90s",
+        hint: "write, for example, 90s")
     }
     self.timeLimit = timeLimit
     credentials = try settings["token-url"] == nil ? nil : ClientCredentials(settings)
@@ -65,7 +66,7 @@ struct CommandSettings: Sendable {
     }
     guard let replacement = Replacement(rawValue: word) else {
       throw ProviderError(
-        .configuration, "setting replacement: \(Name.printable(word)) is none of overlap, promotion and cut-over")
+        .configuration, "setting replacement: \(Name.printable(word)) is not overlap, promotion or cut-over")
     }
     return replacement
   }
@@ -80,7 +81,7 @@ struct CommandSettings: Sendable {
     var words: [String] = []
     for value in values {
       guard case .string(let word) = value else {
-        throw ProviderError(.configuration, "setting arguments: expected nothing but strings")
+        throw ProviderError(.configuration, "setting arguments: expected only strings")
       }
       words.append(word)
     }
@@ -88,8 +89,9 @@ struct CommandSettings: Sendable {
     guard program.hasPrefix("/"), !program.hasSuffix("/") else {
       throw ProviderError(
         .configuration,
-        "setting program: \(Name.printable(program)) \(program.hasPrefix("/") ? "is a folder" : "is no absolute path")",
-        hint: "give the program from the root: --set program=/…")
+        "setting program: \(Name.printable(program))"
+          + " \(program.hasPrefix("/") ? "is a folder" : "is not an absolute path")",
+        hint: "give the program's absolute path: --set program=/…")
     }
     let arguments = [program] + words
     guard arguments.count <= 64, arguments.reduce(0, { $0 + $1.utf8.count }) <= 16_384,

@@ -12,12 +12,12 @@ extension EntraProvider {
 
   package static var fixes: [ChecklistStep: String] {
     [
-      .pair: "App registrations, the application, Certificates & secrets: see that the secret has not ended",
-      .scopes: "setting scope has the form of an API's identifier and /.default",
+      .pair: "App registrations, the application, Certificates & secrets: check that the secret has not expired",
+      .scopes: "set scope to an API's identifier followed by /.default",
       .permissions:
-        "App registrations, the administrator's, API permissions: Application.ReadWrite.OwnedBy, with consent,"
-        + " and make it an owner",
-      .app: "setting object is the application's Object ID on the page of its registration, not its client_id",
+        "App registrations, the administrator's application, API permissions: grant"
+        + " Application.ReadWrite.OwnedBy, with consent, and make it an owner of this application",
+      .app: "set object to the application's Object ID on the page of its registration, not to its client_id",
     ]
   }
 }

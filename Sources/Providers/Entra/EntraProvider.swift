@@ -21,16 +21,16 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
       .init("object", "the application's object identifier: not its client_id", isRequiredToRotate: true),
       .init(
         "scope",
-        "the scope to ask a token for; that of graph-url, as in https://graph.microsoft.com/.default, if absent"),
+        "the scope to request; that of graph-url, as in https://graph.microsoft.com/.default, if absent"),
       .init(
         "login-url", "where tokens are granted; https://login.microsoftonline.com if absent, others in national clouds"),
       .init("graph-url", "Microsoft Graph; https://graph.microsoft.com if absent, others in national clouds"),
     ],
     life: .init(
       [.overlap], secretsAtOnce: nil, changesClientID: false,
-      oldPair: "until it is removed, or its own end date, two years after it was made",
+      oldPair: "until it is removed or ends by its own date, two years after it was made",
       lostAnswer:
-        "a password bears the credential's mark as its display name: one whose answer was lost is found by it, removed, and another is made"
+        "a password has the credential's mark as its display name: one whose answer was lost is found by that mark and removed, and another is made"
     ),
     administrator:
       "an application that owns this one and has the permission Application.ReadWrite.OwnedBy, or that has Application.ReadWrite.All; or itself",
@@ -93,7 +93,7 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
     guard let object = try pathSetting("object", of: settings) else {
       throw ProviderError(
         .configuration, "setting object is missing: there is nothing to rotate",
-        hint: "`relatch settings NAME object=…` gives it one")
+        hint: "set it: `relatch settings NAME object=…`")
     }
     self.object = object
     graph = try Self.graph(settings)
@@ -128,8 +128,8 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
     guard let id = answer.secret(node["appId"]), known.all.allSatisfy({ id.secret.isEqual(to: $0.pair.clientID) })
     else {
       throw ProviderError(
-        .configuration, "the application that setting object names is not the one of this pair",
-        hint: "object is the application's object identifier, as its registration shows it")
+        .configuration, "this pair does not belong to the application that setting object names",
+        hint: "set object to the application's object identifier, as its registration shows it")
     }
     guard case .array(let list)? = node["passwordCredentials"] else {
       throw ProviderError(.malformed, "the answer shows no passwords", status: answer.status)
@@ -153,7 +153,8 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
     guard let primary = seen.primary else {
       throw ProviderError(
         .configuration, "the application has none of this credential's passwords",
-        hint: "it was removed or has ended there: make one, and `relatch adopt NAME --stdin` takes it over",
+        hint: "make one there, then take it over with `relatch adopt NAME --stdin`: the old one was removed or"
+          + " has ended",
         step: .primary)
     }
     let litter = seen.left.filter { $0.name == known.mark }.map { password in
@@ -179,7 +180,7 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
     guard matches.count <= 1 else {
       throw ProviderError(
         .configuration,
-        "the application has several passwords that begin like this credential's: which one it is cannot be told",
+        "the application has several passwords that begin like this credential's: it is not known which one is its own",
         hint: "remove those that nobody uses")
     }
     return matches.first
@@ -197,7 +198,7 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
       Self.isPlain(keyID)
     else {
       throw ProviderError(
-        .malformed, "the answer to addPassword shows none", mayHaveActed: true, status: answer.status)
+        .malformed, "the answer to addPassword shows no password", mayHaveActed: true, status: answer.status)
     }
     return ObservedPair(
       place: .staged, handle: keyID, clientID: observation.primary.clientID, clientSecret: secret,

@@ -10,13 +10,17 @@ extension KeycloakProvider {
 
   package static var fixes: [ChecklistStep: String] {
     [
-      .pair: "Clients, the client, Credentials: compare; `relatch adopt NAME` takes over the secret that is there",
-      .flow: "Clients, the client, Settings: switch Client authentication and Service accounts roles on",
+      .pair:
+        "Clients, the client, Credentials: compare the pair; `relatch adopt NAME` takes over the secret"
+        + " that is there",
+      .flow: "Clients, the client, Settings: switch on Client authentication and Service accounts roles",
       .admin:
-        "the administrator is a client of the same realm with Service accounts roles: `relatch doctor` of it"
-        + " says more",
-      .permissions: "Clients, the administrator's, Service account roles: assign manage-clients of realm-management",
-      .app: "setting client is the UUID in the address of the client's page, not its client_id",
+        "make the administrator a client of the same realm with Service accounts roles; `relatch doctor`"
+        + " for it says more",
+      .permissions:
+        "Clients, the administrator's client, Service account roles: assign manage-clients of"
+        + " realm-management",
+      .app: "set client to the UUID in the address of the client's page, not to its client_id",
     ]
   }
 }

@@ -16,14 +16,14 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, Admin
       .init("realm", "the realm's name"),
       .init(
         "client", "the client's own identifier in the realm, a UUID: not its client_id", isRequiredToRotate: true),
-      .init("base-path", "what stands before /realms and /admin, as in /auth of older servers; nothing if absent"),
+      .init("base-path", "what is before /realms and /admin, such as /auth on older servers; nothing if absent"),
       ClientCredentials.scopeSetting,
     ],
     life: .init(
       [.cutOver], secretsAtOnce: 2, changesClientID: false,
       oldPair:
-        "until it is deleted, or the time of the realm's secret rotation policy is over; without that policy not at all once there is another",
-      lostAnswer: "the client's secret is read again, and the rotated one"),
+        "until it is deleted, or the time that the realm's secret rotation policy gives it is over; without that policy, only until the new one is made",
+      lostAnswer: "the client's secret is read again, and so is the rotated one"),
     administrator: "a client of the same realm whose service account has the role manage-clients of realm-management",
     documents: [
       .init(
@@ -72,7 +72,7 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, Admin
     guard let client = try pathSetting("client", of: settings) else {
       throw ProviderError(
         .configuration, "setting client is missing: there is nothing to rotate",
-        hint: "`relatch settings NAME client=…` gives it one")
+        hint: "set it: `relatch settings NAME client=…`")
     }
     server = place.server
     secretPath = "\(place.base)/admin/realms/\(place.realm)/clients/\(client)/client-secret"
@@ -96,7 +96,7 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, Admin
     guard let secret = answer.secret(try answer.json(mayHaveActed: false)["value"]) else {
       throw ProviderError(
         .configuration, "the realm does not show the client's secret to the administrator",
-        hint: "the client must be a confidential one; give the administrator the role manage-clients")
+        hint: "make the client confidential, and give the administrator the role manage-clients")
     }
     var one = OneSecret(consumer: server.host, current: secret)
     do {
@@ -114,7 +114,7 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, Admin
     let answer = try await call.send(.post, server.path(secretPath), .json("{}"))
     guard let secret = answer.secret(try answer.json(mayHaveActed: true)["value"]) else {
       throw ProviderError(
-        .malformed, "the answer to making a secret shows none", mayHaveActed: true, status: answer.status)
+        .malformed, "the answer to making a secret shows no secret", mayHaveActed: true, status: answer.status)
     }
     return OneSecret.made(secret, inPlaceOf: observation.primary)
   }
@@ -130,7 +130,7 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, Admin
     guard let rotated = answer.secret(try answer.json(mayHaveActed: false)["value"]),
       rotated.secret.isEqual(to: seen.secret)
     else {
-      throw ProviderError(.notFound, "the rotated secret is another one than was seen a moment ago: nothing is deleted")
+      throw ProviderError(.notFound, "the rotated secret is not the one that was seen a moment ago: nothing is deleted")
     }
     _ = try await call.send(.delete, server.path("\(secretPath)/rotated"))
   }

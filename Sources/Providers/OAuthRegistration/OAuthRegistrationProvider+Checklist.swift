@@ -11,8 +11,7 @@ extension OAuthRegistrationProvider {
     [
       .flow: "register the client with grant_types client_credentials, or let the server's administrator allow it",
       .scopes:
-        "setting scope: one that the client is registered with; setting authentication: how the server wants"
-        + " the pair",
+        "set scope to one that the client is registered with, and authentication to how the server expects the pair",
     ]
   }
 }

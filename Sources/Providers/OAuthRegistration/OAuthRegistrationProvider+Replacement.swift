@@ -13,7 +13,8 @@ extension OAuthRegistrationProvider {
     let changed = try RegisteredClient(answer, mayHaveActed: true)
     guard changed.clientID.map({ $0.secret.isEqual(to: pair.clientID) }) ?? false else {
       throw ProviderError(
-        .malformed, "the answer to PUT shows another client than was changed", mayHaveActed: true, status: answer.status
+        .malformed, "the answer to PUT shows another client than the one that was changed", mayHaveActed: true,
+        status: answer.status
       )
     }
     guard let secret = changed.clientSecret else {
@@ -27,8 +28,8 @@ extension OAuthRegistrationProvider {
     guard hasChanged == true || !secret.secret.isEqual(to: pair.clientSecret) else {
       throw ProviderError(
         .configuration,
-        "\(registration.host) keeps a client's secret at a PUT: its answer shows the one that was there before",
-        hint: "once nothing is owed, `relatch settings NAME mode=overlap`: a second client is registered",
+        "\(registration.host) does not replace a client's secret on PUT: its answer shows the old one",
+        hint: "once nothing is owed, use `relatch settings NAME mode=overlap`: a second client is registered",
         mayHaveActed: true)
     }
     return ObservedPair(
@@ -57,9 +58,9 @@ extension OAuthRegistrationProvider {
     guard let id = made.clientID, let secret = made.clientSecret, let management = made.registrationToken else {
       throw ProviderError(
         .configuration,
-        "\(registration.host) registered a client and did not give out its secret or what manages it: "
+        "\(registration.host) registered a client but did not give out its secret or what manages it: "
           + (await unregister(made) ? "it was deleted" : "it stays there unused"),
-        hint: "see that the server has RFC 7592, and gives a client that authenticates by a secret one")
+        hint: "check that the server has RFC 7592, and gives a secret to a client that authenticates with one")
     }
     do {
       try Pair.check(id.secret, "its client_id")
@@ -70,7 +71,7 @@ extension OAuthRegistrationProvider {
         .configuration,
         "\(registration.host) registered a client that cannot be kept: \((error as? VaultError)?.description ?? ""): "
           + (await unregister(made) ? "it was deleted" : "it stays there unused"),
-        hint: "let the server give out what is at most \(Pair.maximumPartSize) bytes, and what a header can have")
+        hint: "let the server give out only values of at most \(Pair.maximumPartSize) bytes that a header can contain")
     }
     return ObservedPair(
       place: .staged, handle: "", clientID: id, clientSecret: secret, expires: made.expires,

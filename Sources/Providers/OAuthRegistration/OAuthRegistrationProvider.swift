@@ -54,7 +54,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     guard let registration = self.settings.registration else {
       throw ProviderError(
         .configuration, "setting registration-url is missing: there is nothing to rotate with",
-        hint: "`relatch settings NAME registration-url=https://…` gives it one")
+        hint: "set it: `relatch settings NAME registration-url=https://…`")
     }
     if !admin.isSelf {
       let key = admin.settings["registration-url"] == nil ? "token-url" : "registration-url"
@@ -79,7 +79,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
   private func observeOne(_ known: KnownPairs) async throws(ProviderError) -> Observation {
     // All pairs have the same identifier and token, unless a PUT gave out another token.
     guard let latest = known.newest(in: .staged) ?? known.newest(in: .active) ?? known.all.last else {
-      throw ProviderError(.configuration, "there is no pair to look at the server with")
+      throw ProviderError(.configuration, "there is no pair to ask the server with")
     }
     let changesToken = known.all.contains { $0.handle == Self.tokenChanged }
     found.changesToken.withLock { $0 = changesToken }
@@ -87,16 +87,16 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     guard case .shown(let client, let token) = try await read(latest.pair) else {
       throw ProviderError(
         .notPermitted, "\(registration.host) does not show the client's registration",
-        hint: "the client is deleted there, or its registration_access_token has ended")
+        hint: "check the client there: it was deleted, or its registration_access_token has ended")
     }
     // If the answer to a PUT were lost, nobody could read the new secret. So none is sent.
     guard let secret = client.clientSecret else {
       throw ProviderError(
         .configuration,
-        "\(registration.host) does not show a client's secret when its registration is read: the new secret would be lost"
-          + " with the answer that has it, after it ended the old one",
-        hint: "once nothing is owed, `relatch settings NAME mode=overlap`: a second client is registered, the old one"
-          + " accepted until then")
+        "\(registration.host) does not show a client's secret when its registration is read: a new"
+          + " secret ends the old one, and would be lost if its answer were lost",
+        hint: "once nothing is owed, use `relatch settings NAME mode=overlap`: a second client is registered,"
+          + " and the old one stays accepted until then")
     }
     return try OneSecret(
       consumer: registration.host, current: secret, expires: client.expires, registrationToken: token
@@ -111,9 +111,10 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     else { return }
     throw ProviderError(
       .configuration,
-      "\(registration.host) keeps a client's secret at a PUT, and has given out another registration_access_token: the pair"
-        + " is not replaced, and that token is kept with the staged version",
-      hint: "add the client anew under another name with mode=overlap: read the token from the vault as"
+      "\(registration.host) does not replace a client's secret on PUT, but has given out another"
+        + " registration_access_token: the pair is not replaced, and that token is kept with the staged"
+        + " version",
+      hint: "add the client again under another name with mode=overlap: read the token from the vault as"
         + " vault/sealed-record.md says, or have the server's administrator give out another")
   }
 
@@ -133,7 +134,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
           throw ProviderError(
             .configuration, "the active pair has no registration_access_token: it could never be deleted there",
             hint:
-              #"add it anew with three members: {"client_id":"…","client_secret":"…","registration_access_token":"…"}"#
+              #"add it again with three members: {"client_id":"…","client_secret":"…","registration_access_token":"…"}"#
           )
         }
         continue
@@ -165,7 +166,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     guard let primary, isManaged || offered != nil else {
       throw ProviderError(
         .notPermitted, "\(registration.host) does not show the active client's registration",
-        hint: "the client is deleted there, or its registration_access_token has ended")
+        hint: "check the client there: it was deleted, or its registration_access_token has ended")
     }
     return Observation(consumer: registration.host, primary: primary, others: others)
   }
@@ -187,7 +188,8 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     guard let token = pair.registrationToken else {
       throw ProviderError(
         .configuration, "the pair has no registration_access_token: its client cannot be managed",
-        hint: #"add it anew with three members: {"client_id":"…","client_secret":"…","registration_access_token":"…"}"#)
+        hint: #"add it again with three members: {"client_id":"…","client_secret":"…","registration_access_token":"…"}"#
+      )
     }
     let answer: ManagementCall.Answer
     do { answer = try await http.send(.get, settings.endpoint(of: pair.clientID), token: token) } catch
@@ -199,14 +201,14 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     }
     let client = try RegisteredClient(answer, mayHaveActed: false)
     guard client.clientID.map({ $0.secret.isEqual(to: pair.clientID) }) ?? false else {
-      throw ProviderError(.malformed, "\(registration.host) shows another client than it was asked for")
+      throw ProviderError(.malformed, "\(registration.host) shows another client than the one that was asked for")
     }
     guard client.registrationToken.map({ $0.secret.isEqual(to: token.secret) }) ?? true else {
       throw ProviderError(
         .configuration,
-        "\(registration.host) gives out another registration_access_token each time a client is read: with one lost answer"
-          + " nobody could manage the client any more",
-        hint: "rotate it by hand, or by `--provider command`; let the server keep those tokens")
+        "\(registration.host) gives out another registration_access_token each time a client is read:"
+          + " after one lost answer nobody could manage the client any more",
+        hint: "let the server keep those tokens, or rotate by hand or with `--provider command`")
     }
     return .shown(client, token)
   }
@@ -234,10 +236,10 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     guard replacement != .cutOver || !found.changesToken.withLock({ $0 }) else {
       throw ProviderError(
         .configuration,
-        "\(registration.host) gave out another registration_access_token at an earlier PUT, though keeps-token says that it"
-          + " does not: with one lost answer nobody could manage the client any more",
+        "\(registration.host) gave out another registration_access_token on an earlier PUT, although"
+          + " keeps-token says that it does not: after one lost answer nobody could manage the client any more",
         hint:
-          "add the client anew with mode=overlap: a second one is registered, and the old one is accepted until then")
+          "add the client again with mode=overlap: a second one is registered, and the old one is accepted until then")
     }
   }
 
@@ -261,13 +263,14 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     guard !isChanged || found.look.withLock(\.hasLeak) else {
       throw ProviderError(
         .configuration,
-        "\(registration.host) gives out another secret each time a client is read: each look ends the one in use",
+        "\(registration.host) gives out another secret each time a client is read, which ends the one in use",
         hint: Self.secretHint)
     }
     return try await register(like: client)
   }
 
-  private static let secretHint = "rotate it by hand, or by `--provider command`; let the server keep a client's secret"
+  private static let secretHint =
+    "let the server keep a client's secret, or rotate by hand or with `--provider command`"
 
   /// Changes nothing at the server: both clients are accepted equally. Throws `configuration` if the last observation
   /// showed another secret for the new client than the vault has, and the vault's is now refused: reading the client
@@ -279,9 +282,9 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     do { _ = try await grant(pair) } catch  where error.code == .refused {
       throw ProviderError(
         .configuration,
-        "\(registration.host) shows another secret for the new client than it gave out: it gives out another when one is read, or"
-          + " somebody replaced it; it is not promoted",
-        hint: "`relatch abort NAME` gives it up; if the next one is no better: \(Self.secretHint)")
+        "\(registration.host) shows another secret for the new client than it gave out: it gives out"
+          + " another at each reading, or somebody replaced it; the pair is not promoted",
+        hint: "give it up with `relatch abort NAME`; if the next one is no better, \(Self.secretHint)")
     }
   }
 
@@ -291,8 +294,8 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     else { throw ProviderError(.configuration, "there is no second client to delete") }
     guard !seen.clientID.secret.isEqual(to: observation.primary.clientID.secret) else {
       throw ProviderError(
-        .configuration, "the \(seen.place.rawValue) pair is of the active client, which is not deleted",
-        hint: "its secret ends as the server gives that client another one")
+        .configuration, "the \(seen.place.rawValue) pair belongs to the active client, which is not deleted",
+        hint: "rotate the credential: its secret ends when the server gives that client another one")
     }
     do { _ = try await http.send(.delete, settings.endpoint(of: seen.clientID.secret), token: token) } catch
       where error.code == .notPermitted
@@ -301,8 +304,9 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
         .notPermitted,
         "\(registration.host) does not let the \(seen.place.rawValue) client be managed any more"
           + (error.status.map { " (HTTP \($0))" } ?? ""),
-        hint: "its registration_access_token has ended, or somebody else had it replaced: delete that client at the"
-          + " server by hand, and the next run goes on", status: error.status, step: .permissions)
+        hint: "delete that client at the server by hand, and the next run goes on: its"
+          + " registration_access_token has ended, or somebody else replaced it", status: error.status,
+        step: .permissions)
     }
     found.deleted.withLock { $0.append(seen.clientID) }
   }

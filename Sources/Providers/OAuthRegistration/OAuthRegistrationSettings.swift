@@ -29,22 +29,22 @@ struct OAuthRegistrationSettings: Sendable {
       ),
       .init(
         "mode",
-        "overlap: a second client like the first is registered, and the first deleted later; cut-over: the server makes a new secret at a PUT, and the old one ends with it; overlap if absent"
+        "overlap: a second client like the first is registered, and the first deleted later; cut-over: the server makes a new secret on PUT, which ends the old one; overlap if absent"
       ),
       .init(
         "keeps-token",
-        "yes where the server leaves a client's registration_access_token as it is at a PUT; needed for cut-over: one that is lost with an answer would take the client along"
+        "yes if the server does not change a client's registration_access_token on PUT; needed for cut-over: a new token that is lost with its answer would leave a client that nobody can manage"
       ),
       ClientCredentials.authenticationSetting, ClientCredentials.scopeSetting,
     ],
     life: .init(
       [.overlap, .cutOver], secretsAtOnce: nil, changesClientID: true,
-      oldPair: "until its registration is deleted; with cut-over not at all",
+      oldPair: "until its registration is deleted; with cut-over, only until the new one is made",
       lostAnswer:
-        "with cut-over the registration is read again: a server that does not show the secret there, or is not known to keep the token that reads it, is refused before anything is asked of it; a registration whose answer was lost is nobody's, and another is made"
+        "with cut-over the registration is read again: a server that does not show the secret there, or is not known to keep the token that reads it, is refused before anything is changed there; a registration whose answer was lost belongs to nobody, and another is made"
     ),
     administrator:
-      "each client is managed by the registration_access_token that is given and kept beside its pair; a token of another credential, if one administers, is shown to the registration endpoint",
+      "each client is managed with its registration_access_token, which is added and kept with its pair; if another credential administers, an access token of that credential is sent to the registration endpoint",
     documents: [
       .init("RFC 7591, Dynamic Client Registration", "https://www.rfc-editor.org/rfc/rfc7591"),
       .init("RFC 7592, Dynamic Client Registration Management", "https://www.rfc-editor.org/rfc/rfc7592"),
@@ -76,7 +76,7 @@ struct OAuthRegistrationSettings: Sendable {
     let parts = template.split(separator: Self.placeholder, omittingEmptySubsequences: false).map(String.init)
     guard parts.count == 2, !parts[0].isEmpty else {
       throw ProviderError(
-        .configuration, "setting client-url does not have {client_id} in it once",
+        .configuration, "setting client-url: expected {client_id} in it exactly once",
         hint: "write it as in https://example.com/register/{client_id}")
     }
     clientURL = (parts[0], parts[1])
@@ -98,8 +98,8 @@ struct OAuthRegistrationSettings: Sendable {
     guard replacement == .cutOver, registration != nil, !keepsToken else { return }
     throw ProviderError(
       .configuration,
-      "a server may give out another registration_access_token at a PUT (RFC 7592): if that answer were lost, nobody could read"
-        + " the new secret any more, and the old one would have ended",
+      "a server may give out another registration_access_token on PUT (RFC 7592): if that answer were"
+        + " lost, nobody could read the new secret any more, and the old one would have ended",
       hint: "use mode=overlap; or, if the server's documents say that it keeps the token, --set keeps-token=yes")
   }
 

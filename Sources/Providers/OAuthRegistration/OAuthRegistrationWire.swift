@@ -14,7 +14,7 @@ struct RegisteredClient: Sendable {
     node = try answer.json(mayHaveActed: mayHaveActed)
     guard case .object = node else {
       throw ProviderError(
-        .malformed, "the answer (HTTP \(answer.status)) is no registered client", mayHaveActed: mayHaveActed,
+        .malformed, "the answer (HTTP \(answer.status)) is not a registered client", mayHaveActed: mayHaveActed,
         status: answer.status)
     }
   }

@@ -11,14 +11,14 @@ extension OktaProvider {
 
   package static var fixes: [ChecklistStep: String] {
     [
-      .pair: "Applications, the application, General, Client Credentials: see that the secret is active there",
+      .pair: "Applications, the application, General, Client Credentials: check that the secret is active there",
       .flow:
-        "Applications, the application, General, Grant type: Client Credentials; and a rule of the"
-        + " authorization server for it",
-      .scopes: "setting scope: one that the authorization server grants to this client",
+        "Applications, the application, General, Grant type: select Client Credentials; and add a rule"
+        + " for it to the authorization server",
+      .scopes: "set scope to one that the authorization server grants to this client",
       .admin: "Security, API, Tokens: make a token, and add it as the client_secret of the administrator",
-      .permissions: "give whoever made the API token a role that manages this application",
-      .app: "setting app is the application's identifier, as in the address of its page: 0oa…",
+      .permissions: "give the person who made the API token a role that manages this application",
+      .app: "set app to the application's identifier in the address of its page: 0oa…",
     ]
   }
 }

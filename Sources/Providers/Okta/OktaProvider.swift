@@ -15,14 +15,14 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
       .init("url", "the org, as in https://example.okta.com"),
       .init(
         "token-url",
-        "the token endpoint, as in https://example.okta.com/oauth2/default/v1/token; not needed of an administrator"),
+        "the token endpoint, as in https://example.okta.com/oauth2/default/v1/token; not needed for an administrator"),
       .init("app", "the application's identifier, as in 0oa1gjh63g214q0Hq0g4", isRequiredToRotate: true),
       ClientCredentials.authenticationSetting, ClientCredentials.scopeSetting,
     ],
     life: .init(
       [.overlap], secretsAtOnce: 2, changesClientID: false, oldPair: "until it is deactivated",
       lostAnswer:
-        "the application's secrets are listed; one whose text the org does not show is deleted by the same run, and left to a person by a later one, since it may be somebody's"
+        "the application's secrets are listed; one whose text the org does not show is deleted if the same run made it, and otherwise left to a person, because it may be somebody else's"
     ),
     administrator:
       "a credential whose client_secret is an API token of the org (SSWS) that may manage the application; its client_id is not used",
@@ -76,15 +76,15 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
     guard let app = try pathSetting("app", of: settings) else {
       throw ProviderError(
         .configuration, "setting app is missing: there is nothing to rotate",
-        hint: "`relatch settings NAME app=…` gives it one")
+        hint: "set it: `relatch settings NAME app=…`")
     }
     self.app = "/api/v1/apps/\(app)"
     path = "/api/v1/apps/\(app)/credentials/secrets"
     credentials = try ClientCredentials(settings)
     guard !admin.isSelf else {
       throw ProviderError(
-        .configuration, "an application of Okta's does not administer itself with its secret",
-        hint: "add a credential whose client_secret is an API token, and name it by --admin", step: .admin)
+        .configuration, "an Okta application cannot administer itself with its secret",
+        hint: "add a credential whose client_secret is an API token, and name it with --admin", step: .admin)
     }
     try org.requireSameServer(as: Endpoint(serverSetting: "url", of: admin.settings), admin.name)
     self.admin = admin
@@ -103,7 +103,7 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
     try await requireOwnApplication(known)
     let answer = try await call(.get, path)
     guard case .array(let list) = try answer.json(mayHaveActed: false) else {
-      throw ProviderError(.malformed, "the answer is no list of secrets", status: answer.status)
+      throw ProviderError(.malformed, "the answer is not a list of secrets", status: answer.status)
     }
     var listed: [Listed] = []
     for entry in list {
@@ -115,7 +115,7 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
           id: id, text: answer.secret(entry["client_secret"]), isActive: answer.text(entry["status"]) != "INACTIVE"))
     }
     guard let any = known.newest(in: .active) ?? known.all.last else {
-      throw ProviderError(.configuration, "there is no pair to look at the org with")
+      throw ProviderError(.configuration, "there is no pair to ask the org with")
     }
     let clientID = try SharedSecret(copying: any.pair.clientID)
     let proved = try await proved(listed, known)
@@ -125,8 +125,9 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
     }
     guard let primary = seen.primary else {
       throw ProviderError(
-        .configuration, "the application has none of this credential's secrets, or which one it is cannot be told",
-        hint: "see its client secrets; `relatch adopt NAME --stdin` takes one over", step: .primary)
+        .configuration,
+        "the application has none of this credential's secrets, or it is not known which one is its own",
+        hint: "look at its client secrets, then take one over with `relatch adopt NAME --stdin`", step: .primary)
     }
     let doubtful = doubtful(seen, known)
     found.doubtful.withLock { $0 = Set(doubtful.map(\.secret.id)) }
@@ -152,8 +153,8 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
       known.all.allSatisfy({ id.secret.isEqual(to: $0.pair.clientID) })
     else {
       throw ProviderError(
-        .configuration, "the application that setting app names is not the one of this pair",
-        hint: "app is the application's identifier, as in the address of its page: 0oa…", step: .app)
+        .configuration, "this pair does not belong to the application that setting app names",
+        hint: "set app to the application's identifier in the address of its page: 0oa…", step: .app)
     }
   }
 
@@ -209,12 +210,12 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
     do { answer = try await call(.post, path, .json("{}")) } catch  where error.status == 400 {
       throw ProviderError(
         .occupied, "\(org.host) does not make another secret (HTTP 400)",
-        hint: "an application has two at most, inactive ones too", status: 400)
+        hint: "delete one that nobody uses: an application has at most two, counting inactive ones", status: 400)
     }
     let node = try answer.json(mayHaveActed: true)
     guard let text = answer.secret(node["client_secret"]), let id = answer.text(node["id"]), Self.isPlain(id) else {
       throw ProviderError(
-        .malformed, "the answer to making a secret shows none", mayHaveActed: true, status: answer.status)
+        .malformed, "the answer to making a secret shows no secret", mayHaveActed: true, status: answer.status)
     }
     return ObservedPair(
       place: .staged, handle: id, clientID: observation.primary.clientID, clientSecret: text, expires: nil,
@@ -229,7 +230,7 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
       throw ProviderError(
         .configuration,
         "the application has an inactive secret that may be the replaced pair's, and the org does not show its text",
-        hint: "see the application's client secrets, and delete the inactive one there if nobody else needs it")
+        hint: "look at the application's client secrets, and delete the inactive one if nobody else needs it")
     }
     let answer = try await call(.get, "\(path)/\(handle)")
     // It is already inactive if a run died between the two requests.

@@ -10,13 +10,13 @@ extension OpenBaoAppRoleProvider {
 
   package static var fixes: [ChecklistStep: String] {
     [
-      .host: "see `bao status`: a server that is sealed or not initialised answers nobody",
-      .pair: "read role-id of the role, and make a secret-id; `relatch adopt NAME --stdin` takes the pair over",
-      .admin: "see the administrator's own secret-id and token policies: `relatch doctor` of it says more",
+      .host: "run `bao status`: a server that is sealed or not initialised answers nobody",
+      .pair: "read the role's role-id and make a secret-id, then take the pair over with `relatch adopt NAME --stdin`",
+      .admin: "check the administrator's own secret-id and token policies; `relatch doctor` for it says more",
       .permissions:
-        "the administrator's policy: update secret-id, secret-id/lookup, secret-id-accessor/lookup and"
+        "let the administrator's policy update secret-id, secret-id/lookup, secret-id-accessor/lookup and"
         + " secret-id-accessor/destroy below the role, and list secret-id",
-      .app: "setting role names the role below the mount: `bao list auth/MOUNT/role`",
+      .app: "set role to the role's name, which `bao list auth/MOUNT/role` lists",
     ]
   }
 }

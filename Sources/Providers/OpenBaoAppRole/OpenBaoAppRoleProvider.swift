@@ -43,7 +43,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     guard let role = self.settings.role else {
       throw ProviderError(
         .configuration, "setting role is missing: there is nothing to rotate",
-        hint: "`relatch settings NAME role=…` gives it one")
+        hint: "set it: `relatch settings NAME role=…`")
     }
     self.role = role
     self.admin = admin
@@ -54,8 +54,8 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     else {
       throw ProviderError(
         .configuration,
-        "setting url: \(self.settings.server.host) is not the server of \(admin.name), which administers:"
-          + " \(adminSettings.server.host)")
+        "setting url: \(self.settings.server.host) is not the server of the administrator \(admin.name),"
+          + " which is \(adminSettings.server.host)")
     }
     http = ManagementCall(transport: transport)
   }
@@ -86,7 +86,8 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     guard let primary else {
       throw ProviderError(
         .configuration, "role \(role) has none of this credential's secret-ids",
-        hint: "it was destroyed or has ended there: make one, and `relatch adopt NAME --stdin` takes it over",
+        hint: "make one there, then take it over with `relatch adopt NAME --stdin`: the old one was destroyed"
+          + " or has ended",
         step: .primary)
     }
     for accessor in try await strangers(beside: accessors, known) {
@@ -114,7 +115,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
       let number = strangers.map { "\($0.count) other secret-ids" } ?? "more other secret-ids than one answer holds"
       throw ProviderError(
         .configuration,
-        "role \(role) has \(number), too many to look at each: one that was asked for may be among them",
+        "role \(role) has \(number), too many to look at each: one that this credential asked for may be among them",
         hint: "destroy those that nobody uses, or give this credential a role of its own")
     }
     // Ending a leaked secret-id waits for none of them.
@@ -156,7 +157,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
       return []
     }
     guard case .array(let keys)? = try answer.json(mayHaveActed: false)["data"]?["keys"] else {
-      throw ProviderError(.malformed, "the answer is no list of secret-ids", status: answer.status)
+      throw ProviderError(.malformed, "the answer is not a list of secret-ids", status: answer.status)
     }
     return keys.compactMap { answer.text($0) }.filter { Self.isPlain($0) }
   }
@@ -184,7 +185,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
       Self.isPlain(accessor)
     else {
       throw ProviderError(
-        .malformed, "the answer to making a secret-id shows none", mayHaveActed: true, status: answer.status)
+        .malformed, "the answer to making a secret-id shows no secret-id", mayHaveActed: true, status: answer.status)
     }
     // Each step of a rotation logs in with the new secret-id. The old one is only looked up, so it may have few uses
     // left.
@@ -262,7 +263,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     case 403:
       throw ProviderError(
         .principal, "login at \(endpoint.host) is not allowed from here (HTTP 403)",
-        hint: "see the role's bound addresses", status: 403, step: .login)
+        hint: "check the role's bound addresses", status: 403, step: .login)
     case 404:
       throw ProviderError(
         .configuration, "\(endpoint.host) has no AppRole method at \(settings.mount)", hint: "check url and mount",

@@ -23,9 +23,9 @@ struct OpenBaoSettings: Sendable {
     ],
     life: .init(
       [.overlap], secretsAtOnce: nil, changesClientID: false,
-      oldPair: "until it is destroyed, or its own time to live is over",
+      oldPair: "until it is destroyed or its time to live is over",
       lostAnswer:
-        "a secret-id is marked with the credential's identifier as it is made: one whose answer was lost is found by its mark, destroyed, and another is made"
+        "a secret-id is marked with the credential's identifier when it is made: one whose answer was lost is found by that mark and destroyed, and another is made"
     ),
     administrator:
       "another AppRole, or itself, whose policy lets it update secret-id, secret-id/lookup, secret-id-accessor/lookup and secret-id-accessor/destroy below the role, and list its secret-ids",
@@ -38,7 +38,7 @@ struct OpenBaoSettings: Sendable {
     try Self.descriptor.checkKeys(settings)
     server = try Endpoint(setting: "url", of: settings)
     guard server.url.hasSuffix("://\(server.host)") || server.url.hasSuffix("://\(server.host)/") else {
-      throw ProviderError(.configuration, "setting url has a path, expected the server alone")
+      throw ProviderError(.configuration, "setting url has a path, expected only the server")
     }
     mount = try Self.path(settings["mount"] ?? "approle", "mount")
     role = try settings["role"].map { text throws(ProviderError) in try Self.path(text, "role") }

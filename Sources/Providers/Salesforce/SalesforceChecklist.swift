@@ -79,7 +79,7 @@ struct SalesforceChecklist {
     var list = Checklist(steps, fixes: fixes)
     noteForm(&list)
     if isByHand {
-      list.leave(.slot, "a person alone sees it: App Manager, the app, View, Manage Consumer Details")
+      list.leave(.slot, "only a person can see it: App Manager, the app, View, Manage Consumer Details")
     }
     guard !subject.isOffline else {
       list.leave(because: .offline)
@@ -100,7 +100,7 @@ struct SalesforceChecklist {
     let refused = await examineGrant(&list)
     // A host that is not an org has no clock and no API versions to check.
     if refused == .url { list.leave([.clock, .version], because: .url) }
-    list.leave(.clock, "the org does not tell its time")
+    list.leave(.clock, "the org does not report its time")
     if provider != nil { list.leave(.version, "\(domain.host) does not list the versions of its API") }
     if let provider { await examineManagement(provider, refused: refused, &list) }
     var cause = refused
@@ -124,7 +124,7 @@ struct SalesforceChecklist {
     } else if host.hasSuffix(Self.suffix) || host.contains(Self.suffix + ":") {
       list.pass(.url, "\(domain.host) has the form of a My Domain")
     } else {
-      list.leave(.url, "\(domain.host) has not the form of a My Domain, example\(Self.suffix)")
+      list.leave(.url, "\(domain.host) does not have the form of a My Domain, example\(Self.suffix)")
     }
   }
 
@@ -155,7 +155,8 @@ struct SalesforceChecklist {
   private func examineGrant(_ list: inout Checklist) async -> ChecklistStep? {
     guard let (number, pair) = subject.preflight.activePair else {
       list.miss(
-        .pair, "the vault has no active pair of it", fix: "`relatch status \(subject.credential.name)` says why")
+        .pair, "the vault has no active pair of this credential",
+        fix: "see `relatch status \(subject.credential.name)`, which says why")
       return .pair
     }
     let asked = subject.now()
@@ -245,7 +246,7 @@ struct SalesforceChecklist {
         fix: "External Client App Manager, the app, Settings, OAuth Settings: select it under OAuth Scopes")
     }
     let quiet = quietScope.flatMap { named.isDisjoint(with: [$0, "offline_access", "full"]) ? $0 : nil }
-    let remark = quiet.map { "; this flow's answer does not tell whether \($0), which the guide asks for, is selected" }
+    let remark = quiet.map { "; this flow's answer does not show whether \($0), which the guide asks for, is selected" }
     list.pass(.scopes, "the token has \(scopes.joined(separator: " and "))\(remark ?? "")")
   }
 
@@ -253,13 +254,13 @@ struct SalesforceChecklist {
     guard let text else { return list.leave(.instance, "the answer has no instance_url") }
     guard let instance = try? Endpoint(text) else {
       return list.miss(
-        .instance, "the answer's instance_url is no URL to send a token to",
+        .instance, "the answer's instance_url is not a URL that a token may be sent to",
         fix: "check that url is the org's My Domain")
     }
     guard instance.host.lowercased() == domain.host.lowercased() else {
       return list.miss(
         .instance, "the token is for \(Name.printable(instance.host)), not for \(domain.host)",
-        fix: "setting url: take Current My Domain URL from Setup, My Domain")
+        fix: "set url to Current My Domain URL in Setup, My Domain")
     }
     list.pass(.instance, "the token is for \(domain.host)")
   }
@@ -272,7 +273,7 @@ struct SalesforceChecklist {
       list.miss(
         .signature, "the answer is not signed under the pair's secret",
         fix:
-          "find out what answers in the org's place: compare url with Setup, My Domain, and see what stands in between")
+          "find out what answers instead of the org: compare url with Setup, My Domain, and check what is in between")
     }
   }
 
@@ -291,7 +292,7 @@ struct SalesforceChecklist {
     }
     guard let admin = subject.admin else {
       list.miss(
-        .admin, "the vault has no credential \(Name.printable(administrator)), which administers it",
+        .admin, "the vault does not have its administrator, \(Name.printable(administrator))",
         fix: "add it, or name another: `relatch settings NAME --admin …`")
       return list.leave([.permissions, .restSwitch, .primary, .slot], because: .admin)
     }
@@ -307,8 +308,8 @@ struct SalesforceChecklist {
         list.miss(
           .restSwitch, "the org leaves the consumer's secret out of its answer",
           fix:
-            "Setup, External Client App Settings: allow access to External Client App consumer secrets via REST API;"
-            + " it may take a while")
+            "Setup, External Client App Settings: allow access to External Client App consumer secrets"
+            + " via REST API; the change may take a while")
         return list.leave(rest, because: .restSwitch)
       }
       list.pass(
@@ -321,7 +322,7 @@ struct SalesforceChecklist {
       if error.step == .admin, error.local == nil {
         told = ProviderError(
           error.code, error.description,
-          hint: [error.hint, "`relatch doctor \(administrator)` has all of its steps"].compactMap(\.self).joined(
+          hint: [error.hint, "`relatch doctor \(administrator)` checks all of its steps"].compactMap(\.self).joined(
             separator: "; "), status: error.status, step: .admin)
       }
       let step = list.blame(told, otherwise: .permissions)

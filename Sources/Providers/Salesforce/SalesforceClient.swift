@@ -35,7 +35,7 @@ actor SalesforceClient {
     func json(mayHaveActed: Bool) throws(ProviderError) -> JSONNode {
       do { return try body.secret.withBytes { try JSONNode(reading: $0) } } catch {
         throw ProviderError(
-          .malformed, "the answer (HTTP \(status)) is not the JSON it should be", mayHaveActed: mayHaveActed,
+          .malformed, "the answer (HTTP \(status)) is not the expected JSON", mayHaveActed: mayHaveActed,
           status: status)
       }
     }
@@ -85,8 +85,8 @@ actor SalesforceClient {
     }
     throw ProviderError(
       .configuration,
-      "setting url: \(domain.host) is not the org of \(admin.name), which administers: \(adminDomain.host)",
-      hint: "a credential and its administrator belong to one org: give both the same url", step: .admin)
+      "setting url: \(domain.host) is not the org of the administrator \(admin.name), which is \(adminDomain.host)",
+      hint: "give both the same url: a credential and its administrator must be in one org", step: .admin)
   }
 
   private func adminToken() async throws(ProviderError) -> SharedSecret {
@@ -97,7 +97,7 @@ actor SalesforceClient {
       throw ProviderError(
         sorted.code == .refused ? .notPermitted : sorted.code, "as \(admin.name): \(sorted)",
         hint: sorted.hint
-          ?? (sorted.code == .refused ? "the active pair of \(admin.name) is not the org's any more" : nil),
+          ?? (sorted.code == .refused ? "check the active pair of \(admin.name): the org no longer accepts it" : nil),
         status: sorted.status, retryAfter: sorted.retryAfter, step: sorted.step(of: admin))
     } catch let error as ProviderError {
       throw error
@@ -157,14 +157,15 @@ actor SalesforceClient {
     let status = response.status
     let retryAfter = response.retryAfter
     let permission =
-      "the Run As user of \(admin.name) needs External Client App Developer and View Client Secret; it acts by the scope api"
+      "give the Run As user of \(admin.name) External Client App Developer and View Client Secret, and"
+      + " the app the scope api"
     let restSwitch =
       "Setup, External Client App Settings: allow access to External Client App consumer secrets via REST API"
     switch status {
     case 400 where method == .post, 409 where method == .post:
       return ProviderError(
         .occupied, "\(host) does not stage another pair (HTTP \(status))",
-        hint: "a staged or replaced pair may hold the only slot", status: status, step: .slot)
+        hint: "see what holds the only slot: a staged or a replaced pair may", status: status, step: .slot)
     case 401:
       return ProviderError(
         .notPermitted, "\(host) does not accept the token of \(admin.name)", status: status, step: .permissions)
@@ -190,8 +191,8 @@ actor SalesforceClient {
     case 404 where errorCode.isEmpty, 410 where errorCode.isEmpty:
       // The org itself did not say this, so it must not count as "there is nothing".
       return ProviderError(
-        .malformed, "\(host) answered with HTTP \(status) and no error of the org's",
-        hint: "something between here and the org may be answering in its place", mayHaveActed: method != .get,
+        .malformed, "\(host) answered with HTTP \(status) and without an error from the org",
+        hint: "something between here and the org may be answering instead", mayHaveActed: method != .get,
         status: status, step: .host)
     case 404, 410:
       return ProviderError(
@@ -202,7 +203,7 @@ actor SalesforceClient {
       // A gateway may answer for a server that has acted.
       return ProviderError(
         .unreachable, "\(host) is in trouble or under maintenance (HTTP \(status))",
-        hint: "status.salesforce.com tells of incidents and maintenance", mayHaveActed: method != .get, status: status,
+        hint: "see status.salesforce.com for incidents and maintenance", mayHaveActed: method != .get, status: status,
         retryAfter: retryAfter, step: .host)
     default:
       return ProviderError(

@@ -25,10 +25,11 @@ extension SalesforceProvider {
 extension SalesforceChecklist {
   static let fixes: [ChecklistStep: String] = [
     .pair:
-      "Setup, External Client App Manager, the app, Settings, Consumer Key and Secret: compare; `relatch"
-      + " adopt NAME` takes"
-      + " over what is primary there, and a pair made minutes ago may not be known yet",
-    .org: "ask Salesforce's support: nothing of the org can be used",
-    .limits: "wait an hour; a job that logs in anew for each call uses `relatch token`, which keeps the token",
+      "Setup, External Client App Manager, the app, Settings, Consumer Key and Secret: compare the pair;"
+      + " `relatch adopt NAME` takes over the one that is primary there, and a pair made minutes ago may"
+      + " not be known yet",
+    .org: "ask Salesforce support: nothing works until the org is open and its API is on",
+    .limits: "wait: an hour after too many logins, up to a day if the daily requests are used up; in a job that"
+      + " logs in for each call use `relatch token`, which keeps the token",
   ]
 }

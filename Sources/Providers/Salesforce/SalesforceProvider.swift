@@ -35,7 +35,7 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
     guard let app = self.settings.app else {
       throw ProviderError(
         .configuration, "setting app is missing: there is nothing to rotate",
-        hint: "`relatch settings NAME app=0x…` gives it one")
+        hint: "set it: `relatch settings NAME app=0x…`")
     }
     self.app = app
     self.admin = admin
@@ -143,7 +143,7 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
     case "active": .staged
     case "rotated": .replaced
     case "expired": .expired
-    default: throw ProviderError(.malformed, "a staged set is in no state that is known: active, rotated or expired")
+    default: throw ProviderError(.malformed, "a staged set is in an unknown state, expected active, rotated or expired")
     }
   }
 
@@ -208,7 +208,7 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
     do {
       return try WireCredentials.list(name, in: root, answer.body)
     } catch {
-      throw ProviderError(.malformed, "the answer is no list of credentials", status: answer.status)
+      throw ProviderError(.malformed, "the answer is not a list of credentials", status: answer.status)
     }
   }
 

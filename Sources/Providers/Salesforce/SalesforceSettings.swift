@@ -23,7 +23,7 @@ struct SalesforceSettings: Sendable {
     ],
     life: .init(
       [.promotion], secretsAtOnce: 2, changesClientID: true,
-      oldPair: "until it is deleted, 30 days at most; it holds the only staging slot as long",
+      oldPair: "until it is deleted, for 30 days at most; it holds the only staging slot as long",
       oldPairEnds: .seconds(30 * 86_400),
       lostAnswer: "the staging slot and the primary pair show what was done, a new pair's secret included"),
     administrator: "an app whose Run As user has External Client App Developer and View Client Secret; or itself",
@@ -74,7 +74,7 @@ struct SalesforceSettings: Sendable {
     guard endpoint.url.hasSuffix("://\(endpoint.host)") else {
       throw ProviderError(
         .configuration, "setting url has a path or query after the host \(endpoint.host)",
-        hint: "give the My Domain alone, as in https://example.my.salesforce.com")
+        hint: "give only the My Domain, as in https://example.my.salesforce.com")
     }
     // These hosts refuse the client credentials grant: "request not supported on this domain".
     // With a port, or with the final dot of a fully qualified name, they are the same hosts.

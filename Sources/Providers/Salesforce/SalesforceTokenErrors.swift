@@ -28,14 +28,14 @@ extension ProviderError {
   }
 
   private static let flowHint =
-    "Setup, External Client App Manager, the app, Policies: enable the Client Credentials Flow, in Settings too"
+    "Setup, External Client App Manager, the app: enable the Client Credentials Flow in Policies and in Settings"
   private static let approvalHint = "assign the app's permission set or profile to the Run As user"
-  private static let loginHint = "the user's Login History, in Setup, says why"
+  private static let loginHint = "see the user's Login History in Setup, which says why"
 
   private static let meanings: [Meaning] = [
     Meaning(
       errors: ["invalid_grant"], words: "client credentials user", code: .configuration, step: .user,
-      text: "no user is set to run the app as",
+      text: "no Run As user is set",
       hint: "Setup, External Client App Manager, the app, Policies: set Run As to a user name (not an e-mail address)"),
     Meaning(
       errors: ["invalid_grant", "invalid_request"], words: "not supported on this domain", code: .configuration,
@@ -75,7 +75,7 @@ extension ProviderError {
       text: "the org is locked, closed or suspended"),
     Meaning(
       errors: ["invalid_scope"], words: nil, code: .configuration, step: .scopes,
-      text: "the app's scopes are not acceptable",
+      text: "the app's scopes are not accepted",
       hint: "select the scopes the integration needs (api) in the app's OAuth settings"),
     Meaning(errors: ["rate_limit_exceeded"], words: nil, code: .limited, step: .limits, text: "too many logins"),
     Meaning(errors: [], words: "login rate exceeded", code: .limited, step: .limits, text: "too many logins"),
@@ -87,8 +87,8 @@ extension ProviderError {
       hint: "install the External Client App, or use the My Domain of the org that has it"),
     Meaning(
       errors: [], words: "https required", code: .malformed, step: .tls,
-      text: "the org got the request without TLS",
-      hint: "something between here and the org ends the encrypted connection: take it away"),
+      text: "the request reached the org without TLS",
+      hint: "remove what ends the encrypted connection between here and the org"),
     Meaning(
       errors: ["server_error", "temporarily_unavailable", "unknown_error"], words: nil, code: .unreachable,
       step: .host, text: "the token endpoint is in trouble"),
@@ -103,10 +103,10 @@ extension ProviderError {
       errors: [
         "invalid_assertion_type", "unsupported_response_type", "redirect_uri_mismatch", "redirect_uri_missing",
         "immediate_unsuccessful", "authorization_pending", "slow_down",
-      ], words: nil, code: .malformed, step: .flow, text: "it answers as another flow's endpoint does", hint: flowHint),
+      ], words: nil, code: .malformed, step: .flow, text: "it answers like another flow's endpoint", hint: flowHint),
     Meaning(
       errors: ["invalid_grant"], words: "expired access/refresh token", code: .malformed, step: .flow,
-      text: "it answers as another flow's endpoint does", hint: flowHint),
+      text: "it answers like another flow's endpoint", hint: flowHint),
   ]
 
   /// Classifies a token endpoint's failure.
@@ -118,7 +118,7 @@ extension ProviderError {
     case .malformed:
       self.init(
         .malformed, "token endpoint of \(host): \(error)",
-        hint: "something between here and the org may be answering in its place", status: error.status, step: .url)
+        hint: "something between here and the org may be answering instead", status: error.status, step: .url)
     case .answered:
       self.init(answered: error, host: host)
     }
@@ -141,12 +141,12 @@ extension ProviderError {
     } else if status >= 500 {
       self.init(
         .unreachable, "token endpoint of \(host): in trouble or under maintenance (HTTP \(status))",
-        hint: "status.salesforce.com tells of incidents and maintenance", status: status, retryAfter: error.retryAfter,
+        hint: "see status.salesforce.com for incidents and maintenance", status: status, retryAfter: error.retryAfter,
         step: .host)
     } else {
       self.init(
         .malformed,
-        "token endpoint of \(host): HTTP \(status) without an error it is known for",
+        "token endpoint of \(host): HTTP \(status) without an error that is known",
         hint: error.error == "invalid_grant" ? Self.loginHint : "check that url is the org's My Domain",
         status: status, retryAfter: error.retryAfter, step: error.error == "invalid_grant" ? .login : .url)
     }

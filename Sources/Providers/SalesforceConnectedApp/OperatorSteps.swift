@@ -18,7 +18,7 @@ struct OperatorSteps: Sendable {
   func stage() -> [String] {
     [
       "A new pair for \(name) is staged by hand. The old one stays as it is until Apply is clicked, later on.",
-      "Apply will end the old pair at once: whoever uses it is then refused until the new pair has arrived.",
+      "Apply will end the old pair at once: anyone who uses it is then refused until the new pair has arrived.",
     ] + open() + [
       "3. Under Staged Consumer Details: Generate. If staged details of this rotation are shown already, take those;",
       "   if they may be somebody else's, cancel them there, and generate new ones.",
@@ -52,7 +52,7 @@ struct OperatorSteps: Sendable {
   let applyQuestion = "Was Apply clicked, and does the page show the new key as the current one?"
 
   func applied() -> [String] {
-    ["Both pairs of \(name) are accepted: that does not tell whether the staged details were applied."] + open()
+    ["Both pairs of \(name) are accepted: that does not show whether the staged details were applied."] + open()
   }
 
   let appliedQuestion = "Does the page show the new key as the current one?"
@@ -69,14 +69,14 @@ struct OperatorSteps: Sendable {
     [
       "No pair of \(name) that the vault has in use is accepted. Either the new one was applied and needs some minutes, or what was",
       "pasted is not what was staged, or somebody else rotated it.",
-    ] + open() + ["3. Paste the consumer key and secret that are the current ones there. Neither is shown here."]
+    ] + open() + ["3. Paste the current consumer key and secret. Neither is shown here."]
   }
 
   let currentPrompts = ["current consumer key", "current consumer secret"]
 
   func foreign() -> [String] {
     [
-      "The current pair of \(name) is none that the vault has. The staged one is given up here; after that",
+      "The vault does not have the current pair of \(name). The staged one is given up here; after that",
       "`relatch adopt NAME --stdin` takes the current pair over.",
     ]
   }

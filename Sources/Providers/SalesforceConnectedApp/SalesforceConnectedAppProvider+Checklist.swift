@@ -6,17 +6,17 @@ extension SalesforceConnectedAppProvider {
   /// A connected app has other pages than an External Client App.
   package static var fixes: [ChecklistStep: String] {
     SalesforceChecklist.fixes.merging([
-      .flow: "App Manager, the app, Edit: Enable Client Credentials Flow",
-      .user: "App Manager, the app, Manage, Edit Policies, Client Credentials Flow: Run As a user who is active",
-      .approved: "App Manager, the app, Manage: give the Run As user's profile or permission set to the app",
+      .flow: "App Manager, the app, Edit: select Enable Client Credentials Flow",
+      .user: "App Manager, the app, Manage, Edit Policies, Client Credentials Flow: set Run As to an active user",
+      .approved: "App Manager, the app, Manage: add the Run As user's profile or permission set",
       .login:
-        "App Manager, the app, Manage, Edit Policies: IP Relaxation; or the addresses and hours of the user's"
-        + " profile",
+        "App Manager, the app, Manage, Edit Policies: relax IP Relaxation; or extend the addresses and"
+        + " hours of the user's profile",
       .scopes: "App Manager, the app, Edit: select it under Selected OAuth Scopes",
-      .app: "App Manager lists the app in the org that has it: use the My Domain of that org",
+      .app: "use the My Domain of the org that has the app: App Manager lists it there",
       .pair:
-        "App Manager, the app, View, Manage Consumer Details: compare; `relatch adopt NAME --stdin` takes that"
-        + " pair over",
+        "App Manager, the app, View, Manage Consumer Details: compare the pair; `relatch adopt NAME"
+        + " --stdin` takes that pair over",
     ]) { $1 }
   }
 

@@ -50,7 +50,7 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider,
     guard let app = self.settings.app else {
       throw ProviderError(
         .configuration, "setting app is missing: there is nothing to rotate",
-        hint: "`relatch settings NAME 'app=…'` gives it one, by its name in App Manager")
+        hint: "set it to the app's name in App Manager: `relatch settings NAME 'app=…'`")
     }
     steps = OperatorSteps(app: app, host: self.settings.domain.host)
     person = admin.operator
@@ -68,7 +68,8 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider,
 
   private static func declined(_ what: String) -> ProviderError {
     ProviderError(
-      .operatorNeeded, "\(what); nothing is lost", hint: "`relatch resume NAME` goes on, `relatch abort NAME` gives up")
+      .operatorNeeded, "\(what); nothing is lost",
+      hint: "continue with `relatch resume NAME`, or give up with `relatch abort NAME`")
   }
 
   // MARK: - Looking
@@ -76,7 +77,7 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider,
   package func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
     await heard.note(known: known)
     guard let active = known.newest(in: .active) else {
-      throw ProviderError(.configuration, "the vault has no active pair of \(steps.app) to look with")
+      throw ProviderError(.configuration, "the vault has no active pair of \(steps.app) to ask the org with")
     }
     let isActive = try await accepts(active.pair)
     guard let staged = known.newest(in: .staged) else {
@@ -93,7 +94,7 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider,
     case (false, false):
       let trouble = ProviderError(
         .unreachable, "\(steps.host) accepts neither the active nor the staged pair of \(steps.app)",
-        hint: "a pair that was just applied may need some minutes: run the same command again")
+        hint: "run the same command again: a pair that was just applied may need some minutes")
       if hasApplied { throw trouble }
       let current = try await currentPair()
       guard !known.pairs.contains(where: { Self.isSame($0, current) }) else { throw trouble }
@@ -163,7 +164,7 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider,
         place: place, handle: handle, clientID: SharedSecret(try pair.clientID.clone()),
         clientSecret: SharedSecret(try pair.clientSecret.clone()), expires: nil, sharesClientID: true)
     } catch {
-      throw ProviderError(.unreachable, "guarded memory cannot be had", local: error)
+      throw ProviderError(.unreachable, "guarded memory cannot be allocated", local: error)
     }
   }
 
@@ -190,7 +191,7 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider,
         place: .staged, handle: Self.handle, clientID: SharedSecret(try pair.clientID.clone()),
         clientSecret: SharedSecret(try pair.clientSecret.clone()), expires: nil)
     } catch {
-      throw ProviderError(.unreachable, "guarded memory cannot be had", local: error)
+      throw ProviderError(.unreachable, "guarded memory cannot be allocated", local: error)
     }
   }
 
@@ -207,7 +208,7 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider,
         guard let problem = typed.problem(beside: known) else { return try typed.pair() }
         lines = ["Not taken: \(problem)."]
       } catch {
-        throw ProviderError(.unreachable, "guarded memory cannot be had", local: error)
+        throw ProviderError(.unreachable, "guarded memory cannot be allocated", local: error)
       }
     }
     throw Self.declined("nothing that was pasted for \(steps.app) could be the pair")
@@ -215,7 +216,7 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider,
 
   package func agreeToPromote(_ pair: Pair, refused: ProviderError) async throws(ProviderError) {
     guard try await asked().confirms(steps.unproved(refused.description), steps.unprovedQuestion) else {
-      throw Self.declined("the staged pair of \(steps.app) is refused, and not applied unproved")
+      throw Self.declined("the staged pair of \(steps.app) is refused, and is not applied without proof")
     }
   }
 

@@ -10,16 +10,16 @@ struct SalesforceConnectedAppSettings: Sendable {
 
   static let descriptor = ProviderDescriptor(
     id: "salesforce-connected-app",
-    summary: "Salesforce connected apps: no API rotates them, a person does the clicks and is led through them",
+    summary: "Salesforce connected apps: no API rotates them, so a person clicks and is led through each step",
     settings: [
       .init("url", "the My Domain, as in https://example.my.salesforce.com", isRequiredToRotate: true),
       .init("app", "the app's name, as App Manager lists it", isRequiredToRotate: true),
     ],
     life: .init(
       [.promotion], secretsAtOnce: 2, changesClientID: true,
-      oldPair: "until Apply is clicked, and no longer: whoever uses it is refused until the new pair has arrived",
+      oldPair: "only until Apply is clicked: anyone who uses it is refused until the new pair has arrived",
       lostAnswer:
-        "the token endpoint shows which pairs are accepted; where that does not tell, the person is asked what the page shows"
+        "the token endpoint shows which pairs are accepted; where that is not enough, the person is asked what the page shows"
     ),
     administrator: "nobody: a person who may manage the app's consumer details, and gets the mailed code",
     documents: [

@@ -40,13 +40,13 @@ struct TypedPair: Sendable {
     if secretIsKey { return isKey ? "the key was typed twice" : "key and secret look swapped: the key comes first" }
     guard isKey else {
       return
-        "what was typed first is no consumer key: it begins with 3MVG9 and has letters, digits, dots and underscores"
+        "what was typed first is not a consumer key: it begins with 3MVG9 and has letters, digits, dots and underscores"
     }
     let isSecret = secret.secret.withUnsafeBytes { bytes in
       (16...512).contains(bytes.count) && bytes.allSatisfy { (0x21...0x7E).contains($0) }
     }
     guard isSecret else {
-      return "what was typed second is no consumer secret: expected at least 16 characters without blanks"
+      return "what was typed second is not a consumer secret: expected at least 16 characters without blanks"
     }
     if let old = known.all.first(where: { $0.pair.clientID.isEqual(to: key.secret) }) {
       return "that is the key of the \(old.stage.rawValue) pair, which the vault has: take the staged details"

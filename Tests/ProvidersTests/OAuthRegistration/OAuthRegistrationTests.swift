@@ -145,7 +145,7 @@ struct OAuthRegistrationTests {
     server.server.forget()
     for _ in 1...2 {
       let found = try #require(await rotationFailure { _ = try await bench.run() })
-      #expect(found.code == .provider(.configuration) && found.text.contains("at an earlier PUT"), "\(found.text)")
+      #expect(found.code == .provider(.configuration) && found.text.contains("on an earlier PUT"), "\(found.text)")
     }
     #expect(server.server.requests.allSatisfy { $0.method == "GET" || $0.path == "/token" })
     #expect(try await server.accepts(bench.active()))
@@ -171,7 +171,7 @@ struct OAuthRegistrationTests {
     defer { server.server.stop() }
     let bench = try await ProviderBench(server.tenancy())
     let found = try #require(await rotationFailure { _ = try await bench.run() })
-    #expect(found.code == .provider(.configuration) && found.text.contains("keeps"), "\(found.text)")
+    #expect(found.code == .provider(.configuration) && found.text.contains("does not replace"), "\(found.text)")
     #expect(try await server.accepts(bench.active()))
     await bench.stop()
   }
@@ -190,7 +190,8 @@ struct OAuthRegistrationTests {
         Issue.record("rotated")
       } catch let error as RotationError {
         #expect(error.code == .provider(.configuration), "\(error)")
-        #expect("\(error)".contains("keeps a client's secret") && !"\(error)".contains("nothing was changed"))
+        #expect(
+          "\(error)".contains("does not replace a client's secret") && !"\(error)".contains("nothing was changed"))
         #expect(error.hint?.contains("mode=overlap") == true)
       }
     }
