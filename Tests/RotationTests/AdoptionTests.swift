@@ -9,7 +9,7 @@ import Vault
 struct AdoptionTests {
   private func offer(_ id: String) throws -> RotationRunner.Goal { .adopt(OfferedPair(try FakeProvider.pair(id))) }
 
-  @Test("saves and proves it before it is active, and owes the one it replaced")
+  @Test("saves and proves the pair before it becomes active, and leaves the replaced pair owed")
   func adopts() async throws {
     let bench = try await Bench()
     bench.provider.state.withLock { state in
@@ -36,7 +36,7 @@ struct AdoptionTests {
     #expect(try await bench.run(.retire) == .settled(active: 2))
   }
 
-  @Test("changes nothing if it is refused, known, or not the primary one")
+  @Test("changes nothing if the pair is refused, is already known or is not the primary pair")
   func refusals() async throws {
     let bench = try await Bench()
     #expect(await bench.code(try offer("id-1")) == .nothingUnfinished)

@@ -4,7 +4,7 @@ import Vault
 
 @testable import Rotation
 
-@Suite("What is overdue")
+@Suite("When a pair is overdue")
 struct AppointmentTests {
   private let schedule = RotationSchedule { TimeZoneRules(named: $0) }
 
@@ -34,7 +34,7 @@ struct AppointmentTests {
     #expect(found == expected, sourceLocation: sourceLocation)
   }
 
-  @Test("without a greatest age there is no appointment")
+  @Test("without a maximum age there is no appointment")
   func unscheduled() throws {
     #expect(schedule.appointment(for: try credential([:]), journal: nil, partners: []) == nil)
   }
@@ -42,7 +42,7 @@ struct AppointmentTests {
   @Test("without a window a pair is overdue an hour after it is due")
   func plain() throws { try expect([:], begins: "2026-04-01T00:00", overdue: "2026-04-01T01:00") }
 
-  @Test("with a window it is overdue when the first one ends that left it an hour")
+  @Test("with a window a pair is overdue at the end of the first window that left it an hour")
   func window() throws {
     // 2026-04-01 is a Wednesday. Due before the window, within it, and shortly before its end.
     try expect(["window": "daily 01:00-05:00"], begins: "2026-04-01T01:00", overdue: "2026-04-01T05:00")
@@ -53,7 +53,7 @@ struct AppointmentTests {
     try expect(["window": "daily 01:00-01:30"], begins: "2026-04-01T01:00", overdue: "2026-04-01T01:30")
   }
 
-  @Test("one that leaked is overdue an hour after that was noted, whatever its window, its partners and its age")
+  @Test("a leaked pair is overdue an hour after the leak was noted, whatever its window, partners and age")
   func leaked() throws {
     let partner = try rotated("a", at: "2026-04-01T01:10")
     for policy in [["window": "sat 01:00-02:00"], ["window": "sat 01:00-02:00", "max-age": "90d"], [:]] {
@@ -66,7 +66,7 @@ struct AppointmentTests {
     }
   }
 
-  @Test("a window that a partner took does not count, nor the day after its rotation")
+  @Test("a window that a partner used does not count, nor does the day after the partner's rotation")
   func partners() throws {
     let window = ["window": "daily 01:00-05:00"]
     let first = try rotated("a", at: "2026-04-01T01:10")
@@ -79,14 +79,14 @@ struct AppointmentTests {
     try expect([:], partners: [before], begins: "2026-04-01T20:00", overdue: "2026-04-01T21:00")
   }
 
-  @Test("a partner that was never rotated takes no window")
+  @Test("a partner that was never rotated uses no window")
   func newPartner() throws {
     var partner = try credential([:], name: "new")
     partner.policy.maxAge = nil
     try expect(["max-age": "1h"], partners: [partner], begins: "2026-01-01T01:00", overdue: "2026-01-01T02:00")
   }
 
-  @Test("while the replaced pair is in its grace nothing is overdue")
+  @Test("nothing is overdue while the replaced pair is in its grace")
   func grace() throws {
     var journal = RotationJournal(beginning: 1, at: try minute("2026-03-31T00:00"))
     let events: [RotationEvent] = [

@@ -4,10 +4,10 @@ import Synchronization
 import Testing
 import Vault
 
-@Suite("A clock that the provider contradicts")
+@Suite("A clock that disagrees with the provider's")
 struct ClockTests {
   @Test(
-    "promotes nothing that is dated by it, and the rotation goes on once it is right",
+    "promotes nothing that is dated by it, and the rotation continues once the clock is right",
     arguments: [-86_400, 400, 315_360_000])
   func promotesNothing(seconds: Int) async throws {
     let bench = try await Bench(policy: ["max-age": "30d"])
@@ -29,7 +29,7 @@ struct ClockTests {
     #expect(made <= right + .seconds(200_000), "or no schedule would replace it before that")
   }
 
-  @Test("is right enough within five minutes, and where the provider does not tell its time")
+  @Test("is right enough within five minutes, or if the provider does not report its time")
   func near() async throws {
     for time in [RotationMachineTests.start + .seconds(299), nil] {
       let bench = try await Bench()
@@ -41,7 +41,7 @@ struct ClockTests {
     }
   }
 
-  @Test("ends no grace; a person does")
+  @Test("does not end a grace, but a person can")
   func endsNoGrace() async throws {
     let bench = try await Bench()
     _ = try await bench.run()
@@ -55,7 +55,7 @@ struct ClockTests {
     #expect(try await bench.run(.retire) == .settled(active: 2))
   }
 
-  @Test("stops no schedule: what was made in a time to come is due, and what was begun then is gone on with")
+  @Test("stops no schedule: a pair that was made in the future is due")
   func stopsNoSchedule() async throws {
     let bench = try await Bench(policy: ["max-age": "30d"])
     #expect(await bench.code(.scheduled) == .notDue)

@@ -104,7 +104,7 @@ struct DeliveryRunTests {
     }
   }
 
-  @Test("asks first, delivers after it verified, files before hooks, and logs each before and after")
+  @Test("asks first, delivers after it has verified, files before hooks, and logs each delivery before and after")
   func order() async throws {
     let (bench, delivery) = try await bench()
     let look: @Sendable (String) async throws -> Void = { [unowned bench] name in
@@ -125,7 +125,7 @@ struct DeliveryRunTests {
     #expect(Array(events[(verified + 1)...]) == pair + pair + pair)
   }
 
-  @Test("is done although a sink fails; hooks wait for it; later runs deliver what is missing, and that alone")
+  @Test("finishes although a sink fails: hooks wait for the sink, and later runs deliver only what is missing")
   func retried() async throws {
     let (bench, delivery) = try await bench()
     delivery.state.withLock { $0.failing = ["file"] }
@@ -165,7 +165,7 @@ struct DeliveryRunTests {
     }
   }
 
-  @Test("retires nothing while the active pair has not arrived, by schedule or by hand, unless it is told to")
+  @Test("does not retire the old pair before the active one is delivered, on schedule or by hand, unless told to")
   func retirement() async throws {
     let (bench, delivery) = try await bench(policy: ["grace": "1h"])
     delivery.state.withLock { $0.failing = ["hook"] }
@@ -186,7 +186,7 @@ struct DeliveryRunTests {
     #expect(try await bench.run(.deliver(again: false)) == .delivered(active: 2, to: []))
   }
 
-  @Test("that is to wait for nobody serves whoever can be before the old pair ends, whatever keeps it from others")
+  @Test("that must not wait still serves every sink it can before the old pair ends")
   func servedFirst() async throws {
     let leak = RotationRunner.Goal.revoke(
       Revocation(incident: "it", reason: "seen in a ticket", version: 1, evenIfUndelivered: true))
@@ -208,7 +208,7 @@ struct DeliveryRunTests {
     }
   }
 
-  @Test("serves whoever lacks the pair also while the old one, deleted, is still accepted")
+  @Test("serves a sink that lacks the pair even while the deleted old pair is still accepted")
   func whileStillAccepted() async throws {
     for goal in [RotationRunner.Goal.resume, .scheduled, .rotate] {
       let (bench, delivery) = try await bench(policy: ["grace": "1h"], names: ["file"])
@@ -231,7 +231,7 @@ struct DeliveryRunTests {
     }
   }
 
-  @Test("gives nothing to what nobody has added who is an owner now; the others are served, and a leak ends with 11")
+  @Test("gives nothing to a sink that no present owner added, serves the others, and reports 11 after a leak")
   func strangers() async throws {
     let (bench, delivery) = try await bench(names: ["file"])
     let two = try Identity(AgeIdentity(generating: .system))
@@ -275,7 +275,7 @@ struct DeliveryRunTests {
     #expect(try await bench.credential().undelivered.first?.attempts == 1)
   }
 
-  @Test("tries a file again after its pause also where a hook waits for it")
+  @Test("tries a file again after its pause even if a hook waits for it")
   func pausedBeforeHook() async throws {
     let (bench, delivery) = try await bench(policy: ["grace": "1d"], names: ["hook", "file"])
     delivery.state.withLock { $0.failing = ["file"] }
@@ -289,7 +289,7 @@ struct DeliveryRunTests {
     #expect(delivery.calls.count == before + 1)
   }
 
-  @Test("that is to wait for nobody ends the old pair before a hook that may hang, and runs that then")
+  @Test("that must not wait ends the old pair before it runs a hook, which may hang")
   func hookLast() async throws {
     let leak = RotationRunner.Goal.revoke(
       Revocation(incident: "it", reason: "seen in a ticket", version: 1, evenIfUndelivered: true))
@@ -308,7 +308,7 @@ struct DeliveryRunTests {
     }
   }
 
-  @Test("keeps a hook that takes long while the store is busy, as long as the lease lasts")
+  @Test("lets a slow hook finish while the store is busy, as long as the lease lasts")
   func busyStore() async throws {
     let (bench, delivery) = try await bench(names: ["hook"])
     let store = BusyStore(bench.store)
@@ -344,7 +344,7 @@ struct DeliveryRunTests {
     }
   }
 
-  @Test("delivers before it retires by hand")
+  @Test("delivers before it retires a pair by hand")
   func retireDelivers() async throws {
     let (bench, delivery) = try await bench()
     delivery.state.withLock { $0.failing = ["other"] }
@@ -357,7 +357,7 @@ struct DeliveryRunTests {
     #expect(delivery.calls == ["other id-2 2 1", "hook id-2 2 1"])
   }
 
-  @Test("is stopped by a hook before anything is asked, and counts the attempt")
+  @Test("is stopped by a hook before it asks the provider for anything, and counts the attempt")
   func veto() async throws {
     let (bench, delivery) = try await bench()
     delivery.state.withLock { $0.failing = ["ask"] }
@@ -379,7 +379,7 @@ struct DeliveryRunTests {
     #expect(try await bench.credential().rotation == 1)
   }
 
-  @Test("asks nothing of the provider while a sink obviously cannot work")
+  @Test("asks the provider for nothing while a sink obviously cannot work")
   func broken() async throws {
     let (bench, delivery) = try await bench()
     delivery.state.withLock { $0.unusable = ["other"] }
@@ -398,7 +398,7 @@ struct DeliveryRunTests {
     #expect(try await bench.state() == .ready)
   }
 
-  @Test("that dies between a delivery and its record delivers again; one that lost its lease records nothing")
+  @Test("that dies between a delivery and its record delivers again; a run that lost its lease records nothing")
   func atLeastOnce() async throws {
     struct Died: Error {}
     let (bench, delivery) = try await bench(names: ["file", "other"])
@@ -428,7 +428,7 @@ struct DeliveryRunTests {
     #expect(delivery.calls == ["other id-2 2 1"])
   }
 
-  @Test("delivers what is active, again where told to, and not while another pair is about to become it")
+  @Test("delivers the active pair, again if told to, but not while another pair is about to become active")
   func deliver() async throws {
     let (bench, delivery) = try await bench()
     #expect(try await bench.run(.deliver(again: false)) == .delivered(active: 1, to: ["file", "other", "hook"]))
@@ -446,7 +446,7 @@ struct DeliveryRunTests {
     #expect(await bench.code(.deliver(again: false)) == .held)
   }
 
-  @Test("again and in vain: what failed or waited lacks the pair, later runs try, and nothing is retired meanwhile")
+  @Test("that delivers again and fails leaves the pair missing there, for later runs to deliver before they retire any")
   func againInVain() async throws {
     let (bench, delivery) = try await bench()
     _ = try await bench.run()
@@ -475,7 +475,7 @@ struct DeliveryRunTests {
     #expect(delivery.calls == ["other id-2 2 1", "hook id-2 2 1"])
   }
 
-  @Test("by a schedule tries again after a pause that grows, and retires nothing in between")
+  @Test("that the schedule starts retries after growing pauses, and retires nothing in between")
   func schedule() async throws {
     let (bench, delivery) = try await bench(policy: ["grace": "90s"], names: ["file"])
     delivery.state.withLock { $0.failing = ["file"] }
@@ -499,7 +499,7 @@ struct DeliveryRunTests {
     #expect(await bench.code(.scheduled) == .notDue)
   }
 
-  @Test("by a schedule or to resume delivers to what was added since, without a rotation and without a policy")
+  @Test("that is scheduled or resumes serves sinks that were added since, without a rotation or a policy")
   func addedSince() async throws {
     for goal in [RotationRunner.Goal.scheduled, .resume] {
       let (bench, delivery) = try await bench(names: ["file"])
@@ -512,7 +512,7 @@ struct DeliveryRunTests {
   /// How the replaced pair comes to be deleted.
   enum Ending: CaseIterable { case noGrace, afterGrace, leak }
 
-  @Test("ends no pair before what was added while the provider was asked has the next one", arguments: Ending.allCases)
+  @Test("ends no pair before a sink that was added during a request has the next one", arguments: Ending.allCases)
   func addedWhileAsked(_ ending: Ending) async throws {
     let (bench, delivery) = try await bench(policy: ["grace": ending == .noGrace ? "0s" : "1h"], names: ["file"])
     if ending == .afterGrace {
@@ -551,7 +551,7 @@ struct DeliveryRunTests {
     #expect(intents.count == 1)
   }
 
-  @Test("to replace the previous pair waits for no sink, and delivers the newest pair")
+  @Test("that replaces the previous pair waits for no sink, and delivers the newest pair")
   func replacing() async throws {
     let (bench, delivery) = try await bench(names: ["file"])
     delivery.state.withLock { $0.failing = ["file"] }
@@ -564,7 +564,7 @@ struct DeliveryRunTests {
     #expect(delivery.calls == ["file id-2 2 1", "file id-2 2 1", "file id-3 3 2"])
   }
 
-  @Test("removed before its turn comes: nothing is delivered to it")
+  @Test("delivers nothing to a sink that is removed before its turn")
   func removedBefore() async throws {
     let (bench, delivery) = try await bench(names: ["file", "other"])
     let remove: @Sendable (String) async throws -> Void = { [unowned bench] name in
@@ -576,7 +576,7 @@ struct DeliveryRunTests {
     #expect(delivery.calls == ["file id-1 1 0"])
   }
 
-  @Test("removed while it delivers: nothing is recorded for what took its place")
+  @Test("records nothing for a sink that replaced another during its delivery")
   func removed() async throws {
     let (bench, delivery) = try await bench(names: ["file"])
     let replace: @Sendable (String) async throws -> Void = { [unowned bench] _ in

@@ -42,14 +42,14 @@ struct ExposureTests {
   }
 
   @Test(
-    "is due at once, whatever age it may reach, and without jitter",
+    "is due at once, whatever its maximum age, and without jitter",
     arguments: [[:], ["max-age": "90d", "jitter": "89d"], ["max-age": "1s"]])
   func atOnce(policy: [String: String]) throws {
     #expect(standing(try credential(policy), "2026-01-01T12:00:00.000Z") == .due(.exposed))
     #expect(standing(try credential(policy), "2026-03-01T12:00:00.000Z") == .due(.exposed))
   }
 
-  @Test("waits for its window, and for those it must not rotate together with")
+  @Test("waits for its window, and for the credentials it must not rotate together with")
   func obstacles() throws {
     let windowed = try credential(["window": "sat 01:00-05:00"])
     let opens = moment("2026-01-03T01:00:00.000Z")
@@ -64,7 +64,7 @@ struct ExposureTests {
         == .held(until: moment("2026-01-02T12:00:00.000Z"), .together(with: "crm")))
   }
 
-  @Test("has an appointment from when the access ended, also where the policy sets no age")
+  @Test("has an appointment that begins when the access ended, even if the policy sets no age")
   func appointment() throws {
     let plain = schedule.appointment(for: try credential([:]), journal: nil, partners: [])
     #expect(plain == .init(begins: ended, overdue: ended + .seconds(3600)))
@@ -72,7 +72,7 @@ struct ExposureTests {
     #expect(aged == plain)
   }
 
-  @Test("is replaced by a run that the schedule asks for, and then nothing is exposed")
+  @Test("is replaced by a scheduled run, and then nothing is exposed")
   func scheduled() async throws {
     let bench = try await Bench()
     #expect(await bench.code(.scheduled) == .notDue)
@@ -86,7 +86,7 @@ struct ExposureTests {
     #expect(await bench.code(.scheduled) == .notDue)
   }
 
-  @Test("waits while the pair it replaced is in its grace, and is replaced when that is over")
+  @Test("waits while the pair it replaced is in its grace, and is replaced after that")
   func grace() async throws {
     let bench = try await Bench(policy: ["grace": "1d"])
     _ = try await bench.run()
@@ -104,7 +104,7 @@ struct ExposureTests {
     #expect(try await bench.credential().exposure == nil)
   }
 
-  @Test("that is staged when the access ends is finished, and then replaced again")
+  @Test("that was only staged when the access ended is promoted, and then replaced in turn")
   func staged() async throws {
     let bench = try await Bench(policy: ["grace": "0s"])
     bench.provider.state.withLock { state in
@@ -126,7 +126,7 @@ struct ExposureTests {
     #expect(try await bench.credential().exposure == nil)
   }
 
-  @Test("that was asked for and not saved when the access ended counts as known: whoever asked may have it")
+  @Test("counts as known if it was requested but not saved when the access ended: the member may have it")
   func staging() async throws {
     let bench = try await Bench(policy: ["grace": "0s"])
     let now = bench.now.withLock { $0 }
@@ -155,7 +155,7 @@ struct ExposureTests {
     }
   }
 
-  @Test("that cannot be replaced makes no storm: the attempts wait as those of age do")
+  @Test("that cannot be replaced causes no storm: attempts wait as they do for a pair that is due by age")
   func attempts() async throws {
     let bench = try await Bench()
     try await expose(bench)

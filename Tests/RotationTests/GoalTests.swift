@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 import Vault
 
-@Suite("What a run is for")
+@Suite("The goal of a run")
 struct GoalTests {
   private static let unreachable = ProviderError(.unreachable, "no answer")
 
@@ -40,7 +40,7 @@ struct GoalTests {
     return bench
   }
 
-  @Test("resuming finishes what was begun, and begins nothing")
+  @Test("resuming finishes what was begun, and begins nothing new")
   func resume() async throws {
     let bench = try await stopped(at: "grant id-2")
     #expect(try await bench.state() == .staged)
@@ -75,7 +75,7 @@ struct GoalTests {
     }
   }
 
-  @Test("giving up a rotation that asked for nothing ends it")
+  @Test("giving up a rotation that has asked for nothing ends it")
   func abortEarly() async throws {
     let bench = try await stopped(at: "observe")
     #expect(try await bench.state() == .ready)
@@ -83,7 +83,7 @@ struct GoalTests {
     #expect(!bench.provider.calls.contains("stage"))
   }
 
-  @Test("a promotion whose answer was lost cannot be given up if it happened")
+  @Test("a promotion that happened although its answer was lost cannot be given up")
   func abortTooLate() async throws {
     let bench = try await stopped(at: "promote", acts: true)
     #expect(try await bench.state() == .promoting)
@@ -96,7 +96,7 @@ struct GoalTests {
     }
   }
 
-  @Test("a pair that someone else has promoted cannot be given up", arguments: ["grant id-2", "promote"])
+  @Test("a pair that somebody else has promoted cannot be given up", arguments: ["grant id-2", "promote"])
   func abortPromotedElsewhere(call: String) async throws {
     let bench = try await stopped(at: call)
     bench.provider.state.withLock { state in
@@ -111,7 +111,7 @@ struct GoalTests {
     }
   }
 
-  @Test("a pair that was given up and is primary after all is adopted, and not deleted", arguments: [true, false])
+  @Test("a pair that was given up but is primary after all is adopted and not deleted", arguments: [true, false])
   func adoptGivenUp(isLost: Bool) async throws {
     let bench = try await stopped(at: "grant id-2")
     bench.provider.state.withLock { state in
@@ -140,7 +140,7 @@ struct GoalTests {
     #expect(try await bench.run(.retire) == .settled(active: 3))
   }
 
-  @Test("replacing the previous pair ends its grace, sees it refused, and only then begins")
+  @Test("replacing the previous pair ends its grace and sees it refused before the new rotation begins")
   func replacePrevious() async throws {
     let bench = try await Bench()
     _ = try await bench.run()
@@ -155,7 +155,7 @@ struct GoalTests {
     #expect(try await bench.credential().debts.map(\.number) == [2])
   }
 
-  @Test("a replaced pair that the vault does not know is cut off when a person says so, and not before")
+  @Test("a replaced pair that the vault does not know is cut off only when a person says so")
   func foreignReplaced() async throws {
     let bench = try await Bench()
     bench.provider.state.withLock { $0.slot = ("id-9", .replaced) }
@@ -168,7 +168,7 @@ struct GoalTests {
     #expect(bench.provider.calls.contains("delete handle-id-9"))
   }
 
-  @Test("one that administers itself goes on with the new pair, before that is promoted")
+  @Test("an app that administers itself continues with the new pair before that is promoted")
   func administrator() async throws {
     let bench = try await Bench()
     bench.provider.state.withLock { state in

@@ -49,7 +49,7 @@ struct JournalTests {
     }
   }
 
-  @Test("because its end was cut off is refused")
+  @Test("is refused if its end was cut off")
   func cutOff() async throws {
     let bench = try await Bench()
     _ = try await bench.run()
@@ -64,7 +64,7 @@ struct JournalTests {
   }
 
   /// Otherwise a schedule would look at it too late, or never again.
-  @Test("because its record says that it is further is refused")
+  @Test("is refused if its record claims a later step")
   func overtaken() async throws {
     let (ends, other) = (RotationMachineTests.start + .seconds(60), RotationMachineTests.start + .seconds(61))
     let owed = Self.verified(["grace_ends": .string(ends.description)])
@@ -83,7 +83,7 @@ struct JournalTests {
     }
   }
 
-  @Test("and one that it can have written is read, also after the policy was changed")
+  @Test("is not one that was written before the policy changed: that one is read")
   func accepted() async throws {
     let bench = try await Bench()
     _ = try await bench.run()

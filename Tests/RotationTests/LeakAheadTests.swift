@@ -6,14 +6,14 @@ import Synchronization
 import Testing
 import Vault
 
-@Suite("A run for a leak, ahead of others")
+@Suite("A run for a leak, ahead of other runs")
 struct LeakAheadTests {
   private static func leak(containing: Bool = false) -> RotationRunner.Goal {
     .revoke(Revocation(incident: "2026-01-01-0f0f0f", reason: "a test", isContainment: containing))
   }
 
   @Test(
-    "containment overtakes every run but another containment; a plain revocation none that is for a leak, too",
+    "overtakes every run but another containment if it contains, and otherwise only runs that are not for a leak",
     arguments: [("", true, true), (" revoking", false, true), (" containing", false, false)])
   func overtaking(mark: String, byPlain: Bool, byContainment: Bool) async throws {
     for (isContaining, overtakes) in [(false, byPlain), (true, byContainment)] {
@@ -30,7 +30,7 @@ struct LeakAheadTests {
     }
   }
 
-  @Test("replaces a leaked pair that was being verified, although a sink takes neither that one nor its replacement")
+  @Test("replaces a leaked pair that was being verified, although a sink takes neither it nor its replacement")
   func leakedBeforeVerified() async throws {
     let delivery = FakeDelivery()
     let bench = try await Bench(policy: ["grace": "30d"], delivery: delivery)
@@ -59,7 +59,7 @@ struct LeakAheadTests {
     #expect(bench.provider.state.withLock { $0.refused } == ["id-1", "id-2"])
   }
 
-  @Test("is told otherwise by the log than by the record where somebody wrote what is not so, and that is found")
+  @Test("leaves the log and the record in disagreement if a member forges either, and the disagreement is found")
   func disagreement() async throws {
     let bench = try await Bench()
     bench.provider.state.withLock { state in

@@ -38,7 +38,7 @@ struct LeakRunTests {
     }
   }
 
-  @Test("that was to contain it delivers nothing unproved, and neither does any run after it")
+  @Test("that contains the leak delivers nothing unproved, and neither does any later run")
   func unprovedGoesNowhere() async throws {
     let (bench, delivery) = try await bench()
     fail("delete", in: bench)
@@ -60,7 +60,7 @@ struct LeakRunTests {
       try #require(names.firstIndex(of: "rotation.refused")) < #require(names.firstIndex(of: "delivery.intended")))
   }
 
-  @Test("holds its lease however long each request takes, and however many there are between two steps")
+  @Test("keeps its lease however long each request takes, and however many requests separate two steps")
   func longRequests() async throws {
     let (bench, _) = try await bench(["grace": "1h"])
     _ = try await bench.run()
@@ -78,7 +78,7 @@ struct LeakRunTests {
     #expect(proofs.filter { $0 == "grant id-3" }.count == 2, "\(proofs)")
   }
 
-  @Test("reaches no version that nobody can know yet, whatever number it is given")
+  @Test("never counts a version that does not exist yet as leaked, whatever number it is given")
   func beyond() async throws {
     let (bench, _) = try await bench(["grace": "0s"])
     #expect(try await bench.run(Self.leak(upTo: 1 << 40)) == .settled(active: 2))
@@ -87,7 +87,7 @@ struct LeakRunTests {
     #expect(try await events(bench).first { $0.event == "credential.leaked" }?.version == 1)
   }
 
-  @Test("of a restored vault notes it before it compares, and ends it where the backup's rotation had gone on")
+  @Test("in a restored vault is noted before the comparison, and ends if the backup's rotation had gone on")
   func restored() async throws {
     let (bench, _) = try await bench(["grace": "30d"])
     fail("promote", in: bench)
@@ -108,7 +108,7 @@ struct LeakRunTests {
     #expect(bench.provider.state.withLock { $0.refused } == ["id-1"])
   }
 
-  @Test("of a restored vault whose staged pair leaked, too, and was promoted after the backup, replaces that")
+  @Test("in a restored vault replaces a leaked staged pair that was promoted after the backup")
   func restoredStagedLeaked() async throws {
     let (bench, _) = try await bench()
     fail("promote", in: bench)
@@ -124,7 +124,7 @@ struct LeakRunTests {
     #expect(bench.provider.state.withLock { $0.refused } == ["id-1", "id-2"])
   }
 
-  @Test("is not held up by a replaced pair that was not deleted when it should have been")
+  @Test("is not held up by a replaced pair whose deletion did not happen")
   func deletedAgain() async throws {
     let (bench, _) = try await bench(["grace": "1h"])
     _ = try await bench.run()
@@ -142,7 +142,7 @@ struct LeakRunTests {
     #expect(try await bench.credential().leak == nil)
   }
 
-  @Test("cuts no replaced pair off while the active one is refused, unless that is to be contained")
+  @Test("does not cut off a replaced pair while the active one is refused, unless the run is a containment")
   func onlyOneThatWorks() async throws {
     let (bench, _) = try await bench(["grace": "1h"])
     _ = try await bench.run()
@@ -162,7 +162,7 @@ struct LeakRunTests {
     #expect(try await bench.run(Self.leak(containing: true)) == .settled(active: 3))
   }
 
-  @Test("of a pair that was given up and adopted calls it refused when the version is that it became, and not before")
+  @Test("counts a pair that was given up and then adopted as refused only once its new version is refused")
   func adoptedAgain() async throws {
     let (bench, _) = try await bench(["grace": "1h"])
     fail("promote", in: bench)
@@ -193,7 +193,7 @@ struct LeakRunTests {
     #expect(end.1 == [])
   }
 
-  @Test("takes no pair that it finds staged, although staging was asked for: it is deleted, and another is staged")
+  @Test("takes no staged pair that it finds, even after asking for one: it deletes that and stages another")
   func strangersPair() async throws {
     let (bench, _) = try await bench()
     let isDown = Mutex(false)
@@ -216,7 +216,7 @@ struct LeakRunTests {
     #expect(lost?.details["reason"] == "leaked")
   }
 
-  @Test("tries a sink that lacks the new pair again within five minutes, however often it has failed")
+  @Test("retries a sink that lacks the new pair within five minutes, however often it has failed")
   func pauseOfDelivery() async throws {
     let (bench, delivery) = try await bench()
     delivery.state.withLock { $0.failing = ["file"] }
@@ -234,7 +234,7 @@ struct LeakRunTests {
     #expect(try await bench.credential().undelivered.isEmpty)
   }
 
-  @Test("overtakes nobody for a member who may not open the credential, nor for a reason that tells a secret")
+  @Test("overtakes no other run for a member who may not open the credential, or if its reason holds a secret")
   func permission() async throws {
     let (bench, _) = try await bench()
     let bob = try Identity(AgeIdentity(generating: .system))
@@ -264,7 +264,7 @@ struct LeakRunTests {
     #expect(try await bench.credential().leak != nil)
   }
 
-  @Test("that was contained with a pair that never works replaces that pair in a later run")
+  @Test("that contained the leak with a pair that never works replaces that pair in a later run")
   func uselessReplacement() async throws {
     let (bench, delivery) = try await bench()
     bench.provider.state.withLock { state in
@@ -281,7 +281,7 @@ struct LeakRunTests {
     #expect(try await bench.credential().leak == nil)
   }
 
-  @Test("that was contained goes on after a second pair was refused as well, and delivers none of them")
+  @Test("that contained the leak continues after a second pair is refused as well, and delivers neither of them")
   func uselessReplacements() async throws {
     let (bench, delivery) = try await bench()
     bench.provider.state.withLock { state in
@@ -301,8 +301,7 @@ struct LeakRunTests {
     #expect(delivery.calls == ["file id-4 4 2"])
   }
 
-  @Test(
-    "of which a pair is adopted goes on where what followed that failed, when it is adopted again")
+  @Test("continues when its pair is adopted again, after what followed the first adoption failed")
   func adoptionCutOff() async throws {
     let (bench, _) = try await bench()
     bench.provider.state.withLock { state in
@@ -321,7 +320,7 @@ struct LeakRunTests {
     #expect(try await bench.credential().leak == nil)
   }
 
-  @Test("that a staged pair has part in is not ended by giving that pair up: it is owed")
+  @Test("does not end when a staged pair that leaked is given up: that pair is owed")
   func abortedStaged() async throws {
     let (bench, _) = try await bench()
     fail("promote", in: bench)
@@ -335,7 +334,7 @@ struct LeakRunTests {
     #expect(try await bench.run(.resume) == .settled(active: 3))
   }
 
-  @Test("of which a pair is adopted counts that as leaked, too, and replaces it")
+  @Test("counts a pair that is adopted during it as leaked too, and replaces it")
   func adoption() async throws {
     let (bench, _) = try await bench()
     bench.provider.state.withLock { state in
@@ -348,7 +347,7 @@ struct LeakRunTests {
     #expect(bench.provider.state.withLock { $0.refused } == ["id-1", "id-9"])
   }
 
-  @Test("of a staged pair is not over when one answer refuses that: it is seen refused with the others")
+  @Test("in which a staged pair leaked is not over after one refusal: it must be seen refused with the others")
   func stagedRefusedOnce() async throws {
     let (bench, delivery) = try await bench()
     fail("promote", in: bench)
@@ -384,7 +383,7 @@ struct LeakRunTests {
     #expect(try await bench.vault.read { try $0.disagreements(with: end) } == [])
   }
 
-  @Test("deletes a staged pair that leaked again, if it is back in the slot as the next is to be staged")
+  @Test("deletes a leaked staged pair again if it is back in the slot when the next one is to be staged")
   func stagedIsBack() async throws {
     let (bench, _) = try await bench()
     fail("promote", in: bench)
@@ -404,7 +403,7 @@ struct LeakRunTests {
   }
 
   @Test(
-    "is over when the second refusal is in other words only if the new pair is accepted after that, too",
+    "whose second refusal is worded differently is over only if the new pair is accepted after that too",
     arguments: [true, false])
   func otherWords(isOut: Bool) async throws {
     let (bench, _) = try await bench()
@@ -428,7 +427,7 @@ struct LeakRunTests {
     }
   }
 
-  @Test("that is to be contained says of a pair that was primary already that it was not proved")
+  @Test("that contains the leak records that a pair which was already primary was not proved")
   func primaryAlready() async throws {
     let (bench, _) = try await bench()
     fail("grant id-2", in: bench)
@@ -444,7 +443,7 @@ struct LeakRunTests {
     #expect(intended?.details["unproved"] == true)
   }
 
-  @Test("that names the version which replaced what leaked replaces that as well")
+  @Test("that names the version which replaced the leaked one replaces that version as well")
   func newerVersion() async throws {
     let (bench, _) = try await bench()
     fail("delete", in: bench)
@@ -454,7 +453,7 @@ struct LeakRunTests {
     #expect(bench.provider.state.withLock { $0.refused } == ["id-1", "id-2"])
   }
 
-  @Test("delivers again where it overtook a run, whose delivery may have come after its own")
+  @Test("delivers again if it overtook a run, which may have delivered after it")
   func deliversAgain() async throws {
     let (bench, delivery) = try await bench()
     let name = "rotation/\(try await bench.credential().id)"
@@ -474,7 +473,7 @@ struct LeakRunTests {
   }
 
   @Test(
-    "delivers again where it overtook a run also if what leaked is still accepted; what dies before that leaves it to the next run"
+    "delivers again after overtaking a run even if the leaked pair is still accepted; if it dies, the next run does"
   )
   func deliversAgainUnsettled() async throws {
     for dies in [false, true] {
@@ -506,7 +505,7 @@ struct LeakRunTests {
     }
   }
 
-  @Test("contained while it overtook a run: what a sink lacks is told, and tried again once the other is over")
+  @Test("that contains the leak and overtook a run reports what a sink still lacks, after a second try")
   func containedWhileOvertaking() async throws {
     let (bench, delivery) = try await bench()
     let name = "rotation/\(try await bench.credential().id)"
@@ -523,7 +522,7 @@ struct LeakRunTests {
     #expect(try await bench.credential().undelivered.map(\.name) == ["file"])
   }
 
-  @Test("is told of by what changed the record alone: a member's mere words end no incident, and begin none")
+  @Test("is known only by entries that changed the record: a member's mere entries end no incident and begin none")
   func words() async throws {
     let (bench, _) = try await bench()
     fail("delete", in: bench)

@@ -29,7 +29,7 @@ struct ModelTests {
     }
   }
 
-  @Test("takes in each state what the engine takes, goes where it goes, and takes nothing else")
+  @Test("accepts in each state what the engine accepts, moves where it moves, and accepts nothing else")
   func transitions() throws {
     let lines = try Self.lines()
     let model = Set(lines)

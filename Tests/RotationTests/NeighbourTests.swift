@@ -7,7 +7,7 @@ import Testing
 @testable import Rotation
 @testable import Vault
 
-@Suite("Beside the pairs of another credential of the vault")
+@Suite("Beside a pair of another credential in the vault")
 struct NeighbourTests {
   /// `crm2`, which has the pair `id-9` at the same provider.
   private func bench(
@@ -38,7 +38,7 @@ struct NeighbourTests {
     } catch { return error as? RotationError }
   }
 
-  @Test("a rotation stops for one, and says whose it is", arguments: [false, true])
+  @Test("a rotation stops, and names the other credential", arguments: [false, true])
   func named(_ tellsBySecret: Bool) async throws {
     let (bench, system) = (try await bench(), system(tellsBySecret: tellsBySecret))
     for goal in [RotationRunner.Goal.rotate, .rotateReplacingPrevious] {
@@ -52,7 +52,7 @@ struct NeighbourTests {
   }
 
   @Test(
-    "a leak of ours is ended beside one, which is left alone, also where what was asked for was not answered",
+    "a leak ends and that pair is left alone, even if a request got no answer",
     arguments: [false, true])
   func leaked(_ tellsBySecret: Bool) async throws {
     for isLost in [false, true] {
@@ -73,7 +73,7 @@ struct NeighbourTests {
     }
   }
 
-  @Test("what no credential of the vault has is a stranger's still, and so is what another provider's credential has")
+  @Test("a pair that no credential has, or that one of another provider has, still counts as a stranger's")
   func strangers() async throws {
     for (provider, settings) in [("other", [:]), ("fake", ["url": "https://elsewhere.example"])] {
       let (bench, system) = (try await bench(provider: provider, settings: settings), system())
@@ -82,7 +82,7 @@ struct NeighbourTests {
     }
   }
 
-  @Test("one place may be written in several ways: with other capitals, or with a slash at the end")
+  @Test("the same place may be written differently: with other capitals, or with a slash at the end")
   func place() {
     func credential(_ name: String, _ settings: [String: String]) -> Credential {
       Credential(
@@ -99,7 +99,7 @@ struct NeighbourTests {
     }
   }
 
-  @Test("none is adopted")
+  @Test("a run does not adopt that pair")
   func adopted() async throws {
     let (bench, system) = (try await bench(), system())
     let offer = RotationRunner.Goal.adopt(OfferedPair(try FakeProvider.pair("id-9")))
@@ -108,7 +108,7 @@ struct NeighbourTests {
     #expect(try await bench.credential().versions.map(\.number) == [1])
   }
 
-  @Test("what a record alone says is there protects nothing: one that may not be opened, or is not what was opened")
+  @Test("a pair that the member cannot open is not protected just because a record names it")
   func opened() async throws {
     let (bench, system) = (try await bench(), system())
     let operators = try await bench.vault(ofOperatorOf: "crm")
@@ -116,7 +116,7 @@ struct NeighbourTests {
     #expect(system.calls.contains("delete handle-id-9"))
   }
 
-  @Test("where no secret is shown one is known by its client and the name that the provider gave it, and by no less")
+  @Test("a pair shown without its secret is recognised by its client and the provider's name for it, and nothing less")
   func hidden() throws {
     func pair(_ id: String) throws -> Pair { try FakeProvider.pair(id) }
     func seen(_ id: String, _ handle: String, secret: SharedSecret? = nil) throws -> ObservedPair {

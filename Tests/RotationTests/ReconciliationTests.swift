@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 import Vault
 
-@Suite("A run of a vault that was restored")
+@Suite("A run in a vault that was restored")
 struct ReconciliationTests {
   private func restored(_ bench: Bench) async throws {
     let end = try await bench.store.read { try VaultView($0).endpoint }
@@ -17,7 +17,7 @@ struct ReconciliationTests {
     return try await bench.store.read { try VaultView($0).restoration(unreconciled: credential) } == nil
   }
 
-  @Test("looks before all else, once after each restore, and then rotates")
+  @Test("looks at the provider first, once after each restore, and then rotates")
   func compares() async throws {
     let bench = try await Bench()
     #expect(try await isReconciled(bench))
@@ -36,7 +36,7 @@ struct ReconciliationTests {
     try await bench.store.read { try VaultView($0).requireCurrent() }
   }
 
-  @Test("does nothing where the primary pair is a stranger or the provider is silent", arguments: [false, true])
+  @Test("does nothing if the primary pair is a stranger's or the provider does not answer", arguments: [false, true])
   func stops(isSilent: Bool) async throws {
     let bench = try await Bench()
     try await restored(bench)
@@ -57,7 +57,7 @@ struct ReconciliationTests {
     #expect(try await !isReconciled(bench))
   }
 
-  @Test("does nothing where a pair was made for the credential after the backup, and none is called primary")
+  @Test("does nothing if a pair was made for the credential after the backup and none is called primary")
   func madeSince() async throws {
     let bench = try await Bench()
     try await restored(bench)
@@ -76,7 +76,7 @@ struct ReconciliationTests {
     #expect(try await isReconciled(bench))
   }
 
-  @Test("does nothing where the provider shows no pair that the vault does not have, before a person says so")
+  @Test("does nothing before a person says so if the provider does not show pairs that the vault lacks")
   func unseen() async throws {
     let bench = try await Bench()
     try await restored(bench)
@@ -92,7 +92,7 @@ struct ReconciliationTests {
     #expect(await bench.code(.resume) == .nothingUnfinished)
   }
 
-  @Test("is not told by adopting that nothing came after the backup, where something is seen that did")
+  @Test("does not accept from a person that nothing came after the backup if it sees that something did")
   func seenSince() async throws {
     let bench = try await Bench()
     try await restored(bench)
@@ -105,7 +105,7 @@ struct ReconciliationTests {
     #expect(try await !isReconciled(bench))
   }
 
-  @Test("takes a credential that was added since as it is")
+  @Test("takes a credential that was added after the restore as it is")
   func addedSince() async throws {
     let bench = try await Bench()
     try await restored(bench)
@@ -115,7 +115,7 @@ struct ReconciliationTests {
     #expect(try await bench.store.read { try VaultView($0).restoration(unreconciled: added) } == nil)
   }
 
-  @Test("is one that full verification finds out about, if the row that says so is gone")
+  @Test("is known to full verification, which fails if the row that says so is gone")
   func rowRemoved() async throws {
     let bench = try await Bench()
     try await restored(bench)

@@ -32,7 +32,7 @@ struct ReplacementTests {
     try await bench.journal(number).map { String($0.event.dropFirst("rotation.".count)) }
   }
 
-  @Test("what ends as the next is made is granted a token first: where it is refused, the next would be as well")
+  @Test("a pair that ends as the next one is made must be granted a token first, or the next would be refused too")
   func provedBeforeCutOver() async throws {
     for policy in [["grace": "0s"], ["max-age": "1h"]] {
       let (bench, system) = (try await Bench(policy: policy), FakeSystem(.cutOver))
@@ -53,7 +53,7 @@ struct ReplacementTests {
   }
 
   @Test(
-    "a refused pair is replaced all the same where a person says so, it leaked, it has ended, or an earlier request ended it"
+    "a refused pair is replaced anyway if a person says so, it leaked, or an earlier request may have ended it"
   )
   func refusedBeforeCutOver() async throws {
     for goal in [RotationRunner.Goal.rotateReplacingPrevious, leak(upTo: 1)] {
@@ -79,7 +79,7 @@ struct ReplacementTests {
 
   // MARK: - A pair that the vault already has
 
-  @Test("an answer with the pair that was there is saved as no other one: what was made is looked for, and found")
+  @Test("an answer with the old pair is not saved as a new one: the run looks for what was made and finds it")
   func answeredOld() async throws {
     let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(.cutOver))
     system.state.withLock { state in
@@ -95,7 +95,7 @@ struct ReplacementTests {
   }
 
   @Test(
-    "where asking for another makes none, that is told, nothing is saved, and it is not asked for again in the same run",
+    "a request that makes no new pair is reported, nothing is saved, and the same run does not ask again",
     arguments: [Replacement.overlap, .cutOver])
   func madeNone(_ replacement: Replacement) async throws {
     let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(replacement))
@@ -121,7 +121,7 @@ struct ReplacementTests {
   // MARK: - After a restore
 
   @Test(
-    "a restored vault takes its active pair for what is in use only if nothing was made since",
+    "a restored vault takes its active pair for the one in use only if no other was made since",
     arguments: [true, false], [true, false])
   func overlapRestored(isThere: Bool, isMarked: Bool) async throws {
     let (bench, system) = (try await Bench(), FakeSystem(.overlap))
@@ -144,7 +144,7 @@ struct ReplacementTests {
     #expect(system.state.withLock { $0.accepted } == ["id-9"])
   }
 
-  @Test("a leak ends no pair that a restored vault does not have, and that may be in use", arguments: [true, false])
+  @Test("a leak ends no pair that a restored vault lacks and that may be in use", arguments: [true, false])
   func restoredLeak(isMarked: Bool) async throws {
     let (bench, system) = (try await Bench(), FakeSystem(.overlap))
     try await restored(bench)
@@ -157,7 +157,7 @@ struct ReplacementTests {
     #expect(system.state.withLock { $0.accepted } == ["id-1", "id-9"])
   }
 
-  @Test("a restored vault takes no pair over beside which a third is there that may be in use")
+  @Test("a restored vault adopts no pair while a third is there that may be in use")
   func severalMadeSince() async throws {
     let (bench, system) = (try await Bench(), FakeSystem(.overlap))
     try await restored(bench)
@@ -177,7 +177,7 @@ struct ReplacementTests {
   }
 
   @Test(
-    "a restored vault whose pair was ended by another does nothing until that is adopted", arguments: [true, false])
+    "a restored vault whose pair ended elsewhere does nothing until the new pair is adopted", arguments: [true, false])
   func cutOverRestored(isStaged: Bool) async throws {
     let (bench, system) = (try await Bench(), FakeSystem(.cutOver))
     if isStaged {
@@ -209,7 +209,7 @@ struct ReplacementTests {
     try await bench.store.read { try VaultView($0).requireCurrent() }
   }
 
-  @Test("a restored vault goes on with the rotation that it was in the middle of", arguments: ["stage", "grant id-2"])
+  @Test("a restored vault finishes the rotation that the backup had begun", arguments: ["stage", "grant id-2"])
   func restoredUnderWay(_ call: String) async throws {
     let (bench, system) = (try await Bench(), FakeSystem(.cutOver))
     let isLost = Mutex(false)
@@ -234,7 +234,7 @@ struct ReplacementTests {
   }
 
   @Test(
-    "a pair that was staged in the backup may be in use: it is not deleted before it was replaced",
+    "a pair that was staged in the backup may be in use, so it is not deleted before it is replaced",
     arguments: [true, false])
   func stagedInBackup(isLeaked: Bool) async throws {
     let (bench, system) = (try await Bench(), FakeSystem(.overlap))
@@ -297,7 +297,7 @@ struct ReplacementTests {
   }
 
   @Test(
-    "a pair that is being adopted is in use: nobody gives it up, and it is deleted only once it was replaced",
+    "a pair that is being adopted is in use: it cannot be given up, and is deleted only once it is replaced",
     arguments: Before.allCases)
   func adoptedStays(before: Before) async throws {
     let (bench, system) = try await cutAdoption(before)
@@ -317,7 +317,7 @@ struct ReplacementTests {
     #expect(system.state.withLock { $0.accepted } == ["id-1", "id-9"])
   }
 
-  @Test("a pair that is being adopted and is refused stays, until it is gone at the provider")
+  @Test("a pair that is being adopted and is refused is kept until it is gone at the provider")
   func adoptedRefused() async throws {
     let (bench, system) = try await cutAdoption(failing: .refused)
     system.state.withLock { $0.refused = ["id-9"] }
@@ -329,7 +329,7 @@ struct ReplacementTests {
     #expect(!system.calls.contains { $0.hasPrefix("delete") })
   }
 
-  @Test("a pair that leaked as it was being adopted, and is refused, is given up")
+  @Test("a pair that leaked while it was being adopted, and that is refused, is given up")
   func adoptedLeakedAndRefused() async throws {
     let (bench, system) = try await cutAdoption(.leak)
     system.state.withLock { $0.refused = ["id-9"] }
@@ -337,7 +337,7 @@ struct ReplacementTests {
     #expect(system.state.withLock { $0.accepted } == ["id-2"])
   }
 
-  @Test("a pair that was given up, and that a person says is in use, is adopted without being deleted")
+  @Test("a pair that was given up, but that a person says is in use, is adopted and not deleted")
   func adoptedAfterGivenUp() async throws {
     let (bench, system) = (try await Bench(), FakeSystem(.overlap))
     fail("grant id-2", in: system)
@@ -394,7 +394,7 @@ struct ReplacementTests {
     return (bench, system)
   }
 
-  @Test("what a rotation that came to nothing has left owed is ended by the next, unless its grace goes on")
+  @Test("a debt that a failed rotation left is ended by the next rotation, unless its grace has not ended")
   func leftOwed() async throws {
     let (bench, system) = try await leftOwing()
     #expect(await bench.code(.retire, at: system) == .unresolved)
@@ -409,7 +409,7 @@ struct ReplacementTests {
     #expect(try await bench.credential().debts.isEmpty)
   }
 
-  @Test("what a rotation that came to nothing has left owed is cut off where a person says so")
+  @Test("a debt that a failed rotation left is cut off if a person says so")
   func leftOwedCutOff() async throws {
     let (bench, system) = try await leftOwing()
     guard case .promoted(active: 4, previous: [1, 2], _) = try await bench.run(.rotateReplacingPrevious, at: system)
@@ -435,7 +435,7 @@ struct ReplacementTests {
     return (bench, system)
   }
 
-  @Test("what ends the old pair is waited for by the run that asked", arguments: [1, 3])
+  @Test("a request that ends the old pair is waited for by the run that made it", arguments: [1, 3])
   func actsLate(looks: Int) async throws {
     let (bench, system) = try await slow()
     let trouble = system.state.withLock { $0.trouble }
@@ -456,7 +456,7 @@ struct ReplacementTests {
     #expect(system.calls.count { $0 == "stage" } == 1)
   }
 
-  @Test("what ends the old pair is not asked for again before a while has passed", arguments: [true, false])
+  @Test("a request that ends the old pair is not made again for a while", arguments: [true, false])
   func actsMuchLater(acts: Bool) async throws {
     let (bench, system) = try await slow()
     #expect(await bench.code(at: system) == .provider(.unreachable))
@@ -476,7 +476,7 @@ struct ReplacementTests {
     #expect(system.calls.count { $0 == "stage" } == (acts ? 1 : 2))
   }
 
-  @Test("a containment does not wait for what may still act")
+  @Test("a containment does not wait for a request that may still act")
   func containmentWaitsForNothing() async throws {
     let (bench, system) = try await slow()
     #expect(await bench.code(at: system) == .provider(.unreachable))
@@ -487,7 +487,7 @@ struct ReplacementTests {
   }
 
   @Test(
-    "a containment makes the only pair that is left the active one, unproved, and goes on", arguments: [true, false])
+    "a containment makes the only remaining pair active, unproved, and continues", arguments: [true, false])
   func containmentOfTheLast(isPromoting: Bool) async throws {
     let (bench, system) = (try await Bench(), FakeSystem(.overlap))
     if isPromoting {
@@ -532,7 +532,7 @@ struct ReplacementTests {
     bench.now.withLock { $0 = $0 + .seconds(3600) }
   }
 
-  @Test("a pair that is the only one left is proved anew before it is active, however it was proved before")
+  @Test("the only remaining pair is proved again before it becomes active, even if it was proved before")
   func provedAnew() async throws {
     let (bench, system) = (try await Bench(), FakeSystem(.overlap))
     system.state.withLock { $0.accepted = ["id-2"] }
@@ -552,7 +552,7 @@ struct ReplacementTests {
   // MARK: - Rows that no run wrote
 
   @Test(
-    "a row that somebody put where the next pair or step is to be costs no pair, also where the old one is gone by then",
+    "a forged row in the place of the next pair or step costs no pair, even if the old one is already gone",
     arguments: [Replacement.overlap, .cutOver], [nil, 0, 2] as [UInt32?])
   func plantedRows(_ replacement: Replacement, step: UInt32?) async throws {
     let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(replacement))
@@ -575,7 +575,7 @@ struct ReplacementTests {
     _ = try await bench.store.read { try VaultView.verify($0) }
   }
 
-  @Test("where no number is left for the next version, the provider is asked for none")
+  @Test("if no number is left for the next version, the provider is asked for no pair")
   func noNumberLeft() async throws {
     let bench = try await Bench()
     let pair = try await bench.vault.seal(FakeProvider.pair("id-1"), of: "crm", version: 2_147_483_648)
@@ -594,7 +594,7 @@ struct ReplacementTests {
   // MARK: - An end
 
   @Test(
-    "an active pair that ends by itself is known to, and is due in time without a greatest age",
+    "an active pair that expires is known to, and is due in time even without a maximum age",
     arguments: [["stage"], ["observe"]], [Replacement.overlap, .cutOver])
   func endsAutomatically(told: [String], _ replacement: Replacement) async throws {
     let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(replacement))
@@ -616,7 +616,7 @@ struct ReplacementTests {
   // MARK: - A look that is out of date
 
   @Test(
-    "a pair that was proved is not given up because the system does not show it yet",
+    "a proved pair is not given up because the system does not show it yet",
     arguments: [Replacement.overlap, .cutOver])
   func shownLate(_ replacement: Replacement) async throws {
     let (bench, system) = (try await Bench(policy: ["propagation": "10m", "grace": "0s"]), FakeSystem(replacement))
@@ -626,7 +626,7 @@ struct ReplacementTests {
     #expect(try await !names(bench, 1).contains("rejected"))
   }
 
-  @Test("what was made by ending the old pair is not given up while the old one is shown, nor while it is accepted")
+  @Test("a pair whose making ended the old one is not given up while the old one is still shown")
   func shownLater() async throws {
     // For longer than a run waits.
     let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(.cutOver))
@@ -639,7 +639,7 @@ struct ReplacementTests {
     #expect(system.calls.count { $0 == "stage" } == 1)
   }
 
-  @Test("nor while a third is shown and it is accepted") func thirdShown() async throws {
+  @Test("a new pair is not given up while a third is shown and the pair is accepted") func thirdShown() async throws {
     let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(.cutOver))
     system.state.withLock { state in
       state.trouble = { call throws(ProviderError) in
@@ -655,7 +655,7 @@ struct ReplacementTests {
   }
 
   @Test(
-    "what was given up though it is all that there is is adopted, or gives way to another that a person makes",
+    "a pair that was given up although no other exists is adopted, or replaced by one that a person makes",
     arguments: [true, false])
   func givenUp(isAccepted: Bool) async throws {
     let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(.cutOver))
@@ -690,7 +690,7 @@ struct ReplacementTests {
     #expect(try await bench.run(offer("id-9"), at: system) == .settled(active: 3))
   }
 
-  @Test("a look that shows nothing of the credential's is waited out after a pair was promoted") func shownNowhere()
+  @Test("a look after the promotion that shows none of the credential's pairs is waited out") func shownNowhere()
     async throws
   {
     let (bench, system) = (try await Bench(policy: ["propagation": "10m", "grace": "0s"]), FakeSystem(.overlap))
@@ -713,7 +713,7 @@ struct ReplacementTests {
   // MARK: - A leak
 
   @Test(
-    "a staged pair that leaked and has ended the old one is tried before it is active, and replaced",
+    "a leaked staged pair that has ended the old one is tried before it becomes active, and then replaced",
     arguments: [true, false])
   func stagedLeaked(isRefused: Bool) async throws {
     let (bench, system) = (try await Bench(), FakeSystem(.cutOver))
@@ -733,7 +733,7 @@ struct ReplacementTests {
     try await bench.store.read { try VaultView($0).requireCurrent() }
   }
 
-  @Test("a replaced pair that goes on for a time does not keep the one that leaked from being replaced")
+  @Test("a replaced pair that lives on for a time does not stop a leaked pair from being replaced")
   func replacedGoesOn() async throws {
     let (bench, system) = (try await Bench(), FakeSystem(.cutOver))
     system.state.withLock { $0.keepsReplaced = true }

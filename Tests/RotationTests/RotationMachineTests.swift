@@ -33,7 +33,7 @@ struct RotationMachineTests {
     return machine
   }
 
-  @Test("does in every state with every event what docs/rotation.md says", arguments: RotationState.allCases)
+  @Test("does what docs/rotation.md says, in every state and with every event", arguments: RotationState.allCases)
   func cells(state: RotationState) throws {
     let table = try TransitionTable()
     for event in RotationEvent.all {
@@ -51,13 +51,13 @@ struct RotationMachineTests {
     }
   }
 
-  @Test("the table has no row beyond the cells")
+  @Test("allows no more transitions than the table has rows")
   func noMore() throws {
     let legal = RotationState.allCases.flatMap { state in RotationEvent.all.filter { state.after($0) != nil } }.count
     #expect(try TransitionTable().rows == legal)
   }
 
-  @Test("every state can be reached, and from every state a final one")
+  @Test("can reach every state, and a final one from every state")
   func noDeadEnd() throws {
     #expect(Set(Self.ways.keys) == Set(RotationState.allCases))
     for state in RotationState.allCases {
@@ -74,7 +74,7 @@ struct RotationMachineTests {
   }
 
   @Test(
-    "its next action is the documented one, takes its own intent, and changes nothing",
+    "takes the documented next action, accepts its own intent, and changes nothing in doing so",
     arguments: RotationState.allCases)
   func nextAction(state: RotationState) throws {
     let machine = try Self.machine(in: state)
@@ -96,7 +96,7 @@ struct RotationMachineTests {
     #expect(machine == copy)
   }
 
-  @Test("an aged proof, and one of the future, are made again before promotion")
+  @Test("proves a pair again before promotion if the proof is old or dated in the future")
   func agedProof() throws {
     let machine = try Self.machine(in: .validated)
     let proved = try #require(machine.provedAt)
@@ -106,7 +106,7 @@ struct RotationMachineTests {
     #expect(machine.nextAction(now: proved + .milliseconds(-1)) == .ask(.validate))
   }
 
-  @Test("the grace ends to the millisecond, and a clock set back only lengthens it")
+  @Test("ends the grace to the millisecond, and a clock that is set back only lengthens it")
   func grace() throws {
     let machine = try Self.machine(in: .owed)
     let end = try #require(machine.graceEnds)
@@ -115,7 +115,7 @@ struct RotationMachineTests {
     #expect(machine.nextAction(now: end + .seconds(-86_400)) == .wait(until: end))
   }
 
-  @Test("event names round trip, and no two are alike")
+  @Test("reads back each event name, and no two are alike")
   func names() {
     for event in RotationEvent.all { #expect(RotationEvent(name: event.name) == event) }
     #expect(Set(RotationEvent.all.map(\.name)).count == RotationEvent.all.count)

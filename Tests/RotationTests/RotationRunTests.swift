@@ -20,7 +20,7 @@ struct RotationRunTests {
     #expect(try await bench.run(.retire) == .settled(active: 2))
   }
 
-  @Test("tries the pair again right before promotion if looking took too long")
+  @Test("tries the pair again just before promotion if looking took too long")
   func slowLook() async throws {
     let bench = try await Bench()
     bench.provider.state.withLock { state in
@@ -39,7 +39,7 @@ struct RotationRunTests {
     #expect(calls[..<promoted].count { $0 == "grant id-2" } == 2)
   }
 
-  @Test("whose clock is set back by a day ends all the same")
+  @Test("finishes even if its clock is set back by a day")
   func clockSetBack() async throws {
     let bench = try await Bench(policy: ["propagation": "10m"])
     bench.provider.state.withLock { state in
@@ -72,7 +72,7 @@ struct RotationRunTests {
     #expect(bench.provider.calls.contains("delete handle-id-2"))
   }
 
-  @Test("never asks more than its budget, and pauses between attempts that fail", arguments: RotationStep.allCases)
+  @Test("never asks more than its budget, and pauses between failed attempts", arguments: RotationStep.allCases)
   func budget(step: RotationStep) async throws {
     let bench = try await Bench(policy: ["propagation": "30m"])
     if step == .retire || step == .prove { _ = try await bench.run() }
@@ -108,7 +108,7 @@ struct RotationRunTests {
     #expect(last == .owed || last == .settled || last == .failed, "\(step): \(String(describing: last))")
   }
 
-  @Test("finds a deletion that did not happen when it proves the refusal, and deletes again")
+  @Test("notices in the proof of refusal that a deletion did not happen, and deletes again")
   func deletedNotReally() async throws {
     let bench = try await Bench()
     _ = try await bench.run()
@@ -123,7 +123,7 @@ struct RotationRunTests {
     #expect(bench.provider.calls.count { $0.hasPrefix("delete") } == 2)
   }
 
-  @Test("a plan takes a promotion whose answer was lost for the run's own, and for no obstacle")
+  @Test("plans with a promotion whose answer was lost as the run's own, and not as an obstacle")
   func planAfterLostPromotion() async throws {
     let bench = try await Bench()
     bench.provider.state.withLock { state in

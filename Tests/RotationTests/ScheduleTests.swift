@@ -20,12 +20,12 @@ struct ScheduleTests {
       created: added)
   }
 
-  @Test("nothing is due without a greatest age")
+  @Test("nothing is due without a maximum age")
   func unscheduled() throws {
     #expect(schedule.standing(of: try credential([:]), journal: nil, partners: { [] }, now: added) == .unscheduled)
   }
 
-  @Test("a pair is due when its value reaches the greatest age, and not a moment before")
+  @Test("a pair is due when it reaches its maximum age, and not a moment before")
   func age() throws {
     let credential = try credential(["max-age": "90d"])
     let due = moment("2026-04-01T00:00:00.000Z")
@@ -35,8 +35,7 @@ struct ScheduleTests {
     #expect(schedule.standing(of: credential, journal: nil, partners: { [] }, now: due) == .due(.age))
   }
 
-  @Test(
-    "a pair that its provider ends is due a quarter of its life before, and 30 days at most; or at its greatest age")
+  @Test("a pair that expires is due a quarter of its life before its end, at most 30 days, or at its maximum age")
   func ending() throws {
     func standing(_ days: Int64, _ policy: [String: String] = [:], at day: Int64) throws -> RotationSchedule.Standing {
       var credential = try credential(policy)
@@ -50,7 +49,7 @@ struct ScheduleTests {
     #expect(try standing(730, ["max-age": "90d"], at: 90) == .due(.age))
   }
 
-  @Test("jitter brings the moment forward, by the same share each time it is asked")
+  @Test("jitter brings the moment forward by the same share every time")
   func jitter() throws {
     let credential = try credential(["max-age": "90d", "jitter": "10d"])
     let limit = try #require(schedule.ageLimit(of: credential))
@@ -59,7 +58,7 @@ struct ScheduleTests {
   }
 
   @Test(
-    "a pair is left alone for an hour, whatever a record of before says",
+    "a pair is left alone for an hour, whatever an earlier record says",
     arguments: [["max-age": "0s"], ["max-age": "1s"], ["max-age": "1d", "jitter": "3650d"]])
   func noStorm(policy: [String: String]) throws {
     let credential = try credential(policy)
@@ -71,7 +70,7 @@ struct ScheduleTests {
     #expect(appointment.begins == due)
   }
 
-  @Test("what a clock that was ahead has left keeps nothing waiting until that time", arguments: [true, false])
+  @Test("records of a clock that was ahead do not make anything wait until that time", arguments: [true, false])
   func clockWasAhead(isLeaked: Bool) throws {
     let later = added + .seconds(365 * 86_400)
     var credential = try credential(["max-age": "90d"])
@@ -99,7 +98,7 @@ struct ScheduleTests {
         == (isLeaked ? .due(.leaked) : .waiting(until: added + .seconds(90 * 86_400), .age)))
   }
 
-  @Test("a clock that is a little behind the last attempt's makes no attempt of its own")
+  @Test("a clock slightly behind the last attempt's causes no further attempt")
   func clockIsBehind() throws {
     let credential = try credential(["max-age": "90d"])
     let later = added + .seconds(1800)
@@ -146,7 +145,7 @@ struct ScheduleTests {
     #expect(window.opening(at: moment("2026-10-25T04:00:00.000Z"), in: zone) == nil)
   }
 
-  @Test("a window in the hour that clocks jump over is there all the same, east and west of Greenwich")
+  @Test("a window in the hour that clocks skip still opens, east and west of Greenwich")
   func skippedHour() throws {
     guard let berlin = TimeZoneRules(named: "Europe/Berlin"), let newYork = TimeZoneRules(named: "America/New_York")
     else { return }
@@ -160,7 +159,7 @@ struct ScheduleTests {
     #expect(autumn.opening(at: moment("2026-11-01T06:15:00.000Z"), in: newYork) == nil)
   }
 
-  @Test("a window past midnight opens after a day of 23 hours, too")
+  @Test("a window past midnight also opens after a day of 23 hours")
   func pastMidnightAfterShortDay() throws {
     guard let berlin = TimeZoneRules(named: "Europe/Berlin") else { return }
     let window = try #require(RotationWindow("sun 23:30-02:00 Europe/Berlin"))
@@ -172,7 +171,7 @@ struct ScheduleTests {
     #expect(window.nextOpening(after: opens, in: berlin) == moment("2026-04-05T21:30:00.000Z"))
   }
 
-  @Test("a day of 23 hours is not stepped over")
+  @Test("a day of 23 hours is not skipped")
   func shortDay() throws {
     let zone = try #require(TimeZoneRules(named: "Europe/Berlin"))
     // 2026-03-29 is a Sunday, and the clocks go forward.
@@ -183,7 +182,7 @@ struct ScheduleTests {
     #expect(late.opening(at: moment("2026-03-29T22:10:00.000Z"), in: zone) == moment("2026-03-29T20:00:00.000Z"))
   }
 
-  @Test("two that must not rotate together do not rotate in one window")
+  @Test("two credentials that must not rotate together do not rotate in one window")
   func together() throws {
     let partner = try rotated(at: moment("2026-04-01T01:10:00.000Z"))
     let credential = try credential(
@@ -204,7 +203,7 @@ struct ScheduleTests {
     return RotationSchedule.Partner(credential: partner, journal: nil)
   }
 
-  @Test("where there is no window, two that must not rotate together rotate a day apart")
+  @Test("without a window, two credentials that must not rotate together rotate a day apart")
   func togetherWithoutWindow() throws {
     let partner = try rotated(at: moment("2026-04-01T10:00:00.000Z"))
     let credential = try credential(["max-age": "90d"])
@@ -217,7 +216,7 @@ struct ScheduleTests {
     #expect(standing("2026-04-02T10:00:00.001Z") == .due(.age))
   }
 
-  @Test("a partner whose rotation may still promote holds, whenever it began; one that cannot any more does not")
+  @Test("a partner holds the credential while its rotation may still promote, whenever that began, and no longer")
   func partnerUnderWay() throws {
     let credential = try credential(["max-age": "90d", "window": "daily 01:00-05:00"])
     let now = moment("2026-04-10T02:00:00.000Z")
@@ -235,7 +234,7 @@ struct ScheduleTests {
     }
   }
 
-  @Test("partners are not asked for while something else decides")
+  @Test("partners are not read while something else decides")
   func partnersAreLazy() throws {
     struct Asked: Error {}
     let credential = try credential(["max-age": "90d", "window": "mon 01:00-02:00"])
@@ -248,7 +247,7 @@ struct ScheduleTests {
     }
   }
 
-  @Test("a zone that the machine does not know holds, and is not taken for another")
+  @Test("an unknown time zone holds the credential, and is not taken for another")
   func unknownZone() throws {
     let credential = try credential(["max-age": "90d", "window": "daily 00:00-24:00 Nowhere/Atlantis"])
     #expect(schedule.unknownZone(of: credential) == "Nowhere/Atlantis")
@@ -258,13 +257,13 @@ struct ScheduleTests {
   }
 
   @Test(
-    "after a refused pair the next rotation waits an hour, doubling to a day",
+    "after a refused pair the next rotation waits an hour, then twice as long each time, up to a day",
     arguments: [(1, 1), (2, 2), (4, 8), (5, 16), (6, 24), (99, 24)])
   func rejections(rotations: Int, hours: Int) {
     #expect(RotationSchedule.pause(afterRejections: rotations) == .seconds(hours * 3600))
   }
 
-  @Test("an unfinished rotation is due whatever the window, and rests after failures")
+  @Test("an unfinished rotation is due whatever the window, and pauses after failures")
   func unfinished() throws {
     let credential = try credential(["max-age": "90d", "window": "sun 01:00-02:00"])
     var journal = RotationJournal(beginning: 1, at: added)
@@ -287,7 +286,7 @@ struct ScheduleTests {
   }
 
   @Test(
-    "a window that is none is refused",
+    "an invalid window is refused",
     arguments: [
       "", "mon", "noday 01:00-02:00", "mon 1:00-2:00", "mon 01:00-01:00", "mon 24:00-25:00", "mon 01:00",
       "mon 01:00-02:00 ", "mon  01:00-02:00",

@@ -6,7 +6,7 @@ import Vault
 
 @testable import Rotation
 
-@Suite("A run that the schedule asks for")
+@Suite("A scheduled run")
 struct ScheduledRunTests {
   private static let day = 86_400
 
@@ -36,7 +36,7 @@ struct ScheduledRunTests {
     return codes
   }
 
-  @Test("asks nobody and logs nothing while nothing is due")
+  @Test("asks for nothing and logs nothing while nothing is due")
   func notDue() async throws {
     let bench = try await Bench(policy: ["max-age": "30d"])
     let before = try await size(bench)
@@ -46,7 +46,7 @@ struct ScheduledRunTests {
     #expect(try await bench.leaseHolder() == nil)
   }
 
-  @Test("run again and again for sixty days rotates twice, and retires what is replaced when its grace is over")
+  @Test("repeated for sixty days rotates twice, and retires each replaced pair when its grace is over")
   func sixtyDays() async throws {
     let bench = try await bench(["grace": "1d"])
     var sizes: [UInt64] = []
@@ -61,7 +61,7 @@ struct ScheduledRunTests {
     #expect(Set(sizes).count <= 5, "the log grows only with what is done")
   }
 
-  @Test("what stands in the way before anything is asked is counted, and the next attempt waits")
+  @Test("counts what stops it before it asks for anything, and makes the next attempt wait")
   func preflight() async throws {
     let bench = try await bench()
     bench.provider.state.withLock { $0.slot = ("stranger", .staged) }
@@ -82,7 +82,7 @@ struct ScheduledRunTests {
     #expect(try await journal(bench)?.failedAttempts == 0)
   }
 
-  @Test("a provider that is gone from some call on is not stormed, and what was begun is finished", arguments: 1...9)
+  @Test("does not storm a provider that stops answering at some call, and finishes what was begun", arguments: 1...9)
   func noStorm(call: Int) async throws {
     let bench = try await bench(["grace": "1h"])
     bench.provider.state.withLock { state in
@@ -102,7 +102,7 @@ struct ScheduledRunTests {
     #expect(bench.provider.state.withLock { $0.primary } == "id-2")
   }
 
-  @Test("a provider that asks to be left alone for an hour is asked nothing more for an hour", arguments: 1...12)
+  @Test("asks a provider that wants to be left alone for an hour nothing more for an hour", arguments: 1...12)
   func leftAlone(call: Int) async throws {
     let bench = try await bench(["grace": "0s", "propagation": "10m"])
     bench.provider.state.withLock { state in
@@ -126,7 +126,7 @@ struct ScheduledRunTests {
     }
   }
 
-  @Test("new pairs that are always refused are made ever more seldom")
+  @Test("makes new pairs less and less often if they are always refused")
   func rejected() async throws {
     let bench = try await bench()
     bench.provider.state.withLock { state in
@@ -144,7 +144,7 @@ struct ScheduledRunTests {
     }
   }
 
-  @Test("of two that must not rotate together the second is held while the first may still promote, and a day after")
+  @Test("holds one of two that must not rotate together while the other may still promote, and a day after")
   func together() async throws {
     let bench = try await bench()
     var policy = Policy()
@@ -168,7 +168,7 @@ struct ScheduledRunTests {
     }
   }
 
-  @Test("a pair found after a crash is as old as the request for it")
+  @Test("dates a pair that it finds after a crash from the request for it")
   func ageOfAdopted() async throws {
     let bench = try await bench()
     let asked = bench.now.withLock { $0 }

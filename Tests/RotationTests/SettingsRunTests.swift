@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 import Vault
 
-@Suite("Settings that change between runs, and not under one")
+@Suite("Settings change between runs, not during one, and")
 struct SettingsRunTests {
   private static let start = RotationMachineTests.start
 
@@ -70,7 +70,7 @@ struct SettingsRunTests {
       })
   }
 
-  @Test("are refused where what was asked of the one server would be looked for at the other", arguments: 0..<17)
+  @Test("are refused if a request to the old server would be looked for at the new one", arguments: 0..<17)
   func states(_ index: Int) async throws {
     let (state, events, moment) = Self.ways[index]
     let bench = try await Bench()
@@ -90,7 +90,7 @@ struct SettingsRunTests {
     #expect(try await bench.credential().settings.isEmpty == (moment == .never))
   }
 
-  @Test("say nothing else of what becomes of an old pair while one is owed, whatever the newest rotation has come to")
+  @Test("cannot change what happens to an old pair while one is owed, however the newest rotation ended")
   func owing() async throws {
     let (usual, cutOver) = (FakeProvider(primary: "id-1"), FakeSystem(.cutOver))
     for events in [["begun"], ["begun", "abandoned"]] {
@@ -104,7 +104,7 @@ struct SettingsRunTests {
     }
   }
 
-  @Test("go on where an owner says that a server is gone for good, and the log has what it had been asked")
+  @Test("change if an owner says that a server is gone for good, and the log records what it had been asked")
   func unanswered() async throws {
     for (state, events, moment) in Self.ways where moment == .never {
       let bench = try await Bench(admin: "admin")
@@ -129,7 +129,7 @@ struct SettingsRunTests {
     }
   }
 
-  @Test("of an administrator wait for nothing where what it administers waits for nothing")
+  @Test("of an administrator change at once if the credentials it administers are waiting for nothing")
   func administrators() async throws {
     let bench = try await Bench(admin: "admin")
     #expect(await change(bench, of: "admin") == nil)
@@ -138,7 +138,7 @@ struct SettingsRunTests {
     #expect(await change(other, of: "admin") == nil)
   }
 
-  @Test("end a run whose lease has lapsed: what it saw of those before is nothing to go on by")
+  @Test("end a run whose lease has lapsed, because what it saw under the old settings no longer counts")
   func lapsed() async throws {
     let bench = try await Bench()
     let found = Mutex<RotationError.Code?>(.held)
@@ -162,7 +162,7 @@ struct SettingsRunTests {
   }
 
   /// At some providers the token endpoint is a separate setting: a typo in it shows only after a new pair was made.
-  @Test("mend a rotation whose new pair could neither be proved nor be seen to be refused")
+  @Test("repair a rotation whose new pair could neither be proved nor be seen to be refused")
   func mended() async throws {
     let bench = try await Bench()
     bench.provider.state.withLock { state in
@@ -180,11 +180,11 @@ struct SettingsRunTests {
     guard case .promoted = try await bench.run() else { return #expect(Bool(false)) }
   }
 
-  @Test("leave no state out") func everyState() {
+  @Test("are tested in every state") func everyState() {
     #expect(Set(Self.ways.map(\.state)) == Set(RotationState.allCases) && Self.ways.count == 17)
   }
 
-  @Test("are refused while a run that asks for nothing yet has the credential")
+  @Test("are refused while a run holds the credential, even before it asks for anything")
   func held() async throws {
     let bench = try await Bench()
     let found = Mutex<RotationError.Code?>(nil)
@@ -200,7 +200,7 @@ struct SettingsRunTests {
     #expect(try await bench.credential().settings.isEmpty)
   }
 
-  @Test("stop a run whose provider was made of those before, and leave nothing of it")
+  @Test("stop a run whose provider was made from the old settings, and that run leaves nothing behind")
   func stale() async throws {
     let bench = try await Bench()
     let before = try await bench.credential()

@@ -35,7 +35,7 @@ struct TimeZoneTests {
     "Africa/Monrovia", "Antarctica/Troll", "Etc/GMT+12", "Pacific/Apia",
   ]
 
-  @Test("say what the system says, until centuries from now", arguments: zones)
+  @Test("agree with the system for centuries to come", arguments: zones)
   func system(zone: String) throws {
     guard let rules = TimeZoneRules(named: zone, database: Self.database) else { return }
     let expected = try offsetsOfDate(":\(zone)", Self.seconds)
@@ -86,7 +86,7 @@ struct TimeZoneTests {
   }
 
   @Test(
-    "go on as the text at a file's end says",
+    "continue as the text at the end of the file says",
     arguments: [
       "UTC0", "EST5EDT,M3.2.0,M11.1.0", "CET-1CEST,M3.5.0,M10.5.0/3", "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0",
       "IST-1GMT0,M10.5.0,M3.5.0/1", "<-02>2<-01>,M3.5.0/-1,M10.5.0/0", "EET-2EEST,M3.4.4/50,M10.4.4/50",
@@ -102,7 +102,7 @@ struct TimeZoneTests {
   }
 
   /// The example of RFC 8536 §3.3.1, which C libraries disagree on.
-  @Test("may save daylight all the year")
+  @Test("may keep daylight saving time all year")
   func allYear() throws {
     let rule = try #require(PosixTimeZone("XXX3EDT4,0/0,J365/23".utf8))
     #expect(Self.seconds.allSatisfy { rule.offset(at: $0) == -4 * 3600 })
@@ -111,7 +111,7 @@ struct TimeZoneTests {
   }
 
   @Test(
-    "are not guessed from another text",
+    "are not guessed from an invalid text",
     arguments: [
       "", "UT0", "UTC", "UTC25", "UTC0 ", "EST5EDT", "EST5EDT,M3.2.0", "EST5EDT,M3.2.0,M13.1.0",
       "EST5EDT,M3.6.0,M11.1.0",

@@ -29,7 +29,7 @@ struct TransferTests {
   }
 
   @Test(
-    "is kept while no receipt was confirmed, however long it is refused, and can be taken back",
+    "is kept while no receipt is confirmed, however long it is refused, and can be taken back",
     arguments: [nil, "admin"])
   func unconfirmed(admin: String?) async throws {
     let bench = try await bench(admin: admin, isConfirmed: false)
@@ -43,7 +43,7 @@ struct TransferTests {
     #expect(!back.isTransferred && back.version(in: .active)?.number == 1)
   }
 
-  @Test("and administers itself is settled by refusals an hour apart with none accepted in between, and by none sooner")
+  @Test("and administers itself is settled by two refusals an hour apart with no acceptance in between, and not sooner")
   func selfAdministered() async throws {
     let bench = try await bench(isConfirmed: true)
     func wait(_ duration: Duration) { bench.now.withLock { $0 = $0 + duration } }
@@ -69,7 +69,7 @@ struct TransferTests {
     #expect(try await bench.credential().version(in: .active) == nil)
   }
 
-  @Test("and is administered by another is settled only if the provider grants that one a token in between")
+  @Test("and is administered by another is settled only if the provider grants the administrator a token in between")
   func control() async throws {
     let bench = try await bench(admin: "admin", isConfirmed: true)
     // It refuses everybody, and the administrator was never asked.
@@ -87,7 +87,7 @@ struct TransferTests {
   }
 
   @Test(
-    "and is taken back while it is tried is told of no more, nor is what was handed over next",
+    "is not reported on if it is taken back while it is tried, and neither is a pair handed over next",
     arguments: [true, false])
   func takenBack(isRefused: Bool) async throws {
     for isSentAgain in [true, false] {
@@ -113,7 +113,7 @@ struct TransferTests {
     }
   }
 
-  @Test("and is shown to its administrator is not settled, though it is refused")
+  @Test("is not settled while its administrator still sees it, even if it is refused")
   func shown() async throws {
     let bench = try await bench(admin: "admin", isConfirmed: true)
     #expect(try await bench.run(.resume) == .handedOver(version: 1, .accepted))
