@@ -8,7 +8,7 @@ import Vault
 
 @testable import relatch
 
-@Suite("Who administers, as the runs of one process see it")
+@Suite("An administrator that several runs of one process share")
 struct AdministratorTests {
   private static let now = Timestamp(milliseconds: 1_779_000_000_000)
 
@@ -19,7 +19,7 @@ struct AdministratorTests {
   }
 
   /// The administrator's settings change between the runs that share it: its pair is for the server that they name now.
-  @Test("an administrator's pair is not opened for a run that was made of its former settings")
+  @Test("does not open its pair for a run that was made from its former settings")
   func changed() async throws {
     let store = MemoryStore(tables: vaultTables)
     let identity = try Identity(AgeIdentity(generating: .system))

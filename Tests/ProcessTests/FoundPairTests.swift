@@ -5,7 +5,7 @@ import Vault
 
 @testable import relatch
 
-@Suite("A file that somebody found is searched for what the vault has")
+@Suite("A found file is searched for a credential's pair")
 struct FoundPairTests {
   private static func secret(_ text: String) throws -> SecretBytes {
     try SecretBytes(copying: Array(text.utf8).span.bytes)
@@ -22,7 +22,7 @@ struct FoundPairTests {
   }
 
   @Test(
-    "by the secret and by the token that manages the client, as they are and as JSON writes them",
+    "by the secret and by the token that manages the client, both verbatim and as JSON writes them",
     arguments: [
       (#"it was secret "1", sorry"#, true), (#"{"client_id":"x","client_secret":"secret \"1\""}"#, true),
       (#"Authorization: Bearer token "1""#, true),
@@ -32,7 +32,7 @@ struct FoundPairTests {
     ])
   func parts(_ text: String, _ isHeld: Bool) throws { #expect(try Self.holds(text) == isHeld) }
 
-  @Test("A token of a few characters stands in any text, and says nothing")
+  @Test("but not by a token of a few characters, which occurs in any text")
   func shortToken() throws {
     let file = FileManager.default.temporaryDirectory.appendingPathComponent("found-\(UUID().uuidString)")
     try Data("abcdef".utf8).write(to: file)

@@ -6,7 +6,7 @@ import Vault
 
 @Suite("Help")
 struct HelpTests {
-  @Test("of the rules for rotation has each in a column and its meaning in another, on a terminal of 80 columns")
+  @Test("for the rotation rules puts each rule in one column and its meaning in another on an 80-column terminal")
   func policy() throws {
     let lines = Relatch.helpMessage(for: PolicyCommand.self, columns: 80).split(separator: "\n")
     let first = try #require(lines.firstIndex { $0.hasPrefix("  max-age ") })
@@ -22,7 +22,7 @@ struct HelpTests {
     #expect(meanings == Policy.keys.map(\.meaning).joined(separator: " "))
   }
 
-  @Test("of every verb stays within a terminal of 80 columns, and no line ends in blanks")
+  @Test("for every verb fits an 80-column terminal, and no line ends in blanks")
   func columns() throws {
     var left: [any ParsableCommand.Type] = [Relatch.self]
     var count = 0
@@ -40,9 +40,9 @@ struct HelpTests {
   }
 }
 
-@Suite("What is offered")
+@Suite("The help and the completion scripts")
 struct OfferTests {
-  @Test("is what is taken: --version is the program's alone, and no verb lists it")
+  @Test("offer --version for the program only, because no verb takes it")
   func version() throws {
     var left: [any ParsableCommand.Type] = [Relatch.self]
     while let command = left.popLast() {
@@ -60,7 +60,7 @@ struct OfferTests {
 @Suite("A command line that is not understood")
 struct MistakenArgumentsTests {
   @Test(
-    "is told what may have been meant",
+    "gets a hint at what may have been meant",
     arguments: [
       ("statsu", "relatch has no command \"statsu\"", "did you mean `relatch status`?"),
       ("rotat crm", "relatch has no command \"rotat\"", "did you mean `relatch rotate`?"),
@@ -74,7 +74,7 @@ struct MistakenArgumentsTests {
   }
 
   @Test(
-    "names the verb that it is of",
+    "gets the name of the verb whose help to read",
     arguments: [
       ("log witness add x", "log witness add"), ("policy crm --set x", "policy"), ("help revoke", "revoke"),
     ])
@@ -83,7 +83,7 @@ struct MistakenArgumentsTests {
     #expect(mistaken.unknownVerb == nil && mistaken.help == "`relatch help \(verb)` says what it takes")
   }
 
-  @Test("keeps the parser's guess only where it is near")
+  @Test("gets the parser's guess only if it is close")
   func guesses() {
     func message(_ line: String, _ said: String) -> (String, String) {
       let failure = MistakenArguments(line.split(separator: " ").map(String.init)).failure(said, hint: "")

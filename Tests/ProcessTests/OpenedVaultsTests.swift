@@ -6,7 +6,7 @@ import Vault
 
 @testable import relatch
 
-@Suite("A vault that is opened, against what was seen of it")
+@Suite("A vault that is opened, compared with what was seen of it before")
 struct OpenedVaultsTests {
   private static func copy(_ store: any Store) async throws -> MemoryStore {
     let copy = MemoryStore(tables: vaultTables)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import relatch
 
-@Suite("Standard streams are written whole, or say why not")
+@Suite("Standard streams are written whole, or the error is reported")
 struct StandardStreamTests {
   @Test func `bytes from guarded memory arrive whole through a full, non-blocking pipe`() async throws {
     let pipe = try Pipe()

@@ -3,7 +3,7 @@ import Testing
 
 @testable import relatch
 
-@Suite("What people see")
+@Suite("What people see on a terminal")
 struct TerminalTests {
   @Test("columns line up, and no line ends in a space")
   func table() {
@@ -11,7 +11,7 @@ struct TerminalTests {
     #expect(table.text == "OUTCOME   CREDENTIALS\npromoted  12\nfailed    1")
   }
 
-  @Test("the bar says how far it is, and is never wider than the terminal")
+  @Test("the bar shows its progress, and is never wider than the terminal")
   func bar() {
     #expect(ProgressBar.line(0, of: 3, failed: 0, "", 80) == "[--------------------] 0/3")
     #expect(
@@ -22,7 +22,7 @@ struct TerminalTests {
     }
   }
 
-  @Test("the bar is gone when the runs have ended, and does not come back with what is printed after them")
+  @Test("the bar is gone when the runs have ended, and does not return with later output")
   func ended() async {
     await #expect(processExitsWith: .success) {
       let terminal = try PseudoTerminal()
@@ -38,7 +38,7 @@ struct TerminalTests {
     }
   }
 
-  @Test("nobody sees a bar where there is no terminal")
+  @Test("the bar is not shown where there is no terminal")
   func noTerminal() {
     #expect(ProgressBar(total: 5, on: StandardStream(descriptor: -1, name: "nothing")) == nil)
   }

@@ -27,7 +27,7 @@ struct TrustedWitnessTests {
     return (try signed.cosigned(by: witness, answer: Array(text.utf8)), witness)
   }
 
-  @Test("vouch for what was, and by a clock that is an hour ahead, but not for what is to come")
+  @Test("vouch for the past and up to an hour ahead of the clock, but not for the future")
   func times() throws {
     let options = try TrustedWitnesses.parse([])
     for seconds in [-86_400, 0, 3600] as [Int64] {
@@ -44,7 +44,7 @@ struct TrustedWitnessTests {
     }
   }
 
-  @Test("vouch for nothing by a checkpoint of no entries")
+  @Test("vouch for nothing with a checkpoint of no entries")
   func empty() throws {
     let (signed, key) = try Self.cosigned(after: 0, size: 0)
     #expect(throws: Failure.self) {
