@@ -2,7 +2,7 @@ import Rotation
 import Testing
 import Vault
 
-@Suite("What someone else has promoted, within the grace of the last rotation")
+@Suite("A pair that somebody else promoted during the grace of the last rotation")
 struct AdoptionScenarioTests {
   /// A vault whose rotation is in its grace, and an org where somebody has replaced the pair by hand since.
   private func with(_ body: (Scenario) async throws -> Void) async throws {
@@ -15,7 +15,7 @@ struct AdoptionScenarioTests {
     }
   }
 
-  @Test("is adopted, at whatever write the run that began it has died", arguments: DyingStore.Moment.allCases)
+  @Test("is adopted, at whichever write the run that began the adoption died", arguments: DyingStore.Moment.allCases)
   func survivesDeath(moment: DyingStore.Moment) async throws {
     var hasDied = true
     for number in 1...40 where hasDied {

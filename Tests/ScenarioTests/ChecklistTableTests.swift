@@ -7,7 +7,7 @@ import Testing
 import Transport
 
 /// Each fault × each kind of credential. docs/doctor.md prints the table.
-@Suite("With one thing wrong at the org, one line of the checklist is missing")
+@Suite("The checklist of an org")
 struct ChecklistTableTests {
   /// Runs `body` with a healthy credential of each kind; one org is reset again and again.
   private func withBenches(
@@ -33,7 +33,7 @@ struct ChecklistTableTests {
     await transport.shutdown()
   }
 
-  @Test("with none wrong every line is ok, and nothing was asked for that changes anything")
+  @Test("is all ok if nothing is wrong, and no request of it changes anything")
   func healthy() async throws {
     try await withBenches { setting, make in
       let bench = try make()
@@ -58,7 +58,7 @@ struct ChecklistTableTests {
   }
 
   @Test(
-    "of all that is in the published list, whoever administers, and all others are ok or say which one is in the way")
+    "has exactly one missing line for each published fault, and every other line is ok or names that one as the cause")
   func table() async throws {
     var cells: [String: [ChecklistSetting: Cell]] = [:]
     try await withBenches { setting, make in
@@ -126,7 +126,7 @@ struct ChecklistTableTests {
     return text
   }
 
-  @Test("an answer that is spoilt in any way makes no more than one line missing, and tells nothing of what it holds")
+  @Test("has at most one missing line if an answer is spoilt in any way")
   func spoilt() async throws {
     try await withBenches([ChecklistSetting.all[0], ChecklistSetting.all[3]]) { setting, make in
       for kind in OrgFault.Kind.allCases {
@@ -145,7 +145,7 @@ struct ChecklistTableTests {
     }
   }
 
-  @Test("what cannot be seen without a token, or without asking, is told as that")
+  @Test("says so if a line cannot be checked without a token or without a request")
   func withoutIdentity() async throws {
     try await withBenches { setting, make in
       let bench = try make()
@@ -162,7 +162,7 @@ struct ChecklistTableTests {
     }
   }
 
-  @Test("what the org does not tell is told as that, and not as missing")
+  @Test("does not call missing what the org does not show")
   func untold() async throws {
     try await withBenches([ChecklistSetting.all[0]]) { _, make in
       let bench = try make()

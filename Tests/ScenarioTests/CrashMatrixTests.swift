@@ -3,7 +3,7 @@ import Rotation
 import Testing
 import Vault
 
-@Suite("A run can die at any instant, whatever the provider is like")
+@Suite("A run can die at any instant, at any kind of provider")
 struct CrashMatrixTests {
   /// The defaults, each single deviation, and combinations drawn from a seed.
   static let readings: [[String]] = {
@@ -20,7 +20,7 @@ struct CrashMatrixTests {
     ["deleteDelay=60", "rotateOnRotated=swapsBack", "replacedID=keepsStagedID"],
   ]
 
-  @Test("and the next one finishes, with every law kept")
+  @Test("and the next one finishes with every law kept")
   func matrix() async throws {
     let lives =
       Self.readings.map { Life($0) } + Self.readingsOfTokens.map { Life($0, isSelfAdministered: true) }

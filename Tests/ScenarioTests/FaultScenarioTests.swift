@@ -17,9 +17,9 @@ struct FaultPoint: CustomTestStringConvertible {
   ]
 }
 
-@Suite("Every request of a run can go wrong")
+@Suite("Any request of a run can fail")
 struct FaultScenarioTests {
-  @Test("one at a time, and this run or the next finishes", arguments: FaultPoint.kinds)
+  @Test("once, and this run or the next finishes", arguments: FaultPoint.kinds)
   func once(kind: OrgFault.Kind) async throws {
     var points = 0
     for goal in [RotationRunner.Goal.rotate, .retire] {
@@ -59,7 +59,7 @@ struct FaultScenarioTests {
     return hit
   }
 
-  @Test("for good, and the run stops, says why, and harms nothing", arguments: FaultPoint.kinds)
+  @Test("for good, and the run stops, says why and harms nothing", arguments: FaultPoint.kinds)
   func always(kind: OrgFault.Kind) async throws {
     for (method, path) in [
       ("POST", "*/token"), ("GET", "*"), ("GET", "*/staged"), ("POST", "*/staged"), ("PATCH", "*"), ("DELETE", "*"),

@@ -7,9 +7,9 @@ import Vault
 
 /// Every way for a call to fail × every call that changes the provider × every reading. docs/rotation.md prints the
 /// table.
-@Suite("A call that changes the provider can fail in any way, whatever the provider is like")
+@Suite("A call that changes the provider can fail in any way, at any kind of provider")
 struct FaultTableTests {
-  @Test("and the rotation is done, undone with the old pair active, or waiting with both kept")
+  @Test("and the rotation is done, undone with the old pair active, or waiting with both pairs kept")
   func table() async throws {
     let found = Findings()
     try await withThrowingTaskGroup(of: Void.self) { group in

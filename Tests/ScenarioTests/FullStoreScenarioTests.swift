@@ -6,7 +6,7 @@ import Vault
 
 @Suite("A store that cannot write")
 struct FullStoreScenarioTests {
-  @Test("stops a run, and what it cannot record the org is not asked for", arguments: 0...18)
+  @Test("stops a run, which asks the org for nothing that it cannot record", arguments: 0...18)
   func full(writes: Int) async throws {
     try await Scenario.with(policy: ["grace": "0s"]) { scenario in
       let result = await scenario.attempt(over: FullStore(scenario.store, after: writes))
@@ -33,7 +33,7 @@ struct FullStoreScenarioTests {
     }
   }
 
-  @Test("that wrote, and says that it did not, is told as what it is, and nothing is done twice", arguments: 0...12)
+  @Test("that wrote but says that it did not is reported as the failure, and nothing is done twice", arguments: 0...12)
   func unconfirmed(writes: Int) async throws {
     try await Scenario.with(policy: ["grace": "0s"]) { scenario in
       let store = FullStore(scenario.store, after: writes, failing: 1, writesAll: true)
@@ -50,7 +50,7 @@ struct FullStoreScenarioTests {
     }
   }
 
-  @Test("for a moment only loses no pair that was made: it is written when the run ends", arguments: 0...12)
+  @Test("for only a moment loses no new pair: the pair is written when the run ends", arguments: 0...12)
   func fullForAMoment(writes: Int) async throws {
     try await Scenario.with(policy: ["grace": "0s"]) { scenario in
       let result = await scenario.attempt(over: FullStore(scenario.store, after: writes, failing: 1))

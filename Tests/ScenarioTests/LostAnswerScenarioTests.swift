@@ -3,7 +3,7 @@ import Rotation
 import Testing
 import Vault
 
-@Suite("An answer that is lost or a lie")
+@Suite("An answer that is lost or false")
 struct LostAnswerScenarioTests {
   static let readings: [[String]] = [
     [], ["rotateOnRotated=swapsBack", "replacedID=keepsStagedID"], ["stagedIDNamesPrimary=true"],
@@ -11,7 +11,7 @@ struct LostAnswerScenarioTests {
     ["replacedPairLivesOn=false", "stagedIDNamesPrimary=true"], ["consumerIDChanges=true"],
   ]
 
-  @Test("to an act that happened is found out, and nothing is done twice", arguments: readings)
+  @Test("after a change that happened is noticed, and nothing is done twice", arguments: readings)
   func lost(readings: [String]) async throws {
     for kind in [OrgFault.Kind.dropAfter, .truncated, .garbage, .serverError] {
       try await Scenario.with(readings) { scenario in
@@ -32,7 +32,7 @@ struct LostAnswerScenarioTests {
     }
   }
 
-  @Test("that says done where nothing was done is not believed", arguments: readings)
+  @Test("that reports a change which did not happen is not believed", arguments: readings)
   func lies(readings: [String]) async throws {
     try await Scenario.with(readings) { scenario in
       let what = "\(readings)"
@@ -49,7 +49,7 @@ struct LostAnswerScenarioTests {
     }
   }
 
-  @Test("for good: the run gives up after a few pauses, and a later one finishes")
+  @Test("that stays false makes the run give up after a few pauses, and a later run finishes")
   func liesForGood() async throws {
     for (method, goal) in [("PATCH", RotationRunner.Goal.rotate), ("DELETE", .retire)] {
       try await Scenario.with { scenario in
@@ -69,7 +69,7 @@ struct LostAnswerScenarioTests {
     }
   }
 
-  @Test("to the removal of a pair that was refused is not believed: the pair is kept while the slot has it")
+  @Test("to the removal of a refused pair is not believed: the pair is kept while it is in the slot")
   func discardLies() async throws {
     try await Scenario.with { scenario in
       scenario.server.changeConditions { $0.poisonsNextStagedPair = true }
@@ -92,7 +92,7 @@ struct LostAnswerScenarioTests {
     }
   }
 
-  @Test("that lacks the secret: the pair nobody can know is removed, and another is staged")
+  @Test("without the secret makes the run remove the pair that nobody can know, and stage another")
   func secretNotShown() async throws {
     try await Scenario.with { scenario in
       // The answer to staging, the list and the set itself.
@@ -105,7 +105,7 @@ struct LostAnswerScenarioTests {
     }
   }
 
-  @Test("to a look that cannot be read is not an empty slot")
+  @Test("to a look that cannot be read is not taken for an empty slot")
   func unreadableLook() async throws {
     for kind in [OrgFault.Kind.wrongTypes, .empty, .garbage, .htmlPage] {
       try await Scenario.with { scenario in

@@ -10,7 +10,7 @@ struct ReadingScenarioTests {
     try await live([reading])
   }
 
-  @Test("and under a seeded sample of combinations", arguments: 1...4)
+  @Test("a rotation ends as promised under a seeded sample of combined readings", arguments: 1...4)
   func combined(seed: UInt64) async throws {
     var generator = SeededGenerator(state: seed)
     var count = 0
@@ -67,7 +67,7 @@ struct ReadingScenarioTests {
   }
 
   @Test(
-    "an app that administers itself does so whichever of its pairs is accepted",
+    "an app that administers itself is rotated whichever of its pairs is accepted",
     arguments: [
       [], ["replacedPairLivesOn=false"], ["rotateEndsTokens=caller"], ["deleteEndsTokens=true"],
       ["replacedPairLivesOn=false", "rotateEndsTokens=consumer"],
@@ -85,7 +85,7 @@ struct ReadingScenarioTests {
     }
   }
 
-  @Test("an app that may not administer itself is told so before anything is asked for")
+  @Test("an app that may not administer itself learns that before anything is changed")
   func selfRotationRefused() async throws {
     try await Scenario.with(["selfRotationAllowed=false"], isSelfAdministered: true) { scenario in
       #expect(await scenario.attempt().code == .provider(.notPermitted))

@@ -17,7 +17,7 @@ extension RotationRunner.Goal {
 
 @Suite("A leak")
 struct RevocationScenarioTests {
-  @Test("is ended in one run: no grace, no window, nothing owed")
+  @Test("is ended in one run, without grace, window or debt")
   func ended() async throws {
     try await Scenario.with(policy: ["grace": "30d", "window": "sat 01:00-01:01"]) { scenario in
       let leaked = IssuedText(try #require(try await scenario.saved(.active)))
@@ -49,7 +49,7 @@ struct RevocationScenarioTests {
     Cut(readings: ["replacedPairLivesOn=false"]), Cut(isSlotOccupied: true, isContaining: true),
   ]
 
-  @Test("whose end is cut off at any instant is ended by any later run, with every law kept", arguments: cuts)
+  @Test("whose run is cut off at any instant is ended by any later run, with every law kept", arguments: cuts)
   func cutOff(_ cut: Cut) async throws {
     try await Scenario.with(
       cut.readings, isSelfAdministered: cut.isSelfAdministered, policy: ["grace": "1d", "propagation": "2m"]
@@ -99,7 +99,7 @@ struct RevocationScenarioTests {
     #expect(try scenario.consumer().slot == nil, "\(cut) \(when)")
   }
 
-  @Test("a routine run at work is overtaken, and asks for nothing more; another revocation is not")
+  @Test("overtakes a routine run, which makes no further request, but does not overtake another revocation")
   func overtakes() async throws {
     try await Scenario.with(["propagationSeconds=30"], policy: ["propagation": "10m"]) { scenario in
       let base = scenario.clock.timing
@@ -147,7 +147,7 @@ struct RevocationScenarioTests {
     }
   }
 
-  @Test("a staged pair of someone else's is cut off, and the log says so")
+  @Test("cuts off a staged pair of somebody else's")
   func foreignStaged() async throws {
     try await Scenario.with { scenario in
       try await scenario.stageElsewhere()
@@ -182,7 +182,7 @@ struct RevocationScenarioTests {
     }
   }
 
-  @Test("of a staged pair gives that up and stages another")
+  @Test("of a staged pair gives that pair up and stages another")
   func stagedPair() async throws {
     try await Scenario.with { scenario in
       scenario.server.add(OrgFault(.unavailable, method: "PATCH", count: nil))
@@ -198,9 +198,7 @@ struct RevocationScenarioTests {
     }
   }
 
-  @Test(
-    "whose new pair is refused leaves the leaked one accepted; containment ends it, and nothing works until a pair does"
-  )
+  @Test("whose new pair is refused leaves the leaked one accepted; a containment ends it, and a later pair works")
   func containment() async throws {
     try await Scenario.with(["stagedPairGrants=false"]) { scenario in
       let leaked = IssuedText(try #require(try await scenario.saved(.active)))
@@ -219,7 +217,7 @@ struct RevocationScenarioTests {
     }
   }
 
-  @Test("is not reported in words that hold the secret")
+  @Test("cannot be reported in words that contain the secret")
   func secretReason() async throws {
     try await Scenario.with { scenario in
       let secret = IssuedText(try #require(try await scenario.saved(.active))).secret

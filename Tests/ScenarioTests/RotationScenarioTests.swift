@@ -6,7 +6,7 @@ import Vault
 
 @Suite("A rotation over real HTTP")
 struct RotationScenarioTests {
-  @Test("stages, proves, promotes, and leaves the old pair as a debt until it is retired and seen refused")
+  @Test("stages, proves and promotes, and owes the old pair until that is retired and seen to be refused")
   func wholeLife() async throws {
     let scenario = try await Scenario()
     let before = try #require(try scenario.consumer().primary)
@@ -31,7 +31,7 @@ struct RotationScenarioTests {
     await scenario.stop()
   }
 
-  @Test("waits for the disk once for all that is to be written between two requests")
+  @Test("waits for the disk only once for everything that it writes between two requests")
   func commits() async throws {
     try await Scenario.with { scenario in
       let counted = DyingStore(scenario.store, at: .max, .beforeCommit)

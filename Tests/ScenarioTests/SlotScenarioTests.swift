@@ -5,9 +5,9 @@ import Storage
 import Testing
 import Vault
 
-@Suite("What is in the slot, and in the org, when a run begins")
+@Suite("What is in the slot and in the org when a run begins")
 struct SlotScenarioTests {
-  @Test("a staged pair of someone else's is left alone")
+  @Test("a staged pair of somebody else's is left alone")
   func foreignStaged() async throws {
     try await Scenario.with { scenario in
       try await scenario.stageElsewhere()
@@ -46,7 +46,7 @@ struct SlotScenarioTests {
     }
   }
 
-  @Test("a primary pair of someone else's stops a rotation and a retirement")
+  @Test("a primary pair of somebody else's stops a rotation and a retirement")
   func foreignPrimary() async throws {
     for isRetiring in [false, true] {
       try await Scenario.with { scenario in
@@ -66,7 +66,7 @@ struct SlotScenarioTests {
     }
   }
 
-  @Test("a pair that was promoted by a run that died, and replaced by someone else since, is not given up")
+  @Test("a pair that a dead run promoted, and that somebody else has replaced since, is not given up")
   func replacedMeanwhile() async throws {
     var isReached = false
     for last in 1...20 where !isReached {
@@ -90,7 +90,7 @@ struct SlotScenarioTests {
     #expect(isReached)
   }
 
-  @Test("an expired staged set is cleared away under the intent to stage")
+  @Test("an expired staged pair does not stop a rotation")
   func expired() async throws {
     try await Scenario.with(["expiredSets=listed"]) { scenario in
       try await scenario.stageElsewhere()
@@ -102,7 +102,7 @@ struct SlotScenarioTests {
     }
   }
 
-  @Test("a replaced pair in its grace holds the slot: nothing is asked, until the grace is over or ended")
+  @Test("a replaced pair in its grace holds the slot: nothing is requested until the grace ends")
   func grace() async throws {
     try await Scenario.with(policy: ["grace": "24h"]) { scenario in
       _ = try await scenario.run()
@@ -127,7 +127,8 @@ struct SlotScenarioTests {
     }
   }
 
-  @Test("a poisoned pair is refused, removed at the provider, and the old one stays", arguments: ["0s", "10m"])
+  @Test(
+    "a poisoned pair is refused and removed at the provider, and the old pair stays active", arguments: ["0s", "10m"])
   func poisoned(propagation: String) async throws {
     try await Scenario.with(policy: ["propagation": propagation]) { scenario in
       scenario.server.changeConditions { $0.poisonsNextStagedPair = true }
@@ -146,7 +147,7 @@ struct SlotScenarioTests {
     }
   }
 
-  @Test("a pair that is accepted late, but within its window, is promoted", arguments: [30, 300, 560])
+  @Test("a pair that is accepted late, but within the propagation time, is promoted", arguments: [30, 300, 560])
   func late(seconds: Int) async throws {
     try await Scenario.with(["propagationSeconds=\(seconds)"], policy: ["propagation": "10m"]) { scenario in
       #expect(try await scenario.run().isPromotion(of: 2))
@@ -154,7 +155,7 @@ struct SlotScenarioTests {
     }
   }
 
-  @Test("a pair that is accepted only after its window is rejected")
+  @Test("a pair that is accepted only after the propagation time is rejected")
   func tooLate() async throws {
     try await Scenario.with(["propagationSeconds=700"], policy: ["propagation": "10m"]) { scenario in
       guard case .rejected(active: 1) = try await scenario.run() else {

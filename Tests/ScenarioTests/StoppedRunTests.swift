@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 import Vault
 
-@Suite("A run can be stopped at any instant, and wake after another has taken over and finished")
+@Suite("A run can be stopped at any instant and wake after another has taken over and finished")
 struct StoppedRunTests {
   /// The readings that matter to a request that comes too late.
   static let readings: [[String]] = [
@@ -14,7 +14,7 @@ struct StoppedRunTests {
     ["stagedIDNamesPrimary=true"], ["consumerIDChanges=true"],
   ]
 
-  @Test("and ends without writing, after one request that changes something at most, and harms no pair")
+  @Test("and it ends without writing, after at most one request that changes something, and harms no pair")
   func everywhere() async throws {
     try await withThrowingTaskGroup(of: Void.self) { group in
       for readings in Self.readings { group.addTask { try await everywhere(readings) } }

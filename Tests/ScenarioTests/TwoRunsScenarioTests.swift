@@ -38,7 +38,7 @@ struct TwoRunsScenarioTests {
     var result: Result<RotationOutcome, any Error>? { value.withLock { $0 } }
   }
 
-  @Test("the second is told that the first is at work, and asks for nothing")
+  @Test("the second reports that the first is at work, and makes no request")
   func held() async throws {
     try await Scenario.with(["propagationSeconds=30"], policy: ["propagation": "10m"]) { scenario in
       let second = Outcome()
@@ -54,7 +54,7 @@ struct TwoRunsScenarioTests {
     }
   }
 
-  @Test("a run whose lease was taken over writes nothing and asks for nothing any more")
+  @Test("a run whose lease was taken over writes nothing and makes no further request")
   func fenced() async throws {
     try await Scenario.with(["propagationSeconds=30"], policy: ["propagation": "10m"]) { scenario in
       let second = Outcome()
@@ -82,7 +82,7 @@ struct TwoRunsScenarioTests {
     var value: Int { number.withLock { $0 } }
   }
 
-  @Test("a lease that ran out is taken over without asking whether its holder is gone")
+  @Test("an expired lease is taken over without asking whether its holder is gone")
   func ranOut() async throws {
     try await Scenario.with(policy: ["grace": "0s"]) { scenario in
       let store = DyingStore(scenario.store, at: 8, .afterCommit)
@@ -94,7 +94,7 @@ struct TwoRunsScenarioTests {
     }
   }
 
-  @Test("whatever the run fails of, its lease is given back")
+  @Test("a run gives its lease back whatever makes it fail")
   func givenBack() async throws {
     for (method, path) in [("POST", "*/token"), ("GET", "*"), ("POST", "*/staged"), ("PATCH", "*")] {
       try await Scenario.with { scenario in
@@ -109,7 +109,7 @@ struct TwoRunsScenarioTests {
   }
 
   @Test(
-    "a clock that jumps, forwards or back, loses nothing; far away from the provider's it promotes nothing before it is right",
+    "a clock that jumps loses nothing; far from the provider's it promotes nothing until it is right",
     arguments: [-86_400, -60, 60, 700, 86_400])
   func jumps(seconds: Int) async throws {
     try await Scenario.with(["propagationSeconds=30"], policy: ["propagation": "10m"]) { scenario in
