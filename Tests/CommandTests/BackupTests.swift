@@ -21,7 +21,7 @@ struct BackupTests {
     try FileManager.default.contentsOfDirectory(atPath: place.folder.path).filter { $0.hasPrefix(name) }.sorted()
   }
 
-  @Test("is opened by age and tar, and any relatch opens what they give", .enabled(if: Programs.age != nil))
+  @Test("can be opened with age and tar, and any relatch opens the result", .enabled(if: Programs.age != nil))
   func byHand() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -41,7 +41,7 @@ struct BackupTests {
     #expect(try await place.pair("crm", environment: environment) == place.org.primary())
   }
 
-  @Test("holds what was written to the log alone, is private, and says so in the log")
+  @Test("holds entries that only the log has, is private, and is recorded in the log")
   func content() async throws {
     let place = try await Workplace()
     let made = try await place.relatch("backup", "-o", place.folder.path + "/b.age", "--json")
@@ -72,7 +72,7 @@ struct BackupTests {
   }
 
   @Test(
-    "is put back as a vault that a reader in another language finds whole, and whose journal it misses if it is cut",
+    "is restored as a vault that another reader finds whole and, if its journal is cut, damaged",
     .enabled(if: canRead, "needs age, and python3 with PyNaCl (apt-get install age python3-nacl)"))
   func otherReader() async throws {
     let place = try await Workplace()
@@ -98,7 +98,7 @@ struct BackupTests {
     return system("'\(python)' -c 'import nacl.bindings' 2>/dev/null") == 0
   }()
 
-  @Test("made while rotations go on is consistent each time")
+  @Test("is consistent even if it is made during rotations")
   func whileOthersWrite() async throws {
     let place = try await Workplace()
     try await place.add("crm", policy: ["propagation=0s", "grace=0s"])
@@ -122,7 +122,7 @@ struct BackupTests {
       try FileManager.default.contentsOfDirectory(atPath: place.vault.path).allSatisfy { !$0.contains("snapshot") })
   }
 
-  @Test("takes nobody's place, and what a killed one left is removed by the next")
+  @Test("overwrites no file, and removes what a killed backup left")
   func noOverwriting() async throws {
     let place = try await Workplace()
     let file = try await Self.backup(place)
@@ -145,7 +145,7 @@ struct BackupTests {
 
 @Suite("Restoring a vault")
 struct RestoreTests {
-  @Test("refuses a place that is taken, but for an empty folder")
+  @Test("refuses a place that is taken, unless it is an empty folder")
   func taken() async throws {
     let place = try await Workplace()
     let file = try await BackupTests.backup(place)
@@ -162,7 +162,7 @@ struct RestoreTests {
     #expect(try BackupTests.remains(place, of: "other") == ["other"])
   }
 
-  @Test("refuses what was cut off or altered anywhere, and leaves nothing")
+  @Test("refuses a backup that was cut off or altered anywhere, and leaves nothing")
   func damaged() async throws {
     let place = try await Workplace()
     let file = try await BackupTests.backup(place)
@@ -186,7 +186,7 @@ struct RestoreTests {
     }
   }
 
-  @Test("refuses an archive that holds anything else", .enabled(if: Programs.age != nil))
+  @Test("refuses an archive that does not hold exactly a vault", .enabled(if: Programs.age != nil))
   func otherArchives() async throws {
     let place = try await Workplace()
     let environment = BackupTests.elsewhere(place, "restored")
@@ -206,7 +206,7 @@ struct RestoreTests {
     }
   }
 
-  @Test("needs an owner's identity and a file that is there")
+  @Test("needs an owner's identity and an existing file")
   func notPermitted() async throws {
     let place = try await Workplace()
     let file = try await BackupTests.backup(place)
@@ -219,7 +219,7 @@ struct RestoreTests {
     #expect(try BackupTests.remains(place, of: "restored").isEmpty)
   }
 
-  @Test("beside the vault that it is a copy of warns that one of the two ends, and that one names the other")
+  @Test("beside its original warns that one of the two must end, and each names the other")
   func twice() async throws {
     let place = try await Workplace()
     let file = try await BackupTests.backup(place)
@@ -239,7 +239,7 @@ struct RestoreTests {
     #expect(try await other.relatch("list").code == 0)
   }
 
-  @Test("of less than was seen before says how old it is, and needs a person's word, which is logged")
+  @Test("from a backup older than what was seen says how old it is, and needs a person's consent, which is logged")
   func older() async throws {
     let place = try await Workplace()
     let file = try await BackupTests.backup(place)
@@ -261,7 +261,7 @@ struct RestoreTests {
     #expect(try await place.relatch("list").errorText == "")
   }
 
-  @Test("from before somebody was removed names them, and what is to be done first")
+  @Test("from before a removal names the members and witnesses who are back, and says to remove them first")
   func removedSince() async throws {
     let place = try await Workplace()
     try await place.addMember("bob", "operator", grants: ["admin"])
@@ -295,7 +295,7 @@ struct RestoreTests {
   }
 
   @Test(
-    "of a vault that another founded under the same identifier is no older copy, and needs that founder's key",
+    "that another founded under the same identifier is not an older copy, and needs that founder's key",
     .enabled(if: Intruder.isAvailable, "needs age, and python3 with PyNaCl (apt-get install age python3-nacl)"))
   func foundedByAnother() async throws {
     let place = try await Workplace()
@@ -337,7 +337,7 @@ struct RestoreTests {
     #expect(try await place.relatch("list").code == 0)
   }
 
-  @Test("of a vault that was only looked at, and that another founded, needs that founder's key")
+  @Test("that was only looked at, and that another founded, needs that founder's key")
   func lookedAt() async throws {
     let place = try await Workplace()
     var mallory = try await place.environment(of: "mallory")
@@ -359,7 +359,7 @@ struct RestoreTests {
     #expect(named.code == 0, "\(named.errorText)")
   }
 
-  @Test("is put back by a person's word where what is remembered was damaged together with the vault")
+  @Test("works with a person's consent if what was remembered was damaged together with the vault")
   func damagedMemory() async throws {
     let place = try await Workplace()
     let file = try await BackupTests.backup(place)
@@ -373,7 +373,7 @@ struct RestoreTests {
     #expect(try await place.relatch("list").errorText == "")
   }
 
-  @Test("killed half-way leaves nothing in the vault's place; the next one clears up")
+  @Test("leaves nothing in the vault's place if it is killed, and the next restore clears up")
   func killed() async throws {
     let place = try await Workplace()
     // Large enough that a part of it is written before the end is read.
@@ -451,7 +451,7 @@ struct RestoredVaultTests {
     #expect(restored.code == 0, "\(restored.errorText)")
   }
 
-  @Test("is compared with the provider before anything else, and goes on where nothing happened since")
+  @Test("is compared with the provider before anything else, and continues if nothing happened since")
   func nothingHappened() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -478,7 +478,7 @@ struct RestoredVaultTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("with a pair that somebody who left could open is exposed no more with one that is adopted, and it is said why")
+  @Test("is no longer exposed after adopting the newer pair, with a warning in case the former member made it")
   func adoptedWhileExposed() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -494,7 +494,7 @@ struct RestoredVaultTests {
   }
 
   @Test(
-    "with a pair that was replaced since stops, says what became of it, and touches nothing", arguments: [false, true])
+    "stops if its pair was replaced since, says what became of the pair, and changes nothing", arguments: [false, true])
   func rotatedSince(isRetired: Bool) async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -544,7 +544,7 @@ struct RestoredVaultTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("that administers itself adopts the pair it is given, and refuses any other")
+  @Test("adopts the pair it is given if it administers itself, and refuses any other")
   func selfAdministered() async throws {
     let place = try await Workplace(["--every-app-is-admin"], addsAdmin: false)
     try await place.add("crm", admin: "self")
@@ -568,7 +568,7 @@ struct RestoredVaultTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("from the middle of a rotation that went on finishes it")
+  @Test("finishes a rotation that was under way in the backup and continued after it")
   func overtaken() async throws {
     let place = try await Workplace()
     try await place.add("crm")

@@ -98,9 +98,9 @@ private struct ProgrammedSystem {
   }
 }
 
-@Suite("A program that speaks for a system, from the command line")
+@Suite("A program that acts for a system")
 struct CommandProviderTests {
-  @Test("is a line of doctor's, which asks it for nothing that changes anything") func doctor() async throws {
+  @Test("has a line in doctor, which asks it for nothing that changes anything") func doctor() async throws {
     let place = try await Workplace(addsAdmin: false)
     let system = try ProgrammedSystem(place)
     try await system.add()
@@ -123,7 +123,7 @@ struct CommandProviderTests {
   }
 
   @Test(
-    "is refused with settings that cannot work, and told what each one is",
+    "is refused with settings that cannot work, and the error names the setting",
     arguments: [
       "replacement=foo", "arguments=[1]", "arguments=garbage", "program=/tmp/", "program=bin/acme", "time-limit=1h",
     ])
@@ -137,7 +137,7 @@ struct CommandProviderTests {
     #expect(!added.errorText.contains("relatch show"), "\(added.errorText)")
   }
 
-  @Test("needs neither a program nor a token endpoint where its pair only administers: nothing is missing")
+  @Test("needs neither a program nor a token endpoint if its pair only administers")
   func administrator() async throws {
     let place = try await Workplace(addsAdmin: false)
     let added = try await place.relatch(
@@ -150,7 +150,7 @@ struct CommandProviderTests {
     #expect(log.filter { $0["event"] as? String == "pair.used" }.compactMap { $0["purpose"] as? String } == ["doctor"])
   }
 
-  @Test("is started only once it is allowed on this machine, as it stands in the settings") func allowed() async throws
+  @Test("is started only after it is allowed on this machine, exactly as the settings say") func allowed() async throws
   {
     let place = try await Workplace(addsAdmin: false)
     let system = try ProgrammedSystem(place)
@@ -200,7 +200,7 @@ struct CommandProviderTests {
     #expect(!system.asked().suffix(4).contains("stage"))
   }
 
-  @Test("is not started for what came by a handoff, before it is allowed there") func handedOver() async throws {
+  @Test("is not started for a handed-over credential before it is allowed there") func handedOver() async throws {
     let place = try await Workplace(addsAdmin: false)
     let system = try ProgrammedSystem(place)
     try await system.add()
@@ -229,7 +229,7 @@ struct CommandProviderTests {
     #expect(try system.secrets() == ["new-secret-2"])
   }
 
-  @Test("is the one word on pairs that came by a handoff: neither the sender's address nor a setting taken out is kept")
+  @Test("follows the recipient's settings after a handoff: the sender's address and removed settings are dropped")
   func handedOverElsewhere() async throws {
     let place = try await Workplace(addsAdmin: false)
     let system = try ProgrammedSystem(place)
@@ -258,7 +258,7 @@ struct CommandProviderTests {
   }
 
   @Test(
-    "is asked what became of it, where the run was killed before its answer",
+    "is asked what became of its last operation if the run was killed before the answer",
     arguments: ["observe", "stage", "grant", "delete"])
   func killed(_ operation: String) async throws {
     let place = try await Workplace(addsAdmin: false)

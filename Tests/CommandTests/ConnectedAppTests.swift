@@ -9,7 +9,7 @@ struct ConnectedAppTests {
   private typealias Prompt = Conversation
 
   @Test(
-    "is rotated by hand: staged, pasted unseen, applied, and the old pair seen refused",
+    "is rotated by hand: staged, pasted unseen, applied, and the old pair seen to be refused",
     arguments: ["stagedPairGrants=true", "stagedPairGrants=false"])
   func rotation(_ reading: String) async throws {
     let app = try await ConnectedApp(reading, "replacedPairLivesOn=false")
@@ -35,7 +35,7 @@ struct ConnectedAppTests {
   }
 
   @Test(
-    "interrupted at any prompt, by ^C or by being killed, it is finished by another member",
+    "whose rotation is interrupted at any prompt, by ^C or a kill, is finished by another member",
     arguments: ["stagedPairGrants=true", "stagedPairGrants=false"])
   func interrupted(_ reading: String) async throws {
     let app = try await ConnectedApp(reading, "replacedPairLivesOn=false")
@@ -80,7 +80,7 @@ struct ConnectedAppTests {
     }
   }
 
-  @Test("what cannot be the new pair is asked for again: the old pair, one swapped, one that is none")
+  @Test("asks again for a pair that cannot be the new one: the old pair, a swapped one, or none")
   func notTaken() async throws {
     let app = try await ConnectedApp("replacedPairLivesOn=false")
     let old = try await app.place.org.primary()
@@ -111,7 +111,7 @@ struct ConnectedAppTests {
     #expect(try await app.place.pair("crm") == new)
   }
 
-  @Test("a wrong pair that was pasted is refused before Apply, given up, and the right one taken")
+  @Test("refuses a wrong pair before Apply, gives it up, and takes the right one")
   func wrongPair() async throws {
     let app = try await ConnectedApp("replacedPairLivesOn=false")
     let old = try await app.place.org.primary()
@@ -139,7 +139,7 @@ struct ConnectedAppTests {
     #expect(try await app.isRotated(from: old))
   }
 
-  @Test("a wrong pair that was applied unproved is found out, given up, and the current one adopted")
+  @Test("notices a wrong pair that was applied unproved, gives it up, and adopts the current one")
   func wrongPairApplied() async throws {
     let app = try await ConnectedApp("stagedPairGrants=false", "replacedPairLivesOn=false")
     let old = try await app.place.org.primary()
@@ -164,7 +164,7 @@ struct ConnectedAppTests {
     #expect(try await app.isRotated(from: old))
   }
 
-  @Test("where both pairs are accepted after an interruption, the person says whether it was applied")
+  @Test("asks the person whether the new pair was applied if both are accepted after an interruption")
   func bothAccepted() async throws {
     let app = try await ConnectedApp()
     let old = try await app.place.org.primary()
@@ -190,7 +190,7 @@ struct ConnectedAppTests {
   }
 
   @Test(
-    "that leaked is replaced by the same person, and the leaked pair seen refused",
+    "that leaked is replaced by the same person, and the leaked pair is seen to be refused",
     arguments: [[], ["--contain"]] as [[String]])
   func leaked(_ flags: [String]) async throws {
     let app = try await ConnectedApp("stagedPairGrants=false", "replacedPairLivesOn=false")
@@ -220,7 +220,7 @@ struct ConnectedAppTests {
     #expect(incident.contains("found in a ticket") && incident.contains("refused"), "\(incident)")
   }
 
-  @Test("a person may decline, and nothing has changed; the attempt is given up without one")
+  @Test("is unchanged if the person declines, and the attempt is given up without one")
   func declined() async throws {
     let app = try await ConnectedApp()
     let old = try await app.place.org.primary()
@@ -232,7 +232,7 @@ struct ConnectedAppTests {
     #expect(try await app.place.logIsIntact())
   }
 
-  @Test("without a terminal nobody is asked: it says who is needed, and a schedule begins nothing")
+  @Test("asks nobody without a terminal: the error says who is needed, and a schedule begins nothing")
   func noTerminal() async throws {
     let setsid = try #require(Programs.setsid)
     let app = try await ConnectedApp(policy: ["max-age=30d"])

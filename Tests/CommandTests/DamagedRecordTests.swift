@@ -36,7 +36,7 @@ extension Outcome {
   }
 }
 
-@Suite("A credential whose record is damaged fails by itself with 65, and keeps no other from anything")
+@Suite("A credential with a damaged record fails with 65, and no other credential is kept from")
 struct DamagedRecordTests {
   private static let names = ["crm", "erp", "hr"]
 
@@ -50,7 +50,7 @@ struct DamagedRecordTests {
   }
 
   @Test(
-    "of being revoked, however they are chosen",
+    "being revoked, however they are chosen",
     arguments: [["--all"], ["--provider", "salesforce"], ["--tag", "prod"], names, ["--exposed-to", "bob"]])
   func revoked(_ choice: [String]) async throws {
     let place = try await Self.place()
@@ -68,7 +68,7 @@ struct DamagedRecordTests {
     }
   }
 
-  @Test("of being revoked; nor does a row under what is no name, which is told so that it steers no terminal")
+  @Test("being revoked, and neither does a row under an invalid name, whose report cannot control the terminal")
   func planted() async throws {
     let place = try await Self.place()
     let plant = """
@@ -87,7 +87,7 @@ struct DamagedRecordTests {
     #expect(try await place.relatch("log", "verify").code == 65)
   }
 
-  @Test("of being told as what somebody could open, and rotated for that; nor does a damaged administrator")
+  @Test("being reported as open to a member and rotated for that, and neither does a damaged administrator")
   func exposed() async throws {
     let place = try await Workplace(["--every-app-is-admin", "--apps", "3"], addsAdmin: false)
     try await place.add("zeus", app: 1, admin: "self")
@@ -108,7 +108,7 @@ struct DamagedRecordTests {
     #expect(try rotated.names("promoted") == ["hr"])
   }
 
-  @Test("of being told as what somebody could read by it: what a damaged administrator administers")
+  @Test("being reported as within a member's reach through a damaged administrator")
   func administered() async throws {
     let place = try await Workplace(["--every-app-is-admin", "--apps", "2"], addsAdmin: false)
     try await place.add("zeus", app: 1, admin: "self")
@@ -120,7 +120,7 @@ struct DamagedRecordTests {
     #expect(try told.objects().compactMap { $0["credential"] as? String } == ["crm", "zeus"])
   }
 
-  @Test("of being told as what somebody could open: one that was never theirs to open may be reached by what was")
+  @Test("being rotated or revoked as exposed to a member, who may also have reached the damaged one")
   func unknownReach() async throws {
     let place = try await Self.place()
     try await place.addMember("bob", "operator", grants: ["crm"])
@@ -133,7 +133,7 @@ struct DamagedRecordTests {
     #expect(try await place.pair("crm") == place.org.primary())
   }
 
-  @Test("of being rotated by schedule or tag")
+  @Test("being rotated by schedule or tag")
   func due() async throws {
     let place = try await Self.place(
       ["--tag", "prod", "--created", "2020-01-01T00:00:00Z"], policy: ["max-age=90d"])
@@ -159,7 +159,7 @@ struct DamagedRecordTests {
     }
   }
 
-  @Test("of being resumed and delivered")
+  @Test("being resumed and delivered")
   func resumed() async throws {
     let place = try await Workplace(["--apps", "2"])
     for (number, name) in ["crm", "hr"].enumerated() { try await place.add(name, app: number + 1) }
@@ -180,7 +180,7 @@ struct DamagedRecordTests {
   }
 
   @Test(
-    "of being shown",
+    "being shown",
     arguments: [
       ["list"], ["list", "--tag", "prod"], ["status"], ["plan"], ["plan", "--offline"], ["doctor", "--offline"],
     ])
@@ -198,7 +198,9 @@ struct DamagedRecordTests {
     #expect(text.errorText.contains("erp") && text.errorText.contains("hint: "), "\(text.errorText)")
   }
 
-  @Test("of being shown by name; damage is told before what is due; where all is damaged nothing is said to be empty")
+  @Test(
+    "being shown by name; damage is reported before what is due, and a vault of damaged records is not called empty"
+  )
   func shownAlone() async throws {
     let place = try await Self.place(["--created", "2020-01-01T00:00:00Z"], policy: ["max-age=90d"])
     try await place.damage("erp")
@@ -219,7 +221,7 @@ struct DamagedRecordTests {
     }
   }
 
-  @Test("of being measured, by itself or at the end of a run, and is counted")
+  @Test("being measured, and the damage is counted, by `metrics` and at the end of a run")
   func measured() async throws {
     let place = try await Self.place()
     #expect(try await place.relatch("metrics").outputText.contains("relatch_vault_damages 0\n"))
@@ -235,7 +237,7 @@ struct DamagedRecordTests {
     }
   }
 
-  @Test("of being delivered, or of its leak's being noted, where it is what administers")
+  @Test("being delivered, or from having its leak noted, even if the damaged one is its administrator")
   func administrator() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -251,7 +253,7 @@ struct DamagedRecordTests {
   }
 }
 
-@Suite("What was asked for and is left out")
+@Suite("A credential that a command leaves out")
 struct LeftOutTests {
   private static func place() async throws -> Workplace {
     let place = try await Workplace(["--every-app-is-admin", "--apps", "2"], addsAdmin: false)
@@ -263,7 +265,7 @@ struct LeftOutTests {
   }
 
   @Test(
-    "of a revocation, because it is not granted, is an error of its own: 13, and 77 where that is so of all",
+    "of a revocation because it is not granted is an error of its own: 13, or 77 if all are",
     arguments: [["--all"], ["--provider", "salesforce"], ["--tag", "prod"]])
   func notGranted(_ choice: [String]) async throws {
     let place = try await Self.place()
@@ -280,7 +282,7 @@ struct LeftOutTests {
     #expect(try some.failed() == ["erp"])
   }
 
-  @Test("of a rotation by tag, because it is not granted, is an error of its own: 13, and 77 where that is so of all")
+  @Test("of a rotation by tag because it is not granted is an error of its own: 13, or 77 if all are")
   func rotated() async throws {
     let place = try await Self.place()
     let opa = try await place.addMember("opa", "operator")
@@ -294,7 +296,7 @@ struct LeftOutTests {
     #expect(try rotated.names("promoted") == ["crm"])
   }
 
-  @Test("because it is not granted, is told to none of its hooks: nothing was tried, and they are others'")
+  @Test("because it is not granted runs none of its hooks: nothing was tried, and the hooks belong to others")
   func hooks() async throws {
     let place = try await Self.place()
     let opa = try await place.addMember("opa", "operator", grants: ["crm"])
@@ -313,7 +315,7 @@ struct LeftOutTests {
     #expect(files.contains("told-crm") && !files.contains("told-erp"), "\(files)")
   }
 
-  @Test("of a file that was found is 13 also where what was in it fails by itself")
+  @Test("while the others of a found file fail of themselves still makes the exit code 13")
   func file() async throws {
     let place = try await Self.place()
     let leaked = try await place.org.primary()
@@ -325,7 +327,7 @@ struct LeftOutTests {
     #expect(try revoked.failures() == ["crm 69", "erp 65"], "\(revoked.outputText)")
   }
 
-  @Test("of what a member is only not granted is told, and that there is nothing is not said")
+  @Test("because it is not granted is counted in a message, which does not say that there is nothing")
   func told() async throws {
     let place = try await Self.place()
     let opa = try await place.addMember("opa", "operator")

@@ -27,7 +27,7 @@ struct DeliveryTests {
     SecretSearch(["client_id": Data(pair.key.utf8), "client_secret": Data(pair.secret.utf8)])
   }
 
-  @Test("No file is the sink of two: a second is refused, in whatever words its path is said")
+  @Test("No file is the sink of two credentials: the second is refused, however its path is written")
   func onePlace() async throws {
     let place = try await Workplace(["--apps", "2"])
     try await place.add("crm")
@@ -55,7 +55,7 @@ struct DeliveryTests {
     #expect(try await place.relatch("sink", "add", "erp", folder + "/pair.json", "--name", "now").code == 0)
   }
 
-  @Test("No file is a sink's and a template: the pair would be written over what it is put into")
+  @Test("No file is both a sink and a template, because the pair would overwrite the template")
   func templateInPlace() async throws {
     let place = try await Workplace(["--apps", "2"])
     try await place.add("crm")
@@ -92,7 +92,7 @@ struct DeliveryTests {
     #expect(try await place.org.primary() == old)
   }
 
-  @Test("An argument that is no UTF-8 is refused: another file would be written than was named")
+  @Test("An argument that is not UTF-8 is refused, because another file would be written than was named")
   func bytesOfPath() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -108,7 +108,7 @@ struct DeliveryTests {
     #expect(try await place.relatch("sink", "list", "crm").output.isEmpty)
   }
 
-  @Test("A file that is gone or was changed is told by doctor and plan, and written again")
+  @Test("A sink's file that is missing or changed is reported by doctor and plan, and can be written again")
   func drift() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -136,7 +136,7 @@ struct DeliveryTests {
     }
   }
 
-  @Test("A sink gets the new pair, mode 0600, in each form; the secret is in no other file")
+  @Test("A sink gets the new pair with mode 0600 in each format, and the secret is in no other file")
   func sinks() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -182,7 +182,7 @@ struct DeliveryTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("A sink is written in a user namespace, too, which does not know root by its number")
+  @Test("A sink is written even in a user namespace that does not know root by its number")
   func userNamespace() async throws {
     guard geteuid() == 0, let setpriv = Programs.setpriv else { return print("skipped: needs root and setpriv") }
     let place = try await Workplace()
@@ -203,7 +203,7 @@ struct DeliveryTests {
     #expect(try String(contentsOfFile: sink, encoding: .utf8).contains(pair.secret))
   }
 
-  @Test("A hook gets the pair; one that fails and prints it: 11, masked everywhere, the rotation done, retried later")
+  @Test("A hook that fails and prints the pair ends with 11: the pair is masked, and the hook is tried again later")
   func failingHook() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -269,7 +269,7 @@ struct DeliveryTests {
   }
 
   @Test(
-    "A hook that can get no session keyring of its own is not started with ours; where there are none it is",
+    "A hook that cannot get its own session keyring is not started with ours, unless there are no keyrings",
     .enabled(if: Programs.strace != nil && Programs.python != nil, "needs strace and python3"))
   func keyring() async throws {
     let place = try await Workplace()
@@ -309,7 +309,7 @@ struct DeliveryTests {
     }
   }
 
-  @Test("A hook that hangs is ended: 11, and the rotation is done")
+  @Test("A hook that hangs is ended, and the finished rotation ends with 11")
   func hangingHook() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -323,7 +323,7 @@ struct DeliveryTests {
     #expect(try await place.org.consumer().slot == nil)
   }
 
-  @Test("Of several that fail each has its hint, with its name")
+  @Test("Each of several failed hooks has a hint with its name")
   func hints() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -342,7 +342,7 @@ struct DeliveryTests {
     #expect(alone.code == 11 && !alone.errorText.contains("hint: one: "), "\(alone.errorText)")
   }
 
-  @Test("A hook before may stop the rotation: 75, its name told, nothing asked; hooks of a failure are told of others")
+  @Test("A `before` hook can stop a rotation with 75, before any request; `failed` hooks hear only of real failures")
   func vetoAndFailure() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -374,7 +374,7 @@ struct DeliveryTests {
     #expect(try await place.relatch("rotate", "crm").code == 0)
   }
 
-  @Test("A sink whose folder is gone when the pair comes: 11, the rotation done, and delivered when the folder is back")
+  @Test("A sink whose folder is gone ends a finished rotation with 11, and is served when the folder is back")
   func folderGone() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -401,7 +401,7 @@ struct DeliveryTests {
     #expect(try await place.relatch("status", "crm").code == 0)
   }
 
-  @Test("What obviously cannot work stops a rotation before it begins: 78; adding it warns, and plan says so")
+  @Test("A sink that obviously cannot work stops a rotation with 78; adding it warns, and plan reports it")
   func broken() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -418,7 +418,7 @@ struct DeliveryTests {
     #expect(try await place.relatch("rotate", "crm").code == 0)
   }
 
-  @Test("Arguments that make no sink or hook are told so")
+  @Test("Arguments that make no sink or hook are refused")
   func wrongArguments() async throws {
     let place = try await Workplace(addsAdmin: false)
     try await place.add("crm", app: nil)

@@ -2,10 +2,10 @@ import Foundation
 import Testing
 
 @Suite(
-  "A disk that fails at any write of a rotation: 74, nothing asked that is not recorded, and the next run heals",
+  "A disk that fails at any write ends a rotation with 74, without an unrecorded request, and the next run recovers",
   .serialized, .enabled(if: Programs.strace != nil, "strace is not installed"))
 struct DiskFaultTests {
-  @Test("From any write on, or at one alone; the file system full, read-only, or its medium broken")
+  @Test("from any write on or at a single one, whether the file system is full, read-only or broken")
   func sweep() async throws {
     let bench = try await DiskBench()
     guard let calls = try await bench.calls() else { return }
@@ -40,7 +40,7 @@ struct DiskFaultTests {
 @Suite(
   "A rotation on a full or read-only file system", .enabled(if: geteuid() == 0, "needs root to mount a small disk"))
 struct SmallDiskTests {
-  @Test("ends with 74 wherever the space ends, and the same command finishes it once there is space")
+  @Test("ends with 74 wherever the space runs out, and the same command finishes it once there is space")
   func full() async throws {
     let place = try await Workplace(["--apps", "8"])
     let disk = try Disk(in: place.folder, size: "3m")
@@ -74,7 +74,7 @@ struct SmallDiskTests {
     #expect(try await place.relatch("log", "verify", environment: environment).code == 0)
   }
 
-  @Test("asks nothing of the org where nothing can be written, and rotates once it can")
+  @Test("makes no request to the org while nothing can be written, and rotates once it can")
   func readOnly() async throws {
     let place = try await Workplace()
     let disk = try Disk(in: place.folder, size: "2m")

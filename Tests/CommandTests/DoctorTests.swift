@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("doctor: which step of the set-up is missing")
+@Suite("doctor names the missing step of the set-up")
 struct DoctorTests {
   private static let scheduled = ["propagation=0s", "max-age=90d"]
 
@@ -31,7 +31,7 @@ struct DoctorTests {
     #expect(object["missing"] as? [String] == missing, sourceLocation: sourceLocation)
   }
 
-  @Test("nothing missing is 0; it is logged as plan's looks are, and nothing that changes anything is asked")
+  @Test("and ends with 0 if none is missing, logged like plan, without a request that changes anything")
   func healthy() async throws {
     let place = try await Self.place()
     let text = try await place.relatch("doctor", "crm")
@@ -58,7 +58,7 @@ struct DoctorTests {
     for secret in secrets { #expect(!(text.outputText + all.outputText).contains(secret)) }
   }
 
-  @Test("a missing step is reported with what fixes it, and what it hides is reported once; plan points here")
+  @Test("with its fix, names once what the missing step hides, and plan refers to doctor")
   func flow() async throws {
     let place = try await Self.place()
     let app = try await place.org.apps()[1].identifier
@@ -80,8 +80,7 @@ struct DoctorTests {
     #expect(try await !place.relatch("plan", "crm").outputText.contains("relatch doctor"))
   }
 
-  @Test(
-    "without a schedule, or with a replaced pair in its grace, nothing is missing; without a sink's folder, that is")
+  @Test("which a missing schedule or a pair in its grace is not, but a missing sink folder is")
   func local() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -97,7 +96,7 @@ struct DoctorTests {
     try expect(broken, 78, missing: ["delivery"])
   }
 
-  @Test("of a connected app it says what only a person can see, and how to fix steps in the words of its own pages")
+  @Test("for a connected app, says what only a person can see, and suggests fixes in Salesforce's own words")
   func byHand() async throws {
     let place = try await Workplace()
     func add(_ name: String, _ pair: String) async throws {
@@ -116,7 +115,7 @@ struct DoctorTests {
     #expect(wrong.outputText.contains("`relatch adopt wrong --stdin`"), "\(wrong.outputText)")
   }
 
-  @Test("a host that is not reached ends with 69, and so does one whose certificate nobody vouches for")
+  @Test("with 69 if a host cannot be reached or nobody vouches for its certificate")
   func reach() async throws {
     let place = try await Workplace()
     let pair = #"{"client_id":"3MVG9","client_secret":"secret"}"#
@@ -153,7 +152,7 @@ struct DoctorTests {
     #expect(try lines("ok", untrusted) == ["identity", "vault", "url", "host", "delivery", "policy"])
   }
 
-  @Test("a clock that is off by an hour, a wrong host and a pair that somebody else replaced are each one line")
+  @Test("in one line each: a clock that is off by an hour, a wrong host, and a pair that somebody else replaced")
   func org() async throws {
     let place = try await Self.place()
     try await place.org.set("clock", ["advance": 3600])
@@ -166,7 +165,7 @@ struct DoctorTests {
     try expect(try await place.relatch("doctor", "crm", "--json"), 78, missing: ["switch"])
   }
 
-  @Test("without an identity it looks at what it can: 77; with --offline nobody is asked, and that is no fault: 0")
+  @Test("and checks what it can without an identity (77), or with --offline, which is no fault (0)")
   func identities() async throws {
     let place = try await Self.place()
     let none = try await place.relatch("doctor", "crm", "--json", environment: Workplace.outsider)
@@ -196,7 +195,7 @@ struct DoctorTests {
     #expect(plan.contains("obstacle: \(words)\n    hint: an owner lets it: `relatch grant admin bo`\n"), "\(plan)")
   }
 
-  @Test("what is asked for wrongly is told as ever")
+  @Test("and refuses wrong arguments like any other verb")
   func usage() async throws {
     let place = try await Self.place()
     expectFailure(try await place.relatch("doctor", "nope"), 66, #"no credential "nope""#)

@@ -12,7 +12,7 @@ struct ExecTests {
     return (place, try await place.org.primary())
   }
 
-  @Test("The variables are the credential's, and nothing else in the environment changes")
+  @Test("The program gets the credential's variables, and nothing else in the environment changes")
   func variables() async throws {
     let (place, pair) = try await place()
     let own = ["OTHER": "kept", "CRM_PROD_CLIENT_ID": "old", "CRM_PROD_CLIENT_SECRETS": "kept"]
@@ -39,8 +39,7 @@ struct ExecTests {
     #expect(words.outputText == "--json -- -x \n")
   }
 
-  @Test(
-    "It is logged before, with the program's name; what cannot be run, or is not there, is logged and given nothing")
+  @Test("The release is logged with the program's name before it starts; a program that cannot run gets nothing")
   func logged() async throws {
     let (place, _) = try await place()
     let log = try await place.relatch("exec", "crm/prod", "--", place.relatchPath, "log", "list", "--json")
@@ -63,7 +62,7 @@ struct ExecTests {
     #expect(try await place.relatch("log", "list", environment: Workplace.outsider).outputText == before)
   }
 
-  @Test("Exit codes and deaths by a signal are passed on", arguments: ways)
+  @Test("Exit codes and deaths by signal are passed on", arguments: ways)
   func endings(way: [String]) async throws {
     let (place, _) = try await place()
     for script in [
@@ -75,7 +74,7 @@ struct ExecTests {
     }
   }
 
-  @Test("Open files, signal masks, ignored signals, the umask and the folder are what they would be", arguments: ways)
+  @Test("Open files, signal masks, ignored signals, the umask and the folder are unchanged", arguments: ways)
   func surroundings(way: [String]) async throws {
     let (place, _) = try await place()
     let script = "trap '' USR2; exec 7</dev/null; umask 027; cd /usr; exec \"$@\""
@@ -92,7 +91,7 @@ struct ExecTests {
       "\(run.outputText)instead of \(direct.outputText)\(run.errorText)")
   }
 
-  @Test("Signals reach the program once, and it decides; when this command is killed it is, too", arguments: ways)
+  @Test("Signals reach the program once, and it decides; if exec is killed, so is the program", arguments: ways)
   func signals(way: [String]) async throws {
     let (place, _) = try await place()
     let script = "n=0; trap 'n=$((n+1))' USR1; trap 'echo term $n; exit 7' TERM; echo $$; while :; do sleep 0.01; done"
@@ -114,7 +113,7 @@ struct ExecTests {
   }
 
   @Test(
-    "One whose output nobody takes ends within seconds of a signal, whatever is left of that",
+    "A program whose output nobody reads ends within seconds of a signal",
     arguments: [["--mask"], ["--mask", "--watch", "restart"]], ["TERM", "exit"])
   func standingReader(way: [String], ending: String) async throws {
     let (place, _) = try await place()
@@ -145,7 +144,7 @@ struct ExecTests {
     #expect(ended.errorText.contains("warning: not all that the program said could be written"), "\(ended.errorText)")
   }
 
-  @Test("Signals that supervisors alone use are passed on, too", arguments: [SIGALRM, SIGPWR, 36])
+  @Test("Signals that only supervisors use are passed on too", arguments: [SIGALRM, SIGPWR, 36])
   func rareSignals(_ signal: Int32) async throws {
     let (place, _) = try await place()
     let script = "trap 'echo told; exit 7' \(signal); echo ready; while :; do sleep 0.01; done"
@@ -158,7 +157,7 @@ struct ExecTests {
   }
 
   @Test(
-    "A signal that is sent to the whole group reaches the program once, and so does the next that is not",
+    "A signal to the whole group reaches the program once, and so does the next one to exec only",
     arguments: ways)
   func groupSignals(way: [String]) async throws {
     let (place, _) = try await place()
@@ -188,7 +187,7 @@ struct ExecTests {
     #expect(ended.code == 7 && ended.outputText == "ready\ntold\ntold\ntold\n", "\(ended.outputText)\(ended.errorText)")
   }
 
-  @Test("Two signals that are sent to the whole group at once reach the program once each", arguments: ways)
+  @Test("Two signals to the whole group at once reach the program once each", arguments: ways)
   func groupSignalsAtOnce(way: [String]) async throws {
     let (place, _) = try await place()
     let script = """
@@ -217,7 +216,7 @@ struct ExecTests {
     #expect(ended.code == 7 && told == ["SIGHUP", "SIGUSR1", "SIGUSR2"], "\(ended.outputText)\(ended.errorText)")
   }
 
-  @Test("A shell on a terminal stops, continues and interrupts it as any other program", arguments: ways)
+  @Test("A shell on a terminal stops, continues and interrupts it like any other program", arguments: ways)
   func jobControl(way: [String]) async throws {
     guard let python = Programs.python else { return print("skipped: python3 is not installed") }
     let (place, _) = try await place()
@@ -232,7 +231,7 @@ struct ExecTests {
     #expect(run.outputText == direct.outputText, "\(run.outputText)instead of \(direct.outputText)\(run.errorText)")
   }
 
-  @Test("--mask hides every form of the pair, on both streams and across pieces, and nothing else")
+  @Test("--mask hides every form of the pair, on both streams and across chunks, and nothing else")
   func masked() async throws {
     let (place, pair) = try await place()
     let bytes = """
@@ -263,7 +262,7 @@ struct ExecTests {
     }
   }
 
-  @Test("--watch tells the program of a new pair, or starts it again with it")
+  @Test("--watch tells the program about a new pair, or restarts the program with it")
   func watched() async throws {
     let (place, first) = try await place()
     let script =
@@ -290,7 +289,7 @@ struct ExecTests {
     #expect(reads.map { $0["versions"] as? [Int] } == [[1], [1], [2]])
   }
 
-  @Test("A program that was started again with another pair and tells the one before tells neither")
+  @Test("A program that was restarted with a new pair and prints the previous one shows neither")
   func maskedAfterRestart() async throws {
     let (place, first) = try await place()
     let kept = place.folder.path + "/kept"
@@ -312,7 +311,7 @@ struct ExecTests {
   }
 
   @Test(
-    "The secret is in the environment of the program alone",
+    "The secret is in no environment but the program's",
     .enabled(if: geteuid() == 0, "needs root, to look at others"),
     arguments: ways)
   func alone(way: [String]) async throws {

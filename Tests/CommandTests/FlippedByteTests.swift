@@ -40,7 +40,7 @@ struct FlippedByteTests {
     """
 
   @Test(
-    "in a record or in the log is found: 65, and no wrong secret is printed",
+    "in a record or in the log is found, with 65, and no wrong secret is printed",
     .enabled(if: Programs.python != nil, "python3 is not installed"))
   func flips() async throws {
     let place = try await Workplace()

@@ -6,7 +6,7 @@ import Testing
 struct GuideTests {
   private let pair = #"{"client_id":"3MVG9","client_secret":"secret"}"#
 
-  @Test("Cloudaware, External Client App: each step that is missing is named, and then the app is rotated")
+  @Test("names each missing step for Cloudaware's External Client App, and then rotates the app")
   func cloudaware() async throws {
     let place = try await Workplace()
     let app = try await place.org.apps()[1].identifier
@@ -70,7 +70,7 @@ struct GuideTests {
     #expect(revoked.code == 0, "\(revoked.errorText)")
   }
 
-  @Test("Cloudaware, an app that administers itself without the permissions is told which, and who gives them")
+  @Test("tells an app of Cloudaware's that administers itself which permissions it lacks and who grants them")
   func permissions() async throws {
     let place = try await Workplace()
     let app = try await place.org.apps()[1].identifier
@@ -86,7 +86,7 @@ struct GuideTests {
     }
   }
 
-  @Test("Salesforce, metadata files: written without a secret, found faultless, and the app they make is rotated")
+  @Test("writes Salesforce's metadata files without a secret or a fault, and rotates the app that they make")
   func metadata() async throws {
     let place = try await Workplace()
     let folder = place.folder.path + "/CRM"
@@ -104,7 +104,7 @@ struct GuideTests {
     #expect(try await place.holdsPrimary("crm"))
   }
 
-  @Test("every provider and command that the page names is there, and the page names every provider of Salesforce's")
+  @Test("names the providers and verbs of the guides, and leaves no cell of its tables empty")
   func page() async throws {
     let path = URL(filePath: #filePath).deletingLastPathComponent()
       .appending(path: "../../docs/providers/salesforce-guides.md").standardized

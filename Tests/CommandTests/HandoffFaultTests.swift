@@ -33,7 +33,7 @@ struct HandoffFaultTests {
   }
 
   @Test(
-    "Killed at any point of opening it is imported or not; once it is, its receipt can be had, and it loses nothing")
+    "whose opening is killed at any point is imported or not; once imported, it gives its receipt and loses nothing")
   func killed() async throws {
     let teams = try await TwoTeams()
     let place = teams.place
@@ -76,7 +76,7 @@ struct HandoffFaultTests {
     #expect(Set(found).isSuperset(of: ["nothing", "imported"]), "\(found)")
   }
 
-  @Test("Killed at any point of handing over it is rotated here or there, and the file or a new one opens")
+  @Test("whose sending is killed at any point is handed over or not, never with part of a file, and can be withdrawn")
   func killedSender() async throws {
     let teams = try await TwoTeams()
     let place = teams.place
@@ -104,7 +104,7 @@ struct HandoffFaultTests {
     #expect(try await place.relatch("rotate", "crm").code == 0)
   }
 
-  @Test("No room for the log: nothing is sent or imported, 74; no room for the receipt: it is had later")
+  @Test("without room for the log ends with 74 and sends or imports nothing; a receipt without room can be had later")
   func full() async throws {
     let teams = try await TwoTeams()
     let place = teams.place
@@ -151,9 +151,9 @@ struct HandoffFaultTests {
   }
 }
 
-@Suite("Several who open one handoff at once")
+@Suite("Several imports of one handoff at once")
 struct HandoffRaceTests {
-  @Test("One imports it; the others are told so, whatever name they give it")
+  @Test("make one credential, and the others learn that, whatever name they give it")
   func race() async throws {
     let teams = try await TwoTeams()
     let place = teams.place

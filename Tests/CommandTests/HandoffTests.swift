@@ -3,7 +3,7 @@ import Testing
 
 @Suite("A handoff from one vault to another")
 struct HandoffTests {
-  @Test("is imported with all it takes to rotate, and its receipt is recorded where it came from")
+  @Test("is imported with everything that rotation needs, and its receipt is recorded at the sender")
   func handoff() async throws {
     let teams = try await TwoTeams()
     let place = teams.place
@@ -50,9 +50,7 @@ struct HandoffTests {
     try await teams.expectIntact()
   }
 
-  @Test(
-    "is refused a second time, after it expired, by another, altered, cut off, and unless its sender is the one expected"
-  )
+  @Test("is refused a second time, after it expired, by a stranger, if damaged, and from an unexpected sender")
   func refused() async throws {
     let teams = try await TwoTeams()
     let place = teams.place
@@ -104,7 +102,7 @@ struct HandoffTests {
     try await teams.expectIntact()
   }
 
-  @Test("is sent by who can open it, imported by owners, and neither goes over what is there: 64, 66, 75, 77")
+  @Test("is sent by members who can open it, imported by owners, and overwrites nothing: 64, 66, 75, 77")
   func permitted() async throws {
     let teams = try await TwoTeams()
     let place = teams.place
@@ -212,7 +210,7 @@ struct HandoffTests {
     try await teams.expectIntact()
   }
 
-  @Test("is imported only if its sender's key was given or confirmed: 64 without a terminal, 77 for anything but yes")
+  @Test("is imported only if the sender's key was given or confirmed: 64 without a terminal, 77 without a yes")
   func senderConfirmed() async throws {
     let teams = try await TwoTeams()
     let place = teams.place
@@ -238,7 +236,7 @@ struct HandoffTests {
     }
   }
 
-  @Test("is no text for a terminal: 64", .enabled(if: Programs.python != nil, "python3 is not installed"))
+  @Test("is not printed on a terminal: 64", .enabled(if: Programs.python != nil, "python3 is not installed"))
   func terminal() async throws {
     let teams = try await TwoTeams()
     try await teams.place.add("crm")
@@ -251,7 +249,7 @@ struct HandoffTests {
   }
 
   @Test(
-    "is verified by a program written from the page alone, and what was altered is not",
+    "is verified by a program that was written from the page only, which refuses altered ones",
     .enabled(if: Intruder.isAvailable, "needs age, and python3 with PyNaCl"))
   func otherReader() async throws {
     let teams = try await TwoTeams()
@@ -290,7 +288,8 @@ struct HandoffTests {
   }
 
   @Test(
-    "opens by age alone, for an age key and for an SSH key", .enabled(if: Programs.age != nil, "age is not installed"))
+    "opens with the age program, for an age key and for an SSH key",
+    .enabled(if: Programs.age != nil, "age is not installed"))
   func age() async throws {
     let teams = try await TwoTeams()
     let place = teams.place

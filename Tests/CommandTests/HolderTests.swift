@@ -3,7 +3,7 @@ import Testing
 
 @Suite("One hand at a time")
 struct HolderTests {
-  @Test("A second run is told who holds the credential, 75; once that one is killed the next takes over at once")
+  @Test("A second run ends with 75 and names the holder; once that is killed, the next run takes over at once")
   func takeOver() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -41,7 +41,7 @@ struct HolderTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("Ten runs at once of one credential make one rotation")
+  @Test("Ten simultaneous runs of one credential make one rotation")
   func oneOfMany() async throws {
     let place = try await Workplace()
     try await place.add("crm")

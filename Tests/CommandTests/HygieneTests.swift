@@ -2,12 +2,14 @@ import Foundation
 import Testing
 
 /// What others find of a run, during it and after it.
-@Suite("A run keeps itself to itself", .enabled(if: geteuid() == 0, "needs root, to act as other users and to mount"))
+@Suite(
+  "A run keeps its memory and files to itself",
+  .enabled(if: geteuid() == 0, "needs root, to act as other users and to mount"))
 struct HygieneTests {
   /// The user `nobody`, as Debian numbers it.
   private static let nobody: UInt32 = 65_534
 
-  @Test("Another process of the same user reads nothing of it, and cannot attach to it; it leaves no core")
+  @Test("Another process of the same user cannot read it or attach to it, and it leaves no core")
   func sameUser() async throws {
     let place = try await Workplace(addsAdmin: false)
     let home = place.folder.path + "/home"
@@ -71,7 +73,7 @@ struct HygieneTests {
       status.contains("\nCoreDumping:\t0\n") && status.contains("\nVmLck:\t") && !status.contains("VmLck:\t       0"))
   }
 
-  @Test("Nothing is left on the disk that a vault was on, nor where files were removed")
+  @Test("Nothing is left on the disk that held the vault, nor where files were removed")
   func removedFiles() async throws {
     let place = try await Workplace(addsAdmin: false)
     let image = place.folder.path + "/image"

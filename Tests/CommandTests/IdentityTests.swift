@@ -16,7 +16,7 @@ struct IdentityTests {
       environment: environment)
   }
 
-  @Test("is made once, and its card is what a vault made with it has as its owner")
+  @Test("is made once, and its card is that of the owner in a vault made with it")
   func card() async throws {
     let place = try await Workplace()
     let own = ["RELATCH_IDENTITY": place.folder.path + "/new/id", "RELATCH_VAULT": place.folder.path + "/theirs"]
@@ -57,7 +57,7 @@ struct IdentityTests {
     #expect(try await name()?.contains("@") == true)
   }
 
-  @Test("is not made, nor changed, where its card could have no name: the hint says how it gets one")
+  @Test("is neither made nor changed if its card would have no valid name, and the hint says how to give it one")
   func nameless() async throws {
     let place = try await Workplace()
     let user = ["LOGNAME": #"DOM\user"#]
@@ -77,7 +77,7 @@ struct IdentityTests {
     #expect(try await place.relatch("identity", "show", "--identity", new, environment: user).output == named.output)
   }
 
-  @Test("gets a passphrase, another, and none again; it stays the same, and a wrong passphrase opens nothing")
+  @Test("can get, change and lose a passphrase and stays the same, and a wrong passphrase opens nothing")
   func passphrase() async throws {
     let place = try await Workplace()
     let card = try await place.relatch("identity", "show").output
@@ -98,7 +98,7 @@ struct IdentityTests {
     #expect(!left.contains { $0.hasPrefix("identity.") }, "\(left)")
   }
 
-  @Test("is asked for every passphrase before the first is tried: what is typed while that takes its time is not shown")
+  @Test("prompts for every passphrase before it tries the first, so that nothing typed meanwhile is shown")
   func asked() async throws {
     let place = try await Workplace(addsAdmin: false)
     #expect(try await run(place, ["identity", "protect"], ["the first passphrase"]).code == 0)
@@ -124,7 +124,7 @@ struct IdentityTests {
     #expect(try await run(place, ["identity", "show"], ["the second passphrase"]).code == 0)
   }
 
-  @Test("that stands behind a symbolic link is protected where it is: nothing in the open is left")
+  @Test("behind a symbolic link is protected in its place, and no open copy is left")
   func link() async throws {
     let place = try await Workplace(addsAdmin: false)
     let link = place.folder.appendingPathComponent("link")
@@ -135,7 +135,7 @@ struct IdentityTests {
     #expect(try String(contentsOf: place.identity, encoding: .utf8).hasPrefix("-----BEGIN AGE ENCRYPTED FILE-----"))
   }
 
-  @Test("takes its passphrase from a service's credentials, never from the environment, and says what is wrong with it")
+  @Test("takes its passphrase from a service's credentials, never from the environment, and reports what is wrong")
   func sources() async throws {
     let place = try await Workplace()
     #expect(try await run(place, ["identity", "protect"], ["of the service"]).code == 0)
@@ -152,7 +152,7 @@ struct IdentityTests {
     expectFailure(long, 77, "more than 1024")
   }
 
-  @Test("is unlocked for a login session and a time, until it is locked or gets another passphrase")
+  @Test("is unlocked for a login session and a time, until it is locked or its passphrase changes")
   func unlock() async throws {
     let place = try await Workplace()
     #expect(try await run(place, ["identity", "protect", "--name", "carol"], ["first one"]).code == 0)

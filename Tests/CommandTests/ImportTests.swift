@@ -12,7 +12,7 @@ struct ImportTests {
     return file.path
   }
 
-  @Test("AWS's managed external secret, a dotenv file and many by JSON Lines are read, and none of them is told")
+  @Test("are read from an AWS managed external secret, a dotenv file and JSON Lines, and are not printed")
   func forms() async throws {
     let place = try await Workplace(addsAdmin: false)
     let aws = try file(
@@ -59,7 +59,7 @@ struct ImportTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("a file that others may read is refused, with what to do about it")
+  @Test("are refused in a file that others may read, and the hint says what to do")
   func readable() async throws {
     let place = try await Workplace(addsAdmin: false)
     for mode in [0o640, 0o604, 0o666] {
@@ -72,7 +72,7 @@ struct ImportTests {
     #expect(try await place.relatch("list").outputText.isEmpty)
   }
 
-  @Test("a dotenv file with a second part of a pair is refused, and an error of a line names it once")
+  @Test("are refused in a dotenv file with the same part of a pair twice, and the error names the line once")
   func ambiguous() async throws {
     let place = try await Workplace(addsAdmin: false)
     for more in [
@@ -96,7 +96,7 @@ struct ImportTests {
     #expect(try await place.relatch("list").outputText.isEmpty)
   }
 
-  @Test("a file of another user, one that is too large and one that is not there are refused")
+  @Test("are refused in a file of another user, in one that is too large, and in a missing one")
   func unfit() async throws {
     let place = try await Workplace(addsAdmin: false)
     func imported(_ path: String) async throws -> Outcome {
@@ -117,7 +117,7 @@ struct ImportTests {
   }
 
   @Test(
-    "with one line that is wrong nothing is imported, and the line is named",
+    "are not imported at all if one line is wrong, and the line is named",
     arguments: [
       (#"{"name":"b","client_id":"x"}"#, 65, "line 2"),
       (#"{"name":"b","client_id":"x","client_secret":"hidden-secret","more":1}"#, 65, "line 2"),
@@ -140,7 +140,7 @@ struct ImportTests {
   }
 
   @Test(
-    "what is no pair in any form is refused",
+    "are refused if they are not a pair in any known form",
     arguments: [
       "", "CLIENT_ID=a\n", "CLIENT_ID=a\nCLIENT_SECRET=b\nMY_CLIENT_ID=c\nMY_CLIENT_SECRET=d\n", "nonsense\n",
       "CLIENT_ID=a\nCLIENT_SECRET=\"b\\n\"\n", "CLIENT_ID=a\nCLIENT_SECRET='b\n",

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("What is told of an incident")
+@Suite("The report of an incident")
 struct IncidentTests {
   /// What a person could write to do harm in a page.
   private static let reason = #"in a <script>alert("x")</script> & 'quoted' </pre> repository"#
@@ -20,7 +20,7 @@ struct IncidentTests {
     return (place, pairs.flatMap { [$0.key, $0.secret] })
   }
 
-  @Test("It says when the leak was reported, replaced, delivered and refused, who had the pair, and nothing secret")
+  @Test("says when the leak was reported, replaced, delivered and refused, who had the pair, and nothing secret")
   func told() async throws {
     let (place, secrets) = try await afterLeak()
     let text = try await place.relatch("incident", "crm").outputText
@@ -53,7 +53,7 @@ struct IncidentTests {
     #expect(try await place.relatch("incident", "--html").code == 64)
   }
 
-  @Test("While something is owed it says so, with 12")
+  @Test("says what is owed, and ends with 12 while anything is")
   func owed() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -71,7 +71,7 @@ struct IncidentTests {
     #expect(try await place.relatch("incident", "crm").code == 0)
   }
 
-  @Test("What is found again after its end is told in the incident that replaced it; the report stays whole")
+  @Test("stays whole, and also tells of a pair that was found again after the end")
   func foundAgain() async throws {
     let place = try await Workplace(["--apps", "2"])
     try await place.add("crm")
@@ -110,7 +110,7 @@ struct IncidentTests {
     #expect(page.contains("before it was reported") && !page.contains("Time to revoke"))
   }
 
-  @Test("The page is readable and accessible in a browser without a network, at 360 and at 1440 pixels")
+  @Test("is readable and accessible in a browser without a network, at 360 and at 1440 pixels")
   func page() async throws {
     let (place, _) = try await afterLeak()
     let page = place.folder.appendingPathComponent("incident.html").path

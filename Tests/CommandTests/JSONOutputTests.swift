@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// The page tells the authors of programs everything that the output has.
-@Suite("The page of output for programs")
+@Suite("The page on JSON output")
 struct JSONOutputTests {
   private static let page = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .appendingPathComponent("../../docs/json-output.md").standardized
@@ -29,7 +29,7 @@ struct JSONOutputTests {
     }
   }
 
-  @Test("has every member of what a rotation, a leak, a handoff, and looks at them print")
+  @Test("lists every member that a rotation, a leak, a handoff and the verbs that show them print")
   func members() async throws {
     let teams = try await TwoTeams(["--apps", "2"])
     let place = teams.place

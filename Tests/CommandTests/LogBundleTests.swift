@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("Evidence bundles and exports, by the program")
+@Suite("Evidence bundles and exports")
 struct LogBundleTests {
   private static let verifier = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .appendingPathComponent("../Verifiers/verify_bundle.py").standardized.path
@@ -17,7 +17,7 @@ struct LogBundleTests {
     return (place, owner)
   }
 
-  @Test("A bundle verifies far from the vault, names whom it must be of, tells of nothing else, and not once altered")
+  @Test("A bundle verifies far from the vault, for its owner's key only, shows nothing else, and fails once altered")
   func bundles() async throws {
     let (place, owner) = try await Self.place()
     let file = place.folder.path + "/crm.bundle"
@@ -86,7 +86,7 @@ struct LogBundleTests {
   }
 
   @Test(
-    "The vectors are read by that program as they say", .enabled(if: Intruder.isAvailable, "needs python3 with PyNaCl"))
+    "That program reads the vectors as they say", .enabled(if: Intruder.isAvailable, "needs python3 with PyNaCl"))
   func vectors() async throws {
     let place = try await Workplace(addsAdmin: false)
     let folder = URL(fileURLWithPath: Self.verifier).deletingLastPathComponent()
@@ -105,7 +105,7 @@ struct LogBundleTests {
     }
   }
 
-  @Test("An export prints each entry once in the format asked for, of the credentials and the span asked for")
+  @Test("An export prints each entry once, in the requested format, credentials and span")
   func exports() async throws {
     let (place, _) = try await Self.place()
     let all = try await place.relatch("log", "list", "--json", environment: Workplace.outsider).outputText

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("Who looked at the log")
+@Suite("A look at the log")
 struct LogReadTests {
   private static func looks(_ place: Workplace) async throws -> [[String: Any]] {
     // As an outsider, who has no identity and leaves no entry.
@@ -9,7 +9,7 @@ struct LogReadTests {
       .filter { $0["event"] as? String == "log.read" }
   }
 
-  @Test("stands in it before anything is shown: who, and what was asked for")
+  @Test("is recorded before anything is shown, with the reader and the request")
   func entries() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -40,7 +40,7 @@ struct LogReadTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("chooses entries by credential, time and number; what the log never spoke of is 66")
+  @Test("selects entries by credential, time and number; a name that the log never held ends with 66")
   func chosen() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -63,7 +63,7 @@ struct LogReadTests {
     expectFailure(try await place.relatch("log", "list", "--last", "0"), 64, "--last")
   }
 
-  @Test("has no word in it that is no name of anything: it may be a secret, pasted in the wrong place")
+  @Test("records no word that names nothing, because it may be a secret pasted in the wrong place")
   func strange() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -82,7 +82,7 @@ struct LogReadTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("does not fill it: the same look again, with nothing in between, is the same look")
+  @Test("is recorded once however often it is repeated with nothing in between")
   func again() async throws {
     let place = try await Workplace()
     for _ in 1...3 {
@@ -112,7 +112,7 @@ struct LogReadTests {
     }
   }
 
-  @Test("is not there of who cannot be asked or cannot write, and nothing is shown where it cannot be written")
+  @Test("is not recorded for a reader without an identity or right to write, but on a full disk nothing is shown")
   func without() async throws {
     let place = try await Workplace()
     for identity in ["/nonexistent", "/dev/null", place.folder.path] {

@@ -3,7 +3,7 @@ import Testing
 
 @Suite("The main job, by the real program against an org over HTTP")
 struct MainJobTests {
-  @Test("A rotation leaves the org's primary pair active here, the old one a debt; retiring proves that it is refused")
+  @Test("A rotation makes the org's primary pair active and owes the old one, and retiring proves that it is refused")
   func wholeLife() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -86,7 +86,7 @@ struct MainJobTests {
     #expect(events.first == "vault.created" && events.contains("rotation.refused"))
   }
 
-  @Test("--quiet is silent where nothing is wrong; with --json it leaves out the steps alone")
+  @Test("--quiet prints nothing if nothing is wrong, and with --json leaves out only the steps")
   func quiet() async throws {
     let place = try await Workplace(["--apps", "2"])
     try await place.add("crm")
@@ -102,7 +102,7 @@ struct MainJobTests {
     #expect(try both.objects().map { $0["type"] as? String } == ["outcome"])
   }
 
-  @Test("Of several credentials one failure harms no other, and the code is 13")
+  @Test("A failure of one credential does not harm the others, and ends with 13")
   func several() async throws {
     let place = try await Workplace(["--apps", "3"])
     for number in 1...3 { try await place.add("app\(number)", app: number) }
@@ -124,7 +124,7 @@ struct MainJobTests {
     #expect(again.code == 13 && Set(failures) == ["app2 69", "nope 66"], "\(failures)")
   }
 
-  @Test("--all rotates everything that has something to rotate, and nothing to do is no failure")
+  @Test("--all rotates everything that can be rotated, and having nothing to do is no failure")
   func all() async throws {
     let place = try await Workplace(["--apps", "2"])
     let none = try await place.relatch("rotate", "--all")
@@ -151,7 +151,7 @@ struct MainJobTests {
     #expect(try await place.relatch("show", "crm").outputText.contains("admin     self"))
   }
 
-  @Test("Of an app with several consumers only the one whose pair is held is rotated", arguments: [0, 1, 2])
+  @Test("Of an app with several consumers only the one whose pair the vault has is rotated", arguments: [0, 1, 2])
   func consumers(_ held: Int) async throws {
     let place = try await Workplace(["--consumers-per-app", "3"])
     let id = try await place.org.consumer(held).id

@@ -1,9 +1,9 @@
 import Foundation
 import Testing
 
-@Suite("Many credentials, and what was begun")
+@Suite("Many credentials, and rotations that were begun")
 struct ManyTests {
-  @Test("Many at once are all rotated by one session of the administrator, and the summary counts them")
+  @Test("Many credentials are rotated with one session of the administrator, and the summary counts them")
   func jobs() async throws {
     let place = try await Workplace(["--apps", "12"])
     for number in 1...12 { try await place.add("app\(number)", app: number) }
@@ -29,13 +29,13 @@ struct ManyTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("A number of jobs that is none is refused", arguments: ["0", "-1", "1001", "many"])
+  @Test("An invalid number of jobs is refused", arguments: ["0", "-1", "1001", "many"])
   func badJobs(_ jobs: String) async throws {
     let place = try await Workplace(addsAdmin: false)
     #expect(try await place.relatch("rotate", "--all", "--jobs=\(jobs)").code == 64)
   }
 
-  @Test("What was interrupted is resumed or given up; without anything unfinished nothing is unlocked")
+  @Test("An interrupted rotation is resumed or given up, and without one nothing is unlocked")
   func resumeAndAbort() async throws {
     let place = try await Workplace(["--apps", "2"])
     try await place.add("crm")
@@ -63,7 +63,7 @@ struct ManyTests {
     #expect(nothing.code == 0 && nothing.output.isEmpty && nothing.errorText.contains("nothing to resume"))
   }
 
-  @Test("What is only in its grace is not unfinished, and resuming it is no promotion")
+  @Test("A credential in its grace is not unfinished, and resuming it promotes nothing")
   func inGrace() async throws {
     let place = try await Workplace(["--apps", "2"])
     for (name, app) in [("crm", 1), ("erp", 2)] { try await place.add(name, app: app) }
@@ -81,7 +81,7 @@ struct ManyTests {
     #expect(all.code == 0 && all.output.isEmpty && all.errorText.contains("nothing to resume"), "\(all.errorText)")
   }
 
-  @Test("A replaced pair in its grace is cut off when --replace-previous says so")
+  @Test("--replace-previous cuts off a replaced pair in its grace")
   func replacePrevious() async throws {
     let place = try await Workplace()
     try await place.add("crm", policy: ["propagation=0s", "grace=24h"])

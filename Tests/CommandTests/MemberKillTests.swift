@@ -2,13 +2,13 @@ import Foundation
 import Testing
 
 @Suite(
-  "Killed at any point, a change of who can open the vault has happened or has not", .serialized,
+  "If it is killed at any point, a change of who can open the vault has happened or has not", .serialized,
   .enabled(if: Programs.strace != nil, "strace is not installed"))
 struct MemberKillTests {
   /// The system calls that make files durable, name them, and remove them.
   private static let calls = "fdatasync,fsync,link,linkat,rename,renameat,renameat2,unlink,unlinkat"
 
-  @Test("An owner is removed, the vault renewed", arguments: [["member", "remove", "anna"], ["rekey"]])
+  @Test("The removal of an owner, and a new vault key", arguments: [["member", "remove", "anna"], ["rekey"]])
   func killed(command: [String]) async throws {
     let sweep = try await PointSweep()
     let place = sweep.place

@@ -1,9 +1,9 @@
 import Foundation
 import Testing
 
-@Suite("Members and grants, by the real program")
+@Suite("Members and grants")
 struct MemberTests {
-  @Test("A member is added by the card that its own machine prints, and listed with what it can open")
+  @Test("A member is added with the card that their machine prints, and listed with what they can open")
   func list() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -39,7 +39,7 @@ struct MemberTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("A second owner opens everything at once, and adds members; the key file is renewed and no other is left")
+  @Test("A second owner opens everything at once and adds members, and the key file is replaced")
   func secondOwner() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -62,7 +62,7 @@ struct MemberTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("What is no card, and a card that is altered in any way, is refused: 65, and no member more")
+  @Test("A file that is no card, or a card altered in any way, is refused with 65, and adds no member")
   func wrongCards() async throws {
     let place = try await Workplace(addsAdmin: false)
     for text in [
@@ -101,7 +101,7 @@ struct MemberTests {
     expectFailure(named, 64, "member name")
   }
 
-  @Test("A name, recipient or key is one member's alone: 64")
+  @Test("A name, recipient or key belongs to one member only: 64")
   func taken() async throws {
     let place = try await Workplace()
     try await place.addMember("bob", "operator")
@@ -114,7 +114,7 @@ struct MemberTests {
     #expect(try await place.relatch("member", "list", "--json").objects().count == 2)
   }
 
-  @Test("Who is no owner changes neither members nor grants nor keys nor credentials: 77")
+  @Test("A member who is not an owner changes no members, grants, keys or credentials: 77")
   func notPermitted() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -164,7 +164,7 @@ struct MemberTests {
     #expect(try await place.relatch("log", "verify", environment: anna).code == 0)
   }
 
-  @Test("A credential is removed with its pairs, unless something is owed or hangs on it; its name is free again")
+  @Test("A credential is removed with its pairs, unless something is owed or depends on it, and its name is free again")
   func remove() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -184,7 +184,7 @@ struct MemberTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("rekey renews every key and leaves every pair readable, by owners and by those who hold a grant")
+  @Test("rekey renews every key, and every pair stays readable for owners and for members with a grant")
   func rekey() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -208,7 +208,7 @@ struct MemberTests {
     #expect(try await place.relatch("retire", "crm").code == 0)
   }
 
-  @Test("Two commands that change who can open the vault keep out of each other's way")
+  @Test("Two simultaneous commands that change who can open the vault do not disturb each other")
   func together() async throws {
     let place = try await Workplace()
     let commands = try (1...6).map { _ in try place.start(arguments: ["rekey"]) }

@@ -4,10 +4,10 @@ import Testing
 /// What root finds in the memory of a running `relatch`, which is stopped at each call that reads, writes, sends,
 /// receives or syncs, and when it exits.
 @Suite(
-  "Secrets are in locked memory alone", .serialized,
+  "Secrets are only in locked memory", .serialized,
   .enabled(if: Programs.strace != nil && geteuid() == 0, "needs strace, and root to read another's memory"))
 struct MemoryTests {
-  @Test("While a pair is added, read, rotated and retired; libcurl alone has copies, while it sends or receives them")
+  @Test("while a pair is added, read, rotated and retired, except in libcurl while it sends or receives")
   func lifeOfAPair() async throws {
     let watch = try await MemoryWatch(["--apps", "1", "--reading", "secretAlphabet=reserved"])
     guard try await watch.canTrace() else { return }
@@ -48,7 +48,7 @@ struct MemoryTests {
     #expect(retired.inTransit.isSuperset(of: ["client_secret 0", "client_secret 1", "client_secret 2"]))
   }
 
-  @Test("While an identity gets a passphrase, and is unlocked with it")
+  @Test("while an identity gets a passphrase and is unlocked with it")
   func passphrase() async throws {
     let watch = try await MemoryWatch()
     guard try await watch.canTrace() else { return }
@@ -78,9 +78,9 @@ struct MemoryTests {
 
 /// What a careless line of code would leave, and whether the search finds it; otherwise finding nothing would prove
 /// nothing.
-@Suite("The search of memory notices", .enabled(if: geteuid() == 0, "needs root to read another's memory"))
+@Suite("The search of memory finds", .enabled(if: geteuid() == 0, "needs root to read another's memory"))
 struct PlantedCopyTests {
-  @Test("A copy of a pair's secret that is planted in a process", arguments: PlantedCopy.allCases)
+  @Test("a copy of a pair's secret that is planted in a process", arguments: PlantedCopy.allCases)
   func planted(_ copy: PlantedCopy) async throws {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("planted-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

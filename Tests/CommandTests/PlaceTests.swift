@@ -36,7 +36,7 @@ struct PlaceTests {
     expectFailure(try await place.relatch("list", environment: homeless), 78, "neither RELATCH_VAULT nor HOME is set")
   }
 
-  @Test("What is public needs no identity")
+  @Test("Public information needs no identity")
   func publicCommands() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -49,7 +49,7 @@ struct PlaceTests {
     expectFailure(try await place.relatch("policy", "crm", "grace=1h"), 66, "there is no identity")
   }
 
-  @Test("Where nothing says whose home it is, a vault that is named is all that is needed")
+  @Test("Without HOME a named vault is enough")
   func homeless() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -70,7 +70,7 @@ struct PlaceTests {
   }
 
   @Test(
-    "A vault that everybody may write to is warned of by every command, and is a missing step",
+    "A vault that everybody may write to makes every command warn, and is a missing step of doctor",
     arguments: ["", "/vault.db"])
   func openToAll(part: String) async throws {
     let place = try await Workplace()
@@ -94,7 +94,7 @@ struct PlaceTests {
     }
   }
 
-  @Test("A policy is shown as it is set")
+  @Test("A policy is shown as it was set")
   func policy() async throws {
     let place = try await Workplace()
     try await place.add("crm", policy: ["grace=90m", "propagation=5s"])
@@ -108,7 +108,7 @@ struct PlaceTests {
     #expect(entry.contains("credential.policy") && entry.contains(#""grace":"1d""#))
   }
 
-  @Test("A vault that may not be looked at is not told as one that is not there")
+  @Test("A vault that may not be read is not reported as missing")
   func forbidden() async throws {
     let place = try await Workplace()
     let run: Outcome
@@ -128,7 +128,7 @@ struct PlaceTests {
     #expect(!run.errorText.contains("relatch init"))
   }
 
-  @Test("What a provider needs to rotate a credential and was not given is said when it is added")
+  @Test("A setting that the provider needs to rotate and was not given is reported when the credential is added")
   func missingSetting() async throws {
     let place = try await Workplace()
     let arguments = ["--provider", "salesforce", "--set", "url=\(place.org.url)"]
@@ -142,7 +142,7 @@ struct PlaceTests {
     #expect(whole.errorText.contains("was not tried: `relatch plan crm`"), "\(whole.errorText)")
   }
 
-  @Test("A policy by which a new pair would be due at once is refused, whatever way it comes")
+  @Test("A policy under which a new pair would be due at once is refused, however it is set")
   func storm() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -161,7 +161,7 @@ struct PlaceTests {
     #expect(try await place.relatch("policy", "crm", "max-age=1h", "jitter=59m").code == 0)
   }
 
-  @Test("A grace longer than the provider leaves a replaced pair is warned of, whatever way it comes")
+  @Test("A grace longer than the provider allows a replaced pair is warned about, however it is set")
   func grace() async throws {
     let place = try await Workplace()
     let ends = "the replaced pair ends at salesforce after 30d at most"
@@ -179,7 +179,7 @@ struct PlaceTests {
     #expect(added.code == 0 && added.errorText.contains("warning: erp: \(ends)"), "\(added.errorText)")
   }
 
-  @Test("Files of the vault and the identity are their owner's alone, whatever the umask is")
+  @Test("Only their owner may open the files of the vault and the identity, whatever the umask")
   func modes() async throws {
     let place = try await Workplace()
     let made = try await place.run(
@@ -194,8 +194,7 @@ struct PlaceTests {
     }
   }
 
-  @Test(
-    "A limit on the size of files is a vault that cannot be written, and kills nobody: 74; programs die of it as ever")
+  @Test("A limit on file sizes ends a command with 74 and kills only the programs that it runs")
   func sizeLimit() async throws {
     let place = try await Workplace()
     func limited(_ blocks: Int, _ arguments: [String]) async throws -> Outcome {
@@ -215,7 +214,7 @@ struct PlaceTests {
   }
 
   @Test(
-    "What root does in another's vault stays that one's; none is made in another's folder",
+    "Files that root makes in another user's vault belong to that user, and root makes no vault in their folder",
     .enabled(if: geteuid() == 0, "needs root"))
   func ofAnother() async throws {
     let place = try await Workplace()
@@ -252,7 +251,7 @@ struct PlaceTests {
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["note"])
   }
 
-  @Test("A vault on a full disk: 74, nothing released, and the same command finishes later")
+  @Test("A full disk ends a command with 74 and releases nothing, and the same command finishes later")
   func fullDisk() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -273,7 +272,7 @@ struct PlaceTests {
     expectFailure(full, 74, "cannot write standard output")
   }
 
-  @Test("Where /proc is not mounted no command passes for one that was not asked for: 70")
+  @Test("Without /proc every command ends with 70 and does nothing")
   func noProcesses() async throws {
     let place = try await Workplace()
     let command = "umount -l /proc || exit 99; exec \"$0\" \"$@\""
@@ -292,7 +291,7 @@ struct PlaceTests {
     }
   }
 
-  @Test("A vault that cannot be written is read, and releases nothing: 74")
+  @Test("A vault that cannot be written can be looked at, but releases nothing: 74")
   func readOnly() async throws {
     let place = try await Workplace()
     // Only a read-only mount keeps root from writing; where that is impossible, so is this test.

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("A provider in trouble: a documented code, and the pair in use stays in use")
+@Suite("A provider in trouble leads to a documented exit code, and the pair in use stays in use")
 struct ProviderTroubleTests {
   /// One way in which all of the provider's answers go wrong from now on.
   private struct Trouble: Sendable {
@@ -18,7 +18,7 @@ struct ProviderTroubleTests {
     }
   }
 
-  @Test("Answers that are absent, absurd or cut off", arguments: ["*/token", "*/credentials/*"])
+  @Test("if answers are missing, absurd or cut off", arguments: ["*/token", "*/credentials/*"])
   func persistent(_ path: String) async throws {
     // All at once, because most of the time is spent waiting before trying again.
     try await withThrowingTaskGroup(of: Void.self) { group in
@@ -46,7 +46,7 @@ struct ProviderTroubleTests {
   }
 
   @Test(
-    "A step that the org carries out while its answers are spoilt is found out, not repeated",
+    "if the org acts but its answers are spoilt, which is noticed, so that nothing is repeated",
     arguments: ["POST", "PATCH"], ["garbage", "htmlPage", "wrongTypes", "empty", "truncated", "dropAfter"])
   func spoiltStep(_ method: String, _ kind: String) async throws {
     let place = try await Workplace()
@@ -58,7 +58,7 @@ struct ProviderTroubleTests {
     #expect(try await place.relatch("show", "crm").outputText.contains("version   2 active"))
   }
 
-  @Test("An unreachable host ends with 69, within seconds")
+  @Test("if a host cannot be reached, with 69 within seconds")
   func unreachable() async throws {
     let place = try await Workplace()
     let pair = try await place.org.primary().document
@@ -72,7 +72,7 @@ struct ProviderTroubleTests {
     #expect(try await place.relatch("read", "far").line == pair)
   }
 
-  @Test("The administrator's token is sent to no host but its own org's: 78")
+  @Test("if a request would show the administrator's token to another host than its org's, with 78")
   func otherHost() async throws {
     let place = try await Workplace()
     let other = try await SimulatedOrg(in: place.folder)
@@ -85,7 +85,7 @@ struct ProviderTroubleTests {
     expectFailure(try await place.relatch("rotate", "typo", "--quiet"), 78, "is not the org of the administrator admin")
   }
 
-  @Test("A new pair that the token endpoint refuses is removed again: 10")
+  @Test("if the token endpoint refuses the new pair, which is removed again, with 10")
   func refusedPair() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -110,7 +110,7 @@ struct ProviderTroubleTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("Trouble after the promotion leaves the new pair active, and the same command verifies it")
+  @Test("if it begins after the promotion, and the same command verifies the new pair")
   func troubleAfterPromotion() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -125,7 +125,7 @@ struct ProviderTroubleTests {
     #expect(again.code == 0 && again.outputText.contains("version 2 is active"), "\(again.errorText)")
   }
 
-  @Test("What an administrator forgot is named, with its step: 77 and 78")
+  @Test("if the administrator left out a step, which is named, with 77 or 78")
   func setUp() async throws {
     let place = try await Workplace(["--apps", "2"])
     try await place.add("crm")
@@ -141,7 +141,7 @@ struct ProviderTroubleTests {
     expectFailure(try await place.relatch("rotate", "crm", "--quiet"), 77, "Run As user")
   }
 
-  @Test("A pair that somebody else staged or promoted is left alone")
+  @Test("if somebody else has staged or promoted a pair, which is left alone")
   func foreignPairs() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -155,7 +155,7 @@ struct ProviderTroubleTests {
     #expect(after.primary == before.primary && after.slot?.pair == before.slot?.pair)
   }
 
-  @Test("What a revocation deletes that this vault did not make is told, and who made it, in the log and the incident")
+  @Test("and a revocation reports the stranger's pair that it deletes, and who made it, in the log and the incident")
   func cutOff() async throws {
     let place = try await Workplace()
     try await place.add("crm")

@@ -1,13 +1,13 @@
 import Foundation
 import Testing
 
-@Suite("Two runs of one credential, begun at the same moment")
+@Suite("Two runs of one credential that begin at the same moment")
 struct RaceTests {
   private static let races = 200
   /// How many races run at once, each with its own vault and org.
   private static let lanes = 4
 
-  @Test("Each time one rotates, once, and the other ends with 75 and names it")
+  @Test("make one rotation each time, and the other run ends with 75 and names the holder")
   func race() async throws {
     let late = try await withThrowingTaskGroup(of: Int.self) { group in
       for _ in 1...Self.lanes { group.addTask { try await Lane().run(Self.races / Self.lanes) } }

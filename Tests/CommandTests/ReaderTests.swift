@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 @Suite(
-  "A reader written from the specifications alone",
+  "A reader that was written from the specifications only",
   .enabled(if: Intruder.isAvailable, "needs age, and python3 with PyNaCl"))
 struct ReaderTests {
   private struct Reading: Decodable {
@@ -44,7 +44,7 @@ struct ReaderTests {
     return try JSONDecoder().decode(Reading.self, from: run.output)
   }
 
-  @Test("verifies a vault of a team and recovers every secret of it, with an owner's and with a grantee's identity")
+  @Test("verifies a vault of a team and recovers every secret in it, with an owner's and with a grantee's identity")
   func team() async throws {
     let place = try await Workplace(["--every-app-is-admin", "--apps", "4"], addsAdmin: false)
     let names = ["crm", "erp", "gone", "hr"]

@@ -23,7 +23,7 @@ struct RecoveryTests {
   }
 
   @Test(
-    "An identity made by age-keygen makes a vault, and opens it",
+    "An identity made by age-keygen makes a vault and opens it",
     .enabled(if: Programs.age != nil, "age is not installed"))
   func ageIdentity() async throws {
     let place = try await Workplace(addsAdmin: false)

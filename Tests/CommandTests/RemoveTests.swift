@@ -4,7 +4,7 @@ import Testing
 /// Nobody can open a removed pair again, so the person who removes one must know what it is.
 @Suite("Removing a credential")
 struct RemoveTests {
-  @Test("that another run rotates is held back by it, and by what that run leaves when it is killed")
+  @Test("is refused while another run rotates it, and until the rotation of an interrupted run is finished")
   func underWay() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -28,7 +28,7 @@ struct RemoveTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("that was left unfinished is done by --forget-debts: its provider may be gone")
+  @Test("in the middle of a rotation needs --forget-debts, because its provider may be gone")
   func forgetting() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -39,7 +39,7 @@ struct RemoveTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("that leaked and was not seen to be refused is no less owed than what was replaced") func leaked() async throws
+  @Test("that has leaked needs --forget-debts until the leaked pair was seen to be refused") func leaked() async throws
   {
     let place = try await Workplace()
     try await place.add("crm")
@@ -55,7 +55,7 @@ struct RemoveTests {
     #expect(removed.code == 0 && removed.outputText.contains(#""forgotten":[1]"#), "\(removed.outputText)")
   }
 
-  @Test("is refused while it administers another, or owes a pair; the hints lead out of each")
+  @Test("is refused while it administers another or owes a pair, with a hint for each")
   func owing() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -72,7 +72,7 @@ struct RemoveTests {
     #expect(try await place.relatch("remove", "admin").code == 0)
   }
 
-  @Test("takes what a killed run left beside a sink's file with it: no command would name it any more")
+  @Test("also removes what a killed run left beside a sink's file, which no command would name any more")
   func leftBeside() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -87,7 +87,7 @@ struct RemoveTests {
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["pair.json"])
   }
 
-  @Test("is asked about at a terminal, and not with --yes")
+  @Test("needs a confirmation on a terminal, unless --yes is given")
   func asked() async throws {
     let app = try await ConnectedApp()
     let refused = try app.start("remove", "crm")

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 @Suite(
-  "Room that is set aside for a revocation", .enabled(if: geteuid() == 0, "needs root to mount a small disk"))
+  "Disk space that is reserved for a revocation", .enabled(if: geteuid() == 0, "needs root to mount a small disk"))
 struct ReserveTests {
   /// A vault on a small disk, with `crm` in it.
   private static func place() async throws -> (place: Workplace, disk: Disk, environment: [String: String]) {
@@ -15,8 +15,7 @@ struct ReserveTests {
     return (place, disk, environment)
   }
 
-  @Test(
-    "A revocation uses what is left where there is no such room any more; the next run that can sets it aside again")
+  @Test("can be missing: the revocation uses what is left, and the next run that can reserves it again")
   func withoutIt() async throws {
     let (place, disk, environment) = try await Self.place()
     defer { disk.unmount() }
@@ -34,8 +33,7 @@ struct ReserveTests {
     #expect(FileManager.default.fileExists(atPath: reserve))
   }
 
-  @Test(
-    "A disk that is filled while a revocation is at work stops it; the same command again takes that room and goes on")
+  @Test("lets the same command finish a revocation that a suddenly full disk stopped")
   func filledMeanwhile() async throws {
     let (place, disk, environment) = try await Self.place()
     defer { disk.unmount() }
@@ -65,9 +63,9 @@ struct ReserveTests {
   }
 }
 
-@Suite("A log that is taken away while a command runs")
+@Suite("A log that is replaced while a command runs")
 struct LostLogTests {
-  @Test("is noticed by the next command: deleted, moved away, or an older copy put in its place", arguments: 0...2)
+  @Test("is noticed by the next command if it was deleted, moved away or exchanged for an older copy", arguments: 0...2)
   func lost(_ way: Int) async throws {
     let place = try await Workplace()
     try await place.add("crm")

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("A leak, where more than one credential or person is in it")
+@Suite("A leak of more than one credential or to more than one person")
 struct RevokeCareTests {
   private func events(_ place: Workplace) async throws -> [(event: String, credential: String)] {
     try await place.relatch("log", "list", "--json").objects().map {
@@ -13,7 +13,7 @@ struct RevokeCareTests {
     events.firstIndex { $0 == (event, credential) } ?? -1
   }
 
-  @Test("One credential that cannot be opened stops no search: the others are noted first, tried and revoked; 13")
+  @Test("A credential that cannot be opened does not stop a search: the others are noted, tried and revoked, with 13")
   func damagedAmongMany() async throws {
     let place = try await Workplace(["--apps", "3"])
     for (name, app) in [("crm", 1), ("erp", 2), ("hr", 3)] { try await place.add(name, app: app) }
@@ -44,7 +44,7 @@ struct RevokeCareTests {
     }
   }
 
-  @Test("A reason or note that tells a secret of any credential is refused before anything is done")
+  @Test("A reason or note that holds a secret of any credential is refused before anything is done")
   func tellingReason() async throws {
     let place = try await Workplace(["--apps", "2"])
     for (name, app) in [("crm", 1), ("erp", 2)] { try await place.add(name, app: app) }
@@ -61,7 +61,7 @@ struct RevokeCareTests {
     #expect(!FileManager.default.fileExists(atPath: place.folder.path + "/x"))
   }
 
-  @Test("A reason or note with characters that nobody sees is refused")
+  @Test("A reason or note with invisible characters is refused")
   func invisible() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -74,7 +74,7 @@ struct RevokeCareTests {
     }
   }
 
-  @Test("Who administers an administrator goes before it, and whom a leak reaches through that is named")
+  @Test("An administrator's administrator is revoked before it, and credentials within a leak's reach are named")
   func chain() async throws {
     let place = try await Workplace(["--every-app-is-admin", "--apps", "3"], addsAdmin: false)
     try await place.add("zeus", app: 1, admin: "self")
@@ -99,7 +99,7 @@ struct RevokeCareTests {
     #expect(both.errorText.contains("`relatch revoke hera`") && both.errorText.contains("zeus"), "\(both.errorText)")
   }
 
-  @Test("Of what cannot be rotated the leak is noted and no rotation begins, as nothing would ever end it")
+  @Test("The leak of a credential that cannot be rotated is noted, but no rotation begins, because none could end")
   func nothingToRotate() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -121,7 +121,7 @@ struct RevokeCareTests {
     #expect(!page.contains(#"relatch_rotation_unfinished_timestamp_seconds{credential="admin""#), "\(page)")
   }
 
-  @Test("A rotation that has asked for nothing is given up where nothing can be asked")
+  @Test("A rotation that has made no request can be given up even if no request is possible")
   func givenUp() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -134,7 +134,7 @@ struct RevokeCareTests {
     #expect(try await !place.relatch("status", "crm").outputText.contains("rotation 1 is"))
   }
 
-  @Test("A leak that nothing could be done about yet is told of by status, with 12, and ended by a later run")
+  @Test("A leak that could not be ended is reported by status, with 12, and ended by a later run")
   func nothingDone() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -156,9 +156,7 @@ struct RevokeCareTests {
     #expect(try await place.relatch("status", "crm").code == 0)
   }
 
-  @Test(
-    "Commands that only read leave the database and its log as they are, for whoever keeps them as evidence without an identity"
-  )
+  @Test("Commands that only read leave the database and its log unchanged as evidence, if there is no identity")
   func readers() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -178,7 +176,7 @@ struct RevokeCareTests {
     #expect(try files() == before)
   }
 
-  @Test("What was handed to others is known to them: exposure names it, and revoke --exposed-to ends it")
+  @Test("A recipient of a handoff knows the pair: exposure names it, and revoke --exposed-to ends it")
   func recipients() async throws {
     let teams = try await TwoTeams()
     let place = teams.place
@@ -202,7 +200,7 @@ struct RevokeCareTests {
     #expect(try await place.relatch("log", "exposure", "--member", "bo", "--plan").outputText.isEmpty)
   }
 
-  @Test("The sender's policy is shown before it is taken, without what would bind the recipient's runs")
+  @Test("A sender's policy is shown before it is taken over, except for what would bind the recipient's runs")
   func senderPolicy() async throws {
     let teams = try await TwoTeams()
     try await teams.place.add("crm", policy: ["propagation=3650d", "max-age=90d", "drill=yes"])
@@ -215,7 +213,7 @@ struct RevokeCareTests {
     #expect(policy.contains("propagation=1d") && policy.contains("max-age=90d") && !policy.contains("drill"))
   }
 
-  @Test("No command that is given a file to write puts it in the place of another")
+  @Test("No command with an output file overwrites an existing one")
   func outputs() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -235,9 +233,9 @@ struct RevokeCareTests {
   }
 }
 
-@Suite("Credentials that are chosen by their tags")
+@Suite("Credentials with a tag")
 struct TagTests {
-  @Test("are listed, looked at, rotated and revoked together, and the others are left alone")
+  @Test("are listed, shown, rotated and revoked together, and the others are left alone")
   func tags() async throws {
     let place = try await Workplace(["--apps", "3"])
     let slow = ["propagation=0s", "grace=0s"]
@@ -281,7 +279,7 @@ struct TagTests {
 
 @Suite("A drill without a provider")
 struct SimulatedDrillTests {
-  @Test("makes an org of its own, lets pairs leak, and sees each refused and replaced", arguments: [false, true])
+  @Test("starts its own org, leaks pairs, and sees each refused and replaced", arguments: [false, true])
   func drill(contains: Bool) async throws {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("relatch-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

@@ -2,9 +2,9 @@ import Foundation
 import Glibc
 import Testing
 
-@Suite("A leak, ended by the real program")
+@Suite("A leak and its revocation")
 struct RevokeTests {
-  @Test("of a kind of provider that there is not, or that no credential has, is an error and not a revocation done")
+  @Test("A provider kind that does not exist, or that no credential has, is an error and not a successful revocation")
   func strangeProvider() async throws {
     let place = try await Workplace()
     expectFailure(try await place.relatch("revoke", "--provider", "salesforc", "--reason", "x"), 78, "salesforc")
@@ -36,7 +36,7 @@ struct RevokeTests {
     #expect(try await place.relatch("revoke", "nope", "--reason", "x").code == 66)
   }
 
-  @Test("A file that somebody found is searched, whatever its format, and nothing in it is printed")
+  @Test("A found file is searched, whatever its format, and nothing in it is printed")
   func pairFile() async throws {
     let place = try await Workplace(["--apps", "3"])
     for (name, app) in [("crm", 1), ("erp", 2), ("hr", 3)] { try await place.add(name, app: app) }
@@ -71,7 +71,7 @@ struct RevokeTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("What the provider does not let end is owed, with a countdown, and a run by schedule settles it")
+  @Test("A pair that the provider does not let end is owed, with a countdown, and a scheduled run settles it")
   func debt() async throws {
     let place = try await Workplace()
     try await place.add("crm", policy: ["propagation=0s", "grace=30d"])
@@ -103,7 +103,7 @@ struct RevokeTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("The administrator's own pair is replaced first, and with it what it administers")
+  @Test("The administrator's own pair is replaced first, and with it those that it administers")
   func administrator() async throws {
     let place = try await Workplace(["--every-app-is-admin", "--apps", "3"], addsAdmin: false)
     try await place.add("zeus", app: 1, admin: "self")
@@ -118,7 +118,7 @@ struct RevokeTests {
     #expect(settled.first == "zeus" && settled.count == 3)
   }
 
-  @Test("A routine run that is at work is overtaken: it ends with 75 and asks for nothing more")
+  @Test("A routine run at work is overtaken: it ends with 75 and makes no further request")
   func overtakes() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -147,7 +147,7 @@ struct RevokeTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("Many at once are ended while the routine runs go on, and each is replaced once")
+  @Test("Many leaks at once are ended while routine runs go on, and each pair is replaced once")
   func manyBesideCron() async throws {
     let place = try await Workplace(["--apps", "6"])
     for app in 1...6 { try await place.add("app\(app)", app: app, policy: ["propagation=0s", "max-age=1h"]) }
@@ -167,7 +167,7 @@ struct RevokeTests {
   }
 
   @Test(
-    "On a full disk it fits into the room that was set aside",
+    "A revocation on a full disk fits into the space that was reserved",
     .enabled(if: geteuid() == 0, "needs root to mount a small disk"))
   func fullDisk() async throws {
     let place = try await Workplace(addsAdmin: false)
@@ -190,7 +190,7 @@ struct RevokeTests {
     #expect(try await place.relatch("log", "verify", environment: environment).code == 0)
   }
 
-  @Test("A drill revokes what is marked for it, and nothing else, and says how long that took")
+  @Test("A drill revokes only what is marked for it, and reports how long that took")
   func drill() async throws {
     let place = try await Workplace(["--apps", "2"])
     try await place.add("crm")

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// What a user has seen of a vault is remembered outside it.
-@Suite("An older copy of a vault, or another in its place")
+@Suite("An older copy of a vault, or another vault in its place")
 struct RollbackTests {
   /// A copy of the vault's folder beside it.
   private func copy(_ place: Workplace, to name: String) throws -> URL {
@@ -27,7 +27,7 @@ struct RollbackTests {
     ["plan", "--offline"], ["rotate", "crm"], ["policy", "crm"],
   ]
 
-  @Test("An older copy is refused by every verb, with what differs, until a person accepts it, which is logged")
+  @Test("An older copy is refused by every verb, with the difference, until a person accepts it, which is logged")
   func olderCopy() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -48,7 +48,7 @@ struct RollbackTests {
     }
   }
 
-  @Test("Two copies that both went on are told apart, whichever is seen first")
+  @Test("Two copies that both continued are told apart, whichever is seen first")
   func fork() async throws {
     let place = try await Workplace()
     let fork = try copy(place, to: "fork")
@@ -63,7 +63,7 @@ struct RollbackTests {
     expectFailure(original, 65)
   }
 
-  @Test("Another vault in the place of the one that was there is refused; one that `init` makes there is not")
+  @Test("Another vault in the place of a known one is refused, unless `init` made it there")
   func another() async throws {
     let place = try await Workplace()
     let stranger = ["RELATCH_VAULT": place.folder.path + "/stranger", "XDG_STATE_HOME": place.folder.path + "/theirs"]
@@ -75,7 +75,7 @@ struct RollbackTests {
     #expect(try await place.relatch("list").code == 0)
   }
 
-  @Test("Whoever accepts another vault that is an older copy as well is told of both")
+  @Test("A person who accepts another vault that is also an older copy is told both")
   func both() async throws {
     let place = try await Workplace()
     let second = ["RELATCH_VAULT": place.folder.path + "/second"]
@@ -92,7 +92,7 @@ struct RollbackTests {
     #expect(outcome.errorText.contains("an older copy"))
   }
 
-  @Test("What is remembered is the newest signed checkpoint, private, and kept through links, moves and refusals")
+  @Test("The newest signed checkpoint is remembered, privately, and through links, moves and refusals")
   func kept() async throws {
     let place = try await Workplace()
     let before = try remembered(place)
@@ -117,7 +117,7 @@ struct RollbackTests {
     #expect(try remembered(place) != after)
   }
 
-  @Test("What is remembered and damaged is said to be; without a place to remember, that is said too")
+  @Test("A damaged memory of the vault is reported, and so is a missing place to keep one")
   func damaged() async throws {
     let place = try await Workplace()
     let folder = place.folder.appendingPathComponent(".local/state/relatch").path

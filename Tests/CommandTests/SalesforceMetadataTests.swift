@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("Metadata is written and linted from the command line")
+@Suite("Salesforce metadata from the command line")
 struct SalesforceMetadataTests {
   /// A folder to work in; no vault and no org.
   private final class Bench: Sendable {
@@ -19,7 +19,7 @@ struct SalesforceMetadataTests {
   }
 
   @Test(
-    "What is written is well-formed to another reader, passes lint, and is written once",
+    "Written files are well-formed for another reader, pass lint, and are written once",
     .enabled(if: Programs.python != nil, "python3 is not installed"))
   func written() async throws {
     let bench = try Bench()
@@ -49,7 +49,7 @@ struct SalesforceMetadataTests {
     #expect(parsed.code == 0 && Int(parsed.line) == 6 + 7 + 3 + 7 + 7, "\(parsed.line) \(parsed.errorText)")
   }
 
-  @Test("A fault ends lint with 78, a folder without an app with 66; with --json each finding is an object")
+  @Test("lint ends with 78 for a fault and 66 for a folder without an app, and prints each finding as a JSON object")
   func lint() async throws {
     let bench = try Bench()
     #expect(

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("What is due by policy, by the real program")
+@Suite("Credentials that are due by policy")
 struct ScheduleTests {
   /// Long ago, so that any greatest age in a test is reached.
   private static let longAgo = ["--created", "2020-01-01T00:00:00Z"]
@@ -16,7 +16,7 @@ struct ScheduleTests {
     return findings?.first { $0["check"] as? String == check }
   }
 
-  @Test("--due run again and again rotates once, and then says, asks and logs nothing")
+  @Test("--due, run again and again, rotates once, and then prints, requests and logs nothing")
   func once() async throws {
     let place = try await Workplace()
     try await place.add("crm", policy: Self.due, Self.longAgo)
@@ -54,7 +54,7 @@ struct ScheduleTests {
     #expect(try await place.org.newRequests() == 0)
   }
 
-  @Test("A debt past its grace is retired by --due, and not before", arguments: [0, 3600])
+  @Test("A debt is retired by --due after its grace, and not before", arguments: [0, 3600])
   func debt(grace: Int) async throws {
     let place = try await Workplace()
     try await place.add("crm", policy: ["propagation=0s", "grace=\(grace)s"])
@@ -67,7 +67,7 @@ struct ScheduleTests {
     #expect(try await place.relatch("status", "crm").outputText.contains("debt") == (grace > 0))
   }
 
-  @Test("A closed window holds, and a person is not held by it")
+  @Test("A closed window holds a schedule, but not a person")
   func window() async throws {
     let place = try await Workplace()
     // Opens in about a day and a half, whatever the time is now.
@@ -82,7 +82,7 @@ struct ScheduleTests {
     #expect(try await place.relatch("rotate", "crm").code == 0)
   }
 
-  @Test("Of two that must not rotate together the first goes and the second is held")
+  @Test("Of two credentials that must not rotate together, the first rotates and the second is held")
   func together() async throws {
     let place = try await Workplace(["--apps", "2"])
     try await place.add("b", app: 2, policy: Self.due, Self.longAgo)
@@ -95,7 +95,7 @@ struct ScheduleTests {
     expectFailure(try await place.relatch("policy", "a", "not-together-with=nope"), 66, "nope")
   }
 
-  @Test("A zone that this machine does not know is refused, in a policy and when a credential is added")
+  @Test("A time zone that this machine does not know is refused, in a policy and when a credential is added")
   func unknownZone() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -109,7 +109,7 @@ struct ScheduleTests {
   }
 
   @Test(
-    "--created is a moment that has been", arguments: ["yesterday", "2999-01-01T00:00:00Z", "2026-02-30T00:00:00Z"])
+    "--created must be a time in the past", arguments: ["yesterday", "2999-01-01T00:00:00Z", "2026-02-30T00:00:00Z"])
   func created(text: String) async throws {
     let place = try await Workplace()
     let pair = try await place.org.primary(ofApp: 1)
@@ -133,7 +133,7 @@ struct ScheduleTests {
     #expect(plan.outputText.contains("the provider was not asked"))
   }
 
-  @Test("plan --check ends with 14 if something is due, whatever stands in its way")
+  @Test("plan --check ends with 14 if something is due, even if something stands in its way")
   func check() async throws {
     let place = try await Workplace()
     try await place.add("crm", policy: Self.due, Self.longAgo)
@@ -148,7 +148,7 @@ struct ScheduleTests {
     #expect(try await place.org.consumer().slot == nil, "a plan changes nothing")
   }
 
-  @Test("plan finds nothing in the way where there is nothing, and leaves an entry for each pair it opened")
+  @Test("plan finds no obstacle where there is none, and logs an entry for each pair it opened")
   func inOrder() async throws {
     let place = try await Workplace()
     try await place.add("crm", policy: Self.due)
@@ -167,7 +167,7 @@ struct ScheduleTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("plan names whose pair holds the slot, and when it clears")
+  @Test("plan names whose pair holds the slot, and when the slot becomes free")
   func slot() async throws {
     let place = try await Workplace()
     try await place.add("crm", policy: Self.due, Self.longAgo)
@@ -182,7 +182,7 @@ struct ScheduleTests {
     #expect(run.code == 0 && run.output.isEmpty && run.errors.isEmpty, "the grace is waited for: \(run.errorText)")
   }
 
-  @Test("plan tells what another vault left at the provider from what is this vault's own")
+  @Test("plan distinguishes what another vault left at the provider from what this vault made")
   func foreign() async throws {
     let place = try await Workplace()
     try await place.add("crm", policy: Self.due)
@@ -243,7 +243,7 @@ struct ScheduleTests {
     if what == "permission" { #expect(text.contains("External Client App Developer and View Client Secret")) }
   }
 
-  @Test("What stands in the way of --due is counted and shown, and the next attempt waits")
+  @Test("An obstacle to --due is counted and shown, and the next attempt waits")
   func attempts() async throws {
     let place = try await Workplace()
     try await place.add("crm", policy: Self.due, Self.longAgo)
@@ -258,7 +258,7 @@ struct ScheduleTests {
     #expect(try await place.relatch("rotate", "crm").code == 0, "a person is not held")
   }
 
-  @Test("A provider that asks to be left alone is, by every later run that a person did not ask for")
+  @Test("A provider that asks to be left alone is left alone by every later run that no person started")
   func retryAfter() async throws {
     let place = try await Workplace()
     try await place.add("crm", policy: Self.due, Self.longAgo)
@@ -278,7 +278,7 @@ struct ScheduleTests {
     #expect(try await place.relatch("rotate", "crm").code == 0, "a person is not held")
   }
 
-  @Test("A credential that another run has is left to it")
+  @Test("A credential that another run holds is left to that run")
   func held() async throws {
     let place = try await Workplace(["--apps", "2"])
     try await place.add("crm", policy: Self.due, Self.longAgo)

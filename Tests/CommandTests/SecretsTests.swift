@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Secrets stay where they belong")
 struct SecretsTests {
-  @Test("The search finds each form of a secret, at each alignment, in files, output and a process")
+  @Test("The search finds every form of a secret, at each alignment, in files, output and a process")
   func searchFinds() async throws {
     let place = try await Workplace(addsAdmin: false)
     let secret = Data("a/secret+of~some?length\u{FF}".utf8)
@@ -33,7 +33,7 @@ struct SecretsTests {
     #expect(SecretSearch(["it": secret]).findings(in: Data(count: 100), "nothing").isEmpty)
   }
 
-  @Test("After a whole life with failures no secret is in the vault's files, the output, the log or a process")
+  @Test("After a whole life with failures, no secret is in the vault's files, the output, the log or a process")
   func nothingFound() async throws {
     let place = try await Workplace(["--apps", "2"])
     var secrets: Set<SimulatedOrg.IssuedPair> = []

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("Settings and administrator, changed by an owner")
+@Suite("Settings and administrators that an owner changes")
 struct SettingsTests {
   /// `admin`, `ops` and `crm`, which `admin` administers.
   private static func made() async throws -> (place: Workplace, apps: [String]) {
@@ -15,7 +15,7 @@ struct SettingsTests {
     try #require(try outcome.objects().first { $0["type"] as? String == "settings" })
   }
 
-  @Test("are shown as arguments that would set them, and changed with what they were and are, in the log, too")
+  @Test("are shown as the arguments that would set them, and a change shows and logs the old and new values")
   func changed() async throws {
     let (place, apps) = try await Self.made()
     let url = place.org.url
@@ -48,7 +48,7 @@ struct SettingsTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("that are there already change nothing, and are no entry")
+  @Test("that are set already change nothing and make no log entry")
   func unchanged() async throws {
     let (place, apps) = try await Self.made()
     func size() async throws -> Int {
@@ -63,7 +63,7 @@ struct SettingsTests {
     #expect(try await size() == before)
   }
 
-  @Test("are refused where they are none, could not work, or name nobody who administers, and stay as they were")
+  @Test("are refused and unchanged if they are unknown, could not work, or name no administrator")
   func refused() async throws {
     let (place, _) = try await Self.made()
     let before = try await place.relatch("show", "crm", "--json").outputText
@@ -89,7 +89,7 @@ struct SettingsTests {
     #expect(try await place.relatch("show", "crm", "--json").outputText == before)
   }
 
-  @Test("of what was handed over are the other vault's, and who was handed over administers nothing")
+  @Test("are the other vault's after a transfer, and a transferred credential administers nothing")
   func handedOver() async throws {
     let (place, _) = try await Self.made()
     let card = place.folder.path + "/bo.card"
@@ -104,7 +104,7 @@ struct SettingsTests {
     expectFailure(try await place.relatch("settings", "erp", "--admin", "ops"), 64, "ops was handed over")
   }
 
-  @Test("wait for a run at work, and for what was asked and not answered; a grace holds nothing back")
+  @Test("are refused during a run and after an unanswered request, but not during a grace")
   func underWay() async throws {
     let (place, _) = try await Self.made()
     try await place.org.fault("slow", "POST", "*/staged", ["seconds": 60])
@@ -126,7 +126,7 @@ struct SettingsTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("change who drives the next rotation, and what was opened of whom for it is in the log")
+  @Test("decide who drives the next rotation, and the log has what was opened for it")
   func anotherAdministrator() async throws {
     let (place, _) = try await Self.made()
     let old = try await place.org.primary()
@@ -160,7 +160,7 @@ struct SettingsTests {
     #expect(try await place.holdsPrimary("crm"))
   }
 
-  @Test("that name another app under a rotation end nothing there, and with those of before it goes on")
+  @Test("that name another app during a rotation end no pair, and after their return the rotation continues")
   func anotherAppUnderWay() async throws {
     let (place, apps) = try await Self.made()
     try await place.org.fault("unavailable", "PATCH", "*")
@@ -183,7 +183,7 @@ struct SettingsTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("that name another server than the administrator's are refused, and one that moves says whom it leaves behind")
+  @Test("that name another server than the administrator's are refused; a move names the credentials it leaves behind")
   func anotherServer() async throws {
     let (place, _) = try await Self.made()
     let other = "https://typo.my.salesforce.com"
@@ -199,7 +199,7 @@ struct SettingsTests {
   }
 
   /// A lost answer and a host that disappears are often one event.
-  @Test("leave a server that is gone behind, with what it was asked, where an owner says so")
+  @Test("can leave a server that is gone, with its unanswered request, if an owner says so")
   func gone() async throws {
     let (place, _) = try await Self.made()
     try await place.org.fault("slow", "POST", "*/staged", ["seconds": 60])
@@ -225,7 +225,7 @@ struct SettingsTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("that take a credential from an administrator that leaked, or give it one, say what that one's pair reaches")
+  @Test("that change to or from a leaked administrator name what its pair reaches")
   func leakedAdministrator() async throws {
     let (place, _) = try await Self.made()
     #expect(try await place.relatch("revoke", "admin", "--reason", "in a ticket").code == 78)
@@ -242,7 +242,7 @@ struct SettingsTests {
     #expect(reached["administrator"] as? String == "admin" && reached["credentials"] as? [String] == ["crm"])
   }
 
-  @Test("are what an administrator that leaked and had no app lacks: with it the leak is ended")
+  @Test("can give a leaked administrator its missing app, and the leak is then ended")
   func leakedWithoutApp() async throws {
     let (place, apps) = try await Self.made()
     let leaked = try await place.org.primary(ofApp: 0)
@@ -255,7 +255,7 @@ struct SettingsTests {
     #expect(try await place.holdsPrimary("admin", ofApp: 0))
   }
 
-  @Test("that take the former administrator's reach from somebody leave the credential exposed to them")
+  @Test("that take the former administrator's reach from a member leave the credential exposed to that member")
   func exposed() async throws {
     let (place, _) = try await Self.made()
     let cron = try await place.addMember("cron", "operator", grants: ["crm", "admin"])

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("What a shell completes")
+@Suite("A shell completes")
 struct ShellCompletionTests {
   /// What bash offers where the last of `words` is being typed, in its order.
   private func offered(
@@ -23,7 +23,7 @@ struct ShellCompletionTests {
     return outcome.outputText.split(separator: "\n").map(String.init)
   }
 
-  @Test("Names of credentials, members and kinds of providers, with nothing unlocked, logged or remembered")
+  @Test("names of credentials, members and providers, with nothing unlocked, logged or remembered")
   func names() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -38,7 +38,7 @@ struct ShellCompletionTests {
     #expect(try await place.relatch("log", "list", environment: Workplace.outsider).output == log)
   }
 
-  @Test("Of the vault that the line names")
+  @Test("names from the vault that the line names")
   func anotherVault() async throws {
     let place = try await Workplace()
     let elsewhere = ["RELATCH_VAULT": "/nonexistent"]
@@ -47,7 +47,7 @@ struct ShellCompletionTests {
     #expect(try await offered(in: place, "read", "--vault", place.vault.path, "", environment: elsewhere) == ["admin"])
   }
 
-  @Test("Nothing, and without a word, of a vault that is damaged")
+  @Test("nothing from a damaged vault, and without an error")
   func damaged() async throws {
     let place = try await Workplace()
     try Data("no database".utf8).write(to: place.vault.appendingPathComponent("vault.db"))

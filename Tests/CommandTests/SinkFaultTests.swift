@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 @Suite(
-  "A sink's file is the old or the new, whatever cuts its writing", .serialized,
+  "A sink's file is either the old or the new one, wherever its writing is cut off", .serialized,
   .enabled(if: Programs.strace != nil, "strace is not installed"))
 struct SinkFaultTests {
   /// A credential whose sink has its first pair, and a vault to copy.
@@ -77,7 +77,7 @@ struct SinkFaultTests {
     return probe.code == 0
   }
 
-  @Test("Killed at each system call of it: the next run delivers, and nothing is left")
+  @Test("by a kill at each system call, after which the next run delivers and nothing is left")
   func killed() async throws {
     let scene = try await Scene()
     guard try await canTrace(scene.place) else { return }
@@ -111,7 +111,7 @@ struct SinkFaultTests {
   }
 
   @Test(
-    "A full disk and a broken one at each writing call: 11, told, and delivered by the next run",
+    "by a full or broken disk at each write, which ends with 11, and the next run delivers",
     arguments: ["ENOSPC", "EIO"])
   func failing(error: String) async throws {
     let scene = try await Scene()

@@ -6,7 +6,7 @@ import Testing
   .enabled(if: Programs.strace != nil, "strace is not installed"))
 struct StoppedTests {
   @Test(
-    "Stopped at any request or answer, it ends with 75 and harms nothing",
+    "ends with 75 and harms nothing, at whatever request or answer it is stopped",
     arguments: ["sendto", "recvfrom"])
   func sweep(call: String) async throws {
     let sweep = try await StopSweep(call)

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("A member with a grant on one credential opens that one and no other")
+@Suite("A member with a grant on one credential opens only that one")
 struct GrantTests {
   /// A cron host with a grant on `crm`, one of three credentials that each administer themselves.
   private static func place() async throws -> (place: Workplace, cron: [String: String]) {
@@ -12,7 +12,7 @@ struct GrantTests {
     return (place, try await place.addMember("cron", "operator", grants: ["crm"]))
   }
 
-  @Test("It rotates and retires its credential, and whatever it tries with another ends with 77")
+  @Test("They rotate and retire it, and whatever they try with another ends with 77")
   func rotates() async throws {
     let (place, cron) = try await Self.place()
     let old = try await place.org.primary()
@@ -56,7 +56,7 @@ struct GrantTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("What is due of others is left to them by --due and --all")
+  @Test("--due and --all leave credentials of others to those others")
   func due() async throws {
     let place = try await Workplace(["--every-app-is-admin", "--apps", "2"], addsAdmin: false)
     for (number, name) in ["crm", "erp"].enumerated() {
@@ -76,7 +76,7 @@ struct GrantTests {
   }
 
   @Test(
-    "A program of its own that tries every key it can reach opens the pairs of that credential alone",
+    "A separate program that tries every key within reach opens only that credential's pairs",
     .enabled(if: Intruder.isAvailable, "needs age, and python3 with PyNaCl"))
   func intruder() async throws {
     let (place, _) = try await Self.place()
@@ -97,7 +97,7 @@ struct GrantTests {
   }
 }
 
-@Suite("Removal means something")
+@Suite("Removal of a member or a grant takes effect")
 struct RemovalTests {
   private static let names = ["crm", "erp", "hr"]
 
@@ -114,7 +114,7 @@ struct RemovalTests {
   }
 
   @Test(
-    "What a removed member could open is planned, and after its rotation nothing that was copied opens an active pair",
+    "What a removed member could open is planned, and after its rotation nothing they copied opens an active pair",
     .enabled(if: Intruder.isAvailable, "needs age, and python3 with PyNaCl"),
     arguments: ["operator", "owner"])
   func removed(role: String) async throws {
@@ -158,7 +158,7 @@ struct RemovalTests {
   }
 
   @Test(
-    "A grant taken back ends with that credential alone, and the member goes on with the others",
+    "A grant that is taken back ends for that credential only, and the member keeps the others",
     .enabled(if: Intruder.isAvailable, "needs age, and python3 with PyNaCl"))
   func ungranted() async throws {
     let place = try await Self.place()
@@ -180,7 +180,7 @@ struct RemovalTests {
     #expect(!found.contains { $0.pair == primary } && found.contains { $0.credential == "erp" && $0.version == 2 })
   }
 
-  @Test("While a pair is exposed every command says so, and nothing does afterwards")
+  @Test("Every command reports an exposed pair while it is exposed, and none does afterwards")
   func told() async throws {
     let place = try await Self.place()
     try await place.addMember("bob", "operator", grants: ["crm"])
@@ -224,7 +224,7 @@ struct MemberExposureTests {
     return try told.objects().reduce(into: [:]) { $0[$1["credential"] as? String ?? ""] = $1 }
   }
 
-  @Test("is told from the log alone: what was read, what is rotated since, and what is not")
+  @Test("is derived from the log only: what was read, what was rotated since, and what was not")
   func told() async throws {
     let place = try await Workplace(["--every-app-is-admin", "--apps", "3"], addsAdmin: false)
     for (number, name) in ["crm", "erp", "hr"].enumerated() {
@@ -287,7 +287,7 @@ struct MemberExposureTests {
   }
 }
 
-@Suite("What an administrator's pair opened to somebody")
+@Suite("A pair within reach of an administrator that a member could open")
 struct AdministeredExposureTests {
   @Test("is named by every command that names what they could open, and rotated after the administrator")
   func administered() async throws {
@@ -325,7 +325,7 @@ struct AdministeredExposureTests {
     #expect(try await place.relatch("rotate", "--exposed-to", "cron").errorText.contains("nothing to rotate"))
   }
 
-  @Test("is revoked with it")
+  @Test("is revoked with the administrator")
   func revoked() async throws {
     let place = try await Workplace(["--every-app-is-admin", "--apps", "2"], addsAdmin: false)
     try await place.add("zeus", app: 1, admin: "self")

@@ -3,7 +3,7 @@ import Foundation
 import Sodium
 import Testing
 
-@Suite("Verifiers of other people")
+@Suite("Independent verifiers")
 struct ThirdPartyTests {
   private static let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .appendingPathComponent("../Verifiers").standardized.path
@@ -124,7 +124,7 @@ struct ThirdPartyTests {
   }
 
   @Test(
-    "Python refuses the proof of an entry under an index that the log does not have, in which the way up is the same",
+    "Python refuses an entry's proof under an index that the log lacks, even if the path to the root is the same",
     .enabled(if: Programs.python != nil && Programs.openssl != nil, "needs openssl and python3"))
   func strangeIndex() async throws {
     let place = try await Workplace()
@@ -149,9 +149,9 @@ struct ThirdPartyTests {
   private func base64(_ digest: SHA256Digest) -> String { Data(digest.bytes).base64EncodedString() }
 }
 
-@Suite("Checkpoints and proofs, by the program")
+@Suite("Checkpoints and proofs of the program")
 struct LogProofTests {
-  @Test("A checkpoint kept elsewhere is enough to find another history, and an entry that is not there has no proof")
+  @Test("A checkpoint kept elsewhere reveals another history, and an entry that does not exist has no proof")
   func checkpoints() async throws {
     let place = try await Workplace()
     let old = place.folder.path + "/old"

@@ -8,7 +8,7 @@ struct TokenTests {
     try await place.org.requests().count { $0.path.hasSuffix("/oauth2/token") }
   }
 
-  @Test("One is granted once and printed until near its end, each release with an entry; --fresh asks again")
+  @Test("A token is granted once and printed until near its end, each release with an entry; --fresh gets a new one")
   func kept() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -40,14 +40,14 @@ struct TokenTests {
     #expect(mode[.posixPermissions] as? Int == 0o600)
   }
 
-  @Test("A small stack is enough for a command that sends")
+  @Test("A small stack is enough for a command that sends requests")
   func smallStack() async throws {
     let place = try await Workplace()
     let run = try await place.run("/bin/sh", ["-c", "ulimit -s 192 && exec '\(Programs.relatch)' token admin"])
     #expect(run.code == 0, "\(run.errorText)")
   }
 
-  @Test("A kept token is of its version, its credential and its key; a damaged one is none")
+  @Test("A kept token belongs to its version, credential and key, and a damaged one is not used")
   func bound() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -75,8 +75,7 @@ struct TokenTests {
     #expect(try await !tokens.insert(token("crm")).inserted)
   }
 
-  @Test(
-    "The one kept of a pair that leaked is ended once that is replaced; where it cannot be, that is told and logged")
+  @Test("The token kept of a leaked pair is ended once the pair is replaced, or else that is reported and logged")
   func leaked() async throws {
     let place = try await Workplace(["--apps", "2"])
     for (index, name) in ["crm", "shop"].enumerated() { try await place.add(name, app: index + 1) }
@@ -118,7 +117,7 @@ struct TokenTests {
     #expect(try await events().last?["reason"] as? String == "key-renewed")
   }
 
-  @Test("The one kept of a pair that leaked is ended although one of the new pair is asked for meanwhile")
+  @Test("The token kept of a leaked pair is ended even if one of the new pair is requested meanwhile")
   func askedForMeanwhile() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -143,7 +142,7 @@ struct TokenTests {
     #expect(uses.count == 1)
   }
 
-  @Test("Nothing is left of a token when its credential is removed")
+  @Test("No token is left when its credential is removed")
   func removed() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -158,7 +157,7 @@ struct TokenTests {
     #expect(try await place.relatch("remove", "admin").code == 0)
   }
 
-  @Test("What goes wrong has its exit code, and prints nothing")
+  @Test("A failure has its exit code and prints no token")
   func wrong() async throws {
     let place = try await Workplace()
     expectFailure(try await place.relatch("token", "nobody"), 66, "no credential")

@@ -1,9 +1,9 @@
 import Foundation
 import Testing
 
-@Suite("A credential that is handed over")
+@Suite("A credential that is transferred to another vault")
 struct TransferTests {
-  @Test("is rotated where it came to; the sender's pair is refused by the org, and its debt settled by the next run")
+  @Test("is rotated there: the org refuses the sender's pair, and the next run settles the sender's debt")
   func transfer() async throws {
     let teams = try await TwoTeams()
     let place = teams.place
@@ -60,7 +60,7 @@ struct TransferTests {
     try await teams.expectIntact()
   }
 
-  @Test("lacks its pair at no sink here: nothing tells to deliver it, and nothing counts it")
+  @Test("lacks its pair at no sink of the sender: no command says to deliver it or counts it")
   func withSink() async throws {
     let teams = try await TwoTeams()
     let place = teams.place
@@ -83,7 +83,7 @@ struct TransferTests {
     #expect(try await place.relatch("status", "crm").code == 11, "it lacks it again")
   }
 
-  @Test("and administers itself, is handed over as well, and back again")
+  @Test("can administer itself, and can be transferred back")
   func selfAdministered() async throws {
     let teams = try await TwoTeams(["--every-app-is-admin"])
     let place = teams.place
@@ -114,7 +114,7 @@ struct TransferTests {
     try await teams.expectIntact()
   }
 
-  @Test("administers no other: 75, and which it administers")
+  @Test("must not administer another: the error has 75 and names it")
   func administrator() async throws {
     let teams = try await TwoTeams(["--every-app-is-admin"])
     let place = teams.place
@@ -137,7 +137,7 @@ struct TransferTests {
     try await teams.expectIntact()
   }
 
-  @Test("is revoked by whoever holds it: 64; and nothing that leaked is sent or handed over: 75")
+  @Test("is revoked by its holder: 64; and a leaked credential is neither sent nor transferred: 75")
   func leaked() async throws {
     let teams = try await TwoTeams()
     let place = teams.place
@@ -168,7 +168,7 @@ struct TransferTests {
     try await teams.expectIntact()
   }
 
-  @Test("is told to be owed by its receipt; one that was taken back before that, or is gone, is not")
+  @Test("is reported as owed when its receipt is confirmed, unless it was taken back or removed before")
   func confirmedLate() async throws {
     let teams = try await TwoTeams(["--apps", "3"])
     let place = teams.place
@@ -196,7 +196,7 @@ struct TransferTests {
     #expect(rotated.code == 0 && rotated.errorText.contains("log exposure --member bob"), "\(rotated.errorText)")
   }
 
-  @Test("is taken back while nobody opened it, and what was in the file is refused after the next rotation")
+  @Test("can be taken back while nobody has opened it, and the next rotation makes the sent pair refused")
   func withdrawn() async throws {
     let teams = try await TwoTeams()
     let place = teams.place
@@ -217,7 +217,7 @@ struct TransferTests {
     try await teams.expectIntact()
   }
 
-  @Test("and whose rotation there is interrupted, is told how that goes on: not by the same command again")
+  @Test("whose rotation there is interrupted says how to continue, which is not the same command again")
   func interrupted() async throws {
     let teams = try await TwoTeams()
     let place = teams.place
@@ -243,7 +243,7 @@ struct TransferTests {
     #expect(try await !place.org.accepts(old))
   }
 
-  @Test("is rotated there also where nobody can be told that it was imported")
+  @Test("is rotated there even if the import cannot be reported")
   func unheard() async throws {
     let teams = try await TwoTeams()
     let place = teams.place
@@ -258,7 +258,7 @@ struct TransferTests {
     #expect(try await !place.org.accepts(old))
   }
 
-  @Test("and could not be rotated at once, is exposed there until it is, and loses nothing")
+  @Test("but could not be rotated at once is exposed there until it is, and loses nothing")
   func rotationFails() async throws {
     let teams = try await TwoTeams()
     let place = teams.place

@@ -24,7 +24,7 @@ struct TreeRepairTests {
     #expect(run.code == 0, "\(run.errorText)")
   }
 
-  @Test("is told of with 65, made anew from the entries by a member, and logged; then everything is as it was")
+  @Test("is reported with 65, rebuilt from the entries by a member, and logged; then everything is as before")
   func repaired() async throws {
     guard Programs.python != nil else { return print("skipped: python3 is not installed") }
     let place = try await Workplace()
@@ -53,7 +53,7 @@ struct TreeRepairTests {
     #expect(try again.objects().first?["repaired"] as? Int == 0)
   }
 
-  @Test("is not made to fit entries that were altered, cut off, or are not those seen before")
+  @Test("is not rebuilt from entries that were altered, cut off, or are not those seen before")
   func refused() async throws {
     guard Programs.python != nil else { return print("skipped: python3 is not installed") }
     let place = try await Workplace()

@@ -7,7 +7,7 @@ private let pages = URL(fileURLWithPath: #filePath).deletingLastPathComponent().
 
 @Suite("Runs without a person")
 struct UnattendedTests {
-  @Test("Metrics of a whole life are clean, and tell what happened", .enabled(if: Programs.promtool != nil))
+  @Test("Metrics of a whole life pass promtool and report what happened", .enabled(if: Programs.promtool != nil))
   func metrics() async throws {
     let promtool = try #require(Programs.promtool)
     let place = try await Workplace(["--apps", "2"])
@@ -65,7 +65,7 @@ struct UnattendedTests {
     expectFailure(try await place.relatch("metrics", "-o", place.folder.path), 74, "no regular file")
   }
 
-  @Test("The alert rules fire when something is overdue, and only then", .enabled(if: Programs.promtool != nil))
+  @Test("The alert rules fire if something is overdue, and only then", .enabled(if: Programs.promtool != nil))
   func rules() async throws {
     let promtool = try #require(Programs.promtool)
     let place = try await Workplace(addsAdmin: false)
@@ -91,7 +91,7 @@ struct UnattendedTests {
     for match in text.matches(of: #/\brelatch_[a-z_]+/#) { #expect(page.contains("| `\(match.0)` |"), "\(match.0)") }
   }
 
-  @Test("systemd accepts the units without a word", .enabled(if: Programs.systemdAnalyze != nil))
+  @Test("systemd accepts the units without a warning", .enabled(if: Programs.systemdAnalyze != nil))
   func units() async throws {
     let systemd = try #require(Programs.systemdAnalyze)
     let place = try await Workplace(addsAdmin: false)
@@ -116,7 +116,7 @@ struct UnattendedTests {
     #expect(misspelt.errorText.contains("PrivateTemp"))
   }
 
-  @Test("Lines for the systemd journal carry their priority, and only there")
+  @Test("Lines carry a priority in the systemd journal, and only there")
   func journal() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -158,7 +158,7 @@ struct UnattendedTests {
     }
   }
 
-  @Test("What is done and cannot be told is no failure: no hook and no syslog hears of one, what fell short is told")
+  @Test("A finished run whose output fails ends with 74 and runs no hook for it, but a missed delivery is reported")
   func untold() async throws {
     let place = try await Workplace(["--apps", "2"])
     try await place.add("crm")
@@ -197,7 +197,7 @@ struct UnattendedTests {
     #expect(log.messages().allSatisfy { $0.contains(#"event="undelivered""#) })
   }
 
-  @Test("What a schedule did and nobody can be told of is done, and is 74")
+  @Test("A scheduled run whose output fails is finished, and ends with 74")
   func untoldSchedule() async throws {
     let place = try await Workplace()
     try await place.add(
@@ -208,7 +208,7 @@ struct UnattendedTests {
     #expect(try await place.pair("crm", "previous") != nil)
   }
 
-  @Test("What a hook said goes to whoever runs the command, and not to syslog nor to another hook")
+  @Test("A hook's output goes to whoever runs the command, and neither to syslog nor to another hook")
   func words() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -251,7 +251,7 @@ struct UnattendedTests {
     expectFailure(try await place.relatch("rotate", "crm", "--syslog", "udp://logs.example.com:514"), 64, "--syslog")
   }
 
-  @Test("An identity that systemd hands to the service is not called open to others")
+  @Test("An identity that systemd passes to the service is not reported as open to others")
   func serviceCredential() async throws {
     let place = try await Workplace()
     // With an access control list, the group bits are its mask.

@@ -31,7 +31,7 @@ struct WithheldRecordTests {
     ).code
   }
 
-  @Test("keeps nobody in: what was known of it is of no use, which is said, and it can be removed and added anew")
+  @Test("lets no former member in: their key is useless, which is reported, and the credential can be added again")
   func withheld() async throws {
     let place = try await Workplace()
     try await place.add("crm")
@@ -55,7 +55,7 @@ struct WithheldRecordTests {
     #expect(try await [nil, 0].contains(Self.reader(place)))
   }
 
-  @Test("locks no owner out: another comes, everything else is re-keyed, and it can be removed")
+  @Test("locks no owner out: another can join, everything else is re-keyed, and it can be removed")
   func lockedOut() async throws {
     let place = try await Workplace()
     try await place.add("crm")

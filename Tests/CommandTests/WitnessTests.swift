@@ -31,7 +31,7 @@ struct WitnessTests {
   }
 
   @Test(
-    "A rotation ends with the checkpoint at the witness; the gap is told, and its cosignature vouches for outsiders",
+    "A rotation ends with the checkpoint at the witness, a gap is reported, and outsiders accept the cosignature",
     .enabled(if: WitnessServer.isAvailable, "needs python3 with PyNaCl"))
   func submission() async throws {
     let (place, witness) = try await Self.place()
@@ -77,7 +77,7 @@ struct WitnessTests {
   }
 
   @Test(
-    "Go, Python and this program accept what a witness signed, in a checkpoint and in a bundle, and refuse it altered",
+    "Go, Python and this program accept a witness's signature on a checkpoint and a bundle, and refuse an altered one",
     .enabled(if: WitnessServer.isAvailable, "needs python3 with PyNaCl"))
   func othersVerify() async throws {
     let (place, witness) = try await Self.place()
@@ -165,7 +165,7 @@ struct WitnessTests {
   }
 
   @Test(
-    "A log that was rewritten or cut off after a witness saw it is found by the witness, and by its cosignature",
+    "A log that was rewritten or cut off after a witness saw it is found by the witness and by its cosignature",
     .enabled(if: WitnessServer.isAvailable, "needs python3 with PyNaCl"))
   func rewriting() async throws {
     let (place, witness) = try await Self.place()
@@ -218,7 +218,7 @@ struct WitnessTests {
   }
 
   @Test(
-    "What another run hands over during a look is no log that was cut off",
+    "A checkpoint that another run submits during a look is not taken for a log that was cut off",
     .enabled(if: Programs.strace != nil, "strace is not installed"))
   func handedOverMeanwhile() async throws {
     let place = try await Workplace()
@@ -251,7 +251,7 @@ struct WitnessTests {
     }
   }
 
-  @Test("A file and a folder elsewhere only get larger checkpoints of one history")
+  @Test("A file or folder elsewhere gets only larger checkpoints of one history")
   func places() async throws {
     let place = try await Workplace()
     let elsewhere = place.folder.path + "/elsewhere"
@@ -300,7 +300,7 @@ struct WitnessTests {
     #expect(try await place.relatch("log", "witness", "submit").code == 0)
   }
 
-  @Test("Nothing is handed over for a vault that was only looked at; an owner's key, or an identity, makes it known")
+  @Test("Nothing is submitted for a vault that was only looked at, until an owner's key or an identity makes it known")
   func unknown() async throws {
     let place = try await Workplace()
     let (elsewhere, ran) = (place.folder.path + "/elsewhere", place.folder.path + "/ran")
@@ -359,7 +359,7 @@ struct WitnessTests {
     #expect(try await place.relatch("log", "witness", "submit", "usb", environment: without).code == 0)
   }
 
-  @Test("A record that cannot be read is that witness's trouble, and keeps nobody from the rest")
+  @Test("An unreadable record of a witness is that witness's trouble only, and every command still works")
   func unreadable() async throws {
     let place = try await Workplace()
     for name in ["usb", "disk"] {
@@ -382,7 +382,7 @@ struct WitnessTests {
   }
 
   @Test(
-    "A command gets the checkpoint and nothing else, and is an owner's to name",
+    "A witness command gets only the checkpoint, and only an owner can name one",
     .enabled(if: WitnessServer.isAvailable, "needs python3 with PyNaCl"))
   func command() async throws {
     let place = try await Workplace()

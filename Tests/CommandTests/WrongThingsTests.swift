@@ -1,9 +1,9 @@
 import Foundation
 import Testing
 
-@Suite("Wrong things: a documented code, an error, a hint, and nothing changed")
+@Suite("A mistake has a documented code, an error and a hint, and changes nothing")
 struct WrongThingsTests {
-  @Test("After a verb --version is no version of the program: what a script takes for a pair's is an error")
+  @Test("--version after a verb is an error, because a script would take the version for a pair's")
   func version() async throws {
     let place = try await Workplace(addsAdmin: false)
     for arguments in [
@@ -32,7 +32,7 @@ struct WrongThingsTests {
     #expect(!FileManager.default.fileExists(atPath: elsewhere["RELATCH_VAULT"] ?? ""))
   }
 
-  @Test("An init that was cut off is taken up again, and another's file is not")
+  @Test("An init that was cut off is continued, but another's file is not taken over")
   func cutOffInit() async throws {
     let place = try await Workplace(addsAdmin: false)
     let folder = place.folder.path + "/cut-off"
@@ -48,7 +48,7 @@ struct WrongThingsTests {
     #expect(FileManager.default.contents(atPath: folder + "/vault.db") == foreign)
   }
 
-  @Test("What the vault does not have ends with 66")
+  @Test("A name that the vault does not have ends with 66")
   func noCredential() async throws {
     let place = try await Workplace()
     for arguments in [
@@ -60,7 +60,7 @@ struct WrongThingsTests {
     expectFailure(try await place.relatch("read", "admin", "--stage", "staged"), 66, "admin has no staged version")
   }
 
-  @Test("A missing argument is told with how the verb is called, a missing file with its path")
+  @Test("A missing argument is reported with the verb's usage, a missing file with its path")
   func hints() async throws {
     let place = try await Workplace(addsAdmin: false)
     func hint(_ arguments: [String], _ words: String) async throws {
@@ -82,7 +82,7 @@ struct WrongThingsTests {
     #expect(imported.errorText.contains("check the path") && !imported.errorText.contains("relatch list"))
   }
 
-  @Test("A wrong, a missing, a damaged and a locked identity")
+  @Test("A wrong, missing, damaged or locked identity is reported")
   func identities() async throws {
     let place = try await Workplace()
     let other = ["RELATCH_VAULT": place.folder.path + "/other", "RELATCH_IDENTITY": place.folder.path + "/stranger"]
@@ -110,7 +110,7 @@ struct WrongThingsTests {
   }
 
   @Test(
-    "An identity with a passphrase, and no terminal to type it on: 77",
+    "An identity with a passphrase and no terminal ends with 77",
     .enabled(if: Programs.setsid != nil, "setsid is not installed"))
   func noTerminal() async throws {
     let place = try await Workplace()
@@ -131,7 +131,7 @@ struct WrongThingsTests {
     #expect(made.code == 0, "\(made.errorText)")
   }
 
-  @Test("Usage errors end with 64, in our form")
+  @Test("Usage errors end with 64, in our format")
   func usage() async throws {
     let place = try await Workplace()
     for arguments in [
@@ -157,7 +157,7 @@ struct WrongThingsTests {
     #expect(try bogus.code == 64 && bogus.errors.isEmpty && bogus.objects().map { $0["code"] as? Int } == [64])
   }
 
-  @Test("Whoever reads no more ends a command quietly, and what has no room to go is said, of help, too")
+  @Test("A reader that goes away ends a command quietly, and output without room is an error, even for help")
   func output() async throws {
     let place = try await Workplace()
     for arguments in ["log list", "status", "list", "help", "read admin"] {
@@ -178,7 +178,7 @@ struct WrongThingsTests {
   }
 
   @Test(
-    "What the provider could never work with is refused before anything is stored, with 78",
+    "A credential that the provider could never work with is refused with 78 before anything is stored",
     arguments: [
       ["url=http://example.com"], ["url=ftp://example.com"], ["url=https://login.salesforce.com"], [],
       ["url=https://a.my.salesforce.com/path"], ["url=https://u:p@a.my.salesforce.com"],
@@ -196,7 +196,7 @@ struct WrongThingsTests {
   }
 
   @Test(
-    "Standard input that is no pair ends with 65, and is not repeated",
+    "Standard input that is no pair ends with 65, and is not echoed",
     arguments: [
       "", "hunter2secret", "{", #"{"client_id":"hunter2secret"}"#, #"["hunter2secret"]"#, "null",
       #"{"client_id":"hunter2secret","client_secret":"hunter2secret","x":"hunter2secret"}"#,
