@@ -4,12 +4,12 @@ import Testing
 
 /// No API rotates a connected app: a person makes the clicks. Here they sit at a pseudo-terminal and at the simulated
 /// page.
-@Suite("A connected app")
+@Suite("A rotation of a connected app by hand")
 struct ConnectedAppTests {
   private typealias Prompt = Conversation
 
   @Test(
-    "is rotated by hand: staged, pasted unseen, applied, and the old pair seen to be refused",
+    "reads the staged pair without showing it, waits for Apply, and sees the old pair refused",
     arguments: ["stagedPairGrants=true", "stagedPairGrants=false"])
   func rotation(_ reading: String) async throws {
     let app = try await ConnectedApp(reading, "replacedPairLivesOn=false")
@@ -35,7 +35,7 @@ struct ConnectedAppTests {
   }
 
   @Test(
-    "whose rotation is interrupted at any prompt, by ^C or a kill, is finished by another member",
+    "that is interrupted at any prompt, by ^C or a kill, is finished by another member",
     arguments: ["stagedPairGrants=true", "stagedPairGrants=false"])
   func interrupted(_ reading: String) async throws {
     let app = try await ConnectedApp(reading, "replacedPairLivesOn=false")
@@ -190,7 +190,7 @@ struct ConnectedAppTests {
   }
 
   @Test(
-    "that leaked is replaced by the same person, and the leaked pair is seen to be refused",
+    "is also how a leaked pair is replaced and seen to be refused",
     arguments: [[], ["--contain"]] as [[String]])
   func leaked(_ flags: [String]) async throws {
     let app = try await ConnectedApp("stagedPairGrants=false", "replacedPairLivesOn=false")
@@ -220,7 +220,7 @@ struct ConnectedAppTests {
     #expect(incident.contains("found in a ticket") && incident.contains("refused"), "\(incident)")
   }
 
-  @Test("is unchanged if the person declines, and the attempt is given up without one")
+  @Test("changes nothing if the person declines, and can then be given up without a person")
   func declined() async throws {
     let app = try await ConnectedApp()
     let old = try await app.place.org.primary()

@@ -152,7 +152,7 @@ struct DoctorTests {
     #expect(try lines("ok", untrusted) == ["identity", "vault", "url", "host", "delivery", "policy"])
   }
 
-  @Test("in one line each: a clock that is off by an hour, a wrong host, and a pair that somebody else replaced")
+  @Test("in one line each: a clock that is off by an hour, a wrong host, and a switch of the org that is off")
   func org() async throws {
     let place = try await Self.place()
     try await place.org.set("clock", ["advance": 3600])

@@ -103,7 +103,7 @@ struct RevokeTests {
     #expect(try await place.logIsIntact())
   }
 
-  @Test("The administrator's own pair is replaced first, and with it those that it administers")
+  @Test("The administrator's own pair is replaced first, and then those that it administers")
   func administrator() async throws {
     let place = try await Workplace(["--every-app-is-admin", "--apps", "3"], addsAdmin: false)
     try await place.add("zeus", app: 1, admin: "self")

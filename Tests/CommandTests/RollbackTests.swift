@@ -75,7 +75,7 @@ struct RollbackTests {
     #expect(try await place.relatch("list").code == 0)
   }
 
-  @Test("A person who accepts another vault that is also an older copy is told both")
+  @Test("Another vault that is also an older copy is refused with both reasons")
   func both() async throws {
     let place = try await Workplace()
     let second = ["RELATCH_VAULT": place.folder.path + "/second"]
