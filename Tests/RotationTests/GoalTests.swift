@@ -168,7 +168,7 @@ struct GoalTests {
     #expect(bench.provider.calls.contains("delete handle-id-9"))
   }
 
-  @Test("an app that administers itself continues with the new pair before that is promoted")
+  @Test("a credential that administers itself continues with the new pair before that is promoted")
   func administrator() async throws {
     let bench = try await Bench()
     bench.provider.state.withLock { state in

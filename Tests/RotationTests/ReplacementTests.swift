@@ -594,7 +594,7 @@ struct ReplacementTests {
   // MARK: - An end
 
   @Test(
-    "an active pair that expires is known to, and is due in time even without a maximum age",
+    "the end of an active pair that expires is known, and the pair is due in time even without a maximum age",
     arguments: [["stage"], ["observe"]], [Replacement.overlap, .cutOver])
   func endsAutomatically(told: [String], _ replacement: Replacement) async throws {
     let (bench, system) = (try await Bench(policy: ["grace": "0s"]), FakeSystem(replacement))

@@ -123,7 +123,7 @@ struct RotationRunTests {
     #expect(bench.provider.calls.count { $0.hasPrefix("delete") } == 2)
   }
 
-  @Test("plans with a promotion whose answer was lost as the run's own, and not as an obstacle")
+  @Test("does not show a promotion whose answer was lost as an obstacle in a plan: it is the run's own")
   func planAfterLostPromotion() async throws {
     let bench = try await Bench()
     bench.provider.state.withLock { state in
