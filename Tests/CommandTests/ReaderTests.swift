@@ -33,15 +33,46 @@ struct ReaderTests {
     let entries: Int
   }
 
-  private static let program = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .appendingPathComponent("../Reader/relatch_reader.py").standardized.path
+  private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .appendingPathComponent("../Reader").standardized.path
+  private static let program = folder + "/relatch_reader.py"
+
+  private func run(_ place: Workplace, _ vault: String, as identity: String = "identity") async throws -> Outcome {
+    try await place.run(
+      try #require(Programs.python),
+      [Self.program, vault, "--identity", place.folder.path + "/" + identity, "--access"])
+  }
 
   private func read(_ place: Workplace, as identity: String) async throws -> Reading {
-    let run = try await place.run(
-      try #require(Programs.python),
-      [Self.program, place.vault.path, "--identity", place.folder.path + "/" + identity, "--access"])
+    let run = try await run(place, place.vault.path, as: identity)
     #expect(run.code == 0, "\(run.errorText)")
     return try JSONDecoder().decode(Reading.self, from: run.output)
+  }
+
+  /// What the program and the reader say of the vault at `copy`.
+  private func verify(_ copy: String, _ place: Workplace) async throws -> (program: Outcome, reader: Outcome) {
+    let environment = Workplace.outsider.merging(["RELATCH_VAULT": copy, "XDG_STATE_HOME": copy + "/state"]) { $1 }
+    return (try await place.relatch("log", "verify", environment: environment), try await run(place, copy))
+  }
+
+  /// Appends an entry to the log at `copy`, as a member's own program can.
+  private func append(
+    _ entry: String, to copy: String, _ place: Workplace, by member: String, _ identity: String
+  ) async throws {
+    let appended = try await place.run(
+      try #require(Programs.python),
+      [Self.folder + "/relatch_appender.py", copy, place.folder.path + "/" + identity, member, entry])
+    #expect(appended.code == 0, "\(appended.errorText)")
+  }
+
+  /// `status` says of each credential who is known to have known its pairs, as the log says it.
+  private func expectSameExposures(_ place: Workplace, _ reading: Reading) async throws {
+    for object in try await place.relatch("status", "--json").objects() {
+      let told = object["exposure"] as? [String: Any]
+      let found = reading.access[object["credential"] as? String ?? ""]?.exposure
+      #expect(told?["since"] as? String == found?.since && told?["version"] as? Int == found?.version)
+      #expect(told?["to"] as? [String] == found?.to)
+    }
   }
 
   @Test("verifies a vault of a team and recovers every secret in it, with an owner's and with a grantee's identity")
@@ -80,14 +111,41 @@ struct ReaderTests {
     #expect(all.credentials.allSatisfy { $0.active == 2 })
     #expect(all.access.mapValues(\.members) == ["crm": ["cron", owner].sorted(), "erp": [owner], "hr": [owner]])
     #expect(all.access.mapValues { $0.exposure?.to } == ["crm": ["anna"], "erp": ["anna"], "hr": nil])
-    for object in try await place.relatch("status", "--json").objects() {
-      let told = object["exposure"] as? [String: Any]
-      let found = all.access[object["credential"] as? String ?? ""]?.exposure
-      #expect(told?["since"] as? String == found?.since && told?["version"] as? Int == found?.version)
-      #expect(told?["to"] as? [String] == found?.to)
-    }
+    try await expectSameExposures(place, all)
     #expect(try await pairs(read(place, as: "identity-cron")) == ["crm": expected["crm"]])
     for gone in ["anna", "bob"] { #expect(try await read(place, as: "identity-\(gone)").credentials.isEmpty) }
     #expect(try await place.logIsIntact())
+  }
+
+  @Test("refuses what is for owners only from another member, as the program does")
+  func ofOwners() async throws {
+    let page = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../vault/log.md")
+    let list = try String(contentsOf: page, encoding: .utf8).components(separatedBy: "more events are for owners only:")
+      .last?.components(separatedBy: ". A `handoff.sent`").first
+    let more = try #require(list).matches(of: /`([a-z.]+)`/).map { String($0.1) }
+    #expect(more.count == 11)
+    let place = try await Workplace()
+    try await place.addMember("cron", "operator", grants: ["admin"])
+    let details = """
+      "added":
+      {"age": "age1x", "name": "x", "role": "owner", "signing": "ey/ftrfEVdGz+A0FAzJGlqyNBJ7xbdr9d7/SOfj/22w="},
+      "credential": "admin", "delivery": "x", "grantee": "cron", "handoff": "x", "key": "0011223344556677",
+      "removed": "x", "restore": 1, "terms": "", "transfer": true
+      """
+    for event in ["log.read", "member.added", "member.removed", "vault.rekeyed", "handoff.sent"] + more {
+      let copy = place.folder.path + "/copy"
+      try FileManager.default.copyItem(atPath: place.vault.path, toPath: copy)
+      defer { try? FileManager.default.removeItem(atPath: copy) }
+      let witness = event == "witness.added" ? #"{"kind": "file", "name": "w", "path": "/w"}"# : #""w""#
+      try await append(
+        "{\(details), \"event\": \"\(event)\", \"witness\": \(witness)}", to: copy, place, by: "cron", "identity-cron")
+      let (verified, read) = try await verify(copy, place)
+      if event == "log.read" {
+        #expect(verified.code == 0 && read.code == 0, "\(verified.errorText)\(read.errorText)")
+      } else {
+        expectFailure(verified, 65, "expected an owner")
+        #expect(read.code == 65 && read.errorText.contains("not permitted"), "\(event): \(read.errorText)")
+      }
+    }
   }
 }

@@ -28,10 +28,11 @@ import nacl.exceptions
 import nacl.signing
 
 
-# vault/credential.md: what owners alone may do.
+# vault/log.md: what owners alone may do.
 OF_OWNERS = {
     "credential.added", "credential.rekeyed", "credential.removed", "delivery.added", "delivery.removed", "grant.added",
-    "grant.removed", "handoff.withdrawn", "member.added", "member.removed", "vault.rekeyed", "witness.added", "witness.removed",
+    "grant.removed", "handoff.withdrawn", "member.added", "member.removed", "vault.rekeyed", "vault.restored",
+    "witness.added", "witness.removed",
 }
 
 

@@ -41,4 +41,5 @@ def main():
         database.execute("UPDATE checkpoints SET value = ?", (note.encode(),))
 
 
-main()
+if __name__ == "__main__":
+    main()
