@@ -117,6 +117,37 @@ struct ReaderTests {
     #expect(try await place.logIsIntact())
   }
 
+  @Test("finds who was exposed through administrators, and by a change of one, as the program does")
+  func administrators() async throws {
+    let place = try await Workplace(["--every-app-is-admin", "--apps", "7"], addsAdmin: false)
+    let admins = [
+      ("a", "self"), ("b", "a"), ("c", "b"), ("gone", "a"), ("e", "gone"), ("d", "self"), ("f", "d"),
+    ]
+    for (number, (name, admin)) in admins.enumerated() { try await place.add(name, app: number + 1, admin: admin) }
+    try await place.addMember("cron", "operator", grants: ["a"])
+    try await place.addMember("bob", "operator", grants: ["d"])
+    try await place.addMember("dora", "operator", grants: ["b"])
+    var exposed: [String: [String]] = [:]
+    for (steps, change) in [
+      (["ungrant", "a", "cron"], ["a": ["cron"], "b": ["cron"], "c": ["cron"], "gone": ["cron"], "e": ["cron"]]),
+      (["settings", "e", "--admin", "d"], [:]),
+      (["remove", "gone"], ["gone": nil]),
+      (["settings", "f", "--admin", "a"], ["f": ["bob", "cron"]]),
+      (["member", "remove", "dora"], ["b": ["cron", "dora"], "c": ["cron", "dora"]]),
+      (["rekey"], [:]),
+      (["rotate", "a"], ["a": nil]),
+      (["settings", "c", "--admin", "a"], [:]),
+    ] as [([String], [String: [String]?])] {
+      let run = try await place.run(Programs.relatch, steps)
+      #expect(run.code == 0, "\(steps): \(run.errorText)")
+      for (name, to) in change { exposed[name] = to }
+      let reading = try await read(place, as: "identity")
+      #expect(reading.access.compactMapValues { $0.exposure?.to } == exposed, "\(steps)")
+      try await expectSameExposures(place, reading)
+    }
+    #expect(try await place.logIsIntact())
+  }
+
   @Test("refuses what is for owners only from another member, as the program does")
   func ofOwners() async throws {
     let page = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../vault/log.md")

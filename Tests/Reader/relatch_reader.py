@@ -210,8 +210,6 @@ class Vault:
                 del members[entry["removed"]], standings[entry["removed"]]
             elif event == "vault.rekeyed":
                 self.key = entry["key"]
-            elif event == "grant.added":
-                require(members.get(entry["grantee"], {}).get("role") == "operator", f"entry {index} grants to nobody")
             last = index + 1 == len(entries)
             if last or self.entries[index + 1]["member"] != entry["member"]:
                 closed.add(index + 1)
@@ -223,36 +221,49 @@ class Vault:
 
     def replay_access(self):
         """vault/credential.md, Grant and Exposure: who can open what, and who could, from the log alone."""
-        members, credentials = {}, {}
-        for entry in self.entries:
+        members, credentials, admins = {}, {}, self.first_administrators()
+        for index, entry in enumerate(self.entries):
             event, name = entry["event"], entry.get("credential")
             # Any member can write an entry about what is no credential: nothing becomes of it.
             if not isinstance(name, str) or event != "credential.added" and name not in credentials:
                 name = None
-            if event.startswith("rotation.") and name is not None:
-                credentials[name]["staging"] = event in ("rotation.stage.intended", "rotation.stage.lost")
+            if event.startswith("rotation."):
+                # A step stores the record; an entry without one changes nothing.
+                name = name if "record" in entry else None
+                if name is not None:
+                    credentials[name]["staging"] = event in ("rotation.stage.intended", "rotation.stage.lost")
             if event in ("vault.created", "member.added"):
                 card = entry.get("owner") or entry["added"]
                 members[card["name"]] = card["role"]
             elif event == "member.removed":
                 gone = entry["removed"]
+                open_ = {name for name, found in credentials.items()
+                         if members[gone] == "owner" or gone in found["grantees"]}
+                for exposed in self.with_administered(open_, credentials, index):
+                    self.expose(credentials[exposed], gone, entry["time"])
                 for credential in credentials.values():
-                    if members[gone] == "owner" or gone in credential["grantees"]:
-                        self.expose(credential, gone, entry["time"])
                     credential["grantees"].discard(gone)
                 del members[gone]
             elif name is None:
                 continue
             elif event == "credential.added":
                 exposure = entry.get("exposure")
-                credentials[name] = {"grantees": set(), "newest": 1, "staging": False, "exposure": exposure}
+                credentials[name] = {
+                    "admin": admins[index], "grantees": set(), "newest": 1, "staging": False, "exposure": exposure,
+                }
+            elif event == "credential.rekeyed" and "admin" in entry:
+                for member in self.left_behind(name, entry, credentials):
+                    self.expose(credentials[name], member, entry["time"])
+                credentials[name]["admin"] = entry["admin"]
             elif event == "credential.removed":
                 del credentials[name]
             elif event == "grant.added":
+                require(members.get(entry["grantee"]) == "operator", f"entry {index} grants to nobody")
                 credentials[name]["grantees"].add(entry["grantee"])
             elif event == "grant.removed":
                 credentials[name]["grantees"].discard(entry["grantee"])
-                self.expose(credentials[name], entry["grantee"], entry["time"])
+                for exposed in self.with_administered({name}, credentials, index):
+                    self.expose(credentials[exposed], entry["grantee"], entry["time"])
             elif event == "rotation.staged":
                 credentials[name]["newest"] = entry.get("version", credentials[name]["newest"] + 1)
             elif event == "rotation.promoted":
@@ -262,6 +273,46 @@ class Vault:
                     credentials[name]["exposure"] = None
         self.owners = {name for name, role in members.items() if role == "owner"}
         self.accesses = credentials
+
+    def first_administrators(self):
+        """Who administered each credential when it was added, by the index of that entry; None if nothing says so."""
+        later = {name.decode(): canonical(record)["admin"] for name, record in self.tables["credentials"].items()}
+        first = {}
+        for index, entry in reversed(list(enumerate(self.entries))):
+            if entry["event"] == "credential.removed":
+                later.pop(entry["credential"], None)
+            elif entry["event"] == "credential.rekeyed" and "admin" in entry:
+                later[entry["credential"]] = entry["before"]["admin"]
+            elif entry["event"] == "credential.added":
+                first[index] = later.pop(entry["credential"], None)
+        return first
+
+    def with_administered(self, names, credentials, index):
+        """`names`, which entry `index` takes from a member, and what these administer, directly or through others."""
+        names = set(names)
+        for entry in self.entries[index + 1:] if names else []:
+            # What gets another key in the same commit.
+            if entry["event"] != "credential.rekeyed" or "before" in entry or "with_all" in entry:
+                break
+            name = entry["credential"]
+            # Nobody could read who administers what is withheld, and nothing says it of what was removed since.
+            if name in credentials and (entry.get("terms") == "" or credentials[name]["admin"] is None):
+                names.add(name)
+        while True:
+            more = {name for name, found in credentials.items() if found["admin"] in names} - names
+            if not more:
+                return names
+            names |= more
+
+    @staticmethod
+    def left_behind(name, entry, credentials):
+        """Who could open the former administrator of `name`, and not it or the next, and whom that is exposed to."""
+        def grantees(credential):
+            return credentials.get(credential, {}).get("grantees", set())
+        former, admin = entry["before"]["admin"], entry["admin"]
+        left = grantees(former) - grantees(name) - grantees(admin)
+        exposure = credentials.get(admin, {}).get("exposure") if admin != name else None
+        return left | set(exposure["to"] if exposure else [])
 
     @staticmethod
     def expose(credential, member, time):

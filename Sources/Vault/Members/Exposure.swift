@@ -6,7 +6,7 @@ import JSON
 package struct Exposure: Hashable, Sendable {
   /// Their names, ascending.
   package let to: [String]
-  /// When the first of them lost their access.
+  /// When the first of them was added: they lost their access, or the credential got an administrator exposed to them.
   package let since: Timestamp
   /// The newest version there was when the last of them lost their access, or the next if one was being staged then.
   /// Pairs up to this one are known to them.
