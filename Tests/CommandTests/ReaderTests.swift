@@ -179,4 +179,27 @@ struct ReaderTests {
       }
     }
   }
+
+  @Test("refuses an index of which one table is empty and the other is not, as the program does")
+  func indexes() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    #expect(try await place.relatch("policy", "crm", "not-together-with=admin").code == 0)
+    let delete = """
+      import sqlite3, sys
+      with sqlite3.connect(sys.argv[1]) as database:
+          database.execute("DELETE FROM " + sys.argv[2])
+      """
+    for (emptied, code) in [(["apart"], 65), (["due"], 65), (["apart", "due"], 0)] as [([String], Int32)] {
+      let copy = place.folder.path + "/copy"
+      try FileManager.default.copyItem(atPath: place.vault.path, toPath: copy)
+      defer { try? FileManager.default.removeItem(atPath: copy) }
+      for table in emptied {
+        let deleted = try await place.run(try #require(Programs.python), ["-c", delete, copy + "/vault.db", table])
+        #expect(deleted.code == 0, "\(deleted.errorText)")
+      }
+      let (verified, read) = try await verify(copy, place)
+      #expect(verified.code == code && read.code == code, "\(emptied): \(verified.errorText)\(read.errorText)")
+    }
+  }
 }

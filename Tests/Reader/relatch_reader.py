@@ -414,7 +414,7 @@ class Vault:
             due.add(struct.pack(">Q", 2**64 - 1 if moment is None else max(0, moment)) + name)
             for other in filter(None, record["policy"].get("not-together-with", "").split(",")):
                 apart.add(other.encode() + b"\0" + name)
-        if self.tables["due"]:
+        if self.tables["due"] or self.tables["apart"]:
             require(due == set(self.tables["due"]), "an index that finds what is due at another time, or not at all")
             require(apart == set(self.tables["apart"]), "an index of another not-together-with")
 

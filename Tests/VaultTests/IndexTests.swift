@@ -185,6 +185,33 @@ import Testing
     #expect(try await fixture.store.read { try [$0.rows(in: .due), $0.rows(in: .apart)] } == whole)
   }
 
+  @Test func anIndexOfWhichOnlyOneTableIsEmptiedHidesNothingAndIsRefusedByGoingThroughAll() async throws {
+    let fixture = try await Self.scheduled()
+    let store = fixture.store
+    let whole = try await store.read { try [$0.rows(in: .due), $0.rows(in: .apart)] }
+    let stray = Array("erp\u{0}nobody".utf8)
+    try await store.write { transaction in
+      for row in try transaction.rows(in: .due) { try transaction.remove(row.key, from: .due) }
+      try transaction.set([], in: .apart, for: stray)
+    }
+    for isStray in [true, false] {
+      if !isStray { try await store.write { try $0.remove(stray, from: .apart) } }
+      #expect(try await Self.due(store, at: 31 * Self.day) == ["crm/prod", "erp"])
+      try await store.read { transaction in
+        let view = try VaultView(transaction)
+        #expect(throws: VaultError(.corrupt, "")) { try view.requireCurrent() }
+        #expect(throws: VaultError(.corrupt, "")) { try IndexCheck(view).finish() }
+        #expect(try view.partners(of: view.credential("crm/prod")).map(\.name) == ["erp"])
+        #expect(try view.partners(of: view.credential("erp")).map(\.name) == ["crm/prod"])
+      }
+      await #expect(throws: VaultError(.corrupt, "")) { try await store.read { _ = try VaultView.verify($0) } }
+    }
+    try await store.write { try $0.set([], in: .apart, for: stray) }
+    _ = try await fixture.vault.setPolicy(of: "erp", now: Fixture.at(9)) { try $0.set("grace", to: "2d") }
+    #expect(try await store.read { try [$0.rows(in: .due), $0.rows(in: .apart)] } == whole)
+    try await store.read { try VaultView($0).requireCurrent() }
+  }
+
   /// A store that an earlier version of this program made: read as it is, and upgraded by the first change.
   @Test func aVaultOfTheFirstFormatIsReadAsItIsAndUpgradedByAChange() async throws {
     let temporary = try TemporaryFolder()

@@ -43,6 +43,12 @@ enum VaultIndex {
     try transaction.lastRow(in: .due) != nil
   }
 
+  /// Whether there are no rows at all, as in a store of an older format. Without an index, `apart` must be empty, too:
+  /// rows that are left there are no upgrade's.
+  static func isEmpty(in transaction: any ReadTransaction) throws -> Bool {
+    try !isBuilt(in: transaction) && transaction.lastRow(in: .apart) == nil
+  }
+
   /// Replaces the rows of `old`, nil for a new credential, with those of `new`, nil for one that is removed. The record
   /// itself is written after this.
   static func update(from old: Credential?, to new: Credential?, in transaction: any WriteTransaction) throws {
@@ -73,6 +79,8 @@ enum VaultIndex {
   }
 
   private static func build(in transaction: any WriteTransaction) throws {
+    // Rows that were left here when `due` was emptied may be of no record.
+    for row in try transaction.rows(in: .apart) { try transaction.remove(row.key, from: .apart) }
     var entries: [Entry] = []
     try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, value in
       // Nobody knows which rows a damaged record calls for. If it comes back whole, a pass through all records finds
@@ -89,18 +97,18 @@ enum VaultIndex {
 /// Compares the indexes of a vault with its records while the caller goes through these.
 package struct IndexCheck {
   private let transaction: any ReadTransaction
-  private let isBuilt: Bool
+  private let isEmpty: Bool
   private var expected: [Table: Int] = [.due: 0, .apart: 0]
 
   /// A store of an older format has no index; then there is nothing to compare.
   package init(_ view: VaultView) throws {
     transaction = view.transaction
-    isBuilt = try VaultIndex.isBuilt(in: transaction)
+    isEmpty = try VaultIndex.isEmpty(in: transaction)
   }
 
   /// Throws `corrupt` if a row of `credential` is missing.
   package mutating func require(_ credential: Credential) throws {
-    guard isBuilt else { return }
+    guard !isEmpty else { return }
     for entry in VaultIndex.entries(of: credential) {
       guard try transaction.value(in: entry.table, for: entry.key) != nil else {
         throw VaultError(
@@ -114,7 +122,7 @@ package struct IndexCheck {
 
   /// Throws `corrupt` if there are more rows than those of the credentials that were checked, which must be all.
   package func finish() throws {
-    guard isBuilt else { return }
+    guard !isEmpty else { return }
     for (table, count) in expected {
       var found = 0
       try transaction.scan(table, from: [], to: nil, reversed: false) { _, _ in
