@@ -53,6 +53,7 @@ def read_handoff(path, identity):
     terms = document["handoff"]
     parts = {"client_id", "client_secret"}
     require(terms["v"] == 1, "another format")
+    require("not-together-with" not in terms["policy"], "names of the sender's credentials in the policy")
     require(set(document["pair"]) in (parts, parts | {"registration_access_token"}), "no pair")
     verify(terms["sender"], document.pop("signature"), b"relatch/v1/handoff", canonical(document))
     return terms
