@@ -180,6 +180,46 @@ struct ReaderTests {
     }
   }
 
+  @Test("accepts entries that change nothing, and refuses those of another form, as the program does")
+  func forms() async throws {
+    let place = try await Workplace()
+    let owner = try #require(
+      try await place.relatch("member", "list", "--json").objects().first?["member"] as? String)
+    try await place.addMember("cron", "operator", grants: ["admin"])
+    try await place.addMember("bob", "operator", grants: ["admin"])
+    #expect(try await place.relatch("ungrant", "admin", "bob").code == 0)
+    func witness(_ kind: String, _ name: String, _ place: String) -> [String] {
+      [#"{"event": "witness.added", "witness": {"kind": "\#(kind)", "name": "\#(name)", \#(place)}}"#]
+    }
+    let step = #""credential": "admin", "version": 9"#
+    let key = "witness.example/w1+d7ec3267+BA=="
+    for (entries, code) in [
+      // Of a step that stores no record nothing comes: the exposure stays.
+      (["{\"event\": \"rotation.staged\", \(step)}", "{\"event\": \"rotation.promoted\", \(step)}"], 0),
+      ([#"{"event": "log.read", "credential": "admin", "rotation": 1, "step": "x"}"#], 0),
+      ([#"{"event": "log"}"#], 65), ([#"{"event": "log.read", "v": 2}"#], 65),
+      ([#"{"event": "log.read", "time": "2026-01-01T00:00:00Z"}"#], 65),
+      ([#"{"event": "log.read", "time": "2026-02-29T00:00:00.000Z"}"#], 65),
+      (witness("folder", "w", #""path": "/w""#), 0), (witness("folder", "w", #""path": "/w/""#), 65),
+      (witness("folder", "-w", #""path": "/w""#), 65), (witness("flag", "w", #""path": "/w""#), 65),
+      (witness("file", "w", #""path": "/w", "key": "k""#), 65), (witness("file", "w", #""path": "/\u0085""#), 65),
+      (witness("http", "w", #""url": "https://w.example", "key": "\#(key)""#), 65),
+    ] as [([String], Int32)] {
+      let copy = place.folder.path + "/copy"
+      try FileManager.default.copyItem(atPath: place.vault.path, toPath: copy)
+      defer { try? FileManager.default.removeItem(atPath: copy) }
+      for entry in entries {
+        if entry.contains("witness.added") {
+          try await append(entry, to: copy, place, by: owner, "identity")
+        } else {
+          try await append(entry, to: copy, place, by: "cron", "identity-cron")
+        }
+      }
+      let (verified, read) = try await verify(copy, place)
+      #expect(verified.code == code && read.code == code, "\(entries): \(verified.errorText)\(read.errorText)")
+    }
+  }
+
   @Test("refuses an index of which one table is empty and the other is not, as the program does")
   func indexes() async throws {
     let place = try await Workplace()

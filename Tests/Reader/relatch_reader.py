@@ -22,6 +22,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import unicodedata
 
 import nacl.bindings
 import nacl.exceptions
@@ -36,6 +37,22 @@ OF_OWNERS = {
 }
 
 
+# vault/credential.md: the members that every record has, and those that it may have.
+MEMBERS = {
+    "header": ({"created", "id", "key", "v"}, set()),
+    "member": ({"card", "entry"}, set()),
+    "card": ({"age", "name", "role", "signing"}, set()),
+    "credential": (
+        {"admin", "created", "entry", "id", "key", "name", "policy", "provider", "rotation", "settings", "steps", "v",
+         "versions"},
+        {"deliveries", "ended", "exposure", "grace_ends", "keyed", "leak", "reconciled", "transfer"}),
+    "version": ({"created", "number", "since", "stage"}, {"expires", "handle"}),
+    "exposure": ({"since", "to", "version"}, set()),
+    "leak": ({"incident", "since", "version"}, set()),
+    "transfer": ({"expires", "handoff", "since", "version"}, {"attempts", "confirmed", "refused", "tried"}),
+}
+
+
 def of_owners_alone(entry):
     return entry["event"] in OF_OWNERS or entry["event"] == "handoff.sent" and entry.get("transfer") is True
 
@@ -47,6 +64,11 @@ class Refused(Exception):
 def require(condition, what):
     if not condition:
         raise Refused(what)
+
+
+def require_members(value, kind):
+    must, may = MEMBERS[kind]
+    require(must <= set(value) <= must | may, f"a {kind} with other members")
 
 
 def sha256(data):
@@ -95,6 +117,66 @@ def open_record(record, key, vault, purpose):
     return nacl.bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(record[25:], data, record[1:25], key)
 
 
+def is_sealed(record):
+    """Whether the bytes can be a sealed record: vault/sealed-record.md."""
+    return len(record) >= 41 and record[0] == 1
+
+
+def is_step(entry):
+    """Whether the entry is a step of a rotation: vault/journal.md."""
+    numbers = [(entry.get("rotation"), 8), (entry.get("step"), 4)]
+    return all(type(number) is int and 0 <= number < 256**size for number, size in numbers)
+
+
+def require_entry_form(entry, size):
+    """vault/log.md, "Entry"."""
+    require(size <= 65536 and type(entry["v"]) is int and entry["v"] == 1, "an entry of another format")
+    require(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", entry["time"], re.ASCII), "a time of another form")
+    milliseconds(entry["time"])
+    word = "[a-z][a-z0-9_-]*"
+    require(re.fullmatch(rf"{word}(\.{word})+", entry["event"]) and len(entry["event"]) <= 128, "no event")
+    require(re.fullmatch("[!-~]{1,128}", entry["member"]), "an entry by nobody")
+    for part, event in [("vault", "vault.created"), ("key", "vault.rekeyed")]:
+        if entry["event"] == event:
+            require(re.fullmatch("([0-9a-f]{2}){8,32}", entry[part]), f"{event} of another form")
+
+
+def require_card(card):
+    require_members(card, "card")
+    require(re.fullmatch("[!-~]{1,128}", card["name"]) and card["age"], "a card of nobody")
+    require(card["role"] in ("owner", "operator", "auditor"), "a card of another role")
+    require(len(base64.b64decode(card["signing"], validate=True)) == 32, "a card without a key")
+
+
+def require_witness(witness):
+    """vault/witness.md, "Log entries"."""
+    place = {"file": "path", "folder": "path", "command": "argv", "http": "url"}[witness["kind"]]
+    key = {"key"} if place != "path" else set()
+    require(set(witness) == {"kind", "name", place} | key, "a witness with other members")
+    require(re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", witness["name"]), "a witness without a name")
+    parts = witness[place] if place == "argv" else [witness[place]]
+    require(1 <= len(parts) <= 64 and sum(len(part.encode()) for part in parts) <= 4096, "the place of a witness")
+    require(not any(unicodedata.category(character) == "Cc" for character in "".join(parts)), "a control character")
+    begin = ("https://", "http://") if place == "url" else "/"
+    require(parts[0].startswith(begin) and not parts[0].endswith("/"), "the place of a witness")
+    require(place != "url" or "?" not in parts[0], "a URL with a query")
+    if key:
+        name, key_id, key = witness["key"].split("+", 2)
+        key = base64.b64decode(key, validate=True)
+        require(len(key) == 33 and key[0] == 4, "a witness's key of another type")
+        require(key_id == sha256(name.encode() + b"\n" + key)[:4].hex(), "a witness's key under another ID")
+
+
+def tree_rows(leaves):
+    """vault/log.md, "Tables": the hash of every complete subtree."""
+    rows, level = {}, 0
+    while leaves:
+        rows.update((bytes([level]) + struct.pack(">Q", index), leaf) for index, leaf in enumerate(leaves))
+        pairs = zip(leaves[::2], leaves[1::2])
+        leaves, level = [sha256(b"\x01" + left + right) for left, right in pairs], level + 1
+    return rows
+
+
 def tree_root(leaves):
     """RFC 6962, section 2.1."""
     if not leaves:
@@ -116,7 +198,8 @@ def due_moment(record):
     if "transfer" in record:
         return transfer_due(record)
     policy = record["policy"]
-    active = next(version for version in record["versions"] if version["stage"] == "active")
+    active = next((version for version in record["versions"] if version["stage"] == "active"), None)
+    require(active, "no active version")
     if "exposure" in record or "leak" in record:
         return 0
     if record["rotation"] > record.get("ended", 0):
@@ -168,8 +251,11 @@ class Vault:
             require(database.execute("PRAGMA application_id").fetchone()[0] == 0x524C5443, "another program's database")
             format_ = database.execute("PRAGMA user_version").fetchone()[0]
             require(format_ in (1, 2), "another format")
-            names = "header members credentials keys grants versions journal log tree checkpoints".split()
+            names = "header members credentials keys grants versions journal log tree checkpoints leases".split()
             names += ["due", "apart"] if format_ == 2 else []
+            table = "CREATE TABLE {} (key BLOB PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID"
+            schema = sorted(sql or "" for sql, in database.execute("SELECT sql FROM sqlite_schema"))
+            require(schema == sorted(map(table.format, names)), "another schema")
             self.tables = {
                 name: dict(database.execute(f"SELECT key, value FROM {name} ORDER BY key")) for name in names
             }
@@ -183,9 +269,13 @@ class Vault:
         require(list(self.tables["log"]) == [struct.pack(">Q", n) for n in range(len(entries))], "a gap in the log")
         self.entries = [canonical(entry) for entry in entries]
         leaves = [sha256(b"\x00" + entry) for entry in entries]
+        for entry, text in zip(self.entries, entries):
+            require_entry_form(entry, len(text))
+        require(self.tables["tree"] == tree_rows(leaves), "a tree that the entries do not have")
         genesis = self.entries[0]
         require(genesis["event"] == "vault.created", "a log that does not begin")
         owner = genesis["owner"]
+        require_card(owner)
         require(owner["name"] == genesis["member"] and owner["role"] == "owner", "a log that nobody owns")
         members, closed = {owner["name"]: owner}, set()
         standings, self.key = {owner["name"]: 0}, genesis["key"]
@@ -202,6 +292,7 @@ class Vault:
                 named += ["delivery"] * (event == "delivery.removed")
             require(all(re.fullmatch("[!-~]{1,128}", entry[key]) for key in named), f"entry {index} names nobody")
             if event == "member.added":
+                require_card(entry["added"])
                 name = entry["added"]["name"]
                 require(name not in members, f"entry {index} adds a member twice")
                 members[name], standings[name] = entry["added"], index
@@ -210,6 +301,8 @@ class Vault:
                 del members[entry["removed"]], standings[entry["removed"]]
             elif event == "vault.rekeyed":
                 self.key = entry["key"]
+            elif event == "witness.added":
+                require_witness(entry["witness"])
             last = index + 1 == len(entries)
             if last or self.entries[index + 1]["member"] != entry["member"]:
                 closed.add(index + 1)
@@ -228,8 +321,8 @@ class Vault:
             if not isinstance(name, str) or event != "credential.added" and name not in credentials:
                 name = None
             if event.startswith("rotation."):
-                # A step stores the record; an entry without one changes nothing.
-                name = name if "record" in entry else None
+                # A step stores the record; an entry that is none changes nothing.
+                name = name if "record" in entry and is_step(entry) else None
                 if name is not None:
                     credentials[name]["staging"] = event in ("rotation.stage.intended", "rotation.stage.lost")
             if event in ("vault.created", "member.added"):
@@ -347,7 +440,9 @@ class Vault:
     def read(self, with_access=False):
         self.verify_log()
         self.replay_access()
+        require(set(self.tables["header"]) == {b"vault"}, "another header")
         header = canonical(self.tables["header"][b"vault"])
+        require_members(header, "header")
         first = self.entries[0]
         require(header["v"] == 1, "another format")
         require(
@@ -355,6 +450,7 @@ class Vault:
             "a header that the log denies")
         for name, record in self.tables["members"].items():
             member = canonical(record)
+            require_members(member, "member")
             require(member["card"]["name"].encode() == name, "a member under another's name")
             require(member["card"] == self.members.get(name.decode()), "a member that the log denies")
             require(member["entry"] == self.standings[name.decode()], "a member since another entry")
@@ -368,7 +464,8 @@ class Vault:
         self.require_indexed()
         self.require_nothing_left()
         self.require_restores(header["id"])
-        credentials = [self.read_credential(*row, header["id"], vault_key) for row in self.tables["credentials"].items()]
+        rows = self.tables["credentials"].items()
+        credentials = [self.read_credential(*row, header["id"], vault_key) for row in rows]
         access = {
             name: {
                 "exposure": credential["exposure"], "members": sorted(self.owners | credential["grantees"]),
@@ -390,20 +487,26 @@ class Vault:
             name = entry.get("credential")
             if entry["event"] == "credential.removed":
                 newest.pop(name, None)
-            elif "record" in entry and isinstance(name, str) and (entry["event"] == "credential.added" or name in newest):
-                newest[name] = index
+            elif "record" in entry and isinstance(name, str):
+                if name in newest or entry["event"] == "credential.added":
+                    newest[name] = index
         records = {name.decode(): canonical(record) for name, record in self.tables["credentials"].items()}
         found = {name: record["entry"] for name, record in records.items()}
         require(found == newest, "credentials that are not the newest that the log speaks of")
         members = {name.decode() for name in self.tables["members"]}
         require(members == set(self.members), "members that are not those the log ends with")
+        steps = set()
         added = {entry["credential"]: index for index, entry in enumerate(self.entries)
                  if entry["event"] == "credential.added"}
         for index, entry in enumerate(self.entries):
             name = entry.get("credential")
-            if "step" in entry and isinstance(name, str) and name in records and index > added[name]:
+            if is_step(entry) and isinstance(name, str) and name in records and index > added[name]:
                 key = bytes.fromhex(records[name]["id"]) + struct.pack(">QI", entry["rotation"], entry["step"])
                 require(self.tables["journal"].get(key) == struct.pack(">Q", index), "a step that no journal points at")
+                steps.add(key)
+        vault = bytes.fromhex(self.entries[0]["vault"])
+        rows = {key for key in self.tables["journal"] if key[:16] != vault}
+        require(rows == steps, "a journal with steps that the log does not speak of")
 
     def require_indexed(self):
         """vault/storage.md, "Indexes"."""
@@ -419,15 +522,22 @@ class Vault:
             require(apart == set(self.tables["apart"]), "an index of another not-together-with")
 
     def require_nothing_left(self):
-        """Of a credential that was removed there is no key and no pair."""
-        present = {bytes.fromhex(canonical(record)["id"]) for record in self.tables["credentials"].values()}
+        """Of a credential that was removed there is no key and no pair; of the others there is each that must be."""
+        records = [canonical(record) for record in self.tables["credentials"].values()]
+        present = {bytes.fromhex(record["id"]) for record in records}
+        require(set(self.tables["keys"]) == present, "keys that are not those of the credentials")
+        grants = {bytes.fromhex(record["id"]) + name.encode()
+                  for record in records for name in self.accesses[record["name"]]["grantees"]}
+        require(set(self.tables["grants"]) == grants, "grants that are not those that the log speaks of")
+        require(all(map(is_sealed, self.tables["keys"].values())), "a key that is no sealed record")
         # The journal of restores is the vault's own.
         present.add(bytes.fromhex(self.entries[0]["vault"]))
-        for table in ["keys", "grants", "versions", "journal"]:
-            require({key[:16] for key in self.tables[table]} <= present, f"{table} of a credential that is not there")
-        numbers = {bytes.fromhex(record["id"]) + struct.pack(">Q", version["number"])
-                   for record in map(canonical, self.tables["credentials"].values()) for version in record["versions"]}
-        require(set(self.tables["versions"]) <= numbers, "a pair of a version that no record has")
+        require({key[:16] for key in self.tables["journal"]} <= present, "a journal of a credential that is not there")
+        numbers = {bytes.fromhex(record["id"]) + struct.pack(">Q", version["number"]): version["stage"] == "retired"
+                   for record in records for version in record["versions"]}
+        require(set(self.tables["versions"]) <= set(numbers), "a pair of a version that no record has")
+        for row, is_retired in numbers.items():
+            require(is_retired or is_sealed(self.tables["versions"].get(row, b"")), "a pair that is missing or damaged")
 
     def require_restores(self, vault):
         """vault/backup.md"""
@@ -450,6 +560,11 @@ class Vault:
 
     def read_credential(self, name, bytes_, vault, vault_key):
         record = canonical(bytes_)
+        require_members(record, "credential")
+        for version in record["versions"]:
+            require_members(version, "version")
+        for part in {"exposure", "leak", "transfer"} & set(record):
+            require_members(record[part], part)
         require(record["name"].encode() == name and record["v"] == 1, "a credential under another's name")
         self.require_entry(bytes_, record["entry"], "credential", record["name"])
         require(record.get("exposure") == self.accesses[record["name"]]["exposure"], "an exposure that the log denies")
@@ -474,6 +589,9 @@ class Vault:
             require(active or "confirmed" in record["transfer"], "a transfer that is settled without a receipt")
             require((active, stage) in (([sent], "active"), ([], "retired")), "a transfer of another version")
         require(len(active) == 1 or "transfer" in record, "not one active version")
+        leaked = record.get("leak", {"version": 0})["version"]
+        left = [version["number"] for version in record["versions"] if version["stage"] != "retired"]
+        require("leak" not in record or left and min(left) <= leaked, "a leak that is over")
         return {"active": active[0] if active else None, "name": record["name"], "pairs": pairs}
 
     def handed_over(self, name):
@@ -530,7 +648,8 @@ def main():
     arguments = parser.parse_args()
     try:
         found = Vault(arguments.folder, arguments.identity).read(arguments.access)
-    except (Refused, KeyError, ValueError, struct.error, nacl.exceptions.CryptoError) as refusal:
+    except (
+        Refused, AttributeError, KeyError, TypeError, ValueError, struct.error, nacl.exceptions.CryptoError) as refusal:
         print(f"refused: {type(refusal).__name__}: {refusal}", file=sys.stderr)
         sys.exit(65)
     print(json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
