@@ -29,4 +29,21 @@ import Testing
       _ = try await LockedVault(fixture.store).read { try $0.handover(after: 0, to: "w").0 }
     }
   }
+
+  @Test func `a vault gets no more than 16 witnesses, and a log that has more is read`() async throws {
+    let fixture = try await Fixture()
+    func witness(_ number: Int) throws -> Witness {
+      try Witness(name: "w\(number)", kind: .folder(path: "/w\(number)"))
+    }
+    for number in 1...16 { try await fixture.vault.addWitness(witness(number), now: Fixture.at(number)) }
+    let (one, two) = (try witness(17), try witness(18))
+    await #expect(throws: VaultError(.invalidInput, "")) {
+      try await fixture.vault.addWitness(one, now: Fixture.at(17))
+    }
+    _ = try await fixture.vault.removeWitness("w1", now: Fixture.at(18))
+    try await fixture.vault.addWitness(one, now: Fixture.at(19))
+    _ = try await fixture.vault.change(now: Fixture.at(20)) { try $0.log(.witnessAdded, ["witness": two.json]) }
+    #expect(try await LockedVault(fixture.store).read { $0.witnesses.count } == 17)
+    _ = try await fixture.store.read { try VaultView.verify($0) }
+  }
 }
