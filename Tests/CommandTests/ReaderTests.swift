@@ -65,7 +65,7 @@ struct ReaderTests {
     #expect(appended.code == 0, "\(appended.errorText)")
   }
 
-  /// `status` says of each credential who is known to have known its pairs, as the log says it.
+  /// Fails unless `status` shows the exposures that the reader found in the log.
   private func expectSameExposures(_ place: Workplace, _ reading: Reading) async throws {
     for object in try await place.relatch("status", "--json").objects() {
       let told = object["exposure"] as? [String: Any]
@@ -194,7 +194,7 @@ struct ReaderTests {
     let step = #""credential": "admin", "version": 9"#
     let key = "witness.example/w1+d7ec3267+BA=="
     for (entries, code) in [
-      // Of a step that stores no record nothing comes: the exposure stays.
+      // A step that stores no record changes nothing: the exposure stays.
       (["{\"event\": \"rotation.staged\", \(step)}", "{\"event\": \"rotation.promoted\", \(step)}"], 0),
       ([#"{"event": "log.read", "credential": "admin", "rotation": 1, "step": "x"}"#], 0),
       ([#"{"event": "log"}"#], 65), ([#"{"event": "log.read", "v": 2}"#], 65),

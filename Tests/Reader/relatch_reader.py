@@ -384,11 +384,11 @@ class Vault:
         """`names`, which entry `index` takes from a member, and what these administer, directly or through others."""
         names = set(names)
         for entry in self.entries[index + 1:] if names else []:
-            # What gets another key in the same commit.
+            # Only what the same commit gives another key.
             if entry["event"] != "credential.rekeyed" or "before" in entry or "with_all" in entry:
                 break
             name = entry["credential"]
-            # Nobody could read who administers what is withheld, and nothing says it of what was removed since.
+            # Nobody could read who administers what is withheld. Of what was removed since, the log may not say it.
             if name in credentials and (entry.get("terms") == "" or credentials[name]["admin"] is None):
                 names.add(name)
         while True:
@@ -399,7 +399,7 @@ class Vault:
 
     @staticmethod
     def left_behind(name, entry, credentials):
-        """Who could open the former administrator of `name`, and not it or the next, and whom that is exposed to."""
+        """Who could open the former administrator of `name`, but neither it nor the next, and whom that exposes."""
         def grantees(credential):
             return credentials.get(credential, {}).get("grantees", set())
         former, admin = entry["before"]["admin"], entry["admin"]

@@ -43,8 +43,8 @@ enum VaultIndex {
     try transaction.lastRow(in: .due) != nil
   }
 
-  /// Whether there are no rows at all, as in a store of an older format. Without an index, `apart` must be empty, too:
-  /// rows that are left there are no upgrade's.
+  /// Whether there are no rows at all, as in a store of an older format. If only `due` is empty, the index is wrong: an
+  /// upgrade leaves both tables empty.
   static func isEmpty(in transaction: any ReadTransaction) throws -> Bool {
     try !isBuilt(in: transaction) && transaction.lastRow(in: .apart) == nil
   }
@@ -79,7 +79,7 @@ enum VaultIndex {
   }
 
   private static func build(in transaction: any WriteTransaction) throws {
-    // Rows that were left here when `due` was emptied may be of no record.
+    // Rows that are still here although `due` is empty may belong to no record.
     for row in try transaction.rows(in: .apart) { try transaction.remove(row.key, from: .apart) }
     var entries: [Entry] = []
     try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, value in
