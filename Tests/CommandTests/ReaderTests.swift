@@ -220,6 +220,45 @@ struct ReaderTests {
     }
   }
 
+  @Test("refuses what a witness took if the log does not extend it or the witness did not sign it, as the program does")
+  func witnesses() async throws {
+    let place = try await Workplace()
+    let witness = try await WitnessServer(place)
+    for arguments in [
+      ["add", "w", "--url", witness.url, "--key", witness.key], ["add", "usb", "--file", place.folder.path + "/note"],
+      ["submit"],
+    ] {
+      let run = try await place.run(Programs.relatch, ["log", "witness"] + arguments)
+      #expect(run.code == 0, "\(run.errorText)")
+    }
+    #expect(try await place.relatch("read", "admin").code == 0)
+    let folder = place.vault.path + "/witnesses"
+    let records = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+    #expect(records.count == 2)
+    for record in records {
+      let lines = try String(contentsOfFile: folder + "/" + record, encoding: .utf8).components(separatedBy: "\n")
+      // The checkpoint's size, its root, and the witness's own line.
+      for (line, isAltered) in [(1, true), (2, true), (lines.count - 2, record.hasSuffix("-w")), (0, false)] {
+        let copy = place.folder.path + "/copy"
+        try FileManager.default.copyItem(atPath: place.vault.path, toPath: copy)
+        defer { try? FileManager.default.removeItem(atPath: copy) }
+        var altered = lines
+        if line == 1 {
+          altered[line] = "1"
+        } else if isAltered {
+          altered[line] = altered[line].replacing(/(.)(...)$/) { "\($0.1 == "A" ? "B" : "A")\($0.2)" }
+        }
+        #expect((altered != lines) == isAltered)
+        try altered.joined(separator: "\n").write(
+          toFile: copy + "/witnesses/" + record, atomically: true, encoding: .utf8)
+        let (verified, read) = try await verify(copy, place)
+        let code: Int32 = isAltered ? 65 : 0
+        #expect(
+          verified.code == code && read.code == code, "\(record), line \(line): \(verified.errorText)\(read.errorText)")
+      }
+    }
+  }
+
   @Test("refuses an index of which one table is empty and the other is not, as the program does")
   func indexes() async throws {
     let place = try await Workplace()

@@ -279,6 +279,7 @@ class Vault:
         require(owner["name"] == genesis["member"] and owner["role"] == "owner", "a log that nobody owns")
         members, closed = {owner["name"]: owner}, set()
         standings, self.key = {owner["name"]: 0}, genesis["key"]
+        self.witnesses, self.leaves = {}, leaves
         for index, entry in enumerate(self.entries):
             actor = members.get(entry["member"])
             require(actor, f"entry {index} by a stranger")
@@ -303,6 +304,9 @@ class Vault:
                 self.key = entry["key"]
             elif event == "witness.added":
                 require_witness(entry["witness"])
+                self.witnesses[entry["witness"]["name"]] = index, entry["witness"]
+            elif event == "witness.removed":
+                self.witnesses.pop(entry["witness"], None)
             last = index + 1 == len(entries)
             if last or self.entries[index + 1]["member"] != entry["member"]:
                 closed.add(index + 1)
@@ -430,6 +434,29 @@ class Vault:
                 return
         raise Refused(f"checkpoint {size} is not signed by {member['name']}")
 
+    def require_witnessed(self):
+        """vault/witness.md, "Records". One that is missing is a gap, and says nothing."""
+        origin = "relatch/" + self.entries[0]["vault"]
+        for index, witness in self.witnesses.values():
+            path = os.path.join(self.folder, "witnesses", f"{index}-{witness['name']}")
+            if not os.path.exists(path):
+                continue
+            with open(path, "rb") as file:
+                text, signatures = file.read().decode().split("\n\n")
+            size = int(text.split("\n")[1])
+            require(0 <= size <= len(self.leaves), "a witness saw more of the log than there is")
+            root = base64.b64encode(tree_root(self.leaves[:size])).decode()
+            require(text.split("\n")[:3] == [origin, str(size), root], "a witness saw another log")
+            if "key" in witness:
+                name, key_id, key = witness["key"].split("+", 2)
+                lines = [base64.b64decode(line.removeprefix(f"— {name} "), validate=True)
+                         for line in signatures.splitlines() if line.startswith(f"— {name} ")]
+                lines = [line for line in lines if line[:4].hex() == key_id]
+                require(lines, "a record that its witness has not signed")
+                for line in lines:
+                    signed = f"cosignature/v1\ntime {struct.unpack('>Q', line[4:12])[0]}\n{text}\n"
+                    nacl.signing.VerifyKey(base64.b64decode(key)[1:]).verify(signed.encode(), line[12:])
+
     def require_entry(self, record, index, about, value):
         """Fails unless log entry `index` carries the record's digest and is about it."""
         require(index < len(self.entries), "a record that names no log entry")
@@ -460,6 +487,7 @@ class Vault:
             vault_key = age_open(file.read(), self.identity)
         if vault_key is not None:
             require(hkdf(vault_key, b"relatch/v1/vault-key-id", 16).hex() == header["key"], "another vault's key")
+        self.require_witnessed()
         self.require_current()
         self.require_indexed()
         self.require_nothing_left()
