@@ -22,7 +22,7 @@ struct Demo {
     say(
       """
       A simulated Salesforce org listens at \(url): an administrator's app, and the app "\(app.developerName)", whose pair is
-      to be rotated. The vault is made in \(program.folder.path).
+      to be rotated. The vault is in \(program.folder.path).
 
       """)
     try program.run("init", "--no-passphrase")
@@ -39,7 +39,7 @@ struct Demo {
       try program.read("crm", field: "client_id") == new.key, "the vault's active pair is the org's primary one")
     try expect(new.key != old.key && new.secret != old.secret, "the org has a new key and a new secret")
     try await expect(isGranted(new), "the new pair is granted a token")
-    try await expect(isGranted(old), "the old pair is granted a token, too, while its grace lasts")
+    try await expect(isGranted(old), "the old pair is still granted a token during its grace")
 
     try program.run("status")
     try program.run("retire", "crm")
@@ -48,13 +48,13 @@ struct Demo {
 
     try program.run("log", "list")
     try program.run("log", "verify")
-    say("\nStaged, saved, proved, promoted, verified, retired, seen refused: and the log says so to anyone who asks.")
+    say("\nStaged, saved, proved, promoted, verified, retired, seen to be refused: the log proves each step to anyone.")
   }
 
   func end(keepingFolder: Bool) async {
     await server.stop()
     if keepingFolder {
-      say("\nThe org is gone: what asks it fails, and the vault stays.")
+      say("\nThe org is gone, so commands that ask it fail; the vault stays.")
       say("Look around with: RELATCH_VAULT=\(program.vault) RELATCH_IDENTITY=\(program.identity) relatch log list")
     } else {
       try? FileManager.default.removeItem(at: program.folder)
@@ -63,7 +63,7 @@ struct Demo {
 
   private func primary() throws -> IssuedPair {
     guard let pair = server.integrationApps.first?.consumers.first?.primary else {
-      throw DemoFailure(reason: "the app has no primary pair any more")
+      throw DemoFailure(reason: "the app no longer has a primary pair")
     }
     return pair
   }
@@ -73,6 +73,6 @@ struct Demo {
 
 /// Prints that `promise` holds; throws if it does not.
 func expect(_ holds: Bool, _ promise: String) throws {
-  guard holds else { throw DemoFailure(reason: "not so: \(promise)") }
+  guard holds else { throw DemoFailure(reason: "not true: \(promise)") }
   say("  ✓ \(promise)")
 }

@@ -9,7 +9,7 @@ struct DemoCommand: AsyncParsableCommand {
     commandName: "relatch-demo",
     abstract: "Rotate a credential of a simulated Salesforce org, from an empty folder to a verified log.",
     discussion: """
-      With --drill some pairs leak instead, and `relatch drill` ends them: it prints the incident and the time to revoke.
+      With --drill some pairs leak instead, and `relatch drill` ends them and prints the incident and the time to revoke.
       """)
 
   @Flag(help: "Keep the folder with the vault, to look around.")
@@ -24,14 +24,14 @@ struct DemoCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("How long each answer of the org takes in the drill.", valueName: "seconds"))
   var latency = 0.0
 
-  @Flag(help: "Let the drill end the pairs before their replacements are proved.")
+  @Flag(help: "End the leaked pairs before their replacements are proved.")
   var contain = false
 
   func validate() throws {
     guard (1...1000).contains(credentials), (0...60).contains(latency) else {
       throw ValidationError("expected --credentials of 1 to 1000 and --latency of 0 to 60")
     }
-    guard drill || !contain else { throw ValidationError("--contain is of --drill") }
+    guard drill || !contain else { throw ValidationError("--contain goes with --drill") }
   }
 
   func run() async throws {
