@@ -10,7 +10,7 @@ enum MetricsFile {
   static func write(_ text: String, to path: String) throws(Failure) {
     var information = stat()
     if lstat(path, &information) == 0, information.st_mode & S_IFMT != S_IFREG {
-      throw refusal(path, "it is there, and is no regular file")
+      throw refusal(path, "it exists and is not a regular file")
     }
     // With this ending a collector of `*.prom` ignores the file. mkstemp() opens with O_CREAT | O_EXCL.
     var template = Array((path + ".XXXXXX").utf8CString)
@@ -46,6 +46,6 @@ enum MetricsFile {
     let reason = reason ?? String(cString: strerror(errno))
     return Failure(
       .cannotWrite, "cannot write the metrics to \(Diagnostics.printable(path)): \(reason)",
-      hint: "name a file in a folder that you may write to, on a disk that has room")
+      hint: "name a file in a folder that you can write to, on a disk with free space")
   }
 }

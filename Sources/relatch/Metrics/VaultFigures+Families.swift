@@ -32,14 +32,16 @@ extension VaultFigures {
       eachWitness("relatch_witness_unseen_entries", help: "How many entries the witness has not seen.") {
         .integer(Int64(clamping: $0.unseen))
       },
-      eachWitness("relatch_witness_unseen_timestamp_seconds", help: "When the first of them came.") {
+      eachWitness(
+        "relatch_witness_unseen_timestamp_seconds", help: "When the first entry that the witness has not seen came."
+      ) {
         $0.since.map { .moment($0) }
       },
       each("relatch_pair_created_timestamp_seconds", help: "When the active pair was made.") {
         $0.created.map { .moment($0) }
       },
       MetricFamily(
-        "relatch_pair_expiry_timestamp_seconds", help: "When the provider ends a pair by itself, where it says so.",
+        "relatch_pair_expiry_timestamp_seconds", help: "When the provider ends a pair automatically, if it says so.",
         credentials.flatMap { credential in
           credential.expiries.map { stage, moment in
             .init(
@@ -49,11 +51,11 @@ extension VaultFigures {
         }),
       each(
         "relatch_pair_exposed_timestamp_seconds",
-        help: "Since when someone whose access has ended knows the active pair, while it is not replaced."
+        help: "Since when someone whose access has ended knows the active pair, until it is replaced."
       ) { $0.exposed.map { .moment($0) } },
       each(
         "relatch_leak_timestamp_seconds",
-        help: "When the leak was noted of which not every pair was seen to be refused, while there is one."
+        help: "When a leak was noted, until each of its pairs has been seen to be refused."
       ) { $0.leaked.map { .moment($0) } },
       each("relatch_rotation_next_timestamp_seconds", help: "When the next scheduled rotation is to begin.") {
         $0.appointment.map { .moment($0.begins) }
@@ -83,7 +85,7 @@ extension VaultFigures {
         $0.debtsDue.map { .moment($0) }
       },
       each(
-        "relatch_delivery_outstanding", help: "How many sinks and hooks have not got the active version."
+        "relatch_delivery_outstanding", help: "How many sinks and hooks do not have the active version."
       ) { $0.undelivered.map { .integer(Int64($0)) } },
     ]
   }
@@ -115,7 +117,8 @@ extension VaultFigures {
   /// A sample for every state, so that leaving a state is seen, too.
   private var states: MetricFamily {
     MetricFamily(
-      "relatch_rotation_state", help: "1 for the state of the newest rotation, `none` before the first; 0 for others.",
+      "relatch_rotation_state",
+      help: "1 for the state of the newest rotation (`none` before the first), 0 for other states.",
       credentials.flatMap { credential in
         (["none"] + RotationState.allCases.map(\.rawValue)).map { state in
           .init(
