@@ -26,7 +26,7 @@ struct IncidentTests {
     let text = try await place.relatch("incident", "crm").outputText
     for words in [
       "version 1 leaked", "reported by owner", "version 2 has replaced what leaked", "version 2 arrived at pair.json",
-      "what leaked was seen to be refused", "owner read it once", "it was brought to pair.json once", "owed: nothing",
+      "what leaked was seen to be refused", "owner read it once", "it was delivered to pair.json once", "owed: nothing",
     ] { #expect(text.contains(words), "\(words): \(text)") }
     let json = try #require(try await place.relatch("incident", "crm", "--json").objects().first)
     let name = try #require(json["incident"] as? String)

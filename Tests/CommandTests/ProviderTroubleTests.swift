@@ -176,7 +176,9 @@ struct ProviderTroubleTests {
     #expect(entries[outcome]["place"] as? String == "staged" && entries[outcome]["reason"] as? String == "leak")
     for key in ["handle", "made", "made_by"] { #expect(entries[outcome][key] is String, "\(entries[outcome])") }
     let told = try await place.relatch("incident", "crm").outputText
-    for words in ["found there, and deleted", "a staged pair that this vault does not have (", "made by "] {
+    for words in [
+      "found at the provider and deleted: a pair", "a staged pair that this vault does not have (", "made by ",
+    ] {
       #expect(told.contains(words), "\(words): \(told)")
     }
     let parts = try await place.relatch("incident", "crm", "--json").objects().first?["credentials"] as? [[String: Any]]

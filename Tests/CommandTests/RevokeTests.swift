@@ -45,7 +45,7 @@ struct RevokeTests {
     try Data("# deploy.sh\nexport ID=\(leaked[0].key) SECRET='\(leaked[0].secret)'\n".utf8).write(to: file)
     let revoked = try await place.relatch("revoke", "--pair-file", file.path, "--reason", "in a ticket")
     #expect(revoked.code == 0, "\(revoked.errorText)")
-    #expect(revoked.outputText.contains("crm: version 1, which is active, stands in the file; the provider accepts it"))
+    #expect(revoked.outputText.contains("crm: version 1, which is active, is in the file; the provider accepts it"))
     #expect(revoked.outputText.contains("crm: version 2 is active; nothing is owed"))
     for text in [
       revoked.outputText, revoked.errorText,
@@ -66,7 +66,8 @@ struct RevokeTests {
     let json = try await place.relatch("revoke", "--pair-file", "-", "--reason", "x", stdin: leaked[1].document)
     #expect(json.code == 0 && json.outputText.contains("erp: version 2 is active"), "\(json.errorText)")
     try Data("nothing of ours".utf8).write(to: file)
-    expectFailure(try await place.relatch("revoke", "--pair-file", file.path, "--reason", "x"), 66, "holds no secret")
+    expectFailure(
+      try await place.relatch("revoke", "--pair-file", file.path, "--reason", "x"), 66, "contains no secret")
     expectFailure(try await place.relatch("revoke", "--pair-file", "/nonexistent", "--reason", "x"), 66)
     #expect(try await place.logIsIntact())
   }
@@ -79,7 +80,8 @@ struct RevokeTests {
     try await place.org.fault("sessionEnded", "DELETE", "*")
     let owed = try await place.relatch("revoke", "crm", "--reason", "x")
     #expect(owed.code == 12, "\(owed.errorText)")
-    #expect(owed.outputText.contains("crm: owed: version 1 leaked") && owed.outputText.contains("ends it by itself in"))
+    #expect(
+      owed.outputText.contains("crm: owed: version 1 leaked") && owed.outputText.contains("ends it automatically in"))
     #expect(try await place.org.grants(leaked))
     #expect(try await place.holdsPrimary("crm"))
     let status = try await place.relatch("status", "crm")
@@ -138,7 +140,7 @@ struct RevokeTests {
     #expect(try await place.holdsPrimary("crm"))
     #expect(try await place.org.consumer().slot == nil)
     let told = try await place.relatch("incident", "crm").outputText
-    #expect(told.contains("a run at work was overtaken (pid ") && !told.contains("boot "), "\(told)")
+    #expect(told.contains("a run that held it was overtaken (pid ") && !told.contains("boot "), "\(told)")
     // Every deletion has an entry, whichever run requested it.
     let deleted = try await place.org.requests().count { $0.method == "DELETE" && $0.acted }
     let events = try await place.relatch("log", "list", "--json").objects().compactMap { $0["event"] as? String }

@@ -38,7 +38,7 @@ struct IncidentReportTests {
       #expect(!text.split(separator: "\n").contains { $0.hasPrefix("crm  crm  reported") })
     }
     #expect(parts.map(\.line).allSatisfy { !$0.contains("\n") })
-    #expect(report.text.contains(#"it was brought to sink\u{1B}"#) && report.text.contains(#"open to age1\u{1B}"#))
+    #expect(report.text.contains(#"it was delivered to sink\u{1B}"#) && report.text.contains(#"open to age1\u{1B}"#))
   }
 
   @Test func `is none of what was no credential then: verification looks at no record of it`() async throws {

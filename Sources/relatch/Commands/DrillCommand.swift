@@ -8,11 +8,11 @@ import Vault
 struct DrillCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "drill",
-    abstract: "Practise a leak: revoke a credential that is marked for drills, and say how long it took.",
+    abstract: "Practise a leak: revoke a credential that is marked for drills, and report how long it took.",
     discussion: """
-      Everything is done as by `relatch revoke`, at the credential's own provider, and told by the log: its pair is replaced \
-      and seen to be refused. `relatch policy NAME drill=yes` marks a credential; one that is not marked is never touched. \
-      Against a simulated org, start `org-simulator` and add one of its apps.
+      Does what `relatch revoke` does, at the credential's own provider, and logs it: the pair is replaced and seen \
+      to be refused. `relatch policy NAME drill=yes` marks a credential; one that is not marked is never touched. To \
+      practise against a simulated org, start `org-simulator` and add one of its apps.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -56,7 +56,7 @@ struct DrillCommand: AsyncParsableCommand {
       }
       for name in names where try !view.credential(name).policy.drill {
         throw Failure(
-          .usage, "\(name) is not marked for drills, and is left alone",
+          .usage, "\(name) is not marked for drills, so it was left alone",
           hint: "`relatch policy \(name) drill=yes` marks it")
       }
       return (names, 0)

@@ -5,24 +5,26 @@ import Vault
 
 struct IncidentCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "incident", abstract: "Tell what happened of a leak: reported, replaced, delivered, refused, owed.",
+    commandName: "incident",
+    abstract: "Report what happened after a leak: reported, replaced, delivered, refused, owed.",
     discussion: """
-      Everything is read from the log, with nothing unlocked, and holds no secret; with proofs that other people's tools \
-      check (`relatch log prove` prints one). Without a name the incidents are listed. Ends with 12 while something is owed.
+      The report is read from the log without unlocking anything and contains no secret. It includes proofs that \
+      other people's tools can check (`relatch log prove` prints one). Without a name, the incidents are listed. Ends \
+      with 12 while something is owed.
       """)
 
   @OptionGroup var options: CommonOptions
 
   @Argument(
-    help: "The incident's name, or that of a credential: then its newest incident.", completion: .credentialName)
+    help: "The incident's name, or a credential's for its newest incident.", completion: .credentialName)
   var name: String?
 
-  @Flag(help: "Print a page for a browser, which needs no network and no other file.")
+  @Flag(help: "Print a page for a browser; it needs no network and no other file.")
   var html = false
 
   @Option(
     name: .shortAndLong,
-    help: ArgumentHelp("Put the report into this file, which must not be there.", valueName: "file"),
+    help: ArgumentHelp("Write the report to this file; it must not exist.", valueName: "file"),
     completion: .file())
   var output: String?
 
@@ -44,8 +46,8 @@ struct IncidentCommand: AsyncParsableCommand {
         ?? parts.last { part in part.reports.contains { $0.entry.details["incident"] == .string(name) } }
       guard let incident = found?.incident else {
         throw Failure(
-          .notFound, "there is no incident \(Name.printable(name)), nor one of a credential of that name",
-          hint: "`relatch incident` lists those there are; `relatch revoke NAME --reason TEXT` reports a leak")
+          .notFound, "there is no incident \(Name.printable(name)), and none of a credential of that name",
+          hint: "`relatch incident` lists the incidents; `relatch revoke NAME --reason TEXT` reports a leak")
       }
       let chosen = parts.filter { $0.incident == incident }
       return Found(
@@ -55,7 +57,7 @@ struct IncidentCommand: AsyncParsableCommand {
     let report = Report(options)
     switch found.content {
     case .all(let parts):
-      if parts.isEmpty { report.note("no leak was ever reported") }
+      if parts.isEmpty { report.note("no leak has been reported") }
       for part in parts { try report.result(part.json, text: part.line) }
     case .one(let incident):
       let text = html ? incident.page : options.json ? incident.json.line + "\n" : incident.text + "\n"
@@ -70,9 +72,9 @@ struct IncidentCommand: AsyncParsableCommand {
     guard found.disagreeing.isEmpty else {
       throw Failure(
         .corruptData,
-        "the log and the record do not say the same of \(found.disagreeing.joined(separator: ", ")): whether a leaked pair"
-          + " is owed still",
-        hint: "believe neither: try the leaked pair (`relatch revoke NAME --pair-file FILE`), and see in the report who"
+        "the log and the record of \(found.disagreeing.joined(separator: ", ")) disagree on whether a leaked pair"
+          + " is still owed",
+        hint: "trust neither: try the leaked pair (`relatch revoke NAME --pair-file FILE`), and see in the report who"
           + " wrote each entry")
     }
   }

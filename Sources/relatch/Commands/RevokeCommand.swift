@@ -12,15 +12,16 @@ struct RevokeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "revoke", abstract: "End a leaked pair: replace it now, delete it at the provider, see it refused.",
     discussion: """
-      The new pair is staged, saved, proved, promoted and delivered before the leaked one is deleted: nothing is without a \
-      pair that works. No grace, window, hook or run that is not for a leak holds it back. What cannot be done is a debt \
-      that every later run tries to settle: `relatch status` shows it, `relatch incident` tells all that happened.
+      The new pair is staged, saved, proved, promoted and delivered before the leaked one is deleted, so there is \
+      always a pair that works. No grace, window, hook or ordinary run holds it back. What cannot be done stays a \
+      debt that every later run tries to settle: `relatch status` shows it, and `relatch incident` reports all that \
+      happened.
 
-      With --contain the leaked pair is ended first, before its replacement was proved and delivered: there may be an \
-      outage until that has happened.
+      With --contain the leaked pair is ended first, before its replacement is proved and delivered. There may be an \
+      outage until then.
 
-      With --pair-file the file is searched, whatever its format, for secrets of the vault: it is said whose they are and \
-      whether the provider still accepts them, and these are revoked. What is in it is never printed.
+      With --pair-file the file is searched, whatever its format, for secrets of the vault. Relatch reports whose \
+      they are and whether the provider still accepts them, and revokes them. The file's content is never printed.
 
       \(HelpText.examples(
         "relatch revoke crm --reason 'in a public repository'",
@@ -35,10 +36,10 @@ struct RevokeCommand: AsyncParsableCommand {
   @Argument(help: "The credentials' names.", completion: .credentialName)
   var names: [String] = []
 
-  @Option(help: ArgumentHelp("Why, in words that will stand in the log.", valueName: "text"))
+  @Option(help: ArgumentHelp("The reason, which is recorded in the log.", valueName: "text"))
   var reason: String
 
-  @Flag(help: "Every credential; what the identity cannot open fails by itself.")
+  @Flag(help: "Every credential; one that the identity cannot open fails, and the others are revoked.")
   var all = false
 
   @Option(help: ArgumentHelp("Every credential of this kind of provider.", valueName: "id"), completion: .providerID)
@@ -48,18 +49,18 @@ struct RevokeCommand: AsyncParsableCommand {
   var tag: String?
 
   @Option(
-    help: ArgumentHelp("What this member could open and may know still (`relatch log exposure`).", valueName: "member"),
+    help: ArgumentHelp("What this member could open and may still know (`relatch log exposure`).", valueName: "member"),
     completion: .memberName)
   var exposedTo: String?
 
   @Option(
-    help: ArgumentHelp("The credentials whose secrets stand in this file; - is standard input.", valueName: "file"),
+    help: ArgumentHelp("The credentials whose secrets are in this file; - is standard input.", valueName: "file"),
     completion: .file())
   var pairFile: String?
 
   @Option(
     help: ArgumentHelp(
-      "The newest version that leaked; else the one whose leak is noted already, or the active one.",
+      "The newest version that leaked (default: the one whose leak is noted, or the active one).",
       valueName: "number"))
   var upTo: UInt64?
 
@@ -70,7 +71,7 @@ struct RevokeCommand: AsyncParsableCommand {
   @Flag(help: "End the leaked pair before its replacement is proved and delivered, and accept the outage.")
   var contain = false
 
-  @Flag(help: "End the leaked pair also where its replacement has not arrived at every sink and hook.")
+  @Flag(help: "End the leaked pair even if its replacement has not arrived at every sink and hook.")
   var undelivered = false
 
   @OptionGroup var many: JobsOptions
@@ -85,12 +86,12 @@ struct RevokeCommand: AsyncParsableCommand {
       )
     }
     guard newest == nil || Set(names).count == 1 else {
-      throw ValidationError("--up-to is of one credential: name it, and it alone")
+      throw ValidationError("--up-to is for one credential: name only that one")
     }
     // With a file, the versions are those found in it.
     guard newest == nil || pairFile == nil else {
       throw ValidationError(
-        "--up-to does not go with --pair-file, which finds the versions itself: `relatch revoke NAME --up-to N` says more"
+        "--up-to does not go with --pair-file, which finds the versions itself; for newer ones: `relatch revoke NAME --up-to N`"
       )
     }
     guard upTo == nil || version == nil else { throw ValidationError("--up-to and --version are the same: give one") }
@@ -102,7 +103,7 @@ struct RevokeCommand: AsyncParsableCommand {
     guard credential.version(version) != nil else {
       throw VaultError(
         .notFound, "\(credential.name) has no version \(version)",
-        hint: "`relatch show \(credential.name)` lists those it has")
+        hint: "`relatch show \(credential.name)` lists its versions")
     }
   }
 
@@ -116,7 +117,7 @@ struct RevokeCommand: AsyncParsableCommand {
     let places = try Places(options)
     // Before the vault is opened: a full disk keeps SQLite from reading, too.
     if SpaceReserve(places).releaseIfScarce() {
-      Diagnostics.standard.warning("the disk is full: the room that was set aside for this is used now")
+      Diagnostics.standard.warning("the disk is full: the space that was reserved for this is used now")
     }
     defer { SpaceReserve(places).keep() }
     let vault = try await places.openVault()
@@ -163,7 +164,7 @@ struct RevokeCommand: AsyncParsableCommand {
       let meant = try tag.map(view.names(tagged:)) ?? view.names { provider ?? $0.provider == $0.provider }
       if let provider, meant.isEmpty {
         throw Failure(
-          .notFound, "no credential of this vault is of the provider \(provider)",
+          .notFound, "no credential of this vault has the provider \(provider)",
           hint: "`relatch list` names the provider of each")
       }
       return meant.filter { (try? view.credential($0))?.mayBeAccepted ?? true }
@@ -262,14 +263,14 @@ private struct LeftOfLeak: Sendable {
   func text(_ now: Timestamp) -> String {
     let (number, expires) = accepted
     var line = "\(credential.name): owed: version \(number) leaked and has not been seen to be refused"
-    line += expires.map { "; the provider ends it by itself in \(($0 - now).words), at \($0)" } ?? ""
+    line += expires.map { "; the provider ends it automatically in \(($0 - now).words), at \($0)" } ?? ""
     if let missing = credential.missingToRotate {
       let name = credential.name
-      return line + "; without the setting \(missing) Relatch cannot replace it: give it one,"
-        + " `relatch settings \(name) \(missing)=…`, then `relatch resume \(name)`; docs/leak.md says how without"
+      return line + "; without the setting \(missing) Relatch cannot replace it: run"
+        + " `relatch settings \(name) \(missing)=…`, then `relatch resume \(name)`; docs/leak.md says how to do without"
     }
     guard !waitsForPerson else {
-      return line + "; a person ends it: `relatch resume \(credential.name)`, at a terminal"
+      return line + "; a person must end it: `relatch resume \(credential.name)` at a terminal"
     }
     guard let next, next > now else { return line + "; `relatch resume \(credential.name)` tries it again" }
     return line + "; tried again in \((next - now).words), at \(next), or by `relatch resume \(credential.name)`"

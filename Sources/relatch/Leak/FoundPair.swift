@@ -101,7 +101,7 @@ final class FoundVersion: Sendable {
       .object(
         fields.merging(
           ["credential": .string(name), "stage": .string(version.stage.rawValue), "type": "found"]) { $1 }),
-      text: "\(name): version \(version.number), which is \(version.stage.rawValue), stands in the file; \(standing)")
+      text: "\(name): version \(version.number), which is \(version.stage.rawValue), is in the file; \(standing)")
   }
 }
 
@@ -118,8 +118,8 @@ extension UnlockedVault {
     for (name, error) in findings.failures { report.failure(Failure(error), of: name) }
     guard !findings.found.isEmpty else {
       throw Failure(
-        .notFound, "the file holds no secret of the \(findings.compared) credentials that were compared with it",
-        hint: "see at the provider whose it is; a pair that this vault never had cannot be revoked by it")
+        .notFound, "the file contains no secret of the \(findings.compared) credentials that were compared with it",
+        hint: "look up at the provider whose pair it is; this vault cannot revoke a pair that it never had")
     }
     return (findings.found.map { FoundVersion($0, incident: incident) }, findings.failures.count)
   }

@@ -35,7 +35,7 @@ extension IncidentReport {
 
   private var verdict: String {
     if wasRefusedBefore {
-      return "What leaked had been seen to be refused before it was reported: nothing was to be done."
+      return "What leaked had been seen to be refused before it was reported: there was nothing to do."
     }
     return isOwed
       ? "Something is still owed: a leaked pair has not been seen to be refused."
@@ -44,7 +44,7 @@ extension IncidentReport {
 
   private var ending: String {
     if wasRefusedBefore { return fact("Refused", "before it was reported") }
-    return fact("Refused", ended.map { "\($0)" } ?? "not all that leaked, yet") + "\n"
+    return fact("Refused", ended.map { "\($0)" } ?? "not yet everything that leaked") + "\n"
       + fact("Time to revoke", ended.map { ($0 - reported).seconds } ?? "still running")
   }
 
@@ -76,7 +76,7 @@ extension IncidentReport {
       </ol>
       <h3>Who had it</h3>
       <p>Open to \(part.openTo.joined(separator: ", ").escaped).</p>
-      \(uses.isEmpty ? "<p>Nobody read it, and it was brought nowhere.</p>" : "<ul>\n\(uses.joined(separator: "\n"))\n</ul>")
+      \(uses.isEmpty ? "<p>Nobody read it, and it was delivered nowhere.</p>" : "<ul>\n\(uses.joined(separator: "\n"))\n</ul>")
       <h3>What is still owed</h3>
       <p>\((part.owed?.text(at: written) ?? "Nothing.").escaped)</p>
       </section>
@@ -95,7 +95,7 @@ extension IncidentReport {
     return """
       <section>
       <h2>Proofs</h2>
-      <p>All of this is told by a log that anyone can verify. Each proof below is a C2SP tlog-proof of the entry above it, exactly
+      <p>All of this comes from a log that anyone can verify. Each proof below is a C2SP tlog-proof of the entry above it, exactly
       as it is hashed; the checkpoint is a signed note by \(checkpoint.member.escaped), to be checked with this key:</p>
       <pre>\(checkpoint.key.escaped)</pre>
       <details><summary>Checkpoint</summary>

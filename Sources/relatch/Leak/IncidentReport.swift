@@ -105,7 +105,7 @@ extension IncidentReport.Owed {
     if isRemoved { return "version \(numbers): the credential was removed before it was seen to be refused" }
     var line = "version \(numbers) has not been seen to be refused"
     if let next, next > now { line += "; tried again in \((next - now).words), at \(next)" }
-    if let expires { line += "; the provider ends it by itself in \((expires - now).words), at \(expires)" }
+    if let expires { line += "; the provider ends it automatically in \((expires - now).words), at \(expires)" }
     return line
   }
 }
@@ -118,7 +118,7 @@ extension IncidentHistory.Use {
     return switch kind {
     case .read: "\(who) read it \(times)"
     case .used: "runs of \(who) opened it \(times)"
-    case .delivered: "it was brought to \(who) \(times)"
+    case .delivered: "it was delivered to \(who) \(times)"
     }
   }
 }
@@ -134,7 +134,7 @@ extension IncidentHistory.Moment {
     switch entry.event {
     case "credential.leaked":
       return "reported by \(entry.member): versions up to \(number) leaked: \(detail("reason") ?? "")"
-        + (detail("overtook").map { "; a run at work was overtaken (\(RotationRunner.briefly($0)))" } ?? "")
+        + (detail("overtook").map { "; a run that held it was overtaken (\(RotationRunner.briefly($0)))" } ?? "")
     case "leak.tried":
       let accepted =
         entry.details["accepted"] == .bool(true)
@@ -143,10 +143,10 @@ extension IncidentHistory.Moment {
     case "pair.cut-off":
       let maker = detail("made_by").map { " by \($0)" } ?? ""
       return "a \(detail("place") ?? "") pair that this vault does not have (\(detail("handle") ?? "?")), made"
-        + "\(maker.isEmpty && detail("made") == nil ? " by nobody knows whom" : maker)\(detail("made").map { " at \($0)" } ?? ""),"
-        + " was found at the provider and deleted; nobody tried whether it is refused"
-    case "token.revoked": return "the token that was kept of version \(number) is ended at the provider"
-    case "token.not-revoked": return "the token that was kept of version \(number) is not ended\(because)"
+        + "\(maker.isEmpty && detail("made") == nil ? " by an unknown maker" : maker)\(detail("made").map { " at \($0)" } ?? ""),"
+        + " was found at the provider and deleted; whether it is refused was not tried"
+    case "token.revoked": return "the token kept for version \(number) is ended at the provider"
+    case "token.not-revoked": return "the token kept for version \(number) is not ended\(because)"
     case "pair.read":
       return "\(entry.member) read version \(entry.versions.map(String.init).joined(separator: ", "))"
     case "credential.removed": return "removed by \(entry.member)"
@@ -166,7 +166,7 @@ extension IncidentHistory.Moment {
       return "version \(number) is removed at the provider, and not seen to be refused yet"
     case "rotation.discarded": return "version \(number) is removed at the provider"
     case "rotation.stage.lost" where detail("reason") == "leaked":
-      return "a pair was made by the run that was overtaken, or by whoever has the leaked one: it is not taken over"
+      return "a pair was made by the run that was overtaken, or by someone who has the leaked one: it is not taken over"
     case "rotation.stage.postponed" where detail("reason") == "leaked": return "another new pair is asked for"
     case let event where event.hasSuffix(".lost"): return "an answer was lost (\(event.step))\(because)"
     case let event where event.hasSuffix(".postponed"): return "\(event.step) did not happen yet\(because)"
@@ -180,7 +180,8 @@ extension IncidentHistory.Part {
   var warning: String? {
     guard !cutOff.isEmpty else { return nil }
     let entries = cutOff.map { String($0.index) }.joined(separator: ", ")
-    return "found there, and deleted: what this vault did not have (entry \(entries)); find out who made it"
+    return
+      "found at the provider and deleted: a pair that this vault did not have (entry \(entries)); find out who made it"
   }
 
   fileprivate var cutOff: [IncidentHistory.Moment] { moments.filter { $0.entry.event == "pair.cut-off" } }
@@ -196,7 +197,7 @@ extension IncidentReport {
   /// When every leaked pair was seen to be refused, in words.
   private var refused: String {
     if wasRefusedBefore { return "before it was reported" }
-    return ended.map { "\($0), after \(($0 - reported).seconds)" } ?? "not all that leaked, yet"
+    return ended.map { "\($0), after \(($0 - reported).seconds)" } ?? "not yet everything that leaked"
   }
 
   var text: String {

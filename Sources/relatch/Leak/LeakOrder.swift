@@ -58,8 +58,8 @@ extension [LeakedVersion] {
         let active = credential.version(in: .active)?.number, active > leak.version
       else { return nil }
       return
-        "\(leaked.credential): gone on with the leak of version \(leak.version); version \(active), which replaced it,"
-        + " is not replaced: if that leaked, too, add --up-to \(active)"
+        "\(leaked.credential): continuing with the leak of version \(leak.version); version \(active), which replaced it,"
+        + " is not replaced; if it leaked, too, add --up-to \(active)"
     }
   }
 
@@ -108,9 +108,9 @@ struct ReachedByLeak: Sendable {
   var text: String {
     let names = credentials.joined(separator: ", ")
     return isStanding
-      ? "\(names): \(isFormer ? "its" : "its new") pair can be read by whoever has the leaked one of \(administrator), which"
-        + " \(isFormer ? "administered" : "administers") it and is not seen to be refused yet; once it is: \(command)"
-      : "\(administrator) administers \(names): whoever had its pair could read theirs; to end these, too: \(command)"
+      ? "\(names): \(isFormer ? "its" : "its new") pair can be read by anyone who has the leaked pair of \(administrator), which"
+        + " \(isFormer ? "administered" : "administers") it and has not been seen to be refused yet; once it has: \(command)"
+      : "\(administrator) administers \(names): anyone who had its pair could read theirs; to end these, too: \(command)"
   }
 
   var json: JSONValue {

@@ -46,7 +46,7 @@ extension RotationComposition {
         let isOver = try await end(token, of: name, report)
         if isOver, token.record == tokens.record(of: credential.id) { tokens.forget(credential.id) }
       }
-    } catch { Diagnostics.standard.warning("\(name): whether a token was kept of what leaked is not known: \(error)") }
+    } catch { Diagnostics.standard.warning("\(name): whether a token was kept for what leaked is not known: \(error)") }
   }
 
   /// Reports a kept token that nobody can open because the credential's key was renewed since. Anyone who knew the old
@@ -56,7 +56,7 @@ extension RotationComposition {
       _ = try change.log(.tokenNotRevoked, about: name, ["reason": "key-renewed"])
     }
     Diagnostics.standard.warning(
-      "\(name): a token was kept before its key was renewed, and cannot be opened to be ended: it may be good until its end"
+      "\(name): a token was kept before its key was renewed and cannot be opened, so it was not ended: it may be valid until its end"
     )
   }
 
@@ -72,7 +72,7 @@ extension RotationComposition {
       try await vault.change(now: WallClock.now()) {
         _ = try $0.log(.tokenRevoked, about: name, ["version": version])
       }
-      report.note("\(name): the token that was kept of version \(leaked.version) is ended at the provider")
+      report.note("\(name): the token kept for version \(leaked.version) is ended at the provider")
       return true
     } catch let error as ProviderError {
       try await vault.change(now: WallClock.now()) { change in
@@ -81,7 +81,7 @@ extension RotationComposition {
           ["detail": .string(error.description), "reason": .string(error.code.rawValue), "version": version])
       }
       Diagnostics.standard.warning(
-        "\(name): the token that was kept of version \(leaked.version) is not ended, and may be good until \(leaked.end):"
+        "\(name): the token kept for version \(leaked.version) is not ended, and may be valid until \(leaked.end):"
           + " \(error)")
       return false
     }

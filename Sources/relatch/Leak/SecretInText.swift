@@ -15,8 +15,9 @@ extension UnlockedVault {
     }
     guard let first = findings.found.first else { return }
     throw Failure(
-      .usage, "the \(what) holds the secret of \(first.credential), version \(first.version.number)",
-      hint: "say it without the secret, which was an argument now and may be in a shell's history: it leaked, too")
+      .usage, "the \(what) contains the secret of \(first.credential), version \(first.version.number)",
+      hint: "write it without the secret; that secret leaked, too: it was an argument and may be in the shell's history"
+    )
   }
 }
 
