@@ -175,7 +175,7 @@ struct LogProofTests {
     let other = try await Workplace()
     let stranger = try await other.relatch("log", "verify", "--checkpoint", old)
     expectFailure(stranger, 65, "the log does not extend --checkpoint")
-    #expect(stranger.errorText.contains("/old\" is of another vault"), "\(stranger.errorText)")
+    #expect(stranger.errorText.contains("/old\" belongs to another vault"), "\(stranger.errorText)")
     #expect(try await place.relatch("log", "verify", "--checkpoint", new).outputText.contains("\nextends  \""))
     expectFailure(try await place.relatch("log", "verify", "--checkpoint", place.folder.path + "/none"), 66)
     expectFailure(try await place.relatch("log", "verify", "--checkpoint", place.identity.path), 65, "--checkpoint")

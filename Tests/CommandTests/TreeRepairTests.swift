@@ -37,10 +37,10 @@ struct TreeRepairTests {
       // Only a member can change anything.
       let stranger = ["RELATCH_IDENTITY": place.folder.appendingPathComponent("stranger").path]
       _ = try await place.relatch("identity", "new", "--no-passphrase", environment: stranger)
-      expectFailure(try await place.relatch("log", "verify", "--repair", environment: stranger), 77, "no member")
+      expectFailure(try await place.relatch("log", "verify", "--repair", environment: stranger), 77, "not a member")
       expectFailure(try await place.relatch("log", "verify"), 65)
       let repaired = try await place.relatch("log", "verify", "--repair")
-      #expect(repaired.code == 0 && repaired.outputText.contains("of the log's tree made anew\nthe log is whole"))
+      #expect(repaired.code == 0 && repaired.outputText.contains("of the log's tree computed again\nthe log is whole"))
       #expect(try await place.logIsIntact(), "\(damage)")
       #expect(try await place.pair("crm") == pair)
     }

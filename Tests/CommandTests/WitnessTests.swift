@@ -140,7 +140,7 @@ struct WitnessTests {
     let kept = try Data(contentsOf: Self.record(place))
     let reasons = [
       "wrongkey": "is not one of this checkpoint", "replay": "is not one of this checkpoint", "huge": "answer",
-      "redirect": "status 307", "nosize": "no size", "garbage": "expected", "future": "has not come yet",
+      "redirect": "status 307", "nosize": "no size", "garbage": "expected", "future": "is in the future",
     ]
     for (fault, reason) in reasons.sorted(by: { $0.key < $1.key }) {
       try witness.fault(fault)
@@ -427,7 +427,7 @@ struct WitnessTests {
 
     for (arguments, words) in [
       (["w3", "--url", "http://witness.example/x", "--key", witness.key], "expected https"),
-      (["w3", "--url", witness.url], "there is no --key"), (["w3", "--file", "/x", "--url", witness.url], "one of"),
+      (["w3", "--url", witness.url], "need --key"), (["w3", "--file", "/x", "--url", witness.url], "one of"),
       (["a/b", "--file", "/x"], "name"), (["w3"], "one of"),
     ] { expectFailure(try await place.run(Programs.relatch, ["log", "witness", "add"] + arguments), 64, words) }
   }

@@ -40,7 +40,7 @@ struct TrustedWitnessTests {
       let failure = #expect(throws: Failure.self) {
         _ = try options.require([key], among: [signed], of: 9, now: Self.now)
       }
-      #expect(failure?.code == .corruptData && failure?.message.contains("has not come yet") == true, "\(seconds)")
+      #expect(failure?.code == .corruptData && failure?.message.contains("is in the future") == true, "\(seconds)")
     }
   }
 

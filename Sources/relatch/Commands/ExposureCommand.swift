@@ -7,25 +7,26 @@ import Vault
 struct LogExposureCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "exposure",
-    abstract: "Say what a member read or could have opened, and what of it is not replaced yet.",
+    abstract: "Show what a member read or could have opened, and what of it is not replaced yet.",
     discussion: """
-      Replayed from the log alone, without unlocking anything; also of somebody who is a member no more, or who was sent a \
-      pair by a handoff and never was one. Whoever could open an administrator could read the pairs of what it administers \
-      at the provider: these are told, too. With --plan the names of exactly those credentials are printed whose active \
-      pair the member could open or read there, one a line.
+      Everything is read from the log, without unlocking anything. It also works for a former member, and for \
+      somebody who only received a pair by a handoff. A member who could open an administrator could read, at the \
+      provider, the pairs of what it administers: these are listed, too. --plan prints, one a line, the names of \
+      exactly those credentials whose active pair the member could open or read there.
       """)
 
   @OptionGroup var options: CommonOptions
 
-  @Option(help: "A member's name; or that of who gave a receipt, or the age1… or ssh-ed25519 that a pair was sent to.")
+  @Option(help: "A member, somebody who signed a receipt, or the age1… or ssh-ed25519 key that a pair was sent to.")
   var member: String
 
   @Option(
     help: ArgumentHelp(
-      "Leave out what the member could open only before then (RFC 3339, a day, or 7d ago).", valueName: "time"))
+      "Leave out what the member could open only before then (RFC 3339, a day, or 7d for 7 days ago).",
+      valueName: "time"))
   var since: String?
 
-  @Flag(help: "Print the names of what is to be rotated, and nothing else.")
+  @Flag(help: "Print only the names of what is to be rotated.")
   var plan = false
 
   func run() async throws {
@@ -44,7 +45,8 @@ struct LogExposureCommand: AsyncParsableCommand {
     if found.isEmpty { report.note("\(member) could open nothing\(since == nil ? "" : " since then")") }
     if found.contains(where: { $0.until == nil }) {
       Diagnostics.standard.warning(
-        "\(member) can open what is marked as open now, and what replaces it: first `relatch member remove \(member)`")
+        "\(member) can still open what is marked as open now, and what replaces it: first `relatch member remove \(member)`"
+      )
     }
   }
 }
@@ -96,8 +98,9 @@ extension VaultView {
     let opened = history.accesses.filter { history.isAccess($0, of: member) }
     guard !opened.isEmpty || members.contains(where: { $0.name == member }) else {
       throw Failure(
-        .notFound, "nobody called \(Name.printable(member)) is a member, or ever could open anything, or was sent it",
-        hint: "`relatch member list` names the members, `relatch log list` those there were")
+        .notFound,
+        "nobody called \(Name.printable(member)) is a member, could ever open anything, or was sent anything",
+        hint: "`relatch member list` names the members, `relatch log list` also former ones")
     }
     let stretches = (opened + (try reached(by: opened))).filter { access in
       guard let moment, let until = access.until else { return true }
@@ -151,7 +154,7 @@ extension MemberExposure {
   fileprivate var text: String {
     var line = "\(credential): versions up to \(newestVersion), "
     line += until.map { "from \(since) to \($0)" } ?? "from \(since) on"
-    if let through { line += ", at the provider by way of \(through)" }
+    if let through { line += ", at the provider through \(through)" }
     if through == nil {
       line += reads == 0 ? ", not read" : ", read \(reads.times)\(lastRead.map { ", last at \($0)" } ?? "")"
     }
@@ -164,16 +167,16 @@ extension MemberExposure {
       }
     }
     switch standing {
-    case "damaged": line += "; its record is damaged: nobody knows which version is active"
+    case "damaged": line += "; its record is damaged: which version is active is not known"
     case "removed": line += "; the credential was removed"
-    case "transferred": line += "; it was handed over, and is rotated there"
-    case "rotated": line += "; rotated since, version \(active ?? 0) is active"
-    case "open": line += "; open now, version \(active ?? 0) is active"
-    default: line += "; version \(active ?? 0) is active still: `relatch rotate \(credential)`"
+    case "transferred": line += "; it was handed over, and is rotated by its recipient"
+    case "rotated": line += "; rotated since: version \(active ?? 0) is active"
+    case "open": line += "; open now: version \(active ?? 0) is active"
+    default: line += "; version \(active ?? 0) is still active: `relatch rotate \(credential)`"
     }
     if !owed.isEmpty {
       let versions = owed.map(String.init).joined(separator: ", ")
-      line += "; version \(versions) may be accepted still: `relatch retire \(credential)`"
+      line += "; version \(versions) may still be accepted: `relatch retire \(credential)`"
     }
     return line
   }

@@ -7,22 +7,22 @@ import Vault
 
 struct LogBundleCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "bundle", abstract: "Write entries with all that proves them, as one file for an auditor.",
+    commandName: "bundle", abstract: "Write entries and everything that proves them to one file for an auditor.",
     discussion: """
-      In it are the entries about these credentials, or all, within the span; who was a member; the checkpoints that those who \
-      acted signed; and the proofs. `relatch log verify --bundle FILE` verifies it with public keys alone, and so can a program \
-      written from vault/bundle.md. What is left out stays private.
+      It contains the entries about these credentials, or all entries, within the span; who was a member; the \
+      checkpoints signed by those who acted; and the proofs. `relatch log verify --bundle FILE` verifies it with only \
+      public keys, and so can a program written from vault/bundle.md. Whatever is left out stays private.
       """)
 
   @OptionGroup var options: CommonOptions
 
   @OptionGroup var selection: EntrySelection
 
-  @Argument(help: "Names of credentials; without any, entries of all kinds.", completion: .credentialName)
+  @Argument(help: "The credentials' names; all entries if none is given.", completion: .credentialName)
   var names: [String] = []
 
   @Option(
-    name: .shortAndLong, help: ArgumentHelp("The file to write, which must not be there.", valueName: "file"),
+    name: .shortAndLong, help: ArgumentHelp("The file to write; it must not exist.", valueName: "file"),
     completion: .file())
   var output: String?
 
@@ -68,11 +68,11 @@ struct LogBundleCommand: AsyncParsableCommand {
 struct EntrySelection: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Only from the first entry of this time or later on (RFC 3339, a day, or 7d ago); what follows may give any time.",
+      "Only from the first entry dated then or later (RFC 3339, a day, or 7d for 7 days ago), with all that follow it.",
       valueName: "time"))
   var since: String?
 
-  @Option(help: ArgumentHelp("Only to the last entry of this time or before.", valueName: "time"))
+  @Option(help: ArgumentHelp("Only up to the last entry dated then or earlier.", valueName: "time"))
   var until: String?
 
   /// Throws `usage` for a time that is not valid.

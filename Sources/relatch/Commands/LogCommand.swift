@@ -27,10 +27,10 @@ struct LogListCommand: AsyncParsableCommand {
 
   @OptionGroup var selection: EntrySelection
 
-  @Argument(help: "Names of credentials: only entries about them.", completion: .credentialName)
+  @Argument(help: "The credentials' names: only entries about them.", completion: .credentialName)
   var names: [String] = []
 
-  @Option(help: ArgumentHelp("Only the last of them, this many.", valueName: "count"))
+  @Option(help: ArgumentHelp("Only this many of the last entries.", valueName: "count"))
   var last: Int?
 
   func validate() throws {
@@ -76,12 +76,13 @@ extension LogReport {
     if let largeClockStepBack {
       troubles.append(
         "entry \(largeClockStepBack.entry) is dated \(largeClockStepBack.time), before entry \(largeClockStepBack.precedingEntry), which precedes it and is dated"
-          + " \(largeClockStepBack.precedingTime): a clock was wrong there; the order of the entries is certain, their times are not"
+          + " \(largeClockStepBack.precedingTime): a clock was wrong; the order of the entries is certain, their times are not"
       )
     }
     if latestTime > now + Self.usualStepBack {
       troubles.append(
-        "an entry is dated \(latestTime), which is not yet: a clock was wrong there, or this machine's is now")
+        "an entry is dated \(latestTime), which is in the future: a clock was wrong then, or this machine's is wrong now"
+      )
     }
     return troubles
   }
@@ -108,8 +109,9 @@ struct LogVerifyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify", abstract: "Verify the whole log offline: entries, tree, signatures, members.",
     discussion: """
-      Without --owner the log's own first entry says whose signatures to expect: that finds damage and careless changes. \
-      With --owner it must be the key that is remembered elsewhere, which no one who only has the vault can imitate.
+      Without --owner, the log's own first entry says whose signatures to expect: this finds damage and careless \
+      changes. With --owner, the founder's key must be the one that you remembered elsewhere, which nobody who only \
+      has the vault can forge.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -119,7 +121,7 @@ struct LogVerifyCommand: AsyncParsableCommand {
 
   @Option(
     name: .customLong("checkpoint"),
-    help: ArgumentHelp("A checkpoint kept from before, which the log must extend; may be repeated.", valueName: "file"),
+    help: ArgumentHelp("An earlier checkpoint, which the log must extend; repeatable.", valueName: "file"),
     completion: .file())
   var checkpoints: [String] = []
 
@@ -131,13 +133,14 @@ struct LogVerifyCommand: AsyncParsableCommand {
   var bundle: String?
 
   @Flag(
-    help: "Make the hashes of the log's tree anew where they alone are damaged, once all entries are verified; logged.")
+    help: "If only hashes of the log's tree are damaged, compute them again after verifying all entries; logged.")
   var repair = false
 
   func run() async throws {
     if let bundle {
       guard !repair else {
-        throw Failure(.usage, "--repair with --bundle", hint: "a bundle is not repaired: ask for another")
+        throw Failure(
+          .usage, "--repair does not go with --bundle", hint: "a bundle cannot be repaired: ask for another")
       }
       return try verifyBundle(bundle)
     }
@@ -161,8 +164,8 @@ struct LogVerifyCommand: AsyncParsableCommand {
       keys, among: standings.compactMap(\.seen) + given, of: report.entries, now: WallClock.now())
     if let first = unbound.first {
       Diagnostics.standard.warning(
-        "where \(unbound.count) credentials are rotated, and under which key, any member may say (\(first)\(unbound.count > 1 ? ", …" : "")):"
-          + " they were added before owners' entries said so; `relatch rekey` mends that")
+        "any member can say where \(unbound.count) credentials are rotated, and under which key (\(first)\(unbound.count > 1 ? ", …" : "")):"
+          + " they were added before owners' entries recorded that; `relatch rekey` fixes it")
     }
     let key = try NoteKey(name: "relatch/\(report.vault)", key: report.owner.signing)
     let repair: [String: JSONValue] = repaired.map { ["repaired": .integer($0)] } ?? [:]
@@ -176,18 +179,18 @@ struct LogVerifyCommand: AsyncParsableCommand {
     try Report(options).result(
       .object(found.merging(repair) { $1 }),
       text: """
-        \(repaired.map { "\($0) \($0 == 1 ? "row" : "rows") of the log's tree made anew\n" } ?? "")\
+        \(repaired.map { "\($0) \($0 == 1 ? "row" : "rows") of the log's tree computed again\n" } ?? "")\
         the log is whole: \(report.entries) entries from \(report.firstTime) to \(report.lastTime)
         root     \(report.root.bytes.base64)\(extended.joined())
         members  \(report.members.map { "\($0.name) (\($0.role.rawValue))" }.joined(separator: ", "))
-        owner    \(key.description)\(owner == nil ? " (as the log itself says: remember it, and pass it as --owner)" : "")\
+        owner    \(key.description)\(owner == nil ? " (as the log itself says: remember it, and give it with --owner)" : "")\
         \(standings.map { "\nwitness  \($0.witness.witness.name) \($0.text)" }.joined())\
         \(vouched.map { "\nvouched  \($0.text)" }.joined())
         """)
     if let stray = report.strayRecord {
       Diagnostics.standard.warning(
-        "log entry \(stray) speaks of the record of what was no credential then: it changes nothing, and no program of ours writes"
-          + " one; `relatch log prove \(stray) --json` shows whose it is")
+        "log entry \(stray) is about the record of something that was not a credential then: it changes nothing, and Relatch never"
+          + " writes one; `relatch log prove \(stray) --json` shows whose it is")
     }
     for trouble in standings.compactMap(\.trouble) {
       Diagnostics.standard.warning("\(trouble)\(trouble.hint.map { ": \($0)" } ?? "")")
@@ -209,7 +212,7 @@ struct LogVerifyCommand: AsyncParsableCommand {
         throw Failure(
           .corruptData, "the log does not extend --checkpoint: \(error)",
           hint:
-            "either \(checkpoints.map(Name.printable).joined(separator: " or ")) is of another vault, or the log was"
+            "either \(checkpoints.map(Name.printable).joined(separator: " or ")) belongs to another vault, or the log was"
             + " rewritten or cut off since; write nothing to it before a person has compared it with what others kept")
       }
       guard error.code == .corrupt,
@@ -217,7 +220,9 @@ struct LogVerifyCommand: AsyncParsableCommand {
       else { throw error }
       throw Failure(
         .corruptData, Failure(error).message,
-        hint: "all entries are as they were signed: `relatch log verify --repair` makes the tree's hashes anew of them")
+        hint:
+          "all entries are as they were signed: `relatch log verify --repair` computes the tree's hashes again from them"
+      )
     }
   }
 
@@ -229,8 +234,9 @@ struct LogVerifyCommand: AsyncParsableCommand {
       where error is AuditError || (error as? VaultError)?.code == .corrupt
     {
       throw Failure(
-        .corruptData, "\(Name.printable(file)) is no sound bundle: \(error)",
-        hint: "give a file as `relatch log bundle` writes it; if it is one, it was altered, or is of another log than"
+        .corruptData, "\(Name.printable(file)) is not a sound bundle: \(error)",
+        hint:
+          "give a file that `relatch log bundle` wrote; if it is one, it was altered, or belongs to another log than"
           + " --owner or --checkpoint")
     }
     let key = try NoteKey(name: "relatch/\(found.vault)", key: found.owner.signing)
@@ -246,13 +252,13 @@ struct LogVerifyCommand: AsyncParsableCommand {
         signed   \(found.signer.name) (\(found.signer.role.rawValue)) signed the newest checkpoint
         root     \(found.checkpoint.checkpoint.root.bytes.base64)
         members  \(found.members.map { "\($0.name) (\($0.role.rawValue))" }.joined(separator: ", "))
-        owner    \(key.description)\(owner == nil ? " (as the bundle itself says: compare it, or pass it as --owner)" : "")\
+        owner    \(key.description)\(owner == nil ? " (as the bundle itself says: compare it, or give it with --owner)" : "")\
         \(vouched.map { "\nvouched  \($0.text)" }.joined())
         """)
     if found.signer.role != .owner {
       Diagnostics.standard.warning(
-        "\(found.signer.name), who signed the newest checkpoint, is no owner: the end of the bundle may be of another log"
-          + " than the owners have; --checkpoint FILE compares it with one of theirs")
+        "\(found.signer.name), who signed the newest checkpoint, is not an owner: the end of the bundle may differ from the log"
+          + " that the owners have; --checkpoint FILE compares it with a checkpoint of theirs")
     }
   }
 }
@@ -264,7 +270,7 @@ extension LogExpectations {
     let owner: NoteKey?
     do { owner = try founder.map { try NoteKey($0) } } catch {
       throw Failure(
-        .usage, "--owner: \(error)", hint: "give the owner's key as an earlier `relatch log verify` printed it")
+        .usage, "--owner: \(error)", hint: "give the owner's key that an earlier `relatch log verify` printed")
     }
     self.init(owner: owner, remembered: checkpoints.map(\.checkpoint))
   }
@@ -278,7 +284,7 @@ extension SignedCheckpoint {
       do { return try SignedCheckpoint(decoding: bytes) } catch {
         throw Failure(
           .corruptData, "--checkpoint \(Name.printable(path)): \(error)",
-          hint: "give a file as `relatch log checkpoint` writes it")
+          hint: "give a file that `relatch log checkpoint` wrote")
       }
     }
   }

@@ -5,10 +5,10 @@ import Vault
 
 struct LogExportCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "export", abstract: "Print entries for other people's collectors: JSON Lines, CEF, OCSF, syslog.",
+    commandName: "export", abstract: "Print entries for log collectors: JSON Lines, CEF, OCSF or syslog.",
     discussion: """
-      Each entry is proved to be in the log before it is printed. An export that fails harms nothing: the log is only read. To go on \
-      where the last one ended, give its number of entries as --from.
+      Each entry is proved to be in the log before it is printed. An export that fails harms nothing, because the log \
+      is only read. To continue where the last export ended, give --from the number of entries that the log had then.
       """)
 
   enum Format: String, ExpressibleByArgument, CaseIterable {
@@ -26,10 +26,11 @@ struct LogExportCommand: AsyncParsableCommand {
   var format: Format = .jsonl
 
   @Option(
-    name: .customLong("credential"), help: ArgumentHelp("Only entries about it; may be repeated.", valueName: "name"))
+    name: .customLong("credential"),
+    help: ArgumentHelp("Only entries about this credential; repeatable.", valueName: "name"))
   var credentials: [String] = []
 
-  @Option(help: ArgumentHelp("Only from the entry of this number on.", valueName: "entry"))
+  @Option(help: ArgumentHelp("Only from the entry with this number on.", valueName: "entry"))
   var from: UInt64 = 0
 
   private static let page: UInt64 = 1000

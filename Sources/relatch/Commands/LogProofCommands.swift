@@ -8,18 +8,18 @@ struct LogCheckpointCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "checkpoint", abstract: "Print the newest signed checkpoint, a C2SP signed note.",
     discussion: """
-      Keep it where whoever writes the vault cannot: `relatch log verify --checkpoint FILE` finds every later change to what was \
-      in the log by then, and so do other people's verifiers of signed notes.
+      Keep it where nobody who writes to the vault can change it. `relatch log verify --checkpoint FILE` then detects \
+      every later change to what was in the log, and so do other people's verifiers of signed notes.
       """)
 
   @OptionGroup var options: CommonOptions
 
   @Option(
-    name: .shortAndLong, help: ArgumentHelp("Put it into this file, which must not be there.", valueName: "file"),
+    name: .shortAndLong, help: ArgumentHelp("Write it to this file; it must not exist.", valueName: "file"),
     completion: .file())
   var output: String?
 
-  @Flag(help: "The newest one that a witness has signed, with its cosignatures, in place of the newest of all.")
+  @Flag(help: "Print the newest one that a witness has signed, with its cosignatures, instead of the newest of all.")
   var cosigned = false
 
   func run() async throws {
@@ -54,8 +54,9 @@ struct LogProveCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "prove", abstract: "Print the proof that one entry is in the log, a C2SP tlog-proof.",
     discussion: """
-      It holds the newest checkpoint, and not the entry: that is what --text writes, exactly as it is hashed. With both and the \
-      key of who signed, anyone can verify offline that the entry is in the log; nothing else of the log is told.
+      The proof contains the newest checkpoint but not the entry, which --text writes exactly as it is hashed. With \
+      both, and the signer's key, anyone can verify offline that the entry is in the log. Nothing else of the log is \
+      revealed.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -64,13 +65,13 @@ struct LogProveCommand: AsyncParsableCommand {
   var entry: UInt64
 
   @Option(
-    name: .shortAndLong, help: ArgumentHelp("Put the proof into this file, which must not be there.", valueName: "file")
+    name: .shortAndLong, help: ArgumentHelp("Write the proof to this file; it must not exist.", valueName: "file")
   )
   var output: String?
 
   @Option(
     help: ArgumentHelp(
-      "Put the entry itself into this file, which must not be there, without a newline.", valueName: "file"),
+      "Write the entry itself, without a newline, to this file; it must not exist.", valueName: "file"),
     completion: .file())
   var text: String?
 
@@ -79,14 +80,14 @@ struct LogProveCommand: AsyncParsableCommand {
     let place = try OutputPlace(output, nil, verb: "log prove ENTRY -o FILE")
     guard text == nil || text != output else {
       throw Failure(
-        .usage, "the proof and the entry cannot go to one file", hint: "give -o and --text a file each")
+        .usage, "the proof and the entry cannot go to the same file", hint: "give -o and --text different files")
     }
     let textPlace = try text.map { try OutputPlace($0, nil, verb: "log prove ENTRY --text FILE") }
     let (proved, newest) = try await Places(options).openLocked().read { view in
       guard index < view.logSize else {
         throw Failure(
           .notFound, "the log has entries 0 to \(view.logSize - 1), and no entry \(index)",
-          hint: "`relatch log list` prints each with its number")
+          hint: "`relatch log list` prints each entry with its number")
       }
       return (try view.proof(ofEntry: index), try view.newestCheckpoint)
     }
@@ -121,10 +122,10 @@ extension VaultView {
       guard let last = seen.max(by: { $0.checkpoint.size < $1.checkpoint.size }) else {
         throw VaultError(
           .notFound, "no witness has signed a checkpoint of this log yet",
-          hint: "`relatch log witness submit` hands it to those there are; `relatch log witness add` adds one")
+          hint: "`relatch log witness submit` hands one to the witnesses; `relatch log witness add` adds a witness")
       }
       guard let (member, key) = try signer(of: last) else {
-        throw VaultError(.notFound, "the newest cosigned checkpoint is by somebody who is no member any more")
+        throw VaultError(.notFound, "the newest cosigned checkpoint was signed by somebody who is no longer a member")
       }
       newest = (last, member, key)
     }

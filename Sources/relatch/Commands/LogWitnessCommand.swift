@@ -7,7 +7,7 @@ import Vault
 
 struct LogWitnessCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "witness", abstract: "Say who sees the log's checkpoints, so that nobody can rewrite it unseen.",
+    commandName: "witness", abstract: "Choose who sees the log's checkpoints, so that nobody can rewrite it unseen.",
     subcommands: [
       WitnessAddCommand.self, WitnessRemoveCommand.self, WitnessListCommand.self, WitnessSubmitCommand.self,
     ])
@@ -19,9 +19,9 @@ struct WitnessAddCommand: AsyncParsableCommand {
     discussion: """
       \(HelpText.columns(kinds))
 
-      A program and a URL need --key, the witness's key. Checkpoints go there at the end of each rotate, resume, retire and \
-      revoke that made the log longer, and with `relatch log witness submit`: run that often, since what read, token and exec \
-      released waits for it.
+      A program or a URL needs --key, the witness's key. Witnesses get checkpoints at the end of each rotate, resume, \
+      retire and revoke that made the log longer, and from `relatch log witness submit`. Run that often, because \
+      entries of read, token and exec wait for it.
 
       \(HelpText.examples(
         "relatch log witness add usb --file /media/usb/crm.checkpoint",
@@ -29,21 +29,22 @@ struct WitnessAddCommand: AsyncParsableCommand {
       """)
 
   private static let kinds = [
-    (word: "--file", meaning: "has always the newest checkpoint, and is never given a smaller one"),
+    (word: "--file", meaning: "always contains the newest checkpoint, and never gets a smaller one"),
     (word: "--folder", meaning: "gets a file for each checkpoint, and never a smaller one"),
     (
       word: "-- PROGRAM …",
-      meaning: "gets the checkpoint on standard input and prints cosignatures. No shell reads it"
+      meaning: "gets the checkpoint on standard input and prints cosignatures; it is not run by a shell"
     ),
     (
       word: "--url",
-      meaning: "speaks c2sp.org/tlog-witness there; give it the log's origin and the key of each member who signs"
+      meaning:
+        "a witness that speaks c2sp.org/tlog-witness; tell it the log's origin and the key of each member who signs"
     ),
   ]
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "What the witness is called here.")
+  @Argument(help: "The witness's name here.")
   var name: String
 
   @Option(help: ArgumentHelp("A file on another disk or host.", valueName: "file"), completion: .file())
@@ -52,7 +53,7 @@ struct WitnessAddCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("A folder on another disk or host.", valueName: "dir"), completion: .directory)
   var folder: String?
 
-  @Option(help: ArgumentHelp("The submission prefix of a witness.", valueName: "url"))
+  @Option(help: ArgumentHelp("The submission prefix of the witness.", valueName: "url"))
   var url: String?
 
   @Option(help: ArgumentHelp("The witness's key, name+hash+base64 of type 4.", valueName: "vkey"))
@@ -69,7 +70,7 @@ struct WitnessAddCommand: AsyncParsableCommand {
     }
     try await Places(options).openVault().addWitness(witness, now: WallClock.now())
     if let folder, !PrivateFile.exists(folder) {
-      Diagnostics.standard.warning("as things are it sees nothing: there is no folder \(Name.printable(folder))")
+      Diagnostics.standard.warning("the witness sees nothing yet: there is no folder \(Name.printable(folder))")
     }
     try Report(options).confirmation(
       .object(witness.object),
@@ -89,13 +90,13 @@ struct WitnessAddCommand: AsyncParsableCommand {
     default:
       throw Failure(
         .usage, "expected one of --file, --folder, --url, and a program after --",
-        hint: "`relatch help log witness add` says what each is")
+        hint: "`relatch help log witness add` explains each")
     }
   }
 
   private func place(_ path: String) throws -> String {
     guard key == nil else {
-      throw Failure(.usage, "--key is of a command or a URL", hint: "leave it out: a file signs nothing")
+      throw Failure(.usage, "--key goes with a program or --url", hint: "leave it out: a file or folder signs nothing")
     }
     return try Paths.absolute(path)
   }
@@ -103,7 +104,8 @@ struct WitnessAddCommand: AsyncParsableCommand {
   private func requiredKey() throws -> WitnessKey {
     guard let key else {
       throw Failure(
-        .usage, "there is no --key", hint: "give the witness's key: nothing that it answers counts without")
+        .usage, "a program and --url need --key",
+        hint: "give the witness's key: without it, nothing that it answers counts")
     }
     return try WitnessKey(key)
   }
@@ -111,7 +113,7 @@ struct WitnessAddCommand: AsyncParsableCommand {
 
 struct WitnessRemoveCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "remove", abstract: "Hand checkpoints to a witness no more; what it has seen it keeps.")
+    commandName: "remove", abstract: "Stop handing checkpoints to a witness; it keeps what it has seen.")
 
   @OptionGroup var options: CommonOptions
 
@@ -123,7 +125,7 @@ struct WitnessRemoveCommand: AsyncParsableCommand {
     let removed = try await places.openVault().removeWitness(name, now: WallClock.now())
     places.witnessRecords.forget(removed)
     try Report(options).confirmation(
-      .object(["type": "removed", "witness": .string(name)]), text: "\(name) is no witness any more")
+      .object(["type": "removed", "witness": .string(name)]), text: "\(name) is no longer a witness")
   }
 }
 
@@ -150,7 +152,7 @@ struct WitnessListCommand: AsyncParsableCommand {
       [$0.witness.witness.name, $0.witness.witness.word, Diagnostics.printable($0.witness.witness.place), $0.text]
     }
     try report.text(Table(["WITNESS", "KIND", "PLACE", "SEEN"], rows).text)
-    report.note("what a witness must know, the keys of who signs: \(keys.joined(separator: " "))")
+    report.note("the keys of those who sign, which a witness must know: \(keys.joined(separator: " "))")
   }
 }
 
@@ -158,8 +160,8 @@ struct WitnessSubmitCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "submit", abstract: "Hand the newest checkpoint to the witnesses, and keep their cosignatures.",
     discussion: """
-      Unlocks nothing and writes nothing to the log: it may be run every minute. Ends with 69 if a witness cannot be had, with 65 \
-      if one has seen another log.
+      Unlocks nothing and writes nothing to the log, so it may be run every minute. Ends with 69 if a witness cannot \
+      be reached, with 65 if one has seen another log.
       """)
 
   @OptionGroup var options: CommonOptions

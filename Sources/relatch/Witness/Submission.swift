@@ -52,7 +52,7 @@ struct Submission: Sendable {
     if let unknown = names.first(where: { name in !all.contains { $0.witness.name == name } }) {
       throw VaultError(
         .notFound, "the vault has no witness \(Name.printable(unknown))",
-        hint: "`relatch log witness list` shows those there are")
+        hint: "`relatch log witness list` lists the witnesses")
     }
     let chosen = names.isEmpty ? all : all.filter { names.contains($0.witness.name) }
     let isTrusted = try await OpenedVaults.shared.isTrusted(at: place)
@@ -104,13 +104,13 @@ struct Submission: Sendable {
     Failure(
       .corruptData, error.description,
       hint:
-        "the log was cut off or written anew, or that witness is wrong: compare with the others, and find out who did it"
+        "the log was cut off or rewritten, or that witness is wrong: compare with the others, and find out who did it"
     )
   }
 
   private static func missed(
     _ witness: Witness, _ reason: String,
-    hint: String = "nothing else waits for it; `relatch log witness submit` tries it again"
+    hint: String = "nothing else depends on it; `relatch log witness submit` tries it again"
   ) -> Failure {
     Failure(
       .providerUnreachable, "witness \(witness.name) (\(witness.place)) has not taken the checkpoint: \(reason)",
@@ -119,9 +119,9 @@ struct Submission: Sendable {
 
   private static func unknown(_ witness: Witness) -> Failure {
     missed(
-      witness, "the vault is not known here yet, and nothing is handed over where it says",
-      hint: "`relatch log verify --owner KEY` says whether it is the vault you mean, and makes it known here, as does"
-        + " reading or rotating anything of it with your identity")
+      witness, "the vault is not known here yet, so nothing is sent to the places that it names",
+      hint: "`relatch log verify --owner KEY` checks that it is the vault you mean and makes it known here; reading or"
+        + " rotating anything of it with your identity also does")
   }
 
   // MARK: - Ways to a witness
@@ -144,7 +144,7 @@ struct Submission: Sendable {
       try records.keep(newest, of: witness)
       return newest
     }
-    throw VaultError(.cannotWrite, "others write to \(witness.witness.place) all the time")
+    throw VaultError(.cannotWrite, "\(witness.witness.place) kept changing while it was written")
   }
 
   private func ask(_ arguments: [String], _ key: WitnessKey, _ newest: SignedCheckpoint) async throws
@@ -204,18 +204,18 @@ struct Submission: Sendable {
       case 422:
         throw VaultError(
           .rolledBack, "witness \(name) says that the log does not extend the \(from) entries that it has seen")
-      case 403: throw AuditError(.unknownSigner, "it does not know the key of who signed: give it those of all members")
+      case 403: throw AuditError(.unknownSigner, "it does not know the signer's key: give it those of all members")
       case 404: throw AuditError(.notFound, "it does not know the log \(newest.checkpoint.origin)")
       default: throw AuditError(.malformed, "it answered with status \(answer.status)")
       }
     }
-    throw AuditError(.inconsistent, "it names another size each time")
+    throw AuditError(.inconsistent, "it names a different size each time")
   }
 
   private func cosigned(_ newest: SignedCheckpoint, by key: WitnessKey, _ answer: [UInt8]) throws -> SignedCheckpoint {
     let cosigned = try newest.cosigned(by: key, answer: answer)
     if let statement = try cosigned.cosignature(by: key), statement.moment > WallClock.now() + Self.clockTolerance {
-      throw AuditError(.malformed, "its cosignature is of \(statement.moment), which has not come yet")
+      throw AuditError(.malformed, "its cosignature is dated \(statement.moment), which is in the future")
     }
     return cosigned
   }

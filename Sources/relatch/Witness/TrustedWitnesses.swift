@@ -7,10 +7,10 @@ import Vault
 struct TrustedWitnesses: ParsableArguments {
   @Option(
     name: .customLong("witness"),
-    help: ArgumentHelp("The key of a witness that must have signed this log; may be repeated.", valueName: "vkey"))
+    help: ArgumentHelp("The key of a witness that must have signed this log; repeatable.", valueName: "vkey"))
   var witnesses: [String] = []
 
-  @Option(help: ArgumentHelp("How many of them must have; all, if not said.", valueName: "n"))
+  @Option(help: ArgumentHelp("How many of them must have signed (default: all).", valueName: "n"))
   var requireWitness: Int?
 
   /// What a trusted witness said of the log.
@@ -40,8 +40,8 @@ struct TrustedWitnesses: ParsableArguments {
       throw Failure(
         .usage,
         witnesses.isEmpty
-          ? "--require-witness \(requireWitness): there is no --witness"
-          : "--require-witness \(requireWitness): expected 0 to \(witnesses.count), as many as there are --witness",
+          ? "--require-witness \(requireWitness): no --witness is given"
+          : "--require-witness \(requireWitness): expected 0 to \(witnesses.count), the number of --witness options",
         hint: "give the key of each witness with --witness")
     }
     return try witnesses.map { text in
@@ -66,8 +66,8 @@ struct TrustedWitnesses: ParsableArguments {
         guard statement.moment <= now + Submission.clockTolerance else {
           throw Failure(
             .corruptData,
-            "a cosignature of \(key.name) is of \(statement.moment), which has not come yet: it is \(now) here",
-            hint: "check this machine's clock; if it is right, what the witness says of time is worth nothing")
+            "a cosignature of \(key.name) is dated \(statement.moment), which is in the future: this machine's clock says \(now)",
+            hint: "check this machine's clock; if it is right, the witness's times cannot be trusted")
         }
         let size = signed.checkpoint.size
         if newest.map({ ($0.size, $0.statement.time) < (size, statement.time) }) ?? true {
