@@ -66,7 +66,7 @@ struct IdentityFile {
     let identity = try decode(file)
     // Warned about only once it is known to be an identity: a file named by mistake may have to be readable.
     if PrivateFile.isOpenToOthers(path), !isServiceCredential {
-      Diagnostics.standard.warning("others may read the identity \(Name.printable(path)): chmod 600 it")
+      Diagnostics.standard.warning("others can read the identity \(Name.printable(path)): chmod 600 it")
     }
     return identity
   }
@@ -79,7 +79,7 @@ struct IdentityFile {
       throw Failure(
         .notPermitted, "the passphrase does not open the identity \(Name.printable(path))",
         hint: passphrase.isAtHand
-          ? "see that what hands the passphrase over has the one of this identity, in a line of its own"
+          ? "hand over this identity's passphrase, on a line of its own"
           : "run the command again and type the passphrase")
     }
   }
@@ -95,13 +95,14 @@ struct IdentityFile {
     let found: AgeIdentityFile
     do { found = try AgeIdentityFile(decoding: file.bytes) } catch let error as AgeError {
       throw Failure(
-        error.code.exitCode, "\(Name.printable(path)) is no identity: \(error)",
-        hint: "--identity names the file that `relatch init` made; if it is that, it is damaged: restore it from a copy"
+        error.code.exitCode, "\(Name.printable(path)) is not an identity: \(error)",
+        hint:
+          "--identity names the file that `relatch init` made; if it is that file, it is damaged: restore it from a copy"
       )
     }
     guard let first = found.identities.first, found.identities.count == 1 else {
       throw Failure(
-        .corruptData, "\(Name.printable(path)) holds \(found.identities.count) identities, expected one",
+        .corruptData, "\(Name.printable(path)) contains \(found.identities.count) identities, expected one",
         hint: "keep each identity in a file of its own")
     }
     // A comment that is not a valid member name is only a comment.
@@ -119,7 +120,7 @@ struct IdentityFile {
     {
       throw Failure(
         .notPermitted, error.description,
-        hint: "run it on a terminal, hand the passphrase over by --passphrase-fd, or give --no-passphrase")
+        hint: "run it on a terminal, hand the passphrase over with --passphrase-fd, or give --no-passphrase")
     }
     if let folder = path.lastIndex(of: "/").map({ String(path[..<$0]) }), !folder.isEmpty {
       try PrivateFile.createFolder(folder)
@@ -128,7 +129,7 @@ struct IdentityFile {
       where error.code == .alreadyExists
     {
       throw Failure(
-        .usage, "there is an identity already: \(error)", hint: "--identity FILE or RELATCH_IDENTITY names another file"
+        .usage, "there is already an identity: \(error)", hint: "--identity FILE or RELATCH_IDENTITY names another file"
       )
     }
     return try new.identity
@@ -193,7 +194,8 @@ struct IdentityFile {
   private static func failure(_ error: KeyringError) -> Failure {
     Failure(
       .notPermitted, "\(error)",
-      hint: "type the passphrase for each command, or hand it over by --passphrase-fd: containers often have no keyring"
+      hint:
+        "type the passphrase for each command, or hand it over with --passphrase-fd; containers often have no keyring"
     )
   }
 

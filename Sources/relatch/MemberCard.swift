@@ -22,9 +22,9 @@ enum MemberCard {
         try path == "-" ? PrivateFile.readAll(0, limit: limit, what) : PrivateFile.read(path, limit: limit)
       guard !isIdentity(input) else {
         throw Failure(
-          .usage, "\(what) is an identity, not a card: it is secret, and whoever has it can act as its member",
+          .usage, "\(what) is an identity, not a card: it is secret, and anyone who has it can act as its member",
           hint:
-            "`relatch identity show` prints the card; if others may have seen the identity, its member needs another")
+            "`relatch identity show` prints the card; if others may have seen the identity, its member needs a new one")
       }
       return try parse(input.withUnsafeBytes { Array($0) }, role: role, name: name)
     } catch let error where Self.isContentFault(error) {
@@ -67,9 +67,9 @@ extension LogMember.Role {
   /// What a member with this role may do, in words.
   var meaning: String {
     switch self {
-    case .owner: "opens every credential, and says who the members are and what they may open"
-    case .operator: "opens and rotates the credentials granted to it, and no other"
-    case .auditor: "opens nothing; for whoever reads the vault, and is to be known to it"
+    case .owner: "opens every credential, and decides who the members are and what they may open"
+    case .operator: "opens and rotates only the credentials granted to it"
+    case .auditor: "opens nothing; for people who read the vault and whom the vault is to know"
     }
   }
 }

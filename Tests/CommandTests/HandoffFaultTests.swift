@@ -90,7 +90,7 @@ struct HandoffFaultTests {
         options + [
           Programs.relatch, "handoff", "send", "crm", "--to", teams.card, "--transfer", "-o", file,
         ])
-      let isHandedOver = try await place.relatch("status", "crm").outputText.contains("rotated here no more")
+      let isHandedOver = try await place.relatch("status", "crm").outputText.contains("no longer rotated here")
       if isHandedOver { #expect(try await place.relatch("handoff", "withdraw", "crm").code == 0, "point \(point)") }
       if FileManager.default.fileExists(atPath: file) {
         let text = try String(contentsOfFile: file, encoding: .utf8)
@@ -144,7 +144,8 @@ struct HandoffFaultTests {
         "handoff",
         "open", file, "--admin", "admin", "--from", teams.key, "-o", folder + "/r",
       ], environment: teams.theirs)
-    #expect(lost.code == 74 && lost.errorText.contains("is imported, and its receipt not written"), "\(lost.errorText)")
+    #expect(
+      lost.code == 74 && lost.errorText.contains("is imported, but its receipt is not written"), "\(lost.errorText)")
     #expect(try await teams.theirs("handoff", "receipt", file, "-o", folder + "/r").code == 0)
     #expect(try await place.relatch("handoff", "confirm", folder + "/r").code == 0)
     try await teams.expectIntact()

@@ -67,7 +67,7 @@ struct IdentityTests {
     let protected = try await run(place, ["identity", "protect"], ["a long passphrase"], environment: user)
     for outcome in [made, shown, protected] {
       expectFailure(outcome, 64, #"DOM\\user@"#)
-      #expect(outcome.errorText.contains("hint: --name NAME"), "\(outcome.errorText)")
+      #expect(outcome.errorText.contains("hint: give another name for the card: --name NAME"), "\(outcome.errorText)")
     }
     #expect(!FileManager.default.fileExists(atPath: new))
     #expect(try Data(contentsOf: place.identity) == own)

@@ -15,7 +15,8 @@ struct MemberTests {
     #expect(added.code == 0, "\(added.errorText)")
     // What a person compares over another channel.
     for field in ["age", "signing"] { #expect(try added.outputText.contains(#require(fields[field]))) }
-    #expect(added.outputText.contains("cron/host-1 is a member: operator, opens and rotates the credentials granted"))
+    #expect(
+      added.outputText.contains("cron/host-1 is a member: operator, opens and rotates only the credentials granted"))
     #expect(added.errorText.contains("over another channel") && added.errorText.contains("relatch grant"))
     try await place.addMember("audit", "auditor")
     #expect(try await place.relatch("grant", "crm", "cron/host-1", "--quiet").output.isEmpty)

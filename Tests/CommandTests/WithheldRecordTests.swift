@@ -38,7 +38,9 @@ struct WithheldRecordTests {
     try await place.addMember("bob", "operator", grants: ["crm"])
     let kept = try await Self.put("7b", "crm", in: place)
     let removed = try await place.relatch("member", "remove", "bob")
-    #expect(removed.code == 65 && removed.errorText.contains("bob is no member any more, but damaged and not re-keyed"))
+    #expect(
+      removed.code == 65
+        && removed.errorText.contains("bob is no longer a member, but these are damaged and not re-keyed"))
     #expect(removed.errorText.contains("`relatch remove crm --forget-debts`, `relatch add` it"))
     try await Self.put(kept, "crm", in: place)
     for arguments in [["log", "verify"], ["read", "crm"], ["rotate", "crm"], ["show", "crm"]] {
@@ -64,7 +66,7 @@ struct WithheldRecordTests {
     let card = try await place.card(of: "dora")
     let added = try await place.relatch("member", "add", "-", "--role", "owner", stdin: card)
     #expect(added.code == 65, "\(added.errorText)")
-    #expect(added.errorText.contains("dora is a member, but damaged, and perhaps not open to it: crm"))
+    #expect(added.errorText.contains("dora is a member, but these are damaged and perhaps not open to them: crm"))
     let dora = try await place.environment(of: "dora")
     #expect(try await place.pair("erp", environment: dora) != nil)
     let rekeyed = try await place.relatch("rekey", "--json", environment: dora)

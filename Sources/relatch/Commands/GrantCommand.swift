@@ -13,10 +13,11 @@ struct GrantArguments: ParsableArguments {
 
 struct GrantCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "grant", abstract: "Let an operator open one credential, and rotate it.",
+    commandName: "grant", abstract: "Let an operator open and rotate one credential.",
     discussion: """
-      The credential's key is sealed to the member, who can open this credential and no other. Where another credential \
-      administers it, rotating needs a grant on that one, too, and whoever holds it can do at the provider what it can.
+      The credential's key is sealed to the member, who can then open this credential and no other. If another \
+      credential administers it, rotating it needs a grant on that one, too; anyone who has that grant can do at the \
+      provider whatever the administrator can.
 
       \(HelpText.examples("relatch grant crm bob", "relatch grant admin bob"))
       """)
@@ -36,7 +37,7 @@ struct GrantCommand: AsyncParsableCommand {
     let report = Report(options)
     try report.confirmation(
       .object(["credential": .string(name), "member": .string(member), "new": .bool(isNew), "type": "grant"]),
-      text: isNew ? "\(member) can open \(name) from now on" : "\(member) could open \(name) before")
+      text: isNew ? "\(member) can now open \(name)" : "\(member) could already open \(name)")
     if !credential.isSelfAdministered {
       report.note("rotating it needs a grant on its administrator, too: `relatch grant \(credential.admin) \(member)`")
     }
@@ -45,8 +46,8 @@ struct GrantCommand: AsyncParsableCommand {
 
 struct UngrantCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "ungrant", abstract: "Take a grant back: the credential gets a new key, and is due for rotation.",
-    discussion: "What the member copied before stays open to it until the pair is replaced: `relatch rotate --due`.")
+    commandName: "ungrant", abstract: "Withdraw a grant: the credential gets a new key and is due for rotation.",
+    discussion: "What the member has already copied stays usable until the pair is replaced: `relatch rotate --due`.")
 
   @OptionGroup var options: CommonOptions
   @OptionGroup var grant: GrantArguments
@@ -60,10 +61,10 @@ struct UngrantCommand: AsyncParsableCommand {
 
 struct RekeyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "rekey", abstract: "Renew the vault's key and every credential's, and seal everything anew.",
+    commandName: "rekey", abstract: "Renew the keys of the vault and of every credential, and seal everything again.",
     discussion: """
-      One durable step: interrupted at any point, the vault opens with the old keys or with the new. It rotates nothing: \
-      whoever knows a pair knows it still. Members and grants stay as they are.
+      This is one durable step: if it is interrupted at any point, the vault opens with the old keys or with the new \
+      ones. It rotates nothing: anyone who knows a pair still knows it. Members and grants stay as they are.
       """)
 
   @OptionGroup var options: CommonOptions

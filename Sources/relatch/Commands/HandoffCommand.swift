@@ -6,7 +6,7 @@ import Vault
 
 struct HandoffCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "handoff", abstract: "Give a pair to somebody else's vault, and take one from there.",
+    commandName: "handoff", abstract: "Give a pair to somebody else's vault, or take one from there.",
     subcommands: [
       HandoffSendCommand.self, HandoffOpenCommand.self, HandoffReceiptCommand.self, HandoffConfirmCommand.self,
       HandoffWithdrawCommand.self,
@@ -15,13 +15,13 @@ struct HandoffCommand: AsyncParsableCommand {
 
 struct HandoffReceiptCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "receipt", abstract: "Write the receipt of a handoff that was imported, again.")
+    commandName: "receipt", abstract: "Write the receipt of an imported handoff again.")
 
   @OptionGroup var options: CommonOptions
   @OptionGroup var source: HandoffSource
 
   @Option(
-    name: .shortAndLong, help: ArgumentHelp("The receipt's file, which must not be there.", valueName: "file"),
+    name: .shortAndLong, help: ArgumentHelp("The receipt's file; it must not exist.", valueName: "file"),
     completion: .file())
   var output: String?
 
@@ -41,7 +41,7 @@ struct HandoffReceiptCommand: AsyncParsableCommand {
 
 struct HandoffConfirmCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "confirm", abstract: "Record that a handoff arrived, by the receipt that its recipient signed.")
+    commandName: "confirm", abstract: "Record that a handoff arrived, using the receipt that its recipient signed.")
 
   @OptionGroup var options: CommonOptions
 
@@ -56,7 +56,7 @@ struct HandoffConfirmCommand: AsyncParsableCommand {
     let bytes = input.withUnsafeBytes { Array($0) }
     guard bytes.starts(with: #"{"receipt":"#.utf8) else {
       throw Failure(
-        .corruptData, "\(self.receipt == "-" ? "standard input" : Name.printable(self.receipt)) is no receipt",
+        .corruptData, "\(self.receipt == "-" ? "standard input" : Name.printable(self.receipt)) is not a receipt",
         hint: "name the file that `relatch handoff open FILE -o RECEIPT` wrote")
     }
     let vault = try await Places(options).openVault()
@@ -72,7 +72,7 @@ struct HandoffConfirmCommand: AsyncParsableCommand {
       ]),
       text: """
         \(found.credential): version \(receipt.version) was opened by \(receipt.opener.name) at \(receipt.opened)\
-        \(found.isNew ? "" : ", which was recorded before")
+        \(found.isNew ? "" : ", as already recorded")
         signing    \(receipt.opener.signing.bytes.base64)
         """)
     if !found.otherVaults.isEmpty {
@@ -82,21 +82,21 @@ struct HandoffConfirmCommand: AsyncParsableCommand {
     guard found.isTransfer else { return }
     guard found.isOwed else {
       Diagnostics.standard.warning(
-        "it was taken back here, or is gone, and \(receipt.opener.name) has the pair: whoever still uses \(found.credential) is to have"
-          + " another before they rotate it")
+        "it was taken back here, or removed, and \(receipt.opener.name) has the pair: anyone who still uses \(found.credential)"
+          + " needs another before \(receipt.opener.name) rotates it")
       return report.note(
-        "if it is rotated here: `relatch rotate \(found.credential)`, `relatch retire \(found.credential)`")
+        "if it is to be rotated here: `relatch rotate \(found.credential)`, then `relatch retire \(found.credential)`")
     }
-    report.note("`relatch resume \(found.credential)` settles it, once the provider refuses the pair")
+    report.note("`relatch resume \(found.credential)` settles it once the provider refuses the pair")
   }
 }
 
 struct HandoffWithdrawCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "withdraw", abstract: "Take a transfer back that nobody opened: it is rotated here again.",
+    commandName: "withdraw", abstract: "Take back a transfer that nobody opened: it is rotated here again.",
     discussion: """
-      The file stays what it is: until it expires its recipient can open it. Rotate and retire afterwards, so that what is \
-      in it is refused.
+      The file itself is unchanged: its recipient can open it until it expires. Rotate and retire afterwards, so that \
+      the pair in it is refused.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -111,6 +111,7 @@ struct HandoffWithdrawCommand: AsyncParsableCommand {
       .object(["credential": .string(credential.name), "type": "withdrawn"]),
       text: "\(credential.name) is rotated here again")
     report.note(
-      "what was sent can be opened still: `relatch rotate \(credential.name)`, `relatch retire \(credential.name)`")
+      "what was sent can still be opened: `relatch rotate \(credential.name)`, then `relatch retire \(credential.name)`"
+    )
   }
 }

@@ -11,13 +11,13 @@ import Vault
 
 struct HandoffOpenCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "open", abstract: "Show who sent a handoff and what it is, import it, and write a receipt.",
+    commandName: "open", abstract: "Show who sent a handoff and what it contains, import it, and write a receipt.",
     discussion: """
-      A handoff is imported once in a vault, and not after it expired. The receipt goes to standard output or to -o, and back \
-      to the sender; nothing in it is secret. Compare the signing key that --show tells with the sender's own `relatch \
-      identity show`, over another channel than the file came by, and give it, or the sender's card, by --from. Without \
-      --from it is shown on the terminal, and imported after a y. What was transferred is rotated at once, and the sender's \
-      pair retired.
+      A vault imports a handoff only once, and not after it expired. The receipt goes to standard output or to -o; \
+      send it back to the sender. Nothing in it is secret. Compare the signing key that --show prints with the \
+      sender's own `relatch identity show`, over another channel than the one the file came by, and give that key, or \
+      the sender's card, with --from. Without --from the handoff is shown on the terminal, and imported after you \
+      answer y. A transferred credential is rotated at once, and the sender's pair is retired.
 
       \(HelpText.examples(
         "relatch handoff open crm.age --show",
@@ -29,7 +29,7 @@ struct HandoffOpenCommand: AsyncParsableCommand {
 
   @Option(
     name: .customLong("as"),
-    help: ArgumentHelp("What it is called here; as at the sender, if not said.", valueName: "name"))
+    help: ArgumentHelp("Its name here (default: its name at the sender).", valueName: "name"))
   var name: String?
 
   @Option(
@@ -41,18 +41,18 @@ struct HandoffOpenCommand: AsyncParsableCommand {
   @Option(
     name: .customLong("set"),
     help: ArgumentHelp(
-      "A setting of the provider that is another here than at the sender; KEY= takes it out; repeatable.",
+      "A setting of the provider that differs from the sender's; KEY= removes it; repeatable.",
       valueName: "key=value"))
   var settings: [String] = []
 
-  @Flag(help: "Show it, and import nothing.")
+  @Flag(help: "Show the handoff and import nothing.")
   var show = false
 
-  @Flag(help: "Of what was transferred: leave the sender's pair alone for the policy's grace.")
+  @Flag(help: "After a transfer, leave the sender's pair alone for the policy's grace.")
   var withGrace = false
 
   @Option(
-    name: .shortAndLong, help: ArgumentHelp("The receipt's file, which must not be there.", valueName: "file"),
+    name: .shortAndLong, help: ArgumentHelp("The receipt's file; it must not exist.", valueName: "file"),
     completion: .file())
   var output: String?
 
@@ -71,7 +71,7 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     try providerKind(handoff.provider).checkGiven(settings, isSelf: admin == "self")
     guard place.path != nil || !handoff.isTransfer else {
       throw Failure(
-        .usage, "a transfer is rotated at once, and says so on standard output",
+        .usage, "a transfer is rotated at once, and the rotation is reported on standard output",
         hint: "name a file for the receipt: `relatch handoff open FILE -o RECEIPT`")
     }
     let name = name ?? handoff.credential
@@ -81,7 +81,7 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     do { try place.write(receipt) } catch {
       let failure = Failure(error)
       throw Failure(
-        failure.code, "\(name) is imported, and its receipt not written: \(failure.message)",
+        failure.code, "\(name) is imported, but its receipt is not written: \(failure.message)",
         hint: "`relatch handoff receipt FILE -o RECEIPT` writes it again"
           + (handoff.isTransfer ? "; then `relatch rotate \(name)` and `relatch retire \(name)`" : ""))
     }
@@ -114,7 +114,7 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     if handoff.provider == CommandProvider.descriptor.id, settings["token-url"] != nil, chosen["token-url"] == nil {
       settings["token-url"] = nil
       report.note(
-        "the sender's token-url is not taken over, and the program proves pairs: --set token-url=… names one to trust")
+        "the sender's token-url is not used, so the program proves pairs; to trust one: --set token-url=…")
     }
     return settings.merging(chosen) { $1 }.filter { !$0.value.isEmpty }
   }
@@ -126,21 +126,24 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     guard source.file != "-", isatty(STDIN_FILENO) == 1 else { throw unconfirmed(handoff) }
     var lines = handoff.description.split(separator: "\n").map(String.init)
     if settings != handoff.settings { lines.append("here       \(handoff.provider)  \(Handoff.text(settings))") }
-    lines.append("import it as \(name) only if \(handoff.sender.name) has told you this signing key themselves")
+    lines.append(
+      "import it as \(name) only if \(handoff.sender.name) told you this signing key in person or by another channel")
     let isConfirmed: Bool
     do { isConfirmed = try await TerminalOperator.shared.agrees(lines, "Import it as \(name)?") } catch {
       throw unconfirmed(handoff)
     }
     guard isConfirmed else {
-      throw Failure(.notPermitted, "not confirmed: nothing was imported", hint: "compare the signing key, then say y")
+      throw Failure(
+        .notPermitted, "not confirmed: nothing was imported", hint: "compare the signing key, then answer y")
     }
   }
 
   private func unconfirmed(_ handoff: Handoff) -> Failure {
     Failure(
-      .usage, "who sent it was not confirmed: it says \(handoff.sender.name), and anybody can say so",
+      .usage, "the sender was not confirmed: the file names \(handoff.sender.name), but anybody can write that",
       hint:
-        "`relatch handoff open FILE --show` tells the signing key; compare it with the sender's own, then --from KEY")
+        "compare the signing key that `relatch handoff open FILE --show` prints with the sender's own, then give it: --from KEY"
+    )
   }
 
   private func admin(of handoff: Handoff) throws -> String {
@@ -148,8 +151,8 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     guard handoff.isSelfAdministered else {
       throw Failure(
         .usage,
-        "\(handoff.credential) does not administer itself: at the sender \(handoff.admin) administers it, which is not sent along",
-        hint: "--admin CREDENTIAL names the one in this vault that does; --admin self imports it for use")
+        "\(handoff.credential) does not administer itself: at the sender \(handoff.admin) administers it, and that one is not sent along",
+        hint: "name its administrator in this vault: --admin CREDENTIAL; or import it for use only: --admin self")
     }
     return "self"
   }
@@ -163,7 +166,7 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     do { return try await composition.runInOrder(goals, report: report) } catch {
       // Opening the handoff again would only say that it was opened before.
       Diagnostics.standard.warning(
-        "\(name) is imported: `relatch rotate \(name)` and then `relatch retire \(name)` go on, not another `handoff open`"
+        "\(name) is imported: `relatch rotate \(name)` and then `relatch retire \(name)` continue; do not run `handoff open` again"
       )
       throw error
     }
@@ -175,7 +178,9 @@ struct HandoffSource: ParsableArguments {
   @Argument(help: ArgumentHelp("The handoff's file; - for standard input.", valueName: "file"), completion: .file())
   var file: String
 
-  @Option(help: ArgumentHelp("The sender's card or signing key: what another signed is refused.", valueName: "card"))
+  @Option(
+    help: ArgumentHelp(
+      "The sender's card or signing key; a handoff that anyone else signed is refused.", valueName: "card"))
   var from: String?
 
   /// Opens the handoff. Refuses one that is not for this member or not from the expected sender.
@@ -195,7 +200,7 @@ struct HandoffSource: ParsableArguments {
     do { isSealed = try AgeFile.kind(of: input.bytes) != nil } catch { isSealed = true }
     guard isSealed else {
       throw Failure(
-        .corruptData, "\(file == "-" ? "standard input" : Name.printable(file)) is no handoff",
+        .corruptData, "\(file == "-" ? "standard input" : Name.printable(file)) is not a handoff",
         hint: "name the file that `relatch handoff send` wrote")
     }
     return try vault.openHandoff(input.bytes, from: sender)
@@ -205,8 +210,8 @@ struct HandoffSource: ParsableArguments {
     if let bytes = [UInt8](base64: text), let key = try? VerifyingKey(bytes) { return key }
     guard text == "-" || PrivateFile.exists(text) else {
       throw Failure(
-        .notFound, "--from \(Name.printable(text)) is no signing key, and no file",
-        hint: "give the card that `relatch identity show` prints at the sender, or the signing key in it")
+        .notFound, "--from \(Name.printable(text)) is neither a signing key nor a file",
+        hint: "give the card that `relatch identity show` prints at the sender's, or the signing key in it")
     }
     return try MemberCard.read(text, role: .operator, name: nil).signing
   }
@@ -246,7 +251,7 @@ extension Handoff {
       "policy     \(importedPolicy.texts.map { "\($0.key)=\($0.value)" }.joined(separator: "  "))",
       "made       \(created)", "admin      \(isSelfAdministered ? "itself" : admin)",
     ]
-    if isTransfer { lines.append("transfer   it is to be rotated here, and no more at the sender") }
+    if isTransfer { lines.append("transfer   it is to be rotated here, and no longer at the sender") }
     if let note { lines.append("note       \(Diagnostics.printable(note))") }
     return lines.joined(separator: "\n")
   }

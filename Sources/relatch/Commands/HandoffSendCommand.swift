@@ -7,11 +7,12 @@ import Vault
 
 struct HandoffSendCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "send", abstract: "Seal a pair to somebody else, with what it takes to use and to rotate it.",
+    commandName: "send", abstract: "Seal a pair to somebody else, with what is needed to use and to rotate it.",
     discussion: """
-      The file is an age file, signed inside. `relatch handoff open` imports it, `age -d` shows it to those who have nothing \
-      else. It may travel by mail: only the recipient opens it. With --transfer the recipient rotates at once; nothing \
-      rotates it here any more, and the pair stays a debt until the provider refuses it.
+      The file is an age file with a signature inside. `relatch handoff open` imports it; a recipient without Relatch \
+      can read it with `age -d`. It may be sent by mail, because only the recipient can open it. With --transfer the \
+      recipient rotates at once; this vault no longer rotates the credential, and the pair stays a debt until the \
+      provider refuses it.
 
       \(HelpText.examples(
         "relatch handoff send crm --to bo.card --note 'for the night job' -o crm.age",
@@ -25,45 +26,45 @@ struct HandoffSendCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Who is to open it: the file of a card, - for one on standard input, age1…, or 'ssh-ed25519 …' or its .pub file.",
+      "The recipient: a card's file, - for a card on standard input, age1…, 'ssh-ed25519 …', or its .pub file.",
       valueName: "recipient"))
   var to: String
 
-  @Option(help: ArgumentHelp("How long it may be imported.", valueName: "duration"))
+  @Option(help: ArgumentHelp("How long it can be imported.", valueName: "duration"))
   var expires = "24h"
 
-  @Option(help: ArgumentHelp("What the recipient is told.", valueName: "text"))
+  @Option(help: ArgumentHelp("A note to the recipient.", valueName: "text"))
   var note: String?
 
-  @Option(help: "Which version: active, staged or previous.")
+  @Option(help: "Which version to send: active, staged or previous.")
   var stage = "active"
 
-  @Flag(help: "Hand it over: the recipient rotates it, and this vault no more.")
+  @Flag(help: "Hand it over: the recipient rotates it, and this vault no longer does.")
   var transfer = false
 
   @Option(
-    name: .shortAndLong, help: ArgumentHelp("The file to write, which must not be there.", valueName: "file"),
+    name: .shortAndLong, help: ArgumentHelp("The file to write; it must not exist.", valueName: "file"),
     completion: .file())
   var output: String?
 
   func run() async throws {
     guard let stage = Stage(rawValue: stage), stage != .retired, stage == .active || !transfer else {
       throw Failure(
-        .usage, "--stage \(Name.printable(stage)): expected active, staged or previous, and active with --transfer",
+        .usage, "--stage \(Name.printable(stage)): expected active, staged or previous; with --transfer only active",
         hint: "`relatch show \(name)` lists the versions")
     }
     guard let duration = Policy.duration(expires), duration > .zero else {
       throw Failure(
         .usage,
-        "--expires \(Name.printable(expires)): expected a duration such as 90s, 10m, 24h, 7d, and 3650d at most",
+        "--expires \(Name.printable(expires)): expected a duration such as 90s, 10m, 24h or 7d, at most 3650d",
         hint: "say how long the recipient has to open it")
     }
     let place = try OutputPlace(output, "a handoff", verb: "handoff send NAME --to RECIPIENT -o FILE")
     let recipient = try Self.recipient(to)
     guard !transfer || !recipient.isSSH else {
       throw Failure(
-        .usage, "--transfer to an SSH key: nobody could rotate it there",
-        hint: "give the card that `relatch identity show` prints in the recipient's place, or their age1…")
+        .usage, "--transfer to an SSH key: the recipient could not rotate it",
+        hint: "give the card that `relatch identity show` prints at the recipient's, or their age1…")
     }
     let vault = try await Places(options).openVault()
     try await requireRotatable(in: vault)
@@ -77,9 +78,9 @@ struct HandoffSendCommand: AsyncParsableCommand {
     do { try place.write(file) } catch {
       let failure = Failure(error)
       throw Failure(
-        failure.code, "the log says that \(name) was sent, and its file is not written: \(failure.message)",
+        failure.code, "\(name) is logged as sent, but its file is not written: \(failure.message)",
         hint: transfer
-          ? "`relatch handoff withdraw \(name)` takes it back, and then it can be sent again" : "send it again")
+          ? "`relatch handoff withdraw \(name)` takes it back; then send it again" : "send it again")
     }
     try tell(handoff, recipient, place)
   }
@@ -107,32 +108,34 @@ struct HandoffSendCommand: AsyncParsableCommand {
       """)
     report.note(
       recipient.isSSH
-        ? "`age -d -i ~/.ssh/id_ed25519 FILE` opens it; there will be no receipt"
-        : "`relatch handoff open FILE` imports it and gives a receipt; `relatch handoff confirm RECEIPT` records that here"
+        ? "`age -d -i ~/.ssh/id_ed25519 FILE` opens it; such a recipient gives no receipt"
+        : "`relatch handoff open FILE` imports it and writes a receipt; `relatch handoff confirm RECEIPT` records the receipt here"
     )
     if handoff.isTransfer {
       report.note(
-        "\(name) is handed over: it is rotated here no more, and version \(handoff.version) owed until it is refused")
+        "\(name) is handed over: it is no longer rotated here, and version \(handoff.version) is owed until it is refused"
+      )
     }
   }
 
   private static func recipient(_ text: String) throws -> HandoffRecipient {
-    let forms = "give the file of the card that `relatch identity show` prints there, age1…, or a key of ssh-ed25519"
+    let forms =
+      "give the file with the card that `relatch identity show` prints there, an age1… key or an ssh-ed25519 key"
     guard !text.hasPrefix("ssh-") || text.hasPrefix("ssh-ed25519 ") else {
-      throw Failure(.usage, "--to \(Name.printable(text)): only keys of ssh-ed25519 will do", hint: forms)
+      throw Failure(.usage, "--to \(Name.printable(text)): expected an ssh-ed25519 key", hint: forms)
     }
     do {
       if text.hasPrefix("age1") { return HandoffRecipient(try AgeRecipient(text)) }
       if text.hasPrefix("ssh-") { return HandoffRecipient(try SSHRecipient(text)) }
     } catch let error as AgeError {
-      throw Failure(.usage, "--to \(Name.printable(text)): \(error)", hint: "copy the whole of it, without line breaks")
+      throw Failure(.usage, "--to \(Name.printable(text)): \(error)", hint: "copy the whole key, without line breaks")
     }
     guard text == "-" || PrivateFile.exists(text) else {
       throw Failure(.notFound, "--to \(Name.printable(text)): there is no such file", hint: forms)
     }
     if text != "-", let line = try sshLine(ofFile: text) {
       do { return HandoffRecipient(try SSHRecipient(line)) } catch let error as AgeError {
-        throw Failure(.corruptData, "\(Name.printable(text)): \(error)", hint: "only keys of ssh-ed25519 will do")
+        throw Failure(.corruptData, "\(Name.printable(text)): \(error)", hint: "give an ssh-ed25519 key")
       }
     }
     return try HandoffRecipient(MemberCard.read(text, role: .operator, name: nil))

@@ -8,8 +8,9 @@ struct IdentityCommand: AsyncParsableCommand {
     commandName: "identity",
     abstract: "Make an identity, print its public card, protect it with a passphrase, or unlock it for a time.",
     discussion: """
-      An identity is an age X25519 key; `age-keygen` makes them too. Where it has a passphrase, that is asked for on the \
-      terminal, read from --passphrase-fd, or taken from relatch-passphrase among the credentials of a systemd service.
+      An identity is an age X25519 key; `age-keygen` makes them, too. If it has a passphrase, Relatch asks for it on \
+      the terminal, reads it from --passphrase-fd, or takes it from relatch-passphrase among the credentials of a \
+      systemd service.
       """,
     subcommands: [
       IdentityNewCommand.self, IdentityShowCommand.self, IdentityProtectCommand.self, IdentityUnlockCommand.self,
@@ -19,7 +20,8 @@ struct IdentityCommand: AsyncParsableCommand {
 
 /// The name on an identity's card.
 struct CardName: ParsableArguments {
-  @Option(help: ArgumentHelp("The name on the card; else the one it was made with, or USER@HOST.", valueName: "name"))
+  @Option(
+    help: ArgumentHelp("The name on the card (default: the one it was made with, or USER@HOST).", valueName: "name"))
   var name: String?
 
   /// The card under the given name, otherwise the identity's, otherwise this machine's. Throws `usage` if that name is
@@ -35,7 +37,7 @@ struct CardName: ParsableArguments {
 
   private static func check(_ name: String) throws {
     do { try Name.check(name, "member name") } catch {
-      throw Failure(.usage, error.description, hint: "--name NAME says what it is called on its cards")
+      throw Failure(.usage, error.description, hint: "give another name for the card: --name NAME")
     }
   }
 
@@ -56,7 +58,7 @@ struct IdentityNewCommand: AsyncParsableCommand {
   @OptionGroup var options: CommonOptions
   @OptionGroup var card: CardName
 
-  @Flag(help: "Keep it without a passphrase, as cron hosts need it.")
+  @Flag(help: "Store it without a passphrase, as cron hosts need it.")
   var noPassphrase = false
 
   func run() async throws {
@@ -68,7 +70,8 @@ struct IdentityNewCommand: AsyncParsableCommand {
 
 struct IdentityShowCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "show", abstract: "Print the public card: what others seal to, and verify signatures with.")
+    commandName: "show", abstract: "Print the public card, which others need to seal to you and verify your signatures."
+  )
 
   @OptionGroup var options: CommonOptions
   @OptionGroup var card: CardName
@@ -81,12 +84,12 @@ struct IdentityShowCommand: AsyncParsableCommand {
 struct IdentityProtectCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "protect", abstract: "Give the identity a new passphrase, or none.",
-    discussion: "The key stays the same: vaults open as before. Copies made earlier keep the passphrase they had.")
+    discussion: "The key stays the same, so vaults open as before. Copies made earlier keep their old passphrase.")
 
   @OptionGroup var options: CommonOptions
   @OptionGroup var card: CardName
 
-  @Flag(help: "Take the passphrase away.")
+  @Flag(help: "Remove the passphrase.")
   var noPassphrase = false
 
   func run() async throws {
@@ -96,22 +99,24 @@ struct IdentityProtectCommand: AsyncParsableCommand {
     let report = Report(options)
     if options.json || !options.quiet { try report.text(told) }
     let path = Name.printable(try places.identity)
-    report.note(noPassphrase ? "\(path) has no passphrase now" : "\(path) opens with the new passphrase alone")
+    report.note(noPassphrase ? "\(path) has no passphrase now" : "\(path) opens only with the new passphrase")
   }
 }
 
 struct IdentityUnlockCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "unlock", abstract: "Ask for the passphrase once, for all of this login session and a time.",
+    commandName: "unlock",
+    abstract: "Ask for the passphrase once, and keep the identity unlocked in this login session.",
     discussion: """
-      The kernel keeps the identity for the processes of this login session, and forgets it when the time or the session is \
-      over, at `relatch identity lock`, and when the identity gets another passphrase. Until then each program that runs in \
-      the session can use it.
+      The kernel keeps the identity for the processes of this login session. It forgets it when the time or the \
+      session is over, on `relatch identity lock`, and when the identity gets another passphrase. Until then, every \
+      program that runs in the session can use it.
       """)
 
   @OptionGroup var options: CommonOptions
 
-  @Option(name: .customLong("for"), help: ArgumentHelp("For how long, up to 7d.", valueName: "duration"))
+  @Option(
+    name: .customLong("for"), help: ArgumentHelp("How long to keep it unlocked, up to 7d.", valueName: "duration"))
   var time = "1h"
 
   func run() async throws {
@@ -131,7 +136,8 @@ struct IdentityUnlockCommand: AsyncParsableCommand {
 }
 
 struct IdentityLockCommand: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "lock", abstract: "End what `identity unlock` began.")
+  static let configuration = CommandConfiguration(
+    commandName: "lock", abstract: "Lock the identity that `identity unlock` unlocked.")
 
   @OptionGroup var options: CommonOptions
 

@@ -6,7 +6,7 @@ import Vault
 
 struct MemberCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "member", abstract: "Say who the members of the vault are.",
+    commandName: "member", abstract: "Add, list and remove members of the vault.",
     subcommands: [MemberAddCommand.self, MemberListCommand.self, MemberRemoveCommand.self])
 }
 
@@ -19,12 +19,13 @@ extension LogMember.Role: ExpressibleByArgument {
 
 struct MemberAddCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "add", abstract: "Make somebody a member, by the card that `relatch identity show` prints for them.",
+    commandName: "add",
+    abstract: "Make somebody a member, using the card that `relatch identity show` prints for them.",
     discussion: """
       \(HelpText.columns(LogMember.Role.inOrder.map { (word: $0.rawValue, meaning: $0.meaning) }))
 
-      A card says only what somebody wrote into it: compare the recipient and the signing key that are printed with those \
-      on the member's machine, over another channel than the card came by.
+      Anybody could have written the card: compare the recipient and the signing key that are printed with those on \
+      the member's machine, over another channel than the one the card came by.
 
       \(HelpText.examples(
         "relatch identity show > bob.card          # bob, on his machine",
@@ -40,7 +41,7 @@ struct MemberAddCommand: AsyncParsableCommand {
   @Option(help: "What the member may do.")
   var role: LogMember.Role
 
-  @Option(help: ArgumentHelp("What the member is called here; the card's name, if not said.", valueName: "name"))
+  @Option(help: ArgumentHelp("The member's name here (default: the name on the card).", valueName: "name"))
   var name: String?
 
   func run() async throws {
@@ -60,13 +61,14 @@ struct MemberAddCommand: AsyncParsableCommand {
         """)
     report.note("compare both with what `relatch identity show` prints on the member's machine, over another channel")
     if member.role == .operator {
-      report.note("`relatch grant CREDENTIAL \(member.name)` lets it open one credential")
+      report.note("`relatch grant CREDENTIAL \(member.name)` lets \(member.name) open one credential")
     }
     if let first = damaged.first {
       throw Failure(
         .corruptData,
-        "\(member.name) is a member, but damaged, and perhaps not open to it: \(damaged.joined(separator: ", "))",
-        hint: "`relatch log verify` says what is wrong; `relatch remove \(first) --forget-debts` takes out the lost")
+        "\(member.name) is a member, but these are damaged and perhaps not open to them: \(damaged.joined(separator: ", "))",
+        hint:
+          "`relatch log verify` says what is wrong; `relatch remove \(first) --forget-debts` removes one that is lost")
     }
   }
 }
@@ -106,10 +108,11 @@ struct MemberListCommand: AsyncParsableCommand {
 
 struct MemberRemoveCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "remove", abstract: "End a membership, and everything that hung from it.",
+    commandName: "remove", abstract: "Remove a member, and give new keys to everything they could open.",
     discussion: """
-      Each credential that was open to the member gets a new key and is due for rotation at once, because what was copied \
-      before stays open: `relatch rotate --due` replaces those pairs. Where an owner goes, that is every credential.
+      Each credential that was open to the member gets a new key and is due for rotation at once, because what the \
+      member has already copied stays usable: `relatch rotate --due` replaces those pairs. If the member is an owner, \
+      that is every credential.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -122,8 +125,8 @@ struct MemberRemoveCommand: AsyncParsableCommand {
     let (withdrawal, left) = try await Places(options).changingMembers { vault, keep in
       guard name != vault.member.name else {
         throw Failure(
-          .notPermitted, "\(name) cannot remove themselves: one owner always remains",
-          hint: "another owner can: `relatch member list` names them")
+          .notPermitted, "\(name) cannot remove themselves: one owner must always remain",
+          hint: "ask another owner: `relatch member list` names them")
       }
       let left = try await vault.read { try $0.deliveries(addedBy: name) }
       return (try await vault.removeMember(name, now: now, keeping: keep), left)
@@ -131,7 +134,7 @@ struct MemberRemoveCommand: AsyncParsableCommand {
     let report = Report(options)
     for delivery in left {
       report.note(
-        "\(delivery) was added by \(name) and gets nothing any more: remove it, and add it again if it is right")
+        "\(delivery) was added by \(name) and no longer gets anything: remove it, and add it again if it is right")
     }
     try report.withdrawal(withdrawal, from: name, of: nil)
   }
@@ -162,14 +165,14 @@ extension Report {
     if let credential { members["credential"] = .string(credential) }
     if !withdrawal.damaged.isEmpty { members["damaged"] = .array(withdrawal.damaged.map { .string($0) }) }
     let object = members
-    let whatEnded = credential.map { "\(member) holds no grant on \($0) any more" } ?? "\(member) is no member any more"
+    let whatEnded = credential.map { "\(member) no longer has a grant on \($0)" } ?? "\(member) is no longer a member"
     try confirmation(
       .object(object),
       text: exposed.isEmpty
-        ? "\(whatEnded); nothing was open to it"
-        : "\(whatEnded); exposed, and due for rotation: \(exposed.joined(separator: ", "))")
+        ? "\(whatEnded); nothing was open to them"
+        : "\(whatEnded); exposed and due for rotation: \(exposed.joined(separator: ", "))")
     if !exposed.isEmpty {
-      note("what \(member) copied before stays open to it until those pairs are replaced and retired:")
+      note("what \(member) has already copied stays usable until those pairs are replaced and retired:")
       note("`relatch rotate --exposed-to \(member)` replaces them now, `relatch rotate --due` when their windows allow")
     }
     try requireAllRekeyed(withdrawal.damaged, after: whatEnded)
@@ -180,9 +183,9 @@ extension Report {
     guard let first = damaged.first else { return }
     throw Failure(
       .corruptData,
-      "\(done), but damaged and not re-keyed, and not used again even if put back: \(damaged.joined(separator: ", "))",
+      "\(done), but these are damaged and not re-keyed, and are not used even if they are put back: \(damaged.joined(separator: ", "))",
       hint: "`relatch remove \(first) --forget-debts`, `relatch add` it with a pair from its provider, and rotate it;"
-        + " so with each")
+        + " do the same for each")
   }
 }
 

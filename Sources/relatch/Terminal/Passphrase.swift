@@ -27,8 +27,8 @@ struct Passphrase: Sendable {
     self.init(path: "/dev/tty")
     guard ProcessEnvironment.value(of: "RELATCH_PASSPHRASE") == nil else {
       throw Failure(
-        .usage, "RELATCH_PASSPHRASE is set: an environment is inherited, listed and dumped",
-        hint: "take it out, and hand the passphrase over by --passphrase-fd")
+        .usage, "RELATCH_PASSPHRASE is set, but an environment is inherited, listed and dumped",
+        hint: "unset it, and hand the passphrase over with --passphrase-fd")
     }
     descriptor = settings.passphraseFd
     file = ProcessEnvironment.value(of: "CREDENTIALS_DIRECTORY").map { $0 + "/relatch-passphrase" }
@@ -87,7 +87,7 @@ struct Passphrase: Sendable {
     }
     if first.count < Self.notable {
       Diagnostics.standard.warning(
-        "a passphrase of \(first.count) bytes is soon guessed by whoever has the file: `relatch identity protect` sets another"
+        "a passphrase of \(first.count) bytes is soon guessed by anyone who has the file: `relatch identity protect` sets another"
       )
     }
     return first
@@ -192,7 +192,7 @@ struct PassphraseError: Error, Equatable, Sendable, CustomStringConvertible {
   var hint: String {
     switch code {
     case .noTerminal:
-      "run it on a terminal, hand the passphrase over by --passphrase-fd, or use an identity made with --no-passphrase"
+      "run it on a terminal, hand the passphrase over with --passphrase-fd, or use an identity made with --no-passphrase"
     case .unreadable: "name a descriptor that is open for reading: `--passphrase-fd 3 3<file`"
     case .empty, .tooLong, .mismatch, .interrupted: "run the command again and type the passphrase"
     }
