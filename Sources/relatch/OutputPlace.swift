@@ -14,23 +14,23 @@ struct OutputPlace {
     self.path = path
     guard let path else {
       guard what == nil || !StandardStream.output.isTerminal else {
-        throw Failure(.usage, "\(what ?? "") is no text for a terminal", hint: "name a file: `relatch \(verb)`")
+        throw Failure(.usage, "\(what ?? "") is not text for a terminal", hint: "name a file: `relatch \(verb)`")
       }
       return
     }
     guard !path.isEmpty else {
-      throw Failure(.usage, "the file to write has no name", hint: "name a file that is not there: `relatch \(verb)`")
+      throw Failure(.usage, "the file to write has no name", hint: "name a file that does not exist: `relatch \(verb)`")
     }
     guard !PrivateFile.exists(path) else {
       throw Failure(
-        .usage, "cannot write \(Name.printable(path)): there is something already",
-        hint: "name a file that is not there")
+        .usage, "cannot write \(Name.printable(path)): it already exists",
+        hint: "name a file that does not exist")
     }
     let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
     guard access(folder, W_OK | X_OK) == 0 else {
       throw Failure(
         .cannotWrite, "cannot write \(Name.printable(path)): \(String(cString: strerror(errno)))",
-        hint: "name a file in a folder that you may write")
+        hint: "name a file in a folder that you can write to")
     }
   }
 

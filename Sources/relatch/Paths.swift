@@ -7,12 +7,12 @@ enum Paths {
   static func absolute(_ path: String) throws -> String {
     guard !path.hasPrefix("/") else { return path }
     guard let folder = getcwd(nil, 0) else {
-      throw Failure(.notFound, "the present folder cannot be found", hint: "name the file from the root: /…")
+      throw Failure(.notFound, "the working folder cannot be found", hint: "name the file from the root: /…")
     }
     defer { free(folder) }
     guard let words = String(validatingCString: folder) else {
       throw Failure(
-        .usage, "the path of the present folder is no UTF-8", hint: "name the file from the root, by a path that is")
+        .usage, "the path of the working folder is not UTF-8", hint: "name the file from the root, by a path that is")
     }
     var path = path
     while path.hasPrefix("./") { path.removeFirst(2) }

@@ -21,8 +21,8 @@ extension Places {
       let repaired = try VaultView.repairTree(transaction, expecting: expected)
       guard repaired.report.members.contains(where: { $0.signing == signing }) else {
         throw Failure(
-          .notPermitted, "the identity is no member of this vault, and members alone write to it",
-          hint: "--identity FILE names a member's; nothing was changed")
+          .notPermitted, "the identity is not a member of this vault, and only members write to it",
+          hint: "give a member's: --identity FILE; nothing was changed")
       }
       return repaired
     }

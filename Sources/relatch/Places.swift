@@ -44,7 +44,7 @@ struct Places {
     if let option {
       // `--vault "$UNSET"` must not become the root of the file system.
       guard !option.isEmpty else {
-        throw Failure(.usage, "an empty --vault or --identity", hint: "name a folder or file")
+        throw Failure(.usage, "--vault or --identity is empty", hint: "name a folder or file")
       }
       return option
     }
@@ -53,7 +53,7 @@ struct Places {
     if let base = ProcessEnvironment.value(of: base), base.hasPrefix("/") { return base + "/" + rest }
     guard let folder = ProcessEnvironment.value(of: "HOME") else {
       throw Failure(
-        .configuration, "neither \(variable) nor HOME is set", hint: "say where: --vault DIR, --identity FILE")
+        .configuration, "neither \(variable) nor HOME is set", hint: "give the places: --vault DIR, --identity FILE")
     }
     return "\(folder)/\(home)/\(rest)"
   }
@@ -90,13 +90,13 @@ struct Places {
   func openUncomparedStore() throws -> any Store {
     guard !PrivateFile.isForbidden(database) else {
       throw Failure(
-        .notPermitted, "the vault at \(Name.printable(vault)) may not be read by \(Self.user)",
-        hint: "run it as the user whose vault that is: what is in its folder is its owner's alone")
+        .notPermitted, "the vault at \(Name.printable(vault)) cannot be read by \(Self.user)",
+        hint: "run it as the user whose vault that is: only the folder's owner can read what is in it")
     }
     guard PrivateFile.exists(database) else {
       throw Failure(
         .notFound, "there is no vault at \(Name.printable(vault))",
-        hint: "if there was one, see whether its disk is mounted; --vault DIR or RELATCH_VAULT names another;"
+        hint: "if there was one, check that its disk is mounted; --vault DIR or RELATCH_VAULT names another;"
           + " `relatch init` makes one")
     }
     OpenedVaults.shared.warn(of: self)

@@ -141,7 +141,7 @@ struct ExecTests {
     let ended = try await run.outcome()
     watch.cancel()
     #expect(ended.code == (ending == "TERM" ? -SIGTERM : 3), "\(ended.code) \(ended.errorText)")
-    #expect(ended.errorText.contains("warning: not all that the program said could be written"), "\(ended.errorText)")
+    #expect(ended.errorText.contains("warning: not all of the program's output could be written"), "\(ended.errorText)")
   }
 
   @Test("Signals that only supervisors use are passed on too", arguments: [SIGALRM, SIGPWR, 36])
@@ -258,7 +258,8 @@ struct ExecTests {
       let full = try await place.run(
         "/bin/sh", ["-c", "exec \"$0\" exec crm/prod --mask -- sh -c \"$1\" >/dev/full", Programs.relatch, script])
       #expect(full.code == code, "\(full.errorText)")
-      #expect(full.errorText.contains("not all that the program said could be written: No space"), "\(full.errorText)")
+      #expect(
+        full.errorText.contains("not all of the program's output could be written: No space"), "\(full.errorText)")
     }
   }
 

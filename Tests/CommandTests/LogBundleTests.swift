@@ -25,7 +25,7 @@ struct LogBundleTests {
     #expect(made.code == 0, "\(made.errorText)")
     expectFailure(
       try await place.relatch("log", "bundle", "crm", "-o", file, environment: Workplace.outsider), 64,
-      "there is something already")
+      "it already exists")
     expectFailure(
       try await place.relatch("log", "bundle", "nothing", environment: Workplace.outsider), 66, "never spoke of")
     let text = try String(contentsOfFile: file, encoding: .utf8)

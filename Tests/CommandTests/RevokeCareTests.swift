@@ -33,7 +33,7 @@ struct RevokeCareTests {
     #expect(revoked.code == 13 && revoked.errorText.contains("version 1 of erp is missing"), "\(revoked.errorText)")
     for name in ["crm", "hr"] {
       #expect(
-        revoked.outputText.contains("\(name): version 1, which is active, stands in the file; the provider accepts it"))
+        revoked.outputText.contains("\(name): version 1, which is active, is in the file; the provider accepts it"))
       #expect(revoked.outputText.contains("\(name): version 2 is active; nothing is owed"))
     }
     let events = try await events(place)
@@ -50,11 +50,11 @@ struct RevokeCareTests {
     for (name, app) in [("crm", 1), ("erp", 2)] { try await place.add(name, app: app) }
     let secret = try await place.org.primary(ofApp: 2).secret
     let revoked = try await place.relatch("revoke", "crm", "--reason", "found '\(secret)' in a log")
-    expectFailure(revoked, 64, "the reason holds the secret of erp")
+    expectFailure(revoked, 64, "the reason contains the secret of erp")
     let card = try await place.card(of: "bo")
     let sent = try await place.relatch(
       "handoff", "send", "crm", "--to", "-", "--note", secret, "-o", place.folder.path + "/x", stdin: card)
-    expectFailure(sent, 64, "the note holds the secret of erp")
+    expectFailure(sent, 64, "the note contains the secret of erp")
     let log = try await place.relatch("log", "list", "--json").outputText
     #expect(!log.contains(secret) && !log.contains("credential.leaked") && !log.contains("handoff.sent"))
     for text in [revoked.errorText, sent.errorText] { #expect(!text.contains(secret)) }
@@ -224,7 +224,7 @@ struct RevokeCareTests {
       ["log", "checkpoint", "-o", path], ["log", "prove", "0", "-o", path], ["log", "prove", "0", "--text", path],
       ["incident", "crm", "-o", path], ["incident", "crm", "--html", "-o", path], ["log", "bundle", "-o", path],
     ] {
-      expectFailure(try await place.run(Programs.relatch, arguments), 64, "there is something already")
+      expectFailure(try await place.run(Programs.relatch, arguments), 64, "it already exists")
       #expect(try String(contentsOfFile: path, encoding: .utf8) == "kept")
     }
     expectFailure(try await place.relatch("log", "prove", "999"), 66, "the log has ")

@@ -69,7 +69,7 @@ struct RollbackTests {
     let stranger = ["RELATCH_VAULT": place.folder.path + "/stranger", "XDG_STATE_HOME": place.folder.path + "/theirs"]
     #expect(try await place.relatch("init", environment: stranger).code == 0)
     try putBack(place.folder.appendingPathComponent("stranger"), place)
-    expectFailure(try await place.relatch("list"), 65, "another vault stands at ")
+    expectFailure(try await place.relatch("list"), 65, "another vault is at ")
     try FileManager.default.removeItem(at: place.vault)
     #expect(try await place.relatch("init").code == 0)
     #expect(try await place.relatch("list").code == 0)
@@ -88,7 +88,7 @@ struct RollbackTests {
     #expect(added.code == 0, "\(added.errorText)")
     try putBack(older, place)
     let outcome = try await place.relatch("list")
-    expectFailure(outcome, 65, "another vault stands at ")
+    expectFailure(outcome, 65, "another vault is at ")
     #expect(outcome.errorText.contains("an older copy"))
   }
 
@@ -133,6 +133,6 @@ struct RollbackTests {
     let homeless = try await place.relatch("list", environment: ["HOME": ""])
     #expect(homeless.code == 0 && homeless.errorText.contains("would not be noticed"))
     let readOnly = try await place.relatch("read", "admin", environment: ["XDG_STATE_HOME": "/proc"])
-    #expect(readOnly.code == 0 && readOnly.errorText.contains("is not remembered"))
+    #expect(readOnly.code == 0 && readOnly.errorText.contains("could not be remembered"))
   }
 }

@@ -78,7 +78,7 @@ struct ProcessHardeningTests {
       #expect(getuid() != 0 || setuid(65_534) == 0)
       #expect(
         ProcessHardening.applied.warnings == [
-          "memory cannot be locked, so that secrets may reach swap: the limit on locked memory (ulimit -l) is 0 KiB"
+          "memory cannot be locked, so secrets may reach swap: the limit on locked memory (ulimit -l) is 0 KiB"
         ])
     }
   }

@@ -47,18 +47,18 @@ struct ImportedFile: Sendable {
     defer { close(descriptor) }
     var status = stat()
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-      throw Failure(.usage, "\(Name.printable(path)) is no file", hint: "give a file, or - for standard input")
+      throw Failure(.usage, "\(Name.printable(path)) is not a file", hint: "give a file, or - for standard input")
     }
     // Root could read a file that another user owns and may still change.
     guard status.st_uid == geteuid() else {
       throw Failure(
         .configuration, "\(Name.printable(path)) belongs to another user: nothing was imported",
-        hint: "import it as that user, or make it your own (chown) and look at what it holds first")
+        hint: "import it as that user, or look at what it contains and make it your own (chown)")
     }
     guard status.st_mode & 0o077 == 0 else {
       throw Failure(
         .configuration, "\(Name.printable(path)) may be read by others: nothing was imported",
-        hint: "chmod 600 it, and rotate what it holds soon: whoever could read it may have it")
+        hint: "chmod 600 it, and soon rotate what it contains: anyone who could read it may have it")
     }
     guard status.st_size <= limit else {
       throw unreadable("\(Name.printable(path)) has more than \(limit) bytes")
@@ -68,8 +68,8 @@ struct ImportedFile: Sendable {
 
   static func unreadable(_ what: String) -> Failure {
     Failure(
-      .corruptData, "what is to be imported cannot be read: \(what)",
-      hint: "`relatch help add` says which forms there are; nothing was imported")
+      .corruptData, "the import cannot be read: \(what)",
+      hint: "`relatch help add` lists the forms; nothing was imported")
   }
 
   // MARK: - Forms

@@ -20,7 +20,7 @@ struct AllowedPrograms: ProgramHost {
       throw ProviderError(
         .notPermitted,
         "the program that its settings name is not allowed on this machine: \(ProgramList.words(call.arguments))",
-        hint: "if you know that program, and that it is to get the pair: `relatch provider allow NAME`",
+        hint: "if you know that program and it is to get the pair, run `relatch provider allow NAME`",
         step: .program)
     }
     return try await HookRunner.ofThisProcess.run(call)
@@ -66,7 +66,8 @@ struct ProgramList {
   private func read() throws -> [UInt8]? {
     do { return try OwnFile(path).read(limit: Self.maximumSize) } catch {
       throw Failure(
-        .notPermitted, "what may be started here is not known: \(error)", hint: error.hint ?? "see what is in it")
+        .notPermitted, "which programs are allowed here cannot be read: \(error)",
+        hint: error.hint ?? "check what is in that file")
     }
   }
 }

@@ -45,8 +45,8 @@ struct Companion {
     var ends: [Int32] = [-1, -1]
     guard csystem_pipe(&ends) == 0 else {
       throw Failure(
-        .internalError, "no pipe to the program: \(String(cString: strerror(errno)))",
-        hint: "see how many files this process may open (ulimit -n)")
+        .internalError, "cannot open a pipe to the program: \(String(cString: strerror(errno)))",
+        hint: "raise the number of files that this process may open (ulimit -n)")
     }
     do {
       return (try OutputMask(from: ends[0], to: descriptor, masking: pairs, pause: .milliseconds(200)), ends[1])
@@ -81,7 +81,7 @@ struct Companion {
         return signal == 0 ? .code(code) : .signal(signal)
       }
       if Self.hasRoom(STDERR_FILENO) {
-        Diagnostics.standard.warning("not all that the program said could be written: \(lost)")
+        Diagnostics.standard.warning("not all of the program's output could be written: \(lost)")
       }
       if signal != 0 { return .signal(signal) }
       return .code(code == 0 ? ExitCode.cannotWrite.rawValue : code)

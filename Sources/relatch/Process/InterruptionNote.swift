@@ -7,7 +7,8 @@ enum InterruptionNote {
   static func install() {
     install(
       .calling { number in
-        let text: StaticString = "\nrelatch: interrupted; nothing that was begun is lost: the same command goes on\n"
+        let text: StaticString =
+          "\nrelatch: interrupted; nothing that was begun is lost: the same command continues it\n"
         InterruptionNote.end(text, number)
       })
   }
@@ -19,7 +20,7 @@ enum InterruptionNote {
         InterruptionNote.end(
           """
 
-          relatch: interrupted; it is imported, and nothing that was begun is lost: `relatch rotate NAME` goes on, and \
+          relatch: interrupted; it is imported, and nothing that was begun is lost: `relatch rotate NAME` continues, and \
           `relatch retire NAME` ends the sender's pair
 
           """, number)

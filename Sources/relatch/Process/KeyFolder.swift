@@ -38,7 +38,7 @@ struct KeyFolder: Sendable {
     do {
       let used = try await vault.read { $0.header.keyID }
       try sweep(keeping: used)
-    } catch { Diagnostics.standard.warning("a key file that is not used any more was left: \(error)") }
+    } catch { Diagnostics.standard.warning("a key file that is no longer used was not deleted: \(error)") }
     return result
   }
 

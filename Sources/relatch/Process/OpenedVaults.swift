@@ -56,7 +56,7 @@ final class OpenedVaults: Sendable {
   ) async throws -> LockedVault {
     guard let known else {
       Diagnostics.standard.warning(
-        "neither XDG_STATE_HOME nor HOME is set: an older copy put in the vault's place would not be noticed")
+        "neither XDG_STATE_HOME nor HOME is set: an older copy put in place of the vault would not be noticed")
       return LockedVault(store, after: verified)
     }
     let place = Self.absolute(path)
@@ -71,8 +71,8 @@ final class OpenedVaults: Sendable {
     } catch let error as VaultError where error.code == .notPermitted {
       throw Failure(
         .notPermitted, error.description,
-        hint: "give the file back to the user who runs this (chown), as a run of another user, root for one, made it;"
-          + " XDG_STATE_HOME names another place")
+        hint: "give the file to the user who runs this (chown), because a run of another user, such as root, made it;"
+          + " or name another place with XDG_STATE_HOME")
     }
     opened.withLock { $0[place] = compared }
     return compared.vault
@@ -132,7 +132,7 @@ final class OpenedVaults: Sendable {
     let id = try await store.read { try VaultView.unverified(in: $0) }
     var found: [String] = []
     if let before, before != id {
-      found.append("another vault stands at \(Name.printable(place)): found \(id), expected \(before)")
+      found.append("another vault is at \(Name.printable(place)): found \(id), expected \(before)")
     }
     let seen = try known.log(of: id)
     let vault = LockedVault(store, after: verified ?? seen)
@@ -147,7 +147,7 @@ final class OpenedVaults: Sendable {
     guard found.isEmpty else {
       let others = known.places(of: id, but: place).map { Name.printable($0) }
       if !others.isEmpty {
-        found.append("this vault is also at \(others.joined(separator: ", ")), where it may have gone on")
+        found.append("this vault is also at \(others.joined(separator: ", ")), where it may have been changed since")
       }
       throw VaultError(.rolledBack, found.joined(separator: "; and "))
     }
@@ -172,7 +172,7 @@ final class OpenedVaults: Sendable {
         }
         if trusted.withLock({ $0.contains(place) }) { try opened.known.trust(seen, of: id) }
       } catch let error as VaultError where error.code == .cannotWrite {
-        Diagnostics.standard.warning("what was seen of the vault is not remembered: \(error)")
+        Diagnostics.standard.warning("what was seen of the vault could not be remembered: \(error)")
       }
     }
   }

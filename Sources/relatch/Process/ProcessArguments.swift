@@ -21,13 +21,13 @@ enum ProcessArguments {
     guard !all.isEmpty else {
       throw Failure(
         .internalError, "cannot read the arguments of this process: /proc is not mounted",
-        hint: "mount it where relatch runs: in a chroot `mount -t proc proc /proc`; in a unit MountAPIVFS=yes")
+        hint: "mount /proc where relatch runs: in a chroot `mount -t proc proc /proc`; in a unit MountAPIVFS=yes")
     }
     guard let words, let index = words.firstIndex(where: { String(validating: $0, as: UTF8.self) == nil })
     else { return }
     throw Failure(
-      .usage, "argument \(index) is no UTF-8",
-      hint: "name it otherwise; a symbolic link can lead to a folder whose name is in other bytes")
+      .usage, "argument \(index) is not UTF-8",
+      hint: "use a name in UTF-8, for example a symbolic link to a folder whose name is not")
   }
 
   private static func asked() -> [ArraySlice<UInt8>]? {

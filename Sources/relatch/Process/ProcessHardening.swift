@@ -81,6 +81,6 @@ struct ProcessHardening: Sendable {
     var limit = rlimit()
     getrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &limit)
     let size = "the limit on locked memory (ulimit -l) is \(limit.rlim_cur / 1024) KiB"
-    return "memory cannot be locked, so that secrets may reach swap: \(size)"
+    return "memory cannot be locked, so secrets may reach swap: \(size)"
   }
 }

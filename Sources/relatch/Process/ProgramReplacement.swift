@@ -49,7 +49,8 @@ struct ProgramReplacement {
 
   private static func unusable(_ name: String) -> Failure {
     Failure(
-      .notPermitted, "\(Name.printable(name)) is nothing that can be run", hint: "check that it is a file, and its mode"
+      .notPermitted, "\(Name.printable(name)) cannot be run",
+      hint: "check that it is a file, and that its mode allows it"
     )
   }
 

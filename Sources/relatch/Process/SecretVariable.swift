@@ -78,7 +78,7 @@ struct VariableNames {
       }
     }
     guard clientID != clientSecret else {
-      throw Failure(.usage, "both variables have one name", hint: "name two")
+      throw Failure(.usage, "both variables have the same name", hint: "give them different names")
     }
     self.clientID = clientID
     self.clientSecret = clientSecret

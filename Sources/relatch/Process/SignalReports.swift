@@ -20,7 +20,7 @@ struct SignalReports {
     guard csystem_pipe(&ends) == 0 else {
       throw Failure(
         .internalError, "cannot watch for signals: \(String(cString: strerror(errno)))",
-        hint: "see how many files this process may open (ulimit -n)")
+        hint: "raise the number of files that this process may open (ulimit -n)")
     }
     // A handler must never wait.
     for end in ends { _ = fcntl(end, F_SETFL, O_NONBLOCK) }

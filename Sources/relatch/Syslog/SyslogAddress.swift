@@ -18,7 +18,7 @@ enum SyslogAddress: Hashable, Sendable {
     else {
       throw Failure(
         .usage, "--syslog \(Diagnostics.printable(text)): expected the path of a socket, or udp://ADDRESS:PORT",
-        hint: "as in /dev/log, udp://127.0.0.1:514 or udp://[::1]:514; names of hosts are not looked up")
+        hint: "write it as in /dev/log, udp://127.0.0.1:514 or udp://[::1]:514; host names are not looked up")
     }
     self = .udp(host: host, port: port)
   }

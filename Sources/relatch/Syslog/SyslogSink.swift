@@ -47,7 +47,7 @@ final class SyslogSink: Sendable {
       do throws(SyslogError) { try send(message.bytes, &state) } catch {
         guard !state.hasWarned else { return }
         state.hasWarned = true
-        Diagnostics.standard.warning("syslog takes no messages, they are dropped: \(error)")
+        Diagnostics.standard.warning("syslog accepts no messages, so they are dropped: \(error)")
       }
     }
   }
