@@ -45,9 +45,9 @@ extension RotationComposition {
       for hook in credential.hooks(on: .failed) {
         do {
           try await delivery.tell(hook, occasion, code: Int(failure.code.rawValue), error: failure.message)
-        } catch { Diagnostics.standard.warning("\(name): the hook \(hook.name), told of this, failed: \(error)") }
+        } catch { Diagnostics.standard.warning("\(name): the hook \(hook.name), which reports this, failed: \(error)") }
       }
-    } catch { Diagnostics.standard.warning("\(name): its hooks cannot be told of this: \(error)") }
+    } catch { Diagnostics.standard.warning("\(name): its hooks that report this cannot be run: \(error)") }
   }
 }
 
@@ -66,7 +66,7 @@ extension DeliveryRecord {
   /// Says in words that `version` has not arrived there.
   func lack(of version: UInt64) -> String {
     var line = "version \(version) has not arrived at the \(settings.word) \(name)"
-    if let tried { line += ", tried \(Int(attempts).times) in vain, last at \(tried)" }
+    if let tried { line += ", tried \(Int(attempts).times) without success, last at \(tried)" }
     return line
   }
 
@@ -88,7 +88,7 @@ extension DeliveryRecord {
     guard settings.takesPair else { return Diagnostics.printable(line) }
     let nothing = tried == nil ? "has nothing yet" : "nothing is known to have arrived"
     line += "  " + (delivered.map { "has version \($0)" } ?? nothing)
-    if let tried { line += ", tried \(Int(attempts).times) in vain, last at \(tried)" }
+    if let tried { line += ", tried \(Int(attempts).times) without success, last at \(tried)" }
     return Diagnostics.printable(line)
   }
 }

@@ -119,7 +119,7 @@ extension RotationComposition {
         return "\(isLeak ? "a revocation" : "another run") (\(RotationRunner.briefly(words)))"
       } ?? "another run"
     return Failure(
-      .heldByAnotherRun, "\(name): overtaken by \(other), which goes on with it: this run did no more",
+      .heldByAnotherRun, "\(name): overtaken by \(other), which continues it: this run did nothing more",
       hint: "`relatch status \(name)` shows where each version stands")
   }
 
@@ -132,7 +132,7 @@ extension RotationComposition {
     else { return failure }
     return Failure(
       failure.code, failure.message, quoting: failure.quoting,
-      hint: "`relatch adopt \(name) --stdin` takes over the pair that is in use there, given on standard input")
+      hint: "`relatch adopt \(name) --stdin` takes over the pair in use at the provider, read from standard input")
   }
 }
 

@@ -130,7 +130,7 @@ final class RotationComposition: Sendable {
         throw Failure(
           .notPermitted,
           "\(member.name) may not open \(admin.name), whose token drives the rotation of \(credential.name)",
-          hint: "an owner lets it: `relatch grant \(admin.name) \(member.name)`")
+          hint: "an owner can let them: `relatch grant \(admin.name) \(member.name)`")
       }
       let opened = try await vault.pairs(
         of: admin.name,
@@ -143,7 +143,7 @@ final class RotationComposition: Sendable {
             throw ProviderError(
               .notPermitted, "\(administrator.name), which administers it, has no active version: it was handed over",
               hint: "`relatch status \(administrator.name)` says since when;"
-                + " `relatch settings \(credential.name) --admin …` names another")
+                + " name another with `relatch settings \(credential.name) --admin …`")
           }
           return [active]
         }, event: .pairUsed, ["purpose": .string(purpose)], now: WallClock.now())

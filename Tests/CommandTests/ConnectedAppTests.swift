@@ -200,7 +200,7 @@ struct ConnectedAppTests {
     let unattended = try await app.place.run(
       setsid, ["-w", Programs.relatch, "revoke", "crm", "--reason", "found in a ticket"] + flags)
     #expect(unattended.code == 77 && unattended.errorText.contains("a person is needed at a terminal"))
-    #expect(unattended.outputText.contains("a person ends it: `relatch resume crm`"), "\(unattended.outputText)")
+    #expect(unattended.outputText.contains("a person must end it: `relatch resume crm`"), "\(unattended.outputText)")
     #expect(try await app.place.relatch("status", "crm").outputText.contains("leak"))
 
     let run = try app.start("revoke", "crm", "--reason", "found in a ticket", flags: flags)

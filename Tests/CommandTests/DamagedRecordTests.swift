@@ -155,7 +155,7 @@ struct DamagedRecordTests {
     for verb in [["rotate"], ["revoke", "--reason", "x"]] {
       expectFailure(
         try await place.run(Programs.relatch, verb + ["--tag", "prd"]), 65,
-        "has the tag \"prd\"; damaged, so that nobody knows theirs: erp")
+        "has the tag \"prd\"; damaged, so that their tags are not known: erp")
     }
   }
 

@@ -192,7 +192,7 @@ struct DoctorTests {
     #expect(partly.outputText.contains("\"\(words)\""), "\(partly.outputText)")
     #expect(partly.outputText.contains("`relatch grant admin bo`"), "\(partly.outputText)")
     let plan = try await place.relatch("plan", "crm", environment: bo).outputText
-    #expect(plan.contains("obstacle: \(words)\n    hint: an owner lets it: `relatch grant admin bo`\n"), "\(plan)")
+    #expect(plan.contains("obstacle: \(words)\n    hint: an owner can let them: `relatch grant admin bo`\n"), "\(plan)")
   }
 
   @Test("and refuses wrong arguments like any other verb")

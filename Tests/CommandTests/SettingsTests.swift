@@ -26,7 +26,7 @@ struct SettingsTests {
     let changed = try await place.relatch("settings", "crm", "api-version=66.0", "--admin", "ops")
     #expect(changed.code == 0)
     #expect(changed.outputText == "api-version: none -> 66.0\nadmin: admin -> ops\n", "\(changed.errorText)")
-    #expect(changed.errorText.contains("nothing was asked of the provider: `relatch plan crm` does\n"))
+    #expect(changed.errorText.contains("nothing was asked of the provider: `relatch plan crm` does that\n"))
     let log = try await place.relatch("log", "list", "crm", "--last", "1", "--json", environment: Workplace.outsider)
     let entry = try #require(try log.objects().first)
     #expect(entry["event"] as? String == "credential.rekeyed" && entry["admin"] as? String == "ops")
@@ -59,7 +59,7 @@ struct SettingsTests {
       "settings", "crm", "app=\(apps[1])", "--admin", "admin", "--unset", "consumer", "--json")
     let was = try Self.object(same)["before"] as? [String: Any]
     #expect(same.code == 0 && was?.isEmpty == true)
-    #expect(try await place.relatch("settings", "crm", "--admin", "admin").outputText == "crm: as it was\n")
+    #expect(try await place.relatch("settings", "crm", "--admin", "admin").outputText == "crm: unchanged\n")
     #expect(try await size() == before)
   }
 
@@ -233,7 +233,7 @@ struct SettingsTests {
       let changed = try await place.relatch("settings", "crm", "--admin", admin)
       #expect(changed.code == 0)
       #expect(
-        changed.errorText.contains("whoever has the leaked one of admin, which \(administers) it"),
+        changed.errorText.contains("anyone who has the leaked pair of admin, which \(administers) it"),
         "\(changed.errorText)")
       #expect(changed.errorText.contains("`relatch revoke crm`"), "\(changed.errorText)")
     }
@@ -261,7 +261,7 @@ struct SettingsTests {
     let cron = try await place.addMember("cron", "operator", grants: ["crm", "admin"])
     _ = try await place.addMember("bob", "operator", grants: ["admin"])
     let changed = try await place.relatch("settings", "crm", "--admin", "ops")
-    #expect(changed.errorText.contains("crm is exposed, and due for rotation: exposed to bob"), "\(changed.errorText)")
+    #expect(changed.errorText.contains("crm is exposed and due for rotation: exposed to bob"), "\(changed.errorText)")
     #expect(try await place.planned() == ["crm": "exposed"])
     expectFailure(try await place.relatch("rotate", "crm", environment: cron), 77, "relatch grant ops cron")
     #expect(try await place.relatch("rotate", "crm").code == 0)

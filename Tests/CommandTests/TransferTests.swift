@@ -18,7 +18,7 @@ struct TransferTests {
       try await place.relatch("handoff", "send", "crm", "--to", teams.card, "--transfer", "-o", teams.path("x")), 75)
     expectFailure(try await place.relatch("remove", "crm"), 64)
     let plan = try await place.relatch("plan", "crm")
-    #expect(plan.code == 0 && plan.outputText.contains("rotated here no more"), "\(plan.outputText)")
+    #expect(plan.code == 0 && plan.outputText.contains("no longer rotated here"), "\(plan.outputText)")
     #expect(try await place.relatch("status", "crm").outputText.contains("debt: version 1, which was handed over"))
     #expect(try await place.relatch("rotate", "--all").code == 0)
     #expect(try await place.holdsPrimary("crm"), "and nothing was rotated")
@@ -231,7 +231,7 @@ struct TransferTests {
     running.send(SIGINT)
     let ended = try await running.outcome()
     #expect(ended.code == -SIGINT && !ended.errorText.contains("same command"), "\(ended.errorText)")
-    for words in ["`relatch rotate NAME` goes on", "`relatch retire NAME` ends"] {
+    for words in ["`relatch rotate NAME` continues", "`relatch retire NAME` ends"] {
       #expect(ended.errorText.contains(words), "\(ended.errorText)")
     }
     let again = try await place.run(Programs.relatch, open + ["-o", teams.path("other")], environment: teams.theirs)

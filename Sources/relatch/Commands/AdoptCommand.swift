@@ -4,11 +4,11 @@ import Vault
 
 struct AdoptCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "adopt", abstract: "Take over the provider's primary pair, which someone else has made.",
+    commandName: "adopt", abstract: "Take over a primary pair that was made outside this vault.",
     discussion: """
-      After a restore from a backup, or a rotation at the provider's page. The pair is read from the provider, proved, and \
-      becomes the active version; the one before is owed until it is seen to be refused. While a leak is noted it counts as \
-      leaked, too, and is replaced at once.
+      For use after a restore from a backup, or after a rotation by hand at the provider. The pair is read from the \
+      provider, proved, and becomes the active version; the previous one is owed until it is seen to be refused. \
+      While a leak is noted, the adopted pair counts as leaked, too, and is replaced at once.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -16,7 +16,7 @@ struct AdoptCommand: AsyncParsableCommand {
   @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
-  @Flag(name: .customLong("stdin"), help: "Take the pair, as JSON, from standard input.")
+  @Flag(name: .customLong("stdin"), help: "Read the pair, as JSON, from standard input.")
   var isOffered = false
 
   func run() async throws {
@@ -31,7 +31,7 @@ struct AdoptCommand: AsyncParsableCommand {
     guard let exposure, try await vault.read({ try $0.credential(name).exposure }) == nil else { return }
     // The vault cannot tell who made the pair: it has only a person's word.
     report.note(
-      "\(name) is exposed no more, unless \(exposure.to.joined(separator: " or ")) made this pair:"
+      "\(name) is no longer exposed, unless \(exposure.to.joined(separator: " or ")) made this pair:"
         + " `relatch rotate \(name)` makes one that nobody else has")
   }
 }

@@ -9,28 +9,28 @@ import Vault
 
 struct PlanCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "plan", abstract: "Say what would happen now, why, and what stands in the way. Changes nothing.",
+    commandName: "plan", abstract: "Show what would happen now, why, and what stands in the way. Changes nothing.",
     discussion: """
-      Unlocks the vault, fetches the administrator's token, and reads what the provider has; every access is logged. With \
-      --offline nothing is unlocked and nobody is asked.
+      Unlocks the vault, fetches the administrator's token, and reads the provider's state; every access is logged. \
+      With --offline nothing is unlocked and no provider is asked.
       """)
 
   @OptionGroup var options: CommonOptions
 
   @Argument(
-    help: "The credentials' names; all that have something to rotate if none is given.", completion: .credentialName)
+    help: "The credentials' names; all that can be rotated if none is given.", completion: .credentialName)
   var names: [String] = []
 
-  @Flag(help: "Only what is due by the credentials' policies.")
+  @Flag(help: "Only what is due under the credentials' policies.")
   var due = false
 
-  @Flag(help: "All credentials that have something to rotate.")
+  @Flag(help: "All credentials that can be rotated.")
   var all = false
 
-  @Flag(help: "End with 14 if something is due, whatever stands in its way; with 65 if a credential is damaged.")
+  @Flag(help: "End with 14 if something is due, even if it cannot be done now; with 65 if a credential is damaged.")
   var check = false
 
-  @Flag(help: "Look at the vault and this machine only.")
+  @Flag(help: "Look only at the vault and this machine.")
   var offline = false
 
   func validate() throws {
@@ -134,9 +134,9 @@ enum LocalCheck {
     return [
       RotationFinding(
         "restored", .warning,
-        "the vault was restored from a backup whose log ends at \(restoration.last), and this not compared with the"
-          + " provider since",
-        hint: "`relatch resume \(subject.credential.name)` compares it; so does whatever is done with it first")
+        "the vault was restored from a backup whose log ends at \(restoration.last), and this was not compared with"
+          + " the provider since",
+        hint: "`relatch resume \(subject.credential.name)` compares it, and so does the next command that works on it")
     ]
   }
 
@@ -145,13 +145,13 @@ enum LocalCheck {
     return [
       RotationFinding(
         "operator", .warning, "a person \(byHand)",
-        hint: "`relatch rotate \(subject.credential.name)` at a terminal; --due begins none by itself")
+        hint: "`relatch rotate \(subject.credential.name)` at a terminal; --due does not begin such a rotation")
     ]
   }
 
   @Sendable private static func lease(_ subject: PlanSubject) -> [RotationFinding] {
     guard let holder = subject.holder else { return [] }
-    return [RotationFinding("lease", .obstacle, "another run is at work on it (\(holder))", hint: "wait for it to end")]
+    return [RotationFinding("lease", .obstacle, "another run holds it (\(holder))", hint: "wait for it to end")]
   }
 
   @Sendable private static func zone(_ subject: PlanSubject) -> [RotationFinding] {
@@ -180,7 +180,7 @@ enum LocalCheck {
 
   @Sendable private static func disk(_ subject: PlanSubject) -> [RotationFinding] {
     let folder = subject.places.vault
-    let hint = "make room on the disk of \(Name.printable(folder)): below 1 MiB the vault releases nothing"
+    let hint = "free space on the disk of \(Name.printable(folder)): below 1 MiB the vault releases nothing"
     guard VaultFolder.isWritable(subject.places) else {
       return [
         RotationFinding(
@@ -189,7 +189,7 @@ enum LocalCheck {
       ]
     }
     guard let free = VaultFolder.freeBytes(subject.places) else {
-      return [RotationFinding("disk", .warning, "how much room is left for the vault is not known")]
+      return [RotationFinding("disk", .warning, "how much space is left for the vault is not known")]
     }
     let text = "\(free >> 20) MiB are left for the vault"
     if free < minimumSpace {
@@ -224,7 +224,7 @@ extension LocalCheck {
     guard !names.isEmpty else { return nil }
     return RotationFinding(
       "delivery", .warning,
-      "\(names.joined(separator: ", ")): not as delivered: the file is gone, or holds something else than the active pair",
+      "\(names.joined(separator: ", ")): not as delivered: the file is gone or no longer contains the active pair",
       hint: "`relatch deliver --again \(credential.name)` writes it again")
   }
 }
@@ -276,16 +276,17 @@ extension PlanSubject {
     switch standing {
     case .due(.age), .due(.ending), .due(.exposed):
       return
-        "version \(next) would be staged, proved and promoted; version \(activeNumber) is then left alone for \(grace)"
+        "version \(next) would be staged, proved and promoted; then version \(activeNumber) is left alone for \(grace)"
     case .due(.leaked):
       return
-        "version \(next) would be staged, proved, promoted and delivered, and version \(activeNumber), which leaked, deleted at once"
+        "version \(next) would be staged, proved, promoted and delivered, and version \(activeNumber), which leaked, would be deleted at once"
     case .due(.unfinished):
       guard let journal else { return nil }
       return "rotation \(journal.number), which is \(journal.machine.state.rawValue), would be continued"
     case .due(.debt) where credential.isTransferred:
       return "version \(activeNumber) would be tried; it is owed until it is refused"
-    case .due(.debt): return "version \(owed) would be deleted at the provider, and tried until it is seen refused"
+    case .due(.debt):
+      return "version \(owed) would be deleted at the provider, and tried until it is seen to be refused"
     case .due(.delivery):
       let names = credential.undelivered.map(\.name).joined(separator: ", ")
       return "version \(activeNumber) would be delivered to \(names)"
@@ -320,11 +321,11 @@ extension PlanSubject {
     var lines = [
       "\(credential.name): "
         + (standing.text(of: credential, at: now) ?? (credential.isTransferred ? "nothing is owed" : nil)
-          ?? "its policy sets no max-age: only a person rotates it")
+          ?? "its policy sets no max-age, so only a person rotates it")
     ]
     lines.append(
       "  "
-        + (credential.transfer.map { "\($0.words), and rotated here no more" }
+        + (credential.transfer.map { "\($0.words), and no longer rotated here" }
           ?? "version \(activeNumber) is active\(age)"))
     if let exposure = credential.exposure, !standing.tellsOfExposure { lines.append("  \(exposure.text)") }
     if let steps { lines.append("  \(steps)") }
@@ -337,7 +338,7 @@ extension PlanSubject {
     if isOffline { lines.append("  the provider was not asked") }
     // One line at the end instead of a hint for each: one missing step shows in several findings.
     if findings.contains(where: \.isOfProvider) {
-      lines.append("  `relatch doctor \(credential.name)` goes through its set-up, step by step")
+      lines.append("  `relatch doctor \(credential.name)` checks its set-up step by step")
     }
     return lines.joined(separator: "\n")
   }

@@ -49,11 +49,11 @@ struct PolicyCommand: AsyncParsableCommand {
     let idle = changes.isEmpty || credential.policy.maxAge != nil ? [] : ["window", "jitter", "not-together-with"]
     for rule in idle where changes[rule].map({ !["none", "0s"].contains($0) }) ?? false {
       Diagnostics.standard.warning(
-        "\(rule) does nothing without max-age: `relatch policy \(name) max-age=90d` sets one")
+        "\(rule) has no effect without max-age: `relatch policy \(name) max-age=90d` sets one")
     }
     if changes["grace"] != nil { credential.warnOfLongGrace() }
     if changes["grace"] != nil, !credential.debts.isEmpty {
-      report.note("a grace that runs already stays as it is: `relatch status \(name)` says until when")
+      report.note("a grace that already runs is not changed: `relatch status \(name)` says when it ends")
     }
   }
 }
@@ -64,8 +64,8 @@ extension Credential {
   func warnOfLongGrace() {
     guard let ends = (try? providerKind(provider))?.descriptor.life.oldPairEnds, policy.grace >= ends else { return }
     Diagnostics.standard.warning(
-      "\(name): the replaced pair ends at \(provider) after \(Policy.text(ends)) at most, and its grace is"
-        + " \(Policy.text(policy.grace)): whoever still uses it is refused before that is over")
+      "\(name): the replaced pair ends at \(provider) after at most \(Policy.text(ends)), but its grace is"
+        + " \(Policy.text(policy.grace)): anyone who still uses it is refused before the grace is over")
   }
 }
 

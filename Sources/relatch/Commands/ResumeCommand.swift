@@ -6,16 +6,17 @@ import Vault
 
 struct ResumeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "resume", abstract: "Finish rotations that were interrupted, and begin none.",
+    commandName: "resume", abstract: "Finish rotations that were interrupted, and begin no new one.",
     discussion: """
-      What became of the last request is read from the provider, whoever was interrupted and however long ago. A debt whose \
-      grace is over is settled; one in its grace is left alone. Sinks and hooks that lack the active pair are served.
+      What became of the last request is read from the provider, whoever was interrupted and however long ago. A debt \
+      whose grace is over is settled; one still in its grace is left alone. Sinks and hooks that lack the active pair \
+      get it.
       """)
 
   @OptionGroup var options: CommonOptions
 
   @Argument(
-    help: "The credentials' names; all that have something unfinished if none is given.", completion: .credentialName)
+    help: "The credentials' names; all with something unfinished if none is given.", completion: .credentialName)
   var names: [String] = []
 
   @OptionGroup var many: JobsOptions
@@ -30,7 +31,7 @@ struct ResumeCommand: AsyncParsableCommand {
     var chosen = names.isEmpty ? try await places.openLocked().read { try $0.unfinished(at: now) } : names
     // Unlock only if there is something to do.
     guard !chosen.isEmpty else {
-      return report.note("there is nothing to resume: no rotation is unfinished, nothing undelivered")
+      return report.note("there is nothing to resume: no rotation is unfinished and nothing is undelivered")
     }
     let vault = try await places.openVault()
     if names.isEmpty {
@@ -52,9 +53,9 @@ struct ResumeCommand: AsyncParsableCommand {
 
 struct AbortCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "abort", abstract: "Give up a rotation that has not promoted its pair: the staged one is removed.",
+    commandName: "abort", abstract: "Give up a rotation before its pair is promoted, and remove the staged pair.",
     discussion:
-      "The active pair stays. Ends with 64 if the new pair is promoted already: then there is nothing to give up.")
+      "The active pair stays. Ends with 64 if the new pair is already promoted: then there is nothing to give up.")
 
   @OptionGroup var options: CommonOptions
 

@@ -11,13 +11,13 @@ struct RotateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rotate", abstract: "Stage a new pair, prove it, promote it, and verify that it is in use.",
     discussion: """
-      A rotation that was interrupted is continued. The replaced pair is left alone for its grace, and retired by a later \
+      An interrupted rotation is continued. The replaced pair is left alone for its grace, then retired by a later \
       `rotate` or by `relatch retire`.
 
-      With --due, for cron: rotates what its policy's max-age asks for and what is exposed to somebody whose access has \
-      ended, continues what was interrupted, and retires debts past their grace, of all that the identity can open. It \
-      may be run every minute: if nothing is due it says nothing and unlocks nothing, and after attempts that failed the \
-      next ones wait.
+      --due is for cron. Of all that the identity can open, it rotates what is due under its policy's max-age and \
+      what is exposed to somebody whose access has ended, continues what was interrupted, and retires debts past \
+      their grace. It may be run every minute: if nothing is due it prints nothing and unlocks nothing, and after \
+      failed attempts it waits before the next.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -29,7 +29,7 @@ struct RotateCommand: AsyncParsableCommand {
   @Flag(help: "Rotate every credential that the identity can open and that is not only an administrator's.")
   var all = false
 
-  @Flag(help: "Do what is due by the credentials' policies.")
+  @Flag(help: "Do what is due under the credentials' policies.")
   var due = false
 
   @Option(
@@ -44,7 +44,7 @@ struct RotateCommand: AsyncParsableCommand {
 
   @OptionGroup var many: JobsOptions
 
-  @Flag(help: "Cut off the replaced pair that holds the provider's staging slot, its grace over or not.")
+  @Flag(help: "Cut off the replaced pair that holds the provider's staging slot, even during its grace.")
   var replacePrevious = false
 
   func validate() throws {
@@ -102,7 +102,8 @@ struct RotateCommand: AsyncParsableCommand {
         let reached = chosen.filter { view.administrators(of: $0).contains(administrator) }
         guard !reached.isEmpty, let owed = (try? view.credential(administrator))?.debts.last?.number else { return nil }
         let names = reached.joined(separator: " ")
-        return "\(administrator): version \(owed) is accepted still, and reads the new pairs of what it administers: if"
+        return
+          "\(administrator): version \(owed) is still accepted and can read the new pairs of what it administers; if"
           + " \(member) is not to be trusted: `relatch retire \(administrator)`, then `relatch rotate \(names)`"
       }
     }
@@ -164,7 +165,7 @@ struct RetireCommand: AsyncParsableCommand {
   @Argument(help: "The credentials' names.", completion: .credentialName)
   var names: [String]
 
-  @Flag(help: "Retire also where the active pair has not arrived at every sink and hook.")
+  @Flag(help: "Retire even if the active pair has not arrived at every sink and hook.")
   var undelivered = false
 
   @OptionGroup var many: JobsOptions
@@ -200,7 +201,8 @@ extension UnlockedVault {
       return (tagged.filter { !others.contains($0) }, others)
     }
     if !others.isEmpty {
-      Diagnostics.standard.warning("left out: \(others.joined(separator: ", ")): nothing to rotate, or handed over")
+      Diagnostics.standard.warning(
+        "left out: \(others.joined(separator: ", ")) (nothing to rotate, or handed over)")
     }
     return chosen
   }

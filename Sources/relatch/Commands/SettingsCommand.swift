@@ -8,11 +8,13 @@ import Vault
 
 struct SettingsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "settings", abstract: "Show or change where and by whom a credential is rotated.",
+    commandName: "settings", abstract: "Show or change a credential's provider settings and its administrator.",
     discussion: """
-      Only owners change that, and the log says what it was and is. It is refused while a run is at work, and while it is not \
-      known what came of its last request, or of what it administers; where the server is gone for good, --unanswered leaves that behind. Nothing is asked of the provider: `relatch plan NAME` then does, and shows the pair \
-      to the server that the settings name.
+      Only owners can change them, and the log records what they were and are. A change is refused while a run holds \
+      the credential, and while the outcome of its last request, or of a request for a credential that it \
+      administers, is not known. If the server is gone for good, --unanswered ignores that outcome. Nothing is asked \
+      of the provider; `relatch plan NAME` does that afterwards, and shows the pair to the server that the settings \
+      name.
 
       \(HelpText.columns(providerDescriptors.map { (word: $0.id, meaning: $0.settingsText) }))
 
@@ -27,10 +29,10 @@ struct SettingsCommand: AsyncParsableCommand {
   @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
-  @Argument(help: ArgumentHelp("Settings to change; without a value it is taken away.", valueName: "key=value"))
+  @Argument(help: ArgumentHelp("Settings to change; KEY= removes one.", valueName: "key=value"))
   var settings: [String] = []
 
-  @Option(help: ArgumentHelp("A setting to take away; repeatable.", valueName: "key"))
+  @Option(help: ArgumentHelp("A setting to remove; repeatable.", valueName: "key"))
   var unset: [String] = []
 
   @Option(
@@ -38,7 +40,7 @@ struct SettingsCommand: AsyncParsableCommand {
     completion: .credentialName)
   var admin: String?
 
-  @Flag(help: "The server that was asked last is gone for good: leave its answer behind.")
+  @Flag(help: "Ignore the unknown answer of a server that is gone for good.")
   var unanswered = false
 
   func run() async throws {
@@ -56,7 +58,7 @@ struct SettingsCommand: AsyncParsableCommand {
     var members = Self.members(of: change.after)
     members["before"] = change.before
     try report.confirmation(
-      .object(members), text: change.isNone ? "\(name): as it was" : change.lines.joined(separator: "\n"))
+      .object(members), text: change.isNone ? "\(name): unchanged" : change.lines.joined(separator: "\n"))
     guard !change.isNone else { return }
     try reportNext(of: change, report)
     try await reportReached(by: change, in: vault, report)
@@ -96,14 +98,15 @@ struct SettingsCommand: AsyncParsableCommand {
     let after = change.after
     after.warnUnlessRotatable()
     if try CommandProvider.program(of: after) != CommandProvider.program(of: change.from) {
-      report.note("`relatch provider allow \(name)` lets its program be started, on each machine that is to rotate it")
+      report.note(
+        "`relatch provider allow \(name)` allows its program; run it on each machine that is to rotate the credential")
     }
     if let exposure = after.exposure, exposure != change.from.exposure {
-      report.note("\(name) is exposed, and due for rotation: \(exposure.text)")
+      report.note("\(name) is exposed and due for rotation: \(exposure.text)")
     }
     let hosts = change.newHosts
     report.note(
-      "nothing was asked of the provider: \(after.trial) does"
+      "nothing was asked of the provider: \(after.trial) does that"
         + (hosts.isEmpty ? "" : ", and is the first to show a pair to \(hosts.joined(separator: ", "))"))
   }
 
@@ -136,7 +139,7 @@ struct SettingsCommand: AsyncParsableCommand {
     }
     guard let first = stranded.first else { return }
     Diagnostics.standard.warning(
-      "\(stranded.joined(separator: ", ")): administered by \(name), and cannot be rotated before the settings fit again:"
+      "\(stranded.joined(separator: ", ")): administered by \(name), and cannot be rotated until their settings fit again:"
         + " `relatch settings \(first) …`")
   }
 

@@ -7,10 +7,10 @@ import Vault
 
 struct StatusCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "status", abstract: "Show where each credential stands and what is owed, without unlocking anything.",
+    commandName: "status", abstract: "Show the state of each credential and what is owed, without unlocking anything.",
     discussion: """
-      Ends with 65 if a credential is damaged: the others are shown all the same. Ends with 11 if the active pair was brought to a sink or hook in vain, with 12 if a debt is past its grace, \
-      or a leak is not ended.
+      Ends with 65 if a credential is damaged; the others are still shown. Ends with 11 if delivering the active pair \
+      to a sink or hook failed, with 12 if a debt is past its grace or a leak is not ended.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -61,7 +61,7 @@ struct StatusCommand: AsyncParsableCommand {
     let none = names.count == 1 ? "\(first) has not" : "none of \(names.joined(separator: ", ")) has"
     throw Failure(
       .notFound, "\(none) the tag \(Name.printable(tag))",
-      hint: "`relatch list` shows those that each has; without names --tag is of all")
+      hint: "`relatch list` shows the tags of each; without names, --tag chooses from all")
   }
 
   private func reportWitnesses(_ vault: LockedVault, _ records: WitnessRecords, _ report: Report) async throws {
@@ -130,18 +130,18 @@ struct Standing: Sendable {
       "\(credential.name): version \(active?.number ?? 0) is active since \(active?.since.description ?? "-")"
     ]
     if let transfer = credential.transfer {
-      lines[0] = "\(credential.name): \(transfer.words), and rotated here no more"
+      lines[0] = "\(credential.name): \(transfer.words), and no longer rotated here"
     } else if let active, active.created < active.since {
       lines[0] += ", made \((now - active.created).words) ago"
     }
     if let end = active?.expires, !credential.isTransferred { lines[0] += "; the provider ends it at \(end)" }
     if !isReconciled {
       lines.append(
-        "  the vault was restored from a backup, and this not compared with the provider since:"
-          + " `relatch resume \(credential.name)` does")
+        "  the vault was restored from a backup, and this was not compared with the provider since:"
+          + " `relatch resume \(credential.name)` compares it")
     }
     if let holder {
-      lines.append("  another run is at work on it now (\(holder))")
+      lines.append("  another run holds it (\(holder))")
     } else if let text = schedule.text(of: credential, at: now) {
       lines.append("  \(text)")
     }
@@ -154,7 +154,8 @@ struct Standing: Sendable {
       lines.append(
         "  \(exposure.text): "
           + (credential.isTransferred
-            ? "tell whoever has it now, who alone can rotate it" : "`relatch rotate \(credential.name)` replaces it"))
+            ? "tell its recipient, because only they can rotate it now"
+            : "`relatch rotate \(credential.name)` replaces it"))
     }
     // The line above already says what holds it back now.
     if let failures = journal?.failedAttempts, failures > 0, !schedule.tellsOfAttempts, !credential.isTransferred {
@@ -163,15 +164,15 @@ struct Standing: Sendable {
       )
     }
     if let zone = RotationSchedule.system.unknownZone(of: credential), !schedule.tellsOfZone {
-      lines.append("  its window names a zone this machine does not know, \(zone): it will not be rotated by schedule")
+      lines.append("  its window names a zone this machine does not know, \(zone): it is not rotated on schedule")
     }
     for debt in credential.debts where credential.isTransferred {
       lines.append(
-        "  debt: version \(debt.number), which was handed over, has not been seen refused:"
+        "  debt: version \(debt.number), which was handed over, has not been seen to be refused:"
           + " `relatch resume \(credential.name)` tries it")
     }
     for debt in credential.debts where !credential.isTransferred {
-      var line = "  debt: version \(debt.number) was replaced at \(debt.since) and has not been seen refused"
+      var line = "  debt: version \(debt.number) was replaced at \(debt.since) and has not been seen to be refused"
       if credential.leak != nil {
         line += ", though it leaked: `relatch resume \(credential.name)` ends it"
       } else if let graceEnds {
@@ -196,7 +197,7 @@ struct Standing: Sendable {
   /// How an active pair that leaked is replaced.
   private var wayOut: String {
     guard let missing = credential.missingToRotate else { return "`relatch resume \(credential.name)` replaces it" }
-    return "setting \(missing) is missing, without which nothing replaces it:"
+    return "without the setting \(missing) nothing replaces it:"
       + " `relatch settings \(credential.name) \(missing)=…` gives it one"
   }
 
@@ -253,8 +254,8 @@ extension RotationState {
   /// Where a rotation is, as a clause that `since` may follow.
   fileprivate var standing: String {
     switch self {
-    case .ready: "begun, and nothing asked of the provider,"
-    case .deleted: "under way, the replaced pair deleted and not seen refused,"
+    case .ready: "begun, with nothing asked of the provider,"
+    case .deleted: "under way, the replaced pair deleted and not seen to be refused,"
     default: rawValue
     }
   }

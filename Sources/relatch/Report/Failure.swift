@@ -56,7 +56,7 @@ struct Failure: AdvisingError {
     case let error as VaultError:
       self.init(error.code.exitCode, error.description, hint: error.hint ?? error.code.hint)
     case let error as HandoffError:
-      self.init(error.code.exitCode, error.description, hint: error.hint ?? "`relatch help handoff` says how it goes")
+      self.init(error.code.exitCode, error.description, hint: error.hint ?? "`relatch help handoff` lists the steps")
     case let error as MissingVaultKey: self.init(VaultError(.corrupt, error.description))
     case let error as StorageError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
     case let error as AuditError:
@@ -71,7 +71,8 @@ struct Failure: AdvisingError {
     case let error as PassphraseError: self.init(.notPermitted, error.description, hint: error.hint)
     case let error as StreamError:
       self.init(
-        error.exitCode, error.description, hint: "give the result room to go; `relatch log list` says what was done")
+        error.exitCode, error.description,
+        hint: "make room for the output, or redirect it; `relatch log list` says what was done")
       isOutputOnly = true
     case let error as SodiumError: self.init(.internalError, error.description, hint: Self.reportHint)
     case _ where isUsage:
@@ -106,7 +107,7 @@ extension RotationError.Code {
     case .vetoed: "nothing was asked of the provider; the next run asks the hook again"
     case .cannotDeliver:
       "nothing was asked of the provider; `relatch sink list` and `relatch hook list` show what is set up"
-    case .foreignPrimary: "see what is primary at the provider before anything else"
+    case .foreignPrimary: "look at the provider first: find out which pair is primary there"
     case .unresolved, .outstanding: "nothing is lost: run the same command again"
     case .corruptJournal: "nothing was changed; restore the vault from a backup, and find out who altered it"
     case .nothingOwed, .nothingUnfinished, .notDue: "`relatch status` shows where each version stands"
@@ -130,9 +131,9 @@ extension ProviderError.Code {
   /// What to do if the error itself does not say.
   var hint: String {
     switch self {
-    case .refused: "see at the provider whether this pair was replaced or deleted there"
-    case .principal: "see at the provider whether the user that the app acts as is active and allowed"
-    case .notPermitted: "see at the provider what the administering credential may do"
+    case .refused: "check at the provider whether this pair was replaced or deleted there"
+    case .principal: "check at the provider whether the user that the app acts as is active and allowed"
+    case .notPermitted: "check at the provider what the administering credential may do"
     case .configuration, .notFound: "`relatch show NAME` prints the settings; compare them with the provider's"
     case .unreachable, .limited: "nothing is lost: run the same command again later"
     case .malformed:
@@ -161,16 +162,16 @@ extension VaultError.Code {
     case .notFound:
       "check the name or path; `relatch list` names the credentials, `relatch member list` the members"
     case .alreadyExists:
-      "`relatch list`, `member list`, `sink list` and `hook list` say what there is; another name is free"
+      "use another name; `relatch list`, `member list`, `sink list` and `hook list` show those in use"
     case .invalidInput: MistakenArguments(Array(ProcessArguments.all.dropFirst())).help
     case .corrupt: "nothing was changed; restore the vault from a backup, and find out who altered it"
     case .rolledBack:
-      "if it was put back on purpose, --accept-rollback goes on with it and logs that; else find out who replaced it"
+      "if it was put back on purpose, --accept-rollback accepts it and logs that; otherwise find out who replaced it"
     case .foundedByAnother: "find out who put it there, and restore the vault from a backup of its own"
     case .unsupportedFormat: "use a newer relatch"
     case .notPermitted:
       "use an owner's identity (--identity FILE or RELATCH_IDENTITY), or ask an owner: `relatch member list` names them"
-    case .cannotRead: "check that it is a file, and that you may read it"
+    case .cannotRead: "check that it is a file and that you can read it"
     case .cannotWrite: "check free space and permissions"
     case .keyChanged, .versionExists: "nothing was changed; try again"
     }
@@ -208,11 +209,11 @@ extension StorageError.Code {
     case .alreadyExists: "use it, or name another place: --vault DIR"
     case .corrupt: "nothing was changed; restore the vault from a backup"
     case .unsupportedFormat: "use a newer relatch, or check --vault"
-    case .cannotRead: "check the disk, and that you may read and write the vault's folder and files"
+    case .cannotRead: "check the disk, and that you can read and write the vault's folder and files"
     case .cannotWrite:
       "check free space, the owner and mode of the vault's folder and its files, and that the file system is not"
         + " read-only; what is not in the log was not done"
-    case .busy, .leaseHeld, .leaseLost: "another run is at work: try again later"
+    case .busy, .leaseHeld, .leaseLost: "try again later: another run holds it"
     }
   }
 }
@@ -229,7 +230,7 @@ extension AgeError.Code {
     switch self {
     case .noMatchingIdentity: "use the identity it was sealed to: --identity FILE or RELATCH_IDENTITY"
     case .wrongPassphrase: "run the command again and type the passphrase"
-    default: "it is damaged, or not what it should be: restore it from a copy, or name another by --identity FILE"
+    default: "it is damaged or not an identity: restore it from a copy, or name another with --identity FILE"
     }
   }
 }

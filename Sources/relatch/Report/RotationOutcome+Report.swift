@@ -39,17 +39,19 @@ extension RotationOutcome {
     case .handedOver(let version, .unconfirmed):
       Failure(
         exitCode, "\(name): version \(version) was handed over and is refused, and no receipt was confirmed: a debt",
-        hint: "`relatch handoff confirm RECEIPT`; `relatch handoff withdraw \(name)` takes back what nobody opened")
+        hint:
+          "confirm the receipt: `relatch handoff confirm RECEIPT`; or, if nobody opened it: `relatch handoff withdraw \(name)`"
+      )
     case .handedOver(let version, .refused(let until)):
       Failure(
         exitCode,
-        "\(name): version \(version) was handed over and is refused, which an outage may be, too: a debt until it is refused"
+        "\(name): version \(version) was handed over and is refused, which may also be an outage: a debt until it is refused"
           + " again",
         hint: "`relatch resume \(name)` tries it again, and settles it from \(until) on")
     case .handedOver(let version, .accepted):
       Failure(
         exitCode, "\(name): version \(version) was handed over and is still accepted: a debt",
-        hint: "whoever has it now rotates and retires; `relatch resume \(name)` tries it again")
+        hint: "its recipient must rotate and retire it; `relatch resume \(name)` tries it again")
     case .rejected(let active):
       Failure(
         exitCode, "\(name): the new pair was refused and is removed; version \(active) is still active",
@@ -116,7 +118,7 @@ extension Report {
       members["grace_ends"] = .string(graceEnds.description)
       members["previous"] = .array(previous.map { .integer(Int(clamping: $0)) })
     case .settled(let active):
-      text = "\(name): version \(active) is active; nothing is owed, the replaced pair was seen to be refused"
+      text = "\(name): version \(active) is active; nothing is owed: the replaced pair was seen to be refused"
       members["active"] = .integer(Int(clamping: active))
     case .abandoned(let active):
       text = "\(name): given up; version \(active) is active, and nothing is staged"
@@ -133,7 +135,7 @@ extension Report {
     case .delivered(let active, let names):
       text =
         names.isEmpty
-        ? "\(name): nothing lacks version \(active)"
+        ? "\(name): every sink and hook has version \(active)"
         : "\(name): version \(active) has arrived at \(names.joined(separator: ", "))"
       members["active"] = .integer(Int(clamping: active))
       members["delivered"] = .array(names.map { .string($0) })
@@ -194,14 +196,14 @@ extension RotationProgress {
     let number = version.map(String.init) ?? ""
     if let delivery { return "version \(number) has arrived at \(delivery)" }
     if event == EventName.credentialReconciled.text {
-      return "version \(number) is the provider's primary pair, after the restore as before"
+      return "version \(number) is still the provider's primary pair after the restore"
     }
     if event == EventName.pairCutOff.text {
-      return "a pair that this vault does not have was found at the provider, and is deleted (`relatch log list`)"
+      return "a pair that this vault does not have was found at the provider and deleted (`relatch log list`)"
     }
     if event == EventName.credentialLeaked.text {
       return version.map { "the leak is noted: versions up to \($0)" }
-        ?? "the leak is noted: what leaked was seen to be refused before"
+        ?? "the leak is noted: what leaked had already been seen to be refused"
     }
     guard let event = RotationEvent(name: event) else {
       return "rotation \(rotation) begins; version \(number) is active"
@@ -209,8 +211,9 @@ extension RotationProgress {
     switch event {
     case .intended(.stage) where isAdopted: return "the provider's primary pair is taken over: it was granted a token"
     case .staged where isAdopted: return "version \(number) is saved: the provider's primary pair"
-    case .intended(.promote) where isAdopted: return "looking whether version \(number) is primary"
-    case .promoted where isAdopted: return "version \(number) is active in the vault, as it is primary at the provider"
+    case .intended(.promote) where isAdopted: return "checking whether version \(number) is primary"
+    case .promoted where isAdopted:
+      return "version \(number) is active in the vault, because it is primary at the provider"
     default: break
     }
     return switch event {
@@ -220,16 +223,16 @@ extension RotationProgress {
     case .validated: "version \(number) is proved: it was granted a token"
     case .intended(.promote): "asking to make version \(number) primary"
     case .promoted: "version \(number) is promoted: primary at the provider, active in the vault"
-    case .intended(.verify): "looking whether version \(number) is primary and granted tokens"
+    case .intended(.verify): "checking whether version \(number) is primary and granted tokens"
     case .verified: "version \(number) is verified"
     case .intended(.retire): "asking to delete the replaced pair"
     case .deleted: "the replaced pair is deleted at the provider"
     case .intended(.prove): "trying the replaced pair"
-    case .refused: "the replaced pair is refused, the active one accepted: nothing is owed"
+    case .refused: "the replaced pair is refused and the active one is accepted: nothing is owed"
     case .rejected: "version \(number) is refused: it will not be promoted"
     case .intended(.discard): "asking to delete the staged pair"
     case .discarded: "the staged pair is deleted at the provider"
-    case .lost(let step): "what came of \(step.rawValue) is not known: looking at the provider"
+    case .lost(let step): "the outcome of \(step.rawValue) is not known: looking at the provider"
     case .postponed(.stage): "no new pair is saved yet"
     case .postponed(.validate): "the new pair is not proved yet"
     case .postponed(.promote): "the new pair is not promoted yet"

@@ -32,9 +32,9 @@ extension RotationSchedule.Standing {
 extension RotationSchedule.Reason {
   fileprivate func text(of credential: Credential) -> String {
     switch self {
-    case .age: "the active pair reaches its greatest age"
+    case .age: "the active pair reaches its max-age"
     case .ending:
-      "the provider ends the active pair by itself"
+      "the provider ends the active pair automatically"
         + (credential.version(in: .active)?.expires.map { " at \($0)" } ?? "")
     case .exposed: credential.exposure?.text ?? "it is exposed"
     case .leaked: "its active pair leaked\(credential.leak.map { ", reported at \($0.since)" } ?? "")"
@@ -65,7 +65,7 @@ extension Transfer {
   var words: String {
     "version \(version) was handed over at \(since)"
       + (confirmed.map { ", which its recipient confirmed at \($0)" }
-        ?? ", no receipt was confirmed; it may be opened until \(expires)")
+        ?? "; no receipt was confirmed, and it may be opened until \(expires)")
   }
 
   /// The transfer as `--json` shows it.
@@ -90,7 +90,7 @@ extension RotationSchedule.Obstacle {
     case .grace: "the replaced pair is in its grace, and holds the staging slot"
     case .attempts(1): "the last attempt came to nothing"
     case .attempts(let count): "the last \(count) attempts came to nothing"
-    case .undelivered: "a sink or hook lacks the active pair, and is tried again then"
+    case .undelivered: "a sink or hook lacks the active pair and is tried again then"
     case .rejected(1): "the last new pair was refused"
     case .rejected(let count): "the last \(count) new pairs were refused"
     }
