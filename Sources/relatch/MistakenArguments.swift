@@ -50,7 +50,7 @@ struct MistakenArguments {
     guard !verbs.isEmpty else { return nil }
     let verb = (["relatch"] + verbs).joined(separator: " ")
     return Failure(
-      .usage, "\(verb) has no option --version", hint: "`relatch --version` tells the program's; \(help)")
+      .usage, "\(verb) has no option --version", hint: "`relatch --version` prints the program's; \(help)")
   }
 
   /// The failure for the parser's `message`, with a better hint where this type knows more of the program than the
@@ -61,7 +61,7 @@ struct MistakenArguments {
     if verbs.isEmpty, let first = rest.first, first.hasPrefix("-") {
       return Failure(
         .usage, Self.droppingFarGuess(message),
-        hint: "options stand after the command, as in `relatch status \(first) …`; \(help)")
+        hint: "put options after the command, as in `relatch status \(first) …`; \(help)")
     }
     let takesProgram = [["hook", "add"], ["log", "witness", "add"]].contains(verbs)
     let isOfWords = message.hasPrefix("Unexpected argument") || message.contains("unexpected arguments")

@@ -59,25 +59,27 @@ struct Relatch: AsyncParsableCommand {
 /// The options that every verb has.
 struct CommonOptions: ParsableArguments {
   @Option(
-    help: ArgumentHelp("The vault's folder; else RELATCH_VAULT, or ~/.local/share/relatch/default.", valueName: "dir"),
+    help: ArgumentHelp(
+      "The vault's folder; otherwise RELATCH_VAULT, or ~/.local/share/relatch/default.", valueName: "dir"),
     completion: .directory)
   var vault: String?
 
   @Option(
-    help: ArgumentHelp("The identity's file; else RELATCH_IDENTITY, or ~/.config/relatch/identity.", valueName: "file"),
+    help: ArgumentHelp(
+      "The identity's file; otherwise RELATCH_IDENTITY, or ~/.config/relatch/identity.", valueName: "file"),
     completion: .file())
   var identity: String?
 
-  @Option(help: ArgumentHelp("Read each passphrase, a line, from this open descriptor.", valueName: "number"))
+  @Option(help: ArgumentHelp("Read each passphrase, one line, from this open descriptor.", valueName: "number"))
   var passphraseFd: Int32?
 
-  @Flag(help: "Go on with a vault that is an older copy of what was seen before, and log that.")
+  @Flag(help: "Accept a vault that is an older copy of what was seen before, and log that.")
   var acceptRollback = false
 
-  @Flag(help: "Print one JSON object a line, errors too.")
+  @Flag(help: "Print one JSON object a line, including errors.")
   var json = false
 
-  @Flag(help: "Print what was asked for, warnings and errors alone: no steps, and nothing of what went well.")
+  @Flag(help: "Print only what was asked for, warnings and errors: no steps, no confirmations.")
   var quiet = false
 }
 

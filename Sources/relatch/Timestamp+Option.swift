@@ -9,7 +9,7 @@ extension Timestamp {
     if let moment = Timestamp(rfc3339: day.utf8.count == 10 ? day + "T00:00:00Z" : day) { return moment }
     if let duration = Policy.duration(text) { return now + (.zero - duration) }
     throw Failure(
-      .usage, "\(option) \(Name.printable(text)): expected a moment of RFC 3339, a day, or how long ago",
+      .usage, "\(option) \(Name.printable(text)): expected a time in RFC 3339, a day, or how long ago",
       hint: "write it as in 2026-11-21T09:20:00Z, 2026-11-21T11:20:00+02:00, 2026-11-21, today, 36h or 7d")
   }
 }

@@ -79,7 +79,7 @@ struct BackupTests {
     let file = try await Self.backup(place)
     let environment = Self.elsewhere(place, "restored")
     let restored = try await place.relatch("restore", file, environment: environment)
-    #expect(restored.code == 0 && restored.errorText.contains("nothing said here that this vault is yours"))
+    #expect(restored.code == 0 && restored.errorText.contains("nothing on this machine said that this vault is yours"))
     let folder = environment["RELATCH_VAULT"] ?? ""
     let reader = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
       "../Reader/relatch_reader.py"
@@ -127,7 +127,7 @@ struct BackupTests {
     let place = try await Workplace()
     let file = try await Self.backup(place)
     let before = try Data(contentsOf: URL(fileURLWithPath: file))
-    expectFailure(try await place.relatch("backup", "-o", file), 64, "there is something already")
+    expectFailure(try await place.relatch("backup", "-o", file), 64, "it already exists")
     expectFailure(try await place.relatch("backup", "-o", place.folder.path + "/none/b.age"), 74)
     #expect(try Data(contentsOf: URL(fileURLWithPath: file)) == before)
     let left = place.vault.path + "/vault.db.relatch-snapshot.k1lled"
@@ -457,7 +457,7 @@ struct RestoredVaultTests {
     try await place.add("crm")
     let file = try await BackupTests.backup(place)
     try await loseAndRestore(place, file)
-    #expect(try await place.relatch("status", "crm").outputText.contains("`relatch resume crm` does"))
+    #expect(try await place.relatch("status", "crm").outputText.contains("`relatch resume crm` compares it"))
     let status = try await place.relatch("status", "crm", "--json").objects()
     #expect(status.first?["reconciled"] as? Bool == false)
     #expect(try await place.relatch("plan", "crm").outputText.contains("the vault was restored from a backup"))
@@ -468,7 +468,8 @@ struct RestoredVaultTests {
       #expect(warned.code == 0 && warned.errorText.contains(words), "\(warned.errorText)")
     }
     let resumed = try await place.relatch("resume")
-    #expect(resumed.code == 0 && resumed.errorText.contains("version 1 is the provider's primary pair"), "\(resumed)")
+    #expect(
+      resumed.code == 0 && resumed.errorText.contains("version 1 is still the provider's primary pair"), "\(resumed)")
     #expect(try await place.relatch("status", "crm").outputText.contains("restored") == false)
     #expect(try await place.relatch("read", "crm").errors.isEmpty)
     let nothing = try await place.relatch("resume")

@@ -142,7 +142,7 @@ struct CommandProviderTests {
     let place = try await Workplace(addsAdmin: false)
     let added = try await place.relatch(
       "add", "root", "--provider", "command", stdin: #"{"client_id":"root","client_secret":"root-secret"}"#)
-    #expect(added.code == 0 && added.errorText.contains("the first rotation that it administers does"))
+    #expect(added.code == 0 && added.errorText.contains("the first rotation that it administers tries it"))
     let doctor = try await place.relatch("doctor", "root", "--json")
     #expect(doctor.code == 0 && doctor.outputText.contains(#""missing":[]"#), "\(doctor.outputText)")
     expectFailure(try await place.relatch("token", "root"), 78, "command gives out no tokens without it")
@@ -249,7 +249,7 @@ struct CommandProviderTests {
         Programs.relatch, ["handoff", "open", file, "--as", name, "--from", mine.path, "-o", file + ".receipt"] + more,
         environment: theirs)
       #expect(opened.code == 0, "\(opened.errorText)")
-      #expect(opened.errorText.contains("the sender's token-url is not taken over") == (name == "one"))
+      #expect(opened.errorText.contains("the sender's token-url is not used") == (name == "one"))
     }
     let one = try await place.relatch("show", "one", environment: theirs).outputText
     #expect(!one.contains("token-url") && !one.contains("scope"), "\(one)")

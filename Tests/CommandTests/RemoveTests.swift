@@ -17,7 +17,7 @@ struct RemoveTests {
     }
     running.send(SIGINT)
     let ended = try await running.outcome()
-    let told = ended.errorText.hasSuffix("interrupted; nothing that was begun is lost: the same command goes on\n")
+    let told = ended.errorText.hasSuffix("interrupted; nothing that was begun is lost: the same command continues it\n")
     #expect(ended.code == -SIGINT && told, "\(ended.errorText)")
     let removed = try await place.relatch("remove", "crm")
     expectFailure(removed, 64, "rotation 1 is not finished")

@@ -34,7 +34,7 @@ struct SalesforceMetadataTests {
       let lint = try await bench.relatch(["lint", place + "/"])
       #expect(lint.code == 0 && lint.outputText.isEmpty == !variant.contains("--older-names"), "\(lint.outputText)")
       #expect(!lint.outputText.contains("//") && lint.errors.isEmpty)
-      expectFailure(try await bench.relatch(arguments), 64, "there is something already")
+      expectFailure(try await bench.relatch(arguments), 64, "it already exists")
     }
     let check = """
       import pathlib, sys, xml.dom.minidom

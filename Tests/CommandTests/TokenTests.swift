@@ -91,17 +91,17 @@ struct TokenTests {
     let kept = try await place.relatch("token", "shop").line
     let revoked = try await place.relatch("revoke", "shop", "--reason", "a test")
     #expect(revoked.code == 0, "\(revoked.errorText)")
-    #expect(revoked.errorText.contains("the token that was kept of version 1 is ended at the provider"))
+    #expect(revoked.errorText.contains("the token kept for version 1 is ended at the provider"))
     #expect(try await events().map { $0["event"] as? String } == ["token.revoked"])
     #expect(try await place.org.requests().filter { $0.path.hasSuffix("/oauth2/revoke") }.map(\.acted) == [true])
     #expect(
-      try await place.relatch("incident", "shop").outputText.contains("the token that was kept of version 1 is ended"))
+      try await place.relatch("incident", "shop").outputText.contains("the token kept for version 1 is ended"))
     #expect(try await place.relatch("token", "shop").line != kept)
 
     try await place.org.fault("dropBefore", "POST", "*/revoke", count: 1)
     let again = try await place.relatch("revoke", "shop", "--reason", "a test")
     #expect(again.code == 0, "\(again.errorText)")
-    #expect(again.errorText.contains("the token that was kept of version 2 is not ended"))
+    #expect(again.errorText.contains("the token kept for version 2 is not ended"))
     #expect(try await events().map { $0["event"] as? String } == ["token.revoked", "token.not-revoked"])
     #expect(try await place.logIsIntact())
     // The next one tries again. After that nothing is kept, so nobody is asked and nothing is opened.
@@ -132,7 +132,7 @@ struct TokenTests {
     #expect(revoked.code == 0, "\(revoked.errorText)")
     let asked = try String(contentsOfFile: script + ".said", encoding: .utf8)
     #expect(asked.contains("!") && asked != kept + "\n")
-    #expect(revoked.errorText.contains("the token that was kept of version 1 is ended at the provider"))
+    #expect(revoked.errorText.contains("the token kept for version 1 is ended at the provider"))
     #expect(try await place.org.requests().filter { $0.path.hasSuffix("/oauth2/revoke") }.map(\.acted) == [true])
     // A revocation of the old pair does not open the token kept of the new one.
     #expect(try await place.relatch("token", "crm").code == 0)

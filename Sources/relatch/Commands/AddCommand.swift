@@ -9,12 +9,12 @@ import Vault
 
 struct AddCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "add", abstract: "Add a credential; its pair comes on standard input.",
+    commandName: "add", abstract: "Add a credential; its pair is read from standard input.",
     discussion: """
-      The pair is one JSON object: {"client_id":"…","client_secret":"…"}. It is never an argument. It is not tried before it \
-      is kept; `relatch plan NAME` tries it.
+      The pair is one JSON object: {"client_id":"…","client_secret":"…"}. It is never an argument. It is stored as \
+      given and not tried; `relatch plan NAME` tries it.
 
-      --import takes it from a file instead, in one of these forms. Of many all are added, or none.
+      --import takes it from a file instead, in one of these forms. If the file has several, all are added or none.
 
       \(HelpText.columns(forms))
 
@@ -37,7 +37,7 @@ struct AddCommand: AsyncParsableCommand {
       word: "AWS",
       meaning: #"the value of a managed external secret: {"consumerKey":"…","consumerSecret":"…","baseUri":"…"}"#
     ),
-    (word: "dotenv", meaning: "one CLIENT_ID and one CLIENT_SECRET, whatever stands before them"),
+    (word: "dotenv", meaning: "one CLIENT_ID and one CLIENT_SECRET, with any prefix"),
     (
       word: "JSON Lines",
       meaning: "an object a line: name, provider, settings, policy, admin, created, client_id, client_secret"
@@ -46,7 +46,7 @@ struct AddCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: "The credential's name; not with --import of many.")
+  @Argument(help: "The credential's name; leave it out if --import reads several.")
   var name: String?
 
   @Option(help: ArgumentHelp("The kind of provider.", valueName: "id"), completion: .providerID)
@@ -55,7 +55,7 @@ struct AddCommand: AsyncParsableCommand {
   @Option(
     name: .customLong("import"),
     help: ArgumentHelp(
-      "Take the pair from a file that nobody else may read, or - for standard input.", valueName: "file"),
+      "Take the pair from a file that nobody else can read; - is standard input.", valueName: "file"),
     completion: .file())
   var imported: String?
 
@@ -78,7 +78,7 @@ struct AddCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "When the provider made the pair (RFC 3339), for its age; now if not given.", valueName: "time"))
+      "When the provider made the pair (RFC 3339), for its age (default: now).", valueName: "time"))
   var created: String?
 
   func validate() throws {
@@ -92,11 +92,11 @@ struct AddCommand: AsyncParsableCommand {
     let now = WallClock.now()
     guard let imported else { return try await addOne(report, now: now) }
     let file = try ImportedFile(path: imported)
-    guard !file.entries.isEmpty else { throw ImportedFile.unreadable("it holds no credential") }
+    guard !file.entries.isEmpty else { throw ImportedFile.unreadable("it contains no credential") }
     guard file.entries.count == 1 || name == nil else {
       throw Failure(
-        .usage, "\(Name.printable(imported)) holds \(file.entries.count) credentials, and one name is given",
-        hint: "each line has its own name: leave the argument out")
+        .usage, "\(Name.printable(imported)) contains \(file.entries.count) credentials, but one name is given",
+        hint: "leave the name out: each line has its own")
     }
     let all = try file.entries.map { try credential(from: $0, now: now) }
     try Self.requireDistinct(all)
@@ -106,7 +106,7 @@ struct AddCommand: AsyncParsableCommand {
         credential.json(type: "credential"), text: "\(credential.name): version 1 is active (\(credential.provider))")
       try reportNext(of: credential, report)
     }
-    report.note("\(added.count) imported; delete what they were read from, and rotate what others may have seen")
+    report.note("\(added.count) imported; delete the file they came from, and rotate those that others may have seen")
   }
 
   private func addOne(_ report: Report, now: Timestamp) async throws {
@@ -121,7 +121,7 @@ struct AddCommand: AsyncParsableCommand {
     let made = try created.map { try Self.moment($0, before: now) }
     let vault = try await Places(options).openVault()
     if isatty(STDIN_FILENO) == 1 {
-      Diagnostics.standard.warning("reading the pair from the terminal, where it shows; end with Ctrl-D")
+      Diagnostics.standard.warning("reading the pair from the terminal, where it is visible; end with Ctrl-D")
     }
     let credential = try await vault.add(
       name: name, provider: provider, settings: chosen, policy: rules, admin: admin == "self" ? name : admin,
@@ -135,18 +135,19 @@ struct AddCommand: AsyncParsableCommand {
     credential.warnUnlessRotatable()
     credential.warnOfLongGrace()
     if try CommandProvider.program(of: credential) != nil {
-      report.note("`relatch provider allow \(name)` lets its program be started, on each machine that is to rotate it")
+      report.note(
+        "`relatch provider allow \(name)` allows its program; run it on each machine that is to rotate the credential")
     }
-    report.note("the pair of \(name) was not tried: \(credential.trial) does")
+    report.note("the pair of \(name) was not tried: \(credential.trial) tries it")
   }
 
   /// Combines an entry of a file with the options. The entry takes precedence.
   private func credential(from entry: ImportedFile.Entry, now: Timestamp) throws -> NewCredential {
     guard let name = entry.name ?? name else {
-      throw Failure(.usage, "\(entry.place) has no name", hint: "name the credential: `relatch add NAME --import FILE`")
+      throw Failure(.usage, "\(entry.place) has no name", hint: "give the name: `relatch add NAME --import FILE`")
     }
     guard let provider = entry.provider ?? provider else {
-      throw Failure(.usage, "\(entry.place) has no provider", hint: "give it: --provider ID")
+      throw Failure(.usage, "\(entry.place) has no provider", hint: "give the provider: --provider ID")
     }
     do {
       let kind = try providerKind(provider)
@@ -170,7 +171,7 @@ struct AddCommand: AsyncParsableCommand {
   private static func requireDistinct(_ all: [NewCredential]) throws {
     var names: Set<String> = []
     for one in all where !names.insert(one.name).inserted {
-      throw Failure(.usage, "\(Name.printable(one.name)) is there twice", hint: "give each credential one line")
+      throw Failure(.usage, "\(Name.printable(one.name)) occurs twice", hint: "give each credential one line")
     }
   }
 
@@ -184,13 +185,13 @@ struct AddCommand: AsyncParsableCommand {
   private static func moment(_ text: String, before now: Timestamp) throws -> Timestamp {
     guard let moment = Timestamp(rfc3339: text) else {
       throw Failure(
-        .usage, "--created \(Name.printable(text)): expected a moment of RFC 3339",
+        .usage, "--created \(Name.printable(text)): expected a time in RFC 3339",
         hint: "write it as in 2026-11-21T09:20:00Z, or with an offset as in 2026-11-21T11:20:00+02:00")
     }
     guard moment <= now else {
       throw Failure(
-        .usage, "--created \(Name.printable(text)) is in the future: it is \(now) here",
-        hint: "give when the provider made the pair, and check this machine's clock")
+        .usage, "--created \(Name.printable(text)) is in the future: this machine's clock says \(now)",
+        hint: "give the time at which the provider made the pair, and check this machine's clock")
     }
     return moment
   }
@@ -209,7 +210,7 @@ extension Credential {
   func warnUnlessRotatable() {
     guard let missing = missingToRotate else { return }
     Diagnostics.standard.warning(
-      "\(name) can be used and can administer others, but not be rotated, nor revoked if it leaks: setting \(missing)"
+      "\(name) can be used and can administer others, but cannot be rotated, or revoked if it leaks: setting \(missing)"
         + " is missing (`relatch provider show \(provider)`)")
   }
 }
@@ -226,7 +227,7 @@ extension ProviderKind {
     guard isSelf, descriptor.canRotate(settings), !mayAdministerItself(settings) else { return }
     throw ProviderError(
       .configuration, "a credential of provider \(descriptor.id) that is to be rotated cannot administer itself",
-      hint: "name another credential by --admin: `relatch provider show \(descriptor.id)` says which", step: .admin)
+      hint: "name another credential with --admin: `relatch provider show \(descriptor.id)` says which", step: .admin)
   }
 }
 

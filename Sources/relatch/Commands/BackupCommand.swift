@@ -12,14 +12,15 @@ struct BackupCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "backup", abstract: "Write a copy of the whole vault, sealed to its owners, as one age file.",
     discussion: """
-      Goes to standard output, or to a new file. Others may write meanwhile. `relatch restore` puts it back; `age -d` and \
-      `tar x` give the vault's folder without Relatch. Identities are not in it: keep copies of those apart.
+      The copy goes to standard output or to a new file, and others may write to the vault meanwhile. `relatch \
+      restore` restores it; without Relatch, `age -d` and `tar x` give the vault's folder. It does not contain \
+      identities: keep copies of those separately.
       """)
 
   @OptionGroup var options: CommonOptions
 
   @Option(
-    name: .shortAndLong, help: ArgumentHelp("The file to write, which must not be there.", valueName: "file"),
+    name: .shortAndLong, help: ArgumentHelp("The file to write; it must not exist.", valueName: "file"),
     completion: .file())
   var output: String?
 
@@ -31,7 +32,7 @@ struct BackupCommand: AsyncParsableCommand {
     // On a disk that has become read-only a backup is worth more than its entry, and only owners can open it.
     let isLogged = VaultFolder.isWritable(places)
     if !isLogged {
-      Diagnostics.standard.warning("the vault cannot be written: no entry of its log tells of this backup")
+      Diagnostics.standard.warning("the vault cannot be written: its log will have no entry about this backup")
     }
     let owners = try await vault.logBackup(now: now, isLogged: isLogged)
     let copy = try await VaultCopy(of: vault, at: places, beside: isLogged ? nil : try passingPlace)

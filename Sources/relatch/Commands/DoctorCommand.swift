@@ -8,14 +8,14 @@ import Vault
 
 struct DoctorCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "doctor", abstract: "Go through the set-up of a credential, and say which step is missing.",
+    commandName: "doctor", abstract: "Check a credential's set-up step by step, and say which step is missing.",
     discussion: """
-      Each line is a step of its set-up guide: ok, missing with what mends it, or cannot tell with the line that is in the \
-      way. Nothing is changed. It unlocks the vault and fetches a token; every access is logged. Without an identity, or with \
-      --offline, it looks at what it can.
+      Each line is a step of the set-up guide: ok; missing, with how to fix it; or cannot tell, with the line that \
+      prevents it. Nothing is changed. It unlocks the vault and fetches a token; every access is logged. Without an \
+      identity, or with --offline, it checks what it can.
 
-      Ends with 0 if nothing is missing, 78 if something is, 69 if only the provider could not be reached, 77 if only this \
-      identity cannot open what it would need.
+      Ends with 0 if nothing is missing, 78 if something is, 69 if only the provider could not be reached, 77 if only \
+      this identity cannot open what the check needs.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -41,7 +41,7 @@ struct DoctorCommand: AsyncParsableCommand {
     let failed = report.failures(findings.failures)
     guard !subjects.isEmpty else {
       if let failed { throw Status(code: failed) }
-      return report.note("there is no credential to look at")
+      return report.note("there is no credential to check")
     }
     let examination = try await Examination(places, isOffline: offline)
     var lines: [ChecklistLine] = []
@@ -68,7 +68,7 @@ struct DoctorCommand: AsyncParsableCommand {
       let records = try names.isEmpty ? view.credentialRecords() : view.credentialRecords(of: names)
       if !names.isEmpty, let gone = records.credentials.first(where: \.isTransferred) {
         throw Failure(
-          .usage, "\(gone.name) was handed over: its set-up is looked at where it is rotated now",
+          .usage, "\(gone.name) was handed over: its set-up is checked where it is rotated now",
           hint: "`relatch status \(gone.name)` says since when, and what is owed here")
       }
       return CredentialFindings(records) { credential in

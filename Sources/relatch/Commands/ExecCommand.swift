@@ -6,12 +6,12 @@ import Vault
 
 struct ExecCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "exec", abstract: "Run a program with a pair in its environment, after logging that.",
+    commandName: "exec", abstract: "Run a program with a pair in its environment, after logging the access.",
     usage: "relatch exec [<options>] <name> ... -- <program> [<argument> ...]",
     discussion: """
-      The program takes this command's place: signals, exit code, job control and open files are as if it had been run \
-      directly, and nothing of the pair is left but in its environment. With --mask or --watch this command stays beside it, \
-      passes signals on, and ends as it does.
+      The program replaces this command: signals, exit code, job control and open files are as if it had been run \
+      directly, and the pair is nowhere but in its environment. With --mask or --watch this command keeps running \
+      beside it, passes signals on, and ends as the program does.
       """)
 
   enum Signal: String, CaseIterable {
@@ -45,7 +45,7 @@ struct ExecCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "What the two variables begin with; the credential's name, if not said: crm as CRM.", valueName: "prefix"))
+      "What the two variables begin with (default: the credential's name, crm as CRM).", valueName: "prefix"))
   var prefix: String?
 
   @Option(help: ArgumentHelp("The variable of the client_id.", valueName: "name"))
@@ -54,15 +54,15 @@ struct ExecCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("The variable of the client_secret.", valueName: "name"))
   var secretVariable: String?
 
-  @Flag(help: "Hide the pairs in what the program says on standard output and standard error.")
+  @Flag(help: "Hide the pairs in what the program writes to standard output and standard error.")
   var mask = false
 
   @Option(
     help: ArgumentHelp(
-      "When a pair changes: restart, or a signal that the program gets, as in HUP.", valueName: "action"))
+      "What to do when a pair changes: restart, or send the program a signal, as in HUP.", valueName: "action"))
   var watch: String?
 
-  @Option(help: ArgumentHelp("With --watch, how often the vault is looked at.", valueName: "duration"))
+  @Option(help: ArgumentHelp("With --watch, how often to look at the vault.", valueName: "duration"))
   var every = "10s"
 
   /// The program and its arguments. The parser has only one list for the words before and after the --.
@@ -76,7 +76,7 @@ struct ExecCommand: AsyncParsableCommand {
   func run() async throws {
     let names = names
     guard !names.isEmpty else {
-      throw Failure(.usage, "no credential is named", hint: "`relatch exec NAME -- PROGRAM`")
+      throw Failure(.usage, "no credential is named", hint: "name one or more: `relatch exec NAME -- PROGRAM`")
     }
     let program = try ProgramReplacement(command)
     let variables = try variableNames()
@@ -113,7 +113,7 @@ struct ExecCommand: AsyncParsableCommand {
     guard names.count == 1 || (prefix == nil && idVariable == nil && secretVariable == nil) else {
       throw Failure(
         .usage, "--prefix, --id-variable and --secret-variable are for one credential",
-        hint: "of several each has variables that begin with its name")
+        hint: "leave them out: with several, the variables of each begin with its name")
     }
     var all: [String: VariableNames] = [:]
     var taken: Set<String> = []
@@ -123,8 +123,8 @@ struct ExecCommand: AsyncParsableCommand {
         clientID: idVariable ?? usual.clientID, clientSecret: secretVariable ?? usual.clientSecret)
       guard taken.insert(names.clientID).inserted, taken.insert(names.clientSecret).inserted else {
         throw Failure(
-          .usage, "the variables of two credentials have one name, \(names.clientID)",
-          hint: "run the program with one of them, and name its variables")
+          .usage, "the variables of two credentials have the same name, \(names.clientID)",
+          hint: "run the program with one of them, and name its variables: --id-variable, --secret-variable")
       }
       all[name] = names
     }
@@ -138,7 +138,7 @@ struct ExecCommand: AsyncParsableCommand {
     guard let signal = Signal(rawValue: word.hasPrefix("SIG") ? String(word.dropFirst(3)) : word) else {
       throw Failure(
         .usage, "--watch \(Name.printable(watch)): expected restart, or a signal",
-        hint: "the signals are \(Signal.allCases.map(\.rawValue).joined(separator: ", "))")
+        hint: "name one of \(Signal.allCases.map(\.rawValue).joined(separator: ", "))")
     }
     return .signal(signal.number)
   }

@@ -5,17 +5,17 @@ import Vault
 
 struct HookCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "hook", abstract: "Say which programs are run at a rotation.",
+    commandName: "hook", abstract: "Add, list and remove programs that run during a rotation.",
     subcommands: [HookAddCommand.self, HookListCommand.self, HookRemoveCommand.self])
 }
 
 struct HookAddCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "add", abstract: "Add a program that is run at a rotation.",
+    commandName: "add", abstract: "Add a program that runs during a rotation.",
     discussion: """
       \(HelpText.columns(occasions))
 
-      No shell reads the command; write secrets neither in it nor in what it prints.
+      The command is not run by a shell. Put no secrets in it, and let it print none.
 
       \(HelpText.examples(
         "relatch hook add crm --on promoted -- systemctl reload crm",
@@ -25,15 +25,16 @@ struct HookAddCommand: AsyncParsableCommand {
   private static let occasions = [
     (
       word: "before",
-      meaning: "nothing is asked of the provider yet; a program that fails stops the attempt. It gets no pair"
+      meaning: "before anything is asked of the provider; a program that fails stops the attempt. It gets no pair"
     ),
     (
       word: "promoted",
-      meaning: #"a new pair is active and verified; it is on standard input: {"client_id":"…","client_secret":"…"}"#
+      meaning:
+        #"when a new pair is active and verified; it is on standard input: {"client_id":"…","client_secret":"…"}"#
     ),
     (
       word: "failed",
-      meaning: #"a run ended with an error, which is on standard input: {"code":…,"credential":"…","error":"…"}"#
+      meaning: #"when a run ended with an error, which is on standard input: {"code":…,"credential":"…","error":"…"}"#
     ),
   ]
 
@@ -42,15 +43,15 @@ struct HookAddCommand: AsyncParsableCommand {
   @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
-  @Option(name: .customLong("on"), help: "When it is run: before, promoted or failed.")
+  @Option(name: .customLong("on"), help: "When to run it: before, promoted or failed.")
   var occasion: String
 
-  @Option(help: ArgumentHelp("After how long it is ended, up to 1h.", valueName: "duration"))
+  @Option(help: ArgumentHelp("How long it may run before it is ended, up to 1h.", valueName: "duration"))
   var timeLimit = "60s"
 
   @Option(
     name: .customLong("name"),
-    help: ArgumentHelp("What the hook is called; the program's name, if not said.", valueName: "name"))
+    help: ArgumentHelp("The hook's name (default: the program's).", valueName: "name"))
   var hook: String?
 
   @Argument(
@@ -68,7 +69,7 @@ struct HookAddCommand: AsyncParsableCommand {
         .usage, "--time-limit \(Name.printable(timeLimit)): expected a duration", hint: "write it as in 90s")
     }
     guard let word = command.first else {
-      throw Failure(.usage, "there is no program", hint: "write it after two dashes: -- /usr/bin/systemctl reload crm")
+      throw Failure(.usage, "no program is given", hint: "write it after two dashes: -- /usr/bin/systemctl reload crm")
     }
     let program = try Paths.program(word)
     let settings = DeliverySettings(
@@ -107,14 +108,14 @@ struct HookRemoveCommand: AsyncParsableCommand {
 
 struct DeliverCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "deliver", abstract: "Bring the active pair to every sink and hook that lacks it.")
+    commandName: "deliver", abstract: "Deliver the active pair to every sink and hook that lacks it.")
 
   @OptionGroup var options: CommonOptions
 
   @Argument(help: "The credentials' names.", completion: .credentialName)
   var names: [String]
 
-  @Flag(help: "Bring it also to those that have it.")
+  @Flag(help: "Deliver it also to those that have it.")
   var again = false
 
   @OptionGroup var many: JobsOptions

@@ -13,7 +13,7 @@ struct InitCommand: AsyncParsableCommand {
 
   @OptionGroup var options: CommonOptions
 
-  @Flag(help: "Keep a new identity without a passphrase, as cron hosts need it.")
+  @Flag(help: "Store a new identity without a passphrase, as cron hosts need it.")
   var noPassphrase = false
 
   @Option(help: ArgumentHelp("The owner's name in the vault and its log.", valueName: "name"))
@@ -55,7 +55,7 @@ struct InitCommand: AsyncParsableCommand {
       text: """
         vault     \(places.vault)
         owner     \(owner), \(identity.age.recipient)
-        identity  \(identityPath)\(hadIdentity ? "" : " (new: keep a copy elsewhere, nothing opens the vault without it)")
+        identity  \(identityPath)\(hadIdentity ? "" : " (new: keep a copy elsewhere; nothing opens the vault without it)")
         """)
   }
 
@@ -69,7 +69,7 @@ struct InitCommand: AsyncParsableCommand {
     }
     guard isEmpty else {
       throw Failure(
-        .usage, "there is a vault at \(Name.printable(places.vault)) already",
+        .usage, "there is already a vault at \(Name.printable(places.vault))",
         hint: "use it, or name another place: --vault DIR")
     }
   }

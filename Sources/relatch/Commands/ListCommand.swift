@@ -7,7 +7,7 @@ import Vault
 struct ListCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "list", abstract: "List the credentials, without unlocking anything.",
-    discussion: "Ends with 65 if one is damaged: the others are listed all the same.")
+    discussion: "Ends with 65 if one is damaged; the others are still listed.")
 
   @OptionGroup var options: CommonOptions
 
@@ -58,14 +58,14 @@ extension Failure {
     guard damaged.isEmpty else {
       self.init(
         .corruptData,
-        "no credential that can be read has the tag \(Name.printable(tag)); damaged, so that nobody knows theirs:"
+        "no credential that can be read has the tag \(Name.printable(tag)); damaged, so that their tags are not known:"
           + " \(damaged.joined(separator: ", "))",
         hint: VaultError.Code.corrupt.hint)
       return
     }
     self.init(
       .notFound, "no credential has the tag \(Name.printable(tag))",
-      hint: "`relatch list` shows those that each has; `relatch policy NAME tags=…` gives it others")
+      hint: "`relatch list` shows the tags of each; `relatch policy NAME tags=…` sets them")
   }
 }
 

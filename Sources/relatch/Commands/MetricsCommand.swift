@@ -9,9 +9,9 @@ struct MetricsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "metrics", abstract: "Print metrics for Prometheus, without unlocking anything.",
     discussion: """
-      With --output the file is replaced as a whole, and readable by others: for the textfile collector of node_exporter, \
-      which reads names that end in .prom. Ends with 65 if a credential is damaged: the others are told of all the same. \
-      `relatch rotate --metrics FILE` writes the same at the end of each run.
+      With --output the file is replaced as a whole and is readable by others, as the textfile collector of \
+      node_exporter needs it; the collector reads only names that end in .prom. Ends with 65 if a credential is \
+      damaged; the others are still reported. `relatch rotate --metrics FILE` writes the same at the end of each run.
       """)
 
   @OptionGroup var options: CommonOptions

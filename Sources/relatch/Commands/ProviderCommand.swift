@@ -7,7 +7,7 @@ import Vault
 
 struct ProviderCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "provider", abstract: "What kinds of providers there are, and what each one is like.",
+    commandName: "provider", abstract: "List the kinds of providers, describe one, or allow its program.",
     subcommands: [ProviderListCommand.self, ProviderShowCommand.self, ProviderAllowCommand.self])
 }
 
@@ -25,12 +25,13 @@ struct ProviderListCommand: AsyncParsableCommand {
 struct ProviderShowCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "show",
-    abstract: "Say what a kind of provider is like: settings, overlap, and what recovers a lost answer."
+    abstract: "Describe a kind of provider: settings, overlap, and how lost answers are recovered."
   )
 
   @OptionGroup var options: CommonOptions
 
-  @Argument(help: ArgumentHelp("The kind, as `provider list` names it.", valueName: "id"), completion: .providerID)
+  @Argument(
+    help: ArgumentHelp("The kind, as `relatch provider list` names it.", valueName: "id"), completion: .providerID)
   var id: String
 
   func run() async throws {
@@ -43,9 +44,10 @@ struct ProviderAllowCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "allow", abstract: "Allow a credential's program to be started on this machine.",
     discussion: """
-      A credential of the provider command is rotated by a program, which gets its pair. This says once that the program and \
-      its arguments, as they are shown, may be started here for this vault: one line in ~/.config/relatch/programs. Whoever \
-      changes them in the settings has to ask again. To take it back, delete the line.
+      A credential of the provider `command` is rotated by a program, which gets its pair. This command allows the \
+      program, with the arguments shown, to be started on this machine for this vault, by one line in \
+      ~/.config/relatch/programs. If the settings name another program or other arguments, that needs to be allowed \
+      again. To withdraw it, delete the line.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -60,13 +62,13 @@ struct ProviderAllowCommand: AsyncParsableCommand {
     }
     guard let arguments = try CommandProvider.program(of: credential) else {
       throw Failure(
-        .usage, "\(name) is rotated by no program: its provider is \(credential.provider)",
+        .usage, "\(name) is not rotated by a program: its provider is \(credential.provider)",
         hint: "`relatch show \(name)` prints its settings")
     }
     do { try HookRunner.ofThisProcess.requireTrusted(arguments) } catch {
       throw Failure(
         .configuration, error.description,
-        hint: "correct that; it is the setting program of \(name): `relatch show \(name)`")
+        hint: "correct the setting program of \(name): `relatch show \(name)`")
     }
     let list = try ProgramList()
     let isNew = try list.add(arguments, vault)
@@ -75,6 +77,6 @@ struct ProviderAllowCommand: AsyncParsableCommand {
         "arguments": .array(arguments.map { .string($0) }), "credential": .string(name), "file": .string(list.path),
         "new": .bool(isNew), "type": "program",
       ]),
-      text: "\(isNew ? "allowed" : "allowed before"): \(ProgramList.words(arguments))")
+      text: "\(isNew ? "allowed" : "already allowed"): \(ProgramList.words(arguments))")
   }
 }

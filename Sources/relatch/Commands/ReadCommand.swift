@@ -5,17 +5,17 @@ import Vault
 
 struct ReadCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "read", abstract: "Print a pair, or one part of it, after logging that it was read.")
+    commandName: "read", abstract: "Print a pair, or one part of it, after logging the access.")
 
   @OptionGroup var options: CommonOptions
 
   @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
-  @Option(help: "What to print; the pair as JSON.")
+  @Option(help: "What to print; pair prints JSON.")
   var field = PairReading.Field.pair
 
-  @Option(help: "Which version: active, staged or previous.")
+  @Option(help: "Which version to print: active, staged or previous.")
   var stage = "active"
 
   var reading: PairReading {
@@ -80,7 +80,7 @@ extension UnlockedVault {
     // A credential that Relatch cannot rotate cannot be compared.
     if let restoration, try await read({ try $0.credential(name) }).canRotate {
       Diagnostics.standard.warning(
-        "\(name): the vault was restored from a backup whose log ends at \(restoration.last), and this not compared with the"
+        "\(name): the vault was restored from a backup whose log ends at \(restoration.last), and this was not compared with the"
           + " provider since: the pair may have been replaced; `relatch resume \(name)` compares it")
     }
     return pairs

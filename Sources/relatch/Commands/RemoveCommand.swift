@@ -7,14 +7,14 @@ import Vault
 
 struct RemoveCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "remove", abstract: "Remove a credential with all its pairs: nobody can open them afterwards.",
+    commandName: "remove", abstract: "Remove a credential with all its pairs; nobody can open them afterwards.",
     discussion: """
-      Nothing is asked of the provider: its pairs stay what they are there. A credential that administers others is not \
-      removed, nor one with an unfinished rotation or with a pair that is staged, still owed, or leaked and not \
-      replaced, unless --forget-debts says so. What was delivered to sinks stays where it is. With --forget-debts one goes \
-      that is damaged, too, of which nothing is known any more.
+      Nothing is asked of the provider, so the pairs there do not change. A credential that administers others is not \
+      removed. One with an unfinished rotation, or with a pair that is staged, still owed, or leaked and not \
+      replaced, is removed only with --forget-debts. So is a damaged one, of which nothing is known any more. What \
+      was delivered to sinks stays where it is.
 
-      At a terminal it asks first; what comes from a pipe or a script without one is not asked.
+      At a terminal it asks first; without a terminal, as in a script, it does not.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -22,7 +22,7 @@ struct RemoveCommand: AsyncParsableCommand {
   @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
-  @Flag(help: "Remove it although a rotation is unfinished or a pair is owed, and perhaps still accepted.")
+  @Flag(help: "Remove it even if a rotation is unfinished or a pair is owed and perhaps still accepted.")
   var forgetDebts = false
 
   @Flag(help: "Do not ask.")
@@ -38,7 +38,7 @@ struct RemoveCommand: AsyncParsableCommand {
       for id in try await vault.remove(unreadable: name, now: WallClock.now()) { KeptTokens(of: places).forget(id) }
       try Report(options).confirmation(
         .object(["credential": .string(name), "damaged": true, "forgotten": .array([]), "type": "removed"]),
-        text: "\(name), which was damaged, is removed; the provider may accept any pair of it still")
+        text: "\(name), which was damaged, is removed; the provider may still accept any of its pairs")
       return
     }
     let removed = try await vault.removeIdle(
@@ -55,9 +55,9 @@ struct RemoveCommand: AsyncParsableCommand {
       ]),
       text: "\(name) is removed"
         + (forgotten.isEmpty
-          ? "" : "; the provider may accept version \(forgotten.map(String.init).joined(separator: ", ")) still"))
+          ? "" : "; the provider may still accept version \(forgotten.map(String.init).joined(separator: ", "))"))
     if removed.version(in: .active) != nil {
-      report.note("its active pair is not touched at the provider: whoever has it can use it")
+      report.note("its active pair is unchanged at the provider: anyone who has it can use it")
     }
   }
 

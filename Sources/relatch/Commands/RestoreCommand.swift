@@ -10,14 +10,14 @@ import Vault
 
 struct RestoreCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "restore", abstract: "Put a vault back from a backup, where there is none.",
+    commandName: "restore", abstract: "Restore a vault from a backup, in a place where there is none.",
     discussion: """
-      Needs an owner's identity. The vault appears as a whole, after all of it was verified, or not at all. What was rotated \
-      since the backup was made has another pair at the provider than in it: `relatch resume` compares each credential, \
-      and nothing is delivered or rotated before that.
+      Needs an owner's identity. All of the vault is verified before it appears, as a whole or not at all. A \
+      credential that was rotated since the backup has another pair at the provider than in the backup: `relatch \
+      resume` compares each credential, and nothing is delivered or rotated before that.
 
-      To try a backup while the vault is in use, set XDG_STATE_HOME to an empty folder, for `restore` and for whatever looks at \
-      the copy: else the vault that is in use counts as the older copy, and ends with 65.
+      To try a backup while the vault is in use, set XDG_STATE_HOME to an empty folder, for `restore` and for every \
+      command that looks at the copy. Otherwise the vault in use counts as the older copy and is refused with 65.
 
       \(HelpText.examples(
         "relatch restore backup.age --owner relatch/…",
@@ -48,24 +48,25 @@ struct RestoreCommand: AsyncParsableCommand {
       throw Failure(
         .corruptData, "this is a backup of another vault: \(loss)",
         hint:
-          "find out whose backup it is; if that is the founder's key as you know it from elsewhere, give it as --owner, with"
-          + " --accept-rollback")
+          "find out whose backup it is; if you know the founder's key from elsewhere and it is this one, give it with --owner,"
+          + " and --accept-rollback")
     }
     // Anyone can seal a vault of their own to this owner, with hooks of their own.
     guard isMeant || owner != nil || found.isFounded(by: identity) else {
       throw Failure(
-        .notPermitted, "nothing says here that this vault is yours, and it was founded by another: \(found.owner)",
-        hint: "if that is the founder's key as you know it from elsewhere, give it as --owner")
+        .notPermitted,
+        "nothing on this machine says that this vault is yours, and it was founded by another: \(found.owner)",
+        hint: "if you know the founder's key from elsewhere and it is this one, give it with --owner")
     }
     let others = Identifier(found.id).flatMap { id in
       places.knownVaults.map { OpenedVaults.shared.otherPlaces(of: id, at: places.vault, with: $0) }
     }
     if let loss, !options.acceptRollback {
-      let lost = "--accept-rollback restores it all the same, and logs that"
+      let lost = "--accept-rollback restores it nevertheless, and logs that"
       throw Failure(
         .corruptData, "\(found.age(at: now)): \(loss)",
         hint: others?.first.map { other in
-          "only to try it, restore it with XDG_STATE_HOME set to an empty folder, which the vault in use knows nothing of;"
+          "only to try it, restore it with XDG_STATE_HOME set to an empty folder, which the vault in use does not use;"
             + " only if the vault at \(Name.printable(other)) is lost: \(lost)"
         } ?? "if the newer vault is lost, \(lost)")
     }
@@ -77,11 +78,12 @@ struct RestoreCommand: AsyncParsableCommand {
     OpenedVaults.shared.adopt(store, at: places.vault, with: places.knownVaults)
     if !isMeant, owner == nil {
       Diagnostics.standard.warning(
-        "nothing said here that this vault is yours: compare the owner's key with what is known elsewhere")
+        "nothing on this machine said that this vault is yours: compare the owner's key with the one you know from elsewhere"
+      )
     }
     for other in others ?? [] {
       Diagnostics.standard.warning(
-        "this vault is also at \(Name.printable(other)), which is an older copy from now on and ends with 65: use one of the two;"
+        "this vault is also at \(Name.printable(other)), which now counts as an older copy and is refused with 65: use only one of the two;"
           + " only to try a backup, restore it with XDG_STATE_HOME set to an empty folder")
     }
     for warning in again.warnings { Diagnostics.standard.warning(warning) }
@@ -112,11 +114,11 @@ struct RestoreCommand: AsyncParsableCommand {
       }
       try extraction.finish()
     } catch let error as AgeError where error.code == .notAnAgeFile {
-      throw Failure(damaged: "this is no backup of a vault: \(error)")
+      throw Failure(damaged: "this is not a backup of a vault: \(error)")
     } catch let error as AgeError where error.code != .noMatchingIdentity {
       throw Failure(damaged: "the backup is damaged: \(error)")
     } catch let error as VaultError where error.code == .corrupt {
-      throw Failure(damaged: "this is no backup of a vault: \(error)")
+      throw Failure(damaged: "this is not a backup of a vault: \(error)")
     }
   }
 
@@ -145,8 +147,8 @@ struct RestoreCommand: AsyncParsableCommand {
       text: """
         vault    \(places.vault)
         backup   \(found.age(at: now))
-        owner    \(found.owner)\(owner == nil ? " (as the log itself says: compare it with what is known elsewhere)" : "")
-        next     \(removals)`relatch resume` compares each credential with its provider; not where this is to try a backup only
+        owner    \(found.owner)\(owner == nil ? " (as the log itself says: compare it with the one you know from elsewhere)" : "")
+        next     \(removals)`relatch resume` compares each credential with its provider; do not run it if you only try a backup
         """)
   }
 }
@@ -166,14 +168,15 @@ private struct Returned {
       let opens =
         switch member.role {
         case .owner: ", an owner, who opens everything"
-        case .operator: ", an operator: what they were granted in the backup is open to them"
+        case .operator: ", an operator, who opens what they were granted in the backup"
         case .auditor: ", an auditor"
         }
-      return "\(member.name) is a member again\(opens); they were none when the vault was seen last: before anything is"
-        + " rotated, `relatch member remove \(member.name)`"
+      return
+        "\(member.name) is a member again\(opens); they were not a member when the vault was last seen: before anything"
+        + " is rotated, run `relatch member remove \(member.name)`"
     }
       + witnesses.map {
-        "\($0) is a witness again, and was none when the vault was seen last: `relatch log witness remove \($0)`"
+        "\($0) is a witness again, but was not one when the vault was last seen: `relatch log witness remove \($0)`"
       }
   }
 }
@@ -258,6 +261,6 @@ private struct RestoredVault {
 
 extension Failure {
   fileprivate init(damaged message: String) {
-    self.init(.corruptData, message, hint: "nothing was restored; take another copy of the backup")
+    self.init(.corruptData, message, hint: "nothing was restored; use another copy of the backup")
   }
 }

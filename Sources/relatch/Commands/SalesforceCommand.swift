@@ -2,6 +2,6 @@ import ArgumentParser
 
 struct SalesforceCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "salesforce", abstract: "Describe an app to a Salesforce org, and check such descriptions.",
+    commandName: "salesforce", abstract: "Write the metadata files of a Salesforce app, or check a project's.",
     subcommands: [SalesforceMetadataCommand.self, SalesforceLintCommand.self])
 }

@@ -5,10 +5,11 @@ import Vault
 
 struct SalesforceLintCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "lint", abstract: "Say what in a project's files stands in the way of the flow, and of rotation.",
+    commandName: "lint", abstract: "Report what in a project's files stands in the way of the flow or of rotation.",
     discussion: """
-      Reads source format and metadata format. Prints one line for each thing found, with its file and line, and nothing if \
-      there is none. A fault ends the command with 78; a note does not. Nothing of a key or a secret is ever printed.
+      The flow is the client credentials flow. Reads source format and metadata format. Prints each finding with its \
+      file and line, and nothing if there is none. A fault ends the command with 78; a note does not. No part of a \
+      key or a secret is ever printed.
       """)
 
   @OptionGroup var options: CommonOptions

@@ -6,11 +6,11 @@ import Vault
 
 struct SalesforceMetadataCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "metadata", abstract: "Write the files that make an app in an org, ready to be deployed.",
+    commandName: "metadata", abstract: "Write the files that create an app in an org, ready to be deployed.",
     discussion: """
-      The app gets the client credentials flow, in both places that must enable it, and a run-as user. Its key and secret \
-      are made by the org and are in none of the files. They describe a new app: deployed over one that is there, they \
-      replace what it had.
+      The app gets the client credentials flow, enabled in both places that need it, and a run-as user. The org makes \
+      its key and secret, which are in none of the files. The files describe a new app: deployed over an existing \
+      one, they replace what it had.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -18,44 +18,45 @@ struct SalesforceMetadataCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("The app's API name.", valueName: "name"))
   var app: String
 
-  @Option(help: ArgumentHelp("The user name of the user that the app acts as.", valueName: "user"))
+  @Option(help: ArgumentHelp("The user name that the app acts as.", valueName: "user"))
   var runAs: String
 
-  @Flag(help: "A connected app, where an org still lets one be made, instead of an external client app.")
+  @Flag(help: "Describe a connected app, if the org still allows one, instead of an external client app.")
   var connectedApp = false
 
   @Option(
     name: .shortAndLong,
-    help: ArgumentHelp("The folder to write, which must not be there; the app's name, if not said.", valueName: "dir"),
+    help: ArgumentHelp("The folder to write, which must not exist (default: the app's name).", valueName: "dir"),
     completion: .directory)
   var output: String?
 
   @Option(
     name: .customLong("scope"),
     help: ArgumentHelp(
-      "A scope, as metadata or OAuth writes it; may be repeated. api, if none is named.", valueName: "scope"))
+      "A scope, as metadata or OAuth writes it; repeatable (default: api).", valueName: "scope"))
   var scopes: [String] = []
 
   @Option(
-    help: ArgumentHelp("Only users with this permission set may use the app, the run-as user too.", valueName: "name"))
+    help: ArgumentHelp(
+      "Only users with this permission set may use the app; the run-as user needs it, too.", valueName: "name"))
   var permissionSet: String?
 
-  @Option(help: ArgumentHelp("The app's contact; the run-as user, if not said.", valueName: "e-mail"))
+  @Option(help: ArgumentHelp("The app's contact (default: the run-as user).", valueName: "e-mail"))
   var contact: String?
 
   @Option(help: ArgumentHelp("The app's callback, which this flow never uses.", valueName: "url"))
   var callback = AppMetadata.unusedCallback
 
-  @Option(help: "source, as sf projects have it, or metadata, as the Metadata API takes it.")
+  @Option(help: "source, as in sf projects, or metadata, as the Metadata API takes it.")
   var format = FileFormat.source
 
-  @Flag(help: "Enable the flow in ExtlClntAppConfigurablePolicies, too, as older guides have it.")
+  @Flag(help: "Enable the flow in ExtlClntAppConfigurablePolicies, too, as older guides say.")
   var olderNames = false
 
-  @Flag(help: "Deploy it with the sf program, in this command's place.")
+  @Flag(help: "Deploy the files with the sf program, which replaces this command.")
   var deploy = false
 
-  @Option(help: ArgumentHelp("The org to deploy to, as sf knows it; its default, if not said.", valueName: "org"))
+  @Option(help: ArgumentHelp("The org to deploy to, as sf knows it (default: sf's default org).", valueName: "org"))
   var targetOrg: String?
 
   enum FileFormat: String, ExpressibleByArgument, CaseIterable {
@@ -64,7 +65,7 @@ struct SalesforceMetadataCommand: AsyncParsableCommand {
   }
 
   func validate() throws {
-    guard deploy || targetOrg == nil else { throw ValidationError("--target-org is for --deploy") }
+    guard deploy || targetOrg == nil else { throw ValidationError("--target-org goes with --deploy") }
     guard !connectedApp || !olderNames else { throw ValidationError("a connected app has no --older-names") }
     // sf would take it for an option.
     guard targetOrg?.hasPrefix("-") != true else { throw ValidationError("--target-org: expected a name of an org") }
@@ -121,8 +122,8 @@ private struct MetadataFolder {
   func write(_ files: [AppMetadata.File]) throws {
     guard !path.isEmpty, !path.utf8.contains(0), !PrivateFile.exists(path) else {
       throw Failure(
-        .usage, "cannot write \(Name.printable(path)): there is something already",
-        hint: "name a folder that is not there")
+        .usage, "cannot write \(Name.printable(path)): it already exists",
+        hint: "name a folder that does not exist")
     }
     try make(path)
     var made: Set<String> = []
@@ -139,8 +140,8 @@ private struct MetadataFolder {
   private func make(_ folder: String) throws {
     guard mkdir(folder, 0o700) == 0 else {
       throw Failure(
-        .cannotWrite, "cannot make the folder \(Name.printable(folder)): \(String(cString: strerror(errno)))",
-        hint: "name a place that you may write: -o DIR")
+        .cannotWrite, "cannot create the folder \(Name.printable(folder)): \(String(cString: strerror(errno)))",
+        hint: "name a folder that you can write to: -o DIR")
     }
   }
 }

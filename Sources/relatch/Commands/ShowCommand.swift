@@ -5,7 +5,7 @@ import Vault
 
 struct ShowCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "show", abstract: "Show all that is known of one credential, without unlocking anything.")
+    commandName: "show", abstract: "Show all that is known about one credential, without unlocking anything.")
 
   @OptionGroup var options: CommonOptions
 

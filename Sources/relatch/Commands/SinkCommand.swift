@@ -6,16 +6,16 @@ import Vault
 
 struct SinkCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "sink", abstract: "Say into which files a promoted pair is written.",
+    commandName: "sink", abstract: "Add, list and remove files that each promoted pair is written to.",
     subcommands: [SinkAddCommand.self, SinkListCommand.self, SinkRemoveCommand.self])
 }
 
 struct SinkAddCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "add", abstract: "Add a file that gets every promoted pair.",
+    commandName: "add", abstract: "Add a file that each promoted pair is written to.",
     discussion: """
-      The file is replaced at once, never written half, and nobody but its owner, and its group if the mode says so, may \
-      read it. A template has {{client_id}}, {{client_secret}}, {{name}} and {{version}}.
+      The file is replaced as a whole, never half written. Only its owner can read it, and its group if the mode says \
+      so. A template has {{client_id}}, {{client_secret}}, {{name}} and {{version}}.
 
       \(HelpText.examples(
         "relatch sink add crm /etc/crm/pair.json",
@@ -36,7 +36,7 @@ struct SinkAddCommand: AsyncParsableCommand {
   @Argument(help: "The file.", completion: .file())
   var file: String
 
-  @Option(help: "What it holds; json if nothing else is said.")
+  @Option(help: "What the file contains (default: json).")
   var format: Format?
 
   @Option(
@@ -46,15 +46,15 @@ struct SinkAddCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "What the variables of dotenv begin with; the credential's name, if not said.", valueName: "prefix"))
+      "What dotenv's variables begin with (default: the credential's name).", valueName: "prefix"))
   var prefix: String?
 
-  @Option(help: ArgumentHelp("The file's mode, as in 0640; others never may anything.", valueName: "mode"))
+  @Option(help: ArgumentHelp("The file's mode, as in 0640; it gives others no rights.", valueName: "mode"))
   var mode = "0600"
 
   @Option(
     name: .customLong("name"),
-    help: ArgumentHelp("What the sink is called; the file's name, if not said.", valueName: "name"))
+    help: ArgumentHelp("The sink's name (default: the file's name).", valueName: "name"))
   var sink: String?
 
   func run() async throws {
@@ -69,10 +69,12 @@ struct SinkAddCommand: AsyncParsableCommand {
 
   private func chosenFormat() throws -> FileSettings.Format {
     guard template == nil || format == nil else {
-      throw Failure(.usage, "--format and --template exclude each other", hint: "a template is a format of its own")
+      throw Failure(
+        .usage, "--format and --template exclude each other", hint: "give only one: a template is a format of its own")
     }
     guard prefix == nil || format == .dotenv else {
-      throw Failure(.usage, "--prefix goes with --format dotenv", hint: "the other formats have no variables")
+      throw Failure(
+        .usage, "--prefix goes with --format dotenv", hint: "leave it out: the other formats have no variables")
     }
     if let template { return .template(path: try Paths.absolute(template)) }
     return format == .dotenv ? .dotenv(prefix: prefix ?? VariableNames.prefix(of: name)) : .json
@@ -93,7 +95,7 @@ struct SinkListCommand: AsyncParsableCommand {
 
 struct SinkRemoveCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "remove", abstract: "Remove a sink. Its file stays where it is.")
+    commandName: "remove", abstract: "Remove a sink; its file stays where it is.")
 
   @OptionGroup var options: CommonOptions
 
@@ -117,7 +119,7 @@ enum Deliveries {
     for delivery in wanted {
       try report.result(delivery.object(of: credential), text: delivery.line(of: credential))
     }
-    if wanted.isEmpty { report.note("\(name) has none") }
+    if wanted.isEmpty { report.note("\(name) has none yet") }
   }
 
   static func remove(
@@ -147,13 +149,13 @@ extension DeliverySettings {
     let changed = try await vault.addDelivery(self, to: credential, now: WallClock.now()) { Paths.place(of: $0) }
     guard let added = changed.deliveries.last else { return }
     do { try LocalDelivery.ofThisProcess.check(added) } catch {
-      Diagnostics.standard.warning("as things are it cannot work: \(error)")
+      Diagnostics.standard.warning("it cannot work yet: \(error)")
     }
     let report = Report(options)
     try report.result(
       added.object(of: changed), text: "\(credential): \(word) \(added.line(of: changed))")
     if takesPair, !changed.isTransferred {
-      report.note("`relatch deliver \(credential)` hands it the active pair now; else it gets the next")
+      report.note("`relatch deliver \(credential)` delivers the active pair now; otherwise it gets the next one")
     }
   }
 }

@@ -8,10 +8,10 @@ import Vault
 
 struct TokenCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "token", abstract: "Print an access token, after logging that.",
+    commandName: "token", abstract: "Print an access token, after logging the access.",
     discussion: """
-      A token that was granted before is printed again until a minute before its end; it is kept sealed beside the vault, for
-      the version it was granted to alone.
+      A token is kept sealed beside the vault and printed again until a minute before its end, but only for the \
+      version that it was granted to.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -19,12 +19,13 @@ struct TokenCommand: AsyncParsableCommand {
   @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
-  @Flag(help: "Ask for a new one, whatever is kept.")
+  @Flag(help: "Ask for a new token even if one is kept.")
   var fresh = false
 
   @Option(
     help: ArgumentHelp(
-      "How long one may be kept whose end the provider does not say; 0s to keep none of those.", valueName: "duration"))
+      "How long to keep a token if the provider does not say when it ends; 0s keeps no such token.",
+      valueName: "duration"))
   var keep = "10m"
 
   /// How long a token that is released must still be valid.
@@ -33,7 +34,8 @@ struct TokenCommand: AsyncParsableCommand {
   func run() async throws {
     guard let longest = Policy.duration(keep) else {
       throw Failure(
-        .usage, "--keep \(Name.printable(keep)): expected a duration such as 10m", hint: "0s keeps none")
+        .usage, "--keep \(Name.printable(keep)): expected a duration such as 10m",
+        hint: "write it as in 10m; 0s keeps none")
     }
     let places = try Places(options)
     let vault = try await places.openVault()
@@ -61,7 +63,7 @@ struct TokenCommand: AsyncParsableCommand {
     if WallClock.now() + Self.minimumRest < end, access.mayReplace(before, now: WallClock.now()) {
       let record = try access.seal(issued.token.secret, end: end, randomness: .system)
       if !kept.keep(record, of: access) {
-        Report(options).note("the token cannot be kept in the vault's folder: the next one is a new one")
+        Report(options).note("the token cannot be kept in the vault's folder: the next command asks for a new one")
       }
     }
     try write(issued.token)

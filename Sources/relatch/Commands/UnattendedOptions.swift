@@ -5,7 +5,7 @@ import Vault
 /// Options of the verbs that a timer runs.
 struct UnattendedOptions: ParsableArguments {
   @Option(
-    help: ArgumentHelp("Replace this file with metrics for Prometheus at the end.", valueName: "file"),
+    help: ArgumentHelp("At the end, replace this file with metrics for Prometheus.", valueName: "file"),
     completion: .file())
   var metrics: String?
 
@@ -55,7 +55,7 @@ struct UnattendedOptions: ParsableArguments {
       let figures = try await Places(options).figures(run: VaultFigures.Run(ended: WallClock.now(), code: code))
       try MetricsFile.write(figures.text, to: path)
     } catch {
-      Diagnostics.standard.warning("no metrics are written: \(Failure(error).message)")
+      Diagnostics.standard.warning("the metrics were not written: \(Failure(error).message)")
     }
   }
 }

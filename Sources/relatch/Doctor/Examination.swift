@@ -67,7 +67,7 @@ struct Examination: Sendable {
     _ subject: PlanSubject, mayRelease: Bool
   ) async throws -> (identity: ChecklistLine, pairs: [UInt64: Pair]?) {
     guard let composition else {
-      return (identity ?? ChecklistLine(.identity, .cannotTell, "it was not looked at"), nil)
+      return (identity ?? ChecklistLine(.identity, .cannotTell, "it was not checked"), nil)
     }
     let vault = composition.vault
     let opens = ChecklistLine(.identity, .ok, "\(vault.member.name) opens it")
@@ -84,7 +84,7 @@ struct Examination: Sendable {
         ChecklistLine(
           .identity, .missing, failure.message,
           fix:
-            "an owner lets \(vault.member.name) open it: `relatch grant \(subject.credential.name) \(vault.member.name)`",
+            "an owner can let \(vault.member.name) open it: `relatch grant \(subject.credential.name) \(vault.member.name)`",
           concern: .vault), nil
       )
     }

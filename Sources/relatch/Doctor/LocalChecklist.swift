@@ -51,7 +51,7 @@ enum LocalChecklist {
         fix: "`relatch deliver \(credential.name)` tries it again")
     }
     guard !credential.deliveries.isEmpty else {
-      return ChecklistLine(.delivery, .ok, "no sink and no hook: who uses it reads it from the vault")
+      return ChecklistLine(.delivery, .ok, "no sinks and no hooks: its users read it from the vault")
     }
     if let active, let drift = LocalCheck.drift(from: active, of: credential) {
       return ChecklistLine(.delivery, .missing, drift.text, fix: drift.hint)
@@ -67,7 +67,7 @@ enum LocalChecklist {
     }
     let rule = "`relatch policy \(credential.name) max-age=90d`"
     guard let age = credential.policy.maxAge else {
-      let words = credential.byHand == nil ? "only a person rotates it" : "nobody is told when it is to be rotated"
+      let words = credential.byHand == nil ? "only a person rotates it" : "nobody is reminded to rotate it"
       return ChecklistLine(.policy, .ok, "no max-age: \(words) (\(rule) sets one)")
     }
     let window = credential.policy.window.map { ", \($0.description)" } ?? ", at any time"
