@@ -92,7 +92,7 @@ package struct Checklist: Sendable {
 
   /// All lines. A step about which nothing was found is `cannotTell`.
   package var lines: [ChecklistLine] {
-    steps.map { found[$0] ?? ChecklistLine($0, .cannotTell, "it was not looked at") }
+    steps.map { found[$0] ?? ChecklistLine($0, .cannotTell, "it was not checked") }
   }
 
   package func verdict(of step: ChecklistStep) -> ChecklistLine.Verdict? { found[step]?.verdict }
@@ -149,9 +149,9 @@ package struct Checklist: Sendable {
       error.local != nil ? .vault : [.unreachable, .limited].contains(error.code) ? .reach : .setup
     let otherwise =
       switch concern {
-      case .vault: "an owner lets this identity open it: `relatch grant`"
+      case .vault: "an owner can let this identity open it: `relatch grant`"
       case .reach: "run the same command again later"
-      case .setup where error.code == .malformed: "something on the way may be answering in the provider's place"
+      case .setup where error.code == .malformed: "something in between may be answering instead of the provider"
       case .setup: "compare the settings (`relatch show`) with what the provider's pages show"
       }
     miss(step, error.description, fix: error.hint ?? otherwise, concern: concern)

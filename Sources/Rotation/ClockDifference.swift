@@ -44,7 +44,7 @@ package struct ClockDifference: Sendable {
     let difference = Self(theirs, asked: asked, answered: answered)
     guard difference.duration >= limit else { return }
     throw ProviderError(
-      .configuration, "\(difference.text), by which the grace goes on until \(graceEnds)",
+      .configuration, "\(difference.text); by the provider's, the grace has not ended: it ends at \(graceEnds)",
       hint: "\(hint); or `relatch retire NAME` ends the grace now")
   }
 

@@ -88,5 +88,5 @@ package enum Replacement: String, Sendable {
 
   /// The warning before such a rotation.
   package static let cutOverWarning =
-    "the old pair ends the moment the new one is made: whoever uses it is refused until the new one has arrived"
+    "the old pair ends the moment the new one is made: anyone who uses it is refused until the new one has arrived"
 }

@@ -40,7 +40,7 @@ package struct RotationJournal: Sendable {
       RotationError(
         .corruptJournal, "the journal of rotation \(credential.rotation) of \(credential.name) is damaged: \(reason)")
     }
-    guard let first = entries.first, first.event == Self.begun.text else { throw corrupt("it does not begin") }
+    guard let first = entries.first, first.event == Self.begun.text else { throw corrupt("its beginning is missing") }
     number = credential.rotation
     steps = 1
     began = first.time
@@ -48,10 +48,12 @@ package struct RotationJournal: Sendable {
     for entry in entries.dropFirst() {
       guard entry.event.hasPrefix(Self.prefix),
         let event = RotationEvent(name: String(entry.event.dropFirst(Self.prefix.count)))
-      else { throw corrupt("it has an entry \(entry.event)") }
+      else { throw corrupt("it has an unexpected entry \(entry.event)") }
       var graceEnds: Timestamp?
       if case .string(let text)? = entry.details["grace_ends"] { graceEnds = Timestamp(text) }
-      guard (event == .verified) == (graceEnds != nil) else { throw corrupt("its grace is not where it should be") }
+      guard (event == .verified) == (graceEnds != nil) else {
+        throw corrupt("the end of its grace is missing or misplaced")
+      }
       guard entry.time >= latest else { throw corrupt("its times go backwards") }
       do { try machine.apply(event, at: entry.time, graceEnds: graceEnds) } catch { throw corrupt("\(error)") }
       count(event, at: entry.time, entry.details)
@@ -67,7 +69,7 @@ package struct RotationJournal: Sendable {
     // The record decides when a schedule looks here again, so it must agree with the journal.
     guard credential.ended < number || machine.state.isFinal,
       credential.graceEnds == nil || credential.graceEnds == machine.graceBefore
-    else { throw corrupt("its record says that it is further") }
+    else { throw corrupt("it contradicts the credential's record") }
     guard machine.state == .failed else { return }
     failedRotations = 1
     while failedRotations < 6, failedRotations < number,

@@ -136,9 +136,9 @@ package struct RotationPreflight: Sendable {
         "slot", .obstacle,
         "version \(version), replaced and still accepted, holds the staging slot until its grace ends at \(graceEnds)\(end)",
         hint: journal?.machine.state.isOwing == true
-          ? "`relatch retire \(credential.name)` ends it now, and cuts off whoever still uses version \(version);"
-            + " not before every sink and hook has the new pair, unless --undelivered says so"
-          : "`relatch rotate --replace-previous \(credential.name)` ends it now, and cuts off whoever still uses it",
+          ? "`relatch retire \(credential.name)` ends it now, and cuts off anyone who still uses version \(version),"
+            + " but only once every sink and hook has the new pair, or with --undelivered"
+          : "`relatch rotate --replace-previous \(credential.name)` ends it now, and cuts off anyone who still uses it",
         until: graceEnds)
     case .ours, .foreignStaged, .foreignReplaced:
       guard let obstacle = StagingObstacle(slot, of: credential.name) else {
@@ -161,8 +161,8 @@ package struct RotationPreflight: Sendable {
     return isSame
       ? RotationFinding("secret", .ok, "the provider shows the secret of version \(active.number), as the vault has it")
       : RotationFinding(
-        "secret", .warning, "the provider shows another secret for version \(active.number) than the vault has",
-        hint: "someone changed it at the provider: whoever uses the vault's is refused until the next rotation")
+        "secret", .warning, "the provider shows a secret for version \(active.number) that is not the vault's",
+        hint: "rotate the credential: someone changed the secret at the provider, and the vault's is refused")
   }
 
   /// What a grant to the active pair means. `asked` and `answered` are this machine's times of the request and of the

@@ -79,7 +79,7 @@ extension RotationRun {
     guard credential.leak != nil else { return outcome }
     isAdopting = false
     do { return try await endLeak() } catch let error as RotationError {
-      throw error.outstanding(hint: "it is adopted, and leaked, too: `relatch resume \(name)` replaces it")
+      throw error.outstanding(hint: "it is adopted and counts as leaked: `relatch resume \(name)` replaces it")
     }
   }
 
@@ -108,8 +108,8 @@ extension RotationRun {
     guard let other = seen.others.first(where: { $0.matches(pair) }) else { return }
     throw RotationError(
       .held,
-      "\(name): version \(number), whose rotation is under way, is still \(other.place == .staged ? "staged" : "accepted")"
-        + " at the provider, whose primary pair is neither it nor the active one; nothing is adopted beside it",
+      "\(name): a rotation is under way, and its version \(number) is still \(other.place == .staged ? "staged" : "accepted")"
+        + " at the provider, though neither it nor the active one is primary; nothing is adopted while it is there",
       hint: "delete that pair at the provider, then run this again")
   }
 
@@ -188,7 +188,7 @@ extension RotationRun {
     throw RotationError(
       .held,
       "\(name): version \(debt.number), which was replaced, is still there; nothing is adopted before it is retired",
-      hint: "`relatch retire \(name)` ends it, and cuts off whoever still uses it; then run this again")
+      hint: "`relatch retire \(name)` ends it, and cuts off anyone who still uses it; then run this again")
   }
 
   private var isNotPrimary: RotationError {
@@ -233,7 +233,8 @@ extension RotationRun {
   private func secret(of made: ObservedPair) throws -> SecretBytes {
     guard isFit(made), let secret = made.clientSecret else {
       throw RotationError(
-        .provider(.configuration), "\(name): the provider does not show the primary pair's secret, or not one of use",
+        .provider(.configuration),
+        "\(name): the provider does not show the primary pair's secret, or shows one that cannot be used",
         hint: "read it at the provider: `relatch adopt \(name) --stdin` takes the pair from standard input")
     }
     return try secret.secret.clone()

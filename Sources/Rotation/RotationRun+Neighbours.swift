@@ -80,7 +80,7 @@ extension RotationRun {
     for other in left {
       guard let theirs = neighbour(other) else { continue }
       return StagingObstacle(
-        .foreignStagedPair, "\(theirs.text) is in the same place", hint: theirs.hint(for: name), until: other.expires)
+        .foreignStagedPair, "\(theirs.text), is in the same place", hint: theirs.hint(for: name), until: other.expires)
     }
     return nil
   }
@@ -90,18 +90,18 @@ extension RotationRun {
     try await seeNeighbours(beside: seen)
     guard let theirs = neighbour(made) else { return }
     throw RotationError(
-      .held, "\(name): what was to be adopted is \(theirs.text): each would end it under the other",
-      hint: "use \(theirs.credential) in its stead")
+      .held, "\(name): the pair to adopt is \(theirs.text): each credential would end it for the other",
+      hint: "use \(theirs.credential) instead")
   }
 }
 
 extension NeighboursPair {
   /// Which pair it is, for a person.
-  fileprivate var text: String { "version \(version.number) of \(credential), active in this vault," }
+  fileprivate var text: String { "version \(version.number) of \(credential), active in this vault" }
 
   /// What to do so that `name` can be rotated.
   fileprivate func hint(for name: String) -> String {
-    "give \(name) and \(credential) an app or client each, and let a program list the pairs of one alone;"
+    "give \(name) and \(credential) an app or client each, and let a program list only the pairs of one of them;"
       + " `relatch revoke \(name)` ends what leaked beside it"
   }
 }

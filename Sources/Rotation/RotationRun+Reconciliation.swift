@@ -35,7 +35,7 @@ extension RotationRun {
     throw RotationError(
       .foreignPrimary,
       "\(name): the vault was restored from a backup whose log ends at \(restoration.last), and the provider's primary pair"
-        + " is none of the vault's: it came after that; version \(active) is the active one here,"
+        + " is none of the vault's: it is newer than that; version \(active) is the active one here,"
         + " \(seen.placeDescription(of: activePair))",
       hint: "nothing was changed; `relatch adopt \(name)` takes the primary pair over, and proves it")
   }
@@ -74,11 +74,11 @@ extension RotationRun {
     guard !provider.showsUnknownPairs else { return }
     throw RotationError(
       .foreignPrimary,
-      "\(name): the vault was restored from a backup whose log ends at \(last); version \(active) is there, and whether another"
-        + " replaced it since cannot be seen: the provider shows no pair that the vault does not have",
+      "\(name): the vault was restored from a backup whose log ends at \(last); version \(active) is there, but whether another"
+        + " replaced it since cannot be seen: the provider shows only pairs that the vault has",
       hint:
-        "nothing was changed; if none was made since: `relatch adopt \(name)` says so; if one is in use, add it under another"
-        + " name (`relatch add`) and use that")
+        "nothing was changed; if no pair was made since: `relatch adopt \(name)` records that; if one is in use, add it under"
+        + " another name (`relatch add`) and use that")
   }
 
   /// Records what a person says by adopting while the active pair is the primary one: that nothing came after the

@@ -107,7 +107,7 @@ extension RotationRun {
     case .retire: try await clearUpRetire(seen)
     case .discard: try await clearUpDiscard(seen)
     case .validate, .verify, .prove:
-      throw RotationError(.unresolved, "\(name): \(step.rawValue) changes nothing that could be cleared up")
+      throw RotationError(.unresolved, "\(name): \(step.rawValue) changes nothing, so there is nothing to clear up")
     }
   }
 
@@ -119,7 +119,7 @@ extension RotationRun {
     guard retriesLeft > 0, asked.trouble?.exceedsRun != true else {
       if let trouble = asked.trouble { throw RotationError(trouble, while: step.rawValue, name) }
       throw RotationError(
-        .unresolved, "\(name): \(step.rawValue): the provider says that it is done, and is seen not to have done it",
+        .unresolved, "\(name): \(step.rawValue): the provider reports it done, but it is seen not to be done",
         hint: "nothing is lost: run the same command again later")
     }
     retriesLeft -= 1
@@ -189,8 +189,9 @@ extension RotationRun {
     let found = asked?.trouble.map { "\($0)" } ?? "no new pair is there"
     throw RotationError(
       asked?.trouble.map { .provider($0.code) } ?? .unresolved,
-      "\(name): \(RotationStep.stage.rawValue): \(found); what was asked for may still be made, and ends version \(activeNumber) then",
-      hint: asked?.trouble?.hint ?? "nothing is lost: run the same command again, from \(until) on at the latest",
+      "\(name): \(RotationStep.stage.rawValue): \(found); the pair asked for may still be made, which ends version \(activeNumber)",
+      hint: asked?.trouble?.hint
+        ?? "nothing is lost: run the same command again; it asks for another pair from \(until) on",
       retryAfter: asked?.trouble?.retryAfter)
   }
 
@@ -248,7 +249,7 @@ extension RotationRun {
     if !isThere, isOldShown { isThere = try await !isAccepted(old, during: .promote) }
     guard isThere else { return }
     try record(.postponed(.promote), version: number, ["reason": "not-primary"])
-    let shown = isOldShown ? "version \(active), which ended as it was made" : "another, and accepts it"
+    let shown = isOldShown ? "version \(active), which has ended" : "another pair, but accepts it"
     throw RotationError(
       .unresolved, "\(name): the provider does not show version \(number) yet: it shows \(shown)",
       hint: "nothing is lost: run the same command again later")
@@ -266,7 +267,7 @@ extension RotationRun {
     let (number, pair) = try pair(in: .staged)
     guard !seen.primary.matches(pair) else {
       throw RotationError(
-        .foreignPrimary, "\(name): version \(number) was given up, and is the provider's primary pair",
+        .foreignPrimary, "\(name): version \(number) was given up, but is the provider's primary pair",
         hint:
           "someone promoted it elsewhere: `relatch adopt \(name)` takes it over; or make version \(activeNumber) primary"
           + " again, and the next run removes this one"

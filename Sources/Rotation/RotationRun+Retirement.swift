@@ -132,7 +132,7 @@ extension RotationRun {
           continue
         }
         try record(.postponed(.prove), version: debts.last, error.members)
-        throw RotationError(error, while: "the replaced pair is deleted, and not seen to be refused yet", name)
+        throw RotationError(error, while: "the replaced pair is deleted, but not seen to be refused yet", name)
       }
     }
   }
@@ -179,12 +179,12 @@ extension RotationRun {
     // moment.
     if !credential.isStagedLeaked, isAdoptedInUse(pair, seen) {
       throw RotationError(
-        .outstanding, "\(name): version \(number) was given up, and was adopted as one in use: it is not deleted",
+        .outstanding, "\(name): version \(number) was given up, but was then adopted as one in use: it is not deleted",
         hint: "`relatch adopt \(name) --stdin` takes it over; if it is not in use, delete it at the provider first")
     }
     guard provider.replacement != .cutOver || staged.place != .staged else {
       throw RotationError(
-        .unresolved, "\(name): version \(number) was given up, and is the only pair that the provider has",
+        .unresolved, "\(name): version \(number) was given up, but is the only pair that the provider has",
         hint: "`relatch adopt \(name) --stdin` takes it over, if it is accepted; or make another there, and adopt that")
     }
     try await asking(.discard, version: number) {
@@ -224,7 +224,7 @@ extension RotationRun {
         try record(.postponed(.discard), version: number, trouble?.members ?? ["reason": "still-accepted"])
         let seen = trouble.map { "not seen to be refused yet: \($0)" } ?? "still accepted"
         throw RotationError(
-          .outstanding, "\(name): version \(number) was given up and is deleted, and \(seen)",
+          .outstanding, "\(name): version \(number) was given up and deleted, but is \(seen)",
           hint: trouble?.hint ?? "nothing is lost: `relatch resume \(name)` tries it again")
       }
       try await pause(wait)

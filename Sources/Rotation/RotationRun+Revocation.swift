@@ -134,7 +134,7 @@ extension RotationRun {
       try await begin()
     }
     throw RotationError(
-      .unresolved, "\(name): what leaked was replaced three times, and the active pair is still one that leaked")
+      .unresolved, "\(name): what leaked was replaced three times, but the active pair is still one that leaked")
   }
 
   /// Whether `error` says that the pair which containment promoted unproved is refused, long after it should work. It
@@ -242,7 +242,7 @@ extension RotationRunner {
       ["purpose": "rotation"], now: timing.now())
     // Law 6: a reason is the one text by a person that the log takes as it is.
     guard !opened.contains(where: { $0.pair.isTold(in: revocation.reason) }) else {
-      throw RotationError(.vetoed, "\(name): the reason holds a secret of it, and would stand in the log")
+      throw RotationError(.vetoed, "\(name): the reason holds one of its secrets, which would be in the log")
     }
     return Dictionary(opened.map { ($0.version.number, $0.pair) }) { $1 }
   }

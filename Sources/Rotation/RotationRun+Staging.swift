@@ -81,9 +81,9 @@ extension RotationRun {
   private func answerWasKnownPair(_ number: UInt64) -> ProviderError {
     ProviderError(
       provider.replacement == .cutOver ? .malformed : .configuration,
-      "asked for another pair, the provider answered with the one that version \(number) is",
+      "asked for a new pair, the provider answered with that of version \(number)",
       hint:
-        "see at the provider whether it makes a second pair at all; a cache on the way may be answering in its place",
+        "check at the provider whether it makes a second pair at all; a cache on the way may be answering instead",
       mayHaveActed: true)
   }
 
@@ -99,16 +99,16 @@ extension RotationRun {
     let refused = "\(name): version \(activeNumber), the active one, is refused"
     guard endsOld else {
       return RotationError(
-        .provider(.refused), refused + ": it is not ended, for a new one may be refused as well",
+        .provider(.refused), refused + ": it is not ended, because a new one may be refused as well",
         hint:
-          "`relatch doctor \(name)` looks at the set-up, `relatch adopt --stdin \(name)` takes over a pair that is in use;"
-          + " `relatch rotate --replace-previous \(name)` replaces it all the same")
+          "`relatch doctor \(name)` checks the set-up, `relatch adopt --stdin \(name)` takes over a pair that is in use;"
+          + " `relatch rotate --replace-previous \(name)` replaces it anyway")
     }
     return RotationError(
       .provider(.refused), refused + ": the replaced pair in the slot is not deleted",
       hint: credential.leak == nil
-        ? "it may be the only one that works: `relatch plan \(name)` looks at both"
-        : "`relatch revoke --contain \(name)` deletes it all the same: nothing may be accepted for a while")
+        ? "it may be the only one that works: `relatch plan \(name)` checks both"
+        : "`relatch revoke --contain \(name)` deletes it anyway: for a while, no pair may be accepted")
   }
 
   /// Clears the slot: an expired pair occupies it and is of use to nobody; a replaced pair is cut off if a person said
@@ -200,7 +200,7 @@ extension RotationRun {
   func save(_ made: ObservedPair) throws {
     guard let secret = made.clientSecret else {
       throw RotationError(
-        .provider(.malformed), "\(name): the provider staged a pair and does not show its secret",
+        .provider(.malformed), "\(name): the provider staged a pair but does not show its secret",
         hint: "allow access to consumer secrets via REST API in the provider's set-up, then rotate again")
     }
     let pair = try Pair(

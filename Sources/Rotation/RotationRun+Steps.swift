@@ -134,7 +134,7 @@ extension RotationRun {
           error.isTransient || error.code == .refused || error.code == .malformed || error.step == .primary
         guard mayPass, timing.now() + wait <= deadline, asksLeft > 0 else {
           try record(.postponed(.verify), version: number, error.members)
-          throw RotationError(error, while: "version \(number) is promoted, and not verified yet", name)
+          throw RotationError(error, while: "version \(number) is promoted, but not verified yet", name)
         }
         try await pause(wait)
       }

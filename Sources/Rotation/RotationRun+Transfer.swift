@@ -15,14 +15,14 @@ extension RotationRun {
     case .rotate, .rotateReplacingPrevious, .abort, .deliver, .adopt: throw RotationError(handedOver: credential)
     case .revoke:
       throw RotationError(
-        .handedOver, "\(name): it was handed over at \(transfer.since), and is revoked by whoever holds it now",
-        hint: "tell them: `relatch revoke` there replaces it"
+        .handedOver, "\(name): it was handed over at \(transfer.since), and only its holder can revoke it now",
+        hint: "tell the holder: `relatch revoke` there replaces it"
           + (transfer.confirmed == nil
             ? "; if nobody opened it, `relatch handoff withdraw \(name)`, and revoke it here" : ""))
     }
     guard credential.version(in: .active) != nil else {
       throw RotationError(
-        .nothingOwed, "\(name): version \(transfer.version) was handed over and seen to be refused: nothing is owed",
+        .nothingOwed, "\(name): version \(transfer.version) was handed over and is seen to be refused: nothing is owed",
         hint: "`relatch remove \(name)` takes it out of this vault")
     }
     try await openPairs()
@@ -72,7 +72,8 @@ extension RotationRun {
       ["purpose": "control"], now: timing.now())
     guard let control = opened.first?.pair else {
       throw RotationError(
-        .unresolved, "\(name): the pair that was handed over is refused, and \(admin) has none to compare it with")
+        .unresolved,
+        "\(name): the pair that was handed over is refused, and \(admin) has no active pair to compare it with")
     }
     do {
       try await ask { try await granter.grant(administrator: control) }
@@ -93,7 +94,8 @@ extension RotationRun {
       // Nothing that it shows is known here.
       return true
     } catch let error as ProviderError {
-      throw RotationError(error, while: "the pair that was handed over is refused, and nothing else seen", name)
+      throw RotationError(
+        error, while: "the pair that was handed over is refused, and the provider's pairs cannot be seen", name)
     }
   }
 
@@ -141,7 +143,7 @@ extension Transfer {
   fileprivate func requireStanding(of credential: Credential) throws {
     guard credential.transfer?.handoff == handoff else {
       throw RotationError(
-        .held, "\(credential.name): what was handed over was taken back while its pair was tried",
+        .held, "\(credential.name): the handoff was withdrawn while its pair was tried",
         hint: "`relatch status \(credential.name)` shows where it stands")
     }
   }
@@ -153,7 +155,7 @@ extension RotationError {
       .handedOver,
       "\(credential.name): it was handed over at \(credential.transfer?.since.description ?? "-"), and is not rotated here",
       hint:
-        "it is rotated where it was handed to; `relatch handoff withdraw \(credential.name)` takes back what nobody opened"
+        "its holder rotates it; if nobody opened the handoff, `relatch handoff withdraw \(credential.name)` takes it back"
     )
   }
 }

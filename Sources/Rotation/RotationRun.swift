@@ -191,16 +191,16 @@ actor RotationRun {
     guard let machine = journal?.machine, !credential.debts.isEmpty else {
       guard !credential.isActiveLeaked else {
         throw RotationError(
-          .outstanding, "\(name): version \(activeNumber), the active one, leaked and is not replaced yet",
+          .outstanding, "\(name): version \(activeNumber), the active one, leaked, but is not replaced yet",
           hint: "`relatch resume \(name)` replaces it, and retires it then")
       }
       throw RotationError(
-        .nothingOwed, "\(name): nothing is owed", hint: "`relatch status \(name)` shows where each version stands")
+        .nothingOwed, "\(name): nothing is owed", hint: "`relatch status \(name)` shows the stage of each version")
     }
     guard !machine.state.isFinal else {
       throw RotationError(
         .unresolved,
-        "\(name): what is owed was left by a rotation before the last, which came to nothing: the next one ends it",
+        "\(name): what is owed is from a rotation before the last, and the last came to nothing: the next one ends it",
         hint: "`relatch rotate \(name)` begins it, once the grace is over; with --replace-previous at once")
     }
     guard machine.state.isOwing else {
@@ -239,7 +239,7 @@ actor RotationRun {
         guard let owed = credential.debts.last?.number, owed > activeNumber else { return outcome }
         throw RotationError(
           .outstanding,
-          "\(name): version \(owed) is given up and deleted, and not seen to be refused, though it leaked",
+          "\(name): version \(owed), which leaked, is given up and deleted, but not seen to be refused",
           hint: "`relatch resume \(name)` ends the leak")
       case .promoted, .verifying, .owed, .retiring, .deleted, .proving, .settled:
         throw RotationError(
@@ -339,7 +339,7 @@ actor RotationRun {
   func pair(in stage: Stage) throws -> (number: UInt64, pair: Pair) {
     guard let version = credential.version(in: stage), let pair = pairs[version.number] else {
       throw RotationError(
-        .corruptJournal, "\(name): the journal speaks of a \(stage.rawValue) version, and there is none")
+        .corruptJournal, "\(name): the journal names a version that is \(stage.rawValue), but there is none")
     }
     return (version.number, pair)
   }

@@ -184,7 +184,7 @@ package struct RotationRunner: Sendable {
       let held = try? await vault.read { try $0.leaseHolder(of: Self.leaseName(of: $0.credential(name)))?.holder }
       throw RotationError(
         .held, "\(name) is held by another run\(held.map { " (\(Self.briefly($0)))" } ?? "")",
-        hint: "wait for that run to end; if its process is gone, the next run takes over by itself")
+        hint: "wait for that run to end; if its process is gone, the next run takes over")
     }
   }
 

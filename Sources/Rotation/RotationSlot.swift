@@ -48,7 +48,7 @@ extension RotationSlot {
 extension Observation {
   /// Where `pair`, which is not the primary one, is, as a clause about it.
   func placeDescription(of pair: Pair) -> String {
-    guard let other = others.first(where: { $0.matches(pair) }) else { return "which is nowhere there" }
+    guard let other = others.first(where: { $0.matches(pair) }) else { return "which is not there" }
     switch other.place {
     case .primary, .staged: return "which is staged there"
     case .expired: return "which has expired there"
@@ -97,7 +97,7 @@ package struct StagingObstacle: Sendable {
       hint =
         place == .replaced
         ? "`relatch rotate --replace-previous \(name)` cuts it off, or wait until its grace is over"
-        : "`relatch status \(name)` shows where each version stands"
+        : "`relatch status \(name)` shows the stage of each version"
       until = expires
     }
   }

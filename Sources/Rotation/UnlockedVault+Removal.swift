@@ -15,7 +15,7 @@ extension UnlockedVault {
     try await remove(name, forgettingDebts: forgettingDebts, now: now) { change, credential in
       if let holder = try change.view.runAtWork(on: credential, now: now, isGone: isGone) {
         throw RotationError(
-          .held, "cannot remove \(name): another run is at work on it (\(holder))",
+          .held, "cannot remove \(name): another run holds it (\(holder))",
           hint: "wait for that run to end; if its process is gone, `relatch resume \(name)` takes over")
       }
       if !forgettingDebts { try change.view.requireNoneUnfinished(credential) }
@@ -32,8 +32,8 @@ extension VaultView {
     let name = credential.name
     throw RotationError(
       .unfinished,
-      "cannot remove \(name): rotation \(journal.number) is not finished, and its pair may be at the provider",
+      "cannot remove \(name): rotation \(journal.number) is not finished, and its new pair may be at the provider",
       hint: "`relatch resume \(name)` finishes it, `relatch abort \(name)` gives it up;"
-        + " --forget-debts removes it all the same")
+        + " --forget-debts removes it anyway")
   }
 }

@@ -43,11 +43,11 @@ extension UnlockedVault {
         if let transfer = before.transfer {
           throw RotationError(
             .handedOver, "cannot change \(name): it was handed over at \(transfer.since)",
-            hint: "whoever has it now says where it is rotated; `relatch status \(name)` says what is owed here")
+            hint: "its holder decides where it is rotated; `relatch status \(name)` says what is owed here")
         }
         if let holder = try change.view.runAtWork(on: before, now: now, isGone: isGone) {
           throw RotationError(
-            .held, "cannot change \(name): another run is at work on it (\(holder))",
+            .held, "cannot change \(name): another run holds it (\(holder))",
             hint: "wait for that run to end; if its process is gone, `relatch resume \(name)` takes over")
         }
         try change.endLapsedRun(of: before, now: now)
@@ -114,7 +114,7 @@ extension VaultView {
     throw RotationError(
       .underWay,
       "cannot change \(name): rotation \(journal.number) is not finished (\(state.rawValue)), and would be looked for"
-        + " elsewhere",
+        + " in the wrong place",
       hint: "`relatch resume \(name)` finishes it, `relatch abort \(name)` gives it up, and then it can be changed; if"
         + " that server is gone for good, "
         + (mayLeave ? "--unanswered leaves it behind" : "docs/providers/README.md says what is left"))
@@ -140,9 +140,9 @@ extension RotationError {
   fileprivate init(_ name: String, waitsIn state: RotationState, for administrator: String) {
     self.init(
       .underWay,
-      "cannot change \(administrator), which administers \(name): a rotation of that is not finished (\(state.rawValue)), and"
-        + " would be looked for elsewhere",
+      "cannot change \(administrator), which administers \(name): a rotation of \(name) is not finished (\(state.rawValue)),"
+        + " and would be looked for in the wrong place",
       hint: "`relatch resume \(name)` finishes it, `relatch abort \(name)` gives it up, and then it can be changed; if"
-        + " that server is gone for good, --unanswered leaves it behind, here and then of \(name)")
+        + " that server is gone for good, --unanswered leaves it behind, here and then for \(name)")
   }
 }

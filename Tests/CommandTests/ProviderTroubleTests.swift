@@ -117,7 +117,7 @@ struct ProviderTroubleTests {
     // The administrator's token and the proof succeed; the look after the promotion does not.
     try await place.org.fault("garbage", "POST", "*/token", ["skip": 2])
     let rotated = try await place.relatch("rotate", "crm", "--quiet")
-    expectFailure(rotated, 12, "version 2 is promoted, and not verified yet")
+    expectFailure(rotated, 12, "version 2 is promoted, but not verified yet")
     #expect(try await place.holdsPrimary("crm"))
     #expect(try await place.relatch("status", "crm").outputText.contains("`relatch rotate crm` continues it"))
     try await place.org.clearFaults()

@@ -13,7 +13,7 @@ struct RemoveTests {
     try await running.wait("the rotation to have asked") { _, errors in errors.contains("asking for a new pair") }
     for options in [[], ["--forget-debts"]] {
       let removed = try await place.run(Programs.relatch, ["remove", "crm"] + options)
-      expectFailure(removed, 75, "another run is at work on it (pid \(running.pid) ")
+      expectFailure(removed, 75, "another run holds it (pid \(running.pid) ")
     }
     running.send(SIGINT)
     let ended = try await running.outcome()
@@ -49,7 +49,7 @@ struct RemoveTests {
     try await place.org.clearFaults()
     _ = try await place.relatch("abort", "crm")
     let kept = try await place.relatch("remove", "crm")
-    expectFailure(kept, 64, "cannot remove crm: version 1 leaked, and was not seen to be refused")
+    expectFailure(kept, 64, "cannot remove crm: version 1 leaked, but was not seen to be refused")
     #expect(kept.errorText.contains("`relatch resume crm` ends it"), "\(kept.errorText)")
     let removed = try await place.relatch("remove", "crm", "--forget-debts", "--json")
     #expect(removed.code == 0 && removed.outputText.contains(#""forgotten":[1]"#), "\(removed.outputText)")

@@ -148,7 +148,7 @@ struct RevokeCareTests {
     let status = try await place.relatch("status", "crm")
     #expect(status.code == 12 && status.outputText.contains("`relatch resume crm` replaces it"), "\(status.outputText)")
     let retired = try await place.relatch("retire", "crm")
-    expectFailure(retired, 12, "version 1, the active one, leaked and is not replaced yet")
+    expectFailure(retired, 12, "version 1, the active one, leaked, but is not replaced yet")
     #expect(retired.errorText.contains("`relatch resume crm`"))
     try await place.org.clearFaults()
     #expect(try await place.relatch("resume").code == 0)

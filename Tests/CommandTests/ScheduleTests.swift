@@ -174,7 +174,7 @@ struct ScheduleTests {
     #expect(try await place.relatch("rotate", "crm").code == 0)
     let owed = try #require(try finding("slot", await place.relatch("plan", "crm", "--json")))
     #expect(owed["level"] as? String == "obstacle" && owed["until"] is String)
-    #expect((owed["hint"] as? String)?.contains("cuts off whoever still uses version 1") == true)
+    #expect((owed["hint"] as? String)?.contains("cuts off anyone who still uses version 1") == true)
     let text = try await place.relatch("plan", "crm").outputText
     #expect(text.contains("  obstacle: version 1, replaced and still accepted, holds the staging slot until its grace"))
     #expect(text.contains("; the provider ends it at "))

@@ -145,7 +145,7 @@ struct TransferTests {
     _ = try await teams.send("crm", ["--transfer"])
     let revoke = ["revoke", "crm", "--reason", "in a ticket"]
     let revoked = try await place.run(Programs.relatch, revoke)
-    expectFailure(revoked, 64, "revoked by whoever holds it")
+    expectFailure(revoked, 64, "only its holder can revoke it")
     #expect(revoked.errorText.contains("handoff withdraw"))
     let all = try await place.relatch("revoke", "--all", "--reason", "the vault was taken", "--json")
     let failures = try all.objects().filter { $0["type"] as? String == "error" }.map {
