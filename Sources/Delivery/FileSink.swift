@@ -23,7 +23,7 @@ package struct FileSink: Sendable {
     guard faccessat(folder.descriptor, ".", W_OK | X_OK, AT_EACCESS) == 0 else {
       throw DeliveryError(
         .unusable, "\(Name.printable(parent)) cannot be written to: \(Errno.text)",
-        hint: "the file is replaced, not overwritten: whoever runs relatch must be able to write to its folder")
+        hint: "let the user who runs relatch write to its folder: the file is replaced, not overwritten")
     }
     do { try SinkDocument.check(settings.format) } catch let error as DeliveryError { throw error } catch {
       throw DeliveryError(.unusable, "the template: \(error)")
@@ -84,7 +84,7 @@ package struct FileSink: Sendable {
       isInPlace = true
       guard fsync(folder.descriptor) == 0 else {
         throw sink.failure(
-          "cannot synchronise its folder", hint: "the file has its new content; see whether the disk is well")
+          "cannot synchronise its folder", hint: "check the disk; the file has its new content")
       }
     }
   }
@@ -101,7 +101,7 @@ package struct FileSink: Sendable {
   ) throws(DeliveryError) {
     if let existing {
       var made = stat()
-      guard fstat(descriptor, &made) == 0 else { throw failure("cannot look at the new file") }
+      guard fstat(descriptor, &made) == 0 else { throw failure("cannot examine the new file") }
       let owner = existing.st_uid == made.st_uid ? uid_t.max : existing.st_uid
       let group = existing.st_gid == made.st_gid ? gid_t.max : existing.st_gid
       if owner != uid_t.max || group != gid_t.max {
@@ -124,7 +124,7 @@ package struct FileSink: Sendable {
   /// Fails if the file that replaces `existing` could not be given its group.
   private func checkGroup(of existing: stat, in folder: borrowing TrustedFolder) throws(DeliveryError) {
     var place = stat()
-    guard fstat(folder.descriptor, &place) == 0 else { throw failure("its folder cannot be looked at") }
+    guard fstat(folder.descriptor, &place) == 0 else { throw failure("its folder cannot be examined") }
     let group = place.st_mode & S_ISGID != 0 ? place.st_gid : getegid()
     guard existing.st_gid != group else { return }
     // On no file: the only answer is whether the call itself is forbidden, as service managers can do.
@@ -146,24 +146,24 @@ package struct FileSink: Sendable {
   private func existing(_ name: String, in folder: borrowing TrustedFolder) throws(DeliveryError) -> stat? {
     var found = stat()
     guard fstatat(folder.descriptor, name, &found, AT_SYMLINK_NOFOLLOW) == 0 else {
-      guard errno == ENOENT else { throw failure("cannot be looked at") }
+      guard errno == ENOENT else { throw failure("cannot be examined") }
       return nil
     }
     guard found.st_mode & S_IFMT == S_IFREG else {
       throw DeliveryError(
-        .unusable, "\(Name.printable(settings.path)) is no ordinary file",
+        .unusable, "\(Name.printable(settings.path)) is not an ordinary file",
         hint: "name the file itself, not a link to it: it is replaced at each delivery")
     }
     guard found.st_uid == geteuid() || geteuid() == 0 else {
       throw DeliveryError(
         .unusable, "\(Name.printable(settings.path)) belongs to another user",
         hint:
-          "only root can replace it and keep its owner: give it to whoever runs relatch, or its group the right to read"
+          "only root can replace it and keep its owner: give it to the user who runs relatch, or let its group read it"
       )
     }
     guard !folder.isShared || found.st_uid == geteuid() || found.st_uid == 0 else {
       throw DeliveryError(
-        .unusable, "\(Name.printable(settings.path)) was made by another user where everybody may write",
+        .unusable, "\(Name.printable(settings.path)) was made by another user in a folder that everybody may write to",
         hint: "name a place in a folder that is yours")
     }
     return found

@@ -85,7 +85,7 @@ final class HookProcess: Sendable {
         throw DeliveryError(
           .cannotStart,
           "\(program) is not started: there is no room for a session keyring of its own (/proc/key-users): \(reason)",
-          hint: "this user has as many keys as a user may have: see in /proc/keys which, and end those not needed")
+          hint: "this user has as many keys as a user may have: see /proc/keys, and end those not needed")
       }
       throw DeliveryError(
         .cannotStart, "\(program) cannot be started: \(reason)",

@@ -26,7 +26,7 @@ extension HookRunner: ProgramHost {
       let hasRun = error.code == .failed
       throw ProviderError(
         hasRun ? .malformed : .configuration, "\(error)",
-        hint: hasRun ? nil : "see that \(program) is the program meant",
+        hint: hasRun ? nil : "check that \(program) is the intended program",
         mayHaveActed: hasRun)
     } catch {
       throw ProviderError(.malformed, "\(program) was not watched to its end: \(error)", mayHaveActed: true)

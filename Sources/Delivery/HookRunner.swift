@@ -35,7 +35,7 @@ package struct HookRunner: Sendable {
       throw refusal(path, "cannot be found: \(Errno.text)")
     }
     guard found.st_mode & S_IFMT == S_IFREG else {
-      throw refusal(path, found.st_mode & S_IFMT == S_IFDIR ? "is a folder" : "is no file")
+      throw refusal(path, found.st_mode & S_IFMT == S_IFDIR ? "is a folder" : "is not a file")
     }
     guard faccessat(file.folder.descriptor, file.name, X_OK, AT_EACCESS) == 0 else {
       throw refusal(path, "may not be run: chmod +x it, if it is a program")
@@ -78,7 +78,7 @@ package struct HookRunner: Sendable {
       }
       throw failure
     }
-    guard let status = ending.status else { throw DeliveryError(.failed, "it ended, nobody knows how", said: said) }
+    guard let status = ending.status else { throw DeliveryError(.failed, "how it ended is not known", said: said) }
     guard status != 0 else { return ending.said }
     let signal = status & 0x7F
     throw DeliveryError(

@@ -24,11 +24,11 @@ package struct OwnFile {
     guard descriptor >= 0 else { throw refusal("cannot be read: \(Errno.text)") }
     defer { close(descriptor) }
     var found = stat()
-    guard fstat(descriptor, &found) == 0, found.st_mode & S_IFMT == S_IFREG else { throw refusal("is no file") }
+    guard fstat(descriptor, &found) == 0, found.st_mode & S_IFMT == S_IFREG else { throw refusal("is not a file") }
     guard found.st_uid == geteuid() || found.st_uid == 0, found.st_mode & (S_IWGRP | S_IWOTH) == 0 else {
       throw DeliveryError(
         .unusable, "\(Name.printable(path)) can be written by others",
-        hint: "see what is in it; then make it yours or root's, and chmod go-w")
+        hint: "check what is in it; then make it yours or root's, and chmod go-w")
     }
     return try read(descriptor, limit)
   }

@@ -134,7 +134,7 @@ struct Template {
     defer { close(descriptor) }
     var information = stat()
     guard fstat(descriptor, &information) == 0, information.st_mode & S_IFMT == S_IFREG else {
-      throw Self.refusal(path, "is no file")
+      throw Self.refusal(path, "is not a file")
     }
     // Whoever can write to it decides what is delivered, and how it is quoted.
     if let distrust = file.distrust(of: information) { throw Self.refusal(path, distrust) }
@@ -147,7 +147,7 @@ struct Template {
     (parts, offender) = bytes.withUnsafeBytes { Self.parse($0) }
     guard let parts else {
       let known = Placeholder.allCases.map { "{{\($0.rawValue)}}" }.joined(separator: ", ")
-      throw Self.refusal(path, "has at byte \(offender) a placeholder that is none of \(known)")
+      throw Self.refusal(path, "has a placeholder at byte \(offender) that is none of \(known)")
     }
     // A file made from a template has no placeholders. Used as a template it would deliver the old pair for ever, and
     // nobody would notice.

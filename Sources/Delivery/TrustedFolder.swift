@@ -75,9 +75,9 @@ struct TrustedFolder: ~Copyable {
       guard Self.isOurs(opened) else {
         throw DeliveryError(
           .unusable,
-          "\(Name.printable(path)) \(parts.isEmpty ? "is, or leads through," : "leads through") \(Name.printable(part)), a folder of another user's",
+          "\(Name.printable(path)) \(parts.isEmpty ? "is, or leads through," : "leads through") \(Name.printable(part)), another user's folder",
           hint:
-            "give that folder to root or to who runs relatch (chown; its group may keep its rights), or name another place"
+            "give that folder to root or to the user who runs relatch (chown; its group may keep its rights), or name another place"
         )
       }
       isShared = opened.st_mode & S_IWOTH != 0
@@ -124,7 +124,7 @@ struct TrustedFolder: ~Copyable {
     private func refusal(_ found: String) -> DeliveryError {
       DeliveryError(
         .unusable, "\(Name.printable(path)) \(found)",
-        hint: "make the folder, or name another; it and those on the way to it yours or root's")
+        hint: "make the folder, or name another; it and each folder on the way must be yours or root's")
     }
   }
 }
@@ -170,7 +170,7 @@ struct TrustedFile: ~Copyable {
   func distrust(of found: stat) -> String? {
     if found.st_mode & S_IWOTH != 0 { return "may be written to by everybody" }
     guard !folder.isShared || found.st_uid == 0 || found.st_uid == geteuid() else {
-      return "was made by another user where everybody may write"
+      return "was made by another user in a folder that everybody may write to"
     }
     return nil
   }
