@@ -86,7 +86,7 @@ package enum AgeFile {
     }
     throw AgeError(
       .noMatchingIdentity,
-      "file is sealed to \(stanzas.count) recipients, none of whom this identity is")
+      "file is sealed to \(stanzas.count) recipients, but not to this identity")
   }
 
   /// Opens a file sealed with `passphrase`, armored or not. A file that demands more work than 2^`maximumWorkFactor` is

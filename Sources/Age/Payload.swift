@@ -30,7 +30,7 @@ enum Payload {
     // What is left is the last chunk. It has at least a tag, and more than a tag unless it is the only chunk.
     let last = sealed.byteCount - max(chunks - 1, 0) * sealedChunkSize
     guard last >= ChaCha20Poly1305.tagSize, last > ChaCha20Poly1305.tagSize || chunks == 1 else {
-      throw AgeError(.corruptPayload, "payload ends with \(last) bytes, which are no chunk")
+      throw AgeError(.corruptPayload, "payload ends with \(last) bytes, which are not a chunk")
     }
     let size = sealed.byteCount - chunks * ChaCha20Poly1305.tagSize
     guard size <= AgeFile.maximumPlaintextSize else {
@@ -65,7 +65,7 @@ enum Payload {
   ) throws -> SecretBytes {
     let least = ChaCha20Poly1305.tagSize + (index == 0 ? 0 : 1)
     guard sealed.byteCount >= least else {
-      throw AgeError(.corruptPayload, "payload ends with \(sealed.byteCount) bytes, which are no chunk")
+      throw AgeError(.corruptPayload, "payload ends with \(sealed.byteCount) bytes, which are not a chunk")
     }
     do {
       return try ChaCha20Poly1305.open(sealed, key: key.bytes, nonce: chunkNonce(index, isFinal: isFinal))

@@ -28,7 +28,7 @@ package struct SSHRecipient: Hashable, Sendable, CustomStringConvertible {
     do { publicKey = try X25519.publicKey(ofEd25519: Array(encoded[prefix.count...])) } catch let error as SodiumError
       where error.code == .notAuthentic
     {
-      throw AgeError(.malformedRecipient, "SSH recipient is no point that anything can be sealed to")
+      throw AgeError(.malformedRecipient, "SSH recipient is not a point that a file can be sealed to")
     }
   }
 }

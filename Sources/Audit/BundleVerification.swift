@@ -91,7 +91,8 @@ package struct BundleVerification {
     try newest.verify(by: signer.signing)
     if let missing = remembered.first {
       throw AuditError(
-        .incomplete, "the bundle has no checkpoint of \(missing.size) entries, and says nothing of the remembered one")
+        .incomplete,
+        "the bundle has no checkpoint of \(missing.size) entries, and says nothing about the remembered one")
     }
     return BundleReport(
       entries: entries, checkpoint: newest, signer: signer, vault: membership.vault, owner: owner,
@@ -164,7 +165,7 @@ package struct BundleVerification {
     try members.array("path").map { value in
       guard case .string(let text) = value, let bytes = Base64.decode(text), let digest = try? SHA256Digest(bytes)
       else {
-        throw AuditError(.malformed, "a path in a bundle has something else than base64 of 32 bytes")
+        throw AuditError(.malformed, "a path in a bundle has something other than base64 of 32 bytes")
       }
       return digest
     }

@@ -69,7 +69,7 @@ package struct LogEntry: Hashable, Sendable {
       event = try members.string("event")
       guard version == 1, let time = Timestamp(moment), Self.isMember(member), Self.isEvent(event.utf8) else {
         throw JSONError(
-          .wrongType, "a log entry: \"v\", \"time\", \"member\" or \"event\" has not the form it must have")
+          .wrongType, "a log entry: \"v\", \"time\", \"member\" or \"event\" does not have the required form")
       }
       self.time = time
       guard case .object(let all) = value else { throw JSONError(.wrongType, "a log entry: expected an object") }

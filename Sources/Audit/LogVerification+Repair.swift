@@ -32,7 +32,7 @@ extension LogVerification {
       }
     }
     guard frontier.root == report.root else {
-      throw AuditError(.corrupt, "the log's entries were others as they were read again")
+      throw AuditError(.corrupt, "the log's entries changed while they were read again")
     }
     var stored = RowPages(of: .tree)
     while let row = try stored.next(in: transaction) {

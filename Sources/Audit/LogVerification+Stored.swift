@@ -20,7 +20,7 @@ extension LogVerification {
     let report = try verification.finish()
     guard try verification.storedTreeMatches(in: transaction) else {
       try AuditLog.requireIntactTree(in: transaction)
-      throw AuditError(.corrupt, "the log's tree has rows that are no nodes of its \(report.entries) entries")
+      throw AuditError(.corrupt, "the log's tree has rows that are not nodes of its \(report.entries) entries")
     }
     return report
   }
@@ -52,7 +52,7 @@ extension LogVerification {
     }
     let end = try AuditLog.authenticateHead(in: transaction) { try? membership.member($0).signing }
     guard let end, end.checkpoint.checkpoint.origin == membership.origin else {
-      throw AuditError(.incomplete, entry: 0, "the log is missing, or another's, expected that of \(membership.origin)")
+      throw AuditError(.incomplete, entry: 0, "the log is missing, or not that of \(membership.origin)")
     }
     return (end, membership)
   }

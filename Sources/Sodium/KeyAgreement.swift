@@ -35,7 +35,7 @@ package enum X25519 {
     SodiumLibrary.start()
     var point = [UInt8](repeating: 0, count: keySize)
     guard crypto_sign_ed25519_pk_to_curve25519(&point, key) == 0 else {
-      throw SodiumError(.notAuthentic, "Ed25519 public key is no point of the group")
+      throw SodiumError(.notAuthentic, "Ed25519 public key is not a point of the group")
     }
     return point
   }

@@ -78,7 +78,7 @@ extension WriteTransaction {
       throw StorageError(.leaseHeld, "\(name) is held by another run (\(last.holder))")
     }
     let (fencing, isExhausted) = (last?.fencing ?? 0).addingReportingOverflow(1)
-    guard !isExhausted else { throw StorageError(.corrupt, "the lease on \(name) has the last number there is") }
+    guard !isExhausted else { throw StorageError(.corrupt, "the lease on \(name) has reached the last number") }
     let lease = Lease(name: name, fencing: fencing)
     try store(lease, holder: holder, expires: now.saturatingAdd(milliseconds))
     return lease

@@ -79,7 +79,7 @@ struct StoreFile: Sendable {
       return false
     }
     guard status.st_mode & S_IFMT == S_IFREG else {
-      throw StorageError(.corrupt, "\(path) is not a store: expected a regular file, and no symbolic link")
+      throw StorageError(.corrupt, "\(path) is not a store: expected a regular file, not a symbolic link")
     }
     return true
   }

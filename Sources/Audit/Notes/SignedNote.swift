@@ -50,7 +50,7 @@ package struct SignedNote: Hashable, Sendable {
     var signatures: [Signature] = []
     for line in lines {
       guard line.starts(with: Self.dash), let rest = String(validating: line.dropFirst(Self.dash.count), as: UTF8.self)
-      else { throw malformed("has a line among its signatures that is none") }
+      else { throw malformed("has a line among its signatures that is not a signature") }
       let parts = rest.split(separator: " ", omittingEmptySubsequences: false)
       guard parts.count == 2, NoteKey.isName(parts[0]), let signature = Base64.decode(parts[1]), signature.count > 4
       else { throw malformed("has a signature line that is not \"— name base64\"") }
