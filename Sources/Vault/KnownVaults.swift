@@ -127,10 +127,10 @@ package struct KnownVaults: Sendable {
   private func unreadable(_ path: String) -> VaultError {
     VaultError(
       .rolledBack,
-      "what is remembered of the vault, \(Name.printable(path)), is damaged: nothing tells whether it is newer",
+      "what is remembered of the vault, \(Name.printable(path)), is damaged: nothing shows whether the vault is an older copy",
       hint:
         "compare the log with a checkpoint kept elsewhere (`relatch log verify --checkpoint FILE`); --accept-rollback"
-        + " then goes on with the vault as it is, and remembers it anew")
+        + " then continues with the vault as it is, and remembers it again")
   }
 }
 
@@ -279,9 +279,9 @@ extension VaultView {
     let keys = try [found, founder].map { try NoteKey(name: seen.membership.origin, key: $0) }
     throw VaultError(
       .foundedByAnother,
-      "this is no copy of the vault that was seen before: it has its identifier and was founded by another, \(keys[0]),"
+      "this is not a copy of the vault that was seen before: it has its identifier, but was founded by another, \(keys[0]),"
         + " expected \(keys[1])",
-      hint: "find out who put it there, and restore the vault from a backup of its own")
+      hint: "find out who put it there, and restore the vault from one of its own backups")
   }
 
   private static func requireExtension(
@@ -293,7 +293,7 @@ extension VaultView {
     guard seen.size <= newest.size else {
       throw VaultError(
         .rolledBack,
-        "the vault is an older copy: found a log of \(newest.size) entries, and \(seen.size) were seen before")
+        "the vault is an older copy: found a log of \(newest.size) entries, but \(seen.size) were seen before")
     }
     do {
       // The nodes are as trustworthy as the roots they lead to: one was remembered, the other is signed.
@@ -303,7 +303,7 @@ extension VaultView {
       try requireIntactTree(in: transaction)
       throw VaultError(
         .rolledBack,
-        "the vault went another way: the first \(seen.size) of its log's \(newest.size) entries are not those seen before"
+        "the vault has another history: the first \(seen.size) of its log's \(newest.size) entries are not those seen before"
       )
     }
   }

@@ -57,7 +57,7 @@ package struct UnlockedVault: Sendable {
   /// The vault key that `header` names. Throws `notPermitted` unless the member is an owner.
   func vaultKey(of header: VaultHeader) throws -> VaultKey {
     guard let ownersKey else {
-      throw VaultError(.notPermitted, "member \(member.name) is no owner, and owners alone can do that")
+      throw VaultError(.notPermitted, "member \(member.name) is not an owner, and only owners can do that")
     }
     return try ownersKey.key(of: header)
   }
@@ -87,7 +87,7 @@ package struct UnlockedVault: Sendable {
     }
     // Anyone can seal anything to a member: the record, which the log vouches for, says which key it must be.
     guard try VaultKey.id(ofCredentialKey: key) == credential.keyID else {
-      throw VaultError(.corrupt, "the key of \(credential.name) is another than its record names")
+      throw VaultError(.corrupt, "the key of \(credential.name) is not the one that its record names")
     }
     return SharedSecret(key)
   }

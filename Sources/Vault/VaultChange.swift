@@ -52,7 +52,7 @@ package final class VaultChange {
     // From anyone else, such an entry would leave a log that nobody can ever verify.
     if try EventName.ofOwners.contains(event) || Membership.Change(entry) != nil {
       guard view.members.contains(where: { $0.name == member && $0.card.role == .owner }) else {
-        throw VaultError(.notPermitted, "member \(member) is no owner, and owners alone do that (\(event.text))")
+        throw VaultError(.notPermitted, "member \(member) is not an owner, and only owners can do that (\(event.text))")
       }
     }
     return entry
@@ -156,7 +156,7 @@ package final class VaultChange {
       (before.rotation, before.steps) > (credential.rotation, step)
     {
       throw VaultError(
-        .alreadyExists, "step \(step) of rotation \(credential.rotation) of \(credential.name) is journalled")
+        .alreadyExists, "step \(step) of rotation \(credential.rotation) of \(credential.name) is already journalled")
     }
     if step == 0 {
       for row in try transaction.rows(in: .journal, withPrefix: rotation) {
@@ -299,7 +299,7 @@ package final class VaultChange {
       // The body caused the earlier changes to be signed.
       view = try VaultView(changing: transaction, remembering: memory)
       unsigned = view.unsigned
-      guard view.logSize == firstIndex else { throw VaultError(.corrupt, "the log was changed under a change") }
+      guard view.logSize == firstIndex else { throw VaultError(.corrupt, "the log was changed during another change") }
     }
     let earlier =
       try unsigned

@@ -94,7 +94,7 @@ package struct VaultView {
       throw VaultError(.corrupt, "the members are not those that the log ends with")
     }
     guard header.keyID == membership.keyID else {
-      throw VaultError(.corrupt, "the header names another vault key than the log")
+      throw VaultError(.corrupt, "the header and the log name different vault keys")
     }
     var known: VaultMemory.Known {
       VaultMemory.Known(rows: rows, header: header, membership: membership, members: members, end: end)
@@ -137,7 +137,7 @@ package struct VaultView {
 
   private func requireEntry(_ index: UInt64) throws {
     guard index < proven.size else {
-      throw VaultError(.corrupt, "the log has \(proven.size) entries, and a record speaks of entry \(index)")
+      throw VaultError(.corrupt, "the log has \(proven.size) entries, but a record names entry \(index)")
     }
   }
 
@@ -202,7 +202,7 @@ package struct VaultView {
   /// The name that a row is stored under.
   static func name(_ key: [UInt8]) throws -> String {
     guard let name = String(validating: key, as: UTF8.self) else {
-      throw VaultError(.corrupt, "a record stands under a name that is not UTF-8")
+      throw VaultError(.corrupt, "a record has a name that is not UTF-8")
     }
     return name
   }
@@ -245,7 +245,8 @@ package struct VaultView {
       // be one.
       guard try vouches(for: bytes, of: name) else {
         throw VaultError(
-          .corrupt, "the record of \(Name.printable(name)) was altered: it names a format, and no log entry it")
+          .corrupt,
+          "the record of \(Name.printable(name)) was altered: it has an unknown format, and no log entry names it")
       }
       throw error
     }
@@ -285,7 +286,7 @@ package struct VaultView {
     let rows = try transaction.rows(in: .journal, withPrefix: prefix)
     guard rotation != credential.rotation || rows.count == Int(credential.steps) else {
       throw VaultError(
-        .corrupt, "the journal of \(credential.name) has \(rows.count) steps, its record speaks of \(credential.steps)")
+        .corrupt, "the journal of \(credential.name) has \(rows.count) steps, its record \(credential.steps)")
     }
     return try rows.enumerated().map { step, row in
       guard row.key == prefix + UInt32(clamping: step).bigEndianBytes, let index = UInt64(bigEndianBytes: row.value)
@@ -326,8 +327,7 @@ package struct VaultView {
     guard isIts else {
       throw VaultError(
         .corrupt,
-        "the record of \(Name.printable(credential.name)) is not the one that log entry \(credential.entry) speaks of: "
-          + "it was altered")
+        "the record of \(Name.printable(credential.name)) does not match log entry \(credential.entry): it was altered")
     }
     return found
   }

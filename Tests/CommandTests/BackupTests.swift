@@ -150,7 +150,7 @@ struct RestoreTests {
     let place = try await Workplace()
     let file = try await BackupTests.backup(place)
     let before = try Data(contentsOf: place.vault.appendingPathComponent("vault.db"))
-    expectFailure(try await place.relatch("restore", file), 64, "there is something at ")
+    expectFailure(try await place.relatch("restore", file), 64, "already exists")
     #expect(try Data(contentsOf: place.vault.appendingPathComponent("vault.db")) == before)
     let environment = BackupTests.elsewhere(place, "other")
     let other = URL(fileURLWithPath: environment["RELATCH_VAULT"] ?? "")

@@ -113,7 +113,7 @@ struct HandoffTests {
     }
     let file = teams.path("f")
     expectFailure(try await send(["admin", "--to", teams.card, "-o", file], cron), 77, "no grant")
-    expectFailure(try await send(["crm", "--to", teams.card, "--transfer", "-o", file], cron), 77, "no owner")
+    expectFailure(try await send(["crm", "--to", teams.card, "--transfer", "-o", file], cron), 77, "is not an owner")
     expectFailure(try await send(["nope", "--to", teams.card, "-o", file]), 66, "nope")
     expectFailure(try await send(["crm", "--to", teams.card, "--stage", "staged", "-o", file]), 66)
     expectFailure(try await send(["crm", "--to", teams.card, "--stage", "retired", "-o", file]), 64)
@@ -127,7 +127,7 @@ struct HandoffTests {
     #expect(nobody.errorText.contains("relatch identity show") && !nobody.errorText.contains("member list"))
     expectFailure(try await place.relatch("handoff", "confirm", teams.card), 65, "is not a receipt")
     expectFailure(try await place.relatch("handoff", "open", teams.card, "--show"), 65, "is not a handoff")
-    expectFailure(try await send(["crm", "--to", teams.card, "-o", teams.card]), 64, "it already exists")
+    expectFailure(try await send(["crm", "--to", teams.card, "-o", teams.card]), 64, "something already")
     expectFailure(try await send(["crm", "--to", teams.card, "-o", "/nonexistent/f"]), 74)
     expectFailure(try await send(["admin", "--to", teams.card, "--transfer", "-o", file]), 78, "no app")
     #expect(try await teams.events().isEmpty && !FileManager.default.fileExists(atPath: file))
@@ -140,7 +140,8 @@ struct HandoffTests {
     #expect(try await teams.theirs("member", "add", "-", "--role", "operator", stdin: operatorCard).code == 0)
     try Data(operatorCard.utf8).write(to: URL(fileURLWithPath: teams.path("ops.card")))
     let forOps = try await teams.send("crm", to: teams.path("ops.card"))
-    expectFailure(try await teams.theirs("handoff", "open", forOps, "--admin", "self", identity: ops), 77, "no owner")
+    let opened = try await teams.theirs("handoff", "open", forOps, "--admin", "self", identity: ops)
+    expectFailure(opened, 77, "is not an owner")
     // The name is taken.
     try await place.add("crm", environment: teams.theirs)
     let cronKey = try #require(
@@ -276,7 +277,7 @@ struct HandoffTests {
     let unsendable = try await place.relatch(
       "add", "registered", "--provider", "oauth-registration", "--set", "token-url=https://login.example/token",
       stdin: #"{"client_id":"a","client_secret":"b","registration_access_token":"é"}"#)
-    expectFailure(unsendable, 65, "no header can have")
+    expectFailure(unsendable, 65, "a header cannot contain")
     // A client that is managed with its own token takes that token along.
     let added = try await place.relatch(
       "add", "registered", "--provider", "oauth-registration", "--set", "token-url=https://login.example/token",

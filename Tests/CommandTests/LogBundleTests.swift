@@ -27,7 +27,7 @@ struct LogBundleTests {
       try await place.relatch("log", "bundle", "crm", "-o", file, environment: Workplace.outsider), 64,
       "it already exists")
     expectFailure(
-      try await place.relatch("log", "bundle", "nothing", environment: Workplace.outsider), 66, "never spoke of")
+      try await place.relatch("log", "bundle", "nothing", environment: Workplace.outsider), 66, "has no entry about")
     let text = try String(contentsOfFile: file, encoding: .utf8)
     #expect(text.contains(#""event":"pair.read""#) && text.contains(#""added":"#))
     #expect(!text.contains(#""credential":"admin""#), "what is left out stays private")

@@ -58,8 +58,8 @@ struct LogReadTests {
     #expect(try await list("crm", "--last", "1").count == 1)
     #expect(try await list("--since", "2020-01-01T00:00:00Z").count == all.count)
     #expect(try await list("--until", "2020-01-01T00:00:00Z").isEmpty)
-    expectFailure(try await place.relatch("log", "list", "nope"), 66, "never spoke of")
-    expectFailure(try await place.relatch("log", "export", "--credential", "nope"), 66, "never spoke of")
+    expectFailure(try await place.relatch("log", "list", "nope"), 66, "has no entry about")
+    expectFailure(try await place.relatch("log", "export", "--credential", "nope"), 66, "has no entry about")
     expectFailure(try await place.relatch("log", "list", "--last", "0"), 64, "--last")
   }
 

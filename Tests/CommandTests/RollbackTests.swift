@@ -56,7 +56,7 @@ struct RollbackTests {
     let elsewhere = ["XDG_STATE_HOME": place.folder.path + "/other-state", "RELATCH_VAULT": fork.path]
     for _ in 1...3 { #expect(try await place.relatch("read", "admin", environment: elsewhere).code == 0) }
     let shown = try await place.relatch("status", environment: ["RELATCH_VAULT": fork.path])
-    expectFailure(shown, 65, "the vault went another way")
+    expectFailure(shown, 65, "the vault has another history")
     #expect(try await place.relatch("status", environment: elsewhere).code == 0)
     let original = try await place.relatch(
       "read", "admin", environment: ["XDG_STATE_HOME": place.folder.path + "/other-state"])

@@ -84,7 +84,7 @@ struct SettingsTests {
     let cron = try await place.addMember("cron", "operator", grants: ["crm", "admin"])
     for change in [["api-version=66.0"], ["--admin", "self"]] {
       let run = try await place.run(Programs.relatch, ["settings", "crm"] + change, environment: cron)
-      expectFailure(run, 77, "owners alone")
+      expectFailure(run, 77, "only owners")
     }
     #expect(try await place.relatch("show", "crm", "--json").outputText == before)
   }
@@ -111,7 +111,7 @@ struct SettingsTests {
     let running = try place.start(arguments: ["rotate", "crm"])
     try await running.wait("the rotation to have asked") { _, errors in errors.contains("asking for a new pair") }
     let busy = try await place.relatch("settings", "crm", "--admin", "ops")
-    expectFailure(busy, 75, "another run is at work on it (pid \(running.pid) ")
+    expectFailure(busy, 75, "another run holds it (pid \(running.pid) ")
     running.send(SIGKILL)
     _ = try await running.outcome()
     let cut = try await place.relatch("settings", "crm", "--admin", "ops")

@@ -45,7 +45,7 @@ struct WithheldRecordTests {
     try await Self.put(kept, "crm", in: place)
     for arguments in [["log", "verify"], ["read", "crm"], ["rotate", "crm"], ["show", "crm"]] {
       let refused = try await place.run(Programs.relatch, arguments)
-      expectFailure(refused, 65, "the record of crm was damaged when it should have got another key")
+      expectFailure(refused, 65, "the record of crm was damaged when the keys were changed")
       #expect(refused.errorText.contains("`relatch remove crm --forget-debts`"), "\(refused.errorText)")
     }
     #expect(try await [nil, 65].contains(Self.reader(place)))

@@ -181,7 +181,7 @@ struct WitnessTests {
     try await Self.trust(place, forger)
     expectFailure(
       try await place.relatch("log", "witness", "submit", environment: forger), 65,
-      "witness w1 has seen \(size) entries, and the log has \(size - 3): it was cut off")
+      "witness w1 has seen \(size) entries, but the log has \(size - 3): it was cut off")
     for _ in 1...4 { #expect(try await place.relatch("read", "admin", environment: forger).code == 0) }
     expectFailure(
       try await place.relatch("log", "witness", "submit", environment: forger), 65,
@@ -287,13 +287,13 @@ struct WitnessTests {
     let forged = Data(lines.joined(separator: "\n").utf8)
     for file in ["/note", "/all/\(vault)-1000000"] { try forged.write(to: URL(fileURLWithPath: elsewhere + file)) }
     let missed = try await place.relatch("log", "witness", "submit")
-    expectFailure(missed, 69, "is signed by nobody who is or was a member")
+    expectFailure(missed, 69, "nobody who signed it is or was a member")
     #expect(missed.errorText.contains("witness usb") && missed.errorText.contains("witness worm"))
     #expect(try Data(contentsOf: URL(fileURLWithPath: elsewhere + "/note")) == forged)
     try FileManager.default.removeItem(atPath: elsewhere + "/all/\(vault)-1000000")
 
     try Data("not a checkpoint".utf8).write(to: URL(fileURLWithPath: elsewhere + "/note"))
-    expectFailure(try await place.relatch("log", "witness", "submit", "usb"), 69, "is no checkpoint")
+    expectFailure(try await place.relatch("log", "witness", "submit", "usb"), 69, "is not a checkpoint")
     #expect(try await place.relatch("log", "witness", "remove", "usb").code == 0)
     expectFailure(try await place.relatch("log", "witness", "remove", "usb"), 66)
     expectFailure(try await place.relatch("log", "witness", "submit", "usb"), 66)
@@ -376,7 +376,7 @@ struct WitnessTests {
       let told = try await place.run(Programs.relatch, look)
       #expect(told.code == 0, "\(look): \(told.errorText)")
       guard !["bundle", "checkpoint", "metrics"].contains(look.last) else { continue }
-      #expect((told.errorText + told.outputText).contains("is no regular file"), "\(look): \(told.errorText)")
+      #expect((told.errorText + told.outputText).contains("is not a regular file"), "\(look): \(told.errorText)")
     }
     #expect(try await place.relatch("metrics").outputText.contains(#"relatch_witness_unseen_entries{witness="usb"}"#))
   }
@@ -404,7 +404,7 @@ struct WitnessTests {
       "log", "witness", "add", "w2", "--key", witness.key, "--", program.path, witness.folder.path, witness.url,
     ]
     expectFailure(
-      try await place.run(Programs.relatch, arguments, environment: operatorEnvironment), 77, "owners alone")
+      try await place.run(Programs.relatch, arguments, environment: operatorEnvironment), 77, "only owners")
     #expect(try await place.run(Programs.relatch, arguments).code == 0)
     // A user who does not know the vault does not run what it names, however often they look; nor does one who
     // remembers nothing of it.

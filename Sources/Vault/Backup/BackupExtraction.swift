@@ -75,7 +75,7 @@ package final class BackupExtraction {
     case (.database, .keyFile): isInOrder = found.size > 0
     default: isInOrder = false
     }
-    guard isInOrder else { throw VaultError(.corrupt, "the archive has \(found.item.name) where it has no place") }
+    guard isInOrder else { throw VaultError(.corrupt, "the archive has \(found.item.name) in the wrong place") }
     if case .keyFile = found.item, !BackupHeader.keyFileSizes.contains(found.size) {
       throw VaultError(.corrupt, "the archive has a key file of \(found.size) bytes")
     }

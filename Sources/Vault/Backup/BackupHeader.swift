@@ -90,10 +90,10 @@ struct BackupHeader: Hashable, Sendable {
   init(decoding bytes: [UInt8]) throws(VaultError) {
     guard bytes.count == Self.size, let item = Item(name: Self.text(bytes[..<100])),
       let size = Self.number(bytes[124..<135]), let modified = Self.number(bytes[136..<147])
-    else { throw VaultError(.corrupt, "the archive holds something else than a vault's files") }
+    else { throw VaultError(.corrupt, "the archive contains something other than a vault's files") }
     self.init(item, size: size, modified: modified)
     guard self.bytes == bytes else {
-      throw VaultError(.corrupt, "the archive's header of \(item.name) is not as a backup has it")
+      throw VaultError(.corrupt, "the archive's header of \(item.name) is not in the form of a backup")
     }
   }
 

@@ -76,7 +76,7 @@ package final class UnfinishedFolder {
     var information = stat()
     guard lstat(place, &information) == 0 else { return }
     guard information.st_mode & S_IFMT == S_IFDIR, try PrivateFile.names(in: place).isEmpty else {
-      throw VaultError(.alreadyExists, "there is something at \(Name.printable(place)) already")
+      throw VaultError(.alreadyExists, "\(Name.printable(place)) already exists")
     }
   }
 

@@ -50,7 +50,7 @@ extension UnlockedVault {
   /// it before, that a person accepted this. Throws `notPermitted` unless the member is an owner.
   package func logRestore(_ found: LogEndpoint, behind: VaultError?, now: Timestamp) async throws {
     guard member.card.role == .owner else {
-      throw VaultError(.notPermitted, "member \(member.name) is no owner and cannot restore the vault")
+      throw VaultError(.notPermitted, "member \(member.name) is not an owner and cannot restore the vault")
     }
     try await change(now: now) { change in
       if let behind { try change.log(.rollbackAccepted, ["found": .string(behind.description)]) }

@@ -23,7 +23,7 @@ extension VaultView {
     let entry = try authenticatedEntry(at: newest)
     guard entry.event == EventName.vaultRestored.text, case .integer(let number)? = entry.details["restore"],
       let number = UInt64(exactly: number), case .string(let text)? = entry.details["last"], let last = Timestamp(text)
-    else { throw VaultError(.corrupt, "log entry \(newest) is no restore") }
+    else { throw VaultError(.corrupt, "log entry \(newest) is not a restore") }
     return VaultRestoration(number: number, last: last, entry: newest)
   }
 
@@ -37,7 +37,7 @@ extension VaultView {
     let entry = try authenticatedEntry(at: index)
     guard entry.event == EventName.vaultRestored.text, entry.details["restore"] == .integer(Int(clamping: number)),
       case .string(let text)? = entry.details["last"], let last = Timestamp(text)
-    else { throw VaultError(.corrupt, "the journal takes log entry \(index) for a restore") }
+    else { throw VaultError(.corrupt, "the journal names log entry \(index) as a restore") }
     return VaultRestoration(number: number, last: last, entry: index)
   }
 

@@ -41,7 +41,7 @@ extension VaultView {
     let bounds = known.membership.bounds
     guard let index = credential.keyed else {
       guard bounds.unbound.contains(credential.name), credential.exposure == nil else {
-        throw VaultError(.corrupt, "\(what) names no entry of an owner's")
+        throw VaultError(.corrupt, "\(what) names no owner's log entry")
       }
       return
     }
@@ -52,7 +52,7 @@ extension VaultView {
         throw VaultError(withheld: credential.name)
       }
       throw VaultError(
-        .corrupt, "\(what) is an older one: an owner gave it another key, or removed it, since log entry \(index)")
+        .corrupt, "\(what) is out of date: since log entry \(index) an owner gave it another key, or removed it")
     }
     let bytes = try authenticatedBytes(at: index)
     let digest = credential.termsDigest
@@ -62,19 +62,19 @@ extension VaultView {
         bytes.span.equals(EventName.credentialAdded.text, at: head.event)
           || bytes.span.equals(EventName.credentialRekeyed.text, at: head.event),
         bytes.span.equals(credential.name, at: name), bytes.span.equals(digest, at: terms)
-      else { throw VaultError(.corrupt, "\(what) is not what log entry \(index) of an owner's says of it") }
+      else { throw VaultError(.corrupt, "\(what) does not match log entry \(index), which is an owner's") }
       return
     }
     let entry = try authenticatedEntry(at: index)
     guard [EventName.credentialAdded.text, EventName.credentialRekeyed.text].contains(entry.event),
       entry.details["credential"] == .string(credential.name), entry.details["terms"] == .string(digest)
-    else { throw VaultError(.corrupt, "\(what) is not what log entry \(index) of an owner's says of it") }
+    else { throw VaultError(.corrupt, "\(what) does not match log entry \(index), which is an owner's") }
     let exposure = try entry.details["exposure"].map { try Exposure($0) }
     // One that was handed over and is refused no longer has an active version, but had one.
     let newest = credential.version(in: .active)?.number ?? credential.transfer?.version ?? 0
     let isOver = exposure.map { $0.version < newest } ?? true
     guard credential.exposure == (isOver ? nil : exposure) else {
-      throw VaultError(.corrupt, "\(what) says of who could open it other than log entry \(index)")
+      throw VaultError(.corrupt, "\(what) does not match log entry \(index) in who could open it")
     }
   }
 }
@@ -84,7 +84,7 @@ extension VaultError {
   init(withheld name: String) {
     self.init(
       .corrupt,
-      "the record of \(name) was damaged when it should have got another key, and has the old one: it is not used again",
+      "the record of \(name) was damaged when the keys were changed, and has its old key: it is not used again",
       hint: "`relatch remove \(name) --forget-debts`, `relatch add` it with a pair from its provider, and rotate it")
   }
 }

@@ -97,8 +97,9 @@ package struct Credential: Hashable, Sendable {
   package func requireNextNumber() throws(VaultError) {
     guard newestNumber < Self.maximumNumber, rotation < Self.maximumNumber else {
       throw VaultError(
-        .corrupt, "\(name) has version \(newestNumber) and rotation \(rotation): no rotations can have come so far",
-        hint: "`relatch log list` says who wrote that; add the credential anew, under another name")
+        .corrupt,
+        "\(name) has version \(newestNumber) and rotation \(rotation): no credential can have been rotated so often",
+        hint: "`relatch log list` says who wrote that; add the credential again, under another name")
     }
   }
 
@@ -275,7 +276,7 @@ package struct Credential: Hashable, Sendable {
     var members = source
     try VaultError.requireFormat(members.count("v"), Self.format, what)
     guard let id = Identifier(try members.string("id")), try members.string("name").utf8.elementsEqual(name.utf8) else {
-      throw VaultError(.corrupt, "\(what) is another's")
+      throw VaultError(.corrupt, "\(what) is another credential's")
     }
     self.id = id
     self.name = name
@@ -310,7 +311,7 @@ package struct Credential: Hashable, Sendable {
     transfer = try members.optionalValue("transfer").map { try Transfer($0) }
     try members.finish()
     guard rotation <= Self.maximumNumber, newestNumber <= Self.maximumNumber else {
-      throw VaultError(.corrupt, "\(what): it has a number that no rotations can have reached")
+      throw VaultError(.corrupt, "\(what): it has a number too high for any count of rotations")
     }
     let numbers = versions.map(\.number)
     let active = versions.filter { $0.stage == .active }.count
@@ -319,13 +320,13 @@ package struct Credential: Hashable, Sendable {
       zip(numbers, numbers.dropFirst()).allSatisfy({ $0 < $1 }), (numbers.first ?? 0) > 0
     else { throw VaultError(.corrupt, "\(what): its versions contradict each other") }
     guard exposure.map({ $0.version >= version(in: .active)?.number ?? 0 }) ?? true else {
-      throw VaultError(.corrupt, "\(what): it is said to be exposed, and its active version is a newer one")
+      throw VaultError(.corrupt, "\(what): it is marked as exposed, but its active version is newer")
     }
     guard leak == nil || transfer == nil else {
-      throw VaultError(.corrupt, "\(what): it is said to have leaked, and to have been handed over")
+      throw VaultError(.corrupt, "\(what): it is marked both as leaked and as handed over")
     }
     guard leak == nil || isActiveLeaked || isStagedLeaked || !leakedDebts.isEmpty else {
-      throw VaultError(.corrupt, "\(what): it is said to have leaked, and nothing that leaked is left")
+      throw VaultError(.corrupt, "\(what): it is marked as leaked, but nothing that leaked is left")
     }
   }
 }

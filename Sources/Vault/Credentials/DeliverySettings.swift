@@ -97,7 +97,7 @@ package struct FileSettings: Hashable, Sendable {
     guard mode & ~0o660 == 0, mode & 0o400 != 0 else {
       throw VaultError(
         .invalidInput,
-        "mode \(String(mode, radix: 8)): expected one in which the owner may read, others nothing, nobody execute")
+        "mode \(String(mode, radix: 8)): expected one that lets the owner read, others do nothing, and nobody execute")
     }
     switch format {
     case .json: break
@@ -215,7 +215,7 @@ package struct HookSettings: Hashable, Sendable {
     }
     let text = try members.string("time_limit")
     guard let limit = Policy.duration(text), Policy.text(limit) == text else {
-      throw VaultError(.corrupt, "a hook's time limit is no duration in its shortest text")
+      throw VaultError(.corrupt, "a hook's time limit is not a duration in its shortest form")
     }
     timeLimit = limit
   }

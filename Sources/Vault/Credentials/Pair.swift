@@ -72,7 +72,7 @@ package final class Pair: Sendable {
   package static func check(token: borrowing SecretBytes, _ name: String) throws {
     try check(token, name)
     let isVisible = token.withUnsafeBytes { bytes in bytes.allSatisfy { (0x21...0x7E).contains($0) } }
-    guard isVisible else { throw VaultError(.invalidInput, "\(name) has characters that no header can have") }
+    guard isVisible else { throw VaultError(.invalidInput, "\(name) has characters that a header cannot contain") }
   }
 
   private static func isUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool {

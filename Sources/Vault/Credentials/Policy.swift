@@ -35,7 +35,7 @@ package struct Policy: Hashable, Sendable {
     guard maxAge >= Self.minimumAge else {
       throw VaultError(
         .invalidInput,
-        "policy \"max-age\": \(Self.text(maxAge)) is less than \(Self.text(Self.minimumAge)), the least there is")
+        "policy \"max-age\": \(Self.text(maxAge)) is less than \(Self.text(Self.minimumAge)), the minimum")
     }
     guard jitter < maxAge else {
       throw VaultError(
@@ -51,9 +51,9 @@ package struct Policy: Hashable, Sendable {
     ("propagation", "how long a new pair may be refused before it counts as bad"),
     ("jitter", "by how much a scheduled rotation may come early; less than max-age"),
     ("window", "when scheduled rotations may begin, as in 'mon-fri 01:00-05:00 Europe/Kyiv'; none for any time"),
-    ("not-together-with", "credentials that a schedule never rotates in the same window, with commas; none for none"),
+    ("not-together-with", "credentials never scheduled in the same window, separated by commas; none to clear"),
     ("drill", "yes lets `relatch drill` revoke its pair, to practise"),
-    ("tags", "words to choose credentials by (`relatch revoke --tag`), with commas; none for none"),
+    ("tags", "words to choose credentials by (`relatch revoke --tag`), separated by commas; none to clear"),
   ]
 
   /// Sets one key from its text, for example `grace` to `24h`.
@@ -155,7 +155,7 @@ package struct Policy: Hashable, Sendable {
     let written = Dictionary(uniqueKeysWithValues: self.texts.map { ($0.key, $0.value) })
     for (key, text) in texts where written[key] != text {
       throw VaultError(
-        .invalidInput, "policy \(Name.printable(key)): \(Name.printable(text)) is not the shortest text")
+        .invalidInput, "policy \(Name.printable(key)): \(Name.printable(text)) is not in its shortest form")
     }
   }
 }

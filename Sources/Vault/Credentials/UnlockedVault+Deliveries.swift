@@ -40,7 +40,7 @@ extension VaultView {
     guard wanted != source else {
       throw VaultError(
         .invalidInput,
-        "\(Name.printable(file.path)) is its own template: the first pair would be written over its placeholders",
+        "\(Name.printable(file.path)) is its own template: the first pair would overwrite its placeholders",
         hint: "keep the template in a file of its own")
     }
     for name in try names() {
@@ -52,11 +52,11 @@ extension VaultView {
         let its = place(other.path)
         let found: String? =
           if its == wanted {
-            "\(Name.printable(file.path)) is the file of \(sink) already: each pair would be written over the other"
+            "\(Name.printable(file.path)) is the file of \(sink) already: each pair would overwrite the other"
           } else if its == source {
-            "the template \(Name.printable(file.template ?? "")) is the file of \(sink): a pair is written over its placeholders"
+            "the template \(Name.printable(file.template ?? "")) is the file of \(sink): a pair would overwrite its placeholders"
           } else if other.template.map(place) == wanted {
-            "\(Name.printable(file.path)) is the template of \(sink): the pair would be written over its placeholders"
+            "\(Name.printable(file.path)) is the template of \(sink): a pair would overwrite its placeholders"
           } else { nil }
         guard let found else { continue }
         throw VaultError(
@@ -81,12 +81,12 @@ extension VaultView {
     guard entry.event == EventName.deliveryAdded.text, entry.details["credential"] == .string(credential.name),
       // As bytes: strings that differ only in how Unicode composes them are different paths.
       entry.details["delivery"]?.canonicalBytes == delivery.settings.json.canonicalBytes
-    else { throw VaultError(.corrupt, "the \(what) is not the one that log entry \(delivery.entry) speaks of") }
+    else { throw VaultError(.corrupt, "the \(what) does not match log entry \(delivery.entry)") }
     guard members.contains(where: { $0.name == entry.member && $0.card.role == .owner && $0.entry <= delivery.entry })
     else {
       throw VaultError(
-        .notPermitted, "the \(what) was added by \(entry.member), who is no owner now",
-        hint: "an owner looks at it, and takes it over: `relatch \(delivery.settings.word) remove \(credential.name)"
+        .notPermitted, "the \(what) was added by \(entry.member), who is no longer an owner",
+        hint: "ask an owner to check it and take it over: `relatch \(delivery.settings.word) remove \(credential.name)"
           + " \(delivery.name)`, then add it again")
     }
     // An older record does not bring a removed one back.

@@ -88,7 +88,7 @@ extension UnlockedVault {
           throw VaultError(
             .notFound,
             "\(credential.name) has no active version\(credential.isTransferred ? ": it was handed over" : "")",
-            hint: "`relatch status \(credential.name)` says where it stands")
+            hint: "`relatch status \(credential.name)` shows where it stands")
         }
         return [active]
       }, now: now

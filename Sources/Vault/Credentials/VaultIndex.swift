@@ -131,7 +131,7 @@ package struct IndexCheck {
       }
       guard found == count else {
         throw VaultError(
-          .corrupt, "the index \(table.name) has \(found) rows, and the credentials call for \(count)")
+          .corrupt, "the index \(table.name) has \(found) rows, expected \(count) for the credentials")
       }
     }
   }
@@ -168,7 +168,7 @@ extension VaultView {
       due.add(String(decoding: name, as: UTF8.self)) {
         let credential = try credential(self.name(indexed: name, in: .due))
         guard VaultIndex.entries(of: credential).contains(VaultIndex.Entry(table: .due, key: key)) else {
-          throw VaultError(.corrupt, "the index due speaks of another moment than the record of \(credential.name)")
+          throw VaultError(.corrupt, "the index due has another time than the record of \(credential.name)")
         }
         return credential
       }
@@ -181,7 +181,7 @@ extension VaultView {
   func name(indexed name: some Collection<UInt8>, in table: Table) throws -> String {
     let name = String(decoding: name, as: UTF8.self)
     guard try hasCredential(name) else {
-      throw VaultError(.corrupt, "the index \(table.name) speaks of \(Name.printable(name)), which is not there")
+      throw VaultError(.corrupt, "the index \(table.name) names \(Name.printable(name)), which is not there")
     }
     return name
   }

@@ -17,7 +17,7 @@ extension VaultView {
         let name = try self.name(indexed: row.key.dropFirst(prefix.count), in: .apart)
         guard let other = try? self.credential(name) else { continue }
         guard other.policy.notTogetherWith.contains(credential.name) else {
-          throw VaultError(.corrupt, "the index apart speaks of what the policy of \(other.name) does not name")
+          throw VaultError(.corrupt, "the index apart names what the policy of \(other.name) does not")
         }
         partners[other.name] = other
       }

@@ -41,7 +41,7 @@ enum HandoffDocument {
     }
     let handoff = try Handoff(value)
     guard let signature = [UInt8](base64: text), signature.count == SigningKey.signatureSize else {
-      throw VaultError(.corrupt, "the handoff's signature is not one")
+      throw VaultError(.corrupt, "the handoff's signature is malformed")
     }
     // In canonical form, the pair is exactly between these.
     let start = opening.count + handoff.json.canonicalBytes.count + middle.count

@@ -60,13 +60,13 @@ package struct HandoffReceipt: Hashable, Sendable {
       try self.init(members.value("receipt"))
       try members.finish()
       guard opener.signing.isValid(signature, of: statement) else {
-        throw VaultError(.corrupt, "it is not signed by \(opener.name), whom it names")
+        throw VaultError(.corrupt, "it is not signed by \(opener.name), the signer that it names")
       }
     } catch let error as VaultError where error.code == .unsupportedFormat {
       throw HandoffError(.unsupportedFormat, "\(error)", hint: "use a newer relatch")
     } catch let error where error is JSONError || error is VaultError || error is AgeError {
       throw HandoffError(
-        .corrupt, "the receipt is no receipt, or altered: \(error)", hint: "ask the recipient for it again")
+        .corrupt, "it is not a receipt, or was altered: \(error)", hint: "ask the recipient for it again")
     }
   }
 
@@ -91,7 +91,7 @@ package struct HandoffReceipt: Hashable, Sendable {
     guard sent.details["digest"] == .string(digest),
       sent.details["answer"] == .string(SHA256.hash(answer).bytes.base64)
     else {
-      throw HandoffError(.corrupt, "the receipt is not of what was sent under its identifier", hint: hint)
+      throw HandoffError(.corrupt, "the receipt is not for what was sent under its identifier", hint: hint)
     }
     guard sent.details["recipient"] == .string(opener.age) else {
       throw HandoffError(

@@ -20,7 +20,7 @@ package struct OpenedHandoff: Sendable {
     do { document = try AgeFile.open(file, with: [identity.age]) } catch let error as AgeError {
       guard error.code != .noMatchingIdentity else {
         throw HandoffError(
-          .misaddressed, "the handoff is not sealed to \(identity.age.recipient), who opens it",
+          .misaddressed, "the handoff is not sealed to this identity, \(identity.age.recipient)",
           hint: "it is for somebody else, or for another identity of yours: --identity FILE names one")
       }
       throw HandoffError(.corrupt, "the handoff is damaged: \(error)", hint: Self.damaged)
@@ -29,7 +29,7 @@ package struct OpenedHandoff: Sendable {
     do { (handoff, pair, signature) = try HandoffDocument.decode(SharedSecret(document)) } catch let error
       where error is JSONError || error is AgeError || (error as? VaultError)?.code.isContentFault == true
     {
-      throw HandoffError(.corrupt, "what was opened is no handoff: \(error)", hint: Self.damaged)
+      throw HandoffError(.corrupt, "what was opened is not a handoff: \(error)", hint: Self.damaged)
     } catch let error as VaultError where error.code == .unsupportedFormat {
       throw HandoffError(.unsupportedFormat, "\(error)", hint: "use a newer relatch")
     }
@@ -43,13 +43,13 @@ package struct OpenedHandoff: Sendable {
       throw HandoffError(
         .wrongSender,
         "the handoff is signed by \(handoff.sender.signing.bytes.base64), and \(sender.bytes.base64) was expected",
-        hint: "ask whom you expected it from, over another channel, before anything else")
+        hint: "first ask the sender that you expected, over another channel")
     }
     guard handoff.recipient == identity.age.recipient.description else {
       throw HandoffError(
         .misaddressed,
-        "the handoff was made for \(handoff.recipient), and somebody sealed it to \(identity.age.recipient)",
-        hint: "ask \(handoff.sender.name) for one of your own; whoever this was made for gave it to you")
+        "the handoff was made for \(handoff.recipient), but somebody sealed it to \(identity.age.recipient)",
+        hint: "ask \(handoff.sender.name) for one of your own; the one that it was made for passed this one on")
     }
   }
 
@@ -59,7 +59,7 @@ package struct OpenedHandoff: Sendable {
   func requireFresh(_ now: Timestamp) throws {
     guard now < handoff.expires else {
       throw HandoffError(
-        .expired, "the handoff expired at \(handoff.expires), it is \(now) here",
+        .expired, "the handoff expired at \(handoff.expires), and it is \(now) here",
         hint: "ask \(handoff.sender.name) for another one; if it should not have expired, check this machine's clock")
     }
   }

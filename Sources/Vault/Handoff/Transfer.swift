@@ -116,7 +116,8 @@ extension Credential {
     }
     guard versions.allSatisfy({ $0.stage == .active || $0.stage == .retired }), ended == rotation else {
       throw HandoffError(
-        .wrongState, "\(name) cannot be handed over while a pair of it is staged or owed, or a rotation not ended",
+        .wrongState,
+        "\(name) cannot be handed over while a pair of it is staged or owed, or a rotation is not finished",
         hint:
           "`relatch resume \(name)` and `relatch retire \(name)` settle it; `relatch status \(name)` says what is open")
     }
@@ -132,7 +133,8 @@ extension Credential {
 extension HandoffError {
   fileprivate init(leakOf credential: Credential) {
     self.init(
-      .wrongState, "\(credential.name) leaked, up to version \(credential.leak?.version ?? 0), and that is not ended",
+      .wrongState,
+      "\(credential.name) leaked, up to version \(credential.leak?.version ?? 0), and the leak is not ended",
       hint: "`relatch resume \(credential.name)` ends it; then its new pair can be sent")
   }
 }

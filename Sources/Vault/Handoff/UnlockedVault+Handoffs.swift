@@ -16,7 +16,7 @@ extension UnlockedVault {
   ) async throws -> (handoff: Handoff, file: [UInt8]) {
     if let note { try VisibleText.check(note, "the note") }
     guard !isTransfer || member.card.role == .owner else {
-      throw VaultError(.notPermitted, "member \(member.name) is no owner, and owners alone hand a credential over")
+      throw VaultError(.notPermitted, "member \(member.name) is not an owner, and only owners hand a credential over")
     }
     let (id, answer) = (Identifier(drawnFrom: randomness), randomness.bytes(Handoff.answerSize))
     let (sender, vault) = (HandoffCard(member.card), header.id)
@@ -131,7 +131,7 @@ extension UnlockedVault {
       case .string(let name)? = sent.details["credential"]
     else {
       throw HandoffError(
-        .unknown, "this vault's log knows no handoff \(receipt.handoff)",
+        .unknown, "this vault's log has no handoff \(receipt.handoff)",
         hint: "`relatch log list` has what was sent; was the vault restored from a backup?")
     }
     try receipt.requireAnswer(to: sent)
@@ -156,13 +156,13 @@ extension UnlockedVault {
   /// and `HandoffError`: `unknown` if it was not handed over, `wrongState` if its receipt was confirmed.
   package func withdrawHandoff(of name: String, now: Timestamp) async throws -> Credential {
     guard member.card.role == .owner else {
-      throw VaultError(.notPermitted, "member \(member.name) is no owner, and owners alone take a transfer back")
+      throw VaultError(.notPermitted, "member \(member.name) is not an owner, and only owners take a transfer back")
     }
     return try await change(now: now) { change in
       var credential = try change.view.credential(name)
       guard let transfer = credential.transfer else {
         throw HandoffError(
-          .unknown, "\(name) was not handed over", hint: "`relatch status \(name)` says where it stands")
+          .unknown, "\(name) was not handed over", hint: "`relatch status \(name)` shows where it stands")
       }
       guard transfer.confirmed == nil else {
         throw HandoffError(

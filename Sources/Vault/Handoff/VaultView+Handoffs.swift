@@ -31,7 +31,7 @@ extension VaultView {
       }
     }
     guard newest == handoff else {
-      throw VaultError(.corrupt, "the record of \(name) says of its being handed over other than an owner's entry")
+      throw VaultError(.corrupt, "the record of \(name) does not match the owner's log entry on its transfer")
     }
   }
 

@@ -107,7 +107,7 @@ struct RecordVerification {
         entry.event != EventName.grantAdded.text || states.state(name).newest == 0
           || (try? membership?.member(grantee).role) == .operator
       else {
-        throw VaultError(.corrupt, "log entry \(index): a grant to \(Name.printable(grantee)), who is no operator")
+        throw VaultError(.corrupt, "log entry \(index): a grant to \(Name.printable(grantee)), who is not an operator")
       }
       noteGrant(hash(grantee), on: name, isGiven: entry.event == EventName.grantAdded.text)
     default: break
@@ -172,23 +172,23 @@ struct RecordVerification {
       return true
     }
     guard found == states.present else {
-      throw VaultError(.corrupt, "there are \(found) credentials, and the log speaks of \(states.present)")
+      throw VaultError(.corrupt, "found \(found) credentials, expected the log's \(states.present)")
     }
     try indexes.require(in: view)
     try sealed.require(in: view)
     guard rows.count == granted, !rows.hasRowsWithoutIdentifier else {
-      throw VaultError(.corrupt, "there are grants on what is no credential")
+      throw VaultError(.corrupt, "there are grants on credentials that do not exist")
     }
     guard try view.journalledRestoration()?.entry == restore else {
-      throw VaultError(.corrupt, "the journal does not point at the newest restore that the log speaks of")
+      throw VaultError(.corrupt, "the journal does not point at the newest restore in the log")
     }
     let restored = steps.sum(of: view.header.id)
     guard restored ?? 0 == restores else {
-      throw VaultError(.corrupt, "the journal has other restores than the log speaks of")
+      throw VaultError(.corrupt, "the journal has other restores than the log")
     }
     guard steps.count == journals + (restored == nil ? 0 : 1), steps.damaged.isEmpty, !steps.hasRowsWithoutIdentifier
     else {
-      throw VaultError(.corrupt, "there are journals of what is no credential")
+      throw VaultError(.corrupt, "there are journals of credentials that do not exist")
     }
   }
 
@@ -196,23 +196,23 @@ struct RecordVerification {
     guard state.newest == credential.entry &+ 1 else {
       throw VaultError(
         .corrupt,
-        "the record of \(credential.name) is that of log entry \(credential.entry), and there is a newer one or it was removed"
+        "the record of \(credential.name) is that of log entry \(credential.entry), but there is a newer one, or it was removed"
       )
     }
     guard hash(SHA256.hash(bytes).base64) == state.record else {
       throw VaultError(
         .corrupt,
-        "the record of \(credential.name) is not the one that log entry \(credential.entry) speaks of: it was altered")
+        "the record of \(credential.name) does not match log entry \(credential.entry): it was altered")
     }
     guard credential.keyed.map({ $0 &+ 1 }) ?? 0 == state.keyed else {
       if state.terms == hash(Credential.noTerms) { throw VaultError(withheld: credential.name) }
-      throw VaultError(.corrupt, "the record of \(credential.name) names another entry of an owner's than the newest")
+      throw VaultError(.corrupt, "the record of \(credential.name) names an owner's log entry that is not the newest")
     }
     if state.terms == 0 || credential.exposure != nil {
       try view.requireTerms(of: credential)
     } else if hash(credential.termsDigest) != state.terms {
       throw VaultError(
-        .corrupt, "the record of \(credential.name) is not what log entry \(state.keyed - 1) of an owner's says of it")
+        .corrupt, "the record of \(credential.name) does not match log entry \(state.keyed - 1), which is an owner's")
     }
     try view.requireTransfer(of: credential)
   }
@@ -234,8 +234,8 @@ struct RecordVerification {
     let sum = grants.sum(of: credential.id)
     guard sum ?? 0 == state.grants else {
       throw VaultError(
-        .corrupt, "the grants on \(credential.name) are not those that the log speaks of",
-        hint: "`relatch rekey` seals its key to these alone; find out who can write the vault's folder")
+        .corrupt, "the grants on \(credential.name) are not those in the log",
+        hint: "`relatch rekey` seals its key only to those in the log; find out who can write the vault's folder")
     }
     return sum != nil
   }
@@ -249,7 +249,7 @@ struct RecordVerification {
       if missed == nil, try !view.isJournalled(entry, at: index, of: credential.id) { missed = index }
     }
     guard let missed else {
-      return VaultError(.corrupt, "the journal of \(credential.name) has steps that the log does not speak of")
+      return VaultError(.corrupt, "the journal of \(credential.name) has steps that are not in the log")
     }
     return VaultError(
       .corrupt, "the journal of \(credential.name) does not point at its step in log entry \(missed)")

@@ -138,7 +138,7 @@ struct IndexSums {
       var check = try IndexCheck(view)
       for credential in try view.credentials() { try check.require(credential) }
       try check.finish()
-      throw VaultError(.corrupt, "the indexes have other rows than the credentials call for")
+      throw VaultError(.corrupt, "the indexes do not match the credentials")
     }
   }
 }
@@ -172,7 +172,7 @@ struct SealedRows {
     }
     for credential in try view.credentials() { left -= try Self.count(of: credential, in: view) }
     guard left == 0 else {
-      throw VaultError(.corrupt, "there are sealed pairs that no credential has", hint: Self.hint)
+      throw VaultError(.corrupt, "there are sealed pairs that belong to no credential", hint: Self.hint)
     }
   }
 
@@ -190,7 +190,7 @@ struct SealedRows {
     let rows = try view.transaction.rows(in: .versions, withPrefix: credential.id.bytes)
     guard rows.count == found else {
       throw VaultError(
-        .corrupt, "there are sealed pairs of \(credential.name) that its record has no version for",
+        .corrupt, "there are sealed pairs of \(credential.name) for which its record has no version",
         hint: "\(Self.hint); `relatch rekey` removes them")
     }
     return found
@@ -204,7 +204,7 @@ struct SealedRows {
         throw VaultError(.corrupt, "the key of \(credential.name) is missing or damaged: its pairs cannot be opened")
       }
     }
-    throw VaultError(.corrupt, "there are sealed keys that no credential has")
+    throw VaultError(.corrupt, "there are sealed keys that belong to no credential")
   }
 }
 

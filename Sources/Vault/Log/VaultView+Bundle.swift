@@ -10,8 +10,8 @@ extension VaultView {
       try replay { entry, _ in isKnown = isKnown || entry.details["credential"] == .string(name) }
       guard isKnown else {
         throw VaultError(
-          .notFound, "the log never spoke of a credential \(Name.printable(name))",
-          hint: "`relatch list` names those there are; one that was removed has the name it had then")
+          .notFound, "the log has no entry about a credential \(Name.printable(name))",
+          hint: "`relatch list` shows those there are; one that was removed keeps the name it had")
       }
     }
   }

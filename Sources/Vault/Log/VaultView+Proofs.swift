@@ -7,7 +7,7 @@ extension VaultView {
     get throws {
       let (end, actor) = (known.end, known.end.last.member)
       guard let key = verifyingKey(of: actor) else {
-        throw VaultError(.corrupt, "the newest checkpoint is by \(actor), who is no member")
+        throw VaultError(.corrupt, "the newest checkpoint is by \(actor), who is not a member")
       }
       return (end.checkpoint, actor, try NoteKey(name: end.checkpoint.checkpoint.origin, key: key))
     }
@@ -16,7 +16,7 @@ extension VaultView {
   /// The entry at `index`, and the proof that the newest checkpoint covers it. Throws `notFound`.
   package func proof(ofEntry index: UInt64) throws -> (entry: LogEntry, proof: LogProof) {
     guard index < known.end.size else {
-      throw VaultError(.notFound, "the log has entries 0 to \(known.end.size - 1), and no \(index)")
+      throw VaultError(.notFound, "the log has entries 0 to \(known.end.size - 1), but no entry \(index)")
     }
     let entry = try authenticatedEntry(at: index)
     let path = try AuditLog.inclusionProof(of: index, size: known.end.size, in: transaction).path

@@ -16,8 +16,8 @@ extension VaultView {
     guard newest.checkpoint.extensions.isEmpty else {
       throw VaultError(
         .corrupt,
-        "the newest checkpoint, of \(newest.checkpoint.size) entries by \(known.end.last.member), has lines that no program of ours"
-          + " writes, and is handed to nobody")
+        "the newest checkpoint, of \(newest.checkpoint.size) entries by \(known.end.last.member), has lines that relatch never"
+          + " writes, and is given to no witness")
     }
     guard let key = verifyingKey(of: known.end.last.member) else {
       throw VaultError(.corrupt, "the key of \(known.end.last.member), who signed the newest checkpoint, is not known")
@@ -31,7 +31,7 @@ extension VaultView {
     guard size <= newest.checkpoint.size else {
       throw VaultError(
         .rolledBack,
-        "witness \(name) has seen \(size) entries, and the log has \(newest.checkpoint.size): it was cut off")
+        "witness \(name) has seen \(size) entries, but the log has \(newest.checkpoint.size): it was cut off")
     }
     return try AuditLog.consistencyProof(from: size, to: newest.checkpoint.size, in: transaction)
   }
@@ -61,7 +61,7 @@ extension VaultView {
       guard try isSignedByMember(found) else {
         throw VaultError(
           .corrupt,
-          "the checkpoint of \(found.checkpoint.size) entries that is there is not of this log, and is signed by nobody who"
+          "the checkpoint of \(found.checkpoint.size) entries that is there is not of this log, and nobody who signed it"
             + " is or was a member")
       }
       throw error

@@ -28,7 +28,8 @@ package struct WitnessRecords: Sendable {
     } catch let error as VaultError {
       throw VaultError(
         error.code, "what witness \(witness.witness.name) took is not known: \(error)",
-        hint: "give it back to whose vault it is (chown), or remove it: `relatch log witness submit` makes it anew")
+        hint: "give it back to the user whose vault it is (chown), or remove it: `relatch log witness submit` makes it"
+          + " again")
     }
     do {
       let signed = try SignedCheckpoint(decoding: bytes)
@@ -105,7 +106,7 @@ package struct WitnessPlace: Sendable {
   }
 
   /// The largest checkpoint of the log that is there; nil if there is none yet. Throws `cannotRead` if the place does
-  /// not exist, `corrupt` if what is there is no checkpoint.
+  /// not exist, `corrupt` if what is there is not a checkpoint.
   package func newest() throws -> SignedCheckpoint? {
     switch kind {
     case .file(let path):
@@ -151,7 +152,7 @@ package struct WitnessPlace: Sendable {
     } catch let error as VaultError where error.code == .notFound {
       return nil
     } catch let error as AuditError {
-      throw VaultError(.corrupt, "\(Name.printable(path)) is no checkpoint: \(error)")
+      throw VaultError(.corrupt, "\(Name.printable(path)) is not a checkpoint: \(error)")
     }
   }
 }
@@ -162,7 +163,7 @@ enum PublicFile {
   static func read(_ path: String, limit: Int) throws -> [UInt8] {
     var status = stat()
     if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
-      throw VaultError(.cannotRead, "\(Name.printable(path)) is no regular file")
+      throw VaultError(.cannotRead, "\(Name.printable(path)) is not a regular file")
     }
     return try PrivateFile.readPublic(path, limit: limit)
   }

@@ -125,7 +125,7 @@ package struct AccessHistory: Sendable {
   private mutating func apply(_ entry: LogEntry, at index: UInt64) throws {
     let actor = try membership.member(entry.member)
     guard actor.role == .owner || !EventName.ofOwners.contains(EventName(entry.event)) else {
-      throw VaultError(.corrupt, "log entry \(index): \(entry.event) by \(actor.name), who is no owner")
+      throw VaultError(.corrupt, "log entry \(index): \(entry.event) by \(actor.name), who is not an owner")
     }
     try membership.apply(entry, at: index)
     size = index + 1
@@ -157,7 +157,7 @@ package struct AccessHistory: Sendable {
     case EventName.grantAdded.text:
       let grantee = try grantee(entry, at: index)
       guard try membership.member(grantee).role == .operator else {
-        throw VaultError(.corrupt, "log entry \(index): a grant to \(grantee), who is no operator")
+        throw VaultError(.corrupt, "log entry \(index): a grant to \(grantee), who is not an operator")
       }
       present[name]?.grantees.insert(grantee)
       begin(grantee, name, entry.time)

@@ -27,7 +27,7 @@ extension Membership.Standing {
       do { member = try Member(JSONValue(readingCanonical: bytes)) } catch let error as AuditError {
         throw VaultError(.corrupt, "\(what) is damaged: \(error)")
       }
-      guard member.name.utf8.elementsEqual(name.utf8) else { throw VaultError(.corrupt, "\(what) is another's") }
+      guard member.name.utf8.elementsEqual(name.utf8) else { throw VaultError(.corrupt, "\(what) is another member's") }
       return member
     }
   }

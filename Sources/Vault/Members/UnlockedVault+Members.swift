@@ -76,7 +76,9 @@ extension UnlockedVault {
   /// `AuditError` if the log is damaged.
   package func removeMember(_ name: String, now: Timestamp, keeping keep: KeyKeeper) async throws -> Withdrawal {
     guard name != member.name else {
-      throw VaultError(.notPermitted, "\(name) cannot remove themselves: one owner always remains, another one removes")
+      throw VaultError(
+        .notPermitted, "\(name) cannot remove themselves: one owner must always remain",
+        hint: "ask another owner to remove this member")
     }
     return try await Self.again { try await removeOnce(name, now: now, keeping: keep) }
   }
@@ -249,7 +251,7 @@ extension UnlockedVault {
   }
 
   static func keyMismatch(_ credential: Credential) -> VaultError {
-    VaultError(.corrupt, "the key of \(credential.name) is another than its record names")
+    VaultError(.corrupt, "the key of \(credential.name) is not the one that its record names")
   }
 
   /// Makes a vault key for the owners that `change` makes of the present ones, keeps it, and runs `body` in one

@@ -91,7 +91,7 @@ extension UnlockedVault {
     let record: VaultChange.PreparedRecord
     do { record = try change.prepare(credential, replacing: stored, .credentialRekeyed, fields) } catch let error
       as AuditError
-    { throw VaultError(.corrupt, "the record of \(name) says what no log entry can: \(error)") }
+    { throw VaultError(.corrupt, "what the record of \(name) says does not fit in a log entry: \(error)") }
     return PreparedRekeying(pairs: pairs, grants: grants, wrapped: wrapped, record: record)
   }
 

@@ -31,16 +31,16 @@ extension VaultView {
     guard !forgettingDebts else { return }
     if credential.isActiveLeaked, let active = credential.version(in: .active) {
       throw VaultError(
-        .invalidInput, "cannot remove \(name): version \(active.number) leaked, and was not seen to be refused",
-        hint: "`relatch resume \(name)` ends it, unless only a person can; --forget-debts removes it all the same")
+        .invalidInput, "cannot remove \(name): version \(active.number) leaked, but was not seen to be refused",
+        hint: "`relatch resume \(name)` ends it, unless only a person can; --forget-debts removes it anyway")
     }
     let forgotten = credential.unsettled.map(\.number)
     guard forgotten.isEmpty else {
       let numbers = forgotten.map(String.init).joined(separator: ", ")
       throw VaultError(
         .invalidInput,
-        "cannot remove \(name): the provider may accept version \(numbers), which nobody would know of any more",
-        hint: "`relatch retire \(name)` ends what was replaced; --forget-debts removes it all the same")
+        "cannot remove \(name): the provider may accept version \(numbers), of which no record would be left",
+        hint: "`relatch retire \(name)` ends what was replaced; --forget-debts removes it anyway")
     }
   }
 }
