@@ -82,7 +82,7 @@ struct HandoffTests {
           "age"]
       let made = try await place.run(age, ["-r", recipient ?? "", "-o", teams.path("other.age")], stdin: "{}")
       #expect(made.code == 0)
-      expectFailure(try await teams.theirs("handoff", "open", teams.path("other.age")), 65, "no handoff")
+      expectFailure(try await teams.theirs("handoff", "open", teams.path("other.age")), 65, "not a handoff")
     }
     expectFailure(try await teams.theirs("handoff", "open", "/nonexistent"), 66)
     #expect(try await teams.events(teams.theirs).isEmpty)
@@ -125,8 +125,8 @@ struct HandoffTests {
     let nobody = try await send(["crm", "--to", "bo", "-o", file])
     expectFailure(nobody, 66, "--to \"bo\": there is no such file")
     #expect(nobody.errorText.contains("relatch identity show") && !nobody.errorText.contains("member list"))
-    expectFailure(try await place.relatch("handoff", "confirm", teams.card), 65, "is not a receipt")
-    expectFailure(try await place.relatch("handoff", "open", teams.card, "--show"), 65, "is not a handoff")
+    expectFailure(try await place.relatch("handoff", "confirm", teams.card), 65, "is no receipt")
+    expectFailure(try await place.relatch("handoff", "open", teams.card, "--show"), 65, "is no handoff")
     expectFailure(try await send(["crm", "--to", teams.card, "-o", teams.card]), 64, "something already")
     expectFailure(try await send(["crm", "--to", teams.card, "-o", "/nonexistent/f"]), 74)
     expectFailure(try await send(["admin", "--to", teams.card, "--transfer", "-o", file]), 78, "no app")

@@ -49,7 +49,7 @@ package struct OpenedHandoff: Sendable {
       throw HandoffError(
         .misaddressed,
         "the handoff was made for \(handoff.recipient), but somebody sealed it to \(identity.age.recipient)",
-        hint: "ask \(handoff.sender.name) for one of your own; the one that it was made for passed this one on")
+        hint: "ask \(handoff.sender.name) for one of your own: the intended recipient gave you this one")
     }
   }
 
