@@ -289,7 +289,7 @@ struct OAuthRegistrationTests {
       _ = try await bench.run()
       Issue.record("rotated")
     } catch let error as RotationError {
-      #expect(error.code == .provider(.configuration) && error.hint?.contains("header cannot") == true, "\(error)")
+      #expect(error.code == .provider(.configuration) && error.hint?.contains("no header can have") == true, "\(error)")
     }
     await bench.stop()
   }
