@@ -127,7 +127,7 @@ struct HandoffTests {
     #expect(nobody.errorText.contains("relatch identity show") && !nobody.errorText.contains("member list"))
     expectFailure(try await place.relatch("handoff", "confirm", teams.card), 65, "is no receipt")
     expectFailure(try await place.relatch("handoff", "open", teams.card, "--show"), 65, "is no handoff")
-    expectFailure(try await send(["crm", "--to", teams.card, "-o", teams.card]), 64, "something already")
+    expectFailure(try await send(["crm", "--to", teams.card, "-o", teams.card]), 64, "it already exists")
     expectFailure(try await send(["crm", "--to", teams.card, "-o", "/nonexistent/f"]), 74)
     expectFailure(try await send(["admin", "--to", teams.card, "--transfer", "-o", file]), 78, "no app")
     #expect(try await teams.events().isEmpty && !FileManager.default.fileExists(atPath: file))

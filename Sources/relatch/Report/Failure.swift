@@ -167,7 +167,7 @@ extension VaultError.Code {
     case .corrupt: "nothing was changed; restore the vault from a backup, and find out who altered it"
     case .rolledBack:
       "if it was put back on purpose, --accept-rollback accepts it and logs that; otherwise find out who replaced it"
-    case .foundedByAnother: "find out who put it there, and restore the vault from a backup of its own"
+    case .foundedByAnother: "find out who put it there, and restore the vault from one of its own backups"
     case .unsupportedFormat: "use a newer relatch"
     case .notPermitted:
       "use an owner's identity (--identity FILE or RELATCH_IDENTITY), or ask an owner: `relatch member list` names them"
