@@ -5,9 +5,13 @@ import Glibc
 @main
 enum Main {
   static func main() {
-    for warning in ProcessHardening.applied.warnings { Diagnostics.standard.warning(warning) }
+    let warnings = ProcessHardening.applied.warnings
+    // A shell that completes a line shows what is printed in the middle of it.
+    if !isCompleting { for warning in warnings { Diagnostics.standard.warning(warning) } }
     exit(MainThread.shared.run { await code() }.rawValue)
   }
+
+  private static var isCompleting: Bool { ProcessArguments.all.dropFirst().first == "---completion" }
 
   private static func run() async throws {
     try ProcessArguments.requireText()

@@ -1,40 +1,65 @@
 import ArgumentParser
 import Providers
 import Rotation
+import Storage
 import StorageSQLite
 import Vault
 
-/// What a shell offers for an argument that names something of the vault.
+/// What a shell offers for an argument that names something in the vault.
 ///
-/// The shell asks while a line is being typed: nothing is unlocked, logged, remembered or printed, and a vault that cannot be
-/// read offers nothing.
+/// The shell asks while a line is being typed: nothing is unlocked, logged, remembered or printed, and a vault that
+/// cannot be read offers nothing.
 extension CompletionKind {
-  /// The names of the vault's credentials.
-  static let credentialName = ofVault { try $0.names() }
+  /// The names of the vault's credentials, as its rows have them: nothing is verified for a word that is only typed.
+  static let credentialName = ofVault { store in
+    try await store.read { transaction in
+      var names: [String] = []
+      try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, _ in
+        names.append(String(decoding: key, as: UTF8.self))
+        return true
+      }
+      return names
+    }
+  }
 
   /// The names of the vault's members.
-  static let memberName = ofVault { $0.members.map(\.name) }
+  static let memberName = ofVault { store in try await LockedVault(store).read { $0.members.map(\.name) } }
 
   /// The kinds of providers.
   static let providerID = CompletionKind.list(providerDescriptors.map(\.id))
 
-  private static func ofVault(_ names: @escaping @Sendable (VaultView) throws -> [String]) -> CompletionKind {
+  private static func ofVault(_ names: @escaping @Sendable (any Store) async throws -> [String]) -> CompletionKind {
     .custom { (words: [String], _: Int, _: String) async in
       var settings = CommonSettings()
       settings.vault = vault(in: words)
       guard let database = try? Places(settings).database, PrivateFile.exists(database),
         let store = try? SQLiteStore(opening: database, tables: vaultTables)
       else { return [] }
-      return (try? await LockedVault(store).read(names)) ?? []
+      return safe((try? await names(store)) ?? [])
     }
   }
 
-  /// The value of `--vault` in a line that is being typed, whose words are as they were typed.
+  /// Those of `names` that a vault may have.
+  ///
+  /// Bash expands each word that it is offered, commands in it too, and anyone who can write the vault's folder chooses
+  /// what its rows say. The characters of a name mean nothing to any shell.
+  static func safe(_ names: [String]) -> [String] { names.filter { (try? Name.check($0, "name")) != nil } }
+
+  /// The value of `--vault` in a line that is being typed, whose words are as they were typed: quoted, and in bash with
+  /// `=` as a word of its own. Nothing is expanded but `~`.
   static func vault(in words: [String]) -> String? {
+    // What follows `--` is another program's.
+    let words = words.prefix { $0 != "--" }
     var typed: String?
-    if let index = words.lastIndex(of: "--vault"), index + 1 < words.count { typed = words[index + 1] }
-    for word in words where word.hasPrefix("--vault=") { typed = String(word.dropFirst("--vault=".count)) }
-    guard let typed, typed.hasPrefix("~/"), let home = ProcessEnvironment.value(of: "HOME") else { return typed }
-    return home + typed.dropFirst()
+    for (index, word) in zip(words.indices, words) {
+      if word == "--vault" {
+        typed = words[(index + 1)...].first { $0 != "=" }
+      } else if word.hasPrefix("--vault=") {
+        typed = String(word.dropFirst("--vault=".count))
+      }
+    }
+    guard let path = typed?.filter({ !"\\\"'".contains($0) }) else { return nil }
+    guard path.hasPrefix("~/"), let home = ProcessEnvironment.value(of: "HOME") else { return path }
+    return home + path.dropFirst()
   }
 }

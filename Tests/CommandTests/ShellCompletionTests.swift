@@ -6,6 +6,10 @@ struct ShellCompletionTests {
   /// What bash offers where the last of `words` is being typed, in its order.
   private func offered(
     in place: Workplace, _ words: String..., environment: [String: String] = [:]
+  ) async throws -> [String] { try await offered(in: place, words, environment: environment) }
+
+  private func offered(
+    in place: Workplace, _ words: [String], environment: [String: String] = [:]
   ) async throws -> [String] {
     let generated = try await place.relatch("--generate-completion-script", "bash")
     let script = place.folder.appendingPathComponent("relatch.bash")
@@ -38,13 +42,35 @@ struct ShellCompletionTests {
     #expect(try await place.relatch("log", "list", environment: Workplace.outsider).output == log)
   }
 
+  @Test("no name that it would run, whoever wrote it into the vault")
+  func hostile() async throws {
+    let place = try await Workplace()
+    let mark = place.folder.appendingPathComponent("mark")
+    let plant = """
+      import sqlite3, sys
+      store = sqlite3.connect(sys.argv[1])
+      row = store.execute("SELECT value FROM credentials").fetchone()[0]
+      for name in sys.argv[2:]: store.execute("INSERT INTO credentials VALUES (?, ?)", (name.encode(), row))
+      store.commit()
+      """
+    let names = ["$(touch \(mark.path))", "`touch \(mark.path)`", "a;touch${IFS}\(mark.path)", "a\nb", "good"]
+    let planted = try await place.run(
+      try #require(Programs.python), ["-c", plant, place.vault.appendingPathComponent("vault.db").path] + names)
+    #expect(planted.code == 0, "\(planted.errorText)")
+    #expect(try await offered(in: place, "show", "") == ["admin", "good"])
+    #expect(!FileManager.default.fileExists(atPath: mark.path))
+  }
+
   @Test("names from the vault that the line names")
   func anotherVault() async throws {
     let place = try await Workplace()
     let elsewhere = ["RELATCH_VAULT": "/nonexistent"]
     #expect(try await offered(in: place, "read", "", environment: elsewhere) == [])
     #expect(try await offered(in: place, "read", "--vault", "~/vault", "", environment: elsewhere) == ["admin"])
-    #expect(try await offered(in: place, "read", "--vault", place.vault.path, "", environment: elsewhere) == ["admin"])
+    for words in [[place.vault.path], ["=", place.vault.path], ["'\(place.vault.path)'"]] {
+      #expect(try await offered(in: place, ["status", "--vault"] + words + [""], environment: elsewhere) == ["admin"])
+    }
+    #expect(try await offered(in: place, "exec", "--", "x", "--vault", "~/vault", "", environment: elsewhere) == [])
   }
 
   @Test("nothing from a damaged vault, and without an error")
