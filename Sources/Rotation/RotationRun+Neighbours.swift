@@ -114,8 +114,9 @@ extension Pair {
 
 extension Credential {
   /// Whether it is another credential than `own` with its pairs in the same place: of one kind of provider, with the
-  /// same value for each of the settings `places`, or for all settings if that is nil. Capitals, and slashes at the end
-  /// of a value, make no difference: this only decides which pairs are compared, never which of them are protected.
+  /// same value for each of the settings `places`, or for all settings if that is nil. Among `places`, what does not
+  /// change an address makes no difference: capitals, blanks, a slash at the end, the port of `https`. This only decides
+  /// which pairs are compared, never which of them are protected.
   func isBeside(_ own: Credential, by places: Set<String>?) -> Bool {
     guard id != own.id, provider == own.provider else { return false }
     guard let places else { return settings == own.settings }
@@ -123,8 +124,9 @@ extension Credential {
   }
 
   private static func place(_ value: String?) -> Substring? {
-    guard var place = value?.lowercased()[...] else { return nil }
+    guard let value else { return nil }
+    var place = value.lowercased().filter { $0 != " " }[...]
     while place.last == "/" { place.removeLast() }
-    return place
+    return place.hasSuffix(":443") ? place.dropLast(4) : place
   }
 }

@@ -120,7 +120,7 @@ extension RotationComposition {
       } ?? "another run"
     return Failure(
       .heldByAnotherRun, "\(name): overtaken by \(other), which continues it: this run did nothing more",
-      hint: "`relatch status \(name)` shows where each version stands")
+      hint: "`relatch status \(name)` shows the stage of each version")
   }
 
   /// A credential that administers itself with a refused pair cannot read the pair that is in use: somebody must supply

@@ -90,7 +90,9 @@ struct NeighbourTests {
         admin: name, keyID: "", created: Timestamp(milliseconds: 0))
     }
     let own = credential("crm", ["url": "https://login.example/", "app": "one"])
-    for url in ["https://login.example/", "https://login.example", "HTTPS://Login.Example//"] {
+    for url in [
+      "https://login.example/", "HTTPS://Login.Example", "https://login.example//", "https://login.example:443",
+    ] {
       let other = credential("crm2", ["url": url, "app": "one", "scope": "api"])
       #expect(other.isBeside(own, by: ["url", "app"]) && !other.isBeside(own, by: nil), "\(url)")
     }

@@ -295,7 +295,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     guard !seen.clientID.secret.isEqual(to: observation.primary.clientID.secret) else {
       throw ProviderError(
         .configuration, "the \(seen.place.rawValue) pair belongs to the active client, which is not deleted",
-        hint: "rotate the credential: its secret ends when the server gives that client another one")
+        hint: "rotate the credential: its secret ends when the old client is deleted")
     }
     do { _ = try await http.send(.delete, settings.endpoint(of: seen.clientID.secret), token: token) } catch
       where error.code == .notPermitted

@@ -56,7 +56,8 @@ struct Failure: AdvisingError {
     case let error as VaultError:
       self.init(error.code.exitCode, error.description, hint: error.hint ?? error.code.hint)
     case let error as HandoffError:
-      self.init(error.code.exitCode, error.description, hint: error.hint ?? "`relatch help handoff` lists the steps")
+      self.init(
+        error.code.exitCode, error.description, hint: error.hint ?? "`relatch help handoff` describes its commands")
     case let error as MissingVaultKey: self.init(VaultError(.corrupt, error.description))
     case let error as StorageError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
     case let error as AuditError:
@@ -103,14 +104,14 @@ extension RotationError.Code {
   var hint: String {
     switch self {
     case .provider(let code): code.hint
-    case .held, .inGrace, .foreignStagedPair: "try again later; `relatch status` shows where each version stands"
+    case .held, .inGrace, .foreignStagedPair: "try again later; `relatch status` shows the stage of each version"
     case .vetoed: "nothing was asked of the provider; the next run asks the hook again"
     case .cannotDeliver:
       "nothing was asked of the provider; `relatch sink list` and `relatch hook list` show what is set up"
     case .foreignPrimary: "look at the provider first: find out which pair is primary there"
     case .unresolved, .outstanding: "nothing is lost: run the same command again"
     case .corruptJournal: "nothing was changed; restore the vault from a backup, and find out who altered it"
-    case .nothingOwed, .nothingUnfinished, .notDue: "`relatch status` shows where each version stands"
+    case .nothingOwed, .nothingUnfinished, .notDue: "`relatch status` shows the stage of each version"
     case .unfinished, .underWay: "`relatch resume NAME` finishes the rotation, `relatch abort NAME` gives it up"
     case .promotedAlready: "`relatch resume` finishes the rotation"
     case .handedOver: "it is rotated where it was handed to; `relatch status` says what is owed here"
@@ -137,7 +138,7 @@ extension ProviderError.Code {
     case .configuration, .notFound: "`relatch show NAME` prints the settings; compare them with the provider's"
     case .unreachable, .limited: "nothing is lost: run the same command again later"
     case .malformed:
-      "something on the way may be answering in the provider's place; nothing is lost: run the same command again"
+      "something in between may be answering instead of the provider; nothing is lost: run the same command again"
     case .occupied: "try again when the provider's staging slot is free"
     case .operatorNeeded: "nothing is lost: run `relatch resume NAME` at a terminal"
     }
