@@ -25,9 +25,15 @@ struct StoreFile: Sendable {
     self.path = folder == "/" ? "/\(name)" : "\(folder)/\(name)"
   }
 
-  /// Throws `notFound` if nothing is there, and `corrupt` if it is not a regular file.
+  /// Throws `notFound` if nothing is there, and `corrupt` if it, or what is beside it under a name of SQLite's, is not a
+  /// regular file: SQLite would wait for a pipe for ever.
   func requireFile() throws {
     guard try exists() else { throw StorageError(.notFound, "there is no store at \(path)") }
+    for name in [path + "-journal", path + "-wal", path + "-shm"] {
+      var status = stat()
+      guard lstat(name, &status) == 0, status.st_mode & S_IFMT != S_IFREG else { continue }
+      throw StorageError(.corrupt, "\(name) is not SQLite's: expected a regular file")
+    }
   }
 
   /// Makes an empty file that only its owner can open, whatever the umask is. Leaves an existing file alone.

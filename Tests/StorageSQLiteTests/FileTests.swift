@@ -108,6 +108,13 @@ struct FileTests {
     try #require(symlink(folder.store, "\(folder.path)/link") == 0)
     #expect(opening("link")?.code == .corrupt)
     #expect(opening(".")?.code == .notFound)
+    for end in ["-journal", "-wal", "-shm"] {
+      let path = "\(folder.path)/piped\(end)"
+      try SQLiteStore.create(at: path, tables: StoreContract.tables)
+      unlink(path + end)
+      try #require(mkfifo(path + end, 0o600) == 0)
+      #expect(opening("piped\(end)")?.code == .corrupt, "\(end)")
+    }
 
     try write(Array(String(repeating: "no database ", count: 1_000).utf8), to: "\(folder.path)/text")
     #expect(opening("text")?.code == .corrupt)
