@@ -59,6 +59,10 @@ struct MistakenArguments {
     if let unknownVerb { return unknownVerb }
     if message.hasPrefix("Unknown option '--version'"), let versionOfVerb { return versionOfVerb }
     if verbs.isEmpty, let first = rest.first, first.hasPrefix("-") {
+      if first.hasPrefix("--generate-completion-script") {
+        return Failure(
+          .usage, "there is no completion script for this shell", hint: "name one of bash, zsh and fish")
+      }
       return Failure(
         .usage, Self.droppingFarGuess(message),
         hint: "put options after the command, as in `relatch status \(first) …`; \(help)")

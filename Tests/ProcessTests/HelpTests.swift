@@ -93,6 +93,8 @@ struct MistakenArgumentsTests {
     #expect(message("policy crm --set x", far).0 == "Unknown option '--set'")
     let near = "Unknown option '--jsn'. Did you mean '--json'?"
     #expect(message("policy crm --jsn", near).0 == near)
+    let shells = message("--generate-completion-script tcsh", "Can't generate completion scripts for 'tcsh'.\n…")
+    #expect(shells.0 == "there is no completion script for this shell" && shells.1.contains("bash, zsh and fish"))
     #expect(message("--vault DIR status", "Unknown option '--vault'").1.contains("`relatch status --vault …`"))
     #expect(message("hook add crm --on promoted true", "Unexpected argument 'true'").1.hasPrefix("put -- before"))
   }
