@@ -32,7 +32,7 @@ struct StoreFile: Sendable {
     for name in [path + "-journal", path + "-wal", path + "-shm"] {
       var status = stat()
       guard lstat(name, &status) == 0, status.st_mode & S_IFMT != S_IFREG else { continue }
-      throw StorageError(.corrupt, "\(name) is not SQLite's: expected a regular file")
+      throw StorageError(.corrupt, "\(name) is not SQLite's: expected a regular file, or none; remove it")
     }
   }
 
