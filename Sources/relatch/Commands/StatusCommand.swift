@@ -172,7 +172,7 @@ struct Standing: Sendable {
           + " `relatch resume \(credential.name)` tries it")
     }
     for debt in credential.debts where !credential.isTransferred {
-      var line = "  debt: version \(debt.number) was replaced at \(debt.since) and has not been seen to be refused"
+      var line = "  debt: version \(debt.number) \(credential.end(of: debt)) and has not been seen to be refused"
       if credential.leak != nil {
         line += ", though it leaked: `relatch resume \(credential.name)` ends it"
       } else if let graceEnds {
@@ -247,6 +247,17 @@ struct Standing: Sendable {
       ])
     }
     return .object(members)
+  }
+}
+
+extension Credential {
+  /// How the version `debt` came to be owed, as a clause.
+  func end(of debt: Version) -> String {
+    let active = version(in: .active)
+    let verb =
+      debt.number > active?.number ?? 0
+      ? "given up" : debt.since == active?.since ? "replaced" : "replaced or given up"
+    return "was \(verb) at \(debt.since)"
   }
 }
 
