@@ -75,7 +75,10 @@ extension ProviderDescriptor {
         }), "summary": .string(summary), "type": "provider",
     ]
     if let byHand { members["by_hand"] = .string(byHand) }
-    if let changes = life.changesClientID { members["changes_client_id"] = .bool(changes) }
+    // Where a setting chooses cut-over, it chooses this, too.
+    if let changes = life.changesClientID, !changes || !life.replacements.contains(.cutOver) {
+      members["changes_client_id"] = .bool(changes)
+    }
     if let count = life.secretsAtOnce { members["secrets_at_once"] = .integer(count) }
     return .object(members)
   }

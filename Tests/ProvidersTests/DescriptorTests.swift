@@ -71,4 +71,16 @@ struct DescriptorTests {
     guard case .object(let members) = descriptor.json else { return }
     #expect(members["type"] == "provider" && members["provider"] == .string(id))
   }
+
+  @Test("says whether a new pair has another client identifier only where no setting decides") func clientID() {
+    let found = providerDescriptors.map { descriptor in
+      guard case .object(let members) = descriptor.json else { return "\(descriptor.id)" }
+      return "\(descriptor.id) \(members["changes_client_id"].map { "\($0)" } ?? "depends")"
+    }
+    #expect(
+      Set(found.filter { !$0.hasSuffix("bool(false)") }) == [
+        "cloudaware bool(true)", "command depends", "oauth-registration depends", "salesforce bool(true)",
+        "salesforce-connected-app bool(true)",
+      ])
+  }
 }
