@@ -2,11 +2,20 @@ import JSON
 import Sodium
 import Vault
 
-/// The active pair of another credential of the vault, in the same place as this one's pairs.
+/// A pair of another credential of the vault, in the same place as this one's pairs: active there, staged or owed.
 struct NeighboursPair: Sendable {
   let credential: String
   let version: Version
   let pair: Pair
+  private let id: Identifier
+
+  init(credential: Credential, version: Version, pair: Pair) {
+    (self.credential, id) = (credential.name, credential.id)
+    (self.version, self.pair) = (version, pair)
+  }
+
+  /// Whether it is the version `number` of `other`.
+  func isVersion(_ number: UInt64, of other: Credential) -> Bool { id == other.id && version.number == number }
 
   /// Whether `other` is the provider's view of it. If no secret is shown, the provider's name for it distinguishes it
   /// from others of the same client.
@@ -18,13 +27,14 @@ struct NeighboursPair: Sendable {
 
 // Two credentials of a vault can have their pairs in one place where many are accepted alike, for example an
 // application with a secret for each of its users. A pair there that is active in the other credential is no
-// stranger's: it is in use, and no leak or adoption of this credential may end it or take it.
+// stranger's: it is in use, and no leak or adoption of this credential may end it or take it. One that is staged there
+// is in use in a moment, and one that is owed may still be: the other credential's own run ends them.
 //
 // Only a pair that was opened and is the same counts. Protecting more, on the word of a record alone, would let anybody
 // who can write a record keep what they made from being ended.
 extension RotationRun {
-  /// If `seen` has a pair that is none of ours, opens the active pairs that other credentials have there and that the
-  /// member may open, with a log entry for each.
+  /// If `seen` has a pair that is none of ours, opens the pairs that other credentials have there and that the member
+  /// may open, with a log entry for each. One that was opened before is not opened again.
   ///
   /// Returns `seen`, or another look: if only the secret shows whose a pair is, and it is not shown, the provider is
   /// asked again with the others' pairs as well.
@@ -39,19 +49,20 @@ extension RotationRun {
     }
     var found: [NeighboursPair] = []
     for other in others {
-      guard let version = other.version(in: .active) else { continue }
-      if let known = neighbours.first(where: { $0.credential == other.name && $0.version == version }) {
-        found.append(known)
-        continue
+      for version in other.versions where version.stage != .retired {
+        if let known = neighbours.first(where: { $0.isVersion(version.number, of: other) }) {
+          found.append(NeighboursPair(credential: other, version: version, pair: known.pair))
+          continue
+        }
+        try await commit()
+        do {
+          let opened = try await runner.vault.pairs(
+            of: other.name, choosing: { $0.versions.filter { $0 == version } }, event: .pairUsed,
+            ["purpose": "comparison"], now: timing.now())
+          guard let pair = opened.first?.pair else { continue }
+          found.append(NeighboursPair(credential: other, version: version, pair: pair))
+        } catch let error as VaultError where error.isDamage || error.code == .notPermitted { continue }
       }
-      try await commit()
-      do {
-        let opened = try await runner.vault.pairs(
-          of: other.name, choosing: { $0.versions.filter { $0 == version } }, event: .pairUsed,
-          ["purpose": "comparison"], now: timing.now())
-        guard let pair = opened.first?.pair else { continue }
-        found.append(NeighboursPair(credential: other.name, version: version, pair: pair))
-      } catch let error as VaultError where error.isDamage || error.code == .notPermitted { continue }
     }
     neighbours = found
     let isHidden = seen.others.contains { isStranger($0) && $0.sharesClientID && $0.clientSecret == nil }
@@ -65,7 +76,7 @@ extension RotationRun {
     }
   }
 
-  private func isStranger(_ other: ObservedPair) -> Bool {
+  func isStranger(_ other: ObservedPair) -> Bool {
     !isOurs(other) && !other.isOrphaned && other.place != .expired
   }
 
@@ -97,7 +108,9 @@ extension RotationRun {
 
 extension NeighboursPair {
   /// Which pair it is, for a person.
-  fileprivate var text: String { "version \(version.number) of \(credential), active in this vault" }
+  fileprivate var text: String { "version \(version.number) of \(credential), \(standing) in this vault" }
+
+  private var standing: String { version.stage == .previous ? "owed" : version.stage.rawValue }
 
   /// What to do so that `name` can be rotated.
   fileprivate func hint(for name: String) -> String {
@@ -113,20 +126,29 @@ extension Pair {
 }
 
 extension Credential {
-  /// Whether it is another credential than `own` with its pairs in the same place: of one kind of provider, with the
-  /// same value for each of the settings `places`, or for all settings if that is nil. Among `places`, what does not
-  /// change an address makes no difference: capitals, blanks, a slash at the end, the port of `https`. This only decides
-  /// which pairs are compared, never which of them are protected.
+  /// Whether it is another credential than `own` with its pairs in the same place.
   func isBeside(_ own: Credential, by places: Set<String>?) -> Bool {
-    guard id != own.id, provider == own.provider else { return false }
-    guard let places else { return settings == own.settings }
-    return places.allSatisfy { Self.place(settings[$0]) == Self.place(own.settings[$0]) }
+    id != own.id && place(by: places) == own.place(by: places)
   }
 
-  private static func place(_ value: String?) -> Substring? {
-    guard let value else { return nil }
+  /// Where its pairs are: its kind of provider, with the values of the settings `places`, or of all settings if that is
+  /// nil. Among `places`, what does not change an address makes no difference: capitals, blanks, a slash at the end, the
+  /// port of `https`. This only decides which pairs are compared or wait for each other, never which are protected.
+  package func place(by places: Set<String>?) -> CredentialPlace {
+    guard let places else { return CredentialPlace(provider: provider, settings: settings) }
+    return CredentialPlace(
+      provider: provider, settings: settings.filter { places.contains($0.key) }.mapValues(Self.place))
+  }
+
+  private static func place(_ value: String) -> String {
     var place = value.lowercased().filter { $0 != " " }[...]
     while place.last == "/" { place.removeLast() }
-    return place.hasSuffix(":443") ? place.dropLast(4) : place
+    return String(place.hasSuffix(":443") ? place.dropLast(4) : place)
   }
+}
+
+/// Where a credential's pairs are.
+package struct CredentialPlace: Hashable, Sendable {
+  fileprivate let provider: String
+  fileprivate let settings: [String: String]
 }

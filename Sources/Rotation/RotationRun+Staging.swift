@@ -116,6 +116,11 @@ extension RotationRun {
   private func clearSlot(_ seen: Observation) async throws -> Bool {
     var hasDeleted = false
     for other in seen.others where !other.handle.isEmpty && mayCutOff(other) {
+      // Another run may have saved it since: it is in use there before long.
+      if isStranger(other) {
+        let latest = try await seeNeighbours(beside: seen).others.first { $0.handle == other.handle }
+        guard let latest, mayCutOff(latest) else { continue }
+      }
       hasDeleted = true
       try await keepLease()
       do { try await provider.delete(handle: other.handle, seen) } catch {

@@ -1,6 +1,7 @@
 import Audit
 import JSON
 import Sodium
+import Storage
 import Synchronization
 import Testing
 
@@ -27,6 +28,26 @@ struct NeighbourTests {
       state.tellsBySecret = tellsBySecret
     }
     return system
+  }
+
+  private static func credential(_ name: String, _ settings: [String: String]) -> Credential {
+    Credential(
+      id: Identifier(drawnFrom: .system), name: name, provider: "fake", settings: settings, policy: Policy(),
+      admin: name, keyID: "", created: Timestamp(milliseconds: 0))
+  }
+
+  /// Saves the pair `id` as another version of `crm2`.
+  private static func save(_ id: String, as stage: Stage, in bench: Bench) async throws {
+    let now = bench.now.withLock { $0 }
+    let number = try await bench.store.read { try VaultView($0).credential("crm2").newestNumber + 1 }
+    let sealed = try await bench.vault.seal(try FakeProvider.pair(id), of: "crm2", version: number)
+    _ = try await bench.vault.change(now: now) { change in
+      var credential = try change.view.credential("crm2")
+      _ = try credential.addStaged(handle: "handle-\(id)", expires: nil, now: now)
+      if stage == .previous { try credential.oweStaged(now: now) }
+      try change.storePair(sealed, of: credential)
+      return try change.save(credential, EventName("credential.policy"))
+    }
   }
 
   private let leak = RotationRunner.Goal.revoke(Revocation(incident: "2026-01-01-0f0f0f", reason: "a test"))
@@ -73,6 +94,34 @@ struct NeighbourTests {
     }
   }
 
+  @Test(
+    "a leak ends no pair that the other has staged or owes: it may be in use", arguments: [Stage.staged, .previous])
+  func stagedOrOwed(_ stage: Stage) async throws {
+    let (bench, system) = (try await bench(), system())
+    try await Self.save("id-8", as: stage, in: bench)
+    system.state.withLock { state in
+      state.accepted = ["id-1", "id-7", "id-8", "id-9"]
+      state.listed = ["id-7", "id-8", "id-9"]
+    }
+    #expect(try await bench.run(leak, at: system) == .settled(active: 2))
+    #expect(system.state.withLock(\.accepted) == ["id-8", "id-9", "id-2"], "id-7 is a stranger's")
+  }
+
+  @Test("a leak does not end what the other has saved since the look", arguments: [false, true])
+  func savedMeanwhile(_ tellsBySecret: Bool) async throws {
+    let (bench, system) = (try await bench(), system(tellsBySecret: tellsBySecret))
+    system.state.withLock { state in
+      state.accepted = ["id-1", "id-6", "id-8", "id-9"]
+      state.listed = ["id-6", "id-8", "id-9"]
+      state.meanwhile = { [unowned bench] call in
+        guard call == "delete handle-id-6" else { return }
+        do { try await Self.save("id-8", as: .staged, in: bench) } catch { Issue.record(error) }
+      }
+    }
+    #expect(try await bench.run(leak, at: system) == .settled(active: 2))
+    #expect(system.state.withLock(\.accepted) == ["id-8", "id-9", "id-2"])
+  }
+
   @Test("a pair that no credential has, or that one of another provider has, still counts as a stranger's")
   func strangers() async throws {
     for (provider, settings) in [("other", [:]), ("fake", ["url": "https://elsewhere.example"])] {
@@ -84,11 +133,7 @@ struct NeighbourTests {
 
   @Test("the same place may be written differently: with other capitals, or with a slash at the end")
   func place() {
-    func credential(_ name: String, _ settings: [String: String]) -> Credential {
-      Credential(
-        id: Identifier(drawnFrom: .system), name: name, provider: "fake", settings: settings, policy: Policy(),
-        admin: name, keyID: "", created: Timestamp(milliseconds: 0))
-    }
+    let credential = Self.credential
     let own = credential("crm", ["url": "https://login.example/", "app": "one"])
     for url in [
       "https://login.example/", "HTTPS://Login.Example", "https://login.example//", "https://login.example:443",
@@ -128,7 +173,7 @@ struct NeighbourTests {
     }
     let start = RotationMachineTests.start
     let version = Version(number: 1, stage: .active, created: start, since: start, handle: "k3")
-    let theirs = NeighboursPair(credential: "crm2", version: version, pair: try pair("id-9"))
+    let theirs = NeighboursPair(credential: Self.credential("crm2", [:]), version: version, pair: try pair("id-9"))
     #expect(theirs.isSeen(as: try seen("id-9", "k3")))
     #expect(!theirs.isSeen(as: try seen("id-1", "k3")))
     #expect(!theirs.isSeen(as: try seen("id-9", "k4")))
