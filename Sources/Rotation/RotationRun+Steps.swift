@@ -125,8 +125,7 @@ extension RotationRun {
         guard seen.primary.matches(pair) else {
           throw ProviderError(.malformed, "the primary pair is not version \(number), which was promoted")
         }
-        let evidence = try await ask { try await self.provider.grant(pair) }
-        return try markVerified(number, seen, evidence)
+        return try markVerified(number, seen, try await grantAnew(pair))
       } catch let error as ProviderError {
         let wait = backoff.next(timing.randomness, asked: error.retryAfter)
         // A pair that was just promoted may not be shown yet.
@@ -139,6 +138,15 @@ extension RotationRun {
         try await pause(wait)
       }
     }
+  }
+
+  /// Asks for fresh tokens with `pair` over new connections, and returns what the last one showed. The connection that
+  /// made and proved it may lead to the one server of many that has heard of it. Where all pairs are accepted alike,
+  /// nobody else is asked before the old one is ended, so three must grant it in a row.
+  private func grantAnew(_ pair: Pair) async throws -> GrantEvidence {
+    let count = provider.replacement == .overlap ? 3 : 1
+    for _ in 1..<count { _ = try await ask { try await self.provider.grant(pair, overNewConnection: true) } }
+    return try await ask { try await self.provider.grant(pair, overNewConnection: true) }
   }
 
   private func markVerified(_ number: UInt64, _ seen: Observation, _ evidence: GrantEvidence) throws {

@@ -29,9 +29,15 @@ final class FakeSystem: CredentialProvider {
     /// How many looks after a pair was made still show what was there before.
     var lag = 0
     var past: (accepted: [String], looks: Int) = ([], 0)
+    /// How many more grants over new connections lead to servers that have not heard of pairs made here.
+    var unheard = 0
     var calls: [String] = []
+    /// The grants over new connections: what was asked, and whether it was granted.
+    var grantsAnew: [String] = []
     /// Called before each call, and may throw instead of it.
     var trouble: @Sendable (String) throws(ProviderError) -> Void = { _ throws(ProviderError) in }
+    /// Called and awaited before that: what others do while a run waits for the provider.
+    var meanwhile: @Sendable (String) async -> Void = { _ in }
   }
 
   let replacement: Replacement
@@ -44,11 +50,12 @@ final class FakeSystem: CredentialProvider {
 
   var calls: [String] { state.withLock { $0.calls } }
 
-  private func note(_ call: String) throws(ProviderError) {
-    let trouble = state.withLock { state in
+  private func note(_ call: String) async throws(ProviderError) {
+    let (trouble, meanwhile) = state.withLock { state in
       state.calls.append(call)
-      return state.trouble
+      return (state.trouble, state.meanwhile)
     }
+    await meanwhile(call)
     try trouble(call)
   }
 
@@ -70,7 +77,7 @@ final class FakeSystem: CredentialProvider {
   }
 
   func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
-    try note("observe")
+    try await note("observe")
     let (accepted, listed, all) = state.withLock { state in
       guard state.past.looks > 0 else { return (state.accepted, state.listed, state.marked) }
       state.past.looks -= 1
@@ -113,7 +120,7 @@ final class FakeSystem: CredentialProvider {
   }
 
   func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
-    try note("stage")
+    try await note("stage")
     let id = state.withLock { state in
       let newest = state.accepted.last
       if let newest, state.answersOld.isSo, !state.answersOld.hasMade { return newest }
@@ -131,7 +138,7 @@ final class FakeSystem: CredentialProvider {
   func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}
 
   func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
-    try note("delete \(handle)")
+    try await note("delete \(handle)")
     state.withLock { state in state.accepted.removeAll { handle == "handle-\($0)" } }
   }
 
@@ -139,10 +146,16 @@ final class FakeSystem: CredentialProvider {
 
   func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
     let id = Self.name(pair.clientID)
-    try note("grant \(id)")
-    guard state.withLock({ $0.accepted.contains(id) && !$0.refused.contains(id) }) else {
-      throw ProviderError(.refused, "refused", status: 400)
+    try await note("grant \(id)")
+    let isGranted = state.withLock { state in
+      let isKnown = state.accepted.contains(id) && !state.refused.contains(id)
+      guard overNewConnection else { return isKnown }
+      let isUnheard = id != "id-1" && state.unheard > 0
+      if isUnheard { state.unheard -= 1 }
+      state.grantsAnew.append("\(id) \(isKnown && !isUnheard)")
+      return isKnown && !isUnheard
     }
+    guard isGranted else { throw ProviderError(.refused, "refused", status: 400) }
     return GrantEvidence(status: 200, signature: .valid)
   }
 }

@@ -511,6 +511,41 @@ struct ReplacementTests {
     #expect(try await bench.credential().leak == nil)
   }
 
+  // MARK: - Servers that have not heard
+
+  @Test("the leaked pair is deleted only once several servers accept the new one, even if one did at once")
+  func unheard() async throws {
+    let (bench, system) = (try await Bench(policy: ["propagation": "1m"]), FakeSystem(.overlap))
+    system.state.withLock { $0.unheard = 2 }
+    let found = Mutex<[String]>([])
+    system.state.withLock { state in
+      state.trouble = { [unowned system] call throws(ProviderError) in
+        guard call.hasPrefix("delete") else { return }
+        found.withLock { $0 = system.state.withLock { $0.grantsAnew } }
+      }
+    }
+    let goal = RotationRunner.Goal.revoke(Revocation(incident: "2026-01-01-0f0f0f", reason: "a test"))
+    #expect(try await bench.run(goal, at: system) == .settled(active: 2))
+    #expect(
+      found.withLock { $0 } == ["id-2 false", "id-2 false", "id-2 true", "id-2 true", "id-2 true"],
+      "a refusal begins the count again")
+  }
+
+  @Test("a new pair that only the first server accepts is not delivered or settled, and the old one is kept")
+  func heardByOne() async throws {
+    let (bench, system) = (try await Bench(), FakeSystem(.overlap))
+    system.state.withLock { $0.unheard = .max }
+    let goal = RotationRunner.Goal.revoke(Revocation(incident: "2026-01-01-0f0f0f", reason: "a test"))
+    let code = await bench.code(goal, at: system)
+    #expect(code == .outstanding)
+    let state = try await bench.state()
+    #expect(state == .promoted)
+    #expect(system.state.withLock { $0.accepted } == ["id-1", "id-2"])
+    system.state.withLock { $0.unheard = 0 }
+    #expect(try await bench.run(.resume, at: system) == .settled(active: 2))
+    #expect(system.state.withLock { $0.accepted } == ["id-2"])
+  }
+
   // MARK: - Proofs
 
   /// What a program leaves that died an hour ago between the intent and the promotion of id-2, which was proved.
