@@ -289,7 +289,8 @@ struct ScheduleTests {
     "an invalid window is refused",
     arguments: [
       "", "mon", "noday 01:00-02:00", "mon 1:00-2:00", "mon 01:00-01:00", "mon 24:00-25:00", "mon 01:00",
-      "mon 01:00-02:00 ", "mon  01:00-02:00",
+      "mon 01:00-02:00 ", "mon  01:00-02:00", "mon 01:00-02:00 a\u{1B}[3A", "mon 01:00-02:00 \u{202E}UTC",
+      "mon 01:00-02:00 UTC\r",
     ])
   func badWindows(text: String) {
     #expect((RotationWindow(text) == nil) == (text != "mon"))

@@ -21,12 +21,22 @@ package struct RotationWindow: Hashable, Sendable, CustomStringConvertible {
     guard (1...3).contains(parts.count), let days = Self.days(parts[0]) else { return nil }
     guard let (begins, ends) = parts.count > 1 ? Self.hours(parts[1]) : (0, 1440) else { return nil }
     let zone = parts.count > 2 ? parts[2] : "UTC"
-    guard !zone.isEmpty, zone.utf8.count <= 64 else { return nil }
+    guard (1...64).contains(zone.utf8.count), zone.utf8.allSatisfy(Self.isOfZone) else { return nil }
     self.days = days
     self.begins = begins
     self.ends = ends
     self.zone = zone
     description = text
+  }
+
+  /// Whether `byte` may be in the name of a zone. Others write records that are shown on a terminal.
+  private static func isOfZone(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"):
+      true
+    default: "+-_/".utf8.contains(byte)
+    }
   }
 
   private static func days(_ text: String) -> Set<Int>? {
