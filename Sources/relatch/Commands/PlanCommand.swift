@@ -151,7 +151,10 @@ enum LocalCheck {
 
   @Sendable private static func lease(_ subject: PlanSubject) -> [RotationFinding] {
     guard let holder = subject.holder else { return [] }
-    return [RotationFinding("lease", .obstacle, "another run holds it (\(holder))", hint: "wait for it to end")]
+    return [
+      RotationFinding(
+        "lease", .obstacle, "another run holds it (\(Diagnostics.printable(holder)))", hint: "wait for it to end")
+    ]
   }
 
   @Sendable private static func zone(_ subject: PlanSubject) -> [RotationFinding] {

@@ -141,7 +141,7 @@ struct Standing: Sendable {
           + " `relatch resume \(credential.name)` compares it")
     }
     if let holder {
-      lines.append("  another run holds it (\(holder))")
+      lines.append("  another run holds it (\(Diagnostics.printable(holder)))")
     } else if let text = schedule.text(of: credential, at: now) {
       lines.append("  \(text)")
     }

@@ -40,7 +40,7 @@ struct Report: Sendable {
 
   /// Prints one result, in the form that the options ask for.
   func result(_ object: @autoclosure () -> JSONValue, text: @autoclosure () -> String) throws(StreamError) {
-    try self.text(isJSON ? object().line : text())
+    try self.text(isJSON ? object().line : Diagnostics.printableLines(text()))
   }
 
   /// Prints many results at once, each in the form that the options ask for.
@@ -48,7 +48,8 @@ struct Report: Sendable {
     _ elements: [Element], json: (Element) -> JSONValue, text: (Element) -> String
   ) throws(StreamError) {
     guard !elements.isEmpty else { return }
-    try self.text(elements.map { isJSON ? json($0).line : text($0) }.joined(separator: "\n"))
+    let lines = elements.map { isJSON ? json($0).line : text($0) }.joined(separator: "\n")
+    try self.text(isJSON ? lines : Diagnostics.printableLines(lines))
   }
 
   /// Prints the outcome of a change: a result, unless a person asked for silence about what went well.
@@ -71,16 +72,18 @@ struct Report: Sendable {
     if isJSON {
       try? self.text(object().line)
     } else if hasSteps {
-      try? StandardStream.error.write("\(JournalStream.prefix(.informational))\(text())\n")
+      let line = Diagnostics.printableLines(text())
+      try? StandardStream.error.write("\(JournalStream.prefix(.informational))\(line)\n")
     } else {
-      bar?.note(text())
+      bar?.note(Diagnostics.printableLines(text()))
     }
   }
 
   /// Prints a line on standard error that only people need.
   func note(_ text: String) {
     guard !isJSON, !isQuiet else { return }
-    aside { try? StandardStream.error.write("\(JournalStream.prefix(.informational))\(text)\n") }
+    let line = Diagnostics.printableLines(text)
+    aside { try? StandardStream.error.write("\(JournalStream.prefix(.informational))\(line)\n") }
   }
 
   /// Reports a failure. `credential` is the one that failed, if a command has several.

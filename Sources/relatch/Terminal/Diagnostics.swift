@@ -24,10 +24,17 @@ struct Diagnostics: Sendable {
 
   /// `text` with control characters written out: names and paths come from files and servers, and must neither steer
   /// the terminal nor begin a line that looks like Relatch's own.
-  static func printable(_ text: String) -> String {
+  static func printable(_ text: String) -> String { printable(text, keepingLines: false) }
+
+  /// The same for lines that are Relatch's own, and of which only the content may come from elsewhere.
+  static func printableLines(_ text: String) -> String { printable(text, keepingLines: true) }
+
+  private static func printable(_ text: String, keepingLines: Bool) -> String {
+    // Almost all text is plain, and a list may be long.
+    if text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) || keepingLines && $0 == 0x0A }) { return text }
     var result = ""
     for scalar in text.unicodeScalars {
-      if VisibleText.hides(scalar) {
+      if VisibleText.hides(scalar), !keepingLines || scalar != "\n" {
         result += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
       } else {
         result.unicodeScalars.append(scalar)
