@@ -70,10 +70,11 @@ private struct ProgrammedSystem {
 
   func write(_ keys: [[String: String]]) throws { try JSONSerialization.data(withJSONObject: keys).write(to: file) }
 
-  func secrets() throws -> [String] {
-    let keys = try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [[String: String]] ?? []
-    return keys.compactMap { $0["secret"] }
+  func keys() throws -> [[String: String]] {
+    try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [[String: String]] ?? []
   }
+
+  func secrets() throws -> [String] { try keys().compactMap { $0["secret"] } }
 
   /// What the program has been asked so far.
   func asked() -> [String] {
@@ -100,6 +101,26 @@ private struct ProgrammedSystem {
 
 @Suite("A program that acts for a system")
 struct CommandProviderTests {
+  @Test("A leaked pair that was seen to be refused, and is accepted again, is reported whenever its file is tried")
+  func accepted() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    let system = try ProgrammedSystem(place)
+    try await system.add()
+    #expect(try await place.relatch("provider", "allow", "crm").code == 0)
+    let leaked = #"{"client_id":"crm","client_secret":"old-secret"}"#
+    func revoke() async throws -> Outcome {
+      try await place.run(Programs.relatch, ["revoke", "--pair-file", "-", "--reason", "a test"], stdin: leaked)
+    }
+    #expect(try await revoke().code == 0)
+    let ended = try system.keys()
+    try system.write(ended + [["id": "1", "secret": "old-secret", "label": ""]])
+    let again = try await revoke()
+    #expect(again.code == 12 && again.errorText.contains("accepts version 1, which leaked and was seen to be refused"))
+    #expect(try system.secrets().contains("old-secret"), "no run deletes what it was seen to have deleted")
+    try system.write(ended)
+    #expect(try await revoke().code == 0)
+  }
+
   @Test("has a line in doctor, which asks it for nothing that changes anything") func doctor() async throws {
     let place = try await Workplace(addsAdmin: false)
     let system = try ProgrammedSystem(place)

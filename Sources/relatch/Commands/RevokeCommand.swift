@@ -129,6 +129,10 @@ struct RevokeCommand: AsyncParsableCommand {
       }
     let leaks = try await file == nil ? chosen(in: vault) : found.leaks
     if leaks.isEmpty { report.note("there is nothing to revoke") }
+    if let exposedTo, try await vault.read({ $0.members.contains { $0.name == exposedTo } }) {
+      Diagnostics.standard.warning(
+        "\(exposedTo) is a member, and can open what replaces these: first `relatch member remove \(exposedTo)`")
+    }
     // For a single credential, its own run makes this comparison.
     try await vault.requireNoSecret(reason, "reason", of: leaks.count > 1 ? leaks.map(\.credential) : [])
     let (reason, contain, undelivered) = (reason, contain, undelivered)
@@ -202,10 +206,10 @@ extension RotationComposition {
     _ leaks: [LeakedVersion], trying found: [FoundVersion] = [], jobs: Int, _ report: Report,
     as revocation: @Sendable (UInt64?) -> Revocation
   ) async throws {
-    let found = Dictionary(grouping: found, by: \.credential)
+    let foundBy = Dictionary(grouping: found, by: \.credential)
     let waves = try await vault.read { leaks.waves(in: $0) }.map { wave in
       wave.map {
-        Errand(name: $0.credential, goal: .revoke(revocation($0.version)), found: found[$0.credential] ?? [])
+        Errand(name: $0.credential, goal: .revoke(revocation($0.version)), found: foundBy[$0.credential] ?? [])
       }
     }
     for line in try await vault.read({ leaks.continuedLeakNotes(in: $0) }) { report.note(line) }
@@ -221,7 +225,9 @@ extension RotationComposition {
         if report.isJSON { try report.result(reached.json, text: "") } else { report.note(reached.text) }
       }
     } catch { report.failure(Failure(error)) }
+    for version in found where version.isBack { report.failure(Failure(back: version), of: version.credential) }
     try result.get()
+    if found.contains(where: \.isBack) { throw Status(code: .debtOutstanding) }
   }
 
   /// Reports what is left to be done, with its countdown.
@@ -285,5 +291,14 @@ private struct LeftOfLeak: Sendable {
     if let next, !waitsForPerson { members["next_attempt"] = .string(next.description) }
     if let expires { members["expires"] = .string(expires.description) }
     return .object(members)
+  }
+}
+
+extension Failure {
+  fileprivate init(back version: FoundVersion) {
+    self.init(
+      .debtOutstanding,
+      "\(version.credential): the provider accepts version \(version.number), which leaked and was seen to be refused before",
+      hint: "delete it at the provider by hand; then run the same command again, until it is refused")
   }
 }

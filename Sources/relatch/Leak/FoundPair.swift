@@ -57,6 +57,7 @@ final class FoundVersion: Sendable {
   private let pair: Pair
   private let incident: String
   private let isTried = Mutex(false)
+  private let isAccepted = Mutex(false)
 
   init(_ found: (credential: String, version: Version, pair: Pair), incident: String) {
     (credential, version, pair) = found
@@ -64,6 +65,9 @@ final class FoundVersion: Sendable {
   }
 
   var number: UInt64 { version.number }
+
+  /// Whether the provider accepts it, although it was seen to be refused before: no run deletes it once more.
+  var isBack: Bool { version.stage == .retired && isAccepted.withLock(\.self) }
 
   /// Tries it at its provider, once, with entries in the log, and reports the result.
   func attempt(by composition: RotationComposition, _ report: Report) async {
@@ -86,6 +90,7 @@ final class FoundVersion: Sendable {
     do {
       let evidence = try await composition.provider(of: name).grant(pair)
       fields["accepted"] = true
+      isAccepted.withLock { $0 = true }
       fields["status"] = .integer(evidence.status)
       standing = "the provider accepts it"
     } catch let error as ProviderError {
