@@ -27,7 +27,11 @@ extension RotationComposition {
     let refusal = results.compactMap(\.untold).first ?? untold
     if let refusal { report.failure(Failure(refusal)) }
     let failed = results.filter { $0.code != .done }
-    if let first = failed.first { throw Status(code: errands.count == 1 ? first.code : .someFailed) }
+    if let first = failed.first {
+      // What only waits shall not look like a failure because others were done beside it.
+      let isAlike = first.code.isUnfinished && failed.allSatisfy { $0.code == first.code }
+      throw Status(code: errands.count == 1 || isAlike ? first.code : .someFailed)
+    }
     if let refusal { throw Status(code: refusal.exitCode) }
   }
 

@@ -16,6 +16,9 @@ enum ExitCode: Int32, CaseIterable, Sendable {
   case notPermitted = 77
   case configuration = 78
 
+  /// Whether nothing went wrong that a later run does not continue: something waits, was not delivered, or is owed.
+  var isUnfinished: Bool { self == .heldByAnotherRun || self == .deliveryFailed || self == .debtOutstanding }
+
   /// The meaning in one line, as documented.
   var meaning: String {
     switch self {
