@@ -210,8 +210,8 @@ extension VaultChange {
       "handoff": .string(receipt.handoff.description), "opened": .string(receipt.opened.description),
       "opener": receipt.opener.json, "opener_vault": .string(receipt.openerVault.description),
     ]
-    if try view.hasCredential(name) {
-      var credential = try view.credential(name)
+    // A receipt for a damaged one is recorded all the same.
+    if try view.hasCredential(name), var credential = try view.readable([name])[name] {
       if credential.transfer?.handoff == receipt.handoff, credential.transfer?.confirmed == nil {
         credential.transfer?.confirm(now: now)
         try save(credential, .handoffConfirmed, fields)

@@ -1,3 +1,4 @@
+import Audit
 import Storage
 
 extension VaultView {
@@ -9,18 +10,21 @@ extension VaultView {
       hint: "remove \(other) first, or give it another: `relatch settings \(other) --admin …`")
   }
 
-  /// The others that `name` administers, by name. A damaged one cannot be rotated by anyone, so it blocks nothing.
+  /// The others that `name` administers, by name. A damaged one cannot be rotated by anyone, so it blocks nothing. Where
+  /// the log under a record is damaged, the record's own word counts: it can block, and nothing else rests on it.
   func administered(by name: String) throws -> [String] {
-    var others: [String] = []
-    try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, _ in
-      if let other = try? Self.name(key), other != name { others.append(other) }
+    var others: [(name: String, record: [UInt8])] = []
+    try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, record in
+      if let other = try? Self.name(key), other != name { others.append((other, record)) }
       return true
     }
     return try others.filter { other in
-      do { return try credential(other).admin == name } catch let error as VaultError where error.isDamage {
+      do { return try credential(other.name).admin == name } catch let error as VaultError where error.isDamage {
         return false
+      } catch is AuditError {
+        return (try? Credential(decoding: other.record, name: other.name))?.admin == name
       }
-    }
+    }.map(\.name)
   }
 
   /// Throws `invalidInput` if `credential` administers others, or, unless `forgettingDebts`, if a pair of it leaked, is
