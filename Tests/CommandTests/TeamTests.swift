@@ -132,7 +132,7 @@ struct RemovalTests {
     #expect(try place.keyFiles().count == 1)
     #expect(try await place.planned() == Dictionary(uniqueKeysWithValues: open.map { ($0, "exposed") }))
     let plan = try await place.relatch("plan", "--due", "--offline").outputText
-    #expect(plan.contains("crm: due now: exposed to bob, whose access ended at "), "\(plan)")
+    #expect(plan.contains("crm: due now: exposed to bob, since "), "\(plan)")
     #expect(try await place.relatch("plan", "--check", "--offline").code == 14)
     expectFailure(try await place.relatch("read", "crm", environment: bob), 77, "is not one of this vault's")
     #expect(try await place.relatch("log", "exposure", "--member", "bob", "--plan").outputText == open.lines)

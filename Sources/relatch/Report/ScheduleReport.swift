@@ -49,7 +49,7 @@ extension RotationSchedule.Reason {
 extension Exposure {
   /// In words for a person.
   var text: String {
-    "exposed to \(to.joined(separator: ", ")), whose access ended at \(since)\(to.count > 1 ? " and later" : "")"
+    "exposed to \(to.joined(separator: ", ")), since \(since)\(to.count > 1 ? " and later" : "")"
   }
 
   var json: JSONValue {
