@@ -1,6 +1,6 @@
 /// A person's words that others will read in a log, on a terminal or in a page.
 package enum VisibleText {
-  /// The maximumBytes number of bytes allowed.
+  /// The maximum number of bytes allowed.
   package static let maximumBytes = 1000
 
   /// Whether `scalar` is invisible, or changes how others look: it could make one line look like another.
