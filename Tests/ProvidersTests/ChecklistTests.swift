@@ -80,6 +80,19 @@ struct ChecklistTests {
     }
   }
 
+  @Test(
+    "has one missing line for a client with the right secret that is granted no token",
+    arguments: [("auth0", 403, "access_denied", "authorize the application")])
+  func withheld(_ vendor: String, _ status: Int, _ error: String, _ fix: String) async throws {
+    let server = try Self.server(vendor)
+    defer { server.server.stop() }
+    let tenancy = try await server.tenancy()
+    server.change { $0.withheld["client-id"] = .json(status, ["error": error]) }
+    let found = try await lines(tenancy)
+    #expect(words(found, .missing) == ["flow"], "\(found)")
+    #expect(found.first { $0.verdict == .missing }?.fix?.contains(fix) == true, "\(found)")
+  }
+
   @Test("of a registered client has nothing missing until its pair is refused", arguments: ["overlap", "cut-over"])
   func registered(_ mode: String) async throws {
     let server = try RegistrationServer(mode: mode)

@@ -40,6 +40,8 @@ final class VendorServer: ProviderHouse {
     var keepsDeleted = false
     /// What a secret's identifier begins with.
     var identifier = "0000000a"
+    /// The answer to a client with the right secret, by its identifier, if it is granted no token all the same.
+    var withheld: [String: LoopbackServer.Answer] = [:]
 
     func accepts(_ id: String, _ secret: String) -> Bool {
       id == (appClientID ?? clientID) && secrets.contains { $0.isActive && $0.text == secret }
@@ -85,13 +87,13 @@ final class VendorServer: ProviderHouse {
           let (id, secret) = (request.form["client_id"] ?? "", request.form["client_secret"] ?? "")
           // An API token is not a client's secret.
           if administrator.hasPrefix("Bearer "), id == "admin", secret == "admin-secret" {
-            return .json(200, ["access_token": "admin-token", "token_type": "Bearer"])
+            return state.withheld[id] ?? .json(200, ["access_token": "admin-token", "token_type": "Bearer"])
           }
           let isLate = state.isOneNodeLate && request.connection.isMultiple(of: 2) && state.everMade.contains(secret)
           guard isLate && id == state.clientID || state.accepts(id, secret) else {
             return .json(refusal.status, refusal.body)
           }
-          return .json(200, ["access_token": "t", "token_type": "Bearer", "expires_in": 3600])
+          return state.withheld[id] ?? .json(200, ["access_token": "t", "token_type": "Bearer", "expires_in": 3600])
         }
         guard request.headers["authorization"] == administrator else {
           return .json(401, ["error": "unauthorized"])

@@ -37,6 +37,34 @@ struct VendorTests {
     await bench.stop()
   }
 
+  @Test(
+    "Auth0's 403 is an audience that the client may not use, and no reason to replace its secret",
+    arguments: [("client-id", "may get no tokens"), ("admin", "as admin: ")])
+  func auth0Audience(_ client: String, _ words: String) async throws {
+    let server = try VendorServer.auth0()
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    server.change { $0.withheld[client] = .json(403, ["error": "access_denied"]) }
+    do {
+      _ = try await bench.run()
+      Issue.record("rotated")
+    } catch let error as RotationError {
+      #expect(error.code == .provider(.configuration) && "\(error)".contains(words), "\(error)")
+      #expect("\(error)".contains("\(server.server.url)/api/v2/\" (HTTP 403)"), "\(error)")
+      #expect(error.hint?.contains("custom") == true && error.hint?.contains("set audience") == (client != "admin"))
+    }
+    #expect(!server.server.requests.contains { $0.path.hasSuffix("/rotate-secret") })
+    // Of a replaced pair it would prove nothing; only the answer to a wrong secret does.
+    let provider = try await bench.provider()
+    let active = try await bench.active()
+    let found = await failure { _ = try await provider.grant(active) }
+    #expect(client == "admin" ? found == nil : found?.code == .configuration && found?.step?.word == "flow")
+    let wrong = try pair("client-id", "wrong")
+    let refused = await failure { _ = try await provider.grant(wrong) }
+    #expect(refused?.code == .refused && refused?.status == 401, "\(String(describing: refused))")
+    await bench.stop()
+  }
+
   @Test("Keycloak keeps the contract, with and without the realm's rotation policy", arguments: [true, false])
   func keycloak(_ policy: Bool) async throws {
     let server = try VendorServer.keycloak(policy: policy)

@@ -14,7 +14,8 @@ extension Auth0Provider {
         + " secret that is there",
       .flow:
         "Applications, the application, Advanced Settings, Grant Types: select Client Credentials; and"
-        + " authorize the application for the audience",
+        + " authorize the application for the audience, or set another; url must be the tenant's own domain, not a"
+        + " custom one",
       .permissions:
         "Applications, the administrator's application, APIs, Management API: allow read:clients,"
         + " read:client_keys and update:client_keys",

@@ -11,8 +11,11 @@ package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer, Administ
   package static let descriptor = ProviderDescriptor(
     id: "auth0", summary: "Applications of an Auth0 tenant: rotate-secret of the Management API",
     settings: [
-      .init("url", "the tenant, as in https://example.eu.auth0.com"),
-      .init("audience", "the identifier of the API that tokens are requested for; the Management API if absent"),
+      .init("url", "the tenant's own domain and not a custom one, as in https://example.eu.auth0.com"),
+      .init(
+        "audience",
+        "the identifier of the API that tokens are requested for, for which the application is authorized; the Management API if absent"
+      ),
       .init("client", "the application's client identifier, as the tenant's pages show it", isRequiredToRotate: true),
     ],
     life: .init(
@@ -63,18 +66,25 @@ package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer, Administ
     try tenant.requireSameServer(as: server, admin.name)
     credentials = try Self.credentials(settings, tenant, settings["audience"])
     call = AdministeredCall(
-      admin: admin, credentials: try Self.credentials(settings, tenant, nil), http: ManagementCall(transport: transport)
-    )
+      admin: admin,
+      credentials: try Self.credentials(
+        settings, tenant, nil, fix: "authorize the administrator's application for the Management API"),
+      http: ManagementCall(transport: transport))
   }
 
   private static func credentials(
-    _ settings: [String: String], _ tenant: Endpoint, _ audience: String?
+    _ settings: [String: String], _ tenant: Endpoint, _ audience: String?,
+    fix: String = "authorize the application for that API, or set audience to the identifier of one that it may use"
   ) throws(ProviderError) -> ClientCredentials {
-    var api = audience
-    if api == nil { api = try tenant.path("/api/v2/").url }
-    return ClientCredentials(
-      endpoint: try tenant.path("/oauth/token"), authentication: .body, scope: nil,
-      parameters: api.map { [("audience", $0)] } ?? [])
+    let api = if let audience { audience } else { try tenant.path("/api/v2/").url }
+    var credentials = ClientCredentials(
+      endpoint: try tenant.path("/oauth/token"), authentication: .body, scope: nil, parameters: [("audience", api)])
+    // To a wrong secret it answers 401.
+    credentials.forbidden = (
+      "the application may get no tokens for the audience \(Name.printable(api))",
+      "\(fix); url must be the tenant's own domain, not a custom one"
+    )
+    return credentials
   }
 
   package func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
