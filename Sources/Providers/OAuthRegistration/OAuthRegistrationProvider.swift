@@ -87,7 +87,8 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     guard case .shown(let client, let token) = try await read(latest.pair) else {
       throw ProviderError(
         .notPermitted, "\(registration.host) does not show the client's registration",
-        hint: "check the client there: it was deleted, or its registration_access_token has ended")
+        hint: "check the client there: it was deleted, or its registration_access_token has ended: then let the server"
+          + " \(Self.anotherToken)")
     }
     // If the answer to a PUT were lost, nobody could read the new secret. So none is sent.
     guard let secret = client.clientSecret else {
@@ -166,7 +167,8 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     guard let primary, isManaged || offered != nil else {
       throw ProviderError(
         .notPermitted, "\(registration.host) does not show the active client's registration",
-        hint: "check the client there: it was deleted, or its registration_access_token has ended")
+        hint: "check the client there: it was deleted, or its registration_access_token has ended: then let the server"
+          + " \(Self.anotherToken)")
     }
     return Observation(consumer: registration.host, primary: primary, others: others)
   }
@@ -183,7 +185,8 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
   /// token that has ended, and 403 for a client that exists.
   ///
   /// Throws `configuration` if reading makes the server give out another token: a lost answer would lose the
-  /// registration.
+  /// registration. With overlap it does not if the vault's token is accepted still: Keycloak signs a token anew at each
+  /// look once its keys have changed, and accepts both.
   private func read(_ pair: Pair) async throws(ProviderError) -> Reading {
     guard let token = pair.registrationToken else {
       throw ProviderError(
@@ -203,14 +206,33 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     guard client.clientID.map({ $0.secret.isEqual(to: pair.clientID) }) ?? false else {
       throw ProviderError(.malformed, "\(registration.host) shows another client than the one that was asked for")
     }
-    guard client.registrationToken.map({ $0.secret.isEqual(to: token.secret) }) ?? true else {
+    var isKept = client.registrationToken.map { $0.secret.isEqual(to: token.secret) } ?? true
+    if !isKept, replacement == .overlap { isKept = try await isAccepted(token, pair) }
+    guard isKept else {
       throw ProviderError(
         .configuration,
-        "\(registration.host) gives out another registration_access_token each time a client is read:"
-          + " after one lost answer nobody could manage the client any more",
-        hint: "let the server keep those tokens, or rotate by hand or with `--provider command`")
+        "\(registration.host) gives out another registration_access_token when a client is read: after one lost"
+          + " answer nobody could manage the client any more, and the one in the vault may have ended with this look",
+        hint: "let the server keep those tokens and \(Self.anotherToken); or rotate by hand or with"
+          + " `--provider command`")
     }
     return .shown(client, token)
+  }
+
+  /// Under another name, because a version stays as it was saved.
+  private static let anotherToken =
+    "give out another for this client, and add the pair under another name with that one"
+
+  /// Whether `token` can still be used to manage the client of `pair`.
+  private func isAccepted(_ token: SharedSecret, _ pair: Pair) async throws(ProviderError) -> Bool {
+    do { _ = try await http.send(.get, settings.endpoint(of: pair.clientID), token: token) } catch
+      where [.unreachable, .limited].contains(error.code)
+    {
+      throw error
+    } catch {
+      return false
+    }
+    return true
   }
 
   /// Whether the client of `pair`, which is `withheld`, must be assumed to exist: somebody may have had its token

@@ -111,6 +111,58 @@ struct OAuthRegistrationTests {
     await bench.stop()
   }
 
+  @Test("a look that may have ended the vault's token says so, and how to go on", arguments: ["overlap", "cut-over"])
+  func tokenEnded(_ mode: String) async throws {
+    var ways = RegistrationServer.Ways()
+    ways.changesToken = true
+    let server = try RegistrationServer(mode: mode, ways)
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(server.tenancy())
+    let active = try await bench.active()
+    for (code, words) in [
+      (RotationError.Code.provider(.configuration), "may have ended"), (.provider(.notPermitted), "registration"),
+    ] {
+      do {
+        _ = try await bench.run()
+        Issue.record("rotated")
+      } catch let error as RotationError {
+        #expect(error.code == code && "\(error)".contains(words), "\(error)")
+        #expect(error.hint?.contains("under another name") == true, "\(String(describing: error.hint))")
+      }
+    }
+    #expect(!server.isManaged(by: active))
+    #expect(try await server.accepts(active))
+    await bench.stop()
+  }
+
+  @Test("with overlap a server that gives out another token at a look and keeps the vault's is rotated with that one")
+  func tokenKept() async throws {
+    var ways = RegistrationServer.Ways()
+    ways.signsAnew = true
+    let server = try RegistrationServer(mode: "overlap", ways)
+    defer { server.server.stop() }
+    let tenancy = try await server.tenancy()
+    let bench = try await ProviderBench(tenancy)
+    // The second look is the one that tries the vault's token: trouble says nothing about that.
+    server.server.lose(2, .trouble)
+    for number: UInt64 in 2...3 { #expect(try await bench.run() == .settled(active: number)) }
+    #expect(server.count == 1)
+    let active = try await bench.active()
+    #expect(server.isManaged(by: active))
+    #expect(try await server.accepts(active))
+    #expect(try await !server.accepts(tenancy.pair))
+    await bench.stop()
+
+    // With cut-over the lost answer would be that to the PUT.
+    let one = try RegistrationServer(mode: "cut-over", ways)
+    defer { one.server.stop() }
+    let refused = try await ProviderBench(one.tenancy())
+    let found = try #require(await rotationFailure { _ = try await refused.run() })
+    #expect(found.text.contains("another registration_access_token"), "\(found.text)")
+    #expect(one.server.requests.allSatisfy { $0.method == "GET" || $0.path == "/token" })
+    await refused.stop()
+  }
+
   @Test("cut-over is refused before any change unless the settings say that the server keeps a client's token")
   func unvouched() async throws {
     let urls = ["token-url": "https://a.example/t", "registration-url": "https://a.example/r"]

@@ -24,6 +24,8 @@ final class RegistrationServer: ProviderHouse {
     var masksSecret = false
     /// Reading a client gives out another token.
     var changesToken = false
+    /// The same, but the one before stays the one that manages the client.
+    var signsAnew = false
     /// Only a PUT gives out another token.
     var changesTokenAtPut = false
     /// The answer to a PUT shows the secret that was there before.
@@ -167,6 +169,11 @@ final class RegistrationServer: ProviderHouse {
       if state.ways.changesToken {
         state.made += 1
         state.clients[id]?.token = "token-\(state.made)"
+      }
+      if state.ways.signsAnew {
+        var anew = state
+        anew.clients[id]?.token = client.token + "-anew"
+        return shown(id, anew, status: 200, isNew: false)
       }
       if state.ways.changesSecretAtGet.isSo, state.ways.changesSecretAtGet.first || id != "client/ 1" {
         state.made += 1
