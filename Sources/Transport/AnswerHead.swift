@@ -1,6 +1,8 @@
 /// The head of an answer, read line by line as it arrives. It keeps only a few headers, and limits their size.
 struct AnswerHead {
-  private static let kept = ["content-length", "content-type", "date", "retry-after"]
+  private static let kept = [
+    "content-length", "content-type", "date", "retry-after", "x-rate-limit-reset", "x-ratelimit-reset",
+  ]
   private static let byteLimit = 64 * 1024
 
   private(set) var headers: [String: String] = [:]

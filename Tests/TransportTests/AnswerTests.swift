@@ -31,6 +31,44 @@ import Transport
     #expect(response.header("set-cookie") == nil)
   }
 
+  @Test(arguments: [
+    ("429 Slow Down", "X-Rate-Limit-Reset: 784111827\r\n", 50),
+    ("429 Slow Down", "x-ratelimit-reset: 784111827\r\n", 50),
+    ("429 Slow Down", "X-RateLimit-Reset: 784111777\r\n", 1), ("429 Slow Down", "X-Rate-Limit-Reset: 60\r\n", 1),
+    ("429 Slow Down", "X-Rate-Limit-Reset: 818671777\r\n", 31_536_000),
+    ("429 Slow Down", "X-Rate-Limit-Reset: 784111827\r\nRetry-After: 7\r\n", 7),
+    ("429 Slow Down", "X-Rate-Limit-Reset: 784111827\r\nRetry-After: 0\r\n", 0),
+    ("429 Slow Down", "X-Rate-Limit-Reset: 784111827\r\nRetry-After: soon\r\n", nil),
+    ("503 Later", "X-Rate-Limit-Reset: 784111827\r\n", nil), ("200 OK", "X-Rate-Limit-Reset: 784111827\r\n", nil),
+    ("429 Slow Down", "X-Rate-Limit-Reset: soon\r\n", nil), ("429 Slow Down", "X-Rate-Limit-Reset: \r\n", nil),
+    ("429 Slow Down", "X-Rate-Limit-Reset: -9223372036854775808\r\n", nil),
+    ("429 Slow Down", "X-Rate-Limit-Reset: 9223372036854775807\r\n", nil),
+    ("429 Slow Down", "X-Rate-Limit-Reset: 784111827000\r\n", nil), ("429 Slow Down", "", nil),
+  ])
+  func `a 429 that names the moment of a reset asks to wait until then, by its own date`(
+    _ status: String, _ headers: String, _ seconds: Int?
+  ) async throws {
+    let server = try serving {
+      $0.answer("", status: status, headers: "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" + headers)
+    }
+    #expect(try await transport.send(try get(server.url())).retryAfter == seconds.map { .seconds($0) })
+  }
+
+  @Test(arguments: [
+    ("Date: Tue, 29 Feb 2000 00:00:00 GMT\r\n", 40), ("Date: Mon, 28 Feb 2000 23:59:59 GMT\r\n", 41), ("", nil),
+    ("Date: now\r\n", nil), ("Date: Tue, 29 Feb 2001 00:00:00 GMT\r\n", nil),
+    ("Date: Mon, 28 Feb 2000 24:00:00 GMT\r\n", nil), ("Date: Mon, 28 Feb 2000 23:59:60 GMT\r\n", nil),
+    ("Date: Tue, 29 Feb 2000 00:00:00 CET\r\n", nil), ("Date: Tue, 29 Feb 2000 0:00:00 GMT\r\n", nil),
+    ("Date: Tuesday, 29-Feb-00 00:00:00 GMT\r\n", nil), ("Date: Tue, 2x Feb 2000 00:00:00 GMT\r\n", nil),
+    ("Date: Tue, 29 Feb  2000 00:00:00 GMT\r\n", nil), ("Date: Tue, 29 Feb +200 00:00:00 GMT\r\n", nil),
+  ])
+  func `the moment of a reset says nothing without a date in the form that servers send`(
+    _ date: String, _ seconds: Int?
+  ) async throws {
+    let server = try serving { $0.answer("", status: "429 Slow", headers: date + "X-Rate-Limit-Reset: 951782440\r\n") }
+    #expect(try await transport.send(try get(server.url())).retryAfter == seconds.map { .seconds($0) })
+  }
+
   @Test func `a redirect is an answer, and is not followed`() async throws {
     let other = try serving { $0.answer("stolen") }
     let target = other.url()

@@ -50,7 +50,7 @@ let providerTargets = [
     require(head.contentLength ?? 0 >= 0, "a size below 0")
     let values = head.headers.values
     require(values.allSatisfy { $0.utf8.allSatisfy { (0x20...0x7E).contains($0) } }, "a header that steers a terminal")
-    let response = HTTPResponse(status: 503, headers: head.headers, body: try guarded([0]))
+    let response = HTTPResponse(status: 429, headers: head.headers, body: try guarded([0]))
     require(response.retryAfter ?? .zero >= .zero, "to be asked before now")
     if let date = response.header("date"), let moment = Timestamp(httpDate: date) {
       require(Timestamp(moment.description) == moment, "a moment that is written otherwise than read")
@@ -99,6 +99,7 @@ private let staged: [[UInt8]] =
   }
 private let heads = [
   "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 17\r\nRetry-After: 120\r\n\r\n",
+  "HTTP/2 429\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\nx-rate-limit-reset: 784111827\r\n\r\n",
   "HTTP/2 100\r\n\r\nHTTP/2 503\r\ncontent-type:  text/html \r\n\r\n", "Sun, 06 Nov 1994 08:49:37 GMT",
   "2026-12-21T09:20:00.000+0000",
 ].map { Array($0.utf8) }
