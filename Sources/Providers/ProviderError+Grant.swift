@@ -27,10 +27,10 @@ extension ProviderError {
 
   private static let addressHint = "check the settings that form the address of the token endpoint: `relatch show NAME`"
 
-  /// The error codes that the specification defines. No other is printed: an echoed secret could look like any word.
+  /// The error codes that RFC 6749 and RFC 9449 define. No other is printed: an echoed secret could look like any word.
   private static let standard: Set<String> = [
     "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type",
-    "invalid_scope", "access_denied", "server_error", "temporarily_unavailable",
+    "invalid_scope", "access_denied", "server_error", "temporarily_unavailable", "invalid_dpop_proof", "use_dpop_nonce",
   ]
 
   private static func meaning(of error: String?, status: Int) -> (Code, ChecklistStep, String, hint: String?) {
@@ -45,6 +45,12 @@ extension ProviderError {
     case "invalid_scope":
       return (
         .configuration, .scopes, "the scope is not accepted", "set a scope that the client may have: setting scope"
+      )
+    case "invalid_dpop_proof", "use_dpop_nonce":
+      return (
+        .configuration, .flow,
+        "it grants this client only tokens that are bound to a key (DPoP), which Relatch does not ask for",
+        "turn proof of possession (DPoP) off for this client at the server"
       )
     // Some servers answer this to a wrong secret, and then with 401.
     case "unauthorized_client" where status != 401:

@@ -82,7 +82,11 @@ struct ChecklistTests {
 
   @Test(
     "has one missing line for a client with the right secret that is granted no token",
-    arguments: [("auth0", 403, "access_denied", "authorize the application")])
+    arguments: [
+      ("auth0", 403, "access_denied", "authorize the application"),
+      ("okta", 400, "invalid_dpop_proof", "Proof of possession"),
+      ("okta", 400, "use_dpop_nonce", "Proof of possession"),
+    ])
   func withheld(_ vendor: String, _ status: Int, _ error: String, _ fix: String) async throws {
     let server = try Self.server(vendor)
     defer { server.server.stop() }

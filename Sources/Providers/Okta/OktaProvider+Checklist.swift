@@ -14,7 +14,7 @@ extension OktaProvider {
       .pair: "Applications, the application, General, Client Credentials: check that the secret is active there",
       .flow:
         "Applications, the application, General, Grant type: select Client Credentials; and add a rule"
-        + " for it to the authorization server",
+        + " for it to the authorization server; Proof of possession (DPoP) must be off there",
       .scopes: "set scope to one that the authorization server grants to this client",
       .admin: "Security, API, Tokens: make a token, and add it as the client_secret of the administrator",
       .permissions: "give the person who made the API token a role that manages this application",

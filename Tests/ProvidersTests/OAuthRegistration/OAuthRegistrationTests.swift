@@ -70,6 +70,7 @@ struct OAuthRegistrationTests {
       (400, #"{"error":"invalid_scope"}"#, .configuration), (400, #"{"error":"unauthorized_client"}"#, .configuration),
       (400, #"{"error":"unsupported_grant_type"}"#, .configuration), (301, "", .malformed),
       (400, #"{"error":"temporarily_unavailable"}"#, .unreachable),
+      (400, #"{"error":"invalid_dpop_proof"}"#, .configuration), (401, #"{"error":"use_dpop_nonce"}"#, .configuration),
     ])
   func trouble(_ status: Int, _ body: String, _ code: ProviderError.Code) async throws {
     var ways = RegistrationServer.Ways()
@@ -81,6 +82,7 @@ struct OAuthRegistrationTests {
     let wrong = try pair("client/1", "another")
     let found = await failure { _ = try await provider.grant(wrong) }
     #expect(found?.code == code, "\(String(describing: found))")
+    #expect(body.contains("dpop") == (found?.description.contains("DPoP") == true), "\(String(describing: found))")
     await bench.stop()
   }
 
