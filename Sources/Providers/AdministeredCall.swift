@@ -10,16 +10,26 @@ struct AdministeredCall: Sendable {
   let credentials: ClientCredentials
   let http: ManagementCall
 
-  /// Sends a request. If the token is refused nothing was done, so this renews it and tries once more.
+  /// Sends a request. Throws a `ProviderError` for a status outside the 200s.
   func send(
     _ method: HTTPRequest.Method, _ endpoint: Endpoint, _ body: ManagementCall.Body = .none
   ) async throws(ProviderError) -> ManagementCall.Answer {
+    let answer = try await ask(method, endpoint, body)
+    try answer.requireSuccess(at: endpoint.host, isMutating: method != .get)
+    return answer
+  }
+
+  /// Sends a request. If the token is refused nothing was done, so this renews it and tries once more. Returns an answer
+  /// of any status.
+  func ask(
+    _ method: HTTPRequest.Method, _ endpoint: Endpoint, _ body: ManagementCall.Body = .none
+  ) async throws(ProviderError) -> ManagementCall.Answer {
     let token = try await admin.token(by: credentials, over: http.transport)
-    do { return try await http.send(method, endpoint, token: token, body: body) } catch  where error.status == 401 {
-      await admin.session.end(token)
-      return try await http.send(
-        method, endpoint, token: try await admin.token(by: credentials, over: http.transport), body: body)
-    }
+    let answer = try await http.ask(method, endpoint, token: token, body: body)
+    guard answer.status == 401 else { return answer }
+    await admin.session.end(token)
+    return try await http.ask(
+      method, endpoint, token: try await admin.token(by: credentials, over: http.transport), body: body)
   }
 
   /// Gets a fresh token for the administrator's `pair`, by the administrator's own settings. Throws `configuration`

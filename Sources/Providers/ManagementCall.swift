@@ -1,3 +1,4 @@
+import Audit
 import JSON
 import OAuth
 import Rotation
@@ -12,6 +13,15 @@ struct ManagementCall: Sendable {
     let status: Int
     let body: SharedSecret
     let retryAfter: Duration?
+    /// The server's time when it answered, if it said so.
+    let date: Timestamp?
+
+    /// Fails, by the status alone, unless it is one of the 200s. `isMutating` says whether the request was to change
+    /// anything.
+    func requireSuccess(at host: String, isMutating: Bool) throws(ProviderError) {
+      guard !(200..<300).contains(status) else { return }
+      throw ProviderError(status: status, host: host, isMutating: isMutating, retryAfter: retryAfter)
+    }
 
     /// Whether there is anything to read.
     var isEmpty: Bool { body.secret.count == 0 }
@@ -86,11 +96,7 @@ struct ManagementCall: Sendable {
     let answer = try await ask(
       method, endpoint, token: token, header: header, prefix: prefix, headers: headers, body: body,
       isMutating: isMutating)
-    guard (200..<300).contains(answer.status) else {
-      throw ProviderError(
-        status: answer.status, host: endpoint.host, isMutating: isMutating ?? (method != .get),
-        retryAfter: answer.retryAfter)
-    }
+    try answer.requireSuccess(at: endpoint.host, isMutating: isMutating ?? (method != .get))
     return answer
   }
 
@@ -118,7 +124,9 @@ struct ManagementCall: Sendable {
     } catch {
       throw ProviderError(error)
     }
-    return Answer(status: response.status, body: response.body, retryAfter: response.retryAfter)
+    return Answer(
+      status: response.status, body: response.body, retryAfter: response.retryAfter,
+      date: response.header("date").flatMap { Timestamp(httpDate: $0) })
   }
 }
 

@@ -41,8 +41,8 @@ package protocol ProviderKind: CredentialProvider {
 
 /// Settings for how a pair is used, proved or requested. Whatever their values, it is the same pair.
 private let settingsOfUse: Set<String> = [
-  "analytics", "api-version", "audience", "authentication", "client-url", "consumer", "keeps-token", "login-url",
-  "mode", "probe", "replacement", "scope", "time-limit", "token-url",
+  "analytics", "api-version", "audience", "authentication", "client-url", "consumer", "keeps-token", "lifetime",
+  "login-url", "mode", "probe", "replacement", "scope", "time-limit", "token-url",
 ]
 
 extension ProviderKind {

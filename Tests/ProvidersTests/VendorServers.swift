@@ -13,6 +13,7 @@ final class VendorServer: ProviderHouse {
     let text: String
     var name: String?
     var isActive = true
+    var end: String?
   }
 
   struct State: Sendable {
@@ -42,6 +43,9 @@ final class VendorServer: ProviderHouse {
     var identifier = "0000000a"
     /// The answer to a client with the right secret, by its identifier, if it is granted no token all the same.
     var withheld: [String: LoopbackServer.Answer] = [:]
+    /// The time in Entra's answers, and the code with which it makes no password that ends then.
+    var date: String?
+    var refusesPassword: @Sendable (_ end: String?) -> String? = { _ in nil }
 
     func accepts(_ id: String, _ secret: String) -> Bool {
       id == (appClientID ?? clientID) && secrets.contains { $0.isActive && $0.text == secret }
@@ -195,20 +199,33 @@ final class VendorServer: ProviderHouse {
     ) { request, state in
       func shown(_ secret: Secret, withText: Bool) -> [String: Any] {
         var members: [String: Any] = [
-          "keyId": secret.id, "hint": String(secret.text.prefix(3)), "endDateTime": "2028-11-22T00:00:00Z",
-          "displayName": secret.name ?? NSNull(), "secretText": NSNull(),
+          "keyId": secret.id, "hint": String(secret.text.prefix(3)),
+          "endDateTime": secret.end ?? "2028-11-22T00:00:00Z", "displayName": secret.name ?? NSNull(),
+          "secretText": NSNull(),
         ]
         if withText { members["secretText"] = secret.text }
         return members
       }
       switch (request.method, request.path) {
       case ("GET", "/v1.0/applications/0a1b"):
-        return .json(
+        var answer = LoopbackServer.Answer.json(
           200,
-          ["appId": state.clientID, "passwordCredentials": state.secrets.map { shown($0, withText: false) }])
+          [
+            "appId": state.clientID,
+            "passwordCredentials": state.secrets.map { shown($0, withText: false) },
+          ])
+        answer.headers["Date"] = state.date
+        return answer
       case ("POST", "/v1.0/applications/0a1b/addPassword"):
         let wanted = request.json["passwordCredential"] as? [String: Any]
-        return .json(200, shown(state.make(wanted?["displayName"] as? String), withText: true))
+        let end = wanted?["endDateTime"] as? String
+        if let code = state.refusesPassword(end) {
+          return .json(400, ["error": ["code": code, "message": "Refused by policy 'f00'."]])
+        }
+        var made = state.make(wanted?["displayName"] as? String)
+        made.end = end
+        state.secrets[state.secrets.count - 1] = made
+        return .json(200, shown(made, withText: true))
       case ("POST", "/v1.0/applications/0a1b/removePassword"):
         guard let index = state.secrets.firstIndex(where: { $0.id == request.json["keyId"] as? String }) else {
           return .json(404, ["error": ["code": "Request_ResourceNotFound"]])

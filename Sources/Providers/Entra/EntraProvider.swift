@@ -3,6 +3,7 @@ import JSON
 import OAuth
 package import Rotation
 import Sodium
+import Synchronization
 package import Transport
 package import Vault
 
@@ -19,6 +20,7 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
     settings: [
       .init("tenant", "the directory's identifier or domain"),
       .init("object", "the application's object identifier: not its client_id", isRequiredToRotate: true),
+      .init("lifetime", "how long a new secret is to live, in whole days as in 180d; two years if absent"),
       .init(
         "scope",
         "the scope to request; that of graph-url, as in https://graph.microsoft.com/.default, if absent"),
@@ -28,7 +30,7 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
     ],
     life: .init(
       [.overlap], secretsAtOnce: nil, changesClientID: false,
-      oldPair: "until it is removed or ends by its own date, two years after it was made",
+      oldPair: "until it is removed or ends by its own date, two years after it was made or as lifetime says",
       lostAnswer:
         "a password has the credential's mark as its display name: one whose answer was lost is found by that mark and removed, and another is made"
     ),
@@ -45,6 +47,9 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
         "Microsoft Graph, passwordCredential",
         "https://learn.microsoft.com/en-us/graph/api/resources/passwordcredential"),
       .init(
+        "Microsoft Graph, application authentication methods policies",
+        "https://learn.microsoft.com/en-us/graph/api/resources/applicationauthenticationmethodpolicy"),
+      .init(
         "Microsoft identity platform, client credentials flow",
         "https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow"),
     ])
@@ -58,8 +63,15 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
 
   private let graph: Endpoint
   private let object: String
+  private let lifetime: Duration?
   private let credentials: ClientCredentials
   private let call: AdministeredCall
+  private let looked = Looked()
+
+  /// What the server's clock said when this run last looked.
+  private final class Looked: Sendable {
+    let at = Mutex<Timestamp?>(nil)
+  }
 
   package var replacement: Replacement { .overlap }
 
@@ -67,6 +79,20 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
     try descriptor.checkKeys(settings)
     _ = try credentials(settings)
     _ = try pathSetting("object", of: settings)
+    _ = try lifetime(settings)
+  }
+
+  /// How long a new password is to live; nil for as long as Entra makes it.
+  private static func lifetime(_ settings: [String: String]) throws(ProviderError) -> Duration? {
+    guard let text = settings["lifetime"] else { return nil }
+    guard let lifetime = Policy.duration(text), lifetime > .zero,
+      lifetime.components.seconds.isMultiple(of: 86_400)
+    else {
+      throw ProviderError(
+        .configuration, "setting lifetime: \(Name.printable(text)): expected whole days, 1d to 3650d",
+        hint: "write, for example, 180d")
+    }
+    return lifetime
   }
 
   private static func graph(_ settings: [String: String]) throws(ProviderError) -> Endpoint {
@@ -96,6 +122,7 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
         hint: "set it: `relatch settings NAME object=…`")
     }
     self.object = object
+    lifetime = try Self.lifetime(settings)
     graph = try Self.graph(settings)
     credentials = try Self.credentials(settings, scope: settings["scope"])
     try graph.requireSameServer(as: Self.graph(admin.settings), admin.name)
@@ -124,6 +151,7 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
   package func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
     let answer = try await call.send(
       .get, graph.path("/v1.0/applications/\(object)?$select=appId,passwordCredentials"))
+    looked.at.withLock { $0 = answer.date }
     let node = try answer.json(mayHaveActed: false)
     guard let id = answer.secret(node["appId"]), known.all.allSatisfy({ id.secret.isEqual(to: $0.pair.clientID) })
     else {
@@ -189,10 +217,13 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
   // MARK: - Acts
 
   package func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
-    let password = JSONValue.object(["displayName": .string(observation.consumer)])
-    let answer = try await call.send(
+    var password: [String: JSONValue] = ["displayName": .string(observation.consumer)]
+    if let end = try end() { password["endDateTime"] = .string(end.description) }
+    let answer = try await call.ask(
       .post, graph.path("/v1.0/applications/\(object)/addPassword"),
-      .json(JSONValue.object(["passwordCredential": password]).canonicalText))
+      .json(JSONValue.object(["passwordCredential": .object(password)]).canonicalText))
+    if let refusal = refusal(answer) { throw refusal }
+    try answer.requireSuccess(at: graph.host, isMutating: true)
     let node = try answer.json(mayHaveActed: true)
     guard let secret = answer.secret(node["secretText"]), let keyID = answer.text(node["keyId"]),
       Self.isPlain(keyID)
@@ -204,6 +235,38 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
       place: .staged, handle: keyID, clientID: observation.primary.clientID, clientSecret: secret,
       expires: answer.text(node["endDateTime"]).flatMap { Timestamp(rfc3339: $0) }, sharesClientID: true,
       isMarked: true)
+  }
+
+  /// When a new password is to end; nil if Entra decides. Counted by the server's clock, as a tenant's policy is: by one
+  /// that is ahead of it, the longest lifetime allowed would be too long.
+  private func end() throws(ProviderError) -> Timestamp? {
+    guard let lifetime else { return nil }
+    guard let now = looked.at.withLock({ $0 }) else {
+      throw ProviderError(
+        .malformed, "\(graph.host) does not say its time, from which setting lifetime counts",
+        hint: "something in between may be removing the header Date; without the setting it is not needed",
+        step: .settings)
+    }
+    return now + lifetime
+  }
+
+  /// Why no password was made, if the answer says more than its status does. Nothing of it is repeated.
+  private func refusal(_ answer: ManagementCall.Answer) -> ProviderError? {
+    guard answer.status == 400, let node = try? answer.json(mayHaveActed: false),
+      let code = answer.text(node["error"]?["code"])
+    else { return nil }
+    switch code {
+    case "CredentialTypeNotAllowedAsPerAppPolicy":
+      return ProviderError(
+        .configuration, "the tenant's policy allows no new secrets of this application (HTTP 400)",
+        hint: "ask who administers the tenant to exempt it: app management policies, passwordAddition", status: 400)
+    case _ where code.hasPrefix("Credential") && code.hasSuffix("AsPerAppPolicy"):
+      let asked = lifetime.map(Policy.text) ?? "two years"
+      return ProviderError(
+        .configuration, "the tenant's policy limits how long a secret may live; asked for was \(asked) (HTTP 400)",
+        hint: "set what it allows, for example: `relatch settings NAME lifetime=180d`", status: 400, step: .settings)
+    default: return nil
+    }
   }
 
   /// Does nothing: all passwords are accepted equally.

@@ -1,0 +1,95 @@
+import Audit
+import Providers
+import Rotation
+import Testing
+import Vault
+
+@Suite("Entra, where its answers mean something of their own", .serialized)
+struct EntraTests {
+  private func tenancy(_ server: VendorServer, _ settings: [String: String] = [:]) async throws -> Tenancy {
+    let made = try await server.tenancy()
+    return Tenancy(
+      provider: made.provider, settings: made.settings.merging(settings) { $1 }, pair: made.pair, admin: made.admin)
+  }
+
+  private func stop(_ bench: ProviderBench, _ goal: RotationRunner.Goal = .rotate) async throws -> RotationError {
+    do { _ = try await bench.run(goal) } catch let error as RotationError { return error }
+    return try #require(nil, "it did not stop")
+  }
+
+  /// A policy of 180 days at most, by a clock that is not this machine's.
+  private static func limit(_ state: inout VendorServer.State) {
+    state.date = "Tue, 01 Jan 2030 00:00:00 GMT"
+    state.refusesPassword = { end in
+      end.map { $0 <= "2030-06-30T00:00:00.000Z" } == true ? nil : "CredentialInvalidLifetimeAsPerAppPolicy"
+    }
+  }
+
+  @Test(
+    "a tenant's limit to the life of secrets is named, with the setting that keeps to it", arguments: [nil, "181d"])
+  func limited(_ lifetime: String?) async throws {
+    let server = try VendorServer.entra()
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(tenancy(server, lifetime.map { ["lifetime": $0] } ?? [:]))
+    server.change { Self.limit(&$0) }
+    let found = try await stop(bench)
+    #expect(found.code == .provider(.configuration), "\(found)")
+    #expect(found.description.contains("policy limits how long") && !found.description.contains("f00"), "\(found)")
+    #expect(found.description.contains(lifetime ?? "two years"), "\(found)")
+    #expect(found.hint?.contains("lifetime=") == true, "\(found.hint ?? "")")
+    #expect(server.secrets.count == 1)
+    await bench.stop()
+  }
+
+  @Test("a secret lives as long as setting lifetime says, by the server's clock") func lifetime() async throws {
+    let server = try VendorServer.entra()
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(tenancy(server, ["lifetime": "180d"]))
+    server.change { Self.limit(&$0) }
+    #expect(try await bench.run() == .settled(active: 2))
+    let active = try await bench.credential().version(in: .active)
+    #expect(active?.expires == Timestamp("2030-06-30T00:00:00.000Z"))
+    #expect(server.secrets.map(\.end) == ["2030-06-30T00:00:00.000Z"])
+    await bench.stop()
+  }
+
+  @Test("no secret with a lifetime is made at a server that does not say its time") func noClock() async throws {
+    let server = try VendorServer.entra()
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(tenancy(server, ["lifetime": "180d"]))
+    let found = try await stop(bench)
+    #expect(found.code == .provider(.malformed) && found.description.contains("lifetime"), "\(found)")
+    #expect(!server.server.requests.contains { $0.path.hasSuffix("/addPassword") })
+    await bench.stop()
+  }
+
+  @Test(
+    "a lifetime is whole days, at least one",
+    arguments: [
+      ("1d", true), ("180d", true), ("48h", true), ("3650d", true), ("0d", false), ("23h", false), ("36h", false),
+      ("3651d", false), ("180", false), ("P180D", false), ("-1d", false), ("", false),
+    ])
+  func form(_ text: String, _ isGood: Bool) async {
+    let found = await failure { try EntraProvider.check(["tenant": "contoso", "lifetime": text]) }
+    #expect((found == nil) == isGood && found?.description.hasPrefix("setting lifetime") != false, "\(text)")
+  }
+
+  @Test(
+    "a refused secret is explained by known codes only",
+    arguments: [
+      ("CredentialTypeNotAllowedAsPerAppPolicy", ProviderError.Code.configuration, "allows no new secrets"),
+      ("SomethingElse", .configuration, "does not accept the request"),
+      ("'f00'", .configuration, "does not accept the request"),
+    ])
+  func refused(_ word: String, _ code: ProviderError.Code, _ text: String) async throws {
+    let server = try VendorServer.entra()
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(tenancy(server))
+    server.change { $0.refusesPassword = { _ in word } }
+    let found = try await stop(bench)
+    #expect(found.code == .provider(code) && found.description.contains(text), "\(found)")
+    #expect(!found.description.contains(word) && !found.description.contains("f00"), "\(found)")
+    #expect(server.secrets.count == 1)
+    await bench.stop()
+  }
+}
