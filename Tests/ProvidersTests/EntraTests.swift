@@ -17,6 +17,8 @@ struct EntraTests {
     return try #require(nil, "it did not stop")
   }
 
+  // MARK: - Lifetime
+
   /// A policy of 180 days at most, by a clock that is not this machine's.
   private static func limit(_ state: inout VendorServer.State) {
     state.date = "Tue, 01 Jan 2030 00:00:00 GMT"
@@ -90,6 +92,89 @@ struct EntraTests {
     #expect(found.code == .provider(code) && found.description.contains(text), "\(found)")
     #expect(!found.description.contains(word) && !found.description.contains("f00"), "\(found)")
     #expect(server.secrets.count == 1)
+    await bench.stop()
+  }
+
+  // MARK: - Deleting
+
+  @Test("a password that is already gone is reported as gone") func gone() async throws {
+    let server = try VendorServer.entra()
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(tenancy(server))
+    let provider = try await bench.provider()
+    let seen = try await provider.observe(known: bench.known())
+    let found = await failure { try await provider.delete(handle: "0000000b-1", seen) }
+    #expect(found?.code == .notFound && found?.status == 400, "\(String(describing: found))")
+    #expect(server.secrets.count == 1)
+    await bench.stop()
+  }
+
+  @Test(
+    "a deleted password that is listed and accepted for a while longer is looked for again, until it is refused",
+    arguments: [2, 3])
+  func late(_ lists: Int) async throws {
+    let server = try VendorServer.entra()
+    defer { server.server.stop() }
+    let tenancy = try await tenancy(server)
+    let bench = try await ProviderBench(tenancy)
+    server.change { $0.lateLists = lists }
+    #expect(try await bench.run() == .settled(active: 2))
+    #expect(server.server.requests.count { $0.path.hasSuffix("/removePassword") } == 2)
+    #expect(try await !server.accepts(tenancy.pair))
+    await bench.stop()
+  }
+
+  @Test("a password that cannot be deleted stays owed, whatever the answer says") func lateForLong() async throws {
+    let server = try VendorServer.entra()
+    defer { server.server.stop() }
+    let tenancy = try await tenancy(server)
+    let bench = try await ProviderBench(tenancy)
+    server.change { $0.lateLists = 1000 }
+    _ = try await stop(bench)
+    #expect(try await bench.credential().debts.map(\.number) == [1])
+    #expect(try await server.accepts(tenancy.pair))
+    server.change { $0.lateLists = 1 }
+    #expect(try await bench.run(.resume) == .settled(active: 2))
+    await bench.stop()
+  }
+
+  @Test("a lost password that cannot be deleted yet is left to the next rotation, and holds up none")
+  func unheardOf() async throws {
+    let server = try VendorServer.entra()
+    defer { server.server.stop() }
+    let bench = try await ProviderBench(tenancy(server), policy: ["grace": "1h"])
+    let mark = try await bench.known().mark
+    server.change { state in
+      state.late = [.init(id: "0000000b-1", text: "zzz-lost", name: mark)]
+      state.lateLists = 1000
+    }
+    guard case .promoted(active: 2, previous: [1], _) = try await bench.run() else {
+      Issue.record("not promoted")
+      return
+    }
+    server.change { state in
+      state.secrets += state.late
+      state.late = []
+      state.lateLists = 0
+    }
+    #expect(try await bench.run(.retire) == .settled(active: 2))
+    _ = try await bench.run()
+    #expect(server.secrets.map(\.name) == [mark, mark] && !server.secrets.contains { $0.id == "0000000b-1" })
+    await bench.stop()
+  }
+
+  @Test("a leak ends although a replaced password is listed for a while after it was deleted") func leak() async throws
+  {
+    let server = try VendorServer.entra()
+    defer { server.server.stop() }
+    let tenancy = try await tenancy(server)
+    let bench = try await ProviderBench(tenancy, policy: ["grace": "1h"])
+    _ = try await bench.run()
+    server.change { $0.lateLists = 4 }
+    let leak = Revocation(incident: "2026-01-01-0f0f0f", reason: "a test")
+    #expect(try await bench.run(.revoke(leak)) == .settled(active: 3))
+    #expect(try await bench.credential().leak == nil)
+    #expect(try await !server.accepts(tenancy.pair))
     await bench.stop()
   }
 }

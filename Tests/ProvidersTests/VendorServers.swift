@@ -46,9 +46,12 @@ final class VendorServer: ProviderHouse {
     /// The time in Entra's answers, and the code with which it makes no password that ends then.
     var date: String?
     var refusesPassword: @Sendable (_ end: String?) -> String? = { _ in nil }
+    /// What Entra has deleted, but lists and accepts until it was asked for this many more lists.
+    var late: [Secret] = []
+    var lateLists = 0
 
     func accepts(_ id: String, _ secret: String) -> Bool {
-      id == (appClientID ?? clientID) && secrets.contains { $0.isActive && $0.text == secret }
+      id == (appClientID ?? clientID) && (secrets + late).contains { $0.isActive && $0.text == secret }
         || id == clientID && ofAnother.contains { $0.isActive && $0.text == secret }
     }
 
@@ -212,9 +215,11 @@ final class VendorServer: ProviderHouse {
           200,
           [
             "appId": state.clientID,
-            "passwordCredentials": state.secrets.map { shown($0, withText: false) },
+            "passwordCredentials": (state.secrets + state.late).map { shown($0, withText: false) },
           ])
         answer.headers["Date"] = state.date
+        state.lateLists -= state.late.isEmpty ? 0 : 1
+        if state.lateLists == 0 { state.late = [] }
         return answer
       case ("POST", "/v1.0/applications/0a1b/addPassword"):
         let wanted = request.json["passwordCredential"] as? [String: Any]
@@ -228,9 +233,12 @@ final class VendorServer: ProviderHouse {
         return .json(200, shown(made, withText: true))
       case ("POST", "/v1.0/applications/0a1b/removePassword"):
         guard let index = state.secrets.firstIndex(where: { $0.id == request.json["keyId"] as? String }) else {
-          return .json(404, ["error": ["code": "Request_ResourceNotFound"]])
+          return .json(400, ["error": ["code": "Request_BadRequest", "message": "No password credential found"]])
         }
-        if !state.keepsDeleted { state.secrets.remove(at: index) }
+        if !state.keepsDeleted {
+          let gone = state.secrets.remove(at: index)
+          if state.lateLists > 0 { state.late.append(gone) }
+        }
         return .empty(204)
       default: return .json(404, ["error": ["code": "Request_ResourceNotFound"]])
       }

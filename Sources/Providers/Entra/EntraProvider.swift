@@ -273,9 +273,14 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
   package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {}
 
   package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
-    _ = try await call.send(
+    let answer = try await call.ask(
       .post, graph.path("/v1.0/applications/\(object)/removePassword"),
       .json(JSONValue.object(["keyId": .string(handle)]).canonicalText))
+    guard answer.status == 400 else { return try answer.requireSuccess(at: graph.host, isMutating: true) }
+    // The answer for a password that is gone, and for one that the server has not heard of yet: only a look can tell.
+    throw ProviderError(
+      .notFound, "\(graph.host) does not remove the password: it is gone, or not known there yet (HTTP 400)",
+      hint: "nothing is lost: run the same command again in some minutes", status: 400)
   }
 
   package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
