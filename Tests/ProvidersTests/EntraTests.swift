@@ -177,4 +177,22 @@ struct EntraTests {
     #expect(try await !server.accepts(tenancy.pair))
     await bench.stop()
   }
+
+  // MARK: - What is not there
+
+  @Test("a pair that is no password of the application is not said to be dead") func servicePrincipal() async throws {
+    let server = try VendorServer.entra()
+    defer { server.server.stop() }
+    let tenancy = try await tenancy(server)
+    let bench = try await ProviderBench(tenancy)
+    server.change { state in
+      state.ofAnother = state.secrets
+      state.secrets = []
+    }
+    let found = try await stop(bench)
+    #expect(found.code == .provider(.configuration) && found.description.contains("none of this"), "\(found)")
+    #expect(found.hint?.contains("service principal") == true, "\(found.hint ?? "")")
+    #expect(try await server.accepts(tenancy.pair))
+    await bench.stop()
+  }
 }

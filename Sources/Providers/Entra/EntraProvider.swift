@@ -181,8 +181,9 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
     guard let primary = seen.primary else {
       throw ProviderError(
         .configuration, "the application has none of this credential's passwords",
-        hint: "make one there, then take it over with `relatch adopt NAME --stdin`: the old one was removed or"
-          + " has ended",
+        hint: "`relatch plan NAME` says whether the pair is accepted: if so, its secret is one of the service principal"
+          + " (Enterprise applications), otherwise it was removed or has ended. Make one of the application, take it"
+          + " over with `relatch adopt NAME --stdin`, then remove the old one where it is",
         step: .primary)
     }
     let litter = seen.left.filter { $0.name == known.mark }.map { password in
