@@ -13,8 +13,8 @@ struct ClientCredentials: Sendable {
   let scope: String?
   /// Further members of the form that some servers want; not secret.
   let parameters: [(name: String, value: String)]
-  /// What a 403 means where only a client that was authenticated gets it; nil where it may be a refusal of the pair.
-  var forbidden: (meaning: String, hint: String)?
+  /// What a failure means at this kind of server, if it is not what the specification says; nil if it is.
+  var meaning: @Sendable (OAuthError) -> ProviderError? = { _ in nil }
 
   static let settings: [ProviderDescriptor.Setting] = [
     .init("token-url", "the token endpoint"), authenticationSetting, scopeSetting,
@@ -65,11 +65,7 @@ struct ClientCredentials: Sendable {
         parameters: (scope.map { [("scope", $0)] } ?? []) + parameters)
       return try await TokenEndpoint(endpoint, over: transport).grant(request, overNewConnection: overNewConnection)
     } catch let error as OAuthError {
-      let sorted = ProviderError(grant: error, host: endpoint.host)
-      guard let forbidden, sorted.code == .refused, sorted.status == 403 else { throw sorted }
-      throw ProviderError(
-        .configuration, "token endpoint of \(endpoint.host): \(forbidden.meaning) (HTTP 403)", hint: forbidden.hint,
-        status: 403, step: .flow)
+      throw meaning(error) ?? ProviderError(grant: error, host: endpoint.host)
     } catch {
       throw ProviderError(.malformed, "the token request could not be made")
     }

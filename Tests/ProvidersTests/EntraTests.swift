@@ -195,4 +195,34 @@ struct EntraTests {
     #expect(try await server.accepts(tenancy.pair))
     await bench.stop()
   }
+
+  @Test(
+    "a directory that does not know the client, or is none, is named; nobody is told to allow a grant",
+    arguments: [
+      (
+        "unauthorized_client", "AADSTS700016: Application 'f00' was not found in the directory 'f00'.",
+        "contoso does not"
+      ), ("invalid_request", "AADSTS90002: Tenant 'f00' not found.", "no directory contoso"),
+    ])
+  func unknown(_ word: String, _ description: String, _ text: String) async throws {
+    let server = try LoopbackServer { _ in .json(400, ["error": word, "error_description": description]) }
+    defer { server.stop() }
+    let settings = ["tenant": "contoso", "object": "0a1b", "login-url": server.url, "graph-url": server.url]
+    let bench = try await ProviderBench(
+      Tenancy(
+        provider: "entra", settings: settings, pair: try pair("client-id"),
+        admin: .init(settings: settings, pair: try pair("admin", "admin-secret"))))
+    let provider = try await bench.provider()
+    let (known, active) = (try await bench.known(), try await bench.active())
+    for found in [
+      await failure { _ = try await provider.grant(active) },
+      await failure { _ = try await provider.observe(known: known) },
+    ] {
+      let found = try #require(found)
+      #expect(found.code == .configuration && found.step?.word == "settings" && found.status == 400, "\(found)")
+      #expect(found.description.contains(text) && !found.description.contains("f00"), "\(found)")
+      #expect(found.hint?.contains("tenant") == true && found.hint?.contains("grant") == false, "\(found.hint ?? "")")
+    }
+    await bench.stop()
+  }
 }

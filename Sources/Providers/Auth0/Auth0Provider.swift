@@ -80,10 +80,14 @@ package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer, Administ
     var credentials = ClientCredentials(
       endpoint: try tenant.path("/oauth/token"), authentication: .body, scope: nil, parameters: [("audience", api)])
     // To a wrong secret it answers 401.
-    credentials.forbidden = (
-      "the application may get no tokens for the audience \(Name.printable(api))",
-      "\(fix); url must be the tenant's own domain, not a custom one"
-    )
+    credentials.meaning = { error in
+      let refusal = ProviderError(grant: error, host: tenant.host)
+      guard refusal.code == .refused, refusal.status == 403 else { return nil }
+      return ProviderError(
+        .configuration,
+        "token endpoint of \(tenant.host): the application may get no tokens for the audience \(Name.printable(api)) (HTTP 403)",
+        hint: "\(fix); url must be the tenant's own domain, not a custom one", status: 403, step: .flow)
+    }
     return credentials
   }
 

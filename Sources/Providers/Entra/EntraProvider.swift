@@ -108,8 +108,28 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
       throw ProviderError(.configuration, "setting tenant is missing", hint: "give it: --set tenant=…")
     }
     let asked = if let scope { scope } else { try graphScope(settings) }
-    return ClientCredentials(
+    var credentials = ClientCredentials(
       endpoint: try login.path("/\(tenant)/oauth2/v2.0/token"), authentication: .body, scope: asked)
+    credentials.meaning = { unknown($0, tenant, at: login.host) }
+    return credentials
+  }
+
+  /// The error that there is no such directory or no such client in it; nil if `error` says neither. There is no switch
+  /// for this grant that could be off, as the specification would have it.
+  private static func unknown(_ error: OAuthError, _ tenant: String, at host: String) -> ProviderError? {
+    let found: String
+    switch error.error {
+    case "unauthorized_client": found = "the directory \(tenant) does not know this client, or has disabled it"
+    case "invalid_request" where error.errorDescription.hasPrefix("aadsts90002"):
+      found = "there is no directory \(tenant)"
+    default: return nil
+    }
+    guard error.status == 400 else { return nil }
+    return ProviderError(
+      .configuration, "token endpoint of \(host): \(found) (HTTP 400)",
+      hint: "compare tenant and the client_id with the page of the application's registration: Directory (tenant) ID,"
+        + " Application (client) ID",
+      status: 400, step: .settings)
   }
 
   package init(
