@@ -80,6 +80,7 @@ struct EntraTests {
     "a refused secret is explained by known codes only",
     arguments: [
       ("CredentialTypeNotAllowedAsPerAppPolicy", ProviderError.Code.configuration, "allows no new secrets"),
+      ("TooManyAppPasswords", .occupied, "does not make another secret"),
       ("SomethingElse", .configuration, "does not accept the request"),
       ("'f00'", .configuration, "does not accept the request"),
     ])
@@ -90,6 +91,7 @@ struct EntraTests {
     server.change { $0.refusesPassword = { _ in word } }
     let found = try await stop(bench)
     #expect(found.code == .provider(code) && found.description.contains(text), "\(found)")
+    #expect(code != .occupied || found.hint?.contains("at most two") == true, "\(found.hint ?? "")")
     #expect(!found.description.contains(word) && !found.description.contains("f00"), "\(found)")
     #expect(server.secrets.count == 1)
     await bench.stop()

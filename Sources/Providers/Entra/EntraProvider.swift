@@ -50,6 +50,9 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
         "Microsoft Graph, application authentication methods policies",
         "https://learn.microsoft.com/en-us/graph/api/resources/applicationauthenticationmethodpolicy"),
       .init(
+        "Microsoft identity platform, supported account types: two secrets at most where personal accounts sign in",
+        "https://learn.microsoft.com/en-us/entra/identity-platform/supported-accounts-validation"),
+      .init(
         "Microsoft identity platform, client credentials flow",
         "https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow"),
     ])
@@ -286,6 +289,11 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
       return ProviderError(
         .configuration, "the tenant's policy limits how long a secret may live; asked for was \(asked) (HTTP 400)",
         hint: "set what it allows, for example: `relatch settings NAME lifetime=180d`", status: 400, step: .settings)
+    case "TooManyAppPasswords":
+      return ProviderError(
+        .occupied, "\(graph.host) does not make another secret (HTTP 400)",
+        hint: "delete one that nobody uses: an application that signs in personal accounts has at most two",
+        status: 400)
     default: return nil
     }
   }
