@@ -36,6 +36,27 @@ struct AdoptionTests {
     #expect(try await bench.run(.retire) == .settled(active: 2))
   }
 
+  @Test("does not delete a pair that was given up because for a moment it was not shown: it is in use")
+  func notShown() async throws {
+    let (bench, system) = (try await Bench(), FakeSystem(.overlap, accepting: ["id-1", "id-9"]))
+    let grants = Counter()
+    system.state.withLock { state in
+      state.trouble = { [unowned system] call throws(ProviderError) in
+        guard call == "grant id-9", grants.next() == 2 else { return }
+        // The looks before and after promotion.
+        system.state.withLock { $0.past = (["id-1"], 2) }
+      }
+    }
+    #expect(await bench.code(try offer("id-9"), at: system) == .outstanding)
+    #expect(try await bench.state() == .rejected)
+    #expect(await bench.code(.resume, at: system) == .outstanding)
+    #expect(!system.calls.contains { $0.hasPrefix("delete") })
+    guard case .promoted(active: 3, previous: [1], _) = try await bench.run(offer("id-9"), at: system) else {
+      Issue.record("not adopted")
+      return
+    }
+  }
+
   @Test("changes nothing if the pair is refused, is already known or is not the primary pair")
   func refusals() async throws {
     let bench = try await Bench()

@@ -28,6 +28,8 @@ final class FakeProvider: AdministratorGranter {
     var showsUnknownPairs = true
     /// The pair that was last given to drive the calls that follow.
     var administrator: String?
+    /// The identifiers of the pairs that were tried over a new connection.
+    var triedAnew: [String] = []
   }
 
   let state: Mutex<State>
@@ -112,6 +114,7 @@ final class FakeProvider: AdministratorGranter {
   func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
     let id = pair.clientID.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
     try await note("grant \(id)")
+    if overNewConnection { state.withLock { $0.triedAnew.append(id) } }
     guard !state.withLock({ $0.refused.contains(id) }) else { throw ProviderError(.refused, "refused", status: 400) }
     return GrantEvidence(status: 200, signature: .valid, providerTime: state.withLock(\.time))
   }

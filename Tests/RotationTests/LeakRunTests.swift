@@ -60,6 +60,22 @@ struct LeakRunTests {
       try #require(names.firstIndex(of: "rotation.refused")) < #require(names.firstIndex(of: "delivery.intended")))
   }
 
+  @Test("looks again before it deletes the leaked pair if a delivery has taken a while since the last look")
+  func looksAgain() async throws {
+    let (bench, delivery) = try await bench()
+    let provider = bench.provider
+    delivery.state.withLock { state in
+      state.within = { [unowned bench] _ in
+        bench.now.withLock { $0 = $0 + .seconds(6) }
+        provider.state.withLock { $0.primary = "id-9" }
+      }
+    }
+    #expect(await bench.code(Self.leak()) == .foreignPrimary)
+    #expect(!provider.calls.contains { $0.hasPrefix("delete") })
+    provider.state.withLock { $0.primary = "id-2" }
+    #expect(try await bench.run(.resume) == .settled(active: 2))
+  }
+
   @Test("keeps its lease however long each request takes, and however many requests separate two steps")
   func longRequests() async throws {
     let (bench, _) = try await bench(["grace": "1h"])

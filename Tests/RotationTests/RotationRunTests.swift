@@ -1,5 +1,6 @@
 import Audit
 import Rotation
+import Storage
 import Synchronization
 import Testing
 import Vault
@@ -37,6 +38,110 @@ struct RotationRunTests {
     let calls = bench.provider.calls
     let promoted = try #require(calls.firstIndex(of: "promote"))
     #expect(calls[..<promoted].count { $0 == "grant id-2" } == 2)
+  }
+
+  @Test("tries the replaced pair twice over a connection of its own each time, and the new one in between")
+  func proof() async throws {
+    let bench = try await Bench(policy: ["grace": "0s"])
+    #expect(try await bench.run() == .settled(active: 2))
+    #expect(bench.provider.calls.suffix(3) == ["grant id-1", "grant id-2", "grant id-1"])
+    #expect(bench.provider.state.withLock { $0.triedAnew } == ["id-1", "id-1"])
+  }
+
+  @Test("does not take a promoted pair for verified while another is primary, although it is granted a token")
+  func anotherIsPrimary() async throws {
+    let bench = try await Bench()
+    bench.provider.state.withLock { state in
+      state.trouble = { [unowned bench] call throws(ProviderError) in
+        guard call == "grant id-2", bench.provider.calls.contains("promote") else { return }
+        throw ProviderError(.notPermitted, "not now")
+      }
+    }
+    #expect(await bench.code() == .outstanding)
+    #expect(try await bench.state() == .promoted)
+    bench.provider.state.withLock { state in
+      state.trouble = { _ throws(ProviderError) in }
+      state.primary = "id-9"
+    }
+    #expect(await bench.code(.resume) == .outstanding)
+    #expect(try await bench.state() == .promoted)
+    bench.provider.state.withLock { $0.primary = "id-2" }
+    guard case .promoted(active: 2, _, _) = try await bench.run(.resume) else {
+      Issue.record("expected the rotation to go on")
+      return
+    }
+  }
+
+  @Test("deletes neither a replaced nor a given-up pair while another than the active one is primary")
+  func nothingDeletedBesideAnother() async throws {
+    let bench = try await Bench()
+    _ = try await bench.run()
+    bench.provider.state.withLock { $0.primary = "id-9" }
+    // The active pair is granted a token nonetheless.
+    #expect(await bench.code(.retire) == .foreignPrimary)
+    bench.provider.state.withLock { $0.primary = "id-2" }
+    #expect(try await bench.run(.retire) == .settled(active: 2))
+    bench.provider.state.withLock { state in
+      state.calls = []
+      state.trouble = { call throws(ProviderError) in
+        if call == "grant id-3" { throw ProviderError(.notPermitted, "not now") }
+      }
+    }
+    #expect(await bench.code() == .provider(.notPermitted))
+    bench.provider.state.withLock { $0.primary = "id-9" }
+    #expect(await bench.code(.abort) == .foreignPrimary)
+    #expect(!bench.provider.calls.contains { $0.hasPrefix("delete") })
+  }
+
+  @Test("gives up a pair that is refused longer after it was staged than a new pair may take, however rarely it runs")
+  func windowSinceStaging() async throws {
+    let bench = try await Bench(policy: ["propagation": "10m"])
+    bench.provider.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        if call == "grant id-2" { throw ProviderError(.notPermitted, "not now") }
+      }
+    }
+    #expect(await bench.code() == .provider(.notPermitted))
+    bench.provider.state.withLock { state in
+      state.trouble = { _ throws(ProviderError) in }
+      state.refused = ["id-2"]
+    }
+    bench.now.withLock { $0 = $0 + .seconds(601) }
+    #expect(try await bench.run(.resume) == .rejected(active: 1))
+    #expect(bench.slept.withLock { $0.isEmpty })
+  }
+
+  @Test("keeps a pair that is refused until its time is over, although one run cannot try it that often")
+  func windowBeyondOneRun() async throws {
+    let bench = try await Bench(policy: ["propagation": "6h"])
+    bench.provider.state.withLock { $0.refused = ["id-2"] }
+    #expect(await bench.code() == .provider(.refused))
+    #expect(try await bench.state() == .staged)
+    bench.provider.state.withLock { $0.refused = [] }
+    guard case .promoted(active: 2, _, _) = try await bench.run() else {
+      Issue.record("expected version 2 to be promoted")
+      return
+    }
+  }
+
+  @Test("stages nothing if it has lost its lease while it cleared the slot")
+  func overtakenWhileClearing() async throws {
+    let bench = try await Bench()
+    let lease = "rotation/\(try await bench.credential().id)"
+    bench.provider.state.withLock { state in
+      state.slot = ("id-9", .expired)
+      state.meanwhile = { [unowned bench] call in
+        guard call == "delete handle-id-9" else { return }
+        let now = bench.now.withLock { $0 }
+        await #expect(throws: Never.self) {
+          try await bench.store.write {
+            _ = try $0.acquireLease(lease, holder: "other", now: now.milliseconds, milliseconds: 300_000) { _ in true }
+          }
+        }
+      }
+    }
+    await #expect(throws: StorageError.self) { _ = try await bench.run() }
+    #expect(bench.provider.calls.last == "delete handle-id-9")
   }
 
   @Test("finishes even if its clock is set back by a day")

@@ -2,6 +2,7 @@ import Age
 import Audit
 import Rotation
 import Sodium
+import Storage
 import Synchronization
 import Testing
 
@@ -111,6 +112,26 @@ struct TransferTests {
       #expect(credential.isTransferred == isSentAgain && credential.version(in: .active)?.number == 1)
       #expect(try await !bench.events().contains { $0.event == "handoff.tried" })
     }
+  }
+
+  @Test("is not rotated by a run that looked at its provider as it was handed over")
+  func handedOverMeanwhile() async throws {
+    let bench = try await Bench()
+    let end = try await bench.store.read { try VaultView($0).endpoint }
+    try await bench.vault.logRestore(end, behind: nil, now: bench.now.withLock { $0 })
+    bench.provider.state.withLock { state in
+      state.meanwhile = { [unowned bench] call in
+        let now = bench.now.withLock { $0 }
+        await #expect(throws: Never.self) {
+          _ = try await bench.vault.sendHandoff(
+            of: "crm", stage: .active, to: HandoffRecipient(try AgeIdentity(generating: .system).recipient),
+            expires: now + .seconds(60), note: nil, isTransfer: true, now: now)
+        }
+      }
+    }
+    #expect(await bench.code() == .handedOver)
+    #expect(bench.provider.calls == ["observe"])
+    #expect(try await bench.credential().rotation == 0)
   }
 
   @Test("is not settled while its administrator still sees it, even if it is refused")
