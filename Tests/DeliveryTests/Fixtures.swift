@@ -40,7 +40,24 @@ final class Folder: Sendable {
   func script(_ lines: String) throws -> String {
     let name = "script-\(UUID().uuidString)"
     try write(name, "#!/bin/sh\n\(lines)\n", mode: 0o755)
+    try waitUntilNotWritten(name)
     return "\(path)/\(name)"
+  }
+
+  /// `F_SETLEASE`, which Glibc's module hides.
+  private static let setLease: Int32 = 1024
+
+  /// A process that another test was just starting as the file was written has it open for writing until it runs its
+  /// program, and until then nobody can run the file. A lease for reading is refused for as long.
+  private func waitUntilNotWritten(_ name: String) throws {
+    let descriptor = open("\(path)/\(name)", O_RDONLY | O_CLOEXEC)
+    try #require(descriptor >= 0)
+    defer { close(descriptor) }
+    while fcntl(descriptor, Self.setLease, F_RDLCK) != 0 {
+      try #require(errno == EAGAIN)
+      sched_yield()
+    }
+    #expect(fcntl(descriptor, Self.setLease, F_UNLCK) == 0)
   }
 }
 
