@@ -176,6 +176,21 @@ struct HookRunnerTests {
     try await waitUntil("all are gone") { !pids.contains(where: isRunning) }
   }
 
+  @Test func `that ends when told to is followed by what it started, which does not react`() async throws {
+    let folder = try Folder()
+    let started = folder.path + "/started"
+    let script = try folder.script(
+      """
+      sh -c 'trap "" TERM; echo $$ > \(folder.path)/pid; touch \(started); while :; do sleep 600; done' &
+      trap 'exit 1' TERM
+      while :; do wait; done
+      """)
+    let failed = await error([script], time: Time(limit: exists(started)))
+    #expect(failed?.code == .timedOut)
+    let pid = try folder.text("pid").trimmingCharacters(in: .newlines)
+    try await waitUntil("it is gone") { !isRunning(pid) }
+  }
+
   @Test func `that leaves a daemon with its output open is over when it ends`() async throws {
     let folder = try Folder()
     let script = try folder.script("echo before; sleep 600 & echo $! > \(folder.path)/pid; exit 1")
