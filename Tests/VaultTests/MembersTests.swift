@@ -161,6 +161,26 @@ import Testing
     }
   }
 
+  @Test func `where a removed owner sent pairs they go no more, even if another owner has the name by now`()
+    async throws
+  {
+    let team = try await Team()
+    let carol = try await team.add("carol", .owner)
+    let credential = try await team.opened(by: carol).addDelivery(
+      DeliveryRecordTests.hook, to: Fixture.name, now: Fixture.at(7))
+    try await team.alice.read { try $0.requireDeliveriesAddedByOwners(of: credential) }
+    _ = try await team.remove("carol")
+    await #expect(throws: Self.denied) {
+      try await team.alice.read { try $0.requireDeliveriesAddedByOwners(of: credential) }
+    }
+    let keys = team.keys
+    let another = try Self.identity("another carol").card(named: "carol", role: .owner)
+    try await team.alice.addMember(another, now: Fixture.at(9), keeping: { keys.keep($0, $1) })
+    await #expect(throws: Self.denied) {
+      try await team.alice.read { try $0.requireDeliveriesAddedByOwners(of: credential) }
+    }
+  }
+
   @Test func `what a removed operator knew opens nothing, and is to be rotated`() async throws {
     let team = try await Team()
     let cron = try await team.add("cron", .operator)

@@ -145,14 +145,31 @@ import Testing
     let key = try Randomness.seeded("forger").secret(32)
     let credential = try #require(vault.expected.credentials.first)
     let document = try Fixture.pair(("forged", "forged")).document()
-    let record = try SealedRecord.seal(
-      document.bytes, key: key.bytes, purpose: .pair(credential.id, version: 2), vault: vault.fixture.vault.header.id,
-      randomness: .seeded("forger"))
-    tampered[.versions, credential.id.bytes + UInt64(2).bigEndianBytes] = record
+    // All of them, or the first that is not forged would be what does not open.
+    for version in credential.versions {
+      let purpose = SealedRecord.Purpose.pair(credential.id, version: version.number)
+      tampered[.versions, credential.id.bytes + version.number.bigEndianBytes] = try SealedRecord.seal(
+        document.bytes, key: key.bytes, purpose: purpose, vault: vault.fixture.vault.header.id,
+        randomness: .seeded("forger"))
+    }
     tampered[.grants, credential.id.bytes + Array("bob".utf8)] = try AgeFile.seal(
       key.bytes, to: [vault.bob.age.recipient], randomness: .seeded("forger"), armored: false)
     let snapshot = tampered
     await #expect(throws: VaultError(.corrupt, "")) { try await vault.read(snapshot, by: vault.bob) }
+  }
+
+  /// What is sealed under a key is open to whoever chose it.
+  @Test func nobodyMakesAnOperatorSealUnderAKeyOfTheirs() async throws {
+    let vault = try await Small.shared.value
+    var tampered = vault.snapshot
+    let key = try Randomness.seeded("forger").secret(32)
+    let credential = try #require(vault.expected.credentials.first)
+    tampered[.grants, credential.id.bytes + Array("bob".utf8)] = try AgeFile.seal(
+      key.bytes, to: [vault.bob.age.recipient], randomness: .seeded("forger"), armored: false)
+    let bob = try await vault.fixture.opened(in: tampered, by: vault.bob)
+    await #expect(throws: VaultError(.corrupt, "")) {
+      _ = try await bob.seal(Fixture.pair(Fixture.first), of: Fixture.name, version: 3)
+    }
   }
 
   @Test func anOperatorCannotChangeWhoIsAMember() async throws {

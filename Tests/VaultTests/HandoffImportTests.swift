@@ -1,0 +1,80 @@
+import Age
+import Audit
+import Storage
+import Synchronization
+import Testing
+
+@testable import Vault
+
+/// A handoff in the vault of the one it is for.
+@Suite struct HandoffImportTests {
+  /// A store in which others do something just before the next change.
+  private final class OthersStore: Store {
+    private let store: any Store
+    let others = Mutex<(@Sendable () async throws -> Void)?>(nil)
+
+    init(_ store: any Store) { self.store = store }
+
+    nonisolated(nonsending) func read<Result: Sendable>(
+      _ body: @Sendable (any ReadTransaction) throws -> Result
+    ) async throws -> Result { try await store.read(body) }
+
+    nonisolated(nonsending) func write<Result: Sendable>(
+      _ body: @Sendable (any WriteTransaction) throws -> Result
+    ) async throws -> Result {
+      let act = others.withLock { others in
+        defer { others = nil }
+        return others
+      }
+      try await act?()
+      return try await store.write(body)
+    }
+  }
+
+  /// What a sender hands over to the owner of `recipient`, for a minute from second 5 on.
+  private func handedOver(to recipient: Fixture) async throws -> OpenedHandoff {
+    let sender = try await Fixture(seed: "sender")
+    try await sender.add()
+    let card = try recipient.owner.card(named: "bob", role: .owner)
+    let (_, file) = try await sender.vault.sendHandoff(
+      of: Fixture.name, stage: .active, to: HandoffRecipient(card), expires: Fixture.at(65), note: nil,
+      isTransfer: true, now: Fixture.at(5))
+    return try Self.opened(file, in: recipient.vault)
+  }
+
+  private static func opened(_ file: [UInt8], in vault: UnlockedVault) throws -> OpenedHandoff {
+    try vault.openHandoff(file.span.bytes, from: nil)
+  }
+
+  private func code(_ body: () async throws -> Void) async -> HandoffError.Code? {
+    do { try await body() } catch { return (error as? HandoffError)?.code }
+    return nil
+  }
+
+  @Test func `it is imported once, even by two runs at the same moment and under two names`() async throws {
+    let recipient = try await Fixture(seed: "recipient")
+    let handoff = try await handedOver(to: recipient)
+    let store = OthersStore(recipient.store)
+    let vault = try await recipient.opened(in: store)
+    let first = recipient.vault
+    store.others.withLock {
+      $0 = { _ = try await first.importHandoff(handoff, as: "one", admin: "one", now: Fixture.at(6)) }
+    }
+    #expect(
+      await code { _ = try await vault.importHandoff(handoff, as: "two", admin: "two", now: Fixture.at(6)) }
+        == .replayed)
+    #expect(try await recipient.store.read { try VaultView($0).names() } == ["one"])
+  }
+
+  @Test func `it can be imported until the moment that it expires, and is exposed to the sender's vault`() async throws
+  {
+    let recipient = try await Fixture(seed: "recipient")
+    let handoff = try await handedOver(to: recipient)
+    #expect(
+      await code { _ = try await recipient.vault.importHandoff(handoff, as: "crm", admin: "crm", now: Fixture.at(65)) }
+        == .expired)
+    let (credential, _) = try await recipient.vault.importHandoff(
+      handoff, as: "crm", admin: "crm", now: Fixture.at(64))
+    #expect(credential.exposure?.to == ["vault/\(handoff.handoff.vault)"])
+  }
+}
