@@ -8,10 +8,14 @@ extension RotationRun {
   /// Tries the pair that was handed over, if `goal` is to end what is owed. Any other goal is refused.
   func settle(_ transfer: Transfer, for goal: RotationRunner.Goal) async throws -> RotationOutcome {
     switch goal {
-    case .resume, .retire, .retireUndelivered: break
+    case .resume, .retire, .retireUndelivered: return try await settle(transfer)
     case .scheduled:
       let (credential, schedule, now) = (credential, runner.schedule, timing.now())
       _ = try await runner.vault.read { try schedule.requireDue(credential, in: $0, now: now) }
+      do { return try await settle(transfer) } catch let error as RotationError where error.code.isAttempt {
+        try await recordUntried(transfer, because: error)
+        throw error
+      }
     case .rotate, .rotateReplacingPrevious, .abort, .deliver, .adopt: throw RotationError(handedOver: credential)
     case .revoke:
       throw RotationError(
@@ -20,6 +24,9 @@ extension RotationRun {
           + (transfer.confirmed == nil
             ? "; if nobody opened it, `relatch handoff withdraw \(name)`, and revoke it here" : ""))
     }
+  }
+
+  private func settle(_ transfer: Transfer) async throws -> RotationOutcome {
     guard credential.version(in: .active) != nil else {
       throw RotationError(
         .nothingOwed, "\(name): version \(transfer.version) was handed over and is seen to be refused: nothing is owed",
@@ -122,17 +129,28 @@ extension RotationRun {
     return .handedOver(version: version, pair)
   }
 
-  /// Records the try; the next one waits, longer each time.
   private func recordTried(_ transfer: Transfer, _ version: UInt64, answers: JSONValue?) async throws {
+    try await recordTried(
+      transfer, version, isRefused: answers != nil, answers.map { ["answers": $0] } ?? [:])
+  }
+
+  /// Records that `error` kept a scheduled run from seeing whether the pair is refused.
+  private func recordUntried(_ transfer: Transfer, because error: RotationError) async throws {
+    try await recordTried(transfer, transfer.version, isRefused: nil, error.members)
+  }
+
+  /// Records the try; the next one waits, longer each time.
+  private func recordTried(
+    _ transfer: Transfer, _ version: UInt64, isRefused: Bool?, _ members: [String: JSONValue]
+  ) async throws {
     let now = timing.now()
+    let fields: [String: JSONValue] = [
+      "handoff": .string(transfer.handoff.description), "version": .integer(Int(clamping: version)),
+    ]
     credential = try await change(now: now) { change, credential in
       try transfer.requireStanding(of: credential)
-      credential.transfer?.noteAttempt(isRefused: answers != nil, now: now)
-      var fields: [String: JSONValue] = [
-        "handoff": .string(transfer.handoff.description), "version": .integer(Int(clamping: version)),
-      ]
-      if let answers { fields["answers"] = answers }
-      return try change.save(credential, .handoffTried, fields)
+      credential.transfer?.noteAttempt(isRefused: isRefused, now: now)
+      return try change.save(credential, .handoffTried, fields.merging(members) { $1 })
     }
   }
 }

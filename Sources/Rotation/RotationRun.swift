@@ -122,7 +122,8 @@ actor RotationRun {
   private func pursue(_ goal: RotationRunner.Goal, wasInterrupted: Bool) async throws -> RotationOutcome {
     if let transfer = credential.transfer { return try await settle(transfer, for: goal) }
     if case .revoke(let revocation) = goal { return try await revoke(revocation) }
-    if !hasBegun, let outcome = try await reconcile(for: goal) { return outcome }
+    // A scheduled run looks only if something is due, and counts what comes of it.
+    if !hasBegun, goal != .scheduled, let outcome = try await reconcile(for: goal) { return outcome }
     switch goal {
     // Whatever the run is for, ending a leak comes first.
     case .rotate where credential.leak != nil, .rotateReplacingPrevious where credential.leak != nil,

@@ -125,6 +125,31 @@ struct DeliveryRunTests {
     #expect(Array(events[(verified + 1)...]) == pair + pair + pair)
   }
 
+  @Test("by a schedule in a restored vault counts a look that fails as an attempt to deliver, and delivers nothing")
+  func restored() async throws {
+    let (bench, delivery) = try await bench(policy: ["grace": "0s"])
+    delivery.state.withLock { $0.failing = ["file", "other", "ask"] }
+    _ = await bench.code()
+    delivery.state.withLock { $0.failing = ["file", "other"] }
+    _ = await bench.code()
+    delivery.state.withLock { $0.failing = [] }
+    let end = try await bench.store.read { try VaultView($0).endpoint }
+    try await bench.vault.logRestore(end, behind: nil, now: bench.now.withLock { $0 })
+    bench.provider.state.withLock { $0.primary = "id-9" }
+    let (looks, delivered) = (bench.provider.calls.count, delivery.calls.count)
+    for _ in 1...60 {
+      bench.now.withLock { $0 = $0 + .seconds(60) }
+      let code = await bench.code(.scheduled)
+      #expect(code == .notDue || code == .foreignPrimary)
+    }
+    let asked = bench.provider.calls.count - looks
+    #expect((4...8).contains(asked), "\(asked) looks in an hour")
+    #expect(delivery.calls.count == delivered)
+    let tried = try await bench.credential().undelivered.filter(\.isFile).map(\.attempts)
+    #expect(tried.allSatisfy { $0 > 3 })
+    #expect(try await log(bench).last?.details["reason"] == "foreign-primary")
+  }
+
   @Test("finishes although a sink fails: hooks wait for the sink, and later runs deliver only what is missing")
   func retried() async throws {
     let (bench, delivery) = try await bench()

@@ -49,7 +49,7 @@ struct ReconciliationTests {
     }
     for goal in [
       RotationRunner.Goal.rotate, .rotateReplacingPrevious, .resume, .abort, .retire, .retireUndelivered,
-      .deliver(again: true), .scheduled,
+      .deliver(again: true),
     ] {
       #expect(await bench.code(goal) == (isSilent ? .provider(.unreachable) : .foreignPrimary))
     }
@@ -66,7 +66,7 @@ struct ReconciliationTests {
       state.nextSecret = { _ in nil }
       state.marks = true
     }
-    for goal in [RotationRunner.Goal.rotate, .rotateReplacingPrevious, .resume, .retire, .scheduled] {
+    for goal in [RotationRunner.Goal.rotate, .rotateReplacingPrevious, .resume, .retire] {
       #expect(await bench.code(goal) == .foreignPrimary)
     }
     #expect(Set(bench.provider.calls) == ["observe"])
@@ -81,7 +81,7 @@ struct ReconciliationTests {
     let bench = try await Bench()
     try await restored(bench)
     bench.provider.state.withLock { $0.showsUnknownPairs = false }
-    for goal in [RotationRunner.Goal.rotate, .rotateReplacingPrevious, .resume, .retire, .scheduled] {
+    for goal in [RotationRunner.Goal.rotate, .rotateReplacingPrevious, .resume, .retire] {
       #expect(await bench.code(goal) == .foreignPrimary)
     }
     #expect(Set(bench.provider.calls) == ["observe"])
@@ -103,6 +103,45 @@ struct ReconciliationTests {
     }
     #expect(await bench.code(.adopt(nil)) == .foreignPrimary)
     #expect(try await !isReconciled(bench))
+  }
+
+  @Test(
+    "by a schedule asks nothing while nothing is due, and then less and less often, as the provider asks",
+    arguments: [nil, 7200])
+  func scheduled(retryAfter: Int?) async throws {
+    let bench = try await Bench(policy: ["max-age": "30d"])
+    try await restored(bench)
+    #expect(await bench.code(.scheduled) == .notDue)
+    #expect(bench.provider.calls.isEmpty)
+    bench.provider.state.withLock { state in
+      state.primary = "id-9"
+      guard let retryAfter else { return }
+      state.trouble = { _ throws(ProviderError) in
+        throw ProviderError(.limited, "too many", status: 429, retryAfter: .seconds(retryAfter))
+      }
+    }
+    bench.now.withLock { $0 = $0 + .seconds(30 * 86_400) }
+    let before = try await bench.store.read { try AuditLog.size(in: $0) }
+    for _ in 1...120 {
+      let code = await bench.code(.scheduled)
+      #expect(code == .notDue || code == (retryAfter == nil ? .foreignPrimary : .provider(.limited)))
+      bench.now.withLock { $0 = $0 + .seconds(60) }
+    }
+    // At 0, 1, 3, 7, 15, 31 and 63 minutes.
+    #expect(bench.provider.calls.count == (retryAfter == nil ? 7 : 1), "\(bench.provider.calls)")
+    #expect(Set(bench.provider.calls) == ["observe"])
+    #expect(try await bench.store.read { try AuditLog.size(in: $0) } - before <= 24)
+    #expect(try await bench.state() == .ready)
+    #expect(try await !isReconciled(bench))
+    bench.provider.state.withLock { state in
+      state.primary = "id-1"
+      state.trouble = { _ throws(ProviderError) in }
+    }
+    bench.now.withLock { $0 = $0 + .seconds(7200) }
+    guard case .promoted(active: 2, _, _) = try await bench.run(.scheduled) else {
+      Issue.record("expected the rotation to go on")
+      return
+    }
   }
 
   @Test("takes a credential that was added after the restore as it is")

@@ -124,8 +124,9 @@ struct ReplacementTests {
     "a restored vault takes its active pair for the one in use only if no other was made since",
     arguments: [true, false], [true, false])
   func overlapRestored(isThere: Bool, isMarked: Bool) async throws {
-    let (bench, system) = (try await Bench(), FakeSystem(.overlap))
+    let (bench, system) = (try await Bench(policy: ["max-age": "1h"]), FakeSystem(.overlap))
     try await restored(bench)
+    bench.now.withLock { $0 = $0 + .seconds(3600) }
     system.state.withLock { state in
       state.accepted = isThere ? ["id-1", "id-9"] : ["id-9"]
       if isMarked { state.marked = ["id-9"] } else { state.listed = ["id-9"] }
@@ -179,13 +180,14 @@ struct ReplacementTests {
   @Test(
     "a restored vault whose pair ended elsewhere does nothing until the new pair is adopted", arguments: [true, false])
   func cutOverRestored(isStaged: Bool) async throws {
-    let (bench, system) = (try await Bench(), FakeSystem(.cutOver))
+    let (bench, system) = (try await Bench(policy: ["max-age": "1h"]), FakeSystem(.cutOver))
     if isStaged {
       fail("grant id-2", in: system)
       #expect(await bench.code(at: system) == .provider(.notPermitted))
       fail(in: system)
     }
     try await restored(bench)
+    bench.now.withLock { $0 = $0 + .seconds(3600) }
     system.state.withLock { $0.accepted = ["id-9"] }
     let before = system.calls.count
     for goal in [RotationRunner.Goal.rotate, .rotateReplacingPrevious, .resume, .abort, .retire, .scheduled] {

@@ -140,4 +140,32 @@ struct TransferTests {
     #expect(try await bench.run(.resume) == .handedOver(version: 1, .accepted))
     #expect(try await bench.credential().version(in: .active)?.number == 1)
   }
+
+  @Test(
+    "is tried less and less often by a schedule if the provider does not answer, and as it asks",
+    arguments: [nil, 7200])
+  func unanswered(retryAfter: Int?) async throws {
+    for call in ["grant id-1", "grant id-admin", "observe"] {
+      let bench = try await bench(admin: "admin", isConfirmed: true)
+      bench.provider.state.withLock { state in
+        state.trouble = { asked throws(ProviderError) in
+          guard asked == call else { return }
+          guard let retryAfter else { throw ProviderError(.notPermitted, "not now") }
+          throw ProviderError(.limited, "too many", status: 429, retryAfter: .seconds(retryAfter))
+        }
+      }
+      for _ in 1...119 {
+        let code = await bench.code(.scheduled)
+        #expect(code == .notDue || code == .provider(retryAfter == nil ? .notPermitted : .limited), "\(call)")
+        bench.now.withLock { $0 = $0 + .seconds(60) }
+      }
+      // At 0, 1, 3, 7, 15, 31 and 63 minutes.
+      #expect(bench.provider.calls.count { $0 == call } == (retryAfter == nil ? 7 : 1), "\(bench.provider.calls)")
+      let transfer = try #require(try await bench.credential().transfer)
+      #expect(transfer.refused == nil && transfer.attempts == (retryAfter == nil ? 7 : 1), "nothing was seen")
+      #expect(
+        try await bench.events().filter { $0.event == "handoff.tried" }
+          .allSatisfy { $0.details["reason"] != nil && $0.details["answers"] == nil })
+    }
+  }
 }

@@ -11,6 +11,7 @@ extension RotationRun {
     let credential = credential
     let reason =
       hasBegun ? nil : try await runner.vault.read { try schedule.requireDue(credential, in: $0, now: now) }
+    if let reason, let outcome = try await reconcile(dueFor: reason, schedule) { return outcome }
     let stepsBefore = journal.map { (number: $0.number, steps: $0.steps) }
     do {
       // Debts that are owed as well are due at a time of their own.
@@ -29,6 +30,39 @@ extension RotationRun {
       // stays what it is.
       try? await account(for: RotationError(.unresolved, "\(error)"), since: stepsBefore)
       throw error
+    }
+  }
+
+  /// `reconcile` of a scheduled run. A look that fails is counted like an attempt to do what is due.
+  private func reconcile(
+    dueFor reason: RotationSchedule.Reason, _ schedule: RotationSchedule
+  ) async throws -> RotationOutcome? {
+    let stepsBefore = journal.map { (number: $0.number, steps: $0.steps) }
+    do { return try await reconcile(for: .scheduled) } catch let error as RotationError where error.code.isAttempt {
+      if reason == .delivery {
+        try await recordUndelivered(because: error)
+      } else {
+        // Only a rotation can count it, and one is due.
+        if reason.isForNewPair, journal?.machine.state.isFinal ?? true { try await begin(schedule) }
+        try await account(for: error, since: stepsBefore)
+      }
+      throw error
+    }
+  }
+
+  /// Counts an attempt at each sink and hook that would have been tried next, because the pair is not to be delivered.
+  private func recordUndelivered(because error: RotationError) async throws {
+    let (now, version) = (timing.now(), activeNumber)
+    let members = error.members
+    credential = try await change(now: now) { change, credential in
+      for delivery in credential.deliveredNext where credential.noteAttempt(at: delivery, now: now) {
+        let fields: [String: JSONValue] = [
+          "delivery": .string(delivery.name), "version": .integer(Int(clamping: version)),
+        ]
+        credential = try change.save(credential, .deliveryIntended, fields)
+        try change.log(.deliveryFailed, about: credential.name, fields.merging(members) { $1 })
+      }
+      return credential
     }
   }
 
@@ -85,7 +119,8 @@ extension RotationState {
 }
 
 extension RotationError {
-  fileprivate var members: [String: JSONValue] {
+  /// The members of a log entry about it.
+  var members: [String: JSONValue] {
     var members: [String: JSONValue] = ["reason": .string(code.word), "detail": .string(description)]
     if let retryAfter { members["retry_after"] = .integer(Int(clamping: retryAfter.components.seconds)) }
     return members
@@ -94,7 +129,7 @@ extension RotationError {
 
 extension RotationError.Code {
   /// Whether the provider, or something there, stood in the way, rather than another run or this vault.
-  fileprivate var isAttempt: Bool {
+  var isAttempt: Bool {
     switch self {
     case .provider, .foreignStagedPair, .foreignPrimary, .unresolved, .outstanding, .vetoed, .cannotDeliver: true
     case .held, .inGrace, .corruptJournal, .nothingOwed, .nothingUnfinished, .unfinished, .underWay, .promotedAlready,

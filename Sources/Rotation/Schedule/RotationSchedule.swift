@@ -1,4 +1,5 @@
 package import Audit
+import JSON
 package import Vault
 
 /// Whether a credential is to be rotated now, and why. This is decided by its record, its journal, the credentials it
@@ -90,12 +91,16 @@ package struct RotationSchedule: Sendable {
   package func standing(
     of credential: Credential, journal: RotationJournal?, in view: VaultView, now: Timestamp
   ) throws -> Standing {
-    try standing(
+    let standing = try standing(
       of: credential, journal: journal,
       partners: {
         // No rotation of a credential with a damaged journal goes on.
         try view.partners(of: credential).map { Partner(credential: $0, journal: try? RotationJournal(view, of: $0)) }
       }, now: now)
+    guard let transfer = credential.transfer, standing.isDue,
+      let until = try transfer.leftAloneUntil(credential, in: view, now: now), until > now
+    else { return standing }
+    return .held(until: until, .attempts(Int(clamping: transfer.attempts)))
   }
 
   /// Where `credential` stands at `now`. `partners` are the credentials it must not rotate together with; they are read
@@ -187,7 +192,7 @@ package struct RotationSchedule: Sendable {
   }
 
   /// A date further ahead than this was written by a wrong clock: nobody knows the real one.
-  private static let maximumClockSkew: Duration = .seconds(3600)
+  static let maximumClockSkew: Duration = .seconds(3600)
 
   /// From when a new pair is wanted, whatever is under way; nil without a leak, an exposure, a greatest age or an end.
   ///
@@ -293,5 +298,17 @@ extension RotationSchedule.Partner {
     case .promoted, .verifying, .owed, .retiring, .deleted, .proving, .settled, .rejected, .discarding, .failed, nil:
       false
     }
+  }
+}
+
+extension Transfer {
+  /// Until when its provider asked to be left alone at the last try, at most a day; nil if it did not.
+  fileprivate func leftAloneUntil(_ credential: Credential, in view: VaultView, now: Timestamp) throws -> Timestamp? {
+    guard let tried, tried <= now + RotationSchedule.maximumClockSkew else { return nil }
+    let entry = try view.authenticatedEntry(at: credential.entry)
+    guard entry.event == EventName.handoffTried.text, case .integer(let seconds)? = entry.details["retry_after"] else {
+      return nil
+    }
+    return tried + .seconds(min(seconds, 86_400))
   }
 }

@@ -47,9 +47,11 @@ package struct Transfer: Hashable, Sendable {
     (attempts, tried) = (0, nil)
   }
 
-  package mutating func noteAttempt(isRefused: Bool, now: Timestamp) {
-    attempts += 1
+  /// Notes that the pair was tried. `isRefused` is nil if that did not show whether it is refused.
+  package mutating func noteAttempt(isRefused: Bool?, now: Timestamp) {
+    if attempts < .max { attempts += 1 }
     tried = now
+    guard let isRefused else { return }
     refused = isRefused ? refused ?? now : nil
   }
 
