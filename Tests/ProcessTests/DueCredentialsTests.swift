@@ -23,6 +23,25 @@ struct DueCredentialsTests {
     #expect(failure.failure.message.contains("crm") && failure.failure.message.contains("damaged"))
   }
 
+  @Test func `a date that is ahead is told, with what sets it right, because no schedule finds it`() async throws {
+    let vault = try await vault(adding: ["crm"])
+    _ = try await vault.setPolicy(of: "crm", now: vaultMoment) { try $0.set("max-age", to: "90d") }
+    let now = vaultMoment + .seconds(-365 * 86_400)
+    #expect(try await DueCredentials(in: vault.locked, now: now).errands.isEmpty)
+    try await vault.read { view in
+      let credential = try view.credential("crm")
+      func text(_ credential: Credential, _ now: Timestamp) throws -> String {
+        try RotationSchedule.system.standing(of: credential, in: view, now: now).text(of: credential, at: now) ?? ""
+      }
+      #expect(try text(credential, now).contains("its date is ahead"))
+      #expect(try text(credential, now).contains("`relatch rotate crm`"))
+      #expect(try !text(credential, vaultMoment + .seconds(90 * 86_400)).contains("ahead"))
+      let grace = RotationSchedule.Standing.waiting(until: vaultMoment + .seconds(86_400), .debt)
+      #expect(grace.text(of: credential, at: now)?.contains("`relatch retire crm`") == true)
+      #expect(grace.text(of: credential, at: vaultMoment)?.contains("ahead") == false)
+    }
+  }
+
   @Test func `what a rotation that came to nothing has left owed is overdue once its grace is over`() async throws {
     let vault = try await vault(adding: ["crm"])
     let later = vaultMoment + .seconds(3600)

@@ -42,6 +42,16 @@ struct AppointmentTests {
   @Test("without a window a pair is overdue an hour after it is due")
   func plain() throws { try expect([:], begins: "2026-04-01T00:00", overdue: "2026-04-01T01:00") }
 
+  @Test("a pair that was made in the future is overdue now: its age is not known, and no schedule finds it")
+  func misdated() throws {
+    let credential = try credential(["max-age": "90d"])
+    func overdue(_ time: String) throws -> Timestamp? {
+      try schedule.appointment(for: credential, journal: nil, partners: [], now: minute(time))?.overdue
+    }
+    #expect(try overdue("2025-01-01T00:00") == minute("2025-01-01T00:00"))
+    #expect(try overdue("2025-12-31T23:30") == minute("2026-04-01T01:00"))
+  }
+
   @Test("with a window a pair is overdue at the end of the first window that left it an hour")
   func window() throws {
     // 2026-04-01 is a Wednesday. Due before the window, within it, and shortly before its end.

@@ -234,6 +234,16 @@ struct ScheduleTests {
     }
   }
 
+  @Test("a partner that a clock which was ahead has rotated holds nothing")
+  func partnerOfTheFuture() throws {
+    let now = moment("2026-04-01T02:00:00.000Z")
+    let partner = try rotated(at: moment("2028-04-01T02:00:00.000Z"))
+    for window in [[:], ["window": "daily 01:00-05:00"]] {
+      let credential = try credential(["max-age": "90d"].merging(window) { $1 })
+      #expect(schedule.standing(of: credential, journal: nil, partners: { [partner] }, now: now) == .due(.age))
+    }
+  }
+
   @Test("partners are not read while something else decides")
   func partnersAreLazy() throws {
     struct Asked: Error {}

@@ -168,4 +168,18 @@ struct TransferTests {
           .allSatisfy { $0.details["reason"] != nil && $0.details["answers"] == nil })
     }
   }
+
+  @Test("and was tried by a clock that was ahead is settled an hour after the right clock saw it refused")
+  func clockWasAhead() async throws {
+    let bench = try await bench(isConfirmed: true)
+    let right = bench.now.withLock { $0 }
+    bench.now.withLock { $0 = right + .seconds(730 * 86_400) }
+    _ = try await bench.run(.resume)
+    bench.now.withLock { $0 = right }
+    let until = right + .seconds(3600)
+    #expect(try await bench.run(.scheduled) == .handedOver(version: 1, .refused(settledFrom: until)))
+    #expect(try await bench.credential().transfer?.refused == right)
+    bench.now.withLock { $0 = until }
+    #expect(try await bench.run(.scheduled) == .handedOver(version: 1, .settled))
+  }
 }

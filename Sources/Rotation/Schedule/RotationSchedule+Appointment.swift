@@ -40,6 +40,16 @@ extension RotationSchedule {
     return Appointment(begins: max(moment, opens), overdue: closes)
   }
 
+  /// The same as it appears at `now`: overdue, if the active pair was made in the future. Nobody knows its age, and no
+  /// schedule finds it before that date.
+  package func appointment(
+    for credential: Credential, journal: RotationJournal?, partners: [Credential], now: Timestamp
+  ) -> Appointment? {
+    guard let found = appointment(for: credential, journal: journal, partners: partners) else { return nil }
+    guard isMisdated(credential, now: now) else { return found }
+    return Appointment(begins: min(found.begins, now), overdue: min(found.overdue, now))
+  }
+
   /// When the window in which `credential` would rotate after `moment` is over, if one of the moments `taken` lies in
   /// it; nil if none does. Without a window its turn is the day after a partner's rotation.
   private func end(ofTurnTakenBy taken: [Timestamp], from moment: Timestamp, of credential: Credential) -> Timestamp? {

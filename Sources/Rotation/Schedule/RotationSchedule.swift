@@ -110,7 +110,8 @@ package struct RotationSchedule: Sendable {
   ) rethrows -> Standing {
     if let transfer = credential.transfer {
       guard credential.version(in: .active) != nil else { return .unscheduled }
-      return transfer.due <= now ? .due(.debt) : .waiting(until: transfer.due, .debt)
+      let isMisdated = transfer.tried.map { $0 > now + Self.maximumClockSkew } ?? false
+      return transfer.due <= now || isMisdated ? .due(.debt) : .waiting(until: transfer.due, .debt)
     }
     let standing = try standingOfRotation(of: credential, journal: journal, partners: partners, now: now)
     guard let moment = deliveryMoment(of: credential, journal: journal, now: now) else { return standing }
@@ -183,16 +184,18 @@ package struct RotationSchedule: Sendable {
     if let leak = credential.leak { return (min(leak.since, now), .leaked) }
     guard let (moment, reason) = newPairMoment(of: credential) else { return nil }
     switch reason {
-    case .age, .ending:
-      // An age that cannot be known counts as reached.
-      let isMisdated = credential.version(in: .active).map { $0.created > now + Self.maximumClockSkew } ?? false
-      return (isMisdated ? min(moment, now) : moment, reason)
+    case .age, .ending: return (isMisdated(credential, now: now) ? min(moment, now) : moment, reason)
     case .debt, .delivery, .exposed, .leaked, .unfinished: return (min(moment, now), reason)
     }
   }
 
+  /// Whether the active pair was made in the future. An age that cannot be known counts as reached.
+  func isMisdated(_ credential: Credential, now: Timestamp) -> Bool {
+    credential.version(in: .active).map { $0.created > now + Self.maximumClockSkew } ?? false
+  }
+
   /// A date further ahead than this was written by a wrong clock: nobody knows the real one.
-  static let maximumClockSkew: Duration = .seconds(3600)
+  package static let maximumClockSkew: Duration = .seconds(3600)
 
   /// From when a new pair is wanted, whatever is under way; nil without a leak, an exposure, a greatest age or an end.
   ///
@@ -265,28 +268,32 @@ package struct RotationSchedule: Sendable {
   ) rethrows -> Standing? {
     let day = Duration.seconds(86_400)
     guard let window = credential.policy.window else {
-      return try together(partners(), since: now + (.zero - day)) { $0 + day }
+      return try together(partners(), since: now + (.zero - day), now: now) { $0 + day }
     }
     guard let zone = zones(window.zone) else { return .held(until: nil, .unknownZone(window.zone)) }
     guard let opened = window.opening(at: now, in: zone) else {
       return .held(until: window.nextOpening(after: now, in: zone), .window)
     }
-    return try together(partners(), since: opened) { _ in window.nextOpening(after: now, in: zone) }
+    return try together(partners(), since: opened, now: now) { _ in window.nextOpening(after: now, in: zone) }
   }
 
   /// The first of `partners` that was rotated at `opened` or later, or is being rotated, as a reason to wait.
   private func together(
-    _ partners: [Partner], since opened: Timestamp, until: (Timestamp) -> Timestamp?
+    _ partners: [Partner], since opened: Timestamp, now: Timestamp, until: (Timestamp) -> Timestamp?
   ) -> Standing? {
     for partner in partners {
       if partner.mayPromote { return .held(until: nil, .together(with: partner.credential.name)) }
-      // The first version was added, not rotated.
-      guard let active = partner.credential.version(in: .active), active.number > 1, active.since >= opened else {
-        continue
-      }
-      return .held(until: until(active.since), .together(with: partner.credential.name))
+      guard let rotated = lastRotation(of: partner.credential, now: now), rotated >= opened else { continue }
+      return .held(until: until(rotated), .together(with: partner.credential.name))
     }
     return nil
+  }
+
+  /// When the active pair of `credential` became active; nil if it was added, not rotated, or if a wrong clock says so.
+  private func lastRotation(of credential: Credential, now: Timestamp) -> Timestamp? {
+    guard let active = credential.version(in: .active), active.number > 1, active.since <= now + Self.maximumClockSkew
+    else { return nil }
+    return active.since
   }
 }
 

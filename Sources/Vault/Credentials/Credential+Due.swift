@@ -36,9 +36,9 @@ extension Credential {
 
   /// The earliest moment at which a schedule can have anything to do for the credential; nil if never.
   ///
-  /// It may come early, and never comes late: windows, the credentials it must not rotate together with, and pauses
-  /// after attempts only delay, and are decided when it has come. It follows from the record, and is stored whenever
-  /// the record is.
+  /// It may come early: windows, the credentials it must not rotate together with, and pauses after attempts only
+  /// delay, and are decided when it has come. It comes late only if a clock that was ahead wrote the date that it
+  /// follows from: it depends on nothing but the record, and is stored whenever the record is.
   package var due: Timestamp? {
     if let transfer { return version(in: .active) == nil ? nil : transfer.due }
     guard ended == rotation || graceEnds != nil, exposure == nil, leak == nil else { return .atOnce }

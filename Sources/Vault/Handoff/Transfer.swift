@@ -52,7 +52,8 @@ package struct Transfer: Hashable, Sendable {
     if attempts < .max { attempts += 1 }
     tried = now
     guard let isRefused else { return }
-    refused = isRefused ? refused ?? now : nil
+    // A moment that lies ahead was noted by a wrong clock.
+    refused = isRefused ? min(refused ?? now, now) : nil
   }
 
   var json: JSONValue {

@@ -56,7 +56,8 @@ struct VaultFigures: Sendable {
       let journal = try RotationJournal(view, of: credential)
       return CredentialFigures(
         credential, journal: journal, now: written,
-        appointment: schedule.appointment(for: credential, journal: journal, partners: partners.of(credential)))
+        appointment: schedule.appointment(
+          for: credential, journal: journal, partners: partners.of(credential), now: written))
     }
     var damage = findings.failures.map(\.failure)
     if damage.isEmpty {

@@ -7,11 +7,30 @@ extension RotationSchedule.Standing {
   /// The standing of `credential` in words for a person; nil without a schedule.
   func text(of credential: Credential, at now: Timestamp) -> String? {
     switch self {
-    case .due(let reason): "due now: \(reason.text(of: credential))"
+    case .due(let reason): "due now: \(reason.text(of: credential))\(misdating(of: credential, at: now))"
     case .waiting(let until, let reason):
-      "due at \(until), in \((until - now).words): \(reason.text(of: credential))"
-    case .held(let until, let obstacle): "held\(until.map { " until \($0)" } ?? ""): \(obstacle.text)"
+      "due at \(until), in \((until - now).words): \(reason.text(of: credential))\(misdating(of: credential, at: now))"
+    case .held(let until, let obstacle):
+      "held\(until.map { " until \($0)" } ?? ""): \(obstacle.text)\(misdating(of: credential, at: now))"
     case .unscheduled: nil
+    }
+  }
+
+  /// What to do if a date that a wrong clock wrote keeps schedules from going on; empty if none does.
+  private func misdating(of credential: Credential, at now: Timestamp) -> String {
+    let name = credential.name
+    switch self {
+    // A schedule looks only at what is due by its record.
+    case .due where credential.due.map { $0 > now } ?? false:
+      return "; but its date is ahead, and no schedule finds it before: "
+        + (credential.isTransferred ? "`relatch resume \(name)`" : "`relatch rotate \(name)` sets it right")
+    case .waiting(let until, .debt), .held(.some(let until), .grace):
+      let skew = RotationSchedule.maximumClockSkew
+      guard !credential.isTransferred, let since = credential.version(in: .active)?.since, since > now + skew,
+        until > now + credential.policy.grace + skew
+      else { return "" }
+      return "; but its date is ahead, from a wrong clock: `relatch retire \(name)` ends the grace"
+    default: return ""
     }
   }
 
