@@ -6,8 +6,8 @@ import Vault
 
 /// What the schedule asks for now, found without unlocking anything.
 struct DueCredentials: Sendable {
-  /// By name. Leaves out what a live process is working on, and what must not be rotated together with an earlier one
-  /// in this list: a later run rotates that.
+  /// By name. Leaves out what a live process is working on, and what must not be rotated together with one in this
+  /// list that has been due for longer: a later run rotates that.
   let errands: [Errand]
   /// The failures of credentials that would be due if it were known when their window opens, and of those whose record
   /// or journal is damaged.
@@ -16,10 +16,9 @@ struct DueCredentials: Sendable {
   /// What is due in `vault` at `now`. If `member` is given, only what that member can open: the rest is for others.
   init(in vault: LockedVault, by member: Member? = nil, now: Timestamp) async throws {
     (errands, failures) = try await vault.read { view in
-      var errands: [Errand] = []
       let due = try view.credentials(dueAt: now)
       var failures = due.failures.map { (credential: $0.credential, failure: Failure($0.error)) }
-      var (rotating, keptApart): (Set<String>, Set<String>) = ([], [])
+      var (found, wanting): ([Credential], [Credential]) = ([], [])
       for credential in due.credentials {
         if let member, try !view.canOpen(credential, member) { continue }
         let standing: RotationSchedule.Standing
@@ -32,20 +31,32 @@ struct DueCredentials: Sendable {
         case .due(let reason):
           if try credential.waitsForPerson(reason, in: view) { continue }
           guard try view.runAtWork(on: credential, now: now, isGone: RunHolder.isGone) == nil else { continue }
-          if reason.isForNewPair {
-            let partners = credential.policy.notTogetherWith
-            if keptApart.contains(credential.name) || !rotating.isDisjoint(with: partners) { continue }
-            rotating.insert(credential.name)
-            keptApart.formUnion(partners)
-          }
-          errands.append(Errand(name: credential.name, goal: .scheduled))
+          found.append(credential)
+          if reason.isForNewPair { wanting.append(credential) }
         case .held(_, .unknownZone(let zone)):
           failures.append((credential.name, Failure(unknownZone: zone, of: credential.name)))
         case .held, .waiting, .unscheduled: continue
         }
       }
-      return (errands, failures)
+      let left = Self.leftForLater(wanting, now: now)
+      let names = found.map(\.name).filter { !left.contains($0) }
+      return (names.map { Errand(name: $0, goal: .scheduled) }, failures)
     }
+  }
+
+  /// Those of `wanting`, which call for a new pair, that must not be rotated together with another that goes first.
+  private static func leftForLater(_ wanting: [Credential], now: Timestamp) -> Set<String> {
+    var (rotating, keptApart, left): (Set<String>, Set<String>, Set<String>) = ([], [], [])
+    for credential in wanting.sorted(by: { RotationSchedule.system.precedes($0, $1, now: now) }) {
+      let partners = credential.policy.notTogetherWith
+      guard !keptApart.contains(credential.name), rotating.isDisjoint(with: partners) else {
+        left.insert(credential.name)
+        continue
+      }
+      rotating.insert(credential.name)
+      keptApart.formUnion(partners)
+    }
+    return left
   }
 }
 

@@ -23,6 +23,19 @@ struct DueCredentialsTests {
     #expect(failure.failure.message.contains("crm") && failure.failure.message.contains("damaged"))
   }
 
+  @Test func `of two that must not rotate together the one that has been due for longer goes first`() async throws {
+    let vault = try await vault(adding: ["alpha", "zed"])
+    for (name, rules) in [("alpha", ["max-age": "12h", "not-together-with": "zed"]), ("zed", ["max-age": "10h"])] {
+      _ = try await vault.setPolicy(of: name, now: vaultMoment) { policy in
+        for (key, value) in rules { try policy.set(key, to: value) }
+      }
+    }
+    for (hours, names) in [(9, []), (11, ["zed"]), (12, ["zed"]), (40, ["zed"])] as [(Int, [String])] {
+      let due = try await DueCredentials(in: vault.locked, now: vaultMoment + .seconds(hours * 3600))
+      #expect(due.errands.map(\.name) == names, "after \(hours) h")
+    }
+  }
+
   @Test func `a date that is ahead is told, with what sets it right, because no schedule finds it`() async throws {
     let vault = try await vault(adding: ["crm"])
     _ = try await vault.setPolicy(of: "crm", now: vaultMoment) { try $0.set("max-age", to: "90d") }

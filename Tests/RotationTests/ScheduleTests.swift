@@ -244,6 +244,83 @@ struct ScheduleTests {
     }
   }
 
+  @Test("a partner that waits after an attempt in which it asked for nothing holds nothing, and then waits itself")
+  func partnerHasNotAsked() throws {
+    let due = moment("2026-04-10T02:00:00.000Z")
+    let credential = try credential(["max-age": "90d"])
+    let other = try self.credential([:], name: "crm-b")
+    func failed(at time: Timestamp) throws -> RotationJournal {
+      var journal = RotationJournal(beginning: 1, at: time)
+      try journal.append(.postponed(.stage), at: time, graceEnds: nil)
+      return journal
+    }
+    func standing(
+      _ journal: RotationJournal?, beside partner: RotationSchedule.Partner, at time: Timestamp
+    ) -> RotationSchedule.Standing {
+      schedule.standing(of: credential, journal: journal, partners: { [partner] }, now: time)
+    }
+    let waiting = RotationSchedule.Partner(credential: other, journal: try failed(at: due))
+    #expect(standing(nil, beside: waiting, at: due + .seconds(59)) == .due(.age))
+    #expect(standing(nil, beside: waiting, at: due + .seconds(60)) == .held(until: nil, .together(with: "crm-b")))
+    // The other way round: it goes on neither beside a rotation that is under way, nor within a day of one.
+    let own = try failed(at: due)
+    let later = due + .seconds(60)
+    let underWay = RotationSchedule.Partner(credential: other, journal: RotationJournal(beginning: 1, at: due))
+    #expect(standing(own, beside: underWay, at: later) == .held(until: nil, .together(with: "crm-b")))
+    #expect(
+      standing(own, beside: try rotated(at: due), at: later)
+        == .held(until: due + .seconds(86_400), .together(with: "crm-b")))
+    #expect(standing(own, beside: try rotated(at: due), at: due + .seconds(86_401)) == .due(.unfinished))
+    // Of two such, the one that began first goes on.
+    for (began, goesOn) in [(-1, false), (1, true)] {
+      let partner = RotationSchedule.Partner(credential: other, journal: try failed(at: due + .seconds(began)))
+      #expect(
+        standing(own, beside: partner, at: due + .seconds(120))
+          == (goesOn ? .due(.unfinished) : .held(until: nil, .together(with: "crm-b"))))
+    }
+  }
+
+  @Test("one that is rotated often leaves the other the day, or the window, that it needs")
+  func turns() throws {
+    var often = try credential(["max-age": "12h"], name: "alpha")
+    let last = moment("2026-04-01T00:00:00.000Z")
+    _ = try often.addStaged(handle: nil, expires: nil, now: last)
+    try often.promoteStaged(now: last)
+    let seldom = RotationSchedule.Partner(credential: try credential(["max-age": "80d"], name: "zed"), journal: nil)
+    func standing(_ hours: Int, beside partner: RotationSchedule.Partner) -> RotationSchedule.Standing {
+      schedule.standing(of: often, journal: nil, partners: { [partner] }, now: last + .seconds(hours * 3600))
+    }
+    #expect(standing(11, beside: seldom) == .waiting(until: last + .seconds(12 * 3600), .age))
+    let turn = RotationSchedule.Standing.held(until: last + .seconds(25 * 3600), .turn(of: "zed"))
+    #expect(standing(12, beside: seldom) == turn)
+    #expect(standing(24, beside: seldom) == turn)
+    #expect(
+      schedule.standing(
+        of: seldom.credential, journal: nil,
+        partners: { [RotationSchedule.Partner(credential: often, journal: nil)] }, now: last + .seconds(86_401))
+        == .due(.age))
+    // Another machine, a person or nobody may have to begin it.
+    #expect(standing(25, beside: seldom) == .due(.age))
+    // It gives way to none that cannot begin: not due, its window closed, its last attempt a failure, damaged.
+    let young = try credential(["max-age": "95d"], name: "zed")
+    let closed = try credential(["max-age": "80d", "window": "daily 03:00-04:00"], name: "zed")
+    var failed = RotationJournal(beginning: 1, at: last)
+    try failed.append(.abandoned, at: last + .seconds(12 * 3600), graceEnds: nil)
+    var damaged = seldom.credential
+    damaged.rotation = 1
+    for partner in [
+      RotationSchedule.Partner(credential: young, journal: nil), .init(credential: closed, journal: nil),
+      .init(credential: seldom.credential, journal: failed), .init(credential: damaged, journal: nil),
+    ] { #expect(standing(12, beside: partner) == .due(.age)) }
+    // For the first half of a short window, unless it was rotated itself in that.
+    let open = try credential(["max-age": "80d", "window": "daily 12:00-13:00"], name: "zed")
+    #expect(
+      standing(12, beside: .init(credential: open, journal: nil))
+        == .held(until: last + .seconds(45_000), .turn(of: "zed")))
+    let taken = try credential(["max-age": "80d", "window": "daily 00:00-24:00"], name: "zed")
+    #expect(standing(12, beside: .init(credential: taken, journal: nil)) == .due(.age))
+  }
+
   @Test("partners are not read while something else decides")
   func partnersAreLazy() throws {
     struct Asked: Error {}

@@ -48,6 +48,8 @@ package struct RotationSchedule: Sendable {
     case unknownZone(String)
     /// A credential that it must not rotate together with was rotated in this window, or is being rotated.
     case together(with: String)
+    /// A credential that it must not rotate together with has been due for longer, and can begin first.
+    case turn(of: String)
     /// The replaced pair is in its grace and holds the staging slot.
     case grace
     /// The last attempts failed; the next one waits.
@@ -164,6 +166,11 @@ package struct RotationSchedule: Sendable {
       return .waiting(until: moment, reason)
     }
     // What was begun is finished outside the window too: the longer a rotation is open, the more can go wrong.
+    if reason == .unfinished, let journal, journal.hasNotAsked, credential.leak == nil {
+      return try together(partners(), since: now + (.zero - Self.day), journal, of: credential, now: now) {
+        $0 + Self.day
+      } ?? .due(reason)
+    }
     guard reason.isHeldBack else { return .due(reason) }
     return try obstacle(to: credential, partners: partners, now: now) ?? .due(reason)
   }
@@ -196,6 +203,20 @@ package struct RotationSchedule: Sendable {
 
   /// A date further ahead than this was written by a wrong clock: nobody knows the real one.
   package static let maximumClockSkew: Duration = .seconds(3600)
+
+  private static let day = Duration.seconds(86_400)
+
+  /// Whether `credential` rather than `other` is to be rotated first, of two that must not rotate together: one that
+  /// leaked, then the one that has been due for longer, then the first by name.
+  package func precedes(_ credential: Credential, _ other: Credential, now: Timestamp) -> Bool {
+    func rank(_ credential: Credential) -> (Int, Timestamp, String) {
+      guard let (moment, reason) = newPairMoment(of: credential) else { return (2, now, credential.name) }
+      let isOfAge = reason == .age || reason == .ending
+      let since = isOfAge && !isMisdated(credential, now: now) ? moment : min(moment, now)
+      return (reason == .leaked ? 0 : 1, since, credential.name)
+    }
+    return rank(credential) < rank(other)
+  }
 
   /// From when a new pair is wanted, whatever is under way; nil without a leak, an exposure, a greatest age or an end.
   ///
@@ -266,23 +287,35 @@ package struct RotationSchedule: Sendable {
   private func obstacle(
     to credential: Credential, partners: () throws -> [Partner], now: Timestamp
   ) rethrows -> Standing? {
-    let day = Duration.seconds(86_400)
     guard let window = credential.policy.window else {
-      return try together(partners(), since: now + (.zero - day), now: now) { $0 + day }
+      let partners = try partners()
+      return together(partners, since: now + (.zero - Self.day), now: now) { $0 + Self.day }
+        ?? turn(of: partners, before: credential, now: now)
     }
     guard let zone = zones(window.zone) else { return .held(until: nil, .unknownZone(window.zone)) }
     guard let opened = window.opening(at: now, in: zone) else {
       return .held(until: window.nextOpening(after: now, in: zone), .window)
     }
-    return try together(partners(), since: opened, now: now) { _ in window.nextOpening(after: now, in: zone) }
+    let partners = try partners()
+    return together(partners, since: opened, now: now) { _ in window.nextOpening(after: now, in: zone) }
+      ?? turn(of: partners, before: credential, now: now)
   }
 
-  /// The first of `partners` that was rotated at `opened` or later, or is being rotated, as a reason to wait.
+  /// The first of `partners` that was rotated at `opened` or later, or is being rotated, as a reason to wait. `journal`
+  /// is that of `credential` if its own rotation has begun, and asked for nothing.
   private func together(
-    _ partners: [Partner], since opened: Timestamp, now: Timestamp, until: (Timestamp) -> Timestamp?
+    _ partners: [Partner], since opened: Timestamp, _ journal: RotationJournal? = nil,
+    of credential: Credential? = nil, now: Timestamp, until: (Timestamp) -> Timestamp?
   ) -> Standing? {
     for partner in partners {
-      if partner.mayPromote { return .held(until: nil, .together(with: partner.credential.name)) }
+      // Of two that have begun and asked for nothing, the one that began first goes on.
+      let isFirst =
+        if let journal, let credential, let other = partner.journal, other.hasNotAsked {
+          (journal.began, credential.name) < (other.began, partner.credential.name)
+        } else { false }
+      if !isFirst, mayPromote(partner, now: now) {
+        return .held(until: nil, .together(with: partner.credential.name))
+      }
       guard let rotated = lastRotation(of: partner.credential, now: now), rotated >= opened else { continue }
       return .held(until: until(rotated), .together(with: partner.credential.name))
     }
@@ -295,17 +328,54 @@ package struct RotationSchedule: Sendable {
     else { return nil }
     return active.since
   }
-}
 
-extension RotationSchedule.Partner {
-  /// Whether a rotation is under way that may still replace its active pair.
-  fileprivate var mayPromote: Bool {
-    switch journal?.machine.state {
-    case .ready, .staging, .staged, .validating, .validated, .promoting: true
+  /// Whether a rotation of `partner` is under way that may still replace its active pair. One that has asked for
+  /// nothing, and waits after a failed attempt, cannot.
+  private func mayPromote(_ partner: Partner, now: Timestamp) -> Bool {
+    switch partner.journal?.machine.state {
+    case .ready:
+      guard let journal = partner.journal, journal.hasNotAsked else { return true }
+      return pause(of: journal, isLeaked: partner.credential.leak != nil, now: now).map { $0.until <= now } ?? true
+    case .staging, .staged, .validating, .validated, .promoting: return true
     case .promoted, .verifying, .owed, .retiring, .deleted, .proving, .settled, .rejected, .discarding, .failed, nil:
-      false
+      return false
     }
   }
+
+  /// A wait for the first of `partners` that has been due for longer than `credential`, and can begin before it.
+  /// Otherwise one that is rotated often would never leave the other a day, or a window, to begin in.
+  private func turn(of partners: [Partner], before credential: Credential, now: Timestamp) -> Standing? {
+    for partner in partners where precedes(partner.credential, credential, now: now) {
+      guard let ends = endOfTurn(of: partner, beside: credential, now: now), ends > now else { continue }
+      return .held(until: ends, .turn(of: partner.credential.name))
+    }
+    return nil
+  }
+
+  /// Until when `partner`, which is due, may begin before `credential`: for an hour, or half its window, from when
+  /// nothing that is known here holds it back. Nil if something does. It ends because another machine, a person or
+  /// nobody may be the one to begin.
+  private func endOfTurn(of partner: Partner, beside credential: Credential, now: Timestamp) -> Timestamp? {
+    guard let (moment, reason) = newPairMoment(of: partner.credential), reason.isHeldBack,
+      moment <= now || isMisdated(partner.credential, now: now),
+      partner.journal.map({ $0.machine.state.isFinal }) ?? (partner.credential.rotation == 0),
+      partner.journal.flatMap({ pause(of: $0, now: now) }).map({ $0.until <= now }) ?? true
+    else { return nil }
+    let rotated = lastRotation(of: credential, now: now)
+    let since = min(moment, now)
+    guard let window = partner.credential.policy.window else {
+      return max(since, rotated.map { $0 + Self.day } ?? since) + Self.tolerance
+    }
+    guard let zone = zones(window.zone), let opened = window.opening(at: now, in: zone),
+      rotated.map({ $0 < opened }) ?? true
+    else { return nil }
+    return max(since, opened) + min(Self.tolerance, window.length / 2)
+  }
+}
+
+extension RotationJournal {
+  /// Whether an attempt failed before it asked for anything.
+  fileprivate var hasNotAsked: Bool { machine.state == .ready && failedAttempts > 0 }
 }
 
 extension Transfer {

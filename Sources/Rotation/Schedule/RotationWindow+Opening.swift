@@ -41,9 +41,11 @@ extension RotationWindow {
     let opens = Self.utc(day: day, minute: begins, in: zone)
     let closes = Self.utc(day: ends > begins ? day : day + 1, minute: ends, in: zone)
     // If clocks jump over the whole window, it is as long as on other days.
-    let length = ends > begins ? ends - begins : ends + 1440 - begins
-    return (opens, closes > opens ? closes : opens + .seconds(60 * length))
+    return (opens, closes > opens ? closes : opens + length)
   }
+
+  /// How long it is on a day on which clocks do not change.
+  var length: Duration { .seconds(60 * (ends > begins ? ends - begins : ends + 1440 - begins)) }
 
   /// The moment of a local wall time: the first if there are two; if there is none, the one that the clock would show
   /// had it not changed.

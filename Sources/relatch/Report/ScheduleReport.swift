@@ -106,6 +106,7 @@ extension RotationSchedule.Obstacle {
     case .window: "its window is closed"
     case .unknownZone(let zone): "its window names a zone this machine does not know, \(zone)"
     case .together(let name): "\(name), with which it must not rotate together, was rotated or is being rotated"
+    case .turn(let name): "\(name), with which it must not rotate together, has been due for longer and goes first"
     case .grace: "the replaced pair is in its grace, and holds the staging slot"
     case .attempts(1): "the last attempt came to nothing"
     case .attempts(let count): "the last \(count) attempts came to nothing"
@@ -120,6 +121,7 @@ extension RotationSchedule.Obstacle {
     case .window: ["obstacle": "window"]
     case .unknownZone(let zone): ["obstacle": "unknown-zone", "zone": .string(zone)]
     case .together(let name): ["obstacle": "together", "with": .string(name)]
+    case .turn(let name): ["obstacle": "turn", "with": .string(name)]
     case .grace: ["obstacle": "grace"]
     case .attempts(let count): ["attempts": .integer(count), "obstacle": "attempts"]
     case .undelivered: ["obstacle": "undelivered"]
