@@ -24,6 +24,8 @@ package struct RotationJournal: Sendable {
   private(set) var latestEvent: RotationEvent?
   /// When a new pair was last requested: the provider made it then, or a moment later.
   private(set) var stagingIntended: Timestamp?
+  /// Whether its pair was given up because it was gone from the provider, and not because it was refused.
+  private(set) var isPairGone = false
   /// Whether its pair was not made for it, but is one that a person said is in use.
   private(set) var isAdopted = false
 
@@ -102,7 +104,10 @@ package struct RotationJournal: Sendable {
   private mutating func count(_ event: RotationEvent, at time: Timestamp, _ details: [String: JSONValue]) {
     endsInFailure = false
     switch event {
-    case .postponed, .rejected, .abandoned: endsInFailure = true
+    case .rejected:
+      endsInFailure = true
+      isPairGone = details["reason"] == .string(ProviderError.Code.notFound.rawValue)
+    case .postponed, .abandoned: endsInFailure = true
     // The first `lost` records a lost answer. Another right after it means that clearing it up failed.
     case .lost: endsInFailure = event == latestEvent
     case .staged, .validated, .promoted, .verified, .deleted, .refused:

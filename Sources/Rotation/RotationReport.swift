@@ -6,8 +6,9 @@ package enum RotationOutcome: Hashable, Sendable {
   case promoted(active: UInt64, previous: [UInt64], graceEnds: Timestamp)
   /// The old pair was seen to be refused: nothing is owed.
   case settled(active: UInt64)
-  /// The new pair was refused and removed again; the old one is still active.
-  case rejected(active: UInt64)
+  /// The new pair was refused and removed again, or was gone when it was to be promoted; the old one is still active,
+  /// even if it leaked.
+  case rejected(active: UInt64, isGone: Bool = false, isLeaked: Bool = false)
   /// An operator gave the attempt up; the old pair is still active, and nothing is staged.
   case abandoned(active: UInt64)
   /// The old pair is deleted at the provider, which still accepts it.

@@ -316,7 +316,9 @@ actor RotationRun {
         try await perform(.retire)
       case .finished:
         guard machine.state == .settled else {
-          return machine.wasAbandoned ? .abandoned(active: activeNumber) : .rejected(active: activeNumber)
+          guard !machine.wasAbandoned else { return .abandoned(active: activeNumber) }
+          return .rejected(
+            active: activeNumber, isGone: journal?.isPairGone == true, isLeaked: credential.isActiveLeaked)
         }
         return .settled(active: activeNumber)
       }

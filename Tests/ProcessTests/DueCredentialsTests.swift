@@ -55,6 +55,19 @@ struct DueCredentialsTests {
     }
   }
 
+  @Test func `a pair that was gone is not called refused, and an old one that leaked is called that`() throws {
+    func told(isGone: Bool, isLeaked: Bool) throws -> Failure {
+      try #require(RotationOutcome.rejected(active: 1, isGone: isGone, isLeaked: isLeaked).shortfall(of: "crm"))
+    }
+    let gone = try told(isGone: true, isLeaked: false)
+    #expect(gone.message.contains("gone") && !gone.message.contains("refused") && !gone.message.contains("leaked"))
+    #expect(gone.code == .validationFailed && !gone.hint.contains("propagation"))
+    let leaked = try told(isGone: true, isLeaked: true)
+    #expect(leaked.message.contains("leaked") && leaked.hint.contains("`relatch resume crm`"))
+    let refused = try told(isGone: false, isLeaked: true).message
+    #expect(refused.contains("refused and is removed; version 1, which leaked,"))
+  }
+
   @Test func `what a rotation that came to nothing has left owed is overdue once its grace is over`() async throws {
     let vault = try await vault(adding: ["crm"])
     let later = vaultMoment + .seconds(3600)

@@ -21,6 +21,26 @@ struct RotationRunTests {
     #expect(try await bench.run(.retire) == .settled(active: 2))
   }
 
+  @Test("says that a pair was gone when it was to be promoted, and not that it was refused")
+  func goneBeforePromotion() async throws {
+    let bench = try await Bench()
+    bench.provider.state.withLock { state in
+      state.meanwhile = { [unowned bench] call in
+        guard call == "promote" else { return }
+        bench.provider.state.withLock { state in
+          state.slot = nil
+          state.refused.insert("id-2")
+        }
+      }
+    }
+    #expect(try await bench.run() == .rejected(active: 1, isGone: true))
+    bench.provider.state.withLock { state in
+      state.meanwhile = { _ in }
+      state.refused.insert("id-3")
+    }
+    #expect(try await bench.run() == .rejected(active: 1))
+  }
+
   @Test("tries the pair again just before promotion if looking took too long")
   func slowLook() async throws {
     let bench = try await Bench()

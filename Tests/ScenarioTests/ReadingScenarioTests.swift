@@ -36,7 +36,7 @@ struct ReadingScenarioTests {
           result = await scenario.attempt(.resume)
           try await scenario.checkLaws("\(what): \(result)")
         }
-        guard case .success(.rejected(active: 1)) = result else {
+        guard case .success(.rejected(active: 1, false, _)) = result else {
           Issue.record("\(what): \(result)")
           return
         }

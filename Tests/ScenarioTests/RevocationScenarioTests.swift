@@ -203,7 +203,7 @@ struct RevocationScenarioTests {
     try await Scenario.with(["stagedPairGrants=false"]) { scenario in
       let leaked = IssuedText(try #require(try await scenario.saved(.active)))
       let refused = await scenario.attempt(.leak())
-      guard case .success(.rejected(active: 1)) = refused else {
+      guard case .success(.rejected(active: 1, false, _)) = refused else {
         Issue.record("\(refused)")
         return
       }

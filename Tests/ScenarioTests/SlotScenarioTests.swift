@@ -134,7 +134,7 @@ struct SlotScenarioTests {
       scenario.server.changeConditions { $0.poisonsNextStagedPair = true }
       let before = try scenario.consumer().primary
       let begun = scenario.clock.now()
-      guard case .rejected(active: 1) = try await scenario.run() else {
+      guard case .rejected(active: 1, false, _) = try await scenario.run() else {
         Issue.record("expected the pair to be rejected")
         return
       }
@@ -158,7 +158,7 @@ struct SlotScenarioTests {
   @Test("a pair that is accepted only after the propagation time is rejected")
   func tooLate() async throws {
     try await Scenario.with(["propagationSeconds=700"], policy: ["propagation": "10m"]) { scenario in
-      guard case .rejected(active: 1) = try await scenario.run() else {
+      guard case .rejected(active: 1, false, _) = try await scenario.run() else {
         Issue.record("expected the pair to be rejected")
         return
       }

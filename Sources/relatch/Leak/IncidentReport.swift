@@ -159,6 +159,8 @@ extension IncidentHistory.Moment {
     case "rotation.verified": return "version \(number) is verified as primary"
     case "rotation.deleted": return "version \(number) is deleted at the provider"
     case "rotation.refused": return "what leaked was seen to be refused, the new pair accepted"
+    case "rotation.rejected" where detail("reason") == "not-found":
+      return "version \(number) was gone at the provider: it will not be promoted"
     case "rotation.rejected": return "version \(number) was refused: it will not be promoted\(because)"
     case "rotation.abandoned":
       return entry.version == nil ? "the rotation is given up" : "version \(number) is given up"

@@ -52,9 +52,18 @@ extension RotationOutcome {
       Failure(
         exitCode, "\(name): version \(version) was handed over and is still accepted: a debt",
         hint: "its recipient must rotate and retire it; `relatch resume \(name)` tries it again")
-    case .rejected(let active):
+    case .rejected(let active, true, let isLeaked):
       Failure(
-        exitCode, "\(name): the new pair was refused and is removed; version \(active) is still active",
+        exitCode,
+        "\(name): the new pair was gone at the provider when it was to be promoted: somebody removed it, or it expired;"
+          + " \(Self.stillActive(active, isLeaked: isLeaked))",
+        hint: isLeaked
+          ? "`relatch resume \(name)` goes on, with another pair"
+          : "`relatch rotate \(name)` begins again; find out who removes pairs there")
+    case .rejected(let active, false, let isLeaked):
+      Failure(
+        exitCode,
+        "\(name): the new pair was refused and is removed; \(Self.stillActive(active, isLeaked: isLeaked))",
         hint:
           "`relatch log list` has the provider's answer; if new pairs need longer: `relatch policy \(name) propagation=…`;"
           + " if every new pair is refused, the provider grants no token before promotion, so that a pair cannot be proved:"
@@ -74,6 +83,10 @@ extension RotationOutcome {
           ?? "`relatch deliver \(name)` tries it again, and so does every later run")
           + (goal == .retire ? "; `relatch retire --undelivered \(name)` does not wait for it" : ""))
     }
+  }
+
+  private static func stillActive(_ version: UInt64, isLeaked: Bool) -> String {
+    "version \(version)\(isLeaked ? ", which leaked," : "") is still active"
   }
 
   /// What to do about each of `shortfalls`, with its name if there are several; nil if none says.
@@ -123,7 +136,8 @@ extension Report {
     case .abandoned(let active):
       text = "\(name): given up; version \(active) is active, and nothing is staged"
       members["active"] = .integer(Int(clamping: active))
-    case .rejected(let active):
+    case .rejected(let active, let isGone, _):
+      if isGone { members["reason"] = "not-found" }
       members["active"] = .integer(Int(clamping: active))
     case .stillAccepted(let active, let previous):
       members["active"] = .integer(Int(clamping: active))
@@ -229,7 +243,7 @@ extension RotationProgress {
     case .deleted: "the replaced pair is deleted at the provider"
     case .intended(.prove): "trying the replaced pair"
     case .refused: "the replaced pair is refused and the active one is accepted: nothing is owed"
-    case .rejected: "version \(number) is refused: it will not be promoted"
+    case .rejected: "version \(number) is refused or gone: it will not be promoted"
     case .intended(.discard): "asking to delete the staged pair"
     case .discarded: "the staged pair is deleted at the provider"
     case .lost(let step): "the outcome of \(step.rawValue) is not known: looking at the provider"

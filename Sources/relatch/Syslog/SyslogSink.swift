@@ -58,7 +58,7 @@ final class SyslogSink: Sendable {
       switch outcome {
       case .promoted(let active, _, _): (.notice, "promoted", active)
       case .settled(let active): (.notice, "settled", active)
-      case .rejected(let active): (.error, "rejected", active)
+      case .rejected(let active, _, _): (.error, "rejected", active)
       case .abandoned(let active): (.notice, "abandoned", active)
       case .stillAccepted(let active, _): (.warning, "still-accepted", active)
       case .undelivered(let active, _, _): (.error, "undelivered", active)
