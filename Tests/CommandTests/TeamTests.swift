@@ -323,7 +323,13 @@ struct AdministeredExposureTests {
       #expect(verified < (steps.firstIndex(of: "rotation.begun \(second)") ?? 0), "\(first) before \(second)")
     }
     #expect(try await !place.relatch("status").outputText.contains("exposed"))
-    #expect(try await exposed("--plan") == [])
+    // The new pairs were made while the old pair of the one that administers them was accepted.
+    #expect(try await exposed("--plan") == ["crm", "erp"])
+    for left in [["erp"], []] {
+      #expect(try await place.relatch("retire", "zeus", "crm", "erp").code == 0)
+      #expect(try await place.relatch("rotate", "--exposed-to", "cron").code == 0)
+      #expect(try await exposed("--plan") == left)
+    }
     #expect(try await place.relatch("rotate", "--exposed-to", "cron").errorText.contains("nothing to rotate"))
   }
 

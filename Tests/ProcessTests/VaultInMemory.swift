@@ -23,14 +23,18 @@ func ownedVault(
   }
   let vault = try await open(store)
   for name in names {
-    let (id, secret) = (Array("id of \(name)".utf8), Array("secret of \(name)".utf8))
-    let pair = Pair(
-      clientID: try SecretBytes(copying: id.span.bytes), clientSecret: try SecretBytes(copying: secret.span.bytes))
     let settings = ["url": "https://crm.example", "app": "0xI000000000001"]
     _ = try await vault.add(
-      name: name, provider: "salesforce", settings: settings, policy: Policy(), admin: name, pair: pair,
+      name: name, provider: "salesforce", settings: settings, policy: Policy(), admin: name, pair: pair(of: name),
       now: vaultMoment
     )
   }
   return (vault, open)
+}
+
+/// A pair that belongs to nobody else.
+func pair(of name: String) throws -> Pair {
+  let (id, secret) = (Array("id of \(name)".utf8), Array("secret of \(name)".utf8))
+  return Pair(
+    clientID: try SecretBytes(copying: id.span.bytes), clientSecret: try SecretBytes(copying: secret.span.bytes))
 }

@@ -393,7 +393,7 @@ import Testing
     _ = try await team.remove("cron", at: 20)
     let history = try await team.fixture.store.read { try AccessHistory(VaultView($0)) }
     #expect(history.accesses.map(\.newestVersion).max() == 1)
-    #expect(history.accesses.filter { history.isAccess($0, of: "cron") }.map(\.credential) == [Fixture.name])
+    #expect(history.accesses(of: "cron").filter { $0.kind == .key }.map(\.credential) == [Fixture.name])
     #expect(history.accesses.filter(\.isHandoff).map(\.member) == ["age1x"])
   }
 }

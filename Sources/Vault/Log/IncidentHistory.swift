@@ -278,7 +278,8 @@ extension LogEntry {
     return values.compactMap { if case .integer(let number) = $0 { UInt64(exactly: number) } else { nil } }
   }
 
-  fileprivate var refusedVersions: [UInt64] {
+  /// The versions that it says were seen to be refused.
+  var refusedVersions: [UInt64] {
     guard case .array(let values)? = details["refused"] else { return [] }
     return values.compactMap { value in
       guard case .object(let members) = value, case .integer(let number)? = members["version"] else { return nil }

@@ -6,43 +6,65 @@ import Storage
 ///
 /// Names of credentials may be used again after `remove`: a grant on the old credential is none on the new one.
 package struct AccessHistory: Sendable {
-  /// A stretch of the log in which a member could open a credential.
+  /// An entry of the log. `index` says what came before what; `time` is only shown, because clocks differ.
+  package struct Moment: Hashable, Comparable, Sendable {
+    package let index: UInt64
+    package let time: Timestamp
+
+    package static func < (left: Self, right: Self) -> Bool { left.index < right.index }
+  }
+
+  /// A stretch of the log in which somebody could open a credential, or read its pairs at the provider.
   package struct Access: Hashable, Sendable {
     package let member: String
+    /// The recipient of the member's identity; nil if it is not known.
+    package let age: String?
     package let credential: String
+    /// The index of the entry that added the credential: another of the same name has another.
+    package let added: UInt64
     /// When it began: when it was granted, the member became an owner, or the credential was added.
-    package let since: Timestamp
+    package let begin: Moment
     /// When it ended; nil if it lasts.
-    package fileprivate(set) var until: Timestamp?
+    package fileprivate(set) var end: Moment?
     /// The newest version there was while it lasted, or the next if one was being staged when it ended.
     package fileprivate(set) var newestVersion: UInt64
     /// How often the member has read a pair of it, and when last.
     package fileprivate(set) var reads = 0
     package fileprivate(set) var lastRead: Timestamp?
-    /// Whether it is one pair that was handed to somebody. `member` is then their age or SSH recipient. It lasts no
-    /// longer than the sending, and they know ever after what was sent.
-    package fileprivate(set) var isHandoff = false
-    /// The administrator whose pair could be opened; nil if it was the credential's own.
-    package fileprivate(set) var through: String?
+    /// How they came to know its pairs.
+    package fileprivate(set) var kind = Kind.key
+    /// Whether the member can open it, or the administrator, now.
+    package fileprivate(set) var isOpen: Bool
+
+    package var since: Timestamp { begin.time }
+    package var until: Timestamp? { end?.time }
+    package var isHandoff: Bool { kind == .handoff }
+    /// The administrator whose pair could be opened; nil if it was not by that.
+    package var through: String? { if case .administrator(let name) = kind { name } else { nil } }
   }
 
-  private struct Credentials {
-    var newestVersion: UInt64 = 1
-    /// Whether a pair was requested that is not saved yet: whoever requested it may know it.
-    var isStaging = false
-    /// By member; those that have not ended.
-    var accesses: [String: Access] = [:]
-    var grantees: Set<String> = []
-
-    /// The newest version that somebody with access may know.
-    var newestKnown: UInt64 { newestVersion + (isStaging ? 1 : 0) }
+  /// How somebody came to know the pairs of a credential.
+  package enum Kind: Hashable, Sendable {
+    /// They could open its key.
+    case key
+    /// One pair was sent to them. `member` is then their age or SSH recipient. It lasts no longer than the sending, and
+    /// they know ever after what was sent.
+    case handoff
+    /// They could open the pair of this credential, and read at the provider what that one administered. It lasts until
+    /// the pairs that they know of that one are refused, or it no longer administers this one.
+    case administrator(String)
+    /// An owner's entry says that it is exposed to them. It lasts no longer than that entry.
+    case exposure
   }
 
   private var membership: Membership
-  private var present: [String: Credentials] = [:]
+  private var present: [String: CredentialHistory] = [:]
+  private var removed: [CredentialHistory] = []
   private var ended: [Access] = []
   /// For each recipient, the names it was seen under: on members' cards, in handoffs, and in receipts.
   private var names: [String: Set<String>] = [:]
+  /// The recipient of whoever had each member's name last.
+  private var recipients: [String: String] = [:]
   /// How many entries were replayed.
   private(set) var size: UInt64
 
@@ -66,7 +88,7 @@ package struct AccessHistory: Sendable {
   private init(membership: Membership, size: UInt64) {
     self.membership = membership
     self.size = size
-    for member in membership.members { names[member.age, default: []].insert(member.name) }
+    for member in membership.members { note(member) }
   }
 
   /// Continues with the entries that `view`, a later one of the same log, has in addition.
@@ -77,7 +99,8 @@ package struct AccessHistory: Sendable {
 
   // MARK: - Results
 
-  /// Every stretch, by credential, member and beginning.
+  /// Every stretch in which somebody could open a credential themselves, and every pair that was sent to somebody, by
+  /// credential, member and beginning.
   package var accesses: [Access] {
     let lasting = present.values.flatMap { credential in
       credential.accesses.values.map { access in
@@ -87,15 +110,38 @@ package struct AccessHistory: Sendable {
       }
     }
     return (ended + lasting).sorted {
-      ($0.credential, $0.member, $0.since) < ($1.credential, $1.member, $1.since)
+      ($0.credential, $0.member, $0.begin) < ($1.credential, $1.member, $1.begin)
     }
   }
 
-  /// Whether `name` is the member of `access`: for a handoff, the recipient that the pair was sent to, or one of its
-  /// names.
-  package func isAccess(_ access: Access, of name: String) -> Bool {
-    access.member == name || access.isHandoff && names[access.member]?.contains(name) == true
+  /// What owners' entries say is exposed, and to whom.
+  package var exposures: [Access] {
+    histories.flatMap { credential in
+      credential.exposed.map { name, exposure in
+        Access(
+          member: name, age: recipients[name], credential: credential.name, added: credential.added.index,
+          begin: exposure.moment, end: exposure.moment, newestVersion: exposure.version, kind: .exposure, isOpen: false)
+      }
+    }
   }
+
+  /// All of this that concerns the member, former member or recipient that is called `name` or has that recipient:
+  /// under every name that they were seen under.
+  package func accesses(of name: String) -> [Access] { (accesses + exposures).filter { isAccess($0, of: name) } }
+
+  private func isAccess(_ access: Access, of name: String) -> Bool {
+    access.member == name || access.age == name || access.age.map { names[$0]?.contains(name) == true } ?? false
+  }
+
+  /// The index of the entry that added the credential `name` that there was after entry `index`, or is now if that is
+  /// nil; nil if there was none.
+  package func addition(of name: String, at index: UInt64? = nil) -> UInt64? {
+    guard let index else { return present[name]?.added.index }
+    return histories.first { $0.name == name && $0.added.index <= index && index < $0.removed?.index ?? .max }?.added
+      .index
+  }
+
+  private var histories: [CredentialHistory] { removed + present.values }
 
   /// Who holds a grant on `credential` now, by name. Owners need none.
   package func grantees(of credential: String) -> [String] { (present[credential]?.grantees ?? []).sorted() }
@@ -129,54 +175,53 @@ package struct AccessHistory: Sendable {
     }
     try membership.apply(entry, at: index)
     size = index + 1
+    let moment = Moment(index: index, time: entry.time)
     switch entry.event {
-    case EventName.memberAdded.text: becameMember(entry)
-    case EventName.handoffSent.text: wasSent(entry)
+    case EventName.memberAdded.text: becameMember(entry, moment)
+    case EventName.handoffSent.text: wasSent(entry, moment)
     case EventName.handoffConfirmed.text: wasConfirmed(entry)
     case EventName.memberRemoved.text:
-      if case .string(let name)? = entry.details["removed"] { left(name, entry.time) }
+      if case .string(let name)? = entry.details["removed"] { left(name, moment) }
     default:
-      if case .string(let credential)? = entry.details["credential"] { try apply(entry, at: index, to: credential) }
+      if case .string(let credential)? = entry.details["credential"] { try apply(entry, moment, to: credential) }
     }
   }
 
-  private mutating func apply(_ entry: LogEntry, at index: UInt64, to name: String) throws {
+  private mutating func apply(_ entry: LogEntry, _ moment: Moment, to name: String) throws {
     if entry.event == EventName.credentialAdded.text {
-      present[name] = Credentials()
-      for member in membership.members where member.role == .owner { begin(member.name, name, entry.time) }
+      if let former = present[name] { removed.append(former) }
+      present[name] = CredentialHistory(name, added: moment)
+      present[name]?.noteTerms(entry, at: moment)
+      for member in membership.members where member.role == .owner { begin(member, name, moment) }
       return
     }
     guard present[name] != nil else { return }
-    if entry.event.hasPrefix("rotation."), entry.isVouchedFor {
-      present[name]?.isStaging = EventName.ofStaging.contains(EventName(entry.event))
-    }
+    if entry.event.hasPrefix("rotation.") { present[name]?.noteStep(entry, at: moment) }
     switch entry.event {
     case EventName.credentialRemoved.text:
-      for member in present[name]?.accesses.keys.sorted() ?? [] { end(member, name, entry.time) }
-      present[name] = nil
+      for member in present[name]?.accesses.keys.sorted() ?? [] { end(member, name, moment) }
+      present[name]?.remove(at: moment)
+      if let former = present.removeValue(forKey: name) { removed.append(former) }
+    case EventName.credentialRekeyed.text: present[name]?.noteTerms(entry, at: moment)
     case EventName.grantAdded.text:
-      let grantee = try grantee(entry, at: index)
-      guard try membership.member(grantee).role == .operator else {
-        throw VaultError(.corrupt, "log entry \(index): a grant to \(grantee), who is not an operator")
+      let grantee = try membership.member(grantee(entry, at: moment.index))
+      guard grantee.role == .operator else {
+        throw VaultError(.corrupt, "log entry \(moment.index): a grant to \(grantee.name), who is not an operator")
       }
-      present[name]?.grantees.insert(grantee)
-      begin(grantee, name, entry.time)
+      present[name]?.grantees.insert(grantee.name)
+      begin(grantee, name, moment)
     case EventName.grantRemoved.text:
-      let grantee = try grantee(entry, at: index)
+      let grantee = try grantee(entry, at: moment.index)
       present[name]?.grantees.remove(grantee)
-      end(grantee, name, entry.time)
+      end(grantee, name, moment)
     case EventName.pairRead.text:
       present[name]?.accesses[entry.member]?.reads += 1
       present[name]?.accesses[entry.member]?.lastRead = entry.time
-    case "rotation.staged":
-      guard entry.isVouchedFor, let version = entry.version, let newest = present[name]?.newestVersion else { return }
-      // Each version is one more than the last.
-      present[name]?.newestVersion = max(newest, min(version, newest + 1))
     default: return
     }
   }
 
-  private mutating func wasSent(_ entry: LogEntry) {
+  private mutating func wasSent(_ entry: LogEntry, _ moment: Moment) {
     // Nobody sends what they cannot open, but any member can write the words.
     guard case .string(let credential)? = entry.details["credential"], let found = present[credential],
       found.accesses[entry.member] != nil, case .string(let recipient)? = entry.details["recipient"],
@@ -185,9 +230,8 @@ package struct AccessHistory: Sendable {
     if case .string(let name)? = entry.details["recipient_name"] { names[recipient, default: []].insert(name) }
     ended.append(
       Access(
-        member: recipient, credential: credential, since: entry.time, until: entry.time,
-        newestVersion: min(version, found.newestVersion),
-        isHandoff: true))
+        member: recipient, age: recipient, credential: credential, added: found.added.index, begin: moment, end: moment,
+        newestVersion: min(version, found.newestVersion), kind: .handoff, isOpen: false))
   }
 
   /// A receipt gives its signer's name.
@@ -205,45 +249,76 @@ package struct AccessHistory: Sendable {
     return grantee
   }
 
-  private mutating func becameMember(_ entry: LogEntry) {
-    guard case .added(let card)? = try? Membership.Change(entry) else { return }
+  private mutating func note(_ card: LogMember) {
     names[card.age, default: []].insert(card.name)
-    guard card.role == .owner else { return }
-    for name in present.keys { begin(card.name, name, entry.time) }
+    recipients[card.name] = card.age
   }
 
-  private mutating func left(_ member: String, _ time: Timestamp) {
+  private mutating func becameMember(_ entry: LogEntry, _ moment: Moment) {
+    guard case .added(let card)? = try? Membership.Change(entry) else { return }
+    note(card)
+    guard card.role == .owner else { return }
+    for name in present.keys { begin(card, name, moment) }
+  }
+
+  private mutating func left(_ member: String, _ moment: Moment) {
     for name in present.keys {
       present[name]?.grantees.remove(member)
-      end(member, name, time)
+      end(member, name, moment)
     }
   }
 
-  private mutating func begin(_ member: String, _ credential: String, _ time: Timestamp) {
-    guard let found = present[credential], found.accesses[member] == nil else { return }
-    present[credential]?.accesses[member] = Access(
-      member: member, credential: credential, since: time, newestVersion: found.newestVersion)
+  private mutating func begin(_ member: LogMember, _ credential: String, _ moment: Moment) {
+    guard let found = present[credential], found.accesses[member.name] == nil else { return }
+    present[credential]?.accesses[member.name] = Access(
+      member: member.name, age: member.age, credential: credential, added: found.added.index, begin: moment,
+      newestVersion: found.newestVersion, isOpen: true)
   }
 
-  private mutating func end(_ member: String, _ credential: String, _ time: Timestamp) {
+  private mutating func end(_ member: String, _ credential: String, _ moment: Moment) {
     guard var access = present[credential]?.accesses.removeValue(forKey: member) else { return }
-    access.until = time
+    access.end = moment
+    access.isOpen = false
     access.newestVersion = present[credential]?.newestKnown ?? access.newestVersion
     ended.append(access)
   }
 }
 
-extension AccessHistory.Access {
-  /// The stretch in which `member`, who could open this administrator, could read at the provider the pairs of
-  /// `credential`, which it administers; nil if there were none yet. Pairs made after its end no longer count: the
-  /// administrator is to be replaced first.
-  package func reaching(_ credential: Credential) -> Self? {
-    let known = credential.versions.filter { version in until.map { version.created <= $0 } ?? true }
-    guard let newest = known.map(\.number).max() else { return nil }
-    var reached = Self(
-      member: member, credential: credential.name, since: max(since, credential.created), until: until,
-      newestVersion: newest)
-    reached.through = self.credential
-    return reached
+// MARK: - Administrators
+
+extension AccessHistory {
+  /// What anyone who could open `accesses` could read at the provider: of each credential that one of these
+  /// administered, directly or through others, the versions there were while a pair that they knew of that one was, or
+  /// may have been, accepted. Who administers a credential now is read from its record in `view` if the log does not
+  /// say it; of a damaged one nobody knows.
+  package func reached(by accesses: [Access], in view: VaultView) -> [Access] {
+    guard !accesses.isEmpty else { return [] }
+    let histories = self.histories
+    let byAddition = Dictionary(histories.map { ($0.added.index, $0) }) { first, _ in first }
+    var administered: [String: [(CredentialHistory, CredentialHistory.Administration)]] = [:]
+    for credential in histories {
+      let isSaid = credential.removed != nil || credential.hasKnownAdministrators
+      let present = isSaid ? nil : (try? view.credential(credential.name, isKept: false))?.admin
+      for administration in credential.administrations(present: present) {
+        administered[administration.administrator, default: []].append((credential, administration))
+      }
+    }
+    var found: Set<Access> = []
+    var waiting = accesses
+    while let access = waiting.popLast() {
+      guard let others = administered[access.credential], let administrator = byAddition[access.added] else { continue }
+      let refusal = administrator.refusal(upTo: access.newestVersion)
+      for (credential, administration) in others {
+        let begin = max(access.begin, administration.begin)
+        let end = [refusal, administration.end, administrator.removed].compactMap(\.self).min()
+        guard end.map({ begin < $0 }) ?? true else { continue }
+        let reached = Access(
+          member: access.member, age: access.age, credential: credential.name, added: credential.added.index,
+          begin: begin, end: end, newestVersion: credential.newestKnown(before: end),
+          kind: .administrator(access.through ?? access.credential), isOpen: access.isOpen && end == nil)
+        if found.insert(reached).inserted { waiting.append(reached) }
+      }
+    }
+    return found.sorted { ($0.credential, $0.member, $0.begin) < ($1.credential, $1.member, $1.begin) }
   }
 }

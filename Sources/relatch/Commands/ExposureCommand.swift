@@ -10,9 +10,10 @@ struct LogExposureCommand: AsyncParsableCommand {
     abstract: "Show what a member read or could have opened, and what of it is not replaced yet.",
     discussion: """
       Everything is read from the log, without unlocking anything. It also works for a former member, and for \
-      somebody who only received a pair by a handoff. A member who could open an administrator could read, at the \
-      provider, the pairs of what it administers: these are listed, too. --plan prints, one a line, the names of \
-      exactly those credentials whose active pair the member could open or read there.
+      somebody who only received a pair by a handoff. Whoever could open an administrator could read, at the provider, \
+      the pairs of what it administered, until the provider refused the administrator's pair: these are listed, too. \
+      --plan prints, one a line, the names of exactly those credentials whose active pair the member could open or \
+      read there.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -43,9 +44,9 @@ struct LogExposureCommand: AsyncParsableCommand {
       for exposure in found { try report.result(exposure.object(of: member), text: exposure.text) }
     }
     if found.isEmpty { report.note("\(member) could open nothing\(since == nil ? "" : " since then")") }
-    if found.contains(where: { $0.until == nil }) {
+    if let holder = found.compactMap(\.holder).first {
       Diagnostics.standard.warning(
-        "\(member) can still open what is marked as open now, and what replaces it: first `relatch member remove \(member)`"
+        "\(holder) can still open what is marked as open now, and what replaces it: first `relatch member remove \(holder)`"
       )
     }
   }
@@ -54,13 +55,18 @@ struct LogExposureCommand: AsyncParsableCommand {
 /// What one member could open of one credential, and what has become of it since.
 struct MemberExposure: Sendable {
   let credential: String
-  /// When it was open to the member. `until` is nil if the member can open it now.
+  /// When its pairs were within the member's reach. `until` is nil if they may be now.
   let since: Timestamp
   let until: Timestamp?
+  /// The name of the member who can open it or its administrator now; nil if their access has ended.
+  let holder: String?
   /// The newest version that was open to the member.
   let newestVersion: UInt64
   /// The administrator whose pair alone opened it, at the provider; nil if the member could open the credential itself.
   let through: String?
+  /// The administrator of which the member knows a pair that may still be accepted, although their access has ended;
+  /// nil if there is none.
+  let reaching: String?
   /// How often the member read it, and when last.
   let reads: Int
   let lastRead: Timestamp?
@@ -68,6 +74,9 @@ struct MemberExposure: Sendable {
   let active: UInt64?
   /// The newest version that was handed to the member, and when; nil if none was.
   let sent: (time: Timestamp, version: UInt64)?
+  /// Whether the member was only ever sent a pair, or only an entry of an owner's says that it is exposed to them.
+  let isOnlySent: Bool
+  let isOnlyNoted: Bool
   /// Whether it was handed over, and is rotated elsewhere.
   let isTransferred: Bool
   /// Replaced versions that were open to the member and that the provider may still accept.
@@ -83,7 +92,7 @@ struct MemberExposure: Sendable {
     if isDamaged { return "damaged" }
     if active == nil { return "removed" }
     if isTransferred { return "transferred" }
-    if until == nil { return "open" }
+    if holder != nil { return "open" }
     return isToBeRotated ? "exposed" : "rotated"
   }
 }
@@ -95,56 +104,45 @@ extension VaultView {
   /// Throws `notFound` if nobody of that name is a member or could ever open anything.
   func exposures(to member: String, since moment: Timestamp? = nil) throws -> [MemberExposure] {
     let history = try AccessHistory(self)
-    let opened = history.accesses.filter { history.isAccess($0, of: member) }
-    guard !opened.isEmpty || members.contains(where: { $0.name == member }) else {
+    let opened = history.accesses(of: member)
+    guard !opened.isEmpty || members.contains(where: { [$0.name, $0.card.age].contains(member) }) else {
       throw Failure(
         .notFound,
         "nobody called \(Name.printable(member)) is a member, could ever open anything, or was sent anything",
         hint: "`relatch member list` names the members, `relatch log list` also former ones")
     }
-    let stretches = (opened + (try reached(by: opened))).filter { access in
+    let stretches = (opened + history.reached(by: opened, in: self)).filter { access in
       guard let moment, let until = access.until else { return true }
       return until >= moment
     }
     return try Dictionary(grouping: stretches, by: \.credential).sorted { $0.key < $1.key }
-      .map { try MemberExposure($0.key, $0.value, in: self) }
-  }
-
-  /// What anyone who could open `accesses` could read at the provider through an administrator among them.
-  private func reached(by accesses: [AccessHistory.Access]) throws -> [AccessHistory.Access] {
-    let opened = Dictionary(grouping: accesses, by: \.credential)
-    guard !opened.isEmpty else { return [] }
-    return try names().flatMap { name -> [AccessHistory.Access] in
-      // Nobody can rotate a damaged one.
-      guard let administered = try? credential(name) else { return [] }
-      return administrators(of: name).flatMap { administrator -> [AccessHistory.Access] in
-        guard let stretches = opened[administrator] else { return [] }
-        // When a damaged administrator was added is not known, so all stretches count.
-        let created = (try? credential(administrator))?.created
-        return stretches.filter { stretch in created.map { (stretch.until ?? $0) >= $0 } ?? true }
-          .compactMap { $0.reaching(administered) }
-      }
-    }
+      .map { try MemberExposure($0.key, $0.value, history, in: self) }
   }
 }
 
 extension MemberExposure {
-  /// Combines the `stretches` of one credential, in the order of the log.
-  fileprivate init(_ name: String, _ stretches: [AccessHistory.Access], in view: VaultView) throws {
+  /// Combines the `stretches` of one credential.
+  fileprivate init(
+    _ name: String, _ stretches: [AccessHistory.Access], _ history: AccessHistory, in view: VaultView
+  ) throws {
     let now = try? view.credential(name)
     isDamaged = try now == nil && view.hasCredential(name)
-    // The name may belong to another credential by now. Accesses that ended before that one was added do not concern
-    // it.
-    let current = now.flatMap { now in stretches.contains { ($0.until ?? now.created) >= now.created } ? now : nil }
-    let counted = current.map { now in stretches.filter { ($0.until ?? now.created) >= now.created } } ?? stretches
+    // The name may belong to another credential by now. Accesses to one that was removed do not concern it.
+    let own = history.addition(of: name).map { added in stretches.filter { $0.added == added } } ?? []
+    let current = own.isEmpty ? nil : now
+    let counted = own.isEmpty ? stretches : own
     credential = name
-    since = counted.map(\.since).min() ?? view.header.created
-    until = counted.contains { $0.until == nil } ? nil : counted.compactMap(\.until).max()
+    since = counted.min { $0.begin < $1.begin }?.since ?? view.header.created
+    until = counted.contains { $0.end == nil } ? nil : counted.compactMap(\.end).max()?.time
+    holder = counted.first(where: \.isOpen)?.member
     let newest = counted.map(\.newestVersion).max() ?? 0
     newestVersion = newest
     sent = counted.filter(\.isHandoff).max { $0.newestVersion < $1.newestVersion }.map { ($0.since, $0.newestVersion) }
+    isOnlySent = counted.allSatisfy(\.isHandoff)
+    isOnlyNoted = counted.allSatisfy { $0.kind == .exposure }
     isTransferred = current?.isTransferred ?? false
-    through = counted.contains { $0.through == nil } ? nil : counted.compactMap(\.through).first
+    through = counted.contains { $0.kind == .key || $0.isHandoff } ? nil : counted.compactMap(\.through).first
+    reaching = counted.first { $0.end == nil && !$0.isOpen }?.through
     reads = counted.map(\.reads).reduce(0, +)
     lastRead = counted.compactMap(\.lastRead).max()
     active = current?.version(in: .active)?.number
@@ -155,12 +153,13 @@ extension MemberExposure {
     var line = "\(credential): versions up to \(newestVersion), "
     line += until.map { "from \(since) to \($0)" } ?? "from \(since) on"
     if let through { line += ", at the provider through \(through)" }
-    if through == nil {
+    if isOnlyNoted {
+      line = "\(credential): versions up to \(newestVersion), noted at \(since) as exposed to them"
+    } else if through == nil {
       line += reads == 0 ? ", not read" : ", read \(reads.times)\(lastRead.map { ", last at \($0)" } ?? "")"
     }
     if let sent {
-      // A handoff was the only access.
-      if since == until, reads == 0 {
+      if isOnlySent {
         line = "\(credential): version \(sent.version) was sent at \(sent.time)"
       } else {
         line += "; version \(sent.version) was sent at \(sent.time)"
@@ -174,6 +173,7 @@ extension MemberExposure {
     case "open": line += "; open now: version \(active ?? 0) is active"
     default: line += "; version \(active ?? 0) is still active: `relatch rotate \(credential)`"
     }
+    if let reaching { line += "; \(reaching)'s pair, which they know, may still be accepted and can read it" }
     if !owed.isEmpty {
       let versions = owed.map(String.init).joined(separator: ", ")
       line += "; version \(versions) may still be accepted: `relatch retire \(credential)`"
