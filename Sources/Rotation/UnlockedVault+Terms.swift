@@ -4,8 +4,8 @@ import Storage
 package import Vault
 
 extension UnlockedVault {
-  /// Changes the settings or the administrator of a credential that no run is at work on, and returns its record before
-  /// and after. `provider` makes the provider of a record, and throws what keeps the settings from working; it returns
+  /// Changes the settings or the administrator of a credential that no run is at work on, and returns what `setTerms`
+  /// does. `provider` makes the provider of a record, and throws what keeps the settings from working; it returns
   /// nil for a credential that is only used.
   ///
   /// What was asked of one server must not be looked for at another: this throws `underWay` while the outcome of a
@@ -36,7 +36,7 @@ extension UnlockedVault {
     replacement: @Sendable (_ credential: Credential) -> Replacement?,
     making provider: @Sendable (_ view: VaultView, _ credential: Credential) throws -> (any CredentialProvider)?,
     _ edit: @Sendable (inout Terms) throws -> Void
-  ) async throws -> (before: Credential, after: Credential) {
+  ) async throws -> (before: Credential, after: Credential, exposed: [String], damaged: [String]) {
     try await setTerms(
       of: name, now: now,
       unless: { change, before, after in

@@ -231,8 +231,8 @@ package struct UnlockedVault: Sendable {
   /// not exist; `invalidInput` if its administrator was handed over, or if `Policy.requireReasonableInterval` refuses
   /// its policy.
   ///
-  /// `exposedTo` names somebody who knows the pair and should no longer know it. What `body` does belongs to the same
-  /// step.
+  /// `exposedTo` names somebody who knows the pair and should no longer know it. It is also exposed to those to whom its
+  /// administrator is, or what administers that. What `body` does belongs to the same step.
   package func add(
     name: String, provider: String, settings: [String: String], policy: Policy, admin: String, pair: Pair,
     made: Timestamp? = nil, exposedTo: String? = nil, now: Timestamp,
@@ -277,18 +277,20 @@ package struct UnlockedVault: Sendable {
         throw VaultError(.keyChanged, "the vault key was renewed while a credential was added")
       }
       // Credentials added by this very step count as present, but cannot be read before the step is signed.
-      let own = Set(prepared.map { $0.0.name })
+      let own = Dictionary(prepared.map { ($0.0.name, $0.0.admin) }) { first, _ in first }
       let added = try prepared.map { credential, wrapped, sealed in
         guard try !change.view.hasCredential(credential.name) else {
           throw VaultError(.alreadyExists, "the vault has a credential \(Name.printable(credential.name)) already")
         }
-        if !own.contains(credential.admin) { try change.view.requireAdministrator(credential.admin) }
+        if own[credential.admin] == nil { try change.view.requireAdministrator(credential.admin) }
         try change.view.requirePartners(
-          credential.policy.notTogetherWith.filter { !own.contains($0) }, of: credential.name)
+          credential.policy.notTogetherWith.filter { own[$0] == nil }, of: credential.name)
         var credential = credential
         // What is given now is newer than any backup.
         credential.reconciled = try change.view.restoration()?.number ?? 0
-        if let exposedTo { credential.expose(to: exposedTo, now: now) }
+        var known = change.view.exposed(by: change.view.administrators(of: credential, besides: own))
+        if let exposedTo { known.insert(exposedTo) }
+        for member in known.sorted() { credential.expose(to: member, now: now) }
         try change.storeKey(wrapped, of: credential.id)
         try change.storePair(sealed, of: credential)
         return try change.save(

@@ -119,7 +119,7 @@ struct ReaderTests {
 
   @Test("finds who was exposed through administrators, and by a change of one, as the program does")
   func administrators() async throws {
-    let place = try await Workplace(["--every-app-is-admin", "--apps", "7"], addsAdmin: false)
+    let place = try await Workplace(["--every-app-is-admin", "--apps", "8"], addsAdmin: false)
     let admins = [
       ("a", "self"), ("b", "a"), ("c", "b"), ("gone", "a"), ("e", "gone"), ("d", "self"), ("f", "d"),
     ]
@@ -127,6 +127,7 @@ struct ReaderTests {
     try await place.addMember("cron", "operator", grants: ["a"])
     try await place.addMember("bob", "operator", grants: ["d"])
     try await place.addMember("dora", "operator", grants: ["b"])
+    try await place.addMember("eve", "operator")
     var exposed: [String: [String]] = [:]
     for (steps, change) in [
       (["ungrant", "a", "cron"], ["a": ["cron"], "b": ["cron"], "c": ["cron"], "gone": ["cron"], "e": ["cron"]]),
@@ -137,6 +138,16 @@ struct ReaderTests {
       (["rekey"], [:]),
       (["rotate", "a"], ["a": nil]),
       (["settings", "c", "--admin", "a"], [:]),
+      (["settings", "c", "--admin", "b"], [:]),
+      (["grant", "a", "eve"], [:]),
+      // Whoever can open what administered the former one has lost it, with all that it administers.
+      (["settings", "b", "--admin", "d"], ["b": ["cron", "dora", "eve"], "c": ["cron", "dora", "eve"]]),
+      (
+        ["ungrant", "d", "bob"],
+        [
+          "d": ["bob"], "e": ["bob", "cron"], "b": ["bob", "cron", "dora", "eve"], "c": ["bob", "cron", "dora", "eve"],
+        ]
+      ),
     ] as [([String], [String: [String]?])] {
       let run = try await place.run(Programs.relatch, steps)
       #expect(run.code == 0, "\(steps): \(run.errorText)")
@@ -145,6 +156,11 @@ struct ReaderTests {
       #expect(reading.access.compactMapValues { $0.exposure?.to } == exposed, "\(steps)")
       try await expectSameExposures(place, reading)
     }
+    try await place.add("g", app: 8, admin: "c")
+    exposed["g"] = ["bob", "cron", "dora", "eve"]
+    let reading = try await read(place, as: "identity")
+    #expect(reading.access.compactMapValues { $0.exposure?.to } == exposed)
+    try await expectSameExposures(place, reading)
     #expect(try await place.logIsIntact())
   }
 

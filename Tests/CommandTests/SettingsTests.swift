@@ -269,4 +269,18 @@ struct SettingsTests {
     #expect(try await place.pair("crm", environment: cron) == place.org.primary())
     #expect(try await place.logIsIntact())
   }
+  @Test("name all that is exposed with a credential that changes its administrator, and what is added under it")
+  func exposedWith() async throws {
+    let place = try await Workplace(["--every-app-is-admin", "--apps", "4"])
+    try await place.add("ops", app: 1)
+    try await place.add("crm", app: 2, admin: "ops")
+    _ = try await place.addMember("bob", "operator", grants: ["admin"])
+    let changed = try await place.relatch("settings", "ops", "--admin", "self")
+    #expect(changed.errorText.contains("ops is exposed and due for rotation: exposed to bob"), "\(changed.errorText)")
+    #expect(changed.errorText.contains("exposed with it and due for rotation: crm"), "\(changed.errorText)")
+    #expect(try await place.planned() == ["crm": "exposed", "ops": "exposed"])
+    try await place.add("erp", app: 3, admin: "ops")
+    #expect(try await place.planned() == ["crm": "exposed", "erp": "exposed", "ops": "exposed"])
+    #expect(try await place.logIsIntact())
+  }
 }

@@ -345,12 +345,18 @@ class Vault:
                 continue
             elif event == "credential.added":
                 exposure = entry.get("exposure")
+                chain = self.chain(admins[index], credentials) if admins[index] != name else []
+                # A transfer's sender may be one more; a record that could not be read ended the chain.
+                more = self.named(exposure) - self.known_through(chain, credentials)
+                hidden = self.known_through(chain[:1], credentials) - self.named(exposure)
+                require(not hidden and (len(more) <= 1 or None in chain), f"entry {index} is exposed to others")
                 credentials[name] = {
                     "admin": admins[index], "grantees": set(), "newest": 1, "staging": False, "exposure": exposure,
                 }
             elif event == "credential.rekeyed" and "admin" in entry:
-                for member in self.left_behind(name, entry, credentials):
-                    self.expose(credentials[name], member, entry["time"])
+                for exposed, knowing in self.left_behind(name, index, credentials):
+                    for member in knowing:
+                        self.expose(credentials[exposed], member, entry["time"])
                 credentials[name]["admin"] = entry["admin"]
             elif event == "credential.removed":
                 del credentials[name]
@@ -401,15 +407,72 @@ class Vault:
                 return names
             names |= more
 
+    def left_behind(self, name, index, credentials):
+        """Whom entry `index`, by which `name` gets another administrator, exposes it and what it administers to."""
+        entry = self.entries[index]
+        require(entry["before"]["admin"] == credentials[name]["admin"], f"entry {index} is about another administrator")
+        former = self.administrators(name, credentials)
+        next_ = self.chain(entry["admin"], credentials) if entry["admin"] != name else []
+        found = [(name, entry, [])]
+        for other in self.entries[index + 1:]:
+            # Only what the same commit gives another key.
+            if other["event"] != "credential.rekeyed" or "before" in other or "with_all" in other:
+                break
+            chain = self.administrators(other["credential"], credentials)
+            require(name in chain or None in chain, f"entry {index} exposes what {name} does not administer")
+            between = chain[:chain.index(name) + 1] if name in chain else chain
+            found.append((other["credential"], other, between))
+        exposed = []
+        for credential, entry, between in found:
+            before = self.named(credentials[credential]["exposure"])
+            said = self.named(entry.get("exposure"))
+            # A record that could not be read ended a chain, and a writer went no further.
+            rules = [self.passed(credential, between, upper, lower, credentials)
+                     for upper in self.cuts(former) for lower in self.cuts(next_)]
+            members = next((rule for rule in rules if rule | before == said), None)
+            if members is None:
+                unknown = None in former + next_ + between
+                require(unknown and before <= said, f"entry {index} exposes {credential} to others")
+                members = said - before
+            exposed.append((credential, members))
+        return exposed
+
+    def passed(self, credential, between, former, next_, credentials):
+        """Who could open one of `former`, but none of what they can go on with; and whom one of `next_` exposes."""
+        def grantees(names):
+            return {member for name in names for member in credentials.get(name, {}).get("grantees", ())}
+        left = grantees(former) - grantees([credential] + between + next_)
+        return left | self.known_through(next_, credentials)
+
+    def known_through(self, administrators, credentials):
+        """Everyone to whom one of `administrators` is exposed."""
+        return {member for name in administrators if name in credentials
+                for member in self.named(credentials[name]["exposure"])}
+
     @staticmethod
-    def left_behind(name, entry, credentials):
-        """Who could open the former administrator of `name`, but neither it nor the next, and whom that exposes."""
-        def grantees(credential):
-            return credentials.get(credential, {}).get("grantees", set())
-        former, admin = entry["before"]["admin"], entry["admin"]
-        left = grantees(former) - grantees(name) - grantees(admin)
-        exposure = credentials.get(admin, {}).get("exposure") if admin != name else None
-        return left | set(exposure["to"] if exposure else [])
+    def named(exposure):
+        return set(exposure["to"]) if exposure else set()
+
+    @staticmethod
+    def cuts(chain):
+        """`chain`, and what is left of it if it ends after one of its members, longest first."""
+        return [chain[:count] for count in range(len(chain), min(1, len(chain)) - 1, -1)]
+
+    def chain(self, admin, credentials):
+        """`admin`, and what administers it."""
+        return [admin] + self.administrators(admin, credentials)
+
+    @staticmethod
+    def administrators(name, credentials):
+        """What administers `name`, nearest first; None at its end if the log does not say who is next."""
+        chain, next_ = [], name
+        while next_ in credentials:
+            admin = credentials[next_]["admin"]
+            if admin == name or admin in chain:
+                break
+            chain.append(admin)
+            next_ = admin
+        return chain
 
     @staticmethod
     def expose(credential, member, time):

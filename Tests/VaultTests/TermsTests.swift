@@ -93,7 +93,7 @@ import Testing
     let (fixture, bob) = try await Self.made()
     let operating = try await fixture.opened(in: fixture.store, by: bob)
     let texts = try await operating.texts()
-    let (before, after) = try await fixture.vault.setTerms(of: Fixture.name, now: Fixture.at(8)) { terms in
+    let (before, after, _, _) = try await fixture.vault.setTerms(of: Fixture.name, now: Fixture.at(8)) { terms in
       terms.settings["url"] = "https://new.example"
       terms.settings["app"] = "1"
       terms.admin = "erp/prod"
@@ -198,6 +198,80 @@ import Testing
     #expect(after.exposure == Exposure(to: ["bob"], since: Fixture.at(8), version: 1))
     try await Self.write({ $0.exposure = nil }, to: "erp/prod", by: bob, in: fixture.store)
     await Self.requireRefused(fixture.store, "erp/prod")
+  }
+
+  /// `top` administers the credential, which administers `erp/prod`, which administers `hr`. Bob can open `top`.
+  private static func chain() async throws -> Fixture {
+    let fixture = try await Fixture()
+    for name in ["top", "other", Fixture.name, "erp/prod", "hr"] { try await fixture.add(name) }
+    for (name, admin) in [(Fixture.name, "top"), ("erp/prod", Fixture.name), ("hr", "erp/prod")] {
+      _ = try await fixture.vault.setTerms(of: name, now: Fixture.at(2)) { $0.admin = admin }
+    }
+    _ = try await fixture.addOperator("top")
+    return fixture
+  }
+
+  private static func exposures(_ fixture: Fixture) async throws -> [String: Exposure] {
+    try await fixture.store.read { transaction in
+      _ = try VaultView.verify(transaction)
+      let credentials = try VaultView(transaction).credentials()
+      return Dictionary(uniqueKeysWithValues: credentials.compactMap { one in one.exposure.map { (one.name, $0) } })
+    }
+  }
+
+  @Test func `who could open what administered the former administrator has lost it, too`() async throws {
+    let fixture = try await Self.chain()
+    let exposure = Exposure(to: ["bob"], since: Fixture.at(8), version: 1)
+    let change = try await fixture.vault.setTerms(of: "erp/prod", now: Fixture.at(8)) { $0.admin = "other" }
+    #expect(change.exposed == ["hr"] && change.damaged.isEmpty)
+    #expect(try await Self.exposures(fixture) == ["erp/prod": exposure, "hr": exposure])
+  }
+
+  @Test func `with a credential, all that it administers changes hands`() async throws {
+    let fixture = try await Self.chain()
+    let exposure = Exposure(to: ["bob"], since: Fixture.at(8), version: 1)
+    // Who can open one of these has not lost it, nor what that administers.
+    try await fixture.vault.grant("hr", to: "bob", now: Fixture.at(7))
+    let keys = try await fixture.store.read { try VaultView($0).credential("erp/prod").keyID }
+    let change = try await fixture.vault.setTerms(of: Fixture.name, now: Fixture.at(8)) { $0.admin = Fixture.name }
+    #expect(change.exposed == ["erp/prod"])
+    #expect(try await Self.exposures(fixture) == [Fixture.name: exposure, "erp/prod": exposure])
+    #expect(try await fixture.store.read { try VaultView($0).credential("erp/prod").keyID } != keys)
+    #expect(try await fixture.vault.texts(of: "erp/prod").count == 1)
+  }
+
+  @Test func `who still reaches it through the next administrators has lost nothing`() async throws {
+    let fixture = try await Self.chain()
+    let change = try await fixture.vault.setTerms(of: "erp/prod", now: Fixture.at(8)) { $0.admin = "top" }
+    #expect(change.exposed.isEmpty)
+    #expect(try await Self.exposures(fixture).isEmpty)
+  }
+
+  @Test func `who knows what administers the next administrator, or a new credential's, knows that`() async throws {
+    let fixture = try await Self.chain()
+    _ = try await fixture.vault.ungrant("top", from: "bob", now: Fixture.at(7))
+    try await fixture.add("new")
+    _ = try await fixture.vault.setTerms(of: "new", now: Fixture.at(8)) { $0.admin = "hr" }
+    _ = try await fixture.vault.add(
+      name: "newer", provider: "external-client-app", settings: [:], policy: Policy(), admin: "new",
+      pair: Fixture.pair(Fixture.first), now: Fixture.at(9))
+    let exposures = try await Self.exposures(fixture)
+    #expect(exposures["new"] == Exposure(to: ["bob"], since: Fixture.at(8), version: 1))
+    #expect(exposures["newer"] == Exposure(to: ["bob"], since: Fixture.at(9), version: 1))
+    #expect(exposures["other"] == nil)
+  }
+
+  @Test func `what is damaged is left as it is, and told, and the administrator changes all the same`() async throws {
+    let fixture = try await Self.chain()
+    try await fixture.store.write { try $0.set(Array("{}".utf8), in: .credentials, for: Array("hr".utf8)) }
+    let change = try await fixture.vault.setTerms(of: Fixture.name, now: Fixture.at(8)) { $0.admin = Fixture.name }
+    #expect(change.exposed == ["erp/prod"] && change.damaged == ["hr"])
+    #expect(change.after.exposure?.to == ["bob"])
+    let entries = try await fixture.store.read { transaction in
+      let view = try VaultView(transaction)
+      return try (0..<view.logSize).map { try view.authenticatedEntry(at: $0) }
+    }
+    #expect(!entries.contains { $0.details["terms"] == .string("") }, "nothing is withheld")
   }
 
   @Test func `nobody administers who administers them, by others or not`() async throws {

@@ -14,9 +14,10 @@ extension UnlockedVault {
   /// key: the entry that binds its terms is that of a re-keying. Returns its record before and after. If nothing
   /// changes, nothing is written.
   ///
-  /// Anyone who could open the former administrator, and can open neither this credential nor the new administrator,
-  /// counts as having known the pairs; so does anyone that the new administrator is exposed to. The credential is
-  /// marked for rotation then.
+  /// Another administrator exposes it, and all that it administers, directly or through others, to those who lose it by
+  /// that and to those who know its next administrators (`AdministratorChange`). These are marked for rotation; what
+  /// is administered gets a new key, too, and `exposed` names it. `damaged` names what may be administered by it and
+  /// could not be marked, because it is damaged.
   ///
   /// Throws `notFound` if it or its administrator does not exist; `notPermitted` unless this member is an owner;
   /// `invalidInput` if its administrator was handed over or is administered by it, or a setting is not valid; `corrupt`
@@ -29,7 +30,7 @@ extension UnlockedVault {
       @Sendable (_ change: VaultChange, _ before: Credential, _ after: Credential) throws -> [String:
       JSONValue] = { _, _, _ in [:] },
     _ edit: @Sendable (inout Terms) throws -> Void
-  ) async throws -> (before: Credential, after: Credential) {
+  ) async throws -> (before: Credential, after: Credential, exposed: [String], damaged: [String]) {
     // Replayed before the transaction, because others wait for that.
     let replayed = try await locked.read { try AccessHistory($0) }
     return try await change(now: now) { change in
@@ -38,36 +39,93 @@ extension UnlockedVault {
       var terms = Terms(settings: before.settings, admin: before.admin)
       try edit(&terms)
       let chosen = terms
-      guard (chosen.settings, chosen.admin) != (before.settings, before.admin) else { return (before, before) }
+      guard (chosen.settings, chosen.admin) != (before.settings, before.admin) else { return (before, before, [], []) }
       try Credential.check(name: name, provider: before.provider, settings: chosen.settings)
-      var known: [String] = []
       if chosen.admin != name {
         try change.view.requireAdministrator(chosen.admin)
         try change.view.requireNoCycle(of: name, under: chosen.admin)
-        if chosen.admin != before.admin { known = try change.view.credential(chosen.admin).exposure?.to ?? [] }
       }
       var history = replayed
       try history.extend(to: change.view)
-      let exposed = Set(history.leftBehind(by: before, for: chosen.admin) + known).sorted()
+      let move =
+        chosen.admin == before.admin ? nil : AdministratorChange(of: name, to: chosen.admin, change.view, history)
       let after = try rekey(name, change, opening: key, wrapping: key, history, keepingAll: true) { credential in
         (credential.settings, credential.admin) = (chosen.settings, chosen.admin)
-        for member in exposed {
-          credential.expose(to: member, isStaging: try change.view.isStaging(credential), now: change.now)
-        }
+        try move?.expose(&credential, change, history)
         let said = try check(change, before, credential)
         return before.fieldsOfChange(to: chosen).merging(said) { own, _ in own }
       }
-      return (before, after)
+      var (exposed, damaged): ([String], [String]) = ([], [])
+      for other in move?.administered(history) ?? [] {
+        do {
+          let prepared = try prepareRekeying(
+            other, change, opening: key, wrapping: key, history, keepingAll: true
+          ) { credential in
+            try move?.expose(&credential, change, history)
+            return [:]
+          }
+          try store(prepared, change)
+          exposed.append(other)
+        } catch let error as VaultError where error.isDamage { damaged.append(other) }
+      }
+      return (before, after, exposed, (damaged + (move?.unreadable ?? [])).sorted())
     }
   }
 }
 
-extension AccessHistory {
-  /// Who holds a grant on the administrator of `credential`, but none on it or on `admin`, the next administrator.
-  fileprivate func leftBehind(by credential: Credential, for admin: String) -> [String] {
-    guard admin != credential.admin else { return [] }
-    let staying = Set(grantees(of: credential.name) + grantees(of: admin))
-    return grantees(of: credential.admin).filter { !staying.contains($0) }
+/// Another administrator of the credential `name`, and what that means for it and for all that it administers, directly
+/// or through others: whoever could open a former administrator and can open neither the credential nor one that
+/// administers it from now on has lost it, and whoever knows the pair of a new one can read it.
+private struct AdministratorChange {
+  private let name: String
+  /// What administered it, and what will, nearest first.
+  private let former: [String]
+  private let next: [String]
+  /// Those to whom one of the next is exposed.
+  private let known: Set<String>
+  /// What it administers, directly or through others, each with what is between them and itself.
+  private let between: [String: [String]]
+  /// The others that cannot be read: nobody knows whether it administers them.
+  let unreadable: [String]
+
+  init(of name: String, to admin: String, _ view: VaultView, _ history: AccessHistory) {
+    self.name = name
+    former = view.administrators(of: name)
+    next = admin == name ? [] : [admin] + view.administrators(of: admin)
+    known = view.exposed(by: next)
+    guard !known.isEmpty || !former.flatMap(history.grantees).isEmpty else {
+      (between, unreadable) = ([:], [])
+      return
+    }
+    var between: [String: [String]] = [:]
+    var unreadable: [String] = []
+    for other in history.credentials where other != name {
+      guard (try? view.canRead(other)) == true else {
+        unreadable.append(other)
+        continue
+      }
+      let chain = view.administrators(of: other)
+      if let place = chain.firstIndex(of: name) { between[other] = Array(chain[...place]) }
+    }
+    self.between = between
+    self.unreadable = unreadable
+  }
+
+  /// The names of those of what it administers that are exposed by this, in order.
+  func administered(_ history: AccessHistory) -> [String] {
+    between.keys.sorted().filter { !exposed($0, history).isEmpty }
+  }
+
+  /// Notes in `credential`, which is it or is administered by it, whom this exposes it to.
+  func expose(_ credential: inout Credential, _ change: VaultChange, _ history: AccessHistory) throws {
+    for member in exposed(credential.name, history).sorted() {
+      credential.expose(to: member, isStaging: try change.view.isStaging(credential), now: change.now)
+    }
+  }
+
+  private func exposed(_ credential: String, _ history: AccessHistory) -> Set<String> {
+    let staying = Set(([credential] + (between[credential] ?? []) + next).flatMap(history.grantees))
+    return Set(former.flatMap(history.grantees)).subtracting(staying).union(known)
   }
 }
 

@@ -97,7 +97,7 @@ extension UnlockedVault {
 
   /// Writes what was prepared. Throws only the store's errors.
   @discardableResult
-  private func store(_ rekeying: PreparedRekeying, _ change: VaultChange) throws -> Credential {
+  func store(_ rekeying: PreparedRekeying, _ change: VaultChange) throws -> Credential {
     let id = rekeying.record.credential.id
     for pair in rekeying.pairs { try change.replacePair(pair.record, version: pair.version, of: id) }
     try change.storeKey(rekeying.wrapped, of: id)

@@ -80,7 +80,7 @@ struct SettingsCommand: AsyncParsableCommand {
     let (name, admin, unanswered) = (name, admin, unanswered)
     let kind = try await providerKind(vault.read { try $0.credential(name).provider })
     try kind.requireKnown(changes.keys)
-    let (before, after) = try await vault.setTermsAtRest(
+    let (before, after, exposed, damaged) = try await vault.setTermsAtRest(
       of: name, now: WallClock.now(), evenIfUnanswered: unanswered, isGone: RunHolder.isGone,
       replacement: { kind.replacement(by: $0.settings) },
       making: { view, credential in
@@ -91,7 +91,7 @@ struct SettingsCommand: AsyncParsableCommand {
         for (key, value) in changes { terms.settings[key] = value?.isEmpty == true ? nil : value }
         if let admin { terms.admin = admin == "self" ? name : admin }
       })
-    return SettingsChange(from: before, to: after)
+    return SettingsChange(from: before, to: after, exposed: exposed, damaged: damaged)
   }
 
   private func reportNext(of change: SettingsChange, _ report: Report) throws {
@@ -103,6 +103,14 @@ struct SettingsCommand: AsyncParsableCommand {
     }
     if let exposure = after.exposure, exposure != change.from.exposure {
       report.note("\(name) is exposed and due for rotation: \(exposure.text)")
+    }
+    if !change.exposed.isEmpty {
+      report.note("exposed with it and due for rotation: \(change.exposed.joined(separator: ", "))")
+    }
+    if !change.damaged.isEmpty {
+      Diagnostics.standard.warning(
+        "damaged, and not marked: \(change.damaged.joined(separator: ", ")): what \(name) administers is exposed with it"
+      )
     }
     let hosts = change.newHosts
     report.note(
@@ -155,12 +163,15 @@ struct SettingsCommand: AsyncParsableCommand {
 private struct SettingsChange: Sendable {
   let from: Credential
   let after: Credential
+  /// What it administers and that is exposed with it, and what may be and could not be marked, by name.
+  let exposed: [String]
+  let damaged: [String]
   /// Sorted by key.
   private let changed: [(key: String, before: String?, after: String?)]
 
-  init(from: Credential, to after: Credential) {
-    self.from = from
-    self.after = after
+  init(from: Credential, to after: Credential, exposed: [String], damaged: [String]) {
+    (self.from, self.after) = (from, after)
+    (self.exposed, self.damaged) = (exposed, damaged)
     changed = Set(from.settings.keys).union(after.settings.keys).sorted().map {
       ($0, from.settings[$0], after.settings[$0])
     }.filter { $0.1 != $0.2 }

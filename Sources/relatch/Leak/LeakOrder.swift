@@ -11,19 +11,6 @@ struct LeakedVersion: Hashable, Sendable {
 }
 
 extension VaultView {
-  /// The credentials that administer `name`, nearest first, without `name` itself. What cannot be read ends the chain.
-  func administrators(of name: String) -> [String] {
-    var chain: [String] = []
-    var next = name
-    while let admin = (try? credential(next))?.admin, admin != name, !chain.contains(admin) {
-      chain.append(admin)
-      next = admin
-    }
-    return chain
-  }
-}
-
-extension VaultView {
   /// What a leaked pair of `admin`, or of one of its administrators, reaches of `credential`, which `admin` administers
   /// or did until now; nil if no such pair leaked.
   func reach(to credential: Credential, from admin: String, isFormer: Bool) -> ReachedByLeak? {
