@@ -12,10 +12,12 @@ struct DueCredentials: Sendable {
   /// The failures of credentials that would be due if it were known when their window opens, and of those whose record
   /// or journal is damaged.
   let failures: [(credential: String, failure: Failure)]
+  /// To whom each of these credentials is exposed, by its name.
+  let exposed: [String: [String]]
 
   /// What is due in `vault` at `now`. If `member` is given, only what that member can open: the rest is for others.
   init(in vault: LockedVault, by member: Member? = nil, now: Timestamp) async throws {
-    (errands, failures) = try await vault.read { view in
+    (errands, failures, exposed) = try await vault.read { view in
       let due = try view.credentials(dueAt: now)
       var failures = due.failures.map { (credential: $0.credential, failure: Failure($0.error)) }
       var (found, wanting): ([Credential], [Credential]) = ([], [])
@@ -39,8 +41,12 @@ struct DueCredentials: Sendable {
         }
       }
       let left = Self.leftForLater(wanting, now: now)
-      let names = found.map(\.name).filter { !left.contains($0) }
-      return (names.map { Errand(name: $0, goal: .scheduled) }, failures)
+      let chosen = found.filter { !left.contains($0.name) }
+      let exposed = chosen.compactMap { credential in credential.exposure.map { (credential.name, $0.to) } }
+      return (
+        chosen.map { Errand(name: $0.name, goal: .scheduled) }, failures,
+        Dictionary(exposed, uniquingKeysWith: { first, _ in first })
+      )
     }
   }
 
@@ -57,6 +63,15 @@ struct DueCredentials: Sendable {
       keptApart.formUnion(partners)
     }
     return left
+  }
+
+  /// The errands in waves: of what is exposed, administrators before what they administer. Anyone who knows an
+  /// administrator's pair can read the pairs that are made while that is accepted.
+  func waves(in view: VaultView) -> [[Errand]] {
+    let later = exposed.keys.sorted().map { LeakedVersion(credential: $0, version: nil) }.waves(in: view).dropFirst()
+      .map { Set($0.map(\.credential)) }
+    let first = errands.filter { errand in !later.contains { $0.contains(errand.name) } }
+    return [first] + later.map { names in errands.filter { names.contains($0.name) } }
   }
 }
 

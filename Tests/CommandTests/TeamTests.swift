@@ -333,6 +333,46 @@ struct AdministeredExposureTests {
     #expect(try await place.relatch("rotate", "--exposed-to", "cron").errorText.contains("nothing to rotate"))
   }
 
+  @Test("is rotated after the administrator by a schedule, too, which says what the old pair can still read")
+  func scheduled() async throws {
+    let place = try await Workplace(["--every-app-is-admin", "--apps", "3"], addsAdmin: false)
+    try await place.add("zeus", app: 1, admin: "self")
+    try await place.add("crm", app: 2, admin: "zeus")
+    try await place.add("apps", app: 3, admin: "zeus")
+    try await place.addMember("cron", "operator", grants: ["zeus"])
+    #expect(try await place.relatch("member", "remove", "cron").code == 0)
+    let rotated = try await place.relatch("rotate", "--due")
+    #expect(rotated.code == 0, "\(rotated.errorText)")
+    #expect(
+      rotated.errorText.contains(
+        "zeus: version 1 is still accepted and can read the new pairs of what it administers; if cron is not to be"
+          + " trusted: `relatch retire zeus`, then `relatch rotate apps crm`"), "\(rotated.errorText)")
+    let steps = try await place.relatch("log", "list", "--json").objects().map {
+      "\($0["event"] as? String ?? "") \($0["credential"] as? String ?? "")"
+    }
+    let verified = try #require(steps.firstIndex(of: "rotation.verified zeus"))
+    for name in ["apps", "crm"] { #expect(verified < (steps.firstIndex(of: "rotation.begun \(name)") ?? 0), "\(name)") }
+    #expect(try await place.relatch("rotate", "--due").errors.isEmpty)
+  }
+
+  @Test("is rotated by a schedule while the administrator waits for its window, which is told")
+  func waiting() async throws {
+    let place = try await Workplace(["--every-app-is-admin", "--apps", "2"], addsAdmin: false)
+    let days = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
+    let day = days[(Calendar.current.component(.weekday, from: .now) + 2) % 7]
+    try await place.add("zeus", app: 1, admin: "self", policy: ["propagation=0s", "window=\(day) 12:00-13:00"])
+    try await place.add("crm", app: 2, admin: "zeus")
+    try await place.addMember("cron", "operator", grants: ["zeus"])
+    #expect(try await place.relatch("member", "remove", "cron").code == 0)
+    let rotated = try await place.relatch("rotate", "--due")
+    #expect(
+      rotated.errorText.contains("zeus: version 1 is still accepted")
+        && rotated.errorText.contains("`relatch rotate zeus`, `relatch retire zeus`, then `relatch rotate crm`"),
+      "\(rotated.errorText)")
+    let plan = try await place.relatch("log", "exposure", "--member", "cron", "--plan")
+    #expect(plan.outputText == "crm\nzeus\n")
+  }
+
   @Test("is revoked with the administrator")
   func revoked() async throws {
     let place = try await Workplace(["--every-app-is-admin", "--apps", "2"], addsAdmin: false)

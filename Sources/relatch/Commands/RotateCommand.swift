@@ -15,8 +15,8 @@ struct RotateCommand: AsyncParsableCommand {
       `rotate` or by `relatch retire`.
 
       --due is for cron. Of all that the identity can open, it rotates what is due under its policy's max-age and \
-      what is exposed to somebody whose access has ended, continues what was interrupted, and retires debts past \
-      their grace. It may be run every minute: if nothing is due it prints nothing and unlocks nothing, and after \
+      what is exposed to somebody whose access has ended (administrators before what they administer), continues \
+      what was interrupted, and retires debts past their grace. It may be run every minute: if nothing is due it prints nothing and unlocks nothing, and after \
       failed attempts it waits before the next.
       """)
 
@@ -90,24 +90,11 @@ struct RotateCommand: AsyncParsableCommand {
     } catch let status as Status where status.code == .someFailed {
       result = .failure(try await vault.canOpenNone(of: chosen) ? Status(code: .notPermitted) : status)
     } catch { result = .failure(error) }
-    if let exposedTo { try await warnOfAdministrators(of: chosen, known: exposedTo, in: vault) }
-    try result.get()
-  }
-
-  /// Warns which of `chosen` are administrators whose old pairs may still be accepted: anyone who knows one can read
-  /// the new pairs of what it administers.
-  private func warnOfAdministrators(of chosen: [String], known member: String, in vault: UnlockedVault) async throws {
-    let reaching = try await vault.read { view in
-      chosen.compactMap { administrator -> String? in
-        let reached = chosen.filter { view.administrators(of: $0).contains(administrator) }
-        guard !reached.isEmpty, let owed = (try? view.credential(administrator))?.debts.last?.number else { return nil }
-        let names = reached.joined(separator: " ")
-        return
-          "\(administrator): version \(owed) is still accepted and can read the new pairs of what it administers; if"
-          + " \(member) is not to be trusted: `relatch retire \(administrator)`, then `relatch rotate \(names)`"
-      }
+    if let exposedTo {
+      let known = Dictionary(chosen.map { ($0, [exposedTo]) }) { first, _ in first }
+      try await vault.warnOfAdministrators(of: chosen, knownTo: known)
     }
-    for line in reaching { Diagnostics.standard.warning(line) }
+    try result.get()
   }
 }
 
@@ -145,9 +132,14 @@ extension RotateCommand {
     var codes = due.failures.map(\.failure.code)
     if let vault, !due.errands.isEmpty {
       do {
-        try await RotationComposition(vault: vault, in: places)
-          .runEach(due.errands, jobs: many.jobs, report: report)
+        let waves = try await vault.read { [due] in due.waves(in: $0) }
+        try await RotationComposition(vault: vault, in: places).runEach(waves, jobs: many.jobs, report: report)
       } catch let status as Status { codes.append(status.code) }
+      let exposed = due.exposed
+      let renewed = try await vault.read { view in
+        exposed.keys.sorted().filter { name in (try? view.credential(name)).map { $0.exposure == nil } ?? false }
+      }
+      try await vault.warnOfAdministrators(of: renewed, knownTo: exposed)
     }
     guard let first = codes.first else { return }
     // The status of the runs speaks for all of them, unless something else failed as well.
@@ -192,6 +184,29 @@ struct JobsOptions: ParsableArguments {
 }
 
 extension UnlockedVault {
+  /// Warns which administrators of `renewed` have a pair that may still be accepted and that somebody knows: anyone who
+  /// knows one can read the new pairs of what it administers. `known` has, by name, to whom credentials were exposed
+  /// before they were renewed.
+  fileprivate func warnOfAdministrators(of renewed: [String], knownTo known: [String: [String]]) async throws {
+    let warnings = try await read { view in
+      let chains = renewed.map { (name: $0, administrators: view.administrators(of: $0)) }
+      return Set(chains.flatMap(\.administrators)).sorted().compactMap { name -> String? in
+        guard let administrator = try? view.credential(name),
+          let members = known[name] ?? administrator.exposure?.to,
+          let version = administrator.exposure == nil
+            ? administrator.debts.last?.number : administrator.version(in: .active)?.number
+        else { return nil }
+        let reached = chains.filter { $0.administrators.contains(name) }.map(\.name).joined(separator: " ")
+        let rotate = administrator.exposure == nil ? "" : "`relatch rotate \(name)`, "
+        return
+          "\(name): version \(version) is still accepted and can read the new pairs of what it administers; if"
+          + " \(members.joined(separator: ", ")) is not to be trusted: \(rotate)`relatch retire \(name)`, then"
+          + " `relatch rotate \(reached)`"
+      }
+    }
+    for line in warnings { Diagnostics.standard.warning(line) }
+  }
+
   /// The credentials with `tag` that have something to rotate, and those that are damaged. One that is damaged, or that
   /// the member cannot open, fails in its own run. Warns that the others are left out. Throws as `names(tagged:)` does.
   fileprivate func rotatable(with tag: String) async throws -> [String] {
