@@ -53,6 +53,28 @@ struct IncidentTests {
     #expect(try await place.relatch("incident", "--html").code == 64)
   }
 
+  @Test("names everyone who could have the leaked pair, also who could no longer open it when it was reported")
+  func holders() async throws {
+    let place = try await Workplace(["--apps", "2"])
+    try await place.add("crm")
+    try await place.addMember("bob", "operator", grants: ["crm"])
+    try await place.addMember("dora", "operator", grants: ["admin"])
+    #expect(try await place.relatch("member", "remove", "bob").code == 0)
+    #expect(try await place.relatch("revoke", "crm", "--reason", "x").code == 0)
+    // Who could open it only later did not have what leaked.
+    try await place.addMember("eve", "operator", grants: ["crm"])
+    let text = try await place.relatch("incident", "crm").outputText
+    #expect(text.contains(/open to bob \(until 2[^)]*\), dora \(through admin\), owner\n/), "\(text)")
+    let page = try await place.relatch("incident", "crm", "--html").outputText
+    #expect(page.contains("dora (through admin), owner.</p>"), "\(page)")
+    let json = try #require(try await place.relatch("incident", "crm", "--json").objects().first)
+    let part = try #require((json["credentials"] as? [[String: Any]])?.first)
+    let open = try #require(part["open_to"] as? [[String: String]])
+    #expect(open.map { $0["member"] } == ["bob", "dora", "owner"])
+    #expect(open.map { $0["through"] } == [nil, "admin", nil])
+    #expect(open.map { $0["until"] != nil } == [true, false, false])
+  }
+
   @Test("says what is owed, and ends with 12 while anything is")
   func owed() async throws {
     let place = try await Workplace()

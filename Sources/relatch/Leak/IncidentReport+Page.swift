@@ -75,7 +75,7 @@ extension IncidentReport {
       \(moments.joined(separator: "\n"))
       </ol>
       <h3>Who had it</h3>
-      <p>Open to \(part.openTo.joined(separator: ", ").escaped).</p>
+      <p>Open to \(part.openTo.map(\.text).joined(separator: ", ").escaped).</p>
       \(uses.isEmpty ? "<p>Nobody read it, and it was delivered nowhere.</p>" : "<ul>\n\(uses.joined(separator: "\n"))\n</ul>")
       <h3>What is still owed</h3>
       <p>\((part.owed?.text(at: written) ?? "Nothing.").escaped)</p>

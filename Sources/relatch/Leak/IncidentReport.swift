@@ -17,10 +17,19 @@ struct IncidentReport: Sendable {
 
   struct Part: Sendable {
     let history: IncidentHistory.Part
-    /// Who could open the credential when the leak was reported, by name.
-    let openTo: [String]
+    /// Who could have a leaked pair before it was refused, by name.
+    let openTo: [Holder]
     /// Nil if every version that leaked was seen to be refused.
     let owed: Owed?
+  }
+
+  /// Somebody who could have a leaked pair.
+  struct Holder: Sendable {
+    let name: String
+    /// When their access ended; nil if it has not, or they were sent the pair.
+    let until: Timestamp?
+    /// The administrator whose pair they could read it with; nil if they needed none.
+    let through: String?
   }
 
   /// The proof that an entry is in the log, for others to check.
@@ -56,18 +65,9 @@ struct IncidentReport: Sendable {
     self.name = name
     vault = view.header.origin
     written = now
-    let accesses = try AccessHistory(view).accesses
+    let holders = try LeakHolders(in: view)
     parts = try histories.map { history in
-      let reported = history.reported?.entry.time ?? now
-      let openTo = accesses.filter { access in
-        // Anyone who was handed a pair knows it from then on.
-        access.credential == history.credential && access.since <= reported
-          && (access.isHandoff && (history.leaked.first ?? 0) <= access.newestVersion
-            || access.until.map { $0 >= reported } ?? true)
-      }
-      return Part(
-        history: history, openTo: Set(openTo.map(\.member)).sorted(),
-        owed: try Self.owed(of: history, in: view, now: now))
+      Part(history: history, openTo: holders.of(history), owed: try Self.owed(of: history, in: view, now: now))
     }
     let newest = try view.newestCheckpoint
     checkpoint = (String(decoding: newest.signed.bytes, as: UTF8.self), newest.member, newest.key.description)
@@ -213,7 +213,7 @@ extension IncidentReport {
       lines += ["", "\(Diagnostics.printable(history.credential)): version \(versions) leaked"]
       if let warning = history.warning { lines.append("  \(warning)") }
       lines += history.moments.map { "  \($0.entry.time)  entry \($0.index) by \($0.entry.member)  \($0.text)" }
-      lines.append("  open to \(part.openTo.map(Diagnostics.printable).joined(separator: ", "))")
+      lines.append("  open to \(part.openTo.map { Diagnostics.printable($0.text) }.joined(separator: ", "))")
       lines += history.uses.map { "  \($0.text)" }
       lines.append("  owed: \(part.owed?.text(at: written) ?? "nothing")")
     }
@@ -250,7 +250,7 @@ extension IncidentReport.Part {
   fileprivate var json: JSONValue {
     var members: [String: JSONValue] = [
       "credential": .string(history.credential), "leaked": .array(history.leaked.map { .integer(Int(clamping: $0)) }),
-      "open_to": .array(openTo.map { .string($0) }), "owed": .array(history.owed.map { .integer(Int(clamping: $0)) }),
+      "open_to": .array(openTo.map(\.json)), "owed": .array(history.owed.map { .integer(Int(clamping: $0)) }),
       "standing": .string(history.standing),
       "timeline": .array(
         history.moments.map {
