@@ -207,4 +207,17 @@ import Testing
     var policy = Policy()
     #expect(throws: VaultError(.invalidInput, "")) { try policy.set("Grace", to: "1d") }
   }
+
+  @Test func `a leak grows and never shrinks, is due at once, and keeps the active version from being forgotten`()
+    throws
+  {
+    var credential = make()
+    #expect(credential.due == nil && credential.unsettled.isEmpty)
+    credential.noteLeak(incident: "first", version: 1, now: Fixture.at(1))
+    #expect(credential.due == .atOnce && credential.unsettled.map(\.number) == [1])
+    _ = try credential.addStaged(handle: nil, expires: nil, now: Fixture.at(2))
+    credential.noteLeak(incident: "second", version: 2, now: Fixture.at(3))
+    credential.noteLeak(incident: "third", version: 1, now: Fixture.at(4))
+    #expect(credential.leak == Leak(incident: "first", since: Fixture.at(1), version: 2))
+  }
 }
