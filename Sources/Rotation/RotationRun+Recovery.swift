@@ -197,7 +197,7 @@ extension RotationRun {
 
   private func clearUpPromote(_ first: Observation) async throws {
     let (number, pair) = try pair(in: .staged)
-    let shownUntil = shownUntil(number)
+    let began = timing.now()
     var seen = first
     var backoff = Backoff()
     var isAgain = false
@@ -219,6 +219,7 @@ extension RotationRun {
       if !provider.endsActiveFirst { try requireActivePrimary(seen, "nothing is given up") }
       // One look is not enough to give it up.
       let wait = isAgain ? backoff.next(timing.randomness) : .seconds(2)
+      let shownUntil = try isBetween(seen) ? began + credential.policy.propagation : shownUntil(number)
       guard !isAgain || timing.now() + wait <= shownUntil && asksLeft > 10 else { break }
       try await pause(wait)
       seen = try await observe(for: .promote)
@@ -226,6 +227,13 @@ extension RotationRun {
     }
     try await requireAnotherPair(number, pair, seen)
     try record(.rejected, version: number, ["reason": "not-found"])
+  }
+
+  /// Whether `seen` shows the active pair as primary and as replaced at once: the promotion is done, and is not shown
+  /// everywhere yet.
+  private func isBetween(_ seen: Observation) throws -> Bool {
+    let (_, active) = try pair(in: .active)
+    return seen.primary.matches(active) && seen.others.contains { $0.place == .replaced && $0.matches(active) }
   }
 
   /// Until when the staged pair may be missing from a look. A provider in the middle of promoting shows it nowhere only

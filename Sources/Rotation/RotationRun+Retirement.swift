@@ -11,7 +11,9 @@ extension RotationRun {
     let verified = takeVerified()
     let seen = if let verified { verified } else { try await observe(for: .retire) }
     let (active, activePair) = try pair(in: .active)
-    guard let owed = try owedPairs(in: seen).first else {
+    // While a leak is ended, the newest first: one from before may be deleted already, and merely still be listed.
+    let owedPairs = try owedPairs(in: seen)
+    guard let owed = credential.leak == nil ? owedPairs.first : owedPairs.last else {
       try record(.intended(.retire), version: credential.debts.last?.number)
       return try await clearUp(.retire, seen)
     }

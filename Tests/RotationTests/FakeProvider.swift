@@ -22,6 +22,8 @@ final class FakeProvider: AdministratorGranter {
     var nextSecret: @Sendable (Int) -> String? = { "secret-\($0)" }
     /// Whether promotion and deletion only claim that they happened.
     var lies = false
+    /// How many looks after a promotion still show the old pair as primary, though also as replaced.
+    var lateLooks = 0
     /// Whether the pair in the slot bears the credential's mark.
     var marks = false
     /// Whether it shows pairs that the vault does not know.
@@ -70,7 +72,14 @@ final class FakeProvider: AdministratorGranter {
 
   func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
     try await note("observe")
-    let (primary, slot, secret, marks) = state.withLock { ($0.primary, $0.slot, $0.nextSecret($0.made), $0.marks) }
+    let (primary, slot, secret, marks) = state.withLock { state in
+      var primary = state.primary
+      if state.lateLooks > 0, let slot = state.slot, slot.place == .replaced {
+        state.lateLooks -= 1
+        primary = slot.id
+      }
+      return (primary, state.slot, state.nextSecret(state.made), state.marks)
+    }
     var others: [ObservedPair] = []
     if let slot { others.append(try Self.observed(slot.id, slot.place, secret, isMarked: marks)) }
     return Observation(consumer: "one", primary: try Self.observed(primary, .primary), others: others)

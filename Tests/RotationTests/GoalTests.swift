@@ -40,6 +40,17 @@ struct GoalTests {
     return bench
   }
 
+  @Test("a promoted pair is not given up while the old one is shown both as primary and as replaced")
+  func lateToShow() async throws {
+    let bench = try await Bench(policy: ["propagation": "5m"])
+    bench.provider.state.withLock { $0.lateLooks = 5 }
+    guard case .promoted(active: 2, previous: [1], _) = try await bench.run() else {
+      Issue.record("expected version 2 to be promoted")
+      return
+    }
+    #expect(try await bench.credential().versions.map(\.stage) == [.previous, .active])
+  }
+
   @Test("resuming finishes what was begun, and begins nothing new")
   func resume() async throws {
     let bench = try await stopped(at: "grant id-2")

@@ -65,7 +65,7 @@ struct RotationRunTests {
     let bench = try await Bench(policy: ["grace": "0s"])
     #expect(try await bench.run() == .settled(active: 2))
     #expect(bench.provider.calls.suffix(3) == ["grant id-1", "grant id-2", "grant id-1"])
-    #expect(bench.provider.state.withLock { $0.triedAnew } == ["id-1", "id-1"])
+    #expect(bench.provider.state.withLock { $0.triedAnew } == ["id-2", "id-1", "id-1"])
   }
 
   @Test("does not take a promoted pair for verified while another is primary, although it is granted a token")
