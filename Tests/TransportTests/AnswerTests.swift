@@ -39,13 +39,17 @@ import Transport
     ("429 Slow Down", "X-Rate-Limit-Reset: 784111827\r\nRetry-After: 7\r\n", 7),
     ("429 Slow Down", "X-Rate-Limit-Reset: 784111827\r\nRetry-After: 0\r\n", 0),
     ("429 Slow Down", "X-Rate-Limit-Reset: 784111827\r\nRetry-After: soon\r\n", nil),
+    ("503 Later", "Retry-After: Sun, 06 Nov 1994 10:49:37 GMT\r\n", 7200),
+    ("503 Later", "Retry-After: Sun, 06 Nov 1994 08:49:36 GMT\r\n", 0),
+    ("503 Later", "Retry-After: Sun, 06 Nov 2094 08:49:37 GMT\r\n", 31_536_000),
+    ("503 Later", "Retry-After: Sun, 06 Nov 1994 10:49:37 CET\r\n", nil),
     ("503 Later", "X-Rate-Limit-Reset: 784111827\r\n", nil), ("200 OK", "X-Rate-Limit-Reset: 784111827\r\n", nil),
     ("429 Slow Down", "X-Rate-Limit-Reset: soon\r\n", nil), ("429 Slow Down", "X-Rate-Limit-Reset: \r\n", nil),
     ("429 Slow Down", "X-Rate-Limit-Reset: -9223372036854775808\r\n", nil),
     ("429 Slow Down", "X-Rate-Limit-Reset: 9223372036854775807\r\n", nil),
     ("429 Slow Down", "X-Rate-Limit-Reset: 784111827000\r\n", nil), ("429 Slow Down", "", nil),
   ])
-  func `a 429 that names the moment of a reset asks to wait until then, by its own date`(
+  func `an answer that names a moment asks to wait until then, by its own date`(
     _ status: String, _ headers: String, _ seconds: Int?
   ) async throws {
     let server = try serving {
