@@ -116,9 +116,14 @@ struct CommandProviderTests {
     try system.write(ended + [["id": "1", "secret": "old-secret", "label": ""]])
     let again = try await revoke()
     #expect(again.code == 12 && again.errorText.contains("accepts version 1, which leaked and was seen to be refused"))
+    let told = try await place.relatch("incident", "crm")
+    #expect(told.code == 12 && told.outputText.contains("the provider accepts version 1 again"), "\(told.outputText)")
+    let page = try await place.relatch("incident", "crm", "--html")
+    #expect(page.outputText.contains("accepts a leaked pair again that it was seen to refuse"))
     #expect(try system.secrets().contains("old-secret"), "no run deletes what it was seen to have deleted")
     try system.write(ended)
     #expect(try await revoke().code == 0)
+    #expect(try await place.relatch("incident", "crm").code == 0)
   }
 
   @Test("has a line in doctor, which asks it for nothing that changes anything") func doctor() async throws {

@@ -95,7 +95,7 @@ struct RevokeCareTests {
     let identifier = try await place.org.apps()[1].identifier
     try await place.org.fault("sessionEnded", "DELETE", "*\(identifier)*")
     let both = try await place.relatch("revoke", "zeus", "hera", "--reason", "x")
-    #expect(both.code == 13, "\(both.errorText)")
+    #expect(both.code == 12, "\(both.errorText)")
     #expect(both.errorText.contains("`relatch revoke hera`") && both.errorText.contains("zeus"), "\(both.errorText)")
   }
 

@@ -65,6 +65,19 @@ package struct IncidentHistory: Sendable {
       moments.first { $0.entry.event == event && ($0.entry.version ?? 0) > leaked.last ?? 0 }
     }
 
+    /// The versions that the provider accepted when they were last tried, though they had been seen to be refused. Any
+    /// member can write that they tried one: this ends nothing and begins nothing.
+    package var acceptedAgain: [UInt64] {
+      refused.filter { version, refusal in
+        let trial = moments.last { moment in
+          moment.entry.event == EventName.leakTried.text && moment.entry.version == version
+            && moment.entry.details["accepted"] != nil
+        }
+        guard let trial, trial.index > refusal.index || wasRefusedBefore else { return false }
+        return trial.entry.details["accepted"] == true
+      }.keys.sorted()
+    }
+
     /// When the last leaked version was seen to be refused; nil while one is owed.
     package var ended: Moment? { owed.isEmpty ? refused.values.max { $0.index < $1.index } : nil }
   }

@@ -67,7 +67,7 @@ struct IncidentCommand: AsyncParsableCommand {
       } else {
         try StandardStream.output.write(text)
       }
-      if incident.isOwed, found.disagreeing.isEmpty { throw Status(code: .debtOutstanding) }
+      if incident.isOwed || incident.isBack, found.disagreeing.isEmpty { throw Status(code: .debtOutstanding) }
     }
     guard found.disagreeing.isEmpty else {
       throw Failure(

@@ -18,7 +18,7 @@ extension IncidentReport {
     <body>
     <main>
     <h1>Incident \(name.escaped)</h1>
-    <p class="\(isOwed ? "owed" : "done")">\(verdict.escaped)</p>
+    <p class="\(isOwed || isBack ? "owed" : "done")">\(verdict.escaped)</p>
     <dl>
     \(fact("Reported", "\(reported)"))
     \(ending)
@@ -34,6 +34,7 @@ extension IncidentReport {
   }
 
   private var verdict: String {
+    if isBack { return "The provider accepts a leaked pair again that it was seen to refuse: delete it there by hand." }
     if wasRefusedBefore {
       return "What leaked had been seen to be refused before it was reported: there was nothing to do."
     }

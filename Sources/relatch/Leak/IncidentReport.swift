@@ -49,6 +49,8 @@ struct IncidentReport: Sendable {
   let checkpoint: (note: String, member: String, key: String)
 
   var isOwed: Bool { parts.contains { $0.owed != nil } }
+  /// Whether the provider accepts a leaked pair again that it was seen to refuse.
+  var isBack: Bool { parts.contains { !$0.history.acceptedAgain.isEmpty } }
   var reported: Timestamp { parts.compactMap { $0.history.reported?.entry.time }.min() ?? written }
 
   /// When the last leaked pair was seen to be refused; nil while something is owed.
@@ -180,10 +182,18 @@ extension IncidentHistory.Moment {
 extension IncidentHistory.Part {
   /// What a reader must not miss among the steps; nil if there is nothing of that kind.
   var warning: String? {
-    guard !cutOff.isEmpty else { return nil }
-    let entries = cutOff.map { String($0.index) }.joined(separator: ", ")
-    return
-      "found at the provider and deleted: a pair that this vault did not have (entry \(entries)); find out who made it"
+    var warnings: [String] = []
+    if !acceptedAgain.isEmpty {
+      let numbers = acceptedAgain.map(String.init).joined(separator: ", ")
+      warnings.append("the provider accepts version \(numbers) again, which it had refused: delete it there by hand")
+    }
+    if !cutOff.isEmpty {
+      let entries = cutOff.map { String($0.index) }.joined(separator: ", ")
+      warnings.append(
+        "found at the provider and deleted: a pair that this vault did not have (entry \(entries)); find out who made it"
+      )
+    }
+    return warnings.isEmpty ? nil : warnings.joined(separator: "; ")
   }
 
   fileprivate var cutOff: [IncidentHistory.Moment] { moments.filter { $0.entry.event == "pair.cut-off" } }
@@ -272,6 +282,9 @@ extension IncidentReport.Part {
             ) { $1 })
         }),
     ]
+    if !history.acceptedAgain.isEmpty {
+      members["accepted_again"] = .array(history.acceptedAgain.map { .integer(Int(clamping: $0)) })
+    }
     if !history.cutOff.isEmpty {
       members["cut_off"] = .array(history.cutOff.map { .integer(Int(clamping: $0.index)) })
     }
