@@ -273,6 +273,7 @@ struct RestoreTests {
       #expect(removed.code == 0, "\(removed.errorText)")
     }
     try await place.addMember("dora", "auditor")
+    try await place.addMember("zoe", "operator", grants: ["admin"])
     try FileManager.default.removeItem(at: place.vault)
     let refused = try await place.relatch("restore", file)
     expectFailure(refused, 65, "an older copy")
@@ -283,8 +284,10 @@ struct RestoreTests {
       #expect(text.contains("warning: \(name) is a member again"), "\(text)")
       #expect(text.contains("`relatch member remove \(name)`"), "\(text)")
     }
-    #expect(text.contains("warning: usb is a witness again") && !text.contains("dora is"), "\(text)")
+    #expect(text.contains("warning: usb is a witness again") && !text.contains("dora"), "\(text)")
+    #expect(text.contains("warning: zoe was a member when the vault was last seen"), "\(text)")
     let told = try #require(restored.objects().first)
+    #expect(told["members_unknown"] as? [String] == ["zoe"])
     #expect(told["members_again"] as? [String] == ["bob", "olga"] && told["witnesses_again"] as? [String] == ["usb"])
     // A backup that lacks nothing brings nobody back.
     let second = try await BackupTests.backup(place, to: "second.age")

@@ -140,6 +140,7 @@ struct RestoreCommand: AsyncParsableCommand {
       .object([
         "behind": .bool(isBehind), "entries": .integer(Int(clamping: found.end.entries)),
         "last": .string(found.end.last.description), "members_again": .array(again.members.map { .string($0.name) }),
+        "members_unknown": .array(again.unknown.map { .string($0.name) }),
         "owner": .string(found.owner), "type": "restore",
         "vault": .string(places.vault), "vault_id": .string(found.id),
         "witnesses_again": .array(again.witnesses.map { .string($0) }),
@@ -153,9 +154,11 @@ struct RestoreCommand: AsyncParsableCommand {
   }
 }
 
-/// The members and witnesses of a backup that had been removed when the vault was last seen.
+/// The members and witnesses of a backup that had been removed when the vault was last seen, and the members who had
+/// joined by then and are not in the backup.
 private struct Returned {
   var members: [LogMember] = []
+  var unknown: [LogMember] = []
   var witnesses: [String] = []
 
   /// The commands that remove them again.
@@ -177,6 +180,10 @@ private struct Returned {
     }
       + witnesses.map {
         "\($0) is a witness again, but was not one when the vault was last seen: `relatch log witness remove \($0)`"
+      }
+      + unknown.map {
+        "\($0.name) was a member when the vault was last seen, and is not in the backup, nor is what they were granted:"
+          + " `relatch revoke NAME… --reason TEXT` ends what they may know"
       }
   }
 }
@@ -236,6 +243,7 @@ private struct RestoredVault {
     guard let known, let id = Identifier(id), let seen = try? known.log(of: id)?.membership else { return Returned() }
     return Returned(
       members: membership.members.filter { !seen.members.contains($0) },
+      unknown: seen.members.filter { !membership.members.contains($0) && $0.role != .auditor },
       witnesses: membership.witnesses.map(\.witness).filter { witness in
         !seen.witnesses.contains { $0.witness == witness }
       }.map(\.name))
