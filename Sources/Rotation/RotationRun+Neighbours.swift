@@ -57,8 +57,12 @@ extension RotationRun {
         try await commit()
         do {
           let opened = try await runner.vault.pairs(
-            of: other.name, choosing: { $0.versions.filter { $0 == version } }, event: .pairUsed,
-            ["purpose": "comparison"], now: timing.now())
+            of: other.name,
+            choosing: { now in
+              // Its own run may have promoted it since: it is the same pair.
+              guard now.id == other.id else { return [] }
+              return now.versions.filter { $0.number == version.number && $0.stage != .retired }
+            }, event: .pairUsed, ["purpose": "comparison"], now: timing.now())
           guard let pair = opened.first?.pair else { continue }
           found.append(NeighboursPair(credential: other, version: version, pair: pair))
         } catch let error as VaultError where error.isDamage || error.code == .notPermitted { continue }

@@ -157,6 +157,8 @@ extension RotationRun {
         guard error.code == .notFound else {
           throw RotationError(error, while: "removing a staged pair that cannot be used", name)
         }
+        // Gone, or not known yet to the server that was asked: nothing was deleted here.
+        return try await didNotHappen(.stage, reason)
       }
       try await logCutOff(made, reason)
       return try await didNotHappen(.stage, reason)

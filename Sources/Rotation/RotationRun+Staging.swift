@@ -125,6 +125,8 @@ extension RotationRun {
       try await keepLease()
       do { try await provider.delete(handle: other.handle, seen) } catch {
         guard error.code == .notFound else { throw error }
+        // Gone, or not known yet to the server that was asked: nothing was deleted here.
+        continue
       }
       if !isOurs(other), other.place != .expired, !other.isOrphaned {
         try await logCutOff(other, credential.leak == nil ? "replace-previous" : "leak")
