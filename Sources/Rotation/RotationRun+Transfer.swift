@@ -12,8 +12,9 @@ extension RotationRun {
     case .scheduled:
       let (credential, schedule, now) = (credential, runner.schedule, timing.now())
       _ = try await runner.vault.read { try schedule.requireDue(credential, in: $0, now: now) }
-      do { return try await settle(transfer) } catch let error as RotationError where error.code.isAttempt {
-        try await recordUntried(transfer, because: error)
+      do { return try await settle(transfer) } catch {
+        guard let failure = RotationError(attempt: error) else { throw error }
+        try await recordUntried(transfer, because: failure)
         throw error
       }
     case .rotate, .rotateReplacingPrevious, .abort, .deliver, .adopt: throw RotationError(handedOver: credential)

@@ -262,6 +262,12 @@ struct ScheduleTests {
     let waiting = RotationSchedule.Partner(credential: other, journal: try failed(at: due))
     #expect(standing(nil, beside: waiting, at: due + .seconds(59)) == .due(.age))
     #expect(standing(nil, beside: waiting, at: due + .seconds(60)) == .held(until: nil, .together(with: "crm-b")))
+    // One that waits within a run goes on by itself.
+    let atWork = RotationSchedule.Partner(credential: other, journal: try failed(at: due), isAtWork: true)
+    #expect(standing(nil, beside: atWork, at: due + .seconds(59)) == .held(until: nil, .together(with: "crm-b")))
+    #expect(
+      standing(try failed(at: due + .seconds(-1)), beside: atWork, at: due + .seconds(59))
+        == .held(until: nil, .together(with: "crm-b")))
     // The other way round: it goes on neither beside a rotation that is under way, nor within a day of one.
     let own = try failed(at: due)
     let later = due + .seconds(60)

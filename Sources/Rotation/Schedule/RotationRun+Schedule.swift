@@ -38,13 +38,14 @@ extension RotationRun {
     dueFor reason: RotationSchedule.Reason, _ schedule: RotationSchedule
   ) async throws -> RotationOutcome? {
     let stepsBefore = journal.map { (number: $0.number, steps: $0.steps) }
-    do { return try await reconcile(for: .scheduled) } catch let error as RotationError where error.code.isAttempt {
+    do { return try await reconcile(for: .scheduled) } catch {
+      guard let failure = RotationError(attempt: error) else { throw error }
       if reason == .delivery {
-        try await recordUndelivered(because: error)
+        try await recordUndelivered(because: failure)
       } else {
         // Only a rotation can count it, and one is due.
         if reason.isForNewPair, journal?.machine.state.isFinal ?? true { try await begin(schedule) }
-        try await account(for: error, since: stepsBefore)
+        try await account(for: failure, since: stepsBefore)
       }
       throw error
     }
@@ -119,6 +120,17 @@ extension RotationState {
 }
 
 extension RotationError {
+  /// `error` as what ended an attempt; nil if it is to be tried again without a pause.
+  init?(attempt error: any Error) {
+    switch error {
+    case is StorageError, is CancellationError: return nil
+    case let error as RotationError:
+      guard error.code.isAttempt else { return nil }
+      self = error
+    default: self.init(.unresolved, "\(error)")
+    }
+  }
+
   /// The members of a log entry about it.
   var members: [String: JSONValue] {
     var members: [String: JSONValue] = ["reason": .string(code.word), "detail": .string(description)]

@@ -1,5 +1,6 @@
 package import Audit
 import JSON
+import Storage
 package import Vault
 
 /// Whether a credential is to be rotated now, and why. This is decided by its record, its journal, the credentials it
@@ -64,10 +65,13 @@ package struct RotationSchedule: Sendable {
   package struct Partner: Sendable {
     package let credential: Credential
     package let journal: RotationJournal?
+    /// Whether a run holds its lease: what waits within a run goes on without looking at others again.
+    package let isAtWork: Bool
 
-    package init(credential: Credential, journal: RotationJournal?) {
+    package init(credential: Credential, journal: RotationJournal?, isAtWork: Bool = false) {
       self.credential = credential
       self.journal = journal
+      self.isAtWork = isAtWork
     }
   }
 
@@ -97,7 +101,12 @@ package struct RotationSchedule: Sendable {
       of: credential, journal: journal,
       partners: {
         // No rotation of a credential with a damaged journal goes on.
-        try view.partners(of: credential).map { Partner(credential: $0, journal: try? RotationJournal(view, of: $0)) }
+        try view.partners(of: credential).map { partner in
+          let holder = try view.leaseHolder(of: RotationRunner.leaseName(of: partner))
+          return Partner(
+            credential: partner, journal: try? RotationJournal(view, of: partner),
+            isAtWork: holder?.lasts(at: now.milliseconds) ?? false)
+        }
       }, now: now)
     guard let transfer = credential.transfer, standing.isDue,
       let until = try transfer.leftAloneUntil(credential, in: view, now: now), until > now
@@ -313,7 +322,7 @@ package struct RotationSchedule: Sendable {
         if let journal, let credential, let other = partner.journal, other.hasNotAsked {
           (journal.began, credential.name) < (other.began, partner.credential.name)
         } else { false }
-      if !isFirst, mayPromote(partner, now: now) {
+      if !isFirst || partner.isAtWork, mayPromote(partner, now: now) {
         return .held(until: nil, .together(with: partner.credential.name))
       }
       guard let rotated = lastRotation(of: partner.credential, now: now), rotated >= opened else { continue }
@@ -329,12 +338,12 @@ package struct RotationSchedule: Sendable {
     return active.since
   }
 
-  /// Whether a rotation of `partner` is under way that may still replace its active pair. One that has asked for
-  /// nothing, and waits after a failed attempt, cannot.
+  /// Whether a rotation of `partner` is under way that may still replace its active pair. One that has no new
+  /// pair, and waits after a failed attempt without a run at work, cannot.
   private func mayPromote(_ partner: Partner, now: Timestamp) -> Bool {
     switch partner.journal?.machine.state {
     case .ready:
-      guard let journal = partner.journal, journal.hasNotAsked else { return true }
+      guard !partner.isAtWork, let journal = partner.journal, journal.hasNotAsked else { return true }
       return pause(of: journal, isLeaked: partner.credential.leak != nil, now: now).map { $0.until <= now } ?? true
     case .staging, .staged, .validating, .validated, .promoting: return true
     case .promoted, .verifying, .owed, .retiring, .deleted, .proving, .settled, .rejected, .discarding, .failed, nil:
