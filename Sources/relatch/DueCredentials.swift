@@ -14,10 +14,12 @@ struct DueCredentials: Sendable {
   let failures: [(credential: String, failure: Failure)]
   /// To whom each of these credentials is exposed, by its name.
   let exposed: [String: [String]]
+  /// The names of those with a leak to end.
+  let leaked: [String]
 
   /// What is due in `vault` at `now`. If `member` is given, only what that member can open: the rest is for others.
   init(in vault: LockedVault, by member: Member? = nil, now: Timestamp) async throws {
-    (errands, failures, exposed) = try await vault.read { view in
+    (errands, failures, exposed, leaked) = try await vault.read { view in
       let due = try view.credentials(dueAt: now)
       var failures = due.failures.map { (credential: $0.credential, failure: Failure($0.error)) }
       var (found, wanting): ([Credential], [Credential]) = ([], [])
@@ -45,7 +47,7 @@ struct DueCredentials: Sendable {
       let exposed = chosen.compactMap { credential in credential.exposure.map { (credential.name, $0.to) } }
       return (
         chosen.map { Errand(name: $0.name, goal: .scheduled) }, failures,
-        Dictionary(exposed, uniquingKeysWith: { first, _ in first })
+        Dictionary(exposed, uniquingKeysWith: { first, _ in first }), chosen.filter { $0.leak != nil }.map(\.name)
       )
     }
   }
@@ -65,11 +67,12 @@ struct DueCredentials: Sendable {
     return left
   }
 
-  /// The errands in waves: of what is exposed, administrators before what they administer. Anyone who knows an
-  /// administrator's pair can read the pairs that are made while that is accepted.
+  /// The errands in waves: of what is exposed or leaked, administrators before what they administer, and those in one
+  /// place one after another. Anyone who knows an administrator's pair can read the pairs that are made while that is
+  /// accepted.
   func waves(in view: VaultView) -> [[Errand]] {
-    let later = exposed.keys.sorted().map { LeakedVersion(credential: $0, version: nil) }.waves(in: view).dropFirst()
-      .map { Set($0.map(\.credential)) }
+    let ordered = Set(exposed.keys).union(leaked).sorted().map { LeakedVersion(credential: $0, version: nil) }
+    let later = ordered.waves(in: view).dropFirst().map { Set($0.map(\.credential)) }
     let first = errands.filter { errand in !later.contains { $0.contains(errand.name) } }
     return [first] + later.map { names in errands.filter { names.contains($0.name) } }
   }

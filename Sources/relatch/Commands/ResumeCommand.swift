@@ -44,10 +44,14 @@ struct ResumeCommand: AsyncParsableCommand {
       }
       report.note(leftOut: others, notGrantedTo: member)
     }
-    let errands = Errand.each(chosen, .resume)
-    let report = report.of(runs: errands.count)
-    try await RotationComposition(vault: vault, in: places).runEach(
-      errands, jobs: many.jobs, report: report)
+    // Leaks in one place are ended one after another.
+    let waves = try await vault.read { [chosen] view in
+      let errands = Errand.each(chosen, .resume)
+      return errands.map { LeakedVersion(credential: $0.name, version: nil) }.waves(in: view)
+        .map { Errand.each($0.map(\.credential), .resume) }
+    }
+    let report = report.of(runs: waves.map(\.count).reduce(0, +))
+    try await RotationComposition(vault: vault, in: places).runEach(waves, jobs: many.jobs, report: report)
   }
 }
 
