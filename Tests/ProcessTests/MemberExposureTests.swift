@@ -1,5 +1,6 @@
 import Age
 import Audit
+import JSON
 import Sodium
 import Testing
 import Vault
@@ -54,6 +55,19 @@ struct MemberExposureTests {
     let other = try Identity(AgeIdentity(generating: .system))
     try await vault.addMember(other.card(named: "dora", role: .operator), now: vaultMoment) { _, _ in }
     #expect(try await Self.exposures(vault, other.age.recipient.description).isEmpty)
+  }
+
+  @Test func `is not made another's by what a member calls a recipient`() async throws {
+    let vault = try await vault(adding: ["crm", "erp"])
+    let owner = try #require(try await vault.read { $0.members.first { $0.card.role == .owner } })
+    let age = owner.card.age
+    try await vault.change(now: vaultMoment) { change in
+      _ = try change.log(
+        EventName("handoff.sent"), about: "crm",
+        ["recipient": .string(age), "recipient_name": "dora", "versions": .array([.integer(1)])])
+    }
+    #expect(
+      try await Self.exposures(vault, "dora").map(\.credential) == ["crm"], "what was sent, and not all that is open")
   }
 
   @Test func `includes what an owner's entry says is exposed to them`() async throws {

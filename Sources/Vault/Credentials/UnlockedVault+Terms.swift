@@ -100,11 +100,12 @@ private struct AdministratorChange {
     var between: [String: [String]] = [:]
     var unreadable: [String] = []
     for other in history.credentials where other != name {
-      guard (try? view.canRead(other)) == true else {
+      guard let admin = (try? view.credential(other, isKept: false))?.admin else {
         unreadable.append(other)
         continue
       }
-      let chain = view.administrators(of: other)
+      guard admin != other else { continue }
+      let chain = [admin] + view.administrators(of: admin)
       if let place = chain.firstIndex(of: name) { between[other] = Array(chain[...place]) }
     }
     self.between = between

@@ -63,6 +63,8 @@ package struct AccessHistory: Sendable {
   private var ended: [Access] = []
   /// For each recipient, the names it was seen under: on members' cards, in handoffs, and in receipts.
   private var names: [String: Set<String>] = [:]
+  /// For each recipient, the names on members' cards alone: only owners write these.
+  private var cards: [String: Set<String>] = [:]
   /// The recipient of whoever had each member's name last.
   private var recipients: [String: String] = [:]
   /// How many entries were replayed.
@@ -130,15 +132,17 @@ package struct AccessHistory: Sendable {
   package func accesses(of name: String) -> [Access] { (accesses + exposures).filter { isAccess($0, of: name) } }
 
   private func isAccess(_ access: Access, of name: String) -> Bool {
-    access.member == name || access.age == name || access.age.map { names[$0]?.contains(name) == true } ?? false
+    // Any member can write to whom they sent something: that must not make somebody else's access theirs.
+    let known = access.isHandoff ? names : cards
+    return access.member == name || access.age == name || access.age.map { known[$0]?.contains(name) == true } ?? false
   }
 
   /// The index of the entry that added the credential `name` that there was after entry `index`, or is now if that is
   /// nil; nil if there was none.
   package func addition(of name: String, at index: UInt64? = nil) -> UInt64? {
     guard let index else { return present[name]?.added.index }
-    return histories.first { $0.name == name && $0.added.index <= index && index < $0.removed?.index ?? .max }?.added
-      .index
+    if let found = present[name], found.added.index <= index { return found.added.index }
+    return removed.last { $0.name == name && $0.added.index <= index && index < $0.removed?.index ?? .max }?.added.index
   }
 
   private var histories: [CredentialHistory] { removed + present.values }
@@ -251,6 +255,7 @@ package struct AccessHistory: Sendable {
 
   private mutating func note(_ card: LogMember) {
     names[card.age, default: []].insert(card.name)
+    cards[card.age, default: []].insert(card.name)
     recipients[card.name] = card.age
   }
 
@@ -303,11 +308,22 @@ extension AccessHistory {
         administered[administration.administrator, default: []].append((credential, administration))
       }
     }
+    var records: [UInt64: Credential?] = [:]
+    func isRefused(_ administrator: CredentialHistory, upTo version: UInt64) -> Bool {
+      guard administrator.removed == nil else { return true }
+      let index = administrator.added.index
+      let record = records[index] ?? (try? view.credential(administrator.name, isKept: false))
+      records[index] = .some(record)
+      return record?.versions.allSatisfy { $0.number > version || $0.stage == .retired } ?? false
+    }
     var found: Set<Access> = []
     var waiting = accesses
     while let access = waiting.popLast() {
       guard let others = administered[access.credential], let administrator = byAddition[access.added] else { continue }
-      let refusal = administrator.refusal(upTo: access.newestVersion)
+      // Any member can write the words of a refusal: they count where the record agrees.
+      let refusal =
+        isRefused(administrator, upTo: access.newestVersion)
+        ? administrator.refusal(upTo: access.newestVersion) : nil
       for (credential, administration) in others {
         let begin = max(access.begin, administration.begin)
         let end = [refusal, administration.end, administrator.removed].compactMap(\.self).min()
