@@ -121,7 +121,15 @@ struct CommandProviderTests {
     let page = try await place.relatch("incident", "crm", "--html")
     #expect(page.outputText.contains("accepts a leaked pair again that it was seen to refuse"))
     #expect(try system.secrets().contains("old-secret"), "no run deletes what it was seen to have deleted")
-    try system.write(ended)
+    // The same if it is found together with the pair that replaced it, which is replaced then.
+    let newest = try #require(ended.last?["secret"])
+    let both = leaked + #" {"client_id":"crm","client_secret":"\#(newest)"}"#
+    let second = try await place.run(
+      Programs.relatch, ["revoke", "--pair-file", "-", "--reason", "a test"], stdin: both)
+    #expect(second.code == 12, "\(second.errorText)")
+    #expect(try await place.relatch("incident", "crm").code == 12)
+    #expect(try await place.relatch("incident").outputText.contains("accepted"))
+    try system.write(system.keys().filter { $0["secret"] != "old-secret" })
     #expect(try await revoke().code == 0)
     #expect(try await place.relatch("incident", "crm").code == 0)
   }

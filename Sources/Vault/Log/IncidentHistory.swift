@@ -68,13 +68,16 @@ package struct IncidentHistory: Sendable {
     /// The versions that the provider accepted when they were last tried, though they had been seen to be refused. Any
     /// member can write that they tried one: this ends nothing and begins nothing.
     package var acceptedAgain: [UInt64] {
-      refused.filter { version, refusal in
-        let trial = moments.last { moment in
-          moment.entry.event == EventName.leakTried.text && moment.entry.version == version
-            && moment.entry.details["accepted"] != nil
-        }
-        guard let trial, trial.index > refusal.index || wasRefusedBefore else { return false }
-        return trial.entry.details["accepted"] == true
+      var trials: [UInt64: Moment] = [:]
+      for moment in moments
+      where moment.entry.event == EventName.leakTried.text && moment.entry.details["accepted"] != nil {
+        if let version = moment.entry.version { trials[version] = moment }
+      }
+      return trials.filter { version, trial in
+        guard trial.entry.details["accepted"] == true else { return false }
+        // What is older than what leaked, and did not leak, had been seen to be refused before.
+        guard let refusal = refused[version] else { return !leaked.contains(version) && version < leaked.last ?? 0 }
+        return trial.index > refusal.index || wasRefusedBefore
       }.keys.sorted()
     }
 
@@ -137,12 +140,15 @@ package struct IncidentHistory: Sendable {
       isThere = false
     case EventName.credentialLeaked.text: report(moment, of: name, &credential)
     case EventName.leakTried.text:
-      // A trial of a version that an incident is already about belongs to that incident, whether or not it is over.
-      if let part = part(about: entry.version, credential) {
-        parts[part].moments.append(moment)
-      } else {
-        credential.tried.append(moment)
-      }
+      // A trial of a version that an incident is already about belongs to that incident, whether or not it is over, and
+      // to the newest incident of a later version, with which it can have been found.
+      let version = entry.version ?? 0
+      let about = Set(
+        [part(about: version, credential), credential.parts.last { version < parts[$0].leaked.last ?? 0 }]
+          .compactMap(\.self)
+          + credential.parts.filter { parts[$0].acceptedAgain.contains(version) })
+      for part in about { parts[part].moments.append(moment) }
+      if about.isEmpty { credential.tried.append(moment) }
     case EventName.pairRead.text: note(.read, entry.member, entry.versions, moment, &credential)
     case EventName.pairUsed.text: note(.used, entry.member, entry.versions, moment, &credential)
     case EventName.deliveryDone.text:

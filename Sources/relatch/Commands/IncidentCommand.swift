@@ -100,7 +100,7 @@ extension IncidentHistory.Part {
   /// What it has come to, in one word.
   var standing: String {
     if !owed.isEmpty { return isRemoved ? "removed" : "owed" }
-    return "refused"
+    return acceptedAgain.isEmpty ? "refused" : "accepted"
   }
 
   /// Its line in the list.

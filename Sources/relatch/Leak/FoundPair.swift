@@ -56,18 +56,21 @@ final class FoundVersion: Sendable {
   private let version: Version
   private let pair: Pair
   private let incident: String
+  /// Whether another version that is not retired is the same pair.
+  private let isInUse: Bool
   private let isTried = Mutex(false)
   private let isAccepted = Mutex(false)
 
-  init(_ found: (credential: String, version: Version, pair: Pair), incident: String) {
+  init(_ found: (credential: String, version: Version, pair: Pair), incident: String, isInUse: Bool) {
     (credential, version, pair) = found
     self.incident = incident
+    self.isInUse = isInUse
   }
 
   var number: UInt64 { version.number }
 
   /// Whether the provider accepts it, although it was seen to be refused before: no run deletes it once more.
-  var isBack: Bool { version.stage == .retired && isAccepted.withLock(\.self) }
+  var isBack: Bool { version.stage == .retired && !isInUse && isAccepted.withLock(\.self) }
 
   /// Tries it at its provider, once, with entries in the log, and reports the result.
   func attempt(by composition: RotationComposition, _ report: Report) async {
@@ -126,6 +129,14 @@ extension UnlockedVault {
         .notFound, "the file contains no secret of the \(findings.compared) credentials that were compared with it",
         hint: "look up at the provider whose pair it is; this vault cannot revoke a pair that it never had")
     }
-    return (findings.found.map { FoundVersion($0, incident: incident) }, findings.failures.count)
+    let found = findings.found.map { one in
+      // One that was given up and taken over as another is the same pair, and is refused with that.
+      let isInUse = findings.found.contains {
+        $0.credential == one.credential && $0.version.stage != .retired
+          && $0.pair.clientSecret.isEqual(to: one.pair.clientSecret)
+      }
+      return FoundVersion(one, incident: incident, isInUse: isInUse)
+    }
+    return (found, findings.failures.count)
   }
 }
