@@ -12,11 +12,14 @@ package struct Observation: Sendable {
   package let primary: ObservedPair
   /// Pairs beside the primary one.
   package let others: [ObservedPair]
+  /// The provider's time when it answered; nil unless the provider needs it to make a pair.
+  package let time: Timestamp?
 
-  package init(consumer: String, primary: ObservedPair, others: [ObservedPair]) {
+  package init(consumer: String, primary: ObservedPair, others: [ObservedPair], time: Timestamp? = nil) {
     self.consumer = consumer
     self.primary = primary
     self.others = others
+    self.time = time
   }
 }
 

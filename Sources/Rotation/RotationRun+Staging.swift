@@ -231,6 +231,6 @@ extension RotationRun {
 extension Observation {
   /// The same, with only those of the others that `isLeft` accepts.
   fileprivate func only(_ isLeft: (ObservedPair) -> Bool) -> Observation {
-    Observation(consumer: consumer, primary: primary, others: others.filter(isLeft))
+    Observation(consumer: consumer, primary: primary, others: others.filter(isLeft), time: time)
   }
 }

@@ -3,7 +3,6 @@ import JSON
 import OAuth
 package import Rotation
 import Sodium
-import Synchronization
 package import Transport
 package import Vault
 
@@ -69,12 +68,6 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
   private let lifetime: Duration?
   private let credentials: ClientCredentials
   private let call: AdministeredCall
-  private let looked = Looked()
-
-  /// What the server's clock said when this run last looked.
-  private final class Looked: Sendable {
-    let at = Mutex<Timestamp?>(nil)
-  }
 
   package var replacement: Replacement { .overlap }
 
@@ -174,7 +167,6 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
   package func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
     let answer = try await call.send(
       .get, graph.path("/v1.0/applications/\(object)?$select=appId,passwordCredentials"))
-    looked.at.withLock { $0 = answer.date }
     let node = try answer.json(mayHaveActed: false)
     guard let id = answer.secret(node["appId"]), known.all.allSatisfy({ id.secret.isEqual(to: $0.pair.clientID) })
     else {
@@ -194,11 +186,11 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
           keyID: keyID, name: answer.text(entry["displayName"]), hint: answer.secret(entry["hint"]),
           expires: answer.text(entry["endDateTime"]).flatMap { Timestamp(rfc3339: $0) }))
     }
-    return try observation(of: passwords, id, known)
+    return try observation(of: passwords, id, known, at: answer.date)
   }
 
   private func observation(
-    of passwords: [Password], _ id: SharedSecret, _ known: KnownPairs
+    of passwords: [Password], _ id: SharedSecret, _ known: KnownPairs, at time: Timestamp?
   ) throws(ProviderError) -> Observation {
     let seen = try ManySecrets(passwords, id, known, name: { ($0.keyID, $0.expires) }, place: Self.index)
     guard let primary = seen.primary else {
@@ -214,7 +206,7 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
         place: .staged, handle: password.keyID, clientID: id, clientSecret: nil, expires: password.expires,
         sharesClientID: true, isMarked: true)
     }
-    return Observation(consumer: known.mark, primary: primary, others: seen.others + litter)
+    return Observation(consumer: known.mark, primary: primary, others: seen.others + litter, time: time)
   }
 
   /// The index in `passwords` of `one`. Throws `configuration` if that cannot be determined.
@@ -242,7 +234,7 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
 
   package func stage(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
     var password: [String: JSONValue] = ["displayName": .string(observation.consumer)]
-    if let end = try end() { password["endDateTime"] = .string(end.description) }
+    if let end = try end(after: observation) { password["endDateTime"] = .string(end.description) }
     let answer = try await call.ask(
       .post, graph.path("/v1.0/applications/\(object)/addPassword"),
       .json(JSONValue.object(["passwordCredential": .object(password)]).canonicalText))
@@ -263,9 +255,9 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
 
   /// When a new password is to end; nil if Entra decides. Counted by the server's clock, as a tenant's policy is: by one
   /// that is ahead of it, the longest lifetime allowed would be too long.
-  private func end() throws(ProviderError) -> Timestamp? {
+  private func end(after observation: Observation) throws(ProviderError) -> Timestamp? {
     guard let lifetime else { return nil }
-    guard let now = looked.at.withLock({ $0 }) else {
+    guard let now = observation.time else {
       throw ProviderError(
         .malformed, "\(graph.host) does not say its time, from which setting lifetime counts",
         hint: "something in between may be removing the header Date; without the setting it is not needed",
