@@ -67,15 +67,8 @@ struct DueCredentials: Sendable {
     return left
   }
 
-  /// The errands in waves: of what is exposed or leaked, administrators before what they administer, and those in one
-  /// place one after another. Anyone who knows an administrator's pair can read the pairs that are made while that is
-  /// accepted.
-  func waves(in view: VaultView) -> [[Errand]] {
-    let ordered = Set(exposed.keys).union(leaked).sorted().map { LeakedVersion(credential: $0, version: nil) }
-    let later = ordered.waves(in: view).dropFirst().map { Set($0.map(\.credential)) }
-    let first = errands.filter { errand in !later.contains { $0.contains(errand.name) } }
-    return [first] + later.map { names in errands.filter { names.contains($0.name) } }
-  }
+  /// The names of those whose errands wait for each other.
+  var ordered: Set<String> { Set(exposed.keys).union(leaked) }
 }
 
 extension Credential {

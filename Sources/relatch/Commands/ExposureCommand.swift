@@ -44,11 +44,16 @@ struct LogExposureCommand: AsyncParsableCommand {
       for exposure in found { try report.result(exposure.object(of: member), text: exposure.text) }
     }
     if found.isEmpty { report.note("\(member) could open nothing\(since == nil ? "" : " since then")") }
-    if let holder = found.compactMap(\.holder).first {
-      Diagnostics.standard.warning(
-        "\(holder) can still open what is marked as open now, and what replaces it: first `relatch member remove \(holder)`"
-      )
-    }
+    found.warnOfHolder()
+  }
+}
+
+extension [MemberExposure] {
+  /// Warns if the member can still open some of it.
+  func warnOfHolder() {
+    guard let holder = compactMap(\.holder).first else { return }
+    Diagnostics.standard.warning(
+      "\(holder) can still open some of this, and what replaces it: first `relatch member remove \(holder)`")
   }
 }
 

@@ -44,11 +44,9 @@ struct ResumeCommand: AsyncParsableCommand {
       }
       report.note(leftOut: others, notGrantedTo: member)
     }
-    // Leaks in one place are ended one after another.
     let waves = try await vault.read { [chosen] view in
-      let errands = Errand.each(chosen, .resume)
-      return errands.map { LeakedVersion(credential: $0.name, version: nil) }.waves(in: view)
-        .map { Errand.each($0.map(\.credential), .resume) }
+      let leaked = chosen.filter { (try? view.credential($0))?.leak != nil }
+      return Errand.each(chosen, .resume).waves(in: view, ordering: Set(leaked))
     }
     let report = report.of(runs: waves.map(\.count).reduce(0, +))
     try await RotationComposition(vault: vault, in: places).runEach(waves, jobs: many.jobs, report: report)

@@ -129,10 +129,6 @@ struct RevokeCommand: AsyncParsableCommand {
       }
     let leaks = try await file == nil ? chosen(in: vault) : found.leaks
     if leaks.isEmpty { report.note("there is nothing to revoke") }
-    if let exposedTo, try await vault.read({ $0.members.contains { $0.name == exposedTo } }) {
-      Diagnostics.standard.warning(
-        "\(exposedTo) is a member, and can open what replaces these: first `relatch member remove \(exposedTo)`")
-    }
     // For a single credential, its own run makes this comparison.
     try await vault.requireNoSecret(reason, "reason", of: leaks.count > 1 ? leaks.map(\.credential) : [])
     let (reason, contain, undelivered) = (reason, contain, undelivered)
@@ -155,7 +151,10 @@ struct RevokeCommand: AsyncParsableCommand {
     if let provider { _ = try providerKind(provider) }
     return try await vault.read { view in
       if let exposedTo {
-        let exposed = try view.exposures(to: exposedTo).filter { $0.isToBeRotated || !$0.owed.isEmpty }
+        let exposures = try view.exposures(to: exposedTo).filter { $0.isToBeRotated || !$0.owed.isEmpty }
+        exposures.warnOfHolder()
+        let exposed =
+          exposures
           .map { LeakedVersion(credential: $0.credential, version: $0.newestVersion) }
         let damaged = try view.damaged(besides: exposed.map(\.credential))
         return exposed + damaged.map { LeakedVersion(credential: $0, version: nil) }
@@ -207,11 +206,10 @@ extension RotationComposition {
     as revocation: @Sendable (UInt64?) -> Revocation
   ) async throws {
     let foundBy = Dictionary(grouping: found, by: \.credential)
-    let waves = try await vault.read { leaks.waves(in: $0) }.map { wave in
-      wave.map {
-        Errand(name: $0.credential, goal: .revoke(revocation($0.version)), found: foundBy[$0.credential] ?? [])
-      }
+    let errands = leaks.map {
+      Errand(name: $0.credential, goal: .revoke(revocation($0.version)), found: foundBy[$0.credential] ?? [])
     }
+    let waves = try await vault.read { errands.waves(in: $0, ordering: Set(errands.map(\.name))) }
     for line in try await vault.read({ leaks.continuedLeakNotes(in: $0) }) { report.note(line) }
     let count = waves.map(\.count).reduce(0, +)
     let result: Result<Void, any Error>

@@ -16,8 +16,8 @@ struct RotateCommand: AsyncParsableCommand {
 
       --due is for cron. Of all that the identity can open, it rotates what is due under its policy's max-age and \
       what is exposed to somebody whose access has ended (administrators before what they administer), continues \
-      what was interrupted, and retires debts past their grace. It may be run every minute: if nothing is due it prints nothing and unlocks nothing, and after \
-      failed attempts it waits before the next.
+      what was interrupted, and retires debts past their grace. It may be run every minute: if nothing is due it \
+      prints nothing and unlocks nothing, and after failed attempts it waits before the next.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -65,15 +65,9 @@ struct RotateCommand: AsyncParsableCommand {
     SpaceReserve(places).keep()
     let (chosen, others) = try await chosen(in: vault)
     let goal = replacePrevious ? RotationRunner.Goal.rotateReplacingPrevious : .rotate
-    // Anyone who knows an administrator's pair can read the pairs that are made while it is in use, so administrators
-    // go first.
+    let errands = Errand.each(chosen, goal)
     let waves =
-      exposedTo == nil
-      ? [Errand.each(chosen, goal)]
-      : try await vault.read { view in
-        chosen.map { LeakedVersion(credential: $0, version: nil) }.waves(in: view)
-          .map { Errand.each($0.map(\.credential), goal) }
-      }
+      exposedTo == nil ? [errands] : try await vault.read { errands.waves(in: $0, ordering: Set(chosen)) }
     let report = report.of(runs: waves.map(\.count).reduce(0, +))
     report.note(leftOut: others, notGrantedTo: vault.member)
     if chosen.isEmpty, others == 0 {
@@ -112,7 +106,9 @@ extension RotateCommand {
     if let tag { return (try await vault.rotatable(with: tag), 0) }
     guard let exposedTo else { return (names, 0) }
     return try await vault.read { view in
-      let exposed = try view.exposures(to: exposedTo).filter(\.isToBeRotated).map(\.credential)
+      let exposures = try view.exposures(to: exposedTo).filter(\.isToBeRotated)
+      exposures.warnOfHolder()
+      let exposed = exposures.map(\.credential)
       return (exposed + (try view.damaged(besides: exposed)), 0)
     }
   }
@@ -132,7 +128,7 @@ extension RotateCommand {
     var codes = due.failures.map(\.failure.code)
     if let vault, !due.errands.isEmpty {
       do {
-        let waves = try await vault.read { [due] in due.waves(in: $0) }
+        let waves = try await vault.read { [due] in due.errands.waves(in: $0, ordering: due.ordered) }
         try await RotationComposition(vault: vault, in: places).runEach(waves, jobs: many.jobs, report: report)
       } catch let status as Status { codes.append(status.code) }
       let exposed = due.exposed

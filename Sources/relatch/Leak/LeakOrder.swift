@@ -1,5 +1,4 @@
 import JSON
-import Providers
 import Rotation
 import Vault
 
@@ -24,38 +23,6 @@ extension VaultView {
 }
 
 extension [LeakedVersion] {
-  /// The leaks in waves: administrators before what they administer, however long the chain. Anyone who has an
-  /// administrator's pair can read the pairs it administers, the new ones as well. Credentials with their pairs in one
-  /// place follow each other: what one run has just made is a stranger's to the other until it is saved.
-  func waves(in view: VaultView) -> [[LeakedVersion]] {
-    let chosen = Set(map(\.credential))
-    let chains = map { leaked in view.administrators(of: leaked.credential).filter(chosen.contains) }
-    let administering = Set(chains.joined())
-    let depths = Dictionary(grouping: zip(self, chains), by: \.1.count)
-    return depths.sorted { $0.key < $1.key }.flatMap { _, leaks in
-      let leaks = leaks.map(\.0)
-      return
-        (leaks.filter { administering.contains($0.credential) }
-        + leaks.filter { !administering.contains($0.credential) }).apart(in: view)
-    }
-  }
-
-  /// The leaks in as few waves as have no two credentials in one place. What cannot be read fails in its own run.
-  private func apart(in view: VaultView) -> [[LeakedVersion]] {
-    var waves: [[LeakedVersion]] = []
-    var count: [CredentialPlace: Int] = [:]
-    for leaked in self {
-      let place = (try? view.credential(leaked.credential)).flatMap { credential in
-        (try? providerKind(credential.provider)).map { credential.place(by: $0.placeSettings) }
-      }
-      let wave = place.map { count[$0, default: 0] } ?? 0
-      if let place { count[place] = wave + 1 }
-      if wave == waves.count { waves.append([]) }
-      waves[wave].append(leaked)
-    }
-    return waves
-  }
-
   /// Notes on the credentials for which no version was named and whose noted leak does not include the active version.
   func continuedLeakNotes(in view: VaultView) -> [String] {
     filter { $0.version == nil }.compactMap { leaked in
