@@ -129,11 +129,11 @@ extension UnlockedVault {
         .notFound, "the file contains no secret of the \(findings.compared) credentials that were compared with it",
         hint: "look up at the provider whose pair it is; this vault cannot revoke a pair that it never had")
     }
+    let unretired = Dictionary(grouping: findings.found.filter { $0.version.stage != .retired }, by: \.credential)
     let found = findings.found.map { one in
       // One that was given up and taken over as another is the same pair, and is refused with that.
-      let isInUse = findings.found.contains {
-        $0.credential == one.credential && $0.version.stage != .retired
-          && $0.pair.clientSecret.isEqual(to: one.pair.clientSecret)
+      let isInUse = unretired[one.credential, default: []].contains {
+        $0.pair.clientSecret.isEqual(to: one.pair.clientSecret)
       }
       return FoundVersion(one, incident: incident, isInUse: isInUse)
     }
