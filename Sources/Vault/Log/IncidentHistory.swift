@@ -46,7 +46,9 @@ package struct IncidentHistory: Sendable {
     /// reported.
     package fileprivate(set) var leaked: [UInt64]
     /// What followed, in the order of the log, without intents.
-    package fileprivate(set) var moments: [Moment]
+    package private(set) var moments: [Moment] = []
+    /// The newest trial of each version that says whether the pair was accepted.
+    private var trials: [UInt64: Moment] = [:]
     /// For each version that is refused, the entry that says so.
     package fileprivate(set) var refused: [UInt64: Moment] = [:]
     /// Who and what got a leaked version: before the report, and after it until the version was refused.
@@ -67,18 +69,26 @@ package struct IncidentHistory: Sendable {
 
     /// The versions that the provider accepted when they were last tried, though they had been seen to be refused. Any
     /// member can write that they tried one: this ends nothing and begins nothing.
-    package var acceptedAgain: [UInt64] {
-      var trials: [UInt64: Moment] = [:]
-      for moment in moments
-      where moment.entry.event == EventName.leakTried.text && moment.entry.details["accepted"] != nil {
-        if let version = moment.entry.version { trials[version] = moment }
-      }
-      return trials.filter { version, trial in
-        guard trial.entry.details["accepted"] == true else { return false }
-        // What is older than what leaked, and did not leak, had been seen to be refused before.
-        guard let refusal = refused[version] else { return !leaked.contains(version) && version < leaked.last ?? 0 }
-        return trial.index > refusal.index || wasRefusedBefore
-      }.keys.sorted()
+    package var acceptedAgain: [UInt64] { trials.keys.filter(isAcceptedAgain).sorted() }
+
+    fileprivate func isAcceptedAgain(_ version: UInt64) -> Bool {
+      guard let trial = trials[version], trial.entry.details["accepted"] == true else { return false }
+      // What is older than what leaked, and did not leak, had been seen to be refused before.
+      guard let refusal = refused[version] else { return !leaked.contains(version) && version < leaked.last ?? 0 }
+      return trial.index > refusal.index || wasRefusedBefore
+    }
+
+    fileprivate init(of credential: String, in incident: String, leaked: [UInt64], reported: Moment) {
+      (self.incident, self.credential, self.leaked) = (incident, credential, leaked)
+      (reports, uses) = ([reported], [])
+    }
+
+    fileprivate mutating func append(_ moment: Moment) {
+      moments.append(moment)
+      guard moment.entry.event == EventName.leakTried.text, moment.entry.details["accepted"] != nil,
+        let version = moment.entry.version
+      else { return }
+      trials[version] = moment
     }
 
     /// When the last leaked version was seen to be refused; nil while one is owed.
@@ -135,7 +145,7 @@ package struct IncidentHistory: Sendable {
     case EventName.credentialRemoved.text:
       if let part = credential.part, !parts[part].owed.isEmpty {
         parts[part].isRemoved = true
-        parts[part].moments.append(moment)
+        parts[part].append(moment)
       }
       isThere = false
     case EventName.credentialLeaked.text: report(moment, of: name, &credential)
@@ -146,8 +156,8 @@ package struct IncidentHistory: Sendable {
       let about = Set(
         [part(about: version, credential), credential.parts.last { version < parts[$0].leaked.last ?? 0 }]
           .compactMap(\.self)
-          + credential.parts.filter { parts[$0].acceptedAgain.contains(version) })
-      for part in about { parts[part].moments.append(moment) }
+          + credential.parts.filter { parts[$0].isAcceptedAgain(version) })
+      for part in about { parts[part].append(moment) }
       if about.isEmpty { credential.tried.append(moment) }
     case EventName.pairRead.text: note(.read, entry.member, entry.versions, moment, &credential)
     case EventName.pairUsed.text: note(.used, entry.member, entry.versions, moment, &credential)
@@ -195,19 +205,18 @@ package struct IncidentHistory: Sendable {
     guard case .string(let incident)? = moment.entry.details["incident"] else { return }
     if let part = credential.part, parts[part].incident == incident, parts[part].ended == nil {
       parts[part].reports.append(moment)
-      parts[part].moments += credential.tried + [moment]
+      (credential.tried + [moment]).forEach { parts[part].append($0) }
       parts[part].leaked = Set(parts[part].leaked + leaked).sorted()
     } else if open.isEmpty, let part = part(about: version, credential) {
       // A pair found again long after its end is not another incident.
       parts[part].reports.append(moment)
-      parts[part].moments += credential.tried + [moment]
+      (credential.tried + [moment]).forEach { parts[part].append($0) }
       credential.tried = []
       return
     } else {
-      parts.append(
-        Part(
-          incident: incident, credential: name, reports: [moment], leaked: leaked,
-          moments: credential.tried + [moment], uses: []))
+      var part = Part(of: name, in: incident, leaked: leaked, reported: moment)
+      (credential.tried + [moment]).forEach { part.append($0) }
+      parts.append(part)
       credential.part = parts.count - 1
       credential.parts.append(parts.count - 1)
     }
@@ -246,7 +255,7 @@ package struct IncidentHistory: Sendable {
     guard let part = credential.part, parts[part].ended == nil else { return }
     parts[part].uses = Self.uses(of: parts[part].leaked, in: credential)
     // Anyone who is handed a leaked pair now is part of what happened.
-    if kind == .read, !Set(versions).isDisjoint(with: parts[part].leaked) { parts[part].moments.append(moment) }
+    if kind == .read, !Set(versions).isDisjoint(with: parts[part].leaked) { parts[part].append(moment) }
   }
 
   private mutating func follow(_ moment: Moment, _ credential: Credentials) {
@@ -254,7 +263,7 @@ package struct IncidentHistory: Sendable {
     let isOver = parts[part].ended != nil
     // Deliveries and the end of a token come after the end.
     guard !isOver || ["delivery.", "token."].contains(where: { moment.entry.event.hasPrefix($0) }) else { return }
-    parts[part].moments.append(moment)
+    parts[part].append(moment)
     for version in parts[part].leaked where credential.refused.contains(version) {
       if parts[part].refused[version] == nil { parts[part].refused[version] = moment }
     }
