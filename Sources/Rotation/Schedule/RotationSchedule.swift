@@ -175,7 +175,7 @@ package struct RotationSchedule: Sendable {
       return .waiting(until: moment, reason)
     }
     // What was begun is finished outside the window too: the longer a rotation is open, the more can go wrong.
-    if reason == .unfinished, let journal, journal.hasNotAsked, credential.leak == nil {
+    if reason == .unfinished, let journal, journal.hasOnlyFailed, credential.leak == nil {
       return try together(partners(), since: now + (.zero - Self.day), journal, of: credential, now: now) {
         $0 + Self.day
       } ?? .due(reason)
@@ -311,15 +311,15 @@ package struct RotationSchedule: Sendable {
   }
 
   /// The first of `partners` that was rotated at `opened` or later, or is being rotated, as a reason to wait. `journal`
-  /// is that of `credential` if its own rotation has begun, and asked for nothing.
+  /// is that of `credential` if its own rotation has begun, and made no pair.
   private func together(
     _ partners: [Partner], since opened: Timestamp, _ journal: RotationJournal? = nil,
     of credential: Credential? = nil, now: Timestamp, until: (Timestamp) -> Timestamp?
   ) -> Standing? {
     for partner in partners {
-      // Of two that have begun and asked for nothing, the one that began first goes on.
+      // Of two that have begun and made no pair, the one that began first goes on.
       let isFirst =
-        if let journal, let credential, let other = partner.journal, other.hasNotAsked {
+        if let journal, let credential, let other = partner.journal, other.hasOnlyFailed {
           (journal.began, credential.name) < (other.began, partner.credential.name)
         } else { false }
       if !isFirst || partner.isAtWork, mayPromote(partner, now: now) {
@@ -343,7 +343,7 @@ package struct RotationSchedule: Sendable {
   private func mayPromote(_ partner: Partner, now: Timestamp) -> Bool {
     switch partner.journal?.machine.state {
     case .ready:
-      guard !partner.isAtWork, let journal = partner.journal, journal.hasNotAsked else { return true }
+      guard !partner.isAtWork, let journal = partner.journal, journal.hasOnlyFailed else { return true }
       return pause(of: journal, isLeaked: partner.credential.leak != nil, now: now).map { $0.until <= now } ?? true
     case .staging, .staged, .validating, .validated, .promoting: return true
     case .promoted, .verifying, .owed, .retiring, .deleted, .proving, .settled, .rejected, .discarding, .failed, nil:
@@ -383,8 +383,8 @@ package struct RotationSchedule: Sendable {
 }
 
 extension RotationJournal {
-  /// Whether an attempt failed before it asked for anything.
-  fileprivate var hasNotAsked: Bool { machine.state == .ready && failedAttempts > 0 }
+  /// Whether all its attempts failed before there was a new pair.
+  fileprivate var hasOnlyFailed: Bool { machine.state == .ready && failedAttempts > 0 }
 }
 
 extension Transfer {
