@@ -104,7 +104,8 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "RotationTests", dependencies: ["Rotation", "Vault", "Audit", "Storage", "Sodium", "JSON", "Age"],
+      name: "RotationTests",
+      dependencies: ["Rotation", "Vault", "Audit", "Storage", "Sodium", "JSON", "Age", "Contracts"],
       swiftSettings: strict),
     .testTarget(
       name: "ProvidersTests",

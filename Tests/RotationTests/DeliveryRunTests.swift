@@ -1,5 +1,6 @@
 import Age
 import Audit
+import Contracts
 import JSON
 import Rotation
 import Sodium
@@ -55,25 +56,6 @@ final class FakeDelivery: PairDelivery {
     _ hook: DeliveryRecord, _ occasion: DeliveryOccasion, known: [Pair], keepAlive: @escaping KeepAlive
   ) async throws {
     try await act("\(hook.name) before \(occasion.version)", hook.name, keepAlive)
-  }
-}
-
-/// A store that others keep busy at times.
-final class BusyStore: Store {
-  private let store: MemoryStore
-  let isBusy = Mutex(false)
-
-  init(_ store: MemoryStore) { self.store = store }
-
-  nonisolated(nonsending) func read<Result: Sendable>(
-    _ body: @Sendable (any ReadTransaction) throws -> Result
-  ) async throws -> Result { try await store.read(body) }
-
-  nonisolated(nonsending) func write<Result: Sendable>(
-    _ body: @Sendable (any WriteTransaction) throws -> Result
-  ) async throws -> Result {
-    guard !isBusy.withLock({ $0 }) else { throw StorageError(.busy, "database is locked") }
-    return try await store.write(body)
   }
 }
 
@@ -336,22 +318,24 @@ struct DeliveryRunTests {
   @Test("lets a slow hook finish while the store is busy, as long as the lease lasts")
   func busyStore() async throws {
     let (bench, delivery) = try await bench(names: ["hook"])
-    let store = BusyStore(bench.store)
+    let isBusy = Mutex(false)
+    let store = WatchedStore(
+      bench.store, before: { if isBusy.withLock({ $0 }) { throw StorageError(.busy, "database is locked") } })
     let timing = RotationTiming(
       now: { bench.now.withLock { $0 } }, sleep: { time in bench.now.withLock { $0 = $0 + time } }, randomness: .system)
     let runner = RotationRunner(
       vault: try await bench.vault(in: store), timing: timing, holder: "bench", isGone: { _ in false },
       delivery: delivery,
       progress: { _ in })
-    delivery.state.withLock { state in state.within = { _ in store.isBusy.withLock { $0 = true } } }
-    delivery.state.withLock { state in state.after = { _ in store.isBusy.withLock { $0 = false } } }
+    delivery.state.withLock { state in state.within = { _ in isBusy.withLock { $0 = true } } }
+    delivery.state.withLock { state in state.after = { _ in isBusy.withLock { $0 = false } } }
     #expect(
       try await runner.run("crm", goal: .deliver(again: false), provider: bench.provider)
         == .delivered(active: 1, to: ["hook"]))
     // Not when the lease is nearly over: another run may have it soon.
     delivery.state.withLock { state in
       state.within = { _ in
-        store.isBusy.withLock { $0 = true }
+        isBusy.withLock { $0 = true }
         bench.now.withLock { $0 = $0 + .seconds(330) }
       }
     }
@@ -362,8 +346,8 @@ struct DeliveryRunTests {
     bench.now.withLock { $0 = $0 + .seconds(600) }
     let file = DeliverySettings(name: "file", kind: .file(FileSettings(path: "/file", format: .json)))
     _ = try await bench.vault.addDelivery(file, to: "crm", now: RotationMachineTests.start)
-    delivery.state.withLock { state in state.within = { _ in store.isBusy.withLock { $0 = true } } }
-    store.isBusy.withLock { $0 = false }
+    delivery.state.withLock { state in state.within = { _ in isBusy.withLock { $0 = true } } }
+    isBusy.withLock { $0 = false }
     await #expect(throws: StorageError(.busy, "")) {
       _ = try await runner.run("crm", goal: .deliver(again: false), provider: bench.provider)
     }

@@ -1,4 +1,5 @@
 import Audit
+import Contracts
 import OrgSimulator
 import Storage
 import Synchronization
@@ -64,29 +65,17 @@ protocol MomentWatcher: Sendable {
 
 extension MomentWatcher {
   /// `store`, watched.
-  func watching(_ store: any Store) -> any Store { WatchedStore(base: store, watcher: self) }
+  func watching(_ store: any Store) -> any Store {
+    WatchedStore(store) {
+      await note(.beforeCommit, "")
+    } after: {
+      await note(.afterCommit, "")
+    }
+  }
 
   /// A transport, watched.
   func watching(_ transport: any HTTPTransport) -> any HTTPTransport {
     WatchedTransport(base: transport, watcher: self)
-  }
-}
-
-private struct WatchedStore: Store {
-  let base: any Store
-  let watcher: any MomentWatcher
-
-  nonisolated(nonsending) func read<Result: Sendable>(
-    _ body: @Sendable (any ReadTransaction) throws -> Result
-  ) async throws -> Result { try await base.read(body) }
-
-  nonisolated(nonsending) func write<Result: Sendable>(
-    _ body: @Sendable (any WriteTransaction) throws -> Result
-  ) async throws -> Result {
-    await watcher.note(.beforeCommit, "")
-    let result = try await base.write(body)
-    await watcher.note(.afterCommit, "")
-    return result
   }
 }
 

@@ -11,29 +11,6 @@ import Testing
 
 /// A handoff in the vault of the one it is for.
 @Suite struct HandoffImportTests {
-  /// A store in which others do something just before the next change.
-  private final class OthersStore: Store {
-    private let store: any Store
-    let others = Mutex<(@Sendable () async throws -> Void)?>(nil)
-
-    init(_ store: any Store) { self.store = store }
-
-    nonisolated(nonsending) func read<Result: Sendable>(
-      _ body: @Sendable (any ReadTransaction) throws -> Result
-    ) async throws -> Result { try await store.read(body) }
-
-    nonisolated(nonsending) func write<Result: Sendable>(
-      _ body: @Sendable (any WriteTransaction) throws -> Result
-    ) async throws -> Result {
-      let act = others.withLock { others in
-        defer { others = nil }
-        return others
-      }
-      try await act?()
-      return try await store.write(body)
-    }
-  }
-
   /// What a sender hands over to the owner of `recipient`, for a minute from second 5 on.
   private func handedOver(to recipient: Fixture) async throws -> OpenedHandoff {
     let sender = try await Fixture(seed: "sender")
@@ -57,12 +34,16 @@ import Testing
   @Test func `it is imported once, even by two runs at the same moment and under two names`() async throws {
     let recipient = try await Fixture(seed: "recipient")
     let handoff = try await handedOver(to: recipient)
-    let store = OthersStore(recipient.store)
-    let vault = try await recipient.opened(in: store)
     let first = recipient.vault
-    store.others.withLock {
-      $0 = { _ = try await first.importHandoff(handoff, as: "one", admin: "one", now: Fixture.at(6)) }
-    }
+    let isFirst = Mutex(false)
+    let store = WatchedStore(
+      recipient.store,
+      before: {
+        guard isFirst.withLock({ exchange(&$0, with: false) }) else { return }
+        _ = try await first.importHandoff(handoff, as: "one", admin: "one", now: Fixture.at(6))
+      })
+    let vault = try await recipient.opened(in: store)
+    isFirst.withLock { $0 = true }
     #expect(
       await code { _ = try await vault.importHandoff(handoff, as: "two", admin: "two", now: Fixture.at(6)) }
         == .replayed)
