@@ -269,17 +269,27 @@ struct SettingsTests {
     #expect(try await place.pair("crm", environment: cron) == place.org.primary())
     #expect(try await place.logIsIntact())
   }
-  @Test("name all that is exposed with a credential that changes its administrator, and what is added under it")
-  func exposedWith() async throws {
+
+  @Test(
+    "name all that is exposed with a credential that changes its administrator, and what is added under it",
+    arguments: [[], ["--json"]])
+  func exposedWith(format: [String]) async throws {
     let place = try await Workplace(["--every-app-is-admin", "--apps", "4"])
     try await place.add("ops", app: 1)
     try await place.add("crm", app: 2, admin: "ops")
     _ = try await place.addMember("bob", "operator", grants: ["admin"])
-    let changed = try await place.relatch("settings", "ops", "--admin", "self")
-    #expect(changed.errorText.contains("ops is exposed and due for rotation: exposed to bob"), "\(changed.errorText)")
-    #expect(changed.errorText.contains("exposed with it and due for rotation: crm"), "\(changed.errorText)")
+    let changed = try await place.run(Programs.relatch, ["settings", "ops", "--admin", "self"] + format)
+    if format.isEmpty {
+      #expect(changed.errorText.contains("ops is exposed and due for rotation: exposed to bob"), "\(changed.errorText)")
+      #expect(changed.errorText.contains("exposed with it and due for rotation: crm"), "\(changed.errorText)")
+    } else {
+      let object = try Self.object(changed)
+      #expect((object["exposure"] as? [String: Any])?["to"] as? [String] == ["bob"], "\(object)")
+      #expect(object["exposed"] as? [String] == ["crm"] && object["damaged"] == nil, "\(object)")
+    }
     #expect(try await place.planned() == ["crm": "exposed", "ops": "exposed"])
-    try await place.add("erp", app: 3, admin: "ops")
+    let added = try await place.add("erp", app: 3, admin: "ops")
+    #expect(added.errorText.contains("erp is exposed and due for rotation: exposed to bob"), "\(added.errorText)")
     #expect(try await place.planned() == ["crm": "exposed", "erp": "exposed", "ops": "exposed"])
     #expect(try await place.logIsIntact())
   }

@@ -57,16 +57,17 @@ final class Workplace: Sendable {
   }
 
   /// Adds the consumer of an app as the org has it; without an app, the administrator.
-  func add(
+  @discardableResult func add(
     _ name: String, app: Int? = 1, consumer: Int = 0, admin: String = "admin", policy: [String] = ["propagation=0s"],
     _ more: [String] = [], environment: [String: String] = [:]
-  ) async throws {
+  ) async throws -> Outcome {
     let pair = try await org.primary(ofApp: app ?? 0, consumer: consumer)
     var arguments = ["add", name, "--provider", "salesforce", "--set", "url=\(org.url)"]
     if let app { arguments += ["--set", "app=\(try await org.apps()[app].identifier)", "--admin", admin] }
     for rule in policy { arguments += ["--policy", rule] }
     let added = try await run(Programs.relatch, arguments + more, stdin: pair.document, environment: environment)
     #expect(added.code == 0, "\(added.errorText)")
+    return added
   }
 
   /// The pair that `read` prints; nil if it prints none.

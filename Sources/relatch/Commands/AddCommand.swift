@@ -138,6 +138,7 @@ struct AddCommand: AsyncParsableCommand {
       report.note(
         "`relatch provider allow \(name)` allows its program; run it on each machine that is to rotate the credential")
     }
+    report.note(exposureOf: credential)
     report.note("the pair of \(name) was not tried: \(credential.trial) tries it")
   }
 

@@ -90,6 +90,7 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     members["settings"] = .object(credential.settings.mapValues { .string($0) })
     members["imported"] = .string(credential.name)
     if let file = place.path { members["receipt"] = .string(file) }
+    if let exposure = credential.exposure { members["exposure"] = exposure.json }
     let object = members
     // A person who was asked has already seen it.
     let isShown = source.from == nil && StandardStream.output.isTerminal
@@ -102,6 +103,7 @@ struct HandoffOpenCommand: AsyncParsableCommand {
           + "imported   as \(credential.name), version 1 is active")
     } catch { untold = error }
     report.note("send the receipt to \(handoff.sender.name): nothing in it is secret")
+    if !handoff.isTransfer { report.note(exposureOf: credential) }
     if handoff.isTransfer, let further = try await takeOver(name, in: vault, report) { untold = further }
     if let untold { throw untold }
   }

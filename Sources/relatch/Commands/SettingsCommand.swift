@@ -57,6 +57,7 @@ struct SettingsCommand: AsyncParsableCommand {
     do { change = try await self.change(changes, by: vault) } catch { throw Failure(error).naming(name) }
     var members = Self.members(of: change.after)
     members["before"] = change.before
+    members.merge(change.exposure) { $1 }
     try report.confirmation(
       .object(members), text: change.isNone ? "\(name): unchanged" : change.lines.joined(separator: "\n"))
     guard !change.isNone else { return }
@@ -101,9 +102,7 @@ struct SettingsCommand: AsyncParsableCommand {
       report.note(
         "`relatch provider allow \(name)` allows its program; run it on each machine that is to rotate the credential")
     }
-    if let exposure = after.exposure, exposure != change.from.exposure {
-      report.note("\(name) is exposed and due for rotation: \(exposure.text)")
-    }
+    if after.exposure != change.from.exposure { report.note(exposureOf: after) }
     if !change.exposed.isEmpty {
       report.note("exposed with it and due for rotation: \(change.exposed.joined(separator: ", "))")
     }
@@ -196,6 +195,15 @@ private struct SettingsChange: Sendable {
         Dictionary(uniqueKeysWithValues: changed.map { ($0.key, $0.before.map { .string($0) } ?? .null) }))
     }
     return .object(members)
+  }
+
+  /// What is exposed, and what may be.
+  var exposure: [String: JSONValue] {
+    var members: [String: JSONValue] = [:]
+    if let exposure = after.exposure { members["exposure"] = exposure.json }
+    if !exposed.isEmpty { members["exposed"] = .array(exposed.map { .string($0) }) }
+    if !damaged.isEmpty { members["damaged"] = .array(damaged.map { .string($0) }) }
+    return members
   }
 
   /// The servers that its settings name now and did not name before.

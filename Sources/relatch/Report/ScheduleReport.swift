@@ -79,6 +79,14 @@ extension Exposure {
   }
 }
 
+extension Report {
+  /// Notes that `credential` is exposed, if it is.
+  func note(exposureOf credential: Credential) {
+    guard let exposure = credential.exposure else { return }
+    note("\(credential.name) is exposed and due for rotation: \(exposure.text)")
+  }
+}
+
 extension Transfer {
   /// In words for a person.
   var words: String {
