@@ -16,6 +16,9 @@ package protocol ProviderKind: CredentialProvider {
   /// What `settings` say happens to the old pair, for any administrator; nil if they do not say. Sends no request.
   static func replacement(by settings: [String: String]) -> Replacement?
 
+  /// Whether a run may see and end pairs of other credentials in the same place (`placeSettings`).
+  static var sharesPlaces: Bool { get }
+
   /// Fails with `configuration` if a run would refuse, before any request, to show the token of the administrator
   /// `name`, whose settings are `admin`, to the server of `settings`. Sends no request.
   static func requireSameServer(
@@ -48,6 +51,7 @@ private let settingsOfUse: Set<String> = [
 extension ProviderKind {
   package static var placeSettings: Set<String> { Set(descriptor.settings.map(\.key)).subtracting(settingsOfUse) }
   package var placeSettings: Set<String>? { Self.placeSettings }
+  package static var sharesPlaces: Bool { true }
 
   package static func mayAdministerItself(_ settings: [String: String]) -> Bool { true }
 

@@ -156,7 +156,10 @@ package struct RotationRunner: Sendable {
           return overtaken != nil
         }
         var noted: Credential?
-        if case .revoke(let revocation) = goal, !credential.isTransferred {
+        if case .revoke(let revocation) = goal, !credential.isTransferred,
+          // Noted ahead, it may have been ended by another run since. What was overtaken for it is logged in any case.
+          !revocation.isNoted || overtaken != nil && credential.leak != nil
+        {
           noted = try revocation.note(in: change, credential, overtook: overtaken, now: now)
         }
         var hold = RotationHold(lease: lease, overtaken: overtaken, wasInterrupted: last != nil)

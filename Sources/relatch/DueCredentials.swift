@@ -14,12 +14,10 @@ struct DueCredentials: Sendable {
   let failures: [(credential: String, failure: Failure)]
   /// To whom each of these credentials is exposed, by its name.
   let exposed: [String: [String]]
-  /// The names of those with a leak to end.
-  let leaked: [String]
 
   /// What is due in `vault` at `now`. If `member` is given, only what that member can open: the rest is for others.
   init(in vault: LockedVault, by member: Member? = nil, now: Timestamp) async throws {
-    (errands, failures, exposed, leaked) = try await vault.read { view in
+    (errands, failures, exposed) = try await vault.read { view in
       let due = try view.credentials(dueAt: now)
       var failures = due.failures.map { (credential: $0.credential, failure: Failure($0.error)) }
       var (found, wanting): ([Credential], [Credential]) = ([], [])
@@ -47,7 +45,7 @@ struct DueCredentials: Sendable {
       let exposed = chosen.compactMap { credential in credential.exposure.map { (credential.name, $0.to) } }
       return (
         chosen.map { Errand(name: $0.name, goal: .scheduled) }, failures,
-        Dictionary(exposed, uniquingKeysWith: { first, _ in first }), chosen.filter { $0.leak != nil }.map(\.name)
+        Dictionary(exposed, uniquingKeysWith: { first, _ in first })
       )
     }
   }
@@ -66,9 +64,6 @@ struct DueCredentials: Sendable {
     }
     return left
   }
-
-  /// The names of those whose errands wait for each other.
-  var ordered: Set<String> { Set(exposed.keys).union(leaked) }
 }
 
 extension Credential {

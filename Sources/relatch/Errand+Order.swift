@@ -3,37 +3,53 @@ import Rotation
 import Vault
 
 extension [Errand] {
-  /// The errands in waves, each of which begins when the one before has ended. Of those of `names`, administrators come
-  /// before what they administer, however long the chain: anyone who has an administrator's pair can read the pairs that
-  /// are made while that is accepted. And those with their pairs in one place follow each other: while a leak is ended,
-  /// what another run has just made is a stranger's until it is saved. The others wait for nothing.
-  func waves(in view: VaultView, ordering names: Set<String>) -> [[Errand]] {
-    let (ordered, others) = (filter { names.contains($0.name) }, filter { !names.contains($0.name) })
-    let chains = ordered.map { errand in view.administrators(of: errand.name).filter(names.contains) }
-    let administering = Set(chains.joined())
-    let depths = Dictionary(grouping: zip(ordered, chains), by: \.1.count)
-    let waves = depths.sorted { $0.key < $1.key }.flatMap { _, errands in
-      let errands = errands.map(\.0)
-      return
-        (errands.filter { administering.contains($0.name) } + errands.filter { !administering.contains($0.name) })
-        .apart(in: view)
+  /// The errands, each with those that it waits for, which come before it.
+  ///
+  /// What leaked, is exposed or is in `exposed` comes before what it administers, directly or through others: anyone who
+  /// has an administrator's pair can read the pairs that are made while that is accepted. And credentials with their
+  /// pairs in one place follow each other if one of them leaked: while a leak is ended, what another run has just made
+  /// is a stranger's until it is saved.
+  func ordered(in view: VaultView, exposed: Set<String> = []) -> [Errand] {
+    // What cannot be read fails in its own run.
+    let records = Dictionary(
+      uniqueKeysWithValues: compactMap { errand in
+        (try? view.credential(errand.name)).map { (errand.name, $0) }
+      })
+    let leaked = Set(filter { $0.goal.isRevocation || records[$0.name]?.leak != nil }.map(\.name))
+    let known = leaked.union(exposed).union(records.values.filter { $0.exposure != nil }.map(\.name))
+    guard !known.isEmpty else { return self }
+    var errands = self
+    for index in errands.indices {
+      errands[index].after = Set(view.administrators(of: errands[index].name)).intersection(known)
+        .intersection(records.keys)
     }
-    return [(waves.first ?? []) + others] + waves.dropFirst()
+    let administering = Set(errands.flatMap(\.after))
+    // None comes before an administrator of its own: that has fewer to wait for.
+    let ranks = errands.enumerated().map { index, errand in
+      (errand.after.count, administering.contains(errand.name) ? 0 : 1, index)
+    }
+    errands = ranks.sorted(by: <).map { errands[$0.2] }
+    errands.follow(inPlacesOf: leaked, records)
+    return errands
   }
 
-  /// The errands in as few waves as have no two credentials in one place. What cannot be read fails in its own run.
-  private func apart(in view: VaultView) -> [[Errand]] {
-    var waves: [[Errand]] = []
-    var count: [CredentialPlace: Int] = [:]
-    for errand in self {
-      let place = (try? view.credential(errand.name)).flatMap { credential in
-        (try? providerKind(credential.provider)).map { credential.place(by: $0.placeSettings) }
+  /// Lets each wait for the one before it with its pairs in the same place, where one of `leaked` has its own.
+  private mutating func follow(inPlacesOf leaked: Set<String>, _ records: [String: Credential]) {
+    func place(_ name: String) -> CredentialPlace? {
+      guard let credential = records[name], let kind = try? providerKind(credential.provider), kind.sharesPlaces else {
+        return nil
       }
-      let wave = place.map { count[$0, default: 0] } ?? 0
-      if let place { count[place] = wave + 1 }
-      if wave == waves.count { waves.append([]) }
-      waves[wave].append(errand)
+      return credential.place(by: kind.placeSettings)
     }
-    return waves
+    let places = Set(leaked.compactMap(place))
+    var last: [CredentialPlace: String] = [:]
+    for index in indices {
+      guard let place = place(self[index].name), places.contains(place) else { continue }
+      if let before = last.updateValue(self[index].name, forKey: place) { self[index].after.insert(before) }
+    }
   }
+}
+
+extension RotationRunner.Goal {
+  fileprivate var isRevocation: Bool { if case .revoke = self { true } else { false } }
 }

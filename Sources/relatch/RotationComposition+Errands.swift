@@ -4,22 +4,14 @@ import Transport
 import Vault
 
 extension RotationComposition {
-  /// Runs each errand, at most `jobs` at once. A failure does not affect the others. If a single errand was given, its
-  /// failure's code is the exit code; of several, the code is 13 if any failed. If none failed but standard output did
-  /// not take a result, it is 74.
+  /// Runs each errand, at most `jobs` at once, when those that it waits for have ended, however they ended. A failure
+  /// does not affect the others. If a single errand was given, its failure's code is the exit code; of several, the code
+  /// is 13 if any failed. If none failed but standard output did not take a result, it is 74.
   func runEach(_ errands: [Errand], jobs: Int = 1, report: Report) async throws {
-    try await runEach([errands], jobs: jobs, report: report)
-  }
-
-  /// The same in waves: no wave begins before the one before it has ended.
-  func runEach(_ waves: [[Errand]], jobs: Int, report: Report) async throws {
-    InterruptionNote.install()
-    let errands = waves.flatMap(\.self)
+    InterruptionNote.install(areNoted: errands.count > 1 && errands.allSatisfy(\.isNoted))
     let executor = errands.count > 1 && jobs > 1 ? RunExecutor.shared : nil
     let results = await withTaskExecutorPreference(executor) {
-      var results: [ErrandResult] = []
-      for wave in waves { results += await self.results(of: wave, jobs: jobs, report: report) }
-      return results
+      await self.results(of: errands, jobs: jobs, report: report)
     }
     report.bar?.end()
     await transport.shutdown()
@@ -51,25 +43,28 @@ extension RotationComposition {
 
   private func results(of errands: [Errand], jobs: Int, report: Report) async -> [ErrandResult] {
     await withTaskGroup(of: ErrandResult.self) { group in
-      var waiting = errands[...]
+      var queue = ErrandQueue(errands)
       var results: [ErrandResult] = []
       // The first starts a moment earlier: all need the administrator's token, and the others can begin while that is
       // requested.
-      if jobs > 1, waiting.count > 1, let first = waiting.popFirst() {
+      if jobs > 1, errands.count > 1, let first = queue.next() {
         group.addTask {
           defer { self.askedAdministrator.open() }
           return await self.run(first, report: report)
         }
         await askedAdministrator.pass(orAfter: .milliseconds(20))
       }
-      for errand in waiting.prefix(jobs - (errands.count - waiting.count)) {
-        group.addTask { await self.run(errand, report: report) }
-        _ = waiting.popFirst()
+      func fill() {
+        while queue.running < jobs, let next = queue.next() {
+          group.addTask { await self.run(next, report: report) }
+        }
       }
+      fill()
       for await result in group {
         report.bar?.count(failed: result.code != .done)
         results.append(result)
-        if let next = waiting.popFirst() { group.addTask { await self.run(next, report: report) } }
+        queue.end(result.name)
+        fill()
       }
       return results
     }

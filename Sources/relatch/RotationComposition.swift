@@ -39,11 +39,7 @@ final class RotationComposition: Sendable {
 
   private func rotate(_ errand: Errand, reporting report: Report) async throws -> RotationOutcome {
     let (name, goal) = (errand.name, errand.goal)
-    let runner = RotationRunner(
-      vault: vault,
-      timing: RotationTiming(
-        now: { WallClock.now() }, sleep: { try await WallClock.sleep($0) }, randomness: .system), schedule: .system,
-      holder: RunHolder.words, isGone: RunHolder.isGone, delivery: delivery, progress: { report.step($0) })
+    let runner = runner(reporting: report)
     return try await UnlockedVault.again {
       let (provider, keyID) = try await provider(of: name, for: goal)
       switch goal {
@@ -55,6 +51,14 @@ final class RotationComposition: Sendable {
         await self.attempt(errand.found, report)
       }
     }
+  }
+
+  func runner(reporting report: Report) -> RotationRunner {
+    RotationRunner(
+      vault: vault,
+      timing: RotationTiming(
+        now: { WallClock.now() }, sleep: { try await WallClock.sleep($0) }, randomness: .system), schedule: .system,
+      holder: RunHolder.words, isGone: RunHolder.isGone, delivery: delivery, progress: { report.step($0) })
   }
 
   /// Tries the found versions of one credential that were not tried yet.

@@ -149,6 +149,37 @@ struct RevokeTests {
     #expect(try await place.logIsIntact())
   }
 
+  @Test("Several leaks are all noted before the first is ended: any later run ends those that a killed one left")
+  func killed() async throws {
+    let place = try await Workplace(["--apps", "4"])
+    let names = ["crm", "erp", "hr", "web"]
+    for (index, name) in names.enumerated() { try await place.add(name, app: index + 1) }
+    let leaked = try await (1...4).asyncMap { try await place.org.primary(ofApp: $0) }
+    try await place.org.fault("slow", "POST", "*/staged", count: 1, ["seconds": 30])
+    let revocation = try place.start(arguments: ["revoke"] + names + ["--reason", "the host was taken", "--jobs", "1"])
+    for _ in 1...1000 where try await place.org.requests().count(where: { $0.path.hasSuffix("/staged") }) == 0 {
+      try await Task.sleep(for: .milliseconds(10))
+    }
+    revocation.send(SIGKILL)
+    _ = try await revocation.outcome()
+    try await place.org.clearFaults()
+    let noted = try await place.relatch("incident", "--json").objects().compactMap { $0["credential"] as? String }
+    #expect(noted == names)
+    #expect(try await place.relatch("status").code == 12)
+    let resumed = try await place.relatch("resume")
+    #expect(resumed.code == 0, "\(resumed.errorText)")
+    for (index, name) in names.enumerated() {
+      #expect(try await !place.org.grants(leaked[index]))
+      #expect(try await place.holdsPrimary(name, ofApp: index + 1))
+      let versions = try await place.relatch("show", name, "--json").objects().first?["versions"] as? [Any]
+      #expect(versions?.count == 2, "\(name): replaced once")
+    }
+    let reports = try await place.relatch("log", "list", "--json", environment: Workplace.outsider).objects()
+      .count { $0["event"] as? String == "credential.leaked" }
+    #expect(reports == names.count)
+    #expect(try await place.logIsIntact())
+  }
+
   @Test("Many leaks at once are ended while routine runs go on, and each pair is replaced once")
   func manyBesideCron() async throws {
     let place = try await Workplace(["--apps", "6"])

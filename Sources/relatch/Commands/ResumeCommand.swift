@@ -44,12 +44,9 @@ struct ResumeCommand: AsyncParsableCommand {
       }
       report.note(leftOut: others, notGrantedTo: member)
     }
-    let waves = try await vault.read { [chosen] view in
-      let leaked = chosen.filter { (try? view.credential($0))?.leak != nil }
-      return Errand.each(chosen, .resume).waves(in: view, ordering: Set(leaked))
-    }
-    let report = report.of(runs: waves.map(\.count).reduce(0, +))
-    try await RotationComposition(vault: vault, in: places).runEach(waves, jobs: many.jobs, report: report)
+    let errands = try await vault.read { [chosen] in Errand.each(chosen, .resume).ordered(in: $0) }
+    try await RotationComposition(vault: vault, in: places).runEach(
+      errands, jobs: many.jobs, report: report.of(runs: errands.count))
   }
 }
 

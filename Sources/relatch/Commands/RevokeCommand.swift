@@ -206,16 +206,20 @@ extension RotationComposition {
     as revocation: @Sendable (UInt64?) -> Revocation
   ) async throws {
     let foundBy = Dictionary(grouping: found, by: \.credential)
-    let errands = leaks.map {
-      Errand(name: $0.credential, goal: .revoke(revocation($0.version)), found: foundBy[$0.credential] ?? [])
-    }
-    let waves = try await vault.read { errands.waves(in: $0, ordering: Set(errands.map(\.name))) }
     for line in try await vault.read({ leaks.continuedLeakNotes(in: $0) }) { report.note(line) }
-    let count = waves.map(\.count).reduce(0, +)
-    let result: Result<Void, any Error>
-    do { result = .success(try await runEach(waves, jobs: jobs, report: report.of(runs: count))) } catch {
-      result = .failure(error)
+    let report = report.of(runs: leaks.count)
+    let revocations = try await noting(
+      Dictionary(leaks.map { ($0.credential, revocation($0.version)) }) { $1 }, report)
+    let errands = leaks.compactMap { leak in
+      revocations[leak.credential].map {
+        Errand(name: leak.credential, goal: .revoke($0), found: foundBy[leak.credential] ?? [])
+      }
     }
+    let result: Result<Void, any Error>
+    do {
+      let ordered = try await vault.read { errands.ordered(in: $0) }
+      result = .success(try await runEach(ordered, jobs: jobs, report: report))
+    } catch { result = .failure(error) }
     // What follows only reports. No error there may hide how the runs ended.
     do {
       try await reportLeft(of: leaks.map(\.credential), report)
@@ -226,6 +230,18 @@ extension RotationComposition {
     for version in found where version.isBack { report.failure(Failure(back: version), of: version.credential) }
     try result.get()
     if found.contains(where: \.isBack) { throw Status(code: .debtOutstanding) }
+  }
+
+  /// Notes the leaks before the first is ended, so that none is forgotten if this process dies. A single one is noted as
+  /// its run begins. If that fails, as on a full disk, each is noted, or fails, in its own run.
+  private func noting(_ leaks: [String: Revocation], _ report: Report) async throws -> [String: Revocation] {
+    guard leaks.count > 1, let noted = try? await runner(reporting: report).note(leaks) else { return leaks }
+    return Dictionary(
+      uniqueKeysWithValues: leaks.map { name, revocation in
+        var revocation = revocation
+        revocation.isNoted = noted.contains(name)
+        return (name, revocation)
+      })
   }
 
   /// Reports what is left to be done, with its countdown.

@@ -65,10 +65,9 @@ struct RotateCommand: AsyncParsableCommand {
     SpaceReserve(places).keep()
     let (chosen, others) = try await chosen(in: vault)
     let goal = replacePrevious ? RotationRunner.Goal.rotateReplacingPrevious : .rotate
-    let errands = Errand.each(chosen, goal)
-    let waves =
-      exposedTo == nil ? [errands] : try await vault.read { errands.waves(in: $0, ordering: Set(chosen)) }
-    let report = report.of(runs: waves.map(\.count).reduce(0, +))
+    let known = exposedTo == nil ? [] : Set(chosen)
+    let errands = try await vault.read { Errand.each(chosen, goal).ordered(in: $0, exposed: known) }
+    let report = report.of(runs: errands.count)
     report.note(leftOut: others, notGrantedTo: vault.member)
     if chosen.isEmpty, others == 0 {
       report.note(
@@ -80,7 +79,7 @@ struct RotateCommand: AsyncParsableCommand {
     let result: Result<Void, any Error>
     do {
       result = .success(
-        try await RotationComposition(vault: vault, in: places).runEach(waves, jobs: many.jobs, report: report))
+        try await RotationComposition(vault: vault, in: places).runEach(errands, jobs: many.jobs, report: report))
     } catch let status as Status where status.code == .someFailed {
       result = .failure(try await vault.canOpenNone(of: chosen) ? Status(code: .notPermitted) : status)
     } catch { result = .failure(error) }
@@ -128,8 +127,8 @@ extension RotateCommand {
     var codes = due.failures.map(\.failure.code)
     if let vault, !due.errands.isEmpty {
       do {
-        let waves = try await vault.read { [due] in due.errands.waves(in: $0, ordering: due.ordered) }
-        try await RotationComposition(vault: vault, in: places).runEach(waves, jobs: many.jobs, report: report)
+        let errands = try await vault.read { [due] in due.errands.ordered(in: $0) }
+        try await RotationComposition(vault: vault, in: places).runEach(errands, jobs: many.jobs, report: report)
       } catch let status as Status { codes.append(status.code) }
       let exposed = due.exposed
       let renewed = try await vault.read { view in

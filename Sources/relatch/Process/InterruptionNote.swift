@@ -1,16 +1,22 @@
 import Glibc
 
 /// Tells a person who interrupts a run how to go on. It names the same command again because no other one begins what
-/// the run had not come to.
+/// the run had not come to, except for leaks that are noted.
 enum InterruptionNote {
   /// Prints the note when SIGINT arrives, unless that is ignored. The process still ends by the signal.
-  static func install() {
+  /// `areNoted` says that it is about leaks, all of which are noted.
+  static func install(areNoted: Bool) {
     install(
-      .calling { number in
-        let text: StaticString =
-          "\nrelatch: interrupted; nothing that was begun is lost: the same command continues it\n"
-        InterruptionNote.end(text, number)
-      })
+      areNoted
+        ? .calling { number in
+          InterruptionNote.end(
+            "\nrelatch: interrupted; the leaks are noted, and nothing that was begun is lost: `relatch resume` continues\n",
+            number)
+        }
+        : .calling { number in
+          InterruptionNote.end(
+            "\nrelatch: interrupted; nothing that was begun is lost: the same command continues it\n", number)
+        })
   }
 
   /// The same while a handoff is imported. An import is not done twice, so the note names other commands.

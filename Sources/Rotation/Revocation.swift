@@ -1,0 +1,150 @@
+import Audit
+import JSON
+import Sodium
+import Storage
+package import Vault
+
+/// A reported leak of a credential, and how its leaked pairs are to be ended.
+package struct Revocation: Hashable, Sendable {
+  /// The incident's name; one incident may be about many credentials.
+  package let incident: String
+  /// Why, in the words of the person who reported it. It is written to the log.
+  package let reason: String
+  /// The newest version that leaked; nil for the active one.
+  package let version: UInt64?
+  /// Whether the leaked pair is ended before its replacement is proved and delivered, so that no pair may be accepted
+  /// for a while: an exception to laws 2 and 3.
+  package let isContainment: Bool
+  /// Whether the leaked pair is ended although a sink or hook lacks its replacement. Containment always does so.
+  package let evenIfUndelivered: Bool
+  /// Whether the leak was noted ahead of its run (`RotationRunner.note`).
+  package var isNoted = false
+
+  package init(
+    incident: String, reason: String, version: UInt64? = nil, isContainment: Bool = false,
+    evenIfUndelivered: Bool = false
+  ) {
+    self.incident = incident
+    self.reason = reason
+    self.version = version
+    self.isContainment = isContainment
+    self.evenIfUndelivered = evenIfUndelivered || isContainment
+  }
+
+  /// Fails with `invalidInput` unless `reason` is fit for a log: some words, at most 1,000 bytes, and only visible
+  /// text.
+  package static func check(reason: String) throws(VaultError) { try VisibleText.check(reason, "the reason") }
+}
+
+extension Revocation {
+  /// Notes the leak in the record of `credential` and logs the report, in the transaction that takes the lease.
+  /// Whatever can be done about it afterwards, the leak is known, and so is who was overtaken for it.
+  func note(in change: VaultChange, _ credential: Credential, overtook: String?, now: Timestamp) throws -> Credential {
+    var credential = credential
+    var version = version ?? credential.leak?.version ?? credential.version(in: .active)?.number ?? 0
+    // The leak reaches no further than the newest version or, if a damaged journal does not show that one, than the
+    // next possible one.
+    if version > credential.newestNumber {
+      version = min(version, (try? change.view.newestKnown(of: credential)) ?? credential.newestNumber + 1)
+    }
+    credential.noteLeak(incident: incident, version: version, now: now)
+    // A report about a leak that is already noted belongs to the same incident.
+    var fields: [String: JSONValue] = [
+      "containment": .bool(isContainment), "incident": .string(credential.leak?.incident ?? incident),
+      "reason": .string(reason), "version": .integer(Int(clamping: version)),
+    ]
+    if let overtook { fields["overtook"] = .string(overtook) }
+    return try change.save(credential, .credentialLeaked, fields)
+  }
+}
+
+extension RotationRunner {
+  /// The pairs of a leaked credential, opened before its lease is taken from anybody. Throws `vetoed` if the reason
+  /// would bring one of its secrets into the log.
+  func open(_ name: String, for revocation: Revocation) async throws -> [UInt64: Pair] {
+    let opened = try await vault.pairs(
+      of: name, choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairUsed,
+      ["purpose": "rotation"], now: timing.now())
+    // Law 6: a reason is the one text by a person that the log takes as it is.
+    guard !opened.contains(where: { $0.pair.isTold(in: revocation.reason) }) else {
+      throw RotationError(.vetoed, "\(name): the reason holds one of its secrets, which would be in the log")
+    }
+    return Dictionary(opened.map { ($0.version.number, $0.pair) }) { $1 }
+  }
+
+  /// Notes `leaks`, by credential, in one step before the first of them is ended: whatever becomes of this process then,
+  /// any later run knows of them all. Returns the names of those that it noted.
+  ///
+  /// Leaves out, for their own runs to note or to report: what a living run holds, because a run under way must be
+  /// overtaken by one that ends the leak; what the member may not open; and what is damaged.
+  package func note(_ leaks: [String: Revocation]) async throws -> Set<String> {
+    let (now, member, isGone) = (timing.now(), vault.member, isGone)
+    let noted = try await vault.change(now: now) { change in
+      try leaks.sorted { $0.key < $1.key }.compactMap { name, revocation -> Credential? in
+        do {
+          let credential = try change.view.credential(name)
+          try change.view.requireKey(of: credential, for: member)
+          let holder = try change.leases.leaseHolder(of: Self.leaseName(of: credential))?.holder
+          guard !credential.isTransferred, holder.map({ isGone(Self.process(holding: $0).words) }) ?? true else {
+            return nil
+          }
+          return try revocation.note(in: change, credential, overtook: nil, now: now)
+        } catch is VaultError { return nil } catch is AuditError { return nil }
+      }
+    }
+    for credential in noted {
+      progress(
+        RotationProgress(
+          credential: credential.name, rotation: credential.rotation, time: now,
+          event: EventName.credentialLeaked.text, version: credential.leak?.version))
+    }
+    return Set(noted.map(\.name))
+  }
+
+  /// How urgent a run is; each overtakes those below it.
+  package enum Urgency: Int, Comparable, Sendable {
+    case routine
+    /// A revocation.
+    case leak
+    /// A revocation that accepts an outage.
+    case containment
+
+    /// The suffix of the words that a lease's holder is recorded with.
+    fileprivate var mark: String {
+      switch self {
+      case .routine: ""
+      case .leak: " revoking"
+      case .containment: " containing"
+      }
+    }
+
+    package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+  }
+
+  /// The words with which `process` holds a lease; those of a revocation say so.
+  static func holder(_ process: String, for goal: Goal) -> String { process + goal.urgency.mark }
+
+  /// Who holds a lease, from the words it was taken with: the process, and how urgent its run is.
+  package static func process(holding words: String) -> (words: String, urgency: Urgency) {
+    for urgency in [Urgency.leak, .containment] where words.hasSuffix(urgency.mark) {
+      return (String(words.dropLast(urgency.mark.count)), urgency)
+    }
+    return (words, .routine)
+  }
+
+  /// Who holds a lease, for a person: the process and its machine.
+  package static func briefly(_ words: String) -> String {
+    let words = process(holding: words).words
+    return String(words.prefix { $0 != "(" }.reversed().drop { $0 == " " }.reversed())
+  }
+
+  /// Whether a run for `goal` may take a lease from its living holder: only from a less urgent one.
+  static func overtakes(_ goal: Goal, _ words: String) -> Bool { goal.urgency > process(holding: words).urgency }
+}
+
+extension RotationRunner.Goal {
+  var urgency: RotationRunner.Urgency {
+    guard case .revoke(let revocation) = self else { return .routine }
+    return revocation.isContainment ? .containment : .leak
+  }
+}
