@@ -29,6 +29,19 @@ struct ManyTests {
     #expect(try await place.logIsIntact())
   }
 
+  @Test("Many are rotated at once though each promotion ends the token that they share")
+  func endedTokens() async throws {
+    let place = try await Workplace(["--apps", "12", "--reading", "rotateEndsTokens=caller"])
+    let names = (1...12).map { "app\($0)" }
+    for (index, name) in names.enumerated() { try await place.add(name, app: index + 1) }
+    for _ in 1...3 {
+      let rotated = try await place.run(
+        Programs.relatch, ["rotate", "--replace-previous", "--jobs", "12"] + names)
+      #expect(rotated.code == 0, "\(rotated.errorText)")
+    }
+    for number in 1...12 { #expect(try await place.holdsPrimary("app\(number)", ofApp: number)) }
+  }
+
   @Test("An invalid number of jobs is refused", arguments: ["0", "-1", "1001", "many"])
   func badJobs(_ jobs: String) async throws {
     let place = try await Workplace(addsAdmin: false)

@@ -49,9 +49,16 @@ actor SalesforceClient {
     let token = try await adminToken()
     var response = try await send(method, path, body, token)
     if response.status == 401 {
-      // A token that has ended is renewed once. A refused request did not act, so it is safe to repeat.
+      // A token that has ended is renewed. A refused request did not act, so it is safe to repeat.
       await admin.session.end(token)
-      response = try await send(method, path, body, adminToken())
+      let renewed = try await adminToken()
+      response = try await send(method, path, body, renewed)
+      if response.status == 401 {
+        // Another rotation of this session may have promoted a pair meanwhile, which ends the token at some orgs: so the
+        // last one is shared with nobody.
+        await admin.session.end(renewed)
+        response = try await send(method, path, body, grantToken { try await self.grantAdmin().accessToken })
+      }
     }
     guard (200..<300).contains(response.status) else { throw refusal(response, to: method) }
     return Answer(status: response.status, body: response.body)
@@ -89,10 +96,16 @@ actor SalesforceClient {
       hint: "give both the same url: a credential and its administrator must be in one org", step: .admin)
   }
 
+  /// The token of the session.
   private func adminToken() async throws(ProviderError) -> SharedSecret {
-    do {
-      return try await admin.session.token { try await self.grantAdmin().accessToken }
-    } catch let error as OAuthError {
+    try await grantToken { try await self.admin.session.token { try await self.grantAdmin().accessToken } }
+  }
+
+  /// What `grant` returns; its errors say whose token could not be had.
+  private func grantToken(
+    _ grant: () async throws -> SharedSecret
+  ) async throws(ProviderError) -> SharedSecret {
+    do { return try await grant() } catch let error as OAuthError {
       let sorted = ProviderError(error, host: adminDomain.host)
       throw ProviderError(
         sorted.code == .refused ? .notPermitted : sorted.code, "as \(admin.name): \(sorted)",
