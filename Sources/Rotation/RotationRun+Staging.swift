@@ -115,6 +115,7 @@ extension RotationRun {
   /// so. Returns whether anything had to be deleted.
   private func clearSlot(_ seen: Observation) async throws -> Bool {
     var hasDeleted = false
+    var missed: [ObservedPair] = []
     for other in seen.others where !other.handle.isEmpty && mayCutOff(other) {
       // Another run may have saved it since: it is in use there before long.
       if isStranger(other) {
@@ -125,26 +126,75 @@ extension RotationRun {
       try await keepLease()
       do { try await provider.delete(handle: other.handle, seen) } catch {
         guard error.code == .notFound else { throw error }
-        // Gone, or not known yet to the server that was asked: nothing was deleted here.
+        if isStranger(other) { missed.append(other) }
         continue
       }
-      if !isOurs(other), other.place != .expired, !other.isOrphaned {
-        try await logCutOff(other, credential.leak == nil ? "replace-previous" : "leak")
-      }
+      if isStranger(other) { try await logCutOff(other, cutOffReason) }
     }
+    if !missed.isEmpty { try await noteUnfound(missed) }
     return hasDeleted
+  }
+
+  private var cutOffReason: String { credential.leak == nil ? "replace-previous" : "leak" }
+
+  /// Logs which of `missed`, strangers' pairs that the provider did not find, it lists nevertheless: such a one may only
+  /// be unknown yet to the server that was asked. What is urgent does not wait for it; `cutOffUnfound` tries again.
+  private func noteUnfound(_ missed: [ObservedPair]) async throws {
+    for other in try await look().others
+    where unfound[other.handle] == nil && isStranger(other) && missed.contains(where: { $0.handle == other.handle }) {
+      try await logStranger(.pairNotCutOff, other, cutOffReason)
+      unfound[other.handle] = cutOffReason
+    }
+  }
+
+  /// Tries again to delete the pairs that were not found before, a few times. Returns `outstanding` if one is still
+  /// listed, or nobody can see whether it is.
+  func cutOffUnfound() async throws -> RotationError? {
+    while let first = unfound.keys.min() {
+      var trouble: ProviderError?
+      do {
+        let seen = try await seeNeighbours(beside: look())
+        let left = seen.others.filter { unfound[$0.handle] != nil && isStranger($0) && neighbour($0) == nil }
+        unfound = unfound.filter { handle, _ in left.contains { $0.handle == handle } }
+        for other in left {
+          guard let reason = unfound[other.handle] else { continue }
+          do { try await ask { try await self.provider.delete(handle: other.handle, seen) } } catch let error
+            as ProviderError where error.code == .notFound
+          { continue }
+          try await logCutOff(other, reason)
+        }
+      } catch let error as ProviderError { trouble = error } catch let error as RotationError {
+        throw error.outstanding(hint: "nothing is lost: version \(activeNumber) is active")
+      }
+      guard !unfound.isEmpty else { return nil }
+      guard trouble?.isTransient ?? true, retriesLeft > 0 else {
+        return RotationError(
+          .outstanding,
+          "\(name): version \(activeNumber) is active, but a pair that this vault does not have (\(first)) may be accepted:"
+            + " the provider lists it, and answers that there is none when it is to be deleted",
+          hint: "delete it on the provider's page; `relatch log list` says what it is")
+      }
+      retriesLeft -= 1
+      try await pause(transientBackoff.next(timing.randomness, asked: trouble?.retryAfter))
+    }
+    return nil
   }
 
   /// Logs that a pair was deleted which the vault does not have: it may be the trace of whoever made it.
   func logCutOff(_ other: ObservedPair, _ reason: String) async throws {
+    try await logStranger(.pairCutOff, other, reason)
+    unfound[other.handle] = nil
+  }
+
+  private func logStranger(_ event: EventName, _ other: ObservedPair, _ reason: String) async throws {
     let now = now
     let name = name
     let fields = other.traces.merging(["reason": .string(reason)]) { $1 }
     credential = try await change(now: now) { change, credential in
-      try change.log(.pairCutOff, about: name, fields)
+      try change.log(event, about: name, fields)
       return credential
     }
-    report(EventName.pairCutOff.text, version: nil, at: now)
+    report(event.text, version: nil, at: now)
   }
 
   func isOurs(_ other: ObservedPair) -> Bool { pairs.values.contains { other.matches($0) } }

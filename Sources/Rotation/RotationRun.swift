@@ -44,6 +44,9 @@ actor RotationRun {
 
   /// Whether a replaced pair that holds the staging slot may be cut off before its time.
   var replacesPrevious = false
+  /// The strangers' pairs that were to be cut off, and that are listed although the provider did not find them: why each
+  /// was, by the provider's name for it.
+  var unfound: [String: String] = [:]
   /// Whether the leaked pair is ended before its replacement is proved.
   var isContaining = false
   /// Whether an old pair may be ended although the active one has not arrived everywhere.
@@ -104,8 +107,14 @@ actor RotationRun {
   }
 
   func reach(_ goal: RotationRunner.Goal, wasInterrupted: Bool) async throws -> RotationOutcome {
-    do { return try await pursue(goal, wasInterrupted: wasInterrupted) } catch let error as RotationError {
+    let outcome: RotationOutcome
+    do { outcome = try await pursue(goal, wasInterrupted: wasInterrupted) } catch let error as RotationError {
       throw isOutstanding ? error.outstanding(hint: "nothing is lost: `relatch resume \(name)` continues") : error
+    }
+    guard let left = try await cutOffUnfound() else { return outcome }
+    switch outcome {
+    case .settled, .promoted: throw left
+    default: return outcome
     }
   }
 

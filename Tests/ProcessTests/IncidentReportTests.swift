@@ -41,6 +41,25 @@ struct IncidentReportTests {
     #expect(report.text.contains(#"it was delivered to sink\u{1B}"#) && report.text.contains(#"open to age1\u{1B}"#))
   }
 
+  @Test func `names a stranger's pair that was not found as long as nobody has deleted it`() async throws {
+    let vault = try await vault(adding: ["crm"])
+    func log(_ event: String, _ fields: [String: JSONValue]) async throws -> (text: String, json: String) {
+      try await Self.log(event, ["credential": "crm"].merging(fields) { $1 }, in: vault)
+      let report = try await vault.read { view in
+        try IncidentReport(of: "i", IncidentHistory(view).parts, in: view, now: vaultMoment)
+      }
+      return (report.text, report.json.line)
+    }
+    let stranger: [String: JSONValue] = ["handle": "k9", "place": "staged", "reason": "leak"]
+    _ = try await log("credential.leaked", ["incident": "i", "reason": "x", "record": "AAAA", "version": 1])
+    var told = try await log("pair.not-cut-off", stranger)
+    #expect(told.text.contains("k9") && told.text.contains("may be accepted"), "\(told.text)")
+    #expect(told.json.contains(#""not_cut_off":["#))
+    told = try await log("pair.cut-off", stranger)
+    #expect(!told.text.contains("may be accepted") && told.text.contains("find out who made it"), "\(told.text)")
+    #expect(!told.json.contains("not_cut_off"))
+  }
+
   @Test func `is none of what was no credential then: verification looks at no record of it`() async throws {
     let vault = try await vault(adding: ["crm"])
     let fields: [String: JSONValue] = ["incident": "i", "reason": "x", "record": "AAAA", "version": 1]

@@ -538,6 +538,32 @@ struct LeakRunTests {
     #expect(try await bench.credential().undelivered.map(\.name) == ["file"])
   }
 
+  @Test("calls a stranger's pair that is listed, but not found, ended only once it is", arguments: [0, 1, 9])
+  func notFound(answers: Int) async throws {
+    let (bench, system) = (try await Bench(), FakeSystem(.overlap, accepting: ["id-1", "id-9"]))
+    let asked = Counter()
+    system.state.withLock { state in
+      state.listed = ["id-9"]
+      state.trouble = { [unowned system] call throws(ProviderError) in
+        guard call == "delete handle-id-9" else { return }
+        // It is listed for a moment although somebody has deleted it.
+        if answers == 0 { system.state.withLock { $0.accepted.removeAll { $0 == "id-9" } } }
+        guard answers == 0 || asked.next() <= answers else { return }
+        throw ProviderError(.notFound, "there is no such pair")
+      }
+    }
+    let code = await bench.code(Self.leak(), at: system)
+    let isThere = answers == 9
+    #expect(code == (isThere ? .outstanding : nil))
+    #expect(system.state.withLock(\.accepted) == (isThere ? ["id-9", "id-2"] : ["id-2"]))
+    #expect(try await bench.credential().leak == nil, "what leaked does not wait for it")
+    let told = try await events(bench).map(\.event).filter { $0.hasPrefix("pair.") && $0.hasSuffix("cut-off") }
+    #expect(told == [[], ["pair.not-cut-off", "pair.cut-off"], ["pair.not-cut-off"]][min(answers, 2)])
+    let moments = try await bench.vault.read { try IncidentHistory($0).parts.flatMap(\.moments) }
+    #expect(moments.map(\.entry.event).filter(told.contains) == told, "the incident tells it")
+    #expect(moments.contains { $0.entry.details["handle"] == "handle-id-9" } == !told.isEmpty)
+  }
+
   @Test("is known only by entries that changed the record: a member's mere entries end no incident and begin none")
   func words() async throws {
     let (bench, _) = try await bench()

@@ -44,6 +44,8 @@ package struct EventName: Hashable, Sendable {
   package static let pairUsed = EventName("pair.used")
   /// A pair that the vault does not have was deleted at the provider.
   package static let pairCutOff = EventName("pair.cut-off")
+  /// It was to be deleted there, and the provider lists it although it did not find it.
+  package static let pairNotCutOff = EventName("pair.not-cut-off")
   /// An owner added a sink or hook.
   package static let deliveryAdded = EventName("delivery.added")
   /// An owner removed a sink or hook.

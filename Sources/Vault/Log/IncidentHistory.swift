@@ -184,7 +184,8 @@ package struct IncidentHistory: Sendable {
       follow(moment, credential)
     default:
       if entry.event.hasPrefix("rotation.") && !entry.event.hasSuffix(".intended")
-        || [EventName.deliveryFailed, .tokenRevoked, .tokenNotRevoked, .pairCutOff].contains(EventName(entry.event))
+        || [EventName.deliveryFailed, .tokenRevoked, .tokenNotRevoked, .pairCutOff, .pairNotCutOff]
+          .contains(EventName(entry.event))
       {
         follow(moment, credential)
       }
@@ -261,8 +262,9 @@ package struct IncidentHistory: Sendable {
   private mutating func follow(_ moment: Moment, _ credential: Credentials) {
     guard let part = credential.part else { return }
     let isOver = parts[part].ended != nil
-    // Deliveries and the end of a token come after the end.
-    guard !isOver || ["delivery.", "token."].contains(where: { moment.entry.event.hasPrefix($0) }) else { return }
+    // Deliveries, the end of a token and a second try to delete a stranger's pair come after the end.
+    let isLate = ["delivery.", "token.", "pair."].contains { moment.entry.event.hasPrefix($0) }
+    guard !isOver || isLate else { return }
     parts[part].append(moment)
     for version in parts[part].leaked where credential.refused.contains(version) {
       if parts[part].refused[version] == nil { parts[part].refused[version] = moment }

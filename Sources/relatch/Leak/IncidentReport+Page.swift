@@ -57,7 +57,7 @@ extension IncidentReport {
     let history = part.history
     let versions = history.leaked.map(String.init).joined(separator: ", ")
     let moments = history.moments.map { moment in
-      let keys = ["credential.leaked", "pair.cut-off", "rotation.promoted", "rotation.refused"]
+      let keys = ["credential.leaked", "pair.cut-off", "pair.not-cut-off", "rotation.promoted", "rotation.refused"]
       let isKey = keys.contains(moment.entry.event)
       return """
         <li\(isKey ? " class=\"key\"" : "")><time datetime="\(moment.entry.time)">\(moment.entry.time)</time>

@@ -142,11 +142,14 @@ extension IncidentHistory.Moment {
         entry.details["accepted"] == .bool(true)
         ? "accepts it" : entry.details["accepted"] == .bool(false) ? "refuses it" : "does not say\(because)"
       return "version \(number) was found: the provider \(accepted)"
-    case "pair.cut-off":
+    case "pair.cut-off", "pair.not-cut-off":
       let maker = detail("made_by").map { " by \($0)" } ?? ""
       return "a \(detail("place") ?? "") pair that this vault does not have (\(detail("handle") ?? "?")), made"
         + "\(maker.isEmpty && detail("made") == nil ? " by an unknown maker" : maker)\(detail("made").map { " at \($0)" } ?? ""),"
-        + " was found at the provider and deleted; whether it is refused was not tried"
+        + " was found at the provider and "
+        + (entry.event == "pair.cut-off"
+          ? "deleted; whether it is refused was not tried"
+          : "not deleted: the provider answered that there is none, and still lists it")
     case "token.revoked": return "the token kept for version \(number) is ended at the provider"
     case "token.not-revoked": return "the token kept for version \(number) is not ended\(because)"
     case "pair.read":
@@ -193,10 +196,28 @@ extension IncidentHistory.Part {
         "found at the provider and deleted: a pair that this vault did not have (entry \(entries)); find out who made it"
       )
     }
+    for moment in notCutOff {
+      let handle = moment.entry.handle.map(Diagnostics.printable) ?? "?"
+      warnings.append(
+        "found at the provider and not deleted: a pair that this vault did not have (\(handle), entry \(moment.index));"
+          + " it may be accepted: delete it on the provider's page")
+    }
     return warnings.isEmpty ? nil : warnings.joined(separator: "; ")
   }
 
   fileprivate var cutOff: [IncidentHistory.Moment] { moments.filter { $0.entry.event == "pair.cut-off" } }
+
+  /// What was not deleted later either.
+  fileprivate var notCutOff: [IncidentHistory.Moment] {
+    moments.filter { moment in
+      moment.entry.event == "pair.not-cut-off"
+        && !cutOff.contains { $0.index > moment.index && $0.entry.handle == moment.entry.handle }
+    }
+  }
+}
+
+extension LogEntry {
+  fileprivate var handle: String? { if case .string(let handle)? = details["handle"] { handle } else { nil } }
 }
 
 extension String {
@@ -287,6 +308,9 @@ extension IncidentReport.Part {
     }
     if !history.cutOff.isEmpty {
       members["cut_off"] = .array(history.cutOff.map { .integer(Int(clamping: $0.index)) })
+    }
+    if !history.notCutOff.isEmpty {
+      members["not_cut_off"] = .array(history.notCutOff.map { .integer(Int(clamping: $0.index)) })
     }
     if let next = owed?.next { members["next_attempt"] = .string(next.description) }
     if let expires = owed?.expires { members["expires"] = .string(expires.description) }

@@ -215,6 +215,10 @@ extension RotationProgress {
     if event == EventName.pairCutOff.text {
       return "a pair that this vault does not have was found at the provider and deleted (`relatch log list`)"
     }
+    if event == EventName.pairNotCutOff.text {
+      return "a pair that this vault does not have is listed at the provider, which does not find it when it is to be"
+        + " deleted; this is tried again at the end (`relatch log list`)"
+    }
     if event == EventName.credentialLeaked.text {
       return version.map { "the leak is noted: versions up to \($0)" }
         ?? "the leak is noted: what leaked had already been seen to be refused"
