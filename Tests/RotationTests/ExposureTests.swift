@@ -1,5 +1,6 @@
 import Age
 import Audit
+import JSON
 import Sodium
 import Synchronization
 import Testing
@@ -153,6 +154,44 @@ struct ExposureTests {
       #expect(try await bench.credential().version(in: .active)?.number == version)
       #expect(try await (bench.credential().exposure == nil) == (version == 3))
     }
+  }
+
+  /// bob, who could open `crm`, wrote untrue words beside a step of his own: that its version 2, active by then, was
+  /// refused. `hr`, which `crm` administers, gets its version 2 after that.
+  @Test("lasts until its administrator's pair is refused, whatever was written before", arguments: [false, true])
+  func forgedRefusal(isRemoved: Bool) async throws {
+    let bench = try await Bench(policy: ["grace": "1h"])
+    let hr = FakeProvider(primary: "id-hr")
+    let now = bench.now.withLock { $0 }
+    for (name, admin) in [("hr", "crm"), ("top", "top")] {
+      _ = try await bench.vault.add(
+        name: name, provider: "fake", settings: [:], policy: Policy(), admin: admin,
+        pair: FakeProvider.pair("id-\(name)"), now: now)
+    }
+    let bob = try Identity(AgeIdentity(generating: .system)).card(named: "bob", role: .operator)
+    try await bench.vault.addMember(bob, now: now) { _, _ in }
+    try await bench.vault.grant("crm", to: "bob", now: now)
+    _ = try await bench.run()
+    _ = try await bench.run(.retire)
+    _ = try await bench.vault.change(now: now) { change in
+      try change.save(
+        change.view.credential("crm"), EventName("rotation.refused"),
+        ["refused": .array([.object(["version": 2])]), "rotation": 1, "step": 99])
+    }
+    _ = try await bench.vault.removeMember("bob", now: now) { _, _ in }
+    _ = try await bench.run()
+    _ = try await bench.run(of: "hr", at: hr)
+    if isRemoved {
+      _ = try await bench.vault.setTerms(of: "hr", now: now) { $0.admin = "top" }
+      _ = try await bench.vault.remove("crm", forgettingDebts: true, now: now)
+    } else {
+      _ = try await bench.run(.retire)
+    }
+    let reached = try await bench.vault.read { view in
+      let history = try AccessHistory(view)
+      return history.reached(by: history.accesses(of: "bob"), in: view).map { ($0.credential, $0.newestVersion) }
+    }
+    #expect(reached.contains { $0 == ("hr", 2) }, "\(reached)")
   }
 
   @Test("that cannot be replaced causes no storm: attempts wait as they do for a pair that is due by age")

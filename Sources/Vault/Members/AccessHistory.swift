@@ -310,11 +310,16 @@ extension AccessHistory {
     }
     var records: [UInt64: Credential?] = [:]
     func isRefused(_ administrator: CredentialHistory, upTo version: UInt64) -> Bool {
-      guard administrator.removed == nil else { return true }
+      // What was removed has no record to ask.
+      guard administrator.removed == nil else { return false }
       let index = administrator.added.index
       let record = records[index] ?? (try? view.credential(administrator.name, isKept: false))
       records[index] = .some(record)
-      return record?.versions.allSatisfy { $0.number > version || $0.stage == .retired } ?? false
+      return record?.versions.allSatisfy { one in
+        guard one.number <= version else { return true }
+        let number = administrator.pairNumber(of: one.number)
+        return (number == one.number ? one : record?.version(number))?.stage == .retired
+      } ?? false
     }
     var found: Set<Access> = []
     var waiting = accesses

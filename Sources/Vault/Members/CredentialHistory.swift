@@ -56,12 +56,17 @@ struct CredentialHistory: Sendable {
   func refusal(upTo version: UInt64) -> Moment? {
     var last: Moment?
     for number in 1...max(1, version) {
-      var number = number
-      while takenOver.contains(number) { number += 1 }
-      guard let moment = refused[number] else { return nil }
+      guard let moment = refused[pairNumber(of: number)] else { return nil }
       last = max(last ?? moment, moment)
     }
     return last
+  }
+
+  /// The version that is refused with `version`: a later one, if that is the same pair.
+  func pairNumber(of version: UInt64) -> UInt64 {
+    var number = version
+    while takenOver.contains(number) { number += 1 }
+    return number
   }
 
   /// By whom else it was administered. `present` is its administrator now, which counts if the log does not say which
@@ -103,8 +108,10 @@ struct CredentialHistory: Sendable {
     if newest.last?.version != newestKnown { newest.append((moment.index, newestKnown)) }
   }
 
+  /// The newest entry counts: a true one comes with the change that retires the version in the record, and a later
+  /// untrue one can only make the time longer in which the pair was known.
   private mutating func refuse(_ version: UInt64, _ moment: Moment) {
-    if version <= newestKnown, refused[version] == nil { refused[version] = moment }
+    if version <= newestKnown { refused[version] = moment }
   }
 
   /// Notes what an owner's entry says of its administrator, and of whom it is exposed to.
