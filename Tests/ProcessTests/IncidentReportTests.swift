@@ -41,6 +41,38 @@ struct IncidentReportTests {
     #expect(report.text.contains(#"it was delivered to sink\u{1B}"#) && report.text.contains(#"open to age1\u{1B}"#))
   }
 
+  @Test func `says of each version alone whether it was refused before it was reported`() async throws {
+    let vault = try await vault(adding: ["crm"])
+    func log(_ event: String, _ fields: [String: JSONValue]) async throws {
+      try await Self.log(event, ["credential": "crm", "record": "AAAA"].merging(fields) { $1 }, in: vault)
+    }
+    func part() async throws -> (IncidentHistory.Part, IncidentReport) {
+      try await vault.read { view in
+        let parts = try IncidentHistory(view).parts
+        return (try #require(parts.first), try IncidentReport(of: "i", parts, in: view, now: vaultMoment))
+      }
+    }
+    func refused(_ version: Int) -> [String: JSONValue] {
+      ["refused": .array([.object(["version": .integer(version)])]), "rotation": 1, "step": 9]
+    }
+    try await log("rotation.refused", refused(1))
+    try await log("leak.tried", ["accepted": true, "incident": "i", "version": 2])
+    try await log("credential.leaked", ["incident": "i", "reason": "x", "version": 2])
+    // Its version 1 is found as well.
+    try await log("credential.leaked", ["incident": "i", "reason": "x", "version": 1])
+    var (history, report) = try await part()
+    #expect(history.leaked == [1, 2] && history.owed == [2] && !report.wasRefusedBefore)
+    #expect(!report.text.contains("before it was reported"))
+    try await log("rotation.refused", refused(2))
+    // Reported once more, after that.
+    try await log("credential.leaked", ["incident": "i", "reason": "x", "version": 2])
+    (history, report) = try await part()
+    #expect(history.acceptedAgain.isEmpty && history.standing == "refused" && !report.wasRefusedBefore)
+    #expect(report.ended != nil)
+    try await log("leak.tried", ["accepted": true, "incident": "i", "version": 1])
+    #expect(try await part().0.acceptedAgain == [1])
+  }
+
   @Test func `names a stranger's pair that was not found as long as nobody has deleted it`() async throws {
     let vault = try await vault(adding: ["crm"])
     func log(_ event: String, _ fields: [String: JSONValue]) async throws -> (text: String, json: String) {

@@ -55,8 +55,11 @@ package struct IncidentHistory: Sendable {
     package fileprivate(set) var uses: [Use]
     /// Whether the credential was removed while a leaked version was owed.
     package fileprivate(set) var isRemoved = false
+    /// The versions that had been seen to be refused before anybody reported them.
+    fileprivate var refusedBefore: Set<UInt64> = []
+
     /// Whether what leaked had been seen to be refused before anybody reported it.
-    package fileprivate(set) var wasRefusedBefore = false
+    package var wasRefusedBefore: Bool { leaked.allSatisfy(refusedBefore.contains) }
 
     /// The versions that nobody has seen to be refused.
     package var owed: [UInt64] { leaked.filter { refused[$0] == nil } }
@@ -75,7 +78,7 @@ package struct IncidentHistory: Sendable {
       guard let trial = trials[version], trial.entry.details["accepted"] == true else { return false }
       // What is older than what leaked, and did not leak, had been seen to be refused before.
       guard let refusal = refused[version] else { return !leaked.contains(version) && version < leaked.last ?? 0 }
-      return trial.index > refusal.index || wasRefusedBefore
+      return trial.index > refusal.index || refusedBefore.contains(version)
     }
 
     fileprivate init(of credential: String, in incident: String, leaked: [UInt64], reported: Moment) {
@@ -223,9 +226,9 @@ package struct IncidentHistory: Sendable {
     }
     credential.tried = []
     guard let part = credential.part else { return }
-    if open.isEmpty {
+    if open.isEmpty, parts[part].refused[version] == nil {
       parts[part].refused[version] = moment
-      parts[part].wasRefusedBefore = true
+      parts[part].refusedBefore.insert(version)
     }
     parts[part].uses = Self.uses(of: parts[part].leaked, in: credential)
   }
