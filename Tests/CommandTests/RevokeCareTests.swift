@@ -134,6 +134,22 @@ struct RevokeCareTests {
     #expect(try await !place.relatch("status", "crm").outputText.contains("rotation 1 is"))
   }
 
+  @Test("A pair that was refused before and that nobody answers about now is not called refused: 69")
+  func unknown() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let leaked = try await place.org.primary().document
+    func revoked() async throws -> Outcome {
+      try await place.relatch("revoke", "--pair-file", "-", "--reason", "in a ticket", stdin: leaked)
+    }
+    #expect(try await revoked().code == 0)
+    try await place.org.fault("unavailable", "POST", "*/token")
+    let unknown = try await revoked()
+    #expect(unknown.code == 69 && unknown.errorText.contains("accepts version 1"), "\(unknown.errorText)")
+    try await place.org.clearFaults()
+    #expect(try await revoked().code == 0)
+  }
+
   @Test("A leak that could not be ended is reported by status, with 12, and ended by a later run")
   func nothingDone() async throws {
     let place = try await Workplace()

@@ -228,8 +228,10 @@ extension RotationComposition {
       }
     } catch { report.failure(Failure(error)) }
     for version in found where version.isBack { report.failure(Failure(back: version), of: version.credential) }
+    for version in found where version.isUnknown { report.failure(Failure(unknown: version), of: version.credential) }
     try result.get()
     if found.contains(where: \.isBack) { throw Status(code: .debtOutstanding) }
+    if found.contains(where: \.isUnknown) { throw Status(code: .providerUnreachable) }
   }
 
   /// Notes the leaks before the first is ended, so that none is forgotten if this process dies. A single one is noted as
@@ -314,5 +316,13 @@ extension Failure {
       .debtOutstanding,
       "\(version.credential): the provider accepts version \(version.number), which leaked and was seen to be refused before",
       hint: "delete it at the provider by hand; then run the same command again, until it is refused")
+  }
+
+  fileprivate init(unknown version: FoundVersion) {
+    self.init(
+      .providerUnreachable,
+      "\(version.credential): whether the provider accepts version \(version.number), which leaked and was seen to be"
+        + " refused before, is not known",
+      hint: "nothing is lost: run the same command again later")
   }
 }

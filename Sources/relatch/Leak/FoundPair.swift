@@ -59,7 +59,8 @@ final class FoundVersion: Sendable {
   /// Whether another version that is not retired is the same pair.
   private let isInUse: Bool
   private let isTried = Mutex(false)
-  private let isAccepted = Mutex(false)
+  /// What the provider said; nil if it did not say.
+  private let isAccepted = Mutex<Bool?>(nil)
 
   init(_ found: (credential: String, version: Version, pair: Pair), incident: String, isInUse: Bool) {
     (credential, version, pair) = found
@@ -70,7 +71,12 @@ final class FoundVersion: Sendable {
   var number: UInt64 { version.number }
 
   /// Whether the provider accepts it, although it was seen to be refused before: no run deletes it once more.
-  var isBack: Bool { version.stage == .retired && !isInUse && isAccepted.withLock(\.self) }
+  var isBack: Bool { isOver && isAccepted.withLock { $0 == true } }
+
+  /// Whether nobody knows if it is accepted, and no run will find out: it was seen to be refused before.
+  var isUnknown: Bool { isOver && isAccepted.withLock { $0 == nil } }
+
+  private var isOver: Bool { version.stage == .retired && !isInUse }
 
   /// Tries it at its provider, once, with entries in the log, and reports the result.
   func attempt(by composition: RotationComposition, _ report: Report) async {
@@ -100,7 +106,10 @@ final class FoundVersion: Sendable {
       if let local = error.local { throw local }
       fields["reason"] = .string(error.code.rawValue)
       fields["detail"] = .string(error.description)
-      if error.code == .refused { fields["accepted"] = false }
+      if error.code == .refused {
+        fields["accepted"] = false
+        isAccepted.withLock { $0 = false }
+      }
       standing =
         error.code == .refused ? "the provider refuses it" : "whether the provider accepts it is not known: \(error)"
     }
