@@ -71,6 +71,15 @@ extension RotationRun {
     try await pause(transientBackoff.next(timing.randomness, asked: error.retryAfter))
   }
 
+  /// Waits, if `error` may pass and this run may still wait for that; returns whether it has. It says nothing about the
+  /// pair that was tried, however long a new one may be refused.
+  func waitOut(_ error: ProviderError) async throws -> Bool {
+    guard error.isTransient, retriesLeft > 0 else { return false }
+    retriesLeft -= 1
+    try await pause(transientBackoff.next(timing.randomness, asked: error.retryAfter))
+    return true
+  }
+
   /// The vault's pairs, in the form that a provider takes.
   var knownPairs: KnownPairs {
     KnownPairs(

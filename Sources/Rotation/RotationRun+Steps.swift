@@ -45,9 +45,9 @@ extension RotationRun {
         return
       } catch let error as ProviderError {
         if error.code == .refused, try await shouldPromoteRefused(number, pair, error) == true { return }
+        if try await waitOut(error) { continue }
         let wait = backoff.next(timing.randomness, asked: error.retryAfter)
-        let mayWait = (error.code == .refused || error.isTransient) && timing.now() + wait <= deadline && asksLeft > 0
-        if mayWait {
+        if error.code == .refused, timing.now() + wait <= deadline, asksLeft > 0 {
           try await pause(wait)
           continue
         }
@@ -127,11 +127,11 @@ extension RotationRun {
         }
         return try markVerified(number, seen, try await grantAnew(pair))
       } catch let error as ProviderError {
+        if try await waitOut(error) { continue }
         let wait = backoff.next(timing.randomness, asked: error.retryAfter)
         // A pair that was just promoted may not be shown yet.
-        let mayPass =
-          error.isTransient || error.code == .refused || error.code == .malformed || error.step == .primary
-        guard mayPass, timing.now() + wait <= deadline, asksLeft > 0 else {
+        let isNotShown = error.code == .refused || error.code == .malformed || error.step == .primary
+        guard isNotShown, timing.now() + wait <= deadline, asksLeft > 0 else {
           try record(.postponed(.verify), version: number, error.members)
           throw RotationError(error, while: "version \(number) is promoted, but not verified yet", name)
         }

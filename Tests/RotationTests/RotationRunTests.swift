@@ -144,6 +144,35 @@ struct RotationRunTests {
     }
   }
 
+  @Test("waits three times for trouble that may pass, however long a new pair may be refused, and gives nothing up")
+  func transient() async throws {
+    for (grants, code) in [(0..., RotationError.Code.provider(.unreachable)), (1..., .outstanding)] {
+      let bench = try await Bench(policy: ["propagation": "6h"])
+      let asked = Counter()
+      bench.provider.state.withLock { state in
+        state.trouble = { call throws(ProviderError) in
+          guard call == "grant id-2", grants.contains(asked.next() - 1) else { return }
+          throw ProviderError(.unreachable, "nobody answers")
+        }
+      }
+      #expect(await bench.code() == code)
+      #expect(bench.slept.withLock { $0.count } == 3)
+      let state = try await bench.state()
+      #expect(state == (grants.lowerBound == 0 ? .staged : .promoted))
+      // Refused is something else: that is waited for.
+      bench.provider.state.withLock { state in
+        state.trouble = { [unowned bench] call throws(ProviderError) in
+          let hasWaited = bench.slept.withLock { $0.count } > 10
+          if call == "grant id-2", !hasWaited { throw ProviderError(.refused, "not known yet") }
+        }
+      }
+      guard case .promoted(active: 2, _, _) = try await bench.run() else {
+        Issue.record("expected version 2 to be promoted")
+        return
+      }
+    }
+  }
+
   @Test("stages nothing if it has lost its lease while it cleared the slot")
   func overtakenWhileClearing() async throws {
     let bench = try await Bench()
