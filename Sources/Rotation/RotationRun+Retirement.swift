@@ -11,9 +11,8 @@ extension RotationRun {
     let verified = takeVerified()
     let seen = if let verified { verified } else { try await observe(for: .retire) }
     let (active, activePair) = try pair(in: .active)
-    // While a leak is ended, the newest first: one from before may be deleted already, and merely still be listed.
     let owedPairs = try owedPairs(in: seen)
-    guard let owed = credential.leak == nil ? owedPairs.first : owedPairs.last else {
+    guard let owed = firstToEnd(of: owedPairs) else {
       try record(.intended(.retire), version: credential.debts.last?.number)
       return try await clearUp(.retire, seen)
     }
@@ -38,6 +37,13 @@ extension RotationRun {
     } record: {
       try self.record(.deleted, version: owed.number)
     }
+  }
+
+  /// The oldest; while a leak is ended, the newest that leaked: one from before may be deleted already, and merely still
+  /// be listed.
+  private func firstToEnd(of owed: [(number: UInt64, seen: ObservedPair)]) -> (number: UInt64, seen: ObservedPair)? {
+    guard let leak = credential.leak else { return owed.first }
+    return owed.last { $0.number <= leak.version } ?? owed.last
   }
 
   /// What this run saw when it verified the active pair a moment ago, or found it promoted under containment, if a leak

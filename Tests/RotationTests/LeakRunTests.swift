@@ -564,6 +564,25 @@ struct LeakRunTests {
     #expect(moments.contains { $0.entry.details["handle"] == "handle-id-9" } == !told.isEmpty)
   }
 
+  @Test("ends the leaked pair before a newer one that is owed, but did not leak")
+  func leakedFirst() async throws {
+    let (bench, system) = (try await Bench(policy: ["grace": "1h"]), FakeSystem(.overlap))
+    _ = try await bench.run(at: system)
+    let now = bench.now.withLock { $0 }
+    let sealed = try await bench.vault.seal(try FakeProvider.pair("id-8"), of: "crm", version: 3)
+    _ = try await bench.vault.change(now: now) { change in
+      var credential = try change.view.credential("crm")
+      _ = try credential.addStaged(handle: nil, expires: nil, now: now)
+      try credential.oweStaged(now: now)
+      try change.storePair(sealed, of: credential)
+      return try change.save(credential, EventName("credential.policy"))
+    }
+    system.state.withLock { $0.accepted.insert("id-8", at: 0) }
+    #expect(try await bench.run(Self.leak(upTo: 1), at: system) == .settled(active: 2))
+    #expect(
+      system.calls.filter { $0.hasPrefix("delete") } == ["delete handle-id-1", "delete handle-id-8"], "\(system.calls)")
+  }
+
   @Test("is known only by entries that changed the record: a member's mere entries end no incident and begin none")
   func words() async throws {
     let (bench, _) = try await bench()
