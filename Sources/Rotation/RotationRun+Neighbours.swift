@@ -37,9 +37,10 @@ extension RotationRun {
   /// may open, with a log entry for each. One that was opened before is not opened again.
   ///
   /// Returns `seen`, or another look: if only the secret shows whose a pair is, and it is not shown, the provider is
-  /// asked again with the others' pairs as well.
+  /// asked again with the others' pairs as well. If `seen` is what a former call returned, which `isAgain` says, that is
+  /// done only for a pair that was not known then.
   @discardableResult
-  func seeNeighbours(beside seen: Observation) async throws -> Observation {
+  func seeNeighbours(beside seen: Observation, isAgain: Bool = false) async throws -> Observation {
     guard provider.replacement == .overlap, seen.others.contains(where: isStranger) else { return seen }
     let (own, places) = (credential, provider.placeSettings)
     let others = try await runner.vault.read { view in
@@ -48,6 +49,7 @@ extension RotationRun {
         .filter { $0.isBeside(own, by: places) && !$0.isTransferred }
     }
     var found: [NeighboursPair] = []
+    var hasNew = !isAgain
     for other in others {
       for version in other.versions where version.stage != .retired {
         if let known = neighbours.first(where: { $0.isVersion(version.number, of: other) }) {
@@ -65,13 +67,14 @@ extension RotationRun {
             }, event: .pairUsed, ["purpose": "comparison"], now: timing.now())
           guard let pair = opened.first?.pair else { continue }
           found.append(NeighboursPair(credential: other, version: version, pair: pair))
+          hasNew = true
         } catch let error as VaultError where error.isDamage || error.code == .notPermitted { continue }
       }
     }
     neighbours = found
     let isHidden = seen.others.contains { isStranger($0) && $0.sharesClientID && $0.clientSecret == nil }
     let theirs = found.filter { theirs in !pairs.values.contains { $0.isSame(as: theirs.pair) } }
-    guard isHidden, !theirs.isEmpty else { return seen }
+    guard isHidden, hasNew, !theirs.isEmpty else { return seen }
     let known = theirs.reduce(knownPairs) { known, theirs in
       known.adding(KnownPairs.Known(theirs.pair, in: .previous, handle: theirs.version.handle))
     }

@@ -116,11 +116,12 @@ extension RotationRun {
   private func clearSlot(_ seen: Observation) async throws -> Bool {
     var hasDeleted = false
     var missed: [ObservedPair] = []
+    var latest = seen
     for other in seen.others where !other.handle.isEmpty && mayCutOff(other) {
       // Another run may have saved it since: it is in use there before long.
       if isStranger(other) {
-        let latest = try await seeNeighbours(beside: seen).others.first { $0.handle == other.handle }
-        guard let latest, mayCutOff(latest) else { continue }
+        latest = try await seeNeighbours(beside: latest, isAgain: true)
+        guard let now = latest.others.first(where: { $0.handle == other.handle }), mayCutOff(now) else { continue }
       }
       hasDeleted = true
       try await keepLease()

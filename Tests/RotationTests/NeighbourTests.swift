@@ -122,6 +122,18 @@ struct NeighbourTests {
     #expect(system.state.withLock(\.accepted) == ["id-8", "id-9", "id-2"])
   }
 
+  @Test("a leak is ended in one run, however many strangers' pairs there are besides")
+  func manyStrangers() async throws {
+    let (bench, system) = (try await bench(), system(tellsBySecret: true))
+    let strangers = (100...230).map { "id-\($0)" }
+    system.state.withLock { state in
+      state.accepted += strangers
+      state.listed.formUnion(strangers)
+    }
+    #expect(try await bench.run(leak, at: system) == .settled(active: 2))
+    #expect(system.state.withLock(\.accepted) == ["id-9", "id-2"])
+  }
+
   @Test("a pair that no credential has, or that one of another provider has, still counts as a stranger's")
   func strangers() async throws {
     for (provider, settings) in [("other", [:]), ("fake", ["url": "https://elsewhere.example"])] {
