@@ -31,6 +31,18 @@ struct RevocationScenarioTests {
     }
   }
 
+  @Test(
+    "is ended where the answer to staging has no secret: the new pair is read, and not taken for a stranger's",
+    arguments: ["stageAnswer=collection", "stageAnswer=object"])
+  func hiddenSecret(_ answer: String) async throws {
+    try await Scenario.with([answer, "stagedListHidesSecrets=true"]) { scenario in
+      let result = await scenario.attempt(.leak())
+      #expect(result.isSettled, "\(result)")
+      #expect(try await scenario.credential().version(in: .active)?.number == 2)
+      try await scenario.checkLaws("ended")
+    }
+  }
+
   /// A revocation to be cut off: what the provider is like, and what there was before.
   struct Cut: Sendable, CustomTestStringConvertible {
     var readings: [String] = []

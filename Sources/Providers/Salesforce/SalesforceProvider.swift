@@ -161,13 +161,22 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
       } ?? true
     }
     guard let set = fresh.first(where: { $0.state == nil || $0.state == "active" }), let id = set.id,
-      let handle = Self.pathPart(id), let key = set.key, let secret = set.secret
+      let handle = Self.pathPart(id), let whole = await whole(set, handle, of: observation.consumer),
+      let key = whole.key, let secret = whole.secret
     else {
       // The org has acted. What it made is read from the slot, as after any lost answer.
       throw ProviderError(
         .malformed, "the answer to staging shows no new pair", mayHaveActed: true, status: answer.status)
     }
     return ObservedPair(place: .staged, handle: handle, clientID: key, clientSecret: secret, expires: set.expires)
+  }
+
+  /// The set that was staged, read by its identifier if the answer lacks a part of it; nil if it cannot be read. While a
+  /// leak is noted, a run that saw only the slot could not tell the set from a stranger's.
+  private func whole(_ set: WireCredentials, _ handle: String, of consumer: String) async -> WireCredentials? {
+    guard set.key == nil || set.secret == nil else { return set }
+    let answer = try? await client.call(.get, "\(app)/\(consumer)/staged/\(handle)")
+    return answer.flatMap { try? read($0, mayHaveActed: false).first }
   }
 
   package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {
