@@ -72,6 +72,34 @@ struct RevokeTests {
     #expect(try await place.logIsIntact())
   }
 
+  @Test("What the identity cannot open is not compared with a found file, and every such credential is told")
+  func notGranted() async throws {
+    let place = try await Workplace(["--apps", "2"])
+    for (name, app) in [("crm", 1), ("erp", 2)] { try await place.add(name, app: app) }
+    let bob = try await place.addMember("bob", "operator", grants: ["crm", "admin"])
+    let (ours, theirs) = try await (place.org.primary(ofApp: 1), place.org.primary(ofApp: 2))
+    func revoke(_ file: String, _ environment: [String: String]) async throws -> Outcome {
+      try await place.relatch(
+        "revoke", "--pair-file", "-", "--reason", "x", "--json", stdin: file, environment: environment)
+    }
+    let alone = try await revoke(theirs.document, bob)
+    #expect(alone.code == 77, "\(alone.errorText)")
+    let errors = try alone.objects().filter { $0["type"] as? String == "error" }
+    #expect(errors.map { $0["credential"] as? String } == ["erp", nil])
+    #expect(errors.map { $0["code"] as? Int } == [77, 77])
+    let last = try #require(errors.last?["error"] as? String)
+    #expect(last.contains("2 credentials that were compared with it; 1 could not be compared"), "\(last)")
+    #expect(!alone.outputText.contains("never had"))
+    let both = try await revoke("\(ours.secret)\n\(theirs.secret)", bob)
+    #expect(both.code == 13, "\(both.errorText)")
+    let told = try both.objects()
+    #expect(told.compactMap { $0["code"] as? Int } == [77], "\(both.outputText)")
+    #expect(told.filter { $0["outcome"] as? String == "settled" }.map { $0["credential"] as? String } == ["crm"])
+    #expect(try await revoke(theirs.document, [:]).code == 0)
+    let none = try await place.relatch("revoke", "--pair-file", "-", "--reason", "x", stdin: "nothing of ours")
+    #expect(none.code == 66 && none.errorText.contains("never had"), "\(none.errorText)")
+  }
+
   @Test("A pair that the provider does not let end is owed, with a countdown, and a scheduled run settles it")
   func debt() async throws {
     let place = try await Workplace()

@@ -8,7 +8,7 @@ extension UnlockedVault {
   package struct Findings: Sendable {
     /// By credential in the order of the search, then by version.
     package fileprivate(set) var found: [(credential: String, version: Version, pair: Pair)] = []
-    /// What could not be opened, and why: it was not compared.
+    /// What could not be opened, because it is damaged or not granted: it was not compared.
     package fileprivate(set) var failures: [(credential: String, error: any Error)] = []
     /// How many credentials were compared.
     package fileprivate(set) var compared = 0
@@ -24,23 +24,23 @@ extension UnlockedVault {
   /// How many credentials are logged in one commit.
   private static let searchPage = 256
 
-  /// The pairs for which `isFound` returns true, among all versions of `names` or, if that is nil, of all credentials
-  /// that the member can open. An entry `pair.used` with `purpose` is durable before any pair of a credential is
-  /// opened; the pairs of only one credential are open at once. Neither a damaged credential nor one of `names` that
-  /// the member cannot open stops the search.
+  /// The pairs for which `isFound` returns true, among all versions of `names` or, if that is nil, of all credentials.
+  /// An entry `pair.used` with `purpose` is durable before any pair of a credential is opened; the pairs of only one
+  /// credential are open at once. Neither a damaged credential nor one that the member cannot open stops the search,
+  /// nor one for which `isFound` throws.
   ///
   /// Throws what a change throws: if the log cannot be written, nothing is opened.
   package func search(
-    _ names: [String]?, purpose: String, now: Timestamp, for isFound: (Pair) -> Bool
+    _ names: [String]?, purpose: String, now: Timestamp, for isFound: (Pair) throws -> Bool
   ) async throws -> Findings {
     let all = try await names == nil ? read { try $0.names() } : names ?? []
     var findings = Findings()
     for start in stride(from: 0, to: all.count, by: Self.searchPage) {
       let page = Array(all[start..<min(all.count, start + Self.searchPage)])
-      let (header, opened) = try await logSearch(of: page, skippingOthers: names == nil, purpose: purpose, now: now)
+      let (header, opened) = try await logSearch(of: page, purpose: purpose, now: now)
       for (name, result) in opened {
         do {
-          let found = try pairs(of: result.get(), header).filter { isFound($0.pair) }
+          let found = try pairs(of: result.get(), header).filter { try isFound($0.pair) }
           findings.compared += 1
           findings.found += found.map { (name, $0.version, $0.pair) }
         } catch { findings.failures.append((name, error)) }
@@ -50,7 +50,7 @@ extension UnlockedVault {
   }
 
   private func logSearch(
-    of names: [String], skippingOthers: Bool, purpose: String, now: Timestamp
+    of names: [String], purpose: String, now: Timestamp
   ) async throws -> (VaultHeader, [(name: String, Result<Sealed, any Error>)]) {
     let member = member
     return try await change(now: now) { change in
@@ -59,7 +59,6 @@ extension UnlockedVault {
         let sealed: Sealed
         do { sealed = try change.view.sealed(name, for: member) } catch let error as StorageError { throw error } catch
         {
-          if skippingOthers, (error as? VaultError)?.code == .notPermitted { continue }
           opened.append((name, .failure(error)))
           continue
         }

@@ -123,20 +123,22 @@ final class FoundVersion: Sendable {
 }
 
 extension UnlockedVault {
-  /// The versions whose secrets are in `file`, of the credentials `names` or of all that the identity can open. All
-  /// versions count. Asks no provider. What could not be compared is reported as a failure, and counted in `failures`.
+  /// The versions whose secrets are in `file`, of the credentials `names` or of all. All versions count. Asks no
+  /// provider. What could not be compared, because it is damaged or not granted, is reported as a failure, and counted
+  /// in `failures`.
   ///
-  /// Throws `notFound` if no secret is in it.
+  /// Throws `notFound` if no secret is in it, or `notPermitted` if that is not known of what the identity may not open.
   func versions(
     in file: FoundPair, of names: [String], incident: String, _ report: Report
   ) async throws -> (found: [FoundVersion], failures: Int) {
     let findings = try await search(
       names.isEmpty ? nil : names, purpose: "leak", now: WallClock.now(), for: file.holds)
-    for (name, error) in findings.failures { report.failure(Failure(error), of: name) }
+    let failures = findings.failures.map { (credential: $0.credential, failure: Failure($0.error)) }
+    for (name, failure) in failures { report.failure(failure, of: name) }
     guard !findings.found.isEmpty else {
       throw Failure(
-        .notFound, "the file contains no secret of the \(findings.compared) credentials that were compared with it",
-        hint: "look up at the provider whose pair it is; this vault cannot revoke a pair that it never had")
+        findings: findings.compared, missing: failures.count,
+        isPermitted: !failures.contains { $0.failure.code == .notPermitted })
     }
     let unretired = Dictionary(grouping: findings.found.filter { $0.version.stage != .retired }, by: \.credential)
     let found = findings.found.map { one in
@@ -146,6 +148,24 @@ extension UnlockedVault {
       }
       return FoundVersion(one, incident: incident, isInUse: isInUse)
     }
-    return (found, findings.failures.count)
+    return (found, failures.count)
+  }
+}
+
+extension Failure {
+  /// Nothing was found in a file that was compared with so many credentials, `missing` others left out.
+  fileprivate init(findings compared: Int, missing: Int, isPermitted: Bool) {
+    let found = "the file contains no secret of the \(compared) credentials that were compared with it"
+    guard missing > 0 else {
+      self.init(
+        .notFound, found,
+        hint: "look up at the provider whose pair it is; this vault cannot revoke a pair that it never had")
+      return
+    }
+    self.init(
+      isPermitted ? .notFound : .notPermitted, "\(found); \(missing) could not be compared",
+      hint: isPermitted
+        ? "the pair may be of one that is damaged: look up at the provider whose it is"
+        : "the pair may be of one of those: the same command with an owner's identity compares all")
   }
 }
