@@ -1,6 +1,7 @@
+import Glibc
 import Sodium
 
-/// One secret in one form, to be found in a program's output.
+/// One secret in one form, to be found in a program's output or in a file.
 struct SecretPattern: Sendable {
   enum Form: Hashable, Sendable {
     /// Bytes as they are, or escaped as in URLs, JSON, pages and shells, even several times over.
@@ -20,7 +21,8 @@ struct SecretPattern: Sendable {
   }
 
   let form: Form
-  private let secret: SharedSecret
+  /// The bytes to be found, in this form's alphabet.
+  let secret: SharedSecret
   /// Whether an occurrence can begin with this byte.
   let firstBytes: [Bool]
 
@@ -136,6 +138,20 @@ struct SecretPattern: Sendable {
     secret.secret.withUnsafeBytes { secret in
       form == .hexadecimal
         ? Self.findHexadecimal(secret, text, start) : Self.findText(secret, text, start, form)
+    }
+  }
+
+  /// Whether the secret stands in `text` without an escape or a line break: quicker than trying `find` everywhere.
+  func isPlainly(in text: UnsafeRawBufferPointer) -> Bool {
+    secret.secret.withUnsafeBytes { secret in
+      guard form != .hexadecimal, let first = secret.first, let pattern = secret.baseAddress else { return false }
+      var rest = text[...]
+      while rest.count >= secret.count, let start = UnsafeRawBufferPointer(rebasing: rest).baseAddress {
+        guard let match = memchr(start, Int32(first), rest.count - secret.count + 1) else { return false }
+        if memcmp(match, pattern, secret.count) == 0 { return true }
+        rest = rest.dropFirst(UnsafeRawPointer(match) - start + 1)
+      }
+      return false
     }
   }
 
@@ -288,6 +304,58 @@ struct SecretPattern: Sendable {
     return (count, value)
   }
 
+  /// How many bytes an escape has at most, besides those that escape it once more.
+  static let longestEscape = 12
+
+  /// The byte that the escape at `start` stands for, however many times it was escaped, and how long it is; nil if there
+  /// is none. Where an escape can be read in two ways, it is read as the longer one. A character that is not ASCII is
+  /// told as a byte that is not.
+  static func unescaped(_ text: UnsafeRawBufferPointer, at start: Int) -> (byte: UInt8, count: Int)? {
+    func value(at place: Int, count: Int, radix: Int) -> Int? {
+      guard place + count <= text.count else { return nil }
+      var value = 0
+      for byte in text[place..<place + count] {
+        guard let digit = digit(byte), digit < radix else { return nil }
+        value = value * radix + Int(digit)
+      }
+      return value
+    }
+    func ascii(_ value: Int) -> UInt8 { value < 0x80 ? UInt8(value) : 0xFF }
+    switch text[start] {
+    case UInt8(ascii: "%"):
+      var place = start + 1
+      var time = 1
+      while time < maximumEscapeLevels, value(at: place, count: 2, radix: 16) == 0x25,
+        value(at: place + 2, count: 2, radix: 16) != nil
+      { (place, time) = (place + 2, time + 1) }
+      return value(at: place, count: 2, radix: 16).map { (ascii($0), place + 2 - start) }
+    case UInt8(ascii: "\\"):
+      let run = text[start...].prefix(1 << maximumEscapeLevels).prefix { $0 == UInt8(ascii: "\\") }
+      let place = start + run.count
+      guard place < text.count else { return nil }
+      switch text[place] {
+      case UInt8(ascii: "x"):
+        if let value = value(at: place + 1, count: 2, radix: 16) { return (ascii(value), place + 3 - start) }
+      case UInt8(ascii: "u"):
+        if let value = value(at: place + 1, count: 4, radix: 16) { return (ascii(value), place + 5 - start) }
+      case UInt8(ascii: "0")...UInt8(ascii: "3"):
+        if let value = value(at: place, count: 3, radix: 8) { return (ascii(value), place + 3 - start) }
+      default: break
+      }
+      return (text[place], place + 1 - start)
+    case UInt8(ascii: "&"):
+      let rest = UnsafeRawBufferPointer(rebasing: text[start...])
+      for (byte, name) in entities where rest.starts(with: name.utf8) { return (byte, name.utf8.count) }
+      guard rest.starts(with: "&#".utf8), let end = rest.prefix(longestEscape).firstIndex(of: UInt8(ascii: ";"))
+      else { return nil }
+      let isHexadecimal = rest[2] | 0x20 == UInt8(ascii: "x")
+      let (digits, radix) = isHexadecimal ? (3, 16) : (2, 10)
+      guard digits < end else { return nil }
+      return value(at: start + digits, count: end - digits, radix: radix).map { (ascii($0), end + 1) }
+    default: return nil
+    }
+  }
+
   private static func literal(_ words: String, _ text: UnsafeRawBufferPointer) -> Finding {
     guard text.starts(with: words.utf8) else {
       return text.count < words.utf8.count && words.utf8.starts(with: text) ? .partial(0) : .none
@@ -307,7 +375,7 @@ struct SecretPattern: Sendable {
     return value == wanted ? .match(start + count) : .none
   }
 
-  private static func digit(_ byte: UInt8) -> UInt8? {
+  static func digit(_ byte: UInt8) -> UInt8? {
     switch byte {
     case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - 48
     case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - 87
@@ -318,13 +386,20 @@ struct SecretPattern: Sendable {
 
   // MARK: - Hexadecimal
 
+  static func separatesHexadecimal(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 0x20, UInt8(ascii: ":"), UInt8(ascii: "-"), UInt8(ascii: ","), 0x0A, 0x0D: true
+    default: false
+    }
+  }
+
   private static func findHexadecimal(
     _ secret: UnsafeRawBufferPointer, _ text: UnsafeRawBufferPointer, _ start: Int
   ) -> Finding {
     var position = start
     for (index, byte) in secret.enumerated() {
       if index > 0 {
-        let separators = text[position...].prefix(2).prefix { " :-,\n\r".utf8.contains($0) }
+        let separators = text[position...].prefix(2).prefix(while: separatesHexadecimal)
         position += separators.count
       }
       if position + 1 < text.count, text[position + 1] | 0x20 == UInt8(ascii: "x"),

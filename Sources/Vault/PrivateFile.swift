@@ -61,20 +61,43 @@ package enum PrivateFile {
 
   /// Reads a descriptor to its end straight into guarded memory; `what` names it in errors.
   package static func readAll(_ descriptor: Int32, limit: Int, _ what: String) throws -> SecretBytes {
-    try SecretBytes(capacity: limit) { output in
-      try output.withUnsafeMutableBytes { buffer, initialized in
-        while true {
-          var excess: UInt8 = 0
-          let isFull = initialized == limit
-          let room = UnsafeMutableRawBufferPointer(rebasing: buffer[initialized...])
-          let count = isFull ? Glibc.read(descriptor, &excess, 1) : Glibc.read(descriptor, room.baseAddress, room.count)
-          if count < 0 && errno == EINTR { continue }
-          guard count >= 0 else { throw failure(reading: what) }
-          if count == 0 { return }
-          guard !isFull else { throw VaultError(.invalidInput, "\(what) has more than \(limit) bytes") }
-          initialized += count
-        }
+    // Pages beyond what the system lets a user lock are not locked at all: no more than it takes.
+    var room = min(limit, 1 << 20)
+    var bytes = try SecretBytes(capacity: room) { try fill(&$0, from: descriptor, what) }
+    while bytes.count == room, room < limit {
+      room = min(limit, 4 * room)
+      let before = bytes
+      bytes = try SecretBytes(capacity: room) { output in
+        before.withBytes { output.append(copying: $0) }
+        try fill(&output, from: descriptor, what)
       }
+    }
+    var excess: UInt8 = 0
+    guard try bytes.count < limit || readSome(descriptor, &excess, 1, what) == 0 else {
+      throw VaultError(.invalidInput, "\(what) has more than \(limit) bytes")
+    }
+    return bytes
+  }
+
+  /// Reads until `output` is full or the descriptor's end.
+  private static func fill(_ output: inout OutputRawSpan, from descriptor: Int32, _ what: String) throws {
+    try output.withUnsafeMutableBytes { buffer, initialized in
+      while initialized < buffer.count {
+        let room = UnsafeMutableRawBufferPointer(rebasing: buffer[initialized...])
+        let count = try readSome(descriptor, room.baseAddress, room.count, what)
+        if count == 0 { return }
+        initialized += count
+      }
+    }
+  }
+
+  private static func readSome(
+    _ descriptor: Int32, _ place: UnsafeMutableRawPointer?, _ room: Int, _ what: String
+  ) throws -> Int {
+    while true {
+      let count = Glibc.read(descriptor, place, room)
+      if count >= 0 { return count }
+      guard errno == EINTR else { throw failure(reading: what) }
     }
   }
 

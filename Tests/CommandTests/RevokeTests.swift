@@ -100,6 +100,26 @@ struct RevokeTests {
     #expect(none.code == 66 && none.errorText.contains("never had"), "\(none.errorText)")
   }
 
+  @Test("A found file may have a pair encoded, may be large, and if it is too large is to be cut")
+  func encoded() async throws {
+    let place = try await Workplace(["--apps", "2"])
+    for (name, app) in [("crm", 1), ("erp", 2)] { try await place.add(name, app: app) }
+    let (first, second) = try await (place.org.primary(ofApp: 1), place.org.primary(ofApp: 2))
+    let file = place.folder.appendingPathComponent("found.yaml")
+    let basic = Data("\(second.key):\(second.secret)".utf8).base64EncodedString()
+    let text =
+      "kind: Secret\ndata:\n  client_secret: \(Data(first.secret.utf8).base64EncodedString())\n"
+      + String(repeating: "a line of a log\n", count: 70_000) + "Authorization: Basic \(basic)\n"
+    try Data(text.utf8).write(to: file)
+    let revoked = try await place.relatch("revoke", "--pair-file", file.path, "--reason", "in a ticket")
+    #expect(revoked.code == 0, "\(revoked.errorText)")
+    for pair in [first, second] { #expect(try await !place.org.grants(pair)) }
+    try Data(count: 1 << 24 + 1).write(to: file)
+    let large = try await place.relatch("revoke", "--pair-file", file.path, "--reason", "x")
+    expectFailure(large, 64, "more than 16777216 bytes")
+    #expect(large.errorText.contains("split -C 15M"))
+  }
+
   @Test("A pair that the provider does not let end is owed, with a countdown, and a scheduled run settles it")
   func debt() async throws {
     let place = try await Workplace()

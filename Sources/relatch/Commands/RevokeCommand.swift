@@ -20,8 +20,10 @@ struct RevokeCommand: AsyncParsableCommand {
       With --contain the leaked pair is ended first, before its replacement is proved and delivered. There may be an \
       outage until then.
 
-      With --pair-file the file is searched, whatever its format, for secrets of the vault. Relatch reports whose \
-      they are and whether the provider still accepts them, and revokes them. The file's content is never printed.
+      With --pair-file the file is searched, whatever its format, for secrets of the vault: as they are, in base64 or \
+      hexadecimal, and escaped as in URLs, JSON, pages and shells. Relatch reports whose they are and whether the \
+      provider still accepts them, and revokes them. The file's content is never printed. What the identity cannot \
+      open fails, as with --all.
 
       \(HelpText.examples(
         "relatch revoke crm --reason 'in a public repository'",

@@ -1,4 +1,5 @@
 import Audit
+import Delivery
 import Glibc
 import JSON
 import Rotation
@@ -8,45 +9,44 @@ import Vault
 
 /// A file in which somebody found a pair: JSON, a settings file, a log, anything. It is searched, never printed.
 struct FoundPair: Sendable {
-  private let content: SharedSecret
-  /// The pair in it, if the file is one as JSON: there a secret may be written with escapes.
+  private let content: SearchedText
+  /// The pair in it, if the file is one as JSON: there also a secret of a few letters is found.
   private let pair: Pair?
 
-  /// Reads the file at `path`, `-` for standard input, of at most 1 MiB.
+  /// The most bytes that a file may have.
+  static let maximumSize = 16 << 20
+
+  /// Reads the file at `path`, `-` for standard input. Throws `usage` if it is larger than `maximumSize`.
   init(path: String) throws {
-    let limit = 1 << 20
-    let bytes =
-      if path == "-" { try PrivateFile.readAll(STDIN_FILENO, limit: limit, "standard input") } else {
-        try PrivateFile.read(path, limit: limit)
-      }
-    content = SharedSecret(bytes)
-    pair = try? Pair(reading: content)
+    let bytes: SecretBytes
+    do {
+      bytes =
+        if path == "-" {
+          try PrivateFile.readAll(STDIN_FILENO, limit: Self.maximumSize, "standard input")
+        } else { try PrivateFile.read(path, limit: Self.maximumSize) }
+    } catch let error as VaultError where error.code == .invalidInput {
+      throw Failure(
+        .usage, "\(error)",
+        hint: "search it in pieces: `split -C 15M FILE` cuts it at its lines, and each piece is given as a file")
+    }
+    let whole = SharedSecret(bytes)
+    content = try SearchedText(whole)
+    pair = try? Pair(reading: whole)
   }
 
   /// Whether the file holds the secret of `other`, or the token that manages its client: anyone who has that token can
-  /// get the secret.
-  func holds(_ other: Pair) -> Bool {
+  /// get the secret. Throws `SodiumError` if there is no memory for it.
+  func holds(_ other: Pair) throws -> Bool {
     if let pair, pair.clientSecret.isEqual(to: other.clientSecret) { return true }
-    // A secret of a few letters is in almost every file.
-    if other.clientSecret.count >= Pair.minimumSearchedLength, holds(other.clientSecret) { return true }
+    if try holds(other.clientSecret) { return true }
     guard let token = other.registrationToken else { return false }
     if let found = pair?.registrationToken, found.secret.isEqual(to: token.secret) { return true }
-    return token.secret.count >= Pair.minimumSearchedLength && holds(token.secret)
+    return try holds(token.secret)
   }
 
-  private func holds(_ secret: borrowing SecretBytes) -> Bool {
-    content.secret.withUnsafeBytes { content in secret.withUnsafeBytes { Self.holds(content, $0) } }
-  }
-
-  private static func holds(_ text: UnsafeRawBufferPointer, _ secret: UnsafeRawBufferPointer) -> Bool {
-    guard let first = secret.first, let pattern = secret.baseAddress else { return false }
-    var rest = text[...]
-    while rest.count >= secret.count, let start = UnsafeRawBufferPointer(rebasing: rest).baseAddress {
-      guard let match = memchr(start, Int32(first), rest.count - secret.count + 1) else { return false }
-      if memcmp(match, pattern, secret.count) == 0 { return true }
-      rest = rest.dropFirst(UnsafeRawPointer(match) - start + 1)
-    }
-    return false
+  /// A secret of a few letters is in almost every file.
+  private func holds(_ secret: borrowing SecretBytes) throws -> Bool {
+    try secret.count >= Pair.minimumSearchedLength && content.contains(secret)
   }
 }
 

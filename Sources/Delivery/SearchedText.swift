@@ -1,0 +1,182 @@
+package import Sodium
+
+/// A text that is searched for secrets, in each form in which `OutputMask` masks them.
+///
+/// What a secret in any of these forms leaves in the text is noted once, so that a search for one that is not there
+/// does not read the text again. Only of what seems to be there is every place compared.
+package struct SearchedText: Sendable {
+  private let text: SharedSecret
+  /// A bit for each value of a hash: whether some window of the text has it. Pieces of the text can be found with it, so
+  /// it is guarded as the text is.
+  private let windows: SharedSecret
+  private let shift: UInt64
+
+  /// Notes what is in `text`. Takes up to four bytes of guarded memory for each byte of it; throws `SodiumError` if there
+  /// is no memory.
+  package init(_ text: SharedSecret) throws {
+    self.text = text
+    // Sixteen bits a byte, so that the windows of all forms together fill a fifth of them at most.
+    let bits = max(12, UInt64(64 - max(1, 16 * text.secret.count - 1).leadingZeroBitCount))
+    let shift = 64 - bits
+    self.shift = shift
+    windows = SharedSecret(
+      try SecretBytes(capacity: 1 << (bits - 3)) { output in
+        output.withUnsafeMutableBytes { buffer, initialized in
+          initialized = buffer.count
+          let table = buffer.initializeMemory(as: UInt8.self, repeating: 0)
+          func note(_ hash: UInt64) { table[Int(hash >> 3)] |= 1 << UInt8(hash & 7) }
+          text.secret.withUnsafeBytes { text in
+            Self.eachPlainWindow(of: text, shift, note)
+            Self.eachUnescapedWindow(of: text, shift, note)
+            Self.eachHexadecimalWindow(of: text, shift, note)
+          }
+        }
+      })
+  }
+
+  /// Whether `secret` is in the text, in any form. Throws `SodiumError` if there is no memory for its forms.
+  package func contains(_ secret: borrowing SecretBytes) throws -> Bool {
+    try SecretPattern.patterns(of: secret).contains { mayContain($0) && contains($0) }
+  }
+
+  private func contains(_ pattern: SecretPattern) -> Bool {
+    text.secret.withUnsafeBytes { text in
+      pattern.isPlainly(in: text)
+        || text.indices.contains { start in
+          guard pattern.firstBytes[Int(text[start])], case .match = pattern.find(in: text, at: start) else {
+            return false
+          }
+          return true
+        }
+    }
+  }
+
+  /// False only if `pattern` is not in the text.
+  private func mayContain(_ pattern: SecretPattern) -> Bool {
+    windows.secret.withUnsafeBytes { table in
+      pattern.secret.secret.withUnsafeBytes { secret in
+        var isMissing = false
+        func look(_ hash: UInt64) { if table[Int(hash >> 3)] & 1 << UInt8(hash & 7) == 0 { isMissing = true } }
+        if pattern.form == .hexadecimal {
+          Self.eachWindow(ofHexadecimal: secret, shift, look)
+        } else {
+          Self.eachWindow(ofSecret: secret, shift, look)
+        }
+        return !isMissing
+      }
+    }
+  }
+}
+
+// MARK: - Windows
+
+extension SearchedText {
+  /// The last bytes that were taken, as one number.
+  private struct Window {
+    static let length = 8
+
+    private var bytes: UInt64 = 0
+    private var count = 0
+
+    mutating func clear() { count = 0 }
+
+    /// Takes the next byte, and returns the hash of the window that ends with it; nil until there are enough bytes.
+    mutating func take(_ byte: UInt8, _ shift: UInt64) -> UInt64? {
+      bytes = bytes << 8 | UInt64(byte)
+      count += 1
+      return count < Self.length ? nil : (bytes &* 0x9E37_79B9_7F4A_7C15) >> shift
+    }
+  }
+
+  /// The bytes of which windows are made; nil for others, which may be written in too many ways. Both alphabets of
+  /// base64 count as one.
+  private static func plain(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case UInt8(ascii: "-"): UInt8(ascii: "+")
+    case UInt8(ascii: "_"): UInt8(ascii: "/")
+    case UInt8(ascii: "%"), UInt8(ascii: "\\"), UInt8(ascii: "&"), UInt8(ascii: "'"): nil
+    case 0x21...0x7E: byte
+    default: nil
+    }
+  }
+
+  /// The windows of a secret that its text has, escaped or not.
+  private static func eachWindow(
+    ofSecret secret: UnsafeRawBufferPointer, _ shift: UInt64, _ found: (UInt64) -> Void
+  ) {
+    var window = Window()
+    var uncertain = 0
+    for byte in secret {
+      guard let byte = plain(byte), uncertain == 0 else {
+        window.clear()
+        // After one of these the reader of escapes may take what follows for a part of it.
+        uncertain = plain(byte) == nil ? SecretPattern.longestEscape : uncertain - 1
+        continue
+      }
+      if let hash = window.take(byte, shift) { found(hash) }
+    }
+  }
+
+  private static func eachPlainWindow(
+    of text: UnsafeRawBufferPointer, _ shift: UInt64, _ found: (UInt64) -> Void
+  ) {
+    var window = Window()
+    for byte in text where byte != 0x0A && byte != 0x0D {
+      guard let byte = plain(byte) else {
+        window.clear()
+        continue
+      }
+      if let hash = window.take(byte, shift) { found(hash) }
+    }
+  }
+
+  /// The same of the text without its escapes.
+  private static func eachUnescapedWindow(
+    of text: UnsafeRawBufferPointer, _ shift: UInt64, _ found: (UInt64) -> Void
+  ) {
+    var window = Window()
+    var position = 0
+    while position < text.count {
+      let escape = SecretPattern.unescaped(text, at: position)
+      let byte = escape?.byte ?? text[position]
+      position += escape?.count ?? 1
+      if escape == nil, byte == 0x0A || byte == 0x0D { continue }
+      guard let byte = plain(byte) else {
+        window.clear()
+        continue
+      }
+      if let hash = window.take(byte, shift) { found(hash) }
+    }
+  }
+
+  private static func eachHexadecimalWindow(
+    of text: UnsafeRawBufferPointer, _ shift: UInt64, _ found: (UInt64) -> Void
+  ) {
+    var window = Window()
+    var position = 0
+    while position < text.count {
+      let byte = text[position]
+      let isPrefix =
+        (byte == UInt8(ascii: "0") || byte == UInt8(ascii: "\\")) && position + 1 < text.count
+        && text[position + 1] | 0x20 == UInt8(ascii: "x")
+      position += isPrefix ? 2 : 1
+      if isPrefix || SecretPattern.separatesHexadecimal(byte) { continue }
+      guard let digit = SecretPattern.digit(byte) else {
+        window.clear()
+        continue
+      }
+      if let hash = window.take(digit, shift) { found(hash) }
+    }
+  }
+
+  private static func eachWindow(
+    ofHexadecimal secret: UnsafeRawBufferPointer, _ shift: UInt64, _ found: (UInt64) -> Void
+  ) {
+    var window = Window()
+    for byte in secret {
+      for digit in [byte >> 4, byte & 15] {
+        if let hash = window.take(digit, shift) { found(hash) }
+      }
+    }
+  }
+}
