@@ -23,7 +23,7 @@ package struct AuditError: Error, Equatable, Sendable, CustomStringConvertible {
     case inconsistent
     /// A proof that does not lead to the root.
     case badProof
-    /// There is no such entry.
+    /// There is no such entry, or nothing is said of such a checkpoint.
     case notFound
   }
 

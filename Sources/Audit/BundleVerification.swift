@@ -76,7 +76,8 @@ package struct BundleVerification {
     }
   }
 
-  /// Fails with `incomplete` if the bundle ends too early; otherwise returns what was verified.
+  /// Fails with `incomplete` if the bundle ends too early, and with `notFound` if it is sound but says nothing about a
+  /// remembered checkpoint; otherwise returns what was verified.
   package func finish() throws -> BundleReport {
     guard case .end = place, let newest, let membership, let owner, let last = run else {
       throw AuditError(.incomplete, "a bundle ends too early")
@@ -91,8 +92,7 @@ package struct BundleVerification {
     try newest.verify(by: signer.signing)
     if let missing = remembered.first {
       throw AuditError(
-        .incomplete,
-        "the bundle has no checkpoint of \(missing.size) entries, and says nothing about the remembered one")
+        .notFound, "the bundle has no checkpoint of \(missing.size) entries, and says nothing about the remembered one")
     }
     return BundleReport(
       entries: entries, checkpoint: newest, signer: signer, vault: membership.vault, owner: owner,

@@ -9,7 +9,7 @@ package enum LogBundle {
   package static let maximumLineLength = 128 * 1024
   static let format = 1
   /// The most checkpoints with cosignatures that a bundle has.
-  static let maximumCosigned = 16
+  package static let maximumCosigned = 16
 
   /// What to include besides the entries that say who is a member.
   package struct Selection: Sendable {
@@ -98,14 +98,16 @@ package enum LogBundle {
   /// Writes the bundle of `selection` from the log that ends with `end`, line by line, without newlines. Each line is
   /// verified as a reader does before it goes to `output`; what was output is a bundle only if this returns.
   ///
-  /// `cosigned` are checkpoints of this log with cosignatures of witnesses, and no other signatures.
+  /// `cosigned` are checkpoints of this log with cosignatures of witnesses, and no other signatures. `remembered` are
+  /// those that whoever gets the bundle has kept: at most `maximumCosigned`, each of at least one entry.
   ///
-  /// Throws `AuditError` if the stored log does not support what is to be written.
+  /// Throws `AuditError` if the stored log does not support what is to be written, as when it does not extend one of
+  /// `remembered`.
   package static func write(
-    _ selection: Selection, of end: LogEnd, cosigned: [SignedCheckpoint] = [], in transaction: any ReadTransaction,
-    to output: ([UInt8]) throws -> Void
+    _ selection: Selection, of end: LogEnd, cosigned: [SignedCheckpoint] = [], remembered: [SignedCheckpoint] = [],
+    in transaction: any ReadTransaction, to output: ([UInt8]) throws -> Void
   ) throws -> BundleReport {
-    var verification = BundleVerification()
+    var verification = BundleVerification(expecting: LogExpectations(remembered: remembered.map(\.checkpoint)))
     func put(_ members: [String: JSONValue]) throws {
       let line = JSONValue.object(members).canonicalBytes
       try verification.add(line)
@@ -117,7 +119,10 @@ package enum LogBundle {
     let newest = end.checkpoint.checkpoint
     try put(["origin": .string(newest.origin), "type": "bundle", "v": .integer(format)])
     try put(["note": end.checkpoint.line(of: newestSigner(of: end, in: transaction)).json, "path": .array([])])
-    for signed in merged(cosigned).suffix(maximumCosigned) {
+    // If there are too many, those that were asked for come before the others.
+    let others = merged(cosigned).filter { one in !remembered.contains { $0.checkpoint.size == one.checkpoint.size } }
+    let asked = merged(remembered).map { $0.adding(signaturesOf: cosigned) }
+    for signed in merged(asked + others.suffix(maximumCosigned - asked.count)) {
       let proof = try ConsistencyProof(from: signed.checkpoint.size, to: newest.size, nodes.hash)
       try put(["cosigned": signed.json, "path": .array(proof.path.map(\.json))])
     }

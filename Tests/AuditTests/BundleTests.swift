@@ -115,7 +115,7 @@ import Testing
       try Self.verify(file, expecting: LogExpectations(remembered: [other]))
     }
     let later = try Checkpoint(origin: Fixture.origin, size: 9, root: MerkleTree.emptyRoot)
-    #expect(throws: AuditError(.incomplete, "")) {
+    #expect(throws: AuditError(.notFound, "")) {
       try Self.verify(file, expecting: LogExpectations(remembered: [later]))
     }
   }

@@ -43,7 +43,30 @@ struct LogBundleTests {
     #expect(try await place.relatch("log", "checkpoint", "-o", note).code == 0)
     #expect(
       try await place.relatch("log", "verify", "--bundle", file, "--checkpoint", note, environment: far).code == 0)
+    // A checkpoint that is not in it is no sign of anything, and the proof from it can be asked for.
+    #expect(try await place.relatch("read", "crm").code == 0)
+    let later = place.folder.path + "/later"
+    func verify(_ bundle: String, _ checkpoint: String) async throws -> Outcome {
+      let arguments = ["log", "verify", "--bundle", bundle, "--owner", owner, "--checkpoint", checkpoint]
+      return try await place.run(Programs.relatch, arguments, environment: far)
+    }
+    #expect(try await place.relatch("log", "checkpoint", "-o", later).code == 0)
+    let silent = try await verify(file, later)
+    expectFailure(silent, 66, "is sound, and does not tell whether the log extends --checkpoint")
+    #expect(silent.errorText.contains("`relatch log bundle … --checkpoint FILE`"))
+    #expect(try await place.relatch("read", "admin").code == 0)
+    let proved = place.folder.path + "/proved.bundle"
+    let asked = ["log", "bundle", "crm", "--until", "2026-01-01", "--checkpoint", later, "--checkpoint", note]
+    let proving = try await place.run(
+      Programs.relatch, asked + ["-o", proved], environment: Workplace.outsider)
+    #expect(proving.code == 0, "\(proving.errorText)")
+    for kept in [later, note] { #expect(try await verify(proved, kept).code == 0) }
     let other = try await Self.place()
+    let foreign = place.folder.path + "/foreign"
+    #expect(try await other.place.relatch("log", "checkpoint", "-o", foreign).code == 0)
+    expectFailure(
+      try await place.relatch("log", "bundle", "--checkpoint", foreign, environment: Workplace.outsider), 65,
+      "the log does not extend --checkpoint")
     expectFailure(
       try await place.relatch("log", "verify", "--bundle", file, "--owner", other.owner, environment: far), 65, "owner")
     let whole = try Data(contentsOf: URL(fileURLWithPath: file))

@@ -20,14 +20,16 @@ extension VaultView {
   /// handed over. Throws `notFound` if a credential in the selection was never in the vault.
   ///
   /// Includes the checkpoints that witnesses signed, according to `records`, which were read before this view of the
-  /// vault was opened.
+  /// vault was opened, and the proof that the log extends each of `remembered`.
   package func writeBundle(
-    _ selection: LogBundle.Selection, records: WitnessRecords.Found, to output: ([UInt8]) throws -> Void
+    _ selection: LogBundle.Selection, records: WitnessRecords.Found, remembered: [SignedCheckpoint] = [],
+    to output: ([UInt8]) throws -> Void
   ) throws -> BundleReport {
     try requireMentionedInLog(selection.credentials)
     let cosigned = try standings(of: records).compactMap { standing in
       standing.witness.witness.key.flatMap { key in standing.seen?.only([key]) }
     }
-    return try LogBundle.write(selection, of: known.end, cosigned: cosigned, in: transaction, to: output)
+    return try LogBundle.write(
+      selection, of: known.end, cosigned: cosigned, remembered: remembered, in: transaction, to: output)
   }
 }

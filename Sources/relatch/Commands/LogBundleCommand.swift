@@ -12,6 +12,9 @@ struct LogBundleCommand: AsyncParsableCommand {
       It contains the entries about these credentials, or all entries, within the span; who was a member; the \
       checkpoints signed by those who acted; and the proofs. `relatch log verify --bundle FILE` verifies it with only \
       public keys, and so can a program written from vault/bundle.md. Whatever is left out stays private.
+
+      With --checkpoint it also contains the proof that the log extends a checkpoint that the auditor has kept, for \
+      their `relatch log verify --bundle FILE --checkpoint KEPT`.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -22,12 +25,33 @@ struct LogBundleCommand: AsyncParsableCommand {
   var names: [String] = []
 
   @Option(
+    name: .customLong("checkpoint"),
+    help: ArgumentHelp(
+      "A checkpoint that the auditor has kept: the proof that the log extends it goes in, too; repeatable.",
+      valueName: "file"),
+    completion: .file())
+  var checkpoints: [String] = []
+
+  @Option(
     name: .shortAndLong, help: ArgumentHelp("The file to write; it must not exist.", valueName: "file"),
     completion: .file())
   var output: String?
 
+  func validate() throws {
+    guard checkpoints.count <= LogBundle.maximumCosigned else {
+      throw ValidationError("--checkpoint: expected at most \(LogBundle.maximumCosigned)")
+    }
+  }
+
   func run() async throws {
     let selection = try selection.selection(of: names)
+    let remembered = try SignedCheckpoint.read(checkpoints)
+    do { try await write(selection, remembered) } catch let error as AuditError where !remembered.isEmpty {
+      throw Failure(extending: checkpoints, error)
+    }
+  }
+
+  private func write(_ selection: LogBundle.Selection, _ remembered: [SignedCheckpoint]) async throws {
     _ = try OutputPlace(output, "a bundle", verb: "log bundle -o FILE")
     let report = Report(options)
     let places = try Places(options)
@@ -37,7 +61,7 @@ struct LogBundleCommand: AsyncParsableCommand {
       // The reader of standard output may take hours, and the store grows while one read of the vault lasts.
       let whole = try? UnnamedTemporaryFile()
       let found = try await vault.read { view in
-        try view.writeBundle(selection, records: records) { line in
+        try view.writeBundle(selection, records: records, remembered: remembered) { line in
           let bytes = line + [0x0A]
           guard let whole else { return try StandardStream.output.write(bytes.span.bytes) }
           try whole.write(bytes.span.bytes)
@@ -49,7 +73,9 @@ struct LogBundleCommand: AsyncParsableCommand {
     let found = try await vault.read { view in
       let found = Mutex<BundleReport?>(nil)
       try PrivateFile.create(output) { write in
-        let bundle = try view.writeBundle(selection, records: records) { try write(($0 + [0x0A]).span.bytes) }
+        let bundle = try view.writeBundle(selection, records: records, remembered: remembered) {
+          try write(($0 + [0x0A]).span.bytes)
+        }
         found.withLock { $0 = bundle }
       }
       return found.withLock { $0 }

@@ -209,11 +209,7 @@ struct LogVerifyCommand: AsyncParsableCommand {
     {
       let alone = try LogExpectations(founder: owner)
       if !checkpoints.isEmpty, (try? await store.read { _ = try VaultView.verify($0, expecting: alone) }) != nil {
-        throw Failure(
-          .corruptData, "the log does not extend --checkpoint: \(error)",
-          hint:
-            "either \(checkpoints.map(Name.printable).joined(separator: " or ")) belongs to another vault, or the log was"
-            + " rewritten or cut off since; write nothing to it before a person has compared it with what others kept")
+        throw Failure(extending: checkpoints, error)
       }
       guard error.code == .corrupt,
         (try? await store.read { try LogVerification.verifyEntries(in: $0, expecting: expectations) }) != nil
@@ -230,7 +226,16 @@ struct LogVerifyCommand: AsyncParsableCommand {
     let given = try SignedCheckpoint.read(checkpoints)
     let expectations = try LogExpectations(founder: owner, checkpoints: given)
     let found: BundleReport
-    do { found = try BundleReport(readingFile: file, expecting: expectations) } catch let error
+    do { found = try BundleReport(readingFile: file, expecting: expectations) } catch let error as AuditError
+      where error.code == .notFound
+    {
+      throw Failure(
+        .notFound,
+        "\(Name.printable(file)) is sound, and does not tell whether the log extends --checkpoint: \(error)",
+        hint:
+          "ask for a bundle that has the proof, made with `relatch log bundle … --checkpoint FILE`, or for the whole log;"
+          + " without --checkpoint this one can be verified as it is")
+    } catch let error
       where error is AuditError || (error as? VaultError)?.code == .corrupt
     {
       throw Failure(
@@ -260,6 +265,17 @@ struct LogVerifyCommand: AsyncParsableCommand {
         "\(found.signer.name), who signed the newest checkpoint, is not an owner: the end of the bundle may differ from the log"
           + " that the owners have; --checkpoint FILE compares it with a checkpoint of theirs")
     }
+  }
+}
+
+extension Failure {
+  /// The log does not extend one of the checkpoints in these files.
+  init(extending checkpoints: [String], _ error: AuditError) {
+    self.init(
+      .corruptData, "the log does not extend --checkpoint: \(error)",
+      hint:
+        "either \(checkpoints.map(Name.printable).joined(separator: " or ")) belongs to another vault, or the log was"
+        + " rewritten or cut off since; write nothing to it before a person has compared it with what others kept")
   }
 }
 
