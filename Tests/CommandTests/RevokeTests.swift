@@ -120,6 +120,21 @@ struct RevokeTests {
     #expect(large.errorText.contains("split -C 15M"))
   }
 
+  @Test("A find about a leak that is noted already is told with the name of that incident")
+  func samePair() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let leaked = try await place.org.primary()
+    try await place.org.fault("sessionEnded", "DELETE", "*")
+    #expect(try await place.relatch("revoke", "crm", "--reason", "x").code == 12)
+    let again = try await place.relatch(
+      "revoke", "--pair-file", "-", "--reason", "y", "--json", stdin: leaked.document)
+    let named = try again.objects().filter { ["found", "owed"].contains($0["type"] as? String) }
+      .compactMap { $0["incident"] as? String }
+    #expect(named.count == 2 && Set(named).count == 1, "\(again.outputText)")
+    #expect(try await place.relatch("incident", try #require(named.first)).code == 12)
+  }
+
   @Test("A pair that the provider does not let end is owed, with a countdown, and a scheduled run settles it")
   func debt() async throws {
     let place = try await Workplace()

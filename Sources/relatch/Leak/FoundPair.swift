@@ -91,8 +91,10 @@ final class FoundVersion: Sendable {
   private func attemptNow(by composition: RotationComposition, _ report: Report) async throws {
     let vault = composition.vault
     let name = credential
+    // A leak that was noted before keeps the name of its incident.
+    let noted = try? await vault.read { try $0.credential(name).leak?.incident }
     var fields: [String: JSONValue] = [
-      "incident": .string(incident), "version": .integer(Int(clamping: version.number)),
+      "incident": .string(noted ?? incident), "version": .integer(Int(clamping: version.number)),
     ]
     try await vault.change(now: WallClock.now()) { [fields] in _ = try $0.log(.leakIntended, about: name, fields) }
     let standing: String
