@@ -10,7 +10,7 @@ struct IncidentCommand: AsyncParsableCommand {
     discussion: """
       The report is read from the log without unlocking anything and contains no secret. It includes proofs that \
       other people's tools can check (`relatch log prove` prints one). Without a name, the incidents are listed. Ends \
-      with 12 while something is owed.
+      with 12 while something is owed by what is shown, or a leaked pair is accepted again.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -59,6 +59,9 @@ struct IncidentCommand: AsyncParsableCommand {
     case .all(let parts):
       if parts.isEmpty { report.note("no leak has been reported") }
       for part in parts { try report.result(part.json, text: part.line) }
+      if parts.contains(where: { $0.standing != "refused" }), found.disagreeing.isEmpty {
+        throw Status(code: .debtOutstanding)
+      }
     case .one(let incident):
       let text = html ? incident.page : options.json ? incident.json.line + "\n" : incident.text + "\n"
       if let output {
