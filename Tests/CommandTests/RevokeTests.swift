@@ -135,6 +135,21 @@ struct RevokeTests {
     #expect(try await place.relatch("incident", try #require(named.first)).code == 12)
   }
 
+  @Test("A revocation that did not wait for its deliveries says that the leak is ended all the same")
+  func undelivered() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let hook = ["hook", "add", "crm", "--on", "promoted", "--name", "tell", "--", "/bin/false"]
+    #expect(try await place.run(Programs.relatch, hook).code == 0)
+    let leaked = try await place.org.primary()
+    let kept = try await place.relatch("revoke", "crm", "--reason", "x")
+    #expect(kept.code == 11 && kept.errorText.contains("has not arrived everywhere: tell"), "\(kept.errorText)")
+    let ended = try await place.relatch("revoke", "crm", "--undelivered", "--reason", "x")
+    let words = "has not arrived everywhere (what leaked was seen to be refused): tell"
+    #expect(ended.code == 11 && ended.errorText.contains(words), "\(ended.errorText)")
+    #expect(try await !place.org.grants(leaked))
+  }
+
   @Test("A pair that the provider does not let end is owed, with a countdown, and a scheduled run settles it")
   func debt() async throws {
     let place = try await Workplace()

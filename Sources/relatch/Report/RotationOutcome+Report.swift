@@ -74,11 +74,14 @@ extension RotationOutcome {
         exitCode,
         "\(name): version \(active) is active; version \(Self.list(previous)) is deleted and still accepted: a debt",
         hint: "`relatch retire \(name)` tries it again")
-    case .undelivered(let active, _, let shortfalls):
+    case .undelivered(let active, let previous, let shortfalls):
       Failure(
-        exitCode, Self.shortfall(of: name, active, shortfalls.map { "\($0.name): \($0.error)" }, goal),
+        exitCode,
+        Self.shortfall(
+          of: name, active, shortfalls.map { "\($0.name): \($0.error)" }, goal, isSettled: previous.isEmpty),
         quoting: Self.shortfall(
-          of: name, active, shortfalls.map { "\($0.name): \($0.error)\($0.error.quotation)" }, goal),
+          of: name, active, shortfalls.map { "\($0.name): \($0.error)\($0.error.quotation)" }, goal,
+          isSettled: previous.isEmpty),
         hint: (Self.hint(of: shortfalls).map { "\($0); then `relatch deliver \(name)`" }
           ?? "`relatch deliver \(name)` tries it again, and so does every later run")
           + (goal == .retire ? "; `relatch retire --undelivered \(name)` does not wait for it" : ""))
@@ -98,9 +101,15 @@ extension RotationOutcome {
   }
 
   private static func shortfall(
-    of name: String, _ active: UInt64, _ shortfalls: [String], _ goal: RotationRunner.Goal?
+    of name: String, _ active: UInt64, _ shortfalls: [String], _ goal: RotationRunner.Goal?, isSettled: Bool
   ) -> String {
-    "\(name): version \(active) is active and has not arrived everywhere\(goal == .retire ? ", so nothing is retired" : ""): "
+    let consequence =
+      switch goal {
+      case .retire: ", so nothing is retired"
+      case .revoke where isSettled: " (what leaked was seen to be refused)"
+      default: ""
+      }
+    return "\(name): version \(active) is active and has not arrived everywhere\(consequence): "
       + shortfalls.joined(separator: "; ")
   }
 
