@@ -126,14 +126,16 @@ package struct RotationJournal: Sendable {
 }
 
 extension RotationJournal {
-  /// When the debts of `credential` may be retired; nil while the rotation that made them is not verified. If this
+  /// When the debts of `credential` may be retired, or were; nil while the rotation that made them is not verified. If this
   /// rotation has promoted nothing, the debts are from a rotation before it, and their grace counts from when they were
   /// replaced.
   package func graceEnds(of credential: Credential) -> Timestamp? {
     switch machine.state {
     case .ready, .staging, .staged, .validating, .validated, .promoting, .rejected, .discarding, .failed:
       credential.debts.map { $0.since + credential.policy.grace }.max()
-    case .promoted, .verifying, .owed, .retiring, .deleted, .proving, .settled: machine.graceEnds
+    case .promoted, .verifying, .owed, .retiring, .deleted, .proving, .settled:
+      // A person may have ended the grace.
+      machine.graceEnds.map { min($0, machine.retirementBegan ?? $0) }
     }
   }
 

@@ -7,6 +7,8 @@ package struct RotationMachine: Hashable, Sendable {
   package private(set) var state: RotationState = .ready
   /// When the old pair may be retired; known once the new one is verified.
   package private(set) var graceEnds: Timestamp?
+  /// When the deletion of the old pair was asked for, which ends its grace; nil while it is left alone.
+  package private(set) var retirementBegan: Timestamp?
   /// When the new pair was last granted a token.
   package private(set) var provedAt: Timestamp?
   /// Whether an operator gave the attempt up.
@@ -36,6 +38,8 @@ package struct RotationMachine: Hashable, Sendable {
     state = next
     if event == .validated { provedAt = time }
     if event == .verified { self.graceEnds = graceEnds }
+    if event == .intended(.retire) { retirementBegan = retirementBegan ?? time }
+    if state == .owed { retirementBegan = nil }
     if event == .abandoned { wasAbandoned = true }
   }
 

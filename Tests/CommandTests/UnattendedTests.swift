@@ -47,6 +47,29 @@ struct UnattendedTests {
     #expect(try FileManager.default.attributesOfItem(atPath: file.path)[.posixPermissions] as? Int == 0o644)
   }
 
+  @Test("A grace that a person ends is over in the status and the metrics, also if the pair is not refused yet")
+  func endedGrace() async throws {
+    let place = try await Workplace(["--reading", "deleteDelay=600"])
+    try await place.add("crm", policy: ["propagation=0s", "grace=30d"])
+    #expect(try await place.relatch("rotate", "crm").code == 0)
+    func due() async throws -> Double {
+      let metrics = try await place.relatch("metrics").outputText
+      let line = metrics.split(separator: "\n").first { $0.hasPrefix("relatch_debt_due_timestamp_seconds{") }
+      return try #require(line?.split(separator: " ").last.flatMap { Double($0) }, "\(metrics)")
+    }
+    #expect(try await due() > Date().timeIntervalSince1970 + 86_400)
+    #expect(try await place.relatch("retire", "crm").code == 12)
+    let ended = try await due()
+    #expect(ended <= Date().timeIntervalSince1970)
+    let status = try await place.relatch("status", "crm")
+    #expect(status.code == 12)
+    #expect(status.outputText.contains("is deleted at the provider, and has not been seen to be refused"))
+    #expect(!status.outputText.contains("its grace ends at"), "\(status.outputText)")
+    // What is tried again was not asked for later.
+    #expect(try await place.relatch("retire", "crm").code == 12)
+    #expect(try await due() == ended)
+  }
+
   @Test("A run that fails writes its code, and metrics that cannot be written are a warning")
   func failingRuns() async throws {
     let place = try await Workplace()

@@ -172,7 +172,10 @@ struct Standing: Sendable {
           + " `relatch resume \(credential.name)` tries it")
     }
     for debt in credential.debts where !credential.isTransferred {
-      var line = "  debt: version \(debt.number) \(credential.end(of: debt)) and has not been seen to be refused"
+      let isDeleted =
+        journal.map { [.deleted, .proving].contains($0.machine.state) } ?? false && debt.number < active?.number ?? 0
+      let end = "\(credential.end(of: debt))\(isDeleted ? ", is deleted at the provider," : "")"
+      var line = "  debt: version \(debt.number) \(end) and has not been seen to be refused"
       if credential.leak != nil {
         line += ", though it leaked: `relatch resume \(credential.name)` ends it"
       } else if let graceEnds {
