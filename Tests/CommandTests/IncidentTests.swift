@@ -96,6 +96,24 @@ struct IncidentTests {
     }
   }
 
+  @Test("names the founding owner's key beside that of whoever looked, and what it takes to see the rest")
+  func keys() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let dora = try await place.addMember("dora", "operator", grants: ["admin"])
+    #expect(try await place.relatch("revoke", "crm", "--reason", "x").code == 0)
+    let owner = try #require(try await place.relatch("log", "verify", "--json").objects().first?["owner"] as? String)
+    #expect(try await place.relatch("log", "list", environment: dora).code == 0)
+    let json = try #require(try await place.relatch("incident", "crm", "--json", environment: dora).objects().first)
+    #expect(json["owner"] as? String == owner && json["member"] as? String == "dora")
+    let key = try #require(json["key"] as? String)
+    #expect(key != owner)
+    let text = try await place.relatch("incident", "crm", environment: dora).outputText
+    let page = try await place.relatch("incident", "crm", "--html", environment: dora).outputText
+    for shown in [text, page] { #expect(shown.contains(owner) && shown.contains(key), "\(shown)") }
+    #expect(text.contains("a bundle of admin crm") && page.contains("a bundle of admin, crm"))
+  }
+
   @Test("stays whole, and also tells of a pair that was found again after the end")
   func foundAgain() async throws {
     let place = try await Workplace(["--apps", "2"])

@@ -13,6 +13,17 @@ extension VaultView {
     }
   }
 
+  /// The key of the owner who founded the vault, as the log's first entry has it. Whether it is theirs, only they can
+  /// say.
+  package var founderKey: NoteKey {
+    get throws {
+      guard let card = try authenticatedEntry(at: 0).details["owner"] else {
+        throw VaultError(.corrupt, "the log's first entry names no owner")
+      }
+      return try NoteKey(name: known.end.checkpoint.checkpoint.origin, key: LogMember(card).signing)
+    }
+  }
+
   /// The entry at `index`, and the proof that the newest checkpoint covers it. Throws `notFound`.
   package func proof(ofEntry index: UInt64) throws -> (entry: LogEntry, proof: LogProof) {
     guard index < known.end.size else {

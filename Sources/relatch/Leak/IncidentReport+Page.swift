@@ -96,9 +96,15 @@ extension IncidentReport {
     return """
       <section>
       <h2>Proofs</h2>
-      <p>All of this comes from a log that anyone can verify. Each proof below is a C2SP tlog-proof of the entry above it, exactly
-      as it is hashed; the checkpoint is a signed note by \(checkpoint.member.escaped), to be checked with this key:</p>
+      <p>Proved here: that what leaked was reported, replaced and refused as said above. Each proof below is a C2SP tlog-proof of
+      the entry above it, exactly as it is hashed; the checkpoint is a signed note by \(checkpoint.member.escaped), to be
+      checked with this key:</p>
       <pre>\(checkpoint.key.escaped)</pre>
+      <p>Not proved here: whose key that is, who had the pairs, where they were delivered, and that nothing is owed. For these
+      ask for the vault's log. The whole log shows them; a bundle of \(sources.joined(separator: ", ").escaped) shows what happened,
+      and not that nothing else did. Both are verified with the key of the owner who founded the vault, which you must have
+      from elsewhere. It is said to be:</p>
+      <pre>\(owner.escaped)</pre>
       <details><summary>Checkpoint</summary>
       <pre>\(checkpoint.note.escapedLines)</pre>
       </details>

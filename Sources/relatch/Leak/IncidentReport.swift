@@ -47,6 +47,14 @@ struct IncidentReport: Sendable {
   let proofs: [Proof]
   /// The signed checkpoint, its signer and the key to check it with.
   let checkpoint: (note: String, member: String, key: String)
+  /// The founding owner's key, which whoever verifies the log must know from elsewhere.
+  let owner: String
+
+  /// The credentials whose entries this report was made of: those that leaked, and the administrators through which
+  /// somebody could have them.
+  var sources: [String] {
+    Set(parts.flatMap { part in [part.history.credential] + part.openTo.compactMap(\.through) }).sorted()
+  }
 
   var isOwed: Bool { parts.contains { $0.owed != nil } }
   /// Whether the provider accepts a leaked pair again that it was seen to refuse.
@@ -73,6 +81,7 @@ struct IncidentReport: Sendable {
     }
     let newest = try view.newestCheckpoint
     checkpoint = (String(decoding: newest.signed.bytes, as: UTF8.self), newest.member, newest.key.description)
+    owner = try view.founderKey.description
     let indexes = histories.flatMap { history in
       [history.reported, history.first("rotation.promoted")].compactMap(\.self).map(\.index)
         + history.refused.values.map(\.index)
@@ -249,8 +258,10 @@ extension IncidentReport {
       lines.append("  owed: \(part.owed?.text(at: written) ?? "nothing")")
     }
     lines += ["", "log       \(vault), checkpoint signed by \(checkpoint.member): \(checkpoint.key)"]
+    lines.append("owner     \(owner)")
     lines.append(
-      "proofs    of entries \(proofs.map { String($0.index) }.joined(separator: ", ")): --json or --html has them")
+      "proofs    of entries \(proofs.map { String($0.index) }.joined(separator: ", ")): --json or --html has them;"
+        + " the whole log, or a bundle of \(Diagnostics.printable(sources.joined(separator: " "))), shows the rest")
     return lines.joined(separator: "\n")
   }
 }
@@ -262,6 +273,7 @@ extension IncidentReport {
     var members: [String: JSONValue] = [
       "checkpoint": .string(checkpoint.note), "credentials": .array(parts.map { $0.json }), "incident": .string(name),
       "key": .string(checkpoint.key), "member": .string(checkpoint.member), "origin": .string(vault),
+      "owner": .string(owner),
       "proofs": .array(
         proofs.map {
           .object([
