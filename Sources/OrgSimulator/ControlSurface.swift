@@ -6,6 +6,7 @@ import FoundationEssentials
 /// | route | body | answer |
 /// |---|---|---|
 /// | `GET /__org/state` | | `OrgState` |
+/// | `GET /__org/issued` | | every `IssuedPair` there ever was, oldest first |
 /// | `GET`, `DELETE /__org/requests` | | `[RecordedRequest]`, each with `acted` |
 /// | `POST /__org/clock` | `{"advance": seconds}`, `{"fixed": "2026-01-01T00:00:00Z"}` or `{"real": true}` | `{"now": …}` |
 /// | `POST /__org/readings` | members of `OrgReadings` to change | all of them |
@@ -30,6 +31,7 @@ extension SimulatedOrg {
     let body = JSONNode(parsing: request.body) ?? .null
     switch (request.method, String(request.path.dropFirst(Self.controlPrefix.count))) {
     case ("GET", "state"): return .json(try JSONNode(of: state()))
+    case ("GET", "issued"): return .json(try JSONNode(of: issued))
     case ("GET", "requests"): return .json(try describedRequests())
     case ("DELETE", "requests"):
       requests = []

@@ -35,6 +35,8 @@ struct SimulatedOrg {
   var requests: [RecordedRequest] = []
   /// Every key ever issued. Whether a key is still good depends on its consumer.
   private(set) var owners: [String: ConsumerPath] = [:]
+  /// Every pair ever issued, oldest first and as it was then, so that a test can look for each where none may be.
+  private(set) var issued: [IssuedPair] = []
 
   init(layout: OrgLayout, readings: OrgReadings, conditions: OrgConditions, clock: OrgClock) {
     self.clock = clock
@@ -58,6 +60,7 @@ struct SimulatedOrg {
       key: OrgRandomness.consumerKey(), secret: OrgRandomness.secret(readings.secretAlphabet),
       acceptedFrom: acceptedFrom, refusalsLeft: refusals)
     owners[pair.key] = path
+    issued.append(pair)
     return pair
   }
 

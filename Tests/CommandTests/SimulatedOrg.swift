@@ -38,6 +38,8 @@ final class SimulatedOrg: Sendable {
     let app: String?
     /// Whether it took effect, whatever the client was told.
     let acted: Bool
+    /// For a granted token: whether the consumer's primary pair asked for it, or the other pair.
+    let isPrimary: Bool?
   }
 
   private struct State: Decodable {
@@ -87,6 +89,11 @@ final class SimulatedOrg: Sendable {
   /// The same, starting with the administrator's app; of each consumer, the primary pair before the one in its slot.
   func orderedPairs() async throws -> [IssuedPair] {
     try await apps().flatMap(\.consumers).flatMap { [$0.primary, $0.slot?.pair].compactMap(\.self) }
+  }
+
+  /// Every pair that the org ever issued, oldest first.
+  func issued() async throws -> [IssuedPair] {
+    try JSONDecoder().decode([IssuedPair].self, from: await call("GET", "/__org/issued"))
   }
 
   func accepts(_ pair: IssuedPair) async throws -> Bool {

@@ -6,8 +6,8 @@ struct TwoTeams {
   let place: Workplace
   /// The environment of the receiving team's commands; the sending team's is the workplace's own.
   let theirs: [String: String]
-  /// The receiving team's card, in a file.
-  let card: String
+  /// The teams' cards, in files.
+  let (ownCard, card): (String, String)
   /// The teams' signing keys, as each team was told the other's.
   let (key, theirKey): (String, String)
 
@@ -20,10 +20,11 @@ struct TwoTeams {
     ]
     #expect(try await place.relatch("init", "--no-passphrase", environment: theirs).code == 0)
     try await place.add("admin", app: nil, environment: theirs)
-    card = folder + "/b.card"
+    (ownCard, card) = (folder + "/a.card", folder + "/b.card")
     let shown = try await place.relatch("identity", "show", "--name", "bo", environment: theirs)
     try shown.output.write(to: URL(fileURLWithPath: card))
     let own = try await place.relatch("identity", "show")
+    try own.output.write(to: URL(fileURLWithPath: ownCard))
     theirKey = try #require(try shown.objects().first?["signing"] as? String)
     key = try #require(try own.objects().first?["signing"] as? String)
   }

@@ -89,6 +89,7 @@ import Testing
       let state = try await control("GET", "state")
       #expect((state.object["apps"] as? [Any])?.count == 2)
       let pair = try #require(bench.now?.primary)
+      #expect(try await control("GET", "issued").list.contains { $0["secret"] as? String == pair.secret })
       let accepts = try await control("POST", "accepts", #"{"key":"\#(pair.key)","secret":"\#(pair.secret)"}"#)
       #expect(accepts.object["accepted"] as? Bool == true)
     }
