@@ -159,6 +159,15 @@ import Testing
         try await alice.addMember(card, now: Fixture.at(8), keeping: { keys.keep($0, $1) })
       }
     }
+    // A card that has only one of a member's keys.
+    let cards = try ["cron", "other"].map { try Self.identity($0).card(named: "other", role: .operator) }
+    for (age, signing) in [(cards[0], cards[1]), (cards[1], cards[0])] {
+      let card = LogMember(name: "other", age: age.age, signing: signing.signing, role: .operator)
+      let alice = try await team.alice
+      await #expect(throws: VaultError(.alreadyExists, "")) {
+        try await alice.addMember(card, now: Fixture.at(8), keeping: { keys.keep($0, $1) })
+      }
+    }
   }
 
   @Test func `where a removed owner sent pairs they go no more, even if another owner has the name by now`()
