@@ -56,6 +56,28 @@ import Testing
     #expect(try known.log(of: fixture.vault.header.id) == large)
   }
 
+  /// Two runs began from the same log, and went on with different ones: a vault was put back in between.
+  @Test func whatAnotherRunRememberedMeanwhileIsNotReplacedByALogThatNobodyComparedWithIt() async throws {
+    let fixture = try await Fixture()
+    let known = try await fixture.vault.read { $0.seenLog }
+    let copy = try await fixture.opened(in: MemoryStore(copying: fixture.store))
+    try await fixture.add()
+    let theirs = try await fixture.vault.read { $0.seenLog }
+    for second in 1...3 { try await copy.change(now: Fixture.at(second)) { _ = try $0.log(EventName("log.read")) } }
+    let ours = try await copy.read { $0.seenLog }
+    #expect(ours.size > theirs.size)
+    let temporary = try TemporaryFolder()
+    let folder = temporary.path + "/remembered"
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let (remembered, vault) = (KnownVaults(in: folder), fixture.vault.header.id)
+    #expect(try remembered.remember(known, of: vault, at: Self.place, extending: nil))
+    #expect(try remembered.remember(theirs, of: vault, at: Self.place, extending: known))
+    #expect(try !remembered.remember(ours, of: vault, at: Self.place, extending: known))
+    #expect(try remembered.log(of: vault) == theirs)
+    #expect(try remembered.remember(ours, of: vault, at: Self.place, extending: known, isAccepted: true))
+    #expect(try remembered.log(of: vault) == ours)
+  }
+
   /// A vault of mallory's with the identifier of another one, `entries` long.
   private static func forged(_ header: VaultHeader, entries: Int) async throws -> any Store {
     let mallory = try Identity(AgeIdentity(generating: .seeded("mallory")))

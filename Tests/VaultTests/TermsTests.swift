@@ -499,7 +499,7 @@ import Testing
 
 extension MemoryStore {
   /// Another store with the rows of `store`.
-  fileprivate convenience init(copying store: any Store) async throws {
+  convenience init(copying store: any Store) async throws {
     self.init(tables: vaultTables)
     let rows = try await Snapshot(of: store, vaultTables)
     try await write { transaction in
