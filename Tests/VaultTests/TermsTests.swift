@@ -322,6 +322,30 @@ import Testing
     await Self.requireRefused(fixture.store)
   }
 
+  /// Added by a program that knew no terms: the owner's entry has none, and any member's word counts.
+  @Test func `a credential without terms has no exposure, which would be a member's word`() async throws {
+    let (fixture, bob) = try await Self.made()
+    let old = Credential(
+      id: Identifier(drawnFrom: .seeded("old")), name: "old", provider: "salesforce", settings: [:], policy: Policy(),
+      admin: "old", keyID: String(repeating: "0", count: 32), created: Fixture.start)
+    try await fixture.store.write { transaction in
+      let view = try VaultView(transaction)
+      var credential = old
+      credential.entry = view.logSize
+      let entry = try LogEntry(
+        time: Fixture.at(8), member: "alice", event: "credential.added",
+        details: ["credential": "old", "record": .string(SHA256.hash(credential.bytes).bytes.base64)])
+      try transaction.set(credential.bytes, in: .credentials, for: Array("old".utf8))
+      _ = try AuditLog.append(
+        [entry], by: LogSigner(member: "alice", origin: view.header.origin, key: fixture.owner.signingKey),
+        in: transaction, knowing: view.verifyingKey)
+    }
+    try await Self.write({ $0.rotation = 0 }, to: "old", by: bob, in: fixture.store)
+    #expect(try await fixture.store.read { try VaultView($0).credentialsWithoutTerms } == ["old"])
+    try await Self.write({ $0.expose(to: "bob", now: Fixture.at(9)) }, to: "old", by: bob, in: fixture.store)
+    await Self.requireRefused(fixture.store, "old")
+  }
+
   @Test func `nor that of what a transfer brought, as far as a verification of the whole log sees`() async throws {
     let (fixture, bob) = try await Self.made()
     _ = try await fixture.vault.add(
