@@ -83,6 +83,18 @@ struct JournalTests {
     }
   }
 
+  @Test("is refused if the newest entry about its rotation is no step of it")
+  func besideItsSteps() async throws {
+    let bench = try await Bench()
+    try await bench.forge([Self.begun, Self.event("stage.intended")])
+    #expect(try await bench.state() == .staging)
+    _ = try await bench.vault.change(now: RotationMachineTests.start) { change in
+      try change.save(change.view.credential("crm"), EventName("rotation.stage.lost"))
+    }
+    #expect(await bench.code() == .corruptJournal)
+    #expect(bench.provider.calls.isEmpty)
+  }
+
   @Test("is not one that was written before the policy changed: that one is read")
   func accepted() async throws {
     let bench = try await Bench()

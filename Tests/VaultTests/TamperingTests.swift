@@ -61,6 +61,37 @@ import Testing
     }
   }
 
+  /// A step's row only says which log entry it is.
+  @Test func theStepOfAnotherCredentialOrRotationIsNoStepOfThisOne() async throws {
+    let fixture = try await Fixture()
+    try await fixture.add("erp", Fixture.second)
+    try await fixture.add()
+    for (name, rotations) in [("erp", 1), (Fixture.name, 2)] {
+      for _ in 1...rotations {
+        _ = try await fixture.vault.change(now: Fixture.at(2)) { change in
+          var credential = try change.view.credential(name)
+          credential.rotation += 1
+          return try change.saveStep(credential, step: 0, EventName("rotation.begun"))
+        }
+      }
+    }
+    let rows = try await Snapshot(of: fixture.store, vaultTables)
+    let credential = try await rows.read { try VaultView($0).credential(Fixture.name) }
+    let other = try await rows.read { try VaultView($0).credential("erp") }
+    func key(_ credential: Credential, _ rotation: UInt64) -> [UInt8] {
+      credential.id.bytes + rotation.bigEndianBytes + UInt32(0).bigEndianBytes
+    }
+    for (rotation, theirs) in [(1, key(other, 1)), (2, key(credential, 1))] as [(UInt64, [UInt8])] {
+      #expect(try await rows.read { try VaultView($0).journal(of: credential, rotation: rotation).count } == 1)
+      var tampered = rows
+      tampered[.journal, key(credential, rotation)] = rows[.journal, theirs]
+      let snapshot = tampered
+      await #expect(throws: VaultError(.corrupt, ""), "rotation \(rotation)") {
+        try await snapshot.read { try VaultView($0).journal(of: credential, rotation: rotation) }
+      }
+    }
+  }
+
   /// A row that nothing calls for could be mistaken for something some day.
   @Test(arguments: [Table.keys, .versions, .grants, .journal])
   func aRowThatNothingCallsForIsRefusedByVerification(_ table: Table) async throws {
