@@ -54,6 +54,25 @@ import Testing
     }
   }
 
+  @Test func aPairThatWasHandedOverAndEndedHasNoActiveOneBesideIt() throws {
+    var credential = make()
+    _ = try credential.addStaged(handle: nil, expires: nil, now: Fixture.at(1))
+    try credential.promoteStaged(now: Fixture.at(2))
+    try credential.retire(1, now: Fixture.at(3))
+    credential.transfer = try Transfer(
+      .object([
+        "expires": .string(Fixture.at(9).description), "since": .string(Fixture.at(4).description), "version": 2,
+        "handoff": .string("\(Identifier(drawnFrom: .seeded("handoff")))"),
+      ]))
+    credential.transfer?.confirm(now: Fixture.at(5))
+    var settled = credential
+    settled.settleTransfer(now: Fixture.at(6))
+    for sound in [credential, settled] { #expect(try Credential(decoding: sound.bytes, name: "crm/prod") == sound) }
+    // The version that was handed over is retired, and another is active.
+    let both = String(decoding: credential.bytes, as: UTF8.self).replacing(#""version":2}"#, with: #""version":1}"#)
+    #expect(throws: VaultError(.corrupt, "")) { try Credential(decoding: Array(both.utf8), name: "crm/prod") }
+  }
+
   @Test func aRecordIsReadBackAsItWasWritten() throws {
     var credential = make()
     _ = try credential.addStaged(handle: "h", expires: Fixture.at(9), now: Fixture.at(1))
