@@ -113,6 +113,53 @@ struct RotationRunTests {
     #expect(!bench.provider.calls.contains { $0.hasPrefix("delete") })
   }
 
+  /// A bench whose run was cut off when it asked for `call`: what came of that, nobody knows.
+  private func cutOff(at call: String) async throws -> Bench {
+    let bench = try await Bench()
+    let isAsked = Mutex(false)
+    bench.provider.state.withLock { state in
+      state.trouble = { asked throws(ProviderError) in
+        if asked.hasPrefix(call) { isAsked.withLock { $0 = true } }
+        if isAsked.withLock({ $0 }) { throw ProviderError(.unreachable, "lost", mayHaveActed: true) }
+        if call == "delete", asked == "grant id-2" { throw ProviderError(.notPermitted, "not now") }
+      }
+    }
+    #expect(await bench.code() != nil)
+    if call == "delete" { #expect(await bench.code(.abort) != nil) }
+    bench.provider.state.withLock { state in
+      state.trouble = { _ throws(ProviderError) in }
+      state.calls = []
+    }
+    return bench
+  }
+
+  @Test("leaves a staged pair alone that may not be what an earlier run asked for, and whose secret is not shown")
+  func strangerInSlot() async throws {
+    let bench = try await cutOff(at: "stage")
+    bench.provider.state.withLock { state in
+      state.slot = ("id-9", .staged)
+      state.nextSecret = { _ in nil }
+    }
+    #expect(await bench.code(.resume) == .provider(.configuration))
+    #expect(bench.provider.calls == ["observe"])
+    #expect(try await bench.state() == .staging)
+  }
+
+  @Test(
+    "concludes nothing about a request whose answer was lost while another pair is primary",
+    arguments: [("stage", RotationState.staging), ("promote", .promoting), ("delete", .discarding)])
+  func lostBesideAnother(call: String, state: RotationState) async throws {
+    let bench = try await cutOff(at: call)
+    #expect(try await bench.state() == state)
+    bench.provider.state.withLock { state in
+      state.primary = "id-9"
+      state.slot = call == "stage" ? ("id-2", .staged) : nil
+    }
+    #expect(await bench.code(.resume) == .foreignPrimary)
+    #expect(try await bench.state() == state)
+    #expect(bench.provider.calls == ["observe"])
+  }
+
   @Test("gives up a pair that is refused longer after it was staged than a new pair may take, however rarely it runs")
   func windowSinceStaging() async throws {
     let bench = try await Bench(policy: ["propagation": "10m"])
