@@ -31,6 +31,8 @@ final class FakeSystem: CredentialProvider {
     var past: (accepted: [String], looks: Int) = ([], 0)
     /// How many more grants over new connections lead to servers that have not heard of pairs made here.
     var unheard = 0
+    /// The time that it gives; nil if it gives none.
+    var time: Timestamp?
     var calls: [String] = []
     /// The grants over new connections: what was asked, and whether it was granted.
     var grantsAnew: [String] = []
@@ -156,6 +158,6 @@ final class FakeSystem: CredentialProvider {
       return isKnown && !isUnheard
     }
     guard isGranted else { throw ProviderError(.refused, "refused", status: 400) }
-    return GrantEvidence(status: 200, signature: .valid)
+    return GrantEvidence(status: 200, signature: .valid, providerTime: state.withLock(\.time))
   }
 }

@@ -375,8 +375,8 @@ struct ReplacementTests {
   }
 
   /// A bench whose rotation ended without its pair, and that owes a pair of the rotation before.
-  private func leftOwing() async throws -> (Bench, FakeSystem) {
-    let (bench, system) = (try await Bench(policy: ["grace": "1d"]), FakeSystem(.overlap))
+  private func leftOwing(_ delivery: any PairDelivery = NoDelivery()) async throws -> (Bench, FakeSystem) {
+    let (bench, system) = (try await Bench(policy: ["grace": "1d"], delivery: delivery), FakeSystem(.overlap))
     _ = try await bench.run(at: system)
     // A list that is out of date: it does not show the owed pair.
     system.state.withLock { state in
@@ -409,6 +409,32 @@ struct ReplacementTests {
     #expect(system.calls.suffix(from: try #require(system.calls.lastIndex(of: "delete handle-id-1"))).contains("stage"))
     #expect(try await bench.run(.retire, at: system) == .settled(active: 4))
     #expect(try await bench.credential().debts.isEmpty)
+  }
+
+  @Test("such a debt is not ended while the provider's clock says that its grace has not ended")
+  func leftOwedByTheProvidersClock() async throws {
+    let (bench, system) = try await leftOwing()
+    bench.now.withLock { $0 = $0 + .seconds(86_400) }
+    let now = bench.now.withLock { $0 }
+    system.state.withLock { $0.time = now + .seconds(-3600) }
+    #expect(await bench.code(at: system) == .provider(.configuration))
+    #expect(system.state.withLock { $0.accepted } == ["id-1", "id-2"])
+  }
+
+  @Test("such a debt is not ended while a sink lacks the active pair")
+  func leftOwedUndelivered() async throws {
+    let (bench, system) = try await leftOwing(FakeDelivery())
+    _ = try await bench.vault.addDelivery(
+      DeliverySettings(name: "file", kind: .file(FileSettings(path: "/file", format: .json))), to: "crm",
+      now: bench.now.withLock { $0 })
+    bench.now.withLock { $0 = $0 + .seconds(86_400) }
+    #expect(await bench.code(at: system) == .provider(.occupied))
+    #expect(system.state.withLock { $0.accepted } == ["id-1", "id-2"])
+    _ = try await bench.run(.deliver(again: false), at: system)
+    guard case .promoted(active: 4, previous: [1, 2], _) = try await bench.run(at: system) else {
+      Issue.record("not promoted")
+      return
+    }
   }
 
   @Test("a debt that a failed rotation left is cut off if a person says so")
