@@ -297,6 +297,23 @@ struct LeakRunTests {
     #expect(try await bench.credential().leak == nil)
   }
 
+  @Test("that contained the leak replaces the pair that is refused only once it has had the time of a new pair")
+  func notYetUseless() async throws {
+    let (bench, _) = try await bench(["propagation": "1h"])
+    bench.provider.state.withLock { state in
+      state.trouble = { call throws(ProviderError) in
+        if call == "grant id-2" { throw ProviderError(.refused, "refused", status: 400) }
+      }
+    }
+    #expect(await bench.code(Self.leak(containing: true)) == .outstanding)
+    let promoted = try #require(try await bench.credential().version(in: .active)?.since)
+    bench.now.withLock { $0 = promoted + .seconds(1800) }
+    #expect(await bench.code(.resume) == .outstanding)
+    #expect(bench.provider.calls.count { $0 == "stage" } == 1)
+    bench.now.withLock { $0 = promoted + .seconds(3600) }
+    #expect(try await bench.run(.resume) == .settled(active: 3))
+  }
+
   @Test("that contained the leak continues after a second pair is refused as well, and delivers neither of them")
   func uselessReplacements() async throws {
     let (bench, delivery) = try await bench()
@@ -486,6 +503,21 @@ struct LeakRunTests {
     // What the other run has begun may continue for some seconds.
     #expect(refused.time <= forgotten.time && done.time >= now + .seconds(15))
     #expect(try await bench.credential().undelivered == [])
+  }
+
+  @Test("forgets what was delivered if it overtook a run and then fails: that run may have delivered after it")
+  func forgetsIfItFails() async throws {
+    let (bench, _) = try await bench()
+    _ = try await bench.run(.deliver(again: false))
+    #expect(try await bench.credential().undelivered.isEmpty)
+    let name = "rotation/\(try await bench.credential().id)"
+    let now = bench.now.withLock { $0 }
+    _ = try await bench.store.write {
+      try $0.acquireLease(name, holder: "routine", now: now.milliseconds, milliseconds: 300_000) { _ in false }
+    }
+    fail("observe", in: bench)
+    #expect(await bench.code(Self.leak()) == .provider(.unreachable))
+    #expect(try await bench.credential().undelivered.map(\.name) == ["file"])
   }
 
   @Test(
