@@ -87,6 +87,24 @@ struct TransferTests {
     #expect(bench.provider.calls.suffix(4) == ["grant id-1", "grant id-admin", "observe", "grant id-1"])
   }
 
+  @Test("and refused in other words the second time is settled only if the administrator is accepted after that, too")
+  func controlAgain() async throws {
+    let bench = try await bench(admin: "admin", isConfirmed: true)
+    let tries = Counter()
+    bench.provider.state.withLock { state in
+      state.trouble = { [unowned bench] call throws(ProviderError) in
+        if call == "observe" { throw ProviderError(.configuration, "another org") }
+        // From the second try on, another server answers, which refuses everybody.
+        guard call == "grant id-1", tries.next() == 2 else { return }
+        bench.provider.state.withLock { _ = $0.refused.insert("id-admin") }
+        throw ProviderError(.refused, "nobody is known", status: 401)
+      }
+    }
+    #expect(await bench.code(.resume) == .provider(.refused))
+    #expect(bench.provider.calls.suffix(2) == ["grant id-1", "grant id-admin"])
+    #expect(try await bench.credential().version(in: .active)?.number == 1)
+  }
+
   @Test(
     "is not reported on if it is taken back while it is tried, and neither is a pair handed over next",
     arguments: [true, false])
