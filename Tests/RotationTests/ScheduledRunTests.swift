@@ -168,6 +168,30 @@ struct ScheduledRunTests {
     }
   }
 
+  @Test("begins nothing if one it must not rotate together with began while it compared a restored vault")
+  func togetherAfterRestore() async throws {
+    let bench = try await bench()
+    let now = bench.now.withLock { $0 }
+    var policy = Policy()
+    try policy.set("not-together-with", to: "crm")
+    _ = try await bench.vault.add(
+      name: "erp", provider: "fake", settings: [:], policy: policy, admin: "erp", pair: FakeProvider.pair("erp-1"),
+      now: now)
+    let end = try await bench.store.read { try VaultView($0).endpoint }
+    try await bench.vault.logRestore(end, behind: nil, now: now)
+    bench.provider.state.withLock { state in
+      state.meanwhile = { [unowned bench] call in
+        guard call == "observe", bench.provider.calls == ["observe"] else { return }
+        await #expect(throws: Never.self) {
+          _ = try await bench.vault.change(now: now) { try $0.begin($0.view.credential("erp")) }
+        }
+      }
+    }
+    #expect(await bench.code(.scheduled) == .notDue)
+    #expect(bench.provider.calls == ["observe"])
+    #expect(try await bench.credential().rotation == 0)
+  }
+
   @Test("dates a pair that it finds after a crash from the request for it")
   func ageOfAdopted() async throws {
     let bench = try await bench()
