@@ -32,6 +32,29 @@ struct ManagementCallTests {
     }
   }
 
+  @Test("is sent once more, with another token, if its token is refused")
+  func renewedToken() async throws {
+    let tokens = Mutex(0)
+    let transport = RoutedTransport { _, path in
+      guard path.hasSuffix("/token") else { return tokens.withLock { .init(status: $0 == 1 ? 401 : 200, body: "{}") } }
+      return tokens.withLock { count in
+        count += 1
+        return .init(body: #"{"access_token":"t\#(count)","token_type":"Bearer"}"#)
+      }
+    }
+    let server = try Endpoint("https://a.example")
+    let call = AdministeredCall(
+      admin: AdminAccess(name: "admin", settings: [:]) { try pair("admin-id") },
+      credentials: try ClientCredentials(endpoint: server.at("/token"), settings: [:]),
+      http: ManagementCall(transport: transport))
+    for _ in 1...2 { #expect(try await call.ask(.get, server).status == 200) }
+    #expect(
+      transport.calls == [
+        "POST https://a.example/token", "GET https://a.example", "POST https://a.example/token",
+        "GET https://a.example", "GET https://a.example",
+      ])
+  }
+
   @Test("that tries a pair uses a new connection if that is asked for", arguments: [true, false])
   func newConnection(isAsked: Bool) async throws {
     let transport = Noting()

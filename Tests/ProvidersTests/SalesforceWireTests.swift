@@ -78,6 +78,24 @@ struct SalesforceWireTests {
     #expect(try await look(.init(body: bare), one: #"{"id":"889000000000001"}"#).others.first?.clientSecret == nil)
   }
 
+  @Test("to a request to stage may list other sets, of which none is the one that was made")
+  func stagedAmongOthers() async throws {
+    let old = set(state: "Rotated").replacing("new", with: "old")
+    let seen = try await look(.init(body: "[\(old)]"))
+    func staged(_ sets: String...) async throws -> ObservedPair {
+      let transport = RoutedTransport { _, path in
+        path.hasSuffix("/token") ? RoutedTransport.token : .init(body: "[\(sets.joined(separator: ","))]")
+      }
+      return try await provider(transport).stage(seen)
+    }
+    for other in ["primary", "old"] {
+      #expect(try await text(staged(set().replacing("new", with: other), set()).clientID) == "new", "\(other)")
+    }
+    #expect(try await text(staged(set(state: "Expired").replacing("new", with: "third"), set()).clientID) == "new")
+    let error = await failure { _ = try await staged(old) }
+    #expect(error?.code == .malformed && error?.mayHaveActed == true)
+  }
+
   @Test("identify our consumer by the setting, by its primary key or by a staged key")
   func consumers() async throws {
     let transport = RoutedTransport { _, path in
@@ -153,5 +171,9 @@ struct SalesforceWireTests {
     let seen = try await look(.init(body: "[]"))
     let error = try #require(await failure { _ = try await provider(transport).stage(seen) })
     #expect(error.code == .notPermitted && error.hint != nil)
+    // No pair of the credential that is rotated is tried in the administrator's place: it is another's.
+    let before = transport.calls.count
+    _ = await failure { _ = try await provider(transport).observe(known: known("primary")) }
+    #expect(transport.calls.count == before + 1, "\(transport.calls)")
   }
 }

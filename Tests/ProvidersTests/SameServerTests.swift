@@ -22,6 +22,24 @@ struct SameServerTests {
     }
   }
 
+  @Test("also that of a Salesforce org, which is not even asked for it")
+  func salesforce() async throws {
+    func called(_ url: String, administeredAt other: String) async throws -> [String] {
+      let transport = RoutedTransport(always: RoutedTransport.token)
+      let own = ["url": url, "app": "0xI000000000001"]
+      let admin = AdminAccess(name: "admin", settings: ["url": other]) { try pair("admin-id") }
+      let provider = try SalesforceProvider(settings: own, admin: admin, transport: transport)
+      let error = await failure { _ = try await provider.observe(known: known("primary")) }
+      #expect((error?.code == .configuration) == (url != other), "\(String(describing: error))")
+      return transport.calls
+    }
+    let own = "https://127.0.0.1:1"
+    #expect(try await called(own, administeredAt: own).contains { $0.hasPrefix("POST") })
+    for other in ["http://127.0.0.1:1", "https://127.0.0.1:2"] {
+      #expect(try await called(own, administeredAt: other) == ["GET https://127.0.0.1:1/services/data"])
+    }
+  }
+
   @Test("also that of an OpenBao role")
   func openBao() {
     func provider(_ url: String, administeredAt other: String) throws {
