@@ -134,6 +134,33 @@ import Testing
     #expect(throws: AuditError(.corrupt, "")) { try append(strayKey) }
   }
 
+  /// Entries that no checkpoint covers must not be taken for none: the next run would begin the log anew.
+  @Test func aLogWithoutCheckpointsIsNotEmpty() throws {
+    let store = try Fixture.log()
+    for row in try store.rows(in: .checkpoints) { store.remove(row.key, from: .checkpoints) }
+    #expect(throws: AuditError(.incomplete, "")) { try AuditLog.authenticateHead(in: store, knowing: Fixture.keys) }
+  }
+
+  /// Whoever changes an entry can change its stored hash with it, but then it does not lead to the signed root.
+  @Test func anEntryThatWasChangedIsFoundEvenIfItsHashWasChangedWithIt() throws {
+    let good = try Fixture.log()
+    _ = try AuditLog.append(
+      [Fixture.entry("ana", "credential.read", at: 7)], by: Fixture.signer("ana"), in: good, knowing: Fixture.keys)
+    // The last of eight is under other nodes, like any other.
+    for index in [UInt64(3), 7] {
+      let forged = try Fixture.entry(index == 7 ? "ana" : "bo", "credential.read", at: 99)
+      let altered = MemoryTransaction(copying: good)
+      altered.set(forged.bytes, in: .log, for: index.bigEndianBytes)
+      #expect(throws: AuditError(.corrupt, "")) { try AuditLog.entry(at: index, in: altered) }
+      let leaf = MerkleTree.Node(level: 0, index: index)
+      altered.set(MerkleTree.leafHash(forged.bytes).bytes, in: .tree, for: leaf.key)
+      #expect(try AuditLog.entry(at: index, in: altered) == forged)
+      #expect(throws: AuditError(.badProof, "")) {
+        try AuditLog.authenticate(entryAt: index, in: altered, knowing: Fixture.keys)
+      }
+    }
+  }
+
   @Test func onlyAMemberAppendsAndOnlyInTheirOwnName() throws {
     let store = try Fixture.log()
     let mine = try Fixture.entry("ana", "credential.read", at: 9)

@@ -1,3 +1,4 @@
+import JSON
 import Sodium
 import Storage
 import Testing
@@ -16,6 +17,21 @@ import Testing
     var lines: [[UInt8]] = []
     _ = try LogBundle.write(selection, of: end, in: store) { lines.append($0) }
     return lines
+  }
+
+  /// A bundle of a log in two runs, ana's and bo's; with the selection `other`, without any entry of the second.
+  private static func early(_ selection: LogBundle.Selection = .init(credentials: ["other"])) throws -> [[UInt8]] {
+    let store = MemoryTransaction()
+    for run in try Fixture.runs().prefix(2) {
+      _ = try AuditLog.append(run.entries, by: Fixture.signer(run.member), in: store, knowing: Fixture.keys)
+    }
+    return try lines(of: selection, in: store)
+  }
+
+  /// The checkpoint in `line`.
+  private static func note(of line: [UInt8]) throws -> [UInt8] {
+    var members = try JSONMembers(of: JSONValue(readingCanonical: line), "a line")
+    return Array(try members.string("note").utf8)
   }
 
   static func verify(_ bytes: [UInt8], expecting expectations: LogExpectations = LogExpectations()) throws
@@ -117,6 +133,123 @@ import Testing
     let later = try Checkpoint(origin: Fixture.origin, size: 9, root: MerkleTree.emptyRoot)
     #expect(throws: AuditError(.notFound, "")) {
       try Self.verify(file, expecting: LogExpectations(remembered: [later]))
+    }
+  }
+
+  @Test func `the newest checkpoint is compared and verified even if no entry of its run is there`() throws {
+    let lines = try Self.early()
+    let file = Self.file(lines)
+    let report = try Self.verify(file)
+    #expect(report.entries == 2 && report.signer.name == "bo" && report.checkpoint.checkpoint.size == 5)
+    _ = try Self.verify(file, expecting: LogExpectations(remembered: [report.checkpoint.checkpoint]))
+    let other = try Checkpoint(origin: Fixture.origin, size: 5, root: MerkleTree.emptyRoot)
+    #expect(throws: AuditError(.inconsistent, "")) {
+      try Self.verify(file, expecting: LogExpectations(remembered: [other]))
+    }
+    for bit in stride(from: 0, to: lines[1].count * 8, by: 9) {
+      var altered = lines
+      altered[1] = lines[1].flipping(bit: bit)
+      #expect(throws: (any Error).self, "bit \(bit)") { try Self.verify(Self.file(altered)) }
+    }
+  }
+
+  @Test func `a line of another form is refused, even if all that it says is true`() throws {
+    let lines = try Self.early()
+    let note = String(decoding: lines[1], as: UTF8.self)
+    func replaced(_ index: Int, _ line: String) -> [[UInt8]] {
+      var other = lines
+      other[index] = Array(line.utf8)
+      return other
+    }
+    let hash = Base64.encode(MerkleTree.emptyRoot.bytes)
+    let long = String(repeating: "x", count: LogBundle.maximumLineLength)
+    for (code, other) in [
+      (.malformed, replaced(0, #"{"origin":"\#(long)","type":"bundle","v":1}"#)),
+      (.malformed, replaced(1, note.replacing(#""path":[]"#, with: #""path":["\#(hash)"]"#))),
+      (.malformed, replaced(1, note.replacing(#"\n","path""#, with: #"\n— evil YWJjZGVmZ2g=\n","path""#))),
+      (.inconsistent, replaced(1, note.replacing(Fixture.origin, with: "relatch/ff"))),
+    ] as [(AuditError.Code, [[UInt8]])] {
+      #expect(throws: AuditError(code, "")) { try Self.verify(Self.file(other)) }
+    }
+    // The checkpoint of the last run twice, signed by another member the first time: it would say who signs the log.
+    let checkpoint = try SignedCheckpoint(decoding: Self.note(of: lines[1])).checkpoint
+    let other = try SignedCheckpoint(checkpoint, key: Fixture.key(of: "ana"))
+    var all = try Self.early(LogBundle.Selection())
+    let text = JSONValue.string(String(decoding: other.bytes, as: UTF8.self))
+    all[1] = JSONValue.object(["note": text, "path": .array([])]).canonicalBytes
+    #expect(throws: AuditError(.inconsistent, "")) { try Self.verify(Self.file(all)) }
+  }
+
+  @Test func `a run has an entry, in the middle of a bundle and at its end`() throws {
+    // Its lines: head, newest checkpoint; then of each run its checkpoint and, for each entry, a proof and the entry.
+    let lines = try Self.lines(of: LogBundle.Selection())
+    #expect(lines.count == 2 + (1 + 2 * 2) + (1 + 2 * 3) + (1 + 2 * 2) + 1)
+    let middle = Array(lines[...7] + lines[14...18] + [Array(#"{"entries":4,"type":"end"}"#.utf8)])
+    #expect(throws: AuditError(.malformed, "")) { try Self.verify(Self.file(middle)) }
+    let end = Array(lines[...14] + [Array(#"{"entries":5,"type":"end"}"#.utf8)])
+    #expect(throws: AuditError(.incomplete, "")) { try Self.verify(Self.file(end)) }
+  }
+
+  @Test func `a bundle has the newest cosigned checkpoints, once each, and proves that they are of its log`() throws {
+    let store = MemoryTransaction()
+    for second in 0..<Int64(18) {
+      let name = second < 2 || second % 2 == 1 ? "ana" : "bo"
+      let entry =
+        switch second {
+        case 0: try Fixture.genesis()
+        case 1: try Fixture.added("bo", at: 1)
+        default: try Fixture.entry(name, "log.read", at: second)
+        }
+      _ = try AuditLog.append([entry], by: Fixture.signer(name), in: store, knowing: Fixture.keys)
+    }
+    let end = try #require(try AuditLog.authenticateHead(in: store, knowing: Fixture.keys))
+    // Of 2 entries, then one more each time: 17 in all.
+    let (key, other) = (try CosignatureTests.key(), try CosignatureTests.key("witness.example/w2"))
+    let signed = try store.rows(in: .checkpoints).map { try SignedCheckpoint(decoding: $0.value) }
+    func cosigned(_ signed: SignedCheckpoint, by key: WitnessKey) throws -> SignedCheckpoint {
+      let answer = try CosignatureTests.line(signed, by: key.name)
+      return try #require(try signed.cosigned(by: key, answer: answer).only([key]))
+    }
+    func lines(_ cosigned: [SignedCheckpoint]) throws -> [[UInt8]] {
+      var lines: [[UInt8]] = []
+      let selection = LogBundle.Selection(credentials: ["other"])
+      _ = try LogBundle.write(selection, of: end, cosigned: cosigned, in: store) { lines.append($0) }
+      return lines
+    }
+    let all = try signed.map { try cosigned($0, by: key) }
+    #expect(all.map(\.checkpoint.size) == (2...18).map { $0 })
+    let whole = try lines(all.reversed() + all + [cosigned(signed[16], by: other)])
+    let report = try Self.verify(Self.file(whole))
+    #expect(report.cosigned.map(\.checkpoint.size) == (3...18).map { $0 })
+    #expect(report.cosigned.map(\.note.signatures.count) == Array(repeating: 1, count: 15) + [2])
+
+    // One of a size that no other line has is compared with what is remembered.
+    let five = signed[3].checkpoint
+    _ = try Self.verify(Self.file(whole), expecting: LogExpectations(remembered: [five]))
+    let rewritten = try Checkpoint(origin: Fixture.origin, size: 5, root: MerkleTree.emptyRoot)
+    #expect(throws: AuditError(.inconsistent, "")) {
+      try Self.verify(Self.file(whole), expecting: LogExpectations(remembered: [rewritten]))
+    }
+    func expect(_ code: AuditError.Code, _ lines: [[UInt8]], _ location: SourceLocation = #_sourceLocation) {
+      #expect(throws: AuditError(code, ""), sourceLocation: location) { try Self.verify(Self.file(lines)) }
+    }
+    let few = try lines([all[0]])
+    var altered = whole
+    altered.swapAt(2, 3)
+    expect(.inconsistent, altered)
+    expect(.inconsistent, Array(whole[...2] + whole[2...]))
+    expect(.malformed, Array(whole[...1] + [few[2]] + whole[2...]))
+    // After the checkpoint of a run.
+    expect(.malformed, Array(few[...1] + [few[3], few[2]] + few[4...]))
+    let text = String(decoding: whole[5], as: UTF8.self)
+    for (code, old, new) in [
+      (.badProof, Base64.encode(signed[4].checkpoint.root.bytes), Base64.encode(five.root.bytes)),
+      (.inconsistent, Fixture.origin, "relatch/ff"),
+    ] as [(AuditError.Code, String, String)] {
+      altered = whole
+      altered[5] = Array(text.replacing(old, with: new).utf8)
+      #expect(altered[5] != whole[5])
+      expect(code, altered)
     }
   }
 

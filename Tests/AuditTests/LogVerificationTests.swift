@@ -5,6 +5,11 @@ import Testing
 
 @testable import Audit
 
+extension MemoryTransaction {
+  /// The stored hash of the first entry.
+  fileprivate var leaf: [UInt8] { value(in: .tree, for: MerkleTree.Node(level: 0, index: 0).key) ?? [] }
+}
+
 @Suite struct LogVerificationTests {
   static func join(_ parts: [[UInt8]]) -> [UInt8] { Array(parts.joined()) }
 
@@ -100,10 +105,37 @@ import Testing
     }
   }
 
+  @Test func aTreeIsMendedRowByRowFromItsEntries() throws {
+    let good = try Fixture.log()
+    func repair(_ change: (MemoryTransaction) -> Void) throws -> Int {
+      let store = MemoryTransaction(copying: good)
+      change(store)
+      let rows = try LogVerification.repairTree(in: store)
+      _ = try LogVerification.verify(storedIn: store)
+      return rows
+    }
+    #expect(try repair { _ in } == 0)
+    for row in try good.rows(in: .tree) {
+      #expect(try repair { $0.remove(row.key, from: .tree) } == 1)
+      #expect(try repair { $0.set(row.value.flipping(bit: 9), in: .tree, for: row.key) } == 1)
+    }
+    // Of seven entries: 7 leaves, 3 pairs and one subtree of four.
+    for (level, index) in [(0, 7), (1, 3), (2, 1), (3, 0), (64, 0), (255, 0)] as [(UInt8, UInt64)] {
+      let key = MerkleTree.Node(level: level, index: index).key
+      #expect(try repair { $0.set(good.leaf, in: .tree, for: key) } == 1, "level \(level), index \(index)")
+    }
+    let key = MerkleTree.Node(level: 0, index: 0).key
+    for other in [[], [0], Array(key.dropLast()), key + [0]] {
+      #expect(try repair { $0.set(good.leaf, in: .tree, for: other) } == 1, "\(other)")
+    }
+  }
+
   @Test func aRememberedCheckpointOfNoEntriesIsOfThisLogToo() throws {
     let store = try Fixture.log()
     let empty = try Checkpoint(origin: Fixture.origin, size: 0, root: MerkleTree.emptyRoot)
     _ = try LogVerification.verify(storedIn: store, expecting: LogExpectations(remembered: [empty]))
+    _ = try BundleTests.verify(
+      BundleTests.file(BundleTests.lines(of: .init())), expecting: LogExpectations(remembered: [empty]))
     for other in [
       try Checkpoint(origin: "some.other/log", size: 0, root: MerkleTree.emptyRoot),
       try Checkpoint(origin: Fixture.origin, size: 0, root: MerkleTree.leafHash([])),
