@@ -101,6 +101,19 @@ extension RotationRunner {
     return Set(noted.map(\.name))
   }
 
+  /// The active version of the credential `name` if its leak, which was noted ahead, is over, and nothing else is left to
+  /// do for it here: everything is delivered, or a living run sees to it.
+  func settled(_ name: String) async throws -> UInt64? {
+    let isGone = isGone
+    return try await vault.read { view in
+      let credential = try view.credential(name)
+      guard credential.leak == nil, let active = credential.version(in: .active)?.number else { return nil }
+      let holder = try view.leaseHolder(of: Self.leaseName(of: credential))?.holder
+      let isHeld = holder.map { !isGone(Self.process(holding: $0).words) } ?? false
+      return isHeld || credential.undelivered.isEmpty ? active : nil
+    }
+  }
+
   /// How urgent a run is; each overtakes those below it.
   package enum Urgency: Int, Comparable, Sendable {
     case routine

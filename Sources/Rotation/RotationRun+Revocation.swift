@@ -11,7 +11,9 @@ extension RotationRun {
   /// already noted, the run continues with that one, whatever `revocation` calls it: the pair that has replaced the
   /// leaked one is not replaced again.
   func revoke(_ revocation: Revocation) async throws -> RotationOutcome {
-    guard credential.leak != nil else { return .settled(active: activeNumber) }
+    guard credential.leak != nil else {
+      return try await deliveryOutcome() ?? .settled(active: activeNumber)
+    }
     isContaining = revocation.isContainment
     if Set(pairs.keys) != Set(credential.versions.filter { $0.stage != .retired }.map(\.number)) {
       try await openPairs()

@@ -97,7 +97,13 @@ package struct RotationRunner: Sendable {
     onceHeld: @Sendable () async -> Void = {}
   ) async throws -> RotationOutcome {
     var opened: [UInt64: Pair] = [:]
-    if case .revoke(let revocation) = goal { opened = try await open(credential, for: revocation) }
+    if case .revoke(let revocation) = goal {
+      if revocation.isNoted, let active = try await settled(credential) {
+        await onceHeld()
+        return .settled(active: active)
+      }
+      opened = try await open(credential, for: revocation)
+    }
     let hold = try await acquireLease(credential, for: goal, madeUnder: keyID)
     await onceHeld()
     let run: RotationRun
@@ -145,6 +151,8 @@ package struct RotationRunner: Sendable {
         }
         let leaseName = Self.leaseName(of: credential)
         let last = try change.leases.leaseHolder(of: leaseName)
+        // Noted ahead, a leak may have been ended by another run since: nobody is overtaken for that.
+        let isEnded = if case .revoke(let revocation) = goal { revocation.isNoted && credential.leak == nil } else { false }
         var overtaken: String?
         let lease = try change.leases.acquireLease(
           leaseName, holder: holder, now: now.milliseconds, milliseconds: Self.leaseMilliseconds
@@ -152,13 +160,13 @@ package struct RotationRunner: Sendable {
           let process = Self.process(holding: words).words
           if isGone(process) { return true }
           // An overtaken run can write nothing any more: its number is no longer the newest.
-          overtaken = Self.overtakes(goal, words) ? process : nil
+          overtaken = isEnded || !Self.overtakes(goal, words) ? nil : process
           return overtaken != nil
         }
         var noted: Credential?
         if case .revoke(let revocation) = goal, !credential.isTransferred,
-          // Noted ahead, it may have been ended by another run since. What was overtaken for it is logged in any case.
-          !revocation.isNoted || overtaken != nil && credential.leak != nil
+          // What was overtaken for it is logged in any case.
+          !revocation.isNoted || overtaken != nil
         {
           noted = try revocation.note(in: change, credential, overtook: overtaken, now: now)
         }

@@ -22,9 +22,9 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
   private let found = Found()
 
   package var replacement: Replacement { settings.replacement }
-  /// Not with overlap: there is no list of clients.
   /// Each pair is a client of its own, and a run sees only those it knows.
   package static var sharesPlaces: Bool { false }
+  /// Not with overlap: there is no list of clients.
   package var showsUnknownPairs: Bool { replacement == .cutOver }
 
   /// What the vault keeps, instead of a server's handle, for a pair that came with another token than the pair before
