@@ -52,6 +52,7 @@ extension ProviderKind {
   package static var placeSettings: Set<String> { Set(descriptor.settings.map(\.key)).subtracting(settingsOfUse) }
   package var placeSettings: Set<String>? { Self.placeSettings }
   package static var sharesPlaces: Bool { true }
+  package var sharesPlaces: Bool { Self.sharesPlaces }
 
   package static func mayAdministerItself(_ settings: [String: String]) -> Bool { true }
 

@@ -9,7 +9,8 @@ package struct RotationError: Error, Sendable, CustomStringConvertible {
     case held
     /// The replaced pair is in its grace and occupies the provider's staging slot until then.
     case inGrace(until: Timestamp)
-    /// A staged pair that this vault did not make, or a pair of another of its credentials, occupies the slot.
+    /// A staged pair that is no version of the credential occupies the slot, or a pair of another credential of the
+    /// vault; or the pair to be retired is active in another.
     case foreignStagedPair
     /// The provider's primary pair is not the vault's active one, or another pair may be the one in use.
     case foreignPrimary

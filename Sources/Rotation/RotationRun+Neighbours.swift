@@ -103,6 +103,22 @@ extension RotationRun {
     return nil
   }
 
+  /// Throws `foreignStagedPair` if version `number`, which is to be retired, is the active pair of another credential in
+  /// the same place that the member can open. A leak ends it for both.
+  func requireInUseNowhere(_ number: UInt64) async throws {
+    guard credential.leak == nil, provider.sharesPlaces, let pair = pairs[number] else { return }
+    let names = try await runner.neighbours.names(beside: credential, by: provider.placeSettings, in: runner.vault)
+    guard !names.isEmpty else { return }
+    try await commit()
+    let found = try await runner.vault.search(
+      names, where: { $0.stage == .active }, purpose: "comparison", now: timing.now(), for: pair.isSame)
+    guard let theirs = found.found.first else { return }
+    throw RotationError(
+      .foreignStagedPair, "\(name): version \(number), replaced, is the active pair of \(theirs.credential), too",
+      hint: "let \(name) deliver to what uses \(theirs.credential) (`relatch sink add`), then"
+        + " `relatch remove \(theirs.credential)`; if the pair leaked, `relatch revoke \(name)` ends it for both")
+  }
+
   /// Throws `held` if `made`, which is to be adopted, is another credential's: each would end it for the other.
   func requireNoNeighbours(_ made: ObservedPair, beside seen: Observation) async throws {
     try await seeNeighbours(beside: seen)
@@ -110,6 +126,26 @@ extension RotationRun {
     throw RotationError(
       .held, "\(name): the pair to adopt is \(theirs.text): each credential would end it for the other",
       hint: "use \(theirs.credential) instead")
+  }
+}
+
+/// Which credentials have their pairs in one place, looked up once for all runs of a process.
+package actor Neighbours {
+  /// The names, by the kind of provider and the place.
+  private var known: [String: [CredentialPlace: [String]]] = [:]
+
+  package init() {}
+
+  /// The other credentials in the place of `own` that were not handed over. What is damaged is left out.
+  func names(beside own: Credential, by places: Set<String>?, in vault: UnlockedVault) async throws -> [String] {
+    let kind = own.provider
+    if known[kind] == nil {
+      known[kind] = try await vault.read { view in
+        let all = try view.credentialRecords().credentials.filter { $0.provider == kind && !$0.isTransferred }
+        return Dictionary(grouping: all) { $0.place(by: places) }.mapValues { $0.map(\.name) }
+      }
+    }
+    return known[kind]?[own.place(by: places)]?.filter { $0 != own.name } ?? []
   }
 }
 
@@ -126,12 +162,6 @@ extension NeighboursPair {
   }
 }
 
-extension Pair {
-  fileprivate func isSame(as other: Pair) -> Bool {
-    clientID.isEqual(to: other.clientID) && clientSecret.isEqual(to: other.clientSecret)
-  }
-}
-
 extension Credential {
   /// Whether it is another credential than `own` with its pairs in the same place.
   func isBeside(_ own: Credential, by places: Set<String>?) -> Bool {
@@ -142,9 +172,21 @@ extension Credential {
   /// nil. Among `places`, what does not change an address makes no difference: capitals, blanks, a slash at the end, the
   /// port of `https`. This only decides which pairs are compared or wait for each other, never which are protected.
   package func place(by places: Set<String>?) -> CredentialPlace {
-    guard let places else { return CredentialPlace(provider: provider, settings: settings) }
-    return CredentialPlace(
-      provider: provider, settings: settings.filter { places.contains($0.key) }.mapValues(Self.place))
+    CredentialPlace(provider: provider, settings: settings, by: places)
+  }
+}
+
+/// Where a credential's pairs are.
+package struct CredentialPlace: Hashable, Sendable {
+  private let provider: String
+  private let settings: [String: String]
+
+  init(provider: String, settings: [String: String], by places: Set<String>?) {
+    self.provider = provider
+    self.settings =
+      places.map { places in
+        settings.filter { places.contains($0.key) }.mapValues(Self.place)
+      } ?? settings
   }
 
   private static func place(_ value: String) -> String {
@@ -152,10 +194,4 @@ extension Credential {
     while place.last == "/" { place.removeLast() }
     return String(place.hasSuffix(":443") ? place.dropLast(4) : place)
   }
-}
-
-/// Where a credential's pairs are.
-package struct CredentialPlace: Hashable, Sendable {
-  fileprivate let provider: String
-  fileprivate let settings: [String: String]
 }

@@ -32,6 +32,7 @@ extension RotationRun {
       } catch let error as ProviderError { return try await pauseOrThrow(error, .retire) }
       fields = ["accepted": .integer(Int(clamping: active))]
     }
+    try await requireInUseNowhere(owed.number)
     try await asking(.retire, version: owed.number, fields) {
       try await self.provider.delete(handle: owed.seen.handle, seen)
     } record: {

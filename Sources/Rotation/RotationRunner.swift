@@ -56,14 +56,16 @@ package struct RotationRunner: Sendable {
   let holder: String
   let isGone: @Sendable (_ holder: String) -> Bool
   let delivery: any PairDelivery
+  let neighbours: Neighbours
   let progress: @Sendable (RotationProgress) -> Void
 
-  /// `schedule` decides what the goal `scheduled` asks for; by default it uses the system's time zones.
+  /// `schedule` decides what the goal `scheduled` asks for; by default it uses the system's time zones. Runners of one
+  /// process share `neighbours`.
   package init(
     vault: UnlockedVault, timing: RotationTiming,
     schedule: RotationSchedule = RotationSchedule { TimeZoneRules(named: $0) }, holder: String,
     isGone: @escaping @Sendable (_ holder: String) -> Bool, delivery: any PairDelivery = NoDelivery(),
-    progress: @escaping @Sendable (RotationProgress) -> Void
+    neighbours: Neighbours = Neighbours(), progress: @escaping @Sendable (RotationProgress) -> Void
   ) {
     self.vault = vault
     self.timing = timing
@@ -71,6 +73,7 @@ package struct RotationRunner: Sendable {
     self.holder = holder
     self.isGone = isGone
     self.delivery = delivery
+    self.neighbours = neighbours
     self.progress = progress
   }
 

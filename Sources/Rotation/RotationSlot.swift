@@ -7,9 +7,9 @@ package enum RotationSlot: Hashable, Sendable {
   case free
   /// One of the vault's own pairs.
   case ours(version: UInt64, ObservedPair.Place, expires: Timestamp?)
-  /// A staged pair that the vault did not make.
+  /// A staged pair that is no version of the credential.
   case foreignStaged(expires: Timestamp?)
-  /// A replaced pair that the vault does not owe.
+  /// A replaced pair that the credential does not owe.
   case foreignReplaced(expires: Timestamp?)
 
   /// `known` are the vault's pairs that may still be accepted, by version.
@@ -84,12 +84,14 @@ package struct StagingObstacle: Sendable {
       code = .provider(.occupied)
       text = "a replaced pair holds the staging slot\(expires.map { " until \($0)" } ?? "")"
       hint =
-        "this vault does not owe it: `relatch rotate --replace-previous \(name)` cuts it off, or wait until it expires"
+        "\(name) does not owe it: `relatch rotate --replace-previous \(name)` cuts it off, or wait until it expires"
       until = expires
     case .foreignStaged(let expires):
       code = .foreignStagedPair
-      text = "a staged pair that this vault did not make holds the staging slot"
-      hint = "someone else may be rotating this credential: delete the staged pair at the provider if it is nobody's"
+      text = "a staged pair that is no version of this credential holds the staging slot"
+      hint =
+        "someone else, or another credential here with the same app, may be rotating it: delete the staged pair at the"
+        + " provider if it is nobody's"
       until = expires
     case .ours(let version, let place, let expires):
       code = .provider(.occupied)

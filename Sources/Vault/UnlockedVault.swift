@@ -238,10 +238,19 @@ package struct UnlockedVault: Sendable {
     made: Timestamp? = nil, exposedTo: String? = nil, now: Timestamp,
     with body: @Sendable (VaultChange) throws -> Void = { _ in }
   ) async throws -> Credential {
-    let one = NewCredential(
-      name: name, provider: provider, settings: settings, policy: policy, admin: admin, pair: pair, made: made)
+    try await add(
+      NewCredential(
+        name: name, provider: provider, settings: settings, policy: policy, admin: admin, pair: pair, made: made),
+      exposedTo: exposedTo, now: now, with: body)
+  }
+
+  /// The same for what was put together already.
+  package func add(
+    _ one: NewCredential, exposedTo: String? = nil, now: Timestamp,
+    with body: @Sendable (VaultChange) throws -> Void = { _ in }
+  ) async throws -> Credential {
     let added = try await add([one], exposedTo: exposedTo, now: now, with: body)
-    guard let credential = added.first else { throw VaultError(.corrupt, "\(name) was not added") }
+    guard let credential = added.first else { throw VaultError(.corrupt, "\(one.name) was not added") }
     return credential
   }
 

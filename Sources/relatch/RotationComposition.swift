@@ -17,6 +17,7 @@ final class RotationComposition: Sendable {
   /// during the rotation.
   private let accesses = Mutex<[String: AdminAccess]>([:])
   let delivery = LocalDelivery.ofThisProcess
+  private let neighbours = Neighbours()
   /// Opens when an administrator's pair has been opened: its token is about to be requested.
   let askedAdministrator = Gate()
 
@@ -58,7 +59,8 @@ final class RotationComposition: Sendable {
       vault: vault,
       timing: RotationTiming(
         now: { WallClock.now() }, sleep: { try await WallClock.sleep($0) }, randomness: .system), schedule: .system,
-      holder: RunHolder.words, isGone: RunHolder.isGone, delivery: delivery, progress: { report.step($0) })
+      holder: RunHolder.words, isGone: RunHolder.isGone, delivery: delivery, neighbours: neighbours,
+      progress: { report.step($0) })
   }
 
   /// Tries the found versions of one credential that were not tried yet.

@@ -102,9 +102,23 @@ struct HandoffTests {
     try await teams.expectIntact()
   }
 
+  @Test("is refused while another credential there has the pair: 64; and can be opened once none has")
+  func pairTaken() async throws {
+    let teams = try await TwoTeams()
+    try await teams.place.add("crm")
+    try await teams.place.add("sales/crm", environment: teams.theirs)
+    let file = try await teams.send("crm")
+    let open = ["handoff", "open", file, "--admin", "admin", "--from", teams.key]
+    let taken = try await teams.place.run(Programs.relatch, open, environment: teams.theirs)
+    expectFailure(taken, 64, "its pair is that of sales/crm, as version 1, already")
+    #expect(try await teams.theirs("remove", "sales/crm", "--yes").code == 0)
+    #expect(try await teams.place.run(Programs.relatch, open, environment: teams.theirs).code == 0)
+    try await teams.expectIntact()
+  }
+
   @Test("is sent by members who can open it, imported by owners, and overwrites nothing: 64, 66, 75, 77")
   func permitted() async throws {
-    let teams = try await TwoTeams()
+    let teams = try await TwoTeams(["--apps", "2"])
     let place = teams.place
     try await place.add("crm")
     let cron = try await place.addMember("cron", "operator", grants: ["crm"])
@@ -143,7 +157,7 @@ struct HandoffTests {
     let opened = try await teams.theirs("handoff", "open", forOps, "--admin", "self", identity: ops)
     expectFailure(opened, 77, "is not an owner")
     // The name is taken.
-    try await place.add("crm", environment: teams.theirs)
+    try await place.add("crm", app: 2, environment: teams.theirs)
     let cronKey = try #require(
       try await place.relatch("identity", "show", environment: cron).objects().first?["signing"] as? String)
     let received = try await teams.theirs(
@@ -168,7 +182,9 @@ struct HandoffTests {
     let second = try await teams.send("crm")
     var receipts: [String] = []
     for (name, file) in [("one", first), ("two", second)] {
-      let opened = try await teams.theirs("handoff", "open", file, "--admin", "self", "--as", name)
+      // Without an app, because only one credential may have the pair with it.
+      let opened = try await teams.theirs(
+        "handoff", "open", file, "--admin", "self", "--as", name, "--set", "app=")
       #expect(opened.code == 0, "\(opened.errorText)")
       receipts.append(opened.outputText)
       #expect(try await teams.theirs("handoff", "receipt", file).outputText == opened.outputText)

@@ -139,6 +139,38 @@ struct ImportTests {
     #expect(try await place.relatch("list").outputText.isEmpty)
   }
 
+  @Test("are refused if another line, or another credential, has the pair for the same app: 64, and nothing is added")
+  func twice() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    func line(_ name: String, _ client: String, app: String? = "0xI000000000001", url: String = "a") -> String {
+      let settings = app.map { #","app":"\#($0)""# } ?? ""
+      return #"{"name":"\#(name)","provider":"salesforce","settings":{"url":"https://\#(url).my.salesforce.com""#
+        + settings + #"},"client_id":"\#(client)","client_secret":"hidden-secret"}"# + "\n"
+    }
+    func imported(_ lines: String) async throws -> Outcome {
+      try await place.relatch("add", "--import", "-", stdin: lines)
+    }
+    expectFailure(try await imported(line("sales/crm", "x") + line("b", "x")), 64, "have the same pair")
+    #expect(try await place.relatch("list").outputText.isEmpty)
+    #expect(try await imported(line("sales/crm", "x") + line("erp", "y")).code == 0)
+    let taken = try await imported(line("new", "z") + line("finance/crm", "x", url: "A"))
+    expectFailure(taken, 64, "finance/crm: its pair is that of sales/crm, as version 1, already")
+    #expect(taken.errorText.contains("`relatch sink add sales/crm") && !taken.errorText.contains("hidden"))
+    let one = try await place.relatch(
+      "add", "finance/crm", "--provider", "salesforce", "--set", "url=https://a.my.salesforce.com", "--set",
+      "app=0xI000000000001",
+      stdin: #"{"client_id":"x","client_secret":"hidden-secret"}"#)
+    expectFailure(one, 64, "its pair is that of sales/crm")
+    let compared = try await place.relatch("log", "list", "--json").objects().filter {
+      $0["purpose"] as? String == "comparison"
+    }
+    #expect(compared.compactMap { $0["credential"] as? String }.sorted() == ["erp", "erp", "sales/crm", "sales/crm"])
+    // Elsewhere, or where nothing can end it, it is another credential's own matter.
+    let others = line("a", "x", app: "0xI000000000002") + line("b", "x", url: "b") + line("c", "x", app: nil)
+    #expect(try await imported(others + line("d", "x", app: nil)).code == 0)
+    #expect(try await place.relatch("list").outputText.split(separator: "\n").count == 6)
+  }
+
   @Test(
     "are refused if they are not a pair in any known form",
     arguments: [

@@ -164,7 +164,7 @@ struct ProviderTroubleTests {
     #expect(try await stranger.relatch("rotate", "crm").code == 69)
     try await place.org.clearFaults()
     let strange = try #require(try await place.org.consumer().slot?.pair)
-    expectFailure(try await place.relatch("rotate", "crm", "--quiet"), 75, "a staged pair that this vault did not make")
+    expectFailure(try await place.relatch("rotate", "crm", "--quiet"), 75, "a staged pair that is no version of this")
     let revoked = try await place.relatch("revoke", "crm", "--reason", "x")
     #expect(revoked.code == 0, "\(revoked.errorText)")
     #expect(revoked.errorText.contains("a pair that this vault does not have was found at the provider"))

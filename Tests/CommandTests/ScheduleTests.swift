@@ -213,7 +213,7 @@ struct ScheduleTests {
     #expect(try await place.relatch("rotate", "crm").code == 69)
     let staged = try #require(try finding("slot", await plan(place.org.primary())))
     #expect(staged["level"] as? String == "obstacle")
-    #expect((staged["text"] as? String)?.contains("a staged pair that this vault did not make") == true)
+    #expect((staged["text"] as? String)?.contains("a staged pair that is no version of this credential") == true)
     let own = try await place.relatch("plan", "crm", "--json")
     #expect(try finding("slot", own)?["level"] as? String == "ok", "\(own.outputText)")
     #expect(try own.objects().first?["action"] as? String == "wait", "the attempt that came to nothing is waited out")

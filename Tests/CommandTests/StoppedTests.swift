@@ -82,7 +82,7 @@ struct StopSweep {
     #expect(try await relatch("log", "verify").code == 0, "point \(point)")
     if consumer.slot != nil {
       #expect(late.contains { $0.method == "POST" && $0.path.hasSuffix("/staged") }, "point \(point)")
-      expectFailure(try await relatch("rotate", name, "--quiet"), 75, "a staged pair that this vault did not make")
+      expectFailure(try await relatch("rotate", name, "--quiet"), 75, "a staged pair that is no version of this")
     }
     return consumer.slot != nil
   }

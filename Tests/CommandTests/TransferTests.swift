@@ -116,10 +116,10 @@ struct TransferTests {
 
   @Test("must not administer another: the error has 75 and names it")
   func administrator() async throws {
-    let teams = try await TwoTeams(["--every-app-is-admin"])
+    let teams = try await TwoTeams(["--every-app-is-admin", "--apps", "2"])
     let place = teams.place
     try await place.add("crm", admin: "self")
-    try await place.add("erp", admin: "crm")
+    try await place.add("erp", app: 2, admin: "crm")
     let send = ["handoff", "send", "crm", "--to", teams.card, "--transfer", "-o", teams.path("x")]
     expectFailure(try await place.run(Programs.relatch, send), 75, "administers erp")
     #expect(try await teams.events().isEmpty)

@@ -175,6 +175,63 @@ struct NeighbourTests {
     #expect(system.calls.contains("delete handle-id-9"))
   }
 
+  @Test("a pair that is active in the other as well is not retired, unless it leaked")
+  func shared() async throws {
+    let bench = try await Bench(policy: ["grace": "0s"])
+    let now = bench.now.withLock { $0 }
+    _ = try await bench.vault.add(
+      name: "crm2", provider: "fake", settings: [:], policy: Policy(), admin: "crm2", pair: FakeProvider.pair("id-1"),
+      now: now)
+    for goal in [RotationRunner.Goal.rotate, .retire, .rotateReplacingPrevious] {
+      let found = await failure { _ = try await bench.run(goal) }
+      #expect(found?.code == .foreignStagedPair, "\(String(describing: found))")
+      #expect(found?.description.contains("version 1, replaced, is the active pair of crm2, too") == true)
+    }
+    #expect(!bench.provider.calls.contains { $0.hasPrefix("delete") })
+    #expect(try await bench.credential().debts.map(\.number) == [1])
+    #expect(try await bench.run(leak) == .settled(active: 3))
+    #expect(bench.provider.state.withLock(\.refused) == ["id-1", "id-2"])
+  }
+
+  @Test("a pair is retired if the other has another, was handed over, or is not open to the member")
+  func notShared() async throws {
+    for (pair, isOpen) in [("id-9", true), ("id-1", false)] {
+      let bench = try await Bench(policy: ["grace": "0s"])
+      _ = try await bench.vault.add(
+        name: "crm2", provider: "fake", settings: [:], policy: Policy(), admin: "crm2", pair: FakeProvider.pair(pair),
+        now: bench.now.withLock { $0 })
+      let operators = isOpen ? nil : try await bench.vault(ofOperatorOf: "crm")
+      #expect(try await bench.run(by: operators) == .settled(active: 2))
+    }
+  }
+
+  @Test("a pair is not added under a second name in the same place, and only what is there is opened")
+  func added() async throws {
+    let bench = try await bench()
+    func check(_ all: [(name: String, id: String, settings: [String: String])], _ vault: UnlockedVault) async throws {
+      let new = try all.map { one in
+        NewCredential(
+          name: one.name, provider: "fake", settings: one.settings, policy: Policy(), admin: one.name,
+          pair: try FakeProvider.pair(one.id), made: nil)
+      }
+      try await vault.requireNoneHas(new, by: { _ in nil }, now: bench.now.withLock { $0 })
+    }
+    await #expect(throws: VaultError(.invalidInput, "")) { try await check([("x", "id-9", [:])], bench.vault) }
+    await #expect(throws: VaultError(.invalidInput, "")) {
+      try await check([("x", "id-7", [:]), ("y", "id-7", [:])], bench.vault)
+    }
+    try await check([("x", "id-7", [:]), ("y", "id-9", ["url": "elsewhere"]), ("crm2", "id-9", [:])], bench.vault)
+    let operators = try await bench.vault(ofOperatorOf: "crm")
+    try await check([("x", "id-9", [:])], operators)
+    let compared = try await bench.store.read { transaction in
+      let view = try VaultView(transaction)
+      return try (0..<view.logSize).map { try view.authenticatedEntry(at: $0) }.filter {
+        $0.details["purpose"] == "comparison"
+      }.count
+    }
+    #expect(compared == 3, "two for the first, and one where crm2 is to be added itself")
+  }
+
   @Test("a pair shown without its secret is recognised by its client and the provider's name for it, and nothing less")
   func hidden() throws {
     func pair(_ id: String) throws -> Pair { try FakeProvider.pair(id) }

@@ -56,6 +56,12 @@ package final class Pair: Sendable {
     }
   }
 
+  /// Whether `other` has the same identifier and the same secret. Takes the same time wherever they differ.
+  package func isSame(as other: Pair) -> Bool {
+    let isSameClient = clientID.isEqual(to: other.clientID)
+    return clientSecret.isEqual(to: other.clientSecret) && isSameClient
+  }
+
   /// Fails unless `part` is fit for a header, a form and a log-safe comparison.
   package static func check(_ part: borrowing SecretBytes, _ name: String) throws {
     guard (1...maximumPartSize).contains(part.count) else {

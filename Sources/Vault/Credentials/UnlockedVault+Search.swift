@@ -24,20 +24,21 @@ extension UnlockedVault {
   /// How many credentials are logged in one commit.
   private static let searchPage = 256
 
-  /// The pairs for which `isFound` returns true, among all versions of `names` or, if that is nil, of all credentials.
-  /// An entry `pair.used` with `purpose` is durable before any pair of a credential is opened; the pairs of only one
-  /// credential are open at once. Neither a damaged credential nor one that the member cannot open stops the search,
-  /// nor one for which `isFound` throws.
+  /// The pairs for which `isFound` returns true, among the versions of `names` that `isMeant` or, if `names` is nil, of
+  /// all credentials. An entry `pair.used` with `purpose` is durable before any pair of a credential is opened; the pairs
+  /// of only one credential are open at once. Neither a damaged credential nor one that the member cannot open stops the
+  /// search, nor one for which `isFound` throws.
   ///
   /// Throws what a change throws: if the log cannot be written, nothing is opened.
   package func search(
-    _ names: [String]?, purpose: String, now: Timestamp, for isFound: (Pair) throws -> Bool
+    _ names: [String]?, where isMeant: @Sendable (Version) -> Bool = { _ in true }, purpose: String, now: Timestamp,
+    for isFound: (Pair) throws -> Bool
   ) async throws -> Findings {
     let all = try await names == nil ? read { try $0.names() } : names ?? []
     var findings = Findings()
     for start in stride(from: 0, to: all.count, by: Self.searchPage) {
       let page = Array(all[start..<min(all.count, start + Self.searchPage)])
-      let (header, opened) = try await logSearch(of: page, purpose: purpose, now: now)
+      let (header, opened) = try await logSearch(of: page, where: isMeant, purpose: purpose, now: now)
       for (name, result) in opened {
         do {
           let found = try pairs(of: result.get(), header).filter { try isFound($0.pair) }
@@ -50,15 +51,16 @@ extension UnlockedVault {
   }
 
   private func logSearch(
-    of names: [String], purpose: String, now: Timestamp
+    of names: [String], where isMeant: @Sendable (Version) -> Bool, purpose: String, now: Timestamp
   ) async throws -> (VaultHeader, [(name: String, Result<Sealed, any Error>)]) {
     let member = member
     return try await change(now: now) { change in
       var opened: [(name: String, Result<Sealed, any Error>)] = []
       for name in names {
         let sealed: Sealed
-        do { sealed = try change.view.sealed(name, for: member) } catch let error as StorageError { throw error } catch
-        {
+        do { sealed = try change.view.sealed(name, where: isMeant, for: member) } catch let error as StorageError {
+          throw error
+        } catch {
           opened.append((name, .failure(error)))
           continue
         }
@@ -83,10 +85,12 @@ extension UnlockedVault {
 }
 
 extension VaultView {
-  fileprivate func sealed(_ name: String, for member: Member) throws -> UnlockedVault.Sealed {
+  fileprivate func sealed(
+    _ name: String, where isMeant: (Version) -> Bool, for member: Member
+  ) throws -> UnlockedVault.Sealed {
     let credential = try credential(name)
     let key = try sealedKey(of: credential, for: member)
-    let pairs = try credential.versions.map { version in
+    let pairs = try credential.versions.filter(isMeant).map { version in
       guard let record = try sealedPair(of: credential, version.number) else {
         throw VaultError(.corrupt, "version \(version.number) of \(name) is missing")
       }

@@ -58,24 +58,27 @@ extension UnlockedVault {
   }
 
   /// Imports what was opened as the credential `name`, administered by `admin` or by itself, and returns it with the
-  /// receipt. If `settings` are given, they replace the sender's.
+  /// receipt. If `settings` are given, they replace the sender's. `check` may refuse what is to be added, unless it was
+  /// imported before or has expired.
   ///
-  /// Throws `HandoffError.replayed` and `expired`, `notPermitted` unless the member is an owner, and what `add` throws.
+  /// Throws `HandoffError.replayed` and `expired`, what `check` throws, `notPermitted` unless the member is an owner, and
+  /// what `add` throws.
   package func importHandoff(
-    _ opened: OpenedHandoff, as name: String, settings: [String: String]? = nil, admin: String, now: Timestamp
+    _ opened: OpenedHandoff, as name: String, settings: [String: String]? = nil, admin: String, now: Timestamp,
+    check: @Sendable (NewCredential) async throws -> Void = { _ in }
   ) async throws -> (credential: Credential, receipt: [UInt8]) {
     let handoff = opened.handoff
     // Replayed before the transaction, because others wait for that.
     let (size, before) = try await read { ($0.logSize, try $0.entries(about: handoff.id)) }
     try before.requireNotOpened()
     try opened.requireFresh(now)
+    let one = NewCredential(
+      name: name, provider: handoff.provider, settings: settings ?? handoff.settings, policy: handoff.importedPolicy,
+      admin: admin, pair: opened.pair, made: min(handoff.created, now))
+    try await check(one)
     do {
       let credential = try await add(
-        name: name, provider: handoff.provider, settings: settings ?? handoff.settings, policy: handoff.importedPolicy,
-        admin: admin,
-        pair: opened.pair, made: min(handoff.created, now),
-        exposedTo: handoff.isTransfer ? "vault/\(handoff.vault)" : nil,
-        now: now
+        one, exposedTo: handoff.isTransfer ? "vault/\(handoff.vault)" : nil, now: now
       ) { change in
         try change.view.entries(about: handoff.id, from: size).requireNotOpened()
         try change.logOpened(handoff, as: name)

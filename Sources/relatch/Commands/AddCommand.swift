@@ -100,7 +100,9 @@ struct AddCommand: AsyncParsableCommand {
     }
     let all = try file.entries.map { try credential(from: $0, now: now) }
     try Self.requireDistinct(all)
-    let added = try await Places(options).openVault().add(Self.administratorsFirst(all), now: now)
+    let vault = try await Places(options).openVault()
+    try await vault.requireNoneHas(all, now: now)
+    let added = try await vault.add(Self.administratorsFirst(all), now: now)
     for credential in added {
       try report.confirmation(
         credential.json(type: "credential"), text: "\(credential.name): version 1 is active (\(credential.provider))")
@@ -123,9 +125,11 @@ struct AddCommand: AsyncParsableCommand {
     if isatty(STDIN_FILENO) == 1 {
       Diagnostics.standard.warning("reading the pair from the terminal, where it is visible; end with Ctrl-D")
     }
-    let credential = try await vault.add(
+    let one = try NewCredential(
       name: name, provider: provider, settings: chosen, policy: rules, admin: admin == "self" ? name : admin,
-      pair: .ofStandardInput(), made: made, now: now)
+      pair: .ofStandardInput(), made: made)
+    try await vault.requireNoneHas([one], now: now)
+    let credential = try await vault.add(one, now: now)
     try report.confirmation(credential.json(type: "credential"), text: "\(credential.name): version 1 is active")
     try reportNext(of: credential, report)
   }
@@ -217,6 +221,15 @@ extension Credential {
 }
 
 extension ProviderKind {
+extension UnlockedVault {
+  /// The same by the kinds of providers that this program knows. What cannot be rotated where it is ends no pair of
+  /// another, and is not compared.
+  func requireNoneHas(_ all: [NewCredential], now: Timestamp) async throws {
+    let rotatable = all.filter { (try? providerKind($0.provider))?.descriptor.canRotate($0.settings) ?? false }
+    try await requireNoneHas(rotatable, by: { (try? providerKind($0))?.placeSettings }, now: now)
+  }
+}
+
   /// Checks settings that somebody has just given and that no credential has yet. `isSelf` says whether the credential
   /// that is to have them would administer itself. Throws as `check` does.
   static func checkGiven(_ settings: [String: String], isSelf: Bool = false) throws(ProviderError) {
