@@ -9,8 +9,8 @@ struct DueCredentials: Sendable {
   /// By name. Leaves out what a live process is working on, and what must not be rotated together with one in this
   /// list that has been due for longer: a later run rotates that.
   let errands: [Errand]
-  /// The failures of credentials that would be due if it were known when their window opens, and of those whose record
-  /// or journal is damaged.
+  /// The failures of credentials that would be due if it were known when their window opens, of those that are due and
+  /// that nobody can rotate, and of those whose record or journal is damaged.
   let failures: [(credential: String, failure: Failure)]
   /// To whom each of these credentials is exposed, by its name.
   let exposed: [String: [String]]
@@ -31,8 +31,13 @@ struct DueCredentials: Sendable {
         }
         switch standing {
         case .due(let reason):
-          if try credential.waitsForPerson(reason, in: view) { continue }
+          let obstacle = credential.obstacle(to: reason)
+          if obstacle == nil, try credential.waitsForPerson(reason, in: view) { continue }
           guard try view.runAtWork(on: credential, now: now, isGone: RunHolder.isGone) == nil else { continue }
+          if let obstacle {
+            failures.append((credential.name, obstacle))
+            continue
+          }
           found.append(credential)
           if reason.isForNewPair { wanting.append(credential) }
         case .held(_, .unknownZone(let zone)):
@@ -69,6 +74,18 @@ struct DueCredentials: Sendable {
 extension Credential {
   /// What a person does at its provider by hand; nil if nobody is needed.
   var byHand: String? { (try? providerKind(provider))?.descriptor.byHand }
+
+  /// Why nobody can do what is due for `reason` with this program: its kind of provider is not known, or it lacks what
+  /// that needs to rotate it. Nil if it can be done.
+  func obstacle(to reason: RotationSchedule.Reason) -> Failure? {
+    if case .delivery = reason { return nil }
+    if case .debt = reason { return nil }
+    do { _ = try providerKind(provider) } catch { return Failure(error) }
+    guard let missing = missingToRotate else { return nil }
+    return Failure(
+      .configuration, "setting \(missing) is missing: there is nothing to rotate",
+      hint: "set it: `relatch settings \(name) \(missing)=…`; docs/teams.md says how to do without")
+  }
 
   /// Whether what is due needs a person at the provider. A schedule asks nobody.
   func waitsForPerson(_ reason: RotationSchedule.Reason, in view: VaultView) throws -> Bool {

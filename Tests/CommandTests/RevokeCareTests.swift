@@ -112,7 +112,7 @@ struct RevokeCareTests {
       expectFailure(again, 78, "setting app is missing")
       #expect(again.errorText.contains("`relatch settings admin app=0x…`"), "\(again.errorText)")
     }
-    #expect(try await place.relatch("rotate", "--due").code == 0)
+    expectFailure(try await place.relatch("rotate", "--due"), 78, "setting app is missing")
     let events = try await events(place)
     #expect(self.place(events, "credential.leaked", "admin") >= 0)
     #expect(self.place(events, "rotation.begun", "admin") < 0)

@@ -119,6 +119,21 @@ struct ScheduleTests {
     expectFailure(added, 64, "--created")
   }
 
+  @Test("What is due and cannot be rotated by anybody is told each time (78), to those who can open it")
+  func unrotatable() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    try await place.add("used", app: nil, policy: Self.due, Self.longAgo)
+    let cron = try await place.addMember("cron", "operator", grants: ["crm"])
+    for _ in 1...2 {
+      let due = try await place.relatch("rotate", "--due")
+      expectFailure(due, 78, "setting app is missing: there is nothing to rotate")
+      #expect(due.errorText.contains("used") && !due.errorText.contains("admin"), "\(due.errorText)")
+    }
+    let others = try await place.relatch("rotate", "--due", environment: cron)
+    #expect(others.code == 0 && others.errors.isEmpty, "\(others.errorText)")
+  }
+
   @Test("The age of a pair counts from when it was made, as --created says")
   func age() async throws {
     let place = try await Workplace()

@@ -36,6 +36,27 @@ struct DueCredentialsTests {
     }
   }
 
+  @Test func `what is due and cannot be rotated by anybody is told, and what was never to be rotated is not`()
+    async throws
+  {
+    let vault = try await vault(adding: ["crm"])
+    for (name, provider, age) in [
+      ("newer", "unheard-of", "1h"), ("noapp", "salesforce", "1h"), ("used", "salesforce", "none"),
+    ] {
+      var policy = Policy()
+      try policy.set("max-age", to: age)
+      _ = try await vault.add(
+        name: name, provider: provider, settings: ["url": "https://crm.example"], policy: policy, admin: name,
+        pair: pair(of: name), now: vaultMoment)
+    }
+    #expect(try await DueCredentials(in: vault.locked, now: vaultMoment).failures.isEmpty)
+    let due = try await DueCredentials(in: vault.locked, now: vaultMoment + .seconds(7200))
+    #expect(due.errands.isEmpty && due.failures.map(\.credential) == ["newer", "noapp"])
+    #expect(due.failures.allSatisfy { $0.failure.code == .configuration })
+    #expect(due.failures.first?.failure.message.contains("unheard-of") == true)
+    #expect(due.failures.last?.failure.hint.contains("`relatch settings noapp app=…`") == true)
+  }
+
   @Test func `a date that is ahead is told, with what sets it right, because no schedule finds it`() async throws {
     let vault = try await vault(adding: ["crm"])
     _ = try await vault.setPolicy(of: "crm", now: vaultMoment) { try $0.set("max-age", to: "90d") }

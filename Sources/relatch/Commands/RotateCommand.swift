@@ -116,11 +116,14 @@ extension RotateCommand {
   private func rotateDue(_ report: Report) async throws {
     let places = try Places(options)
     let now = WallClock.now()
-    var due = try await DueCredentials(in: places.openLocked(), now: now)
+    let locked = try await places.openLocked()
+    var due = try await DueCredentials(in: locked, now: now)
     // Unlock only if there is something to do.
     let vault = due.errands.isEmpty ? nil : try await places.openVault()
-    if let vault, vault.member.card.role != .owner {
-      due = try await DueCredentials(in: vault.locked, by: vault.member, now: now)
+    var member = vault?.member
+    if vault == nil, !due.failures.isEmpty { member = await places.memberWithoutAsking(in: locked) }
+    if let member, member.card.role != .owner {
+      due = try await DueCredentials(in: vault?.locked ?? locked, by: member, now: now)
     }
     let report = report.of(runs: due.errands.count)
     for (name, failure) in due.failures { report.failure(failure, of: name) }
@@ -139,6 +142,14 @@ extension RotateCommand {
     guard let first = codes.first else { return }
     // The status of the runs speaks for all of them, unless something else failed as well.
     throw Status(code: codes.count == 1 && (due.failures.isEmpty || due.errands.isEmpty) ? first : .someFailed)
+  }
+}
+
+extension Places {
+  /// Who the identity is in the vault, if it can be opened without asking anybody; nil if that is not known.
+  fileprivate func memberWithoutAsking(in locked: LockedVault) async -> Member? {
+    guard let identity = try? (try? identityFile)?.openWithoutAsking() else { return nil }
+    return try? await unlock(locked, by: identity).member
   }
 }
 
