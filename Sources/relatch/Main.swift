@@ -18,7 +18,8 @@ enum Main {
     let arguments = ProcessArguments.all.dropFirst()
     if let command = Relatch.plainCommand(arguments) { return try await command.run() }
     if arguments.first == "--version" { return try StandardStream.output.write(Relatch.version + "\n") }
-    var command = try await Relatch.asyncParseAsRoot()
+    // Not Swift's own arguments: where a preloaded library has changed the environment, Swift finds none.
+    var command = try await Relatch.asyncParseAsRoot(Array(arguments))
     if var command = command as? any AsyncParsableCommand {
       try await command.run()
     } else {
