@@ -56,7 +56,8 @@ enum Main {
       if status == .success {
         do {
           let text = Relatch.fullMessage(for: error)
-          if let unknown = MistakenArguments(Array(ProcessArguments.all.dropFirst())).unknownVerb { throw unknown }
+          let mistaken = MistakenArguments(Array(ProcessArguments.all.dropFirst()))
+          if let failure = mistaken.unknownVerb ?? mistaken.unmeantHelp { throw failure }
           try StandardStream.output.write(text + "\n")
           return .done
         } catch { met = error }

@@ -45,6 +45,17 @@ struct MistakenArguments {
       hint: meant + (verbs.isEmpty ? help : "it has \(known.joined(separator: ", "))"))
   }
 
+  /// The failure for a word such as `-check`, in which the parser finds `-h`; nil if help was asked for in another word.
+  var unmeantHelp: Failure? {
+    let words = rest.prefix { $0 != "--" }
+    guard words.allSatisfy({ !["-h", "--help", "help"].contains($0) }),
+      let word = words.first(where: { $0.hasPrefix("-") && !$0.hasPrefix("--") && $0.contains("h") })
+    else { return nil }
+    return Failure(
+      .usage, "Unknown option '\(Name.printable(word))'",
+      hint: "put two dashes before an option of several letters; \(help)")
+  }
+
   /// The failure for `--version` after a verb, where a pair's version may be meant; nil if there is no verb.
   private var versionOfVerb: Failure? {
     guard !verbs.isEmpty else { return nil }

@@ -83,6 +83,20 @@ struct MistakenArgumentsTests {
     #expect(mistaken.unknownVerb == nil && mistaken.help == "`relatch help \(verb)` says what it takes")
   }
 
+  @Test("is not answered with help because a word with one dash has an h in it")
+  func unmeantHelp() throws {
+    func failure(_ line: String) -> Failure? {
+      MistakenArguments(line.split(separator: " ").map(String.init)).unmeantHelp
+    }
+    for line in ["plan -check", "remove -hello", "rotate crm -dash", "exec crm -hx -- ls -h"] {
+      let told = try #require(failure(line), "\(line)")
+      #expect(told.code == .usage && told.hint.contains("two dashes"), "\(told)")
+    }
+    for line in ["plan -h", "plan --help", "help plan", "plan -check --help", "status", "exec crm -- ls -lh"] {
+      #expect(failure(line) == nil, "\(line)")
+    }
+  }
+
   @Test("gets the parser's guess only if it is close")
   func guesses() {
     func message(_ line: String, _ said: String) -> (String, String) {
