@@ -19,6 +19,14 @@ struct PassphraseTests {
     #expect(terminal.echoes)
   }
 
+  @Test func `a descriptor that is not open is refused before anything else can get its number`() throws {
+    var settings = CommonSettings()
+    settings.passphraseFd = 4000
+    #expect(throws: PassphraseError(.unreadable, "")) { try Passphrase(settings) }
+    settings.passphraseFd = 0
+    #expect(try Passphrase(settings).isHandedOver)
+  }
+
   @Test func `a new passphrase is typed twice`() async throws {
     let terminal = try PseudoTerminal()
     let typed = onOwnThread { try digits(of: Passphrase(path: terminal.path).protecting("identity x")) }

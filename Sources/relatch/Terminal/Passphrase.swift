@@ -22,7 +22,8 @@ struct Passphrase: Sendable {
   /// Whether the passphrase can be read without asking anybody.
   var isAtHand: Bool { isHandedOver || file.map { access($0, R_OK) == 0 } ?? false }
 
-  /// What the options and the environment say. Throws `usage` if the environment holds a passphrase.
+  /// What the options and the environment say. Throws `usage` if the environment holds a passphrase, and
+  /// `PassphraseError.unreadable` if the descriptor is not open: what this process opens later may get its number.
   init(_ settings: CommonSettings) throws {
     self.init(path: "/dev/tty")
     guard ProcessEnvironment.value(of: "RELATCH_PASSPHRASE") == nil else {
@@ -31,6 +32,11 @@ struct Passphrase: Sendable {
         hint: "unset it, and hand the passphrase over with --passphrase-fd")
     }
     descriptor = settings.passphraseFd
+    if let descriptor, fcntl(descriptor, F_GETFD) < 0 {
+      throw PassphraseError(
+        .unreadable,
+        "cannot read the passphrase from descriptor \(descriptor): \(String(cString: strerror(errno)))")
+    }
     file = ProcessEnvironment.value(of: "CREDENTIALS_DIRECTORY").map { $0 + "/relatch-passphrase" }
   }
 
