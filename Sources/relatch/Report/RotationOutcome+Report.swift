@@ -72,8 +72,9 @@ extension RotationOutcome {
     case .stillAccepted(let active, let previous):
       Failure(
         exitCode,
-        "\(name): version \(active) is active; version \(Self.list(previous)) is deleted and still accepted: a debt",
-        hint: "`relatch retire \(name)` tries it again")
+        "\(name): version \(active) is active; version \(Self.list(previous)) is gone there and still accepted: a debt",
+        hint: "`relatch retire \(name)` tries it again; where a person replaces the pair, see on the provider's page"
+          + " whether the change was applied")
     case .undelivered(let active, let previous, let shortfalls):
       Failure(
         exitCode,
@@ -252,8 +253,8 @@ extension RotationProgress {
     case .promoted: "version \(number) is promoted: primary at the provider, active in the vault"
     case .intended(.verify): "checking whether version \(number) is primary and granted tokens"
     case .verified: "version \(number) is verified"
-    case .intended(.retire): "asking to delete the replaced pair"
-    case .deleted: "the replaced pair is deleted at the provider"
+    case .intended(.retire): "ending the replaced pair"
+    case .deleted: "the replaced pair is no longer shown at the provider"
     case .intended(.prove): "trying the replaced pair"
     case .refused: "the replaced pair is refused and the active one is accepted: nothing is owed"
     case .rejected: "version \(number) is refused or gone: it will not be promoted"
