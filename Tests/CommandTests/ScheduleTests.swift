@@ -104,7 +104,7 @@ struct ScheduleTests {
     #expect(refused.errorText.contains("tzdata"))
     #expect(try await !place.relatch("policy", "crm").outputText.contains("window"))
     let idle = try await place.relatch("policy", "crm", "window=daily 01:00-02:00")
-    #expect(idle.code == 0 && idle.errorText.contains("window has no effect without max-age"), "\(idle.errorText)")
+    #expect(idle.code == 0 && idle.errorText.contains("without max-age, window only holds back"), "\(idle.errorText)")
     #expect(try await place.relatch("policy", "crm").outputText.contains("window=daily 01:00-02:00"))
   }
 

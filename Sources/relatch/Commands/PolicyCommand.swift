@@ -49,7 +49,10 @@ struct PolicyCommand: AsyncParsableCommand {
     let idle = changes.isEmpty || credential.policy.maxAge != nil ? [] : ["window", "jitter", "not-together-with"]
     for rule in idle where changes[rule].map({ !["none", "0s"].contains($0) }) ?? false {
       Diagnostics.standard.warning(
-        "\(rule) has no effect without max-age: `relatch policy \(name) max-age=90d` sets one")
+        rule == "jitter"
+          ? "jitter has no effect without max-age: `relatch policy \(name) max-age=90d` sets one"
+          : "without max-age, \(rule) only holds back what is due for another reason, such as an exposed pair:"
+            + " `relatch policy \(name) max-age=90d` sets one")
     }
     if changes["grace"] != nil { credential.warnOfLongGrace() }
     if changes["grace"] != nil, !credential.debts.isEmpty {
