@@ -76,11 +76,14 @@ struct IdentityFile {
       let opened = try AgeFile.open(file.bytes, passphrase: typed.bytes)
       return try decode(opened)
     } catch let error as AgeError where error.code == .wrongPassphrase {
+      let isMarked = typed.withUnsafeBytes { $0.last == 0x0D || $0.starts(with: [0xEF, 0xBB, 0xBF]) }
+      let hint =
+        isMarked
+        ? "it ends with a carriage return or begins with a byte order mark: save its file as plain UTF-8, with line feeds"
+        : "hand over this identity's passphrase, on a line of its own"
       throw Failure(
         .notPermitted, "the passphrase does not open the identity \(Name.printable(path))",
-        hint: passphrase.isAtHand
-          ? "hand over this identity's passphrase, on a line of its own"
-          : "run the command again and type the passphrase")
+        hint: passphrase.isAtHand ? hint : "run the command again and type the passphrase")
     }
   }
 

@@ -9,7 +9,7 @@ extension Pair {
   static func ofStandardInput() throws -> Pair {
     do {
       let input = try PrivateFile.readAll(0, limit: 1 << 16, "standard input")
-      let pair = try Pair(reading: SharedSecret(input))
+      let pair = try Pair(reading: SharedSecret(input).withoutMark())
       // Checked only here: what a vault already has is read in any case.
       if let token = pair.registrationToken { try Pair.check(token: token.secret, "registration_access_token") }
       return pair

@@ -171,6 +171,27 @@ struct ImportTests {
     #expect(try await place.relatch("list").outputText.split(separator: "\n").count == 6)
   }
 
+  @Test("are read from a file that begins with a byte order mark; UTF-16 is refused, and named: 65")
+  func mark() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    let line = #"{"name":"a","client_id":"x","client_secret":"hidden-secret"}"# + "\n"
+    for (name, text) in [("one", "CLIENT_ID=a\r\nCLIENT_SECRET=hidden-secret\r\n"), (nil, line)] {
+      let arguments = ["add", name, "--import", "-"].compactMap(\.self)
+      let options = ["--provider", "salesforce", "--set", "url=https://b.my.salesforce.com"]
+      let added = try await place.run(Programs.relatch, arguments + options, stdin: "\u{FEFF}" + text)
+      #expect(added.code == 0, "\(added.errorText)")
+    }
+    let pair = #"{"client_id":"x","client_secret":"hidden-secret"}"#
+    let options = ["--provider", "salesforce", "--set", "url=https://b.my.salesforce.com"]
+    #expect(try await place.run(Programs.relatch, ["add", "two"] + options, stdin: "\u{FEFF}" + pair).code == 0)
+    #expect(try await place.relatch("read", "two").line == pair)
+    let wide = place.folder.appendingPathComponent("wide")
+    try (try #require(line.data(using: .utf16))).write(to: wide)
+    #expect(chmod(wide.path, 0o600) == 0)
+    let refused = try await place.run(Programs.relatch, ["add", "--import", wide.path] + options)
+    expectFailure(refused, 65, "it is UTF-16, expected UTF-8")
+  }
+
   @Test(
     "are refused if they are not a pair in any known form",
     arguments: [

@@ -32,7 +32,8 @@ struct DotenvPair {
     }
     guard found.count == 1, let pair = found.first else {
       throw ImportedFile.unreadable(
-        "it is neither JSON nor a dotenv file with one CLIENT_ID and CLIENT_SECRET: found \(found.count) such pairs")
+        "it is neither JSON nor a dotenv file with one CLIENT_ID and CLIENT_SECRET, in capital letters: found"
+          + " \(found.count) such pairs")
     }
     // Which of two is meant is not guessed.
     let others = values.filter { Self.isOurs($0.name) && ![pair.id, pair.secret].contains($0.range) }

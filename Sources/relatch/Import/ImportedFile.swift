@@ -27,7 +27,7 @@ struct ImportedFile: Sendable {
   /// may read it or another user owns it, and `corruptData` if it has none of the forms or is too large.
   init(path: String) throws {
     let content = SharedSecret(try Self.content(of: path))
-    do { entries = try Self.entries(in: content) } catch let error as JSONError {
+    do { entries = try Self.entries(in: content.withoutMark()) } catch let error as JSONError {
       throw Self.unreadable("\(error)")
     } catch let error as VaultError where error.code == .invalidInput {
       throw Self.unreadable("\(error)")
@@ -196,5 +196,17 @@ struct ImportedFile: Sendable {
     try Pair.check(pair.clientSecret, "\(place): its secret")
     if let token = pair.registrationToken { try Pair.check(token.secret, "\(place): registration_access_token") }
     return pair
+  }
+}
+
+extension SharedSecret {
+  /// The same without the byte order mark that some editors begin a file with. Throws `invalidInput` for UTF-16.
+  func withoutMark() throws -> SharedSecret {
+    let start = secret.withUnsafeBytes { Array($0.prefix(3)) }
+    guard !start.starts(with: [0xFF, 0xFE]), !start.starts(with: [0xFE, 0xFF]) else {
+      throw VaultError(.invalidInput, "it is UTF-16, expected UTF-8: save it with that encoding")
+    }
+    guard start == [0xEF, 0xBB, 0xBF] else { return self }
+    return SharedSecret(try SecretBytes(part: 3..<secret.count, of: self))
   }
 }
