@@ -57,6 +57,7 @@ struct ExecTests {
       (64, ["crm/prod", "--id-variable", "A", "--secret-variable", "A", "--", "true"]),
       (64, ["crm/prod", "--watch", "KILL", "--", "true"]),
       (64, ["crm/prod", "--watch", "HUP", "--every", "0s", "--", "true"]),
+      (64, ["crm/prod", "--every", "5s", "--", "true"]),
     ]
     for (code, arguments) in usage { expectFailure(try await place.run(Programs.relatch, ["exec"] + arguments), code) }
     #expect(try await place.relatch("log", "list", environment: Workplace.outsider).outputText == before)

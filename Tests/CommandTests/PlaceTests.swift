@@ -172,6 +172,9 @@ struct PlaceTests {
       #expect(set.errorText.contains("warning: crm: \(ends), but its grace is \(grace)"), "\(set.errorText)")
     }
     #expect(try await !place.relatch("policy", "crm", "max-age=90d").errorText.contains(ends))
+    let late = try await place.relatch("policy", "crm", "max-age=40d")
+    #expect(late.code == 0 && late.errorText.contains("its grace, 40d, is not less than its max-age, 40d"))
+    #expect(try await !place.relatch("policy", "crm", "max-age=41d").errorText.contains("not less than"))
     #expect(try await !place.relatch("policy", "crm", "grace=29d").errorText.contains(ends))
     let pair = try await place.org.primary().document
     let added = try await place.relatch(

@@ -138,6 +138,7 @@ struct AddCommand: AsyncParsableCommand {
     let name = credential.name
     credential.warnUnlessRotatable()
     credential.warnOfLongGrace()
+    credential.warnOfLateRotation()
     if try CommandProvider.program(of: credential) != nil {
       report.note(
         "`relatch provider allow \(name)` allows its program; run it on each machine that is to rotate the credential")
@@ -220,7 +221,6 @@ extension Credential {
   }
 }
 
-extension ProviderKind {
 extension UnlockedVault {
   /// The same by the kinds of providers that this program knows. What cannot be rotated where it is ends no pair of
   /// another, and is not compared.
@@ -230,6 +230,7 @@ extension UnlockedVault {
   }
 }
 
+extension ProviderKind {
   /// Checks settings that somebody has just given and that no credential has yet. `isSelf` says whether the credential
   /// that is to have them would administer itself. Throws as `check` does.
   static func checkGiven(_ settings: [String: String], isSelf: Bool = false) throws(ProviderError) {

@@ -62,8 +62,8 @@ struct ExecCommand: AsyncParsableCommand {
       "What to do when a pair changes: restart, or send the program a signal, as in HUP.", valueName: "action"))
   var watch: String?
 
-  @Option(help: ArgumentHelp("With --watch, how often to look at the vault.", valueName: "duration"))
-  var every = "10s"
+  @Option(help: ArgumentHelp("With --watch, how often to look at the vault (default: 10s).", valueName: "duration"))
+  var every: String?
 
   /// The program and its arguments. The parser has only one list for the words before and after the --.
   private var command: [String] { Array(ProcessArguments.all.drop { $0 != "--" }.dropFirst()) }
@@ -144,6 +144,12 @@ struct ExecCommand: AsyncParsableCommand {
   }
 
   private func interval() throws -> Duration {
+    guard let every else { return .seconds(10) }
+    guard watch != nil else {
+      throw Failure(
+        .usage, "--every says how often to look at the vault, but nothing looks without --watch",
+        hint: "add --watch restart, or a signal as in --watch HUP; or leave --every out")
+    }
     guard let interval = Policy.duration(every), (1...3600).contains(interval.components.seconds) else {
       throw Failure(.usage, "--every \(Name.printable(every)): expected 1s to 1h", hint: "write it as in 10s")
     }

@@ -55,6 +55,7 @@ struct PolicyCommand: AsyncParsableCommand {
             + " `relatch policy \(name) max-age=90d` sets one")
     }
     if changes["grace"] != nil { credential.warnOfLongGrace() }
+    if changes["grace"] != nil || changes["max-age"] != nil { credential.warnOfLateRotation() }
     if changes["grace"] != nil, !credential.debts.isEmpty {
       report.note("a grace that already runs is not changed: `relatch status \(name)` says when it ends")
     }
@@ -62,6 +63,14 @@ struct PolicyCommand: AsyncParsableCommand {
 }
 
 extension Credential {
+  /// Warns if the schedule cannot keep to the max-age, because the next rotation begins when the grace is over.
+  func warnOfLateRotation() {
+    guard let maxAge = policy.maxAge, policy.grace >= maxAge else { return }
+    Diagnostics.standard.warning(
+      "\(name): its grace, \(Policy.text(policy.grace)), is not less than its max-age, \(Policy.text(maxAge)): the next"
+        + " rotation waits for the end of the grace")
+  }
+
   /// Warns if the provider ends a replaced pair before the grace is over: anyone who relies on the grace is refused
   /// then.
   func warnOfLongGrace() {

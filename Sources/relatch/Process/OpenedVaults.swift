@@ -33,7 +33,8 @@ final class OpenedVaults: Sendable {
   /// The folders of the vaults of which more is known now than what their own logs say.
   private let trusted = Mutex<Set<String>>([])
 
-  /// The folders of the vaults for which the warning that everybody may write there was printed.
+  /// The folders of the vaults for which the warning that everybody may write there was printed, and an empty one if
+  /// the warning was that what was seen of any vault has no place.
   private let warned = Mutex<Set<String>>([])
 
   private init() {}
@@ -55,8 +56,10 @@ final class OpenedVaults: Sendable {
     accept: (VaultError, LockedVault) async throws -> Void
   ) async throws -> LockedVault {
     guard let known else {
-      Diagnostics.standard.warning(
-        "neither XDG_STATE_HOME nor HOME is set: an older copy put in place of the vault would not be noticed")
+      if warned.withLock({ $0.insert("").inserted }) {
+        Diagnostics.standard.warning(
+          "neither XDG_STATE_HOME nor HOME is set: an older copy put in place of the vault would not be noticed")
+      }
       return LockedVault(store, after: verified)
     }
     let place = Self.absolute(path)
