@@ -52,7 +52,7 @@ struct MistakenArguments {
       let word = words.first(where: { $0.hasPrefix("-") && !$0.hasPrefix("--") && $0.contains("h") })
     else { return nil }
     return Failure(
-      .usage, "Unknown option '\(Name.printable(word))'",
+      .usage, "unknown option \(Name.printable(word))",
       hint: "put two dashes before an option of several letters; \(help)")
   }
 
