@@ -155,7 +155,8 @@ package struct RotationRunner: Sendable {
         let leaseName = Self.leaseName(of: credential)
         let last = try change.leases.leaseHolder(of: leaseName)
         // Noted ahead, a leak may have been ended by another run since: nobody is overtaken for that.
-        let isEnded = if case .revoke(let revocation) = goal { revocation.isNoted && credential.leak == nil } else { false }
+        let isEnded =
+          if case .revoke(let revocation) = goal { revocation.isNoted && credential.leak == nil } else { false }
         var overtaken: String?
         let lease = try change.leases.acquireLease(
           leaseName, holder: holder, now: now.milliseconds, milliseconds: Self.leaseMilliseconds

@@ -280,6 +280,25 @@ struct LeakRunTests {
     #expect(try await bench.credential().leak != nil)
   }
 
+  @Test("overtakes no other run for a leak that was noted ahead, and that is over when its turn comes")
+  func overAhead() async throws {
+    let (bench, _) = try await bench()
+    #expect(try await bench.run(Self.leak()) == .settled(active: 2))
+    let now = bench.now.withLock { $0 }
+    let timing = RotationTiming(now: { now }, sleep: { _ in }, randomness: .system)
+    let runner = RotationRunner(
+      vault: bench.vault, timing: timing, holder: "bench", isGone: { _ in false }, progress: { _ in })
+    var found = Revocation(incident: "i", reason: "found again", version: 1)
+    #expect(try await runner.note(["crm": found]) == ["crm"])
+    found.isNoted = true
+    let name = "rotation/\(try await bench.credential().id)"
+    let lease = try await bench.store.write {
+      try $0.acquireLease(name, holder: "routine", now: now.milliseconds, milliseconds: 300_000) { _ in false }
+    }
+    #expect(try await bench.run(.revoke(found)) == .settled(active: 2))
+    #expect(try await bench.leaseHolder()?.fencing == lease.fencing)
+  }
+
   @Test("that contained the leak with a pair that never works replaces that pair in a later run")
   func uselessReplacement() async throws {
     let (bench, delivery) = try await bench()
