@@ -156,11 +156,11 @@ struct HandoffFaultTests {
 struct HandoffRaceTests {
   @Test("make one credential, and the others learn that, whatever name they give it")
   func race() async throws {
-    let teams = try await TwoTeams()
+    let teams = try await TwoTeams(["--apps", "4"])
     let place = teams.place
-    try await place.add("crm")
     for round in 1...4 {
-      let file = try await teams.send("crm")
+      try await place.add("crm\(round)", app: round)
+      let file = try await teams.send("crm\(round)")
       let runs = try (1...6).map { number in
         try place.start(
           arguments: [

@@ -59,9 +59,9 @@ struct WithheldRecordTests {
 
   @Test("locks no owner out: another can join, everything else is re-keyed, and it can be removed")
   func lockedOut() async throws {
-    let place = try await Workplace()
+    let place = try await Workplace(["--apps", "2"])
     try await place.add("crm")
-    try await place.add("erp")
+    try await place.add("erp", app: 2)
     try await Self.put("7b", "crm", in: place)
     let card = try await place.card(of: "dora")
     let added = try await place.relatch("member", "add", "-", "--role", "owner", stdin: card)

@@ -165,7 +165,7 @@ struct ExposureTests {
     let now = bench.now.withLock { $0 }
     for (name, admin) in [("hr", "crm"), ("top", "top")] {
       _ = try await bench.vault.add(
-        name: name, provider: "fake", settings: [:], policy: Policy(), admin: admin,
+        name: name, provider: "fake", settings: ["app": name], policy: Policy(), admin: admin,
         pair: FakeProvider.pair("id-\(name)"), now: now)
     }
     let bob = try Identity(AgeIdentity(generating: .system)).card(named: "bob", role: .operator)

@@ -95,8 +95,8 @@ struct LostAnswerScenarioTests {
   @Test("without the secret makes the run remove the pair that nobody can know, and stage another")
   func secretNotShown() async throws {
     try await Scenario.with { scenario in
-      // The answer to staging, the list and the set itself.
-      scenario.server.changeConditions { $0.answersWithoutSecret = 3 }
+      // The answer to staging, the set itself, then the list, and the set again.
+      scenario.server.changeConditions { $0.answersWithoutSecret = 4 }
       let result = await scenario.attempt()
       #expect(result.isPromoted, "\(result)")
       try await scenario.checkLaws("\(result)")

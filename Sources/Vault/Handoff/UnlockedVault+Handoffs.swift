@@ -75,8 +75,8 @@ extension UnlockedVault {
     let one = NewCredential(
       name: name, provider: handoff.provider, settings: settings ?? handoff.settings, policy: handoff.importedPolicy,
       admin: admin, pair: opened.pair, made: min(handoff.created, now))
-    try await check(one)
     do {
+      try await check(one)
       let credential = try await add(
         one, exposedTo: handoff.isTransfer ? "vault/\(handoff.vault)" : nil, now: now
       ) { change in
@@ -84,8 +84,8 @@ extension UnlockedVault {
         try change.logOpened(handoff, as: name)
       }
       return (credential, receipt(of: handoff, opened: now))
-    } catch let error as VaultError where error.code == .alreadyExists {
-      // Another run may have imported the same handoff at this moment, under the same name.
+    } catch let error as VaultError where [.alreadyExists, .invalidInput].contains(error.code) {
+      // Another run may have imported the same handoff at this moment, under this name or another.
       try await read { try $0.entries(about: handoff.id, from: size) }.requireNotOpened()
       throw error
     }

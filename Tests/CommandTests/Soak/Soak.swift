@@ -206,7 +206,14 @@ final class Soak: Sendable {
         }
       }
     }
+    // Longer than any command may take that is not stuck, with a grace for a slow machine: it would hold up all tests.
+    let patience = Task {
+      try await Task.sleep(for: .seconds(300))
+      record.problem("\(arguments) hangs, after \(strike.map { "\($0)" } ?? "nothing")")
+      running.send(SIGKILL)
+    }
     let outcome = try await running.outcome()
+    patience.cancel()
     striking?.cancel()
     record.note(arguments, actor.rawValue, strike, outcome)
     return outcome
