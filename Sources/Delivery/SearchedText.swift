@@ -105,7 +105,8 @@ extension SearchedText {
     ofSecret secret: UnsafeRawBufferPointer, _ shift: UInt64, _ found: (UInt64) -> Void
   ) {
     var window = Window()
-    var uncertain = 0
+    // What stands before it in the text may be the beginning of an escape, too.
+    var uncertain = SecretPattern.longestEscape
     for byte in secret {
       guard let byte = plain(byte), uncertain == 0 else {
         window.clear()

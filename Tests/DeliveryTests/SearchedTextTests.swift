@@ -15,6 +15,16 @@ struct SearchedTextTests {
     try SearchedText(SharedSecret(secret(text))).contains(secret(word))
   }
 
+  @Test("finds one whose first bytes look like the end of an escape that stands before it")
+  func afterAnEscape() throws {
+    let word = "abcd/fghijklmnopqrst"
+    for before in ["%", "100%", "100%25", "&#", "x"] {
+      for said in ["abcd\\/fghijklmnopqrst", "abcd%2Ffghijklmnopqrst"] {
+        #expect(try Self.contains(before + said, word), "\(before + said)")
+      }
+    }
+  }
+
   @Test("wherever it stands", arguments: OutputCaptureTests.forms.map(\.name))
   func forms(_ name: String) throws {
     let form = try #require(OutputCaptureTests.forms.first { $0.name == name })
