@@ -10,7 +10,7 @@ package struct RotationError: Error, Sendable, CustomStringConvertible {
     /// The replaced pair is in its grace and occupies the provider's staging slot until then.
     case inGrace(until: Timestamp)
     /// A staged pair that is no version of the credential occupies the slot, or a pair of another credential of the
-    /// vault; or the pair to be retired is active in another.
+    /// vault.
     case foreignStagedPair
     /// The provider's primary pair is not the vault's active one, or another pair may be the one in use.
     case foreignPrimary

@@ -103,10 +103,12 @@ extension RotationRun {
     return nil
   }
 
-  /// Throws `foreignStagedPair` if version `number`, which is to be retired, is the active pair of another credential in
-  /// the same place that the member can open. A leak ends it for both.
+  /// Throws `outstanding` if version `number`, which is to be retired, is the active pair of another credential in the
+  /// same place that the member can open. A leak ends it for both. Not with overlap, where one place may have the pairs
+  /// of hundreds, and each would be opened for each.
   func requireInUseNowhere(_ number: UInt64) async throws {
-    guard credential.leak == nil, provider.sharesPlaces, let pair = pairs[number] else { return }
+    guard credential.leak == nil, provider.replacement == .promotion, provider.sharesPlaces, let pair = pairs[number]
+    else { return }
     let names = try await runner.neighbours.names(beside: credential, by: provider.placeSettings, in: runner.vault)
     guard !names.isEmpty else { return }
     try await commit()
@@ -114,7 +116,8 @@ extension RotationRun {
       names, where: { $0.stage == .active }, purpose: "comparison", now: timing.now(), for: pair.isSame)
     guard let theirs = found.found.first else { return }
     throw RotationError(
-      .foreignStagedPair, "\(name): version \(number), replaced, is the active pair of \(theirs.credential), too",
+      .outstanding,
+      "\(name): version \(number), replaced, is the active pair of \(theirs.credential), too, and is not retired",
       hint: "let \(name) deliver to what uses \(theirs.credential) (`relatch sink add`), then"
         + " `relatch remove \(theirs.credential)`; if the pair leaked, `relatch revoke \(name)` ends it for both")
   }

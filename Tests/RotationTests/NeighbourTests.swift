@@ -184,7 +184,7 @@ struct NeighbourTests {
       now: now)
     for goal in [RotationRunner.Goal.rotate, .retire, .rotateReplacingPrevious] {
       let found = await failure { _ = try await bench.run(goal) }
-      #expect(found?.code == .foreignStagedPair, "\(String(describing: found))")
+      #expect(found?.code == .outstanding, "\(String(describing: found))")
       #expect(found?.description.contains("version 1, replaced, is the active pair of crm2, too") == true)
     }
     #expect(!bench.provider.calls.contains { $0.hasPrefix("delete") })

@@ -225,7 +225,10 @@ extension UnlockedVault {
   /// The same by the kinds of providers that this program knows. What cannot be rotated where it is ends no pair of
   /// another, and is not compared.
   func requireNoneHas(_ all: [NewCredential], now: Timestamp) async throws {
-    let rotatable = all.filter { (try? providerKind($0.provider))?.descriptor.canRotate($0.settings) ?? false }
+    let rotatable = all.filter { one in
+      guard let kind = try? providerKind(one.provider) else { return false }
+      return kind.sharesPlaces && kind.descriptor.canRotate(one.settings)
+    }
     try await requireNoneHas(rotatable, by: { (try? providerKind($0))?.placeSettings }, now: now)
   }
 }
