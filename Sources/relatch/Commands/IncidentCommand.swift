@@ -59,7 +59,7 @@ struct IncidentCommand: AsyncParsableCommand {
     case .all(let parts):
       if parts.isEmpty { report.note("no leak has been reported") }
       for part in parts { try report.result(part.json, text: part.line) }
-      if parts.contains(where: { $0.standing != "refused" }), found.disagreeing.isEmpty {
+      if parts.contains(where: { ["owed", "accepted"].contains($0.standing) }), found.disagreeing.isEmpty {
         throw Status(code: .debtOutstanding)
       }
     case .one(let incident):
