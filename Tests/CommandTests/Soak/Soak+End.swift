@@ -48,8 +48,7 @@ extension Soak {
 
   /// A pair that no vault knows may only have been left by a run that a revocation overtook (docs/threat-model.md).
   private func clearSlots(_ rotated: Outcome, as actor: Actor) async throws {
-    for line in rotated.errorText.split(separator: "\n") where line.contains("staged pair that this vault did not make")
-    {
+    for line in rotated.errorText.split(separator: "\n") where line.contains("staged pair that is no version of this") {
       guard let name = names(actor).first(where: { line.contains(" \($0): ") }) else { continue }
       let log = try await run(["log", "list", name, "--json"], as: actor)
       let wasOvertaken = try log.objects().contains { $0["overtook"] != nil }
