@@ -78,10 +78,13 @@ extension SearchedText {
     private var bytes: UInt64 = 0
     private var count = 0
 
-    mutating func clear() { count = 0 }
-
-    /// Takes the next byte, and returns the hash of the window that ends with it; nil until there are enough bytes.
-    mutating func take(_ byte: UInt8, _ shift: UInt64) -> UInt64? {
+    /// Takes the next byte, and returns the hash of the window that ends with it; nil until there are enough bytes. No
+    /// window goes beyond a byte that is nil.
+    mutating func take(_ byte: UInt8?, _ shift: UInt64) -> UInt64? {
+      guard let byte else {
+        count = 0
+        return nil
+      }
       bytes = bytes << 8 | UInt64(byte)
       count += 1
       return count < Self.length ? nil : (bytes &* 0x9E37_79B9_7F4A_7C15) >> shift
@@ -108,13 +111,10 @@ extension SearchedText {
     // What stands before it in the text may be the beginning of an escape, too.
     var uncertain = SecretPattern.longestEscape
     for byte in secret {
-      guard let byte = plain(byte), uncertain == 0 else {
-        window.clear()
-        // After one of these the reader of escapes may take what follows for a part of it.
-        uncertain = plain(byte) == nil ? SecretPattern.longestEscape : uncertain - 1
-        continue
-      }
-      if let hash = window.take(byte, shift) { found(hash) }
+      let plain = Self.plain(byte)
+      if let hash = window.take(uncertain == 0 ? plain : nil, shift) { found(hash) }
+      // After one of these the reader of escapes may take what follows for a part of it.
+      uncertain = plain == nil ? SecretPattern.longestEscape : max(0, uncertain - 1)
     }
   }
 
@@ -123,11 +123,7 @@ extension SearchedText {
   ) {
     var window = Window()
     for byte in text where byte != 0x0A && byte != 0x0D {
-      guard let byte = plain(byte) else {
-        window.clear()
-        continue
-      }
-      if let hash = window.take(byte, shift) { found(hash) }
+      if let hash = window.take(plain(byte), shift) { found(hash) }
     }
   }
 
@@ -142,11 +138,7 @@ extension SearchedText {
       let byte = escape?.byte ?? text[position]
       position += escape?.count ?? 1
       if escape == nil, byte == 0x0A || byte == 0x0D { continue }
-      guard let byte = plain(byte) else {
-        window.clear()
-        continue
-      }
-      if let hash = window.take(byte, shift) { found(hash) }
+      if let hash = window.take(plain(byte), shift) { found(hash) }
     }
   }
 
@@ -162,11 +154,7 @@ extension SearchedText {
         && text[position + 1] | 0x20 == UInt8(ascii: "x")
       position += isPrefix ? 2 : 1
       if isPrefix || SecretPattern.separatesHexadecimal(byte) { continue }
-      guard let digit = SecretPattern.digit(byte) else {
-        window.clear()
-        continue
-      }
-      if let hash = window.take(digit, shift) { found(hash) }
+      if let hash = window.take(SecretPattern.digit(byte), shift) { found(hash) }
     }
   }
 
