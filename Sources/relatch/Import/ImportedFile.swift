@@ -202,11 +202,11 @@ struct ImportedFile: Sendable {
 extension SharedSecret {
   /// The same without the byte order mark that some editors begin a file with. Throws `invalidInput` for UTF-16.
   func withoutMark() throws -> SharedSecret {
-    let start = secret.withUnsafeBytes { Array($0.prefix(3)) }
-    guard !start.starts(with: [0xFF, 0xFE]), !start.starts(with: [0xFE, 0xFF]) else {
+    func begins(with mark: [UInt8]) -> Bool { secret.withUnsafeBytes { $0.starts(with: mark) } }
+    guard !begins(with: [0xFF, 0xFE]), !begins(with: [0xFE, 0xFF]) else {
       throw VaultError(.invalidInput, "it is UTF-16, expected UTF-8: save it with that encoding")
     }
-    guard start == [0xEF, 0xBB, 0xBF] else { return self }
+    guard begins(with: [0xEF, 0xBB, 0xBF]) else { return self }
     return SharedSecret(try SecretBytes(part: 3..<secret.count, of: self))
   }
 }
