@@ -124,13 +124,16 @@ let package = Package(
     // look for.
     .testTarget(
       name: "CommandTests",
-      dependencies: ["relatch", "org-simulator", "Loopback", "Age", "Audit", "Sodium", "StorageSQLite", "Vault"],
+      dependencies: [
+        "relatch", "org-simulator", "Loopback", "Age", "Audit", "Sodium", "StorageSQLite", "Vault", "Contracts",
+      ],
       swiftSettings: strict),
     .testTarget(name: "SodiumTests", dependencies: ["Sodium"], swiftSettings: strict),
     .testTarget(name: "AgeTests", dependencies: ["Age", "Sodium"], swiftSettings: strict),
     .testTarget(name: "TransportTests", dependencies: ["Transport", "CCurl", "Sodium"], swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["JSON", "Sodium"], swiftSettings: strict),
-    .testTarget(name: "AuditTests", dependencies: ["Audit", "JSON", "Sodium", "Storage"], swiftSettings: strict),
+    .testTarget(
+      name: "AuditTests", dependencies: ["Audit", "JSON", "Sodium", "Storage", "Contracts"], swiftSettings: strict),
     .testTarget(
       name: "ProcessTests",
       dependencies: ["relatch", "CSystem", "Age", "Audit", "Providers", "Rotation", "Sodium", "Storage", "Vault"],

@@ -1,3 +1,4 @@
+import Contracts
 import OrgSimulator
 import Rotation
 import Testing
@@ -7,7 +8,7 @@ import Vault
 struct CrashMatrixTests {
   /// The defaults, each single deviation, and combinations drawn from a seed.
   static let readings: [[String]] = {
-    var generator = SeededGenerator(state: 3)
+    var generator = SeededGenerator(seed: 3)
     return [[]] + OrgReadings.deviations.map { [$0] }
       + [2, 3, 4, 6, 8, 12].map { OrgReadings.combination(oneIn: $0, using: &generator) }
   }()

@@ -1,3 +1,4 @@
+import Contracts
 import OrgSimulator
 import Rotation
 import Testing
@@ -12,7 +13,7 @@ struct ReadingScenarioTests {
 
   @Test("a rotation ends as promised under a seeded sample of combined readings", arguments: 1...4)
   func combined(seed: UInt64) async throws {
-    var generator = SeededGenerator(state: seed)
+    var generator = SeededGenerator(seed: seed)
     var count = 0
     for odds in [2, 3, 4, 6, 8, 12, 4, 6, 8, 12, 6, 8] {
       try await live(OrgReadings.combination(oneIn: odds, using: &generator))
@@ -92,18 +93,5 @@ struct ReadingScenarioTests {
       #expect(scenario.acted("POST", "/staged") == 0)
       try await scenario.checkLaws("self-rotation refused")
     }
-  }
-}
-
-/// SplitMix64: the same combinations on every machine.
-struct SeededGenerator: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var word = state
-    word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-    return word ^ (word >> 31)
   }
 }

@@ -1,3 +1,4 @@
+import Contracts
 import Foundation
 
 /// What the soak does, chosen at random: the same for the same seed, whatever becomes of it.
@@ -86,25 +87,5 @@ enum SoakReadings {
 
   static func any(using random: inout SeededGenerator) -> [String] {
     all.filter { _ in Int.random(in: 0..<3, using: &random) == 0 }
-  }
-}
-
-/// SplitMix64: the same sequence on every machine.
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var word = state
-    word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-    return word ^ (word >> 31)
-  }
-
-  /// One of `choices`, which are not empty.
-  mutating func pick<Choice>(_ choices: [Choice]) -> Choice {
-    choices[Int.random(in: 0..<choices.count, using: &self)]
   }
 }
