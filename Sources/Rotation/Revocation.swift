@@ -39,15 +39,20 @@ package struct Revocation: Hashable, Sendable {
 extension Revocation {
   /// Notes the leak in the record of `credential` and logs the report, in the transaction that takes the lease.
   /// Whatever can be done about it afterwards, the leak is known, and so is who was overtaken for it.
-  func note(in change: VaultChange, _ credential: Credential, overtook: String?, now: Timestamp) throws -> Credential {
+  ///
+  /// `administrators` are those whose leaked pairs may be accepted: they reach what was made since the leaked version.
+  func note(
+    in change: VaultChange, _ credential: Credential, overtook: String?, reachedBy administrators: [String],
+    now: Timestamp
+  ) throws -> Credential {
     var credential = credential
     var version = version ?? credential.leak?.version ?? credential.version(in: .active)?.number ?? 0
     // The leak reaches no further than the newest version or, if a damaged journal does not show that one, than the
     // next possible one.
-    if version > credential.newestNumber {
-      version = min(version, (try? change.view.newestKnown(of: credential)) ?? credential.newestNumber + 1)
-    }
+    let newest = (try? change.view.newestKnown(of: credential)) ?? credential.newestNumber + 1
+    if version > credential.newestNumber { version = min(version, newest) }
     credential.noteLeak(incident: incident, version: version, now: now)
+    if newest > credential.leak?.version ?? newest { credential.noteReach(by: administrators, now: now) }
     // A report about a leak that is already noted belongs to the same incident.
     var fields: [String: JSONValue] = [
       "containment": .bool(isContainment), "incident": .string(credential.leak?.incident ?? incident),
@@ -55,6 +60,22 @@ extension Revocation {
     ]
     if let overtook { fields["overtook"] = .string(overtook) }
     return try change.save(credential, .credentialLeaked, fields)
+  }
+}
+
+extension VaultChange {
+  /// Counts what was made for `credential` as leaked if its reach is over, and logs that; returns the record as it is then.
+  /// Nil, with nothing written, if there is no such reach, or `member` may not open the credential.
+  func endReach(of credential: Credential, for member: Member) throws -> Credential? {
+    guard let reach = credential.reach, try view.canOpen(credential, member) else { return nil }
+    let ended = try view.withReachEnded(credential, now: now)
+    guard ended.reach == nil else { return nil }
+    var fields: [String: JSONValue] = [
+      "containment": false, "incident": .string(ended.leak?.incident ?? reach.incident),
+      "reason": .string("made while a leaked pair of \(reach.by.joined(separator: ", ")) may have been accepted"),
+    ]
+    fields["version"] = .integer(Int(clamping: ended.leak?.version ?? ended.newestNumber))
+    return try save(ended, .credentialLeaked, fields)
   }
 }
 
@@ -80,7 +101,13 @@ extension RotationRunner {
   package func note(_ leaks: [String: Revocation]) async throws -> Set<String> {
     let (now, member, isGone) = (timing.now(), vault.member, isGone)
     let noted = try await vault.change(now: now) { change in
-      try leaks.sorted { $0.key < $1.key }.compactMap { name, revocation -> Credential? in
+      // Before anything is written: what this transaction has written cannot be read in it.
+      let reaching = Dictionary(
+        uniqueKeysWithValues: leaks.keys.map { name in
+          let standing = change.view.leakedAdministrators(of: name)
+          return (name, change.view.administrators(of: name).filter { standing.contains($0) || leaks[$0] != nil })
+        })
+      return try leaks.sorted { $0.key < $1.key }.compactMap { name, revocation -> Credential? in
         do {
           let credential = try change.view.credential(name)
           try change.view.requireKey(of: credential, for: member)
@@ -88,7 +115,8 @@ extension RotationRunner {
           guard !credential.isTransferred, holder.map({ isGone(Self.process(holding: $0).words) }) ?? true else {
             return nil
           }
-          return try revocation.note(in: change, credential, overtook: nil, now: now)
+          return try revocation.note(
+            in: change, credential, overtook: nil, reachedBy: reaching[name] ?? [], now: now)
         } catch is VaultError { return nil } catch is AuditError { return nil }
       }
     }
@@ -107,7 +135,9 @@ extension RotationRunner {
     let isGone = isGone
     return try await vault.read { view in
       let credential = try view.credential(name)
-      guard credential.leak == nil, let active = credential.version(in: .active)?.number else { return nil }
+      guard credential.leak == nil, credential.reach == nil, let active = credential.version(in: .active)?.number else {
+        return nil
+      }
       let holder = try view.leaseHolder(of: Self.leaseName(of: credential))?.holder
       let isHeld = holder.map { !isGone(Self.process(holding: $0).words) } ?? false
       return isHeld || credential.undelivered.isEmpty ? active : nil

@@ -26,15 +26,18 @@ extension RotationRun {
   /// Takes no step at all if `step` would end an old pair and a sink or hook turns out to lack the new one. `endsOld`
   /// says that a step other than `retire` ends one.
   func asking<Answer: Sendable>(
-    _ step: RotationStep, version: UInt64? = nil, endsOld: Bool = false, _ fields: [String: JSONValue] = [:],
+    _ step: RotationStep, version: UInt64? = nil, endsOld: Bool = false, reachedBy administrators: [String] = [],
+    _ fields: [String: JSONValue] = [:],
     _ request: () async throws -> Answer, record outcome: (Answer) async throws -> Void
   ) async throws {
     let before = (journal: journal, credential: credential, steps: unwritten.count, asked: lastAsked)
     let mayLeaveUndelivered = step != .retire && !endsOld || mayLeaveUndelivered
+    let now = timing.now()
     let answer: Answer
     do {
       try record(.intended(step), version: version, fields) { credential in
         guard mayLeaveUndelivered || credential.undelivered.isEmpty else { throw NotArrived() }
+        credential.noteReach(by: administrators, now: now)
       }
       lastAsked = (step, nil)
       answer = try await ask(request)

@@ -48,7 +48,10 @@ extension RotationRun {
       }
       if endsOld { fields["accepted"] = .integer(Int(clamping: activeNumber)) }
     }
-    try await asking(.stage, endsOld: endsOld && isUnrequested, fields) {
+    let name = name
+    let reaching =
+      credential.leak == nil ? [] : try await runner.vault.read { $0.leakedAdministrators(of: name) }
+    try await asking(.stage, endsOld: endsOld && isUnrequested, reachedBy: reaching, fields) {
       // The deletions took time: a run that lost its lease meanwhile must not stage.
       if try await self.clearSlot(seen) { try await self.keepAlive() }
       return try await self.provider.stage(seen)

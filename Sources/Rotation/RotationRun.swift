@@ -111,11 +111,23 @@ actor RotationRun {
     do { outcome = try await pursue(goal, wasInterrupted: wasInterrupted) } catch let error as RotationError {
       throw isOutstanding ? error.outstanding(hint: "nothing is lost: `relatch resume \(name)` continues") : error
     }
-    guard let left = try await cutOffUnfound() else { return outcome }
+    guard let left = try await cutOffUnfound() ?? reachError else { return outcome }
     switch outcome {
     case .settled, .promoted: throw left
     default: return outcome
     }
+  }
+
+  /// `outstanding` if the active pair can be read with a leaked one of an administrator, and is replaced once more when
+  /// that has ended; nil otherwise.
+  private var reachError: RotationError? {
+    guard let reach = credential.reach else { return nil }
+    let administrators = reach.by.joined(separator: ", ")
+    return RotationError(
+      .outstanding,
+      "\(name): version \(activeNumber) is active, but was made while a leaked pair of \(administrators) may have been accepted:"
+        + " whoever has that can read it",
+      hint: "`relatch resume` ends that leak first, and then replaces the pair of \(name) once more")
   }
 
   /// Whether something was done that an error must not hide, and a later step failed: the pair is promoted, or may be,
@@ -182,6 +194,7 @@ actor RotationRun {
   private func resume(wasInterrupted: Bool) async throws -> RotationOutcome {
     guard let machine = journal?.machine, !machine.state.isFinal else {
       guard credential.undelivered.isEmpty else { return try await reachDelivery(again: false) }
+      if let reachError { throw reachError }
       throw RotationError(
         .nothingUnfinished, "\(name): no rotation is unfinished", hint: "`relatch rotate \(name)` begins one")
     }

@@ -148,7 +148,7 @@ package struct RotationRunner: Sendable {
     do {
       let (hold, noted) = try await vault.change(now: now) { change in
         if goal.urgency > .routine { try change.view.requireKey(of: change.view.credential(name), for: member) }
-        let credential = try change.view.credential(name)
+        var credential = try change.view.credential(name)
         guard keyID ?? credential.keyID == credential.keyID else {
           throw VaultError(.keyChanged, "the key of \(name) was renewed while a run of it began")
         }
@@ -167,15 +167,18 @@ package struct RotationRunner: Sendable {
           overtaken = isEnded || !Self.overtakes(goal, words) ? nil : process
           return overtaken != nil
         }
-        var noted: Credential?
+        let reaching = change.view.leakedAdministrators(of: name)
+        var noted = try change.endReach(of: credential, for: member)
+        credential = noted ?? credential
         if case .revoke(let revocation) = goal, !credential.isTransferred,
           // What was overtaken for it is logged in any case.
           !revocation.isNoted || overtaken != nil
         {
-          noted = try revocation.note(in: change, credential, overtook: overtaken, now: now)
+          noted = try revocation.note(
+            in: change, credential, overtook: overtaken, reachedBy: reaching, now: now)
         }
         var hold = RotationHold(lease: lease, overtaken: overtaken, wasInterrupted: last != nil)
-        if try beginsAtOnce(credential, for: goal, in: change.view, now: now) {
+        if noted == nil, try beginsAtOnce(credential, for: goal, in: change.view, now: now) {
           let sealed = try change.openingAll(of: credential, for: member)
           hold.beginning = RotationHold.Beginning(
             credential: try change.begin(credential), sealed: sealed, time: now)

@@ -15,7 +15,7 @@ extension [Errand] {
       uniqueKeysWithValues: compactMap { errand in
         (try? view.credential(errand.name)).map { (errand.name, $0) }
       })
-    let leaked = Set(filter { $0.goal.isRevocation || records[$0.name]?.leak != nil }.map(\.name))
+    let leaked = Set(filter { $0.goal.isRevocation || records[$0.name]?.isLeaked == true }.map(\.name))
     let known = leaked.union(exposed).union(records.values.filter { $0.exposure != nil }.map(\.name))
     guard !known.isEmpty else { return self }
     var errands = self
@@ -48,6 +48,11 @@ extension [Errand] {
       if let before = last.updateValue(self[index].name, forKey: place) { self[index].after.insert(before) }
     }
   }
+}
+
+extension Credential {
+  /// Whether pairs of it are known to others, or can be read by those who have a leaked one of an administrator.
+  fileprivate var isLeaked: Bool { leak != nil || reach != nil }
 }
 
 extension RotationRunner.Goal {

@@ -59,6 +59,7 @@ struct JSONOutputTests {
     for look in looks + [["incident"], ["incident", "crm"]] { try await tell(look) }
     try await tell(["log", "exposure", "--member", "bob"])
     try await place.org.clearFaults()
+    #expect(try await place.relatch("settings", "admin", "app=\(place.org.apps()[0].identifier)").code == 0)
     try await tell(["resume"])
     #expect(try await place.relatch("hook", "remove", "crm", "tell").code == 0)
     #expect(try await place.relatch("retire", "crm").code == 0)
@@ -80,6 +81,8 @@ struct JSONOutputTests {
     for type in ["credential", "status"] {
       let leaks = objects.filter { $0["type"] as? String == type }.compactMap { $0["leak"] as? [String: Any] }
       #expect(!leaks.isEmpty && leaks.allSatisfy { $0.keys.sorted() == ["incident", "since", "version"] }, "\(type)")
+      let reaches = objects.filter { $0["type"] as? String == type }.compactMap { $0["reach"] as? [String: Any] }
+      #expect(!reaches.isEmpty && reaches.allSatisfy { $0.keys.sorted() == ["by", "incident", "since"] }, "\(type)")
     }
   }
 }

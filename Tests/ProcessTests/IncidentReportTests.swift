@@ -31,13 +31,14 @@ struct IncidentReportTests {
       return (parts, try IncidentReport(of: name, parts, in: view, now: vaultMoment))
     }
     #expect(parts.map(\.incident) == [name])
-    for text in parts.map(\.line) + [report.text, report.page] {
+    let lines = parts.map { $0.line($0.standing) }
+    for text in lines + [report.text, report.page] {
       #expect(text.contains(#"inc\u{1B}]0;owned\u{7}"#), "\(text)")
       let hidden = text.unicodeScalars.filter { $0 != "\n" && VisibleText.hides($0) }
       #expect(hidden.isEmpty, "\(hidden.map(\.value))")
       #expect(!text.split(separator: "\n").contains { $0.hasPrefix("crm  crm  reported") })
     }
-    #expect(parts.map(\.line).allSatisfy { !$0.contains("\n") })
+    #expect(lines.allSatisfy { !$0.contains("\n") })
     #expect(report.text.contains(#"it was delivered to sink\u{1B}"#) && report.text.contains(#"open to age1\u{1B}"#))
   }
 

@@ -45,10 +45,12 @@ MEMBERS = {
     "credential": (
         {"admin", "created", "entry", "id", "key", "name", "policy", "provider", "rotation", "settings", "steps", "v",
          "versions"},
-        {"deliveries", "ended", "exposure", "grace_ends", "keyed", "leak", "reconciled", "transfer"}),
+        {"deliveries", "ended", "exposure", "grace_ends", "keyed", "leak", "reach", "reconciled",
+         "transfer"}),
     "version": ({"created", "number", "since", "stage"}, {"expires", "handle"}),
     "exposure": ({"since", "to", "version"}, set()),
     "leak": ({"incident", "since", "version"}, set()),
+    "reach": ({"by", "incident", "since"}, set()),
     "transfer": ({"expires", "handoff", "since", "version"}, {"attempts", "confirmed", "refused", "tried"}),
 }
 
@@ -200,7 +202,7 @@ def due_moment(record):
     policy = record["policy"]
     active = next((version for version in record["versions"] if version["stage"] == "active"), None)
     require(active, "no active version")
-    if "exposure" in record or "leak" in record:
+    if {"exposure", "leak", "reach"} & set(record):
         return 0
     if record["rotation"] > record.get("ended", 0):
         if "grace_ends" not in record:
@@ -654,7 +656,7 @@ class Vault:
         require_members(record, "credential")
         for version in record["versions"]:
             require_members(version, "version")
-        for part in {"exposure", "leak", "transfer"} & set(record):
+        for part in {"exposure", "leak", "reach", "transfer"} & set(record):
             require_members(record[part], part)
         require(record["name"].encode() == name and record["v"] == 1, "a credential under another's name")
         self.require_entry(bytes_, record["entry"], "credential", record["name"])
@@ -676,13 +678,15 @@ class Vault:
         if "transfer" in record:
             sent = record["transfer"]["version"]
             stage = next(version["stage"] for version in record["versions"] if version["number"] == sent)
-            require("leak" not in record, "a leak of what was handed over")
+            require(not {"leak", "reach"} & set(record), "a leak of what was handed over")
             require(active or "confirmed" in record["transfer"], "a transfer that is settled without a receipt")
             require((active, stage) in (([sent], "active"), ([], "retired")), "a transfer of another version")
         require(len(active) == 1 or "transfer" in record, "not one active version")
         leaked = record.get("leak", {"version": 0})["version"]
         left = [version["number"] for version in record["versions"] if version["stage"] != "retired"]
         require("leak" not in record or left and min(left) <= leaked, "a leak that is over")
+        by = record.get("reach", {"by": [""]})["by"]
+        require(by and by == sorted(set(by)), "a reach of nobody")
         return {"active": active[0] if active else None, "name": record["name"], "pairs": pairs}
 
     def handed_over(self, name):

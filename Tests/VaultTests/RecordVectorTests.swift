@@ -26,6 +26,8 @@ import Testing
     exposed.expose(to: "bob", now: Fixture.at(3))
     var leaked = plain
     leaked.noteLeak(incident: "2026-01-01-0f0f0f", version: 2, now: Fixture.at(4))
+    var reached = leaked
+    reached.noteReach(by: ["root", "admin"], now: Fixture.at(5))
     var delivered = plain
     try delivered.addDelivery(
       DeliverySettings(
@@ -107,6 +109,12 @@ import Testing
         #""name":"crm/prod""#,
         #""leak":{"incident":"i","since":"2026-01-01T00:00:04.000Z","version":1},"name":"crm/prod""#, in: sent),
       "leak-without-a-name": try bad("2026-01-01-0f0f0f", "", in: leaked),
+      "credential-reached": vector("credential", "crm/prod", "valid", text(reached.bytes)),
+      "reach-by-nobody": try bad(#"["admin","root"]"#, "[]", in: reached),
+      "reach-out-of-order": try bad(#"["admin","root"]"#, #"["root","admin"]"#, in: reached),
+      "reach-of-what-was-handed-over": try bad(
+        #""rotation":0"#,
+        #""reach":{"by":["admin"],"incident":"i","since":"2026-01-01T00:00:04.000Z"},"rotation":0"#, in: sent),
       "delivery-that-all-may-read": try bad(#""mode":"600""#, #""mode":"644""#, in: delivered),
       "delivery-by-a-relative-path": try bad("/etc/crm/pair.json", "pair.json", in: delivered),
       "member": vector("member", "alice", "valid", text(member.bytes)),

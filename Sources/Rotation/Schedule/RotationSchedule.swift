@@ -97,6 +97,7 @@ package struct RotationSchedule: Sendable {
   package func standing(
     of credential: Credential, journal: RotationJournal?, in view: VaultView, now: Timestamp
   ) throws -> Standing {
+    let credential = try view.withReachEnded(credential, now: now)
     let standing = try standing(
       of: credential, journal: journal,
       partners: {

@@ -41,7 +41,7 @@ extension Credential {
   /// follows from: it depends on nothing but the record, and is stored whenever the record is.
   package var due: Timestamp? {
     if let transfer { return version(in: .active) == nil ? nil : transfer.due }
-    guard ended == rotation || graceEnds != nil, exposure == nil, leak == nil else { return .atOnce }
+    guard ended == rotation || graceEnds != nil, exposure == nil, leak == nil, reach == nil else { return .atOnce }
     let rotation = graceEnds ?? ageLimit
     guard let delivery = nextDelivery else { return rotation }
     return min(rotation ?? delivery, delivery)

@@ -42,6 +42,8 @@ package struct Credential: Hashable, Sendable {
   package internal(set) var exposure: Exposure?
   /// The leak by which others know some of its pairs, while that still matters. See `Leak`.
   package internal(set) var leak: Leak?
+  /// The administrators by whose leaked pairs what was made for it can be read, while that still matters. See `Reach`.
+  package internal(set) var reach: Reach?
   /// Its transfer to another vault; nil if it was not handed over. See `Transfer`.
   package var transfer: Transfer?
   /// The newest log entry that carries this record's digest.
@@ -68,6 +70,7 @@ package struct Credential: Hashable, Sendable {
     deliveries = []
     exposure = nil
     leak = nil
+    reach = nil
     transfer = nil
     keyed = nil
     entry = 0
@@ -246,6 +249,7 @@ package struct Credential: Hashable, Sendable {
     record.add("name", name)
     record.add("policy", policy.json)
     record.add("provider", provider)
+    if let reach { record.add("reach", reach.json) }
     if reconciled > 0 { record.add("reconciled", Int(clamping: reconciled)) }
     record.add("rotation", Int(clamping: rotation))
     record.add("settings", settings)
@@ -308,6 +312,7 @@ package struct Credential: Hashable, Sendable {
     keyed = try members.optionalCount("keyed").map { UInt64($0) }
     exposure = try members.optionalValue("exposure").map { try Exposure($0) }
     leak = try members.optionalValue("leak").map { try Leak($0) }
+    reach = try members.optionalValue("reach").map { try Reach($0) }
     transfer = try members.optionalValue("transfer").map { try Transfer($0) }
     try members.finish()
     guard rotation <= Self.maximumNumber, newestNumber <= Self.maximumNumber else {
@@ -322,7 +327,7 @@ package struct Credential: Hashable, Sendable {
     guard exposure.map({ $0.version >= version(in: .active)?.number ?? 0 }) ?? true else {
       throw VaultError(.corrupt, "\(what): it is marked as exposed, but its active version is newer")
     }
-    guard leak == nil || transfer == nil else {
+    guard leak == nil && reach == nil || transfer == nil else {
       throw VaultError(.corrupt, "\(what): it is marked both as leaked and as handed over")
     }
     guard leak == nil || isActiveLeaked || isStagedLeaked || !leakedDebts.isEmpty else {

@@ -125,6 +125,12 @@ extension Credential {
           "`relatch resume \(name)` and `relatch retire \(name)` settle it; `relatch status \(name)` says what is open")
     }
     guard leak == nil else { throw HandoffError(leakOf: self) }
+    if let reach {
+      throw HandoffError(
+        .wrongState,
+        "\(name) cannot be handed over while others can read its pair with a leaked one of \(reach.by.joined(separator: ", "))",
+        hint: "`relatch resume` ends that leak first, and then replaces the pair of \(name)")
+    }
     guard exposure == nil else {
       throw HandoffError(
         .wrongState, "\(name) is exposed: others than the sender know its active pair",

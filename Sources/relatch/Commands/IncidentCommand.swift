@@ -39,7 +39,11 @@ struct IncidentCommand: AsyncParsableCommand {
     let name = name
     let found = try await Places(options).look(at: "incident", about: name) { view in
       let parts = try IncidentHistory(view).parts
-      guard let name else { return Found(.all(parts), disagreeing: try view.disagreements(with: parts)) }
+      guard let name else {
+        return Found(
+          .all(parts, reached: try parts.map { try view.reach(of: $0) != nil }),
+          disagreeing: try view.disagreements(with: parts))
+      }
       // A leak that was reported again after its end keeps the name of its first incident.
       let found =
         parts.last { $0.incident == name || $0.credential == name }
@@ -56,10 +60,13 @@ struct IncidentCommand: AsyncParsableCommand {
     }
     let report = Report(options)
     switch found.content {
-    case .all(let parts):
+    case .all(let parts, let reached):
       if parts.isEmpty { report.note("no leak has been reported") }
-      for part in parts { try report.result(part.json, text: part.line) }
-      if parts.contains(where: { ["owed", "accepted"].contains($0.standing) }), found.disagreeing.isEmpty {
+      let standings = zip(parts, reached).map { part, isReached in isReached ? "owed" : part.standing }
+      for (part, standing) in zip(parts, standings) {
+        try report.result(part.json(standing), text: part.line(standing))
+      }
+      if standings.contains(where: ["owed", "accepted"].contains), found.disagreeing.isEmpty {
         throw Status(code: .debtOutstanding)
       }
     case .one(let incident):
@@ -84,7 +91,8 @@ struct IncidentCommand: AsyncParsableCommand {
 
   private struct Found: Sendable {
     enum Content: Sendable {
-      case all([IncidentHistory.Part])
+      /// And for each whether the pair that replaced what leaked is in reach of a leaked administrator.
+      case all([IncidentHistory.Part], reached: [Bool])
       case one(IncidentReport)
     }
 
@@ -107,12 +115,12 @@ extension IncidentHistory.Part {
   }
 
   /// Its line in the list.
-  var line: String {
+  func line(_ standing: String) -> String {
     let reported = reports.first.map { "\($0.entry.time)" } ?? "-"
     return Diagnostics.printable("\(incident)  \(credential)  reported \(reported)  \(standing)")
   }
 
-  fileprivate var json: JSONValue {
+  fileprivate func json(_ standing: String) -> JSONValue {
     .object([
       "credential": .string(credential), "incident": .string(incident),
       "reported": .string(reports.first?.entry.time.description ?? ""), "standing": .string(standing),

@@ -82,7 +82,7 @@ struct PlanCommand: AsyncParsableCommand {
       return CredentialFindings(records) { credential in
         guard
           !names.isEmpty || due || credential.canRotate || credential.policy.maxAge != nil || credential.exposure != nil
-            || credential.leak != nil
+            || credential.leak != nil || credential.reach != nil
         else { return nil }
         try view.requireIndexed(credential)
         let subject = try PlanSubject(credential, in: view, places, logSize: size, now: now)

@@ -71,12 +71,12 @@ struct AbortCommand: AsyncParsableCommand {
 
 extension VaultView {
   /// The credentials that have something to resume: an unfinished rotation that does not merely wait for its grace, a
-  /// leak, a pair that has not arrived everywhere, a comparison after a restore, or a debt of what was handed over.
+  /// leak or reach, a pair that has not arrived everywhere, a comparison after a restore, or a debt of what was handed over.
   /// Also those whose record or journal is damaged.
   fileprivate func unfinished(at now: Timestamp) throws -> [String] {
     try names { credential in
       if credential.isTransferred { return !credential.debts.isEmpty }
-      if !credential.undelivered.isEmpty || credential.leak != nil { return true }
+      if !credential.undelivered.isEmpty || credential.leak != nil || credential.reach != nil { return true }
       // Only what can be rotated can be compared with the provider.
       if credential.canRotate, try restoration(unreconciled: credential) != nil { return true }
       let journal: RotationJournal?

@@ -226,7 +226,7 @@ extension RotationComposition {
     do {
       try await reportLeft(of: leaks.map(\.credential), report)
       for reached in try await vault.read({ try leaks.reach(in: $0) }) {
-        if report.isJSON { try report.result(reached.json, text: "") } else { report.note(reached.text) }
+        try report.tell(reached)
       }
     } catch { report.failure(Failure(error)) }
     for version in found where version.isBack { report.failure(Failure(back: version), of: version.credential) }

@@ -127,9 +127,7 @@ struct SettingsCommand: AsyncParsableCommand {
         view.reach(to: change.after, from: change.after.admin, isFormer: false),
       ].compactMap { $0 }
     }
-    for reached in reached {
-      if report.isJSON { try report.result(reached.json, text: "") } else { report.note(reached.text) }
-    }
+    for reached in reached { try report.tell(reached) }
   }
 
   /// Warns of the credentials that it administers and that no run can rotate any more, because their settings and its

@@ -30,6 +30,7 @@ struct ShowCommand: AsyncParsableCommand {
     if let leak = credential.leak {
       lines.append("leaked    versions up to \(leak.version): incident \(leak.incident), reported at \(leak.since)")
     }
+    if let reach = credential.reach { lines.append("reached   \(reach.text)") }
     lines += credential.versions.map { version in
       "version   \(version.number) \(version.stage.rawValue) since \(version.since)"
         // A retired version was seen to be refused: the provider has nothing left to end.

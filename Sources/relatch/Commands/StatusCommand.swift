@@ -113,7 +113,8 @@ struct Standing: Sendable {
 
   func hasOverdueDebt(_ now: Timestamp) -> Bool {
     if let transfer = credential.transfer { return !credential.debts.isEmpty && transfer.expires <= now }
-    return credential.leak != nil || !credential.debts.isEmpty && graceEnds.map { $0 <= now } == true
+    return credential.leak != nil || credential.reach != nil
+      || !credential.debts.isEmpty && graceEnds.map { $0 <= now } == true
   }
 
   var hasFailedDelivery: Bool { credential.undelivered.contains { $0.tried != nil } }
@@ -149,6 +150,9 @@ struct Standing: Sendable {
       lines.append(
         "  incident \(leak.incident): versions up to \(leak.version) leaked, reported at \(leak.since)"
           + (credential.isActiveLeaked ? ", the active one with them: \(wayOut)" : ""))
+    }
+    if let reach = credential.reach {
+      lines.append("  \(reach.text): `relatch resume` ends that leak, and then replaces this pair once more")
     }
     if let exposure = credential.exposure, !schedule.tellsOfExposure {
       lines.append(
@@ -234,6 +238,7 @@ struct Standing: Sendable {
       members["age_limit"] = .string(limit.description)
     }
     if let leak = credential.leak { members["leak"] = leak.json }
+    if let reach = credential.reach { members["reach"] = reach.json }
     if !credential.policy.tags.isEmpty { members["tags"] = .array(credential.policy.tags.map { .string($0) }) }
     if let exposure = credential.exposure { members["exposure"] = exposure.json }
     if let transfer = credential.transfer { members["transfer"] = transfer.object }

@@ -39,7 +39,9 @@ extension IncidentReport {
       return "What leaked had been seen to be refused before it was reported: there was nothing to do."
     }
     return isOwed
-      ? "Something is still owed: a leaked pair has not been seen to be refused."
+      ? ended != nil
+        ? "Something is still owed: a pair that replaced a leaked one has to be replaced once more."
+        : "Something is still owed: a leaked pair has not been seen to be refused."
       : "Every leaked pair was replaced, and the provider was seen to refuse it."
   }
 

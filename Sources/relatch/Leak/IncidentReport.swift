@@ -13,13 +13,15 @@ struct IncidentReport: Sendable {
     /// When the provider itself ends the pair, if it said so.
     let expires: Timestamp?
     let isRemoved: Bool
+    /// By what the active pair can be read, though everything that leaked was seen to be refused; nil otherwise.
+    var reach: Reach?
   }
 
   struct Part: Sendable {
     let history: IncidentHistory.Part
     /// Who could have a leaked pair before it was refused, by name.
     let openTo: [Holder]
-    /// Nil if every version that leaked was seen to be refused.
+    /// Nil if every version that leaked was seen to be refused, and nobody can read what replaced it.
     let owed: Owed?
   }
 
@@ -95,7 +97,11 @@ struct IncidentReport: Sendable {
   }
 
   private static func owed(of history: IncidentHistory.Part, in view: VaultView, now: Timestamp) throws -> Owed? {
-    guard !history.owed.isEmpty else { return nil }
+    guard !history.owed.isEmpty else {
+      return try view.reach(of: history).map {
+        Owed(versions: [], next: nil, expires: nil, isRemoved: false, reach: $0)
+      }
+    }
     guard !history.isRemoved, try view.hasCredential(history.credential) else {
       return Owed(versions: history.owed, next: nil, expires: nil, isRemoved: true)
     }
@@ -110,8 +116,19 @@ struct IncidentReport: Sendable {
   }
 }
 
+extension VaultView {
+  /// The reach that was noted while the leak of `part` was ended and still matters; nil if there is none.
+  func reach(of part: IncidentHistory.Part) throws -> Reach? {
+    guard !part.isRemoved, try hasCredential(part.credential), let reach = try credential(part.credential).reach,
+      reach.incident == part.incident
+    else { return nil }
+    return reach
+  }
+}
+
 extension IncidentReport.Owed {
   func text(at now: Timestamp) -> String {
+    if let reach { return "another pair, because \(reach.words)" }
     let numbers = versions.map(String.init).joined(separator: ", ")
     if isRemoved { return "version \(numbers): the credential was removed before it was seen to be refused" }
     var line = "version \(numbers) has not been seen to be refused"
@@ -324,6 +341,7 @@ extension IncidentReport.Part {
     if !history.notCutOff.isEmpty {
       members["not_cut_off"] = .array(history.notCutOff.map { .integer(Int(clamping: $0.index)) })
     }
+    if let reach = owed?.reach { members["reach"] = reach.json }
     if let next = owed?.next { members["next_attempt"] = .string(next.description) }
     if let expires = owed?.expires { members["expires"] = .string(expires.description) }
     for (key, event) in [("replaced", "rotation.promoted"), ("delivered", "delivery.done")] {

@@ -39,16 +39,13 @@ extension [LeakedVersion] {
   /// What these leaks reach besides themselves, once everything possible was done about them.
   func reach(in view: VaultView) throws -> [ReachedByLeak] {
     let chosen = Set(map(\.credential))
-    var reached: [ReachedByLeak] = compactMap { leaked in
-      guard
-        let admin = view.administrators(of: leaked.credential).first(where: { (try? view.credential($0))?.leak != nil }
-        ),
-        let credential = try? view.credential(leaked.credential)
+    var reached: [ReachedByLeak] = try compactMap { leaked in
+      guard let credential = try? view.credential(leaked.credential), let reach = credential.reach,
+        try !view.isReachOver(credential)
       else { return nil }
-      let active = credential.version(in: .active)?.number ?? 0
       return ReachedByLeak(
-        administrator: admin, credentials: [leaked.credential], isStanding: true,
-        version: credential.leak == nil ? nil : active)
+        administrator: reach.by.first { (try? view.credential($0))?.leak != nil } ?? reach.by[0],
+        credentials: [leaked.credential], isStanding: true, isNoted: true)
     }
     var others: [String: [String]] = [:]
     for name in try view.names() where !chosen.contains(name) {
@@ -57,7 +54,7 @@ extension [LeakedVersion] {
       }
     }
     reached += others.sorted { $0.key < $1.key }.map { admin, names in
-      ReachedByLeak(administrator: admin, credentials: names, isStanding: false, version: nil)
+      ReachedByLeak(administrator: admin, credentials: names, isStanding: false)
     }
     return reached
   }
@@ -69,8 +66,10 @@ struct ReachedByLeak: Sendable {
   let credentials: [String]
   /// Whether the administrator's leaked pair may still be accepted: then it reaches their new pairs, too.
   let isStanding: Bool
+  /// Whether their records say so: then a run replaces them once more, and says so itself.
+  var isNoted = false
   /// The version to name if a leak of theirs is already noted; otherwise nil.
-  let version: UInt64?
+  var version: UInt64?
   /// Whether the administrator no longer administers them.
   var isFormer = false
 
@@ -78,7 +77,9 @@ struct ReachedByLeak: Sendable {
     "`relatch revoke \(credentials.joined(separator: " "))\(version.map { " --up-to \($0)" } ?? "")`"
   }
 
-  var text: String {
+  /// In words for a person; nil if a run has said it.
+  var text: String? {
+    guard !isNoted else { return nil }
     let names = credentials.joined(separator: ", ")
     return isStanding
       ? "\(names): \(isFormer ? "its" : "its new") pair can be read by anyone who has the leaked pair of \(administrator), which"
@@ -91,5 +92,15 @@ struct ReachedByLeak: Sendable {
       "administrator": .string(administrator), "credentials": .array(credentials.map { .string($0) }),
       "standing": .bool(isStanding), "type": "reached",
     ])
+  }
+}
+
+extension Report {
+  func tell(_ reached: ReachedByLeak) throws {
+    if isJSON {
+      try result(reached.json, text: "")
+    } else if let text = reached.text {
+      note(text)
+    }
   }
 }

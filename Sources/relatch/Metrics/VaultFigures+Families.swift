@@ -55,7 +55,8 @@ extension VaultFigures {
       ) { $0.exposed.map { .moment($0) } },
       each(
         "relatch_leak_timestamp_seconds",
-        help: "When a leak was noted, until each of its pairs has been seen to be refused."
+        help:
+          "When a leak was noted, until each of its pairs has been seen to be refused, and none that a leaked administrator could read is active."
       ) { $0.leaked.map { .moment($0) } },
       each("relatch_rotation_next_timestamp_seconds", help: "When the next scheduled rotation is to begin.") {
         $0.appointment.map { .moment($0.begins) }

@@ -145,7 +145,7 @@ extension CredentialFigures {
       credential.versions.filter { $0.stage == stage }.compactMap(\.expires).min().map { (stage: stage, at: $0) }
     }
     exposed = credential.exposure?.since
-    leaked = credential.leak?.since
+    leaked = [credential.leak?.since, credential.reach?.since].compactMap { $0 }.min()
     self.appointment = appointment
     // Version 1 came by `add`.
     lastSuccess = active.flatMap { $0.number > 1 ? $0.since : nil }

@@ -294,6 +294,7 @@ extension Credential {
     ]
     if let exposure { members["exposure"] = exposure.json }
     if let leak { members["leak"] = leak.json }
+    if let reach { members["reach"] = reach.json }
     if !policy.tags.isEmpty { members["tags"] = .array(policy.tags.map { .string($0) }) }
     if let transfer { members["transfer"] = transfer.object }
     return .object(members)

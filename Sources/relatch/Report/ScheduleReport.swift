@@ -56,12 +56,25 @@ extension RotationSchedule.Reason {
       "the provider ends the active pair automatically"
         + (credential.version(in: .active)?.expires.map { " at \($0)" } ?? "")
     case .exposed: credential.exposure?.text ?? "it is exposed"
-    case .leaked: "its active pair leaked\(credential.leak.map { ", reported at \($0.since)" } ?? "")"
+    case .leaked:
+      credential.leak == nil && credential.reach != nil
+        ? credential.reach?.words ?? ""
+        : "its active pair leaked\(credential.leak.map { ", reported at \($0.since)" } ?? "")"
     case .unfinished: "a rotation is not finished"
     case .debt where credential.isTransferred: "whether the pair that was handed over is refused"
     case .debt: "the grace of the replaced pair is over"
     case .delivery: "a sink or hook lacks the active pair"
     }
+  }
+}
+
+extension Reach {
+  /// In words for a person.
+  var text: String { "incident \(incident): \(words)" }
+
+  /// The same without the incident's name.
+  var words: String {
+    "pairs made since \(since) can be read by whoever has a leaked one of \(by.joined(separator: ", "))"
   }
 }
 
