@@ -96,7 +96,9 @@ struct RevokeCareTests {
     try await place.org.fault("sessionEnded", "DELETE", "*\(identifier)*")
     let both = try await place.relatch("revoke", "zeus", "hera", "--reason", "x")
     #expect(both.code == 12, "\(both.errorText)")
-    #expect(both.errorText.contains("hera: version 3 is active, but was made while a leaked pair of zeus"), "\(both.errorText)")
+    #expect(
+      both.errorText.contains("hera: version 3 is active, but was made while a leaked pair of zeus"),
+      "\(both.errorText)")
   }
 
   @Test("The leak of a credential that cannot be rotated is noted, but no rotation begins, because none could end")
