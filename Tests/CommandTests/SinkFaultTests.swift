@@ -110,6 +110,21 @@ struct SinkFaultTests {
     #expect(try await scene.place.logIsIntact())
   }
 
+  @Test("by a power cut: the new file is durable before it takes its place, and its folder once it has")
+  func durable() async throws {
+    let scene = try await Scene()
+    guard try await canTrace(scene.place) else { return }
+    let trace = scene.place.folder.path + "/trace"
+    let outcome = try await scene.place.run(
+      Programs.strace ?? "",
+      ["-f", "-y", "-o", trace, "-e", "trace=fsync,renameat", Programs.relatch, "deliver", "--again", "crm"])
+    #expect(outcome.code == 0, "\(outcome.errorText)")
+    let calls = try String(contentsOfFile: trace, encoding: .utf8).split(separator: "\n")
+    let placed = try #require(calls.firstIndex { $0.contains("renameat(") && $0.contains(#""pair.json""#) })
+    #expect(calls[..<placed].contains { $0.contains("fsync(") && $0.contains("/outside/.pair.json.relatch-") })
+    #expect(calls[placed...].contains { $0.contains("fsync(") && $0.contains("/outside>") })
+  }
+
   @Test(
     "by a full or broken disk at each write, which ends with 11, and the next run delivers",
     arguments: ["ENOSPC", "EIO"])
