@@ -48,6 +48,26 @@ struct RollbackTests {
     }
   }
 
+  @Test(
+    "What is seen of a vault for the first time is durable when the command ends, so that a power cut leaves it",
+    .enabled(if: Programs.strace != nil, "strace is not installed"))
+  func durable() async throws {
+    let place = try await Workplace()
+    let probe = try await place.run(Programs.strace ?? "", ["-f", "-o", "/dev/null", "/bin/true"])
+    guard probe.code == 0 else { return print("skipped: processes cannot be traced here: \(probe.errorText)") }
+    let (trace, state) = (place.folder.path + "/trace", place.folder.path + "/first")
+    let outcome = try await place.run(
+      Programs.strace ?? "", ["-f", "-y", "-o", trace, "-e", "trace=fsync,rename", Programs.relatch, "status"],
+      environment: ["XDG_STATE_HOME": state])
+    #expect(outcome.code == 0, "\(outcome.errorText)")
+    let names = try FileManager.default.contentsOfDirectory(atPath: state + "/relatch")
+    let name = try #require(names.first { !["at", "trusted"].contains($0) })
+    let calls = try String(contentsOfFile: trace, encoding: .utf8).split(separator: "\n")
+    let placed = try #require(calls.firstIndex { $0.contains("rename(") && $0.contains("/first/relatch/\(name)\"") })
+    #expect(calls[..<placed].contains { $0.contains("fsync(") && $0.contains("/first/relatch/\(name).") })
+    #expect(calls[placed...].contains { $0.contains("fsync(") && $0.contains("/first/relatch>") })
+  }
+
   @Test("Two copies that both continued are told apart, whichever is seen first")
   func fork() async throws {
     let place = try await Workplace()
