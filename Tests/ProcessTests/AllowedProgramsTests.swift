@@ -35,4 +35,16 @@ struct AllowedProgramsTests {
       at: folder.appending(path: "mine/programs"), withIntermediateDirectories: false)
     #expect(throws: (any Error).self) { try list.allows(["/opt/x"], vault) }
   }
+
+  @Test(.enabled(if: geteuid() == 0, "only root can give a file away"))
+  func `is not read if it belongs to somebody else`() throws {
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let vault = try vault()
+    #expect(try list.add(["/opt/x"], vault))
+    #expect(chown(list.path, 65_534, gid_t.max) == 0)
+    #expect(throws: (any Error).self) { try list.allows(["/opt/x"], vault) }
+    #expect(chown(list.path, 0, gid_t.max) == 0)
+    #expect(try list.allows(["/opt/x"], vault))
+  }
 }
