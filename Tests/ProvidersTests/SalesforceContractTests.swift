@@ -90,6 +90,20 @@ private struct Clicker: Operator {
   func tell(_ lines: [String]) async throws(ProviderError) {}
 }
 
+/// A person who types one pair whenever one is asked for.
+private struct Typist: Operator {
+  let id: String
+
+  func confirms(_ lines: [String], _ question: String) async throws(ProviderError) -> Bool { true }
+
+  func secrets(_ lines: [String], _ prompts: [String]) async throws(ProviderError) -> [SharedSecret] {
+    guard let pair = try? pair(id) else { return [] }
+    return [try SharedSecret(copying: pair.clientID), try SharedSecret(copying: pair.clientSecret)]
+  }
+
+  func tell(_ lines: [String]) async throws(ProviderError) {}
+}
+
 extension SharedSecret {
   fileprivate convenience init(copying part: borrowing SecretBytes) throws(ProviderError) {
     let copy: SecretBytes
@@ -117,6 +131,19 @@ struct SalesforceContractTests {
     let result = await contractResult(house)
     await house.stop()
     try result.get()
+  }
+
+  @Test("a connected app's current pair, as a person types it, is taken for another's only if it is granted a token")
+  func typedCurrent() async throws {
+    let person = Typist(id: "3MVG9.of-somebody-else")
+    let admin = AdminAccess(name: "crm", settings: settings, isSelf: true, operator: person) { try pair("active-id") }
+    let refusing = RoutedTransport(always: .init(status: 400, body: #"{"error":"invalid_client"}"#))
+    let provider = try SalesforceConnectedAppProvider(settings: settings, admin: admin, transport: refusing)
+    let known = KnownPairs(
+      [.init(try pair("active-id"), in: .active), .init(try pair("staged-id"), in: .staged)], mark: "relatch-0")
+    let error = await failure { _ = try await provider.observe(known: known) }
+    #expect(error?.code == .operatorNeeded, "\(String(describing: error))")
+    #expect(refusing.calls.count == 3)
   }
 
   private func contractResult(_ house: OrgHouse) async -> Result<Void, any Error> {
