@@ -158,6 +158,8 @@ import Testing
       #expect(throws: AuditError(.badProof, "")) {
         try AuditLog.authenticate(entryAt: index, in: altered, knowing: Fixture.keys)
       }
+      guard index == 7 else { continue }
+      #expect(throws: AuditError(.badProof, "")) { try AuditLog.authenticateHead(in: altered, knowing: Fixture.keys) }
     }
   }
 
