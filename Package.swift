@@ -60,7 +60,7 @@ let package = Package(
     .target(name: "OAuth", dependencies: ["Transport", "Sodium", "JSON"], swiftSettings: strict),
     .target(name: "Rotation", dependencies: ["Vault", "Audit", "Storage", "Sodium", "JSON"], swiftSettings: strict),
     .target(
-      name: "Providers", dependencies: ["Rotation", "OAuth", "Transport", "Sodium", "JSON", "Vault"],
+      name: "Providers", dependencies: ["Rotation", "OAuth", "Transport", "Sodium", "JSON", "Audit", "Vault"],
       swiftSettings: strict),
     .target(
       name: "Delivery", dependencies: ["Rotation", "Vault", "Sodium", "JSON", "CSystem"], swiftSettings: strict),

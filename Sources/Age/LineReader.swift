@@ -19,12 +19,4 @@ struct LineReader {
     defer { position = end + 1 }
     return bytes[position..<end]
   }
-
-  /// The next line, which the end of the file may also end; nil at the end.
-  mutating func lineOrRest() -> ArraySlice<UInt8>? {
-    if let line = line() { return line }
-    guard !isAtEnd else { return nil }
-    defer { position = bytes.count }
-    return rest
-  }
 }

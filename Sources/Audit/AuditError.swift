@@ -42,7 +42,4 @@ package struct AuditError: Error, Equatable, Sendable, CustomStringConvertible {
   func at(_ index: UInt64) -> AuditError { entry == nil ? AuditError(code, entry: index, description) : self }
 
   package static func == (left: Self, right: Self) -> Bool { left.code == right.code }
-
-  /// Whether trying again later, with nothing changed, may succeed: never.
-  package var isTransient: Bool { false }
 }

@@ -36,8 +36,6 @@ extension SimulatorServer {
     withOrg { $0.clock.advance(by: seconds) }
   }
 
-  package func setClock(_ clock: OrgClock) { withOrg { $0.clock = clock } }
-
   package func changeReadings(_ change: @Sendable (inout OrgReadings) -> Void) {
     withOrg { change(&$0.readings) }
   }

@@ -16,9 +16,6 @@ struct ClientCredentials: Sendable {
   /// What a failure means at this kind of server, if it is not what the specification says; nil if it is.
   var meaning: @Sendable (OAuthError) -> ProviderError? = { _ in nil }
 
-  static let settings: [ProviderDescriptor.Setting] = [
-    .init("token-url", "the token endpoint"), authenticationSetting, scopeSetting,
-  ]
   static let authenticationSetting = ProviderDescriptor.Setting(
     "authentication",
     "how the pair is sent: basic (encoded as RFC 6749 says), basic-raw (not encoded) or body; basic if absent")

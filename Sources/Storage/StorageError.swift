@@ -31,7 +31,4 @@ package struct StorageError: Error, Equatable, Sendable, CustomStringConvertible
   }
 
   package static func == (left: Self, right: Self) -> Bool { left.code == right.code }
-
-  /// Whether trying again later, with nothing changed, may succeed.
-  package var isTransient: Bool { code == .busy || code == .leaseHeld }
 }

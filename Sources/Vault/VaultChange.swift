@@ -31,26 +31,25 @@ package final class VaultChange {
   /// The index of the entry that is written next.
   var nextIndex: UInt64 { firstIndex + UInt64(entries.count) }
 
-  /// Writes one log entry about `credential`, or about the vault if nil, and returns it. The entry's time is `time` if
-  /// that is given.
+  /// Writes one log entry about `credential`, or about the vault if nil, and returns it.
   @discardableResult
   package func log(
-    _ event: EventName, about credential: String? = nil, _ fields: [String: JSONValue] = [:], at time: Timestamp? = nil
+    _ event: EventName, about credential: String? = nil, _ fields: [String: JSONValue] = [:]
   ) throws -> LogEntry {
-    let entry = try entry(event, about: credential, fields, at: time)
+    let entry = try entry(event, about: credential, fields, at: now)
     entries.append(entry)
     return entry
   }
 
-  /// The entry that `log` would write next.
+  /// The entry that would be written next, with `time` as its own.
   private func entry(
-    _ event: EventName, about credential: String?, _ fields: [String: JSONValue], at time: Timestamp?
+    _ event: EventName, about credential: String?, _ fields: [String: JSONValue], at time: Timestamp
   ) throws -> LogEntry {
     var fields = fields
     if let credential { fields["credential"] = .string(credential) }
-    let entry = try LogEntry(time: time ?? now, member: member, event: event.text, details: fields)
+    let entry = try LogEntry(time: time, member: member, event: event.text, details: fields)
     // From anyone else, such an entry would leave a log that nobody can ever verify.
-    if try EventName.ofOwners.contains(event) || Membership.Change(entry) != nil {
+    if try Membership.Change(entry) != nil {
       guard view.members.contains(where: { $0.name == member && $0.card.role == .owner }) else {
         throw VaultError(.notPermitted, "member \(member) is not an owner, and only owners can do that (\(event.text))")
       }
@@ -66,14 +65,12 @@ package final class VaultChange {
     fileprivate let entry: LogEntry
   }
 
-  /// Stores `credential` as `event` leaves it, with an entry that carries the record's digest. `old` is the record that
-  /// this change has read in its place, if it has read one.
+  /// Stores `credential` as `event` leaves it, with an entry that carries the record's digest.
   @discardableResult
   package func save(
-    _ credential: Credential, replacing old: Credential? = nil, _ event: EventName, _ fields: [String: JSONValue] = [:],
-    at time: Timestamp? = nil
+    _ credential: Credential, _ event: EventName, _ fields: [String: JSONValue] = [:]
   ) throws -> Credential {
-    try store(prepare(credential, replacing: old, event, fields, at: time))
+    try store(prepare(credential, event, fields))
   }
 
   /// All of `save` that can fail because of what the record holds. Writes nothing; nothing may be logged between this
@@ -93,7 +90,7 @@ package final class VaultChange {
     fields["record"] = .string(SHA256.hash(bytes).bytes.base64)
     return PreparedRecord(
       credential: credential, old: try old ?? stored(credential.name), bytes: bytes,
-      entry: try entry(event, about: credential.name, fields, at: time))
+      entry: try entry(event, about: credential.name, fields, at: time ?? now))
   }
 
   /// Stores what `prepare` made.
@@ -169,7 +166,7 @@ package final class VaultChange {
     var fields = fields
     fields["rotation"] = .integer(Int(clamping: credential.rotation))
     fields["step"] = .integer(Int(step))
-    return try save(credential, event, fields, at: time)
+    return try store(prepare(credential, event, fields, at: time))
   }
 
   /// Makes the journal point at the next entry as the entry of restore `number`.

@@ -94,8 +94,8 @@ final class RotationComposition: Sendable {
 
   /// The provider of one credential, for one run. Once a request has made a new connection, the run stays with the
   /// server behind it. Asks nobody. The administrator's pair is opened when it is first needed.
-  func provider(of name: String, asking person: (any Operator)? = nil) async throws -> any ProviderKind {
-    try provider(for: await parties(to: name), person)
+  func provider(of name: String) async throws -> any ProviderKind {
+    try provider(for: await parties(to: name), nil)
   }
 
   /// A credential and its administrator, which may be the credential itself.

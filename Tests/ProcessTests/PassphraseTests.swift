@@ -67,7 +67,7 @@ struct PassphraseTests {
       Issue.record("a passphrase from nowhere")
     } catch let error as PassphraseError {
       #expect(error.code == .noTerminal)
-      #expect(error.exitCode == .notPermitted)
+      #expect(Failure(error).code == .notPermitted)
       #expect(error.description == "cannot ask for the passphrase to unlock identity x: there is no terminal")
       #expect(error.hint.contains("--no-passphrase"))
     }

@@ -9,14 +9,6 @@ struct StorageErrorTests {
     #expect(StorageError(.busy, "a") != StorageError(.corrupt, "a"))
   }
 
-  @Test("only a busy store and a lease that is held are transient")
-  func transience() {
-    let all: [StorageError.Code] = [
-      .notFound, .alreadyExists, .corrupt, .unsupportedFormat, .cannotRead, .cannotWrite, .busy, .leaseHeld, .leaseLost,
-    ]
-    #expect(all.filter { StorageError($0, "").isTransient } == [.busy, .leaseHeld])
-  }
-
   @Test("big-endian bytes keep the order of numbers and are read back exactly")
   func bigEndian() {
     for number: UInt64 in [0, 1, 0xFF, 0x100, UInt64(UInt32.max), .max] {

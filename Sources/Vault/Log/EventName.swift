@@ -78,11 +78,4 @@ package struct EventName: Hashable, Sendable {
   package static let logRead = EventName("log.read")
   /// The rows of the log's tree were made again from its entries.
   package static let logRepaired = EventName("log.repaired")
-
-  /// What only owners may do. One of these entries by anyone else makes the log fail verification.
-  static let ofOwners: [EventName] = [
-    .vaultRekeyed, .memberAdded, .memberRemoved, .grantAdded, .grantRemoved, .credentialAdded, .credentialRekeyed,
-    .credentialRemoved, .deliveryAdded, .deliveryRemoved, .vaultRestored,
-    .handoffWithdrawn, .witnessAdded, .witnessRemoved,
-  ]
 }

@@ -1,5 +1,5 @@
 package import Audit
-import JSON
+package import JSON
 
 /// Someone whose access was taken back could open a credential's pairs: what they copied stays open to them until the
 /// pair is replaced.
@@ -14,7 +14,7 @@ package struct Exposure: Hashable, Sendable {
 }
 
 extension Exposure {
-  var json: JSONValue {
+  package var json: JSONValue {
     .object([
       "since": .string(since.description), "to": .array(to.map { .string($0) }),
       "version": .integer(Int(clamping: version)),

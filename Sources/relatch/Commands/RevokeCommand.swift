@@ -66,10 +66,6 @@ struct RevokeCommand: AsyncParsableCommand {
       valueName: "number"))
   var upTo: UInt64?
 
-  /// The former name of `--up-to`.
-  @Option(help: .hidden)
-  var version: UInt64?
-
   @Flag(help: "End the leaked pair before its replacement is proved and delivered, and accept the outage.")
   var contain = false
 
@@ -87,19 +83,16 @@ struct RevokeCommand: AsyncParsableCommand {
         "expected names of credentials, or one of --all, --provider ID, --tag TAG, --exposed-to MEMBER, --pair-file FILE"
       )
     }
-    guard newest == nil || Set(names).count == 1 else {
+    guard upTo == nil || Set(names).count == 1 else {
       throw ValidationError("--up-to is for one credential: name only that one")
     }
     // With a file, the versions are those found in it.
-    guard newest == nil || pairFile == nil else {
+    guard upTo == nil || pairFile == nil else {
       throw ValidationError(
         "--up-to does not go with --pair-file, which finds the versions itself; for newer ones: `relatch revoke NAME --up-to N`"
       )
     }
-    guard upTo == nil || version == nil else { throw ValidationError("--up-to and --version are the same: give one") }
   }
-
-  private var newest: UInt64? { upTo ?? version }
 
   private func requireVersion(_ version: UInt64, of credential: Credential) throws {
     guard credential.version(version) != nil else {
@@ -149,7 +142,7 @@ struct RevokeCommand: AsyncParsableCommand {
 
   /// What is damaged or not granted is among what was asked for. It fails in its own run and affects no other.
   private func chosen(in vault: UnlockedVault) async throws -> [LeakedVersion] {
-    let (names, provider, tag, exposedTo, version) = (names, provider, tag, exposedTo, newest)
+    let (names, provider, tag, exposedTo, version) = (names, provider, tag, exposedTo, upTo)
     if let provider { _ = try providerKind(provider) }
     return try await vault.read { view in
       if let exposedTo {

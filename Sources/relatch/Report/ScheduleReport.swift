@@ -83,13 +83,6 @@ extension Exposure {
   var text: String {
     "exposed to \(to.joined(separator: ", ")), since \(since)\(to.count > 1 ? " and later" : "")"
   }
-
-  var json: JSONValue {
-    .object([
-      "since": .string(since.description), "to": .array(to.map { .string($0) }),
-      "version": .integer(Int(clamping: version)),
-    ])
-  }
 }
 
 extension Report {

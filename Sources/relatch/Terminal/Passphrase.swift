@@ -192,8 +192,6 @@ struct PassphraseError: Error, Equatable, Sendable, CustomStringConvertible {
 
   static func == (left: Self, right: Self) -> Bool { left.code == right.code }
 
-  var exitCode: ExitCode { .notPermitted }
-
   /// What to do.
   var hint: String {
     switch code {
