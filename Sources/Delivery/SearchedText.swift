@@ -162,10 +162,10 @@ extension SearchedText {
     ofHexadecimal secret: UnsafeRawBufferPointer, _ shift: UInt64, _ found: (UInt64) -> Void
   ) {
     var window = Window()
-    for byte in secret {
-      for digit in [byte >> 4, byte & 15] {
-        if let hash = window.take(digit, shift) { found(hash) }
-      }
+    // All digits but the last, which an `x` that follows it in the text may make a part of a prefix.
+    for index in 0..<max(0, 2 * secret.count - 1) {
+      let byte = secret[index / 2]
+      if let hash = window.take(index % 2 == 0 ? byte >> 4 : byte & 15, shift) { found(hash) }
     }
   }
 }

@@ -18,11 +18,16 @@ struct SearchedTextTests {
   @Test("finds one whose first bytes look like the end of an escape that stands before it")
   func afterAnEscape() throws {
     let word = "abcd/fghijklmnopqrst"
-    for before in ["%", "100%", "100%25", "&#", "x"] {
+    for before in ["%", "100%", "100%25", "&#", "\\", "x"] {
       for said in ["abcd\\/fghijklmnopqrst", "abcd%2Ffghijklmnopqrst"] {
         #expect(try Self.contains(before + said, word), "\(before + said)")
       }
     }
+  }
+
+  @Test("finds one in hexadecimal whose last digit looks like the beginning of what follows")
+  func beforeAnX() throws {
+    #expect(try Self.contains("616263646566676869303132333435363730x", "abcdefghi012345670"))
   }
 
   @Test("wherever it stands", arguments: OutputCaptureTests.forms.map(\.name))
