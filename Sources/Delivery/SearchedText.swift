@@ -1,21 +1,26 @@
 package import Sodium
 
-/// A text that is searched for secrets, in each form in which `OutputMask` masks them.
+/// A text that is searched for secrets, in each form in which `OutputMask` masks them, and also in parts and in UTF-16,
+/// which a mask does not see through: it must pass on what it can.
 ///
 /// What a secret in any of these forms leaves in the text is noted once, so that a search for one that is not there
 /// does not read the text again. Only of what seems to be there is every place compared.
 package struct SearchedText: Sendable {
-  private let text: SharedSecret
+  /// The text, and the text with its parts joined if that differs. Both are searched, because what stands between parts
+  /// may also be of the secret itself.
+  private let readings: [SharedSecret]
   /// A bit for each value of a hash: whether some window of the text has it. Pieces of the text can be found with it, so
   /// it is guarded as the text is.
   private let windows: SharedSecret
   private let shift: UInt64
 
-  /// Notes what is in `text`. Takes up to four bytes of guarded memory for each byte of it; throws `SodiumError` if there
+  /// Notes what is in `text`. Takes up to six bytes of guarded memory for each byte of it; throws `SodiumError` if there
   /// is no memory.
   package init(_ text: SharedSecret) throws {
-    self.text = text
-    // Sixteen bits a byte, so that the windows of all forms together fill a fifth of them at most.
+    let text = try Self.withoutZeros(text)
+    let readings = try [text] + [Self.joined(text)].compactMap(\.self)
+    self.readings = readings
+    // Sixteen bits a byte, so that the windows of all readings together fill a quarter of them at most.
     let bits = max(12, UInt64(64 - max(1, 16 * text.secret.count - 1).leadingZeroBitCount))
     let shift = 64 - bits
     self.shift = shift
@@ -25,10 +30,11 @@ package struct SearchedText: Sendable {
           initialized = buffer.count
           let table = buffer.initializeMemory(as: UInt8.self, repeating: 0)
           func note(_ hash: UInt64) { table[Int(hash >> 3)] |= 1 << UInt8(hash & 7) }
-          text.secret.withUnsafeBytes { text in
-            Self.eachPlainWindow(of: text, shift, note)
-            Self.eachUnescapedWindow(of: text, shift, note)
-            Self.eachHexadecimalWindow(of: text, shift, note)
+          for reading in readings {
+            reading.secret.withUnsafeBytes { text in
+              Self.eachUnescapedWindow(of: text, shift, note)
+              Self.eachHexadecimalWindow(of: text, shift, note)
+            }
           }
         }
       })
@@ -40,14 +46,16 @@ package struct SearchedText: Sendable {
   }
 
   private func contains(_ pattern: SecretPattern) -> Bool {
-    text.secret.withUnsafeBytes { text in
-      pattern.isPlainly(in: text)
-        || text.indices.contains { start in
-          guard pattern.firstBytes[Int(text[start])], case .match = pattern.find(in: text, at: start) else {
-            return false
+    readings.contains { reading in
+      reading.secret.withUnsafeBytes { text in
+        pattern.isPlainly(in: text)
+          || text.indices.contains { start in
+            guard pattern.firstBytes[Int(text[start])], case .match = pattern.find(in: text, at: start) else {
+              return false
+            }
+            return true
           }
-          return true
-        }
+      }
     }
   }
 
@@ -118,16 +126,7 @@ extension SearchedText {
     }
   }
 
-  private static func eachPlainWindow(
-    of text: UnsafeRawBufferPointer, _ shift: UInt64, _ found: (UInt64) -> Void
-  ) {
-    var window = Window()
-    for byte in text where byte != 0x0A && byte != 0x0D {
-      if let hash = window.take(plain(byte), shift) { found(hash) }
-    }
-  }
-
-  /// The same of the text without its escapes.
+  /// The windows of a text without its escapes and breaks.
   private static func eachUnescapedWindow(
     of text: UnsafeRawBufferPointer, _ shift: UInt64, _ found: (UInt64) -> Void
   ) {

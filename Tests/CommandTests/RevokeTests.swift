@@ -120,6 +120,30 @@ struct RevokeTests {
     #expect(large.errorText.contains("split -C 15M"))
   }
 
+  @Test("A found file may have a pair as GitHub's contents have it, as a C array, or as PowerShell writes it")
+  func wrapped() async throws {
+    let place = try await Workplace(["--apps", "3"])
+    for (name, app) in [("crm", 1), ("erp", 2), ("hr", 3)] { try await place.add(name, app: app) }
+    let leaked = try await (1...3).asyncMap { try await place.org.primary(ofApp: $0) }
+    let code = Data("# of the CRM\nCLIENT_SECRET=\(leaked[0].secret)\n".utf8).base64EncodedString(
+      options: [.lineLength64Characters, .endLineWithLineFeed])
+    let contents = try JSONSerialization.data(withJSONObject: ["encoding": "base64", "content": "\(code)\n"])
+    var array = "unsigned char env[] = {"
+    for (index, byte) in leaked[1].secret.utf8.enumerated() {
+      array += (index % 12 == 0 ? "\n  " : " ") + String(format: "0x%02x,", byte)
+    }
+    let redirected = try #require("CLIENT_SECRET=\(leaked[2].secret)\r\n".data(using: .utf16))
+    let file = place.folder.appendingPathComponent("found")
+    for (content, name) in [(contents, "crm"), (Data("\(array)\n};\n".utf8), "erp"), (redirected, "hr")] {
+      try content.write(to: file)
+      let revoked = try await place.relatch("revoke", "--pair-file", file.path, "--reason", "in a ticket")
+      #expect(
+        revoked.code == 0 && revoked.outputText.contains("\(name): version 2 is active"),
+        "\(name): \(revoked.errorText)")
+    }
+    for pair in leaked { #expect(try await !place.org.grants(pair)) }
+  }
+
   @Test("A find about a leak that is noted already is told with the name of that incident")
   func samePair() async throws {
     let place = try await Workplace()

@@ -21,7 +21,7 @@ struct RevokeCommand: AsyncParsableCommand {
       outage until then.
 
       With --pair-file the file is searched, whatever its format, for secrets of the vault: as they are, in base64 or \
-      hexadecimal, and escaped as in URLs, JSON, pages and shells. Relatch reports whose they are and whether the \
+      hexadecimal, and escaped as in URLs, JSON, pages and shells, also in several lines. Relatch reports whose they are and whether the \
       provider still accepts them, and revokes them. The file's content is never printed. What the identity cannot \
       open fails, as with --all.
 

@@ -161,7 +161,8 @@ extension Failure {
     guard missing > 0 else {
       self.init(
         .notFound, found,
-        hint: "look up at the provider whose pair it is; this vault cannot revoke a pair that it never had")
+        hint: "if it is compressed, a dump, or encoded twice, unpack it first; otherwise look up at the provider whose"
+          + " pair it is: this vault cannot revoke a pair that it never had")
       return
     }
     self.init(
