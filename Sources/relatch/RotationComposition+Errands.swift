@@ -75,8 +75,9 @@ extension RotationComposition {
     do {
       let outcome = try await run(errand, reporting: report)
       // What was done is done, whether or not it can be reported.
+      let owed = await leftBeside(outcome, of: errand)
       let untold = report.refusal { () throws(StreamError) in
-        try report.outcome(outcome, of: name, isFollowed: errand.isFollowed)
+        try report.outcome(outcome, of: name, isFollowed: errand.isFollowed, owed: owed)
       }
       if let shortfall = outcome.shortfall(of: name, for: errand.goal) {
         report.failure(shortfall, of: name)
@@ -104,6 +105,13 @@ extension RotationComposition {
 }
 
 extension RotationComposition {
+  /// The versions that are still owed after a revocation, which ends no more than what leaked.
+  private func leftBeside(_ outcome: RotationOutcome, of errand: Errand) async -> [UInt64] {
+    guard case .settled = outcome, case .revoke = errand.goal else { return [] }
+    let name = errand.name
+    return (try? await vault.read { try $0.credential(name).debts.map(\.number) }) ?? []
+  }
+
   /// The failure that another run took the credential `name` from this one, if `error` says so: a revocation waits for
   /// nobody.
   private func overtaken(by error: any Error, _ name: String) async -> Failure? {

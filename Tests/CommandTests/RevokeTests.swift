@@ -144,6 +144,28 @@ struct RevokeTests {
     for pair in leaked { #expect(try await !place.org.grants(pair)) }
   }
 
+  @Test("A found pair that is refused already is not said to be all that is owed while another has its grace")
+  func owedBeside() async throws {
+    let place = try await Workplace()
+    try await place.add("crm", policy: ["propagation=0s", "grace=1d"])
+    let leaked = try await place.org.primary()
+    for arguments in [["rotate"], ["retire"], ["rotate"]] {
+      #expect(try await place.run(Programs.relatch, arguments + ["crm"]).code == 0)
+    }
+    let (text, json) = try await (
+      place.relatch("revoke", "--pair-file", "-", "--reason", "x", stdin: leaked.document),
+      place.relatch("revoke", "--pair-file", "-", "--reason", "x", "--json", stdin: leaked.document)
+    )
+    #expect(text.code == 0 && json.code == 0, "\(text.errorText)")
+    #expect(!text.outputText.contains("nothing is owed"), "\(text.outputText)")
+    #expect(
+      text.outputText.contains("crm: version 3 is active; what leaked was seen to be refused; version 2 is still owed"),
+      "\(text.outputText)")
+    let outcome = try json.objects().first { $0["outcome"] as? String == "settled" }
+    #expect(outcome?["active"] as? Int == 3 && outcome?["previous"] as? [Int] == [2], "\(json.outputText)")
+    #expect(try await place.org.grants(place.org.primary()))
+  }
+
   @Test("A find about a leak that is noted already is told with the name of that incident")
   func samePair() async throws {
     let place = try await Workplace()

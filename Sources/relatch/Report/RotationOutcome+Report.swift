@@ -124,8 +124,11 @@ extension Report {
     return nil
   }
 
-  /// Reports an outcome. `isFollowed` says that the next run immediately deals with what this one leaves alone.
-  func outcome(_ outcome: RotationOutcome, of name: String, isFollowed: Bool = false) throws(StreamError) {
+  /// Reports an outcome. `isFollowed` says that the next run immediately deals with what this one leaves alone, and
+  /// `owed` which versions the end of a leak has left as debts.
+  func outcome(
+    _ outcome: RotationOutcome, of name: String, isFollowed: Bool = false, owed: [UInt64]
+  ) throws(StreamError) {
     var members: [String: JSONValue] = [
       "credential": .string(name), "outcome": .string(outcome.word), "type": "outcome",
     ]
@@ -141,8 +144,13 @@ extension Report {
       members["grace_ends"] = .string(graceEnds.description)
       members["previous"] = .array(previous.map { .integer(Int(clamping: $0)) })
     case .settled(let active):
-      text = "\(name): version \(active) is active; nothing is owed: the replaced pair was seen to be refused"
+      text =
+        "\(name): version \(active) is active; "
+        + (owed.isEmpty
+          ? "nothing is owed: the replaced pair was seen to be refused"
+          : "what leaked was seen to be refused; version \(RotationOutcome.list(owed)) is still owed")
       members["active"] = .integer(Int(clamping: active))
+      if !owed.isEmpty { members["previous"] = .array(owed.map { .integer(Int(clamping: $0)) }) }
     case .abandoned(let active):
       text = "\(name): given up; version \(active) is active, and nothing is staged"
       members["active"] = .integer(Int(clamping: active))
