@@ -41,9 +41,10 @@ extension Revocation {
   /// Whatever can be done about it afterwards, the leak is known, and so is who was overtaken for it.
   ///
   /// `administrators` are those whose leaked pairs may be accepted: they reach what was made since the leaked version.
+  /// `distrustsStaged` says that a staged pair counts as leaked, if no version was named.
   func note(
     in change: VaultChange, _ credential: Credential, overtook: String?, reachedBy administrators: [String],
-    now: Timestamp
+    distrustsStaged: Bool, now: Timestamp
   ) throws -> Credential {
     var credential = credential
     var version = version ?? credential.leak?.version ?? credential.version(in: .active)?.number ?? 0
@@ -51,14 +52,17 @@ extension Revocation {
     // next possible one.
     let newest = (try? change.view.newestKnown(of: credential)) ?? credential.newestNumber + 1
     if version > credential.newestNumber { version = min(version, newest) }
+    if distrustsStaged, self.version == nil { version = newest }
     credential.noteLeak(incident: incident, version: version, now: now)
-    if newest > credential.leak?.version ?? newest { credential.noteReach(by: administrators, now: now) }
+    let isReached = newest > credential.leak?.version ?? newest && !administrators.isEmpty
+    if isReached { credential.noteReach(by: administrators, now: now) }
     // A report about a leak that is already noted belongs to the same incident.
     var fields: [String: JSONValue] = [
       "containment": .bool(isContainment), "incident": .string(credential.leak?.incident ?? incident),
       "reason": .string(reason), "version": .integer(Int(clamping: version)),
     ]
     if let overtook { fields["overtook"] = .string(overtook) }
+    if isReached { fields["reached_by"] = .array(administrators.sorted().map { .string($0) }) }
     return try change.save(credential, .credentialLeaked, fields)
   }
 }
@@ -70,11 +74,12 @@ extension VaultChange {
     guard let reach = credential.reach, try view.canOpen(credential, member) else { return nil }
     let ended = try view.withReachEnded(credential, now: now)
     guard ended.reach == nil else { return nil }
-    var fields: [String: JSONValue] = [
+    let fields: [String: JSONValue] = [
       "containment": false, "incident": .string(ended.leak?.incident ?? reach.incident),
+      "reach": "ended", "reached_by": .array(reach.by.map { .string($0) }),
       "reason": .string("made while a leaked pair of \(reach.by.joined(separator: ", ")) may have been accepted"),
+      "version": .integer(Int(clamping: ended.leak?.version ?? ended.newestNumber)),
     ]
-    fields["version"] = .integer(Int(clamping: ended.leak?.version ?? ended.newestNumber))
     return try save(ended, .credentialLeaked, fields)
   }
 }
@@ -101,13 +106,9 @@ extension RotationRunner {
   package func note(_ leaks: [String: Revocation]) async throws -> Set<String> {
     let (now, member, isGone) = (timing.now(), vault.member, isGone)
     let noted = try await vault.change(now: now) { change in
-      // Before anything is written: what this transaction has written cannot be read in it.
-      let reaching = Dictionary(
-        uniqueKeysWithValues: leaks.keys.map { name in
-          let standing = change.view.leakedAdministrators(of: name)
-          return (name, change.view.administrators(of: name).filter { standing.contains($0) || leaks[$0] != nil })
-        })
-      return try leaks.sorted { $0.key < $1.key }.compactMap { name, revocation -> Credential? in
+      // Everything is looked up before anything is written: what this transaction has written cannot be read in it.
+      let taken = try leaks.sorted { $0.key < $1.key }.compactMap {
+        name, revocation -> (credential: Credential, revocation: Revocation)? in
         do {
           let credential = try change.view.credential(name)
           try change.view.requireKey(of: credential, for: member)
@@ -115,9 +116,21 @@ extension RotationRunner {
           guard !credential.isTransferred, holder.map({ isGone(Self.process(holding: $0).words) }) ?? true else {
             return nil
           }
-          return try revocation.note(
-            in: change, credential, overtook: nil, reachedBy: reaching[name] ?? [], now: now)
+          return (credential, revocation)
         } catch is VaultError { return nil } catch is AuditError { return nil }
+      }
+      let names = Set(taken.map(\.credential.name))
+      let surroundings = taken.map { credential, _ in
+        let standing = change.view.leakedAdministrators(of: credential.name)
+        let reaching = change.view.administrators(of: credential.name).filter {
+          standing.contains($0) || names.contains($0)
+        }
+        return (reaching: reaching, isDistrusted: change.view.isStagedUnderReplacedPair(credential))
+      }
+      return try zip(taken, surroundings).map { taken, surroundings in
+        try taken.revocation.note(
+          in: change, taken.credential, overtook: nil, reachedBy: surroundings.reaching,
+          distrustsStaged: surroundings.isDistrusted, now: now)
       }
     }
     for credential in noted {

@@ -51,6 +51,7 @@ extension RotationRun {
     let name = name
     let reaching =
       credential.leak == nil ? [] : try await runner.vault.read { $0.leakedAdministrators(of: name) }
+    if !reaching.isEmpty { fields["reached_by"] = .array(reaching.sorted().map { .string($0) }) }
     try await asking(.stage, endsOld: endsOld && isUnrequested, reachedBy: reaching, fields) {
       // The deletions took time: a run that lost its lease meanwhile must not stage.
       if try await self.clearSlot(seen) { try await self.keepAlive() }

@@ -127,7 +127,9 @@ actor RotationRun {
       .outstanding,
       "\(name): version \(activeNumber) is active, but was made while a leaked pair of \(administrators) may have been accepted:"
         + " whoever has that can read it",
-      hint: "`relatch resume` ends that leak first, and then replaces the pair of \(name) once more")
+      hint:
+        "once that leak has ended (`relatch status \(reach.by[0])` says how), the next run replaces the pair of \(name) again"
+    )
   }
 
   /// Whether something was done that an error must not hide, and a later step failed: the pair is promoted, or may be,

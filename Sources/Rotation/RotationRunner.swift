@@ -168,6 +168,7 @@ package struct RotationRunner: Sendable {
           return overtaken != nil
         }
         let reaching = change.view.leakedAdministrators(of: name)
+        let isDistrusted = change.view.isStagedUnderReplacedPair(credential)
         var noted = try change.endReach(of: credential, for: member)
         credential = noted ?? credential
         if case .revoke(let revocation) = goal, !credential.isTransferred,
@@ -175,7 +176,7 @@ package struct RotationRunner: Sendable {
           !revocation.isNoted || overtaken != nil
         {
           noted = try revocation.note(
-            in: change, credential, overtook: overtaken, reachedBy: reaching, now: now)
+            in: change, credential, overtook: overtaken, reachedBy: reaching, distrustsStaged: isDistrusted, now: now)
         }
         var hold = RotationHold(lease: lease, overtaken: overtaken, wasInterrupted: last != nil)
         if noted == nil, try beginsAtOnce(credential, for: goal, in: change.view, now: now) {

@@ -21,7 +21,8 @@ struct DueCredentials: Sendable {
       let due = try view.credentials(dueAt: now)
       var failures = due.failures.map { (credential: $0.credential, failure: Failure($0.error)) }
       var (found, wanting): ([Credential], [Credential]) = ([], [])
-      for credential in due.credentials {
+      for record in due.credentials {
+        let credential = try view.withReachEnded(record, now: now)
         if let member, try !view.canOpen(credential, member) { continue }
         let standing: RotationSchedule.Standing
         do { standing = try RotationSchedule.system.standing(of: credential, in: view, now: now) } catch {

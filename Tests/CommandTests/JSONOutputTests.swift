@@ -59,10 +59,11 @@ struct JSONOutputTests {
     for look in looks + [["incident"], ["incident", "crm"]] { try await tell(look) }
     try await tell(["log", "exposure", "--member", "bob"])
     try await place.org.clearFaults()
+    for verb in [["resume", "crm"]] + looks + [["incident", "crm"]] { try await tell(verb) }
     #expect(try await place.relatch("settings", "admin", "app=\(place.org.apps()[0].identifier)").code == 0)
     try await tell(["resume"])
     #expect(try await place.relatch("hook", "remove", "crm", "tell").code == 0)
-    #expect(try await place.relatch("retire", "crm").code == 0)
+    #expect(try await place.relatch("resume").code == 0)
     let file = teams.path("crm.age")
     try await tell(["handoff", "send", "crm", "--to", teams.card, "--transfer", "--note", "a note", "-o", file])
     for look in looks { try await tell(look) }

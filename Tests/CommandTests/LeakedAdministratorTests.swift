@@ -68,7 +68,9 @@ struct LeakedAdministratorTests {
       "\(revoked.errorText)")
     #expect(try await !place.org.grants(crm), "what leaked is ended all the same")
     let status = try await place.relatch("status", "crm")
-    #expect(status.code == 12 && status.outputText.contains("whoever has a leaked one of zeus"), "\(status.outputText)")
+    #expect(
+      status.code == 12 && status.outputText.contains("may have been read with a leaked one of zeus"),
+      "\(status.outputText)")
     let incident = try await place.relatch("incident", "crm")
     #expect(incident.code == 12 && incident.outputText.contains("owed: another pair"), "\(incident.outputText)")
     #expect(try await place.relatch("incident").code == 12)
@@ -114,6 +116,38 @@ struct LeakedAdministratorTests {
     try await expectEnd(3)
   }
 
+  @Test("is given up as well, if it was staged before, and the administrator's leak ended first")
+  func stagedBeforeTheEnd() async throws {
+    try await place.org.fault("sessionEnded", "PATCH", "*\(app)*")
+    #expect(try await place.relatch("rotate", "crm").code != 0)
+    try await place.org.clearFaults()
+    for name in ["zeus", "crm"] {
+      let revoked = try await place.relatch("revoke", name, "--reason", "the host was taken")
+      #expect(revoked.code == 0, "\(revoked.errorText)")
+    }
+    try await expectEnd(3)
+  }
+
+  @Test("waits for the whole chain, and for that without another version")
+  func chain() async throws {
+    try await place.add("ares", app: 3, admin: "crm", policy: Self.policy)
+    try await keepZeus()
+    #expect(try await revoke().code != 0)
+    try await place.org.clearFaults()
+    #expect(try await place.relatch("resume", "zeus").code == 0)
+    #expect(try await place.relatch("policy", "ares", "not-together-with=crm").code == 0)
+    for _ in 0..<2 {
+      #expect(try await place.relatch("resume", "ares").code == 12)
+      #expect(try await active("ares") == 2)
+    }
+    let due = try await place.relatch("rotate", "--due")
+    #expect(due.code == 0, "\(due.errorText)")
+    #expect(try await active("crm") == 3)
+    #expect(try await place.relatch("resume").code == 0)
+    #expect(try await active("ares") == 3)
+    try await expectEnd(3)
+  }
+
   @Test("is replaced at once if it is reported itself, and once more at the end")
   func reported() async throws {
     try await keepZeus()
@@ -121,6 +155,9 @@ struct LeakedAdministratorTests {
     let again = try await place.relatch("revoke", "crm", "--reason", "in a ticket")
     #expect(again.code == 12, "\(again.errorText)")
     #expect(try await active("crm") == 3)
+    let incident = try await place.relatch("incident", "crm")
+    #expect(incident.code == 12 && incident.outputText.contains("owed: another pair"), "\(incident.outputText)")
+    expectFailure(try await place.relatch("remove", "crm", "--yes"), 64, "--forget-debts")
     try await place.org.clearFaults()
     #expect(try await place.relatch("resume").code == 0)
     try await expectEnd(4)
@@ -152,9 +189,13 @@ struct LeakedAdministratorTests {
     #expect(try await revoke().code == 13)
     for _ in 0..<2 { _ = try await place.relatch("resume") }
     #expect(try await active("crm") == 2)
-    #expect(try await place.org.grants(crm), "the sink still uses it")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     try await place.org.clearFaults()
+    #expect(try await place.relatch("resume", "zeus").code == 0)
+    #expect(try await place.relatch("resume", "crm").code == 11)
+    #expect(try await place.org.grants(crm), "the sink still uses it")
+    #expect(try await active("crm") == 2)
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    #expect(try await place.relatch("resume", "crm").code == 12)
     let resumed = try await place.relatch("resume")
     #expect(resumed.code == 0, "\(resumed.errorText)")
     try await expectEnd(3)

@@ -67,11 +67,12 @@ extension Credential {
   }
 
   /// What the provider may still accept, and nobody would see refused if the credential were forgotten: what is staged
-  /// or owed, and the active version if it leaked.
+  /// or owed, and the active version if it leaked or is in the reach of a leaked administrator.
   package var unsettled: [Version] {
     let debts = Set(debts.map(\.number))
     return versions.filter { version in
-      version.stage == .staged || debts.contains(version.number) || version.stage == .active && isActiveLeaked
+      version.stage == .staged || debts.contains(version.number)
+        || version.stage == .active && (isActiveLeaked || reach != nil)
     }
   }
 

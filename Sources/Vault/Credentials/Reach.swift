@@ -44,7 +44,7 @@ extension Credential {
   package mutating func noteReach(by administrators: [String], now: Timestamp) {
     guard let leak, !administrators.isEmpty else { return }
     reach = Reach(
-      by: Set((reach?.by ?? []) + administrators).sorted(), incident: reach?.incident ?? leak.incident,
+      by: Set((reach?.by ?? []) + administrators).sorted(), incident: leak.incident,
       since: reach?.since ?? now)
   }
 
@@ -65,21 +65,42 @@ extension VaultView {
     }
   }
 
-  /// Whether the reach of `credential` is over: every leak of those that reach it, directly or through others, has
-  /// ended, or nothing is left of them in the vault. One whose record cannot be read goes on reaching it.
+  /// Whether the reach of `credential` is over: none of those that reach it has a leak, or a reach of its own, or
+  /// nothing is left of them in the vault. One whose record cannot be read goes on reaching it.
   package func isReachOver(_ credential: Credential) throws -> Bool {
-    var (seen, left): (Set<String>, [String]) = ([], credential.reach?.by ?? [])
-    while let name = left.popLast() {
-      guard seen.insert(name).inserted, try hasCredential(name) else { continue }
+    for name in credential.reach?.by ?? [] where try hasCredential(name) {
       guard let administrator = try? self.credential(name), administrator.leak == nil else { return false }
-      left += administrator.reach?.by ?? []
+      // Two that reach each other would wait for ever: that takes two changes of administrator.
+      guard administrator.reach == nil || reaches(credential.name, administrator) else { return false }
     }
     return true
   }
 
-  /// `credential` as the next run that may open it finds it at `now`: one whose reach is over counts as leaked.
+  /// Whether `name` is among those that reach `credential`, directly or through others.
+  private func reaches(_ name: String, _ credential: Credential) -> Bool {
+    var (seen, left): (Set<String>, [String]) = ([], credential.reach?.by ?? [])
+    while let next = left.popLast() {
+      if next == name { return true }
+      if seen.insert(next).inserted { left += (try? self.credential(next))?.reach?.by ?? [] }
+    }
+    return false
+  }
+
+  /// Whether an administrator of `credential` got another pair after the staged one was made: that may have been because
+  /// its own had leaked.
+  package func isStagedUnderReplacedPair(_ credential: Credential) -> Bool {
+    guard let staged = credential.version(in: .staged) else { return false }
+    return administrators(of: credential.name).contains { name in
+      (try? self.credential(name))?.versions.contains { $0.stage == .retired && $0.since >= staged.created } ?? false
+    }
+  }
+
+  /// `credential` as the next run that may open it finds it at `now`: one whose reach is over counts as leaked. As long
+  /// as a pair that leaked before is kept for a sink or hook, it does not yet.
   package func withReachEnded(_ credential: Credential, now: Timestamp) throws -> Credential {
-    guard credential.reach != nil, !credential.isTransferred, try isReachOver(credential) else { return credential }
+    guard credential.reach != nil, !credential.isTransferred, credential.leak == nil || credential.undelivered.isEmpty,
+      try isReachOver(credential)
+    else { return credential }
     var credential = credential
     let newest = (try? newestKnown(of: credential)) ?? credential.newestNumber + 1
     credential.turnReachIntoLeak(ofVersionsUpTo: newest, now: now)

@@ -41,7 +41,7 @@ struct IncidentCommand: AsyncParsableCommand {
       let parts = try IncidentHistory(view).parts
       guard let name else {
         return Found(
-          .all(parts, reached: try parts.map { try view.reach(of: $0) != nil }),
+          .all(parts, reached: try view.reaches(of: parts).map { $0 != nil }),
           disagreeing: try view.disagreements(with: parts))
       }
       // A leak that was reported again after its end keeps the name of its first incident.

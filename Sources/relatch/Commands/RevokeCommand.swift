@@ -218,9 +218,7 @@ extension RotationComposition {
     // What follows only reports. No error there may hide how the runs ended.
     do {
       try await reportLeft(of: leaks.map(\.credential), report)
-      for reached in try await vault.read({ try leaks.reach(in: $0) }) {
-        try report.tell(reached)
-      }
+      try report.tell(try await vault.read { try leaks.reach(in: $0) }, afterRuns: true)
     } catch { report.failure(Failure(error)) }
     for version in found where version.isBack { report.failure(Failure(back: version), of: version.credential) }
     for version in found where version.isUnknown { report.failure(Failure(unknown: version), of: version.credential) }

@@ -127,7 +127,7 @@ struct SettingsCommand: AsyncParsableCommand {
         view.reach(to: change.after, from: change.after.admin, isFormer: false),
       ].compactMap { $0 }
     }
-    for reached in reached { try report.tell(reached) }
+    try report.tell(reached, afterRuns: false)
   }
 
   /// Warns of the credentials that it administers and that no run can rotate any more, because their settings and its

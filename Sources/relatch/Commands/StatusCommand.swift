@@ -152,7 +152,7 @@ struct Standing: Sendable {
           + (credential.isActiveLeaked ? ", the active one with them: \(wayOut)" : ""))
     }
     if let reach = credential.reach {
-      lines.append("  \(reach.text): `relatch resume` ends that leak, and then replaces this pair once more")
+      lines.append("  \(reach.text): the active one is replaced again when that leak has ended")
     }
     if let exposure = credential.exposure, !schedule.tellsOfExposure {
       lines.append(

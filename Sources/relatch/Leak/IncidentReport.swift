@@ -63,7 +63,7 @@ struct IncidentReport: Sendable {
   var isBack: Bool { parts.contains { !$0.history.acceptedAgain.isEmpty } }
   var reported: Timestamp { parts.compactMap { $0.history.reported?.entry.time }.min() ?? written }
 
-  /// When the last leaked pair was seen to be refused; nil while something is owed.
+  /// When the last leaked pair was seen to be refused; nil while one was not.
   var ended: Timestamp? {
     let ends = parts.map { $0.history.ended?.entry.time }
     return ends.contains { $0 == nil } ? nil : ends.compactMap(\.self).max()
@@ -78,8 +78,8 @@ struct IncidentReport: Sendable {
     vault = view.header.origin
     written = now
     let holders = try LeakHolders(in: view)
-    parts = try histories.map { history in
-      Part(history: history, openTo: holders.of(history), owed: try Self.owed(of: history, in: view, now: now))
+    parts = try zip(histories, view.reaches(of: histories)).map { history, reach in
+      Part(history: history, openTo: holders.of(history), owed: try Self.owed(of: history, reach, in: view, now: now))
     }
     let newest = try view.newestCheckpoint
     checkpoint = (String(decoding: newest.signed.bytes, as: UTF8.self), newest.member, newest.key.description)
@@ -96,9 +96,11 @@ struct IncidentReport: Sendable {
     }
   }
 
-  private static func owed(of history: IncidentHistory.Part, in view: VaultView, now: Timestamp) throws -> Owed? {
+  private static func owed(
+    of history: IncidentHistory.Part, _ reach: Reach?, in view: VaultView, now: Timestamp
+  ) throws -> Owed? {
     guard !history.owed.isEmpty else {
-      return try view.reach(of: history).map {
+      return reach.map {
         Owed(versions: [], next: nil, expires: nil, isRemoved: false, reach: $0)
       }
     }
@@ -117,12 +119,16 @@ struct IncidentReport: Sendable {
 }
 
 extension VaultView {
-  /// The reach that was noted while the leak of `part` was ended and still matters; nil if there is none.
-  func reach(of part: IncidentHistory.Part) throws -> Reach? {
-    guard !part.isRemoved, try hasCredential(part.credential), let reach = try credential(part.credential).reach,
-      reach.incident == part.incident
-    else { return nil }
-    return reach
+  /// For each of `parts` the reach that was noted while its leak was ended, and that still matters; nil for those that
+  /// have none. Of several that are about one credential, the last has it.
+  func reaches(of parts: [IncidentHistory.Part]) throws -> [Reach?] {
+    let last = Dictionary(parts.enumerated().map { ($1.credential, $0) }) { $1 }
+    return try parts.enumerated().map { index, part in
+      guard last[part.credential] == index, !part.isRemoved, try hasCredential(part.credential),
+        let reach = try credential(part.credential).reach, reach.incident == part.incident
+      else { return nil }
+      return reach
+    }
   }
 }
 
@@ -161,6 +167,9 @@ extension IncidentHistory.Moment {
     let because = detail("detail").map { ": \($0)" } ?? detail("reason").map { ": \($0)" } ?? ""
     switch entry.event {
     case "credential.leaked":
+      if entry.says("reach", "ended") {
+        return "versions up to \(number) count as leaked now, because they were \(detail("reason") ?? "")"
+      }
       return "reported by \(entry.member): versions up to \(number) leaked: \(detail("reason") ?? "")"
         + (detail("overtook").map { "; a run that held it was overtaken (\(RotationRunner.briefly($0)))" } ?? "")
     case "leak.tried":
@@ -311,7 +320,7 @@ extension IncidentReport.Part {
     var members: [String: JSONValue] = [
       "credential": .string(history.credential), "leaked": .array(history.leaked.map { .integer(Int(clamping: $0)) }),
       "open_to": .array(openTo.map(\.json)), "owed": .array(history.owed.map { .integer(Int(clamping: $0)) }),
-      "standing": .string(history.standing),
+      "standing": .string(owed?.reach == nil ? history.standing : "owed"),
       "timeline": .array(
         history.moments.map {
           .object([

@@ -1,4 +1,5 @@
 import JSON
+import Providers
 import Rotation
 import Vault
 
@@ -18,6 +19,7 @@ extension VaultView {
     else { return nil }
     return ReachedByLeak(
       administrator: leaked, credentials: [credential.name], isStanding: true,
+      isNoted: credential.reach?.by.contains(leaked) ?? false,
       version: credential.leak == nil ? nil : credential.version(in: .active)?.number, isFormer: isFormer)
   }
 }
@@ -53,6 +55,12 @@ extension [LeakedVersion] {
         others[admin, default: []].append(name)
       }
     }
+    reached += compactMap { leaked in
+      guard let credential = try? view.credential(leaked.credential), credential.isSelfAdministered,
+        credential.provider != CommandProvider.descriptor.id
+      else { return nil }
+      return ReachedByLeak(administrator: credential.name, credentials: [credential.name], isStanding: false)
+    }
     reached += others.sorted { $0.key < $1.key }.map { admin, names in
       ReachedByLeak(administrator: admin, credentials: names, isStanding: false)
     }
@@ -66,7 +74,7 @@ struct ReachedByLeak: Sendable {
   let credentials: [String]
   /// Whether the administrator's leaked pair may still be accepted: then it reaches their new pairs, too.
   let isStanding: Bool
-  /// Whether their records say so: then a run replaces them once more, and says so itself.
+  /// Whether their records say so: then a run replaces them again when the leak has ended.
   var isNoted = false
   /// The version to name if a leak of theirs is already noted; otherwise nil.
   var version: UInt64?
@@ -77,14 +85,20 @@ struct ReachedByLeak: Sendable {
     "`relatch revoke \(credentials.joined(separator: " "))\(version.map { " --up-to \($0)" } ?? "")`"
   }
 
-  /// In words for a person; nil if a run has said it.
-  var text: String? {
-    guard !isNoted else { return nil }
+  /// Whether the administrator is what it reaches.
+  var isOfItself: Bool { credentials == [administrator] }
+
+  /// In words for a person.
+  var text: String {
     let names = credentials.joined(separator: ", ")
-    return isStanding
-      ? "\(names): \(isFormer ? "its" : "its new") pair can be read by anyone who has the leaked pair of \(administrator), which"
-        + " \(isFormer ? "administered" : "administers") it and has not been seen to be refused yet; once it has: \(command)"
-      : "\(administrator) administers \(names): anyone who had its pair could read theirs; to end these, too: \(command)"
+    guard isStanding else {
+      return
+        "\(administrator) administers \(names): anyone who had its pair could read theirs; to end these, too: \(command)"
+    }
+    return
+      "\(names): its\(isFormer ? "" : " new") pair can be read by anyone who has the leaked pair of \(administrator), which"
+      + " \(isFormer ? "administered" : "administers") it and has not been seen to be refused yet; once it has"
+      + (isNoted ? ", the next run replaces it again" : ": \(command)")
   }
 
   var json: JSONValue {
@@ -96,11 +110,17 @@ struct ReachedByLeak: Sendable {
 }
 
 extension Report {
-  func tell(_ reached: ReachedByLeak) throws {
-    if isJSON {
-      try result(reached.json, text: "")
-    } else if let text = reached.text {
-      note(text)
+  /// Says what is reached. Of what its record notes, a run has said it, unless none was made.
+  func tell(_ reached: [ReachedByLeak], afterRuns: Bool) throws {
+    guard !isJSON else {
+      for reached in reached { try result(reached.json, text: "") }
+      return
     }
+    for reached in reached where !reached.isOfItself && !(afterRuns && reached.isNoted) { note(reached.text) }
+    let names = reached.filter(\.isOfItself).map(\.administrator).joined(separator: ", ")
+    guard !names.isEmpty else { return }
+    note(
+      "administered by itself: \(names): where an administrator can read secrets, whoever had a leaked pair may have read the one"
+        + " that replaced it; docs/leak.md says how to end that")
   }
 }

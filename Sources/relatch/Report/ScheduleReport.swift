@@ -74,7 +74,7 @@ extension Reach {
 
   /// The same without the incident's name.
   var words: String {
-    "pairs made since \(since) can be read by whoever has a leaked one of \(by.joined(separator: ", "))"
+    "pairs made since \(since) may have been read with a leaked one of \(by.joined(separator: ", "))"
   }
 }
 
