@@ -25,6 +25,12 @@ import Testing
     }
     #expect(try isQuick([:]))
     #expect(try isQuick(["exposures": true]))
+    for name in ["credential", "terms"] {
+      let entry = try Fixture.entry("bo", "credential.added", at: 2, [name: "x"])
+      #expect(EntryHead(of: entry.bytes, by: Array("bo".utf8), isOwner: true) == nil, "only \(name)")
+    }
+    let whole = try Fixture.entry("bo", "credential.added", at: 2, ["credential": "crm", "terms": "t"])
+    #expect(EntryHead(of: whole.bytes, by: Array("bo".utf8)) == nil, "by an operator")
     for exposure: JSONValue in [.object(["version": 1]), "", .null, 1] {
       #expect(try !isQuick(["exposure": exposure]), "the record must agree with it")
     }
@@ -43,6 +49,8 @@ import Testing
     for other: JSONValue in [isNumber ? "1" : 1, .null, .array([]), -1] {
       #expect(try !isQuick(all.merging([name: other]) { $1 }), "\(name): \(other)")
     }
+    #expect(try isQuick(all.merging(["step": .integer(Int(UInt32.max))]) { $1 }))
+    #expect(try !isQuick(all.merging(["step": .integer(Int(UInt32.max) + 1)]) { $1 }), "it would be read as step 0")
   }
 
   @Test func whatTheQuickReaderAcceptsTheFullReaderDoes() throws {

@@ -25,11 +25,12 @@ import Testing
     for detail in [deep, large, .integer(Int.max), .integer(Int.min)] {
       #expect(throws: AuditError(.notCanonical, "")) { try Fixture.entry("ana", "a.b", at: 0, ["x": detail]) }
     }
-    for member in ["", "a b", "é", "a\n", String(repeating: "x", count: 129)] {
+    for member in ["", "a b", "é", "a\n", "a\u{7F}", String(repeating: "x", count: 129)] {
       #expect(throws: AuditError(.notCanonical, "")) { try Fixture.entry(member, "a.b", at: 0) }
     }
     for event in [
-      "", "a", ".", "a.", ".b", "a..b", "A.b", "a.1", "a b.c", "é.b", "a." + String(repeating: "b", count: 127),
+      "", "a", ".", "a.", ".b", "a..b", "A.b", "a.1", "a.1b", "1a.b", "a b.c", "é.b",
+      "a." + String(repeating: "b", count: 127),
     ] {
       #expect(throws: AuditError(.notCanonical, "")) { try Fixture.entry("ana", event, at: 0) }
     }
@@ -51,7 +52,10 @@ import Testing
     #"{"event":"a.b","member":null,"time":"2026-11-21T09:20:00.000Z","v":1}"#,
   ])
   func anotherTextIsRefused(_ text: String) {
-    #expect(throws: AuditError(.notCanonical, "")) { try LogEntry(decoding: Array(text.utf8)) }
+    let bytes = Array(text.utf8)
+    #expect(throws: AuditError(.notCanonical, "")) { try LogEntry(decoding: bytes) }
+    let head = EntryHead(of: bytes.span)
+    #expect(head == nil)
   }
 
   /// Whether it is canonical at a glance or must be read back: an entry is what its bytes say, or is refused.
@@ -75,6 +79,13 @@ import Testing
       #expect(try LogEntry(decoding: entry.bytes) == entry)
     }
     #expect((1...2000).contains(refused), "integers that JSON cannot hold, and nothing else: \(refused)")
+  }
+
+  @Test func whatAnEntrySaysIsComparedByteForByte() throws {
+    // Swift takes these two texts to be equal.
+    let entry = try Fixture.entry("ana", "a.b", at: 0, ["x": "\u{E9}", "y": 1])
+    #expect(entry.says("x", "\u{E9}"))
+    #expect(!entry.says("x", "e\u{301}") && !entry.says("y", "1") && !entry.says("z", ""))
   }
 
   @Test func noChangedByteGivesAnEntryThatWritesDifferently() throws {
