@@ -89,14 +89,16 @@ extension MemoryTransaction {
       expect(.incomplete) { try LogVerification.verify(storedIn: removed) }
     }
     for row in try good.rows(in: .tree) {
+      // The first entry under that node.
+      let first = try #require(UInt64(bigEndianBytes: Array(row.key[1...]))) << UInt64(row.key[0])
       for bit in 0..<row.value.count * 8 {
         let altered = MemoryTransaction(copying: good)
         altered.set(row.value.flipping(bit: bit), in: .tree, for: row.key)
-        expect(.corrupt) { try LogVerification.verify(storedIn: altered) }
+        expect(.corrupt, entry: first) { try LogVerification.verify(storedIn: altered) }
       }
       let removed = MemoryTransaction(copying: good)
       removed.remove(row.key, from: .tree)
-      expect(.corrupt) { try LogVerification.verify(storedIn: removed) }
+      expect(.corrupt, entry: first) { try LogVerification.verify(storedIn: removed) }
     }
     for key in [MerkleTree.Node(level: 3, index: 0).key, MerkleTree.Node(level: 0, index: 7).key, [0]] {
       let surplus = MemoryTransaction(copying: good)
@@ -193,6 +195,14 @@ extension MemoryTransaction {
     expect(.malformed, entry: 0) { try LogFile.verify([0x0A]) }
     expect(.malformed) { try LogFile.verify([]) }
     expect(.malformed) { try LogFile.verify(Self.join(parts).dropLast()) }
+    // No more is read of what cannot be a checkpoint than a note may have.
+    var taken = 0
+    let endless = (0..<1 << 20).lazy.map { _ in
+      taken += 1
+      return [UInt8(ascii: "x")]
+    }
+    expect(.malformed) { try LogFile.verify(lines: endless) }
+    #expect(taken <= SignedNote.maximumSize)
   }
 
   @Test func aLogCutWhereARunEndsIsFoundByOneRememberedCheckpoint() throws {
@@ -210,8 +220,11 @@ extension MemoryTransaction {
     expect(.inconsistent) { try LogFile.verify(rewritten, expecting: expectations) }
     let foreign = try Checkpoint(origin: "relatch/ff", size: 7, root: newest.root)
     expect(.inconsistent) { try LogFile.verify(cut, expecting: LogExpectations(remembered: [foreign])) }
-    let stranger = try NoteKey(name: Fixture.origin, key: Fixture.key(of: "bo").verifyingKey)
-    expect(.inconsistent, entry: 0) { try LogFile.verify(cut, expecting: LogExpectations(owner: stranger)) }
+    // Another owner's vault, or another vault of that owner.
+    for (origin, name) in [(Fixture.origin, "bo"), ("relatch/ff", "ana")] {
+      let stranger = try NoteKey(name: origin, key: Fixture.key(of: name).verifyingKey)
+      expect(.inconsistent, entry: 0) { try LogFile.verify(cut, expecting: LogExpectations(owner: stranger)) }
+    }
   }
 
   @Test func aRunSignedByAnotherIsFound() throws {
@@ -239,6 +252,15 @@ extension MemoryTransaction {
     expect(.notPermitted, entry: 2) {
       try verify([start[0], ("bo", [Fixture.entry("bo", "member.removed", at: 2, ["removed": "ana"])])])
     }
+    // What an operator may not do is no more allowed as an entry that a quick look might take for an ordinary one.
+    let addition = try Fixture.entry("bo", "credential.added", at: 3, ["credential": "crm/prod", "terms": "t"])
+    expect(.notPermitted, entry: 3) {
+      try verify([start[0], ("bo", [Fixture.entry("bo", "credential.read", at: 2), addition])])
+    }
+    // ana signs that bo acted.
+    expect(.incomplete, entry: 0) {
+      try verify([("ana", start[0].entries + [Fixture.entry("bo", "credential.read", at: 2)])])
+    }
     // Added twice, never added, removing oneself, a second beginning.
     for (code, entry) in [
       (AuditError.Code.notPermitted, try Fixture.added("bo", at: 2)),
@@ -247,6 +269,9 @@ extension MemoryTransaction {
       (.notPermitted, try Fixture.genesis()),
       (.notCanonical, try Fixture.entry("ana", "member.added", at: 2, ["added": "bo"])),
       (.notCanonical, try Fixture.entry("ana", "member.removed", at: 2)),
+      (.notCanonical, try Fixture.entry("ana", "delivery.added", at: 2)),
+      (.notCanonical, try Fixture.entry("ana", "grant.added", at: 2, ["grantee": "bo"])),
+      (.notCanonical, try Fixture.entry("ana", "grant.removed", at: 2, ["credential": "crm/prod"])),
     ] {
       expect(code, entry: 2) { try verify([("ana", start[0].entries + [entry])]) }
     }
@@ -269,14 +294,101 @@ extension MemoryTransaction {
     #expect(report.largeClockStepBack == nil)
   }
 
+  /// Most entries that continue a run are only looked at.
+  @Test(arguments: [
+    "vault.created", "member.added", "member.removed", "vault.rekeyed", "credential.added", "credential.rekeyed",
+    "credential.removed", "delivery.added", "delivery.removed", "grant.added", "grant.removed", "vault.restored",
+    "handoff.withdrawn", "handoff.sent", "witness.added", "witness.removed",
+  ])
+  func whatOnlyOwnersMayWriteIsNoOperatorsWhereverItStands(_ event: String) throws {
+    let start = try Fixture.runs()[0]
+    let owner = try Fixture.card("ana", .owner).json
+    var details: [String: JSONValue] = [
+      "added": try Fixture.card("cy", .owner).json, "credential": "crm/prod", "delivery": "d", "grantee": "bo",
+      "handoff": "h", "key": .string(Fixture.vault), "owner": owner, "removed": "ana", "terms": "t", "transfer": true,
+      "vault": .string(Fixture.vault), "witness": "w",
+    ]
+    if event == "witness.added" { details["witness"] = try Witness(name: "w", kind: .file(path: "/w")).json }
+    func verify(_ entries: [LogEntry]) throws -> LogReport {
+      try LogFile.verify(Self.join(Fixture.file([start, ("bo", entries)])))
+    }
+    let read = try Fixture.entry("bo", "credential.read", at: 2)
+    let entry = try Fixture.entry("bo", event, at: 3, details)
+    expect(.notPermitted, entry: 2) { try verify([entry]) }
+    expect(.notPermitted, entry: 3) { try verify([read, entry]) }
+    details["transfer"] = false
+    let shared = try Fixture.entry("bo", "handoff.sent", at: 3, details)
+    #expect(try verify([read, shared]).entries == 4)
+  }
+
+  @Test func aCheckpointIsOfThisLogAndOfTheSizeThatItSays() throws {
+    let parts = try Fixture.file(Fixture.runs())
+    let newest = try LogFile.verify(Self.join(parts)).checkpoint.checkpoint
+    for other in [
+      try Checkpoint(origin: Fixture.origin, size: 6, root: newest.root),
+      try Checkpoint(origin: "relatch/ff", size: 7, root: newest.root),
+    ] {
+      let signed = try SignedCheckpoint(other, key: Fixture.key(of: "ana")).bytes
+      expect(.inconsistent, entry: 5) { try LogFile.verify(Self.join(parts.dropLast() + [signed])) }
+    }
+  }
+
+  @Test func everyRememberedCheckpointIsComparedAlsoWithinARun() throws {
+    let store = try Fixture.log()
+    let nodes = StoredTree(transaction: store)
+    let all = try (1...UInt64(7)).map { size in
+      try Checkpoint(origin: Fixture.origin, size: size, root: MerkleFrontier(size: size, nodes.hash).root)
+    }
+    var file: [UInt8] = []
+    try LogFile.write(storedIn: store) { file += $0 }
+    for remembered in [all, all.reversed()] {
+      _ = try LogVerification.verify(storedIn: store, expecting: LogExpectations(remembered: remembered))
+      _ = try LogFile.verify(file, expecting: LogExpectations(remembered: remembered))
+    }
+    for (place, checkpoint) in all.enumerated() {
+      let other = try Checkpoint(origin: Fixture.origin, size: checkpoint.size, root: MerkleTree.emptyRoot)
+      var remembered = all
+      remembered[place] = other
+      expect(.inconsistent) {
+        try LogVerification.verify(storedIn: store, expecting: LogExpectations(remembered: remembered))
+      }
+      expect(.inconsistent) { try LogFile.verify(file, expecting: LogExpectations(remembered: remembered)) }
+    }
+  }
+
+  @Test(arguments: [
+    "", "0123456789abcd", "0123456789abcdef0", "0123456789ABCDEF", "0123456789abcdeg", "../../0123456789abcdef",
+    String(repeating: "0", count: 66),
+  ])
+  func aVaultIsNamedInHexadecimal(_ vault: String) throws {
+    let owner = try Fixture.card("ana", .owner).json
+    let genesis = try Fixture.entry("ana", "vault.created", at: 0, ["vault": .string(vault), "owner": owner])
+    #expect(throws: AuditError(.notCanonical, "")) { try Membership(genesis: genesis) }
+    let rekeyed = try Fixture.entry("ana", "vault.rekeyed", at: 1, ["key": .string(vault)])
+    #expect(throws: AuditError(.notCanonical, "")) { try Membership.Change(rekeyed) }
+  }
+
+  @Test func aCardHasANameThatEntriesCanHaveAndNothingThatIsNotRead() throws {
+    let card = try Fixture.card("bo", .operator)
+    #expect(try LogMember(card.json) == card)
+    guard case .object(let members) = card.json else { throw AuditError(.malformed, "no object") }
+    for (name, value) in [
+      ("name", ""), ("name", "b o"), ("name", "bó"), ("age", ""), ("signing", "AAAA"), ("role", "root"), ("note", "x"),
+    ] as [(String, JSONValue)] {
+      let other = members.merging([name: value]) { $1 }
+      #expect(throws: AuditError(.notCanonical, ""), "\(name): \(value)") { try LogMember(.object(other)) }
+    }
+  }
+
   @Test func `the first entry that is dated long before one that precedes it is named`() throws {
-    let times: [Int64] = [4000, 3990, 5, 6]
+    // Equal times are no step back, and a minute is a usual one.
+    let times: [Int64] = [4000, 4000, 3940, 5, 6]
     let entries = try [Fixture.genesis()] + times.map { try Fixture.entry("ana", "credential.read", at: $0) }
     let report = try LogFile.verify(Self.join(Fixture.file([("ana", entries)])))
     #expect(report.clockStepsBack == 2)
-    #expect(report.largeClockStepBack?.entry == 3 && report.largeClockStepBack?.precedingEntry == 1)
+    #expect(report.largeClockStepBack?.entry == 4 && report.largeClockStepBack?.precedingEntry == 1)
     #expect(
-      report.largeClockStepBack?.time == entries[3].time && report.largeClockStepBack?.precedingTime == entries[1].time)
-    #expect(report.latestTime == entries[1].time && report.lastTime == entries[4].time)
+      report.largeClockStepBack?.time == entries[4].time && report.largeClockStepBack?.precedingTime == entries[1].time)
+    #expect(report.latestTime == entries[1].time && report.lastTime == entries[5].time)
   }
 }

@@ -71,6 +71,36 @@ import Testing
     _ = store
   }
 
+  @Test func `a damaged tree is not told as another history`() throws {
+    let (store, seen) = try Self.grown()
+    var refused = 0
+    for row in try store.rows(in: .tree) {
+      let altered = MemoryTransaction(copying: store)
+      altered.set(row.value.flipping(bit: 0), in: .tree, for: row.key)
+      for before in seen {
+        do {
+          _ = try LogVerification.verify(storedIn: altered, after: before)
+        } catch let error as AuditError {
+          #expect(error.code == .corrupt, "\(row.key) after \(before.checkpoint.checkpoint.size): \(error)")
+          refused += 1
+        }
+      }
+    }
+    #expect(refused > 0)
+  }
+
+  @Test func `who ended a run does not go on after it, whatever was seen before`() throws {
+    let (store, seen) = try Self.grown()
+    let ended = try #require(store.value(in: .checkpoints, for: UInt64(7).bigEndianBytes))
+    let next = try Fixture.entry("ana", "pair.read", at: 9)
+    _ = try AuditLog.append([next], by: Fixture.signer("ana"), in: store, knowing: Fixture.keys)
+    for before in seen.map(Optional.init) + [nil] { _ = try LogVerification.verify(storedIn: store, after: before) }
+    store.set(ended, in: .checkpoints, for: UInt64(7).bigEndianBytes)
+    for before in seen.map(Optional.init) + [nil] {
+      #expect(throws: AuditError(.inconsistent, "")) { try LogVerification.verify(storedIn: store, after: before) }
+    }
+  }
+
   @Test func `who was removed cannot go on, and nobody acts in another's name`() throws {
     let (store, seen) = try Self.grown()
     for (member, signer) in [("bo", "bo"), ("ana", "bo")] {
