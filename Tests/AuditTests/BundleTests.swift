@@ -34,6 +34,33 @@ import Testing
     return Array(try members.string("note").utf8)
   }
 
+  /// A bundle of a log with `entries`, made by hand: of each run its size, who signs it, and which entries are shown.
+  private static func made(
+    _ entries: [LogEntry], origin: String = Fixture.origin, _ runs: [(size: UInt64, signer: String, shown: [UInt64])]
+  ) throws -> [UInt8] {
+    let tree = MerkleTreeTests.Grown(entries.map(\.bytes))
+    let size = UInt64(entries.count)
+    var lines: [[UInt8]] = []
+    func put(_ members: [String: JSONValue]) { lines.append(JSONValue.object(members).canonicalBytes) }
+    func put(_ size: UInt64, by signer: String, _ path: [SHA256Digest]) throws {
+      let checkpoint = try Checkpoint(origin: origin, size: size, root: tree.roots[Int(size)])
+      let note = String(decoding: try SignedCheckpoint(checkpoint, key: Fixture.key(of: signer)).bytes, as: UTF8.self)
+      put(["note": .string(note), "path": .array(path.map { .string(Base64.encode($0.bytes)) })])
+    }
+    put(["origin": .string(origin), "type": "bundle", "v": 1])
+    try put(size, by: runs.last?.signer ?? "ana", [])
+    for run in runs {
+      try put(run.size, by: run.signer, ConsistencyProof(from: run.size, to: size, tree.node).path)
+      for index in run.shown {
+        let path = try InclusionProof(of: index, size: run.size, tree.node).path
+        put(["index": .integer(Int(index)), "path": .array(path.map { .string(Base64.encode($0.bytes)) })])
+        lines.append(entries[Int(index)].bytes)
+      }
+    }
+    put(["entries": .integer(runs.map(\.shown.count).reduce(0, +)), "type": "end"])
+    return file(lines)
+  }
+
   static func verify(_ bytes: [UInt8], expecting expectations: LogExpectations = LogExpectations()) throws
     -> BundleReport
   {
@@ -65,14 +92,16 @@ import Testing
   }
 
   @Test func `a line that somebody added to a stored checkpoint keeps no bundle from being made`() throws {
-    let store = try Fixture.log()
-    for row in try store.rows(in: .checkpoints) {
-      let added = "— evil YWJjZGVmZ2g=\n— \(Fixture.origin) YWJjZGVmZ2g=\n"
-      store.set(row.value + Array(added.utf8), in: .checkpoints, for: row.key)
+    let (evil, likeOurs) = ("— evil YWJjZGVmZ2g=\n", "— \(Fixture.origin) YWJjZGVmZ2g=\n")
+    for added in [evil, likeOurs, evil + likeOurs] {
+      let store = try Fixture.log()
+      for row in try store.rows(in: .checkpoints) {
+        store.set(row.value + Array(added.utf8), in: .checkpoints, for: row.key)
+      }
+      let lines = try Self.lines(of: LogBundle.Selection(), in: store)
+      #expect(lines == (try Self.lines(of: LogBundle.Selection())))
+      #expect(try Self.verify(Self.file(lines)).entries == 7)
     }
-    let lines = try Self.lines(of: LogBundle.Selection(), in: store)
-    #expect(lines == (try Self.lines(of: LogBundle.Selection())))
-    #expect(try Self.verify(Self.file(lines)).entries == 7)
   }
 
   @Test func `an entry whose writer made up another time is left out of no span that it stands in`() throws {
@@ -117,14 +146,45 @@ import Testing
     }
   }
 
+  @Test func `an entry counts in its place, once, in a run that its writer signed, and in its own log`() throws {
+    let entries = try Fixture.runs().flatMap(\.entries)
+    let sound: [(size: UInt64, signer: String, shown: [UInt64])] = [
+      (2, "ana", [0, 1]), (5, "bo", [3, 4]), (7, "ana", [5, 6]),
+    ]
+    let file = try Self.made(entries, sound)
+    #expect(try Self.verify(file).entries == 6)
+    func expect(_ bytes: [UInt8], _ location: SourceLocation = #_sourceLocation) {
+      #expect(throws: AuditError(.inconsistent, ""), sourceLocation: location) { try Self.verify(bytes) }
+    }
+    expect(try Self.made(entries, sound.dropLast() + [(7, "ana", [5, 6, 6])]))
+    expect(try Self.made(entries, sound.dropLast() + [(7, "ana", [6, 5])]))
+    // In the first run, which ends before the one that it is shown in begins.
+    expect(try Self.made(entries, [(2, "ana", [0]), (7, "ana", [1, 5])]))
+    expect(try Self.made(entries, origin: "relatch/ff", sound))
+    // ana signs that bo acted.
+    let forged = try entries[..<2] + [Fixture.entry("ana", "pair.read", at: 2), entries[3]]
+    expect(try Self.made(Array(forged), [(4, "ana", [0, 1, 2, 3])]))
+
+    // The checkpoint of a run that is not the last is compared with what is remembered.
+    let tree = MerkleTreeTests.Grown(entries.map(\.bytes))
+    let five = try Checkpoint(origin: Fixture.origin, size: 5, root: tree.roots[5])
+    _ = try Self.verify(file, expecting: LogExpectations(remembered: [five]))
+    let rewritten = try Checkpoint(origin: Fixture.origin, size: 5, root: tree.roots[4])
+    #expect(throws: AuditError(.inconsistent, "")) {
+      try Self.verify(file, expecting: LogExpectations(remembered: [rewritten]))
+    }
+  }
+
   @Test func `what is known beforehand is compared`() throws {
     let file = try Self.file(Self.lines(of: Self.late))
     let newest = try LogVerification.verify(storedIn: Fixture.log()).checkpoint.checkpoint
     let owner = try NoteKey(name: Fixture.origin, key: Fixture.key(of: "ana").verifyingKey)
     _ = try Self.verify(file, expecting: LogExpectations(owner: owner, remembered: [newest]))
-    let stranger = try NoteKey(name: Fixture.origin, key: Fixture.key(of: "bo").verifyingKey)
-    #expect(throws: AuditError(.inconsistent, "")) {
-      try Self.verify(file, expecting: LogExpectations(owner: stranger))
+    for (origin, name) in [(Fixture.origin, "bo"), ("relatch/ff", "ana")] {
+      let stranger = try NoteKey(name: origin, key: Fixture.key(of: name).verifyingKey)
+      #expect(throws: AuditError(.inconsistent, "")) {
+        try Self.verify(file, expecting: LogExpectations(owner: stranger))
+      }
     }
     let other = try Checkpoint(origin: Fixture.origin, size: 7, root: MerkleTree.emptyRoot)
     #expect(throws: AuditError(.inconsistent, "")) {
