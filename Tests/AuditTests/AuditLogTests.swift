@@ -50,6 +50,11 @@ import Testing
         }
       }
       #expect(throws: AuditError(.badProof, "")) { try proof.verify(found.entry.bytes + [0x20], by: key) }
+      let hash = MerkleTree.leafHash([])
+      for count in [64, 65] {
+        let long = LogProof(index: index, path: Array(repeating: hash, count: count), checkpoint: found.checkpoint)
+        #expect((try? LogProof(decoding: long.bytes)) == (count == 64 ? long : nil))
+      }
     }
     #expect(throws: AuditError(.notFound, "")) {
       try AuditLog.authenticate(entryAt: 7, in: store, knowing: Fixture.keys)
@@ -163,6 +168,61 @@ import Testing
     }
   }
 
+  @Test func aReplayIsOfTheSignedEntriesUpToItsEndAndOfNothingElse() throws {
+    let store = try Fixture.log()
+    let end = try #require(try AuditLog.authenticateHead(in: store, knowing: Fixture.keys))
+    func replayed(_ store: MemoryTransaction) throws -> [UInt64] {
+      var indices: [UInt64] = []
+      try AuditLog.replay(end, in: store) { _, index in indices.append(index) }
+      return indices
+    }
+    #expect(try replayed(store) == Array(0..<7))
+    let next = try Fixture.entry("ana", "credential.read", at: 9)
+    _ = try AuditLog.append([next], by: Fixture.signer("ana"), in: store, knowing: Fixture.keys)
+    #expect(try replayed(store) == Array(0..<7))
+    for index in 0..<UInt64(7) {
+      let key = index.bigEndianBytes
+      let moved = MemoryTransaction(copying: store)
+      moved.set(try #require(store.value(in: .log, for: key)), in: .log, for: key + [0])
+      moved.remove(key, from: .log)
+      #expect(throws: AuditError(.incomplete, "")) { try replayed(moved) }
+      let altered = MemoryTransaction(copying: store)
+      altered.set(next.bytes, in: .log, for: key)
+      #expect(throws: AuditError(.corrupt, "")) { try replayed(altered) }
+    }
+  }
+
+  /// No checkpoint makes an entry of something else, as a program that checks nothing might sign.
+  @Test func aReplayLeavesOutNothingThatIsNoEntry() throws {
+    let store = MemoryTransaction()
+    var frontier = MerkleFrontier()
+    let last = try Fixture.entry("ana", "credential.read", at: 9).bytes
+    for (index, bytes) in [try Fixture.genesis().bytes, Array("{}".utf8), last].enumerated() {
+      store.set(bytes, in: .log, for: UInt64(index).bigEndianBytes)
+      frontier.append(leafHash: MerkleTree.leafHash(bytes)) { store.set($1.bytes, in: .tree, for: $0.key) }
+    }
+    let checkpoint = try Checkpoint(origin: Fixture.origin, size: 3, root: frontier.root)
+    store.set(
+      try SignedCheckpoint(checkpoint, key: Fixture.key(of: "ana")).bytes, in: .checkpoints,
+      for: UInt64(3).bigEndianBytes)
+    let end = try #require(try AuditLog.authenticateHead(in: store, knowing: Fixture.keys))
+    #expect(throws: AuditError(.notCanonical, "")) { try AuditLog.replay(end, in: store) { _, _ in } }
+  }
+
+  @Test func aLogOfManyPagesIsReadWhole() throws {
+    let store = MemoryTransaction()
+    let many = try (1..<600).map { try Fixture.entry("ana", "credential.read", at: $0) }
+    let entries = try [Fixture.genesis()] + many
+    _ = try AuditLog.append(entries, by: Fixture.signer("ana"), in: store, knowing: Fixture.keys)
+    let end = try #require(try AuditLog.authenticateHead(in: store, knowing: Fixture.keys))
+    var found: [LogEntry] = []
+    try AuditLog.replay(end, in: store) { entry, _ in found.append(entry) }
+    #expect(found == entries)
+    var file: [UInt8] = []
+    try LogFile.write(storedIn: store) { file += $0 }
+    #expect(try LogFile.verify(file).entries == 600)
+  }
+
   @Test func onlyAMemberAppendsAndOnlyInTheirOwnName() throws {
     let store = try Fixture.log()
     let mine = try Fixture.entry("ana", "credential.read", at: 9)
@@ -180,6 +240,11 @@ import Testing
     let elsewhere = LogSigner(member: "ana", origin: "relatch/ff", key: try Fixture.key(of: "ana"))
     #expect(throws: AuditError(.inconsistent, "")) {
       try AuditLog.append([mine], by: elsewhere, in: store, knowing: Fixture.keys)
+    }
+    for stranger in [elsewhere, wrongKey] {
+      #expect(throws: AuditError(.inconsistent, "")) {
+        try AuditLog.append([Fixture.genesis()], by: stranger, in: MemoryTransaction(), knowing: Fixture.keys)
+      }
     }
     let leaving = try Fixture.entry("ana", "member.removed", at: 9, ["removed": "ana"])
     for entry in [leaving, try Fixture.genesis()] {
