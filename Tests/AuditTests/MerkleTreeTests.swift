@@ -117,6 +117,17 @@ import Testing
         expectBadProof { try forward.verify(firstRoot: root, secondRoot: MerkleTree.leafHash([1])) }
       }
     }
+    // Of no leaves, there is one root.
+    let other = MerkleTree.leafHash([])
+    expectBadProof { try ConsistencyProof(first: 0, second: 0, path: []).verify(firstRoot: other, secondRoot: other) }
+    // The right hashes of two leaves do not make a tree of more.
+    let (leaves, roots) = (Self.hundred.leaves, Self.hundred.roots)
+    for size in [3, 4, 100, UInt64.max] {
+      let inclusion = InclusionProof(index: 0, size: size, path: [leaves[1]])
+      expectBadProof { try inclusion.verify(leafHash: leaves[0], root: roots[2]) }
+      let consistency = ConsistencyProof(first: 1, second: size, path: [leaves[1]])
+      expectBadProof { try consistency.verify(firstRoot: roots[1], secondRoot: roots[2]) }
+    }
     #expect(throws: AuditError(.notFound, "")) { try InclusionProof(of: 5, size: 5, Self.hundred.node) }
     #expect(throws: AuditError(.notFound, "")) { try ConsistencyProof(from: 6, to: 5, Self.hundred.node) }
   }

@@ -35,6 +35,19 @@ import Testing
     }
   }
 
+  @Test func anEntryIsProvedWhateverWasReadBeforeItAndNoneBeyondTheEnd() throws {
+    var generator = SeededGenerator(seed: 9)
+    // More than have a place each.
+    let store = try log(2_200)
+    let tree = try tree(store)
+    _ = try AuditLog.append(
+      [Fixture.entry("ana", "pair.read", at: 9)], by: Fixture.signer("ana"), in: store, knowing: Fixture.keys)
+    for index in (0..<UInt64(2_200)).shuffled(using: &generator) {
+      #expect(try tree.bytes(at: index, in: store) == store.value(in: .log, for: index.bigEndianBytes))
+    }
+    #expect(throws: AuditError(.notFound, "")) { try tree.bytes(at: 2_200, in: store) }
+  }
+
   /// Whatever was proved before, and whichever rows are changed with it: only the entry's own, or all up to the top.
   @Test func anotherEntryIsRefusedWithAllThatVouchesForIt() throws {
     let size: UInt64 = 45
