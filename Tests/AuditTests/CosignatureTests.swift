@@ -37,6 +37,11 @@ import Testing
     #expect(logKey.id != key.id)
     #expect(throws: AuditError(.malformed, "")) { _ = try WitnessKey(logKey.description) }
     #expect(throws: AuditError(.malformed, "")) { _ = try WitnessKey(key.description + "=") }
+    let bytes = Array(key.description.utf8)
+    for bit in 0..<bytes.count * 8 {
+      guard let text = String(validating: bytes.flipping(bit: bit), as: UTF8.self) else { continue }
+      #expect(throws: AuditError(.malformed, ""), "\(text)") { try WitnessKey(text) }
+    }
     let example = """
       example.com/behind-the-sofa
       20852163
@@ -83,11 +88,31 @@ import Testing
     }
   }
 
+  @Test("a line that shares only the name or only the key's ID with a witness's key is another's")
+  func namesakes() throws {
+    let (signed, key, other) = (try Self.checkpoint(), try Self.key(), try Self.key("witness.example/w2"))
+    let lines = [(key.name, other.id), (other.name, key.id)].map { name, id in
+      Array("— \(name) \(Base64.encode(id + [UInt8](repeating: 1, count: 72)))\n".utf8)
+    }
+    for line in lines {
+      #expect(throws: AuditError(.unknownSigner, "")) { _ = try signed.cosigned(by: key, answer: line) }
+    }
+    let answer = try lines[0] + Self.line(signed) + lines[1]
+    #expect(try signed.cosigned(by: key, answer: answer).note.signatures.count == 2)
+    let all = try SignedCheckpoint(decoding: signed.bytes + answer)
+    #expect(try all.cosignature(by: key)?.time == 1_795_253_000)
+    #expect(all.only([key])?.note.signatures.count == 1)
+    // Another answer replaces the line of that key, and no other.
+    #expect(try all.cosigned(by: key, answer: Self.line(signed, time: 2)).note.signatures.count == 4)
+  }
+
   @Test("a time that is no timestamp is refused, and one too late for a date is read as the last date")
   func times() throws {
     let signed = try Self.checkpoint()
-    let late = try signed.cosigned(by: Self.key(), answer: Self.line(signed, time: UInt64(Int64.max)))
-    #expect(try late.cosignature(by: Self.key())?.moment.description == "9999-12-31T23:59:59.999Z")
+    for time in [1 << 40, 1 << 48, UInt64(Int64.max)] {
+      let late = try signed.cosigned(by: Self.key(), answer: Self.line(signed, time: time))
+      #expect(try late.cosignature(by: Self.key())?.moment.description == "9999-12-31T23:59:59.999Z")
+    }
     #expect(throws: AuditError(.badSignature, "")) {
       _ = try signed.cosigned(by: Self.key(), answer: Self.line(signed, time: UInt64(Int64.max) + 1))
     }
@@ -105,7 +130,8 @@ import Testing
     let first = try WitnessExchange.request(AuditLog.consistencyProof(from: 0, to: 7, in: store), signed)
     #expect(String(decoding: first, as: UTF8.self).hasPrefix("old 0\n\nrelatch/"))
     #expect(try WitnessExchange.size(Array("20852014\n".utf8)) == 20_852_014)
-    for text in ["", "7", "07\n", "+7\n", "7\n\n", " 7\n", "99999999999999999999\n", "7 \n"] {
+    #expect(try WitnessExchange.size(Array("18446744073709551615\n".utf8)) == .max)
+    for text in ["", "7", "70", "07\n", "+7\n", "7\n\n", " 7\n", "99999999999999999999\n", "7 \n"] {
       #expect(throws: AuditError(.malformed, "")) { _ = try WitnessExchange.size(Array(text.utf8)) }
     }
   }
@@ -135,7 +161,25 @@ import Testing
     #expect(throws: AuditError(.notPermitted, "")) { _ = try log([byOperator], by: "bo") }
     let shapeless = try Fixture.entry("ana", "witness.added", at: 2, ["witness": "w1"])
     #expect(throws: AuditError(.notCanonical, "")) { _ = try log([shapeless]) }
+    guard case .object(let members) = witnesses[0].json else { throw AuditError(.malformed, "no object") }
+    for more: [String: JSONValue] in [["note": "x"], ["kind": "files"], ["kind": "folders"], ["key": "x"]] {
+      let other = JSONValue.object(members.merging(more) { $1 })
+      #expect(throws: AuditError(.notCanonical, "")) { _ = try Witness(other) }
+    }
+    func letters(_ count: Int) -> String { String(repeating: "x", count: count) }
+    func program(_ arguments: [String]) -> Witness.Kind { .command(["/p"] + arguments, key) }
     for (name, kind) in [
+      (letters(64), kinds[0]), ("w", .file(path: "/" + letters(4095))),
+      ("w", .http(url: "http://" + letters(4089), key)), ("w", program(Array(repeating: "", count: 63))),
+      ("w", program([letters(4094)])),
+    ] as [(String, Witness.Kind)] {
+      _ = try Witness(name: name, kind: kind)
+    }
+    for (name, kind) in [
+      (letters(65), kinds[0]), ("w", .file(path: "/" + letters(4096))),
+      ("w", .http(url: "http://" + letters(4090), key)), ("w", program(Array(repeating: "", count: 64))),
+      ("w", program([letters(4095)])), ("w", program(["a\nb"])), ("w", .http(url: "https://x\u{7F}y", key)),
+      ("-w", kinds[0]), (".", kinds[0]), ("..", kinds[1]),
       ("a b", kinds[0]), ("", kinds[0]), ("a/b", kinds[0]), ("w", .file(path: "relative")), ("w", .folder(path: "/x/")),
       ("w", .command([], key)), ("w", .command(["ask"], key)), ("w", .http(url: "ftp://x", key)),
       ("w", .http(url: "https://x/?y", key)), ("w", .http(url: "https://x/", key)), ("w", .file(path: "/a\nb")),

@@ -70,6 +70,41 @@ import Testing
     #expect(throws: AuditError(.malformed, "")) { try SignedNote(decoding: long) }
   }
 
+  @Test func everyLineThatClaimsToBeOfAKeyIs() throws {
+    let key = try Fixture.key(of: "ana")
+    let note = try SignedNote(signing: "a\n", name: "x", key: key)
+    let good = try #require(note.signatures.first)
+    let bad = SignedNote.Signature(name: good.name, keyID: good.keyID, bytes: good.bytes.flipping(bit: 0))
+    let claimed = try NoteKey(name: "x", key: key.verifyingKey)
+    try SignedNote(text: "a\n", signatures: [good, good]).verify(by: claimed)
+    for signatures in [[good, bad], [bad, good], [bad]] {
+      #expect(throws: AuditError(.badSignature, "")) {
+        try SignedNote(text: "a\n", signatures: signatures).verify(by: claimed)
+      }
+    }
+  }
+
+  @Test func aNoteHasNoMoreBytesThanItMay() throws {
+    let end = Array("\n\n— x AAAAAAA=\n".utf8)
+    let text = [UInt8](repeating: 0x61, count: SignedNote.maximumSize - end.count)
+    #expect(try SignedNote(decoding: text + end).signatures.count == 1)
+    #expect(throws: AuditError(.malformed, "")) { try SignedNote(decoding: text + [0x61] + end) }
+  }
+
+  @Test(arguments: ["", "a", "a\tb\n", "a\r\n"])
+  func whatCouldNotBeReadBackIsNotSigned(_ text: String) throws {
+    let key = try Fixture.key(of: "ana")
+    #expect(throws: AuditError(.malformed, "")) { try SignedNote(signing: text, name: "x", key: key) }
+  }
+
+  @Test(arguments: ["", "a b", "a+b", "a\nb", "a\u{1}b", "a\u{2003}b"])
+  func aNameThatNoNoteCanHaveIsRefused(_ name: String) throws {
+    let key = try Fixture.key(of: "ana").verifyingKey
+    #expect(throws: AuditError(.malformed, "")) { try NoteKey(name: name, key: key) }
+    #expect(throws: AuditError(.malformed, "")) { try WitnessKey(name: name, key: key) }
+    #expect(throws: AuditError(.malformed, "")) { try Checkpoint(origin: name, size: 0, root: MerkleTree.emptyRoot) }
+  }
+
   @Test func noBitOfAKeysTextCanChangeUnnoticed() throws {
     let bytes = Array(Self.vkey.utf8)
     for bit in 0..<bytes.count * 8 {
@@ -94,7 +129,7 @@ import Testing
     for bad in [
       "", "\n", "o\n1\n", "o\n1\n\(root)", "\n1\n\(root)\n", "o\n01\n\(root)\n", "o\n+1\n\(root)\n", "o\n-1\n\(root)\n",
       "o\n\n\(root)\n", "o\n18446744073709551616\n\(root)\n", "o\n1 \n\(root)\n", "o\n١\n\(root)\n", "o\n1\n\(root)=\n",
-      "o\n1\n\(root.dropLast())\n", "o\n1\nAAAA\n", "o\n1\n\(root)\n\n", "o\n1\n\(root)\n\nx\n",
+      "o\n1\n\(root.dropLast())\n", "o\n1\nAAAA\n", "o\n1\n\(root)\n\n", "o\n1\n\(root)\n\nx\n", "o\n1\n\(root)\nx",
     ] {
       #expect(throws: AuditError(.malformed, ""), "\(bad)") { try Checkpoint(text: bad) }
     }
