@@ -136,7 +136,9 @@ let package = Package(
       name: "AuditTests", dependencies: ["Audit", "JSON", "Sodium", "Storage", "Contracts"], swiftSettings: strict),
     .testTarget(
       name: "ProcessTests",
-      dependencies: ["relatch", "CSystem", "Age", "Audit", "Providers", "Rotation", "Sodium", "Storage", "Vault"],
+      dependencies: [
+        "relatch", "CSystem", "Age", "Audit", "Providers", "Rotation", "Sodium", "Storage", "Vault", "Contracts",
+      ],
       swiftSettings: strict),
     .testTarget(name: "LayerTests", swiftSettings: strict),
     .testTarget(

@@ -129,7 +129,7 @@ final class CurlLoop: Sendable {
     guard let multi = ccurl_multi_init() else {
       return TransportError(.outOfResources, host: host, "request to \(host): libcurl gave no multi handle")
     }
-    // Without a fixed number libcurl keeps four connections per transfer under way, and closes the others in each lull.
+    // Without a fixed number libcurl keeps four connections per exchange under way, and closes the others in each lull.
     ccurl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, 256)
     guard let poller = ccurl_poller_create(multi) else {
       ccurl_multi_cleanup(multi)
@@ -189,7 +189,7 @@ final class CurlLoop: Sendable {
   }
 
   private func run(_ multi: UnsafeMutableRawPointer, _ poller: OpaquePointer) {
-    var transfers = TransferSet(multi: multi, poller: poller, configuration: configuration)
+    var exchanges = ExchangeSet(multi: multi, poller: poller, configuration: configuration)
     while true {
       let (commands, isStopping) = inbox.withLock { inbox in
         defer { inbox.commands.removeAll() }
@@ -198,15 +198,15 @@ final class CurlLoop: Sendable {
       }
       for command in commands {
         switch command {
-        case .start(let start): deliver(transfers.add(start))
-        case .cancel(let ticket): deliver(transfers.cancel(ticket))
+        case .start(let start): deliver(exchanges.add(start))
+        case .cancel(let ticket): deliver(exchanges.cancel(ticket))
         }
       }
       if isStopping { break }
       // The poller remembers a wake-up that came since the inbox was emptied, so none is lost.
-      for ended in transfers.turn() { deliver(ended) }
+      for ended in exchanges.turn() { deliver(ended) }
     }
-    for ended in transfers.cancelAll() { deliver(ended) }
+    for ended in exchanges.cancelAll() { deliver(ended) }
     end(multi, poller)
   }
 
@@ -219,7 +219,7 @@ final class CurlLoop: Sendable {
     }
     for case .start(let start) in left {
       let error = TransportError.cancelled(start.request.endpoint.host, "the transport is shut down")
-      deliver(TransferSet.Ended(start: start, outcome: .failure(error)))
+      deliver(ExchangeSet.Ended(start: start, outcome: .failure(error)))
     }
     ccurl_multi_cleanup(multi)
     ccurl_poller_destroy(poller)
@@ -227,7 +227,7 @@ final class CurlLoop: Sendable {
     for stopper in stoppers { stopper.resume() }
   }
 
-  private func deliver(_ ended: TransferSet.Ended?) {
+  private func deliver(_ ended: ExchangeSet.Ended?) {
     guard let ended else { return }
     inbox.withLock { $0.progress[ended.start.ticket] = .ended }
     ended.start.caller.resume(returning: ended.outcome)

@@ -16,7 +16,7 @@ package final class CurlTransport: HTTPTransport {
   /// Whether answers arrive on the calling thread. A task that this thread resumes has an answer to read.
   package static var isOnOwnThread: Bool { CurlLoop.isOnThread }
 
-  /// Sends `request` once a connection is ready. Cancelling the calling task ends the transfer within a millisecond or so.
+  /// Sends `request` once a connection is ready. Cancelling the calling task ends the exchange within a millisecond or so.
   package func send(_ request: HTTPRequest) async throws(TransportError) -> HTTPResponse {
     try request.checkHeaders()
     let ticket = loop.reserveTicket()
@@ -29,7 +29,7 @@ package final class CurlTransport: HTTPTransport {
     return try result.get()
   }
 
-  /// Ends every transfer as cancelled, closes the connections, and returns when the thread has wiped its stack and is
+  /// Ends every exchange as cancelled, closes the connections, and returns when the thread has wiped its stack and is
   /// ending. Later sends fail as cancelled.
   package func shutdown() async {
     await withCheckedContinuation { loop.stop($0) }

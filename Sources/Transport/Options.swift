@@ -1,7 +1,7 @@
 internal import CCurl
 internal import Sodium
 
-/// Sets libcurl's options on one handle and remembers the first that libcurl refused. A transfer without one of them,
+/// Sets libcurl's options on one handle and remembers the first that libcurl refused. An exchange without one of them,
 /// such as the verification of certificates, must not start.
 struct Options {
   private let easy: UnsafeMutableRawPointer
@@ -32,13 +32,13 @@ struct Options {
     set(CURLOPT_DISALLOW_USERNAME_IN_URL, 1)
     set(CURLOPT_NOSIGNAL, 1)
     set(CURLOPT_TCP_NODELAY, 1)
-    // A look-up that outlives its transfer is left to end on its own: waiting for it would hold up every other
-    // transfer.
+    // A look-up that outlives its exchange is left to end on its own: waiting for it would hold up every other
+    // exchange.
     set(CURLOPT_QUICK_EXIT, 1)
     // Servers close idle connections after a minute or so. Reusing one too late would lose a mutating request.
     set(CURLOPT_MAXAGE_CONN, 30)
     if request.needsNewConnection { set(CURLOPT_FRESH_CONNECT, 1) }
-    // Safe: the transfer holds the request, and so the share, until its handle is gone.
+    // Safe: the exchange holds the request, and so the share, until its handle is gone.
     if let own = request.connections {
       note(CURLOPT_SHARE, own.handle().map { ccurl_set_pointer(easy, CURLOPT_SHARE, $0) } ?? CURLE_OUT_OF_MEMORY)
     }
@@ -53,7 +53,7 @@ struct Options {
     set(CURLOPT_CAPATH, nil)
     note(CURLOPT_SSL_CTX_FUNCTION, ccurl_cleanse_tls_records(easy))
 
-    // nghttp2 frees its copies of headers and bodies without wiping them. And with many transfers on one connection,
+    // nghttp2 frees its copies of headers and bodies without wiping them. And with many exchanges on one connection,
     // cancelling some was seen to leave others without an answer (libcurl 7.88).
     set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
   }
@@ -65,7 +65,7 @@ struct Options {
     set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
   }
 
-  /// Sets what to send. `headers` and the body remain the caller's and must outlive the transfer.
+  /// Sets what to send. `headers` and the body remain the caller's and must outlive the exchange.
   mutating func setRequest(_ request: HTTPRequest, headers: UnsafeMutablePointer<curl_slist>?) {
     set(CURLOPT_USERAGENT, "relatch")
     set(CURLOPT_FOLLOWLOCATION, 0)
@@ -90,7 +90,7 @@ struct Options {
       // Not secret: libcurl makes its own copy, because an array has no lasting address.
       bytes.withUnsafeBytes { setBody($0, CURLOPT_COPYPOSTFIELDS) }
     case (.secret(let secret, _), _):
-      // The guarded pages themselves: they live as long as `request`, which the transfer holds.
+      // The guarded pages themselves: they live as long as `request`, which the exchange holds.
       secret.secret.withUnsafeBytes { setBody($0) }
     }
   }

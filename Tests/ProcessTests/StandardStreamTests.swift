@@ -1,4 +1,5 @@
 import Audit
+import Contracts
 import Glibc
 import Sodium
 import Testing

@@ -4,7 +4,7 @@ internal import Sodium
 /// One request under way: libcurl's handle, what was received, and how often sending began.
 ///
 /// It belongs to the loop's thread from `init` to `deinit`; libcurl calls it only there.
-final class Transfer {
+final class Exchange {
   let request: HTTPRequest
   let easy: UnsafeMutableRawPointer
   private let headers: HeaderList
@@ -15,7 +15,7 @@ final class Transfer {
   /// Why a callback made libcurl give up.
   private(set) var refusal: TransportError.Code?
 
-  /// Throws `outOfResources`, or `libraryMissing` if this libcurl refuses one of the options that keep a transfer safe.
+  /// Throws `outOfResources`, or `libraryMissing` if this libcurl refuses one of the options that keep an exchange safe.
   init(_ request: HTTPRequest, _ configuration: TransportConfiguration, _ line: HeaderLine) throws(TransportError) {
     self.request = request
     let host = request.endpoint.host
@@ -52,17 +52,17 @@ final class Transfer {
     // Unretained is safe: the loop holds this object as long as the handle can make calls.
     let context = Unmanaged.passUnretained(self).toOpaque()
     let onRequest: ccurl_before_request = { context, _, _, _, _ in
-      Transfer.from(context)?.mayStartSending() == true ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
+      Exchange.from(context)?.mayStartSending() == true ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
     }
-    let onHeader: ccurl_receive = { Transfer.from($3)?.receiveHeader(start: $0, count: $1 * $2) ?? 0 }
-    let onBody: ccurl_receive = { Transfer.from($3)?.receiveBody(start: $0, count: $1 * $2) ?? 0 }
+    let onHeader: ccurl_receive = { Exchange.from($3)?.receiveHeader(start: $0, count: $1 * $2) ?? 0 }
+    let onBody: ccurl_receive = { Exchange.from($3)?.receiveBody(start: $0, count: $1 * $2) ?? 0 }
     options.note(CURLOPT_PREREQFUNCTION, ccurl_on_request(easy, onRequest, context))
     options.note(CURLOPT_HEADERFUNCTION, ccurl_on_header(easy, onHeader, context))
     options.note(CURLOPT_WRITEFUNCTION, ccurl_on_body(easy, onBody, context))
   }
 
-  private static func from(_ context: UnsafeMutableRawPointer?) -> Transfer? {
-    context.map { Unmanaged<Transfer>.fromOpaque($0).takeUnretainedValue() }
+  private static func from(_ context: UnsafeMutableRawPointer?) -> Exchange? {
+    context.map { Unmanaged<Exchange>.fromOpaque($0).takeUnretainedValue() }
   }
 
   /// Whether libcurl may send the request, asked before each send and never after a byte of it.
@@ -84,7 +84,7 @@ final class Transfer {
     return count
   }
 
-  /// Returning less than `count` makes libcurl end the transfer.
+  /// Returning less than `count` makes libcurl end the exchange.
   private func receiveBody(start: UnsafeMutablePointer<CChar>?, count: Int) -> Int {
     let held = body?.count ?? 0
     guard count <= request.limits.answer - held else {

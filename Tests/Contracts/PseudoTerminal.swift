@@ -2,14 +2,14 @@ import Glibc
 import Testing
 
 /// A terminal at which the test plays the person.
-final class PseudoTerminal: Sendable {
+package final class PseudoTerminal: Sendable {
   /// The path that the program under test opens.
-  let path: String
+  package let path: String
   private let person: Int32
   /// Kept open, so that the settings outlast the program's own opening.
   private let line: Int32
 
-  init() throws {
+  package init() throws {
     person = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
     var isLocked: Int32 = 0
     var number: UInt32 = 0
@@ -26,32 +26,32 @@ final class PseudoTerminal: Sendable {
   }
 
   /// Whether typed text is shown.
-  var echoes: Bool {
+  package var echoes: Bool {
     var settings = termios()
     return tcgetattr(line, &settings) == 0 && settings.c_lflag & tcflag_t(ECHO) != 0
   }
 
   /// Types `text`.
-  func type(_ text: String) {
+  package func type(_ text: String) {
     let bytes = Array(text.utf8)
     #expect(write(person, bytes, bytes.count) == bytes.count)
   }
 
   /// What the screen shows until `end` has appeared or ten seconds have passed.
-  func screen(until end: String) -> String {
+  package func screen(until end: String) -> String {
     var shown = ""
     while !shown.contains(end), wait(milliseconds: 10_000) { shown += readAvailable() }
     return shown
   }
 
   /// Waits until the echo is off: what is typed earlier is dropped.
-  func waitForQuiet() {
+  package func waitForQuiet() {
     for _ in 0..<2_000 where echoes { usleep(5_000) }
     #expect(!echoes)
   }
 
   /// What the screen shows that has not been read yet.
-  func rest() -> String {
+  package func rest() -> String {
     var shown = ""
     while wait(milliseconds: 100) { shown += readAvailable() }
     return shown

@@ -1,8 +1,8 @@
 internal import CCurl
 internal import Sodium
 
-extension Transfer {
-  /// What the caller gets for a transfer that ended with `result`.
+extension Exchange {
+  /// What the caller gets for an exchange that ended with `result`.
   func outcome(of result: CURLcode) -> Result<HTTPResponse, TransportError> {
     guard result == CURLE_OK else { return .failure(failure(result)) }
     guard head.isComplete else { return .failure(error(.lost, "the answer was cut short")) }
@@ -17,7 +17,7 @@ extension Transfer {
     return .success(HTTPResponse(status: status, headers: head.headers, body: body))
   }
 
-  /// The error of a transfer that the caller cancelled, or ended by shutting the transport down.
+  /// The error of an exchange that the caller cancelled, or ended by shutting the transport down.
   func cancelled() -> TransportError { error(.cancelled, "cancelled before an answer") }
 
   private func failure(_ result: CURLcode) -> TransportError {
