@@ -47,7 +47,7 @@ extension RotationRun {
   /// token; the wait for that is as long as a new pair may take to become known.
   func clearUpManualPromotion() async throws {
     let (_, pair) = try pair(in: .staged)
-    let deadline = timing.now() + credential.policy.propagation
+    let deadline = timing.now() + propagation
     var backoff = Backoff()
     while true {
       let wait = backoff.next(timing.randomness)

@@ -233,7 +233,7 @@ extension RotationRun {
       if !provider.endsActiveFirst { try requireActivePrimary(seen, "nothing is given up") }
       // One look is not enough to give it up.
       let wait = isAgain ? backoff.next(timing.randomness) : .seconds(2)
-      let shownUntil = try isBetween(seen) ? began + credential.policy.propagation : shownUntil(number)
+      let shownUntil = try isBetween(seen) ? began + propagation : shownUntil(number)
       guard !isAgain || timing.now() + wait <= shownUntil && asksLeft > 10 else { break }
       try await pause(wait)
       seen = try await observe(for: .promote)
@@ -255,7 +255,7 @@ extension RotationRun {
   private func shownUntil(_ number: UInt64) -> Timestamp {
     let now = timing.now()
     guard provider.replacement != .promotion else { return now }
-    return min(credential.version(number)?.created ?? now, now) + credential.policy.propagation
+    return min(credential.version(number)?.created ?? now, now) + propagation
   }
 
   /// Fails if the staged pair ended the old one as it was made, and is merely not shown yet: it is accepted without

@@ -116,7 +116,7 @@ extension RotationRun {
       machine.state == .deleted, let active = credential.version(in: .active)
     else { return false }
     // A moment that lies ahead was noted by a wrong clock: nobody knows how long it has had.
-    return active.since + credential.policy.propagation <= now || active.since > now + RotationSchedule.maximumClockSkew
+    return active.since + propagation <= now || active.since > now + RotationSchedule.maximumClockSkew
   }
 
   /// Gives up a staged pair that leaked before it could become active. An unanswered request is cleared up first: the

@@ -18,6 +18,12 @@ extension RotationRun {
     }
   }
 
+  /// How long a new pair may be refused. A record from before there was a maximum may say more; and a leak waits an hour
+  /// at most, after which another pair is tried, or a person is told that none is accepted.
+  var propagation: Duration {
+    min(credential.policy.propagation, credential.leak == nil ? Policy.maximumPropagation : .seconds(3600))
+  }
+
   // MARK: - Validate
 
   private func validate() async throws {
@@ -25,7 +31,7 @@ extension RotationRun {
     try record(.intended(.validate), version: number)
     // The window counts from staging. A clock that was set back since does not lengthen it.
     let deadline =
-      min(credential.version(number)?.created ?? timing.now(), timing.now()) + credential.policy.propagation
+      min(credential.version(number)?.created ?? timing.now(), timing.now()) + propagation
     var backoff = Backoff()
     while true {
       do {
@@ -117,7 +123,7 @@ extension RotationRun {
     seenPromoted = nil
     try record(.intended(.verify), version: number)
     var backoff = Backoff()
-    let deadline = timing.now() + credential.policy.propagation
+    let deadline = timing.now() + propagation
     while true {
       do {
         let seen = if let promoted { promoted } else { try await look() }

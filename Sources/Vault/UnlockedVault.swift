@@ -228,8 +228,8 @@ package struct UnlockedVault: Sendable {
 
   /// Adds a credential with `pair` as its active version 1, made by the provider at `made` if that is known. Throws
   /// `alreadyExists`; `notFound` if its administrator, or a credential that it must not be rotated together with, does
-  /// not exist; `invalidInput` if its administrator was handed over, or if `Policy.requireReasonableInterval` refuses
-  /// its policy.
+  /// not exist; `invalidInput` if its administrator was handed over, or if `Policy.requireReasonableInterval` or
+  /// `requireReasonablePropagation` refuses its policy.
   ///
   /// `exposedTo` names somebody who knows the pair and should no longer know it. It is also exposed to those to whom its
   /// administrator is, or what administers that. What `body` does belongs to the same step.
@@ -262,6 +262,7 @@ package struct UnlockedVault: Sendable {
     for one in all {
       try Credential.check(name: one.name, provider: one.provider, settings: one.settings)
       try one.policy.requireReasonableInterval()
+      try one.policy.requireReasonablePropagation()
     }
     return try await UnlockedVault.again {
       try await addOnce(all, exposedTo: exposedTo, now: now, with: body)
@@ -327,18 +328,23 @@ package struct UnlockedVault: Sendable {
     return try await body()
   }
 
-  /// Replaces a credential's policy. Throws `notFound` if it names a credential that does not exist and that it did not
-  /// name before; `invalidInput` if it changes when a schedule rotates, and
-  /// `Policy.requireReasonableInterval` refuses the result.
+  /// Replaces a credential's policy. Throws `notPermitted` unless the member can open the credential; `notFound` if the
+  /// policy names a credential that does not exist and that it did not name before; `invalidInput` if it changes when a
+  /// schedule rotates, or how long a new pair may be refused, and `Policy.requireReasonableInterval` or
+  /// `requireReasonablePropagation` refuses the result.
   package func setPolicy(of name: String, now: Timestamp, _ edit: @Sendable (inout Policy) throws -> Void) async throws
     -> Credential
   {
-    try await change(now: now) { change in
+    let member = member
+    return try await change(now: now) { change in
       var credential = try change.view.credential(name)
+      // A policy decides what a leak reaches, and when anything is replaced at all: that is for those who may do it.
+      try change.view.requireKey(of: credential, for: member)
       let before = credential.policy
       try edit(&credential.policy)
       let policy = credential.policy
       if (policy.maxAge, policy.jitter) != (before.maxAge, before.jitter) { try policy.requireReasonableInterval() }
+      if policy.propagation != before.propagation { try policy.requireReasonablePropagation() }
       let added = policy.notTogetherWith.filter { !before.notTogetherWith.contains($0) }
       try change.view.requirePartners(added, of: name)
       return try change.save(credential, .credentialPolicy, ["policy": credential.policy.json])

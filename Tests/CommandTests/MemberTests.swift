@@ -128,12 +128,13 @@ struct MemberTests {
       for arguments in [
         ["member", "add", "-", "--role", "operator"], ["member", "remove", "audit"], ["grant", "admin", "bob"],
         ["ungrant", "crm", "bob"], ["rekey"], ["remove", "crm"],
-        ["sink", "add", "crm", place.folder.path + "/pair.json"],
+        ["sink", "add", "crm", place.folder.path + "/pair.json"], ["policy", "admin", "tags=none"],
       ] {
         let tried = try await place.run(Programs.relatch, arguments, stdin: card, environment: member)
         expectFailure(tried, 77)
       }
     }
+    expectFailure(try await place.relatch("policy", "crm", "tags=none", environment: audit), 77, "holds no grant")
     expectFailure(try await place.relatch("read", "crm", environment: audit), 77)
     expectFailure(try await place.relatch("read", "crm", environment: place.environment(of: "eve")), 77)
     #expect(try await place.relatch("log", "list", environment: Workplace.outsider).outputText == entries)

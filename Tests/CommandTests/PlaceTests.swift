@@ -99,6 +99,7 @@ struct PlaceTests {
     let place = try await Workplace()
     try await place.add("crm", policy: ["grace=90m", "propagation=5s"])
     #expect(try await place.relatch("policy", "crm").outputText == "grace=90m\npropagation=5s\n")
+    expectFailure(try await place.relatch("policy", "crm", "propagation=25h"), 64, "is more than 1d, the maximum")
     #expect(try await place.relatch("policy", "crm", "grace=24h").outputText == "grace=1d\npropagation=5s\n")
     expectFailure(try await place.relatch("policy", "crm", "grace=-1d"), 64)
     #expect(try await place.relatch("policy", "crm").outputText == "grace=1d\npropagation=5s\n")

@@ -224,7 +224,7 @@ struct RevokeCareTests {
   @Test("A sender's policy is shown before it is taken over, except for what would bind the recipient's runs")
   func senderPolicy() async throws {
     let teams = try await TwoTeams()
-    try await teams.place.add("crm", policy: ["propagation=3650d", "max-age=90d", "drill=yes"])
+    try await teams.place.add("crm", policy: ["propagation=1d", "max-age=90d", "drill=yes"])
     let file = try await teams.send("crm")
     let shown = try await teams.theirs("handoff", "open", file, "--show")
     #expect(shown.outputText.contains("max-age=90d"), "\(shown.outputText)")

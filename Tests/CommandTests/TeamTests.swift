@@ -45,6 +45,8 @@ struct GrantTests {
     try await place.org.clearFaults()
     _ = try await place.org.newRequests()
     for verb in ["resume", "abort", "rotate"] { try await refused([verb, "erp"]) }
+    for rule in ["tags=none", "drill=yes", "grace=0s"] { try await refused(["policy", "hr", rule]) }
+    #expect(try await place.relatch("policy", "crm", "grace=1h", environment: cron).code == 0)
     try await refused(["retire", "hr"])
     try await refused(["retire", "hr", "--undelivered"])
     #expect(try await place.org.newRequests() == 0, "the provider was asked nothing")

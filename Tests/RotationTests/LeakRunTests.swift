@@ -333,6 +333,16 @@ struct LeakRunTests {
     #expect(try await bench.run(.resume) == .settled(active: 3))
   }
 
+  @Test("does not wait for a refused new pair as long as a policy says, but an hour at most")
+  func endlessPropagation() async throws {
+    let (bench, _) = try await bench(["propagation": "1d"])
+    bench.provider.state.withLock { $0.refused = ["id-2"] }
+    let began = bench.now.withLock { $0 }
+    #expect(await bench.code(Self.leak()) == .provider(.refused))
+    bench.now.withLock { $0 = began + .seconds(3600) }
+    #expect(try await bench.run(.resume) == .rejected(active: 1, isLeaked: true))
+  }
+
   @Test("that contained the leak continues after a second pair is refused as well, and delivers neither of them")
   func uselessReplacements() async throws {
     let (bench, delivery) = try await bench()

@@ -191,6 +191,21 @@ struct RotationRunTests {
     }
   }
 
+  @Test("gives up a refused pair after a day, even if an older record says more")
+  func olderPropagation() async throws {
+    let bench = try await Bench()
+    _ = try await bench.vault.change(now: RotationMachineTests.start) { change in
+      var credential = try change.view.credential("crm")
+      credential.policy.propagation = .seconds(3650 * 86_400)
+      _ = try change.save(credential, .credentialPolicy, ["policy": credential.policy.json])
+    }
+    bench.provider.state.withLock { $0.refused = ["id-2"] }
+    let began = bench.now.withLock { $0 }
+    #expect(await bench.code() == .provider(.refused))
+    bench.now.withLock { $0 = began + .seconds(86_400) }
+    #expect(try await bench.run() == .rejected(active: 1))
+  }
+
   @Test("waits three times for trouble that may pass, however long a new pair may be refused, and gives nothing up")
   func transient() async throws {
     for (grants, code) in [(0..., RotationError.Code.provider(.unreachable)), (1..., .outstanding)] {

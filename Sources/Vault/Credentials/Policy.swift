@@ -27,6 +27,21 @@ package struct Policy: Hashable, Sendable {
   /// another.
   package static let minimumAge = Duration.seconds(3600)
 
+  /// The longest that a run waits for a new pair that is refused, whatever a policy says: one that cannot be waited for
+  /// would keep a leaked pair, or a bad one, for good.
+  package static let maximumPropagation = Duration.seconds(24 * 3600)
+
+  /// Fails with `invalidInput` if `propagation` is longer than `maximumPropagation`. Only for new settings: a record may
+  /// hold an older policy.
+  package func requireReasonablePropagation() throws(VaultError) {
+    guard propagation <= Self.maximumPropagation else {
+      throw VaultError(
+        .invalidInput,
+        "policy \"propagation\": \(Self.text(propagation)) is more than \(Self.text(Self.maximumPropagation)), the maximum"
+      )
+    }
+  }
+
   /// Fails with `invalidInput` if a schedule by this policy would replace a pair as soon as it is made: a greatest age
   /// below `minimumAge`, or a jitter that reaches the greatest age. Only for new settings: a record may hold an older
   /// policy.
@@ -48,7 +63,7 @@ package struct Policy: Hashable, Sendable {
   package static let keys: [(key: String, meaning: String)] = [
     ("max-age", "how old the active pair may become, as in 90d, 1h or more; none to have no schedule"),
     ("grace", "how long the replaced pair is left alone before it is retired"),
-    ("propagation", "how long a new pair may be refused before it counts as bad"),
+    ("propagation", "how long a new pair may be refused before it counts as bad; at most 1d"),
     ("jitter", "by how much a scheduled rotation may come early; less than max-age"),
     ("window", "when scheduled rotations may begin, as in 'mon-fri 01:00-05:00 Europe/Kyiv'; none for any time"),
     ("not-together-with", "credentials never scheduled in the same window, separated by commas; none to clear"),

@@ -37,14 +37,11 @@ package struct Handoff: Hashable, Sendable {
 
   package var isSelfAdministered: Bool { admin == credential }
 
-  /// The longest that a sender may make the recipient's runs wait for a new pair.
-  private static let maximumPropagation = Duration.seconds(24 * 3600)
-
   /// The policy as a recipient takes it over: the sender must not hold up the recipient's runs, make them rotate all
   /// the time, or let the recipient's pair be revoked as a drill.
   package var importedPolicy: Policy {
     var imported = policy
-    imported.propagation = min(policy.propagation, Self.maximumPropagation)
+    imported.propagation = min(policy.propagation, Policy.maximumPropagation)
     imported.maxAge = policy.maxAge.map { max($0, Policy.minimumAge) }
     if let maxAge = imported.maxAge, imported.jitter >= maxAge { imported.jitter = .zero }
     imported.drill = false
