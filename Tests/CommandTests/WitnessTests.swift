@@ -300,6 +300,53 @@ struct WitnessTests {
     #expect(try await place.relatch("log", "witness", "submit").code == 0)
   }
 
+  @Test("Nothing is started, written or sent for a witness of somebody who is no longer an owner, which is told")
+  func formerOwner() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let dora = try await place.addMember("dora", "owner")
+    let (elsewhere, ran) = (place.folder.path + "/elsewhere", place.folder.path + "/ran")
+    try FileManager.default.createDirectory(atPath: elsewhere + "/all", withIntermediateDirectories: true)
+    let key = "witness.example/w1+d7ec3267+BO2NXp96io5WwyFvQUEMfhRIAsqSo9DZ83HT1Nfgqy6k"
+    let witnesses = [
+      ["usb", "--file", elsewhere + "/note"], ["worm", "--folder", elsewhere + "/all"],
+      ["run", "--key", key, "--", "/usr/bin/touch", ran],
+    ]
+    for witness in witnesses {
+      let added = try await place.run(Programs.relatch, ["log", "witness", "add"] + witness, environment: dora)
+      #expect(added.code == 0, "\(added.errorText)")
+    }
+    #expect(try await place.relatch("log", "witness", "add", "own", "--file", elsewhere + "/own").code == 0)
+    #expect(try await place.relatch("member", "remove", "dora").code == 0)
+    func handedOver() throws -> [String] {
+      try FileManager.default.contentsOfDirectory(atPath: elsewhere).filter { $0 != "all" }
+        + FileManager.default.contentsOfDirectory(atPath: elsewhere + "/all")
+        + (FileManager.default.fileExists(atPath: ran) ? ["ran"] : [])
+    }
+    let rotated = try await place.relatch("rotate", "crm")
+    #expect(rotated.code == 0, "\(rotated.errorText)")
+    for name in ["usb", "worm", "run"] {
+      #expect(
+        rotated.errorText.contains("warning: the witness \(name) was added by dora, who is no longer an owner")
+          && rotated.errorText.contains("`relatch log witness remove \(name)`"), "\(rotated.errorText)")
+      expectFailure(try await place.relatch("log", "witness", "submit", name), 77, "who is no longer an owner")
+    }
+    #expect(try await place.relatch("log", "witness", "submit").code == 13)
+    #expect(try handedOver() == ["own"])
+    #expect(try await place.relatch("log", "witness", "list").outputText.contains("who is no longer an owner"))
+    #expect(try await place.logIsIntact())
+    // Neither the same name again nor the same person makes it count.
+    try await place.addMember("dora", "owner")
+    expectFailure(try await place.relatch("log", "witness", "submit", "run"), 77)
+    #expect(try handedOver() == ["own"])
+    for witness in witnesses {
+      #expect(try await place.relatch("log", "witness", "remove", witness[0]).code == 0)
+      #expect(try await place.run(Programs.relatch, ["log", "witness", "add"] + witness).code == 0)
+    }
+    #expect(try await place.relatch("log", "witness", "submit", "usb", "worm").code == 0)
+    #expect(try handedOver().count == 3)
+  }
+
   @Test("Nothing is submitted for a vault that was only looked at, until an owner's key or an identity makes it known")
   func unknown() async throws {
     let place = try await Workplace()

@@ -82,18 +82,39 @@ extension VaultView {
     return wasSigned
   }
 
+  /// Fails with `notPermitted` unless a present owner added `witness`: whoever is no longer an owner must not go on
+  /// deciding which program is run, and where something is written or sent.
+  package func requireOwners(_ witness: Membership.StandingWitness) throws {
+    let (name, entry) = (witness.witness.name, try authenticatedEntry(at: witness.entry))
+    guard members.contains(where: { $0.name == entry.member && $0.card.role == .owner && $0.entry <= witness.entry })
+    else {
+      throw VaultError(
+        .notPermitted, "the witness \(name) was added by \(entry.member), who is no longer an owner: it gets nothing",
+        hint: "ask an owner to check it and take it over: `relatch log witness remove \(name)`, then add it again")
+    }
+  }
+
+  /// What is wrong with who added `witness`; nil if nothing is.
+  private func ownersTrouble(with witness: Membership.StandingWitness) throws -> VaultError? {
+    do {
+      try requireOwners(witness)
+      return nil
+    } catch let error as VaultError where error.code == .notPermitted { return error }
+  }
+
   /// What each witness has seen of the log, according to `records`, which were read before this view of the vault was
-  /// opened. A record that cannot be read, is damaged, or is of another history is reported as `trouble`.
+  /// opened. A record that cannot be read, is damaged, or is of another history is reported as `trouble`, and so is a
+  /// witness that no present owner added.
   package func standings(of records: WitnessRecords.Found) throws -> [WitnessStanding] {
     try witnesses.map { witness in
       let seen: SignedCheckpoint?
       do { seen = try records.checkpoint(of: witness) } catch let error as VaultError {
         return try standing(of: witness, nil, trouble: error)
       }
-      guard let seen else { return try standing(of: witness, nil) }
+      guard let seen else { return try standing(of: witness, nil, trouble: ownersTrouble(with: witness)) }
       do {
         try requireExtension(of: seen.checkpoint, takenBy: witness.witness.name)
-        return try standing(of: witness, seen)
+        return try standing(of: witness, seen, trouble: ownersTrouble(with: witness))
       } catch let error as VaultError where error.code == .rolledBack || error.code == .corrupt {
         return try standing(of: witness, nil, trouble: error)
       }
@@ -122,10 +143,11 @@ package struct WitnessStanding: Sendable {
   package let since: Timestamp?
   /// When the witness signed, by its clock; nil if it does not sign.
   package let cosigned: Timestamp?
-  /// What is wrong with the record of what it has seen.
+  /// What is wrong with the record of what it has seen, or with who added it.
   package let trouble: VaultError?
 
-  /// Whether that speaks against the log. A record that cannot be read says nothing, like one that is missing.
+  /// Whether that speaks against the log. A record that cannot be read says nothing, like one that is missing, nor does
+  /// who added the witness.
   package var isContradiction: Bool { trouble.map { [.rolledBack, .corrupt].contains($0.code) } ?? false }
 }
 

@@ -161,7 +161,7 @@ struct WitnessSubmitCommand: AsyncParsableCommand {
     commandName: "submit", abstract: "Hand the newest checkpoint to the witnesses, and keep their cosignatures.",
     discussion: """
       Unlocks nothing and writes nothing to the log, so it may be run every minute. Ends with 69 if a witness cannot \
-      be reached, with 65 if one has seen another log.
+      be reached, with 77 if whoever added it is no longer an owner, with 65 if one has seen another log.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -183,7 +183,7 @@ struct WitnessSubmitCommand: AsyncParsableCommand {
         try report.confirmation(
           .object(["size": .integer(Int(clamping: size)), "type": "submitted", "witness": .string(name)]),
           text: "\(name) has seen \(size) entries")
-      case .missed(let failure), .unknown(let failure), .contradicts(let failure):
+      case .missed(let failure), .withheld(let failure), .contradicts(let failure):
         report.failure(failure)
         codes.append(failure.code)
       }

@@ -25,7 +25,7 @@ extension Report {
       switch outcome {
       case .took: break
       case .missed(let failure): note(failure.message)
-      case .unknown(let failure):
+      case .withheld(let failure):
         // This lasts until somebody acts, and nothing else reports it.
         Diagnostics.standard.warning(failure.message)
         Diagnostics.standard.hint(failure.hint)

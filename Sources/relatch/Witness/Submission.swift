@@ -15,8 +15,9 @@ struct Submission: Sendable {
     case took(SignedCheckpoint)
     /// It cannot be reached, or does not answer as it should. It has seen nothing, and nothing worse is known.
     case missed(Failure)
-    /// Nothing is handed to it, because nothing says that this user means the vault that names it.
-    case unknown(Failure)
+    /// Nothing is handed to it, because nothing says that this user means the vault that names it, or because whoever
+    /// added it is no longer an owner.
+    case withheld(Failure)
     /// It, or the record kept of it, has seen another log than this one.
     case contradicts(Failure)
   }
@@ -46,7 +47,8 @@ struct Submission: Sendable {
   /// Hands the checkpoint to all witnesses at the same time, or to those called `names`. Throws `notFound`, and what
   /// reading the vault throws.
   ///
-  /// Starts, sends and writes nothing unless this user trusts the vault: whoever put it there chose the places.
+  /// Starts, sends and writes nothing unless this user trusts the vault, because whoever put it there chose the places;
+  /// and nothing for a witness that no present owner added.
   func run(_ names: [String] = []) async throws -> [(name: String, outcome: Outcome)] {
     let all = try await vault.read { $0.witnesses }
     if let unknown = names.first(where: { name in !all.contains { $0.witness.name == name } }) {
@@ -78,7 +80,12 @@ struct Submission: Sendable {
         if let seen { try view.requireExtension(of: seen.checkpoint, takenBy: name) }
         return try view.handover(after: 0, to: name).0
       }
-      guard isTrusted else { return .unknown(Self.unknown(witness.witness)) }
+      guard isTrusted else { return .withheld(Self.unknown(witness.witness)) }
+      do { try await vault.read { try $0.requireOwners(witness) } } catch let error as VaultError
+        where error.code == .notPermitted
+      {
+        return .withheld(Failure(error))
+      }
       // A place elsewhere is always looked at: anyone who may write there may have changed it since.
       if let place = WitnessPlace(witness.witness, origin: newest.checkpoint.origin) {
         return .took(try await put(at: place, witness))
