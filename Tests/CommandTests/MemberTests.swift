@@ -142,6 +142,57 @@ struct MemberTests {
     #expect(try await place.relatch("read", "crm", environment: bob).code == 0)
   }
 
+  @Test("The removal of an owner names what they set up that is still in force, in text and JSON")
+  func whatAnOwnerLeaves() async throws {
+    let teams = try await TwoTeams(["--every-app-is-admin", "--apps", "3"])
+    let place = teams.place
+    for (number, name) in ["crm", "erp", "hr"].enumerated() {
+      try await place.add(name, app: number + 1, admin: "self")
+    }
+    let bob = try await place.addMember("bob", "operator", grants: ["crm"])
+    let dora = try await place.addMember("dora", "owner")
+    let card = try await place.card(of: "svc")
+    let proxy = "\(place.org.url)/"
+    for (words, input) in [
+      (["member", "add", "-", "--role", "owner"], card),
+      (["grant", "erp", "bob"], nil), (["grant", "admin", "bob"], nil), (["ungrant", "admin", "bob"], nil),
+      (["settings", "crm", "url=\(proxy)"], nil), (["settings", "erp", "--admin", "admin"], nil),
+      (["log", "witness", "add", "w", "--file", place.folder.path + "/note"], nil),
+      (["sink", "add", "crm", place.folder.path + "/pair.json", "--name", "file"], nil),
+      (["handoff", "send", "hr", "--to", teams.card, "--transfer", "-o", teams.path("hr.age")], nil),
+    ] as [([String], String?)] {
+      let done = try await place.run(Programs.relatch, words, stdin: input, environment: dora)
+      #expect(done.code == 0, "\(words): \(done.errorText)")
+    }
+    #expect(try await place.relatch("read", "crm", environment: bob).code == 0)
+    // Once in a copy, for people.
+    let copy = place.folder.appendingPathComponent("copy")
+    try FileManager.default.copyItem(at: place.vault, to: copy)
+    let elsewhere = ["RELATCH_VAULT": copy.path, "XDG_STATE_HOME": place.folder.path + "/state-copy"]
+    let told = try await place.relatch("member", "remove", "dora", environment: elsewhere)
+    for words in [
+      "dora added the member svc, an owner", "dora granted erp to bob",
+      "dora changed crm: url from \"\(place.org.url)\" to \"\(proxy)\"",
+      "dora changed erp: its administrator from erp to admin", "dora added the witness w",
+      "the sink file of crm was added by dora", "dora handed hr over to bo",
+    ] { #expect(told.errorText.contains(words), "\(words): \(told.errorText)") }
+    #expect(!told.errorText.contains("granted admin") && !told.errorText.contains("granted crm"))
+    let removed = try await place.relatch("member", "remove", "dora", "--json")
+    #expect(removed.code == 0, "\(removed.errorText)")
+    let left = try #require(removed.objects().first?["left"] as? [[String: Any]])
+    #expect(
+      left.compactMap { $0["kind"] as? String }.sorted() == [
+        "administrator", "grant", "member", "settings", "sink", "transfer", "witness",
+      ])
+    let settings = try #require(left.first { $0["kind"] as? String == "settings" })
+    #expect(settings["before"] as? [String: String] == ["url": place.org.url])
+    #expect(settings["after"] as? [String: String] == ["url": proxy] && settings["credential"] as? String == "crm")
+    // Whoever set up nothing leaves nothing.
+    try await place.addMember("eve", "owner")
+    let second = try await place.relatch("member", "remove", "eve", "--json").objects().first
+    #expect((second?["left"] as? [Any])?.isEmpty == true)
+  }
+
   @Test("Grants that make no sense are refused, and nobody removes themselves or the last owner")
   func senseless() async throws {
     let place = try await Workplace()

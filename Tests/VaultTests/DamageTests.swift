@@ -92,7 +92,6 @@ import Testing
       credential.deliveries = [DeliveryRecord(hook, entry: 9_007_199_254_740_991)]
       return try change.save(credential, .credentialPolicy)
     }
-    #expect(try await fixture.vault.read { try $0.deliveries(addedBy: "alice") } == [])
     let withdrawal = try await fixture.vault.removeMember("bob", now: Fixture.at(8), keeping: Self.keeping)
     #expect(withdrawal.damaged.isEmpty)
   }

@@ -94,15 +94,4 @@ extension VaultView {
       throw VaultError(.corrupt, "the \(what) was removed since log entry \(delivery.entry)")
     }
   }
-
-  /// The sinks and hooks that `member` has added and that still exist, as words, by credential and name. Damaged
-  /// credentials are left out.
-  package func deliveries(addedBy member: String) throws -> [String] {
-    try names().compactMap { try? credential($0) }.flatMap { credential in
-      credential.deliveries.compactMap { delivery in
-        guard (try? authenticatedEntry(at: delivery.entry))?.member == member else { return nil }
-        return "the \(delivery.settings.word) \(delivery.name) of \(credential.name)"
-      }
-    }
-  }
 }

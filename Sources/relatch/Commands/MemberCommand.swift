@@ -112,7 +112,8 @@ struct MemberRemoveCommand: AsyncParsableCommand {
     discussion: """
       Each credential that was open to the member gets a new key and is due for rotation at once, because what the \
       member has already copied stays usable: `relatch rotate --due` replaces those pairs. If the member is an owner, \
-      that is every credential.
+      that is every credential, and what the owner set up and is still in force is named: look at it before anything \
+      is rotated or revoked.
       """)
 
   @OptionGroup var options: CommonOptions
@@ -128,15 +129,14 @@ struct MemberRemoveCommand: AsyncParsableCommand {
           .notPermitted, "\(name) cannot remove themselves: one owner must always remain",
           hint: "ask another owner: `relatch member list` names them")
       }
-      let left = try await vault.read { try $0.deliveries(addedBy: name) }
+      let left = try await vault.read { view in
+        try view.members.contains { $0.name == name && $0.card.role == .owner } ? view.legacy(of: name) : nil
+      }
       return (try await vault.removeMember(name, now: now, keeping: keep), left)
     }
     let report = Report(options)
-    for delivery in left {
-      report.note(
-        "\(delivery) was added by \(name) and no longer gets anything: remove it, and add it again if it is right")
-    }
-    try report.withdrawal(withdrawal, from: name, of: nil)
+    report.note(left ?? [], of: name)
+    try report.withdrawal(withdrawal, from: name, of: nil, leaving: left)
   }
 }
 
@@ -156,13 +156,17 @@ extension Places {
 }
 
 extension Report {
-  /// Reports what was taken from `member`, and what to do about it. `credential` is nil if that was everything.
-  func withdrawal(_ withdrawal: UnlockedVault.Withdrawal, from member: String, of credential: String?) throws {
+  /// Reports what was taken from `member`, and what to do about it. `credential` is nil if that was everything; `left` is
+  /// what an owner leaves, and nil for others.
+  func withdrawal(
+    _ withdrawal: UnlockedVault.Withdrawal, from member: String, of credential: String?, leaving left: [Legacy]? = nil
+  ) throws {
     let exposed = withdrawal.exposed
     var members: [String: JSONValue] = [
       "exposed": .array(exposed.map { .string($0) }), "member": .string(member), "type": "withdrawal",
     ]
     if let credential { members["credential"] = .string(credential) }
+    if let left { members["left"] = .array(left.map(\.json)) }
     if !withdrawal.damaged.isEmpty { members["damaged"] = .array(withdrawal.damaged.map { .string($0) }) }
     let object = members
     let whatEnded = credential.map { "\(member) no longer has a grant on \($0)" } ?? "\(member) is no longer a member"
