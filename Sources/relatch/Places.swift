@@ -75,15 +75,59 @@ struct Places {
   ///
   /// The part of its log that this command has `verified` already is not verified again.
   func openLocked(verified: SeenLog? = nil) async throws -> LockedVault {
-    try await OpenedVaults.shared.compare(
+    var returned: Returned?
+    let locked = try await OpenedVaults.shared.compare(
       openUncomparedStore(), at: vault, with: knownVaults, verified: verified
     ) { error, locked in
       guard acceptsRollback else { throw error }
-      Diagnostics.standard.warning("accepted, and logged: \(error)")
-      try await unlock(locked).change(now: WallClock.now()) { change in
+      returned = try await accept(locked, despite: error)
+    }
+    // Thrown only now that the vault counts as accepted: what is rotated with them in it would be theirs to read.
+    if let names = returned?.members.map(\.name), let first = names.first {
+      throw Failure(
+        .corruptData,
+        "the vault was accepted as it is, and nothing else was done, because these are members again: \(names.joined(separator: ", "))",
+        hint: "`relatch member remove \(first)`, and so each who should not be one; then run this again")
+    }
+    return locked
+  }
+
+  /// Logs that a person goes on with the vault although it is not what was seen of it before: `error` says how. One that
+  /// lacks what was seen of it was put back, as by `restore`, and is treated alike: unless that was done already, only an
+  /// owner accepts it, and each pair is compared with its provider before anything else is done with it; who is back in
+  /// it is told and returned.
+  private func accept(_ locked: LockedVault, despite error: VaultError) async throws -> Returned? {
+    let unlocked = try await unlock(locked)
+    let (seen, here) = (try await lost(by: locked), try await locked.read { $0.seenLog.membership })
+    // What an owner has restored since it was seen is compared already, and others go on with it.
+    let isRestored = here.restored != nil && here.restored != seen?.restored && unlocked.member.card.role != .owner
+    if seen == nil || isRestored {
+      try await unlocked.change(now: WallClock.now()) { change in
         _ = try change.log(.rollbackAccepted, ["found": .string(error.description)])
       }
+    } else {
+      try await unlocked.logRollback(error, now: WallClock.now())
     }
+    Diagnostics.standard.warning("accepted, and logged: \(error)")
+    guard let seen else { return nil }
+    let returned = Returned(here, after: seen)
+    for warning in returned.warnings { Diagnostics.standard.warning(warning) }
+    for name in seen.bounds.transferred.keys.sorted() where here.bounds.transferred[name] == nil {
+      Diagnostics.standard.warning(
+        "\(name) was handed over when the vault was last seen, and is not in this copy: its pair is its recipient's, so do"
+          + " not adopt the one that the provider has now")
+    }
+    return returned
+  }
+
+  /// What was seen of the vault and `locked` lacks; nil if it lacks nothing, or nobody knows what was seen.
+  private func lost(by locked: LockedVault) async throws -> Membership? {
+    let id = try await locked.read { $0.header.id }
+    guard let seen = try? knownVaults?.log(of: id) else { return nil }
+    do {
+      try await locked.read { try $0.requireExtension(of: seen) }
+      return nil
+    } catch let error as VaultError where error.code == .rolledBack { return seen.membership }
   }
 
   /// The vault's store, compared with nothing.

@@ -68,6 +68,48 @@ struct RollbackTests {
     #expect(calls[placed...].contains { $0.contains("fsync(") && $0.contains("/first/relatch>") })
   }
 
+  @Test("One that an owner accepts is treated like a restored one: who is back is named, and every pair is compared")
+  func acceptedCopy() async throws {
+    let teams = try await TwoTeams(["--every-app-is-admin", "--apps", "2"])
+    let place = teams.place
+    for (number, name) in ["crm", "erp"].enumerated() { try await place.add(name, app: number + 1, admin: "self") }
+    let bob = try await place.addMember("bob", "operator", grants: ["crm"])
+    let older = try copy(place, to: "older")
+    try await place.addMember("zoe", "operator", grants: ["crm"])
+    _ = try await teams.send("erp", ["--transfer"])
+    #expect(try await place.relatch("status", environment: bob).code == 0)
+    #expect(try await place.relatch("rotate", "crm").code == 0)
+    #expect(try await place.relatch("read", "crm", environment: bob).code == 0)
+    #expect(try await place.relatch("member", "remove", "bob").code == 0)
+    try putBack(older, place)
+    // An operator takes nothing back: those who can undo it must know of it.
+    let before = try Data(contentsOf: place.vault.appendingPathComponent("vault.db"))
+    expectFailure(try await place.relatch("read", "crm", "--accept-rollback", environment: bob), 77, "not an owner")
+    #expect(try Data(contentsOf: place.vault.appendingPathComponent("vault.db")) == before)
+
+    let accepted = try await place.relatch("rotate", "erp", "--accept-rollback")
+    let text = accepted.errorText
+    // What is rotated before bob is removed again would be his to read.
+    expectFailure(accepted, 65, "nothing else was done, because these are members again: bob")
+    #expect(text.contains("warning: bob is a member again, an operator"), "\(text)")
+    #expect(text.contains("`relatch member remove bob`") && text.contains("warning: zoe was a member"), "\(text)")
+    #expect(text.contains("warning: erp was handed over"), "\(text)")
+    let events = try await place.relatch("log", "list", "--json", environment: Workplace.outsider).objects().compactMap
+    {
+      $0["event"] as? String
+    }
+    let accepting = try #require(events.firstIndex(of: "vault.rollback-accepted"))
+    #expect(Array(events[accepting...]) == ["vault.rollback-accepted", "vault.restored"], "\(events)")
+    // What an owner has restored is for everybody to go on with.
+    let theirs = try await place.relatch("read", "crm", "--accept-rollback", environment: bob)
+    #expect(theirs.code == 0 && theirs.errorText.contains("warning: accepted, and logged"), "\(theirs.errorText)")
+    #expect(try await place.relatch("member", "remove", "bob").code == 0)
+    #expect(try await place.relatch("read", "crm").errorText.contains("the vault was restored from a backup"))
+    let resumed = try await place.relatch("resume", "crm")
+    #expect(resumed.code != 0 && resumed.errorText.contains("relatch adopt crm"), "\(resumed.errorText)")
+    #expect(try await place.logIsIntact())
+  }
+
   @Test("Two copies that both continued are told apart, whichever is seen first")
   func fork() async throws {
     let place = try await Workplace()

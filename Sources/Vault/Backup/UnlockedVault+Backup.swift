@@ -46,6 +46,22 @@ extension UnlockedVault {
     return (owners.map(\.name), try owners.map { try $0.recipient() })
   }
 
+  /// Logs that an older copy of the vault, which is in its place, was accepted by a person: as a restore from a copy
+  /// whose log ended where it ends now. `found` says what it lacks. Throws `notPermitted` unless the member is an owner.
+  package func logRollback(_ found: VaultError, now: Timestamp) async throws {
+    guard member.card.role == .owner else {
+      throw VaultError(
+        .notPermitted, "member \(member.name) is not an owner and cannot accept an older copy of the vault: \(found)",
+        hint: "ask an owner, who is told what is back in it: `relatch log verify --accept-rollback` with their identity"
+      )
+    }
+    try await change(now: now) { change in
+      let end = try change.view.endpoint
+      try change.log(.rollbackAccepted, ["found": .string(found.description)])
+      try change.logRestore(end)
+    }
+  }
+
   /// Logs that the vault was restored from a copy whose log ended at `found`; and, if it is `behind` what was seen of
   /// it before, that a person accepted this. Throws `notPermitted` unless the member is an owner.
   package func logRestore(_ found: LogEndpoint, behind: VaultError?, now: Timestamp) async throws {

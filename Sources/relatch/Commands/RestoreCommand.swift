@@ -156,7 +156,7 @@ struct RestoreCommand: AsyncParsableCommand {
 
 /// The members and witnesses of a backup that had been removed when the vault was last seen, and the members who had
 /// joined by then and are not in the backup.
-private struct Returned {
+struct Returned {
   var members: [LogMember] = []
   var unknown: [LogMember] = []
   var witnesses: [String] = []
