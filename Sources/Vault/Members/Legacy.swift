@@ -18,11 +18,10 @@ package enum Legacy: Hashable, Sendable {
 }
 
 extension VaultView {
-  /// What the owner `name` has set up since they became one, and nobody else has taken back or changed since, in order.
-  /// Empty for whoever is not an owner. The time this takes grows with the log.
-  package func legacy(of name: String) throws -> [Legacy] {
-    guard let owner = members.first(where: { $0.name == name && $0.card.role == .owner }) else { return [] }
-    var trail = LegacyTrail(owner: name, since: owner.entry)
+  /// What `owner`, who may have been removed, has set up since they became one, and nobody else has taken back or changed
+  /// since, in order. The time this takes grows with the log.
+  package func legacy(of owner: Member) throws -> [Legacy] {
+    var trail = LegacyTrail(owner: owner.name, since: owner.entry)
     try replay { entry, index in trail.apply(entry, at: index) }
     return trail.legacy
   }

@@ -129,10 +129,11 @@ struct MemberRemoveCommand: AsyncParsableCommand {
           .notPermitted, "\(name) cannot remove themselves: one owner must always remain",
           hint: "ask another owner: `relatch member list` names them")
       }
-      let left = try await vault.read { view in
-        try view.members.contains { $0.name == name && $0.card.role == .owner } ? view.legacy(of: name) : nil
-      }
-      return (try await vault.removeMember(name, now: now, keeping: keep), left)
+      let owner = try await vault.read { $0.members.first { $0.name == name && $0.card.role == .owner } }
+      let withdrawal = try await vault.removeMember(name, now: now, keeping: keep)
+      // Looked for now that nothing can be added to it.
+      let left = try await vault.read { view in try owner.map { try view.legacy(of: $0) } }
+      return (withdrawal, left)
     }
     let report = Report(options)
     report.note(left ?? [], of: name)
