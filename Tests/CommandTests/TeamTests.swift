@@ -289,6 +289,40 @@ struct MemberExposureTests {
   }
 }
 
+@Suite("A credential that was removed and added again")
+struct AddedAgainTests {
+  @Test("is named as perhaps the same pair to whoever asks for what somebody could open, and that is not success")
+  func told() async throws {
+    let place = try await Workplace(["--every-app-is-admin", "--apps", "2"], addsAdmin: false)
+    for (number, name) in ["crm", "erp"].enumerated() { try await place.add(name, app: number + 1, admin: "self") }
+    let bob = try await place.addMember("bob", "operator", grants: ["crm", "erp"])
+    for name in ["crm", "erp"] { #expect(try await place.relatch("read", name, environment: bob).code == 0) }
+    let removed = try await place.relatch("remove", "crm")
+    #expect(removed.code == 0 && removed.errorText.contains("bob"), "\(removed.errorText)")
+    #expect(try await place.relatch("remove", "erp").code == 0)
+    try await place.add("crm", admin: "self")
+    let left = try await place.relatch("member", "remove", "bob")
+    #expect(left.code == 0 && left.errorText.contains("crm was removed at "), "\(left.errorText)")
+
+    let revoked = try await place.relatch("revoke", "--exposed-to", "bob", "--reason", "stolen")
+    #expect(revoked.code == 12, "\(revoked.errorText)")
+    #expect(
+      revoked.errorText.contains("warning: crm was removed at ")
+        && revoked.errorText.contains("`relatch revoke crm --reason TEXT`"), "\(revoked.errorText)")
+    // Nobody can end it here.
+    #expect(revoked.errorText.contains("warning: erp was removed at "), "\(revoked.errorText)")
+    let rotated = try await place.relatch("rotate", "--exposed-to", "bob")
+    #expect(rotated.code == 12 && rotated.errorText.contains("warning: crm was removed at "), "\(rotated.errorText)")
+
+    let pair = try await place.org.primary(ofApp: 1)
+    #expect(try await place.relatch("revoke", "crm", "--reason", "stolen").code == 0)
+    #expect(try await !place.org.accepts(pair))
+    let over = try await place.relatch("revoke", "--exposed-to", "bob", "--reason", "stolen")
+    #expect(over.code == 0 && !over.errorText.contains("crm was removed"), "\(over.errorText)")
+    #expect(over.errorText.contains("erp was removed at "), "\(over.errorText)")
+  }
+}
+
 @Suite("A pair within reach of an administrator that a member could open")
 struct AdministeredExposureTests {
   @Test("is named by every command that names what they could open, and rotated after the administrator")

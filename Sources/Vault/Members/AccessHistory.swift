@@ -145,6 +145,15 @@ package struct AccessHistory: Sendable {
     return removed.last { $0.name == name && $0.added.index <= index && index < $0.removed?.index ?? .max }?.added.index
   }
 
+  /// When the credential was removed to which `access` was, unless each of the pairs that were known by it had been seen
+  /// to be refused by then; nil if it was not removed.
+  package func removalOfKnown(_ access: Access) -> Timestamp? {
+    guard let former = removed.last(where: { $0.name == access.credential && $0.added.index == access.added }),
+      former.refusal(upTo: access.newestVersion) == nil
+    else { return nil }
+    return former.removed?.time
+  }
+
   private var histories: [CredentialHistory] { removed + present.values }
 
   /// Who holds a grant on `credential` now, by name. Owners need none.

@@ -49,6 +49,36 @@ struct LogExposureCommand: AsyncParsableCommand {
 }
 
 extension [MemberExposure] {
+  /// Those that were removed, and of which the vault may have the pair that `member` knows again, under the same name.
+  private var addedAgain: Self { filter { $0.isAddedAgain } }
+
+  /// Warns of those that were removed and whose name was added again: nothing shows whether it is the pair that `member`
+  /// knows. Returns whether there are any.
+  @discardableResult
+  func warnOfAddedAgain(knownTo member: String) -> Bool {
+    for exposure in addedAgain {
+      guard let removed = exposure.removed else { continue }
+      let name = exposure.credential
+      Diagnostics.standard.warning(
+        "\(name) was removed at \(removed), with a pair that \(member) could open, and was added again: if that has the same"
+          + " pair, `relatch revoke \(name) --reason TEXT` ends it")
+    }
+    return !addedAgain.isEmpty
+  }
+
+  /// The same, and for the others too, of which nothing is left here that could be ended.
+  func warnOfRemoved(knownTo member: String) -> Bool {
+    let gone = filter { !$0.isAddedAgain }.compactMap { exposure in
+      exposure.removed.map { "\(exposure.credential) was removed at \($0)" }
+    }
+    if !gone.isEmpty {
+      Diagnostics.standard.warning(
+        "\(gone.joined(separator: ", ")), with a pair that \(member) could open and that its provider may accept still: if it"
+          + " was added under another name, revoke that; or else end it at the provider")
+    }
+    return warnOfAddedAgain(knownTo: member)
+  }
+
   /// Warns if the member can still open some of it.
   func warnOfHolder() {
     guard let holder = compactMap(\.holder).first else { return }
@@ -88,6 +118,11 @@ struct MemberExposure: Sendable {
   let owed: [UInt64]
   /// Whether its record cannot be read, so that nobody knows which version is active.
   let isDamaged: Bool
+  /// When the credential was removed that had the pair which the member could open, if the provider may accept that
+  /// still; nil if it was not removed.
+  let removed: Timestamp?
+  /// Whether another credential has its name since, with a pair that may be the same.
+  let isAddedAgain: Bool
 
   /// Whether the active pair is, or may be, one that the member could open. A damaged credential counts, and fails in
   /// its own run.
@@ -152,6 +187,10 @@ extension MemberExposure {
     lastRead = counted.compactMap(\.lastRead).max()
     active = current?.version(in: .active)?.number
     owed = current?.debts.map(\.number).filter { $0 <= newest } ?? []
+    // Once the first pair of what has the name now is refused, it does not matter whether that was the same.
+    let isOver = now.map { ($0.version(1)?.stage ?? .retired) == .retired } ?? false
+    removed = own.isEmpty && !isOver ? stretches.compactMap(history.removalOfKnown).max() : nil
+    isAddedAgain = try removed != nil && view.hasCredential(name)
   }
 
   fileprivate var text: String {

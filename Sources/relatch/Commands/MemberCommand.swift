@@ -123,7 +123,7 @@ struct MemberRemoveCommand: AsyncParsableCommand {
 
   func run() async throws {
     let (name, now) = (name, WallClock.now())
-    let (withdrawal, left) = try await Places(options).changingMembers { vault, keep in
+    let (withdrawal, left, known) = try await Places(options).changingMembers { vault, keep in
       guard name != vault.member.name else {
         throw Failure(
           .notPermitted, "\(name) cannot remove themselves: one owner must always remain",
@@ -133,10 +133,12 @@ struct MemberRemoveCommand: AsyncParsableCommand {
       let withdrawal = try await vault.removeMember(name, now: now, keeping: keep)
       // Looked for now that nothing can be added to it.
       let left = try await vault.read { view in try owner.map { try view.legacy(of: $0) } }
-      return (withdrawal, left)
+      // Whoever could open nothing is not found.
+      return (withdrawal, left, (try? await vault.read { try $0.exposures(to: name) }) ?? [])
     }
     let report = Report(options)
     report.note(left ?? [], of: name)
+    known.warnOfAddedAgain(knownTo: name)
     try report.withdrawal(withdrawal, from: name, of: nil, leaving: left)
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Audit
 import Delivery
 import Glibc
 import JSON
@@ -41,6 +42,14 @@ struct RemoveCommand: AsyncParsableCommand {
         text: "\(name), which was damaged, is removed; the provider may still accept any of its pairs")
       return
     }
+    let known = try await vault.read { view in
+      let credential = try view.credential(name)
+      let open = try view.members.filter { member in
+        guard member.card.role == .operator else { return false }
+        return try view.canOpen(credential, member)
+      }
+      return Set(open.map(\.name) + (credential.exposure?.to ?? [])).sorted()
+    }
     let removed = try await vault.removeIdle(
       name, forgettingDebts: forgetDebts, now: WallClock.now(), isGone: RunHolder.isGone)
     KeptTokens(of: places).forget(removed.id)
@@ -58,6 +67,11 @@ struct RemoveCommand: AsyncParsableCommand {
           ? "" : "; the provider may still accept version \(forgotten.map(String.init).joined(separator: ", "))"))
     if removed.version(in: .active) != nil {
       report.note("its active pair is unchanged at the provider: anyone who has it can use it")
+      if !known.isEmpty {
+        report.note(
+          "\(known.joined(separator: ", ")) could open it: if that pair is added again, under whatever name, the vault does not"
+            + " know that, so rotate it then")
+      }
     }
   }
 

@@ -123,6 +123,7 @@ struct RevokeCommand: AsyncParsableCommand {
         ([FoundVersion](), 0)
       }
     let leaks = try await file == nil ? chosen(in: vault) : found.leaks
+    let isPerhapsHere = try await isAddedAgain(in: vault)
     if leaks.isEmpty { report.note("there is nothing to revoke") }
     // For a single credential, its own run makes this comparison.
     try await vault.requireNoSecret(reason, "reason", of: leaks.count > 1 ? leaks.map(\.credential) : [])
@@ -138,6 +139,13 @@ struct RevokeCommand: AsyncParsableCommand {
       throw Status(code: .notPermitted)
     }
     if failures > 0 { throw Status(code: .someFailed) }
+    if isPerhapsHere { throw Status(code: .debtOutstanding) }
+  }
+
+  /// Whether a pair that `--exposed-to` asks for may be in the vault again, in a credential that was removed and added.
+  private func isAddedAgain(in vault: UnlockedVault) async throws -> Bool {
+    guard let exposedTo else { return false }
+    return try await vault.read { try $0.exposures(to: exposedTo) }.warnOfRemoved(knownTo: exposedTo)
   }
 
   /// What is damaged or not granted is among what was asked for. It fails in its own run and affects no other.

@@ -64,6 +64,10 @@ struct RotateCommand: AsyncParsableCommand {
     let vault = try await places.openVault()
     SpaceReserve(places).keep()
     let (chosen, others) = try await chosen(in: vault)
+    var isPerhapsHere = false
+    if let exposedTo {
+      isPerhapsHere = try await vault.read { try $0.exposures(to: exposedTo) }.warnOfRemoved(knownTo: exposedTo)
+    }
     let goal = replacePrevious ? RotationRunner.Goal.rotateReplacingPrevious : .rotate
     let known = exposedTo == nil ? [] : Set(chosen)
     let errands = try await vault.read { Errand.each(chosen, goal).ordered(in: $0, exposed: known) }
@@ -88,6 +92,7 @@ struct RotateCommand: AsyncParsableCommand {
       try await vault.warnOfAdministrators(of: chosen, knownTo: known)
     }
     try result.get()
+    if isPerhapsHere { throw Status(code: .debtOutstanding) }
   }
 }
 
