@@ -40,6 +40,28 @@ struct TokenTests {
     #expect(mode[.posixPermissions] as? Int == 0o600)
   }
 
+  @Test("A token that was kept by a clock that is wrong, or is looked at by one, is asked for anew")
+  func wrongClock() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let first = try await place.relatch("token", "crm", "--keep", "30d")
+    let folder = place.vault.path + "/tokens/"
+    let file = try folder + #require(FileManager.default.contentsOfDirectory(atPath: folder).first)
+    func setAge(_ seconds: TimeInterval) throws {
+      let date = Date(timeIntervalSinceNow: -seconds)
+      try FileManager.default.setAttributes([.modificationDate: date], ofItemAtPath: file)
+    }
+    for usual in [86_400.0, -30] {
+      try setAge(usual)
+      #expect(try await place.relatch("token", "crm").line == first.line, "\(usual)")
+    }
+    try setAge(-3600)
+    let second = try await place.relatch("token", "crm", "--keep", "30d")
+    #expect(second.code == 0 && second.line != first.line, "\(second.errorText)")
+    #expect(try await place.relatch("token", "crm").line == second.line, "it is kept by the right clock now")
+    #expect(try await grants(place) == 2)
+  }
+
   @Test("A small stack is enough for a command that sends requests")
   func smallStack() async throws {
     let place = try await Workplace()

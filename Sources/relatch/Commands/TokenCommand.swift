@@ -44,8 +44,9 @@ struct TokenCommand: AsyncParsableCommand {
     let access = try await vault.tokenAccess(of: name, now: WallClock.now())
     let kept = KeptTokens(of: places)
     let before = kept.record(of: access)
-    if !fresh, let before, let (token, end) = access.open(before),
-      WallClock.now() + Self.minimumRest < end
+    let now = WallClock.now()
+    if !fresh, let before, let (token, end) = access.open(before), now + Self.minimumRest < end,
+      !kept.isAhead(of: now, access)
     {
       return try write(token)
     }

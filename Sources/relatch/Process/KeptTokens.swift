@@ -14,6 +14,17 @@ struct KeptTokens {
   /// The tokens of the vault in the folder `path`.
   init(inVault path: String) { folder = path + "/tokens" }
 
+  /// Whether what is kept for the credential was kept at a moment that is yet to come, by the clock of `now`. One of the
+  /// two clocks is wrong then, and nobody knows whether the token has ended.
+  func isAhead(of now: Timestamp, _ access: TokenAccess) -> Bool {
+    var information = stat()
+    guard stat(file(access), &information) == 0 else { return false }
+    return Int64(information.st_mtim.tv_sec) > now.milliseconds / 1000 + Self.tolerance
+  }
+
+  /// How far clocks may differ, in seconds: a folder can be on another machine.
+  private static let tolerance: Int64 = 60
+
   /// The record kept for the credential; nil if there is none.
   func record(of access: TokenAccess) -> [UInt8]? { record(of: access.credential.id) }
 
