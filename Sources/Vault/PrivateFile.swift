@@ -180,13 +180,45 @@ package enum PrivateFile {
   package static func replace(
     _ path: String, _ bytes: RawSpan, isDurable: Bool = false, wipesOld: Bool = false, inheritsOwner: Bool = false
   ) throws {
-    try inFolder(of: path, inheritsOwner) { place, owner in
-      let old = wipesOld ? open(place, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1
-      defer { if old >= 0 { Glibc.close(old) } }
+    try replace(path, bytes, isDurable: isDurable, wipesOld: wipesOld, inheritsOwner: inheritsOwner) { place in
       var template = Array((place + ".XXXXXX").utf8CString)
       let descriptor = template.withUnsafeMutableBufferPointer { buffer in
         buffer.baseAddress.map { mkstemp($0) } ?? -1
       }
+      return (descriptor, template)
+    }
+  }
+
+  /// Does the same, durably, and wipes the older file, for a secret that no kill may leave lying about: the new file is
+  /// made under one name, `unfinished(path)`, and what a killed process has left there is wiped first. No other process
+  /// does the same in this folder meanwhile. If `check` throws, nothing is changed.
+  package static func replaceSecret(_ path: String, _ bytes: RawSpan, unless check: () throws -> Void) throws {
+    try withLock(folder(of: path)) {
+      try check()
+      try replace(path, bytes, isDurable: true, wipesOld: true, inheritsOwner: false) { place in
+        let name = unfinished(place)
+        let left = open(name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+        unlink(name)
+        if left >= 0 {
+          wipe(left)
+          Glibc.close(left)
+        }
+        return (open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600), Array(name.utf8CString))
+      }
+    }
+  }
+
+  /// Where `replaceSecret` makes the new file. What is there was left by a process that was killed.
+  package static func unfinished(_ path: String) -> String { path + ".unfinished" }
+
+  private static func replace(
+    _ path: String, _ bytes: RawSpan, isDurable: Bool, wipesOld: Bool, inheritsOwner: Bool,
+    throughNew make: (_ place: String) -> (descriptor: Int32, name: [CChar])
+  ) throws {
+    try inFolder(of: path, inheritsOwner) { place, owner in
+      let old = wipesOld ? open(place, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1
+      defer { if old >= 0 { Glibc.close(old) } }
+      let (descriptor, template) = make(place)
       guard descriptor >= 0 else { throw failure(writing: path) }
       defer { Glibc.close(descriptor) }
       do {

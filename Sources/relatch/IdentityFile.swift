@@ -12,6 +12,12 @@ struct IdentityFile {
   /// Reads the identity. A sealed one needs its passphrase, unless `unlock` keeps it open.
   func open() throws -> Identity {
     let file = try read()
+    let left = PrivateFile.unfinished(PrivateFile.resolved(path))
+    if PrivateFile.exists(left) {
+      Diagnostics.standard.warning(
+        "an interrupted `relatch identity protect` has left the key in \(Name.printable(left)), perhaps open: run it again,"
+          + " which wipes and removes that")
+    }
     guard try AgeFile.kind(of: file.bytes) == .passphrase, !passphrase.isHandedOver else {
       return try openAge(file).identity
     }
@@ -169,8 +175,15 @@ struct IdentityFile {
 
   /// Replaces `file` with `content` and ends what `unlock` began.
   private func replace(_ file: borrowing SecretBytes, by content: borrowing SecretBytes) throws {
-    try PrivateFile.replace(PrivateFile.resolved(path), content.bytes, isDurable: true, wipesOld: true)
-    _ = try? SessionKeyring().end(Self.keyringName(of: file))
+    let name = Self.keyringName(of: file)
+    try PrivateFile.replaceSecret(PrivateFile.resolved(path), content.bytes) {
+      guard try Self.keyringName(of: read()) == name else {
+        throw Failure(
+          .heldByAnotherRun, "the identity \(Name.printable(path)) was changed by another command meanwhile",
+          hint: "nothing was changed; run it again, with the passphrase that is in use now")
+      }
+    }
+    _ = try? SessionKeyring().end(name)
   }
 
   // MARK: - Unlocked for a time

@@ -125,6 +125,38 @@ struct IdentityTests {
     #expect(try await run(place, ["identity", "show"], ["the second passphrase"]).code == 0)
   }
 
+  @Test(
+    "leaves no copy of its key beside it once it is protected again after a kill, and until then that is told",
+    .enabled(if: Programs.strace != nil, "strace is not installed"))
+  func killed() async throws {
+    let place = try await Workplace()
+    let card = try await place.relatch("identity", "show").output
+    let calls = "fsync,fdatasync,rename,renameat,renameat2"
+    func beside() throws -> [String] {
+      try FileManager.default.contentsOfDirectory(atPath: place.folder.path).filter { $0.hasPrefix("identity.") }
+    }
+    var (point, left, wasKilled) = (0, 0, true)
+    while wasKilled, point < 30 {
+      point += 1
+      let killed = try await place.run(
+        Programs.strace ?? "",
+        [
+          "-f", "-o", "/dev/null", "-e", "trace=\(calls)", "-e", "inject=\(calls):signal=KILL:when=\(point)",
+          Programs.relatch, "identity", "protect", "--no-passphrase",
+        ])
+      wasKilled = killed.code == -SIGKILL
+      if try !beside().isEmpty {
+        left += 1
+        let read = try await place.relatch("read", "admin")
+        #expect(read.code == 0 && read.errorText.contains("an interrupted `relatch identity protect`"), "\(point)")
+      }
+      let again = try await place.relatch("identity", "protect", "--no-passphrase")
+      #expect(again.code == 0 && again.output == card, "\(again.errorText)")
+      #expect(try beside().isEmpty, "point \(point)")
+    }
+    #expect(left > 0 && !wasKilled)
+  }
+
   @Test("behind a symbolic link is protected in its place, and no open copy is left")
   func link() async throws {
     let place = try await Workplace(addsAdmin: false)
