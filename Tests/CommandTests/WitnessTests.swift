@@ -347,6 +347,36 @@ struct WitnessTests {
     #expect(try handedOver().count == 3)
   }
 
+  @Test("A backup that is only tried hands nothing to the witnesses of the vault, and a restored vault does once asked")
+  func triedBackup() async throws {
+    let place = try await Workplace(["--every-app-is-admin", "--apps", "2"], addsAdmin: false)
+    for (number, name) in ["crm", "erp"].enumerated() { try await place.add(name, app: number + 1, admin: "self") }
+    let note = URL(fileURLWithPath: place.folder.path + "/note")
+    #expect(try await place.relatch("log", "witness", "add", "usb", "--file", note.path).code == 0)
+    for name in ["crm", "erp"] { #expect(try await place.relatch("rotate", name).code == 0) }
+    let file = try await BackupTests.backup(place)
+    let seen = try Data(contentsOf: note)
+
+    let trial = BackupTests.elsewhere(place, "trial")
+    #expect(try await place.relatch("restore", file, environment: trial).code == 0)
+    let retired = try await place.relatch("retire", "crm", environment: trial)
+    #expect(retired.code == 0 && retired.errorText.contains("restored from a backup since"), "\(retired.errorText)")
+    #expect(try Data(contentsOf: note) == seen)
+    let own = try await place.relatch("retire", "erp")
+    #expect(own.code == 0, "\(own.errorText)")
+    #expect(try Data(contentsOf: note) != seen)
+
+    // The vault is lost, and a backup takes its place.
+    let second = try await BackupTests.backup(place, to: "second.age")
+    try FileManager.default.removeItem(at: place.vault)
+    #expect(try await place.relatch("restore", second).code == 0)
+    #expect(try await place.relatch("log", "witness", "submit").code == 0)
+    let submitted = try Data(contentsOf: note)
+    let after = try await place.relatch("rotate", "crm", "--replace-previous")
+    #expect(after.code == 0 && !after.errorText.contains("usb"), "\(after.errorText)")
+    #expect(try Data(contentsOf: note) != submitted)
+  }
+
   @Test("Nothing is submitted for a vault that was only looked at, until an owner's key or an identity makes it known")
   func unknown() async throws {
     let place = try await Workplace()

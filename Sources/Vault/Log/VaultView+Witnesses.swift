@@ -7,6 +7,13 @@ extension VaultView {
   /// The witnesses that owners have added, by name.
   package var witnesses: [Membership.StandingWitness] { known.membership.witnesses }
 
+  /// Whether witness `seen` was last handed a checkpoint of this vault before its newest restore, or none at all. False
+  /// if it was not restored. A backup may only be tried beside the vault that it is of: a witness that has seen what was
+  /// logged in the copy refuses that vault for good.
+  package func isRestored(since seen: Checkpoint?) -> Bool {
+    known.membership.restored.map { (seen?.size ?? 0) <= $0 } ?? false
+  }
+
   /// The newest checkpoint, with only the signature of the member who made the last entry, and the proof that its log
   /// extends the first `size` entries (an empty one for 0, RFC 6962 §2.1.2). Throws `rolledBack` if the log has fewer,
   /// and `corrupt` if the checkpoint has lines other than ours: the member who signed it chose what they say, and

@@ -173,7 +173,7 @@ struct WitnessSubmitCommand: AsyncParsableCommand {
     let places = try Places(options)
     let vault = try await places.openLocked()
     let report = Report(options)
-    let outcomes = try await Submission(vault, of: places, limit: Submission.patiently).run(names)
+    let outcomes = try await Submission(vault, of: places, limit: Submission.patiently, isAskedFor: true).run(names)
     if outcomes.isEmpty { report.note("the vault has no witnesses yet: `relatch log witness add` adds one") }
     var codes: [ExitCode] = []
     for (name, outcome) in outcomes {

@@ -149,7 +149,7 @@ struct RestoreCommand: AsyncParsableCommand {
         vault    \(places.vault)
         backup   \(found.age(at: now))
         owner    \(found.owner)\(owner == nil ? " (as the log itself says: compare it with the one you know from elsewhere)" : "")
-        next     \(removals)`relatch resume` compares each credential with its provider; do not run it if you only try a backup
+        next     \(removals)`relatch resume` compares each credential with its provider; if you only try a backup, run nothing that asks one
         """)
   }
 }

@@ -14,7 +14,7 @@ extension Report {
     let outcomes: [(name: String, outcome: Submission.Outcome)]
     do {
       let vault = try await places.openLocked()
-      outcomes = try await Submission(vault, of: places, limit: Submission.briefly).run()
+      outcomes = try await Submission(vault, of: places, limit: Submission.briefly, isAskedFor: false).run()
     } catch {
       let failure = Failure(error)
       if failure.message != before?.message { self.failure(failure) }

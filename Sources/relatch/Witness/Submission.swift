@@ -36,12 +36,15 @@ struct Submission: Sendable {
   private let place: String
   /// How long each witness may take.
   let limit: Duration
+  /// Whether a person or a job asked for it, rather than a run at its end.
+  private let isAskedFor: Bool
 
-  init(_ vault: LockedVault, of places: Places, limit: Duration) {
+  init(_ vault: LockedVault, of places: Places, limit: Duration, isAskedFor: Bool) {
     self.vault = vault
     records = places.witnessRecords
     place = places.vault
     self.limit = limit
+    self.isAskedFor = isAskedFor
   }
 
   /// Hands the checkpoint to all witnesses at the same time, or to those called `names`. Throws `notFound`, and what
@@ -86,6 +89,9 @@ struct Submission: Sendable {
       {
         return .withheld(Failure(error))
       }
+      if !isAskedFor, try await vault.read({ $0.isRestored(since: seen?.checkpoint) }) {
+        return .missed(Self.missed(witness.witness, Self.restored))
+      }
       // A place elsewhere is always looked at: anyone who may write there may have changed it since.
       if let place = WitnessPlace(witness.witness, origin: newest.checkpoint.origin) {
         return .took(try await put(at: place, witness))
@@ -123,6 +129,9 @@ struct Submission: Sendable {
       .providerUnreachable, "witness \(witness.name) (\(witness.place)) has not taken the checkpoint: \(reason)",
       hint: hint)
   }
+
+  private static let restored =
+    "the vault was restored from a backup since; unless you only try that, `relatch log witness submit` goes on"
 
   private static func unknown(_ witness: Witness) -> Failure {
     missed(
