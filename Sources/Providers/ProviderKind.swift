@@ -1,6 +1,6 @@
 package import Rotation
 package import Transport
-import Vault
+package import Vault
 
 /// A kind of provider that Relatch knows: what it is, how its settings are checked, and how a provider is made for a
 /// run.
@@ -48,7 +48,21 @@ private let settingsOfUse: Set<String> = [
   "login-url", "mode", "probe", "replacement", "scope", "time-limit", "token-url",
 ]
 
+/// Settings that name where a pair is tried, if that is not where it is made.
+private let tokenEndpointSettings: Set<String> = ["login-url", "token-url"]
+
 extension ProviderKind {
+  /// Whether a pair that was made with the settings of `former` may be unknown where those of `present` try it. Naming
+  /// a place for the first time, so that the credential can be rotated, moves nothing.
+  package static func moves(_ former: Credential, to present: Credential) -> Bool {
+    var former = former
+    if !descriptor.canRotate(former.settings) {
+      for key in placeSettings where former.settings[key] == nil { former.settings[key] = present.settings[key] }
+    }
+    let places = placeSettings.union(tokenEndpointSettings)
+    return former.place(by: places) != present.place(by: places)
+  }
+
   package static var placeSettings: Set<String> { Set(descriptor.settings.map(\.key)).subtracting(settingsOfUse) }
   package var placeSettings: Set<String>? { Self.placeSettings }
   package static var sharesPlaces: Bool { true }

@@ -4,8 +4,9 @@ package import Audit
 package enum RotationOutcome: Hashable, Sendable {
   /// The new version is active; the old one is owed, and left alone until `graceEnds`.
   case promoted(active: UInt64, previous: [UInt64], graceEnds: Timestamp)
-  /// The old pair was seen to be refused: nothing is owed.
-  case settled(active: UInt64)
+  /// The old pair was seen to be refused: nothing is owed. `elsewhere` are versions that were made at a former place and
+  /// are not known at the present one: nobody saw that place refuse them.
+  case settled(active: UInt64, elsewhere: [UInt64] = [])
   /// The new pair was refused and removed again, or was gone when it was to be promoted; the old one is still active,
   /// even if it leaked.
   case rejected(active: UInt64, isGone: Bool = false, isLeaked: Bool = false)

@@ -33,6 +33,7 @@ extension RotationRun {
       fields = ["accepted": .integer(Int(clamping: active))]
     }
     try await requireInUseNowhere(owed.number)
+    seenHere.formUnion(owedPairs.map(\.number))
     try await asking(.retire, version: owed.number, fields) {
       try await self.provider.delete(handle: owed.seen.handle, seen)
     } record: {
@@ -103,6 +104,7 @@ extension RotationRun {
     while true {
       do {
         var refusals: [JSONValue] = []
+        let elsewhere = credential.elsewhere.subtracting(seenHere).subtracting([active]).intersection(debts).sorted()
         for debt in debts {
           guard let old = pairs[debt] else {
             throw RotationError(.corruptJournal, "\(name): the pair of version \(debt), which is owed, is missing")
@@ -112,6 +114,8 @@ extension RotationRun {
           guard let first, let second = try await refusal(of: old) else { throw StillAccepted(version: debt) }
           // A refusal in other words may come from another server, one that refuses everybody.
           if second.description != first.description { _ = try await ask { try await self.provider.grant(activePair) } }
+          // Not known here is not refused there.
+          if elsewhere.contains(debt) { continue }
           refusals.append(
             .object([
               "answers": .array([first, second].map { .string($0.description) }),
@@ -119,9 +123,13 @@ extension RotationRun {
             ]))
         }
         let now = timing.now()
-        return try record(
-          .refused, version: debts.last, ["accepted": .integer(Int(clamping: active)), "refused": .array(refusals)]
-        ) { credential in
+        var fields: [String: JSONValue] = [
+          "accepted": .integer(Int(clamping: active)), "refused": .array(refusals),
+        ]
+        if !elsewhere.isEmpty { fields["elsewhere"] = .array(elsewhere.map { .integer(Int(clamping: $0)) }) }
+        leftElsewhere = elsewhere
+        return try record(.refused, version: debts.last, fields) { credential in
+          credential.noteHere(Set(debts + [active]).subtracting(elsewhere))
           for debt in debts { try credential.retire(debt, now: now) }
         }
       } catch let error as StillAccepted {
@@ -184,6 +192,7 @@ extension RotationRun {
       return try await clearUp(.discard, seen)
     }
     try requireActivePrimary(seen, "nothing is deleted")
+    seenHere.insert(number)
     // It was given up although it was there: by a program that did not know better, or because it was not shown for a
     // moment.
     if !credential.isStagedLeaked, isAdoptedInUse(pair, seen) {
@@ -213,8 +222,13 @@ extension RotationRun {
     // If the new pair ended the old one, it may be the only one that is accepted, and a stale look does not show it.
     if !isOwed || provider.endsActiveFirst { members = try await refusalOfDiscarded(number, pair).members }
     if isOwed { members["reason"] = RotationJournal.owed }
+    let isHere = seenHere.contains(number)
+    if !isHere, credential.elsewhere.contains(number) {
+      members["elsewhere"] = .array([.integer(Int(clamping: number))])
+    }
     let now = timing.now()
     try record(.discarded, version: number, members) { credential in
+      if isHere { credential.noteHere([number]) }
       if isOwed { try credential.oweStaged(now: now) } else { try credential.retire(number, now: now) }
     }
   }

@@ -12,7 +12,7 @@ extension RotationRun {
   /// leaked one is not replaced again.
   func revoke(_ revocation: Revocation) async throws -> RotationOutcome {
     guard credential.leak != nil else {
-      return try await deliveryOutcome() ?? .settled(active: activeNumber)
+      return try await deliveryOutcome() ?? .settled(active: activeNumber, elsewhere: leftElsewhere)
     }
     isContaining = revocation.isContainment
     if Set(pairs.keys) != Set(credential.versions.filter { $0.stage != .retired }.map(\.number)) {
@@ -35,7 +35,7 @@ extension RotationRun {
     let lacking = try await deliveryOutcome()
     return switch outcome {
     case .stillAccepted: outcome
-    case .undelivered: lacking ?? .settled(active: activeNumber)
+    case .undelivered: lacking ?? .settled(active: activeNumber, elsewhere: leftElsewhere)
     default: lacking ?? outcome
     }
   }
@@ -98,7 +98,7 @@ extension RotationRun {
           }
         }
       }
-      guard credential.leak != nil else { return .settled(active: activeNumber) }
+      guard credential.leak != nil else { return .settled(active: activeNumber, elsewhere: leftElsewhere) }
       // A rotation begun here would never end. The leak is noted, and no more can be done here.
       if let unasked = provider as? OfflineProvider, unasked.hasNothingToRotate {
         throw unasked.error.local ?? RotationError(unasked.error, while: RotationStep.stage.rawValue, name)

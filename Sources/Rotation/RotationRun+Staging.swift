@@ -46,8 +46,11 @@ extension RotationRun {
         guard error.code == .refused else { return try await pauseOrThrow(error, .stage) }
         throw activeRefused(endsOld: endsOld)
       }
+      seenHere.insert(activeNumber)
       if endsOld { fields["accepted"] = .integer(Int(clamping: activeNumber)) }
     }
+    // The obstacles would have said so if another pair were primary.
+    if !provider.endsActiveFirst { seenHere.insert(activeNumber) }
     let name = name
     let reaching =
       credential.leak == nil ? [] : try await runner.vault.read { $0.leakedAdministrators(of: name) }
@@ -275,7 +278,9 @@ extension RotationRun {
     var planned = credential
     let number = try planned.addStaged(handle: handle, expires: made.expires, made: asked, now: now)
     let expires = made.expires
+    let seenHere = seenHere
     try record(.staged, version: number, saving: pair) { credential in
+      credential.noteHere(seenHere)
       let added = try credential.addStaged(handle: handle, expires: expires, made: asked, now: now)
       guard added == number else { throw RotationError(.held, "another run saved version \(added) meanwhile") }
     }

@@ -167,6 +167,7 @@ extension RotationRun {
       // end.
       graceEnds: timing.now() + (credential.leakedDebts.isEmpty ? credential.policy.grace : .zero)
     ) { credential in
+      credential.noteHere([number])
       for (debt, expires) in expiries { credential.setExpiry(of: debt, expires) }
       if let end { credential.setExpiry(of: number, end) }
     }

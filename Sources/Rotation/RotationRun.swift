@@ -55,6 +55,10 @@ actor RotationRun {
   var endsGrace = false
   /// Whether the pair is one that was found primary at the provider.
   var isAdopting = false
+  /// The versions that this run saw at the place that the settings name.
+  var seenHere: Set<UInt64> = []
+  /// The versions that it gave up though they were made at a former place, and are not known at this one.
+  var leftElsewhere: [UInt64] = []
   /// The live run that held the lease when this run took it over; nil if there was none.
   let overtook: String?
   /// When this run took the lease.
@@ -344,7 +348,7 @@ actor RotationRun {
           return .rejected(
             active: activeNumber, isGone: journal?.isPairGone == true, isLeaked: credential.isActiveLeaked)
         }
-        return .settled(active: activeNumber)
+        return .settled(active: activeNumber, elsewhere: leftElsewhere)
       }
       if case .deleted? = journal?.machine.state, isStillAccepted {
         return .stillAccepted(active: activeNumber, previous: credential.debts.map(\.number))

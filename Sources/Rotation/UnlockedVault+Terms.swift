@@ -22,6 +22,11 @@ extension UnlockedVault {
   /// and the log entry says so (`unanswered`). It is not accepted if the pair that was made may be the only one there
   /// is.
   ///
+  /// Nor is a pair seen to be refused anywhere but where it was made. If `moves` says that the settings name another
+  /// place or token endpoint, this throws `underWay` while something is owed, staged or leaked, or in reach of a leaked
+  /// administrator. With `evenIfUnanswered` the versions there are left behind, which the record and the entry say
+  /// (`elsewhere`): a refusal at the new place counts for them only once they were seen there.
+  ///
   /// An administrator's settings do not change either while a credential that it administers waits for such an answer,
   /// which comes from the server that they name.
   ///
@@ -34,6 +39,7 @@ extension UnlockedVault {
     of name: String, now: Timestamp, evenIfUnanswered: Bool = false,
     isGone: @escaping @Sendable (_ holder: String) -> Bool,
     replacement: @Sendable (_ credential: Credential) -> Replacement?,
+    moves: @Sendable (_ before: Credential, _ after: Credential) -> Bool,
     making provider: @Sendable (_ view: VaultView, _ credential: Credential) throws -> (any CredentialProvider)?,
     _ edit: @Sendable (inout Terms) throws -> Void
   ) async throws -> (before: Credential, after: Credential, exposed: [String], damaged: [String]) {
@@ -66,7 +72,13 @@ extension UnlockedVault {
             unanswered[waiting] = .string(state.rawValue)
           }
         }
-        return unanswered.isEmpty ? [:] : ["unanswered": .object(unanswered)]
+        var said: [String: JSONValue] = unanswered.isEmpty ? [:] : ["unanswered": .object(unanswered)]
+        if moves(before, after) {
+          let left = try before.leftAtFormerPlace(evenIfUnanswered: evenIfUnanswered)
+          after.noteElsewhere(left)
+          said["elsewhere"] = .array(left.map { .integer(Int(clamping: $0)) })
+        }
+        return said
       }, edit)
   }
 }
@@ -132,6 +144,31 @@ extension VaultView {
       default: return nil
       }
     }
+  }
+}
+
+extension Credential {
+  /// The versions that the former place may accept when the settings name another. Throws `underWay` if one of these
+  /// must be ended there first, unless `evenIfUnanswered`.
+  fileprivate func leftAtFormerPlace(evenIfUnanswered: Bool) throws -> [UInt64] {
+    let wayOut: String?
+    if leak != nil || reach != nil {
+      wayOut = "`relatch resume \(name)` ends the leak"
+    } else if version(in: .staged) != nil {
+      wayOut = "`relatch resume \(name)` finishes the rotation, `relatch abort \(name)` gives it up"
+    } else {
+      wayOut = debts.isEmpty ? nil : "`relatch retire \(name)` ends what is owed"
+    }
+    guard let wayOut else { return living }
+    guard evenIfUnanswered else {
+      let numbers = living.map(String.init).joined(separator: ", ")
+      throw RotationError(
+        .underWay,
+        "cannot move \(name): what is staged, owed or leaked can be seen to be refused only where it was made",
+        hint: "\(wayOut), and then it can be moved; if the former server is gone for good, --unanswered leaves version"
+          + " \(numbers) behind there")
+    }
+    return living
   }
 }
 

@@ -160,7 +160,7 @@ struct SettingsTests {
     #expect(try await place.holdsPrimary("crm"))
   }
 
-  @Test("that name another app during a rotation end no pair, and after their return the rotation continues")
+  @Test("that name another app during a rotation are refused, or leave its pairs behind, and end none")
   func anotherAppUnderWay() async throws {
     let (place, apps) = try await Self.made()
     try await place.org.fault("unavailable", "PATCH", "*")
@@ -168,18 +168,25 @@ struct SettingsTests {
     try await place.org.clearFaults()
     #expect(try await place.org.consumer().slot?.state == "Active", "what Salesforce calls a staged pair")
     let pairs = try await place.org.pairs()
-    #expect(try await place.relatch("settings", "crm", "app=\(apps[3])").code == 0)
+    let refused = try await place.relatch("settings", "crm", "app=\(apps[3])")
+    expectFailure(refused, 75, "only where it was made")
+    #expect(refused.errorText.contains("`relatch abort crm`") && refused.errorText.contains("version 1, 2 behind"))
+    #expect(try await place.relatch("settings", "crm", "app=\(apps[3])", "--unanswered").code == 0)
     for verb in ["resume", "abort", "rotate"] {
       let run = try await place.relatch(verb, "crm")
       #expect([12, 78].contains(run.code), "\(verb): \(run.code) \(run.errorText)")
       #expect(try await place.pair("crm", "staged") != nil)
     }
     #expect(try await place.org.pairs() == pairs)
-    #expect(try await place.relatch("settings", "crm", "app=\(apps[1])").code == 0)
+    #expect(try await place.relatch("settings", "crm", "app=\(apps[1])", "--unanswered").code == 0)
     // `abort` looked first, and gave up nothing.
     #expect(try await place.relatch("resume", "crm").code == 0)
     #expect(try await place.pair("crm", "staged") == nil)
     #expect(try await place.holdsPrimary("crm"))
+    // Everything was seen where the settings point again.
+    #expect(try await place.relatch("retire", "crm").code == 0)
+    let shown = try await place.relatch("show", "crm", "--json").objects().first
+    #expect(shown?["elsewhere"] == nil, "\(String(describing: shown))")
     #expect(try await place.logIsIntact())
   }
 

@@ -45,7 +45,7 @@ MEMBERS = {
     "credential": (
         {"admin", "created", "entry", "id", "key", "name", "policy", "provider", "rotation", "settings", "steps", "v",
          "versions"},
-        {"deliveries", "ended", "exposure", "grace_ends", "keyed", "leak", "reach", "reconciled",
+        {"deliveries", "elsewhere", "ended", "exposure", "grace_ends", "keyed", "leak", "reach", "reconciled",
          "transfer"}),
     "version": ({"created", "number", "since", "stage"}, {"expires", "handle"}),
     "exposure": ({"since", "to", "version"}, set()),
@@ -685,6 +685,9 @@ class Vault:
         leaked = record.get("leak", {"version": 0})["version"]
         left = [version["number"] for version in record["versions"] if version["stage"] != "retired"]
         require("leak" not in record or left and min(left) <= leaked, "a leak that is over")
+        numbers = [version["number"] for version in record["versions"]]
+        moved = record.get("elsewhere", numbers)
+        require(moved and moved == sorted(set(moved)) and set(moved) <= set(numbers), "a version elsewhere")
         by = record.get("reach", {"by": [""]})["by"]
         require(by and by == sorted(set(by)), "a reach of nobody")
         return {"active": active[0] if active else None, "name": record["name"], "pairs": pairs}

@@ -13,12 +13,13 @@ struct SettingsRunTests {
   private func change(
     _ bench: Bench, at provider: (any CredentialProvider)? = FakeProvider(primary: "id-1"),
     from last: (any CredentialProvider)? = nil, of name: String = "crm", now: Timestamp = start + .seconds(60),
-    evenIfUnanswered: Bool = false
+    evenIfUnanswered: Bool = false, moves: Bool = false
   ) async -> RotationError.Code? {
     do {
       _ = try await bench.vault.setTermsAtRest(
         of: name, now: now, evenIfUnanswered: evenIfUnanswered, isGone: { _ in false },
         replacement: { ($0.settings.isEmpty ? last ?? provider : provider ?? last)?.replacement },
+        moves: { _, _ in moves },
         making: { _, credential in credential.settings.isEmpty ? last ?? provider : provider }
       ) { $0.settings["url"] = "https://new.example" }
       return nil

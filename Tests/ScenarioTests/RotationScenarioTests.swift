@@ -20,7 +20,7 @@ struct RotationScenarioTests {
     #expect(consumer.slot?.state == .rotated && consumer.slot?.pair.key == before.key)
     #expect(try await scenario.credential().debts.map(\.number) == [1])
 
-    guard case .settled(active: 2) = try await scenario.run(.retire) else {
+    guard case .settled(active: 2, _) = try await scenario.run(.retire) else {
       Issue.record("expected the debt to be settled")
       return
     }

@@ -28,6 +28,8 @@ import Testing
     leaked.noteLeak(incident: "2026-01-01-0f0f0f", version: 2, now: Fixture.at(4))
     var reached = leaked
     reached.noteReach(by: ["root", "admin"], now: Fixture.at(5))
+    var moved = plain
+    moved.noteElsewhere([2, 1])
     var delivered = plain
     try delivered.addDelivery(
       DeliverySettings(
@@ -115,6 +117,10 @@ import Testing
       "reach-of-what-was-handed-over": try bad(
         #""rotation":0"#,
         #""reach":{"by":["admin"],"incident":"i","since":"2026-01-01T00:00:04.000Z"},"rotation":0"#, in: sent),
+      "credential-elsewhere": vector("credential", "crm/prod", "valid", text(moved.bytes)),
+      "elsewhere-nothing": try bad(#""elsewhere":[1,2]"#, #""elsewhere":[]"#, in: moved),
+      "elsewhere-of-no-version": try bad(#""elsewhere":[1,2]"#, #""elsewhere":[1,3]"#, in: moved),
+      "elsewhere-out-of-order": try bad(#""elsewhere":[1,2]"#, #""elsewhere":[2,1]"#, in: moved),
       "delivery-that-all-may-read": try bad(#""mode":"600""#, #""mode":"644""#, in: delivered),
       "delivery-by-a-relative-path": try bad("/etc/crm/pair.json", "pair.json", in: delivered),
       "member": vector("member", "alice", "valid", text(member.bytes)),

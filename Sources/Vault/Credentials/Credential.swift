@@ -42,6 +42,8 @@ package struct Credential: Hashable, Sendable {
   package internal(set) var exposure: Exposure?
   /// The leak by which others know some of its pairs, while that still matters. See `Leak`.
   package internal(set) var leak: Leak?
+  /// The versions that were made at a former place and not seen at the present one. See `Credential+Elsewhere.swift`.
+  package internal(set) var elsewhere: Set<UInt64>
   /// The administrators by whose leaked pairs what was made for it can be read, while that still matters. See `Reach`.
   package internal(set) var reach: Reach?
   /// Its transfer to another vault; nil if it was not handed over. See `Transfer`.
@@ -68,6 +70,7 @@ package struct Credential: Hashable, Sendable {
     ended = 0
     reconciled = 0
     deliveries = []
+    elsewhere = []
     exposure = nil
     leak = nil
     reach = nil
@@ -238,6 +241,7 @@ package struct Credential: Hashable, Sendable {
     record.add("admin", admin)
     record.add("created", created.description)
     if !deliveries.isEmpty { record.add("deliveries", .array(deliveries.map(\.json))) }
+    if !elsewhere.isEmpty { record.add("elsewhere", .array(elsewhere.sorted().map { .integer(Int(clamping: $0)) })) }
     if ended > 0 { record.add("ended", Int(clamping: ended)) }
     record.add("entry", Int(clamping: entry))
     if let exposure { record.add("exposure", exposure.json) }
@@ -309,6 +313,7 @@ package struct Credential: Hashable, Sendable {
     }
     versions = try members.array("versions").map { try Version($0) }
     deliveries = try Self.deliveries(&members, what)
+    elsewhere = try Self.elsewhere(&members, what)
     keyed = try members.optionalCount("keyed").map { UInt64($0) }
     exposure = try members.optionalValue("exposure").map { try Exposure($0) }
     leak = try members.optionalValue("leak").map { try Leak($0) }
@@ -326,6 +331,9 @@ package struct Credential: Hashable, Sendable {
     else { throw VaultError(.corrupt, "\(what): its versions contradict each other") }
     guard exposure.map({ $0.version >= version(in: .active)?.number ?? 0 }) ?? true else {
       throw VaultError(.corrupt, "\(what): it is marked as exposed, but its active version is newer")
+    }
+    guard elsewhere.isSubset(of: numbers) else {
+      throw VaultError(.corrupt, "\(what): a version that it does not have was made at a former place")
     }
     guard leak == nil && reach == nil || transfer == nil else {
       throw VaultError(.corrupt, "\(what): it is marked both as leaked and as handed over")

@@ -22,12 +22,12 @@ extension UnlockedVault {
   /// Throws `notFound` if it or its administrator does not exist; `notPermitted` unless this member is an owner;
   /// `invalidInput` if its administrator was handed over or is administered by it, or a setting is not valid; `corrupt`
   /// if one of its pairs that may be accepted does not open: nobody could ever open it again. If `edit` or `check`
-  /// throws, everything stays as it is. `check` is called in the same step, with the record as it would be, and returns
-  /// what else the entry is to say.
+  /// throws, everything stays as it is. `check` is called in the same step, with the record as it would be, which it may
+  /// change further, and returns what else the entry is to say.
   package func setTerms(
     of name: String, now: Timestamp,
     unless check:
-      @Sendable (_ change: VaultChange, _ before: Credential, _ after: Credential) throws -> [String:
+      @Sendable (_ change: VaultChange, _ before: Credential, _ after: inout Credential) throws -> [String:
       JSONValue] = { _, _, _ in [:] },
     _ edit: @Sendable (inout Terms) throws -> Void
   ) async throws -> (before: Credential, after: Credential, exposed: [String], damaged: [String]) {
@@ -52,7 +52,7 @@ extension UnlockedVault {
       let after = try rekey(name, change, opening: key, wrapping: key, history, keepingAll: true) { credential in
         (credential.settings, credential.admin) = (chosen.settings, chosen.admin)
         try move?.expose(&credential, change, history)
-        let said = try check(change, before, credential)
+        let said = try check(change, before, &credential)
         return before.fieldsOfChange(to: chosen).merging(said) { own, _ in own }
       }
       var (exposed, damaged): ([String], [String]) = ([], [])

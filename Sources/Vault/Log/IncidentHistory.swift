@@ -51,6 +51,9 @@ package struct IncidentHistory: Sendable {
     private var trials: [UInt64: Moment] = [:]
     /// For each version that is refused, the entry that says so.
     package fileprivate(set) var refused: [UInt64: Moment] = [:]
+    /// For each version that was given up at a former place without having been seen to be refused there, the entry that
+    /// says so.
+    package fileprivate(set) var elsewhere: [UInt64: Moment] = [:]
     /// Who and what got a leaked version: before the report, and after it until the version was refused.
     package fileprivate(set) var uses: [Use]
     /// Whether the credential was removed while a leaked version was owed.
@@ -61,8 +64,10 @@ package struct IncidentHistory: Sendable {
     /// Whether what leaked had been seen to be refused before anybody reported it.
     package var wasRefusedBefore: Bool { leaked.allSatisfy(refusedBefore.contains) }
 
-    /// The versions that nobody has seen to be refused.
-    package var owed: [UInt64] { leaked.filter { refused[$0] == nil } }
+    /// The versions that nobody has seen to be refused, and that were not given up at a former place.
+    package var owed: [UInt64] { leaked.filter { refused[$0] == nil && elsewhere[$0] == nil } }
+    /// Those that nobody will see refused any more: they were given up at a former place.
+    package var leftElsewhere: [UInt64] { leaked.filter { refused[$0] == nil && elsewhere[$0] != nil } }
     package var reported: Moment? { reports.first }
 
     /// The first entry of `event` after the report about a version that did not leak.
@@ -77,6 +82,7 @@ package struct IncidentHistory: Sendable {
     fileprivate func isAcceptedAgain(_ version: UInt64) -> Bool {
       guard let trial = trials[version], trial.entry.details["accepted"] == true else { return false }
       // What is older than what leaked, and did not leak, had been seen to be refused before.
+      if refused[version] == nil, let left = elsewhere[version] { return trial.index > left.index }
       guard let refusal = refused[version] else { return !leaked.contains(version) && version < leaked.last ?? 0 }
       return trial.index > refusal.index || refusedBefore.contains(version)
     }
@@ -94,8 +100,10 @@ package struct IncidentHistory: Sendable {
       trials[version] = moment
     }
 
-    /// When the last leaked version was seen to be refused; nil while one is owed.
-    package var ended: Moment? { owed.isEmpty ? refused.values.max { $0.index < $1.index } : nil }
+    /// When the last leaked version was seen to be refused; nil while one is owed, and if one was not seen to be.
+    package var ended: Moment? {
+      owed.isEmpty && leftElsewhere.isEmpty ? refused.values.max { $0.index < $1.index } : nil
+    }
   }
 
   /// In the order in which they were first reported.
@@ -104,6 +112,8 @@ package struct IncidentHistory: Sendable {
   private struct Credentials {
     var uses: [Use: [UInt64: Use]] = [:]
     var refused: Set<UInt64> = []
+    /// Versions that were given up at a former place, and not seen to be refused there.
+    var elsewhere: Set<UInt64> = []
     /// Versions that were given up and taken over as the next version: that is the same pair, and refused with it.
     var takenOver: Set<UInt64> = []
     /// Trials of a found pair that is about to be reported.
@@ -171,11 +181,14 @@ package struct IncidentHistory: Sendable {
       follow(moment, credential)
     case "rotation.refused":
       for version in entry.refusedVersions { credential.refuse(version) }
+      credential.elsewhere.formUnion(entry.elsewhereVersions)
       follow(moment, credential)
     case "rotation.discarded":
       if let version = entry.version {
         if entry.says("reason", "adopted") {
           credential.takenOver.insert(version)
+        } else if entry.elsewhereVersions.contains(version) {
+          credential.elsewhere.insert(version)
         } else if !entry.says("reason", "owed") {
           credential.refuse(version)
         }
@@ -183,7 +196,7 @@ package struct IncidentHistory: Sendable {
       follow(moment, credential)
     case "rotation.begun":
       // What begins after the end is not part of the incident.
-      if let part = credential.part, parts[part].ended != nil { credential.part = nil }
+      if let part = credential.part, parts[part].owed.isEmpty { credential.part = nil }
       follow(moment, credential)
     default:
       if entry.event.hasPrefix("rotation.") && !entry.event.hasSuffix(".intended")
@@ -207,7 +220,7 @@ package struct IncidentHistory: Sendable {
     let open = all.filter { !credential.refused.contains($0) }
     let leaked = open.isEmpty ? [version] : open
     guard case .string(let incident)? = moment.entry.details["incident"] else { return }
-    if let part = credential.part, parts[part].incident == incident, parts[part].ended == nil {
+    if let part = credential.part, parts[part].incident == incident, !parts[part].owed.isEmpty {
       parts[part].reports.append(moment)
       (credential.tried + [moment]).forEach { parts[part].append($0) }
       parts[part].leaked = Set(parts[part].leaked + leaked).sorted()
@@ -229,6 +242,9 @@ package struct IncidentHistory: Sendable {
     if open.isEmpty, parts[part].refused[version] == nil {
       parts[part].refused[version] = moment
       parts[part].refusedBefore.insert(version)
+    }
+    for version in parts[part].leaked where credential.elsewhere.contains(version) {
+      if parts[part].elsewhere[version] == nil { parts[part].elsewhere[version] = moment }
     }
     parts[part].uses = Self.uses(of: parts[part].leaked, in: credential)
   }
@@ -256,7 +272,7 @@ package struct IncidentHistory: Sendable {
       use.versions = [version]
       credential.uses[key, default: [:]][version] = use
     }
-    guard let part = credential.part, parts[part].ended == nil else { return }
+    guard let part = credential.part, !parts[part].owed.isEmpty else { return }
     parts[part].uses = Self.uses(of: parts[part].leaked, in: credential)
     // Anyone who is handed a leaked pair now is part of what happened.
     if kind == .read, !Set(versions).isDisjoint(with: parts[part].leaked) { parts[part].append(moment) }
@@ -264,13 +280,16 @@ package struct IncidentHistory: Sendable {
 
   private mutating func follow(_ moment: Moment, _ credential: Credentials) {
     guard let part = credential.part else { return }
-    let isOver = parts[part].ended != nil
+    let isOver = parts[part].owed.isEmpty
     // Deliveries, the end of a token and a second try to delete a stranger's pair come after the end.
     let isLate = ["delivery.", "token.", "pair."].contains { moment.entry.event.hasPrefix($0) }
     guard !isOver || isLate else { return }
     parts[part].append(moment)
     for version in parts[part].leaked where credential.refused.contains(version) {
       if parts[part].refused[version] == nil { parts[part].refused[version] = moment }
+    }
+    for version in parts[part].leaked where credential.elsewhere.contains(version) {
+      if parts[part].elsewhere[version] == nil { parts[part].elsewhere[version] = moment }
     }
   }
 }
@@ -308,6 +327,12 @@ extension LogEntry {
   /// The versions that were opened.
   package var versions: [UInt64] {
     guard case .array(let values)? = details["versions"] else { return [] }
+    return values.compactMap { if case .integer(let number) = $0 { UInt64(exactly: number) } else { nil } }
+  }
+
+  /// The versions that it says are of a former place and not known at the present one.
+  package var elsewhereVersions: [UInt64] {
+    guard case .array(let values)? = details["elsewhere"] else { return [] }
     return values.compactMap { if case .integer(let number) = $0 { UInt64(exactly: number) } else { nil } }
   }
 

@@ -100,7 +100,7 @@ struct CredentialHistory: Sendable {
       guard let version = entry.version, version <= newestKnown else { break }
       if entry.says("reason", "adopted") {
         takenOver.insert(version)
-      } else if !entry.says("reason", "owed") {
+      } else if !entry.says("reason", "owed"), !entry.elsewhereVersions.contains(version) {
         refuse(version, moment)
       }
     default: break

@@ -116,6 +116,8 @@ struct MemberExposure: Sendable {
   let isTransferred: Bool
   /// Replaced versions that were open to the member and that the provider may still accept.
   let owed: [UInt64]
+  /// Versions that were open to the member and were left behind at a former place, which may still accept them.
+  let elsewhere: [UInt64]
   /// Whether its record cannot be read, so that nobody knows which version is active.
   let isDamaged: Bool
   /// When the credential was removed that had the pair which the member could open, if the provider may accept that
@@ -186,6 +188,7 @@ extension MemberExposure {
     reads = counted.map(\.reads).reduce(0, +)
     lastRead = counted.compactMap(\.lastRead).max()
     active = current?.version(in: .active)?.number
+    elsewhere = current?.leftElsewhere.filter { $0 <= newest } ?? []
     owed = current?.debts.map(\.number).filter { $0 <= newest } ?? []
     // Once the first pair of what has the name now is refused, it does not matter whether that was the same.
     let isOver = now.map { ($0.version(1)?.stage ?? .retired) == .retired } ?? false
@@ -222,6 +225,10 @@ extension MemberExposure {
       let versions = owed.map(String.init).joined(separator: ", ")
       line += "; version \(versions) may still be accepted: `relatch retire \(credential)`"
     }
+    if !elsewhere.isEmpty {
+      let versions = elsewhere.map(String.init).joined(separator: ", ")
+      line += "; version \(versions) was left behind at a former place, which nobody saw refuse it"
+    }
     return line
   }
 
@@ -233,6 +240,7 @@ extension MemberExposure {
       "rotate": .bool(isToBeRotated), "since": .string(since.description), "standing": .string(standing),
       "type": "exposure",
     ]
+    if !elsewhere.isEmpty { members["elsewhere"] = .array(elsewhere.map { .integer(Int(clamping: $0)) }) }
     if let active { members["active"] = .integer(Int(clamping: active)) }
     if let through { members["through"] = .string(through) }
     if let sent { members["sent"] = .string(sent.time.description) }

@@ -111,7 +111,8 @@ extension IncidentHistory.Part {
   /// What it has come to, in one word.
   var standing: String {
     if !owed.isEmpty { return isRemoved ? "removed" : "owed" }
-    return acceptedAgain.isEmpty ? "refused" : "accepted"
+    guard acceptedAgain.isEmpty else { return "accepted" }
+    return leftElsewhere.isEmpty ? "refused" : "elsewhere"
   }
 
   /// Its line in the list.

@@ -324,6 +324,8 @@ extension Failure {
       .providerUnreachable,
       "\(version.credential): whether the provider accepts version \(version.number), which leaked and was seen to be"
         + " refused before, is not known",
-      hint: "nothing is lost: run the same command again later")
+      hint: version.isElsewhere
+        ? "delete it by hand at the place that the settings named when it was made (`relatch log list \(version.credential)`)"
+        : "nothing is lost: run the same command again later")
   }
 }

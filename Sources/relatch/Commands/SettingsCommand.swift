@@ -12,9 +12,9 @@ struct SettingsCommand: AsyncParsableCommand {
     discussion: """
       Only owners can change them, and the log records what they were and are. A change is refused while a run holds \
       the credential, and while the outcome of its last request, or of a request for a credential that it \
-      administers, is not known. If the server is gone for good, --unanswered ignores that outcome. Nothing is asked \
-      of the provider; `relatch plan NAME` does that afterwards, and shows the pair to the server that the settings \
-      name.
+      administers, is not known; another server or place is refused while a pair is staged, owed or leaked. If the \
+      former server is gone for good, --unanswered leaves behind what it knows. Nothing is asked of the provider; \
+      `relatch plan NAME` does that afterwards, and shows the pair to the server that the settings name.
 
       \(HelpText.columns(providerDescriptors.map { (word: $0.id, meaning: $0.settingsText) }))
 
@@ -40,7 +40,7 @@ struct SettingsCommand: AsyncParsableCommand {
     completion: .credentialName)
   var admin: String?
 
-  @Flag(help: "Ignore the unknown answer of a server that is gone for good.")
+  @Flag(help: "Leave behind the unknown answer, and the pairs, of a server that is gone for good.")
   var unanswered = false
 
   func run() async throws {
@@ -83,7 +83,7 @@ struct SettingsCommand: AsyncParsableCommand {
     try kind.requireKnown(changes.keys)
     let (before, after, exposed, damaged) = try await vault.setTermsAtRest(
       of: name, now: WallClock.now(), evenIfUnanswered: unanswered, isGone: RunHolder.isGone,
-      replacement: { kind.replacement(by: $0.settings) },
+      replacement: { kind.replacement(by: $0.settings) }, moves: { kind.moves($0, to: $1) },
       making: { view, credential in
         try kind.checkGiven(credential.settings, isSelf: credential.isSelfAdministered)
         return credential.canRotate ? try credential.provider(administeredBy: view.administrator(of: credential)) : nil
@@ -111,6 +111,7 @@ struct SettingsCommand: AsyncParsableCommand {
         "damaged, and not marked: \(change.damaged.joined(separator: ", ")): what \(name) administers is exposed with it"
       )
     }
+    report.note(leftBehindBy: change)
     let hosts = change.newHosts
     report.note(
       "nothing was asked of the provider: \(after.trial) does that"
@@ -204,12 +205,26 @@ private struct SettingsChange: Sendable {
     return members
   }
 
+  /// The versions that its former place may go on accepting.
+  var left: [UInt64] { after.elsewhere.subtracting(from.elsewhere).sorted() }
+
   /// The servers that its settings name now and did not name before.
   var newHosts: [String] {
     func hosts(_ credential: Credential) -> Set<String> {
       Set(credential.settings.values.compactMap { (try? Endpoint($0))?.host })
     }
     return hosts(after).subtracting(hosts(from)).sorted()
+  }
+}
+
+extension Report {
+  /// Says which pairs the former place may go on accepting.
+  fileprivate func note(leftBehindBy change: SettingsChange) {
+    guard !change.left.isEmpty else { return }
+    let numbers = change.left.map(String.init).joined(separator: ", ")
+    note(
+      "version \(numbers) was made at the former place; unless it is seen at the new one, nothing ends it there or shows"
+        + " that it is refused: delete it there by hand")
   }
 }
 

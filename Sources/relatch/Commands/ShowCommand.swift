@@ -33,6 +33,7 @@ struct ShowCommand: AsyncParsableCommand {
     if let reach = credential.reach { lines.append("reached   \(reach.text)") }
     lines += credential.versions.map { version in
       "version   \(version.number) \(version.stage.rawValue) since \(version.since)"
+        + (credential.elsewhere.contains(version.number) ? ", made at a former place" : "")
         // A retired version was seen to be refused: the provider has nothing left to end.
         + (version.stage == .retired ? "" : version.expires.map { ", the provider ends it at \($0)" } ?? "")
     }

@@ -2,6 +2,7 @@ import Audit
 import Delivery
 import Glibc
 import JSON
+import Providers
 import Rotation
 import Sodium
 import Synchronization
@@ -58,13 +59,17 @@ final class FoundVersion: Sendable {
   private let incident: String
   /// Whether another version that is not retired is the same pair.
   private let isInUse: Bool
+  /// Whether it was made at a place that the settings no longer name: a refusal says nothing about that one.
+  let isElsewhere: Bool
   private let isTried = Mutex(false)
   /// What the provider said; nil if it did not say.
   private let isAccepted = Mutex<Bool?>(nil)
 
-  init(_ found: (credential: String, version: Version, pair: Pair), incident: String, isInUse: Bool) {
+  init(_ found: (credential: String, version: Version, pair: Pair), incident: String, isInUse: Bool, isElsewhere: Bool)
+  {
     (credential, version, pair) = found
     self.incident = incident
+    self.isElsewhere = isElsewhere
     self.isInUse = isInUse
   }
 
@@ -108,12 +113,15 @@ final class FoundVersion: Sendable {
       if let local = error.local { throw local }
       fields["reason"] = .string(error.code.rawValue)
       fields["detail"] = .string(error.description)
-      if error.code == .refused {
+      if error.code == .refused, !isElsewhere {
         fields["accepted"] = false
         isAccepted.withLock { $0 = false }
       }
       standing =
-        error.code == .refused ? "the provider refuses it" : "whether the provider accepts it is not known: \(error)"
+        error.code != .refused
+        ? "whether the provider accepts it is not known: \(error)"
+        : isElsewhere
+          ? "it was made at a former place, and whether that accepts it is not known" : "the provider refuses it"
     }
     try await vault.change(now: WallClock.now()) { [fields] in _ = try $0.log(.leakTried, about: name, fields) }
     try report.confirmation(
@@ -143,14 +151,36 @@ extension UnlockedVault {
         isPermitted: !failures.contains { $0.failure.code == .notPermitted })
     }
     let unretired = Dictionary(grouping: findings.found.filter { $0.version.stage != .retired }, by: \.credential)
+    let elsewhere = try await versionsElsewhere(among: findings.found.map { ($0.credential, $0.version) })
     let found = findings.found.map { one in
       // One that was given up and taken over as another is the same pair, and is refused with that.
       let isInUse = unretired[one.credential, default: []].contains {
         $0.pair.clientSecret.isEqual(to: one.pair.clientSecret)
       }
-      return FoundVersion(one, incident: incident, isInUse: isInUse)
+      let isElsewhere = elsewhere[one.credential]?.contains(one.version.number) ?? false
+      return FoundVersion(one, incident: incident, isInUse: isInUse, isElsewhere: isElsewhere)
     }
     return (found, failures.count)
+  }
+
+  /// The retired versions among `found` that were made at a place that the settings no longer name, by credential.
+  private func versionsElsewhere(
+    among found: [(credential: String, version: Version)]
+  ) async throws -> [String: Set<UInt64>] {
+    let retired = Dictionary(grouping: found.filter { $0.version.stage == .retired }, by: \.credential)
+    guard !retired.isEmpty else { return [:] }
+    return try await read { view in
+      let history = try FormerSettings(of: Set(retired.keys), in: view)
+      return try retired.mapValues { found in
+        let credential = try view.credential(found[0].credential)
+        let kind = try providerKind(credential.provider)
+        return Set(
+          found.map(\.version.number).filter { number in
+            credential.elsewhere.contains(number)
+              || kind.moves(history.record(of: credential, atVersion: number), to: credential)
+          })
+      }
+    }
   }
 }
 

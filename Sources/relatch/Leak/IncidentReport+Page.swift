@@ -38,6 +38,9 @@ extension IncidentReport {
     if wasRefusedBefore {
       return "What leaked had been seen to be refused before it was reported: there was nothing to do."
     }
+    guard isOwed || leftElsewhere.isEmpty else {
+      return "A leaked pair was left behind at a former place, and nobody saw that place refuse it."
+    }
     return isOwed
       ? ended != nil
         ? "Something is still owed: a pair that replaced a leaked one has to be replaced once more."
@@ -47,6 +50,7 @@ extension IncidentReport {
 
   private var ending: String {
     if wasRefusedBefore { return fact("Refused", "before it was reported") }
+    guard isOwed || leftElsewhere.isEmpty else { return fact("Refused", "not at a former place") }
     return fact("Refused", ended.map { "\($0)" } ?? "not yet everything that leaked") + "\n"
       + fact("Time to revoke", ended.map { ($0 - reported).seconds } ?? "still running")
   }

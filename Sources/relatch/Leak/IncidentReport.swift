@@ -61,6 +61,8 @@ struct IncidentReport: Sendable {
   var isOwed: Bool { parts.contains { $0.owed != nil } }
   /// Whether the provider accepts a leaked pair again that it was seen to refuse.
   var isBack: Bool { parts.contains { !$0.history.acceptedAgain.isEmpty } }
+  /// The versions that were given up at a former place.
+  var leftElsewhere: [UInt64] { parts.flatMap(\.history.leftElsewhere) }
   var reported: Timestamp { parts.compactMap { $0.history.reported?.entry.time }.min() ?? written }
 
   /// When the last leaked pair was seen to be refused; nil while one was not.
@@ -198,6 +200,9 @@ extension IncidentHistory.Moment {
     case "rotation.promoted": return "version \(number) has replaced what leaked"
     case "rotation.verified": return "version \(number) is verified as primary"
     case "rotation.deleted": return "version \(number) is deleted at the provider"
+    case "rotation.refused" where !entry.elsewhereVersions.isEmpty:
+      let numbers = entry.elsewhereVersions.map(String.init).joined(separator: ", ")
+      return "version \(numbers), made at a former place, is not known at this one; the new pair was accepted"
     case "rotation.refused": return "what leaked was seen to be refused, the new pair accepted"
     case "rotation.rejected" where detail("reason") == "not-found":
       return "version \(number) was gone at the provider: it will not be promoted"
@@ -221,6 +226,12 @@ extension IncidentHistory.Part {
   /// What a reader must not miss among the steps; nil if there is nothing of that kind.
   var warning: String? {
     var warnings: [String] = []
+    if !leftElsewhere.isEmpty {
+      let numbers = leftElsewhere.map(String.init).joined(separator: ", ")
+      warnings.append(
+        "version \(numbers) was left behind at a former place (`relatch log list`), and nobody saw that place refuse it"
+      )
+    }
     if !acceptedAgain.isEmpty {
       let numbers = acceptedAgain.map(String.init).joined(separator: ", ")
       warnings.append("the provider accepts version \(numbers) again, which it had refused: delete it there by hand")
@@ -265,6 +276,7 @@ extension IncidentReport {
   /// When every leaked pair was seen to be refused, in words.
   private var refused: String {
     if wasRefusedBefore { return "before it was reported" }
+    guard isOwed || leftElsewhere.isEmpty else { return "not everything that leaked: some of it at a former place" }
     return ended.map { "\($0), after \(($0 - reported).seconds)" } ?? "not yet everything that leaked"
   }
 
@@ -320,6 +332,7 @@ extension IncidentReport.Part {
     var members: [String: JSONValue] = [
       "credential": .string(history.credential), "leaked": .array(history.leaked.map { .integer(Int(clamping: $0)) }),
       "open_to": .array(openTo.map(\.json)), "owed": .array(history.owed.map { .integer(Int(clamping: $0)) }),
+      "elsewhere": .array(history.leftElsewhere.map { .integer(Int(clamping: $0)) }),
       "standing": .string(owed?.reach == nil ? history.standing : "owed"),
       "timeline": .array(
         history.moments.map {

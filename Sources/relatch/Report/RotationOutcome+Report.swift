@@ -143,12 +143,19 @@ extension Report {
       members["active"] = .integer(Int(clamping: active))
       members["grace_ends"] = .string(graceEnds.description)
       members["previous"] = .array(previous.map { .integer(Int(clamping: $0)) })
-    case .settled(let active):
-      text =
-        "\(name): version \(active) is active; "
-        + (owed.isEmpty
-          ? "nothing is owed: the replaced pair was seen to be refused"
-          : "what leaked was seen to be refused; version \(RotationOutcome.list(owed)) is still owed")
+    case .settled(let active, let elsewhere):
+      text = "\(name): version \(active) is active; "
+      if !elsewhere.isEmpty {
+        text +=
+          "version \(RotationOutcome.list(elsewhere)) was made at a former place and is not known at this one: whether that"
+          + " place refuses it, nobody saw"
+        members["elsewhere"] = .array(elsewhere.map { .integer(Int(clamping: $0)) })
+      } else if owed.isEmpty {
+        text += "nothing is owed: the replaced pair was seen to be refused"
+      } else {
+        text += "what leaked was seen to be refused"
+      }
+      if !owed.isEmpty { text += "; version \(RotationOutcome.list(owed)) is still owed" }
       members["active"] = .integer(Int(clamping: active))
       if !owed.isEmpty { members["previous"] = .array(owed.map { .integer(Int(clamping: $0)) }) }
     case .abandoned(let active):
@@ -264,7 +271,7 @@ extension RotationProgress {
     case .intended(.retire): "ending the replaced pair"
     case .deleted: "the replaced pair is no longer shown at the provider"
     case .intended(.prove): "trying the replaced pair"
-    case .refused: "the replaced pair is refused and the active one is accepted: nothing is owed"
+    case .refused: "the replaced pair is refused here and the active one is accepted: nothing is owed here"
     case .rejected: "version \(number) is refused or gone: it will not be promoted"
     case .intended(.discard): "asking to delete the staged pair"
     case .discarded: "the staged pair is deleted at the provider"
@@ -303,6 +310,7 @@ extension Credential {
     if let exposure { members["exposure"] = exposure.json }
     if let leak { members["leak"] = leak.json }
     if let reach { members["reach"] = reach.json }
+    if !elsewhere.isEmpty { members["elsewhere"] = .array(elsewhere.sorted().map { .integer(Int(clamping: $0)) }) }
     if !policy.tags.isEmpty { members["tags"] = .array(policy.tags.map { .string($0) }) }
     if let transfer { members["transfer"] = transfer.object }
     return .object(members)

@@ -57,7 +57,7 @@ final class SyslogSink: Sendable {
     let (severity, event, version): (Severity, String, UInt64) =
       switch outcome {
       case .promoted(let active, _, _): (.notice, "promoted", active)
-      case .settled(let active): (.notice, "settled", active)
+      case .settled(let active, _): (.notice, "settled", active)
       case .rejected(let active, _, _): (.error, "rejected", active)
       case .abandoned(let active): (.notice, "abandoned", active)
       case .stillAccepted(let active, _): (.warning, "still-accepted", active)
