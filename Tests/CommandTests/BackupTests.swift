@@ -143,6 +143,44 @@ struct BackupTests {
   }
 }
 
+/// A restored vault may be older than its provider: what it has may be dead, and what is alive not in it.
+@Suite("A credential that was not compared with its provider since a restore")
+struct UnreconciledTests {
+  private static func restored() async throws -> TwoTeams {
+    let teams = try await TwoTeams()
+    let place = teams.place
+    try await place.add("crm", policy: ["propagation=0s", "grace=0s"])
+    let file = try await BackupTests.backup(place)
+    for _ in 1...2 {
+      #expect(try await place.relatch("rotate", "crm").code == 0)
+      #expect(try await place.relatch("retire", "crm").code == 0)
+    }
+    try FileManager.default.removeItem(at: place.vault)
+    #expect(try await place.relatch("restore", file, "--accept-rollback").code == 0)
+    return teams
+  }
+
+  @Test("is not handed over, because its pair may be dead, and is sent only with a warning")
+  func sent() async throws {
+    let teams = try await Self.restored()
+    let send = ["handoff", "send", "crm", "--to", teams.card, "-o", teams.path("crm.age")]
+    let refused = try await teams.place.run(Programs.relatch, send + ["--transfer"])
+    expectFailure(refused, 75, "not compared with its provider since")
+    #expect(refused.errorText.contains("`relatch resume crm`"))
+    let sent = try await teams.place.run(Programs.relatch, send)
+    #expect(sent.code == 0 && sent.errorText.contains("the pair may have been replaced"), "\(sent.errorText)")
+    #expect(try await teams.events() == ["handoff.sent"])
+  }
+
+  @Test("is removed only if its debts are forgotten")
+  func removed() async throws {
+    let place = try await Self.restored().place
+    expectFailure(try await place.relatch("remove", "crm"), 64, "--forget-debts")
+    let removed = try await place.relatch("remove", "crm", "--forget-debts")
+    #expect(removed.code == 0, "\(removed.errorText)")
+  }
+}
+
 @Suite("Restoring a vault")
 struct RestoreTests {
   @Test("refuses a place that is taken, unless it is an empty folder")

@@ -132,24 +132,26 @@ struct TransferTests {
     }
   }
 
-  @Test("is not rotated by a run that looked at its provider as it was handed over")
-  func handedOverMeanwhile() async throws {
+  @Test("is not handed over before a run has compared it with its provider after a restore")
+  func restored() async throws {
     let bench = try await Bench()
     let end = try await bench.store.read { try VaultView($0).endpoint }
     try await bench.vault.logRestore(end, behind: nil, now: bench.now.withLock { $0 })
-    bench.provider.state.withLock { state in
-      state.meanwhile = { [unowned bench] call in
-        let now = bench.now.withLock { $0 }
-        await #expect(throws: Never.self) {
-          _ = try await bench.vault.sendHandoff(
-            of: "crm", stage: .active, to: HandoffRecipient(try AgeIdentity(generating: .system).recipient),
-            expires: now + .seconds(60), note: nil, isTransfer: true, now: now)
-        }
-      }
+    func send() async throws {
+      let now = bench.now.withLock { $0 }
+      _ = try await bench.vault.sendHandoff(
+        of: "crm", stage: .active, to: HandoffRecipient(try AgeIdentity(generating: .system).recipient),
+        expires: now + .seconds(60), note: nil, isTransfer: true, now: now)
     }
-    #expect(await bench.code() == .handedOver)
-    #expect(bench.provider.calls == ["observe"])
-    #expect(try await bench.credential().rotation == 0)
+    bench.provider.state.withLock { state in
+      state.meanwhile = { _ in await #expect(throws: HandoffError.self) { try await send() } }
+    }
+    await #expect(throws: HandoffError.self) { try await send() }
+    guard case .promoted = try await bench.run() else { return #expect(Bool(false)) }
+    bench.provider.state.withLock { $0.meanwhile = { _ in } }
+    guard case .settled = try await bench.run(.retire) else { return #expect(Bool(false)) }
+    try await send()
+    #expect(try await bench.credential().isTransferred)
   }
 
   @Test("is not settled while its administrator still sees it, even if it is refused")

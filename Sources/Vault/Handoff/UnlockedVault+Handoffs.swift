@@ -33,7 +33,10 @@ extension UnlockedVault {
         return [version]
       }, now: now
     ) { change, credential, versions in
-      if isTransfer { try change.view.requireAdministersOnlyItself(credential) }
+      if isTransfer {
+        try change.view.requireAdministersOnlyItself(credential)
+        try change.view.requireReconciled(credential)
+      }
       let handoff = Handoff(
         of: versions[0], credential, in: vault, from: sender, to: recipient.text, id: id, answer: answer,
         sent: change.now,

@@ -82,6 +82,7 @@ struct HandoffSendCommand: AsyncParsableCommand {
         hint: transfer
           ? "`relatch handoff withdraw \(name)` takes it back; then send it again" : "send it again")
     }
+    if !transfer { try await vault.warnUnlessReconciled(name) }
     try tell(handoff, recipient, place)
   }
 

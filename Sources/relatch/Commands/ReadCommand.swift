@@ -77,13 +77,22 @@ extension UnlockedVault {
   ) async throws -> [(version: Version, pair: Pair)] {
     let (restoration, pairs) = try await release(
       of: name, choosing: choose, event: .pairRead, fields, now: WallClock.now())
-    // A credential that Relatch cannot rotate cannot be compared.
-    if let restoration, try await read({ try $0.credential(name) }).canRotate {
-      Diagnostics.standard.warning(
-        "\(name): the vault was restored from a backup whose log ends at \(restoration.last), and this was not compared with the"
-          + " provider since: the pair may have been replaced; `relatch resume \(name)` compares it")
-    }
+    if restoration != nil { try await warnUnlessReconciled(name) }
     return pairs
+  }
+
+  /// Warns if pairs of `name`, which are released, may have been replaced since the vault was restored from a backup.
+  func warnUnlessReconciled(_ name: String) async throws {
+    // A credential that Relatch cannot rotate cannot be compared.
+    guard
+      let restoration = try await read({ view in
+        let credential = try view.credential(name)
+        return try credential.canRotate ? view.restoration(unreconciled: credential) : nil
+      })
+    else { return }
+    Diagnostics.standard.warning(
+      "\(name): the vault was restored from a backup whose log ends at \(restoration.last), and this was not compared with the"
+        + " provider since: the pair may have been replaced; `relatch resume \(name)` compares it")
   }
 }
 

@@ -12,8 +12,8 @@ struct RemoveCommand: AsyncParsableCommand {
     discussion: """
       Nothing is asked of the provider, so the pairs there do not change. A credential that administers others is not \
       removed. One with an unfinished rotation, or with a pair that is staged, still owed, or leaked and not \
-      replaced, is removed only with --forget-debts. So is a damaged one, of which nothing is known any more. What \
-      was delivered to sinks stays where it is.
+      replaced, is removed only with --forget-debts. So is a damaged one, of which nothing is known any more, and one \
+      that was not compared with its provider since a restore. What was delivered to sinks stays where it is.
 
       At a terminal it asks first; without a terminal, as in a script, it does not.
       """)
@@ -34,6 +34,7 @@ struct RemoveCommand: AsyncParsableCommand {
     let vault = try await places.openVault()
     let (name, forgetDebts) = (name, forgetDebts)
     let isDamaged = try await vault.read { try forgetDebts && !$0.canRead(name) }
+    if !forgetDebts { try await requireReconciled(in: vault) }
     try await confirm(in: vault, isDamaged: isDamaged)
     if isDamaged {
       for id in try await vault.remove(unreadable: name, now: WallClock.now()) { KeptTokens(of: places).forget(id) }
@@ -73,6 +74,21 @@ struct RemoveCommand: AsyncParsableCommand {
             + " know that, so rotate it then")
       }
     }
+  }
+
+  /// Fails if nobody knows what the provider accepts: the vault was restored, and may be older than what is there.
+  private func requireReconciled(in vault: UnlockedVault) async throws {
+    let name = name
+    let isUnknown = try await vault.read { view in
+      let credential = try view.credential(name)
+      return try credential.canRotate && !credential.isTransferred && view.restoration(unreconciled: credential) != nil
+    }
+    guard isUnknown else { return }
+    throw Failure(
+      .usage,
+      "cannot remove \(name): it was not compared with its provider since the vault was restored, and what is accepted there"
+        + " may not be in this vault",
+      hint: "`relatch resume \(name)` compares it; --forget-debts removes it anyway")
   }
 
   /// Asks the person at the terminal: there is no way back.
