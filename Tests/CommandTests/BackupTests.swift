@@ -335,6 +335,22 @@ struct RestoreTests {
     #expect(try whole.objects().first?["members_again"] as? [String] == [])
   }
 
+  @Test("says that it knows of no leak since, and names what was handed over")
+  func unknownSince() async throws {
+    let teams = try await TwoTeams()
+    let place = teams.place
+    try await place.add("crm")
+    let file = try await BackupTests.backup(place)
+    _ = try await teams.send("crm", ["--transfer"])
+    try FileManager.default.removeItem(at: place.vault)
+    let restored = try await place.relatch("restore", file, "--accept-rollback")
+    #expect(restored.code == 0 && restored.outputText.contains("revoke` again what leaked after"))
+    #expect(restored.errorText.contains("warning: crm was handed over when the vault was last seen"))
+    let second = try await BackupTests.backup(place, to: "second.age")
+    let again = try await place.relatch("restore", second, "--json", "--vault", place.folder.path + "/again")
+    #expect(try again.objects().first?["transferred"] as? [String] == [], "\(again.errorText)")
+  }
+
   @Test(
     "that another founded under the same identifier is not an older copy, and needs that founder's key",
     .enabled(if: Intruder.isAvailable, "needs age, and python3 with PyNaCl (apt-get install age python3-nacl)"))

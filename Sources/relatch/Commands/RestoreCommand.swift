@@ -141,25 +141,28 @@ struct RestoreCommand: AsyncParsableCommand {
         "behind": .bool(isBehind), "entries": .integer(Int(clamping: found.end.entries)),
         "last": .string(found.end.last.description), "members_again": .array(again.members.map { .string($0.name) }),
         "members_unknown": .array(again.unknown.map { .string($0.name) }),
-        "owner": .string(found.owner), "type": "restore",
+        "owner": .string(found.owner), "transferred": .array(again.transferred.map { .string($0) }), "type": "restore",
         "vault": .string(places.vault), "vault_id": .string(found.id),
         "witnesses_again": .array(again.witnesses.map { .string($0) }),
       ]),
       text: """
         vault    \(places.vault)
         backup   \(found.age(at: now))
+        unknown  leaks, exposures, handoffs and policies since then: `relatch revoke` again what leaked after \(found.end.last)
         owner    \(found.owner)\(owner == nil ? " (as the log itself says: compare it with the one you know from elsewhere)" : "")
         next     \(removals)`relatch resume` compares each credential with its provider; if you only try a backup, run nothing that asks one
         """)
   }
 }
 
-/// The members and witnesses of a backup that had been removed when the vault was last seen, and the members who had
-/// joined by then and are not in the backup.
+/// The members and witnesses of a backup that had been removed when the vault was last seen, the members who had joined
+/// by then and are not in the backup, and what had been handed over.
 struct Returned {
   var members: [LogMember] = []
   var unknown: [LogMember] = []
   var witnesses: [String] = []
+  /// The credentials that had been handed over when the vault was last seen, and are not in the backup.
+  var transferred: [String] = []
 
   /// The commands that remove them again.
   var removals: [String] {
@@ -184,6 +187,10 @@ struct Returned {
       + unknown.map {
         "\($0.name) was a member when the vault was last seen, and is not in the backup, nor is what they were granted:"
           + " `relatch revoke NAME… --reason TEXT` ends what they may know"
+      }
+      + transferred.map {
+        "\($0) was handed over when the vault was last seen, and the backup does not know it: its recipient rotates it;"
+          + " do not adopt it here: `relatch remove \($0) --forget-debts`, unless it was never opened"
       }
   }
 }
@@ -246,7 +253,10 @@ private struct RestoredVault {
       unknown: seen.members.filter { !membership.members.contains($0) && $0.role != .auditor },
       witnesses: membership.witnesses.map(\.witness).filter { witness in
         !seen.witnesses.contains { $0.witness == witness }
-      }.map(\.name))
+      }.map(\.name),
+      transferred: seen.bounds.transferred.filter { name, handoff in
+        membership.bounds.transferred[name] != handoff
+      }.keys.sorted())
   }
 
   /// What the backup lacks of what this user has seen; nil if nothing.
