@@ -19,6 +19,13 @@ enum Paths {
     return words + "/" + path
   }
 
+  /// The folder of the file or folder at the absolute `path`; empty for a name directly below the root.
+  static func folder(of path: String) -> String {
+    var path = path[...]
+    while path.last == "/" { path.removeLast() }
+    return path.lastIndex(of: "/").map { String(path[..<$0]) } ?? ""
+  }
+
   /// Identifies the file that the absolute `path` leads to, however that is spelled: by its folder's device and inode
   /// and its name there. If there is no such folder, by the normalized path.
   static func place(of path: String) -> String {

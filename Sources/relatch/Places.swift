@@ -64,11 +64,12 @@ struct Places {
   var keyFolder: KeyFolder { KeyFolder(path: keys) }
 
   /// What this user has seen of vaults; nil if the environment names no place for it.
-  var knownVaults: KnownVaults? {
-    if let base = ProcessEnvironment.value(of: "XDG_STATE_HOME"), base.hasPrefix("/") {
-      return KnownVaults(in: base + "/relatch")
-    }
-    return ProcessEnvironment.value(of: "HOME").map { KnownVaults(in: $0 + "/.local/state/relatch") }
+  var knownVaults: KnownVaults? { stateFolder.map { KnownVaults(in: $0) } }
+
+  /// Where that is.
+  var stateFolder: String? {
+    if let base = ProcessEnvironment.value(of: "XDG_STATE_HOME"), base.hasPrefix("/") { return base + "/relatch" }
+    return ProcessEnvironment.value(of: "HOME").map { $0 + "/.local/state/relatch" }
   }
 
   /// Opens the vault with nothing unlocked, and compares it with what was seen of it before. Throws `rolledBack`.

@@ -55,6 +55,35 @@ struct DeliveryTests {
     #expect(try await place.relatch("sink", "add", "erp", folder + "/pair.json", "--name", "now").code == 0)
   }
 
+  @Test("No sink and no metrics replace the vault's files, the identity or what is remembered, however they are named")
+  func ownFiles() async throws {
+    let place = try await Workplace()
+    let state = place.folder.path + "/.local/state/relatch"
+    try FileManager.default.createSymbolicLink(
+      atPath: place.folder.path + "/link", withDestinationPath: place.vault.path)
+    try FileManager.default.createSymbolicLink(
+      atPath: place.folder.path + "/me", withDestinationPath: place.identity.path)
+    let paths = [
+      place.vault.path + "/vault.db", place.vault.path + "/keys/../new.prom", place.vault.path + "/missing/pair.json",
+      place.folder.path + "/link/reserve", place.folder.path + "/link/keys/x.prom",
+      place.identity.path, place.folder.path + "/me", place.folder.path + "/./identity", state + "/at/pair.json",
+    ]
+    for path in paths {
+      expectFailure(try await place.relatch("sink", "add", "admin", path, "--name", "pair"), 64, "what relatch needs")
+      let metrics = try await place.relatch("metrics", "-o", path)
+      #expect(metrics.code == 64 && metrics.errorText.contains("what relatch needs"), "\(path): \(metrics.errorText)")
+    }
+    #expect(try await place.relatch("sink", "list", "admin").outputText == "")
+    let run = try await place.relatch("rotate", "--due", "--metrics", place.vault.path + "/vault.db")
+    #expect(run.code == 0 && run.errorText.contains("the metrics were not written"), "\(run.errorText)")
+    // Nor do metrics replace anything but metrics.
+    let other = place.folder.path + "/notes"
+    try Data("mine".utf8).write(to: URL(fileURLWithPath: other))
+    expectFailure(try await place.relatch("metrics", "-o", other), 64, "has no metrics")
+    #expect(try String(contentsOfFile: other, encoding: .utf8) == "mine")
+    #expect(try await place.logIsIntact())
+  }
+
   @Test("No file is both a sink and a template, because the pair would overwrite the template")
   func templateInPlace() async throws {
     let place = try await Workplace(["--apps", "2"])

@@ -20,7 +20,9 @@ struct MetricsCommand: AsyncParsableCommand {
   var output: String?
 
   func run() async throws {
-    let figures = try await Places(options).figures(run: nil)
+    let places = try Places(options)
+    if let output { try OwnFiles(places).requireNone(at: Paths.absolute(output), for: "metrics") }
+    let figures = try await places.figures(run: nil)
     let report = Report(options)
     if let output {
       if !output.hasSuffix(".prom") {

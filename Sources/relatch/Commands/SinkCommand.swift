@@ -62,6 +62,7 @@ struct SinkAddCommand: AsyncParsableCommand {
       throw Failure(.usage, "--mode \(Name.printable(mode)): expected octal digits", hint: "write it as in 0640")
     }
     let path = try Paths.absolute(file)
+    try OwnFiles(Places(options)).requireNone(at: path, for: "a pair")
     let settings = DeliverySettings(
       name: sink ?? Paths.name(of: path), kind: .file(FileSettings(path: path, format: try chosenFormat(), mode: bits)))
     try await settings.add(to: name, options)

@@ -52,7 +52,9 @@ struct UnattendedOptions: ParsableArguments {
   private func writeMetrics(_ options: CommonOptions, _ code: ExitCode) async {
     guard let path = metrics ?? ProcessEnvironment.value(of: "RELATCH_METRICS") else { return }
     do {
-      let figures = try await Places(options).figures(run: VaultFigures.Run(ended: WallClock.now(), code: code))
+      let places = try Places(options)
+      try OwnFiles(places).requireNone(at: Paths.absolute(path), for: "metrics")
+      let figures = try await places.figures(run: VaultFigures.Run(ended: WallClock.now(), code: code))
       try MetricsFile.write(figures.text, to: path)
     } catch {
       Diagnostics.standard.warning("the metrics were not written: \(Failure(error).message)")

@@ -6,11 +6,16 @@ enum MetricsFile {
   /// sees the old text or the new, never a part.
   ///
   /// Throws `Failure` with `cannotWrite`. The old file then stays, unless only the folder could not be made durable.
-  /// Never replaces anything but a regular file.
+  /// Never replaces anything but a regular file that is empty or begins as metrics do: `usage`.
   static func write(_ text: String, to path: String) throws(Failure) {
     var information = stat()
-    if lstat(path, &information) == 0, information.st_mode & S_IFMT != S_IFREG {
-      throw refusal(path, "it exists and is not a regular file")
+    if lstat(path, &information) == 0 {
+      guard information.st_mode & S_IFMT == S_IFREG else { throw refusal(path, "it exists and is not a regular file") }
+      guard try isReplaceable(path) else {
+        throw Failure(
+          .usage, "cannot write the metrics to \(Diagnostics.printable(path)): it exists and has no metrics",
+          hint: "name a file that does not exist, or one with metrics")
+      }
     }
     // With this ending a collector of `*.prom` ignores the file. mkstemp() opens with O_CREAT | O_EXCL.
     var template = Array((path + ".XXXXXX").utf8CString)
@@ -32,6 +37,17 @@ enum MetricsFile {
     guard folderDescriptor >= 0 else { throw refusal(path) }
     defer { close(folderDescriptor) }
     guard fsync(folderDescriptor) == 0 else { throw refusal(path) }
+  }
+
+  private static func isReplaceable(_ path: String) throws(Failure) -> Bool {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+    guard descriptor >= 0 else { throw refusal(path) }
+    defer { close(descriptor) }
+    let mark = Array("# ".utf8)
+    var bytes = [UInt8](repeating: 0, count: mark.count)
+    let count = read(descriptor, &bytes, bytes.count)
+    guard count >= 0 else { throw refusal(path) }
+    return count == 0 || bytes == mark
   }
 
   private static func fill(_ descriptor: Int32, with text: String, _ path: String) throws(Failure) {
