@@ -60,6 +60,23 @@ struct TransferTests {
     try await teams.expectIntact()
   }
 
+  @Test("says when it is taken back that somebody opened the very pair, sent before")
+  func openedBefore() async throws {
+    let teams = try await TwoTeams()
+    let place = teams.place
+    try await place.add("crm")
+    let first = try await teams.send("crm", ["--transfer"])
+    let unopened = try await place.relatch("handoff", "withdraw", "crm")
+    #expect(unopened.code == 0 && !unopened.errorText.contains("warning"), "\(unopened.errorText)")
+    _ = try await teams.send("crm", ["--transfer"])
+    let receipt = teams.path("receipt")
+    #expect(try await teams.theirs("handoff", "open", first, "--admin", "admin", "-o", receipt).code == 0)
+    #expect(try await place.relatch("handoff", "confirm", receipt).code == 0)
+    let withdrawn = try await place.relatch("handoff", "withdraw", "crm")
+    #expect(withdrawn.code == 0)
+    #expect(withdrawn.errorText.contains("confirmed to have opened version 1"), "\(withdrawn.errorText)")
+  }
+
   @Test("lacks its pair at no sink of the sender: no command says to deliver it or counts it")
   func withSink() async throws {
     let teams = try await TwoTeams()

@@ -158,6 +158,32 @@ extension UnlockedVault {
     }
   }
 
+  /// Who confirmed that they opened version `version` of `name`, by whatever transfer, by name: they may have replaced
+  /// the pair. The time this takes grows with the log.
+  package func openers(of name: String, version: UInt64) async throws -> [String] {
+    try await read { view in
+      var sent: Set<String> = []
+      var openers: Set<String> = []
+      try view.replay { entry, _ in
+        if entry.details["credential"] == .string(name) {
+          if entry.event == EventName.credentialAdded.text { (sent, openers) = ([], []) }
+          if entry.isEvent(.handoffSent), entry.details["transfer"] == true, entry.versions.contains(version),
+            case .string(let handoff)? = entry.details["handoff"]
+          {
+            sent.insert(handoff)
+          }
+        }
+        if entry.isEvent(.handoffConfirmed), case .string(let handoff)? = entry.details["handoff"],
+          sent.contains(handoff), case .object(let opener)? = entry.details["opener"],
+          case .string(let who)? = opener["name"]
+        {
+          openers.insert(who)
+        }
+      }
+      return openers.sorted()
+    }
+  }
+
   /// Takes a transfer back: the credential is rotated here again. Throws `notPermitted` unless the member is an owner,
   /// and `HandoffError`: `unknown` if it was not handed over, `wrongState` if its receipt was confirmed.
   package func withdrawHandoff(of name: String, now: Timestamp) async throws -> Credential {

@@ -105,7 +105,9 @@ struct HandoffWithdrawCommand: AsyncParsableCommand {
   var name: String
 
   func run() async throws {
-    let credential = try await Places(options).openVault().withdrawHandoff(of: name, now: WallClock.now())
+    let vault = try await Places(options).openVault()
+    let credential = try await vault.withdrawHandoff(of: name, now: WallClock.now())
+    try await warnOfOpeners(credential, in: vault)
     let report = Report(options)
     try report.confirmation(
       .object(["credential": .string(credential.name), "type": "withdrawn"]),
@@ -113,5 +115,15 @@ struct HandoffWithdrawCommand: AsyncParsableCommand {
     report.note(
       "what was sent can still be opened: `relatch rotate \(credential.name)`, then `relatch retire \(credential.name)`"
     )
+  }
+
+  /// Warns if a receipt shows that somebody opened the very pair, sent by an earlier transfer.
+  private func warnOfOpeners(_ credential: Credential, in vault: UnlockedVault) async throws {
+    guard let active = credential.version(in: .active) else { return }
+    let openers = try await vault.openers(of: credential.name, version: active.number)
+    guard !openers.isEmpty else { return }
+    Diagnostics.standard.warning(
+      "\(openers.joined(separator: ", ")) confirmed to have opened version \(active.number), sent before, and may have replaced"
+        + " it: `relatch plan \(credential.name)` looks; if it is refused, ask for a pair, and give this one to nobody")
   }
 }
