@@ -37,13 +37,19 @@ struct TransferTests {
     // Refused, but nothing shows yet that another vault has it.
     expectFailure(try await place.relatch("resume", "crm"), 12, "no receipt was confirmed")
     #expect(try await place.pair("crm") == old)
+    for handed in [["read", "crm"], ["exec", "crm", "--", "/bin/true"]] {
+      let run = try await place.run(Programs.relatch, handed)
+      #expect(run.code == 0 && run.errorText.contains("its pair has been refused since"), "\(run.errorText)")
+    }
+    let resent = try await place.relatch("handoff", "send", "crm", "--to", teams.card, "-o", teams.path("again.age"))
+    #expect(resent.code == 0 && resent.errorText.contains("its pair has been refused since"), "\(resent.errorText)")
     #expect(try await place.relatch("handoff", "confirm", receipt).code == 0)
     #expect(try await place.relatch("status", "crm").outputText.contains("its recipient confirmed"))
     let run = try await place.relatch("rotate", "--due")
     #expect(run.code == 0 && run.outputText.contains("nothing is owed"), "\(run.outputText)\(run.errorText)")
     #expect(
       try await teams.events()
-        == ["handoff.sent", "handoff.tried", "handoff.tried", "handoff.confirmed", "handoff.settled"])
+        == ["handoff.sent", "handoff.tried", "handoff.tried", "handoff.sent", "handoff.confirmed", "handoff.settled"])
     let status = try await place.relatch("status", "crm", "--json")
     let debts = try status.objects().first?["debts"] as? [Any]
     #expect(status.code == 0 && debts?.isEmpty == true)

@@ -82,8 +82,17 @@ struct HandoffSendCommand: AsyncParsableCommand {
         hint: transfer
           ? "`relatch handoff withdraw \(name)` takes it back; then send it again" : "send it again")
     }
-    if !transfer { try await vault.warnUnlessReconciled(name) }
+    if !transfer {
+      try await vault.warnUnlessReconciled(name)
+      if let since = try await refusedSince(in: vault) { UnlockedVault.warn(name, refusedSince: since) }
+    }
     try tell(handoff, recipient, place)
+  }
+
+  /// Since when the pair is refused, if it was handed over before.
+  private func refusedSince(in vault: UnlockedVault) async throws -> Timestamp? {
+    let name = name
+    return try await vault.read { try $0.credential(name).transfer?.refused }
   }
 
   private func requireRotatable(in vault: UnlockedVault) async throws {

@@ -1,6 +1,8 @@
 import ArgumentParser
+import Audit
 import JSON
 import Sodium
+import Synchronization
 import Vault
 
 struct ReadCommand: AsyncParsableCommand {
@@ -75,10 +77,22 @@ extension UnlockedVault {
   func released(
     of name: String, choosing choose: @Sendable (Credential) throws -> [Version], _ fields: [String: JSONValue]
   ) async throws -> [(version: Version, pair: Pair)] {
+    let refused = Mutex<Timestamp?>(nil)
     let (restoration, pairs) = try await release(
-      of: name, choosing: choose, event: .pairRead, fields, now: WallClock.now())
+      of: name,
+      choosing: { credential in
+        refused.withLock { $0 = credential.transfer?.refused }
+        return try choose(credential)
+      }, event: .pairRead, fields, now: WallClock.now())
+    if let since = refused.withLock({ $0 }) { Self.warn(name, refusedSince: since) }
     if restoration != nil { try await warnUnlessReconciled(name) }
     return pairs
+  }
+
+  /// Warns that the pair of `name`, which is released, was handed over and is refused.
+  static func warn(_ name: String, refusedSince moment: Timestamp) {
+    Diagnostics.standard.warning(
+      "\(name): it was handed over, and its pair has been refused since \(moment): ask its holder for another")
   }
 
   /// Warns if pairs of `name`, which are released, may have been replaced since the vault was restored from a backup.
