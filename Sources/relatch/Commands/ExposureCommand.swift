@@ -145,6 +145,7 @@ extension VaultView {
   ///
   /// Throws `notFound` if nobody of that name is a member or could ever open anything.
   func exposures(to member: String, since moment: Timestamp? = nil) throws -> [MemberExposure] {
+    let member = member.withoutComment
     let history = try AccessHistory(self)
     let opened = history.accesses(of: member)
     guard !opened.isEmpty || members.contains(where: { [$0.name, $0.card.age].contains(member) }) else {
@@ -159,6 +160,14 @@ extension VaultView {
     }
     return try Dictionary(grouping: stretches, by: \.credential).sorted { $0.key < $1.key }
       .map { try MemberExposure($0.key, $0.value, history, in: self) }
+  }
+}
+
+extension String {
+  /// An SSH key without the comment that ends the line of a `.pub` file; anything else as it is.
+  fileprivate var withoutComment: String {
+    guard hasPrefix("ssh-") else { return self }
+    return split(separator: " ", omittingEmptySubsequences: true).prefix(2).joined(separator: " ")
   }
 }
 
@@ -189,7 +198,10 @@ extension MemberExposure {
     lastRead = counted.compactMap(\.lastRead).max()
     active = current?.version(in: .active)?.number
     elsewhere = current?.leftElsewhere.filter { $0 <= newest } ?? []
-    owed = current?.debts.map(\.number).filter { $0 <= newest } ?? []
+    // Somebody who was only sent pairs knows these, and none before them.
+    let sentVersions = Set(counted.map(\.newestVersion))
+    let isOnlySent = isOnlySent
+    owed = current?.debts.map(\.number).filter { isOnlySent ? sentVersions.contains($0) : $0 <= newest } ?? []
     // Once the first pair of what has the name now is refused, it does not matter whether that was the same.
     let isOver = now.map { ($0.version(1)?.stage ?? .retired) == .retired } ?? false
     removed = own.isEmpty && !isOver ? stretches.compactMap(history.removalOfKnown).max() : nil

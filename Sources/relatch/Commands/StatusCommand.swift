@@ -117,6 +117,11 @@ struct Standing: Sendable {
       || !credential.debts.isEmpty && graceEnds.map { $0 <= now } == true
   }
 
+  /// Whether `rotate` would stop because a replaced pair is in its grace.
+  private func holdsSlot(_ now: Timestamp) -> Bool {
+    !credential.debts.isEmpty && graceEnds.map { $0 > now } == true
+  }
+
   var hasFailedDelivery: Bool { credential.undelivered.contains { $0.tried != nil } }
 
   /// The state of the rotation under way; nil if there is none, or only a debt is left of it.
@@ -159,7 +164,7 @@ struct Standing: Sendable {
         "  \(exposure.text): "
           + (credential.isTransferred
             ? "tell its recipient, because only they can rotate it now"
-            : "`relatch rotate \(credential.name)` replaces it"))
+            : "`relatch rotate\(holdsSlot(now) ? " --replace-previous" : "") \(credential.name)` replaces it"))
     }
     // The line above already says what holds it back now.
     if let failures = journal?.failedAttempts, failures > 0, !schedule.tellsOfAttempts, !credential.isTransferred {
