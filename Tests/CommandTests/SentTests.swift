@@ -51,4 +51,23 @@ struct SentTests {
     #expect(status.outputText.contains("`relatch rotate --replace-previous crm` replaces it"), "\(status.outputText)")
     #expect(try await place.relatch("rotate", "--replace-previous", "crm").code == 0)
   }
+
+  @Test("is kept in a folder that others cannot enter, even if that was there before")
+  func folder() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    for (mode, expected) in [(0o755, 0o750), (0o777, 0o770), (0o700, 0o700)] {
+      let folder = place.folder.path + "/made-\(mode)"
+      try FileManager.default.createDirectory(
+        atPath: folder, withIntermediateDirectories: false, attributes: [.posixPermissions: mode])
+      #expect(chmod(folder, mode_t(mode)) == 0)
+      #expect(try await place.relatch("init", "--vault", folder).code == 0)
+      let now = try FileManager.default.attributesOfItem(atPath: folder)[.posixPermissions] as? Int
+      #expect(now == expected)
+    }
+    // A folder that holds other things is not only the vault's.
+    #expect(chmod(place.folder.path, 0o755) == 0)
+    #expect(try await place.relatch("init", "--vault", place.folder.path).code == 0)
+    #expect(
+      try FileManager.default.attributesOfItem(atPath: place.folder.path)[.posixPermissions] as? Int == 0o755)
+  }
 }

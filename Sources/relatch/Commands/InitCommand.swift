@@ -34,6 +34,7 @@ struct InitCommand: AsyncParsableCommand {
 
     let now = WallClock.now()
     try PrivateFile.createFolder(places.keys)
+    VaultFolder.closeToOthers(places)
     let (header, keyFile) = try VaultCreation.prepare(for: identity.age.recipient, now: now, randomness: .system)
     // The key is durable before anything is sealed under it.
     try PrivateFile.create(places.keyFile(header), keyFile.span.bytes)

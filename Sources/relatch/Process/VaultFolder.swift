@@ -8,13 +8,24 @@ enum VaultFolder {
     access(places.vault, W_OK | X_OK) == 0 && access(places.database, W_OK) == 0
   }
 
-  /// Which of the folder and its database everybody may write to. Anyone who writes there can damage the vault or hold
-  /// it up.
+  /// Which of the folder, its database and the folder of what is remembered everybody may write to. Anyone who writes
+  /// there can damage the vault, hold it up, or make an older copy of it seem the newest.
   static func openToAll(_ places: Places) -> [String] {
-    [places.vault, places.database].filter { path in
+    ([places.vault, places.database] + [places.stateFolder].compactMap(\.self)).filter { path in
       var information = stat()
       return stat(path, &information) == 0 && information.st_mode & S_IWOTH != 0
     }
+  }
+
+  /// Takes all rights on the folder of a new vault from others than its owner and group, if this user may: it may have
+  /// been there before. What the group may do is left as it was decided, and so is a folder that holds other things.
+  static func closeToOthers(_ places: Places) {
+    var information = stat()
+    guard stat(places.vault, &information) == 0, information.st_mode & S_IRWXO != 0,
+      let names = try? PrivateFile.names(in: places.vault),
+      names.allSatisfy({ $0 == "keys" || $0.hasPrefix("vault.db") })
+    else { return }
+    _ = chmod(places.vault, information.st_mode & 0o7770)
   }
 
   /// The same in words for a person; nil if there is none.
