@@ -8,7 +8,7 @@ extension Places {
   ///
   /// The entry is written with a member's identity that can be opened without asking anybody. Nothing is written if
   /// there is none, as for an auditor with public keys, or if the vault cannot be written, as in a copy on a read-only
-  /// medium. `fields` say what was asked for, and never what was found.
+  /// medium or on a full disk. `fields` say what was asked for, and never what was found.
   ///
   /// Throws `notFound` first if the log never mentions one of `names`: a name that nothing ever had does not go into
   /// the log.
@@ -40,7 +40,12 @@ extension Places {
     else { return locked }
     let (fields, now, member) = (fields.merging(["what": .string(what)]) { $1 }, WallClock.now(), vault.member.name)
     guard try await !locked.read({ try $0.hasJustBeenRead(by: member, fields, now) }) else { return locked }
-    try await vault.change(now: now) { change in _ = try change.log(.logRead, fields) }
+    do { try await vault.change(now: now) { change in _ = try change.log(.logRead, fields) } } catch let error
+      as StorageError where error.code == .cannotWrite
+    {
+      // Whoever cannot write is not kept from looking: a full disk is when the report of a leak is wanted.
+      Diagnostics.standard.warning("the vault cannot be written, and its log has no entry about this look: \(error)")
+    }
     return locked
   }
 }

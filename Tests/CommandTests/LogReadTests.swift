@@ -112,7 +112,7 @@ struct LogReadTests {
     }
   }
 
-  @Test("is not recorded for a reader without an identity or right to write, but on a full disk nothing is shown")
+  @Test("is not recorded for a reader without an identity or right to write, nor on a full disk")
   func without() async throws {
     let place = try await Workplace()
     for identity in ["/nonexistent", "/dev/null", place.folder.path] {
@@ -130,7 +130,8 @@ struct LogReadTests {
     #expect(try await place.relatch("log", "list", environment: environment).code == 0)
     // A look that is not the same.
     try disk.fill(leaving: 0)
-    expectFailure(try await place.relatch("log", "export", environment: environment), 74)
+    let full = try await place.relatch("log", "export", environment: environment)
+    #expect(full.code == 0 && full.errorText.contains("its log has no entry about this look"), "\(full.errorText)")
     disk.free()
     try disk.remount(readOnly: true)
     #expect(try await place.relatch("log", "export", environment: environment).code == 0)

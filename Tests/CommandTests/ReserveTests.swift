@@ -33,6 +33,29 @@ struct ReserveTests {
     #expect(FileManager.default.fileExists(atPath: reserve))
   }
 
+  @Test("is not needed to read what became of a leak on a full disk, or to back the vault up to another")
+  func pagesOfALeak() async throws {
+    let (place, disk, environment) = try await Self.place()
+    defer { disk.unmount() }
+    #expect(try await place.relatch("revoke", "crm", "--reason", "x", environment: environment).code == 0)
+    let listed = try await place.relatch("member", "list", "--json", environment: environment)
+    let owner = try #require(try listed.objects().first?["member"] as? String)
+    try disk.fill(leaving: 0)
+    let looks = [
+      ["incident"], ["incident", "crm"], ["log", "list"], ["log", "exposure", "--member", owner],
+      ["log", "bundle", "-o", place.folder.path + "/bundle", "crm"], ["log", "export"],
+      ["backup", "-o", place.folder.path + "/full.age"],
+    ]
+    for look in looks {
+      let run = try await place.run(Programs.relatch, look, environment: environment)
+      #expect(run.code == 0 && run.errorText.contains("cannot be written"), "\(look): \(run.errorText)")
+    }
+    disk.free()
+    let restored = try await place.relatch(
+      "restore", place.folder.path + "/full.age", environment: BackupTests.elsewhere(place, "from-full"))
+    #expect(restored.code == 0, "\(restored.errorText)")
+  }
+
   @Test("lets the same command finish a revocation that a suddenly full disk stopped")
   func filledMeanwhile() async throws {
     let (place, disk, environment) = try await Self.place()

@@ -29,12 +29,18 @@ struct BackupCommand: AsyncParsableCommand {
     let places = try Places(options)
     let vault = try await places.openVault()
     let now = WallClock.now()
-    // On a disk that has become read-only a backup is worth more than its entry, and only owners can open it.
-    let isLogged = VaultFolder.isWritable(places)
+    // On a disk that is full or has become read-only a backup is worth more than its entry, and only owners can open it.
+    var isLogged = VaultFolder.isWritable(places)
+    let owners: (names: [String], recipients: [AgeRecipient])
+    do { owners = try await vault.logBackup(now: now, isLogged: isLogged) } catch let error as StorageError
+      where error.code == .cannotWrite
+    {
+      isLogged = false
+      owners = try await vault.logBackup(now: now, isLogged: false)
+    }
     if !isLogged {
       Diagnostics.standard.warning("the vault cannot be written: its log will have no entry about this backup")
     }
-    let owners = try await vault.logBackup(now: now, isLogged: isLogged)
     let copy = try await VaultCopy(of: vault, at: places, beside: isLogged ? nil : try passingPlace)
     let seal: (@escaping (RawSpan) throws -> Void) throws -> Void = { output in
       let sealer = try AgeSealer(to: owners.recipients, randomness: .system, output: output)
