@@ -19,8 +19,9 @@ package struct KnownVaults: Sendable {
   /// The log of `vault` as it was seen last; nil if it never was. It was verified before it was kept.
   package func log(of vault: Identifier) throws -> SeenLog? {
     guard let bytes = try read(logFile(vault)) else { return nil }
-    guard let seen = try? SeenLog(decoding: bytes) else { throw unreadable(logFile(vault)) }
-    return seen
+    do { return try SeenLog(decoding: bytes) } catch let error as VaultError where error.code == .unsupportedFormat {
+      throw error
+    } catch { throw unreadable(logFile(vault)) }
   }
 
   /// The same, without decoding again what is already `known`.

@@ -1,6 +1,23 @@
 import Foundation
 import Testing
 
+@Suite("What is remembered of a vault")
+struct MemoryTroubleTests {
+  @Test("by a newer relatch is not damaged, and nothing is accepted over it")
+  func newer() async throws {
+    let place = try await Workplace()
+    let state = place.folder.appendingPathComponent(".local/state/relatch")
+    let id = try #require(try await place.relatch("log", "verify", "--json").objects().first?["vault_id"] as? String)
+    let file = state.appendingPathComponent(id)
+    let text = try String(contentsOf: file, encoding: .utf8).replacingOccurrences(of: #""v":1}"#, with: #""v":2}"#)
+    try Data(text.utf8).write(to: file)
+    for words in [["list"], ["list", "--accept-rollback"]] {
+      expectFailure(try await place.run(Programs.relatch, words), 78, "use a newer relatch")
+    }
+    #expect(try String(contentsOf: file, encoding: .utf8) == text)
+  }
+}
+
 /// What a user has seen of a vault is remembered outside it.
 @Suite("An older copy of a vault, or another vault in its place")
 struct RollbackTests {
