@@ -116,6 +116,8 @@ package struct KnownVaults: Sendable {
       return bytes.isEmpty ? nil : bytes
     } catch let error as VaultError where error.code == .notFound {
       return nil
+    } catch let error as VaultError where error.code == .unavailable {
+      throw error
     } catch let error as VaultError where PrivateFile.isForbidden(path) {
       throw VaultError(.notPermitted, "what is remembered of the vault may not be read here: \(error)")
     } catch let error as VaultError {

@@ -415,8 +415,9 @@ package enum PrivateFile {
 
   private static func failure(reading path: String) -> VaultError {
     let number = errno
+    let isPassing = [EMFILE, ENFILE, ENOMEM, EIO].contains(number)
     return VaultError(
-      number == ENOENT ? .notFound : .cannotRead,
+      number == ENOENT ? .notFound : isPassing ? .unavailable : .cannotRead,
       "cannot read \(Name.printable(path)): \(String(cString: strerror(number)))",
       hint: number == ENOENT ? "check the path" : nil)
   }

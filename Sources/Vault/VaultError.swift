@@ -25,6 +25,9 @@ package struct VaultError: Error, Equatable, Sendable, CustomStringConvertible {
     case invalidInput
     /// A file or folder could not be read.
     case cannotRead
+    /// The system could not read a file just now: too many are open, there is no memory, or the disk fails. It says
+    /// nothing about the file.
+    case unavailable
     /// A file or folder could not be written. Nothing was changed.
     case cannotWrite
   }

@@ -16,6 +16,19 @@ struct MemoryTroubleTests {
     }
     #expect(try String(contentsOf: file, encoding: .utf8) == text)
   }
+
+  @Test("is not taken for an older vault's while the process may not open another file")
+  func openFiles() async throws {
+    let place = try await Workplace()
+    var found: Set<Int32> = []
+    for limit in 3...14 {
+      let run = try await place.run(
+        "/bin/bash", ["-c", "ulimit -n \(limit); exec \"$0\" read admin > /dev/null", Programs.relatch])
+      found.insert(run.code)
+      #expect(![65, 66].contains(run.code), "\(limit): \(run.errorText)")
+    }
+    #expect(found.isSuperset(of: [0, 74]), "\(found)")
+  }
 }
 
 /// What a user has seen of a vault is remembered outside it.

@@ -153,7 +153,7 @@ extension VaultError.Code {
     case .corrupt, .rolledBack, .foundedByAnother: .corruptData
     case .unsupportedFormat: .configuration
     case .notPermitted: .notPermitted
-    case .cannotWrite: .cannotWrite
+    case .cannotWrite, .unavailable: .cannotWrite
     case .keyChanged, .versionExists: .heldByAnotherRun
     }
   }
@@ -173,6 +173,8 @@ extension VaultError.Code {
     case .notPermitted:
       "use an owner's identity (--identity FILE or RELATCH_IDENTITY), or ask an owner: `relatch member list` names them"
     case .cannotRead: "check that it is a file and that you can read it"
+    case .unavailable:
+      "raise the limit of open files (ulimit -n), or check the machine's memory and disk; then run it again"
     case .cannotWrite: "check free space and permissions"
     case .keyChanged, .versionExists: "nothing was changed; try again"
     }
