@@ -391,6 +391,12 @@ package enum PrivateFile {
   /// Whether there is anything at `path`.
   package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+  /// Whether the name `path` is taken, be it by a link that leads nowhere.
+  package static func isTaken(_ path: String) -> Bool {
+    var information = stat()
+    return lstat(path, &information) == 0
+  }
+
   /// Whether permissions keep this user from reading what is at `path`, or from seeing whether anything is there.
   package static func isForbidden(_ path: String) -> Bool { access(path, R_OK) != 0 && errno == EACCES }
 

@@ -21,7 +21,7 @@ struct OutputPlace {
     guard !path.isEmpty else {
       throw Failure(.usage, "the file to write has no name", hint: "name a file that does not exist: `relatch \(verb)`")
     }
-    guard !PrivateFile.exists(path) else {
+    guard !PrivateFile.isTaken(path) else {
       throw Failure(
         .usage, "cannot write \(Name.printable(path)): it already exists",
         hint: "name a file that does not exist")

@@ -128,6 +128,10 @@ struct BackupTests {
     let file = try await Self.backup(place)
     let before = try Data(contentsOf: URL(fileURLWithPath: file))
     expectFailure(try await place.relatch("backup", "-o", file), 64, "it already exists")
+    let (dangling, entries) = (place.folder.path + "/dangling", try await place.relatch("log", "list").outputText)
+    try FileManager.default.createSymbolicLink(atPath: dangling, withDestinationPath: "nowhere")
+    expectFailure(try await place.relatch("backup", "-o", dangling), 64, "it already exists")
+    #expect(try await place.relatch("log", "list").outputText == entries, "it is refused before anything is done")
     expectFailure(try await place.relatch("backup", "-o", place.folder.path + "/none/b.age"), 74)
     #expect(try Data(contentsOf: URL(fileURLWithPath: file)) == before)
     let left = place.vault.path + "/vault.db.relatch-snapshot.k1lled"
