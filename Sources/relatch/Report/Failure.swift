@@ -58,7 +58,11 @@ struct Failure: AdvisingError {
     case let error as HandoffError:
       self.init(
         error.code.exitCode, error.description, hint: error.hint ?? "`relatch help handoff` describes its commands")
-    case let error as MissingVaultKey: self.init(VaultError(.corrupt, error.description))
+    case let error as MissingVaultKey:
+      self.init(
+        .corruptData, error.description,
+        hint: "if this is a copy that was made while the vault was in use, make one with `relatch backup`; otherwise"
+          + " restore the vault from a backup, and find out who altered it")
     case let error as StorageError: self.init(error.code.exitCode, error.description, hint: error.code.hint)
     case let error as AuditError:
       self.init(
