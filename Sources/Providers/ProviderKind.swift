@@ -19,6 +19,12 @@ package protocol ProviderKind: CredentialProvider {
   /// Whether a run may see and end pairs of other credentials in the same place (`placeSettings`).
   static var sharesPlaces: Bool { get }
 
+  /// The settings that name the client at its server, the one that says most first.
+  static var clientSettings: [String] { get }
+
+  /// Where a pair with `settings` is accepted, as far as they say: the same pair there is one pair, whatever its kind.
+  static func pairPlace(_ settings: [String: String]) -> PairPlace
+
   /// Fails with `configuration` if a run would refuse, before any request, to show the token of the administrator
   /// `name`, whose settings are `admin`, to the server of `settings`. Sends no request.
   static func requireSameServer(
@@ -51,6 +57,9 @@ private let settingsOfUse: Set<String> = [
 /// Settings that name where a pair is tried, if that is not where it is made.
 private let tokenEndpointSettings: Set<String> = ["login-url", "token-url"]
 
+/// Settings that name a server where a pair is accepted.
+private let serverSettings = ["login-url", "registration-url", "token-url", "url"]
+
 extension ProviderKind {
   /// Whether a pair that was made with the settings of `former` may be unknown where those of `present` try it. Naming
   /// a place for the first time, so that the credential can be rotated, moves nothing.
@@ -66,7 +75,19 @@ extension ProviderKind {
   package static var placeSettings: Set<String> { Set(descriptor.settings.map(\.key)).subtracting(settingsOfUse) }
   package var placeSettings: Set<String>? { Self.placeSettings }
   package static var sharesPlaces: Bool { true }
-  package var sharesPlaces: Bool { Self.sharesPlaces }
+
+  package static func pairPlace(_ settings: [String: String]) -> PairPlace {
+    pairPlace(settings, servers: serverSettings.compactMap { settings[$0] }, family: descriptor.id)
+  }
+
+  /// The same with other `servers`, of which those that are no addresses are kept as they are.
+  static func pairPlace(_ settings: [String: String], servers: [String], family: String) -> PairPlace {
+    let isRotated = descriptor.canRotate(settings)
+    return PairPlace(
+      servers: servers.map { (try? Endpoint($0))?.host ?? $0 }, family: family,
+      client: Array(clientSettings.map { settings[$0] }.prefix { $0 != nil }.compactMap(\.self)), isRotated: isRotated,
+      isCrowded: isRotated && !sharesPlaces)
+  }
 
   package static func mayAdministerItself(_ settings: [String: String]) -> Bool { true }
 

@@ -21,10 +21,6 @@ package protocol CredentialProvider: Sendable {
   /// credentials of one kind with the same values for them can see each other's pairs.
   var placeSettings: Set<String>? { get }
 
-  /// Whether one place can have pairs of many credentials, so that their runs meet there. If not, each pair is a client
-  /// of its own.
-  var sharesPlaces: Bool { get }
-
   /// What the provider has of this credential now. `known` are the vault's pairs; they say which consumer is ours.
   /// Fails with `configuration`, before any change is requested, if a lost answer could not be cleared up by looking.
   func observe(known: KnownPairs) async throws(ProviderError) -> Observation
@@ -70,7 +66,6 @@ extension CredentialProvider {
   package var showsUnknownPairs: Bool { true }
   package var marksOwnPairs: Bool { false }
   package var placeSettings: Set<String>? { nil }
-  package var sharesPlaces: Bool { true }
 
   package func grant(_ pair: Pair) async throws(ProviderError) -> GrantEvidence {
     try await grant(pair, overNewConnection: false)

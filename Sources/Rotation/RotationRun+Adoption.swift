@@ -65,6 +65,7 @@ extension RotationRun {
     }
     try await requireNoNeighbours(made, beside: seen)
     let pair = try Pair(clientID: made.clientID.secret.clone(), clientSecret: secret(of: made))
+    try await requireNobodyHas(pair)
     do { _ = try await ask { try await self.provider.grant(pair) } } catch let error as ProviderError {
       throw RotationError(error, while: "adopting the primary pair", name)
     }

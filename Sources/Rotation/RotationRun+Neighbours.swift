@@ -103,23 +103,58 @@ extension RotationRun {
     return nil
   }
 
-  /// Throws `outstanding` if version `number`, which is to be retired, is the active pair of another credential in the
-  /// same place that the member can open. A leak ends it for both. Not with overlap, where one place may have the pairs
-  /// of hundreds, and each would be opened for each.
+  /// Throws `outstanding` if version `number`, which is to be retired, is the active pair of another credential, as far
+  /// as the member may know. A leak ends it for both.
   func requireInUseNowhere(_ number: UInt64) async throws {
-    guard credential.leak == nil, provider.replacement == .promotion, provider.sharesPlaces, let pair = pairs[number]
+    guard credential.leak == nil, let version = credential.version(number), let pair = pairs[number],
+      let twin = try await twin(of: pair, as: version)
     else { return }
-    let names = try await runner.neighbours.names(beside: credential, by: provider.placeSettings, in: runner.vault)
-    guard !names.isEmpty else { return }
-    try await commit()
-    let found = try await runner.vault.search(
-      names, where: { $0.stage == .active }, purpose: "comparison", now: timing.now(), for: pair.isSame)
-    guard let theirs = found.found.first else { return }
     throw RotationError(
-      .outstanding,
-      "\(name): version \(number), replaced, is the active pair of \(theirs.credential), too, and is not retired",
-      hint: "let \(name) deliver to what uses \(theirs.credential) (`relatch sink add`), then"
-        + " `relatch remove \(theirs.credential)`; if the pair leaked, `relatch revoke \(name)` ends it for both")
+      .outstanding, "\(name): version \(number), replaced, \(twin.text), and is not retired", hint: twin.hint(for: name)
+    )
+  }
+
+  /// Throws `foreignStagedPair` if a pair that ends when a new one is made, of those in `seen` or the active one, is the
+  /// active pair of another credential. Unless for a leak.
+  func requireEndsNothingInUse(_ ending: [ObservedPair]) async throws {
+    guard credential.leak == nil else { return }
+    var numbers = ending.compactMap { other in pairs.first { other.matches($0.value) }?.key }
+    if provider.endsActiveFirst { numbers.append(activeNumber) }
+    for number in numbers {
+      guard let version = credential.version(number), let pair = pairs[number],
+        let twin = try await twin(of: pair, as: version)
+      else { continue }
+      throw RotationError(
+        .foreignStagedPair, "\(name): version \(number) \(twin.text), and would end there as well",
+        hint: twin.hint(for: name))
+    }
+  }
+
+  /// Throws `held` if `pair`, which is to be adopted, is the active one of another credential.
+  func requireNobodyHas(_ pair: Pair) async throws {
+    guard let twin = try await twin(of: pair, as: nil), twin.isSeen else { return }
+    throw RotationError(
+      .held, "\(name): the pair to adopt \(twin.text): each credential would end it for the other",
+      hint: "use \(twin.credential) instead")
+  }
+
+  /// The other credential whose active pair is `pair`, version `version` of this one, or nil if it is none yet. If the
+  /// member may not open what names the same client, and that has only one pair in use, this has to do.
+  private func twin(of pair: Pair, as version: Version?) async throws -> Twin? {
+    let (all, vault) = (runner.neighbours, runner.vault)
+    let isOnly = provider.replacement != .overlap
+    let beside = try await all.beside(version, of: credential, isOnly: isOnly, in: vault)
+    guard !beside.isEmpty else { return nil }
+    // For the runs of the others, which look at this one.
+    for (number, pair) in pairs { try await all.note(pair, as: number, of: credential.id) }
+    if await all.hasUnknown(beside) { try await commit() }
+    if let found = try await all.first(of: beside, having: pair, in: vault, now: timing.now()) {
+      return Twin(credential: found.credential, isSeen: true)
+    }
+    guard isOnly, let version else { return nil }
+    return await all.unseen(of: beside, beside: version, of: credential).map {
+      Twin(credential: $0.name, isSeen: false)
+    }
   }
 
   /// Throws `held` if `made`, which is to be adopted, is another credential's: each would end it for the other.
@@ -132,23 +167,24 @@ extension RotationRun {
   }
 }
 
-/// Which credentials have their pairs in one place, looked up once for all runs of a process.
-package actor Neighbours {
-  /// The names, by the kind of provider and the place.
-  private var known: [String: [CredentialPlace: [String]]] = [:]
+/// Another credential that has a pair of this one, or seems to.
+private struct Twin {
+  let credential: String
+  /// Whether the pairs were compared. If not, both name one client, and the member may not open the other.
+  let isSeen: Bool
 
-  package init() {}
+  /// As a clause about the pair.
+  var text: String {
+    isSeen
+      ? "is the active pair of \(credential), too"
+      : "may be the active pair of \(credential), which names the same client and which you may not open"
+  }
 
-  /// The other credentials in the place of `own` that were not handed over. What is damaged is left out.
-  func names(beside own: Credential, by places: Set<String>?, in vault: UnlockedVault) async throws -> [String] {
-    let kind = own.provider
-    if known[kind] == nil {
-      known[kind] = try await vault.read { view in
-        let all = try view.credentialRecords().credentials.filter { $0.provider == kind && !$0.isTransferred }
-        return Dictionary(grouping: all) { $0.place(by: places) }.mapValues { $0.map(\.name) }
-      }
-    }
-    return known[kind]?[own.place(by: places)]?.filter { $0 != own.name } ?? []
+  func hint(for name: String) -> String {
+    isSeen
+      ? "let \(name) deliver to what uses \(credential) (`relatch sink add`), then `relatch remove \(credential)`;"
+        + " if the pair leaked, `relatch revoke \(name)` ends it for both"
+      : "let somebody run it who may open both, as an owner: then the pairs are compared"
   }
 }
 
@@ -192,7 +228,7 @@ package struct CredentialPlace: Hashable, Sendable {
       } ?? settings
   }
 
-  private static func place(_ value: String) -> String {
+  static func place(_ value: String) -> String {
     var place = value.lowercased().filter { $0 != " " }[...]
     while place.last == "/" { place.removeLast() }
     return String(place.hasSuffix(":443") ? place.dropLast(4) : place)

@@ -30,6 +30,7 @@ extension RotationRun {
       let found = cutOff.filter { !isOurs($0) }
       if !found.isEmpty { fields["found"] = .array(found.map { .object($0.traces) }) }
     }
+    try await requireEndsNothingInUse(cutOff + seen.others.filter(endsAutomatically))
     // Law 3: a pair of ours that should have been deleted before may be the only one that works.
     let endsOld = cutOff.contains { isOurs($0) && !isGivenUp($0) } || seen.others.contains(where: endsAutomatically)
     let isUnrequested = !replacesPrevious && credential.leak == nil

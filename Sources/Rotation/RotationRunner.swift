@@ -60,12 +60,12 @@ package struct RotationRunner: Sendable {
   let progress: @Sendable (RotationProgress) -> Void
 
   /// `schedule` decides what the goal `scheduled` asks for; by default it uses the system's time zones. Runners of one
-  /// process share `neighbours`.
+  /// process share `neighbours`; without them, credentials of one kind with the same settings are compared.
   package init(
     vault: UnlockedVault, timing: RotationTiming,
     schedule: RotationSchedule = RotationSchedule { TimeZoneRules(named: $0) }, holder: String,
     isGone: @escaping @Sendable (_ holder: String) -> Bool, delivery: any PairDelivery = NoDelivery(),
-    neighbours: Neighbours = Neighbours(), progress: @escaping @Sendable (RotationProgress) -> Void
+    neighbours: Neighbours? = nil, progress: @escaping @Sendable (RotationProgress) -> Void
   ) {
     self.vault = vault
     self.timing = timing
@@ -73,7 +73,12 @@ package struct RotationRunner: Sendable {
     self.holder = holder
     self.isGone = isGone
     self.delivery = delivery
-    self.neighbours = neighbours
+    self.neighbours =
+      neighbours
+      ?? Neighbours(randomness: timing.randomness) { provider, settings in
+        let client = settings.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        return PairPlace(servers: [], family: provider, client: client, isRotated: true)
+      }
     self.progress = progress
   }
 

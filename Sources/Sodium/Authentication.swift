@@ -9,6 +9,17 @@ package enum HMACSHA256 {
     makeBytes(size) { write(parts, key: key, to: $0) }
   }
 
+  /// The 32-byte code of `secret`, which is not copied. It says nothing of a secret to anybody without the key.
+  package static func code(of secret: RawSpan, key: RawSpan) -> [UInt8] {
+    makeBytes(size) { output in
+      var state = crypto_auth_hmacsha256_state()
+      _ = key.withUnsafeBytes { crypto_auth_hmacsha256_init(&state, $0.uint8, $0.count) }
+      _ = secret.withUnsafeBytes { crypto_auth_hmacsha256_update(&state, $0.uint8, UInt64($0.count)) }
+      crypto_auth_hmacsha256_final(&state, output)
+      withUnsafeMutableBytes(of: &state) { sodium_memzero($0.baseAddress, $0.count) }
+    }
+  }
+
   /// Whether `code` is the code of the concatenated `parts`, compared in constant time.
   package static func isValid(_ code: [UInt8], of parts: [UInt8]..., key: RawSpan) -> Bool {
     var expected = [UInt8](repeating: 0, count: size)

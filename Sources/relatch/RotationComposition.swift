@@ -17,7 +17,7 @@ final class RotationComposition: Sendable {
   /// during the rotation.
   private let accesses = Mutex<[String: AdminAccess]>([:])
   let delivery = LocalDelivery.ofThisProcess
-  private let neighbours = Neighbours()
+  private let neighbours = Neighbours.ofKnownKinds()
   /// Opens when an administrator's pair has been opened: its token is about to be requested.
   let askedAdministrator = Gate()
 
@@ -125,7 +125,7 @@ final class RotationComposition: Sendable {
   ) -> AdminAccess {
     let vault = vault
     let purpose = credential.isSelfAdministered ? "administers itself" : "administers"
-    let askedAdministrator = askedAdministrator
+    let (askedAdministrator, neighbours) = (askedAdministrator, neighbours)
     let access = AdminAccess(
       name: admin.name, settings: admin.settings, isSelf: credential.isSelfAdministered, operator: person,
       programs: AllowedPrograms(vault: vault.header.id)
@@ -153,9 +153,10 @@ final class RotationComposition: Sendable {
           }
           return [active]
         }, event: .pairUsed, ["purpose": .string(purpose)], now: WallClock.now())
-      guard let pair = opened.first?.pair else {
+      guard let (version, pair) = opened.first else {
         throw VaultError(.notFound, "\(admin.name) has no active version")
       }
+      try await neighbours.note(pair, as: version.number, of: admin.id)
       return pair
     }
     guard !credential.isSelfAdministered else { return access }

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// A system that a program keeps in a file, and that program, beside the vault.
-private struct ProgrammedSystem {
+struct ProgrammedSystem {
   let place: Workplace
   let program: String
 
@@ -86,12 +86,13 @@ private struct ProgrammedSystem {
     try Data(operation.utf8).write(to: place.folder.appending(path: "system.json.kill"))
   }
 
-  func add(_ name: String = "crm", _ more: [String] = []) async throws {
+  func add(_ name: String = "crm", _ more: [String] = [], arguments: String? = nil) async throws {
     let added = try await place.run(
       Programs.relatch,
       [
-        "add", name, "--provider", "command", "--set", "program=\(program)", "--set", "arguments=\(arguments)", "--set",
-        "replacement=overlap", "--policy", "grace=0s", "--policy", "propagation=0s",
+        "add", name, "--provider", "command", "--set", "program=\(program)", "--set",
+        "arguments=\(arguments ?? self.arguments)", "--set", "replacement=overlap", "--policy", "grace=0s", "--policy",
+        "propagation=0s",
       ] + more,
       stdin: #"{"client_id":"crm","client_secret":"old-secret"}"#)
     #expect(added.code == 0, "\(added.errorText)")

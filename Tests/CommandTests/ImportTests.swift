@@ -165,9 +165,10 @@ struct ImportTests {
       $0["purpose"] as? String == "comparison"
     }
     #expect(compared.compactMap { $0["credential"] as? String }.sorted() == ["erp", "erp", "sales/crm", "sales/crm"])
-    // Elsewhere, or where nothing can end it, it is another credential's own matter.
-    let others = line("a", "x", app: "0xI000000000002") + line("b", "x", url: "b") + line("c", "x", app: nil)
-    #expect(try await imported(others + line("d", "x", app: nil)).code == 0)
+    expectFailure(try await imported(line("used", "x", app: nil)), 64, "a rotation of sales/crm would end it for used")
+    // For another app, elsewhere, or where nothing can end it, it is another credential's own matter.
+    let others = line("a", "x", app: "0xI000000000002") + line("b", "x", url: "b") + line("c", "w", app: nil)
+    #expect(try await imported(others + line("d", "w", app: nil)).code == 0)
     #expect(try await place.relatch("list").outputText.split(separator: "\n").count == 6)
   }
 

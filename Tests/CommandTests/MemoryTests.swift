@@ -34,9 +34,10 @@ struct MemoryTests {
     #expect(sent.inTransit == [])
     let file = place.folder.path + "/handoff.age"
     #expect(try await place.relatch("handoff", "send", "crm", "--to", card.path, "-o", file).code == 0)
-    // Without an app, because with it crm has the pair already.
+    // With another address, because at that one crm has the pair already.
     let opened = try await watch.run(
-      "handoff", "open", file, "--as", "crm2", "--admin", "self", "--from", card.path, "--set", "app=")
+      "handoff", "open", file, "--as", "crm2", "--admin", "self", "--from", card.path, "--set",
+      "url=https://example.my.salesforce.com")
     #expect(opened.inGuardedPages.isSuperset(of: keys.union(["client_id 1", "client_secret 1"])))
     #expect(opened.inTransit == [])
 

@@ -54,6 +54,18 @@ struct DescriptorTests {
       ])
   }
 
+  @Test("names the settings that say which client has its pair, and a server or itself as the place") func clients() {
+    let found = Dictionary(uniqueKeysWithValues: providerKinds.map { ($0.descriptor.id, $0.clientSettings) })
+    #expect(
+      found == [
+        "auth0": ["client"], "cloudaware": ["app", "consumer"], "command": ["program", "arguments"],
+        "entra": ["object"], "keycloak": ["realm", "client", "base-path"], "oauth-registration": [], "okta": ["app"],
+        "openbao-approle": ["role", "mount", "namespace"], "salesforce": ["app", "consumer"],
+        "salesforce-connected-app": ["app"],
+      ])
+    for kind in providerKinds { #expect(Set(kind.clientSettings).isSubset(of: kind.descriptor.settings.map(\.key))) }
+  }
+
   @Test("is complete", arguments: providerDescriptors.map(\.id)) func complete(_ id: String) throws {
     let descriptor = try providerKind(id).descriptor
     let life = descriptor.life

@@ -65,7 +65,7 @@ final class Bench: Sendable {
   /// `vault` is for opening it otherwise than its owner does.
   func run(
     _ goal: RotationRunner.Goal = .rotate, of name: String = "crm", at other: (any CredentialProvider)? = nil,
-    by vault: UnlockedVault? = nil, madeUnder keyID: String? = nil
+    by vault: UnlockedVault? = nil, madeUnder keyID: String? = nil, comparing neighbours: Neighbours? = nil
   ) async throws -> RotationOutcome {
     let timing = RotationTiming(
       now: { self.now.withLock { $0 } },
@@ -75,7 +75,7 @@ final class Bench: Sendable {
       }, randomness: .system)
     return try await RotationRunner(
       vault: vault ?? self.vault, timing: timing, holder: "bench", isGone: { _ in false }, delivery: delivery,
-      progress: { _ in }
+      neighbours: neighbours, progress: { _ in }
     ).run(name, goal: goal, provider: other ?? provider, madeUnder: keyID)
   }
 

@@ -205,31 +205,204 @@ struct NeighbourTests {
     }
   }
 
-  @Test("a pair is not added under a second name in the same place, and only what is there is opened")
-  func added() async throws {
-    let bench = try await bench()
-    func check(_ all: [(name: String, id: String, settings: [String: String])], _ vault: UnlockedVault) async throws {
-      let new = try all.map { one in
-        NewCredential(
-          name: one.name, provider: "fake", settings: one.settings, policy: Policy(), admin: one.name,
-          pair: try FakeProvider.pair(one.id), made: nil)
-      }
-      try await vault.requireNoneHas(new, by: { _ in nil }, now: bench.now.withLock { $0 })
+  /// Where the credentials of these tests are: `place` names the server, `client` the client, and `used` says that
+  /// nothing rotates it.
+  private func neighbours() -> Neighbours {
+    Neighbours(randomness: .system) { provider, settings in
+      PairPlace(
+        servers: [settings["place"] ?? "here"], family: provider,
+        client: [settings["client"], settings["part"]].prefix { $0 != nil }.compactMap(\.self),
+        isRotated: settings["used"] == nil, isCrowded: settings["crowd"] != nil)
     }
-    await #expect(throws: VaultError(.invalidInput, "")) { try await check([("x", "id-9", [:])], bench.vault) }
-    await #expect(throws: VaultError(.invalidInput, "")) {
-      try await check([("x", "id-7", [:]), ("y", "id-7", [:])], bench.vault)
-    }
-    try await check([("x", "id-7", [:]), ("y", "id-9", ["url": "elsewhere"]), ("crm2", "id-9", [:])], bench.vault)
-    let operators = try await bench.vault(ofOperatorOf: "crm")
-    try await check([("x", "id-9", [:])], operators)
-    let compared = try await bench.store.read { transaction in
+  }
+
+  private func new(_ name: String, _ id: String, _ settings: [String: String] = [:]) throws -> NewCredential {
+    NewCredential(
+      name: name, provider: settings["kind"] ?? "fake", settings: settings, policy: Policy(), admin: name,
+      pair: try FakeProvider.pair(id), made: nil)
+  }
+
+  /// How many entries say that pairs of `name`, or of any, were opened for a comparison.
+  private func comparisons(in bench: Bench, of name: String? = nil) async throws -> Int {
+    try await bench.store.read { transaction in
       let view = try VaultView(transaction)
-      return try (0..<view.logSize).map { try view.authenticatedEntry(at: $0) }.filter {
-        $0.details["purpose"] == "comparison"
+      return try (0..<view.logSize).map { try view.authenticatedEntry(at: $0) }.filter { entry in
+        entry.details["purpose"] == "comparison"
+          && (name == nil || entry.details["credential"] == name.map { .string($0) })
       }.count
     }
-    #expect(compared == 3, "two for the first, and one where crm2 is to be added itself")
+  }
+
+  @Test("a pair is not added under a second name where it may be accepted, and only what may be there is opened")
+  func added() async throws {
+    let bench = try await bench()
+    let now = bench.now.withLock { $0 }
+    func check(_ all: [NewCredential], _ vault: UnlockedVault, _ neighbours: Neighbours? = nil) async throws {
+      _ = try await (neighbours ?? self.neighbours()).requireNoneHas(all, in: vault, now: now)
+    }
+    let refused = try [
+      [new("x", "id-9")], [new("x", "id-9", ["used": ""])], [new("x", "id-9", ["client": "one"])],
+      [new("x", "id-9", ["kind": "other"])], [new("x", "id-7"), new("y", "id-7", ["kind": "other"])],
+    ]
+    for all in refused {
+      await #expect(throws: VaultError(.invalidInput, "")) { try await check(all, bench.vault) }
+    }
+    let before = try await comparisons(in: bench)
+    #expect(before == 8, "both for each but the last, whose two are told apart without a look")
+    try await check([new("y", "id-9", ["place": "elsewhere"])], bench.vault)
+    try await check([new("x", "id-7", ["used": "", "kind": "a"]), new("y", "id-7", ["used": ""])], bench.vault)
+    #expect(try await comparisons(in: bench) == before + 2)
+    let once = neighbours()
+    for _ in 1...3 { try await check([new("x", "id-7")], bench.vault, once) }
+    #expect(try await comparisons(in: bench) == before + 4, "each is opened once a process")
+    let operators = try await bench.vault(ofOperatorOf: "crm")
+    try await check([new("x", "id-9")], operators)
+  }
+
+  @Test("one client is told from another by as much as both name, and thousands of one place are not opened to add one")
+  func clients() async throws {
+    let bench = try await Bench()
+    let now = bench.now.withLock { $0 }
+    func add(_ name: String, _ settings: [String: String]) async throws {
+      _ = try await bench.vault.add(try new(name, "id-\(name)", settings), now: now)
+    }
+    let (one, crowd) = (["place": "there", "client": "one"], ["place": "crowd", "crowd": ""])
+    try await add("one", one)
+    try await add("part", one.merging(["part": "1"]) { $1 })
+    try await add("used", ["place": "there", "used": ""])
+    for number in 1...3 { try await add("crowd\(number)", crowd) }
+    for (settings, opened) in [
+      (one, ["one", "part", "used"]), (one.merging(["part": "2"]) { $1 }, ["one", "used"]),
+      (["place": "there", "client": "two"], ["used"]), (["place": "there", "used": ""], ["one", "part"]),
+      (crowd, []), (["place": "crowd", "used": ""], ["crowd1", "crowd2", "crowd3"]),
+    ] {
+      var before: [String: Int] = [:]
+      let names = ["one", "part", "used", "crowd1", "crowd2", "crowd3"]
+      for name in names { before[name] = try await comparisons(in: bench, of: name) }
+      _ = try await neighbours().requireNoneHas([new("x", "id-7", settings)], in: bench.vault, now: now)
+      var found: [String] = []
+      for name in names where try await comparisons(in: bench, of: name) > before[name, default: 0] {
+        found.append(name)
+      }
+      #expect(found == opened, "\(settings)")
+    }
+  }
+
+  @Test("a comparison does not hold once another was added, moved or taken back, and is made again")
+  func meanwhile() async throws {
+    let bench = try await Bench()
+    let now = bench.now.withLock { $0 }
+    let neighbours = neighbours()
+    let rounds = Counter()
+    func add(_ name: String, _ id: String, after others: @Sendable (Int) async throws -> Void) async throws {
+      try await Neighbours.again {
+        let one = try new(name, id)
+        let requireStill = try await neighbours.requireNoneHas([one], in: bench.vault, now: now)
+        try await others(rounds.next())
+        _ = try await bench.vault.add(one, now: now) { try requireStill($0.view) }
+      }
+    }
+    // What is elsewhere, and any other entry, does not matter.
+    try await add("a", "id-5") { _ in
+      _ = try await bench.vault.add(try new("far", "id-5", ["place": "far"]), now: now)
+      _ = try await bench.vault.setPolicy(of: "crm", now: now) { try $0.set("grace", to: "1h") }
+    }
+    #expect(rounds.next() == 2)
+    await #expect(throws: VaultError(.invalidInput, "")) {
+      try await add("b", "id-6") { round in
+        if round == 3 { _ = try await bench.vault.add(try new("c", "id-6"), now: now) }
+      }
+    }
+    try await add("d", "id-5x") { round in
+      guard round == 4 else { return }
+      _ = try await bench.vault.setTerms(of: "far", now: now) { $0.settings = ["place": "here", "client": "far"] }
+    }
+    #expect(rounds.next() == 6)
+    #expect(try await bench.store.read { try VaultView($0).names() } == ["a", "c", "crm", "d", "far"])
+  }
+
+  @Test("new settings that lead to another's pair are refused, and what could not repeat it is not opened")
+  func moved() async throws {
+    let bench = try await bench(settings: ["place": "far"])
+    let now = bench.now.withLock { $0 }
+    _ = try await bench.vault.add(try new("crm3", "id-1", ["place": "far"]), now: now)
+    func move(_ name: String, _ settings: [String: String]) async throws {
+      _ = try await neighbours().requireNoneHas(pairsOf: name, with: settings, in: bench.vault, now: now)
+    }
+    try await move("crm2", [:])
+    await #expect(throws: VaultError(.invalidInput, "")) { try await move("crm3", [:]) }
+    await #expect(throws: VaultError(.invalidInput, "")) { try await move("crm3", ["used": ""]) }
+    let before = try await comparisons(in: bench)
+    try await move("crm3", ["place": "far", "note": "same place"])
+    // What a rotation made since crm2 was added is no copy of its pair.
+    bench.now.withLock { $0 = $0 + .seconds(60) }
+    _ = try await bench.run(comparing: neighbours())
+    try await move("crm2", [:])
+    #expect(try await comparisons(in: bench) == before)
+  }
+
+  @Test(
+    "a pair in use under another name does not end by a rotation, however the provider replaces it",
+    arguments: [Replacement.overlap, .cutOver])
+  func inUse(_ replacement: Replacement) async throws {
+    for used in [[:], ["used": ""]] {
+      let bench = try await Bench(policy: ["grace": "0s"])
+      let system = FakeSystem(replacement, accepting: ["id-1"])
+      _ = try await bench.vault.add(try new("crm2", "id-1", used), now: bench.now.withLock { $0 })
+      for goal in [RotationRunner.Goal.rotate, .retire, .rotateReplacingPrevious, .scheduled] {
+        let found = await failure { _ = try await bench.run(goal, at: system, comparing: neighbours()) }
+        #expect(system.state.withLock(\.accepted).contains("id-1"), "\(goal)")
+        guard goal == .rotate else { continue }
+        #expect(
+          found?.code == (replacement == .cutOver ? .foreignStagedPair : .outstanding), "\(String(describing: found))")
+        #expect(found?.description.contains("the active pair of crm2, too") == true)
+      }
+      #expect(!system.calls.contains { $0.hasPrefix("delete") })
+      if replacement == .cutOver { #expect(!system.calls.contains("stage")) }
+      _ = try await bench.vault.remove("crm2", forgettingDebts: false, now: bench.now.withLock { $0 })
+      _ = try await bench.run(.rotateReplacingPrevious, at: system, comparing: neighbours())
+      #expect(!system.state.withLock(\.accepted).contains("id-1"))
+    }
+  }
+
+  @Test(
+    "a member who may not open the other keeps from ending what names the same client, unless it cannot be the same")
+  func unseen() async throws {
+    for (settings, isKept) in [(["client": "one"], true), (["client": "two"], false), ([:], false)] {
+      let bench = try await Bench(policy: ["grace": "0s"])
+      let now = bench.now.withLock { $0 }
+      for (name, settings) in [("own", ["client": "one"]), ("other", settings)] {
+        _ = try await bench.vault.add(try new(name, "id-1", settings), now: now)
+      }
+      _ = try await bench.vault.setPolicy(of: "own", now: now) { policy in
+        for key in ["grace", "propagation"] { try policy.set(key, to: "0s") }
+      }
+      _ = try await bench.vault.setTerms(of: "crm", now: now) { $0.settings["place"] = "far" }
+      let operators = try await bench.vault(ofOperatorOf: "own")
+      let found = await failure { _ = try await bench.run(of: "own", by: operators, comparing: neighbours()) }
+      #expect(found?.code == (isKept ? .outstanding : nil), "\(String(describing: found))")
+      #expect(bench.provider.calls.contains { $0.hasPrefix("delete") } != isKept)
+      if isKept { #expect(found?.description.contains("may be the active pair of other") == true) }
+    }
+  }
+
+  @Test("many of one place are opened once in all when all of them are rotated, and not again for the next rotation")
+  func linear() async throws {
+    let bench = try await Bench(policy: ["grace": "0s"])
+    var systems: [String: FakeSystem] = ["crm": FakeSystem(.overlap, accepting: ["id-1"])]
+    for number in 10..<20 {
+      _ = try await bench.vault.add(try new("crm\(number)", "id-\(number)"), now: bench.now.withLock { $0 })
+      systems["crm\(number)"] = FakeSystem(.overlap, accepting: ["id-\(number)"])
+    }
+    bench.now.withLock { $0 = $0 + .seconds(60) }
+    for round in [1, 2] {
+      let process = neighbours()
+      for (name, system) in systems.sorted(by: { $0.key < $1.key }) {
+        _ = try await bench.run(.rotateReplacingPrevious, of: name, at: system, comparing: process)
+        _ = try? await bench.run(.retire, of: name, at: system, comparing: process)
+      }
+      #expect(try await comparisons(in: bench) == 10, "round \(round): all but the first, which opens them")
+    }
   }
 
   @Test("a pair shown without its secret is recognised by its client and the provider's name for it, and nothing less")

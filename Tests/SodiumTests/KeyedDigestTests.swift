@@ -55,6 +55,7 @@ struct KeyedDigestTests {
     let (first, second) = (Array(message[..<3]), Array(message[3...]))
     #expect(HMACSHA256.code(of: message, key: key.span.bytes) == hex(expected))
     #expect(HMACSHA256.code(of: first, second, key: key.span.bytes) == hex(expected))
+    #expect(HMACSHA256.code(of: message.span.bytes, key: key.span.bytes) == hex(expected))
     #expect(HMACSHA256.isValid(hex(expected), of: first, second, key: key.span.bytes) == true)
     #expect(HMACSHA256.isValid(hex(expected), of: first, second + [0], key: key.span.bytes) == false)
     #expect(HMACSHA256.isValid(Array(hex(expected).dropLast()), of: message, key: key.span.bytes) == false)

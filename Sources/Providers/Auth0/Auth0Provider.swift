@@ -44,6 +44,8 @@ package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer, Administ
 
   package static func mayAdministerItself(_ settings: [String: String]) -> Bool { false }
 
+  package static var clientSettings: [String] { ["client"] }
+
   package static func check(_ settings: [String: String]) throws(ProviderError) {
     try descriptor.checkKeys(settings)
     _ = try Endpoint(serverSetting: "url", of: settings)

@@ -13,6 +13,12 @@ package struct CloudawareProvider: SalesforceKind, PrimaryReader, AdministratorG
   private let salesforce: SalesforceProvider
   private let transport: any HTTPTransport
 
+  package static var clientSettings: [String] { ["app", "consumer"] }
+
+  package static func pairPlace(_ settings: [String: String]) -> PairPlace {
+    SalesforceSettings.pairPlace(settings, of: Self.self)
+  }
+
   package static func check(_ settings: [String: String]) throws(ProviderError) { _ = try CloudawareSettings(settings) }
 
   package static func domain(of settings: [String: String]) throws(ProviderError) -> Endpoint {

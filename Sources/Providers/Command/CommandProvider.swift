@@ -28,6 +28,14 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     (try? CommandSettings(settings))?.replacement != .cutOver
   }
 
+  package static var clientSettings: [String] { ["program", "arguments"] }
+
+  /// A token endpoint may prove what a program rotates, or the program itself may.
+  package static func pairPlace(_ settings: [String: String]) -> PairPlace {
+    let program = settings["program"] == nil ? [] : [descriptor.id]
+    return pairPlace(settings, servers: program + [settings["token-url"]].compactMap(\.self), family: descriptor.id)
+  }
+
   package static func check(_ settings: [String: String]) throws(ProviderError) { _ = try CommandSettings(settings) }
 
   package static func replacement(by settings: [String: String]) -> Replacement? {

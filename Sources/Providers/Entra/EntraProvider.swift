@@ -71,6 +71,15 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
 
   package var replacement: Replacement { .overlap }
 
+  package static var clientSettings: [String] { ["object"] }
+
+  /// A directory has several names: only the server tells two apart.
+  package static func pairPlace(_ settings: [String: String]) -> PairPlace {
+    pairPlace(settings, servers: [settings["login-url"] ?? usualServer], family: descriptor.id)
+  }
+
+  private static let usualServer = "https://login.microsoftonline.com"
+
   package static func check(_ settings: [String: String]) throws(ProviderError) {
     try descriptor.checkKeys(settings)
     _ = try credentials(settings)
@@ -99,7 +108,7 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
     _ settings: [String: String], scope: String? = nil
   ) throws(ProviderError) -> ClientCredentials {
     let login = try Endpoint(
-      serverSetting: "login-url", of: ["login-url": settings["login-url"] ?? "https://login.microsoftonline.com"])
+      serverSetting: "login-url", of: ["login-url": settings["login-url"] ?? usualServer])
     guard let tenant = try pathSetting("tenant", of: settings) else {
       throw ProviderError(.configuration, "setting tenant is missing", hint: "give it: --set tenant=…")
     }

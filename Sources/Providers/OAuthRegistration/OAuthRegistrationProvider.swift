@@ -23,6 +23,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
 
   package var replacement: Replacement { settings.replacement }
   /// Each pair is a client of its own, and a run sees only those it knows.
+  package static var clientSettings: [String] { [] }
   package static var sharesPlaces: Bool { false }
   /// Not with overlap: there is no list of clients.
   package var showsUnknownPairs: Bool { replacement == .cutOver }

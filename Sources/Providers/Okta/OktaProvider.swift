@@ -61,6 +61,8 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
 
   package static func mayAdministerItself(_ settings: [String: String]) -> Bool { false }
 
+  package static var clientSettings: [String] { ["app"] }
+
   package static func check(_ settings: [String: String]) throws(ProviderError) {
     try descriptor.checkKeys(settings)
     _ = try Endpoint(serverSetting: "url", of: settings)

@@ -34,6 +34,8 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
 
   package var replacement: Replacement { .overlap }
 
+  package static var clientSettings: [String] { ["role", "mount", "namespace"] }
+
   package static func check(_ settings: [String: String]) throws(ProviderError) { _ = try OpenBaoSettings(settings) }
 
   package init(

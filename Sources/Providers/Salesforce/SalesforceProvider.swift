@@ -22,6 +22,12 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
   private let transport: any HTTPTransport
   private let client: SalesforceClient
 
+  package static var clientSettings: [String] { ["app", "consumer"] }
+
+  package static func pairPlace(_ settings: [String: String]) -> PairPlace {
+    SalesforceSettings.pairPlace(settings, of: Self.self)
+  }
+
   package static func check(_ settings: [String: String]) throws(ProviderError) { _ = try SalesforceSettings(settings) }
 
   package static func domain(of settings: [String: String]) throws(ProviderError) -> Endpoint {

@@ -121,4 +121,11 @@ struct SalesforceSettings: Sendable {
   /// Whether both name the same thing, in the form of 15 or of 18 characters: the last three are a checksum of the
   /// case.
   static func isSame(_ left: String, _ right: String) -> Bool { left.prefix(15) == right.prefix(15) }
+
+  /// Where a pair of an External Client App is, for each `kind` that rotates these.
+  static func pairPlace(_ settings: [String: String], of kind: any ProviderKind.Type) -> PairPlace {
+    let short = ["app", "consumer"].compactMap { key in settings[key].map { (key, String($0.prefix(15))) } }
+    return kind.pairPlace(
+      settings.merging(short) { $1 }, servers: [settings["url"]].compactMap(\.self), family: descriptor.id)
+  }
 }

@@ -35,6 +35,8 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider,
     func note(known: KnownPairs) { self.known = known }
   }
 
+  package static var clientSettings: [String] { ["app"] }
+
   package static func check(_ settings: [String: String]) throws(ProviderError) {
     _ = try SalesforceConnectedAppSettings(settings)
   }

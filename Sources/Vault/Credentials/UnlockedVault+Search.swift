@@ -24,21 +24,20 @@ extension UnlockedVault {
   /// How many credentials are logged in one commit.
   private static let searchPage = 256
 
-  /// The pairs for which `isFound` returns true, among the versions of `names` that `isMeant` or, if `names` is nil, of
-  /// all credentials. An entry `pair.used` with `purpose` is durable before any pair of a credential is opened; the pairs
-  /// of only one credential are open at once. Neither a damaged credential nor one that the member cannot open stops the
-  /// search, nor one for which `isFound` throws.
+  /// The pairs for which `isFound` returns true, among all versions of `names` or, if that is nil, of all credentials.
+  /// An entry `pair.used` with `purpose` is durable before any pair of a credential is opened; the pairs of only one
+  /// credential are open at once. Neither a damaged credential nor one that the member cannot open stops the search,
+  /// nor one for which `isFound` throws.
   ///
   /// Throws what a change throws: if the log cannot be written, nothing is opened.
   package func search(
-    _ names: [String]?, where isMeant: @Sendable (Version) -> Bool = { _ in true }, purpose: String, now: Timestamp,
-    for isFound: (Pair) throws -> Bool
+    _ names: [String]?, purpose: String, now: Timestamp, for isFound: (Pair) throws -> Bool
   ) async throws -> Findings {
     let all = try await names == nil ? read { try $0.names() } : names ?? []
     var findings = Findings()
     for start in stride(from: 0, to: all.count, by: Self.searchPage) {
       let page = Array(all[start..<min(all.count, start + Self.searchPage)])
-      let (header, opened) = try await logSearch(of: page, where: isMeant, purpose: purpose, now: now)
+      let (header, opened) = try await logSearch(of: page, where: { _ in true }, purpose: purpose, now: now)
       for (name, result) in opened {
         do {
           let found = try pairs(of: result.get(), header).filter { try isFound($0.pair) }
@@ -48,6 +47,24 @@ extension UnlockedVault {
       }
     }
     return findings
+  }
+
+  /// What `read` returns for each pair of the versions of `names` that `isMeant`, with the credential as it was then; as
+  /// above otherwise. What cannot be opened is left out.
+  package func search<Value: Sendable>(
+    _ names: [String], where isMeant: @Sendable (Version) -> Bool, purpose: String, now: Timestamp,
+    reading read: @Sendable (Pair) throws -> Value
+  ) async throws -> [(credential: Credential, version: Version, value: Value)] {
+    var found: [(credential: Credential, version: Version, value: Value)] = []
+    for start in stride(from: 0, to: names.count, by: Self.searchPage) {
+      let page = Array(names[start..<min(names.count, start + Self.searchPage)])
+      let (header, opened) = try await logSearch(of: page, where: isMeant, purpose: purpose, now: now)
+      for sealed in opened.compactMap({ try? $0.1.get() }) {
+        guard let pairs = try? pairs(of: sealed, header) else { continue }
+        found += try pairs.map { (sealed.credential, $0.version, try read($0.pair)) }
+      }
+    }
+    return found
   }
 
   private func logSearch(

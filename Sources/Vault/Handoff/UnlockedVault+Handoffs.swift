@@ -62,13 +62,13 @@ extension UnlockedVault {
 
   /// Imports what was opened as the credential `name`, administered by `admin` or by itself, and returns it with the
   /// receipt. If `settings` are given, they replace the sender's. `check` may refuse what is to be added, unless it was
-  /// imported before or has expired.
+  /// imported before or has expired, and so may what it returns, in the change that adds it.
   ///
   /// Throws `HandoffError.replayed` and `expired`, what `check` throws, `notPermitted` unless the member is an owner, and
   /// what `add` throws.
   package func importHandoff(
     _ opened: OpenedHandoff, as name: String, settings: [String: String]? = nil, admin: String, now: Timestamp,
-    check: @Sendable (NewCredential) async throws -> Void = { _ in }
+    check: @Sendable (NewCredential) async throws -> @Sendable (VaultView) throws -> Void = { _ in { _ in } }
   ) async throws -> (credential: Credential, receipt: [UInt8]) {
     let handoff = opened.handoff
     // Replayed before the transaction, because others wait for that.
@@ -79,10 +79,11 @@ extension UnlockedVault {
       name: name, provider: handoff.provider, settings: settings ?? handoff.settings, policy: handoff.importedPolicy,
       admin: admin, pair: opened.pair, made: min(handoff.created, now))
     do {
-      try await check(one)
+      let requireStill = try await check(one)
       let credential = try await add(
         one, exposedTo: handoff.isTransfer ? "vault/\(handoff.vault)" : nil, now: now
       ) { change in
+        try requireStill(change.view)
         try change.view.entries(about: handoff.id, from: size).requireNotOpened()
         try change.logOpened(handoff, as: name)
       }
@@ -185,8 +186,11 @@ extension UnlockedVault {
   }
 
   /// Takes a transfer back: the credential is rotated here again. Throws `notPermitted` unless the member is an owner,
-  /// and `HandoffError`: `unknown` if it was not handed over, `wrongState` if its receipt was confirmed.
-  package func withdrawHandoff(of name: String, now: Timestamp) async throws -> Credential {
+  /// `HandoffError`: `unknown` if it was not handed over, `wrongState` if its receipt was confirmed; and what `check`
+  /// throws, in the same step.
+  package func withdrawHandoff(
+    of name: String, now: Timestamp, unless check: @Sendable (VaultView) throws -> Void = { _ in }
+  ) async throws -> Credential {
     guard member.card.role == .owner else {
       throw VaultError(.notPermitted, "member \(member.name) is not an owner, and only owners take a transfer back")
     }
@@ -201,6 +205,7 @@ extension UnlockedVault {
           .wrongState, "\(name) is in another vault: its receipt was confirmed",
           hint: "ask the recipient to hand it back: `relatch handoff send … --transfer` there")
       }
+      try check(change.view)
       credential.transfer = nil
       return try change.save(
         credential, .handoffWithdrawn, ["handoff": .string(transfer.handoff.description)])

@@ -101,8 +101,11 @@ struct AddCommand: AsyncParsableCommand {
     let all = try file.entries.map { try credential(from: $0, now: now) }
     try Self.requireDistinct(all)
     let vault = try await Places(options).openVault()
-    try await vault.requireNoneHas(all, now: now)
-    let added = try await vault.add(Self.administratorsFirst(all), now: now)
+    let neighbours = Neighbours.ofKnownKinds()
+    let added = try await Neighbours.again {
+      let requireStill = try await neighbours.requireNoneHas(all, in: vault, now: now)
+      return try await vault.add(Self.administratorsFirst(all), now: now) { try requireStill($0.view) }
+    }
     for credential in added {
       try report.confirmation(
         credential.json(type: "credential"), text: "\(credential.name): version 1 is active (\(credential.provider))")
@@ -128,8 +131,11 @@ struct AddCommand: AsyncParsableCommand {
     let one = try NewCredential(
       name: name, provider: provider, settings: chosen, policy: rules, admin: admin == "self" ? name : admin,
       pair: .ofStandardInput(), made: made)
-    try await vault.requireNoneHas([one], now: now)
-    let credential = try await vault.add(one, now: now)
+    let neighbours = Neighbours.ofKnownKinds()
+    let credential = try await Neighbours.again {
+      let requireStill = try await neighbours.requireNoneHas([one], in: vault, now: now)
+      return try await vault.add(one, now: now) { try requireStill($0.view) }
+    }
     try report.confirmation(credential.json(type: "credential"), text: "\(credential.name): version 1 is active")
     try reportNext(of: credential, report)
   }
@@ -218,18 +224,6 @@ extension Credential {
     Diagnostics.standard.warning(
       "\(name) can be used and can administer others, but cannot be rotated, or revoked if it leaks: setting \(missing)"
         + " is missing (`relatch provider show \(provider)`)")
-  }
-}
-
-extension UnlockedVault {
-  /// The same by the kinds of providers that this program knows. What cannot be rotated where it is ends no pair of
-  /// another, and is not compared.
-  func requireNoneHas(_ all: [NewCredential], now: Timestamp) async throws {
-    let rotatable = all.filter { one in
-      guard let kind = try? providerKind(one.provider) else { return false }
-      return kind.sharesPlaces && kind.descriptor.canRotate(one.settings)
-    }
-    try await requireNoneHas(rotatable, by: { (try? providerKind($0))?.placeSettings }, now: now)
   }
 }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Audit
 import JSON
+import Rotation
 import Sodium
 import Vault
 
@@ -105,8 +106,13 @@ struct HandoffWithdrawCommand: AsyncParsableCommand {
   var name: String
 
   func run() async throws {
+    let (name, now) = (name, WallClock.now())
     let vault = try await Places(options).openVault()
-    let credential = try await vault.withdrawHandoff(of: name, now: WallClock.now())
+    let neighbours = Neighbours.ofKnownKinds()
+    let credential = try await Neighbours.again {
+      let requireStill = try await neighbours.requireNoneHas(pairsOf: name, in: vault, now: now)
+      return try await vault.withdrawHandoff(of: name, now: now, unless: requireStill)
+    }
     try await warnOfOpeners(credential, in: vault)
     let report = Report(options)
     try report.confirmation(

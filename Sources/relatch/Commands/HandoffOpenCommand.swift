@@ -77,9 +77,12 @@ struct HandoffOpenCommand: AsyncParsableCommand {
     let name = name ?? handoff.credential
     if source.from == nil { try await confirmSender(of: handoff, as: name, settings) }
     let now = WallClock.now()
-    let (credential, receipt) = try await vault.importHandoff(
-      opened, as: name, settings: settings, admin: admin == "self" ? name : admin, now: now
-    ) { try await vault.requireNoneHas([$0], now: now) }
+    let neighbours = Neighbours.ofKnownKinds()
+    let (credential, receipt) = try await Neighbours.again {
+      try await vault.importHandoff(
+        opened, as: name, settings: settings, admin: admin == "self" ? name : admin, now: now
+      ) { try await neighbours.requireNoneHas([$0], in: vault, now: now) }
+    }
     do { try place.write(receipt) } catch {
       let failure = Failure(error)
       throw Failure(

@@ -78,14 +78,27 @@ struct SettingsCommand: AsyncParsableCommand {
   }
 
   private func change(_ changes: [String: String?], by vault: UnlockedVault) async throws -> SettingsChange {
+    let neighbours = Neighbours.ofKnownKinds()
+    return try await Neighbours.again { try await self.change(changes, by: vault, neighbours) }
+  }
+
+  private func change(
+    _ changes: [String: String?], by vault: UnlockedVault, _ neighbours: Neighbours
+  ) async throws -> SettingsChange {
     let (name, admin, unanswered) = (name, admin, unanswered)
-    let kind = try await providerKind(vault.read { try $0.credential(name).provider })
+    let own = try await vault.read { try $0.credential(name) }
+    let kind = try providerKind(own.provider)
     try kind.requireKnown(changes.keys)
+    let settings = own.settings.merging(changes.mapValues { $0 ?? "" }) { $1 }.filter { !$0.value.isEmpty }
+    try kind.checkGiven(settings)
+    let requireStill = try await neighbours.requireNoneHas(
+      pairsOf: name, with: settings, in: vault, now: WallClock.now())
     let (before, after, exposed, damaged) = try await vault.setTermsAtRest(
       of: name, now: WallClock.now(), evenIfUnanswered: unanswered, isGone: RunHolder.isGone,
       replacement: { kind.replacement(by: $0.settings) }, moves: { kind.moves($0, to: $1) },
       making: { view, credential in
         try kind.checkGiven(credential.settings, isSelf: credential.isSelfAdministered)
+        try requireStill(view)
         return credential.canRotate ? try credential.provider(administeredBy: view.administrator(of: credential)) : nil
       },
       { terms in
