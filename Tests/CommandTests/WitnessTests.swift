@@ -364,7 +364,12 @@ struct WitnessTests {
     #expect(try Data(contentsOf: note) == seen)
     let own = try await place.relatch("retire", "erp")
     #expect(own.code == 0, "\(own.errorText)")
-    #expect(try Data(contentsOf: note) != seen)
+    let newer = try Data(contentsOf: note)
+    #expect(newer != seen)
+    // That the copy is not what the witness has seen is told all the same.
+    let other = try await place.relatch("retire", "erp", environment: trial)
+    #expect(other.code == 65 && other.errorText.contains("witness usb has seen"), "\(other.errorText)")
+    #expect(try Data(contentsOf: note) == newer)
 
     // The vault is lost, and a backup takes its place.
     let second = try await BackupTests.backup(place, to: "second.age")
