@@ -137,7 +137,7 @@ struct TransferTests {
     let bench = try await Bench()
     let end = try await bench.store.read { try VaultView($0).endpoint }
     try await bench.vault.logRestore(end, behind: nil, now: bench.now.withLock { $0 })
-    func send() async throws {
+    @Sendable func send() async throws {
       let now = bench.now.withLock { $0 }
       _ = try await bench.vault.sendHandoff(
         of: "crm", stage: .active, to: HandoffRecipient(try AgeIdentity(generating: .system).recipient),

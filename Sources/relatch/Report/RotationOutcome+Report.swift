@@ -144,18 +144,19 @@ extension Report {
       members["grace_ends"] = .string(graceEnds.description)
       members["previous"] = .array(previous.map { .integer(Int(clamping: $0)) })
     case .settled(let active, let elsewhere):
-      text = "\(name): version \(active) is active; "
+      var line = "\(name): version \(active) is active; "
       if !elsewhere.isEmpty {
-        text +=
+        line +=
           "version \(RotationOutcome.list(elsewhere)) was made at a former place and is not known at this one: whether that"
           + " place refuses it, nobody saw"
         members["elsewhere"] = .array(elsewhere.map { .integer(Int(clamping: $0)) })
       } else if owed.isEmpty {
-        text += "nothing is owed: the replaced pair was seen to be refused"
+        line += "nothing is owed: the replaced pair was seen to be refused"
       } else {
-        text += "what leaked was seen to be refused"
+        line += "what leaked was seen to be refused"
       }
-      if !owed.isEmpty { text += "; version \(RotationOutcome.list(owed)) is still owed" }
+      if !owed.isEmpty { line += "; version \(RotationOutcome.list(owed)) is still owed" }
+      text = line
       members["active"] = .integer(Int(clamping: active))
       if !owed.isEmpty { members["previous"] = .array(owed.map { .integer(Int(clamping: $0)) }) }
     case .abandoned(let active):
