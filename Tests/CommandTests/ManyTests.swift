@@ -7,6 +7,11 @@ struct ManyTests {
   func jobs() async throws {
     let place = try await Workplace(["--apps", "12"])
     for number in 1...12 { try await place.add("app\(number)", app: number) }
+    func comparisons() async throws -> Int {
+      try await place.relatch("log", "list", environment: Workplace.outsider).outputText.split(separator: "\n")
+        .count { $0.contains("purpose=comparison") }
+    }
+    #expect(try await comparisons() == 12, "the administrator has no app: each might have had its pair")
     let path = "*/credentials/\(try await place.org.apps()[5].identifier)*"
     try await place.org.fault("garbage", "GET", path)
     let rotated = try await place.relatch("rotate", "--all", "--jobs", "12")
@@ -26,6 +31,7 @@ struct ManyTests {
     let summary = try await place.relatch("retire", "app1", "app2", "app5", "--json").objects().last
     #expect(summary?["type"] as? String == "summary" && (summary?["failed"] as? [String])?.isEmpty == true)
     #expect((summary?["outcomes"] as? [String: Int]) == ["nothing-owed": 1, "settled": 2])
+    #expect(try await comparisons() == 12, "the runs have opened it anyway, and none has another's app")
     #expect(try await place.logIsIntact())
   }
 

@@ -57,7 +57,7 @@ struct MemberTests {
     #expect(
       try await place.relatch(
         "add", "erp", "--provider", "salesforce", "--set", "url=\(place.org.url)",
-        stdin: place.org.primary().document, environment: anna
+        stdin: #"{"client_id":"erp","client_secret":"not-tried"}"#, environment: anna
       ).code == 0)
     #expect(try await place.relatch("read", "erp").code == 0)
     #expect(try await place.logIsIntact())

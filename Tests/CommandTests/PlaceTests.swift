@@ -134,7 +134,8 @@ struct PlaceTests {
     let place = try await Workplace()
     let arguments = ["--provider", "salesforce", "--set", "url=\(place.org.url)"]
     let pair = try await place.org.primary().document
-    let used = try await place.run(Programs.relatch, ["add", "used"] + arguments, stdin: pair)
+    let used = try await place.run(
+      Programs.relatch, ["add", "used"] + arguments, stdin: #"{"client_id":"used","client_secret":"not-tried"}"#)
     #expect(used.code == 0 && used.errorText.contains("warning: used can be used"), "\(used.errorText)")
     #expect(used.errorText.contains("setting app is missing"))
     let app = "app=\(try await place.org.apps()[1].identifier)"
@@ -154,7 +155,7 @@ struct PlaceTests {
         Programs.relatch,
         ["add", "erp", "--provider", "salesforce", "--set", "url=\(place.org.url)"]
           + rules.flatMap { ["--policy", $0] },
-        stdin: place.org.primary().document)
+        stdin: #"{"client_id":"erp","client_secret":"not-tried"}"#)
       expectFailure(added, 64, rules.count == 1 ? "less than 1h" : "not less than max-age")
     }
     #expect(try await place.relatch("policy", "crm", "jitter=30d").code == 0, "without a schedule it does nothing")
@@ -177,9 +178,9 @@ struct PlaceTests {
     #expect(late.code == 0 && late.errorText.contains("its grace, 40d, is not less than its max-age, 40d"))
     #expect(try await !place.relatch("policy", "crm", "max-age=41d").errorText.contains("not less than"))
     #expect(try await !place.relatch("policy", "crm", "grace=29d").errorText.contains(ends))
-    let pair = try await place.org.primary().document
     let added = try await place.relatch(
-      "add", "erp", "--provider", "salesforce", "--set", "url=\(place.org.url)", "--policy", "grace=31d", stdin: pair)
+      "add", "erp", "--provider", "salesforce", "--set", "url=\(place.org.url)", "--policy", "grace=31d",
+      stdin: #"{"client_id":"erp","client_secret":"not-tried"}"#)
     #expect(added.code == 0 && added.errorText.contains("warning: erp: \(ends)"), "\(added.errorText)")
   }
 

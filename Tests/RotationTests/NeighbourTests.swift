@@ -193,6 +193,20 @@ struct NeighbourTests {
     #expect(bench.provider.state.withLock(\.refused) == ["id-1", "id-2"])
   }
 
+  @Test("a primary pair that is active in another credential is not adopted, though no rotation made it for either")
+  func adoptedPrimary() async throws {
+    let bench = try await Bench()
+    let now = bench.now.withLock { $0 }
+    _ = try await bench.vault.add(try new("crm2", "id-9", ["used": ""]), now: now)
+    bench.provider.state.withLock { $0.primary = "id-9" }
+    let offer = RotationRunner.Goal.adopt(OfferedPair(try FakeProvider.pair("id-9")))
+    let found = await failure { _ = try await bench.run(offer, comparing: neighbours()) }
+    #expect(
+      found?.code == .held && found?.description.contains("active pair of crm2") == true, "\(String(describing: found))"
+    )
+    #expect(try await bench.credential().versions.map(\.number) == [1])
+  }
+
   @Test("a pair is retired if the other has another, was handed over, or is not open to the member")
   func notShared() async throws {
     for (pair, isOpen) in [("id-9", true), ("id-1", false)] {
