@@ -88,7 +88,8 @@ extension MemoryTransaction {
       removed.remove(row.key, from: .checkpoints)
       expect(.incomplete) { try LogVerification.verify(storedIn: removed) }
     }
-    for row in try good.rows(in: .tree) {
+    let rows = try good.rows(in: .tree)
+    for row in rows {
       // The first entry under that node.
       let first = try #require(UInt64(bigEndianBytes: Array(row.key[1...]))) << UInt64(row.key[0])
       for bit in 0..<row.value.count * 8 {
@@ -99,8 +100,22 @@ extension MemoryTransaction {
       let removed = MemoryTransaction(copying: good)
       removed.remove(row.key, from: .tree)
       expect(.corrupt, entry: first) { try LogVerification.verify(storedIn: removed) }
+      // The same node with more behind its key or its hash.
+      removed.set(row.value, in: .tree, for: row.key + [0])
+      expect(.corrupt, entry: first) { try LogVerification.verify(storedIn: removed) }
+      let longer = MemoryTransaction(copying: good)
+      longer.set(row.value + [0], in: .tree, for: row.key)
+      expect(.corrupt, entry: first) { try LogVerification.verify(storedIn: longer) }
     }
-    for key in [MerkleTree.Node(level: 3, index: 0).key, MerkleTree.Node(level: 0, index: 7).key, [0]] {
+    for (place, one) in rows.enumerated() {
+      for other in rows[..<place] {
+        let swapped = MemoryTransaction(copying: good)
+        swapped.set(one.value, in: .tree, for: other.key)
+        swapped.set(other.value, in: .tree, for: one.key)
+        expect(.corrupt) { try LogVerification.verify(storedIn: swapped) }
+      }
+    }
+    for key in [MerkleTree.Node(level: 3, index: 0).key, MerkleTree.Node(level: 0, index: 7).key, [0], [0xFF]] {
       let surplus = MemoryTransaction(copying: good)
       surplus.set([UInt8](repeating: 1, count: 32), in: .tree, for: key)
       expect(.corrupt) { try LogVerification.verify(storedIn: surplus) }
@@ -330,6 +345,19 @@ extension MemoryTransaction {
     ] {
       let signed = try SignedCheckpoint(other, key: Fixture.key(of: "ana")).bytes
       expect(.inconsistent, entry: 5) { try LogFile.verify(Self.join(parts.dropLast() + [signed])) }
+    }
+  }
+
+  @Test func aCheckpointIsStoredUnderTheSizeThatItHas() throws {
+    let good = try Fixture.log()
+    for row in try good.rows(in: .checkpoints) {
+      for key in [UInt64(8).bigEndianBytes, row.key + [0]] {
+        let moved = MemoryTransaction(copying: good)
+        moved.remove(row.key, from: .checkpoints)
+        moved.set(row.value, in: .checkpoints, for: key)
+        let isLast = row.key == UInt64(7).bigEndianBytes
+        expect(isLast ? .corrupt : .incomplete) { try LogVerification.verify(storedIn: moved) }
+      }
     }
   }
 

@@ -101,6 +101,19 @@ import Testing
     }
   }
 
+  @Test func `of two of a name in what was kept the first counts, and the founder is who made the vault`() throws {
+    let ana = Membership.Standing(card: try Fixture.card("ana", .owner), entry: 0)
+    let other = LogMember(name: "ana", age: "age1x", signing: try Fixture.key(of: "bo").verifyingKey, role: .owner)
+    let witnesses = try ["/a", "/b"].enumerated().map { place, path in
+      Membership.StandingWitness(witness: try Witness(name: "w", kind: .file(path: path)), entry: UInt64(place))
+    }
+    let membership = Membership(
+      vault: Fixture.vault, keyID: nil, standings: [ana, .init(card: other, entry: 1)], witnesses: witnesses,
+      founder: other.signing)
+    #expect(membership.standings == [ana] && membership.witnesses == [witnesses[0]])
+    #expect(membership.founder == ana.card.signing)
+  }
+
   @Test func `who was removed cannot go on, and nobody acts in another's name`() throws {
     let (store, seen) = try Self.grown()
     for (member, signer) in [("bo", "bo"), ("ana", "bo")] {
