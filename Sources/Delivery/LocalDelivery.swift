@@ -7,15 +7,22 @@ package import Vault
 package struct LocalDelivery: PairDelivery {
   private let hooks: HookRunner
   private let randomness: Randomness
+  private let isOwn: @Sendable (_ path: String) -> Bool
 
-  package init(hooks: HookRunner, randomness: Randomness) {
+  /// `isOwn` says of an absolute path that what is there is this program's: nothing is delivered onto it.
+  package init(
+    hooks: HookRunner, randomness: Randomness, isOwn: @escaping @Sendable (_ path: String) -> Bool = { _ in false }
+  ) {
     self.hooks = hooks
     self.randomness = randomness
+    self.isOwn = isOwn
   }
 
   package func check(_ delivery: DeliveryRecord) throws(DeliveryError) {
     switch delivery.settings.kind {
-    case .file(let file): try FileSink(file, randomness: randomness).check()
+    case .file(let file):
+      try requireNotOwn(file)
+      try FileSink(file, randomness: randomness).check()
     case .hook(let hook): try hooks.check(hook)
     }
   }
@@ -104,9 +111,17 @@ package struct LocalDelivery: PairDelivery {
     if case .file(let file) = delivery.settings.kind { FileSink(file, randomness: randomness).sweep() }
   }
 
+  private func requireNotOwn(_ file: FileSettings) throws(DeliveryError) {
+    guard isOwn(file.path) else { return }
+    throw DeliveryError(
+      .unusable, "\(Name.printable(file.path)) is a file of relatch itself, which a pair would replace",
+      hint: "remove the sink, and add one in a folder of its own")
+  }
+
   private func write(
     _ pair: Pair, _ file: FileSettings, _ occasion: DeliveryOccasion
   ) throws -> FileSink.Replacement {
+    try requireNotOwn(file)
     let content = try SinkDocument.make(
       pair, file.format, credential: occasion.credential, version: occasion.version)
     return try FileSink(file, randomness: randomness).replacement(content)

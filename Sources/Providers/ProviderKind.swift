@@ -22,6 +22,9 @@ package protocol ProviderKind: CredentialProvider {
   /// The settings that name the client at its server, the one that says most first.
   static var clientSettings: [String] { get }
 
+  /// What those of them that are absent stand for; nothing for a setting that is then left open.
+  static var clientDefaults: [String: String] { get }
+
   /// Where a pair with `settings` is accepted, as far as they say: the same pair there is one pair, whatever its kind.
   static func pairPlace(_ settings: [String: String]) -> PairPlace
 
@@ -62,13 +65,13 @@ private let serverSettings = ["login-url", "registration-url", "token-url", "url
 
 extension ProviderKind {
   /// Whether a pair that was made with the settings of `former` may be unknown where those of `present` try it. Naming
-  /// a place for the first time, so that the credential can be rotated, moves nothing.
+  /// a place or a token endpoint for the first time moves nothing.
   package static func moves(_ former: Credential, to present: Credential) -> Bool {
     var former = former
-    if !descriptor.canRotate(former.settings) {
-      for key in placeSettings where former.settings[key] == nil { former.settings[key] = present.settings[key] }
-    }
-    let places = placeSettings.union(tokenEndpointSettings)
+    // Another path of a program is mostly another version of it.
+    let places = placeSettings.union(tokenEndpointSettings).subtracting(["program"])
+    let named = descriptor.canRotate(former.settings) ? tokenEndpointSettings : places
+    for key in named where former.settings[key] == nil { former.settings[key] = present.settings[key] }
     return former.place(by: places) != present.place(by: places)
   }
 
@@ -76,16 +79,22 @@ extension ProviderKind {
   package var placeSettings: Set<String>? { Self.placeSettings }
   package static var sharesPlaces: Bool { true }
 
+  package static var clientDefaults: [String: String] { [:] }
+
   package static func pairPlace(_ settings: [String: String]) -> PairPlace {
     pairPlace(settings, servers: serverSettings.compactMap { settings[$0] }, family: descriptor.id)
   }
 
   /// The same with other `servers`, of which those that are no addresses are kept as they are.
-  static func pairPlace(_ settings: [String: String], servers: [String], family: String) -> PairPlace {
+  /// `namesClient` is false if several clients may have the same settings.
+  static func pairPlace(
+    _ settings: [String: String], servers: [String], family: String, namesClient: Bool = true
+  ) -> PairPlace {
     let isRotated = descriptor.canRotate(settings)
+    let client = clientSettings.map { settings[$0] ?? clientDefaults[$0] }.prefix { $0 != nil }.compactMap(\.self)
     return PairPlace(
       servers: servers.map { (try? Endpoint($0))?.host ?? $0 }, family: family,
-      client: Array(clientSettings.map { settings[$0] }.prefix { $0 != nil }.compactMap(\.self)), isRotated: isRotated,
+      client: Array(client), isWhole: namesClient && client.count == clientSettings.count, isRotated: isRotated,
       isCrowded: isRotated && !sharesPlaces)
   }
 

@@ -89,7 +89,7 @@ package actor Neighbours {
       directory = try await vault.read { try NeighbourDirectory($0, of: member, by: places) }
     }
     return directory?.beside([place]) { other, place in
-      guard other.id != own.id else { return false }
+      guard other.id != own.id, place.isCompared(with: other.place) else { return false }
       if isOnly, other.place.isSameClient(as: place) { return true }
       return version.map { other.mayRepeat($0, of: own, isActive: true) } ?? true
     } ?? []

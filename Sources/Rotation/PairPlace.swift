@@ -12,6 +12,8 @@ package struct PairPlace: Hashable, Sendable {
   let family: String
   /// What names the client, the part that says most first. It ends with the first part that the settings leave open.
   let client: [String]
+  /// Whether `client` names one client, and leaves no part open.
+  let isWhole: Bool
   /// Whether the credential can be rotated, which ends pairs.
   let isRotated: Bool
   /// Whether it can be rotated where each pair is a client of its own, of which one place may have thousands.
@@ -20,7 +22,8 @@ package struct PairPlace: Hashable, Sendable {
   /// Among the values, what does not change an address makes no difference: capitals, blanks, a slash at the end, the
   /// port of `https`. A credential without a server has its kind's name, `family`, in that place.
   package init(
-    servers: some Sequence<String>, family: String, client: [String], isRotated: Bool, isCrowded: Bool = false
+    servers: some Sequence<String>, family: String, client: [String], isWhole: Bool, isRotated: Bool,
+    isCrowded: Bool = false
   ) {
     // A name that ends with a dot is the same name.
     let servers = Set(
@@ -28,6 +31,7 @@ package struct PairPlace: Hashable, Sendable {
     self.servers = servers.isEmpty ? [family] : servers
     self.family = family
     self.client = client.map(CredentialPlace.place)
+    self.isWhole = isWhole
     self.isRotated = isRotated
     self.isCrowded = isCrowded
   }
@@ -38,13 +42,12 @@ package struct PairPlace: Hashable, Sendable {
     return family != other.family || client.starts(with: other.client) || other.client.starts(with: client)
   }
 
-  /// The same, as far as it is compared before a pair gets another name or place. Whoever adds thousands to one place
-  /// would open all of them for each: a run compares them before it ends a pair.
+  /// The same, as far as it is compared. Of thousands in one place each would open all others: those are not.
   func isCompared(with other: PairPlace) -> Bool { mayShare(with: other) && !(isCrowded && other.isCrowded) }
 
   /// Whether both name one client, by the same words.
   func isSameClient(as other: PairPlace) -> Bool {
-    family == other.family && client == other.client && !client.isEmpty && mayShare(with: other)
+    isWhole && other.isWhole && family == other.family && client == other.client && mayShare(with: other)
   }
 }
 

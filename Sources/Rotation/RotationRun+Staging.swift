@@ -50,8 +50,10 @@ extension RotationRun {
       seenHere.insert(activeNumber)
       if endsOld { fields["accepted"] = .integer(Int(clamping: activeNumber)) }
     }
-    // The obstacles would have said so if another pair were primary.
-    if !provider.endsActiveFirst { seenHere.insert(activeNumber) }
+    // The obstacles would have said so if another pair were primary; with `endsActiveFirst` only if its secret is shown.
+    if !provider.endsActiveFirst || seen.primary.clientSecret != nil && seen.primary.matches(active) {
+      seenHere.insert(activeNumber)
+    }
     let name = name
     let reaching =
       credential.leak == nil ? [] : try await runner.vault.read { $0.leakedAdministrators(of: name) }

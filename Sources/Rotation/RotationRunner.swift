@@ -77,7 +77,7 @@ package struct RotationRunner: Sendable {
       neighbours
       ?? Neighbours(randomness: timing.randomness) { provider, settings in
         let client = settings.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-        return PairPlace(servers: [], family: provider, client: client, isRotated: true)
+        return PairPlace(servers: [], family: provider, client: client, isWhole: !client.isEmpty, isRotated: true)
       }
     self.progress = progress
   }

@@ -32,14 +32,19 @@ enum Paths {
     let target = realpath(path, nil)
     defer { free(target) }
     let path = target.flatMap { String(validatingCString: $0) } ?? path
+    guard let slash = path.lastIndex(of: "/") else { return path }
+    var folder = stat()
+    guard stat(String(path[...slash]), &folder) == 0 else { return normalized(path) }
+    return "\(folder.st_dev) \(folder.st_ino) \(path[path.index(after: slash)...])"
+  }
+
+  /// The absolute `path` without `.` and `..`, by what is written alone: no link is followed.
+  static func normalized(_ path: String) -> String {
     var parts: [Substring] = []
     for part in path.split(separator: "/") where part != "." {
       if part == "..", !parts.isEmpty { parts.removeLast() } else if part != ".." { parts.append(part) }
     }
-    guard let slash = path.lastIndex(of: "/") else { return path }
-    var folder = stat()
-    guard stat(String(path[...slash]), &folder) == 0 else { return "/" + parts.joined(separator: "/") }
-    return "\(folder.st_dev) \(folder.st_ino) \(path[path.index(after: slash)...])"
+    return "/" + parts.joined(separator: "/")
   }
 
   /// The program that `word` names: a path, or the first of that name in the folders of PATH.

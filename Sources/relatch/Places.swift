@@ -100,8 +100,8 @@ struct Places {
   private func accept(_ locked: LockedVault, despite error: VaultError) async throws -> Returned? {
     let unlocked = try await unlock(locked)
     let (seen, here) = (try await lost(by: locked), try await locked.read { $0.seenLog.membership })
-    // What an owner has restored since it was seen is compared already, and others go on with it.
-    let isRestored = here.restored != nil && here.restored != seen?.restored && unlocked.member.card.role != .owner
+    // What an owner has restored is for others to go on with; what was seen does not say whether that was since.
+    let isRestored = here.restored != nil && unlocked.member.card.role != .owner
     if seen == nil || isRestored {
       try await unlocked.change(now: WallClock.now()) { change in
         _ = try change.log(.rollbackAccepted, ["found": .string(error.description)])
@@ -113,11 +113,6 @@ struct Places {
     guard let seen else { return nil }
     let returned = Returned(here, after: seen)
     for warning in returned.warnings { Diagnostics.standard.warning(warning) }
-    for name in seen.bounds.transferred.keys.sorted() where here.bounds.transferred[name] == nil {
-      Diagnostics.standard.warning(
-        "\(name) was handed over when the vault was last seen, and is not in this copy: its pair is its recipient's, so do"
-          + " not adopt the one that the provider has now")
-    }
     return returned
   }
 

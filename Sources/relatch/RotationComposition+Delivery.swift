@@ -9,6 +9,12 @@ import Vault
 extension LocalDelivery {
   /// Delivery to files and programs of this machine.
   static var ofThisProcess: LocalDelivery { LocalDelivery(hooks: .ofThisProcess, randomness: .system) }
+
+  /// The same, and nothing onto what this process needs itself in `places`.
+  static func ofThisProcess(in places: Places) -> LocalDelivery {
+    let own = OwnFiles(places)
+    return LocalDelivery(hooks: .ofThisProcess, randomness: .system) { own.contain($0) }
+  }
 }
 
 extension HookRunner {

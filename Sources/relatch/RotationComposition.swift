@@ -16,7 +16,7 @@ final class RotationComposition: Sendable {
   /// Access by the administrator's name. Credentials that administer themselves are not here: their session changes
   /// during the rotation.
   private let accesses = Mutex<[String: AdminAccess]>([:])
-  let delivery = LocalDelivery.ofThisProcess
+  let delivery: LocalDelivery
   private let neighbours = Neighbours.ofKnownKinds()
   /// Opens when an administrator's pair has been opened: its token is about to be requested.
   let askedAdministrator = Gate()
@@ -27,6 +27,7 @@ final class RotationComposition: Sendable {
   init(vault: UnlockedVault, in places: Places) {
     self.vault = vault
     tokens = KeptTokens(of: places)
+    delivery = .ofThisProcess(in: places)
   }
 
   /// Runs one errand.

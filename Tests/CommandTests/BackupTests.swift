@@ -288,7 +288,7 @@ struct RestoreTests {
     try await place.add("crm")
     try FileManager.default.removeItem(at: place.vault)
     let refused = try await place.relatch("restore", file)
-    expectFailure(refused, 65, "an older copy: found a log of 3 entries, but 4 were seen before")
+    expectFailure(refused, 65, "an older copy: found a log of 3 entries, but 5 were seen before")
     #expect(refused.errorText.contains("its log ends ") && refused.errorText.contains("--accept-rollback"))
     #expect(try BackupTests.remains(place, of: "vault").isEmpty)
     let accepted = try await place.relatch("restore", file, "--accept-rollback")

@@ -65,7 +65,8 @@ struct DeliveryTests {
       atPath: place.folder.path + "/me", withDestinationPath: place.identity.path)
     let paths = [
       place.vault.path + "/vault.db", place.vault.path + "/keys/../new.prom", place.vault.path + "/missing/pair.json",
-      place.folder.path + "/link/reserve", place.folder.path + "/link/keys/x.prom",
+      place.folder.path + "/none/../vault/vault.db", place.folder.path + "/link/reserve",
+      place.folder.path + "/link/keys/x.prom",
       place.identity.path, place.folder.path + "/me", place.folder.path + "/./identity", state + "/at/pair.json",
     ]
     for path in paths {
@@ -74,6 +75,14 @@ struct DeliveryTests {
       #expect(metrics.code == 64 && metrics.errorText.contains("what relatch needs"), "\(path): \(metrics.errorText)")
     }
     #expect(try await place.relatch("sink", "list", "admin").outputText == "")
+    // What is added by one member is delivered by another, with an identity of their own.
+    let bob = try await place.addMember("bob", "operator", grants: ["admin"])
+    let identity = try #require(bob["RELATCH_IDENTITY"])
+    let before = try Data(contentsOf: URL(fileURLWithPath: identity))
+    #expect(try await place.relatch("sink", "add", "admin", identity, "--name", "pair").code == 0)
+    expectFailure(try await place.relatch("deliver", "admin", environment: bob), 11, "a file of relatch itself")
+    #expect(try Data(contentsOf: URL(fileURLWithPath: identity)) == before)
+    #expect(try await place.relatch("sink", "remove", "admin", "pair").code == 0)
     let run = try await place.relatch("rotate", "--due", "--metrics", place.vault.path + "/vault.db")
     #expect(run.code == 0 && run.errorText.contains("the metrics were not written"), "\(run.errorText)")
     // Nor do metrics replace anything but metrics.

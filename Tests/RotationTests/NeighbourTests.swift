@@ -226,7 +226,7 @@ struct NeighbourTests {
       PairPlace(
         servers: [settings["place"] ?? "here"], family: provider,
         client: [settings["client"], settings["part"]].prefix { $0 != nil }.compactMap(\.self),
-        isRotated: settings["used"] == nil, isCrowded: settings["crowd"] != nil)
+        isWhole: settings["client"] != nil, isRotated: settings["used"] == nil, isCrowded: settings["crowd"] != nil)
     }
   }
 

@@ -33,7 +33,10 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
   /// A token endpoint may prove what a program rotates, or the program itself may.
   package static func pairPlace(_ settings: [String: String]) -> PairPlace {
     let program = settings["program"] == nil ? [] : [descriptor.id]
-    return pairPlace(settings, servers: program + [settings["token-url"]].compactMap(\.self), family: descriptor.id)
+    // A program may also go by the client_id.
+    return pairPlace(
+      settings, servers: program + [settings["token-url"]].compactMap(\.self), family: descriptor.id, namesClient: false
+    )
   }
 
   package static func check(_ settings: [String: String]) throws(ProviderError) { _ = try CommandSettings(settings) }

@@ -43,6 +43,7 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, Admin
   package static func mayAdministerItself(_ settings: [String: String]) -> Bool { false }
 
   package static var clientSettings: [String] { ["realm", "client", "base-path"] }
+  package static var clientDefaults: [String: String] { ["base-path": ""] }
 
   package static func check(_ settings: [String: String]) throws(ProviderError) {
     try descriptor.checkKeys(settings)

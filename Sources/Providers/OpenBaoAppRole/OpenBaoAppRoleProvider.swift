@@ -35,6 +35,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
   package var replacement: Replacement { .overlap }
 
   package static var clientSettings: [String] { ["role", "mount", "namespace"] }
+  package static var clientDefaults: [String: String] { ["mount": "approle", "namespace": ""] }
 
   package static func check(_ settings: [String: String]) throws(ProviderError) { _ = try OpenBaoSettings(settings) }
 

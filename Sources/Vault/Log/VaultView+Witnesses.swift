@@ -7,11 +7,11 @@ extension VaultView {
   /// The witnesses that owners have added, by name.
   package var witnesses: [Membership.StandingWitness] { known.membership.witnesses }
 
-  /// Whether witness `seen` was last handed a checkpoint of this vault before its newest restore, or none at all. False
-  /// if it was not restored. A backup may only be tried beside the vault that it is of: a witness that has seen what was
+  /// Whether `witness` was last handed a checkpoint of this vault, `seen`, before its newest restore; or none at all, and
+  /// was added before that. False if it was not restored. A backup may only be tried beside the vault that it is of: a witness that has seen what was
   /// logged in the copy refuses that vault for good.
-  package func isRestored(since seen: Checkpoint?) -> Bool {
-    known.membership.restored.map { (seen?.size ?? 0) <= $0 } ?? false
+  package func isRestored(since seen: Checkpoint?, by witness: Membership.StandingWitness) -> Bool {
+    known.membership.restored.map { max(seen?.size ?? 0, witness.entry) <= $0 } ?? false
   }
 
   /// The newest checkpoint, with only the signature of the member who made the last entry, and the proof that its log

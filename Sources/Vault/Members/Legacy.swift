@@ -9,6 +9,7 @@ package enum Legacy: Hashable, Sendable {
   /// Each setting that they changed last, with what it was before; null for one that was not there.
   case settings(credential: String, before: [String: JSONValue], after: [String: JSONValue])
   case administrator(credential: String, before: String, after: String)
+  case policy(credential: String)
   /// It gets nothing any more (`VaultView.requireOwners`).
   case witness(String)
   /// It gets nothing any more, either. `word` is that of its kind.
@@ -35,6 +36,7 @@ private struct LegacyTrail {
     case credential(String)
     case setting(String, credential: String)
     case administrator(credential: String)
+    case policy(credential: String)
     case witness(String)
     case delivery(String, credential: String)
     case transfer(credential: String)
@@ -43,7 +45,8 @@ private struct LegacyTrail {
     var credential: String? {
       switch self {
       case .grant(let credential, _), .credential(let credential), .setting(_, let credential),
-        .administrator(let credential), .delivery(_, let credential), .transfer(let credential):
+        .administrator(let credential), .policy(let credential), .delivery(_, let credential),
+        .transfer(let credential):
         credential
       case .member, .witness: nil
       }
@@ -105,6 +108,7 @@ private struct LegacyTrail {
     case .credentialAdded:
       note(.credential(credential), .added(credential: credential, provider: text("provider") ?? ""))
     case .credentialRemoved: marks = marks.filter { place, _ in place.credential != credential }
+    case .credentialPolicy: note(.policy(credential: credential), .policy(credential: credential))
     case .credentialRekeyed: noteTerms(entry, of: credential, at: index, isTheirs)
     case .witnessAdded:
       guard case .witnessAdded(let witness)? = try? Membership.Change(entry) else { return }

@@ -207,7 +207,7 @@ extension LocalCheck {
   @Sendable fileprivate static func deliveries(_ subject: PlanSubject) -> [RotationFinding] {
     guard !subject.credential.isTransferred else { return [] }
     let deliveries = subject.credential.deliveries
-    let problems = LocalDelivery.ofThisProcess.problems(of: subject.credential)
+    let problems = LocalDelivery.ofThisProcess(in: subject.places).problems(of: subject.credential)
     let obstacles = problems.map { problem in
       RotationFinding(
         "delivery", .obstacle, "\(problem.name) cannot work: \(problem.error)", hint: problem.error.hint)

@@ -155,46 +155,6 @@ struct RestoreCommand: AsyncParsableCommand {
   }
 }
 
-/// The members and witnesses of a backup that had been removed when the vault was last seen, the members who had joined
-/// by then and are not in the backup, and what had been handed over.
-struct Returned {
-  var members: [LogMember] = []
-  var unknown: [LogMember] = []
-  var witnesses: [String] = []
-  /// The credentials that had been handed over when the vault was last seen, and are not in the backup.
-  var transferred: [String] = []
-
-  /// The commands that remove them again.
-  var removals: [String] {
-    members.map { "`relatch member remove \($0.name)`" } + witnesses.map { "`relatch log witness remove \($0)`" }
-  }
-
-  var warnings: [String] {
-    members.map { member in
-      let opens =
-        switch member.role {
-        case .owner: ", an owner, who opens everything"
-        case .operator: ", an operator, who opens what they were granted in the backup"
-        case .auditor: ", an auditor"
-        }
-      return
-        "\(member.name) is a member again\(opens); they were not a member when the vault was last seen: before anything"
-        + " is rotated, run `relatch member remove \(member.name)`"
-    }
-      + witnesses.map {
-        "\($0) is a witness again, but was not one when the vault was last seen: `relatch log witness remove \($0)`"
-      }
-      + unknown.map {
-        "\($0.name) was a member when the vault was last seen, and is not in the backup, nor is what they were granted:"
-          + " `relatch revoke NAME… --reason TEXT` ends what they may know"
-      }
-      + transferred.map {
-        "\($0) was handed over when the vault was last seen, and the backup does not know it: its recipient rotates it;"
-          + " do not adopt it here: `relatch remove \($0) --forget-debts`, unless it was never opened"
-      }
-  }
-}
-
 /// The vault that was extracted from a backup, verified in full.
 private struct RestoredVault {
   let end: LogEndpoint
@@ -248,15 +208,7 @@ private struct RestoredVault {
   /// Who came back with it. Meant only for a backup that lacks something: in a newer one they were added since.
   func returned(after known: KnownVaults?) -> Returned {
     guard let known, let id = Identifier(id), let seen = try? known.log(of: id)?.membership else { return Returned() }
-    return Returned(
-      members: membership.members.filter { !seen.members.contains($0) },
-      unknown: seen.members.filter { !membership.members.contains($0) && $0.role != .auditor },
-      witnesses: membership.witnesses.map(\.witness).filter { witness in
-        !seen.witnesses.contains { $0.witness == witness }
-      }.map(\.name),
-      transferred: seen.bounds.transferred.filter { name, handoff in
-        membership.bounds.transferred[name] != handoff
-      }.keys.sorted())
+    return Returned(membership, after: seen)
   }
 
   /// What the backup lacks of what this user has seen; nil if nothing.

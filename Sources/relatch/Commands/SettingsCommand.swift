@@ -236,8 +236,8 @@ extension Report {
     guard !change.left.isEmpty else { return }
     let numbers = change.left.map(String.init).joined(separator: ", ")
     note(
-      "version \(numbers) was made at the former place; unless it is seen at the new one, nothing ends it there or shows"
-        + " that it is refused: delete it there by hand")
+      "version \(numbers) was made at the former place; if the new one is another system, nothing ends it at the former, or"
+        + " shows that it is refused: delete it there by hand once nothing uses it")
   }
 }
 

@@ -43,7 +43,7 @@ enum MetricsFile {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
     guard descriptor >= 0 else { throw refusal(path) }
     defer { close(descriptor) }
-    let mark = Array("# ".utf8)
+    let mark = Array("# HELP ".utf8)
     var bytes = [UInt8](repeating: 0, count: mark.count)
     let count = read(descriptor, &bytes, bytes.count)
     guard count >= 0 else { throw refusal(path) }

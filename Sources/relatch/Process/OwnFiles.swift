@@ -3,7 +3,7 @@ import Vault
 
 /// The files that relatch itself lives on: the vault, what is remembered of vaults, and the identity. A sink or a
 /// metrics file in their place would replace them.
-struct OwnFiles {
+struct OwnFiles: Sendable {
   private let folders: [(path: String, what: String)]
   private let files: [(path: String, what: String)]
 
@@ -19,10 +19,18 @@ struct OwnFiles {
   /// Fails with `usage` if the file at the absolute `path` is one of these or would lie among them, however its path is
   /// spelt. `what` names what is to be written there.
   func requireNone(at path: String, for what: String) throws {
-    guard let found = owner(of: path) ?? owner(of: PrivateFile.resolved(path)) else { return }
+    guard let found = found(at: path) else { return }
     throw Failure(
       .usage, "\(Name.printable(path)) is \(found): \(what) would replace what relatch needs",
       hint: "name a file elsewhere, in a folder of its own")
+  }
+
+  /// Whether the file at the absolute `path` is one of these, or would lie among them.
+  func contain(_ path: String) -> Bool { found(at: path) != nil }
+
+  /// What is missing may be made later: a path with `..` is therefore also taken as it is written.
+  private func found(at path: String) -> String? {
+    owner(of: path) ?? owner(of: PrivateFile.resolved(path)) ?? owner(of: Paths.normalized(path))
   }
 
   private func owner(of path: String) -> String? {

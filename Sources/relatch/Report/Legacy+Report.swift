@@ -34,6 +34,7 @@ extension Legacy {
           "kind": "administrator", "credential": .string(credential), "before": .string(before),
           "after": .string(after),
         ]
+      case .policy(let credential): ["kind": "policy", "credential": .string(credential)]
       case .witness(let name): ["kind": "witness", "witness": .string(name)]
       case .delivery(let word, let name, let credential):
         ["kind": .string(word), "credential": .string(credential), "delivery": .string(name)]
@@ -58,6 +59,8 @@ extension Legacy {
     case .administrator(let credential, let before, let after):
       "\(owner) changed \(credential): its administrator from \(before) to \(after): `relatch settings \(credential)"
         + " --admin \(before)` takes that back"
+    case .policy(let credential):
+      "\(owner) set the policy of \(credential): `relatch policy \(credential)` shows it"
     case .witness(let name):
       "\(owner) added the witness \(name), which no longer gets anything: `relatch log witness remove \(name)`, and add it"
         + " again if it is right"

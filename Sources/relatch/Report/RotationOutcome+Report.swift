@@ -6,6 +6,8 @@ import Vault
 extension RotationOutcome {
   var exitCode: ExitCode {
     switch self {
+    // What was left at a former place may be accepted there.
+    case .settled(_, let elsewhere) where !elsewhere.isEmpty: .debtOutstanding
     case .promoted, .settled, .abandoned, .delivered: .done
     case .rejected: .validationFailed
     case .stillAccepted: .debtOutstanding

@@ -89,7 +89,7 @@ struct Submission: Sendable {
       {
         return .withheld(Failure(error))
       }
-      if !isAskedFor, try await vault.read({ $0.isRestored(since: seen?.checkpoint) }) {
+      if !isAskedFor, try await vault.read({ $0.isRestored(since: seen?.checkpoint, by: witness) }) {
         // Whoever rewrote the log could have written that it was restored: what is there is looked at all the same.
         if let found = try WitnessPlace(witness.witness, origin: newest.checkpoint.origin)?.newest() {
           try await vault.read { try $0.requireExtension(ofPlaced: found, at: name) }
