@@ -41,7 +41,7 @@ extension Revocation {
   /// Whatever can be done about it afterwards, the leak is known, and so is who was overtaken for it.
   ///
   /// `administrators` are those whose leaked pairs may be accepted: they reach what was made since the leaked version.
-  /// `distrustsStaged` says that a staged pair counts as leaked, if no version was named.
+  /// `distrustsStaged` says that a staged pair counts as leaked, too.
   func note(
     in change: VaultChange, _ credential: Credential, overtook: String?, reachedBy administrators: [String],
     distrustsStaged: Bool, now: Timestamp
@@ -52,7 +52,7 @@ extension Revocation {
     // next possible one.
     let newest = (try? change.view.newestKnown(of: credential)) ?? credential.newestNumber + 1
     if version > credential.newestNumber { version = min(version, newest) }
-    if distrustsStaged, self.version == nil { version = newest }
+    if distrustsStaged { version = max(version, newest) }
     credential.noteLeak(incident: incident, version: version, now: now)
     let isReached = newest > credential.leak?.version ?? newest && !administrators.isEmpty
     if isReached { credential.noteReach(by: administrators, now: now) }

@@ -1,4 +1,5 @@
 package import Audit
+import Glibc
 import JSON
 import Sodium
 package import Storage
@@ -28,6 +29,14 @@ package struct KnownVaults: Sendable {
   private func log(of vault: Identifier, unless known: SeenLog?) throws -> SeenLog? {
     if let known, try read(logFile(vault)) == known.bytes { return known }
     return try log(of: vault)
+  }
+
+  /// When the log of `vault` was last kept, by the clock of the folder's file system; nil if it never was.
+  package func time(ofLogOf vault: Identifier) -> Timestamp? {
+    var information = stat()
+    guard stat(logFile(vault), &information) == 0 else { return nil }
+    return Timestamp(
+      milliseconds: Int64(information.st_mtim.tv_sec) * 1000 + Int64(information.st_mtim.tv_nsec) / 1_000_000)
   }
 
   /// The vault that was last seen in the folder at `place`, an absolute path; nil if none was.

@@ -99,9 +99,16 @@ struct Places {
   /// it is told and returned.
   private func accept(_ locked: LockedVault, despite error: VaultError) async throws -> Returned? {
     let unlocked = try await unlock(locked)
-    let (seen, here) = (try await lost(by: locked), try await locked.read { $0.seenLog.membership })
-    // What an owner has restored is for others to go on with; what was seen does not say whether that was since.
-    let isRestored = here.restored != nil && unlocked.member.card.role != .owner
+    let seen = try await lost(by: locked)
+    let (id, here, restored) = try await locked.read { view in
+      let here = view.seenLog.membership
+      return (view.header.id, here, try here.restored.map { try view.authenticatedEntry(at: $0).time })
+    }
+    // What an owner has restored since it was seen is compared already, and others go on with it.
+    let isRestored =
+      if let restored, let last = knownVaults?.time(ofLogOf: id), unlocked.member.card.role != .owner {
+        restored > last
+      } else { false }
     if seen == nil || isRestored {
       try await unlocked.change(now: WallClock.now()) { change in
         _ = try change.log(.rollbackAccepted, ["found": .string(error.description)])

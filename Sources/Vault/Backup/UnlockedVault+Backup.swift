@@ -52,7 +52,8 @@ extension UnlockedVault {
     guard member.card.role == .owner else {
       throw VaultError(
         .notPermitted, "member \(member.name) is not an owner and cannot accept an older copy of the vault: \(found)",
-        hint: "ask an owner, who is told what is back in it: `relatch log verify --accept-rollback` with their identity"
+        hint: "here, as this user, an owner accepts it with their identity, and is told what is back in it:"
+          + " `RELATCH_IDENTITY=… relatch log verify --accept-rollback`"
       )
     }
     try await change(now: now) { change in
