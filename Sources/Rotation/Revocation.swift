@@ -40,11 +40,10 @@ extension Revocation {
   /// Notes the leak in the record of `credential` and logs the report, in the transaction that takes the lease.
   /// Whatever can be done about it afterwards, the leak is known, and so is who was overtaken for it.
   ///
-  /// `administrators` are those whose leaked pairs may be accepted: they reach what was made since the leaked version.
-  /// `distrustsStaged` says that a staged pair counts as leaked, too.
+  /// `administration` was looked up before anything was written.
   func note(
-    in change: VaultChange, _ credential: Credential, overtook: String?, reachedBy administrators: [String],
-    distrustsStaged: Bool, now: Timestamp
+    in change: VaultChange, _ credential: Credential, under administration: LeakedAdministration, overtook: String?,
+    now: Timestamp
   ) throws -> Credential {
     var credential = credential
     var version = version ?? credential.leak?.version ?? credential.version(in: .active)?.number ?? 0
@@ -52,18 +51,33 @@ extension Revocation {
     // next possible one.
     let newest = (try? change.view.newestKnown(of: credential)) ?? credential.newestNumber + 1
     if version > credential.newestNumber { version = min(version, newest) }
-    if distrustsStaged { version = max(version, newest) }
+    if administration.endedSinceStaging { version = max(version, newest) }
     credential.noteLeak(incident: incident, version: version, now: now)
-    let isReached = newest > credential.leak?.version ?? newest && !administrators.isEmpty
-    if isReached { credential.noteReach(by: administrators, now: now) }
+    let reaching = newest > credential.leak?.version ?? newest ? administration.reaching : []
+    credential.noteReach(by: reaching, now: now)
     // A report about a leak that is already noted belongs to the same incident.
     var fields: [String: JSONValue] = [
       "containment": .bool(isContainment), "incident": .string(credential.leak?.incident ?? incident),
       "reason": .string(reason), "version": .integer(Int(clamping: version)),
     ]
     if let overtook { fields["overtook"] = .string(overtook) }
-    if isReached { fields["reached_by"] = .array(administrators.sorted().map { .string($0) }) }
+    if !reaching.isEmpty { fields["reached_by"] = .array(reaching.sorted().map { .string($0) }) }
     return try change.save(credential, .credentialLeaked, fields)
+  }
+}
+
+/// What is known of the administrators of a credential whose leak is about to be noted.
+struct LeakedAdministration {
+  /// Those of which a leaked pair may be accepted: they reach what was made since the leaked version.
+  let reaching: [String]
+  /// Whether one of them got another pair after the staged pair was made, which therefore counts as leaked, too.
+  let endedSinceStaging: Bool
+
+  /// `others` are to be noted as leaked in the same transaction.
+  init(of credential: Credential, besides others: Set<String> = [], in view: VaultView) {
+    let leaked = view.leakedAdministrators(of: credential.name)
+    reaching = view.administrators(of: credential.name).filter { leaked.contains($0) || others.contains($0) }
+    endedSinceStaging = view.isStagedUnderReplacedPair(credential)
   }
 }
 
@@ -120,17 +134,11 @@ extension RotationRunner {
         } catch is VaultError { return nil } catch is AuditError { return nil }
       }
       let names = Set(taken.map(\.credential.name))
-      let surroundings = taken.map { credential, _ in
-        let standing = change.view.leakedAdministrators(of: credential.name)
-        let reaching = change.view.administrators(of: credential.name).filter {
-          standing.contains($0) || names.contains($0)
-        }
-        return (reaching: reaching, isDistrusted: change.view.isStagedUnderReplacedPair(credential))
+      let administrations = taken.map { credential, _ in
+        LeakedAdministration(of: credential, besides: names, in: change.view)
       }
-      return try zip(taken, surroundings).map { taken, surroundings in
-        try taken.revocation.note(
-          in: change, taken.credential, overtook: nil, reachedBy: surroundings.reaching,
-          distrustsStaged: surroundings.isDistrusted, now: now)
+      return try zip(taken, administrations).map { taken, administration in
+        try taken.revocation.note(in: change, taken.credential, under: administration, overtook: nil, now: now)
       }
     }
     for credential in noted {

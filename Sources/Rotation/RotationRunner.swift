@@ -172,16 +172,14 @@ package struct RotationRunner: Sendable {
           overtaken = isEnded || !Self.overtakes(goal, words) ? nil : process
           return overtaken != nil
         }
-        let reaching = change.view.leakedAdministrators(of: name)
-        let isDistrusted = change.view.isStagedUnderReplacedPair(credential)
+        let administration = LeakedAdministration(of: credential, in: change.view)
         var noted = try change.endReach(of: credential, for: member)
         credential = noted ?? credential
         if case .revoke(let revocation) = goal, !credential.isTransferred,
           // What was overtaken for it is logged in any case.
           !revocation.isNoted || overtaken != nil
         {
-          noted = try revocation.note(
-            in: change, credential, overtook: overtaken, reachedBy: reaching, distrustsStaged: isDistrusted, now: now)
+          noted = try revocation.note(in: change, credential, under: administration, overtook: overtaken, now: now)
         }
         var hold = RotationHold(lease: lease, overtaken: overtaken, wasInterrupted: last != nil)
         if noted == nil, try beginsAtOnce(credential, for: goal, in: change.view, now: now) {

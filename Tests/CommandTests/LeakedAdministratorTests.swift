@@ -106,23 +106,15 @@ struct LeakedAdministratorTests {
     try await expectEnd(3)
   }
 
-  @Test("is given up as well, if it was staged before either leak was reported")
-  func stagedBefore() async throws {
+  @Test(
+    "is given up as well, if it was staged before either leak was reported, whether the leaks end together or one by one",
+    arguments: [[["--all"]], [["zeus"], ["crm"]], [["zeus"], ["crm", "--up-to", "1"]]])
+  func stagedBefore(leaks: [[String]]) async throws {
     try await place.org.fault("sessionEnded", "PATCH", "*\(app)*")
     #expect(try await place.relatch("rotate", "crm").code != 0)
     try await place.org.clearFaults()
-    let revoked = try await revoke()
-    #expect(revoked.code == 0, "\(revoked.errorText)")
-    try await expectEnd(3)
-  }
-
-  @Test("is given up as well, if it was staged before, and the administrator's leak ended first")
-  func stagedBeforeTheEnd() async throws {
-    try await place.org.fault("sessionEnded", "PATCH", "*\(app)*")
-    #expect(try await place.relatch("rotate", "crm").code != 0)
-    try await place.org.clearFaults()
-    for name in ["zeus", "crm"] {
-      let revoked = try await place.relatch("revoke", name, "--reason", "the host was taken")
+    for leak in leaks {
+      let revoked = try await place.run(Programs.relatch, ["revoke", "--reason", "the host was taken"] + leak)
       #expect(revoked.code == 0, "\(revoked.errorText)")
     }
     try await expectEnd(3)

@@ -139,6 +139,19 @@ extension Credential {
   }
 }
 
+extension VaultView {
+  /// Fails with `wrongState` if the vault was restored and `credential` was not compared with its provider since: the
+  /// pair may be dead, and another, of which the vault knows nothing, alive.
+  func requireReconciled(_ credential: Credential) throws {
+    guard let restoration = try restoration(unreconciled: credential) else { return }
+    throw HandoffError(
+      .wrongState,
+      "\(credential.name) cannot be handed over: the vault was restored from a backup whose log ends at"
+        + " \(restoration.last), and it was not compared with its provider since",
+      hint: "`relatch resume \(credential.name)` compares it; `relatch adopt` takes over another pair")
+  }
+}
+
 extension HandoffError {
   fileprivate init(leakOf credential: Credential) {
     self.init(

@@ -131,7 +131,7 @@ struct MemberRemoveCommand: AsyncParsableCommand {
       }
       let owner = try await vault.read { $0.members.first { $0.name == name && $0.card.role == .owner } }
       let withdrawal = try await vault.removeMember(name, now: now, keeping: keep)
-      // Looked for now that nothing can be added to it.
+      // After the removal, which nothing of theirs can follow.
       let left = try await vault.read { view in try owner.map { try view.legacy(of: $0) } }
       // Whoever could open nothing is not found.
       return (withdrawal, left, (try? await vault.read { try $0.exposures(to: name) }) ?? [])
