@@ -38,6 +38,13 @@ extension VaultView {
         .invalidInput, "cannot remove \(name): version \(active.number) leaked, but was not seen to be refused",
         hint: "`relatch resume \(name)` ends it, unless only a person can; --forget-debts removes it anyway")
     }
+    if let reach = credential.reach {
+      throw VaultError(
+        .invalidInput,
+        "cannot remove \(name): its pair may have been read with a leaked one of \(reach.by.joined(separator: ", "))",
+        hint: "`relatch resume` ends that leak, and then replaces the pair of \(name); --forget-debts removes it anyway"
+      )
+    }
     let forgotten = credential.unsettled.map(\.number)
     guard forgotten.isEmpty else {
       let numbers = forgotten.map(String.init).joined(separator: ", ")
