@@ -10,6 +10,8 @@ package struct JSONError: Error, Equatable, Sendable, CustomStringConvertible {
     case missing
     /// A member has another type, or a value outside its range.
     case wrongType
+    /// A member that nobody asked for.
+    case unknownMember
   }
 
   package let code: Code

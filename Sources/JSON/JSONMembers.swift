@@ -68,7 +68,7 @@ package struct JSONMembers {
   package func finish() throws(JSONError) {
     guard asked.count < members.count else { return }
     if let stranger = members.keys.filter({ !asked.contains($0) }).min() {
-      throw JSONError(.wrongType, "\(what): unknown member \"\(stranger)\"")
+      throw JSONError(.unknownMember, "\(what): unknown member \"\(stranger)\"")
     }
   }
 

@@ -237,19 +237,7 @@ package struct VaultView {
     {
       return record.credential
     }
-    let credential: Credential
-    do { credential = try reader.credential(decoding: bytes, name: name) } catch let error as VaultError
-      where error.code == .unsupportedFormat
-    {
-      // A newer program's record is sound, and must not be taken for damaged; but anybody can write bytes that claim to
-      // be one.
-      guard try vouches(for: bytes, of: name) else {
-        throw VaultError(
-          .corrupt,
-          "the record of \(Name.printable(name)) was altered: it has an unknown format, and no log entry names it")
-      }
-      throw error
-    }
+    let credential = try askingLog(about: bytes, name) { try reader.credential(decoding: bytes, name: name) }
     let entry = try requireDigest(of: bytes, of: credential)
     try requireTerms(of: credential)
     try requireTransfer(of: credential)
@@ -296,6 +284,21 @@ package struct VaultView {
         entry.details["rotation"] == .integer(Int(clamping: rotation))
       else { throw VaultError(.corrupt, "the journal of \(credential.name) points at another's log entry \(index)") }
       return entry
+    }
+  }
+
+  /// Reads the record of `name`, which is `bytes`, by `read`. A newer program's record is sound, and must not be taken
+  /// for damaged; but anybody can write bytes that claim to be one: `unsupportedFormat` becomes `corrupt` unless the log
+  /// vouches for them.
+  func askingLog(about bytes: [UInt8], _ name: String, _ read: () throws -> Credential) throws -> Credential {
+    do { return try read() } catch let error as VaultError where error.code == .unsupportedFormat {
+      guard try vouches(for: bytes, of: name) else {
+        throw VaultError(
+          .corrupt,
+          "the record of \(Name.printable(name)) was altered: it has an unknown format or member, and no log entry names it"
+        )
+      }
+      throw error
     }
   }
 

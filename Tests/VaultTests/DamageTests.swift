@@ -57,14 +57,15 @@ import Testing
   // MARK: - What is not damaged
 
   @Test func `a record of a newer format stays what it is, unless the log does not vouch for it`() async throws {
-    for isVouchedFor in [true, false] {
+    let texts = [#""v":2,"versions""#, #""usage":1,"v":1,"versions""#]
+    for (isVouchedFor, newer) in texts.flatMap({ [(true, $0), (false, $0)] }) {
       let (fixture, _) = try await Self.made()
       let row = try await Self.row("erp", in: fixture.store)
       let size = try await fixture.store.read { try VaultView($0).logSize }
-      let newer = String(decoding: row, as: UTF8.self)
-        .replacing(#""v":1,"versions""#, with: #""v":2,"versions""#)
+      let record = String(decoding: row, as: UTF8.self)
+        .replacing(#""v":1,"versions""#, with: newer)
         .replacing(#/"entry":[0-9]+/#, with: "\"entry\":\(size)")
-      let bytes = Array(newer.utf8)
+      let bytes = Array(record.utf8)
       #expect(bytes != row)
       if isVouchedFor {
         try await fixture.vault.change(now: Fixture.at(7)) { change in
@@ -72,6 +73,8 @@ import Testing
         }
       }
       try await Self.put(bytes, "erp", in: fixture.store)
+      let code = isVouchedFor ? VaultError.Code.unsupportedFormat : .corrupt
+      await #expect(throws: VaultError(code, "")) { try await fixture.store.read { _ = try VaultView.verify($0) } }
       if isVouchedFor {
         await #expect(throws: VaultError(.unsupportedFormat, "")) {
           _ = try await fixture.vault.removeMember("bob", now: Fixture.at(8), keeping: Self.keeping)

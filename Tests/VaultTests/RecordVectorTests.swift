@@ -93,7 +93,14 @@ import Testing
       "credential-of-another-name": vector("credential", "crm/test", "corrupt", text(plain.bytes)),
       "credential-format-2": vector(
         "credential", "crm/prod", "unsupportedFormat", try changed(plain.bytes, #""v":1"#, #""v":2"#)),
-      "credential-with-more": try bad(#""v":1"#, #""v":1,"w":1"#),
+      "credential-with-more": vector(
+        "credential", "crm/prod", "unsupportedFormat", try changed(plain.bytes, #""v":1"#, #""usage":1,"v":1"#)),
+      "credential-of-unknown-policy": vector(
+        "credential", "crm/prod", "unsupportedFormat",
+        try changed(plain.bytes, #""propagation":"10m""#, #""propagation":"10m","repeat":"2d""#)),
+      "version-with-more": vector(
+        "credential", "crm/prod", "unsupportedFormat",
+        try changed(plain.bytes, #""stage":"active""#, #""stage":"active","used":1"#)),
       "credential-with-less": try bad(#""admin":"admin","#, ""),
       "credential-not-canonical": try bad(#""v":1"#, #""v": 1"#),
       "credential-two-active": try bad(#""stage":"staged""#, #""stage":"active""#),

@@ -272,11 +272,18 @@ package struct Credential: Hashable, Sendable {
     self = try reader.credential(decoding: bytes, name: name)
   }
 
-  /// The same for a record of any form. It decides where the quick reader of plain records does not.
+  /// The same for a record of any form. It decides where the quick reader of plain records does not. A member or a policy
+  /// that this program does not know may be a newer one's: `unsupportedFormat`, and whoever reads the record asks the
+  /// log whether it is that or damage.
   init(readingInFull bytes: [UInt8], name: String) throws {
     let what = "the record of \(Name.printable(name))"
     self = try VaultError.rethrowingCorrupt(what) {
-      try Credential(members: JSONMembers(of: JSONValue(readingCanonical: bytes), "record"), name: name, what: what)
+      do {
+        return try Credential(
+          members: JSONMembers(of: JSONValue(readingCanonical: bytes), "record"), name: name, what: what)
+      } catch let error as JSONError where error.code == .unknownMember {
+        throw VaultError(.unsupportedFormat, "\(what) has more than this program knows: \(error)")
+      }
     }
   }
 
@@ -290,7 +297,11 @@ package struct Credential: Hashable, Sendable {
     self.name = name
     provider = try members.string("provider")
     settings = try members.strings("settings")
-    do { policy = try Policy(members.strings("policy")) } catch let error as VaultError {
+    let policies = try members.strings("policy")
+    if let stranger = policies.keys.filter({ key in !Policy.keys.contains { $0.key == key } }).min() {
+      throw JSONError(.unknownMember, "policy: unknown member \"\(Name.printable(stranger))\"")
+    }
+    do { policy = try Policy(policies) } catch {
       throw VaultError(.corrupt, "\(what): \(error)")
     }
     admin = try members.string("admin")

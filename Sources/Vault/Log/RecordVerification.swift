@@ -161,7 +161,8 @@ struct RecordVerification {
     let rows = try GrantSums(view.transaction, hash)
     var (found, journals, granted) = (0, 0, 0)
     try view.transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, value in
-      let credential = try reader.credential(decoding: value, name: VaultView.name(key))
+      let name = try VaultView.name(key)
+      let credential = try view.askingLog(about: value, name) { try reader.credential(decoding: value, name: name) }
       let state = states.state(hash(credential.name))
       try require(credential, value, state, in: view)
       if try requireJournal(of: credential, state, steps, in: view) { journals += 1 }
