@@ -21,6 +21,7 @@ enum Main {
     // Not Swift's own arguments: where a preloaded library has changed the environment, Swift finds none.
     var command = try await Relatch.asyncParseAsRoot(Array(arguments))
     if var command = command as? any AsyncParsableCommand {
+      try OpenFiles.requireEnough()
       try await command.run()
     } else {
       try command.run()

@@ -9,6 +9,7 @@ extension RotationComposition {
   /// is 13 if any failed. If none failed but standard output did not take a result, it is 74.
   func runEach(_ errands: [Errand], jobs: Int = 1, report: Report) async throws {
     InterruptionNote.install(areNoted: errands.count > 1 && errands.allSatisfy(\.isNoted))
+    let jobs = OpenFiles.jobs(min(jobs, errands.count))
     let executor = errands.count > 1 && jobs > 1 ? RunExecutor.shared : nil
     let results = await withTaskExecutorPreference(executor) {
       await self.results(of: errands, jobs: jobs, report: report)

@@ -48,6 +48,27 @@ struct ManyTests {
     for number in 1...12 { #expect(try await place.holdsPrimary("app\(number)", ofApp: number)) }
   }
 
+  @Test("No more are worked on at once than the process may have connections, and one that may have too few ends")
+  func fewOpenFiles() async throws {
+    let place = try await Workplace(["--apps", "56"])
+    for number in 1...56 { try await place.add("app\(number)", app: number) }
+    // All of them wait for the org at the same time, if they may.
+    try await place.org.fault("slow", "GET", "*", ["seconds": 0.01])
+    func rotate(_ limit: Int) async throws -> Outcome {
+      try await place.run(
+        "/bin/bash", ["-c", "ulimit -n \(limit); exec \"$0\" rotate --all --jobs 56", Programs.relatch])
+    }
+    for limit in [10, 63] {
+      expectFailure(try await rotate(limit), 74, "this process may open \(limit) files (ulimit -n), and needs 64")
+    }
+    let rotated = try await rotate(64)
+    #expect(rotated.code == 0, "\(rotated.errorText)")
+    // A process raises what it may.
+    let raised = try await place.run(
+      "/bin/bash", ["-c", "ulimit -S -n 10; exec \"$0\" rotate --due --jobs 56", Programs.relatch])
+    #expect(raised.code == 0, "\(raised.errorText)")
+  }
+
   @Test("An invalid number of jobs is refused", arguments: ["0", "-1", "1001", "many"])
   func badJobs(_ jobs: String) async throws {
     let place = try await Workplace(addsAdmin: false)
