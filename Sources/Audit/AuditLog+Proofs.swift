@@ -34,28 +34,28 @@ extension AuditLog {
     return Authenticated(entry: entry, proof: proof, checkpoint: head.checkpoint)
   }
 
-  /// Fails unless the stored log is an extension of `remembered`: with `incomplete` if it has fewer entries,
-  /// `inconsistent` if it has another history or is another log. This is what tells a rolled-back vault from the
-  /// present one.
+  /// Fails unless the stored log, whose newest checkpoint is `newest`, is an extension of `remembered`: with
+  /// `inconsistent` if it is another log or has another history, with `incomplete` if it has fewer entries, and with
+  /// `corrupt` if its tree is damaged. This is what tells a rolled-back vault from the present one. Reads O(log n)
+  /// rows.
+  ///
+  /// Both checkpoints are believed: the caller knows whose they are.
   package static func requireExtension(
-    of remembered: Checkpoint, in transaction: any ReadTransaction,
-    knowing keys: (_ member: String) throws -> VerifyingKey?
+    of remembered: Checkpoint, newest: Checkpoint, in transaction: any ReadTransaction
   ) throws {
-    let head = try authenticateHead(in: transaction, knowing: keys)?.checkpoint.checkpoint
-    let size = head?.size ?? 0
-    guard remembered.size <= size else {
+    guard newest.origin == remembered.origin else {
+      throw AuditError(.inconsistent, "found the log of \(newest.origin), expected \(remembered.origin)")
+    }
+    guard remembered.size <= newest.size else {
       throw AuditError(
-        .incomplete, entry: size, "found a log of \(size) entries, expected the \(remembered.size) seen before")
+        .incomplete, entry: newest.size,
+        "found a log of \(newest.size) entries, expected the \(remembered.size) seen before")
     }
-    guard let head else { return }
-    guard head.origin == remembered.origin else {
-      throw AuditError(.inconsistent, "found the log of \(head.origin), expected \(remembered.origin)")
-    }
-    // The nodes are as trustworthy as the roots they lead to: one was remembered, the other is signed.
-    let proof = try consistencyProof(from: remembered.size, to: head.size, in: transaction)
     do {
-      try proof.verify(firstRoot: remembered.root, secondRoot: head.root)
-    } catch {
+      // The nodes are as trustworthy as the roots they lead to: one was remembered, the other is signed.
+      try consistencyProof(from: remembered.size, to: newest.size, in: transaction)
+        .verify(firstRoot: remembered.root, secondRoot: newest.root)
+    } catch let error as AuditError where error.code == .badProof {
       try requireIntactTree(in: transaction)
       throw AuditError(
         .inconsistent, entry: 0, "the first \(remembered.size) entries are not those seen before")

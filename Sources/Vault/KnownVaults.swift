@@ -248,6 +248,16 @@ extension SeenLog {
 }
 
 extension VaultView {
+  /// Where a log is not an extension of what was seen before.
+  enum Departure {
+    /// It is another log.
+    case origin
+    /// It has fewer entries.
+    case end
+    /// The entries that were seen are others.
+    case history
+  }
+
   /// The vault's identifier as it is stored, for a comparison: nothing is verified.
   package static func unverified(in transaction: any ReadTransaction) throws -> Identifier {
     try VaultHeader(decoding: VaultRows(transaction).header).id
@@ -274,7 +284,17 @@ extension VaultView {
   /// if it is not because somebody else founded it. Reads O(log n) rows.
   static func requireExtension(of log: SeenLog, newest: Checkpoint, in transaction: any ReadTransaction) throws {
     do {
-      try requireExtension(of: log.checkpoint.checkpoint, newest: newest, in: transaction)
+      let seen = log.checkpoint.checkpoint
+      try requireExtension(of: seen, newest: newest, in: transaction) { departure in
+        switch departure {
+        case .origin: "found the vault of the log \(newest.origin), expected \(seen.origin)"
+        case .end:
+          "the vault is an older copy: found a log of \(newest.size) entries, but \(seen.size) were seen before"
+        case .history:
+          "the vault has another history: the first \(seen.size) of its log's \(newest.size) entries are not those seen"
+            + " before"
+        }
+      }
     } catch let error as VaultError where error.code == .rolledBack {
       try requireFounder(of: log, in: transaction)
       throw error
@@ -296,34 +316,20 @@ extension VaultView {
       hint: "find out who put it there, and restore the vault from one of its own backups")
   }
 
-  private static func requireExtension(
-    of seen: Checkpoint, newest: Checkpoint, in transaction: any ReadTransaction
+  /// Fails with `rolledBack`, in the `words` for where it departs, unless a log that ends with `newest` is an extension
+  /// of `seen`, and with `corrupt` if its tree is damaged.
+  static func requireExtension(
+    of seen: Checkpoint, newest: Checkpoint, in transaction: any ReadTransaction, _ words: (Departure) -> String
   ) throws {
-    guard seen.origin == newest.origin else {
-      throw VaultError(.rolledBack, "found the vault of the log \(newest.origin), expected \(seen.origin)")
-    }
-    guard seen.size <= newest.size else {
-      throw VaultError(
-        .rolledBack,
-        "the vault is an older copy: found a log of \(newest.size) entries, but \(seen.size) were seen before")
-    }
     do {
-      // The nodes are as trustworthy as the roots they lead to: one was remembered, the other is signed.
-      try AuditLog.consistencyProof(from: seen.size, to: newest.size, in: transaction)
-        .verify(firstRoot: seen.root, secondRoot: newest.root)
-    } catch let error as AuditError where error.code == .badProof {
-      try requireIntactTree(in: transaction)
-      throw VaultError(
-        .rolledBack,
-        "the vault has another history: the first \(seen.size) of its log's \(newest.size) entries are not those seen before"
-      )
-    }
-  }
-
-  /// A damaged node of the tree looks like another history: throws `corrupt` for it, before anybody is accused.
-  static func requireIntactTree(in transaction: any ReadTransaction) throws {
-    do { try AuditLog.requireIntactTree(in: transaction) } catch let error as AuditError {
-      throw VaultError(.corrupt, error.description)
+      try AuditLog.requireExtension(of: seen, newest: newest, in: transaction)
+    } catch let error as AuditError {
+      switch error.code {
+      case .inconsistent: throw VaultError(.rolledBack, words(seen.origin == newest.origin ? .history : .origin))
+      case .incomplete: throw VaultError(.rolledBack, words(.end))
+      case .corrupt: throw VaultError(.corrupt, error.description)
+      default: throw error
+      }
     }
   }
 }

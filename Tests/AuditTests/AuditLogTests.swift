@@ -82,22 +82,29 @@ import Testing
   @Test func aRolledBackOrRewrittenLogIsToldFromItsExtension() throws {
     let now = try Fixture.log()
     let nodes = StoredTree(transaction: now)
+    let newest = try Fixture.newest(of: now)
     for size in 0...UInt64(7) {
       let root = try MerkleFrontier(size: size, nodes.hash).root
       let seen = try Checkpoint(origin: Fixture.origin, size: size, root: root)
-      try AuditLog.requireExtension(of: seen, in: now, knowing: Fixture.keys)
+      try AuditLog.requireExtension(of: seen, newest: newest, in: now)
       let elsewhere = try Checkpoint(origin: "relatch/ff", size: size, root: root)
       let rewritten = try Checkpoint(origin: Fixture.origin, size: size, root: MerkleTree.leafHash([]))
       for other in [elsewhere, rewritten] {
         #expect(throws: AuditError(.inconsistent, "")) {
-          try AuditLog.requireExtension(of: other, in: now, knowing: Fixture.keys)
+          try AuditLog.requireExtension(of: other, newest: newest, in: now)
         }
       }
     }
-    let ahead = try Checkpoint(origin: Fixture.origin, size: 8, root: MerkleTree.leafHash([]))
-    for store in [now, MemoryTransaction()] {
+    let none = try Checkpoint(origin: Fixture.origin, size: 0, root: MerkleTree.emptyRoot)
+    for (store, newest) in [(now, newest), (MemoryTransaction(), none)] {
+      let ahead = try Checkpoint(origin: Fixture.origin, size: 8, root: MerkleTree.leafHash([]))
       #expect(throws: AuditError(.incomplete, "")) {
-        try AuditLog.requireExtension(of: ahead, in: store, knowing: Fixture.keys)
+        try AuditLog.requireExtension(of: ahead, newest: newest, in: store)
+      }
+      // Nothing was cut off of a log that is another one.
+      let elsewhere = try Checkpoint(origin: "relatch/ff", size: 8, root: MerkleTree.leafHash([]))
+      #expect(throws: AuditError(.inconsistent, "")) {
+        try AuditLog.requireExtension(of: elsewhere, newest: newest, in: store)
       }
     }
   }

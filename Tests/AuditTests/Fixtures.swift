@@ -1,6 +1,7 @@
 import JSON
 import Sodium
 import Storage
+import Testing
 
 @testable import Audit
 
@@ -76,6 +77,11 @@ struct Fixture {
       for entry in run.entries { _ = try AuditLog.append([entry], by: signer(run.member), in: store, knowing: keys) }
     }
     return store
+  }
+
+  /// The newest checkpoint of `store`, whose end is as it must be.
+  static func newest(of store: MemoryTransaction) throws -> Checkpoint {
+    try #require(try AuditLog.authenticateHead(in: store, knowing: keys)).checkpoint.checkpoint
   }
 
   /// The parts of a log file made by hand: each run's entries and its checkpoint, signed by `signers` or by the run's

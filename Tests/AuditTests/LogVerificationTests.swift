@@ -172,14 +172,23 @@ extension MemoryTransaction {
     // The tree of 5 entries is not complete, so that nodes of all levels prove it.
     let older = try SignedCheckpoint(decoding: try good.rows(in: .checkpoints)[1].value).checkpoint
     #expect(older.size == 5)
-    try AuditLog.requireExtension(of: older, in: good, knowing: Fixture.keys)
+    let newest = try Fixture.newest(of: good)
+    try AuditLog.requireExtension(of: older, newest: newest, in: good)
+    var refused = 0
     for row in try good.rows(in: .tree) {
-      let altered = MemoryTransaction(copying: good)
-      altered.set(row.value.flipping(bit: 0), in: .tree, for: row.key)
-      do {
-        try AuditLog.requireExtension(of: older, in: altered, knowing: Fixture.keys)
-      } catch let error as AuditError { #expect(error.code == .corrupt, "\(row.key): \(error)") }
+      for change in [nil, row.value.flipping(bit: 0), Array(row.value.dropLast())] {
+        let altered = MemoryTransaction(copying: good)
+        altered.remove(row.key, from: .tree)
+        if let change { altered.set(change, in: .tree, for: row.key) }
+        do {
+          try AuditLog.requireExtension(of: older, newest: newest, in: altered)
+        } catch let error as AuditError {
+          #expect(error.code == .corrupt, "\(row.key): \(error)")
+          refused += 1
+        }
+      }
     }
+    #expect(refused > 0)
   }
 
   @Test func removedReorderedRepeatedAndAppendedEntriesAreFound() throws {

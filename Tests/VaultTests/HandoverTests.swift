@@ -46,4 +46,33 @@ import Testing
     #expect(try await LockedVault(fixture.store).read { $0.witnesses.count } == 17)
     _ = try await fixture.store.read { try VaultView.verify($0) }
   }
+
+  /// Whoever damages a row must not make it look as if somebody had rewritten the log.
+  @Test func `a log whose tree is damaged or lacks a node is not told as another history`() async throws {
+    let fixture = try await Fixture()
+    for second in 1...4 { try await fixture.vault.change(now: Fixture.at(second)) { _ = try $0.log(.logRead) } }
+    let seen = try await fixture.vault.read { $0.seenLog }
+    for second in 5...7 { try await fixture.vault.change(now: Fixture.at(second)) { _ = try $0.log(.logRead) } }
+    #expect(seen.size == 5)
+    let good = try await Snapshot(of: fixture.store, vaultTables)
+    var refused = 0
+    for row in good.rows(of: .tree) {
+      for change in [nil, row.value.map { ~$0 }] {
+        var altered = good
+        altered[.tree, row.key] = change
+        // The end of the log needs other nodes than the comparison.
+        guard let view = try? VaultView(SnapshotTransaction(altered)) else { continue }
+        for compare in [
+          { try view.requireExtension(of: seen) },
+          { try view.requireExtension(of: seen.checkpoint.checkpoint, takenBy: "w") },
+        ] {
+          do { try compare() } catch {
+            #expect(error as? VaultError == VaultError(.corrupt, ""), "\(row.key): \(error)")
+            refused += 1
+          }
+        }
+      }
+    }
+    #expect(refused > 0)
+  }
 }

@@ -29,33 +29,29 @@ extension VaultView {
     guard let key = verifyingKey(of: known.end.last.member) else {
       throw VaultError(.corrupt, "the key of \(known.end.last.member), who signed the newest checkpoint, is not known")
     }
+    guard size <= newest.checkpoint.size else { throw VaultError(.rolledBack, cutOff(size, seenBy: name)) }
     // Anyone who can write the vault can add other signatures, which this member's does not cover.
-    return (try newest.only(by: key), try proof(after: size, to: name))
+    return (
+      try newest.only(by: key),
+      try AuditLog.consistencyProof(from: size, to: newest.checkpoint.size, in: transaction)
+    )
   }
 
-  private func proof(after size: UInt64, to name: String) throws -> ConsistencyProof {
-    let newest = known.end.checkpoint
-    guard size <= newest.checkpoint.size else {
-      throw VaultError(
-        .rolledBack,
-        "witness \(name) has seen \(size) entries, but the log has \(newest.checkpoint.size): it was cut off")
-    }
-    return try AuditLog.consistencyProof(from: size, to: newest.checkpoint.size, in: transaction)
+  private func cutOff(_ size: UInt64, seenBy name: String) -> String {
+    "witness \(name) has seen \(size) entries, but the log has \(known.end.size): it was cut off"
   }
 
   /// Fails with `rolledBack` unless the log extends `seen`, which witness `name` took. Reads O(log n) rows.
   package func requireExtension(of seen: Checkpoint, takenBy name: String) throws {
     let newest = known.end.checkpoint.checkpoint
-    guard seen.origin == newest.origin else {
-      throw VaultError(.rolledBack, "witness \(name) has a checkpoint of \(seen.origin), expected \(newest.origin)")
-    }
-    let proof = try proof(after: seen.size, to: name)
-    do { try proof.verify(firstRoot: seen.root, secondRoot: newest.root) } catch {
-      try Self.requireIntactTree(in: transaction)
-      throw VaultError(
-        .rolledBack,
-        "witness \(name) has seen another history: the first \(seen.size) of the log's \(newest.size) entries are not those"
-          + " that it took")
+    try Self.requireExtension(of: seen, newest: newest, in: transaction) { departure in
+      switch departure {
+      case .origin: "witness \(name) has a checkpoint of \(seen.origin), expected \(newest.origin)"
+      case .end: cutOff(seen.size, seenBy: name)
+      case .history:
+        "witness \(name) has seen another history: the first \(seen.size) of the log's \(newest.size) entries are not"
+          + " those that it took"
+      }
     }
   }
 
