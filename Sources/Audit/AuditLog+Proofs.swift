@@ -1,4 +1,4 @@
-package import Sodium
+import Sodium
 package import Storage
 
 extension AuditLog {
@@ -16,22 +16,6 @@ extension AuditLog {
   {
     try requireEntries(second, in: transaction)
     return try ConsistencyProof(from: first, to: second, StoredTree(transaction: transaction).hash)
-  }
-
-  /// Proves that the newest checkpoint covers the entry at `index`, and that a known member signed that checkpoint.
-  package static func authenticate(
-    entryAt index: UInt64, in transaction: any ReadTransaction, knowing keys: (_ member: String) throws -> VerifyingKey?
-  ) throws -> Authenticated {
-    guard let head = try authenticateHead(in: transaction, knowing: keys) else {
-      throw AuditError(.notFound, "there is no entry \(index) in an empty log")
-    }
-    let entry = try entry(at: index, in: transaction)
-    let checkpoint = head.checkpoint.checkpoint
-    let proof = try inclusionProof(of: index, size: checkpoint.size, in: transaction)
-    do {
-      try proof.verify(leafHash: MerkleTree.leafHash(entry.bytes), root: checkpoint.root)
-    } catch { throw error.at(index) }
-    return Authenticated(entry: entry, proof: proof, checkpoint: head.checkpoint)
   }
 
   /// Fails unless the stored log, whose newest checkpoint is `newest`, is an extension of `remembered`: with
@@ -85,9 +69,4 @@ extension AuditLog {
     let found = try self.size(in: transaction)
     guard size <= found else { throw AuditError(.notFound, "the log has \(found) entries, fewer than \(size)") }
   }
-}
-
-extension AuditLog.Authenticated {
-  /// The same proof as a text that anyone can check offline.
-  package var logProof: LogProof { LogProof(index: proof.index, path: proof.path, checkpoint: checkpoint) }
 }

@@ -7,13 +7,6 @@ package enum AuditLog {
   /// The key of a member by name; nil if there is no such member.
   package typealias Keys = (_ member: String) throws -> VerifyingKey?
 
-  /// An entry that a signed checkpoint was proved to cover, with the proof.
-  package struct Authenticated: Hashable, Sendable {
-    package let entry: LogEntry
-    package let proof: InclusionProof
-    package let checkpoint: SignedCheckpoint
-  }
-
   /// Stored sizes beyond this are refused before any arithmetic: no log has 2^62 entries.
   private static let maximumSize = UInt64(1) << 62
 
@@ -27,7 +20,7 @@ package enum AuditLog {
   }
 
   /// The entry at `index`, whose leaf hash must be the stored one. Throws `notFound` if there is none, `corrupt` if the
-  /// entry or its hash was changed; `authenticate` also detects a change of both that match.
+  /// entry or its hash was changed; `ProvenTree` also detects a change of both that match.
   package static func entry(at index: UInt64, in transaction: any ReadTransaction) throws -> LogEntry {
     guard let bytes = try transaction.value(in: .log, for: index.bigEndianBytes) else {
       throw AuditError(.notFound, "there is no entry \(index) in the log")

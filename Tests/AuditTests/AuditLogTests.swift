@@ -37,28 +37,29 @@ import Testing
   @Test func everyEntryAuthenticatesAndItsProofTravels() throws {
     let store = try Fixture.log()
     let key = try Fixture.key(of: "ana").verifyingKey
+    let end = try #require(try AuditLog.authenticateHead(in: store, knowing: Fixture.keys))
     for index in 0..<UInt64(7) {
-      let found = try AuditLog.authenticate(entryAt: index, in: store, knowing: Fixture.keys)
-      let bytes = found.logProof.bytes
+      let entry = try ProvenTree(end).entry(at: index, in: store)
+      let path = try AuditLog.inclusionProof(of: index, size: 7, in: store).path
+      let made = LogProof(index: index, path: path, checkpoint: end.checkpoint)
+      let bytes = made.bytes
       let proof = try LogProof(decoding: bytes)
-      #expect(proof == found.logProof)
+      #expect(proof == made)
       #expect(proof.bytes == bytes)
-      try proof.verify(found.entry.bytes, by: key)
+      try proof.verify(entry.bytes, by: key)
       for bit in 0..<bytes.count * 8 {
         #expect(throws: AuditError.self) {
-          try LogProof(decoding: bytes.flipping(bit: bit)).verify(found.entry.bytes, by: key)
+          try LogProof(decoding: bytes.flipping(bit: bit)).verify(entry.bytes, by: key)
         }
       }
-      #expect(throws: AuditError(.badProof, "")) { try proof.verify(found.entry.bytes + [0x20], by: key) }
+      #expect(throws: AuditError(.badProof, "")) { try proof.verify(entry.bytes + [0x20], by: key) }
       let hash = MerkleTree.leafHash([])
       for count in [64, 65] {
-        let long = LogProof(index: index, path: Array(repeating: hash, count: count), checkpoint: found.checkpoint)
+        let long = LogProof(index: index, path: Array(repeating: hash, count: count), checkpoint: end.checkpoint)
         #expect((try? LogProof(decoding: long.bytes)) == (count == 64 ? long : nil))
       }
     }
-    #expect(throws: AuditError(.notFound, "")) {
-      try AuditLog.authenticate(entryAt: 7, in: store, knowing: Fixture.keys)
-    }
+    #expect(throws: AuditError(.notFound, "")) { try ProvenTree(end).entry(at: 7, in: store) }
   }
 
   @Test func proofsFromStoredNodesVerifyAtEverySize() throws {
@@ -158,6 +159,7 @@ import Testing
     let good = try Fixture.log()
     _ = try AuditLog.append(
       [Fixture.entry("ana", "credential.read", at: 7)], by: Fixture.signer("ana"), in: good, knowing: Fixture.keys)
+    let end = try #require(try AuditLog.authenticateHead(in: good, knowing: Fixture.keys))
     // The last of eight is under other nodes, like any other.
     for index in [UInt64(3), 7] {
       let forged = try Fixture.entry(index == 7 ? "ana" : "bo", "credential.read", at: 99)
@@ -167,8 +169,11 @@ import Testing
       let leaf = MerkleTree.Node(level: 0, index: index)
       altered.set(MerkleTree.leafHash(forged.bytes).bytes, in: .tree, for: leaf.key)
       #expect(try AuditLog.entry(at: index, in: altered) == forged)
+      #expect(throws: AuditError(.corrupt, "")) { try ProvenTree(end).entry(at: index, in: altered) }
+      let proof = try AuditLog.inclusionProof(of: index, size: 8, in: altered)
       #expect(throws: AuditError(.badProof, "")) {
-        try AuditLog.authenticate(entryAt: index, in: altered, knowing: Fixture.keys)
+        try LogProof(index: index, path: proof.path, checkpoint: end.checkpoint)
+          .verify(forged.bytes, by: Fixture.key(of: "ana").verifyingKey)
       }
       guard index == 7 else { continue }
       #expect(throws: AuditError(.badProof, "")) { try AuditLog.authenticateHead(in: altered, knowing: Fixture.keys) }
