@@ -4,8 +4,8 @@ import Storage
 /// Verifies a whole log from nothing but its entries and checkpoints: in order, offline, in constant memory.
 ///
 /// Each run of one member's entries must be closed by one checkpoint that this member signed, with the key that the log
-/// itself gave them, and whose root is that of all entries so far. Add entries and checkpoints in order, then `finish`.
-/// Do not use it after an error.
+/// itself gave them, and whose root is that of all entries so far. Read entries, hash them, and add checkpoints in
+/// order (`addStored`), then `finish`. Do not use it after an error.
 package struct LogVerification {
   /// Consecutive entries of one member that no checkpoint closes yet.
   struct Run {
@@ -47,11 +47,7 @@ package struct LogVerification {
   private var latest: (entry: UInt64, time: Timestamp)?
   private var largeClockStepBack: LogReport.ClockStepBack?
 
-  package init(expecting expectations: LogExpectations = LogExpectations()) {
-    self.init(expecting: expectations, comparingNodes: false)
-  }
-
-  init(expecting expectations: LogExpectations, comparingNodes: Bool) {
+  init(expecting expectations: LogExpectations = LogExpectations(), comparingNodes: Bool = false) {
     self.expectations = expectations
     remembered = expectations.remembered.filter { $0.size > 0 }.sorted { $0.size < $1.size }[...]
     if comparingNodes { tree.nodes = TreeSum() }
@@ -74,19 +70,8 @@ package struct LogVerification {
   /// The first entry that no verified checkpoint covers, which is where to look when a checkpoint does not verify.
   var firstUnsigned: UInt64 { run?.start ?? size }
 
-  /// Adds the next entry. Throws an error that names it if it must not come here.
-  @discardableResult
-  package mutating func add(entry bytes: [UInt8]) throws(AuditError) -> Reading { try add(entry: bytes.span) }
-
-  /// The same without copying it first.
-  mutating func add(entry bytes: borrowing Span<UInt8>) throws(AuditError) -> Reading {
-    let reading = try read(entry: bytes)
-    tree.append(leafHash: MerkleTree.leafHash(bytes.bytes))
-    try compareRemembered()
-    return reading
-  }
-
-  /// The same without hashing it: `catchUp` must be called before a root is compared.
+  /// Reads the next entry. Throws an error that names it if it must not come here. It is not hashed: `catchUp` must be
+  /// called before a root is compared.
   mutating func read(entry bytes: borrowing Span<UInt8>) throws(AuditError) -> Reading {
     let index = size
     let reading: Reading
@@ -109,14 +94,14 @@ package struct LogVerification {
   /// Whether the root of the entries read so far is to be compared with a remembered one.
   var isRemembered: Bool { remembered.first?.size == size }
 
-  /// Takes over the tree of all entries read so far, which were hashed elsewhere. Throws as `add` does.
+  /// Takes over the tree of all entries read so far. Throws `inconsistent` if it has not a root that is remembered.
   mutating func catchUp(_ tree: HashedTree) throws(AuditError) {
     self.tree = tree
     try compareRemembered()
   }
 
   /// Adds the checkpoint that follows the entries added so far.
-  package mutating func add(checkpoint bytes: [UInt8]) throws(AuditError) {
+  mutating func add(checkpoint bytes: [UInt8]) throws(AuditError) {
     let firstUnsigned = firstUnsigned
     do throws(AuditError) {
       let signed = try SignedCheckpoint(decoding: bytes)
@@ -145,7 +130,7 @@ package struct LogVerification {
   }
 
   /// Fails with `incomplete` if the log ends too early; otherwise returns what was verified.
-  package func finish() throws(AuditError) -> LogReport {
+  func finish() throws(AuditError) -> LogReport {
     guard let membership, let owner, let firstTime, let lastTime else {
       throw AuditError(.incomplete, entry: 0, "the log is empty, expected vault.created")
     }

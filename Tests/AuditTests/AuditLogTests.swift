@@ -230,9 +230,7 @@ import Testing
     var found: [LogEntry] = []
     try AuditLog.replay(end, in: store) { entry, _ in found.append(entry) }
     #expect(found == entries)
-    var file: [UInt8] = []
-    try LogFile.write(storedIn: store) { file += $0 }
-    #expect(try LogFile.verify(file).entries == 600)
+    #expect(try LogFile.verify(LogFile.text(storedIn: store)).entries == 600)
   }
 
   @Test func onlyAMemberAppendsAndOnlyInTheirOwnName() throws {

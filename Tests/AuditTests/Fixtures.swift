@@ -104,6 +104,23 @@ struct Fixture {
   }
 }
 
+extension LogFile {
+  /// Verifies the log that `text` shows.
+  static func verify(_ text: [UInt8], expecting expectations: LogExpectations = LogExpectations()) throws -> LogReport {
+    try verify(text, in: MemoryTransaction(), expecting: expectations)
+  }
+}
+
+extension LogVerification {
+  /// Adds the next entry, as `addStored` does, but hashes it at once.
+  mutating func add(entry bytes: [UInt8]) throws(AuditError) {
+    _ = try read(entry: bytes.span)
+    var tree = tree
+    tree.append(leafHash: MerkleTree.leafHash(bytes))
+    try catchUp(tree)
+  }
+}
+
 extension [UInt8] {
   init(hex: String) {
     let digits = hex.utf8.map { UInt8($0 < 58 ? $0 - 48 : $0 - 87) }

@@ -33,8 +33,7 @@ extension MemoryTransaction {
     #expect(report.root == report.checkpoint.checkpoint.root)
     #expect(report.clockStepsBack == 0)
     #expect(report.lastTime - report.firstTime == .seconds(6))
-    var file: [UInt8] = []
-    try LogFile.write(storedIn: store) { file += $0 }
+    let file = try LogFile.text(storedIn: store)
     #expect(file == Self.join(try Fixture.file(Fixture.runs())))
     #expect(try LogFile.verify(file) == report)
     let pinned = LogExpectations(
@@ -215,18 +214,12 @@ extension MemoryTransaction {
     expect(.inconsistent, entry: 7) { try LogFile.verify(Self.join(unsigned)) }
     unsigned[unsigned.count - 2] = []
     expect(.incomplete, entry: 5) { try LogFile.verify(Self.join(unsigned)) }
-    expect(.incomplete, entry: 0) { try LogFile.verify(lines: []) }
+    expect(.incomplete, entry: 0) { try LogVerification.verify(storedIn: MemoryTransaction()) }
     expect(.malformed, entry: 0) { try LogFile.verify([0x0A]) }
     expect(.malformed) { try LogFile.verify([]) }
     expect(.malformed) { try LogFile.verify(Self.join(parts).dropLast()) }
-    // No more is read of what cannot be a checkpoint than a note may have.
-    var taken = 0
-    let endless = (0..<1 << 20).lazy.map { _ in
-      taken += 1
-      return [UInt8(ascii: "x")]
-    }
-    expect(.malformed) { try LogFile.verify(lines: endless) }
-    #expect(taken <= SignedNote.maximumSize)
+    let long = [UInt8](repeating: UInt8(ascii: "x"), count: SignedNote.maximumSize) + [0x0A]
+    expect(.malformed, entry: 5) { try LogFile.verify(Self.join(parts.dropLast() + [long + parts[parts.count - 1]])) }
   }
 
   @Test func aLogCutWhereARunEndsIsFoundByOneRememberedCheckpoint() throws {
@@ -376,8 +369,7 @@ extension MemoryTransaction {
     let all = try (1...UInt64(7)).map { size in
       try Checkpoint(origin: Fixture.origin, size: size, root: MerkleFrontier(size: size, nodes.hash).root)
     }
-    var file: [UInt8] = []
-    try LogFile.write(storedIn: store) { file += $0 }
+    let file = try LogFile.text(storedIn: store)
     for remembered in [all, all.reversed()] {
       _ = try LogVerification.verify(storedIn: store, expecting: LogExpectations(remembered: remembered))
       _ = try LogFile.verify(file, expecting: LogExpectations(remembered: remembered))

@@ -1,5 +1,4 @@
 import Age
-import Audit
 import Contracts
 import Foundation
 import JSON
@@ -8,6 +7,7 @@ import Storage
 import Synchronization
 import Testing
 
+@testable import Audit
 @testable import Vault
 
 /// Flips every single bit of every row of a vault, key and value, and of its key file, and reads the vault in every
@@ -275,5 +275,15 @@ private final class SwitchedRows: Store {
 
   func write<Result: Sendable>(_ body: @Sendable (any WriteTransaction) throws -> Result) async throws -> Result {
     try await rows.withLock { $0 }.write(body)
+  }
+}
+
+extension LogVerification {
+  /// Adds the next entry, as `addStored` does, but hashes it at once.
+  fileprivate mutating func add(entry bytes: [UInt8]) throws(AuditError) {
+    _ = try read(entry: bytes.span)
+    var tree = tree
+    tree.append(leafHash: MerkleTree.leafHash(bytes))
+    try catchUp(tree)
   }
 }

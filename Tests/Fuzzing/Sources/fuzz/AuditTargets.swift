@@ -81,8 +81,8 @@ let auditTargets = [
     let rest = input.dropFirst()
     let expecting = LogExpectations(owner: noteKey, remembered: [log.checkpoint.checkpoint])
     let file = mode & 1 == 0 ? Array(rest) : edited(log.file, by: rest)
-    _ = try? LogFile.verify(file)
-    let report = try LogFile.verify(file, expecting: expecting)
+    _ = try? LogFile.verify(file, in: Tables(), expecting: LogExpectations())
+    let report = try LogFile.verify(file, in: Tables(), expecting: expecting)
     require(
       report.entries == UInt64(log.entries.count) && report.root == log.checkpoint.checkpoint.root
         && report.members == log.report.members && report.checkpoint.checkpoint == log.checkpoint.checkpoint,
@@ -165,9 +165,7 @@ private struct Log: Sendable {
       let proof = try AuditLog.inclusionProof(of: index, size: size, in: tables)
       return LogProof(index: index, path: proof.path, checkpoint: newest)
     }
-    var file: [UInt8] = []
-    try LogFile.write(storedIn: tables) { file += $0 }
-    self.file = file
-    report = try LogFile.verify(file)
+    file = try LogFile.text(storedIn: tables)
+    report = try LogVerification.verify(storedIn: tables)
   }
 }
