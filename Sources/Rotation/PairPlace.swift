@@ -66,7 +66,7 @@ struct Neighbour: Sendable {
   init(_ credential: Credential, in place: PairPlace, isOpenable: Bool) {
     (name, id, provider) = (credential.name, credential.id, credential.provider)
     created = credential.created
-    versions = credential.versions.filter { $0.stage != .retired }
+    versions = credential.livingVersions
     self.place = place
     self.isOpenable = isOpenable
   }

@@ -102,14 +102,12 @@ extension RotationRunner {
   /// The pairs of a leaked credential, opened before its lease is taken from anybody. Throws `vetoed` if the reason
   /// would bring one of its secrets into the log.
   func open(_ name: String, for revocation: Revocation) async throws -> [UInt64: Pair] {
-    let opened = try await vault.pairs(
-      of: name, choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairUsed,
-      ["purpose": "rotation"], now: timing.now())
+    let opened = try await vault.livingPairs(of: name, purpose: RotationRun.purpose, now: timing.now())
     // Law 6: a reason is the one text by a person that the log takes as it is.
-    guard !opened.contains(where: { $0.pair.isTold(in: revocation.reason) }) else {
+    guard !opened.values.contains(where: { $0.isTold(in: revocation.reason) }) else {
       throw RotationError(.vetoed, "\(name): the reason holds one of its secrets, which would be in the log")
     }
-    return Dictionary(opened.map { ($0.version.number, $0.pair) }) { $1 }
+    return opened
   }
 
   /// Notes `leaks`, by credential, in one step before the first of them is ended: whatever becomes of this process then,

@@ -165,11 +165,11 @@ extension RotationRun {
     try await commit()
     let (member, name) = (runner.vault.member, name)
     let sealed = try await runner.vault.change(now: timing.now()) { change in
-      try change.openingAll(of: change.view.credential(name), for: member)
+      try change.readingLiving(of: change.view.credential(name), for: member)
     }
-    let opened = try runner.vault.open(sealed)
+    let opened = try runner.vault.openLiving(sealed)
     key = opened.key
-    for (version, pair) in opened.pairs { pairs[version.number] = pair }
+    pairs.merge(opened.pairs) { $1 }
   }
 
   func report(_ event: String, version: UInt64?, at time: Timestamp) {
@@ -220,12 +220,5 @@ extension VaultChange {
     credential.noteRotation(hasEnded: false, graceEnds: nil)
     let active = credential.version(in: .active)?.number ?? 0
     return try saveStep(credential, step: 0, RotationJournal.begun, ["active": .integer(Int(clamping: active))])
-  }
-
-  /// Reads the pairs of `credential` that its provider may still accept, with a log entry that says so.
-  func openingAll(of credential: Credential, for member: Member) throws -> SealedVersions {
-    try sealedVersions(
-      of: credential, choosing: credential.versions.filter { $0.stage != .retired }, for: member, event: .pairUsed,
-      ["purpose": "rotation"])
   }
 }

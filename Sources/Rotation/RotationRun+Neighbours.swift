@@ -51,7 +51,7 @@ extension RotationRun {
     var found: [NeighboursPair] = []
     var hasNew = !isAgain
     for other in others {
-      for version in other.versions where version.stage != .retired {
+      for version in other.livingVersions {
         if let known = neighbours.first(where: { $0.isVersion(version.number, of: other) }) {
           found.append(NeighboursPair(credential: other, version: version, pair: known.pair))
           continue
@@ -63,7 +63,7 @@ extension RotationRun {
             choosing: { now in
               // Its own run may have promoted it since: it is the same pair.
               guard now.id == other.id else { return [] }
-              return now.versions.filter { $0.number == version.number && $0.stage != .retired }
+              return now.livingVersions.filter { $0.number == version.number }
             }, event: .pairUsed, ["purpose": "comparison"], now: timing.now())
           guard let pair = opened.first?.pair else { continue }
           found.append(NeighboursPair(credential: other, version: version, pair: pair))

@@ -15,9 +15,7 @@ extension RotationRun {
       return try await deliveryOutcome() ?? .settled(active: activeNumber, elsewhere: leftElsewhere)
     }
     isContaining = revocation.isContainment
-    if Set(pairs.keys) != Set(credential.versions.filter { $0.stage != .retired }.map(\.number)) {
-      try await openPairs()
-    }
+    if Set(pairs.keys) != Set(credential.living) { try await openPairs() }
     if let outcome = try await reconcile(for: .revoke(revocation)) { return outcome }
     guard let overtook, !credential.receivers.isEmpty else {
       return try await endLeak(evenIfUndelivered: revocation.evenIfUndelivered)

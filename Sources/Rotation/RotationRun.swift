@@ -97,9 +97,9 @@ actor RotationRun {
     if let beginning = hold.beginning {
       credential = beginning.credential
       journal = RotationJournal(beginning: beginning.credential.rotation, at: beginning.time)
-      let (key, opened) = try runner.vault.open(beginning.sealed)
+      let (key, opened) = try runner.vault.openLiving(beginning.sealed)
       self.key = key
-      for (version, pair) in opened { pairs[version.number] = pair }
+      pairs = opened
       restored = nil
     } else {
       (credential, journal, restored) = try await runner.vault.read { view in

@@ -183,7 +183,7 @@ package struct RotationRunner: Sendable {
         }
         var hold = RotationHold(lease: lease, overtaken: overtaken, wasInterrupted: last != nil)
         if noted == nil, try beginsAtOnce(credential, for: goal, in: change.view, now: now) {
-          let sealed = try change.openingAll(of: credential, for: member)
+          let sealed = try change.readingLiving(of: credential, for: member)
           hold.beginning = RotationHold.Beginning(
             credential: try change.begin(credential), sealed: sealed, time: now)
         }

@@ -14,8 +14,11 @@ extension Credential {
     versions.filter { $0.stage == .retired && elsewhere.contains($0.number) }.map(\.number)
   }
 
-  /// The versions that are not retired, ascending.
-  package var living: [UInt64] { versions.filter { $0.stage != .retired }.map(\.number) }
+  /// The versions whose pairs may still be accepted: those that are not retired, ascending.
+  package var livingVersions: [Version] { versions.filter { $0.stage != .retired } }
+
+  /// Their numbers.
+  package var living: [UInt64] { livingVersions.map(\.number) }
 
   static func elsewhere(_ members: inout JSONMembers, _ what: String) throws -> Set<UInt64> {
     guard let value = try members.optionalValue("elsewhere") else { return [] }

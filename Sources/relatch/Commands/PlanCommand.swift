@@ -238,11 +238,7 @@ extension RotationComposition {
   fileprivate func preflight(_ subject: PlanSubject) async -> [RotationFinding] {
     do {
       let provider = try await provider(of: subject.credential.name)
-      var pairs: [UInt64: Pair] = [:]
-      let opened = try await vault.pairs(
-        of: subject.credential.name, choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairUsed,
-        ["purpose": "plan"], now: WallClock.now())
-      for (version, pair) in opened { pairs[version.number] = pair }
+      let pairs = try await vault.livingPairs(of: subject.credential.name, purpose: "plan", now: WallClock.now())
       let active = subject.credential.version(in: .active).flatMap { pairs[$0.number] }
       let drift = active.flatMap { LocalCheck.drift(from: $0, of: subject.credential) }
       let preflight = RotationPreflight(credential: subject.credential, journal: subject.journal, pairs: pairs)

@@ -74,10 +74,9 @@ struct Examination: Sendable {
     // Nothing is released that cannot be logged.
     guard mayRelease else { return (opens, nil) }
     do {
-      let opened = try await vault.pairs(
-        of: subject.credential.name, choosing: { $0.versions.filter { $0.stage != .retired } }, event: .pairUsed,
-        ["purpose": "doctor"], now: WallClock.now())
-      return (opens, Dictionary(opened.map { ($0.version.number, $0.pair) }) { $1 })
+      return (
+        opens, try await vault.livingPairs(of: subject.credential.name, purpose: "doctor", now: WallClock.now())
+      )
     } catch let error as VaultError where error.code == .notPermitted {
       let failure = Failure(error)
       return (
