@@ -54,9 +54,14 @@ extension Endpoint {
     }
   }
 
-  /// Fails unless `other` is the same server: an administrator's token must go nowhere else.
+  /// Whether `other` is the same server, whatever the path: an administrator's token must go nowhere else.
+  func isSameServer(as other: Endpoint) -> Bool {
+    host.lowercased() == other.host.lowercased() && isEncrypted == other.isEncrypted
+  }
+
+  /// Fails unless `other`, of the administrator `admin`, is the same server.
   func requireSameServer(as other: Endpoint, _ admin: String) throws(ProviderError) {
-    guard host.lowercased() == other.host.lowercased(), isEncrypted == other.isEncrypted else {
+    guard isSameServer(as: other) else {
       throw ProviderError(
         .configuration, "\(host) is not the server of the administrator \(admin), which is \(other.host)",
         hint: "give both the same url, the administrator first (`relatch settings`): a credential and its"

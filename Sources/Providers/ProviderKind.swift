@@ -28,11 +28,6 @@ package protocol ProviderKind: CredentialProvider {
   /// Where a pair with `settings` is accepted, as far as they say: the same pair there is one pair, whatever its kind.
   static func pairPlace(_ settings: [String: String]) -> PairPlace
 
-  /// Fails with `configuration` if a run would refuse, before any request, to show the token of the administrator
-  /// `name`, whose settings are `admin`, to the server of `settings`. Sends no request.
-  static func requireSameServer(
-    _ settings: [String: String], as admin: [String: String], of name: String) throws(ProviderError)
-
   /// Examines each step of the guide for `subject`, a credential of this kind. Sends no request that changes anything,
   /// and never fails: a step that cannot be examined becomes a line that says so.
   static func examine(_ subject: ChecklistSubject) async -> Checklist
@@ -46,9 +41,18 @@ package protocol ProviderKind: CredentialProvider {
   /// This kind's own advice on how to fix a step, for steps where it is better than the errors' own.
   static var fixes: [ChecklistStep: String] { get }
 
-  /// A provider for one run of one credential. Fails like `check`, and also if a setting that rotation needs is
-  /// missing.
+  /// A provider for one run of one credential. Fails like `check`, and also if a setting that rotation needs is missing,
+  /// or if the administrator is on another server (but see `ServerComparer`).
   init(settings: [String: String], admin: AdminAccess, transport: any HTTPTransport) throws(ProviderError)
+}
+
+/// A kind whose initializer accepts an administrator on another server, because it does much without one: what shows the
+/// administrator's token compares the servers first.
+package protocol ServerComparer: ProviderKind {
+  /// Fails with `configuration` if the administrator `name`, whose settings are `admin`, is on another server than the
+  /// one of `settings`. Sends no request.
+  static func requireSameServer(
+    _ settings: [String: String], as admin: [String: String], of name: String) throws(ProviderError)
 }
 
 /// Settings for how a pair is used, proved or requested. Whatever their values, it is the same pair.
@@ -99,11 +103,6 @@ extension ProviderKind {
   }
 
   package static func mayAdministerItself(_ settings: [String: String]) -> Bool { true }
-
-  /// Most kinds check this in their initializer.
-  package static func requireSameServer(
-    _ settings: [String: String], as admin: [String: String], of name: String
-  ) throws(ProviderError) {}
 
   package static func replacement(by settings: [String: String]) -> Replacement? {
     let replacements = descriptor.life.replacements

@@ -52,5 +52,11 @@ struct SameServerTests {
     #expect(!isRefused { try provider("https://a.example", administeredAt: "https://A.example") })
     #expect(isRefused { try provider("https://a.example", administeredAt: "https://b.example") })
     #expect(isRefused { try provider("https://127.0.0.1:1", administeredAt: "http://127.0.0.1:1") })
+    #expect(
+      throws: ProviderError(
+        .configuration, "a.example is not the server of the administrator admin, which is b.example",
+        hint: "give both the same url, the administrator first (`relatch settings`): a credential and its"
+          + " administrator must be on one server", step: .admin)
+    ) { try provider("https://a.example", administeredAt: "https://b.example") }
   }
 }

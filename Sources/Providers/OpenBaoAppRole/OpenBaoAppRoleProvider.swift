@@ -51,15 +51,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     self.role = role
     self.admin = admin
     adminSettings = try OpenBaoSettings(admin.settings)
-    // The administrator's token goes only to the server that granted it.
-    guard adminSettings.server.host.lowercased() == self.settings.server.host.lowercased(),
-      adminSettings.server.isEncrypted == self.settings.server.isEncrypted
-    else {
-      throw ProviderError(
-        .configuration,
-        "setting url: \(self.settings.server.host) is not the server of the administrator \(admin.name),"
-          + " which is \(adminSettings.server.host)")
-    }
+    try self.settings.server.requireSameServer(as: adminSettings.server, admin.name)
     http = ManagementCall(transport: transport)
   }
 

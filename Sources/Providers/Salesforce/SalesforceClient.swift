@@ -84,8 +84,7 @@ actor SalesforceClient {
   /// error says that instead.
   private func requireOneOrg() async throws(ProviderError) {
     let domain = settings.domain
-    guard domain.host.lowercased() != adminDomain.host.lowercased() || domain.isEncrypted != adminDomain.isEncrypted
-    else { return }
+    guard !domain.isSameServer(as: adminDomain) else { return }
     // Everybody may see the list of versions.
     do { _ = try await transport.send(HTTPRequest(.get, domain.at("/services/data"))) } catch {
       throw ProviderError(error)

@@ -5,7 +5,7 @@ package import Vault
 
 /// A kind of provider whose pairs get tokens from a Salesforce org, however they are rotated: the org at the My Domain
 /// in their settings.
-package protocol SalesforceKind: TokenRevoker {
+package protocol SalesforceKind: TokenRevoker, ServerComparer {
   /// The My Domain that `settings` name. Fails with `ProviderError.configuration` if they cannot work.
   static func domain(of settings: [String: String]) throws(ProviderError) -> Endpoint
 }

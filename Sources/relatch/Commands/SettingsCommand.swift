@@ -254,7 +254,9 @@ extension Credential {
   /// Throws `configuration` if no run is possible with its settings and those of `admin`.
   fileprivate func provider(administeredBy admin: Credential) throws -> any CredentialProvider {
     let kind = try providerKind(provider)
-    if !isSelfAdministered { try kind.requireSameServer(settings, as: admin.settings, of: admin.name) }
+    if !isSelfAdministered, let kind = kind as? any ServerComparer.Type {
+      try kind.requireSameServer(settings, as: admin.settings, of: admin.name)
+    }
     return try kind.init(
       settings: settings,
       admin: AdminAccess(name: admin.name, settings: admin.settings, isSelf: isSelfAdministered) {
