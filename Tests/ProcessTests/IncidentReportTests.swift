@@ -93,6 +93,32 @@ struct IncidentReportTests {
     #expect(!told.json.contains("not_cut_off"))
   }
 
+  @Test func `tells of the next attempt only while that is to come`() async throws {
+    let vault = try await vault(adding: ["crm"])
+    try await vault.change(now: vaultMoment) { change in
+      var credential = try change.view.credential("crm")
+      credential.noteLeak(incident: "i", version: 1, now: vaultMoment)
+      credential = try change.save(
+        credential, .credentialLeaked, ["containment": false, "incident": "i", "reason": "x", "version": 1])
+      credential.rotation += 1
+      for (step, event) in ["rotation.begun", "rotation.stage.intended", "rotation.stage.postponed"].enumerated() {
+        credential = try change.saveStep(credential, step: UInt32(step), EventName(event))
+      }
+    }
+    func next(after seconds: Int) async throws -> (json: Bool, text: Bool, owed: Timestamp?) {
+      try await vault.read { view in
+        let now = vaultMoment + .seconds(seconds)
+        let report = try IncidentReport(of: "i", IncidentHistory(view).parts, in: view, now: now)
+        let owed = try #require(try OwedLeak(of: view.credential("crm"), in: view, now: now))
+        return (report.json.line.contains("next_attempt"), report.text.contains("tried again in"), owed.next)
+      }
+    }
+    let soon = try await next(after: 1)
+    #expect(soon.json && soon.text && soon.owed != nil)
+    let later = try await next(after: 7200)
+    #expect(!later.json && !later.text && later.owed == nil)
+  }
+
   @Test func `is none of what was no credential then: verification looks at no record of it`() async throws {
     let vault = try await vault(adding: ["crm"])
     let fields: [String: JSONValue] = ["incident": "i", "reason": "x", "record": "AAAA", "version": 1]

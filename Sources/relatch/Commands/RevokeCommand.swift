@@ -252,29 +252,14 @@ extension RotationComposition {
     let now = WallClock.now()
     let left = try await vault.read { view in
       // What cannot be read was reported by its own run, and must not hide the others.
-      names.compactMap { try? LeftOfLeak(of: $0, in: view, now: now) }
+      names.compactMap { try? OwedLeak(of: view.credential($0), in: view, now: now) }
     }
     for left in left { try report.result(left.json, text: left.text(now)) }
   }
 }
 
-/// What a revocation could not do yet.
-private struct LeftOfLeak: Sendable {
-  let credential: Credential
-  /// When a schedule tries it again at the earliest; nil for immediately.
-  let next: Timestamp?
-  /// Whether no schedule tries it, because it takes a person at a terminal.
-  let waitsForPerson: Bool
-
-  /// Nil if no leak of the credential `name` is noted.
-  init?(of name: String, in view: VaultView, now: Timestamp) throws {
-    credential = try view.credential(name)
-    guard credential.leak != nil else { return nil }
-    next = try RotationSchedule.system.nextAttempt(
-      on: credential, journal: RotationJournal(view, of: credential), in: view, now: now)
-    waitsForPerson = try credential.waitsForPerson(.leaked, in: view)
-  }
-
+// What a revocation could not do yet.
+extension OwedLeak {
   /// The newest version that leaked and may be accepted, and when the provider itself ends it.
   private var accepted: (number: UInt64, expires: Timestamp?) {
     guard let debt = credential.leakedDebts.last, !credential.isActiveLeaked else {
@@ -283,10 +268,10 @@ private struct LeftOfLeak: Sendable {
     return (debt.number, debt.expires)
   }
 
-  func text(_ now: Timestamp) -> String {
+  fileprivate func text(_ now: Timestamp) -> String {
     let (number, expires) = accepted
     var line = "\(credential.name): owed: version \(number) leaked and has not been seen to be refused"
-    line += expires.map { "; the provider ends it automatically in \(($0 - now).words), at \($0)" } ?? ""
+    line += expires.map { Self.text(expires: $0, at: now) } ?? ""
     if let missing = credential.missingToRotate {
       let name = credential.name
       return line + "; without the setting \(missing) Relatch cannot replace it: run"
@@ -295,17 +280,17 @@ private struct LeftOfLeak: Sendable {
     guard !waitsForPerson else {
       return line + "; a person must end it: `relatch resume \(credential.name)` at a terminal"
     }
-    guard let next, next > now else { return line + "; `relatch resume \(credential.name)` tries it again" }
-    return line + "; tried again in \((next - now).words), at \(next), or by `relatch resume \(credential.name)`"
+    guard let next else { return line + "; `relatch resume \(credential.name)` tries it again" }
+    return line + Self.text(next: next, at: now) + ", or by `relatch resume \(credential.name)`"
   }
 
-  var json: JSONValue {
+  fileprivate var json: JSONValue {
     let (number, expires) = accepted
     var members: [String: JSONValue] = [
-      "credential": .string(credential.name), "incident": .string(credential.leak?.incident ?? ""), "type": "owed",
+      "credential": .string(credential.name), "incident": .string(leak.incident), "type": "owed",
       "version": .integer(Int(clamping: number)),
     ]
-    if let next, !waitsForPerson { members["next_attempt"] = .string(next.description) }
+    if let next { members["next_attempt"] = .string(next.description) }
     if let expires { members["expires"] = .string(expires.description) }
     return .object(members)
   }

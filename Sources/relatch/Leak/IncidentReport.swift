@@ -110,12 +110,8 @@ struct IncidentReport: Sendable {
       return Owed(versions: history.owed, next: nil, expires: nil, isRemoved: true)
     }
     let credential = try view.credential(history.credential)
-    let journal = try RotationJournal(view, of: credential)
-    let next =
-      try credential.waitsForPerson(.leaked, in: view)
-      ? nil : journal.flatMap { RotationSchedule.system.pause(of: $0, isLeaked: true, now: now)?.until }
     return Owed(
-      versions: history.owed, next: next,
+      versions: history.owed, next: try OwedLeak(of: credential, in: view, now: now)?.next,
       expires: credential.leakedDebts.compactMap(\.expires).max(), isRemoved: false)
   }
 }
@@ -140,8 +136,8 @@ extension IncidentReport.Owed {
     let numbers = versions.map(String.init).joined(separator: ", ")
     if isRemoved { return "version \(numbers): the credential was removed before it was seen to be refused" }
     var line = "version \(numbers) has not been seen to be refused"
-    if let next, next > now { line += "; tried again in \((next - now).words), at \(next)" }
-    if let expires { line += "; the provider ends it automatically in \((expires - now).words), at \(expires)" }
+    if let next { line += OwedLeak.text(next: next, at: now) }
+    if let expires { line += OwedLeak.text(expires: expires, at: now) }
     return line
   }
 }
