@@ -102,31 +102,46 @@ package struct RotationPreflight: Sendable {
 
   /// What the primary pair and the slot mean for the next rotation.
   package func findings(in seen: Observation, now: Timestamp) -> [RotationFinding] {
-    guard let active else { return [] }
-    // A promotion whose answer was lost: what looks like someone else's work is our own run's. It continues from there.
-    if journal?.machine.state == .promoting, let staged = credential.version(in: .staged)?.number,
-      let pair = pairs[staged], seen.primary.matches(pair)
-    {
-      return [
-        RotationFinding("primary", .ok, "version \(staged) was promoted and is primary: the rotation goes on")
-      ]
-    }
-    var findings: [RotationFinding] = []
-    if let obstacle = StagingObstacle(primaryOf: seen, active: active.pair, number: active.number) {
-      findings.append(RotationFinding("primary", obstacle))
-    } else {
-      findings.append(RotationFinding("primary", .ok, "version \(active.number), the active one, is primary"))
-    }
-    findings.append(finding(in: RotationSlot(seen, known: pairs), now: now))
-    return findings
+    guard let primary = primaryFinding(in: seen) else { return [] }
+    // The rotation goes on with the slot as the promotion has left it.
+    guard promoted(in: seen) == nil else { return [primary] }
+    return [primary, slotFinding(RotationSlot(seen, known: pairs), now: now)]
   }
 
-  private func finding(in slot: RotationSlot, now: Timestamp) -> RotationFinding {
+  /// The staged version, if it is the provider's primary pair after a promotion whose answer was lost. What looks like
+  /// someone else's work is then our own run's.
+  func promoted(in seen: Observation) -> UInt64? {
+    guard journal?.machine.state == .promoting, let staged = credential.version(in: .staged)?.number,
+      let pair = pairs[staged], seen.primary.matches(pair)
+    else { return nil }
+    return staged
+  }
+
+  /// What the primary pair means for the next rotation; nil if the active pair was not opened.
+  func primaryFinding(in seen: Observation) -> RotationFinding? {
+    guard let active else { return nil }
+    if let promoted = promoted(in: seen) {
+      return RotationFinding("primary", .ok, "version \(promoted) was promoted and is primary: the rotation goes on")
+    }
+    if let obstacle = StagingObstacle(primaryOf: seen, active: active.pair, number: active.number) {
+      return RotationFinding("primary", obstacle)
+    }
+    return RotationFinding("primary", .ok, "version \(active.number), the active one, is primary")
+  }
+
+  /// Whether what holds `slot` is a replaced pair that the credential owes.
+  func owes(_ slot: RotationSlot) -> Bool {
+    guard case .ours(let version, let place, _) = slot, place != .staged else { return false }
+    return credential.debts.contains { $0.number == version }
+  }
+
+  /// What holds `slot`, and what that means for the next rotation.
+  func slotFinding(_ slot: RotationSlot, now: Timestamp) -> RotationFinding {
     switch slot {
     case .free: return RotationFinding("slot", .ok, "the staging slot is free")
     case .ours(let version, .staged, _):
       return RotationFinding("slot", .ok, "version \(version) is staged: the rotation goes on with it")
-    case .ours(let version, _, let expires) where credential.debts.contains { $0.number == version }:
+    case .ours(let version, _, let expires) where owes(slot):
       guard let graceEnds = journal?.graceEnds(of: credential), graceEnds > now else {
         return RotationFinding(
           "slot", .ok, "version \(version) holds the staging slot, its grace is over: it is retired first")

@@ -339,7 +339,7 @@ struct RotationRunTests {
     #expect(bench.provider.calls.count { $0.hasPrefix("delete") } == 2)
   }
 
-  @Test("does not show a promotion whose answer was lost as an obstacle in a plan: it is the run's own")
+  @Test("does not show a promotion whose answer was lost as an obstacle, in a plan or a checklist: it is the run's own")
   func planAfterLostPromotion() async throws {
     let bench = try await Bench()
     bench.provider.state.withLock { state in
@@ -360,12 +360,15 @@ struct RotationRunTests {
       let credential = try view.credential("crm")
       return (credential, try RotationJournal(view, of: credential))
     }
-    let findings = await RotationPreflight(
+    let preflight = RotationPreflight(
       credential: credential, journal: journal,
-      pairs: [1: try FakeProvider.pair("id-1"), 2: try FakeProvider.pair("id-2")]
-    ).findings(asking: bench.provider, clock: { RotationMachineTests.start })
+      pairs: [1: try FakeProvider.pair("id-1"), 2: try FakeProvider.pair("id-2")])
+    let findings = await preflight.findings(asking: bench.provider, clock: { RotationMachineTests.start })
     #expect(!findings.contains { $0.level == .obstacle }, "\(findings)")
     #expect(findings.contains { $0.check == "primary" && $0.text.hasPrefix("version 2 was promoted") })
+    let seen = try await bench.provider.observe(known: preflight.known)
+    let lines = preflight.lines(in: seen, now: RotationMachineTests.start)
+    #expect(lines.map(\.step) == [.primary, .slot] && lines.allSatisfy { $0.verdict == .ok }, "\(lines)")
     guard case .promoted = try await bench.run(.resume) else {
       Issue.record("expected the rotation to go on")
       return
