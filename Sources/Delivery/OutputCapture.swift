@@ -130,8 +130,9 @@ package struct OutputCapture: Sendable {
 }
 
 extension OutputCapture {
-  /// `bytes` for the end of an error: at most the last `limit`, on one line, with nothing that controls a terminal.
-  package static func line(_ bytes: [UInt8], limit: Int = 600) -> String {
+  /// `bytes` for the end of an error: at most the last 600, on one line, with nothing that controls a terminal.
+  package static func line(_ bytes: [UInt8]) -> String {
+    let limit = 600
     let isCut = bytes.count > limit
     var words = ""
     for scalar in String(decoding: bytes.suffix(limit), as: UTF8.self).unicodeScalars {

@@ -89,14 +89,11 @@ struct ManagementCall: Sendable {
 
   /// Sends a request. Throws a `ProviderError` for a status outside the 200s.
   func send(
-    _ method: HTTPRequest.Method, _ endpoint: Endpoint, token: SharedSecret? = nil, header: String = "Authorization",
-    prefix: String = "Bearer ", headers: [(name: String, value: String)] = [], body: Body = .none,
-    isMutating: Bool? = nil
+    _ method: HTTPRequest.Method, _ endpoint: Endpoint, token: SharedSecret?, prefix: String = "Bearer ",
+    body: Body = .none
   ) async throws(ProviderError) -> Answer {
-    let answer = try await ask(
-      method, endpoint, token: token, header: header, prefix: prefix, headers: headers, body: body,
-      isMutating: isMutating)
-    try answer.requireSuccess(at: endpoint.host, isMutating: isMutating ?? (method != .get))
+    let answer = try await ask(method, endpoint, token: token, prefix: prefix, body: body)
+    try answer.requireSuccess(at: endpoint.host, isMutating: method != .get)
     return answer
   }
 

@@ -133,10 +133,11 @@ package struct Checklist: Sendable {
     }
   }
 
-  /// Replaces what was found about `step`, whatever it was, with a note that it cannot be told because of `cause`.
-  package mutating func excuse(_ step: ChecklistStep, because cause: ChecklistStep) {
-    found[step] = nil
-    leave([step], because: cause)
+  /// Replaces what was found about the pair with a note that it cannot be told because of the primary one: it is refused
+  /// because it was replaced elsewhere.
+  package mutating func excusePair() {
+    found[.pair] = nil
+    leave([.pair], because: .primary)
   }
 
   /// Notes the step that `error` is about as missing, and returns it; `step` if the error names none.

@@ -75,7 +75,7 @@ extension ProviderKind {
     await examineManagement(subject, by: provider, &list)
     // The pair is refused because it was replaced elsewhere.
     if cause == .pair, list.verdict(of: .primary) == .missing {
-      list.excuse(.pair, because: .primary)
+      list.excusePair()
       cause = .primary
     }
     if let cause { list.leave(grantSteps, because: cause) }

@@ -106,7 +106,7 @@ struct SalesforceChecklist {
     var cause = refused
     // The pair is refused because it was replaced elsewhere.
     if refused == .pair, list.verdict(of: .primary) == .missing {
-      list.excuse(.pair, because: .primary)
+      list.excusePair()
       cause = .primary
     }
     if let cause { list.leave(Self.grantSteps + [.probe], because: cause) }

@@ -108,7 +108,7 @@ struct AddCommand: AsyncParsableCommand {
     }
     for credential in added {
       try report.confirmation(
-        credential.json(type: "credential"), text: "\(credential.name): version 1 is active (\(credential.provider))")
+        credential.json, text: "\(credential.name): version 1 is active (\(credential.provider))")
       try reportNext(of: credential, report)
     }
     report.note("\(added.count) imported; delete the file they came from, and rotate those that others may have seen")
@@ -136,7 +136,7 @@ struct AddCommand: AsyncParsableCommand {
       let requireStill = try await neighbours.requireNoneHas([one], in: vault, now: now)
       return try await vault.add(one, now: now) { try requireStill($0.view) }
     }
-    try report.confirmation(credential.json(type: "credential"), text: "\(credential.name): version 1 is active")
+    try report.confirmation(credential.json, text: "\(credential.name): version 1 is active")
     try reportNext(of: credential, report)
   }
 

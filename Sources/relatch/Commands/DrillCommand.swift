@@ -32,7 +32,7 @@ struct DrillCommand: AsyncParsableCommand {
     let vault = try await places.openVault()
     let chosen = try await chosen(in: vault, report)
     let contain = contain
-    let incident = Incident.name(at: WallClock.now(), .system)
+    let incident = Incident.name(at: WallClock.now())
     let leaks = Set(chosen).sorted().map { LeakedVersion(credential: $0, version: nil) }
     let result: Result<Void, any Error>
     do {

@@ -35,7 +35,7 @@ struct CredentialListing: PlainCommand, Equatable {
     try await CredentialPages(of: vault, tag: tag).each { _, credential in
       credential
     } use: { page in
-      try report.results(page.found, json: { $0.json(type: "credential") }, text: { $0.line(width: width) })
+      try report.results(page.found, json: { $0.json }, text: { $0.line(width: width) })
       failed = report.failures(page.failures) ?? failed
       isEmpty = isEmpty && page.found.isEmpty && failed == nil
     }

@@ -117,7 +117,7 @@ struct RevokeCommand: AsyncParsableCommand {
     defer { SpaceReserve(places).keep() }
     let vault = try await places.openVault()
     let composition = RotationComposition(vault: vault, in: places)
-    let incident = Incident.name(at: WallClock.now(), .system)
+    let incident = Incident.name(at: WallClock.now())
     let (found, failures) =
       if let file { try await vault.versions(in: file, of: names, incident: incident, report) } else {
         ([FoundVersion](), 0)

@@ -45,6 +45,6 @@ struct ShowCommand: AsyncParsableCommand {
       let word = delivery.settings.word
       return word + String(repeating: " ", count: max(1, 10 - word.count)) + delivery.line(of: credential)
     }
-    try Report(options).result(credential.json(type: "credential"), text: lines.joined(separator: "\n"))
+    try Report(options).result(credential.json, text: lines.joined(separator: "\n"))
   }
 }

@@ -303,11 +303,11 @@ extension DeliveryShortfall {
 
 extension Credential {
   /// The credential as `--json` shows it: everything except the pairs.
-  func json(type: String) -> JSONValue {
+  var json: JSONValue {
     var members: [String: JSONValue] = [
       "admin": .string(admin), "created": .string(created.description), "credential": .string(name),
       "policy": policy.json, "provider": .string(provider),
-      "settings": .object(settings.mapValues { .string($0) }), "type": .string(type),
+      "settings": .object(settings.mapValues { .string($0) }), "type": "credential",
       "deliveries": .array(deliveries.map { $0.json(of: self) }), "versions": .array(versions.map(\.json)),
     ]
     if let exposure { members["exposure"] = exposure.json }
