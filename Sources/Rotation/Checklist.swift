@@ -85,7 +85,7 @@ package struct Checklist: Sendable {
   private var found: [ChecklistStep: ChecklistLine] = [:]
 
   /// `fixes` are this kind of provider's own instructions for fixing a step. A step without one uses the error's hint.
-  package init(_ steps: [ChecklistStep], fixes: [ChecklistStep: String] = [:]) {
+  package init(_ steps: [ChecklistStep], fixes: [ChecklistStep: String]) {
     self.steps = steps
     self.fixes = fixes
   }

@@ -32,7 +32,7 @@ package struct RotationMachine: Hashable, Sendable {
   ///
   /// `time` is when it was journalled; `graceEnds` belongs to `verified`, and is ignored elsewhere.
   package mutating func apply(
-    _ event: RotationEvent, at time: Timestamp, graceEnds: Timestamp? = nil
+    _ event: RotationEvent, at time: Timestamp, graceEnds: Timestamp?
   ) throws(IllegalTransition) {
     guard let next = state.after(event) else { throw IllegalTransition(state: state, event: event) }
     state = next

@@ -104,7 +104,7 @@ package struct StagingObstacle: Sendable {
     }
   }
 
-  init(_ code: RotationError.Code, _ text: String, hint: String, until: Timestamp? = nil) {
+  init(_ code: RotationError.Code, _ text: String, hint: String, until: Timestamp?) {
     (self.code, self.text, self.hint, self.until) = (code, text, hint, until)
   }
 

@@ -36,7 +36,7 @@ extension UnlockedVault {
   /// Throws `RotationError.held` while another run has the credential, `handedOver` if it belongs to another vault, and
   /// what `setTerms` and `provider` throw. `isGone` says that the holder of a lease is a dead process.
   package func setTermsAtRest(
-    of name: String, now: Timestamp, evenIfUnanswered: Bool = false,
+    of name: String, now: Timestamp, evenIfUnanswered: Bool,
     isGone: @escaping @Sendable (_ holder: String) -> Bool,
     replacement: @Sendable (_ credential: Credential) -> Replacement?,
     moves: @Sendable (_ before: Credential, _ after: Credential) -> Bool,

@@ -230,7 +230,7 @@ extension Credential {
 extension ProviderKind {
   /// Checks settings that somebody has just given and that no credential has yet. `isSelf` says whether the credential
   /// that is to have them would administer itself. Throws as `check` does.
-  static func checkGiven(_ settings: [String: String], isSelf: Bool = false) throws(ProviderError) {
+  static func checkGiven(_ settings: [String: String], isSelf: Bool) throws(ProviderError) {
     do { try check(settings) } catch {
       throw ProviderError(
         error.code, error.description,

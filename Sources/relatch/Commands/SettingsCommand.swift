@@ -90,7 +90,7 @@ struct SettingsCommand: AsyncParsableCommand {
     let kind = try providerKind(own.provider)
     try kind.requireKnown(changes.keys)
     let settings = own.settings.merging(changes.mapValues { $0 ?? "" }) { $1 }.filter { !$0.value.isEmpty }
-    try kind.checkGiven(settings)
+    try kind.checkGiven(settings, isSelf: false)
     let requireStill = try await neighbours.requireNoneHas(
       pairsOf: name, with: settings, in: vault, now: WallClock.now())
     let (before, after, exposed, damaged) = try await vault.setTermsAtRest(

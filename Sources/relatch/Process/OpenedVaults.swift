@@ -52,7 +52,7 @@ final class OpenedVaults: Sendable {
   /// Fails with `rolledBack` unless it is the vault that was seen there and has lost nothing since. `accept` may throw
   /// that error or accept the vault. A vault that somebody else founded (`foundedByAnother`) cannot be accepted.
   func compare(
-    _ store: any Store, at path: String, with known: KnownVaults?, verified: SeenLog? = nil,
+    _ store: any Store, at path: String, with known: KnownVaults?, verified: SeenLog?,
     accept: (VaultError, LockedVault) async throws -> Void
   ) async throws -> LockedVault {
     guard let known else {
