@@ -90,7 +90,23 @@ package struct ProviderDescriptor: Sendable {
   }
 
   /// Whether a credential with `settings` can be rotated, and not only used.
-  package func canRotate(_ settings: [String: String]) -> Bool {
-    self.settings.allSatisfy { !$0.isRequiredToRotate || settings[$0.key] != nil }
+  package func canRotate(_ settings: [String: String]) -> Bool { missing(in: settings).isEmpty }
+
+  /// The settings that a rotation needs and that `settings` lack, in their order.
+  package func missing(in settings: [String: String]) -> [Setting] {
+    self.settings.filter { $0.isRequiredToRotate && settings[$0.key] == nil }
   }
+
+  /// What setting `key`, which a rotation needs, says. Throws `configuration` if it is nil: the setting is missing.
+  package func needed<Value>(_ key: String, _ value: Value?) throws(ProviderError) -> Value {
+    if let value { return value }
+    let help = settings.first { $0.key == key }.map { " (\($0.help))" } ?? ""
+    throw ProviderError(
+      .configuration, Setting.missingText(key), hint: "set it: `relatch settings NAME \(key)=…`\(help)")
+  }
+}
+
+extension ProviderDescriptor.Setting {
+  /// What is said where a rotation needs the setting `key` and does not have it.
+  package static func missingText(_ key: String) -> String { "setting \(key) is missing: there is nothing to rotate" }
 }

@@ -84,7 +84,7 @@ extension Credential {
     do { _ = try providerKind(provider) } catch { return Failure(error) }
     guard let missing = missingToRotate else { return nil }
     return Failure(
-      .configuration, "setting \(missing) is missing: there is nothing to rotate",
+      .configuration, ProviderDescriptor.Setting.missingText(missing),
       hint: "set it: `relatch settings \(name) \(missing)=…`; docs/teams.md says how to do without")
   }
 

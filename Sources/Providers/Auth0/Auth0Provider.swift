@@ -57,12 +57,7 @@ package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer, Administ
   ) throws(ProviderError) {
     try Self.check(settings)
     tenant = try Endpoint(serverSetting: "url", of: settings)
-    guard let client = try pathSetting("client", of: settings) else {
-      throw ProviderError(
-        .configuration, "setting client is missing: there is nothing to rotate",
-        hint: "set it: `relatch settings NAME client=…`")
-    }
-    self.client = client
+    client = try Self.descriptor.needed("client", pathSetting("client", of: settings))
     try admin.requireAnother()
     let server = try Endpoint(serverSetting: "url", of: admin.settings)
     try tenant.requireSameServer(as: server, admin.name)

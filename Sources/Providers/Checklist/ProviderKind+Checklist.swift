@@ -110,8 +110,7 @@ extension ProviderKind {
       } else if let issuer = Self.self as? any TokenIssuer.Type, issuer.givesTokens(subject.settings) {
         _ = try await issuer.token(for: pair, settings: subject.settings, over: subject.transport)
       } else {
-        let missing = descriptor.settings.filter { $0.isRequiredToRotate && subject.settings[$0.key] == nil }
-        let names = missing.map(\.key).joined(separator: ", ")
+        let names = descriptor.missing(in: subject.settings).map(\.key).joined(separator: ", ")
         for step in grantSteps {
           list.leave(
             step,

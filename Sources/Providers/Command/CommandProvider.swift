@@ -49,12 +49,7 @@ package struct CommandProvider: ProviderKind, PrimaryReader, TokenIssuer {
     settings: [String: String], admin: AdminAccess, transport: any HTTPTransport
   ) throws(ProviderError) {
     self.settings = try CommandSettings(settings)
-    guard let arguments = self.settings.arguments else {
-      throw ProviderError(
-        .configuration, "setting program is missing: there is nothing to rotate with",
-        hint: "set it: `relatch settings NAME program=/…`")
-    }
-    self.arguments = arguments
+    arguments = try Self.descriptor.needed("program", self.settings.arguments)
     if self.settings.replacement == .cutOver { try admin.requireAnother() }
     self.admin = admin
     self.transport = transport

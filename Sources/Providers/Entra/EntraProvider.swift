@@ -141,12 +141,7 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
     settings: [String: String], admin: AdminAccess, transport: any HTTPTransport
   ) throws(ProviderError) {
     try Self.check(settings)
-    guard let object = try pathSetting("object", of: settings) else {
-      throw ProviderError(
-        .configuration, "setting object is missing: there is nothing to rotate",
-        hint: "set it: `relatch settings NAME object=…`")
-    }
-    self.object = object
+    object = try Self.descriptor.needed("object", pathSetting("object", of: settings))
     lifetime = try Self.lifetime(settings)
     graph = try Self.graph(settings)
     credentials = try Self.credentials(settings, scope: settings["scope"])

@@ -72,11 +72,7 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, Admin
   ) throws(ProviderError) {
     try Self.check(settings)
     let place = try Self.place(settings)
-    guard let client = try pathSetting("client", of: settings) else {
-      throw ProviderError(
-        .configuration, "setting client is missing: there is nothing to rotate",
-        hint: "set it: `relatch settings NAME client=…`")
-    }
+    let client = try Self.descriptor.needed("client", pathSetting("client", of: settings))
     server = place.server
     secretPath = "\(place.base)/admin/realms/\(place.realm)/clients/\(client)/client-secret"
     credentials = try Self.credentials(settings)

@@ -54,11 +54,7 @@ package struct OAuthRegistrationProvider: ProviderKind, PrimaryReader, TokenIssu
     settings: [String: String], admin: AdminAccess, transport: any HTTPTransport
   ) throws(ProviderError) {
     self.settings = try OAuthRegistrationSettings(settings)
-    guard let registration = self.settings.registration else {
-      throw ProviderError(
-        .configuration, "setting registration-url is missing: there is nothing to rotate with",
-        hint: "set it: `relatch settings NAME registration-url=https://…`")
-    }
+    let registration = try Self.descriptor.needed("registration-url", self.settings.registration)
     if !admin.isSelf {
       let key = admin.settings["registration-url"] == nil ? "token-url" : "registration-url"
       try registration.requireSameServer(as: Endpoint(setting: key, of: admin.settings), admin.name)

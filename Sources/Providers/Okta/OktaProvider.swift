@@ -75,11 +75,7 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
   ) throws(ProviderError) {
     try Self.check(settings)
     org = try Endpoint(serverSetting: "url", of: settings)
-    guard let app = try pathSetting("app", of: settings) else {
-      throw ProviderError(
-        .configuration, "setting app is missing: there is nothing to rotate",
-        hint: "set it: `relatch settings NAME app=…`")
-    }
+    let app = try Self.descriptor.needed("app", pathSetting("app", of: settings))
     self.app = "/api/v1/apps/\(app)"
     path = "/api/v1/apps/\(app)/credentials/secrets"
     credentials = try ClientCredentials(settings)

@@ -43,12 +43,7 @@ package struct OpenBaoAppRoleProvider: ProviderKind, AdministratorGranter {
     settings: [String: String], admin: AdminAccess, transport: any HTTPTransport
   ) throws(ProviderError) {
     self.settings = try OpenBaoSettings(settings)
-    guard let role = self.settings.role else {
-      throw ProviderError(
-        .configuration, "setting role is missing: there is nothing to rotate",
-        hint: "set it: `relatch settings NAME role=…`")
-    }
-    self.role = role
+    role = try Self.descriptor.needed("role", self.settings.role)
     self.admin = admin
     adminSettings = try OpenBaoSettings(admin.settings)
     try self.settings.server.requireSameServer(as: adminSettings.server, admin.name)

@@ -38,12 +38,7 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
     settings: [String: String], admin: AdminAccess, transport: any HTTPTransport
   ) throws(ProviderError) {
     self.settings = try SalesforceSettings(settings)
-    guard let app = self.settings.app else {
-      throw ProviderError(
-        .configuration, "setting app is missing: there is nothing to rotate",
-        hint: "set it: `relatch settings NAME app=0x…`")
-    }
-    self.app = app
+    app = try Self.descriptor.needed("app", self.settings.app)
     self.admin = admin
     self.transport = transport
     adminDomain = try SalesforceSettings.domain(of: admin.settings)

@@ -49,11 +49,7 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider,
     settings: [String: String], admin: AdminAccess, transport: any HTTPTransport
   ) throws(ProviderError) {
     self.settings = try SalesforceConnectedAppSettings(settings)
-    guard let app = self.settings.app else {
-      throw ProviderError(
-        .configuration, "setting app is missing: there is nothing to rotate",
-        hint: "set it to the app's name in App Manager: `relatch settings NAME 'app=…'`")
-    }
+    let app = try Self.descriptor.needed("app", self.settings.app)
     steps = OperatorSteps(app: app, host: self.settings.domain.host)
     person = admin.operator
     self.admin = admin

@@ -2,6 +2,7 @@ import Age
 import ArgumentParser
 import Audit
 import JSON
+import Providers
 import Sodium
 import Vault
 
@@ -97,10 +98,13 @@ struct HandoffSendCommand: AsyncParsableCommand {
 
   private func requireRotatable(in vault: UnlockedVault) async throws {
     let name = name
-    guard transfer, try await vault.read({ try $0.credential(name) }).canRotate == false else { return }
+    guard transfer else { return }
+    let credential = try await vault.read { try $0.credential(name) }
+    _ = try providerKind(credential.provider)
+    guard let missing = credential.missingToRotate else { return }
     throw Failure(
-      .configuration, "\(name) has no app of its own (setting app): the recipient could not rotate it",
-      hint: "send it without --transfer, or give it one: `relatch settings \(name) app=0x…`")
+      .configuration, "\(name) has nothing to rotate (setting \(missing)): the recipient could not rotate it",
+      hint: "send it without --transfer, or give it one: `relatch settings \(name) \(missing)=…`")
   }
 
   private func tell(_ handoff: Handoff, _ recipient: HandoffRecipient, _ place: OutputPlace) throws {

@@ -277,6 +277,6 @@ extension Credential {
 
   /// The first setting that its provider needs to rotate it and that it lacks; nil if it lacks none.
   var missingToRotate: String? {
-    (try? providerKind(provider))?.descriptor.settings.first { $0.isRequiredToRotate && settings[$0.key] == nil }?.key
+    (try? providerKind(provider))?.descriptor.missing(in: settings).first?.key
   }
 }
