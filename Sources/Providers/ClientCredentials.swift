@@ -18,9 +18,10 @@ struct ClientCredentials: Sendable {
 
   static let authenticationSetting = ProviderDescriptor.Setting(
     "authentication",
-    "how the pair is sent: basic (encoded as RFC 6749 says), basic-raw (not encoded) or body; basic if absent")
+    "how the pair is sent: basic (encoded as RFC 6749 says), basic-raw (not encoded) or body; basic if absent",
+    isOfUse: true)
   static let scopeSetting = ProviderDescriptor.Setting(
-    "scope", "the scope to request, where the server needs one")
+    "scope", "the scope to request, where the server needs one", isOfUse: true)
 
   /// Throws `configuration` if a setting is missing or malformed.
   init(_ settings: [String: String]) throws(ProviderError) {

@@ -55,12 +55,6 @@ package protocol ServerComparer: ProviderKind {
     _ settings: [String: String], as admin: [String: String], of name: String) throws(ProviderError)
 }
 
-/// Settings for how a pair is used, proved or requested. Whatever their values, it is the same pair.
-private let settingsOfUse: Set<String> = [
-  "analytics", "api-version", "audience", "authentication", "client-url", "consumer", "keeps-token", "lifetime",
-  "login-url", "mode", "probe", "replacement", "scope", "time-limit", "token-url",
-]
-
 /// Settings that name where a pair is tried, if that is not where it is made.
 private let tokenEndpointSettings: Set<String> = ["login-url", "token-url"]
 
@@ -79,7 +73,7 @@ extension ProviderKind {
     return former.place(by: places) != present.place(by: places)
   }
 
-  package static var placeSettings: Set<String> { Set(descriptor.settings.map(\.key)).subtracting(settingsOfUse) }
+  package static var placeSettings: Set<String> { Set(descriptor.settings.filter { !$0.isOfUse }.map(\.key)) }
   package var placeSettings: Set<String>? { Self.placeSettings }
   package static var sharesPlaces: Bool { true }
 

@@ -6,11 +6,15 @@ package struct ProviderDescriptor: Sendable {
     package let help: String
     /// Whether a rotation needs it. A credential that is only used and never rotated does not.
     package let isRequiredToRotate: Bool
+    /// Whether it only says how a pair is used, proved or requested: whatever its value, it is the same pair. The others
+    /// say where a pair is made.
+    package let isOfUse: Bool
 
-    package init(_ key: String, _ help: String, isRequiredToRotate: Bool = false) {
+    package init(_ key: String, _ help: String, isRequiredToRotate: Bool = false, isOfUse: Bool = false) {
       self.key = key
       self.help = help
       self.isRequiredToRotate = isRequiredToRotate
+      self.isOfUse = isOfUse
     }
   }
 

@@ -14,8 +14,8 @@ package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer, Administ
       .init("url", "the tenant's own domain and not a custom one, as in https://example.eu.auth0.com"),
       .init(
         "audience",
-        "the identifier of the API that tokens are requested for, for which the application is authorized; the Management API if absent"
-      ),
+        "the identifier of the API that tokens are requested for, for which the application is authorized; the Management API if absent",
+        isOfUse: true),
       .init("client", "the application's client identifier, as the tenant's pages show it", isRequiredToRotate: true),
     ],
     life: .init(

@@ -14,11 +14,13 @@ struct CloudawareSettings: Sendable {
   let salesforce: [String: String]
 
   private static let own: [ProviderDescriptor.Setting] = [
-    .init("analytics", "yes if the integration uses Analytics: its tokens must have the scope wave_api; no if absent"),
+    .init(
+      "analytics", "yes if the integration uses Analytics: its tokens must have the scope wave_api; no if absent",
+      isOfUse: true),
     .init(
       "probe",
-      "an object that the integration reads, as in CA10__CaAwsInstance__c: each new pair must be able to read it; none if absent"
-    ),
+      "an object that the integration reads, as in CA10__CaAwsInstance__c: each new pair must be able to read it; none if absent",
+      isOfUse: true),
   ]
 
   static let descriptor = ProviderDescriptor(

@@ -20,9 +20,9 @@ struct CommandSettings: Sendable {
       .init(
         "replacement",
         "what becomes of the old pair: overlap, promotion or cut-over; the program must say the same",
-        isRequiredToRotate: true),
-      .init("time-limit", "how long one operation may take, 1s to 90s; 1m if absent"),
-      .init("token-url", "the token endpoint that proves a pair; the program proves it if absent"),
+        isRequiredToRotate: true, isOfUse: true),
+      .init("time-limit", "how long one operation may take, 1s to 90s; 1m if absent", isOfUse: true),
+      .init("token-url", "the token endpoint that proves a pair; the program proves it if absent", isOfUse: true),
       ClientCredentials.authenticationSetting, ClientCredentials.scopeSetting,
     ],
     life: .init(

@@ -19,12 +19,15 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
     settings: [
       .init("tenant", "the directory's identifier or domain"),
       .init("object", "the application's object identifier: not its client_id", isRequiredToRotate: true),
-      .init("lifetime", "how long a new secret is to live, in whole days as in 180d; two years if absent"),
+      .init(
+        "lifetime", "how long a new secret is to live, in whole days as in 180d; two years if absent", isOfUse: true),
       .init(
         "scope",
-        "the scope to request; that of graph-url, as in https://graph.microsoft.com/.default, if absent"),
+        "the scope to request; that of graph-url, as in https://graph.microsoft.com/.default, if absent",
+        isOfUse: true),
       .init(
-        "login-url", "where tokens are granted; https://login.microsoftonline.com if absent, others in national clouds"),
+        "login-url", "where tokens are granted; https://login.microsoftonline.com if absent, others in national clouds",
+        isOfUse: true),
       .init("graph-url", "Microsoft Graph; https://graph.microsoft.com if absent, others in national clouds"),
     ],
     life: .init(

@@ -21,20 +21,20 @@ struct OAuthRegistrationSettings: Sendable {
     id: "oauth-registration",
     summary: "Any OAuth server with dynamic client registration and its management (RFC 7591, RFC 7592)",
     settings: [
-      .init("token-url", "the token endpoint"),
+      .init("token-url", "the token endpoint", isOfUse: true),
       .init("registration-url", "the registration endpoint", isRequiredToRotate: true),
       .init(
         "client-url",
-        "where a registered client is managed, with {client_id} in it; the registration endpoint, a slash and the identifier if absent"
-      ),
+        "where a registered client is managed, with {client_id} in it; the registration endpoint, a slash and the identifier if absent",
+        isOfUse: true),
       .init(
         "mode",
-        "overlap: a second client like the first is registered, and the first deleted later; cut-over: the server makes a new secret on PUT, which ends the old one; overlap if absent"
-      ),
+        "overlap: a second client like the first is registered, and the first deleted later; cut-over: the server makes a new secret on PUT, which ends the old one; overlap if absent",
+        isOfUse: true),
       .init(
         "keeps-token",
-        "yes if the server does not change a client's registration_access_token on PUT; needed for cut-over: a new token that is lost with its answer would leave a client that nobody can manage"
-      ),
+        "yes if the server does not change a client's registration_access_token on PUT; needed for cut-over: a new token that is lost with its answer would leave a client that nobody can manage",
+        isOfUse: true),
       ClientCredentials.authenticationSetting, ClientCredentials.scopeSetting,
     ],
     life: .init(

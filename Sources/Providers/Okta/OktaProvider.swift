@@ -15,7 +15,8 @@ package struct OktaProvider: ProviderKind, TokenIssuer {
       .init("url", "the org, as in https://example.okta.com"),
       .init(
         "token-url",
-        "the token endpoint, as in https://example.okta.com/oauth2/default/v1/token; not needed for an administrator"),
+        "the token endpoint, as in https://example.okta.com/oauth2/default/v1/token; not needed for an administrator",
+        isOfUse: true),
       .init("app", "the application's identifier, as in 0oa1gjh63g214q0Hq0g4", isRequiredToRotate: true),
       ClientCredentials.authenticationSetting, ClientCredentials.scopeSetting,
     ],

@@ -18,8 +18,9 @@ struct SalesforceSettings: Sendable {
     settings: [
       .init("url", "the My Domain, as in https://example.my.salesforce.com", isRequiredToRotate: true),
       .init("app", "the app's identifier, as in 0xI000000000001", isRequiredToRotate: true),
-      .init("consumer", "the consumer's identifier, where an app has several; found by its key if absent"),
-      .init("api-version", "65.0 or later; 65.0 if absent"),
+      .init(
+        "consumer", "the consumer's identifier, where an app has several; found by its key if absent", isOfUse: true),
+      .init("api-version", "65.0 or later; 65.0 if absent", isOfUse: true),
     ],
     life: .init(
       [.promotion], secretsAtOnce: 2, changesClientID: true,
