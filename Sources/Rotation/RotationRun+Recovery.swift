@@ -69,17 +69,24 @@ extension RotationRun {
   func pauseOrThrow(_ error: ProviderError, _ step: RotationStep) async throws {
     // An overtaken run may have staged a pair meanwhile: with a leak, that pair is looked at and cut off.
     let mayPass = error.isTransient || error.code == .occupied && credential.leak != nil
-    guard mayPass, retriesLeft > 0 else { throw RotationError(error, while: step.rawValue, name) }
-    retriesLeft -= 1
-    try await pause(transientBackoff.next(timing.randomness, asked: error.retryAfter))
+    guard mayPass, try await retry(after: error.retryAfter) else {
+      throw RotationError(error, while: step.rawValue, name)
+    }
   }
 
   /// Waits, if `error` may pass and this run may still wait for that; returns whether it has. It says nothing about the
   /// pair that was tried, however long a new one may be refused.
   func waitOut(_ error: ProviderError) async throws -> Bool {
-    guard error.isTransient, retriesLeft > 0 else { return false }
+    guard error.isTransient else { return false }
+    return try await retry(after: error.retryAfter)
+  }
+
+  /// Takes one of the few waits that this run has for problems to pass; returns whether one was left. `asked` is how long
+  /// the provider wants to be left alone.
+  func retry(after asked: Duration?) async throws -> Bool {
+    guard retriesLeft > 0 else { return false }
     retriesLeft -= 1
-    try await pause(transientBackoff.next(timing.randomness, asked: error.retryAfter))
+    try await pause(transientBackoff.next(timing.randomness, asked: asked))
     return true
   }
 
@@ -128,14 +135,12 @@ extension RotationRun {
   func didNotHappen(_ step: RotationStep, version: UInt64? = nil, _ reason: String) async throws {
     try record(.postponed(step), version: version, ["reason": .string(reason)])
     guard let asked = lastAsked, asked.step == step else { return }
-    guard retriesLeft > 0, asked.trouble?.exceedsRun != true else {
+    guard asked.trouble?.exceedsRun != true, try await retry(after: asked.trouble?.retryAfter) else {
       if let trouble = asked.trouble { throw RotationError(trouble, while: step.rawValue, name) }
       throw RotationError(
         .unresolved, "\(name): \(step.rawValue): the provider reports it done, but it is seen not to be done",
         hint: "nothing is lost: run the same command again later")
     }
-    retriesLeft -= 1
-    try await pause(transientBackoff.next(timing.randomness, asked: asked.trouble?.retryAfter))
   }
 
   /// The slot was seen free before staging was requested, under this lease: a staged pair in it is the one we asked
@@ -196,10 +201,7 @@ extension RotationRun {
   /// state as it is, so that a pair made later is still recognised as the requested one.
   private func waitForStaging(until: Timestamp) async throws {
     let asked = lastAsked?.step == .stage ? lastAsked : nil
-    if let asked, retriesLeft > 0, asked.trouble?.exceedsRun != true {
-      retriesLeft -= 1
-      return try await pause(transientBackoff.next(timing.randomness, asked: asked.trouble?.retryAfter))
-    }
+    if let asked, asked.trouble?.exceedsRun != true, try await retry(after: asked.trouble?.retryAfter) { return }
     let found = asked?.trouble.map { "\($0)" } ?? "no new pair is there"
     throw RotationError(
       asked?.trouble.map { .provider($0.code) } ?? .unresolved,

@@ -99,8 +99,7 @@ extension RotationRun {
     let (active, activePair) = try pair(in: .active)
     let debts = credential.debts.map(\.number)
     try record(.intended(.prove), version: debts.last)
-    var backoff = Backoff()
-    let deadline = timing.now() + min(credential.policy.propagation, .seconds(60))
+    var patience = patienceForRefusal
     while true {
       do {
         var refusals: [JSONValue] = []
@@ -134,8 +133,7 @@ extension RotationRun {
         }
       } catch let error as StillAccepted {
         if try await isBack(error.version) { return }
-        let wait = backoff.next(timing.randomness)
-        if timing.now() + wait <= deadline, asksLeft > 0 {
+        if let wait = patience.next(timing), asksLeft > 0 {
           try await pause(wait)
           continue
         }
@@ -143,8 +141,7 @@ extension RotationRun {
         isStillAccepted = true
         return
       } catch let error as ProviderError {
-        let wait = backoff.next(timing.randomness, asked: error.retryAfter)
-        if !error.exceedsRun, timing.now() + wait <= deadline, asksLeft > 0 {
+        if !error.exceedsRun, let wait = patience.next(timing, asked: error.retryAfter), asksLeft > 0 {
           try await pause(wait)
           continue
         }
@@ -155,6 +152,11 @@ extension RotationRun {
   }
 
   private struct StillAccepted: Error { let version: UInt64 }
+
+  /// How long a run waits for a deleted pair to be refused. What it does not see the next one tries.
+  private var patienceForRefusal: Patience {
+    Patience(until: timing.now() + min(credential.policy.propagation, .seconds(60)))
+  }
 
   /// Whether the provider still has the pair that it said it had deleted. If so, the deletion did not happen after all.
   private func isBack(_ version: UInt64) async throws -> Bool {
@@ -234,16 +236,14 @@ extension RotationRun {
   }
 
   private func refusalOfDiscarded(_ number: UInt64, _ pair: Pair) async throws -> ProviderError {
-    var backoff = Backoff()
-    let deadline = timing.now() + min(credential.policy.propagation, .seconds(60))
+    var patience = patienceForRefusal
     while true {
       let trouble: ProviderError?
       do {
         if let refusal = try await refusal(of: pair) { return refusal }
         trouble = nil
       } catch let error as ProviderError { trouble = error }
-      let wait = backoff.next(timing.randomness, asked: trouble?.retryAfter)
-      guard timing.now() + wait <= deadline, asksLeft > 0 else {
+      guard let wait = patience.next(timing, asked: trouble?.retryAfter), asksLeft > 0 else {
         try record(.postponed(.discard), version: number, trouble?.members ?? ["reason": "still-accepted"])
         let seen = trouble.map { "not seen to be refused yet: \($0)" } ?? "still accepted"
         throw RotationError(

@@ -178,15 +178,13 @@ extension RotationRun {
         throw error.outstanding(hint: "nothing is lost: version \(activeNumber) is active")
       }
       guard !unfound.isEmpty else { return nil }
-      guard trouble?.isTransient ?? true, retriesLeft > 0 else {
+      guard trouble?.isTransient ?? true, try await retry(after: trouble?.retryAfter) else {
         return RotationError(
           .outstanding,
           "\(name): version \(activeNumber) is active, but a pair that this vault does not have (\(first)) may be accepted:"
             + " the provider lists it, and answers that there is none when it is to be deleted",
           hint: "delete it on the provider's page; `relatch log list` says what it is")
       }
-      retriesLeft -= 1
-      try await pause(transientBackoff.next(timing.randomness, asked: trouble?.retryAfter))
     }
     return nil
   }

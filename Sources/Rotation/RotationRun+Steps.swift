@@ -30,9 +30,8 @@ extension RotationRun {
     let (number, pair) = try pair(in: .staged)
     try record(.intended(.validate), version: number)
     // The window counts from staging. A clock that was set back since does not lengthen it.
-    let deadline =
-      min(credential.version(number)?.created ?? timing.now(), timing.now()) + propagation
-    var backoff = Backoff()
+    var patience = Patience(
+      until: min(credential.version(number)?.created ?? timing.now(), timing.now()) + propagation)
     while true {
       do {
         // The additional checks do not delay the end of a leak.
@@ -52,15 +51,15 @@ extension RotationRun {
       } catch let error as ProviderError {
         if error.code == .refused, try await shouldPromoteRefused(number, pair, error) == true { return }
         if try await waitOut(error) { continue }
-        let wait = backoff.next(timing.randomness, asked: error.retryAfter)
-        if error.code == .refused, timing.now() + wait <= deadline, asksLeft > 0 {
+        let wait = patience.next(timing, asked: error.retryAfter)
+        if error.code == .refused, let wait, asksLeft > 0 {
           try await pause(wait)
           continue
         }
         // A pair whose making ended the old one is not given up: no pair would be left. Neither is a pair that a person
         // says is in use.
         let mayGiveUp = provider.replacement != .cutOver && journal?.isAdopted != true
-        guard error.code == .refused, timing.now() + wait > deadline, mayGiveUp else {
+        guard error.code == .refused, wait == nil, mayGiveUp else {
           try record(.postponed(.validate), version: number, error.members)
           throw RotationError(error, while: "validating version \(number)", name)
         }
@@ -122,8 +121,7 @@ extension RotationRun {
     var promoted = seenPromoted
     seenPromoted = nil
     try record(.intended(.verify), version: number)
-    var backoff = Backoff()
-    let deadline = timing.now() + propagation
+    var patience = Patience(until: timing.now() + propagation)
     while true {
       do {
         let seen = if let promoted { promoted } else { try await look() }
@@ -134,10 +132,9 @@ extension RotationRun {
         return try markVerified(number, seen, try await grantAnew(pair))
       } catch let error as ProviderError {
         if try await waitOut(error) { continue }
-        let wait = backoff.next(timing.randomness, asked: error.retryAfter)
         // A pair that was just promoted may not be shown yet.
         let isNotShown = error.code == .refused || error.code == .malformed || error.step == .primary
-        guard isNotShown, timing.now() + wait <= deadline, asksLeft > 0 else {
+        guard isNotShown, let wait = patience.next(timing, asked: error.retryAfter), asksLeft > 0 else {
           try record(.postponed(.verify), version: number, error.members)
           throw RotationError(error, while: "version \(number) is promoted, but not verified yet", name)
         }

@@ -30,3 +30,17 @@ struct Backoff {
     return max(wait, min(asked ?? .zero, ProviderError.maximumWait))
   }
 }
+
+/// How long something that may still become true is asked for again and again.
+struct Patience {
+  let until: Timestamp
+  private var backoff = Backoff()
+
+  init(until: Timestamp) { self.until = until }
+
+  /// The next wait, as `Backoff` has it; nil if it would not be over by `until`.
+  mutating func next(_ timing: RotationTiming, asked: Duration? = nil) -> Duration? {
+    let wait = backoff.next(timing.randomness, asked: asked)
+    return timing.now() + wait <= until ? wait : nil
+  }
+}
