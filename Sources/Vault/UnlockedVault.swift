@@ -228,8 +228,8 @@ package struct UnlockedVault: Sendable {
 
   /// Adds a credential with `pair` as its active version 1, made by the provider at `made` if that is known. Throws
   /// `alreadyExists`; `notFound` if its administrator, or a credential that it must not be rotated together with, does
-  /// not exist; `invalidInput` if its administrator was handed over, or if `Policy.requireReasonableInterval` or
-  /// `requireReasonablePropagation` refuses its policy.
+  /// not exist; `invalidInput` if its administrator was handed over, or is administered by it, directly or through
+  /// others, or if `Policy.requireReasonableInterval` or `requireReasonablePropagation` refuses its policy.
   ///
   /// `exposedTo` names somebody who knows the pair and should no longer know it. It is also exposed to those to whom its
   /// administrator is, or what administers that. What `body` does belongs to the same step.
@@ -288,6 +288,9 @@ package struct UnlockedVault: Sendable {
       }
       // Credentials added by this very step count as present, but cannot be read before the step is signed.
       let own = Dictionary(prepared.map { ($0.0.name, $0.0.admin) }) { first, _ in first }
+      for (name, admin) in own.sorted(by: { $0.key < $1.key }) where admin != name {
+        try change.view.requireNoCycle(of: name, under: admin, adding: own)
+      }
       let added = try prepared.map { credential, wrapped, sealed in
         guard try !change.view.hasCredential(credential.name) else {
           throw VaultError(.alreadyExists, "the vault has a credential \(Name.printable(credential.name)) already")

@@ -128,6 +128,12 @@ struct ImportTests {
       (#"{"name":"b","settings":{"url":"ftp://x"},"client_id":"x","client_secret":"hidden-secret"}"#, 78, "line 2"),
       (#"{"name":"b","admin":"nowhere","client_id":"x","client_secret":"hidden-secret"}"#, 66, "nowhere"),
       (#"{"name":"b","client_id":"x","client_secret":"hidden\u0000secret"}"#, 65, "line 2"),
+      (
+        #"{"name":"b","admin":"c","client_id":"y","client_secret":"hidden-secret"}"# + "\n"
+          + #"{"name":"c","admin":"d","client_id":"z","client_secret":"hidden-secret"}"# + "\n"
+          + #"{"name":"d","admin":"b","client_id":"v","client_secret":"hidden-secret"}"#, 64,
+        "c is administered by b, directly or by others"
+      ),
     ] as [(String, Int32, String)])
   func allOrNothing(_ line: String, _ code: Int32, _ words: String) async throws {
     let place = try await Workplace(addsAdmin: false)

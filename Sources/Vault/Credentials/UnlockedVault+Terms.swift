@@ -99,12 +99,13 @@ extension VaultView {
   }
 
   /// Throws `invalidInput` if `name` administers `administrator`, directly or through others. None of them could be
-  /// removed, and where old pairs end as new ones are made, two lost answers would lose all of them. A damaged record
-  /// ends the chain.
-  fileprivate func requireNoCycle(of name: String, under administrator: String) throws {
+  /// removed; where old pairs end as new ones are made, two lost answers would lose all of them; and if all of them leak,
+  /// each new pair can be read with a leaked one. A damaged record ends the chain. `added` are administrators by what
+  /// the same change adds.
+  func requireNoCycle(of name: String, under administrator: String, adding added: [String: String] = [:]) throws {
     var seen: Set<String> = []
     var next = administrator
-    while seen.insert(next).inserted, let admin = (try? credential(next))?.admin {
+    while seen.insert(next).inserted, let admin = added[next] ?? (try? credential(next))?.admin {
       guard admin != name || next == name else {
         throw VaultError(
           .invalidInput, "\(administrator) is administered by \(name), directly or by others, and cannot administer it")
