@@ -7,7 +7,7 @@ package import Vault
 
 /// The secret of an Auth0 application. Making a new one ends the old one. Anyone who may read client keys can see the
 /// current one.
-package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer, AdministratorGranter {
+package struct Auth0Provider: AdministeredProvider, PrimaryReader, TokenIssuer {
   package static let descriptor = ProviderDescriptor(
     id: "auth0", summary: "Applications of an Auth0 tenant: rotate-secret of the Management API",
     settings: [
@@ -37,8 +37,8 @@ package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer, Administ
 
   private let tenant: Endpoint
   private let client: String
-  private let credentials: ClientCredentials
-  private let call: AdministeredCall
+  let credentials: ClientCredentials
+  let call: AdministeredCall
 
   package var replacement: Replacement { .cutOver }
 
@@ -123,14 +123,6 @@ package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer, Administ
     throw ProviderError(.configuration, "an application has only one secret: there is no other to delete")
   }
 
-  package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
-    try await credentials.grant(pair, over: call.http.transport, overNewConnection: overNewConnection)
-  }
-
-  package func grant(administrator pair: Pair) async throws(ProviderError) {
-    try await call.grant(administrator: pair, besides: credentials)
-  }
-
   package static func token(
     for pair: Pair, settings: [String: String], over transport: any HTTPTransport
   ) async throws(ProviderError) -> IssuedToken {
@@ -141,6 +133,4 @@ package struct Auth0Provider: ProviderKind, PrimaryReader, TokenIssuer, Administ
   package func readPrimary(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
     observation.primary
   }
-
-  package func administer(with pair: Pair) async { await call.admin.session.end() }
 }

@@ -12,7 +12,7 @@ package import Vault
 /// A password is shown only once. It is recognised by its key identifier, which the vault keeps. One added by hand is
 /// recognised by its first three characters if no other begins with them, and one that the vault does not know by its
 /// display name, which is the credential's mark.
-package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
+package struct EntraProvider: AdministeredProvider, TokenIssuer {
   package static let descriptor = ProviderDescriptor(
     id: "entra",
     summary: "Client secrets of application registrations in Microsoft Entra ID: passwords, by Microsoft Graph",
@@ -69,8 +69,8 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
   private let graph: Endpoint
   private let object: String
   private let lifetime: Duration?
-  private let credentials: ClientCredentials
-  private let call: AdministeredCall
+  let credentials: ClientCredentials
+  let call: AdministeredCall
 
   package var replacement: Replacement { .overlap }
 
@@ -311,19 +311,9 @@ package struct EntraProvider: ProviderKind, TokenIssuer, AdministratorGranter {
       hint: "nothing is lost: run the same command again in some minutes", status: 400)
   }
 
-  package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
-    try await credentials.grant(pair, over: call.http.transport, overNewConnection: overNewConnection)
-  }
-
-  package func grant(administrator pair: Pair) async throws(ProviderError) {
-    try await call.grant(administrator: pair, besides: credentials)
-  }
-
   package static func token(
     for pair: Pair, settings: [String: String], over transport: any HTTPTransport
   ) async throws(ProviderError) -> IssuedToken {
     try await credentials(settings, scope: settings["scope"]).issue(pair, over: transport)
   }
-
-  package func administer(with pair: Pair) async { await call.admin.session.end() }
 }

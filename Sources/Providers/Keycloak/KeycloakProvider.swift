@@ -8,7 +8,7 @@ package import Vault
 /// The secret of a Keycloak client, which is replaced by a new one. If the realm has the secret rotation policy, the
 /// old one continues as the rotated secret for the time that the policy sets. Otherwise it is refused from the next
 /// request on.
-package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, AdministratorGranter {
+package struct KeycloakProvider: AdministeredProvider, PrimaryReader, TokenIssuer {
   package static let descriptor = ProviderDescriptor(
     id: "keycloak", summary: "Confidential clients of a Keycloak realm: client-secret of the Admin REST API",
     settings: [
@@ -35,8 +35,8 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, Admin
 
   private let server: Endpoint
   private let secretPath: String
-  private let credentials: ClientCredentials
-  private let call: AdministeredCall
+  let credentials: ClientCredentials
+  let call: AdministeredCall
 
   package var replacement: Replacement { .cutOver }
 
@@ -134,14 +134,6 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, Admin
     _ = try await call.send(.delete, server.path("\(secretPath)/rotated"))
   }
 
-  package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
-    try await credentials.grant(pair, over: call.http.transport, overNewConnection: overNewConnection)
-  }
-
-  package func grant(administrator pair: Pair) async throws(ProviderError) {
-    try await call.grant(administrator: pair, besides: credentials)
-  }
-
   package static func token(
     for pair: Pair, settings: [String: String], over transport: any HTTPTransport
   ) async throws(ProviderError) -> IssuedToken {
@@ -151,6 +143,4 @@ package struct KeycloakProvider: ProviderKind, PrimaryReader, TokenIssuer, Admin
   package func readPrimary(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
     observation.primary
   }
-
-  package func administer(with pair: Pair) async { await call.admin.session.end() }
 }

@@ -33,3 +33,22 @@ extension SalesforceKind {
     try await domain(of: settings).revoke(token, over: transport)
   }
 }
+
+/// A provider of one credential of that kind, whose pairs are tried at the token endpoint of its org.
+protocol SalesforceGranter: SalesforceKind, AdministratorGranter {
+  var domain: Endpoint { get }
+  var admin: AdminAccess { get }
+  var transport: any HTTPTransport { get }
+}
+
+extension SalesforceGranter {
+  package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
+    GrantEvidence(try await domain.token(pair, over: transport, overNewConnection: overNewConnection), under: pair)
+  }
+
+  package func grant(administrator pair: Pair) async throws(ProviderError) {
+    let adminDomain = try SalesforceSettings.domain(of: admin.settings)
+    try domain.requireSameServer(as: adminDomain, admin.name)
+    _ = try await adminDomain.token(pair, over: transport)
+  }
+}

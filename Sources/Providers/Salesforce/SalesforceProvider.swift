@@ -11,15 +11,14 @@ package import Vault
 ///
 /// Pages: Connect REST API guide, "OAuth Credentials Resources" (connect_resources_oauth_credentials_resources.htm), and
 /// Salesforce help, "Stage OAuth Credentials" (xcloud.eca_stage_oauth_credentials.htm).
-package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorGranter {
+package struct SalesforceProvider: SalesforceGranter, PrimaryReader {
   package static let descriptor = SalesforceSettings.descriptor
   static let tokenPath = "/services/oauth2/token"
 
   private let settings: SalesforceSettings
   private let app: String
-  private let adminDomain: Endpoint
-  private let admin: AdminAccess
-  private let transport: any HTTPTransport
+  let admin: AdminAccess
+  let transport: any HTTPTransport
   private let client: SalesforceClient
 
   package static var clientSettings: [String] { ["app", "consumer"] }
@@ -41,9 +40,12 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
     app = try Self.descriptor.needed("app", self.settings.app)
     self.admin = admin
     self.transport = transport
-    adminDomain = try SalesforceSettings.domain(of: admin.settings)
-    client = SalesforceClient(self.settings, adminDomain: adminDomain, admin: admin, transport: transport)
+    client = SalesforceClient(
+      self.settings, adminDomain: try SalesforceSettings.domain(of: admin.settings), admin: admin,
+      transport: transport)
   }
+
+  var domain: Endpoint { settings.domain }
 
   // MARK: - Observation
 
@@ -189,16 +191,6 @@ package struct SalesforceProvider: SalesforceKind, PrimaryReader, AdministratorG
   package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
     let answer = try await client.call(.delete, "\(app)/\(observation.consumer)/staged/\(handle)")
     if answer.body.secret.count > 0 { _ = try answer.json(mayHaveActed: true) }
-  }
-
-  package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
-    let answer = try await settings.domain.token(pair, over: transport, overNewConnection: overNewConnection)
-    return GrantEvidence(answer, under: pair)
-  }
-
-  package func grant(administrator pair: Pair) async throws(ProviderError) {
-    try settings.domain.requireSameServer(as: adminDomain, admin.name)
-    _ = try await adminDomain.token(pair, over: transport)
   }
 
   package func readPrimary(_ observation: Observation) async throws(ProviderError) -> ObservedPair {

@@ -6,17 +6,17 @@ package import Vault
 
 /// Salesforce connected apps. No API stages or applies their consumer details. A person does, and this leads them
 /// through it. The token endpoint shows the result; the person is asked only if it cannot.
-package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider, AdministratorGranter {
+package struct SalesforceConnectedAppProvider: SalesforceGranter, OperatedProvider {
   package static let descriptor = SalesforceConnectedAppSettings.descriptor
   private static let handle = "staged"
   /// How often a person may paste something that cannot be the pair.
   private static let tries = 5
 
-  private let settings: SalesforceConnectedAppSettings
+  let domain: Endpoint
   private let steps: OperatorSteps
   private let person: (any Operator)?
-  private let admin: AdminAccess
-  private let transport: any HTTPTransport
+  let admin: AdminAccess
+  let transport: any HTTPTransport
   private let heard = Heard()
 
   /// What the person said in this run.
@@ -48,9 +48,10 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider,
   package init(
     settings: [String: String], admin: AdminAccess, transport: any HTTPTransport
   ) throws(ProviderError) {
-    self.settings = try SalesforceConnectedAppSettings(settings)
-    let app = try Self.descriptor.needed("app", self.settings.app)
-    steps = OperatorSteps(app: app, host: self.settings.domain.host)
+    let settings = try SalesforceConnectedAppSettings(settings)
+    let app = try Self.descriptor.needed("app", settings.app)
+    domain = settings.domain
+    steps = OperatorSteps(app: app, host: domain.host)
     person = admin.operator
     self.admin = admin
     self.transport = transport
@@ -164,17 +165,6 @@ package struct SalesforceConnectedAppProvider: SalesforceKind, OperatedProvider,
     } catch {
       throw ProviderError(.unreachable, "guarded memory cannot be allocated", local: error)
     }
-  }
-
-  package func grant(_ pair: Pair, overNewConnection: Bool) async throws(ProviderError) -> GrantEvidence {
-    let answer = try await settings.domain.token(pair, over: transport, overNewConnection: overNewConnection)
-    return GrantEvidence(answer, under: pair)
-  }
-
-  package func grant(administrator pair: Pair) async throws(ProviderError) {
-    let domain = try SalesforceSettings.domain(of: admin.settings)
-    try settings.domain.requireSameServer(as: domain, admin.name)
-    _ = try await domain.token(pair, over: transport)
   }
 
   // MARK: - Acts
