@@ -36,9 +36,7 @@ struct ManagementCall: Sendable {
     }
 
     /// A member that is not secret; nil if it is absent or not a string.
-    func text(_ node: JSONNode?) -> String? {
-      body.secret.withBytes { bytes in try? node?.text(in: bytes) }
-    }
+    func text(_ node: JSONNode?) -> String? { body.text(node) }
 
     /// A member that is secret; nil if it is absent, empty or not a string.
     func secret(_ node: JSONNode?) -> SharedSecret? {
@@ -47,12 +45,7 @@ struct ManagementCall: Sendable {
     }
 
     /// A whole number; nil if it is absent or anything else.
-    func integer(_ node: JSONNode?) -> Int? {
-      guard let node, case .integer(let value)? = body.secret.withBytes({ try? JSONValue(node, in: $0) }) else {
-        return nil
-      }
-      return value
-    }
+    func integer(_ node: JSONNode?) -> Int? { body.integer(node) }
   }
 
   /// What is sent.

@@ -8,17 +8,9 @@ extension CloudawareSettings {
   func read(with token: SharedSecret, over transport: any HTTPTransport) async throws(ProviderError) -> Int? {
     guard let object = probe else { return nil }
     let path = "/services/data/v\(apiVersion)/query?q=SELECT+Id+FROM+\(object)+LIMIT+1"
-    let response: HTTPResponse
-    do {
-      response = try await transport.send(
-        HTTPRequest(
-          .get, domain.at(path), headers: [("Accept", "application/json")],
-          secretHeaders: [.init(name: "Authorization", prefix: "Bearer ", value: token)]))
-    } catch {
-      throw ProviderError(error)
-    }
-    let status = response.status
-    let (code, _) = SalesforceClient.words(of: response)
+    let answer = try await ManagementCall(transport: transport).ask(.get, domain.path(path), token: token)
+    let status = answer.status
+    let (code, _) = SalesforceClient.words(of: answer.body)
     let attempt = "\(domain.host): reading \(object) with the new token"
     let missing =
       "give the app's Run As user the permission Read on \(object) (profile or permission set), and"
@@ -32,7 +24,7 @@ extension CloudawareSettings {
         step: .probe)
     case 403 where code == "REQUEST_LIMIT_EXCEEDED", 429:
       throw ProviderError(
-        .limited, "\(attempt): too many requests", status: status, retryAfter: response.retryAfter, step: .limits)
+        .limited, "\(attempt): too many requests", status: status, retryAfter: answer.retryAfter, step: .limits)
     case 403 where code.hasPrefix("API_"):
       throw ProviderError(
         .notPermitted, "\(attempt) is refused: the user may not use the API (HTTP 403)",
@@ -45,7 +37,7 @@ extension CloudawareSettings {
     case 500...:
       throw ProviderError(
         .unreachable, "\(attempt): in trouble or under maintenance (HTTP \(status))", status: status,
-        retryAfter: response.retryAfter, step: .host)
+        retryAfter: answer.retryAfter, step: .host)
     default:
       throw ProviderError(
         .configuration, "\(attempt) is answered with HTTP \(status)",

@@ -48,7 +48,7 @@ struct CommandAnswer: Sendable {
   func status() throws(ProviderError) -> Int? {
     guard let member = node["status"] else { return nil }
     if case .null = member { return nil }
-    guard let status = integer(member), (100...599).contains(status) else {
+    guard let status = body.integer(member), (100...599).contains(status) else {
       throw malformed("status is not an HTTP status")
     }
     return status
@@ -64,7 +64,7 @@ struct CommandAnswer: Sendable {
 
   /// What happens to old pairs, as the program says.
   func replacement() throws(ProviderError) -> Replacement {
-    guard let replacement = text(node["replacement"]).flatMap({ Replacement(rawValue: $0) }) else {
+    guard let replacement = body.text(node["replacement"]).flatMap({ Replacement(rawValue: $0) }) else {
       throw malformed("replacement is not overlap, promotion or cut-over")
     }
     return replacement
@@ -108,7 +108,7 @@ struct CommandAnswer: Sendable {
     guard expires.map({ Timestamp(rfc3339: $0) != nil }) ?? true else {
       throw malformed("expires is not an RFC 3339 time")
     }
-    let known = integer(entry["known"])
+    let known = body.integer(entry["known"])
     guard entry["known"] == nil || known != nil else { throw malformed("known is not a whole number") }
     return Listed(
       known: known, clientID: try secret("client_id", of: entry), clientSecret: try secret("client_secret", of: entry),
@@ -124,7 +124,7 @@ struct CommandAnswer: Sendable {
   private func optional(_ name: String, of entry: JSONNode) throws(ProviderError) -> String? {
     guard let member = entry[name] else { return nil }
     if case .null = member { return nil }
-    guard let text = text(member) else { throw malformed("\(name) is not a string") }
+    guard let text = body.text(member) else { throw malformed("\(name) is not a string") }
     return text
   }
 
@@ -142,16 +142,5 @@ struct CommandAnswer: Sendable {
       throw malformed("\(name) is not 1 to \(Pair.maximumPartSize) bytes without control characters")
     }
     return shared
-  }
-
-  private func text(_ node: JSONNode?) -> String? {
-    body.secret.withBytes { bytes in try? node?.text(in: bytes) }
-  }
-
-  private func integer(_ node: JSONNode?) -> Int? {
-    guard let node, case .integer(let value)? = body.secret.withBytes({ try? JSONValue(node, in: $0) }) else {
-      return nil
-    }
-    return value
   }
 }

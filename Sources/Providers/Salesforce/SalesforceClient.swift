@@ -26,57 +26,35 @@ actor SalesforceClient {
     self.transport = transport
   }
 
-  /// An answer in the 200s.
-  struct Answer: Sendable {
-    let status: Int
-    let body: SharedSecret
-
-    /// The JSON of the answer. Throws `malformed` with `mayHaveActed`: a server that answers nonsense may have acted.
-    func json(mayHaveActed: Bool) throws(ProviderError) -> JSONNode {
-      do { return try body.secret.withBytes { try JSONNode(reading: $0) } } catch {
-        throw ProviderError(
-          .malformed, "the answer (HTTP \(status)) is not the expected JSON", mayHaveActed: mayHaveActed,
-          status: status)
-      }
-    }
-  }
-
-  /// Sends one request below `/services/data/vNN.0/apps/oauth/credentials/`.
+  /// Sends one request below `/services/data/vNN.0/apps/oauth/credentials/`. Returns an answer in the 200s.
   func call(
     _ method: HTTPRequest.Method, _ path: String, json body: String? = nil
-  ) async throws(ProviderError) -> Answer {
+  ) async throws(ProviderError) -> ManagementCall.Answer {
     try await requireOneOrg()
     let token = try await adminToken()
-    var response = try await send(method, path, body, token)
-    if response.status == 401 {
+    var answer = try await send(method, path, body, token)
+    if answer.status == 401 {
       // A token that has ended is renewed. A refused request did not act, so it is safe to repeat.
       await admin.session.end(token)
       let renewed = try await adminToken()
-      response = try await send(method, path, body, renewed)
-      if response.status == 401 {
+      answer = try await send(method, path, body, renewed)
+      if answer.status == 401 {
         // Another rotation of this session may have promoted a pair meanwhile, which ends the token at some orgs: so the
         // last one is shared with nobody.
         await admin.session.end(renewed)
-        response = try await send(method, path, body, grantToken { try await self.grantAdmin().accessToken })
+        answer = try await send(method, path, body, grantToken { try await self.grantAdmin().accessToken })
       }
     }
-    guard (200..<300).contains(response.status) else { throw refusal(response, to: method) }
-    return Answer(status: response.status, body: response.body)
+    guard (200..<300).contains(answer.status) else { throw refusal(answer, to: method) }
+    return answer
   }
 
   private func send(
     _ method: HTTPRequest.Method, _ path: String, _ body: String?, _ token: SharedSecret
-  ) async throws(ProviderError) -> HTTPResponse {
-    do {
-      return try await transport.send(
-        HTTPRequest(
-          method, settings.domain.at("/services/data/v\(settings.apiVersion)/apps/oauth/credentials/\(path)"),
-          headers: [("Accept", "application/json")],
-          secretHeaders: [.init(name: "Authorization", prefix: "Bearer ", value: token)],
-          body: body.map { .bytes(Array($0.utf8), contentType: "application/json") } ?? .none))
-    } catch {
-      throw ProviderError(error)
-    }
+  ) async throws(ProviderError) -> ManagementCall.Answer {
+    let endpoint = try settings.domain.path("/services/data/v\(settings.apiVersion)/apps/oauth/credentials/\(path)")
+    return try await ManagementCall(transport: transport).ask(
+      method, endpoint, token: token, body: body.map { .json($0) } ?? .none)
   }
 
   /// Fails unless the app and its administrator have the same host. The administrator's token opens every app of its
@@ -151,8 +129,8 @@ actor SalesforceClient {
 
   /// The org's code for an error, in upper case, and its message, in lower case; empty if the answer does not have its
   /// form.
-  static func words(of response: HTTPResponse) -> (code: String, message: String) {
-    response.body.secret.withBytes { bytes -> (String, String) in
+  static func words(of body: SharedSecret) -> (code: String, message: String) {
+    body.secret.withBytes { bytes -> (String, String) in
       guard let root = try? JSONNode(reading: bytes) else { return ("", "") }
       let object = if case .array(let elements) = root { elements.first ?? .null } else { root }
       let code = (try? object["errorCode"]?.text(in: bytes)) ?? nil
@@ -163,11 +141,11 @@ actor SalesforceClient {
 
   /// Classifies an answer outside the 200s: `[{"message":"…","errorCode":"…"}]`, or anything that something between
   /// here and the org may answer.
-  private func refusal(_ response: HTTPResponse, to method: HTTPRequest.Method) -> ProviderError {
-    let (errorCode, message) = Self.words(of: response)
+  private func refusal(_ answer: ManagementCall.Answer, to method: HTTPRequest.Method) -> ProviderError {
+    let (errorCode, message) = Self.words(of: answer.body)
     let host = settings.domain.host
-    let status = response.status
-    let retryAfter = response.retryAfter
+    let status = answer.status
+    let retryAfter = answer.retryAfter
     let permission =
       "give the Run As user of \(admin.name) External Client App Developer and View Client Secret, and"
       + " the app the scope api"

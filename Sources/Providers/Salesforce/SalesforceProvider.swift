@@ -185,12 +185,12 @@ package struct SalesforceProvider: SalesforceGranter, PrimaryReader {
   package func promote(handle: String, _ observation: Observation) async throws(ProviderError) {
     let answer = try await client.call(
       .patch, "\(app)/\(observation.consumer)/staged/\(handle)", json: #"{"command":"rotate"}"#)
-    if answer.body.secret.count > 0 { _ = try answer.json(mayHaveActed: true) }
+    if !answer.isEmpty { _ = try answer.json(mayHaveActed: true) }
   }
 
   package func delete(handle: String, _ observation: Observation) async throws(ProviderError) {
     let answer = try await client.call(.delete, "\(app)/\(observation.consumer)/staged/\(handle)")
-    if answer.body.secret.count > 0 { _ = try answer.json(mayHaveActed: true) }
+    if !answer.isEmpty { _ = try answer.json(mayHaveActed: true) }
   }
 
   package func readPrimary(_ observation: Observation) async throws(ProviderError) -> ObservedPair {
@@ -205,7 +205,7 @@ package struct SalesforceProvider: SalesforceGranter, PrimaryReader {
 
   // MARK: - Reading
 
-  private func list(_ name: String, _ answer: SalesforceClient.Answer) throws(ProviderError) -> [WireCredentials] {
+  private func list(_ name: String, _ answer: ManagementCall.Answer) throws(ProviderError) -> [WireCredentials] {
     let root = try answer.json(mayHaveActed: false)
     do {
       return try WireCredentials.list(name, in: root, answer.body)
@@ -215,7 +215,7 @@ package struct SalesforceProvider: SalesforceGranter, PrimaryReader {
   }
 
   private func read(
-    _ answer: SalesforceClient.Answer, mayHaveActed: Bool
+    _ answer: ManagementCall.Answer, mayHaveActed: Bool
   ) throws(ProviderError) -> [WireCredentials] {
     let root = try answer.json(mayHaveActed: mayHaveActed)
     switch root {
