@@ -12,15 +12,22 @@ package struct RotationFinding: Hashable, Sendable {
     case obstacle
   }
 
-  /// What was checked, in one word that does not change: `primary`, `slot`, `secret`, `token`, `clock` …
-  package let check: String
+  /// What was checked, in one word that does not change.
+  package enum Check: String, Sendable {
+    // On this machine.
+    case delivery, disk, folder, lease, log, `operator`, restored, zone
+    // At the provider.
+    case clock, primary, probe, provider, replacement, scope, secret, slot, token
+  }
+
+  package let check: Check
   package let level: Level
   package let text: String
   package let hint: String?
   /// When it ends automatically, if that is known.
   package let until: Timestamp?
 
-  package init(_ check: String, _ level: Level, _ text: String, hint: String? = nil, until: Timestamp? = nil) {
+  package init(_ check: Check, _ level: Level, _ text: String, hint: String? = nil, until: Timestamp? = nil) {
     self.check = check
     self.level = level
     self.text = text
@@ -29,7 +36,7 @@ package struct RotationFinding: Hashable, Sendable {
   }
 
   /// What could not be checked, because of the provider's error.
-  package init(_ check: String, _ error: ProviderError) {
+  package init(_ check: Check, _ error: ProviderError) {
     self.init(check, .obstacle, error.description, hint: error.hint)
   }
 }
@@ -69,20 +76,20 @@ package struct RotationPreflight: Sendable {
     var findings: [RotationFinding] = []
     var met: ProviderError?
     if provider.replacement == .cutOver {
-      findings.append(RotationFinding("replacement", .warning, Replacement.cutOverWarning))
+      findings.append(RotationFinding(.replacement, .warning, Replacement.cutOverWarning))
     }
     do {
       let seen = try await provider.observe(
         known: KnownPairs(of: credential, pairs, isStaging: journal?.machine.state == .staging))
-      findings.append(RotationFinding("provider", .ok, "the provider shows the app, its consumer and what is staged"))
+      findings.append(RotationFinding(.provider, .ok, "the provider shows the app, its consumer and what is staged"))
       findings += self.findings(in: seen, now: clock())
       if let reader = provider as? any PrimaryReader {
         do throws(ProviderError) { findings.append(finding(inPrimary: try await reader.readPrimary(seen))) } catch {
-          findings.append(RotationFinding("secret", error))
+          findings.append(RotationFinding(.secret, error))
         }
       }
     } catch {
-      findings.append(RotationFinding("provider", error))
+      findings.append(RotationFinding(.provider, error))
       met = error
     }
     let asked = clock()
@@ -95,7 +102,7 @@ package struct RotationPreflight: Sendable {
       // A rotation replaces a refused pair as well as an accepted one.
       let level = RotationFinding.Level.warning
       findings.append(
-        RotationFinding("token", level, "version \(active.number), the active one: \(error)", hint: error.hint))
+        RotationFinding(.token, level, "version \(active.number), the active one: \(error)", hint: error.hint))
     }
     return findings
   }
@@ -121,12 +128,12 @@ package struct RotationPreflight: Sendable {
   func primaryFinding(in seen: Observation) -> RotationFinding? {
     guard let active else { return nil }
     if let promoted = promoted(in: seen) {
-      return RotationFinding("primary", .ok, "version \(promoted) was promoted and is primary: the rotation goes on")
+      return RotationFinding(.primary, .ok, "version \(promoted) was promoted and is primary: the rotation goes on")
     }
     if let obstacle = StagingObstacle(primaryOf: seen, active: active.pair, number: active.number) {
-      return RotationFinding("primary", obstacle)
+      return RotationFinding(.primary, obstacle)
     }
-    return RotationFinding("primary", .ok, "version \(active.number), the active one, is primary")
+    return RotationFinding(.primary, .ok, "version \(active.number), the active one, is primary")
   }
 
   /// Whether what holds `slot` is a replaced pair that the credential owes.
@@ -138,17 +145,17 @@ package struct RotationPreflight: Sendable {
   /// What holds `slot`, and what that means for the next rotation.
   func slotFinding(_ slot: RotationSlot, now: Timestamp) -> RotationFinding {
     switch slot {
-    case .free: return RotationFinding("slot", .ok, "the staging slot is free")
+    case .free: return RotationFinding(.slot, .ok, "the staging slot is free")
     case .ours(let version, .staged, _):
-      return RotationFinding("slot", .ok, "version \(version) is staged: the rotation goes on with it")
+      return RotationFinding(.slot, .ok, "version \(version) is staged: the rotation goes on with it")
     case .ours(let version, _, let expires) where owes(slot):
       guard let graceEnds = journal?.graceEnds(of: credential), graceEnds > now else {
         return RotationFinding(
-          "slot", .ok, "version \(version) holds the staging slot, its grace is over: it is retired first")
+          .slot, .ok, "version \(version) holds the staging slot, its grace is over: it is retired first")
       }
       let end = expires.map { "; the provider ends it at \($0)" } ?? ""
       return RotationFinding(
-        "slot", .obstacle,
+        .slot, .obstacle,
         "version \(version), replaced and still accepted, holds the staging slot until its grace ends at \(graceEnds)\(end)",
         hint: journal?.machine.state.isOwing == true
           ? "`relatch retire \(credential.name)` ends it now, and cuts off anyone who still uses version \(version),"
@@ -157,26 +164,26 @@ package struct RotationPreflight: Sendable {
         until: graceEnds)
     case .ours, .foreignStaged, .foreignReplaced:
       guard let obstacle = StagingObstacle(slot, of: credential.name) else {
-        return RotationFinding("slot", .ok, "the staging slot is free")
+        return RotationFinding(.slot, .ok, "the staging slot is free")
       }
-      return RotationFinding("slot", obstacle)
+      return RotationFinding(.slot, obstacle)
     }
   }
 
   private func finding(inPrimary shown: ObservedPair) -> RotationFinding {
     guard let secret = shown.clientSecret else {
       return RotationFinding(
-        "secret", .obstacle, "the provider does not show the primary pair's secret, and would not show a new one's",
+        .secret, .obstacle, "the provider does not show the primary pair's secret, and would not show a new one's",
         hint: "allow access to consumer secrets via REST API in the provider's set-up; it may take a while")
     }
     guard let active, shown.matches(active.pair) else {
-      return RotationFinding("secret", .ok, "the provider shows the primary pair's secret")
+      return RotationFinding(.secret, .ok, "the provider shows the primary pair's secret")
     }
     let isSame = secret.secret.isEqual(to: active.pair.clientSecret)
     return isSame
-      ? RotationFinding("secret", .ok, "the provider shows the secret of version \(active.number), as the vault has it")
+      ? RotationFinding(.secret, .ok, "the provider shows the secret of version \(active.number), as the vault has it")
       : RotationFinding(
-        "secret", .warning, "the provider shows a secret for version \(active.number) that is not the vault's",
+        .secret, .warning, "the provider shows a secret for version \(active.number) that is not the vault's",
         hint: "rotate the credential: someone changed the secret at the provider, and the vault's is refused")
   }
 
@@ -184,28 +191,28 @@ package struct RotationPreflight: Sendable {
   /// answer.
   package func findings(in evidence: GrantEvidence, asked: Timestamp, answered: Timestamp) -> [RotationFinding] {
     let number = active?.number ?? 0
-    var findings = [RotationFinding("token", .ok, "version \(number), the active one, was granted a token")]
+    var findings = [RotationFinding(.token, .ok, "version \(number), the active one, was granted a token")]
     if evidence.probe != nil {
-      findings.append(RotationFinding("probe", .ok, "the read that its settings name is allowed"))
+      findings.append(RotationFinding(.probe, .ok, "the read that its settings name is allowed"))
     }
-    findings += evidence.remarks.map { RotationFinding("scope", .warning, $0) }
+    findings += evidence.remarks.map { RotationFinding(.scope, .warning, $0) }
     guard let theirs = evidence.providerTime else {
-      return findings + [RotationFinding("clock", .ok, "the provider does not tell its time")]
+      return findings + [RotationFinding(.clock, .ok, "the provider does not tell its time")]
     }
     let difference = ClockDifference(theirs, asked: asked, answered: answered)
     if difference.duration >= ClockDifference.limit {
-      findings.append(RotationFinding("clock", .obstacle, difference.text, hint: ClockDifference.hint))
+      findings.append(RotationFinding(.clock, .obstacle, difference.text, hint: ClockDifference.hint))
     } else if difference.duration >= ClockDifference.notable {
-      findings.append(RotationFinding("clock", .warning, difference.text, hint: ClockDifference.hint))
+      findings.append(RotationFinding(.clock, .warning, difference.text, hint: ClockDifference.hint))
     } else {
-      findings.append(RotationFinding("clock", .ok, difference.text))
+      findings.append(RotationFinding(.clock, .ok, difference.text))
     }
     return findings
   }
 }
 
 extension RotationFinding {
-  fileprivate init(_ check: String, _ obstacle: StagingObstacle) {
+  fileprivate init(_ check: Check, _ obstacle: StagingObstacle) {
     self.init(check, .obstacle, obstacle.text, hint: obstacle.hint, until: obstacle.until)
   }
 }

@@ -365,7 +365,7 @@ struct RotationRunTests {
       pairs: [1: try FakeProvider.pair("id-1"), 2: try FakeProvider.pair("id-2")])
     let findings = await preflight.findings(asking: bench.provider, clock: { RotationMachineTests.start })
     #expect(!findings.contains { $0.level == .obstacle }, "\(findings)")
-    #expect(findings.contains { $0.check == "primary" && $0.text.hasPrefix("version 2 was promoted") })
+    #expect(findings.contains { $0.check == .primary && $0.text.hasPrefix("version 2 was promoted") })
     let seen = try await bench.provider.observe(known: preflight.known)
     let lines = preflight.lines(in: seen, now: RotationMachineTests.start)
     #expect(lines.map(\.step) == [.primary, .slot] && lines.allSatisfy { $0.verdict == .ok }, "\(lines)")

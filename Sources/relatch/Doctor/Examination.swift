@@ -40,7 +40,8 @@ struct Examination: Sendable {
 
   /// All lines of one credential: this machine's, the provider's by its kind, and where the pair goes.
   func lines(of subject: PlanSubject) async throws -> [ChecklistLine] {
-    let (vault, mayRelease) = LocalChecklist.vault(subject)
+    let here = LocalChecklist(subject)
+    let (vault, mayRelease) = here.vault()
     let (identity, pairs) = try await open(subject, mayRelease: mayRelease)
     let kind: any ProviderKind.Type
     do { kind = try providerKind(subject.credential.provider) } catch {
@@ -57,8 +58,8 @@ struct Examination: Sendable {
         transport: transport, now: { WallClock.now() }))
     let lines = [identity, vault] + checklist.lines.map { $0.naming(subject.credential) }
     return lines
-      + LocalChecklist.after(
-        subject, active: subject.credential.version(in: .active).flatMap { pairs?[$0.number] },
+      + here.after(
+        active: subject.credential.version(in: .active).flatMap { pairs?[$0.number] },
         isRotated: subject.credential.canRotate)
   }
 

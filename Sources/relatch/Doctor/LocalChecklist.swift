@@ -15,33 +15,38 @@ extension ChecklistStep {
 }
 
 /// The checklist lines of this machine, the same for every provider. They look at what `plan` looks at.
-enum LocalChecklist {
+struct LocalChecklist {
+  private let credential: Credential
+  private let findings: [RotationFinding]
+
+  init(_ subject: PlanSubject) {
+    credential = subject.credential
+    findings = LocalCheck.findings(of: subject)
+  }
+
   /// The vault's line, and whether the vault can release a pair: without a log entry nothing is released.
-  static func vault(_ subject: PlanSubject) -> (line: ChecklistLine, mayRelease: Bool) {
-    let findings = findings(of: subject).filter { ["log", "folder", "disk", "restored"].contains($0.check) }
+  func vault() -> (line: ChecklistLine, mayRelease: Bool) {
+    let findings = findings.filter { [.log, .folder, .disk, .restored].contains($0.check) }
     // That others may write there stops nothing, but must be fixed.
-    let obstacles = findings.filter { $0.level == .obstacle || $0.check == "folder" }
-    let mayRelease = obstacles.allSatisfy { ["restored", "folder"].contains($0.check) }
-    guard let finding = obstacles.first(where: { $0.check != "restored" }) ?? obstacles.first else {
+    let obstacles = findings.filter { $0.level == .obstacle || $0.check == .folder }
+    let mayRelease = obstacles.allSatisfy { [.restored, .folder].contains($0.check) }
+    guard let finding = obstacles.first(where: { $0.check != .restored }) ?? obstacles.first else {
       return (ChecklistLine(.vault, .ok, findings.map(\.text).joined(separator: "; ")), mayRelease)
     }
     return (ChecklistLine(.vault, .missing, finding.text, fix: finding.hint), mayRelease)
   }
 
   /// Where the pair goes, and when it is replaced. `active` is the active pair, if it was opened.
-  static func after(_ subject: PlanSubject, active: Pair?, isRotated: Bool) -> [ChecklistLine] {
+  func after(active: Pair?, isRotated: Bool) -> [ChecklistLine] {
     var lines: [ChecklistLine] = []
-    let isHere = !subject.credential.isTransferred
-    if isHere, isRotated || !subject.credential.deliveries.isEmpty { lines.append(delivery(subject, active)) }
-    if isRotated { lines.append(policy(subject)) }
+    let isHere = !credential.isTransferred
+    if isHere, isRotated || !credential.deliveries.isEmpty { lines.append(delivery(active)) }
+    if isRotated { lines.append(policy) }
     return lines
   }
 
-  private static func findings(of subject: PlanSubject) -> [RotationFinding] { LocalCheck.all.flatMap { $0(subject) } }
-
-  private static func delivery(_ subject: PlanSubject, _ active: Pair?) -> ChecklistLine {
-    let credential = subject.credential
-    if let problem = findings(of: subject).first(where: { $0.check == "delivery" && $0.level != .ok }) {
+  private func delivery(_ active: Pair?) -> ChecklistLine {
+    if let problem = findings.first(where: { $0.check == .delivery && $0.level != .ok }) {
       return ChecklistLine(.delivery, .missing, problem.text, fix: problem.hint)
     }
     let lacking = credential.undelivered.map(\.name)
@@ -60,9 +65,8 @@ enum LocalChecklist {
     return ChecklistLine(.delivery, .ok, "\(names) can be delivered to")
   }
 
-  private static func policy(_ subject: PlanSubject) -> ChecklistLine {
-    let credential = subject.credential
-    if let finding = findings(of: subject).first(where: { $0.check == "zone" }) {
+  private var policy: ChecklistLine {
+    if let finding = findings.first(where: { $0.check == .zone }) {
       return ChecklistLine(.policy, .missing, finding.text, fix: finding.hint)
     }
     let rule = "`relatch policy \(credential.name) max-age=90d`"
