@@ -73,9 +73,6 @@ struct DueCredentials: Sendable {
 }
 
 extension Credential {
-  /// What a person does at its provider by hand; nil if nobody is needed.
-  var byHand: String? { (try? providerKind(provider))?.descriptor.byHand }
-
   /// Why nobody can do what is due for `reason` with this program: its kind of provider is not known, or it lacks what
   /// that needs to rotate it. Nil if it can be done.
   func obstacle(to reason: RotationSchedule.Reason) -> Failure? {

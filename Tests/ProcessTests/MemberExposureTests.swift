@@ -30,14 +30,14 @@ struct MemberExposureTests {
     _ = try await vault.removeMember("bob", now: right) { _, _ in }
     let found = try await Self.exposures(vault, "bob")
     #expect(found.map(\.credential) == ["crm", "erp"])
-    #expect(found.map(\.standing) == ["exposed", "exposed"])
+    #expect(found.map(\.standing) == [.exposed, .exposed])
     // Another credential of the same name, added by a clock that is behind.
     _ = try await vault.remove("erp", forgettingDebts: true, now: right)
     _ = try await vault.remove("crm", forgettingDebts: true, now: right)
     _ = try await vault.add(
       name: "crm", provider: "salesforce", settings: [:], policy: Policy(), admin: "crm", pair: try pair(of: "crm"),
       now: vaultMoment + .seconds(-60))
-    #expect(try await Self.exposures(vault, "bob").map(\.standing) == ["removed", "removed"])
+    #expect(try await Self.exposures(vault, "bob").map(\.standing) == [.removed, .removed])
   }
 
   @Test func `is found by each name of an identity, and by its key`() async throws {
@@ -48,7 +48,7 @@ struct MemberExposureTests {
     _ = try await vault.removeMember("bob", now: vaultMoment) { _, _ in }
     try await vault.addMember(identity.card(named: "robert", role: .operator), now: vaultMoment) { _, _ in }
     for name in ["bob", "robert", identity.age.recipient.description] {
-      #expect(try await Self.exposures(vault, name).map(\.standing) == ["exposed"], "\(name)")
+      #expect(try await Self.exposures(vault, name).map(\.standing) == [.exposed], "\(name)")
     }
     try await vault.grant("crm", to: "robert", now: vaultMoment)
     #expect(try await Self.exposures(vault, "bob").map(\.holder) == ["robert"])
@@ -75,6 +75,6 @@ struct MemberExposureTests {
     _ = try await vault.add(
       name: "crm", provider: "salesforce", settings: [:], policy: Policy(), admin: "crm", pair: try pair(of: "crm"),
       exposedTo: "sender", now: vaultMoment)
-    #expect(try await Self.exposures(vault, "sender").map(\.standing) == ["exposed"])
+    #expect(try await Self.exposures(vault, "sender").map(\.standing) == [.exposed])
   }
 }
