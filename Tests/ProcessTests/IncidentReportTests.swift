@@ -68,7 +68,7 @@ struct IncidentReportTests {
     // Reported once more, after that.
     try await log("credential.leaked", ["incident": "i", "reason": "x", "version": 2])
     (history, report) = try await part()
-    #expect(history.acceptedAgain.isEmpty && history.standing == "refused" && !report.wasRefusedBefore)
+    #expect(history.acceptedAgain.isEmpty && history.standing == .refused && !report.wasRefusedBefore)
     #expect(report.ended != nil)
     try await log("leak.tried", ["accepted": true, "incident": "i", "version": 1])
     #expect(try await part().0.acceptedAgain == [1])

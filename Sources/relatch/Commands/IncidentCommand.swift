@@ -62,11 +62,11 @@ struct IncidentCommand: AsyncParsableCommand {
     switch found.content {
     case .all(let parts, let reached):
       if parts.isEmpty { report.note("no leak has been reported") }
-      let standings = zip(parts, reached).map { part, isReached in isReached ? "owed" : part.standing }
+      let standings = zip(parts, reached).map { part, isReached in isReached ? .owed : part.standing }
       for (part, standing) in zip(parts, standings) {
         try report.result(part.json(standing), text: part.line(standing))
       }
-      if standings.contains(where: ["owed", "accepted"].contains), found.disagreeing.isEmpty {
+      if standings.contains(where: { [.owed, .accepted].contains($0) }), found.disagreeing.isEmpty {
         throw Status(code: .debtOutstanding)
       }
     case .one(let incident):
@@ -108,23 +108,35 @@ struct IncidentCommand: AsyncParsableCommand {
 }
 
 extension IncidentHistory.Part {
-  /// What it has come to, in one word.
-  var standing: String {
-    if !owed.isEmpty { return isRemoved ? "removed" : "owed" }
-    guard acceptedAgain.isEmpty else { return "accepted" }
-    return leftElsewhere.isEmpty ? "refused" : "elsewhere"
+  /// What it has come to, in one word that does not change.
+  enum Standing: String, Sendable {
+    /// A leaked version was not seen to be refused, or what replaced it can be read with another leaked pair.
+    case owed
+    /// The same, and the credential was removed.
+    case removed
+    /// A leaked version was refused, and is accepted again.
+    case accepted
+    /// All were seen to be refused but those that were left at a former place.
+    case elsewhere
+    case refused
+  }
+
+  var standing: Standing {
+    if !owed.isEmpty { return isRemoved ? .removed : .owed }
+    guard acceptedAgain.isEmpty else { return .accepted }
+    return leftElsewhere.isEmpty ? .refused : .elsewhere
   }
 
   /// Its line in the list.
-  func line(_ standing: String) -> String {
+  func line(_ standing: Standing) -> String {
     let reported = reports.first.map { "\($0.entry.time)" } ?? "-"
-    return Diagnostics.printable("\(incident)  \(credential)  reported \(reported)  \(standing)")
+    return Diagnostics.printable("\(incident)  \(credential)  reported \(reported)  \(standing.rawValue)")
   }
 
-  fileprivate func json(_ standing: String) -> JSONValue {
+  fileprivate func json(_ standing: Standing) -> JSONValue {
     .object([
       "credential": .string(credential), "incident": .string(incident),
-      "reported": .string(reports.first?.entry.time.description ?? ""), "standing": .string(standing),
+      "reported": .string(reports.first?.entry.time.description ?? ""), "standing": .string(standing.rawValue),
       "type": "incident-summary",
     ])
   }

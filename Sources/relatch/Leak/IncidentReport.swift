@@ -329,7 +329,7 @@ extension IncidentReport.Part {
       "credential": .string(history.credential), "leaked": .array(history.leaked.map { .integer(Int(clamping: $0)) }),
       "open_to": .array(openTo.map(\.json)), "owed": .array(history.owed.map { .integer(Int(clamping: $0)) }),
       "elsewhere": .array(history.leftElsewhere.map { .integer(Int(clamping: $0)) }),
-      "standing": .string(owed?.reach == nil ? history.standing : "owed"),
+      "standing": .string((owed?.reach == nil ? history.standing : .owed).rawValue),
       "timeline": .array(
         history.moments.map {
           .object([
