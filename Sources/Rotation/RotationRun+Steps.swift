@@ -158,11 +158,16 @@ extension RotationRun {
       (debt, pairs[debt].flatMap { pair in seen.others.first { $0.matches(pair) }?.expires })
     }
     let end = seen.primary.expires
+    // The next rotation waits for the grace, so that must not last until this pair has ended.
+    let active = credential.version(number)
+    let limit = (end ?? active?.expires).flatMap { active?.limit(endingAt: $0) }
+    // Counted from the clock, not from the last step: if a clock that was far ahead dated that, the grace would never
+    // end.
+    let clock = timing.now()
+    let grace = credential.leakedDebts.isEmpty ? credential.policy.grace : .zero
     try record(
       .verified, version: number, evidence.members,
-      // Counted from the clock, not from the last step: if a clock that was far ahead dated that, the grace would never
-      // end.
-      graceEnds: timing.now() + (credential.leakedDebts.isEmpty ? credential.policy.grace : .zero)
+      graceEnds: max(clock, min(clock + grace, limit ?? clock + grace))
     ) { credential in
       credential.noteHere([number])
       for (debt, expires) in expiries { credential.setExpiry(of: debt, expires) }

@@ -676,6 +676,23 @@ struct ReplacementTests {
     try await bench.store.read { try VaultView($0).requireCurrent() }
   }
 
+  @Test("a grace ends when the new pair is to be replaced because it ends", arguments: [["stage"], ["observe"]])
+  func graceOfWhatEnds(told: [String]) async throws {
+    let (bench, system) = (try await Bench(policy: ["grace": "2d"]), FakeSystem(.overlap))
+    let now = bench.now.withLock { $0 }
+    system.state.withLock { $0.ends = (now + .seconds(8 * 3600), Set(told)) }
+    _ = try await bench.run(at: system)
+    let credential = try await bench.credential()
+    let active = try #require(credential.version(in: .active))
+    #expect(active.number == 2 && credential.graceEnds == active.limit(endingAt: now + .seconds(8 * 3600)))
+    bench.now.withLock { $0 = now + .seconds(7 * 3600) }
+    system.state.withLock { $0.ends = nil }
+    for _ in 1...2 { _ = try await bench.run(.scheduled, at: system) }
+    #expect(try await bench.credential().version(in: .active)?.number == 3)
+    #expect(system.state.withLock(\.accepted).contains("id-3"))
+    try await bench.store.read { _ = try VaultView.verify($0) }
+  }
+
   // MARK: - A look that is out of date
 
   @Test(

@@ -49,6 +49,73 @@ struct ScheduleTests {
     #expect(try standing(730, ["max-age": "90d"], at: 90) == .due(.age))
   }
 
+  @Test("a pair that expires is due in time also within an hour of its making, but not within five minutes")
+  func endingSoon() throws {
+    func standing(after minutes: Int64, living: Int64, _ policy: [String: String] = [:]) throws
+      -> RotationSchedule.Standing
+    {
+      var credential = try credential(policy)
+      credential.setExpiry(of: 1, added + .seconds(living * 60))
+      return schedule.standing(of: credential, journal: nil, partners: { [] }, now: added + .seconds(minutes * 60))
+    }
+    #expect(try standing(after: 29, living: 40) == .waiting(until: added + .seconds(30 * 60), .ending))
+    #expect(try standing(after: 30, living: 40) == .due(.ending))
+    #expect(try standing(after: 30, living: 40, ["max-age": "1s"]) == .due(.ending), "which is reached in an hour")
+    for living: Int64 in [4, 0, -60] {
+      #expect(try standing(after: 4, living: living) == .waiting(until: added + .seconds(300), .ending))
+      #expect(try standing(after: 5, living: living) == .due(.ending))
+    }
+  }
+
+  @Test("a pair that expires before its window opens, or its partner allows it, is replaced before that, and overdue")
+  func endingWhileHeld() throws {
+    let day: Int64 = 86_400
+    // 1 January 2026 is a Thursday.
+    func credential(living days: Int64, _ policy: [String: String]) throws -> Credential {
+      var credential = try self.credential(policy)
+      credential.setExpiry(of: 1, added + .seconds(days * day))
+      return credential
+    }
+    func standing(_ credential: Credential, at day: Double, _ partners: [RotationSchedule.Partner] = [])
+      -> RotationSchedule.Standing
+    {
+      schedule.standing(
+        of: credential, journal: nil, partners: { partners }, now: added + .seconds(Int64(day * 86_400)))
+    }
+    func days(_ days: Int64) -> Timestamp { added + .seconds(days * day) }
+    let sundays = ["window": "sun 00:00-04:00 UTC"]
+    // Due on Tuesday the 6th, when it has two days to live.
+    let first = try credential(living: 7, sundays)
+    #expect(standing(first, at: 5.25) == .due(.ending))
+    #expect(
+      standing(try self.credential(sundays.merging(["max-age": "126h"]) { $1 }), at: 5.25)
+        == .held(until: days(10), .window), "without an end it waits")
+    #expect(try standing(credential(living: 7, sundays.merging(["max-age": "96h"]) { $1 }), at: 4.5) == .due(.age))
+    // Due on Friday the 9th: the window on Sunday comes too late for one, and early enough for the other.
+    let second = try credential(living: 11, sundays)
+    #expect(standing(second, at: 8.5) == .due(.ending))
+    let third = try credential(living: 12, sundays)
+    #expect(standing(third, at: 9.25) == .held(until: days(10), .window))
+    // A zone that this machine does not know never opens.
+    let nowhere = try credential(living: 8, ["window": "daily 01:00-02:00 Mars/Olympus"])
+    #expect(standing(nowhere, at: 6) == .held(until: days(7), .unknownZone("Mars/Olympus")))
+    #expect(standing(nowhere, at: 7) == .due(.ending))
+
+    var partner = try self.credential([:], name: "erp")
+    _ = try partner.addStaged(handle: nil, expires: nil, now: days(6))
+    try partner.promoteStaged(now: days(6))
+    let other = RotationSchedule.Partner(credential: partner, journal: nil, isAtWork: false)
+    #expect(
+      try standing(credential(living: 8, [:]), at: 6.25, [other]) == .held(until: days(7), .together(with: "erp")))
+    #expect(try standing(credential(living: 7, [:]), at: 6.5, [other]) == .due(.ending))
+
+    for credential in [first, second, third, nowhere] {
+      let found = try #require(schedule.appointment(for: credential, journal: nil, partners: [partner]))
+      let end = try #require(credential.versions.first?.expires)
+      #expect(found.begins < found.overdue && found.overdue < end)
+    }
+  }
+
   @Test("jitter brings the moment forward by the same share every time")
   func jitter() throws {
     let credential = try credential(["max-age": "90d", "jitter": "10d"])

@@ -16,13 +16,22 @@ extension RotationSchedule {
   ///
   /// It is overdue when the first window ends that left enough time after it became due; without a window, or if the
   /// pair leaked, after `tolerance`. A window that one of `partners` took does not count, nor does a grace during which
-  /// the staging slot is held.
+  /// the staging slot is held. A pair that its provider will end is overdue in time before that, whatever holds it.
   package func appointment(
     for credential: Credential, journal: RotationJournal?, partners: [Credential]
   ) -> Appointment? {
     guard let (wanted, reason) = newPairMoment(of: credential) else { return nil }
     // Nothing delays the end of a leak.
     guard reason != .leaked else { return Appointment(begins: wanted, overdue: wanted + Self.tolerance) }
+    let found = appointment(for: credential, wanted: wanted, journal: journal, partners: partners)
+    guard let last = lastChance(of: credential), reason == .age || reason == .ending else { return found }
+    return Appointment(
+      begins: found.begins <= last ? found.begins : wanted, overdue: min(found.overdue, max(last, wanted)))
+  }
+
+  private func appointment(
+    for credential: Credential, wanted: Timestamp, journal: RotationJournal?, partners: [Credential]
+  ) -> Appointment {
     var moment = wanted
     if let graceEnds = journal?.graceEnds(of: credential) { moment = max(moment, graceEnds) }
     let taken = partners.filter { $0.versions.count > 1 }.compactMap { $0.version(in: .active)?.since }

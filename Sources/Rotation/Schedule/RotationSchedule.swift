@@ -108,12 +108,14 @@ package struct RotationSchedule: Sendable {
     }
     // What was begun is finished outside the window too: the longer a rotation is open, the more can go wrong.
     if reason == .unfinished, let journal, journal.hasOnlyFailed, credential.leak == nil {
-      return try together(partners(), since: now + (.zero - Self.day), journal, of: credential, now: now) {
+      let held = try together(partners(), since: now + (.zero - Self.day), journal, of: credential, now: now) {
         $0 + Self.day
-      } ?? .due(reason)
+      }
+      return unlessItEnds(credential, held, .due(reason), now: now)
     }
     guard reason.isHeldBack else { return .due(reason) }
-    return try obstacle(to: credential, partners: partners, now: now) ?? .due(reason)
+    let held = try obstacle(to: credential, partners: partners, now: now)
+    return unlessItEnds(credential, held, .due(reason), now: now)
   }
 
   /// A time that only says since when is never later than `now`, so that one written by a clock that was ahead delays
@@ -167,7 +169,7 @@ package struct RotationSchedule: Sendable {
     guard !credential.isTransferred else { return nil }
     if let leak = credential.leak, credential.isActiveLeaked { return (leak.since, .leaked) }
     if let exposure = credential.exposure { return (exposure.since, .exposed) }
-    return ageLimit(of: credential).map { ($0, credential.ageLimit == credential.endLimit ? .ending : .age) }
+    return limit(of: credential)
   }
 
   /// Ending a leak is tried again after this at the latest, unless the provider asked to be left alone for longer.
@@ -209,11 +211,39 @@ package struct RotationSchedule: Sendable {
     return (max(pauseEnds, journal.leftAloneUntil ?? pauseEnds), .attempts(attempts))
   }
 
-  /// When the active pair is to be replaced; nil without a greatest age or an end. Never within `Policy.minimumAge` of
-  /// its making: a record written before that minimum applied may hold an age by which a new pair would be due at once.
-  package func ageLimit(of credential: Credential) -> Timestamp? {
-    guard let limit = credential.ageLimit, let active = credential.version(in: .active) else { return nil }
-    return max(limit, active.created + Policy.minimumAge)
+  /// When the active pair is to be replaced; nil without a greatest age or an end.
+  package func ageLimit(of credential: Credential) -> Timestamp? { limit(of: credential)?.0 }
+
+  /// The same, and which of both comes first. No age is reached within `Policy.minimumAge` of its making: a record
+  /// written before that minimum applied may hold one by which a new pair would be due at once. Nor is a new pair due at
+  /// once because a wrong clock, here or there, says that each new one has ended already.
+  private func limit(of credential: Credential) -> (Timestamp, Reason)? {
+    guard let made = credential.version(in: .active)?.created else { return nil }
+    let age = credential.maximumAge.map { max($0, made + Policy.minimumAge) }
+    let end = credential.endLimit.map { max($0, made + Self.minimumLife) }
+    guard let end, age.map({ end <= $0 }) ?? true else { return age.map { ($0, .age) } }
+    return (end, .ending)
+  }
+
+  /// No schedule replaces a pair sooner: one that its provider ends within this cannot be kept alive.
+  static let minimumLife: Duration = .seconds(300)
+
+  /// From when on nothing but failed attempts holds back the replacement of the active pair, which its provider will
+  /// end: halfway from when it is due to that. Nil if no end is known.
+  func lastChance(of credential: Credential) -> Timestamp? {
+    guard let limit = credential.endLimit, let end = credential.version(in: .active)?.expires else { return nil }
+    return limit + .milliseconds((end.milliseconds - limit.milliseconds) / 2)
+  }
+
+  /// `held`, or `due` if the provider would end the active pair before what is waited for is over: outside its window,
+  /// or beside another credential, it is better replaced than lost.
+  private func unlessItEnds(
+    _ credential: Credential, _ held: Standing?, _ due: Standing, now: Timestamp
+  ) -> Standing {
+    guard let held else { return due }
+    guard let last = lastChance(of: credential), case .held(let until, let obstacle) = held else { return held }
+    if let until { return until <= last ? held : due }
+    return now < last ? .held(until: last, obstacle) : due
   }
 
   /// The window's zone; UTC if the system does not know it.

@@ -9,14 +9,13 @@ extension Credential {
   /// From when on the active pair is to be replaced because the provider will end it: a quarter of its life before
   /// that, and 30 days at most. Nil if the provider has named no end.
   package var endLimit: Timestamp? {
-    guard transfer == nil, let active = version(in: .active), let end = active.expires else { return nil }
-    let quarter = max(0, end.milliseconds - active.created.milliseconds) / 4
-    return end + .milliseconds(-min(quarter, 30 * 86_400_000))
+    guard transfer == nil, let active = version(in: .active) else { return nil }
+    return active.expires.map(active.limit(endingAt:))
   }
 
   /// When the active pair reaches its greatest age, counted from when the provider made it. Jitter brings the moment
   /// forward, by a share that depends only on the version, so that asking again never moves it.
-  private var maximumAge: Timestamp? {
+  package var maximumAge: Timestamp? {
     guard let maxAge = policy.maxAge, let active = version(in: .active), transfer == nil else { return nil }
     guard policy.jitter > .zero else { return active.created + maxAge }
     let seed = SHA256.hash(id.bytes + Array("jitter \(active.number)".utf8)).bytes
@@ -45,6 +44,15 @@ extension Credential {
     let rotation = graceEnds ?? ageLimit
     guard let delivery = nextDelivery else { return rotation }
     return min(rotation ?? delivery, delivery)
+  }
+}
+
+extension Version {
+  /// From when on it is to be replaced if its provider ends it at `end`: a quarter of its life before, and 30 days at
+  /// most.
+  package func limit(endingAt end: Timestamp) -> Timestamp {
+    let quarter = max(0, end.milliseconds - created.milliseconds) / 4
+    return end + .milliseconds(-min(quarter, 30 * 86_400_000))
   }
 }
 
