@@ -111,27 +111,13 @@ package struct IncidentHistory: Sendable {
 
   private struct Credentials {
     var uses: [Use: [UInt64: Use]] = [:]
-    var refused: Set<UInt64> = []
-    /// Versions that were given up at a former place, and not seen to be refused there.
-    var elsewhere: Set<UInt64> = []
-    /// Versions that were given up and taken over as the next version: that is the same pair, and refused with it.
-    var takenOver: Set<UInt64> = []
+    var versions = RefusedVersions()
     /// Trials of a found pair that is about to be reported.
     var tried: [Moment] = []
     /// The present incident.
     var part: Int?
     /// All incidents so far.
     var parts: [Int] = []
-
-    /// Notes that `version` was seen to be refused, and with it the earlier versions that were the same pair.
-    mutating func refuse(_ version: UInt64) {
-      refused.insert(version)
-      var version = version
-      while version > 0, takenOver.contains(version - 1) {
-        version -= 1
-        refused.insert(version)
-      }
-    }
   }
 
   private var present: [String: Credentials] = [:]
@@ -152,6 +138,7 @@ package struct IncidentHistory: Sendable {
     // Any member can write entries about a credential that does not exist; verification compares them with no record.
     let isAddition = entry.event == EventName.credentialAdded.text
     guard var credential = isAddition ? Credentials() : present[name] else { return }
+    credential.versions.apply(entry, at: AccessHistory.Moment(index: moment.index, time: entry.time))
     var isThere = true
     defer { present[name] = isThere ? credential : nil }
     switch entry.event {
@@ -179,21 +166,6 @@ package struct IncidentHistory: Sendable {
         note(.delivered, delivery, entry.version.map { [$0] } ?? [], moment, &credential)
       }
       follow(moment, credential)
-    case "rotation.refused":
-      for version in entry.refusedVersions { credential.refuse(version) }
-      credential.elsewhere.formUnion(entry.elsewhereVersions)
-      follow(moment, credential)
-    case "rotation.discarded":
-      if let version = entry.version {
-        if entry.says("reason", "adopted") {
-          credential.takenOver.insert(version)
-        } else if entry.elsewhereVersions.contains(version) {
-          credential.elsewhere.insert(version)
-        } else if !entry.says("reason", "owed") {
-          credential.refuse(version)
-        }
-      }
-      follow(moment, credential)
     case "rotation.begun":
       // What begins after the end is not part of the incident.
       if let part = credential.part, parts[part].owed.isEmpty { credential.part = nil }
@@ -217,7 +189,7 @@ package struct IncidentHistory: Sendable {
     let version = moment.entry.version ?? 1
     // As many as a record can have: what the log says must not decide how much memory this takes.
     let all = (version > 10_000 ? version - 10_000 : 1)...max(1, version)
-    let open = all.filter { !credential.refused.contains($0) }
+    let open = all.filter { credential.versions.refusal(of: $0) == nil }
     let leaked = open.isEmpty ? [version] : open
     guard case .string(let incident)? = moment.entry.details["incident"] else { return }
     if let part = credential.part, parts[part].incident == incident, !parts[part].owed.isEmpty {
@@ -243,7 +215,7 @@ package struct IncidentHistory: Sendable {
       parts[part].refused[version] = moment
       parts[part].refusedBefore.insert(version)
     }
-    for version in parts[part].leaked where credential.elsewhere.contains(version) {
+    for version in parts[part].leaked where credential.versions.elsewhere.contains(version) {
       if parts[part].elsewhere[version] == nil { parts[part].elsewhere[version] = moment }
     }
     parts[part].uses = Self.uses(of: parts[part].leaked, in: credential)
@@ -285,10 +257,10 @@ package struct IncidentHistory: Sendable {
     let isLate = ["delivery.", "token.", "pair."].contains { moment.entry.event.hasPrefix($0) }
     guard !isOver || isLate else { return }
     parts[part].append(moment)
-    for version in parts[part].leaked where credential.refused.contains(version) {
+    for version in parts[part].leaked where credential.versions.refusal(of: version) != nil {
       if parts[part].refused[version] == nil { parts[part].refused[version] = moment }
     }
-    for version in parts[part].leaked where credential.elsewhere.contains(version) {
+    for version in parts[part].leaked where credential.versions.elsewhere.contains(version) {
       if parts[part].elsewhere[version] == nil { parts[part].elsewhere[version] = moment }
     }
   }

@@ -107,7 +107,7 @@ package struct AccessHistory: Sendable {
     let lasting = present.values.flatMap { credential in
       credential.accesses.values.map { access in
         var access = access
-        access.newestVersion = credential.newestKnown
+        access.newestVersion = credential.versions.newestKnown
         return access
       }
     }
@@ -149,7 +149,7 @@ package struct AccessHistory: Sendable {
   /// to be refused by then; nil if it was not removed.
   package func removalOfKnown(_ access: Access) -> Timestamp? {
     guard let former = removed.last(where: { $0.name == access.credential && $0.added.index == access.added }),
-      former.refusal(upTo: access.newestVersion) == nil
+      former.versions.refusal(upTo: access.newestVersion) == nil
     else { return nil }
     return former.removed?.time
   }
@@ -178,7 +178,7 @@ package struct AccessHistory: Sendable {
     var isStep = false
     for step in Self.idleSteps where bytes.equals(step, at: head.event) { isStep = true }
     guard isStep, (try? membership.member(bytes.text(at: head.member))) != nil else { return false }
-    return !(present[bytes.text(at: credential)]?.isStaging ?? false)
+    return !(present[bytes.text(at: credential)]?.versions.isStaging ?? false)
   }
 
   private mutating func apply(_ entry: LogEntry, at index: UInt64) throws {
@@ -240,7 +240,7 @@ package struct AccessHistory: Sendable {
     ended.append(
       Access(
         member: recipient, age: recipient, credential: credential, added: found.added.index, begin: moment, end: moment,
-        newestVersion: min(version, found.newestVersion), kind: .handoff, isOpen: false))
+        newestVersion: min(version, found.versions.newestVersion), kind: .handoff, isOpen: false))
   }
 
   /// A receipt gives its signer's name.
@@ -282,14 +282,14 @@ package struct AccessHistory: Sendable {
     guard let found = present[credential], found.accesses[member.name] == nil else { return }
     present[credential]?.accesses[member.name] = Access(
       member: member.name, age: member.age, credential: credential, added: found.added.index, begin: moment,
-      newestVersion: found.newestVersion, isOpen: true)
+      newestVersion: found.versions.newestVersion, isOpen: true)
   }
 
   private mutating func end(_ member: String, _ credential: String, _ moment: Moment) {
     guard var access = present[credential]?.accesses.removeValue(forKey: member) else { return }
     access.end = moment
     access.isOpen = false
-    access.newestVersion = present[credential]?.newestKnown ?? access.newestVersion
+    access.newestVersion = present[credential]?.versions.newestKnown ?? access.newestVersion
     ended.append(access)
   }
 }
@@ -322,7 +322,7 @@ extension AccessHistory {
       records[index] = .some(record)
       return record?.versions.allSatisfy { one in
         guard one.number <= version else { return true }
-        let number = administrator.pairNumber(of: one.number)
+        let number = administrator.versions.pairNumber(of: one.number)
         return (number == one.number ? one : record?.version(number))?.stage == .retired
       } ?? false
     }
@@ -333,7 +333,7 @@ extension AccessHistory {
       // Any member can write the words of a refusal: they count where the record agrees.
       let refusal =
         isRefused(administrator, upTo: access.newestVersion)
-        ? administrator.refusal(upTo: access.newestVersion) : nil
+        ? administrator.versions.refusal(upTo: access.newestVersion) : nil
       for (credential, administration) in others {
         let begin = max(access.begin, administration.begin)
         let end = [refusal, administration.end, administrator.removed].compactMap(\.self).min()
