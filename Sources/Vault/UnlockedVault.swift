@@ -138,11 +138,11 @@ package struct UnlockedVault: Sendable {
     of name: String, choosing choose: @Sendable (Credential) throws -> [Version], event: EventName,
     _ fields: [String: JSONValue] = [:], now: Timestamp
   ) async throws -> (unreconciled: VaultRestoration?, pairs: [(version: Version, pair: Pair)]) {
-    let (restoration, pairs) = try await pairs(of: name, choosing: choose, now: now) { change, credential, versions in
+    let (restoration, pairs) = try await pairs(of: name, choosing: choose, now: now) { change, sealed in
       var fields = fields
-      fields["versions"] = .array(versions.map { .integer(Int(clamping: $0.number)) })
+      fields["versions"] = sealed.numbers
       try change.log(event, about: name, fields)
-      return try change.view.restoration(unreconciled: credential)
+      return try change.view.restoration(unreconciled: sealed.credential)
     }
     return (restoration, pairs)
   }
@@ -150,24 +150,15 @@ package struct UnlockedVault: Sendable {
   /// The same, with `log` in place of that entry: it writes at least one entry that names the versions.
   func pairs<Result: Sendable>(
     of name: String, choosing choose: @Sendable (Credential) throws -> [Version], now: Timestamp,
-    logging log: @Sendable (VaultChange, Credential, [Version]) throws -> Result
+    logging log: @Sendable (VaultChange, SealedVersions) throws -> Result
   ) async throws -> (result: Result, pairs: [(version: Version, pair: Pair)]) {
     let member = member
-    let (header, credential, sealedKey, sealed, result) = try await change(now: now) { change in
-      let credential = try change.view.credential(name)
-      let sealedKey = try change.view.sealedKey(of: credential, for: member)
-      let sealed = try choose(credential).map { version in
-        guard let record = try change.view.sealedPair(of: credential, version.number) else {
-          throw VaultError(.corrupt, "version \(version.number) of \(name) is missing")
-        }
-        return (version, record)
-      }
-      let result = try log(change, credential, sealed.map(\.0))
-      return (change.view.header, credential, sealedKey, sealed, result)
+    let (sealed, result) = try await change(now: now) { change in
+      let sealed = try change.view.sealedVersions(
+        of: change.view.credential(name), for: member, choosing: choose)
+      return (sealed, try log(change, sealed))
     }
-    let key = try open(key: sealedKey, of: credential, header)
-    let pairs = try sealed.map { (version: $0.0, pair: try open($0.1, as: $0.0.number, of: credential, key.secret)) }
-    return (result, pairs)
+    return (result, try open(sealed).pairs)
   }
 
   /// Opens what a change of this vault has read and logged, once that is durable.

@@ -14,13 +14,6 @@ extension UnlockedVault {
     package fileprivate(set) var compared = 0
   }
 
-  /// What one credential needs to be opened.
-  fileprivate struct Sealed: Sendable {
-    let credential: Credential
-    let key: [UInt8]
-    let pairs: [(version: Version, record: [UInt8])]
-  }
-
   /// How many credentials are logged in one commit.
   private static let searchPage = 256
 
@@ -37,10 +30,10 @@ extension UnlockedVault {
     var findings = Findings()
     for start in stride(from: 0, to: all.count, by: Self.searchPage) {
       let page = Array(all[start..<min(all.count, start + Self.searchPage)])
-      let (header, opened) = try await logSearch(of: page, where: { _ in true }, purpose: purpose, now: now)
+      let opened = try await logSearch(of: page, where: { _ in true }, purpose: purpose, now: now)
       for (name, result) in opened {
         do {
-          let found = try pairs(of: result.get(), header).filter { try isFound($0.pair) }
+          let found = try open(result.get()).pairs.filter { try isFound($0.pair) }
           findings.compared += 1
           findings.found += found.map { (name, $0.version, $0.pair) }
         } catch { findings.failures.append((name, error)) }
@@ -58,9 +51,9 @@ extension UnlockedVault {
     var found: [(credential: Credential, version: Version, value: Value)] = []
     for start in stride(from: 0, to: names.count, by: Self.searchPage) {
       let page = Array(names[start..<min(names.count, start + Self.searchPage)])
-      let (header, opened) = try await logSearch(of: page, where: isMeant, purpose: purpose, now: now)
+      let opened = try await logSearch(of: page, where: isMeant, purpose: purpose, now: now)
       for sealed in opened.compactMap({ try? $0.1.get() }) {
-        guard let pairs = try? pairs(of: sealed, header) else { continue }
+        guard let pairs = try? open(sealed).pairs else { continue }
         found += try pairs.map { (sealed.credential, $0.version, try read($0.pair)) }
       }
     }
@@ -69,51 +62,27 @@ extension UnlockedVault {
 
   private func logSearch(
     of names: [String], where isMeant: @Sendable (Version) -> Bool, purpose: String, now: Timestamp
-  ) async throws -> (VaultHeader, [(name: String, Result<Sealed, any Error>)]) {
+  ) async throws -> [(name: String, Result<SealedVersions, any Error>)] {
     let member = member
     return try await change(now: now) { change in
-      var opened: [(name: String, Result<Sealed, any Error>)] = []
+      var opened: [(name: String, Result<SealedVersions, any Error>)] = []
       for name in names {
-        let sealed: Sealed
-        do { sealed = try change.view.sealed(name, where: isMeant, for: member) } catch let error as StorageError {
+        let sealed: SealedVersions
+        do {
+          sealed = try change.view.sealedVersions(of: change.view.credential(name), for: member) {
+            $0.versions.filter(isMeant)
+          }
+        } catch let error as StorageError {
           throw error
         } catch {
           opened.append((name, .failure(error)))
           continue
         }
-        try change.log(
-          .pairUsed, about: name,
-          [
-            "purpose": .string(purpose),
-            "versions": .array(sealed.pairs.map { .integer(Int(clamping: $0.version.number)) }),
-          ])
+        try change.log(.pairUsed, about: name, ["purpose": .string(purpose), "versions": sealed.numbers])
         opened.append((name, .success(sealed)))
       }
-      return (change.view.header, opened)
+      return opened
     }
-  }
-
-  private func pairs(of sealed: Sealed, _ header: VaultHeader) throws -> [(version: Version, pair: Pair)] {
-    let key = try open(key: sealed.key, of: sealed.credential, header)
-    return try sealed.pairs.map {
-      ($0.version, try open($0.record, as: $0.version.number, of: sealed.credential, key.secret))
-    }
-  }
-}
-
-extension VaultView {
-  fileprivate func sealed(
-    _ name: String, where isMeant: (Version) -> Bool, for member: Member
-  ) throws -> UnlockedVault.Sealed {
-    let credential = try credential(name)
-    let key = try sealedKey(of: credential, for: member)
-    let pairs = try credential.versions.filter(isMeant).map { version in
-      guard let record = try sealedPair(of: credential, version.number) else {
-        throw VaultError(.corrupt, "version \(version.number) of \(name) is missing")
-      }
-      return (version, record)
-    }
-    return UnlockedVault.Sealed(credential: credential, key: key, pairs: pairs)
   }
 }
 

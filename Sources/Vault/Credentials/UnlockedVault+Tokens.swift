@@ -80,8 +80,7 @@ extension UnlockedVault {
   /// Opens the active pair of `name` so that a token of it can be released, after logging that. Throws as `pairs` does,
   /// and `notFound` if it was handed over.
   package func tokenAccess(of name: String, now: Timestamp) async throws -> TokenAccess {
-    let member = member
-    let (found, pairs) = try await pairs(
+    let (sealed, pairs) = try await pairs(
       of: name,
       choosing: { credential in
         guard let active = credential.version(in: .active) else {
@@ -92,14 +91,13 @@ extension UnlockedVault {
         }
         return [active]
       }, now: now
-    ) { change, credential, versions in
-      try change.log(.pairUsed, about: name, Self.opening(versions.map(\.number), for: "token"))
-      let view = change.view
-      return (header: view.header, credential: credential, key: try view.sealedKey(of: credential, for: member))
+    ) { change, sealed in
+      try change.log(.pairUsed, about: name, Self.opening(sealed.numbers, for: "token"))
+      return sealed
     }
     guard let (version, pair) = pairs.first else { throw VaultError(.notFound, "\(name) has no active version") }
-    let key = try open(key: found.key, of: found.credential, found.header)
-    return TokenAccess(found.credential, version: version.number, pair, key: key, vault: found.header.id)
+    let key = try open(key: sealed.key, of: sealed.credential, sealed.header)
+    return TokenAccess(sealed.credential, version: version.number, pair, key: key, vault: sealed.header.id)
   }
 
   /// The tokens in `records` of those versions of `name` up to `newest` that are not active, so that they can be ended,
@@ -125,14 +123,14 @@ extension UnlockedVault {
       if !isOpen { closed.append(record) }
     }
     guard !found.isEmpty else { return ([], closed) }
-    let opened = Set(found.map(\.version)).sorted()
+    let opened = JSONValue.array(Set(found.map(\.version)).sorted().map { .integer(Int(clamping: $0)) })
     try await change(now: now) {
       _ = try $0.log(.pairUsed, about: name, Self.opening(opened, for: "token-revocation"))
     }
     return (found, closed)
   }
 
-  private static func opening(_ versions: [UInt64], for purpose: String) -> [String: JSONValue] {
-    ["purpose": .string(purpose), "versions": .array(versions.map { .integer(Int(clamping: $0)) })]
+  private static func opening(_ versions: JSONValue, for purpose: String) -> [String: JSONValue] {
+    ["purpose": .string(purpose), "versions": versions]
   }
 }

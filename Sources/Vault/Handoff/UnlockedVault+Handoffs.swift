@@ -32,13 +32,14 @@ extension UnlockedVault {
         try credential.requireNotLeaked(version)
         return [version]
       }, now: now
-    ) { change, credential, versions in
+    ) { change, sealed in
+      let credential = sealed.credential
       if isTransfer {
         try change.view.requireAdministersOnlyItself(credential)
         try change.view.requireReconciled(credential)
       }
       let handoff = Handoff(
-        of: versions[0], credential, in: vault, from: sender, to: recipient.text, id: id, answer: answer,
+        of: sealed.versions[0].version, credential, in: vault, from: sender, to: recipient.text, id: id, answer: answer,
         sent: change.now,
         expires: expires, note: note, isTransfer: isTransfer)
       try change.logSent(handoff, credential, to: recipient)
