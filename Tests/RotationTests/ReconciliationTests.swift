@@ -33,7 +33,7 @@ struct ReconciliationTests {
     #expect(
       try await bench.run()
         == .promoted(active: 2, previous: [1], graceEnds: bench.now.withLock { $0 } + .seconds(86_400)))
-    try await bench.store.read { try VaultView($0).requireCurrent() }
+    try await bench.store.read { _ = try VaultView.verify($0) }
   }
 
   @Test("does nothing if the primary pair is a stranger's or the provider does not answer", arguments: [false, true])
@@ -162,7 +162,7 @@ struct ReconciliationTests {
     #expect(rows.count == 1)
     try await bench.store.write { try $0.remove(rows[0].key, from: .journal) }
     await #expect(throws: VaultError(.corrupt, "")) {
-      try await bench.store.read { try VaultView($0).requireCurrent() }
+      try await bench.store.read { _ = try VaultView.verify($0) }
     }
   }
 }

@@ -208,7 +208,7 @@ struct ReplacementTests {
       #expect(try await bench.credential().version(2)?.stage == .retired)
     }
     #expect(try await bench.run(.retire, at: system) == .settled(active: adopted))
-    try await bench.store.read { try VaultView($0).requireCurrent() }
+    try await bench.store.read { _ = try VaultView.verify($0) }
   }
 
   @Test("a restored vault finishes the rotation that the backup had begun", arguments: ["stage", "grant id-2"])
@@ -673,7 +673,7 @@ struct ReplacementTests {
     #expect(await bench.code(.scheduled, at: system) == .notDue)
     bench.now.withLock { $0 = now + .seconds(31 * 86_400) }
     #expect(try await bench.run(.scheduled, at: system) == .settled(active: 3))
-    try await bench.store.read { try VaultView($0).requireCurrent() }
+    try await bench.store.read { _ = try VaultView.verify($0) }
   }
 
   @Test("a grace ends when the new pair is to be replaced because it ends", arguments: [["stage"], ["observe"]])
@@ -810,7 +810,7 @@ struct ReplacementTests {
     #expect(journal.first { $0.event == "rotation.promote.intended" }?.details["unproved"] == (isRefused ? true : nil))
     let credential = try await bench.credential()
     #expect(credential.leak == nil && credential.debts.isEmpty)
-    try await bench.store.read { try VaultView($0).requireCurrent() }
+    try await bench.store.read { _ = try VaultView.verify($0) }
   }
 
   @Test("a replaced pair that lives on for a time does not stop a leaked pair from being replaced")

@@ -213,10 +213,7 @@ private final class Copy {
     let folder = folder
     let (header, members, credentials, report) = try await store.read { transaction in
       let view = try VaultView(transaction)
-      try view.requireCurrent()
-      return (
-        view.header, view.members, try view.credentials(), try LogVerification.verify(storedIn: transaction)
-      )
+      return (view.header, view.members, try view.credentials(), try VaultView.verify(transaction))
     }
     for credential in credentials where credential.rotation > 0 {
       _ = try await store.read { try VaultView($0).journal(of: credential, rotation: credential.rotation) }

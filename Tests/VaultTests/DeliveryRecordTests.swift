@@ -46,7 +46,7 @@ struct DeliveryRecordTests {
     for name in ["app", "reload"] { _ = try await fixture.vault.removeDelivery(name, from: "crm", now: Fixture.at(5)) }
     let after = try await fixture.store.read { try VaultView($0).credential("crm") }
     #expect(after.deliveries.isEmpty && !String(decoding: after.bytes, as: UTF8.self).contains("deliveries"))
-    try await fixture.store.read { try VaultView($0).requireCurrent() }
+    try await fixture.store.read { _ = try VaultView.verify($0) }
   }
 
   @Test func `files come before hooks, and what takes no pair lacks none`() throws {

@@ -128,11 +128,7 @@ private struct VaultReader {
         try view($0).requireDeliveriesAddedByOwners(of: crm)
         return []
       },
-      Way(name: "currency") {
-        try view($0).requireCurrent()
-        return []
-      },
-      Way(name: "verification") { [try LogVerification.verify(storedIn: SortedTransaction($0))] },
+      Way(name: "verification") { [try VaultView.verify(SortedTransaction($0))] },
     ]
     for name in [Complete.credential, Complete.plain] {
       ways.append(Way(name: "credential") { [try view($0).credential(name)] })

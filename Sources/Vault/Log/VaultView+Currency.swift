@@ -3,30 +3,14 @@ import JSON
 package import Storage
 
 extension VaultView {
-  /// Goes through the whole log, and fails with `corrupt` unless every record is the newest that the log speaks of,
-  /// none is missing, the indexes have exactly the rows that the records call for, only owners did what only owners may
-  /// do, and the journals of all rotations, including those that are over, point at every step.
+  /// Verifies the whole log in a store, and that the vault's present state is what the log says: every record is the
+  /// newest that the log speaks of, none is missing, the indexes have exactly the rows that the records call for, only
+  /// owners did what only owners may do, and the journals of all rotations, including those that are over, point at
+  /// every step. One pass through everything, in memory that does not grow with the log. Opening the vault after that
+  /// can continue from what the report has seen.
   ///
   /// Reading a record shows that a member wrote it, not that none was written since: anyone who can write the store
-  /// could put back an older one. The time this takes grows with the log, so it belongs with the log's verification,
-  /// not with reads.
-  package func requireCurrent() throws {
-    var records = RecordVerification()
-    var membership: Membership?
-    try replay { entry, index in
-      if membership == nil {
-        membership = try Membership(genesis: entry)
-      } else {
-        try membership?.apply(entry, at: index)
-      }
-      try records.note(entry, at: index, membership)
-    }
-    try records.finish(self)
-  }
-
-  /// Verifies the whole log in a store, and that the vault's present state is what the log says: one pass through
-  /// everything, in memory that does not grow with the log. Opening the vault after that can continue from what the
-  /// report has seen.
+  /// could put back an older one. The time this takes grows with the log, so no read does it.
   ///
   /// Throws `AuditError` if the log is not whole, and `VaultError.corrupt` if the vault disagrees with it.
   package static func verify(
