@@ -1,3 +1,5 @@
+import Sodium
+
 /// ASCII armor (c2sp.org/age, "ASCII armor"): strict PEM (RFC 7468 §3) labelled `AGE ENCRYPTED FILE`.
 ///
 /// In PEM as it is usually read, one file has many spellings. Here it has few: line ends are all LF or all CRLF, the
@@ -14,7 +16,7 @@ enum Armor {
 
   /// The armored form of a binary file.
   static func encode(_ file: [UInt8]) -> [UInt8] {
-    let base64 = Base64.encode(file, padding: .required)
+    let base64 = file.base64(padding: .required)
     var text = Array("\(begin)\n".utf8)
     text.reserveCapacity(base64.count + base64.count / columns + 80)
     for start in stride(from: 0, to: base64.count, by: columns) {
@@ -45,7 +47,7 @@ enum Armor {
       previous = line.count
       text += line
     }
-    guard let bytes = Base64.decode(text[...], padding: .required) else {
+    guard let bytes = [UInt8](base64: text, padding: .required) else {
       throw AgeError(.malformedArmor, "armor is not canonical padded base64")
     }
     return bytes

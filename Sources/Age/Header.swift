@@ -61,7 +61,7 @@ struct Header {
     text += mark
     let key = try codeKey(of: fileKey)
     let code = HMACSHA256.code(of: text, key: key.bytes)
-    return text + [UInt8(ascii: " ")] + Base64.encode(code) + [UInt8(ascii: "\n")]
+    return text + [UInt8(ascii: " ")] + code.base64(padding: .none) + [UInt8(ascii: "\n")]
   }
 
   /// Fails unless the header was written with `fileKey`.
@@ -102,7 +102,8 @@ struct Header {
     guard line.starts(with: opening) else {
       throw AgeError(.malformedHeader, "header line begins neither a stanza nor the MAC")
     }
-    guard let code = Base64.decode(line.dropFirst(opening.count)), code.count == HMACSHA256.size else {
+    guard let code = [UInt8](base64: line.dropFirst(opening.count), padding: .none), code.count == HMACSHA256.size
+    else {
       throw AgeError(.malformedHeader, "header MAC is not \(HMACSHA256.size) bytes of canonical unpadded base64")
     }
     return code

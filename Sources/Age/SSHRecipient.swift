@@ -54,7 +54,7 @@ enum SSHStanza {
     let wrapKey = try HKDFSHA256.derive(inputKey: shared.bytes, salt: share + recipient.publicKey, info: info)
     let tag = Array(SHA256.hash(recipient.encoded).bytes[..<4])
     return Stanza(
-      [Array(SSHRecipient.type.utf8), Base64.encode(tag), Base64.encode(share)],
+      [Array(SSHRecipient.type.utf8), tag.base64(padding: .none), share.base64(padding: .none)],
       body: try FileKey.wrap(fileKey, with: wrapKey))
   }
 }

@@ -18,7 +18,7 @@ struct ScryptStanza {
     guard stanza.arguments.count == 3 else {
       throw AgeError(.malformedHeader, "scrypt stanza has \(stanza.arguments.count) arguments, expected 3")
     }
-    guard let salt = Base64.decode(stanza.arguments[1][...]), salt.count == Self.saltSize else {
+    guard let salt = [UInt8](base64: stanza.arguments[1], padding: .none), salt.count == Self.saltSize else {
       throw AgeError(.malformedHeader, "scrypt salt is not \(Self.saltSize) bytes of canonical unpadded base64")
     }
     // The digits are checked before `Int` sees them, because it would accept a sign and leading zeros.
@@ -58,7 +58,7 @@ struct ScryptStanza {
     let salt = randomness.bytes(saltSize)
     let wrapKey = try wrapKey(passphrase, salt: salt, workFactor: workFactor)
     return Stanza(
-      [Array(type.utf8), Base64.encode(salt), Array(String(workFactor).utf8)],
+      [Array(type.utf8), salt.base64(padding: .none), Array(String(workFactor).utf8)],
       body: try FileKey.wrap(fileKey, with: wrapKey))
   }
 

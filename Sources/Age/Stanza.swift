@@ -1,3 +1,5 @@
+import Sodium
+
 /// A recipient stanza (c2sp.org/age, "Recipient stanza"): arguments, of which the first names its type, and a body.
 ///
 ///     -> X25519 TEiF0ypqr+bpvcqXNyCVJpL7OuwPdVwPL7KQEbFDOCc
@@ -39,7 +41,7 @@ struct Stanza: Equatable {
         throw AgeError(
           .malformedHeader, "stanza body line has \(line.count) columns, expected at most \(Self.columns)")
       }
-      guard let bytes = Base64.decode(line) else {
+      guard let bytes = [UInt8](base64: line, padding: .none) else {
         throw AgeError(.malformedHeader, "stanza body is not canonical unpadded base64")
       }
       body += bytes
@@ -51,7 +53,7 @@ struct Stanza: Equatable {
   /// The stanza's lines, each with its line feed.
   func encoded() -> [UInt8] {
     var text = Self.opening + Array(arguments.joined(separator: [UInt8(ascii: " ")])) + [UInt8(ascii: "\n")]
-    let body = Base64.encode(self.body)
+    let body = self.body.base64(padding: .none)
     for start in stride(from: 0, to: body.count, by: Self.columns) {
       text += body[start..<min(start + Self.columns, body.count)] + [UInt8(ascii: "\n")]
     }

@@ -13,7 +13,7 @@ struct X25519Stanza {
     guard stanza.arguments.count == 2 else {
       throw AgeError(.malformedHeader, "X25519 stanza has \(stanza.arguments.count) arguments, expected 2")
     }
-    guard let share = Base64.decode(stanza.arguments[1][...]), share.count == X25519.keySize else {
+    guard let share = [UInt8](base64: stanza.arguments[1], padding: .none), share.count == X25519.keySize else {
       throw AgeError(.malformedHeader, "X25519 share is not \(X25519.keySize) bytes of canonical unpadded base64")
     }
     guard stanza.body.count == FileKey.wrappedSize else {
@@ -46,6 +46,6 @@ struct X25519Stanza {
     let share = try X25519.publicKey(of: ephemeral.bytes)
     let shared = try X25519.sharedSecret(of: ephemeral.bytes, with: recipient.publicKey)
     let wrapKey = try HKDFSHA256.derive(inputKey: shared.bytes, salt: share + recipient.publicKey, info: info)
-    return Stanza([Array(type.utf8), Base64.encode(share)], body: try FileKey.wrap(fileKey, with: wrapKey))
+    return Stanza([Array(type.utf8), share.base64(padding: .none)], body: try FileKey.wrap(fileKey, with: wrapKey))
   }
 }

@@ -163,7 +163,7 @@ package struct BundleVerification {
 
   private static func readPath(_ members: inout JSONMembers) throws -> [SHA256Digest] {
     try members.array("path").map { value in
-      guard case .string(let text) = value, let bytes = Base64.decode(text), let digest = try? SHA256Digest(bytes)
+      guard case .string(let text) = value, let bytes = [UInt8](base64: text), let digest = try? SHA256Digest(bytes)
       else {
         throw AuditError(.malformed, "a path in a bundle has something other than base64 of 32 bytes")
       }

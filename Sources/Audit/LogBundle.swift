@@ -175,5 +175,5 @@ extension SignedCheckpoint {
 }
 
 extension SHA256Digest {
-  fileprivate var json: JSONValue { .string(Base64.encode(bytes)) }
+  fileprivate var json: JSONValue { .string(bytes.base64) }
 }

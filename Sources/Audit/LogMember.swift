@@ -33,7 +33,8 @@ package struct LogMember: Hashable, Sendable {
       let signing = try members.string("signing")
       let role = try members.string("role")
       try members.finish()
-      guard LogEntry.isMember(name), !age.isEmpty, let key = Base64.decode(signing).flatMap({ try? VerifyingKey($0) }),
+      guard LogEntry.isMember(name), !age.isEmpty,
+        let key = [UInt8](base64: signing).flatMap({ try? VerifyingKey($0) }),
         let role = Role(rawValue: role)
       else { throw JSONError(.wrongType, "a member's card: name, age recipient, signing key or role is not readable") }
       self.signing = key
@@ -47,7 +48,7 @@ package struct LogMember: Hashable, Sendable {
   package var json: JSONValue {
     .object([
       "age": .string(age), "name": .string(name), "role": .string(role.rawValue),
-      "signing": .string(Base64.encode(signing.bytes)),
+      "signing": .string(signing.bytes.base64),
     ])
   }
 }

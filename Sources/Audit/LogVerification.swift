@@ -120,8 +120,8 @@ package struct LogVerification {
       guard found.root == tree.frontier.root else {
         throw AuditError(
           .corrupt,
-          "entries \(run.start) to \(size - 1) by \"\(run.member.name)\" have root \(hexText(tree.frontier.root.bytes)), "
-            + "expected the signed \(hexText(found.root.bytes))")
+          "entries \(run.start) to \(size - 1) by \"\(run.member.name)\" have root \(tree.frontier.root.bytes.hex), "
+            + "expected the signed \(found.root.bytes.hex)")
       }
       checkpoint = signed
       self.run = nil

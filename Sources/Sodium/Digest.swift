@@ -18,7 +18,7 @@ package struct SHA256Digest: Hashable, Sendable {
   package var bytes: [UInt8] { Swift.withUnsafeBytes(of: words) { Array($0) } }
 
   /// Standard base64 with padding (RFC 4648 §4).
-  package var base64: String { Swift.withUnsafeBytes(of: words) { base64Text($0) } }
+  package var base64: String { Swift.withUnsafeBytes(of: words) { base64Text($0, .required) } }
 }
 
 /// SHA-256, in one call or piece by piece.

@@ -54,8 +54,8 @@ struct GrammarTests {
   @Test("a stanza body of the wrong size is refused before anything is decrypted", arguments: [31, 33, 48])
   func bodySize(size: Int) throws {
     let body = [UInt8](repeating: 0, count: size)
-    let share = Base64.encode([UInt8](repeating: 9, count: 32))
-    let salt = Base64.encode([UInt8](repeating: 9, count: 16))
+    let share = [UInt8](repeating: 9, count: 32).base64(padding: .none)
+    let salt = [UInt8](repeating: 9, count: 16).base64(padding: .none)
     #expect(throws: AgeError(.malformedHeader, "")) {
       _ = try X25519Stanza(Stanza([Array("X25519".utf8), share], body: body))
     }
@@ -71,7 +71,7 @@ struct GrammarTests {
       ("AAAAA", nil), ("AA==", nil), ("A-", nil), ("A A", nil),
     ] as [(String, Int?)])
   func base64(text: String, count: Int?) {
-    #expect(Base64.decode(Array(text.utf8)[...])?.count == count)
+    #expect([UInt8](base64: text.utf8, padding: .none)?.count == count)
   }
 
   @Test(
@@ -81,7 +81,7 @@ struct GrammarTests {
       ("AAAA====", nil), ("AA==AAAA", nil), ("AB==", nil),
     ] as [(String, Int?)])
   func paddedBase64(text: String, count: Int?) {
-    #expect(Base64.decode(Array(text.utf8)[...], padding: .required)?.count == count)
+    #expect([UInt8](base64: text.utf8, padding: .required)?.count == count)
   }
 
   private static let begin = "-----BEGIN AGE ENCRYPTED FILE-----"

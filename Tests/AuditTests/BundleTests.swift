@@ -45,7 +45,7 @@ import Testing
     func put(_ size: UInt64, by signer: String, _ path: [SHA256Digest]) throws {
       let checkpoint = try Checkpoint(origin: origin, size: size, root: tree.roots[Int(size)])
       let note = String(decoding: try SignedCheckpoint(checkpoint, key: Fixture.key(of: signer)).bytes, as: UTF8.self)
-      put(["note": .string(note), "path": .array(path.map { .string(Base64.encode($0.bytes)) })])
+      put(["note": .string(note), "path": .array(path.map { .string($0.bytes.base64) })])
     }
     put(["origin": .string(origin), "type": "bundle", "v": 1])
     try put(size, by: runs.last?.signer ?? "ana", [])
@@ -53,7 +53,7 @@ import Testing
       try put(run.size, by: run.signer, ConsistencyProof(from: run.size, to: size, tree.node).path)
       for index in run.shown {
         let path = try InclusionProof(of: index, size: run.size, tree.node).path
-        put(["index": .integer(Int(index)), "path": .array(path.map { .string(Base64.encode($0.bytes)) })])
+        put(["index": .integer(Int(index)), "path": .array(path.map { .string($0.bytes.base64) })])
         lines.append(entries[Int(index)].bytes)
       }
     }
@@ -221,7 +221,7 @@ import Testing
       other[index] = Array(line.utf8)
       return other
     }
-    let hash = Base64.encode(MerkleTree.emptyRoot.bytes)
+    let hash = MerkleTree.emptyRoot.bytes.base64
     let long = String(repeating: "x", count: LogBundle.maximumLineLength)
     for (code, other) in [
       (.malformed, replaced(0, #"{"origin":"\#(long)","type":"bundle","v":1}"#)),
@@ -303,7 +303,7 @@ import Testing
     expect(.malformed, Array(few[...1] + [few[3], few[2]] + few[4...]))
     let text = String(decoding: whole[5], as: UTF8.self)
     for (code, old, new) in [
-      (.badProof, Base64.encode(signed[4].checkpoint.root.bytes), Base64.encode(five.root.bytes)),
+      (.badProof, signed[4].checkpoint.root.bytes.base64, five.root.bytes.base64),
       (.inconsistent, Fixture.origin, "relatch/ff"),
     ] as [(AuditError.Code, String, String)] {
       altered = whole

@@ -25,7 +25,7 @@ import Testing
   static func line(_ signed: SignedCheckpoint, time: UInt64 = 1_795_253_000, by name: String = name) throws -> [UInt8] {
     let line = Cosignature.signature(
       over: signed.note.text, time: time, by: try key(name), key: try signingKey(name))
-    return Array("— \(line.name) \(Base64.encode(line.keyID + line.bytes))\n".utf8)
+    return Array("— \(line.name) \((line.keyID + line.bytes).base64)\n".utf8)
   }
 
   @Test("a witness key is read back from its text, and the example of c2sp.org/tlog-cosignature is read")
@@ -92,7 +92,7 @@ import Testing
   func namesakes() throws {
     let (signed, key, other) = (try Self.checkpoint(), try Self.key(), try Self.key("witness.example/w2"))
     let lines = [(key.name, other.id), (other.name, key.id)].map { name, id in
-      Array("— \(name) \(Base64.encode(id + [UInt8](repeating: 1, count: 72)))\n".utf8)
+      Array("— \(name) \((id + [UInt8](repeating: 1, count: 72)).base64)\n".utf8)
     }
     for line in lines {
       #expect(throws: AuditError(.unknownSigner, "")) { _ = try signed.cosigned(by: key, answer: line) }
@@ -125,7 +125,7 @@ import Testing
     let proof = try AuditLog.consistencyProof(from: 3, to: 7, in: store)
     let text = String(decoding: WitnessExchange.request(proof, signed), as: UTF8.self)
     let parts = text.split(separator: "\n\n", maxSplits: 1).map(String.init)
-    #expect(parts[0] == (["old 3"] + proof.path.map { Base64.encode($0.bytes) }).joined(separator: "\n"))
+    #expect(parts[0] == (["old 3"] + proof.path.map { $0.bytes.base64 }).joined(separator: "\n"))
     #expect(parts[1] == String(decoding: signed.bytes, as: UTF8.self))
     let first = try WitnessExchange.request(AuditLog.consistencyProof(from: 0, to: 7, in: store), signed)
     #expect(String(decoding: first, as: UTF8.self).hasPrefix("old 0\n\nrelatch/"))

@@ -33,9 +33,9 @@ import Testing
   @Test func theReferenceTreeOfEightLeavesHasTheKnownRoots() throws {
     let leaves = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
     let tree = Grown(leaves.map { [UInt8](hex: $0) })
-    #expect(hexText(tree.roots[0].bytes) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
-    #expect(hexText(tree.roots[1].bytes) == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d")
-    #expect(hexText(tree.roots[8].bytes) == "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328")
+    #expect(tree.roots[0].bytes.hex == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+    #expect(tree.roots[1].bytes.hex == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d")
+    #expect(tree.roots[8].bytes.hex == "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328")
   }
 
   @Test func fiveLeavesByHand() throws {

@@ -117,7 +117,7 @@ import Testing
   }
 
   @Test func aCheckpointIsReadStrictlyAndKeepsItsExtensions() throws {
-    let root = Base64.encode(MerkleTree.emptyRoot.bytes)
+    let root = MerkleTree.emptyRoot.bytes.base64
     let text = "example.com/log\n17\n\(root)\nan extension\nanother\n"
     let checkpoint = try Checkpoint(text: text)
     #expect(checkpoint.size == 17)

@@ -157,7 +157,7 @@ import Testing
     let plain = try SignedNote(
       signing: signed.note.text, name: CosignatureTests.name, key: CosignatureTests.signingKey())
     let line = "— \(CosignatureTests.name) "
-    let bare = Base64.encode(try CosignatureTests.key().id + [0, 0, 0, 0, 0, 0, 0, 1] + plain.signatures[0].bytes)
+    let bare = (try CosignatureTests.key().id + [0, 0, 0, 0, 0, 0, 0, 1] + plain.signatures[0].bytes).base64
     return [
       "cosignature/valid.txt": Vector(["expect": "valid", "key": key, "time": "1795253000"], good),
       "cosignature/not-cosigned.txt": Vector(["expect": "unknownSigner", "key": key], signed.bytes),
@@ -176,7 +176,7 @@ import Testing
     let parts = try Fixture.file(runs)
     let good = Array(parts.joined())
     let newest = try LogFile.verify(good).checkpoint.checkpoint
-    let remembered = "\(newest.origin) \(newest.size) \(Base64.encode(newest.root.bytes))"
+    let remembered = "\(newest.origin) \(newest.size) \(newest.root.bytes.base64)"
     func join(_ change: (inout [[UInt8]]) throws -> Void) rethrows -> [UInt8] {
       var copy = parts
       try change(&copy)
@@ -236,7 +236,7 @@ import Testing
     let key = try Fixture.key(of: "ana")
     let vkey = try NoteKey(name: Fixture.origin, key: key.verifyingKey).description
     let stranger = try NoteKey(name: Fixture.origin, key: Fixture.key(of: "bo").verifyingKey).description
-    let root = Base64.encode(MerkleTree.emptyRoot.bytes)
+    let root = MerkleTree.emptyRoot.bytes.base64
     func note(_ text: String) throws -> [UInt8] {
       try SignedNote(signing: text, name: Fixture.origin, key: key).bytes
     }

@@ -23,7 +23,7 @@ struct TrustedWitnessTests {
       key: signingKey("member"))
     let line = Cosignature.signature(
       over: signed.note.text, time: UInt64(now.milliseconds / 1000 + seconds), by: witness, key: key)
-    let text = "— \(line.name) \(Base64.encode(line.keyID + line.bytes))\n"
+    let text = "— \(line.name) \((line.keyID + line.bytes).base64)\n"
     return (try signed.cosigned(by: witness, answer: Array(text.utf8)), witness)
   }
 

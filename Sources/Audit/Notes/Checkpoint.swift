@@ -28,7 +28,7 @@ package struct Checkpoint: Hashable, Sendable {
     guard let size = strictDecimal(lines[1]) else {
       throw AuditError(.malformed, "a checkpoint's size is not a decimal number without leading zeros")
     }
-    guard let hash = Base64.decode(lines[2]), let root = try? SHA256Digest(hash) else {
+    guard let hash = [UInt8](base64: lines[2]), let root = try? SHA256Digest(hash) else {
       throw AuditError(.malformed, "a checkpoint's root is not the base64 of 32 bytes")
     }
     origin = lines[0]
@@ -39,7 +39,7 @@ package struct Checkpoint: Hashable, Sendable {
 
   /// What is signed.
   package var text: String {
-    extensions.reduce("\(origin)\n\(size)\n\(Base64.encode(root.bytes))\n") { $0 + $1 + "\n" }
+    extensions.reduce("\(origin)\n\(size)\n\(root.bytes.base64)\n") { $0 + $1 + "\n" }
   }
 }
 

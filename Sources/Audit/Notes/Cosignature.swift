@@ -46,7 +46,7 @@ extension SignedCheckpoint {
         key.key.isValid(Array(line.bytes[8...]), of: Cosignature.message(note.text, time: time))
       else {
         throw AuditError(
-          .badSignature, "the cosignature of \"\(key.name)\" with key \(hexText(key.id)) is not one of this checkpoint")
+          .badSignature, "the cosignature of \"\(key.name)\" with key \(key.id.hex) is not one of this checkpoint")
       }
       if newest.map({ $0.statement.time < time }) ?? true { newest = (Cosignature(time: time), line) }
     }
@@ -72,7 +72,7 @@ extension SignedCheckpoint {
       throw AuditError(.malformed, "a witness answered with an empty line")
     }
     guard let newest = try answered.newestCosignature(by: key) else {
-      throw AuditError(.unknownSigner, "the witness's answer has no cosignature of \"\(key.name)\" \(hexText(key.id))")
+      throw AuditError(.unknownSigner, "the witness's answer has no cosignature of \"\(key.name)\" \(key.id.hex)")
     }
     let others = note.signatures.filter { $0.keyID != key.id || !$0.name.utf8.elementsEqual(key.name.utf8) }
     return SignedCheckpoint(checkpoint, SignedNote(text: note.text, signatures: others + [newest.line]))
@@ -102,7 +102,7 @@ package enum WitnessExchange {
   /// The body of an `add-checkpoint` request: the size that the witness knows, the proof from there, and the
   /// checkpoint.
   package static func request(_ proof: ConsistencyProof, _ checkpoint: SignedCheckpoint) -> [UInt8] {
-    let lines = ["old \(proof.first)"] + proof.path.map { Base64.encode($0.bytes) }
+    let lines = ["old \(proof.first)"] + proof.path.map { $0.bytes.base64 }
     return Array((lines.joined(separator: "\n") + "\n\n").utf8) + checkpoint.bytes
   }
 

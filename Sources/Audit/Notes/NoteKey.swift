@@ -23,30 +23,20 @@ package struct NoteKey: Hashable, Sendable, CustomStringConvertible {
   /// Reads `name+hash+base64`, and nothing else.
   package init(_ text: String) throws(AuditError) {
     let parts = text.split(separator: "+", maxSplits: 2, omittingEmptySubsequences: false)
-    guard parts.count == 3, let encoded = Base64.decode(parts[2]), encoded.first == Self.ed25519,
+    guard parts.count == 3, let encoded = [UInt8](base64: parts[2]), encoded.first == Self.ed25519,
       let key = try? VerifyingKey(Array(encoded.dropFirst()))
     else { throw AuditError(.malformed, "expected a key name+hash+base64 of an Ed25519 key") }
     try self.init(name: String(parts[0]), key: key)
     guard description.utf8.elementsEqual(text.utf8) else {
-      throw AuditError(.malformed, "the hash of key \"\(name)\" is \(parts[1]), expected \(hexText(id))")
+      throw AuditError(.malformed, "the hash of key \"\(name)\" is \(parts[1]), expected \(id.hex)")
     }
   }
 
-  package var description: String { "\(name)+\(hexText(id))+\(Base64.encode([Self.ed25519] + key.bytes))" }
+  package var description: String { "\(name)+\(id.hex)+\(([Self.ed25519] + key.bytes).base64)" }
 
   /// C2SP signed-note: a key name is not empty and has no Unicode spaces and no plus; notes have no control characters.
   static func isName(_ text: some StringProtocol) -> Bool {
     !text.isEmpty
       && text.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0 != "+" && !$0.properties.isWhitespace }
   }
-}
-
-/// Lower-case hexadecimal.
-func hexText(_ bytes: some Sequence<UInt8>) -> String {
-  var text = ""
-  for byte in bytes {
-    let digits = String(byte, radix: 16)
-    text += digits.utf8.count == 1 ? "0" + digits : digits
-  }
-  return text
 }

@@ -52,7 +52,7 @@ package struct SignedNote: Hashable, Sendable {
       guard line.starts(with: Self.dash), let rest = String(validating: line.dropFirst(Self.dash.count), as: UTF8.self)
       else { throw malformed("has a line among its signatures that is not a signature") }
       let parts = rest.split(separator: " ", omittingEmptySubsequences: false)
-      guard parts.count == 2, NoteKey.isName(parts[0]), let signature = Base64.decode(parts[1]), signature.count > 4
+      guard parts.count == 2, NoteKey.isName(parts[0]), let signature = [UInt8](base64: parts[1]), signature.count > 4
       else { throw malformed("has a signature line that is not \"— name base64\"") }
       signatures.append(
         Signature(name: String(parts[0]), keyID: Array(signature[..<4]), bytes: Array(signature[4...])))
@@ -64,7 +64,7 @@ package struct SignedNote: Hashable, Sendable {
   package var bytes: [UInt8] {
     var output = text + "\n"
     for signature in signatures {
-      output += "— \(signature.name) \(Base64.encode(signature.keyID + signature.bytes))\n"
+      output += "— \(signature.name) \((signature.keyID + signature.bytes).base64)\n"
     }
     return Array(output.utf8)
   }
@@ -81,12 +81,12 @@ package struct SignedNote: Hashable, Sendable {
   /// Fails with `unknownSigner` if no line claims to be of `key`, with `badSignature` if one that does is not valid.
   package func verify(by key: NoteKey) throws(AuditError) {
     guard isSigned(by: key) else {
-      throw AuditError(.unknownSigner, "the note of \"\(key.name)\" is not signed with key \(hexText(key.id))")
+      throw AuditError(.unknownSigner, "the note of \"\(key.name)\" is not signed with key \(key.id.hex)")
     }
     let message = Array(text.utf8)
     for signature in signatures where signature.isClaimed(by: key) {
       guard key.key.isValid(signature.bytes, of: message) else {
-        throw AuditError(.badSignature, "the signature of \"\(key.name)\" with key \(hexText(key.id)) is not valid")
+        throw AuditError(.badSignature, "the signature of \"\(key.name)\" with key \(key.id.hex) is not valid")
       }
     }
   }

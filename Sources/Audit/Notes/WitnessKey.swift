@@ -25,16 +25,16 @@ package struct WitnessKey: Hashable, Sendable, CustomStringConvertible {
   /// something else.
   package init(_ text: String) throws(AuditError) {
     let parts = text.split(separator: "+", maxSplits: 2, omittingEmptySubsequences: false)
-    guard parts.count == 3, let encoded = Base64.decode(parts[2]), encoded.first == Self.cosignature,
+    guard parts.count == 3, let encoded = [UInt8](base64: parts[2]), encoded.first == Self.cosignature,
       let key = try? VerifyingKey(Array(encoded.dropFirst()))
     else {
       throw AuditError(.malformed, "expected a witness's key name+hash+base64, of type 4 (Ed25519 cosignature/v1)")
     }
     try self.init(name: String(parts[0]), key: key)
     guard description.utf8.elementsEqual(text.utf8) else {
-      throw AuditError(.malformed, "the hash of key \"\(name)\" is \(parts[1]), expected \(hexText(id))")
+      throw AuditError(.malformed, "the hash of key \"\(name)\" is \(parts[1]), expected \(id.hex)")
     }
   }
 
-  package var description: String { "\(name)+\(hexText(id))+\(Base64.encode([Self.cosignature] + key.bytes))" }
+  package var description: String { "\(name)+\(id.hex)+\(([Self.cosignature] + key.bytes).base64)" }
 }

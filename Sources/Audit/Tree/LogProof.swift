@@ -30,7 +30,7 @@ package struct LogProof: Hashable, Sendable {
     var path: [SHA256Digest] = []
     for line in lines[2...] {
       // No tree of 2^64 leaves is deeper.
-      guard path.count < 64, let hash = Base64.decode(line), let digest = try? SHA256Digest(hash) else {
+      guard path.count < 64, let hash = [UInt8](base64: line), let digest = try? SHA256Digest(hash) else {
         throw malformed("at most 64 lines of base64 of 32 bytes")
       }
       path.append(digest)
@@ -42,7 +42,7 @@ package struct LogProof: Hashable, Sendable {
 
   /// The proof as it is stored and sent.
   package var bytes: [UInt8] {
-    let lines = [Self.header, "index \(index)"] + path.map { Base64.encode($0.bytes) }
+    let lines = [Self.header, "index \(index)"] + path.map { $0.bytes.base64 }
     return Array((lines.joined(separator: "\n") + "\n\n").utf8) + checkpoint.bytes
   }
 

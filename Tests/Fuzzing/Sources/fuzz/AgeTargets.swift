@@ -9,7 +9,7 @@ let ageTargets = [
     let version = Array("\(Header.versionPrefix)\(Header.version)\n".utf8)
     let covered = version + header.stanzas.flatMap { $0.encoded() } + Array("---".utf8)
     require(covered == header.covered, "a header that its stanzas do not give")
-    let text = covered + [UInt8(ascii: " ")] + Base64.encode(header.code) + [UInt8(ascii: "\n")]
+    let text = covered + [UInt8(ascii: " ")] + header.code.base64(padding: .none) + [UInt8(ascii: "\n")]
     require(header.size == text.count && input.starts(with: text), "a header with a second spelling")
     switch try Stanzas(in: header) {
     case .recipients(let stanzas): require(stanzas.count <= header.stanzas.count, "more stanzas than there are")

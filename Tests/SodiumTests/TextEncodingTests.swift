@@ -1,16 +1,16 @@
+import Sodium
 import Testing
 
-@testable import Audit
-
-@Suite struct Base64Tests {
+@Suite("Base64")
+struct TextEncodingTests {
   /// RFC 4648 §10.
   @Test(arguments: [
     ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="),
     ("foobar", "Zm9vYmFy"),
   ])
   func theExamplesOfTheStandardAreWrittenAndRead(_ text: String, _ encoded: String) {
-    #expect(Base64.encode(Array(text.utf8)) == encoded)
-    #expect(Base64.decode(encoded) == Array(text.utf8))
+    #expect(Array(text.utf8).base64 == encoded)
+    #expect([UInt8](base64: encoded) == Array(text.utf8))
   }
 
   /// Otherwise a proof or a note could be written in two ways.
@@ -18,5 +18,5 @@ import Testing
     "Z", "Zg", "Zg=", "Zm8", "Zm9vZ", "Zm9vYg", "Z===", "A===", "====", "=", "Zh==", "Zm9=", "Zg==Zg==", "Zg==\n",
     "Zm 9", "Zm_-",
   ])
-  func noOtherTextIsRead(_ text: String) { #expect(Base64.decode(text) == nil) }
+  func noOtherTextIsRead(_ text: String) { #expect([UInt8](base64: text) == nil) }
 }
