@@ -88,7 +88,7 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
   }
 
   package var description: String {
-    let days = milliseconds.floored(by: 86_400_000)
+    let days = milliseconds.dividedDown(by: 86_400_000)
     let rest = milliseconds - days * 86_400_000
     let (year, month, day) = Self.date(days)
     let second = rest / 1000
@@ -128,7 +128,7 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
   /// leap day comes last: 400 years have 146,097 days.
   private static func days(year: Int64, month: Int64, day: Int64) -> Int64 {
     let shifted = month <= 2 ? year - 1 : year
-    let era = shifted.floored(by: 400)
+    let era = shifted.dividedDown(by: 400)
     let yearOfEra = shifted - era * 400
     let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
     return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
@@ -137,7 +137,7 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
   /// The inverse of `days(year:month:day:)`.
   private static func date(_ days: Int64) -> (year: Int64, month: Int64, day: Int64) {
     let shifted = days + 719_468
-    let era = shifted.floored(by: 146_097)
+    let era = shifted.dividedDown(by: 146_097)
     let dayOfEra = shifted - era * 146_097
     let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
     let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
@@ -149,8 +149,6 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
 }
 
 extension Int64 {
-  /// The quotient rounded towards negative infinity.
-  fileprivate func floored(by divisor: Int64) -> Int64 {
-    self >= 0 ? self / divisor : -((-self + divisor - 1) / divisor)
-  }
+  /// The quotient by a positive divisor, rounded towards negative infinity.
+  package func dividedDown(by divisor: Int64) -> Int64 { self / divisor - (self % divisor < 0 ? 1 : 0) }
 }

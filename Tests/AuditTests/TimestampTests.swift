@@ -17,6 +17,18 @@ import Testing
     #expect(Timestamp(milliseconds: .min).description == "0000-01-01T00:00:00.000Z")
   }
 
+  @Test func aQuotientIsRoundedDownAlsoBelowZero() {
+    for divisor in 1...Int64(7) {
+      for number in -30...Int64(30) {
+        let quotient = number.dividedDown(by: divisor)
+        #expect(quotient * divisor <= number && number < (quotient + 1) * divisor, "\(number) / \(divisor)")
+      }
+      #expect(Int64.max.dividedDown(by: divisor) == .max / divisor)
+    }
+    #expect(Int64.min.dividedDown(by: 1000) == -9_223_372_036_854_776)
+    #expect(Int64.min.dividedDown(by: 2) == .min / 2)
+  }
+
   @Test(arguments: [
     ("2026-11-21T09:20:00Z", "2026-11-21T09:20:00.000Z"), ("2026-11-21t09:20:00.5z", "2026-11-21T09:20:00.500Z"),
     ("2026-11-21 09:20:00.123987+02:00", "2026-11-21T07:20:00.123Z"),

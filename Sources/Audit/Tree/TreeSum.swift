@@ -4,18 +4,12 @@ import Storage
 /// A fingerprint of a tree's nodes: the sum of their hashes under a key that is new for each fingerprint, so that
 /// nobody who alters rows can know how to make up for it. Constant memory for a tree of any size.
 struct TreeSum: Equatable {
-  /// A hasher that has taken the key, and nothing else.
-  private let keyed: Hasher
+  private let keyed: KeyedHash
   private var sum: UInt64 = 0
   private var count: UInt64 = 0
 
   /// The sum of no nodes, under a new key.
-  init() {
-    var hasher = Hasher()
-    hasher.combine(UInt64.random(in: 0...UInt64.max))
-    hasher.combine(UInt64.random(in: 0...UInt64.max))
-    keyed = hasher
-  }
+  init() { keyed = KeyedHash() }
 
   private init(keyOf other: TreeSum) { keyed = other.keyed }
 
@@ -27,7 +21,7 @@ struct TreeSum: Equatable {
   }
 
   private mutating func add(level: UInt8, index: UInt64, _ digest: SIMD4<UInt64>) {
-    var hasher = keyed
+    var hasher = keyed.hasher
     // Whole words: the hasher would have to assemble anything smaller.
     hasher.combine(UInt64(level))
     hasher.combine(index)

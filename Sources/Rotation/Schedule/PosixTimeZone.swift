@@ -1,3 +1,5 @@
+import Audit
+
 /// The rule for a time zone after the last change that its file lists: the footer of a TZif file (RFC 8536 §3.3). It is
 /// POSIX's `TZ` text, with hours that may be negative or beyond a day.
 ///
@@ -168,9 +170,4 @@ struct PosixTimeZone: Hashable, Sendable {
     private func isDigit(_ byte: UInt8) -> Bool { (48...57).contains(byte) }
     private func isLetter(_ byte: UInt8) -> Bool { (65...90).contains(byte) || (97...122).contains(byte) }
   }
-}
-
-extension Int64 {
-  /// The quotient rounded towards negative infinity.
-  func dividedDown(by divisor: Int64) -> Int64 { (self - (self % divisor + divisor) % divisor) / divisor }
 }
