@@ -111,7 +111,7 @@ let package = Package(
       name: "ProvidersTests",
       dependencies: [
         "Providers", "Rotation", "OAuth", "Transport", "Sodium", "JSON", "Vault", "Audit", "OrgSimulator", "Age",
-        "Storage", "Loopback", "Delivery",
+        "Storage", "Loopback", "Delivery", "Contracts",
       ],
       swiftSettings: strict),
     .testTarget(

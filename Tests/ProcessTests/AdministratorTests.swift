@@ -1,5 +1,6 @@
 import Age
 import Audit
+import Contracts
 import Providers
 import Sodium
 import Storage

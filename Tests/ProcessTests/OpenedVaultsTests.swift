@@ -1,4 +1,5 @@
 import Audit
+import Contracts
 import Foundation
 import Storage
 import Testing

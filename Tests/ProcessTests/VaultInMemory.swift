@@ -1,5 +1,6 @@
 import Age
 import Audit
+import Contracts
 import Sodium
 import Storage
 import Vault

@@ -1,5 +1,6 @@
 import Age
 import Audit
+import Contracts
 import Foundation
 import Providers
 import Rotation

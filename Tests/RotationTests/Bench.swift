@@ -1,5 +1,6 @@
 import Age
 import Audit
+import Contracts
 import JSON
 import Rotation
 import Sodium
@@ -10,7 +11,7 @@ import Vault
 
 /// A vault in memory with one credential, `crm`, a provider in memory, and a clock that sleeping advances.
 final class Bench: Sendable {
-  let store = MemoryStore(tables: vaultTables)
+  let store: any Store = MemoryStore(tables: vaultTables)
   let vault: UnlockedVault
   let provider = FakeProvider(primary: "id-1")
   let now = Mutex(RotationMachineTests.start)

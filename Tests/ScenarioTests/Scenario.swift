@@ -1,5 +1,6 @@
 import Age
 import Audit
+import Contracts
 import OrgSimulator
 import Providers
 import Rotation

@@ -1,6 +1,7 @@
+package import Storage
 import Synchronization
 
-/// A store that lives and dies with the process: for tests, and for what must never touch a disk.
+/// A store that lives and dies with the process.
 ///
 /// It keeps the contract of `Store` except for durability, which memory cannot promise.
 package final class MemoryStore: Store {
