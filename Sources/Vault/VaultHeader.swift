@@ -1,6 +1,5 @@
 package import Audit
 import JSON
-import Sodium
 
 /// What a vault says about itself before anything is unlocked. Authenticated by the log's first entry, which says the
 /// same.

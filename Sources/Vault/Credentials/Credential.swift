@@ -1,6 +1,5 @@
 package import Audit
 import JSON
-import Sodium
 
 /// A named thing to be rotated: provider, settings, policy and versions. Public metadata; the pairs are elsewhere,
 /// sealed.

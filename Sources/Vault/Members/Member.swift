@@ -1,7 +1,6 @@
 import Age
 package import Audit
 import JSON
-import Sodium
 
 /// A card known to a vault, and the log entry that made it so. The members' rows must be those that the log ends with.
 package typealias Member = Membership.Standing
