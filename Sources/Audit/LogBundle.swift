@@ -28,7 +28,7 @@ package enum LogBundle {
     package func includes(_ entry: LogEntry, at index: UInt64, in span: Span) -> Bool {
       guard span.includes(index) else { return false }
       if credentials.isEmpty { return true }
-      guard case .string(let name)? = entry.details["credential"] else { return false }
+      guard let name = entry.credential else { return false }
       return credentials.contains { $0.utf8.elementsEqual(name.utf8) }
     }
   }

@@ -120,11 +120,25 @@ package struct LogEntry: Hashable, Sendable {
   /// Beyond ASCII, Swift treats some texts of different bytes as equal, so one reader could refuse what another
   /// accepts.
   func name(_ key: String) throws(AuditError) -> String {
-    guard case .string(let name)? = details[key], Self.isMember(name) else {
+    guard let name = text(key), Self.isMember(name) else {
       throw AuditError(.notCanonical, "\(event): expected a name in \"\(key)\"")
     }
     return name
   }
+
+  /// Its member `key`; nil if that is no text.
+  package func text(_ key: String) -> String? {
+    if case .string(let text)? = details[key] { text } else { nil }
+  }
+
+  /// Its member `key`; nil if that is no number from 0 on.
+  package func number(_ key: String) -> UInt64? {
+    if case .integer(let number)? = details[key] { UInt64(exactly: number) } else { nil }
+  }
+
+  /// The name of the credential that it is about; nil if it is about none. No credential has a name that is not valid,
+  /// and one that Swift takes for the name of a credential must not pass for it.
+  package var credential: String? { text("credential").flatMap { Self.isMember($0) ? $0 : nil } }
 
   /// Whether its member `key` is `text`, byte for byte.
   package func says(_ key: String, _ text: String) -> Bool {

@@ -62,7 +62,7 @@ package struct Membership: Hashable, Sendable {
     package init?(_ entry: LogEntry) throws(AuditError) {
       switch entry.event {
       case "vault.created":
-        guard case .string(let vault)? = entry.details["vault"], Self.isVault(vault), let card = entry.details["owner"]
+        guard let vault = entry.text("vault"), Self.isVault(vault), let card = entry.details["owner"]
         else { throw AuditError(.notCanonical, "vault.created: expected \"vault\" in hexadecimal and \"owner\"") }
         self = .created(vault: vault, owner: try LogMember(card))
       case "member.added":
@@ -73,7 +73,7 @@ package struct Membership: Hashable, Sendable {
       case "member.removed":
         self = .removed(try entry.name("removed"))
       case "vault.rekeyed":
-        guard case .string(let key)? = entry.details["key"], Self.isVault(key) else {
+        guard let key = entry.text("key"), Self.isVault(key) else {
           throw AuditError(.notCanonical, "vault.rekeyed: expected \"key\" in hexadecimal")
         }
         self = .rekeyed(key: key, credentials: entry.details["credentials"] == .bool(true))
@@ -140,7 +140,7 @@ package struct Membership: Hashable, Sendable {
         .notPermitted, "vault.created by \"\(entry.member)\" introduces \"\(owner.name)\" as \(owner.role)")
     }
     self.vault = vault
-    if case .string(let key)? = entry.details["key"] { keyID = key } else { keyID = nil }
+    keyID = entry.text("key")
     founder = owner.signing
     byName = [owner.name: Standing(card: owner, entry: 0)]
   }

@@ -63,6 +63,26 @@ import Testing
     #expect(try await owed(afterLeakOf: 3) == [])
   }
 
+  /// To Swift, K and U+212A, KELVIN SIGN, are the same text. Verification compares bytes, and such an entry with no
+  /// record.
+  @Test func `what is said of a name that only looks the same counts for nothing`() async throws {
+    try await fixture.add("K")
+    for (name, version) in [("\u{212A}", 1), ("K", 2)] {
+      _ = try await fixture.vault.change(now: Fixture.at(2)) {
+        let step: [String: JSONValue] = ["credential": .string(name), "record": "digest", "rotation": 1, "step": 0]
+        let refused: JSONValue = .array([.object(["version": 1])])
+        _ = try $0.log(
+          EventName(version == 1 ? "rotation.refused" : "rotation.staged"),
+          step.merging(version == 1 ? ["refused": refused] : ["version": 2]) { $1 })
+      }
+    }
+    _ = try await fixture.vault.change(now: Fixture.at(3)) {
+      _ = try $0.log(
+        .credentialLeaked, ["credential": "K", "incident": "i", "record": "digest", "version": 2])
+    }
+    #expect(try await fixture.vault.read { try IncidentHistory($0).parts.map(\.owed) } == [[1, 2]])
+  }
+
   @Test func `it does not matter which of the two is said first`() async throws {
     for version in 2...4 { try await stage(version) }
     try await refuse(1, 4)

@@ -21,8 +21,8 @@ extension VaultView {
     let journalled = try journalledRestoration(unlessBefore: newest)
     guard journalled == nil, let newest else { return journalled }
     let entry = try authenticatedEntry(at: newest)
-    guard entry.event == EventName.vaultRestored.text, case .integer(let number)? = entry.details["restore"],
-      let number = UInt64(exactly: number), case .string(let text)? = entry.details["last"], let last = Timestamp(text)
+    guard entry.event == EventName.vaultRestored.text, let number = entry.number("restore"),
+      let last = entry.text("last").flatMap({ Timestamp($0) })
     else { throw VaultError(.corrupt, "log entry \(newest) is not a restore") }
     return VaultRestoration(number: number, last: last, entry: newest)
   }
@@ -35,8 +35,8 @@ extension VaultView {
     else { throw VaultError(.corrupt, "the journal's row of a restore is damaged") }
     guard index >= newest ?? 0 else { return nil }
     let entry = try authenticatedEntry(at: index)
-    guard entry.event == EventName.vaultRestored.text, entry.details["restore"] == .integer(Int(clamping: number)),
-      case .string(let text)? = entry.details["last"], let last = Timestamp(text)
+    guard entry.event == EventName.vaultRestored.text, entry.number("restore") == number,
+      let last = entry.text("last").flatMap({ Timestamp($0) })
     else { throw VaultError(.corrupt, "the journal names log entry \(index) as a restore") }
     return VaultRestoration(number: number, last: last, entry: index)
   }

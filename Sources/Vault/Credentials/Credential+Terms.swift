@@ -67,7 +67,7 @@ extension VaultView {
     }
     let entry = try authenticatedEntry(at: index)
     guard [EventName.credentialAdded.text, EventName.credentialRekeyed.text].contains(entry.event),
-      entry.details["credential"] == .string(credential.name), entry.details["terms"] == .string(digest)
+      entry.says("credential", credential.name), entry.says("terms", digest)
     else { throw VaultError(.corrupt, "\(what) does not match log entry \(index), which is an owner's") }
     let exposure = try entry.details["exposure"].map { try Exposure($0) }
     // One that was handed over and is refused no longer has an active version, but had one.

@@ -78,7 +78,7 @@ extension VaultView {
   package func requireOwners(_ delivery: DeliveryRecord, of credential: Credential) throws {
     let what = "\(delivery.settings.word) \(delivery.name) of \(credential.name)"
     let entry = try authenticatedEntry(at: delivery.entry)
-    guard entry.event == EventName.deliveryAdded.text, entry.details["credential"] == .string(credential.name),
+    guard entry.event == EventName.deliveryAdded.text, entry.says("credential", credential.name),
       // As bytes: strings that differ only in how Unicode composes them are different paths.
       entry.details["delivery"]?.canonicalBytes == delivery.settings.json.canonicalBytes
     else { throw VaultError(.corrupt, "the \(what) does not match log entry \(delivery.entry)") }

@@ -88,24 +88,18 @@ package struct HandoffReceipt: Hashable, Sendable {
   /// Fails with `HandoffError` unless it answers the entry `sent`, which is about the same handoff.
   func requireAnswer(to sent: LogEntry) throws {
     let hint = "nothing was recorded; ask the recipient what became of the file"
-    guard sent.details["digest"] == .string(digest),
-      sent.details["answer"] == .string(SHA256.hash(answer).bytes.base64)
-    else {
+    guard sent.says("digest", digest), sent.says("answer", SHA256.hash(answer).bytes.base64) else {
       throw HandoffError(.corrupt, "the receipt is not for what was sent under its identifier", hint: hint)
     }
-    guard sent.details["recipient"] == .string(opener.age) else {
+    guard sent.says("recipient", opener.age) else {
       throw HandoffError(
-        .misaddressed, "the receipt is by \(opener.age), and the handoff was for \(sent.text("recipient"))", hint: hint)
+        .misaddressed, "the receipt is by \(opener.age), and the handoff was for \(sent.text("recipient") ?? "")",
+        hint: hint)
     }
-    if case .string(let key)? = sent.details["signing"], key != opener.signing.bytes.base64 {
+    if let key = sent.text("signing"), key != opener.signing.bytes.base64 {
       throw HandoffError(
         .wrongSender, "the receipt is signed by \(opener.signing.bytes.base64), and the recipient's card has \(key)",
         hint: hint)
     }
   }
-}
-
-extension LogEntry {
-  /// The member `name` if it is a string; otherwise empty.
-  fileprivate func text(_ name: String) -> String { if case .string(let text)? = details[name] { text } else { "" } }
 }

@@ -135,9 +135,7 @@ extension UnlockedVault {
         hint: "confirm it in the vault that sent the handoff: --vault DIR")
     }
     let (size, before) = try await read { ($0.logSize, try $0.entries(about: receipt.handoff)) }
-    guard let sent = before.first(where: { $0.isEvent(.handoffSent) }),
-      case .string(let name)? = sent.details["credential"]
-    else {
+    guard let sent = before.first(where: { $0.isEvent(.handoffSent) }), let name = sent.credential else {
       throw HandoffError(
         .unknown, "this vault's log has no handoff \(receipt.handoff)",
         hint: "`relatch log list` has what was sent; was the vault restored from a backup?")
@@ -167,15 +165,15 @@ extension UnlockedVault {
       var sent: Set<String> = []
       var openers: Set<String> = []
       try view.replay { entry, _ in
-        if entry.details["credential"] == .string(name) {
+        if entry.says("credential", name) {
           if entry.event == EventName.credentialAdded.text { (sent, openers) = ([], []) }
           if entry.isEvent(.handoffSent), entry.details["transfer"] == true, entry.versions.contains(version),
-            case .string(let handoff)? = entry.details["handoff"]
+            let handoff = entry.text("handoff")
           {
             sent.insert(handoff)
           }
         }
-        if entry.isEvent(.handoffConfirmed), case .string(let handoff)? = entry.details["handoff"],
+        if entry.isEvent(.handoffConfirmed), let handoff = entry.text("handoff"),
           sent.contains(handoff), case .object(let opener)? = entry.details["opener"],
           case .string(let who)? = opener["name"]
         {

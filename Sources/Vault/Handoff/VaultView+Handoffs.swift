@@ -22,10 +22,10 @@ extension VaultView {
     // Changed in this very commit, or remembered by a program that did not keep this.
     var newest: String?
     try replay { entry, _ in
-      guard entry.details["credential"] == .string(name) else { return }
+      guard entry.says("credential", name) else { return }
       switch EventName(entry.event) {
       case .handoffSent where entry.details["transfer"] == true:
-        if case .string(let sent)? = entry.details["handoff"] { newest = sent }
+        if let sent = entry.text("handoff") { newest = sent }
       case .handoffWithdrawn, .credentialAdded, .credentialRemoved: newest = nil
       default: break
       }
@@ -52,7 +52,7 @@ extension VaultView {
 
 extension LogEntry {
   fileprivate func isAbout(_ handoff: Identifier) -> Bool {
-    event.hasPrefix("handoff.") && details["handoff"] == .string(handoff.description)
+    event.hasPrefix("handoff.") && says("handoff", handoff.description)
   }
 
   func isEvent(_ name: EventName) -> Bool { event == name.text }
@@ -62,7 +62,7 @@ extension [LogEntry] {
   /// Fails with `replayed` if one of them says that the handoff was imported.
   func requireNotOpened() throws {
     guard let opened = first(where: { $0.isEvent(.handoffOpened) }) else { return }
-    let name: String = if case .string(let name)? = opened.details["credential"] { name } else { "" }
+    let name = opened.text("credential") ?? ""
     throw HandoffError(
       .replayed,
       "the handoff was opened in this vault at \(opened.time), as \(Name.printable(name)), by \(opened.member)",

@@ -16,7 +16,7 @@ package struct FormerSettings: Sendable {
     var newest: [String: UInt64] = [:]
     var changes: [String: [Change]] = [:]
     try view.replay { entry, _ in
-      guard case .string(let name)? = entry.details["credential"], names.contains(name) else { return }
+      guard let name = entry.credential, names.contains(name) else { return }
       switch entry.event {
       case EventName.credentialAdded.text: (newest[name], changes[name]) = (1, [])
       case "rotation.staged" where entry.isVouchedFor: newest[name, default: 0] += 1

@@ -134,7 +134,7 @@ package struct IncidentHistory: Sendable {
 
   private mutating func apply(_ moment: Moment) {
     let entry = moment.entry
-    guard case .string(let name)? = entry.details["credential"], entry.isVouchedFor else { return }
+    guard let name = entry.credential, entry.isVouchedFor else { return }
     // Any member can write entries about a credential that does not exist; verification compares them with no record.
     let isAddition = entry.event == EventName.credentialAdded.text
     guard var credential = isAddition ? Credentials() : present[name] else { return }
@@ -162,7 +162,7 @@ package struct IncidentHistory: Sendable {
     case EventName.pairRead.text: note(.read, entry.member, entry.versions, moment, &credential)
     case EventName.pairUsed.text: note(.used, entry.member, entry.versions, moment, &credential)
     case EventName.deliveryDone.text:
-      if case .string(let delivery)? = entry.details["delivery"] {
+      if let delivery = entry.text("delivery") {
         note(.delivered, delivery, entry.version.map { [$0] } ?? [], moment, &credential)
       }
       follow(moment, credential)
@@ -191,7 +191,7 @@ package struct IncidentHistory: Sendable {
     let all = (version > 10_000 ? version - 10_000 : 1)...max(1, version)
     let open = all.filter { credential.versions.refusal(of: $0) == nil }
     let leaked = open.isEmpty ? [version] : open
-    guard case .string(let incident)? = moment.entry.details["incident"] else { return }
+    guard let incident = moment.entry.text("incident") else { return }
     if let part = credential.part, parts[part].incident == incident, !parts[part].owed.isEmpty {
       parts[part].reports.append(moment)
       (credential.tried + [moment]).forEach { parts[part].append($0) }
@@ -286,25 +286,21 @@ extension LogEntry {
   var isVouchedFor: Bool {
     let events: [EventName] = [.credentialLeaked, .deliveryDone]
     guard event.hasPrefix("rotation.") || events.contains(where: { $0.text == event }) else { return true }
-    guard case .string? = details["record"] else { return false }
+    guard text("record") != nil else { return false }
     return !event.hasPrefix("rotation.") || details["rotation"] != nil && details["step"] != nil
   }
 
   /// The version it is about; nil if it is about none.
-  package var version: UInt64? {
-    guard case .integer(let number)? = details["version"] else { return nil }
-    return UInt64(exactly: number)
-  }
+  package var version: UInt64? { number("version") }
 
   /// The versions that were opened.
-  package var versions: [UInt64] {
-    guard case .array(let values)? = details["versions"] else { return [] }
-    return values.compactMap { if case .integer(let number) = $0 { UInt64(exactly: number) } else { nil } }
-  }
+  package var versions: [UInt64] { numbers("versions") }
 
   /// The versions that it says are of a former place and not known at the present one.
-  package var elsewhereVersions: [UInt64] {
-    guard case .array(let values)? = details["elsewhere"] else { return [] }
+  package var elsewhereVersions: [UInt64] { numbers("elsewhere") }
+
+  private func numbers(_ key: String) -> [UInt64] {
+    guard case .array(let values)? = details[key] else { return [] }
     return values.compactMap { if case .integer(let number) = $0 { UInt64(exactly: number) } else { nil } }
   }
 

@@ -72,15 +72,15 @@ struct RecordVerification {
   mutating func note(_ entry: LogEntry, at index: UInt64, _ membership: Membership?) throws {
     if entry.event == EventName.vaultRestored.text {
       restore = index
-      if case .integer(let number)? = entry.details["restore"], let number = UInt64(exactly: number) {
+      if let number = entry.number("restore") {
         restores &+= hash(number, 0, index)
       }
     }
-    if entry.event == EventName.memberRemoved.text, case .string(let member)? = entry.details["removed"] {
+    if entry.event == EventName.memberRemoved.text, let member = entry.text("removed") {
       let member = hash(member)
       for name in grants.removeValue(forKey: member) ?? [] { states.with(name) { $0.grants &-= member } }
     }
-    guard case .string(let credential)? = entry.details["credential"] else { return }
+    guard let credential = entry.text("credential") else { return }
     let hash = hash
     let name = hash(credential)
     switch EventName(entry.event) {
@@ -95,12 +95,12 @@ struct RecordVerification {
         if entry.event == EventName.credentialAdded.text { state.steps = 0 }
         state.keyed = entry.details["terms"] == nil ? 0 : index + 1
         state.terms = 0
-        if case .string(let terms)? = entry.details["terms"], entry.details["exposure"] == nil {
+        if let terms = entry.text("terms"), entry.details["exposure"] == nil {
           state.terms = hash(terms)
         }
       }
     case .grantAdded, .grantRemoved:
-      guard case .string(let grantee)? = entry.details["grantee"] else {
+      guard let grantee = entry.text("grantee") else {
         throw VaultError(.corrupt, "log entry \(index): \(entry.event) without a grantee")
       }
       guard
@@ -120,9 +120,7 @@ struct RecordVerification {
         if case .string(let text) = record { state.record = hash(text) } else { state.record = 0 }
       }
     }
-    if case .integer(let rotation)? = entry.details["rotation"], case .integer(let step)? = entry.details["step"],
-      let rotation = UInt64(exactly: rotation), let step = UInt32(exactly: step)
-    {
+    if let rotation = entry.number("rotation"), let step = entry.number("step").flatMap({ UInt32(exactly: $0) }) {
       states.with(name) { $0.steps &+= hash(rotation, step, index) }
     }
   }
@@ -245,7 +243,7 @@ struct RecordVerification {
   private func missingStep(of credential: Credential, in view: VaultView) throws -> VaultError {
     var missed: UInt64?
     try view.replay { entry, index in
-      guard entry.details["credential"] == .string(credential.name) else { return }
+      guard entry.says("credential", credential.name) else { return }
       if entry.event == EventName.credentialAdded.text { missed = nil }
       if missed == nil, try !view.isJournalled(entry, at: index, of: credential.id) { missed = index }
     }

@@ -7,7 +7,7 @@ extension VaultView {
     for name in names.sorted() where try !hasCredential(name) {
       // It may have been removed since; only the log knows.
       var isKnown = false
-      try replay { entry, _ in isKnown = isKnown || entry.details["credential"] == .string(name) }
+      try replay { entry, _ in isKnown = isKnown || entry.says("credential", name) }
       guard isKnown else {
         throw VaultError(
           .notFound, "the log has no entry about a credential \(Name.printable(name))",

@@ -39,8 +39,7 @@ extension VaultView {
 
   /// Whether the journal of the credential `identifier` points at `entry`; true if the entry is no step.
   func isJournalled(_ entry: LogEntry, at index: UInt64, of identifier: Identifier) throws -> Bool {
-    guard case .integer(let rotation)? = entry.details["rotation"], case .integer(let step)? = entry.details["step"],
-      let rotation = UInt64(exactly: rotation), let step = UInt32(exactly: step)
+    guard let rotation = entry.number("rotation"), let step = entry.number("step").flatMap({ UInt32(exactly: $0) })
     else { return true }
     let key = identifier.bytes + rotation.bigEndianBytes + step.bigEndianBytes
     return try transaction.value(in: .journal, for: key) == index.bigEndianBytes

@@ -190,9 +190,9 @@ package struct AccessHistory: Sendable {
     case EventName.handoffSent.text: wasSent(entry, moment)
     case EventName.handoffConfirmed.text: wasConfirmed(entry)
     case EventName.memberRemoved.text:
-      if case .string(let name)? = entry.details["removed"] { left(name, moment) }
+      if let name = entry.text("removed") { left(name, moment) }
     default:
-      if case .string(let credential)? = entry.details["credential"] { try apply(entry, moment, to: credential) }
+      if let credential = entry.credential { try apply(entry, moment, to: credential) }
     }
   }
 
@@ -232,11 +232,11 @@ package struct AccessHistory: Sendable {
 
   private mutating func wasSent(_ entry: LogEntry, _ moment: Moment) {
     // Nobody sends what they cannot open, but any member can write the words.
-    guard case .string(let credential)? = entry.details["credential"], let found = present[credential],
-      found.accesses[entry.member] != nil, case .string(let recipient)? = entry.details["recipient"],
+    guard let credential = entry.credential, let found = present[credential],
+      found.accesses[entry.member] != nil, let recipient = entry.text("recipient"),
       let version = entry.versions.max()
     else { return }
-    if case .string(let name)? = entry.details["recipient_name"] { names[recipient, default: []].insert(name) }
+    if let name = entry.text("recipient_name") { names[recipient, default: []].insert(name) }
     ended.append(
       Access(
         member: recipient, age: recipient, credential: credential, added: found.added.index, begin: moment, end: moment,
@@ -252,7 +252,7 @@ package struct AccessHistory: Sendable {
   }
 
   private func grantee(_ entry: LogEntry, at index: UInt64) throws -> String {
-    guard case .string(let grantee)? = entry.details["grantee"] else {
+    guard let grantee = entry.text("grantee") else {
       throw VaultError(.corrupt, "log entry \(index): \(entry.event) without a grantee")
     }
     return grantee

@@ -69,7 +69,7 @@ struct CredentialHistory: Sendable {
 
   /// Notes what an owner's entry says of its administrator, and of whom it is exposed to.
   mutating func noteTerms(_ entry: LogEntry, at moment: Moment) {
-    if case .string(let administrator)? = entry.details["admin"] {
+    if let administrator = entry.text("admin") {
       if case .object(let before)? = entry.details["before"], case .string(let former)? = before["admin"],
         administrators.count == 1
       {

@@ -135,7 +135,7 @@ private struct LegacyTrail {
   /// change.
   private mutating func noteTerms(_ entry: LogEntry, of credential: String, at index: UInt64, _ isTheirs: Bool) {
     guard case .object(let before)? = entry.details["before"] else { return }
-    if case .string(let former)? = before["admin"], case .string(let admin)? = entry.details["admin"] {
+    if case .string(let former)? = before["admin"], let admin = entry.text("admin") {
       let place = Place.administrator(credential: credential)
       var first = former
       if case .administrator(_, let earlier, _)? = marks[place]?.what { first = earlier }
