@@ -94,7 +94,8 @@ package struct LogVerification {
   /// Whether the root of the entries read so far is to be compared with a remembered one.
   var isRemembered: Bool { remembered.first?.size == size }
 
-  /// Takes over the tree of all entries read so far. Throws `inconsistent` if it has not a root that is remembered.
+  /// Takes over the tree of all entries read so far. Throws `inconsistent` unless it has the root that is remembered of
+  /// that many entries, if one is.
   mutating func catchUp(_ tree: HashedTree) throws(AuditError) {
     self.tree = tree
     try compareRemembered()

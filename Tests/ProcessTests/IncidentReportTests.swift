@@ -56,6 +56,8 @@ struct IncidentReportTests {
     func refused(_ version: Int) -> [String: JSONValue] {
       ["refused": .array([.object(["version": .integer(version)])]), "rotation": 1, "step": 9]
     }
+    // What is refused must be there.
+    try await log("rotation.staged", ["rotation": 1, "step": 8, "version": 2])
     try await log("rotation.refused", refused(1))
     try await log("leak.tried", ["accepted": true, "incident": "i", "version": 2])
     try await log("credential.leaked", ["incident": "i", "reason": "x", "version": 2])
