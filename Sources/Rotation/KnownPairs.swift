@@ -26,6 +26,8 @@ package struct KnownPairs: Sendable {
   package let hasLeak: Bool
   /// Whether that leak is being contained, so that for a while no pair may be accepted.
   package let isContaining: Bool
+  /// Whether a person says that the primary pair is this credential's, though the vault does not have it.
+  package private(set) var isAdopting = false
   /// A name unique to this credential of this vault, for what is made at the provider on its behalf. Not secret.
   package let mark: String
   /// The same for this rotation only: begins with `mark` and a hyphen. Two requests under one name are the same
@@ -52,6 +54,13 @@ package struct KnownPairs: Sendable {
     var more = self
     more.all.append(known)
     return more
+  }
+
+  /// The same where a person says that the primary pair is this credential's.
+  package func adopting() -> KnownPairs {
+    var adopting = self
+    adopting.isAdopting = true
+    return adopting
   }
 
   /// The newest pair in `stage`; nil if there is none.

@@ -31,7 +31,7 @@ extension RotationRun {
     // If staging ended the old pair, the offered one would otherwise count as staged too, and the active one as
     // primary.
     let stage = provider.replacement == .cutOver ? Stage.previous : .staged
-    let own = KnownPairs(of: credential, pairs, isStaging: false)
+    let own = KnownPairs(of: credential, pairs, isStaging: false).adopting()
     let known = offered.map { own.adding(KnownPairs.Known($0.pair, in: stage)) } ?? own
     let seen: Observation
     do { seen = try await ask { try await self.provider.observe(known: known) } } catch let error as ProviderError {

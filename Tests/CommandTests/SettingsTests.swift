@@ -151,7 +151,7 @@ struct SettingsTests {
     let (place, apps) = try await Self.made()
     let pairs = try await place.org.pairs()
     #expect(try await place.relatch("settings", "crm", "app=\(apps[3])").code == 0)
-    expectFailure(try await place.relatch("rotate", "crm"), 78, "has this credential's pair")
+    expectFailure(try await place.relatch("rotate", "crm"), 78, "this credential's pair")
     #expect(try await place.org.pairs() == pairs)
     // The rotation that it began has requested nothing, so it does not block the change that fixes it.
     let mended = try await place.relatch("settings", "crm", "app=\(apps[1])")

@@ -26,8 +26,8 @@ extension SalesforceChecklist {
   static let fixes: [ChecklistStep: String] = [
     .pair:
       "Setup, External Client App Manager, the app, Settings, Consumer Key and Secret: compare the pair;"
-      + " `relatch adopt NAME` takes over the one that is primary there, and a pair made minutes ago may"
-      + " not be known yet",
+      + " `relatch adopt NAME` takes over the one that is primary there (where the app has several consumers, set"
+      + " consumer first), and a pair made minutes ago may not be known yet",
     .org: "ask Salesforce support: nothing works until the org is open and its API is on",
     .limits: "wait: an hour after too many logins, up to a day if the daily requests are used up; in a job that"
       + " logs in for each call use `relatch token`, which keeps the token",

@@ -51,7 +51,7 @@ package struct SalesforceProvider: SalesforceGranter, PrimaryReader {
 
   package func observe(known: KnownPairs) async throws(ProviderError) -> Observation {
     await client.consider(known.pairs)
-    let consumer = try await findConsumer(known.pairs)
+    let consumer = try await findConsumer(known.pairs, isAdopting: known.isAdopting)
     // For a consumer without staged sets the org answers with an empty list or with 404, depending on the reading.
     let staged: [WireCredentials]
     do {
@@ -76,8 +76,9 @@ package struct SalesforceProvider: SalesforceGranter, PrimaryReader {
     let key: SharedSecret
   }
 
-  /// The consumer that the settings name, otherwise the one whose primary or staged key is one of ours.
-  private func findConsumer(_ known: [Pair]) async throws(ProviderError) -> Consumer {
+  /// The consumer that the settings name, otherwise the one whose primary or staged key is one of ours. If `isAdopting`,
+  /// a person says that the pair there is ours, and the app's only consumer is the one.
+  private func findConsumer(_ known: [Pair], isAdopting: Bool) async throws(ProviderError) -> Consumer {
     var consumers: [Consumer] = []
     for set in try list("consumers", try await client.call(.get, app)) {
       guard let id = set.id, let path = Self.pathPart(id) else { continue }
@@ -106,9 +107,20 @@ package struct SalesforceProvider: SalesforceGranter, PrimaryReader {
         continue
       }
     }
+    if consumers.count == 1, let only = consumers.first {
+      guard !isAdopting else { return only }
+      throw ProviderError(
+        .configuration, "\(only.id), the only consumer of app \(app), does not have this credential's pair",
+        hint: "if that is its app (`relatch show NAME`), somebody rotated it elsewhere: `relatch adopt NAME` takes over"
+          + " the pair that is primary there, `relatch adopt NAME --stdin` one that is given to it", step: .app)
+    }
     throw ProviderError(
-      .configuration, "none of the \(consumers.count) consumers of app \(app) has this credential's pair",
-      hint: "`relatch show NAME` prints its settings: app, and consumer=888… where the app has several", step: .app)
+      .configuration,
+      "none of the \(consumers.count) consumers of app \(app) has this credential's pair:"
+        + " \(consumers.map(\.id).joined(separator: ", "))",
+      hint: "if that is its app (`relatch show NAME`), somebody rotated it elsewhere: `relatch settings NAME"
+        + " consumer=888…` says which is its consumer, then `relatch adopt NAME` takes over the pair that is primary"
+        + " there; or `relatch adopt NAME --stdin` takes over one that is given to it", step: .app)
   }
 
   private func primaryKey(of consumer: String) async throws(ProviderError) -> SharedSecret? {

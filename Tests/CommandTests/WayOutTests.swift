@@ -1,0 +1,77 @@
+import Foundation
+import Testing
+
+/// What was tried as an error or a line of `doctor` says.
+@Suite("A hint leads out")
+struct WayOutTests {
+  private static let policy = ["propagation=0s", "grace=0s"]
+
+  /// Somebody else's vault, with the same credentials.
+  private func stranger(_ place: Workplace, admin: [String] = []) async throws -> [String: String] {
+    let other = [
+      "RELATCH_VAULT": place.folder.path + "/other", "RELATCH_IDENTITY": place.folder.path + "/other-identity",
+      "XDG_STATE_HOME": place.folder.path + "/other-state",
+    ]
+    #expect(try await place.relatch("init", "--no-passphrase", environment: other).code == 0)
+    try await place.add("admin", app: nil, environment: other)
+    try await place.add("crm", policy: Self.policy, environment: other)
+    return other
+  }
+
+  @Test("where somebody has rotated it elsewhere and ended the old pair: adopt takes an app's only consumer")
+  func rotatedElsewhere() async throws {
+    let place = try await Workplace()
+    try await place.add("crm", policy: Self.policy)
+    let other = try await stranger(place)
+    #expect(try await place.relatch("rotate", "crm", environment: other).code == 0)
+    let rotated = try await place.relatch("rotate", "crm")
+    let consumer = String(try await place.org.consumer().id.prefix(15))
+    expectFailure(rotated, 78, "the only consumer of app")
+    #expect(rotated.errorText.contains(consumer), "\(rotated.errorText)")
+    for command in ["`relatch adopt crm`", "`relatch adopt crm --stdin`", "`relatch show crm`"] {
+      #expect(rotated.errorText.contains(command), "\(rotated.errorText)")
+    }
+    let doctor = try await place.relatch("doctor", "crm").outputText
+    #expect(doctor.contains("`relatch adopt crm` takes over the one that is primary there"), "\(doctor)")
+    let adopted = try await place.relatch("adopt", "crm")
+    #expect(adopted.code == 0, "\(adopted.errorText)")
+    #expect(try await place.holdsPrimary("crm"))
+    #expect(try await place.relatch("rotate", "crm").code == 0)
+    #expect(try await place.logIsIntact())
+  }
+
+  @Test("of the same while a leak is noted, which adopt then ends")
+  func leakedAndRotatedElsewhere() async throws {
+    let place = try await Workplace()
+    try await place.add("crm", policy: Self.policy)
+    let other = try await stranger(place)
+    #expect(try await place.relatch("rotate", "crm", environment: other).code == 0)
+    let theirs = try await place.org.primary()
+    let revoked = try await place.relatch("revoke", "crm", "--reason", "a test")
+    #expect(revoked.code == 78 && revoked.errorText.contains("`relatch adopt crm`"), "\(revoked.errorText)")
+    let adopted = try await place.relatch("adopt", "crm")
+    #expect(adopted.code == 0, "\(adopted.errorText)")
+    #expect(try await place.holdsPrimary("crm"))
+    #expect(try await !place.org.accepts(theirs))
+  }
+
+  @Test("of the same where the app has several consumers, which the error names: a person says which")
+  func severalConsumers() async throws {
+    let place = try await Workplace(["--consumers-per-app", "2"])
+    try await place.add("crm", policy: Self.policy)
+    let other = try await stranger(place)
+    #expect(try await place.relatch("rotate", "crm", environment: other).code == 0)
+    let consumers = try await place.org.apps()[1].consumers.map { String($0.id.prefix(15)) }
+    for verb in ["rotate", "adopt"] {
+      let stopped = try await place.relatch(verb, "crm")
+      expectFailure(stopped, 78, "none of the 2 consumers of app")
+      for words in consumers + ["`relatch settings crm consumer=", "`relatch adopt crm --stdin`"] {
+        #expect(stopped.errorText.contains(words), "\(stopped.errorText)")
+      }
+    }
+    #expect(try await place.relatch("settings", "crm", "consumer=\(consumers[0])").code == 0)
+    let adopted = try await place.relatch("adopt", "crm")
+    #expect(adopted.code == 0, "\(adopted.errorText)")
+    #expect(try await place.holdsPrimary("crm"))
+  }
+}
