@@ -129,6 +129,8 @@ package actor Neighbours {
   private struct Claim: Sendable {
     let name: String
     let place: PairPlace
+    /// The vault's record that has them already; nil if that is to be added.
+    var record: Neighbour?
     var codes: [[UInt8]]
   }
 
@@ -183,7 +185,7 @@ package actor Neighbours {
       settings == nil || place != self.place(own.provider, own.settings)
     else { return { _ in } }
     let itself = Neighbour(own, in: place, isOpenable: true)
-    var claim = Claim(name: name, place: place, codes: [])
+    var claim = Claim(name: name, place: place, record: itself, codes: [])
     let (size, others) = try await look(in: vault, for: [claim]) { other, place in
       guard other.id != own.id, place.isCompared(with: other.place) else { return false }
       return other.place.isSameClient(as: place) || itself.versions.contains { other.mayRepeat($0, of: own) }
@@ -268,9 +270,18 @@ package actor Neighbours {
   /// What to do instead: one name can serve every use.
   private static func hint(_ one: Claim, _ theirs: Neighbour) -> String {
     let other = theirs.name
+    if let record = one.record {
+      // Nothing that this one owes may be lost with the other, and what cannot be rotated settles nothing.
+      let noted =
+        theirs.isLeaked && !record.isLeaked
+        ? "`relatch revoke \(one.name) --reason TEXT` notes the leak for \(one.name), too; " : ""
+      return noted + "let \(one.name) deliver to what uses \(other) (`relatch sink add \(one.name) …`), take \(other)"
+        + " away (`relatch remove \(other)\(theirs.place.isRotated ? "" : " --forget-debts")`; the provider is asked"
+        + " nothing, and \(one.name) has the pair), then run this again"
+    }
     guard !theirs.place.isRotated else {
       return "use \(other): `relatch sink add \(other) …` delivers its pair to more places,"
-        + " `relatch grant \(other) …` opens it to more members; or `relatch remove` one of the two"
+        + " `relatch grant \(other) …` opens it to more members; or `relatch remove \(other)` first"
     }
     return "let one name serve both: `relatch settings \(other) …` gives \(other) what a rotation needs; or"
       + " `relatch remove \(other)`, and let \(one.name) deliver to what uses it: `relatch sink add \(one.name) …`"

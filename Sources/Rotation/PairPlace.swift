@@ -60,6 +60,8 @@ struct Neighbour: Sendable {
   /// Those that are not retired.
   let versions: [Version]
   let place: PairPlace
+  /// Whether a leak of it is noted.
+  let isLeaked: Bool
   /// Whether the member holds a key of it.
   let isOpenable: Bool
 
@@ -67,6 +69,7 @@ struct Neighbour: Sendable {
     (name, id, provider) = (credential.name, credential.id, credential.provider)
     created = credential.created
     versions = credential.livingVersions
+    isLeaked = credential.leak != nil
     self.place = place
     self.isOpenable = isOpenable
   }

@@ -31,6 +31,7 @@ extension Credential {
     guard let missing = missingToRotate else { return }
     Diagnostics.standard.warning(
       "\(name) can be used and can administer others, but cannot be rotated, or revoked if it leaks: setting \(missing)"
-        + " is missing (`relatch provider show \(provider)`)")
+        + " is missing (`relatch provider show \(provider)`); if another name here has this pair, too, only one of them can"
+        + " get it, and the other must be removed before")
   }
 }

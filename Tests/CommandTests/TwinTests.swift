@@ -99,7 +99,7 @@ struct TwinTests {
       #expect(try await system.secrets().contains(#require(place.pair("t2")).secret))
     }
     expectFailure(moved, 64, "t2: its pair is that of t1, as version 1")
-    #expect(moved.errorText.contains("`relatch remove`"), "\(moved.errorText)")
+    #expect(moved.errorText.contains("`relatch remove t1`"), "\(moved.errorText)")
     let shown = try await place.relatch("settings", "t2").outputText
     #expect(shown.contains("else.json"), "\(shown)")
     // Other settings; and, as the hint says, once one name is left.
@@ -108,6 +108,31 @@ struct TwinTests {
     #expect(try await place.relatch("settings", "t2", "arguments=\(system.arguments)").code == 0)
     try await rotate("t2", place)
     #expect(try await system.secrets() == [#require(place.pair("t2")).secret])
+  }
+
+  @Test("that leaked and lack an app: the hint of `settings` leads out, and forgets no leak", arguments: ["x", "x2"])
+  func leaked(first: String) async throws {
+    let place = try await Workplace()
+    let app = try await app(place)[1]
+    #expect(try await add("x", "salesforce", place).code == 0)
+    let twin = try await add("x2", "salesforce", place)
+    #expect(twin.code == 0 && twin.errorText.contains("only one of them"), "\(twin.errorText)")
+    let leaked = try await place.org.primary()
+    #expect(try await place.relatch("revoke", first, "--reason", "a test").code == 78)
+    let stopped = try await place.relatch("settings", "x", app, "--admin", "admin")
+    expectFailure(stopped, 64, "x: its pair is that of x2")
+    let hint = stopped.errorText
+    #expect(hint.contains("`relatch sink add x …`") && hint.contains("`relatch remove x2 --forget-debts`"), "\(hint)")
+    #expect(!hint.contains("`relatch settings x2"), "\(hint)")
+    let revoke = "`relatch revoke x --reason TEXT`"
+    #expect(hint.contains(revoke) == (first == "x2"), "\(hint)")
+    if hint.contains(revoke) { #expect(try await place.relatch("revoke", "x", "--reason", "a test").code == 78) }
+    #expect(try await place.relatch("remove", "x2", "--forget-debts").code == 0)
+    #expect(try await place.relatch("settings", "x", app, "--admin", "admin").code == 0)
+    let resumed = try await place.relatch("resume", "x")
+    #expect(resumed.code == 0, "\(resumed.errorText)")
+    #expect(try await !place.org.accepts(leaked))
+    #expect(try await place.holdsPrimary("x"))
   }
 
   @Test("is refused where a transfer is taken back whose pair was added under another name")
