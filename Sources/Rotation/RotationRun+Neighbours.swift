@@ -183,7 +183,7 @@ private struct Twin {
   func hint(for name: String) -> String {
     isSeen
       ? "let \(name) deliver to what uses \(credential) (`relatch sink add`), then `relatch remove \(credential)`;"
-        + " if the pair leaked, `relatch revoke \(name)` ends it for both"
+        + " if the pair leaked, `relatch revoke \(name) --reason TEXT` ends it for both"
       : "let somebody run it who may open both, as an owner: then the pairs are compared"
   }
 }
@@ -197,7 +197,7 @@ extension NeighboursPair {
   /// What to do so that `name` can be rotated.
   fileprivate func hint(for name: String) -> String {
     "give \(name) and \(credential) an app or client each, and let a program list only the pairs of one of them;"
-      + " `relatch revoke \(name)` ends what leaked beside it"
+      + " `relatch revoke \(name) --reason TEXT` ends what leaked beside it"
   }
 }
 

@@ -118,7 +118,7 @@ extension RotationRun {
       .provider(.refused), refused + ": the replaced pair in the slot is not deleted",
       hint: credential.leak == nil
         ? "it may be the only one that works: `relatch plan \(name)` checks both"
-        : "`relatch revoke --contain \(name)` deletes it anyway: for a while, no pair may be accepted")
+        : "`relatch revoke \(name) --contain --reason TEXT` deletes it anyway: for a while, no pair may be accepted")
   }
 
   /// Clears the slot: an expired pair occupies it and is of use to nobody; a replaced pair is cut off if a person said

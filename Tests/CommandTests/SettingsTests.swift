@@ -242,7 +242,7 @@ struct SettingsTests {
       #expect(
         changed.errorText.contains("anyone who has the leaked pair of admin, which \(administers) it"),
         "\(changed.errorText)")
-      #expect(changed.errorText.contains("`relatch revoke crm`"), "\(changed.errorText)")
+      #expect(changed.errorText.contains("`relatch revoke crm --reason TEXT`"), "\(changed.errorText)")
     }
     let told = try await place.relatch("settings", "crm", "--admin", "ops", "--json")
     let reached = try #require(try told.objects().first { $0["type"] as? String == "reached" })

@@ -84,8 +84,8 @@ struct IncidentCommand: AsyncParsableCommand {
         .corruptData,
         "the log and the record of \(found.disagreeing.joined(separator: ", ")) disagree on whether a leaked pair"
           + " is still owed",
-        hint: "trust neither: try the leaked pair (`relatch revoke NAME --pair-file FILE`), and see in the report who"
-          + " wrote each entry")
+        hint: "trust neither: try the leaked pair (`relatch revoke --pair-file FILE --reason TEXT`), and see in the"
+          + " report who wrote each entry")
     }
   }
 

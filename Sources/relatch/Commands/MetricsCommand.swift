@@ -11,7 +11,7 @@ struct MetricsCommand: AsyncParsableCommand {
     discussion: """
       With --output the file is replaced as a whole and is readable by others, as the textfile collector of \
       node_exporter needs it; the collector reads only names that end in .prom. Ends with 65 if a credential is \
-      damaged; the others are still reported. `relatch rotate --metrics FILE` writes the same at the end of each run.
+      damaged; the others are still reported. `relatch rotate --due --metrics FILE` writes the same at the end of each run.
       """)
 
   @OptionGroup var options: CommonOptions

@@ -89,7 +89,7 @@ struct RevokeCommand: AsyncParsableCommand {
     // With a file, the versions are those found in it.
     guard upTo == nil || pairFile == nil else {
       throw ValidationError(
-        "--up-to does not go with --pair-file, which finds the versions itself; for newer ones: `relatch revoke NAME --up-to N`"
+        "--up-to does not go with --pair-file, which finds the versions itself; for newer ones: `relatch revoke NAME --up-to N --reason TEXT`"
       )
     }
   }

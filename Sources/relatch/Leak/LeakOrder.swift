@@ -82,7 +82,7 @@ struct ReachedByLeak: Sendable {
   var isFormer = false
 
   private var command: String {
-    "`relatch revoke \(credentials.joined(separator: " "))\(version.map { " --up-to \($0)" } ?? "")`"
+    "`relatch revoke \(credentials.joined(separator: " "))\(version.map { " --up-to \($0)" } ?? "") --reason TEXT`"
   }
 
   /// Whether the administrator is what it reaches.
