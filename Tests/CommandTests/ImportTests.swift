@@ -59,6 +59,38 @@ struct ImportTests {
     #expect(try await place.logIsIntact())
   }
 
+  @Test("are refused where what was typed for one name is not what its entry says, and both are said")
+  func typed() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    let entry =
+      #"{"name":"a","provider":"salesforce","admin":"self","settings":{"url":"https://a.my.salesforce.com"},"#
+      + #""policy":{"grace":"2h"},"client_id":"id","client_secret":"hidden-secret"}"# + "\n"
+    for (options, said) in [
+      (["x"], #"name "a", but "x""#), (["a", "--provider", "auth0"], #"provider "salesforce", but "auth0""#),
+      (["a", "--admin", "root"], #"admin "a", but "root""#),
+      (["a", "--set", "url=https://b"], #"setting url "https://a.my.salesforce.com", but "https://b""#),
+      (["a", "--policy", "grace=1h"], #"rule grace "2h", but "1h""#),
+    ] {
+      let outcome = try await place.run(Programs.relatch, ["add"] + options + ["--import", "-"], stdin: entry)
+      expectFailure(outcome, 64, "the object has \(said) was given")
+      #expect(!outcome.errorText.contains("hidden-secret"))
+    }
+    #expect(try await place.relatch("list").outputText.isEmpty)
+    // The same words, what the entry leaves open, and defaults for a file of many.
+    for options in [
+      [
+        "a", "--provider", "salesforce", "--admin", "self", "--set", "url=https://a.my.salesforce.com", "--policy",
+        "max-age=90d",
+      ],
+      ["--provider", "auth0", "--set", "url=https://b.example"],
+    ] {
+      let added = try await place.run(Programs.relatch, ["add"] + options + ["--import", "-"], stdin: entry)
+      #expect(added.code == 0, "\(added.errorText)")
+      #expect(try await place.relatch("settings", "a").outputText.contains("url=https://a.my.salesforce.com"))
+      #expect(try await place.relatch("remove", "a").code == 0)
+    }
+  }
+
   @Test("are refused in a file that others may read, and the hint says what to do")
   func readable() async throws {
     let place = try await Workplace(addsAdmin: false)

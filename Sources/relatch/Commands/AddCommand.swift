@@ -14,7 +14,9 @@ struct AddCommand: AsyncParsableCommand {
       The pair is one JSON object: {"client_id":"…","client_secret":"…"}. It is never an argument. It is stored as \
       given and not tried; `relatch plan NAME` tries it.
 
-      --import takes it from a file instead, in one of these forms. If the file has several, all are added or none.
+      --import takes it from a file instead, in one of these forms. If the file has several, all are added or none. \
+      With NAME, what else is typed must not differ from what the file says; without it, options are defaults for what \
+      the file leaves open.
 
       \(HelpText.columns(forms))
 
@@ -72,9 +74,10 @@ struct AddCommand: AsyncParsableCommand {
   var tags: [String] = []
 
   @Option(
-    help: ArgumentHelp("Whose token drives the rotation: another credential, or self.", valueName: "credential"),
+    help: ArgumentHelp(
+      "Whose token drives the rotation: another credential, or self (default: self).", valueName: "credential"),
     completion: .credentialName)
-  var admin = "self"
+  var admin: String?
 
   @Option(
     help: ArgumentHelp(
@@ -118,6 +121,7 @@ struct AddCommand: AsyncParsableCommand {
     guard let name, let provider else { throw ValidationError("expected the credential's name and --provider ID") }
     let kind = try providerKind(provider)
     let chosen = try Assignments.parse(settings, option: "--set")
+    let admin = admin ?? "self"
     try kind.checkGiven(chosen, isSelf: [name, "self"].contains(admin))
     var rules = Policy()
     for (key, value) in try Assignments.parse(policy, option: "--policy") { try rules.set(key, to: value) }
@@ -153,8 +157,27 @@ struct AddCommand: AsyncParsableCommand {
     report.note("the pair of \(name) was not tried: \(credential.trial) tries it")
   }
 
+  /// Throws a usage failure if a name was typed, and the entry says something else than it or another option.
+  private func requireAgreement(with entry: ImportedFile.Entry) throws {
+    guard let name else { return }
+    func word(_ admin: String?) -> String? { admin == "self" ? name : admin }
+    var both: [(what: String, typed: String?, found: String?)] = [
+      ("name", name, entry.name), ("provider", provider, entry.provider), ("admin", word(admin), word(entry.admin)),
+      ("created", created, entry.created),
+    ]
+    both += try Assignments.parse(settings, option: "--set").map { ("setting \($0)", $1, entry.settings[$0]) }
+    both += try Assignments.parse(policy, option: "--policy").map { ("rule \($0)", $1, entry.policy[$0]) }
+    for (what, typed, found) in both {
+      guard let typed, let found, typed != found else { continue }
+      throw Failure(
+        .usage, "\(entry.place) has \(what) \(Name.printable(found)), but \(Name.printable(typed)) was given",
+        hint: "leave out what the file says already, or correct the file")
+    }
+  }
+
   /// Combines an entry of a file with the options. The entry takes precedence.
   private func credential(from entry: ImportedFile.Entry, now: Timestamp) throws -> NewCredential {
+    try requireAgreement(with: entry)
     guard let name = entry.name ?? name else {
       throw Failure(.usage, "\(entry.place) has no name", hint: "give the name: `relatch add NAME --import FILE`")
     }
@@ -164,7 +187,7 @@ struct AddCommand: AsyncParsableCommand {
     do {
       let kind = try providerKind(provider)
       let settings = try Assignments.parse(settings, option: "--set").merging(entry.settings) { $1 }
-      let admin = entry.admin ?? admin
+      let admin = entry.admin ?? admin ?? "self"
       try kind.checkGiven(settings, isSelf: [name, "self"].contains(admin))
       var rules = Policy()
       let chosen = try Assignments.parse(policy, option: "--policy").merging(entry.policy) { $1 }
