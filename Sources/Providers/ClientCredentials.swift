@@ -102,7 +102,7 @@ extension Endpoint {
   /// The URL in setting `key`. Throws `configuration` if it is missing, or if no secrets may be sent to it.
   init(setting key: String, of settings: [String: String]) throws(ProviderError) {
     guard let url = settings[key] else {
-      throw ProviderError(.configuration, "setting \(key) is missing", hint: "give it: --set \(key)=https://…")
+      throw ProviderError(.configuration, "setting \(key) is missing", hint: "give it: \(key)=https://…")
     }
     do { try self.init(url) } catch {
       throw ProviderError(.configuration, "setting \(key): \(error)", hint: "use the form https://example.com/…")

@@ -74,4 +74,64 @@ struct WayOutTests {
     #expect(adopted.code == 0, "\(adopted.errorText)")
     #expect(try await place.holdsPrimary("crm"))
   }
+
+  @Test("where the provider refuses every new pair: the one that a person makes there is adopted")
+  func refusedPair() async throws {
+    let place = try await Workplace()
+    try await place.add("crm", policy: Self.policy)
+    try await place.org.set("conditions", ["poisonsNextStagedPair": true])
+    let refused = try await place.relatch("rotate", "crm")
+    expectFailure(refused, 10, "version 1 is still active")
+    #expect(refused.errorText.contains("`relatch adopt crm --stdin`"), "\(refused.errorText)")
+    let other = try await stranger(place)
+    #expect(try await place.relatch("rotate", "crm", environment: other).code == 0)
+    let adopted = try await place.relatch("adopt", "crm", "--stdin", stdin: try await place.org.primary().document)
+    #expect(adopted.code == 0, "\(adopted.errorText)")
+  }
+
+  @Test("where a setting is wrong: settings takes it as the hint writes it")
+  func setting() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let refused = try await place.relatch("settings", "crm", "url=")
+    expectFailure(refused, 78)
+    #expect(!refused.errorText.contains("--set "), "\(refused.errorText)")
+    #expect(refused.errorText.contains(" url=https://"), "\(refused.errorText)")
+  }
+
+  @Test("where an auditor asks: no grant would help")
+  func auditor() async throws {
+    let place = try await Workplace()
+    try await place.add("crm")
+    let auditor = try await place.addMember("au", "auditor")
+    let doctor = try await place.relatch("doctor", "crm", environment: auditor)
+    #expect(doctor.code == 77 && !doctor.outputText.contains("relatch grant crm au"), "\(doctor.outputText)")
+    #expect(doctor.outputText.contains("an owner or an operator"), "\(doctor.outputText)")
+  }
+
+  @Test("where a provider's program is not there: nobody is sent to allow it")
+  func missingProgram() async throws {
+    let place = try await Workplace(addsAdmin: false)
+    let system = try ProgrammedSystem(place)
+    try await system.add()
+    try FileManager.default.removeItem(atPath: system.program)
+    let doctor = try await place.relatch("doctor", "crm")
+    #expect(doctor.code == 78 && doctor.outputText.contains("cannot be found"), "\(doctor.outputText)")
+    #expect(!doctor.outputText.contains("relatch provider allow"), "\(doctor.outputText)")
+  }
+
+  @Test("where the descriptor has the passphrase in use and not the new one")
+  func newPassphrase() async throws {
+    let place = try await Workplace()
+    func protect(_ lines: String) async throws -> Outcome {
+      try await place.run(
+        "/bin/sh",
+        ["-c", #"exec 3<<X\#(lines)X"# + "\nexec \"$0\" identity protect --passphrase-fd 3", Programs.relatch])
+    }
+    #expect(try await protect("\nfirst passphrase\n").code == 0)
+    let half = try await protect("\nfirst passphrase\n")
+    expectFailure(half, 77, "no new passphrase")
+    #expect(half.errorText.contains("on a line of its own"), "\(half.errorText)")
+    #expect(try await protect("\nfirst passphrase\nsecond passphrase\n").code == 0)
+  }
 }

@@ -60,7 +60,7 @@ struct CommandSettings: Sendable {
       guard settings["program"] == nil else {
         throw ProviderError(
           .configuration, "setting replacement is missing",
-          hint: "say what becomes of the old pair: --set replacement=overlap, promotion or cut-over")
+          hint: "say what becomes of the old pair: replacement=overlap, promotion or cut-over")
       }
       return .overlap
     }
@@ -76,7 +76,7 @@ struct CommandSettings: Sendable {
     guard case .array(let values)? = try? JSONValue(reading: Array(text.utf8)) else {
       throw ProviderError(
         .configuration, "setting arguments: expected a JSON array of strings",
-        hint: #"write it as in --set arguments='["--project","crm"]'"#)
+        hint: #"write it as in arguments='["--project","crm"]'"#)
     }
     var words: [String] = []
     for value in values {
@@ -91,7 +91,7 @@ struct CommandSettings: Sendable {
         .configuration,
         "setting program: \(Name.printable(program))"
           + " \(program.hasPrefix("/") ? "is a folder" : "is not an absolute path")",
-        hint: "give the program's absolute path: --set program=/…")
+        hint: "give the program's absolute path: program=/…")
     }
     let arguments = [program] + words
     guard arguments.count <= 64, arguments.reduce(0, { $0 + $1.utf8.count }) <= 16_384,

@@ -113,7 +113,7 @@ package struct EntraProvider: AdministeredProvider, TokenIssuer {
     let login = try Endpoint(
       serverSetting: "login-url", of: ["login-url": settings["login-url"] ?? usualServer])
     guard let tenant = try pathSetting("tenant", of: settings) else {
-      throw ProviderError(.configuration, "setting tenant is missing", hint: "give it: --set tenant=…")
+      throw ProviderError(.configuration, "setting tenant is missing", hint: "give it: tenant=…")
     }
     let asked = if let scope { scope } else { try graphScope(settings) }
     var credentials = ClientCredentials(

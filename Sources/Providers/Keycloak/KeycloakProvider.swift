@@ -57,7 +57,7 @@ package struct KeycloakProvider: AdministeredProvider, PrimaryReader, TokenIssue
   ) throws(ProviderError) -> (server: Endpoint, base: String, realm: String) {
     let server = try Endpoint(serverSetting: "url", of: settings)
     guard let realm = try pathSetting("realm", of: settings) else {
-      throw ProviderError(.configuration, "setting realm is missing", hint: "give it: --set realm=…")
+      throw ProviderError(.configuration, "setting realm is missing", hint: "give it: realm=…")
     }
     let base = settings["base-path"] ?? ""
     guard base.isEmpty || base.hasPrefix("/") && !base.hasSuffix("/") else {

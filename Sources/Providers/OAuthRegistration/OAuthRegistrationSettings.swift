@@ -100,7 +100,7 @@ struct OAuthRegistrationSettings: Sendable {
       .configuration,
       "a server may give out another registration_access_token on PUT (RFC 7592): if that answer were"
         + " lost, nobody could read the new secret any more, and the old one would have ended",
-      hint: "use mode=overlap; or, if the server's documents say that it keeps the token, --set keeps-token=yes")
+      hint: "use mode=overlap; or, if the server's documents say that it keeps the token, keeps-token=yes")
   }
 
   /// The URL where the client `clientID` is managed. As the RFC requires, the identifier is part of it.

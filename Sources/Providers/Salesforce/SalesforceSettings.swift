@@ -61,7 +61,7 @@ struct SalesforceSettings: Sendable {
     guard let url = settings["url"] else {
       throw ProviderError(
         .configuration, "setting url is missing",
-        hint: "give the My Domain: --set url=https://example.my.salesforce.com")
+        hint: "give the My Domain: url=https://example.my.salesforce.com")
     }
     return try domain(url)
   }

@@ -83,8 +83,9 @@ struct Examination: Sendable {
       return (
         ChecklistLine(
           .identity, .missing, failure.message,
-          fix:
-            "an owner can let \(vault.member.name) open it: `relatch grant \(subject.credential.name) \(vault.member.name)`",
+          fix: vault.member.card.role == .auditor
+            ? "an auditor opens nothing: an owner or an operator who may open it must run this"
+            : "an owner can let \(vault.member.name) open it: `relatch grant \(subject.credential.name) \(vault.member.name)`",
           concern: .vault), nil
       )
     }

@@ -17,6 +17,11 @@ struct AllowedPrograms: ProgramHost {
       throw ProviderError(.notPermitted, failure.message, hint: failure.hint, step: .program)
     }
     guard isAllowed else {
+      // What cannot be started is not allowed either.
+      do { try HookRunner.ofThisProcess.requireTrusted(call.arguments) } catch {
+        throw ProviderError(
+          .configuration, error.description, hint: "correct the setting program: `relatch show NAME`", step: .program)
+      }
       throw ProviderError(
         .notPermitted,
         "the program that its settings name is not allowed on this machine: \(ProgramList.words(call.arguments))",

@@ -69,7 +69,7 @@ extension RotationOutcome {
         hint:
           "`relatch log list` has the provider's answer; if new pairs need longer: `relatch policy \(name) propagation=…`;"
           + " if every new pair is refused, the provider grants no token before promotion, so that a pair cannot be proved:"
-          + " relatch then promotes none; rotate it at the provider by hand, and add the new pair"
+          + " relatch then promotes none; rotate it at the provider by hand, and `relatch adopt \(name) --stdin` takes it over"
       )
     case .stillAccepted(let active, let previous):
       Failure(

@@ -42,12 +42,14 @@ struct Passphrase: Sendable {
 
   /// The passphrase that opens `what`, a few words for the prompt.
   func unlocking(_ what: String) throws -> SecretBytes {
-    if let descriptor { return try Self.line(of: descriptor, "descriptor \(descriptor)", for: what) }
+    if let descriptor {
+      return try Self.line(of: descriptor, "descriptor \(descriptor)", for: "passphrase for \(what)")
+    }
     if let file {
       let descriptor = open(file, O_RDONLY | O_CLOEXEC)
       let number = errno
       defer { if descriptor >= 0 { close(descriptor) } }
-      if descriptor >= 0 { return try Self.line(of: descriptor, file, for: what) }
+      if descriptor >= 0 { return try Self.line(of: descriptor, file, for: "passphrase for \(what)") }
       guard number == ENOENT else {
         throw Failure(
           .notPermitted,
@@ -58,7 +60,7 @@ struct Passphrase: Sendable {
     return try ask("passphrase to unlock \(what)")
   }
 
-  /// The next line of `descriptor`, which errors call `name`.
+  /// The next line of `descriptor`, which errors call `name`: `what`, in words.
   private static func line(of descriptor: Int32, _ name: String, for what: String) throws -> SecretBytes {
     let line = try SecretBytes(capacity: limit + 1) { output in
       try output.withUnsafeMutableBytes { buffer, initialized in
@@ -76,7 +78,7 @@ struct Passphrase: Sendable {
         throw PassphraseError(.tooLong, "the passphrase from \(name) has more than \(limit) bytes")
       }
     }
-    guard line.count > 0 else { throw PassphraseError(.empty, "\(name) has no passphrase for \(what)") }
+    guard line.count > 0 else { throw PassphraseError(.missing, "\(name) has no \(what)") }
     return line
   }
 
@@ -85,7 +87,9 @@ struct Passphrase: Sendable {
 
   /// A new passphrase to protect `what`, typed twice.
   func protecting(_ what: String) throws -> SecretBytes {
-    if let descriptor { return try Self.line(of: descriptor, "descriptor \(descriptor)", for: what) }
+    if let descriptor {
+      return try Self.line(of: descriptor, "descriptor \(descriptor)", for: "new passphrase to protect \(what)")
+    }
     let first = try ask("new passphrase to protect \(what)")
     let second = try ask("the same passphrase again")
     guard first.isEqual(to: second) else {
@@ -177,6 +181,7 @@ struct PassphraseError: Error, Equatable, Sendable, CustomStringConvertible {
     case noTerminal
     case unreadable
     case empty
+    case missing
     case tooLong
     case mismatch
     case interrupted
@@ -198,6 +203,8 @@ struct PassphraseError: Error, Equatable, Sendable, CustomStringConvertible {
     case .noTerminal:
       "run it on a terminal, hand the passphrase over with --passphrase-fd, or use an identity made with --no-passphrase"
     case .unreadable: "name a descriptor that is open for reading: `--passphrase-fd 3 3<file`"
+    case .missing:
+      "hand over each passphrase on a line of its own: the one that is in use, if there is one, and then the new one"
     case .empty, .tooLong, .mismatch, .interrupted: "run the command again and type the passphrase"
     }
   }
