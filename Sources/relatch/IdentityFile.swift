@@ -8,6 +8,8 @@ import Vault
 struct IdentityFile {
   let path: String
   let passphrase: Passphrase
+  /// Whether the vault that it is to open is there.
+  let hasVault: Bool
 
   /// Reads the identity. A sealed one needs its passphrase, unless `unlock` keeps it open.
   func open() throws -> Identity {
@@ -55,7 +57,10 @@ struct IdentityFile {
     do { return try PrivateFile.read(path) } catch let error as VaultError where error.code == .notFound {
       throw Failure(
         .notFound, "there is no identity: \(error)",
-        hint: "`relatch init` or `relatch identity new` makes one; --identity FILE or RELATCH_IDENTITY names another")
+        hint: hasVault
+          ? "only an identity that is a member's opens the vault: put its copy back there, or name it with --identity FILE"
+            + " or RELATCH_IDENTITY; who is to become a member makes one with `relatch identity new`"
+          : "`relatch init` or `relatch identity new` makes one; --identity FILE or RELATCH_IDENTITY names another")
     }
   }
 

@@ -183,5 +183,9 @@ struct Places {
 
   func openIdentity() throws -> Identity { try identityFile.open() }
 
-  var identityFile: IdentityFile { get throws { IdentityFile(path: try identity, passphrase: passphrase) } }
+  var identityFile: IdentityFile {
+    get throws {
+      IdentityFile(path: try identity, passphrase: passphrase, hasVault: PrivateFile.exists(database))
+    }
+  }
 }

@@ -75,6 +75,23 @@ struct WayOutTests {
     #expect(try await place.holdsPrimary("crm"))
   }
 
+  @Test("where the identity's file is not there, but the vault is")
+  func missingIdentity() async throws {
+    let place = try await Workplace()
+    let kept = place.folder.appendingPathComponent("kept")
+    try FileManager.default.moveItem(at: place.identity, to: kept)
+    for arguments in [["read", "admin"], ["policy", "admin", "grace=1h"]] {
+      let outcome = try await place.run(Programs.relatch, arguments)
+      expectFailure(outcome, 66, "there is no identity")
+      #expect(outcome.errorText.contains("put its copy back"), "\(outcome.errorText)")
+      #expect(!outcome.errorText.contains("`relatch init`"), "\(outcome.errorText)")
+    }
+    #expect(try await place.relatch("read", "admin", "--identity", kept.path).code == 0)
+    let none = try await place.relatch("identity", "show", "--vault", place.folder.path + "/none")
+    expectFailure(none, 66, "there is no identity")
+    #expect(none.errorText.contains("`relatch init`"), "\(none.errorText)")
+  }
+
   @Test("where the provider refuses every new pair: the one that a person makes there is adopted")
   func refusedPair() async throws {
     let place = try await Workplace()
