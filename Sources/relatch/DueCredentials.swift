@@ -81,7 +81,7 @@ extension Credential {
     do { _ = try providerKind(provider) } catch { return Failure(error) }
     guard let missing = missingToRotate else { return nil }
     return Failure(
-      .configuration, ProviderDescriptor.Setting.missingText(missing),
+      .configuration, "\(name): \(ProviderDescriptor.Setting.missingText(missing))",
       hint: "set it: `relatch settings \(name) \(missing)=…`; docs/teams.md says how to do without")
   }
 

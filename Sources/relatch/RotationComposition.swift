@@ -88,7 +88,9 @@ final class RotationComposition: Sendable {
       case .deliver, .resume, .scheduled, .revoke, .abort:
         let unasked = OfflineProvider(error, hasNothingToRotate: !parties.credential.canRotate)
         return (unasked, parties.credential.keyID)
-      case .rotate, .rotateReplacingPrevious, .retire, .retireUndelivered, .adopt: throw error
+      case .rotate, .rotateReplacingPrevious, .retire, .retireUndelivered, .adopt:
+        if let local = error.local { throw local }
+        throw RotationError(.provider(error.code), "\(name): \(error)", hint: error.hint, retryAfter: error.retryAfter)
       }
     }
   }

@@ -151,4 +151,14 @@ struct WayOutTests {
     #expect(half.errorText.contains("on a line of its own"), "\(half.errorText)")
     #expect(try await protect("\nfirst passphrase\nsecond passphrase\n").code == 0)
   }
+
+  @Test("where nothing can be rotated: the error names the credential")
+  func unrotatable() async throws {
+    let place = try await Workplace()
+    try await place.add("used", app: nil, policy: ["max-age=1d"], ["--created", "2020-01-01T00:00:00Z"])
+    for arguments in [["--due"], ["used"]] {
+      let outcome = try await place.run(Programs.relatch, ["rotate", "--quiet"] + arguments)
+      expectFailure(outcome, 78, "error: used: setting app is missing")
+    }
+  }
 }
