@@ -11,7 +11,7 @@ import Vault
 /// cannot be read offers nothing.
 extension CompletionKind {
   /// The names of the vault's credentials, as its rows have them: nothing is verified for a word that is only typed.
-  static let credentialName = ofVault { store in
+  static let credentialName = ofVault { store, _ in
     try await store.read { transaction in
       var names: [String] = []
       try transaction.scan(.credentials, from: [], to: nil, reversed: false) { key, _ in
@@ -23,19 +23,40 @@ extension CompletionKind {
   }
 
   /// The names of the vault's members.
-  static let memberName = ofVault { store in try await LockedVault(store).read { $0.members.map(\.name) } }
+  static let memberName = ofVault { store, _ in try await LockedVault(store).read { $0.members.map(\.name) } }
+
+  /// The tags of the vault's credentials.
+  static let tag = ofVault { store, _ in
+    try await LockedVault(store).read { view in
+      Set(try view.credentialRecords().credentials.flatMap(\.policy.tags)).sorted()
+    }
+  }
+
+  /// The sinks, and the hooks, of the credentials that the line names.
+  static let sinkName = deliveryName { $0.isFile }
+  static let hookName = deliveryName { !$0.isFile }
+
+  private static func deliveryName(where isMeant: @escaping @Sendable (DeliveryRecord) -> Bool) -> CompletionKind {
+    ofVault { store, words in
+      try await LockedVault(store).read { view in
+        words.compactMap { try? view.credential($0) }.flatMap(\.deliveries).filter(isMeant).map(\.name)
+      }
+    }
+  }
 
   /// The kinds of providers.
   static let providerID = CompletionKind.list(providerDescriptors.map(\.id))
 
-  private static func ofVault(_ names: @escaping @Sendable (any Store) async throws -> [String]) -> CompletionKind {
+  private static func ofVault(
+    _ names: @escaping @Sendable (any Store, _ words: [String]) async throws -> [String]
+  ) -> CompletionKind {
     .custom { (words: [String], _: Int, _: String) async in
       var settings = CommonSettings()
       settings.vault = vault(in: words)
       guard let database = try? Places(settings).database, PrivateFile.exists(database),
         let store = try? SQLiteStore(opening: database, tables: vaultTables)
       else { return [] }
-      return safe((try? await names(store)) ?? [])
+      return safe((try? await names(store, words)) ?? [])
     }
   }
 

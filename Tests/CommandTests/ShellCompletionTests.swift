@@ -42,6 +42,25 @@ struct ShellCompletionTests {
     #expect(try await place.relatch("log", "list", environment: Workplace.outsider).output == log)
   }
 
+  @Test("the words that an option takes, tags, and the sinks and hooks of the credential in the line")
+  func words() async throws {
+    let place = try await Workplace()
+    try await place.add("crm", policy: ["tags=nightly,sales"])
+    #expect(try await place.relatch("sink", "add", "crm", place.folder.path + "/pair.json").code == 0)
+    #expect(try await place.relatch("hook", "add", "crm", "--on", "promoted", "--", "/bin/true").code == 0)
+    let unlocked = ["RELATCH_IDENTITY": "/nonexistent", "XDG_STATE_HOME": place.folder.path + "/state"]
+    for (line, words) in [
+      (["read", "crm", "--stage", ""], ["active", "previous", "staged"]),
+      (["hook", "add", "crm", "--on", ""], ["before", "failed", "promoted"]),
+      (["member", "add", "card", "--role", ""], ["auditor", "operator", "owner"]),
+      (["rotate", "--tag", ""], ["nightly", "sales"]), (["revoke", "--tag", "n"], ["nightly"]),
+      (["sink", "remove", "crm", ""], ["pair.json"]), (["hook", "remove", "crm", ""], ["true"]),
+    ] {
+      #expect(try await offered(in: place, line, environment: unlocked).sorted() == words, "\(line)")
+    }
+    #expect(!FileManager.default.fileExists(atPath: place.folder.path + "/state"))
+  }
+
   @Test("no name that it would run, whoever wrote it into the vault")
   func hostile() async throws {
     let place = try await Workplace()

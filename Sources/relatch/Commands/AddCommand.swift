@@ -70,7 +70,8 @@ struct AddCommand: AsyncParsableCommand {
 
   @Option(
     name: .customLong("tag"),
-    help: ArgumentHelp("A word to choose it by later (`relatch revoke --tag`); repeatable.", valueName: "tag"))
+    help: ArgumentHelp("A word to choose it by later (`relatch revoke --tag`); repeatable.", valueName: "tag"),
+    completion: .tag)
   var tags: [String] = []
 
   @Option(

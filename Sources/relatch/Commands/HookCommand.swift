@@ -43,7 +43,9 @@ struct HookAddCommand: AsyncParsableCommand {
   @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
-  @Option(name: .customLong("on"), help: "When to run it: before, promoted or failed.")
+  @Option(
+    name: .customLong("on"), help: "When to run it: before, promoted or failed.",
+    completion: .list(["before", "promoted", "failed"]))
   var occasion: String
 
   @Option(help: ArgumentHelp("How long it may run before it is ended, up to 1h.", valueName: "duration"))
@@ -100,7 +102,7 @@ struct HookRemoveCommand: AsyncParsableCommand {
   @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
-  @Argument(help: "The hook's name.")
+  @Argument(help: "The hook's name.", completion: .hookName)
   var hook: String
 
   func run() async throws { try await Deliveries.remove(hook, from: name, options) { !$0.isFile } }

@@ -38,7 +38,7 @@ struct MemberAddCommand: AsyncParsableCommand {
   @Argument(help: ArgumentHelp("The card's file; - for standard input.", valueName: "card-file"), completion: .file())
   var card: String
 
-  @Option(help: "What the member may do.")
+  @Option(help: "What the member may do.", completion: .list(LogMember.Role.allValueStrings))
   var role: LogMember.Role
 
   @Option(help: ArgumentHelp("The member's name here (default: the name on the card).", valueName: "name"))

@@ -17,7 +17,8 @@ struct ReadCommand: AsyncParsableCommand {
   @Option(help: "What to print; pair prints JSON.")
   var field = PairReading.Field.pair
 
-  @Option(help: "Which version to print: active, staged or previous.")
+  @Option(
+    help: "Which version to print: active, staged or previous.", completion: .list(["active", "staged", "previous"]))
   var stage = "active"
 
   var reading: PairReading {

@@ -47,7 +47,7 @@ struct RevokeCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Every credential of this kind of provider.", valueName: "id"), completion: .providerID)
   var provider: String?
 
-  @Option(help: ArgumentHelp("Every credential that has this tag.", valueName: "tag"))
+  @Option(help: ArgumentHelp("Every credential that has this tag.", valueName: "tag"), completion: .tag)
   var tag: String?
 
   @Option(

@@ -39,7 +39,8 @@ struct RotateCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Rotate every credential that has this tag and is not only an administrator's.", valueName: "tag"))
+      "Rotate every credential that has this tag and is not only an administrator's.", valueName: "tag"),
+    completion: .tag)
   var tag: String?
 
   @OptionGroup var many: JobsOptions

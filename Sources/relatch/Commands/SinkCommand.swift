@@ -103,7 +103,7 @@ struct SinkRemoveCommand: AsyncParsableCommand {
   @Argument(help: "The credential's name.", completion: .credentialName)
   var name: String
 
-  @Argument(help: "The sink's name.")
+  @Argument(help: "The sink's name.", completion: .sinkName)
   var sink: String
 
   func run() async throws { try await Deliveries.remove(sink, from: name, options) { $0.isFile } }
