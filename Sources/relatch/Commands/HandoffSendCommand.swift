@@ -103,7 +103,7 @@ struct HandoffSendCommand: AsyncParsableCommand {
     _ = try providerKind(credential.provider)
     guard let missing = credential.missingToRotate else { return }
     throw Failure(
-      .configuration, "\(name) has nothing to rotate (setting \(missing)): the recipient could not rotate it",
+      .configuration, "\(name) has no app of its own (setting \(missing)): the recipient could not rotate it",
       hint: "send it without --transfer, or give it one: `relatch settings \(name) \(missing)=…`")
   }
 
